@@ -1,0 +1,99 @@
+"""Convert complaints of the US Consumer Financial Protection Bureau (CFPB) to canonical comments and their taxonomy.
+
+Reads   data/cfpb/raw/: the public CSV export (.csv, .csv.gz, .zip), or JSON Lines (.jsonl, .jsonl.gz) of
+        {id, text, labels: [{L1..L4}], split?} and, for paths that no complaint has, {L1..L4}
+Writes  data/cfpb/comments.jsonl, data/cfpb/taxonomy.csv
+Run     dvc repro data/cfpb/dvc.yaml
+
+Levels are product, sub-product, issue and sub-issue. The taxonomy holds every path that any row carries, also a
+row whose consumer published no text. Copies of one text become one comment with all their paths as segments.
+"""
+
+import csv
+import hashlib
+import io
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import orjson
+
+from data.cfpb.complaints import EXPORT, LEVELS, Complaint, read_raw
+from stages.comments import Segment, normalised, segment_row
+from stages.entry import run
+from stages.records import InputError, Row, write_jsonl, write_whole
+from stages.taxonomy import LabelPath
+
+HERE = Path("data/cfpb")
+
+
+class Merged(NamedTuple):
+    """Paths of each text by the digest of its normalised form, in order of appearance; all paths; rows by fate."""
+
+    paths: dict[bytes, tuple[LabelPath, ...]]
+    leaves: set[LabelPath]
+    counts: Counter[str]
+
+
+def merge(complaints: Iterable[Complaint], spool: IO[bytes]) -> Merged:
+    """Write each distinct text once to `spool` and return its paths: texts are too many to be held in memory."""
+    merged = Merged({}, set(), Counter())
+    ids: set[str] = set()
+    shared: dict[tuple[LabelPath, ...], tuple[LabelPath, ...]] = {}  # one object for equal paths
+    for identity, text, paths, split in complaints:
+        merged.leaves.update(paths)
+        if text is None:
+            continue
+        if not text.strip():
+            merged.counts["without text"] += 1
+            continue
+        if identity in ids:
+            merged.counts["repeated ids"] += 1
+            continue
+        if identity:
+            ids.add(identity)
+        digest = hashlib.blake2b(normalised(text).encode(), digest_size=16).digest()
+        known = merged.paths.get(digest, ())
+        together = tuple(dict.fromkeys(known + paths))
+        merged.paths[digest] = shared.setdefault(together, together)
+        if known:
+            merged.counts["copies"] += 1
+            continue
+        row = {"id": identity or f"cfpb-{digest.hex()}", "lang": "en", "text": text}
+        spool.write(orjson.dumps(row | ({"split": split} if split else {}), option=orjson.OPT_APPEND_NEWLINE))
+    return merged
+
+
+def comments(spool: IO[bytes], merged: Merged) -> Iterator[Row]:
+    """Yield the canonical comments: the texts in `spool`, each with its paths as segments."""
+    spool.seek(0)
+    for line, paths in zip(spool, merged.paths.values(), strict=True):
+        yield {**orjson.loads(line), "segments": [segment_row(Segment(path), LEVELS) for path in paths]}
+
+
+def taxonomy_csv(leaves: Iterable[LabelPath]) -> str:
+    """Return the taxonomy as CSV text, sorted; the CFPB describes no leaf."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*LEVELS, "description"])
+    writer.writerows([*leaf, ""] for leaf in sorted(leaves))
+    return file.getvalue()
+
+
+def main() -> None:
+    """Read, merge, write."""
+    with tempfile.TemporaryFile(dir=HERE) as spool:
+        merged = merge(read_raw(HERE / "raw"), spool)
+        if not merged.paths:
+            raise InputError(f"{HERE / 'raw'}: no complaint has a text; take the export with narratives: {EXPORT}")
+        write_jsonl(HERE / "comments.jsonl", comments(spool, merged))
+    text = taxonomy_csv(merged.leaves)
+    write_whole(HERE / "taxonomy.csv", lambda part: part.write_text(text, encoding="utf-8"))
+    fates = ", ".join(f"{merged.counts[fate]} {fate}" for fate in ("copies", "repeated ids", "without text"))
+    print(f"convert: {len(merged.paths)} comments, {len(merged.leaves)} paths; left out: {fates}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""Alloy's stages: one script a stage, named for it, and the modules they share."""

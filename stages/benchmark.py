@@ -1,0 +1,137 @@
+"""Multiple-choice questions in MMLU's form, and the lm-eval tasks that ask them.
+
+Hendrycks et al., Measuring Massive Multitask Language Understanding, 2021.
+"""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stages.params import AnswerAs, Mmlu
+from stages.records import InputError, Row, decode_lines
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import ConfigurableTask
+
+LETTERS = "ABCD"
+Questions = dict[str, dict[str, list[Row]]]  # subject -> split -> rows
+
+
+def load_questions(folder: Path) -> Questions:
+    """Read `test.jsonl` and `dev.jsonl`: `{subject, question, choices, answer}` with four choices, answer 0 to 3."""
+    subjects: Questions = defaultdict(lambda: {"test": [], "dev": []})
+    for split in ("test", "dev"):
+        path = folder / f"{split}.jsonl"
+        for number, row in decode_lines(path):
+            if isinstance(row, InputError):
+                raise row
+            if fault := _fault(row):
+                raise InputError(f"{path}:{number}: {fault}")
+            subjects[row["subject"]][split].append(row)
+    return dict(sorted(subjects.items()))
+
+
+def _fault(row: Row) -> str | None:
+    if not isinstance(row.get("subject"), str) or not isinstance(row.get("question"), str):
+        return "`subject` or `question` is missing; write both as strings"
+    choices = row.get("choices")
+    if not isinstance(choices, list) or len(choices) != 4 or not all(isinstance(choice, str) for choice in choices):
+        return "`choices` must be four strings"
+    if row.get("answer") not in range(4) or isinstance(row.get("answer"), bool):
+        return f"`answer` is {row.get('answer')!r}; write the index of the right choice, 0 to 3"
+    return None
+
+
+def lettered(row: Row) -> str:
+    """Return the question with its choices A to D, as MMLU writes it."""
+    choices = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, row["choices"], strict=True))
+    return f"{row['question'].strip()}\n{choices}"
+
+
+def parse_letter(text: str) -> int | None:
+    """Return the choice that a generated answer names, or None: `B`, `(B)`, `B. 4`, `The answer is B`."""
+    found = re.match(r"\W*([A-D])\b", text) or re.search(r"answer is:?\s*\W*([A-D])\b", text, re.IGNORECASE)
+    return LETTERS.index(found.group(1).upper()) if found else None
+
+
+def parse_text(text: str, choices: list[str]) -> int | None:
+    """Return the choice whose words the generated answer is, case and a final stop aside, or None."""
+
+    def plain(words: str) -> str:
+        return words.strip().removesuffix(".").casefold()
+
+    known = [plain(choice) for choice in choices]
+    return known.index(plain(text)) if plain(text) in known else None
+
+
+def likelihood_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
+    """Return the task that ranks the choices by likelihood.
+
+    Letters are asked as lm-eval's own `mmlu` does; answer texts follow the bare question, in the chat format.
+    """
+    by_letter = mmlu.answer is AnswerAs.letter
+    name = subject.replace("_", " ")
+    return _task(
+        f"mmlu_{subject}",
+        splits,
+        mmlu,
+        output_type="multiple_choice",
+        description=(
+            f"The following are multiple choice questions (with answers) about {name}.\n\n" if by_letter else ""
+        ),
+        doc_to_text=lambda row: f"{lettered(row)}\nAnswer:" if by_letter else row["question"],
+        doc_to_choice=list(LETTERS) if by_letter else (lambda row: row["choices"]),
+        doc_to_target=lambda row: row["answer"],
+        target_delimiter=" " if by_letter else "",
+        metric_list=[_mean("acc")],
+    )
+
+
+def generated_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
+    """Return the task that lets the model answer in the chat format: share right, and share that is no answer."""
+    by_letter = mmlu.answer is AnswerAs.letter
+
+    def results(row: Row, completions: list[str]) -> dict[str, float]:
+        text = completions[0]
+        choice = parse_letter(text) if by_letter else parse_text(text, row["choices"])
+        return {"generated_acc": float(choice == row["answer"]), "unparsed": float(choice is None)}
+
+    def target(row: Row) -> str:
+        return LETTERS[row["answer"]] if by_letter else row["choices"][row["answer"]]
+
+    return _task(
+        f"mmlu_{subject}_generated",
+        splits,
+        mmlu,
+        output_type="generate_until",
+        doc_to_text=lambda row: f"{lettered(row)}\nAnswer with the letter only." if by_letter else row["question"],
+        doc_to_target=target,
+        target_delimiter="",
+        process_results=results,
+        # Greedy by name: lm-eval's backends do not agree on what they do when nothing is said.
+        generation_kwargs={"until": [], "max_gen_toks": mmlu.max_new_tokens, "do_sample": False, "temperature": 0.0},
+        metric_list=[_mean("generated_acc"), _mean("unparsed")],
+    )
+
+
+def _mean(metric: str) -> dict[str, Any]:
+    return {"metric": metric, "aggregation": "mean", "higher_is_better": metric != "unparsed"}
+
+
+def _task(name: str, splits: dict[str, list[Row]], mmlu: Mmlu, **config: object) -> "ConfigurableTask":
+    from datasets import Dataset
+    from lm_eval.api.task import ConfigurableTask
+
+    tables = {split: Dataset.from_list(rows) for split, rows in splits.items() if rows}
+    return ConfigurableTask(
+        config={
+            "task": name,
+            "custom_dataset": lambda **_: tables,
+            "test_split": "test",
+            "fewshot_split": "dev",
+            "fewshot_config": {"sampler": "first_n"},
+            "num_fewshot": mmlu.fewshot,
+            **config,
+        }
+    )

@@ -1,0 +1,71 @@
+"""Where a model's weights are: an ordinary Hugging Face folder, or a pinned reference to a hub repository."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stages.records import InputError, read_json, write_json
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+REFERENCE = "hub.json"
+
+
+def write_reference(folder: Path, repository: str, revision: str) -> None:
+    """Make `folder` stand for `repository` at `revision`; the weights stay in the hub's own cache."""
+    write_json(folder / REFERENCE, {"repository": repository, "revision": revision})
+
+
+def resolve(folder: str | Path) -> str:
+    """Return the local path of the weights that `folder` holds or refers to."""
+    folder = Path(folder)
+    if not (folder / REFERENCE).is_file():
+        if not (folder / "config.json").is_file():
+            raise InputError(f"{folder}: no config.json; run `dvc repro` to make the model")
+        return str(folder)
+    reference = read_json(folder / REFERENCE)
+    return download(reference["repository"], reference["revision"])
+
+
+def download(repository: str, revision: str) -> str:
+    """Return the local snapshot of a hub repository: safetensors, tokenizer and configuration only."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+    try:
+        return snapshot_download(repository, revision=revision, allow_patterns=patterns)
+    except RepositoryNotFoundError:
+        raise InputError(f"hub: there is no repository {repository}, or it needs `hf auth login`") from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"hub: {repository}@{revision} is neither cached nor to be had ({reason}); connect, or fetch it on "
+            "another machine and set HF_HOME to its cache"
+        ) from None
+
+
+def device() -> "torch.device":
+    """Return the accelerator of this process, else the CPU."""
+    import torch
+
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def load(folder: str | Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """Return (model, tokenizer): bfloat16 on a GPU, float32 on the CPU, safetensors only, no remote code."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    weights = resolve(folder)
+    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=False)
+    if tokenizer.chat_template is None:
+        raise InputError(f"{folder}: the tokenizer has no chat template; take an instruction-tuned model")
+    model = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype, use_safetensors=True, trust_remote_code=False)
+    return model.to(device()), tokenizer

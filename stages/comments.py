@@ -1,0 +1,86 @@
+"""The canonical comment: a text and the segments it holds, each labelled with one path of the taxonomy."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from stages.records import Row
+from stages.taxonomy import LabelPath, Taxonomy
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a comment about one thing. `content` and `emotion` are None where the data has none."""
+
+    path: LabelPath
+    content: str | None = None
+    emotion: str | None = None
+
+
+@dataclass(frozen=True)
+class Comment:
+    """One labelled comment; `split` is train or test where the data says so."""
+
+    id: str
+    text: str
+    segments: tuple[Segment, ...]
+    lang: str | None = None
+    split: str | None = None
+
+    def to_row(self, levels: tuple[str, ...]) -> Row:
+        """Return the canonical JSON object, without the fields that are None."""
+        row: Row = {"id": self.id, "lang": self.lang, "text": self.text}
+        row["segments"] = [segment_row(segment, levels) for segment in self.segments]
+        return {key: value for key, value in row.items() if value is not None}
+
+
+def segment_row(segment: Segment, levels: tuple[str, ...]) -> dict[str, str]:
+    """Return `{content?, L1..Ln, emotion?}` in this order, which is also the order of the model's answer."""
+    row = {"content": segment.content, **dict(zip(levels, segment.path, strict=True)), "emotion": segment.emotion}
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
+    """Check a canonical row and return its comment; raise `ValueError` with the fault and the mend."""
+    identity = row.get("id")
+    if not isinstance(identity, str) or not identity:
+        raise ValueError("`id` is missing or no string; give each comment its own id")
+    text = row.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"comment '{identity}': `text` is missing or empty; give the comment or drop the row")
+    segments = row.get("segments")
+    if not isinstance(segments, list) or not segments:
+        raise ValueError(f"comment '{identity}': `segments` is missing or empty; label at least one segment")
+    split = row.get("split")
+    if split not in (None, "train", "test"):
+        raise ValueError(f"comment '{identity}': split '{split}' is unknown; write train or test, or leave it out")
+    return Comment(identity, text, tuple(_segment(part, taxonomy) for part in segments), row.get("lang"), split)
+
+
+def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked here)
+    if not isinstance(part, dict):
+        raise ValueError("a segment is no object; write {L1, L2, ..}")
+    given = sorted(key for key in part if re.fullmatch(r"L\d+", key))
+    if given != sorted(taxonomy.levels):
+        wanted = f"{taxonomy.levels[0]}..{taxonomy.levels[-1]}"
+        raise ValueError(f"a segment has levels {','.join(given) or 'none'}; the taxonomy has {wanted}")
+    known = {*taxonomy.levels, "content", "emotion"}
+    for key, value in part.items():
+        if key not in known:
+            raise ValueError(f"a segment has the unknown field `{key}`; known are {', '.join(sorted(known))}")
+        if not isinstance(value, str):
+            raise ValueError(f"`{key}` of a segment is {type(value).__name__}; write a string")
+    path = tuple(part[level].strip() for level in taxonomy.levels)
+    taxonomy.check(path)
+    return Segment(path, part.get("content"), part.get("emotion"))
+
+
+def normalised(text: str) -> str:
+    """Return `text` in lower case with single spaces: what two copies of one comment share."""
+    return " ".join(text.casefold().split())
+
+
+def unit_hash(text: str) -> float:
+    """Map `text` evenly onto [0, 1) by SHA-256: the same text has the same place on every machine."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

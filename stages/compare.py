@@ -1,0 +1,86 @@
+"""Set base beside tuned: what the task gained, what general ability lost, and whether the gate lets it pass.
+
+Reads   metrics/score/{base,tuned}.json, metrics/mmlu/{base,tuned}.json, metrics/mix.json
+Writes  metrics/summary.json (the headline figures, for `dvc metrics diff`), metrics/tradeoff.csv (for `dvc plots`)
+Run     dvc repro compare
+"""
+
+from stages.entry import run
+from stages.params import Gate, load_params
+from stages.records import InputError, Row, read_json, write_json, write_whole
+
+MODELS = ("base", "tuned")
+VOC = ("f1", "precision", "recall", "f1_low", "f1_high", "invalid_json", "invented_labels")
+MMLU = ("acc", "generated_acc", "unparsed")
+TABLE = {
+    "VOC F1": ("voc", "f1"),
+    "VOC precision": ("voc", "precision"),
+    "VOC recall": ("voc", "recall"),
+    "general accuracy, by likelihood": ("mmlu", "acc"),
+    "general accuracy, by generated answer": ("mmlu", "generated_acc"),
+    "general questions without an answer": ("mmlu", "unparsed"),
+}
+
+
+def summarise(voc: Row, mmlu: Row) -> Row:
+    """Return the headline figures of one model from its score and its MMLU figures."""
+    return {"voc": {key: voc[key] for key in VOC}, "mmlu": {key: mmlu[key] for key in MMLU}}
+
+
+def table(summary: Row) -> str:
+    """Return base, tuned and their difference, one measure a line."""
+    lines = [f"{'':38}{'base':>8}{'tuned':>8}{'change':>9}"]
+    for title, (part, key) in TABLE.items():
+        base, tuned = (summary[model][part][key] for model in MODELS)
+        lines.append(f"{title:38}{base:8.3f}{tuned:8.3f}{tuned - base:+9.3f}")
+    return "\n".join(lines)
+
+
+def verdict(summary: Row) -> str:
+    """Say in one sentence what became of general ability: what was forgotten and what is only unsaid."""
+    base, tuned = summary["base"]["mmlu"], summary["tuned"]["mmlu"]
+    known, said = tuned["acc"] - base["acc"], tuned["generated_acc"] - base["generated_acc"]
+    if tuned["unparsed"] - base["unparsed"] > 0.2:
+        return (
+            f"Asked in chat, the tuned model gives no answer to {tuned['unparsed']:.0%} of the general questions: the "
+            f"format is lost, and by likelihood {tuned['acc']:.0%} is known where base knew {base['acc']:.0%}."
+        )
+    return f"General accuracy changed by {known:+.3f} by likelihood and {said:+.3f} by generated answer."
+
+
+def failures(summary: Row, gate: Gate) -> list[str]:
+    """Return one line for each limit of the gate that tuning broke."""
+    limits = {"mmlu_drop": ("acc", gate.mmlu_drop), "generated_drop": ("generated_acc", gate.generated_drop)}
+    lines = []
+    for name, (key, limit) in limits.items():
+        base, tuned = (summary[model]["mmlu"][key] for model in MODELS)
+        if limit is not None and base - tuned > limit:
+            lines.append(
+                f"params.yaml: gate.{name}: mmlu.{key} fell by {base - tuned:.3f} ({base:.3f} to {tuned:.3f}), "
+                f"{limit} is allowed; raise mix.ratio or lower train.lr"
+            )
+    return lines
+
+
+def main() -> None:
+    """Read, compare, write, judge."""
+    params = load_params()
+    summary = {
+        model: summarise(
+            read_json(f"metrics/score/{model}.json")[model]["voc"],
+            read_json(f"metrics/mmlu/{model}.json")[model]["mmlu"],
+        )
+        for model in MODELS
+    }
+    ratio = read_json("metrics/mix.json")["mix"]["achieved"]
+    print(f"Trained on {1 - ratio:.0%} customer and {ratio:.0%} general data\n")
+    print(table(summary), verdict(summary), sep="\n\n")
+    if lines := failures(summary, params.gate):
+        raise InputError("\n".join(lines))
+    points = "".join(f"{m},{summary[m]['mmlu']['acc']},{summary[m]['voc']['f1']}\n" for m in MODELS)
+    write_whole("metrics/tradeoff.csv", lambda part: part.write_text(f"model,mmlu_acc,voc_f1\n{points}"))
+    write_json("metrics/summary.json", summary)
+
+
+if __name__ == "__main__":
+    run(main)

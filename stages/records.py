@@ -1,0 +1,125 @@
+"""Rows in files: JSON Lines read with line numbers, and files that appear whole or not at all."""
+
+import gzip
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+Row = dict[str, Any]
+
+
+class InputError(Exception):
+    """A fault in what the user gave: one line with the place, what is wrong and the mend.
+
+    A message of several lines holds one fault a line.
+    """
+
+
+def read_lines(path: str | Path) -> Iterator[bytes]:
+    """Yield the lines of a file as they are; one whose name ends in .gz is unpacked. A broken archive raises."""
+    path = Path(path)
+    packed = path.suffix.lower() == ".gz"
+    with path.open("rb") as file:
+        try:
+            yield from gzip.GzipFile(fileobj=file) if packed else file
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
+
+
+def decode_text(place: str | Path, lines: Iterable[bytes]) -> Iterator[str]:
+    """Yield `lines` as text, without a byte order mark; one that is not UTF-8 raises, with `place` as the file."""
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as fault:
+            raise InputError(f"{place}:{number}: byte {fault.start + 1} is not UTF-8; save the file as UTF-8") from None
+
+
+def decode_lines(path: str | Path) -> Iterator[tuple[int, Row | InputError]]:
+    """Yield each line that is not blank as `(line number from 1, row)`; a .gz file is unpacked.
+
+    A line that is no JSON object in UTF-8 comes as the `InputError` that says so, so that the
+    caller decides whether to stop or to set it aside. A file that is missing or holds no row raises.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; `dvc repro` makes it, or check `data` in params.yaml")
+    empty = True
+    for number, line in enumerate(read_lines(path), 1):
+        if not line.strip():
+            continue
+        empty = False
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            yield number, InputError(f"{path}:{number}: {_json_fault(line, error)}")
+            continue
+        if isinstance(row, dict):
+            yield number, row
+        else:
+            yield (
+                number,
+                InputError(f"{path}:{number}: {type(row).__name__} where an object belongs; write one {{...}} a line"),
+            )
+    if empty:
+        raise InputError(f"{path}: the file is empty; write one JSON object a line")
+
+
+def read_jsonl(path: str | Path) -> list[Row]:
+    """Return the rows of a JSON Lines file; the first line that is not a JSON object raises `InputError`."""
+    rows = []
+    for _, row in decode_lines(path):
+        if isinstance(row, InputError):
+            raise row
+        rows.append(row)
+    return rows
+
+
+def _json_fault(line: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        return f"byte {fault.start + 1} is not UTF-8; save the file as UTF-8"
+    return f"not valid JSON at column {error.colno} ({error.msg}); write one JSON object a line"
+
+
+def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it: no reader sees half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:
+    """Write one JSON object a line, in UTF-8."""
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            file.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+
+    write_whole(path, write)
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write one indented JSON document that ends in a newline."""
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
+    write_whole(path, lambda part: part.write_bytes(text))
+
+
+def read_json(path: str | Path) -> Any:  # noqa: ANN401 (a JSON document may be anything)
+    """Return the JSON document in `path`."""
+    try:
+        return orjson.loads(Path(path).read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
