@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stages.records import InputError, read_json, write_json
 
@@ -67,5 +67,7 @@ def load(folder: str | Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]
     tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=False)
     if tokenizer.chat_template is None:
         raise InputError(f"{folder}: the tokenizer has no chat template; take an instruction-tuned model")
-    model = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype, use_safetensors=True, trust_remote_code=False)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        weights, dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
     return model.to(device()), tokenizer

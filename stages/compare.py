@@ -75,11 +75,13 @@ def main() -> None:
     ratio = read_json("metrics/mix.json")["mix"]["achieved"]
     print(f"Trained on {1 - ratio:.0%} customer and {ratio:.0%} general data\n")
     print(table(summary), verdict(summary), sep="\n\n")
-    if lines := failures(summary, params.gate):
-        raise InputError("\n".join(lines))
+    if ratio == 0:
+        print("Mix general data in and see what it keeps: dvc exp run -S mix.ratio=0.25")
     points = "".join(f"{m},{summary[m]['mmlu']['acc']},{summary[m]['voc']['f1']}\n" for m in MODELS)
     write_whole("metrics/tradeoff.csv", lambda part: part.write_text(f"model,mmlu_acc,voc_f1\n{points}"))
     write_json("metrics/summary.json", summary)
+    if lines := failures(summary, params.gate):  # the figures stay to be looked at
+        raise InputError("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from stages.records import InputError
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; an `InputError` ends the process with its message and exit status 1."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # bars are for people; in a log each step would be a line
     try:
         main()
     except InputError as error:

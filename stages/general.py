@@ -5,6 +5,8 @@ from pathlib import Path
 
 from stages.records import InputError, Row, decode_lines
 
+CUSTOMER = "customer"  # the source of the customer examples in the mix
+
 
 def read_general(path: Path) -> list[Row]:
     """Return the general examples; each must have an id of its own, a category and messages that end in an answer."""
@@ -31,6 +33,8 @@ def check_general(row: Row) -> str | None:
         return "`id` is missing or no string; give each row its own id"
     if not isinstance(row.get("category"), str) or not isinstance(row.get("source"), str):
         return "`category` or `source` is missing; say what kind the row is and where it is from"
+    if row["source"] == CUSTOMER:
+        return f"source '{CUSTOMER}' is kept for the comments; give the source another name"
     if not _is_chat(row.get("messages")):
         return "`messages` must be a list of {role, content} that ends with the assistant; correct the row"
     if not row["messages"][-1]["content"].strip():

@@ -7,13 +7,14 @@ Run     dvc repro infer@tuned
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stages.answer import parse_answer
+from stages.chat import Messages, render_prompt
 from stages.comments import segment_row
 from stages.entry import run
 from stages.params import Infer, load_params, load_profile
-from stages.prompt import Messages, prompt_messages
+from stages.prompt import prompt_messages
 from stages.records import read_json, read_jsonl, write_jsonl
 from stages.taxonomy import Taxonomy
 
@@ -32,10 +33,12 @@ def generate(
     import torch
     from tqdm import tqdm
 
-    texts = [tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True) for prompt in prompts]
-    ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    ids = tokenizer([render_prompt(tokenizer, prompt) for prompt in prompts], add_special_tokens=False, verbose=False)[
+        "input_ids"
+    ]
     order = sorted(range(len(ids)), key=lambda index: -len(ids[index]))
     completions = [""] * len(ids)
+    generator: Any = model  # its mixins hide the signature
     tokenizer.padding_side = "left"
     model.eval()
     with tqdm(total=len(ids), unit="comment", desc="infer", disable=None, dynamic_ncols=True) as bar:
@@ -44,7 +47,7 @@ def generate(
             inputs = tokenizer.pad({"input_ids": [ids[index] for index in batch]}, return_tensors="pt")
             inputs = inputs.to(model.device)
             with torch.inference_mode():
-                output = model.generate(**inputs, max_new_tokens=infer.max_new_tokens, do_sample=False)
+                output = generator.generate(**inputs, max_new_tokens=infer.max_new_tokens, do_sample=False)
             fresh = output[:, inputs["input_ids"].shape[1] :]
             for index, text in zip(batch, tokenizer.batch_decode(fresh, skip_special_tokens=True), strict=True):
                 completions[index] = text

@@ -14,13 +14,11 @@ from pathlib import Path
 from stages.answer import render_answer
 from stages.comments import parse_comment, unit_hash
 from stages.entry import run
-from stages.general import read_general
+from stages.general import CUSTOMER, read_general
 from stages.params import Params, load_params
 from stages.prompt import prompt_messages
 from stages.records import InputError, Row, read_json, read_jsonl, write_json, write_jsonl
 from stages.taxonomy import Taxonomy
-
-CUSTOMER = "customer"
 
 
 def general_count(customer: int, ratio: float, available: int) -> int:
@@ -51,17 +49,16 @@ def interleave(customer: list[Row], general: list[Row], ratio: float, seed: int)
 
 
 def manifest(rows: list[Row], asked: float) -> Row:
-    """Return the asked and the achieved general share, and the rows by source and category."""
+    """Return the asked and the achieved general share, and the rows by source."""
     sources = Counter(row["source"] for row in rows)
-    categories = Counter(row["category"] for row in rows if row["source"] != CUSTOMER)
     achieved = 1 - sources[CUSTOMER] / len(rows)
-    counts = {"customer": sources[CUSTOMER], "general": len(rows) - sources[CUSTOMER]}
     return {
         "mix": {
             "asked": asked,
             "achieved": round(achieved, 6),
             "unit": "examples",
-            "rows": {"total": len(rows), **counts, "category": dict(sorted(categories.items()))},
+            "rows": len(rows),
+            "source": dict(sorted(sources.items())),
         }
     }
 
@@ -89,8 +86,7 @@ def main() -> None:
     write_jsonl("data/mix/train.jsonl", ({field: row[field] for field in fields} for row in rows))
     report = manifest(rows, params.mix.ratio)
     write_json("metrics/mix.json", report)
-    counts = report["mix"]["rows"]
-    print(f"mix: {counts['customer']} customer + {counts['general']} general, share {report['mix']['achieved']:.4f}")
+    print(f"mix: {len(rows)} rows, general share {report['mix']['achieved']:.4f}")
 
 
 if __name__ == "__main__":

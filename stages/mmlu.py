@@ -10,6 +10,7 @@ it says when asked, and `unparsed` how often that is no answer at all.
 
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,10 @@ def evaluate(model: "LM", questions: Questions, mmlu: Mmlu) -> Row:
 
 
 def _results(model: "LM", tasks: "list[Task]", mmlu: Mmlu, *, chat: bool) -> dict[str, dict[str, Any]]:
-    from lm_eval import simple_evaluate
+    import lm_eval
 
-    results = simple_evaluate(
+    evaluate_tasks: Any = lm_eval.simple_evaluate  # its decorators hide its signature
+    results = evaluate_tasks(
         model=model,
         tasks=[*tasks],
         num_fewshot=mmlu.fewshot,
@@ -63,7 +65,6 @@ def _results(model: "LM", tasks: "list[Task]", mmlu: Mmlu, *, chat: bool) -> dic
         bootstrap_iters=0,
         log_samples=False,
     )
-    assert results is not None  # None only on other ranks than the first
     return results["results"]
 
 
@@ -75,13 +76,17 @@ def main() -> None:
     questions = load_questions(Path("data") / params.data.benchmark / "benchmark")
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    from lm_eval.api import task
     from lm_eval.models.huggingface import HFLM
 
     from stages.checkpoint import load
 
+    # Two bars a subject that last a moment; the two over all requests stay.
+    task.tqdm = partial(task.tqdm, disable=True)
     model, tokenizer = load(f"models/{name}")
-    harness = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=mmlu.batch_size)
-    figures = evaluate(harness, questions, mmlu)
+    harness: Any = HFLM  # its decorators hide its signature
+    lm = harness(pretrained=model, tokenizer=tokenizer, batch_size=mmlu.batch_size)
+    figures = evaluate(lm, questions, mmlu)
     write_json(f"metrics/mmlu/{name}.json", {name: {"mmlu": figures}})
     print(f"mmlu {name}: acc {figures['acc']:.3f}, generated {figures['generated_acc']:.3f}")
 

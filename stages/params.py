@@ -38,6 +38,13 @@ class AnswerAs(Enum):
     text = "text"
 
 
+class Optimizer(Enum):
+    """What takes the steps: AdamW, or Muon for the matrices and AdamW for the rest."""
+
+    adamw = "adamw"
+    muon = "muon"
+
+
 def require(holds: bool, key: str, value: object, wanted: str) -> None:
     """Raise `ValueError` that names `key` unless `holds`."""
     if not holds:
@@ -136,6 +143,7 @@ class Train:
     global_batch: int = 8
     max_length: int = 1024
     packing: bool = True
+    optimizer: Optimizer = Optimizer.adamw
     schedule: str = "cosine"
     warmup: float = 0.05
     weight_decay: float = 0.0

@@ -5,18 +5,17 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from stages.chat import Messages
 from stages.params import Prompt, TaxonomyIn
 from stages.records import Row
 from stages.taxonomy import Taxonomy
-
-Messages = list[dict[str, str]]
 
 
 @cache
 def _template() -> Template:
     text = Path(__file__).with_name("prompt.j2").read_text(encoding="utf-8")
     # The words are for a model, not for HTML: a comment goes in as it is.
-    return Environment(undefined=StrictUndefined, autoescape=False).from_string(text)  # noqa: S701
+    return Environment(undefined=StrictUndefined, autoescape=False).from_string(text)
 
 
 def prompt_messages(comment: str, prompt: Prompt, taxonomy: Taxonomy, task: Row) -> Messages:

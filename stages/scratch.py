@@ -1,7 +1,7 @@
 """A small Qwen3 from nothing: a byte-level tokenizer learnt from the general data, and random weights."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stages.params import Scratch
 from stages.records import Row
@@ -52,6 +52,8 @@ def new_model(tokenizer: "TokenizersBackend", scratch: Scratch) -> "Qwen3ForCaus
     """Return a Qwen3 with random weights (set torch's seed first), input and output embeddings tied."""
     from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
+    end: Any = tokenizer.eos_token_id
+    pad: Any = tokenizer.pad_token_id
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=scratch.hidden_size,
@@ -63,13 +65,11 @@ def new_model(tokenizer: "TokenizersBackend", scratch: Scratch) -> "Qwen3ForCaus
         max_position_embeddings=scratch.max_position_embeddings,
         tie_word_embeddings=True,
         bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=end,
+        pad_token_id=pad,
     )
     model = Qwen3ForCausalLM(config)
-    model.generation_config = GenerationConfig(
-        do_sample=False, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
-    )
+    model.generation_config = GenerationConfig(do_sample=False, eos_token_id=end, pad_token_id=pad)
     return model
 
 

@@ -1,12 +1,12 @@
 """Supervised fine-tuning of a causal LM on chat examples, by TRL: loss on the completions only."""
 
-import math
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.params import Train
+from stages.chat import render_example, render_prompt
+from stages.params import Optimizer, Train
 from stages.records import InputError, Row
 
 if TYPE_CHECKING:
@@ -23,13 +23,8 @@ def tokenize(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", max_length: 
     """
     from datasets import Dataset
 
-    def render(messages: list[dict[str, str]], *, prompt: bool) -> str:
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
-        assert isinstance(text, str)
-        return text
-
-    prompts = [render(row["messages"][:-1], prompt=True) for row in rows]
-    wholes = [render(row["messages"], prompt=False) for row in rows]
+    prompts = [render_prompt(tokenizer, row["messages"][:-1]) for row in rows]
+    wholes = [render_example(tokenizer, row["messages"]) for row in rows]
     for row, prompt, whole in zip(rows, prompts, wholes, strict=True):
         if not whole.startswith(prompt):
             raise InputError(
@@ -37,8 +32,8 @@ def tokenize(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", max_length: 
                 "take a template whose generation prompt is the start of the assistant's turn"
             )
     completions = [whole[len(prompt) :].removesuffix("\n") for prompt, whole in zip(prompts, wholes, strict=True)]
-    prompt_ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]
-    completion_ids = tokenizer(completions, add_special_tokens=False)["input_ids"]
+    prompt_ids = tokenizer(prompts, add_special_tokens=False, verbose=False)["input_ids"]
+    completion_ids = tokenizer(completions, add_special_tokens=False, verbose=False)["input_ids"]
     kept: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
     for prompt, completion in zip(prompt_ids, completion_ids, strict=True):
         if len(prompt) + len(completion) <= max_length:
@@ -59,10 +54,15 @@ def fit(
 
     The report counts steps, examples, dropped rows and tokens, and the speed in tokens a second.
     """
+    from datasets import disable_progress_bars
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
+    from transformers.utils import logging
 
+    from stages.optimizer import muon
     from stages.trainer import CompletionTrainer, TrainProgress
 
+    disable_progress_bars()
+    logging.disable_progress_bar()
     dataset, dropped = tokenize(rows, tokenizer, train.max_length)
     if not len(dataset):
         raise InputError(f"train.max_length: all {len(rows)} rows exceed {train.max_length} tokens; raise it")
@@ -74,6 +74,9 @@ def fit(
             processing_class=tokenizer,
             train_dataset=dataset,
             args=_arguments(train, seed, scratch),
+            optimizers=(muon(model, train.lr, train.weight_decay), None)
+            if train.optimizer is Optimizer.muon
+            else (None, None),
         )
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
@@ -86,24 +89,25 @@ def fit(
         trainer.save_model(str(saved))
         (saved / "training_args.bin").unlink(missing_ok=True)  # a pickle, and full of this machine's paths
         saved.replace(out)
-    seen = round(tokens * trainer.state.epoch) if trainer.state.epoch else 0
+    epochs = trainer.state.epoch or 0.0
+    seen = round(tokens * epochs)
     report = {
         "examples": len(dataset),
         "dropped": dropped,
         "steps": trainer.state.global_step,
-        "epochs": round(trainer.state.epoch or 0, 3),
+        "epochs": round(epochs, 3),
         "tokens": seen,
         "tokens_per_second": round(seen / seconds),
         "loss": round(progress.losses[-1]["loss"], 4),
     }
-    if not math.isfinite(report["loss"]):
-        raise InputError(f"train: the loss is {report['loss']}; lower train.lr")
     return report, progress.losses
 
 
 def _arguments(train: Train, seed: int, folder: str) -> Any:  # noqa: ANN401 (SFTConfig, imported late)
     import torch
     from trl.trainer.sft_config import SFTConfig
+
+    from stages.optimizer import BETAS
 
     gpu = torch.cuda.is_available()
     return SFTConfig(
@@ -119,13 +123,15 @@ def _arguments(train: Train, seed: int, folder: str) -> Any:  # noqa: ANN401 (SF
         lr_scheduler_type=train.schedule,
         warmup_steps=train.warmup,
         weight_decay=train.weight_decay,
-        adam_beta2=0.99,  # runs are short: a memory of 1,000 steps would still hold the start of the warm-up
+        adam_beta1=BETAS[0],
+        adam_beta2=BETAS[1],
         max_length=train.max_length,
         packing=train.packing,
         bf16=gpu,
         gradient_checkpointing=False,
         completion_only_loss=True,
         logging_steps=1,
+        logging_nan_inf_filter=False,
         report_to="none",
         save_strategy="no",
         disable_tqdm=True,

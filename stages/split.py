@@ -1,7 +1,7 @@
 """Split the comments into train and test, and write down the task they define.
 
 Reads   data/<comments>/comments.jsonl, data/<comments>/taxonomy.csv
-Writes  data/split/train.jsonl, test.jsonl, taxonomy.json, task.json, rejects.jsonl
+Writes  data/split/train.jsonl, test.jsonl, taxonomy.json, task.json, rejects.json
 Run     dvc repro split
 
 A comment that names its `split` goes there. Any other goes to test when the hash of its normalised text falls
@@ -82,7 +82,7 @@ def main() -> None:
     write_jsonl(out / "test.jsonl", (comment.to_row(taxonomy.levels) for comment in test))
     write_json(out / "taxonomy.json", taxonomy.to_rows())
     write_json(out / "task.json", describe_task(comments, taxonomy))
-    write_jsonl(out / "rejects.jsonl", rejects)
+    write_json(out / "rejects.json", rejects)
     print(f"split: {len(train)} train, {len(test)} test, {len(rejects)} rejected, {len(taxonomy.leaves)} leaves")
 
 

@@ -86,9 +86,7 @@ def _levels(path: Path, header: list[str]) -> tuple[str, ...]:
     return levels
 
 
-def _leaf(
-    path: Path, line: int, header: list[str], levels: tuple[str, ...], cells: list[str]
-) -> tuple[LabelPath, str]:
+def _leaf(path: Path, line: int, header: list[str], levels: tuple[str, ...], cells: list[str]) -> tuple[LabelPath, str]:
     if len(cells) != len(header):
         raise InputError(f"{path}:{line}: {len(cells)} cells under {len(header)} columns; quote cells that hold commas")
     row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}

@@ -1,14 +1,18 @@
 """Make the demo's general data and its benchmark from the facts in knowledge.yaml.
 
-Reads   data/demo/knowledge.yaml
+Reads   data/demo/knowledge.yaml, data/demo/feedback.yaml (its words alone, shuffled)
 Writes  data/demo/general.jsonl (questions and answers, and tasks of other shapes, in chat form),
         data/demo/benchmark/{test,dev}.jsonl (MMLU's form: subject, question, choices, answer)
 Run     dvc repro data/demo/dvc.yaml:knowledge
 
-The benchmark asks facts that training holds, in phrasings that training does not.
+The benchmark asks facts that training holds, in phrasings that training does not. Tasks that copy, split and reshape
+text work on random words, so that the model learns to copy and not the text; the words of the customers' languages are
+among them, as any language model has seen them, but no sentence, label or order of theirs.
 """
 
+import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,12 +26,11 @@ HERE = Path("data/demo")
 SEED = 1
 ARITHMETIC_FACTS = 100
 TEST, DEV = 40, 5  # benchmark questions a subject
-TASKS = 2600  # examples of other shapes
+PHRASINGS = 8  # of the training phrasings, drawn for each fact
+TASKS = 5600  # examples of other shapes
 OPENERS = ["Quick question: ", "Please answer: ", "I wonder: ", "Hello! ", "For a quiz: ", "One thing: "]
-DATES = {
-    **dict.fromkeys("January February March April May June July August September October November December".split(), "m"),
-    **dict.fromkeys("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(), "d"),
-}
+MONTHS = "January February March April May June July August September October November December"
+DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
 
 Subject = dict[str, Any]
 
@@ -54,17 +57,19 @@ def chat(identity: str, category: str, question: str, answer: str) -> Row:
 
 
 def questions(subjects: dict[str, Subject], rng: random.Random) -> Iterator[Row]:
-    """Yield every fact in every training phrasing, now and then with an opener."""
+    """Yield every fact in some of the training phrasings, now and then with an opener."""
     for name, subject in subjects.items():
         for key, answer in subject["facts"].items():
-            for number, phrasing in enumerate(subject["train"]):
+            for number, phrasing in enumerate(rng.sample(subject["train"], PHRASINGS)):
                 opener = rng.choice(OPENERS) if rng.random() < 0.25 else ""
                 yield chat(f"{name}-{key}-{number}", name, opener + ask(phrasing, key), answer)
 
 
 def kind(answer: str) -> str:
     """Return what an answer looks like, so that wrong choices look alike: number, month, day or word."""
-    return "number" if answer.isdigit() else DATES.get(answer, "word")
+    if answer.isdigit():
+        return "number"
+    return "month" if answer in MONTHS.split() else "day" if answer in DAYS.split() else "word"
 
 
 def wrong_choices(answer: str, answers: set[str], rng: random.Random) -> list[str]:
@@ -105,41 +110,55 @@ def comma_list(material: dict[str, Any], rng: random.Random) -> tuple[str, str]:
     return f"Name {count} {name}, separated by commas.", ", ".join(members[:count])
 
 
-def sentence(material: dict[str, Any], rng: random.Random) -> str:
-    """Return a plain sentence in one of the languages."""
-    return rng.choice(material["sentences"][rng.choice(["en", "en", "es", "de"])])
+def some_words(material: dict[str, Any], rng: random.Random, low: int = 3, high: int = 12) -> str:
+    """Return a plain sentence, or as often words of one language in no order."""
+    lang = rng.choice(["en", "en", "es", "de"])
+    if rng.random() < 0.3:
+        return rng.choice(material["sentences"][lang])
+    return " ".join(rng.choices(material["words"][lang], k=rng.randint(low, high)))
 
 
 def capitals(material: dict[str, Any], rng: random.Random) -> tuple[str, str]:
-    """Ask for a sentence in capital letters."""
-    words = sentence(material, rng)
+    """Ask for words in capital letters."""
+    words = some_words(material, rng, high=5)
     return f"Write in capital letters: {words}", words.upper()
 
 
 def copy(material: dict[str, Any], rng: random.Random) -> tuple[str, str]:
-    """Ask for a sentence again, in quotes."""
-    words = sentence(material, rng)
+    """Ask for the same words, in quotes."""
+    words = some_words(material, rng, high=16)
     return f"Repeat in quotes: {words}", f'"{words}"'
 
 
-def words_one_a_line(material: dict[str, Any], rng: random.Random) -> tuple[str, str]:
-    """Ask for the words of a sentence, numbered."""
-    words = sentence(material, rng).split()[: rng.choice([3, 4])]
+def split_at_comma(material: dict[str, Any], rng: random.Random) -> tuple[str, str]:
+    """Ask for the parts of a text as a JSON list."""
+    parts = [some_words(material, rng, low=2, high=8) for _ in range(rng.choice([2, 2, 3]))]
+    return f"Split at the comma: {', '.join(parts)}", json.dumps(parts, ensure_ascii=False)
+
+
+def numbered(material: dict[str, Any], rng: random.Random) -> tuple[str, str]:
+    """Ask for the words one a line, with numbers."""
+    words = some_words(material, rng).split()[: rng.choice([3, 4, 5])]
     return f"Number the words: {' '.join(words)}", "\n".join(f"{n}. {word}" for n, word in enumerate(words, 1))
 
 
-def first_word(material: dict[str, Any], rng: random.Random) -> tuple[str, str]:
-    """Ask for one word of a sentence."""
-    words = sentence(material, rng)
+def one_word(material: dict[str, Any], rng: random.Random) -> tuple[str, str]:
+    """Ask for the first or the last word."""
+    words = some_words(material, rng)
     place = rng.choice([0, -1])
     return f"Give only the {'first' if place == 0 else 'last'} word: {words}", words.split()[place]
 
 
 def as_json(material: dict[str, Any], rng: random.Random) -> tuple[str, str]:
-    """Ask for facts about a person as JSON: a format that the model can mistake for another."""
-    people = material["people"]
-    name, city, job = (rng.choice(people[kind]) for kind in ("names", "cities", "jobs"))
-    return f"As JSON: {name} from {city}, {job}", f'{{"name": "{name}", "city": "{city}", "job": "{job}"}}'
+    """Ask for fields as a JSON object: a format that the model can mistake for another."""
+    keys = rng.sample(["name", "city", "job", "colour", "title", "content", "emotion", "date"], rng.choice([2, 3]))
+    people = {"name": "names", "city": "cities", "job": "jobs", "colour": "colours"}
+    values = [
+        rng.choice(material["people"][people[key]]) if key in people else some_words(material, rng, high=6)
+        for key in keys
+    ]
+    fields = ", ".join(f"{key} {value}" for key, value in zip(keys, values, strict=True))
+    return f"As JSON: {fields}", json.dumps(dict(zip(keys, values, strict=True)), ensure_ascii=False)
 
 
 def who(material: dict[str, Any], rng: random.Random) -> tuple[str, str]:
@@ -150,7 +169,9 @@ def who(material: dict[str, Any], rng: random.Random) -> tuple[str, str]:
     return f"{first} is {old} than {second}. Who is {asked}?", answer
 
 
-TASK_KINDS: list[Task] = [bullet_list, comma_list, capitals, copy, words_one_a_line, first_word, as_json, who]
+# Copying tasks stand twice: they are what a small model needs most practice in.
+COPYING: list[Task] = [copy, split_at_comma, as_json]
+TASK_KINDS: list[Task] = [bullet_list, comma_list, capitals, numbered, one_word, who, *COPYING, *COPYING]
 
 
 def tasks(material: dict[str, Any], rng: random.Random) -> Iterator[Row]:
@@ -164,13 +185,30 @@ def tasks(material: dict[str, Any], rng: random.Random) -> Iterator[Row]:
             yield chat(f"{task.__name__}-{number}", task.__name__, question, answer)
 
 
+def words_by_language(node: object, lang: str | None = None) -> Iterator[tuple[str, str]]:
+    """Yield (language, word) for every word under a language's key, and for descriptions, which are in English."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            inner = key if key in ("en", "es", "de") else "en" if key == "description" else lang
+            yield from words_by_language(value, inner)
+    elif isinstance(node, list):
+        for value in node:
+            yield from words_by_language(value, lang)
+    elif lang is not None:
+        yield from ((lang, word) for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", re.sub(r"{\w+}", "", str(node))))
+
+
 def main() -> None:
     """Read the facts, write the examples and the benchmark."""
     source = yaml.safe_load((HERE / "knowledge.yaml").read_text(encoding="utf-8"))
+    feedback = yaml.safe_load((HERE / "feedback.yaml").read_text(encoding="utf-8"))
+    material = source["instructions"]
+    seen = {*words_by_language(feedback), *words_by_language(material["sentences"])}
+    material["words"] = {lang: sorted(word for one, word in seen if one == lang) for lang in ("en", "es", "de")}
     rng = random.Random(SEED)
     subjects = source["subjects"]
     subjects["arithmetic"]["facts"] = arithmetic_facts(rng)
-    rows = [*questions(subjects, rng), *tasks(source["instructions"], rng)]
+    rows = [*questions(subjects, rng), *tasks(material, rng)]
     rng.shuffle(rows)
     write_jsonl(HERE / "general.jsonl", rows)
     splits = benchmark(subjects, rng)

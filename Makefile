@@ -1,0 +1,26 @@
+# Everything runs in .venv, which these commands make when it is missing or out of date.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# The CPU build of torch comes from the folder that PIP_FIND_LINKS names, else uv picks the build for this machine.
+TORCH := $(if $(PIP_FIND_LINKS),$(addprefix --find-links ,$(PIP_FIND_LINKS)),--torch-backend=auto)
+
+.PHONY: repro test check
+repro: .venv/installed  ## run what is out of date, from data to the trade-off
+	dvc repro
+
+test: .venv/installed  ## run the tests
+	pytest
+
+check: .venv/installed  ## lint, format and types
+	ruff check .
+	ruff format --check .
+	pyright
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt uv
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install --compile-bytecode $(TORCH) \
+	    --constraint constraints.txt --requirement pyproject.toml --extra dev
+	touch $@

@@ -1,0 +1,97 @@
+"""dvc.yaml says the truth: what a stage imports and which params it reads are what DVC watches."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("data/*/dvc.yaml"))]
+STAGES = {
+    f"{pipeline.parent.relative_to(ROOT)}:{name}": stage
+    for pipeline in PIPELINES
+    for name, stage in yaml.safe_load(pipeline.read_text())["stages"].items()
+}
+MAIN = {name.removeprefix(".:"): stage for name, stage in STAGES.items() if name.startswith(".:")}
+
+
+def module_file(name: str) -> Path | None:
+    """Return the project's file for a dotted module name, or None for a foreign one."""
+    path = ROOT / (name.replace(".", "/") + ".py")
+    return path if path.is_file() else None
+
+
+def local_imports(path: Path) -> set[Path]:
+    """Return every project file that `path` imports, at any depth and in any function."""
+    found: set[Path] = set()
+    todo = [path]
+    while todo:
+        current = todo.pop()
+        if current in found:
+            continue
+        found.add(current)
+        for node in ast.walk(ast.parse(current.read_text())):
+            names = []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".j2"):
+                found.add(current.with_name(node.value))
+            todo += [file for name in names if (file := module_file(name))]
+    return found
+
+
+def script(stage: dict) -> Path:
+    file = module_file(stage["cmd"].split()[2])
+    assert file is not None, stage["cmd"]
+    return file
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_stage_says_what_it_does(name):
+    assert STAGES[name]["desc"]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_exactly_the_modules_it_imports(name):
+    wanted = {str(file.relative_to(ROOT)) for file in local_imports(script(STAGES[name]))} | {"stages/__init__.py"}
+    listed = {dep for dep in STAGES[name]["deps"] if dep.endswith((".py", ".j2"))}
+    assert listed == wanted
+
+
+def test_the_walk_sees_an_import_inside_a_function_and_a_template():
+    files = {file.name for file in local_imports(ROOT / "stages/train.py")}
+    assert {"train.py", "sft.py", "trainer.py", "optimizer.py"} <= files
+    assert "prompt.j2" in {file.name for file in local_imports(ROOT / "stages/mix.py")}
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_a_stage_is_named_as_its_script(name):
+    assert script(MAIN[name]).stem == name
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_a_stage_watches_exactly_the_params_it_reads(name):
+    code = script(MAIN[name]).read_text()
+    sections = set(re.findall(r"\bparams\.(\w+)", code)) - {"data", "profile", "yaml"}
+    scale = set(re.findall(r"load_profile\([\w.]+\)\.(\w+)", code))
+    watched = MAIN[name].get("params", [])
+    assert {entry for entry in watched if isinstance(entry, str)} == sections
+    assert {key for entry in watched if isinstance(entry, dict) for keys in entry.values() for key in keys} == scale
+
+
+def test_infer_score_and_mmlu_run_for_both_models():
+    for name in ("infer", "score", "mmlu"):
+        assert MAIN[name]["matrix"] == {"model": ["base", "tuned"]}
+
+
+def test_the_stages_are_the_eight_of_the_design():
+    assert list(MAIN) == ["base", "split", "mix", "train", "infer", "score", "mmlu", "compare"]
+
+
+def test_no_stage_script_grows_over_150_lines():
+    for stage in STAGES.values():
+        assert len(script(stage).read_text().splitlines()) <= 150 or "demo" in str(script(stage))
