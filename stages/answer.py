@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from stages.comments import Segment, segment_row
 
 
@@ -29,8 +31,8 @@ def parse_answer(text: str, levels: tuple[str, ...]) -> Answer:
     """
     found = re.search(r"\[.*\]", text, re.DOTALL)
     try:
-        items = json.loads(found.group()) if found else None
-    except (json.JSONDecodeError, RecursionError):
+        items = orjson.loads(found.group()) if found else None
+    except orjson.JSONDecodeError:
         items = None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         return Answer((), valid=False)

@@ -29,6 +29,12 @@ def load_questions(folder: Path) -> Questions:
             if fault := _fault(row):
                 raise InputError(f"{path}:{number}: {fault}")
             subjects[row["subject"]][split].append(row)
+    for subject, splits in subjects.items():
+        for split, rows in splits.items():
+            if not rows:
+                raise InputError(
+                    f"{folder / split}.jsonl: subject '{subject}' has no row here; each needs test and dev"
+                )
     return dict(sorted(subjects.items()))
 
 
@@ -38,7 +44,7 @@ def _fault(row: Row) -> str | None:
     choices = row.get("choices")
     if not isinstance(choices, list) or len(choices) != 4 or not all(isinstance(choice, str) for choice in choices):
         return "`choices` must be four strings"
-    if row.get("answer") not in range(4) or isinstance(row.get("answer"), bool):
+    if type(row.get("answer")) is not int or row["answer"] not in range(4):
         return f"`answer` is {row.get('answer')!r}; write the index of the right choice, 0 to 3"
     return None
 
@@ -51,8 +57,10 @@ def lettered(row: Row) -> str:
 
 def parse_letter(text: str) -> int | None:
     """Return the choice that a generated answer names, or None: `B`, `(B)`, `B. 4`, `The answer is B`."""
-    found = re.match(r"\W*([A-D])\b", text) or re.search(r"answer is:?\s*\W*([A-D])\b", text, re.IGNORECASE)
-    return LETTERS.index(found.group(1).upper()) if found else None
+    # An A at the start must stand alone or before punctuation: in `A dog` it is an article.
+    start = re.match(r"\W*([B-D]\b|A(?=\s*$|\s*[.):,*\n]|\s+is\b))", text)
+    found = start or re.search(r"(?i:answer)(?:\s+is)?\W*([A-D])\b", text)
+    return LETTERS.index(found.group(1)) if found else None
 
 
 def parse_text(text: str, choices: list[str]) -> int | None:

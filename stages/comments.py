@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,10 +53,13 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
     segments = row.get("segments")
     if not isinstance(segments, list) or not segments:
         raise ValueError(f"comment '{identity}': `segments` is missing or empty; label at least one segment")
+    lang = row.get("lang")
+    if lang is not None and not isinstance(lang, str):
+        raise ValueError(f"comment '{identity}': `lang` is {lang!r}; write a code such as en, or leave it out")
     split = row.get("split")
     if split not in (None, "train", "test"):
         raise ValueError(f"comment '{identity}': split '{split}' is unknown; write train or test, or leave it out")
-    return Comment(identity, text, tuple(_segment(part, taxonomy) for part in segments), row.get("lang"), split)
+    return Comment(identity, text, tuple(_segment(part, taxonomy) for part in segments), lang, split)
 
 
 def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked here)
@@ -64,7 +68,9 @@ def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked
     given = sorted(key for key in part if re.fullmatch(r"L\d+", key))
     if given != sorted(taxonomy.levels):
         wanted = f"{taxonomy.levels[0]}..{taxonomy.levels[-1]}"
-        raise ValueError(f"a segment has levels {','.join(given) or 'none'}; the taxonomy has {wanted}")
+        raise ValueError(
+            f"a segment has levels {','.join(given) or 'none'}; the taxonomy has {wanted}; give every level"
+        )
     known = {*taxonomy.levels, "content", "emotion"}
     for key, value in part.items():
         if key not in known:
@@ -77,8 +83,8 @@ def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked
 
 
 def normalised(text: str) -> str:
-    """Return `text` in lower case with single spaces: what two copies of one comment share."""
-    return " ".join(text.casefold().split())
+    """Return `text` in lower case, composed letters and single spaces: what two copies of one comment share."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def unit_hash(text: str) -> float:

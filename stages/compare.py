@@ -54,7 +54,7 @@ def failures(summary: Row, gate: Gate) -> list[str]:
     lines = []
     for name, (key, limit) in limits.items():
         base, tuned = (summary[model]["mmlu"][key] for model in MODELS)
-        if limit is not None and base - tuned > limit:
+        if limit is not None and round(base - tuned, 4) > limit:
             lines.append(
                 f"params.yaml: gate.{name}: mmlu.{key} fell by {base - tuned:.3f} ({base:.3f} to {tuned:.3f}), "
                 f"{limit} is allowed; raise mix.ratio or lower train.lr"

@@ -8,6 +8,7 @@ All customer examples stay; general ones are added until they make up `mix.ratio
 the general rows of a small ratio are among those of a larger one, and customer rows keep their order.
 """
 
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -27,9 +28,10 @@ def general_count(customer: int, ratio: float, available: int) -> int:
         return available
     wanted = round(customer * ratio / (1 - ratio))
     if wanted > available:
+        largest = math.floor(1000 * available / (available + customer)) / 1000
         raise InputError(
             f"params.yaml: mix.ratio: {ratio} needs {wanted} general rows beside {customer} customer rows, there are "
-            f"{available}; add general data or go down to {available / (available + customer):.3f}"
+            f"{available}; add general data or go down to {largest}"
         )
     return wanted
 

@@ -38,6 +38,14 @@ class AnswerAs(Enum):
     text = "text"
 
 
+class Schedule(Enum):
+    """How the learning rate goes down after the warm-up."""
+
+    cosine = "cosine"
+    linear = "linear"
+    constant = "constant_with_warmup"
+
+
 class Optimizer(Enum):
     """What takes the steps: AdamW, or Muon for the matrices and AdamW for the rest."""
 
@@ -129,6 +137,9 @@ class Params:
     score: Score = field(default_factory=Score)
     gate: Gate = field(default_factory=Gate)
 
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295, which every generator takes")
+
 
 @dataclass
 class Train:
@@ -144,17 +155,19 @@ class Train:
     max_length: int = 1024
     packing: bool = True
     optimizer: Optimizer = Optimizer.adamw
-    schedule: str = "cosine"
+    schedule: Schedule = Schedule.cosine
     warmup: float = 0.05
     weight_decay: float = 0.0
 
-    def __post_init__(self) -> None:
-        require(0 < self.lr < 1, "train.lr", self.lr, "a number above 0 and below 1")
-        require(math.isfinite(self.epochs) and self.epochs > 0, "train.epochs", self.epochs, "a number above 0")
-        require(self.max_steps is None or self.max_steps > 0, "train.max_steps", self.max_steps, "null or at least 1")
-        require(self.global_batch > 0, "train.global_batch", self.global_batch, "at least 1")
-        require(self.max_length > 0, "train.max_length", self.max_length, "at least 1 token")
-        require(0 <= self.warmup < 1, "train.warmup", self.warmup, "a share of the steps from 0 to below 1")
+    def check(self, key: str) -> None:
+        """Raise `ValueError` for a value out of range; `key` is where this section stands."""
+        require(0 < self.lr < 1, f"{key}.lr", self.lr, "a number above 0 and below 1")
+        require(math.isfinite(self.epochs) and self.epochs > 0, f"{key}.epochs", self.epochs, "a number above 0")
+        require(self.max_steps is None or self.max_steps > 0, f"{key}.max_steps", self.max_steps, "null or at least 1")
+        require(self.global_batch > 0, f"{key}.global_batch", self.global_batch, "at least 1")
+        require(self.max_length > 0, f"{key}.max_length", self.max_length, "at least 1 token")
+        require(0 <= self.warmup < 1, f"{key}.warmup", self.warmup, "a share of the steps from 0 to below 1")
+        require(0 <= self.weight_decay < 1, f"{key}.weight_decay", self.weight_decay, "0 to below 1")
 
 
 @dataclass
@@ -170,6 +183,9 @@ class Scratch:
     head_dim: int
     max_position_embeddings: int
     train: Train
+
+    def __post_init__(self) -> None:
+        self.train.check("model.scratch.train")
 
 
 @dataclass
@@ -227,6 +243,9 @@ class Profile:
     infer: Infer = field(default_factory=Infer)
     mmlu: Mmlu = field(default_factory=Mmlu)
 
+    def __post_init__(self) -> None:
+        self.train.check("train")
+
 
 def load_params(path: str | Path = "params.yaml") -> Params:
     """Return the experiment's parameters."""
@@ -247,13 +266,20 @@ def _load(path: Path, schema: type) -> Any:  # noqa: ANN401 (an instance of `sch
         given = OmegaConf.load(path)
         if not isinstance(given, DictConfig):
             raise InputError(f"{path}: write `key: value` lines")
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))
+        known = OmegaConf.structured(schema)
+        for key, value in given.items():
+            if key in known and OmegaConf.is_dict(known._get_node(key)) and not OmegaConf.is_dict(value):
+                raise InputError(f"{path}: {key}: {value!r} where a section belongs; write `key: value` lines below it")
+        return OmegaConf.to_object(OmegaConf.merge(known, given))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except OSError:  # OmegaConf's word for YAML that is neither a mapping nor a list
+        raise InputError(f"{path}: write `key: value` lines") from None
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{place}: not valid YAML: {getattr(error, 'problem', None) or error}") from None
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(f"{path}{place}: not valid YAML: {reason}") from None
     except OmegaConfBaseException as error:
         key = error.full_key or ""
         raise InputError(f"{path}: {key}: {str(error.msg or error).splitlines()[0]}") from None

@@ -1,5 +1,6 @@
 """Rows in files: JSON Lines read with line numbers, and files that appear whole or not at all."""
 
+import codecs
 import gzip
 import os
 import zlib
@@ -54,7 +55,7 @@ def decode_lines(path: str | Path) -> Iterator[tuple[int, Row | InputError]]:
             continue
         empty = False
         try:
-            row = orjson.loads(line)
+            row = orjson.loads(line.removeprefix(codecs.BOM_UTF8) if number == 1 else line)
         except orjson.JSONDecodeError as error:
             yield number, InputError(f"{path}:{number}: {_json_fault(line, error)}")
             continue

@@ -120,7 +120,7 @@ def _arguments(train: Train, seed: int, folder: str) -> Any:  # noqa: ANN401 (SF
         # Rows are packed to full length, so one row fills a forward pass; accumulation makes the global batch.
         per_device_train_batch_size=1 if train.packing else train.global_batch,
         gradient_accumulation_steps=train.global_batch if train.packing else 1,
-        lr_scheduler_type=train.schedule,
+        lr_scheduler_type=train.schedule.value,
         warmup_steps=train.warmup,
         weight_decay=train.weight_decay,
         adam_beta1=BETAS[0],

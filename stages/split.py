@@ -67,9 +67,10 @@ def main() -> None:
     taxonomy = load_taxonomy(source / "taxonomy.csv")
     comments, rejects = read_comments(source / "comments.jsonl", taxonomy)
     faults = [f"{reject['file']}:{reject['line']}: {reject['reason']}" for reject in rejects]
-    if faults and params.split.on_bad_row is BadRow.stop:
+    if faults and (params.split.on_bad_row is BadRow.stop or not comments):
         rest = [f"and {len(faults) - SHOWN} more bad rows"] if len(faults) > SHOWN else []
-        mend = "nothing was written; correct the rows, or set split.on_bad_row: reject to leave them out"
+        leave_out = ", or set split.on_bad_row: reject to leave them out" if comments else "; no good row is left"
+        mend = f"nothing was written; correct the rows{leave_out}"
         raise InputError("\n".join([*faults[:SHOWN], *rest, mend]))
     train, test = divide(comments, params.split.test)
     if not train or not test:

@@ -53,8 +53,9 @@ def load_taxonomy(path: str | Path) -> Taxonomy:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; write a CSV with columns L1,L2,..,description") from None
     except UnicodeDecodeError as fault:
-        line = fault.object[: fault.start].count(b"\n") + 1
-        raise InputError(f"{path}:{line}: byte {fault.start + 1} is not UTF-8; save the file as UTF-8") from None
+        before = fault.object[: fault.start]
+        line, byte = before.count(b"\n") + 1, fault.start - before.rfind(b"\n")
+        raise InputError(f"{path}:{line}: byte {byte} is not UTF-8; save the file as UTF-8") from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -88,7 +89,8 @@ def _levels(path: Path, header: list[str]) -> tuple[str, ...]:
 
 def _leaf(path: Path, line: int, header: list[str], levels: tuple[str, ...], cells: list[str]) -> tuple[LabelPath, str]:
     if len(cells) != len(header):
-        raise InputError(f"{path}:{line}: {len(cells)} cells under {len(header)} columns; quote cells that hold commas")
+        mend = "quote cells that hold commas" if len(cells) > len(header) else "add what is missing"
+        raise InputError(f"{path}:{line}: {len(cells)} cells under {len(header)} columns; {mend}")
     row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
     if missing := [level for level in levels if not row[level]]:
         raise InputError(f"{path}:{line}: {missing[0]} is empty; write (none) where a level does not apply")

@@ -68,7 +68,6 @@ def test_a_bad_question_is_one_line_with_its_place(tmp_path: Path, row: Row, wan
     assert fault(benchmark(tmp_path, [question()], [question(), row])) == f"dev.jsonl:2: {wanted}"
 
 
-@pytest.mark.xfail(strict=True, reason="1.0 is in range(4), and then no index of a list: a traceback in mmlu")
 def test_an_answer_that_is_no_whole_number_is_refused(tmp_path: Path) -> None:
     assert fault(benchmark(tmp_path, [question(answer=1.0)], [question()])).startswith("test.jsonl:1: `answer` is 1.0")
 
@@ -82,7 +81,6 @@ def test_malformed_and_empty_files_are_one_line(tmp_path: Path) -> None:
     assert fault(tmp_path).startswith("dev.jsonl: no such file")
 
 
-@pytest.mark.xfail(strict=True, reason="lm-eval raises KeyError: 'dev' or 'test', without shots too")
 @pytest.mark.parametrize("lone", ["test", "dev"])
 def test_a_subject_in_one_file_alone_is_refused(tmp_path: Path, lone: str) -> None:
     splits = {name: [question()] + ([question(subject="lone")] if name == lone else []) for name in ("test", "dev")}
@@ -127,13 +125,11 @@ def test_the_letter_of_an_answer_is_read(text: str, wanted: int | None) -> None:
     assert parse_letter(text) == wanted
 
 
-@pytest.mark.xfail(strict=True, reason="the article is read as choice A: an answer that names no letter can count")
-@pytest.mark.parametrize("text", ["A dog", "A dog has four legs.", "The answer is a dog"])
+@pytest.mark.parametrize("text", ["A dog", "A dog has four legs.", "The answer is a dog", "Is it a cat? A cat."])
 def test_an_article_is_no_letter(text: str) -> None:
     assert parse_letter(text) is None
 
 
-@pytest.mark.xfail(strict=True, reason="only `answer is` is known: a common form of answer counts as unparsed")
 @pytest.mark.parametrize("text", ["Answer: B", "**Answer:** B", "The correct answer: B."])
 def test_a_letter_after_a_colon_is_read(text: str) -> None:
     assert parse_letter(text) == 1

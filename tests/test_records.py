@@ -124,7 +124,6 @@ def test_a_text_line_that_is_not_utf_8_is_named() -> None:
         list(decode_text("rows.txt", [b"a\n", b"b \xff\n"]))
 
 
-@pytest.mark.xfail(strict=True, reason="decode_lines refuses a byte order mark, which load_taxonomy drops")
 def test_a_byte_order_mark_before_the_first_row_is_dropped(tmp_path: Path) -> None:
     assert read_jsonl(file(tmp_path, b'\xef\xbb\xbf{"a": 1}\n')) == [{"a": 1}]
 

@@ -98,12 +98,10 @@ def test_a_missing_file_says_what_to_write(tmp_path: Path) -> None:
         load_taxonomy(tmp_path / "taxonomy.csv")
 
 
-@pytest.mark.xfail(strict=True, reason="the byte is counted from the start of the file; records.py counts in the line")
 def test_a_byte_that_is_not_utf_8_is_counted_in_its_line(tmp_path: Path) -> None:
     assert "taxonomy.csv:2: byte 4 is not UTF-8" in fault(tmp_path, b"L1,description\ncaf\xe9,words\n")
 
 
-@pytest.mark.xfail(strict=True, reason="the mend is to quote commas, which mends too many cells and not too few")
 def test_a_missing_cell_has_its_own_mend(tmp_path: Path) -> None:
     assert "quote" not in fault(tmp_path, b"L1,L2,description\na,b\n")
 
