@@ -58,7 +58,7 @@ def lettered(row: Row) -> str:
 def parse_letter(text: str) -> int | None:
     """Return the choice that a generated answer names, or None: `B`, `(B)`, `B. 4`, `The answer is B`."""
     # An A at the start must stand alone or before punctuation: in `A dog` it is an article.
-    start = re.match(r"\W*([B-D]\b|A(?=\s*$|\s*[.):,*\n]|\s+is\b))", text)
+    start = re.match(r"\W*([B-D](?!['\w])|A(?=\s*$|\s*[^\w\s']|\n|\s+is\b))", text)
     found = start or re.search(r"(?i:answer)(?:\s+is)?\W*([A-D])\b", text)
     return LETTERS.index(found.group(1)) if found else None
 

@@ -76,7 +76,9 @@ def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked
         if key not in known:
             raise ValueError(f"a segment has the unknown field `{key}`; known are {', '.join(sorted(known))}")
         if not isinstance(value, str):
-            raise ValueError(f"`{key}` of a segment is {type(value).__name__}; write a string")
+            raise ValueError(f"`{key}` of a segment is {value!r}; write a string")
+        if not value.strip():
+            raise ValueError(f"`{key}` of a segment is empty; give it a value")
     path = tuple(part[level].strip() for level in taxonomy.levels)
     taxonomy.check(path)
     return Segment(path, part.get("content"), part.get("emotion"))

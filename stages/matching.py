@@ -42,9 +42,9 @@ def f1_interval(counts: Counts, resamples: int, seed: int) -> tuple[float, float
     """Return the 95 % percentile interval of micro F1 by bootstrap over comments (Efron and Tibshirani, 1993)."""
     rng = np.random.default_rng(seed)
     size = len(counts)
-    # A resample is how often each comment was drawn: one matrix product in place of one gather a draw.
-    draws = rng.multinomial(size, np.full(size, 1 / size), size=resamples)
-    matched, predicted, gold = (draws @ counts).T
+    # A resample is how often each comment was drawn; one at a time, so that memory stays with the comments.
+    totals = np.array([rng.multinomial(size, np.full(size, 1 / size)) @ counts for _ in range(resamples)])
+    matched, predicted, gold = totals.T
     f1 = 2 * matched / np.maximum(predicted + gold, 1)
     low, high = np.percentile(f1, [2.5, 97.5])
     return float(low), float(high)

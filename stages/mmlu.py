@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from stages.benchmark import Questions, generated_task, likelihood_task, load_questions
 from stages.entry import run
 from stages.params import AnswerAs, Mmlu, load_params, load_profile
-from stages.records import Row, write_json
+from stages.records import InputError, Row, write_json
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -74,6 +74,12 @@ def main() -> None:
     params = load_params()
     mmlu = load_profile(params.profile).mmlu
     questions = load_questions(Path("data") / params.data.benchmark / "benchmark")
+
+    fewest = min(len(splits["dev"]) for splits in questions.values())
+    if mmlu.fewshot > fewest:
+        raise InputError(
+            f"profiles/{params.profile}.yaml: mmlu.fewshot: {mmlu.fewshot}, but a subject has {fewest} dev rows"
+        )
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     from lm_eval.api import task

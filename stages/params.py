@@ -273,8 +273,8 @@ def _load(path: Path, schema: type) -> Any:  # noqa: ANN401 (an instance of `sch
         return OmegaConf.to_object(OmegaConf.merge(known, given))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except OSError:  # OmegaConf's word for YAML that is neither a mapping nor a list
-        raise InputError(f"{path}: write `key: value` lines") from None
+    except OSError as error:  # without an errno it is OmegaConf's word for YAML that is no mapping
+        raise InputError(f"{path}: {error.strerror or 'write `key: value` lines'}") from None
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}" if mark else ""

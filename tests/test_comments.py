@@ -81,14 +81,14 @@ FAULTS = {
         row({**PAIRING, "mood": "x"}),
         "a segment has the unknown field `mood`; known are L1, L2, con",
     ),
-    "a number as label": (row({"L1": "Setup", "L2": 3}), "`L2` of a segment is int; write a string"),
-    "a list as content": (row({**PAIRING, "content": []}), "`content` of a segment is list; write a string"),
+    "a number as label": (row({"L1": "Setup", "L2": 3}), "`L2` of a segment is 3; write a string"),
+    "a list as content": (row({**PAIRING, "content": []}), "`content` of a segment is []; write a string"),
     "a misspelt label": (
         row({"L1": "Setup", "L2": "Easy"}),
         "label 'Setup > Easy' is not in the taxonomy (did you mean 'Setup > Easy setup'?)",
     ),
     "labels of two branches": (row({"L1": "Price", "L2": "Pairing"}), "label 'Price > Pairing' is not in the taxonomy"),
-    "an empty label": (row({"L1": "Setup", "L2": ""}), "label 'Setup > ' is not in the taxonomy"),
+    "an empty label": (row({"L1": "Setup", "L2": ""}), "`L2` of a segment is empty; give it a value"),
     "a good segment first": (row(PAIRING, {"L1": "Zzz", "L2": "Zzz"}), "label 'Zzz > Zzz' is not in the taxonomy; add"),
 }
 

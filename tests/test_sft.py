@@ -144,7 +144,7 @@ def test_a_folder_without_a_model_is_one_clear_line(tmp_path):
 
 
 def test_a_hub_that_cannot_be_reached_is_one_clear_line(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     write_reference(tmp_path / "base", "nobody/nothing-of-this-name", "0" * 40)
     with pytest.raises(InputError, match=r"hub: nobody/nothing-of-this-name@0+ is neither cached nor to be had"):
@@ -165,4 +165,17 @@ def test_a_saved_model_loads_with_the_same_weights(tmp_path):
     model.save_pretrained(tmp_path / "weights")
     tokenizer.save_pretrained(tmp_path / "weights")
     loaded, _ = load(tmp_path / "weights")
+    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
+
+
+def test_a_pinned_hub_model_is_loaded_from_the_hubs_own_cache(tmp_path, monkeypatch):
+    model, tokenizer = fresh()
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    snapshot = tmp_path / "cache/models--someone--small/snapshots" / revision
+    model.save_pretrained(snapshot)
+    tokenizer.save_pretrained(snapshot)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    write_reference(tmp_path / "base", "someone/small", revision)
+    loaded, _ = load(tmp_path / "base")
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
