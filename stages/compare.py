@@ -18,7 +18,7 @@ TABLE = {
     "VOC recall": ("voc", "recall"),
     "general accuracy, by likelihood": ("mmlu", "acc"),
     "general accuracy, by generated answer": ("mmlu", "generated_acc"),
-    "general questions without an answer": ("mmlu", "unparsed"),
+    "general answers that are no choice": ("mmlu", "unparsed"),
 }
 
 
@@ -42,8 +42,9 @@ def verdict(summary: Row) -> str:
     known, said = tuned["acc"] - base["acc"], tuned["generated_acc"] - base["generated_acc"]
     if tuned["unparsed"] - base["unparsed"] > 0.2:
         return (
-            f"Asked in chat, the tuned model gives no answer to {tuned['unparsed']:.0%} of the general questions: the "
-            f"format is lost, and by likelihood {tuned['acc']:.0%} is known where base knew {base['acc']:.0%}."
+            f"Asked in chat, {tuned['unparsed']:.0%} of the tuned model's answers are none of the choices, of base's "
+            f"{base['unparsed']:.0%}: the form of the answer is lost. By likelihood {tuned['acc']:.0%} is known where "
+            f"base knew {base['acc']:.0%}."
         )
     return f"General accuracy changed by {known:+.3f} by likelihood and {said:+.3f} by generated answer."
 

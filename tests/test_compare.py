@@ -42,7 +42,7 @@ def test_the_table_has_base_tuned_and_change() -> None:
         ["0.010", "0.960", "+0.950"],
     ]
     assert lines[0].startswith("VOC F1 ")
-    assert lines[-1].startswith("general questions without an answer ")
+    assert lines[-1].startswith("general answers that are no choice ")
 
 
 def test_the_columns_of_the_table_stand_below_each_other() -> None:
@@ -56,10 +56,10 @@ def test_a_model_that_still_answers_is_judged_by_its_accuracy() -> None:
     )
 
 
-def test_a_model_that_no_longer_answers_has_lost_the_format() -> None:
+def test_a_model_that_no_longer_answers_has_lost_the_form() -> None:
     assert verdict(summary(model(acc=0.75, generated=0.0, unparsed=0.96))) == (
-        "Asked in chat, the tuned model gives no answer to 96% of the general questions: the format is lost, "
-        "and by likelihood 75% is known where base knew 80%."
+        "Asked in chat, 96% of the tuned model's answers are none of the choices, of base's 1%: the form of the answer "
+        "is lost. By likelihood 75% is known where base knew 80%."
     )
 
 
@@ -69,8 +69,8 @@ def test_a_base_that_never_answered_has_lost_nothing() -> None:
 
 
 @pytest.mark.parametrize(("unparsed", "lost"), [(0.20, False), (0.22, True)])
-def test_the_format_is_lost_above_a_fifth_more_without_an_answer(unparsed: float, lost: bool) -> None:
-    assert ("format is lost" in verdict(summary(model(unparsed=unparsed)))) is lost
+def test_the_form_is_lost_above_a_fifth_more_without_an_answer(unparsed: float, lost: bool) -> None:
+    assert ("form of the answer is lost" in verdict(summary(model(unparsed=unparsed)))) is lost
 
 
 def test_without_a_gate_anything_passes() -> None:
