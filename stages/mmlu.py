@@ -82,15 +82,24 @@ def main() -> None:
         )
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    from lm_eval.api import model as lm_eval_model
     from lm_eval.api import task
-    from lm_eval.models.huggingface import HFLM
+    from lm_eval.models import huggingface
+    from tqdm import tqdm
+
+    class TerminalBar(tqdm):
+        """lm-eval's bars say `disable` outright; this one shows on a terminal only."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (as tqdm's)
+            super().__init__(*args, **{**options, "disable": None})
 
     from stages.checkpoint import load
 
-    # Two bars a subject that last a moment; the two over all requests stay.
+    # Two bars a subject last a moment each and go; those over all requests stay, on a terminal.
     task.tqdm = partial(task.tqdm, disable=True)
+    lm_eval_model.tqdm = huggingface.tqdm = TerminalBar
     model, tokenizer = load(f"models/{name}")
-    harness: Any = HFLM  # its decorators hide its signature
+    harness: Any = huggingface.HFLM  # its decorators hide its signature
     lm = harness(pretrained=model, tokenizer=tokenizer, batch_size=mmlu.batch_size)
     figures = evaluate(lm, questions, mmlu)
     write_json(f"metrics/mmlu/{name}.json", {name: {"mmlu": figures}})

@@ -70,7 +70,7 @@ def main() -> None:
     if faults and (params.split.on_bad_row is BadRow.stop or not comments):
         rest = [f"and {len(faults) - SHOWN} more bad rows"] if len(faults) > SHOWN else []
         leave_out = ", or set split.on_bad_row: reject to leave them out" if comments else "; no good row is left"
-        mend = f"nothing was written; correct the rows{leave_out}"
+        mend = f"no split was made; correct the rows{leave_out}"
         raise InputError("\n".join([*faults[:SHOWN], *rest, mend]))
     train, test = divide(comments, params.split.test)
     if not train or not test:

@@ -52,6 +52,8 @@ def load_taxonomy(path: str | Path) -> Taxonomy:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; write a CSV with columns L1,L2,..,description") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; write a CSV file with columns L1,L2,..,description") from None
     except UnicodeDecodeError as fault:
         before = fault.object[: fault.start]
         line, byte = before.count(b"\n") + 1, fault.start - before.rfind(b"\n")

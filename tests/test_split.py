@@ -189,7 +189,7 @@ def test_a_bad_row_stops_the_split_with_one_line(here: Path, line: Any, wanted: 
     project(here, [*GOOD, line])
     named, mend = fault(here)
     assert named.startswith(f"data/mine/comments.jsonl:9: {wanted}")
-    assert mend == "nothing was written; correct the rows, or set split.on_bad_row: reject to leave them out"
+    assert mend == "no split was made; correct the rows, or set split.on_bad_row: reject to leave them out"
 
 
 @pytest.mark.parametrize(("line", "wanted"), BAD.values(), ids=BAD)
@@ -215,7 +215,7 @@ def test_many_faults_are_cut_with_a_count(here: Path, count: int, rest: str | No
     *named, mend = fault(here)
     assert len([line for line in named if line.startswith("data/mine/comments.jsonl:")]) == 20
     assert named[20:] == ([rest] if rest else [])
-    assert mend.startswith("nothing was written")
+    assert mend.startswith("no split was made")
 
 
 def test_rejects_are_all_listed_however_many(here: Path) -> None:
@@ -276,5 +276,5 @@ def test_the_stage_ends_with_status_1_its_lines_and_no_traceback(here: Path) -> 
     assert (done.returncode, done.stdout) == (1, "")
     lines = done.stderr.splitlines()
     assert lines[0].startswith("split: data/mine/comments.jsonl:9: not valid JSON")
-    assert lines[1].startswith("split: nothing was written")
+    assert lines[1].startswith("split: no split was made")
     assert len(lines) == 2

@@ -126,3 +126,8 @@ def test_a_label_like_no_other_is_not_guessed(tmp_path: Path) -> None:
 def test_a_path_of_another_depth_is_no_leaf(tmp_path: Path, path: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="is not in the taxonomy"):
         load(tmp_path, TWO).check(path)
+
+
+def test_a_folder_for_the_taxonomy_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Is a directory; write a CSV file with columns"):
+        load_taxonomy(tmp_path)
