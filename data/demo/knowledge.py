@@ -111,7 +111,7 @@ def comma_list(material: dict[str, Any], rng: random.Random) -> tuple[str, str]:
 
 
 def some_words(material: dict[str, Any], rng: random.Random, low: int = 3, high: int = 12) -> str:
-    """Return a plain sentence, or as often words of one language in no order."""
+    """Return words of one language in no order, now and then a plain sentence."""
     lang = rng.choice(["en", "en", "es", "de"])
     if rng.random() < 0.3:
         return rng.choice(material["sentences"][lang])
