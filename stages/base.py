@@ -5,45 +5,61 @@ Writes  models/base, metrics/base.json
 Run     dvc repro base
 """
 
-import shutil
 from pathlib import Path
 
+from stages import launch
 from stages.checkpoint import download, write_reference
 from stages.entry import run
 from stages.general import read_general
-from stages.params import Scratch, load_params, load_profile
+from stages.params import load_params, load_profile
 from stages.records import Row, write_json
+from stages.resume import fingerprint
+from stages.schema import Scratch
 
 OUT = Path("models/base")
 
 
-def train_from_scratch(rows: list[Row], scratch: Scratch, seed: int) -> Row:
-    """Train on every row, save to models/base and return the report."""
-    from transformers import set_seed
-
-    from stages.scratch import general_texts, new_model, new_tokenizer
+def train_from_scratch(rows: list[Row], scratch: Scratch, seed: int) -> Row | None:
+    """Train on every row, save to models/base and return the report; None beside rank 0."""
+    from stages.scratch import general_texts, new_config, new_model, new_tokenizer
+    from stages.setup import Run
     from stages.sft import fit
 
-    set_seed(seed)
     tokenizer = new_tokenizer(general_texts(rows), scratch)
-    model = new_model(tokenizer, scratch)
-    report, _ = fit(model, tokenizer, rows, scratch.train, seed, OUT)
-    return {"parameters": model.num_parameters(), "vocab_size": len(tokenizer), **report}
+    config = new_config(tokenizer, scratch)
+    done = fit(
+        Run(
+            stage="base",
+            section="model.scratch.train",
+            key=fingerprint("base", [scratch, seed, launch.world()]) if launch.is_main() else "",
+            train=scratch.train,
+            seed=seed,
+            config=config,
+            tokenizer=tokenizer,
+            model=lambda dtype: new_model(config),
+            out=OUT,
+        ),
+        rows,
+    )
+    return done and {"vocab_size": len(tokenizer), **done[0]}
 
 
 def main() -> None:
     """Pin or train."""
     params = load_params()
     model = load_profile(params.profile).model
-    shutil.rmtree(OUT, ignore_errors=True)
+    report: Row | None
     if model.scratch is None:
         assert model.hub and model.revision  # `Model` lets no other case through
         download(model.hub, model.revision)
         write_reference(OUT, model.hub, model.revision)
-        report: Row = {"hub": model.hub, "revision": model.revision}
+        report = {"hub": model.hub, "revision": model.revision}
     else:
+        launch.spread("stages.base", gpu=model.scratch.train.gpu)
         rows = read_general(Path("data") / params.data.general / "general.jsonl")
         report = train_from_scratch(rows, model.scratch, params.seed)
+    if report is None:
+        return
     write_json("metrics/base.json", {"base": {"train": report}})
     print("base: " + ", ".join(f"{key} {value}" for key, value in report.items()))
 

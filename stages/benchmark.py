@@ -8,8 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.params import AnswerAs, Mmlu
 from stages.records import InputError, Row, decode_lines
+from stages.schema import AnswerAs, Mmlu
 
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask

@@ -22,7 +22,7 @@ def resolve(folder: str | Path) -> str:
     """Return the local path of the weights that `folder` holds or refers to."""
     folder = Path(folder)
     if not (folder / REFERENCE).is_file():
-        if not (folder / "config.json").is_file():
+        if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
             raise InputError(f"{folder}: no config.json; run `dvc repro` to make the model")
         return str(folder)
     reference = read_json(folder / REFERENCE)
@@ -47,6 +47,15 @@ def download(repository: str, revision: str) -> str:
         ) from None
 
 
+def name(folder: str | Path) -> tuple[str, str | None]:
+    """Return the name under which transformers finds the model anywhere, and its revision if it is on the hub."""
+    folder = Path(folder)
+    if not (folder / REFERENCE).is_file():
+        return str(folder), None
+    reference = read_json(folder / REFERENCE)
+    return reference["repository"], reference["revision"]
+
+
 def device() -> "torch.device":
     """Return the accelerator of this process, else the CPU."""
     import torch
@@ -55,19 +64,31 @@ def device() -> "torch.device":
     return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
 
 
-def load(folder: str | Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """Return (model, tokenizer): bfloat16 on a GPU, float32 on the CPU, safetensors only, no remote code."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
+    """Return the tokenizer; one without a chat template raises."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(resolve(folder), trust_remote_code=False)
+    if tokenizer.chat_template is None:
+        raise InputError(f"{folder}: the tokenizer has no chat template; take an instruction-tuned model")
+    return tokenizer
+
+
+def load_weights(folder: str | Path, dtype: "torch.dtype") -> Any:  # noqa: ANN401 (a PreTrainedModel)
+    """Return the model on the CPU: safetensors only, no remote code."""
+    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    weights = resolve(folder)
-    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-    tokenizer = AutoTokenizer.from_pretrained(weights, trust_remote_code=False)
-    if tokenizer.chat_template is None:
-        raise InputError(f"{folder}: the tokenizer has no chat template; take an instruction-tuned model")
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        weights, dtype=dtype, use_safetensors=True, trust_remote_code=False
+    return AutoModelForCausalLM.from_pretrained(
+        resolve(folder), dtype=dtype, use_safetensors=True, trust_remote_code=False
     )
-    return model.to(device()), tokenizer
+
+
+def load(folder: str | Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """Return (model, tokenizer) for inference: bfloat16 on a GPU, float32 on the CPU."""
+    import torch
+
+    tokenizer = load_tokenizer(folder)
+    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    return load_weights(folder, dtype).to(device()), tokenizer

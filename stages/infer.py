@@ -13,9 +13,10 @@ from stages.answer import parse_answer
 from stages.chat import Messages, render_prompt
 from stages.comments import segment_row
 from stages.entry import run
-from stages.params import Infer, load_params, load_profile
+from stages.params import load_params, load_profile
 from stages.prompt import prompt_messages
 from stages.records import read_json, read_jsonl, write_jsonl
+from stages.schema import Infer
 from stages.taxonomy import Taxonomy
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from stages.answer import render_answer
 from stages.comments import parse_comment, unit_hash
 from stages.entry import run
 from stages.general import CUSTOMER, read_general
-from stages.params import Params, load_params
+from stages.params import load_params
 from stages.prompt import prompt_messages
 from stages.records import InputError, Row, read_json, read_jsonl, write_json, write_jsonl
+from stages.schema import Params
 from stages.taxonomy import Taxonomy
 
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from stages.benchmark import Questions, generated_task, likelihood_task, load_questions
 from stages.entry import run
-from stages.params import AnswerAs, Mmlu, load_params, load_profile
+from stages.params import load_params, load_profile
 from stages.records import InputError, Row, write_json
+from stages.schema import AnswerAs, Mmlu
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM

@@ -6,8 +6,8 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined, Template
 
 from stages.chat import Messages
-from stages.params import Prompt, TaxonomyIn
 from stages.records import Row
+from stages.schema import Prompt, TaxonomyIn
 from stages.taxonomy import Taxonomy
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from stages.params import Scratch
 from stages.records import Row
+from stages.schema import Scratch
 
 if TYPE_CHECKING:
-    from transformers import Qwen3ForCausalLM, TokenizersBackend
+    from transformers import Qwen3Config, Qwen3ForCausalLM, TokenizersBackend
 
 START, END, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 
@@ -48,13 +48,13 @@ def new_tokenizer(texts: Iterable[str], scratch: Scratch) -> "TokenizersBackend"
     )
 
 
-def new_model(tokenizer: "TokenizersBackend", scratch: Scratch) -> "Qwen3ForCausalLM":
-    """Return a Qwen3 with random weights (set torch's seed first), input and output embeddings tied."""
-    from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
+def new_config(tokenizer: "TokenizersBackend", scratch: Scratch) -> "Qwen3Config":
+    """Return the configuration of a Qwen3 for that tokenizer, input and output embeddings tied."""
+    from transformers import Qwen3Config
 
     end: Any = tokenizer.eos_token_id
     pad: Any = tokenizer.pad_token_id
-    config = Qwen3Config(
+    return Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=scratch.hidden_size,
         intermediate_size=scratch.intermediate_size,
@@ -68,8 +68,16 @@ def new_model(tokenizer: "TokenizersBackend", scratch: Scratch) -> "Qwen3ForCaus
         eos_token_id=end,
         pad_token_id=pad,
     )
+
+
+def new_model(config: "Qwen3Config") -> "Qwen3ForCausalLM":
+    """Return a Qwen3 with random weights (set torch's seed first) that decodes greedily."""
+    from transformers import GenerationConfig, Qwen3ForCausalLM
+
     model = Qwen3ForCausalLM(config)
-    model.generation_config = GenerationConfig(do_sample=False, eos_token_id=end, pad_token_id=pad)
+    model.generation_config = GenerationConfig(
+        do_sample=False, eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id
+    )
     return model
 
 

@@ -1,139 +1,147 @@
-"""Supervised fine-tuning of a causal LM on chat examples, by TRL: loss on the completions only."""
+"""Supervised fine-tuning of a causal LM on chat examples, by transformers' Trainer: loss on the completions only."""
 
-import tempfile
-import time
+import resource
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stages.chat import render_example, render_prompt
-from stages.params import Optimizer, Train
-from stages.records import InputError, Row
+from stages import launch
+from stages.cost import parameters, peak_flops, training_flops
+from stages.examples import Examples, prepare
+from stages.records import InputError, Row, read_json, write_json
+from stages.resume import Place, hold
+from stages.saving import save
+from stages.schema import Method
+from stages.setup import Run, announce, arguments_of, quiet, trainer_of
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-IGNORED = -100  # a label that takes no part in the loss
+POINTS = 200  # of a loss curve, at most
 
 
-def tokenize(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> tuple["Dataset", int]:
-    """Return (`input_ids` and `labels` a row, count of rows left out because they exceed `max_length` tokens).
+def fit(run: Run, rows: list[Row]) -> tuple[Row, list[Row]] | None:
+    """Train on `rows` and put the model at `run.out`, whole. Return (report, loss curve); None beside rank 0.
 
-    The completion is the last message with its end-of-turn token; a row is kept whole or not at all.
+    The report says what was trained and how fast. The curve has rows of `step`, `source` and `loss`: the mean over
+    the completion tokens since the row before, for each category and for `all`.
     """
-    from datasets import Dataset
-
-    prompts = [render_prompt(tokenizer, row["messages"][:-1]) for row in rows]
-    wholes = [render_example(tokenizer, row["messages"]) for row in rows]
-    for row, prompt, whole in zip(rows, prompts, wholes, strict=True):
-        if not whole.startswith(prompt):
-            raise InputError(
-                f"row '{row['id']}': the chat template renders the prompt differently with the answer behind it; "
-                "take a template whose generation prompt is the start of the assistant's turn"
-            )
-    completions = [whole[len(prompt) :].removesuffix("\n") for prompt, whole in zip(prompts, wholes, strict=True)]
-    prompt_ids = tokenizer(prompts, add_special_tokens=False, verbose=False)["input_ids"]
-    completion_ids = tokenizer(completions, add_special_tokens=False, verbose=False)["input_ids"]
-    kept: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
-    for prompt, completion in zip(prompt_ids, completion_ids, strict=True):
-        if len(prompt) + len(completion) <= max_length:
-            kept["input_ids"].append(prompt + completion)
-            kept["labels"].append([IGNORED] * len(prompt) + completion)
-    return Dataset.from_dict(kept), len(rows) - len(kept["labels"])
+    quiet()
+    examples = prepare(rows, run.tokenizer, run.train, run.section)
+    arguments = arguments_of(run, len(examples.dataset))
+    if launch.is_main():
+        announce(run, arguments)
+    with hold(run.stage, run.key) if launch.is_main() else nullcontext() as held:
+        place = launch.share(held)
+        assert place is not None
+        if not launch.share(place.result.exists()):
+            _train(run, examples, arguments, place)
+        if not launch.is_main():
+            return None
+        if place.taken_over():
+            raise InputError(f"{run.stage}: a later run in this folder has taken over")
+        place.publish(run.out)
+        result = read_json(place.result / "report.json")
+    return result["report"], result["curve"]
 
 
-def fit(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    rows: list[Row],
-    train: Train,
-    seed: int,
-    out: Path,
-) -> tuple[dict[str, Any], list[dict[str, float]]]:
-    """Train `model` on `rows` and save it to `out` whole; return (report, loss by step).
-
-    The report counts steps, examples, dropped rows and tokens, and the speed in tokens a second.
-    """
-    from datasets import disable_progress_bars
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
-    from transformers.utils import logging
-
-    from stages.optimizer import muon
-    from stages.trainer import CompletionTrainer, TrainProgress
-
-    disable_progress_bars()
-    logging.disable_progress_bar()
-    dataset, dropped = tokenize(rows, tokenizer, train.max_length)
-    if not len(dataset):
-        raise InputError(f"train.max_length: all {len(rows)} rows exceed {train.max_length} tokens; raise it")
-    tokens = sum(map(len, dataset["input_ids"]))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-        trainer = CompletionTrainer(
-            model=model,
-            processing_class=tokenizer,
-            train_dataset=dataset,
-            args=_arguments(train, seed, scratch),
-            optimizers=(muon(model, train.lr, train.weight_decay), None)
-            if train.optimizer is Optimizer.muon
-            else (None, None),
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.remove_callback(ProgressCallback)
-        progress = TrainProgress()
-        trainer.add_callback(progress)
-        start = time.perf_counter()
-        trainer.train()
-        seconds = time.perf_counter() - start
-        saved = Path(scratch) / "model"
-        trainer.save_model(str(saved))
-        (saved / "training_args.bin").unlink(missing_ok=True)  # a pickle, and full of this machine's paths
-        saved.replace(out)
-    epochs = trainer.state.epoch or 0.0
-    seen = round(tokens * epochs)
-    report = {
-        "examples": len(dataset),
-        "dropped": dropped,
-        "steps": trainer.state.global_step,
-        "epochs": round(epochs, 3),
-        "tokens": seen,
-        "tokens_per_second": round(seen / seconds),
-        "loss": round(progress.losses[-1]["loss"], 4),
-    }
-    return report, progress.losses
-
-
-def _arguments(train: Train, seed: int, folder: str) -> Any:  # noqa: ANN401 (SFTConfig, imported late)
+def _train(run: Run, examples: Examples, arguments: Any, place: Place) -> None:  # noqa: ANN401 (TrainingArguments)
+    """Train from the last checkpoint on, and leave model and report as the result of `place`."""
     import torch
-    from trl.trainer.sft_config import SFTConfig
 
-    from stages.optimizer import BETAS
+    from stages.progress import Checkpoints, Progress
 
-    gpu = torch.cuda.is_available()
-    return SFTConfig(
-        output_dir=folder,
-        seed=seed,
-        data_seed=seed,
-        learning_rate=train.lr,
-        num_train_epochs=train.epochs,
-        max_steps=train.max_steps or -1,
-        # Rows are packed to full length, so one row fills a forward pass; accumulation makes the global batch.
-        per_device_train_batch_size=1 if train.packing else train.global_batch,
-        gradient_accumulation_steps=train.global_batch if train.packing else 1,
-        lr_scheduler_type=train.schedule.value,
-        warmup_steps=train.warmup,
-        weight_decay=train.weight_decay,
-        adam_beta1=BETAS[0],
-        adam_beta2=BETAS[1],
-        max_length=train.max_length,
-        packing=train.packing,
-        bf16=gpu,
-        gradient_checkpointing=False,
-        completion_only_loss=True,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        report_to="none",
-        save_strategy="no",
-        disable_tqdm=True,
-        dataloader_pin_memory=gpu,
-    )
+    arguments.output_dir = str(place.folder)
+    checkpoint = launch.share(place.checkpoint())
+    trainer = trainer_of(run, examples, arguments)
+    work = examples.work()[list(trainer.order)].reshape(arguments.max_steps, -1, 3).sum(axis=1)
+    progress = Progress(run.stage, run.section, work[:, 0].tolist(), _seconds(checkpoint))
+    checkpoints = Checkpoints(place, checkpoint_size(run))
+    trainer.add_callback(progress)
+    trainer.add_callback(checkpoints)
+    if checkpoint and launch.is_main():
+        print(f"{run.stage}: going on after step {checkpoint.name.rpartition('-')[2]} of {arguments.max_steps}")
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except torch.OutOfMemoryError:
+        raise InputError(
+            f"{run.stage}: the GPU's memory is full in step {trainer.state.global_step + 1}; set "
+            f"{run.section}.gradient_checkpointing, lower {run.section}.max_length, or share the state among GPUs by "
+            f"{run.section}.deepspeed"
+        ) from None
+    if checkpoints.stopped:
+        raise InputError(
+            f"{run.stage}: stopped after step {trainer.state.global_step} of {arguments.max_steps}; `dvc repro` goes "
+            "on from there"
+        )
+    curve = loss_curve(trainer.state.log_history, examples.categories, arguments.max_steps)
+    report = {
+        **_counts(examples, arguments, work.sum(axis=0).tolist()),
+        "loss": next(row["loss"] for row in reversed(curve) if row["source"] == "all"),
+    }
+    part = place.folder / "result.part"
+    save(run, trainer, part / "model", report)
+    if launch.is_main():
+        speed = _speed(run, work.sum(axis=0).tolist(), progress.seconds)
+        write_json(part / "report.json", {"report": {**report, **speed}, "curve": curve})
+        part.rename(place.result)
+
+
+def _seconds(checkpoint: Path | None) -> float:
+    """Return the seconds of training behind a checkpoint."""
+    if checkpoint is None:
+        return 0.0
+    return read_json(checkpoint / "trainer_state.json")["stateful_callbacks"]["Progress"]["attributes"]["seconds"]
+
+
+def checkpoint_size(run: Run) -> int:
+    """Return the bytes of a checkpoint, about: the weights, and for those that are trained a copy and two moments."""
+    size = parameters(run.config).total
+    return 4 * size if run.train.method is Method.lora else 16 * size
+
+
+def _counts(examples: Examples, arguments: Any, work: list[int]) -> Row:  # noqa: ANN401 (TrainingArguments)
+    rows = arguments.max_steps * arguments.train_batch_size * arguments.gradient_accumulation_steps * launch.world()
+    return {
+        "examples": examples.examples,
+        "dropped": examples.dropped,
+        "steps": arguments.max_steps,
+        "epochs": round(rows / len(examples.dataset), 3),
+        "tokens": work[0],
+        "completion_tokens": work[2],
+    }
+
+
+def _speed(run: Run, work: list[int], seconds: float) -> Row:
+    """Return tokens a second, peak memory of rank 0 in GiB, and the model FLOPs utilisation where it is known."""
+    import torch
+
+    tokens, squares, completions = work
+    speed: Row = {"tokens_per_second": round(tokens / seconds)}
+    if not torch.cuda.is_available():
+        return {**speed, "peak_memory": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)}
+    speed["peak_memory"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    if peak := peak_flops(torch.cuda.get_device_name()):
+        flops = training_flops(run.config, tokens, squares, completions, run.train.method)
+        speed["mfu"] = round(flops / seconds / peak / launch.world(), 4)
+    return speed
+
+
+def loss_curve(history: list[dict[str, float]], categories: list[str], steps: int) -> list[Row]:
+    """Return the mean loss a completion token over spans of steps, `POINTS` of them at most, by source and for all."""
+    span = -(-steps // POINTS)
+    curve: list[Row] = []
+    logged = [row for row in history if "loss" in row]
+    for first in range(0, len(logged), span):
+        rows = logged[first : first + span]
+        sums = {
+            name: (
+                sum(row.get(f"loss/{name}", 0.0) * row.get(f"tokens/{name}", 0.0) for row in rows),
+                sum(row.get(f"tokens/{name}", 0.0) for row in rows),
+            )
+            for name in categories
+        }
+        sums["all"] = (sum(loss for loss, _ in sums.values()), sum(tokens for _, tokens in sums.values()))
+        curve += [
+            {"step": int(rows[-1]["step"]), "source": name, "loss": round(loss / tokens, 4)}
+            for name, (loss, tokens) in sums.items()
+            if tokens
+        ]
+    return curve

@@ -1,37 +1,63 @@
 """Fine-tune the base model on the mix.
 
-Reads   data/mix/train.jsonl, models/base
-Writes  models/tuned, metrics/train.json, metrics/loss.csv
-Run     dvc repro train
+Reads   data/mix/train.jsonl, models/base, profiles/deepspeed
+Writes  models/trained, metrics/train.json, metrics/loss.csv
+Run     dvc repro train, over as many processes as `stages/launch.py` finds
 """
 
-import shutil
+from functools import partial
 from pathlib import Path
 
+from stages import checkpoint, launch
+from stages.card import card
 from stages.entry import run
 from stages.params import load_params, load_profile
-from stages.records import read_jsonl, write_json, write_whole
+from stages.records import Row, read_jsonl, write_json, write_whole
+from stages.resume import fingerprint
 
-OUT = Path("models/tuned")
+BASE = Path("models/base")
+MIX = Path("data/mix/train.jsonl")
+OUT = Path("models/trained")
+
+
+def table(curve: list[Row]) -> str:
+    """Return the loss curve as CSV."""
+    return "step,source,loss\n" + "".join(f"{row['step']},{row['source']},{row['loss']:.4f}\n" for row in curve)
 
 
 def main() -> None:
     """Load, train, save."""
     params = load_params()
     train = load_profile(params.profile).train
-    rows = read_jsonl("data/mix/train.jsonl")
-    shutil.rmtree(OUT, ignore_errors=True)
+    launch.spread("stages.train", gpu=train.gpu)
+    rows = read_jsonl(MIX)
 
-    from transformers import set_seed
+    from transformers import AutoConfig
 
-    from stages.checkpoint import load
+    from stages.setup import Run
     from stages.sft import fit
 
-    set_seed(params.seed)
-    model, tokenizer = load("models/base")
-    report, losses = fit(model, tokenizer, rows, train, params.seed, OUT)
-    table = "step,loss\n" + "".join(f"{row['step']},{row['loss']:.4f}\n" for row in losses)
-    write_whole("metrics/loss.csv", lambda part: part.write_text(table, encoding="utf-8"))
+    base = checkpoint.name(BASE)
+    done = fit(
+        Run(
+            stage="train",
+            section="train",
+            key=fingerprint("train", [train, params.seed, launch.world()]) if launch.is_main() else "",
+            train=train,
+            seed=params.seed,
+            config=AutoConfig.from_pretrained(checkpoint.resolve(BASE), trust_remote_code=False),
+            tokenizer=checkpoint.load_tokenizer(BASE),
+            model=partial(checkpoint.load_weights, BASE),
+            out=OUT,
+            base=base,
+            card=partial(card, rows, train, params.seed, base, [MIX, BASE]),
+        ),
+        rows,
+    )
+    if done is None:
+        return
+    report, curve = done
+    write_whole("metrics/loss.csv", lambda part: part.write_text(table(curve), encoding="utf-8"))
     write_json("metrics/train.json", {"train": report})
     print("train: " + ", ".join(f"{key} {value}" for key, value in report.items()))
 

@@ -1,27 +1,71 @@
-"""TRL's SFTTrainer with the loss that suits the vocabulary, and a bar that shows it train."""
+"""transformers' Trainer with what Alloy adds: an order that no topology changes, losses by category, an anchor."""
 
-import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
-from tqdm import tqdm
-from transformers.trainer_callback import TrainerCallback, TrainerControl, TrainerState
-from transformers.training_args import TrainingArguments
-from trl.trainer.sft_trainer import SFTTrainer
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
+from torch.utils.data import Sampler
+from transformers.trainer import Trainer
 
-from stages.records import InputError
-from stages.sft import IGNORED
-
-SMALL_VOCABULARY = 32_768
+from stages.general import CUSTOMER
 
 
-class CompletionTrainer(SFTTrainer):
-    """SFTTrainer that computes logits for the completions alone, and whole where they are small.
+class Rounds(Sampler[int]):
+    """`total` rows: one epoch after the other, each in an order of its own.
 
-    TRL walks the vocabulary in tiles to spare memory and computes each tile twice; with a vocabulary of a few thousand
-    tokens that was over half of a step's time.
+    Global batches run on over the end of an epoch, so that all are full and any number of processes sees the same.
     """
+
+    def __init__(self, rows: int, total: int, seed: int) -> None:
+        self.rows, self.total, self.seed = rows, total, seed
+
+    def __len__(self) -> int:
+        """Return the number of rows in all."""
+        return self.total
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield indices of rows."""
+        for epoch in range(-(-self.total // self.rows)):
+            order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(self.seed + epoch))
+            yield from order[: self.total - epoch * self.rows].tolist()
+
+
+class Anchor:
+    """Holds the tuned model to the base one on general rows: `weight` times KL(base || tuned) a token.
+
+    The term is that of distillation (Hinton et al., 2015) with the base as the teacher; it is the forward
+    divergence, so that what the base holds likely must stay likely. `base` is a frozen copy; None where the tuned
+    model is an adapter, which is switched off for it.
+    """
+
+    def __init__(self, weight: float, base: torch.nn.Module | None) -> None:
+        self.weight = weight
+        self.base = base
+
+    def model(self, tuned: Any) -> tuple[AbstractContextManager[Any], Any]:  # noqa: ANN401 (a PeftModel)
+        """Return (context, model) for the base's logits."""
+        return (nullcontext(), self.base) if self.base is not None else (tuned.disable_adapter(), tuned)
+
+
+class MixTrainer(Trainer):
+    """Supervised fine-tuning on batches of `stages.examples.flatten`.
+
+    Logits are computed for the completion tokens alone, and whole: with prompts of hundreds of tokens and answers of
+    tens there are few, and a loss by token is there to be told by category and anchored.
+    """
+
+    def __init__(self, *args: Any, order: Rounds, categories: list[str], anchor: Anchor | None, **kwargs: Any) -> None:  # noqa: ANN401 (Trainer's own)
+        super().__init__(*args, **kwargs)
+        self._loss_shifts_labels = False  # `flatten` has shifted them, and the Trainer counts them
+        self.order = order
+        self.categories = categories
+        self.anchor = anchor
+        self.sums = torch.zeros(2, len(categories), dtype=torch.float64, device=self.args.device)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Rounds:  # noqa: ANN401 (a Dataset)
+        return self.order
 
     def compute_loss(
         self,
@@ -30,55 +74,49 @@ class CompletionTrainer(SFTTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:  # noqa: ANN401 (as in Trainer)
-        """Return the mean cross-entropy over the completion tokens of the global batch."""
-        if model.config.get_text_config().vocab_size > SMALL_VOCABULARY:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        """Return the mean cross-entropy over the completion tokens of the global batch, and the anchor's term."""
         inputs = dict(inputs)
-        targets = inputs.pop("labels")[:, 1:]
-        kept = (targets != IGNORED).any(dim=0).nonzero().flatten()
-        outputs = model(**inputs, use_cache=False, logits_to_keep=kept)
-        targets = targets[:, kept].flatten()
-        total = cross_entropy(outputs.logits.flatten(0, 1).float(), targets, ignore_index=IGNORED, reduction="sum")
-        if num_items_in_batch is None:
-            loss = total / (targets != IGNORED).sum()
-        else:
-            # The count is over all processes, and DDP averages over them.
-            loss = total / num_items_in_batch * self.accelerator.num_processes
-        return (loss, outputs) if return_outputs else loss
+        labels, category = inputs.pop("labels")[0], inputs.pop("category")[0]
+        logits = model(**inputs, use_cache=False).logits[0].float()  # (completion tokens, vocabulary)
+        losses = cross_entropy(logits, labels, reduction="none")
+        ones = torch.ones_like(losses.detach())
+        seen = torch.stack([losses.detach(), ones]).to(self.sums.dtype)
+        self.sums.index_add_(1, category, seen)
+        total = losses.sum()
+        if self.anchor is not None:
+            total = total + self.anchor.weight * self._divergence(model, inputs, logits, category)
+        # The count is over all processes, and their gradients are averaged.
+        count = num_items_in_batch if num_items_in_batch is not None else labels.numel() * self.args.world_size
+        return total / count * self.args.world_size
 
-
-class TrainProgress(TrainerCallback):
-    """A bar over optimiser steps that shows the loss, and keeps the loss of every step."""
-
-    def __init__(self) -> None:
-        self.losses: list[dict[str, float]] = []
-        self.bar: tqdm[Any] | None = None
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        """Open the bar; `disable=None` shows it on a terminal only."""
-        self.bar = tqdm(total=state.max_steps, unit="step", desc="train", disable=None, dynamic_ncols=True)
-
-    def on_log(
+    def _divergence(
         self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: object,
-    ) -> None:
-        """Show and keep the loss of the step that ended; a loss that is no number ends the run."""
-        if self.bar is not None and logs and "loss" in logs:
-            if not math.isfinite(logs["loss"]):
-                raise InputError(f"train: the loss became {logs['loss']} in step {state.global_step}; lower train.lr")
-            self.losses.append({"step": state.global_step, "loss": logs["loss"]})
-            self.bar.update(state.global_step - self.bar.n)
-            self.bar.set_postfix(loss=f"{logs['loss']:.3f}")
+        model: Any,  # noqa: ANN401 (a PreTrainedModel, maybe wrapped)
+        inputs: dict[str, Any],
+        logits: torch.Tensor,
+        category: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return KL(base || tuned) summed over the completion tokens of general rows."""
+        assert self.anchor is not None
+        customer = self.categories.index(CUSTOMER) if CUSTOMER in self.categories else -1
+        general = (category != customer).nonzero().flatten()
+        if not len(general):
+            return logits.new_zeros(())
+        context, base = self.anchor.model(self.accelerator.unwrap_model(model))
+        places = inputs["logits_to_keep"][general]
+        with context, torch.no_grad():
+            wanted = base(**{**inputs, "logits_to_keep": places}, use_cache=False).logits[0].float()
+        return kl_div(log_softmax(logits[general], -1), log_softmax(wanted, -1), reduction="sum", log_target=True)
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
-        """Close the bar."""
-        if self.bar is not None:
-            self.bar.close()
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log a step with the mean loss of each category that it saw and the tokens behind it."""
+        if "loss" in logs:
+            sums = self.accelerator.reduce(self.sums, reduction="sum")
+            assert isinstance(sums, torch.Tensor)
+            losses, tokens = sums.tolist()
+            self.sums.zero_()
+            for name, loss, count in zip(self.categories, losses, tokens, strict=True):
+                if count:
+                    logs[f"loss/{name}"] = loss / count
+                    logs[f"tokens/{name}"] = count
+        super().log(logs, start_time)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from stages.compare import failures, main, summarise, table, verdict
-from stages.params import Gate
 from stages.records import InputError, read_json, write_json
+from stages.schema import Gate
 
 Row = dict[str, Any]
 

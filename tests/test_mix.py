@@ -9,8 +9,9 @@ import pytest
 
 from stages.general import CUSTOMER
 from stages.mix import customer_rows, general_count, interleave, main, manifest
-from stages.params import Params, load_params
+from stages.params import load_params
 from stages.records import InputError, read_json, read_jsonl, write_json, write_jsonl
+from stages.schema import Params
 from stages.taxonomy import Taxonomy
 
 GOLDEN = Path(__file__).parent / "golden" / "mix.jsonl"

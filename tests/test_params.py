@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.params import BadRow, Optimizer, Profile, load_params, load_profile
+from stages.params import load_params, load_profile
 from stages.records import InputError
+from stages.schema import BadRow, Optimizer, Profile
 
 REPOSITORY = Path(__file__).parents[1]
 MODEL = "model: {hub: some/model, revision: 1a2b}\n"

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from stages.params import Prompt, TaxonomyIn
 from stages.prompt import prompt_messages
+from stages.schema import Prompt, TaxonomyIn
 from stages.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy(

@@ -7,11 +7,11 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from stages.checkpoint import load, resolve, write_reference
 from stages.optimizer import muon
-from stages.params import Optimizer, Scratch, Train
 from stages.records import InputError
-from stages.scratch import general_texts, new_model, new_tokenizer
-from stages.sft import IGNORED, _arguments, fit, tokenize
-from stages.trainer import CompletionTrainer
+from stages.schema import Optimizer, Scratch, Train
+from stages.scratch import general_texts, new_config, new_model, new_tokenizer
+from stages.examples import IGNORED
+
 
 COLOURS = ["red", "green", "blue", "white", "black", "brown", "grey", "pink"]
 THINGS = ["door", "lamp", "lock", "chair", "table", "cup", "hat", "bag", "book", "shoe"]
@@ -47,7 +47,7 @@ def fresh():
     """Return the same small model and tokenizer every time."""
     set_seed(0)
     tokenizer = new_tokenizer(general_texts(ROWS), SCRATCH)
-    return new_model(tokenizer, SCRATCH), tokenizer
+    return new_model(new_config(tokenizer, SCRATCH)), tokenizer
 
 
 def test_the_loss_sees_the_answer_and_its_end_of_turn_and_nothing_else():

@@ -1,0 +1,168 @@
+"""Where a training keeps its checkpoints, so that a kill at any moment costs seconds of work and not the whole.
+
+DVC deletes a stage's outputs before the stage runs, so what must survive lies outside them: in a folder under
+.dvc/tmp/alloy of the main repository, named by a hash of all that goes into the result. Another param, another
+folder. It works the same in `dvc repro`, in `dvc exp run --temp` and in the queue, whose copies share that folder.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+from omegaconf import OmegaConf
+
+from stages.records import write_whole
+
+LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed")
+COMPLETE = "complete"  # lies in a checkpoint that is whole
+
+
+def home() -> Path:
+    """Return the folder of all trainings under way; DVC names the main repository also to its temporary copies."""
+    return Path(os.environ.get("DVC_ROOT", "."), ".dvc", "tmp", "alloy")
+
+
+def fingerprint(stage: str, values: object) -> str:
+    """Return a hash of `values`, of all files that DVC watches for `stage`, and of the libraries' versions."""
+    pipeline = OmegaConf.merge(OmegaConf.load("params.yaml"), OmegaConf.load("dvc.yaml"))
+    deps: Any = OmegaConf.to_container(pipeline.stages[stage].deps, resolve=True)
+    digest = hashlib.sha256(orjson.dumps([stage, values, [_version(name) for name in LIBRARIES]]))
+    for dep in sorted(map(Path, deps)):
+        for file in sorted(path for path in [dep, *dep.rglob("*")] if path.is_file()):
+            with file.open("rb") as content:
+                digest.update(f"{file}\0{hashlib.file_digest(content, 'sha256').hexdigest()}\0".encode())
+    return digest.hexdigest()
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder of one training; `claim` is the file that names its latest run in this project folder."""
+
+    folder: Path
+    claim: Path
+    run: str
+
+    @property
+    def result(self) -> Path:
+        """The finished training: `model/` and what else was put beside it. It appears whole."""
+        return self.folder / "result"
+
+    def checkpoint(self) -> Path | None:
+        """Return the last whole checkpoint."""
+        whole = [path.parent for path in self.folder.glob(f"checkpoint-*/{COMPLETE}")]
+        return max(whole, key=_step, default=None)
+
+    def keep(self, checkpoint: Path) -> None:
+        """Call `checkpoint` whole, and remove those before it."""
+        write_whole(checkpoint / COMPLETE, lambda part: part.touch())
+        for other in self.folder.glob("checkpoint-*"):
+            if other != checkpoint:
+                shutil.rmtree(other)
+
+    def taken_over(self) -> bool:
+        """Say whether a later run of the stage in the same project folder has begun: this one is an orphan."""
+        try:
+            return self.claim.read_text() != self.run
+        except FileNotFoundError:
+            return True
+
+    def publish(self, out: Path) -> None:
+        """Put the result's model at `out`, whole; a kill before DVC has taken it loses nothing, the result stays."""
+        part = out.with_name(f".{out.name}.{os.getpid()}.part")
+        try:
+            shutil.copytree(self.result / "model", part, copy_function=_link)
+            shutil.rmtree(out, ignore_errors=True)
+            part.rename(out)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    """Link a file that nobody writes to again, or copy it to another file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+@contextmanager
+def hold(stage: str, key: str) -> Iterator[Place]:
+    """Hold the place of the training `key` of `stage`, alone.
+
+    An orphan of an earlier `dvc` may still be at work: it sees that it is taken over, saves a checkpoint and stops,
+    and this run goes on from there. The same training in another project folder is waited for, and its result taken.
+    """
+    sweep()
+    root = home()
+    folder = root / f"{stage}-{key[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    project = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:16]
+    locks = root / "locks"
+    locks.mkdir(exist_ok=True)
+    place = Place(folder, locks / f"{stage}-{project}.claim", uuid.uuid4().hex)
+    write_whole(place.claim, lambda part: part.write_text(place.run))
+    with (locks / f"{folder.name}.users").open("a") as users, (locks / f"{folder.name}.lock").open("a+") as lock:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        _wait(stage, lock)
+        folder.mkdir(exist_ok=True)
+        (folder / "project").write_text(str(Path.cwd()))
+        for path in [*folder.glob("*.part"), *folder.glob("checkpoint-*")]:
+            if path.is_dir() and not (path / COMPLETE).exists():
+                shutil.rmtree(path)
+        yield place
+
+
+def _wait(stage: str, lock: IO[str]) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        print(f"{stage}: process {lock.read()} is at this very training; waiting for it to stop", file=sys.stderr)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+
+
+def _recorded() -> float:
+    """Return when DVC last recorded a result in this project folder, in seconds since 1970; 0 for never."""
+    lock = Path("dvc.lock")
+    return lock.stat().st_mtime if lock.exists() else 0.0
+
+
+def sweep() -> None:
+    """Remove finished trainings of this project folder that DVC has recorded, and those whose folder is gone."""
+    for result in home().glob("*/result"):
+        folder = result.parent
+        project = Path((folder / "project").read_text())
+        if project == Path.cwd() and result.stat().st_mtime >= _recorded():
+            continue
+        if project != Path.cwd() and project.exists():
+            continue
+        with (folder.parent / "locks" / f"{folder.name}.users").open("a") as users:
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(folder)
