@@ -6,6 +6,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # The CPU build of torch comes from the folder that PIP_FIND_LINKS names, else uv picks the build for this machine.
 TORCH := $(if $(PIP_FIND_LINKS),$(addprefix --find-links ,$(PIP_FIND_LINKS)),--torch-backend=auto)
 
+EXTRAS := --extra dev $(if $(shell command -v nvidia-smi),--extra gpu)
+
 .PHONY: repro test check
 repro: .venv/installed  ## run what is out of date, from data to the trade-off
 	dvc repro
@@ -22,5 +24,5 @@ check: .venv/installed  ## lint, format and types
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt uv
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --compile-bytecode $(TORCH) \
-	    --constraint constraints.txt --requirement pyproject.toml --extra dev
+	    --constraint constraints.txt --requirement pyproject.toml $(EXTRAS)
 	touch $@

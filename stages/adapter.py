@@ -1,5 +1,6 @@
 """LoRA by PEFT: an adapter put on a model, and merged into its weights after training."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,10 @@ def attach(model: "PreTrainedModel", lora: Lora) -> "PeftModel":
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(model, config)  # type: ignore[return-value]
+        with warnings.catch_warnings():
+            # For stacked experts it warns of names that another part of the same call has matched.
+            warnings.filterwarnings("ignore", ".*did not match.*", RuntimeWarning)
+            return get_peft_model(model, config)  # type: ignore[return-value]
     except ValueError as error:
         raise InputError(f"train.lora.targets: {str(error).splitlines()[0]}") from None
 

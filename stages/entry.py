@@ -1,19 +1,38 @@
 """How a stage starts: quiet third parties, and one clear line instead of a traceback for a user's fault."""
 
+import errno
 import os
 import sys
+import time
 from collections.abc import Callable
 
 from stages.records import InputError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; an `InputError` ends the process with its message and exit status 1."""
+    """Run a stage's `main`; an `InputError` or a full disk ends the process with a message and exit status 1."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # bars are for people; in a log each step would be a line
     try:
         main()
-    except InputError as error:
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("RANK", "0") != "0":
+            time.sleep(10)  # rank 0 says it, or has died and says why; its launcher then ends this process
+        message = _message(error)
+        if message is None:
+            raise
         stage = os.path.basename(sys.argv[0]).removesuffix(".py")
-        sys.exit("\n".join(f"{stage}: {line}" for line in str(error).splitlines()))
+        sys.exit("\n".join(f"{stage}: {line}" for line in message.splitlines()))
+
+
+def _message(error: Exception) -> str | None:
+    """Return what to tell the user, or None where the fault is not theirs."""
+    if isinstance(error, InputError):
+        return str(error)
+    # safetensors and torch pass the system's words on, not its number.
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
+        return "the disk is full; make room, then `dvc repro` goes on"
+    return None

@@ -21,6 +21,7 @@ from typing import Any
 from stages.records import InputError
 
 PORT = "29500"
+PATIENCE = "--shutdown-timeout=600"  # seconds, for a last checkpoint
 
 
 def count(env: Mapping[str, str], name: str, default: int) -> int:
@@ -49,7 +50,7 @@ def command(module: str, env: Mapping[str, str], gpus: int, host: str) -> list[s
     if "RANK" in env:
         return None
     processes = count(env, "ALLOY_PROCESSES", max(gpus, 1))
-    torchrun = [sys.executable, "-m", "stages.launch", f"--nproc-per-node={processes}"]
+    torchrun = [sys.executable, "-m", "stages.launch", f"--nproc-per-node={processes}", PATIENCE]
     nodes = count(env, "SLURM_JOB_NUM_NODES", 1)
     if nodes > 1:
         together = [
@@ -125,6 +126,16 @@ def share(value: Any) -> Any:  # noqa: ANN401 (whatever it is)
     values = [value]
     broadcast_object_list(values)
     return values[0]
+
+
+def leave() -> None:
+    """Wait for the other processes, and part: one that goes while others still write may take them with it."""
+    if world() == 1:
+        return
+    from torch.distributed import barrier, destroy_process_group
+
+    barrier()
+    destroy_process_group()
 
 
 def torchrun(arguments: list[str]) -> None:

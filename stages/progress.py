@@ -71,7 +71,7 @@ class Progress(TrainerCallback, ExportableState):
             return
         if not math.isfinite(logs["loss"]):
             raise InputError(
-                f"{self.stage}: the loss became {logs['loss']} in step {state.global_step}; lower {self.section}.lr, "
+                f"the loss became {logs['loss']} in step {state.global_step}; lower {self.section}.lr, "
                 "or look for the row that did it"
             )
         before, _, first = self.begun
@@ -101,15 +101,14 @@ class Checkpoints(TrainerCallback):
         self.cost = 0.0
         self.asked = False
         self.stopped = False
+        self.handlers: dict[int, Any] = {}
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Start the clock, and take the signals that ask for an end."""
         self.last = time.perf_counter()
-        self.handlers: dict[int, Any] = {
-            number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)
-        }
+        self.handlers = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
@@ -146,9 +145,7 @@ class Checkpoints(TrainerCallback):
         self.cost = time.perf_counter() - self.last
         self.last = time.perf_counter()
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
-    ) -> None:
+    def release(self) -> None:
         """Give the signals back."""
         for number, handler in self.handlers.items():
             signal.signal(number, handler)

@@ -231,6 +231,12 @@ class Train:
             self.optimizer.value,
             "adamw: Muon wants whole matrices, which neither DeepSpeed nor LoRA has",
         )
+        require(
+            self.anchor == 0 or self.deepspeed is not DeepSpeed.zero3,
+            f"{key}.anchor",
+            self.anchor,
+            "0 under zero3, where no process holds a base model whole",
+        )
         self.lora.check(f"{key}.lora")
 
 
@@ -264,7 +270,8 @@ class Scratch:
         self.train.check(f"{key}.train")
         for name, plain in (("method", Method.full), ("deepspeed", None), ("anchor", 0.0)):
             value = getattr(self.train, name)
-            require(value == plain, f"{key}.train.{name}", value, "what a model from nothing can take: leave it out")
+            said = value.value if isinstance(value, Enum) else value
+            require(value == plain, f"{key}.train.{name}", said, "nothing here: it is for a model that has learnt")
 
 
 @dataclass

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from stages import launch
 from stages.cost import memory, memory_line
 from stages.examples import Examples, flatten
 from stages.records import InputError, Row
-from stages.schema import DeepSpeed, Method, Optimizer, Train
+from stages.schema import Method, Optimizer, Train
 
 if TYPE_CHECKING:
     import torch
@@ -114,6 +115,11 @@ def announce(run: Run, arguments: "TrainingArguments") -> None:
     import psutil
     import torch
 
+    if run.train.liger and not (torch.cuda.is_available() and find_spec("liger_kernel")):
+        raise InputError(
+            f"{run.section}.liger: needs a GPU and the package liger-kernel, which `make` installs where it sees one; "
+            "or set it to false"
+        )
     rows, steps, world = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps, launch.world()
     gpu = torch.cuda.is_available()
     estimate = memory(run.config, run.train, world, rows, gpu)
@@ -125,7 +131,7 @@ def announce(run: Run, arguments: "TrainingArguments") -> None:
     )
     if gpu and estimate["total"] > available:
         raise InputError(
-            f"{run.stage}: that is more than the GPU has; share it among more GPUs by {run.section}.deepspeed: zero3, "
+            f"that is more than the GPU has; share it among more GPUs by {run.section}.deepspeed: zero3, "
             f"set {run.section}.gradient_checkpointing, or {run.section}.method: lora"
         )
 
@@ -164,8 +170,6 @@ def trainer_of(run: Run, examples: Examples, arguments: "TrainingArguments") -> 
         anchor = Anchor(train.anchor, base)
     if train.method is Method.lora:
         model = attach(model, train.lora)
-    if train.deepspeed is DeepSpeed.zero3:
-        keep_experts_whole(model)
     trainer = MixTrainer(
         model=model,
         args=arguments,
@@ -180,12 +184,3 @@ def trainer_of(run: Run, examples: Examples, arguments: "TrainingArguments") -> 
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def keep_experts_whole(model: Any) -> None:  # noqa: ANN401 (a PreTrainedModel, maybe with an adapter)
-    """Have ZeRO-3 gather a mixture-of-experts block as one: which expert a token takes differs between processes."""
-    from deepspeed.utils import set_z3_leaf_modules
-
-    blocks = {type(module) for module in model.modules() if hasattr(module, "experts") and hasattr(module, "gate")}
-    if blocks:
-        set_z3_leaf_modules(model, list(blocks))

@@ -33,10 +33,13 @@ def fit(run: Run, rows: list[Row]) -> tuple[Row, list[Row]] | None:
         assert place is not None
         if not launch.share(place.result.exists()):
             _train(run, examples, arguments, place)
+        elif launch.is_main():
+            print(f"{run.stage}: finished in an earlier run that DVC did not see the end of; taking its result")
+        launch.leave()
         if not launch.is_main():
             return None
         if place.taken_over():
-            raise InputError(f"{run.stage}: a later run in this folder has taken over")
+            raise InputError("a later run in this folder has taken over")
         place.publish(run.out)
         result = read_json(place.result / "report.json")
     return result["report"], result["curve"]
@@ -62,14 +65,15 @@ def _train(run: Run, examples: Examples, arguments: Any, place: Place) -> None: 
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except torch.OutOfMemoryError:
         raise InputError(
-            f"{run.stage}: the GPU's memory is full in step {trainer.state.global_step + 1}; set "
+            f"the GPU's memory is full in step {trainer.state.global_step + 1}; set "
             f"{run.section}.gradient_checkpointing, lower {run.section}.max_length, or share the state among GPUs by "
             f"{run.section}.deepspeed"
         ) from None
+    finally:
+        checkpoints.release()
     if checkpoints.stopped:
         raise InputError(
-            f"{run.stage}: stopped after step {trainer.state.global_step} of {arguments.max_steps}; `dvc repro` goes "
-            "on from there"
+            f"stopped after step {trainer.state.global_step} of {arguments.max_steps}; `dvc repro` goes on from there"
         )
     curve = loss_curve(trainer.state.log_history, examples.categories, arguments.max_steps)
     report = {

@@ -64,7 +64,7 @@ def test_a_stage_depends_on_exactly_the_modules_it_imports(name):
 
 def test_the_walk_sees_an_import_inside_a_function_and_a_template():
     files = {file.name for file in local_imports(ROOT / "stages/train.py")}
-    assert {"train.py", "sft.py", "trainer.py", "optimizer.py"} <= files
+    assert {"train.py", "sft.py", "trainer.py", "optimizer.py", "resume.py"} <= files
     assert "prompt.j2" in {file.name for file in local_imports(ROOT / "stages/mix.py")}
 
 
@@ -88,8 +88,12 @@ def test_infer_score_and_mmlu_run_for_both_models():
         assert MAIN[name]["matrix"] == {"model": ["base", "tuned"]}
 
 
-def test_the_stages_are_the_eight_of_the_design():
-    assert list(MAIN) == ["base", "split", "mix", "train", "infer", "score", "mmlu", "compare"]
+def test_the_stages_are_those_of_the_readme_in_their_order():
+    assert list(MAIN) == ["base", "split", "mix", "train", "interpolate", "infer", "score", "mmlu", "compare"]
+
+
+def test_train_watches_the_files_that_deepspeed_reads():
+    assert "profiles/deepspeed" in MAIN["train"]["deps"]
 
 
 def test_no_stage_script_grows_over_150_lines():

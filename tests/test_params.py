@@ -9,7 +9,7 @@ from stages.records import InputError
 from stages.schema import BadRow, Optimizer, Profile
 
 REPOSITORY = Path(__file__).parents[1]
-MODEL = "model: {hub: some/model, revision: 1a2b}\n"
+MODEL = "model: {hub: some/model, revision: 0123456789abcdef0123456789abcdef01234567}\n"
 GOOD = MODEL + "train: {lr: 1.0e-4}\n"
 SCRATCH = """model:
   scratch:
@@ -122,7 +122,7 @@ BAD_PROFILES = {
         "tiny.yaml: model: give either `hub` with `revision`, or `scratch`",
     ),
     "two models": (
-        SCRATCH + "  hub: some/model\n  revision: 1a2b\ntrain: {lr: 1.0e-4}",
+        SCRATCH + "  hub: some/model\n  revision: 0123456789abcdef0123456789abcdef01234567\ntrain: {lr: 1.0e-4}",
         "tiny.yaml: model: give either `hub` with `revision`, or `scratch`",
     ),
     "no train section": (MODEL, "tiny.yaml: train: "),
@@ -142,6 +142,51 @@ BAD_PROFILES = {
     "a limit of none": (GOOD + "infer: {limit: 0}", "tiny.yaml: infer.limit: 0 is out of range"),
     "fewer than no shots": (GOOD + "mmlu: {fewshot: -1}", "tiny.yaml: mmlu.fewshot: -1 is out of range"),
     "an unknown way to answer": (GOOD + "mmlu: {answer: word}", "tiny.yaml: mmlu.answer: Invalid value 'word'"),
+    "a commit that can move": (
+        "model: {hub: some/model, revision: main}\ntrain: {lr: 1.0e-4}",
+        "tiny.yaml: model.revision: 'main' can move; give the commit, 40 hexadecimal digits",
+    ),
+    "no rank": (
+        MODEL + "train: {lr: 1.0e-4, lora: {rank: 0}}",
+        "tiny.yaml: train.lora.rank: 0 is out of range",
+    ),
+    "an adapter on nothing": (
+        MODEL + "train: {lr: 1.0e-4, lora: {targets: []}}",
+        "tiny.yaml: train.lora.targets: [] is out of range",
+    ),
+    "muon for an adapter": (
+        MODEL + "train: {lr: 1.0e-4, method: lora, optimizer: muon}",
+        "tiny.yaml: train.optimizer: muon is out of range; give adamw",
+    ),
+    "muon under DeepSpeed": (
+        MODEL + "train: {lr: 1.0e-4, deepspeed: zero2, optimizer: muon}",
+        "tiny.yaml: train.optimizer: muon is out of range; give adamw",
+    ),
+    "an anchor that no GPU holds": (
+        MODEL + "train: {lr: 1.0e-4, deepspeed: zero3, anchor: 0.1}",
+        "tiny.yaml: train.anchor: 0.1 is out of range; give 0 under zero3",
+    ),
+    "an unknown way to share": (
+        MODEL + "train: {lr: 1.0e-4, deepspeed: zero1}",
+        "tiny.yaml: train.deepspeed: Invalid value 'zero1'",
+    ),
+    "an adapter on a model from nothing": (
+        SCRATCH.replace("{lr: 1.0e-2}", "{lr: 1.0e-2, method: lora}") + "train: {lr: 1.0e-4}",
+        "tiny.yaml: model.scratch.train.method: lora is out of range",
+    ),
+    "an odd head": (
+        SCRATCH.replace("head_dim: 4", "head_dim: 3") + "train: {lr: 1.0e-4}",
+        "tiny.yaml: model.scratch.head_dim: 3 is out of range; give an even number",
+    ),
+    "heads that do not divide": (
+        SCRATCH.replace("num_attention_heads: 2", "num_attention_heads: 3").replace("heads: 1", "heads: 2")
+        + "train: {lr: 1.0e-4}",
+        "tiny.yaml: model.scratch.num_key_value_heads: 2 is out of range; give a divisor",
+    ),
+    "fewer tokens than bytes": (
+        SCRATCH.replace("vocab_size: 300", "vocab_size: 200") + "train: {lr: 1.0e-4}",
+        "tiny.yaml: model.scratch.vocab_size: 200 is out of range",
+    ),
     "half a model from scratch": (
         "model: {scratch: {vocab_size: 3}}\ntrain: {lr: 1.0e-4}",
         "tiny.yaml: model.scratch.hidden_size: ",
@@ -155,7 +200,7 @@ def test_a_bad_profile_is_one_line_with_its_key(tmp_path: Path, text: str, wante
 
 
 def test_a_model_is_pinned_or_made_from_scratch(tmp_path: Path) -> None:
-    assert profile(tmp_path, GOOD).model.revision == "1a2b"
+    assert profile(tmp_path, GOOD).model.revision == "0123456789abcdef0123456789abcdef01234567"
     made = profile(tmp_path, SCRATCH + "train: {lr: 1.0e-4}").model
     assert made.hub is None
     assert made.scratch is not None

@@ -1,181 +1,212 @@
-"""Training: what the loss sees, how it is computed, and what is left on the disk."""
+"""Training: it learns, says what it saw, and leaves an ordinary folder or nothing."""
+
+import json
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
-from trl.trainer.sft_trainer import SFTTrainer
+from models import LONG, ROWS, SCRATCH, TRAIN, fresh, model, tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from stages.checkpoint import load, resolve, write_reference
+from stages.checkpoint import load
 from stages.optimizer import muon
 from stages.records import InputError
-from stages.schema import Optimizer, Scratch, Train
-from stages.scratch import general_texts, new_config, new_model, new_tokenizer
-from stages.examples import IGNORED
+from stages.resume import home
+from stages.schema import Lora, Method, Optimizer, Train
+from stages.scratch import new_config
+from stages.setup import Run
+from stages.sft import fit, loss_curve
 
 
-COLOURS = ["red", "green", "blue", "white", "black", "brown", "grey", "pink"]
-THINGS = ["door", "lamp", "lock", "chair", "table", "cup", "hat", "bag", "book", "shoe"]
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    """A folder of its own, where trainings keep their place."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return tmp_path
 
 
-def chat(number: int) -> dict:
-    thing, colour = THINGS[number % len(THINGS)], COLOURS[number % len(COLOURS)]
-    return {
-        "id": str(number),
-        "messages": [
-            {"role": "user", "content": f"What colour is the {thing}?"},
-            {"role": "assistant", "content": f"The {thing} is {colour}."},
-        ],
-    }
-
-
-ROWS = [chat(number) for number in range(40)]
-TRAIN = Train(lr=5.0e-3, max_steps=12, global_batch=2, max_length=64)
-SCRATCH = Scratch(
-    vocab_size=320,
-    hidden_size=32,
-    intermediate_size=64,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    num_key_value_heads=1,
-    head_dim=16,
-    max_position_embeddings=256,
-    train=TRAIN,
-)
-
-
-def fresh():
-    """Return the same small model and tokenizer every time."""
-    set_seed(0)
-    tokenizer = new_tokenizer(general_texts(ROWS), SCRATCH)
-    return new_model(new_config(tokenizer, SCRATCH)), tokenizer
-
-
-def test_the_loss_sees_the_answer_and_its_end_of_turn_and_nothing_else():
-    _, tokenizer = fresh()
-    dataset, dropped = tokenize(ROWS[:1], tokenizer, 64)
-    seen = [token for token in dataset[0]["labels"] if token != IGNORED]
-    assert tokenizer.decode(seen) == "The door is red.<|im_end|>"
-    assert tokenizer.decode(dataset[0]["input_ids"]).startswith("<|im_start|>user\nWhat colour is the door?")
-    assert dropped == 0
-
-
-def test_a_row_over_the_limit_is_left_out_whole_and_counted():
-    _, tokenizer = fresh()
-    long = {"id": "long", "messages": [ROWS[0]["messages"][0], {"role": "assistant", "content": "red " * 100}]}
-    dataset, dropped = tokenize([ROWS[0], long], tokenizer, 64)
-    assert (len(dataset), dropped) == (1, 1)
-
-
-def test_rows_that_are_all_too_long_are_one_clear_line(tmp_path):
-    model, tokenizer = fresh()
-    with pytest.raises(InputError, match=r"train\.max_length: all 40 rows exceed 4 tokens; raise it"):
-        fit(model, tokenizer, ROWS, Train(lr=1e-3, max_steps=1, max_length=4), 0, tmp_path / "out")
-    assert not list(tmp_path.iterdir())
-
-
-def losses_and_gradients(kind, tmp_path, *, packing):
-    model, tokenizer = fresh()
-    train = Train(lr=1e-3, max_steps=1, global_batch=4, max_length=64, packing=packing)
-    dataset, _ = tokenize(ROWS[:8], tokenizer, 64)
-    trainer = kind(
-        model=model, processing_class=tokenizer, train_dataset=dataset, args=_arguments(train, 0, str(tmp_path))
+def run_of(train, out, *, key="0" * 16, seed=0, make=None, card=None):
+    tokens = tokenizer()
+    config = new_config(tokens, SCRATCH)
+    return Run(
+        stage="train",
+        section="train",
+        key=key,
+        train=train,
+        seed=seed,
+        config=config,
+        tokenizer=tokens,
+        model=make or (lambda dtype: model(tokens)),
+        out=out,
+        card=card,
     )
-    batch = next(iter(trainer.get_train_dataloader()))
-    loss = trainer.compute_loss(model, batch, num_items_in_batch=torch.tensor(50))
-    loss.backward()
-    return loss.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])
 
 
-@pytest.mark.parametrize("packing", [True, False], ids=["packed", "padded"])
-def test_logits_of_completions_alone_give_trls_loss_and_gradients(tmp_path, packing):
-    ours, our_gradients = losses_and_gradients(CompletionTrainer, tmp_path, packing=packing)
-    theirs, their_gradients = losses_and_gradients(SFTTrainer, tmp_path, packing=packing)
-    torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(our_gradients, their_gradients, atol=1e-6, rtol=1e-4)
+def weights(folder):
+    return AutoModelForCausalLM.from_pretrained(folder).state_dict()
 
 
 @pytest.mark.parametrize("optimizer", list(Optimizer))
-def test_training_learns_and_leaves_an_ordinary_folder(tmp_path, optimizer):
-    model, tokenizer = fresh()
+def test_training_learns_and_leaves_an_ordinary_folder(project, optimizer):
     train = Train(lr=1.0e-2, max_steps=60, global_batch=2, max_length=64, optimizer=optimizer)
-    report, losses = fit(model, tokenizer, ROWS, train, 0, tmp_path / "model")
-    assert losses[-1]["loss"] < losses[0]["loss"] / 2
+    report, curve = fit(run_of(train, project / "models/out"), ROWS)
+    losses = [row["loss"] for row in curve if row["source"] == "all"]
+    assert losses[-1] < losses[0] / 2
     assert (report["steps"], len(losses), report["examples"]) == (60, 60, 40)
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
-    assert not list((tmp_path / "model").glob("*.bin"))
-    again = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    assert [path.name for path in (project / "models").iterdir()] == ["out"]
+    assert not list((project / "models/out").glob("*.bin"))
+    again = AutoModelForCausalLM.from_pretrained(project / "models/out")
     assert torch.equal(again.lm_head.weight, again.model.embed_tokens.weight)
-    assert AutoTokenizer.from_pretrained(tmp_path / "model").chat_template
+    assert again.config.use_cache
+    assert AutoTokenizer.from_pretrained(project / "models/out").chat_template
 
 
-def test_the_same_seed_gives_the_same_bytes(tmp_path):
-    for name in ("one", "two"):
-        model, tokenizer = fresh()
-        fit(model, tokenizer, ROWS, TRAIN, 7, tmp_path / name)
-    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
-    assert one == two
+def test_the_report_counts_what_was_trained(project):
+    report, curve = fit(run_of(TRAIN, project / "out"), [*ROWS, LONG])
+    assert (report["examples"], report["dropped"], report["steps"]) == (40, 1, 12)
+    assert 0 < report["completion_tokens"] < report["tokens"]
+    assert report["tokens_per_second"] > 0
+    assert 0.1 < report["peak_memory"] < 100  # GiB
+    assert {row["source"] for row in curve} == {"customer", "facts", "all"}
+    assert report["loss"] == [row["loss"] for row in curve if row["source"] == "all"][-1]
 
 
-def test_a_loss_that_is_no_number_is_one_clear_line_and_leaves_nothing(tmp_path):
-    model, tokenizer = fresh()
-    with torch.no_grad():
-        model.model.norm.weight.fill_(float("nan"))
-    with pytest.raises(InputError, match=r"the loss became nan in step 1.*lower train\.lr"):
-        fit(model, tokenizer, ROWS, TRAIN, 0, tmp_path / "model")
-    assert not list(tmp_path.iterdir())
+def test_epochs_count_packed_rows_over_the_global_batch(project):
+    train = Train(lr=1e-3, epochs=1.5, global_batch=3, max_length=64)
+    report, _ = fit(run_of(train, project / "out"), ROWS)
+    assert report["steps"] == -(-1.5 * 20 // 3)
+    assert report["epochs"] == pytest.approx(1.5, abs=3 / 20)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(project):
+    for name, seed in (("one", 7), ("two", 7), ("three", 8)):
+        fit(run_of(TRAIN, project / name, key=name * 16, seed=seed), ROWS)
+    one, two, three = ((project / name / "model.safetensors").read_bytes() for name in ("one", "two", "three"))
+    assert one == two != three
+
+
+def test_a_loss_that_is_no_number_is_one_clear_line_and_leaves_no_model(project):
+    def broken(dtype):
+        made = model()
+        with torch.no_grad():
+            made.model.norm.weight.fill_(float("nan"))
+        return made
+
+    with pytest.raises(InputError, match=r"the loss became nan in step 1; lower train\.lr"):
+        fit(run_of(TRAIN, project / "out", make=broken), ROWS)
+    assert not (project / "out").exists()
+    assert not list(home().glob("*/checkpoint-*"))
+
+
+def test_lora_trains_the_adapter_and_merges_it_into_an_ordinary_folder(project):
+    train = Train(lr=5e-2, max_steps=30, global_batch=2, max_length=64, method=Method.lora, lora=Lora(rank=4))
+    _, curve = fit(run_of(train, project / "out"), ROWS)
+    assert curve[-1]["loss"] < curve[0]["loss"]
+    before, after = model().state_dict(), weights(project / "out")
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert changed == {name for name in before if "_proj" in name}
+    assert not list((project / "out").glob("adapter*"))
+
+
+def test_lora_without_the_merge_leaves_an_adapter_that_loads_as_the_merged_model(project):
+    tokens = tokenizer()
+    model(tokens).save_pretrained("models/base")
+    rows = {"max_steps": 10, "global_batch": 2, "max_length": 64, "method": Method.lora}
+    for name, merge in (("merged", True), ("adapter", False)):
+        run = run_of(Train(lr=5e-2, lora=Lora(merge=merge), **rows), project / "models" / name, key=name * 4)
+        fit(Run(**{**vars(run), "base": ("models/base", None)}), ROWS)
+    config = json.loads((project / "models/adapter/adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "models/base"
+    for path in (project / "models/adapter").iterdir():
+        assert str(project).encode() not in path.read_bytes(), path
+    merged, _ = load("models/merged")
+    adapter, _ = load("models/adapter")
+    ids = torch.tensor([tokens("What colour is the door?")["input_ids"]])
+    torch.testing.assert_close(adapter(ids).logits, merged(ids).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_a_target_that_the_model_does_not_have_is_one_clear_line(project):
+    train = Train(lr=1e-3, max_steps=1, max_length=64, method=Method.lora, lora=Lora(targets=["no_such_layer"]))
+    with pytest.raises(InputError, match=r"train\.lora\.targets: .*no_such_layer"):
+        fit(run_of(train, project / "out"), ROWS)
+
+
+def test_gradient_checkpointing_changes_no_weight(project):
+    for name, on in (("plain", False), ("checkpointed", True)):
+        train = Train(lr=1e-3, max_steps=3, global_batch=2, max_length=64, gradient_checkpointing=on)
+        fit(run_of(train, project / name, key=name * 4), ROWS)
+    plain, checkpointed = weights(project / "plain"), weights(project / "checkpointed")
+    for name, tensor in plain.items():
+        torch.testing.assert_close(checkpointed[name], tensor, atol=1e-6, rtol=1e-5)
+
+
+def test_rows_taken_at_once_or_one_by_one_train_the_same(project, monkeypatch):
+    for name, rows in (("one", "1"), ("four", "4")):
+        monkeypatch.setenv("ALLOY_DEVICE_ROWS", rows)
+        train = Train(lr=1e-3, max_steps=3, global_batch=4, max_length=64)
+        fit(run_of(train, project / name, key=name * 4), ROWS)
+    one, four = weights(project / "one"), weights(project / "four")
+    for name, tensor in one.items():
+        torch.testing.assert_close(four[name], tensor, atol=1e-6, rtol=1e-5)
+
+
+# An adapter on random weights of this size can hardly move the model: its anchor must pull hard to be seen.
+@pytest.mark.parametrize(("method", "weight"), [(Method.full, 5.0), (Method.lora, 100.0)])
+def test_the_anchor_holds_the_model_to_the_base_on_general_rows_only(project, method, weight):
+    tokens = tokenizer()
+    base = model(tokens)
+    drift = {}
+    for anchor in (0.0, weight):
+        name = f"anchor{anchor:g}"
+        train = Train(lr=3e-2, max_steps=30, global_batch=4, max_length=64, anchor=anchor, method=method)
+        fit(run_of(train, project / name, key=name * 4), ROWS)
+        tuned = AutoModelForCausalLM.from_pretrained(project / name)
+        for row in (0, 1):  # facts, customer
+            ids = tokens.apply_chat_template(ROWS[row]["messages"], return_tensors="pt", return_dict=True)
+            with torch.no_grad():
+                wanted, got = (m(**ids).logits.log_softmax(-1) for m in (base, tuned))
+            drift[anchor, row] = (wanted.exp() * (wanted - got)).sum(-1).mean().item()
+    assert drift[weight, 0] < 0.8 * drift[0.0, 0]
+    alone = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, anchor=weight, method=method)
+    plain = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, method=method)
+    customer = [row for row in ROWS if row["category"] == "customer"]
+    for name, train in (("with", alone), ("without", plain)):
+        fit(run_of(train, project / name, key=name * 4), customer)
+    assert (project / "with/model.safetensors").read_bytes() == (project / "without/model.safetensors").read_bytes()
+
+
+def test_the_card_lies_beside_the_weights(project):
+    fit(run_of(TRAIN, project / "out", card=lambda report: f"{report['tokens']} tokens\n"), ROWS)
+    assert (project / "out/README.md").read_text().endswith(" tokens\n")
+
+
+def test_a_curve_has_the_mean_by_completion_token_of_each_span_of_steps():
+    history = [
+        {"step": step, "loss": 1.0, "loss/a": float(step), "tokens/a": 1.0, "loss/b": 2.0, "tokens/b": 3.0}
+        for step in range(1, 401)
+    ]
+    curve = loss_curve(history, ["a", "b"], 400)
+    assert len(curve) == 3 * 200
+    assert curve[:3] == [
+        {"step": 2, "source": "a", "loss": 1.5},
+        {"step": 2, "source": "b", "loss": 2.0},
+        {"step": 2, "source": "all", "loss": 1.875},
+    ]
+
+
+def test_a_source_that_a_span_did_not_see_has_no_point_there():
+    curve = loss_curve([{"step": 1, "loss": 1.0, "loss/a": 1.0, "tokens/a": 2.0}], ["a", "b"], 1)
+    assert [row["source"] for row in curve] == ["a", "all"]
 
 
 def test_muon_steps_every_parameter_once_and_follows_the_schedule():
-    model, _ = fresh()
-    optimizer = muon(model, lr=1e-3, weight_decay=0.0)
+    made, _ = fresh()
+    optimizer = muon(made, lr=1e-3, weight_decay=0.0)
     held = [id(p) for group in optimizer.param_groups for p in group["params"]]
-    assert sorted(held) == sorted(id(p) for p in model.parameters())
-    before = [p.detach().clone() for p in model.parameters()]
+    assert sorted(held) == sorted(id(p) for p in made.parameters())
+    before = [p.detach().clone() for p in made.parameters()]
     for group in optimizer.param_groups:
         group["lr"] = 0.0
-    model(input_ids=torch.tensor([[1, 2, 3]]), labels=torch.tensor([[1, 2, 3]])).loss.backward()
+    made(input_ids=torch.tensor([[1, 2, 3]]), labels=torch.tensor([[1, 2, 3]])).loss.backward()
     optimizer.step()
-    assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
-
-
-def test_a_folder_without_a_model_is_one_clear_line(tmp_path):
-    with pytest.raises(InputError, match=r"no config\.json; run `dvc repro`"):
-        resolve(tmp_path)
-
-
-def test_a_hub_that_cannot_be_reached_is_one_clear_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    write_reference(tmp_path / "base", "nobody/nothing-of-this-name", "0" * 40)
-    with pytest.raises(InputError, match=r"hub: nobody/nothing-of-this-name@0+ is neither cached nor to be had"):
-        resolve(tmp_path / "base")
-
-
-def test_a_model_without_a_chat_template_is_refused(tmp_path):
-    model, tokenizer = fresh()
-    tokenizer.chat_template = None
-    model.save_pretrained(tmp_path)
-    tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="no chat template; take an instruction-tuned model"):
-        load(tmp_path)
-
-
-def test_a_saved_model_loads_with_the_same_weights(tmp_path):
-    model, tokenizer = fresh()
-    model.save_pretrained(tmp_path / "weights")
-    tokenizer.save_pretrained(tmp_path / "weights")
-    loaded, _ = load(tmp_path / "weights")
-    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
-
-
-def test_a_pinned_hub_model_is_loaded_from_the_hubs_own_cache(tmp_path, monkeypatch):
-    model, tokenizer = fresh()
-    revision = "0123456789abcdef0123456789abcdef01234567"
-    snapshot = tmp_path / "cache/models--someone--small/snapshots" / revision
-    model.save_pretrained(snapshot)
-    tokenizer.save_pretrained(snapshot)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    write_reference(tmp_path / "base", "someone/small", revision)
-    loaded, _ = load(tmp_path / "base")
-    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
+    assert all(torch.equal(old, new) for old, new in zip(before, made.parameters(), strict=True))
