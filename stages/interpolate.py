@@ -119,7 +119,8 @@ def write_weights(out: Path, alpha: float) -> int:
 
 def main() -> None:
     """Copy or interpolate, then let the folder appear whole."""
-    alpha = load_params().interpolate.alpha
+    params = load_params()
+    alpha = params.interpolate.alpha
     sweep()  # DVC has the trained model by now
     if not TRAINED.is_dir():
         raise InputError(f"{TRAINED}: no such folder; run `dvc repro` to train the model")

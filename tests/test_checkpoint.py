@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from models import fresh
 
+from small import fresh
 from stages.checkpoint import load, name, resolve, write_reference
 from stages.records import InputError
 

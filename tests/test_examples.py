@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from models import LONG, ROWS, TRAIN, fresh, tokenizer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from small import LONG, ROWS, TRAIN, fresh, tokenizer
 from stages.examples import IGNORED, flatten, prepare, tokenize
 from stages.records import InputError
 from stages.schema import LongRow, Train

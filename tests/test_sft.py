@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from models import LONG, ROWS, SCRATCH, TRAIN, fresh, model, tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from small import LONG, ROWS, SCRATCH, TRAIN, fresh, model, tokenizer
 from stages.checkpoint import load
 from stages.optimizer import muon
 from stages.records import InputError
