@@ -15,7 +15,7 @@ from stages.checkpoint import write_reference
 from stages.interpolate import BASE, OUT, TRAINED, blend, main
 from stages.records import InputError, read_json
 from stages.schema import Scratch, Train
-from stages.scratch import new_model, new_tokenizer
+from stages.scratch import new_config, new_model, new_tokenizer
 
 SIZES = {
     "vocab_size": 300,
@@ -36,7 +36,7 @@ def fresh(seed=0, **sizes):
     scratch = Scratch(**SIZES | sizes)
     set_seed(seed)
     tokenizer = new_tokenizer(["What colour is the door? The door is red."] * 4, scratch)
-    return new_model(tokenizer, scratch), tokenizer
+    return new_model(new_config(tokenizer, scratch)), tokenizer
 
 
 def save(folder, seed=0, dtype=torch.float32, shard="50GB", **sizes):

@@ -1,0 +1,214 @@
+"""Tokens a second of Alloy's training, beside a bare PyTorch loop over the same batches and TRL's plain defaults.
+
+    dvc repro mix
+    python -m benchmarks.train [profile] [steps] [rounds] [config.json]
+
+The three train the same random weights of the profile's shape on the rows of data/mix/train.jsonl with the same AdamW,
+by turns, so that what else the machine does falls on all alike; a token is one of the rows', padding is none. The
+result goes to benchmarks/results/train-<profile>-<machine>-<date>.json: speeds by round, and the median of the rounds'
+ratios. A hub profile takes its shape from `config.json`, its tokenizer's size too: token ids are what the demo's
+tokenizer makes of the rows.
+"""
+
+import dataclasses
+import datetime
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch.nn.functional import cross_entropy
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.trainer_callback import PrinterCallback
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from stages.cost import peak_flops, training_flops
+from stages.examples import Examples, flatten, prepare, tokenize
+from stages.optimizer import BETAS
+from stages.params import load_profile
+from stages.progress import Checkpoints, Progress
+from stages.records import Row, read_jsonl, write_json
+from stages.resume import Place
+from stages.schema import LongRow, Method, Optimizer, Schedule
+from stages.scratch import general_texts, new_config, new_tokenizer
+from stages.setup import Run, arguments_of, quiet, trainer_of
+
+GPU = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if GPU else "cpu")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long `work` takes, to the end of what it leaves on the GPU."""
+    start = time.perf_counter()
+    work()
+    if GPU:
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def fresh(run: Run) -> Any:  # noqa: ANN401 (a PreTrainedModel)
+    """Return the same random weights every time, in float32."""
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(run.config, dtype=torch.float32)
+
+
+def alloy(run: Run, examples: Examples, folder: Path) -> float:
+    """Return the seconds of Alloy's own training, with its bar, clock and checkpoints."""
+    arguments = arguments_of(run, len(examples.dataset))
+    arguments.output_dir = str(folder)
+    trainer = trainer_of(run, examples, arguments)
+    place = Place(folder, folder / "claim", "benchmark")
+    place.claim.write_text(place.run)
+    progress = Progress("train", "train", [0] * arguments.max_steps)
+    checkpoints = Checkpoints(place, 0)
+    trainer.add_callback(progress)
+    trainer.add_callback(checkpoints)
+    trainer.train()
+    checkpoints.release()
+    return progress.seconds
+
+
+def bare(run: Run, examples: Examples, order: list[int]) -> float:
+    """Return the seconds of the shortest loop that does the same steps."""
+    train = run.train
+    model = fresh(run).to(DEVICE)
+    model.train()
+    if train.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    optimizer = torch.optim.AdamW(model.parameters(), lr=train.lr, betas=BETAS, weight_decay=0.0, fused=True)
+
+    def steps() -> None:
+        for first in range(0, len(order), train.global_batch):
+            batches = [
+                {key: value.to(DEVICE) for key, value in flatten([examples.dataset[row]]).items()}
+                for row in order[first : first + train.global_batch]
+            ]
+            count = sum(batch["labels"].numel() for batch in batches)
+            for batch in batches:
+                labels, _ = batch.pop("labels")[0], batch.pop("category")
+                with torch.autocast(DEVICE.type, torch.bfloat16, enabled=GPU):
+                    logits = model(**batch, use_cache=False).logits[0].float()
+                    loss = cross_entropy(logits, labels, reduction="sum") / count
+                loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return seconds(steps)
+
+
+def defaults(run: Run, rows: "Dataset", steps: int, folder: Path) -> float:
+    """Return the seconds of TRL's SFTTrainer as it comes, told only how many steps."""
+    trainer = SFTTrainer(
+        model=fresh(run).to(DEVICE),
+        processing_class=run.tokenizer,
+        train_dataset=rows,
+        args=SFTConfig(
+            output_dir=str(folder),
+            max_steps=steps,
+            use_cpu=not GPU,
+            bf16=GPU,  # on a CPU its default is refused; all three are float32 there
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        ),
+    )
+    trainer.remove_callback(PrinterCallback)
+    seen: list[int] = []
+    original = trainer.compute_loss
+
+    def counted(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (Trainer's own)
+        seen.append(int(inputs["attention_mask"].sum()))
+        return original(model, inputs, *args, **kwargs)
+
+    trainer.compute_loss = counted  # type: ignore[method-assign]
+    took = seconds(trainer.train)
+    return took / sum(seen)
+
+
+def measure(run: Run, rows: list[Row], steps: int, rounds: int) -> Row:
+    """Return the speeds in tokens a second of each round, and the ratios."""
+    examples = prepare(rows, run.tokenizer, run.train)
+    plain = tokenize(rows, run.tokenizer).select_columns(["input_ids", "labels"])
+    longest = run.train.max_length
+    plain = plain.filter(lambda row: len(row["input_ids"]) <= longest)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        order = list(trainer_of(run, examples, arguments_of(run, len(examples.dataset))).order)
+        tokens, squares, completions = examples.work()[order].sum(axis=0).tolist()
+        bare(run, examples, order[: 2 * run.train.global_batch])  # warm-up
+        speeds: dict[str, list[float]] = {"alloy": [], "bare": [], "trl": []}
+        for _ in range(rounds):
+            speeds["alloy"].append(tokens / alloy(run, examples, folder))
+            speeds["bare"].append(tokens / bare(run, examples, order))
+            speeds["trl"].append(1 / defaults(run, plain, steps, folder))
+            print({key: round(values[-1]) for key, values in speeds.items()}, flush=True)
+    ratios = {
+        f"alloy/{other}": round(
+            statistics.median(a / b for a, b in zip(speeds["alloy"], speeds[other], strict=True)), 3
+        )
+        for other in ("bare", "trl")
+    }
+    result: Row = {"tokens_per_second": {key: [round(value) for value in values] for key, values in speeds.items()}}
+    if GPU and (peak := peak_flops(torch.cuda.get_device_name())):
+        flops = training_flops(run.config, tokens, squares, completions, run.train.method) / tokens
+        result["mfu"] = {key: round(statistics.median(values) * flops / peak, 4) for key, values in speeds.items()}
+    return {**result, "ratio": ratios}
+
+
+def main() -> None:
+    """Measure and write the result."""
+    profile, steps, rounds, config = [*sys.argv[1:], *("demo", "20", "5", "")[len(sys.argv) - 1 :]]
+    quiet()
+    scale = load_profile(profile)
+    rows = read_jsonl("data/mix/train.jsonl")
+    shape = scale.model.scratch or load_profile("demo").model.scratch
+    assert shape is not None
+    tokenizer = new_tokenizer(general_texts(rows), shape)
+    train = dataclasses.replace(
+        scale.train,
+        method=Method.full,
+        deepspeed=None,
+        optimizer=Optimizer.adamw,
+        schedule=Schedule.constant,
+        warmup=0.0,
+        anchor=0.0,
+        on_long_row=LongRow.drop,
+        max_steps=int(steps),
+    )
+    run = Run(
+        stage="train",
+        section="train",
+        key="",
+        train=train,
+        seed=0,
+        config=AutoConfig.from_pretrained(config) if config else new_config(tokenizer, shape),
+        tokenizer=tokenizer,
+        model=lambda dtype: fresh(run),
+        out=Path("unused"),
+    )
+    machine = torch.cuda.get_device_name().replace(" ", "-") if GPU else f"cpu{torch.get_num_threads()}"
+    result = {
+        "command": " ".join(["python -m benchmarks.train", *sys.argv[1:]]),
+        "machine": machine,
+        "processor": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "parameters": fresh(run).num_parameters(),
+        "steps": int(steps),
+        **measure(run, rows, int(steps), int(rounds)),
+    }
+    day = datetime.datetime.now(tz=datetime.UTC).date()
+    out = Path(f"benchmarks/results/train-{profile}-{machine}-{day}.json")
+    write_json(out, result)
+    print(result["ratio"], out)
+
+
+if __name__ == "__main__":
+    main()
