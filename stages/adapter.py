@@ -1,6 +1,8 @@
 """LoRA by PEFT: an adapter put on a model, and merged into its weights after training."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +26,7 @@ def attach(model: "PreTrainedModel", lora: Lora) -> "PeftModel":
         task_type="CAUSAL_LM",
     )
     try:
-        with warnings.catch_warnings():
-            # For stacked experts it warns of names that another part of the same call has matched.
-            warnings.filterwarnings("ignore", ".*did not match.*", RuntimeWarning)
+        with _quiet():
             return get_peft_model(model, config)  # type: ignore[return-value]
     except ValueError as error:
         raise InputError(f"train.lora.targets: {str(error).splitlines()[0]}") from None
@@ -36,7 +36,16 @@ def merge(base: "PreTrainedModel", adapter: Path) -> Any:  # noqa: ANN401 (a Pre
     """Return `base` with the update of the adapter in that folder added to its weights."""
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()  # type: ignore[operator]
+    with _quiet():
+        return PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()  # type: ignore[operator]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """For stacked experts PEFT warns of names that another part of the same call has matched."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*did not match.*", RuntimeWarning)
+        yield
 
 
 def name_base(folder: Path, name: str, revision: str | None) -> None:

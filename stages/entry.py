@@ -19,13 +19,19 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        if os.environ.get("RANK", "0") != "0":
-            time.sleep(10)  # rank 0 says it, or has died and says why; its launcher then ends this process
+        time.sleep(_patience(error))
         message = _message(error)
         if message is None:
             raise
         stage = os.path.basename(sys.argv[0]).removesuffix(".py")
         sys.exit("\n".join(f"{stage}: {line}" for line in message.splitlines()))
+
+
+def _patience(error: Exception) -> float:
+    """Return the seconds to wait before saying `error`: another process may say it, whose end then ends this one."""
+    if "by peer" in str(error) or type(error).__name__.startswith("Dist"):  # gloo's words, torch's classes
+        return 30.0  # another process is gone and knows why
+    return 0.0 if os.environ.get("RANK", "0") == "0" else 10.0
 
 
 def _message(error: Exception) -> str | None:

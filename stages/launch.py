@@ -13,14 +13,17 @@ accumulated.
 
 import logging
 import os
+import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from stages.records import InputError
 
 PORT = "29500"
+SRUN = ("--ntasks-per-node=1", "--kill-on-bad-exit=1")
 PATIENCE = "--shutdown-timeout=600"  # seconds, for a last checkpoint
 
 
@@ -59,11 +62,12 @@ def command(module: str, env: Mapping[str, str], gpus: int, host: str) -> list[s
             f"--rdzv-endpoint={host}:{env.get('MASTER_PORT', PORT)}",
             f"--rdzv-id={env.get('SLURM_JOB_ID', 'alloy')}",
         ]
-        return ["srun", f"--nodes={nodes}", "--ntasks-per-node=1", *torchrun, *together, "-m", module]
+        return ["srun", f"--nodes={nodes}", *SRUN, *torchrun, *together, "-m", module]
     if hostfile := env.get("ALLOY_HOSTFILE"):
         if not os.path.isfile(hostfile):
             raise InputError(f"ALLOY_HOSTFILE: {hostfile}: no such file; write a line `<host> slots=<gpus>` for each")
-        return ["deepspeed", f"--hostfile={hostfile}", "--module", module]
+        where = [f"--hostfile={hostfile}", f"--master_port={env.get('MASTER_PORT', PORT)}", "--log_level=critical"]
+        return [sys.executable, "-m", "deepspeed.launcher.runner", *where, "--module", module]
     if processes > 1:
         return [*torchrun, "--standalone", "-m", module]
     return None
@@ -85,7 +89,13 @@ def spread(module: str, *, gpu: bool) -> None:
     if wanted is not None:
         processes = count(os.environ, "ALLOY_PROCESSES", max(gpus, 1))
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-        os.execvp(wanted[0], wanted)  # not a child: a signal to this process must reach the training
+        try:
+            os.execvp(wanted[0], wanted)  # not a child: a signal to this process must reach the training
+        except FileNotFoundError:
+            raise InputError(
+                f"SLURM_JOB_NUM_NODES: no {wanted[0]} to start the other nodes with; run this where Slurm's commands "
+                "are, or unset it"
+            ) from None
     if gpus > 1 and "RANK" not in os.environ:  # ALLOY_PROCESSES=1: the Trainer would spread over all that it sees
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
@@ -113,6 +123,7 @@ def alone() -> None:
         ("WORLD_SIZE", "1"),
         ("MASTER_ADDR", "127.0.0.1"),
         ("MASTER_PORT", port),
+        ("OMP_NUM_THREADS", str(os.cpu_count() or 1)),  # else accelerate says that it chose a number
     ):
         os.environ.setdefault(name, value)
 
@@ -143,13 +154,25 @@ def torchrun(arguments: list[str]) -> None:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import RendezvousError
 
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)  # this process's alone
     try:
         run.run(run.parse_args(arguments))
     except ChildFailedError as error:
-        code = error.get_first_failure()[1].exitcode
+        rank, failure = error.get_first_failure()
+        code = failure.exitcode
+        if code < 0:  # it could not say it itself
+            stage = arguments[-1].rpartition(".")[2]
+            print(
+                f"{stage}: process {rank} was ended by {signal.Signals(-code).name}, by which Linux frees memory; "
+                "`dvc repro` goes on from the last checkpoint",
+                file=sys.stderr,
+            )
         sys.exit(code if code > 0 else 128 - code)
+    except RendezvousError as error:
+        time.sleep(10)  # another node has failed and says why; srun then ends this one
+        sys.exit(f"launch: the nodes have not found one another, or one is gone: {error}")
     except SignalException as error:
         sys.exit(128 + error.sigval)
 

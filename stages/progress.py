@@ -97,7 +97,7 @@ class Checkpoints(TrainerCallback):
         """`size`: bytes of a checkpoint, about."""
         self.place = place
         self.size = size
-        self.every = float(os.environ.get("ALLOY_CHECKPOINT_SECONDS") or SECONDS)
+        self.every = seconds_between()
         self.cost = 0.0
         self.asked = False
         self.stopped = False
@@ -149,6 +149,18 @@ class Checkpoints(TrainerCallback):
         """Give the signals back."""
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
+
+
+def seconds_between() -> float:
+    """Return the seconds that the environment wants between checkpoints; 0: one after each step."""
+    text = os.environ.get("ALLOY_CHECKPOINT_SECONDS") or str(SECONDS)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise InputError(f"ALLOY_CHECKPOINT_SECONDS: '{text}' is no number of seconds; give 0 or more, or unset it")
+    return seconds
 
 
 def room(folder: Path, size: int) -> None:

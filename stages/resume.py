@@ -85,6 +85,8 @@ class Place:
 
     def publish(self, out: Path) -> None:
         """Put the result's model at `out`, whole; a kill before DVC has taken it loses nothing, the result stays."""
+        for stale in out.parent.glob(f".{out.name}.*.part"):
+            shutil.rmtree(stale)
         part = out.with_name(f".{out.name}.{os.getpid()}.part")
         try:
             shutil.copytree(self.result / "model", part, copy_function=_link)

@@ -106,6 +106,10 @@ def arguments_of(run: Run, rows: int) -> "TrainingArguments":
             disable_tqdm=True,
             dataloader_pin_memory=gpu,
         )
+        if train.deepspeed:
+            from deepspeed import init_distributed
+
+            init_distributed()  # now, where what it prints is kept back
     assert arguments.world_size == launch.world(), "the processes have not found one another"
     return arguments
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, GenerationConfig, Qwen3MoeConfig, set_seed
 
 from small import ROWS, SCRATCH, tokenizer
@@ -66,6 +66,13 @@ def write_project(folder: Path, config, dtype=torch.float32, **train) -> Path:
     rows = (json.dumps(uneven(number)) + "\n" for number in range(len(ROWS)))
     (folder / "data/mix/train.jsonl").write_text("".join(rows))
     return folder
+
+
+def put_infinity_into_the_base(project: Path) -> None:
+    """Make the loss of the first step no number."""
+    weights = saved(project / "models/base")
+    weights["model.norm.weight"][0] = torch.inf
+    save_file(weights, project / "models/base/model.safetensors", {"format": "pt"})
 
 
 def environment(**extra: str) -> dict[str, str]:

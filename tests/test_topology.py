@@ -2,19 +2,27 @@
 
 import hashlib
 import re
+import signal
+import subprocess
+import sys
+import time
 from functools import cache
 
+import psutil
 import pytest
 import torch
 import yaml
+from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from projects import (
     ROOT,
     Trained,
     dense,
+    environment,
     mixture,
     needs_compiler,
+    put_infinity_into_the_base,
     saved,
     start,
     strangers,
@@ -30,7 +38,7 @@ SHARDING = [
     pytest.param("zero2", id="zero2", marks=needs_compiler),
     pytest.param("zero3", id="zero3", marks=needs_compiler),
 ]
-# The same sums in another order: float32 has them alike to 1e-7, and weights of a fiftieth move by 4 hundredths.
+# The same sums in another order: weights were seen to differ by 2e-7, where training moves them by 2e-2 and more.
 CLOSE = {"atol": 1e-6, "rtol": 0}
 
 
@@ -65,9 +73,18 @@ def test_two_processes_make_the_model_of_one(trained, arch, method, sharding):
     assert "10 rows a step = 2 processes x 1 at once x 5 accumulated" in together.output
     assert_alike(together, alone)
     base = saved(alone.folder / "models/base")
-    moved = max((weight - base[name]).abs().max().item() for name, weight in alone.weights.items())
-    assert moved > 1e4 * CLOSE["atol"]
+    moved = {name: (weight - base[name]).abs().max().item() for name, weight in alone.weights.items()}
+    adapted = {name for name, weight in base.items() if method == "full" or (weight.ndim == 2 and "layers" in name)}
+    assert {name for name in moved if moved[name]} == adapted
+    assert max(moved.values()) > 1e4 * CLOSE["atol"]
     assert strangers(together.output) == strangers(alone.output) == []
+
+
+@needs_compiler
+def test_an_anchor_holds_two_processes_as_it_holds_one(trained):
+    alone, together = trained("dense", "lora", anchor=0.5), trained("dense", "lora", "zero2", 2, anchor=0.5)
+    assert_alike(together, alone)
+    assert alone.norms != pytest.approx(trained("dense", "lora").norms, rel=1e-4)
 
 
 def test_several_rows_at_once_make_the_model_of_one_row_at_once(trained, tmp_path):
@@ -114,8 +131,6 @@ def test_an_adapter_left_apart_names_its_base_and_no_path_of_the_machine(trained
     model = AutoModelForCausalLM.from_pretrained("models/trained")
     assert model.peft_config["default"].base_model_name_or_path == "models/base"
     merged = trained("dense", "lora").weights
-    from peft import PeftModel
-
     plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("models/base"), "models/trained")
     for name, weight in plain.merge_and_unload().state_dict().items():
         if name in merged:
@@ -157,23 +172,14 @@ def test_every_shipped_profile_trains(tmp_path, name):
     assert strangers(after.output) == []
 
 
-def put_infinity_into_the_base(project):
-    from safetensors.torch import save_file
-
-    weights = saved(project / "models/base")
-    weights["model.norm.weight"][0] = torch.inf
-    save_file(weights, project / "models/base/model.safetensors", {"format": "pt"})
-
-
 @pytest.mark.parametrize(
     ("changes", "spoil", "line"),
     [
         ({}, put_infinity_into_the_base, r"the loss became (nan|inf) in step 1; lower train\.lr, or look for .*"),
         ({"max_length": 4, "on_long_row": "drop"}, None, r"train\.max_length: all 40 rows exceed 4 tokens; raise it"),
-        ({"max_length": 4}, None, r"train\.max_length: 40 of 40 rows exceed 4 tokens, '\d+' with \d+ the most; .*"),
         ({"global_batch": 5}, None, r"train\.global_batch: 5 rows do not divide among 2 processes of 1 .*"),
     ],
-    ids=["infinite", "all-too-long", "too-long", "no-divisor"],
+    ids=["infinite", "all-too-long", "no-divisor"],
 )
 def test_a_fault_in_two_processes_is_one_line_and_leaves_no_model(tmp_path, changes, spoil, line):
     project = write_project(tmp_path / "project", dense(), **changes)
@@ -184,3 +190,25 @@ def test_a_fault_in_two_processes_is_one_line_and_leaves_no_model(tmp_path, chan
     assert re.fullmatch(f"train: {line}\n", done.stderr), done.stderr
     assert strangers(done.stdout) == []
     assert [path.name for path in (project / "models").iterdir()] == ["base"]
+
+
+def test_a_process_that_is_killed_ends_all_and_one_line_says_so(tmp_path):
+    project = write_project(tmp_path / "project", dense(), max_steps=100_000)
+    env = environment(ALLOY_PROCESSES="2", ALLOY_CHECKPOINT_SECONDS="0")
+    started = subprocess.Popen(
+        [sys.executable, "-m", "stages.train"],
+        cwd=project,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while started.poll() is None and not list(project.glob(".dvc/tmp/alloy/train-*/checkpoint-*/complete")):
+        time.sleep(0.1)
+    family = psutil.Process(started.pid).children(recursive=True)
+    (second,) = (process for process in family if process.environ().get("RANK") == "1")
+    second.send_signal(signal.SIGKILL)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 128 + signal.SIGKILL
+    assert re.fullmatch(r"train: process 1 .*SIGKILL.*\n", said), said
+    assert not any(process.is_running() for process in family)
