@@ -41,7 +41,7 @@ def train_from_scratch(rows: list[Row], scratch: Scratch, seed: int) -> Row | No
         ),
         rows,
     )
-    return done and {"vocab_size": len(tokenizer), **done[0]}
+    return done and done[0]
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
         report = train_from_scratch(rows, model.scratch, params.seed)
     if report is None:
         return
-    write_json("metrics/base.json", {"base": {"train": report}})
+    write_json("metrics/base.json", {"base": report})
     print("base: " + ", ".join(f"{key} {value}" for key, value in report.items()))
 
 

@@ -85,6 +85,8 @@ def spread(module: str, *, gpu: bool) -> None:
         raise InputError(
             "train.gpu: the profile wants a GPU and torch sees none; take a machine with one, or another `profile`"
         )
+    if "RANK" not in os.environ and "DVC_STAGE" in os.environ:  # its parent is dvc, or the shell that dvc runs it in
+        os.environ["ALLOY_DVC"] = f"{socket.gethostname()}:{os.getppid()}"
     wanted = command(module, os.environ, gpus, socket.gethostname())
     if wanted is not None:
         processes = count(os.environ, "ALLOY_PROCESSES", max(gpus, 1))
@@ -98,6 +100,14 @@ def spread(module: str, *, gpu: bool) -> None:
             ) from None
     if gpus > 1 and "RANK" not in os.environ:  # ALLOY_PROCESSES=1: the Trainer would spread over all that it sees
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+
+
+def orphaned() -> bool:
+    """Say whether the dvc that started this training is gone."""
+    import psutil
+
+    host, _, pid = os.environ.get("ALLOY_DVC", "").rpartition(":")
+    return host == socket.gethostname() and not psutil.pid_exists(int(pid))
 
 
 def accumulation(global_batch: int, key: str = "train") -> tuple[int, int]:

@@ -25,6 +25,7 @@ from stages.records import write_whole
 
 LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed")
 COMPLETE = "complete"  # lies in a checkpoint that is whole
+METRICS = "metrics.json"  # of a result, the same bytes as the stage's own
 
 
 def home() -> Path:
@@ -115,9 +116,9 @@ def hold(stage: str, key: str) -> Iterator[Place]:
     An orphan of an earlier `dvc` may still be at work: it sees that it is taken over, saves a checkpoint and stops,
     and this run goes on from there. The same training in another project folder is waited for, and its result taken.
     """
-    sweep()
     root = home()
     folder = root / f"{stage}-{key[:16]}"
+    sweep(wanted=folder)
     folder.mkdir(parents=True, exist_ok=True)
     project = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:16]
     locks = root / "locks"
@@ -147,24 +148,32 @@ def _wait(stage: str, lock: IO[str]) -> None:
     lock.flush()
 
 
-def _recorded() -> float:
-    """Return when DVC last recorded a result in this project folder, in seconds since 1970; 0 for never."""
-    lock = Path("dvc.lock")
-    return lock.stat().st_mtime if lock.exists() else 0.0
+def _recorded(result: Path) -> bool:
+    """Say whether the dvc.lock of this project folder has the metrics of `result`; their speed tells runs apart."""
+    lock, metrics = Path("dvc.lock"), result / METRICS
+    if not (lock.exists() and metrics.exists()):
+        return False
+    return hashlib.md5(metrics.read_bytes(), usedforsecurity=False).hexdigest() in lock.read_text()
 
 
-def sweep() -> None:
-    """Remove finished trainings of this project folder that DVC has recorded, and those whose folder is gone."""
+def sweep(wanted: Path | None = None) -> None:
+    """Remove finished trainings of this project folder that DVC has recorded, and those whose folder is gone.
+
+    One that is `wanted` outlives its folder: DVC removes a temporary copy after a failure of its own, too.
+    """
+    gone = home() / "gone"
+    for rest in gone.glob("*"):  # of a removal that was cut short
+        shutil.rmtree(rest, ignore_errors=True)
     for result in home().glob("*/result"):
         folder = result.parent
-        project = Path((folder / "project").read_text())
-        if project == Path.cwd() and result.stat().st_mtime >= _recorded():
-            continue
-        if project != Path.cwd() and project.exists():
-            continue
-        with (folder.parent / "locks" / f"{folder.name}.users").open("a") as users:
+        with (home() / "locks" / f"{folder.name}.users").open("a") as users:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                project = Path((folder / "project").read_text())
+            except (BlockingIOError, FileNotFoundError):  # in use, or swept by another
                 continue
-            shutil.rmtree(folder)
+            if _recorded(result) if project == Path.cwd() else not project.exists() and folder != wanted:
+                gone.mkdir(exist_ok=True)
+                folder.rename(gone / uuid.uuid4().hex)  # at once: what is half removed must not be found
+    for rest in gone.glob("*"):
+        shutil.rmtree(rest)

@@ -56,7 +56,8 @@ def quiet() -> None:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    for name in ("DeepSpeed", "accelerate.accelerator"):  # the latter: that DeepSpeed does the accumulation
+    # That DeepSpeed does the accumulation; that a tied head is not in a checkpoint.
+    for name in ("DeepSpeed", "accelerate.accelerator", "transformers.trainer"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it warns that it found nothing else

@@ -1,6 +1,8 @@
 """Supervised fine-tuning of a causal LM on chat examples, by transformers' Trainer: loss on the completions only."""
 
 import resource
+import shutil
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from stages import launch
 from stages.cost import parameters, peak_flops, training_flops
 from stages.examples import Examples, prepare
 from stages.records import InputError, Row, read_json, write_json
-from stages.resume import Place, hold
+from stages.resume import METRICS, Place, hold
 from stages.saving import save
 from stages.schema import Method
 from stages.setup import Run, announce, arguments_of, quiet, trainer_of
@@ -40,9 +42,10 @@ def fit(run: Run, rows: list[Row]) -> tuple[Row, list[Row]] | None:
             return None
         if place.taken_over():
             raise InputError("a later run in this folder has taken over")
+        if launch.orphaned():
+            raise InputError("finished, and dvc is gone; the next `dvc repro` takes the result")
         place.publish(run.out)
-        result = read_json(place.result / "report.json")
-    return result["report"], result["curve"]
+        return read_json(place.result / METRICS)[run.stage], read_json(place.result / "curve.json")
 
 
 def _train(run: Run, examples: Examples, arguments: Any, place: Place) -> None:  # noqa: ANN401 (TrainingArguments)
@@ -72,11 +75,15 @@ def _train(run: Run, examples: Examples, arguments: Any, place: Place) -> None: 
     finally:
         checkpoints.release()
     if checkpoints.stopped:
+        launch.leave()
+        if not launch.is_main():
+            sys.exit(0)  # rank 0 says it, and fails
         raise InputError(
             f"stopped after step {trainer.state.global_step} of {arguments.max_steps}; `dvc repro` goes on from there"
         )
     curve = loss_curve(trainer.state.log_history, examples.categories, arguments.max_steps)
     report = {
+        "parameters": parameters(run.config).total,
         **_counts(examples, arguments, work.sum(axis=0).tolist()),
         "loss": next(row["loss"] for row in reversed(curve) if row["source"] == "all"),
     }
@@ -84,8 +91,11 @@ def _train(run: Run, examples: Examples, arguments: Any, place: Place) -> None: 
     save(run, trainer, part / "model", report)
     if launch.is_main():
         speed = _speed(run, work.sum(axis=0).tolist(), progress.seconds)
-        write_json(part / "report.json", {"report": {**report, **speed}, "curve": curve})
+        write_json(part / METRICS, {run.stage: {**report, **speed}})
+        write_json(part / "curve.json", curve)
         part.rename(place.result)
+        for checkpoint in place.folder.glob("checkpoint-*"):
+            shutil.rmtree(checkpoint)
 
 
 def _seconds(checkpoint: Path | None) -> float:
