@@ -24,7 +24,19 @@ def run(main: Callable[[], None]) -> None:
         if message is None:
             raise
         stage = os.path.basename(sys.argv[0]).removesuffix(".py")
-        sys.exit("\n".join(f"{stage}: {line}" for line in message.splitlines()))
+        print("\n".join(f"{stage}: {line}" for line in message.splitlines()), file=sys.stderr)
+        _end(1)
+    _end(0)
+
+
+def _end(status: int) -> None:
+    """End the process; one of many without a farewell, since DeepSpeed leaves threads at work that abort it."""
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    if status:
+        sys.exit(status)
 
 
 def _patience(error: Exception) -> float:

@@ -151,12 +151,11 @@ def share(value: Any) -> Any:  # noqa: ANN401 (whatever it is)
 
 def leave() -> None:
     """Wait for the other processes, and part: one that goes while others still write may take them with it."""
-    if world() == 1:
-        return
-    from torch.distributed import barrier, destroy_process_group
+    from torch.distributed import barrier, destroy_process_group, is_initialized
 
-    barrier()
-    destroy_process_group()
+    if is_initialized():
+        barrier()
+        destroy_process_group()
 
 
 def torchrun(arguments: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 import resource
 import shutil
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,7 @@ def _train(run: Run, examples: Examples, arguments: Any, place: Place) -> None: 
     if checkpoints.stopped:
         launch.leave()
         if not launch.is_main():
-            sys.exit(0)  # rank 0 says it, and fails
+            return  # rank 0 says it, and fails
         raise InputError(
             f"stopped after step {trainer.state.global_step} of {arguments.max_steps}; `dvc repro` goes on from there"
         )
