@@ -78,9 +78,8 @@ def find(name: str, trained: "Tensor", base: Weights) -> "Tensor":
         raise InputError(f"{BASE}: no tensor {name}, which {TRAINED} has; {MISMATCH}")
     file, shard = base[known]
     held = shard.get_tensor(known)
-    if held.shape != trained.shape:
-        shapes = f"{list(held.shape)} where {TRAINED} has {list(trained.shape)}"
-        raise InputError(f"{file}: {known} is {shapes}; {MISMATCH}")
+    if (here := list(held.shape)) != (there := list(trained.shape)):
+        raise InputError(f"{file}: {known} is {here} where {TRAINED} has {there}; {MISMATCH}")
     return held
 
 

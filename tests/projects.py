@@ -101,24 +101,22 @@ def start(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: `losses` by (step, source), the gradients' `norms` by step, `weights` by name."""
+    """What a training left: `losses` by (step, source), `weights` by name."""
 
     folder: Path
     output: str
     losses: dict[tuple[int, str], float]
-    norms: list[float]
     weights: dict[str, torch.Tensor]
 
 
 def train(folder: Path, **env: str) -> Trained:
-    """Train in `folder`, with a checkpoint after each step."""
-    done = start(folder, ALLOY_CHECKPOINT_SECONDS="0", **env)
+    """Train in `folder`, and return what came of it."""
+    done = start(folder, **env)
     assert done.returncode == 0, done.stdout + done.stderr
     with (folder / "metrics/loss.csv").open() as file:
         losses = {(int(row["step"]), row["source"]): float(row["loss"]) for row in csv.DictReader(file)}
-    (state,) = folder.glob(".dvc/tmp/alloy/train-*/checkpoint-*/trainer_state.json")  # of the last step but one
-    norms = [row["grad_norm"] for row in json.loads(state.read_text())["log_history"] if "grad_norm" in row]
-    return Trained(folder, done.stdout + done.stderr, losses, norms, saved(folder / "models/trained"))
+    weights = saved(folder / "models/trained")
+    return Trained(folder, done.stdout + done.stderr, losses, weights)
 
 
 def saved(folder: Path) -> dict[str, torch.Tensor]:
