@@ -233,7 +233,7 @@ PDSH = """
 while [ "$1" != -w ]; do shift; done
 hosts=$(echo "$2" | tr , ' '); shift 2; number=0
 for host in $hosts; do
-    env -i HOME="$HOME" PATH="$PATH" sh -c "$(echo "$*" | sed "s/%n/$number/g")" & all="$all $!"
+    env -i HOME="$HOME" PATH="$PATH" OMP_NUM_THREADS=1 sh -c "$(echo "$*" | sed "s/%n/$number/g")" & all="$all $!"
     number=$((number + 1))
 done
 for one in $all; do wait "$one" || failed=1; done
@@ -253,6 +253,7 @@ def test_the_hosts_of_a_hostfile_make_the_model_of_one_process(alone, cluster, t
         ALLOY_HOSTFILE=str(tmp_path / "hosts"),
         MASTER_PORT=free_port(),
         DS_ACCELERATOR="cpu",
+        OMP_NUM_THREADS="1",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10 rows a step = 2 processes x 1 at once x 5 accumulated" in done.stdout
