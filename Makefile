@@ -13,7 +13,7 @@ repro: .venv/installed  ## run what is out of date, from data to the trade-off
 	dvc repro
 
 test: .venv/installed  ## run the tests
-	pytest
+	pytest --numprocesses auto --dist loadfile
 
 check: .venv/installed  ## lint, format and types
 	ruff check .

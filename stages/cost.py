@@ -139,10 +139,11 @@ def memory(config: "PreTrainedConfig", train: Train, processes: int, rows: int, 
 
 
 def memory_line(estimate: dict[str, int], available: int | None) -> str:
-    """Return `memory`'s estimate, and what the device has in bytes, as one line in GiB."""
-    parts = ", ".join(f"{key} {value / GIB:.1f}" for key, value in estimate.items() if value and key != "total")
-    end = f" (available: {available / GIB:.1f})" if available is not None else ""
-    return f"needs about {estimate['total'] / GIB:.1f} GiB on each device: {parts}{end}"
+    """Return `memory`'s estimate, and what the device has in bytes, as one line in GiB, or in MiB for a small model."""
+    unit, name = (GIB, "GiB") if estimate["total"] >= GIB else (2**20, "MiB")
+    parts = ", ".join(f"{key} {value / unit:.1f}" for key, value in estimate.items() if value and key != "total")
+    end = f" (available: {available / GIB:.1f} GiB)" if available is not None else ""
+    return f"needs about {estimate['total'] / unit:.1f} {name} on each device: {parts}{end}"
 
 
 def _attention(config: Any) -> tuple[int, int, int]:  # noqa: ANN401 (the fields are those of the model's own class)

@@ -18,6 +18,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from stages.records import InputError
@@ -85,8 +86,8 @@ def spread(module: str, *, gpu: bool) -> None:
         raise InputError(
             "train.gpu: the profile wants a GPU and torch sees none; take a machine with one, or another `profile`"
         )
-    if "RANK" not in os.environ and "DVC_STAGE" in os.environ:  # its parent is dvc, or the shell that dvc runs it in
-        os.environ["ALLOY_DVC"] = f"{socket.gethostname()}:{os.getppid()}"
+    if "RANK" not in os.environ and "DVC_STAGE" in os.environ:
+        os.environ["ALLOY_DVC"] = f"{socket.gethostname()}:{_dvc()}"
     wanted = command(module, os.environ, gpus, socket.gethostname())
     if wanted is not None:
         processes = count(os.environ, "ALLOY_PROCESSES", max(gpus, 1))
@@ -102,12 +103,28 @@ def spread(module: str, *, gpu: bool) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
+def _dvc() -> int:
+    """Return the number of the dvc that started this process, maybe by a shell between them, which would outlive it."""
+    import psutil
+
+    for process in psutil.Process().parents():
+        with suppress(psutil.Error):
+            if any(os.path.basename(word) == "dvc" for word in process.cmdline()[:3]):  # `dvc ..`, `python -m dvc ..`
+                return process.pid
+    return os.getppid()
+
+
 def orphaned() -> bool:
     """Say whether the dvc that started this training is gone."""
     import psutil
 
     host, _, pid = os.environ.get("ALLOY_DVC", "").rpartition(":")
-    return host == socket.gethostname() and not psutil.pid_exists(int(pid))
+    if host != socket.gethostname():
+        return False
+    try:
+        return psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE  # dead, where nobody asks for its exit status
+    except psutil.NoSuchProcess:
+        return True
 
 
 def accumulation(global_batch: int, key: str = "train") -> tuple[int, int]:
@@ -160,6 +177,7 @@ def leave() -> None:
 
 def torchrun(arguments: list[str]) -> None:
     """Do what torchrun does, and end as the processes end: they have said why."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else each node tells that another has hung up
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -167,7 +185,11 @@ def torchrun(arguments: list[str]) -> None:
 
     logging.disable(logging.CRITICAL)  # this process's alone
     try:
-        run.run(run.parse_args(arguments))
+        try:
+            run.run(run.parse_args(arguments))
+        except RendezvousError as error:
+            time.sleep(10)  # another node has failed and says why; srun then ends this one
+            sys.exit(f"launch: the nodes have not found one another, or one is gone: {error}")
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         code = failure.exitcode
@@ -179,9 +201,6 @@ def torchrun(arguments: list[str]) -> None:
                 file=sys.stderr,
             )
         sys.exit(code if code > 0 else 128 - code)
-    except RendezvousError as error:
-        time.sleep(10)  # another node has failed and says why; srun then ends this one
-        sys.exit(f"launch: the nodes have not found one another, or one is gone: {error}")
     except SignalException as error:
         sys.exit(128 + error.sigval)
 

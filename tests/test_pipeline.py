@@ -14,10 +14,10 @@ ROOT = Path(__file__).parents[1]
 ALL = {
     "data/demo/dvc.yaml:comments",
     "data/demo/dvc.yaml:knowledge",
-    *("base", "split", "mix", "train", "compare"),
+    *("base", "split", "mix", "train", "interpolate", "compare"),
     *(f"{stage}@{model}" for stage in ("infer", "score", "mmlu") for model in ("base", "tuned")),
 }
-AFTER_THE_MIX = {"mix", "train", "infer@tuned", "score@tuned", "mmlu@tuned", "compare"}
+AFTER_THE_MIX = {"mix", "train", "interpolate", "infer@tuned", "score@tuned", "mmlu@tuned", "compare"}
 
 
 def run(folder: Path, *command: str) -> str:
