@@ -12,7 +12,7 @@ from stages.records import InputError
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; an `InputError` or a full disk ends the process with a message and exit status 1."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Threads that wait by spinning stand in the way of those they wait for, where cores are shared (benchmarks/spin.py);
+    # Threads that wait by spinning stand in the way of those they wait for, where cores are shared: benchmarks/spin.py.
     # torch reads it when it is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     if not sys.stderr.isatty():
