@@ -1,0 +1,77 @@
+"""What threads that wait by spinning cost a training beside other work, and what stages/entry.py does about it.
+
+    python -m benchmarks.spin [rounds]
+
+Eight training steps of a model of the demo's shape, alone and beside as many busy processes as there are cores, under
+each way to wait that OpenMP offers, by turns. Seconds by round and their median go to
+benchmarks/results/spin-<machine>-<date>.json.
+"""
+
+import datetime
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from stages.records import Row, write_json
+
+WAYS = {
+    "as OpenMP comes": {},
+    "GOMP_SPINCOUNT=10000": {"GOMP_SPINCOUNT": "10000"},
+    "GOMP_SPINCOUNT=0": {"GOMP_SPINCOUNT": "0"},
+    "OMP_WAIT_POLICY=passive": {"OMP_WAIT_POLICY": "passive"},
+}
+STEPS = """
+import time, torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
+config = Qwen3Config(vocab_size=4096, hidden_size=128, intermediate_size=384, num_hidden_layers=4,
+                     num_attention_heads=4, num_key_value_heads=2, head_dim=32)
+model = Qwen3ForCausalLM(config)
+ids = torch.randint(0, 4096, (1, 512))
+model(ids, labels=ids).loss.backward()
+start = time.perf_counter()
+for _ in range(8):
+    model(ids, labels=ids).loss.backward()
+print(time.perf_counter() - start)
+"""
+
+
+def seconds(environment: dict[str, str]) -> float:
+    """Return how long the steps take in a process of this environment."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    return float(subprocess.check_output([sys.executable, "-c", STEPS], env={**kept, **environment}, text=True))
+
+
+def main() -> None:
+    """Measure and write the result."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    cores = os.cpu_count() or 1
+    result: Row = {
+        "command": " ".join(["python -m benchmarks.spin", *sys.argv[1:]]),
+        "processor": platform.processor() or platform.machine(),
+        "cores": cores,
+    }
+    for beside in (0, cores):
+        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(beside)]
+        try:
+            taken: dict[str, list[float]] = {way: [] for way in WAYS}
+            for _ in range(rounds):
+                for way, environment in WAYS.items():
+                    taken[way].append(round(seconds(environment), 3))
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
+        result[f"beside {beside} busy processes"] = {
+            way: {"median": statistics.median(values), "seconds": values} for way, values in taken.items()
+        }
+        for way, values in taken.items():
+            print(f"beside {beside}: {way}: {statistics.median(values):.2f} s")
+    day = datetime.datetime.now(tz=datetime.UTC).date()
+    write_json(Path(f"benchmarks/results/spin-cpu{cores}-{day}.json"), result)
+
+
+if __name__ == "__main__":
+    main()
