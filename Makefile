@@ -6,14 +6,17 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # The CPU build of torch comes from the folder that PIP_FIND_LINKS names, else uv picks the build for this machine.
 TORCH := $(if $(PIP_FIND_LINKS),$(addprefix --find-links ,$(PIP_FIND_LINKS)),--torch-backend=auto)
 
-EXTRAS := --extra dev $(if $(shell command -v nvidia-smi),--extra gpu)
+EXTRAS := --extra dev --extra $(if $(shell command -v nvidia-smi),gpu,cpu)
 
-.PHONY: repro test check
+.PHONY: repro test serve check
 repro: .venv/installed  ## run what is out of date, from data to the trade-off
 	dvc repro
 
 test: .venv/installed  ## run the tests
 	pytest --numprocesses auto --dist loadfile
+
+serve: .venv/installed  ## answer requests at http://localhost:8000/v1 with the tuned model, by vLLM
+	VLLM_NO_USAGE_STATS=1 vllm serve models/tuned $(SERVE)
 
 check: .venv/installed  ## lint, format and types
 	ruff check .

@@ -2,12 +2,16 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from stages.comments import Segment, segment_row
+from stages.taxonomy import LabelPath, Taxonomy
+
+Codes = Mapping[LabelPath, str]  # what stands for a path in an answer
 
 
 @dataclass(frozen=True)
@@ -18,16 +22,29 @@ class Answer:
     valid: bool
 
 
-def render_answer(segments: tuple[Segment, ...], levels: tuple[str, ...]) -> str:
-    """Return the completion that training teaches: one line of JSON."""
-    return json.dumps([segment_row(segment, levels) for segment in segments], ensure_ascii=False)
+def codes_of(taxonomy: Taxonomy) -> dict[LabelPath, str]:
+    """Return a short code for each leaf: its number in the taxonomy, all of one length."""
+    width = len(str(len(taxonomy.leaves)))
+    return {path: f"{number:0{width}}" for number, path in enumerate(taxonomy.leaves, 1)}
 
 
-def parse_answer(text: str, levels: tuple[str, ...]) -> Answer:
-    """Read the JSON list in `text`, from its first `[` to its last `]`.
+def render_answer(segments: tuple[Segment, ...], levels: tuple[str, ...], codes: Codes | None = None) -> str:
+    """Return the completion that training teaches: one line of JSON; with `codes`, these stand for the labels."""
+    rows = [_coded(segment, codes) if codes else segment_row(segment, levels) for segment in segments]
+    return json.dumps(rows, ensure_ascii=False)
 
-    A segment without all levels keeps its place with empty labels, which match no gold path. Text that holds no
-    JSON list of objects is an invalid answer without segments.
+
+def _coded(segment: Segment, codes: Codes) -> dict[str, str]:
+    row = {"content": segment.content, "label": codes[segment.path], "emotion": segment.emotion}
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def parse_answer(text: str, levels: tuple[str, ...], codes: Codes | None = None) -> Answer:
+    """Read the JSON list in `text`, from its first `[` to its last `]`; `codes` are expanded to paths.
+
+    A segment without all levels keeps its place with empty labels, which match no gold path; a code that stands for
+    nothing is kept as a label of the first level. Text that holds no JSON list of objects is an invalid answer without
+    segments.
     """
     found = re.search(r"\[.*\]", text, re.DOTALL)
     try:
@@ -36,12 +53,18 @@ def parse_answer(text: str, levels: tuple[str, ...]) -> Answer:
         items = None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         return Answer((), valid=False)
-    return Answer(tuple(_segment(item, levels) for item in items), valid=True)
+    paths = {code: path for path, code in (codes or {}).items()}
+    return Answer(tuple(_segment(item, levels, paths) for item in items), valid=True)
 
 
-def _segment(item: dict[str, Any], levels: tuple[str, ...]) -> Segment:
+def _segment(item: dict[str, Any], levels: tuple[str, ...], paths: dict[str, LabelPath]) -> Segment:
     def text(key: str) -> str | None:
         value = item.get(key)
         return value.strip() if isinstance(value, str) else None
 
-    return Segment(tuple(text(level) or "" for level in levels), text("content"), text("emotion"))
+    if paths:
+        code = text("label") or ""
+        path = paths.get(code, (code, *[""] * (len(levels) - 1)))
+    else:
+        path = tuple(text(level) or "" for level in levels)
+    return Segment(path, text("content"), text("emotion"))

@@ -1,4 +1,4 @@
-"""Make the base model: pin a hub repository, or train a small Qwen3 from scratch on the general data alone.
+"""Make the base model: pin a hub repository or a hosted model, or train a small Qwen3 on the general data alone.
 
 Reads   data/<general>/general.jsonl
 Writes  models/base, metrics/base.json
@@ -8,7 +8,7 @@ Run     dvc repro base
 from pathlib import Path
 
 from stages import launch
-from stages.checkpoint import download, write_reference
+from stages.checkpoint import download, write_hosted, write_reference
 from stages.entry import run
 from stages.general import read_general
 from stages.params import load_params, load_profile
@@ -49,7 +49,10 @@ def main() -> None:
     params = load_params()
     model = load_profile(params.profile).model
     report: Row | None
-    if model.scratch is None:
+    if model.hosted:
+        write_hosted(OUT, model.hosted)
+        report = {"hosted": model.hosted}
+    elif model.scratch is None:
         assert model.hub and model.revision  # `Model` lets no other case through
         download(model.hub, model.revision)
         write_reference(OUT, model.hub, model.revision)

@@ -1,18 +1,140 @@
-"""Chat messages and the text that a model's chat template makes of them."""
+"""Chat messages, the text that a model's chat template makes of them, and its tokens.
 
-from typing import TYPE_CHECKING
+What a message says never becomes a control token: a comment that holds `<|im_end|>` holds ten characters, in training
+and in inference alike. Only the template opens and closes turns.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from stages.records import InputError
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
 Messages = list[dict[str, str]]
+Span = tuple[int, int]
+MARK = "\ue000{}\ue001"  # stands for what a message says: private characters, which no template knows
 
 
-def render_prompt(tokenizer: "PreTrainedTokenizerBase", messages: Messages) -> str:
+@dataclass(frozen=True)
+class Rendered:
+    """A chat as text. `given` are the parts of it that messages say; none where nothing in them needs care."""
+
+    text: str
+    given: tuple[Span, ...] = ()
+
+    def part(self, start: int, end: int | None = None) -> "Rendered":
+        """Return the text between two places."""
+        last = len(self.text) if end is None else end
+        spans = ((max(a, start) - start, min(b, last) - start) for a, b in self.given)
+        return Rendered(self.text[start:last], tuple((a, b) for a, b in spans if a < b))
+
+
+def render_prompt(tokenizer: "PreTrainedTokenizerBase", messages: Messages) -> Rendered:
     """Return the text up to where the assistant's answer begins."""
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    return _render(tokenizer, messages, add_generation_prompt=True)
 
 
-def render_example(tokenizer: "PreTrainedTokenizerBase", messages: Messages) -> str:
+def render_example(tokenizer: "PreTrainedTokenizerBase", messages: Messages) -> Rendered:
     """Return the whole text, the assistant's answer and its end-of-turn token included."""
-    return str(tokenizer.apply_chat_template(messages, tokenize=False))
+    return _render(tokenizer, messages, add_generation_prompt=False)
+
+
+def _render(tokenizer: "PreTrainedTokenizerBase", messages: Messages, *, add_generation_prompt: bool) -> Rendered:
+    def template(chat: Messages) -> str:
+        return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=add_generation_prompt))
+
+    text = template(messages)
+    starts = {token[0] for token in control_tokens(tokenizer)}
+    if not any(start in message["content"] for start in starts for message in messages):
+        return Rendered(text)
+    marked = template([{**message, "content": MARK.format(place)} for place, message in enumerate(messages)])
+    parts = re.split(MARK.format(r"(\d+)"), marked)  # text, place, text, place, .., text
+    for said in (str, str.strip):  # some templates take away the white space around
+        spans, whole = [], parts[0]
+        for place, rest in zip(parts[1::2], parts[2::2], strict=True):
+            content = said(messages[int(place)]["content"])
+            spans.append((len(whole), len(whole) + len(content)))
+            whole += content + rest
+        if whole == text:
+            break
+    # A template that changes what is said, as Qwen3's takes out thoughts, would also do so where it is hostile.
+    return Rendered(whole, tuple(spans))
+
+
+def encode(tokenizer: "PreTrainedTokenizerBase", texts: list[Rendered]) -> list[list[int]]:
+    """Return the tokens of each text; what all begin with, which may be a long taxonomy, is encoded once."""
+    plain = [rendered.text for rendered in texts]
+    cut = _cut(plain)
+    head = _ids(tokenizer, [plain[0][:cut]])[0] if cut else []
+    tails = _ids(tokenizer, [text[cut:] for text in plain])
+    if cut and head + tails[0] != _ids(tokenizer, plain[:1])[0]:
+        head, tails = [], _ids(tokenizer, plain)
+    return [
+        _apart(tokenizer, rendered) if rendered.given else head + tail
+        for rendered, tail in zip(texts, tails, strict=True)
+    ]
+
+
+def common_length(sequences: Sequence[Sequence[Any]]) -> int:
+    """Return how many items all sequences begin with alike."""
+    first, last = min(sequences), max(sequences)  # type: ignore[type-var]
+    pairs = enumerate(zip(first, last, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(first), len(last)))
+
+
+def _cut(texts: list[str]) -> int:
+    """Return a place before which all texts are the same, with a whole line alike behind it, or 0."""
+    common = texts[0][: common_length(texts)] if len(texts) > 1 else ""
+    return common.rfind("\n", 0, max(common.rfind("\n"), 0)) + 1
+
+
+def _ids(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[list[int]]:
+    encoded: Any = tokenizer(texts, add_special_tokens=False, verbose=False)
+    return encoded["input_ids"]
+
+
+@lru_cache(maxsize=4)
+def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
+    """Return the tokens that are found in a text before any other, such as `<|im_end|>`: `tokenizers.AddedToken`."""
+    return {token.content: token for token in tokenizer.added_tokens_decoder.values()}
+
+
+def _apart(tokenizer: Any, rendered: Rendered) -> list[int]:  # noqa: ANN401
+    """Return the tokens of a text whose given parts hold no control tokens, whatever they say."""
+    controls = control_tokens(tokenizer)
+    # As the tokenizer does it: first the control tokens, the text between them by itself.
+    found = re.compile("|".join(re.escape(token) for token in sorted(controls, key=len, reverse=True)))
+    outside = rendered.text
+    for a, b in rendered.given:
+        outside = outside[:a] + "\0" * (b - a) + outside[b:]
+    ids: list[int] = []
+    start, strip = 0, False
+    for match in [*found.finditer(outside), None]:
+        end = match.start() if match else len(rendered.text)
+        control = controls[match.group()] if match else None
+        between = rendered.text[start:end]
+        between = between.lstrip() if strip else between
+        between = between.rstrip() if control and control.lstrip else between
+        ids += _plain(tokenizer).encode(between, add_special_tokens=False).ids if between else []
+        if match and control:
+            ids += tokenizer.convert_tokens_to_ids([match.group()])
+            start, strip = match.end(), control.rstrip
+    return ids
+
+
+@lru_cache(maxsize=4)
+def _plain(tokenizer: Any) -> "Tokenizer":  # noqa: ANN401 (its class hides the backend)
+    """Return the tokenizer without any control token."""
+    from tokenizers import Tokenizer
+
+    if not tokenizer.is_fast:
+        raise InputError("the model's tokenizer is not one of the library tokenizers; convert it to tokenizer.json")
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    return Tokenizer.from_str(json.dumps({**state, "added_tokens": [], "post_processor": None}))

@@ -1,5 +1,6 @@
 """Where a model's weights are: an ordinary Hugging Face folder, or a pinned reference to a hub repository."""
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 REFERENCE = "hub.json"
+HOSTED = "hosted.json"
 
 
 def write_reference(folder: Path, repository: str, revision: str) -> None:
@@ -18,9 +20,22 @@ def write_reference(folder: Path, repository: str, revision: str) -> None:
     write_json(folder / REFERENCE, {"repository": repository, "revision": revision})
 
 
+def write_hosted(folder: Path, model: str) -> None:
+    """Make `folder` stand for a model that a service hosts, by the name that the service knows."""
+    write_json(folder / HOSTED, {"model": model})
+
+
+def hosted(folder: str | Path) -> str | None:
+    """Return the name by which a service knows the model that `folder` stands for, or None for weights."""
+    file = Path(folder) / HOSTED
+    return read_json(file)["model"] if file.is_file() else None
+
+
 def resolve(folder: str | Path) -> str:
     """Return the local path of the weights that `folder` holds or refers to."""
     folder = Path(folder)
+    if model := hosted(folder):
+        raise InputError(f"{folder}: {model} is hosted, without weights here; set infer.engine to openai or bedrock")
     if not (folder / REFERENCE).is_file():
         if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
             raise InputError(f"{folder}: no config.json; run `dvc repro` to make the model")
@@ -34,6 +49,7 @@ def download(repository: str, revision: str) -> str:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # it tells of each time that it tries again
     patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
     try:
         return snapshot_download(repository, revision=revision, allow_patterns=patterns)
@@ -42,8 +58,8 @@ def download(repository: str, revision: str) -> str:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"hub: {repository}@{revision} is neither cached nor to be had ({reason}); connect, or fetch it on "
-            "another machine and set HF_HOME to its cache"
+            f"model.hub: {repository}@{revision} is neither cached nor to be had ({reason}); connect, look whether the "
+            "revision is one of the repository's, or fetch it on another machine and set HF_HOME to its cache"
         ) from None
 
 
@@ -62,6 +78,14 @@ def device() -> "torch.device":
 
     local = int(os.environ.get("LOCAL_RANK", "0"))
     return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def context_length(folder: str | Path) -> int:
+    """Return how many tokens the model can have before it, prompt and answer together."""
+    from transformers import AutoConfig
+
+    config: Any = AutoConfig.from_pretrained(resolve(folder), trust_remote_code=False)
+    return int(config.max_position_embeddings)
 
 
 def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":

@@ -23,22 +23,27 @@ TABLE = {
 }
 
 
-def summarise(voc: Row, mmlu: Row) -> Row:
-    """Return the headline figures of one model from its score and its MMLU figures."""
-    return {"voc": {key: voc[key] for key in VOC}, "mmlu": {key: mmlu[key] for key in MMLU}}
+def summarise(score: Row, mmlu: Row) -> Row:
+    """Return the headline figures of one model, of what was measured."""
+    parts = {"voc": (VOC, score.get("voc")), "mmlu": (MMLU, mmlu.get("mmlu"))}
+    return {part: {key: figures[key] for key in keys} for part, (keys, figures) in parts.items() if figures}
 
 
 def table(summary: Row) -> str:
-    """Return base, tuned and their difference, one measure a line."""
+    """Return base, tuned and their difference, one measure a line; a dash is what was not measured."""
     lines = [f"{'':38}{'base':>8}{'tuned':>8}{'change':>9}"]
     for title, (part, key) in TABLE.items():
-        base, tuned = (summary[model][part][key] for model in MODELS)
-        lines.append(f"{title:38}{base:8.3f}{tuned:8.3f}{tuned - base:+9.3f}")
+        base, tuned = (summary[model].get(part, {}).get(key) for model in MODELS)
+        cells = "".join("       -" if value is None else f"{value:8.3f}" for value in (base, tuned))
+        change = "        -" if base is None or tuned is None else f"{tuned - base:+9.3f}"
+        lines.append(f"{title:38}{cells}{change}")
     return "\n".join(lines)
 
 
 def verdict(summary: Row) -> str:
     """Say in one sentence what became of general ability: what was forgotten and what is only unsaid."""
+    if not all("mmlu" in summary[model] for model in MODELS):
+        return "Nothing was trained: there is nothing to compare."
     base, tuned = summary["base"]["mmlu"], summary["tuned"]["mmlu"]
     known, said = tuned["acc"] - base["acc"], tuned["generated_acc"] - base["generated_acc"]
     if tuned["unparsed"] - base["unparsed"] > 0.2:
@@ -54,6 +59,8 @@ def failures(summary: Row, gate: Gate) -> list[str]:
     """Return one line for each limit of the gate that tuning broke."""
     limits = {"mmlu_drop": ("acc", gate.mmlu_drop), "generated_drop": ("generated_acc", gate.generated_drop)}
     lines = []
+    if not all("mmlu" in summary[model] for model in MODELS):
+        return lines
     for name, (key, limit) in limits.items():
         base, tuned = (summary[model]["mmlu"][key] for model in MODELS)
         if limit is not None and round(base - tuned, 4) > limit:
@@ -69,8 +76,7 @@ def main() -> None:
     params = load_params()
     summary = {
         model: summarise(
-            read_json(f"metrics/score/{model}.json")[model]["voc"],
-            read_json(f"metrics/mmlu/{model}.json")[model]["mmlu"],
+            read_json(f"metrics/score/{model}.json")[model], read_json(f"metrics/mmlu/{model}.json")[model]
         )
         for model in MODELS
     }
@@ -79,7 +85,8 @@ def main() -> None:
     print(table(summary), verdict(summary), sep="\n\n")
     if ratio == 0:
         print("Mix general data in and see what it keeps: dvc exp run -S mix.ratio=0.25")
-    points = "".join(f"{m},{summary[m]['mmlu']['acc']},{summary[m]['voc']['f1']}\n" for m in MODELS)
+    both = [model for model in MODELS if {"voc", "mmlu"} <= summary[model].keys()]
+    points = "".join(f"{m},{summary[m]['mmlu']['acc']},{summary[m]['voc']['f1']}\n" for m in both)
     write_whole("metrics/tradeoff.csv", lambda part: part.write_text(f"model,mmlu_acc,voc_f1\n{points}"))
     write_json("metrics/summary.json", summary)
     if lines := failures(summary, params.gate):  # the figures stay to be looked at

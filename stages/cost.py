@@ -8,6 +8,7 @@ itself, communication buffers and fragmentation take some gigabytes more.
 
 import argparse
 import copy
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -142,7 +143,7 @@ def memory_line(estimate: dict[str, int], available: int | None) -> str:
     """Return `memory`'s estimate, and what the device has in bytes, as one line in GiB, or in MiB for a small model."""
     unit, name = (GIB, "GiB") if estimate["total"] >= GIB else (2**20, "MiB")
     parts = ", ".join(f"{key} {value / unit:.1f}" for key, value in estimate.items() if value and key != "total")
-    end = f" (available: {available / GIB:.1f} GiB)" if available is not None else ""
+    end = f" (there: {available / GIB:.1f} GiB)" if available is not None else ""
     return f"needs about {estimate['total'] / unit:.1f} {name} on each device: {parts}{end}"
 
 
@@ -195,6 +196,10 @@ def main() -> None:
     parser.add_argument("processes", type=int, nargs="?", default=1)
     parser.add_argument("config", nargs="?", help="path of a config.json, instead of the hub's")
     given = parser.parse_args()
+    if given.processes < 1:
+        parser.error(f"processes: {given.processes}; give 1 or more")
+    if given.config and not os.path.isfile(given.config):
+        raise InputError(f"{given.config}: no such file; give a model's config.json, or leave it out")
     profile = load_profile(given.profile)
     source = given.config or profile.model.hub or "models/base"
     try:

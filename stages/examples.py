@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stages.chat import render_example, render_prompt
+from stages.chat import encode, render_example, render_prompt
 from stages.records import InputError, Row
 from stages.schema import LongRow, Train
 
@@ -51,14 +51,16 @@ def tokenize(rows: list[Row], tokenizer: "PreTrainedTokenizerBase") -> "Dataset"
     prompts = [render_prompt(tokenizer, row["messages"][:-1]) for row in rows]
     wholes = [render_example(tokenizer, row["messages"]) for row in rows]
     for row, prompt, whole in zip(rows, prompts, wholes, strict=True):
-        if not whole.startswith(prompt):
+        if not whole.text.startswith(prompt.text):
             raise InputError(
                 f"row '{row['id']}': the chat template renders the prompt differently with the answer behind it; "
                 "take a template whose generation prompt is the start of the assistant's turn"
             )
-    completions = [whole[len(prompt) :].removesuffix("\n") for prompt, whole in zip(prompts, wholes, strict=True)]
-    prompt_ids = tokenizer(prompts, add_special_tokens=False, verbose=False)["input_ids"]
-    completion_ids = tokenizer(completions, add_special_tokens=False, verbose=False)["input_ids"]
+    completions = [
+        whole.part(len(prompt.text), len(whole.text.removesuffix("\n")))
+        for prompt, whole in zip(prompts, wholes, strict=True)
+    ]
+    prompt_ids, completion_ids = encode(tokenizer, prompts), encode(tokenizer, completions)
     index = {name: number for number, name in enumerate(categories(rows))}
     return Dataset.from_dict(
         {

@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.checkpoint import resolve
+from stages.checkpoint import hosted, resolve
 from stages.entry import run
 from stages.params import load_params
 from stages.records import InputError, read_json
@@ -119,7 +119,7 @@ def write_weights(out: Path, alpha: float) -> int:
 def main() -> None:
     """Copy or interpolate, then let the folder appear whole."""
     params = load_params()
-    alpha = params.interpolate.alpha
+    alpha = 1.0 if hosted(TRAINED) else params.interpolate.alpha
     sweep()  # DVC has the trained model by now
     if not TRAINED.is_dir():
         raise InputError(f"{TRAINED}: no such folder; run `dvc repro` to train the model")

@@ -86,8 +86,8 @@ def spread(module: str, *, gpu: bool) -> None:
         raise InputError(
             "train.gpu: the profile wants a GPU and torch sees none; take a machine with one, or another `profile`"
         )
-    if "RANK" not in os.environ and "DVC_STAGE" in os.environ:
-        os.environ["ALLOY_DVC"] = f"{socket.gethostname()}:{_dvc()}"
+    if "RANK" not in os.environ:
+        remember_dvc()
     wanted = command(module, os.environ, gpus, socket.gethostname())
     if wanted is not None:
         processes = count(os.environ, "ALLOY_PROCESSES", max(gpus, 1))
@@ -101,6 +101,12 @@ def spread(module: str, *, gpu: bool) -> None:
             ) from None
     if gpus > 1 and "RANK" not in os.environ:  # ALLOY_PROCESSES=1: the Trainer would spread over all that it sees
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+
+
+def remember_dvc() -> None:
+    """Note which dvc started this stage, if one did, for the processes that it starts as well."""
+    if "DVC_STAGE" in os.environ:
+        os.environ["ALLOY_DVC"] = f"{socket.gethostname()}:{_dvc()}"
 
 
 def _dvc() -> int:

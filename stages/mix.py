@@ -12,14 +12,12 @@ import math
 from collections import Counter
 from pathlib import Path
 
-from stages.answer import render_answer
-from stages.comments import parse_comment, unit_hash
+from stages.comments import unit_hash
 from stages.entry import run
 from stages.general import CUSTOMER, read_general
 from stages.params import load_params
-from stages.prompt import prompt_messages
+from stages.prompt import Prompts
 from stages.records import InputError, Row, read_json, read_jsonl, write_json, write_jsonl
-from stages.schema import Params
 from stages.taxonomy import Taxonomy
 
 
@@ -66,15 +64,19 @@ def manifest(rows: list[Row], asked: float) -> Row:
     }
 
 
-def customer_rows(train: list[Row], taxonomy: Taxonomy, task: Row, params: Params) -> list[Row]:
-    """Return one chat example a comment: the prompt and the gold answer."""
-    rows = []
-    for row in train:
-        comment = parse_comment(row, taxonomy)
-        messages = prompt_messages(comment.text, params.prompt, taxonomy, task)
-        completion = {"role": "assistant", "content": render_answer(comment.segments, taxonomy.levels)}
-        rows.append({"id": comment.id, "source": CUSTOMER, "category": CUSTOMER, "messages": [*messages, completion]})
-    return rows
+def customer_rows(train: list[Row], prompts: Prompts) -> list[Row]:
+    """Return one chat example a comment, the prompt and the gold answer; not of those that stand in every prompt."""
+    shown = {row["id"] for row in prompts.examples}
+    comments = [row for row in train if row["id"] not in shown]
+    return [
+        {
+            "id": row["id"],
+            "source": CUSTOMER,
+            "category": CUSTOMER,
+            "messages": [*messages, {"role": "assistant", "content": prompts.answer(row)}],
+        }
+        for row, messages in zip(comments, prompts.messages(comments), strict=True)
+    ]
 
 
 def main() -> None:
@@ -82,7 +84,8 @@ def main() -> None:
     params = load_params()
     split = Path("data/split")
     taxonomy = Taxonomy.from_rows(read_json(split / "taxonomy.json"))
-    customer = customer_rows(read_jsonl(split / "train.jsonl"), taxonomy, read_json(split / "task.json"), params)
+    train = read_jsonl(split / "train.jsonl")
+    customer = customer_rows(train, Prompts.of(params.prompt, taxonomy, read_json(split / "task.json"), train))
     general = read_general(Path("data") / params.data.general / "general.jsonl")
     rows = interleave(customer, general, params.mix.ratio, params.seed)
     fields = ("id", "source", "category", "messages")

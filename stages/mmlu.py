@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.benchmark import Questions, generated_task, likelihood_task, load_questions
+from stages.checkpoint import hosted
 from stages.entry import run
 from stages.params import load_params, load_profile
 from stages.records import InputError, Row, write_json
@@ -74,6 +75,10 @@ def main() -> None:
     name = sys.argv[1]
     params = load_params()
     mmlu = load_profile(params.profile).mmlu
+    if service := hosted(f"models/{name}"):
+        write_json(f"metrics/mmlu/{name}.json", {name: {}})
+        print(f"mmlu {name}: skipped, {service} is hosted and tells no likelihoods")
+        return
     questions = load_questions(Path("data") / params.data.benchmark / "benchmark")
 
     fewest = min(len(splits["dev"]) for splits in questions.values())

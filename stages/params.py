@@ -25,7 +25,12 @@ def load_profile(name: str, folder: str | Path = "profiles") -> Profile:
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in Path(folder).glob("*.yaml")))
         raise InputError(f"params.yaml: profile: there is no {path}; known profiles: {known}")
-    return _load(path, Profile)
+    profile = _load(path, Profile)
+    given = OmegaConf.load(path)
+    for section in Profile.__annotations__:
+        if section not in given:  # DVC would say so, but only when it comes to the stage
+            raise InputError(f"{path}: {section}: the section is missing; write `{section}: {{}}` for its defaults")
+    return profile
 
 
 def _load(path: Path, schema: type) -> Any:  # noqa: ANN401 (an instance of `schema`)

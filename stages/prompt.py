@@ -1,14 +1,18 @@
-"""The prompt: a comment becomes chat messages, by the words in prompt.j2."""
+"""The prompt: a comment becomes chat messages, by the words in prompt.j2; what all comments share comes first."""
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from stages.answer import codes_of, render_answer
 from stages.chat import Messages
-from stages.records import Row
-from stages.schema import Prompt, TaxonomyIn
-from stages.taxonomy import Taxonomy
+from stages.comments import parse_comment, unit_hash
+from stages.records import InputError, Row
+from stages.schema import LabelsAs, Prompt, TaxonomyIn
+from stages.shortlist import Shortlist
+from stages.taxonomy import LabelPath, Taxonomy
 
 
 @cache
@@ -18,13 +22,57 @@ def _template() -> Template:
     return Environment(undefined=StrictUndefined, autoescape=False).from_string(text)
 
 
-def prompt_messages(comment: str, prompt: Prompt, taxonomy: Taxonomy, task: Row) -> Messages:
-    """Return the messages that ask for the labels of `comment`; what all comments share comes first."""
-    keys = [*(["content"] if task["has_content"] else []), *taxonomy.levels, *(["emotion"] if task["emotions"] else [])]
-    words = _template().render(
-        comment=comment,
-        taxonomy=list(taxonomy.leaves.items()) if prompt.taxonomy is TaxonomyIn.full else [],
-        keys=keys,
-        emotions=task["emotions"],
-    )
-    return [{"role": "user", "content": words}]
+@dataclass(frozen=True)
+class Prompts:
+    """Makes the prompt of any comment of one task.
+
+    `examples` are the training comments that stand in every prompt; `codes` are what labels are called, or None.
+    """
+
+    prompt: Prompt
+    taxonomy: Taxonomy
+    task: Row
+    examples: tuple[Row, ...]
+    codes: dict[LabelPath, str] | None
+    shortlist: Shortlist | None
+
+    @classmethod
+    def of(cls, prompt: Prompt, taxonomy: Taxonomy, task: Row, train: list[Row]) -> "Prompts":
+        """Choose the examples among the training comments, and learn from the others what a shortlist needs."""
+        if prompt.examples >= len(train):
+            raise InputError(
+                f"params.yaml: prompt.examples: {prompt.examples}, of {len(train)} training comments; leave some"
+            )
+        chosen = sorted(train, key=lambda row: (unit_hash(f"example {row['id']}"), row["id"]))[: prompt.examples]
+        codes = codes_of(taxonomy) if prompt.labels is LabelsAs.code else None
+        shortlist = Shortlist(taxonomy, train) if prompt.taxonomy is TaxonomyIn.shortlist else None
+        return cls(prompt, taxonomy, task, tuple(chosen), codes, shortlist)
+
+    def messages(self, comments: list[Row]) -> list[Messages]:
+        """Return the messages that ask for the labels of each comment, a row with `id` and `text`.
+
+        A training comment is not among those that its own shortlist is made of.
+        """
+        if self.shortlist:
+            listed = self.shortlist.nearest(comments, self.prompt.shortlist)
+        else:
+            listed = [list(self.taxonomy.leaves) if self.prompt.taxonomy is TaxonomyIn.full else None] * len(comments)
+        return [self._messages(row["text"], paths) for row, paths in zip(comments, listed, strict=True)]
+
+    def _messages(self, comment: str, paths: list[LabelPath] | None) -> Messages:
+        labels = ["label"] if self.codes else list(self.taxonomy.levels)
+        content, emotions = self.task["has_content"], self.task["emotions"]
+        words = _template().render(
+            comment=comment,
+            examples=[{"comment": row["text"], "answer": self.answer(row)} for row in self.examples],
+            taxonomy=paths and [((self.codes or {}).get(path), path, self.taxonomy.leaves[path]) for path in paths],
+            listed_apart=self.shortlist is not None,
+            codes=self.codes,
+            keys=[*(["content"] if content else []), *labels, *(["emotion"] if emotions else [])],
+            emotions=emotions,
+        )
+        return [{"role": "user", "content": words}]
+
+    def answer(self, row: Row) -> str:
+        """Return the gold answer to a labelled comment."""
+        return render_answer(parse_comment(row, self.taxonomy).segments, self.taxonomy.levels, self.codes)

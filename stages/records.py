@@ -70,14 +70,22 @@ def decode_lines(path: str | Path) -> Iterator[tuple[int, Row | InputError]]:
         raise InputError(f"{path}: the file is empty; write one JSON object a line")
 
 
-def read_jsonl(path: str | Path) -> list[Row]:
-    """Return the rows of a JSON Lines file; the first line that is not a JSON object raises `InputError`."""
-    rows = []
+def stream_jsonl(path: str | Path) -> Iterator[Row]:
+    """Yield the rows of a JSON Lines file; the first line that is not a JSON object raises `InputError`."""
     for _, row in decode_lines(path):
         if isinstance(row, InputError):
             raise row
-        rows.append(row)
-    return rows
+        yield row
+
+
+def read_jsonl(path: str | Path) -> list[Row]:
+    """Return the rows of a JSON Lines file; the first line that is not a JSON object raises `InputError`."""
+    return list(stream_jsonl(path))
+
+
+def count_lines(path: str | Path) -> int:
+    """Return the number of lines that are not blank."""
+    return sum(1 for line in read_lines(path) if line.strip())
 
 
 def _json_fault(line: bytes, error: orjson.JSONDecodeError) -> str:

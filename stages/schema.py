@@ -18,10 +18,27 @@ class BadRow(Enum):
 
 
 class TaxonomyIn(Enum):
-    """How much of the taxonomy the prompt carries."""
+    """How much of the taxonomy the prompt carries: nothing, all of it, or the leaves most like the comment."""
 
     none = "none"
     full = "full"
+    shortlist = "shortlist"
+
+
+class LabelsAs(Enum):
+    """What labels are in prompt and answer: their paths, or short codes that are expanded after."""
+
+    path = "path"
+    code = "code"
+
+
+class EngineName(Enum):
+    """What answers comments: transformers or vLLM on this machine, an OpenAI-compatible service, Amazon Bedrock."""
+
+    transformers = "transformers"
+    vllm = "vllm"
+    openai = "openai"
+    bedrock = "bedrock"
 
 
 class AnswerAs(Enum):
@@ -120,9 +137,16 @@ class Interpolate:
 
 @dataclass
 class Prompt:
-    """What a comment is wrapped in."""
+    """What a comment is wrapped in; `shortlist`: how many leaves, where `taxonomy` is that; `examples`: few-shot."""
 
     taxonomy: TaxonomyIn = TaxonomyIn.none
+    shortlist: int = 20
+    examples: int = 0
+    labels: LabelsAs = LabelsAs.path
+
+    def __post_init__(self) -> None:
+        require(self.shortlist > 0, "prompt.shortlist", self.shortlist, "at least 1")
+        require(self.examples >= 0, "prompt.examples", self.examples, "0 or more")
 
 
 @dataclass
@@ -276,36 +300,52 @@ class Scratch:
 
 @dataclass
 class Model:
-    """The base model: a hub repository at a pinned `revision`, or one made from scratch. Exactly one of the two."""
+    """The base model: a hub repository at a pinned `revision`, one made from scratch, or one that a service hosts.
+
+    A hosted one, by the service's name for it, answers comments and is not trained.
+    """
 
     hub: str | None = None
     revision: str | None = None
     scratch: Scratch | None = None
+    hosted: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.hub is None) == (self.scratch is None):
-            raise ValueError("model: give either `hub` with `revision`, or `scratch`")
+        if [self.hub, self.scratch, self.hosted].count(None) != 2:
+            raise ValueError("model: give one of `hub` (with `revision`), `scratch` and `hosted`")
         if self.hub is not None and self.revision is None:
             raise ValueError("model.revision: pin the commit of the hub repository, so that the base cannot change")
         if self.revision is not None and not re.fullmatch(r"[0-9a-f]{40}", self.revision):
             raise ValueError(
-                f"model.revision: '{self.revision}' can move; give the commit, 40 hexadecimal digits (on the hub: "
-                "Files, History)"
+                f"model.revision: '{self.revision}' can move; give the commit, 40 hexadecimal digits in quotes "
+                "(on the hub: Files, History)"
             )
 
 
 @dataclass
 class Infer:
-    """`limit`: the first so many test comments, null for all."""
+    """`constrain` holds answers to the taxonomy; `limit`: the first so many test comments, null for all.
 
+    `batch_size` is for this machine's engines. `concurrency` requests at once, `timeout` in seconds and `retries` are
+    for services.
+    """
+
+    engine: EngineName = EngineName.transformers
+    constrain: bool = False
     batch_size: int = 64
     max_new_tokens: int = 512
     limit: int | None = None
+    concurrency: int = 16
+    timeout: float = 120.0
+    retries: int = 8
 
     def __post_init__(self) -> None:
         require(self.batch_size > 0, "infer.batch_size", self.batch_size, "at least 1")
         require(self.max_new_tokens > 0, "infer.max_new_tokens", self.max_new_tokens, "at least 1")
         require(self.limit is None or self.limit > 0, "infer.limit", self.limit, "null or at least 1")
+        require(self.concurrency > 0, "infer.concurrency", self.concurrency, "at least 1")
+        require(math.isfinite(self.timeout) and self.timeout > 0, "infer.timeout", self.timeout, "seconds above 0")
+        require(self.retries >= 0, "infer.retries", self.retries, "0 or more")
 
 
 @dataclass

@@ -74,6 +74,10 @@ def main() -> None:
     params = load_params()
     split = Path("data/split")
     source = Path("data/predictions") / f"{name}.jsonl"
+    if source.is_file() and not source.stat().st_size:
+        write_json(f"metrics/score/{name}.json", {name: {}})
+        print(f"score {name}: skipped, there are no predictions")
+        return
     taxonomy = Taxonomy.from_rows(read_json(split / "taxonomy.json"))
     predictions = read_jsonl(source)
     gold = align(read_jsonl(split / "test.jsonl"), predictions, source)

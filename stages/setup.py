@@ -128,16 +128,17 @@ def announce(run: Run, arguments: "TrainingArguments") -> None:
     rows, steps, world = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps, launch.world()
     gpu = torch.cuda.is_available()
     estimate = memory(run.config, run.train, world, rows, gpu)
-    available = torch.cuda.mem_get_info()[1] if gpu else psutil.virtual_memory().available
+    available = torch.cuda.mem_get_info()[1] if gpu else psutil.virtual_memory().total
     print(
         f"{run.stage}: {run.train.global_batch} rows a step = {world} process{'es' * (world > 1)} x {rows} at once x "
         f"{steps} accumulated\n{run.stage}: {memory_line(estimate, available)}",
         flush=True,
     )
-    if gpu and estimate["total"] > available:
+    if estimate["total"] > available:
         raise InputError(
-            f"that is more than the GPU has; share it among more GPUs by {run.section}.deepspeed: zero3, "
-            f"set {run.section}.gradient_checkpointing, or {run.section}.method: lora"
+            f"that is more than the {'GPU' if gpu else 'machine'} has; lower {run.section}.max_length, share it "
+            f"among more by {run.section}.deepspeed: zero3, set {run.section}.gradient_checkpointing, or "
+            f"{run.section}.method: lora"
         )
 
 

@@ -43,7 +43,7 @@ def fit(run: Run, rows: list[Row]) -> tuple[Row, list[Row]] | None:
             raise InputError("a later run in this folder has taken over")
         if launch.orphaned():
             raise InputError("finished, and dvc is gone; the next `dvc repro` takes the result")
-        place.publish(run.out)
+        place.publish("model", run.out)
         return read_json(place.result / METRICS)[run.stage], read_json(place.result / "curve.json")
 
 

@@ -51,13 +51,14 @@ def divide(comments: list[Comment], share: float) -> tuple[list[Comment], list[C
 
 
 def describe_task(comments: list[Comment], taxonomy: Taxonomy) -> Row:
-    """Return what the data defines: its levels, whether segments carry their text, its emotions."""
+    """Return what the data defines: levels, whether segments carry their text, emotions, the most segments."""
     segments = [segment for comment in comments for segment in comment.segments]
     return {
         "levels": list(taxonomy.levels),
         "leaves": len(taxonomy.leaves),
         "has_content": any(segment.content is not None for segment in segments),
         "emotions": sorted({segment.emotion for segment in segments if segment.emotion is not None}),
+        "most_segments": max(len(comment.segments) for comment in comments),
     }
 
 

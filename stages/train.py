@@ -25,10 +25,21 @@ def table(curve: list[Row]) -> str:
     return "step,source,loss\n" + "".join(f"{row['step']},{row['source']},{row['loss']:.4f}\n" for row in curve)
 
 
+def publish(report: Row, curve: list[Row]) -> None:
+    """Write what is known of the training."""
+    write_whole("metrics/loss.csv", lambda part: part.write_text(table(curve), encoding="utf-8"))
+    write_json("metrics/train.json", {"train": report})
+
+
 def main() -> None:
     """Load, train, save."""
     params = load_params()
     train = load_profile(params.profile).train
+    if service := checkpoint.hosted(BASE):
+        checkpoint.write_hosted(OUT, service)
+        publish({"hosted": service}, [])
+        print(f"train: skipped, {service} is hosted and has no weights to train")
+        return
     launch.spread("stages.train", gpu=train.gpu)
     rows = read_jsonl(MIX)
 
@@ -57,8 +68,7 @@ def main() -> None:
     if done is None:
         return
     report, curve = done
-    write_whole("metrics/loss.csv", lambda part: part.write_text(table(curve), encoding="utf-8"))
-    write_json("metrics/train.json", {"train": report})
+    publish(report, curve)
     print("train: " + ", ".join(f"{key} {value}" for key, value in report.items()))
 
 

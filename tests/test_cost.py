@@ -280,7 +280,7 @@ def test_logits_are_log_probabilities_and_two_gradients_of_the_completions():
 def test_the_line_names_the_parts_in_gib_and_leaves_out_what_is_nothing():
     estimate = {"weights": 3 * GIB, "reference": 0, "logits": GIB // 2, "total": 7 * GIB // 2}
     assert memory_line(estimate, None) == "needs about 3.5 GiB on each device: weights 3.0, logits 0.5"
-    assert memory_line(estimate, 4 * GIB).endswith("logits 0.5 (available: 4.0 GiB)")
+    assert memory_line(estimate, 4 * GIB).endswith("logits 0.5 (there: 4.0 GiB)")
 
 
 @pytest.mark.parametrize(

@@ -144,8 +144,13 @@ def test_the_task_is_what_the_comments_show() -> None:
     bare = Comment("a", "x", (Segment(("Setup", "Pairing")),))
     full = Comment("b", "y", (Segment(("Setup", "Easy"), "y", "joy"), Segment(("Setup", "Easy"), None, "anger")))
     levels = {"levels": ["L1", "L2"], "leaves": 2}
-    assert describe_task([bare], taxonomy) == {**levels, "has_content": False, "emotions": []}
-    assert describe_task([bare, full], taxonomy) == {**levels, "has_content": True, "emotions": ["anger", "joy"]}
+    assert describe_task([bare], taxonomy) == {**levels, "has_content": False, "emotions": [], "most_segments": 1}
+    assert describe_task([bare, full], taxonomy) == {
+        **levels,
+        "has_content": True,
+        "emotions": ["anger", "joy"],
+        "most_segments": 2,
+    }
 
 
 @pytest.mark.parametrize("depth", TAXONOMIES)

@@ -1,0 +1,83 @@
+"""Answers by Amazon Bedrock's Converse API, such as Nova's.
+
+Region and keys are boto3's own: AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID and so on.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from stages.checkpoint import hosted
+from stages.engine import Completion, Finish, Request
+from stages.records import InputError
+from stages.schema import Infer
+
+REFUSED = {"content_filtered", "guardrail_intervened"}
+AGAIN = "what is done is kept, and `dvc repro` goes on from there"
+
+
+class BedrockEngine:
+    """Asks for `concurrency` answers at once; boto3 waits and asks again where the service is busy."""
+
+    def __init__(self, folder: Path, infer: Infer, grammar: str) -> None:
+        """`grammar` must be empty: Bedrock holds no answer to one."""
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        model = hosted(folder)
+        if model is None:
+            raise InputError(
+                f"infer.engine: {folder} has weights here, bedrock is for `model: {{hosted: ..}}`; set another"
+            )
+        if grammar:
+            raise InputError("infer.constrain: Bedrock holds no answer to a grammar; set it to false")
+        self.model, self.infer = model, infer
+        self.chunk = 8 * infer.concurrency
+        config = Config(
+            retries={"total_max_attempts": infer.retries + 1, "mode": "standard"},
+            read_timeout=infer.timeout,
+            max_pool_connections=infer.concurrency,
+        )
+        try:
+            self.client: Any = boto3.client("bedrock-runtime", config=config)
+        except BotoCoreError as error:
+            raise InputError(f"infer.engine: bedrock: {error}; see `aws configure`, or set AWS_REGION") from None
+
+    def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
+        """Return one completion a request, in their order."""
+        with ThreadPoolExecutor(self.infer.concurrency) as pool:
+            tasks = [pool.submit(self._ask, request) for request in requests]
+            try:
+                for task in as_completed(tasks):
+                    task.result()
+                    advance(1)
+            except InputError:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return [task.result() for task in tasks]
+
+    def _ask(self, request: Request) -> Completion:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        messages = [{"role": said["role"], "content": [{"text": said["content"]}]} for said in request.messages]
+        limits = {"maxTokens": self.infer.max_new_tokens, "temperature": 0.0}
+        try:
+            reply = self.client.converse(modelId=self.model, messages=messages, inferenceConfig=limits)
+        except ClientError as error:
+            said = error.response["Error"]
+            if said["Code"] == "ValidationException" and "too long" in said["Message"].lower():
+                return Completion("", Finish.context, 0, 0, 0)
+            raise InputError(f"infer.engine: {self.model}: {said['Code']}: {said['Message']}; {AGAIN}") from None
+        except BotoCoreError as error:
+            raise InputError(f"infer.engine: {self.model}: {error}; {AGAIN}") from None
+        used, reason = reply["usage"], reply["stopReason"]
+        finish = Finish.refused if reason in REFUSED else Finish.length if reason == "max_tokens" else Finish.stop
+        return Completion(
+            "".join(part.get("text", "") for part in reply["output"]["message"]["content"]),
+            finish,
+            tokens_in=used["inputTokens"] + used.get("cacheReadInputTokens", 0),
+            cached_in=used.get("cacheReadInputTokens", 0),
+            tokens_out=used["outputTokens"],
+        )

@@ -1,0 +1,167 @@
+"""Answers by transformers on this machine: the prompts' common beginning computed once, no padding, no idle row.
+
+A row that has ended gives its place to the next comment; a token that the grammar forces costs no forward pass.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from stages.chat import common_length, encode, render_prompt
+from stages.constraint import Constraint, Constraints, only_token
+from stages.engine import Completion, Finish, Request
+from stages.schema import Infer
+from stages.shared_prefix import SharedPrefix, Step
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PREFILL = 4096  # new tokens of a forward pass over prompts, about
+
+
+@dataclass
+class Row:
+    """One answer in the making: `fresh` are tokens whose keys and values are not yet in `slot`, `held` counts the rest.
+
+    `room` is how many tokens the answer may have.
+    """
+
+    number: int
+    fresh: list[int]
+    room: int
+    content: "Future[Any] | None"
+    slot: int = -1
+    held: int = 0
+    answer: list[int] = field(default_factory=list)
+    constraint: Constraint | None = None
+    finish: Finish | None = None
+
+
+class TransformersEngine:
+    """Answers greedily with a model on this machine."""
+
+    def __init__(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        infer: Infer,
+        constraints: Constraints | None = None,
+    ) -> None:
+        """`constraints` hold answers to a grammar; None leaves them free."""
+        self.model: Any = model.eval()
+        self.tokenizer: Any = tokenizer
+        self.infer = infer
+        self.constraints = constraints
+        self.chunk = 8 * infer.batch_size
+        self.context = int(self.model.config.max_position_embeddings)
+        stops = self.model.generation_config.eos_token_id
+        self.stops = {self.tokenizer.eos_token_id, *(stops if isinstance(stops, list) else [stops])}
+        self.masks = constraints.masks(infer.batch_size) if constraints else None
+        self.common: list[int] = []
+        self.shared: SharedPrefix | None = None
+
+    def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
+        """Return one completion a request, in their order."""
+        prompts = encode(self.tokenizer, [render_prompt(self.tokenizer, request.messages) for request in requests])
+        common = prompts[0][: common_length([*prompts, min(prompts, key=len)[:-1]])]
+        rows = [
+            Row(
+                number,
+                prompt[len(common) :],
+                min(self.infer.max_new_tokens, self.context - len(prompt)),
+                self.constraints.prepare(request.comment) if self.constraints else None,
+            )
+            for number, (request, prompt) in enumerate(zip(requests, prompts, strict=True))
+        ]
+        for row in rows:
+            if row.room <= 0:
+                row.finish = Finish.context
+                advance(1)
+        self._answer([row for row in rows if row.finish is None], self._share(common), advance)
+        return [
+            Completion(
+                self.tokenizer.decode(row.answer, skip_special_tokens=True),
+                row.finish or Finish.stop,
+                tokens_in=len(prompt),
+                cached_in=len(common),
+                tokens_out=len(row.answer),
+            )
+            for row, prompt in zip(rows, prompts, strict=True)
+        ]
+
+    def _share(self, common: list[int]) -> SharedPrefix:
+        """Return the keys and values of `common`, which one chunk has as the one before."""
+        if self.shared is None or common != self.common:
+            self.shared = None  # its memory first
+            self.shared, self.common = SharedPrefix(self.model, common), common
+        return self.shared
+
+    def _answer(self, pending: list[Row], shared: SharedPrefix, advance: Callable[[int], object]) -> None:
+        """Answer all; the longest first, so that too large a batch fails at once."""
+        pending = sorted(pending, key=lambda row: len(row.fresh))
+        slots = min(self.infer.batch_size, len(pending))
+        shared.reserve(slots, max((len(row.fresh) + row.room for row in pending), default=0))
+        free, active = list(range(slots)), list[Row]()
+        while pending or active:
+            group = active
+            if pending and (4 * len(free) >= slots or not active):
+                group = self._admit(pending, free)
+                active = sorted([*active, *group], key=lambda row: row.slot)
+            counts = [len(row.fresh) for row in group]
+            step = Step.of([row.slot for row in group], [row.held for row in group], counts, self.model.device)
+            self._choose(group, shared.forward([token for row in group for token in row.fresh], step))
+            ended = [row for row in group if row.finish]
+            free += [row.slot for row in ended]
+            active = [row for row in active if not row.finish]
+            advance(len(ended))
+
+    def _admit(self, pending: list[Row], free: list[int]) -> list[Row]:
+        """Take as many rows as there are slots and a forward pass takes tokens, one at least."""
+        group: list[Row] = []
+        while (
+            pending and free and (not group or sum(len(row.fresh) for row in group) + len(pending[-1].fresh) <= PREFILL)
+        ):
+            row = pending.pop()
+            row.slot = free.pop()
+            if self.constraints:
+                row.constraint = Constraint(self.constraints, row.content)
+                self._force(row)
+            group.append(row)
+        return group
+
+    def _choose(self, group: list[Row], logits: torch.Tensor) -> None:
+        """Append the likeliest token that is allowed to each row, and those that must follow it."""
+        if self.constraints and self.masks is not None:
+            masks = self.masks[[row.slot for row in group]].to(logits.device)
+            self.constraints.xgrammar.apply_token_bitmask_inplace(logits, masks)
+        for row, token in zip(group, logits.argmax(-1).tolist(), strict=True):
+            row.held += len(row.fresh)
+            row.fresh = []
+            self._append(row, token)
+            self._force(row)
+
+    def _append(self, row: Row, token: int) -> None:
+        if token in self.stops:
+            row.finish = Finish.stop
+            return
+        row.answer.append(token)
+        row.fresh.append(token)
+        if row.constraint:
+            row.constraint.accept(token)
+            if row.constraint.ended:
+                row.finish = Finish.stop
+                return
+        if len(row.answer) >= row.room:
+            row.finish = Finish.length
+
+    def _force(self, row: Row) -> None:
+        """Append what has no alternative, and leave the mask of what has."""
+        while row.constraint and self.masks is not None and row.finish is None:
+            row.constraint.fill(self.masks, row.slot)
+            token = only_token(self.masks[row.slot].numpy())
+            if token is None:
+                return
+            self._append(row, token)

