@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stages.chat import common_length, encode, render_prompt
+from stages.chat import Messages, common_length, encode, render_prompt
 from stages.constraint import Constraint, Constraints, only_token
 from stages.engine import Completion, Finish, Request
 from stages.schema import Infer
@@ -48,9 +48,10 @@ class TransformersEngine:
         model: "PreTrainedModel",
         tokenizer: "PreTrainedTokenizerBase",
         infer: Infer,
+        samples: list[Messages],
         constraints: Constraints | None = None,
     ) -> None:
-        """`constraints` hold answers to a grammar; None leaves them free."""
+        """What the prompts of `samples` have in common is computed now; `constraints` hold answers to a grammar."""
         self.model: Any = model.eval()
         self.tokenizer: Any = tokenizer
         self.infer = infer
@@ -60,17 +61,19 @@ class TransformersEngine:
         stops = self.model.generation_config.eos_token_id
         self.stops = {self.tokenizer.eos_token_id, *(stops if isinstance(stops, list) else [stops])}
         self.masks = constraints.masks(infer.batch_size) if constraints else None
-        self.common: list[int] = []
-        self.shared: SharedPrefix | None = None
+        first, *others = encode(tokenizer, [render_prompt(tokenizer, chat) for chat in samples])
+        self.common = first[: common_length([first, *others])]
+        self.shared = SharedPrefix(model, self.common)
 
     def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
         """Return one completion a request, in their order."""
         prompts = encode(self.tokenizer, [render_prompt(self.tokenizer, request.messages) for request in requests])
-        common = prompts[0][: common_length([*prompts, min(prompts, key=len)[:-1]])]
+        # Not more than the samples have, whatever these comments are: a run that goes on computes the same numbers.
+        common = common_length([self.common, *prompts, min(prompts, key=len)[:-1]])
         rows = [
             Row(
                 number,
-                prompt[len(common) :],
+                prompt[common:],
                 min(self.infer.max_new_tokens, self.context - len(prompt)),
                 self.constraints.prepare(request.comment) if self.constraints else None,
             )
@@ -80,30 +83,23 @@ class TransformersEngine:
             if row.room <= 0:
                 row.finish = Finish.context
                 advance(1)
-        self._answer([row for row in rows if row.finish is None], self._share(common), advance)
+        self._answer([row for row in rows if row.finish is None], common, advance)
         return [
             Completion(
                 self.tokenizer.decode(row.answer, skip_special_tokens=True),
                 row.finish or Finish.stop,
                 tokens_in=len(prompt),
-                cached_in=len(common),
+                cached_in=common,
                 tokens_out=len(row.answer),
             )
             for row, prompt in zip(rows, prompts, strict=True)
         ]
 
-    def _share(self, common: list[int]) -> SharedPrefix:
-        """Return the keys and values of `common`, which one chunk has as the one before."""
-        if self.shared is None or common != self.common:
-            self.shared = None  # its memory first
-            self.shared, self.common = SharedPrefix(self.model, common), common
-        return self.shared
-
-    def _answer(self, pending: list[Row], shared: SharedPrefix, advance: Callable[[int], object]) -> None:
-        """Answer all; the longest first, so that too large a batch fails at once."""
+    def _answer(self, pending: list[Row], common: int, advance: Callable[[int], object]) -> None:
+        """Answer all behind `common` tokens; the longest first, so that too large a batch fails at once."""
         pending = sorted(pending, key=lambda row: len(row.fresh))
         slots = min(self.infer.batch_size, len(pending))
-        shared.reserve(slots, max((len(row.fresh) + row.room for row in pending), default=0))
+        self.shared.reserve(common, slots, max((len(row.fresh) + row.room for row in pending), default=0))
         free, active = list(range(slots)), list[Row]()
         while pending or active:
             group = active
@@ -112,7 +108,7 @@ class TransformersEngine:
                 active = sorted([*active, *group], key=lambda row: row.slot)
             counts = [len(row.fresh) for row in group]
             step = Step.of([row.slot for row in group], [row.held for row in group], counts, self.model.device)
-            self._choose(group, shared.forward([token for row in group for token in row.fresh], step))
+            self._choose(group, self.shared.forward([token for row in group for token in row.fresh], step))
             ended = [row for row in group if row.finish]
             free += [row.slot for row in ended]
             active = [row for row in active if not row.finish]

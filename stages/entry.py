@@ -15,6 +15,7 @@ def run(main: Callable[[], None]) -> None:
     # Threads that wait by spinning stand in the way of those they wait for, where cores are shared: benchmarks/spin.py.
     # torch reads it when it is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch's and vLLM's remarks about the machine
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # bars are for people; in a log each step would be a line
     try:

@@ -50,7 +50,7 @@ class Step:
 class SharedPrefix:
     """Keys and values of a prefix, (key heads, prefix, width) a layer, and of rows behind it.
 
-    `prefix_length` tokens are the prefix; `reserve` makes room for the rows.
+    `reserve` makes room for the rows, and says how much of the prefix they share.
     """
 
     def __init__(self, model: "PreTrainedModel", prefix: list[int]) -> None:
@@ -62,18 +62,20 @@ class SharedPrefix:
                 "attention alone; set infer.engine: vllm"
             )
         self.model: Any = model
-        self.prefix_length = len(prefix)
         model.set_attn_implementation("sdpa")
         with torch.inference_mode():
             ids = torch.tensor([prefix], device=model.device)
             cache = self.model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
-        self.prefix = [(layer.keys[0], layer.values[0]) for layer in cache.layers]
+        self.whole = [(layer.keys[0], layer.values[0]) for layer in cache.layers]
+        self.prefix = self.whole
         self.rows: list[tuple[torch.Tensor, torch.Tensor]] = []
         _register()
         model.set_attn_implementation(NAME)
 
-    def reserve(self, slots: int, capacity: int) -> None:
-        """Make room for `slots` rows of up to `capacity` tokens of their own; what stood there is gone."""
+    def reserve(self, length: int, slots: int, capacity: int) -> None:
+        """Make room for `slots` rows of up to `capacity` tokens behind the first `length` tokens of the prefix."""
+        self.prefix_length = length
+        self.prefix = [(keys[:, :length], values[:, :length]) for keys, values in self.whole]
         self.rows = []  # before the new room is taken
         self.rows = [
             (tensors[0].new_zeros(slots, heads, capacity, width), tensors[1].new_zeros(slots, heads, capacity, width))
@@ -120,7 +122,7 @@ class SharedPrefix:
         seen = torch.full((len(keys), step.most), -1, device=query.device)  # the last place that a query sees
         seen[row, step.within] = step.place
         hidden = torch.arange(step.longest, device=query.device) > seen[..., None]
-        scores = (padded.flatten(2, 3) @ keys.mT).unflatten(2, (groups, -1)) * scale
+        scores = (padded.flatten(2, 3) * scale @ keys.mT).unflatten(2, (groups, -1))
         scores.masked_fill_(hidden[:, None, None], torch.finfo(scores.dtype).min)
         found, weight = _weigh(scores.flatten(2, 3), values)
         found, weight = found.unflatten(2, (groups, -1)), weight.unflatten(2, (groups, -1))
@@ -145,9 +147,13 @@ def _over_prefix(
     """Return what the queries (key heads, groups, tokens, width) find in the prefix, and its log weight."""
     heads, groups, tokens, _ = query.shape
     flat = query.flatten(1, 2)
-    block = max(1, SCORES // (heads * keys.shape[1]))
-    parts = [_weigh(part @ keys.mT * scale, values) for part in flat.split(block, dim=1)]
-    found, weight = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
+    if flat.is_cpu:  # block by block in the cache: three times as fast as scores written out
+        flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        found, weight = (part[0] for part in flash(flat[None], keys[None], values[None], scale=scale))
+    else:
+        block = max(1, SCORES // (heads * keys.shape[1]))
+        parts = [_weigh(part * scale @ keys.mT, values) for part in flat.split(block, dim=1)]
+        found, weight = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
     return found.unflatten(1, (groups, tokens)), weight.unflatten(1, (groups, tokens))
 
 
