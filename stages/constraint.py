@@ -37,6 +37,14 @@ class Constraints:
         self.most_segments = task["most_segments"]
         info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary)
         self.spelling: list[bytes] = info.decoded_vocab
+        for control in tokenizer.added_tokens_decoder:  # a comment may hold its letters, but never the token itself
+            self.spelling[control] = b""
+        info = xgrammar.TokenizerInfo(
+            self.spelling,
+            vocab_size=vocabulary,
+            stop_token_ids=info.stop_token_ids,
+            add_prefix_space=info.add_prefix_space,
+        )
         self.compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
         self.start = self.compiler.compile_grammar(START)
         self.labels, self.last_labels = (

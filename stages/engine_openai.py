@@ -38,7 +38,13 @@ class OpenAIEngine:
             raise InputError("OPENAI_API_KEY: not set; give the service's key, and OPENAI_BASE_URL unless it is OpenAI")
         self.infer = infer
         self.chunk = 8 * infer.concurrency
-        self.more = {"structured_outputs": {"grammar": grammar}} if grammar else None
+        self.more: Any = None
+        if grammar:
+            self.more = {"structured_outputs": {"grammar": grammar}}
+        if grammar and self.tokenizer:  # as stages/engine_vllm.py: letters in a comment, never the tokens themselves
+            stops = {self.tokenizer.eos_token_id}
+            controls = [token for token in self.tokenizer.added_tokens_decoder if token not in stops]
+            self.more["logit_bias"] = {str(token): -100.0 for token in controls}
 
     def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
         """Return one completion a request, in their order."""

@@ -57,7 +57,12 @@ class VllmEngine:
         self.chunk = 8 * infer.batch_size
         self.context = int(self.llm.model_config.max_model_len)
         held = StructuredOutputsParams(grammar=grammar) if grammar else None
-        self.sampling = lambda room: SamplingParams(temperature=0.0, max_tokens=room, structured_outputs=held)
+        # To a grammar a control token is the letters that it is written with, which a comment may hold.
+        stops = {self.tokenizer.eos_token_id}
+        bias = {control: -100.0 for control in self.tokenizer.added_tokens_decoder if control not in stops}
+        self.sampling = lambda room: SamplingParams(
+            temperature=0.0, max_tokens=room, structured_outputs=held, logit_bias=bias if held else None
+        )
 
     def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
         """Return one completion a request, in their order."""

@@ -8,6 +8,8 @@ from stages.comments import parse_comment
 from stages.records import Row
 from stages.taxonomy import LabelPath, Taxonomy
 
+BLOCK = 128  # comments that are compared with all texts at a time
+
 
 class Shortlist:
     """TF-IDF over parts of words, which needs no language: a leaf is as near as the nearest text that names it."""
@@ -31,14 +33,17 @@ class Shortlist:
 
     def nearest(self, comments: list[Row], count: int) -> list[list[LabelPath]]:
         """Return the `count` nearest leaves of each comment; a training comment is no text of its own."""
-        likeness: Any = (self.vectorizer.transform([row["text"] for row in comments]) @ self.texts.T).tocsr()
+        text, leaf = self.named.nonzero()
+        order = np.argsort(leaf, kind="stable")
+        text, starts = text[order], np.searchsorted(leaf[order], np.arange(len(self.leaves)))  # each leaf names itself
         found = []
-        for row, near in zip(comments, likeness, strict=True):
-            weights = near.toarray()[0]
-            if row["id"] in self.place:
-                weights[self.place[row["id"]]] = 0.0
-            best = np.zeros(len(self.leaves), np.float32)
-            text, leaf = self.named.nonzero()
-            np.maximum.at(best, leaf, weights[text])
-            found.append([self.leaves[place] for place in np.argsort(-best, kind="stable")[:count]])
+        for start in range(0, len(comments), BLOCK):
+            block = comments[start : start + BLOCK]
+            likeness: Any = self.vectorizer.transform([row["text"] for row in block]) @ self.texts.T
+            weights = likeness.toarray().astype(np.float32)  # (comments, texts)
+            own = [(place, self.place[row["id"]]) for place, row in enumerate(block) if row["id"] in self.place]
+            weights[[place for place, _ in own], [place for _, place in own]] = 0.0
+            best = np.maximum.reduceat(weights[:, text], starts, axis=1)
+            ranked = np.argsort(-best, axis=1, kind="stable")[:, :count]
+            found += [[self.leaves[place] for place in row] for row in ranked]
         return found

@@ -1,0 +1,176 @@
+"""infer writes a prediction for each comment in their order, and goes on after a kill with the same bytes."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from transformers import AutoModelForCausalLM, GenerationConfig, set_seed
+
+from hostile import HOSTILE
+from projects import ROOT, dense, environment
+from small import tokenizer
+from stages.infer import report
+from stages.records import read_json, read_jsonl, write_json, write_jsonl
+from stages.taxonomy import Taxonomy
+
+TAXONOMY = Taxonomy(
+    ("L1", "L2"),
+    {("Setup", "Pairing"): "", ("Setup", 'The "manual"'): "", ("Preis", "Zu teuer \\ fair"): "", ("価格", "安い"): ""},
+)
+TASK = {"levels": ["L1", "L2"], "has_content": True, "emotions": ["anger", "joy"], "most_segments": 2}
+
+
+LABELS = {**TASK, "has_content": False}  # a random model ends no content of its own accord
+
+
+def write_labelling_project(folder: Path, comments: list[str], task=TASK, **infer) -> Path:
+    """Make `folder` a project that is done up to the stage `infer`, with a small random model as its base."""
+    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    (folder / "params.yaml").write_text("profile: small\ndata: {comments: x, general: x, benchmark: x}\n")
+    profile = {
+        "model": {"hub": "nobody/small", "revision": "0" * 40},
+        "train": {"lr": 1.0e-4},
+        "infer": {"batch_size": 4, "max_new_tokens": 300, **infer},
+        "mmlu": {},
+    }
+    (folder / "profiles").mkdir()
+    (folder / "profiles/small.yaml").write_text(yaml.safe_dump(profile))
+    config = dense()
+    config.initializer_range, config.tie_word_embeddings, config.max_position_embeddings = 0.4, False, 4096
+    config.head_dim = 32  # the least that vLLM computes with on a CPU
+    set_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    model.generation_config = GenerationConfig(do_sample=False, eos_token_id=config.eos_token_id)
+    model.save_pretrained(folder / "models/base")
+    tokenizer().save_pretrained(folder / "models/base")
+    split = folder / "data/split"
+    write_json(split / "task.json", task)
+    write_json(split / "taxonomy.json", TAXONOMY.to_rows())
+    rows = [{"id": f"c{number}", "text": text, "segments": []} for number, text in enumerate(comments)]
+    write_jsonl(split / "test.jsonl", rows)
+    write_jsonl(split / "train.jsonl", rows[:1])
+    return folder
+
+
+def infer(project: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "stages.infer", "base"]
+    done = subprocess.run(
+        command, cwd=project, env=environment(**env), text=True, capture_output=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def predictions(project: Path) -> list[dict]:
+    return read_jsonl(project / "data/predictions/base.jsonl")
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory):
+    """Hostile comments, labelled by the engine on transformers and held to the taxonomy."""
+    project = write_labelling_project(tmp_path_factory.mktemp("held") / "project", HOSTILE, constrain=True)
+    done = infer(project)
+    assert done.stderr == ""
+    return project
+
+
+def sound(rows: list[dict], comments: list[str], task: dict) -> None:
+    """Check that answers that have ended are JSON as training writes it, with labels of the taxonomy, and quote."""
+    keys = ["content", "L1", "L2", "emotion"] if task["has_content"] else ["L1", "L2", "emotion"]
+    assert [row["id"] for row in rows] == [f"c{number}" for number in range(len(comments))]
+    ended = [(row, text) for row, text in zip(rows, comments, strict=True) if row["finish"] == "stop"]
+    assert len(ended) > len(comments) / 2
+    for row, text in ended:
+        segments = json.loads(row["raw"])
+        assert json.dumps(segments, ensure_ascii=False) == row["raw"]
+        assert 1 <= len(segments) <= TASK["most_segments"]
+        for segment in segments:
+            assert list(segment) == keys
+            assert (segment["L1"], segment["L2"]) in TAXONOMY.leaves
+            assert segment["emotion"] in TASK["emotions"]
+            assert segment.get("content", "") in text
+
+
+def test_hostile_comments_get_labels_of_the_taxonomy_and_quotes_of_themselves(held):
+    sound(predictions(held), HOSTILE, TASK)
+
+
+def test_the_metrics_say_what_it_took(held):
+    figures = read_json(held / "metrics/infer/base.json")["base"]["infer"]
+    rows = predictions(held)
+    assert figures["comments"] == len(rows)
+    assert figures["invalid_json"] == round(sum(not row["valid"] for row in rows) / len(rows), 4)
+    assert figures["ended_by_length"] == round(sum(row["finish"] == "length" for row in rows) / len(rows), 4)
+    assert figures["quoted"] == 1.0
+    assert 0 < figures["cached_share"] < 1
+
+
+def test_killed_and_started_again_it_ends_with_the_same_bytes(held, tmp_path):
+    project = shutil.copytree(held, tmp_path / "project")
+    shutil.rmtree(project / ".dvc")
+    shutil.rmtree(project / "data/predictions")
+    command = [sys.executable, "-m", "stages.infer", "base"]
+    for _ in range(3):
+        done = len(list(project.glob(".dvc/tmp/alloy/infer-base-*/chunk-*")))
+        with subprocess.Popen(command, cwd=project, env=environment()) as process:
+            while len(list(project.glob(".dvc/tmp/alloy/infer-base-*/chunk-*"))) == done:
+                assert process.poll() is None
+                time.sleep(0.002)
+            process.send_signal(signal.SIGKILL)
+        assert not (project / "data/predictions/base.jsonl").exists()
+    infer(project)
+    names = ("data/predictions/base.jsonl",)
+    assert [(project / name).read_bytes() for name in names] == [(held / name).read_bytes() for name in names]
+    shutil.rmtree(project / "data/predictions")  # as DVC does before it runs a stage again
+    again = infer(project)
+    assert (project / names[0]).read_bytes() == (held / names[0]).read_bytes()
+    assert "comments" in again.stdout
+
+
+def test_the_limit_takes_the_first_comments(held, tmp_path):
+    project = write_labelling_project(tmp_path / "project", HOSTILE[:20], constrain=True, limit=9)
+    infer(project)
+    assert len(predictions(project)) == 9
+
+
+@pytest.fixture(scope="module")
+def by_vllm(tmp_path_factory):
+    """The same comments, labelled by vLLM."""
+    pytest.importorskip("vllm", reason="vLLM is not installed")
+    folder = tmp_path_factory.mktemp("vllm") / "project"
+    project = write_labelling_project(folder, HOSTILE, LABELS, constrain=True, engine="vllm")
+    return project, infer(project)
+
+
+def test_vllm_holds_hostile_comments_to_the_taxonomy_too(by_vllm):
+    project, done = by_vllm
+    sound(predictions(project), HOSTILE, LABELS)
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1
+
+
+def test_vllm_free_gives_the_answers_of_transformers(tmp_path):
+    pytest.importorskip("vllm", reason="vLLM is not installed")
+    texts = {}
+    for engine in ("transformers", "vllm"):
+        project = write_labelling_project(tmp_path / engine, HOSTILE[:40], engine=engine, max_new_tokens=24)
+        infer(project)
+        texts[engine] = [(row["raw"], row["finish"]) for row in predictions(project)]
+    assert len(set(texts["vllm"])) > 20
+    assert texts["vllm"] == texts["transformers"]
+
+
+def test_the_report_counts_ends_of_each_kind():
+    totals = {"comments": 4, "valid": 3, "finish length": 1, "finish refused": 1, "seconds": 2.0, "tokens_out": 10}
+    figures = report(Counter(totals))
+    assert (figures["invalid_json"], figures["ended_by_length"], figures["ended_by_refused"]) == (0.25, 0.25, 0.25)
+    assert (figures["tokens_per_second"], figures["comments_per_second"]) == (5.0, 2.0)
+    assert "quoted" not in figures
