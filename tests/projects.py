@@ -55,7 +55,12 @@ def write_project(folder: Path, config, dtype=torch.float32, **train) -> Path:
     shutil.copytree(ROOT / "profiles/deepspeed", folder / "profiles/deepspeed")
     shutil.copy(ROOT / "dvc.yaml", folder)
     (folder / "params.yaml").write_text("profile: small\n")
-    profile = {"model": {"hub": "nobody/small", "revision": "0" * 40}, "train": {**TRAIN, **train}}
+    profile = {
+        "model": {"hub": "nobody/small", "revision": "0" * 40},
+        "train": {**TRAIN, **train},
+        "infer": {},
+        "mmlu": {},
+    }
     (folder / "profiles/small.yaml").write_text(yaml.safe_dump(profile))
     set_seed(0)
     model = AutoModelForCausalLM.from_config(config, dtype=dtype)

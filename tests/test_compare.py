@@ -27,7 +27,7 @@ def summary(tuned: Row, base: Row | None = None) -> Row:
 def test_a_summary_keeps_the_headline_figures_only() -> None:
     given = model()
     voc = {**given["voc"], "levels": {"L1": 1.0}, "comments": 3, "broken_paths": 0.0}
-    assert summarise(voc, {**given["mmlu"], "subjects": {}, "questions": 5}) == given
+    assert summarise({"voc": voc}, {"mmlu": {**given["mmlu"], "subjects": {}, "questions": 5}}) == given
 
 
 def test_the_table_has_base_tuned_and_change() -> None:

@@ -34,8 +34,18 @@ def params_fault(folder: Path, text: str) -> str:
 
 
 def profile(folder: Path, text: str) -> Profile:
-    (folder / "tiny.yaml").write_text(text, encoding="utf-8")
+    sections = [section for section in ("infer", "mmlu") if f"{section}:" not in text]
+    rest = "".join(f"\n{section}: {{}}" for section in sections)
+    (folder / "tiny.yaml").write_text(text + rest, encoding="utf-8")
     return load_profile("tiny", folder)
+
+
+@pytest.mark.parametrize("section", ["infer", "mmlu"])
+def test_a_section_that_dvc_will_look_for_must_be_there(tmp_path: Path, section: str) -> None:
+    rest = "mmlu: {}" if section == "infer" else "infer: {}"
+    (tmp_path / "tiny.yaml").write_text(f"{MODEL}train: {{lr: 1.0e-4}}\n{rest}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"{section}: the section is missing; write `{section}: {{}}`"):
+        load_profile("tiny", tmp_path)
 
 
 def profile_fault(folder: Path, text: str) -> str:
@@ -109,7 +119,7 @@ def test_a_bad_parameter_is_one_line_with_its_key(tmp_path: Path, text: str, wan
 
 
 def test_a_choice_that_does_not_exist_lists_those_that_do(tmp_path: Path) -> None:
-    assert params_fault(tmp_path, "prompt: {taxonomy: all}").endswith("expected one of [none, full]")
+    assert params_fault(tmp_path, "prompt: {taxonomy: all}").endswith("expected one of [none, full, shortlist]")
 
 
 BAD_PROFILES = {
@@ -119,11 +129,11 @@ BAD_PROFILES = {
     ),
     "no model at all": (
         "model: {}\ntrain: {lr: 1.0e-4}",
-        "tiny.yaml: model: give either `hub` with `revision`, or `scratch`",
+        "tiny.yaml: model: give one of `hub` (with `revision`), `scratch` and `hosted`",
     ),
     "two models": (
         SCRATCH + "  hub: some/model\n  revision: 0123456789abcdef0123456789abcdef01234567\ntrain: {lr: 1.0e-4}",
-        "tiny.yaml: model: give either `hub` with `revision`, or `scratch`",
+        "tiny.yaml: model: give one of `hub` (with `revision`), `scratch` and `hosted`",
     ),
     "no train section": (MODEL, "tiny.yaml: train: "),
     "no model section": ("train: {lr: 1.0e-4}", "tiny.yaml: model: "),
