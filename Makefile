@@ -16,7 +16,8 @@ test: .venv/installed  ## run the tests
 	pytest --numprocesses auto --dist loadfile
 
 serve: .venv/installed  ## answer requests at http://localhost:8000/v1 with the tuned model, by vLLM
-	VLLM_NO_USAGE_STATS=1 vllm serve models/tuned $(SERVE)
+	VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=1 python -m vllm.entrypoints.openai.api_server \
+	    --model models/tuned --generation-config vllm $(SERVE)
 
 check: .venv/installed  ## lint, format and types
 	ruff check .

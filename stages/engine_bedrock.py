@@ -3,6 +3,7 @@
 Region and keys are boto3's own: AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID and so on.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -13,7 +14,12 @@ from stages.engine import Completion, Finish, Request
 from stages.records import InputError
 from stages.schema import Infer
 
-REFUSED = {"content_filtered", "guardrail_intervened"}
+FINISH = {
+    "max_tokens": Finish.length,
+    "model_context_window_exceeded": Finish.context,
+    "content_filtered": Finish.refused,
+    "guardrail_intervened": Finish.refused,
+}
 AGAIN = "what is done is kept, and `dvc repro` goes on from there"
 
 
@@ -36,12 +42,12 @@ class BedrockEngine:
         self.model, self.infer = model, infer
         self.chunk = 8 * infer.concurrency
         config = Config(
-            retries={"total_max_attempts": infer.retries + 1, "mode": "standard"},
+            retries={"total_max_attempts": infer.retries + 1, "mode": "legacy"},
             read_timeout=infer.timeout,
             max_pool_connections=infer.concurrency,
         )
         try:
-            self.client: Any = boto3.client("bedrock-runtime", config=config)
+            self.client: Any = boto3.client("bedrock-runtime", region_name=os.environ.get("AWS_REGION"), config=config)
         except BotoCoreError as error:
             raise InputError(f"infer.engine: bedrock: {error}; see `aws configure`, or set AWS_REGION") from None
 
@@ -53,7 +59,7 @@ class BedrockEngine:
                 for task in as_completed(tasks):
                     task.result()
                     advance(1)
-            except InputError:
+            except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
         return [task.result() for task in tasks]
@@ -69,11 +75,13 @@ class BedrockEngine:
             said = error.response["Error"]
             if said["Code"] == "ValidationException" and "too long" in said["Message"].lower():
                 return Completion("", Finish.context, 0, 0, 0)
-            raise InputError(f"infer.engine: {self.model}: {said['Code']}: {said['Message']}; {AGAIN}") from None
+            raise InputError(
+                f"infer.engine: {self.model}: {said['Code']}: {' '.join(said['Message'].split())}; {AGAIN}"
+            ) from None
         except BotoCoreError as error:
             raise InputError(f"infer.engine: {self.model}: {error}; {AGAIN}") from None
         used, reason = reply["usage"], reply["stopReason"]
-        finish = Finish.refused if reason in REFUSED else Finish.length if reason == "max_tokens" else Finish.stop
+        finish = FINISH.get(reason, Finish.stop)
         return Completion(
             "".join(part.get("text", "") for part in reply["output"]["message"]["content"]),
             finish,

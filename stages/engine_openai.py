@@ -29,12 +29,12 @@ class OpenAIEngine:
         self.model = service or str(folder)
         self.tokenizer: Any = None if service else load_tokenizer(folder)
         self.context = 0 if service else context_length(folder)
-        if not service and "OPENAI_BASE_URL" not in os.environ:
+        if not service and not os.environ.get("OPENAI_BASE_URL"):
             raise InputError(
                 f"OPENAI_BASE_URL: not set; name the server of {folder} that `make serve` starts: "
                 "http://localhost:8000/v1"
             )
-        if service and "OPENAI_API_KEY" not in os.environ:
+        if service and not os.environ.get("OPENAI_API_KEY"):
             raise InputError("OPENAI_API_KEY: not set; give the service's key, and OPENAI_BASE_URL unless it is OpenAI")
         self.infer = infer
         self.chunk = 8 * infer.concurrency
@@ -59,7 +59,7 @@ class OpenAIEngine:
         prompts: list[Any] = [request.messages for request in requests]
         if self.tokenizer:
             prompts = encode(self.tokenizer, [render_prompt(self.tokenizer, chat) for chat in prompts])
-        key = os.environ.get("OPENAI_API_KEY", "none")  # a server of one's own asks for none
+        key = os.environ.get("OPENAI_API_KEY") or "none"  # a server of one's own asks for none
         gate = asyncio.Semaphore(self.infer.concurrency)
         async with AsyncOpenAI(api_key=key, max_retries=self.infer.retries, timeout=self.infer.timeout) as client:
 
@@ -102,6 +102,10 @@ class OpenAIEngine:
             raise InputError(f"infer.engine: the service refuses the request: {_line(error)}") from None
         except openai.OpenAIError as error:
             raise InputError(f"infer.engine: {self.model} at {client.base_url}: {_line(error)}; {AGAIN}") from None
+        except (AttributeError, IndexError, TypeError, ValueError):
+            raise InputError(
+                f"infer.engine: {client.base_url} answers, but not with a completion; look at OPENAI_BASE_URL; {AGAIN}"
+            ) from None
         used = reply.usage
         details = used and used.prompt_tokens_details
         return Completion(

@@ -1,0 +1,115 @@
+"""A service on loopback that answers what a test tells it to, and OpenAI's way to put an answer."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the service says to one request, after `wait` seconds."""
+
+    body: Row
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    wait: float = 0.0
+
+
+class Service(ThreadingHTTPServer):
+    """Keeps the `paths`, `keys` and `requests` that came, in their order, and the most that were there at once."""
+
+    request_queue_size = 64
+
+    def __init__(self, answer: Callable[[Row], Reply]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answer = answer
+        self.paths: list[str] = []
+        self.keys: list[str | None] = []
+        self.requests: list[Row] = []
+        self.now = self.most = 0
+        self.lock = threading.Lock()
+        self.closing = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Service
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.server.lock:
+            self.server.paths.append(self.path)
+            self.server.keys.append(self.headers["Authorization"])
+            self.server.requests.append(body)
+            self.server.now += 1
+            self.server.most = max(self.server.most, self.server.now)
+            reply = self.server.answer(body)
+        self.server.closing.wait(reply.wait)
+        with self.server.lock:
+            self.server.now -= 1
+        text = json.dumps(reply.body).encode()
+        with suppress(ConnectionError):  # who asked may have lost patience
+            self.send_response(reply.status)
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(text)), **reply.headers}
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(text)
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):
+            super().handle()
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serve(answer: Callable[[Row], Reply]) -> Iterator[Service]:
+    """Answer requests by `answer`, one call at a time, until the end of the block."""
+    with Service(answer) as service:
+        thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield service
+        finally:
+            service.closing.set()
+            service.shutdown()
+            thread.join()
+
+
+def in_turn(*replies: Reply) -> Callable[[Row], Reply]:
+    """Return what gives one reply after another, and the last for ever."""
+    left = list(replies)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
+def said(text: str, finish: str = "stop", wait: float = 0.0, **usage: Any) -> Reply:
+    """Return a chat completion as OpenAI writes it."""
+    choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
+    used = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, **usage}
+    return Reply(
+        {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": used},
+        wait=wait,
+    )
+
+
+def fault(status: int, message: str = "as the test wants", code: str | None = None, **headers: str) -> Reply:
+    """Return an error as OpenAI writes it; who is to ask again need not wait."""
+    error = {"message": message, "type": "error", "param": None, "code": code}
+    return Reply({"error": error}, status, {"Retry-After-Ms": "1", **headers})
+
+
+def question(body: Row) -> str:
+    """Return what the last message of a request says."""
+    return body["messages"][-1]["content"]
