@@ -6,13 +6,19 @@ from typing import Any
 import orjson
 import pytest
 
-from stages.answer import Answer, parse_answer, render_answer
+from hostile import HOSTILE
+from stages.answer import Answer, codes_of, parse_answer, render_answer
 from stages.comments import Segment, segment_row
+from stages.taxonomy import Taxonomy
 
 LEVELS = ("L1", "L2")
 PAIRING = Segment(("Setup", "Pairing"))
 TEXT = '[{"L1": "Setup", "L2": "Pairing"}]'
 INVALID = Answer((), valid=False)
+TAXONOMY = Taxonomy(
+    LEVELS, {("Setup", "Pairing"): "", ("Price", "Fair"): "", **{("Many", f"{n}"): "" for n in range(9)}}
+)
+CODES = codes_of(TAXONOMY)
 
 
 def parse(text: str) -> Answer:
@@ -129,3 +135,42 @@ def test_an_endless_number_does_no_harm() -> None:
 def test_every_answer_can_be_written_to_a_file() -> None:
     answer = parse('[{"content": "\\ud83d", "L1": "Setup", "L2": "Pairing"}]')
     orjson.dumps([segment_row(segment, LEVELS) for segment in answer.segments])
+
+
+@pytest.mark.parametrize("codes", [None, CODES], ids=["paths", "codes"])
+@pytest.mark.parametrize("content", HOSTILE)
+def test_an_answer_that_quotes_anything_reads_back(content: str, codes: dict[tuple[str, ...], str] | None) -> None:
+    segments = (Segment(("Price", "Fair"), content.strip(), "joy"), Segment(("Setup", "Pairing"), "x", "anger"))
+    assert parse_answer(render_answer(segments, LEVELS, codes), LEVELS, codes) == Answer(segments, valid=True)
+
+
+def test_every_code_stands_for_its_path() -> None:
+    segments = tuple(Segment(path) for path in TAXONOMY.leaves)
+    assert parse_answer(render_answer(segments, LEVELS, CODES), LEVELS, CODES) == Answer(segments, valid=True)
+
+
+def test_codes_are_short_and_of_one_length() -> None:
+    assert list(CODES.values()) == [f"{number:02}" for number in range(1, 12)]
+
+
+def test_with_codes_the_label_is_the_code() -> None:
+    segment = Segment(("Price", "Fair"), "good", "joy")
+    assert render_answer((segment,), LEVELS, CODES) == '[{"content": "good", "label": "02", "emotion": "joy"}]'
+
+
+def test_spaces_around_a_code_are_cut() -> None:
+    assert parse_answer('[{"label": " 01\\n"}]', LEVELS, CODES).segments == (PAIRING,)
+
+
+@pytest.mark.parametrize("code", ["12", "00", "1", "Setup", "Setup > Pairing", ""])
+def test_an_unknown_code_is_an_invented_label_of_the_first_level(code: str) -> None:
+    answer = parse_answer(json.dumps([{"label": code}, {"label": "01"}]), LEVELS, CODES)
+    assert answer == Answer((Segment((code, "")), PAIRING), valid=True)
+
+
+@pytest.mark.parametrize(
+    "item", [{}, {"label": 1}, {"label": None}, {"L1": "Setup", "L2": "Pairing"}, {"label": ["01"]}]
+)
+def test_a_segment_without_a_code_keeps_its_place(item: dict[str, Any]) -> None:
+    answer = parse_answer(json.dumps([item, {"label": "01"}]), LEVELS, CODES)
+    assert answer == Answer((Segment(("", "")), PAIRING), valid=True)

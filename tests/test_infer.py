@@ -13,13 +13,14 @@ import pytest
 import yaml
 from transformers import AutoModelForCausalLM, GenerationConfig, set_seed
 
-from hostile import HOSTILE
+from hostile import HOSTILE as ALL
 from projects import ROOT, dense, environment
 from small import tokenizer
 from stages.infer import report
 from stages.records import read_json, read_jsonl, write_json, write_jsonl
 from stages.taxonomy import Taxonomy
 
+HOSTILE = ALL[::2]
 TAXONOMY = Taxonomy(
     ("L1", "L2"),
     {("Setup", "Pairing"): "", ("Setup", 'The "manual"'): "", ("Preis", "Zu teuer \\ fair"): "", ("価格", "安い"): ""},
@@ -118,7 +119,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(held, tmp_path):
     shutil.rmtree(project / ".dvc")
     shutil.rmtree(project / "data/predictions")
     command = [sys.executable, "-m", "stages.infer", "base"]
-    for _ in range(3):
+    for _ in range(2):
         done = len(list(project.glob(".dvc/tmp/alloy/infer-base-*/chunk-*")))
         with subprocess.Popen(command, cwd=project, env=environment()) as process:
             while len(list(project.glob(".dvc/tmp/alloy/infer-base-*/chunk-*"))) == done:
@@ -133,12 +134,6 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(held, tmp_path):
     again = infer(project)
     assert (project / names[0]).read_bytes() == (held / names[0]).read_bytes()
     assert "comments" in again.stdout
-
-
-def test_the_limit_takes_the_first_comments(held, tmp_path):
-    project = write_labelling_project(tmp_path / "project", HOSTILE[:20], constrain=True, limit=9)
-    infer(project)
-    assert len(predictions(project)) == 9
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +156,9 @@ def test_vllm_free_gives_the_answers_of_transformers(tmp_path):
     pytest.importorskip("vllm", reason="vLLM is not installed")
     texts = {}
     for engine in ("transformers", "vllm"):
-        project = write_labelling_project(tmp_path / engine, HOSTILE[:40], engine=engine, max_new_tokens=24)
+        project = write_labelling_project(tmp_path / engine, HOSTILE, engine=engine, max_new_tokens=24, limit=40)
         infer(project)
+        assert len(predictions(project)) == 40
         texts[engine] = [(row["raw"], row["finish"]) for row in predictions(project)]
     assert len(set(texts["vllm"])) > 20
     assert texts["vllm"] == texts["transformers"]

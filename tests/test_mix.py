@@ -10,8 +10,9 @@ import pytest
 from stages.general import CUSTOMER
 from stages.mix import customer_rows, general_count, interleave, main, manifest
 from stages.params import load_params
+from stages.prompt import Prompts
 from stages.records import InputError, read_json, read_jsonl, write_json, write_jsonl
-from stages.schema import Params
+from stages.schema import LabelsAs, Prompt
 from stages.taxonomy import Taxonomy
 
 GOLDEN = Path(__file__).parent / "golden" / "mix.jsonl"
@@ -130,15 +131,37 @@ def test_a_general_source_that_calls_itself_customer_is_refused(here: Path) -> N
         main()
 
 
+TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): ""})
+BARE = {"has_content": False, "emotions": []}
+
+
+def comments(count: int) -> list[Row]:
+    labels = {"L1": "Setup", "L2": "Pairing"}
+    return [{"id": f"c{number}", "text": f"No {number}: ¡no!", "segments": [labels]} for number in range(count)]
+
+
 def test_a_comment_becomes_the_prompt_and_the_gold_answer() -> None:
-    taxonomy = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): ""})
-    comment = {"id": "c1", "text": "It won't pair: ¡no!", "segments": [{"L1": "Setup", "L2": "Pairing"}]}
-    (row,) = customer_rows([comment], taxonomy, {"has_content": False, "emotions": []}, Params())
-    assert (row["id"], row["source"], row["category"]) == ("c1", CUSTOMER, CUSTOMER)
+    (row,) = customer_rows(comments(1), Prompts.of(Prompt(), TAXONOMY, BARE, comments(1)))
+    assert (row["id"], row["source"], row["category"]) == ("c0", CUSTOMER, CUSTOMER)
     question, answer = row["messages"]
     assert question["role"] == "user"
-    assert question["content"].endswith("It won't pair: ¡no!")
+    assert question["content"].endswith("No 0: ¡no!")
     assert answer == {"role": "assistant", "content": '[{"L1": "Setup", "L2": "Pairing"}]'}
+
+
+def test_what_is_taught_is_a_code_where_labels_are_codes() -> None:
+    (row,) = customer_rows(comments(1), Prompts.of(Prompt(labels=LabelsAs.code), TAXONOMY, BARE, comments(1)))
+    assert row["messages"][-1]["content"] == '[{"label": "1"}]'
+
+
+def test_the_examples_of_every_prompt_are_not_trained_on() -> None:
+    prompts = Prompts.of(Prompt(examples=3), TAXONOMY, BARE, comments(8))
+    rows = customer_rows(comments(8), prompts)
+    shown = {row["id"] for row in prompts.examples}
+    assert [row["id"] for row in rows] == [row["id"] for row in comments(8) if row["id"] not in shown]
+    assert len(rows) == 5
+    for row in rows:
+        assert all(example["text"] in row["messages"][0]["content"] for example in prompts.examples)
 
 
 def test_a_small_mix_is_what_it_was_before() -> None:
