@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Messages = list[dict[str, str]]
 Span = tuple[int, int]
-MARK = "\ue000{}\ue001"  # stands for what a message says: private characters, which no template knows
+MARK = " \ue000{}\ue001 "  # stands for what a message says; some templates take away the spaces around
 
 
 @dataclass(frozen=True)
@@ -47,24 +47,22 @@ def render_example(tokenizer: "PreTrainedTokenizerBase", messages: Messages) -> 
 
 
 def _render(tokenizer: "PreTrainedTokenizerBase", messages: Messages, *, add_generation_prompt: bool) -> Rendered:
-    def template(chat: Messages) -> str:
-        return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=add_generation_prompt))
-
-    text = template(messages)
-    starts = {token[0] for token in control_tokens(tokenizer)}
-    if not any(start in message["content"] for start in starts for message in messages):
-        return Rendered(text)
-    marked = template([{**message, "content": MARK.format(place)} for place, message in enumerate(messages)])
-    parts = re.split(MARK.format(r"(\d+)"), marked)  # text, place, text, place, .., text
-    for said in (str, str.strip):  # some templates take away the white space around
-        spans, whole = [], parts[0]
-        for place, rest in zip(parts[1::2], parts[2::2], strict=True):
-            content = said(messages[int(place)]["content"])
-            spans.append((len(whole), len(whole) + len(content)))
-            whole += content + rest
-        if whole == text:
-            break
-    # A template that changes what is said, as Qwen3's takes out thoughts, would also do so where it is hostile.
+    # A mark stands for what could hold a control token: a template that changes what is said, as Qwen3's takes out
+    # thoughts, would also do so where a comment is hostile.
+    careful = {"\ue000", *(token[0] for token in control_tokens(tokenizer))}
+    marked = [
+        {**message, "content": MARK.format(place)} if careful & set(message["content"]) else message
+        for place, message in enumerate(messages)
+    ]
+    text = str(tokenizer.apply_chat_template(marked, tokenize=False, add_generation_prompt=add_generation_prompt))
+    whole, *parts = re.split("( ?)\ue000([0-9]+)\ue001( ?)", text)  # text, space, place, space, text, ..
+    spans = []
+    for before, place, behind, rest in zip(*(iter(parts),) * 4, strict=True):
+        content = messages[int(place)]["content"]
+        content = content if before else content.lstrip()
+        content = content if behind else content.rstrip()
+        spans.append((len(whole), len(whole) + len(content)))
+        whole += content + rest
     return Rendered(whole, tuple(spans))
 
 

@@ -53,14 +53,15 @@ def content_grammar(comment: str) -> str:
 
     They follow one another as they do there: a segment quotes.
     """
+    # Left recursion: `q3` ends with word 3. xgrammar follows it in linear time, right recursion in cubic.
     words = [match.groups() for match in WORD.finditer(comment)]
-    rules = [
-        f"root ::= {_literal(_key('content')[1:])} content {_literal(chr(34) + ', ' + chr(34))}",
-        f"content ::= {' | '.join(f'w{number}' for number in range(len(words))) or _literal('')}",
-    ]
-    for number, (word, space) in enumerate(words):
-        more = f" ({_literal(_inside(space))} w{number + 1})?" if number + 1 < len(words) else ""
-        rules.append(f"w{number} ::= {_literal(_inside(word))}{more}")
+    ends = " | ".join(f"q{number}" for number in range(len(words))) or _literal("")
+    rules = [f"root ::= {_literal(_key('content')[1:])} ({ends}) {_literal(chr(34) + ', ' + chr(34))}"]
+    space = ""
+    for number, (word, behind) in enumerate(words):
+        longer = f" | q{number - 1} {_literal(_inside(space + word))}" if number else ""
+        rules.append(f"q{number} ::= {_literal(_inside(word))}{longer}")
+        space = behind
     return "\n".join(rules)
 
 
