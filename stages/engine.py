@@ -39,6 +39,9 @@ class Completion:
     tokens_out: int
 
 
+Grammar = Callable[[str], str]  # from a comment to the EBNF that its answer is held to
+
+
 class Engine(Protocol):
     """`complete` answers requests in their order, and tells `advance` of each that is done.
 

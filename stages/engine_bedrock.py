@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.checkpoint import hosted
-from stages.engine import Completion, Finish, Request
+from stages.engine import Completion, Finish, Grammar, Request
 from stages.records import InputError
 from stages.schema import Infer
 
@@ -26,8 +26,8 @@ AGAIN = "what is done is kept, and `dvc repro` goes on from there"
 class BedrockEngine:
     """Asks for `concurrency` answers at once; boto3 waits and asks again where the service is busy."""
 
-    def __init__(self, folder: Path, infer: Infer, grammar: str) -> None:
-        """`grammar` must be empty: Bedrock holds no answer to one."""
+    def __init__(self, folder: Path, infer: Infer, grammar: Grammar | None) -> None:
+        """`grammar` must be None: Bedrock holds no answer to one."""
         import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError

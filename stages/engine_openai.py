@@ -12,7 +12,7 @@ from typing import Any
 
 from stages.chat import encode, render_prompt
 from stages.checkpoint import context_length, hosted, load_tokenizer
-from stages.engine import Completion, Finish, Request
+from stages.engine import Completion, Finish, Grammar, Request
 from stages.records import InputError
 from stages.schema import Infer
 
@@ -23,8 +23,8 @@ AGAIN = "what is done is kept, and `dvc repro` goes on from there"
 class OpenAIEngine:
     """Asks for `concurrency` answers at once; the client waits and asks again where the service is busy."""
 
-    def __init__(self, folder: Path, infer: Infer, grammar: str) -> None:
-        """`grammar`: EBNF that answers are held to, or nothing; only vLLM's servers know what to do with it."""
+    def __init__(self, folder: Path, infer: Infer, grammar: Grammar | None) -> None:
+        """`grammar` holds answers, None leaves them free; only vLLM's servers know what to do with it."""
         service = hosted(folder)
         self.model = service or str(folder)
         self.tokenizer: Any = None if service else load_tokenizer(folder)
@@ -38,13 +38,11 @@ class OpenAIEngine:
             raise InputError("OPENAI_API_KEY: not set; give the service's key, and OPENAI_BASE_URL unless it is OpenAI")
         self.infer = infer
         self.chunk = 8 * infer.concurrency
-        self.more: Any = None
-        if grammar:
-            self.more = {"structured_outputs": {"grammar": grammar}}
+        self.grammar = grammar
+        self.bias: dict[str, float] = {}
         if grammar and self.tokenizer:  # as stages/engine_vllm.py: letters in a comment, never the tokens themselves
             stops = {self.tokenizer.eos_token_id}
-            controls = [token for token in self.tokenizer.added_tokens_decoder if token not in stops]
-            self.more["logit_bias"] = {str(token): -100.0 for token in controls}
+            self.bias = {str(token): -100.0 for token in self.tokenizer.added_tokens_decoder if token not in stops}
 
     def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
         """Return one completion a request, in their order."""
@@ -63,17 +61,23 @@ class OpenAIEngine:
         gate = asyncio.Semaphore(self.infer.concurrency)
         async with AsyncOpenAI(api_key=key, max_retries=self.infer.retries, timeout=self.infer.timeout) as client:
 
-            async def answer(prompt: Any) -> Completion:  # noqa: ANN401 (messages, or tokens)
+            async def answer(request: Request, prompt: Any) -> Completion:  # noqa: ANN401 (messages, or tokens)
                 async with gate:
-                    completion = await self._ask(client, prompt)
+                    completion = await self._ask(client, prompt, self._held(request.comment))
                 advance(1)
                 return completion
 
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(answer(prompt)) for prompt in prompts]
+                tasks = [group.create_task(answer(*pair)) for pair in zip(requests, prompts, strict=True)]
         return [task.result() for task in tasks]
 
-    async def _ask(self, client: Any, prompt: Any) -> Completion:  # noqa: ANN401 (an AsyncOpenAI)
+    def _held(self, comment: str) -> Any:  # noqa: ANN401 (what is added to a request)
+        if self.grammar is None:
+            return None
+        held = {"structured_outputs": {"grammar": self.grammar(comment)}}
+        return {**held, "logit_bias": self.bias} if self.bias else held
+
+    async def _ask(self, client: Any, prompt: Any, more: Any) -> Completion:  # noqa: ANN401 (an AsyncOpenAI)
         import openai
 
         try:
@@ -83,7 +87,7 @@ class OpenAIEngine:
                     messages=prompt,
                     temperature=0.0,
                     max_completion_tokens=self.infer.max_new_tokens,
-                    extra_body=self.more,
+                    extra_body=more,
                 )
                 text = reply.choices[0].message.content or ""
             else:
@@ -91,7 +95,7 @@ class OpenAIEngine:
                 if room <= 0:
                     return Completion("", Finish.context, len(prompt), 0, 0)
                 reply = await client.completions.create(
-                    model=self.model, prompt=prompt, temperature=0.0, max_tokens=room, extra_body=self.more
+                    model=self.model, prompt=prompt, temperature=0.0, max_tokens=room, extra_body=more
                 )
                 text = reply.choices[0].text
         except openai.BadRequestError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from stages.chat import encode, render_prompt
 from stages.checkpoint import load_tokenizer, resolve
-from stages.engine import Completion, Finish, Request
+from stages.engine import Completion, Finish, Grammar, Request
 from stages.records import InputError
 from stages.schema import Infer
 
@@ -18,8 +18,8 @@ from stages.schema import Infer
 class VllmEngine:
     """Answers greedily; prompts' common beginnings are kept by vLLM itself, in blocks of tokens."""
 
-    def __init__(self, folder: Path, infer: Infer, grammar: str) -> None:
-        """`grammar`: EBNF that answers are held to, or nothing."""
+    def __init__(self, folder: Path, infer: Infer, grammar: Grammar | None) -> None:
+        """`grammar` holds answers; None leaves them free."""
         if find_spec("vllm") is None:
             raise InputError("infer.engine: vllm is not installed; `pip install .[gpu]`, or .[cpu] without a GPU")
         import torch
@@ -56,25 +56,29 @@ class VllmEngine:
         self.infer = infer
         self.chunk = 8 * infer.batch_size
         self.context = int(self.llm.model_config.max_model_len)
-        held = StructuredOutputsParams(grammar=grammar) if grammar else None
         # To a grammar a control token is the letters that it is written with, which a comment may hold.
         stops = {self.tokenizer.eos_token_id}
         bias = {control: -100.0 for control in self.tokenizer.added_tokens_decoder if control not in stops}
-        self.sampling = lambda room: SamplingParams(
-            temperature=0.0, max_tokens=room, structured_outputs=held, logit_bias=bias if held else None
-        )
+
+        def sampling(comment: str, room: int) -> Any:  # noqa: ANN401 (SamplingParams)
+            held = StructuredOutputsParams(grammar=grammar(comment)) if grammar else None
+            return SamplingParams(
+                temperature=0.0, max_tokens=room, structured_outputs=held, logit_bias=bias if held else None
+            )
+
+        self.sampling = sampling
 
     def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
         """Return one completion a request, in their order."""
         prompts = encode(self.tokenizer, [render_prompt(self.tokenizer, request.messages) for request in requests])
         done: dict[int, Completion] = {}
-        for number, prompt in enumerate(prompts):
+        for number, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
             room = min(self.infer.max_new_tokens, self.context - len(prompt))
             if room <= 0:
                 done[number] = Completion("", Finish.context, len(prompt), 0, 0)
                 advance(1)
             else:
-                self.engine.add_request(str(number), {"prompt_token_ids": prompt}, self.sampling(room))
+                self.engine.add_request(str(number), {"prompt_token_ids": prompt}, self.sampling(request.comment, room))
         while self.engine.has_unfinished_requests():
             for output in self.engine.step():
                 if output.finished:

@@ -1,5 +1,6 @@
 """Opens the engine that `infer.engine` names."""
 
+from functools import partial
 from pathlib import Path
 
 from stages.engine import Engine
@@ -11,7 +12,7 @@ from stages.schema import EngineName, Infer
 def open_engine(folder: Path, infer: Infer, prompts: Prompts) -> Engine:
     """Return the engine for the model in `folder`, held to the grammar of the answers where `infer` says so."""
     taxonomy, task, codes = prompts.taxonomy, prompts.task, prompts.codes
-    grammar = answer_grammar(taxonomy, task, codes) if infer.constrain else ""
+    grammar = partial(answer_grammar, taxonomy, task, codes) if infer.constrain else None
     match infer.engine:
         case EngineName.transformers:
             from stages.checkpoint import load

@@ -19,20 +19,23 @@ from stages.taxonomy import LabelPath, Taxonomy
 # Scripts that put no space between words: Thai, Lao, Khmer, kana, Chinese characters. Each letter is a word there.
 SPACELESS = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 WORD = re.compile(rf"([{SPACELESS}]|[^\W{SPACELESS}]+|[^\w\s])(\s*)")
+QUOTED = 300  # leaves; with more, a grammar of a comment's own takes longer to compile than its answer to give
 LETTERS = r"""([^"\\\x00-\x1f] | "\\" ["\\bfnrt] | "\\u00" [0-1] [0-9a-f])+"""  # as json.dumps writes them
 
 
-def answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None) -> str:
-    """Return the grammar of a whole answer, whatever the comment; labels are paths, or their `codes`.
+def answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, comment: str | None = None) -> str:
+    """Return the grammar of a whole answer; labels are paths, or their `codes`.
 
-    An answer has as many segments as the comment with the most of them, or fewer: a weak model would never end.
+    Contents quote the `comment` where there are at most `QUOTED` leaves; else they are any text. An answer has as many
+    segments as the comment with the most of them, or fewer: a weak model would never end.
     """
+    quotes = comment is not None and len(taxonomy.leaves) <= QUOTED
     start = [_literal('{"content": "'), "content", _literal('", "')] if task["has_content"] else [_literal('{"')]
     return "\n".join(
         [
             f'root ::= "[" segment (", " segment){{0,{task["most_segments"] - 1}}} "]"',
             f"segment ::= {' '.join([*start, 'labels', *_close(task)])}",
-            f"content ::= {LETTERS}",
+            *(_quotes(comment or "") if quotes else [f"content ::= {LETTERS}"]),
             *_labels(taxonomy, codes),
         ]
     )
@@ -49,20 +52,23 @@ def labels_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, *, last: 
 
 
 def content_grammar(comment: str) -> str:
-    """Return the grammar of an answer's part from the key `content` to the next: words of the comment, one or more.
+    """Return the grammar of an answer's part from the key `content` to the next."""
+    start, end = _literal(_key("content")[1:]), _literal('", "')
+    return "\n".join([f"root ::= {start} content {end}", *_quotes(comment)])
 
-    They follow one another as they do there: a segment quotes.
-    """
+
+def _quotes(comment: str) -> list[str]:
+    """Return the rules of `content`: words of the comment, one or more, that follow one another as they do there."""
     # Left recursion: `q3` ends with word 3. xgrammar follows it in linear time, right recursion in cubic.
     words = [match.groups() for match in WORD.finditer(comment)]
     ends = " | ".join(f"q{number}" for number in range(len(words))) or _literal("")
-    rules = [f"root ::= {_literal(_key('content')[1:])} ({ends}) {_literal(chr(34) + ', ' + chr(34))}"]
+    rules = [f"content ::= {ends}"]
     space = ""
     for number, (word, behind) in enumerate(words):
         longer = f" | q{number - 1} {_literal(_inside(space + word))}" if number else ""
         rules.append(f"q{number} ::= {_literal(_inside(word))}{longer}")
         space = behind
-    return "\n".join(rules)
+    return rules
 
 
 def _close(task: Row) -> list[str]:

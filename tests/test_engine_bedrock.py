@@ -92,7 +92,7 @@ def ask(folder, monkeypatch):
     def ask(answer, comments=("x",), advance=lambda _: None, **settings):
         with serve(answer) as service:
             monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
-            engine = BedrockEngine(folder, infer(**settings), "")
+            engine = BedrockEngine(folder, infer(**settings), None)
             try:
                 return engine.complete([asked(comment) for comment in comments], advance), service
             finally:
@@ -188,7 +188,7 @@ def test_no_access_to_the_model_is_one_line(refused, waits):
 def test_after_a_fault_nothing_more_is_asked(folder, monkeypatch):
     with serve(lambda _: fault(403, "AccessDeniedException")) as service:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
-        engine = BedrockEngine(folder, infer(concurrency=2), "")
+        engine = BedrockEngine(folder, infer(concurrency=2), None)
         with pytest.raises(InputError):
             engine.complete([asked("x")] * 200, lambda _: None)
         engine.client.close()
@@ -201,7 +201,7 @@ def test_after_ctrl_c_nothing_more_is_asked(folder, monkeypatch):
 
     with serve(lambda _: said("x", wait=0.02)) as service:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
-        engine = BedrockEngine(folder, infer(concurrency=2), "")
+        engine = BedrockEngine(folder, infer(concurrency=2), None)
         with pytest.raises(KeyboardInterrupt):
             engine.complete([asked("x")] * 60, interrupt)
         engine.client.close()
@@ -283,4 +283,4 @@ def test_infer_constrain_is_one_line(folder):
 def test_weights_are_one_line(tmp_path):
     small.model().save_pretrained(tmp_path / "tuned")
     with pytest.raises(InputError, match=r"\Ainfer.engine: .*tuned has weights here.*\Z"):
-        BedrockEngine(tmp_path / "tuned", infer(), "")
+        BedrockEngine(tmp_path / "tuned", infer(), None)

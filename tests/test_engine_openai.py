@@ -9,6 +9,7 @@ import time
 import urllib.request
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def ask(folder, monkeypatch):
         with serve(answer) as service:
             monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
             monkeypatch.setenv("OPENAI_API_KEY", "a-key")
-            engine = OpenAIEngine(folder, infer(**settings), "")
+            engine = OpenAIEngine(folder, infer(**settings), None)
             return engine.complete([asked(comment) for comment in comments], lambda _: None), service
 
     return ask
@@ -68,7 +69,7 @@ def refused(folder, monkeypatch):
         with serve(answer) as service:
             monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
             monkeypatch.setenv("OPENAI_API_KEY", "a-key")
-            engine = OpenAIEngine(folder, infer(**settings), "")
+            engine = OpenAIEngine(folder, infer(**settings), None)
             with pytest.raises(InputError) as error:
                 engine.complete([asked(comment) for comment in comments], lambda _: None)
         (line,) = str(error.value).splitlines()
@@ -92,7 +93,7 @@ def test_every_answer_is_told_of_once(folder, monkeypatch):
     with serve(in_turn(said("x"))) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", "a-key")
-        OpenAIEngine(folder, infer(), "").complete([asked("x")] * 7, told.append)
+        OpenAIEngine(folder, infer(), None).complete([asked("x")] * 7, told.append)
     assert told == [1] * 7
 
 
@@ -146,7 +147,7 @@ def test_a_service_that_is_not_there_is_one_line(folder, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{free_port()}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "a-key")
     with pytest.raises(InputError, match=r"\Ainfer.engine: some-model at http://127.*APIConnectionError.*kept.*\Z"):
-        OpenAIEngine(folder, infer(retries=0), "").complete([asked("x")], lambda _: None)
+        OpenAIEngine(folder, infer(retries=0), None).complete([asked("x")], lambda _: None)
 
 
 def test_a_wrong_key_is_one_line_and_not_asked_with_again(refused):
@@ -225,7 +226,7 @@ def test_a_hosted_model_without_a_key_is_one_line(folder, monkeypatch, key):
     if key is not None:
         monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(InputError, match=r"\AOPENAI_API_KEY: not set; .*OPENAI_BASE_URL.*\Z"):
-        OpenAIEngine(folder, infer(), "")
+        OpenAIEngine(folder, infer(), None)
 
 
 @pytest.fixture(scope="module")
@@ -250,13 +251,13 @@ def weights(tmp_path_factory):
 def test_weights_without_the_address_of_their_server_are_one_line(weights, monkeypatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(InputError, match=r"\AOPENAI_BASE_URL: not set; .*tuned.*make serve.*\Z"):
-        OpenAIEngine(weights, infer(), "")
+        OpenAIEngine(weights, infer(), None)
 
 
 def test_a_comment_that_leaves_no_room_for_an_answer_is_not_asked_for(weights, monkeypatch):
     with serve(in_turn(fault(500))) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
-        (completion,) = OpenAIEngine(weights, infer(), "").complete([asked("red " * 400)], lambda _: None)
+        (completion,) = OpenAIEngine(weights, infer(), None).complete([asked("red " * 400)], lambda _: None)
     assert (completion.finish, completion.text, service.requests) == (Finish.context, "", [])
 
 
@@ -310,8 +311,8 @@ def test_vllm_s_server_answers_as_transformers_does_and_holds_to_a_grammar(weigh
     with vllm_serve(weights, tmp_path / "log") as address:
         monkeypatch.setenv("OPENAI_BASE_URL", address)
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-        free = OpenAIEngine(weights, infer(), "")
-        held = OpenAIEngine(weights, infer(max_new_tokens=160), answer_grammar(TAXONOMY, TASK, None))
+        free = OpenAIEngine(weights, infer(), None)
+        held = OpenAIEngine(weights, infer(max_new_tokens=160), partial(answer_grammar, TAXONOMY, TASK, None))
         assert spoken(free, requests) == wanted
         answers = [json.loads(text) for text in spoken(held, requests)]
     assert {(row["L1"], row["L2"]) for answer in answers for row in answer} <= set(TAXONOMY.leaves)

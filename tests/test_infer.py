@@ -28,9 +28,6 @@ TAXONOMY = Taxonomy(
 TASK = {"levels": ["L1", "L2"], "has_content": True, "emotions": ["anger", "joy"], "most_segments": 2}
 
 
-LABELS = {**TASK, "has_content": False}  # a random model ends no content of its own accord
-
-
 def write_labelling_project(folder: Path, comments: list[str], task=TASK, **infer) -> Path:
     """Make `folder` a project that is done up to the stage `infer`, with a small random model as its base."""
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
@@ -141,13 +138,13 @@ def by_vllm(tmp_path_factory):
     """The same comments, labelled by vLLM."""
     pytest.importorskip("vllm", reason="vLLM is not installed")
     folder = tmp_path_factory.mktemp("vllm") / "project"
-    project = write_labelling_project(folder, HOSTILE, LABELS, constrain=True, engine="vllm")
+    project = write_labelling_project(folder, HOSTILE, TASK, constrain=True, engine="vllm")
     return project, infer(project)
 
 
-def test_vllm_holds_hostile_comments_to_the_taxonomy_too(by_vllm):
+def test_vllm_holds_hostile_comments_to_the_taxonomy_and_quotes_too(by_vllm):
     project, done = by_vllm
-    sound(predictions(project), HOSTILE, LABELS)
+    sound(predictions(project), HOSTILE, TASK)
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
 
