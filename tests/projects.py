@@ -17,11 +17,19 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, GenerationConfig, Qwen3MoeConfig, set_seed
 
 from small import ROWS, SCRATCH, tokenizer
+from stages.records import write_json, write_jsonl
 from stages.scratch import new_config
+from stages.taxonomy import Taxonomy
 
 ROOT = Path(__file__).parents[1]
 # 40 rows make about 16 packed ones: four steps go through the data more than twice.
 TRAIN = {"lr": 1.0e-2, "max_steps": 4, "global_batch": 10, "max_length": 64}
+# A task of two levels, for comments that are labelled.
+LABELS = Taxonomy(
+    ("L1", "L2"),
+    {("Setup", "Pairing"): "", ("Setup", 'The "manual"'): "", ("Preis", "Zu teuer \\ fair"): "", ("価格", "安い"): ""},
+)
+TASK = {"levels": ["L1", "L2"], "has_content": True, "emotions": ["anger", "joy"], "most_segments": 2}
 # What a launcher, DVC, Slurm or a test runner may have put into the environment of these tests.
 FOREIGN = ("ACCELERATE_", "ALLOY_", "DS_", "DVC_", "LOCAL_", "MASTER_", "MKL_", "OMP_", "SLURM_", "TORCHELASTIC_")
 FOREIGN_NAMES = {"PYTHONPATH", "PYTHONWARNINGS", "RANK", "TQDM_DISABLE", "WORLD_SIZE"}
@@ -70,6 +78,36 @@ def write_project(folder: Path, config, dtype=torch.float32, **train) -> Path:
     (folder / "data/mix").mkdir(parents=True)
     rows = (json.dumps(uneven(number)) + "\n" for number in range(len(ROWS)))
     (folder / "data/mix/train.jsonl").write_text("".join(rows))
+    return folder
+
+
+def write_labelling_project(folder: Path, comments: list[str], task=TASK, **infer) -> Path:
+    """Make `folder` a project that is done up to the stage `infer`, with a small random model as its base."""
+    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    (folder / "params.yaml").write_text("profile: small\ndata: {comments: x, general: x, benchmark: x}\n")
+    profile = {
+        "model": {"hub": "nobody/small", "revision": "0" * 40},
+        "train": {"lr": 1.0e-4},
+        "infer": {"batch_size": 4, "max_new_tokens": 300, **infer},
+        "mmlu": {},
+    }
+    (folder / "profiles").mkdir()
+    (folder / "profiles/small.yaml").write_text(yaml.safe_dump(profile))
+    config = dense()
+    config.initializer_range, config.tie_word_embeddings, config.max_position_embeddings = 0.4, False, 4096
+    config.head_dim = 32  # the least that vLLM computes with on a CPU
+    set_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    model.generation_config = GenerationConfig(do_sample=False, eos_token_id=config.eos_token_id)
+    model.save_pretrained(folder / "models/base")
+    tokenizer().save_pretrained(folder / "models/base")
+    split = folder / "data/split"
+    write_json(split / "task.json", task)
+    write_json(split / "taxonomy.json", LABELS.to_rows())
+    rows = [{"id": f"c{number}", "text": text, "segments": []} for number, text in enumerate(comments)]
+    write_jsonl(split / "test.jsonl", rows)
+    write_jsonl(split / "train.jsonl", rows[:1])
     return folder
 
 

@@ -10,52 +10,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import yaml
-from transformers import AutoModelForCausalLM, GenerationConfig, set_seed
 
 from hostile import HOSTILE as ALL
-from projects import ROOT, dense, environment
-from small import tokenizer
+from projects import LABELS, TASK, environment, write_labelling_project
 from stages.infer import report
-from stages.records import read_json, read_jsonl, write_json, write_jsonl
-from stages.taxonomy import Taxonomy
+from stages.records import read_json, read_jsonl
 
 HOSTILE = ALL[::2]
-TAXONOMY = Taxonomy(
-    ("L1", "L2"),
-    {("Setup", "Pairing"): "", ("Setup", 'The "manual"'): "", ("Preis", "Zu teuer \\ fair"): "", ("価格", "安い"): ""},
-)
-TASK = {"levels": ["L1", "L2"], "has_content": True, "emotions": ["anger", "joy"], "most_segments": 2}
-
-
-def write_labelling_project(folder: Path, comments: list[str], task=TASK, **infer) -> Path:
-    """Make `folder` a project that is done up to the stage `infer`, with a small random model as its base."""
-    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "dvc.yaml", folder)
-    (folder / "params.yaml").write_text("profile: small\ndata: {comments: x, general: x, benchmark: x}\n")
-    profile = {
-        "model": {"hub": "nobody/small", "revision": "0" * 40},
-        "train": {"lr": 1.0e-4},
-        "infer": {"batch_size": 4, "max_new_tokens": 300, **infer},
-        "mmlu": {},
-    }
-    (folder / "profiles").mkdir()
-    (folder / "profiles/small.yaml").write_text(yaml.safe_dump(profile))
-    config = dense()
-    config.initializer_range, config.tie_word_embeddings, config.max_position_embeddings = 0.4, False, 4096
-    config.head_dim = 32  # the least that vLLM computes with on a CPU
-    set_seed(0)
-    model = AutoModelForCausalLM.from_config(config)
-    model.generation_config = GenerationConfig(do_sample=False, eos_token_id=config.eos_token_id)
-    model.save_pretrained(folder / "models/base")
-    tokenizer().save_pretrained(folder / "models/base")
-    split = folder / "data/split"
-    write_json(split / "task.json", task)
-    write_json(split / "taxonomy.json", TAXONOMY.to_rows())
-    rows = [{"id": f"c{number}", "text": text, "segments": []} for number, text in enumerate(comments)]
-    write_jsonl(split / "test.jsonl", rows)
-    write_jsonl(split / "train.jsonl", rows[:1])
-    return folder
 
 
 def infer(project: Path, **env: str) -> "subprocess.CompletedProcess[str]":
@@ -92,7 +53,7 @@ def sound(rows: list[dict], comments: list[str], task: dict) -> None:
         assert 1 <= len(segments) <= TASK["most_segments"]
         for segment in segments:
             assert list(segment) == keys
-            assert (segment["L1"], segment["L2"]) in TAXONOMY.leaves
+            assert (segment["L1"], segment["L2"]) in LABELS.leaves
             assert segment["emotion"] in TASK["emotions"]
             assert segment.get("content", "") in text
 

@@ -1,6 +1,7 @@
 """README says what the project says: its table of stages and its headline figures are those of the files."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -36,3 +37,15 @@ def test_the_figures_of_the_committed_run_are_those_of_the_summary():
     ):
         base, tuned = (summary[model][part][key] for model in ("base", "tuned"))
         assert f"{title:38}{base:8.3f}{tuned:8.3f}" in README
+
+
+def test_what_the_readme_sets_on_the_command_line_is_a_key_of_the_file():
+    # DVC adds a key that is not there only with a plus.
+    settings = re.findall(r"-S (?:(profiles/\w+\.yaml):)?(\+?)([\w.]+)=", README)
+    assert len(settings) > 5
+    for file, plus, key in settings:
+        value = yaml.safe_load((ROOT / (file or "params.yaml")).read_text())
+        *sections, last = key.split(".")
+        for section in sections:
+            value = value[section]
+        assert (last in value) != bool(plus), f"{file or 'params.yaml'}: {key}"
