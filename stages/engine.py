@@ -3,12 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from stages.chat import Messages
-
-if TYPE_CHECKING:
-    pass
 
 
 class Finish(Enum):
