@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.records import InputError, Row, decode_lines
-from stages.schema import AnswerAs, Mmlu
+from stages.scale import AnswerAs, Mmlu
 
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask

@@ -8,7 +8,7 @@ Run     dvc repro compare
 from stages.entry import run
 from stages.params import load_params
 from stages.records import InputError, Row, read_json, write_json, write_whole
-from stages.schema import Gate
+from stages.experiment import Gate
 
 MODELS = ("base", "tuned")
 VOC = ("f1", "precision", "recall", "f1_low", "f1_high", "invalid_json", "invented_labels")

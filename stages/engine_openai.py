@@ -14,7 +14,7 @@ from stages.chat import encode, render_prompt
 from stages.checkpoint import context_length, hosted, load_tokenizer
 from stages.engine import Completion, Finish, Grammar, Request
 from stages.records import InputError
-from stages.schema import Infer
+from stages.scale import Infer
 
 FINISH = {"stop": Finish.stop, "length": Finish.length, "content_filter": Finish.refused}
 AGAIN = "what is done is kept, and `dvc repro` goes on from there"

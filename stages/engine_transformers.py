@@ -13,7 +13,7 @@ import torch
 from stages.chat import Messages, common_length, encode, render_prompt
 from stages.constraint import Constraint, Constraints, only_token
 from stages.engine import Completion, Finish, Request
-from stages.schema import Infer
+from stages.scale import Infer
 from stages.shared_prefix import SharedPrefix, Step
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from stages.chat import encode, render_prompt
 from stages.checkpoint import load_tokenizer, resolve
 from stages.engine import Completion, Finish, Grammar, Request
 from stages.records import InputError
-from stages.schema import Infer
+from stages.scale import Infer
 
 
 class VllmEngine:

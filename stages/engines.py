@@ -6,7 +6,7 @@ from pathlib import Path
 from stages.engine import Engine
 from stages.grammar import answer_grammar
 from stages.prompt import Prompts
-from stages.schema import EngineName, Infer
+from stages.scale import EngineName, Infer
 
 
 def open_engine(folder: Path, infer: Infer, prompts: Prompts) -> Engine:

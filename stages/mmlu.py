@@ -19,7 +19,7 @@ from stages.checkpoint import hosted
 from stages.entry import run
 from stages.params import load_params, load_profile
 from stages.records import InputError, Row, write_json
-from stages.schema import AnswerAs, Mmlu
+from stages.scale import AnswerAs, Mmlu
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM

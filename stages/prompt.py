@@ -10,7 +10,7 @@ from stages.answer import codes_of, render_answer
 from stages.chat import Messages
 from stages.comments import parse_comment, unit_hash
 from stages.records import InputError, Row
-from stages.schema import LabelsAs, Prompt, TaxonomyIn
+from stages.experiment import LabelsAs, Prompt, TaxonomyIn
 from stages.shortlist import Shortlist
 from stages.taxonomy import LabelPath, Taxonomy
 

@@ -17,7 +17,7 @@ from stages.entry import run
 from stages.matching import count_matches, f1_interval, rates
 from stages.params import load_params
 from stages.records import InputError, Row, read_json, read_jsonl, write_json
-from stages.schema import Score
+from stages.experiment import Score
 from stages.taxonomy import LabelPath, Taxonomy
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from stages.compare import failures, main, summarise, table, verdict
 from stages.records import InputError, read_json, write_json
-from stages.schema import Gate
+from stages.experiment import Gate
 
 Row = dict[str, Any]
 

@@ -24,7 +24,7 @@ from stages.engine_openai import OpenAIEngine
 from stages.engine_transformers import TransformersEngine
 from stages.grammar import answer_grammar
 from stages.records import InputError
-from stages.schema import EngineName, Infer
+from stages.scale import EngineName, Infer
 from stages.scratch import new_config, new_model
 from stages.taxonomy import Taxonomy
 

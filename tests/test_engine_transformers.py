@@ -14,7 +14,7 @@ from stages.constraint import Constraints
 from stages.engine import Finish, Request
 from stages.engine_transformers import TransformersEngine
 from stages.records import InputError
-from stages.schema import Infer
+from stages.scale import Infer
 from stages.shared_prefix import SharedPrefix, Step
 from stages.taxonomy import Taxonomy
 

@@ -6,7 +6,8 @@ import pytest
 
 from stages.params import load_params, load_profile
 from stages.records import InputError
-from stages.schema import BadRow, Optimizer, Profile
+from stages.experiment import BadRow
+from stages.scale import Optimizer, Profile
 
 REPOSITORY = Path(__file__).parents[1]
 MODEL = "model: {hub: some/model, revision: 0123456789abcdef0123456789abcdef01234567}\n"

@@ -8,7 +8,7 @@ from hostile import HOSTILE
 from stages.chat import common_length
 from stages.prompt import Prompts
 from stages.records import InputError
-from stages.schema import LabelsAs, Prompt, TaxonomyIn
+from stages.experiment import LabelsAs, Prompt, TaxonomyIn
 from stages.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy(

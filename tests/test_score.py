@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stages.records import InputError, read_json, write_json, write_jsonl
-from stages.schema import Score
+from stages.experiment import Score
 from stages.score import align, cut, main, score_model
 from stages.taxonomy import Taxonomy
 
