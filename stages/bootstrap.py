@@ -79,3 +79,13 @@ def share(counts: Counts) -> npt.NDArray[np.float64]:
     """Return the share that totals (held, units) say."""
     held, units = counts.T
     return held / np.maximum(units, 1)
+
+
+def precision(counts: Counts) -> npt.NDArray[np.float64]:
+    """Return the share of predicted labels that match, of totals (matched, predicted, gold)."""
+    return counts[:, 0] / np.maximum(counts[:, 1], 1)
+
+
+def recall(counts: Counts) -> npt.NDArray[np.float64]:
+    """Return the share of gold labels that are matched, of totals (matched, predicted, gold)."""
+    return counts[:, 0] / np.maximum(counts[:, 2], 1)
