@@ -82,7 +82,9 @@ def bars(groups: list[str], values: dict[str, list[float | None]], label: str) -
         for place, (model, heights) in enumerate(values.items()):
             at = [number + (place - (len(values) - 1) / 2) * width for number in range(len(groups))]
             shown = [(x, height) for x, height in zip(at, heights, strict=True) if height is not None]
-            drawn = axes.bar([x for x, _ in shown], [y for _, y in shown], width * 0.92, color=COLOURS[model], label=model)
+            drawn = axes.bar(
+                [x for x, _ in shown], [y for _, y in shown], width * 0.92, color=COLOURS[model], label=model
+            )
             axes.bar_label(drawn, fmt="%.2f", fontsize=8, padding=2)
         axes.set(ylabel=label, ylim=(0, 1.08))
         axes.set_xticks(range(len(groups)), groups)

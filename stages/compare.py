@@ -15,7 +15,17 @@ from stages.records import InputError, Row, read_json, read_jsonl, write_json, w
 from stages.verdict import failures, verdict
 
 SUMMARY = {
-    "voc": ("f1", "precision", "recall", "f1_low", "f1_high", "nova_f1", "invalid_json", "invented_labels", "broken_paths"),
+    "voc": (
+        "f1",
+        "precision",
+        "recall",
+        "f1_low",
+        "f1_high",
+        "nova_f1",
+        "invalid_json",
+        "invented_labels",
+        "broken_paths",
+    ),
     "mmlu": ("acc", "generated_acc", "unparsed"),
     "ifeval": ("prompt_strict", "instruction_strict"),
 }
@@ -29,7 +39,7 @@ def summarise(figures: Row) -> Row:
 
 
 def table(lines: list[Row]) -> str:
-    """Return one measure a line: base, tuned, the change with its 95 % interval and p, the rival; a dash is no figure."""
+    """Return one measure a line: base, tuned, the change with its interval and p, the rival; a dash is no figure."""
     text = [f"{'':38}{'base':>8}{'tuned':>8}{'change':>9}{'95 % interval':>18}{'p':>7}{'svm':>8}"]
     for line in lines:
         base, tuned, svm = (_cell(line["models"].get(model, {}).get("value"), "8.3f") for model in MODELS)

@@ -11,9 +11,9 @@ import re
 
 from stages.answer import Codes, codes_of
 from stages.entry import run
+from stages.experiment import LabelsAs
 from stages.params import load_params
 from stages.records import Row, read_json
-from stages.experiment import LabelsAs
 from stages.taxonomy import LabelPath, Taxonomy
 
 # Scripts that put no space between words: Thai, Lao, Khmer, kana, Chinese characters. Each letter is a word there.

@@ -35,8 +35,8 @@ def kind_of(gold: list[LabelPath], found: list[LabelPath], *, valid: bool) -> st
 def mistakes(gold: list[Row], predictions: list[Row], levels: list[str], each: int) -> list[Row]:
     """Return `{kind, title, count, examples}` a kind of mistake that occurs, the most frequent first.
 
-    Up to `each` examples `{text, gold, predicted, raw}` are drawn by the hash of the comment's id: not chosen by anyone,
-    and the same for every model that makes the mistake. Labels are `{path, content?, right}`.
+    Up to `each` examples `{text, gold, predicted, raw}` are drawn by the hash of the comment's id: not chosen by
+    anyone, and the same for every model that makes the mistake. Labels are `{path, content?, right}`.
     """
     found: dict[str, list[tuple[Row, Row]]] = {}
     for row, prediction in zip(gold, predictions, strict=False):

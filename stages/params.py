@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from stages.records import InputError
 from stages.experiment import Params
+from stages.records import InputError
 from stages.scale import Profile
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from stages.comments import parse_comment
 from stages.entry import run
+from stages.experiment import Score
 from stages.matching import count_matches, f1_interval, rates
 from stages.params import load_params
 from stages.records import InputError, Row, read_json, read_jsonl, write_json
-from stages.experiment import Score
 from stages.taxonomy import LabelPath, Taxonomy
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from stages.experiment import BadRow
 from stages.params import load_params, load_profile
 from stages.records import InputError
-from stages.experiment import BadRow
 from stages.scale import Optimizer, Profile
 
 REPOSITORY = Path(__file__).parents[1]

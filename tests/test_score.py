@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stages.records import InputError, read_json, write_json, write_jsonl
 from stages.experiment import Score
+from stages.records import InputError, read_json, write_json, write_jsonl
 from stages.score import align, cut, main, score_model
 from stages.taxonomy import Taxonomy
 
