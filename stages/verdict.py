@@ -27,19 +27,18 @@ def verdict(lines: list[Row], answers: Rows) -> str:
 
 
 def _task(line: Row) -> str:
-    bar = line["models"].get("svm", {}).get("value")
-    tuned = line["models"]["tuned"]
     text = f"Task: F1 {_went(line, 3)}."
-    if bar is None:
+    over = line["over_svm"]
+    if over is None:
         return text
-    if tuned["low"] <= bar <= tuned["high"]:
-        return f"{text} A linear SVM does as well ({bar:.3f})."
-    end = "the tuned model passes it" if tuned["value"] > bar else "the tuned model does not pass this bar"
-    return f"{text} A linear SVM reaches {bar:.3f}: {end}."
+    text += f" A linear SVM reaches {line['models']['svm']['value']:.3f}"
+    if not significant(over):
+        return f"{text}; no difference to the tuned model is shown."
+    return f"{text}: the tuned model {'passes' if over['value'] > 0 else 'does not pass'} this bar."
 
 
 def _knowledge(line: Row) -> str:
-    if not significant(line) or line["change"]["value"] >= 0:
+    if not significant(line["change"]) or line["change"]["value"] >= 0:
         change = line["change"]
         return (
             f"Knowledge: by likelihood {_went(line)}; no loss is shown "
@@ -51,7 +50,7 @@ def _knowledge(line: Row) -> str:
 def _form(found: dict[tuple[str, str], Row], answers: Rows) -> str:
     unparsed, generated = found["mmlu", "unparsed"], found["mmlu", "generated_acc"]
     text = f"Form: asked in chat, {_went(generated)} is right"
-    if not significant(unparsed) or unparsed["change"]["value"] <= FORM:
+    if not significant(unparsed["change"]) or unparsed["change"]["value"] <= FORM:
         return f"{text}; answers are choices as often as before."
     silent = [row["answer"].lstrip() for row in answers if row["unparsed"]]
     json = sum(answer.startswith(("[", "{")) for answer in silent) / max(len(silent), 1)
@@ -63,7 +62,7 @@ def _form(found: dict[tuple[str, str], Row], answers: Rows) -> str:
 
 
 def _instructions(line: Row) -> str:
-    end = "" if significant(line) else "; no change is shown"
+    end = "" if significant(line["change"]) else "; no change is shown"
     return f"Instructions: {_went(line)} of the prompts are followed in full{end}."
 
 
@@ -72,9 +71,9 @@ def _went(line: Row, digits: int = 0) -> str:
     return f"{base:.3f} to {tuned:.3f}" if digits else f"{base:.0%} to {tuned:.0%}"
 
 
-def significant(line: Row) -> bool:
-    """Say whether the change is more than chance would make of the same model."""
-    return line["change"].get("p", 1.0) < CHANCE_OF_ERROR
+def significant(difference: Row) -> bool:
+    """Say whether a difference is more than chance would make between equal models."""
+    return difference.get("p", 1.0) < CHANCE_OF_ERROR
 
 
 def failures(lines: list[Row], gate: Gate) -> list[str]:

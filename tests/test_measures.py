@@ -17,6 +17,7 @@ def test_a_measure_has_the_models_values_and_the_change() -> None:
     assert line["change"]["value"] == 0.4
     assert line["change"]["low"] < 0.4 < line["change"]["high"]
     assert line["change"]["p"] < 0.05
+    assert line["over_svm"]["value"] == 0.2
 
 
 def test_an_instruction_counts_by_itself_and_a_prompt_only_as_a_whole() -> None:
