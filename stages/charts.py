@@ -54,8 +54,17 @@ def trade_off(lines: list[Row]) -> Draw:
     def draw(axes: "Axes") -> None:
         points = {model: (general[model]["value"], task[model]["value"]) for model in general if model in task}
         for model, (x, y) in points.items():
-            bars = {"xerr": _bars(general[model]), "yerr": _bars(task[model])}
-            axes.errorbar(x, y, **bars, fmt="o", ms=8, capsize=3, color=COLOURS[model], label=model)
+            axes.errorbar(
+                x,
+                y,
+                xerr=_bars(general[model]),
+                yerr=_bars(task[model]),
+                fmt="o",
+                ms=8,
+                capsize=3,
+                color=COLOURS[model],
+                label=model,
+            )
         if len(points) == 2:
             arrow = {"arrowstyle": "->", "color": INK, "shrinkA": 10, "shrinkB": 10}
             axes.annotate("", xy=points["tuned"], xytext=points["base"], arrowprops=arrow)

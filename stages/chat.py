@@ -104,6 +104,14 @@ def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
     return {token.content: token for token in tokenizer.added_tokens_decoder.values()}
 
 
+def bias_against_control(tokenizer: "PreTrainedTokenizerBase") -> dict[int, float]:
+    """Return a bias on logits that lets no control token be written but the end's.
+
+    To a grammar in vLLM such a token is the letters that it is written with, which a comment may hold.
+    """
+    return {token: -100.0 for token in tokenizer.added_tokens_decoder if token != tokenizer.eos_token_id}
+
+
 def _apart(tokenizer: Any, rendered: Rendered) -> list[int]:  # noqa: ANN401
     """Return the tokens of a text whose given parts hold no control tokens, whatever they say."""
     controls = control_tokens(tokenizer)

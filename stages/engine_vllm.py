@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from stages.chat import encode, render_prompt
+from stages.chat import bias_against_control, encode, render_prompt
 from stages.checkpoint import load_tokenizer, resolve
 from stages.engine import Completion, Finish, Grammar, Request
 from stages.records import InputError
@@ -56,9 +56,7 @@ class VllmEngine:
         self.infer = infer
         self.chunk = 8 * infer.batch_size
         self.context = int(self.llm.model_config.max_model_len)
-        # To a grammar a control token is the letters that it is written with, which a comment may hold.
-        stops = {self.tokenizer.eos_token_id}
-        bias = {control: -100.0 for control in self.tokenizer.added_tokens_decoder if control not in stops}
+        bias = bias_against_control(self.tokenizer)
 
         def sampling(comment: str, room: int) -> Any:  # noqa: ANN401 (SamplingParams)
             held = StructuredOutputsParams(grammar=grammar(comment)) if grammar else None
