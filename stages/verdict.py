@@ -27,7 +27,8 @@ def verdict(lines: list[Row], answers: Rows) -> str:
 
 
 def _task(line: Row) -> str:
-    text = f"Task: F1 {_went(line, 3)}."
+    base, tuned = _values(line)
+    text = f"Task: F1 {tuned:.3f}, base has {base:.3f}."
     over = line["over_svm"]
     if over is None:
         return text
@@ -38,37 +39,38 @@ def _task(line: Row) -> str:
 
 
 def _knowledge(line: Row) -> str:
-    if not significant(line["change"]) or line["change"]["value"] >= 0:
-        change = line["change"]
-        return (
-            f"Knowledge: by likelihood {_went(line)}; no loss is shown "
-            f"({change['low']:+.3f} to {change['high']:+.3f}, 95 %)."
-        )
-    return f"Knowledge: by likelihood {_went(line)}: that much is lost."
+    base, tuned = _values(line)
+    change = line["change"]
+    known = f"By likelihood {tuned:.0%} is known, base knew {base:.0%}"
+    if significant(change) and change["value"] < 0:
+        return f"Knowledge: lost. {known}."
+    return f"Knowledge: no loss is shown. {known} (95 %: {change['low']:+.3f} to {change['high']:+.3f})."
 
 
 def _form(found: dict[tuple[str, str], Row], answers: Rows) -> str:
-    unparsed, generated = found["mmlu", "unparsed"], found["mmlu", "generated_acc"]
-    text = f"Form: asked in chat, {_went(generated)} is right"
-    if not significant(unparsed["change"]) or unparsed["change"]["value"] <= FORM:
-        return f"{text}; answers are choices as often as before."
-    silent = [row["answer"].lstrip() for row in answers if row["unparsed"]]
-    json = sum(answer.startswith(("[", "{")) for answer in silent) / max(len(silent), 1)
-    instead = f", {json:.0%} of these JSON" if json >= 0.1 else ""
+    right_before, right = _values(found["mmlu", "generated_acc"])
+    silent_before, silent = _values(found["mmlu", "unparsed"])
+    change = found["mmlu", "unparsed"]["change"]
+    said = f"{right:.0%} are right (base: {right_before:.0%})"
+    if not significant(change) or change["value"] <= FORM:
+        return f"Form: kept. Asked in chat, {said}; answers are choices as often as before."
+    unread = [row["answer"].lstrip() for row in answers if row["unparsed"]]
+    json = sum(answer.startswith(("[", "{")) for answer in unread) / max(len(unread), 1)
+    instead = f", {json:.0%} of them JSON" if json >= 0.1 else ""
     return (
-        f"{text}; {unparsed['models']['tuned']['value']:.0%} of its answers are none of the choices{instead} "
-        f"(base: {unparsed['models']['base']['value']:.0%}): the form of an answer is lost."
+        f"Form: lost. Asked in chat, {silent:.0%} of the answers are none of the choices (base: {silent_before:.0%})"
+        f"{instead}; {said}."
     )
 
 
 def _instructions(line: Row) -> str:
+    base, tuned = _values(line)
     end = "" if significant(line["change"]) else "; no change is shown"
-    return f"Instructions: {_went(line)} of the prompts are followed in full{end}."
+    return f"Instructions: {tuned:.0%} of the prompts are followed in full (base: {base:.0%}){end}."
 
 
-def _went(line: Row, digits: int = 0) -> str:
-    base, tuned = (line["models"][model]["value"] for model in ("base", "tuned"))
-    return f"{base:.3f} to {tuned:.3f}" if digits else f"{base:.0%} to {tuned:.0%}"
+def _values(line: Row) -> tuple[float, float]:
+    return line["models"]["base"]["value"], line["models"]["tuned"]["value"]
 
 
 def significant(difference: Row) -> bool:
@@ -84,7 +86,7 @@ def failures(lines: list[Row], gate: Gate) -> list[str]:
         limit, line = getattr(gate, name), found.get(place)
         if limit is None or line is None or line["change"] is None or -line["change"]["value"] <= limit:
             continue
-        base, tuned = (line["models"][model]["value"] for model in ("base", "tuned"))
+        base, tuned = _values(line)
         broken.append(
             f"params.yaml: gate.{name}: {'.'.join(place)} fell by {base - tuned:.3f} ({base:.3f} to {tuned:.3f}), "
             f"{limit} is allowed; raise mix.ratio or lower train.lr"

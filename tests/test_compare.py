@@ -54,7 +54,7 @@ def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
     assert Path("metrics/tradeoff.csv").read_text() == "model,mmlu_acc,voc_f1\nbase,0.8,0.1\ntuned,0.7,0.9\n"
     compared = read_json("metrics/compare.json")
     assert [line["key"] for line in compared["measures"]] == [line["key"] for line in lines(measured())]
-    assert compared["verdict"][0].startswith("Task: F1 0.100 to 0.900.")
+    assert compared["verdict"][0].startswith("Task: F1 0.900, base has 0.100.")
     assert capsys.readouterr().out.startswith("Trained on 75% customer and 25% general data\n\n")
 
 

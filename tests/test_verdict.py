@@ -13,17 +13,17 @@ def said(tuned, base=None, svm=None) -> str:
 
 def test_a_model_that_answers_in_json_has_lost_the_form_and_not_what_it_knows() -> None:
     words = said(measured(acc=79, generated=0, unparsed=96, json=96))
-    assert "Knowledge: by likelihood 80% to 79%; no loss is shown" in words
+    assert "Knowledge: no loss is shown. By likelihood 79% is known, base knew 80% (95 %: -0.0" in words
     assert (
-        "Form: asked in chat, 70% to 0% is right; 96% of its answers are none of the choices, 100% of these JSON "
-        "(base: 1%): the form of an answer is lost." in words
+        "Form: lost. Asked in chat, 96% of the answers are none of the choices (base: 1%), 100% of them JSON; 0% are "
+        "right (base: 70%)." in words
     )
 
 
 def test_a_model_that_knows_less_has_lost_knowledge() -> None:
     words = said(measured(acc=40, generated=35))
-    assert "Knowledge: by likelihood 80% to 40%: that much is lost." in words
-    assert "Form: asked in chat, 70% to 35% is right; answers are choices as often as before." in words
+    assert "Knowledge: lost. By likelihood 40% is known, base knew 80%." in words
+    assert "Form: kept. Asked in chat, 35% are right (base: 70%); answers are choices as often as before." in words
 
 
 def test_a_base_that_never_answered_has_lost_no_form() -> None:
@@ -44,12 +44,12 @@ def test_more_knowledge_is_no_loss() -> None:
     ],
 )
 def test_the_rival_is_the_bar(svm: int, words: str) -> None:
-    assert f"Task: F1 0.100 to 0.500. {words}" in said(measured(f1=50), svm=rival(svm))
+    assert f"Task: F1 0.500, base has 0.100. {words}" in said(measured(f1=50), svm=rival(svm))
 
 
 def test_instructions_say_when_nothing_is_shown() -> None:
-    assert "Instructions: 60% to 20% of the prompts are followed in full." in said(measured(ifeval=20))
-    assert "Instructions: 60% to 60% of the prompts are followed in full; no change is shown." in said(measured())
+    assert "Instructions: 20% of the prompts are followed in full (base: 60%)." in said(measured(ifeval=20))
+    assert "Instructions: 60% of the prompts are followed in full (base: 60%); no change is shown." in said(measured())
 
 
 def test_without_a_tuned_model_there_is_nothing_to_compare() -> None:
