@@ -87,6 +87,12 @@ def common_length(sequences: Sequence[Sequence[Any]]) -> int:
     return next((place for place, (a, b) in pairs if a != b), min(len(first), len(last)))
 
 
+def common_prefix(tokenizer: "PreTrainedTokenizerBase", chats: list[Messages]) -> list[int]:
+    """Return the tokens that the prompts of all `chats` begin with."""
+    prompts = encode(tokenizer, [render_prompt(tokenizer, chat) for chat in chats])
+    return prompts[0][: common_length(prompts)]
+
+
 def _cut(texts: list[str]) -> int:
     """Return a place before which all texts are the same, with a whole line alike behind it, or 0."""
     common = texts[0][: common_length(texts)] if len(texts) > 1 else ""
