@@ -137,19 +137,20 @@ class SharedPrefixLM(HFLM):
 
     def generate_until(self, requests: "list[Instance]", disable_tqdm: bool = False) -> list[str]:
         """Return the greedy answers; where a task stops at words of its own or samples, lm-eval's way is taken."""
-        kinds = {repr(request.args[1]) for request in requests}
-        said: Any = normalize_gen_kwargs(requests[0].args[1], self.max_gen_toks)
+        asked: list[Any] = [request.args for request in requests]  # (prompt, settings)
+        kinds = {repr(settings) for _, settings in asked}
+        said: Any = normalize_gen_kwargs(asked[0][1], self.max_gen_toks)
         if len(kinds) > 1 or said.get("do_sample") or [word for word in said["until"] if word]:
             return super().generate_until(requests, disable_tqdm)
         most = said["max_gen_toks"]
-        prompts = [self.tok_encode(request.args[0], left_truncate_len=self.max_length - most) for request in requests]
+        prompts = [self.tok_encode(prompt, left_truncate_len=self.max_length - most) for prompt, _ in asked]
         common = min(common_length(prompts), len(min(prompts, key=len)) - 1)
         infer = Infer(batch_size=int(self.batch_size), max_new_tokens=most)
         with self._own_attention(), TerminalBar(total=len(requests), disable=disable_tqdm, desc="answers") as bar:
             engine = TransformersEngine(self.model, self.tokenizer, infer, prompts[0][: max(common, 1)])
             done = engine.answer(prompts, [None] * len(prompts), bar.update)
-        for request, completion in zip(requests, done, strict=True):
-            self.cache_hook.add_partial("generate_until", request.args, completion.text)
+        for one, completion in zip(asked, done, strict=True):
+            self.cache_hook.add_partial("generate_until", one, completion.text)
         return [completion.text for completion in done]
 
 
