@@ -3,14 +3,13 @@
 Contents are told apart by their words (`stages/words.py`), without case and punctuation.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from stages.comments import Segment
-from stages.matching import rates
+from stages.matching import multiset, rates
 from stages.records import Row
 from stages.words import words
 
@@ -20,52 +19,47 @@ def contents_of(segments: Sequence[Segment]) -> list[str]:
     return [segment.content for segment in segments if segment.content is not None]
 
 
-def shared_words(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> int:
-    """Return the words that contents share, each content paired with at most one of the other side.
+def count_shared(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> tuple[int, int, int]:
+    """Return (shared, predicted, gold) words of the contents of one comment, each given as its words.
 
-    The pairing is the one in which most words are shared (an optimal assignment); words count as multisets.
+    Each content is paired with at most one of the other side, so that most words are shared (an optimal assignment);
+    the words of a pair are compared as multisets, in any order.
     """
+    sizes = sum(map(len, predicted)), sum(map(len, gold))
     if not gold or not predicted:
-        return 0
-    gold_bags, predicted_bags = [Counter(bag) for bag in gold], [Counter(bag) for bag in predicted]
-    shared = np.array([[(one & other).total() for other in predicted_bags] for one in gold_bags])
-    return int(shared[linear_sum_assignment(shared, maximize=True)].sum())
+        return 0, *sizes
+    bags = [multiset(content) for content in predicted]
+    shared = [[len(bag & other) for other in bags] for bag in map(multiset, gold)]
+    if len(gold) == 1 or len(predicted) == 1:
+        return max(map(max, shared)), *sizes
+    table = np.array(shared)
+    return int(table[linear_sum_assignment(table, maximize=True)].sum()), *sizes
 
 
-def count_shared(gold: Sequence[str], predicted: Sequence[str]) -> tuple[int, int, int]:
-    """Return (shared, predicted, gold) words of the contents of one comment; micro rates of it are the boundaries'."""
-    wanted, found = [words(content) for content in gold], [words(content) for content in predicted]
-    return shared_words(wanted, found), sum(map(len, found)), sum(map(len, wanted))
+def count_cover(comment: list[str], contents: Sequence[list[str]]) -> tuple[int, int, int]:
+    """Return how `contents` lie on a `comment`, all given as their words.
 
-
-def count_cover(text: str, contents: Sequence[str]) -> tuple[int, int, int, int, int]:
-    """Return how `contents` lie on the comment `text`.
-
-    (words of the comment, of these covered by a content, of these by more than one, contents, of these not quoted).
+    (words of the comment that a content covers, of these by more than one, contents that are not in the comment).
     A content lies where its words follow one another in the comment; where that is in several places, on the first one
-    that no content before it has, else on the first. One whose words are nowhere is not quoted and covers nothing.
+    that no content before it has, else on the first. One whose words are nowhere, or that has none, is not
+    in the comment and covers nothing.
     """
-    whole = words(text)
-    spaced = f" {' '.join(whole)} "
-    times = [0] * len(whole)
-    unquoted = 0
+    spaced = f" {' '.join(comment)} "
+    times = [0] * len(comment)
+    absent = 0
     for content in contents:
-        own = words(content)
-        if not own:
-            unquoted += not content.strip() or content.strip() not in text
-            continue
-        start = _place(spaced, own, times)
+        start = _place(spaced, content, times) if content else None
         if start is None:
-            unquoted += 1
+            absent += 1
             continue
-        for place in range(start, start + len(own)):
+        for place in range(start, start + len(content)):
             times[place] += 1
-    return len(whole), len(whole) - times.count(0), sum(time > 1 for time in times), len(contents), unquoted
+    return len(comment) - times.count(0), len(comment) - times.count(0) - times.count(1), absent
 
 
-def _place(spaced: str, own: list[str], times: list[int]) -> int | None:
-    """Return the number of the word at which `own` begins in the comment, whose words are set between spaces."""
-    wanted = f" {' '.join(own)} "
+def _place(spaced: str, content: list[str], times: list[int]) -> int | None:
+    """Return the number of the word at which `content` begins in the comment, whose words stand between spaces."""
+    wanted = f" {' '.join(content)} "
     first = None
     at = spaced.find(wanted)
     start = 0
@@ -73,7 +67,7 @@ def _place(spaced: str, own: list[str], times: list[int]) -> int | None:
     while at >= 0:
         start += spaced.count(" ", counted, at)
         counted = at
-        if not any(times[start : start + len(own)]):
+        if not any(times[start : start + len(content)]):
             return start
         first = start if first is None else first
         at = spaced.find(wanted, at + 1)
@@ -87,20 +81,24 @@ def of_contents(texts: list[str], gold: list[list[str]], predicted: list[list[st
     of the comments' words that they cover; `overlap`, of these the share that more than one covers; `unquoted`, the
     share of contents that are not in their comment (`count_cover`). `gold_coverage` is what gold contents cover.
     """
-    shared = [count_shared(*contents) for contents in zip(gold, predicted, strict=True)]
-    in_words, covered, twice, contents, unquoted = _cover(texts, predicted)
-    _, gold_covered, _, gold_contents, _ = _cover(texts, gold)
-    both = contents and gold_contents
+    rows = [_count(*comment) for comment in zip(texts, gold, predicted, strict=True)]
+    totals = np.array(rows, dtype=np.int64).sum(axis=0)
+    in_words, gold_covered, covered, twice, absent = totals[3:].tolist()
+    has_gold, contents = any(gold), sum(map(len, predicted))
     return {
-        "boundaries": vars(rates(np.array(shared, dtype=np.int64))) if both else None,
+        "boundaries": vars(rates(totals[None, :3])) if contents and has_gold else None,
         "coverage": covered / max(in_words, 1) if contents else None,
-        "gold_coverage": gold_covered / max(in_words, 1) if gold_contents else None,
+        "gold_coverage": gold_covered / max(in_words, 1) if has_gold else None,
         "overlap": twice / max(covered, 1) if contents else None,
-        "unquoted": unquoted / contents if contents else None,
+        "unquoted": absent / contents if contents else None,
     }
 
 
-def _cover(texts: list[str], contents: list[list[str]]) -> list[int]:
-    """Return the totals of `count_cover`."""
-    rows = [count_cover(text, own) for text, own in zip(texts, contents, strict=True)]
-    return [sum(column) for column in zip(*rows, strict=True)]
+def _count(text: str, gold: list[str], predicted: list[str]) -> tuple[int, ...]:
+    """Return what one comment adds: `count_shared`, its words, those that gold covers, `count_cover`."""
+    comment, wanted, found = (
+        words(text),
+        [words(content) for content in gold],
+        [words(content) for content in predicted],
+    )
+    return *count_shared(wanted, found), len(comment), count_cover(comment, wanted)[0], *count_cover(comment, found)

@@ -4,7 +4,7 @@ A comment's labels are a multiset: a label that stands there twice can be found 
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +25,24 @@ class Rates:
 
 def count_matches(gold: Iterable[Sequence[Hashable]], predicted: Iterable[Sequence[Hashable]]) -> Counts:
     """Return per comment (matched, predicted, gold) labels as multisets: a label counts as often as it stands there."""
-    rows = []
-    for gold_labels, predicted_labels in zip(gold, predicted, strict=True):
-        matched = (Counter(gold_labels) & Counter(predicted_labels)).total()
-        rows.append((matched, len(predicted_labels), len(gold_labels)))
+    rows = [
+        (len(multiset(wanted) & multiset(found)), len(found), len(wanted))
+        for wanted, found in zip(gold, predicted, strict=True)
+    ]
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def multiset(items: Sequence[Hashable]) -> set[Hashable]:
+    """Return a set that stands for a multiset: an item's second occurrence is in it as `(item, 1)`, and so on.
+
+    The intersection of two such sets has as many elements as that of the multisets, and is many times as fast as
+    `Counter`'s.
+    """
+    distinct: set[Hashable] = set(items)
+    if len(distinct) < len(items):
+        for item, times in Counter(items).items():
+            distinct.update((item, number) for number in range(1, times))
+    return distinct
 
 
 def count_levels(gold: list[list[LabelPath]], predicted: list[list[LabelPath]], depth: int) -> list[Counts]:
@@ -37,11 +50,13 @@ def count_levels(gold: list[list[LabelPath]], predicted: list[list[LabelPath]], 
 
     A predicted segment counts at every level, also where it has no label.
     """
-    return [count_matches(_cut(gold, level), _cut(predicted, level)) for level in range(1, depth + 1)]
+    return [count_matches(cut(gold, level), cut(predicted, level)) for level in range(1, depth + 1)]
 
 
-def _cut(comments: list[list[LabelPath]], depth: int) -> list[list[LabelPath]]:
-    return [[path[:depth] for path in paths] for paths in comments]
+def cut(comments: list[list[LabelPath]], depth: int) -> Iterator[list[LabelPath]]:
+    """Yield the paths of each comment down to `depth` levels."""
+    for paths in comments:
+        yield [path[:depth] for path in paths]
 
 
 def count_nodes(levels: list[Counts], predicted: list[list[LabelPath]]) -> Counts:
@@ -75,8 +90,8 @@ def count_emotions(gold: Iterable[Sequence[Segment]], predicted: Iterable[Sequen
     right = matched = 0
     for wanted, found in zip(gold, predicted, strict=True):
         with_emotion = [segment for segment in wanted if segment.emotion is not None]
-        matched += (Counter(s.path for s in with_emotion) & Counter(s.path for s in found)).total()
-        right += (Counter(map(_felt, with_emotion)) & Counter(map(_felt, found))).total()
+        matched += len(multiset([s.path for s in with_emotion]) & multiset([s.path for s in found]))
+        right += len(multiset([*map(_felt, with_emotion)]) & multiset([*map(_felt, found)]))
     return right, matched
 
 

@@ -30,8 +30,15 @@ def nova_scores(
 
     The last of `levels` is the one whose labels end at a `:`.
     """
-    pairs = [(_read(gold), _read(said)) for gold, said in zip(gold_texts, predicted_texts, strict=True)]
-    return {level: _score(pairs, level, cut=level == levels[-1]) for level in levels}
+    compared: dict[str, tuple[list[str], list[str]]] = {level: ([], []) for level in levels}
+    for gold_text, predicted_text in zip(gold_texts, predicted_texts, strict=True):
+        wanted, said = _read(gold_text), _read(predicted_text)
+        for level, (gold, predicted) in compared.items():
+            labels = _labels(wanted, level, cut=level == levels[-1])
+            found = _labels(said, level, cut=level == levels[-1])[: len(labels)]
+            gold += labels
+            predicted += [*found, *[""] * (len(labels) - len(found))]
+    return {level: _weighted(*labels) for level, labels in compared.items()}
 
 
 Read = list[dict[str, Any]] | str  # the objects of an answer, or the text where it holds none
@@ -46,7 +53,7 @@ def _read(text: str) -> Read:
     return items if isinstance(items, list) and all(isinstance(item, dict) for item in items) else text
 
 
-def labels_of(read: Read, level: str, *, cut: bool) -> list[str]:
+def _labels(read: Read, level: str, *, cut: bool) -> list[str]:
     """Return the labels of one level that count, in their order; `cut`: they end at a `:`."""
     names = (level, f"E{level[1:]}")
     if isinstance(read, str):
@@ -58,14 +65,7 @@ def labels_of(read: Read, level: str, *, cut: bool) -> list[str]:
     return list(dict.fromkeys(label for label in whole if label))[:MOST]
 
 
-def _score(pairs: list[tuple[Read, Read]], level: str, *, cut: bool) -> dict[str, float]:
-    gold: list[str] = []
-    predicted: list[str] = []
-    for wanted, said in pairs:
-        labels = labels_of(wanted, level, cut=cut)
-        found = labels_of(said, level, cut=cut)[: len(labels)]
-        gold += labels
-        predicted += [*found, *[""] * (len(labels) - len(found))]
+def _weighted(gold: list[str], predicted: list[str]) -> dict[str, float]:
     # As numbers in the order of the names, which scikit-learn sorts too: the same sums, many times faster.
     names = sorted({*gold, *predicted} - {""})
     numbers = {"": EMPTY, **{name: number for number, name in enumerate(names)}}
