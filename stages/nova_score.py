@@ -45,9 +45,8 @@ Read = list[dict[str, Any]] | str  # the objects of an answer, or the text where
 
 
 def _read(text: str) -> Read:
-    found = re.search(r"\[.*\]", text, re.DOTALL)
     try:
-        items = json.loads(found.group()) if found else None
+        items = json.loads(text[text.find("[") : text.rfind("]") + 1])
     except (ValueError, RecursionError):
         return text
     return items if isinstance(items, list) and all(isinstance(item, dict) for item in items) else text
