@@ -3,9 +3,9 @@
     python -m benchmarks.score [comments ..]
 
 Made-up comments of 1 to 4 segments with contents and emotions, over 1,420 leaves of four levels, frequent and rare;
-three of four predicted segments are right, a fiftieth of the answers is no JSON. What is timed is the whole stage
-`score` from rows as `read_jsonl` gives them to its figures, with intervals and the article's score. The first, unmeasured
-round loads the libraries. The result goes to benchmarks/results/score-<machine>-<date>.json.
+three of four predicted segments are right, a fiftieth of the answers is no JSON. What is timed is the stage `score`
+from rows as `read_jsonl` gives them to its figures, with intervals and the article's score. A first, unmeasured round
+loads the libraries. The result goes to benchmarks/results/score-<machine>-<date>.json.
 """
 
 import datetime

@@ -41,14 +41,15 @@ def count_cover(comment: list[str], contents: Sequence[list[str]]) -> tuple[int,
 
     (words of the comment that a content covers, of these by more than one, contents that are not in the comment).
     A content lies where its words follow one another in the comment; where that is in several places, on the first one
-    that no content before it has, else on the first. One whose words are nowhere, or that has none, is not
-    in the comment and covers nothing.
+    that no content before it has, else on the first. One whose words are nowhere, or that has none, is not in
+    the comment and covers nothing.
     """
     spaced = f" {' '.join(comment)} "
     times = [0] * len(comment)
+    tried: dict[str, int] = {}
     absent = 0
     for content in contents:
-        start = _place(spaced, content, times) if content else None
+        start = _place(spaced, content, times, tried) if content else None
         if start is None:
             absent += 1
             continue
@@ -57,21 +58,21 @@ def count_cover(comment: list[str], contents: Sequence[list[str]]) -> tuple[int,
     return len(comment) - times.count(0), len(comment) - times.count(0) - times.count(1), absent
 
 
-def _place(spaced: str, content: list[str], times: list[int]) -> int | None:
-    """Return the number of the word at which `content` begins in the comment, whose words stand between spaces."""
+def _place(spaced: str, content: list[str], times: list[int], tried: dict[str, int]) -> int | None:
+    """Return the number of the word at which `content` begins in the comment, whose words stand between spaces.
+
+    `tried` keeps where the last content of the same words was looked for: places before it are never free again.
+    """
     wanted = f" {' '.join(content)} "
-    first = None
-    at = spaced.find(wanted)
-    start = 0
-    counted = 0
+    at = spaced.find(wanted, tried.get(wanted, 0))
     while at >= 0:
-        start += spaced.count(" ", counted, at)
-        counted = at
+        tried[wanted] = at
+        start = spaced.count(" ", 0, at)
         if not any(times[start : start + len(content)]):
             return start
-        first = start if first is None else first
         at = spaced.find(wanted, at + 1)
-    return first
+    first = spaced.find(wanted)
+    return spaced.count(" ", 0, first) if first >= 0 else None
 
 
 def of_contents(texts: list[str], gold: list[list[str]], predicted: list[list[str]]) -> Row:
@@ -96,9 +97,6 @@ def of_contents(texts: list[str], gold: list[list[str]], predicted: list[list[st
 
 def _count(text: str, gold: list[str], predicted: list[str]) -> tuple[int, ...]:
     """Return what one comment adds: `count_shared`, its words, those that gold covers, `count_cover`."""
-    comment, wanted, found = (
-        words(text),
-        [words(content) for content in gold],
-        [words(content) for content in predicted],
-    )
+    comment = words(text)
+    wanted, found = ([words(content) for content in contents] for contents in (gold, predicted))
     return *count_shared(wanted, found), len(comment), count_cover(comment, wanted)[0], *count_cover(comment, found)

@@ -25,7 +25,7 @@ def align(gold: list[Row], predictions: list[Row], source: Path) -> list[Row]:
 
     A prediction of another comment, or of one whose text has changed since, raises `InputError`.
     """
-    again = f"run {'svm' if source.stem == 'svm' else 'infer'} again"
+    again = _again(source)
     for number, (wanted, row) in enumerate(zip(gold, predictions, strict=False), 1):
         place = f"{source}:{number}"
         if missing := [field for field in FIELDS if field not in row]:
@@ -40,18 +40,21 @@ def align(gold: list[Row], predictions: list[Row], source: Path) -> list[Row]:
 
 
 def pair_up(gold: list[Row], predictions: list[Row], taxonomy: Taxonomy, source: Path) -> list[Pair]:
-    """Return each prediction with its comment."""
-    rows = zip(align(gold, predictions, source), predictions, strict=True)
-    return [
-        Pair(
-            parse_comment(wanted, taxonomy),
-            tuple(_segment(part, taxonomy.levels) for part in row["segments"]),
-            row["valid"],
-            row["raw"],
-        )
-        for wanted, row in rows
-    ]
+    """Return each prediction with its comment; what does not belong together raises `InputError`."""
+    pairs = []
+    for number, (wanted, row) in enumerate(zip(align(gold, predictions, source), predictions, strict=True), 1):
+        try:
+            predicted = tuple(_segment(part, taxonomy.levels) for part in row["segments"])
+        except KeyError as level:
+            fault = f"a segment of comment '{row['id']}' has no `{level.args[0]}`"
+            raise InputError(f"{source}:{number}: {fault}; {_again(source)}") from None
+        pairs.append(Pair(parse_comment(wanted, taxonomy), predicted, row["valid"], row["raw"]))
+    return pairs
 
 
 def _segment(part: Row, levels: tuple[str, ...]) -> Segment:
-    return Segment(tuple(part[level] for level in levels), part.get("content"), part.get("emotion"))
+    return Segment(tuple([part[level] for level in levels]), part.get("content"), part.get("emotion"))
+
+
+def _again(source: Path) -> str:
+    return f"run {'svm' if source.stem == 'svm' else 'infer'} again"
