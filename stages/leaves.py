@@ -55,13 +55,16 @@ def by_group(counts: Counts, leaves: Iterable[LabelPath], training: Counter[Labe
 
     `head`: more than `head` of them, `tail`: fewer than `tail`, `middle`: between, `unseen`: none. `leaves` are all
     the taxonomy has in this group, `gold` the segments to be found; precision is that of predictions of its leaves.
+    Rates of a group that is neither in gold nor in predictions are null.
+
     Groups as by Liu et al., Large-Scale Long-Tailed Recognition in an Open World, 2019 (there above 100 and below 20).
     """
     groups = np.array([_group(training[leaf], head, tail) for leaf in leaves])
     figures: Row = {}
     for name in GROUPS:
         own = counts[groups == name]
-        figures[name] = {"leaves": len(own), "gold": int(own[:, 2].sum()), **vars(rates(own))}
+        found = vars(rates(own)) if own.any() else dict.fromkeys(("precision", "recall", "f1"))
+        figures[name] = {"leaves": len(own), "gold": int(own[:, 2].sum()), **found}
     return figures
 
 

@@ -57,7 +57,7 @@ def test_a_group_has_the_figures_of_its_leaves():
     groups = by_group(counts, LEAVES[:3], Counter({("a",): 9, ("b",): 8}), head=7, tail=2)
     assert groups == {
         "head": {"leaves": 2, "gold": 7, "precision": 4 / 6, "recall": 4 / 7, "f1": 8 / 13},
-        "middle": {"leaves": 0, "gold": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0},
-        "tail": {"leaves": 0, "gold": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0},
+        "middle": {"leaves": 0, "gold": 0, "precision": None, "recall": None, "f1": None},
+        "tail": {"leaves": 0, "gold": 0, "precision": None, "recall": None, "f1": None},
         "unseen": {"leaves": 1, "gold": 2, "precision": 0.0, "recall": 0.0, "f1": 0.0},
     }

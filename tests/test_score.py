@@ -22,6 +22,7 @@ PAIRING, MANUAL, FAIR, DEAR = PATHS
 SEEN = Counter({PAIRING: 9, MANUAL: 5, FAIR: 1})
 Row = dict[str, Any]
 ONE = {"precision": 1.0, "recall": 1.0, "f1": 1.0}
+NONE = {"precision": None, "recall": None, "f1": None}
 ZERO = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
 
 
@@ -61,9 +62,9 @@ def test_all_right_is_1_everywhere() -> None:
         "unquoted": 0.0,
         "groups": {
             "head": group,
-            "middle": {"leaves": 1, "gold": 0, **ZERO},
+            "middle": {"leaves": 1, "gold": 0, **NONE},
             "tail": group,
-            "unseen": {"leaves": 1, "gold": 0, **ZERO},
+            "unseen": {"leaves": 1, "gold": 0, **NONE},
         },
         "invalid_json": 0.0,
         "invented_labels": 0.0,
