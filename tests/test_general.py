@@ -48,7 +48,9 @@ def general(project: Path, tasks: list[str]) -> "subprocess.CompletedProcess[str
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = write_labelling_project(tmp_path_factory.mktemp("general") / "project", ["A lamp."])
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)  # as DVC wants it; lm-eval asks git for a commit
+    author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "start"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)  # as DVC wants it; lm-eval asks git for the commit
     (folder / "profiles/tasks").mkdir()
     (folder / "profiles/tasks/colours.yaml").write_text(COLOUR_TASK)
     (folder / "profiles/tasks/words.yaml").write_text(WORD_TASK)
