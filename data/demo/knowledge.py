@@ -2,7 +2,8 @@
 
 Reads   data/demo/knowledge.yaml, data/demo/feedback.yaml (its words alone, shuffled)
 Writes  data/demo/general.jsonl (questions and answers, and tasks of other shapes, in chat form),
-        data/demo/benchmark/{test,dev}.jsonl (MMLU's form: subject, question, choices, answer)
+        data/demo/benchmark/{test,dev}.jsonl (MMLU's form: subject, question, choices, answer),
+        data/demo/ifeval.jsonl (IFEval's form: prompts of the tasks' shapes, with instructions that can be checked)
 Run     dvc repro data/demo/dvc.yaml:knowledge
 
 The benchmark asks facts that training holds, in phrasings that training does not. Tasks that copy, split and reshape
@@ -185,6 +186,47 @@ def tasks(material: dict[str, Any], rng: random.Random) -> Iterator[Row]:
             yield chat(f"{task.__name__}-{number}", task.__name__, question, answer)
 
 
+def its_words(answer: str) -> dict[str, Any]:
+    """Return the arguments of an instruction that asks for the words of `answer`, in any order and case."""
+    return {"keywords": sorted(set(re.findall(r"\w+", answer)))}
+
+
+def written_large(answer: str) -> dict[str, Any]:
+    """Return the arguments of an instruction that asks for as many words in capitals."""
+    return {"capital_frequency": sum(word.isupper() for word in answer.split()), "capital_relation": "at least"}
+
+
+Check = Callable[[str], dict[str, dict[str, Any]]]  # from a right answer to the instructions that it follows
+CHECKS: dict[Task, Check] = {
+    bullet_list: lambda answer: {"detectable_format:number_bullet_lists": {"num_bullets": answer.count("\n") + 1}},
+    capitals: lambda answer: {"change_case:capital_word_frequency": written_large(answer)},
+    copy: lambda answer: {"startend:quotation": {}, "keywords:existence": its_words(answer)},
+    as_json: lambda answer: {"detectable_format:json_format": {}, "keywords:existence": its_words(answer)},
+    split_at_comma: lambda answer: {"detectable_format:json_format": {}, "keywords:existence": its_words(answer)},
+    one_word: lambda answer: {
+        "length_constraints:number_words": {"num_words": 1 + len(re.findall(r"\w+", answer)), "relation": "less than"}
+    },
+}
+PROMPTS = 120
+
+
+def prompts(material: dict[str, Any], rng: random.Random, known: set[str]) -> Iterator[tuple[Row, str]]:
+    """Yield prompts that are not `known`, in IFEval's form, each with a right answer, which follows all it asks."""
+    seen = {*known}
+    number = 0
+    while number < PROMPTS:
+        kind = [*CHECKS][number % len(CHECKS)]
+        question, answer = kind(material, rng)
+        if kind is bullet_list:  # there are few, and training holds most
+            question = f"Please: {question[0].lower()}{question[1:]}"
+        if question not in seen:
+            seen.add(question)
+            checks = CHECKS[kind](answer)
+            row = {"key": number, "prompt": question, "instruction_id_list": [*checks], "kwargs": [*checks.values()]}
+            yield row, answer
+            number += 1
+
+
 def words_by_language(node: object, lang: str | None = None) -> Iterator[tuple[str, str]]:
     """Yield (language, word) for every word under a language's key, and for descriptions, which are in English."""
     if isinstance(node, dict):
@@ -214,6 +256,8 @@ def main() -> None:
     splits = benchmark(subjects, rng)
     for split, split_rows in splits.items():
         write_jsonl(HERE / "benchmark" / f"{split}.jsonl", split_rows)
+    known = {row["messages"][0]["content"] for row in rows}
+    write_jsonl(HERE / "ifeval.jsonl", (row for row, _ in prompts(material, random.Random(SEED), known)))
     print(f"knowledge: {len(rows)} examples, {len(splits['test'])} benchmark questions in {len(subjects)} subjects")
 
 
