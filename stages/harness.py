@@ -51,6 +51,8 @@ def open_model(folder: str | Path, harness: Harness) -> "LM":
     if harness.backend is Backend.vllm:
         return _open_vllm(folder, harness)
     model, tokenizer = load(folder)
+    # lm-eval cuts what is too long only after it was encoded, of which transformers would warn.
+    tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
     kind = HFLM if set(getattr(model.config, "layer_types", None) or []) - {"full_attention"} else SharedPrefixLM
     return kind(pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size)
 

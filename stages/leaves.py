@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def by_group(counts: Counts, leaves: Iterable[LabelPath], training: Counter[Labe
     figures: Row = {}
     for name in GROUPS:
         own = counts[groups == name]
-        found = vars(rates(own)) if own.any() else dict.fromkeys(("precision", "recall", "f1"))
+        found: Row = asdict(rates(own)) if own.any() else dict.fromkeys(("precision", "recall", "f1"))
         figures[name] = {"leaves": len(own), "gold": int(own[:, 2].sum()), **found}
     return figures
 

@@ -112,6 +112,13 @@ def write_labelling_project(folder: Path, comments: list[str], task=TASK, **infe
     return folder
 
 
+def start_history(folder: Path) -> None:
+    """Make `folder` a git repository with a commit, as DVC wants one; lm-eval asks git for the commit's name."""
+    author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "start"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+
 def put_infinity_into_the_base(project: Path) -> None:
     """Make the loss of the first step no number."""
     weights = saved(project / "models/base")

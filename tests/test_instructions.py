@@ -2,17 +2,15 @@
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from data.demo import knowledge
-from projects import environment, write_labelling_project
+from projects import start_history, write_labelling_project
 from stages.instructions import check_prompt, checkers, figures, load_prompts, task, verdicts
-from stages.records import InputError, read_json, read_jsonl, write_jsonl
+from stages.records import InputError, write_jsonl
 from stages.scale import Ifeval
 
 ROOT = Path(__file__).parents[1]
@@ -149,23 +147,4 @@ def test_all_real_prompts_are_read_and_judged_as_lm_eval_does(tmp_path: Path) ->
 
 def test_the_stage_asks_a_model_and_writes_figures_and_rows(tmp_path: Path) -> None:
     project = write_labelling_project(tmp_path / "project", ["A lamp."])
-    author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "start"]):
-        subprocess.run(["git", *command], cwd=project, check=True)
-    profile = project / "profiles/small.yaml"
-    profile.write_text(
-        yaml.safe_dump({**yaml.safe_load(profile.read_text()), "ifeval": {"max_new_tokens": 5, "limit": 3}})
-    )
-    rows = [prompt("punctuation:no_comma", text=f"Say {number}.") | {"key": number} for number in range(4)]
-    write_jsonl(project / "data/x/ifeval.jsonl", rows)
-    params = project / "params.yaml"
-    params.write_text(params.read_text().replace("benchmark: x", "benchmark: x, instructions: x"))
-    command = [sys.executable, "-m", "stages.ifeval", "base"]
-    done = subprocess.run(
-        command, cwd=project, env=environment(), text=True, capture_output=True, check=False, timeout=300
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    found = read_json(project / "metrics/ifeval/base.json")["base"]["ifeval"]
-    written = read_jsonl(project / "metrics/ifeval/base.jsonl")
-    assert [row["id"] for row in written] == ["0", "1", "2"]
-    assert found == figures(written)
+    start_history(project)

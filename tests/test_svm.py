@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from projects import SECTIONS
-from stages.comments import text_hash
+from stages.comments import Comment, Segment, text_hash
 from stages.experiment import Svm
+from stages.linear import LinearRival, best_threshold, choose
 from stages.records import read_json, read_jsonl, write_json, write_jsonl
-from stages.svm import LinearRival, best_threshold, choose, leaves_of, main
+from stages.svm import examples, leaves_of, main
 from stages.taxonomy import Taxonomy
 
 LEAVES = {("Setup", "Pairing"): "pair", ("Setup", "Manual"): "booklet", ("Price", "High"): "dear"}
@@ -97,8 +98,19 @@ def test_a_leaf_of_all_comments_needs_no_machine() -> None:
     assert (rival.margins(["anything"])[:, 0] > 0).all()
 
 
-def test_only_leaves_that_training_has_can_be_learnt() -> None:
-    leaves, held = leaves_of(comments(30, 2), TAXONOMY)
-    assert leaves == list(LEAVES)
-    assert held.shape == (30, 3)
-    assert held.any(axis=1).all()
+def test_contents_of_segments_are_examples_of_their_one_leaf() -> None:
+    pairing, high = ("Setup", "Pairing"), ("Price", "High")
+    segments = (Segment(pairing, "will not pair"), Segment(high, "too dear"))
+    both, alone = Comment("1", "will not pair, too dear", segments), Comment("2", "dear", (Segment(high, "dear"),))
+    assert examples([both, alone]) == (
+        ["will not pair, too dear", "dear", "will not pair", "too dear"],
+        [{pairing, high}, {high}, {pairing}, {high}],
+    )
+
+
+def test_a_row_says_which_leaves_it_has() -> None:
+    leaves = list(LEAVES)
+    assert leaves_of([{leaves[0], leaves[2]}, {leaves[1]}], leaves).tolist() == [
+        [True, False, True],
+        [False, True, False],
+    ]
