@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
 TOKENS = 4096  # of a forward pass over questions, about
+WORTH = 64  # tokens that a run of rows must share beyond its neighbours, to have a beginning of its own
 Tokens = tuple[int, ...]
 Request = tuple[tuple[str, str] | None, list[int], list[int]]  # its text, and the tokens of context and continuation
 Scored = tuple[float, bool]  # log-likelihood of the continuation; whether greedy decoding would give it
@@ -157,19 +158,25 @@ class SharedPrefixLM(HFLM):
 
 
 def runs(kept: dict[Tokens, int]) -> Iterator[tuple[int, list[Tokens]]]:
-    """Yield (length of what they begin with, rows) for rows that follow one another and share much of their beginning.
+    """Yield (length of what they begin with, rows) for rows that follow one another and are best computed together.
 
-    A row that shares less than half of what the run has in common begins a new run, as the next subject does. What is
-    shared ends before the tokens at a row's end that are `kept`.
+    A run ends where the next row shares so much less with it, or with the row before so much more, that it pays to
+    compute another beginning. What is shared ends before the tokens at a row's end that are `kept`.
     """
     run: list[Tokens] = []
-    common = 0
+    common, before = 0, 0  # what the run shares, with its last row and without
     for row, count in kept.items():
-        shared = common_length([run[0][:common], row]) if run else len(row)
-        if run and shared < max(common // 2, 1):
+        own = len(row) - count
+        shared = common_length([run[-1], row]) if run else own
+        if len(run) > 1 and shared >= common + WORTH:
+            *rest, last = run
+            yield before, rest
+            run, common = [last], len(last) - kept[last]
+        elif (len(run) > 1 and shared + WORTH <= common) or shared == 0:
             yield common, run
-            run, shared = [], len(row)
-        common = min(shared, len(row) - count)
+            run, shared, common = [], own, own
+        before = common if run else own
+        common = min(common, shared, own) if run else own
         run.append(row)
     if run:
         yield common, run

@@ -4,8 +4,8 @@ Reads   data/split/train.jsonl, test.jsonl, taxonomy.json
 Writes  data/predictions/svm.jsonl: rows as `infer` writes them, without contents and emotions; metrics/svm.json
 Run     dvc repro svm
 
-It learns from comments and from the contents of segments. A comment gets the leaf with the largest margin, and each other
-whose margin is above a threshold: the one with the best F1 on a fifth of the training comments, held out once for that.
+It learns from comments and from the contents of segments. A comment gets the leaf with the largest margin, and each
+other whose margin is above a threshold: the one with the best F1 on a fifth of the training comments, held out once for that.
 """
 
 import os

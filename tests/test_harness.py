@@ -105,12 +105,37 @@ def test_one_may_follow_the_other(both):
     assert plain.generate_until(generations(settings), disable_tqdm=True) == first
 
 
+def few_shot(subject: int, questions: int) -> list[tuple[int, ...]]:
+    """Return rows that begin with a header, then with their subject's examples."""
+    return [(9, 9, subject) + (subject,) * 200 + (7, question, 8) for question in range(questions)]
+
+
 def test_each_subject_is_a_run_of_its_own_and_its_examples_are_shared() -> None:
-    subjects = [(9, 9, subject) + (subject,) * 20 for subject in (1, 2, 3)]
-    rows = {(*examples, 7, question, 8): 1 for examples in subjects for question in range(4)}
+    rows = {row: 1 for subject in (1, 2, 3) for row in few_shot(subject, 4)}
     found = list(runs(rows))
-    assert [(start, len(run)) for start, run in found] == [(24, 4)] * 3
+    assert [(start, len(run)) for start, run in found] == [(204, 4)] * 3
     assert [row for _, run in found for row in run] == list(rows)
+
+
+def test_a_lone_question_does_not_cost_the_next_subject_its_examples() -> None:
+    rows = dict.fromkeys([*few_shot(1, 1), *few_shot(2, 3), *few_shot(3, 1)], 1)
+    assert [(start, len(run)) for start, run in runs(rows)] == [(205, 1), (204, 3), (205, 1)]
+
+
+def test_without_examples_all_questions_are_computed_together() -> None:
+    rng = random.Random(0)
+    rows = {(1, 2, 3, *(rng.randrange(9, 99) for _ in range(rng.randrange(60, 150)))): 1 for _ in range(50)}
+    ((start, run),) = runs(rows)
+    assert (start, len(run)) == (3, 50)
+
+
+def test_choices_of_a_short_question_are_computed_with_those_of_others() -> None:
+    rows = {(1, 2, question, question, question, choice, 5): 2 for question in range(10, 20) for choice in range(4)}
+    assert [(start, len(run)) for start, run in runs(rows)] == [(2, 40)]
+
+
+def test_rows_that_share_nothing_are_runs_of_their_own() -> None:
+    assert [(start, len(run)) for start, run in runs({(1, 2, 3): 1, (4, 5, 6): 1})] == [(2, 1), (2, 1)]
 
 
 def test_what_is_shared_ends_before_the_tokens_that_tell() -> None:

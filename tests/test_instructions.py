@@ -1,150 +1,157 @@
-"""IFEval as lm-eval has it, with no network: known answers get known verdicts."""
+"""Prompts are given and answers counted as lm-eval's own IFEval does."""
 
+import gzip
 import json
-import random
+from collections import defaultdict
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from data.demo import knowledge
-from projects import start_history, write_labelling_project
-from stages.instructions import check_prompt, checkers, figures, load_prompts, task, verdicts
-from stages.records import InputError, write_jsonl
-from stages.scale import Ifeval
+from stages.instruction_data import check_prompt
+from stages.instructions import figures, instructions_task
+from stages.verifier import verify
 
-ROOT = Path(__file__).parents[1]
-REAL = ROOT / "../shared/data/ifeval/ifeval_input_data.jsonl.gz"
-
-
-def prompt(*names: str, text: str = "Do it.", **arguments: dict) -> dict:
-    kwargs = [arguments.get(name.partition(":")[2], {}) for name in names]
-    return {"key": 1, "prompt": text, "instruction_id_list": [*names], "kwargs": kwargs}
-
-
-def judge(row: dict, answer: str) -> dict:
-    """Return the row that the stage would write for this answer."""
-    asked = task([check_prompt(row)], Ifeval())
-    sample = asked.process_results({"place": 0}, [answer])
-    return verdicts(row, {**sample, "resps": [[answer]]})
-
-
-# The English model of punkt knows abbreviations; an empty one would end a sentence after each.
-@pytest.mark.parametrize(
-    ("text", "sentences"),
-    [
-        ("Dr. Smith went to Washington. He met Mrs. Jones there.", 2),
-        ("It cost $3.50 at 5 p.m. on Friday. That is a lot.", 2),
-        ("The U.S. economy grew. Mr. Brown of Acme Corp. was pleased! Was he?", 3),
-        ("One. Two. Three.", 3),
-    ],
-)
-def test_sentences_are_counted_as_english_has_them(text: str, sentences: int) -> None:
-    checkers()
-    from lm_eval.tasks.ifeval.instructions_util import count_sentences
-
-    assert count_sentences(text) == sentences
+SHARED = Path(__file__).parents[2] / "shared/data/ifeval/ifeval_input_data.jsonl.gz"
+Row = dict[str, Any]
+BULLETS = "detectable_format:number_bullet_lists"
+PROMPTS: list[Row] = [
+    {
+        "key": 30,
+        "prompt": "Tell a joke in JSON.",
+        "instruction_id_list": ["detectable_format:json_format"],
+        "kwargs": [{}],
+    },
+    {
+        "key": 4,
+        "prompt": "{{ Two }} bullets,\nno commas.",
+        "instruction_id_list": ["punctuation:no_comma", BULLETS],
+        "kwargs": [{}, {"num_bullets": 2}],
+    },
+]
 
 
-def test_the_language_of_an_answer_is_the_same_every_time() -> None:
-    row = prompt("language:response_language", response_language={"language": "de"})
-    answers = ["Das ist gut so", "Haus", "the lamp is", "Wir gehen heute nach Hause."]
-    first = [judge(row, answer)["prompt_strict"] for answer in answers]
-    assert first[-1] == 1
-    assert all([judge(row, answer)["prompt_strict"] for answer in answers] == first for _ in range(5))
+def real() -> dict[int, Row]:
+    """Return IFEval by key, or skip the test."""
+    if not SHARED.is_file():
+        pytest.skip(f"{SHARED} is absent: the real IFEval cannot be read")
+    with gzip.open(SHARED, "rt", encoding="utf-8") as file:
+        return {row["key"]: row for row in map(json.loads, file)}
 
 
-COMMAS = prompt(
-    "punctuation:no_comma", "length_constraints:number_words", number_words={"relation": "less than", "num_words": 5}
-)
+def results(row: Row, answer: str) -> tuple[list[bool], list[bool]]:
+    """Return which instructions the answer follows, strictly and loosely, and see that the prompt's results agree."""
+    got = verify(row, [answer])
+    strict, loose = got["inst_level_strict_acc"], got["inst_level_loose_acc"]
+    assert (got["prompt_level_strict_acc"], got["prompt_level_loose_acc"]) == (all(strict), all(loose))
+    return strict, loose
 
 
-@pytest.mark.parametrize(
-    ("answer", "strict", "by_instruction", "loose"),
-    [
-        ("Four words and done.", 1, [1, 1], 1),
-        ("Four words, and done.", 0, [0, 1], 0),
-        ("Far more words than are allowed here.", 0, [1, 0], 0),
-        ("Here, as you asked, it is:\nFour words and done.", 0, [0, 0], 1),  # without its first line
-        ("", 0, [0, 0], 0),
-    ],
-)
-def test_a_prompt_is_followed_as_a_whole_or_by_instruction_strictly_or_loosely(
-    answer: str, strict: int, by_instruction: list[int], loose: int
-) -> None:
-    row = judge(COMMAS, answer)
-    assert (row["prompt_strict"], row["instruction_strict"], row["prompt_loose"]) == (strict, by_instruction, loose)
-    assert row["answer"] == answer
+def sample(number: int, row: Row, answer: str) -> Row:
+    """Return what lm-eval keeps of one answer."""
+    return {"doc_id": number, "doc": row, "filtered_resps": [answer], **verify(row, [answer])}
 
 
-def test_the_figures_are_shares_of_prompts_and_of_instructions() -> None:
-    rows = [judge(COMMAS, "Four words and done."), judge(COMMAS, "Four words, and done.")]
-    found = figures(rows)
-    assert found == {
+def test_the_task_is_lm_eval_s_own_but_for_the_dataset() -> None:
+    text = (files("lm_eval") / "tasks/ifeval/ifeval.yaml").read_text(encoding="utf-8").replace("!function ", "")
+    own = yaml.safe_load(text)
+    ours = instructions_task(PROMPTS, 1280).config
+    assert ours.generation_kwargs == own["generation_kwargs"]
+    assert (ours.output_type, ours.num_fewshot) == (own["output_type"], own["num_fewshot"])
+    named = [
+        {**metric, "aggregation": "utils.agg_inst_level_acc"} if callable(metric["aggregation"]) else metric
+        for metric in ours.metric_list or []
+    ]
+    assert sorted(named, key=str) == sorted(own["metric_list"], key=str)
+
+
+def test_prompts_are_given_as_they_are_and_in_their_order() -> None:
+    task = instructions_task(PROMPTS, 8)
+    rows = list(task.test_docs())
+    assert [task.fewshot_context(row, num_fewshot=0) for row in rows] == [row["prompt"] for row in PROMPTS]
+    assert [check_prompt(row) for row in rows] == PROMPTS
+
+
+def test_prompts_without_any_argument_are_a_task_too() -> None:
+    (row,) = instructions_task(PROMPTS[:1], 8).test_docs()
+    assert instructions_task(PROMPTS[:1], 8).process_results(row, ["{}"])["prompt_level_strict_acc"]
+
+
+def test_figures_are_shares_of_prompts_and_of_instructions() -> None:
+    answers = ['{"joke": 1}', "Here, two:\n- one\n- two"]
+    # lm-eval may give samples in any order
+    shares, rows = figures([sample(number, PROMPTS[number], answers[number]) for number in (1, 0)])
+    assert shares == {
         "prompts": 2,
-        "instructions": 4,
+        "instructions": 3,
         "prompt_strict": 0.5,
-        "instruction_strict": 0.75,
-        "prompt_loose": 0.5,
-        "instruction_loose": 0.75,
+        "instruction_strict": 0.6667,
+        "prompt_loose": 1.0,  # without its first line, the second answer has no comma
+        "instruction_loose": 1.0,
     }
+    assert rows[1] == {
+        "id": "4",
+        "prompt_strict": 0,
+        "instruction_strict": [0, 1],
+        "prompt_loose": 1,
+        "instruction_loose": [1, 1],
+        "instructions": PROMPTS[1]["instruction_id_list"],
+        "answer": answers[1],
+    }
+    assert [row["id"] for row in rows] == ["30", "4"]
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"key": None}, "`key` is missing"),
-        ({"prompt": " "}, "prompt 1: `prompt` is missing or empty"),
-        ({"kwargs": []}, "prompt 1: give `instruction_id_list` and as many `kwargs`"),
-        ({"instruction_id_list": ["punctuation:no_dots"]}, "prompt 1: there is no instruction 'punctuation:no_dots'"),
-        ({"kwargs": [3]}, "prompt 1: the kwargs of 'punctuation:no_comma' are 3"),
-    ],
-)
-def test_a_malformed_prompt_is_one_line_with_its_place(tmp_path: Path, change: dict, words: str) -> None:
-    file = tmp_path / "ifeval.jsonl"
-    write_jsonl(file, [prompt("punctuation:no_comma"), {**prompt("punctuation:no_comma"), **change}])
-    with pytest.raises(InputError) as caught:
-        load_prompts(file)
-    assert str(caught.value).startswith(f"{file}:2: {words}")
-    assert "\n" not in str(caught.value)
+NO, YES = False, True
+TWO = "Why the rocket? It had space.\n******\nWhat is a rocket's lunch? Launch."
+LOWER = "please go and vote, my friend, it matters to all of us here."
+STORY = "<<Axles>>\nDr. Lee weighed it. The road broke. Heavier axles wear roads faster. That is all."
+# Answers to prompts of IFEval, by key: which instructions are followed strictly, and which loosely.
+ANSWERS = {
+    "two jokes": (1107, TWO, [YES, YES], [YES, YES]),
+    "two jokes with a comma": (1107, TWO.replace("space.", "space, yes."), [NO, YES], [YES, YES]),
+    "one joke": (1107, "A joke", [YES, NO], [YES, NO]),
+    "lower case": (1051, LOWER, [YES], [YES]),
+    "lower case after a first line": (1051, f"Sure! Here it is:\n{LOWER}", [NO], [YES]),
+    "upper case": (1051, LOWER.upper(), [NO], [NO]),
+    # An abbreviation ends no sentence: four of them, and fewer than five were asked for.
+    "four sentences": (1262, STORY, [YES, YES], [YES, YES]),
+    "five sentences": (1262, f"{STORY} Or not.", [YES, NO], [YES, YES]),
+    "no title": (1262, STORY.replace("<<", ""), [NO, YES], [NO, YES]),
+    "the phrase at the end": (1128, "Positive. Is there anything else I can help with?", [YES], [YES]),
+    "the phrase in bold": (1128, "Positive. **Is there anything else I can help with?**", [NO], [YES]),
+    "more after the phrase": (1128, "Is there anything else I can help with? Bye.", [NO], [NO]),
+    "nothing": (1107, "", [NO, NO], [NO, NO]),
+    "a label": (1107, '[{"content": "rockets", "L1": "App", "emotion": "joy"}]', [NO, NO], [NO, NO]),
+}
 
 
-def test_null_arguments_are_left_out() -> None:
-    row = prompt("punctuation:no_comma", no_comma={"num_words": None})
-    assert check_prompt(row)["kwargs"] == [{}]
+@pytest.mark.parametrize(("key", "answer", "strict", "loose"), ANSWERS.values(), ids=ANSWERS)
+def test_answers_to_real_prompts_are_judged_as_a_reader_would(
+    key: int, answer: str, strict: list[bool], loose: list[bool]
+) -> None:
+    assert results(check_prompt(real()[key]), answer) == (strict, loose)
 
 
-def demo_prompts() -> list[tuple[dict, str]]:
-    material = yaml.safe_load((ROOT / "data/demo/knowledge.yaml").read_text(encoding="utf-8"))["instructions"]
-    feedback = yaml.safe_load((ROOT / "data/demo/feedback.yaml").read_text(encoding="utf-8"))
-    seen = {*knowledge.words_by_language(feedback), *knowledge.words_by_language(material["sentences"])}
-    material["words"] = {lang: sorted(word for one, word in seen if one == lang) for lang in ("en", "es", "de")}
-    return list(knowledge.prompts(material, random.Random(knowledge.SEED), set()))
+def test_all_real_prompts_are_judged_as_lm_eval_judges_them() -> None:
+    prompts = real()
+    rows = [check_prompt(row) for row in prompts.values()]
+    assert rows == list(prompts.values())
+    task = instructions_task(rows, 8)
+    from lm_eval.tasks.ifeval.utils import process_results  # after the task, which made the sentence model known
 
-
-def test_right_answers_to_the_demo_s_prompts_follow_all_instructions() -> None:
-    wrong = [(row, answer) for row, answer in demo_prompts() if not judge(row, answer)["prompt_strict"]]
-    assert wrong == []
-
-
-def test_labels_in_json_follow_few_of_the_demo_s_prompts() -> None:
-    labels = json.dumps([{"content": "lamp", "L1": "Lighting", "L2": "Bulb", "L3": "Colour", "L4": "Too cold"}])
-    rows = [judge(row, labels) for row, _ in demo_prompts()]
-    assert sum(row["prompt_strict"] for row in rows) / len(rows) < 0.1  # `L1` is a word in capitals
-
-
-@pytest.mark.skipif(not REAL.exists(), reason="../shared/data is not here")
-def test_all_real_prompts_are_read_and_judged_as_lm_eval_does(tmp_path: Path) -> None:
-    prompts = load_prompts(REAL)
-    assert (len(prompts), sum(len(row["instruction_id_list"]) for row in prompts)) == (541, 834)
-    from lm_eval.tasks.ifeval.utils import process_results
-
-    asked = task(prompts, Ifeval())
-    answer = "*Here* is an answer without a comma.\n\nP.S. It is short."
-    for place in range(0, len(prompts), 7):
-        assert asked.process_results({"place": place}, [answer]) == process_results(prompts[place], [answer])
-
-
-def test_the_stage_asks_a_model_and_writes_figures_and_rows(tmp_path: Path) -> None:
-    project = write_labelling_project(tmp_path / "project", ["A lamp."])
-    start_history(project)
+    answer = "First, Dr. Smith wrote a poem about the river.\n\n* one *two*\n* three [name]\n\nP.S. Goodbye."
+    followed = defaultdict(list)
+    for doc, row in zip(task.test_docs(), rows, strict=True):
+        judged = task.process_results(doc, [answer])
+        if row["key"] not in (1122, 1129):  # where lm-eval draws a letter
+            assert judged == process_results(row, [answer]), row["key"]
+        for name, done in zip(row["instruction_id_list"], judged["inst_level_strict_acc"], strict=True):
+            followed[name].append(done)
+    assert sum(map(len, followed.values())) == 834
+    # The answer has a comma, no title and no quotes.
+    for name, count in {"punctuation:no_comma": 66, "detectable_format:title": 37, "startend:quotation": 41}.items():
+        assert followed[name] == [False] * count
+    wanted = [row["kwargs"][0] == {"num_bullets": 2} for row in rows if row["instruction_id_list"] == [BULLETS]]
+    assert 0 < sum(wanted) <= sum(followed[BULLETS]) < len(followed[BULLETS])
