@@ -5,7 +5,7 @@ Writes  data/predictions/svm.jsonl: rows as `infer` writes them, without content
 Run     dvc repro svm
 
 It learns from comments and from the contents of segments. A comment gets the leaf with the largest margin, and each
-other whose margin is above a threshold: the one with the best F1 on a fifth of the training comments, held out once for that.
+other one above a threshold: that with the best F1 on a fifth of the training comments, held out once to find it.
 """
 
 import os
