@@ -25,9 +25,10 @@ from typing import Any
 
 from stages.engine import Request
 from stages.entry import run
+from stages.experiment import Prompt, TaxonomyIn
 from stages.prompt import Prompts
 from stages.records import Row, write_json
-from stages.schema import EngineName, Infer, Prompt, Scratch, TaxonomyIn, Train
+from stages.scale import EngineName, Infer, Scratch, Train
 from stages.taxonomy import Taxonomy
 
 CFPB = Path("../shared/data/cfpb_voc")

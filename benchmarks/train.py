@@ -36,7 +36,7 @@ from stages.params import load_profile
 from stages.progress import Checkpoints, Progress
 from stages.records import Row, read_jsonl, write_json
 from stages.resume import Place
-from stages.schema import LongRow, Method, Optimizer, Schedule
+from stages.scale import LongRow, Method, Optimizer, Schedule
 from stages.scratch import general_texts, new_config, new_tokenizer
 from stages.setup import Run, arguments_of, quiet, trainer_of
 

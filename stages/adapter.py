@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.records import InputError, read_json, write_json
-from stages.schema import Lora
+from stages.scale import Lora
 
 if TYPE_CHECKING:
     from peft import PeftModel

@@ -10,11 +10,11 @@ from pathlib import Path
 from stages import launch
 from stages.checkpoint import download, write_hosted, write_reference
 from stages.entry import run
-from stages.general import read_general
+from stages.general_data import read_general
 from stages.params import load_params, load_profile
 from stages.records import Row, write_json
 from stages.resume import fingerprint
-from stages.schema import Scratch
+from stages.scale import Scratch
 
 OUT = Path("models/base")
 

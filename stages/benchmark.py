@@ -5,11 +5,12 @@ Hendrycks et al., Measuring Massive Multitask Language Understanding, 2021.
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.records import InputError, Row, decode_lines
-from stages.schema import AnswerAs, Mmlu
+from stages.scale import AnswerAs, Mmlu
 
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
@@ -47,6 +48,17 @@ def _fault(row: Row) -> str | None:
     if type(row.get("answer")) is not int or row["answer"] not in range(4):
         return f"`answer` is {row.get('answer')!r}; write the index of the right choice, 0 to 3"
     return None
+
+
+def groups_of(subjects: Iterable[str]) -> dict[str, list[str]]:
+    """Return the subjects of each of MMLU's groups (stem, humanities, ..); a subject that MMLU has not is in none."""
+    from lm_eval.tasks.mmlu._generate_configs import SUBJECTS
+
+    groups: dict[str, list[str]] = defaultdict(list)
+    for subject in subjects:
+        if subject in SUBJECTS:
+            groups[SUBJECTS[subject]].append(subject)
+    return dict(sorted(groups.items()))
 
 
 def lettered(row: Row) -> str:

@@ -8,7 +8,7 @@ import orjson
 import yaml
 
 from stages.records import Row
-from stages.schema import Train
+from stages.scale import Train
 
 FRONT = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [alloy]\n{base}---\n"
 

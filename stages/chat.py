@@ -87,6 +87,12 @@ def common_length(sequences: Sequence[Sequence[Any]]) -> int:
     return next((place for place, (a, b) in pairs if a != b), min(len(first), len(last)))
 
 
+def common_prefix(tokenizer: "PreTrainedTokenizerBase", chats: list[Messages]) -> list[int]:
+    """Return the tokens that the prompts of all `chats` begin with."""
+    prompts = encode(tokenizer, [render_prompt(tokenizer, chat) for chat in chats])
+    return prompts[0][: common_length(prompts)]
+
+
 def _cut(texts: list[str]) -> int:
     """Return a place before which all texts are the same, with a whole line alike behind it, or 0."""
     common = texts[0][: common_length(texts)] if len(texts) > 1 else ""
@@ -102,6 +108,14 @@ def _ids(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[list[in
 def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
     """Return the tokens that are found in a text before any other, such as `<|im_end|>`: `tokenizers.AddedToken`."""
     return {token.content: token for token in tokenizer.added_tokens_decoder.values()}
+
+
+def bias_against_control(tokenizer: "PreTrainedTokenizerBase") -> dict[int, float]:
+    """Return a bias on logits that lets no control token be written but the end's.
+
+    To a grammar in vLLM such a token is the letters that it is written with, which a comment may hold.
+    """
+    return {token: -100.0 for token in tokenizer.added_tokens_decoder if token != tokenizer.eos_token_id}
 
 
 def _apart(tokenizer: Any, rendered: Rendered) -> list[int]:  # noqa: ANN401

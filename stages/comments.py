@@ -92,3 +92,8 @@ def normalised(text: str) -> str:
 def unit_hash(text: str) -> float:
     """Map `text` evenly onto [0, 1) by SHA-256: the same text has the same place on every machine."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def text_hash(text: str) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of `text`: a prediction names its comment's text by it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

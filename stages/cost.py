@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from stages.entry import run
 from stages.params import load_profile
 from stages.records import InputError
-from stages.schema import DeepSpeed, Method, Optimizer, Train
+from stages.scale import DeepSpeed, Method, Optimizer, Train
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel

@@ -12,7 +12,7 @@ from typing import Any
 from stages.checkpoint import hosted
 from stages.engine import Completion, Finish, Grammar, Request
 from stages.records import InputError
-from stages.schema import Infer
+from stages.scale import Infer
 
 FINISH = {
     "max_tokens": Finish.length,

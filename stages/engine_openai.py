@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stages.chat import encode, render_prompt
+from stages.chat import bias_against_control, encode, render_prompt
 from stages.checkpoint import context_length, hosted, load_tokenizer
 from stages.engine import Completion, Finish, Grammar, Request
 from stages.records import InputError
-from stages.schema import Infer
+from stages.scale import Infer
 
 FINISH = {"stop": Finish.stop, "length": Finish.length, "content_filter": Finish.refused}
 AGAIN = "what is done is kept, and `dvc repro` goes on from there"
@@ -39,10 +39,7 @@ class OpenAIEngine:
         self.infer = infer
         self.chunk = 8 * infer.concurrency
         self.grammar = grammar
-        self.bias: dict[str, float] = {}
-        if grammar and self.tokenizer:  # as stages/engine_vllm.py: letters in a comment, never the tokens themselves
-            stops = {self.tokenizer.eos_token_id}
-            self.bias = {str(token): -100.0 for token in self.tokenizer.added_tokens_decoder if token not in stops}
+        self.bias = bias_against_control(self.tokenizer) if grammar and self.tokenizer else {}
 
     def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
         """Return one completion a request, in their order."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from stages.chat import Messages, common_length, encode, render_prompt
+from stages.chat import common_length, encode, render_prompt
 from stages.constraint import Constraint, Constraints, only_token
 from stages.engine import Completion, Finish, Request
-from stages.schema import Infer
+from stages.scale import Infer
 from stages.shared_prefix import SharedPrefix, Step
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ class TransformersEngine:
         model: "PreTrainedModel",
         tokenizer: "PreTrainedTokenizerBase",
         infer: Infer,
-        samples: list[Messages],
+        common: list[int],
         constraints: Constraints | None = None,
     ) -> None:
-        """What the prompts of `samples` have in common is computed now; `constraints` hold answers to a grammar."""
+        """`common`, the tokens that prompts begin with, is computed now; `constraints` hold answers to a grammar."""
         self.model: Any = model.eval()
         self.tokenizer: Any = tokenizer
         self.infer = infer
@@ -61,23 +61,24 @@ class TransformersEngine:
         stops = self.model.generation_config.eos_token_id
         self.stops = {self.tokenizer.eos_token_id, *(stops if isinstance(stops, list) else [stops])}
         self.masks = constraints.masks(infer.batch_size) if constraints else None
-        first, *others = encode(tokenizer, [render_prompt(tokenizer, chat) for chat in samples])
-        self.common = first[: common_length([first, *others])]
-        self.shared = SharedPrefix(model, self.common)
+        self.common = common
+        self.shared = SharedPrefix(model, common)
 
     def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
         """Return one completion a request, in their order."""
         prompts = encode(self.tokenizer, [render_prompt(self.tokenizer, request.messages) for request in requests])
-        # Not more than the samples have, whatever these comments are: a run that goes on computes the same numbers.
+        held = self.constraints
+        return self.answer(prompts, [held.prepare(request.comment) if held else None for request in requests], advance)
+
+    def answer(
+        self, prompts: list[list[int]], contents: "list[Future[Any] | None]", advance: Callable[[int], object]
+    ) -> list[Completion]:
+        """Return one completion a prompt, which comes as tokens, with what `Constraints.prepare` gave for it."""
+        # Not more than `self.common`, whatever these comments are: a run that goes on computes the same numbers.
         common = common_length([self.common, *prompts, min(prompts, key=len)[:-1]])
         rows = [
-            Row(
-                number,
-                prompt[common:],
-                min(self.infer.max_new_tokens, self.context - len(prompt)),
-                self.constraints.prepare(request.comment) if self.constraints else None,
-            )
-            for number, (request, prompt) in enumerate(zip(requests, prompts, strict=True))
+            Row(number, prompt[common:], min(self.infer.max_new_tokens, self.context - len(prompt)), content)
+            for number, (prompt, content) in enumerate(zip(prompts, contents, strict=True))
         ]
         for row in rows:
             if row.room <= 0:

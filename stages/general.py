@@ -1,49 +1,81 @@
-"""The canonical general example: `{id, category, source, lang, messages}`, messages in chat form."""
+"""Run other tasks of lm-eval: those that the profile's `general` names.
 
-from collections.abc import Iterator
+Reads   models/<model>; profiles/tasks/*.yaml, tasks of your own; lm-eval's tasks fetch their data from the hub
+Writes  metrics/general/<model>.json: `{task metric: value}`
+Run     dvc repro general@tuned
+"""
+
+import sys
 from pathlib import Path
+from typing import Any
 
-from stages.records import InputError, Row, decode_lines
+from stages.checkpoint import hosted
+from stages.entry import run
+from stages.params import load_params, load_profile
+from stages.records import InputError, Row, write_json
 
-CUSTOMER = "customer"  # the source of the customer examples in the mix
-
-
-def read_general(path: Path) -> list[Row]:
-    """Return the general examples; each must have an id of its own, a category and messages that end in an answer."""
-    return list(general_rows(path, set()))
-
-
-def general_rows(path: Path, seen: set[str]) -> Iterator[Row]:
-    """Yield the examples of one file and add their ids to `seen`; an example with a fault or a seen id raises."""
-    for number, row in decode_lines(path):
-        if isinstance(row, InputError):
-            raise row
-        fault = check_general(row)
-        if not fault and row["id"] in seen:
-            fault = f"id '{row['id']}' stands twice; give each row its own id"
-        if fault:
-            raise InputError(f"{path}:{number}: {fault}")
-        seen.add(row["id"])
-        yield row
+TASKS = Path("profiles/tasks")
 
 
-def check_general(row: Row) -> str | None:
-    """Return what is wrong with an example, and the mend, or None."""
-    if not isinstance(row.get("id"), str):
-        return "`id` is missing or no string; give each row its own id"
-    if not isinstance(row.get("category"), str) or not isinstance(row.get("source"), str):
-        return "`category` or `source` is missing; say what kind the row is and where it is from"
-    if row["source"] == CUSTOMER:
-        return f"source '{CUSTOMER}' is kept for the comments; give the source another name"
-    if not _is_chat(row.get("messages")):
-        return "`messages` must be a list of {role, content} that ends with the assistant; correct the row"
-    if not row["messages"][-1]["content"].strip():
-        return "the assistant's last message is empty; give the answer or drop the row"
-    return None
+def figures(results: dict[str, Row], named: list[str]) -> Row:
+    """Return `<task> <metric>` and its value for each task and group that was `named`; of a tag, for all its tasks.
+
+    lm-eval calls a metric `<metric>,<filter>`; the filter is said where it is one.
+    """
+    tasks = named if set(named) <= results.keys() else [*results]
+    found: Row = {}
+    for task in tasks:
+        for key, value in results[task].items():
+            metric, _, way = key.partition(",")
+            if isinstance(value, float) and not metric.endswith("_stderr"):
+                found[f"{task} {metric}" + (f" ({way})" if way not in ("", "none") else "")] = round(value, 4)
+    return found
 
 
-def _is_chat(messages: object) -> bool:
-    if not isinstance(messages, list) or len(messages) < 2 or not all(isinstance(turn, dict) for turn in messages):
-        return False
-    texts = all(isinstance(turn.get("content"), str) and isinstance(turn.get("role"), str) for turn in messages)
-    return texts and messages[-1]["role"] == "assistant"
+def main() -> None:
+    """Look the tasks up, load, ask, write."""
+    name = sys.argv[1]
+    params = load_params()
+    profile = f"profiles/{params.profile}.yaml"
+    tasks = load_profile(params.profile).general
+    out = Path(f"metrics/general/{name}.json")
+    service = hosted(f"models/{name}")
+    if not tasks or service:
+        write_json(out, {name: {}})
+        print(f"general {name}: skipped, {f'{service} is hosted' if service else f'{profile} names no tasks'}")
+        return
+    harness = load_profile(params.profile).harness
+    import lm_eval
+    from lm_eval.tasks import TaskManager
+
+    from stages.harness import open_model
+
+    manager = TaskManager(include_path=str(TASKS))
+    if unknown := [task for task in tasks if task not in manager.all_tasks]:
+        raise InputError(
+            f"{profile}: general: there is no task '{unknown[0]}'; `lm-eval ls tasks` lists lm-eval's, "
+            f"yours belong into {TASKS}/"
+        )
+    model = open_model(f"models/{name}", harness)
+    evaluate: Any = lm_eval.simple_evaluate  # its decorators hide its signature
+    try:
+        results = evaluate(
+            model=model,
+            tasks=[*tasks],
+            task_manager=manager,
+            apply_chat_template=True,
+            fewshot_as_multiturn=True,
+            gen_kwargs={"do_sample": False, "temperature": 0.0},  # backends do not agree when nothing is said
+            bootstrap_iters=0,
+            log_samples=False,
+        )
+    except OSError as error:  # the library datasets finds neither file nor hub
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{profile}: general: the data of {', '.join(tasks)} is not to be had: {reason}") from None
+    found = figures({**results["results"], **results.get("groups", {})}, tasks)
+    write_json(out, {name: {"general": found}})
+    print(f"general {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in found.items()))
+
+
+if __name__ == "__main__":
+    run(main)

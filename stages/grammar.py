@@ -11,13 +11,12 @@ import re
 
 from stages.answer import Codes, codes_of
 from stages.entry import run
+from stages.experiment import LabelsAs
 from stages.params import load_params
 from stages.records import Row, read_json
-from stages.schema import LabelsAs
 from stages.taxonomy import LabelPath, Taxonomy
+from stages.words import SPACELESS
 
-# Scripts that put no space between words: Thai, Lao, Khmer, kana, Chinese characters. Each letter is a word there.
-SPACELESS = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 WORD = re.compile(rf"([{SPACELESS}]|[^\W{SPACELESS}]+|[^\w\s])(\s*)")
 QUOTED = 300  # leaves; with more, a grammar of a comment's own takes longer to compile than its answer to give
 LETTERS = r"""([^"\\\x00-\x1f] | "\\" ["\\bfnrt] | "\\u00" [0-1] [0-9a-f])+"""  # as json.dumps writes them

@@ -1,7 +1,7 @@
 """Let a model label the test comments.
 
 Reads   data/split/test.jsonl, train.jsonl, taxonomy.json, task.json; models/<model>
-Writes  data/predictions/<model>.jsonl: `{id, raw, valid, finish, segments}`, in the order of the test set;
+Writes  data/predictions/<model>.jsonl: `{id, hash, raw, valid, finish, segments}`, in the order of the test set;
         metrics/infer/<model>.json
 Run     dvc repro infer@tuned
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from stages import launch
 from stages.answer import parse_answer
 from stages.checkpoint import hosted
-from stages.comments import segment_row
+from stages.comments import segment_row, text_hash
 from stages.engine import Engine, Finish, Request
 from stages.engines import open_engine
 from stages.entry import run
@@ -34,8 +34,7 @@ PREDICTIONS = "predictions.jsonl"
 
 def label(engine: Engine, prompts: Prompts, comments: list[Row], advance: Callable[[int], object]) -> list[Row]:
     """Return a prediction for each comment, with what it took under `use`."""
-    chats = zip(comments, prompts.messages(comments), strict=True)
-    requests = [Request(comment["text"], messages) for comment, messages in chats]
+    requests = [Request(row["text"], chat) for row, chat in zip(comments, prompts.messages(comments), strict=True)]
     start = time.perf_counter()
     completions = engine.complete(requests, advance)
     seconds = (time.perf_counter() - start) / len(comments)
@@ -45,6 +44,7 @@ def label(engine: Engine, prompts: Prompts, comments: list[Row], advance: Callab
         rows.append(
             {
                 "id": comment["id"],
+                "hash": text_hash(comment["text"]),
                 "raw": completion.text,
                 "valid": answer.valid,
                 "finish": completion.finish.value,

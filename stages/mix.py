@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stages.comments import unit_hash
 from stages.entry import run
-from stages.general import CUSTOMER, read_general
+from stages.general_data import CUSTOMER, read_general
 from stages.params import load_params
 from stages.prompt import Prompts
 from stages.records import InputError, Row, read_json, read_jsonl, write_json, write_jsonl

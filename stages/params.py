@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from stages.experiment import Params
 from stages.records import InputError
-from stages.schema import Params, Profile
+from stages.scale import Profile
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
@@ -29,7 +30,8 @@ def load_profile(name: str, folder: str | Path = "profiles") -> Profile:
     given = OmegaConf.load(path)
     for section in Profile.__annotations__:
         if section not in given:  # DVC would say so, but only when it comes to the stage
-            raise InputError(f"{path}: {section}: the section is missing; write `{section}: {{}}` for its defaults")
+            empty = "[]" if section == "general" else "{}"
+            raise InputError(f"{path}: {section}: the section is missing; write `{section}: {empty}` for its defaults")
     return profile
 
 

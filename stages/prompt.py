@@ -9,8 +9,8 @@ from jinja2 import Environment, StrictUndefined, Template
 from stages.answer import codes_of, render_answer
 from stages.chat import Messages
 from stages.comments import parse_comment, unit_hash
+from stages.experiment import LabelsAs, Prompt, TaxonomyIn
 from stages.records import InputError, Row
-from stages.schema import LabelsAs, Prompt, TaxonomyIn
 from stages.shortlist import Shortlist
 from stages.taxonomy import LabelPath, Taxonomy
 

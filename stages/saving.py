@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stages import adapter, launch
 from stages.records import Row, read_json, write_json, write_whole
-from stages.schema import DeepSpeed, Method
+from stages.scale import DeepSpeed, Method
 from stages.setup import Run
 
 if TYPE_CHECKING:

@@ -1,88 +1,137 @@
-"""Score a model's labels against the gold ones, by order-free matching of whole paths.
+"""Score a model's labels honestly, and as the article did.
 
-Reads   data/predictions/<model>.jsonl, data/split/test.jsonl, taxonomy.json
-Writes  metrics/score/<model>.json
+Reads   data/predictions/<model>.jsonl; data/split/test.jsonl, train.jsonl, taxonomy.json
+Writes  metrics/score/<model>.json: the figures below, under `<model>.voc`, with four digits;
+        metrics/score/<model>.jsonl: `{id, matched, predicted, gold}`, a comment's whole paths
 Run     dvc repro score@tuned
 
-A comment's labels are a multiset: their order does not matter, a label that stands there once can be found once, and
-whatever else is predicted costs precision. `voc.f1` is over whole paths; `voc.levels` over their first one, two, ..
-levels, ancestors included.
+`precision`, `recall`, `f1`: whole paths, micro-averaged, in any order (`count_matches` in stages/matching.py);
+`f1_low` and `f1_high` are the 95 % interval, by bootstrap over comments. There too: `levels`, each with its ancestors
+(`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and `emotion_accuracy` (`count_emotions`). By leaf:
+`macro_*`, `weighted_*` and `groups` (stages/leaves.py). Of contents alone: `boundaries`, `coverage`, `gold_coverage`,
+`overlap`, `unquoted` (stages/boundaries.py). What went wrong: `faults` here. As the article: `nova_*` are its figures
+of the last level, `nova_levels` of each (stages/nova_score.py). Null is what gold or predictions do not have.
 """
 
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+from stages.answer import render_answer
+from stages.bootstrap import Counts, estimate, f1
+from stages.boundaries import contents_of, of_contents
 from stages.comments import parse_comment
 from stages.entry import run
-from stages.matching import count_matches, f1_interval, rates
+from stages.experiment import LabelsAs, Score
+from stages.leaves import averages, by_group, count_leaves
+from stages.matching import count_emotions, count_levels, count_nodes, mean_depth, rates
+from stages.nova_score import nova_scores
 from stages.params import load_params
-from stages.records import InputError, Row, read_json, read_jsonl, write_json
-from stages.schema import Score
+from stages.predictions import Pair, pair_up
+from stages.records import Row, read_json, read_jsonl, stream_jsonl, write_json, write_jsonl
 from stages.taxonomy import LabelPath, Taxonomy
 
 
-def align(gold: list[Row], predictions: list[Row], source: Path) -> list[Row]:
-    """Return the gold rows that the predictions answer, in their order; they must be the first of the test set."""
-    for number, (wanted, row) in enumerate(zip(gold, predictions, strict=False), 1):
-        if row["id"] != wanted["id"]:
-            raise InputError(f"{source}:{number}: id '{row['id']}' where '{wanted['id']}' belongs; run infer again")
-    if not predictions or len(predictions) > len(gold):
-        raise InputError(f"{source}: {len(predictions)} predictions for {len(gold)} comments; run infer again")
-    return gold[: len(predictions)]
+def score_model(
+    pairs: list[Pair], taxonomy: Taxonomy, training: Counter[LabelPath], score: Score, seed: int, *, coded: bool = False
+) -> tuple[Row, Counts]:
+    """Return all figures of one model, and (matched, predicted, gold) whole paths of each comment.
 
-
-def score_model(gold: list[Row], predictions: list[Row], taxonomy: Taxonomy, score: Score, seed: int) -> Row:
-    """Return all figures of one model: F1 of whole paths with its interval, of each level, and what was wrong."""
-    levels = taxonomy.levels
-    wanted = [[segment.path for segment in parse_comment(row, taxonomy).segments] for row in gold]
-    found: list[list[LabelPath]] = [
-        [tuple(segment[level] for level in levels) for segment in row["segments"]] for row in predictions
-    ]
-    counts = count_matches(wanted, found)
-    whole = rates(counts)
-    low, high = f1_interval(counts, score.resamples, seed)
-    by_level = {
-        level: round(rates(count_matches(cut(wanted, depth), cut(found, depth))).f1, 4)
-        for depth, level in enumerate(levels, 1)
+    `training` has the segments of each leaf that the model could learn from; `coded`: `raw` has codes for paths.
+    """
+    gold = [[segment.path for segment in pair.gold.segments] for pair in pairs]
+    predicted = [[segment.path for segment in pair.predicted] for pair in pairs]
+    levels = count_levels(gold, predicted, len(taxonomy.levels))
+    whole = levels[-1]
+    interval = estimate(whole, f1, score.resamples, seed)
+    right, matched = count_emotions([pair.gold.segments for pair in pairs], [pair.predicted for pair in pairs])
+    emotions = any(segment.emotion is not None for pair in pairs for segment in pair.predicted)
+    leaves = count_leaves(gold, predicted, taxonomy.leaves)
+    figures = {
+        "comments": len(pairs),
+        **vars(rates(whole)),
+        "f1_low": interval.low,
+        "f1_high": interval.high,
+        **averages(leaves),
+        "levels": {level: vars(rates(counts)) for level, counts in zip(taxonomy.levels, levels, strict=True)},
+        "hierarchical": vars(rates(count_nodes(levels, predicted))),
+        "mean_depth": mean_depth(levels),
+        "emotion_accuracy": right / matched if matched and emotions else None,
+        **of_contents(
+            [pair.gold.text for pair in pairs],
+            [contents_of(pair.gold.segments) for pair in pairs],
+            [contents_of(pair.predicted) for pair in pairs],
+        ),
+        "groups": by_group(leaves, taxonomy.leaves, training, score.head, score.tail),
+        **faults(pairs, taxonomy),
+        **nova(pairs, taxonomy.levels, coded=coded),
     }
-    labels = [path for paths in found for path in paths]
-    known = [{path[depth] for path in taxonomy.leaves} for depth in range(len(levels))]
-    invented = [path for path in labels if any(label not in known[depth] for depth, label in enumerate(path))]
-    broken = [path for path in labels if path not in taxonomy.leaves]
+    return figures, whole
+
+
+def faults(pairs: list[Pair], taxonomy: Taxonomy) -> Row:
+    """Return shares of answers: `invalid_json`, `empty_answers` (valid, without a segment); and of predicted segments.
+
+    These are `invented_labels` (a label that the taxonomy does not have at its level, or an empty one) and
+    `broken_paths` (labels that are there, but do not belong together).
+    """
+    paths = [segment.path for pair in pairs for segment in pair.predicted]
+    known = [{path[depth] for path in taxonomy.leaves} for depth in range(len(taxonomy.levels))]
+    broken = [path for path in paths if path not in taxonomy.leaves]
+    invented = sum(any(label not in known[depth] for depth, label in enumerate(path)) for path in broken)
     return {
-        "comments": len(gold),
-        "precision": round(whole.precision, 4),
-        "recall": round(whole.recall, 4),
-        "f1": round(whole.f1, 4),
-        "f1_low": round(low, 4),
-        "f1_high": round(high, 4),
-        "levels": by_level,
-        "invalid_json": round(sum(not row["valid"] for row in predictions) / len(gold), 4),
-        "invented_labels": round(len(invented) / max(len(labels), 1), 4),
-        "broken_paths": round((len(broken) - len(invented)) / max(len(labels), 1), 4),
+        "invalid_json": sum(not pair.valid for pair in pairs) / len(pairs),
+        "invented_labels": invented / max(len(paths), 1),
+        "broken_paths": (len(broken) - invented) / max(len(paths), 1),
+        "empty_answers": sum(pair.valid and not pair.predicted for pair in pairs) / len(pairs),
     }
 
 
-def cut(comments: list[list[LabelPath]], depth: int) -> list[list[LabelPath]]:
-    """Return the paths down to `depth` levels."""
-    return [[path[:depth] for path in paths] for paths in comments]
+def nova(pairs: list[Pair], levels: tuple[str, ...], *, coded: bool) -> Row:
+    """Return the article's figures of raw answers; where these hold codes, of what they stand for."""
+    gold = (render_answer(pair.gold.segments, levels) for pair in pairs)
+    said = (render_answer(pair.predicted, levels) if coded else pair.raw for pair in pairs)
+    scores = nova_scores(gold, said, levels)
+    return {**{f"nova_{name}": value for name, value in scores[levels[-1]].items()}, "nova_levels": scores}
+
+
+def rounded(figures: Row) -> Row:
+    """Return `figures` with four digits."""
+    return {
+        key: rounded(value) if isinstance(value, dict) else round(value, 4) if isinstance(value, float) else value
+        for key, value in figures.items()
+    }
+
+
+def comment_rows(pairs: Sequence[Pair], counts: Counts) -> list[Row]:
+    """Return `{id, matched, predicted, gold}` a comment, for comparisons of models on the same comments."""
+    names = ("matched", "predicted", "gold")
+    return [
+        {"id": pair.gold.id, **dict(zip(names, row, strict=True))}
+        for pair, row in zip(pairs, counts.tolist(), strict=True)
+    ]
 
 
 def main() -> None:
-    """Read, align, score, write."""
+    """Read, pair up, score, write."""
     name = sys.argv[1]
     params = load_params()
-    split = Path("data/split")
-    source = Path("data/predictions") / f"{name}.jsonl"
+    split, source, out = Path("data/split"), Path(f"data/predictions/{name}.jsonl"), Path(f"metrics/score/{name}")
     if source.is_file() and not source.stat().st_size:
-        write_json(f"metrics/score/{name}.json", {name: {}})
+        write_json(f"{out}.json", {name: {}})
+        write_jsonl(f"{out}.jsonl", [])
         print(f"score {name}: skipped, there are no predictions")
         return
     taxonomy = Taxonomy.from_rows(read_json(split / "taxonomy.json"))
-    predictions = read_jsonl(source)
-    gold = align(read_jsonl(split / "test.jsonl"), predictions, source)
-    voc = score_model(gold, predictions, taxonomy, params.score, params.seed)
-    write_json(f"metrics/score/{name}.json", {name: {"voc": voc}})
+    train = (parse_comment(row, taxonomy) for row in stream_jsonl(split / "train.jsonl"))
+    training = Counter(segment.path for comment in train for segment in comment.segments)
+    pairs = pair_up(read_jsonl(split / "test.jsonl"), read_jsonl(source), taxonomy, source)
+    coded = params.prompt.labels is LabelsAs.code
+    figures, counts = score_model(pairs, taxonomy, training, params.score, params.seed, coded=coded)
+    voc = rounded(figures)
+    write_json(f"{out}.json", {name: {"voc": voc}})
+    write_jsonl(f"{out}.jsonl", comment_rows(pairs, counts))
     print(f"score {name}: F1 {voc['f1']:.3f} ({voc['f1_low']:.3f} to {voc['f1_high']:.3f})")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from stages.records import Row
-from stages.schema import Scratch
+from stages.scale import Scratch
 
 if TYPE_CHECKING:
     from transformers import Qwen3Config, Qwen3ForCausalLM, TokenizersBackend

@@ -17,7 +17,7 @@ from stages import launch
 from stages.cost import memory, memory_line
 from stages.examples import Examples, flatten
 from stages.records import InputError, Row
-from stages.schema import Method, Optimizer, Train
+from stages.scale import Method, Optimizer, Train
 
 if TYPE_CHECKING:
     import torch

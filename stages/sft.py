@@ -12,7 +12,7 @@ from stages.examples import Examples, prepare
 from stages.records import InputError, Row, read_json, write_json
 from stages.resume import METRICS, Place, hold
 from stages.saving import save
-from stages.schema import Method
+from stages.scale import Method
 from stages.setup import Run, announce, arguments_of, quiet, trainer_of
 
 POINTS = 200  # of a loss curve, at most

@@ -83,14 +83,17 @@ class SharedPrefix:
             for heads, _, width in [tensors[0].shape]
         ]
 
-    def forward(self, ids: list[int], step: Step) -> torch.Tensor:
-        """Return the logits (rows, vocabulary) behind the last new token of each row; `ids` are those of all rows."""
+    def forward(self, ids: list[int], step: Step, keep: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the logits (rows, vocabulary) behind the last new token of each row; `ids` are those of all rows.
+
+        `keep` (places,) asks for those behind other tokens, by their place in `ids`: (places, vocabulary).
+        """
         with torch.inference_mode():
             output = self.model(
                 input_ids=torch.tensor([ids], device=self.model.device),
                 position_ids=(self.prefix_length + step.place)[None],
                 use_cache=False,
-                logits_to_keep=step.last,
+                logits_to_keep=step.last if keep is None else keep,
                 shared=self,
                 step=step,
             )

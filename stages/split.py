@@ -12,9 +12,9 @@ from pathlib import Path
 
 from stages.comments import Comment, normalised, parse_comment, unit_hash
 from stages.entry import run
+from stages.experiment import BadRow
 from stages.params import load_params
 from stages.records import InputError, Row, decode_lines, write_json, write_jsonl
-from stages.schema import BadRow
 from stages.taxonomy import Taxonomy, load_taxonomy
 
 SHOWN = 20  # faults printed before the rest is only counted

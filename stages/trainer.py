@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from torch.utils.data import Sampler
 from transformers.trainer import Trainer
 
-from stages.general import CUSTOMER
+from stages.general_data import CUSTOMER
 
 
 class Rounds(Sampler[int]):

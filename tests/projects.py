@@ -29,6 +29,7 @@ LABELS = Taxonomy(
     ("L1", "L2"),
     {("Setup", "Pairing"): "", ("Setup", 'The "manual"'): "", ("Preis", "Zu teuer \\ fair"): "", ("価格", "安い"): ""},
 )
+SECTIONS: dict = {"harness": {"batch_size": 4}, "mmlu": {}, "ifeval": {}, "general": []}
 TASK = {"levels": ["L1", "L2"], "has_content": True, "emotions": ["anger", "joy"], "most_segments": 2}
 # What a launcher, DVC, Slurm or a test runner may have put into the environment of these tests.
 FOREIGN = ("ACCELERATE_", "ALLOY_", "DS_", "DVC_", "LOCAL_", "MASTER_", "MKL_", "OMP_", "SLURM_", "TORCHELASTIC_")
@@ -67,7 +68,7 @@ def write_project(folder: Path, config, dtype=torch.float32, **train) -> Path:
         "model": {"hub": "nobody/small", "revision": "0" * 40},
         "train": {**TRAIN, **train},
         "infer": {},
-        "mmlu": {},
+        **SECTIONS,
     }
     (folder / "profiles/small.yaml").write_text(yaml.safe_dump(profile))
     set_seed(0)
@@ -90,7 +91,7 @@ def write_labelling_project(folder: Path, comments: list[str], task=TASK, **infe
         "model": {"hub": "nobody/small", "revision": "0" * 40},
         "train": {"lr": 1.0e-4},
         "infer": {"batch_size": 4, "max_new_tokens": 300, **infer},
-        "mmlu": {},
+        **SECTIONS,
     }
     (folder / "profiles").mkdir()
     (folder / "profiles/small.yaml").write_text(yaml.safe_dump(profile))
@@ -109,6 +110,13 @@ def write_labelling_project(folder: Path, comments: list[str], task=TASK, **infe
     write_jsonl(split / "test.jsonl", rows)
     write_jsonl(split / "train.jsonl", rows[:1])
     return folder
+
+
+def start_history(folder: Path) -> None:
+    """Make `folder` a git repository with a commit, as DVC wants one; lm-eval asks git for the commit's name."""
+    author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "start"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
 
 
 def put_infinity_into_the_base(project: Path) -> None:

@@ -2,7 +2,7 @@
 
 from transformers import set_seed
 
-from stages.schema import LongRow, Scratch, Train
+from stages.scale import LongRow, Scratch, Train
 from stages.scratch import general_texts, new_config, new_model, new_tokenizer
 
 COLOURS = ["red", "green", "blue", "white", "black", "brown", "grey", "pink"]

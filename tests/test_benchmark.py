@@ -11,7 +11,7 @@ from jinja2 import Template
 
 from stages.benchmark import generated_task, lettered, likelihood_task, load_questions, parse_letter, parse_text
 from stages.records import InputError
-from stages.schema import AnswerAs, Mmlu
+from stages.scale import AnswerAs, Mmlu
 
 Row = dict[str, Any]
 LETTER, TEXT = Mmlu(answer=AnswerAs.letter), Mmlu(answer=AnswerAs.text)

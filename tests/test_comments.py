@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stages.comments import Comment, Segment, normalised, parse_comment, segment_row, unit_hash
+from stages.comments import Comment, Segment, normalised, parse_comment, segment_row, text_hash, unit_hash
 from stages.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", "Easy setup"): "", ("Price", "Fair"): ""})
@@ -120,6 +120,11 @@ def test_a_hash_is_the_same_on_every_machine() -> None:
     # The first eight bytes of SHA-256 of nothing, e3b0c44298fc1c14, over 2 to the 64.
     assert unit_hash("") == 0xE3B0C44298FC1C14 / 2**64
     assert unit_hash("schön") != unit_hash("schon")
+
+
+def test_the_hash_of_a_text_is_the_beginning_of_its_sha_256() -> None:
+    assert text_hash("abc") == "ba7816bf8f01cfea"
+    assert len({text_hash(text) for text in ("abc", "abc ", "Abc")}) == 3
 
 
 def test_hashes_are_spread_evenly() -> None:

@@ -24,7 +24,7 @@ from stages.cost import (
 )
 from stages.optimizer import muon
 from stages.params import load_profile
-from stages.schema import DeepSpeed, Lora, Method, Optimizer, Train
+from stages.scale import DeepSpeed, Lora, Method, Optimizer, Train
 
 ROOT = Path(__file__).parents[1]
 SIZES = {

@@ -17,7 +17,7 @@ from data.demo import comments as customer_side
 from data.demo import knowledge as general_side
 from stages.benchmark import load_questions
 from stages.comments import Comment, normalised
-from stages.general import read_general
+from stages.general_data import read_general
 from stages.records import Row
 from stages.split import read_comments
 from stages.taxonomy import Taxonomy, load_taxonomy, show

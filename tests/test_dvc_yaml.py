@@ -83,13 +83,15 @@ def test_a_stage_watches_exactly_the_params_it_reads(name):
     assert {key for entry in watched if isinstance(entry, dict) for keys in entry.values() for key in keys} == scale
 
 
-def test_infer_score_and_mmlu_run_for_both_models():
-    for name in ("infer", "score", "mmlu"):
+def test_models_are_asked_alike_and_the_rival_is_scored_with_them():
+    for name in ("infer", "mmlu", "ifeval", "general"):
         assert MAIN[name]["matrix"] == {"model": ["base", "tuned"]}
+    assert MAIN["score"]["matrix"] == {"model": ["base", "tuned", "svm"]}
 
 
 def test_the_stages_are_those_of_the_readme_in_their_order():
-    assert list(MAIN) == ["base", "split", "mix", "train", "interpolate", "infer", "score", "mmlu", "compare"]
+    making = ["base", "split", "mix", "train", "interpolate", "infer", "svm"]
+    assert list(MAIN) == [*making, "score", "mmlu", "ifeval", "general", "compare", "report"]
 
 
 def test_train_watches_the_files_that_deepspeed_reads():

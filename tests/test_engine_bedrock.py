@@ -13,9 +13,10 @@ from stages.checkpoint import write_hosted
 from stages.engine import Completion, Finish, Request
 from stages.engine_bedrock import BedrockEngine
 from stages.engines import open_engine
+from stages.experiment import Prompt
 from stages.prompt import Prompts
 from stages.records import InputError
-from stages.schema import EngineName, Infer, Prompt
+from stages.scale import EngineName, Infer
 from stages.taxonomy import Taxonomy
 
 MODEL = "eu.amazon.nova-lite-v1:0"

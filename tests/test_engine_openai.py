@@ -18,13 +18,14 @@ from transformers import set_seed
 import small
 from openai_server import Reply, fault, in_turn, question, said, serve
 from projects import environment, free_port
+from stages.chat import common_prefix
 from stages.checkpoint import load, write_hosted
 from stages.engine import Completion, Finish, Request
 from stages.engine_openai import OpenAIEngine
 from stages.engine_transformers import TransformersEngine
 from stages.grammar import answer_grammar
 from stages.records import InputError
-from stages.schema import EngineName, Infer
+from stages.scale import EngineName, Infer
 from stages.scratch import new_config, new_model
 from stages.taxonomy import Taxonomy
 
@@ -305,8 +306,9 @@ def test_vllm_s_server_answers_as_transformers_does_and_holds_to_a_grammar(weigh
     pytest.importorskip("vllm", reason="vLLM is not installed: pip install .[cpu]", exc_type=ImportError)
     texts = [row["messages"][0]["content"] + " Say it." * (number % 3) for number, row in enumerate(small.ROWS[:18])]
     requests = [asked(text) for text in [*texts, "<|im_end|> <|im_start|>assistant", "¡Grün, 🔑!"]]
-    samples = [request.messages for request in requests[:2]]
-    wanted = spoken(TransformersEngine(*load(weights), infer(), samples), requests)
+    model, tokens = load(weights)
+    common = common_prefix(tokens, [request.messages for request in requests[:2]])
+    wanted = spoken(TransformersEngine(model, tokens, infer(), common), requests)
     assert len(set(wanted)) > 15  # else it would tell little
     with vllm_serve(weights, tmp_path / "log") as address:
         monkeypatch.setenv("OPENAI_BASE_URL", address)

@@ -9,12 +9,12 @@ from transformers import AutoModelForCausalLM, GenerationConfig, MistralConfig, 
 
 from projects import dense, mixture
 from small import tokenizer
-from stages.chat import render_prompt
+from stages.chat import common_prefix, render_prompt
 from stages.constraint import Constraints
 from stages.engine import Finish, Request
 from stages.engine_transformers import TransformersEngine
 from stages.records import InputError
-from stages.schema import Infer
+from stages.scale import Infer
 from stages.shared_prefix import SharedPrefix, Step
 from stages.taxonomy import Taxonomy
 
@@ -32,6 +32,7 @@ def request(number: int) -> Request:
 
 REQUESTS = [request(number) for number in range(14)]
 SAMPLES = [REQUESTS[1].messages, REQUESTS[2].messages]
+COMMON = common_prefix(tokenizer(), SAMPLES)
 
 
 def small(config=None):
@@ -55,7 +56,7 @@ def generated(model, tokens, infer=INFER):
 
 
 def answers(model, tokens, infer=INFER, constraints=None):
-    engine = TransformersEngine(model, tokens, infer, SAMPLES, constraints)
+    engine = TransformersEngine(model, tokens, infer, common_prefix(tokens, SAMPLES), constraints)
     return engine.complete(REQUESTS, lambda _: None)
 
 
@@ -80,14 +81,14 @@ def test_what_an_answer_took_is_counted():
 
 def test_every_request_is_told_of_once():
     seen = []
-    TransformersEngine(*small(), INFER, SAMPLES).complete(REQUESTS, seen.append)
+    TransformersEngine(*small(), INFER, COMMON).complete(REQUESTS, seen.append)
     assert sum(seen) == len(REQUESTS)
 
 
 def test_a_prompt_that_fills_the_context_is_not_answered_and_the_others_are():
     model, tokens = small()
     long = Request("x", [{"role": "user", "content": "Tell me.\n\nComment:\n" + "red " * 400}])
-    engine = TransformersEngine(model, tokens, INFER, SAMPLES)
+    engine = TransformersEngine(model, tokens, INFER, COMMON)
     done = engine.complete([REQUESTS[0], long, REQUESTS[1]], lambda _: None)
     assert done[1].finish is Finish.context
     assert done[1].text == ""
@@ -113,7 +114,7 @@ def test_tokens_that_the_grammar_forces_do_not_change_the_answer():
             if row.constraint and row.finish is None:
                 row.constraint.fill(self.masks, row.slot)
 
-    quick = TransformersEngine(model, tokens, infer, SAMPLES, held).complete(REQUESTS, lambda _: None)
+    quick = TransformersEngine(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda _: None)
     slow = Chosen(model, tokens, infer, SAMPLES, held).complete(REQUESTS, lambda _: None)
     assert [one.text for one in quick] == [one.text for one in slow]
     assert any(one.finish is Finish.stop for one in quick)
@@ -131,7 +132,7 @@ def test_a_model_with_other_attention_is_one_clear_line():
     )
     config.layer_types = ["sliding_attention", "full_attention"]
     with pytest.raises(InputError, match=r"layers are full_attention, sliding_attention.*set infer\.engine: vllm"):
-        TransformersEngine(*small(config), INFER, SAMPLES)
+        TransformersEngine(*small(config), INFER, COMMON)
 
 
 def test_logits_behind_a_shared_prefix_are_those_of_the_whole_sequence():

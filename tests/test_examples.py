@@ -9,7 +9,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from small import LONG, ROWS, TRAIN, fresh, tokenizer
 from stages.examples import IGNORED, flatten, prepare, tokenize
 from stages.records import InputError
-from stages.schema import LongRow, Train
+from stages.scale import LongRow, Train
 
 
 def loss_and_gradients(model, rows):

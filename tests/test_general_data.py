@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from data.general.convert import convert, find_files, main
-from stages.general import read_general
+from stages.general_data import read_general
 from stages.records import InputError, read_jsonl
 
 SHARED = Path(__file__).parents[2] / "shared/data/general"

@@ -13,6 +13,7 @@ import pytest
 
 from hostile import HOSTILE as ALL
 from projects import LABELS, TASK, environment, write_labelling_project
+from stages.comments import text_hash
 from stages.infer import report
 from stages.records import read_json, read_jsonl
 
@@ -60,6 +61,13 @@ def sound(rows: list[dict], comments: list[str], task: dict) -> None:
 
 def test_hostile_comments_get_labels_of_the_taxonomy_and_quotes_of_themselves(held):
     sound(predictions(held), HOSTILE, TASK)
+
+
+def test_each_prediction_names_its_comment_and_the_text_that_was_labelled(held):
+    rows = predictions(held)
+    assert [(row["id"], row["hash"]) for row in rows] == [
+        (f"c{number}", text_hash(text)) for number, text in enumerate(HOSTILE)
+    ]
 
 
 def test_the_metrics_say_what_it_took(held):

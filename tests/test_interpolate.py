@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from stages.checkpoint import write_reference
 from stages.interpolate import BASE, OUT, TRAINED, blend, main
 from stages.records import InputError, read_json
-from stages.schema import Scratch, Train
+from stages.scale import Scratch, Train
 from stages.scratch import new_config, new_model, new_tokenizer
 
 SIZES = {

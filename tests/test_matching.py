@@ -4,9 +4,12 @@ import random
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import f1_score
 
-from stages.matching import Rates, count_matches, f1_interval, rates
+from stages.comments import Segment
+from stages.matching import Rates, count_emotions, count_levels, count_matches, count_nodes, mean_depth, multiset, rates
+from stages.taxonomy import LabelPath
 
 CASES = {
     "all found": (["a", "b"], ["a", "b"], (2, 2, 2)),
@@ -121,42 +124,111 @@ def test_with_several_labels_it_is_the_micro_f1_of_scikit_learn_where_none_stand
     assert rates(count_matches(gold, predicted)).f1 == pytest.approx(wanted)
 
 
+def test_a_multiset_as_a_set_has_an_element_for_each_occurrence() -> None:
+    assert multiset(["a", "b", "a", "a"]) == {"a", "b", ("a", 1), ("a", 2)}
+    assert multiset([]) == set()
+
+
+def paths(*texts: str) -> list[LabelPath]:
+    """Return paths, a letter for each label; a dash is an empty one."""
+    return [tuple(label.replace("-", "") for label in text) for text in texts]
+
+
+def test_a_level_is_right_if_all_labels_down_to_it_are() -> None:
+    gold, predicted = [paths("abc", "xyz")], [paths("abd", "wyz", "a--")]
+    assert [level.tolist() for level in count_levels(gold, predicted, 3)] == [[[1, 3, 2]], [[1, 3, 2]], [[0, 3, 2]]]
+
+
+def test_a_prefix_is_counted_as_often_as_it_stands_there() -> None:
+    gold, predicted = [paths("ab", "ac"), paths("ab")], [paths("ad", "ae", "af"), paths("ab", "ab")]
+    assert [level.tolist() for level in count_levels(gold, predicted, 2)] == [
+        [[2, 3, 2], [1, 2, 1]],
+        [[0, 3, 2], [1, 2, 1]],
+    ]
+
+
+def test_the_nodes_of_a_comment_are_those_of_its_labels_and_their_ancestors() -> None:
+    # Gold: a, ab, abc. Said: a, ab, abd and a, twice an ancestor.
+    gold, predicted = [paths("abc")], [paths("abd", "a--")]
+    assert count_nodes(count_levels(gold, predicted, 3), predicted).tolist() == [[2, 4, 3]]
+
+
+def test_an_empty_label_is_no_node_but_what_stands_below_it_is() -> None:
+    gold, predicted = [paths("abc")], [paths("a-c")]
+    assert count_nodes(count_levels(gold, predicted, 3), predicted).tolist() == [[1, 2, 3]]
+
+
+def drawn_paths(seed: int, comments: int, most: int) -> list[list[LabelPath]]:
+    rng = random.Random(seed)
+    # Each label holds its ancestors, as in a taxonomy whose nodes have names of their own.
+    letters = [[rng.choices("ab", k=3) for _ in range(rng.randint(1, most))] for _ in range(comments)]
+    return [[("".join(own[:1]), "".join(own[:2]), "".join(own)) for own in rows] for rows in letters]
+
+
 @pytest.mark.parametrize("seed", range(5))
-def test_the_interval_holds_the_estimate(seed: int) -> None:
-    counts = count_matches(*made(seed, comments=200))
-    low, high = f1_interval(counts, 300, seed=0)
-    assert low < rates(counts).f1 < high
-    assert high - low < 0.15
+def test_hierarchical_rates_are_those_of_hiclass_where_a_comment_has_one_label(seed: int) -> None:
+    from hiclass import metrics
+
+    gold, predicted = drawn_paths(seed, 80, 1), drawn_paths(seed + 100, 80, 1)
+    predicted[0], predicted[1] = (
+        [(predicted[0][0][0], "", "")],
+        [(*predicted[1][0][:2], "")],
+    )  # it says less than a leaf
+    found = rates(count_nodes(count_levels(gold, predicted, 3), predicted))
+    sides = [np.array([own[0] for own in side]) for side in (gold, predicted)]
+    wanted = [getattr(metrics, name)(*sides) for name in ("precision", "recall", "f1")]
+    assert [found.precision, found.recall, found.f1] == pytest.approx(wanted)
+    assert found.precision != found.recall
 
 
-def test_the_interval_is_that_of_drawing_comments_again_and_again() -> None:
-    counts = count_matches(*made(3, comments=100))
-    rng = np.random.default_rng(1)
-    draws = [rates(counts[rng.integers(0, 100, 100)]).f1 for _ in range(3000)]
-    wanted = np.percentile(draws, [2.5, 97.5])
-    assert f1_interval(counts, 3000, seed=0) == pytest.approx(wanted, abs=0.01)
+def test_hierarchical_rates_are_those_of_hiclass_with_two_labels_that_share_no_ancestor() -> None:
+    from hiclass import metrics
+
+    gold = [[("a", "ab"), ("c", "cd")], [("a", "ae"), ("c", "cd")]]
+    predicted = [[("c", "cf"), ("a", "ab")], [("g", "gh"), ("a", "ab")]]
+    found = rates(count_nodes(count_levels(gold, predicted, 2), predicted))
+    wanted = [getattr(metrics, name)(np.array(gold), np.array(predicted)) for name in ("precision", "recall", "f1")]
+    assert [found.precision, found.recall, found.f1] == pytest.approx(wanted)
 
 
-def test_more_comments_narrow_the_interval() -> None:
-    few, many = (f1_interval(count_matches(*made(0, comments=size)), 300, seed=0) for size in (50, 800))
-    assert many[1] - many[0] < 0.5 * (few[1] - few[0])
+def test_mean_depth_by_hand() -> None:
+    # abc is right down to c; of xyz only x is; q is not there at all.
+    gold, predicted = [paths("abc", "xyz"), paths("qrs")], [paths("xab", "abc"), []]
+    assert mean_depth(count_levels(gold, predicted, 3)) == pytest.approx((3 + 1 + 0) / 3)
 
 
-def test_the_interval_is_the_same_for_the_same_seed() -> None:
-    counts = count_matches(*made(0))
-    assert f1_interval(counts, 200, seed=5) == f1_interval(counts, 200, seed=5)
-    assert f1_interval(counts, 200, seed=5) != f1_interval(counts, 200, seed=6)
+def test_one_predicted_segment_makes_one_gold_segment_deeper() -> None:
+    assert mean_depth(count_levels([paths("abc", "abd")], [paths("abc")], 3)) == 1.5
 
 
-@pytest.mark.parametrize(
-    ("gold", "predicted", "wanted"),
-    [(["a", "b"], ["a", "b"], 1.0), (["a"], ["b"], 0.0), (["a"], [], 0.0), ([], [], 0.0)],
-)
-def test_the_interval_is_a_point_where_all_comments_are_alike(
-    gold: list[str], predicted: list[str], wanted: float
-) -> None:
-    assert f1_interval(count_matches([gold] * 30, [predicted] * 30), 100, seed=0) == (wanted, wanted)
+@pytest.mark.parametrize("seed", range(30))
+def test_mean_depth_is_that_of_the_best_assignment(seed: int) -> None:
+    gold, predicted = drawn_paths(seed, 10, 5), drawn_paths(seed + 100, 10, 5)
+    total = 0
+    for wanted, found in zip(gold, predicted, strict=True):
+        depths = np.array([[sum(a == b for a, b in zip(one, other)) for other in found] for one in wanted])  # noqa: B905
+        total += depths[linear_sum_assignment(depths, maximize=True)].sum()
+    assert mean_depth(count_levels(gold, predicted, 3)) == pytest.approx(total / sum(map(len, gold)))
 
 
-def test_the_interval_of_a_single_comment_is_its_own_f1() -> None:
-    assert f1_interval(np.array([[1, 2, 2]]), 100, seed=0) == (0.5, 0.5)
+def felt(*labels: tuple[str, str | None]) -> list[Segment]:
+    return [Segment((path,), None, emotion) for path, emotion in labels]
+
+
+EMOTIONS = {
+    "right": (felt(("a", "joy")), felt(("a", "joy")), (1, 1)),
+    "wrong": (felt(("a", "joy")), felt(("a", "anger")), (0, 1)),
+    "not said": (felt(("a", "joy")), felt(("a", None)), (0, 1)),
+    "right, but of another path": (felt(("a", "joy")), felt(("b", "joy")), (0, 0)),
+    "of two alike, in another order": (felt(("a", "joy"), ("a", "anger")), felt(("a", "anger"), ("a", "joy")), (2, 2)),
+    "one of two alike": (felt(("a", "joy"), ("a", "joy")), felt(("a", "anger"), ("a", "joy")), (1, 2)),
+    "one said, two there": (felt(("a", "joy"), ("a", "anger")), felt(("a", "anger")), (1, 1)),
+    "two said, one there": (felt(("a", "joy")), felt(("a", "anger"), ("a", "joy")), (1, 1)),
+    "none in gold": (felt(("a", None)), felt(("a", "joy")), (0, 0)),
+    "spaces around it": (felt(("a", " joy ")), felt(("a", "joy")), (1, 1)),
+}
+
+
+@pytest.mark.parametrize(("gold", "predicted", "wanted"), EMOTIONS.values(), ids=EMOTIONS)
+def test_emotions_count_where_the_path_is_right(gold: list[Segment], predicted: list[Segment], wanted: tuple) -> None:
+    assert count_emotions([gold], [predicted]) == wanted

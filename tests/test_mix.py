@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from stages.general import CUSTOMER
+from stages.experiment import LabelsAs, Prompt
+from stages.general_data import CUSTOMER
 from stages.mix import customer_rows, general_count, interleave, main, manifest
 from stages.params import load_params
 from stages.prompt import Prompts
 from stages.records import InputError, read_json, read_jsonl, write_json, write_jsonl
-from stages.schema import LabelsAs, Prompt
 from stages.taxonomy import Taxonomy
 
 GOLDEN = Path(__file__).parent / "golden" / "mix.jsonl"

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from stages.experiment import BadRow
 from stages.params import load_params, load_profile
 from stages.records import InputError
-from stages.schema import BadRow, Optimizer, Profile
+from stages.scale import Optimizer, Profile
 
 REPOSITORY = Path(__file__).parents[1]
 MODEL = "model: {hub: some/model, revision: 0123456789abcdef0123456789abcdef01234567}\n"

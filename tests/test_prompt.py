@@ -6,9 +6,9 @@ import pytest
 
 from hostile import HOSTILE
 from stages.chat import common_length
+from stages.experiment import LabelsAs, Prompt, TaxonomyIn
 from stages.prompt import Prompts
 from stages.records import InputError
-from stages.schema import LabelsAs, Prompt, TaxonomyIn
 from stages.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy(

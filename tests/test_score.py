@@ -1,101 +1,150 @@
 """The score of hand-made predictions, figure by figure."""
 
+import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stages.records import InputError, read_json, write_json, write_jsonl
-from stages.schema import Score
-from stages.score import align, cut, main, score_model
-from stages.taxonomy import Taxonomy
+from stages.answer import codes_of, render_answer
+from stages.comments import Comment, Segment, segment_row, text_hash
+from stages.experiment import Score
+from stages.predictions import Pair
+from stages.records import InputError, read_json, read_jsonl, write_json, write_jsonl
+from stages.score import comment_rows, main, rounded, score_model
+from stages.taxonomy import LabelPath, Taxonomy
 
 PATHS = [("Setup", "Pairing"), ("Setup", "Manual"), ("Price", "Fair"), ("Price", "Dear")]
 TAXONOMY = Taxonomy(("L1", "L2"), dict.fromkeys(PATHS, ""))
 PAIRING, MANUAL, FAIR, DEAR = PATHS
-SOURCE = Path("data/predictions/tuned.jsonl")
+SEEN = Counter({PAIRING: 9, MANUAL: 5, FAIR: 1})
 Row = dict[str, Any]
+ONE = {"precision": 1.0, "recall": 1.0, "f1": 1.0}
+NONE = {"precision": None, "recall": None, "f1": None}
+ZERO = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
 
 
-def segments(paths: tuple[tuple[str, ...], ...]) -> list[Row]:
-    return [dict(zip(TAXONOMY.levels, path, strict=True)) for path in paths]
+def segments(*labels: LabelPath | Segment) -> tuple[Segment, ...]:
+    return tuple(label if isinstance(label, Segment) else Segment(label) for label in labels)
 
 
-def gold(*paths: tuple[str, ...], identity: str = "c") -> Row:
-    return {"id": identity, "text": "Words.", "segments": segments(paths)}
+def pair(
+    gold: list[Any], said: list[Any], text: str = "Words.", valid: bool = True, levels: tuple[str, ...] = ("L1", "L2")
+) -> Pair:
+    raw = render_answer(segments(*said), levels) if valid else "no JSON"
+    return Pair(Comment("c", text, segments(*gold)), segments(*said), valid, raw)
 
 
-def said(*paths: tuple[str, ...], identity: str = "c", valid: bool = True) -> Row:
-    return {"id": identity, "raw": "", "valid": valid, "segments": segments(paths)}
-
-
-def figures(*pairs: tuple[Row, Row], taxonomy: Taxonomy = TAXONOMY) -> Row:
-    return score_model([wanted for wanted, _ in pairs], [found for _, found in pairs], taxonomy, Score(200), seed=0)
+def figures(*pairs: Pair, taxonomy: Taxonomy = TAXONOMY) -> Row:
+    return score_model(list(pairs), taxonomy, SEEN, Score(200, head=7, tail=3), seed=0)[0]
 
 
 def test_all_right_is_1_everywhere() -> None:
-    assert figures(*[(gold(PAIRING, FAIR), said(FAIR, PAIRING))] * 10) == {
+    one, other = Segment(PAIRING, "pairs well", "joy"), Segment(FAIR, "a fair price", "joy")
+    found = figures(*[pair([one, other], [other, one], "It pairs well. A fair price.")] * 10)
+    group = {"leaves": 1, "gold": 10, **ONE}
+    assert found == {
         "comments": 10,
-        "precision": 1.0,
-        "recall": 1.0,
-        "f1": 1.0,
+        **ONE,
         "f1_low": 1.0,
         "f1_high": 1.0,
-        "levels": {"L1": 1.0, "L2": 1.0},
+        **{f"{average}_{name}": 1.0 for average in ("macro", "weighted") for name in ONE},
+        "levels": {"L1": ONE, "L2": ONE},
+        "hierarchical": ONE,
+        "mean_depth": 2.0,
+        "emotion_accuracy": 1.0,
+        "boundaries": ONE,
+        "coverage": 5 / 6,
+        "gold_coverage": 5 / 6,
+        "overlap": 0.0,
+        "unquoted": 0.0,
+        "groups": {
+            "head": group,
+            "middle": {"leaves": 1, "gold": 0, **NONE},
+            "tail": group,
+            "unseen": {"leaves": 1, "gold": 0, **NONE},
+        },
         "invalid_json": 0.0,
         "invented_labels": 0.0,
         "broken_paths": 0.0,
+        "empty_answers": 0.0,
+        "nova_precision": 0.0,  # its labels stand in another order
+        "nova_recall": 0.0,
+        "nova_f1": 0.0,
+        "nova_levels": {"L1": ZERO, "L2": ZERO},
     }
 
 
 def test_no_answer_at_all_is_0_and_divides_nothing_by_0() -> None:
-    found = figures(*[(gold(PAIRING), said(valid=False))] * 4)
-    assert [found[key] for key in ("precision", "recall", "f1", "f1_low", "f1_high")] == [0.0] * 5
+    found = figures(*[pair([PAIRING], [], valid=False)] * 4)
+    assert [found[key] for key in ("precision", "recall", "f1", "f1_low", "f1_high", "macro_f1", "nova_f1")] == [
+        0.0
+    ] * 7
+    assert (found["hierarchical"], found["mean_depth"], found["levels"]["L1"]) == (ZERO, 0.0, ZERO)
     assert (found["invalid_json"], found["invented_labels"], found["broken_paths"]) == (1.0, 0.0, 0.0)
+    assert found["empty_answers"] == 0.0
 
 
 def test_whole_paths_and_levels_by_hand() -> None:
     found = figures(
-        (gold(PAIRING, FAIR), said(PAIRING)),  # 1 of 1 said, 1 of 2 found, at both levels
-        (gold(MANUAL), said(PAIRING, DEAR)),  # 0 of 2 said; at L1 Setup is found
-        (gold(DEAR), said(DEAR)),
+        pair([PAIRING, FAIR], [PAIRING]),  # 1 of 1 said, 1 of 2 found, at both levels
+        pair([MANUAL], [PAIRING, DEAR]),  # 0 of 2 said; at L1 Setup is found
+        pair([DEAR], [DEAR]),
     )
-    # Paths: 2 matched, 4 said, 4 there. L1: 3 matched of 4 and 4.
+    # Paths: 2 matched, 4 said, 4 there. L1: 3 matched of 4 and 4. Nodes: 5 matched, 8 said, 8 there.
     assert (found["precision"], found["recall"], found["f1"]) == (0.5, 0.5, 0.5)
-    assert found["levels"] == {"L1": 0.75, "L2": 0.5}
+    assert {level: rates["f1"] for level, rates in found["levels"].items()} == {"L1": 0.75, "L2": 0.5}
+    assert found["hierarchical"]["f1"] == 5 / 8
+    assert found["mean_depth"] == 5 / 4
     assert found["comments"] == 3
+
+
+def test_leaves_by_hand() -> None:
+    found = figures(pair([PAIRING, PAIRING, MANUAL], [PAIRING, DEAR]), pair([FAIR], [PAIRING]))
+    # (matched, said, there): Pairing 1, 2, 2; Manual 0, 0, 1; Fair 0, 0, 1; Dear 0, 1, 0.
+    assert (found["macro_precision"], found["macro_recall"], found["macro_f1"]) == (0.125, 0.125, 0.125)
+    assert (found["weighted_precision"], found["weighted_recall"], found["weighted_f1"]) == (0.25, 0.25, 0.25)
+    half = {"precision": 0.5, "recall": 0.5, "f1": 0.5}
+    assert found["groups"] == {
+        "head": {"leaves": 1, "gold": 2, **half},
+        "middle": {"leaves": 1, "gold": 1, **ZERO},
+        "tail": {"leaves": 1, "gold": 1, **ZERO},
+        "unseen": {"leaves": 1, "gold": 0, **ZERO},
+    }
 
 
 def test_f1_falls_with_depth_where_only_the_leaf_is_wrong() -> None:
     taxonomy = Taxonomy(("L1", "L2", "L3"), dict.fromkeys([("a", "b", "c"), ("a", "b", "d"), ("a", "e", "f")], ""))
-    wanted: Row = {"id": "c", "text": "x", "segments": [{"L1": "a", "L2": "b", "L3": "c"}]}
-    near: Row = {"id": "c", "valid": True, "segments": [{"L1": "a", "L2": "b", "L3": "d"}]}
-    far: Row = {"id": "c", "valid": True, "segments": [{"L1": "a", "L2": "e", "L3": "f"}]}
-    right: Row = {"id": "c", "valid": True, "segments": wanted["segments"]}
-    found = figures((wanted, near), (wanted, far), (wanted, right), (wanted, right), taxonomy=taxonomy)
-    assert found["levels"] == {"L1": 1.0, "L2": 0.75, "L3": 0.5}
-    assert found["f1"] == found["levels"]["L3"]
+    right, near, far = taxonomy.leaves
+    pairs = [pair([right], [said], levels=taxonomy.levels) for said in (near, far, right, right)]
+    found = figures(*pairs, taxonomy=taxonomy)
+    assert {level: rates["f1"] for level, rates in found["levels"].items()} == {"L1": 1.0, "L2": 0.75, "L3": 0.5}
+    assert found["f1"] == 0.5
+    assert found["nova_f1"] == pytest.approx(2 / 3)  # of the one gold label: precision 1, recall 1/2
+    assert list(found["nova_levels"]) == ["L1", "L2", "L3"]
 
 
-def test_a_level_is_matched_with_its_ancestors() -> None:
+def test_a_level_is_matched_with_its_ancestors_but_not_by_the_article() -> None:
     # "Other" stands under both; found under the wrong one, it is not found.
     taxonomy = Taxonomy(("L1", "L2"), dict.fromkeys([("Setup", "Other"), ("Price", "Other")], ""))
-    found = figures((gold(("Setup", "Other")), said(("Price", "Other"))), taxonomy=taxonomy)
-    assert found["levels"] == {"L1": 0.0, "L2": 0.0}
+    found = figures(pair([("Setup", "Other")], [("Price", "Other")]), taxonomy=taxonomy)
+    assert found["levels"] == {"L1": ZERO, "L2": ZERO}
+    assert found["nova_levels"] == {"L1": ZERO, "L2": ONE}
 
 
 def test_the_f1_stands_within_its_interval() -> None:
-    found = figures(*[(gold(PAIRING), said(PAIRING))] * 30, *[(gold(FAIR), said(DEAR))] * 20)
+    found = figures(*[pair([PAIRING], [PAIRING])] * 30, *[pair([FAIR], [DEAR])] * 20)
     assert found["f1_low"] < found["f1"] == 0.6 < found["f1_high"]
 
 
 def test_invented_labels_and_broken_paths_are_counted_apart() -> None:
     found = figures(
-        (gold(PAIRING), said(PAIRING, ("Setup", "Fair"))),  # two real labels that do not belong together
-        (gold(PAIRING), said(("Setup", "Pairng"), ("Shipping", "Fair"))),  # invented
-        (gold(PAIRING), said(("Pairing", "Setup"))),  # real labels at the wrong level are invented there
-        (gold(PAIRING), said(valid=False)),
+        pair([PAIRING], [PAIRING, ("Setup", "Fair")]),  # two real labels that do not belong together
+        pair([PAIRING], [("Setup", "Pairng"), ("Shipping", "Fair")]),  # invented
+        pair([PAIRING], [("Pairing", "Setup")]),  # real labels at the wrong level are invented there
+        pair([PAIRING], [], valid=False),
     )
     assert found["invented_labels"] == 0.6  # 3 of 5 labels
     assert found["broken_paths"] == 0.2  # 1 of 5
@@ -103,48 +152,133 @@ def test_invented_labels_and_broken_paths_are_counted_apart() -> None:
 
 
 def test_a_level_left_empty_counts_as_invented_and_as_wrong() -> None:
-    found = figures((gold(PAIRING), said(("Setup", ""))))
-    assert (found["invented_labels"], found["broken_paths"], found["levels"]["L1"], found["f1"]) == (1.0, 0.0, 1.0, 0.0)
+    found = figures(pair([PAIRING], [("Setup", "")]))
+    assert (found["invented_labels"], found["broken_paths"], found["levels"]["L1"], found["f1"]) == (1.0, 0.0, ONE, 0.0)
 
 
-def test_paths_are_cut_to_a_depth() -> None:
-    assert cut([[PAIRING, FAIR], []], 1) == [[("Setup",), ("Price",)], []]
+def test_an_empty_list_is_an_empty_answer_and_no_invalid_one() -> None:
+    found = figures(pair([PAIRING], []), pair([PAIRING], [], valid=False), pair([FAIR], [FAIR]), pair([FAIR], [FAIR]))
+    assert (found["empty_answers"], found["invalid_json"]) == (0.25, 0.25)
 
 
-GOLD = [gold(PAIRING, identity=f"c{number}") for number in range(3)]
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_predictions_may_answer_the_first_comments_only(count: int) -> None:
-    predictions = [said(identity=f"c{number}") for number in range(count)]
-    assert align(GOLD, predictions, SOURCE) == GOLD[:count]
+def test_emotions_count_on_matched_segments_only() -> None:
+    gold = [Segment(PAIRING, None, "joy"), Segment(FAIR, None, "anger"), Segment(DEAR, None, "joy")]
+    said = [Segment(PAIRING, None, "joy"), Segment(FAIR, None, "joy"), Segment(MANUAL, None, "joy")]
+    assert figures(pair(gold, said))["emotion_accuracy"] == 0.5
 
 
 @pytest.mark.parametrize(
-    ("identities", "wanted"),
+    ("gold", "said"),
     [
-        ([], "data/predictions/tuned.jsonl: 0 predictions for 3 comments; run infer again"),
-        (["c0", "x1"], "data/predictions/tuned.jsonl:2: id 'x1' where 'c1' belongs; run infer again"),
-        (["c1", "c0"], "data/predictions/tuned.jsonl:1: id 'c1' where 'c0' belongs; run infer again"),
-        (["c0", "c2"], "data/predictions/tuned.jsonl:2: id 'c2' where 'c1' belongs; run infer again"),
-        (["c0", "c1", "c2", "c3"], "data/predictions/tuned.jsonl: 4 predictions for 3 comments; run infer again"),
+        ([PAIRING], [PAIRING]),
+        ([Segment(PAIRING, None, "joy")], [PAIRING]),  # the rival names none
+        ([PAIRING], [Segment(PAIRING, None, "joy")]),
+        ([Segment(PAIRING, None, "joy")], [Segment(FAIR, None, "joy")]),  # nothing is matched
     ],
 )
-def test_predictions_of_other_comments_are_refused_in_one_line(identities: list[str], wanted: str) -> None:
-    with pytest.raises(InputError) as caught:
-        align(GOLD, [said(identity=identity) for identity in identities], SOURCE)
-    assert str(caught.value) == wanted
+def test_where_there_is_no_emotion_to_judge_its_accuracy_is_null(gold: list[Any], said: list[Any]) -> None:
+    assert figures(pair(gold, said))["emotion_accuracy"] is None
 
 
-def test_the_stage_writes_the_figures_under_the_name_of_the_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_contents_what_they_would_say_is_null() -> None:
+    found = figures(pair([Segment(PAIRING, "Words")], [PAIRING]))
+    assert [found[key] for key in ("boundaries", "coverage", "overlap", "unquoted")] == [None] * 4
+    assert found["gold_coverage"] == 1.0
+
+
+def test_the_article_reads_the_raw_text() -> None:
+    right = pair([PAIRING, FAIR], [PAIRING, FAIR])
+    cut_off = Pair(right.gold, (), valid=False, raw=right.raw[:-1])
+    assert figures(cut_off)["nova_f1"] == 1.0
+    assert figures(cut_off)["f1"] == 0.0
+
+
+def test_codes_are_expanded_for_the_article() -> None:
+    right = pair([PAIRING, FAIR], [PAIRING, FAIR])
+    coded = Pair(right.gold, right.predicted, True, render_answer(right.predicted, ("L1", "L2"), codes_of(TAXONOMY)))
+    assert '"L1"' not in coded.raw
+    assert score_model([coded], TAXONOMY, SEEN, Score(), 0, coded=True)[0]["nova_f1"] == 1.0
+    assert score_model([coded], TAXONOMY, SEEN, Score(), 0, coded=False)[0]["nova_f1"] == 0.0
+
+
+def test_each_comment_has_its_counts() -> None:
+    pairs = [pair([PAIRING, FAIR], [FAIR]), pair([DEAR], [DEAR, DEAR])]
+    counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)[1]
+    assert comment_rows(pairs, counts) == [
+        {"id": "c", "matched": 1, "predicted": 1, "gold": 2},
+        {"id": "c", "matched": 1, "predicted": 2, "gold": 1},
+    ]
+
+
+def test_figures_are_rounded_at_any_depth() -> None:
+    given = {"a": 1 / 3, "b": {"c": 2 / 3, "d": 7, "e": None}, "f": 2.0}
+    assert rounded(given) == {"a": 0.3333, "b": {"c": 0.6667, "d": 7, "e": None}, "f": 2.0}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is done up to the stage: three comments, of which the first two were labelled."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["score.py", "tuned"])
     Path("params.yaml").write_text("score: {resamples: 100}\n", encoding="utf-8")
     write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
-    write_jsonl("data/split/test.jsonl", GOLD)
-    write_jsonl(SOURCE, [said(PAIRING, identity="c0"), said(MANUAL, identity="c1")])
+    labels = [PAIRING, PAIRING, FAIR]
+    rows = [
+        {"id": f"c{number}", "text": f"Words {number}.", "segments": [segment_row(Segment(path), TAXONOMY.levels)]}
+        for number, path in enumerate(labels)
+    ]
+    write_jsonl("data/split/test.jsonl", rows)
+    write_jsonl("data/split/train.jsonl", rows[2:])
+    said = [
+        {
+            "id": row["id"],
+            "hash": text_hash(row["text"]),
+            "raw": render_answer(segments(path), TAXONOMY.levels),
+            "valid": True,
+            "finish": "stop",
+            "segments": [segment_row(Segment(path), TAXONOMY.levels)],
+        }
+        for row, path in zip(rows, [PAIRING, MANUAL], strict=False)
+    ]
+    write_jsonl("data/predictions/tuned.jsonl", said)
+    return tmp_path
+
+
+def test_the_stage_writes_the_figures_under_the_name_of_the_model(project: Path) -> None:
     main()
     voc = read_json("metrics/score/tuned.json")["tuned"]["voc"]
-    assert (voc["comments"], voc["f1"], voc["levels"]) == (2, 0.5, {"L1": 1.0, "L2": 0.5})
+    # The article's: of two gold `Pairing` one is found, F1 = 2 * 1 / (1 + 2).
+    assert (voc["comments"], voc["f1"], voc["nova_f1"]) == (2, 0.5, 0.6667)
+    assert {level: rates["f1"] for level, rates in voc["levels"].items()} == {"L1": 1.0, "L2": 0.5}
+    assert (voc["groups"]["tail"]["leaves"], voc["groups"]["unseen"]["gold"]) == (1, 2)
+    assert read_jsonl("metrics/score/tuned.jsonl") == [
+        {"id": "c0", "matched": 1, "predicted": 1, "gold": 1},
+        {"id": "c1", "matched": 0, "predicted": 1, "gold": 1},
+    ]
+
+
+def test_predictions_of_a_text_that_has_changed_since_are_refused(project: Path) -> None:
+    test = Path("data/split/test.jsonl")
+    test.write_text(test.read_text().replace("Words 1", "Other words"))
+    with pytest.raises(InputError, match=r"tuned\.jsonl:2: the text of comment 'c1' .*; run infer again"):
+        main()
+    assert not Path("metrics/score/tuned.json").exists()
+
+
+def test_labels_as_codes_are_known_by_the_params(project: Path) -> None:
+    Path("params.yaml").write_text("prompt: {labels: code}\nscore: {resamples: 100}\n", encoding="utf-8")
+    predictions = Path("data/predictions/tuned.jsonl")
+    raw = json.dumps([{"label": codes_of(TAXONOMY)[PAIRING]}])
+    said = [segment_row(Segment(PAIRING), TAXONOMY.levels)]
+    right = [{**row, "raw": raw, "segments": said} for row in read_jsonl(predictions)]
+    write_jsonl(predictions, right)
+    main()
+    assert read_json("metrics/score/tuned.json")["tuned"]["voc"]["nova_f1"] == 1.0
+
+
+def test_a_model_that_was_not_asked_has_no_figures(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("data/predictions/tuned.jsonl").write_text("")
+    main()
+    assert read_json("metrics/score/tuned.json") == {"tuned": {}}
+    assert Path("metrics/score/tuned.jsonl").read_bytes() == b""
+    assert capsys.readouterr().out == "score tuned: skipped, there are no predictions\n"

@@ -11,7 +11,7 @@ from stages.checkpoint import load
 from stages.optimizer import muon
 from stages.records import InputError
 from stages.resume import home
-from stages.schema import Lora, Method, Optimizer, Train
+from stages.scale import Lora, Method, Optimizer, Train
 from stages.scratch import new_config
 from stages.setup import Run
 from stages.sft import fit, loss_curve

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stages.entry import run
-from stages.general import general_rows
+from stages.general_data import general_rows
 from stages.records import InputError, Row, write_jsonl
 
 HERE = Path("data/general")

@@ -1,7 +1,6 @@
-"""The shape of params.yaml (the experiment) and profiles/<profile>.yaml (its scale), and the limits of each value.
+"""The shape of profiles/<profile>.yaml, the scale of an experiment, and the limits of each value.
 
-Each section belongs to the stage of the same name. A value out of range raises `ValueError`, to which
-`stages/params.py` adds the file.
+Each section belongs to the stage of the same name.
 """
 
 import math
@@ -9,27 +8,7 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum
 
-
-class BadRow(Enum):
-    """What `split` does with a row it cannot use."""
-
-    stop = "stop"
-    reject = "reject"
-
-
-class TaxonomyIn(Enum):
-    """How much of the taxonomy the prompt carries: nothing, all of it, or the leaves most like the comment."""
-
-    none = "none"
-    full = "full"
-    shortlist = "shortlist"
-
-
-class LabelsAs(Enum):
-    """What labels are in prompt and answer: their paths, or short codes that are expanded after."""
-
-    path = "path"
-    code = "code"
+from stages.limits import require
 
 
 class EngineName(Enum):
@@ -46,6 +25,13 @@ class AnswerAs(Enum):
 
     letter = "letter"
     text = "text"
+
+
+class Backend(Enum):
+    """What runs lm-eval's tasks: transformers, the shared few-shot prefix computed once, or vLLM."""
+
+    hf = "hf"
+    vllm = "vllm"
 
 
 class Schedule(Enum):
@@ -82,112 +68,6 @@ class Optimizer(Enum):
 
     adamw = "adamw"
     muon = "muon"
-
-
-def require(holds: bool, key: str, value: object, wanted: str) -> None:
-    """Raise `ValueError` that names `key` unless `holds`."""
-    if not holds:
-        raise ValueError(f"{key}: {value} is out of range; give {wanted}")
-
-
-def share(key: str, value: float) -> None:
-    """Require a share between 0 and 1, ends included."""
-    require(0 <= value <= 1, key, value, "a share from 0 to 1")
-
-
-@dataclass
-class Data:
-    """Folders under data/ that hold the canonical files."""
-
-    comments: str = "demo"
-    general: str = "demo"
-    benchmark: str = "demo"
-
-
-@dataclass
-class Split:
-    """`test`: share of the comments held out, unless each comment names its `split`."""
-
-    test: float = 0.2
-    on_bad_row: BadRow = BadRow.stop
-
-    def __post_init__(self) -> None:
-        share("split.test", self.test)
-
-
-@dataclass
-class Mix:
-    """`ratio`: share of the general rows in the training set."""
-
-    ratio: float = 0.0
-
-    def __post_init__(self) -> None:
-        share("mix.ratio", self.ratio)
-
-
-@dataclass
-class Interpolate:
-    """`alpha`: the share of the trained weights in the tuned model, the rest is the base's; 1: the trained alone."""
-
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        share("interpolate.alpha", self.alpha)
-
-
-@dataclass
-class Prompt:
-    """What a comment is wrapped in; `shortlist`: how many leaves, where `taxonomy` is that; `examples`: few-shot."""
-
-    taxonomy: TaxonomyIn = TaxonomyIn.none
-    shortlist: int = 20
-    examples: int = 0
-    labels: LabelsAs = LabelsAs.path
-
-    def __post_init__(self) -> None:
-        require(self.shortlist > 0, "prompt.shortlist", self.shortlist, "at least 1")
-        require(self.examples >= 0, "prompt.examples", self.examples, "0 or more")
-
-
-@dataclass
-class Score:
-    """`resamples`: bootstrap draws over comments for the 95 % intervals."""
-
-    resamples: int = 1000
-
-    def __post_init__(self) -> None:
-        require(self.resamples >= 100, "score.resamples", self.resamples, "at least 100")
-
-
-@dataclass
-class Gate:
-    """Largest loss from base to tuned that `compare` lets pass, in points of accuracy; null: any."""
-
-    mmlu_drop: float | None = None
-    generated_drop: float | None = None
-
-    def __post_init__(self) -> None:
-        for key in ("mmlu_drop", "generated_drop"):
-            if (value := getattr(self, key)) is not None:
-                share(f"gate.{key}", value)
-
-
-@dataclass
-class Params:
-    """params.yaml."""
-
-    profile: str = "demo"
-    seed: int = 0
-    data: Data = field(default_factory=Data)
-    split: Split = field(default_factory=Split)
-    mix: Mix = field(default_factory=Mix)
-    interpolate: Interpolate = field(default_factory=Interpolate)
-    prompt: Prompt = field(default_factory=Prompt)
-    score: Score = field(default_factory=Score)
-    gate: Gate = field(default_factory=Gate)
-
-    def __post_init__(self) -> None:
-        require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295, which every generator takes")
 
 
 @dataclass
@@ -349,30 +229,54 @@ class Infer:
 
 
 @dataclass
+class Harness:
+    """How lm-eval runs a model, for the stages `mmlu`, `ifeval` and `general`; `batch_size`: rows answered at once."""
+
+    backend: Backend = Backend.hf
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        require(self.batch_size > 0, "harness.batch_size", self.batch_size, "at least 1")
+
+
+@dataclass
 class Mmlu:
     """`answer`: what the model must give; `limit`: the first so many questions a subject, null for all."""
 
     answer: AnswerAs = AnswerAs.letter
     fewshot: int = 0
-    batch_size: int = 32
     max_new_tokens: int = 16
     limit: int | None = None
 
     def __post_init__(self) -> None:
         require(self.fewshot >= 0, "mmlu.fewshot", self.fewshot, "0 or more")
-        require(self.batch_size > 0, "mmlu.batch_size", self.batch_size, "at least 1")
         require(self.max_new_tokens > 0, "mmlu.max_new_tokens", self.max_new_tokens, "at least 1")
         require(self.limit is None or self.limit > 0, "mmlu.limit", self.limit, "null or at least 1")
 
 
 @dataclass
+class Ifeval:
+    """`limit`: the first so many prompts, null for all."""
+
+    max_new_tokens: int = 1280
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.max_new_tokens > 0, "ifeval.max_new_tokens", self.max_new_tokens, "at least 1")
+        require(self.limit is None or self.limit > 0, "ifeval.limit", self.limit, "null or at least 1")
+
+
+@dataclass
 class Profile:
-    """profiles/<profile>.yaml."""
+    """profiles/<profile>.yaml. `general`: other tasks of lm-eval, by name or by a YAML file in profiles/tasks."""
 
     model: Model
     train: Train
     infer: Infer = field(default_factory=Infer)
+    harness: Harness = field(default_factory=Harness)
     mmlu: Mmlu = field(default_factory=Mmlu)
+    ifeval: Ifeval = field(default_factory=Ifeval)
+    general: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.train.check("train")

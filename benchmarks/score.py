@@ -1,0 +1,105 @@
+"""Seconds that scoring takes, by the number of comments.
+
+    python -m benchmarks.score [comments ..]
+
+Made-up comments of 1 to 4 segments with contents and emotions, over 1,420 leaves of four levels, frequent and rare;
+three of four predicted segments are right, a fiftieth of the answers is no JSON. What is timed is the stage `score`
+from rows as `read_jsonl` gives them to its figures, with intervals and the article's score. A first, unmeasured round
+loads the libraries. The result goes to benchmarks/results/score-<machine>-<date>.json.
+"""
+
+import datetime
+import os
+import platform
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from stages.answer import parse_answer, render_answer
+from stages.comments import Segment, segment_row, text_hash
+from stages.entry import run
+from stages.experiment import Score
+from stages.predictions import pair_up
+from stages.records import Row, write_json
+from stages.score import score_model
+from stages.taxonomy import LabelPath, Taxonomy
+
+LEAVES = 1420
+LEVELS = ("L1", "L2", "L3", "L4")
+WORDS = [f"word{number}" for number in range(2000)]
+EMOTIONS = ("anger", "joy", "neutral")
+
+
+def made_taxonomy() -> Taxonomy:
+    """Return 1,420 leaves: up to 5 under a node, 6 and 5 nodes above, 10 at the top."""
+    paths = [
+        (f"Area {n // 142}", f"Topic {n // 25}", f"Aspect {n // 5}", f"Leaf {n}: what it is about")
+        for n in range(LEAVES)
+    ]
+    return Taxonomy(LEVELS, dict.fromkeys(paths, ""))
+
+
+def made_rows(count: int, taxonomy: Taxonomy) -> tuple[list[Row], list[Row]]:
+    """Return (gold, predictions) as their files have them."""
+    rng = random.Random(0)
+    leaves = list(taxonomy.leaves)
+    weights = [1 / rank for rank in range(1, LEAVES + 1)]
+    gold, predictions = [], []
+    for number in range(count):
+        paths = rng.choices(leaves, weights, k=rng.randint(1, 4))
+        segments = [Segment(path, " ".join(rng.choices(WORDS, k=9)), rng.choice(EMOTIONS)) for path in paths]
+        text = ". ".join(str(segment.content) for segment in segments)
+        said = tuple(_said(segment, leaves, rng) for segment in rng.sample(segments, len(segments)))
+        raw = render_answer(said, LEVELS)[: None if rng.random() < 0.98 else -9]
+        answer = parse_answer(raw, LEVELS)
+        rows = [segment_row(segment, LEVELS) for segment in answer.segments]
+        gold.append({"id": str(number), "text": text, "segments": [segment_row(part, LEVELS) for part in segments]})
+        row = {"id": str(number), "hash": text_hash(text), "raw": raw, "valid": answer.valid, "finish": "stop"}
+        predictions.append({**row, "segments": rows})
+    return gold, predictions
+
+
+def _said(segment: Segment, leaves: list[LabelPath], rng: random.Random) -> Segment:
+    path = segment.path if rng.random() < 0.75 else rng.choice(leaves)
+    content = " ".join(str(segment.content).split()[rng.randrange(3) :])
+    return Segment(path, content, rng.choice(EMOTIONS))
+
+
+def seconds(count: int) -> float:
+    """Return how long it takes to score `count` comments."""
+    taxonomy = made_taxonomy()
+    gold, predictions = made_rows(count, taxonomy)
+    training = Counter(dict(zip(taxonomy.leaves, range(LEAVES), strict=True)))
+    start = time.perf_counter()
+    pairs = pair_up(gold, predictions, taxonomy, Path("predictions"))
+    score_model(pairs, taxonomy, training, Score(), 0)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure and write the result."""
+    counts = [int(text) for text in sys.argv[1:]] or [10_000, 30_000, 100_000]
+    seconds(100)
+    taken = {count: round(seconds(count), 3) for count in counts}
+    each = {count: value / count for count, value in taken.items()}
+    ratio = round(each[max(counts)] / each[min(counts)], 3)
+    for count, value in taken.items():
+        print(f"{count:,} comments: {value:.1f} s, {1e6 * each[count]:.0f} microseconds each")
+    result: Row = {
+        "command": " ".join(["python -m benchmarks.score", *sys.argv[1:]]),
+        "machine": f"cpu{os.cpu_count()}",
+        "processor": platform.processor() or platform.machine(),
+        "leaves": LEAVES,
+        "seconds": {str(count): value for count, value in taken.items()},
+        "seconds a comment, most / fewest comments": ratio,
+    }
+    day = datetime.datetime.now(tz=datetime.UTC).date()
+    out = Path(f"benchmarks/results/score-cpu{os.cpu_count()}-{day}.json")
+    write_json(out, result)
+    print(f"seconds a comment, most / fewest comments: {ratio}", out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,113 @@
+"""Tasks of other shapes than a short answer: lists, copies, JSON and the like, each with its right answer.
+
+Those that copy, split and reshape text work on random words, so that a model learns to copy and not the text; the words
+of the customers' languages are among them, as any language model has seen them, but no sentence, label or order of
+theirs.
+"""
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Material = dict[str, Any]  # `instructions` of knowledge.yaml, and `words` by language
+Task = Callable[[Material, random.Random], tuple[str, str]]
+
+
+def bullet_list(material: Material, rng: random.Random) -> tuple[str, str]:
+    """Ask for a list with dashes."""
+    name, members = rng.choice(sorted(material["lists"].items()))
+    count = rng.choice([2, 3, 4])
+    return f"List {count} {name}, one a line.", "\n".join(f"- {member}" for member in members[:count])
+
+
+def comma_list(material: Material, rng: random.Random) -> tuple[str, str]:
+    """Ask for a list in one line."""
+    name, members = rng.choice(sorted(material["lists"].items()))
+    count = rng.choice([2, 3, 4])
+    return f"Name {count} {name}, separated by commas.", ", ".join(members[:count])
+
+
+def some_words(material: Material, rng: random.Random, low: int = 3, high: int = 12) -> str:
+    """Return words of one language in no order, now and then a plain sentence."""
+    lang = rng.choice(["en", "en", "es", "de"])
+    if rng.random() < 0.3:
+        return rng.choice(material["sentences"][lang])
+    return " ".join(rng.choices(material["words"][lang], k=rng.randint(low, high)))
+
+
+def capitals(material: Material, rng: random.Random) -> tuple[str, str]:
+    """Ask for words in capital letters."""
+    words = some_words(material, rng, high=5)
+    return f"Write in capital letters: {words}", words.upper()
+
+
+def copy(material: Material, rng: random.Random) -> tuple[str, str]:
+    """Ask for the same words, in quotes."""
+    words = some_words(material, rng, high=16)
+    return f"Repeat in quotes: {words}", f'"{words}"'
+
+
+def split_at_comma(material: Material, rng: random.Random) -> tuple[str, str]:
+    """Ask for the parts of a text as a JSON list."""
+    parts = [some_words(material, rng, low=2, high=8) for _ in range(rng.choice([2, 2, 3]))]
+    return f"Split at the comma: {', '.join(parts)}", json.dumps(parts, ensure_ascii=False)
+
+
+def numbered(material: Material, rng: random.Random) -> tuple[str, str]:
+    """Ask for the words one a line, with numbers."""
+    words = some_words(material, rng).split()[: rng.choice([3, 4, 5])]
+    return f"Number the words: {' '.join(words)}", "\n".join(f"{n}. {word}" for n, word in enumerate(words, 1))
+
+
+def one_word(material: Material, rng: random.Random) -> tuple[str, str]:
+    """Ask for the first or the last word."""
+    words = some_words(material, rng)
+    place = rng.choice([0, -1])
+    return f"Give only the {'first' if place == 0 else 'last'} word: {words}", words.split()[place]
+
+
+def as_json(material: Material, rng: random.Random) -> tuple[str, str]:
+    """Ask for fields as a JSON object: a format that the model can mistake for another."""
+    keys = rng.sample(["name", "city", "job", "colour", "title", "content", "emotion", "date"], rng.choice([2, 3]))
+    people = {"name": "names", "city": "cities", "job": "jobs", "colour": "colours"}
+    values = [
+        rng.choice(material["people"][people[key]]) if key in people else some_words(material, rng, high=6)
+        for key in keys
+    ]
+    fields = ", ".join(f"{key} {value}" for key, value in zip(keys, values, strict=True))
+    return f"As JSON: {fields}", json.dumps(dict(zip(keys, values, strict=True)), ensure_ascii=False)
+
+
+def who(material: Material, rng: random.Random) -> tuple[str, str]:
+    """Ask for one of two people, by what the question itself says."""
+    first, second = rng.sample(material["people"]["names"], 2)
+    old, young = rng.choice([("older", "younger"), ("taller", "shorter"), ("faster", "slower")])
+    asked, answer = rng.choice([(old, first), (young, second)])
+    return f"{first} is {old} than {second}. Who is {asked}?", answer
+
+
+# Copying tasks stand twice: they are what a small model needs most practice in.
+COPYING: list[Task] = [copy, split_at_comma, as_json]
+TASK_KINDS: list[Task] = [bullet_list, comma_list, capitals, numbered, one_word, who, *COPYING, *COPYING]
+
+
+def words_by_language(node: object, lang: str | None = None) -> Iterator[tuple[str, str]]:
+    """Yield (language, word) for every word under a language's key, and for descriptions, which are in English."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            inner = key if key in ("en", "es", "de") else "en" if key == "description" else lang
+            yield from words_by_language(value, inner)
+    elif isinstance(node, list):
+        for value in node:
+            yield from words_by_language(value, lang)
+    elif lang is not None:
+        yield from ((lang, word) for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", re.sub(r"{\w+}", "", str(node))))
+
+
+def with_words(material: Material, feedback: object) -> Material:
+    """Return `material` with the words, by language, of its own sentences and of the customers."""
+    seen = {*words_by_language(feedback), *words_by_language(material["sentences"])}
+    words = {lang: sorted(word for one, word in seen if one == lang) for lang in ("en", "es", "de")}
+    return {**material, "words": words}

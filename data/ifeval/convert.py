@@ -1,0 +1,65 @@
+"""Convert IFEval, as Google or the hub has it, to canonical prompts.
+
+Reads   data/ifeval/raw/: JSON Lines (ifeval_input_data.jsonl or input_data.jsonl, also .gz), or the hub's parquet file
+Writes  data/ifeval/ifeval.jsonl
+Run     dvc repro data/ifeval/dvc.yaml
+
+Prompts keep their order; each instruction keeps the arguments that it has, without the hub's nulls for the others.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.entry import run
+from stages.instruction_data import FIELDS, check_prompts, placed_lines
+from stages.records import InputError, Row, write_jsonl
+
+HERE = Path("data/ifeval")
+SOURCE = "https://huggingface.co/datasets/google/IFEval"
+LAYOUT = re.compile(r"(ifeval_)?input_data\.jsonl(\.gz)?|train-\d+-of-\d+\.parquet")
+
+
+def find_files(raw: Path) -> list[Path]:
+    """Return the files of the one layout under `raw`, in name order."""
+    files = sorted(path for path in raw.rglob("[!.]*") if path.is_file() and LAYOUT.fullmatch(path.name))
+    if not files:
+        raise InputError(f"{raw}: no IFEval file known here; put input_data.jsonl or that of {SOURCE} there")
+    lines = [path for path in files if path.suffix != ".parquet"]
+    if lines and len(files) > 1:
+        raise InputError(f"{raw}: {files[0].name} and {files[1].name} at once; leave one of them there")
+    return files
+
+
+def read_parquet(path: Path) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of a parquet file of the hub, with their places."""
+    try:
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError) as error:
+        fault = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a whole parquet file ({fault}); fetch it again") from None
+    if missing := [name for name in FIELDS if name not in table.column_names]:
+        raise InputError(f"{path}: no column '{missing[0]}'; take the file from {SOURCE}")
+    for number, row in enumerate(table.select(FIELDS).to_pylist(), 1):
+        yield f"{path}: row {number}", row
+
+
+def read_raw(files: list[Path]) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of all files, with their places."""
+    for path in files:
+        yield from read_parquet(path) if path.suffix == ".parquet" else placed_lines(path)
+
+
+def main() -> None:
+    """Find, read, check, write."""
+    rows = check_prompts(read_raw(find_files(HERE / "raw")))
+    write_jsonl(HERE / "ifeval.jsonl", rows)
+    instructions = [name for row in rows for name in row["instruction_id_list"]]
+    print(f"convert: {len(rows)} prompts, {len(instructions)} instructions of {len(set(instructions))} kinds")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,70 @@
+"""Print the table of docs/evidence.md: what the article's score says of answers whose faults are known.
+
+    python -m docs.evidence
+
+Every row is one comment of a taxonomy of two levels, scored at the last one by `nova_scores` and, in any order and by
+whole paths, by `rates`.
+"""
+
+from stages.answer import render_answer
+from stages.comments import Segment
+from stages.matching import count_matches, rates
+from stages.nova_score import nova_scores
+from stages.taxonomy import LabelPath
+
+LEVELS = ("L1", "L2")
+A, B, C, D = [("Setup", name) for name in ("Pairing", "Manual", "Cable", "Update")]
+TWELVE = [("Price", f"Reason {number}") for number in range(12)]
+INVENTED = [("Nothing", f"Made up {number}") for number in range(3)]
+
+# What is wrong, gold and prediction in words, gold, prediction.
+CASES: list[tuple[str, str, str, list[LabelPath], list[LabelPath]]] = [
+    ("nothing", "A, B, C", "A, B, C", [A, B, C], [A, B, C]),
+    ("nothing, but the order is another", "A, B, C", "B, C, A", [A, B, C], [B, C, A]),
+    ("the first segment is missed", "A, B, C, D", "B, C, D", [A, B, C, D], [B, C, D]),
+    ("the last segment is missed", "A, B, C, D", "A, B, C", [A, B, C, D], [A, B, C]),
+    ("three labels are invented", "A", "A and three that do not exist", [A], [A, *INVENTED]),
+    ("an invented label comes first", "A", "one that does not exist, A", [A], [INVENTED[0], A]),
+    ("two of twelve are missed", "twelve labels", "the first ten", TWELVE, TWELVE[:10]),
+    ("two of twelve are invented", "twelve labels", "ten, two invented", TWELVE, [*TWELVE[:10], *INVENTED[:2]]),
+    ("one label is said three times", "A, B", "A, A, A, B", [A, B], [A, A, A, B]),
+    ("one of two alike is missed", "A, A, B", "A, B", [A, A, B], [A, B]),
+    (
+        "the leaf's parent is wrong",
+        "Setup > Other",
+        "Price > Other",
+        [("Setup", "Other")],
+        [("Price", "Other")],
+    ),
+    (
+        "the leaf is wrong behind a colon",
+        "Setup > App: slow",
+        "Setup > App: fast",
+        [("Setup", "App: slow")],
+        [("Setup", "App: fast")],
+    ),
+]
+
+
+def figures(gold: list[LabelPath], predicted: list[LabelPath]) -> tuple[float, float, float, float]:
+    """Return F1 as the article has it, and the honest precision, recall and F1, of one comment."""
+    texts = [render_answer(tuple(Segment(path) for path in paths), LEVELS) for paths in (gold, predicted)]
+    nova = nova_scores(texts[:1], texts[1:], LEVELS)[LEVELS[-1]]["f1"]
+    honest = rates(count_matches([gold], [predicted]))
+    return nova, honest.precision, honest.recall, honest.f1
+
+
+def table() -> str:
+    """Return the table in Markdown."""
+    lines = [
+        "| what is wrong | gold | predicted | article's F1 | honest F1 | precision | recall |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for fault, wanted, said, gold, predicted in CASES:
+        nova, precision, recall, f1 = figures(gold, predicted)
+        lines.append(f"| {fault} | {wanted} | {said} | {nova:.3f} | {f1:.3f} | {precision:.3f} | {recall:.3f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())

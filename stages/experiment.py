@@ -1,0 +1,147 @@
+"""The shape of params.yaml, the experiment, and the limits of each value.
+
+Each section belongs to the stage of the same name.
+"""
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum
+
+from stages.limits import require, share
+
+
+class BadRow(Enum):
+    """What `split` does with a row it cannot use."""
+
+    stop = "stop"
+    reject = "reject"
+
+
+class TaxonomyIn(Enum):
+    """How much of the taxonomy the prompt carries: nothing, all of it, or the leaves most like the comment."""
+
+    none = "none"
+    full = "full"
+    shortlist = "shortlist"
+
+
+class LabelsAs(Enum):
+    """What labels are in prompt and answer: their paths, or short codes that are expanded after."""
+
+    path = "path"
+    code = "code"
+
+
+@dataclass
+class Data:
+    """Folders under data/ that hold the canonical files."""
+
+    comments: str = "demo"
+    general: str = "demo"
+    benchmark: str = "demo"
+    instructions: str = "demo"
+
+
+@dataclass
+class Split:
+    """`test`: share of the comments held out, unless each comment names its `split`."""
+
+    test: float = 0.2
+    on_bad_row: BadRow = BadRow.stop
+
+    def __post_init__(self) -> None:
+        share("split.test", self.test)
+
+
+@dataclass
+class Mix:
+    """`ratio`: share of the general rows in the training set."""
+
+    ratio: float = 0.0
+
+    def __post_init__(self) -> None:
+        share("mix.ratio", self.ratio)
+
+
+@dataclass
+class Interpolate:
+    """`alpha`: the share of the trained weights in the tuned model, the rest is the base's; 1: the trained alone."""
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        share("interpolate.alpha", self.alpha)
+
+
+@dataclass
+class Prompt:
+    """What a comment is wrapped in; `shortlist`: how many leaves, where `taxonomy` is that; `examples`: few-shot."""
+
+    taxonomy: TaxonomyIn = TaxonomyIn.none
+    shortlist: int = 20
+    examples: int = 0
+    labels: LabelsAs = LabelsAs.path
+
+    def __post_init__(self) -> None:
+        require(self.shortlist > 0, "prompt.shortlist", self.shortlist, "at least 1")
+        require(self.examples >= 0, "prompt.examples", self.examples, "0 or more")
+
+
+@dataclass
+class Svm:
+    """The rival, a linear support vector machine: `c` weighs errors against a simple model."""
+
+    c: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(math.isfinite(self.c) and self.c > 0, "svm.c", self.c, "a number above 0")
+
+
+@dataclass
+class Score:
+    """`resamples`: bootstrap draws over comments for the 95 % intervals.
+
+    A leaf with more than `head` training segments is of the head, one with fewer than `tail` of the tail.
+    """
+
+    resamples: int = 1000
+    head: int = 100
+    tail: int = 20
+
+    def __post_init__(self) -> None:
+        require(self.resamples >= 100, "score.resamples", self.resamples, "at least 100")
+        require(self.tail >= 1, "score.tail", self.tail, "at least 1")
+        require(self.head >= self.tail, "score.head", self.head, f"at least score.tail ({self.tail})")
+
+
+@dataclass
+class Gate:
+    """Largest loss from base to tuned that `compare` lets pass, in points of the share; null: any."""
+
+    mmlu_drop: float | None = None
+    generated_drop: float | None = None
+    ifeval_drop: float | None = None
+
+    def __post_init__(self) -> None:
+        for key, value in vars(self).items():
+            if value is not None:
+                share(f"gate.{key}", value)
+
+
+@dataclass
+class Params:
+    """params.yaml."""
+
+    profile: str = "demo"
+    seed: int = 0
+    data: Data = field(default_factory=Data)
+    split: Split = field(default_factory=Split)
+    mix: Mix = field(default_factory=Mix)
+    interpolate: Interpolate = field(default_factory=Interpolate)
+    prompt: Prompt = field(default_factory=Prompt)
+    svm: Svm = field(default_factory=Svm)
+    score: Score = field(default_factory=Score)
+    gate: Gate = field(default_factory=Gate)
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295, which every generator takes")

@@ -1,0 +1,150 @@
+"""General accuracy: the same as lm-eval's own `mmlu` on the same files, by question, group and subject."""
+
+import json
+import random
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import lm_eval
+import pytest
+import yaml
+from lm_eval.tasks import TaskManager
+from transformers import set_seed
+
+from projects import environment, start_history, write_labelling_project
+from small import SCRATCH, tokenizer
+from stages.benchmark import groups_of, load_questions
+from stages.harness import HFLM, SharedPrefixLM
+from stages.mmlu import ask, figures
+from stages.records import read_jsonl, write_jsonl
+from stages.scale import AnswerAs, Mmlu
+from stages.scratch import new_config, new_model
+
+SUBJECTS = {"abstract_algebra": "stem", "virology": "other", "sociology": "social_sciences", "philosophy": "humanities"}
+REAL = Path(__file__).parents[1] / "../shared/data/mmlu"
+
+
+def rows(split: str, each: int) -> list[dict]:
+    """Return real questions where they are to be had, else made ones."""
+    if REAL.is_dir():
+        found = [row for row in read_jsonl(REAL / f"mmlu_{split}.jsonl.gz") if row["subject"] in SUBJECTS]
+        return [row for subject in SUBJECTS for row in [r for r in found if r["subject"] == subject][:each]]
+    rng = random.Random(split)
+    words = ["what", "colour", "is", "the", "door", "lamp", "lock", "chair", "table"]
+    return [
+        {
+            "subject": subject,
+            "question": " ".join(rng.choices(words, k=9)),
+            "choices": [" ".join(rng.choices(words, k=2)) for _ in range(4)],
+            "answer": rng.randrange(4),
+        }
+        for subject in SUBJECTS
+        for _ in range(each)
+    ]
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("benchmark")
+    for split, each in (("test", 25), ("dev", 5)):
+        write_jsonl(folder / f"{split}.jsonl", rows(split, each))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model():
+    tokens = tokenizer()
+    config = new_config(tokens, SCRATCH)
+    config.initializer_range, config.max_position_embeddings = 0.4, 4096
+    set_seed(0)
+    return new_model(config).eval(), tokens
+
+
+def own_mmlu(model, folder: Path, where: Path, shots: int) -> dict:
+    """Return what lm-eval's built-in `mmlu` says of the same questions, its tasks pointed at local files."""
+    names = []
+    for subject in SUBJECTS:
+        for split in ("test", "dev"):
+            chosen = [row for row in read_jsonl(folder / f"{split}.jsonl") if row["subject"] == subject]
+            write_jsonl(where / f"{subject}_{split}.jsonl", chosen)
+        data = {split: str(where / f"{subject}_{split}.jsonl") for split in ("test", "dev")}
+        own = {
+            "include": str(files("lm_eval") / f"tasks/mmlu/default/mmlu_{subject}.yaml"),
+            "task": f"own_{subject}",
+            "dataset_path": "json",
+            "dataset_name": None,
+            "dataset_kwargs": {"data_files": data},
+        }
+        (where / f"own_{subject}.yaml").write_text(json.dumps(own))  # JSON is YAML
+        names.append(f"own_{subject}")
+    plain = HFLM(pretrained=model[0], tokenizer=model[1], batch_size=1)
+    manager = TaskManager(include_path=str(where), include_defaults=False)
+    results = lm_eval.simple_evaluate(
+        plain, tasks=names, task_manager=manager, num_fewshot=shots, bootstrap_iters=0, log_samples=True
+    )
+    return results["samples"]
+
+
+@pytest.mark.parametrize("shots", [0, 5])
+def test_every_question_is_judged_as_by_lm_eval_s_own_mmlu(model, benchmark, tmp_path, shots) -> None:
+    ours = ask(
+        SharedPrefixLM(pretrained=model[0], tokenizer=model[1], batch_size=8),
+        load_questions(benchmark),
+        Mmlu(answer=AnswerAs.letter, fewshot=shots, max_new_tokens=2),
+    )
+    samples = own_mmlu(model, benchmark, tmp_path, shots)
+    theirs = {}
+    for subject in SUBJECTS:
+        for sample in samples[f"own_{subject}"]:
+            theirs[f"{subject}/{sample['doc_id']}"] = int(sample["acc"])
+    assert {row["id"]: row["acc"] for row in ours} == theirs
+    assert 0 < sum(theirs.values()) < len(theirs) == 100
+
+
+def test_figures_are_shares_of_all_of_groups_and_of_subjects() -> None:
+    rows = [
+        {"subject": subject, "acc": int(number < 3), "generated_acc": number % 2, "unparsed": 0}
+        for subject, count in (("virology", 4), ("philosophy", 6))
+        for number in range(count)
+    ]
+    found = figures(rows)
+    assert (found["questions"], found["acc"], found["generated_acc"], found["unparsed"]) == (10, 0.6, 0.5, 0.0)
+    assert found["groups"]["other"] == {"questions": 4, "acc": 0.75, "generated_acc": 0.5, "unparsed": 0.0}
+    assert found["groups"] == {"humanities": found["subjects"]["philosophy"], "other": found["subjects"]["virology"]}
+
+
+def test_the_57_subjects_are_in_mmlu_s_four_groups() -> None:
+    from lm_eval.tasks.mmlu._generate_configs import SUBJECTS as ALL
+
+    groups = groups_of([*ALL, "colours_of_lamps"])
+    assert {group: len(members) for group, members in groups.items()} == {
+        "humanities": 13,
+        "other": 13,
+        "social_sciences": 12,
+        "stem": 19,
+    }
+
+
+@pytest.mark.parametrize("answer", ["letter", "text"])
+def test_vllm_judges_as_transformers_does(benchmark, tmp_path, answer) -> None:
+    pytest.importorskip("vllm", reason="vLLM is not installed")
+    project = write_labelling_project(tmp_path / "project", ["A lamp."])
+    start_history(project)
+    (project / "data/x").mkdir()
+    (project / "data/x/benchmark").symlink_to(benchmark)
+    profile = project / "profiles/small.yaml"
+    written = {}
+    for backend in ("hf", "vllm"):
+        sections = {"harness": {"backend": backend, "batch_size": 8}, "mmlu": {"answer": answer, "limit": 4}}
+        profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **sections}))
+        command = [sys.executable, "-m", "stages.mmlu", "base"]
+        done = subprocess.run(
+            command, cwd=project, env=environment(), text=True, capture_output=True, check=False, timeout=300
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.count("\n") == 1
+        written[backend] = read_jsonl(project / "metrics/mmlu/base.jsonl")
+    assert len(written["hf"]) == 16
+    assert written["vllm"] == written["hf"]
