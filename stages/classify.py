@@ -17,7 +17,8 @@ import orjson
 
 from stages.engines import open_engine
 from stages.entry import run
-from stages.infer import SPLIT, label
+from stages.infer import SPLIT
+from stages.labelling import label
 from stages.params import load_params, load_profile
 from stages.prompt import Prompts
 from stages.records import InputError, Row, decode_text, read_json, read_jsonl
@@ -54,8 +55,9 @@ def main() -> None:
     with sys.stdin.buffer if given.comments == "-" else Path(given.comments).open("rb") as lines:
         comments = read_comments(given.comments, lines)
         first = list(islice(comments, 1))  # a fault in it should not wait for the model
-        engine = open_engine(Path(given.model), load_profile(params.profile).infer, prompts)
-        while chunk := [*first, *islice(comments, engine.chunk - len(first))]:
+        infer = load_profile(params.profile).infer
+        engine = open_engine(Path(given.model), infer, prompts)
+        while chunk := [*first, *islice(comments, infer.chunk - len(first))]:
             first = []
             for comment, answer in zip(chunk, label(engine, prompts, chunk, lambda _: None), strict=True):
                 said = {"segments": answer["segments"]} | ({} if answer["valid"] else {"valid": False})

@@ -40,12 +40,7 @@ Grammar = Callable[[str], str]  # from a comment to the EBNF that its answer is 
 
 
 class Engine(Protocol):
-    """`complete` answers requests in their order, and tells `advance` of each that is done.
-
-    `chunk` is how many belong together: what a kill can cost, and what the engine arranges as suits it.
-    """
-
-    chunk: int
+    """`complete` answers requests in their order, and tells `advance` of each that is done."""
 
     def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
         """Return one completion a request."""

@@ -40,7 +40,6 @@ class BedrockEngine:
         if grammar:
             raise InputError("infer.constrain: Bedrock holds no answer to a grammar; set it to false")
         self.model, self.infer = model, infer
-        self.chunk = 8 * infer.concurrency
         config = Config(
             retries={"total_max_attempts": infer.retries + 1, "mode": "legacy"},
             read_timeout=infer.timeout,

@@ -37,7 +37,6 @@ class OpenAIEngine:
         if service and not os.environ.get("OPENAI_API_KEY"):
             raise InputError("OPENAI_API_KEY: not set; give the service's key, and OPENAI_BASE_URL unless it is OpenAI")
         self.infer = infer
-        self.chunk = 8 * infer.concurrency
         self.grammar = grammar
         self.bias = bias_against_control(self.tokenizer) if grammar and self.tokenizer else {}
 

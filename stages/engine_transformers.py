@@ -56,7 +56,6 @@ class TransformersEngine:
         self.tokenizer: Any = tokenizer
         self.infer = infer
         self.constraints = constraints
-        self.chunk = 8 * infer.batch_size
         self.context = int(self.model.config.max_position_embeddings)
         stops = self.model.generation_config.eos_token_id
         self.stops = {self.tokenizer.eos_token_id, *(stops if isinstance(stops, list) else [stops])}

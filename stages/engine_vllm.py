@@ -66,7 +66,6 @@ class VllmEngine:
             )
         self.engine: Any = self.llm.llm_engine
         self.infer = infer
-        self.chunk = 8 * infer.batch_size
         self.context = int(self.llm.model_config.max_model_len)
         bias = bias_against_control(self.tokenizer)
 

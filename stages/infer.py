@@ -9,19 +9,17 @@ Comments go through in chunks that are kept as they are done: a kill costs one o
 """
 
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
 from stages import launch
-from stages.answer import parse_answer
 from stages.checkpoint import hosted
-from stages.comments import segment_row, text_hash
-from stages.engine import Engine, Finish, Request
+from stages.engine import Engine
 from stages.engines import open_engine
 from stages.entry import run
+from stages.labelling import label, report
 from stages.params import load_params, load_profile
 from stages.prompt import Prompts
 from stages.records import InputError, Row, count_lines, read_json, read_jsonl, stream_jsonl, write_json, write_jsonl
@@ -32,54 +30,29 @@ SPLIT = Path("data/split")
 PREDICTIONS = "predictions.jsonl"
 
 
-def label(engine: Engine, prompts: Prompts, comments: list[Row], advance: Callable[[int], object]) -> list[Row]:
-    """Return a prediction for each comment, with what it took under `use`."""
-    requests = [Request(row["text"], chat) for row, chat in zip(comments, prompts.messages(comments), strict=True)]
-    start = time.perf_counter()
-    completions = engine.complete(requests, advance)
-    seconds = (time.perf_counter() - start) / len(comments)
-    rows = []
-    for comment, completion in zip(comments, completions, strict=True):
-        answer = parse_answer(completion.text, prompts.taxonomy.levels, prompts.codes)
-        rows.append(
-            {
-                "id": comment["id"],
-                "hash": text_hash(comment["text"]),
-                "raw": completion.text,
-                "valid": answer.valid,
-                "finish": completion.finish.value,
-                "segments": [segment_row(segment, prompts.taxonomy.levels) for segment in answer.segments],
-                "use": {
-                    "seconds": seconds,
-                    "tokens_in": completion.tokens_in,
-                    "cached_in": completion.cached_in,
-                    "tokens_out": completion.tokens_out,
-                    "contents": sum(segment.content is not None for segment in answer.segments),
-                    "quoted": sum(bool(s.content) and str(s.content) in comment["text"] for s in answer.segments),
-                },
-            }
-        )
-    return rows
-
-
 def label_all(
-    name: str, engine: Engine, prompts: Prompts, comments: Iterator[Row], place: Place, advance: Callable[[int], object]
+    name: str,
+    engine: Engine,
+    prompts: Prompts,
+    chunks: Iterable[list[Row]],
+    place: Place,
+    advance: Callable[[int], object],
 ) -> None:
     """Label what is not labelled yet; the predictions and metrics of model `name` are the result of `place`."""
-    chunks = []
-    while chunk := list(islice(comments, engine.chunk)):
-        file = place.folder / f"chunk-{len(chunks):06}.jsonl"
+    files = []
+    for chunk in chunks:
+        file = place.folder / f"chunk-{len(files):06}.jsonl"
         if file.exists():
             advance(len(chunk))
         else:
             if place.taken_over():
                 raise InputError("a later run in this folder has taken over")
             write_jsonl(file, label(engine, prompts, chunk, advance))
-        chunks.append(file)
+        files.append(file)
     totals: Counter[str] = Counter()
 
     def whole() -> Iterator[Row]:
-        for file in chunks:
+        for file in files:
             for row in read_jsonl(file):
                 totals.update({"comments": 1, f"finish {row['finish']}": 1, "valid": row["valid"], **row.pop("use")})
                 yield row
@@ -88,27 +61,8 @@ def label_all(
     write_jsonl(part / PREDICTIONS, whole())
     write_json(part / METRICS, {name: {"infer": report(totals)}})
     part.rename(place.result)
-    for file in chunks:
+    for file in files:
         file.unlink()
-
-
-def report(totals: "Counter[str]") -> Row:
-    """Return the metrics: what went in and out, how fast, and how many answers are not what was asked for."""
-    comments, seconds = totals["comments"], max(totals["seconds"], 1e-9)
-    figures: Row = {
-        "comments": comments,
-        "tokens_in": totals["tokens_in"],
-        "cached_share": round(totals["cached_in"] / max(totals["tokens_in"], 1), 4),
-        "tokens_out": totals["tokens_out"],
-        "tokens_per_second": round(totals["tokens_out"] / seconds, 1),
-        "comments_per_second": round(comments / seconds, 3),
-        "invalid_json": round(1 - totals["valid"] / comments, 4),
-    }
-    for finish in (Finish.length, Finish.context, Finish.refused):
-        figures[f"ended_by_{finish.value}"] = round(totals[f"finish {finish.value}"] / comments, 4)
-    if totals["contents"]:
-        figures["quoted"] = round(totals["quoted"] / totals["contents"], 4)
-    return figures
 
 
 def main() -> None:
@@ -134,7 +88,9 @@ def main() -> None:
             total = min(count_lines(test), infer.limit or sys.maxsize)
             engine = open_engine(model, infer, prompts)
             with tqdm(total=total, unit="comment", desc=f"infer {name}", disable=None, dynamic_ncols=True) as bar:
-                label_all(name, engine, prompts, islice(stream_jsonl(test), total), place, bar.update)
+                comments = islice(stream_jsonl(test), total)
+                chunks = iter(lambda: list(islice(comments, infer.chunk)), [])
+                label_all(name, engine, prompts, chunks, place, bar.update)
         if place.taken_over() or launch.orphaned():
             raise InputError("finished, and a later run or none is there to take it; `dvc repro` takes the result")
         place.publish(PREDICTIONS, out)

@@ -227,6 +227,12 @@ class Infer:
         require(math.isfinite(self.timeout) and self.timeout > 0, "infer.timeout", self.timeout, "seconds above 0")
         require(self.retries >= 0, "infer.retries", self.retries, "0 or more")
 
+    @property
+    def chunk(self) -> int:
+        """How many comments belong together: what a kill can cost, and what an engine arranges as suits it."""
+        service = self.engine in (EngineName.openai, EngineName.bedrock)
+        return 8 * (self.concurrency if service else self.batch_size)
+
 
 @dataclass
 class Harness:

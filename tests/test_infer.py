@@ -14,7 +14,7 @@ import pytest
 from hostile import HOSTILE as ALL
 from projects import LABELS, TASK, environment, write_labelling_project
 from stages.comments import text_hash
-from stages.infer import report
+from stages.labelling import report
 from stages.records import read_json, read_jsonl
 
 HOSTILE = ALL[::2]
