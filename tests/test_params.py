@@ -34,19 +34,24 @@ def params_fault(folder: Path, text: str) -> str:
     return str(caught.value).removeprefix(f"{folder}/")
 
 
+SECTIONS = {"infer": "{}", "harness": "{}", "mmlu": "{}", "ifeval": "{}", "general": "[]"}
+
+
 def profile(folder: Path, text: str) -> Profile:
-    sections = [section for section in ("infer", "mmlu") if f"{section}:" not in text]
-    rest = "".join(f"\n{section}: {{}}" for section in sections)
+    rest = "".join(f"\n{section}: {empty}" for section, empty in SECTIONS.items() if f"{section}:" not in text)
     (folder / "tiny.yaml").write_text(text + rest, encoding="utf-8")
     return load_profile("tiny", folder)
 
 
-@pytest.mark.parametrize("section", ["infer", "mmlu"])
+@pytest.mark.parametrize("section", SECTIONS)
 def test_a_section_that_dvc_will_look_for_must_be_there(tmp_path: Path, section: str) -> None:
-    rest = "mmlu: {}" if section == "infer" else "infer: {}"
-    (tmp_path / "tiny.yaml").write_text(f"{MODEL}train: {{lr: 1.0e-4}}\n{rest}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=rf"{section}: the section is missing; write `{section}: {{}}`"):
+    rest = "".join(f"{other}: {empty}\n" for other, empty in SECTIONS.items() if other != section)
+    (tmp_path / "tiny.yaml").write_text(f"{MODEL}train: {{lr: 1.0e-4}}\n{rest}", encoding="utf-8")
+    with pytest.raises(InputError) as caught:
         load_profile("tiny", tmp_path)
+    assert str(caught.value).endswith(
+        f"{section}: the section is missing; write `{section}: {SECTIONS[section]}` for its defaults"
+    )
 
 
 def profile_fault(folder: Path, text: str) -> str:

@@ -14,10 +14,11 @@ ROOT = Path(__file__).parents[1]
 ALL = {
     "data/demo/dvc.yaml:comments",
     "data/demo/dvc.yaml:knowledge",
-    *("base", "split", "mix", "train", "interpolate", "compare"),
-    *(f"{stage}@{model}" for stage in ("infer", "score", "mmlu") for model in ("base", "tuned")),
+    *("base", "split", "mix", "train", "interpolate", "svm", "score@svm", "compare", "report"),
+    *(f"{stage}@{model}" for stage in ("infer", "score", "mmlu", "ifeval", "general") for model in ("base", "tuned")),
 }
-AFTER_THE_MIX = {"mix", "train", "interpolate", "infer@tuned", "score@tuned", "mmlu@tuned", "compare"}
+ASKED = {f"{stage}@tuned" for stage in ("infer", "score", "mmlu", "ifeval", "general")}
+AFTER_THE_MIX = {"mix", "train", "interpolate", "compare", "report", *ASKED}
 
 
 def run(folder: Path, *command: str) -> str:

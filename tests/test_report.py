@@ -100,7 +100,7 @@ def test_the_same_figures_give_the_same_page(here: Path) -> None:
 def test_a_hosted_base_gets_a_page_of_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     project({"base": rival(20), "tuned": ({}, {}), "svm": rival()})
-    write_json("metrics/train.json", {"train": {}})
+    write_json("metrics/train.json", {"train": {"hosted": "some-model"}})
     text = page()
     assert "Nothing was trained" in text
     assert {file.stem for file in Path("metrics/plots").glob("*.svg")} == {"levels", "tail"}
