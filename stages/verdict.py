@@ -10,7 +10,8 @@ LIMITS = {
     "generated_drop": ("mmlu", "generated_acc"),
     "ifeval_drop": ("ifeval", "prompt_strict"),
 }
-FORM = 0.05  # more answers without a choice than this: the form is lost, too
+GUESSING = 0.25  # of four choices
+FORM = 0.05  # so many more answers without a choice, and the form is lost; so many with one, and there is none
 
 
 def verdict(lines: list[Row], answers: Rows) -> str:
@@ -42,6 +43,8 @@ def _knowledge(line: Row) -> str:
     base, tuned = _values(line)
     change = line["change"]
     known = f"By likelihood {tuned:.0%} is known, base knew {base:.0%}"
+    if line["models"]["base"]["low"] <= GUESSING:
+        return f"Knowledge: base had none to lose. {known}; guessing gives {GUESSING:.0%}."
     if significant(change) and change["value"] < 0:
         return f"Knowledge: lost. {known}."
     return f"Knowledge: no loss is shown. {known} (95 %: {change['low']:+.3f} to {change['high']:+.3f})."
@@ -52,6 +55,10 @@ def _form(found: dict[tuple[str, str], Row], answers: Rows) -> str:
     silent_before, silent = _values(found["mmlu", "unparsed"])
     change = found["mmlu", "unparsed"]["change"]
     said = f"{right:.0%} are right (base: {right_before:.0%})"
+    if silent_before >= 1 - FORM:
+        return (
+            f"Form: base had none to lose. Asked in chat, {silent_before:.0%} of its answers are none of the choices."
+        )
     if not significant(change) or change["value"] <= FORM:
         return f"Form: kept. Asked in chat, {said}; answers are choices as often as before."
     unread = [row["answer"].lstrip() for row in answers if row["unparsed"]]

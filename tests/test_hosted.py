@@ -77,7 +77,7 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
     (split / "taxonomy.json").write_text(json.dumps(taxonomy))
     task = {"levels": ["L1", "L2"], "has_content": False, "emotions": [], "most_segments": 1}
     (split / "task.json").write_text(json.dumps(task))
-    (folder / "metrics/mix.json").write_text(json.dumps({"mix": {"achieved": 0.25}}))
+    (folder / "metrics/mix.json").write_text(json.dumps({"mix": {"achieved": 0.25, "rows": 40}}))
     return folder
 
 

@@ -26,9 +26,11 @@ def test_a_model_that_knows_less_has_lost_knowledge() -> None:
     assert "Form: kept. Asked in chat, 35% are right (base: 70%); answers are choices as often as before." in words
 
 
-def test_a_base_that_never_answered_has_lost_no_form() -> None:
-    silent = measured(generated=0, unparsed=95)
-    assert "as often as before" in said(silent, base=silent)
+def test_what_base_did_not_have_cannot_be_lost() -> None:
+    silent = measured(acc=28, generated=0, unparsed=97)
+    words = said(measured(acc=22, generated=0, unparsed=100), base=silent)
+    assert "Knowledge: base had none to lose. By likelihood 22% is known, base knew 28%; guessing gives 25%." in words
+    assert "Form: base had none to lose. Asked in chat, 97% of its answers are none of the choices." in words
 
 
 def test_more_knowledge_is_no_loss() -> None:
