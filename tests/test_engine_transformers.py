@@ -115,7 +115,7 @@ def test_tokens_that_the_grammar_forces_do_not_change_the_answer():
                 row.constraint.fill(self.masks, row.slot)
 
     quick = TransformersEngine(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda _: None)
-    slow = Chosen(model, tokens, infer, SAMPLES, held).complete(REQUESTS, lambda _: None)
+    slow = Chosen(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda _: None)
     assert [one.text for one in quick] == [one.text for one in slow]
     assert any(one.finish is Finish.stop for one in quick)
 
