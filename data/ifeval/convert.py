@@ -11,11 +11,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from stages.entry import run
 from stages.instruction_data import FIELDS, check_prompts, placed_lines
+from stages.parquet import read_parquet
 from stages.records import InputError, Row, write_jsonl
 
 HERE = Path("data/ifeval")
@@ -34,23 +32,10 @@ def find_files(raw: Path) -> list[Path]:
     return files
 
 
-def read_parquet(path: Path) -> Iterator[tuple[str, Row]]:
-    """Yield the rows of a parquet file of the hub, with their places."""
-    try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
-        fault = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a whole parquet file ({fault}); fetch it again") from None
-    if missing := [name for name in FIELDS if name not in table.column_names]:
-        raise InputError(f"{path}: no column '{missing[0]}'; take the file from {SOURCE}")
-    for number, row in enumerate(table.select(FIELDS).to_pylist(), 1):
-        yield f"{path}: row {number}", row
-
-
 def read_raw(files: list[Path]) -> Iterator[tuple[str, Row]]:
     """Yield the rows of all files, with their places."""
     for path in files:
-        yield from read_parquet(path) if path.suffix == ".parquet" else placed_lines(path)
+        yield from read_parquet(path, FIELDS, SOURCE) if path.suffix == ".parquet" else placed_lines(path)
 
 
 def main() -> None:

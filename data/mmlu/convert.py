@@ -10,13 +10,12 @@ Subjects are sorted by name; the questions of a subject keep their order.
 import csv
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from stages.entry import run
+from stages.parquet import read_parquet
 from stages.records import InputError, Row, decode_lines, decode_text, read_lines, write_jsonl
 
 HERE = Path("data/mmlu")
@@ -34,19 +33,6 @@ class Layout(NamedTuple):
     name: str
     files: re.Pattern[str]
     read: Callable[[Path], Placed]
-
-
-def read_parquet(path: Path) -> Placed:
-    """Yield the rows of a parquet file of the hub."""
-    try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
-        fault = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a whole parquet file ({fault}); fetch it again") from None
-    if missing := [name for name in FIELDS if name not in table.column_names]:
-        raise InputError(f"{path}: no column '{missing[0]}'; take the files from {SOURCE}")
-    for number, row in enumerate(table.select(FIELDS).to_pylist(), 1):
-        yield f"{path}: row {number}", row
 
 
 def read_csv(path: Path) -> Placed:
@@ -75,7 +61,11 @@ def read_jsonl(path: Path) -> Placed:
 
 
 LAYOUTS = (
-    Layout("parquet", re.compile(r"(?P<split>test|dev)-\d+-of-\d+\.parquet"), read_parquet),
+    Layout(
+        "parquet",
+        re.compile(r"(?P<split>test|dev)-\d+-of-\d+\.parquet"),
+        partial(read_parquet, fields=FIELDS, source=SOURCE),
+    ),
     Layout("CSV", re.compile(r".+_(?P<split>test|dev)\.csv"), read_csv),
     Layout("JSON Lines", re.compile(r"mmlu_(?P<split>test|dev)\.jsonl(\.gz)?"), read_jsonl),
 )
