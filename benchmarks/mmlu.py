@@ -1,15 +1,17 @@
 """Seconds of MMLU by likelihood: lm-eval as it comes, lm-eval in batches, and Alloy's way to ask lm-eval's questions.
 
-    python -m benchmarks.mmlu [questions a subject, 0 for all 14,042] [rounds]
+    python -m benchmarks.mmlu [questions a subject, 0 for all 14,042] [rounds] [arm ..]
 
 Every arm is a process of its own, by turns, over the same questions of ../shared/data/mmlu with the same small random
 model, 0-shot and 5-shot. `default` is lm-eval's class for transformers with its batch size of 1, `batches` the same in
-batches of 32; `shared` is stages/harness.py in batches of 32. Loading does not count. The result goes to
-benchmarks/results/mmlu-<machine>-<date>.json, with the share of questions that are judged as by `default`.
+batches of 32; `shared` is stages/harness.py in batches of 32. Where arms are named, only these are measured, with
+`default` and `shared`. Loading does not count. The result goes to benchmarks/results/mmlu-<machine>-<date>.json, with
+the share of questions that are judged as by `default`.
 """
 
 import datetime
 import json
+import logging
 import os
 import platform
 import statistics
@@ -50,6 +52,7 @@ def arm(name: str, shots: int, folder: Path) -> Row:
 
     from stages.harness import HFLM, SharedPrefixLM
 
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     model, tokenizer = load(folder / "model")
     kind = SharedPrefixLM if name == "shared" else HFLM
     asked = kind(pretrained=model, tokenizer=tokenizer, batch_size=ARMS[name])
@@ -67,12 +70,12 @@ def arm(name: str, shots: int, folder: Path) -> Row:
     return {"seconds": seconds, "verdicts": verdicts}
 
 
-def compare(taken: dict[str, list[Row]]) -> Row:
+def compare(taken: dict[str, list[Row]], arms: list[str]) -> Row:
     """Return the seconds, the ratios by rounds, and how many questions are judged alike."""
     result: Row = {"seconds": {}, "ratio": {}, "same verdicts": {}}
     for shots in SHOTS:
         ours = taken[f"shared {shots}-shot"]
-        for name in ARMS:
+        for name in arms:
             key = f"{name} {shots}-shot"
             result["seconds"][key] = [round(one["seconds"], 1) for one in taken[key]]
             pairs = zip(taken[key], ours, strict=True)
@@ -90,8 +93,9 @@ def main() -> None:
         name, shots, folder, out = sys.argv[2:]
         write_json(out, arm(name, int(shots), Path(folder)))
         return
-    each, rounds = (int(text) for text in [*sys.argv[1:], *("10", "1")[len(sys.argv) - 1 :]])
-    taken: dict[str, list[Row]] = {f"{name} {shots}-shot": [] for name in ARMS for shots in SHOTS}
+    each, rounds = (int(text) for text in [*sys.argv[1:3], *("10", "1")[len(sys.argv) - 1 :]])
+    arms = [name for name in ARMS if name in {"default", "shared", *(sys.argv[3:] or ARMS)}]
+    taken: dict[str, list[Row]] = {f"{name} {shots}-shot": [] for name in arms for shots in SHOTS}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_questions(folder, each)
@@ -115,13 +119,17 @@ def main() -> None:
 
     import torch
 
-    machine = torch.cuda.get_device_name().replace(" ", "-") if torch.cuda.is_available() else f"cpu{os.cpu_count()}"
+    machine = (
+        torch.cuda.get_device_name().replace(" ", "-")
+        if torch.cuda.is_available()
+        else f"cpu{len(os.sched_getaffinity(0))}"
+    )
     result = {
         "command": " ".join(["python -m benchmarks.mmlu", *sys.argv[1:]]),
         "machine": machine,
         "processor": platform.processor() or platform.machine(),
         "questions": len(next(iter(taken.values()))[0]["verdicts"]),
-        **compare(taken),
+        **compare(taken, arms),
     }
     out = Path(f"benchmarks/results/mmlu-{machine}-{datetime.datetime.now(tz=datetime.UTC).date()}.json")
     write_json(out, result)

@@ -32,6 +32,28 @@ class LabelsAs(Enum):
     code = "code"
 
 
+class Unit(Enum):
+    """What the general share is a share of: examples, their tokens, or the tokens that the loss is taken over."""
+
+    examples = "examples"
+    tokens = "tokens"
+    loss_tokens = "loss_tokens"
+
+
+class General(Enum):
+    """Whose answers general examples end in: those of the data, or the base model's own."""
+
+    data = "data"
+    self = "self"
+
+
+class Budget(Enum):
+    """What is held fixed when the ratio changes: all customer examples, or the `total` of both."""
+
+    keep_customer = "keep_customer"
+    total = "total"
+
+
 @dataclass
 class Data:
     """Folders under data/ that hold the canonical files."""
@@ -55,12 +77,29 @@ class Split:
 
 @dataclass
 class Mix:
-    """`ratio`: share of the general rows in the training set."""
+    """`ratio`: share of the general rows in the training set, counted in `unit`.
+
+    `sources`: weights of sources or categories among the general rows; none: as the data has them. `total`: how large
+    the whole is, in `unit`, where `budget` is that. `repeat`: take rows again where there are too few.
+    """
 
     ratio: float = 0.0
+    unit: Unit = Unit.examples
+    general: General = General.data
+    sources: dict[str, float] = field(default_factory=dict)
+    budget: Budget = Budget.keep_customer
+    total: int | None = None
+    repeat: bool = False
 
     def __post_init__(self) -> None:
         share("mix.ratio", self.ratio)
+        for name, weight in self.sources.items():
+            require(math.isfinite(weight) and weight >= 0, f"mix.sources.{name}", weight, "a weight of 0 or more")
+        require(not self.sources or any(self.sources.values()), "mix.sources", "all 0", "one a weight above 0")
+        if self.budget is Budget.total:
+            require(self.total is not None, "mix.total", self.total, "how large the mix is, as mix.budget is total")
+        if self.total is not None:
+            require(self.total > 0, "mix.total", self.total, "1 or more")
 
 
 @dataclass
