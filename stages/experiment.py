@@ -66,13 +66,18 @@ class Data:
 
 @dataclass
 class Split:
-    """`test`: share of the comments held out, unless each comment names its `split`."""
+    """`test`: share of the comments held out, unless each comment names its `split`.
+
+    `near`: likeness (Jaccard index of parts of the texts) from which on two comments stay on one side.
+    """
 
     test: float = 0.2
+    near: float = 0.8
     on_bad_row: BadRow = BadRow.stop
 
     def __post_init__(self) -> None:
         share("split.test", self.test)
+        require(0.7 <= self.near <= 1, "split.near", self.near, "a likeness from 0.7 to 1, where 1 is copies alone")
 
 
 @dataclass
