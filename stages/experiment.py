@@ -81,6 +81,21 @@ class Split:
 
 
 @dataclass
+class Decontaminate:
+    """A general example is dropped when it shares with a test a `run` of so many words, or a whole question.
+
+    A question of `changed` words or more also counts with one of them replaced, added or left out.
+    """
+
+    run: int = 13
+    changed: int = 8
+
+    def __post_init__(self) -> None:
+        require(self.run >= 5, "decontaminate.run", self.run, "at least 5 words")
+        require(self.changed >= 2, "decontaminate.changed", self.changed, "at least 2 words")
+
+
+@dataclass
 class Mix:
     """`ratio`: share of the general rows in the training set, counted in `unit`.
 
@@ -180,6 +195,7 @@ class Params:
     seed: int = 0
     data: Data = field(default_factory=Data)
     split: Split = field(default_factory=Split)
+    decontaminate: Decontaminate = field(default_factory=Decontaminate)
     mix: Mix = field(default_factory=Mix)
     interpolate: Interpolate = field(default_factory=Interpolate)
     prompt: Prompt = field(default_factory=Prompt)

@@ -35,8 +35,8 @@ def read_survey(path: Path, taxonomy: Taxonomy) -> Survey:
     """Return what is to be known of a file of comments, with a bar on a terminal."""
     from tqdm import tqdm
 
-    with tqdm(unit=" comments", desc="split", disable=None, dynamic_ncols=True) as bar:
-        return gather(path, over_blocks(partial(examine, path, taxonomy), number_lines(path)), bar.update)
+    with tqdm(number_lines(path), unit=" comments", desc="split", disable=None, dynamic_ncols=True) as lines:
+        return gather(path, over_blocks(partial(examine, path, taxonomy), lines))
 
 
 def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[int, int]]:

@@ -1,6 +1,6 @@
 """What there is to know of a file of comments before it is split: each row checked once, and kept as it is written."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,12 +97,9 @@ def _quoted(comment: Comment, text: str) -> bool:
     return all(segment.content is None or normalised(segment.content) in text for segment in comment.segments)
 
 
-def gather(path: Path, blocks: Iterable[Survey], advance: Callable[[int], object]) -> Survey:
+def gather(path: Path, blocks: Iterable[Survey]) -> Survey:
     """Return the survey of a whole file from those of its blocks; an id that stood before is a fault of its line."""
-    parts: list[Survey] = []
-    for part in blocks:
-        parts.append(part)
-        advance(len(part.table) + len(part.rejects))
+    parts = list(blocks)
     table = np.concatenate([part.table for part in parts])
     rows = [row for part in parts for row in part.rows]
     leaves = [numbers for part in parts for numbers in part.leaves]
