@@ -127,7 +127,7 @@ def main() -> None:
     }
     write_json("metrics/decontaminate.json", {"decontaminate": report})
     print(
-        f"decontaminate: {len(seen) - len(dropped)} general rows, {len(dropped)} dropped for what they share with a test"
+        f"decontaminate: {len(seen) - len(dropped)} general rows; {len(dropped)} dropped that share words with a test"
     )
 
 

@@ -38,7 +38,7 @@ def likeness(a: str, b: str) -> float:
 
 def signatures(texts: Iterable[str], permutations: int = PERMUTATIONS) -> np.ndarray:
     """Return (texts, permutations) in uint32: the share of equal places of two rows estimates their likeness."""
-    factor, offset = MinHash(num_perm=permutations, seed=1, scheme="affine32").permutations
+    factor, offset = np.asarray(MinHash(num_perm=permutations, seed=1, scheme="affine32").permutations)
     hashed = (_mixed(((windows(text) * MIX) >> np.uint64(32)).astype(np.uint32)) for text in texts)
     found = [(factor[:, None] * one + offset[:, None]).min(axis=1) for one in hashed]
     return np.array(found, np.uint32).reshape(-1, permutations)
