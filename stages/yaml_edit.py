@@ -1,7 +1,7 @@
 """YAML with its lines: values that know where they stand, and values replaced while all else stays letter by letter.
 
 A dump of what was loaded would change more than was asked for: PyYAML's drops comments; that of ruamel.yaml, which is
-what `dvc exp run -S` does, keeps them, but writes no `null` and breaks long lines.
+what `dvc exp run -S` does, keeps them, but leaves a blank for each `null`.
 """
 
 from dataclasses import dataclass
