@@ -111,11 +111,11 @@ def _with_lines(text: str, start: int, end: int, lines: list[str]) -> str:
     """Return the text with what stands from `start` to `end` blanked, and lines put below the line that ends it."""
     stop = text.find("\n", end)
     stop = len(text) if stop < 0 else stop
-    line_end = "\r\n" if text[stop - 1 : stop + 1] == "\r\n" else "\n"
+    line_end = "\r\n" if "\r\n" in text else "\n"
     rest = text[end:stop].rstrip()
     blank = " " * (end - start) if rest and "\n" not in text[start:end] else ""
     head = text[:start] if rest else text[:start].rstrip(" ")
-    return head + blank + rest + line_end + line_end.join(lines) + (text[stop - len(line_end) + 1 :] or "\n")
+    return "".join(line + line_end for line in (head + blank + rest, *lines)) + text[stop + 1 :]
 
 
 def _lines(value: dict[str, Any], indent: int) -> list[str]:

@@ -12,8 +12,9 @@ PLACE = "{comment}"
 PROMPT = "prompt.txt"
 MEND = f"write the prompt, with {PLACE} in the comment's place, into data/nova/raw/{PROMPT}"
 # Where a wrapper may end and begin: comments may begin alike by chance, but hardly up to such a mark.
-ENDS = re.compile(r".*[\n:>\])}\"“«]\s*", re.DOTALL)
-BEGINS = re.compile(r"\s*[\n<\[({\"”»].*", re.DOTALL)
+BRACKETS = r"<>\[\](){}\"“”«»"
+ENDS = re.compile(rf".*[\n:{BRACKETS}]\s*", re.DOTALL)
+BEGINS = re.compile(rf"\s*[\n{BRACKETS}].*", re.DOTALL)
 
 
 class Wrapper(NamedTuple):
