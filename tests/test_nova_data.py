@@ -159,9 +159,16 @@ def test_what_was_taken_for_the_prompt_is_told(raw: Path, capsys: pytest.Capture
     main()
     assert capsys.readouterr().out.splitlines() == [
         "convert: 2 comments, 2 paths of 2 levels",
-        "convert: not of the comment are 12 characters before it, ending in 'Label this:\\n', "
-        "and 16 behind, beginning with '\\nAnswer in JSON.'",
+        "convert: taken for the prompt and left out: 12 characters before each comment (..'Label this:\\n'), "
+        "16 behind it ('\\nAnswer in JSON.'..)",
     ]
+
+
+def test_without_a_prompt_nothing_is_left_out(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_jsonl(raw / "a.jsonl", (example(text, prompt="{}") for text in ("One", "Two")))
+    main()
+    wanted = "convert: taken for the prompt and left out: 0 characters before each comment, 0 behind it"
+    assert capsys.readouterr().out.splitlines()[1] == wanted
 
 
 def test_ids_are_the_records_own_else_by_text_and_never_the_same(raw: Path) -> None:

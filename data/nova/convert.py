@@ -108,13 +108,14 @@ def name(row: Row, text: str, places: dict[str, str]) -> str:
     return identity
 
 
-def report(seen: Seen, wrapper: Wrapper, count: int) -> list[str]:
+def report(seen: Seen, wrapper: Wrapper, counts: tuple[int, int]) -> list[str]:
     """Return the lines that say what came out, what was taken for the prompt and which descriptions were left."""
-    before, behind = (repr(part) for part in (wrapper.before[-SHOWN:], wrapper.behind[:SHOWN]))
+    before, behind = wrapper.before, wrapper.behind
+    prompt = f"{len(before)} characters before each comment" + (f" (..{before[-SHOWN:]!r})" if before else "")
+    prompt += f", {len(behind)} behind it" + (f" ({behind[:SHOWN]!r}..)" if behind else "")
     return [
-        f"convert: {count} comments, {len(seen.leaves)} paths of {seen.depth} levels",
-        f"convert: not of the comment are {len(wrapper.before)} characters before it, ending in {before}, "
-        f"and {len(wrapper.behind)} behind, beginning with {behind}",
+        f"convert: {counts[0]} comments, {counts[1]} paths of {seen.depth} levels",
+        f"convert: taken for the prompt and left out: {prompt}",
         *(f"convert: {line}" for line in seen.doubts()),
     ]
 
@@ -136,9 +137,9 @@ def main() -> None:
     if given and len(given.levels) != seen.depth:
         raise InputError(f"{table}: {len(given.levels)} levels, and the answers have {seen.depth}; give both the same")
     write_jsonl(HERE / "comments.jsonl", comments(files, wrapper, known))
-    text = taxonomy_csv(given.leaves if given else seen.leaves).encode()
-    write_whole(HERE / "taxonomy.csv", lambda part: part.write_bytes(text))
-    print("\n".join(report(seen, wrapper, count_lines(HERE / "comments.jsonl"))))
+    leaves = known or seen.leaves
+    write_whole(HERE / "taxonomy.csv", lambda part: part.write_bytes(taxonomy_csv(leaves).encode()))
+    print("\n".join(report(seen, wrapper, (count_lines(HERE / "comments.jsonl"), len(leaves)))))
 
 
 if __name__ == "__main__":
