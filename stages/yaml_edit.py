@@ -73,7 +73,8 @@ def replace_values(text: str, path: Path, section: str, values: dict[str, Any]) 
         place.need(key)
         parent = cast("yaml.MappingNode", place.node)
         name, node = next(pair for pair in parent.value if pair[0].value == key)
-        start, end = node.start_mark.index, node.end_mark.index
+        start = node.start_mark.index
+        end = start + len(text[start : node.end_mark.index].rstrip())  # a text of several lines ends in the next key's
         if isinstance(node, yaml.CollectionNode) and not node.flow_style:
             text = _without_lines(text, start, _last(node))
             start = end = text.index(":", name.end_mark.index) + 1
