@@ -11,10 +11,10 @@ SHARE = 0.6  # of the n-grams
 def loops(text: str) -> bool:
     """Say whether `text` ends in a loop, or goes round for most of its length.
 
-    It ends in a loop where its last words are one phrase of two words or more, three times or more in a row
-    (Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration"). It goes round where more than `SHARE` of
-    its 4-grams have stood before (seq-rep-4 of Welleck et al. 2020, "Neural Text Generation with Unlikelihood
-    Training"); that share is Alloy's own.
+    It ends in a loop where its last words are one phrase of two words or more, three times or more in a row, after
+    the measure of Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration". It goes round where more than
+    `SHARE` of its 4-grams have stood before: seq-rep-4 of Welleck et al. 2020, "Neural Text Generation with
+    Unlikelihood Training". The limits are Alloy's own, chosen so that answers of people pass.
     """
     found = words(text)
     return loop_at_end(found) > 0 or repeated_share(found) > SHARE
