@@ -30,7 +30,7 @@ NO_LOOPS = {
     "a short answer": "It is 4. 2 + 2 = 4.",
     "twice": "Yes, yes. Yes, yes.",
     "table": "| a | b | c |\n|---|---|---|\n| 1 | 0 | 0 |\n| 0 | 1 | 0 |\n| 0 | 0 | 1 |",
-    "code": "int f(int x) {\n    if (x) {\n        while (y) {\n            if (y) {\n            }\n        }\n    }\n}\n",
+    "code": "int f(int x) {\n    if (x) {\n        while (y) {\n            y--;\n        }\n    }\n}\n",
     "numbers": "1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144",
     "a large number": "It is 1000000000000.",
     "steps": "5 * 3 = <<5*3=15>>15. 15 + 3 = <<15+3=18>>18. 18 / 2 = <<18/2=9>>9.\n#### 9",
