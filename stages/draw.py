@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stages.examples import count_tokens
-from stages.experiment import Budget, Mix, Unit
+from stages.experiment import Budget, General, Mix, Unit
 from stages.general_data import CUSTOMER
 from stages.mixture import Draw, TooFewError, rounds, take, targets
-from stages.pool import Pool
+from stages.nova_categories import canonical_category
+from stages.pool import Kind, Pool
 from stages.records import InputError
 
 if TYPE_CHECKING:
@@ -47,32 +48,43 @@ class Sizes:
             yield from zip(block.tolist(), self.tokens(block)[:, column].tolist(), strict=True)
 
 
-def group_kinds(pool: Pool, sources: dict[str, float]) -> dict[str, list[int]]:
-    """Return for each name in `sources` the kinds of rows that it means, a source or a category; for none, all.
+def weigh(sources: dict[str, float], kinds: list[Kind]) -> tuple[dict[str, float], dict[str, list[int]]]:
+    """Return the weight of each group of rows, and the numbers of the kinds that are in it.
 
-    A name that means nothing, or two that mean the same rows, raise.
+    A name in `sources` is that of a source, of a category, or Nova's for one; names of one category add up. None: all
+    rows are one group. A name without rows, or two that share some, raise.
     """
     if not sources:
-        return {ALL: list(range(len(pool.kinds)))}
-    groups = {name: [number for number, kind in enumerate(pool.kinds) if name in kind[:2]] for name in sources}
-    owners: dict[int, str] = {}
-    for name, kinds in groups.items():
-        if not kinds:
-            known = sorted({word for kind in pool.kinds for word in kind[:2]})
-            raise InputError(f"params.yaml: mix.sources.{name}: no general row is of it; there are {', '.join(known)}")
-        for kind in kinds:
-            if kind in owners:
-                raise InputError(
-                    f"params.yaml: mix.sources.{name}: its rows are those of {owners[kind]}, too; name one"
-                )
-            owners[kind] = name
-    return groups
+        return {ALL: 1.0}, {ALL: list(range(len(kinds)))}
+    words = {word for source, category, _ in kinds for word in (source, category)}
+    weights: dict[str, float] = {}
+    meant: dict[str, set[str]] = {}
+    for name, weight in sources.items():
+        called = {name} if name in words else set(np.atleast_1d(canonical_category(name)).tolist())
+        if weight and not called & words:
+            raise InputError(
+                f"params.yaml: mix.sources.{name}: no general row is of it; remove it, or name of "
+                f"{', '.join(sorted(words))}"
+            )
+        group = next((known for known, others in meant.items() if others == called), name)
+        weights[group] = weights.get(group, 0.0) + weight
+        meant[group] = called
+    groups = {
+        name: [number for number, kind in enumerate(kinds) if called & set(kind[:2])] for name, called in meant.items()
+    }
+    for number, (source, category, _) in enumerate(kinds):
+        owners = [name for name, numbers in groups.items() if weights[name] and number in numbers]
+        if len(owners) > 1:
+            raise InputError(
+                f"params.yaml: mix.sources: {' and '.join(owners)} both take rows of source {source} and category "
+                f"{category}; name them by source or by category"
+            )
+    return weights, groups
 
 
 def draw(mix: Mix, customer: Sizes, general: Sizes) -> tuple[list[Draw], list[Draw]]:
     """Return the customer rows in their order, and the general ones, that make up the mix."""
-    groups = group_kinds(general.pool, mix.sources)
-    weights = mix.sources or {ALL: 1.0}
+    weights, groups = weigh(mix.sources, general.pool.kinds)
     every = [Draw(place, 0, size) for place, size in customer.along(np.arange(len(customer.pool.table)))]
     whole = sum(one.size for one in every)
     total = mix.total if mix.budget is Budget.total else None
@@ -99,6 +111,7 @@ def draw(mix: Mix, customer: Sizes, general: Sizes) -> tuple[list[Draw], list[Dr
 def _too_few(few: TooFewError, mix: Mix, wanted: int, asked: int) -> str:
     unit = {Unit.examples: "rows", Unit.tokens: "tokens", Unit.loss_tokens: "loss tokens"}[mix.unit]
     again = "or set mix.repeat: true to take them again"
+    more = "raise rehearse.rows" if mix.general is General.self else "add general data"
     if few.name == CUSTOMER:
         return (
             f"params.yaml: mix.total: {mix.total} needs {wanted} customer {unit}, there are {few.total}; "
@@ -112,5 +125,5 @@ def _too_few(few: TooFewError, mix: Mix, wanted: int, asked: int) -> str:
     largest = math.floor(1000 * few.total / (few.total + wanted)) / 1000
     return (
         f"params.yaml: mix.ratio: {mix.ratio} needs {asked} general {unit} beside {wanted} customer {unit}, there are "
-        f"{few.total}; add general data, go down to {largest}, {again}"
+        f"{few.total}; {more}, go down to {largest}, {again}"
     )

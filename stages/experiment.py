@@ -96,6 +96,22 @@ class Decontaminate:
 
 
 @dataclass
+class Rehearse:
+    """The base model's own answers, where `mix.general` is self.
+
+    `rows`: how many general prompts it is asked at most, those that `mix` takes first; `max_new_tokens`: an answer that
+    is longer is not used.
+    """
+
+    rows: int = 5000
+    max_new_tokens: int = 1024
+
+    def __post_init__(self) -> None:
+        require(self.rows > 0, "rehearse.rows", self.rows, "at least 1")
+        require(self.max_new_tokens > 0, "rehearse.max_new_tokens", self.max_new_tokens, "at least 1")
+
+
+@dataclass
 class Mix:
     """`ratio`: share of the general rows in the training set, counted in `unit`.
 
@@ -196,6 +212,7 @@ class Params:
     data: Data = field(default_factory=Data)
     split: Split = field(default_factory=Split)
     decontaminate: Decontaminate = field(default_factory=Decontaminate)
+    rehearse: Rehearse = field(default_factory=Rehearse)
     mix: Mix = field(default_factory=Mix)
     interpolate: Interpolate = field(default_factory=Interpolate)
     prompt: Prompt = field(default_factory=Prompt)

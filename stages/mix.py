@@ -20,7 +20,6 @@ import orjson
 
 from stages.blocks import over_blocks
 from stages.checkpoint import hosted, load_tokenizer
-from stages.comments import unit_hash
 from stages.draw import Sizes, draw
 from stages.entry import run
 from stages.experiment import General, TaxonomyIn, Unit
@@ -30,6 +29,7 @@ from stages.mixture import Draw
 from stages.params import load_params
 from stages.pool import open_pool
 from stages.prompt import Prompts
+from stages.ranking import spot_key
 from stages.records import InputError, Row, read_json, read_jsonl, stream_jsonl, write_json, write_lines, write_whole
 from stages.taxonomy import Taxonomy
 
@@ -77,14 +77,14 @@ def interleave(
     The seed and a row's id alone decide where a general row stands.
     """
     pool = general.pool
+    first = pool.table["spot"][[one.place for one in generals]].tolist()
     spots = [
-        pool.table["spot"][one.place] / 2**64
-        if not one.before
-        else unit_hash(f"{seed} place {pool.row(one.place)['id']} {one.before}")
-        for one in generals
+        spot_key(seed, pool.row(one.place)["id"], one.before) if one.before else spot
+        for one, spot in zip(generals, first, strict=True)
     ]
     count = len(customers)
-    order = np.argsort(np.concatenate([(np.arange(count) + 0.5) / max(count, 1), spots]), kind="stable")
+    even = (np.arange(count) + 0.5) / max(count, 1)
+    order = np.argsort(np.concatenate([even, np.array(spots, np.float64) / 2**64]), kind="stable")
     for place in order.tolist():
         if place < count:
             yield customer.pool.line(customers[place].place).strip()

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from stages.blocks import over_blocks
-from stages.comments import text_key
+from stages.ranking import rank_key, spot_key
 from stages.records import Row
 
 COLUMNS = [
@@ -67,7 +67,7 @@ def _index(seed: int, lines: list[bytes]) -> tuple[np.ndarray, list[Kind]]:
     table["length"] = [len(line) for line in lines]
     table["start"] = np.cumsum(table["length"]) - table["length"]
     rows = [orjson.loads(line) for line in lines]
-    table["rank"] = [text_key(f"{seed} rank {row['id']}") for row in rows]
-    table["spot"] = [text_key(f"{seed} place {row['id']}") for row in rows]
+    table["rank"] = [rank_key(seed, row["id"]) for row in rows]
+    table["spot"] = [spot_key(seed, row["id"]) for row in rows]
     table["kind"] = [kinds.setdefault((row["source"], row["category"], row.get("license")), len(kinds)) for row in rows]
     return table, list(kinds)
