@@ -102,6 +102,14 @@ def prepare(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", train: Train,
     One over `train.max_length` tokens is left out and counted, or raises, by `train.on_long_row`; `key` is where
     `train` stands in the profile.
     """
+    whole, short = fitting(rows, tokenizer, train, key)
+    return Examples(pack(whole, train), categories(rows), len(short), len(rows) - len(short))
+
+
+def fitting(
+    rows: list[Row], tokenizer: "PreTrainedTokenizerBase", train: Train, key: str
+) -> "tuple[Dataset, list[int]]":
+    """Return the tokenised examples that are no longer than `train.max_length`, and which of `rows` they are."""
     from datasets import disable_progress_bars
 
     disable_progress_bars()
@@ -118,7 +126,7 @@ def prepare(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", train: Train,
         )
     if not short:
         raise InputError(f"{key}.max_length: all {len(rows)} rows exceed {train.max_length} tokens; raise it")
-    return Examples(pack(whole.select(short), train), categories(rows), len(short), dropped)
+    return whole.select(short), short
 
 
 def pack(dataset: "Dataset", train: Train) -> "Dataset":

@@ -22,7 +22,7 @@ from stages.blocks import over_blocks
 from stages.checkpoint import hosted, load_tokenizer
 from stages.draw import Sizes, draw
 from stages.entry import run
-from stages.experiment import General, TaxonomyIn, Unit
+from stages.experiment import General, Prompt, TaxonomyIn, Unit
 from stages.general_data import CUSTOMER
 from stages.manifest import card, manifest
 from stages.mixture import Draw
@@ -52,9 +52,8 @@ def customer_rows(prompts: Prompts, comments: list[Row]) -> list[bytes]:
     return [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows]
 
 
-def open_prompts() -> Prompts:
+def open_prompts(prompt: Prompt) -> Prompts:
     """Return what makes prompts; the training comments are only read for it where some stand in the prompt."""
-    prompt = load_params().prompt
     learns = prompt.examples > 0 or prompt.taxonomy is TaxonomyIn.shortlist
     taxonomy = Taxonomy.from_rows(read_json(SPLIT / "taxonomy.json"))
     train = read_jsonl(SPLIT / "train.jsonl") if learns else []
@@ -109,7 +108,7 @@ def main() -> None:
         raise InputError(f"params.yaml: mix.unit: {service} is hosted and tells no tokens; take examples")
     tokenizer = None if service else load_tokenizer("models/base")
     with TemporaryFile() as made, source.open("rb") as file:
-        write_customers(made, open_prompts())
+        write_customers(made, open_prompts(params.prompt))
         customer = Sizes(open_pool(made, params.seed), mix.unit, tokenizer)
         general = Sizes(open_pool(file, params.seed), mix.unit, tokenizer)
         customers, generals = draw(mix, customer, general)

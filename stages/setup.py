@@ -65,6 +65,11 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", r".*torch\.distributed\.\w+.* is deprecated", FutureWarning)
 
 
+def steps_of(train: Train, rows: int) -> int:
+    """Return the steps of a training on `rows` packed rows."""
+    return train.max_steps or math.ceil(train.epochs * rows / train.global_batch)
+
+
 def arguments_of(run: Run, rows: int) -> "TrainingArguments":
     """Return the Trainer's arguments for training on `rows` packed rows; with several processes, join them."""
     import torch
@@ -82,7 +87,7 @@ def arguments_of(run: Run, rows: int) -> "TrainingArguments":
             seed=run.seed,
             learning_rate=train.lr,
             # Rows come in one stream over all epochs, see `Rounds`.
-            max_steps=train.max_steps or math.ceil(train.epochs * rows / train.global_batch),
+            max_steps=steps_of(train, rows),
             per_device_train_batch_size=device_rows,
             gradient_accumulation_steps=accumulated,
             lr_scheduler_type=train.schedule.value,

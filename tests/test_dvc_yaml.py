@@ -116,7 +116,7 @@ def test_models_are_asked_alike_and_the_rival_is_scored_with_them():
 
 
 def test_the_stages_are_those_of_the_readme_in_their_order():
-    making = ["base", "split", "rehearse", "mix", "train", "interpolate", "infer", "svm"]
+    making = ["base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate", "infer", "svm"]
     assert list(MAIN) == [*making, "score", "mmlu", "ifeval", "general", "compare", "report"]
 
 
