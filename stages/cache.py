@@ -18,7 +18,9 @@ from pathlib import Path
 from stages.entry import run
 from stages.records import InputError
 
-OBJECT = re.compile(r"[0-9a-f]{30}(\.dir)?")  # the first two digits name the folder; the rest of DVC's files are passing
+OBJECT = re.compile(
+    r"[0-9a-f]{30}(\.dir)?"
+)  # the first two digits name the folder; the rest of DVC's files are passing
 
 
 def cached(cache: Path) -> Iterator[Path]:
@@ -63,7 +65,9 @@ def main() -> None:
             file.unlink()
         doubt(outputs)
         mend = "taken away; `dvc pull --force` fetches it again, `dvc repro` makes it where no remote has it"
-        raise InputError("\n".join(f"{os.path.relpath(file)}: not the content that DVC put there; {mend}" for file in bad))
+        raise InputError(
+            "\n".join(f"{os.path.relpath(file)}: not the content that DVC put there; {mend}" for file in bad)
+        )
     print(f"cache: {len(files)} files, all whole")
 
 
