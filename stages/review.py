@@ -44,9 +44,9 @@ class Change:
     @property
     def step(self) -> float | None:
         """By how much it changed; None where it is no number, or was not there."""
-        old, new = self.old, self.new
-        numbers = isinstance(old, int | float) and isinstance(new, int | float)
-        return new - old if numbers and not isinstance(old, bool) and not isinstance(new, bool) else None
+        if isinstance(self.old, bool | str | list | None) or isinstance(self.new, bool | str | list | None):
+            return None
+        return self.new - self.old
 
 
 def changes(diff: dict[str, dict[str, Row]]) -> list[Change]:
@@ -90,7 +90,7 @@ def sentence(params: list[Change], figures: list[Change]) -> str:
         return "No param and no figure changed."
     told = [f"`{change.name}` from {setting(change.old)} to {setting(change.new)}" for change in params]
     said = (
-        f"Changed: {', '.join(told[:3])}{f' and {len(told) - 3} more' if told[3:] else ''}."
+        f"Changed: {'; '.join(told[:3])}{f' and {len(told) - 3} more' if told[3:] else ''}."
         if told
         else "No param changed."
     )
@@ -104,7 +104,7 @@ def sentence(params: list[Change], figures: list[Change]) -> str:
             for change in moved
             if change.step and change.step * sign > 0
         ]
-        said += f" {word}: {', '.join(shown) or 'nothing'}."
+        said += f" {word}: {'; '.join(shown) or 'nothing'}."
     return said
 
 
