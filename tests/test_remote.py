@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import ssh_server
 from repositories import clone, command, commit, finished, said, spoil
 from s3_server import serve
 
@@ -97,6 +98,18 @@ def test_a_shared_folder_serves_as_a_remote_and_verifies_too(project, tmp_path):
     spoil(next(file for file in (tmp_path / "shared").rglob("*") if file.is_file() and file.suffix != ".dir"))
     another = clone(project, tmp_path / "another")
     assert command(another, "dvc", "pull", check=False).returncode != 0
+
+
+def test_a_folder_behind_ssh_serves_as_a_remote_with_its_password_in_no_file_that_git_sees(project, tmp_path):
+    with ssh_server.serve() as port:
+        name_storage(project, f"ssh://{ssh_server.USER}@127.0.0.1:{port}{tmp_path}/store")
+        copy = clone(project, tmp_path / "copy")
+        for folder in (project, copy):
+            said(folder, "dvc", "remote", "modify", "--local", "storage", "password", ssh_server.PASSWORD)
+        said(project, "dvc", "push")
+        said(copy, "dvc", "pull")
+    assert (copy / "answers").read_text() == "vocabulary\nweights\n"
+    assert command(project, "git", "grep", ssh_server.PASSWORD, check=False).returncode == 1
 
 
 def test_optional_data_that_nobody_fetched_stops_a_pull_of_everything_but_not_of_the_experiment(project, tmp_path):
