@@ -8,7 +8,7 @@ TORCH := $(if $(PIP_FIND_LINKS),$(addprefix --find-links ,$(PIP_FIND_LINKS)),--t
 
 EXTRAS := --extra dev --extra $(if $(shell command -v nvidia-smi),gpu,cpu)
 
-.PHONY: repro test serve check
+.PHONY: repro test serve check lock smoke review verify
 repro: .venv/installed  ## run what is out of date, from data to the trade-off
 	dvc repro
 
@@ -18,6 +18,26 @@ test: .venv/installed  ## run the tests
 serve: .venv/installed  ## answer requests at http://localhost:8000/v1 with the tuned model, by vLLM
 	VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=1 python -m vllm.entrypoints.openai.api_server \
 	    --model models/tuned --generation-config vllm $(SERVE)
+
+lock: .venv/installed  ## say whether the committed figures are those of the committed code, params and data
+	python -m stages.lock
+
+# A clone of the last commit, on the demo's data: neither results nor customers' comments are touched.
+SMOKE := .dvc/tmp/smoke
+smoke: .venv/installed  ## run the last commit's experiment at the smallest scale, on the demo's data, in $(SMOKE)
+	rm -rf $(SMOKE)
+	git clone --quiet . $(SMOKE)
+	cd $(SMOKE) && dvc exp run --set-param profile=smoke \
+	    $(foreach kind,comments general benchmark instructions,--set-param data.$(kind)=demo) \
+	    $(foreach limit,mmlu generated ifeval,--set-param gate.$(limit)_drop=null)
+
+BASE ?= main
+HEAD ?= HEAD
+review: .venv/installed  ## say in Markdown what HEAD's params and figures change against BASE, where HEAD left it
+	@base=$$(git merge-base $(BASE) $(HEAD)) && python -m stages.review $$base $(HEAD)
+
+verify: .venv/installed  ## read all of DVC's cache and take away what is spoilt in it
+	python -m stages.cache
 
 check: .venv/installed  ## lint, format and types
 	ruff check .

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from s3_server import serve
+
 ROOT = Path(__file__).parents[1]
 ALL = {
     "data/demo/dvc.yaml:comments",
@@ -66,6 +68,20 @@ def first_run(project: Path) -> str:
 
 
 @pytest.fixture(scope="module")
+def other_machine(project: Path, first_run: str, tmp_path_factory) -> Path:
+    """A fresh clone that has pulled the first run's results from S3."""
+    with serve("team") as bucket:
+        run(project, "dvc", "remote", "add", "-d", "storage", "s3://team/alloy")
+        run(project, "dvc", "remote", "modify", "storage", "endpointurl", bucket.endpoint)
+        run(project, "git", "commit", "-qam", "storage")
+        run(project, "dvc", "push")
+        clone = tmp_path_factory.mktemp("other") / "clone"
+        run(project, "git", "clone", "-q", str(project), str(clone))
+        run(clone, "dvc", "pull", "--with-deps", "dvc.yaml")
+    return clone
+
+
+@pytest.fixture(scope="module")
 def second_arm(project: Path, first_run: str) -> str:
     return run(project, "dvc", "exp", "run", "-S", "mix.ratio=0.25")
 
@@ -78,6 +94,18 @@ def test_the_first_run_runs_every_stage_and_prints_base_against_tuned(first_run)
 def test_the_first_run_is_quiet_about_itself(first_run):
     assert "Warning" not in first_run
     assert "WARNING" not in first_run
+
+
+def test_another_machine_takes_the_results_from_the_remote_and_runs_nothing(project, other_machine):
+    assert stages_run(run(other_machine, "dvc", "repro")) == set()
+    for name in ("models/tuned/model.safetensors", "metrics/report.html", "data/demo/comments.jsonl"):
+        assert (other_machine / name).read_bytes() == (project / name).read_bytes()
+    assert run(other_machine, "git", "status", "--porcelain") == ""
+
+
+def test_the_lock_is_seen_to_be_up_to_date_where_no_data_is(other_machine, tmp_path):
+    run(other_machine, "git", "clone", "-q", str(other_machine), str(tmp_path / "bare"))
+    assert run(tmp_path / "bare", sys.executable, "-m", "stages.lock") == "lock: up to date\n"
 
 
 def test_a_new_ratio_runs_only_what_depends_on_it(second_arm):
