@@ -10,7 +10,9 @@ from stages.experiment import Params
 from stages.records import InputError, Row
 from stages.runs import finished, git, read_lock
 
-INPUTS = ("dvc.yaml", "params.yaml", "stages", "profiles", "data", ":(exclude,glob)**/dvc.lock")
+# What decides what an arm does; not what DVC writes beside it.
+WRITTEN = (":(exclude,glob)**/dvc.lock", ":(exclude,glob)**/.gitignore")
+INPUTS = ("dvc.yaml", "params.yaml", "stages", "profiles", "data", *WRITTEN)
 
 
 @dataclass(frozen=True)
