@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
@@ -43,13 +44,13 @@ def card(
             "",
             "## Training data",
             "",
-            *_table(("rows of", "count", "share"), [(k, n, f"{n / len(rows):.1%}") for k, n in sorted(mix.items())]),
+            *table(("rows of", "count", "share"), [(k, n, f"{n / len(rows):.1%}") for k, n in sorted(mix.items())]),
             "",
-            *_table(("input", "sha256"), [(f"`{path}`", f"`{sha256(path)}`") for path in inputs]),
+            *table(("input", "sha256"), [(f"`{path}`", f"`{sha256(path)}`") for path in inputs]),
             "",
             "## Training",
             "",
-            *_table(("metric", "value"), list(report.items())),
+            *table(("metric", "value"), list(report.items())),
             "",
             "```yaml",
             params + "```",
@@ -58,6 +59,7 @@ def card(
     )
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> list[str]:
-    lines = [head, tuple("---" for _ in head), *rows]
+def table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> list[str]:
+    """Return the lines of a table in Markdown."""
+    lines: list[tuple[object, ...]] = [head, tuple("---" for _ in head), *rows]
     return ["| " + " | ".join(map(str, line)) + " |" for line in lines]

@@ -89,9 +89,14 @@ def normalised(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
+def text_key(text: str) -> int:
+    """Return the first eight bytes of the SHA-256 of `text` as a number: the same text has the same one everywhere."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
 def unit_hash(text: str) -> float:
-    """Map `text` evenly onto [0, 1) by SHA-256: the same text has the same place on every machine."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    """Map `text` evenly onto [0, 1) by its key."""
+    return text_key(text) / 2**64
 
 
 def text_hash(text: str) -> str:

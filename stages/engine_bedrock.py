@@ -66,10 +66,12 @@ class BedrockEngine:
     def _ask(self, request: Request) -> Completion:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        messages = [{"role": said["role"], "content": [{"text": said["content"]}]} for said in request.messages]
+        turns = [said for said in request.messages if said["role"] != "system"]
+        messages = [{"role": said["role"], "content": [{"text": said["content"]}]} for said in turns]
+        system = [{"text": said["content"]} for said in request.messages if said["role"] == "system"]
         limits = {"maxTokens": self.infer.max_new_tokens, "temperature": 0.0}
         try:
-            reply = self.client.converse(modelId=self.model, messages=messages, inferenceConfig=limits)
+            reply = self.client.converse(modelId=self.model, messages=messages, system=system, inferenceConfig=limits)
         except ClientError as error:
             said = error.response["Error"]
             if said["Code"] == "ValidationException" and "too long" in said["Message"].lower():

@@ -44,10 +44,8 @@ class Examples:
         )
 
 
-def tokenize(rows: list[Row], tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
-    """Return `input_ids`, `labels` and `category` a row; the completion is the last message with its end of turn."""
-    from datasets import Dataset
-
+def encode_examples(rows: list[Row], tokenizer: "PreTrainedTokenizerBase") -> tuple[list[list[int]], list[list[int]]]:
+    """Return the tokens of each row's prompt and of its completion, the last message with its end of turn."""
     prompts = [render_prompt(tokenizer, row["messages"][:-1]) for row in rows]
     wholes = [render_example(tokenizer, row["messages"]) for row in rows]
     for row, prompt, whole in zip(rows, prompts, wholes, strict=True):
@@ -60,7 +58,23 @@ def tokenize(rows: list[Row], tokenizer: "PreTrainedTokenizerBase") -> "Dataset"
         whole.part(len(prompt.text), len(whole.text.removesuffix("\n")))
         for prompt, whole in zip(prompts, wholes, strict=True)
     ]
-    prompt_ids, completion_ids = encode(tokenizer, prompts), encode(tokenizer, completions)
+    return encode(tokenizer, prompts), encode(tokenizer, completions)
+
+
+def count_tokens(rows: list[Row], tokenizer: "PreTrainedTokenizerBase") -> "np.ndarray":
+    """Return (rows, 2): the tokens of each example, and those of its completion, which the loss is taken over."""
+    import numpy as np
+
+    pairs = zip(*encode_examples(rows, tokenizer), strict=True)
+    counts = [(len(prompt) + len(completion), len(completion)) for prompt, completion in pairs]
+    return np.array(counts, np.int64).reshape(-1, 2)
+
+
+def tokenize(rows: list[Row], tokenizer: "PreTrainedTokenizerBase") -> "Dataset":
+    """Return `input_ids`, `labels` and `category` a row."""
+    from datasets import Dataset
+
+    prompt_ids, completion_ids = encode_examples(rows, tokenizer)
     index = {name: number for number, name in enumerate(categories(rows))}
     return Dataset.from_dict(
         {

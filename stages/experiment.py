@@ -66,13 +66,49 @@ class Data:
 
 @dataclass
 class Split:
-    """`test`: share of the comments held out, unless each comment names its `split`."""
+    """`test`: share of the comments held out, unless each comment names its `split`.
+
+    `near`: likeness (Jaccard index of parts of the texts) from which on two comments stay on one side.
+    """
 
     test: float = 0.2
+    near: float = 0.8
     on_bad_row: BadRow = BadRow.stop
 
     def __post_init__(self) -> None:
         share("split.test", self.test)
+        require(0.7 <= self.near <= 1, "split.near", self.near, "a likeness from 0.7 to 1, where 1 is copies alone")
+
+
+@dataclass
+class Decontaminate:
+    """A general example is dropped when it shares with a test a `run` of so many words, or a whole question.
+
+    A question of `changed` words or more also counts with one of them replaced, added or left out.
+    """
+
+    run: int = 13
+    changed: int = 8
+
+    def __post_init__(self) -> None:
+        require(self.run >= 5, "decontaminate.run", self.run, "at least 5 words")
+        require(self.changed >= 2, "decontaminate.changed", self.changed, "at least 2 words")
+
+
+@dataclass
+class Rehearse:
+    """The base model's own answers, where `mix.general` is self.
+
+    `rows`: how many general prompts it is asked at most, those that `mix` takes first; `max_new_tokens`: an answer that
+    is longer is not used.
+    """
+
+    rows: int = 5000
+    max_new_tokens: int = 1024
+
+    def __post_init__(self) -> None:
+        require(self.rows > 0, "rehearse.rows", self.rows, "at least 1")
+        require(self.max_new_tokens > 0, "rehearse.max_new_tokens", self.max_new_tokens, "at least 1")
 
 
 @dataclass
@@ -175,6 +211,8 @@ class Params:
     seed: int = 0
     data: Data = field(default_factory=Data)
     split: Split = field(default_factory=Split)
+    decontaminate: Decontaminate = field(default_factory=Decontaminate)
+    rehearse: Rehearse = field(default_factory=Rehearse)
     mix: Mix = field(default_factory=Mix)
     interpolate: Interpolate = field(default_factory=Interpolate)
     prompt: Prompt = field(default_factory=Prompt)

@@ -1,74 +1,46 @@
-"""Mix customer examples with general ones into the training set.
+"""Mix customer examples with general ones into the training set, exactly as was asked.
 
-Reads   data/split/train.jsonl, taxonomy.json, task.json; data/<general>/general.jsonl
-Writes  data/mix/train.jsonl (chat messages, each with its source), metrics/mix.json (asked and achieved share)
-Run     dvc repro mix
+Reads   data/split/train.jsonl, taxonomy.json, task.json; data/decontaminate/general.jsonl, or
+        data/rehearse/general.jsonl where `mix.general` is self; models/base (its tokenizer)
+Writes  data/mix/train.jsonl (chat messages, each with its source), data/mix/README.md (the card), metrics/mix.json
+Run     dvc repro mix; then `python -m stages.trace <step>` tells which rows a training step took
 
-All customer examples stay; general ones are added until they make up `mix.ratio` of the result. Arms are nested:
-the general rows of a small ratio are among those of a larger one, and customer rows keep their order.
+General rows make up `mix.ratio` of the whole, counted in `mix.unit`. Arms are nested: the general rows of a small ratio
+are among those of a larger one (stages/mixture.py), and customer rows keep their order.
 """
 
-import math
-from collections import Counter
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
-from stages.comments import unit_hash
+import numpy as np
+import orjson
+
+from stages.blocks import over_blocks
+from stages.checkpoint import hosted, load_tokenizer
+from stages.draw import Sizes, draw
 from stages.entry import run
-from stages.general_data import CUSTOMER, read_general
+from stages.experiment import General, TaxonomyIn, Unit
+from stages.general_data import CUSTOMER
+from stages.manifest import card, manifest
+from stages.mixture import Draw
 from stages.params import load_params
+from stages.pool import open_pool
 from stages.prompt import Prompts
-from stages.records import InputError, Row, read_json, read_jsonl, write_json, write_jsonl
+from stages.ranking import spot_key
+from stages.records import InputError, Row, read_json, read_jsonl, stream_jsonl, write_json, write_lines, write_whole
 from stages.taxonomy import Taxonomy
 
-
-def general_count(customer: int, ratio: float, available: int) -> int:
-    """Return how many general rows make up `ratio` of the whole beside `customer` rows (all of them at ratio 1)."""
-    if ratio == 1:
-        return available
-    wanted = round(customer * ratio / (1 - ratio))
-    if wanted > available:
-        largest = math.floor(1000 * available / (available + customer)) / 1000
-        raise InputError(
-            f"params.yaml: mix.ratio: {ratio} needs {wanted} general rows beside {customer} customer rows, there are "
-            f"{available}; add general data or go down to {largest}"
-        )
-    return wanted
+SPLIT = Path("data/split")
+GENERAL = {General.data: Path("data/decontaminate/general.jsonl"), General.self: Path("data/rehearse/general.jsonl")}
+FIELDS = ("id", "source", "category", "messages")
 
 
-def interleave(customer: list[Row], general: list[Row], ratio: float, seed: int) -> list[Row]:
-    """Return the mixed rows: customer rows in their order, the chosen general rows spread evenly among them.
-
-    The seed and a row's id alone decide which general rows come first and where they stand.
-    """
-    if ratio == 1:
-        customer = []
-    ranked = sorted(general, key=lambda row: (unit_hash(f"{seed} rank {row['id']}"), row["id"]))
-    chosen = ranked[: general_count(len(customer), ratio, len(general))]
-    placed = [((place + 0.5) / len(customer), row) for place, row in enumerate(customer)]
-    placed += [(unit_hash(f"{seed} place {row['id']}"), row) for row in chosen]
-    return [row for _, row in sorted(placed, key=lambda pair: pair[0])]
-
-
-def manifest(rows: list[Row], asked: float) -> Row:
-    """Return the asked and the achieved general share, and the rows by source."""
-    sources = Counter(row["source"] for row in rows)
-    achieved = 1 - sources[CUSTOMER] / len(rows)
-    return {
-        "mix": {
-            "asked": asked,
-            "achieved": round(achieved, 6),
-            "unit": "examples",
-            "rows": len(rows),
-            "source": dict(sorted(sources.items())),
-        }
-    }
-
-
-def customer_rows(train: list[Row], prompts: Prompts) -> list[Row]:
-    """Return one chat example a comment, the prompt and the gold answer; not of those that stand in every prompt."""
-    shown = {row["id"] for row in prompts.examples}
-    comments = [row for row in train if row["id"] not in shown]
-    return [
+def customer_rows(prompts: Prompts, comments: list[Row]) -> list[bytes]:
+    """Return a line a comment: the prompt and the gold answer in chat form."""
+    rows = (
         {
             "id": row["id"],
             "source": CUSTOMER,
@@ -76,23 +48,80 @@ def customer_rows(train: list[Row], prompts: Prompts) -> list[Row]:
             "messages": [*messages, {"role": "assistant", "content": prompts.answer(row)}],
         }
         for row, messages in zip(comments, prompts.messages(comments), strict=True)
+    )
+    return [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows]
+
+
+def open_prompts() -> Prompts:
+    """Return what makes prompts; the training comments are only read for it where some stand in the prompt."""
+    prompt = load_params().prompt
+    learns = prompt.examples > 0 or prompt.taxonomy is TaxonomyIn.shortlist
+    taxonomy = Taxonomy.from_rows(read_json(SPLIT / "taxonomy.json"))
+    train = read_jsonl(SPLIT / "train.jsonl") if learns else []
+    return Prompts.of(prompt, taxonomy, read_json(SPLIT / "task.json"), train)
+
+
+def write_customers(file: IO[bytes], prompts: Prompts) -> None:
+    """Write the customer examples, but for the comments that stand in every prompt."""
+    shown = {row["id"] for row in prompts.examples}
+    comments = (row for row in stream_jsonl(SPLIT / "train.jsonl") if row["id"] not in shown)
+    for lines in over_blocks(partial(customer_rows, prompts), comments):
+        file.writelines(lines)
+
+
+def interleave(
+    customer: Sizes, customers: list[Draw], general: Sizes, generals: list[Draw], seed: int
+) -> Iterator[bytes]:
+    """Yield the lines of the mix: customer rows in their order, general ones spread evenly among them.
+
+    The seed and a row's id alone decide where a general row stands.
+    """
+    pool = general.pool
+    first = pool.table["spot"][[one.place for one in generals]].tolist()
+    spots = [
+        spot_key(seed, pool.row(one.place)["id"], one.before) if one.before else spot
+        for one, spot in zip(generals, first, strict=True)
     ]
+    count = len(customers)
+    even = (np.arange(count) + 0.5) / max(count, 1)
+    order = np.argsort(np.concatenate([even, np.array(spots, np.float64) / 2**64]), kind="stable")
+    for place in order.tolist():
+        if place < count:
+            yield customer.pool.line(customers[place].place).strip()
+        else:
+            row = pool.row(generals[place - count].place)
+            yield orjson.dumps({field: row[field] for field in FIELDS})
+
+
+def left_out() -> Row:
+    """Return by reason how many comments and general rows earlier stages have left out."""
+    split, clean = read_json("metrics/split.json")["split"], read_json("metrics/decontaminate.json")["decontaminate"]
+    shared = {f"general: shares {why} with a test": count for why, count in clean["why"].items()}
+    return {"comments: bad": split["rejected"], "comments: nearly one of test": split["left_out"], **shared}
 
 
 def main() -> None:
-    """Read, mix, write."""
+    """Read, draw, write."""
     params = load_params()
-    split = Path("data/split")
-    taxonomy = Taxonomy.from_rows(read_json(split / "taxonomy.json"))
-    train = read_jsonl(split / "train.jsonl")
-    customer = customer_rows(train, Prompts.of(params.prompt, taxonomy, read_json(split / "task.json"), train))
-    general = read_general(Path("data") / params.data.general / "general.jsonl")
-    rows = interleave(customer, general, params.mix.ratio, params.seed)
-    fields = ("id", "source", "category", "messages")
-    write_jsonl("data/mix/train.jsonl", ({field: row[field] for field in fields} for row in rows))
-    report = manifest(rows, params.mix.ratio)
-    write_json("metrics/mix.json", report)
-    print(f"mix: {len(rows)} rows, general share {report['mix']['achieved']:.4f}")
+    mix, source = params.mix, GENERAL[params.mix.general]
+    service = hosted("models/base")
+    if service and mix.unit is not Unit.examples:
+        raise InputError(f"params.yaml: mix.unit: {service} is hosted and tells no tokens; take examples")
+    tokenizer = None if service else load_tokenizer("models/base")
+    with TemporaryFile() as made, source.open("rb") as file:
+        write_customers(made, open_prompts())
+        customer = Sizes(open_pool(made, params.seed), mix.unit, tokenizer)
+        general = Sizes(open_pool(file, params.seed), mix.unit, tokenizer)
+        customers, generals = draw(mix, customer, general)
+        write_lines("data/mix/train.jsonl", interleave(customer, customers, general, generals, params.seed))
+        report = manifest(mix, [(customer, customers), (general, generals)])
+    write_json("metrics/mix.json", {"mix": report})
+    licences = {name: licence for name, _, licence in general.pool.kinds}
+    words = card(report, mix, left_out(), [SPLIT / "train.jsonl", source], licences)
+    write_whole("data/mix/README.md", lambda part: part.write_text(words, encoding="utf-8"))
+    print(
+        f"mix: {report['rows']} rows, general share {report['achieved']:.4f} of the {mix.unit.value.replace('_', ' ')}"
+    )
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Prompts:
     @classmethod
     def of(cls, prompt: Prompt, taxonomy: Taxonomy, task: Row, train: list[Row]) -> "Prompts":
         """Choose the examples among the training comments, and learn from these what a shortlist needs."""
-        if prompt.examples >= len(train):
+        if prompt.examples and prompt.examples >= len(train):
             raise InputError(
                 f"params.yaml: prompt.examples: {prompt.examples}, of {len(train)} training comments; leave some"
             )

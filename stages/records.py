@@ -40,34 +40,42 @@ def decode_text(place: str | Path, lines: Iterable[bytes]) -> Iterator[str]:
             raise InputError(f"{place}:{number}: byte {fault.start + 1} is not UTF-8; save the file as UTF-8") from None
 
 
-def decode_lines(path: str | Path) -> Iterator[tuple[int, Row | InputError]]:
-    """Yield each line that is not blank as `(line number from 1, row)`; a .gz file is unpacked.
+def number_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
+    """Yield `(line number from 1, line)` of each line that is not blank; a .gz file is unpacked.
 
-    A line that is no JSON object in UTF-8 comes as the `InputError` that says so, so that the
-    caller decides whether to stop or to set it aside. A file that is missing or holds no row raises.
+    A file that is missing or holds no row raises.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; `dvc repro` makes it, or check `data` in params.yaml")
     empty = True
     for number, line in enumerate(read_lines(path), 1):
-        if not line.strip():
-            continue
-        empty = False
-        try:
-            row = orjson.loads(line.removeprefix(codecs.BOM_UTF8) if number == 1 else line)
-        except orjson.JSONDecodeError as error:
-            yield number, InputError(f"{path}:{number}: {_json_fault(line, error)}")
-            continue
-        if isinstance(row, dict):
-            yield number, row
-        else:
-            yield (
-                number,
-                InputError(f"{path}:{number}: {type(row).__name__} where an object belongs; write one {{...}} a line"),
-            )
+        if line.strip():
+            empty = False
+            yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
     if empty:
         raise InputError(f"{path}: the file is empty; write one JSON object a line")
+
+
+def decode_line(path: str | Path, number: int, line: bytes) -> Row | InputError:
+    """Return the row in a line.
+
+    A line that is no JSON object in UTF-8 gives the `InputError` that says so, so that the caller decides whether to
+    stop or to set it aside.
+    """
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return InputError(f"{path}:{number}: {_json_fault(line, error)}")
+    if isinstance(row, dict):
+        return row
+    return InputError(f"{path}:{number}: {type(row).__name__} where an object belongs; write one {{...}} a line")
+
+
+def decode_lines(path: str | Path) -> Iterator[tuple[int, Row | InputError]]:
+    """Yield each line that is not blank as `(line number from 1, row or the fault of the line)`."""
+    for number, line in number_lines(path):
+        yield number, decode_line(path, number, line)
 
 
 def stream_jsonl(path: str | Path) -> Iterator[Row]:
@@ -108,14 +116,19 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
 
 
-def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:
-    """Write one JSON object a line, in UTF-8."""
+def write_lines(path: str | Path, lines: Iterable[bytes]) -> None:
+    """Write the lines, each with an end."""
 
     def write(part: Path) -> None:
         with part.open("wb") as file:
-            file.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+            file.writelines(line + b"\n" for line in lines)
 
     write_whole(path, write)
+
+
+def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:
+    """Write one JSON object a line, in UTF-8."""
+    write_lines(path, map(orjson.dumps, rows))
 
 
 def write_json(path: str | Path, value: object) -> None:

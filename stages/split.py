@@ -1,65 +1,73 @@
 """Split the comments into train and test, and write down the task they define.
 
 Reads   data/<comments>/comments.jsonl, data/<comments>/taxonomy.csv
-Writes  data/split/train.jsonl, test.jsonl, taxonomy.json, task.json, rejects.json
+Writes  data/split/train.jsonl, test.jsonl, taxonomy.json, task.json; rejects.json (rows with a fault), leaks.json
+        (comments left out of both, with the one of the other side that they are nearly the same as);
+        metrics/split.json (counts)
 Run     dvc repro split
 
-A comment that names its `split` goes there. Any other goes to test when the hash of its normalised text falls
-below `split.test`: new comments never move old ones, and copies of one text stay on one side.
+A comment that names its `split` goes there. Any other goes where the first one before it went that is nearly the same,
+else to test when the hash of its normalised text falls below `split.test`: comments added behind the others never move
+these. Rare leaves follow the same rule, since one by their counts would move comments when others come; a leaf that is
+in test alone is counted here, and scored apart as `unseen`.
 """
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from stages.comments import Comment, normalised, parse_comment, unit_hash
+import numpy as np
+
+from stages.blocks import over_blocks
 from stages.entry import run
 from stages.experiment import BadRow
+from stages.near import candidates, near_pairs
 from stages.params import load_params
-from stages.records import InputError, Row, decode_lines, write_json, write_jsonl
+from stages.records import InputError, Row, number_lines, write_json, write_lines
+from stages.sides import TEST, TRAIN, assign, copies
+from stages.survey import Survey, examine, gather
 from stages.taxonomy import Taxonomy, load_taxonomy
 
 SHOWN = 20  # faults printed before the rest is only counted
 
 
-def read_comments(path: Path, taxonomy: Taxonomy) -> tuple[list[Comment], list[Row]]:
-    """Return the good comments of a canonical file and, for each bad line, `{file, line, reason}`."""
-    comments: list[Comment] = []
-    rejects: list[Row] = []
-    lines: dict[str, int] = {}
-    for number, row in decode_lines(path):
-        try:
-            if isinstance(row, InputError):
-                raise ValueError(str(row).split(": ", 1)[1])
-            comment = parse_comment(row, taxonomy)
-            if comment.id in lines:
-                raise ValueError(f"id '{comment.id}' stands already in line {lines[comment.id]}; give each its own id")
-        except ValueError as fault:
-            rejects.append({"file": str(path), "line": number, "reason": str(fault)})
-        else:
-            lines[comment.id] = number
-            comments.append(comment)
-    return comments, rejects
+def read_survey(path: Path, taxonomy: Taxonomy) -> Survey:
+    """Return what is to be known of a file of comments, with a bar on a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(number_lines(path), unit=" comments", desc="split", disable=None, dynamic_ncols=True) as lines:
+        return gather(path, over_blocks(partial(examine, path, taxonomy), lines))
 
 
-def divide(comments: list[Comment], share: float) -> tuple[list[Comment], list[Comment]]:
-    """Return (train, test), each in the order of the file."""
-    train: list[Comment] = []
-    test: list[Comment] = []
-    for comment in comments:
-        held_out = comment.split == "test" if comment.split else unit_hash(normalised(comment.text)) < share
-        (test if held_out else train).append(comment)
-    return train, test
+def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[int, int]]:
+    """Return each comment's side, and of each that is left out whom it is like (see `stages.sides.assign`).
+
+    Comments belong together when their texts are copies, or have a likeness of at least `near`.
+    """
+    same, first = copies(survey.table["key"])
+    found = candidates(survey.table["signature"][first], near) if near < 1 else np.empty((0, 2), np.int64)
+    pairs = near_pairs(first[found], near, survey.text)
+    return assign(survey.table["key"], survey.table["given"], np.concatenate([same, pairs]), share)
 
 
-def describe_task(comments: list[Comment], taxonomy: Taxonomy) -> Row:
-    """Return what the data defines: levels, whether segments carry their text, emotions, the most segments."""
-    segments = [segment for comment in comments for segment in comment.segments]
+def counts(survey: Survey, sides: np.ndarray) -> Row:
+    """Return how many comments went where, how many are copies or quote what is not there, and the leaves by side."""
+    seen = {side: {leaf for place in _places(sides, side) for leaf in survey.leaves[place]} for side in (TRAIN, TEST)}
     return {
-        "levels": list(taxonomy.levels),
-        "leaves": len(taxonomy.leaves),
-        "has_content": any(segment.content is not None for segment in segments),
-        "emotions": sorted({segment.emotion for segment in segments if segment.emotion is not None}),
-        "most_segments": max(len(comment.segments) for comment in comments),
+        "train": int((sides == TRAIN).sum()),
+        "test": int((sides == TEST).sum()),
+        "rejected": len(survey.rejects),
+        "left_out": int(len(sides) - np.isin(sides, (TRAIN, TEST)).sum()),
+        "copies": len(sides) - len(np.unique(survey.table["key"])),
+        "unquoted": int((~survey.table["quoted"]).sum()),
+        "leaves_in_train": len(seen[TRAIN]),
+        "leaves_in_test": len(seen[TEST]),
+        "leaves_in_test_alone": len(seen[TEST] - seen[TRAIN]),
     }
+
+
+def _places(sides: np.ndarray, side: int) -> Iterator[int]:
+    return iter(np.flatnonzero(sides == side).tolist())
 
 
 def main() -> None:
@@ -67,26 +75,36 @@ def main() -> None:
     params = load_params()
     source = Path("data") / params.data.comments
     taxonomy = load_taxonomy(source / "taxonomy.csv")
-    comments, rejects = read_comments(source / "comments.jsonl", taxonomy)
-    faults = [f"{reject['file']}:{reject['line']}: {reject['reason']}" for reject in rejects]
-    if faults and (params.split.on_bad_row is BadRow.stop or not comments):
+    survey = read_survey(source / "comments.jsonl", taxonomy)
+    faults = [f"{reject['file']}:{reject['line']}: {reject['reason']}" for reject in survey.rejects]
+    if faults and (params.split.on_bad_row is BadRow.stop or not survey.rows):
         rest = [f"and {len(faults) - SHOWN} more bad rows"] if len(faults) > SHOWN else []
-        leave_out = ", or set split.on_bad_row: reject to leave them out" if comments else "; no good row is left"
+        leave_out = ", or set split.on_bad_row: reject to leave them out" if survey.rows else "; no good row is left"
         mend = f"no split was made; correct the rows{leave_out}"
         raise InputError("\n".join([*faults[:SHOWN], *rest, mend]))
-    train, test = divide(comments, params.split.test)
-    if not train or not test:
+    sides, left_out = divide(survey, params.split.test, params.split.near)
+    found = counts(survey, sides)
+    if not found["train"] or not found["test"]:
         raise InputError(
-            f"{source / 'comments.jsonl'}: {len(train)} train and {len(test)} test comments; "
+            f"{source / 'comments.jsonl'}: {found['train']} train and {found['test']} test comments; "
             "add comments or change split.test so that both sides have some"
         )
     out = Path("data/split")
-    write_jsonl(out / "train.jsonl", (comment.to_row(taxonomy.levels) for comment in train))
-    write_jsonl(out / "test.jsonl", (comment.to_row(taxonomy.levels) for comment in test))
+    for name, side in (("train", TRAIN), ("test", TEST)):
+        write_lines(out / f"{name}.jsonl", (survey.rows[place] for place in _places(sides, side)))
     write_json(out / "taxonomy.json", taxonomy.to_rows())
-    write_json(out / "task.json", describe_task(comments, taxonomy))
-    write_json(out / "rejects.json", rejects)
-    print(f"split: {len(train)} train, {len(test)} test, {len(rejects)} rejected, {len(taxonomy.leaves)} leaves")
+    write_json(out / "task.json", survey.task(taxonomy))
+    write_json(out / "rejects.json", survey.rejects)
+    write_json(
+        out / "leaks.json", [{"id": survey.id(one), "like": survey.id(other)} for one, other in left_out.items()]
+    )
+    write_json("metrics/split.json", {"split": found})
+    print(
+        f"split: {found['train']} train, {found['test']} test, {found['rejected']} rejected, {found['left_out']} left "
+        f"out as nearly of both sides; {found['leaves_in_test_alone']} of {len(taxonomy.leaves)} leaves in test alone"
+    )
+    if found["unquoted"]:
+        print(f"split: {found['unquoted']} comments have a segment whose `content` is not in their text")
 
 
 if __name__ == "__main__":

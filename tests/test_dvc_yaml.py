@@ -73,14 +73,40 @@ def test_a_stage_is_named_as_its_script(name):
     assert script(MAIN[name]).stem == name
 
 
+def watched_and_not_read(watched: set[str], code: str) -> set[str]:
+    """Return the params of the experiment that are watched or read in `code`, but not both.
+
+    A stage watches a section, or keys of it by name, such as `mix.general`; it then reads no other key of that section.
+    """
+    read = set(re.findall(r"\bparams\.(\w+(?:\.\w+)?)", code))
+    named = {entry.partition(".")[0] for entry in watched if "." in entry}
+    used = {key if key.partition(".")[0] in named else key.partition(".")[0] for key in read}
+    return (used - {"data", "profile", "yaml"}) ^ watched
+
+
 @pytest.mark.parametrize("name", MAIN)
 def test_a_stage_watches_exactly_the_params_it_reads(name):
     code = script(MAIN[name]).read_text()
-    sections = set(re.findall(r"\bparams\.(\w+)", code)) - {"data", "profile", "yaml"}
     scale = set(re.findall(r"load_profile\([\w.]+\)\.(\w+)", code))
     watched = MAIN[name].get("params", [])
-    assert {entry for entry in watched if isinstance(entry, str)} == sections
+    assert watched_and_not_read({entry for entry in watched if isinstance(entry, str)}, code) == set()
     assert {key for entry in watched if isinstance(entry, dict) for keys in entry.values() for key in keys} == scale
+
+
+def test_a_key_that_is_watched_by_name_is_the_only_one_read_of_its_section():
+    code = "f(params.mix.general, params.seed, params.prompt.labels, 'params.yaml: mix.ratio')"
+    assert watched_and_not_read({"mix.general", "prompt", "seed"}, code) == set()
+    assert watched_and_not_read({"mix", "prompt", "seed"}, code) == set()
+    assert watched_and_not_read({"mix.general", "mix.unit", "prompt", "seed"}, code) == {"mix.unit"}
+    assert watched_and_not_read({"mix.general", "prompt"}, code) == {"seed"}
+    for more in ("params.mix.ratio", "params.mix"):
+        assert watched_and_not_read({"mix.general", "prompt", "seed"}, f"{code}; {more}") == {more[7:]}
+
+
+def test_a_new_ratio_does_not_ask_the_base_model_again():
+    watched = MAIN["rehearse"]["params"]
+    assert "mix.general" in watched
+    assert "mix" not in watched
 
 
 def test_models_are_asked_alike_and_the_rival_is_scored_with_them():
@@ -90,7 +116,7 @@ def test_models_are_asked_alike_and_the_rival_is_scored_with_them():
 
 
 def test_the_stages_are_those_of_the_readme_in_their_order():
-    making = ["base", "split", "mix", "train", "interpolate", "infer", "svm"]
+    making = ["base", "split", "rehearse", "mix", "train", "interpolate", "infer", "svm"]
     assert list(MAIN) == [*making, "score", "mmlu", "ifeval", "general", "compare", "report"]
 
 

@@ -88,14 +88,15 @@ def folder(tmp_path):
 
 @pytest.fixture
 def ask(folder, monkeypatch):
-    """Return what asks a service, the part `answer`, for the completions of comments, and gives both."""
+    """Return what asks a service, the part `answer`, for the completions of comments or requests, and gives both."""
 
     def ask(answer, comments=("x",), advance=lambda _: None, **settings):
+        requests = [comment if isinstance(comment, Request) else asked(comment) for comment in comments]
         with serve(answer) as service:
             monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
             engine = BedrockEngine(folder, infer(**settings), None)
             try:
-                return engine.complete([asked(comment) for comment in comments], advance), service
+                return engine.complete(requests, advance), service
             finally:
                 engine.client.close()
 
@@ -143,6 +144,7 @@ def test_a_model_is_asked_by_its_name_and_greedily(ask):
     assert service.requests == [
         {
             "messages": [{"role": "user", "content": [{"text": "Hello"}]}],
+            "system": [],
             "inferenceConfig": {"maxTokens": 5, "temperature": 0.0},
         }
     ]
@@ -285,3 +287,12 @@ def test_weights_are_one_line(tmp_path):
     small.model().save_pretrained(tmp_path / "tuned")
     with pytest.raises(InputError, match=r"\Ainfer.engine: .*tuned has weights here.*\Z"):
         BedrockEngine(tmp_path / "tuned", infer(), None)
+
+
+def test_what_the_system_says_goes_apart_from_the_turns(ask):
+    turns = [("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi"), ("user", "Bye")]
+    chat = [{"role": role, "content": content} for role, content in turns]
+    _, service = ask(in_turn(said("x")), [Request("", chat)])
+    (body,) = service.requests
+    assert body["system"] == [{"text": "Be brief."}]
+    assert body["messages"] == [{"role": role, "content": [{"text": content}]} for role, content in turns[1:]]

@@ -1,0 +1,135 @@
+"""Leave out the general examples that give a test away: those that share its words.
+
+Reads   data/<general>/general.jsonl; data/<benchmark>/benchmark/test.jsonl; data/<instructions>/ifeval.jsonl;
+        data/split/test.jsonl
+Writes  data/decontaminate/general.jsonl (what is left, as it was), dropped.jsonl (each other example, with what it
+        shares and with which test), metrics/decontaminate.json
+Run     dvc repro decontaminate
+
+What counts as shared: see stages/overlap.py.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from stages.benchmark import load_questions
+from stages.blocks import over_blocks
+from stages.entry import run
+from stages.general_data import check_general
+from stages.overlap import Hit, Index, Limits
+from stages.params import load_params
+from stages.records import InputError, Row, decode_line, number_lines, read_jsonl, write_json, write_jsonl, write_lines
+
+OUT = Path("data/decontaminate")
+
+
+@dataclass(frozen=True)
+class Tests:
+    """What models are tested on: `questions` and, counted by runs of words alone, `others`; `names` are of both."""
+
+    names: list[str]
+    questions: list[str]
+    others: list[str]
+
+
+def gather(benchmark: Path, instructions: Path, comments: Path) -> Tests:
+    """Return the texts of all tests: questions and their choices, prompts, comments."""
+    questions, choices = {}, {}
+    for subject, splits in load_questions(benchmark).items():
+        for number, row in enumerate(splits["test"]):
+            questions[f"{subject}/{number}"] = row["question"]
+            choices |= {f"{subject}/{number}, choice {place}": text for place, text in enumerate(row["choices"])}
+    for number, row in enumerate(read_jsonl(instructions), 1):
+        if not isinstance(row.get("prompt"), str):
+            raise InputError(f"{instructions}:{number}: `prompt` is missing or no string; write the text of the prompt")
+        questions[f"ifeval {row.get('key')}"] = row["prompt"]
+    questions |= {f"comment {row['id']}": row["text"] for row in read_jsonl(comments)}
+    return Tests([*questions, *choices], [*questions.values()], [*choices.values()])
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What became of a block of examples: the `ids` of all with their lines, the lines `kept`, the rows `dropped`."""
+
+    ids: list[tuple[str, int]]
+    kept: list[bytes]
+    dropped: list[Row]
+
+
+def check(path: Path, index: Index, names: list[str], lines: list[tuple[int, bytes]]) -> Checked:
+    """Part a block of numbered lines of the file `path`; an example with a fault raises."""
+    rows = []
+    for number, line in lines:
+        row = decode_line(path, number, line)
+        fault = row if isinstance(row, InputError) else check_general(row)
+        if fault:
+            raise InputError(str(fault) if isinstance(fault, InputError) else f"{path}:{number}: {fault}")
+        rows.append(row)
+    said = [(place, turn["content"]) for place, row in enumerate(rows) for turn in row["messages"]]
+    hits: dict[int, Hit] = {}
+    for (place, _), hit in zip(said, index.hits([text for _, text in said]), strict=True):
+        if hit:
+            hits.setdefault(place, hit)
+    return Checked(
+        ids=[(row["id"], number) for (number, _), row in zip(lines, rows, strict=True)],
+        kept=[line.strip() for place, (_, line) in enumerate(lines) if place not in hits],
+        dropped=[
+            {
+                "id": rows[place]["id"],
+                "source": rows[place]["source"],
+                "why": hit.why,
+                "test": names[hit.owner],
+                "shared": hit.shared,
+            }
+            for place, hit in hits.items()
+        ],
+    )
+
+
+def clean(path: Path, blocks: Iterator[Checked], seen: set[str], dropped: list[Row]) -> Iterator[bytes]:
+    """Yield the lines that are kept; fill `seen` with all ids and `dropped`. An id that comes again raises."""
+    for block in blocks:
+        for identity, number in block.ids:
+            if identity in seen:
+                raise InputError(f"{path}:{number}: id '{identity}' stands twice; give each row its own id")
+            seen.add(identity)
+        dropped += block.dropped
+        yield from block.kept
+
+
+def main() -> None:
+    """Read the tests, part the examples, write."""
+    from tqdm import tqdm
+
+    params = load_params()
+    path = Path("data") / params.data.general / "general.jsonl"
+    tests = gather(
+        Path("data") / params.data.benchmark / "benchmark",
+        Path("data") / params.data.instructions / "ifeval.jsonl",
+        Path("data/split/test.jsonl"),
+    )
+    limits = Limits(params.decontaminate.run, params.decontaminate.changed)
+    index = Index.of(tests.questions, tests.others, limits)
+    seen: set[str] = set()
+    dropped: list[Row] = []
+    with tqdm(number_lines(path), unit=" rows", desc="decontaminate", disable=None, dynamic_ncols=True) as lines:
+        blocks = over_blocks(partial(check, path, index, tests.names), lines)
+        write_lines(OUT / "general.jsonl", clean(path, blocks, seen, dropped))
+    write_jsonl(OUT / "dropped.jsonl", dropped)
+    report = {
+        "rows": len(seen),
+        "dropped": len(dropped),
+        "why": dict(sorted(Counter(row["why"] for row in dropped).items())),
+        "source": dict(sorted(Counter(row["source"] for row in dropped).items())),
+    }
+    write_json("metrics/decontaminate.json", {"decontaminate": report})
+    print(
+        f"decontaminate: {len(seen) - len(dropped)} general rows; {len(dropped)} dropped that share words with a test"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

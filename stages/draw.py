@@ -1,0 +1,129 @@
+"""Drawing the rows of a mix: how large each is, which group it belongs to, and what to say where there are too few."""
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stages.examples import count_tokens
+from stages.experiment import Budget, General, Mix, Unit
+from stages.general_data import CUSTOMER
+from stages.mixture import Draw, TooFewError, rounds, take, targets
+from stages.nova_categories import canonical_category
+from stages.pool import Kind, Pool
+from stages.records import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BLOCK = 512  # rows whose tokens are counted at a time
+ALL = "general"
+
+
+class Sizes:
+    """The size of each row of a pool in a unit; tokens are counted when they are first asked for."""
+
+    def __init__(self, pool: Pool, unit: Unit, tokenizer: "PreTrainedTokenizerBase | None") -> None:
+        self.pool, self.unit, self.tokenizer = pool, unit, tokenizer
+        self.counts = np.full((len(pool.table), 2), -1, np.int32)
+
+    def tokens(self, places: np.ndarray) -> np.ndarray:
+        """Return (places, 2): the tokens of each row, and those of its completion."""
+        missing = np.unique(places[self.counts[places, 0] < 0])
+        for start in range(0, len(missing), BLOCK):
+            block = missing[start : start + BLOCK]
+            assert self.tokenizer is not None
+            self.counts[block] = count_tokens([self.pool.row(place) for place in block.tolist()], self.tokenizer)
+        return self.counts[places]
+
+    def along(self, places: np.ndarray) -> Iterator[tuple[int, int]]:
+        """Yield (place, size) in the order of `places`."""
+        if self.unit is Unit.examples:
+            yield from ((place, 1) for place in places.tolist())
+            return
+        column = [Unit.tokens, Unit.loss_tokens].index(self.unit)
+        for start in range(0, len(places), BLOCK):
+            block = places[start : start + BLOCK]
+            yield from zip(block.tolist(), self.tokens(block)[:, column].tolist(), strict=True)
+
+
+def weigh(sources: dict[str, float], kinds: list[Kind]) -> tuple[dict[str, float], dict[str, list[int]]]:
+    """Return the weight of each group of rows, and the numbers of the kinds that are in it.
+
+    A name in `sources` is that of a source, of a category, or Nova's for one; names of one category add up. None: all
+    rows are one group. A name without rows, or two that share some, raise.
+    """
+    if not sources:
+        return {ALL: 1.0}, {ALL: list(range(len(kinds)))}
+    words = {word for source, category, _ in kinds for word in (source, category)}
+    weights: dict[str, float] = {}
+    meant: dict[str, set[str]] = {}
+    for name, weight in sources.items():
+        called = {name} if name in words else set(np.atleast_1d(canonical_category(name)).tolist())
+        if weight and not called & words:
+            raise InputError(
+                f"params.yaml: mix.sources.{name}: no general row is of it; remove it, or name of "
+                f"{', '.join(sorted(words))}"
+            )
+        group = next((known for known, others in meant.items() if others == called), name)
+        weights[group] = weights.get(group, 0.0) + weight
+        meant[group] = called
+    groups = {
+        name: [number for number, kind in enumerate(kinds) if called & set(kind[:2])] for name, called in meant.items()
+    }
+    for number, (source, category, _) in enumerate(kinds):
+        owners = [name for name, numbers in groups.items() if weights[name] and number in numbers]
+        if len(owners) > 1:
+            raise InputError(
+                f"params.yaml: mix.sources: {' and '.join(owners)} both take rows of source {source} and category "
+                f"{category}; name them by source or by category"
+            )
+    return weights, groups
+
+
+def draw(mix: Mix, customer: Sizes, general: Sizes) -> tuple[list[Draw], list[Draw]]:
+    """Return the customer rows in their order, and the general ones, that make up the mix."""
+    weights, groups = weigh(mix.sources, general.pool.kinds)
+    every = [Draw(place, 0, size) for place, size in customer.along(np.arange(len(customer.pool.table)))]
+    whole = sum(one.size for one in every)
+    total = mix.total if mix.budget is Budget.total else None
+    wanted, asked = targets(mix.ratio, whole, total)
+    customers = every if wanted == whole else []
+    try:
+        if 0 < wanted != whole:
+            rows = customer.along(customer.pool.ranked(range(len(customer.pool.kinds))))
+            customers = take({CUSTOMER: rounds(rows, mix.repeat)}, {CUSTOMER: 1.0}, wanted)
+            customers.sort(key=lambda one: (one.before, one.place))
+        drawn = {name: general.pool.ranked(kinds) for name, kinds in groups.items() if weights[name] > 0}
+        if asked is None:
+            found = [Draw(place, 0, size) for places in drawn.values() for place, size in general.along(places)]
+        else:
+            rows_of = {name: rounds(general.along(places), mix.repeat) for name, places in drawn.items()}
+            found = take(rows_of, weights, asked)
+    except TooFewError as few:
+        raise InputError(_too_few(few, mix, wanted, asked or 0)) from None
+    if not customers and not found:
+        raise InputError(f"params.yaml: mix.ratio: {mix.ratio} leaves no row; there is no general row to take")
+    return customers, found
+
+
+def _too_few(few: TooFewError, mix: Mix, wanted: int, asked: int) -> str:
+    unit = {Unit.examples: "rows", Unit.tokens: "tokens", Unit.loss_tokens: "loss tokens"}[mix.unit]
+    again = "or set mix.repeat: true to take them again"
+    more = "raise rehearse.rows" if mix.general is General.self else "add general data"
+    if few.name == CUSTOMER:
+        return (
+            f"params.yaml: mix.total: {mix.total} needs {wanted} customer {unit}, there are {few.total}; "
+            f"lower it, {again}"
+        )
+    if few.name != ALL:
+        return (
+            f"params.yaml: mix.sources.{few.name}: its rows are used up at {few.total} of {asked} general {unit}; "
+            f"lower its weight or mix.ratio, {again}"
+        )
+    largest = math.floor(1000 * few.total / (few.total + wanted)) / 1000
+    return (
+        f"params.yaml: mix.ratio: {mix.ratio} needs {asked} general {unit} beside {wanted} customer {unit}, there are "
+        f"{few.total}; {more}, go down to {largest}, {again}"
+    )

@@ -1,0 +1,73 @@
+"""Rows in a file, known by number: where each stands, where it comes in an order by chance, and what kind it is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import IO
+
+import numpy as np
+import orjson
+
+from stages.blocks import over_blocks
+from stages.ranking import rank_key, spot_key
+from stages.records import Row
+
+COLUMNS = [
+    ("start", np.int64),  # byte of the file
+    ("length", np.int64),  # bytes
+    ("rank", np.uint64),  # the order in which rows are taken
+    ("spot", np.uint64),  # where among the others a row that is taken stands
+    ("kind", np.int64),  # which of `kinds`
+]
+Kind = tuple[str, str, str | None]  # source, category, licence
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The rows of `file`: `table` (n,) has their `COLUMNS`, `kinds` what there is."""
+
+    file: IO[bytes]
+    table: np.ndarray
+    kinds: list[Kind]
+
+    def line(self, place: int) -> bytes:
+        """Return a row as it stands in the file."""
+        row = self.table[place]
+        self.file.seek(int(row["start"]))
+        return self.file.read(int(row["length"]))
+
+    def row(self, place: int) -> Row:
+        """Return a row."""
+        return orjson.loads(self.line(place))
+
+    def ranked(self, kinds: Iterable[int]) -> np.ndarray:
+        """Return the places of the rows of some kinds, in the order in which they are taken."""
+        places = np.flatnonzero(np.isin(self.table["kind"], list(kinds)))
+        return places[np.argsort(self.table["rank"][places], kind="stable")]
+
+
+def open_pool(file: IO[bytes], seed: int) -> Pool:
+    """Take up the rows of a file that is open for reading; `seed` and a row's id alone say where it comes."""
+    kinds: dict[Kind, int] = {}
+    tables = []
+    start = 0
+    file.seek(0)
+    for table, found in over_blocks(partial(_index, seed), file):
+        numbers = np.array([kinds.setdefault(kind, len(kinds)) for kind in found])
+        table["kind"] = numbers[table["kind"]]
+        table["start"] += start
+        start += int(table["length"].sum())
+        tables.append(table)
+    return Pool(file, np.concatenate(tables) if tables else np.empty(0, COLUMNS), list(kinds))
+
+
+def _index(seed: int, lines: list[bytes]) -> tuple[np.ndarray, list[Kind]]:
+    kinds: dict[Kind, int] = {}
+    table = np.empty(len(lines), COLUMNS)
+    table["length"] = [len(line) for line in lines]
+    table["start"] = np.cumsum(table["length"]) - table["length"]
+    rows = [orjson.loads(line) for line in lines]
+    table["rank"] = [rank_key(seed, row["id"]) for row in rows]
+    table["spot"] = [spot_key(seed, row["id"]) for row in rows]
+    table["kind"] = [kinds.setdefault((row["source"], row["category"], row.get("license")), len(kinds)) for row in rows]
+    return table, list(kinds)

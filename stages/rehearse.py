@@ -1,0 +1,107 @@
+"""Let the base model answer general prompts itself, where `mix.general` is self.
+
+Reads   data/decontaminate/general.jsonl; models/base
+Writes  data/rehearse/general.jsonl: the same rows, their last message the base's answer, in the order in which `mix`
+        takes them; metrics/rehearse.json
+Run     dvc repro rehearse
+
+Training on such rows holds a model to what it was, as pseudorehearsal does (Robins 1995, "Catastrophic forgetting,
+rehearsal and pseudorehearsal"). Answers that are empty, cut off or stuck in a loop are left out, and counted.
+"""
+
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from stages import launch
+from stages.asking import ask, spent
+from stages.chunks import Advance, Job, run_job
+from stages.engine import Engine, Finish, Request
+from stages.engines import open_engine
+from stages.entry import run
+from stages.experiment import General
+from stages.general_data import read_general
+from stages.params import load_params, load_profile
+from stages.ranking import rank
+from stages.records import InputError, Row, write_json, write_whole
+from stages.repetition import loops
+from stages.resume import fingerprint
+
+ROWS, METRICS = Path("data/rehearse/general.jsonl"), Path("metrics/rehearse.json")
+BASE = Path("models/base")
+FAULTS = ("empty", "truncated", "repeated", "refused")
+
+
+def rehearse(engine: Engine, rows: list[Row], advance: Advance) -> list[Row]:
+    """Return the rows with the engine's answers to all but their last messages, how these ended and what they took."""
+    requests = [Request("", row["messages"][:-1]) for row in rows]
+    return [
+        {
+            **row,
+            "messages": [*row["messages"][:-1], {"role": "assistant", "content": spoken(completion.text)}],
+            "finish": completion.finish.value,
+            "use": use,
+        }
+        for row, (completion, use) in zip(rows, ask(engine, requests, advance), strict=True)
+    ]
+
+
+def spoken(text: str) -> str:
+    """Return an answer without the thoughts before it, and without the space around it."""
+    return text.rpartition("</think>")[2].strip()
+
+
+def fault(answer: str, finish: Finish) -> str | None:
+    """Return why an answer is of no use, one of `FAULTS`, or None."""
+    if finish in (Finish.length, Finish.context):
+        return "truncated"
+    if finish is Finish.refused:
+        return "refused"
+    if not answer:
+        return "empty"
+    return "repeated" if loops(answer) else None
+
+
+def keep(row: Row, totals: "Counter[str]") -> Row | None:
+    """Add an answered row to the totals; return it in the form of general rows, or None where it is of no use."""
+    why = fault(row["messages"][-1]["content"], Finish(row.pop("finish")))
+    totals.update({"asked": 1, why or "kept": 1, **row.pop("use")})
+    return None if why else row
+
+
+def report(totals: "Counter[str]") -> Row:
+    """Return the metrics: how many answers there are, how many are of use and why not the others, what they took."""
+    dropped = {why: totals[why] for why in FAULTS}
+    if not totals["kept"]:
+        why = ", ".join(f"{count} {name}" for name, count in dropped.items() if count)
+        raise InputError(
+            f"models/base: none of its {totals['asked']} answers to general prompts is of use ({why}); raise "
+            "rehearse.max_new_tokens where they are truncated, else set mix.general: data"
+        )
+    figures = {"asked": totals["asked"], "kept": totals["kept"], "dropped": dropped, **spent(totals)}
+    return {"rehearse": {**figures, "seconds": round(totals["seconds"], 1)}}
+
+
+def main() -> None:
+    """Choose, ask, publish."""
+    launch.remember_dvc()
+    params = load_params()
+    if params.mix.general is General.data:
+        write_whole(ROWS, lambda part: part.write_text("\n"))  # no row; DVC would warn of a file without a byte
+        write_json(METRICS, {"rehearse": {}})
+        print("rehearse: skipped, mix.general is data")
+        return
+    general = read_general(Path("data/decontaminate/general.jsonl"))
+    rows = rank(general, params.seed)[: params.rehearse.rows]
+    tokens = params.rehearse.max_new_tokens
+    infer = replace(load_profile(params.profile).infer, constrain=False, limit=None, max_new_tokens=tokens)
+    job = Job("rehearse", "answer", lambda: partial(rehearse, open_engine(BASE, infer)), keep, report)
+    key = fingerprint("rehearse", [params.rehearse, infer, params.seed])
+    figures = run_job(job, key, rows, len(rows), infer.chunk, (ROWS, METRICS))["rehearse"]
+    dropped = ", ".join(f"{count} {why}" for why, count in figures["dropped"].items() if count)
+    print(f"rehearse: {figures['kept']} of {figures['asked']} answers kept" + (f"; {dropped}" if dropped else ""))
+
+
+if __name__ == "__main__":
+    run(main)
