@@ -19,7 +19,7 @@ class Budget:
 
 def customer_rows(mix: Row) -> int:
     """Return how many customer examples are in the mix, of what metrics/mix.json says of it."""
-    return mix["source"].get(CUSTOMER, 0)
+    return mix["source"].get(CUSTOMER, {"rows": 0})["rows"]
 
 
 def budget(mix: Row, train: Row, lr: float) -> Budget | None:

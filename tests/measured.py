@@ -69,7 +69,8 @@ def lines(
 
 def spent(achieved: float = 0.25, customer: int = 30, dropped: int = 0) -> None:
     """Put what was spent where `compare` and `report` read it: of 30 customer comments, 40 examples, on two cores."""
-    write_json("metrics/mix.json", {"mix": {"achieved": achieved, "rows": 40, "source": {"customer": customer}}})
+    source = {"customer": {"rows": customer}}
+    write_json("metrics/mix.json", {"mix": {"achieved": achieved, "rows": 40, "source": source}})
     speed = {"tokens": 1000, "tokens_per_second": 10, "core_hours": 0.056}
     given = {"examples": 40 - dropped, "dropped": dropped, "steps": 80}
     write_json("metrics/train.json", {"train": {**given, **speed}})

@@ -26,7 +26,8 @@ if sys.argv[1] == "base":
         write_jsonl(f"data/split/{part}.jsonl", [{"id": str(number)} for number in range(100)])
 if sys.argv[1] == "mix":
     rows = round(100 / (1 - ratio))
-    write_json("metrics/mix.json", {"mix": {"achieved": ratio, "rows": rows, "source": {"customer": 100}}})
+    source = {"customer": {"rows": 100}}
+    write_json("metrics/mix.json", {"mix": {"achieved": ratio, "rows": rows, "source": source}})
     write_jsonl("data/mix/train.jsonl", [{"id": str(number)} for number in range(rows)])
 if sys.argv[1] == "train":
     if ratio == 0.4:

@@ -13,7 +13,7 @@ def test_a_model_that_was_not_trained_has_no_budget() -> None:
 
 def test_a_mix_without_customer_rows_has_none_of_them() -> None:
     train = {"steps": 5, "examples": 9, "dropped": 1}
-    assert budget({"source": {"maths": 10}}, train, 1e-3) == Budget(0, 5, 1e-3, 9, 1)
+    assert budget({"source": {"maths": {"rows": 10}}}, train, 1e-3) == Budget(0, 5, 1e-3, 9, 1)
 
 
 @pytest.mark.parametrize(
