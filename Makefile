@@ -8,9 +8,17 @@ TORCH := $(if $(PIP_FIND_LINKS),$(addprefix --find-links ,$(PIP_FIND_LINKS)),--t
 
 EXTRAS := --extra dev --extra $(if $(shell command -v nvidia-smi),gpu,cpu)
 
-.PHONY: repro test serve check lock smoke review verify
+.PHONY: repro sweep frontier test serve check lock smoke review verify
 repro: .venv/installed  ## run what is out of date, from data to the trade-off
 	dvc repro
+
+RATIOS ?= 0,0.05,0.1,0.25,0.5
+
+sweep: .venv/installed  ## run an experiment a mix ratio, and say which to take; also LRS=1.0e-3,3.0e-3, MMLU_DROP=0.05
+	python -m stages.sweep "$(RATIOS)" "$(LRS)" "$(MMLU_DROP)"
+
+frontier: .venv/installed  ## say again which of the runs of this commit to take; MMLU_DROP=0.05 of MMLU may be lost
+	python -m stages.frontier "$(MMLU_DROP)"
 
 test: .venv/installed  ## run the tests
 	pytest --numprocesses auto --dist loadfile

@@ -57,8 +57,8 @@ def trade_off(lines: list[Row]) -> Draw:
             axes.errorbar(
                 x,
                 y,
-                xerr=_bars(general[model]),
-                yerr=_bars(task[model]),
+                xerr=error_bars(general[model]),
+                yerr=error_bars(task[model]),
                 fmt="o",
                 ms=8,
                 capsize=3,
@@ -77,7 +77,8 @@ def trade_off(lines: list[Row]) -> Draw:
     return draw
 
 
-def _bars(figure: Row) -> list[list[float]] | None:
+def error_bars(figure: Row) -> list[list[float]] | None:
+    """Return how far a figure's interval reaches below and above it, as matplotlib takes it."""
     if "low" not in figure:
         return None
     return [[max(figure["value"] - figure["low"], 0)], [max(figure["high"] - figure["value"], 0)]]

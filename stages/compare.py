@@ -1,6 +1,7 @@
 """Set base, tuned model and rival side by side: each figure with its interval, what tuning changed, and the gate.
 
-Reads   metrics/{score,mmlu,ifeval,general}/<model>.json and, for intervals, .jsonl; metrics/mix.json
+Reads   metrics/{score,mmlu,ifeval,general}/<model>.json and, for intervals, .jsonl; data/split/train.jsonl, counted;
+        metrics/mix.json, base.json, train.json, svm.json, infer/<model>.json: what was spent
 Writes  metrics/summary.json (the headline figures, for `dvc metrics diff`), metrics/compare.json (all of them, with
         intervals and significance), metrics/tradeoff.csv (for `dvc plots`)
 Run     dvc repro compare
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from stages.entry import run
 from stages.measures import MODELS, Rows, compare, require_same
-from stages.params import load_params
-from stages.records import InputError, Row, read_json, read_jsonl, write_json, write_whole
+from stages.params import load_params, load_profile
+from stages.records import InputError, Row, count_lines, read_json, read_jsonl, write_json, write_whole
+from stages.spending import amount, budget, read_costs, told
 from stages.verdict import failures, verdict
 
 SUMMARY = {
@@ -50,6 +52,16 @@ def table(lines: list[Row]) -> str:
     return "\n".join(text)
 
 
+def cost_table(lines: list[Row]) -> str:
+    """Return one kind of cost a line, in the columns of `table`."""
+    text = []
+    for line in lines:
+        own = line["models"]
+        base, tuned, svm = (f"{amount(own[model]) if model in own else '-':>8}" for model in MODELS)
+        text.append(f"{line['title']:38}{base}{tuned}{'':34}{svm}")
+    return "\n".join(text)
+
+
 def _cell(value: float | None, form: str) -> str:
     width = int(form.lstrip("+").split(".")[0])
     return f"{'-':>{width}}" if value is None else f"{value:{form}}"
@@ -82,9 +94,13 @@ def main() -> None:
                 require_same(f"metrics/{PARTS[part]}/{model}.jsonl", counted, rows["base"][part])
     lines = compare(figures, rows, params.score.resamples, params.seed)
     words = verdict(lines, rows["tuned"].get("mmlu", []))
-    ratio = read_json("metrics/mix.json")["mix"]["achieved"]
-    print(f"Trained on {1 - ratio:.0%} customer and {ratio:.0%} general data\n")
-    print(table(lines), words, sep="\n\n")
+    mix = read_json("metrics/mix.json")["mix"]
+    ratio = mix["achieved"]
+    print(f"Trained on {1 - ratio:.0%} customer and {ratio:.0%} general data")
+    if given := budget(mix, read_json("metrics/train.json")["train"], load_profile(params.profile).train.lr):
+        print(*told(given, count_lines("data/split/train.jsonl") - params.prompt.examples), sep="\n")
+    print()
+    print(table(lines), cost_table(read_costs()), words, sep="\n\n")
     if ratio == 0:
         print("Mix general data in and see what it keeps: dvc exp run -S mix.ratio=0.25")
     both = [model for model in MODELS if {"voc", "mmlu"} <= figures[model].keys()]

@@ -1,6 +1,6 @@
 """Make one page of all that was measured, to be read without a network and sent to others.
 
-Reads   metrics/compare.json, mix.json, train.json, svm.json; metrics/{score,mmlu,infer}/<model>.json;
+Reads   metrics/compare.json, mix.json, base.json, train.json, svm.json; metrics/{score,mmlu,infer}/<model>.json;
         data/predictions/tuned.jsonl, data/split/test.jsonl, task.json
 Writes  metrics/report.html, metrics/plots/*.svg
 Run     dvc repro report
@@ -18,6 +18,7 @@ from stages.measures import MODELS
 from stages.mistakes import mistakes
 from stages.params import load_params
 from stages.records import Row, read_json, read_jsonl, write_whole
+from stages.spending import amount, read_costs
 
 TEMPLATE = "report.html.j2"
 EXAMPLES = 3  # of each kind of mistake
@@ -98,9 +99,8 @@ def main() -> None:
             "plots": drawn,
             "inline": inline,
             "mistakes": wrong,
-            "train": read_json("metrics/train.json").get("train"),
-            "infer": _figures("infer", "infer", MODELS[:2]),
-            "svm": read_json("metrics/svm.json")["svm"].get("svm"),
+            "costs": read_costs(),
+            "amount": amount,
         }
     )
     for name, svg in drawn.items():

@@ -1,5 +1,6 @@
 """Supervised fine-tuning of a causal LM on chat examples, by transformers' Trainer: loss on the completions only."""
 
+import os
 import resource
 import shutil
 from contextlib import nullcontext
@@ -123,13 +124,15 @@ def _counts(examples: Examples, arguments: Any, work: list[int]) -> Row:  # noqa
 
 
 def _speed(run: Run, work: list[int], seconds: float) -> Row:
-    """Return tokens a second, peak memory of rank 0 in GiB, and the model FLOPs utilisation where it is known."""
+    """Return tokens a second, hours of all GPUs or cores, peak memory of rank 0 in GiB, and the MFU where known."""
     import torch
 
     tokens, squares, completions = work
     speed: Row = {"tokens_per_second": round(tokens / seconds)}
     if not torch.cuda.is_available():
+        speed["core_hours"] = round(seconds * (os.cpu_count() or 1) / 3600, 5)
         return {**speed, "peak_memory": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)}
+    speed["gpu_hours"] = round(seconds * launch.world() / 3600, 5)
     speed["peak_memory"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
     if peak := peak_flops(torch.cuda.get_device_name()):
         flops = training_flops(run.config, tokens, squares, completions, run.train.method)

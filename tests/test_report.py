@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from measured import measured, rival, write
+from measured import measured, rival, spent, write
 from stages import compare, report
 from stages.records import read_json, write_json, write_jsonl
 
@@ -39,10 +39,7 @@ def project(models: dict) -> None:
         if mmlu:
             mmlu["mmlu"]["subjects"] = {name: dict(mmlu["mmlu"]) for name in SUBJECTS}
         write_json(f"metrics/mmlu/{model}.json", {model: mmlu})
-        write_json(f"metrics/infer/{model}.json", {model: {"infer": {"comments_per_second": 12.5}} if mmlu else {}})
-    write_json("metrics/mix.json", {"mix": {"achieved": 0.25, "rows": 1234}})
-    write_json("metrics/train.json", {"train": {"tokens": 1000, "tokens_per_second": 10}})
-    write_json("metrics/svm.json", {"svm": {"svm": {"train_seconds": 7.0, "comments_per_second": 800.0}}})
+    spent()
     write_json("data/split/task.json", {"levels": ["L1", "L2"]})
     right, wrong = ({"L1": "Setup", "L2": leaf, "content": HOSTILE} for leaf in ("Pairing", "Manual"))
     write_jsonl("data/split/test.jsonl", [{"id": "1", "text": HOSTILE, "segments": [right]}])
@@ -81,8 +78,14 @@ def test_every_measure_and_every_sentence_of_the_verdict_is_there(here: Path) ->
         assert line["title"] in text
     for sentence in compared["verdict"]:
         assert sentence in text
-    assert "Trained on 1,234 examples, 75.0 % customer and 25.0 % general." in text
+    assert "Trained on 40 examples, 75.0 % customer and 25.0 % general." in text
     assert "The right branch, another leaf" in text
+
+
+def test_what_each_model_cost_stands_below(here: Path) -> None:
+    text = page()
+    assert "<tr><td>seconds of training</td><td>50.0</td><td>100</td><td>7.00</td></tr>" in text
+    assert "<tr><td>comments labelled a second</td><td>22.2</td><td>12.5</td><td>27,587</td></tr>" in text
 
 
 def test_each_plot_stands_in_the_page_and_as_a_file(here: Path) -> None:
@@ -101,6 +104,7 @@ def test_a_hosted_base_gets_a_page_of_what_was_measured(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     project({"base": rival(20), "tuned": ({}, {}), "svm": rival()})
     write_json("metrics/train.json", {"train": {"hosted": "some-model"}})
+    write_json("metrics/infer/tuned.json", {"tuned": {}})
     text = page()
     assert "Nothing was trained" in text
     assert {file.stem for file in Path("metrics/plots").glob("*.svg")} == {"levels", "tail"}

@@ -66,6 +66,7 @@ def test_the_report_counts_what_was_trained(project):
     assert (report["examples"], report["dropped"], report["steps"]) == (40, 1, 12)
     assert 0 < report["completion_tokens"] < report["tokens"]
     assert report["tokens_per_second"] > 0
+    assert 0 < report["core_hours"] < 1
     assert 0.1 < report["peak_memory"] < 100  # GiB
     assert {row["source"] for row in curve} == {"customer", "facts", "all"}
     assert report["loss"] == [row["loss"] for row in curve if row["source"] == "all"][-1]

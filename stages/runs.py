@@ -1,0 +1,80 @@
+"""Runs of this commit, as DVC and git keep them: what is finished, and by which settings it was made.
+
+Settings are those of a run's dvc.lock: params.yaml may have been edited since.
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stages.records import InputError, Row
+
+WORKSPACE = "workspace"
+# What must be the same for figures to be compared: the comments asked, and what base answered to everything.
+SHARED = ("data/split/test.jsonl", *(f"metrics/{stage}/base.json" for stage in ("score", "mmlu", "ifeval")))
+
+
+def git(*words: str) -> str:
+    """Return what a git command prints."""
+    done = subprocess.run(["git", *words], text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise InputError(f"git {words[0]}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
+    return done.stdout
+
+
+def experiments() -> tuple[list[tuple[str, str]], list[str]]:
+    """Return (name, revision) of each finished experiment of this commit, and a line for each that is not finished."""
+    import dvc.api
+    from dvc.exceptions import DvcException
+
+    try:
+        rows = dvc.api.exp_show()
+    except DvcException as error:
+        raise InputError(f"dvc: {error}") from None
+    found = [row for row in rows if row["typ"] != "baseline"]
+    # DVC gives an experiment that failed or waits the figures of its commit.
+    done = [(row["Experiment"] or row["rev"], row["rev"]) for row in found if row["State"] in (None, "Success")]
+    names = {name for name, _ in done}
+    undone = {row["Experiment"]: row["State"] for row in found if row["Experiment"] not in names}
+    return done, [f"{name}: {state.lower()}, it has no figures" for name, state in undone.items()]
+
+
+def read_lock(rev: str) -> Row:
+    """Return the stages of the dvc.lock of a revision, or of the workspace."""
+    text = Path("dvc.lock").read_text(encoding="utf-8") if rev == WORKSPACE else git("show", f"{rev}:./dvc.lock")
+    return yaml.safe_load(text)["stages"]
+
+
+def settings(lock: Row) -> tuple[float, float]:
+    """Return mix ratio and learning rate by which the stages of a lock ran."""
+    (profile,) = (file for file in lock["train"]["params"] if file.startswith("profiles/"))
+    ratio, lr = lock["mix"]["params"]["params.yaml"]["mix"]["ratio"], lock["train"]["params"][profile]["train"]["lr"]
+    return float(ratio), float(lr)  # PyYAML reads 1e-05 as a string
+
+
+def shared(lock: Row) -> dict[str, Any]:
+    """Return the hashes of what arms share, by path."""
+    made = {out["path"]: out.get("md5") for stage in lock.values() for out in stage.get("outs", [])}
+    return {path: made.get(path) for path in SHARED}
+
+
+def finished(lock: Row) -> bool:
+    """Say whether `compare` ran on what the stages before it last made, and each of these likewise."""
+    makers = {out["path"]: (name, out.get("md5")) for name, stage in lock.items() for out in stage.get("outs", [])}
+    todo, seen = ["compare"], set[str]()
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name not in lock:
+            return False
+        for dep in lock[name].get("deps", []):
+            if dep["path"] in makers:
+                maker, content = makers[dep["path"]]
+                if content != dep.get("md5"):
+                    return False
+                todo.append(maker)
+    return True
