@@ -9,6 +9,8 @@ from typing import Any
 from stages.records import Row
 from stages.taxonomy import LabelPath, Taxonomy
 
+OPTIONAL = {"content", "emotion"}  # fields of a segment
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -65,16 +67,9 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
 def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked here)
     if not isinstance(part, dict):
         raise ValueError("a segment is no object; write {L1, L2, ..}")
-    given = sorted(key for key in part if re.fullmatch(r"L\d+", key))
-    if given != sorted(taxonomy.levels):
-        wanted = f"{taxonomy.levels[0]}..{taxonomy.levels[-1]}"
-        raise ValueError(
-            f"a segment has levels {','.join(given) or 'none'}; the taxonomy has {wanted}; give every level"
-        )
-    known = {*taxonomy.levels, "content", "emotion"}
+    if part.keys() - OPTIONAL != set(taxonomy.levels):
+        raise ValueError(_wrong_keys(part, taxonomy))
     for key, value in part.items():
-        if key not in known:
-            raise ValueError(f"a segment has the unknown field `{key}`; known are {', '.join(sorted(known))}")
         if not isinstance(value, str):
             raise ValueError(f"`{key}` of a segment is {value!r}; write a string")
         if not value.strip():
@@ -82,6 +77,16 @@ def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked
     path = tuple(part[level].strip() for level in taxonomy.levels)
     taxonomy.check(path)
     return Segment(path, part.get("content"), part.get("emotion"))
+
+
+def _wrong_keys(part: Row, taxonomy: Taxonomy) -> str:
+    given = sorted(key for key in part if re.fullmatch(r"L\d+", key))
+    if given != sorted(taxonomy.levels):
+        wanted = f"{taxonomy.levels[0]}..{taxonomy.levels[-1]}"
+        return f"a segment has levels {','.join(given) or 'none'}; the taxonomy has {wanted}; give every level"
+    known = {*taxonomy.levels, *OPTIONAL}
+    unknown = next(key for key in part if key not in known)
+    return f"a segment has the unknown field `{unknown}`; known are {', '.join(sorted(known))}"
 
 
 def normalised(text: str) -> str:

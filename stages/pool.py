@@ -1,5 +1,6 @@
 """Rows in a file, known by number: where each stands, where it comes in an order by chance, and what kind it is."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -33,8 +34,7 @@ class Pool:
     def line(self, place: int) -> bytes:
         """Return a row as it stands in the file."""
         row = self.table[place]
-        self.file.seek(int(row["start"]))
-        return self.file.read(int(row["length"]))
+        return os.pread(self.file.fileno(), row["length"], row["start"])
 
     def row(self, place: int) -> Row:
         """Return a row."""
@@ -51,7 +51,7 @@ def open_pool(file: IO[bytes], seed: int) -> Pool:
     kinds: dict[Kind, int] = {}
     tables = []
     start = 0
-    file.seek(0)
+    file.seek(0)  # which also writes what was held back
     for table, found in over_blocks(partial(_index, seed), file):
         numbers = np.array([kinds.setdefault(kind, len(kinds)) for kind in found])
         table["kind"] = numbers[table["kind"]]

@@ -1,0 +1,156 @@
+"""Seconds and memory of the stages that make the training data, by the number of rows.
+
+    python -m benchmarks.data [rows ..]
+
+So many comments and as many general rows, 10,000, 100,000 and 1,000,000 without arguments, go through `split`,
+`decontaminate` and `mix` as DVC starts them. Comments have 10 to 30 words of real complaints with one to three labels
+of the 1,280 real paths of ../shared/data/cfpb_voc; general rows have a question of up to 30 words and an answer of up
+to 40; the benchmark is the real MMLU and IFEval. `mix.ratio` is so high that nearly all general rows are taken. Memory
+is the most that a stage and its processes held at one time, what they share counted once (PSS), looked at ten times a
+second. The result goes to benchmarks/results/data-<machine>-<date>.json.
+"""
+
+import datetime
+import gzip
+import json
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import accumulate
+from pathlib import Path
+
+import psutil
+
+from benchmarks.infer import make_model
+from stages.entry import run
+from stages.records import Row, read_jsonl, write_json, write_jsonl
+
+SHARED = Path("../shared/data")
+CFPB = SHARED / "cfpb_voc"
+STAGES = ("split", "decontaminate", "mix")
+GOAL = ("split", "mix")  # together
+PARAMS = """
+data: {comments: made, general: made, benchmark: made, instructions: made}
+mix: {ratio: 0.55}
+"""
+
+
+class Words:
+    """Real words, drawn as often as they stand in complaints."""
+
+    def __init__(self) -> None:
+        with gzip.open(CFPB / "cfpb_voc.jsonl.gz", "rt", encoding="utf-8") as lines:
+            self.texts = [json.loads(line)["text"] for line in lines]
+        counts = Counter(word for text in self.texts for word in text.split())
+        self.words, self.weights = list(counts), list(accumulate(counts.values()))
+        self.rng = random.Random(0)
+
+    def sentence(self, least: int, most: int) -> str:
+        """Return a text of so many words."""
+        return " ".join(self.rng.choices(self.words, cum_weights=self.weights, k=self.rng.randint(least, most)))
+
+
+def comments(count: int, words: Words, paths: list[Row]) -> Iterator[Row]:
+    """Yield canonical comments."""
+    for number in range(count):
+        segments = [{**words.rng.choice(paths)} for _ in range(words.rng.randint(1, 3))]
+        yield {"id": f"c{number}", "text": words.sentence(10, 30), "segments": segments}
+
+
+def general(count: int, words: Words) -> Iterator[Row]:
+    """Yield canonical general rows of four sources."""
+    for number in range(count):
+        chat = [("user", words.sentence(5, 30)), ("assistant", words.sentence(1, 40))]
+        yield {
+            "id": f"g{number}",
+            "category": "chat",
+            "source": f"made_{number % 4}",
+            "messages": [{"role": role, "content": content} for role, content in chat],
+        }
+
+
+def lay_out(folder: Path, count: int, words: Words) -> None:
+    """Make `folder` a project that is done up to the stage `split`."""
+    shutil.copytree("stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "params.yaml").write_text(PARAMS)
+    made = folder / "data/made"
+    paths = [
+        {level: row[level] for level in ("L1", "L2", "L3", "L4")}
+        for row in map(json.loads, (CFPB / "taxonomy.jsonl").open(encoding="utf-8"))
+    ]
+    write_jsonl(made / "comments.jsonl", comments(count, words, paths))
+    rows = (",".join('"' + cell.replace('"', '""') + '"' for cell in row.values()) for row in paths)
+    (made / "taxonomy.csv").write_text("\n".join(["L1,L2,L3,L4", *rows, ""]), encoding="utf-8")
+    write_jsonl(made / "general.jsonl", general(count, words))
+    for split in ("test", "dev"):
+        write_jsonl(made / "benchmark" / f"{split}.jsonl", read_jsonl(SHARED / "mmlu" / f"mmlu_{split}.jsonl.gz"))
+    write_jsonl(made / "ifeval.jsonl", read_jsonl(SHARED / "ifeval/ifeval_input_data.jsonl.gz"))
+
+
+def measure(stage: str, folder: Path) -> tuple[float, float]:
+    """Run a stage and return (seconds, GiB)."""
+    start = time.perf_counter()
+    process = psutil.Popen([sys.executable, "-m", f"stages.{stage}"], cwd=folder)
+    most = 0
+    while process.poll() is None:
+        most = max(most, sum(map(_held, [process, *_children(process)])))
+        time.sleep(0.1)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, stage)
+    return time.perf_counter() - start, most / 2**30
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _held(process: psutil.Process) -> int:
+    try:
+        return process.memory_full_info().pss
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def main() -> None:
+    """Measure and write the result."""
+    counts = [int(text) for text in sys.argv[1:]] or [10_000, 100_000, 1_000_000]
+    words = Words()
+    result: Row = {
+        "command": " ".join(["python -m benchmarks.data", *sys.argv[1:]]),
+        "machine": f"cpu{os.cpu_count()}",
+        "processor": platform.processor() or platform.machine(),
+        "rows": {},
+    }
+    with tempfile.TemporaryDirectory() as temporary:
+        make_model(Path(temporary) / "base", words.texts[:2000])
+        for count in counts:
+            folder = Path(temporary) / str(count)
+            lay_out(folder, count, words)
+            shutil.copytree(Path(temporary) / "base", folder / "models/base")
+            taken = {stage: measure(stage, folder) for stage in STAGES}
+            shutil.rmtree(folder)
+            result["rows"][str(count)] = {
+                **{stage: {"seconds": round(s, 2), "GiB": round(gib, 3)} for stage, (s, gib) in taken.items()},
+                "split and mix": {
+                    "seconds": round(sum(taken[stage][0] for stage in GOAL), 2),
+                    "GiB": round(max(taken[stage][1] for stage in GOAL), 3),
+                },
+            }
+            print(count, result["rows"][str(count)], flush=True)
+    out = Path(f"benchmarks/results/data-cpu{os.cpu_count()}-{datetime.datetime.now(tz=datetime.UTC).date()}.json")
+    write_json(out, result)
+    print(out)
+
+
+if __name__ == "__main__":
+    run(main)
