@@ -54,7 +54,12 @@ def _render(tokenizer: "PreTrainedTokenizerBase", messages: Messages, *, add_gen
         {**message, "content": MARK.format(place)} if careful & set(message["content"]) else message
         for place, message in enumerate(messages)
     ]
-    text = str(tokenizer.apply_chat_template(marked, tokenize=False, add_generation_prompt=add_generation_prompt))
+    # Without thoughts, as training shows an answer; a template that knows none does not look at it.
+    text = str(
+        tokenizer.apply_chat_template(
+            marked, tokenize=False, add_generation_prompt=add_generation_prompt, enable_thinking=False
+        )
+    )
     whole, *parts = re.split("( ?)\ue000([0-9]+)\ue001( ?)", text)  # text, space, place, space, text, ..
     spans = []
     for before, place, behind, rest in zip(*(iter(parts),) * 4, strict=True):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 TOKENS = 4096  # of a forward pass over questions, about
 # lm-eval cuts what is too long only after it was encoded, of which transformers would warn.
 TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
+PLAIN = {"enable_thinking": False}  # chats are asked for an answer without thoughts, as in training
 WORTH = 64  # tokens that a run of rows must share beyond its neighbours, to have a beginning of its own
 Tokens = tuple[int, ...]
 Request = tuple[tuple[str, str] | None, list[int], list[int]]  # its text, and the tokens of context and continuation
@@ -56,7 +57,7 @@ def open_model(folder: str | Path, harness: Harness) -> "LM":
     model, tokenizer = load(folder)
     tokenizer.deprecation_warnings[TOO_LONG] = True
     kind = HFLM if set(getattr(model.config, "layer_types", None) or []) - {"full_attention"} else SharedPrefixLM
-    return kind(pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size)
+    return kind(pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size, **PLAIN)
 
 
 def _open_vllm(folder: str | Path, harness: Harness) -> "LM":
@@ -74,7 +75,9 @@ def _open_vllm(folder: str | Path, harness: Harness) -> "LM":
             kind: Any = vllm_causallms.VLLM
             # A number, since with `auto` vLLM shows a bar of its own, and divides by its time where bars are off.
             waiting = 8 * harness.batch_size
-            model = kind(pretrained=resolve(folder), max_num_seqs=harness.batch_size, batch_size=waiting, **settings)
+            model = kind(
+                pretrained=resolve(folder), max_num_seqs=harness.batch_size, batch_size=waiting, **PLAIN, **settings
+            )
             model.tokenizer.deprecation_warnings[TOO_LONG] = True
             return model
         finally:

@@ -12,9 +12,7 @@ from stages.general_data import CUSTOMER
 from stages.mixture import Draw
 from stages.records import Row
 
-COUNTED = (
-    5000  # rows of a source whose tokens are counted, where the unit is examples; the others are taken to be alike
-)
+COUNTED = 2000  # rows of a source that tell how many tokens all of it has, where the unit is examples
 
 
 def manifest(mix: Mix, parts: list[tuple[Sizes, list[Draw]]]) -> Row:

@@ -28,6 +28,14 @@ THOUGHTLESS = (  # takes thoughts out of answers, as Qwen3's does
     "{{ '<|im_start|>' + message['role'] + '\n' + said + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+THINKING = (  # thinks unless told not to; an answer given without thoughts has an empty one, as in Qwen3's
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% if loop.last and message['role'] == 'assistant' %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+    "{{ message['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+    "{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+    "{% endif %}"
+)
 
 
 @cache
@@ -230,3 +238,11 @@ def test_the_common_length_is_that_of_what_all_begin_with() -> None:
     assert common_length(["same", "same"]) == 4
     assert common_length(["", "x"]) == 0
     assert common_length(["x", "y"]) == 0
+
+
+def test_a_thinking_model_is_asked_for_the_answer_where_training_showed_it() -> None:
+    tokens = templated(THINKING)
+    chat = [{"role": "user", "content": "door"}, {"role": "assistant", "content": "[]"}]
+    prompt, example = render_prompt(tokens, chat[:1]), render_example(tokens, chat)
+    assert prompt.text.endswith("<think>\n\n</think>\n\n")
+    assert example.text == f"{prompt.text}[]<|im_end|>\n"

@@ -37,9 +37,10 @@ metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
 """
 
 
-def general(project: Path, tasks: list[str]) -> "subprocess.CompletedProcess[str]":
+def general(project: Path, tasks: list[str], backend: str = "hf") -> "subprocess.CompletedProcess[str]":
     profile = project / "profiles/small.yaml"
-    profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), "general": tasks}))
+    sections = {"general": tasks, "harness": {"backend": backend, "batch_size": 4}}
+    profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **sections}))
     command = [sys.executable, "-m", "stages.general", "base"]
     env = environment(HF_HUB_OFFLINE="1", HF_HOME=str(project / "home"))
     return subprocess.run(command, cwd=project, env=env, text=True, capture_output=True, check=False, timeout=300)
@@ -65,6 +66,16 @@ def test_yaml_files_of_ones_own_are_tasks(project: Path) -> None:
     assert 0 <= found["colours acc"] <= 1
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+
+
+def test_vllm_gives_the_same_figures(project: Path) -> None:
+    pytest.importorskip("vllm", reason="vLLM is not installed")
+    found = []
+    for backend in ("hf", "vllm"):
+        done = general(project, ["colours", "words"], backend)
+        assert (done.returncode, done.stderr) == (0, "")
+        found.append(read_json(project / "metrics/general/base.json"))
+    assert found[0] == found[1]
 
 
 def test_an_unknown_task_is_one_line(project: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from projects import dense, environment, write_project
+from projects import dense, environment, start_history, write_labelling_project, write_project
 from stages.checkpoint import write_hosted
 from stages.records import read_json, read_jsonl, write_jsonl
 from stages.verifier import verify
@@ -96,6 +96,26 @@ def test_the_model_is_asked_in_its_chat_format_and_answers_greedily(run):
     asked = tokens.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     answer = model.generate(**asked, max_new_tokens=8, do_sample=False)[0, asked["input_ids"].shape[1] :]
     assert row["answer"] == tokens.decode(answer, skip_special_tokens=True)
+
+
+def test_vllm_answers_as_transformers_does(tmp_path):
+    pytest.importorskip("vllm", reason="vLLM is not installed")
+    folder = write_labelling_project(tmp_path / "project", ["A lamp."])
+    start_history(folder)
+    write_jsonl(folder / "data/x/ifeval.jsonl", PROMPTS)
+    (folder / "params.yaml").write_text("profile: small\ndata: {instructions: x}\n")
+    profile = folder / "profiles/small.yaml"
+    written = []
+    for backend in ("hf", "vllm"):
+        scale = {"harness": {"backend": backend, "batch_size": 4}, "ifeval": {"max_new_tokens": 8}}
+        profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **scale}))
+        done = start(folder, "base")
+        assert (done.returncode, done.stderr) == (0, "")
+        # vLLM leaves out a letter whose bytes are not all there when an answer is cut.
+        rows = read_jsonl(folder / "metrics/ifeval/base.jsonl")
+        written.append([{**row, "answer": row["answer"].rstrip("\ufffd")} for row in rows])
+    assert len(written[0]) == 5
+    assert written[0] == written[1]
 
 
 def test_a_hosted_model_is_skipped_and_says_why(run):
