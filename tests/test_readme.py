@@ -39,9 +39,10 @@ def test_the_figures_of_the_committed_run_are_those_of_the_summary():
         assert f"{title:38}{base:8.3f}{tuned:8.3f}" in README
 
 
-def test_what_the_readme_sets_on_the_command_line_is_a_key_of_the_file():
+def test_what_the_pages_set_on_the_command_line_is_a_key_of_the_file():
     # DVC adds a key that is not there only with a plus.
-    settings = re.findall(r"-S (?:(profiles/\w+\.yaml):)?(\+?)([\w.]+)=", README)
+    pages = [README, *(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
+    settings = re.findall(r"-S (?:(profiles/\w+\.yaml):)?(\+?)([\w.]+)=", "\n".join(pages))
     assert len(settings) > 5
     for file, plus, key in settings:
         value = yaml.safe_load((ROOT / (file or "params.yaml")).read_text())
@@ -49,3 +50,9 @@ def test_what_the_readme_sets_on_the_command_line_is_a_key_of_the_file():
         for section in sections:
             value = value[section]
         assert (last in value) != bool(plus), f"{file or 'params.yaml'}: {key}"
+
+
+def test_links_between_the_pages_lead_somewhere():
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
