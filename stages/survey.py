@@ -67,7 +67,7 @@ def examine(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) -> S
         row = decode_line(path, number, line)
         try:
             if isinstance(row, InputError):
-                raise ValueError(str(row).split(": ", 1)[1])
+                raise ValueError(str(row).removeprefix(f"{path}:{number}: "))
             comments.append(parse_comment(row, taxonomy))
             numbers.append(number)
         except ValueError as fault:
