@@ -27,7 +27,7 @@ def over_blocks(work: Callable[[list[Given]], Result], rows: Iterable[Given]) ->
     if len(first) < 2 or cores < 2:  # processes take a second to start
         yield from map(work, chain(first, blocks))
         return
-    # Not by fork: libraries have threads by now. Not multiprocessing.Pool, which waits for ever for one that was killed.
+    # Not by fork: libraries have threads by now. Not by a Pool: it waits for ever for a process that was killed.
     with ProcessPoolExecutor(cores, get_context("spawn"), _remember, (work,)) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
