@@ -79,7 +79,7 @@ class Index:
         """Take up the questions, and other texts whose runs count but not the whole; an owner is a place among both."""
         parts = [[words(text)] for text in (*questions, *others)]
         run, starts = _runs(parts, limits.run)
-        owners = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+        owners = np.repeat(np.arange(len(parts)), np.array([len(part[0]) for part in parts], np.int64))
         short = _Short.of([part[0] for part in parts[: len(questions)]], limits)
         places = short.places
         return cls(
@@ -138,7 +138,7 @@ def _runs(parts: list[Lines], length: int) -> tuple[np.ndarray, np.ndarray]:
     rolled = np.zeros(count, np.uint64)
     for place in range(length):
         rolled = rolled * FACTOR + hashes[place : place + count]
-    ends = np.cumsum([sum(map(len, part)) for part in parts])
+    ends = np.cumsum([sum(map(len, part)) for part in parts], dtype=np.int64)
     lengths = np.diff(ends, prepend=0)
     left = np.repeat(ends, lengths)[:count] - np.arange(count)  # words from here to the end of the text
     starts = np.flatnonzero(left >= length)

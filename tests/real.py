@@ -1,4 +1,4 @@
-"""Real texts to test on, in ../shared/data beside the repository; a test that asks for them is skipped where it is absent.
+"""Real texts to test on, from ../shared/data beside the repository; where it is absent, a test that asks is skipped.
 
 `leaks` makes of a text what hides in training data: itself, or the same in other case, other spaces, with another word.
 """

@@ -1,4 +1,4 @@
-"""Nearly equal texts are found: likeness is what it says, signatures are datasketch's, candidates miss next to nothing."""
+"""Nearly equal texts: likeness is what it says, signatures are datasketch's, candidates miss next to nothing."""
 
 import random
 from itertools import combinations
