@@ -2,13 +2,19 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from stages.blocks import ROWS, over_blocks
 from stages.records import InputError
+
+HERE = Path(__file__).parent
 
 
 def span(rows: list[int]) -> tuple[int, int, int]:
@@ -32,6 +38,20 @@ def end_this_process(parent: int, rows: list[int]) -> int:
     return len(rows)
 
 
+def begin_and_wait(folder: Path, rows: list[int]) -> int:
+    (folder / str(rows[0])).touch()
+    time.sleep(1)
+    return len(rows)
+
+
+INTERRUPTED = """
+from functools import partial
+from pathlib import Path
+from stages.blocks import ROWS, over_blocks
+from stages.entry import run
+from test_blocks import begin_and_wait
+run(lambda: print(list(over_blocks(partial(begin_and_wait, Path.cwd()), range(60 * ROWS)))))
+"""
 needs_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core: all blocks are done right here")
 
 
@@ -86,3 +106,21 @@ def test_a_process_that_is_killed_ends_the_work_with_one_line() -> None:
     with pytest.raises(InputError) as caught:
         list(over_blocks(partial(end_this_process, os.getpid()), range(3 * ROWS)))
     assert str(caught.value) == "a process was ended from outside, most often for want of memory; run it again"
+
+
+@needs_cores
+def test_an_interruption_by_the_keyboard_ends_all_processes_without_a_word(tmp_path: Path) -> None:
+    stage = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    while stage.poll() is None and len(list(tmp_path.iterdir())) < (os.cpu_count() or 1):
+        time.sleep(0.01)
+    os.killpg(stage.pid, signal.SIGINT)  # a terminal tells all
+    said, _ = stage.communicate(timeout=60)
+    assert (stage.returncode, said) == (130, "")

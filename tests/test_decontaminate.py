@@ -1,6 +1,7 @@
 """General examples that give a test away are dropped and listed, all others stay as they are, byte for byte."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -10,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from projects import environment
 from real import leaks, real_rows
 from stages.blocks import ROWS
 from stages.decontaminate import main
@@ -225,7 +225,7 @@ def start() -> "subprocess.CompletedProcess[str]":
     """Run the stage as DVC does."""
     return subprocess.run(
         [sys.executable, "-m", "stages.decontaminate"],
-        env=environment(PYTHONPATH=str(REPOSITORY)),
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
         check=False,

@@ -105,6 +105,33 @@ def test_pairs_of_earlier_texts_stay_when_others_are_added() -> None:
     assert few == {(a, b) for a, b in many if b < 150}
 
 
+def changed(words: list[str], place: int, by: str) -> list[str]:
+    return [*words[:place], by, *words[place + 1 :]]
+
+
+def test_of_many_that_are_like_the_first_and_not_each_other_next_to_none_is_missed() -> None:
+    words = (SENTENCE + " " + SENTENCE[::-1]).split()
+    stars = []
+    for at in range(0, len(words) - 2, 3):
+        other = words
+        for place in (at, at + 1, at + 2):
+            other = changed(other, place, f"x{place}x{place}")
+        stars.append(" ".join(other))
+    assert likeness(" ".join(words), stars[3]) > 0.8 > likeness(stars[1], stars[3])
+    wanted = {(0, place) for place, star in enumerate(stars, 1) if likeness(" ".join(words), star) >= 0.8}
+    assert len(wanted) > 10
+    assert len(wanted - found([" ".join(words), *stars])) <= 1
+
+
+def test_of_many_that_are_each_like_the_one_before_none_is_missed() -> None:
+    words, chain = (SENTENCE + " " + SENTENCE[::-1]).split(), []
+    for step in range(2 * len(words)):
+        words = changed(words, step * 5 % len(words), f"z{step}z")
+        chain.append(" ".join(words))
+    assert likeness(chain[0], chain[40]) < 0.3
+    assert {(place, place + 1) for place in range(len(chain) - 1)} <= found(chain)
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_texts_have_no_pair(count: int) -> None:
     assert found([SENTENCE] * count) == set()

@@ -1,6 +1,7 @@
 """The split: stable, nothing nearly the same on both sides, near the share asked, and nothing where a row is bad."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -12,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from projects import environment
 from real import DISGUISES, leaks, real_rows
 from stages.blocks import ROWS
 from stages.comments import normalised
@@ -160,6 +160,12 @@ def test_what_is_nearly_the_same_stays_on_one_side(tmp_path: Path) -> None:
     assert 1 in Counter(int(identity[1:]) % 100 for identity in apart[TEST]).values(), "1 keeps copies alone together"
 
 
+def test_a_likeness_of_1_means_copies_alone(tmp_path: Path) -> None:
+    laughs = made(["ha" * number for number in range(5, 45)])  # all of the same two windows
+    assert sorted(map(len, divided(tmp_path, laughs, 0.5, near=0.99).values())) == [0, 0, 40]
+    assert min(len(divided(tmp_path, laughs, 0.5, near=1.0)[side]) for side in (TRAIN, TEST)) > 10
+
+
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.8])
 def test_the_share_is_near_what_was_asked(tmp_path: Path, share: float) -> None:
     found = divided(tmp_path, made(long_texts(2000)), share)
@@ -218,6 +224,37 @@ def test_a_taxonomy_of_any_depth_is_split(here: Path, depth: int) -> None:
     assert read_json("data/split/task.json")["levels"] == list(labels)
     assert Taxonomy.from_rows(read_json("data/split/taxonomy.json")).levels == tuple(labels)
     assert read_json("data/split/rejects.json") == []
+
+
+def test_what_went_where_is_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    easy = [{"L1": "Setup", "L2": "Easy setup", "content": "not there"}]
+    rows = [
+        row("a", "Pairing works.", split="train"),
+        row("b", "Setup was easy.", split="test", segments=easy),
+        row("c", "setup  was easy.", split="test"),
+        row("d", "SETUP WAS EASY.", split="train"),
+        row("e", "Works", split="train", segments=[{**PAIRING, "content": "WORKS"}]),
+    ]
+    project(here, rows)
+    main()
+    assert read_json("metrics/split.json") == {
+        "split": {
+            "train": 2,
+            "test": 2,
+            "rejected": 0,
+            "left_out": 1,
+            "copies": 2,
+            "unquoted": 1,
+            "leaves_in_train": 1,
+            "leaves_in_test": 2,
+            "leaves_in_test_alone": 1,
+        }
+    }
+    assert read_json("data/split/leaks.json") == [{"id": "d", "like": "c"}]
+    assert capsys.readouterr().out.splitlines() == [
+        "split: 2 train, 2 test, 0 rejected, 1 left out as nearly of both sides; 1 of 2 leaves in test alone",
+        "split: 1 comments have a segment whose `content` is not in their text",
+    ]
 
 
 def test_the_same_input_gives_the_same_bytes(here: Path) -> None:
@@ -331,7 +368,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "stages.split"],
         cwd=folder,
-        env=environment(PYTHONPATH=str(REPOSITORY)),
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
