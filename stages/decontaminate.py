@@ -37,17 +37,18 @@ class Tests:
 
 def gather(benchmark: Path, instructions: Path, comments: Path) -> Tests:
     """Return the texts of all tests: questions and their choices, prompts, comments."""
-    questions, choices = {}, {}
+    questions: list[tuple[str, str]] = []  # name and text
+    choices: list[tuple[str, str]] = []
     for subject, splits in load_questions(benchmark).items():
         for number, row in enumerate(splits["test"]):
-            questions[f"{subject}/{number}"] = row["question"]
-            choices |= {f"{subject}/{number}, choice {place}": text for place, text in enumerate(row["choices"])}
+            questions.append((f"{subject}/{number}", row["question"]))
+            choices += [(f"{subject}/{number}, choice {place}", text) for place, text in enumerate(row["choices"])]
     for number, row in enumerate(read_jsonl(instructions), 1):
         if not isinstance(row.get("prompt"), str):
             raise InputError(f"{instructions}:{number}: `prompt` is missing or no string; write the text of the prompt")
-        questions[f"ifeval {row.get('key')}"] = row["prompt"]
-    questions |= {f"comment {row['id']}": row["text"] for row in read_jsonl(comments)}
-    return Tests([*questions, *choices], [*questions.values()], [*choices.values()])
+        questions.append((f"ifeval {row.get('key')}", row["prompt"]))
+    questions += [(f"comment {row['id']}", row["text"]) for row in read_jsonl(comments)]
+    return Tests([name for name, _ in questions + choices], [text for _, text in questions], [t for _, t in choices])
 
 
 @dataclass(frozen=True)

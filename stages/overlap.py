@@ -2,7 +2,7 @@
 
 A run of 13 words is the measure of Brown et al., "Language Models are Few-Shot Learners" (2020), appendix C. A short
 question may have no run so long, or lose it with one word: it is looked for whole among messages and their lines, as it
-is or, from some length on, with one word replaced, added or left out (the deletion index of symmetric spelling
+is or, from some length on, with one word replaced, moved, added or left out (the deletion index of symmetric spelling
 correction, W. Garbe, 2012). Case, punctuation and spaces do not count (`stages/words.py`).
 """
 
@@ -79,7 +79,7 @@ class Index:
         """Take up the questions, and other texts whose runs count but not the whole; an owner is a place among both."""
         parts = [[words(text)] for text in (*questions, *others)]
         run, starts = _runs(parts, limits.run)
-        owners = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+        owners = np.repeat(np.arange(len(parts)), np.array([len(part[0]) for part in parts], np.int64))
         short = _Short.of([part[0] for part in parts[: len(questions)]], limits)
         places = short.places
         return cls(
@@ -104,16 +104,16 @@ class Index:
                 found[place] = Hit(f"{self.limits.run} words in a row", owner, " ".join(said))
         units = [(place, unit) for place, part in enumerate(parts) for unit in _units(part)]
         short = _Short.of([unit for _, unit in units], self.limits)
-        for why, keys, hashes, unit in (
-            ("a whole question", self.wholes, short.wholes, None),
-            ("a question with a word changed", self.shorter, short.shorter, short.unit),
-            ("a question with a word added", self.wholes, short.shorter, short.unit),
-            ("a question with a word left out", self.shorter, short.wholes, None),
+        for why, keys, hashes, unit, least in (
+            ("a whole question", self.wholes, short.wholes, None, 0),
+            ("a question with a word changed", self.shorter, short.shorter, short.unit, 0),
+            ("a question with a word added", self.wholes, short.shorter, short.unit, self.limits.changed + 1),
+            ("a question with a word left out", self.shorter, short.wholes, None, 0),
         ):
             held, owners = keys.find(hashes)
             for one, owner in zip((held if unit is None else unit[held]).tolist(), owners.tolist(), strict=True):
                 place, said = units[short.places[one]]
-                if found[place] is None:
+                if found[place] is None and len(said) >= least:
                     found[place] = Hit(why, owner, " ".join(said))
         return found
 
@@ -138,7 +138,7 @@ def _runs(parts: list[Lines], length: int) -> tuple[np.ndarray, np.ndarray]:
     rolled = np.zeros(count, np.uint64)
     for place in range(length):
         rolled = rolled * FACTOR + hashes[place : place + count]
-    ends = np.cumsum([sum(map(len, part)) for part in parts])
+    ends = np.cumsum([sum(map(len, part)) for part in parts], dtype=np.int64)
     lengths = np.diff(ends, prepend=0)
     left = np.repeat(ends, lengths)[:count] - np.arange(count)  # words from here to the end of the text
     starts = np.flatnonzero(left >= length)

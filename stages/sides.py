@@ -20,8 +20,8 @@ def assign(keys: np.ndarray, given: np.ndarray, pairs: np.ndarray, share: float)
     """Return the side of each comment, and for each that is left out the place of one on the other side.
 
     `keys` (n,) are hashes of texts in uint64, `given` (n,) sides that the data names or `FREE`, `pairs` (m, 2) places
-    of comments that are nearly the same. A free comment follows the given ones and the earlier ones that it is like;
-    one between the sides is left out, and so is a given training comment that is like one of test.
+    of comments that are nearly the same, or copies: of these, the first with each other. A free comment follows the
+    earlier ones that it is like; one between the sides is left out, and so is one of train that is like one of test.
     """
     hashed = np.where(keys / 2**64 < share, TEST, TRAIN)
     sides = np.where(given == FREE, hashed, given)
@@ -32,14 +32,29 @@ def assign(keys: np.ndarray, given: np.ndarray, pairs: np.ndarray, share: float)
     left_out: dict[int, int] = {}
     for place in sorted(like):
         if given[place] == FREE:
-            known = {int(sides[one]): one for one in like[place] if given[one] != FREE or one < place}
-            known.pop(LEFT_OUT, None)
+            known = {int(sides[one]): one for one in like[place] if one < place}
+            out = known.pop(LEFT_OUT, None)
             if len(known) == 1:
                 (sides[place],) = known
             elif known:
                 sides[place], left_out[place] = LEFT_OUT, known[TRAIN]
-    for a, b in pairs.tolist():
-        for one, other in ((a, b), (b, a)):
-            if (sides[one], sides[other]) == (TRAIN, TEST):
-                sides[one], left_out[one] = LEFT_OUT, other
+            elif out is not None and keys[out] == keys[place]:
+                sides[place], left_out[place] = LEFT_OUT, left_out[out]
+    for place, other in _given_away(keys, np.flatnonzero(sides == TEST), like).items():
+        if sides[place] == TRAIN:
+            sides[place], left_out[place] = LEFT_OUT, other
     return sides, left_out
+
+
+def _given_away(keys: np.ndarray, test: np.ndarray, like: dict[int, list[int]]) -> dict[int, int]:
+    """Return each place of `like` whose text is like that of a place of `test`, or the same, with this one.
+
+    It goes by texts, not places: a pair names the first copy, and each copy may be on another side.
+    """
+    held = dict(zip(keys[test].tolist(), test.tolist(), strict=True))
+    near: dict[int, int] = {}
+    for place, others in like.items():
+        for one in others:
+            if (key := int(keys[one])) in held:
+                near.setdefault(int(keys[place]), held[key])
+    return {place: near[key] for place in sorted(like) if (key := int(keys[place])) in near}

@@ -1,7 +1,9 @@
 """What there is to know of a file of comments before it is split: each row checked once, and kept as it is written."""
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ COLUMNS = [
     ("id", np.uint64),  # hash of the id
     ("key", np.uint64),  # hash of the normalised text
     ("given", np.int8),  # the side that the comment names
+    ("content", np.bool_),  # whether any of its segments carries its text
     ("quoted", np.bool_),  # whether the contents of all its segments stand in its text
     ("signature", np.uint32, PERMUTATIONS),  # what nearly equal texts are found by
 ]
@@ -27,17 +30,15 @@ COLUMNS = [
 class Survey:
     """The good comments of a file, or of a block of it, in its order.
 
-    `rows` are canonical lines, `leaves` the numbers of their segments' leaves, `table` (n,) their `COLUMNS`. `rejects`
-    has `{file, line, reason}` of each bad line.
+    `rows` are canonical lines, `leaves` the numbers of their segments' leaves, `emotions` what they have of these,
+    `table` (n,) their `COLUMNS`. `rejects` has `{file, line, reason}` of each bad line.
     """
 
     rows: list[bytes]
     leaves: list[tuple[int, ...]]
+    emotions: list[tuple[str, ...]]
     table: np.ndarray
     rejects: list[Row]
-    emotions: set[str]
-    has_content: bool
-    most_segments: int
 
     def id(self, place: int) -> str:
         """Return the id of a comment."""
@@ -52,9 +53,9 @@ class Survey:
         return {
             "levels": list(taxonomy.levels),
             "leaves": len(taxonomy.leaves),
-            "has_content": self.has_content,
-            "emotions": sorted(self.emotions),
-            "most_segments": self.most_segments,
+            "has_content": bool(self.table["content"].any()),
+            "emotions": sorted(set(chain.from_iterable(self.emotions))),
+            "most_segments": max(map(len, self.leaves), default=0),
         }
 
 
@@ -67,7 +68,7 @@ def examine(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) -> S
         row = decode_line(path, number, line)
         try:
             if isinstance(row, InputError):
-                raise ValueError(str(row).split(": ", 1)[1])
+                raise ValueError(str(row).removeprefix(f"{path}:{number}: "))
             comments.append(parse_comment(row, taxonomy))
             numbers.append(number)
         except ValueError as fault:
@@ -78,19 +79,21 @@ def examine(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) -> S
     table["id"] = [text_key(comment.id) for comment in comments]
     table["key"] = [text_key(text) for text in texts]
     table["given"] = [SIDES[comment.split] for comment in comments]
+    table["content"] = [any(segment.content is not None for segment in comment.segments) for comment in comments]
     table["quoted"] = [_quoted(comment, text) for comment, text in zip(comments, texts, strict=True)]
     table["signature"] = signatures(texts)
     leaf = {path: number for number, path in enumerate(taxonomy.leaves)}
-    segments = [segment for comment in comments for segment in comment.segments]
     return Survey(
         rows=[orjson.dumps(comment.to_row(taxonomy.levels)) for comment in comments],
         leaves=[tuple(leaf[segment.path] for segment in comment.segments) for comment in comments],
+        emotions=[_emotions(comment) for comment in comments],
         table=table,
         rejects=rejects,
-        emotions={segment.emotion for segment in segments if segment.emotion is not None},
-        has_content=any(segment.content is not None for segment in segments),
-        most_segments=max((len(comment.segments) for comment in comments), default=0),
     )
+
+
+def _emotions(comment: Comment) -> tuple[str, ...]:
+    return tuple(sys.intern(segment.emotion) for segment in comment.segments if segment.emotion is not None)
 
 
 def _quoted(comment: Comment, text: str) -> bool:
@@ -103,6 +106,7 @@ def gather(path: Path, blocks: Iterable[Survey]) -> Survey:
     table = np.concatenate([part.table for part in parts])
     rows = [row for part in parts for row in part.rows]
     leaves = [numbers for part in parts for numbers in part.leaves]
+    emotions = [said for part in parts for said in part.emotions]
     rejects = [row for part in parts for row in part.rejects]
     again, first = copies(table["id"])
     for before, place in again.tolist():
@@ -112,9 +116,7 @@ def gather(path: Path, blocks: Iterable[Survey]) -> Survey:
     return Survey(
         rows=[rows[place] for place in first.tolist()],
         leaves=[leaves[place] for place in first.tolist()],
+        emotions=[emotions[place] for place in first.tolist()],
         table=table[first],
         rejects=sorted(rejects, key=lambda reject: reject["line"]),
-        emotions=set().union(*(part.emotions for part in parts)),
-        has_content=any(part.has_content for part in parts),
-        most_segments=max(part.most_segments for part in parts),
     )

@@ -14,7 +14,8 @@ import pytest
 
 from data.cfpb.complaints import read_raw
 from data.cfpb.convert import comments, main, merge, taxonomy_csv
-from stages.records import InputError, read_jsonl
+from stages import split
+from stages.records import InputError, read_json, read_jsonl
 from stages.taxonomy import load_taxonomy
 
 SHARED = Path(__file__).parents[2] / "shared/data/cfpb_voc"
@@ -249,12 +250,16 @@ def test_the_real_sample_gives_all_its_comments_and_the_closed_taxonomy() -> Non
     assert taxonomy_csv(merged.leaves).count("\n") == 1_281
 
 
-def test_split_takes_the_converted_sample_without_a_reject(raw: Path) -> None:
+def test_split_keeps_the_given_sides_of_the_real_sample_but_for_what_is_nearly_a_test_complaint(raw: Path) -> None:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: the real CFPB sample cannot be read")
-    from stages.split import read_comments
-
     shutil.copytree(SHARED, raw, dirs_exist_ok=True)
     main()
-    good, rejects = read_comments(Path("data/cfpb/comments.jsonl"), load_taxonomy("data/cfpb/taxonomy.csv"))
-    assert (len(good), rejects) == (15_408, [])
+    Path("params.yaml").write_text("data: {comments: cfpb}\n", encoding="utf-8")
+    split.main()
+    counted = read_json("metrics/split.json")["split"]
+    assert [counted[key] for key in ("train", "test", "rejected", "copies")] == [14_547 - 48, 861, 0, 0]
+    left_out = read_json("data/split/leaks.json")
+    assert len(left_out) == counted["left_out"] == 48
+    sides = {row["id"]: row["split"] for row in read_jsonl("data/cfpb/comments.jsonl")}
+    assert {(sides[row["id"]], sides[row["like"]]) for row in left_out} == {("train", "test")}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stages.comments import Comment, Segment, normalised, parse_comment, segment_row, text_hash, unit_hash
+from stages.comments import Comment, Segment, normalised, parse_comment, segment_row, text_hash, text_key, unit_hash
 from stages.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", "Easy setup"): "", ("Price", "Fair"): ""})
@@ -117,7 +117,8 @@ def test_texts_that_differ_in_more_than_case_and_space_differ() -> None:
 
 
 def test_a_hash_is_the_same_on_every_machine() -> None:
-    # The first eight bytes of SHA-256 of nothing, e3b0c44298fc1c14, over 2 to the 64.
+    # The first eight bytes of SHA-256 of nothing.
+    assert text_key("") == 0xE3B0C44298FC1C14
     assert unit_hash("") == 0xE3B0C44298FC1C14 / 2**64
     assert unit_hash("schön") != unit_hash("schon")
 
@@ -125,6 +126,11 @@ def test_a_hash_is_the_same_on_every_machine() -> None:
 def test_the_hash_of_a_text_is_the_beginning_of_its_sha_256() -> None:
     assert text_hash("abc") == "ba7816bf8f01cfea"
     assert len({text_hash(text) for text in ("abc", "abc ", "Abc")}) == 3
+    assert f"{text_key('abc'):016x}" == text_hash("abc")
+
+
+def test_a_key_fits_eight_bytes() -> None:
+    assert all(0 <= text_key(str(number)) < 2**64 for number in range(1000))
 
 
 def test_hashes_are_spread_evenly() -> None:

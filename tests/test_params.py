@@ -108,6 +108,13 @@ BAD_PARAMS = {
     "a ratio that is no number": ("mix: {ratio: .nan}", "params.yaml: mix.ratio: nan is out of range"),
     "an endless ratio": ("mix: {ratio: .inf}", "params.yaml: mix.ratio: inf is out of range"),
     "a test share above 1": ("split: {test: 20}", "params.yaml: split.test: 20.0 is out of range"),
+    "a test share below 0": ("split: {test: -0.1}", "params.yaml: split.test: -0.1 is out of range; give a share from"),
+    "a likeness below 0.7": ("split: {near: 0.69}", "params.yaml: split.near: 0.69 is out of range; give a likeness"),
+    "a likeness above 1": ("split: {near: 80}", "params.yaml: split.near: 80.0 is out of range; give a likeness from"),
+    "a likeness that is no number": ("split: {near: .nan}", "params.yaml: split.near: nan is out of range"),
+    "a run of four words": ("decontaminate: {run: 4}", "params.yaml: decontaminate.run: 4 is out of range; give at le"),
+    "half a word": ("decontaminate: {run: 13.5}", "params.yaml: decontaminate.run: Value '13.5' of type 'float'"),
+    "a question of one word": ("decontaminate: {changed: 1}", "params.yaml: decontaminate.changed: 1 is out of range"),
     "a gate in per cent": ("gate: {mmlu_drop: 2}", "params.yaml: gate.mmlu_drop: 2.0 is out of range"),
     "the other gate below 0": ("gate: {generated_drop: -.1}", "params.yaml: gate.generated_drop: -0.1 is out of range"),
     "too few resamples": ("score: {resamples: 10}", "params.yaml: score.resamples: 10 is out of range; give at least"),
@@ -122,6 +129,14 @@ BAD_PARAMS = {
 @pytest.mark.parametrize(("text", "wanted"), BAD_PARAMS.values(), ids=BAD_PARAMS)
 def test_a_bad_parameter_is_one_line_with_its_key(tmp_path: Path, text: str, wanted: str) -> None:
     assert params_fault(tmp_path, text).startswith(wanted)
+
+
+@pytest.mark.parametrize(
+    "text", ["split: {near: 0.7}", "split: {near: 1}", "decontaminate: {run: 5}", "decontaminate: {changed: 2}"]
+)
+def test_a_limit_itself_is_allowed(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    load_params(tmp_path / "params.yaml")
 
 
 def test_a_choice_that_does_not_exist_lists_those_that_do(tmp_path: Path) -> None:

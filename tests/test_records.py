@@ -8,13 +8,16 @@ import pytest
 
 from stages.records import (
     InputError,
+    decode_line,
     decode_lines,
     decode_text,
+    number_lines,
     read_json,
     read_jsonl,
     read_lines,
     write_json,
     write_jsonl,
+    write_lines,
     write_whole,
 )
 
@@ -122,6 +125,33 @@ def test_a_byte_order_mark_at_the_start_of_a_text_is_dropped(tmp_path: Path) -> 
 def test_a_text_line_that_is_not_utf_8_is_named() -> None:
     with pytest.raises(InputError, match=r"^rows\.txt:2: byte 3 is not UTF-8; save the file as UTF-8$"):
         list(decode_text("rows.txt", [b"a\n", b"b \xff\n"]))
+
+
+def test_numbered_lines_are_those_of_the_file_without_the_blank_ones_and_the_mark(tmp_path: Path) -> None:
+    path = file(tmp_path, b"\xef\xbb\xbfa \r\n \t\r\n\xef\xbb\xbfb\n\n\xff{")
+    assert list(number_lines(path)) == [(1, b"a \r\n"), (3, b"\xef\xbb\xbfb\n"), (5, b"\xff{")]
+
+
+def test_lines_are_numbered_as_they_are_read(tmp_path: Path) -> None:
+    whole = gzip.compress(b"first\n" * 10_000 + bytes(range(256)) * 400)
+    lines = number_lines(file(tmp_path, whole[:-200], "rows.jsonl.gz"))
+    assert next(lines) == (1, b"first\n")
+    with pytest.raises(InputError, match=r"rows\.jsonl\.gz: not a whole gzip file"):
+        list(lines)
+
+
+def test_the_fault_of_a_line_is_given_and_not_raised() -> None:
+    assert decode_line("rows.jsonl", 7, b'{"a": 1}\r\n') == {"a": 1}
+    given = decode_line("rows.jsonl", 7, b"[1]")
+    assert isinstance(given, InputError)
+    assert str(given) == "rows.jsonl:7: list where an object belongs; write one {...} a line"
+
+
+def test_lines_are_written_as_they_are_each_with_an_end(tmp_path: Path) -> None:
+    write_lines(tmp_path / "new" / "lines.txt", iter([b"a", b"", b" \xff\r"]))
+    assert (tmp_path / "new" / "lines.txt").read_bytes() == b"a\n\n \xff\r\n"
+    write_lines(tmp_path / "none.txt", [])
+    assert (tmp_path / "none.txt").read_bytes() == b""
 
 
 def test_a_byte_order_mark_before_the_first_row_is_dropped(tmp_path: Path) -> None:
