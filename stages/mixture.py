@@ -2,19 +2,22 @@
 
 Groups are drawn from in turns, each time from the one that is furthest behind its weight (the divisor method of
 Webster and Sainte-Laguë). So every beginning of the sequence holds the groups in proportion, and a small mix is the
-beginning of a larger one. With sizes of more than 1, as tokens are, a sum is seldom met so, and the last rows are
-chosen among those that a mix twice as large holds: a mix is within any that is at least twice as large, and within
-nearly any larger one where both have many rows. A row that is larger than all its group is to give is passed over.
+beginning of a larger one. With sizes of more than 1, as tokens are, a sum is seldom met so: then a few of the last rows
+are left out, or some of the next ones are added. A mix is still within any that is at least twice as large, and with
+many rows within nearly any larger one; rows of more than half a mix are apart from this. One that is larger than all
+that its group is to give is passed over.
 """
 
 import heapq
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import combinations, islice
 
-NEXT = 64  # rows that are looked at for a better one
 NEAR = 0.0005  # of what was asked: a sum so near is as good as met
+NEXT = 64  # rows of a group that are looked at for one that is not too large
+LAST = 8  # rows that may be left out, and as many that may be added
+CHANGES = 4  # of those, at most
 
 
 class TooFewError(Exception):
@@ -75,43 +78,51 @@ def _fitting(rows: Iterator[Draw], limit: float) -> Draw | None:
 def take(groups: dict[str, Iterator[Draw]], weights: dict[str, float], target: int) -> list[Draw]:
     """Return the rows whose sizes add up to `target`, or to the nearest that can be had; raise `TooFewError`."""
     drawn: list[Draw] = []
-    total = 0
-    rows = sequence(groups, weights, target) if target > 0 else iter(())
-    for draw in rows:
+    others: list[Draw] = []  # too large for what is left
+    total = reach = fixed = 0
+    # Up to 3/2 of what was asked rows may be added, from 3/4 on left out: what a mix adds, one twice as large keeps.
+    limit = 1.5 * target
+    for draw in sequence(groups, weights, target) if target > 0 else ():
         if isinstance(draw, str):
-            raise TooFewError(draw, total)
-        if total + draw.size > target:
-            return drawn + _last(chain([draw], rows), total, target)
-        drawn.append(draw)
-        total += draw.size
-        if total == target:
+            if not others:
+                raise TooFewError(draw, total)
             break
-    return drawn
+        if others and reach + draw.size > limit:
+            break
+        if total + draw.size <= target:
+            total += draw.size
+            drawn.append(draw)
+            fixed += reach < 0.75 * target
+        else:
+            others.append(draw)
+            limit = max(limit, target + others[0].size)
+        reach += draw.size
+        if total == target or len(others) == LAST or (others and target - total <= NEAR * target):
+            break
+    return _near(drawn, fixed, others, target - total, NEAR * target)
+
+
+def _near(drawn: list[Draw], fixed: int, others: list[Draw], gap: int, enough: float) -> list[Draw]:
+    """Return the rows with as few changes as bring the sum, which is short by `gap`, near; the first `fixed` stay."""
+    edge = drawn[fixed:][-LAST:]
+    sizes = [*(-one.size for one in edge), *(one.size for one in others)]
+    best: tuple[int, ...] = ()
+    error = gap
+    for count in range(1, CHANGES + 1):
+        if error <= enough:
+            break
+        for changed in combinations(range(len(sizes)), count):
+            left = abs(gap - sum(sizes[number] for number in changed))
+            if left < error:
+                best, error = changed, left
+    kept = [one for number, one in enumerate(edge) if number not in best]
+    added = [one for number, one in enumerate(others, len(edge)) if number in best]
+    return drawn[: len(drawn) - len(edge)] + kept + added
 
 
 def take_all(groups: dict[str, Iterator[Draw]], weights: dict[str, float]) -> list[Draw]:
     """Return all rows that can be had by the weights: up to where it is the turn of a group that has none left."""
     return [draw for draw in sequence(groups, weights) if isinstance(draw, Draw)]
-
-
-def _last(rows: Iterator[Draw | str], total: int, target: int) -> list[Draw]:
-    """Return those of the next rows that bring `total` near to `target`: each that fits, and one to end with."""
-    fit: list[Draw] = []
-    gaps = [target - total]  # before the first that fits, and behind each
-    best: list[Draw] = []
-    error = gaps[0]
-    reach = total
-    for draw in rows:
-        if isinstance(draw, str) or error <= NEAR * target or (reach > total and reach + draw.size > 2 * target):
-            break
-        reach += draw.size
-        for count in range(max(0, len(gaps) - NEXT), len(gaps)):
-            if abs(gaps[count] - draw.size) < error:
-                best, error = [*fit[:count], draw], abs(gaps[count] - draw.size)
-        if draw.size < gaps[-1]:
-            fit.append(draw)
-            gaps.append(gaps[-1] - draw.size)
-    return best
 
 
 def rounds(rows: Iterable[tuple[int, int]], repeat: bool) -> Iterator[Draw]:

@@ -28,8 +28,8 @@ def customers(count: int) -> list[Row]:
 
 
 def generals(count: int) -> list[Row]:
-    """Return general rows of one source and three categories, their answers of 1 to 40 words."""
-    return [chat(f"g{n}", "made", CATEGORIES[n % 3], 1 + 39 * (n * 7 % 11) // 10) for n in range(count)]
+    """Return general rows of one source and three categories, their answers of 1 to 41 words."""
+    return [chat(f"g{n}", "made", CATEGORIES[n % 3], 1 + n * 7919 % 41) for n in range(count)]
 
 
 def pool(rows: list[Row], seed: int = 0) -> Pool:

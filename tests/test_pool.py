@@ -3,12 +3,11 @@
 import io
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from hostile import HOSTILE
 from pools import chat, generals, pool
-from stages import blocks
+from stages.blocks import ROWS
 from stages.pool import open_pool
 from stages.ranking import rank, rank_key, spot_key
 from stages.records import write_jsonl
@@ -79,11 +78,15 @@ def test_only_the_rows_of_the_kinds_that_are_asked_for_are_ranked() -> None:
     assert found == [place for place in opened.ranked([0, 1, 2]).tolist() if place % 3 == 1]
 
 
-def test_many_blocks_are_the_pool_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [chat(str(n), f"source {n // 40}", f"category {n % 7}") for n in range(100)]
-    whole = pool(rows)
-    monkeypatch.setattr(blocks, "ROWS", 17)
-    monkeypatch.setattr(blocks.os, "cpu_count", lambda: 1)
-    parted = pool(rows)
-    assert parted.kinds == whole.kinds
-    np.testing.assert_array_equal(parted.table, whole.table)
+def test_many_rows_are_known_as_few_are() -> None:
+    count = 2 * ROWS + 5
+    rows = [chat(str(n), f"source {n // 4_000}", f"category {n % 7}", 1) for n in range(count)]
+    opened = pool(rows)  # in several processes
+    kinds = list(dict.fromkeys((row["source"], row["category"], None) for row in rows))
+    assert opened.kinds == kinds
+    assert [kinds[number][:2] for number in opened.table["kind"].tolist()] == [
+        (row["source"], row["category"]) for row in rows
+    ]
+    for place in (0, ROWS - 1, ROWS, 2 * ROWS, count - 1):
+        assert opened.row(place) == rows[place]
+        assert opened.table["rank"][place] == rank_key(0, rows[place]["id"])
