@@ -60,6 +60,7 @@ def card(
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> list[str]:
-    """Return the lines of a table in Markdown."""
+    """Return the lines of a table in Markdown; what a cell says stays in it."""
     lines: list[tuple[object, ...]] = [head, tuple("---" for _ in head), *rows]
-    return ["| " + " | ".join(map(str, line)) + " |" for line in lines]
+    cells = ([" ".join(str(cell).split()).replace("|", "\\|") for cell in line] for line in lines)
+    return ["| " + " | ".join(line) + " |" for line in cells]

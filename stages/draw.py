@@ -9,7 +9,7 @@ import numpy as np
 from stages.examples import count_tokens
 from stages.experiment import Budget, General, Mix, Unit
 from stages.general_data import CUSTOMER
-from stages.mixture import Draw, TooFewError, rounds, take, targets
+from stages.mixture import Draw, TooFewError, rounds, take, take_all, targets
 from stages.nova_categories import canonical_category
 from stages.pool import Kind, Pool
 from stages.records import InputError
@@ -56,18 +56,11 @@ def weigh(sources: dict[str, float], kinds: list[Kind]) -> tuple[dict[str, float
     """
     if not sources:
         return {ALL: 1.0}, {ALL: list(range(len(kinds)))}
-    words = {word for source, category, _ in kinds for word in (source, category)}
     weights: dict[str, float] = {}
     meant: dict[str, set[str]] = {}
-    for name, weight in sources.items():
-        called = {name} if name in words else set(np.atleast_1d(canonical_category(name)).tolist())
-        if weight and not called & words:
-            raise InputError(
-                f"params.yaml: mix.sources.{name}: no general row is of it; remove it, or name of "
-                f"{', '.join(sorted(words))}"
-            )
+    for name, called in _meanings(sources, {word for kind in kinds for word in kind[:2]}).items():
         group = next((known for known, others in meant.items() if others == called), name)
-        weights[group] = weights.get(group, 0.0) + weight
+        weights[group] = weights.get(group, 0.0) + sources[name]
         meant[group] = called
     groups = {
         name: [number for number, kind in enumerate(kinds) if called & set(kind[:2])] for name, called in meant.items()
@@ -80,6 +73,23 @@ def weigh(sources: dict[str, float], kinds: list[Kind]) -> tuple[dict[str, float
                 f"{category}; name them by source or by category"
             )
     return weights, groups
+
+
+def _meanings(sources: dict[str, float], words: set[str]) -> dict[str, set[str]]:
+    """Return the sources or categories that each name means, of `words`, which the rows have.
+
+    One of Nova's that comprises several categories leaves those that another name means.
+    """
+    nova = {name: set(np.atleast_1d(canonical_category(name)).tolist()) for name in sources}
+    meant = {name: {name} if name in words else called for name, called in nova.items()}
+    single = {word for name, called in meant.items() if sources[name] and len(called) == 1 for word in called}
+    meant = {name: called - single if len(called) > 1 else called for name, called in meant.items()}
+    if absent := [name for name, called in meant.items() if sources[name] and not called & words]:
+        raise InputError(
+            f"params.yaml: mix.sources: no general row is of {', '.join(absent)}; leave that out, or name of "
+            f"{', '.join(sorted(words))}"
+        )
+    return meant
 
 
 def draw(mix: Mix, customer: Sizes, general: Sizes) -> tuple[list[Draw], list[Draw]]:
@@ -95,12 +105,10 @@ def draw(mix: Mix, customer: Sizes, general: Sizes) -> tuple[list[Draw], list[Dr
             rows = customer.along(customer.pool.ranked(range(len(customer.pool.kinds))))
             customers = take({CUSTOMER: rounds(rows, mix.repeat)}, {CUSTOMER: 1.0}, wanted)
             customers.sort(key=lambda one: (one.before, one.place))
+        again = mix.repeat and asked is not None
         drawn = {name: general.pool.ranked(kinds) for name, kinds in groups.items() if weights[name] > 0}
-        if asked is None:
-            found = [Draw(place, 0, size) for places in drawn.values() for place, size in general.along(places)]
-        else:
-            rows_of = {name: rounds(general.along(places), mix.repeat) for name, places in drawn.items()}
-            found = take(rows_of, weights, asked)
+        rows_of = {name: rounds(general.along(places), again) for name, places in drawn.items()}
+        found = take_all(rows_of, weights) if asked is None else take(rows_of, weights, asked)
     except TooFewError as few:
         raise InputError(_too_few(few, mix, wanted, asked or 0)) from None
     if not customers and not found:
@@ -122,7 +130,8 @@ def _too_few(few: TooFewError, mix: Mix, wanted: int, asked: int) -> str:
             f"params.yaml: mix.sources.{few.name}: its rows are used up at {few.total} of {asked} general {unit}; "
             f"lower its weight or mix.ratio, {again}"
         )
-    largest = math.floor(1000 * few.total / (few.total + wanted)) / 1000
+    whole = mix.total if mix.budget is Budget.total and mix.total else few.total + wanted
+    largest = math.floor(1000 * few.total / whole) / 1000
     return (
         f"params.yaml: mix.ratio: {mix.ratio} needs {asked} general {unit} beside {wanted} customer {unit}, there are "
         f"{few.total}; {more}, go down to {largest}, {again}"

@@ -136,6 +136,8 @@ class Mix:
             require(self.total is not None, "mix.total", self.total, "how large the mix is, as mix.budget is total")
         if self.total is not None:
             require(self.total > 0, "mix.total", self.total, "1 or more")
+            wanted = "null, or set mix.budget: total; now all customer examples stay"
+            require(self.budget is Budget.total, "mix.total", self.total, wanted)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The canonical general example: `{id, category, source, lang, messages}`, messages in chat form."""
+"""The canonical general example: `{id, category, source, lang, license?, messages}`, messages in chat form."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +33,12 @@ def check_general(row: Row) -> str | None:
         return "`id` is missing or no string; give each row its own id"
     if not isinstance(row.get("category"), str) or not isinstance(row.get("source"), str):
         return "`category` or `source` is missing; say what kind the row is and where it is from"
-    if row["source"] == CUSTOMER:
-        return f"source '{CUSTOMER}' is kept for the comments; give the source another name"
+    for key in ("source", "category"):
+        if row[key] == CUSTOMER:
+            return f"{key} '{CUSTOMER}' is kept for the comments; give the {key} another name"
+    licence = row.get("license")
+    if "license" in row and not (isinstance(licence, str) and licence.strip()):
+        return f"`license` is {licence!r}; write a name such as MIT, or leave it out"
     if not _is_chat(row.get("messages")):
         return "`messages` must be a list of {role, content} that ends with the assistant; correct the row"
     if not row["messages"][-1]["content"].strip():

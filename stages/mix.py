@@ -1,7 +1,8 @@
 """Mix customer examples with general ones into the training set, exactly as was asked.
 
 Reads   data/split/train.jsonl, taxonomy.json, task.json; data/decontaminate/general.jsonl, or
-        data/rehearse/general.jsonl where `mix.general` is self; models/base (its tokenizer)
+        data/rehearse/general.jsonl where `mix.general` is self; models/base (its tokenizer); metrics/split.json,
+        decontaminate.json, rehearse.json (what was left out)
 Writes  data/mix/train.jsonl (chat messages, each with its source), data/mix/README.md (the card), metrics/mix.json
 Run     dvc repro mix; then `python -m stages.trace <step>` tells which rows a training step took
 
@@ -35,6 +36,8 @@ from stages.taxonomy import Taxonomy
 
 SPLIT = Path("data/split")
 GENERAL = {General.data: Path("data/decontaminate/general.jsonl"), General.self: Path("data/rehearse/general.jsonl")}
+BASE = Path("models/base")
+INPUTS = [SPLIT / name for name in ("train.jsonl", "taxonomy.json", "task.json")]
 FIELDS = ("id", "source", "category", "messages")
 
 
@@ -92,32 +95,41 @@ def interleave(
             yield orjson.dumps({field: row[field] for field in FIELDS})
 
 
-def left_out() -> Row:
-    """Return by reason how many comments and general rows earlier stages have left out."""
+def left_out(shown: int, general: General) -> Row:
+    """Return by reason how many comments and general rows do not come in; `shown` comments stand in every prompt."""
     split, clean = read_json("metrics/split.json")["split"], read_json("metrics/decontaminate.json")["decontaminate"]
-    shared = {f"general: shares {why} with a test": count for why, count in clean["why"].items()}
-    return {"comments: bad": split["rejected"], "comments: nearly one of test": split["left_out"], **shared}
+    comments = {"bad": split["rejected"], "nearly one of test": split["left_out"], "in every prompt": shown}
+    rows = {f"shares {why} with a test": count for why, count in clean["why"].items()}
+    if general is General.self:
+        dropped = read_json("metrics/rehearse.json")["rehearse"]["dropped"]
+        rows |= {f"the base's answer is {why}": count for why, count in dropped.items()}
+    return {f"comments: {why}": count for why, count in comments.items()} | {
+        f"general: {why}": count for why, count in rows.items()
+    }
 
 
 def main() -> None:
     """Read, draw, write."""
     params = load_params()
     mix, source = params.mix, GENERAL[params.mix.general]
-    service = hosted("models/base")
+    service = hosted(BASE)
     if service and mix.unit is not Unit.examples:
         raise InputError(f"params.yaml: mix.unit: {service} is hosted and tells no tokens; take examples")
-    tokenizer = None if service else load_tokenizer("models/base")
+    if not source.is_file():
+        raise InputError(f"{source}: no such file; `dvc repro` makes it")
+    tokenizer = None if service else load_tokenizer(BASE)
+    prompts = open_prompts(params.prompt)
+    missing = left_out(len(prompts.examples), mix.general)
     with TemporaryFile() as made, source.open("rb") as file:
-        write_customers(made, open_prompts(params.prompt))
+        write_customers(made, prompts)
         customer = Sizes(open_pool(made, params.seed), mix.unit, tokenizer)
         general = Sizes(open_pool(file, params.seed), mix.unit, tokenizer)
         customers, generals = draw(mix, customer, general)
+        report = manifest(mix, (customer, customers), (general, generals))
+        words = card(report, mix, missing, [*INPUTS, source, BASE], general.pool.kinds)
         write_lines("data/mix/train.jsonl", interleave(customer, customers, general, generals, params.seed))
-        report = manifest(mix, [(customer, customers), (general, generals)])
-    write_json("metrics/mix.json", {"mix": report})
-    licences = {name: licence for name, _, licence in general.pool.kinds}
-    words = card(report, mix, left_out(), [SPLIT / "train.jsonl", source], licences)
     write_whole("data/mix/README.md", lambda part: part.write_text(words, encoding="utf-8"))
+    write_json("metrics/mix.json", {"mix": report})
     print(
         f"mix: {report['rows']} rows, general share {report['achieved']:.4f} of the {mix.unit.value.replace('_', ' ')}"
     )

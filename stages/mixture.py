@@ -2,15 +2,22 @@
 
 Groups are drawn from in turns, each time from the one that is furthest behind its weight (the divisor method of
 Webster and Sainte-Laguë). So every beginning of the sequence holds the groups in proportion, and a small mix is the
-beginning of a larger one. With sizes of more than 1, as tokens are, a sum cannot be met so: the last row is the one of
-the next `NEXT` that comes nearest, and two mixes may differ in it if they end within `NEXT` rows of one another.
+beginning of a larger one. With sizes of more than 1, as tokens are, a sum is seldom met so: then a few of the last rows
+are left out, or some of the next ones are added. A mix is still within any that is at least twice as large, and with
+many rows within nearly any larger one; rows of more than half a mix are apart from this. One that is larger than all
+that its group is to give is passed over.
 """
 
 import heapq
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations, islice
 
-NEXT = 64  # rows that the last one is chosen from
+NEAR = 0.0005  # of what was asked: a sum so near is as good as met
+NEXT = 64  # rows of a group that are looked at for one that is not too large
+LAST = 8  # rows that may be left out, and as many that may be added
+CHANGES = 4  # of those, at most
 
 
 class TooFewError(Exception):
@@ -30,13 +37,19 @@ class Draw:
     size: int
 
 
-def sequence(groups: dict[str, Iterator[Draw]], weights: dict[str, float]) -> Iterator[Draw | str]:
-    """Yield rows by turns; the name of a group where it is its turn and it has none left, and then no more."""
+def sequence(
+    groups: dict[str, Iterator[Draw]], weights: dict[str, float], target: float = math.inf
+) -> Iterator[Draw | str]:
+    """Yield rows by turns; the name of a group where it is its turn and it has none left, and then no more.
+
+    `target` is what the mix is to be in all.
+    """
     taken = dict.fromkeys(groups, 0)
     order = {name: number for number, name in enumerate(groups)}
+    whole = sum(weights[name] for name in groups)
 
     def turn(name: str) -> tuple[float, int, str, Draw | None]:
-        draw = next(groups[name], None)
+        draw = _fitting(groups[name], max(1.0, target * weights[name] / whole))
         half = draw.size / 2 if draw else 0.5
         return (taken[name] + half) / weights[name], order[name], name, draw
 
@@ -52,42 +65,75 @@ def sequence(groups: dict[str, Iterator[Draw]], weights: dict[str, float]) -> It
         heapq.heapreplace(heap, turn(name))
 
 
+def _fitting(rows: Iterator[Draw], limit: float) -> Draw | None:
+    """Return the first row that is no larger than `limit`; the first of all where the next ones are all larger."""
+    first = None
+    for draw in islice(rows, NEXT):
+        if draw.size <= limit:
+            return draw
+        first = first or draw
+    return first
+
+
 def take(groups: dict[str, Iterator[Draw]], weights: dict[str, float], target: int) -> list[Draw]:
     """Return the rows whose sizes add up to `target`, or to the nearest that can be had; raise `TooFewError`."""
     drawn: list[Draw] = []
-    total = 0
-    rows = sequence(groups, weights) if target > 0 else iter(())
-    for draw in rows:
+    others: list[Draw] = []  # too large for what is left
+    total = reach = fixed = 0
+    # Up to 3/2 of what was asked rows may be added, from 3/4 on left out: what a mix adds, one twice as large keeps.
+    limit = 1.5 * target
+    for draw in sequence(groups, weights, target) if target > 0 else ():
         if isinstance(draw, str):
-            raise TooFewError(draw, total)
-        if total + draw.size > target:
-            following = [draw, *_some(rows, NEXT - 1)]
-            best = min(following, key=lambda one: abs(target - total - one.size))
-            return [*drawn, best] if abs(target - total - best.size) < target - total else drawn
-        drawn.append(draw)
-        total += draw.size
-        if total == target:
+            if not others:
+                raise TooFewError(draw, total)
             break
-    return drawn
+        if others and reach + draw.size > limit:
+            break
+        if total + draw.size <= target:
+            total += draw.size
+            drawn.append(draw)
+            fixed += reach < 0.75 * target
+        else:
+            others.append(draw)
+            limit = max(limit, target + others[0].size)
+        reach += draw.size
+        if total == target or len(others) == LAST or (others and target - total <= NEAR * target):
+            break
+    return _near(drawn, fixed, others, target - total, NEAR * target)
 
 
-def _some(rows: Iterator[Draw | str], count: int) -> list[Draw]:
-    found = []
-    for draw in rows:
-        if isinstance(draw, str) or len(found) == count:
+def _near(drawn: list[Draw], fixed: int, others: list[Draw], gap: int, enough: float) -> list[Draw]:
+    """Return the rows with as few changes as bring the sum, which is short by `gap`, near; the first `fixed` stay."""
+    edge = drawn[fixed:][-LAST:]
+    sizes = [*(-one.size for one in edge), *(one.size for one in others)]
+    best: tuple[int, ...] = ()
+    error = gap
+    for count in range(1, CHANGES + 1):
+        if error <= enough:
             break
-        found.append(draw)
-    return found
+        for changed in combinations(range(len(sizes)), count):
+            left = abs(gap - sum(sizes[number] for number in changed))
+            if left < error:
+                best, error = changed, left
+    kept = [one for number, one in enumerate(edge) if number not in best]
+    added = [one for number, one in enumerate(others, len(edge)) if number in best]
+    return drawn[: len(drawn) - len(edge)] + kept + added
+
+
+def take_all(groups: dict[str, Iterator[Draw]], weights: dict[str, float]) -> list[Draw]:
+    """Return all rows that can be had by the weights: up to where it is the turn of a group that has none left."""
+    return [draw for draw in sequence(groups, weights) if isinstance(draw, Draw)]
 
 
 def rounds(rows: Iterable[tuple[int, int]], repeat: bool) -> Iterator[Draw]:
     """Yield rows given as (place, size), once; with `repeat` again and again."""
     seen = []
     for place, size in rows:
-        seen.append((place, size))
+        if repeat:
+            seen.append((place, size))
         yield Draw(place, 0, size)
     before = 1
-    while repeat and seen:
+    while seen:
         yield from (Draw(place, before, size) for place, size in seen)
         before += 1
 

@@ -3,6 +3,7 @@
 A key that does not exist, a wrong type or a value out of range raises `InputError` with the file and the key.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,24 @@ def load_profile(name: str, folder: str | Path = "profiles") -> Profile:
     return profile
 
 
+def _not_sections(given: DictConfig, known: DictConfig, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield key and value of what is no section and should be one; below the first level, null may stand for one."""
+    for key, value in given.items():
+        node = known._get_node(key) if key in known else None
+        if isinstance(node, DictConfig) and isinstance(value, DictConfig):
+            yield from _not_sections(value, node, f"{above}{key}.")
+        elif isinstance(node, DictConfig) and not (above and value is None):
+            yield f"{above}{key}", value
+
+
 def _load(path: Path, schema: type) -> Any:  # noqa: ANN401 (an instance of `schema`)
     try:
         given = OmegaConf.load(path)
         if not isinstance(given, DictConfig):
             raise InputError(f"{path}: write `key: value` lines")
         known = OmegaConf.structured(schema)
-        for key, value in given.items():
-            if key in known and OmegaConf.is_dict(known._get_node(key)) and not OmegaConf.is_dict(value):
-                raise InputError(f"{path}: {key}: {value!r} where a section belongs; write `key: value` lines below it")
+        for key, value in _not_sections(given, known):
+            raise InputError(f"{path}: {key}: {value!r} where a section belongs; write `key: value` lines below it")
         return OmegaConf.to_object(OmegaConf.merge(known, given))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None

@@ -52,22 +52,24 @@ def open_pool(file: IO[bytes], seed: int) -> Pool:
     tables = []
     start = 0
     file.seek(0)  # which also writes what was held back
-    for table, found in over_blocks(partial(_index, seed), file):
-        numbers = np.array([kinds.setdefault(kind, len(kinds)) for kind in found])
+    for table, found, size in over_blocks(partial(_index, seed), file):
+        numbers = np.array([kinds.setdefault(kind, len(kinds)) for kind in found], np.int64)
         table["kind"] = numbers[table["kind"]]
         table["start"] += start
-        start += int(table["length"].sum())
+        start += size
         tables.append(table)
     return Pool(file, np.concatenate(tables) if tables else np.empty(0, COLUMNS), list(kinds))
 
 
-def _index(seed: int, lines: list[bytes]) -> tuple[np.ndarray, list[Kind]]:
+def _index(seed: int, lines: list[bytes]) -> tuple[np.ndarray, list[Kind], int]:
+    """Return the table of a block of lines, its kinds, and its bytes; a blank line is no row."""
     kinds: dict[Kind, int] = {}
-    table = np.empty(len(lines), COLUMNS)
-    table["length"] = [len(line) for line in lines]
-    table["start"] = np.cumsum(table["length"]) - table["length"]
-    rows = [orjson.loads(line) for line in lines]
+    length = np.array([len(line) for line in lines], np.int64)
+    full = [number for number, line in enumerate(lines) if not line.isspace()]
+    rows = [orjson.loads(lines[number]) for number in full]
+    table = np.empty(len(rows), COLUMNS)
+    table["start"], table["length"] = (np.cumsum(length) - length)[full], length[full]
     table["rank"] = [rank_key(seed, row["id"]) for row in rows]
     table["spot"] = [spot_key(seed, row["id"]) for row in rows]
     table["kind"] = [kinds.setdefault((row["source"], row["category"], row.get("license")), len(kinds)) for row in rows]
-    return table, list(kinds)
+    return table, list(kinds), int(length.sum())

@@ -4,6 +4,7 @@ import json
 import random
 import re
 import shutil
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,10 @@ import yaml
 from data.demo import comments as customer_side
 from data.demo import knowledge as general_side
 from stages.benchmark import load_questions
-from stages.comments import Comment, normalised
+from stages.comments import Comment, normalised, parse_comment
 from stages.general_data import read_general
-from stages.records import Row
-from stages.split import read_comments
+from stages.records import Row, read_jsonl
+from stages.split import read_survey
 from stages.taxonomy import Taxonomy, load_taxonomy, show
 
 DEMO = Path(__file__).parents[1] / "data" / "demo"
@@ -53,9 +54,8 @@ def taxonomy(world: Path) -> Taxonomy:
 
 @pytest.fixture(scope="module")
 def comments(world: Path, taxonomy: Taxonomy) -> list[Comment]:
-    good, rejects = read_comments(world / "comments.jsonl", taxonomy)
-    assert rejects == []
-    return good
+    assert read_survey(world / "comments.jsonl", taxonomy).rejects == []
+    return [parse_comment(row, taxonomy) for row in read_jsonl(world / "comments.jsonl")]
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +250,11 @@ def test_tasks_of_other_shapes_are_half_of_the_general_data(benchmark: dict[str,
     assert set(shapes) == {task.__name__ for task in general_side.TASK_KINDS}
     assert 0.3 * len(general) < shapes.total() < 0.7 * len(general)
     assert min(shapes.values()) >= 50
+
+
+def test_every_general_example_says_its_licence_which_is_the_projects(general: list[Row]) -> None:
+    project = tomllib.loads((DEMO.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {row["license"] for row in general} == {project["license"]}
 
 
 def test_answers_that_are_json_are_json(general: list[Row]) -> None:

@@ -54,7 +54,7 @@ def test_files_plain_or_packed_are_joined_in_name_order(raw: Path) -> None:
 
 
 def test_unknown_keys_are_dropped_and_a_missing_language_stays_missing(raw: Path) -> None:
-    row = example("1", license="MIT")
+    row = example("1", weight=2)
     row["messages"][0]["weight"] = 1
     del row["lang"]
     (raw / "a.jsonl").write_bytes(jsonl(row))
@@ -80,6 +80,14 @@ BAD = {
     "no id": (example("x", id=None), "`id` is missing"),
     "no category": (example("x", category=None), "`category` or `source` is missing"),
     "no source": (example("x", source=3), "`category` or `source` is missing"),
+    "a category that is the customers'": (
+        example("x", category="customer"),
+        "category 'customer' is kept for the comm",
+    ),
+    "a source that is the customers'": (example("x", source="customer"), "source 'customer' is kept for the comments"),
+    "an empty licence": (example("x", license=" "), "`license` is ' '; write a name such as MIT, or leave it out"),
+    "a licence that is none": (example("x", license=None), "`license` is None; write a name such as MIT"),
+    "two licences": (example("x", license=["MIT", "BSD"]), "`license` is ['MIT', 'BSD']; write a name"),
     "no messages": (example("x", messages="hello"), CHAT),
     "a message without content": (example("x", messages=[{"role": "user"}, {"role": "assistant"}]), CHAT),
     "a question at the end": (example("x", messages=example("x")["messages"][::-1]), CHAT),
@@ -111,10 +119,55 @@ def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:
     assert fault().startswith("data/general/raw: no .jsonl or .jsonl.gz file; put general examples there")
 
 
-def test_the_real_examples_are_all_there() -> None:
+def licences(raw: Path, text: str | bytes) -> None:
+    (raw / "licences.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def test_a_row_keeps_its_licence_and_another_takes_that_of_its_source(raw: Path) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1", license="MIT"), example("2"), example("3", source="else")))
+    licences(raw, "sums: CC BY 4.0  # but for some\n")
+    assert [row.get("license") for row in converted()] == ["MIT", "CC BY 4.0", None]
+
+
+def test_without_the_file_rows_have_the_licences_that_they_say(raw: Path) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1", license="MIT"), example("2")))
+    assert converted() == [example("1", license="MIT"), example("2")]
+
+
+BAD_LICENCES = {
+    "a source without rows": (
+        "sums: MIT\nsum: MIT\nmore: MIT",
+        ": there is no row of more, sum; name of sums, or leave it out",
+    ),
+    "no name": ("sums:", ": sums: None where the name of a licence belongs; write it in quotes"),
+    "a number": ("sums: 4.0", ": sums: 4.0 where the name of a licence belongs; write it in quotes"),
+    "an empty name": ("sums: ' '", ": sums: ' ' where the name of a licence belongs"),
+    "a list": ("- sums", ": write `source: licence` lines"),
+    "an empty file": ("", ": write `source: licence` lines"),
+    "no YAML": ("sums: MIT\nelse: [", ":2: not valid YAML; write `source: licence` lines in UTF-8"),
+    "a control character": ("sums: \x01", ": not valid YAML"),
+    "no UTF-8": (b"sums: \xff", ": not valid YAML; write `source: licence` lines in UTF-8"),
+}
+
+
+@pytest.mark.parametrize(("text", "wanted"), BAD_LICENCES.values(), ids=BAD_LICENCES)
+def test_a_fault_in_the_licences_is_one_line(raw: Path, text: str | bytes, wanted: str) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1")))
+    licences(raw, text)
+    assert fault().startswith(f"data/general/raw/licences.yaml{wanted}")
+
+
+def test_the_real_examples_are_all_there(tmp_path: Path) -> None:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: the real general data cannot be read")
     counts: Counter[str] = Counter()
-    assert sum(1 for _ in convert(find_files(SHARED), counts)) == 98_460
+    licences = tmp_path / "licences.yaml"
+    readme = (Path(__file__).parents[1] / "data/general/README.md").read_text(encoding="utf-8")
+    licences.write_text(readme.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    found = {row["source"]: row.get("license") for row in convert(find_files(SHARED), licences, counts)}
+    assert counts.total() == 98_460
     assert len(counts) == 11
     assert counts["gsm8k_train"] == 7_473
+    assert all(found.values()), "the README names the licence of every source"
+    assert found["mbpp_train"] == "CC BY 4.0"
+    assert found["llm_adapters_qa_train"] == "ODC-By and CC BY-SA"

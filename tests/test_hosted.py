@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from openai_server import Row, Service, fault, question, said, serve
+from pools import generals
 from projects import ROOT, environment
 
 STAGES = [
     "base",
+    "mix",
     "train",
     "interpolate",
     "infer base",
@@ -62,12 +64,13 @@ def write_jsonl(path: Path, rows: list[Row]) -> None:
 
 
 def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Path:
-    """Make `folder` a project whose data is split and mixed, with so many test comments."""
+    """Make `folder` a project whose data is split, with so many test comments and some general rows."""
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "dvc.yaml", folder)
     params = (ROOT / "params.yaml").read_text()
-    (folder / "params.yaml").write_text(params.replace("profile: demo", "profile: hosted"))
-    for place in ("profiles", "data/split", "metrics"):
+    params = params.replace("profile: demo", "profile: hosted").replace("ratio: 0.0 ", "ratio: 0.2 ")
+    (folder / "params.yaml").write_text(params)
+    for place in ("profiles", "data/split", "data/decontaminate", "metrics"):
         (folder / place).mkdir(parents=True)
     (folder / "profiles/hosted.yaml").write_text(profile)
     split = folder / "data/split"
@@ -77,7 +80,9 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
     (split / "taxonomy.json").write_text(json.dumps(taxonomy))
     task = {"levels": ["L1", "L2"], "has_content": False, "emotions": [], "most_segments": 1}
     (split / "task.json").write_text(json.dumps(task))
-    (folder / "metrics/mix.json").write_text(json.dumps({"mix": {"achieved": 0.25, "rows": 40}}))
+    write_jsonl(folder / "data/decontaminate/general.jsonl", generals(9))
+    (folder / "metrics/split.json").write_text(json.dumps({"split": {"rejected": 0, "left_out": 0}}))
+    (folder / "metrics/decontaminate.json").write_text(json.dumps({"decontaminate": {"why": {}}}))
     return folder
 
 
@@ -121,6 +126,12 @@ def test_every_stage_ends_well_and_says_nothing_beside_its_words(run, stage):
 
 def test_the_service_is_asked_once_for_each_comment_and_for_the_base_alone(run):
     assert run.asked == {**dict.fromkeys(STAGES, 0), "infer base": 6}
+
+
+def test_the_mix_is_made_by_examples_since_a_hosted_model_tells_no_tokens(run):
+    mix = run.metrics("mix")["mix"]
+    assert (mix["achieved"], mix["unit"], mix["rows"]) == (round(2 / 12, 6), "examples", 12)
+    assert mix["source"] == {"customer": {"rows": 10, "share": 0.833333}, "made": {"rows": 2, "share": 0.166667}}
 
 
 def test_training_is_skipped_and_says_why(run):

@@ -11,7 +11,7 @@ from data.nova.convert import main
 from data.nova.wrapper import Wrapper, common_wrapper
 from hostile import HOSTILE
 from stages.records import InputError, read_jsonl, write_jsonl
-from stages.split import read_comments
+from stages.split import read_survey
 from stages.taxonomy import load_taxonomy
 
 Row = dict[str, Any]
@@ -71,7 +71,7 @@ def test_conversations_become_comments_and_the_taxonomy_of_their_labels(raw: Pat
     taxonomy = load_taxonomy("data/nova/taxonomy.csv")
     assert taxonomy.levels == ("L1", "L2")
     assert taxonomy.leaves == {("Door", "Lock"): "how it turns", ("Price", "Too dear"): "costs too much"}
-    assert len(read_comments(Path("data/nova/comments.jsonl"), taxonomy)[0]) == 2
+    assert len(read_survey(Path("data/nova/comments.jsonl"), taxonomy).rows) == 2
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.experiment import BadRow
+from stages.experiment import BadRow, Budget, Unit
 from stages.params import load_params, load_profile
 from stages.records import InputError
 from stages.scale import Optimizer, Profile
@@ -107,6 +107,30 @@ BAD_PARAMS = {
     "a ratio above 1": ("mix: {ratio: 1.5}", "params.yaml: mix.ratio: 1.5 is out of range; give a share from 0 to 1"),
     "a ratio that is no number": ("mix: {ratio: .nan}", "params.yaml: mix.ratio: nan is out of range"),
     "an endless ratio": ("mix: {ratio: .inf}", "params.yaml: mix.ratio: inf is out of range"),
+    "a ratio that says it is no number": ("mix: {ratio: nan}", "params.yaml: mix.ratio: nan is out of range"),
+    "an unknown unit": (
+        "mix: {unit: words}",
+        "params.yaml: mix.unit: Invalid value 'words', expected one of [examples",
+    ),
+    "a weight below 0": ("mix: {sources: {math: -1}}", "params.yaml: mix.sources.math: -1.0 is out of range; give a"),
+    "a weight that is no number": (
+        "mix: {sources: {math: .nan}}",
+        "params.yaml: mix.sources.math: nan is out of range",
+    ),
+    "an endless weight": ("mix: {sources: {math: .inf}}", "params.yaml: mix.sources.math: inf is out of range"),
+    "a word for a weight": ("mix: {sources: {math: many}}", "params.yaml: mix.sources.math: Value 'many' of type"),
+    "no weight for a source": ("mix: {sources: {math: }}", "params.yaml: mix.sources.math: "),
+    "weights of 0 alone": ("mix: {sources: {math: 0}}", "params.yaml: mix.sources: all 0 is out of range"),
+    "sources without weights": ("mix: {sources: [math]}", "params.yaml: mix.sources: ['math'] where a section belongs"),
+    "no sources": ("mix: {sources: }", "params.yaml: mix.sources: "),
+    "a budget without its total": ("mix: {budget: total}", "params.yaml: mix.total: None is out of range; give how"),
+    "a total of nothing": ("mix: {budget: total, total: 0}", "params.yaml: mix.total: 0 is out of range; give 1 or"),
+    "half a row in all": ("mix: {budget: total, total: 1.5}", "params.yaml: mix.total: Value '1.5' of type 'float'"),
+    "a total that nothing heeds": (
+        "mix: {total: 10}",
+        "params.yaml: mix.total: 10 is out of range; give null, or set mix.budget: total",
+    ),
+    "a perhaps": ("mix: {repeat: maybe}", "params.yaml: mix.repeat: Value 'maybe' is not a valid bool"),
     "a test share above 1": ("split: {test: 20}", "params.yaml: split.test: 20.0 is out of range"),
     "a test share below 0": ("split: {test: -0.1}", "params.yaml: split.test: -0.1 is out of range; give a share from"),
     "a likeness below 0.7": ("split: {near: 0.69}", "params.yaml: split.near: 0.69 is out of range; give a likeness"),
@@ -141,6 +165,15 @@ def test_a_limit_itself_is_allowed(tmp_path: Path, text: str) -> None:
 
 def test_a_choice_that_does_not_exist_lists_those_that_do(tmp_path: Path) -> None:
     assert params_fault(tmp_path, "prompt: {taxonomy: all}").endswith("expected one of [none, full, shortlist]")
+
+
+def test_a_mix_may_have_weights_a_unit_and_a_total(tmp_path: Path) -> None:
+    sources = "sources: {math: 2, reasoning-math: 1.0e-9, a b: 0}"
+    text = f"mix: {{ratio: 0.5, unit: loss_tokens, {sources}, budget: total, total: 9}}"
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    mix = load_params(tmp_path / "params.yaml").mix
+    assert (mix.unit, mix.budget, mix.total) == (Unit.loss_tokens, Budget.total, 9)
+    assert mix.sources == {"math": 2.0, "reasoning-math": 1e-9, "a b": 0.0}
 
 
 BAD_PROFILES = {

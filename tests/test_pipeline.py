@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 ALL = {
     "data/demo/dvc.yaml:comments",
     "data/demo/dvc.yaml:knowledge",
-    *("base", "split", "mix", "train", "interpolate", "svm", "score@svm", "compare", "report"),
+    *("base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate"),
+    *("svm", "score@svm", "compare", "report"),
     *(f"{stage}@{model}" for stage in ("infer", "score", "mmlu", "ifeval", "general") for model in ("base", "tuned")),
 }
 ASKED = {f"{stage}@tuned" for stage in ("infer", "score", "mmlu", "ifeval", "general")}
@@ -122,6 +123,7 @@ def test_the_metric_diff_shows_both_sides_of_the_trade_off(project, second_arm):
     assert summary["base.mmlu.acc"]["old"] == summary["base.mmlu.acc"]["new"]
     mix = json.loads((project / "metrics/mix.json").read_text())["mix"]
     assert abs(mix["achieved"] - 0.25) < 1e-3
+    assert sum(source["rows"] for source in mix["source"].values()) == mix["rows"]
     markdown = run(project, "dvc", "metrics", "diff", "--md")
     assert "| metrics/mix.json" in markdown
 

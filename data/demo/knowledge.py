@@ -28,6 +28,7 @@ ARITHMETIC_FACTS = 100
 TEST, DEV = 40, 5  # benchmark questions a subject
 PHRASINGS = 8  # of the training phrasings, drawn for each fact
 TASKS = 5600  # examples of other shapes
+LICENCE = "Apache-2.0"  # as for all of this project
 OPENERS = ["Quick question: ", "Please answer: ", "I wonder: ", "Hello! ", "For a quiz: ", "One thing: "]
 MONTHS = "January February March April May June July August September October November December"
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
@@ -53,7 +54,8 @@ def ask(phrasing: str, key: str) -> str:
 def chat(identity: str, category: str, question: str, answer: str) -> Row:
     """Return one canonical general example."""
     turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return {"id": identity, "category": category, "source": "demo_knowledge", "lang": "en", "messages": turns}
+    about = {"category": category, "source": "demo_knowledge", "lang": "en", "license": LICENCE}
+    return {"id": identity, **about, "messages": turns}
 
 
 def questions(subjects: dict[str, Subject], rng: random.Random) -> Iterator[Row]:

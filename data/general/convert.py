@@ -1,6 +1,7 @@
 """Convert general instruction data to one file of canonical examples.
 
-Reads   data/general/raw/: .jsonl, .jsonl.gz of {id, category, source, lang?, messages}, other keys are dropped
+Reads   data/general/raw/: .jsonl, .jsonl.gz of {id, category, source, lang?, license?, messages}, other keys are
+        dropped; licences.yaml, if it is there, of {source: licence}, for rows that say none
 Writes  data/general/general.jsonl
 Run     dvc repro data/general/dvc.yaml
 """
@@ -9,13 +10,16 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
 from stages.entry import run
 from stages.general_data import general_rows
 from stages.records import InputError, Row, write_jsonl
 
 HERE = Path("data/general")
 SUFFIXES = (".jsonl", ".jsonl.gz")
-KEYS = ("id", "category", "source", "lang", "messages")
+LICENCES = "licences.yaml"
+KEYS = ("id", "category", "source", "lang", "license", "messages")
 
 
 def find_files(raw: Path) -> list[Path]:
@@ -26,25 +30,51 @@ def find_files(raw: Path) -> list[Path]:
     return files
 
 
-def canonical(row: Row) -> Row:
-    """Return the example with its known keys alone."""
+def read_licences(path: Path) -> dict[str, str]:
+    """Return the licence of each source that the file names; none where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        licences = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise InputError(f"{place}: not valid YAML; write `source: licence` lines in UTF-8") from None
+    if not isinstance(licences, dict):
+        raise InputError(f"{path}: write `source: licence` lines")
+    for source, licence in licences.items():
+        if not isinstance(source, str) or not isinstance(licence, str) or not licence.strip():
+            raise InputError(f"{path}: {source}: {licence!r} where the name of a licence belongs; write it in quotes")
+    return licences
+
+
+def canonical(row: Row, licences: dict[str, str]) -> Row:
+    """Return the example with its known keys alone; its own licence goes before that of its source."""
     turns = [{"role": turn["role"], "content": turn["content"]} for turn in row["messages"]]
+    licence = {"license": licences[row["source"]]} if row["source"] in licences else {}
+    row = {**licence, **row}
     return {**{key: row[key] for key in KEYS if key in row}, "messages": turns}
 
 
-def convert(files: list[Path], counts: Counter[str]) -> Iterator[Row]:
+def convert(files: list[Path], licences: Path, counts: Counter[str]) -> Iterator[Row]:
     """Yield the examples of all files, and count them by source; an id may stand in one file only."""
     seen: set[str] = set()
+    known = read_licences(licences)
     for path in files:
         for row in general_rows(path, seen):
             counts[row["source"]] += 1
-            yield canonical(row)
+            yield canonical(row, known)
+    if strange := sorted(set(known) - set(counts)):
+        raise InputError(
+            f"{licences}: there is no row of {', '.join(strange)}; name of {', '.join(sorted(counts))}, or leave it out"
+        )
 
 
 def main() -> None:
     """Read, check, write."""
     counts: Counter[str] = Counter()
-    write_jsonl(HERE / "general.jsonl", convert(find_files(HERE / "raw"), counts))
+    raw = HERE / "raw"
+    write_jsonl(HERE / "general.jsonl", convert(find_files(raw), raw / LICENCES, counts))
     print(f"convert: {counts.total()} examples of {len(counts)} sources")
 
 
