@@ -5,9 +5,10 @@
 So many texts of tests in ../shared/data (200 if not said) are planted where models learn: by turns verbatim, in other
 case, in other spaces, with one word replaced. Comments go among those of train, as the stage `split` looks for them;
 questions of MMLU and prompts of IFEval among general examples, as `decontaminate` does. What is found of each kind, and
-the real texts found beside them, are printed.
+how many real texts beside them, goes to benchmarks/results/leaks-<date>.json.
 """
 
+import datetime
 import gzip
 import random
 import sys
@@ -19,9 +20,11 @@ import numpy as np
 import orjson
 
 from stages.comments import normalised, text_key
+from stages.entry import run
 from stages.experiment import Decontaminate, Split
 from stages.near import candidates, near_pairs, signatures
 from stages.overlap import Index, Limits
+from stages.records import Row, write_json
 from stages.sides import LEFT_OUT, TEST, TRAIN, assign, copies
 from stages.words import words
 
@@ -56,16 +59,21 @@ def texts_of(name: str, field: str) -> list[str]:
     return [text for text in found if len(words(text)) > 1]
 
 
-def report(name: str, planted: list[tuple[str, str]], found: list[bool]) -> None:
-    """Print what of the planted texts, which come first, and of the others is found."""
+def report(planted: list[tuple[str, str]], found: list[bool]) -> Row:
+    """Return what of the planted texts, which come first, and of the others is found."""
     kinds = Counter(kind for (kind, _), one in zip(planted, found, strict=False) if one)
     rest = found[len(planted) :]
-    parts = ", ".join(f"{kind} {kinds[kind]}" for kind in DISGUISES)
-    print(f"{name}: {kinds.total()} of {len(planted)} leaks ({parts}); {sum(rest)} of {len(rest)} other texts")
+    return {
+        "planted": len(planted),
+        "found": kinds.total(),
+        **{kind: kinds[kind] for kind in DISGUISES},
+        "other texts": len(rest),
+        "other texts found": sum(rest),
+    }
 
 
-def comments(name: str, count: int) -> None:
-    """Plant comments; the texts of test are drawn, all others are of train."""
+def comments(name: str, count: int) -> Row:
+    """Plant comments and return what is found; the texts of test are drawn, all others are of train."""
     texts = texts_of(name, "text")
     random.Random(0).shuffle(texts)
     planted = leaks(texts[:count])
@@ -77,11 +85,11 @@ def comments(name: str, count: int) -> None:
     )
     given = np.where(np.arange(len(whole)) < count, TEST, TRAIN)
     sides, _ = assign(keys, given, np.concatenate([same, near]), Split.test)
-    report(f"comments of {name}", planted, (sides[count:] == LEFT_OUT).tolist())
+    return report(planted, (sides[count:] == LEFT_OUT).tolist())
 
 
-def general(count: int) -> None:
-    """Plant questions and prompts among all general examples."""
+def general(count: int) -> Row:
+    """Plant questions and prompts among all general examples and return what is found."""
     questions = texts_of("mmlu/mmlu_test", "question") + texts_of("ifeval/ifeval_input_data", "prompt")
     planted = leaks(random.Random(0).sample(questions, count))
     index = Index.of(questions, [], Limits(Decontaminate.run, Decontaminate.changed))
@@ -90,16 +98,22 @@ def general(count: int) -> None:
         with gzip.open(path) as file:
             for line in file:
                 found.append(any(index.hits([turn["content"] for turn in orjson.loads(line)["messages"]])))
-    report("general examples", planted, found)
+    return report(planted, found)
 
 
 def main() -> None:
-    """Plant, look, print."""
+    """Plant, look, write the result."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    comments("cfpb_voc/cfpb_voc", count)
-    comments("mams/mams", count)
-    general(count)
+    result = {
+        "command": " ".join(["python -m benchmarks.leaks", *sys.argv[1:]]),
+        "comments of cfpb_voc": comments("cfpb_voc/cfpb_voc", count),
+        "comments of mams": comments("mams/mams", count),
+        "general examples": general(count),
+    }
+    out = Path(f"benchmarks/results/leaks-{datetime.datetime.now(tz=datetime.UTC).date()}.json")
+    write_json(out, result)
+    print(out.read_text(), out)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
