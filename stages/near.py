@@ -14,9 +14,7 @@ import numpy as np
 from datasketch import MinHash
 
 PERMUTATIONS, BAND = 32, 4  # at a likeness of 0.8 a pair shares one of 8 bands with probability 0.985
-SLACK = (
-    0.25  # a signature's estimate is off by 0.07 at likeness 0.8, one standard deviation; so much below is looked at
-)
+SLACK = 0.25  # what a signature's estimate may be off by; one standard deviation is 0.07 at likeness 0.8
 MASK = np.uint64(2**40 - 1)
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, Knuth's multiplicative hashing
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from real import leaks, real_rows
+from benchmarks.leaks import leaks
+from real import real_rows
 from stages.blocks import ROWS
 from stages.decontaminate import main
 from stages.records import InputError, read_json, read_jsonl, write_jsonl

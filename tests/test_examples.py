@@ -7,7 +7,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from small import LONG, ROWS, TRAIN, fresh, tokenizer
-from stages.examples import IGNORED, flatten, prepare, tokenize
+from stages.examples import IGNORED, count_tokens, encode_examples, fitting, flatten, prepare, tokenize
 from stages.records import InputError
 from stages.scale import LongRow, Train
 
@@ -50,6 +50,29 @@ def test_a_row_over_the_limit_is_left_out_whole_and_counted():
 def test_a_row_over_the_limit_stops_unless_told_otherwise():
     with pytest.raises(InputError, match=r"train\.max_length: 1 of 41 rows exceed 64 tokens, 'long' with \d+ the most"):
         prepare([*ROWS, LONG], tokenizer(), Train(lr=1e-3, max_length=64))
+
+
+def test_what_is_kept_is_known_by_its_number():
+    rows = [LONG, *ROWS[:3], LONG, *ROWS[3:]]
+    whole, numbers = fitting(rows, tokenizer(), TRAIN, "train")
+    assert numbers == [*range(1, 4), *range(5, 42)]
+    assert whole["input_ids"] == tokenize(ROWS, tokenizer())["input_ids"]
+
+
+def test_the_tokens_of_rows_are_counted_as_they_are_trained_on():
+    tokens = tokenizer()
+    seen = tokenize([*ROWS, LONG], tokens)
+    wanted = [(len(row["labels"]), sum(label != IGNORED for label in row["labels"])) for row in seen]
+    assert list(map(tuple, count_tokens([*ROWS, LONG], tokens).tolist())) == wanted
+
+
+def test_prompt_and_completion_together_are_what_the_model_reads():
+    tokens = tokenizer()
+    prompts, completions = encode_examples(ROWS[:5], tokens)
+    for row, prompt, completion in zip(ROWS, prompts, completions, strict=False):
+        text = tokens.apply_chat_template(row["messages"], tokenize=False)
+        assert tokens.decode(prompt + completion) == text.removesuffix("\n")
+        assert tokens.decode(completion) == row["messages"][-1]["content"] + "<|im_end|>"
 
 
 def test_rows_that_are_all_too_long_are_one_clear_line():

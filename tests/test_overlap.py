@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from real import leaks, real_rows
+from benchmarks.leaks import leaks
+from real import real_rows
 from stages.overlap import Hit, Index, Limits
 from stages.words import words
 

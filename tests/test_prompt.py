@@ -172,3 +172,18 @@ def test_a_shortlist_keeps_the_codes_of_the_whole_taxonomy() -> None:
 def test_no_comments_have_no_prompts() -> None:
     for given in EVERY:
         assert prompts(given).messages([]) == []
+
+
+@pytest.mark.parametrize(
+    "given", [one for one in EVERY if not one.examples and one.taxonomy is not TaxonomyIn.shortlist]
+)
+def test_without_examples_and_shortlist_no_training_comments_are_needed(given: Prompt) -> None:
+    bare = Prompts.of(given, TAXONOMY, FULL, [])
+    rows = [{"id": str(number), "text": text} for number, text in enumerate(HOSTILE)]
+    assert bare.messages(rows) == prompts(given).messages(rows)
+    assert [bare.answer(row) for row in TRAIN] == [prompts(given).answer(row) for row in TRAIN]
+
+
+def test_examples_of_no_training_comments_are_one_clear_line() -> None:
+    with pytest.raises(InputError, match=r"^params\.yaml: prompt\.examples: 1, of 0 training comments; leave some$"):
+        Prompts.of(Prompt(examples=1), TAXONOMY, FULL, [])

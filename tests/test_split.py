@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from real import DISGUISES, leaks, real_rows
+from benchmarks.leaks import DISGUISES, leaks
+from real import real_rows
 from stages.blocks import ROWS
 from stages.comments import normalised
 from stages.near import likeness
@@ -437,7 +438,7 @@ def runs(process: int) -> bool:
 
 @pytest.mark.parametrize("name", ["cfpb_voc/cfpb_voc", "mams/mams"])
 @pytest.mark.parametrize("given", [True, False])
-def test_of_200_leaks_among_real_comments_95_percent_are_found_and_no_other_is(
+def test_of_200_leaks_among_real_comments_all_are_found_that_are_near_and_next_to_nothing_else(
     tmp_path: Path, name: str, given: bool
 ) -> None:
     texts = list(dict.fromkeys(one["text"] for one in real_rows(name, 1500) if len(one["text"].split()) > 1))
@@ -449,10 +450,10 @@ def test_of_200_leaks_among_real_comments_95_percent_are_found_and_no_other_is(
         *(row(f"p{n}", text, **({"split": "train"} if given else {})) for n, (_, text) in enumerate(planted)),
     ]
     found = divided(tmp_path, rows, share=0.0)
-    hidden = {identity for identity in found[TRAIN] if identity[0] == "p"}
-    missed = Counter(planted[int(identity[1:])][0] for identity in hidden)
-    assert set(missed) <= {"a word changed"}
-    assert len(hidden) <= 10
+    hidden = [int(identity[1:]) for identity in found[TRAIN] if identity[0] == "p"]
+    assert {planted[number][0] for number in hidden} <= {"a word changed"}
+    assert len(hidden) <= 10, "of these texts at least 95 percent"
+    assert all(likeness(normalised(test[number]), normalised(planted[number][1])) < 0.8 for number in hidden)
     near = {normalised(text) for text in test}
     false = [
         identity

@@ -1,0 +1,119 @@
+"""How many leaks are found among real texts, and how many other texts are taken for leaks.
+
+    python -m benchmarks.leaks [leaks]
+
+So many texts of tests in ../shared/data (200 if not said) are planted where models learn: by turns verbatim, in other
+case, in other spaces, with one word replaced. Comments go among those of train, as the stage `split` looks for them;
+questions of MMLU and prompts of IFEval among general examples, as `decontaminate` does. What is found of each kind, and
+how many real texts beside them, goes to benchmarks/results/leaks-<date>.json.
+"""
+
+import datetime
+import gzip
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from stages.comments import normalised, text_key
+from stages.entry import run
+from stages.experiment import Decontaminate, Split
+from stages.near import candidates, near_pairs, signatures
+from stages.overlap import Index, Limits
+from stages.records import Row, write_json
+from stages.sides import LEFT_OUT, TEST, TRAIN, assign, copies
+from stages.words import words
+
+SHARED = Path(__file__).parents[2] / "shared/data"
+
+
+def _another_word(text: str, rng: random.Random) -> str:
+    words = text.split()
+    words[rng.randrange(len(words))] = "zeppelin"
+    return " ".join(words)
+
+
+DISGUISES: dict[str, Callable[[str, random.Random], str]] = {
+    "verbatim": lambda text, _: text,
+    "re-cased": lambda text, _: text.swapcase(),
+    "re-spaced": lambda text, _: "\t" + "  ".join(text.split()) + "\n",
+    "a word changed": _another_word,
+}
+
+
+def leaks(texts: list[str], seed: int = 0) -> list[tuple[str, str]]:
+    """Return `(name of the disguise, text)` of each text, the disguises by turns."""
+    rng = random.Random(seed)
+    kinds = list(DISGUISES.items())
+    return [(kinds[n % 4][0], kinds[n % 4][1](text, rng)) for n, text in enumerate(texts)]
+
+
+def texts_of(name: str, field: str) -> list[str]:
+    """Return this field of the rows of a packed file of the shared data, once each; one word alone is no text."""
+    with gzip.open(SHARED / f"{name}.jsonl.gz") as file:
+        found = dict.fromkeys(orjson.loads(line)[field] for line in file)
+    return [text for text in found if len(words(text)) > 1]
+
+
+def report(planted: list[tuple[str, str]], found: list[bool]) -> Row:
+    """Return what of the planted texts, which come first, and of the others is found."""
+    kinds = Counter(kind for (kind, _), one in zip(planted, found, strict=False) if one)
+    rest = found[len(planted) :]
+    return {
+        "planted": len(planted),
+        "found": kinds.total(),
+        **{kind: kinds[kind] for kind in DISGUISES},
+        "other texts": len(rest),
+        "other texts found": sum(rest),
+    }
+
+
+def comments(name: str, count: int) -> Row:
+    """Plant comments and return what is found; the texts of test are drawn, all others are of train."""
+    texts = texts_of(name, "text")
+    random.Random(0).shuffle(texts)
+    planted = leaks(texts[:count])
+    whole = [normalised(text) for text in [*texts[:count], *(text for _, text in planted), *texts[count:]]]
+    keys = np.array([text_key(text) for text in whole], np.uint64)
+    same, first = copies(keys)
+    near = near_pairs(
+        first[candidates(signatures([whole[one] for one in first]), Split.near)], Split.near, whole.__getitem__
+    )
+    given = np.where(np.arange(len(whole)) < count, TEST, TRAIN)
+    sides, _ = assign(keys, given, np.concatenate([same, near]), Split.test)
+    return report(planted, (sides[count:] == LEFT_OUT).tolist())
+
+
+def general(count: int) -> Row:
+    """Plant questions and prompts among all general examples and return what is found."""
+    questions = texts_of("mmlu/mmlu_test", "question") + texts_of("ifeval/ifeval_input_data", "prompt")
+    planted = leaks(random.Random(0).sample(questions, count))
+    index = Index.of(questions, [], Limits(Decontaminate.run, Decontaminate.changed))
+    found = [hit is not None for hit in index.hits(text for _, text in planted)]
+    for path in sorted((SHARED / "general").glob("*.jsonl.gz")):
+        with gzip.open(path) as file:
+            for line in file:
+                found.append(any(index.hits([turn["content"] for turn in orjson.loads(line)["messages"]])))
+    return report(planted, found)
+
+
+def main() -> None:
+    """Plant, look, write the result."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    result = {
+        "command": " ".join(["python -m benchmarks.leaks", *sys.argv[1:]]),
+        "comments of cfpb_voc": comments("cfpb_voc/cfpb_voc", count),
+        "comments of mams": comments("mams/mams", count),
+        "general examples": general(count),
+    }
+    out = Path(f"benchmarks/results/leaks-{datetime.datetime.now(tz=datetime.UTC).date()}.json")
+    write_json(out, result)
+    print(out.read_text(), out)
+
+
+if __name__ == "__main__":
+    run(main)
