@@ -28,10 +28,20 @@ from stages.general_data import CUSTOMER
 from stages.manifest import card, manifest
 from stages.mixture import Draw
 from stages.params import load_params
-from stages.pool import open_pool
+from stages.pool import Part, Pool, gather, index, open_pool
 from stages.prompt import Prompts
 from stages.ranking import spot_key
-from stages.records import InputError, Row, read_json, read_jsonl, stream_jsonl, write_json, write_lines, write_whole
+from stages.records import (
+    InputError,
+    Row,
+    decode_rows,
+    number_lines,
+    read_json,
+    read_jsonl,
+    write_json,
+    write_lines,
+    write_whole,
+)
 from stages.taxonomy import Taxonomy
 
 SPLIT = Path("data/split")
@@ -63,12 +73,24 @@ def open_prompts(prompt: Prompt) -> Prompts:
     return Prompts.of(prompt, taxonomy, read_json(SPLIT / "task.json"), train)
 
 
-def write_customers(file: IO[bytes], prompts: Prompts) -> None:
-    """Write the customer examples, but for the comments that stand in every prompt."""
+def open_customers(file: IO[bytes], prompts: Prompts, seed: int) -> Pool:
+    """Write the customer examples to `file`, but for the comments that stand in every prompt, and take them up."""
+    path = SPLIT / "train.jsonl"
+
+    def parts() -> Iterator[Part]:
+        for lines, part in over_blocks(partial(_customer_block, path, prompts, seed), number_lines(path)):
+            file.writelines(lines)
+            yield part
+
+    return gather(file, parts())
+
+
+def _customer_block(
+    path: Path, prompts: Prompts, seed: int, given: list[tuple[int, bytes]]
+) -> tuple[list[bytes], Part]:
     shown = {row["id"] for row in prompts.examples}
-    comments = (row for row in stream_jsonl(SPLIT / "train.jsonl") if row["id"] not in shown)
-    for lines in over_blocks(partial(customer_rows, prompts), comments):
-        file.writelines(lines)
+    lines = customer_rows(prompts, [row for row in decode_rows(path, given) if row["id"] not in shown])
+    return lines, index(seed, lines)
 
 
 def interleave(
@@ -121,8 +143,7 @@ def main() -> None:
     prompts = open_prompts(params.prompt)
     missing = left_out(len(prompts.examples), mix.general)
     with TemporaryFile() as made, source.open("rb") as file:
-        write_customers(made, prompts)
-        customer = Sizes(open_pool(made, params.seed), mix.unit, tokenizer)
+        customer = Sizes(open_customers(made, prompts, params.seed), mix.unit, tokenizer)
         general = Sizes(open_pool(file, params.seed), mix.unit, tokenizer)
         customers, generals = draw(mix, customer, general)
         report = manifest(mix, (customer, customers), (general, generals))

@@ -21,6 +21,7 @@ COLUMNS = [
     ("kind", np.int64),  # which of `kinds`
 ]
 Kind = tuple[str, str, str | None]  # source, category, licence
+Part = tuple[np.ndarray, list[Kind], int]  # the table of a block of lines, its kinds, its bytes
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class Pool:
 
     def line(self, place: int) -> bytes:
         """Return a row as it stands in the file."""
-        row = self.table[place]
-        return os.pread(self.file.fileno(), row["length"], row["start"])
+        return os.pread(self.file.fileno(), self.table["length"][place], self.table["start"][place])
 
     def row(self, place: int) -> Row:
         """Return a row."""
@@ -48,20 +48,26 @@ class Pool:
 
 def open_pool(file: IO[bytes], seed: int) -> Pool:
     """Take up the rows of a file that is open for reading; `seed` and a row's id alone say where it comes."""
+    file.seek(0)
+    return gather(file, over_blocks(partial(index, seed), file))
+
+
+def gather(file: IO[bytes], parts: Iterable[Part]) -> Pool:
+    """Return the pool of a file of which `parts` tell, in its order; the file may be written as they come."""
     kinds: dict[Kind, int] = {}
     tables = []
     start = 0
-    file.seek(0)  # which also writes what was held back
-    for table, found, size in over_blocks(partial(_index, seed), file):
+    for table, found, size in parts:
         numbers = np.array([kinds.setdefault(kind, len(kinds)) for kind in found], np.int64)
         table["kind"] = numbers[table["kind"]]
         table["start"] += start
         start += size
         tables.append(table)
+    file.flush()
     return Pool(file, np.concatenate(tables) if tables else np.empty(0, COLUMNS), list(kinds))
 
 
-def _index(seed: int, lines: list[bytes]) -> tuple[np.ndarray, list[Kind], int]:
+def index(seed: int, lines: list[bytes]) -> Part:
     """Return the table of a block of lines, its kinds, and its bytes; a blank line is no row."""
     kinds: dict[Kind, int] = {}
     length = np.array([len(line) for line in lines], np.int64)

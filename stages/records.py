@@ -78,12 +78,18 @@ def decode_lines(path: str | Path) -> Iterator[tuple[int, Row | InputError]]:
         yield number, decode_line(path, number, line)
 
 
-def stream_jsonl(path: str | Path) -> Iterator[Row]:
-    """Yield the rows of a JSON Lines file; the first line that is not a JSON object raises `InputError`."""
-    for _, row in decode_lines(path):
+def decode_rows(path: str | Path, lines: Iterable[tuple[int, bytes]]) -> Iterator[Row]:
+    """Yield the rows in numbered lines of the file `path`; the first that is not a JSON object raises `InputError`."""
+    for number, line in lines:
+        row = decode_line(path, number, line)
         if isinstance(row, InputError):
             raise row
         yield row
+
+
+def stream_jsonl(path: str | Path) -> Iterator[Row]:
+    """Yield the rows of a JSON Lines file; the first line that is not a JSON object raises `InputError`."""
+    return decode_rows(path, number_lines(path))
 
 
 def read_jsonl(path: str | Path) -> list[Row]:

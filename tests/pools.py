@@ -1,7 +1,7 @@
 """Rows in a pool, as `mix` opens them, for tests."""
 
-import io
-from typing import Any
+import os
+from typing import IO, Any
 
 import orjson
 
@@ -32,9 +32,17 @@ def generals(count: int) -> list[Row]:
     return [chat(f"g{n}", "made", CATEGORIES[n % 3], 1 + n * 7919 % 41) for n in range(count)]
 
 
+def file_of(content: bytes) -> IO[bytes]:
+    """Return a file in memory that stays open as long as the process."""
+    file = open(os.memfd_create("rows"), "w+b", closefd=False)  # noqa: SIM115
+    file.write(content)
+    file.flush()
+    return file
+
+
 def pool(rows: list[Row], seed: int = 0) -> Pool:
     """Return the rows as a pool."""
-    return open_pool(io.BytesIO(b"".join(orjson.dumps(row) + b"\n" for row in rows)), seed)
+    return open_pool(file_of(b"".join(orjson.dumps(row) + b"\n" for row in rows)), seed)
 
 
 def sizes(rows: list[Row], unit: Unit = Unit.examples, tokenizer: Any = None, seed: int = 0) -> Sizes:

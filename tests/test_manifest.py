@@ -180,7 +180,7 @@ def test_the_card_says_where_tokens_are_reckoned(tmp_path: Path, tokens) -> None
     for unit, said in ((Unit.examples, True), (Unit.tokens, False)):
         mix = Mix(ratio=0.5, unit=unit)
         text = card({**report, "unit": unit.value}, mix, {"none": 0}, [], sizes(some(4)).pool.kinds)
-        assert ("Tokens of more than 5,000 rows are reckoned from 5,000 of them." in text) is said
+        assert (f"Tokens of more than {COUNTED:,} rows are reckoned from {COUNTED:,} of them." in text) is said
 
 
 def test_a_name_cannot_leave_its_cell() -> None:

@@ -1,12 +1,11 @@
 """Rows of a file are known by number: where each stands, what kind it is, and when its turn comes."""
 
-import io
 from pathlib import Path
 
 import pytest
 
 from hostile import HOSTILE
-from pools import chat, generals, pool
+from pools import chat, file_of, generals, pool
 from stages.blocks import ROWS
 from stages.pool import open_pool
 from stages.ranking import rank, rank_key, spot_key
@@ -32,15 +31,15 @@ def test_a_line_comes_back_byte_by_byte(tmp_path: Path) -> None:
 
 def test_a_last_line_without_an_end_is_a_row_too() -> None:
     whole = b'{"id":"a","source":"s","category":"c"}\n{"id":"b","source":"s","category":"c"}'
-    opened = open_pool(io.BytesIO(whole), 0)
+    opened = open_pool(file_of(whole), 0)
     assert [opened.row(place)["id"] for place in range(2)] == ["a", "b"]
 
 
 def test_a_blank_line_is_no_row() -> None:
     row = b'{"id":"a","source":"s","category":"c"}\n'
-    opened = open_pool(io.BytesIO(b"\n" + row + b" \n\n" + row), 0)
+    opened = open_pool(file_of(b"\n" + row + b" \n\n" + row), 0)
     assert [opened.row(place)["id"] for place in range(len(opened.table))] == ["a", "a"]
-    assert len(open_pool(io.BytesIO(b"\n"), 0).table) == 0
+    assert len(open_pool(file_of(b"\n"), 0).table) == 0
 
 
 def test_no_rows_are_a_pool_of_none() -> None:
