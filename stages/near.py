@@ -36,10 +36,13 @@ def likeness(a: str, b: str) -> float:
 
 def signatures(texts: Iterable[str], permutations: int = PERMUTATIONS) -> np.ndarray:
     """Return (texts, permutations) in uint32: the share of equal places of two rows estimates their likeness."""
-    factor, offset = np.asarray(MinHash(num_perm=permutations, seed=1, scheme="affine32").permutations)
-    hashed = (_mixed(((windows(text) * MIX) >> np.uint64(32)).astype(np.uint32)) for text in texts)
-    found = [(factor[:, None] * one + offset[:, None]).min(axis=1) for one in hashed]
-    return np.array(found, np.uint32).reshape(-1, permutations)
+    factor, offset = np.asarray(MinHash(num_perm=permutations, seed=1, scheme="affine32").permutations)[:, :, None]
+    signed = np.empty((0, permutations), np.uint32)
+    if parts := [windows(text) for text in texts]:
+        hashed = _mixed(((np.concatenate(parts) * MIX) >> np.uint64(32)).astype(np.uint32))
+        each = np.split(hashed, np.cumsum([len(part) for part in parts])[:-1])
+        signed = np.array([(factor * one + offset).min(axis=1) for one in each], np.uint32)
+    return signed
 
 
 def _mixed(hashed: np.ndarray) -> np.ndarray:
