@@ -14,11 +14,13 @@ import numpy as np
 from stages.bootstrap import Change, Counts, change
 from stages.measures import MEASURES
 from stages.records import InputError, Row
-from stages.runs import WORKSPACE, experiments, finished, read_lock, settings, shared
+from stages.runs import WORKSPACE, experiments, finished, in_place, read_lock, settings, shared
 from stages.spending import Budget, budget
 
 if TYPE_CHECKING:
     from dvc.api import DVCFileSystem
+
+FILES = COMPARED, SCORED = "metrics/compare.json", "metrics/score/tuned.jsonl"
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def _read_arm(name: str, rev: str, like: dict[str, Any]) -> Arm:
     other = [path for path, content in shared(lock).items() if content != like[path]]
     if other:
         raise InputError(f"{other[0]} is another, figures cannot be compared")
+    if rev == WORKSPACE and (stale := [path for path in FILES if not in_place(path, lock)]):
+        raise InputError(f"{stale[0]} is not that of dvc.lock; `dvc checkout dvc.yaml` brings it")
     files = DVCFileSystem(rev=None if rev == WORKSPACE else rev)
 
     def read(path: str) -> Any:  # noqa: ANN401 (a JSON document may be anything)
@@ -92,7 +96,7 @@ def _read_arm(name: str, rev: str, like: dict[str, Any]) -> Arm:
         except FileNotFoundError:
             raise InputError(f"{path} is not in DVC's cache; run the arm again") from None
 
-    measures = {(line["part"], line["key"]): line for line in read("metrics/compare.json")["measures"]}
+    measures = {(line["part"], line["key"]): line for line in read(COMPARED)["measures"]}
     for part, key in (("voc", "f1"), ("mmlu", "acc")):
         if not {"base", "tuned"} <= measures.get((part, key), {"models": {}})["models"].keys():
             raise InputError(f"{part}.{key} was not measured for base and tuned model")
@@ -108,7 +112,7 @@ def f1_change(one: Arm, other: Arm, resamples: int, seed: int) -> Change:
 
     def counts(arm: Arm) -> Counts:
         assert arm.files is not None
-        rows = arm.files.read_text("metrics/score/tuned.jsonl").splitlines()
+        rows = arm.files.read_text(SCORED).splitlines()
         return np.array([units.counts(json.loads(row)) for row in rows], np.int64)
 
     return change(counts(one), counts(other), units.statistic, resamples, seed)

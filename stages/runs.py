@@ -3,6 +3,7 @@
 Settings are those of a run's dvc.lock: params.yaml may have been edited since.
 """
 
+import hashlib
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,13 @@ def settings(lock: Row) -> tuple[float, float]:
     (profile,) = (file for file in lock["train"]["params"] if file.startswith("profiles/"))
     ratio, lr = lock["mix"]["params"]["params.yaml"]["mix"]["ratio"], lock["train"]["params"][profile]["train"]["lr"]
     return float(ratio), float(lr)  # PyYAML reads 1e-05 as a string
+
+
+def in_place(path: str, lock: Row) -> bool:
+    """Say whether the workspace's file is the one that a lock's stages made: a checkout by git alone leaves others."""
+    made = {out["path"]: out.get("md5") for stage in lock.values() for out in stage.get("outs", [])}
+    file = Path(path)
+    return file.is_file() and hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == made.get(path)
 
 
 def shared(lock: Row) -> dict[str, Any]:

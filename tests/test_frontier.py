@@ -206,6 +206,21 @@ def test_params_that_were_edited_and_not_run_make_no_arm(project: Path, monkeypa
     assert [one.ratio for one in arms] == [0.0, 0.25]
 
 
+def test_files_of_another_run_than_the_lock_s_are_no_arm(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As `git checkout` without `dvc checkout` leaves them.
+    monkeypatch.chdir(project)
+    compared = Path("metrics/compare.json")
+    before = compared.read_bytes()
+    compared.unlink()
+    compared.write_bytes(before.replace(b'"value":', b'"value": 9'))
+    try:
+        arms, _ = read_arms()
+    finally:
+        compared.write_bytes(before)
+    assert [one.ratio for one in arms] == [0.0, 0.25]
+    assert all(one.f1["value"] < 1 for one in arms)
+
+
 def test_a_run_that_stopped_on_its_way_is_no_arm(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     lock = Path("dvc.lock")
