@@ -56,7 +56,7 @@ class Arm:
         """What general accuracy lost against base, by pairs of answers; below 0 it gained."""
         fell = self.measures["mmlu", "acc"]["change"]
         turned = {"value": "value", "low": "high", "high": "low"}
-        return {key: -fell[other] for key, other in turned.items() if other in fell}
+        return {key: 0.0 - fell[other] for key, other in turned.items() if other in fell}
 
 
 def read_arms() -> tuple[list[Arm], list[str]]:

@@ -52,7 +52,8 @@ def weigh(sources: dict[str, float], kinds: list[Kind]) -> tuple[dict[str, float
     """Return the weight of each group of rows, and the numbers of the kinds that are in it.
 
     A name in `sources` is that of a source, of a category, or Nova's for one; names of one category add up. None: all
-    rows are one group. A name without rows, or two that share some, raise.
+    rows are one group. Rows of a name that weighs 0 are in no other group. A name without rows, or two that share some,
+    raise.
     """
     if not sources:
         return {ALL: 1.0}, {ALL: list(range(len(kinds)))}
@@ -62,8 +63,14 @@ def weigh(sources: dict[str, float], kinds: list[Kind]) -> tuple[dict[str, float
         group = next((known for known, others in meant.items() if others == called), name)
         weights[group] = weights.get(group, 0.0) + sources[name]
         meant[group] = called
+    banned = {word for name, called in meant.items() if not weights[name] for word in called}
     groups = {
-        name: [number for number, kind in enumerate(kinds) if called & set(kind[:2])] for name, called in meant.items()
+        name: [
+            number
+            for number, kind in enumerate(kinds)
+            if called & set(kind[:2]) and not (weights[name] and banned & set(kind[:2]))
+        ]
+        for name, called in meant.items()
     }
     for number, (source, category, _) in enumerate(kinds):
         owners = [name for name, numbers in groups.items() if weights[name] and number in numbers]
@@ -86,7 +93,7 @@ def _meanings(sources: dict[str, float], words: set[str]) -> dict[str, set[str]]
     meant = {name: called - single if len(called) > 1 else called for name, called in meant.items()}
     if absent := [name for name, called in meant.items() if sources[name] and not called & words]:
         raise InputError(
-            f"params.yaml: mix.sources: no general row is of {', '.join(absent)}; leave that out, or name of "
+            f"params.yaml: mix.sources: no general row is of {', '.join(absent)}; leave that out, or name one of "
             f"{', '.join(sorted(words))}"
         )
     return meant

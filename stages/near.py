@@ -18,7 +18,10 @@ SLACK = 0.25  # what a signature's estimate may be off by; one standard deviatio
 MASK = np.uint64(2**40 - 1)
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, Knuth's multiplicative hashing
 
+BEFORE = 8  # rows before one that it is compared with
+
 Pairs = np.ndarray  # (pairs, 2) of places, the smaller first
+Shelf = tuple[np.ndarray, np.ndarray]  # the rows that share a band with others, together, and where each's mates begin
 
 
 def windows(text: str) -> np.ndarray:
@@ -52,22 +55,56 @@ def _mixed(hashed: np.ndarray) -> np.ndarray:
     return hashed ^ (hashed >> np.uint32(16))
 
 
-def candidates(signed: np.ndarray, threshold: float) -> Pairs:
-    """Return the pairs of rows of `signed` whose likeness may be `threshold`.
-
-    Rows that share a band are compared with the first of them and with the one before, so that the cost grows with the
-    rows and not with their pairs.
-    """
-    found = [np.empty((0, 2), np.int64)]
-    place = np.arange(len(signed))
-    for keys in band_keys(signed, BAND):
+def shelves(signed: np.ndarray) -> list[Shelf]:
+    """Return a shelf for each band of the signatures."""
+    found = []
+    for keys in band_keys(signed, BAND) if len(signed) else ():
         order = np.argsort(keys, kind="stable")
         new = np.append(True, np.diff(keys[order]) != 0)
-        first = np.maximum.accumulate(np.where(new, place, 0))
-        for before in (first, np.maximum(place - 1, first)):
-            pairs = np.stack([order[before], order], axis=1)[before != place]
+        shared = ~(new & np.append(new[1:], True))
+        found.append((order[shared], np.maximum.accumulate(np.where(new[shared], np.arange(shared.sum()), 0))))
+    return found
+
+
+def candidates(signed: np.ndarray, threshold: float, shelved: list[Shelf] | None = None) -> Pairs:
+    """Return the pairs of rows of `signed` whose likeness may be `threshold`.
+
+    A row is compared with the first one that shares a band with it and with the `BEFORE` ones before it, so that the
+    cost grows with the rows and not with their pairs; rows that come behind change nothing among those before.
+    """
+    found = [np.empty((0, 2), np.int64)]
+    for rows, first in shelves(signed) if shelved is None else shelved:
+        place = np.arange(len(rows))
+        for before in (first, *(np.maximum(place - step, first) for step in range(1, BEFORE + 1))):
+            pairs = np.stack([rows[before], rows], axis=1)[before != place]
             found.append(pairs[alike(signed[pairs[:, 0]], signed[pairs[:, 1]]) >= threshold - SLACK])
     return np.unique(np.concatenate(found), axis=0)
+
+
+def between(signed: np.ndarray, threshold: float, shelved: list[Shelf], test: np.ndarray, train: np.ndarray) -> Pairs:
+    """Return the pairs of a row of test and one of train, masks of rows, whose likeness may be `threshold`.
+
+    A row of train is compared with the `BEFORE` rows of test on either side of it among those that share a band.
+    """
+    found = [np.empty((0, 2), np.int64)]
+    for rows, first in shelved:
+        tests, place = np.flatnonzero(test[rows]), np.flatnonzero(train[rows])
+        if not len(tests):
+            continue
+        behind = np.searchsorted(tests, place)
+        for step in range(-BEFORE, BEFORE):
+            other = tests[np.clip(behind + step, 0, len(tests) - 1)]
+            together = first[other] == first[place]
+            pairs = np.sort(np.stack([rows[other], rows[place]], axis=1)[together], axis=1)
+            found.append(pairs[alike(signed[pairs[:, 0]], signed[pairs[:, 1]]) >= threshold - SLACK])
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def unseen(pairs: Pairs, seen: Pairs) -> Pairs:
+    """Return those of `pairs` that are not among `seen`."""
+    rows = int(max(pairs.max(initial=0), seen.max(initial=0))) + 1
+    codes = np.setdiff1d(pairs @ [rows, 1], seen @ [rows, 1])
+    return np.stack([codes // rows, codes % rows], axis=1)
 
 
 def alike(one: np.ndarray, other: np.ndarray) -> np.ndarray:

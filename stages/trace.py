@@ -4,10 +4,12 @@ Reads   data/mix/train.jsonl; models/base (its tokenizer)
 Writes  to standard output, a JSON object a row: `{step, packed, id, source, category}`
 Run     python -m stages.trace <step>
 
-`packed` numbers the packed rows of the step: examples of one were side by side, without seeing each other.
+Params, profile and mix must be those of the training. `packed` numbers the packed rows of the step: examples of one
+were side by side, without seeing each other.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -48,8 +50,11 @@ def main() -> None:
     examples = [[number] * len(row) for number, row in zip(numbers, ids, strict=True)]
     packed = pack(Dataset.from_dict({"input_ids": ids, "example": examples}), train)["example"]
     together = [list(dict.fromkeys(numbers)) for numbers in packed]
-    for row in trace(rows, together, train, params.seed, int(sys.argv[1])):
-        print(json.dumps(row, ensure_ascii=False))
+    lines = [json.dumps(row, ensure_ascii=False) for row in trace(rows, together, train, params.seed, int(sys.argv[1]))]
+    try:
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:  # `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

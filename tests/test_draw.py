@@ -305,7 +305,11 @@ def test_names_of_one_category_add_up() -> None:
 
 def test_a_name_of_novas_for_many_categories_leaves_those_that_another_names() -> None:
     assert weigh({"baseline": 10.0, "rag": 1.0}, KINDS)[1] == {"baseline": [3], "rag": [4]}
-    assert weigh({"baseline": 10.0, "rag": 0.0}, KINDS)[1]["baseline"] == [3, 4]
+    assert weigh({"baseline": 10.0, "rag": 0.0}, KINDS)[1]["baseline"] == [3]
+
+
+def test_rows_of_what_weighs_nothing_are_in_no_group() -> None:
+    assert weigh({"math": 1.0, "gsm8k": 0.0}, [*KINDS, ("x", "math", None)])[1]["math"] == [len(KINDS)]
 
 
 def test_novas_own_mix_is_taken_but_for_what_has_no_rows() -> None:
@@ -323,7 +327,7 @@ def test_names_without_rows_are_one_line_that_lists_those_that_have_some() -> No
     with pytest.raises(InputError) as caught:
         weigh({"math": 1.0, "maths": 1.0, "agents": 2.0, "physics": 0.0}, KINDS)
     assert str(caught.value) == (
-        "params.yaml: mix.sources: no general row is of maths, agents; leave that out, or name of chat, "
+        "params.yaml: mix.sources: no general row is of maths, agents; leave that out, or name one of chat, "
         "classification, code, gsm8k, math, mbpp, oasst, p3, reading-comprehension"
     )
 

@@ -14,11 +14,12 @@ from pools import customers, generals, sizes
 from small import tokenizer
 from stages.card import sha256
 from stages.checkpoint import write_hosted
+from stages.customers import customer_rows
 from stages.draw import draw
 from stages.examples import IGNORED, tokenize
 from stages.experiment import LabelsAs, Mix, Prompt, TaxonomyIn
 from stages.general_data import CUSTOMER
-from stages.mix import customer_rows, interleave, main
+from stages.mix import interleave, main
 from stages.prompt import Prompts
 from stages.records import InputError, read_json, read_jsonl, write_json, write_jsonl
 from stages.taxonomy import Taxonomy

@@ -9,7 +9,19 @@ from datasketch import MinHash
 
 from real import real_rows
 from stages.comments import normalised
-from stages.near import MIX, PERMUTATIONS, alike, candidates, likeness, near_pairs, signatures, windows
+from stages.near import (
+    MIX,
+    PERMUTATIONS,
+    alike,
+    between,
+    candidates,
+    likeness,
+    near_pairs,
+    shelves,
+    signatures,
+    unseen,
+    windows,
+)
 
 SENTENCE = "the pairing of my lamp fails since the last update, and nobody at the counter knew what to do about it"
 
@@ -155,3 +167,27 @@ def test_of_the_near_pairs_among_real_texts_next_to_none_is_missed(name: str) ->
     assert len(wanted) >= 60
     assert pairs <= wanted
     assert len(pairs) >= 0.97 * len(wanted)
+
+
+def test_of_many_texts_with_one_template_the_pairs_across_sides_are_looked_for_on_both_sides_of_a_row() -> None:
+    rng = random.Random(0)
+    template = [f"word{number}" for number in range(30)]
+    texts = []
+    for _ in range(300):
+        changed = list(template)
+        changed[rng.randrange(30)] = f"other{rng.randrange(99)}"
+        texts.append(" ".join(changed))
+    signed = signatures(texts)
+    test = np.arange(300) % 5 == 0
+    pairs = near_pairs(between(signed, 0.8, shelves(signed), test, ~test), 0.8, texts.__getitem__)
+    like = {int(b if test[a] else a) for a, b in pairs}
+    wanted = {
+        b for b in range(300) if not test[b] and any(likeness(texts[a], texts[b]) >= 0.8 for a in range(0, 300, 5))
+    }
+    assert len(like & wanted) >= 0.97 * len(wanted) > 200
+
+
+def test_pairs_that_were_looked_at_are_not_new() -> None:
+    pairs, seen = np.array([[0, 1], [2, 9], [1, 3]]), np.array([[1, 3], [0, 2]])
+    assert unseen(pairs, seen).tolist() == [[0, 1], [2, 9]]
+    assert unseen(seen[:0], seen).tolist() == []

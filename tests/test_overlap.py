@@ -184,3 +184,9 @@ def test_of_200_leaks_of_real_questions_95_percent_are_found_and_no_general_text
     assert sum(one is not None for one in found[:200]) >= 190
     assert sum(one is not None for one in found[200:]) <= 0.01 * len(general)
     assert all(found[at] for at in range(200) if at % 4 < 3), "what differs in case and spaces alone is always found"
+
+
+@pytest.mark.parametrize("mark", ["\u00ad", "\u200b", "\u200e", "\ufeff"])
+def test_what_nobody_sees_hides_nothing(mark: str) -> None:
+    text = " ".join(RUN[:20])
+    assert why(text.replace("e", f"e{mark}"), text) == "13 words in a row"

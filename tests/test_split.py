@@ -253,7 +253,7 @@ def test_what_went_where_is_counted(here: Path, capsys: pytest.CaptureFixture[st
     }
     assert read_json("data/split/leaks.json") == [{"id": "d", "like": "c"}]
     assert capsys.readouterr().out.splitlines() == [
-        "split: 2 train, 2 test, 0 rejected, 1 left out as nearly of both sides; 1 of 2 leaves in test alone",
+        "split: 2 train, 2 test, 0 rejected, 1 left out as like the other side; 1 of 2 leaves in test alone",
         "split: 1 comments have a segment whose `content` is not in their text",
     ]
 
@@ -395,7 +395,7 @@ def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) ->
     assert (stage.returncode, faults) == (0, "")
     counted = read_json("metrics/split.json")["split"]
     assert said == (
-        f"split: {counted['train']} train, {counted['test']} test, 1 rejected, 0 left out as nearly of both sides; "
+        f"split: {counted['train']} train, {counted['test']} test, 1 rejected, 0 left out as like the other side; "
         "0 of 2 leaves in test alone\n"
     )
     assert counted["train"] + counted["test"] == len(rows)
