@@ -2,13 +2,11 @@
 
 import os
 import signal
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from itertools import chain, islice
-from multiprocessing import get_context, parent_process
-from threading import Thread
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from stages.records import InputError
@@ -19,7 +17,11 @@ Result = TypeVar("Result")
 
 
 def over_blocks(work: Callable[[list[Given]], Result], rows: Iterable[Given]) -> Iterator[Result]:
-    """Yield what `work` makes of each block of rows, in their order; other processes get it by pickle."""
+    """Yield what `work` makes of each block of rows, in their order; other processes get it by pickle.
+
+    Each process has a pipe of its own and one block at a time. Tried: `multiprocessing.Pool`, which waits for ever for
+    a process that was killed, and `ProcessPoolExecutor`, which may do so after Ctrl-C.
+    """
     rest = iter(rows)
     blocks = iter(lambda: list(islice(rest, ROWS)), [])
     first = list(islice(blocks, 2))
@@ -27,38 +29,59 @@ def over_blocks(work: Callable[[list[Given]], Result], rows: Iterable[Given]) ->
     if len(first) < 2 or cores < 2:  # processes take a second to start
         yield from map(work, chain(first, blocks))
         return
-    # Not by fork: libraries have threads by now. Not by a Pool: it waits for ever for a process that was killed.
-    with ProcessPoolExecutor(cores, get_context("spawn"), _remember, (work,)) as pool:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for block in chain(first, blocks):
-                waiting.append(pool.submit(_do, block))
-                if len(waiting) > 2 * cores:  # a file may be larger than memory
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool:
-            raise InputError("a process was ended from outside, most often for want of memory; run it again") from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    todo = chain(first, blocks)
+    context = get_context("spawn")  # not by fork: libraries have threads by now
+    pipes: list[Connection] = []
+    processes = []
+    try:
+        for _ in range(cores):
+            here, there = context.Pipe()
+            process = context.Process(target=_serve, args=(there, work), daemon=True)
+            process.start()
+            there.close()
+            pipes.append(here)
+            processes.append(process)
+        busy = [pipe for pipe, block in zip(pipes, todo, strict=False) if _sent(pipe, block)]
+        while busy:  # by turns, so that results come in order
+            pipe = busy.pop(0)
+            result = _received(pipe)
+            if (block := next(todo, None)) is not None and _sent(pipe, block):
+                busy.append(pipe)
+            yield result
+    finally:
+        for process in processes:
+            process.kill()
 
 
-_work: Callable[[list[Any]], Any]  # of a process of the pool
+def _sent(pipe: Connection, block: list[Any]) -> bool:
+    try:
+        pipe.send(block)
+    except OSError:
+        raise _gone() from None
+    return True
 
 
-def _remember(work: Callable[[list[Any]], Any]) -> None:
-    global _work
-    _work = work
+def _received(pipe: Connection) -> Any:  # noqa: ANN401 (what the work makes)
+    try:
+        result, fault = pipe.recv()
+    except (EOFError, OSError):
+        raise _gone() from None
+    if fault is not None:
+        raise fault
+    return result
+
+
+def _gone() -> InputError:
+    return InputError("a process was ended from outside, most often for want of memory; run it again")
+
+
+def _serve(pipe: Connection, work: Callable[[list[Any]], Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the stage, which then ends this process
-    Thread(target=_end_with_the_stage, daemon=True).start()
-
-
-def _end_with_the_stage() -> None:
-    stage = parent_process()
-    if stage:
-        stage.join()
-        os._exit(1)
-
-
-def _do(block: list[Any]) -> Any:  # noqa: ANN401 (what `work` makes)
-    return _work(block)
+    with suppress(EOFError, OSError):  # the stage is gone
+        while True:
+            block = pipe.recv()
+            try:
+                answer = work(block), None
+            except Exception as fault:
+                answer = None, fault
+            pipe.send(answer)
