@@ -14,8 +14,8 @@ from small import tokenizer
 from stages.answer import Codes, codes_of, render_answer
 from stages.comments import Segment, parse_comment
 from stages.grammar import answer_grammar, content_grammar, labels_grammar, main
-from stages.records import read_jsonl, write_json
-from stages.split import describe_task
+from stages.records import number_lines, read_jsonl, write_json
+from stages.survey import examine
 from stages.taxonomy import Taxonomy, load_taxonomy
 
 DEMO = Path(__file__).parents[1] / "data" / "demo"
@@ -71,7 +71,8 @@ def test_every_gold_answer_of_the_demo_is_taken(coded: bool) -> None:
     taxonomy = load_taxonomy(DEMO / "taxonomy.csv")
     comments = [parse_comment(row, taxonomy) for row in read_jsonl(DEMO / "comments.jsonl")]
     codes = codes_of(taxonomy) if coded else None
-    reader = answers(taxonomy, describe_task(comments, taxonomy), codes)
+    task = examine(DEMO, taxonomy, list(number_lines(DEMO / "comments.jsonl"))).task(taxonomy)
+    reader = answers(taxonomy, task, codes)
     gold = [render_answer(comment.segments, taxonomy.levels, codes) for comment in comments[::5]]
     assert [answer for answer in gold if not reader.takes(answer)] == []
 
