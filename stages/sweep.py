@@ -67,9 +67,16 @@ def alone() -> Iterator[int]:
         yield lock.fileno()
 
 
+def ignored(data: list[str]) -> list[str]:
+    """Return the options by which copies of the workspace get the files of raw data too, which git ignores."""
+    files = (file for folder in dict.fromkeys(data) for file in sorted(Path(folder, "raw").rglob("[!.]*")))
+    return [word for file in files if file.is_file() for word in ("--copy-paths", str(file))]
+
+
 def run_arms(points: list[Point], params: Params, lock: int) -> list[str]:
     """Run what is not there yet; return a line for each arm that failed."""
     profile = f"profiles/{params.profile}.yaml"
+    copied = ignored([f"data/{folder}" for folder in vars(params.data).values()])
     done, _ = experiments()
     there = {point: name for name, rev in done if (point := point_of(rev, profile))}
     taken = {name for name, _ in done}
@@ -87,7 +94,7 @@ def run_arms(points: list[Point], params: Params, lock: int) -> list[str]:
         name = next(own for own in free if own not in taken)
         log = LOGS / f"{name}.log"
         print(f"sweep: arm {number} of {len(todo)}, {name}", flush=True)
-        if tee(["dvc", "exp", "run", "--temp", "--name", name, *overrides(point, params)], log, lock):
+        if tee(["dvc", "exp", "run", "--temp", "--name", name, *copied, *overrides(point, params)], log, lock):
             failed.append(f"{name} failed: {log}; `make sweep` tries it again")
     return failed
 

@@ -14,7 +14,7 @@ from stages.experiment import Gate, Params
 from stages.points import Point, numbers, overrides, point_of
 from stages.records import InputError
 from stages.runs import experiments
-from stages.sweep import alone, require_known, shared_stages
+from stages.sweep import alone, ignored, require_known, shared_stages
 from sweeping import ROOT, run, write_project
 
 SWEEP = ("python", "-m", "stages.sweep")
@@ -55,6 +55,15 @@ def test_shared_stages_are_those_before_the_mix_and_beside_it() -> None:
     changed = {"mix", "train", "interpolate", "compare", "report"}
     assert not changed & set(shared_stages(dot))
     assert not [name for name in shared_stages(dot) if name.endswith("@tuned")]
+
+
+def test_files_of_raw_data_go_with_arms_since_git_ignores_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("mine/raw/.gitkeep", "mine/raw/a.csv", "mine/raw/more/b.csv", "yours/c.csv"):
+        Path("data", file).parent.mkdir(parents=True, exist_ok=True)
+        Path("data", file).touch()
+    wanted = ["--copy-paths", "data/mine/raw/a.csv", "--copy-paths", "data/mine/raw/more/b.csv"]
+    assert ignored(["data/mine", "data/mine", "data/yours"]) == wanted
 
 
 def names(project: Path) -> list[str]:
