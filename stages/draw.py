@@ -10,7 +10,7 @@ from stages.examples import count_tokens
 from stages.experiment import Budget, General, Mix, Unit
 from stages.general_data import CUSTOMER
 from stages.mixture import Draw, TooFewError, rounds, take, take_all, targets
-from stages.nova_categories import canonical_category
+from stages.nova_categories import canonical_categories
 from stages.pool import Kind, Pool
 from stages.records import InputError
 
@@ -87,7 +87,7 @@ def _meanings(sources: dict[str, float], words: set[str]) -> dict[str, set[str]]
 
     One of Nova's that comprises several categories leaves those that another name means.
     """
-    nova = {name: set(np.atleast_1d(canonical_category(name)).tolist()) for name in sources}
+    nova = {name: set(canonical_categories(name)) for name in sources}
     meant = {name: {name} if name in words else called for name, called in nova.items()}
     single = {word for name, called in meant.items() if sources[name] and len(called) == 1 for word in called}
     meant = {name: called - single if len(called) > 1 else called for name, called in meant.items()}

@@ -27,14 +27,7 @@ from stages.mixture import Draw
 from stages.params import load_params
 from stages.pool import open_pool
 from stages.ranking import spot_key
-from stages.records import (
-    InputError,
-    Row,
-    read_json,
-    write_json,
-    write_lines,
-    write_whole,
-)
+from stages.records import InputError, Row, read_json, write_json, write_lines, write_whole
 
 GENERAL = {General.data: Path("data/decontaminate/general.jsonl"), General.self: Path("data/rehearse/general.jsonl")}
 BASE = Path("models/base")

@@ -35,22 +35,22 @@ NOVA_MIX = {
 # without reasoning is one.
 CALLED = {
     "baseline": ("classification", "generation", "paraphrase", "reading-comprehension", "summarization"),
-    "rag": "reading-comprehension",
-    "reasoning-chat": "chat",
-    "reasoning-code": "code",
-    "reasoning-factuality": "factuality",
-    "reasoning-instruction-following": "instruction-following",
-    "reasoning-math": "math",
-    "reasoning-rag": "reading-comprehension",
-    "reasoning-stem": "stem",
-    "factual-and-news": "factuality",  # this and the next: Nova's continued pre-training (`cpt_text_lite`)
-    "scientific": "stem",
+    "rag": ("reading-comprehension",),
+    "reasoning-chat": ("chat",),
+    "reasoning-code": ("code",),
+    "reasoning-factuality": ("factuality",),
+    "reasoning-instruction-following": ("instruction-following",),
+    "reasoning-math": ("math",),
+    "reasoning-rag": ("reading-comprehension",),
+    "reasoning-stem": ("stem",),
+    "factual-and-news": ("factuality",),  # this and the next: Nova's continued pre-training (`cpt_text_lite`)
+    "scientific": ("stem",),
 }
 
 
-def canonical_category(name: str) -> str | tuple[str, ...]:
-    """Return the category of the general data that Nova's `name` is, or all that it comprises.
+def canonical_categories(name: str) -> tuple[str, ...]:
+    """Return the categories of the general data that Nova's `name` comprises, one as a rule.
 
     A name without a counterpart, such as agents, stays as it is. Several names may be one category: add their weights.
     """
-    return CALLED.get(name, name)
+    return CALLED.get(name, (name,))

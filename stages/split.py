@@ -48,20 +48,20 @@ def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[
     """
     keys, given = survey.table["key"], survey.table["given"]
     pairs, first = copies(keys)
+    sides, left_out = assign(keys, given, pairs, share)
     if near == 1:
-        return assign(keys, given, pairs, share)
+        return sides, left_out
     signed = survey.table["signature"][first]
     shelved = shelves(signed)
     looked_at = found = candidates(signed, near, shelved)
-    for rest in reversed(range(ROUNDS)):
+    for _ in range(ROUNDS):
+        if not len(found):
+            break
         pairs = np.unique(np.concatenate([pairs, near_pairs(first[found], near, survey.text)]), axis=0)
         sides, left_out = assign(keys, given, pairs, share)
-        across = between(signed, near, shelved, sides[first] == TEST, sides[first] == TRAIN) if rest else found[:0]
-        found = unseen(across, looked_at)
-        if not len(found):
-            return sides, left_out
+        found = unseen(between(signed, near, shelved, sides[first] == TEST, sides[first] == TRAIN), looked_at)
         looked_at = np.concatenate([looked_at, found])
-    raise AssertionError("the last round looks for nothing")
+    return sides, left_out
 
 
 def counts(survey: Survey, sides: np.ndarray) -> Row:

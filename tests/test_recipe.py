@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stages.nova_categories import CALLED, NOVA_MIX, canonical_category
+from stages.nova_categories import CALLED, NOVA_MIX, canonical_categories
 from stages.params import load_params
 from stages.recipe import main, percents
 from stages.records import InputError
@@ -221,17 +221,17 @@ def test_novas_own_mix_sums_to_100_and_stays_itself() -> None:
 
 
 def test_a_category_of_nova_is_called_as_in_the_general_data() -> None:
-    assert canonical_category("reasoning-math") == canonical_category("math") == "math"
-    assert canonical_category("rag") == "reading-comprehension"
-    assert "summarization" in canonical_category("baseline")
+    assert canonical_categories("reasoning-math") == canonical_categories("math") == ("math",)
+    assert canonical_categories("rag") == ("reading-comprehension",)
+    assert "summarization" in canonical_categories("baseline")
 
 
 @pytest.mark.parametrize("name", ["agents", "identity", "gsm8k_train", "stem", ""])
 def test_a_name_without_a_counterpart_stays_as_it_is(name: str) -> None:
-    assert canonical_category(name) == name
+    assert canonical_categories(name) == (name,)
 
 
 def test_what_a_category_is_called_is_called_so_itself() -> None:
     for called in CALLED.values():
-        for name in [called] if isinstance(called, str) else called:
-            assert canonical_category(name) == name
+        for name in called:
+            assert canonical_categories(name) == (name,)
