@@ -51,7 +51,7 @@ smoke: .venv/installed  ## run the last commit's experiment at the smallest scal
 BASE ?= main
 HEAD ?= HEAD
 review: .venv/installed  ## say in Markdown what HEAD's params and figures change against BASE, where HEAD left it
-	@base=$$(git merge-base $(BASE) $(HEAD)) && python -m stages.review $$base $(HEAD)
+	@python -m stages.review $(BASE) $(HEAD)
 
 verify: .venv/installed  ## read all of DVC's cache and take away what is spoilt in it
 	python -m stages.cache

@@ -22,7 +22,7 @@ import orjson
 from stages.comments import normalised, text_key
 from stages.entry import run
 from stages.experiment import Decontaminate, Split
-from stages.near import candidates, near_pairs, signatures
+from stages.near import candidates, halves, near_pairs, shelves, signatures
 from stages.overlap import Index, Limits
 from stages.records import Row, write_json
 from stages.sides import LEFT_OUT, TEST, TRAIN, assign, copies
@@ -80,9 +80,10 @@ def comments(name: str, count: int) -> Row:
     whole = [normalised(text) for text in [*texts[:count], *(text for _, text in planted), *texts[count:]]]
     keys = np.array([text_key(text) for text in whole], np.uint64)
     same, first = copies(keys)
-    near = near_pairs(
-        first[candidates(signatures([whole[one] for one in first]), Split.near)], Split.near, whole.__getitem__
-    )
+    each = [whole[one] for one in first]
+    signed = signatures(each)
+    pairs = candidates(signed, shelves(signed, halves(each), Split.near))
+    near = near_pairs(first[pairs], Split.near, whole.__getitem__)
     given = np.where(np.arange(len(whole)) < count, TEST, TRAIN)
     sides, _ = assign(keys, given, np.concatenate([same, near]), Split.test)
     return report(planted, (sides[count:] == LEFT_OUT).tolist())

@@ -46,15 +46,21 @@ def parse_answer(text: str, levels: tuple[str, ...], codes: Codes | None = None)
     nothing is kept as a label of the first level. Text that holds no JSON list of objects is an invalid answer without
     segments.
     """
+    items = json_list(text)
+    if items is None:
+        return Answer((), valid=False)
+    paths = {code: path for path, code in (codes or {}).items()}
+    return Answer(tuple(_segment(item, levels, paths) for item in items), valid=True)
+
+
+def json_list(text: str) -> list[dict[str, Any]] | None:
+    """Return the JSON list of objects from the first `[` to the last `]` of a text, or None where that is none."""
     found = re.search(r"\[.*\]", text, re.DOTALL)
     try:
         items = orjson.loads(found.group()) if found else None
     except orjson.JSONDecodeError:
         items = None
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        return Answer((), valid=False)
-    paths = {code: path for path, code in (codes or {}).items()}
-    return Answer(tuple(_segment(item, levels, paths) for item in items), valid=True)
+    return items if isinstance(items, list) and all(isinstance(item, dict) for item in items) else None
 
 
 def _segment(item: dict[str, Any], levels: tuple[str, ...], paths: dict[str, LabelPath]) -> Segment:

@@ -14,7 +14,7 @@ import numpy as np
 from stages.bootstrap import Change, Counts, change
 from stages.measures import MEASURES
 from stages.records import InputError, Row
-from stages.runs import WORKSPACE, experiments, finished, in_place, read_lock, settings, shared
+from stages.runs import WORKSPACE, experiments, finished, in_place, ratio_and_lr, read_lock, shared
 from stages.spending import Budget, budget
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _read_arm(name: str, rev: str, like: dict[str, Any]) -> Arm:
     for part, key in (("voc", "f1"), ("mmlu", "acc")):
         if not {"base", "tuned"} <= measures.get((part, key), {"models": {}})["models"].keys():
             raise InputError(f"{part}.{key} was not measured for base and tuned model")
-    ratio, lr = settings(lock)
+    ratio, lr = ratio_and_lr(lock)
     given = budget(read("metrics/mix.json")["mix"], read("metrics/train.json")["train"], lr)
     return Arm(name, ratio, lr, measures, given, files)
 

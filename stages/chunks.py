@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from stages import launch
-from stages.records import InputError, Row, read_json, read_jsonl, write_json, write_jsonl
-from stages.resume import METRICS, Place, hold
+from stages.records import InputError, Row, read_jsonl, write_json, write_jsonl
+from stages.resume import METRICS, ROWS, Place, result_of
 
-ROWS = "rows.jsonl"
 Advance = Callable[[int], object]  # is told how many more rows are done
 
 
@@ -34,20 +32,17 @@ def run_job(job: Job, key: str, rows: Iterable[Row], total: int, size: int, outs
 
     `key` stands for all that goes into the result: a run of the same key goes on where an earlier one was stopped.
     """
-    with hold(job.name.replace(" ", "-"), key) as place:
-        if not place.result.exists():
-            from tqdm import tqdm
 
-            work = job.open()
-            with tqdm(total=total, unit=job.unit, desc=job.name, disable=None, dynamic_ncols=True) as bar:
-                left = islice(rows, total)
-                files = _do(work, iter(lambda: list(islice(left, size)), []), place, bar.update)
-                _join(job, files, place)
-        if place.taken_over() or launch.orphaned():
-            raise InputError("finished, and a later run or none is there to take it; `dvc repro` takes the result")
-        for name, out in zip((ROWS, METRICS), outs, strict=True):
-            place.publish(name, out)
-        return read_json(place.result / METRICS)
+    def do(place: Place) -> None:
+        from tqdm import tqdm
+
+        work = job.open()
+        with tqdm(total=total, unit=job.unit, desc=job.name, disable=None, dynamic_ncols=True) as bar:
+            left = islice(rows, total)
+            files = _do(work, iter(lambda: list(islice(left, size)), []), place, bar.update)
+            _join(job, files, place)
+
+    return result_of(job.name.replace(" ", "-"), key, do, dict(zip((ROWS, METRICS), outs, strict=True)))
 
 
 def _do(
@@ -78,9 +73,10 @@ def _join(job: Job, files: list[Path], place: Place) -> None:
                 if written is not None:
                     yield written
 
-    part = place.folder / "result.part"
-    write_jsonl(part / ROWS, kept())
-    write_json(part / METRICS, job.report(totals))
-    part.rename(place.result)
+    def write(part: Path) -> None:
+        write_jsonl(part / ROWS, kept())
+        write_json(part / METRICS, job.report(totals))
+
+    place.finish(write)
     for file in files:
         file.unlink()

@@ -125,21 +125,25 @@ def draw(mix: Mix, customer: Sizes, general: Sizes) -> tuple[list[Draw], list[Dr
 
 def _too_few(few: TooFewError, mix: Mix, wanted: int, asked: int) -> str:
     unit = {Unit.examples: "rows", Unit.tokens: "tokens", Unit.loss_tokens: "loss tokens"}[mix.unit]
-    again = "or set mix.repeat: true to take them again"
-    more = "raise rehearse.rows" if mix.general is General.self else "add general data"
+    again = "" if mix.repeat else ", or set mix.repeat: true to take them again"
+    total = mix.total if mix.budget is Budget.total else None
     if few.name == CUSTOMER:
         return (
             f"params.yaml: mix.total: {mix.total} needs {wanted} customer {unit}, there are {few.total}; "
-            f"lower it, {again}"
+            f"go down to {math.floor(few.total / (1 - mix.ratio))}{again}"
         )
     if few.name != ALL:
+        lower = "its weight or mix.ratio" if total is None else "its weight, mix.ratio or mix.total"
         return (
             f"params.yaml: mix.sources.{few.name}: its rows are used up at {few.total} of {asked} general {unit}; "
-            f"lower its weight or mix.ratio, {again}"
+            f"lower {lower}{again}"
         )
-    whole = mix.total if mix.budget is Budget.total and mix.total else few.total + wanted
-    largest = math.floor(1000 * few.total / whole) / 1000
+    more = "raise rehearse.rows" if mix.general is General.self else "add general data"
+    if total is None:
+        lower = f"go down to {math.floor(1000 * few.total / (few.total + wanted)) / 1000}"
+    else:
+        lower = f"set mix.total down to {math.floor(few.total / mix.ratio)}"
     return (
         f"params.yaml: mix.ratio: {mix.ratio} needs {asked} general {unit} beside {wanted} customer {unit}, there are "
-        f"{few.total}; {more}, go down to {largest}, {again}"
+        f"{few.total}; {more}, {lower}{again}"
     )

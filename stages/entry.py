@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 from stages.records import InputError
 
+# A file where a folder belongs, a folder where a file does, no right to either.
+NO_PLACE = {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EPERM, errno.EROFS}
+
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; an `InputError` or a full disk ends the process with a message and exit status 1."""
@@ -27,10 +30,20 @@ def run(main: Callable[[], None]) -> None:
         message = _message(error)
         if message is None:
             raise
-        stage = os.path.basename(sys.argv[0]).removesuffix(".py")
-        print("\n".join(f"{stage}: {line}" for line in message.splitlines()), file=sys.stderr)
+        print("\n".join(f"{_stage()}: {line}" for line in message.splitlines()), file=sys.stderr)
         _end(1)
     _end(0)
+
+
+def model_name() -> str:
+    """Return the model that a stage's command names."""
+    if len(sys.argv) != 2:
+        raise InputError(f"name one model, as in `python -m stages.{_stage()} tuned`")
+    return sys.argv[1]
+
+
+def _stage() -> str:
+    return os.path.basename(sys.argv[0]).removesuffix(".py")
 
 
 def _end(status: int) -> None:
@@ -57,4 +70,6 @@ def _message(error: Exception) -> str | None:
     # safetensors and torch pass the system's words on, not its number.
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
         return "the disk is full; make room, then `dvc repro` goes on"
+    if isinstance(error, OSError) and error.errno in NO_PLACE and error.filename:
+        return f"{error.filename}: {error.strerror}; name another place, or free this one"
     return None

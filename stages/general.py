@@ -5,14 +5,14 @@ Writes  metrics/general/<model>.json: `{task metric: value}`
 Run     dvc repro general@tuned
 """
 
-import sys
 from pathlib import Path
-from typing import Any
 
 from stages.checkpoint import hosted
-from stages.entry import run
+from stages.entry import model_name, run
+from stages.evaluation import evaluate, evaluation
 from stages.params import load_params, load_profile
 from stages.records import InputError, Row, write_json
+from stages.resume import METRICS
 
 TASKS = Path("profiles/tasks")
 
@@ -34,46 +34,40 @@ def figures(results: dict[str, Row], named: list[str]) -> Row:
 
 def main() -> None:
     """Look the tasks up, load, ask, write."""
-    name = sys.argv[1]
+    name = model_name()
     params = load_params()
-    profile = f"profiles/{params.profile}.yaml"
-    tasks = load_profile(params.profile).general
+    file = f"profiles/{params.profile}.yaml"
+    profile = load_profile(params.profile)
+    tasks, harness = profile.general, profile.harness
     out = Path(f"metrics/general/{name}.json")
     service = hosted(f"models/{name}")
     if not tasks or service:
         write_json(out, {name: {}})
-        print(f"general {name}: skipped, {f'{service} is hosted' if service else f'{profile} names no tasks'}")
+        print(f"general {name}: skipped, {f'{service} is hosted' if service else f'{file} names no tasks'}")
         return
-    harness = load_profile(params.profile).harness
-    import lm_eval
     from lm_eval.tasks import TaskManager
-
-    from stages.harness import open_model
 
     manager = TaskManager(include_path=str(TASKS))
     if unknown := [task for task in tasks if task not in manager.all_tasks]:
         raise InputError(
-            f"{profile}: general: there is no task '{unknown[0]}'; `lm-eval ls tasks` lists lm-eval's, "
+            f"{file}: general: there is no task '{unknown[0]}'; `lm-eval ls tasks` lists lm-eval's, "
             f"yours belong into {TASKS}/"
         )
-    model = open_model(f"models/{name}", harness)
-    evaluate: Any = lm_eval.simple_evaluate  # its decorators hide its signature
-    try:
-        results = evaluate(
-            model=model,
-            tasks=[*tasks],
-            task_manager=manager,
-            apply_chat_template=True,
-            fewshot_as_multiturn=True,
-            gen_kwargs={"do_sample": False, "temperature": 0.0},  # backends do not agree when nothing is said
-            bootstrap_iters=0,
-            log_samples=False,
-        )
-    except OSError as error:  # the library datasets finds neither file nor hub
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{profile}: general: the data of {', '.join(tasks)} is not to be had: {reason}") from None
-    found = figures({**results["results"], **results.get("groups", {})}, tasks)
-    write_json(out, {name: {"general": found}})
+
+    def measure(kept: Path) -> tuple[Row, list[Row]]:
+        from stages.harness import open_model
+
+        model = open_model(f"models/{name}", harness)
+        asked = {"task_manager": manager, "apply_chat_template": True, "fewshot_as_multiturn": True}
+        asked |= {"gen_kwargs": {"do_sample": False, "temperature": 0.0}}  # backends do not agree when nothing is said
+        try:
+            results = evaluate(model, [*tasks], kept, log_samples=False, **asked)
+        except OSError as error:  # the library datasets finds neither file nor hub
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"{file}: general: the data of {', '.join(tasks)} is not to be had: {reason}") from None
+        return {name: {"general": figures({**results["results"], **results.get("groups", {})}, tasks)}}, []
+
+    found = evaluation("general", name, [tasks, harness], measure, {METRICS: out})[name]["general"]
     print(f"general {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in found.items()))
 
 

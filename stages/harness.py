@@ -23,7 +23,7 @@ from stages.chat import common_length
 from stages.checkpoint import load, resolve
 from stages.engine_transformers import TransformersEngine
 from stages.scale import Backend, Harness, Infer
-from stages.shared_prefix import SharedPrefix, Step
+from stages.shared_prefix import SharedPrefix, Step, other_layers
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -56,7 +56,7 @@ def open_model(folder: str | Path, harness: Harness) -> "LM":
         return _open_vllm(folder, harness)
     model, tokenizer = load(folder)
     tokenizer.deprecation_warnings[TOO_LONG] = True
-    kind = HFLM if set(getattr(model.config, "layer_types", None) or []) - {"full_attention"} else SharedPrefixLM
+    kind = HFLM if other_layers(model) else SharedPrefixLM
     return kind(pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size, **PLAIN)
 
 

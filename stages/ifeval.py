@@ -8,58 +8,44 @@ A prompt counts when all its instructions are followed. `strict` takes the answe
 first or last line or its asterisks.
 """
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from stages.checkpoint import hosted
-from stages.entry import run
+from stages.entry import model_name, run
+from stages.evaluation import evaluate, evaluation
 from stages.instruction_data import load_prompts
 from stages.instructions import TASK, figures, instructions_task
 from stages.params import load_params, load_profile
 from stages.records import Row, write_json, write_jsonl
-from stages.scale import Ifeval
-
-if TYPE_CHECKING:
-    from lm_eval.api.model import LM
-
-
-def evaluate(model: "LM", prompts: list[Row], ifeval: Ifeval) -> list[Row]:
-    """Return lm-eval's sample of each prompt: the answer, and what it follows."""
-    import lm_eval
-
-    evaluate_tasks: Any = lm_eval.simple_evaluate  # its decorators hide its signature
-    results = evaluate_tasks(
-        model=model,
-        tasks=[instructions_task(prompts, ifeval.max_new_tokens)],
-        limit=ifeval.limit,
-        apply_chat_template=True,
-        bootstrap_iters=0,
-        log_samples=True,
-    )
-    return results["samples"][TASK]
+from stages.resume import METRICS, ROWS
 
 
 def main() -> None:
     """Load, ask, check, write."""
-    name = sys.argv[1]
+    name = model_name()
     params = load_params()
-    ifeval, harness = load_profile(params.profile).ifeval, load_profile(params.profile).harness
+    profile = load_profile(params.profile)
+    ifeval, harness = profile.ifeval, profile.harness
+    out, rows = Path(f"metrics/ifeval/{name}.json"), Path(f"metrics/ifeval/{name}.jsonl")
     if service := hosted(f"models/{name}"):
-        write_json(f"metrics/ifeval/{name}.json", {name: {}})
-        write_jsonl(f"metrics/ifeval/{name}.jsonl", [])
+        write_json(out, {name: {}})
+        write_jsonl(rows, [])
         print(f"ifeval {name}: skipped, {service} is hosted and lm-eval runs weights on this machine")
         return
     prompts = load_prompts(Path("data") / params.data.instructions / "ifeval.jsonl")
-    from stages.harness import open_model
 
-    samples = evaluate(open_model(f"models/{name}", harness), prompts, ifeval)
-    shares, rows = figures(samples)
-    write_json(f"metrics/ifeval/{name}.json", {name: {"ifeval": shares}})
-    write_jsonl(f"metrics/ifeval/{name}.jsonl", rows)
+    def measure(kept: Path) -> tuple[Row, list[Row]]:
+        from stages.harness import open_model
+
+        model, task = open_model(f"models/{name}", harness), instructions_task(prompts, ifeval.max_new_tokens)
+        asked = {"limit": ifeval.limit, "apply_chat_template": True}
+        shares, judged = figures(evaluate(model, [task], kept, log_samples=True, **asked)["samples"][TASK])
+        return {name: {"ifeval": shares}}, judged
+
+    found = evaluation("ifeval", name, [ifeval, harness], measure, {METRICS: out, ROWS: rows})[name]["ifeval"]
     print(
-        f"ifeval {name}: {shares['prompts']} prompts, {shares['prompt_strict']:.3f} followed, "
-        f"{shares['instruction_strict']:.3f} of the instructions"
+        f"ifeval {name}: {found['prompts']} prompts, {found['prompt_strict']:.3f} followed, "
+        f"{found['instruction_strict']:.3f} of the instructions"
     )
 
 

@@ -10,11 +10,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from stages import launch
 from stages.checkpoint import hosted
 from stages.chunks import Job, run_job
 from stages.engines import open_engine
-from stages.entry import run
+from stages.entry import model_name, run
 from stages.labelling import count, label, report
 from stages.params import load_params, load_profile
 from stages.prompt import Prompts
@@ -27,8 +26,7 @@ SPLIT = Path("data/split")
 
 def main() -> None:
     """Load, label, publish."""
-    launch.remember_dvc()
-    name = sys.argv[1]
+    name = model_name()
     params = load_params()
     infer = load_profile(params.profile).infer
     out, metrics = Path(f"data/predictions/{name}.jsonl"), Path(f"metrics/infer/{name}.json")

@@ -9,31 +9,35 @@ The two figures tell knowledge from format: `acc` asks which choice the model fi
 it says when asked, and `unparsed` how often that is no answer at all.
 """
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stages.benchmark import Questions, generated_task, groups_of, likelihood_task, load_questions
 from stages.checkpoint import hosted
-from stages.entry import run
+from stages.entry import model_name, run
+from stages.evaluation import evaluate, evaluation
 from stages.params import load_params, load_profile
 from stages.records import InputError, Row, write_json, write_jsonl
+from stages.resume import METRICS, ROWS
 from stages.scale import AnswerAs, Mmlu
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
     from lm_eval.api.task import Task
 
-METRICS = ("acc", "generated_acc", "unparsed")
+SHARES = ("acc", "generated_acc", "unparsed")
 
 
-def ask(model: "LM", questions: Questions, mmlu: Mmlu) -> list[Row]:
-    """Return `{id, subject, acc, generated_acc, unparsed, answer}` a question, in order: 1 or 0, and what it said."""
+def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None) -> list[Row]:
+    """Return `{id, subject, acc, generated_acc, unparsed, answer}` a question, in order: 1 or 0, and what it said.
+
+    Answers are kept in the database `kept`.
+    """
     by_text = mmlu.answer is AnswerAs.text
     likelihood = {subject: likelihood_task(subject, splits, mmlu) for subject, splits in questions.items()}
     generated = {subject: generated_task(subject, splits, mmlu) for subject, splits in questions.items()}
-    known = _samples(model, list(likelihood.values()), mmlu, chat=by_text)
-    said = _samples(model, list(generated.values()), mmlu, chat=True)
+    known = _samples(model, list(likelihood.values()), mmlu, kept, chat=by_text)
+    said = _samples(model, list(generated.values()), mmlu, kept, chat=True)
     rows = []
     for subject in questions:
         pairs = zip(known[f"mmlu_{subject}"], said[f"mmlu_{subject}_generated"], strict=True)
@@ -51,20 +55,10 @@ def ask(model: "LM", questions: Questions, mmlu: Mmlu) -> list[Row]:
     return rows
 
 
-def _samples(model: "LM", tasks: "list[Task]", mmlu: Mmlu, *, chat: bool) -> dict[str, list[Row]]:
+def _samples(model: "LM", tasks: "list[Task]", mmlu: Mmlu, kept: Path | None, *, chat: bool) -> dict[str, list[Row]]:
     """Return what lm-eval saw of each question, by task, in the order of the questions."""
-    import lm_eval
-
-    evaluate: Any = lm_eval.simple_evaluate  # its decorators hide its signature
-    results = evaluate(
-        model=model,
-        tasks=[*tasks],
-        num_fewshot=mmlu.fewshot,
-        limit=mmlu.limit,
-        apply_chat_template=chat,
-        bootstrap_iters=0,
-        log_samples=True,
-    )
+    asked = {"num_fewshot": mmlu.fewshot, "limit": mmlu.limit, "apply_chat_template": chat}
+    results = evaluate(model, tasks, kept, log_samples=True, **asked)
     return {name: sorted(samples, key=lambda sample: sample["doc_id"]) for name, samples in results["samples"].items()}
 
 
@@ -82,19 +76,19 @@ def figures(rows: list[Row]) -> Row:
 
 
 def _shares(rows: list[Row]) -> Row:
-    return {"questions": len(rows)} | {key: round(sum(row[key] for row in rows) / len(rows), 4) for key in METRICS}
+    return {"questions": len(rows)} | {key: round(sum(row[key] for row in rows) / len(rows), 4) for key in SHARES}
 
 
 def main() -> None:
     """Load, ask, write."""
-    name = sys.argv[1]
+    name = model_name()
     params = load_params()
-    mmlu = load_profile(params.profile).mmlu
-    harness = load_profile(params.profile).harness
-    out = Path(f"metrics/mmlu/{name}.json")
+    profile = load_profile(params.profile)
+    mmlu, harness = profile.mmlu, profile.harness
+    out, rows = Path(f"metrics/mmlu/{name}.json"), Path(f"metrics/mmlu/{name}.jsonl")
     if service := hosted(f"models/{name}"):
         write_json(out, {name: {}})
-        write_jsonl(out.with_suffix(".jsonl"), [])
+        write_jsonl(rows, [])
         print(f"mmlu {name}: skipped, {service} is hosted and tells no likelihoods")
         return
     questions = load_questions(Path("data") / params.data.benchmark / "benchmark")
@@ -103,12 +97,14 @@ def main() -> None:
         raise InputError(
             f"profiles/{params.profile}.yaml: mmlu.fewshot: {mmlu.fewshot}, but a subject has {fewest} dev rows"
         )
-    from stages.harness import open_model
 
-    rows = ask(open_model(f"models/{name}", harness), questions, mmlu)
-    found = figures(rows)
-    write_json(out, {name: {"mmlu": found}})
-    write_jsonl(out.with_suffix(".jsonl"), rows)
+    def measure(kept: Path) -> tuple[Row, list[Row]]:
+        from stages.harness import open_model
+
+        asked = ask(open_model(f"models/{name}", harness), questions, mmlu, kept)
+        return {name: {"mmlu": figures(asked)}}, asked
+
+    found = evaluation("mmlu", name, [mmlu, harness], measure, {METRICS: out, ROWS: rows})[name]["mmlu"]
     print(f"mmlu {name}: acc {found['acc']:.3f}, generated {found['generated_acc']:.3f}")
 
 

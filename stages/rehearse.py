@@ -14,7 +14,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from stages import launch
 from stages.asking import ask, spent
 from stages.chunks import Advance, Job, run_job
 from stages.engine import Engine, Finish, Request
@@ -85,7 +84,6 @@ def report(totals: "Counter[str]") -> Row:
 
 def main() -> None:
     """Choose, ask, publish."""
-    launch.remember_dvc()
     params = load_params()
     if params.mix.general is General.data:
         write_whole(ROWS, lambda part: part.write_text("\n"))  # no row; DVC would warn of a file without a byte

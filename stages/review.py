@@ -3,6 +3,8 @@
 Reads   params and metrics of both commits, as `dvc params diff` and `dvc metrics diff` have them
 Run     make review BASE=main, or python -m stages.review <base> [<head>]; without <head>, what is in the folder now
 
+Of <base> it takes the commit where <head> left it.
+
 The figures are those that were committed: nothing is run. `make lock` says whether they belong to the code.
 """
 
@@ -16,6 +18,7 @@ from stages.compare import SUMMARY
 from stages.entry import run
 from stages.measures import MEASURES
 from stages.records import InputError, Row
+from stages.runs import git
 
 Value = float | int | str | bool | list | None
 SUMMARY_FILE = "metrics/summary.json"
@@ -162,7 +165,12 @@ def main() -> None:
     revisions = sys.argv[1:]
     if not 1 <= len(revisions) <= 2 or any(revision.startswith("-") for revision in revisions):
         raise InputError("give one or two revisions: `python -m stages.review main`, or `.. main my-branch`")
-    params, figures = (changes(ask(what, revisions)) for what in ("params", "metrics"))
+    base, *head = revisions
+    try:
+        left = git("merge-base", base, *(head or ["HEAD"])).strip()
+    except InputError as fault:
+        raise InputError(f"{fault}; name branches, tags or commits") from None
+    params, figures = (changes(ask(what, [left, *head])) for what in ("params", "metrics"))
     print(render(params, figures, "before", "after"))
 
 

@@ -48,7 +48,7 @@ def read_lock(rev: str) -> Row:
     return yaml.safe_load(text)["stages"]
 
 
-def settings(lock: Row) -> tuple[float, float]:
+def ratio_and_lr(lock: Row) -> tuple[float, float]:
     """Return mix ratio and learning rate by which the stages of a lock ran."""
     (profile,) = (file for file in lock["train"]["params"] if file.startswith("profiles/"))
     ratio, lr = lock["mix"]["params"]["params.yaml"]["mix"]["ratio"], lock["train"]["params"][profile]["train"]["lr"]
@@ -57,15 +57,19 @@ def settings(lock: Row) -> tuple[float, float]:
 
 def in_place(path: str, lock: Row) -> bool:
     """Say whether the workspace's file is the one that a lock's stages made: a checkout by git alone leaves others."""
-    made = {out["path"]: out.get("md5") for stage in lock.values() for out in stage.get("outs", [])}
     file = Path(path)
-    return file.is_file() and hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == made.get(path)
+    return file.is_file() and hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == _made(lock).get(path)
 
 
 def shared(lock: Row) -> dict[str, Any]:
     """Return the hashes of what arms share, by path."""
-    made = {out["path"]: out.get("md5") for stage in lock.values() for out in stage.get("outs", [])}
+    made = _made(lock)
     return {path: made.get(path) for path in SHARED}
+
+
+def _made(lock: Row) -> dict[str, str | None]:
+    """Return the hash of each output of a lock's stages, by path."""
+    return {out["path"]: out.get("md5") for stage in lock.values() for out in stage.get("outs", [])}
 
 
 def finished(lock: Row) -> bool:

@@ -13,7 +13,6 @@ Run     dvc repro score@tuned
 of the last level, `nova_levels` of each (stages/nova_score.py). Null is what gold or predictions do not have.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from stages.answer import render_answer
 from stages.bootstrap import Counts, estimate, f1
 from stages.boundaries import contents_of, of_contents
 from stages.comments import parse_comment
-from stages.entry import run
+from stages.entry import model_name, run
 from stages.experiment import LabelsAs, Score
 from stages.leaves import averages, by_group, count_leaves
 from stages.matching import count_emotions, count_levels, count_nodes, mean_depth, rates
@@ -115,7 +114,7 @@ def comment_rows(pairs: Sequence[Pair], counts: Counts) -> list[Row]:
 
 def main() -> None:
     """Read, pair up, score, write."""
-    name = sys.argv[1]
+    name = model_name()
     params = load_params()
     split, source, out = Path("data/split"), Path(f"data/predictions/{name}.jsonl"), Path(f"metrics/score/{name}")
     if source.is_file() and not source.stat().st_size:

@@ -47,6 +47,11 @@ class Step:
         return cls(*tensors, most=max(counts), longest=int(place.max()) + 1)
 
 
+def other_layers(model: "PreTrainedModel") -> list[str]:
+    """Return the kinds of layers of a model that have no full attention, which a prefix is not shared by."""
+    return sorted(set(getattr(model.config, "layer_types", None) or []) - {"full_attention"})
+
+
 class SharedPrefix:
     """Keys and values of a prefix, (key heads, prefix, width) a layer, and of rows behind it.
 
@@ -55,10 +60,9 @@ class SharedPrefix:
 
     def __init__(self, model: "PreTrainedModel", prefix: list[int]) -> None:
         """Run the model once over `prefix`, of one token at least."""
-        kinds = set(getattr(model.config, "layer_types", None) or ["full_attention"])
-        if kinds != {"full_attention"}:
+        if others := other_layers(model):
             raise InputError(
-                f"infer.engine: this model's layers are {', '.join(sorted(kinds))}, and transformers here knows full "
+                f"infer.engine: this model has layers of {', '.join(others)}, and transformers here knows full "
                 "attention alone; set infer.engine: vllm"
             )
         self.model: Any = model

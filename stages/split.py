@@ -44,7 +44,7 @@ def read_survey(path: Path, taxonomy: Taxonomy) -> Survey:
 def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[int, int]]:
     """Return each comment's side, and of each that is left out whom it is like (see `stages.sides.assign`).
 
-    Comments belong together when their texts are copies, or have a likeness of at least `near`.
+    Comments belong together when their texts are copies, or nearly the same at a likeness of `near`.
     """
     keys, given = survey.table["key"], survey.table["given"]
     pairs, first = copies(keys)
@@ -52,14 +52,14 @@ def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[
     if near == 1:
         return sides, left_out
     signed = survey.table["signature"][first]
-    shelved = shelves(signed)
-    looked_at = found = candidates(signed, near, shelved)
+    shelved = shelves(signed, survey.table["halves"][first], near)
+    looked_at = found = candidates(signed, shelved)
     for _ in range(ROUNDS):
         if not len(found):
             break
         pairs = np.unique(np.concatenate([pairs, near_pairs(first[found], near, survey.text)]), axis=0)
         sides, left_out = assign(keys, given, pairs, share)
-        found = unseen(between(signed, near, shelved, sides[first] == TEST, sides[first] == TRAIN), looked_at)
+        found = unseen(between(signed, shelved, sides[first] == TEST, sides[first] == TRAIN), looked_at)
         looked_at = np.concatenate([looked_at, found])
     return sides, left_out
 

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from stages.comments import Comment, normalised, parse_comment, text_key
-from stages.near import PERMUTATIONS, signatures
+from stages.near import PERMUTATIONS, halves, signatures
 from stages.records import InputError, Row, decode_line
 from stages.sides import SIDES, copies
 from stages.taxonomy import Taxonomy
@@ -22,7 +22,8 @@ COLUMNS = [
     ("given", np.int8),  # the side that the comment names
     ("content", np.bool_),  # whether any of its segments carries its text
     ("quoted", np.bool_),  # whether the contents of all its segments stand in its text
-    ("signature", np.uint32, PERMUTATIONS),  # what nearly equal texts are found by
+    ("signature", np.uint32, PERMUTATIONS),  # what texts that are nearly the same are found by
+    ("halves", np.uint64, 2),  # and this, where they are short
 ]
 
 
@@ -82,6 +83,7 @@ def examine(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) -> S
     table["content"] = [any(segment.content is not None for segment in comment.segments) for comment in comments]
     table["quoted"] = [_quoted(comment, text) for comment, text in zip(comments, texts, strict=True)]
     table["signature"] = signatures(texts)
+    table["halves"] = halves(texts)
     leaf = {path: number for number, path in enumerate(taxonomy.leaves)}
     return Survey(
         rows=[orjson.dumps(comment.to_row(taxonomy.levels)) for comment in comments],

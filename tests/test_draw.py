@@ -201,8 +201,8 @@ def test_customer_rows_of_a_small_total_are_among_those_of_a_larger_one_and_keep
 def test_a_total_of_more_customer_rows_than_there_are_needs_repeats() -> None:
     mix = Mix(ratio=0.5, budget=Budget.total, total=30)
     assert fault(mix, customers(10), generals(100)) == (
-        "params.yaml: mix.total: 30 needs 15 customer rows, there are 10; lower it, or set mix.repeat: true to take "
-        "them again"
+        "params.yaml: mix.total: 30 needs 15 customer rows, there are 10; go down to 20, or set mix.repeat: true "
+        "to take them again"
     )
     customer, general = draw(
         Mix(ratio=0.5, budget=Budget.total, total=30, repeat=True), sizes(customers(10)), sizes(generals(100))
@@ -231,15 +231,31 @@ def test_the_last_general_row_can_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize(("customer", "general"), [(24, 11), (300, 7), (7, 300), (100, 0), (61, 60)])
-@pytest.mark.parametrize("budget", [{}, {"budget": Budget.total, "total": 50}])
-def test_the_ratio_that_is_named_can_be_had(customer: int, general: int, budget: dict) -> None:
-    asked = 0.99
-    told = fault(Mix(ratio=asked, **budget), customers(customer), generals(general)) if general < 49 else ""
-    if told:
-        named = float(told.split("go down to ")[1].split(",")[0])
-        assert named < asked
-        repeat = budget.get("total", 0) * (1 - named) > customer
-        draw(Mix(ratio=named, **budget, repeat=repeat), sizes(customers(customer)), sizes(generals(general)))
+def test_the_ratio_that_is_named_can_be_had(customer: int, general: int) -> None:
+    told = fault(Mix(ratio=0.99), customers(customer), generals(general))
+    named = float(told.split("go down to ")[1].split(",")[0])
+    assert named < 0.99
+    draw(Mix(ratio=named), sizes(customers(customer)), sizes(generals(general)))
+
+
+@pytest.mark.parametrize(("customer", "general"), [(24, 11), (300, 7), (7, 300), (5, 5)])
+@pytest.mark.parametrize("ratio", [0.1, 0.5, 0.9])
+def test_the_total_that_is_named_can_be_had(customer: int, general: int, ratio: float) -> None:
+    mix = Mix(ratio=ratio, budget=Budget.total, total=500)
+    both, faults = ([], []), 0
+    while not any(both):
+        try:
+            both = draw(mix, sizes(customers(customer)), sizes(generals(general)))
+        except InputError as few:
+            mix.total = int(str(few).split("down to ")[1].split(",")[0])
+            faults += 1
+    assert faults in (1, 2)  # too few customers, too few general rows, or both
+    assert sum(map(len, both)) == mix.total
+
+
+def test_where_nothing_is_there_to_be_repeated_no_repeat_is_named() -> None:
+    assert "repeat" not in fault(Mix(ratio=0.5, repeat=True), customers(5), [])
+    assert "repeat" not in fault(Mix(ratio=0.5, budget=Budget.total, total=9, repeat=True), [], generals(5))
 
 
 @pytest.mark.parametrize("unit", TOKENS)

@@ -87,7 +87,7 @@ def watched_and_not_read(watched: set[str], code: str) -> set[str]:
 @pytest.mark.parametrize("name", MAIN)
 def test_a_stage_watches_exactly_the_params_it_reads(name):
     code = script(MAIN[name]).read_text()
-    scale = set(re.findall(r"load_profile\([\w.]+\)\.(\w+)", code))
+    scale = set(re.findall(r"(?:load_profile\([\w.]+\)|\bprofile)\.(\w+)", code))
     watched = MAIN[name].get("params", [])
     assert watched_and_not_read({entry for entry in watched if isinstance(entry, str)}, code) == set()
     assert {key for entry in watched if isinstance(entry, dict) for keys in entry.values() for key in keys} == scale

@@ -131,7 +131,7 @@ def test_a_model_with_other_attention_is_one_clear_line():
         sliding_window=8,
     )
     config.layer_types = ["sliding_attention", "full_attention"]
-    with pytest.raises(InputError, match=r"layers are full_attention, sliding_attention.*set infer\.engine: vllm"):
+    with pytest.raises(InputError, match=r"layers of sliding_attention.*set infer\.engine: vllm"):
         TransformersEngine(*small(config), INFER, COMMON)
 
 

@@ -51,6 +51,7 @@ def run(tmp_path_factory) -> Run:
     folder = write_project(tmp_path_factory.mktemp("projects") / "ifeval", config)
     for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "start"]):  # lm-eval asks for the commit
         subprocess.run(["git", *AUTHOR, *command], cwd=folder, check=True)
+    (folder / "params.yaml").write_text("profile: small\ndata: {instructions: demo}\n")
     profile = folder / "profiles/small.yaml"
     scale = {"general": [], "harness": {"batch_size": 3}, "ifeval": {"max_new_tokens": 8, "limit": LIMIT}}
     profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **scale}))

@@ -2,8 +2,13 @@
 
 import json
 import random
+import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
@@ -127,13 +132,80 @@ def test_the_57_subjects_are_in_mmlu_s_four_groups() -> None:
     }
 
 
+class Counting(SharedPrefixLM):
+    """Counts what it is asked, and fails after the first `most` batches of likelihoods."""
+
+    def __init__(self, model, most: int | None = None) -> None:
+        super().__init__(pretrained=model[0], tokenizer=model[1], batch_size=8)
+        self.most, self.asked = most, 0
+
+    def _log_probabilities(self, *given):
+        if self.most is not None:
+            if not self.most:
+                raise InterruptedError
+            self.most -= 1
+        return super()._log_probabilities(*given)
+
+    def _loglikelihood_tokens(self, requests, *more, **named):
+        self.asked += len(requests)
+        return super()._loglikelihood_tokens(requests, *more, **named)
+
+
+def test_what_was_answered_before_is_not_asked_again(model, benchmark, tmp_path) -> None:
+    questions, mmlu = load_questions(benchmark), Mmlu(answer=AnswerAs.letter, max_new_tokens=2)
+    whole = Counting(model)
+    wanted = ask(whole, questions, mmlu, tmp_path / "whole")
+    with pytest.raises(InterruptedError):
+        ask(Counting(model, most=5), questions, mmlu, tmp_path / "kept")
+    rest, nothing = Counting(model), Counting(model)
+    assert ask(rest, questions, mmlu, tmp_path / "kept") == wanted
+    assert 0 < rest.asked <= whole.asked - 5
+    assert ask(nothing, questions, mmlu, tmp_path / "kept") == wanted
+    assert nothing.asked == 0
+
+
+@pytest.fixture
+def project(benchmark, tmp_path) -> Path:
+    folder = write_labelling_project(tmp_path / "project", ["A lamp."])
+    start_history(folder)
+    (folder / "data/x").mkdir()
+    (folder / "data/x/benchmark").symlink_to(benchmark)
+    return folder
+
+
+def test_killed_and_started_again_it_ends_with_the_same_bytes(project) -> None:
+    command = [sys.executable, "-m", "stages.mmlu", "base"]
+    outs = [project / "metrics/mmlu" / name for name in ("base.json", "base.jsonl")]
+    with subprocess.Popen(command, cwd=project, env=environment()) as process:
+        while not any(answers(path) for path in project.glob(".dvc/tmp/alloy/mmlu-base-*/answers*.db")):
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    assert not any(out.exists() for out in outs)
+    done = subprocess.run(
+        command, cwd=project, env=environment(), text=True, capture_output=True, check=True, timeout=300
+    )
+    assert done.stderr == ""
+    killed = [out.read_bytes() for out in outs]
+    (folder,) = project.glob(".dvc/tmp/alloy/mmlu-base-*")
+    assert sorted(path.name for path in folder.iterdir()) == ["project", "result"]
+    shutil.rmtree(project / ".dvc")
+    subprocess.run(command, cwd=project, env=environment(), capture_output=True, check=True, timeout=300)
+    assert [out.read_bytes() for out in outs] == killed
+
+
+def answers(database: Path) -> int:
+    """Return how many answers a database holds that another process writes."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        try:
+            return connection.execute("select count(*) from unnamed").fetchone()[0]
+        except sqlite3.OperationalError:  # it is being made
+            return 0
+
+
 @pytest.mark.parametrize("answer", ["letter", "text"])
-def test_vllm_judges_as_transformers_does(benchmark, tmp_path, answer) -> None:
+def test_vllm_judges_as_transformers_does(project, answer) -> None:
     pytest.importorskip("vllm", reason="vLLM is not installed")
-    project = write_labelling_project(tmp_path / "project", ["A lamp."])
-    start_history(project)
-    (project / "data/x").mkdir()
-    (project / "data/x/benchmark").symlink_to(benchmark)
     profile = project / "profiles/small.yaml"
     written = {}
     for backend in ("hf", "vllm"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stages.comments import text_key
-from stages.near import signatures
+from stages.near import halves, signatures
 from stages.records import number_lines
 from stages.sides import FREE, TEST, TRAIN
 from stages.survey import Survey, examine, gather
@@ -42,6 +42,7 @@ def test_each_comment_has_its_line_its_hashes_its_side_and_its_signature(tmp_pat
     assert found.table["key"].tolist()[0] == text_key("too dear")
     assert found.table["given"].tolist() == [FREE, TRAIN, TEST]
     assert np.array_equal(found.table["signature"][:1], signatures(["too dear"]))
+    assert np.array_equal(found.table["halves"], halves(map(found.text, range(3))))
     assert found.leaves == [(0,), (0,), (1, 0)]
     assert [found.id(place) for place in range(3)] == ["a", "b", "c"]
     assert found.text(0) == "too dear"

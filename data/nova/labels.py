@@ -7,8 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import orjson
-
+from stages.answer import json_list
 from stages.comments import Segment
 from stages.taxonomy import LabelPath, show
 
@@ -28,12 +27,8 @@ def parse_answer(text: str, known: Collection[LabelPath]) -> list[Labelled]:
     A last label is the name before the first colon, the rest describes it; one whose path is in `known` as it stands is
     taken whole.
     """
-    found = re.search(r"\[.*\]", text, re.DOTALL)
-    try:
-        items = orjson.loads(found.group()) if found else None
-    except orjson.JSONDecodeError:
-        items = None
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+    items = json_list(text)
+    if items is None:
         raise ValueError("the assistant's last turn is no JSON list of segments; correct it or drop the conversation")
     if not items:
         raise ValueError("the assistant's last turn has no segment; label at least one or drop the conversation")
