@@ -4,7 +4,8 @@
 
 Every arm is a process of its own, by turns, over the same questions of ../shared/data/mmlu with the same small random
 model, 0-shot and 5-shot. `default` is lm-eval's class for transformers with its batch size of 1, `batches` the same in
-batches of 32; `shared` is stages/harness.py in batches of 32. Where arms are named, only these are measured, with
+batches of 32; `shared` is stages/harness.py in batches of 32, and `kept` the same where each answer is kept on disk, as
+the stages do. Where arms are named, only these are measured, with
 `default` and `shared`. Loading does not count. The result goes to benchmarks/results/mmlu-<machine>-<date>.json, with
 the share of questions that are judged as by `default`.
 """
@@ -20,17 +21,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from benchmarks.infer import make_model
 from stages.benchmark import likelihood_task, load_questions
 from stages.checkpoint import load
 from stages.entry import run
+from stages.evaluation import evaluate
 from stages.records import Row, read_jsonl, write_json, write_jsonl
 from stages.scale import AnswerAs, Mmlu
 
 SOURCE = Path("../shared/data/mmlu")
-ARMS = {"default": 1, "batches": 32, "shared": 32}  # rows at once
+ARMS = {"default": 1, "batches": 32, "shared": 32, "kept": 32}  # rows at once
 SHOTS = (0, 5)
 
 
@@ -48,19 +49,17 @@ def write_questions(folder: Path, each: int) -> None:
 
 def arm(name: str, shots: int, folder: Path) -> Row:
     """Return the seconds that this way takes, and each question's verdict."""
-    import lm_eval
-
     from stages.harness import HFLM, SharedPrefixLM
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     model, tokenizer = load(folder / "model")
-    kind = SharedPrefixLM if name == "shared" else HFLM
+    kind = SharedPrefixLM if name in ("shared", "kept") else HFLM
     asked = kind(pretrained=model, tokenizer=tokenizer, batch_size=ARMS[name])
     mmlu = Mmlu(answer=AnswerAs.letter, fewshot=shots)
     tasks = [likelihood_task(subject, splits, mmlu) for subject, splits in load_questions(folder).items()]
-    evaluate: Any = lm_eval.simple_evaluate
+    kept = folder / f"answers-{time.time_ns()}" if name == "kept" else None
     start = time.perf_counter()
-    results = evaluate(model=asked, tasks=tasks, num_fewshot=shots, bootstrap_iters=0, log_samples=True)
+    results = evaluate(asked, tasks, kept, num_fewshot=shots, log_samples=True)
     seconds = time.perf_counter() - start
     verdicts = {
         f"{task}/{sample['doc_id']}": int(sample["acc"])

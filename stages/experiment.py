@@ -68,7 +68,8 @@ class Data:
 class Split:
     """`test`: share of the comments held out, unless each comment names its `split`.
 
-    `near`: likeness (Jaccard index of parts of the texts) from which on two comments stay on one side.
+    `near`: likeness (Jaccard index of parts of the texts) from which on two comments stay on one side; at 1 only copies
+    do, below it also those that differ in one word.
     """
 
     test: float = 0.2

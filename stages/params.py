@@ -4,11 +4,13 @@ A key that does not exist, a wrong type or a value out of range raises `InputErr
 """
 
 from collections.abc import Iterator
+from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from yaml import YAMLError
 
 from stages.experiment import Params
@@ -46,6 +48,14 @@ def _not_sections(given: DictConfig, known: DictConfig, above: str = "") -> Iter
             yield f"{above}{key}", value
 
 
+def _no_such_key(error: ConfigKeyError) -> str:
+    """Say that a key is none, and which one may be meant."""
+    section: Any = error.object_type
+    known = [field.name for field in fields(section)]
+    meant = get_close_matches(str(error.key), known, 1) or known
+    return f"there is no such key; write {' or '.join(meant)}"
+
+
 def _load(path: Path, schema: type) -> Any:  # noqa: ANN401 (an instance of `schema`)
     try:
         given = OmegaConf.load(path)
@@ -64,6 +74,8 @@ def _load(path: Path, schema: type) -> Any:  # noqa: ANN401 (an instance of `sch
         place = f":{mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise InputError(f"{path}{place}: not valid YAML: {reason}") from None
+    except ConfigKeyError as error:
+        raise InputError(f"{path}: {error.full_key}: {_no_such_key(error)}") from None
     except OmegaConfBaseException as error:
         key = error.full_key or ""
         raise InputError(f"{path}: {key}: {str(error.msg or error).splitlines()[0]}") from None

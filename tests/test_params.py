@@ -73,6 +73,11 @@ def test_every_profile_of_this_repository_loads(name: str) -> None:
     assert (loaded.model.hub is None) != (loaded.model.scratch is None)
 
 
+def test_an_unknown_key_deep_in_a_profile_is_said(tmp_path: Path) -> None:
+    told = profile_fault(tmp_path, SCRATCH.replace("lr:", "lrr: 1, lr:") + "train: {lr: 1.0e-4}\n")
+    assert told == "tiny.yaml: model.scratch.train.lrr: there is no such key; write lr"
+
+
 def test_a_word_becomes_what_it_stands_for(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("split: {on_bad_row: reject}", encoding="utf-8")
     assert load_params(tmp_path / "params.yaml").split.on_bad_row is BadRow.reject
@@ -98,8 +103,9 @@ def test_both_ends_of_a_share_are_allowed(tmp_path: Path, ratio: str) -> None:
 
 
 BAD_PARAMS = {
-    "an unknown key": ("mix: {ration: 0.1}", "params.yaml: mix.ration: Key 'ration' not in 'Mix'"),
-    "an unknown section": ("mixx: {ratio: 0.1}", "params.yaml: mixx: Key 'mixx' not in 'Params'"),
+    "an unknown key": ("mix: {ration: 0.1}", "params.yaml: mix.ration: there is no such key; write ratio"),
+    "an unknown section": ("mixx: {ratio: 0.1}", "params.yaml: mixx: there is no such key; write mix"),
+    "a key like no other": ("interpolate: {x: 1}", "params.yaml: interpolate.x: there is no such key; write alpha"),
     "a word for a number": ("mix: {ratio: many}", "params.yaml: mix.ratio: Value 'many' of type 'str'"),
     "a fraction for a whole number": ("seed: 1.5", "params.yaml: seed: Value '1.5' of type 'float'"),
     "null for a number": ("seed: null", "params.yaml: seed: "),
