@@ -87,7 +87,7 @@ def _read_arm(name: str, rev: str, like: dict[str, Any]) -> Arm:
     if other:
         raise InputError(f"{other[0]} is another, figures cannot be compared")
     if rev == WORKSPACE and (stale := [path for path in FILES if not in_place(path, lock)]):
-        raise InputError(f"{stale[0]} is not that of dvc.lock; `dvc checkout dvc.yaml` brings it")
+        raise InputError(f"{stale[0]} is not that of dvc.lock; `dvc checkout` brings it")
     files = DVCFileSystem(rev=None if rev == WORKSPACE else rev)
 
     def read(path: str) -> Any:  # noqa: ANN401 (a JSON document may be anything)

@@ -78,7 +78,7 @@ def other_machine(project: Path, first_run: str, tmp_path_factory) -> Path:
         run(project, "dvc", "push")
         clone = tmp_path_factory.mktemp("other") / "clone"
         run(project, "git", "clone", "-q", str(project), str(clone))
-        run(clone, "dvc", "pull", "--with-deps", "dvc.yaml")
+        run(clone, "dvc", "pull")
     return clone
 
 
@@ -126,6 +126,13 @@ def test_the_metric_diff_shows_both_sides_of_the_trade_off(project, second_arm):
     assert sum(source["rows"] for source in mix["source"].values()) == mix["rows"]
     markdown = run(project, "dvc", "metrics", "diff", "--md")
     assert "| metrics/mix.json" in markdown
+
+
+def test_an_experiment_is_applied_without_a_complaint(project, second_arm):
+    (name,) = re.findall(r"Ran experiment\(s\): (\S+)", second_arm)
+    output = run(project, "dvc", "exp", "apply", name)
+    assert "ERROR" not in output
+    assert "WARNING" not in output
 
 
 def test_nothing_runs_when_nothing_changed(project, second_arm):
