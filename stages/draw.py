@@ -9,7 +9,7 @@ import numpy as np
 from stages.examples import count_tokens
 from stages.experiment import Budget, General, Mix, Unit
 from stages.general_data import CUSTOMER
-from stages.mixture import Draw, TooFewError, rounds, take, take_all, targets
+from stages.mixture import TIMES, Draw, TooFewError, rounds, take, take_all, targets
 from stages.nova_categories import canonical_categories
 from stages.pool import Kind, Pool
 from stages.records import InputError
@@ -126,16 +126,17 @@ def draw(mix: Mix, customer: Sizes, general: Sizes) -> tuple[list[Draw], list[Dr
 def _too_few(few: TooFewError, mix: Mix, wanted: int, asked: int) -> str:
     unit = {Unit.examples: "rows", Unit.tokens: "tokens", Unit.loss_tokens: "loss tokens"}[mix.unit]
     again = "" if mix.repeat else ", or set mix.repeat: true to take them again"
+    there = f"{few.total}, each taken {TIMES} times" if mix.repeat and few.total else str(few.total)
     total = mix.total if mix.budget is Budget.total else None
     if few.name == CUSTOMER:
         return (
-            f"params.yaml: mix.total: {mix.total} needs {wanted} customer {unit}, there are {few.total}; "
+            f"params.yaml: mix.total: {mix.total} needs {wanted} customer {unit}, there are {there}; "
             f"go down to {math.floor(few.total / (1 - mix.ratio))}{again}"
         )
     if few.name != ALL:
         lower = "its weight or mix.ratio" if total is None else "its weight, mix.ratio or mix.total"
         return (
-            f"params.yaml: mix.sources.{few.name}: its rows are used up at {few.total} of {asked} general {unit}; "
+            f"params.yaml: mix.sources.{few.name}: its rows are used up at {there} of {asked} general {unit}; "
             f"lower {lower}{again}"
         )
     more = "raise rehearse.rows" if mix.general is General.self else "add general data"
@@ -145,5 +146,5 @@ def _too_few(few: TooFewError, mix: Mix, wanted: int, asked: int) -> str:
         lower = f"set mix.total down to {math.floor(few.total / mix.ratio)}"
     return (
         f"params.yaml: mix.ratio: {mix.ratio} needs {asked} general {unit} beside {wanted} customer {unit}, there are "
-        f"{few.total}; {more}, {lower}{again}"
+        f"{there}; {more}, {lower}{again}"
     )

@@ -67,35 +67,45 @@ class TransformersEngine:
         """Return one completion a request, in their order."""
         prompts = encode(self.tokenizer, [render_prompt(self.tokenizer, request.messages) for request in requests])
         held = self.constraints
-        return self.answer(prompts, [held.prepare(request.comment) if held else None for request in requests], advance)
+        contents = [held.prepare(request.comment) if held else None for request in requests]
+        return self.answer(prompts, contents, lambda *_: advance(1))
 
     def answer(
-        self, prompts: list[list[int]], contents: "list[Future[Any] | None]", advance: Callable[[int], object]
+        self,
+        prompts: list[list[int]],
+        contents: "list[Future[Any] | None]",
+        done: Callable[[int, Completion], object],
     ) -> list[Completion]:
-        """Return one completion a prompt, which comes as tokens, with what `Constraints.prepare` gave for it."""
+        """Return one completion a prompt, which comes as tokens, with what `Constraints.prepare` gave for it.
+
+        `done` is told of each as it ends, with the prompt's place.
+        """
         # Not more than `self.common`, whatever these comments are: a run that goes on computes the same numbers.
         common = common_length([self.common, *prompts, min(prompts, key=len)[:-1]])
         rows = [
             Row(number, prompt[common:], min(self.infer.max_new_tokens, self.context - len(prompt)), content)
             for number, (prompt, content) in enumerate(zip(prompts, contents, strict=True))
         ]
-        for row in rows:
-            if row.room <= 0:
-                row.finish = Finish.context
-                advance(1)
-        self._answer([row for row in rows if row.finish is None], common, advance)
-        return [
-            Completion(
+        completions: dict[int, Completion] = {}
+
+        def end(row: Row) -> None:
+            completions[row.number] = Completion(
                 self.tokenizer.decode(row.answer, skip_special_tokens=True),
                 row.finish or Finish.stop,
-                tokens_in=len(prompt),
+                tokens_in=len(prompts[row.number]),
                 cached_in=common,
                 tokens_out=len(row.answer),
             )
-            for row, prompt in zip(rows, prompts, strict=True)
-        ]
+            done(row.number, completions[row.number])
 
-    def _answer(self, pending: list[Row], common: int, advance: Callable[[int], object]) -> None:
+        for row in rows:
+            if row.room <= 0:
+                row.finish = Finish.context
+                end(row)
+        self._answer([row for row in rows if row.finish is None], common, end)
+        return [completions[row.number] for row in rows]
+
+    def _answer(self, pending: list[Row], common: int, end: Callable[[Row], object]) -> None:
         """Answer all behind `common` tokens; the longest first, so that too large a batch fails at once."""
         pending = sorted(pending, key=lambda row: len(row.fresh))
         slots = min(self.infer.batch_size, len(pending))
@@ -109,10 +119,10 @@ class TransformersEngine:
             counts = [len(row.fresh) for row in group]
             step = Step.of([row.slot for row in group], [row.held for row in group], counts, self.model.device)
             self._choose(group, self.shared.forward([token for row in group for token in row.fresh], step))
-            ended = [row for row in group if row.finish]
-            free += [row.slot for row in ended]
+            for row in (row for row in group if row.finish):
+                free.append(row.slot)
+                end(row)
             active = [row for row in active if not row.finish]
-            advance(len(ended))
 
     def _admit(self, pending: list[Row], free: list[int]) -> list[Row]:
         """Take as many rows as there are slots and a forward pass takes tokens, one at least."""

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from stages.chat import common_length
 from stages.checkpoint import load, resolve
+from stages.engine import Completion
 from stages.engine_transformers import TransformersEngine
 from stages.scale import Backend, Harness, Infer
 from stages.shared_prefix import SharedPrefix, Step, other_layers
@@ -159,10 +160,13 @@ class SharedPrefixLM(HFLM):
         common = min(common_length(prompts), len(min(prompts, key=len)) - 1)
         infer = Infer(batch_size=int(self.batch_size), max_new_tokens=most)
         with self._own_attention(), TerminalBar(total=len(requests), disable=disable_tqdm, desc="answers") as bar:
+
+            def keep(number: int, completion: Completion) -> None:
+                self.cache_hook.add_partial("generate_until", asked[number], completion.text)
+                bar.update()
+
             engine = TransformersEngine(self.model, self.tokenizer, infer, prompts[0][: max(common, 1)])
-            done = engine.answer(prompts, [None] * len(prompts), bar.update)
-        for one, completion in zip(asked, done, strict=True):
-            self.cache_hook.add_partial("generate_until", one, completion.text)
+            done = engine.answer(prompts, [None] * len(prompts), keep)
         return [completion.text for completion in done]
 
 

@@ -18,6 +18,7 @@ NEAR = 0.0005  # of what was asked: a sum so near is as good as met
 NEXT = 64  # rows of a group that are looked at for one that is not too large
 LAST = 8  # rows that may be left out, and as many that may be added
 CHANGES = 4  # of those, at most
+TIMES = 100  # that a row is taken where rows are repeated: a slip in a total must not fill the memory
 
 
 class TooFewError(Exception):
@@ -126,16 +127,14 @@ def take_all(groups: dict[str, Iterator[Draw]], weights: dict[str, float]) -> li
 
 
 def rounds(rows: Iterable[tuple[int, int]], repeat: bool) -> Iterator[Draw]:
-    """Yield rows given as (place, size), once; with `repeat` again and again."""
+    """Yield rows given as (place, size), once; with `repeat` up to `TIMES` times."""
     seen = []
     for place, size in rows:
         if repeat:
             seen.append((place, size))
         yield Draw(place, 0, size)
-    before = 1
-    while seen:
+    for before in range(1, TIMES):
         yield from (Draw(place, before, size) for place, size in seen)
-        before += 1
 
 
 def targets(ratio: float, customer: int, total: int | None) -> tuple[int, int | None]:

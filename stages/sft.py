@@ -22,7 +22,7 @@ POINTS = 200  # of a loss curve, at most
 def fit(run: Run, rows: list[Row]) -> tuple[Row, list[Row]] | None:
     """Train on `rows` and put the model at `run.out`, whole. Return (report, loss curve); None beside rank 0.
 
-    The report says what was trained and how fast. The curve has rows of `step`, `source` and `loss`: the mean over
+    The report says what was trained and how fast. The curve has rows of `step`, `category` and `loss`: the mean over
     the completion tokens since the row before, for each category and for `all`.
     """
     quiet()
@@ -85,7 +85,7 @@ def _train(run: Run, examples: Examples, arguments: Any, place: Place) -> None: 
     report = {
         "parameters": parameters(run.config).total,
         **_counts(examples, arguments, work.sum(axis=0).tolist()),
-        "loss": next(row["loss"] for row in reversed(curve) if row["source"] == "all"),
+        "loss": next(row["loss"] for row in reversed(curve) if row["category"] == "all"),
     }
     part = place.folder / "result.part"
     save(run, trainer, part / "model", report)
@@ -141,7 +141,7 @@ def _speed(run: Run, work: list[int], seconds: float) -> Row:
 
 
 def loss_curve(history: list[dict[str, float]], categories: list[str], steps: int) -> list[Row]:
-    """Return the mean loss a completion token over spans of steps, `POINTS` of them at most, by source and for all."""
+    """Return the mean loss a completion token over spans of steps, up to `POINTS` of them, by category and for all."""
     span = -(-steps // POINTS)
     curve: list[Row] = []
     logged = [row for row in history if "loss" in row]
@@ -156,7 +156,7 @@ def loss_curve(history: list[dict[str, float]], categories: list[str], steps: in
         }
         sums["all"] = (sum(loss for loss, _ in sums.values()), sum(tokens for _, tokens in sums.values()))
         curve += [
-            {"step": int(rows[-1]["step"]), "source": name, "loss": round(loss / tokens, 4)}
+            {"step": int(rows[-1]["step"]), "category": name, "loss": round(loss / tokens, 4)}
             for name, (loss, tokens) in sums.items()
             if tokens
         ]

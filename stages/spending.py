@@ -47,7 +47,7 @@ def unequal(budgets: list[Budget]) -> list[str]:
     said = []
     for name, form, mend in (
         ("customer", ",", "the arms did not see the same comments; mix.budget: keep_customer keeps all of them"),
-        ("steps", ",", "general rows are trained on top of the customer's; mix.budget: total holds them equal"),
+        ("steps", ",", "mix.budget: total with mix.unit: tokens holds them nearly equal"),
         ("lr", "g", "compare arms of one rate with each other"),
         ("dropped", ",", "raise train.max_length"),
     ):

@@ -152,7 +152,7 @@ def start(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: `losses` by (step, source), `weights` by name."""
+    """What a training left: `losses` by (step, category), `weights` by name."""
 
     folder: Path
     output: str
@@ -165,7 +165,7 @@ def train(folder: Path, **env: str) -> Trained:
     done = start(folder, **env)
     assert done.returncode == 0, done.stdout + done.stderr
     with (folder / "metrics/loss.csv").open() as file:
-        losses = {(int(row["step"]), row["source"]): float(row["loss"]) for row in csv.DictReader(file)}
+        losses = {(int(row["step"]), row["category"]): float(row["loss"]) for row in csv.DictReader(file)}
     weights = saved(folder / "models/trained")
     return Trained(folder, done.stdout + done.stderr, losses, weights)
 

@@ -253,6 +253,16 @@ def test_the_total_that_is_named_can_be_had(customer: int, general: int, ratio: 
     assert sum(map(len, both)) == mix.total
 
 
+def test_a_slip_in_the_total_is_told_before_it_fills_the_memory() -> None:
+    mix = Mix(ratio=0.25, budget=Budget.total, total=10**23, repeat=True)
+    told = fault(mix, customers(10), generals(10))
+    assert told.endswith("customer rows, there are 1000, each taken 100 times; go down to 1333")
+    mix = Mix(ratio=0.999, repeat=True)
+    assert "there are 1000, each taken 100 times; add general data, go down to 0.99" in fault(
+        mix, customers(10), generals(10)
+    )
+
+
 def test_where_nothing_is_there_to_be_repeated_no_repeat_is_named() -> None:
     assert "repeat" not in fault(Mix(ratio=0.5, repeat=True), customers(5), [])
     assert "repeat" not in fault(Mix(ratio=0.5, budget=Budget.total, total=9, repeat=True), [], generals(5))

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
@@ -133,35 +134,45 @@ def test_the_57_subjects_are_in_mmlu_s_four_groups() -> None:
 
 
 class Counting(SharedPrefixLM):
-    """Counts what it is asked, and fails after the first `most` batches of likelihoods."""
+    """Counts what it is asked, and fails after its first `most` answers of one `kind`."""
 
-    def __init__(self, model, most: int | None = None) -> None:
+    def __init__(self, model, kind: str = "", most: int = 0) -> None:
         super().__init__(pretrained=model[0], tokenizer=model[1], batch_size=8)
-        self.most, self.asked = most, 0
+        self.kind, self.left, self.asked = kind, most, Counter()
 
-    def _log_probabilities(self, *given):
-        if self.most is not None:
-            if not self.most:
+    def set_cache_hook(self, cache_hook) -> None:
+        super().set_cache_hook(cache_hook)
+        keep = cache_hook.add_partial
+
+        def add(kind, *answer) -> None:
+            keep(kind, *answer)
+            self.left -= kind == self.kind
+            if self.kind and not self.left:
                 raise InterruptedError
-            self.most -= 1
-        return super()._log_probabilities(*given)
+
+        cache_hook.add_partial = add
 
     def _loglikelihood_tokens(self, requests, *more, **named):
-        self.asked += len(requests)
+        self.asked["loglikelihood"] += len(requests)
         return super()._loglikelihood_tokens(requests, *more, **named)
 
+    def generate_until(self, requests, *more, **named):
+        self.asked["generate_until"] += len(requests)
+        return super().generate_until(requests, *more, **named)
 
-def test_what_was_answered_before_is_not_asked_again(model, benchmark, tmp_path) -> None:
+
+@pytest.mark.parametrize("kind", ["loglikelihood", "generate_until"])
+def test_what_was_answered_before_is_not_asked_again(model, benchmark, tmp_path, kind) -> None:
     questions, mmlu = load_questions(benchmark), Mmlu(answer=AnswerAs.letter, max_new_tokens=2)
     whole = Counting(model)
     wanted = ask(whole, questions, mmlu, tmp_path / "whole")
     with pytest.raises(InterruptedError):
-        ask(Counting(model, most=5), questions, mmlu, tmp_path / "kept")
+        ask(Counting(model, kind, 30), questions, mmlu, tmp_path / "kept")
     rest, nothing = Counting(model), Counting(model)
     assert ask(rest, questions, mmlu, tmp_path / "kept") == wanted
-    assert 0 < rest.asked <= whole.asked - 5
+    assert rest.asked[kind] == whole.asked[kind] - 30
     assert ask(nothing, questions, mmlu, tmp_path / "kept") == wanted
-    assert nothing.asked == 0
+    assert not nothing.asked
 
 
 @pytest.fixture

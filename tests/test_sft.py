@@ -50,7 +50,7 @@ def weights(folder):
 def test_training_learns_and_leaves_an_ordinary_folder(project, optimizer):
     train = Train(lr=1.0e-2, max_steps=60, global_batch=2, max_length=64, optimizer=optimizer)
     report, curve = fit(run_of(train, project / "models/out"), ROWS)
-    losses = [row["loss"] for row in curve if row["source"] == "all"]
+    losses = [row["loss"] for row in curve if row["category"] == "all"]
     assert losses[-1] < losses[0] / 2
     assert (report["steps"], len(losses), report["examples"]) == (60, 60, 40)
     assert [path.name for path in (project / "models").iterdir()] == ["out"]
@@ -68,8 +68,8 @@ def test_the_report_counts_what_was_trained(project):
     assert report["tokens_per_second"] > 0
     assert 0 < report["core_hours"] < 1
     assert 0.1 < report["peak_memory"] < 100  # GiB
-    assert {row["source"] for row in curve} == {"customer", "facts", "all"}
-    assert report["loss"] == [row["loss"] for row in curve if row["source"] == "all"][-1]
+    assert {row["category"] for row in curve} == {"customer", "facts", "all"}
+    assert report["loss"] == [row["loss"] for row in curve if row["category"] == "all"][-1]
 
 
 def test_epochs_count_packed_rows_over_the_global_batch(project):
@@ -189,15 +189,15 @@ def test_a_curve_has_the_mean_by_completion_token_of_each_span_of_steps():
     curve = loss_curve(history, ["a", "b"], 400)
     assert len(curve) == 3 * 200
     assert curve[:3] == [
-        {"step": 2, "source": "a", "loss": 1.5},
-        {"step": 2, "source": "b", "loss": 2.0},
-        {"step": 2, "source": "all", "loss": 1.875},
+        {"step": 2, "category": "a", "loss": 1.5},
+        {"step": 2, "category": "b", "loss": 2.0},
+        {"step": 2, "category": "all", "loss": 1.875},
     ]
 
 
 def test_a_source_that_a_span_did_not_see_has_no_point_there():
     curve = loss_curve([{"step": 1, "loss": 1.0, "loss/a": 1.0, "tokens/a": 2.0}], ["a", "b"], 1)
-    assert [row["source"] for row in curve] == ["a", "all"]
+    assert [row["category"] for row in curve] == ["a", "all"]
 
 
 def test_muon_steps_every_parameter_once_and_follows_the_schedule():
