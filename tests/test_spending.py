@@ -20,7 +20,7 @@ def test_a_mix_without_customer_rows_has_none_of_them() -> None:
     ("other", "said"),
     [
         (Budget(90, 50, 1e-3, 90, 0), "Warning: customer examples differ: 90 to 100; "),
-        (Budget(100, 1074, 1e-3, 100, 0), "Warning: steps differ: 50 to 1,074; mix.budget: total with mix.unit: tokens "),
+        (Budget(100, 1074, 1e-3, 100, 0), "Warning: steps differ: 50 to 1,074; mix.budget: total "),
         (Budget(100, 50, 1e-5, 100, 0), "Warning: learning rates differ: 1e-05 to 0.001; "),
         (Budget(100, 50, 1e-3, 97, 3), "Warning: dropped examples differ: 0 to 3; "),
     ],
