@@ -22,7 +22,7 @@ OUT = Path("models/trained")
 
 def table(curve: list[Row]) -> str:
     """Return the loss curve as CSV."""
-    return "step,source,loss\n" + "".join(f"{row['step']},{row['source']},{row['loss']:.4f}\n" for row in curve)
+    return "step,category,loss\n" + "".join(f"{row['step']},{row['category']},{row['loss']:.4f}\n" for row in curve)
 
 
 def publish(report: Row, curve: list[Row]) -> None:
