@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import xgrammar
 
+from data.demo.comments import main as make_comments
 from hostile import HOSTILE
 from small import tokenizer
 from stages.answer import Codes, codes_of, render_answer
@@ -66,12 +68,23 @@ def answers(taxonomy: Taxonomy, task: dict[str, Any], codes: Codes | None = None
     return Reader(answer_grammar(taxonomy, task, codes))
 
 
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's comments, made in a folder of their own."""
+    root = tmp_path_factory.mktemp("world")
+    shutil.copytree(DEMO, root / "data/demo", ignore=lambda _, names: [n for n in names if not n.endswith(".yaml")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        make_comments()
+    return root / "data/demo"
+
+
 @pytest.mark.parametrize("coded", [False, True])
-def test_every_gold_answer_of_the_demo_is_taken(coded: bool) -> None:
-    taxonomy = load_taxonomy(DEMO / "taxonomy.csv")
-    comments = [parse_comment(row, taxonomy) for row in read_jsonl(DEMO / "comments.jsonl")]
+def test_every_gold_answer_of_the_demo_is_taken(demo: Path, coded: bool) -> None:
+    taxonomy = load_taxonomy(demo / "taxonomy.csv")
+    comments = [parse_comment(row, taxonomy) for row in read_jsonl(demo / "comments.jsonl")]
     codes = codes_of(taxonomy) if coded else None
-    task = examine(DEMO, taxonomy, list(number_lines(DEMO / "comments.jsonl"))).task(taxonomy)
+    task = examine(demo, taxonomy, list(number_lines(demo / "comments.jsonl"))).task(taxonomy)
     reader = answers(taxonomy, task, codes)
     gold = [render_answer(comment.segments, taxonomy.levels, codes) for comment in comments[::5]]
     assert [answer for answer in gold if not reader.takes(answer)] == []

@@ -302,7 +302,7 @@ def taken_over(killed: tuple[Project, dict[str, Ended]]) -> tuple[Project, str, 
     orphan.suspend()  # it would be done before the next one has begun
     first.kill()
     second = project.start(*REPRO)
-    until(lambda: f"process {orphan.pid} is at this very training; waiting for it to stop" in second.output)
+    until(lambda: f"process {orphan.pid} is at this very work; waiting for it to stop" in second.output)
     assert len(project.trainers()) == 2
     orphan.resume()
     until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
@@ -395,7 +395,7 @@ def test_the_same_training_in_another_folder_is_waited_for_and_its_result_taken(
     trainer = one.trains(first)
     trainer.suspend()
     second = two.start(*BY_HAND, DVC_ROOT=str(root))
-    until(lambda: f"process {trainer.pid} is at this very training; waiting" in second.output)
+    until(lambda: f"process {trainer.pid} is at this very work; waiting" in second.output)
     trainer.resume()
     assert (first.end(), second.end()) == (0, 0), first.output + second.output
     assert "taking its result" in second.output
@@ -431,7 +431,7 @@ def test_all_orphans_of_a_launcher_that_was_killed_make_way(fresh, whole):
         orphan.suspend()
     first.kill()
     second = project.start(*BY_HAND, **env)
-    until(lambda: "is at this very training; waiting for it to stop" in second.output)
+    until(lambda: "is at this very work; waiting for it to stop" in second.output)
     for orphan in orphans:
         orphan.resume()
     assert second.end() == 0, second.output
