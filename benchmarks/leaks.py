@@ -15,17 +15,17 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import numpy as np
 import orjson
 
-from stages.comments import normalised, text_key
 from stages.entry import run
 from stages.experiment import Decontaminate, Split
-from stages.near import candidates, halves, near_pairs, shelves, signatures
 from stages.overlap import Index, Limits
-from stages.records import Row, write_json
-from stages.sides import LEFT_OUT, TEST, TRAIN, assign, copies
+from stages.records import Row, write_json, write_jsonl
+from stages.sides import LEFT_OUT
+from stages.split import divide, read_survey
+from stages.taxonomy import Taxonomy
 from stages.words import words
 
 SHARED = Path(__file__).parents[2] / "shared/data"
@@ -73,19 +73,19 @@ def report(planted: list[tuple[str, str]], found: list[bool]) -> Row:
 
 
 def comments(name: str, count: int) -> Row:
-    """Plant comments and return what is found; the texts of test are drawn, all others are of train."""
+    """Plant comments and return what the stage `split` finds; the texts of test are drawn, all others are of train."""
     texts = texts_of(name, "text")
     random.Random(0).shuffle(texts)
     planted = leaks(texts[:count])
-    whole = [normalised(text) for text in [*texts[:count], *(text for _, text in planted), *texts[count:]]]
-    keys = np.array([text_key(text) for text in whole], np.uint64)
-    same, first = copies(keys)
-    each = [whole[one] for one in first]
-    signed = signatures(each)
-    pairs = candidates(signed, shelves(signed, halves(each), Split.near))
-    near = near_pairs(first[pairs], Split.near, whole.__getitem__)
-    given = np.where(np.arange(len(whole)) < count, TEST, TRAIN)
-    sides, _ = assign(keys, given, np.concatenate([same, near]), Split.test)
+    whole = [*texts[:count], *(text for _, text in planted), *texts[count:]]
+    rows = (
+        {"id": str(number), "text": text, "segments": [{"L1": "any"}], "split": "test" if number < count else "train"}
+        for number, text in enumerate(whole)
+    )
+    with TemporaryDirectory() as folder:
+        write_jsonl(file := Path(folder, "comments.jsonl"), rows)
+        survey = read_survey(file, Taxonomy(("L1",), {("any",): ""}))
+        sides, _ = divide(survey, Split.test, Split.near)
     return report(planted, (sides[count:] == LEFT_OUT).tolist())
 
 
