@@ -47,12 +47,21 @@ def resolve(folder: str | Path) -> str:
 def download(repository: str, revision: str) -> str:
     """Return the local snapshot of a hub repository: safetensors, tokenizer and configuration only."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # it tells of each time that it tries again
     patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
     try:
         return snapshot_download(repository, revision=revision, allow_patterns=patterns)
+    except HFValidationError:
+        raise InputError(
+            f"model.hub: '{repository}' is no name of a hub repository; write one such as Qwen/Qwen3-0.6B"
+        ) from None
     except RepositoryNotFoundError:
         raise InputError(f"hub: there is no repository {repository}, or it needs `hf auth login`") from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:

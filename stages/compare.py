@@ -57,7 +57,7 @@ def cost_table(lines: list[Row]) -> str:
     text = []
     for line in lines:
         own = line["models"]
-        base, tuned, svm = (f"{amount(own[model]) if model in own else '-':>8}" for model in MODELS)
+        base, tuned, svm = (f" {amount(own[model]) if model in own else '-':>7}" for model in MODELS)
         text.append(f"{line['title']:38}{base}{tuned}{'':34}{svm}")
     return "\n".join(text)
 

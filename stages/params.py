@@ -3,19 +3,30 @@
 A key that does not exist, a wrong type or a value out of range raises `InputError` with the file and the key.
 """
 
+import re
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 from yaml import YAMLError
 
 from stages.experiment import Params
 from stages.records import InputError
 from stages.scale import Profile
+
+KINDS = {  # what belongs at a key of this type, and what to write there
+    bool: ("true or false", "one of them"),
+    float: ("a number", "one such as 0.25"),
+    int: ("a whole number", "one such as 3"),
+    list: ("a list", "one such as [a, b]"),
+    str: ("a word", "one such as demo"),
+}
 
 
 def load_params(path: str | Path = "params.yaml") -> Params:
@@ -38,14 +49,57 @@ def load_profile(name: str, folder: str | Path = "profiles") -> Profile:
     return profile
 
 
-def _not_sections(given: DictConfig, known: DictConfig, above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield key and value of what is no section and should be one; below the first level, null may stand for one."""
-    for key, value in given.items():
-        node = known._get_node(key) if key in known else None
-        if isinstance(node, DictConfig) and isinstance(value, DictConfig):
-            yield from _not_sections(value, node, f"{above}{key}.")
-        elif isinstance(node, DictConfig) and not (above and value is None):
-            yield f"{above}{key}", value
+def _fields(schema: Any) -> dict[str, Any]:  # noqa: ANN401 (a dataclass)
+    """Return what type belongs at each key; `None` beside a type is left out."""
+    return {
+        name: next(one for one in get_args(kind) if one is not NoneType) if isinstance(kind, UnionType) else kind
+        for name, kind in get_type_hints(schema).items()
+    }
+
+
+def _type(schema: Any, key: str) -> Any:  # noqa: ANN401 (types)
+    """Return what type belongs at a key such as `train.lora.targets[0]`."""
+    for word in re.split(r"[.\[]", key):
+        schema = _fields(schema)[word] if is_dataclass(schema) else get_args(schema)[-1]
+    return schema
+
+
+def _misfits(given: DictConfig, schema: Any, above: str = "") -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
+    """Yield key, value and type of what OmegaConf would word badly, or take for something else.
+
+    Below the first level null may stand for a section; for weights it is none of them.
+    """
+    known = _fields(schema)
+    for key, value in list(given.items()):
+        kind = known.get(str(key))
+        if is_dataclass(kind) and isinstance(value, DictConfig):
+            yield from _misfits(value, kind, f"{above}{key}.")
+        elif get_origin(kind) is dict and value is None:
+            given[key] = {}
+        elif (_is_section(kind) and not isinstance(value, DictConfig) and not (above and value is None)) or (
+            kind is bool and not isinstance(value, bool)
+        ):
+            yield f"{above}{key}", value, kind
+
+
+def _is_section(kind: Any) -> bool:  # noqa: ANN401 (a type)
+    return is_dataclass(kind) or get_origin(kind) is dict
+
+
+def _wanted(kind: Any) -> tuple[str, str]:  # noqa: ANN401 (a type)
+    """Return what belongs at a key, and what to write there."""
+    if _is_section(kind):
+        return "a section", "`key: value` lines below it"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "one of its words", " or ".join(word.value for word in kind)
+    return KINDS[get_origin(kind) or kind]
+
+
+def _misfit(value: Any, kind: Any) -> str:  # noqa: ANN401 (anything, and a type)
+    """Say that a value is not what belongs there."""
+    what, how = _wanted(kind)
+    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return f"{'null' if plain is None else repr(plain)} where {what} belongs; write {how}"
 
 
 def _no_such_key(error: ConfigKeyError) -> str:
@@ -56,28 +110,45 @@ def _no_such_key(error: ConfigKeyError) -> str:
     return f"there is no such key; write {' or '.join(meant)}"
 
 
+def _said(error: OmegaConfBaseException, key: str, given: DictConfig, schema: type) -> str:
+    """Say in our words what OmegaConf finds wrong at `key`, and the mend."""
+    if isinstance(error, ConfigKeyError):
+        return _no_such_key(error)
+    if isinstance(error, MissingMandatoryValue):
+        what, how = _wanted(_type(schema, key))
+        return f"{what} is missing; write {how}"
+    if isinstance(error, ValidationError):
+        return _misfit(OmegaConf.select(given, key), _type(schema, key))
+    return f"{str(error).splitlines()[0]}; write a plain value"
+
+
 def _load(path: Path, schema: type) -> Any:  # noqa: ANN401 (an instance of `schema`)
+    given = _read(path)
+    try:
+        for key, value, kind in _misfits(given, schema):
+            raise InputError(f"{path}: {key}: {_misfit(value, kind)}")
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))
+    except OmegaConfBaseException as error:
+        key = error.full_key or ""
+        raise InputError(f"{path}: {key}: {_said(error, key, given, schema)}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> DictConfig:
     try:
         given = OmegaConf.load(path)
-        if not isinstance(given, DictConfig):
-            raise InputError(f"{path}: write `key: value` lines")
-        known = OmegaConf.structured(schema)
-        for key, value in _not_sections(given, known):
-            raise InputError(f"{path}: {key}: {value!r} where a section belongs; write `key: value` lines below it")
-        return OmegaConf.to_object(OmegaConf.merge(known, given))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:  # without an errno it is OmegaConf's word for YAML that is no mapping
         raise InputError(f"{path}: {error.strerror or 'write `key: value` lines'}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise InputError(f"{path}{place}: not valid YAML: {reason}") from None
-    except ConfigKeyError as error:
-        raise InputError(f"{path}: {error.full_key}: {_no_such_key(error)}") from None
-    except OmegaConfBaseException as error:
-        key = error.full_key or ""
-        raise InputError(f"{path}: {key}: {str(error.msg or error).splitlines()[0]}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from None
+    if not isinstance(given, DictConfig):
+        raise InputError(f"{path}: write `key: value` lines")
+    return given

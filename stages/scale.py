@@ -86,7 +86,7 @@ class Lora:
     def check(self, key: str) -> None:
         """Raise `ValueError` for a value out of range; `key` is where this section stands."""
         require(self.rank > 0, f"{key}.rank", self.rank, "at least 1")
-        require(self.alpha > 0, f"{key}.alpha", self.alpha, "a number above 0")
+        require(math.isfinite(self.alpha) and self.alpha > 0, f"{key}.alpha", self.alpha, "a number above 0")
         require(0 <= self.dropout < 1, f"{key}.dropout", self.dropout, "a share from 0 to below 1")
         require(len(self.targets) > 0, f"{key}.targets", self.targets, "names of linear layers, or [all-linear]")
 
@@ -193,6 +193,7 @@ class Model:
     def __post_init__(self) -> None:
         if [self.hub, self.scratch, self.hosted].count(None) != 2:
             raise ValueError("model: give one of `hub` (with `revision`), `scratch` and `hosted`")
+        require(self.hosted != "", "model.hosted", "''", "the name by which the service knows the model")
         if self.hub is not None and self.revision is None:
             raise ValueError("model.revision: pin the commit of the hub repository, so that the base cannot change")
         if self.revision is not None and not re.fullmatch(r"[0-9a-f]{40}", self.revision):

@@ -94,5 +94,7 @@ def _seconds(figures: Row) -> float | None:
 
 
 def amount(value: float) -> str:
-    """Return a cost in three digits at least: 0.00201, 63.4, 27,587."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:#.3g}".rstrip(".")
+    """Return a cost in three digits at least, in two where it is tiny: 2.0e-04, 0.00201, 63.4, 27,587."""
+    if value >= 999.5:
+        return f"{value:,.0f}"
+    return f"{value:.1e}" if 0 < value < 0.001 else f"{value:#.3g}".rstrip(".")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from small import fresh
-from stages.checkpoint import load, name, resolve, write_reference
+from stages.checkpoint import download, load, name, resolve, write_reference
 from stages.records import InputError
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -21,6 +21,14 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_line(tmp_path, monkeypatch):
     write_reference(tmp_path / "base", "nobody/nothing-of-this-name", "0" * 40)
     with pytest.raises(InputError, match=r"hub: nobody/nothing-of-this-name@0+ is neither cached nor to be had"):
         resolve(tmp_path / "base")
+
+
+@pytest.mark.parametrize("repository", ["", "./models/mine", "/models/mine", "two words", "a/b/c", "some/mod--el"])
+def test_a_name_that_no_repository_has_is_one_clear_line(repository):
+    with pytest.raises(InputError) as caught:
+        download(repository, REVISION)
+    wanted = f"model.hub: '{repository}' is no name of a hub repository; write one such as Qwen/Qwen3-0.6B"
+    assert str(caught.value) == wanted
 
 
 def test_a_model_without_a_chat_template_is_refused(tmp_path):

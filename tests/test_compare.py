@@ -70,6 +70,13 @@ def test_costs_stand_below_the_table_in_its_columns(here: Path, capsys: pytest.C
     assert len(rows["seconds of training"]) == len(rows["VOC F1"])
 
 
+def test_small_costs_stand_apart() -> None:
+    costs = {"base": 7.0e-5, "tuned": 0.00022, "svm": 3.0e-6}
+    (line,) = cost_table([{"title": "core hours of training", "models": costs}]).splitlines()
+    assert line.split()[-3:] == ["7.0e-05", "2.2e-04", "3.0e-06"]
+    assert len(line) == len(table([]).splitlines()[0])
+
+
 def test_a_model_that_was_not_made_here_has_a_dash_for_what_it_cost() -> None:
     (line,) = cost_table([{"title": "seconds of training", "models": {"svm": 7.0}}]).splitlines()
     assert line.split()[3:] == ["-", "-", "7.00"]

@@ -100,7 +100,7 @@ CLEAN = {
     "one word": "Why?",
     "a short choice": "Mars",
     "a question that is only shown before": "Only shown before.",
-    "nothing": "",
+    "nothing": "...",
 }
 
 
@@ -182,7 +182,7 @@ BAD = {
     "no UTF-8": (b'{"id": "\xff"}', "byte 9 is not UTF-8"),
     "no messages": ({**example("x", "Hi"), "messages": []}, "`messages` must be a list of {role, content}"),
     "no answer": (example("x", "Hi", " "), "the assistant's last message is empty"),
-    "no id": (example("x", "Hi") | {"id": 3}, "`id` is missing or no string"),
+    "no id": (example("x", "Hi") | {"id": 3}, "`id` is missing, empty or no string"),
     "an id that was there": (example("g1", "Hi"), "id 'g1' stands twice; give each row its own id"),
 }
 

@@ -78,6 +78,9 @@ def test_an_id_in_two_files_is_refused(raw: Path) -> None:
 CHAT = "`messages` must be a list of {role, content} that ends with the assistant"
 BAD = {
     "no id": (example("x", id=None), "`id` is missing"),
+    "an empty id": (example(" "), "`id` is missing, empty or no string; give each row its own id"),
+    "an empty category": (example("x", category=""), "`category` or `source` is missing or empty; say what kind"),
+    "an empty source": (example("x", source=" "), "`category` or `source` is missing or empty; say what kind"),
     "no category": (example("x", category=None), "`category` or `source` is missing"),
     "no source": (example("x", source=3), "`category` or `source` is missing"),
     "a category that is the customers'": (
@@ -92,6 +95,14 @@ BAD = {
     "a message without content": (example("x", messages=[{"role": "user"}, {"role": "assistant"}]), CHAT),
     "a question at the end": (example("x", messages=example("x")["messages"][::-1]), CHAT),
     "an answer alone": (example("x", messages=example("x")["messages"][1:]), CHAT),
+    "a role that no model knows": (
+        example("x", messages=[{"role": "human", "content": "2 + 2?"}, example("x")["messages"][1]]),
+        "role 'human' is none that models know; write system, user, assistant or tool",
+    ),
+    "an empty question": (
+        example("x", messages=[{"role": "user", "content": " "}, example("x")["messages"][1]]),
+        "a message of the user is empty; give the question or drop the row",
+    ),
     "an empty answer": (example("x", answer=" \n"), "the assistant's last message is empty"),
 }
 

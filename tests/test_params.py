@@ -106,9 +106,28 @@ BAD_PARAMS = {
     "an unknown key": ("mix: {ration: 0.1}", "params.yaml: mix.ration: there is no such key; write ratio"),
     "an unknown section": ("mixx: {ratio: 0.1}", "params.yaml: mixx: there is no such key; write mix"),
     "a key like no other": ("interpolate: {x: 1}", "params.yaml: interpolate.x: there is no such key; write alpha"),
-    "a word for a number": ("mix: {ratio: many}", "params.yaml: mix.ratio: Value 'many' of type 'str'"),
-    "a fraction for a whole number": ("seed: 1.5", "params.yaml: seed: Value '1.5' of type 'float'"),
-    "null for a number": ("seed: null", "params.yaml: seed: "),
+    "a word for a number": (
+        "mix: {ratio: many}",
+        "params.yaml: mix.ratio: 'many' where a number belongs; write one such as 0.25",
+    ),
+    "a fraction for a whole number": (
+        "seed: 1.5",
+        "params.yaml: seed: 1.5 where a whole number belongs; write one such as 3",
+    ),
+    "null for a number": ("seed: null", "params.yaml: seed: null where a whole number belongs; write one such as 3"),
+    "a share in per cent": (
+        "mix: {ratio: 20%}",
+        "params.yaml: mix.ratio: '20%' where a number belongs; write one such",
+    ),
+    "a list for a number": ("mix: {ratio: [0.25]}", "params.yaml: mix.ratio: [0.25] where a number belongs; write one"),
+    "a list for a word": (
+        "data: {comments: [a]}",
+        "params.yaml: data.comments: ['a'] where a word belongs; write one such",
+    ),
+    "null for a choice": (
+        "prompt: {taxonomy: }",
+        "params.yaml: prompt.taxonomy: null where one of its words belongs; wr",
+    ),
     "a ratio below 0": ("mix: {ratio: -0.1}", "params.yaml: mix.ratio: -0.1 is out of range; give a share from 0 to 1"),
     "a ratio above 1": ("mix: {ratio: 1.5}", "params.yaml: mix.ratio: 1.5 is out of range; give a share from 0 to 1"),
     "a ratio that is no number": ("mix: {ratio: .nan}", "params.yaml: mix.ratio: nan is out of range"),
@@ -116,7 +135,7 @@ BAD_PARAMS = {
     "a ratio that says it is no number": ("mix: {ratio: nan}", "params.yaml: mix.ratio: nan is out of range"),
     "an unknown unit": (
         "mix: {unit: words}",
-        "params.yaml: mix.unit: Invalid value 'words', expected one of [examples",
+        "params.yaml: mix.unit: 'words' where one of its words belongs; write examples or tokens or loss_tokens",
     ),
     "a weight below 0": ("mix: {sources: {math: -1}}", "params.yaml: mix.sources.math: -1.0 is out of range; give a"),
     "a weight that is no number": (
@@ -124,31 +143,40 @@ BAD_PARAMS = {
         "params.yaml: mix.sources.math: nan is out of range",
     ),
     "an endless weight": ("mix: {sources: {math: .inf}}", "params.yaml: mix.sources.math: inf is out of range"),
-    "a word for a weight": ("mix: {sources: {math: many}}", "params.yaml: mix.sources.math: Value 'many' of type"),
+    "a word for a weight": (
+        "mix: {sources: {math: many}}",
+        "params.yaml: mix.sources.math: 'many' where a number belongs",
+    ),
     "no weight for a source": ("mix: {sources: {math: }}", "params.yaml: mix.sources.math: "),
     "weights of 0 alone": ("mix: {sources: {math: 0}}", "params.yaml: mix.sources: all 0 is out of range"),
     "sources without weights": ("mix: {sources: [math]}", "params.yaml: mix.sources: ['math'] where a section belongs"),
-    "no sources": ("mix: {sources: }", "params.yaml: mix.sources: "),
     "a budget without its total": ("mix: {budget: total}", "params.yaml: mix.total: None is out of range; give how"),
     "a total of nothing": ("mix: {budget: total, total: 0}", "params.yaml: mix.total: 0 is out of range; give 1 or"),
-    "half a row in all": ("mix: {budget: total, total: 1.5}", "params.yaml: mix.total: Value '1.5' of type 'float'"),
+    "half a row in all": (
+        "mix: {budget: total, total: 1.5}",
+        "params.yaml: mix.total: 1.5 where a whole number belongs",
+    ),
     "a total that nothing heeds": (
         "mix: {total: 10}",
         "params.yaml: mix.total: 10 is out of range; give null, or set mix.budget: total",
     ),
-    "a perhaps": ("mix: {repeat: maybe}", "params.yaml: mix.repeat: Value 'maybe' is not a valid bool"),
+    "a perhaps": (
+        "mix: {repeat: maybe}",
+        "params.yaml: mix.repeat: 'maybe' where true or false belongs; write one of them",
+    ),
+    "so many times": ("mix: {repeat: 3}", "params.yaml: mix.repeat: 3 where true or false belongs; write one of them"),
     "a test share above 1": ("split: {test: 20}", "params.yaml: split.test: 20.0 is out of range"),
     "a test share below 0": ("split: {test: -0.1}", "params.yaml: split.test: -0.1 is out of range; give a share from"),
     "a likeness below 0.7": ("split: {near: 0.69}", "params.yaml: split.near: 0.69 is out of range; give a likeness"),
     "a likeness above 1": ("split: {near: 80}", "params.yaml: split.near: 80.0 is out of range; give a likeness from"),
     "a likeness that is no number": ("split: {near: .nan}", "params.yaml: split.near: nan is out of range"),
     "a run of four words": ("decontaminate: {run: 4}", "params.yaml: decontaminate.run: 4 is out of range; give at le"),
-    "half a word": ("decontaminate: {run: 13.5}", "params.yaml: decontaminate.run: Value '13.5' of type 'float'"),
+    "half a word": ("decontaminate: {run: 13.5}", "params.yaml: decontaminate.run: 13.5 where a whole number"),
     "a question of one word": ("decontaminate: {changed: 1}", "params.yaml: decontaminate.changed: 1 is out of range"),
     "a gate in per cent": ("gate: {mmlu_drop: 2}", "params.yaml: gate.mmlu_drop: 2.0 is out of range"),
     "the other gate below 0": ("gate: {generated_drop: -.1}", "params.yaml: gate.generated_drop: -0.1 is out of range"),
     "too few resamples": ("score: {resamples: 10}", "params.yaml: score.resamples: 10 is out of range; give at least"),
-    "a misspelt choice": ("split: {on_bad_row: sotp}", "params.yaml: split.on_bad_row: Invalid value 'sotp'"),
+    "a misspelt choice": ("split: {on_bad_row: sotp}", "params.yaml: split.on_bad_row: 'sotp' where one of its words"),
     "an open bracket": ("seed: 1\nmix:\n  ratio: [\n", "params.yaml:4: not valid YAML"),
     "a tab": ("mix:\n\tratio: 1\n", "params.yaml:2: not valid YAML"),
     "a key twice": ("seed: 1\nseed: 2\n", "params.yaml:2: not valid YAML: found duplicate key seed"),
@@ -170,7 +198,7 @@ def test_a_limit_itself_is_allowed(tmp_path: Path, text: str) -> None:
 
 
 def test_a_choice_that_does_not_exist_lists_those_that_do(tmp_path: Path) -> None:
-    assert params_fault(tmp_path, "prompt: {taxonomy: all}").endswith("expected one of [none, full, shortlist]")
+    assert params_fault(tmp_path, "prompt: {taxonomy: all}").endswith("write none or full or shortlist")
 
 
 def test_a_mix_may_have_weights_a_unit_and_a_total(tmp_path: Path) -> None:
@@ -180,6 +208,22 @@ def test_a_mix_may_have_weights_a_unit_and_a_total(tmp_path: Path) -> None:
     mix = load_params(tmp_path / "params.yaml").mix
     assert (mix.unit, mix.budget, mix.total) == (Unit.loss_tokens, Budget.total, 9)
     assert mix.sources == {"math": 2.0, "reasoning-math": 1e-9, "a b": 0.0}
+
+
+def test_null_for_weights_is_no_weights(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("mix: {sources: }", encoding="utf-8")
+    assert load_params(tmp_path / "params.yaml").mix.sources == {}
+
+
+def test_a_file_in_another_encoding_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes("profile: demo  # später".encode("latin-1"))
+    with pytest.raises(InputError, match=r"params\.yaml: not UTF-8; save the file as UTF-8$"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_value_that_refers_to_nothing_is_one_line(tmp_path: Path) -> None:
+    told = params_fault(tmp_path, 'mix: {ratio: "${nothere}"}')
+    assert told == "params.yaml: mix.ratio: Interpolation key 'nothere' not found; write a plain value"
 
 
 BAD_PROFILES = {
@@ -195,9 +239,24 @@ BAD_PROFILES = {
         SCRATCH + "  hub: some/model\n  revision: 0123456789abcdef0123456789abcdef01234567\ntrain: {lr: 1.0e-4}",
         "tiny.yaml: model: give one of `hub` (with `revision`), `scratch` and `hosted`",
     ),
-    "no train section": (MODEL, "tiny.yaml: train: "),
-    "no model section": ("train: {lr: 1.0e-4}", "tiny.yaml: model: "),
-    "no learning rate": (MODEL + "train: {epochs: 1}", "tiny.yaml: train.lr: "),
+    "no train section": (MODEL, "tiny.yaml: train: a section is missing; write `key: value` lines"),
+    "no model section": ("train: {lr: 1.0e-4}", "tiny.yaml: model: a section is missing; write `key: value` lines"),
+    "a list of models": ("model: []\ntrain: {lr: 1.0e-4}", "tiny.yaml: model: [] where a section belongs; write `key:"),
+    "a model without a name": (
+        "model: {hosted: ''}\ntrain: {lr: 1.0e-4}",
+        "tiny.yaml: model.hosted: '' is out of range; give the name by which the service knows the model",
+    ),
+    "no learning rate": (MODEL + "train: {epochs: 1}", "tiny.yaml: train.lr: a number is missing; write one such as"),
+    "one task": (GOOD + "general: gsm8k", "tiny.yaml: general: 'gsm8k' where a list belongs; write one such as [a, b]"),
+    "null for tasks": (GOOD + "general: ", "tiny.yaml: general: null where a list belongs; write one such as [a, b]"),
+    "an endless adapter": (
+        MODEL + "train: {lr: 1.0e-4, lora: {alpha: .inf}}",
+        "tiny.yaml: train.lora.alpha: inf is out of range; give a number above 0",
+    ),
+    "a word for targets": (
+        MODEL + "train: {lr: 1.0e-4, lora: {targets: all-linear}}",
+        "tiny.yaml: train.lora.targets: 'all-linear' where a list belongs; write one such as [a, b]",
+    ),
     "no step": (MODEL + "train: {lr: 0}", "tiny.yaml: train.lr: 0.0 is out of range"),
     "a step that is no number": (MODEL + "train: {lr: .nan}", "tiny.yaml: train.lr: nan is out of range"),
     "no epochs": (MODEL + "train: {lr: 1.0e-4, epochs: 0}", "tiny.yaml: train.epochs: 0.0 is out of range"),
@@ -206,12 +265,15 @@ BAD_PROFILES = {
     "warm-up only": (MODEL + "train: {lr: 1.0e-4, warmup: 1}", "tiny.yaml: train.warmup: 1.0 is out of range"),
     "an unknown optimiser": (
         MODEL + "train: {lr: 1.0e-4, optimizer: sgd}",
-        "tiny.yaml: train.optimizer: Invalid value 'sgd'",
+        "tiny.yaml: train.optimizer: 'sgd' where one of its words belongs; write adamw or muon",
     ),
     "an empty batch": (GOOD + "infer: {batch_size: 0}", "tiny.yaml: infer.batch_size: 0 is out of range"),
     "a limit of none": (GOOD + "infer: {limit: 0}", "tiny.yaml: infer.limit: 0 is out of range"),
     "fewer than no shots": (GOOD + "mmlu: {fewshot: -1}", "tiny.yaml: mmlu.fewshot: -1 is out of range"),
-    "an unknown way to answer": (GOOD + "mmlu: {answer: word}", "tiny.yaml: mmlu.answer: Invalid value 'word'"),
+    "an unknown way to answer": (
+        GOOD + "mmlu: {answer: word}",
+        "tiny.yaml: mmlu.answer: 'word' where one of its words",
+    ),
     "a commit that can move": (
         "model: {hub: some/model, revision: main}\ntrain: {lr: 1.0e-4}",
         "tiny.yaml: model.revision: 'main' can move; give the commit, 40 hexadecimal digits",
@@ -238,7 +300,7 @@ BAD_PROFILES = {
     ),
     "an unknown way to share": (
         MODEL + "train: {lr: 1.0e-4, deepspeed: zero1}",
-        "tiny.yaml: train.deepspeed: Invalid value 'zero1'",
+        "tiny.yaml: train.deepspeed: 'zero1' where one of its words belongs; write zero2 or zero3",
     ),
     "an adapter on a model from nothing": (
         SCRATCH.replace("{lr: 1.0e-2}", "{lr: 1.0e-2, method: lora}") + "train: {lr: 1.0e-4}",
@@ -259,7 +321,7 @@ BAD_PROFILES = {
     ),
     "half a model from scratch": (
         "model: {scratch: {vocab_size: 3}}\ntrain: {lr: 1.0e-4}",
-        "tiny.yaml: model.scratch.hidden_size: ",
+        "tiny.yaml: model.scratch.hidden_size: a whole number is missing; write one such as 3",
     ),
 }
 

@@ -40,7 +40,18 @@ def test_gpu_hours_and_core_hours_are_two_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.00201, "0.00201"), (7, "7.00"), (63.365, "63.4"), (119.1, "119"), (27587.0, "27,587")]
+    ("value", "text"),
+    [
+        (0, "0.00"),
+        (7.0e-5, "7.0e-05"),
+        (0.00022, "2.2e-04"),
+        (0.00201, "0.00201"),
+        (7, "7.00"),
+        (63.365, "63.4"),
+        (119.1, "119"),
+        (999.6, "1,000"),
+        (27587.0, "27,587"),
+    ],
 )
-def test_an_amount_has_three_digits_or_all_before_the_point(value: float, text: str) -> None:
+def test_an_amount_has_three_digits_or_all_before_the_point_and_two_where_it_is_tiny(value: float, text: str) -> None:
     assert amount(value) == text
