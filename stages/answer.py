@@ -11,6 +11,7 @@ import orjson
 from stages.comments import Segment, segment_row
 from stages.taxonomy import LabelPath, Taxonomy
 
+ENCODER = json.JSONEncoder(ensure_ascii=False)  # one for all: `json.dumps` would make one for each answer
 Codes = Mapping[LabelPath, str]  # what stands for a path in an answer
 
 
@@ -30,8 +31,12 @@ def codes_of(taxonomy: Taxonomy) -> dict[LabelPath, str]:
 
 def render_answer(segments: tuple[Segment, ...], levels: tuple[str, ...], codes: Codes | None = None) -> str:
     """Return the completion that training teaches: one line of JSON; with `codes`, these stand for the labels."""
-    rows = [_coded(segment, codes) if codes else segment_row(segment, levels) for segment in segments]
-    return json.dumps(rows, ensure_ascii=False)
+    return render_rows([_coded(segment, codes) if codes else segment_row(segment, levels) for segment in segments])
+
+
+def render_rows(rows: list[dict[str, str]]) -> str:
+    """Return the completion for segments that are rows already."""
+    return ENCODER.encode(rows)
 
 
 def _coded(segment: Segment, codes: Codes) -> dict[str, str]:

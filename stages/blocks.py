@@ -1,5 +1,6 @@
 """Many rows, block by block on all cores, in order; few right here."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -36,11 +37,13 @@ def over_blocks(work: Callable[[list[Given]], Result], rows: Iterable[Given]) ->
     try:
         for _ in range(cores):
             here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(there, work), daemon=True)
+            process = context.Process(target=_serve, args=(there,), daemon=True)
             process.start()
             there.close()
             pipes.append(here)
             processes.append(process)
+            # Not as an argument: what is large there waits for ever where the process dies before it reads it.
+            _sent(here, work)
         busy = [pipe for pipe, block in zip(pipes, todo, strict=False) if _sent(pipe, block)]
         while busy:  # by turns, so that results come in order
             pipe = busy.pop(0)
@@ -53,9 +56,9 @@ def over_blocks(work: Callable[[list[Given]], Result], rows: Iterable[Given]) ->
             process.kill()
 
 
-def _sent(pipe: Connection, block: list[Any]) -> bool:
+def _sent(pipe: Connection, what: object) -> bool:
     try:
-        pipe.send(block)
+        pipe.send(what)
     except OSError:
         raise _gone() from None
     return True
@@ -75,9 +78,11 @@ def _gone() -> InputError:
     return InputError("a process was ended from outside, most often for want of memory; run it again")
 
 
-def _serve(pipe: Connection, work: Callable[[list[Any]], Any]) -> None:
+def _serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the stage, which then ends this process
+    gc.disable()  # rows hold no cycles, and the search for some takes a third of the time
     with suppress(EOFError, OSError):  # the stage is gone
+        work: Callable[[list[Any]], Any] = pipe.recv()
         while True:
             block = pipe.recv()
             try:

@@ -3,8 +3,9 @@
 import hashlib
 import re
 import unicodedata
-from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from itertools import combinations
+from typing import Any, NamedTuple
 
 from stages.records import Row
 from stages.taxonomy import LabelPath, Taxonomy
@@ -12,8 +13,7 @@ from stages.taxonomy import LabelPath, Taxonomy
 OPTIONAL = {"content", "emotion"}  # fields of a segment
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """A part of a comment about one thing. `content` and `emotion` are None where the data has none."""
 
     path: LabelPath
@@ -21,8 +21,7 @@ class Segment:
     emotion: str | None = None
 
 
-@dataclass(frozen=True)
-class Comment:
+class Comment(NamedTuple):
     """One labelled comment; `split` is train or test where the data says so."""
 
     id: str
@@ -33,15 +32,17 @@ class Comment:
 
     def to_row(self, levels: tuple[str, ...]) -> Row:
         """Return the canonical JSON object, without the fields that are None."""
-        row: Row = {"id": self.id, "lang": self.lang, "text": self.text}
-        row["segments"] = [segment_row(segment, levels) for segment in self.segments]
-        return {key: value for key, value in row.items() if value is not None}
+        row: Row = {"id": self.id} | ({} if self.lang is None else {"lang": self.lang})
+        return row | {"text": self.text, "segments": [segment_row(segment, levels) for segment in self.segments]}
 
 
 def segment_row(segment: Segment, levels: tuple[str, ...]) -> dict[str, str]:
     """Return `{content?, L1..Ln, emotion?}` in this order, which is also the order of the model's answer."""
-    row = {"content": segment.content, **dict(zip(levels, segment.path, strict=True)), "emotion": segment.emotion}
-    return {key: value for key, value in row.items() if value is not None}
+    row = {} if segment.content is None else {"content": segment.content}
+    row.update(zip(levels, segment.path, strict=True))
+    if segment.emotion is not None:
+        row["emotion"] = segment.emotion
+    return row
 
 
 def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
@@ -67,16 +68,22 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
 def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked here)
     if not isinstance(part, dict):
         raise ValueError("a segment is no object; write {L1, L2, ..}")
-    if part.keys() - OPTIONAL != set(taxonomy.levels):
+    if frozenset(part) not in _shapes(taxonomy.levels):
         raise ValueError(_wrong_keys(part, taxonomy))
     for key, value in part.items():
         if not isinstance(value, str):
             raise ValueError(f"`{key}` of a segment is {value!r}; write a string")
         if not value.strip():
             raise ValueError(f"`{key}` of a segment is empty; give it a value")
-    path = tuple(part[level].strip() for level in taxonomy.levels)
+    path = tuple([part[level].strip() for level in taxonomy.levels])
     taxonomy.check(path)
     return Segment(path, part.get("content"), part.get("emotion"))
+
+
+@cache
+def _shapes(levels: tuple[str, ...]) -> set[frozenset[str]]:
+    """Return the sets of keys that a segment may have."""
+    return {frozenset(levels) | more for more in map(frozenset, ((), *combinations(OPTIONAL, 1), OPTIONAL))}
 
 
 def _wrong_keys(part: Row, taxonomy: Taxonomy) -> str:

@@ -18,9 +18,9 @@ from stages.taxonomy import Taxonomy
 SPLIT = Path("data/split")
 
 
-def customer_rows(prompts: Prompts, comments: list[Row]) -> list[bytes]:
-    """Return a line a comment: the prompt and the gold answer in chat form."""
-    rows = (
+def customer_rows(prompts: Prompts, comments: list[Row]) -> list[Row]:
+    """Return a row a comment: the prompt and the gold answer in chat form."""
+    return [
         {
             "id": row["id"],
             "source": CUSTOMER,
@@ -28,8 +28,7 @@ def customer_rows(prompts: Prompts, comments: list[Row]) -> list[bytes]:
             "messages": [*messages, {"role": "assistant", "content": prompts.answer(row)}],
         }
         for row, messages in zip(comments, prompts.messages(comments), strict=True)
-    )
-    return [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows]
+    ]
 
 
 def open_prompts(prompt: Prompt) -> Prompts:
@@ -56,5 +55,6 @@ def _customer_block(
     path: Path, prompts: Prompts, seed: int, given: list[tuple[int, bytes]]
 ) -> tuple[list[bytes], Part]:
     shown = {row["id"] for row in prompts.examples}
-    lines = customer_rows(prompts, [row for row in decode_rows(path, given) if row["id"] not in shown])
-    return lines, index(seed, lines)
+    rows = customer_rows(prompts, [row for row in decode_rows(path, given) if row["id"] not in shown])
+    lines = [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows]
+    return lines, index(seed, lines, rows)

@@ -55,13 +55,14 @@ def likeness(a: str, b: str) -> float:
 
 def signatures(texts: Iterable[str], permutations: int = PERMUTATIONS) -> np.ndarray:
     """Return (texts, permutations) in uint32: the share of equal places of two rows estimates their likeness."""
-    factor, offset = np.asarray(MinHash(num_perm=permutations, seed=1, scheme="affine32").permutations)[:, :, None]
-    signed = np.empty((0, permutations), np.uint32)
-    if parts := [windows(text) for text in texts]:
-        hashed = _mixed(((np.concatenate(parts) * MIX) >> np.uint64(32)).astype(np.uint32))
-        each = np.split(hashed, np.cumsum([len(part) for part in parts])[:-1])
-        signed = np.array([(factor * one + offset).min(axis=1) for one in each], np.uint32)
-    return signed
+    parts = [windows(text) for text in texts]
+    if not parts:
+        return np.empty((0, permutations), np.uint32)
+    hashed = _mixed(((np.concatenate(parts) * MIX) >> np.uint64(32)).astype(np.uint32))
+    first = np.cumsum([0, *map(len, parts[:-1])])
+    factors, offsets = np.asarray(MinHash(num_perm=permutations, seed=1, scheme="affine32").permutations)
+    each = zip(factors, offsets, strict=True)
+    return np.stack([np.minimum.reduceat(factor * hashed + offset, first) for factor, offset in each], axis=1)
 
 
 def _mixed(hashed: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Rows in a file, known by number: where each stands, where it comes in an order by chance, and what kind it is."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import IO
@@ -36,6 +36,12 @@ class Pool:
         """Return a row as it stands in the file."""
         return os.pread(self.file.fileno(), self.table["length"][place], self.table["start"][place])
 
+    def lines(self, places: np.ndarray) -> Iterator[bytes]:
+        """Yield the rows at `places` as they stand in the file, without the ends of their lines."""
+        table, file = self.table[places], self.file.fileno()
+        for start, length in zip(table["start"].tolist(), table["length"].tolist(), strict=True):
+            yield os.pread(file, length, start).strip()
+
     def row(self, place: int) -> Row:
         """Return a row."""
         return orjson.loads(self.line(place))
@@ -67,12 +73,15 @@ def gather(file: IO[bytes], parts: Iterable[Part]) -> Pool:
     return Pool(file, np.concatenate(tables) if tables else np.empty(0, COLUMNS), list(kinds))
 
 
-def index(seed: int, lines: list[bytes]) -> Part:
-    """Return the table of a block of lines, its kinds, and its bytes; a blank line is no row."""
+def index(seed: int, lines: list[bytes], rows: list[Row] | None = None) -> Part:
+    """Return the table of a block of lines, its kinds, and its bytes; a blank line is no row.
+
+    `rows` are those of the lines, where they are at hand.
+    """
     kinds: dict[Kind, int] = {}
     length = np.array([len(line) for line in lines], np.int64)
     full = [number for number, line in enumerate(lines) if not line.isspace()]
-    rows = [orjson.loads(lines[number]) for number in full]
+    rows = rows or [orjson.loads(lines[number]) for number in full]
     table = np.empty(len(rows), COLUMNS)
     table["start"], table["length"] = (np.cumsum(length) - length)[full], length[full]
     table["rank"] = [rank_key(seed, row["id"]) for row in rows]

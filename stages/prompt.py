@@ -1,18 +1,20 @@
 """The prompt: a comment becomes chat messages, by the words in prompt.j2; what all comments share comes first."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from stages.answer import codes_of, render_answer
+from stages.answer import codes_of, render_answer, render_rows
 from stages.chat import Messages
 from stages.comments import parse_comment, unit_hash
 from stages.experiment import LabelsAs, Prompt, TaxonomyIn
 from stages.records import InputError, Row
 from stages.shortlist import Shortlist
 from stages.taxonomy import LabelPath, Taxonomy
+
+MARK = "\ue000"  # stands for a comment
 
 
 @cache
@@ -55,14 +57,23 @@ class Prompts:
         """
         if self.shortlist:
             listed = self.shortlist.nearest(comments, self.prompt.shortlist)
+            said = [self._words(row["text"], paths) for row, paths in zip(comments, listed, strict=True)]
         else:
-            listed = [list(self.taxonomy.leaves) if self.prompt.taxonomy is TaxonomyIn.full else None] * len(comments)
-        return [self._messages(row["text"], paths) for row, paths in zip(comments, listed, strict=True)]
+            before, behind = self._frame
+            said = [f"{before}{row['text']}{behind}" for row in comments]
+        return [[{"role": "user", "content": words}] for words in said]
 
-    def _messages(self, comment: str, paths: list[LabelPath] | None) -> Messages:
+    @cached_property
+    def _frame(self) -> tuple[str, str]:
+        """What stands before and behind the comment, where that is the same for all."""
+        paths = list(self.taxonomy.leaves) if self.prompt.taxonomy is TaxonomyIn.full else None
+        before, _, behind = self._words(MARK, paths).rpartition(MARK)  # the comment stands last
+        return before, behind
+
+    def _words(self, comment: str, paths: list[LabelPath] | None) -> str:
         labels = ["label"] if self.codes else list(self.taxonomy.levels)
         content, emotions = self.task["has_content"], self.task["emotions"]
-        words = _template().render(
+        return _template().render(
             comment=comment,
             examples=[{"comment": row["text"], "answer": self.answer(row)} for row in self.examples],
             taxonomy=paths and [((self.codes or {}).get(path), path, self.taxonomy.leaves[path]) for path in paths],
@@ -71,8 +82,9 @@ class Prompts:
             keys=[*(["content"] if content else []), *labels, *(["emotion"] if emotions else [])],
             emotions=emotions,
         )
-        return [{"role": "user", "content": words}]
 
     def answer(self, row: Row) -> str:
-        """Return the gold answer to a labelled comment."""
+        """Return the gold answer to a labelled comment, a row of data/split; without codes it is its segments."""
+        if self.codes is None:
+            return render_rows(row["segments"])
         return render_answer(parse_comment(row, self.taxonomy).segments, self.taxonomy.levels, self.codes)

@@ -121,9 +121,7 @@ def comments(count: int) -> list[Row]:
 
 
 def made(prompt: Prompt, given: list[Row]) -> list[Row]:
-    lines = customer_rows(Prompts.of(prompt, TAXONOMY, BARE, comments(8)), given)
-    assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines)
-    return [json.loads(line) for line in lines]
+    return customer_rows(Prompts.of(prompt, TAXONOMY, BARE, comments(8)), given)
 
 
 def test_a_comment_becomes_the_prompt_and_the_gold_answer() -> None:
@@ -197,7 +195,9 @@ def test_the_stage_writes_the_mix_its_manifest_and_its_card(here: Path, base: Pa
     main()
     rows = train_rows()
     assert (len(ids(rows, "c")), len(ids(rows, "g"))) == (6, 4)
-    assert all(list(row) == ["id", "source", "category", "messages"] for row in rows)
+    assert all(list(row) == ["id", "source", "category", "messages"] for row in rows if row["source"] == CUSTOMER)
+    general = {row["id"]: row for row in read_jsonl("data/decontaminate/general.jsonl")}
+    assert all(row == general[row["id"]] for row in rows if row["source"] != CUSTOMER)
     assert all(row["messages"][-1]["role"] == "assistant" for row in rows)
     mix = read_json("metrics/mix.json")["mix"]
     assert (mix["asked"], mix["achieved"], mix["unit"], mix["rows"], mix["repeats"]) == (0.4, 0.4, "examples", 10, 0)
