@@ -27,6 +27,10 @@ def refuse(row: int, rows: list[int]) -> int:
     return len(rows)
 
 
+def length(_: bytes, rows: list[int]) -> int:
+    return len(rows)
+
+
 def process(_: list[int]) -> int:
     return os.getpid()
 
@@ -53,6 +57,16 @@ from stages.blocks import ROWS, over_blocks
 from stages.entry import run
 from test_blocks import begin_and_wait
 run(lambda: print(list(over_blocks(partial(begin_and_wait, Path.cwd()), range(os.cpu_count() * ROWS)))))
+"""
+DYING = """
+import os
+if __name__ != "__main__":
+    os._exit(1)
+from functools import partial
+from stages.blocks import ROWS, over_blocks
+from stages.entry import run
+from test_blocks import length
+run(lambda: print(list(over_blocks(partial(length, bytes(2**20)), range(3 * ROWS)))))
 """
 needs_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core: all blocks are done right here")
 
@@ -108,6 +122,22 @@ def test_a_process_that_is_killed_ends_the_work_with_one_line() -> None:
     with pytest.raises(InputError) as caught:
         list(over_blocks(partial(end_this_process, os.getpid()), range(3 * ROWS)))
     assert str(caught.value) == "a process was ended from outside, most often for want of memory; run it again"
+
+
+@needs_cores
+def test_a_process_that_ends_before_it_has_read_a_large_work_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "dying.py").write_text(DYING)
+    done = subprocess.run(
+        [sys.executable, "dying.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    wanted = "dying: a process was ended from outside, most often for want of memory; run it again\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", wanted)
 
 
 @needs_cores
