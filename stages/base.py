@@ -53,7 +53,7 @@ def main() -> None:
         write_hosted(OUT, model.hosted)
         report = {"hosted": model.hosted}
     elif model.scratch is None:
-        assert model.hub and model.revision  # `Model` lets no other case through
+        assert model.hub is not None and model.revision is not None  # `Model` lets no other case through
         download(model.hub, model.revision)
         write_reference(OUT, model.hub, model.revision)
         report = {"hub": model.hub, "revision": model.revision}

@@ -134,7 +134,7 @@ class Mix:
             require(math.isfinite(weight) and weight >= 0, f"mix.sources.{name}", weight, "a weight of 0 or more")
         require(not self.sources or any(self.sources.values()), "mix.sources", "all 0", "one a weight above 0")
         if self.budget is Budget.total:
-            require(self.total is not None, "mix.total", self.total, "how large the mix is, as mix.budget is total")
+            require(self.total is not None, "mix.total", "null", "how large the mix is, as mix.budget is total")
         if self.total is not None:
             require(self.total > 0, "mix.total", self.total, "1 or more")
             wanted = "null, or set mix.budget: total; now all customer examples stay"

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 from yaml import YAMLError
 
@@ -60,7 +60,10 @@ def _fields(schema: Any) -> dict[str, Any]:  # noqa: ANN401 (a dataclass)
 def _type(schema: Any, key: str) -> Any:  # noqa: ANN401 (types)
     """Return what type belongs at a key such as `train.lora.targets[0]`."""
     for word in re.split(r"[.\[]", key):
-        schema = _fields(schema)[word] if is_dataclass(schema) else get_args(schema)[-1]
+        if is_dataclass(schema):
+            schema = _fields(schema)[word]
+        elif items := get_args(schema):  # a name among weights may have dots of its own
+            schema = items[-1]
     return schema
 
 
@@ -74,10 +77,17 @@ def _misfits(given: DictConfig, schema: Any, above: str = "") -> Iterator[tuple[
         kind = known.get(str(key))
         if is_dataclass(kind) and isinstance(value, DictConfig):
             yield from _misfits(value, kind, f"{above}{key}.")
+        elif get_origin(kind) is dict and isinstance(value, DictConfig):
+            within = get_args(kind)[-1]
+            yield from (
+                (f"{above}{key}.{name}", one, within) for name, one in value.items() if OmegaConf.is_config(one)
+            )
         elif get_origin(kind) is dict and value is None:
             given[key] = {}
-        elif (_is_section(kind) and not isinstance(value, DictConfig) and not (above and value is None)) or (
-            kind is bool and not isinstance(value, bool)
+        elif (
+            (_is_section(kind) and not isinstance(value, DictConfig) and not (above and value is None))
+            or (get_origin(kind) is list and not isinstance(value, ListConfig))
+            or (kind is bool and not isinstance(value, bool))
         ):
             yield f"{above}{key}", value, kind
 
@@ -98,8 +108,8 @@ def _wanted(kind: Any) -> tuple[str, str]:  # noqa: ANN401 (a type)
 def _misfit(value: Any, kind: Any) -> str:  # noqa: ANN401 (anything, and a type)
     """Say that a value is not what belongs there."""
     what, how = _wanted(kind)
-    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-    return f"{'null' if plain is None else repr(plain)} where {what} belongs; write {how}"
+    shown = repr(value)  # of OmegaConf's own nodes, too, it is that of what they hold
+    return f"{'null' if shown == 'None' else shown} where {what} belongs; write {how}"
 
 
 def _no_such_key(error: ConfigKeyError) -> str:
@@ -110,7 +120,7 @@ def _no_such_key(error: ConfigKeyError) -> str:
     return f"there is no such key; write {' or '.join(meant)}"
 
 
-def _said(error: OmegaConfBaseException, key: str, given: DictConfig, schema: type) -> str:
+def _said(error: OmegaConfBaseException, key: str, schema: type) -> str:
     """Say in our words what OmegaConf finds wrong at `key`, and the mend."""
     if isinstance(error, ConfigKeyError):
         return _no_such_key(error)
@@ -118,7 +128,7 @@ def _said(error: OmegaConfBaseException, key: str, given: DictConfig, schema: ty
         what, how = _wanted(_type(schema, key))
         return f"{what} is missing; write {how}"
     if isinstance(error, ValidationError):
-        return _misfit(OmegaConf.select(given, key), _type(schema, key))
+        return _misfit(error.value, _type(schema, key))
     return f"{str(error).splitlines()[0]}; write a plain value"
 
 
@@ -130,13 +140,17 @@ def _load(path: Path, schema: type) -> Any:  # noqa: ANN401 (an instance of `sch
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), given))
     except OmegaConfBaseException as error:
         key = error.full_key or ""
-        raise InputError(f"{path}: {key}: {_said(error, key, given, schema)}") from None
+        raise InputError(f"{path}: {key}: {_said(error, key, schema)}") from None
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
 
 
 def _read(path: Path) -> DictConfig:
     try:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if "${" in line.partition("#")[0]:
+                refers = "`${` refers to another value, and DVC would not see that change"
+                raise InputError(f"{path}:{number}: {refers}; write the value")
         given = OmegaConf.load(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
@@ -144,6 +158,8 @@ def _read(path: Path) -> DictConfig:
         raise InputError(f"{path}: {error.strerror or 'write `key: value` lines'}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
+    except (OmegaConfBaseException, RecursionError) as error:
+        raise InputError(f"{path}: {str(error).splitlines()[0]}; write plain `key: value` lines") from None
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}" if mark else ""

@@ -4,6 +4,7 @@ DVC records params and files after a stage's command has ended, in dvc.lock and 
 beside a running stage would so be recorded as what its results were made of.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,7 @@ import yaml
 from stages.records import InputError, Row, remove_parts
 
 PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
-SMALL = 2**18  # bytes, so that all code is
+SMALL = 2**24  # bytes, which take some hundredths of a second
 NAMED = ("profile", "data")  # params that DVC puts into dvc.yaml: which files the next stages read
 
 
@@ -30,9 +31,9 @@ def declared(stage: str, model: str = "") -> Row:
 
 
 def files(paths: Iterable[str]) -> list[Path]:
-    """Return the files at and below `paths`, in order."""
+    """Return the files at and below `paths`, in order, without what Python compiles there."""
     found = {file for path in map(Path, paths) for file in (path, *path.rglob("*")) if file.is_file()}
-    return sorted(found)
+    return sorted(file for file in found if "__pycache__" not in file.parts)
 
 
 def under_dvc() -> Row:
@@ -51,15 +52,19 @@ def recorded(stage: Row) -> Iterator[None]:
     if "RANK" not in os.environ:  # else other processes of the stage may be writing already
         for entry in (one for kind in ("outs", "metrics", "plots") for one in stage.get(kind, [])):
             remove_parts(Path(entry if isinstance(entry, str) else next(iter(entry))))
-    watched = list(_watched(stage)) if stage else []
-    before = [_state(*one) for one in watched]
+    before = _states(stage)
     yield
-    for (file, key), state in zip(watched, before, strict=True):
-        if _state(file, key) != state:
+    after = _states(stage)
+    for file, key in sorted(before.keys() | after.keys()):
+        if before.get((file, key)) != after.get((file, key)):
             raise InputError(
                 f"{file}: {f'{key} ' * bool(key)}was changed while this stage ran, and DVC would record it as what the "
                 "results were made of; run `dvc repro` again, with the change or without it"
             )
+
+
+def _states(stage: Row) -> dict[tuple[Path, str], object]:
+    return {one: _state(*one) for one in _watched(stage)} if stage else {}
 
 
 def _watched(stage: Row) -> Iterator[tuple[Path, str]]:
@@ -77,13 +82,14 @@ def _watched(stage: Row) -> Iterator[tuple[Path, str]]:
 def _state(file: Path, key: str) -> object:
     """Return the value of `key`, or without one what tells the file's content from another; None where there is none.
 
-    It is the content of a small file, which git may write anew as it was, else the size and the time of change.
+    It is a hash of a small file, which git may write anew as it was, else the size and the time of change.
     """
     if key:
         return _at(_load(file), key)
     try:
         status = file.stat()
-        return file.read_bytes() if status.st_size <= SMALL else (status.st_size, status.st_mtime_ns)
+        small = status.st_size <= SMALL
+        return hashlib.sha256(file.read_bytes()).digest() if small else (status.st_size, status.st_mtime_ns)
     except OSError:
         return None
 

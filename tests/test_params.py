@@ -147,10 +147,19 @@ BAD_PARAMS = {
         "mix: {sources: {math: many}}",
         "params.yaml: mix.sources.math: 'many' where a number belongs",
     ),
+    "a section for a weight": (
+        "mix: {sources: {math: {a: 1}}}",
+        "params.yaml: mix.sources.math: {'a': 1} where a number belongs",
+    ),
+    "a word for a weight of a dotted name": (
+        "mix: {sources: {Llama-3.1: many}}",
+        "params.yaml: mix.sources.Llama-3.1: 'many' where a number belongs",
+    ),
+    "a dotted key": ("mix: {a.b: 1}", "params.yaml: mix.a.b: there is no such key; write ratio or unit"),
     "no weight for a source": ("mix: {sources: {math: }}", "params.yaml: mix.sources.math: "),
     "weights of 0 alone": ("mix: {sources: {math: 0}}", "params.yaml: mix.sources: all 0 is out of range"),
     "sources without weights": ("mix: {sources: [math]}", "params.yaml: mix.sources: ['math'] where a section belongs"),
-    "a budget without its total": ("mix: {budget: total}", "params.yaml: mix.total: None is out of range; give how"),
+    "a budget without its total": ("mix: {budget: total}", "params.yaml: mix.total: null is out of range; give how"),
     "a total of nothing": ("mix: {budget: total, total: 0}", "params.yaml: mix.total: 0 is out of range; give 1 or"),
     "half a row in all": (
         "mix: {budget: total, total: 1.5}",
@@ -221,9 +230,18 @@ def test_a_file_in_another_encoding_is_one_line(tmp_path: Path) -> None:
         load_params(tmp_path / "params.yaml")
 
 
-def test_a_value_that_refers_to_nothing_is_one_line(tmp_path: Path) -> None:
-    told = params_fault(tmp_path, 'mix: {ratio: "${nothere}"}')
-    assert told == "params.yaml: mix.ratio: Interpolation key 'nothere' not found; write a plain value"
+@pytest.mark.parametrize("value", ["${interpolate.alpha}", "${nothere}", "${mix.", "a${b"])
+def test_a_value_that_refers_to_another_is_refused_since_dvc_does_not_see_it_change(tmp_path: Path, value: str) -> None:
+    told = params_fault(tmp_path, f'seed: 1  # ${{here}} is fine\nmix:\n  ratio: "{value}"\n')
+    assert told == "params.yaml:3: `${` refers to another value, and DVC would not see that change; write the value"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mix: {sources: {null: 2}}", "null: 2", "seed: !!set {a, b}", "seed: &a [*a]", f"seed: {'[' * 999}{']' * 999}"],
+)
+def test_yaml_that_is_no_plain_tree_is_one_line(tmp_path: Path, text: str) -> None:
+    assert params_fault(tmp_path, text).startswith("params.yaml: ")
 
 
 BAD_PROFILES = {
@@ -247,6 +265,7 @@ BAD_PROFILES = {
         "tiny.yaml: model.hosted: '' is out of range; give the name by which the service knows the model",
     ),
     "no learning rate": (MODEL + "train: {epochs: 1}", "tiny.yaml: train.lr: a number is missing; write one such as"),
+    "a section of tasks": (GOOD + "general: {}", "tiny.yaml: general: {} where a list belongs; write one such as [a"),
     "one task": (GOOD + "general: gsm8k", "tiny.yaml: general: 'gsm8k' where a list belongs; write one such as [a, b]"),
     "null for tasks": (GOOD + "general: ", "tiny.yaml: general: null where a list belongs; write one such as [a, b]"),
     "an endless adapter": (

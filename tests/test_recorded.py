@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from projects import ROOT, environment, start_history
-from stages.pipeline import declared
+from stages.pipeline import SMALL, declared
 
 PARAMS = {"profile": "small", "data": {"comments": "mine"}, "mix": {"ratio": 0.1, "unit": "examples"}, "seed": 0}
 PROFILE = {"train": {"lr": 1.0e-4}, "infer": {"limit": 3}}
@@ -68,6 +68,12 @@ def append(file: str, text: str = ""):
     return lambda project: (project / file).write_text((project / file).read_text() + text)
 
 
+def compiled(project: Path) -> None:
+    """Do what Python does beside code that lies among the data."""
+    (project / "data/mine/__pycache__").mkdir()
+    (project / "data/mine/__pycache__/utils.cpython-311.pyc").write_bytes(b"\0")
+
+
 def repro(project: Path, meanwhile) -> tuple[int, str]:
     """Run the pipeline, do `meanwhile` while its stage runs, and return its exit status and what it said."""
     for name in ("running", "go"):
@@ -94,12 +100,13 @@ def repro(project: Path, meanwhile) -> tuple[int, str]:
         (edit("params.yaml", profile="large"), "params.yaml: profile "),
         (edit("params.yaml", data={"comments": "others"}), "params.yaml: data "),
         (edit("profiles/small.yaml", train={"lr": 2.0e-4}), "profiles/small.yaml: train "),
-        (append("params.yaml", "mix: ["), "params.yaml: profile "),
+        (append("params.yaml", "mix: ["), "params.yaml: data "),
         (append("data/mine/comments.jsonl", "{}\n"), "data/mine/comments.jsonl: "),
         (append("stages/slow.py", "# other\n"), "stages/slow.py: "),
+        (lambda project: (project / "data/mine/more.jsonl").write_text("{}\n"), "data/mine/more.jsonl: "),
         (lambda project: (project / "profiles/small.yaml").unlink(), "profiles/small.yaml: train "),
     ],
-    ids=["key", "top", "profile", "data", "profile's", "half saved", "data file", "code", "gone"],
+    ids=["key", "top", "profile", "data", "profile's", "half saved", "data file", "code", "another file", "gone"],
 )
 def test_an_edit_of_what_a_stage_reads_ends_it_and_nothing_is_recorded(project, meanwhile, place):
     status, said = repro(project, meanwhile)
@@ -123,8 +130,9 @@ def test_after_an_edit_the_stage_runs_again_with_what_is_there_then(project):
         edit("profiles/small.yaml", infer={"limit": 4}),
         append("stages/slow.py"),
         append("stages/mix.py", "# not a dependency\n"),
+        compiled,
     ],
-    ids=["other params", "other sections", "the same code written anew", "other code"],
+    ids=["other params", "other sections", "the same code written anew", "other code", "what Python compiles"],
 )
 def test_an_edit_of_anything_else_does_not(project, meanwhile):
     status, said = repro(project, meanwhile)
@@ -134,7 +142,7 @@ def test_an_edit_of_anything_else_does_not(project, meanwhile):
 
 def test_a_large_file_is_told_by_its_size_and_time(project):
     large = project / "data/mine/comments.jsonl"
-    large.write_text("{}\n" * 200_000)
+    large.write_bytes(b"{}\n" * (SMALL // 3 + 1))
     status, said = repro(project, lambda _: os.utime(large, (1, 1)))
     assert status != 0
     assert "slow: data/mine/comments.jsonl: was changed" in said
