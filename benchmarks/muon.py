@@ -1,0 +1,65 @@
+"""How long a step of Muon takes on processors with and without AVX-512: torch's own, and that of stages/optimizer.py.
+
+    python -m benchmarks.muon [rounds]
+
+Steps over the matrices of the demo's model, by turns, in a process that sees this processor as it is and in one that
+sees AVX2 alone. Milliseconds a step by round, their median and the ratio go to
+benchmarks/results/muon-<machine>-<date>.json.
+"""
+
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from stages.records import Row, write_json
+
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+STEPS = """
+import json, sys, time, torch
+from stages.optimizer import Muon
+shapes = 4 * [(128, 128), (64, 128), (64, 128), (128, 128), (384, 128), (384, 128), (128, 384)]
+def milliseconds(kind):
+    torch.manual_seed(0)
+    matrices = [torch.nn.Parameter(torch.randn(shape)) for shape in shapes]
+    optimizer = kind(matrices, lr=1e-3, adjust_lr_fn="match_rms_adamw")
+    for matrix in matrices:
+        matrix.grad = torch.randn_like(matrix)
+    optimizer.step()
+    start = time.perf_counter()
+    for _ in range(10):
+        optimizer.step()
+    return 100 * (time.perf_counter() - start)
+print(json.dumps([[milliseconds(torch.optim.Muon), milliseconds(Muon)] for _ in range(int(sys.argv[1]))]))
+"""
+
+
+def main() -> None:
+    """Measure and write the result."""
+    rounds = sys.argv[1] if len(sys.argv) > 1 else "5"
+    result: Row = {
+        "command": f"python -m benchmarks.muon {rounds}",
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+    }
+    for name, seen in (("as it is", {}), ("AVX2 alone", AVX2)):
+        said = subprocess.check_output([sys.executable, "-c", STEPS, rounds], env={**os.environ, **seen}, text=True)
+        pairs = json.loads(said)
+        theirs, ours = (statistics.median(values) for values in zip(*pairs, strict=True))
+        result[name] = {
+            "torch": round(theirs, 2),
+            "alloy": round(ours, 2),
+            "ratio": round(statistics.median(a / b for a, b in pairs), 2),
+            "milliseconds": [[round(value, 2) for value in pair] for pair in pairs],
+        }
+        print(f"{name}: torch {theirs:.1f} ms a step, alloy {ours:.1f} ms")
+    day = datetime.datetime.now(tz=datetime.UTC).date()
+    write_json(Path(f"benchmarks/results/muon-cpu{os.cpu_count()}-{day}.json"), result)
+
+
+if __name__ == "__main__":
+    main()
