@@ -15,10 +15,10 @@ repro: .venv/installed  ## run what is out of date, from data to the trade-off
 RATIOS ?= 0,0.05,0.1,0.25,0.5
 
 sweep: .venv/installed  ## run an experiment a mix ratio, and say which to take; also LRS=1.0e-3,3.0e-3, MMLU_DROP=0.05
-	python -m stages.sweep "$(RATIOS)" "$(LRS)" "$(MMLU_DROP)"
+	python -m alloy.sweep.runner "$(RATIOS)" "$(LRS)" "$(MMLU_DROP)"
 
 frontier: .venv/installed  ## say again which of the runs of this commit to take; MMLU_DROP=0.05 of MMLU may be lost
-	python -m stages.frontier "$(MMLU_DROP)"
+	python -m alloy.sweep.frontier "$(MMLU_DROP)"
 
 test: .venv/installed  ## run the tests
 	pytest --numprocesses auto --dist loadfile
@@ -28,7 +28,7 @@ serve: .venv/installed  ## answer requests at http://localhost:8000/v1 with the 
 	    --model models/tuned --generation-config vllm $(SERVE)
 
 lock: .venv/installed  ## say whether the committed figures are those of the committed code, params and data
-	python -m stages.lock
+	python -m alloy.commands.check_lock
 
 # What a mix takes of other data than the demo's would not be there.
 define PLAIN
@@ -51,10 +51,10 @@ smoke: .venv/installed  ## run the last commit's experiment at the smallest scal
 BASE ?= main
 HEAD ?= HEAD
 review: .venv/installed  ## say in Markdown what HEAD's params and figures change against BASE, where HEAD left it
-	@python -m stages.review $(BASE) $(HEAD)
+	@python -m alloy.commands.review $(BASE) $(HEAD)
 
 verify: .venv/installed  ## read all of DVC's cache and take away what is spoilt in it
-	python -m stages.cache
+	python -m alloy.commands.check_cache
 
 check: .venv/installed  ## lint, format and types
 	ruff check .

@@ -28,9 +28,9 @@ from pathlib import Path
 
 import psutil
 
+from alloy.core.files import Row, read_jsonl, write_json, write_jsonl
+from alloy.core.stage import run
 from benchmarks.infer import make_model
-from stages.entry import run
-from stages.records import Row, read_jsonl, write_json, write_jsonl
 
 SHARED = Path("../shared/data")
 CFPB = SHARED / "cfpb_voc"

@@ -23,13 +23,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from stages.engine import Request
-from stages.entry import run
-from stages.experiment import Prompt, TaxonomyIn
-from stages.prompt import Prompts
-from stages.records import Row, write_json
-from stages.scale import EngineName, Infer, Scratch, Train
-from stages.taxonomy import Taxonomy
+from alloy.core.experiment import Prompt, TaxonomyIn
+from alloy.core.files import Row, write_json
+from alloy.core.scale import EngineName, Infer, Scratch, Train
+from alloy.core.stage import run
+from alloy.formats.taxonomy import Taxonomy
+from alloy.inference.engine import Request
+from alloy.labelling.prompt import Prompts
 
 CFPB = Path("../shared/data/cfpb_voc")
 ARMS = ("naive", "transformers", "transformers constrained", "vllm", "vllm constrained")
@@ -74,7 +74,7 @@ def make_model(folder: Path, texts: list[str]) -> None:
     """Write random weights, and a tokenizer learnt from the complaints and the taxonomy."""
     import torch
 
-    from stages.scratch import new_config, new_model, new_tokenizer
+    from alloy.training.tiny_qwen import new_config, new_model, new_tokenizer
 
     torch.manual_seed(0)
     tokenizer = new_tokenizer(texts, SHAPE)
@@ -113,7 +113,7 @@ def arm(name: str, folder: Path, count: int) -> Row:
         ready = 0.0
         texts = naive(folder, rest)
     else:
-        from stages.engines import open_engine
+        from alloy.inference.open_engine import open_engine
 
         engine_name, _, constrained = name.partition(" ")
         infer = Infer(**{**vars(INFER), "engine": EngineName(engine_name), "constrain": bool(constrained)})

@@ -19,14 +19,14 @@ from tempfile import TemporaryDirectory
 
 import orjson
 
-from stages.entry import run
-from stages.experiment import Decontaminate, Split
-from stages.overlap import Index, Limits
-from stages.records import Row, write_json, write_jsonl
-from stages.sides import LEFT_OUT
+from alloy.core.experiment import Decontaminate, Split
+from alloy.core.files import Row, write_json, write_jsonl
+from alloy.core.stage import run
+from alloy.core.text import words
+from alloy.decontamination.ngram_overlap import Index, Limits
+from alloy.formats.taxonomy import Taxonomy
+from alloy.splitting.assignment import LEFT_OUT
 from stages.split import divide, read_survey
-from stages.taxonomy import Taxonomy
-from stages.words import words
 
 SHARED = Path(__file__).parents[2] / "shared/data"
 

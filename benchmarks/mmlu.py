@@ -4,7 +4,7 @@
 
 Every arm is a process of its own, by turns, over the same questions of ../shared/data/mmlu with the same small random
 model, 0-shot and 5-shot. `default` is lm-eval's class for transformers with its batch size of 1, `batches` the same in
-batches of 32; `shared` is stages/harness.py in batches of 32, and `kept` the same where each answer is kept on disk, as
+batches of 32; `shared` is alloy/evaluation/lm_eval_model.py in batches of 32, and `kept` the same where each answer is kept on disk, as
 the stages do. Where arms are named, only these are measured, with
 `default` and `shared`. Loading does not count. The result goes to benchmarks/results/mmlu-<machine>-<date>.json, with
 the share of questions that are judged as by `default`.
@@ -22,13 +22,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from alloy.core.files import Row, read_jsonl, write_json, write_jsonl
+from alloy.core.scale import AnswerAs, Mmlu
+from alloy.core.stage import run
+from alloy.evaluation.lm_eval_run import evaluate
+from alloy.evaluation.mmlu_tasks import likelihood_task
+from alloy.formats.mmlu import load_questions
+from alloy.modeling.model_folder import load
 from benchmarks.infer import make_model
-from stages.benchmark import likelihood_task, load_questions
-from stages.checkpoint import load
-from stages.entry import run
-from stages.evaluation import evaluate
-from stages.records import Row, read_jsonl, write_json, write_jsonl
-from stages.scale import AnswerAs, Mmlu
 
 SOURCE = Path("../shared/data/mmlu")
 ARMS = {"default": 1, "batches": 32, "shared": 32, "kept": 32}  # rows at once
@@ -49,7 +50,7 @@ def write_questions(folder: Path, each: int) -> None:
 
 def arm(name: str, shots: int, folder: Path) -> Row:
     """Return the seconds that this way takes, and each question's verdict."""
-    from stages.harness import HFLM, SharedPrefixLM
+    from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     model, tokenizer = load(folder / "model")

@@ -1,4 +1,4 @@
-"""How long a step of Muon takes on processors with and without AVX-512: torch's own, and that of stages/optimizer.py.
+"""How long a step of Muon takes on processors with and without AVX-512: torch's own, and that of alloy/training/optimizer.py.
 
     python -m benchmarks.muon [rounds]
 
@@ -16,12 +16,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stages.records import Row, write_json
+from alloy.core.files import Row, write_json
 
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 STEPS = """
 import json, sys, time, torch
-from stages.optimizer import Muon
+from alloy.training.optimizer import Muon
 shapes = 4 * [(128, 128), (64, 128), (64, 128), (128, 128), (384, 128), (384, 128), (128, 384)]
 def milliseconds(kind):
     torch.manual_seed(0)

@@ -17,14 +17,15 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from stages.answer import parse_answer, render_answer
-from stages.comments import Segment, segment_row, text_hash
-from stages.entry import run
-from stages.experiment import Score
-from stages.predictions import pair_up
-from stages.records import Row, write_json
+from alloy.core.experiment import Score
+from alloy.core.files import Row, write_json
+from alloy.core.stage import run
+from alloy.core.text import text_hash
+from alloy.formats.comments import Segment, segment_row
+from alloy.formats.taxonomy import LabelPath, Taxonomy
+from alloy.labelling.answer import parse_answer, render_answer
+from alloy.scoring.pairing import pair_up
 from stages.score import score_model
-from stages.taxonomy import LabelPath, Taxonomy
 
 LEAVES = 1420
 LEVELS = ("L1", "L2", "L3", "L4")

@@ -1,4 +1,4 @@
-"""What threads that wait by spinning cost a training beside other work, and what stages/entry.py does about it.
+"""What threads that wait by spinning cost a training beside other work, and what alloy/core/stage.py does about it.
 
     python -m benchmarks.spin [rounds]
 
@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stages.records import Row, write_json
+from alloy.core.files import Row, write_json
 
 WAYS = {
     "as OpenMP comes": {},

@@ -29,16 +29,16 @@ from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from stages.cost import peak_flops, training_flops
-from stages.examples import Examples, flatten, prepare, tokenize
-from stages.optimizer import BETAS
-from stages.params import load_profile
-from stages.progress import Checkpoints, Progress
-from stages.records import Row, read_jsonl, write_json
-from stages.resume import Place
-from stages.scale import LongRow, Method, Optimizer, Schedule
-from stages.scratch import general_texts, new_config, new_tokenizer
-from stages.setup import Run, arguments_of, quiet, trainer_of
+from alloy.core.files import Row, read_jsonl, write_json
+from alloy.core.params import load_profile
+from alloy.core.scale import LongRow, Method, Optimizer, Schedule
+from alloy.runtime.resume import Place
+from alloy.training.callbacks import Checkpoints, Progress
+from alloy.training.cost import peak_flops, training_flops
+from alloy.training.optimizer import BETAS
+from alloy.training.packing import Examples, flatten, prepare, tokenize
+from alloy.training.tiny_qwen import general_texts, new_config, new_tokenizer
+from alloy.training.trainer_setup import Run, arguments_of, quiet, trainer_of
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")

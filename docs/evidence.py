@@ -6,11 +6,11 @@ Every row is one comment of a taxonomy of two levels, scored at the last one by 
 whole paths, by `rates`.
 """
 
-from stages.answer import render_answer
-from stages.comments import Segment
-from stages.matching import count_matches, rates
-from stages.nova_score import nova_scores
-from stages.taxonomy import LabelPath
+from alloy.formats.comments import Segment
+from alloy.formats.taxonomy import LabelPath
+from alloy.labelling.answer import render_answer
+from alloy.scoring.article_score import nova_scores
+from alloy.scoring.matching import count_matches, rates
 
 LEVELS = ("L1", "L2")
 A, B, C, D = [("Setup", name) for name in ("Pairing", "Manual", "Cable", "Update")]

@@ -7,23 +7,23 @@ Run     dvc repro base
 
 from pathlib import Path
 
-from stages import launch
-from stages.checkpoint import download, write_hosted, write_reference
-from stages.entry import run
-from stages.general_data import read_general
-from stages.params import load_params, load_profile
-from stages.records import Row, write_json
-from stages.resume import fingerprint
-from stages.scale import Scratch
+from alloy.core.files import Row, write_json
+from alloy.core.params import load_params, load_profile
+from alloy.core.scale import Scratch
+from alloy.core.stage import run
+from alloy.formats.general import read_general
+from alloy.modeling.model_folder import download, write_hosted, write_reference
+from alloy.runtime.resume import fingerprint
+from alloy.training import distributed
 
 OUT = Path("models/base")
 
 
 def train_from_scratch(rows: list[Row], scratch: Scratch, seed: int) -> Row | None:
     """Train on every row, save to models/base and return the report; None beside rank 0."""
-    from stages.scratch import general_texts, new_config, new_model, new_tokenizer
-    from stages.setup import Run
-    from stages.sft import fit
+    from alloy.training.run import fit
+    from alloy.training.tiny_qwen import general_texts, new_config, new_model, new_tokenizer
+    from alloy.training.trainer_setup import Run
 
     tokenizer = new_tokenizer(general_texts(rows), scratch)
     config = new_config(tokenizer, scratch)
@@ -31,7 +31,7 @@ def train_from_scratch(rows: list[Row], scratch: Scratch, seed: int) -> Row | No
         Run(
             stage="base",
             section="model.scratch.train",
-            key=fingerprint("base", [scratch, seed, launch.world()]) if launch.is_main() else "",
+            key=fingerprint("base", [scratch, seed, distributed.world()]) if distributed.is_main() else "",
             train=scratch.train,
             seed=seed,
             config=config,
@@ -58,7 +58,7 @@ def main() -> None:
         write_reference(OUT, model.hub, model.revision)
         report = {"hub": model.hub, "revision": model.revision}
     else:
-        launch.spread("stages.base", gpu=model.scratch.train.gpu)
+        distributed.spread("stages.base", gpu=model.scratch.train.gpu)
         rows = read_general(Path("data") / params.data.general / "general.jsonl")
         report = train_from_scratch(rows, model.scratch, params.seed)
     if report is None:

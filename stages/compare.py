@@ -9,12 +9,12 @@ Run     dvc repro compare
 
 from pathlib import Path
 
-from stages.entry import run
-from stages.measures import MODELS, Rows, compare, require_same
-from stages.params import load_params, load_profile
-from stages.records import InputError, Row, count_lines, read_json, read_jsonl, write_json, write_whole
-from stages.spending import amount, budget, read_costs, told
-from stages.verdict import failures, verdict
+from alloy.comparison.costs import amount, budget, read_costs, told
+from alloy.comparison.metrics import MODELS, Rows, compare, require_same
+from alloy.comparison.verdict import failures, verdict
+from alloy.core.files import InputError, Row, count_lines, read_json, read_jsonl, write_json, write_whole
+from alloy.core.params import load_params, load_profile
+from alloy.core.stage import run
 
 SUMMARY = {
     "voc": (

@@ -6,7 +6,7 @@ Writes  data/decontaminate/general.jsonl (what is left, as it was), dropped.json
         shares and with which test), metrics/decontaminate.json
 Run     dvc repro decontaminate
 
-What counts as shared: see stages/overlap.py.
+What counts as shared: see alloy/decontamination/ngram_overlap.py.
 """
 
 import gc
@@ -16,13 +16,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from stages.benchmark import load_questions
-from stages.blocks import over_blocks
-from stages.entry import run
-from stages.general_data import check_general
-from stages.overlap import Hit, Index, Limits
-from stages.params import load_params
-from stages.records import InputError, Row, decode_line, number_lines, read_jsonl, write_json, write_jsonl, write_lines
+from alloy.core.files import (
+    InputError,
+    Row,
+    decode_line,
+    number_lines,
+    read_jsonl,
+    write_json,
+    write_jsonl,
+    write_lines,
+)
+from alloy.core.params import load_params
+from alloy.core.stage import run
+from alloy.decontamination.ngram_overlap import Hit, Index, Limits
+from alloy.formats.general import check_general
+from alloy.formats.mmlu import load_questions
+from alloy.runtime.parallel import over_blocks
 
 OUT = Path("data/decontaminate")
 

@@ -7,12 +7,12 @@ Run     dvc repro general@tuned
 
 from pathlib import Path
 
-from stages.checkpoint import hosted
-from stages.entry import model_name, run
-from stages.evaluation import evaluate, evaluation
-from stages.params import load_params, load_profile
-from stages.records import InputError, Row, write_json
-from stages.resume import METRICS
+from alloy.core.files import InputError, Row, write_json
+from alloy.core.params import load_params, load_profile
+from alloy.core.stage import model_name, run
+from alloy.evaluation.lm_eval_run import evaluate, evaluation
+from alloy.modeling.model_folder import hosted
+from alloy.runtime.resume import METRICS
 
 TASKS = Path("profiles/tasks")
 
@@ -55,7 +55,7 @@ def main() -> None:
         )
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:
-        from stages.harness import open_model
+        from alloy.evaluation.lm_eval_model import open_model
 
         model = open_model(f"models/{name}", harness)
         asked = {"task_manager": manager, "apply_chat_template": True, "fewshot_as_multiturn": True}

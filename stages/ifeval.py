@@ -10,14 +10,14 @@ first or last line or its asterisks.
 
 from pathlib import Path
 
-from stages.checkpoint import hosted
-from stages.entry import model_name, run
-from stages.evaluation import evaluate, evaluation
-from stages.instruction_data import load_prompts
-from stages.instructions import TASK, figures, instructions_task
-from stages.params import load_params, load_profile
-from stages.records import Row, write_json, write_jsonl
-from stages.resume import METRICS, ROWS
+from alloy.core.files import Row, write_json, write_jsonl
+from alloy.core.params import load_params, load_profile
+from alloy.core.stage import model_name, run
+from alloy.evaluation.ifeval_task import TASK, figures, instructions_task
+from alloy.evaluation.lm_eval_run import evaluate, evaluation
+from alloy.formats.ifeval import load_prompts
+from alloy.modeling.model_folder import hosted
+from alloy.runtime.resume import METRICS, ROWS
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     prompts = load_prompts(Path("data") / params.data.instructions / "ifeval.jsonl")
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:
-        from stages.harness import open_model
+        from alloy.evaluation.lm_eval_model import open_model
 
         model, task = open_model(f"models/{name}", harness), instructions_task(prompts, ifeval.max_new_tokens)
         asked = {"limit": ifeval.limit, "apply_chat_template": True}

@@ -10,16 +10,16 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from stages.checkpoint import hosted
-from stages.chunks import Job, run_job
-from stages.engines import open_engine
-from stages.entry import model_name, run
-from stages.labelling import count, label, report
-from stages.params import load_params, load_profile
-from stages.prompt import Prompts
-from stages.records import Row, count_lines, read_json, read_jsonl, stream_jsonl, write_json, write_jsonl
-from stages.resume import fingerprint
-from stages.taxonomy import Taxonomy
+from alloy.core.files import Row, count_lines, read_json, read_jsonl, stream_jsonl, write_json, write_jsonl
+from alloy.core.params import load_params, load_profile
+from alloy.core.stage import model_name, run
+from alloy.formats.taxonomy import Taxonomy
+from alloy.inference.open_engine import open_engine
+from alloy.labelling.predict import count, label, report
+from alloy.labelling.prompt import Prompts
+from alloy.modeling.model_folder import hosted
+from alloy.runtime.chunks import Job, run_job
+from alloy.runtime.resume import fingerprint
 
 SPLIT = Path("data/split")
 

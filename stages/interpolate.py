@@ -14,11 +14,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stages.checkpoint import hosted, resolve
-from stages.entry import run
-from stages.params import load_params
-from stages.records import InputError, part_of, read_json, remove, remove_parts
-from stages.resume import sweep
+from alloy.core.files import InputError, part_of, read_json, remove, remove_parts
+from alloy.core.params import load_params
+from alloy.core.stage import run
+from alloy.modeling.model_folder import hosted, resolve
+from alloy.runtime.resume import sweep
 
 if TYPE_CHECKING:
     from torch import Tensor

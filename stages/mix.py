@@ -5,10 +5,10 @@ Reads   data/split/train.jsonl, taxonomy.json, task.json; data/decontaminate/gen
         decontaminate.json, rehearse.json (what was left out)
 Writes  data/mix/train.jsonl (chat messages with their source; general rows as they are), data/mix/README.md (the
         card), metrics/mix.json
-Run     dvc repro mix; then `python -m stages.trace <step>` tells which rows a training step took
+Run     dvc repro mix; then `python -m alloy.commands.trace <step>` tells which rows a training step took
 
 General rows make up `mix.ratio` of the whole, counted in `mix.unit`. Arms are nested: the general rows of a small ratio
-are among those of a larger one (stages/mixture.py), and customer rows keep their order.
+are among those of a larger one (alloy/mixing/proportional_sampler.py), and customer rows keep their order.
 """
 
 import gc
@@ -18,17 +18,17 @@ from tempfile import TemporaryFile
 
 import numpy as np
 
-from stages.checkpoint import hosted, load_tokenizer
-from stages.customers import SPLIT, open_customers, open_prompts
-from stages.draw import Sizes, draw
-from stages.entry import run
-from stages.experiment import General, Unit
-from stages.manifest import card, manifest
-from stages.mixture import Draw
-from stages.params import load_params
-from stages.pool import open_pool
-from stages.ranking import spot_key
-from stages.records import InputError, Row, read_json, write_json, write_lines, write_whole
+from alloy.core.experiment import General, Unit
+from alloy.core.files import InputError, Row, read_json, write_json, write_lines, write_whole
+from alloy.core.params import load_params
+from alloy.core.stage import run
+from alloy.mixing.customer_examples import SPLIT, open_customers, open_prompts
+from alloy.mixing.data_card import card, manifest
+from alloy.mixing.mixture import Sizes, draw
+from alloy.mixing.proportional_sampler import Draw
+from alloy.mixing.row_index import open_pool
+from alloy.mixing.sampling_order import spot_key
+from alloy.modeling.model_folder import hosted, load_tokenizer
 
 GENERAL = {General.data: Path("data/decontaminate/general.jsonl"), General.self: Path("data/rehearse/general.jsonl")}
 BASE = Path("models/base")

@@ -12,14 +12,15 @@ it says when asked, and `unparsed` how often that is no answer at all.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.benchmark import Questions, generated_task, groups_of, likelihood_task, load_questions
-from stages.checkpoint import hosted
-from stages.entry import model_name, run
-from stages.evaluation import evaluate, evaluation
-from stages.params import load_params, load_profile
-from stages.records import InputError, Row, write_json, write_jsonl
-from stages.resume import METRICS, ROWS
-from stages.scale import AnswerAs, Mmlu
+from alloy.core.files import InputError, Row, write_json, write_jsonl
+from alloy.core.params import load_params, load_profile
+from alloy.core.scale import AnswerAs, Mmlu
+from alloy.core.stage import model_name, run
+from alloy.evaluation.lm_eval_run import evaluate, evaluation
+from alloy.evaluation.mmlu_tasks import generated_task, groups_of, likelihood_task
+from alloy.formats.mmlu import Questions, load_questions
+from alloy.modeling.model_folder import hosted
+from alloy.runtime.resume import METRICS, ROWS
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -99,7 +100,7 @@ def main() -> None:
         )
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:
-        from stages.harness import open_model
+        from alloy.evaluation.lm_eval_model import open_model
 
         asked = ask(open_model(f"models/{name}", harness), questions, mmlu, kept)
         return {name: {"mmlu": figures(asked)}}, asked

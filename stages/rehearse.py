@@ -14,18 +14,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from stages.asking import ask, spent
-from stages.chunks import Advance, Job, run_job
-from stages.engine import Engine, Finish, Request
-from stages.engines import open_engine
-from stages.entry import run
-from stages.experiment import General
-from stages.general_data import read_general
-from stages.params import load_params, load_profile
-from stages.ranking import rank
-from stages.records import InputError, Row, write_json, write_whole
-from stages.repetition import loops
-from stages.resume import fingerprint
+from alloy.core.experiment import General
+from alloy.core.files import InputError, Row, write_json, write_whole
+from alloy.core.params import load_params, load_profile
+from alloy.core.stage import run
+from alloy.formats.general import read_general
+from alloy.inference.engine import Engine, Finish, Request
+from alloy.inference.open_engine import open_engine
+from alloy.inference.usage import ask, spent
+from alloy.mixing.repetition import loops
+from alloy.mixing.sampling_order import rank
+from alloy.runtime.chunks import Advance, Job, run_job
+from alloy.runtime.resume import fingerprint
 
 ROWS, METRICS = Path("data/rehearse/general.jsonl"), Path("metrics/rehearse.json")
 BASE = Path("models/base")

@@ -5,31 +5,31 @@ Writes  metrics/score/<model>.json: the figures below, under `<model>.voc`, with
         metrics/score/<model>.jsonl: `{id, matched, predicted, gold}`, a comment's whole paths
 Run     dvc repro score@tuned
 
-`precision`, `recall`, `f1`: whole paths, micro-averaged, in any order (`count_matches` in stages/matching.py);
+`precision`, `recall`, `f1`: whole paths, micro-averaged, in any order (`count_matches` in alloy/scoring/matching.py);
 `f1_low` and `f1_high` are the 95 % interval, by bootstrap over comments. There too: `levels`, each with its ancestors
 (`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and `emotion_accuracy` (`count_emotions`). By leaf:
-`macro_*`, `weighted_*` and `groups` (stages/leaves.py). Of contents alone: `boundaries`, `coverage`, `gold_coverage`,
-`overlap`, `unquoted` (stages/boundaries.py). What went wrong: `faults` here. As the article: `nova_*` are its figures
-of the last level, `nova_levels` of each (stages/nova_score.py). Null is what gold or predictions do not have.
+`macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of contents alone: `boundaries`, `coverage`, `gold_coverage`,
+`overlap`, `unquoted` (alloy/scoring/segment_boundaries.py). What went wrong: `faults` here. As the article: `nova_*` are its figures
+of the last level, `nova_levels` of each (alloy/scoring/article_score.py). Null is what gold or predictions do not have.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.answer import render_answer
-from stages.bootstrap import Counts, estimate, f1
-from stages.boundaries import contents_of, of_contents
-from stages.comments import parse_comment
-from stages.entry import model_name, run
-from stages.experiment import LabelsAs, Score
-from stages.leaves import averages, by_group, count_leaves
-from stages.matching import count_emotions, count_levels, count_nodes, mean_depth, rates
-from stages.nova_score import nova_scores
-from stages.params import load_params
-from stages.predictions import Pair, pair_up
-from stages.records import Row, read_json, read_jsonl, stream_jsonl, write_json, write_jsonl
-from stages.taxonomy import LabelPath, Taxonomy
+from alloy.core.experiment import LabelsAs, Score
+from alloy.core.files import Row, read_json, read_jsonl, stream_jsonl, write_json, write_jsonl
+from alloy.core.params import load_params
+from alloy.core.stage import model_name, run
+from alloy.formats.comments import parse_comment
+from alloy.formats.taxonomy import LabelPath, Taxonomy
+from alloy.labelling.answer import render_answer
+from alloy.scoring.article_score import nova_scores
+from alloy.scoring.bootstrap import Counts, estimate, f1
+from alloy.scoring.matching import count_emotions, count_levels, count_nodes, mean_depth, rates
+from alloy.scoring.pairing import Pair, pair_up
+from alloy.scoring.per_leaf import averages, by_group, count_leaves
+from alloy.scoring.segment_boundaries import contents_of, of_contents
 
 
 def score_model(

@@ -19,15 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.blocks import over_blocks
-from stages.entry import run
-from stages.experiment import BadRow
-from stages.near import between, candidates, near_pairs, shelves, unseen
-from stages.params import load_params
-from stages.records import InputError, Row, number_lines, write_json, write_lines
-from stages.sides import FREE, TEST, TRAIN, assign, copies
-from stages.survey import Survey, examine, gather
-from stages.taxonomy import Taxonomy, load_taxonomy
+from alloy.core.experiment import BadRow
+from alloy.core.files import InputError, Row, number_lines, write_json, write_lines
+from alloy.core.params import load_params
+from alloy.core.stage import run
+from alloy.formats.taxonomy import Taxonomy, load_taxonomy
+from alloy.runtime.parallel import over_blocks
+from alloy.splitting.assignment import FREE, TEST, TRAIN, assign, copies
+from alloy.splitting.near_duplicates import between, candidates, near_pairs, shelves, unseen
+from alloy.splitting.validate import Survey, examine, gather
 
 SHOWN = 20  # faults printed before the rest is only counted
 ROUNDS = 5  # of looking for test comments that are nearly one of train, where many are alike
@@ -43,7 +43,7 @@ def read_survey(path: Path, taxonomy: Taxonomy) -> Survey:
 
 
 def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[int, int]]:
-    """Return each comment's side, and of each that is left out whom it is like (see `stages.sides.assign`).
+    """Return each comment's side, and of each that is left out whom it is like (see `alloy.splitting.assignment.assign`).
 
     Comments belong together when their texts are copies, or nearly the same at a likeness of `near`.
     """

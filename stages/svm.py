@@ -14,13 +14,14 @@ from itertools import islice
 
 import numpy as np
 
-from stages.answer import render_answer
-from stages.comments import Comment, Segment, parse_comment, segment_row, text_hash, unit_hash
-from stages.entry import run
-from stages.linear import Held, LinearRival, best_threshold, choose
-from stages.params import load_params, load_profile
-from stages.records import Row, read_json, read_jsonl, stream_jsonl, write_json, write_jsonl
-from stages.taxonomy import LabelPath, Taxonomy
+from alloy.baseline.linear_svm import Held, LinearRival, best_threshold, choose
+from alloy.core.files import Row, read_json, read_jsonl, stream_jsonl, write_json, write_jsonl
+from alloy.core.params import load_params, load_profile
+from alloy.core.stage import run
+from alloy.core.text import text_hash, unit_hash
+from alloy.formats.comments import Comment, Segment, parse_comment, segment_row
+from alloy.formats.taxonomy import LabelPath, Taxonomy
+from alloy.labelling.answer import render_answer
 
 HELD_OUT = 0.2
 BLOCK = 1024  # comments whose margins are in memory at a time

@@ -2,18 +2,19 @@
 
 Reads   data/mix/train.jsonl, models/base, profiles/deepspeed
 Writes  models/trained, metrics/train.json, metrics/loss.csv
-Run     dvc repro train, over as many processes as `stages/launch.py` finds
+Run     dvc repro train, over as many processes as `alloy/training/distributed.py` finds
 """
 
 from functools import partial
 from pathlib import Path
 
-from stages import checkpoint, launch
-from stages.card import card
-from stages.entry import run
-from stages.params import load_params, load_profile
-from stages.records import Row, read_jsonl, write_json, write_whole
-from stages.resume import fingerprint
+from alloy.core.files import Row, read_jsonl, write_json, write_whole
+from alloy.core.params import load_params, load_profile
+from alloy.core.stage import run
+from alloy.modeling import model_folder
+from alloy.runtime.resume import fingerprint
+from alloy.training import distributed
+from alloy.training.model_card import card
 
 BASE = Path("models/base")
 MIX = Path("data/mix/train.jsonl")
@@ -35,30 +36,30 @@ def main() -> None:
     """Load, train, save."""
     params = load_params()
     train = load_profile(params.profile).train
-    if service := checkpoint.hosted(BASE):
-        checkpoint.write_hosted(OUT, service)
+    if service := model_folder.hosted(BASE):
+        model_folder.write_hosted(OUT, service)
         publish({"hosted": service}, [])
         print(f"train: skipped, {service} is hosted and has no weights to train")
         return
-    launch.spread("stages.train", gpu=train.gpu)
+    distributed.spread("stages.train", gpu=train.gpu)
     rows = read_jsonl(MIX)
 
     from transformers import AutoConfig
 
-    from stages.setup import Run
-    from stages.sft import fit
+    from alloy.training.run import fit
+    from alloy.training.trainer_setup import Run
 
-    base = checkpoint.name(BASE)
+    base = model_folder.name(BASE)
     done = fit(
         Run(
             stage="train",
             section="train",
-            key=fingerprint("train", [train, params.seed, launch.world()]) if launch.is_main() else "",
+            key=fingerprint("train", [train, params.seed, distributed.world()]) if distributed.is_main() else "",
             train=train,
             seed=params.seed,
-            config=AutoConfig.from_pretrained(checkpoint.resolve(BASE), trust_remote_code=False),
-            tokenizer=checkpoint.load_tokenizer(BASE),
-            model=partial(checkpoint.load_weights, BASE),
+            config=AutoConfig.from_pretrained(model_folder.resolve(BASE), trust_remote_code=False),
+            tokenizer=model_folder.load_tokenizer(BASE),
+            model=partial(model_folder.load_weights, BASE),
             out=OUT,
             base=base,
             card=partial(card, rows, train, params.seed, base, [MIX, BASE]),

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from zipfile import BadZipFile, ZipFile
 
-from stages.records import InputError, Row, decode_lines, decode_text, read_lines
-from stages.taxonomy import LabelPath
+from alloy.core.files import InputError, Row, decode_lines, decode_text, read_lines
+from alloy.formats.taxonomy import LabelPath
 
 EXPORT = "https://files.consumerfinance.gov/ccdb/complaints.csv.zip"
 LEVELS = ("L1", "L2", "L3", "L4")

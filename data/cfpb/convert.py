@@ -20,11 +20,12 @@ from typing import IO, NamedTuple
 
 import orjson
 
+from alloy.core.files import InputError, Row, write_jsonl, write_whole
+from alloy.core.stage import run
+from alloy.core.text import normalised
+from alloy.formats.comments import Segment, segment_row
+from alloy.formats.taxonomy import LabelPath
 from data.cfpb.complaints import EXPORT, LEVELS, Complaint, read_raw
-from stages.comments import Segment, normalised, segment_row
-from stages.entry import run
-from stages.records import InputError, Row, write_jsonl, write_whole
-from stages.taxonomy import LabelPath
 
 HERE = Path("data/cfpb")
 

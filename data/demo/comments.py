@@ -19,8 +19,8 @@ from typing import Any
 
 import yaml
 
-from stages.entry import run
-from stages.records import Row, write_jsonl, write_whole
+from alloy.core.files import Row, write_jsonl, write_whole
+from alloy.core.stage import run
 
 HERE = Path("data/demo")
 SEED = 2

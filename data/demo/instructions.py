@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from alloy.core.files import Row
 from data.demo.tasks import Material, Task, as_json, bullet_list, capitals, copy, one_word, split_at_comma
-from stages.records import Row
 
 PROMPTS = 20  # of each kind of task
 CAPITALS = 5  # words at least: the levels L1 to L4 of one label are words in capitals, too

@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
+from alloy.core.files import Row, write_jsonl
+from alloy.core.stage import run
 from data.demo.instructions import instructions
 from data.demo.tasks import TASK_KINDS, Material, with_words
-from stages.entry import run
-from stages.records import Row, write_jsonl
 
 HERE = Path("data/demo")
 SEED = 1

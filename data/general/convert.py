@@ -12,9 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from stages.entry import run
-from stages.general_data import general_rows
-from stages.records import InputError, Row, write_jsonl
+from alloy.core.files import InputError, Row, write_jsonl
+from alloy.core.stage import run
+from alloy.formats.general import general_rows
 
 HERE = Path("data/general")
 SUFFIXES = (".jsonl", ".jsonl.gz")

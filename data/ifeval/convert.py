@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.entry import run
-from stages.instruction_data import FIELDS, check_prompts, placed_lines
-from stages.parquet import read_parquet
-from stages.records import InputError, Row, write_jsonl
+from alloy.core.files import InputError, Row, write_jsonl
+from alloy.core.stage import run
+from alloy.formats.ifeval import FIELDS, check_prompts, placed_lines
+from alloy.formats.parquet import read_parquet
 
 HERE = Path("data/ifeval")
 SOURCE = "https://huggingface.co/datasets/google/IFEval"

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.entry import run
-from stages.parquet import read_parquet
-from stages.records import InputError, Row, decode_lines, decode_text, read_lines, write_jsonl
+from alloy.core.files import InputError, Row, decode_lines, decode_text, read_lines, write_jsonl
+from alloy.core.stage import run
+from alloy.formats.parquet import read_parquet
 
 HERE = Path("data/mmlu")
 SOURCE = "https://huggingface.co/datasets/cais/mmlu"

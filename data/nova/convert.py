@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from alloy.core.files import InputError, Row, count_lines, decode_lines, write_jsonl, write_whole
+from alloy.core.stage import run
+from alloy.core.text import text_hash
+from alloy.formats.comments import segment_row
+from alloy.formats.converse import to_messages
+from alloy.formats.taxonomy import LabelPath, load_taxonomy
 from data.nova.labels import Labelled, Seen, parse_answer, taxonomy_csv
 from data.nova.wrapper import MEND, PROMPT, Wrapper, common_wrapper, read_wrapper
-from stages.comments import segment_row, text_hash
-from stages.conversation import to_messages
-from stages.entry import run
-from stages.records import InputError, Row, count_lines, decode_lines, write_jsonl, write_whole
-from stages.taxonomy import LabelPath, load_taxonomy
 
 HERE = Path("data/nova")
 SHOWN = 40  # characters of the prompt that are printed

@@ -7,9 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from stages.answer import json_list
-from stages.comments import Segment
-from stages.taxonomy import LabelPath, show
+from alloy.formats.comments import Segment
+from alloy.formats.taxonomy import LabelPath, show
+from alloy.labelling.answer import json_list
 
 LEVEL = re.compile(r"[EL]([1-9][0-9]*)")
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.comments import Segment
-from stages.records import InputError, decode_text, read_lines
+from alloy.core.files import InputError, decode_text, read_lines
+from alloy.formats.comments import Segment
 
 PLACE = "{comment}"
 PROMPT = "prompt.txt"

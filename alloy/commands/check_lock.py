@@ -1,0 +1,37 @@
+"""Say whether the committed figures are those of the committed code, params and data; no data is needed to ask.
+
+Reads   dvc.yaml, dvc.lock and what they name, as far as it is there
+Run     make lock, or python -m alloy.commands.check_lock
+"""
+
+import re
+import subprocess
+
+from alloy.core.files import InputError
+from alloy.core.stage import run
+
+COMMAND = ["dvc", "repro", "--dry", "--allow-missing"]
+MEND = "run `dvc repro`, then commit dvc.lock and metrics/"
+WOULD_RUN = re.compile(r"^Running stage '(.+)'", re.MULTILINE)
+# A stage that is out of date and whose data this machine has not.
+CANNOT_RUN = re.compile(r"^ERROR: failed to reproduce '(.+)': \[Errno 2\]", re.MULTILINE)
+
+
+def judge(status: int, said: str) -> None:
+    """Raise `InputError` unless `COMMAND`, which ended with `status` and `said` so, finds nothing to run."""
+    if stages := WOULD_RUN.findall(said) + CANNOT_RUN.findall(said):
+        names = ", ".join(f"'{stage}'" for stage in stages)
+        raise InputError(f"dvc.lock: not up to date from {names} on; {MEND}")
+    if status:
+        raise InputError(said.strip().removeprefix("ERROR: "))
+
+
+def main() -> None:
+    """Ask DVC, judge."""
+    asked = subprocess.run(COMMAND, text=True, capture_output=True, check=False)
+    judge(asked.returncode, asked.stdout + asked.stderr)
+    print("lock: up to date")
+
+
+if __name__ == "__main__":
+    run(main)

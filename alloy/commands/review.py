@@ -1,0 +1,178 @@
+"""Say in Markdown what one commit changed against another: params, and figures in an order that is always the same.
+
+Reads   params and metrics of both commits, as `dvc params diff` and `dvc metrics diff` have them
+Run     make review BASE=main, or python -m alloy.commands.review <base> [<head>]; without <head>, what is in the folder now
+
+Of <base> it takes the commit where <head> left it.
+
+The figures are those that were committed: nothing is run. `make lock` says whether they belong to the code.
+"""
+
+import html
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from alloy.comparison.metrics import MEASURES
+from alloy.core.files import InputError, Row
+from alloy.core.git import git
+from alloy.core.stage import run
+from stages.compare import SUMMARY
+
+Value = float | int | str | bool | list | None
+SUMMARY_FILE = "metrics/summary.json"
+MODELS = ("tuned", "base", "svm")  # the tuned model is what a change is about
+TITLES = {(measure.part, measure.key): measure.title for measure in MEASURES} | {
+    ("voc", "f1_low"): "VOC F1, lower end of its 95 % interval",
+    ("voc", "f1_high"): "VOC F1, upper end of its 95 % interval",
+    ("voc", "invalid_json"): "answers that are no JSON",
+    ("voc", "invented_labels"): "labels that the taxonomy has not",
+    ("voc", "broken_paths"): "paths that the taxonomy has not",
+}
+# What gains and losses are told of, at the top.
+TOLD = (("voc", "f1"), ("mmlu", "acc"), ("mmlu", "generated_acc"), ("ifeval", "prompt_strict"))
+ORDER = [f"{model}.{part}.{key}" for model in MODELS for part, keys in SUMMARY.items() for key in keys]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A param or a figure, by its name in `file`, before and after; None where it was not there."""
+
+    file: str
+    name: str
+    old: Value
+    new: Value
+
+    @property
+    def step(self) -> float | None:
+        """By how much it changed; None where it is no number, or was not there."""
+        if isinstance(self.old, bool | str | list | None) or isinstance(self.new, bool | str | list | None):
+            return None
+        return self.new - self.old
+
+
+def changes(diff: dict[str, dict[str, Row]]) -> list[Change]:
+    """Return what is in the JSON of `dvc params diff` or `dvc metrics diff`: headline figures first, then by name."""
+    found = [
+        Change(file, name, entry.get("old"), entry.get("new"))
+        for file, names in diff.items()
+        for name, entry in names.items()
+    ]
+
+    def place(change: Change) -> tuple[int, int, str, str]:
+        headline = change.file == SUMMARY_FILE
+        rank = ORDER.index(change.name) if change.name in ORDER else len(ORDER)
+        return (not headline, rank if headline else 0, change.file, change.name)
+
+    return sorted((change for change in found if change.old != change.new), key=place)
+
+
+def render(params: list[Change], figures: list[Change], base: str, head: str) -> str:
+    """Return the page: a sentence, the params, the headline figures, and all others folded away."""
+    parts = ["## What this changes", sentence(params, figures)]
+    if params:
+        rows = [(f"`{change.name}`", setting(change.old), setting(change.new)) for change in params]
+        parts.append(table(("param", base, head), rows))
+    headline = [change for change in figures if change.file == SUMMARY_FILE]
+    if headline:
+        rows = [
+            (titled(change.name), figure(change.old), figure(change.new), signed(change.step)) for change in headline
+        ]
+        parts.append(table(("figure", base, head, "change"), rows))
+    if others := [change for change in figures if change.file != SUMMARY_FILE]:
+        rows = [(f"`{c.file}` `{c.name}`", figure(c.old), figure(c.new), signed(c.step)) for c in others]
+        summary = "<details><summary>Other figures, the time that things took among them</summary>"
+        parts += [summary, table(("figure", base, head, "change"), rows), "</details>"]
+    return "\n\n".join(parts)
+
+
+def sentence(params: list[Change], figures: list[Change]) -> str:
+    """Say what changed, what the tuned model gained by it and what it cost."""
+    if not params and not figures:
+        return "No param and no figure changed."
+    told = [f"`{change.name}` from {setting(change.old)} to {setting(change.new)}" for change in params]
+    said = (
+        f"Changed: {'; '.join(told[:3])}{f' and {len(told) - 3} more' if told[3:] else ''}."
+        if told
+        else "No param changed."
+    )
+    if not figures:
+        return f"{said} No figure did."
+    by_name = {change.name: change for change in figures if change.file == SUMMARY_FILE}
+    moved = [by_name[name] for part, key in TOLD if (name := f"tuned.{part}.{key}") in by_name]
+    for word, sign in (("Gained", 1), ("Cost", -1)):
+        shown = [
+            f"{title(change.name)} {change.step:+.3f} ({change.old:.3f} to {change.new:.3f})"
+            for change in moved
+            if change.step and change.step * sign > 0
+        ]
+        said += f" {word}: {'; '.join(shown) or 'nothing'}."
+    return said
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a table of Markdown; all columns but the first are aligned to the right."""
+    rule = ["---", *["---:" for _ in head[1:]]]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in ([escaped(cell) for cell in head], rule, *rows))
+
+
+def titled(name: str) -> str:
+    """Return a headline figure's title with its model, or its name where it has no title."""
+    return f"{name.split('.')[0]}: {title(name)}"
+
+
+def title(name: str) -> str:
+    """Return what a headline figure is called in the comparison, or its name without its model."""
+    _, part, key = name.split(".", 2)
+    return TITLES.get((part, key), f"`{key}`")
+
+
+def setting(value: Value) -> str:
+    """Return a param's value as YAML has it."""
+    if value is None or isinstance(value, bool):
+        return {None: "-", True: "true", False: "false"}[value]
+    return escaped(str(value))
+
+
+def figure(value: Value) -> str:
+    """Return a figure for a cell: whole numbers whole, shares with three places, others with four digits."""
+    if isinstance(value, float):
+        return f"{value:.3f}" if 0.001 <= abs(value) <= 1 or value == 0 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else setting(value)
+
+
+def signed(step: float | None) -> str:
+    """Return a change with its sign, as precisely as figures are shown."""
+    return f"{'+' if step and step > 0 else ''}{figure(step)}"
+
+
+def escaped(words: str) -> str:
+    """Return `words` so that they are no markup in a table's cell."""
+    return html.escape(" ".join(words.split()), quote=False).replace("|", "\\|")
+
+
+def ask(what: str, revisions: list[str]) -> dict[str, dict[str, Row]]:
+    """Return the JSON of `dvc <what> diff` between revisions."""
+    asked = subprocess.run(["dvc", what, "diff", "--json", *revisions], text=True, capture_output=True, check=False)
+    if asked.returncode:
+        raise InputError(asked.stderr.strip().removeprefix("ERROR: "))
+    return json.loads(asked.stdout or "{}")
+
+
+def main() -> None:
+    """Ask DVC for both differences, print the page."""
+    revisions = sys.argv[1:]
+    if not 1 <= len(revisions) <= 2 or any(revision.startswith("-") for revision in revisions):
+        raise InputError("give one or two revisions: `python -m alloy.commands.review main`, or `.. main my-branch`")
+    base, *head = revisions
+    try:
+        left = git("merge-base", base, *(head or ["HEAD"])).strip()
+    except InputError as fault:
+        raise InputError(f"{fault}; name branches, tags or commits") from None
+    params, figures = (changes(ask(what, [left, *head])) for what in ("params", "metrics"))
+    print(render(params, figures, "before", "after"))
+
+
+if __name__ == "__main__":
+    run(main)

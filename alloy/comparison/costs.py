@@ -1,0 +1,100 @@
+"""What a training was given, by which arms are held equal, and what each model cost."""
+
+from dataclasses import dataclass
+
+from alloy.core.files import Row, read_json
+from alloy.formats.general import CUSTOMER
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Customer examples in the mix, steps, and the learning rate; `dropped`: examples over `train.max_length`."""
+
+    customer: int
+    steps: int
+    lr: float
+    examples: int
+    dropped: int
+
+
+def customer_rows(mix: Row) -> int:
+    """Return how many customer examples are in the mix, of what metrics/mix.json says of it."""
+    return mix["source"].get(CUSTOMER, {"rows": 0})["rows"]
+
+
+def budget(mix: Row, train: Row, lr: float) -> Budget | None:
+    """Return what a training was given, by metrics/mix.json and train.json; None where nothing was trained."""
+    if "steps" not in train:
+        return None
+    return Budget(customer_rows(mix), train["steps"], lr, train["examples"], train["dropped"])
+
+
+def told(given: Budget, comments: int) -> list[str]:
+    """Say what was given, and warn of what was not; `comments`: how many of the customer's are there to train on."""
+    said = [f"Budget: {given.customer:,} customer examples, {given.steps:,} steps, learning rate {given.lr:g}"]
+    if given.customer < comments:
+        said.append(f"Warning: mix left {comments - given.customer:,} of {comments:,} customer examples out")
+    if given.dropped:
+        whole = given.examples + given.dropped
+        said.append(
+            f"Warning: {given.dropped:,} of {whole:,} examples of the mix are over train.max_length and were dropped"
+        )
+    return said
+
+
+def unequal(budgets: list[Budget]) -> list[str]:
+    """Warn, one line each, of what arms differ in beside the mix."""
+    said = []
+    for name, form, mend in (
+        ("customer", ",", "the arms did not see the same comments; mix.budget: keep_customer keeps all of them"),
+        ("steps", ",", "mix.budget: total with mix.unit: tokens holds them nearly equal"),
+        ("lr", "g", "compare arms of one rate with each other"),
+        ("dropped", ",", "raise train.max_length"),
+    ):
+        values = [getattr(given, name) for given in budgets]
+        if len(set(values)) > 1:
+            title = {"customer": "customer examples", "lr": "learning rates", "dropped": "dropped examples"}
+            low, high = (f"{value:{form}}" for value in (min(values), max(values)))
+            said.append(f"Warning: {title.get(name, name)} differ: {low} to {high}; {mend}")
+    return said
+
+
+def read_costs() -> list[Row]:
+    """Return what each model cost, by the files of their stages."""
+    base, train = read_json("metrics/base.json")["base"], read_json("metrics/train.json")["train"]
+    infer = {model: read_json(f"metrics/infer/{model}.json")[model].get("infer", {}) for model in ("base", "tuned")}
+    return costs(base, train, read_json("metrics/svm.json")["svm"].get("svm", {}), infer)
+
+
+def costs(base: Row, train: Row, svm: Row, infer: dict[str, Row]) -> list[Row]:
+    """Return a line a kind of cost that is known: `{title, models}`, the amount by model.
+
+    `base`, `train` and `svm` are what metrics/base.json, train.json and svm.json say of the training, empty where there
+    was none; `infer` is by model. The rival's core hours hold its labelling, too, a moment beside the training.
+    """
+    trained = {"base": base, "tuned": train, "svm": svm}
+    asked = {**infer, "svm": svm}
+    lines = (
+        ("seconds of training", {model: _seconds(figures) for model, figures in trained.items()}),
+        ("core hours of training", {model: figures.get("core_hours") for model, figures in trained.items()}),
+        ("GPU hours of training", {model: figures.get("gpu_hours") for model, figures in trained.items()}),
+        ("comments labelled a second", {model: figures.get("comments_per_second") for model, figures in asked.items()}),
+    )
+    known = (
+        {"title": title, "models": {model: amount for model, amount in models.items() if amount is not None}}
+        for title, models in lines
+    )
+    return [line for line in known if line["models"]]
+
+
+def _seconds(figures: Row) -> float | None:
+    if "train_seconds" in figures:
+        return figures["train_seconds"]
+    return figures["tokens"] / figures["tokens_per_second"] if "tokens" in figures else None
+
+
+def amount(value: float) -> str:
+    """Return a cost in three digits at least, in two where it is tiny: 2.0e-04, 0.00201, 63.4, 27,587."""
+    if value >= 999.5:
+        return f"{value:,.0f}"
+    return f"{value:.1e}" if 0 < value < 0.001 else f"{value:#.3g}".rstrip(".")

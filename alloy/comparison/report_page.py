@@ -1,0 +1,52 @@
+"""The report: one page that needs nothing else, with its plots."""
+
+import html
+from pathlib import Path
+
+from alloy.comparison import charts
+from alloy.core.files import Row
+
+TEMPLATE = "report.html.j2"
+GROUPS = ("head", "middle", "tail", "unseen")
+
+
+def plots(lines: list[Row], scores: dict[str, Row], mmlu: dict[str, Row]) -> dict[str, str]:
+    """Return the SVG of each plot by its name; `scores` and `mmlu` are by model, of those that were measured."""
+    drawn = {}
+    measured = [(line["part"], line["key"]) for line in lines]
+    if ("mmlu", "acc") in measured:
+        drawn["tradeoff"] = charts.svg(charts.trade_off(lines), name="tradeoff")
+    if scores:
+        levels = list(next(iter(scores.values()))["levels"])
+        heights = {model: [voc["levels"][level]["f1"] for level in levels] for model, voc in scores.items()}
+        drawn["levels"] = charts.svg(charts.bars(levels, heights, "F1, ancestors included"), name="levels")
+        groups = [group for group in GROUPS if any(voc["groups"][group]["gold"] for voc in scores.values())]
+        tails = {
+            model: [voc["groups"][group]["f1"] if voc["groups"][group]["gold"] else None for group in groups]
+            for model, voc in scores.items()
+        }
+        drawn["tail"] = charts.svg(charts.bars(groups, tails, "F1"), name="tail")
+    if {"base", "tuned"} <= mmlu.keys():
+        for key, title in (("acc", "accuracy by likelihood"), ("generated_acc", "accuracy by generated answer")):
+            subjects = {
+                name: {model: mmlu[model]["subjects"][name][key] for model in ("base", "tuned")}
+                for name in mmlu["base"]["subjects"]
+            }
+            height = 1 + 0.24 * len(subjects)
+            drawn[f"subjects_{key}"] = charts.svg(charts.forgetting(subjects, title), height=height, name=key)
+    return drawn
+
+
+def inline(svg: str, title: str) -> str:
+    """Return an SVG as a part of a page, in the page's colours."""
+    start = svg[svg.index("<svg") :].replace(charts.INK, "currentColor")
+    return start.replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}"', 1)
+
+
+def render(page: Row) -> str:
+    """Return the page; whatever is said by comments and models is text in it, never markup."""
+    from jinja2 import Environment, StrictUndefined
+
+    words = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(words).render(**page)

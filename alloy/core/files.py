@@ -1,0 +1,187 @@
+"""Rows in files: JSON Lines read with line numbers, and files that appear whole or not at all."""
+
+import codecs
+import glob
+import gzip
+import hashlib
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+Row = dict[str, Any]
+
+
+class InputError(Exception):
+    """A fault in what the user gave: one line with the place, what is wrong and the mend.
+
+    A message of several lines holds one fault a line.
+    """
+
+
+def read_lines(path: str | Path) -> Iterator[bytes]:
+    """Yield the lines of a file as they are; one whose name ends in .gz is unpacked. A broken archive raises."""
+    path = Path(path)
+    packed = path.suffix.lower() == ".gz"
+    with path.open("rb") as file:
+        try:
+            yield from gzip.GzipFile(fileobj=file) if packed else file
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
+
+
+def decode_text(place: str | Path, lines: Iterable[bytes]) -> Iterator[str]:
+    """Yield `lines` as text, without a byte order mark; one that is not UTF-8 raises, with `place` as the file."""
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as fault:
+            raise InputError(f"{place}:{number}: byte {fault.start + 1} is not UTF-8; save the file as UTF-8") from None
+
+
+def number_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
+    """Yield `(line number from 1, line)` of each line that is not blank; a .gz file is unpacked.
+
+    A file that is missing or holds no row raises.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; `dvc repro` makes it, or check `data` in params.yaml")
+    empty = True
+    for number, line in enumerate(read_lines(path), 1):
+        if line.strip():
+            empty = False
+            yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+    if empty:
+        raise InputError(f"{path}: the file is empty; write one JSON object a line")
+
+
+def decode_line(path: str | Path, number: int, line: bytes) -> Row | InputError:
+    """Return the row in a line.
+
+    A line that is no JSON object in UTF-8 gives the `InputError` that says so, so that the caller decides whether to
+    stop or to set it aside.
+    """
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return InputError(f"{path}:{number}: {_json_fault(line, error)}")
+    if isinstance(row, dict):
+        return row
+    return InputError(f"{path}:{number}: {type(row).__name__} where an object belongs; write one {{...}} a line")
+
+
+def decode_lines(path: str | Path) -> Iterator[tuple[int, Row | InputError]]:
+    """Yield each line that is not blank as `(line number from 1, row or the fault of the line)`."""
+    for number, line in number_lines(path):
+        yield number, decode_line(path, number, line)
+
+
+def decode_rows(path: str | Path, lines: Iterable[tuple[int, bytes]]) -> Iterator[Row]:
+    """Yield the rows in numbered lines of the file `path`; the first that is not a JSON object raises `InputError`."""
+    for number, line in lines:
+        row = decode_line(path, number, line)
+        if isinstance(row, InputError):
+            raise row
+        yield row
+
+
+def stream_jsonl(path: str | Path) -> Iterator[Row]:
+    """Yield the rows of a JSON Lines file; the first line that is not a JSON object raises `InputError`."""
+    return decode_rows(path, number_lines(path))
+
+
+def read_jsonl(path: str | Path) -> list[Row]:
+    """Return the rows of a JSON Lines file; the first line that is not a JSON object raises `InputError`."""
+    return list(stream_jsonl(path))
+
+
+def count_lines(path: str | Path) -> int:
+    """Return the number of lines that are not blank."""
+    return sum(1 for line in read_lines(path) if line.strip())
+
+
+def _json_fault(line: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        return f"byte {fault.start + 1} is not UTF-8; save the file as UTF-8"
+    return f"not valid JSON at column {error.colno} ({error.msg}); write one JSON object a line"
+
+
+def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it: no reader sees half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = part_of(path)
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def part_of(path: Path) -> Path:
+    """Return where this process writes what is to become `path`."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what killed processes have left half-written of `path`."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        remove(part)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_lines(path: str | Path, lines: Iterable[bytes]) -> None:
+    """Write the lines, each with an end."""
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            file.writelines(line + b"\n" for line in lines)
+
+    write_whole(path, write)
+
+
+def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:
+    """Write one JSON object a line, in UTF-8."""
+    write_lines(path, map(orjson.dumps, rows))
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write one indented JSON document that ends in a newline."""
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
+    write_whole(path, lambda part: part.write_bytes(text))
+
+
+def read_json(path: str | Path) -> Any:  # noqa: ANN401 (a JSON document may be anything)
+    """Return the JSON document in `path`."""
+    try:
+        return orjson.loads(Path(path).read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; `dvc repro` makes it") from None
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file, or of the names and hashes of the files below a folder."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            digest.update(f"{file.relative_to(path)}\0{sha256(file)}\0".encode())
+    return digest.hexdigest()

@@ -1,0 +1,41 @@
+"""Ask a model through lm-eval so that a kill costs no answer: they are kept as they come, in lm-eval's own cache."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alloy.core.files import Row, write_json, write_jsonl
+from alloy.runtime.resume import METRICS, ROWS, Place, fingerprint, result_of
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
+
+
+def evaluate(model: "LM", tasks: list[Any], kept: Path | None = None, **options: object) -> Row:
+    """Return lm-eval's results; what was answered before is taken from `kept`, a database that grows as it goes."""
+    import lm_eval
+
+    simple: Any = lm_eval.simple_evaluate  # its decorators hide its signature
+    return simple(model=model, tasks=tasks, use_cache=kept and str(kept), bootstrap_iters=0, **options)
+
+
+def evaluation(
+    stage: str, model: str, values: object, measure: Callable[[Path], tuple[Row, list[Row]]], outs: dict[str, Path]
+) -> Row:
+    """Return the metrics of `model`, and put what was measured at `outs`; a finished one is not done again.
+
+    `measure` returns metrics and rows, and is told where to keep answers; `values` are the params that it uses.
+    """
+
+    def do(place: Place) -> None:
+        metrics, rows = measure(place.folder / "answers")
+
+        def write(part: Path) -> None:
+            write_json(part / METRICS, metrics)
+            write_jsonl(part / ROWS, rows)
+
+        place.finish(write)
+        for file in place.folder.glob("answers*"):
+            file.unlink()
+
+    return result_of(f"{stage}-{model}", fingerprint(stage, values, model), do, outs)

@@ -1,0 +1,94 @@
+"""The canonical comment: a text and the segments it holds, each labelled with one path of the taxonomy."""
+
+import re
+from functools import cache
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from alloy.core.files import Row
+from alloy.formats.taxonomy import LabelPath, Taxonomy
+
+OPTIONAL = {"content", "emotion"}  # fields of a segment
+
+
+class Segment(NamedTuple):
+    """A part of a comment about one thing. `content` and `emotion` are None where the data has none."""
+
+    path: LabelPath
+    content: str | None = None
+    emotion: str | None = None
+
+
+class Comment(NamedTuple):
+    """One labelled comment; `split` is train or test where the data says so."""
+
+    id: str
+    text: str
+    segments: tuple[Segment, ...]
+    lang: str | None = None
+    split: str | None = None
+
+    def to_row(self, levels: tuple[str, ...]) -> Row:
+        """Return the canonical JSON object, without the fields that are None."""
+        row: Row = {"id": self.id} | ({} if self.lang is None else {"lang": self.lang})
+        return row | {"text": self.text, "segments": [segment_row(segment, levels) for segment in self.segments]}
+
+
+def segment_row(segment: Segment, levels: tuple[str, ...]) -> dict[str, str]:
+    """Return `{content?, L1..Ln, emotion?}` in this order, which is also the order of the model's answer."""
+    row = {} if segment.content is None else {"content": segment.content}
+    row.update(zip(levels, segment.path, strict=True))
+    if segment.emotion is not None:
+        row["emotion"] = segment.emotion
+    return row
+
+
+def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
+    """Check a canonical row and return its comment; raise `ValueError` with the fault and the mend."""
+    identity = row.get("id")
+    if not isinstance(identity, str) or not identity:
+        raise ValueError("`id` is missing or no string; give each comment its own id")
+    text = row.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"comment '{identity}': `text` is missing or empty; give the comment or drop the row")
+    segments = row.get("segments")
+    if not isinstance(segments, list) or not segments:
+        raise ValueError(f"comment '{identity}': `segments` is missing or empty; label at least one segment")
+    lang = row.get("lang")
+    if lang is not None and not isinstance(lang, str):
+        raise ValueError(f"comment '{identity}': `lang` is {lang!r}; write a code such as en, or leave it out")
+    split = row.get("split")
+    if split not in (None, "train", "test"):
+        raise ValueError(f"comment '{identity}': split '{split}' is unknown; write train or test, or leave it out")
+    return Comment(identity, text, tuple(_segment(part, taxonomy) for part in segments), lang, split)
+
+
+def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked here)
+    if not isinstance(part, dict):
+        raise ValueError("a segment is no object; write {L1, L2, ..}")
+    if frozenset(part) not in _shapes(taxonomy.levels):
+        raise ValueError(_wrong_keys(part, taxonomy))
+    for key, value in part.items():
+        if not isinstance(value, str):
+            raise ValueError(f"`{key}` of a segment is {value!r}; write a string")
+        if not value.strip():
+            raise ValueError(f"`{key}` of a segment is empty; give it a value")
+    path = tuple([part[level].strip() for level in taxonomy.levels])
+    taxonomy.check(path)
+    return Segment(path, part.get("content"), part.get("emotion"))
+
+
+@cache
+def _shapes(levels: tuple[str, ...]) -> set[frozenset[str]]:
+    """Return the sets of keys that a segment may have."""
+    return {frozenset(levels) | more for more in map(frozenset, ((), *combinations(OPTIONAL, 1), OPTIONAL))}
+
+
+def _wrong_keys(part: Row, taxonomy: Taxonomy) -> str:
+    given = sorted(key for key in part if re.fullmatch(r"L\d+", key))
+    if given != sorted(taxonomy.levels):
+        wanted = f"{taxonomy.levels[0]}..{taxonomy.levels[-1]}"
+        return f"a segment has levels {','.join(given) or 'none'}; the taxonomy has {wanted}; give every level"
+    known = {*taxonomy.levels, *OPTIONAL}
+    unknown = next(key for key in part if key not in known)
+    return f"a segment has the unknown field `{unknown}`; known are {', '.join(sorted(known))}"

@@ -1,0 +1,64 @@
+"""The canonical general example: `{id, category, source, lang, license?, messages}`, messages in chat form."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from alloy.core.files import InputError, Row, decode_lines
+
+ROLES = ("system", "user", "assistant", "tool")
+CUSTOMER = "customer"  # the source of the customer examples in the mix
+
+
+def read_general(path: Path) -> list[Row]:
+    """Return the general examples; each must have an id of its own, a category and messages that end in an answer."""
+    return list(general_rows(path, set()))
+
+
+def general_rows(path: Path, seen: set[str]) -> Iterator[Row]:
+    """Yield the examples of one file and add their ids to `seen`; an example with a fault or a seen id raises."""
+    for number, row in decode_lines(path):
+        if isinstance(row, InputError):
+            raise row
+        fault = check_general(row)
+        if not fault and row["id"] in seen:
+            fault = f"id '{row['id']}' stands twice; give each row its own id"
+        if fault:
+            raise InputError(f"{path}:{number}: {fault}")
+        seen.add(row["id"])
+        yield row
+
+
+def check_general(row: Row) -> str | None:
+    """Return what is wrong with an example, and the mend, or None."""
+    if not _is_text(row.get("id")):
+        return "`id` is missing, empty or no string; give each row its own id"
+    if not _is_text(row.get("category")) or not _is_text(row.get("source")):
+        return "`category` or `source` is missing or empty; say what kind the row is and where it is from"
+    for key in ("source", "category"):
+        if row[key] == CUSTOMER:
+            return f"{key} '{CUSTOMER}' is kept for the comments; give the {key} another name"
+    licence = row.get("license")
+    if "license" in row and not _is_text(licence):
+        return f"`license` is {licence!r}; write a name such as MIT, or leave it out"
+    if not _is_chat(row.get("messages")):
+        return "`messages` must be a list of {role, content} that ends with the assistant; correct the row"
+    for turn in row["messages"]:
+        if turn["role"] not in ROLES:
+            return f"role '{turn['role']}' is none that models know; write {', '.join(ROLES[:-1])} or {ROLES[-1]}"
+        if turn["role"] == "user" and not turn["content"].strip():
+            return "a message of the user is empty; give the question or drop the row"
+    if not row["messages"][-1]["content"].strip():
+        return "the assistant's last message is empty; give the answer or drop the row"
+    return None
+
+
+def _is_text(value: object) -> bool:
+    """Say whether it is a string of more than blanks."""
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_chat(messages: object) -> bool:
+    if not isinstance(messages, list) or len(messages) < 2 or not all(isinstance(turn, dict) for turn in messages):
+        return False
+    texts = all(isinstance(turn.get("content"), str) and isinstance(turn.get("role"), str) for turn in messages)
+    return texts and messages[-1]["role"] == "assistant"

@@ -1,0 +1,81 @@
+"""The model's answer to a comment: a JSON list of segments, written for training and read back after inference."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from alloy.formats.comments import Segment, segment_row
+from alloy.formats.taxonomy import LabelPath, Taxonomy
+
+ENCODER = json.JSONEncoder(ensure_ascii=False)  # one for all: `json.dumps` would make one for each answer
+Codes = Mapping[LabelPath, str]  # what stands for a path in an answer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was read from a generated text. `valid`: it holds a JSON list of objects, nothing lost."""
+
+    segments: tuple[Segment, ...]
+    valid: bool
+
+
+def codes_of(taxonomy: Taxonomy) -> dict[LabelPath, str]:
+    """Return a short code for each leaf: its number in the taxonomy, all of one length."""
+    width = len(str(len(taxonomy.leaves)))
+    return {path: f"{number:0{width}}" for number, path in enumerate(taxonomy.leaves, 1)}
+
+
+def render_answer(segments: tuple[Segment, ...], levels: tuple[str, ...], codes: Codes | None = None) -> str:
+    """Return the completion that training teaches: one line of JSON; with `codes`, these stand for the labels."""
+    return render_rows([_coded(segment, codes) if codes else segment_row(segment, levels) for segment in segments])
+
+
+def render_rows(rows: list[dict[str, str]]) -> str:
+    """Return the completion for segments that are rows already."""
+    return ENCODER.encode(rows)
+
+
+def _coded(segment: Segment, codes: Codes) -> dict[str, str]:
+    row = {"content": segment.content, "label": codes[segment.path], "emotion": segment.emotion}
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def parse_answer(text: str, levels: tuple[str, ...], codes: Codes | None = None) -> Answer:
+    """Read the JSON list in `text`, from its first `[` to its last `]`; `codes` are expanded to paths.
+
+    A segment without all levels keeps its place with empty labels, which match no gold path; a code that stands for
+    nothing is kept as a label of the first level. Text that holds no JSON list of objects is an invalid answer without
+    segments.
+    """
+    items = json_list(text)
+    if items is None:
+        return Answer((), valid=False)
+    paths = {code: path for path, code in (codes or {}).items()}
+    return Answer(tuple(_segment(item, levels, paths) for item in items), valid=True)
+
+
+def json_list(text: str) -> list[dict[str, Any]] | None:
+    """Return the JSON list of objects from the first `[` to the last `]` of a text, or None where that is none."""
+    found = re.search(r"\[.*\]", text, re.DOTALL)
+    try:
+        items = orjson.loads(found.group()) if found else None
+    except orjson.JSONDecodeError:
+        items = None
+    return items if isinstance(items, list) and all(isinstance(item, dict) for item in items) else None
+
+
+def _segment(item: dict[str, Any], levels: tuple[str, ...], paths: dict[str, LabelPath]) -> Segment:
+    def text(key: str) -> str | None:
+        value = item.get(key)
+        return value.strip() if isinstance(value, str) else None
+
+    if paths:
+        code = text("label") or ""
+        path = paths.get(code, (code, *[""] * (len(levels) - 1)))
+    else:
+        path = tuple(text(level) or "" for level in levels)
+    return Segment(path, text("content"), text("emotion"))

@@ -1,0 +1,127 @@
+"""The grammar of an answer, as EBNF for xgrammar: the very JSON that training teaches, with labels of the taxonomy.
+
+Labels are a prefix tree of the taxonomy's paths, so that levels agree; a JSON schema of as many paths takes xgrammar
+a minute to compile and a tenth of a second a token, the tree half a second and microseconds.
+
+Run     python -m alloy.labelling.grammar, which prints it
+"""
+
+import json
+import re
+
+from alloy.core.experiment import LabelsAs
+from alloy.core.files import Row, read_json
+from alloy.core.params import load_params
+from alloy.core.stage import run
+from alloy.core.text import SPACELESS
+from alloy.formats.taxonomy import LabelPath, Taxonomy
+from alloy.labelling.answer import Codes, codes_of
+
+WORD = re.compile(rf"([{SPACELESS}]|[^\W{SPACELESS}]+|[^\w\s])(\s*)")
+QUOTED = 300  # leaves; with more, a grammar of a comment's own takes longer to compile than its answer to give
+LETTERS = r"""([^"\\\x00-\x1f] | "\\" ["\\bfnrt] | "\\u00" [0-1] [0-9a-f])+"""  # as json.dumps writes them
+
+
+def answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, comment: str | None = None) -> str:
+    """Return the grammar of a whole answer; labels are paths, or their `codes`.
+
+    Contents quote the `comment` where there are at most `QUOTED` leaves; else they are any text. An answer has as many
+    segments as the comment with the most of them, or fewer: a weak model would never end.
+    """
+    quotes = comment is not None and len(taxonomy.leaves) <= QUOTED
+    start = [_literal('{"content": "'), "content", _literal('", "')] if task["has_content"] else [_literal('{"')]
+    return "\n".join(
+        [
+            f'root ::= "[" segment (", " segment){{0,{task["most_segments"] - 1}}} "]"',
+            f"segment ::= {' '.join([*start, 'labels', *_close(task)])}",
+            *(_quotes(comment or "") if quotes else [f"content ::= {LETTERS}"]),
+            *_labels(taxonomy, codes),
+        ]
+    )
+
+
+def labels_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, *, last: bool) -> str:
+    """Return the grammar of an answer's part from the key of a segment's first label to what comes after the segment.
+
+    After the `last` segment that an answer may have, this is its end alone. The part starts at a letter behind marks,
+    where a tokenizer does not run on; so does `content_grammar`.
+    """
+    ways = _literal("]") if last else f"({_literal(', {' + chr(34))} | {_literal(']')})"
+    return "\n".join([f"root ::= labels {' '.join(_close(task))} {ways}", *_labels(taxonomy, codes)])
+
+
+def content_grammar(comment: str) -> str:
+    """Return the grammar of an answer's part from the key `content` to the next."""
+    start, end = _literal(_key("content")[1:]), _literal('", "')
+    return "\n".join([f"root ::= {start} content {end}", *_quotes(comment)])
+
+
+def _quotes(comment: str) -> list[str]:
+    """Return the rules of `content`: words of the comment, one or more, that follow one another as they do there."""
+    # Left recursion: `q3` ends with word 3. xgrammar follows it in linear time, right recursion in cubic.
+    words = [match.groups() for match in WORD.finditer(comment)]
+    ends = " | ".join(f"q{number}" for number in range(len(words))) or _literal("")
+    rules = [f"content ::= {ends}"]
+    space = ""
+    for number, (word, behind) in enumerate(words):
+        longer = f" | q{number - 1} {_literal(_inside(space + word))}" if number else ""
+        rules.append(f"q{number} ::= {_literal(_inside(word))}{longer}")
+        space = behind
+    return rules
+
+
+def _close(task: Row) -> list[str]:
+    """Return what ends a segment's object."""
+    if not task["emotions"]:
+        return [_literal("}")]
+    emotions = " | ".join(_literal(_inside(emotion)) for emotion in task["emotions"])
+    return [_literal(', "emotion": "'), f"({emotions})", _literal('"}')]
+
+
+def _labels(taxonomy: Taxonomy, codes: Codes | None) -> list[str]:
+    """Return the rules of `labels`, behind the quotes that open its first key."""
+    if codes:
+        ways = " | ".join(_literal(code) for code in codes.values())
+        return [f"labels ::= {_literal(_key('label')[1:])} ({ways}) {_literal(chr(34))}"]
+    children: dict[LabelPath, dict[str, None]] = {}
+    for path in taxonomy.leaves:
+        for depth, label in enumerate(path):
+            children.setdefault(path[:depth], {})[label] = None
+    names = {path: f"n{number}" for number, path in enumerate(children)}
+    rules = [f"labels ::= {_literal(_key(taxonomy.levels[0])[1:])} n0"]
+    for path, labels in children.items():
+        depth = len(path) + 1
+        if depth == len(taxonomy.levels):
+            ends = [_literal(_inside(label) + '"') for label in labels]
+        else:
+            rest = '", ' + _key(taxonomy.levels[depth])
+            ends = [f"{_literal(_inside(label) + rest)} {names[*path, label]}" for label in labels]
+        rules.append(f"{names[path]} ::= {' | '.join(ends)}")
+    return rules
+
+
+def _key(name: str) -> str:
+    """Return a key of an object, up to the quotes that open its string."""
+    return f'"{name}": "'
+
+
+def _literal(text: str) -> str:
+    """Return `text` as EBNF writes it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _inside(text: str) -> str:
+    """Return `text` as it stands between the quotes of a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def main() -> None:
+    """Print the grammar of the answers to this project's task, for a server that takes one with each request."""
+    task = read_json("data/split/task.json")
+    taxonomy = Taxonomy.from_rows(read_json("data/split/taxonomy.json"))
+    codes = codes_of(taxonomy) if load_params().prompt.labels is LabelsAs.code else None
+    print(answer_grammar(taxonomy, task, codes))
+
+
+if __name__ == "__main__":
+    run(main)

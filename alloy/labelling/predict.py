@@ -1,0 +1,58 @@
+"""Comments to predictions by an engine, and what it took."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from alloy.core.files import Row
+from alloy.core.text import text_hash
+from alloy.formats.comments import segment_row
+from alloy.inference.engine import Engine, Finish, Request
+from alloy.inference.usage import ask, spent
+from alloy.labelling.answer import parse_answer
+from alloy.labelling.prompt import Prompts
+
+
+def label(engine: Engine, prompts: Prompts, comments: list[Row], advance: Callable[[int], object]) -> list[Row]:
+    """Return a prediction for each comment, with what it took under `use`."""
+    requests = [Request(row["text"], chat) for row, chat in zip(comments, prompts.messages(comments), strict=True)]
+    rows = []
+    for comment, (completion, use) in zip(comments, ask(engine, requests, advance), strict=True):
+        answer = parse_answer(completion.text, prompts.taxonomy.levels, prompts.codes)
+        rows.append(
+            {
+                "id": comment["id"],
+                "hash": text_hash(comment["text"]),
+                "raw": completion.text,
+                "valid": answer.valid,
+                "finish": completion.finish.value,
+                "segments": [segment_row(segment, prompts.taxonomy.levels) for segment in answer.segments],
+                "use": {
+                    **use,
+                    "contents": sum(segment.content is not None for segment in answer.segments),
+                    "quoted": sum(bool(s.content) and str(s.content) in comment["text"] for s in answer.segments),
+                },
+            }
+        )
+    return rows
+
+
+def count(row: Row, totals: "Counter[str]") -> Row:
+    """Add a prediction to the totals, and return it without its `use`."""
+    totals.update({"comments": 1, f"finish {row['finish']}": 1, "valid": row["valid"], **row.pop("use")})
+    return row
+
+
+def report(totals: "Counter[str]") -> Row:
+    """Return the metrics: what went in and out, how fast, and how many answers are not what was asked for."""
+    comments = totals["comments"]
+    figures: Row = {
+        "comments": comments,
+        **spent(totals),
+        "comments_per_second": round(comments / max(totals["seconds"], 1e-9), 3),
+        "invalid_json": round(1 - totals["valid"] / comments, 4),
+    }
+    for finish in (Finish.length, Finish.context, Finish.refused):
+        figures[f"ended_by_{finish.value}"] = round(totals[f"finish {finish.value}"] / comments, 4)
+    if totals["contents"]:
+        figures["quoted"] = round(totals["quoted"] / totals["contents"], 4)
+    return figures

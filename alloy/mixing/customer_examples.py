@@ -1,0 +1,60 @@
+"""Customer examples: training comments as chats, each with its prompt and its gold answer."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from alloy.core.experiment import Prompt, TaxonomyIn
+from alloy.core.files import Row, decode_rows, number_lines, read_json, read_jsonl
+from alloy.formats.general import CUSTOMER
+from alloy.formats.taxonomy import Taxonomy
+from alloy.labelling.prompt import Prompts
+from alloy.mixing.row_index import Part, Pool, gather, index
+from alloy.runtime.parallel import over_blocks
+
+SPLIT = Path("data/split")
+
+
+def customer_rows(prompts: Prompts, comments: list[Row]) -> list[Row]:
+    """Return a row a comment: the prompt and the gold answer in chat form."""
+    return [
+        {
+            "id": row["id"],
+            "source": CUSTOMER,
+            "category": CUSTOMER,
+            "messages": [*messages, {"role": "assistant", "content": prompts.answer(row)}],
+        }
+        for row, messages in zip(comments, prompts.messages(comments), strict=True)
+    ]
+
+
+def open_prompts(prompt: Prompt) -> Prompts:
+    """Return what makes prompts; the training comments are only read for it where some stand in the prompt."""
+    learns = prompt.examples > 0 or prompt.taxonomy is TaxonomyIn.shortlist
+    taxonomy = Taxonomy.from_rows(read_json(SPLIT / "taxonomy.json"))
+    train = read_jsonl(SPLIT / "train.jsonl") if learns else []
+    return Prompts.of(prompt, taxonomy, read_json(SPLIT / "task.json"), train)
+
+
+def open_customers(file: IO[bytes], prompts: Prompts, seed: int) -> Pool:
+    """Write the customer examples to `file`, but for the comments that stand in every prompt, and take them up."""
+    path = SPLIT / "train.jsonl"
+
+    def parts() -> Iterator[Part]:
+        for lines, part in over_blocks(partial(_customer_block, path, prompts, seed), number_lines(path)):
+            file.writelines(lines)
+            yield part
+
+    return gather(file, parts())
+
+
+def _customer_block(
+    path: Path, prompts: Prompts, seed: int, given: list[tuple[int, bytes]]
+) -> tuple[list[bytes], Part]:
+    shown = {row["id"] for row in prompts.examples}
+    rows = customer_rows(prompts, [row for row in decode_rows(path, given) if row["id"] not in shown])
+    lines = [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows]
+    return lines, index(seed, lines, rows)

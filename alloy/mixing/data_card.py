@@ -1,0 +1,117 @@
+"""What a mix consists of: the manifest, as numbers, and the card, for people."""
+
+from pathlib import Path
+
+import numpy as np
+import orjson
+import yaml
+
+from alloy.core.experiment import Mix, Unit
+from alloy.core.files import Row, sha256
+from alloy.core.markdown import table
+from alloy.formats.general import CUSTOMER
+from alloy.mixing.mixture import Sizes, weigh
+from alloy.mixing.proportional_sampler import Draw
+from alloy.mixing.row_index import Kind
+
+COUNTED = 2000  # rows of a source that tell how many tokens all of it has, where the unit is examples
+
+
+def manifest(mix: Mix, customer: tuple[Sizes, list[Draw]], general: tuple[Sizes, list[Draw]]) -> Row:
+    """Return the asked and the achieved share of general rows, repeats, and rows, share and tokens by source.
+
+    Where `mix.sources` has weights, `weight` has the shares of the whole by its names.
+    """
+    sources: dict[str, Row] = {}
+    whole = sum(one.size for _, drawn in (customer, general) for one in drawn)
+    for sizes, drawn in (customer, general):
+        kinds, places, size, kind = _columns(sizes, drawn)
+        for name in sorted({kinds[number][0] for number in np.unique(kind).tolist()}):
+            of = np.isin(kind, [number for number, one in enumerate(kinds) if one[0] == name])
+            rows = {"rows": int(of.sum()), **_tokens(sizes, places[of])}
+            sources[name] = {**rows, "share": round(int(size[of].sum()) / whole, 6)}
+    report = {
+        "asked": mix.ratio,
+        "achieved": round(sum(one.size for one in general[1]) / whole, 6),
+        "unit": mix.unit.value,
+        "rows": len(customer[1]) + len(general[1]),
+        "repeats": sum(one.before > 0 for _, drawn in (customer, general) for one in drawn),
+        "source": sources,
+    }
+    return report | ({"weight": _weighted(mix, whole, *general)} if mix.sources else {})
+
+
+def _columns(sizes: Sizes, drawn: list[Draw]) -> tuple[list[Kind], np.ndarray, np.ndarray, np.ndarray]:
+    """Return the kinds that there are and, of each row that was drawn, its place, its size and its kind."""
+    places = np.array([one.place for one in drawn], np.int64)
+    size = np.array([one.size for one in drawn], np.int64)
+    return sizes.pool.kinds, places, size, sizes.pool.table["kind"][places]
+
+
+def _tokens(sizes: Sizes, places: np.ndarray) -> Row:
+    if sizes.tokenizer is None:
+        return {}
+    looked_at = places if sizes.unit is not Unit.examples else places[:: -(-len(places) // COUNTED)]
+    tokens, loss_tokens = np.rint(sizes.tokens(looked_at).mean(axis=0) * len(places)).astype(int).tolist()
+    return {"tokens": tokens, "loss_tokens": loss_tokens}
+
+
+def _weighted(mix: Mix, whole: int, sizes: Sizes, drawn: list[Draw]) -> Row:
+    kinds, _, size, kind = _columns(sizes, drawn)
+    weights, groups = weigh(mix.sources, kinds)
+    return {
+        name: {
+            "asked": round(mix.ratio * weight / sum(weights.values()), 6),
+            "achieved": round(int(size[np.isin(kind, groups[name])].sum()) / whole, 6),
+        }
+        for name, weight in weights.items()
+    }
+
+
+def card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds: list[Kind]) -> str:
+    """Return the card, in Markdown.
+
+    `left_out` counts by reason what does not come into the mix, `inputs` are the files it was made of, `kinds` those of
+    the general rows.
+    """
+    share = "of the " + mix.unit.value.replace("_", " ")
+    licences: dict[str, set[str]] = {CUSTOMER: {"yours"}}
+    for name, _, licence in kinds:
+        licences.setdefault(name, set()).add(licence or "not said")
+    sources = [
+        (
+            name,
+            f"{source['rows']:,}",
+            f"{source['share']:.2%}",
+            *(f"{source[key]:,}" if key in source else "-" for key in ("tokens", "loss_tokens")),
+            ", ".join(sorted(licences[name])),
+        )
+        for name, source in report["source"].items()
+    ]
+    weighted = [(name, f"{of['asked']:.2%}", f"{of['achieved']:.2%}") for name, of in report.get("weight", {}).items()]
+    about = f"Tokens of more than {COUNTED:,} rows are reckoned from {COUNTED:,} of them." if _reckoned(report) else ""
+    return "\n".join(
+        [
+            "# The training mix",
+            "",
+            f"General rows: {report['asked']:.2%} {share} asked, {report['achieved']:.2%} achieved. "
+            f"{report['rows']:,} rows, {report['repeats']:,} of them repeats.",
+            "",
+            *table(("source", "rows", f"share {share}", "tokens", "loss tokens", "licence"), sources),
+            "",
+            *([about, ""] if about else []),
+            *([*table(("weighted", "asked", "achieved"), weighted), ""] if weighted else []),
+            *table(("left out", "rows"), list(left_out.items())),
+            "",
+            *table(("input", "sha256"), [(f"`{path}`", f"`{sha256(path)}`") for path in inputs]),
+            "",
+            "```yaml",
+            yaml.safe_dump({"mix": orjson.loads(orjson.dumps(mix))}, sort_keys=False, allow_unicode=True) + "```",
+            "",
+        ]
+    )
+
+
+def _reckoned(report: Row) -> bool:
+    sources = report["source"].values()
+    return report["unit"] == Unit.examples.value and any("tokens" in of and of["rows"] > COUNTED for of in sources)

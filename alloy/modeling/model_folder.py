@@ -1,0 +1,127 @@
+"""Where a model's weights are: an ordinary Hugging Face folder, or a pinned reference to a hub repository."""
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alloy.core.files import InputError, read_json, write_json
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+REFERENCE = "hub.json"
+HOSTED = "hosted.json"
+
+
+def write_reference(folder: Path, repository: str, revision: str) -> None:
+    """Make `folder` stand for `repository` at `revision`; the weights stay in the hub's own cache."""
+    write_json(folder / REFERENCE, {"repository": repository, "revision": revision})
+
+
+def write_hosted(folder: Path, model: str) -> None:
+    """Make `folder` stand for a model that a service hosts, by the name that the service knows."""
+    write_json(folder / HOSTED, {"model": model})
+
+
+def hosted(folder: str | Path) -> str | None:
+    """Return the name by which a service knows the model that `folder` stands for, or None for weights."""
+    file = Path(folder) / HOSTED
+    return read_json(file)["model"] if file.is_file() else None
+
+
+def resolve(folder: str | Path) -> str:
+    """Return the local path of the weights that `folder` holds or refers to."""
+    folder = Path(folder)
+    if model := hosted(folder):
+        raise InputError(f"{folder}: {model} is hosted, without weights here; set infer.engine to openai or bedrock")
+    if not (folder / REFERENCE).is_file():
+        if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+            raise InputError(f"{folder}: no config.json; run `dvc repro` to make the model")
+        return str(folder)
+    reference = read_json(folder / REFERENCE)
+    return download(reference["repository"], reference["revision"])
+
+
+def download(repository: str, revision: str) -> str:
+    """Return the local snapshot of a hub repository: safetensors, tokenizer and configuration only."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # it tells of each time that it tries again
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+    try:
+        return snapshot_download(repository, revision=revision, allow_patterns=patterns)
+    except HFValidationError:
+        raise InputError(
+            f"model.hub: '{repository}' is no name of a hub repository; write one such as Qwen/Qwen3-0.6B"
+        ) from None
+    except RepositoryNotFoundError:
+        raise InputError(f"hub: there is no repository {repository}, or it needs `hf auth login`") from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"model.hub: {repository}@{revision} is neither cached nor to be had ({reason}); connect, look whether the "
+            "revision is one of the repository's, or fetch it on another machine and set HF_HOME to its cache"
+        ) from None
+
+
+def name(folder: str | Path) -> tuple[str, str | None]:
+    """Return the name under which transformers finds the model anywhere, and its revision if it is on the hub."""
+    folder = Path(folder)
+    if not (folder / REFERENCE).is_file():
+        return str(folder), None
+    reference = read_json(folder / REFERENCE)
+    return reference["repository"], reference["revision"]
+
+
+def device() -> "torch.device":
+    """Return the accelerator of this process, else the CPU."""
+    import torch
+
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def context_length(folder: str | Path) -> int:
+    """Return how many tokens the model can have before it, prompt and answer together."""
+    from transformers import AutoConfig
+
+    config: Any = AutoConfig.from_pretrained(resolve(folder), trust_remote_code=False)
+    return int(config.max_position_embeddings)
+
+
+def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
+    """Return the tokenizer; one without a chat template raises."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(resolve(folder), trust_remote_code=False)
+    if tokenizer.chat_template is None:
+        raise InputError(f"{folder}: the tokenizer has no chat template; take an instruction-tuned model")
+    return tokenizer
+
+
+def load_weights(folder: str | Path, dtype: "torch.dtype") -> Any:  # noqa: ANN401 (a PreTrainedModel)
+    """Return the model on the CPU: safetensors only, no remote code."""
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    return AutoModelForCausalLM.from_pretrained(
+        resolve(folder), dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
+
+
+def load(folder: str | Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """Return (model, tokenizer) for inference: bfloat16 on a GPU, float32 on the CPU."""
+    import torch
+
+    tokenizer = load_tokenizer(folder)
+    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    return load_weights(folder, dtype).to(device()), tokenizer

@@ -1,0 +1,61 @@
+"""Predictions beside the gold comments they answer, checked to belong together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alloy.core.files import InputError, Row
+from alloy.core.text import text_hash
+from alloy.formats.comments import Comment, Segment, parse_comment
+from alloy.formats.taxonomy import Taxonomy
+
+FIELDS = ("id", "hash", "raw", "valid", "segments")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A labelled comment and what a model said: `raw` is its text, `predicted` the segments that were read in it."""
+
+    gold: Comment
+    predicted: tuple[Segment, ...]
+    valid: bool
+    raw: str
+
+
+def align(gold: list[Row], predictions: list[Row], source: Path) -> list[Row]:
+    """Return the gold rows that the predictions in `source` answer, the first of the test set, in their order.
+
+    A prediction of another comment, or of one whose text has changed since, raises `InputError`.
+    """
+    again = _again(source)
+    for number, (wanted, row) in enumerate(zip(gold, predictions, strict=False), 1):
+        place = f"{source}:{number}"
+        if missing := [field for field in FIELDS if field not in row]:
+            raise InputError(f"{place}: `{missing[0]}` is missing; {again}")
+        if row["id"] != wanted["id"]:
+            raise InputError(f"{place}: id '{row['id']}' where '{wanted['id']}' belongs; {again}")
+        if row["hash"] != text_hash(wanted["text"]):
+            raise InputError(f"{place}: the text of comment '{row['id']}' is not the one that was labelled; {again}")
+    if not predictions or len(predictions) > len(gold):
+        raise InputError(f"{source}: {len(predictions)} predictions for {len(gold)} comments; {again}")
+    return gold[: len(predictions)]
+
+
+def pair_up(gold: list[Row], predictions: list[Row], taxonomy: Taxonomy, source: Path) -> list[Pair]:
+    """Return each prediction with its comment; what does not belong together raises `InputError`."""
+    pairs = []
+    for number, (wanted, row) in enumerate(zip(align(gold, predictions, source), predictions, strict=True), 1):
+        try:
+            predicted = tuple(_segment(part, taxonomy.levels) for part in row["segments"])
+        except KeyError as level:
+            fault = f"a segment of comment '{row['id']}' has no `{level.args[0]}`"
+            raise InputError(f"{source}:{number}: {fault}; {_again(source)}") from None
+        pairs.append(Pair(parse_comment(wanted, taxonomy), predicted, row["valid"], row["raw"]))
+    return pairs
+
+
+def _segment(part: Row, levels: tuple[str, ...]) -> Segment:
+    return Segment(tuple([part[level] for level in levels]), part.get("content"), part.get("emotion"))
+
+
+def _again(source: Path) -> str:
+    return f"run {'svm' if source.stem == 'svm' else 'infer'} again"

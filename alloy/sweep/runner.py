@@ -1,0 +1,141 @@
+"""Run an arm for each mix ratio, and each learning rate if asked, as DVC experiments, and say which one to take.
+
+Reads   params.yaml, profiles/<profile>.yaml, what git and DVC know of this commit
+Writes  an experiment an arm; their logs in .dvc/tmp/sweep; metrics/frontier (alloy/sweep/frontier.py)
+Run     make sweep, make sweep RATIOS=0,0.25 LRS=1.0e-3,3.0e-3 MMLU_DROP=0.05
+
+Arms run one after another in copies of the workspace, by `dvc exp run --temp`: DVC's queue would lose sight of an arm
+whose worker is killed. Arms that were run from the same files and params are not run again. No stage: it runs stages.
+"""
+
+import fcntl
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+
+from alloy.core.experiment import Params
+from alloy.core.files import InputError
+from alloy.core.git import git
+from alloy.core.params import load_params, load_profile
+from alloy.core.stage import run
+from alloy.sweep.dvc_experiments import experiments
+from alloy.sweep.frontier import conclude, limit_of
+from alloy.sweep.grid import INPUTS, Point, numbers, overrides, point_of
+from alloy.sweep.terminal import tee
+
+LOGS = Path(".dvc/tmp/sweep")
+SWEPT = "mix"  # the first stage that an arm changes
+
+
+def shared_stages(dot: str) -> list[str]:
+    """Return the stages that no arm changes, of the graph that `dvc dag --dot` prints."""
+    edges = re.findall(r'"([^"]+)" -> "([^"]+)";', dot)
+    changed, todo = {SWEPT}, [SWEPT]
+    while todo:
+        stage = todo.pop()
+        after = {late for early, late in edges if early == stage} - changed
+        changed |= after
+        todo += after
+    return [name for name in re.findall(r'^"([^"]+)";$', dot, re.MULTILINE) if name not in changed]
+
+
+def state() -> str:
+    """Return what arms are made of as text: the commit and what differs from it."""
+    return git("rev-parse", "HEAD") + git("diff", "HEAD", "--", *INPUTS)
+
+
+def require_known(data: list[str]) -> None:
+    """Raise `InputError` unless git or DVC knows all files of the data: experiments run in copies of what they know."""
+    for file in git(
+        "ls-files", "--others", "--exclude-standard", "--", *data, "alloy", "stages", "profiles"
+    ).splitlines():
+        raise InputError(
+            f"{file}: neither git nor DVC knows it, and arms would run without it; `dvc add` (data) or `git add` it"
+        )
+
+
+@contextmanager
+def alone() -> Iterator[int]:
+    """Hold the lock of this folder's sweep; its number is passed to what must not outlive it unseen."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (LOGS / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError("another sweep, or an arm that it left, runs in this folder; wait for its end") from None
+        yield lock.fileno()
+
+
+def ignored(data: list[str]) -> list[str]:
+    """Return the options by which copies of the workspace get the files of raw data too, which git ignores."""
+    files = (file for folder in dict.fromkeys(data) for file in sorted(Path(folder, "raw").rglob("[!.]*")))
+    return [word for file in files if file.is_file() for word in ("--copy-paths", str(file))]
+
+
+def run_arms(points: list[Point], params: Params, lock: int) -> list[str]:
+    """Run what is not there yet; return a line for each arm that failed."""
+    profile = f"profiles/{params.profile}.yaml"
+    copied = ignored([f"data/{folder}" for folder in vars(params.data).values()])
+    done, _ = experiments()
+    there = {point: name for name, rev in done if (point := point_of(rev, profile))}
+    taken = {name for name, _ in done}
+    for point in points:
+        if point in there:
+            print(f"sweep: {there[point]} is there", flush=True)
+    todo = [point for point in points if point not in there]
+    begun, failed = state(), []
+    for number, point in enumerate(todo, 1):
+        if state() != begun:
+            raise InputError(
+                "params, code or data changed while the sweep ran; `make sweep` runs arms by what is now there"
+            )
+        free = (point.name, *(f"{point.name}-{again}" for again in range(2, len(taken) + 3)))
+        name = next(own for own in free if own not in taken)
+        log = LOGS / f"{name}.log"
+        print(f"sweep: arm {number} of {len(todo)}, {name}", flush=True)
+        if tee(["dvc", "exp", "run", "--temp", "--name", name, *copied, *overrides(point, params)], log, lock):
+            failed.append(f"{name} failed: {log}; `make sweep` tries it again")
+    return failed
+
+
+def run_shared() -> None:
+    """Run in the workspace what no arm changes, so that a fault there shows once and at the start."""
+    graph = subprocess.run(["dvc", "dag", "--dot", "dvc.yaml"], text=True, stdout=subprocess.PIPE, check=False)
+    stages = shared_stages(graph.stdout)
+    print("sweep: first what all arms share", flush=True)
+    if graph.returncode or (stages and subprocess.run(["dvc", "repro", *stages], check=False).returncode):
+        raise InputError("what all arms share failed, see above; no arm was started")
+
+
+def main(ratios: str, lrs: str = "", drop: str = "") -> None:
+    """Check, run what all arms share, run the arms, compare them."""
+    params = load_params()
+    limit_of(drop, None)
+    here = load_profile(params.profile).train.lr
+    mixes = numbers("RATIOS", ratios, lambda value: 0 <= value <= 1, "a share from 0 to 1")
+    rates = numbers("LRS", lrs, lambda value: 0 < value < 1, "a number above 0 and below 1") or [here]
+    if not mixes:
+        raise InputError("RATIOS: no ratio is given; write RATIOS=0,0.25")
+    require_known([f"data/{folder}" for folder in vars(params.data).values()])
+    with alone() as lock:
+        run_shared()
+        try:
+            failed = run_arms([Point(ratio, lr) for lr, ratio in product(rates, mixes)], params, lock)
+        except KeyboardInterrupt:
+            print("\nsweep: stopped; `make sweep` goes on where it was", file=sys.stderr)
+            raise
+    print(flush=True)
+    try:
+        conclude(drop)
+    except InputError as error:  # of no arm at all; what failed is said below it
+        failed = [*str(error).splitlines(), *failed]
+    if failed:
+        raise InputError("\n".join(failed))
+
+
+if __name__ == "__main__":
+    run(lambda: main(*sys.argv[1:4]))

@@ -1,0 +1,220 @@
+"""What training costs: parameters, FLOPs and memory, worked out from a model's configuration.
+
+Run     python -m alloy.training.cost <profile> [processes] [config.json]
+
+The configuration comes from the hub unless a file is given. Memory is an estimate of what PyTorch allocates; CUDA
+itself, communication buffers and fragmentation take some gigabytes more.
+"""
+
+import argparse
+import copy
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from alloy.core.files import InputError
+from alloy.core.params import load_profile
+from alloy.core.scale import DeepSpeed, Method, Optimizer, Train
+from alloy.core.stage import run
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+# Dense bfloat16 FLOP/s by the words of `torch.cuda.get_device_name()`, a form of a chip before the chip alone. From
+# NVIDIA's data sheets, whose large figures are with sparsity: twice these.
+PEAKS: list[tuple[set[str], float]] = [
+    ({"H100", "PCIe"}, 756e12),
+    ({"H100", "NVL"}, 835e12),
+    ({"H200", "NVL"}, 835e12),
+    ({"H100"}, 989.4e12),
+    ({"H200"}, 989.4e12),
+    ({"B200"}, 2250e12),
+    ({"A100"}, 312e12),
+    ({"L40S"}, 362e12),
+    ({"L4"}, 121e12),
+    ({"A10G"}, 70e12),
+    ({"RTX", "4090"}, 165e12),
+]
+LESSER = {"MIG", "Laptop", "D"}  # a slice or a smaller form of a chip: its peak is another
+GATHERED = 10**9  # weights that ZeRO-3 holds whole at once: DeepSpeed's default of `stage3_max_live_parameters`
+COMPLETION = 0.5  # assumed share of the tokens that are to be learnt
+EXAMPLE, MFU = 500, 0.4  # assumed by the command: tokens an example, and the share of the peak that is reached
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Counts: `total`; `body_active` of the layers that one token passes, embedding and head apart; `head`."""
+
+    total: int
+    body_active: int
+    head: int
+
+
+def skeleton(config: "PreTrainedConfig") -> "PreTrainedModel":
+    """Return the model without its weights: it takes no memory.
+
+    `AutoModelForCausalLM.from_config` is no use here: under ZeRO-3 it shares the weights out among the processes.
+    """
+    import torch
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    model: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    with torch.device("meta"):
+        return model(copy.deepcopy(config))
+
+
+def parameters(config: "PreTrainedConfig") -> Parameters:
+    """Count the parameters; of a mixture's experts (n, .., ..), a token passes only the chosen ones."""
+    model: Any = skeleton(config)
+    head = model.get_output_embeddings().weight
+    ends = {id(head), id(model.get_input_embeddings().weight)}
+    active = sum(
+        p.numel() // p.shape[0] * config.num_experts_per_tok if ".experts." in name else p.numel()
+        for name, p in model.named_parameters()
+        if id(p) not in ends
+    )
+    return Parameters(sum(p.numel() for p in model.parameters()), active, head.numel())
+
+
+def training_flops(
+    config: "PreTrainedConfig", tokens: float, squares: float, completions: float, method: Method
+) -> float:
+    """Return the model FLOPs of training on `tokens` in examples whose squared lengths add up to `squares`.
+
+    Chowdhery et al. 2022 (PaLM), appendix B: 6 a parameter and token, that is 2 each for the forward pass and the
+    gradients of inputs and of weights, and attention. Frozen weights (LoRA) have no gradient; the adapter's own work,
+    about 1 %, is left out, as is whatever gradient checkpointing computes twice. Unlike PaLM we count attention as it
+    is needed: causal, so half the square, and within each example; and the head at the `completions` tokens alone.
+    """
+    size = parameters(config)
+    heads, _, width = _attention(config)
+    matrices = size.body_active * tokens + size.head * completions
+    scores = 2 * squares * heads * width * config.num_hidden_layers  # 2 matmuls of 2 FLOPs over half the square
+    return (6 if method is Method.full else 4) * matrices + 3 * scores
+
+
+def peak_flops(name: str) -> float | None:
+    """Return the dense bfloat16 FLOP/s of the GPU that torch calls `name`, or None for one not known."""
+    words = set(name.replace("-", " ").split())
+    if words & LESSER:
+        return None
+    return next((peak for wanted, peak in PEAKS if wanted <= words), None)
+
+
+def memory(config: "PreTrainedConfig", train: Train, processes: int, rows: int, gpu: bool) -> dict[str, int]:
+    """Return the estimated bytes on one of `processes` devices that takes `rows` rows of `max_length` at once.
+
+    On a GPU, full training keeps float32 weights and computes on bfloat16 copies; under DeepSpeed it keeps bfloat16
+    weights and shares out float32 ones (`master_weights_and_grads_dtype`, counted as `optimizer`) and float32
+    gradients (profiles/deepspeed). Frozen weights are bfloat16. On the CPU everything is float32.
+    """
+    model = skeleton(config)
+    total = sum(p.numel() for p in model.parameters())
+    full = train.method is Method.full
+    trained, frozen = (total, 0) if full else (_adapter(model, train), total)
+    shared = processes if train.deepspeed else 1
+    zero3 = train.deepspeed is DeepSpeed.zero3
+    element = 2 if gpu else 4
+    autocast = gpu and full and train.deepspeed is None
+    held = element if train.deepspeed else 6 if autocast else 4
+    # DistributedDataParallel reduces gradients in buckets, which are a second copy of them.
+    gradient = 4 if train.deepspeed or processes == 1 else 8
+    states = 8 * trained
+    if (
+        train.optimizer is Optimizer.muon
+    ):  # one moment, not two, for the matrices that alloy/training/optimizer.py gives it
+        matrices = {n: p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "head" not in n}
+        states -= 4 * sum(p.numel() for p in matrices.values())
+    if train.deepspeed and (gpu or not zero3):  # in float32, ZeRO-3 needs no second copy
+        states += 4 * trained
+    weights = frozen * element + trained * held
+    estimate = {
+        "weights": weights // processes + element * min(total, GATHERED) if zero3 else weights,
+        "gradients": gradient * trained // shared,
+        "optimizer": states // shared,
+        "reference": element * total if full and train.anchor else 0,
+        "activations": _activations(config, train, rows * train.max_length, element, 4 if autocast else element),
+        # Log-probabilities and two gradients, in float32.
+        "logits": int(COMPLETION * rows * train.max_length) * config.vocab_size * 12,
+    }
+    return estimate | {"total": sum(estimate.values())}
+
+
+def memory_line(estimate: dict[str, int], available: int | None) -> str:
+    """Return `memory`'s estimate, and what the device has in bytes, as one line in GiB, or in MiB for a small model."""
+    unit, name = (GIB, "GiB") if estimate["total"] >= GIB else (2**20, "MiB")
+    parts = ", ".join(f"{key} {value / unit:.1f}" for key, value in estimate.items() if value and key != "total")
+    end = f" (there: {available / GIB:.1f} GiB)" if available is not None else ""
+    return f"needs about {estimate['total'] / unit:.1f} {name} on each device: {parts}{end}"
+
+
+def _attention(config: Any) -> tuple[int, int, int]:  # noqa: ANN401 (the fields are those of the model's own class)
+    """Return heads, key and value heads, and the width of a head."""
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return heads, getattr(config, "num_key_value_heads", None) or heads, width
+
+
+def _adapter(model: "PreTrainedModel", train: Train) -> int:
+    """Count the parameters of the adapter that PEFT puts on the model, also on experts."""
+    import torch
+
+    from alloy.training.lora import attach
+
+    with torch.device("meta"):
+        return sum(p.numel() for p in attach(model, train.lora).parameters() if p.requires_grad)
+
+
+def _activations(config: Any, train: Train, tokens: int, element: int, wide: int) -> int:  # noqa: ANN401
+    """Return the bytes kept for the backward pass of the layers, one sequence of `tokens` at once.
+
+    Korthikanti et al. 2022 ("Reducing activation recomputation in large transformer models") count those of GPT-3.
+    Here they are what Qwen3's modules keep: RMSNorm its input in float32, what it normalised (`wide` bytes a value)
+    and its output (`element` bytes); queries and keys the same, rotated; attention its inputs and output but no
+    scores; SwiGLU four vectors. Examples side by side need a mask, and torch's attention with a mask needs keys and
+    values repeated for each query head. Experts keep all that for each of a token's choices, and its input and output.
+    """
+    heads, groups, width = _attention(config)
+    hidden, queries, keys = config.hidden_size, heads * width, groups * width
+    layer = 2 * (4 + wide + element) * hidden + (4 + wide + 2 * element) * (queries + keys)
+    if train.packing or tokens > train.max_length:
+        layer += element * (2 * (queries - keys) + tokens)
+    if chosen := getattr(config, "num_experts_per_tok", None):
+        inner = getattr(config, "moe_intermediate_size", config.intermediate_size)
+        layer += element * chosen * (2 * hidden + 4 * inner)
+    else:
+        layer += element * 4 * config.intermediate_size
+    layers = config.num_hidden_layers
+    return tokens * (layers * wide * hidden + layer if train.gradient_checkpointing else layers * layer)
+
+
+def main() -> None:
+    """Print what the training of a profile costs."""
+    from transformers import AutoConfig
+
+    parser = argparse.ArgumentParser("python -m alloy.training.cost")
+    parser.add_argument("profile")
+    parser.add_argument("processes", type=int, nargs="?", default=1)
+    parser.add_argument("config", nargs="?", help="path of a config.json, instead of the hub's")
+    given = parser.parse_args()
+    if given.processes < 1:
+        parser.error(f"processes: {given.processes}; give 1 or more")
+    if given.config and not os.path.isfile(given.config):
+        raise InputError(f"{given.config}: no such file; give a model's config.json, or leave it out")
+    profile = load_profile(given.profile)
+    source = given.config or profile.model.hub or "models/base"
+    try:
+        config: Any = AutoConfig.from_pretrained(source, revision=profile.model.revision, trust_remote_code=False)
+    except OSError as error:
+        raise InputError(f"{source}: {str(error).splitlines()[0]}") from None
+    print(memory_line(memory(config, profile.train, given.processes, 1, profile.train.gpu), None))
+    size = parameters(config)
+    print(f"{size.total:,} parameters; {size.body_active:,} and the head's {size.head:,} work on a token")
+    flops = training_flops(config, 1e6, 1e6 * EXAMPLE, 1e6 * COMPLETION, profile.train.method)
+    hours = flops / (MFU * 989.4e12) / 3600
+    print(f"a million tokens: {flops:.3g} FLOPs, {hours:.2g} GPU hours of an H100 at an assumed MFU of {MFU:.0%}")
+
+
+if __name__ == "__main__":
+    run(main)

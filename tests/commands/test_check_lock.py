@@ -1,0 +1,66 @@
+"""A lock that is not that of the code is told, on a machine that has no data."""
+
+import sys
+
+import pytest
+
+from alloy.commands.check_lock import judge
+from alloy.core.files import InputError
+from repositories import clone, command, finished, said
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory):
+    return finished(tmp_path_factory.mktemp("origin") / "project")
+
+
+@pytest.fixture
+def bare(origin, tmp_path):
+    """A clone without data, as a machine that reviews has it."""
+    return clone(origin, tmp_path / "bare")
+
+
+def lock(folder):
+    return command(folder, sys.executable, "-m", "alloy.commands.check_lock", check=False)
+
+
+def test_a_lock_that_is_up_to_date_needs_no_data(bare):
+    done = lock(bare)
+    assert (done.returncode, done.stdout) == (0, "lock: up to date\n")
+
+
+@pytest.mark.parametrize(("words", "stage"), [("echo vocabulary", "model"), ("cat model/vocabulary", "answers")])
+def test_a_stage_that_is_not_as_it_ran_is_named_with_the_mend(bare, words, stage):
+    file = bare / "dvc.yaml"
+    first, rest = words.split(" ", 1)
+    file.write_text(file.read_text().replace(words, f"{first}  {rest}"))
+    done = lock(bare)
+    assert done.returncode == 1
+    assert f"not up to date from '{stage}' on" in done.stderr
+    assert "run `dvc repro`, then commit dvc.lock and metrics/" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_where_the_data_is_there_each_stage_that_would_run_is_named(origin, tmp_path):
+    copy = clone(origin, tmp_path / "copy")
+    said(copy, "dvc", "repro", "--force", "-q")
+    (copy / "dvc.lock").unlink()
+    assert "from 'model', 'answers' on" in lock(copy).stderr
+
+
+def test_a_pipeline_that_dvc_cannot_read_is_told_in_its_words(bare):
+    (bare / "dvc.yaml").write_text("stages: {")
+    done = lock(bare)
+    assert done.returncode == 1
+    assert "dvc.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_dvc_says_decides():
+    judge(0, "Stage 'mix' didn't change, skipping\nData and pipelines are up to date.\n")
+    with pytest.raises(InputError, match="'mix', 'train' on"):
+        judge(0, "Running stage 'mix':\n> python -m stages.mix\n\nRunning stage 'train':\n")
+    with pytest.raises(InputError, match="'mix' on"):
+        judge(255, "ERROR: failed to reproduce 'mix': [Errno 2] No such file or directory: '/x'\n")
+    with pytest.raises(InputError, match=r"^something else$"):
+        judge(255, "ERROR: something else\n")

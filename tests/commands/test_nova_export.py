@@ -1,0 +1,201 @@
+"""Chats become conversations in Converse format and come back the same, whatever is said in them."""
+
+import json
+import random
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alloy.commands.nova_export import main
+from alloy.core.files import InputError, read_jsonl, write_json, write_jsonl
+from alloy.core.params import load_params
+from alloy.formats.comments import Segment, segment_row
+from alloy.formats.converse import REFUSED, SCHEMA, to_conversation, to_messages
+from alloy.formats.taxonomy import Taxonomy, load_taxonomy
+from alloy.labelling.prompt import Prompts
+from data.nova.convert import main as convert
+from data.nova.labels import taxonomy_csv
+from hostile import HOSTILE
+
+Row = dict[str, Any]
+LABELS = Taxonomy(
+    ("L1", "L2"),
+    {
+        ("Setup", "Pairing"): "joins two devices",
+        ("Setup", 'The "manual": [1]'): "",
+        ("Preis", "Zu teuer \\ fair, oder?"): "too dear: {fair}",
+        ("価格", "12:30"): "",
+        ("Setup", "a\rb\nc"): "",
+    },
+)
+TASK = {"levels": ["L1", "L2"], "has_content": True, "emotions": ["anger", "joy"], "most_segments": 4}
+
+
+def chat(*turns: str, system: tuple[str, ...] = ()) -> list[dict[str, str]]:
+    said = [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(turns)]
+    return [*({"role": "system", "content": text} for text in system), *said]
+
+
+def hostile_comments() -> list[Row]:
+    """Return one labelled comment for each hostile text: contents, paths and emotions drawn at random."""
+    draw = random.Random(0)
+    rows = []
+    for number, text in enumerate(HOSTILE):
+        segments = []
+        for _ in range(draw.randint(1, 4)):
+            content = draw.choice([None, text, text[: len(text) // 2 + 1]])
+            content = content if content and content.strip() else None
+            segments.append(Segment(draw.choice(list(LABELS.leaves)), content, draw.choice([None, "anger", "joy"])))
+        rows.append(
+            {"id": f"c{number}", "text": text, "segments": [segment_row(part, LABELS.levels) for part in segments]}
+        )
+    return rows
+
+
+def write_split(train: list[Row], test: list[Row], prompt: str = "{}") -> None:
+    """Write what `split` and `mix` leave, with customer rows alone, into the working folder."""
+    Path("params.yaml").write_text(f"prompt: {prompt}\n")
+    prompts = Prompts.of(load_params().prompt, LABELS, TASK, train)
+    write_json("data/split/taxonomy.json", LABELS.to_rows())
+    write_json("data/split/task.json", TASK)
+    write_jsonl("data/split/train.jsonl", train)
+    write_jsonl("data/split/test.jsonl", test)
+    chats = [
+        [*messages, {"role": "assistant", "content": prompts.answer(row)}]
+        for row, messages in zip(train, prompts.messages(train), strict=True)
+    ]
+    write_mix(*chats)
+
+
+def write_mix(*chats: list[dict[str, str]]) -> None:
+    rows = [{"id": f"r{n}", "source": "x", "category": "x", "messages": said} for n, said in enumerate(chats)]
+    write_jsonl("data/mix/train.jsonl", rows)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["converse.py"])
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_any_text_comes_back_from_every_place_of_a_conversation(text: str) -> None:
+    for messages in (
+        chat("Hello", text),
+        chat(text, "[]"),
+        chat("a", text, text, "b", system=(text,)),
+        chat(text, text, system=("x", text)),
+    ):
+        conversation = json.loads(json.dumps(to_conversation(messages)))
+        assert conversation["schemaVersion"] == SCHEMA
+        assert [set(turn) for turn in conversation["messages"]] == [{"role", "content"}] * len(conversation["messages"])
+        assert to_messages(conversation) == messages
+
+
+def test_what_the_system_says_stands_apart() -> None:
+    assert to_conversation(chat("Hi", "Ho", system=("Be brief.",))) == {
+        "schemaVersion": "bedrock-conversation-2024",
+        "system": [{"text": "Be brief."}],
+        "messages": [{"role": "user", "content": [{"text": "Hi"}]}, {"role": "assistant", "content": [{"text": "Ho"}]}],
+    }
+    assert "system" not in to_conversation(chat("Hi", "Ho"))
+
+
+def test_several_texts_of_a_turn_are_one_and_thoughts_are_left_aside() -> None:
+    conversation = to_conversation(chat("Hi", "Ho"))
+    thought = {"reasoningContent": {"reasoningText": {"text": "Hm."}}}
+    conversation["messages"][1]["content"] = [thought, {"text": "H"}, {"text": "o"}]
+    assert to_messages(conversation) == chat("Hi", "Ho")
+
+
+@pytest.mark.parametrize(
+    ("messages", "fault"),
+    [
+        (chat("a"), "turns are user; let user and assistant take turns"),
+        (chat("a", "b", "c"), "turns are user, assistant, user;"),
+        (chat("a", "b")[::-1], "turns are assistant, user;"),
+        ([], "turns are none;"),
+        ([*chat("a"), {"role": "tool", "content": "x"}], "turns are user, tool;"),
+        ([*chat("a", "b"), {"role": "system", "content": "x"}], "a system turn stands behind the first turns"),
+        (chat("a", " \n"), "a turn is empty"),
+        (chat("a", "b", system=("",)), "a turn is empty"),
+    ],
+)
+def test_a_chat_that_nova_would_refuse_is_a_fault(messages: list[dict[str, str]], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        to_conversation(messages)
+
+
+@pytest.mark.parametrize("prompt", ["{}", "{examples: 3}", "{taxonomy: full}", "{taxonomy: full, examples: 2}"])
+def test_comments_come_back_from_the_files_as_they_were(project: Path, prompt: str) -> None:
+    rows = hostile_comments()
+    train, test = rows[:-40], rows[-40:]
+    write_split(train, test, prompt)
+    main()
+    shutil.copytree("data/converse", "data/nova/raw")
+    Path("data/nova/raw/taxonomy.csv").write_bytes(taxonomy_csv(LABELS.leaves).encode())
+    convert()
+    back = read_jsonl("data/nova/comments.jsonl")
+    assert [(row["text"], row["segments"], row["split"]) for row in back] == [
+        (row["text"], row["segments"], side) for side, part in (("test", test), ("train", train)) for row in part
+    ]
+    assert len({row["id"] for row in back}) == len(back)
+    assert load_taxonomy("data/nova/taxonomy.csv") == Taxonomy(LABELS.levels, dict(sorted(LABELS.leaves.items())))
+
+
+def test_the_lines_are_those_of_mix_and_test_set_with_novas_fields_alone(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = hostile_comments()[:5]
+    write_split(rows[:3], rows[3:])
+    write_mix(chat("2 + 2?", "4"), chat("a", "b", "c", "d", system=("Be brief.",)))
+    main()
+    assert capsys.readouterr().out == (
+        "converse: 2 conversations in data/converse/train.jsonl, 2 in data/converse/test.jsonl\n"
+    )
+    train, test = read_jsonl("data/converse/train.jsonl"), read_jsonl("data/converse/test.jsonl")
+    assert [list(row) for row in train] == [["schemaVersion", "messages"], ["schemaVersion", "system", "messages"]]
+    assert [json.loads(row["messages"][-1]["content"][0]["text"]) for row in test] == [r["segments"] for r in rows[3:]]
+    assert all(
+        row["text"] in said["messages"][0]["content"][0]["text"] for row, said in zip(rows[3:], test, strict=True)
+    )
+
+
+def test_the_folder_can_be_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = hostile_comments()[:3]
+    write_split(rows[:2], rows[2:])
+    monkeypatch.setattr(sys, "argv", ["converse.py", "elsewhere"])
+    main()
+    assert sorted(path.name for path in Path("elsewhere").iterdir()) == ["test.jsonl", "train.jsonl"]
+
+
+@pytest.mark.parametrize("word", REFUSED)
+def test_words_that_nova_refuses_are_told_with_their_place(
+    project: Path, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    rows = hostile_comments()[:3]
+    write_split(rows[:2], rows[2:])
+    write_mix(chat("Hello", "Hi"), chat(f"He said {word} no", "Oh"))
+    main()
+    told = capsys.readouterr().out.splitlines()[1]
+    assert told.startswith("converse: 1 of 3 conversations hold words that Nova's check of training data refuses")
+    assert f"({word}), the first is data/mix/train.jsonl:2;" in told
+    assert word in read_jsonl("data/converse/train.jsonl")[1]["messages"][0]["content"][0]["text"]
+
+
+def test_a_row_that_is_no_conversation_stops_with_its_line_and_writes_nothing(project: Path) -> None:
+    rows = hostile_comments()[:3]
+    write_split(rows[:2], rows[2:])
+    write_mix(chat("Hello", "Hi"), chat("Hello", "Hi", "Bye"))
+    with pytest.raises(InputError, match=r"^data/mix/train.jsonl:2: turns are user, assistant, user; let user and"):
+        main()
+    assert list(Path("data/converse").iterdir()) == []
+
+
+def test_before_split_and_mix_it_says_what_is_missing(project: Path) -> None:
+    with pytest.raises(InputError, match=r"^data/split/taxonomy.json: no such file; `dvc repro` makes it"):
+        main()

@@ -1,0 +1,237 @@
+"""A data-mixing recipe of Nova sets the mix in params.yaml, and the mix can be written as one."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alloy.commands.nova_recipe import main, percents
+from alloy.core.files import InputError
+from alloy.core.params import load_params
+from alloy.mixing.nova_names import CALLED, NOVA_MIX, canonical_categories
+
+ROOT = Path(__file__).parents[2]
+PARAMS = (ROOT / "params.yaml").read_text(encoding="utf-8")
+RECIPE = """\
+run: {name: my-run}
+data_mixing:
+  dataset_catalog: sft_1p5_text_chat
+  sources:
+    customer_data:
+      percent: 75   # of the whole
+    nova_data:
+      math: 30.5
+      agents: 0
+      reasoning-code: 69.5
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(PARAMS)
+    Path("recipe.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["recipe.py", *arguments])
+    main()
+
+
+def read(monkeypatch: pytest.MonkeyPatch) -> str:
+    call(monkeypatch, "read", "recipe.yaml")
+    return Path("params.yaml").read_bytes().decode()
+
+
+def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    call(monkeypatch, "write", "out.yaml")
+    return yaml.safe_load(Path("out.yaml").read_text())["data_mixing"]
+
+
+def fault(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    before = Path("params.yaml").read_bytes()
+    with pytest.raises(InputError) as caught:
+        call(monkeypatch, *arguments)
+    assert Path("params.yaml").read_bytes() == before
+    assert not Path("out.yaml").exists()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_recipe_sets_ratio_and_sources_and_nothing_else(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edited = read(monkeypatch)
+    mix = load_params().mix
+    assert (mix.ratio, mix.sources) == (0.25, {"math": 30.5, "reasoning-code": 69.5})
+    old, new = PARAMS.splitlines(), edited.splitlines()
+    kept = [line for line in old if line.lstrip().split(":")[0] not in ("ratio", "sources")]
+    assert [line for line in new if line in kept] == kept
+    assert len(new) == len(old) + 2
+    for key in ("ratio", "sources"):
+        before, after = (next(line for line in lines if line.startswith(f"  {key}:")) for lines in (old, new))
+        assert before.index("#") == after.index("#")
+        assert before.partition("#")[2] == after.partition("#")[2]
+
+
+def test_a_second_recipe_takes_the_place_of_the_first(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = read(monkeypatch)
+    Path("recipe.yaml").write_text(RECIPE.replace("75", "10").replace("30.5", "100").replace("69.5", "0"))
+    read(monkeypatch)
+    mix = load_params().mix
+    assert (mix.ratio, mix.sources) == (0.9, {"math": 100})
+    Path("recipe.yaml").write_text(RECIPE)
+    assert read(monkeypatch) == first
+
+
+SHAPES = {
+    "on one line": "mix: {ratio: 0.5, sources: {a: 1}, repeat: true}\nseed: 3\n",
+    "without a comment": "mix:\n  ratio: 0.5\n  sources: {}\nseed: 3\n",
+    "without a last line end": "seed: 3\nmix:\n  ratio: 0.5\n  sources: {}",
+    "sources one a line": "mix:\n  sources:  # which\n    a: 1  # this\n    b: 2\n  # how\n  ratio: 0.5\nseed: 3\n",
+    "sources last": "seed: 3\nmix:\n    ratio: 0.5 # half\n    sources:\n        a: 1\n        b: 2",
+    "sources over lines": "mix:\n  ratio: 0.5\n  sources: {a: 1,\n    b: 2}  # two\n  repeat: true\nseed: 3\n",
+    "quoted keys": "'mix':\n  \"ratio\": 0.5\n  'sources': {'a b': 1}\nseed: 3\n",
+}
+
+
+@pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["lf", "crlf"])
+def test_params_of_any_shape_are_edited_in_place(
+    project: Path, monkeypatch: pytest.MonkeyPatch, text: str, line_end: str
+) -> None:
+    Path("params.yaml").write_bytes(text.replace("\n", line_end).encode())
+    edited = read(monkeypatch)
+    params = load_params()
+    assert (params.mix.ratio, params.mix.sources) == (0.25, {"math": 30.5, "reasoning-code": 69.5})
+    assert params.seed == 3
+    assert params.mix.repeat == ("repeat: true" in text)
+    assert edited.count("\n") == edited.count(line_end)
+    for comment in ("# which", "# how", "# half", "# two"):
+        assert (comment in edited) == (comment in text)
+
+
+def test_a_recipe_may_mix_within_its_training_config(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("recipe.yaml").write_text(yaml.safe_dump({"training_config": yaml.safe_load(RECIPE)}))
+    read(monkeypatch)
+    assert load_params().mix.ratio == 0.25
+
+
+def test_percents_may_be_strings(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("recipe.yaml").write_text(RECIPE.replace("30.5", "'30.5'").replace("75", '"75"'))
+    read(monkeypatch)
+    assert load_params().mix.sources["math"] == 30.5
+
+
+BAD = {
+    "no section": ("data_mixing", "mixing", "recipe.yaml: there is no section `data_mixing`; give a recipe that mixes"),
+    "no sources": ("sources", "source", "recipe.yaml:3: data_mixing: there is no `sources`; add it"),
+    "no customer": ("customer_data", "customers", "recipe.yaml:5: data_mixing.sources: there is no `customer_data`"),
+    "no percent": ("percent", "share", "recipe.yaml:6: data_mixing.sources.customer_data: there is no `percent`"),
+    "over 100": ("75", "101", "recipe.yaml:6: data_mixing.sources.customer_data.percent: 101 is no percent"),
+    "negative": ("30.5", "-1", "recipe.yaml:8: data_mixing.sources.nova_data.math: -1 is no percent; write a number"),
+    "a word": ("30.5", "much", "recipe.yaml:8: data_mixing.sources.nova_data.math: much is no percent"),
+    "not a number": ("30.5", ".nan", "recipe.yaml:8: data_mixing.sources.nova_data.math: .nan is no percent"),
+    "a placeholder": ("75", "{{x}}", "recipe.yaml:6: data_mixing.sources.customer_data.percent: a mapping is no"),
+    "a list": ("30.5", "[30.5]", "recipe.yaml:8: data_mixing.sources.nova_data.math: a list is no percent"),
+    "a sum of 99.9": ("30.5", "30.4", "recipe.yaml:8: data_mixing.sources.nova_data: percents sum to 99.9; let those"),
+    "not YAML": ("nova_data:", "nova_data: [", "recipe.yaml:9: not valid YAML"),
+    "no mapping": (RECIPE, "- 1\n", "recipe.yaml: write `key: value` lines"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "wanted"), BAD.values(), ids=BAD)
+def test_a_fault_names_line_and_key_and_changes_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, wanted: str
+) -> None:
+    assert RECIPE.count(old) >= 1
+    Path("recipe.yaml").write_text(RECIPE.replace(old, new, 1))
+    assert fault(monkeypatch, "read", "recipe.yaml").startswith(wanted)
+
+
+def test_a_recipe_that_is_not_there_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fault(monkeypatch, "read", "x.yaml") == "x.yaml: No such file or directory; name a recipe, a YAML file"
+
+
+def test_a_file_that_is_no_text_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("recipe.yaml").write_bytes(b"a: \xff\n")
+    assert fault(monkeypatch, "read", "recipe.yaml") == "recipe.yaml: byte 4 is not UTF-8; save the file as UTF-8"
+
+
+def test_params_without_the_key_say_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("params.yaml").write_text("mix:\n  ratio: 0.5\n")
+    assert fault(monkeypatch, "read", "recipe.yaml") == "params.yaml:2: mix: there is no `sources`; add it"
+
+
+def test_a_mix_is_written_with_every_category_of_nova(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read(monkeypatch)
+    mixing = written(monkeypatch)
+    assert mixing["sources"]["customer_data"] == {"percent": 75}
+    assert mixing["sources"]["nova_data"] == {**dict.fromkeys(NOVA_MIX, 0), "math": 30.5, "reasoning-code": 69.5}
+
+
+def test_a_mix_without_weights_is_novas_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixing = written(monkeypatch)
+    assert mixing["sources"] == {"customer_data": {"percent": 100}, "nova_data": NOVA_MIX}
+
+
+def test_without_a_file_the_recipe_goes_to_standard_output(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixing = written(monkeypatch)
+    call(monkeypatch, "write")
+    assert yaml.safe_load(capsys.readouterr().out) == {"data_mixing": mixing}
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.1, 0.3, 0.25, 1 / 3, 0.7, 1.0])
+@pytest.mark.parametrize("sources", [{"math": 1.0}, {"math": 2, "chat": 1}, {"rag": 1, "code": 1, "stem": 1}])
+def test_what_is_written_reads_as_the_same_mix(
+    project: Path, monkeypatch: pytest.MonkeyPatch, ratio: float, sources: dict[str, float]
+) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump({"mix": {"ratio": ratio, "sources": sources}}))
+    call(monkeypatch, "write", "recipe.yaml")
+    once = read(monkeypatch)
+    mix = load_params().mix
+    assert mix.ratio == pytest.approx(ratio, abs=1e-9)
+    total = sum(sources.values())
+    assert mix.sources == pytest.approx({name: 100 * weight / total for name, weight in sources.items()}, abs=0.01)
+    call(monkeypatch, "write", "recipe.yaml")
+    assert read(monkeypatch) == once
+
+
+def test_a_source_that_nova_has_not_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("params.yaml").write_text("mix: {sources: {math: 1, gsm8k_train: 1}}")
+    wanted = "params.yaml: mix.sources: 'gsm8k_train' is no category of Nova's; write one of agents, baseline, "
+    assert fault(monkeypatch, "write", "out.yaml").startswith(wanted)
+
+
+@pytest.mark.parametrize("weights", [[1, 1, 1], [1] * 7, [0, 1, 0], [1e-9, 1], [0.1, 0.2, 0.3], [5e8, 3, 1e9]])
+def test_percents_of_two_decimals_sum_to_100(weights: list[float]) -> None:
+    shares = percents({str(place): weight for place, weight in enumerate(weights)})
+    assert sum(round(100 * share) for share in shares.values()) == 10_000
+    for place, weight in enumerate(weights):
+        assert shares[str(place)] == pytest.approx(100 * weight / sum(weights), abs=0.0101)
+        assert round(shares[str(place)], 2) == shares[str(place)]
+
+
+def test_novas_own_mix_sums_to_100_and_stays_itself() -> None:
+    assert percents(NOVA_MIX) == NOVA_MIX
+    assert round(sum(NOVA_MIX.values()), 9) == 100
+
+
+def test_a_category_of_nova_is_called_as_in_the_general_data() -> None:
+    assert canonical_categories("reasoning-math") == canonical_categories("math") == ("math",)
+    assert canonical_categories("rag") == ("reading-comprehension",)
+    assert "summarization" in canonical_categories("baseline")
+
+
+@pytest.mark.parametrize("name", ["agents", "identity", "gsm8k_train", "stem", ""])
+def test_a_name_without_a_counterpart_stays_as_it_is(name: str) -> None:
+    assert canonical_categories(name) == (name,)
+
+
+def test_what_a_category_is_called_is_called_so_itself() -> None:
+    for called in CALLED.values():
+        for name in called:
+            assert canonical_categories(name) == (name,)

@@ -1,0 +1,166 @@
+"""A review's page: its order, its words, and the workflow that prints it in a pull request."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.commands.review import Change, changes, render
+from repositories import command, commit, repository, said
+
+ROOT = Path(__file__).parents[2]
+WORKFLOW = (ROOT / ".github/workflows/review.yml").read_text()
+PARAMS = {"profile": "demo", "mix": {"ratio": 0.0}, "note": "a"}
+SUMMARY = {
+    "base": {"voc": {"f1": 0.0212}, "mmlu": {"acc": 0.9054}},
+    "tuned": {"voc": {"f1": 0.4626, "invalid_json": 0.0}, "mmlu": {"acc": 0.4143}, "general": {"gsm8k acc": 0.5}},
+}
+TRAIN = {"train": {"loss": 0.3071, "tokens": 1038570, "peak_memory": 0.88, "only_before": 1}}
+
+
+def write(folder: Path, params: dict, summary: dict, train: dict) -> None:
+    (folder / "metrics").mkdir(exist_ok=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    (folder / "metrics/summary.json").write_text(json.dumps(summary))
+    (folder / "metrics/train.json").write_text(json.dumps(train))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A repository with a commit `before` and another `after` that changes params and metrics."""
+    folder = repository(tmp_path_factory.mktemp("review"))
+    (folder / "dvc.yaml").write_text("metrics: [metrics/summary.json, metrics/train.json]\nparams: [params.yaml]\n")
+    write(folder, PARAMS, SUMMARY, TRAIN)
+    commit(folder, "before")
+    said(folder, "git", "tag", "before")
+    summary = json.loads(json.dumps(SUMMARY))
+    summary["tuned"]["voc"] = {"f1": 0.4252, "invalid_json": 0.01}
+    summary["tuned"]["mmlu"]["acc"] = 0.7304
+    summary["tuned"]["mmlu"]["unparsed"] = 0.5625
+    summary["tuned"]["general"]["gsm8k acc"] = 0.6
+    params = {"profile": "demo", "mix": {"ratio": 0.25}, "note": "a | <b>"}
+    write(folder, params, summary, {"train": {"loss": 0.3071, "tokens": 2038570, "peak_memory": 0.9}})
+    commit(folder, "after")
+    said(folder, "git", "tag", "after")
+    return folder
+
+
+def review(folder: Path, *revisions: str, **env: str) -> str:
+    return command(folder, sys.executable, "-m", "alloy.commands.review", *revisions, **env).stdout
+
+
+def first_cells(page: str) -> list[str]:
+    """Return what stands in the first column of the page's tables."""
+    return re.findall(r"^\| (?!---|figure|param)(.+?) \|", page, re.MULTILINE)
+
+
+def test_the_order_is_params_then_headline_figures_of_the_tuned_model_then_the_rest(project):
+    assert first_cells(review(project, "before", "after")) == [
+        "`mix.ratio`",
+        "`note`",
+        "tuned: VOC F1",
+        "tuned: answers that are no JSON",
+        "tuned: general accuracy, by likelihood",
+        "tuned: general answers that are no choice",
+        "tuned: `gsm8k acc`",
+        "`metrics/train.json` `train.only_before`",
+        "`metrics/train.json` `train.peak_memory`",
+        "`metrics/train.json` `train.tokens`",
+    ]
+
+
+def test_the_page_is_the_same_whatever_the_order_of_pythons_sets(project):
+    pages = {review(project, "before", "after", PYTHONHASHSEED=seed) for seed in ("1", "2", "3")}
+    assert len(pages) == 1
+
+
+def test_the_sentence_says_what_was_changed_gained_and_paid(project):
+    sentence = review(project, "before", "after").splitlines()[2]
+    assert sentence == (
+        "Changed: `mix.ratio` from 0.0 to 0.25; `note` from a to a \\| &lt;b&gt;. "
+        "Gained: general accuracy, by likelihood +0.316 (0.414 to 0.730). Cost: VOC F1 -0.037 (0.463 to 0.425)."
+    )
+
+
+def test_figures_are_shown_with_three_places_counts_whole_and_what_was_not_there_as_a_dash(project):
+    page = review(project, "before", "after")
+    assert "| tuned: VOC F1 | 0.463 | 0.425 | -0.037 |" in page
+    assert "| tuned: general answers that are no choice | - | 0.562 | - |" in page
+    assert "| `metrics/train.json` `train.tokens` | 1,038,570 | 2,038,570 | +1,000,000 |" in page
+    assert "| `metrics/train.json` `train.only_before` | 1 | - | - |" in page
+    assert "train.loss" not in page
+
+
+def test_every_row_of_a_table_has_the_cells_of_its_head(project):
+    tables = re.findall(r"(?:^\|.*\n?)+", review(project, "before", "after"), re.MULTILINE)
+    assert len(tables) == 3
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
+
+
+def test_nothing_changed_is_said(project):
+    assert review(project, "after", "after") == "## What this changes\n\nNo param and no figure changed.\n"
+
+
+def test_params_without_figures_are_said_to_have_changed_none(project):
+    page = render([Change("params.yaml", "seed", 0, 1)], [], "before", "after")
+    assert "Changed: `seed` from 0 to 1. No figure did." in page
+
+
+def test_figures_without_params_are_said_to_come_from_none():
+    change = Change("metrics/summary.json", "tuned.voc.f1", 0.5, 0.6)
+    page = render([], [change], "before", "after")
+    assert "No param changed. Gained: VOC F1 +0.100 (0.500 to 0.600). Cost: nothing." in page
+
+
+def test_a_value_that_stayed_is_no_change():
+    assert changes({"metrics/summary.json": {"tuned.voc.f1": {"old": 0.5, "new": 0.5, "diff": 0.0}}}) == []
+
+
+def test_without_a_head_the_folder_as_it_is_now_is_compared(project):
+    assert "tuned: VOC F1" in review(project, "before")
+
+
+@pytest.mark.parametrize(
+    ("revisions", "words"),
+    [
+        ([], "give one or two revisions"),
+        (["a", "b", "c"], "give one or two"),
+        (["--help"], "give one or two"),
+        (["nowhere"], "nowhere"),
+    ],
+)
+def test_revisions_that_are_none_get_one_line(project, revisions, words):
+    done = command(project, sys.executable, "-m", "alloy.commands.review", *revisions, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_workflow_may_read_and_knows_no_secret():
+    flow = yaml.safe_load(WORKFLOW)
+    assert flow[True] == "pull_request"  # YAML reads `on` so; pull_request_target would run strangers' code with rights
+    assert flow["permissions"] == {"contents": "read"}
+    assert "secrets" not in WORKFLOW
+    assert all("permissions" not in job for job in flow["jobs"].values())
+
+
+def test_what_the_workflow_runs_is_there_to_be_run_by_hand():
+    targets = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    steps = [step for job in yaml.safe_load(WORKFLOW)["jobs"].values() for step in job["steps"]]
+    lines = [line for step in steps for line in step.get("run", "").splitlines()]
+    assert len(lines) == 4
+    for line in lines:
+        maker, target, *_ = line.split()
+        assert maker == "make"
+        assert target in targets
+
+
+def test_the_workflow_puts_no_expression_into_a_shell_and_pins_what_it_uses():
+    for step in yaml.safe_load(WORKFLOW)["jobs"]["review"]["steps"]:
+        assert "${{" not in step.get("run", "")
+        assert "uses" not in step or re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])

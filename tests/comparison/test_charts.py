@@ -1,0 +1,58 @@
+"""Plots are whole SVG, the same for the same figures, and show what they are given."""
+
+import re
+import xml.etree.ElementTree as ET
+
+from alloy.comparison.charts import COLOURS, GUESSING, INK, bars, forgetting, svg, trade_off
+from measured import lines, measured
+
+
+def words(text: str) -> list[str]:
+    return [element.text or "" for element in ET.fromstring(text).iter() if element.tag.endswith("}text")]
+
+
+def test_the_same_figures_give_the_same_bytes() -> None:
+    draw = trade_off(lines(measured(f1=50, acc=40)))
+    assert svg(draw) == svg(draw)
+
+
+def test_ids_of_two_plots_do_not_meet() -> None:
+    draw = trade_off(lines(measured(f1=50, acc=40)))
+    one, other = (set(re.findall(r'id="([mp][0-9a-f]{10})"', svg(draw, name=name))) for name in "ab")
+    assert one and other and not one & other
+
+
+def test_the_trade_off_names_its_axes_models_and_guessing() -> None:
+    text = words(svg(trade_off(lines(measured(f1=50, acc=40)))))
+    assert {"general accuracy, by likelihood", "VOC F1", "base", "tuned", "guessing"} <= set(text)
+
+
+def test_the_trade_off_of_a_base_alone_can_be_drawn() -> None:
+    compared = [line for line in lines(measured()) if line["key"] in ("f1", "acc")]
+    for line in compared:
+        line["models"] = {"base": line["models"]["base"]}
+    assert "base" in words(svg(trade_off(compared)))
+
+
+def test_a_bar_stands_for_each_model_that_has_a_figure() -> None:
+    drawn = svg(bars(["L1", "L2"], {"base": [0.25, None], "tuned": [0.5, 0.75]}, "F1"))
+    assert {"0.25", "0.50", "0.75", "L1", "L2"} <= set(words(drawn))
+    assert drawn.count(f"fill: {COLOURS['tuned']}") == 2 + 1  # and the legend's
+
+
+def test_the_subject_that_lost_most_is_on_top() -> None:
+    subjects = {"much_lost": {"base": 0.9, "tuned": 0.3}, "kept": {"base": 0.5, "tuned": 0.5}}
+    drawn = ET.fromstring(svg(forgetting(subjects, "accuracy")))
+    height = {}
+    for group in drawn.iter():
+        if group.tag.endswith("}text") and group.text in ("much lost", "kept"):
+            place = re.search(r"translate\(([\d.]+) ([\d.]+)\)", group.get("transform", "")) or [0, 0, group.get("y")]
+            height[group.text] = float(place[2])
+    assert height["much lost"] < height["kept"]
+    assert 0 < GUESSING < 1
+
+
+def test_ink_is_a_colour_of_its_own_that_a_page_can_replace() -> None:
+    drawn = svg(bars(["L1"], {"base": [0.5]}, "F1"))
+    assert INK in drawn
+    assert INK not in COLOURS.values()

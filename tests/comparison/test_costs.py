@@ -1,0 +1,57 @@
+"""What a training was given is compared among arms, and what models cost stands in one table."""
+
+import pytest
+
+from alloy.comparison.costs import Budget, amount, budget, costs, unequal
+
+EQUAL = Budget(customer=100, steps=50, lr=1e-3, examples=100, dropped=0)
+
+
+def test_a_model_that_was_not_trained_has_no_budget() -> None:
+    assert budget({"achieved": 0.25}, {"hosted": "some-model"}, 1e-3) is None
+
+
+def test_a_mix_without_customer_rows_has_none_of_them() -> None:
+    train = {"steps": 5, "examples": 9, "dropped": 1}
+    assert budget({"source": {"maths": {"rows": 10}}}, train, 1e-3) == Budget(0, 5, 1e-3, 9, 1)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (Budget(90, 50, 1e-3, 90, 0), "Warning: customer examples differ: 90 to 100; "),
+        (Budget(100, 1074, 1e-3, 100, 0), "Warning: steps differ: 50 to 1,074; mix.budget: total "),
+        (Budget(100, 50, 1e-5, 100, 0), "Warning: learning rates differ: 1e-05 to 0.001; "),
+        (Budget(100, 50, 1e-3, 97, 3), "Warning: dropped examples differ: 0 to 3; "),
+    ],
+)
+def test_each_thing_that_differs_is_one_line(other: Budget, said: str) -> None:
+    (line,) = unequal([EQUAL, other, EQUAL])
+    assert line.startswith(said)
+
+
+def test_equal_budgets_one_and_none_are_not_warned_of() -> None:
+    assert unequal([EQUAL, EQUAL]) == unequal([EQUAL]) == unequal([]) == []
+
+
+def test_gpu_hours_and_core_hours_are_two_lines() -> None:
+    lines = {line["title"]: line["models"] for line in costs({}, {"gpu_hours": 2.5}, {"core_hours": 0.1}, {})}
+    assert lines == {"core hours of training": {"svm": 0.1}, "GPU hours of training": {"tuned": 2.5}}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0.00"),
+        (7.0e-5, "7.0e-05"),
+        (0.00022, "2.2e-04"),
+        (0.00201, "0.00201"),
+        (7, "7.00"),
+        (63.365, "63.4"),
+        (119.1, "119"),
+        (999.6, "1,000"),
+        (27587.0, "27,587"),
+    ],
+)
+def test_an_amount_has_three_digits_or_all_before_the_point_and_two_where_it_is_tiny(value: float, text: str) -> None:
+    assert amount(value) == text

@@ -1,0 +1,66 @@
+"""Models compared: every measure with its interval, and the change by pairs."""
+
+import pytest
+
+from alloy.comparison.metrics import compare, require_same
+from alloy.core.files import InputError
+from measured import lines, measured, rival
+
+
+def by_key(compared: list[dict]) -> dict[tuple[str, str], dict]:
+    return {(line["part"], line["key"]): line for line in compared}
+
+
+def test_a_measure_has_the_models_values_and_the_change() -> None:
+    line = by_key(lines(measured(f1=50)))["voc", "f1"]
+    assert {model: value["value"] for model, value in line["models"].items()} == {"base": 0.1, "tuned": 0.5, "svm": 0.3}
+    assert line["change"]["value"] == 0.4
+    assert line["change"]["low"] < 0.4 < line["change"]["high"]
+    assert line["change"]["p"] < 0.05
+    assert line["over_svm"]["value"] == 0.2
+
+
+def test_an_instruction_counts_by_itself_and_a_prompt_only_as_a_whole() -> None:
+    found = by_key(lines(measured(ifeval=20)))
+    assert found["ifeval", "prompt_strict"]["models"]["tuned"]["value"] == 0.2
+    assert found["ifeval", "instruction_strict"]["models"]["tuned"]["value"] == 0.6
+    wide, narrow = (found["ifeval", key]["models"]["tuned"] for key in ("prompt_strict", "instruction_strict"))
+    assert narrow["high"] - narrow["low"] < wide["high"] - wide["low"]
+
+
+def test_the_articles_score_has_no_interval() -> None:
+    line = by_key(lines(measured()))["voc", "nova_f1"]
+    assert line["models"]["base"] == {"value": 0.2}
+    assert line["change"] == {"value": 0.0}
+
+
+def test_the_rival_is_measured_at_the_task_alone() -> None:
+    assert [line["key"] for line in lines(measured()) if "svm" in line["models"]] == [
+        "f1",
+        "precision",
+        "recall",
+        "nova_f1",
+    ]
+
+
+def test_tasks_that_a_profile_adds_get_a_line_each() -> None:
+    compared = lines(measured(**{"gsm8k exact_match": 0.5}), base=measured(**{"gsm8k exact_match": 0.75}))
+    line = compared[-1]
+    assert (line["title"], line["change"]) == ("gsm8k exact_match", {"value": -0.25})
+
+
+def test_a_base_that_is_hosted_has_but_the_task() -> None:
+    figures, rows = rival()
+    models = {"base": figures, "tuned": {}, "svm": figures}
+    compared = compare(models, {"base": rows, "tuned": {}, "svm": rows}, 200, 0)
+    assert {line["part"] for line in compared} == {"voc"}
+    assert all(line["change"] is None for line in compared)
+
+
+def test_rows_of_other_comments_make_no_pairs() -> None:
+    rows = [{"id": "a"}, {"id": "b"}]
+    require_same("x.jsonl", rows, rows)
+    with pytest.raises(InputError, match=r"^x\.jsonl:2: id 'c' where base has 'b'"):
+        require_same("x.jsonl", [{"id": "a"}, {"id": "c"}], rows)
+    with pytest.raises(InputError, match=r"^x\.jsonl: 1 rows where base has 2"):
+        require_same("x.jsonl", rows[:1], rows)

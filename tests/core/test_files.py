@@ -1,0 +1,199 @@
+"""Rows go to files and come back; a fault has its line, and no reader ever sees half a file."""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alloy.core.files import (
+    InputError,
+    decode_line,
+    decode_lines,
+    decode_text,
+    number_lines,
+    read_json,
+    read_jsonl,
+    read_lines,
+    write_json,
+    write_jsonl,
+    write_lines,
+    write_whole,
+)
+
+
+def file(folder: Path, content: bytes, name: str = "rows.jsonl") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def fault(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read_jsonl(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).replace(f"{path.parent}/", "")
+
+
+def test_rows_come_back_as_they_were_in_any_script(tmp_path: Path) -> None:
+    rows = [
+        {"text": "Schloß, ¿qué tal?, 鍵, مفتاح, 🔑"},
+        {"text": "two\nlines, a\u2028separator and \x85 next", "parts": [1, 2.5, None, {"a": True}]},
+        {},
+    ]
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    assert read_jsonl(tmp_path / "rows.jsonl") == rows
+
+
+def test_text_is_written_in_utf_8_and_not_escaped(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "rows.jsonl", [{"text": "鍵"}])
+    assert (tmp_path / "rows.jsonl").read_bytes() == '{"text":"鍵"}\n'.encode()
+
+
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    write_json(tmp_path / "a" / "b" / "c.json", [1])
+    assert read_json(tmp_path / "a" / "b" / "c.json") == [1]
+
+
+def test_a_json_document_is_indented_and_ends_in_a_newline(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"f1": 0.5})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "f1": 0.5\n}\n'
+
+
+def test_a_packed_file_reads_like_a_plain_one(tmp_path: Path) -> None:
+    path = file(tmp_path, gzip.compress(b'{"a": 1}\n{"a": 2}\n'), "rows.jsonl.gz")
+    assert read_jsonl(path) == [{"a": 1}, {"a": 2}]
+
+
+def test_lines_count_from_one_and_blank_ones_count_too(tmp_path: Path) -> None:
+    path = file(tmp_path, b'\n{"a": 1}\r\n  \n{"a": 2}')
+    assert list(decode_lines(path)) == [(2, {"a": 1}), (4, {"a": 2})]
+
+
+FAULTS = {
+    "half an object": (b'{"a": ', "not valid JSON at column"),
+    "a trailing comma": (b'{"a": 1,}', "not valid JSON at column 8"),
+    "not a number": (b'{"a": NaN}', "not valid JSON at column"),
+    "two objects": (b'{"a": 1}{"a": 2}', "not valid JSON at column 9"),
+    "Latin-1": (b'{"a": "caf\xe9"}', "byte 11 is not UTF-8; save the file as UTF-8"),
+    "half a surrogate pair": (b'{"a": "\\ud83d"}', "not valid JSON at column"),
+    "a list": (b"[1]", "list where an object belongs; write one {...} a line"),
+    "a string": (b'"a"', "str where an object belongs"),
+    "null": (b"null", "NoneType where an object belongs"),
+}
+
+
+@pytest.mark.parametrize(("line", "wanted"), FAULTS.values(), ids=FAULTS)
+def test_a_bad_line_is_named_with_its_fault(tmp_path: Path, line: bytes, wanted: str) -> None:
+    path = file(tmp_path, b'{"good": 1}\n\n' + line + b"\n")
+    assert fault(path).startswith(f"rows.jsonl:3: {wanted}")
+
+
+def test_the_rows_around_a_bad_line_are_still_read(tmp_path: Path) -> None:
+    (_, first), (number, bad), (_, last) = decode_lines(file(tmp_path, b'{"a": 1}\n{\n{"a": 3}\n'))
+    assert (first, last, number) == ({"a": 1}, {"a": 3}, 2)
+    assert isinstance(bad, InputError)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"  \r\n\n"])
+def test_an_empty_file_says_what_to_write(tmp_path: Path, content: bytes) -> None:
+    assert fault(file(tmp_path, content)) == "rows.jsonl: the file is empty; write one JSON object a line"
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path: Path) -> None:
+    assert fault(tmp_path / "rows.jsonl").startswith("rows.jsonl: no such file; `dvc repro` makes it")
+    with pytest.raises(InputError, match=r"task\.json: no such file; `dvc repro` makes it"):
+        read_json(tmp_path / "task.json")
+
+
+def test_a_broken_document_names_its_line(tmp_path: Path) -> None:
+    path = file(tmp_path, b'{\n"a": 1,\n"b" 2}', "task.json")
+    with pytest.raises(InputError, match=r"task\.json:3: not valid JSON"):
+        read_json(path)
+
+
+def test_a_cut_archive_is_one_line(tmp_path: Path) -> None:
+    whole = gzip.compress(b'{"a": 1}\n' * 100)
+    assert fault(file(tmp_path, whole[:-9], "rows.jsonl.gz")).startswith("rows.jsonl.gz: not a whole gzip file")
+
+
+def test_a_byte_order_mark_at_the_start_of_a_text_is_dropped(tmp_path: Path) -> None:
+    lines = read_lines(file(tmp_path, b"\xef\xbb\xbfa\nb\n"))
+    assert list(decode_text("rows.txt", lines)) == ["a\n", "b\n"]
+
+
+def test_a_text_line_that_is_not_utf_8_is_named() -> None:
+    with pytest.raises(InputError, match=r"^rows\.txt:2: byte 3 is not UTF-8; save the file as UTF-8$"):
+        list(decode_text("rows.txt", [b"a\n", b"b \xff\n"]))
+
+
+def test_numbered_lines_are_those_of_the_file_without_the_blank_ones_and_the_mark(tmp_path: Path) -> None:
+    path = file(tmp_path, b"\xef\xbb\xbfa \r\n \t\r\n\xef\xbb\xbfb\n\n\xff{")
+    assert list(number_lines(path)) == [(1, b"a \r\n"), (3, b"\xef\xbb\xbfb\n"), (5, b"\xff{")]
+
+
+def test_lines_are_numbered_as_they_are_read(tmp_path: Path) -> None:
+    whole = gzip.compress(b"first\n" * 10_000 + bytes(range(256)) * 400)
+    lines = number_lines(file(tmp_path, whole[:-200], "rows.jsonl.gz"))
+    assert next(lines) == (1, b"first\n")
+    with pytest.raises(InputError, match=r"rows\.jsonl\.gz: not a whole gzip file"):
+        list(lines)
+
+
+def test_the_fault_of_a_line_is_given_and_not_raised() -> None:
+    assert decode_line("rows.jsonl", 7, b'{"a": 1}\r\n') == {"a": 1}
+    given = decode_line("rows.jsonl", 7, b"[1]")
+    assert isinstance(given, InputError)
+    assert str(given) == "rows.jsonl:7: list where an object belongs; write one {...} a line"
+
+
+def test_lines_are_written_as_they_are_each_with_an_end(tmp_path: Path) -> None:
+    write_lines(tmp_path / "new" / "lines.txt", iter([b"a", b"", b" \xff\r"]))
+    assert (tmp_path / "new" / "lines.txt").read_bytes() == b"a\n\n \xff\r\n"
+    write_lines(tmp_path / "none.txt", [])
+    assert (tmp_path / "none.txt").read_bytes() == b""
+
+
+def test_a_byte_order_mark_before_the_first_row_is_dropped(tmp_path: Path) -> None:
+    assert read_jsonl(file(tmp_path, b'\xef\xbb\xbf{"a": 1}\n')) == [{"a": 1}]
+
+
+def fails_midway(part: Path) -> None:
+    part.write_text("half a fi")
+    raise OSError("no space left on device")
+
+
+def test_a_writer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no space left"):
+        write_whole(tmp_path / "new.txt", fails_midway)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writer_that_fails_keeps_the_old_content(tmp_path: Path) -> None:
+    path = file(tmp_path, b"old", "kept.txt")
+    with pytest.raises(OSError, match="no space left"):
+        write_whole(path, fails_midway)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"old"
+
+
+def test_rows_that_fail_midway_leave_nothing_behind(tmp_path: Path) -> None:
+    def rows() -> Iterator[dict[str, int]]:
+        yield {"a": 1}
+        raise ValueError("the second row cannot be made")
+
+    with pytest.raises(ValueError, match="second row"):
+        write_jsonl(tmp_path / "rows.jsonl", rows())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = file(tmp_path, b"old", "kept.txt")
+    seen = []
+
+    def write(part: Path) -> None:
+        part.write_bytes(b"new")
+        seen.append(path.read_bytes())
+
+    write_whole(path, write)
+    assert (seen, path.read_bytes(), list(tmp_path.iterdir())) == ([b"old"], b"new", [path])

@@ -1,0 +1,163 @@
+"""DVC records what a stage has read: an edit beside a running stage ends it, in real `dvc repro`."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.core.dvc import SMALL, declared
+from projects import copy_code, environment, start_history
+
+PARAMS = {"profile": "small", "data": {"comments": "mine"}, "mix": {"ratio": 0.1, "unit": "examples"}, "seed": 0}
+PROFILE = {"train": {"lr": 1.0e-4}, "infer": {"limit": 3}}
+STAGE = {
+    "cmd": "python -m stages.slow",
+    "deps": ["data/${data.comments}", "stages/slow.py"],
+    "params": ["mix.ratio", "seed", {"profiles/${profile}.yaml": ["train"]}],
+    "outs": ["out.txt"],
+    "metrics": [{"metrics/slow.json": {"cache": False}}],
+}
+SLOW = """
+import time
+from pathlib import Path
+from alloy.core.stage import run
+
+def main():
+    Path("running").touch()
+    while not Path("go").exists():
+        time.sleep(0.01)
+    Path("out.txt").write_text("made")
+    Path("metrics/slow.json").write_text("{}")
+
+run(main)
+"""
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """A repository with one stage, which waits for a file `go`."""
+    copy_code(tmp_path)
+    for folder in ("data/mine", "profiles", "metrics"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "stages/slow.py").write_text(SLOW)
+    (tmp_path / "data/mine/comments.jsonl").write_text("{}\n")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    (tmp_path / "profiles/small.yaml").write_text(yaml.safe_dump(PROFILE))
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"slow": STAGE}}))
+    start_history(tmp_path)
+    subprocess.run(["dvc", "init", "-q"], cwd=tmp_path, env=environment(), check=True)
+    return tmp_path
+
+
+def edit(file: str, **values: object):
+    """Return what writes other values of a YAML file."""
+
+    def write(project: Path) -> None:
+        old = yaml.safe_load((project / file).read_text())
+        (project / file).write_text(yaml.safe_dump({**old, **values}))
+
+    return write
+
+
+def append(file: str, text: str = ""):
+    """Return what adds to a file; with no text it is only written anew."""
+    return lambda project: (project / file).write_text((project / file).read_text() + text)
+
+
+def compiled(project: Path) -> None:
+    """Do what Python does beside code that lies among the data."""
+    (project / "data/mine/__pycache__").mkdir()
+    (project / "data/mine/__pycache__/utils.cpython-311.pyc").write_bytes(b"\0")
+
+
+def repro(project: Path, meanwhile) -> tuple[int, str]:
+    """Run the pipeline, do `meanwhile` while its stage runs, and return its exit status and what it said."""
+    for name in ("running", "go"):
+        (project / name).unlink(missing_ok=True)
+    command = ["dvc", "repro"]
+    with subprocess.Popen(
+        command, cwd=project, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        end = time.monotonic() + 60
+        while not (project / "running").exists():
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.02)
+        meanwhile(project)
+        (project / "go").touch()
+        said, _ = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "place"),
+    [
+        (edit("params.yaml", mix={"ratio": 0.2, "unit": "examples"}), "params.yaml: mix.ratio "),
+        (edit("params.yaml", seed=1), "params.yaml: seed "),
+        (edit("params.yaml", profile="large"), "params.yaml: profile "),
+        (edit("params.yaml", data={"comments": "others"}), "params.yaml: data "),
+        (edit("profiles/small.yaml", train={"lr": 2.0e-4}), "profiles/small.yaml: train "),
+        (append("params.yaml", "mix: ["), "params.yaml: data "),
+        (append("data/mine/comments.jsonl", "{}\n"), "data/mine/comments.jsonl: "),
+        (append("stages/slow.py", "# other\n"), "stages/slow.py: "),
+        (lambda project: (project / "data/mine/more.jsonl").write_text("{}\n"), "data/mine/more.jsonl: "),
+        (lambda project: (project / "profiles/small.yaml").unlink(), "profiles/small.yaml: train "),
+    ],
+    ids=["key", "top", "profile", "data", "profile's", "half saved", "data file", "code", "another file", "gone"],
+)
+def test_an_edit_of_what_a_stage_reads_ends_it_and_nothing_is_recorded(project, meanwhile, place):
+    status, said = repro(project, meanwhile)
+    assert status != 0
+    assert f"slow: {place}was changed while this stage ran, and DVC would record it as what the results" in said
+    assert not (project / "dvc.lock").exists()
+
+
+def test_after_an_edit_the_stage_runs_again_with_what_is_there_then(project):
+    repro(project, edit("params.yaml", seed=1))
+    status, said = repro(project, lambda _: None)
+    assert status == 0, said
+    lock = yaml.safe_load((project / "dvc.lock").read_text())
+    assert lock["stages"]["slow"]["params"]["params.yaml"]["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        edit("params.yaml", mix={"ratio": 0.1, "unit": "tokens"}, other=1),
+        edit("profiles/small.yaml", infer={"limit": 4}),
+        append("stages/slow.py"),
+        append("stages/mix.py", "# not a dependency\n"),
+        compiled,
+    ],
+    ids=["other params", "other sections", "the same code written anew", "other code", "what Python compiles"],
+)
+def test_an_edit_of_anything_else_does_not(project, meanwhile):
+    status, said = repro(project, meanwhile)
+    assert status == 0, said
+    assert (project / "dvc.lock").exists()
+
+
+def test_a_large_file_is_told_by_its_size_and_time(project):
+    large = project / "data/mine/comments.jsonl"
+    large.write_bytes(b"{}\n" * (SMALL // 3 + 1))
+    status, said = repro(project, lambda _: os.utime(large, (1, 1)))
+    assert status != 0
+    assert "slow: data/mine/comments.jsonl: was changed" in said
+
+
+def test_what_a_killed_run_left_half_written_is_removed(project):
+    for name in (".out.txt.99.part", "metrics/.slow.json.98.part", "data/mine/.other.97.part"):
+        (project / name).write_text("half")
+    (project / ".out.txt.96.part").mkdir()
+    status, said = repro(project, lambda _: None)
+    assert status == 0, said
+    assert [path.name for path in project.rglob("*.part")] == [".other.97.part"]
+
+
+def test_what_dvc_yaml_says_of_a_stage_is_told_with_its_params(project, monkeypatch):
+    monkeypatch.chdir(project)
+    assert declared("slow")["deps"] == ["data/mine", "stages/slow.py"]
+    assert declared("slow")["params"][2] == {"profiles/small.yaml": ["train"]}
+    assert declared("nothere") == {}

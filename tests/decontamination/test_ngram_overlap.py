@@ -1,0 +1,192 @@
+"""What texts share with tests is found: a run of words, a whole short question, one with a word changed, no more."""
+
+import random
+from collections.abc import Iterable
+
+import pytest
+
+from alloy.core.text import words
+from alloy.decontamination.ngram_overlap import Hit, Index, Limits
+from benchmarks.leaks import leaks
+from real import real_rows
+
+LIMITS = Limits(run=13, changed=8)
+RUN = [f"word{number}" for number in range(40)]
+EIGHT = "how many legs does a spider have then"
+
+
+def hit(text: str, *questions: str, others: Iterable[str] = (), limits: Limits = LIMITS) -> Hit | None:
+    (found,) = Index.of(questions, list(others), limits).hits([text])
+    return found
+
+
+def why(text: str, *questions: str, limits: Limits = LIMITS) -> str | None:
+    found = hit(text, *questions, limits=limits)
+    return found.why if found else None
+
+
+@pytest.mark.parametrize(("shared", "wanted"), [(12, None), (13, "13 words in a row"), (14, "13 words in a row")])
+def test_a_run_counts_from_its_length_on(shared: int, wanted: str | None) -> None:
+    text = " ".join(["so", *RUN[5 : 5 + shared], "and", "on"])
+    assert why(text, " ".join(RUN)) == wanted
+
+
+@pytest.mark.parametrize("length", [12, 13, 14])
+def test_a_question_of_about_a_run_is_found_whole(length: int) -> None:
+    text = " ".join(RUN[:length])
+    assert why(text, text) == ("a whole question" if length < 13 else "13 words in a row")
+
+
+@pytest.mark.parametrize("start", [0, 1, 27])
+def test_a_run_is_found_wherever_it_stands(start: int) -> None:
+    said = " ".join(RUN[start : start + 13])
+    assert hit(f"{said} and more", " ".join(RUN)) == Hit("13 words in a row", 0, said)
+    assert hit(f"before it {said}", " ".join(RUN)) == Hit("13 words in a row", 0, said)
+
+
+def test_no_run_goes_from_one_text_into_the_next() -> None:
+    halves = [" ".join(RUN[:7]), " ".join(RUN[7:14])]
+    index = Index.of([" ".join(RUN)], [], LIMITS)
+    assert index.hits(halves) == [None, None]
+    split = Index.of([*halves, "else"], [], LIMITS)
+    assert split.hits([" ".join(RUN[:14])]) == [None]
+
+
+def test_a_run_may_go_over_the_end_of_a_line() -> None:
+    text = " ".join(RUN[:7]) + "\n" + " ".join(RUN[7:13])
+    assert why(text, " ".join(RUN)) == "13 words in a row"
+
+
+def test_each_text_has_its_own_answer_and_the_first_owner_is_named() -> None:
+    index = Index.of(["what is it", EIGHT, "what is it"], [" ".join(RUN)], LIMITS)
+    texts = ["", "What is it?", "nothing of the kind", EIGHT, "", " ".join(RUN[3:20]), "..."]
+    owners = [one.owner if one else None for one in index.hits(texts)]
+    assert owners == [None, 0, None, 1, None, 3, None]
+
+
+def test_the_whole_of_what_is_no_question_does_not_count() -> None:
+    assert hit(EIGHT, others=[EIGHT]) is None
+    assert hit(" ".join(RUN[:13]), others=[" ".join(RUN)]) is not None
+
+
+WHOLE = {
+    "verbatim": "How many legs does a spider have then?",
+    "in capitals": "HOW MANY LEGS DOES A SPIDER HAVE THEN",
+    "in other spaces": " how   many\tlegs does a\u00a0spider have then ",
+    "without punctuation": "How many legs, does a spider (have) then...",
+    "over several lines": "How many legs\ndoes a spider\nhave then?",
+    "a line of several": "Answer this.\nHow many legs does a spider have then?\nEight.",
+    "a line that ends as on Windows": "Answer this.\r\nHow many legs does a spider have then?\r\nEight.",
+}
+
+
+@pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE)
+def test_a_short_question_is_found_whole(text: str) -> None:
+    assert hit(text, "How many legs does a spider have then?") == Hit("a whole question", 0, EIGHT)
+
+
+CHANGED = {
+    "replaced": ("how many legs does a beetle have then", "a question with a word changed"),
+    "the first replaced": ("so many legs does a spider have then", "a question with a word changed"),
+    "the last replaced": ("how many legs does a spider have now", "a question with a word changed"),
+    "moved": ("then how many legs does a spider have", "a question with a word changed"),
+    "added": ("how many legs does a big spider have then", "a question with a word added"),
+    "added in front": ("say how many legs does a spider have then", "a question with a word added"),
+    "left out": ("how many legs does spider have then", "a question with a word left out"),
+    "two replaced": ("how many eyes does a beetle have then", None),
+    "two left out": ("how many legs spider have then", None),
+}
+
+
+@pytest.mark.parametrize(("text", "wanted"), CHANGED.values(), ids=CHANGED)
+def test_a_question_with_a_word(text: str, wanted: str | None) -> None:
+    assert why(text, EIGHT) == wanted
+
+
+@pytest.mark.parametrize("kind", ["replaced", "moved", "added", "left out"])
+def test_a_question_of_fewer_words_counts_only_whole(kind: str) -> None:
+    seven, text = EIGHT.removesuffix(" then"), CHANGED[kind][0].replace(" then", "").replace("then ", "x ")
+    assert why(text, seven) is None
+    assert why(seven, seven) == "a whole question"
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\r\n", "...", "one"])
+def test_nothing_and_one_word_are_no_question(text: str) -> None:
+    assert hit(text, text, "one", "", others=["", text]) is None
+    assert Index.of([], [], LIMITS).hits([text, EIGHT]) == [None, None]
+
+
+def test_no_text_has_no_answer() -> None:
+    assert Index.of([EIGHT], [], LIMITS).hits([]) == []
+
+
+SCRIPTS = {
+    "German": ("Wie groß ist die Straße nach Köln denn nun?", "WIE GROSS IST DIE STRASSE NACH KÖLN DENN NUN"),
+    "decomposed": ("¿Cuál es la señal?", "¿cua\u0301l es la sen\u0303al?"),
+    "Japanese": ("ドアの価格は?", "ドアの 価格は。"),
+    "Thai": ("ราคาเท่าไร", "ราคา เท่าไร?"),
+    "Arabic": ("كم عدد أرجل العنكبوت؟", "كم  عدد أرجل العنكبوت"),
+    "signs": ("👍 or 👎", "👍  OR  👎!"),
+}
+
+
+@pytest.mark.parametrize(("question", "text"), SCRIPTS.values(), ids=SCRIPTS)
+def test_a_question_is_found_in_any_script(question: str, text: str) -> None:
+    assert why(text, question) == "a whole question"
+
+
+def changed_by_one(question: tuple[str, ...], text: tuple[str, ...], least: int) -> bool:
+    """Return by trial whether a word of the question was replaced, moved, added or left out to make the text."""
+    if len(question) < least:
+        return False
+    shorter = {question[:at] + question[at + 1 :] for at in range(len(question))}
+    if len(text) == len(question) - 1:
+        return text in shorter
+    cut = {text[:at] + text[at + 1 :] for at in range(len(text))}
+    if len(text) == len(question) + 1:
+        return question in cut
+    return len(text) == len(question) and bool(shorter & cut)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_short_texts_are_found_as_a_trial_of_all_changes_finds_them(seed: int) -> None:
+    limits = Limits(run=5, changed=4)
+    rng = random.Random(seed)
+    questions = [tuple(rng.choices("abc", k=rng.randint(2, 7))) for _ in range(12)]
+    texts = [tuple(rng.choices("abc", k=rng.randint(0, 8))) for _ in range(200)]
+    found = Index.of([" ".join(one) for one in questions], [], limits).hits([" ".join(one) for one in texts])
+    answers = {True: 0, False: 0}
+    for text, one in zip(texts, found, strict=True):
+        runs = {text[at : at + 5] for at in range(len(text) - 4)}
+        shares = any(runs & {q[at : at + 5] for at in range(len(q) - 4)} for q in questions)
+        wanted = shares or text in questions or any(changed_by_one(q, text, limits.changed) for q in questions)
+        assert (one is not None) == wanted, text
+        answers[wanted] += 1
+    assert min(answers.values()) > 20
+
+
+@pytest.mark.parametrize("length", range(8, 40))
+def test_no_question_of_any_length_hides_behind_one_word(length: int) -> None:
+    question, index = RUN[:length], Index.of([" ".join(RUN[:length])], [], LIMITS)
+    replaced = [" ".join([*question[:at], "x", *question[at + 1 :]]) for at in range(length)]
+    added = [" ".join([*question[:at], "x", *question[at:]]) for at in range(length + 1)]
+    left_out = [" ".join([*question[:at], *question[at + 1 :]]) for at in range(length)]
+    assert None not in index.hits(replaced + added + left_out)
+
+
+def test_of_200_leaks_of_real_questions_95_percent_are_found_and_no_general_text_without_cause() -> None:
+    rng = random.Random(0)
+    questions = [row["question"] for row in real_rows("mmlu/mmlu_test")]
+    questions += [row["prompt"] for row in real_rows("ifeval/ifeval_input_data")]
+    chosen = rng.sample([text for text in questions if len(words(text)) > 1], 200)
+    general = [turn["content"] for row in real_rows("general/oasst1_eval953") for turn in row["messages"]]
+    found = Index.of(questions, [], LIMITS).hits([text for _, text in leaks(chosen)] + general)
+    assert sum(one is not None for one in found[:200]) >= 190
+    assert sum(one is not None for one in found[200:]) <= 0.01 * len(general)
+    assert all(found[at] for at in range(200) if at % 4 < 3), "what differs in case and spaces alone is always found"
+
+
+@pytest.mark.parametrize("mark", ["\u00ad", "\u200b", "\u200e", "\ufeff"])
+def test_what_nobody_sees_hides_nothing(mark: str) -> None:
+    text = " ".join(RUN[:20])
+    assert why(text.replace("e", f"e{mark}"), text) == "13 words in a row"

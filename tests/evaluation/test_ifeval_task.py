@@ -1,0 +1,157 @@
+"""Prompts are given and answers counted as lm-eval's own IFEval does."""
+
+import gzip
+import json
+from collections import defaultdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alloy.evaluation.ifeval_task import figures, instructions_task
+from alloy.formats.ifeval import check_prompt
+from alloy.formats.ifeval_checks import verify
+
+SHARED = Path(__file__).parents[3] / "shared/data/ifeval/ifeval_input_data.jsonl.gz"
+Row = dict[str, Any]
+BULLETS = "detectable_format:number_bullet_lists"
+PROMPTS: list[Row] = [
+    {
+        "key": 30,
+        "prompt": "Tell a joke in JSON.",
+        "instruction_id_list": ["detectable_format:json_format"],
+        "kwargs": [{}],
+    },
+    {
+        "key": 4,
+        "prompt": "{{ Two }} bullets,\nno commas.",
+        "instruction_id_list": ["punctuation:no_comma", BULLETS],
+        "kwargs": [{}, {"num_bullets": 2}],
+    },
+]
+
+
+def real() -> dict[int, Row]:
+    """Return IFEval by key, or skip the test."""
+    if not SHARED.is_file():
+        pytest.skip(f"{SHARED} is absent: the real IFEval cannot be read")
+    with gzip.open(SHARED, "rt", encoding="utf-8") as file:
+        return {row["key"]: row for row in map(json.loads, file)}
+
+
+def results(row: Row, answer: str) -> tuple[list[bool], list[bool]]:
+    """Return which instructions the answer follows, strictly and loosely, and see that the prompt's results agree."""
+    got = verify(row, [answer])
+    strict, loose = got["inst_level_strict_acc"], got["inst_level_loose_acc"]
+    assert (got["prompt_level_strict_acc"], got["prompt_level_loose_acc"]) == (all(strict), all(loose))
+    return strict, loose
+
+
+def sample(number: int, row: Row, answer: str) -> Row:
+    """Return what lm-eval keeps of one answer."""
+    return {"doc_id": number, "doc": row, "filtered_resps": [answer], **verify(row, [answer])}
+
+
+def test_the_task_is_lm_eval_s_own_but_for_the_dataset() -> None:
+    text = (files("lm_eval") / "tasks/ifeval/ifeval.yaml").read_text(encoding="utf-8").replace("!function ", "")
+    own = yaml.safe_load(text)
+    ours = instructions_task(PROMPTS, 1280).config
+    assert ours.generation_kwargs == own["generation_kwargs"]
+    assert (ours.output_type, ours.num_fewshot) == (own["output_type"], own["num_fewshot"])
+    named = [
+        {**metric, "aggregation": "utils.agg_inst_level_acc"} if callable(metric["aggregation"]) else metric
+        for metric in ours.metric_list or []
+    ]
+    assert sorted(named, key=str) == sorted(own["metric_list"], key=str)
+
+
+def test_prompts_are_given_as_they_are_and_in_their_order() -> None:
+    task = instructions_task(PROMPTS, 8)
+    rows = list(task.test_docs())
+    assert [task.fewshot_context(row, num_fewshot=0) for row in rows] == [row["prompt"] for row in PROMPTS]
+    assert [check_prompt(row) for row in rows] == PROMPTS
+
+
+def test_prompts_without_any_argument_are_a_task_too() -> None:
+    (row,) = instructions_task(PROMPTS[:1], 8).test_docs()
+    assert instructions_task(PROMPTS[:1], 8).process_results(row, ["{}"])["prompt_level_strict_acc"]
+
+
+def test_figures_are_shares_of_prompts_and_of_instructions() -> None:
+    answers = ['{"joke": 1}', "Here, two:\n- one\n- two"]
+    # lm-eval may give samples in any order
+    shares, rows = figures([sample(number, PROMPTS[number], answers[number]) for number in (1, 0)])
+    assert shares == {
+        "prompts": 2,
+        "instructions": 3,
+        "prompt_strict": 0.5,
+        "instruction_strict": 0.6667,
+        "prompt_loose": 1.0,  # without its first line, the second answer has no comma
+        "instruction_loose": 1.0,
+    }
+    assert rows[1] == {
+        "id": "4",
+        "prompt_strict": 0,
+        "instruction_strict": [0, 1],
+        "prompt_loose": 1,
+        "instruction_loose": [1, 1],
+        "instructions": PROMPTS[1]["instruction_id_list"],
+        "answer": answers[1],
+    }
+    assert [row["id"] for row in rows] == ["30", "4"]
+
+
+NO, YES = False, True
+TWO = "Why the rocket? It had space.\n******\nWhat is a rocket's lunch? Launch."
+LOWER = "please go and vote, my friend, it matters to all of us here."
+STORY = "<<Axles>>\nDr. Lee weighed it. The road broke. Heavier axles wear roads faster. That is all."
+# Answers to prompts of IFEval, by key: which instructions are followed strictly, and which loosely.
+ANSWERS = {
+    "two jokes": (1107, TWO, [YES, YES], [YES, YES]),
+    "two jokes with a comma": (1107, TWO.replace("space.", "space, yes."), [NO, YES], [YES, YES]),
+    "one joke": (1107, "A joke", [YES, NO], [YES, NO]),
+    "lower case": (1051, LOWER, [YES], [YES]),
+    "lower case after a first line": (1051, f"Sure! Here it is:\n{LOWER}", [NO], [YES]),
+    "upper case": (1051, LOWER.upper(), [NO], [NO]),
+    # An abbreviation ends no sentence: four of them, and fewer than five were asked for.
+    "four sentences": (1262, STORY, [YES, YES], [YES, YES]),
+    "five sentences": (1262, f"{STORY} Or not.", [YES, NO], [YES, YES]),
+    "no title": (1262, STORY.replace("<<", ""), [NO, YES], [NO, YES]),
+    "the phrase at the end": (1128, "Positive. Is there anything else I can help with?", [YES], [YES]),
+    "the phrase in bold": (1128, "Positive. **Is there anything else I can help with?**", [NO], [YES]),
+    "more after the phrase": (1128, "Is there anything else I can help with? Bye.", [NO], [NO]),
+    "nothing": (1107, "", [NO, NO], [NO, NO]),
+    "a label": (1107, '[{"content": "rockets", "L1": "App", "emotion": "joy"}]', [NO, NO], [NO, NO]),
+}
+
+
+@pytest.mark.parametrize(("key", "answer", "strict", "loose"), ANSWERS.values(), ids=ANSWERS)
+def test_answers_to_real_prompts_are_judged_as_a_reader_would(
+    key: int, answer: str, strict: list[bool], loose: list[bool]
+) -> None:
+    assert results(check_prompt(real()[key]), answer) == (strict, loose)
+
+
+def test_all_real_prompts_are_judged_as_lm_eval_judges_them() -> None:
+    prompts = real()
+    rows = [check_prompt(row) for row in prompts.values()]
+    assert rows == list(prompts.values())
+    task = instructions_task(rows, 8)
+    from lm_eval.tasks.ifeval.utils import process_results  # after the task, which made the sentence model known
+
+    answer = "First, Dr. Smith wrote a poem about the river.\n\n* one *two*\n* three [name]\n\nP.S. Goodbye."
+    followed = defaultdict(list)
+    for doc, row in zip(task.test_docs(), rows, strict=True):
+        judged = task.process_results(doc, [answer])
+        if row["key"] not in (1122, 1129):  # where lm-eval draws a letter
+            assert judged == process_results(row, [answer]), row["key"]
+        for name, done in zip(row["instruction_id_list"], judged["inst_level_strict_acc"], strict=True):
+            followed[name].append(done)
+    assert sum(map(len, followed.values())) == 834
+    # The answer has a comma, no title and no quotes.
+    for name, count in {"punctuation:no_comma": 66, "detectable_format:title": 37, "startend:quotation": 41}.items():
+        assert followed[name] == [False] * count
+    wanted = [row["kwargs"][0] == {"num_bullets": 2} for row in rows if row["instruction_id_list"] == [BULLETS]]
+    assert 0 < sum(wanted) <= sum(followed[BULLETS]) < len(followed[BULLETS])

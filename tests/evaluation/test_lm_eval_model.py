@@ -1,0 +1,162 @@
+"""What is quicker than lm-eval's own class gives the same answers, to the float's last digits and in every verdict."""
+
+import random
+
+import pytest
+from lm_eval.api.instance import Instance
+from transformers import set_seed
+
+from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM, batches, runs
+from alloy.training.tiny_qwen import new_config, new_model
+from projects import dense
+from small import SCRATCH, tokenizer
+
+WORDS = ["what", "colour", "is", "the", "door", "lamp", "lock", "chair", "table", "cup", "and", "The", "red", "green"]
+
+
+@pytest.fixture(scope="module")
+def both():
+    tokens = tokenizer()
+    config = new_config(tokens, SCRATCH)
+    config.initializer_range = 0.4
+    set_seed(0)
+    model = new_model(config).eval()
+    return tuple(kind(pretrained=model, tokenizer=tokens, batch_size=4) for kind in (HFLM, SharedPrefixLM))
+
+
+def words(rng: random.Random, low: int, high: int) -> str:
+    return " ".join(rng.choices(WORDS, k=rng.randint(low, high)))
+
+
+def likelihoods(pairs: list[tuple[str, str]]) -> list[Instance]:
+    return [Instance("loglikelihood", {}, pair, number) for number, pair in enumerate(pairs)]
+
+
+def questions(shots: int, choices: list[str]) -> list[tuple[str, str]]:
+    """Return questions of three subjects, each with its own examples before it, and the choices after."""
+    rng = random.Random(1)
+    pairs = []
+    for _ in range(3):
+        prefix = "".join(f"{words(rng, 3, 6)}\nAnswer: {rng.choice(choices)}\n\n" for _ in range(shots))
+        for _ in range(7):
+            context = f"{prefix}{words(rng, 2, 9)}\nAnswer:"
+            pairs += [(context, f" {choice}") for choice in choices]
+    return pairs
+
+
+@pytest.mark.parametrize("shots", [0, 5])
+@pytest.mark.parametrize("choices", [["A", "B", "C", "D"], ["red", "green door", "green lamp and lock", "a"]])
+def test_likelihoods_are_those_of_lm_eval_s_own_class(both, shots, choices):
+    asked = likelihoods(questions(shots, choices))
+    wanted, found = (model.loglikelihood(asked, disable_tqdm=True) for model in both)
+    assert [value for value, _ in found] == pytest.approx([value for value, _ in wanted], abs=1e-4)
+    assert [greedy for _, greedy in found] == [greedy for _, greedy in wanted]
+    assert len({round(value, 3) for value, _ in wanted}) > 50
+
+
+def test_the_greedy_continuation_is_known_as_such(both):
+    plain, quick = both
+    (answer,) = plain.generate_until(
+        [Instance("generate_until", {}, ("the door", {"until": [], "max_gen_toks": 3, "do_sample": False}), 0)], True
+    )
+    ids = plain.tok_encode("the door" + answer)[len(plain.tok_encode("the door")) :]
+    request = (("the door", answer), plain.tok_encode("the door"), ids)
+    other = (("the door", "lock"), plain.tok_encode("the door"), plain.tok_encode(" lock lock"))
+    wanted = plain._loglikelihood_tokens([request, other], disable_tqdm=True)
+    assert [greedy for _, greedy in quick._loglikelihood_tokens([request, other], disable_tqdm=True)] == [True, False]
+    assert [greedy for _, greedy in wanted] == [True, False]
+
+
+def test_a_context_that_is_too_long_loses_its_beginning_as_with_lm_eval(both):
+    rng = random.Random(2)
+    asked = likelihoods([(words(rng, 290, 300), " red"), (words(rng, 5, 5), " red")])
+    wanted, found = (model.loglikelihood(asked, disable_tqdm=True) for model in both)
+    assert [value for value, _ in found] == pytest.approx([value for value, _ in wanted], abs=1e-4)
+
+
+def test_a_context_of_one_token_is_left_to_lm_eval(both):
+    asked = likelihoods([("", "the"), ("", " door lamp")])
+    wanted, found = (model.loglikelihood(asked, disable_tqdm=True) for model in both)
+    assert found == wanted
+
+
+def generations(settings: dict, count: int = 9) -> list[Instance]:
+    rng = random.Random(3)
+    return [
+        Instance("generate_until", {}, (f"Tell me: {words(rng, 1, 12)}", dict(settings)), number)
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("until", [[], [" the"]])
+def test_generated_answers_are_those_of_lm_eval_s_own_class(both, until):
+    asked = generations({"until": until, "max_gen_toks": 12, "do_sample": False, "temperature": 0.0})
+    wanted, found = (model.generate_until(asked, disable_tqdm=True) for model in both)
+    assert found == wanted
+    assert len(set(wanted)) > 4
+
+
+def test_one_may_follow_the_other(both):
+    plain, quick = both
+    settings = {"until": [], "max_gen_toks": 5, "do_sample": False}
+    first = quick.generate_until(generations(settings), disable_tqdm=True)
+    quick.loglikelihood(likelihoods(questions(1, ["A", "B"])), disable_tqdm=True)
+    assert quick.generate_until(generations(settings), disable_tqdm=True) == first
+    assert plain.generate_until(generations(settings), disable_tqdm=True) == first
+
+
+def few_shot(subject: int, questions: int) -> list[tuple[int, ...]]:
+    """Return rows that begin with a header, then with their subject's examples."""
+    return [(9, 9, subject) + (subject,) * 200 + (7, question, 8) for question in range(questions)]
+
+
+def test_each_subject_is_a_run_of_its_own_and_its_examples_are_shared() -> None:
+    rows = {row: 1 for subject in (1, 2, 3) for row in few_shot(subject, 4)}
+    found = list(runs(rows))
+    assert [(start, len(run)) for start, run in found] == [(204, 4)] * 3
+    assert [row for _, run in found for row in run] == list(rows)
+
+
+def test_a_lone_question_does_not_cost_the_next_subject_its_examples() -> None:
+    rows = dict.fromkeys([*few_shot(1, 1), *few_shot(2, 3), *few_shot(3, 1)], 1)
+    assert [(start, len(run)) for start, run in runs(rows)] == [(205, 1), (204, 3), (205, 1)]
+
+
+def test_without_examples_all_questions_are_computed_together() -> None:
+    rng = random.Random(0)
+    rows = {(1, 2, 3, *(rng.randrange(9, 99) for _ in range(rng.randrange(60, 150)))): 1 for _ in range(50)}
+    ((start, run),) = runs(rows)
+    assert (start, len(run)) == (3, 50)
+
+
+def test_choices_of_a_short_question_are_computed_with_those_of_others() -> None:
+    rows = {(1, 2, question, question, question, choice, 5): 2 for question in range(10, 20) for choice in range(4)}
+    assert [(start, len(run)) for start, run in runs(rows)] == [(2, 40)]
+
+
+def test_rows_that_share_nothing_are_runs_of_their_own() -> None:
+    assert [(start, len(run)) for start, run in runs({(1, 2, 3): 1, (4, 5, 6): 1})] == [(2, 1), (2, 1)]
+
+
+def test_what_is_shared_ends_before_the_tokens_that_tell() -> None:
+    rows = {(1, 2, 3, 4, 5): 3, (1, 2, 3, 4, 6): 2}
+    assert list(runs(rows)) == [(2, list(rows))]
+
+
+def test_batches_hold_rows_of_like_length_and_lose_none() -> None:
+    rows = [tuple(range(length)) for length in (3, 900, 5, 2000, 4, 3000)]
+    found = list(batches(rows, start=2, most=3))
+    assert [[len(row) for row in batch] for batch in found] == [[3000], [2000, 900], [5, 4, 3]]
+
+
+def test_a_model_of_other_layers_is_asked_by_lm_eval_s_own_class(tmp_path) -> None:
+    from alloy.core.scale import Harness
+    from alloy.evaluation.lm_eval_model import open_model
+
+    for kinds, wanted in ((["full_attention"] * 2, SharedPrefixLM), (["full_attention", "sliding_attention"], HFLM)):
+        folder = tmp_path / wanted.__name__
+        config = dense()
+        config.layer_types, config.use_sliding_window, config.sliding_window = kinds, True, 64
+        new_model(config).save_pretrained(folder)
+        tokenizer().save_pretrained(folder)
+        assert type(open_model(folder, Harness(batch_size=2))) is wanted

@@ -1,0 +1,243 @@
+"""The benchmark: questions are checked on reading, asked as lm-eval asks MMLU, and answers are understood."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jinja2 import Template
+
+from alloy.core.files import InputError
+from alloy.core.scale import AnswerAs, Mmlu
+from alloy.evaluation.mmlu_tasks import generated_task, lettered, likelihood_task, parse_letter, parse_text
+from alloy.formats.mmlu import load_questions
+
+Row = dict[str, Any]
+LETTER, TEXT = Mmlu(answer=AnswerAs.letter), Mmlu(answer=AnswerAs.text)
+
+
+def question(text: str = "What is 2 + 2?", **more: Any) -> Row:
+    return {"subject": "school_sums", "question": text, "choices": ["3", "4", "5", "6"], "answer": 1, **more}
+
+
+def benchmark(folder: Path, test: list[Row], dev: list[Row]) -> Path:
+    for name, rows in (("test", test), ("dev", dev)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+def fault(folder: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        load_questions(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(f"{folder}/")
+
+
+def test_questions_come_by_subject_and_split_in_file_order(tmp_path: Path) -> None:
+    test = [question("1?", subject="b"), question("2?", subject="a"), question("3?", subject="b")]
+    dev = [question("4?", subject="a"), question("5?", subject="b")]
+    loaded = load_questions(benchmark(tmp_path, test, dev))
+    assert loaded == {
+        "a": {"test": [test[1]], "dev": [dev[0]]},
+        "b": {"test": [test[0], test[2]], "dev": [dev[1]]},
+    }
+    assert list(loaded) == ["a", "b"]
+
+
+NO_INDEX = "write the index of the right choice, 0 to 3"
+BAD = {
+    "answer 4": (question(answer=4), f"`answer` is 4; {NO_INDEX}"),
+    "answer -1": (question(answer=-1), f"`answer` is -1; {NO_INDEX}"),
+    "answer true": (question(answer=True), f"`answer` is True; {NO_INDEX}"),
+    "answer A": (question(answer="A"), f"`answer` is 'A'; {NO_INDEX}"),
+    "answer null": (question(answer=None), f"`answer` is None; {NO_INDEX}"),
+    "answer 1.5": (question(answer=1.5), f"`answer` is 1.5; {NO_INDEX}"),
+    "three choices": (question(choices=["3", "4", "5"]), "`choices` must be four strings"),
+    "five choices": (question(choices=list("34567")), "`choices` must be four strings"),
+    "numbers as choices": (question(choices=[3, 4, 5, 6]), "`choices` must be four strings"),
+    "a word as choices": (question(choices="3456"), "`choices` must be four strings"),
+    "no question": (question(question=None), "`subject` or `question` is missing; write both as strings"),
+    "no subject": (question(subject=7), "`subject` or `question` is missing; write both as strings"),
+}
+
+
+@pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
+def test_a_bad_question_is_one_line_with_its_place(tmp_path: Path, row: Row, wanted: str) -> None:
+    assert fault(benchmark(tmp_path, [question(), row], [question()])) == f"test.jsonl:2: {wanted}"
+    assert fault(benchmark(tmp_path, [question()], [question(), row])) == f"dev.jsonl:2: {wanted}"
+
+
+def test_an_answer_that_is_no_whole_number_is_refused(tmp_path: Path) -> None:
+    assert fault(benchmark(tmp_path, [question(answer=1.0)], [question()])).startswith("test.jsonl:1: `answer` is 1.0")
+
+
+def test_malformed_and_empty_files_are_one_line(tmp_path: Path) -> None:
+    benchmark(tmp_path, [question()], [])
+    assert fault(tmp_path) == "dev.jsonl: the file is empty; write one JSON object a line"
+    (tmp_path / "dev.jsonl").write_text("{\n")
+    assert fault(tmp_path).startswith("dev.jsonl:1: not valid JSON")
+    (tmp_path / "dev.jsonl").unlink()
+    assert fault(tmp_path).startswith("dev.jsonl: no such file")
+
+
+@pytest.mark.parametrize("lone", ["test", "dev"])
+def test_a_subject_in_one_file_alone_is_refused(tmp_path: Path, lone: str) -> None:
+    splits = {name: [question()] + ([question(subject="lone")] if name == lone else []) for name in ("test", "dev")}
+    assert "lone" in fault(benchmark(tmp_path, splits["test"], splits["dev"]))
+
+
+LETTERS = {
+    "B": 1,
+    "A": 0,
+    "D": 3,
+    " C\n": 2,
+    "(C)": 2,
+    "**B**": 1,
+    "B.": 1,
+    "B)": 1,
+    "B. 4": 1,
+    "B) 4": 1,
+    "B: 4": 1,
+    "D, because it is right": 3,
+    "C is right": 2,
+    "A\n\nThis follows from B.": 0,
+    "The answer is D": 3,
+    "The answer is D.": 3,
+    "the answer is: (B)": 1,
+    "The correct answer is **C**.": 2,
+    "I think the answer is B, not C.": 1,
+    "": None,
+    "E": None,
+    "ABC": None,
+    "Because": None,
+    "4": None,
+    "I do not know": None,
+    "The answer is 4": None,
+    "The answer is Dublin": None,
+    '[{"content": "What is 2 + 2?", "L1": "Setup"}]': None,
+    '[{"L1": "App"}]': None,
+}
+
+
+@pytest.mark.parametrize(("text", "wanted"), LETTERS.items())
+def test_the_letter_of_an_answer_is_read(text: str, wanted: int | None) -> None:
+    assert parse_letter(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["A dog", "A dog has four legs.", "The answer is a dog", "Is it a cat? A cat."])
+def test_an_article_is_no_letter(text: str) -> None:
+    assert parse_letter(text) is None
+
+
+@pytest.mark.parametrize("text", ["Answer: B", "**Answer:** B", "The correct answer: B."])
+def test_a_letter_after_a_colon_is_read(text: str) -> None:
+    assert parse_letter(text) == 1
+
+
+CHOICES = ["Paris", "New York", "St. Louis", "Köln"]
+TEXTS = {
+    "Paris": 0,
+    " paris.\n": 0,
+    "NEW YORK": 1,
+    "St. Louis.": 2,
+    "köln": 3,
+    "": None,
+    ".": None,
+    "Par": None,
+    "Paris, of course": None,
+    "A": None,
+    '["Paris"]': None,
+    '[{"content": "Paris"}]': None,
+}
+
+
+@pytest.mark.parametrize(("text", "wanted"), TEXTS.items())
+def test_an_answer_in_words_is_the_choice_it_repeats(text: str, wanted: int | None) -> None:
+    assert parse_text(text, CHOICES) == wanted
+
+
+def lm_eval_mmlu() -> dict[str, Any]:
+    return yaml.safe_load((files("lm_eval") / "tasks/mmlu/default/_default_template_yaml").read_text(encoding="utf-8"))
+
+
+ODD = ["What is 2 + 2?", "  spaces \n", "two\nlines", "{{ not }} <a> & 'template'"]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_a_question_is_written_as_lm_eval_writes_mmlu(text: str) -> None:
+    row = question(text, choices=["<3>", " 4", "{{ 5 }}", ""])
+    assert f"{lettered(row)}\nAnswer:" == Template(lm_eval_mmlu()["doc_to_text"]).render(row)
+
+
+SPLITS = {"test": [question(), question(" {{ 1 }} + 3? ")], "dev": [question("What is 1 + 2?", answer=0)]}
+RANKED = [(-3.0, False), (-1.0, True), (-2.0, False), (-4.0, False)]
+
+
+def asked(task: Any, shots: int = 0, number: int = 0) -> tuple[Row, str]:
+    row = list(task.test_docs())[number]
+    return row, task.fewshot_context(row, num_fewshot=shots)
+
+
+def test_by_likelihood_letters_are_asked_like_mmlu() -> None:
+    task = likelihood_task("school_sums", SPLITS, LETTER)
+    row, words = asked(task)
+    about = "The following are multiple choice questions (with answers) about school sums.\n\n"
+    assert words == f"{about}What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer:"
+    assert task.doc_to_choice(row) == lm_eval_mmlu()["doc_to_choice"]
+    assert task.config.target_delimiter == " "
+    assert asked(task, number=1)[1].startswith(about + "{{ 1 }} + 3?\nA. 3\n")
+
+
+def test_shots_come_from_dev_with_their_letter() -> None:
+    _, words = asked(likelihood_task("school_sums", SPLITS, LETTER), shots=1)
+    shot = "What is 1 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer: A\n\n"
+    assert words.endswith(shot + "What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer:")
+
+
+def test_by_likelihood_texts_follow_the_bare_question() -> None:
+    task = likelihood_task("school_sums", SPLITS, TEXT)
+    row, words = asked(task)
+    assert words == "What is 2 + 2?"
+    assert task.doc_to_choice(row) == ["3", "4", "5", "6"]
+    assert task.config.target_delimiter == ""
+
+
+@pytest.mark.parametrize("mmlu", [LETTER, TEXT])
+def test_the_likeliest_choice_is_right_or_wrong(mmlu: Mmlu) -> None:
+    task = likelihood_task("school_sums", SPLITS, mmlu)
+    row, _ = asked(task)
+    assert task.doc_to_target(row) == 1
+    assert task.process_results(row, RANKED) == {"acc": 1.0}
+    assert task.process_results(row, RANKED[::-1]) == {"acc": 0.0}
+
+
+def test_generated_letters_are_asked_for_and_judged() -> None:
+    task = generated_task("school_sums", SPLITS, LETTER)
+    row, words = asked(task)
+    assert words == "What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer with the letter only."
+    assert task.doc_to_target(row) == "B"
+    assert task.process_results(row, ["B. 4"]) == {"generated_acc": 1.0, "unparsed": 0.0}
+    assert task.process_results(row, ["C"]) == {"generated_acc": 0.0, "unparsed": 0.0}
+    assert task.process_results(row, ['[{"L1": "Setup"}]']) == {"generated_acc": 0.0, "unparsed": 1.0}
+
+
+def test_generated_texts_are_asked_for_and_judged() -> None:
+    task = generated_task("school_sums", SPLITS, TEXT)
+    row, words = asked(task)
+    assert words == "What is 2 + 2?"
+    assert task.doc_to_target(row) == "4"
+    assert task.process_results(row, ["4."]) == {"generated_acc": 1.0, "unparsed": 0.0}
+    assert task.process_results(row, ["6"]) == {"generated_acc": 0.0, "unparsed": 0.0}
+    assert task.process_results(row, ["B"]) == {"generated_acc": 0.0, "unparsed": 1.0}
+
+
+def test_generation_is_greedy_and_as_long_as_the_profile_says() -> None:
+    settings = generated_task("school_sums", SPLITS, Mmlu(max_new_tokens=7)).config.generation_kwargs
+    assert settings == {"until": [], "max_gen_toks": 7, "do_sample": False, "temperature": 0.0}
+
+
+def test_less_unparsed_is_better_and_more_of_the_others() -> None:
+    better = generated_task("school_sums", SPLITS, LETTER).higher_is_better()
+    assert better == {"generated_acc": True, "unparsed": False}

@@ -1,0 +1,50 @@
+"""Rows in a pool, as `mix` opens them, for tests."""
+
+import os
+from typing import IO, Any
+
+import orjson
+
+from alloy.core.experiment import Unit
+from alloy.core.files import Row
+from alloy.formats.general import CUSTOMER
+from alloy.mixing.mixture import Sizes
+from alloy.mixing.row_index import Pool, open_pool
+from small import COLOURS, THINGS
+
+CATEGORIES = ("code", "math", "chat")
+
+
+def chat(identity: str, source: str, category: str, words: int = 3, **more: str) -> Row:
+    """Return a row whose answer has so many words."""
+    answer = " ".join((COLOURS + THINGS)[number % 18] for number in range(words))
+    turns = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": answer}]
+    return {"id": identity, "source": source, "category": category, **more, "messages": turns}
+
+
+def customers(count: int) -> list[Row]:
+    """Return so many customer rows, as long as one another."""
+    return [chat(f"c{number}", CUSTOMER, CUSTOMER) for number in range(count)]
+
+
+def generals(count: int) -> list[Row]:
+    """Return general rows of one source and three categories, their answers of 1 to 41 words."""
+    return [chat(f"g{n}", "made", CATEGORIES[n % 3], 1 + n * 7919 % 41) for n in range(count)]
+
+
+def file_of(content: bytes) -> IO[bytes]:
+    """Return a file in memory that stays open as long as the process."""
+    file = open(os.memfd_create("rows"), "w+b", closefd=False)  # noqa: SIM115
+    file.write(content)
+    file.flush()
+    return file
+
+
+def pool(rows: list[Row], seed: int = 0) -> Pool:
+    """Return the rows as a pool."""
+    return open_pool(file_of(b"".join(orjson.dumps(row) + b"\n" for row in rows)), seed)
+
+
+def sizes(rows: list[Row], unit: Unit = Unit.examples, tokenizer: Any = None, seed: int = 0) -> Sizes:
+    """Return the sizes of the rows of a pool."""
+    return Sizes(pool(rows, seed), unit, tokenizer)

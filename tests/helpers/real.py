@@ -1,0 +1,20 @@
+"""Real texts to test on, from ../shared/data beside the repository; where it is absent, a test that asks is skipped."""
+
+import gzip
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHARED = Path(__file__).parents[3] / "shared/data"
+
+
+def real_rows(name: str, most: int | None = None) -> list[dict[str, Any]]:
+    """Return the first rows of a packed file of the shared data, all without `most`."""
+    path = SHARED / f"{name}.jsonl.gz"
+    if not path.is_file():
+        pytest.skip(f"{path} is absent: there is no real text to test on")
+    with gzip.open(path) as file:
+        return [json.loads(line) for line in islice(file, most)]

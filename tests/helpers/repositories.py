@@ -1,0 +1,77 @@
+"""Small repositories of git and DVC, used as a user uses them: by commands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PIPELINE = """
+stages:
+  model:
+    cmd: mkdir -p model && echo weights > model/weights && echo vocabulary > model/vocabulary
+    outs: [model]
+  answers:
+    cmd: cat model/vocabulary model/weights > answers
+    deps: [model]
+    outs: [answers]
+"""
+
+
+def command(folder: Path, *words: str, check: bool = True, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command in `folder` as a user would, with this tree's stages at hand; unless it may fail, it must not."""
+    root = Path(__file__).parents[2]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    known = {**os.environ, "PATH": path, "PYTHONPATH": str(root), **env}
+    done = subprocess.run(words, cwd=folder, env=known, text=True, capture_output=True, check=False)
+    assert done.returncode == 0 or not check, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def said(folder: Path, *words: str, **env: str) -> str:
+    """Run a command that must not fail and return what it printed."""
+    done = command(folder, *words, **env)
+    return done.stdout + done.stderr
+
+
+def commit(folder: Path, message: str) -> None:
+    """Commit all that git does not ignore."""
+    said(folder, "git", "add", "-A")
+    said(folder, "git", "commit", "-qm", message)
+
+
+def repository(folder: Path) -> Path:
+    """Make `folder` an empty repository of git and DVC."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for words in (
+        ["git", "init", "-q", "-b", "main"],
+        ["git", "config", "user.email", "test@example.org"],
+        ["git", "config", "user.name", "Test"],
+        ["dvc", "init", "-q"],
+        ["dvc", "config", "core.analytics", "false"],
+    ):
+        said(folder, *words)
+    return folder
+
+
+def finished(folder: Path) -> Path:
+    """Make `folder` a repository whose two stages have run: `model`, a folder, and `answers` made of it."""
+    repository(folder)
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    said(folder, "dvc", "repro", "-q")
+    commit(folder, "start")
+    return folder
+
+
+def clone(folder: Path, copy: Path) -> Path:
+    """Return a fresh clone of `folder`."""
+    said(folder, "git", "clone", "-q", str(folder), str(copy))
+    return copy
+
+
+def spoil(file: Path) -> None:
+    """Change the last byte of a file that nobody may write, as a bad disk does: its mode stays."""
+    mode = file.stat().st_mode
+    file.chmod(0o644)
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    file.chmod(mode)

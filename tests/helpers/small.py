@@ -1,0 +1,56 @@
+"""A small world to train on in tests: forty chats, and a model that is the same every time."""
+
+from transformers import set_seed
+
+from alloy.core.scale import LongRow, Scratch, Train
+from alloy.training.tiny_qwen import general_texts, new_config, new_model, new_tokenizer
+
+COLOURS = ["red", "green", "blue", "white", "black", "brown", "grey", "pink"]
+THINGS = ["door", "lamp", "lock", "chair", "table", "cup", "hat", "bag", "book", "shoe"]
+
+
+def chat(number: int) -> dict:
+    thing, colour = THINGS[number % len(THINGS)], COLOURS[number % len(COLOURS)]
+    return {
+        "id": str(number),
+        "category": "customer" if number % 2 else "facts",
+        "messages": [
+            {"role": "user", "content": f"What colour is the {thing}?"},
+            {"role": "assistant", "content": f"The {thing} is {colour}."},
+        ],
+    }
+
+
+ROWS = [chat(number) for number in range(40)]
+LONG = {
+    "id": "long",
+    "category": "facts",
+    "messages": [ROWS[0]["messages"][0], {"role": "assistant", "content": "red " * 100}],
+}
+TRAIN = Train(lr=5.0e-3, max_steps=12, global_batch=2, max_length=64, on_long_row=LongRow.drop)
+SCRATCH = Scratch(
+    vocab_size=320,
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    num_key_value_heads=1,
+    head_dim=16,
+    max_position_embeddings=256,
+    train=TRAIN,
+)
+
+
+def tokenizer():
+    return new_tokenizer(general_texts(ROWS), SCRATCH)
+
+
+def model(tokens=None):
+    set_seed(0)
+    return new_model(new_config(tokens or tokenizer(), SCRATCH))
+
+
+def fresh():
+    """Return the same small model and tokenizer every time."""
+    tokens = tokenizer()
+    return model(tokens), tokens

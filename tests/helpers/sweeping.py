@@ -1,0 +1,115 @@
+"""A small project whose runs take a second: what the stages of the real one leave behind, by mix ratio."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("score", "mmlu", "ifeval")
+# F1 falls and general accuracy rises with the ratio; base has an accuracy of 0.80.
+WORK = """
+import sys
+import yaml
+from measured import measured, rival, write
+from alloy.core.files import write_json, write_jsonl
+
+params = yaml.safe_load(open("params.yaml"))
+ratio = params["mix"]["ratio"]
+if sys.argv[1] == "base":
+    write({"base": measured(), "svm": rival()})
+    write_json("metrics/base.json", {"base": {"tokens": 1000, "tokens_per_second": 10, "core_hours": 0.25}})
+    write_json("metrics/svm.json", {"svm": {"svm": {"train_seconds": 7.0, "comments_per_second": 800.0}}})
+    write_json("metrics/infer/base.json", {"base": {"infer": {"comments_per_second": 12.5}}})
+    for part in ("train", "test"):
+        write_jsonl(f"data/split/{part}.jsonl", [{"id": str(number)} for number in range(100)])
+if sys.argv[1] == "mix":
+    rows = round(100 / (1 - ratio))
+    source = {"customer": {"rows": 100}}
+    write_json("metrics/mix.json", {"mix": {"achieved": ratio, "rows": rows, "source": source}})
+    write_jsonl("data/mix/train.jsonl", [{"id": str(number)} for number in range(rows)])
+if sys.argv[1] == "train":
+    if ratio == 0.4:
+        sys.exit("train: the loss became nan")
+    write({"tuned": measured(f1=round(60 - 40 * ratio), acc=round(40 + 120 * ratio))})
+    rows = sum(1 for _ in open("data/mix/train.jsonl"))
+    report = {"examples": rows, "dropped": 0, "steps": rows, "tokens": 1000, "tokens_per_second": 20}
+    write_json("metrics/train.json", {"train": report})
+    write_json("metrics/infer/tuned.json", {"tuned": {"infer": {"comments_per_second": 50.0}}})
+"""
+
+
+def _listed(kind: str, files: list[str]) -> str:
+    end = ": {cache: false}" if kind == "metrics" else ""
+    return f"    {kind}:\n" + "".join(f"      - {file}{end}\n" for file in files)
+
+
+def _of(model: str, parts: tuple[str, ...] = PARTS) -> list[str]:
+    rows = [f"metrics/{part}/{model}.{end}" for part in parts for end in ("json", "jsonl")]
+    return rows + ([f"metrics/general/{model}.json"] if len(parts) > 1 else [])
+
+
+def dvc_yaml() -> str:
+    """Return the pipeline, with the names of the real one."""
+    shared = [*_of("base"), *_of("svm", ("score",)), "data/split/train.jsonl", "data/split/test.jsonl"]
+    spent = ["metrics/base.json", "metrics/svm.json", "metrics/infer/base.json"]
+    trained = ["metrics/train.json", "metrics/infer/tuned.json"]
+    work = "    cmd: python work.py {0}\n"
+    return "".join(
+        (
+            "stages:\n  base:\n",
+            work.format("base"),
+            _listed("deps", ["work.py"]),
+            _listed("outs", shared),
+            _listed("metrics", spent),
+            "  mix:\n",
+            work.format("mix"),
+            _listed("deps", ["data/split/train.jsonl"]),
+            "    params: [mix]\n",
+            _listed("outs", ["data/mix/train.jsonl"]),
+            _listed("metrics", ["metrics/mix.json"]),
+            "  train:\n",
+            work.format("train"),
+            _listed("deps", ["data/mix/train.jsonl", "work.py"]),
+            "    params: [mix.ratio, {'profiles/${profile}.yaml': [train]}]\n",
+            _listed("outs", _of("tuned")),
+            _listed("metrics", trained),
+            "  compare:\n    cmd: python -m stages.compare\n",
+            _listed("deps", [*shared, *spent, *_of("tuned"), *trained, "metrics/mix.json"]),
+            "    params: [gate]\n",
+            _listed("outs", ["metrics/compare.json", "metrics/tradeoff.csv"]),
+            _listed("metrics", ["metrics/summary.json"]),
+        )
+    )
+
+
+def run(folder: Path, *command: str, status: int = 0) -> str:
+    """Run a command in `folder` and return all that it printed; it must end with `status`."""
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    env["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'tests/helpers'}"
+    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False, timeout=120)
+    assert done.returncode == status, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def write_project(folder: Path) -> Path:
+    """Make `folder` a repository of its own with the small project, committed and not yet run."""
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "params.yaml", folder)
+    (folder / "profiles").mkdir()
+    shutil.copy(ROOT / "profiles/demo.yaml", folder / "profiles")
+    (folder / "dvc.yaml").write_text(dvc_yaml())
+    (folder / "work.py").write_text(WORK)
+    (folder / ".gitignore").write_text("/metrics/frontier/\n__pycache__/\n")
+    for command in (
+        ["git", "init", "-q", "-b", "main"],
+        ["git", "config", "user.email", "test@example.org"],
+        ["git", "config", "user.name", "Test"],
+        ["dvc", "init", "-q"],
+        ["dvc", "config", "core.analytics", "false"],
+        ["git", "add", "-A"],
+        ["git", "commit", "-qm", "start"],
+    ):
+        run(folder, *command)
+    return folder

@@ -1,0 +1,298 @@
+"""Bedrock's Converse API: what becomes of the service's answers and faults."""
+
+import time
+from collections import Counter
+
+import boto3
+import botocore.endpoint
+import pytest
+
+import small
+from alloy.core.experiment import Prompt
+from alloy.core.files import InputError
+from alloy.core.scale import EngineName, Infer
+from alloy.formats.taxonomy import Taxonomy
+from alloy.inference.bedrock_engine import BedrockEngine
+from alloy.inference.engine import Completion, Finish, Request
+from alloy.inference.open_engine import open_engine
+from alloy.labelling.prompt import Prompts
+from alloy.modeling.model_folder import write_hosted
+from openai_server import Reply, in_turn, serve
+
+MODEL = "eu.amazon.nova-lite-v1:0"
+KEPT = "what is done is kept, and `dvc repro` goes on from there"
+KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
+# What else may name a region, keys or an endpoint on the machine of these tests.
+OTHERS = ("AWS_BEARER_TOKEN_BEDROCK", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+OTHERS += ("AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL")
+OTHERS += ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_ROLE_ARN")
+
+
+def said(text, reason="end_turn", wait=0.0, **usage):
+    """Return an answer as Converse writes it."""
+    message = {"role": "assistant", "content": [{"text": text}]}
+    used = {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2, **usage}
+    body = {"output": {"message": message}, "stopReason": reason, "usage": used, "metrics": {"latencyMs": 1}}
+    return Reply(body, wait=wait)
+
+
+def fault(status, kind, message="as the test wants"):
+    """Return an error as Bedrock writes it."""
+    return Reply({"message": message}, status, {"x-amzn-ErrorType": f"{kind}:http://internal.amazon.com/coral/"})
+
+
+THROTTLED = fault(429, "ThrottlingException", "Too many requests, please wait before trying again.")
+
+
+def number_in(body):
+    return int(body["messages"][-1]["content"][0]["text"])
+
+
+def asked(text):
+    return Request(text, [{"role": "user", "content": text}])
+
+
+def infer(**settings):
+    return Infer(engine=EngineName.bedrock, **{"concurrency": 3, "retries": 2, **settings})
+
+
+@pytest.fixture(autouse=True)
+def account(tmp_path, monkeypatch):
+    """Have an account that is nobody's, in a region, and boto3 forget the one before."""
+    for name in OTHERS:
+        monkeypatch.delenv(name, raising=False)
+    files = {"AWS_CONFIG_FILE": tmp_path / "no-config", "AWS_SHARED_CREDENTIALS_FILE": tmp_path / "no-credentials"}
+    places = {**files, **KEYS, "AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"}
+    for name, value in places.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """Have boto3 not wait before it asks again, and return for how many seconds it would have."""
+    seconds = []
+
+    class Clock:
+        time, sleep = staticmethod(time.time), staticmethod(seconds.append)
+
+    monkeypatch.setattr(botocore.endpoint, "time", Clock)
+    return seconds
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_hosted(tmp_path / "base", MODEL)
+    return tmp_path / "base"
+
+
+@pytest.fixture
+def ask(folder, monkeypatch):
+    """Return what asks a service, the part `answer`, for the completions of comments or requests, and gives both."""
+
+    def ask(answer, comments=("x",), advance=lambda _: None, **settings):
+        requests = [comment if isinstance(comment, Request) else asked(comment) for comment in comments]
+        with serve(answer) as service:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
+            engine = BedrockEngine(folder, infer(**settings), None)
+            try:
+                return engine.complete(requests, advance), service
+            finally:
+                engine.client.close()
+
+    return ask
+
+
+@pytest.fixture
+def refused(ask):
+    """Return what asks a service, the part `answer`, and gives the line that this ends with."""
+
+    def refused(answer, comments=("x",), **settings):
+        with pytest.raises(InputError) as error:
+            ask(answer, comments, **settings)
+        (line,) = str(error.value).splitlines()
+        return line
+
+    return refused
+
+
+def test_answers_come_in_the_order_of_the_requests_and_not_of_their_end(ask):
+    late_first = lambda body: said(str(number_in(body)), wait=0.2 / (1 + number_in(body)))  # noqa: E731
+    completions, _ = ask(late_first, map(str, range(6)))
+    assert [completion.text for completion in completions] == list("012345")
+
+
+def test_as_many_requests_as_infer_concurrency_says_are_under_way_and_never_more(ask):
+    _, service = ask(lambda _: said("x", wait=0.1), ["x"] * 12, concurrency=4)
+    assert (len(service.requests), service.most) == (12, 4)
+
+
+def test_more_requests_than_boto3_has_connections_by_default_go_at_once(ask):
+    _, service = ask(lambda _: said("x", wait=0.3), ["x"] * 24, concurrency=24)
+    assert service.most > 10
+
+
+def test_every_answer_is_told_of_once(ask):
+    told = []
+    ask(in_turn(said("x")), ["x"] * 7, told.append)
+    assert told == [1] * 7
+
+
+def test_a_model_is_asked_by_its_name_and_greedily(ask):
+    _, service = ask(in_turn(said("x")), ["Hello"], max_new_tokens=5)
+    assert service.paths == ["/model/eu.amazon.nova-lite-v1%3A0/converse"]
+    assert service.requests == [
+        {
+            "messages": [{"role": "user", "content": [{"text": "Hello"}]}],
+            "system": [],
+            "inferenceConfig": {"maxTokens": 5, "temperature": 0.0},
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "busy", [THROTTLED, fault(503, "ServiceUnavailableException"), fault(429, "ModelNotReadyException")]
+)
+def test_a_service_that_is_busy_is_asked_again_after_a_while(ask, waits, busy):
+    (completion,), service = ask(in_turn(busy, busy, said("at last")))
+    assert (completion.text, len(service.requests), len(waits)) == ("at last", 3, 2)
+
+
+def test_infer_retries_are_each_request_s_own_however_many_are_throttled(ask, waits):
+    seen = Counter()
+
+    def thrice_busy(body):
+        seen[number_in(body)] += 1
+        return THROTTLED if seen[number_in(body)] <= 3 else said("x")
+
+    completions, _ = ask(thrice_busy, map(str, range(64)), concurrency=8, retries=4)
+    assert len(completions) == 64
+
+
+def test_throttled_for_ever_is_one_line_that_says_what_is_kept(refused, waits):
+    line = refused(in_turn(THROTTLED), retries=3)
+    assert len(waits) == 3
+    assert line.startswith(f"infer.engine: {MODEL}: ThrottlingException: Too many requests")
+    assert line.endswith(KEPT)
+
+
+def test_a_service_that_takes_longer_than_infer_timeout_is_one_line(refused):
+    line = refused(in_turn(said("too late", wait=5)), timeout=0.2, retries=0)
+    assert "Read timeout" in line
+    assert line.endswith(KEPT)
+
+
+def test_no_access_to_the_model_is_one_line(refused, waits):
+    line = refused(in_turn(fault(403, "AccessDeniedException", "You don't have access to the model.")))
+    assert waits == []
+    assert line.startswith(f"infer.engine: {MODEL}: AccessDeniedException: You don't have access to the model.")
+
+
+def test_after_a_fault_nothing_more_is_asked(folder, monkeypatch):
+    with serve(lambda _: fault(403, "AccessDeniedException")) as service:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
+        engine = BedrockEngine(folder, infer(concurrency=2), None)
+        with pytest.raises(InputError):
+            engine.complete([asked("x")] * 200, lambda _: None)
+        engine.client.close()
+    assert len(service.requests) <= 20
+
+
+def test_after_ctrl_c_nothing_more_is_asked(folder, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with serve(lambda _: said("x", wait=0.02)) as service:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
+        engine = BedrockEngine(folder, infer(concurrency=2), None)
+        with pytest.raises(KeyboardInterrupt):
+            engine.complete([asked("x")] * 60, interrupt)
+        engine.client.close()
+    assert len(service.requests) <= 20
+
+
+@pytest.mark.parametrize(
+    ("reply", "finish", "text"),
+    [
+        (said("[]", "end_turn"), Finish.stop, "[]"),
+        (said("[]", "stop_sequence"), Finish.stop, "[]"),
+        (said("[{", "max_tokens"), Finish.length, "[{"),
+        (said("[{", "model_context_window_exceeded"), Finish.context, "[{"),
+        (said("Sorry", "content_filtered"), Finish.refused, "Sorry"),
+        (said("Sorry", "guardrail_intervened"), Finish.refused, "Sorry"),
+        (fault(400, "ValidationException", "Input is too long for requested model."), Finish.context, ""),
+    ],
+)
+def test_why_an_answer_ended_is_kept_with_what_there_is_of_it(ask, reply, finish, text):
+    (completion,), _ = ask(in_turn(reply))
+    assert (completion.finish, completion.text) == (finish, text)
+
+
+def test_another_request_that_is_not_valid_is_one_line(refused):
+    line = refused(in_turn(fault(400, "ValidationException", "The provided model identifier is invalid.")))
+    assert line.startswith(f"infer.engine: {MODEL}: ValidationException: The provided model identifier is invalid.")
+
+
+def test_a_fault_of_several_lines_is_one_line(refused):
+    assert "one two" in refused(in_turn(fault(400, "ValidationException", "one\ntwo")))
+
+
+def test_an_answer_is_all_its_texts_and_nothing_else(ask):
+    reply = said("[")
+    thought = {"reasoningContent": {"reasoningText": {"text": "Let me see."}}}
+    reply.body["output"]["message"]["content"] = [thought, {"text": "["}, {"text": "]"}]
+    (completion,), _ = ask(in_turn(reply))
+    assert completion.text == "[]"
+
+
+def test_tokens_are_those_that_the_service_counted_those_of_its_cache_among_them(ask):
+    (completion,), _ = ask(in_turn(said("x", inputTokens=10, outputTokens=7, cacheReadInputTokens=90)))
+    assert completion == Completion("x", Finish.stop, tokens_in=100, cached_in=90, tokens_out=7)
+
+
+def test_the_region_may_be_that_of_every_other_aws_tool(ask, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    (completion,), _ = ask(in_turn(said("x")))
+    assert completion.text == "x"
+
+
+def test_no_region_is_one_line(refused, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    line = refused(in_turn(said("x")))
+    assert line.startswith("infer.engine: bedrock: ")
+    assert "region" in line
+    assert "AWS_REGION" in line
+
+
+def test_no_keys_are_one_line(refused, monkeypatch):
+    for name in KEYS:
+        monkeypatch.delenv(name)
+    assert "credentials" in refused(in_turn(said("x")))
+
+
+def test_a_profile_that_is_not_there_is_one_line(refused, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert "nobody" in refused(in_turn(said("x")))
+
+
+def test_infer_constrain_is_one_line(folder):
+    task = {"levels": ["L1"], "has_content": False, "emotions": [], "most_segments": 2}
+    prompts = Prompts.of(Prompt(), Taxonomy(("L1",), {("door",): ""}), task, [{"id": "1", "text": "x"}])
+    with pytest.raises(InputError, match=r"\Ainfer.constrain: .*false\Z"):
+        open_engine(folder, infer(constrain=True), prompts)
+
+
+def test_weights_are_one_line(tmp_path):
+    small.model().save_pretrained(tmp_path / "tuned")
+    with pytest.raises(InputError, match=r"\Ainfer.engine: .*tuned has weights here.*\Z"):
+        BedrockEngine(tmp_path / "tuned", infer(), None)
+
+
+def test_what_the_system_says_goes_apart_from_the_turns(ask):
+    turns = [("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi"), ("user", "Bye")]
+    chat = [{"role": role, "content": content} for role, content in turns]
+    _, service = ask(in_turn(said("x")), [Request("", chat)])
+    (body,) = service.requests
+    assert body["system"] == [{"text": "Be brief."}]
+    assert body["messages"] == [{"role": role, "content": [{"text": content}]} for role, content in turns[1:]]

@@ -1,0 +1,152 @@
+"""The engine on transformers gives the answers of `generate`, with a prefix computed once and rows of any length."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, GenerationConfig, MistralConfig, set_seed
+
+from alloy.core.files import InputError
+from alloy.core.scale import Infer
+from alloy.formats.taxonomy import Taxonomy
+from alloy.inference.engine import Finish, Request
+from alloy.inference.hf_engine import TransformersEngine
+from alloy.inference.prefix_attention import SharedPrefix, Step
+from alloy.labelling.constrained_decoding import Constraints
+from alloy.modeling.chat_template import common_prefix, render_prompt
+from projects import dense, mixture
+from small import tokenizer
+
+WORDS = ["What", "colour", "is", "the", "door", "and", "the", "lamp", "and", "the", "lock"]
+INFER = Infer(batch_size=4, max_new_tokens=12)
+TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", "Manual"): "", ("Price", "Fair"): ""})
+TASK = {"has_content": True, "emotions": ["anger", "joy"], "most_segments": 2}
+
+
+def request(number: int) -> Request:
+    """Return a request; they are of many lengths."""
+    comment = " ".join(WORDS[: 1 + 7 * number % 10] * (1 + number % 3))
+    return Request(comment, [{"role": "user", "content": f"Tell me.\n\nComment:\n{comment} {number}"}])
+
+
+REQUESTS = [request(number) for number in range(14)]
+SAMPLES = [REQUESTS[1].messages, REQUESTS[2].messages]
+COMMON = common_prefix(tokenizer(), SAMPLES)
+
+
+def small(config=None):
+    """Return a model whose weights are so large that its answers differ, and its tokenizer."""
+    config = copy.deepcopy(config or dense())
+    config.initializer_range, config.tie_word_embeddings = 0.4, False
+    set_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    model.generation_config = GenerationConfig(do_sample=False, eos_token_id=config.eos_token_id)
+    return model, tokenizer()
+
+
+def generated(model, tokens, infer=INFER):
+    """Return the answers of `generate`, one by one."""
+    texts = []
+    for asked in REQUESTS:
+        inputs = tokens(render_prompt(tokens, asked.messages).text, add_special_tokens=False, return_tensors="pt")
+        output = model.generate(**inputs, max_new_tokens=infer.max_new_tokens, do_sample=False, pad_token_id=0)
+        texts.append(tokens.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+    return texts
+
+
+def answers(model, tokens, infer=INFER, constraints=None):
+    engine = TransformersEngine(model, tokens, infer, common_prefix(tokens, SAMPLES), constraints)
+    return engine.complete(REQUESTS, lambda _: None)
+
+
+@pytest.mark.parametrize("config", [None, mixture()], ids=["dense", "mixture"])
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_answers_are_those_of_generate_whatever_the_batch(config, batch_size):
+    wanted = generated(*small(config))
+    assert len(set(wanted)) > 4
+    infer = dataclasses.replace(INFER, batch_size=batch_size)
+    assert [done.text for done in answers(*small(config), infer)] == wanted
+
+
+def test_what_an_answer_took_is_counted():
+    model, tokens = small()
+    done = answers(model, tokens)
+    prompts = [tokens.apply_chat_template(r.messages, add_generation_prompt=True)["input_ids"] for r in REQUESTS]
+    assert [one.tokens_in for one in done] == [len(prompt) for prompt in prompts]
+    assert len({one.cached_in for one in done}) == 1
+    assert 5 < done[0].cached_in < min(map(len, prompts))
+    assert all(one.tokens_out == 12 for one in done if one.finish is Finish.length)
+
+
+def test_every_request_is_told_of_once():
+    seen = []
+    TransformersEngine(*small(), INFER, COMMON).complete(REQUESTS, seen.append)
+    assert sum(seen) == len(REQUESTS)
+
+
+def test_a_prompt_that_fills_the_context_is_not_answered_and_the_others_are():
+    model, tokens = small()
+    long = Request("x", [{"role": "user", "content": "Tell me.\n\nComment:\n" + "red " * 400}])
+    engine = TransformersEngine(model, tokens, INFER, COMMON)
+    done = engine.complete([REQUESTS[0], long, REQUESTS[1]], lambda _: None)
+    assert done[1].finish is Finish.context
+    assert done[1].text == ""
+    assert [done[0].text, done[2].text] == generated(*small())[:2]
+
+
+def test_an_answer_ends_with_the_context():
+    model, tokens = small()
+    wide = dataclasses.replace(INFER, max_new_tokens=10_000)
+    for one in answers(model, tokens, wide):
+        assert one.tokens_in + one.tokens_out <= model.config.max_position_embeddings
+
+
+def test_tokens_that_the_grammar_forces_do_not_change_the_answer():
+    model, tokens = small()
+    infer = dataclasses.replace(INFER, max_new_tokens=120)
+    held = Constraints(tokens, len(tokens), TAXONOMY, TASK)
+
+    class Chosen(TransformersEngine):
+        """The same engine without the short cut."""
+
+        def _force(self, row):
+            if row.constraint and row.finish is None:
+                row.constraint.fill(self.masks, row.slot)
+
+    quick = TransformersEngine(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda _: None)
+    slow = Chosen(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda _: None)
+    assert [one.text for one in quick] == [one.text for one in slow]
+    assert any(one.finish is Finish.stop for one in quick)
+
+
+def test_a_model_with_other_attention_is_one_clear_line():
+    config = MistralConfig(
+        vocab_size=320,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        sliding_window=8,
+    )
+    config.layer_types = ["sliding_attention", "full_attention"]
+    with pytest.raises(InputError, match=r"layers of sliding_attention.*set infer\.engine: vllm"):
+        TransformersEngine(*small(config), INFER, COMMON)
+
+
+def test_logits_behind_a_shared_prefix_are_those_of_the_whole_sequence():
+    model, _ = small()
+    model.eval()
+    ids = torch.arange(3, 53).tolist()
+    with torch.inference_mode():
+        wanted = model(torch.tensor([ids])).logits[0]
+    shared = SharedPrefix(model, ids[:20])
+    shared.reserve(18, slots=3, capacity=40)  # less than the prefix that was computed
+    cpu = torch.device("cpu")
+    first = shared.forward(ids[18:23] + ids[18:30], Step.of([2, 0], [0, 0], [5, 12], cpu))
+    torch.testing.assert_close(first, wanted[[22, 29]], atol=2e-5, rtol=0)
+    second = shared.forward(ids[23:25] + ids[30:31], Step.of([2, 0], [5, 12], [2, 1], cpu))
+    torch.testing.assert_close(second, wanted[[24, 30]], atol=2e-5, rtol=0)
+    alone = shared.forward(ids[25:40], Step.of([2], [7], [15], cpu))
+    torch.testing.assert_close(alone, wanted[[39]], atol=2e-5, rtol=0)

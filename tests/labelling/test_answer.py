@@ -1,0 +1,176 @@
+"""The answer that training teaches reads back as it was, and a model's other answers do no harm."""
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+
+from alloy.formats.comments import Segment, segment_row
+from alloy.formats.taxonomy import Taxonomy
+from alloy.labelling.answer import Answer, codes_of, parse_answer, render_answer
+from hostile import HOSTILE
+
+LEVELS = ("L1", "L2")
+PAIRING = Segment(("Setup", "Pairing"))
+TEXT = '[{"L1": "Setup", "L2": "Pairing"}]'
+INVALID = Answer((), valid=False)
+TAXONOMY = Taxonomy(
+    LEVELS, {("Setup", "Pairing"): "", ("Price", "Fair"): "", **{("Many", f"{n}"): "" for n in range(9)}}
+)
+CODES = codes_of(TAXONOMY)
+
+
+def parse(text: str) -> Answer:
+    return parse_answer(text, LEVELS)
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        (PAIRING,),
+        (PAIRING, PAIRING, Segment(("Price", "Fair"))),
+        (Segment(("Setup", "Pairing"), "no pair", "anger"), Segment(("Price", "Fair"), emotion="joy")),
+        (Segment(("Türschloss", "鍵 🔑"), '¿"Qué" \\ pasa?\n[sí]', "enojo"),),
+        (),
+    ],
+)
+def test_an_answer_reads_back_as_it_was_written(segments: tuple[Segment, ...]) -> None:
+    assert parse(render_answer(segments, LEVELS)) == Answer(segments, valid=True)
+
+
+def test_the_answer_is_one_line_of_json_that_keeps_every_script() -> None:
+    text = render_answer((Segment(("Türschloss", "鍵"), "zwei\nZeilen", "Ärger"),), LEVELS)
+    assert text == '[{"content": "zwei\\nZeilen", "L1": "Türschloss", "L2": "鍵", "emotion": "Ärger"}]'
+
+
+def test_a_taxonomy_of_one_level_gives_one_label() -> None:
+    assert render_answer((Segment(("Praise",)),), ("L1",)) == '[{"L1": "Praise"}]'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Here it is: {TEXT}",
+        f"{TEXT}\nI hope this helps.",
+        f"```json\n{TEXT}\n```",
+        f"  {TEXT.replace(', ', chr(10))}  ".replace('"Setup"\n', '"Setup",\n'),
+    ],
+)
+def test_words_around_the_list_are_ignored(text: str) -> None:
+    assert parse(text) == Answer((PAIRING,), valid=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "I cannot label this.",
+        "[",
+        "]",
+        "][",
+        TEXT[:-1],
+        TEXT[:-5],
+        TEXT[1:],
+        '{"L1": "Setup", "L2": "Pairing"}',
+        '{"segments": 3}',
+        '["Setup", "Pairing"]',
+        '[["Setup", "Pairing"]]',
+        "[null]",
+        "[1, 2]",
+        '[{"L1": "Setup"}, "Pairing"]',
+        "[{'L1': 'Setup', 'L2': 'Pairing'}]",
+        '[{"L1": "Setup", "L2": }]',
+        TEXT + TEXT,
+    ],
+)
+def test_what_is_no_list_of_objects_is_invalid_and_empty(text: str) -> None:
+    assert parse(text) == INVALID
+
+
+def test_an_empty_list_is_a_valid_answer_without_segments() -> None:
+    assert parse("[]") == Answer((), valid=True)
+
+
+@pytest.mark.parametrize(
+    ("item", "path"),
+    [
+        ({"L1": "Setup"}, ("Setup", "")),
+        ({"L2": "Pairing"}, ("", "Pairing")),
+        ({}, ("", "")),
+        ({"L1": "Setup", "L2": 3}, ("Setup", "")),
+        ({"L1": None, "L2": ["Pairing"]}, ("", "")),
+        ({"L1": {"L2": "Pairing"}}, ("", "")),
+        ({"l1": "Setup", "L2": "Pairing"}, ("", "Pairing")),
+    ],
+)
+def test_a_segment_without_all_levels_keeps_its_place(item: dict[str, Any], path: tuple[str, str]) -> None:
+    answer = parse(json.dumps([item, {"L1": "Setup", "L2": "Pairing"}]))
+    assert answer == Answer((Segment(path), PAIRING), valid=True)
+
+
+def test_keys_that_were_not_asked_for_are_ignored() -> None:
+    assert parse('[{"L1": "Setup", "L2": "Pairing", "L3": "x", "why": "so"}]') == Answer((PAIRING,), valid=True)
+
+
+def test_spaces_around_a_label_are_cut() -> None:
+    assert parse('[{"L1": " Setup", "L2": "Pairing\\n", "emotion": " joy "}]').segments == (
+        Segment(("Setup", "Pairing"), emotion="joy"),
+    )
+
+
+def test_a_content_or_emotion_that_is_no_string_is_left_out() -> None:
+    assert parse('[{"content": 1, "L1": "Setup", "L2": "Pairing", "emotion": ["joy"]}]').segments == (PAIRING,)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, '[{"L1": ' * 50_000 + "1" + "}]" * 50_000])
+def test_an_answer_nested_too_deep_is_invalid(text: str) -> None:
+    assert parse(text) == INVALID
+
+
+def test_an_endless_number_does_no_harm() -> None:
+    assert not parse('[{"L1": ' + "7" * 5000 + "}]").segments
+
+
+def test_every_answer_can_be_written_to_a_file() -> None:
+    answer = parse('[{"content": "\\ud83d", "L1": "Setup", "L2": "Pairing"}]')
+    orjson.dumps([segment_row(segment, LEVELS) for segment in answer.segments])
+
+
+@pytest.mark.parametrize("codes", [None, CODES], ids=["paths", "codes"])
+@pytest.mark.parametrize("content", HOSTILE)
+def test_an_answer_that_quotes_anything_reads_back(content: str, codes: dict[tuple[str, ...], str] | None) -> None:
+    segments = (Segment(("Price", "Fair"), content.strip(), "joy"), Segment(("Setup", "Pairing"), "x", "anger"))
+    assert parse_answer(render_answer(segments, LEVELS, codes), LEVELS, codes) == Answer(segments, valid=True)
+
+
+def test_every_code_stands_for_its_path() -> None:
+    segments = tuple(Segment(path) for path in TAXONOMY.leaves)
+    assert parse_answer(render_answer(segments, LEVELS, CODES), LEVELS, CODES) == Answer(segments, valid=True)
+
+
+def test_codes_are_short_and_of_one_length() -> None:
+    assert list(CODES.values()) == [f"{number:02}" for number in range(1, 12)]
+
+
+def test_with_codes_the_label_is_the_code() -> None:
+    segment = Segment(("Price", "Fair"), "good", "joy")
+    assert render_answer((segment,), LEVELS, CODES) == '[{"content": "good", "label": "02", "emotion": "joy"}]'
+
+
+def test_spaces_around_a_code_are_cut() -> None:
+    assert parse_answer('[{"label": " 01\\n"}]', LEVELS, CODES).segments == (PAIRING,)
+
+
+@pytest.mark.parametrize("code", ["12", "00", "1", "Setup", "Setup > Pairing", ""])
+def test_an_unknown_code_is_an_invented_label_of_the_first_level(code: str) -> None:
+    answer = parse_answer(json.dumps([{"label": code}, {"label": "01"}]), LEVELS, CODES)
+    assert answer == Answer((Segment((code, "")), PAIRING), valid=True)
+
+
+@pytest.mark.parametrize(
+    "item", [{}, {"label": 1}, {"label": None}, {"L1": "Setup", "L2": "Pairing"}, {"label": ["01"]}]
+)
+def test_a_segment_without_a_code_keeps_its_place(item: dict[str, Any]) -> None:
+    answer = parse_answer(json.dumps([item, {"label": "01"}]), LEVELS, CODES)
+    assert answer == Answer((Segment(("", "")), PAIRING), valid=True)

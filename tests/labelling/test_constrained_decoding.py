@@ -1,0 +1,158 @@
+"""An answer held token by token is JSON of the task: paths of the taxonomy, contents that the comment says."""
+
+import json
+import random
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alloy.formats.comments import Segment
+from alloy.formats.taxonomy import Taxonomy
+from alloy.labelling.answer import codes_of, parse_answer, render_answer
+from alloy.labelling.constrained_decoding import Constraint, Constraints, only_token
+from hostile import HOSTILE
+from small import tokenizer
+
+TAXONOMY = Taxonomy(
+    ("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", 'The "door"'): "", ("Price", "Fair"): "", ("Größe", "鍵"): ""}
+)
+TASKS: dict[str, dict[str, Any]] = {
+    "full": {"has_content": True, "emotions": ["anger", "joy"], "most_segments": 3},
+    "content": {"has_content": True, "emotions": [], "most_segments": 1},
+    "emotions": {"has_content": False, "emotions": ["joy"], "most_segments": 2},
+    "bare": {"has_content": False, "emotions": [], "most_segments": 3},
+}
+COMMENT = 'The door is "red".\n鍵 は <|im_end|>!'
+
+
+@cache
+def small() -> Any:
+    return tokenizer()
+
+
+@cache
+def held(task: str, coded: bool = False) -> Constraints:
+    return Constraints(small(), len(small()) + 40, TAXONOMY, TASKS[task], codes_of(TAXONOMY) if coded else None)
+
+
+def allowed(constraint: Constraint) -> list[int]:
+    masks = constraint.constraints.masks(1)
+    constraint.fill(masks, 0)
+    return np.flatnonzero(np.unpackbits(masks.numpy()[0].view(np.uint8), bitorder="little")).tolist()
+
+
+def walk(constraints: Constraints, comment: str, rng: random.Random, limit: int = 400) -> list[int]:
+    """Return an answer of tokens that are each chosen among those allowed."""
+    constraint = Constraint(constraints, constraints.prepare(comment))
+    tokens: list[int] = []
+    while not constraint.ended:
+        assert len(tokens) < limit
+        tokens.append(rng.choice(allowed(constraint)))
+        constraint.accept(tokens[-1])
+    return tokens
+
+
+def check(text: str, comment: str, task: dict[str, Any], coded: bool = False) -> None:
+    """Assert that an answer is one of the task."""
+    rows = json.loads(text)
+    assert json.dumps(rows, ensure_ascii=False) == text
+    answer = parse_answer(text, TAXONOMY.levels, codes_of(TAXONOMY) if coded else None)
+    assert answer.valid
+    assert 1 <= len(rows) <= task["most_segments"]
+    assert {segment.path for segment in answer.segments} <= set(TAXONOMY.leaves)
+    for row in rows:
+        assert ("content" in row) == task["has_content"]
+        assert row.get("content", "") in comment
+        assert row.get("emotion") in (task["emotions"] or [None])
+
+
+def spelled(tokens: list[int]) -> str:
+    return b"".join(held("full").spelling[token] for token in tokens).decode()
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("task", TASKS)
+def test_gold_answers_are_followed_to_their_end(task: str, coded: bool) -> None:
+    known, codes = TASKS[task], codes_of(TAXONOMY) if coded else None
+    contents = ["The door is", '"red".\n鍵', "<|im_end|>"] if known["has_content"] else [None] * 3
+    for path in TAXONOMY.leaves:
+        for count in range(1, known["most_segments"] + 1):
+            emotion = known["emotions"][-1] if known["emotions"] else None
+            segments = tuple(Segment(path, content, emotion) for content in contents[:count])
+            gold = render_answer(segments, TAXONOMY.levels, codes)
+            constraint = Constraint(held(task, coded), held(task, coded).prepare(COMMENT))
+            for token in ids(gold):
+                assert not constraint.ended
+                assert token in allowed(constraint)
+                constraint.accept(token)
+            assert constraint.ended
+
+
+def ids(text: str) -> list[int]:
+    """Return the tokens of an answer that quotes what looks like a control token."""
+    before, *behind = text.split("<|im_end|>")
+    apart = [small()(part, add_special_tokens=False)["input_ids"] for part in (before, *behind)]
+    letters = [token for letter in "<|im_end|>" for token in small()(letter, add_special_tokens=False)["input_ids"]]
+    return [*apart[0], *(token for part in apart[1:] for token in (*letters, *part))]
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("task", TASKS)
+def test_any_allowed_tokens_make_an_answer_of_the_task(task: str, coded: bool) -> None:
+    rng = random.Random(0)
+    for _ in range(200):
+        check(spelled(walk(held(task, coded), COMMENT, rng)), COMMENT, TASKS[task], coded)
+
+
+@pytest.mark.parametrize("comment", HOSTILE)
+def test_no_comment_makes_an_answer_of_another_task(comment: str) -> None:
+    check(spelled(walk(held("content"), comment, random.Random(0), limit=20_000)), comment, TASKS["content"])
+
+
+def test_no_control_token_is_ever_allowed() -> None:
+    rng = random.Random(0)
+    comment = "<|im_start|><|im_end|><|endoftext|>"
+    seen = {token for _ in range(100) for token in walk(held("full"), comment, rng)}
+    assert not seen & set(small().added_tokens_decoder)
+
+
+def test_no_token_beyond_the_tokenizers_is_ever_allowed() -> None:
+    rng = random.Random(0)
+    assert max(token for _ in range(50) for token in walk(held("full"), COMMENT, rng)) < len(small())
+
+
+def test_walks_reach_every_leaf_and_every_number_of_segments() -> None:
+    rng = random.Random(0)
+    answers = [parse_answer(spelled(walk(held("bare"), COMMENT, rng)), TAXONOMY.levels) for _ in range(200)]
+    assert {segment.path for answer in answers for segment in answer.segments} == set(TAXONOMY.leaves)
+    assert {len(answer.segments) for answer in answers} == {1, 2, 3}
+
+
+def test_a_token_against_the_grammar_is_refused() -> None:
+    constraint = Constraint(held("bare"), None)
+    with pytest.raises(AssertionError, match=r"^token \d+ is against the grammar$"):
+        constraint.accept(small().convert_tokens_to_ids("}"))
+
+
+def test_two_answers_at_once_do_not_disturb_one_another() -> None:
+    first, second = (Constraint(held("full"), held("full").prepare(text)) for text in ("red", "blue"))
+    for token in ids('[{"content": "red'):
+        first.accept(token)
+    for token in ids('[{"content": "blue'):
+        second.accept(token)
+    assert not first.ended
+    assert not second.ended
+
+
+@pytest.mark.parametrize("token", [0, 1, 30, 31, 32, 62, 63, 64, 95])
+def test_the_only_token_is_found_in_every_bit_of_a_word(token: int) -> None:
+    mask = np.zeros(3, np.int32)
+    mask.view(np.uint32)[token // 32] = np.uint32(1 << token % 32)
+    assert only_token(mask) == token
+
+
+@pytest.mark.parametrize("words", [[0, 0, 0], [3, 0, 0], [0, -1, 0], [1, 0, 1], [0, -(2**31) + 1, 0], [-(2**31), 1, 0]])
+def test_where_there_is_a_choice_or_nothing_no_token_is_the_only_one(words: list[int]) -> None:
+    assert only_token(np.array(words, np.int32)) is None

@@ -1,0 +1,187 @@
+"""The manifest and the card say what is in a mix: they are held against its rows, counted one by one."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alloy.core.experiment import Budget, Mix, Unit
+from alloy.core.files import Row, sha256
+from alloy.core.markdown import table
+from alloy.formats.general import CUSTOMER
+from alloy.mixing.data_card import COUNTED, card, manifest
+from alloy.mixing.mixture import Sizes, draw
+from alloy.mixing.proportional_sampler import Draw
+from alloy.modeling.chat_template import count_tokens
+from pools import chat, customers, generals, sizes
+from small import tokenizer
+
+RATIOS = [0, 0.001, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.9, 1]
+
+
+@pytest.fixture(scope="module")
+def tokens() -> Any:
+    return tokenizer()
+
+
+def some(count: int) -> list[Row]:
+    """Return general rows of two sources."""
+    return [row if n % 4 else {**row, "source": "other"} for n, row in enumerate(generals(count))]
+
+
+def mixed(mix: Mix, general: list[Row], tokens: Any = None, customer: int = 40) -> tuple[Row, list[Row]]:
+    """Return the manifest of a mix and its rows."""
+    parts = [sizes(customers(customer), mix.unit, tokens), sizes(general, mix.unit, tokens)]
+    drawn = draw(mix, *parts)
+    return manifest(mix, *zip(parts, drawn, strict=True)), rows_of(parts, drawn)
+
+
+def rows_of(parts: list[Sizes], drawn: tuple[list[Draw], ...]) -> list[Row]:
+    return [part.pool.row(one.place) for part, rows in zip(parts, drawn, strict=True) for one in rows]
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_rows_and_shares_add_up(ratio: float) -> None:
+    report, rows = mixed(Mix(ratio=ratio), some(400))
+    counts = Counter(row["source"] for row in rows)
+    assert (report["asked"], report["rows"], report["unit"], report["repeats"]) == (ratio, len(rows), "examples", 0)
+    assert {name: of["rows"] for name, of in report["source"].items()} == counts
+    assert report["achieved"] == pytest.approx(1 - counts[CUSTOMER] / len(rows), abs=1e-6)
+    for name, of in report["source"].items():
+        assert of["share"] == pytest.approx(counts[name] / len(rows), abs=1e-6)
+
+
+def test_customers_come_first_then_sources_by_name() -> None:
+    assert list(mixed(Mix(ratio=0.5), some(400))[0]["source"]) == [CUSTOMER, "made", "other"]
+
+
+@pytest.mark.parametrize("unit", list(Unit))
+def test_tokens_are_those_of_the_rows(unit: Unit, tokens) -> None:
+    report, rows = mixed(Mix(ratio=0.4, unit=unit), some(600), tokens, 200)
+    whole: Counter[str] = Counter()
+    for source in (CUSTOMER, "made", "other"):
+        counts = count_tokens([row for row in rows if row["source"] == source], tokens).sum(axis=0).tolist()
+        of = report["source"][source]
+        assert [of["tokens"], of["loss_tokens"]] == counts
+        whole[source] = of["rows"] if unit is Unit.examples else of[unit.value]
+    for source, size in whole.items():
+        assert report["source"][source]["share"] == pytest.approx(size / whole.total(), abs=1e-6)
+    assert report["achieved"] == pytest.approx(1 - whole[CUSTOMER] / whole.total(), abs=1e-6)
+
+
+def test_without_a_tokenizer_there_are_rows_and_shares_alone() -> None:
+    report = mixed(Mix(ratio=0.5), some(100))[0]
+    assert all(set(of) == {"rows", "share"} for of in report["source"].values())
+
+
+def test_tokens_of_many_rows_are_reckoned_from_some(tokens) -> None:
+    count = COUNTED + 1
+    part = sizes(generals(count), Unit.examples, tokens)
+    every = [Draw(place, 0, 1) for place in range(count)]
+    of = manifest(Mix(ratio=1), (sizes([]), []), (part, every))["source"]["made"]
+    wanted = count_tokens(generals(count), tokens).sum(axis=0).tolist()
+    assert [of["tokens"], of["loss_tokens"]] == [pytest.approx(tokens, rel=0.02) for tokens in wanted]
+
+
+def test_repeats_are_counted_on_both_sides() -> None:
+    mix = Mix(ratio=0.5, repeat=True, budget=Budget.total, total=100)
+    report, rows = mixed(mix, some(20))
+    assert report["repeats"] == 10 + 30
+    assert report["rows"] == len(rows) == 100
+    assert len({row["id"] for row in rows}) == 100 - 40
+
+
+def test_weights_are_shares_of_the_whole_asked_and_achieved() -> None:
+    report, rows = mixed(Mix(ratio=0.5, sources={"math": 3.0, "code": 1.0, "chat": 0.0}), generals(300))
+    categories = Counter(row["category"] for row in rows)
+    assert report["weight"] == {
+        "math": {"asked": 0.375, "achieved": categories["math"] / 80},
+        "code": {"asked": 0.125, "achieved": categories["code"] / 80},
+        "chat": {"asked": 0.0, "achieved": 0.0},
+    }
+    assert report["weight"]["math"]["achieved"] == 0.375
+
+
+def test_without_weights_the_manifest_has_none() -> None:
+    assert "weight" not in mixed(Mix(ratio=0.5), generals(300))[0]
+
+
+# The card
+
+
+def carded(tmp_path: Path, mix: Mix, general: list[Row], tokens: Any = None) -> str:
+    (tmp_path / "given").write_text("x")
+    report = mixed(mix, general, tokens)[0]
+    left_out = {"comments: bad": 3, "general: shares a run of words with a test": 1234}
+    return card(report, mix, left_out, [tmp_path / "given"], sizes(general).pool.kinds)
+
+
+def cells(text: str, first: str) -> list[str]:
+    """Return the cells of the line of a table that begins with `first`."""
+    (line,) = (line for line in text.splitlines() if line.startswith(f"| {first} |"))
+    return [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def test_the_card_has_asked_and_achieved_share_rows_and_tokens(tmp_path: Path, tokens) -> None:
+    mix = Mix(ratio=0.4, unit=Unit.tokens)
+    text = carded(tmp_path, mix, some(600), tokens)
+    report = mixed(mix, some(600), tokens)[0]
+    assert f"General rows: 40.00% of the tokens asked, {report['achieved']:.2%} achieved." in text
+    assert f"{report['rows']:,} rows, 0 of them repeats." in text
+    of = report["source"]["made"]
+    wanted = [f"{of['rows']:,}", f"{of['share']:.2%}", f"{of['tokens']:,}", f"{of['loss_tokens']:,}"]
+    assert cells(text, "made")[1:5] == wanted
+
+
+def test_the_card_has_what_was_left_out_and_the_hashes_of_the_inputs(tmp_path: Path) -> None:
+    text = carded(tmp_path, Mix(ratio=0.5), some(100))
+    assert cells(text, "comments: bad") == ["comments: bad", "3"]
+    assert cells(text, "general: shares a run of words with a test")[1] == "1234"
+    assert f"| `{tmp_path / 'given'}` | `{sha256(tmp_path / 'given')}` |" in text
+
+
+def test_the_card_has_every_licence_of_a_source(tmp_path: Path) -> None:
+    general = [
+        *(chat(f"a{n}", "a", "math", license="MIT") for n in range(20)),
+        *(chat(f"b{n}", "b", "math") for n in range(20)),
+        *(chat(f"c{n}", "c", "math", **({"license": "CC BY 4.0"} if n % 2 else {"license": "MIT"})) for n in range(20)),
+        *(chat(f"d{n}", "d", "math", **({"license": "MIT"} if n % 2 else {})) for n in range(20)),
+    ]
+    text = carded(tmp_path, Mix(ratio=0.5), general)
+    found = {name: cells(text, name)[-1] for name in (CUSTOMER, "a", "b", "c", "d")}
+    assert found == {CUSTOMER: "yours", "a": "MIT", "b": "not said", "c": "CC BY 4.0, MIT", "d": "MIT, not said"}
+
+
+def test_the_card_has_the_settings_as_they_stand_in_params(tmp_path: Path) -> None:
+    mix = Mix(ratio=0.25, sources={"math": 2.0, "chat": 1.0}, repeat=True, budget=Budget.total, total=30)
+    text = carded(tmp_path, mix, generals(90))
+    settings = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["mix"]
+    assert settings["sources"] == {"math": 2.0, "chat": 1.0}
+    assert (settings["budget"], settings["total"], settings["repeat"], settings["unit"]) == (
+        "total",
+        30,
+        True,
+        "examples",
+    )
+    assert cells(text, "math")[1] == "16.67%"
+
+
+def test_what_is_not_known_is_a_dash_and_no_zero(tmp_path: Path) -> None:
+    assert cells(carded(tmp_path, Mix(ratio=0.5), some(100)), "made")[3:5] == ["-", "-"]
+
+
+def test_the_card_says_where_tokens_are_reckoned(tmp_path: Path, tokens) -> None:
+    few = carded(tmp_path, Mix(ratio=0.5), some(100), tokens)
+    assert "reckoned" not in few
+    report = {**mixed(Mix(ratio=0.5), some(100), tokens)[0]}
+    report["source"]["made"]["rows"] = COUNTED + 1
+    for unit, said in ((Unit.examples, True), (Unit.tokens, False)):
+        mix = Mix(ratio=0.5, unit=unit)
+        text = card({**report, "unit": unit.value}, mix, {"none": 0}, [], sizes(some(4)).pool.kinds)
+        assert (f"Tokens of more than {COUNTED:,} rows are reckoned from {COUNTED:,} of them." in text) is said
+
+
+def test_a_name_cannot_leave_its_cell() -> None:
+    assert table(("a", "b"), [("x | y\n| z", 3)]) == ["| a | b |", "| --- | --- |", "| x \\| y \\| z | 3 |"]

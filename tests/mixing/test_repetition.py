@@ -1,0 +1,75 @@
+"""Loops of models are seen, and what people write and repeat on purpose is left alone."""
+
+from pathlib import Path
+
+import pytest
+
+from alloy.core.files import stream_jsonl
+from alloy.mixing.repetition import loop_at_end, loops, repeated_share
+from data.general.convert import find_files
+
+SHARED = Path(__file__).parents[3] / "shared/data/general"
+
+# What the demo's base model answered to general prompts, greedily; it ended them by itself, or they are cut here.
+LOOPS = {
+    "copy": '"picks pleasantly pleasantly pleasantly pleasantly long long long long long long"',
+    "quote": '"papá manual play Recordings manual Also Also Also Also Also Also Also Also"',
+    "list": '["bearer", "bear noticeably noticeably noticeably noticeably noticeably noticeably"]',
+    "Spanish": '"sía vecino vecino vecino vecino vecino vecino"',
+    "hyphens": '["flor-sharp-sharp-sharp-sharp-sharp-sharp-sharp-sharp-sharp-sharp-sharp-sharp',
+    "sentence": "The lamp is in the hall. " + "It is on at seven. " * 3,
+    "cut sentence": "The lamp is in the hall. " + "It is on at seven. " * 4 + "It is on",
+    "without spaces": "灯在大厅里。" + "七点开灯。" * 3,
+    "loop and an end": "First, " + "the lamp is on, " * 9 + "and that is all there is to say.",
+    "lines": "1. Buy a lock.\n" * 8,
+}
+
+NO_LOOPS = {
+    "nothing": "",
+    "a word": "B",
+    "a short answer": "It is 4. 2 + 2 = 4.",
+    "twice": "Yes, yes. Yes, yes.",
+    "table": "| a | b | c |\n|---|---|---|\n| 1 | 0 | 0 |\n| 0 | 1 | 0 |\n| 0 | 0 | 1 |",
+    "code": "int f(int x) {\n    if (x) {\n        while (y) {\n            y--;\n        }\n    }\n}\n",
+    "numbers": "1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144",
+    "a large number": "It is 1000000000000.",
+    "steps": "5 * 3 = <<5*3=15>>15. 15 + 3 = <<15+3=18>>18. 18 / 2 = <<18/2=9>>9.\n#### 9",
+    "poem": (
+        "Row, row, row your boat, gently down the stream.\nMerrily, merrily, merrily, merrily, life is but a dream.\n"
+        "Row, row, row your boat, gently down the stream.\nIf you see a crocodile, don't forget to scream."
+    ),
+    "dots": "Well ............................ no.",
+    "matrix": r"\begin{pmatrix} 1 & 0 & 0 \\ 0 & 1 & 0 \\ 0 & 0 & 1 \end{pmatrix}",
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_loop_is_seen(name):
+    assert loops(LOOPS[name])
+
+
+@pytest.mark.parametrize("name", NO_LOOPS)
+def test_what_is_no_loop_is_left_alone(name):
+    assert not loops(NO_LOOPS[name])
+
+
+def test_the_phrase_at_the_end_is_counted_in_words():
+    assert loop_at_end(list("xabcabcabc")) == 3
+    assert loop_at_end(list("xaaaaaa")) == 2
+    assert loop_at_end(list("abcabcabcx")) == 0
+    assert loop_at_end(list("xabcabc")) == 0
+    assert loop_at_end([]) == 0
+
+
+def test_the_share_of_n_grams_is_that_of_those_that_stood_before():
+    assert repeated_share(list("abcdefg")) == 0
+    assert repeated_share(list("abcdabcd")) == pytest.approx(1 / 5)
+    assert repeated_share(list("aaaaaaaa")) == pytest.approx(4 / 5)
+    assert repeated_share(list("abc")) == 0
+
+
+def test_of_all_reference_answers_at_hand_hardly_one_is_taken_for_a_loop():
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is absent: the real general data cannot be read")
+    answers = [row["messages"][-1]["content"] for file in find_files(SHARED) for row in stream_jsonl(file)]
+    assert (sum(map(loops, answers)), len(answers)) == (8, 98_460)

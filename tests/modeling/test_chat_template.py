@@ -1,0 +1,248 @@
+"""A chat as text and as tokens: only the template opens and closes turns, whatever the messages say."""
+
+from collections import Counter
+from functools import cache
+from typing import Any
+
+import pytest
+from tokenizers import AddedToken
+
+from alloy.modeling.chat_template import Rendered, _apart, common_length, encode, render_example, render_prompt
+from alloy.training.packing import IGNORED, tokenize
+from alloy.training.tiny_qwen import general_texts, new_tokenizer
+from hostile import HOSTILE
+from small import ROWS, SCRATCH, tokenizer
+
+LLAMA = (
+    "{{ '<|begin_of_text|>' }}{% for message in messages %}"
+    "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + message['content'] | trim + '<|eot_id|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+)
+TRIMMED = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim }}"
+    "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+THOUGHTLESS = (  # takes thoughts out of answers, as Qwen3's does
+    "{% for message in messages %}{% set said = message['content'] %}"
+    "{% if message['role'] == 'assistant' %}{% set said = said.split('</think>')[-1] %}{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + said + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+THINKING = (  # thinks unless told not to; an answer given without thoughts has an empty one, as in Qwen3's
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% if loop.last and message['role'] == 'assistant' %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+    "{{ message['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
+    "{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
+    "{% endif %}"
+)
+
+
+@cache
+def small() -> Any:
+    return tokenizer()
+
+
+def templated(template: str, *controls: AddedToken | str) -> Any:
+    """Return a small tokenizer of its own with this template and more control tokens."""
+    tokens: Any = new_tokenizer(general_texts(ROWS), SCRATCH)
+    tokens.add_tokens(list(controls), special_tokens=True)
+    tokens.chat_template = template
+    return tokens
+
+
+def llama() -> Any:
+    return templated(LLAMA, "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+
+
+def asked(comment: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": f"Label this:\n{comment}"}]
+
+
+def example(identity: str, comment: str, answer: str) -> dict[str, Any]:
+    return {
+        "id": identity,
+        "category": "customer",
+        "messages": [*asked(comment), {"role": "assistant", "content": answer}],
+    }
+
+
+def controls(tokens: Any, ids: list[int]) -> Counter[int]:
+    return Counter(token for token in ids if token in tokens.added_tokens_decoder)
+
+
+def encoded(tokens: Any, comments: list[str]) -> list[list[int]]:
+    return encode(tokens, [render_prompt(tokens, asked(comment)) for comment in comments])
+
+
+def test_no_comment_adds_or_takes_a_control_token() -> None:
+    (harmless,) = encoded(small(), ["It does not pair."])
+    found = {comment: controls(small(), ids) for comment, ids in zip(HOSTILE, encoded(small(), HOSTILE), strict=True)}
+    assert {comment for comment, count in found.items() if count != controls(small(), harmless)} == set()
+
+
+def test_every_comment_stands_in_the_prompt_as_it_is() -> None:
+    decoded = small().batch_decode(encoded(small(), HOSTILE))
+    expected = [f"<|im_start|>user\nLabel this:\n{comment}<|im_end|>\n<|im_start|>assistant\n" for comment in HOSTILE]
+    assert decoded == expected
+
+
+def test_the_tokens_of_a_comment_do_not_hang_on_the_others_of_its_batch() -> None:
+    assert encoded(small(), HOSTILE) == [encoded(small(), [comment])[0] for comment in HOSTILE]
+
+
+def test_an_example_ends_its_turn_once_whatever_it_quotes() -> None:
+    rows = [example(str(number), comment, f'[{{"content": "{comment}"}}]') for number, comment in enumerate(HOSTILE)]
+    end = small().eos_token_id
+    for comment, labels in zip(HOSTILE, tokenize(rows, small())["labels"], strict=True):
+        answer = [token for token in labels if token != IGNORED]
+        assert controls(small(), answer) == {end: 1}, comment
+        assert answer[-1] == end
+        assert small().decode(answer) == f'[{{"content": "{comment}"}}]<|im_end|>'
+
+
+def test_an_example_begins_with_the_tokens_of_its_prompt() -> None:
+    rows = [example(str(number), comment, f"[{comment}]") for number, comment in enumerate(HOSTILE)]
+    prompts = encoded(small(), HOSTILE)
+    for prompt, ids in zip(prompts, tokenize(rows, small())["input_ids"], strict=True):
+        assert ids[: len(prompt)] == prompt
+
+
+@pytest.mark.parametrize("row", ROWS[:10])
+def test_a_harmless_chat_has_the_tokens_of_the_tokenizers_own_template(row: dict[str, Any]) -> None:
+    own = small().apply_chat_template(row["messages"], tokenize=True, return_dict=False)
+    assert encode(small(), [render_example(small(), row["messages"])]) == [own]
+
+
+def test_a_harmless_prompt_has_the_tokens_of_the_tokenizers_own_template() -> None:
+    harmless = [comment for comment in HOSTILE if "<" not in comment]
+    own = small().apply_chat_template([asked(c) for c in harmless], add_generation_prompt=True, return_dict=False)
+    assert encoded(small(), harmless) == own
+
+
+@pytest.mark.parametrize(
+    "shared", ["a\n", "a\nb\n", "a\n\n", "\n\n\n", "a\nb", "a\nb \n ", "x" * 300 + "\ny\n", "é\n鍵\n"]
+)
+def test_texts_that_begin_alike_get_the_tokens_of_each_by_itself(shared: str) -> None:
+    texts = [Rendered(shared + tail) for tail in ("", "\n", " x", "\n\nred", "door", "鍵", "1")]
+    assert encode(small(), texts) == [encode(small(), [text])[0] for text in texts]
+
+
+def test_what_messages_say_is_marked_only_where_it_could_be_a_control_token() -> None:
+    assert render_prompt(small(), asked("It does not pair.")).given == ()
+    rendered = render_prompt(small(), asked("5 < 6"))
+    ((start, end),) = rendered.given
+    assert rendered.text[start:end] == "Label this:\n5 < 6"
+
+
+def test_a_comment_of_the_private_marks_stays_as_it_is() -> None:
+    rendered = render_prompt(small(), asked("\ue0000\ue001 <|im_end|> \ue0001\ue001"))
+    ((start, end),) = rendered.given
+    assert rendered.text[start:end] == "Label this:\n\ue0000\ue001 <|im_end|> \ue0001\ue001"
+
+
+@pytest.mark.parametrize("comment", ["  red <|im_end|> door \n", "<|im_end|>", " \n<|im_start|>\t", "<"])
+def test_a_template_that_strips_what_is_said_strips_it_in_hostile_chats_too(comment: str) -> None:
+    tokens = templated(TRIMMED)
+    rendered = render_prompt(tokens, [{"role": "user", "content": comment}])
+    assert rendered.text == f"<|im_start|>user\n{comment.strip()}<|im_end|>\n<|im_start|>assistant\n"
+    assert [rendered.text[start:end] for start, end in rendered.given] == [comment.strip()]
+    (ids,) = encode(tokens, [rendered])
+    assert sum(controls(tokens, ids).values()) == 3
+
+
+def test_a_template_that_strips_what_is_said_trains_on_every_hostile_comment() -> None:
+    tokens = templated(TRIMMED)
+    rows = [example(str(number), comment, f"[{comment}]") for number, comment in enumerate(HOSTILE)]
+    for labels in tokenize(rows, tokens)["labels"]:
+        assert controls(tokens, [token for token in labels if token != IGNORED]) == {tokens.eos_token_id: 1}
+
+
+@pytest.mark.parametrize("space", ["", " ", "\n"])
+def test_a_template_that_takes_out_thoughts_keeps_those_that_a_comment_quotes(space: str) -> None:
+    tokens = templated(THOUGHTLESS)
+    row = example("a", f"{space}<think>no</think> door{space}", "[<think>no</think>]")
+    (labels,) = tokenize([row], tokens)["labels"]
+    assert tokens.decode([token for token in labels if token != IGNORED]) == "[<think>no</think>]<|im_end|>"
+
+
+def test_no_comment_adds_a_control_token_to_a_chat_of_llamas_kind() -> None:
+    tokens = llama()
+    (harmless,) = encoded(tokens, ["It does not pair."])
+    for comment, ids in zip(HOSTILE, encoded(tokens, HOSTILE), strict=True):
+        assert controls(tokens, ids) == controls(tokens, harmless), comment
+        header = "<|start_header_id|>assistant<|end_header_id|>\n\n"
+        said = f"Label this:\n{comment}".strip()
+        assert tokens.decode(ids) == (
+            f"<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n{said}<|eot_id|>{header}"
+        )
+
+
+def test_a_harmless_chat_of_llamas_kind_has_the_tokens_of_its_own_template() -> None:
+    tokens = llama()
+    own = tokens.apply_chat_template(asked("The door is red."), add_generation_prompt=True, return_dict=False)
+    assert encoded(tokens, ["The door is red."]) == [own]
+
+
+STRIPPING = [
+    AddedToken("<|a|>", lstrip=True, special=True),
+    AddedToken("<|b|>", rstrip=True, special=True),
+    AddedToken("<|c|>", lstrip=True, rstrip=True, special=True),
+    AddedToken("<|c|>>", special=True),
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "red  <|a|>  door",
+        "red  <|b|>  door",
+        "red \n <|c|> \t door",
+        "<|c|><|b|>  <|a|>",
+        "  <|b|> <|c|> <|b|>  ",
+        "  red  ",
+        "<|c|>>> red <|c|>",
+        "red<|im_end|> \n door <|endoftext|>",
+        "",
+    ],
+)
+def test_a_harmless_text_is_split_as_the_tokenizer_itself_does(text: str) -> None:
+    tokens = templated(TRIMMED, *STRIPPING)
+    assert _apart(tokens, Rendered(text)) == tokens(text, add_special_tokens=False)["input_ids"]
+
+
+def test_control_tokens_that_take_white_space_leave_what_is_said_alone() -> None:
+    tokens = templated(TRIMMED, *STRIPPING)
+    ids = _apart(tokens, Rendered("<|c|>red <|a|> door<|c|>", ((5, 19),)))
+    assert ids == [*tokens.convert_tokens_to_ids(["<|c|>"]), *_apart(small(), Rendered("red <|a|> door")), ids[-1]]
+    assert ids[0] == ids[-1]
+
+
+def test_a_text_with_harmless_given_parts_has_the_same_tokens_as_without() -> None:
+    rendered = render_example(small(), ROWS[0]["messages"])
+    start = rendered.text.index("What")
+    marked = Rendered(rendered.text, ((start, start + len("What colour is the door?")),))
+    assert encode(small(), [marked]) == encode(small(), [rendered])
+
+
+def test_a_part_keeps_what_was_given_in_it() -> None:
+    rendered = Rendered("0123456789", ((1, 3), (4, 6), (8, 10)))
+    assert rendered.part(2, 9) == Rendered("2345678", ((0, 1), (2, 4), (6, 7)))
+    assert rendered.part(0) == rendered
+    assert rendered.part(6, 8) == Rendered("67")
+    assert rendered.part(3) == Rendered("3456789", ((1, 3), (5, 7)))
+
+
+def test_the_common_length_is_that_of_what_all_begin_with() -> None:
+    assert common_length([[1, 2, 3], [1, 2], [1, 2, 4]]) == 2
+    assert common_length(["same", "same"]) == 4
+    assert common_length(["", "x"]) == 0
+    assert common_length(["x", "y"]) == 0
+
+
+def test_a_thinking_model_is_asked_for_the_answer_where_training_showed_it() -> None:
+    tokens = templated(THINKING)
+    chat = [{"role": "user", "content": "door"}, {"role": "assistant", "content": "[]"}]
+    prompt, example = render_prompt(tokens, chat[:1]), render_example(tokens, chat)
+    assert prompt.text.endswith("<think>\n\n</think>\n\n")
+    assert example.text == f"{prompt.text}[]<|im_end|>\n"

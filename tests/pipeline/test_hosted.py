@@ -1,0 +1,192 @@
+"""The pipeline with a model that a service hosts: it is asked and scored, and what needs weights is skipped."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from openai_server import Row, Service, fault, question, said, serve
+from pools import generals
+from projects import ROOT, copy_code, environment
+
+STAGES = [
+    "base",
+    "mix",
+    "train",
+    "interpolate",
+    "infer base",
+    "infer tuned",
+    "svm",
+    "score base",
+    "score tuned",
+    "score svm",
+    "mmlu base",
+    "mmlu tuned",
+    "ifeval base",
+    "ifeval tuned",
+    "general base",
+    "general tuned",
+    "compare",
+    "report",
+]
+SKIPPED = [f"{stage} {model}" for stage in ("mmlu", "ifeval", "general") for model in ("base", "tuned")]
+PROFILE = """
+model: {hosted: some-model}
+train: {lr: 1.0e-4}
+infer: {engine: openai, limit: 6, concurrency: 3, retries: 0}
+harness: {}
+mmlu: {}
+ifeval: {}
+general: [gsm8k]
+"""
+THINGS = ["door", "lamp", "lock", "chair", "table", "cup", "hat", "bag", "book", "shoe"]
+LEAVES = [("Colour", "Too dark"), ("Colour", "Too pale"), ("Price", "Too dear")]
+
+
+def comment(number: int) -> Row:
+    area, label = LEAVES[number % len(LEAVES)]
+    text = f"The {THINGS[number % len(THINGS)]} number {number} is {label.lower()}."
+    return {"id": str(number), "text": text, "segments": [{"L1": area, "L2": label}]}
+
+
+def gold(body: Row) -> str:
+    """Return the right answer to a request."""
+    (row,) = (row for row in map(comment, range(40)) if row["text"] in question(body))
+    return json.dumps(row["segments"])
+
+
+def write_jsonl(path: Path, rows: list[Row]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Path:
+    """Make `folder` a project whose data is split, with so many test comments and some general rows."""
+    copy_code(folder)
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    params = (ROOT / "params.yaml").read_text()
+    params = params.replace("profile: demo", "profile: hosted").replace("ratio: 0.0 ", "ratio: 0.2 ")
+    (folder / "params.yaml").write_text(params)
+    for place in ("profiles", "data/split", "data/decontaminate", "metrics"):
+        (folder / place).mkdir(parents=True)
+    (folder / "profiles/hosted.yaml").write_text(profile)
+    split = folder / "data/split"
+    write_jsonl(split / "test.jsonl", [comment(number) for number in range(comments)])
+    write_jsonl(split / "train.jsonl", [comment(number) for number in range(30, 40)])
+    taxonomy = [{"L1": area, "L2": label, "description": ""} for area, label in LEAVES]
+    (split / "taxonomy.json").write_text(json.dumps(taxonomy))
+    task = {"levels": ["L1", "L2"], "has_content": False, "emotions": [], "most_segments": 1}
+    (split / "task.json").write_text(json.dumps(task))
+    write_jsonl(folder / "data/decontaminate/general.jsonl", generals(9))
+    (folder / "metrics/split.json").write_text(json.dumps({"split": {"rejected": 0, "left_out": 0}}))
+    (folder / "metrics/decontaminate.json").write_text(json.dumps({"decontaminate": {"why": {}}}))
+    return folder
+
+
+def start(folder: Path, stage: str, service: Service) -> "subprocess.CompletedProcess[str]":
+    """Start a stage as DVC does, and return how it ended."""
+    module, *model = stage.split()
+    there = environment(OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
+    command = [sys.executable, "-m", f"stages.{module}", *model]
+    return subprocess.run(command, cwd=folder, env=there, text=True, capture_output=True, check=False, timeout=120)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of all stages left; `asked` counts the requests of each."""
+
+    folder: Path
+    ended: "dict[str, subprocess.CompletedProcess[str]]"
+    asked: dict[str, int]
+
+    def metrics(self, name: str) -> Row:
+        return json.loads((self.folder / f"metrics/{name}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    folder = write_project(tmp_path_factory.mktemp("projects") / "hosted")
+    ended, asked = {}, {}
+    with serve(lambda body: said(gold(body))) as service:
+        for stage in STAGES:
+            before = len(service.requests)
+            ended[stage] = start(folder, stage, service)
+            asked[stage] = len(service.requests) - before
+    return Run(folder, ended, asked)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_ends_well_and_says_nothing_beside_its_words(run, stage):
+    done = run.ended[stage]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_service_is_asked_once_for_each_comment_and_for_the_base_alone(run):
+    assert run.asked == {**dict.fromkeys(STAGES, 0), "infer base": 6}
+
+
+def test_the_mix_is_made_by_examples_since_a_hosted_model_tells_no_tokens(run):
+    mix = run.metrics("mix")["mix"]
+    assert (mix["achieved"], mix["unit"], mix["rows"]) == (round(2 / 12, 6), "examples", 12)
+    assert mix["source"] == {"customer": {"rows": 10, "share": 0.833333}, "made": {"rows": 2, "share": 0.166667}}
+
+
+def test_training_is_skipped_and_says_why(run):
+    assert run.ended["train"].stdout == "train: skipped, some-model is hosted and has no weights to train\n"
+    assert run.metrics("train") == {"train": {"hosted": "some-model"}}
+    assert (run.folder / "metrics/loss.csv").read_text() == "step,category,loss\n"
+
+
+@pytest.mark.parametrize("stage", ["infer tuned", "score tuned", *SKIPPED])
+def test_what_cannot_be_measured_is_skipped_and_says_why(run, stage):
+    assert run.ended[stage].stdout.startswith(f"{stage}: skipped, ")
+
+
+def test_the_base_is_scored_as_any_other_model(run):
+    voc = run.metrics("score/base")["base"]["voc"]
+    assert (voc["comments"], voc["f1"]) == (6, 1.0)
+    assert run.metrics("infer/base")["base"]["infer"]["comments"] == 6
+
+
+def test_the_table_has_dashes_for_what_was_not_measured(run):
+    table = run.ended["compare"].stdout
+    cells = {line[:38].strip(): line[38:].split() for line in table.splitlines()}
+    assert cells["VOC F1"][:5] == ["1.000", "-", "-", "-", "-"]
+    assert 0 <= float(cells["VOC F1"][5]) <= 1  # the rival
+    assert "general accuracy, by likelihood" not in cells
+    assert "Nothing was trained: there is nothing to compare." in table
+
+
+def test_the_summary_has_what_was_measured_and_no_more(run):
+    summary = run.metrics("summary")
+    assert set(summary["base"]) == {"voc"}
+    assert summary["tuned"] == {}
+    assert (run.folder / "metrics/tradeoff.csv").read_text() == "model,mmlu_acc,voc_f1\n"
+
+
+def test_what_is_done_before_a_fault_is_kept_and_the_next_run_asks_for_the_rest(tmp_path):
+    folder = write_project(tmp_path / "hosted", 20, PROFILE.replace("limit: 6, concurrency: 3", "concurrency: 1"))
+    with serve(lambda body: said(gold(body)) if len(service.requests) <= 10 else fault(429)) as service:
+        assert start(folder, "base", service).returncode == 0
+        failed = start(folder, "infer base", service)
+        (line,) = failed.stderr.splitlines()
+        assert failed.returncode == 1
+        assert line.startswith("infer: infer.engine: some-model at ")
+    with serve(lambda body: said(gold(body))) as service:
+        assert start(folder, "infer base", service).returncode == 0
+    assert len(service.requests) == 20 - 8  # the chunk that was whole
+    rows = (folder / "data/predictions/base.jsonl").read_text().splitlines()
+    assert [json.loads(row)["id"] for row in rows] == [str(number) for number in range(20)]
+
+
+def test_weights_on_this_machine_are_not_asked_of_a_hosted_model(tmp_path):
+    folder = write_project(tmp_path / "hosted", profile=PROFILE.replace("openai", "transformers"))
+    with serve(lambda _: fault(500)) as service:
+        assert start(folder, "base", service).returncode == 0
+        failed = start(folder, "infer base", service)
+    (line,) = failed.stderr.splitlines()
+    assert "some-model is hosted" in line
+    assert "set infer.engine to openai or bedrock" in line

@@ -1,0 +1,58 @@
+"""README says what the project says: its table of stages and its headline figures are those of the files."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def stage_table() -> str:
+    """Return the table of stages as dvc.yaml has it."""
+    rows = ["| stage | what it does | writes |", "|---|---|---|"]
+    for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
+        outs = [*stage.get("outs", []), *(out for kind in ("metrics", "plots") for out in stage.get(kind, []))]
+        paths = [next(iter(out)) if isinstance(out, dict) else out for out in outs]
+        written = ", ".join(f"`{path.replace('${item.model}', '<model>')}`" for path in paths)
+        rows.append(f"| `{name}` | {stage['desc']} | {written} |")
+    return "\n".join(rows)
+
+
+def test_the_table_of_stages_is_that_of_dvc_yaml():
+    assert stage_table() in README, f"put this into README.md:\n{stage_table()}"
+
+
+def test_the_figures_of_the_committed_run_are_those_of_the_summary():
+    # The committed file: another machine's `make repro` may write other last digits.
+    committed = subprocess.check_output(["git", "show", "HEAD:metrics/summary.json"], cwd=ROOT, text=True)
+    summary = json.loads(committed)
+    for title, part, key in (
+        ("VOC F1", "voc", "f1"),
+        ("general accuracy, by likelihood", "mmlu", "acc"),
+        ("general accuracy, by generated answer", "mmlu", "generated_acc"),
+    ):
+        base, tuned = (summary[model][part][key] for model in ("base", "tuned"))
+        assert f"{title:38}{base:8.3f}{tuned:8.3f}" in README
+
+
+def test_what_the_pages_set_on_the_command_line_is_a_key_of_the_file():
+    # DVC adds a key that is not there only with a plus.
+    pages = [README, *(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
+    settings = re.findall(r"-S (?:(profiles/\w+\.yaml):)?(\+?)([\w.]+)=", "\n".join(pages))
+    assert len(settings) > 5
+    for file, plus, key in settings:
+        value = yaml.safe_load((ROOT / (file or "params.yaml")).read_text())
+        *sections, last = key.split(".")
+        for section in sections:
+            value = value[section]
+        assert (last in value) != bool(plus), f"{file or 'params.yaml'}: {key}"
+
+
+def test_links_between_the_pages_lead_somewhere():
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,133 @@
+"""What DVC's remotes do, as the README promises it: S3's protocol and a shared folder, whole and spoilt."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import ssh_server
+from repositories import clone, command, commit, finished, said, spoil
+from s3_server import serve
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    with serve("alloy") as bucket:
+        yield bucket
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory):
+    return finished(tmp_path_factory.mktemp("origin") / "project")
+
+
+@pytest.fixture
+def project(origin, tmp_path):
+    """A finished project of the test's own, with its cache."""
+    return Path(shutil.copytree(origin, tmp_path / "project"))
+
+
+def name_storage(project: Path, url: str, **settings: str) -> None:
+    """Make `url` the project's storage, for all who clone it."""
+    said(project, "dvc", "remote", "add", "-d", "storage", url)
+    for key, value in settings.items():
+        said(project, "dvc", "remote", "modify", "storage", key, value)
+    commit(project, "storage")
+
+
+def test_a_clone_takes_all_from_s3_and_runs_nothing(project, bucket, tmp_path):
+    name_storage(project, "s3://alloy/whole", endpointurl=bucket.endpoint)
+    said(project, "dvc", "push")
+    copy = clone(project, tmp_path / "copy")
+    said(copy, "dvc", "pull")
+    assert "Running stage" not in said(copy, "dvc", "repro")
+    assert (copy / "answers").read_text() == "vocabulary\nweights\n"
+    assert "in sync" in said(copy, "dvc", "status", "--cloud")
+
+
+def test_keys_are_in_no_file_that_git_sees(project, bucket, tmp_path):
+    name_storage(project, "s3://alloy/keys", endpointurl=bucket.endpoint)
+    keys = (("access_key_id", "nobody"), ("secret_access_key", "hidden-nothing"))
+    for key, value in keys:
+        said(project, "dvc", "remote", "modify", "--local", "storage", key, value)
+    without = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    said(project, "dvc", "push", **without)
+    said(project, "git", "add", "-A")
+    assert "hidden-nothing" in (project / ".dvc/config.local").read_text()
+    assert command(project, "git", "grep", "--cached", "hidden-nothing", check=False).returncode == 1
+
+
+def test_a_spoilt_file_of_s3_is_refused_where_the_remote_says_verify(project, bucket, tmp_path):
+    name_storage(project, "s3://alloy/spoilt", endpointurl=bucket.endpoint, verify="true")
+    said(project, "dvc", "push")
+    spoilt = next(key for key in bucket.files() if key.startswith("spoilt/") and not key.endswith(".dir"))
+    bucket.client.put_object(Bucket=bucket.name, Key=spoilt, Body=b"noise")
+    copy = clone(project, tmp_path / "copy")
+    refused = command(copy, "dvc", "pull", check=False)
+    assert refused.returncode != 0
+    assert "Checkout failed" in refused.stderr
+    # Another push does not mend it, since DVC asks for names alone. The file must go first, and the folder's list with
+    # it: where that stands, DVC takes its files for present.
+    said(project, "dvc", "push")
+    assert command(copy, "dvc", "pull", check=False).returncode != 0
+    for key in bucket.files():
+        if key == spoilt or (key.startswith("spoilt/") and key.endswith(".dir")):
+            bucket.client.delete_object(Bucket=bucket.name, Key=key)
+    said(project, "dvc", "push")
+    said(copy, "dvc", "pull")
+    assert (copy / "answers").read_text() == "vocabulary\nweights\n"
+
+
+def test_a_spoilt_file_of_s3_is_taken_where_the_remote_does_not_say_verify(project, bucket, tmp_path):
+    name_storage(project, "s3://alloy/unseen", endpointurl=bucket.endpoint)
+    said(project, "dvc", "push")
+    for key in bucket.files():
+        if key.startswith("unseen/") and not key.endswith(".dir"):
+            bucket.client.put_object(Bucket=bucket.name, Key=key, Body=b"noise")
+    copy = clone(project, tmp_path / "copy")
+    said(copy, "dvc", "pull")
+    assert (copy / "answers").read_text() == "noise"
+
+
+def test_a_shared_folder_serves_as_a_remote_and_verifies_too(project, tmp_path):
+    name_storage(project, str(tmp_path / "shared"), verify="true")
+    said(project, "dvc", "push")
+    copy = clone(project, tmp_path / "copy")
+    said(copy, "dvc", "pull")
+    assert "Running stage" not in said(copy, "dvc", "repro")
+    spoil(next(file for file in (tmp_path / "shared").rglob("*") if file.is_file() and file.suffix != ".dir"))
+    another = clone(project, tmp_path / "another")
+    assert command(another, "dvc", "pull", check=False).returncode != 0
+
+
+def test_a_folder_behind_ssh_serves_as_a_remote_with_its_password_in_no_file_that_git_sees(project, tmp_path):
+    with ssh_server.serve() as port:
+        name_storage(project, f"ssh://{ssh_server.USER}@127.0.0.1:{port}{tmp_path}/store")
+        copy = clone(project, tmp_path / "copy")
+        for folder in (project, copy):
+            said(folder, "dvc", "remote", "modify", "--local", "storage", "password", ssh_server.PASSWORD)
+        said(project, "dvc", "push")
+        said(copy, "dvc", "pull")
+    assert (copy / "answers").read_text() == "vocabulary\nweights\n"
+    assert command(project, "git", "grep", ssh_server.PASSWORD, check=False).returncode == 1
+
+
+def test_optional_data_that_nobody_fetched_is_not_asked_for_until_it_is_used(project, tmp_path):
+    for name, deps in (("optional", "[data/optional/raw]"), ("used", "[]")):
+        (project / "data" / name).mkdir(parents=True)
+        stage = f"{{wdir: ../.., cmd: echo {name} > data/{name}/rows, deps: {deps}, outs: [data/{name}/rows]}}"
+        (project / "data" / name / "dvc.yaml").write_text(f"stages:\n  make: {stage}\n")
+    shutil.copy(ROOT / "data/cfpb/.dvcignore", project / "data/optional")
+    last = "  last: {cmd: cp data/used/rows last, deps: [data/used/rows], outs: [last]}\n"
+    (project / "dvc.yaml").write_text((project / "dvc.yaml").read_text() + last)
+    said(project, "dvc", "repro", "-q")
+    name_storage(project, str(tmp_path / "shared"))
+    said(project, "dvc", "push")
+    copy = clone(project, tmp_path / "copy")
+    said(copy, "dvc", "pull")
+    assert (copy / "data/used/rows").read_text() == "used\n"
+    assert "Running stage" not in said(copy, "dvc", "repro")
+    (copy / "data/optional/.dvcignore").unlink()
+    assert "data/optional/rows" in command(copy, "dvc", "pull", check=False).stderr

@@ -1,0 +1,97 @@
+"""Work in chunks: what is done is kept, and is not done again by the next run of the same key."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alloy.core.files import InputError, Row, read_json, read_jsonl
+from alloy.runtime.chunks import Advance, Job, run_job
+from alloy.runtime.resume import hold
+
+OUTS = (Path("data/doubled.jsonl"), Path("metrics/doubled.json"))
+ROWS = [{"number": number} for number in range(10)]
+KEY = "k" * 64
+
+
+class Doubling:
+    """Doubles numbers and keeps those that are no multiple of three; fails at the chunk that has `bad`."""
+
+    def __init__(self, bad: int | None = None) -> None:
+        self.bad = bad
+        self.opened = 0
+        self.chunks: list[list[int]] = []
+
+    def work(self, chunk: list[Row], advance: Advance) -> list[Row]:
+        numbers = [row["number"] for row in chunk]
+        if self.bad in numbers:
+            raise InputError("the service is gone")
+        self.chunks.append(numbers)
+        advance(len(chunk))
+        return [{"number": number, "double": 2 * number, "use": 1} for number in numbers]
+
+    def open(self) -> Any:
+        self.opened += 1
+        return self.work
+
+    def keep(self, row: Row, totals: "Counter[str]") -> Row | None:
+        totals.update(rows=1, use=row.pop("use"))
+        return row if row["number"] % 3 else None
+
+    def run(self, total: int = 10) -> Row:
+        job = Job("double", "number", self.open, self.keep, lambda totals: {"double": dict(totals)})
+        return run_job(job, KEY, iter(ROWS), total, 4, OUTS)
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("ALLOY_DVC", raising=False)
+
+
+def test_rows_go_through_in_chunks_and_come_out_in_their_order():
+    doubling = Doubling()
+    assert doubling.run() == {"double": {"rows": 10, "use": 10}}
+    assert doubling.chunks == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert read_jsonl(OUTS[0]) == [{"number": number, "double": 2 * number} for number in range(10) if number % 3]
+    assert read_json(OUTS[1]) == {"double": {"rows": 10, "use": 10}}
+
+
+def test_no_more_rows_are_done_than_are_asked_for():
+    doubling = Doubling()
+    assert doubling.run(total=5)["double"]["rows"] == 5
+    assert doubling.chunks == [[0, 1, 2, 3], [4]]
+
+
+def test_a_run_that_failed_leaves_nothing_half_written_and_the_next_does_the_rest():
+    with pytest.raises(InputError, match="the service is gone"):
+        Doubling(bad=5).run()
+    assert not any(out.exists() for out in OUTS)
+    doubling = Doubling()
+    assert doubling.run() == {"double": {"rows": 10, "use": 10}}
+    assert doubling.chunks == [[4, 5, 6, 7], [8, 9]]
+
+
+def test_a_finished_result_is_published_again_without_opening_anything():
+    Doubling().run()
+    before = OUTS[0].read_bytes()
+    OUTS[0].unlink()
+    doubling = Doubling()
+    doubling.run()
+    assert OUTS[0].read_bytes() == before
+    assert (doubling.opened, doubling.chunks) == (0, [])
+
+
+def test_a_run_that_is_taken_over_stops_before_its_next_chunk():
+    class TakenOver(Doubling):
+        def work(self, chunk: list[Row], advance: Advance) -> list[Row]:
+            with hold("double", "another" * 10):
+                return super().work(chunk, advance)
+
+    doubling = TakenOver()
+    with pytest.raises(InputError, match="a later run in this folder has taken over"):
+        doubling.run()
+    assert doubling.chunks == [[0, 1, 2, 3]]
+    assert not OUTS[0].exists()

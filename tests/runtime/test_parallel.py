@@ -1,0 +1,159 @@
+"""Rows are worked at block by block: the same in order, here and on all cores, and one clear line where it fails."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from alloy.core.files import InputError
+from alloy.runtime.parallel import ROWS, over_blocks
+
+HERE = Path(__file__).parent
+
+
+def span(rows: list[int]) -> tuple[int, int, int]:
+    return rows[0], rows[-1], len(rows)
+
+
+def refuse(row: int, rows: list[int]) -> int:
+    if row in rows:
+        raise InputError(f"rows.jsonl:{row}: this row has a fault; mend it")
+    return len(rows)
+
+
+def length(_: bytes, rows: list[int]) -> int:
+    return len(rows)
+
+
+def process(_: list[int]) -> int:
+    return os.getpid()
+
+
+def end_this_process(parent: int, rows: list[int]) -> int:
+    """End the process of a block that is not the first, as Linux does when memory runs out."""
+    if os.getpid() != parent and rows[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return len(rows)
+
+
+def begin_and_wait(folder: Path, rows: list[int]) -> int:
+    """The first block takes no time, so that its process has nothing to do while the others are at work."""
+    (folder / str(rows[0])).touch()
+    time.sleep(1 if rows[0] else 0)
+    return len(rows)
+
+
+INTERRUPTED = """
+import os
+from functools import partial
+from pathlib import Path
+from alloy.runtime.parallel import ROWS, over_blocks
+from alloy.core.stage import run
+from test_parallel import begin_and_wait
+run(lambda: print(list(over_blocks(partial(begin_and_wait, Path.cwd()), range(os.cpu_count() * ROWS)))))
+"""
+DYING = """
+import os
+if __name__ != "__main__":
+    os._exit(1)
+from functools import partial
+from alloy.runtime.parallel import ROWS, over_blocks
+from alloy.core.stage import run
+from test_parallel import length
+run(lambda: print(list(over_blocks(partial(length, bytes(2**20)), range(3 * ROWS)))))
+"""
+needs_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core: all blocks are done right here")
+
+
+@pytest.mark.parametrize("count", [0, 1, ROWS - 1, ROWS, ROWS + 1, 3 * ROWS + 7])
+def test_every_row_is_worked_at_once_and_in_order(count: int) -> None:
+    wanted = [span(list(range(count))[start : start + ROWS]) for start in range(0, count, ROWS)]
+    assert list(over_blocks(span, iter(range(count)))) == wanted
+
+
+def test_few_rows_are_worked_at_right_here() -> None:
+    assert list(over_blocks(process, range(ROWS))) == [os.getpid()]
+
+
+@needs_cores
+def test_many_rows_are_worked_at_by_other_processes() -> None:
+    assert os.getpid() not in set(over_blocks(process, range(2 * ROWS)))
+
+
+@pytest.mark.parametrize("row", [3, ROWS + 3, 2 * ROWS + 3])
+def test_a_fault_in_a_block_comes_out_as_it_is(row: int) -> None:
+    with pytest.raises(InputError) as caught:
+        list(over_blocks(partial(refuse, row), range(3 * ROWS)))
+    assert str(caught.value) == f"rows.jsonl:{row}: this row has a fault; mend it"
+
+
+@pytest.mark.parametrize("good", [3, 2 * ROWS + 3])
+def test_a_fault_of_the_reader_comes_out_as_it_is(good: int) -> None:
+    def rows() -> Iterator[int]:
+        yield from range(good)
+        raise InputError("rows.jsonl.gz: not a whole gzip file; fetch it again")
+
+    with pytest.raises(InputError, match=r"^rows\.jsonl\.gz: not a whole gzip file; fetch it again$"):
+        list(over_blocks(span, rows()))
+
+
+def test_the_first_of_two_faults_is_the_one_that_is_told() -> None:
+    with pytest.raises(InputError, match=f"^rows.jsonl:{ROWS + 1}: "):
+        list(over_blocks(partial(refuse, ROWS + 1), [*range(2 * ROWS), ROWS + 1]))
+
+
+def test_blocks_are_read_as_they_are_needed() -> None:
+    read = []
+    rows = (read.append(number) or number for number in range(100 * ROWS))
+    found = over_blocks(span, rows)
+    assert next(found) == (0, ROWS - 1, ROWS)
+    found.close()  # type: ignore[attr-defined]
+    assert len(read) <= (2 * (os.cpu_count() or 1) + 2) * ROWS
+
+
+@needs_cores
+def test_a_process_that_is_killed_ends_the_work_with_one_line() -> None:
+    with pytest.raises(InputError) as caught:
+        list(over_blocks(partial(end_this_process, os.getpid()), range(3 * ROWS)))
+    assert str(caught.value) == "a process was ended from outside, most often for want of memory; run it again"
+
+
+@needs_cores
+def test_a_process_that_ends_before_it_has_read_a_large_work_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "dying.py").write_text(DYING)
+    done = subprocess.run(
+        [sys.executable, "dying.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    wanted = "dying: a process was ended from outside, most often for want of memory; run it again\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", wanted)
+
+
+@needs_cores
+def test_an_interruption_by_the_keyboard_ends_all_processes_without_a_word(tmp_path: Path) -> None:
+    stage = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    while stage.poll() is None and len(list(tmp_path.iterdir())) < (os.cpu_count() or 1):
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.killpg(stage.pid, signal.SIGINT)  # a terminal tells all
+    said, _ = stage.communicate(timeout=60)
+    assert (stage.returncode, said) == (130, "")

@@ -1,0 +1,662 @@
+"""A training that is killed goes on: real DVC, real kills, and the same bytes in the end."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from alloy.core.params import load_params, load_profile
+from alloy.runtime.resume import COMPLETE, METRICS, Place, fingerprint, hold, sweep
+from projects import ROOT, dense, environment, mixture, needs_compiler, write_project
+
+STEPS = 60  # of some 20 ms each, with a checkpoint after every one
+SETTINGS: dict[str, dict[str, Any]] = {
+    "muon": {"max_steps": STEPS, "optimizer": "muon"},
+    "lora": {"max_steps": 40, "method": "lora", "lora": {"dropout": 0.1}},
+    "zero2": {"max_steps": 40, "deepspeed": "zero2"},
+    "zero3-mixture": {"max_steps": 40, "deepspeed": "zero3"},
+}
+PROCESSES = {"zero2": "2", "zero3-mixture": "2"}
+PATIENCE = 120  # seconds, for anything that is waited for
+KEY = "k" * 64
+BY_HAND = (sys.executable, "-m", "stages.train")
+REPRO = ("dvc", "repro", "train")
+
+
+def until(what: Callable[[], Any], pause: float = 0.02) -> Any:
+    """Return what `what` returns once it is true; ask again after `pause` seconds."""
+    end = time.monotonic() + PATIENCE
+    while not (value := what()):
+        assert time.monotonic() < end, f"not within {PATIENCE} seconds"
+        time.sleep(pause)
+    return value
+
+
+def below(folder: Path) -> list[psutil.Process]:
+    """Return the processes at work in `folder` or below it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            at_work = process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(folder)
+        except psutil.Error:
+            continue
+        if at_work:
+            found.append(process)
+    return found
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command that was started, and where its output goes: that of orphans that it leaves behind, too."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def end(self) -> int:
+        return self.process.wait(timeout=PATIENCE)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder to run commands in; what survives a kill is at `root`, elsewhere in a temporary copy only."""
+
+    folder: Path
+    root: Path
+
+    def start(self, *command: str, **env: str) -> Run:
+        log = self.folder.with_name(f"{self.folder.name}.{time.monotonic_ns()}.log")
+        every_step = {"ALLOY_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1", **env}
+        with log.open("w") as sink:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=environment(**every_step), stdout=sink, stderr=subprocess.STDOUT
+            )
+        return Run(process, log)
+
+    def run(self, *command: str, **env: str) -> str:
+        """Run a command that must end well, and return its output."""
+        run = self.start(*command, **env)
+        assert run.end() == 0, run.output
+        return run.output
+
+    def scratch(self) -> list[Path]:
+        return sorted(self.root.glob(".dvc/tmp/alloy/train-*"))
+
+    def step(self) -> int:
+        """Return the step after which the last whole checkpoint was saved; 0 without one."""
+        whole = self.root.glob(f".dvc/tmp/alloy/train-*/checkpoint-*/{COMPLETE}")
+        return max((int(mark.parent.name.removeprefix("checkpoint-")) for mark in whole), default=0)
+
+    def half_written(self) -> list[Path]:
+        found = self.root.glob(".dvc/tmp/alloy/train-*/checkpoint-*")
+        return [checkpoint for checkpoint in found if not (checkpoint / COMPLETE).exists()]
+
+    def trainers(self) -> list[psutil.Process]:
+        """Return the processes that train, without a launcher of theirs."""
+        found = []
+        for process in below(self.folder):
+            try:
+                command = process.cmdline()
+            except psutil.Error:
+                continue
+            if "stages.train" in command and "alloy.training.distributed" not in command:
+                found.append(process)
+        return found
+
+    def trains(self, run: Run, steps: int = 3) -> psutil.Process:
+        """Wait until `run` has saved checkpoints of some more steps, and return its trainer (rank 0 or 1)."""
+        before = self.step()
+
+        def going() -> bool:
+            assert run.process.poll() is None, run.output
+            return self.step() >= before + steps
+
+        until(lambda: self.trainers() or run.process.poll() is not None, pause=0.2)
+        until(going)
+        return self.trainers()[-1]
+
+    def weights(self) -> bytes:
+        return (self.folder / "models/trained/model.safetensors").read_bytes()
+
+    def curve(self) -> bytes:
+        return (self.folder / "metrics/loss.csv").read_bytes()
+
+    def report(self) -> bytes:
+        """Return metrics/train.json, in which the speed tells one training from another."""
+        return (self.folder / "metrics/train.json").read_bytes()
+
+    def set_lr(self, lr: float) -> None:
+        profile = self.folder / "profiles/small.yaml"
+        settings = yaml.safe_load(profile.read_text())
+        settings["train"]["lr"] = lr
+        profile.write_text(yaml.safe_dump(settings))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Iterator[Path]:
+    """A folder for everything here; no process outlives it."""
+    folder = tmp_path_factory.mktemp("resume")
+    yield folder
+    left = below(folder)
+    for process in left:
+        process.kill()
+    psutil.wait_procs(left, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def blank(world: Path) -> dict[str, Path]:
+    """A repository for each setting, in which nothing has been run."""
+    folders = {}
+    for setting, train in SETTINGS.items():
+        folder = folders[setting] = world / "blank" / setting
+        write_project(folder, mixture() if "mixture" in setting else dense(), global_batch=2, **train)
+        stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+        stages = {"train": stages["train"], "interpolate": stages["interpolate"], "other": {"cmd": "echo other"}}
+        (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+        (folder / "params.yaml").write_text("profile: small\nseed: 0\ninterpolate: {alpha: 1.0}\n")
+        (folder / ".dvc").mkdir()
+        for name in (".dvc/config", ".dvc/.gitignore", ".gitignore"):
+            shutil.copy(ROOT / name, folder / name)
+        for arguments in (
+            ["init", "-q", "-b", "main"],
+            ["config", "user.email", "test@example.org"],
+            ["config", "user.name", "Test"],
+            ["add", "-A"],
+            ["commit", "-qm", "start"],
+        ):
+            subprocess.run(["git", *arguments], cwd=folder, check=True)
+    return folders
+
+
+@pytest.fixture(scope="module")
+def fresh(world: Path, blank: dict[str, Path]) -> Callable[..., Project]:
+    """Return what makes a project of that name, in that setting."""
+
+    def make(name: str, setting: str = "muon") -> Project:
+        folder = shutil.copytree(blank[setting], world / name)
+        return Project(folder, folder)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def whole(fresh: Callable[..., Project]) -> Iterator[Callable[[str], Project]]:
+    """Return what gives the uninterrupted run in a setting; they are made one by one while the tests go on."""
+
+    def train(setting: str) -> Project:
+        project = fresh(f"whole-{setting}", setting)
+        project.run(*BY_HAND, ALLOY_PROCESSES=PROCESSES.get(setting, "1"))
+        return project
+
+    with ThreadPoolExecutor(1) as pool:
+        runs = {setting: pool.submit(train, setting) for setting in SETTINGS}
+        yield lambda setting: runs[setting].result()
+        pool.shutdown(cancel_futures=True)
+
+
+def sigterm(run: Run, project: Project) -> None:
+    project.trains(run).terminate()
+
+
+def sigint(run: Run, project: Project) -> None:
+    project.trains(run).send_signal(signal.SIGINT)
+
+
+def sigkill_amid_a_checkpoint(run: Run, project: Project) -> None:
+    trainer = project.trains(run)
+    while True:
+        until(project.half_written, pause=0.0)
+        trainer.suspend()
+        until(lambda: trainer.status() == psutil.STATUS_STOPPED)
+        if project.half_written():
+            trainer.kill()
+            return
+        trainer.resume()
+
+
+def sigkill_dvc_too(run: Run, project: Project) -> None:
+    trainer = project.trains(run)
+    run.kill()
+    trainer.kill()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended, and where the training stood before and after it."""
+
+    code: int
+    output: str
+    before: int
+    after: int
+
+
+KILLS = [sigterm, sigint, sigkill_amid_a_checkpoint, sigkill_dvc_too]
+
+
+@pytest.fixture(scope="module")
+def killed(fresh: Callable[..., Project], whole: Callable[[str], Project]) -> tuple[Project, dict[str, Ended]]:
+    """One training, started by DVC again and again and ended each time in another way."""
+    project = fresh("killed")
+    runs = {}
+    for kill in KILLS:
+        before = project.step()
+        run = project.start(*REPRO)
+        kill(run, project)
+        runs[kill.__name__] = Ended(run.end(), run.output, before, project.step())
+        until(lambda: not project.trainers())
+    return project, runs
+
+
+@pytest.mark.parametrize("asked", ["sigterm", "sigint"])
+def test_a_trainer_that_is_asked_to_stop_saves_says_so_once_and_fails(killed, asked):
+    _, runs = killed
+    ended = runs[asked]
+    assert ended.code != 0
+    assert ended.output.count("stopped after step") == 1
+    assert f"train: stopped after step {ended.after} of {STEPS}; `dvc repro` goes on from there" in ended.output
+    assert "Traceback" not in ended.output
+
+
+def test_a_trainer_that_is_killed_fails_the_stage(killed):
+    _, runs = killed
+    assert all(runs[kill.__name__].code != 0 for kill in KILLS)
+
+
+def test_each_run_goes_on_from_the_last_whole_checkpoint(killed):
+    _, runs = killed
+    assert f"train: going on after step {runs['sigterm'].after} of {STEPS}" in runs["sigint"].output
+    steps = [(run.before, run.after) for run in runs.values()]
+    assert all(0 <= before < after < STEPS for before, after in steps), steps
+    assert "Traceback" not in "".join(run.output for run in runs.values())
+
+
+def test_a_resumed_run_says_nothing_to_worry_about(killed):
+    _, runs = killed
+    assert "missing keys" not in runs["sigint"].output
+
+
+@pytest.fixture(scope="module")
+def taken_over(killed: tuple[Project, dict[str, Ended]]) -> tuple[Project, str, str]:
+    """DVC alone is killed, its trainer lives on, and DVC is started again. Return both outputs."""
+    project, _ = killed
+    first = project.start(*REPRO)
+    orphan = project.trains(first)
+    orphan.suspend()  # it would be done before the next one has begun
+    first.kill()
+    second = project.start(*REPRO)
+    until(lambda: f"process {orphan.pid} is at this very work; waiting for it to stop" in second.output)
+    assert len(project.trainers()) == 2
+    orphan.resume()
+    until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
+    assert second.end() == 0, second.output
+    return project, first.output, second.output
+
+
+def test_an_orphan_makes_way_for_the_next_run_and_publishes_nothing(taken_over):
+    _, orphan, following = taken_over
+    stopped = re.search(r"train: stopped after step (\d+) of", orphan)
+    assert stopped, orphan
+    assert "train: examples" not in orphan
+    assert f"train: going on after step {stopped[1]} of {STEPS}" in following
+
+
+def test_after_all_these_kills_the_bytes_are_those_of_an_uninterrupted_run(taken_over, whole):
+    project, _, _ = taken_over
+    assert project.weights() == whole("muon").weights()
+    assert project.curve() == whole("muon").curve()
+
+
+def test_a_training_that_is_forced_trains_again_though_its_scratch_is_still_there(taken_over):
+    project, _, _ = taken_over
+    (scratch,) = project.scratch()
+    begun = time.time()
+    output = project.run("dvc", "repro", "-f", "train")
+    assert "taking its result" not in output
+    assert "going on" not in output
+    assert (scratch / "result" / METRICS).stat().st_mtime > begun
+
+
+def test_finished_scratch_is_gone_once_dvc_has_the_model(taken_over):
+    project, _, _ = taken_over
+    assert project.scratch()
+    project.run("dvc", "repro", "interpolate")
+    assert not project.scratch()
+
+
+def test_an_orphan_does_not_overwrite_what_dvc_has_put_there_since(taken_over):
+    project, _, _ = taken_over
+    project.run("dvc", "repro")
+    recorded = project.weights(), project.report()
+    project.set_lr(2.0e-2)
+    run = project.start(*REPRO)
+    orphan = project.trains(run)
+    orphan.suspend()
+    run.kill()
+    project.set_lr(1.0e-2)
+    assert "cached - skipping run" in project.run("dvc", "repro")
+    orphan.resume()
+    until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
+    assert (project.weights(), project.report()) == recorded
+
+
+def test_a_result_that_dvc_has_not_recorded_is_taken_without_a_step(fresh, whole):
+    project = fresh("unrecorded")
+    project.run(*BY_HAND, DVC_ROOT=str(project.folder))
+    report = project.report()
+    project.run("dvc", "repro", "other")  # DVC has written dvc.lock, but not about this
+    shutil.rmtree(project.folder / "models/trained")
+    output = project.run(*REPRO)
+    assert "train: finished in an earlier run that DVC did not see the end of; taking its result" in output
+    assert project.report() == report
+    assert project.weights() == whole("muon").weights()
+
+
+def test_another_learning_rate_starts_from_nothing(whole, world):
+    folder = shutil.copytree(whole("muon").folder, world / "other-rate")
+    project = Project(folder, folder)
+    (finished,) = project.scratch()
+    project.set_lr(2.0e-2)
+    run = project.start(*BY_HAND)
+    until(lambda: len(project.scratch()) == 2)
+    (other,) = set(project.scratch()) - {finished}
+    until(lambda: list(other.glob(f"checkpoint-*/{COMPLETE}")))
+    run.process.terminate()
+    assert run.end() != 0
+    assert "going on" not in run.output
+    stopped = re.search(r"stopped after step (\d+) of", run.output)
+    assert stopped, run.output
+    assert int(stopped[1]) < STEPS / 2
+    assert "taking its result" not in run.output
+    assert (finished / "result").exists()
+
+
+def test_the_same_training_in_another_folder_is_waited_for_and_its_result_taken(fresh, world, whole):
+    root = world / "main-repository"
+    one, two = (Project(fresh(name).folder, root) for name in ("one", "two"))
+    first = one.start(*BY_HAND, DVC_ROOT=str(root))
+    trainer = one.trains(first)
+    trainer.suspend()
+    second = two.start(*BY_HAND, DVC_ROOT=str(root))
+    until(lambda: f"process {trainer.pid} is at this very work; waiting" in second.output)
+    trainer.resume()
+    assert (first.end(), second.end()) == (0, 0), first.output + second.output
+    assert "taking its result" in second.output
+    assert one.report() == two.report()
+    assert one.weights() == two.weights() == whole("muon").weights()
+
+
+@pytest.mark.parametrize("setting", ["lora", pytest.param("zero3-mixture", marks=needs_compiler)])
+def test_every_way_to_train_ends_in_the_same_bytes_after_a_stop(fresh, whole, setting):
+    project = fresh(f"stopped-{setting}", setting)
+    env = {"ALLOY_PROCESSES": PROCESSES.get(setting, "1")}
+    run = project.start(*BY_HAND, **env)
+    project.trains(run)
+    run.process.terminate()  # the launcher, where there are several processes
+    assert run.end() != 0
+    assert not project.trainers()
+    going_on = f"train: going on after step {project.step()} of 40"
+    assert going_on in project.run(*BY_HAND, **env)
+    assert project.weights() == whole(setting).weights()
+    assert project.curve() == whole(setting).curve()
+    assert run.output.count("stopped after step") == 1, run.output
+
+
+@needs_compiler
+def test_all_orphans_of_a_launcher_that_was_killed_make_way(fresh, whole):
+    project = fresh("orphans", "zero2")
+    env = {"ALLOY_PROCESSES": PROCESSES["zero2"]}
+    first = project.start(*BY_HAND, **env)
+    project.trains(first)
+    orphans = project.trainers()
+    assert len(orphans) == 2
+    for orphan in orphans:
+        orphan.suspend()
+    first.kill()
+    second = project.start(*BY_HAND, **env)
+    until(lambda: "is at this very work; waiting for it to stop" in second.output)
+    for orphan in orphans:
+        orphan.resume()
+    assert second.end() == 0, second.output
+    assert re.search(r"train: going on after step \d+ of 40", second.output)
+    assert project.weights() == whole("zero2").weights()
+    assert project.curve() == whole("zero2").curve()
+    until(lambda: not project.trainers(), pause=0.2)
+
+
+def test_a_temporary_run_of_an_experiment_goes_on_from_the_one_that_was_killed(fresh, whole):
+    project = fresh("temporary")
+    first = project.start("dvc", "exp", "run", "--temp")
+    sigkill_dvc_too(first, project)
+    step = project.step()
+    output = project.run("dvc", "exp", "run", "--temp", "--name", "again")
+    assert f"train: going on after step {step} of {STEPS}" in output
+    assert not project.scratch()
+    project.run("dvc", "exp", "apply", "again")
+    assert project.weights() == whole("muon").weights()
+
+
+def test_a_task_of_the_queue_goes_on_from_the_one_whose_trainer_was_killed(fresh, whole):
+    project = fresh("queue")
+
+    def queue(name: str) -> Run:
+        project.run("dvc", "exp", "run", "--queue", "--name", name)
+        return project.start("dvc", "queue", "start", "--jobs", "1")
+
+    def comes_to(name: str, state: str) -> None:
+        until(lambda: re.search(rf"{name} .*{state}", project.run("dvc", "queue", "status")))
+
+    worker = queue("first")
+    assert worker.end() == 0
+    until(project.trainers)
+    until(lambda: project.step() >= 3)
+    project.trainers()[0].kill()
+    comes_to("first", "Failed")
+    step = project.step()
+    assert queue("second").end() == 0
+    comes_to("second", "Success")
+    assert f"train: going on after step {step} of {STEPS}" in project.run("dvc", "queue", "logs", "second")
+    assert not project.scratch()
+    project.run("dvc", "exp", "apply", "second")
+    assert project.weights() == whole("muon").weights()
+
+
+@pytest.fixture
+def small_disk(fresh: Callable[..., Project]) -> Iterator[tuple[Project, Callable[[int], None]]]:
+    """A project whose .dvc/tmp is a file system of its own, too small for two checkpoints; and what resizes it."""
+    project = fresh("small-disk")
+    place = project.folder / ".dvc/tmp"
+    place.mkdir()
+    checkpoint = 4 * (project.folder / "models/base/model.safetensors").stat().st_size
+
+    def mount(options: str) -> "subprocess.CompletedProcess[str]":
+        command = ["mount", "-t", "tmpfs", "-o", options, "alloy-test", str(place)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    if not shutil.which("mount") or (done := mount(f"size={checkpoint * 3 // 2}")).returncode:
+        pytest.skip("may not mount a small file system here" + (f": {done.stderr.strip()}" if done else ""))
+    try:
+        yield project, lambda size: mount(f"remount,size={size}").check_returncode()
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_full_disk_is_one_clear_line_and_loses_nothing(small_disk, whole):
+    project, resize = small_disk
+    run = project.start(*REPRO)
+    assert run.end() != 0
+    said = [line for line in run.output.splitlines() if "make room" in line]
+    assert len(said) == 1, run.output
+    assert re.search(r"are to be written and .* are free; make room, then `dvc repro` goes on from the last", said[0])
+    assert "Traceback" not in run.output
+    step = project.step()
+    assert step > 0
+    resize(2**24)
+    assert f"train: going on after step {step} of {STEPS}" in project.run(*REPRO)
+    assert project.weights() == whole("muon").weights()
+
+
+# What goes into the name of a training's folder.
+
+
+def key() -> str:
+    return fingerprint("train", [load_profile("small").train, load_params().seed])
+
+
+@pytest.fixture
+def inside(blank: dict[str, Path], tmp_path: Path, monkeypatch) -> Path:
+    folder = shutil.copytree(blank["muon"], tmp_path / "project")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DVC_ROOT", str(folder))
+    return folder
+
+
+CHANGES = {
+    "profiles/small.yaml": ("lr: 0.01", "lr: 0.02"),
+    "params.yaml": ("seed: 0", "seed: 1"),
+    "alloy/training/trainer.py": ('"""', '"""Another. '),
+    "data/mix/train.jsonl": ("red", "blue"),
+    "models/base/tokenizer_config.json": ("{", "{ "),
+    "profiles/deepspeed/zero2.json": ("{", "{ "),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_whatever_changes_the_result_changes_the_folder(inside, name):
+    before = key()
+    text = (inside / name).read_text()
+    assert CHANGES[name][0] in text
+    (inside / name).write_text(text.replace(*CHANGES[name], 1))
+    assert key() != before
+
+
+def test_what_the_result_does_not_depend_on_leaves_the_folder(inside):
+    before = key()
+    (inside / "params.yaml").write_text((inside / "params.yaml").read_text().replace("alpha: 1.0", "alpha: 0.5"))
+    (inside / "stages/infer.py").write_text("# nothing")
+    profile = inside / "profiles/small.yaml"
+    profile.write_text(profile.read_text().replace("infer: {}", "infer: {batch_size: 2}"))
+    assert key() == before
+
+
+# What becomes of the folder.
+
+
+@pytest.fixture
+def copies(tmp_path: Path, monkeypatch) -> list[Path]:
+    """Two temporary copies of one repository; the test is in the first."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
+    folders = [tmp_path / "copy-one", tmp_path / "copy-two"]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.chdir(folders[0])
+    return folders
+
+
+def finish(place: Place) -> None:
+    (place.result / "model").mkdir(parents=True)
+    (place.result / "model/config.json").write_text("{}")
+    (place.result / METRICS).write_text("{}")
+
+
+def test_a_checkpoint_without_its_mark_is_removed_and_not_gone_on_from(copies):
+    with hold("train", KEY) as place:
+        for step in (8, 9):
+            (place.folder / f"checkpoint-{step}").mkdir()
+        place.keep(place.folder / "checkpoint-9")
+        (place.folder / "checkpoint-10").mkdir()
+        (place.folder / "result.part").mkdir()
+    with hold("train", KEY) as place:
+        assert place.checkpoint() == place.folder / "checkpoint-9"
+        assert {path.name for path in place.folder.iterdir()} == {"checkpoint-9", "project"}
+
+
+def test_steps_are_compared_as_numbers(copies):
+    with hold("train", KEY) as place:
+        for step in (9, 10):
+            (place.folder / f"checkpoint-{step}").mkdir()
+            (place.folder / f"checkpoint-{step}" / COMPLETE).touch()
+        assert place.checkpoint() == place.folder / "checkpoint-10"
+
+
+def test_a_later_run_in_the_same_folder_takes_over_and_one_in_another_does_not(copies, monkeypatch):
+    with hold("train", KEY) as place:
+        assert not place.taken_over()
+        monkeypatch.chdir(copies[1])
+        with hold("train", "another" * 8):
+            assert not place.taken_over()
+        monkeypatch.chdir(copies[0])
+        with hold("train", "another" * 8):
+            assert place.taken_over()
+
+
+def test_a_finished_training_goes_with_its_folder(copies, monkeypatch):
+    with hold("train", KEY) as place:
+        finish(place)
+    monkeypatch.chdir(copies[1])
+    sweep()
+    assert place.folder.exists()
+    copies[0].rmdir()
+    sweep()
+    assert not place.folder.exists()
+
+
+def test_a_finished_training_is_not_swept_away_from_under_a_run_that_wants_it(copies, monkeypatch):
+    with hold("train", KEY) as place:
+        finish(place)
+        (place.folder / "project").write_text("/a folder that has gone")
+        sweep()
+        assert place.result.exists()
+    sweep()
+    assert not place.folder.exists()
+
+
+def test_a_result_outlives_the_temporary_copy_whose_run_dvc_could_not_record(copies, monkeypatch):
+    """DVC removes the copy after any failure, so that of its own cache's full disk; the next copy is another folder."""
+    with hold("train", KEY) as place:
+        finish(place)
+    monkeypatch.chdir(copies[1])
+    copies[0].rmdir()
+    with hold("train", KEY) as place:
+        assert place.result.exists()
+
+
+@pytest.mark.parametrize("first", ["project", "result/model"])
+def test_a_removal_that_is_cut_short_is_ended_by_the_next(copies, monkeypatch, first):
+    with hold("train", KEY) as place:
+        finish(place)
+    monkeypatch.chdir(copies[1])
+    copies[0].rmdir()
+    whole_removal = shutil.rmtree
+
+    def cut_short(folder: Path, *_: object, **__: object) -> None:
+        part = Path(folder, first)
+        part.unlink() if part.is_file() else whole_removal(part)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            sweep()
+    with hold("train", KEY) as place:
+        assert not place.result.exists()
+    sweep()
+    left = [path for path in place.folder.parent.rglob("*") if path.is_file() and "locks" not in path.parts]
+    assert left == [place.folder / "project"]

@@ -1,0 +1,62 @@
+"""Intervals and paired differences: against what is known of a binomial, and with the same draws for both models."""
+
+import numpy as np
+import pytest
+
+from alloy.scoring.bootstrap import change, estimate, f1, precision, recall, share, totals
+
+
+def coins(heads: int, of: int) -> np.ndarray:
+    return np.array([(1, 1)] * heads + [(0, 1)] * (of - heads))
+
+
+def test_the_interval_of_a_share_is_that_of_the_binomial() -> None:
+    found = estimate(coins(300, 1000), share, resamples=4000, seed=0)
+    assert found.value == 0.3
+    half = 1.96 * np.sqrt(0.3 * 0.7 / 1000)
+    assert found.low == pytest.approx(0.3 - half, abs=0.003)
+    assert found.high == pytest.approx(0.3 + half, abs=0.003)
+
+
+def test_each_draw_has_as_many_units_as_there_are() -> None:
+    assert set(totals(coins(3, 10), 50, seed=1)[:, 1]) == {10}
+
+
+def test_units_are_drawn_whole() -> None:
+    counts = np.array([(5, 50), (0, 0), (1, 10)] * 20)
+    drawn = totals(counts, 100, seed=0)
+    assert (drawn[:, 1] == 10 * drawn[:, 0]).all()
+
+
+def test_the_same_seed_gives_the_same_interval_and_the_order_of_units_does_not_matter() -> None:
+    counts = coins(30, 100)
+    assert estimate(counts, share, 200, 7) == estimate(counts[::-1], share, 200, 7)
+    assert estimate(counts, share, 200, 7) != estimate(counts, share, 200, 8)
+
+
+def test_a_model_does_not_differ_from_itself() -> None:
+    found = change(coins(30, 100), coins(30, 100), share, 500, 0)
+    assert (found.value, found.low, found.high, found.p) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_a_pair_shows_what_two_intervals_hide() -> None:
+    # Both models are right about the same questions, one about eight more: apart, their intervals overlap widely.
+    before, after = coins(500, 1000), coins(508, 1000)
+    assert estimate(before, share, 1000, 0).high > estimate(after, share, 1000, 0).low
+    found = change(before, after, share, 1000, 0)
+    assert found.value == pytest.approx(0.008)
+    assert 0 < found.low < found.high < 0.02
+    assert found.p < 0.01
+
+
+def test_p_of_a_difference_by_chance_is_large() -> None:
+    rng = np.random.default_rng(0)
+    sides = [np.stack([rng.integers(0, 2, 400), np.ones(400, int)], axis=1) for _ in range(2)]
+    assert change(*sides, share, 1000, 0).p > 0.05
+
+
+def test_the_rates_of_totals() -> None:
+    counts = np.array([(2, 4, 8), (0, 0, 0)])
+    assert f1(counts).tolist() == [pytest.approx(4 / 12), 0]
+    assert precision(counts).tolist() == [0.5, 0]
+    assert recall(counts).tolist() == [0.25, 0]

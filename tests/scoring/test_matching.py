@@ -1,0 +1,243 @@
+"""Order-free matching, by hand, against an obvious count, and against scikit-learn where both say the same."""
+
+import random
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import f1_score
+
+from alloy.formats.comments import Segment
+from alloy.formats.taxonomy import LabelPath
+from alloy.scoring.matching import (
+    Rates,
+    count_emotions,
+    count_levels,
+    count_matches,
+    count_nodes,
+    mean_depth,
+    multiset,
+    rates,
+)
+
+CASES = {
+    "all found": (["a", "b"], ["a", "b"], (2, 2, 2)),
+    "found in another order": (["a", "b", "c"], ["c", "a", "b"], (3, 3, 3)),
+    "one of two found": (["a", "b"], ["a"], (1, 1, 2)),
+    "one too many": (["a"], ["a", "b"], (1, 2, 1)),
+    "the same twice, there once": (["a"], ["a", "a"], (1, 2, 1)),
+    "the same once, there twice": (["a", "a"], ["a"], (1, 1, 2)),
+    "the same twice, there twice": (["a", "a", "b"], ["a", "b", "a"], (3, 3, 3)),
+    "none found": (["a"], ["b"], (0, 1, 1)),
+    "nothing said": (["a", "b"], [], (0, 0, 2)),
+    "nothing to find": ([], ["a"], (0, 1, 0)),
+    "nothing at all": ([], [], (0, 0, 0)),
+}
+Labels = list[list[str]]
+
+
+@pytest.mark.parametrize(("gold", "predicted", "wanted"), CASES.values(), ids=CASES)
+def test_labels_are_matched_as_multisets(gold: list[str], predicted: list[str], wanted: tuple[int, int, int]) -> None:
+    assert count_matches([gold], [predicted]).tolist() == [list(wanted)]
+
+
+def test_paths_match_whole_or_not_at_all() -> None:
+    gold, predicted = [[("Setup", "Pairing")]], [[("Setup", "Manual"), ("Pairing", "Setup")]]
+    assert count_matches(gold, predicted).tolist() == [[0, 2, 1]]
+
+
+def test_a_label_is_not_found_in_another_comment() -> None:
+    assert count_matches([["a"], ["b"]], [["b"], ["a"]]).tolist() == [[0, 1, 1], [0, 1, 1]]
+
+
+def test_no_comments_give_no_counts() -> None:
+    assert count_matches([], []).shape == (0, 3)
+
+
+def test_an_answer_too_few_is_an_error() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        count_matches([["a"], ["b"]], [["a"]])
+
+
+def test_rates_by_hand() -> None:
+    # 3 of 4 predicted are right, 3 of 6 are found: F1 = 2 * 3 / (4 + 6).
+    assert rates(np.array([[1, 2, 4], [2, 2, 2]])) == Rates(precision=0.75, recall=0.5, f1=0.6)
+
+
+def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
+    found = rates(np.array([[3, 5, 4], [0, 2, 3]]))
+    assert found.f1 == pytest.approx(2 * found.precision * found.recall / (found.precision + found.recall))
+
+
+@pytest.mark.parametrize("counts", [[[0, 0, 3]], [[0, 3, 0]], [[0, 0, 0]], [[0, 2, 2]]])
+def test_rates_are_0_where_nothing_matches(counts: list[list[int]]) -> None:
+    assert rates(np.array(counts)) == Rates(0.0, 0.0, 0.0)
+
+
+def made(seed: int, comments: int = 40, kinds: str = "abcde") -> tuple[Labels, Labels]:
+    rng = random.Random(seed)
+    draw = [[rng.choices(kinds, k=rng.randrange(5)) for _ in range(comments)] for _ in range(2)]
+    return draw[0], draw[1]
+
+
+def cross_off(gold: Labels, predicted: Labels) -> int:
+    """Count matches as a person would: cross each predicted label off the list."""
+    matched = 0
+    for wanted, said in zip(gold, predicted, strict=True):
+        left = list(wanted)
+        for label in said:
+            if label in left:
+                left.remove(label)
+                matched += 1
+    return matched
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_count_is_that_of_crossing_labels_off_a_list(seed: int) -> None:
+    gold, predicted = made(seed)
+    wanted = [cross_off(gold, predicted), sum(map(len, predicted)), sum(map(len, gold))]
+    assert count_matches(gold, predicted).sum(axis=0).tolist() == wanted
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_neither_the_order_of_labels_nor_of_comments_matters(seed: int) -> None:
+    gold, predicted = made(seed)
+    whole = rates(count_matches(gold, predicted))
+    rng = random.Random(seed)
+    shuffled = [rng.sample(labels, len(labels)) for labels in predicted]
+    assert rates(count_matches(gold, shuffled)) == whole
+    assert rates(count_matches(gold[::-1], predicted[::-1])) == whole
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_swapping_gold_and_predicted_swaps_precision_and_recall(seed: int) -> None:
+    gold, predicted = made(seed)
+    there, back = rates(count_matches(gold, predicted)), rates(count_matches(predicted, gold))
+    assert (there.precision, there.recall, there.f1) == (back.recall, back.precision, back.f1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_with_one_label_a_comment_it_is_the_micro_f1_of_scikit_learn(seed: int) -> None:
+    rng = random.Random(seed)
+    gold = rng.choices("abcdefgh", [8, 4, 2, 1, 1, 1, 1, 1], k=300)
+    predicted = [label if rng.random() < 0.6 else rng.choice("abcdefgh") for label in gold]
+    ours = rates(count_matches([[label] for label in gold], [[label] for label in predicted]))
+    assert ours.f1 == pytest.approx(f1_score(gold, predicted, average="micro"))
+    assert 0.5 < ours.f1 < 0.8
+
+
+def test_with_several_labels_it_is_the_micro_f1_of_scikit_learn_where_none_stands_twice() -> None:
+    gold, predicted = ([sorted(set(labels)) for labels in side] for side in made(7))
+    table = [[[kind in labels for kind in "abcde"] for labels in side] for side in (gold, predicted)]
+    wanted = f1_score(np.array(table[0]), np.array(table[1]), average="micro")
+    assert rates(count_matches(gold, predicted)).f1 == pytest.approx(wanted)
+
+
+def test_a_multiset_as_a_set_has_an_element_for_each_occurrence() -> None:
+    assert multiset(["a", "b", "a", "a"]) == {"a", "b", ("a", 1), ("a", 2)}
+    assert multiset([]) == set()
+
+
+def paths(*texts: str) -> list[LabelPath]:
+    """Return paths, a letter for each label; a dash is an empty one."""
+    return [tuple(label.replace("-", "") for label in text) for text in texts]
+
+
+def test_a_level_is_right_if_all_labels_down_to_it_are() -> None:
+    gold, predicted = [paths("abc", "xyz")], [paths("abd", "wyz", "a--")]
+    assert [level.tolist() for level in count_levels(gold, predicted, 3)] == [[[1, 3, 2]], [[1, 3, 2]], [[0, 3, 2]]]
+
+
+def test_a_prefix_is_counted_as_often_as_it_stands_there() -> None:
+    gold, predicted = [paths("ab", "ac"), paths("ab")], [paths("ad", "ae", "af"), paths("ab", "ab")]
+    assert [level.tolist() for level in count_levels(gold, predicted, 2)] == [
+        [[2, 3, 2], [1, 2, 1]],
+        [[0, 3, 2], [1, 2, 1]],
+    ]
+
+
+def test_the_nodes_of_a_comment_are_those_of_its_labels_and_their_ancestors() -> None:
+    # Gold: a, ab, abc. Said: a, ab, abd and a, twice an ancestor.
+    gold, predicted = [paths("abc")], [paths("abd", "a--")]
+    assert count_nodes(count_levels(gold, predicted, 3), predicted).tolist() == [[2, 4, 3]]
+
+
+def test_an_empty_label_is_no_node_but_what_stands_below_it_is() -> None:
+    gold, predicted = [paths("abc")], [paths("a-c")]
+    assert count_nodes(count_levels(gold, predicted, 3), predicted).tolist() == [[1, 2, 3]]
+
+
+def drawn_paths(seed: int, comments: int, most: int) -> list[list[LabelPath]]:
+    rng = random.Random(seed)
+    # Each label holds its ancestors, as in a taxonomy whose nodes have names of their own.
+    letters = [[rng.choices("ab", k=3) for _ in range(rng.randint(1, most))] for _ in range(comments)]
+    return [[("".join(own[:1]), "".join(own[:2]), "".join(own)) for own in rows] for rows in letters]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_hierarchical_rates_are_those_of_hiclass_where_a_comment_has_one_label(seed: int) -> None:
+    from hiclass import metrics
+
+    gold, predicted = drawn_paths(seed, 80, 1), drawn_paths(seed + 100, 80, 1)
+    predicted[0], predicted[1] = (
+        [(predicted[0][0][0], "", "")],
+        [(*predicted[1][0][:2], "")],
+    )  # it says less than a leaf
+    found = rates(count_nodes(count_levels(gold, predicted, 3), predicted))
+    sides = [np.array([own[0] for own in side]) for side in (gold, predicted)]
+    wanted = [getattr(metrics, name)(*sides) for name in ("precision", "recall", "f1")]
+    assert [found.precision, found.recall, found.f1] == pytest.approx(wanted)
+    assert found.precision != found.recall
+
+
+def test_hierarchical_rates_are_those_of_hiclass_with_two_labels_that_share_no_ancestor() -> None:
+    from hiclass import metrics
+
+    gold = [[("a", "ab"), ("c", "cd")], [("a", "ae"), ("c", "cd")]]
+    predicted = [[("c", "cf"), ("a", "ab")], [("g", "gh"), ("a", "ab")]]
+    found = rates(count_nodes(count_levels(gold, predicted, 2), predicted))
+    wanted = [getattr(metrics, name)(np.array(gold), np.array(predicted)) for name in ("precision", "recall", "f1")]
+    assert [found.precision, found.recall, found.f1] == pytest.approx(wanted)
+
+
+def test_mean_depth_by_hand() -> None:
+    # abc is right down to c; of xyz only x is; q is not there at all.
+    gold, predicted = [paths("abc", "xyz"), paths("qrs")], [paths("xab", "abc"), []]
+    assert mean_depth(count_levels(gold, predicted, 3)) == pytest.approx((3 + 1 + 0) / 3)
+
+
+def test_one_predicted_segment_makes_one_gold_segment_deeper() -> None:
+    assert mean_depth(count_levels([paths("abc", "abd")], [paths("abc")], 3)) == 1.5
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_mean_depth_is_that_of_the_best_assignment(seed: int) -> None:
+    gold, predicted = drawn_paths(seed, 10, 5), drawn_paths(seed + 100, 10, 5)
+    total = 0
+    for wanted, found in zip(gold, predicted, strict=True):
+        depths = np.array([[sum(a == b for a, b in zip(one, other)) for other in found] for one in wanted])  # noqa: B905
+        total += depths[linear_sum_assignment(depths, maximize=True)].sum()
+    assert mean_depth(count_levels(gold, predicted, 3)) == pytest.approx(total / sum(map(len, gold)))
+
+
+def felt(*labels: tuple[str, str | None]) -> list[Segment]:
+    return [Segment((path,), None, emotion) for path, emotion in labels]
+
+
+EMOTIONS = {
+    "right": (felt(("a", "joy")), felt(("a", "joy")), (1, 1)),
+    "wrong": (felt(("a", "joy")), felt(("a", "anger")), (0, 1)),
+    "not said": (felt(("a", "joy")), felt(("a", None)), (0, 1)),
+    "right, but of another path": (felt(("a", "joy")), felt(("b", "joy")), (0, 0)),
+    "of two alike, in another order": (felt(("a", "joy"), ("a", "anger")), felt(("a", "anger"), ("a", "joy")), (2, 2)),
+    "one of two alike": (felt(("a", "joy"), ("a", "joy")), felt(("a", "anger"), ("a", "joy")), (1, 2)),
+    "one said, two there": (felt(("a", "joy"), ("a", "anger")), felt(("a", "anger")), (1, 1)),
+    "two said, one there": (felt(("a", "joy")), felt(("a", "anger"), ("a", "joy")), (1, 1)),
+    "none in gold": (felt(("a", None)), felt(("a", "joy")), (0, 0)),
+    "spaces around it": (felt(("a", " joy ")), felt(("a", "joy")), (1, 1)),
+}
+
+
+@pytest.mark.parametrize(("gold", "predicted", "wanted"), EMOTIONS.values(), ids=EMOTIONS)
+def test_emotions_count_where_the_path_is_right(gold: list[Segment], predicted: list[Segment], wanted: tuple) -> None:
+    assert count_emotions([gold], [predicted]) == wanted

@@ -1,0 +1,110 @@
+"""Contents laid against gold ones and on their comment, word by word."""
+
+import random
+from itertools import permutations
+
+import pytest
+
+from alloy.formats.comments import Segment
+from alloy.scoring.segment_boundaries import contents_of, count_cover, count_shared, of_contents
+
+
+def split(*contents: str) -> list[list[str]]:
+    return [content.split() for content in contents]
+
+
+SHARED = {
+    "the same": (["a b", "c"], ["a b", "c"], (3, 3, 3)),
+    "in another order": (["a b", "c"], ["c", "a b"], (3, 3, 3)),
+    "one word too few": (["a b c"], ["a b"], (2, 2, 3)),
+    "one word too many": (["a b"], ["a b c"], (2, 3, 2)),
+    "both segments in one": (["a b", "c d e"], ["a b c d e"], (3, 5, 5)),
+    "one segment in two": (["a b c d e"], ["a b", "c d e"], (3, 5, 5)),
+    "a word that stands there once, said twice": (["a"], ["a a"], (1, 2, 1)),
+    "a word that stands there twice, said twice": (["a b a"], ["a a c"], (2, 3, 3)),
+    "nothing shared": (["a"], ["b"], (0, 1, 1)),
+    "nothing said": (["a b"], [], (0, 0, 2)),
+    "nothing to find": ([], ["a"], (0, 1, 0)),
+    "nothing at all": ([], [], (0, 0, 0)),
+    # Taking the largest first, `a b c` with `a b c d`, would leave 0 for the rest: 3. The best is 2 + 2.
+    "the best pairing is not the greedy one": (["a b c", "c d"], ["a b c d", "a b"], (4, 6, 5)),
+}
+
+
+@pytest.mark.parametrize(("gold", "predicted", "wanted"), SHARED.values(), ids=SHARED)
+def test_words_shared_by_the_best_pairing(gold, predicted, wanted):
+    assert count_shared(split(*gold), split(*predicted)) == wanted
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_other_pairing_shares_more(seed):
+    rng = random.Random(seed)
+    gold, predicted = ([rng.choices("abcdef", k=rng.randint(1, 5)) for _ in range(4)] for _ in range(2))
+
+    def common(one: list[str], other: list[str]) -> int:
+        return sum(min(one.count(word), other.count(word)) for word in set(one))
+
+    best = max(sum(map(common, gold, order)) for order in permutations(predicted))
+    assert count_shared(gold, predicted)[0] == best
+
+
+COVER = {  # comment, contents, (covered, covered more than once, absent)
+    "all": ("a b c", ["a b", "c"], (3, 0, 0)),
+    "a part": ("a b c d", ["b c"], (2, 0, 0)),
+    "one word twice": ("a b c", ["a b", "b c"], (3, 1, 0)),
+    "a word three times over": ("a b", ["a", "a b", "a"], (2, 1, 0)),
+    "words that are there, but not after one another": ("a b c", ["a c"], (0, 0, 1)),
+    "words in another order": ("a b", ["b a"], (0, 0, 1)),
+    "a part of a word": ("aa b", ["a"], (0, 0, 1)),
+    "nothing said": ("a b", [], (0, 0, 0)),
+    "a content without a word": ("a b", [""], (0, 0, 1)),
+    "a comment without a word": ("", ["a"], (0, 0, 1)),
+    "what stands there twice and is said twice": ("a b a b", ["a b", "a b"], (4, 0, 0)),
+    "what stands there twice and is said once": ("a b a b", ["a b"], (2, 0, 0)),
+    "what stands there twice and is said three times": ("a b a b", ["a b"] * 3, (4, 2, 0)),
+    "a free place is taken before one that is not": ("a b c a", ["a b c", "a"], (4, 0, 0)),
+    "a place that is free in part is not free": ("a a a", ["a a", "a a"], (2, 2, 0)),
+    "one repeated place, then another content": ("a a b", ["a", "a", "a", "a b"], (3, 2, 0)),
+}
+
+
+@pytest.mark.parametrize(("comment", "contents", "wanted"), COVER.values(), ids=COVER)
+def test_contents_cover_words(comment, contents, wanted):
+    assert count_cover(comment.split(), split(*contents)) == wanted
+
+
+def test_a_model_that_repeats_itself_covers_the_first_place_once_all_are_taken():
+    assert count_cover(["a"] * 2000, [["a"]] * 3000) == (2000, 1, 0)
+
+
+def test_the_figures_by_hand():
+    texts = ["The lock jams. Nice app!", "Too dear."]
+    gold = [["The lock jams", "Nice app"], ["Too dear"]]
+    predicted = [["the lock", "lock jams", "broken door"], []]
+    # Words: 5 + 2. Shared: of `the lock` and `lock jams` one can have the gold content of the three words: 2 of 6 said,
+    # 2 of 7 there. Covered are the, lock (twice) and jams.
+    assert of_contents(texts, gold, predicted) == {
+        "boundaries": {"precision": 2 / 6, "recall": 2 / 7, "f1": 4 / 13},
+        "coverage": 3 / 7,
+        "gold_coverage": 1.0,
+        "overlap": 1 / 3,
+        "unquoted": 1 / 3,
+    }
+
+
+def test_labels_do_not_matter_to_boundaries():
+    segments = (Segment(("a",), "x"), Segment(("b",)), Segment(("c",), ""))
+    assert contents_of(segments) == ["x", ""]
+
+
+def test_what_has_no_contents_says_nothing():
+    found = of_contents(["a b"], [["a"]], [[]])
+    assert found == {"boundaries": None, "coverage": None, "gold_coverage": 0.5, "overlap": None, "unquoted": None}
+    found = of_contents(["a b"], [[]], [["a"]])
+    assert found == {"boundaries": None, "coverage": 0.5, "gold_coverage": None, "overlap": 0.0, "unquoted": 0.0}
+
+
+def test_contents_that_are_nowhere_cover_nothing():
+    found = of_contents(["a b"], [["a b"]], [["c"]])
+    assert (found["coverage"], found["overlap"], found["unquoted"]) == (0.0, 0.0, 1.0)
+    assert found["boundaries"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0}

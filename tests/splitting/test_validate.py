@@ -1,0 +1,151 @@
+"""A file of comments is surveyed block by block: what is good, what is not and why, and the task that it defines."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alloy.core.files import number_lines
+from alloy.core.text import text_key
+from alloy.formats.taxonomy import Taxonomy
+from alloy.splitting.assignment import FREE, TEST, TRAIN
+from alloy.splitting.near_duplicates import halves, signatures
+from alloy.splitting.validate import Survey, examine, gather
+
+TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", "Easy"): "", ("Price", "Fair"): ""})
+PAIRING, EASY = {"L1": "Setup", "L2": "Pairing"}, {"L1": "Setup", "L2": "Easy"}
+
+
+def row(identity: str, text: str = "It does not pair.", **more: Any) -> dict[str, Any]:
+    return {"id": identity, "text": text, "segments": [PAIRING], **more}
+
+
+def survey(folder: Path, rows: list[Any], block: int = 100) -> Survey:
+    """Write the rows, bytes as they are, and survey them in blocks of so many lines."""
+    path = folder / "comments.jsonl"
+    path.write_bytes(b"\n".join(one if isinstance(one, bytes) else json.dumps(one).encode() for one in rows))
+    lines = list(number_lines(path))
+    return gather(path, [examine(path, TAXONOMY, lines[at : at + block]) for at in range(0, len(lines), block)])
+
+
+def reasons(found: Survey) -> list[tuple[int, str]]:
+    return [(reject["line"], reject["reason"]) for reject in found.rejects]
+
+
+def test_each_comment_has_its_line_its_hashes_its_side_and_its_signature(tmp_path: Path) -> None:
+    rows = [row("a", "Too  DEAR"), b"", row("b", split="train"), row("c", split="test", segments=[EASY, PAIRING])]
+    found = survey(tmp_path, rows)
+    assert found.table["line"].tolist() == [1, 3, 4]
+    assert found.table["id"].tolist() == [text_key(identity) for identity in "abc"]
+    assert found.table["key"].tolist()[0] == text_key("too dear")
+    assert found.table["given"].tolist() == [FREE, TRAIN, TEST]
+    assert np.array_equal(found.table["signature"][:1], signatures(["too dear"]))
+    assert np.array_equal(found.table["halves"], halves(map(found.text, range(3))))
+    assert found.leaves == [(0,), (0,), (1, 0)]
+    assert [found.id(place) for place in range(3)] == ["a", "b", "c"]
+    assert found.text(0) == "too dear"
+
+
+def test_a_row_is_kept_as_it_is_but_for_its_side(tmp_path: Path) -> None:
+    full = row("a", " ¡No  vá! ", lang="es", segments=[{"content": " ¡No  vá! ", **PAIRING, "emotion": "anger"}])
+    found = survey(tmp_path, [full | {"split": "test"}])
+    assert [json.loads(line) for line in found.rows] == [full]
+
+
+def test_the_order_of_the_blocks_is_that_of_the_file(tmp_path: Path) -> None:
+    rows = [row(f"c{number}", f"Text {number}", segments=[PAIRING, EASY][: 1 + number % 2]) for number in range(25)]
+    whole, parts = survey(tmp_path, rows), survey(tmp_path, rows, block=4)
+    assert (parts.rows, parts.leaves, parts.emotions) == (whole.rows, whole.leaves, whole.emotions)
+    assert np.array_equal(parts.table, whole.table)
+
+
+def test_what_cannot_be_used_is_told_by_line_in_order(tmp_path: Path) -> None:
+    rows = [row("a"), b"{", row("b", segments=[]), b"[1]", b'{"id": "\xff"}', row("c")]
+    found = survey(tmp_path, rows, block=2)
+    assert [line for line, _ in reasons(found)] == [2, 3, 4, 5]
+    said = [reason for _, reason in reasons(found)]
+    assert said[0].startswith("not valid JSON at column")
+    assert said[1] == "comment 'b': `segments` is missing or empty; label at least one segment"
+    assert said[2].startswith("list where an object belongs")
+    assert said[3] == "byte 9 is not UTF-8; save the file as UTF-8"
+    assert {reject["file"] for reject in found.rejects} == {str(tmp_path / "comments.jsonl")}
+    assert [found.id(place) for place in range(2)] == ["a", "c"]
+
+
+@pytest.mark.parametrize("folder", ["my: set", "50%", "a b"])
+def test_a_reason_is_whole_whatever_the_folder_is_called(tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir()
+    ((line, reason),) = reasons(survey(tmp_path / folder, [row("a"), b"[1]"]))
+    assert (line, reason) == (2, "list where an object belongs; write one {...} a line")
+
+
+@pytest.mark.parametrize("block", [1, 2, 100])
+def test_an_id_that_comes_again_is_a_fault_of_its_line_also_in_another_block(tmp_path: Path, block: int) -> None:
+    rows = [row("a"), row("b"), b"", row("a", "Other words"), row("c"), row("a", "Yet others")]
+    found = survey(tmp_path, rows, block)
+    again = "id 'a' stands already in line 1; give each its own id"
+    assert reasons(found) == [(4, again), (6, again)]
+    assert [found.id(place) for place in range(3)] == ["a", "b", "c"]
+    assert found.text(0) == "it does not pair."
+
+
+def test_the_task_is_what_the_comments_show(tmp_path: Path) -> None:
+    levels = {"levels": ["L1", "L2"], "leaves": 3}
+    bare = row("a")
+    full = row("b", segments=[{**EASY, "content": "pair", "emotion": "joy"}, {**EASY, "emotion": "anger"}])
+    assert survey(tmp_path, [bare]).task(TAXONOMY) == {
+        **levels,
+        "has_content": False,
+        "emotions": [],
+        "most_segments": 1,
+    }
+    for block in (1, 2):
+        assert survey(tmp_path, [bare, full], block).task(TAXONOMY) == {
+            **levels,
+            "has_content": True,
+            "emotions": ["anger", "joy"],
+            "most_segments": 2,
+        }
+
+
+def test_a_rejected_row_adds_nothing_to_the_task(tmp_path: Path) -> None:
+    more = [{**EASY, "content": "pair", "emotion": "joy"}] * 3
+    found = survey(tmp_path, [row("a"), row("a", "Again", segments=more), row("b", segments=[*more, {"L1": "x"}])])
+    assert len(found.rejects) == 2
+    task = found.task(TAXONOMY)
+    assert (task["has_content"], task["emotions"], task["most_segments"]) == (False, [], 1)
+
+
+QUOTES = {
+    "as it stands": ("It does not pair.", "not pair", True),
+    "in other case and spaces": ("It does  NOT\npair.", "not pair", True),
+    "an accent written otherwise": ("señal", "sen\u0303al", True),
+    "words that are not there": ("It does not pair.", "no pairing", False),
+    "words in another order": ("It does not pair.", "pair not", False),
+}
+
+
+@pytest.mark.parametrize(("text", "content", "quoted"), QUOTES.values(), ids=QUOTES)
+def test_a_content_is_looked_for_in_its_text(tmp_path: Path, text: str, content: str, quoted: bool) -> None:
+    found = survey(tmp_path, [row("a", text, segments=[PAIRING, {**EASY, "content": content}])])
+    assert found.table["quoted"].tolist() == [quoted]
+
+
+def test_a_segment_without_content_is_no_quote(tmp_path: Path) -> None:
+    assert survey(tmp_path, [row("a")]).table["quoted"].tolist() == [True]
+
+
+def test_line_ends_of_windows_and_a_byte_order_mark_change_nothing(tmp_path: Path) -> None:
+    rows = [row("a"), row("b", "Zwei\nZeilen")]
+    plain = survey(tmp_path, rows)
+    lines = [json.dumps(one).encode() + b"\r" for one in rows]
+    windows = survey(tmp_path, [b"\xef\xbb\xbf" + lines[0], lines[1]])
+    assert (windows.rows, windows.rejects) == (plain.rows, [])
+
+
+def test_a_file_of_faults_alone_has_no_comment(tmp_path: Path) -> None:
+    found = survey(tmp_path, [b"{", b"["], block=1)
+    assert (found.rows, found.leaves, len(found.table), found.task(TAXONOMY)["most_segments"]) == ([], [], 0, 0)
+    assert len(found.rejects) == 2

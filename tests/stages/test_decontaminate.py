@@ -1,0 +1,277 @@
+"""General examples that give a test away are dropped and listed, all others stay as they are, byte for byte."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alloy.core.files import InputError, read_json, read_jsonl, write_jsonl
+from alloy.core.text import words
+from alloy.runtime.parallel import ROWS
+from benchmarks.leaks import leaks
+from real import real_rows
+from stages.decontaminate import main
+
+REPOSITORY = Path(__file__).parents[2]
+PLANETS = "Which of the planets of our sun has the largest number of known moons around it?"
+LETTER = "Write a letter to my landlord and leave out every comma."
+COMMENT = "The lamp in the hall does not pair with my phone since the last update."
+CHOICE = "It is the one that was seen first by Galileo in the winter of the year 1610 from Padua"
+
+
+def example(identity: str, user: str, answer: str = "I cannot tell.", **more: Any) -> dict[str, Any]:
+    messages = [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
+    return {"id": identity, "category": "chat", "source": "made", "lang": "en", "messages": messages, **more}
+
+
+def question(text: str, choices: list[str] | None = None) -> dict[str, Any]:
+    return {"subject": "astronomy", "question": text, "choices": choices or ["a", "b", "c", "d"], "answer": 0}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(
+        "data: {comments: x, general: mine, benchmark: mmlu, instructions: ifeval}\n", encoding="utf-8"
+    )
+    lay_tests(
+        [question(PLANETS, ["Mars", CHOICE, "Venus", "Saturn"]), question("Why?")], [{"key": 9, "prompt": LETTER}]
+    )
+    return tmp_path
+
+
+def lay_tests(test: list[dict[str, Any]], prompts: list[dict[str, Any]]) -> None:
+    write_jsonl("data/mmlu/benchmark/test.jsonl", test)
+    dev = {row["subject"]: {**question("What is seen in a mirror by those who look"), **row} for row in test}
+    write_jsonl("data/mmlu/benchmark/dev.jsonl", [{**row, "question": "Only shown before."} for row in dev.values()])
+    write_jsonl("data/ifeval/ifeval.jsonl", prompts)
+    write_jsonl("data/split/test.jsonl", [{"id": "c1", "text": COMMENT, "segments": []}])
+
+
+def lay(*rows: Any) -> None:
+    lines = [row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows]
+    path = Path("data/mine/general.jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+def cleaned(*rows: Any) -> tuple[list[str], dict[str, tuple[str, str]]]:
+    """Return the ids that are left, and of each dropped one why and which test it shares words with."""
+    lay(*rows)
+    main()
+    dropped = (
+        read_jsonl("data/decontaminate/dropped.jsonl")
+        if Path("data/decontaminate/dropped.jsonl").stat().st_size
+        else []
+    )
+    kept = Path("data/decontaminate/general.jsonl").read_bytes().splitlines()
+    return [json.loads(line)["id"] for line in kept], {row["id"]: (row["why"], row["test"]) for row in dropped}
+
+
+SHARED = {
+    "a question": (PLANETS, "13 words in a row", "astronomy/0"),
+    "a part of a question": (" ".join(PLANETS.split()[:13]) + " comets?", "13 words in a row", "astronomy/0"),
+    "a choice": (f"Tell me: {CHOICE}.", "13 words in a row", "astronomy/0, choice 1"),
+    "a prompt": (LETTER.upper(), "a whole question", "ifeval 9"),
+    "a prompt with a word changed": (
+        LETTER.replace("comma", "dash"),
+        "a question with a word changed",
+        "ifeval 9",
+    ),
+    "a comment of test": (COMMENT.lower(), "13 words in a row", "comment c1"),
+}
+
+
+@pytest.mark.parametrize(("text", "why", "test"), SHARED.values(), ids=SHARED)
+@pytest.mark.parametrize("turn", [0, 1])
+def test_an_example_is_dropped_that_shares(here: Path, text: str, why: str, test: str, turn: int) -> None:
+    leak = example("leak", text) if turn == 0 else example("leak", "What do you say?", text)
+    assert cleaned(example("good", "What is a moon?"), leak) == (["good"], {"leak": (why, test)})
+
+
+CLEAN = {
+    "twelve words": " ".join(PLANETS.split()[:12]) + " comets, and which has the fewest of all?",
+    "one word": "Why?",
+    "a short choice": "Mars",
+    "a question that is only shown before": "Only shown before.",
+    "nothing": "...",
+}
+
+
+@pytest.mark.parametrize("text", CLEAN.values(), ids=CLEAN)
+def test_an_example_stays_that_shares_no_more_than(here: Path, text: str) -> None:
+    assert cleaned(example("a", text), example("leak", LETTER))[0] == ["a"]
+
+
+def test_what_is_dropped_says_what_it_shares(here: Path) -> None:
+    cleaned(example("a", "What is a moon?"), example("leak", f"So: {PLANETS}", source="web"))
+    shared = "which of the planets of our sun has the largest number of known"
+    assert read_jsonl("data/decontaminate/dropped.jsonl") == [
+        {"id": "leak", "source": "web", "why": "13 words in a row", "test": "astronomy/0", "shared": shared}
+    ]
+
+
+def test_an_example_that_shares_in_several_messages_is_listed_once(here: Path) -> None:
+    assert cleaned(example("good", "Hi"), example("leak", LETTER, PLANETS))[1] == {
+        "leak": ("a whole question", "ifeval 9")
+    }
+    assert len(read_jsonl("data/decontaminate/dropped.jsonl")) == 1
+
+
+def test_what_stays_is_byte_for_byte_as_it_was(here: Path) -> None:
+    odd = b'{"messages": [{"role":"user", "content":"\\u00dcber\\n?"},{"content": "x", "role":"assistant"}],  '
+    odd += b'"lang":null, "id":"odd","source" : "s","category":"c", "more": [1.50, {"a": 1}]}'
+    lay(odd, example("leak", LETTER), example("last", "鍵は?"))
+    main()
+    first, last = Path("data/decontaminate/general.jsonl").read_bytes().splitlines()
+    assert first == odd
+    assert json.loads(last) == example("last", "鍵は?")
+
+
+def test_line_ends_of_windows_blank_lines_and_a_byte_order_mark_are_no_part_of_an_example(here: Path) -> None:
+    rows = [json.dumps(example(identity, "Hi")).encode() for identity in "ab"]
+    lay(b"\xef\xbb\xbf" + rows[0] + b"\r", b"\r", rows[1] + b"  \r")
+    main()
+    assert Path("data/decontaminate/general.jsonl").read_bytes() == b"\n".join(rows) + b"\n"
+
+
+def test_what_was_dropped_is_counted_by_cause_and_source(here: Path) -> None:
+    cleaned(
+        example("a", "Hi"),
+        example("b", LETTER, source="web"),
+        example("c", PLANETS),
+        example("d", PLANETS.upper(), source="web"),
+    )
+    assert read_json("metrics/decontaminate.json") == {
+        "decontaminate": {
+            "rows": 4,
+            "dropped": 3,
+            "why": {"13 words in a row": 2, "a whole question": 1},
+            "source": {"made": 1, "web": 2},
+        }
+    }
+
+
+def test_prompts_that_share_a_key_or_have_none_all_count(here: Path) -> None:
+    lay_tests([question("Why?")], [{"prompt": "Sing a song of it."}, {"prompt": "Dance it for me now."}])
+    assert cleaned(example("a", "Sing a song of it!"), example("b", "Dance it for me now"), example("c", "Hi"))[0] == [
+        "c"
+    ]
+
+
+def test_the_limits_are_those_of_the_params(here: Path) -> None:
+    with (here / "params.yaml").open("a") as file:
+        file.write("decontaminate: {run: 14, changed: 12}\n")
+    rows = [
+        example("13 words", " ".join(PLANETS.split()[:13])),
+        example("14 words", " ".join(PLANETS.split()[:14])),
+        example("10 of 11 words", LETTER.replace("comma", "dash")),
+    ]
+    assert cleaned(*rows)[0] == ["13 words", "10 of 11 words"]
+
+
+BAD = {
+    "no JSON": (b'{"id": ', "not valid JSON at column"),
+    "no object": (b"[]", "list where an object belongs"),
+    "no UTF-8": (b'{"id": "\xff"}', "byte 9 is not UTF-8"),
+    "no messages": ({**example("x", "Hi"), "messages": []}, "`messages` must be a list of {role, content}"),
+    "no answer": (example("x", "Hi", " "), "the assistant's last message is empty"),
+    "no id": (example("x", "Hi") | {"id": 3}, "`id` is missing, empty or no string"),
+    "an id that was there": (example("g1", "Hi"), "id 'g1' stands twice; give each row its own id"),
+}
+
+
+@pytest.mark.parametrize(("bad", "wanted"), BAD.values(), ids=BAD)
+def test_a_bad_example_is_one_line_and_nothing_is_written(here: Path, bad: Any, wanted: str) -> None:
+    lay(example("g0", "Hi"), b"", example("g1", LETTER), bad)
+    with pytest.raises(InputError) as caught:
+        main()
+    assert str(caught.value).startswith(f"data/mine/general.jsonl:4: {wanted}")
+    assert "\n" not in str(caught.value)
+    left = [path for folder in ("data/decontaminate", "metrics") for path in Path(folder).rglob("*")]
+    assert left == []
+
+
+MISSING = {
+    "data/mine/general.jsonl": "no such file",
+    "data/mmlu/benchmark/test.jsonl": "no such file",
+    "data/ifeval/ifeval.jsonl": "no such file",
+    "data/split/test.jsonl": "no such file",
+}
+
+
+@pytest.mark.parametrize(("path", "wanted"), MISSING.items())
+def test_a_missing_file_is_one_line(here: Path, path: str, wanted: str) -> None:
+    lay(example("a", "Hi"))
+    Path(path).unlink()
+    with pytest.raises(InputError) as caught:
+        main()
+    assert str(caught.value).startswith(f"{path}: {wanted}")
+
+
+def test_a_prompt_without_text_is_one_line(here: Path) -> None:
+    lay(example("a", "Hi"))
+    write_jsonl("data/ifeval/ifeval.jsonl", [{"key": 1, "prompt": "Sing."}, {"key": 2}])
+    with pytest.raises(InputError, match=r"^data/ifeval/ifeval\.jsonl:2: `prompt` is missing or no string; write"):
+        main()
+
+
+def start() -> "subprocess.CompletedProcess[str]":
+    """Run the stage as DVC does."""
+    return subprocess.run(
+        [sys.executable, "-m", "stages.decontaminate"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) -> None:
+    rows = [example(f"g{number}", LETTER if number % ROWS == 7 else f"Hi, {number}") for number in range(2 * ROWS + 5)]
+    lay(*rows)
+    done = start()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"decontaminate: {2 * ROWS + 3} general rows; 2 dropped that share words with a test\n"
+    assert read_jsonl("data/decontaminate/general.jsonl") == [
+        row for row in rows if row["messages"][0]["content"] != LETTER
+    ]
+    assert [row["id"] for row in read_jsonl("data/decontaminate/dropped.jsonl")] == ["g7", f"g{ROWS + 7}"]
+
+
+@pytest.mark.parametrize("line", [5, 2 * ROWS])
+def test_an_id_that_comes_again_in_another_block_is_one_line(here: Path, line: int) -> None:
+    rows = [example(f"g{number}", "Hi") for number in range(2 * ROWS + 5)]
+    lay(*rows[: 2 * ROWS], {**rows[line - 1]}, *rows[2 * ROWS :])
+    done = start()
+    place = f"data/mine/general.jsonl:{2 * ROWS + 1}"
+    wanted = f"decontaminate: {place}: id 'g{line - 1}' stands twice; give each row its own id\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", wanted)
+    assert list(Path("data/decontaminate").iterdir()) == []
+
+
+def test_of_200_leaks_of_real_tests_95_percent_are_dropped_and_next_to_none_of_the_real_examples(here: Path) -> None:
+    test = real_rows("mmlu/mmlu_test")
+    prompts = real_rows("ifeval/ifeval_input_data")
+    lay_tests(test, prompts)
+    rng = random.Random(0)
+    texts = [row["question"] for row in test] + 10 * [row["prompt"] for row in prompts]
+    chosen = rng.sample([text for text in texts if len(words(text)) > 1], 200)
+    planted = [example(f"leak{n}", text, "B") for n, (_, text) in enumerate(leaks(chosen))]
+    names = ("self_instruct_human_seeds", "oasst1_eval953", "gsm8k_train", "gpteacher_roleplay", "mbpp_train")
+    real = [row for name in names for row in real_rows(f"general/{name}", 400)]
+    rows = [*planted, *real]
+    rng.shuffle(rows)
+    lay(*rows)
+    main()
+    dropped = Counter(row["id"].startswith("leak") for row in read_jsonl("data/decontaminate/dropped.jsonl"))
+    assert dropped[True] >= 190
+    assert dropped[False] <= 0.01 * len(real)
+    kept = [row["id"] for row in read_jsonl("data/decontaminate/general.jsonl")]
+    assert len(kept) == len(rows) - dropped.total()

@@ -1,0 +1,111 @@
+"""Other tasks are named in the profile alone: lm-eval's, or a YAML file's."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.core.files import read_json
+from projects import environment, start_history, write_labelling_project
+from small import THINGS
+from stages.general import figures
+
+COLOUR_TASK = """
+task: colours
+dataset_path: json
+dataset_kwargs: {data_files: {test: data/colours.jsonl}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "What colour is the {{thing}}?"
+doc_to_choice: [red, green]
+doc_to_target: answer
+metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
+"""
+WORD_TASK = """
+task: words
+dataset_path: json
+dataset_kwargs: {data_files: {test: data/colours.jsonl}}
+test_split: test
+output_type: generate_until
+doc_to_text: "Say {{thing}}"
+doc_to_target: "{{thing}}"
+generation_kwargs: {until: ["."], max_gen_toks: 4}
+metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
+"""
+
+
+def general(project: Path, tasks: list[str], backend: str = "hf") -> "subprocess.CompletedProcess[str]":
+    profile = project / "profiles/small.yaml"
+    sections = {"general": tasks, "harness": {"backend": backend, "batch_size": 4}}
+    profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **sections}))
+    command = [sys.executable, "-m", "stages.general", "base"]
+    env = environment(HF_HUB_OFFLINE="1", HF_HOME=str(project / "home"))
+    return subprocess.run(command, cwd=project, env=env, text=True, capture_output=True, check=False, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = write_labelling_project(tmp_path_factory.mktemp("general") / "project", ["A lamp."])
+    start_history(folder)
+    (folder / "profiles/tasks").mkdir()
+    (folder / "profiles/tasks/colours.yaml").write_text(COLOUR_TASK)
+    (folder / "profiles/tasks/words.yaml").write_text(WORD_TASK)
+    rows = [{"thing": thing, "answer": number % 2} for number, thing in enumerate(THINGS)]
+    (folder / "data/colours.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_yaml_files_of_ones_own_are_tasks(project: Path) -> None:
+    done = general(project, ["colours", "words"])
+    assert done.returncode == 0, done.stderr
+    found = read_json(project / "metrics/general/base.json")["base"]["general"]
+    assert set(found) == {"colours acc", "words exact_match"}
+    assert 0 <= found["colours acc"] <= 1
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
+def test_vllm_gives_the_same_figures(project: Path) -> None:
+    pytest.importorskip("vllm", reason="vLLM is not installed")
+    found = []
+    for backend in ("hf", "vllm"):
+        done = general(project, ["colours", "words"], backend)
+        assert (done.returncode, done.stderr) == (0, "")
+        found.append(read_json(project / "metrics/general/base.json"))
+    assert found[0] == found[1]
+
+
+def test_an_unknown_task_is_one_line(project: Path) -> None:
+    done = general(project, ["colors"])
+    assert done.returncode == 1
+    assert done.stderr.startswith("general: profiles/small.yaml: general: there is no task 'colors'")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_task_whose_data_is_not_to_be_had_is_one_line(project: Path) -> None:
+    done = general(project, ["gsm8k"])
+    assert done.returncode == 1
+    assert done.stderr.startswith("general: profiles/small.yaml: general: the data of gsm8k is not to be had: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_tasks_nothing_is_loaded(project: Path) -> None:
+    done = general(project, [])
+    assert done.stdout == "general base: skipped, profiles/small.yaml names no tasks\n"
+    assert read_json(project / "metrics/general/base.json") == {"base": {}}
+
+
+def test_a_filter_is_said_where_it_is_one() -> None:
+    results = {
+        "gsm8k": {"alias": "gsm8k", "exact_match,strict": 0.25, "exact_match_stderr,strict": 0.1, "sample_len": 4},
+        "bbh": {"acc,none": 0.51239},
+    }
+    assert figures(results, ["gsm8k"]) == {"gsm8k exact_match (strict)": 0.25}
+    assert figures(results, ["bbh"]) == {"bbh acc": 0.5124}
+
+
+def test_a_tag_is_all_its_tasks() -> None:
+    assert set(figures({"one": {"acc,none": 0.5}, "two": {"acc,none": 0.25}}, ["both"])) == {"one acc", "two acc"}

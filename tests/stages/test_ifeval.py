@@ -1,0 +1,138 @@
+"""The stage `ifeval` as DVC starts it, with a small random model and with a hosted one."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.core.files import read_json, read_jsonl, write_jsonl
+from alloy.formats.ifeval_checks import verify
+from alloy.modeling.model_folder import write_hosted
+from projects import dense, environment, start_history, write_labelling_project, write_project
+
+COUNTS = {"letter": "l", "let_frequency": 1, "let_relation": "at least"}
+PROMPTS = [
+    {
+        "key": 90 - number,
+        "prompt": f"What colour is the {thing}?",
+        "instruction_id_list": ["punctuation:no_comma", "keywords:letter_frequency"][: 1 + number % 2],
+        "kwargs": [{}, COUNTS][: 1 + number % 2],
+    }
+    for number, thing in enumerate(["door", "lamp", "lock", "chair", "table"])
+]
+LIMIT = 4
+AUTHOR = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+
+
+def start(folder: Path, model: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "stages.ifeval", model]
+    return subprocess.run(
+        command, cwd=folder, env=environment(), text=True, capture_output=True, check=False, timeout=300
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    folder: Path
+    done: "subprocess.CompletedProcess[str]"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    config = dense()
+    config.initializer_range, config.tie_word_embeddings = (
+        0.4,
+        False,
+    )  # so that it says something, and not always the same
+    folder = write_project(tmp_path_factory.mktemp("projects") / "ifeval", config)
+    for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "start"]):  # lm-eval asks for the commit
+        subprocess.run(["git", *AUTHOR, *command], cwd=folder, check=True)
+    (folder / "params.yaml").write_text("profile: small\ndata: {instructions: demo}\n")
+    profile = folder / "profiles/small.yaml"
+    scale = {"general": [], "harness": {"batch_size": 3}, "ifeval": {"max_new_tokens": 8, "limit": LIMIT}}
+    profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **scale}))
+    write_jsonl(folder / "data/demo/ifeval.jsonl", PROMPTS)
+    return Run(folder, start(folder, "base"))
+
+
+def test_the_stage_says_one_line_and_nothing_beside_it(run):
+    assert (run.done.returncode, run.done.stderr) == (0, "")
+    (line,) = run.done.stdout.splitlines()
+    assert line.startswith("ifeval base: 4 prompts, ")
+
+
+def test_each_prompt_up_to_the_limit_has_its_row_in_the_order_of_the_file(run):
+    rows = read_jsonl(run.folder / "metrics/ifeval/base.jsonl")
+    assert [row["id"] for row in rows] == ["90", "89", "88", "87"]
+    assert len({row["answer"] for row in rows}) > 1
+    for row, prompt in zip(rows, PROMPTS, strict=False):
+        assert row["instructions"] == prompt["instruction_id_list"]
+        judged = verify(prompt, [row["answer"]])
+        for way in ("strict", "loose"):
+            assert row[f"prompt_{way}"] == judged[f"prompt_level_{way}_acc"]
+            assert row[f"instruction_{way}"] == judged[f"inst_level_{way}_acc"]
+
+
+def test_the_figures_are_the_means_of_the_rows(run):
+    rows = read_jsonl(run.folder / "metrics/ifeval/base.jsonl")
+    figures = read_json(run.folder / "metrics/ifeval/base.json")["base"]["ifeval"]
+    assert (figures["prompts"], figures["instructions"]) == (4, 6)
+    for way in ("strict", "loose"):
+        followed = [one for row in rows for one in row[f"instruction_{way}"]]
+        assert figures[f"prompt_{way}"] == round(sum(row[f"prompt_{way}"] for row in rows) / 4, 4)
+        assert figures[f"instruction_{way}"] == round(sum(followed) / 6, 4)
+
+
+def test_the_model_is_asked_in_its_chat_format_and_answers_greedily(run):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokens = AutoTokenizer.from_pretrained(run.folder / "models/base")
+    model = AutoModelForCausalLM.from_pretrained(run.folder / "models/base")
+    row = read_jsonl(run.folder / "metrics/ifeval/base.jsonl")[0]
+    turn = [{"role": "user", "content": PROMPTS[0]["prompt"]}]
+    asked = tokens.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    answer = model.generate(**asked, max_new_tokens=8, do_sample=False)[0, asked["input_ids"].shape[1] :]
+    assert row["answer"] == tokens.decode(answer, skip_special_tokens=True)
+
+
+def test_vllm_answers_as_transformers_does(tmp_path):
+    pytest.importorskip("vllm", reason="vLLM is not installed")
+    folder = write_labelling_project(tmp_path / "project", ["A lamp."])
+    start_history(folder)
+    write_jsonl(folder / "data/x/ifeval.jsonl", PROMPTS)
+    (folder / "params.yaml").write_text("profile: small\ndata: {instructions: x}\n")
+    profile = folder / "profiles/small.yaml"
+    written = []
+    for backend in ("hf", "vllm"):
+        scale = {"harness": {"backend": backend, "batch_size": 4}, "ifeval": {"max_new_tokens": 8}}
+        profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **scale}))
+        done = start(folder, "base")
+        assert (done.returncode, done.stderr) == (0, "")
+        # vLLM leaves out a letter whose bytes are not all there when an answer is cut.
+        rows = read_jsonl(folder / "metrics/ifeval/base.jsonl")
+        written.append([{**row, "answer": row["answer"].rstrip("\ufffd")} for row in rows])
+    assert len(written[0]) == 5
+    assert written[0] == written[1]
+
+
+def test_a_hosted_model_is_skipped_and_says_why(run):
+    write_hosted(run.folder / "models/tuned", "some-model")
+    done = start(run.folder, "tuned")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ifeval tuned: skipped, some-model is hosted")
+    assert json.loads((run.folder / "metrics/ifeval/tuned.json").read_text()) == {"tuned": {}}
+    assert (run.folder / "metrics/ifeval/tuned.jsonl").read_text() == ""
+
+
+def test_a_bad_prompt_ends_the_stage_with_one_line_before_the_model_is_loaded(run):
+    write_jsonl(
+        run.folder / "data/demo/ifeval.jsonl", [*PROMPTS, {**PROMPTS[0], "key": 1, "kwargs": [{"letter": "a"}]}]
+    )
+    done = start(run.folder, "base")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ifeval: data/demo/ifeval.jsonl:6: punctuation:no_comma takes no `letter`")
+    assert len(done.stderr.splitlines()) == 1

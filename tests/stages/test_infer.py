@@ -1,0 +1,138 @@
+"""infer writes a prediction for each comment in their order, and goes on after a kill with the same bytes."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from alloy.core.files import read_json, read_jsonl
+from alloy.core.text import text_hash
+from alloy.labelling.predict import report
+from hostile import HOSTILE as ALL
+from projects import LABELS, TASK, environment, write_labelling_project
+
+HOSTILE = ALL[::2]
+
+
+def infer(project: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "stages.infer", "base"]
+    done = subprocess.run(
+        command, cwd=project, env=environment(**env), text=True, capture_output=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def predictions(project: Path) -> list[dict]:
+    return read_jsonl(project / "data/predictions/base.jsonl")
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory):
+    """Hostile comments, labelled by the engine on transformers and held to the taxonomy."""
+    project = write_labelling_project(tmp_path_factory.mktemp("held") / "project", HOSTILE, constrain=True)
+    done = infer(project)
+    assert done.stderr == ""
+    return project
+
+
+def sound(rows: list[dict], comments: list[str], task: dict) -> None:
+    """Check that answers that have ended are JSON as training writes it, with labels of the taxonomy, and quote."""
+    keys = ["content", "L1", "L2", "emotion"] if task["has_content"] else ["L1", "L2", "emotion"]
+    assert [row["id"] for row in rows] == [f"c{number}" for number in range(len(comments))]
+    ended = [(row, text) for row, text in zip(rows, comments, strict=True) if row["finish"] == "stop"]
+    assert len(ended) > len(comments) / 2
+    for row, text in ended:
+        segments = json.loads(row["raw"])
+        assert json.dumps(segments, ensure_ascii=False) == row["raw"]
+        assert 1 <= len(segments) <= TASK["most_segments"]
+        for segment in segments:
+            assert list(segment) == keys
+            assert (segment["L1"], segment["L2"]) in LABELS.leaves
+            assert segment["emotion"] in TASK["emotions"]
+            assert segment.get("content", "") in text
+
+
+def test_hostile_comments_get_labels_of_the_taxonomy_and_quotes_of_themselves(held):
+    sound(predictions(held), HOSTILE, TASK)
+
+
+def test_each_prediction_names_its_comment_and_the_text_that_was_labelled(held):
+    rows = predictions(held)
+    assert [(row["id"], row["hash"]) for row in rows] == [
+        (f"c{number}", text_hash(text)) for number, text in enumerate(HOSTILE)
+    ]
+
+
+def test_the_metrics_say_what_it_took(held):
+    figures = read_json(held / "metrics/infer/base.json")["base"]["infer"]
+    rows = predictions(held)
+    assert figures["comments"] == len(rows)
+    assert figures["invalid_json"] == round(sum(not row["valid"] for row in rows) / len(rows), 4)
+    assert figures["ended_by_length"] == round(sum(row["finish"] == "length" for row in rows) / len(rows), 4)
+    assert figures["quoted"] == 1.0
+    assert 0 < figures["cached_share"] < 1
+
+
+def test_killed_and_started_again_it_ends_with_the_same_bytes(held, tmp_path):
+    project = shutil.copytree(held, tmp_path / "project")
+    shutil.rmtree(project / ".dvc")
+    shutil.rmtree(project / "data/predictions")
+    command = [sys.executable, "-m", "stages.infer", "base"]
+    for _ in range(2):
+        done = len(list(project.glob(".dvc/tmp/alloy/infer-base-*/chunk-*")))
+        with subprocess.Popen(command, cwd=project, env=environment()) as process:
+            while len(list(project.glob(".dvc/tmp/alloy/infer-base-*/chunk-*"))) == done:
+                assert process.poll() is None
+                time.sleep(0.002)
+            process.send_signal(signal.SIGKILL)
+        assert not (project / "data/predictions/base.jsonl").exists()
+    infer(project)
+    names = ("data/predictions/base.jsonl",)
+    assert [(project / name).read_bytes() for name in names] == [(held / name).read_bytes() for name in names]
+    shutil.rmtree(project / "data/predictions")  # as DVC does before it runs a stage again
+    again = infer(project)
+    assert (project / names[0]).read_bytes() == (held / names[0]).read_bytes()
+    assert "comments" in again.stdout
+
+
+@pytest.fixture(scope="module")
+def by_vllm(tmp_path_factory):
+    """The same comments, labelled by vLLM."""
+    pytest.importorskip("vllm", reason="vLLM is not installed")
+    folder = tmp_path_factory.mktemp("vllm") / "project"
+    project = write_labelling_project(folder, HOSTILE, TASK, constrain=True, engine="vllm")
+    return project, infer(project)
+
+
+def test_vllm_holds_hostile_comments_to_the_taxonomy_and_quotes_too(by_vllm):
+    project, done = by_vllm
+    sound(predictions(project), HOSTILE, TASK)
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1
+
+
+def test_vllm_free_gives_the_answers_of_transformers(tmp_path):
+    pytest.importorskip("vllm", reason="vLLM is not installed")
+    texts = {}
+    for engine in ("transformers", "vllm"):
+        project = write_labelling_project(tmp_path / engine, HOSTILE, engine=engine, max_new_tokens=24, limit=40)
+        infer(project)
+        assert len(predictions(project)) == 40
+        texts[engine] = [(row["raw"], row["finish"]) for row in predictions(project)]
+    assert len(set(texts["vllm"])) > 20
+    assert texts["vllm"] == texts["transformers"]
+
+
+def test_the_report_counts_ends_of_each_kind():
+    totals = {"comments": 4, "valid": 3, "finish length": 1, "finish refused": 1, "seconds": 2.0, "tokens_out": 10}
+    figures = report(Counter(totals))
+    assert (figures["invalid_json"], figures["ended_by_length"], figures["ended_by_refused"]) == (0.25, 0.25, 0.25)
+    assert (figures["tokens_per_second"], figures["comments_per_second"]) == (5.0, 2.0)
+    assert "quoted" not in figures

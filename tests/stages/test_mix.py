@@ -1,0 +1,357 @@
+"""The mix: every customer row in its order, as many general rows as were asked, and the same for the same seed."""
+
+import json
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alloy.core.experiment import LabelsAs, Mix, Prompt, TaxonomyIn
+from alloy.core.files import InputError, read_json, read_jsonl, sha256, write_json, write_jsonl
+from alloy.formats.general import CUSTOMER
+from alloy.formats.taxonomy import Taxonomy
+from alloy.labelling.prompt import Prompts
+from alloy.mixing.customer_examples import customer_rows
+from alloy.mixing.mixture import draw
+from alloy.modeling.model_folder import write_hosted
+from alloy.training.packing import IGNORED, tokenize
+from hostile import HOSTILE
+from pools import customers, generals, sizes
+from small import tokenizer
+from stages.mix import interleave, main
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "mix.jsonl"
+Row = dict[str, Any]
+RATIOS = [0, 0.001, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.9]
+
+
+def mixed(customer: list[Row], general: list[Row], ratio: float, seed: int = 0, **more: Any) -> list[Row]:
+    """Return the rows of a mix in their order."""
+    parts = [sizes(rows, seed=seed) for rows in (customer, general)]
+    drawn = draw(Mix(ratio=ratio, **more), *parts)
+    return [json.loads(line) for line in interleave(parts[0], drawn[0], parts[1], drawn[1], seed)]
+
+
+def ids(rows: list[Row], kind: str) -> list[str]:
+    return [row["id"] for row in rows if row["id"].startswith(kind)]
+
+
+def test_a_ratio_of_1_is_all_general_rows_and_no_other() -> None:
+    rows = mixed(customers(10), generals(30), 1)
+    assert sorted(ids(rows, "g")) == sorted(row["id"] for row in generals(30))
+    assert ids(rows, "c") == []
+
+
+def test_a_ratio_of_0_is_the_customer_rows_as_they_are() -> None:
+    assert mixed(customers(10), generals(30), 0) == customers(10)
+
+
+def test_no_general_row_comes_twice() -> None:
+    chosen = ids(mixed(customers(100), generals(120), 0.5), "g")
+    assert len(chosen) == len(set(chosen)) == 100
+
+
+def test_the_general_rows_of_a_small_ratio_are_among_those_of_a_larger_one() -> None:
+    arms = [set(ids(mixed(customers(100), generals(1000), ratio), "g")) for ratio in (*RATIOS, 1)]
+    assert all(small <= large for small, large in pairwise(arms))
+
+
+def test_the_general_rows_keep_their_order_from_arm_to_arm() -> None:
+    small, large = (ids(mixed(customers(40), generals(200), ratio), "g") for ratio in (0.25, 0.75))
+    assert small == [identity for identity in large if identity in small]
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_customer_rows_keep_their_order_in_every_arm(ratio: float) -> None:
+    rows = mixed(customers(100), generals(1000), ratio, seed=3)
+    assert ids(rows, "c") == [row["id"] for row in customers(100)]
+
+
+def test_the_seed_alone_places_a_row_so_that_weights_do_not_move_it() -> None:
+    every = ids(mixed(customers(40), generals(120), 0.5), "g")
+    weighted = ids(mixed(customers(40), generals(120), 0.5, sources={"math": 2.0, "code": 1.0}), "g")
+    both = set(every) & set(weighted)
+    assert len(both) > 10
+    assert [one for one in every if one in both] == [one for one in weighted if one in both]
+
+
+def test_general_rows_are_spread_over_the_whole_set() -> None:
+    rows = mixed(customers(1000), generals(1000), 0.5)
+    for start in range(0, 2000, 500):
+        assert 180 < len(ids(rows[start : start + 500], "g")) < 320
+
+
+def test_repeats_are_spread_over_the_whole_set_too() -> None:
+    rows = mixed(customers(1000), generals(250), 0.5, repeat=True)
+    assert Counter(Counter(ids(rows, "g")).values()) == {4: 250}
+    for start in range(0, 2000, 500):
+        assert 180 < len(ids(rows[start : start + 500], "g")) < 320
+
+
+def test_the_file_order_of_general_rows_does_not_matter() -> None:
+    assert mixed(customers(20), generals(50), 0.4) == mixed(customers(20), generals(50)[::-1], 0.4)
+
+
+def test_another_seed_chooses_and_places_otherwise() -> None:
+    first, second = (mixed(customers(50), generals(200), 0.5, seed) for seed in (0, 1))
+    assert set(ids(first, "g")) != set(ids(second, "g"))
+    everything = [ids(mixed(customers(50), generals(50), 1, seed), "g") for seed in (0, 1)]
+    assert everything[0] != everything[1]
+
+
+def test_a_small_mix_is_what_it_was_before() -> None:
+    rows = mixed(customers(24), generals(40), 0.25)
+    golden = [json.loads(line) for line in GOLDEN.read_text(encoding="utf-8").splitlines()]
+    assert [{"id": row["id"], "source": row["source"]} for row in rows] == golden
+
+
+# Customer rows
+
+TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): ""})
+LABELS = {"L1": "Setup", "L2": "Pairing"}
+BARE = {"has_content": False, "emotions": []}
+
+
+def comments(count: int) -> list[Row]:
+    return [{"id": f"c{number}", "text": f"No {number}: ¡no!", "segments": [LABELS]} for number in range(count)]
+
+
+def made(prompt: Prompt, given: list[Row]) -> list[Row]:
+    return customer_rows(Prompts.of(prompt, TAXONOMY, BARE, comments(8)), given)
+
+
+def test_a_comment_becomes_the_prompt_and_the_gold_answer() -> None:
+    (row,) = made(Prompt(), comments(1))
+    assert (row["id"], row["source"], row["category"]) == ("c0", CUSTOMER, CUSTOMER)
+    question, answer = row["messages"]
+    assert question["role"] == "user"
+    assert question["content"].endswith("No 0: ¡no!")
+    assert answer == {"role": "assistant", "content": '[{"L1": "Setup", "L2": "Pairing"}]'}
+
+
+def test_what_is_taught_is_a_code_where_labels_are_codes() -> None:
+    (row,) = made(Prompt(labels=LabelsAs.code), comments(1))
+    assert row["messages"][-1]["content"] == '[{"label": "1"}]'
+
+
+# The stage
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a model of which only the tokenizer is there."""
+    folder = tmp_path_factory.mktemp("models") / "base"
+    tokenizer().save_pretrained(folder)
+    write_json(folder / "config.json", {"model_type": "qwen3"})
+    return folder
+
+
+def settings(mix: Row, **more: Any) -> None:
+    Path("params.yaml").write_text(yaml.safe_dump({"mix": mix, **more}), encoding="utf-8")
+
+
+def project(base: Path, mix: Row, texts: list[str] | None = None, general: int = 60, **more: Any) -> None:
+    """Lay out what `mix` reads: a split of six comments or of these texts, some general rows, and a base model."""
+    settings(mix, **more)
+    texts = texts or [f"No {number}!" for number in range(6)]
+    rows = [{"id": f"c{number}", "text": text, "segments": [LABELS]} for number, text in enumerate(texts)]
+    write_jsonl("data/split/train.jsonl", rows)
+    write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
+    write_json("data/split/task.json", {"levels": ["L1", "L2"], "leaves": 1, **BARE})
+    write_json("metrics/split.json", {"split": {"rejected": 2, "left_out": 1}})
+    write_json("metrics/decontaminate.json", {"decontaminate": {"why": {"a run of words": 5}}})
+    write_jsonl(
+        "data/decontaminate/general.jsonl", [{**row, "lang": "en", "license": "MIT"} for row in generals(general)]
+    )
+    Path("models").mkdir(exist_ok=True)
+    Path("models/base").symlink_to(base)
+
+
+def train_rows() -> list[Row]:
+    return read_jsonl("data/mix/train.jsonl")
+
+
+def fault() -> str:
+    with pytest.raises(InputError) as caught:
+        main()
+    assert not Path("data/mix").exists(), "a fault leaves nothing behind"
+    assert not Path("metrics/mix.json").exists(), "a fault leaves nothing behind"
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_stage_writes_the_mix_its_manifest_and_its_card(here: Path, base: Path, capsys) -> None:
+    project(base, {"ratio": 0.4})
+    main()
+    rows = train_rows()
+    assert (len(ids(rows, "c")), len(ids(rows, "g"))) == (6, 4)
+    assert all(list(row) == ["id", "source", "category", "messages"] for row in rows if row["source"] == CUSTOMER)
+    general = {row["id"]: row for row in read_jsonl("data/decontaminate/general.jsonl")}
+    assert all(row == general[row["id"]] for row in rows if row["source"] != CUSTOMER)
+    assert all(row["messages"][-1]["role"] == "assistant" for row in rows)
+    mix = read_json("metrics/mix.json")["mix"]
+    assert (mix["asked"], mix["achieved"], mix["unit"], mix["rows"], mix["repeats"]) == (0.4, 0.4, "examples", 10, 0)
+    assert {name: of["rows"] for name, of in mix["source"].items()} == {CUSTOMER: 6, "made": 4}
+    words = Path("data/mix/README.md").read_text(encoding="utf-8")
+    for line in (
+        "| comments: bad | 2 |",
+        "| comments: nearly one of test | 1 |",
+        "| general: shares a run of words with a test | 5 |",
+    ):
+        assert line in words
+    for name in (
+        "data/split/train.jsonl",
+        "data/split/taxonomy.json",
+        "data/decontaminate/general.jsonl",
+        "models/base",
+    ):
+        assert f"| `{name}` | `{sha256(Path(name))}` |" in words
+    assert "| MIT |" in words
+    assert capsys.readouterr().out == "mix: 10 rows, general share 0.4000 of the examples\n"
+
+
+@pytest.mark.parametrize("unit", ["tokens", "loss_tokens"])
+def test_the_share_holds_in_the_tokens_that_training_sees(here: Path, base: Path, unit: str) -> None:
+    project(base, {"ratio": 0.25, "unit": unit}, [*HOSTILE[1:], *(f"No {n}!" for n in range(200))], general=900)
+    main()
+    rows = train_rows()
+    seen = tokenize(rows, tokenizer())
+    counts: Counter[str] = Counter()
+    for row, ids_, labels in zip(rows, seen["input_ids"], seen["labels"], strict=True):
+        counts[row["source"]] += len(ids_) if unit == "tokens" else sum(label != IGNORED for label in labels)
+    assert abs(counts["made"] / counts.total() - 0.25) <= 0.001
+    mix = read_json("metrics/mix.json")["mix"]
+    assert {name: of[unit] for name, of in mix["source"].items()} == counts
+
+
+def test_the_same_seed_writes_the_same_bytes(here: Path, base: Path) -> None:
+    project(base, {"ratio": 0.4})
+    written = [Path(name) for name in ("data/mix/train.jsonl", "data/mix/README.md", "metrics/mix.json")]
+    main()
+    first = [path.read_bytes() for path in written]
+    main()
+    assert [path.read_bytes() for path in written] == first
+    settings({"ratio": 0.4}, seed=1)
+    main()
+    assert written[0].read_bytes() != first[0]
+
+
+@pytest.mark.parametrize("prompt", [{"examples": 3}, {"taxonomy": "shortlist", "shortlist": 1, "examples": 3}])
+def test_the_examples_of_every_prompt_are_not_trained_on_and_counted(here: Path, base: Path, prompt: Row) -> None:
+    project(base, {"ratio": 0}, prompt=prompt)
+    main()
+    rows = train_rows()
+    assert len(rows) == 3
+    shown = {f"No {number}!" for number in range(6)} - {row["messages"][0]["content"].splitlines()[-1] for row in rows}
+    assert all(text in row["messages"][0]["content"] for row in rows for text in shown)
+    assert "| comments: in every prompt | 3 |" in Path("data/mix/README.md").read_text(encoding="utf-8")
+
+
+def test_a_prompt_without_examples_is_that_of_the_whole_training_set(here: Path, base: Path) -> None:
+    project(base, {"ratio": 0}, prompt={"taxonomy": "full"})
+    main()
+    given = read_jsonl("data/split/train.jsonl")
+    wanted = Prompts.of(Prompt(TaxonomyIn.full), TAXONOMY, BARE, given).messages(given)
+    assert [row["messages"][:1] for row in train_rows()] == wanted
+
+
+def test_the_bases_own_answers_are_mixed_where_they_are_asked_for(here: Path, base: Path) -> None:
+    project(base, {"ratio": 0.4, "general": "self"})
+    own = [{**row, "messages": [row["messages"][0], {"role": "assistant", "content": "mine"}]} for row in generals(20)]
+    write_jsonl("data/rehearse/general.jsonl", own)
+    write_json("metrics/rehearse.json", {"rehearse": {"dropped": {"empty": 0, "truncated": 7}}})
+    main()
+    assert [row["messages"][-1]["content"] for row in train_rows() if row["source"] == "made"] == ["mine"] * 4
+    assert "| general: the base's answer is truncated | 7 |" in Path("data/mix/README.md").read_text(encoding="utf-8")
+
+
+def test_a_hosted_model_is_mixed_for_by_examples_and_no_tokens_are_told(here: Path, base: Path) -> None:
+    project(base, {"ratio": 0.4})
+    Path("models/base").unlink()
+    write_hosted(Path("models/base"), "some-model")
+    settings({"ratio": 0.4, "unit": "tokens"})
+    assert fault() == "params.yaml: mix.unit: some-model is hosted and tells no tokens; take examples"
+    settings({"ratio": 0.4})
+    main()
+    assert all("tokens" not in of for of in read_json("metrics/mix.json")["mix"]["source"].values())
+
+
+def test_a_mix_that_cannot_be_had_writes_nothing(here: Path, base: Path) -> None:
+    project(base, {"ratio": 0.9}, general=20)
+    told = fault()
+    assert told.startswith("params.yaml: mix.ratio: 0.9 needs 54 general rows beside 6 customer rows, there are 20; ")
+    assert "go down to 0.769," in told
+
+
+@pytest.mark.parametrize(
+    ("mix", "wanted"),
+    [
+        ({"ratio": -0.1}, "params.yaml: mix.ratio: -0.1 is out of range; give a share from 0 to 1"),
+        ({"ratio": 1.5}, "params.yaml: mix.ratio: 1.5 is out of range; give a share from 0 to 1"),
+        ({"ratio": float("nan")}, "params.yaml: mix.ratio: nan is out of range; give a share from 0 to 1"),
+        ({"ratio": "nan"}, "params.yaml: mix.ratio: nan is out of range; give a share from 0 to 1"),
+        (
+            {"ratio": 0.2, "sources": {"maths": 1}},
+            "params.yaml: mix.sources: no general row is of maths; leave that out, ",
+        ),
+        (
+            {"ratio": 0.2, "sources": {"made": 1, "math": 1}},
+            "params.yaml: mix.sources: made and math both take rows of ",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_one_clear_line(here: Path, base: Path, mix: Row, wanted: str) -> None:
+    project(base, mix)
+    assert fault().startswith(wanted)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "data/split/train.jsonl",
+        "data/split/task.json",
+        "data/decontaminate/general.jsonl",
+        "metrics/split.json",
+        "metrics/decontaminate.json",
+    ],
+)
+def test_a_missing_input_is_one_clear_line(here: Path, base: Path, name: str) -> None:
+    project(base, {"ratio": 0.4})
+    Path(name).unlink()
+    assert fault().startswith(f"{name}: no such file; `dvc repro` makes it")
+
+
+def test_an_empty_source_is_one_clear_line(here: Path, base: Path) -> None:
+    project(base, {"ratio": 0.4}, general=0)
+    assert "needs 4 general rows beside 6 customer rows, there are 0; add general data" in fault()
+
+
+def test_a_template_that_training_could_not_use_is_found_before_anything_is_written(here: Path, base: Path) -> None:
+    project(base, {"ratio": 0.4})
+    Path("models/base").unlink()
+    tokens = tokenizer()
+    tokens.chat_template = "{% if add_generation_prompt %}?{% endif %}{{ messages[0]['content'] }}"
+    tokens.save_pretrained("models/base")
+    write_json("models/base/config.json", {"model_type": "qwen3"})
+    assert "the chat template renders the prompt differently" in fault()
+
+
+def test_files_are_read_from_where_dvc_puts_them(here: Path, base: Path) -> None:
+    stages = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    deps = set(stages["mix"]["deps"])
+    assert {
+        "data/decontaminate/general.jsonl",
+        "data/rehearse/general.jsonl",
+        "models/base",
+        "metrics/split.json",
+    } <= deps
+    assert {"metrics/decontaminate.json", "metrics/rehearse.json", "data/split/train.jsonl"} <= deps

@@ -1,0 +1,280 @@
+"""rehearse lets the base model answer the general prompts that the mix takes first, and keeps what is of use."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
+from alloy.inference.engine import Finish
+from alloy.mixing.sampling_order import rank
+from alloy.modeling.model_folder import write_hosted
+from openai_server import said, serve
+from projects import environment, write_labelling_project
+from small import COLOURS, THINGS
+from stages.rehearse import fault, keep, report, spoken
+
+ASKED, TOKENS, SEED = 50, 60, 3
+COMMAND = [sys.executable, "-m", "stages.rehearse"]
+
+
+def general(number: int) -> dict:
+    """Return a general row; one in five has an earlier turn, one in seven a system message."""
+    thing, colour = THINGS[number % len(THINGS)], COLOURS[number % len(COLOURS)]
+    turns = [("user", f"Question {number}: what is the {thing}?"), ("assistant", f"The answer of people, {number}.")]
+    if number % 5 == 0:
+        turns = [("user", f"Is the {thing} {colour}?"), ("assistant", "Yes."), *turns]
+    if number % 7 == 0:
+        turns = [("system", "Be brief."), *turns]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    return {"id": f"g{number}", "category": "facts", "source": f"s{number % 3}", "lang": "en", "messages": messages}
+
+
+ROWS = [general(number) for number in range(70)]
+
+
+def write_project(folder: Path, **rehearse: int) -> Path:
+    """Make `folder` a project done up to the stage, whose random base model comes to an end now and then."""
+    write_labelling_project(folder, ["A lamp."], constrain=True)  # which is for labels alone
+    set_params(folder, "self", rehearse={"rows": ASKED, "max_new_tokens": TOKENS, **rehearse})
+    write_jsonl(folder / "data/decontaminate/general.jsonl", ROWS)
+    config = folder / "models/base/generation_config.json"
+    given = read_json(config)
+    write_json(config, {**given, "eos_token_id": [given["eos_token_id"], *range(20, 320, 20)]})
+    return folder
+
+
+def set_params(folder: Path, whose: str, ratio: float = 0.25, **more: object) -> None:
+    params = {"profile": "small", "seed": SEED, "mix": {"general": whose, "ratio": ratio}, **more}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def start(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        COMMAND, cwd=folder, env=environment(**env), text=True, capture_output=True, check=False, timeout=120
+    )
+
+
+def refused(folder: Path) -> str:
+    """Return the one line that the stage ends with, having written nothing."""
+    done = start(folder)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert not (folder / "data/rehearse").exists()
+    assert not (folder / "metrics/rehearse.json").exists()
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def answers(folder: Path) -> list[dict]:
+    return read_jsonl(folder / "data/rehearse/general.jsonl")
+
+
+def figures(folder: Path) -> dict:
+    return read_json(folder / "metrics/rehearse.json")["rehearse"]
+
+
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory) -> tuple[Path, str]:
+    """A project whose base has answered, and what the stage said."""
+    folder = write_project(tmp_path_factory.mktemp("rehearsed") / "project")
+    done = start(folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder, done.stdout
+
+
+def test_the_rows_are_those_that_the_mix_takes_first_with_the_last_message_replaced(rehearsed):
+    folder, _ = rehearsed
+    rows = answers(folder)
+    first = {row["id"]: place for place, row in enumerate(rank(ROWS, SEED)[:ASKED])}
+    assert len(rows) > 5
+    assert [first[row["id"]] for row in rows] == sorted(first[row["id"]] for row in rows)
+    for row in rows:
+        given = ROWS[int(row["id"][1:])]
+        assert list(row) == list(given)
+        assert row["messages"][:-1] == given["messages"][:-1]
+        assert {key: row[key] for key in row if key != "messages"} == {
+            key: given[key] for key in given if key != "messages"
+        }
+        assert row["messages"][-1]["role"] == "assistant"
+        assert row["messages"][-1]["content"].strip()
+    assert len({row["messages"][-1]["content"] for row in rows}) > len(rows) / 2
+    assert {len(row["messages"]) for row in rows} >= {2, 4}
+
+
+def test_the_answers_are_what_the_model_generates_greedily_to_the_last_turn_given_the_earlier_ones(rehearsed):
+    folder, _ = rehearsed
+    base = folder / "models/base"
+    model: Any = AutoModelForCausalLM.from_pretrained(base)
+    tokenizer: Any = AutoTokenizer.from_pretrained(base)
+    for row in answers(folder):
+        prompt = tokenizer.apply_chat_template(
+            row["messages"][:-1], add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        whole = model.generate(**prompt, max_new_tokens=TOKENS, do_sample=False, pad_token_id=0)[0]
+        stops = model.generation_config.eos_token_id
+        answer = [token for token in whole[prompt["input_ids"].shape[1] :].tolist() if token not in stops]
+        assert row["messages"][-1]["content"] == tokenizer.decode(answer, skip_special_tokens=True).strip()
+
+
+def test_the_metrics_count_what_was_asked_kept_and_dropped_and_why(rehearsed):
+    folder, output = rehearsed
+    found = figures(folder)
+    assert found["asked"] == ASKED
+    assert found["kept"] == len(answers(folder))
+    assert found["kept"] + sum(found["dropped"].values()) == ASKED
+    assert list(found["dropped"]) == ["empty", "truncated", "repeated", "refused"]
+    assert found["dropped"]["truncated"] > 0
+    assert found["tokens_in"] > 0
+    assert 0 < found["tokens_out"] < ASKED * TOKENS
+    assert found["seconds"] > 0
+    assert output.startswith(f"rehearse: {found['kept']} of {ASKED} answers kept; ")
+    assert f"{found['dropped']['truncated']} truncated" in output
+    assert output.count("\n") == 1
+
+
+def test_a_new_ratio_takes_the_answers_that_are_there(rehearsed, tmp_path):
+    folder = shutil.copytree(rehearsed[0], tmp_path / "project")
+    set_params(folder, "self", ratio=0.75, rehearse={"rows": ASKED, "max_new_tokens": TOKENS})
+    before = figures(folder)
+    assert start(folder).returncode == 0
+    assert figures(folder) == before  # to the tenth of a second and token a second
+
+
+def test_more_rows_leave_the_first_answers_as_they_are(rehearsed, tmp_path):
+    folder = write_project(tmp_path / "project", rows=30)
+    assert start(folder).returncode == 0
+    few, many = answers(folder), answers(rehearsed[0])
+    assert figures(folder)["asked"] == 30
+    assert few == many[: len(few)]
+
+
+def test_killed_and_started_again_it_ends_with_the_same_bytes(rehearsed, tmp_path):
+    folder = shutil.copytree(rehearsed[0], tmp_path / "project")
+    for left in (".dvc", "data/rehearse"):
+        shutil.rmtree(folder / left)
+    (folder / "metrics/rehearse.json").unlink()
+    with subprocess.Popen(COMMAND, cwd=folder, env=environment()) as process:
+        while not list(folder.glob(".dvc/tmp/alloy/rehearse-*/chunk-*")):
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    assert not (folder / "data/rehearse").exists()
+    assert start(folder).returncode == 0
+    name = "data/rehearse/general.jsonl"
+    assert (folder / name).read_bytes() == (rehearsed[0] / name).read_bytes()
+    again = figures(folder)
+    same = ("asked", "kept", "dropped", "tokens_in", "cached_share", "tokens_out")
+    assert [again[key] for key in same] == [figures(rehearsed[0])[key] for key in same]
+
+
+def test_with_the_answers_of_the_data_it_is_skipped_and_torch_is_not_loaded(tmp_path):
+    folder = write_project(tmp_path / "project")
+    set_params(folder, "data")
+    code = "import sys, stages.rehearse; stages.rehearse.main(); sys.exit('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment(), text=True, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "rehearse: skipped, mix.general is data\n"
+    assert (folder / "data/rehearse/general.jsonl").read_text() == "\n"  # DVC warns of a file without a byte
+    assert read_json(folder / "metrics/rehearse.json") == {"rehearse": {}}
+
+
+def test_a_model_of_whose_answers_none_is_of_use_is_one_line(tmp_path):
+    line = refused(write_project(tmp_path / "project", rows=8, max_new_tokens=1))
+    assert line.startswith("rehearse: models/base: none of its 8 answers to general prompts is of use (")
+    assert " truncated" in line
+    assert line.endswith("raise rehearse.max_new_tokens where they are truncated, else set mix.general: data")
+
+
+def test_a_faulty_general_row_is_one_line_before_any_model_is_loaded(tmp_path):
+    folder = write_project(tmp_path / "project")
+    write_jsonl(folder / "data/decontaminate/general.jsonl", [ROWS[0], ROWS[0]])
+    shutil.rmtree(folder / "models")
+    assert refused(folder).startswith("rehearse: data/decontaminate/general.jsonl:2: id 'g0' stands twice")
+
+
+@pytest.mark.parametrize("key", ["rows", "max_new_tokens"])
+def test_a_value_out_of_range_is_one_line(tmp_path, key):
+    line = refused(write_project(tmp_path / "project", **{key: 0}))
+    assert line == f"rehearse: params.yaml: rehearse.{key}: 0 is out of range; give at least 1"
+
+
+def test_a_hosted_model_is_asked_with_all_turns_and_no_grammar(tmp_path):
+    folder = write_project(tmp_path / "project")
+    profile = folder / "profiles/small.yaml"
+    infer = {"engine": "openai", "constrain": True, "concurrency": 4, "retries": 0}
+    profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), "infer": infer}))
+    shutil.rmtree(folder / "models/base")
+    write_hosted(folder / "models/base", "some-model")
+    with serve(lambda body: said(f"So says {body['messages'][-1]['content'].split()[1]}")) as service:
+        done = start(folder, OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(service.requests) == ASKED
+    assert all("structured_outputs" not in body for body in service.requests)
+    assert {body["max_completion_tokens"] for body in service.requests} == {TOKENS}
+    asked = {json.dumps(body["messages"]) for body in service.requests}
+    assert asked == {json.dumps(row["messages"][:-1]) for row in rank(ROWS, SEED)[:ASKED]}
+    assert [row["messages"][-1]["content"] for row in answers(folder)] == [
+        f"So says {row['id'][1:]}:" for row in rank(ROWS, SEED)[:ASKED]
+    ]
+
+
+# What becomes of one answer.
+
+
+@pytest.mark.parametrize(
+    ("answer", "finish", "why"),
+    [
+        ("It is red.", Finish.stop, None),
+        ("4", Finish.stop, None),
+        ("", Finish.stop, "empty"),
+        ("It is r", Finish.length, "truncated"),
+        ("", Finish.context, "truncated"),
+        ("", Finish.refused, "refused"),
+        ("It is red red red red red red red.", Finish.stop, "repeated"),
+        ("It is red red red red red red red", Finish.length, "truncated"),
+    ],
+)
+def test_an_answer_is_of_use_or_not_for_one_reason(answer, finish, why):
+    assert fault(answer, finish) == why
+
+
+def test_thoughts_are_no_part_of_an_answer():
+    assert spoken("<think>\nA lamp. Red?\n</think>\n\nIt is red.\n") == "It is red."
+    assert spoken("Hm.</think> It is red.") == "It is red."
+    assert spoken("<think>\n\n</think>\n\n") == ""
+    assert spoken(" It is <b>red</b>. ") == "It is <b>red</b>."
+
+
+def test_a_row_that_is_kept_has_the_form_of_the_general_rows():
+    totals: Counter[str] = Counter()
+    use = {"seconds": 0.5, "tokens_in": 7, "cached_in": 2, "tokens_out": 3}
+    assert keep({**ROWS[1], "finish": "stop", "use": use}, totals) == ROWS[1]
+    assert keep({**ROWS[2], "finish": "length", "use": use}, totals) is None
+    assert totals == {
+        "asked": 2,
+        "kept": 1,
+        "truncated": 1,
+        "seconds": 1.0,
+        "tokens_in": 14,
+        "cached_in": 4,
+        "tokens_out": 6,
+    }
+    found = report(totals)["rehearse"]
+    assert (found["asked"], found["kept"], found["dropped"]["truncated"]) == (2, 1, 1)
+    assert (found["tokens_per_second"], found["seconds"]) == (6.0, 1.0)
+
+
+def test_the_line_about_nothing_of_use_says_why():
+    with pytest.raises(InputError, match=r"none of its 3 answers .* \(2 empty, 1 repeated\)"):
+        report(Counter({"asked": 3, "empty": 2, "repeated": 1}))

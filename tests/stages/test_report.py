@@ -1,0 +1,110 @@
+"""The report is one page that needs nothing else, says what was measured, and quotes without running what it quotes."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from alloy.core.files import read_json, write_json, write_jsonl
+from measured import measured, rival, spent, write
+from stages import compare, report
+
+SUBJECTS = ("world_capitals", "currencies")
+HOSTILE = '</div><script>alert(1)</script> & "quotes" {{ 7 * 7 }}'
+
+
+def score_of(model: str) -> dict:
+    voc = read_json(f"metrics/score/{model}.json")[model].get("voc")
+    if not voc:
+        return {}
+    rates = {"precision": 0.25, "recall": 0.5, "f1": voc["f1"]}
+    groups = {name: {"leaves": 2, "gold": 10, **rates} for name in ("head", "middle", "tail")}
+    groups["unseen"] = {"leaves": 1, "gold": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0}
+    return {"voc": {**voc, "levels": {"L1": rates, "L2": rates}, "groups": groups}}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    project({"base": measured(), "tuned": measured(f1=50, acc=40, generated=0, unparsed=99), "svm": rival()})
+    return tmp_path
+
+
+def project(models: dict) -> None:
+    write(models)
+    for model in models:
+        write_json(f"metrics/score/{model}.json", {model: score_of(model)})
+    for model in ("base", "tuned"):
+        mmlu = read_json(f"metrics/mmlu/{model}.json")[model]
+        if mmlu:
+            mmlu["mmlu"]["subjects"] = {name: dict(mmlu["mmlu"]) for name in SUBJECTS}
+        write_json(f"metrics/mmlu/{model}.json", {model: mmlu})
+    spent()
+    write_json("data/split/task.json", {"levels": ["L1", "L2"]})
+    right, wrong = ({"L1": "Setup", "L2": leaf, "content": HOSTILE} for leaf in ("Pairing", "Manual"))
+    write_jsonl("data/split/test.jsonl", [{"id": "1", "text": HOSTILE, "segments": [right]}])
+    answer = {"id": "1", "segments": [wrong], "valid": True, "raw": HOSTILE}
+    write_jsonl("data/predictions/tuned.jsonl", [answer] if "mmlu" in models["tuned"][0] else [])
+    Path("params.yaml").write_text("gate: {}\n", encoding="utf-8")
+    compare.main()
+
+
+def page() -> str:
+    report.main()
+    return Path("metrics/report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_needs_nothing_from_outside(here: Path) -> None:
+    text = page()
+    assert "<script" not in text
+    assert not re.search(r'(?:src|href)="(?!#)', text)
+    outside = set(re.findall(r"https?://[^\s\"'<>]+", text)) - {
+        "http://www.w3.org/1999/xlink",
+        "http://www.w3.org/2000/svg",
+    }
+    assert all("creativecommons" in url or "purl.org" in url or "w3.org" in url for url in outside)  # names, not links
+
+
+def test_what_comments_and_models_say_is_text(here: Path) -> None:
+    text = page()
+    assert "&lt;/div&gt;&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;quotes&#34; {{ 7 * 7 }}" in text
+    assert "alert(1)</script>" not in text
+
+
+def test_every_measure_and_every_sentence_of_the_verdict_is_there(here: Path) -> None:
+    text = page()
+    compared = read_json("metrics/compare.json")
+    for line in compared["measures"]:
+        assert line["title"] in text
+    for sentence in compared["verdict"]:
+        assert sentence in text
+    assert "Trained on 40 examples, 75.0 % customer and 25.0 % general." in text
+    assert "The right branch, another leaf" in text
+
+
+def test_what_each_model_cost_stands_below(here: Path) -> None:
+    text = page()
+    assert "<tr><td>seconds of training</td><td>50.0</td><td>100</td><td>7.00</td></tr>" in text
+    assert "<tr><td>comments labelled a second</td><td>22.2</td><td>12.5</td><td>27,587</td></tr>" in text
+
+
+def test_each_plot_stands_in_the_page_and_as_a_file(here: Path) -> None:
+    text = page()
+    files = {file.stem for file in Path("metrics/plots").glob("*.svg")}
+    assert files == {"tradeoff", "levels", "tail", "subjects_acc", "subjects_generated_acc"}
+    assert text.count("<svg role=") == len(files)
+    assert "currentColor" in text
+
+
+def test_the_same_figures_give_the_same_page(here: Path) -> None:
+    assert page() == page()
+
+
+def test_a_hosted_base_gets_a_page_of_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    project({"base": rival(20), "tuned": ({}, {}), "svm": rival()})
+    write_json("metrics/train.json", {"train": {"hosted": "some-model"}})
+    write_json("metrics/infer/tuned.json", {"tuned": {}})
+    text = page()
+    assert "Nothing was trained" in text
+    assert {file.stem for file in Path("metrics/plots").glob("*.svg")} == {"levels", "tail"}

@@ -1,0 +1,285 @@
+"""The score of hand-made predictions, figure by figure."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alloy.core.experiment import Score
+from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
+from alloy.core.text import text_hash
+from alloy.formats.comments import Comment, Segment, segment_row
+from alloy.formats.taxonomy import LabelPath, Taxonomy
+from alloy.labelling.answer import codes_of, render_answer
+from alloy.scoring.pairing import Pair
+from stages.score import comment_rows, main, rounded, score_model
+
+PATHS = [("Setup", "Pairing"), ("Setup", "Manual"), ("Price", "Fair"), ("Price", "Dear")]
+TAXONOMY = Taxonomy(("L1", "L2"), dict.fromkeys(PATHS, ""))
+PAIRING, MANUAL, FAIR, DEAR = PATHS
+SEEN = Counter({PAIRING: 9, MANUAL: 5, FAIR: 1})
+Row = dict[str, Any]
+ONE = {"precision": 1.0, "recall": 1.0, "f1": 1.0}
+NONE = {"precision": None, "recall": None, "f1": None}
+ZERO = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+
+
+def segments(*labels: LabelPath | Segment) -> tuple[Segment, ...]:
+    return tuple(label if isinstance(label, Segment) else Segment(label) for label in labels)
+
+
+def pair(
+    gold: list[Any], said: list[Any], text: str = "Words.", valid: bool = True, levels: tuple[str, ...] = ("L1", "L2")
+) -> Pair:
+    raw = render_answer(segments(*said), levels) if valid else "no JSON"
+    return Pair(Comment("c", text, segments(*gold)), segments(*said), valid, raw)
+
+
+def figures(*pairs: Pair, taxonomy: Taxonomy = TAXONOMY) -> Row:
+    return score_model(list(pairs), taxonomy, SEEN, Score(200, head=7, tail=3), seed=0)[0]
+
+
+def test_all_right_is_1_everywhere() -> None:
+    one, other = Segment(PAIRING, "pairs well", "joy"), Segment(FAIR, "a fair price", "joy")
+    found = figures(*[pair([one, other], [other, one], "It pairs well. A fair price.")] * 10)
+    group = {"leaves": 1, "gold": 10, **ONE}
+    assert found == {
+        "comments": 10,
+        **ONE,
+        "f1_low": 1.0,
+        "f1_high": 1.0,
+        **{f"{average}_{name}": 1.0 for average in ("macro", "weighted") for name in ONE},
+        "levels": {"L1": ONE, "L2": ONE},
+        "hierarchical": ONE,
+        "mean_depth": 2.0,
+        "emotion_accuracy": 1.0,
+        "boundaries": ONE,
+        "coverage": 5 / 6,
+        "gold_coverage": 5 / 6,
+        "overlap": 0.0,
+        "unquoted": 0.0,
+        "groups": {
+            "head": group,
+            "middle": {"leaves": 1, "gold": 0, **NONE},
+            "tail": group,
+            "unseen": {"leaves": 1, "gold": 0, **NONE},
+        },
+        "invalid_json": 0.0,
+        "invented_labels": 0.0,
+        "broken_paths": 0.0,
+        "empty_answers": 0.0,
+        "nova_precision": 0.0,  # its labels stand in another order
+        "nova_recall": 0.0,
+        "nova_f1": 0.0,
+        "nova_levels": {"L1": ZERO, "L2": ZERO},
+    }
+
+
+def test_no_answer_at_all_is_0_and_divides_nothing_by_0() -> None:
+    found = figures(*[pair([PAIRING], [], valid=False)] * 4)
+    assert [found[key] for key in ("precision", "recall", "f1", "f1_low", "f1_high", "macro_f1", "nova_f1")] == [
+        0.0
+    ] * 7
+    assert (found["hierarchical"], found["mean_depth"], found["levels"]["L1"]) == (ZERO, 0.0, ZERO)
+    assert (found["invalid_json"], found["invented_labels"], found["broken_paths"]) == (1.0, 0.0, 0.0)
+    assert found["empty_answers"] == 0.0
+
+
+def test_whole_paths_and_levels_by_hand() -> None:
+    found = figures(
+        pair([PAIRING, FAIR], [PAIRING]),  # 1 of 1 said, 1 of 2 found, at both levels
+        pair([MANUAL], [PAIRING, DEAR]),  # 0 of 2 said; at L1 Setup is found
+        pair([DEAR], [DEAR]),
+    )
+    # Paths: 2 matched, 4 said, 4 there. L1: 3 matched of 4 and 4. Nodes: 5 matched, 8 said, 8 there.
+    assert (found["precision"], found["recall"], found["f1"]) == (0.5, 0.5, 0.5)
+    assert {level: rates["f1"] for level, rates in found["levels"].items()} == {"L1": 0.75, "L2": 0.5}
+    assert found["hierarchical"]["f1"] == 5 / 8
+    assert found["mean_depth"] == 5 / 4
+    assert found["comments"] == 3
+
+
+def test_leaves_by_hand() -> None:
+    found = figures(pair([PAIRING, PAIRING, MANUAL], [PAIRING, DEAR]), pair([FAIR], [PAIRING]))
+    # (matched, said, there): Pairing 1, 2, 2; Manual 0, 0, 1; Fair 0, 0, 1; Dear 0, 1, 0.
+    assert (found["macro_precision"], found["macro_recall"], found["macro_f1"]) == (0.125, 0.125, 0.125)
+    assert (found["weighted_precision"], found["weighted_recall"], found["weighted_f1"]) == (0.25, 0.25, 0.25)
+    half = {"precision": 0.5, "recall": 0.5, "f1": 0.5}
+    assert found["groups"] == {
+        "head": {"leaves": 1, "gold": 2, **half},
+        "middle": {"leaves": 1, "gold": 1, **ZERO},
+        "tail": {"leaves": 1, "gold": 1, **ZERO},
+        "unseen": {"leaves": 1, "gold": 0, **ZERO},
+    }
+
+
+def test_f1_falls_with_depth_where_only_the_leaf_is_wrong() -> None:
+    taxonomy = Taxonomy(("L1", "L2", "L3"), dict.fromkeys([("a", "b", "c"), ("a", "b", "d"), ("a", "e", "f")], ""))
+    right, near, far = taxonomy.leaves
+    pairs = [pair([right], [said], levels=taxonomy.levels) for said in (near, far, right, right)]
+    found = figures(*pairs, taxonomy=taxonomy)
+    assert {level: rates["f1"] for level, rates in found["levels"].items()} == {"L1": 1.0, "L2": 0.75, "L3": 0.5}
+    assert found["f1"] == 0.5
+    assert found["nova_f1"] == pytest.approx(2 / 3)  # of the one gold label: precision 1, recall 1/2
+    assert list(found["nova_levels"]) == ["L1", "L2", "L3"]
+
+
+def test_a_level_is_matched_with_its_ancestors_but_not_by_the_article() -> None:
+    # "Other" stands under both; found under the wrong one, it is not found.
+    taxonomy = Taxonomy(("L1", "L2"), dict.fromkeys([("Setup", "Other"), ("Price", "Other")], ""))
+    found = figures(pair([("Setup", "Other")], [("Price", "Other")]), taxonomy=taxonomy)
+    assert found["levels"] == {"L1": ZERO, "L2": ZERO}
+    assert found["nova_levels"] == {"L1": ZERO, "L2": ONE}
+
+
+def test_the_f1_stands_within_its_interval() -> None:
+    found = figures(*[pair([PAIRING], [PAIRING])] * 30, *[pair([FAIR], [DEAR])] * 20)
+    assert found["f1_low"] < found["f1"] == 0.6 < found["f1_high"]
+
+
+def test_invented_labels_and_broken_paths_are_counted_apart() -> None:
+    found = figures(
+        pair([PAIRING], [PAIRING, ("Setup", "Fair")]),  # two real labels that do not belong together
+        pair([PAIRING], [("Setup", "Pairng"), ("Shipping", "Fair")]),  # invented
+        pair([PAIRING], [("Pairing", "Setup")]),  # real labels at the wrong level are invented there
+        pair([PAIRING], [], valid=False),
+    )
+    assert found["invented_labels"] == 0.6  # 3 of 5 labels
+    assert found["broken_paths"] == 0.2  # 1 of 5
+    assert found["invalid_json"] == 0.25  # 1 of 4 answers
+
+
+def test_a_level_left_empty_counts_as_invented_and_as_wrong() -> None:
+    found = figures(pair([PAIRING], [("Setup", "")]))
+    assert (found["invented_labels"], found["broken_paths"], found["levels"]["L1"], found["f1"]) == (1.0, 0.0, ONE, 0.0)
+
+
+def test_an_empty_list_is_an_empty_answer_and_no_invalid_one() -> None:
+    found = figures(pair([PAIRING], []), pair([PAIRING], [], valid=False), pair([FAIR], [FAIR]), pair([FAIR], [FAIR]))
+    assert (found["empty_answers"], found["invalid_json"]) == (0.25, 0.25)
+
+
+def test_emotions_count_on_matched_segments_only() -> None:
+    gold = [Segment(PAIRING, None, "joy"), Segment(FAIR, None, "anger"), Segment(DEAR, None, "joy")]
+    said = [Segment(PAIRING, None, "joy"), Segment(FAIR, None, "joy"), Segment(MANUAL, None, "joy")]
+    assert figures(pair(gold, said))["emotion_accuracy"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("gold", "said"),
+    [
+        ([PAIRING], [PAIRING]),
+        ([Segment(PAIRING, None, "joy")], [PAIRING]),  # the rival names none
+        ([PAIRING], [Segment(PAIRING, None, "joy")]),
+        ([Segment(PAIRING, None, "joy")], [Segment(FAIR, None, "joy")]),  # nothing is matched
+    ],
+)
+def test_where_there_is_no_emotion_to_judge_its_accuracy_is_null(gold: list[Any], said: list[Any]) -> None:
+    assert figures(pair(gold, said))["emotion_accuracy"] is None
+
+
+def test_without_contents_what_they_would_say_is_null() -> None:
+    found = figures(pair([Segment(PAIRING, "Words")], [PAIRING]))
+    assert [found[key] for key in ("boundaries", "coverage", "overlap", "unquoted")] == [None] * 4
+    assert found["gold_coverage"] == 1.0
+
+
+def test_the_article_reads_the_raw_text() -> None:
+    right = pair([PAIRING, FAIR], [PAIRING, FAIR])
+    cut_off = Pair(right.gold, (), valid=False, raw=right.raw[:-1])
+    assert figures(cut_off)["nova_f1"] == 1.0
+    assert figures(cut_off)["f1"] == 0.0
+
+
+def test_codes_are_expanded_for_the_article() -> None:
+    right = pair([PAIRING, FAIR], [PAIRING, FAIR])
+    coded = Pair(right.gold, right.predicted, True, render_answer(right.predicted, ("L1", "L2"), codes_of(TAXONOMY)))
+    assert '"L1"' not in coded.raw
+    assert score_model([coded], TAXONOMY, SEEN, Score(), 0, coded=True)[0]["nova_f1"] == 1.0
+    assert score_model([coded], TAXONOMY, SEEN, Score(), 0, coded=False)[0]["nova_f1"] == 0.0
+
+
+def test_each_comment_has_its_counts() -> None:
+    pairs = [pair([PAIRING, FAIR], [FAIR]), pair([DEAR], [DEAR, DEAR])]
+    counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)[1]
+    assert comment_rows(pairs, counts) == [
+        {"id": "c", "matched": 1, "predicted": 1, "gold": 2},
+        {"id": "c", "matched": 1, "predicted": 2, "gold": 1},
+    ]
+
+
+def test_figures_are_rounded_at_any_depth() -> None:
+    given = {"a": 1 / 3, "b": {"c": 2 / 3, "d": 7, "e": None}, "f": 2.0}
+    assert rounded(given) == {"a": 0.3333, "b": {"c": 0.6667, "d": 7, "e": None}, "f": 2.0}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is done up to the stage: three comments, of which the first two were labelled."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["score.py", "tuned"])
+    Path("params.yaml").write_text("score: {resamples: 100}\n", encoding="utf-8")
+    write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
+    labels = [PAIRING, PAIRING, FAIR]
+    rows = [
+        {"id": f"c{number}", "text": f"Words {number}.", "segments": [segment_row(Segment(path), TAXONOMY.levels)]}
+        for number, path in enumerate(labels)
+    ]
+    write_jsonl("data/split/test.jsonl", rows)
+    write_jsonl("data/split/train.jsonl", rows[2:])
+    said = [
+        {
+            "id": row["id"],
+            "hash": text_hash(row["text"]),
+            "raw": render_answer(segments(path), TAXONOMY.levels),
+            "valid": True,
+            "finish": "stop",
+            "segments": [segment_row(Segment(path), TAXONOMY.levels)],
+        }
+        for row, path in zip(rows, [PAIRING, MANUAL], strict=False)
+    ]
+    write_jsonl("data/predictions/tuned.jsonl", said)
+    return tmp_path
+
+
+def test_the_stage_writes_the_figures_under_the_name_of_the_model(project: Path) -> None:
+    main()
+    voc = read_json("metrics/score/tuned.json")["tuned"]["voc"]
+    # The article's: of two gold `Pairing` one is found, F1 = 2 * 1 / (1 + 2).
+    assert (voc["comments"], voc["f1"], voc["nova_f1"]) == (2, 0.5, 0.6667)
+    assert {level: rates["f1"] for level, rates in voc["levels"].items()} == {"L1": 1.0, "L2": 0.5}
+    assert (voc["groups"]["tail"]["leaves"], voc["groups"]["unseen"]["gold"]) == (1, 2)
+    assert read_jsonl("metrics/score/tuned.jsonl") == [
+        {"id": "c0", "matched": 1, "predicted": 1, "gold": 1},
+        {"id": "c1", "matched": 0, "predicted": 1, "gold": 1},
+    ]
+
+
+def test_predictions_of_a_text_that_has_changed_since_are_refused(project: Path) -> None:
+    test = Path("data/split/test.jsonl")
+    test.write_text(test.read_text().replace("Words 1", "Other words"))
+    with pytest.raises(InputError, match=r"tuned\.jsonl:2: the text of comment 'c1' .*; run infer again"):
+        main()
+    assert not Path("metrics/score/tuned.json").exists()
+
+
+def test_labels_as_codes_are_known_by_the_params(project: Path) -> None:
+    Path("params.yaml").write_text("prompt: {labels: code}\nscore: {resamples: 100}\n", encoding="utf-8")
+    predictions = Path("data/predictions/tuned.jsonl")
+    raw = json.dumps([{"label": codes_of(TAXONOMY)[PAIRING]}])
+    said = [segment_row(Segment(PAIRING), TAXONOMY.levels)]
+    right = [{**row, "raw": raw, "segments": said} for row in read_jsonl(predictions)]
+    write_jsonl(predictions, right)
+    main()
+    assert read_json("metrics/score/tuned.json")["tuned"]["voc"]["nova_f1"] == 1.0
+
+
+def test_a_model_that_was_not_asked_has_no_figures(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("data/predictions/tuned.jsonl").write_text("")
+    main()
+    assert read_json("metrics/score/tuned.json") == {"tuned": {}}
+    assert Path("metrics/score/tuned.jsonl").read_bytes() == b""
+    assert capsys.readouterr().out == "score tuned: skipped, there are no predictions\n"

@@ -1,0 +1,463 @@
+"""The split: stable, nothing nearly the same on both sides, near the share asked, and nothing where a row is bad."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alloy.core.files import InputError, number_lines, read_json, read_jsonl
+from alloy.core.text import normalised
+from alloy.formats.taxonomy import Taxonomy
+from alloy.runtime.parallel import ROWS
+from alloy.splitting.assignment import LEFT_OUT, TEST, TRAIN
+from alloy.splitting.near_duplicates import same
+from alloy.splitting.validate import Survey, examine, gather
+from benchmarks.leaks import DISGUISES, leaks
+from real import real_rows
+from stages.split import divide, main
+
+REPOSITORY = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parents[1] / "golden" / "split.json"
+TAXONOMIES = {
+    1: ("L1,description\nPraise,Good words\nProblem,\n", {"L1": "Praise"}),
+    2: ("L1,L2,description\nSetup,Pairing,\nSetup,Easy setup,\n", {"L1": "Setup", "L2": "Pairing"}),
+    3: ("L1,L2,L3,description\nSetup,Pairing,Bluetooth,\n", {"L1": "Setup", "L2": "Pairing", "L3": "Bluetooth"}),
+}
+PAIRING = TAXONOMIES[2][1]
+TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", "Easy setup"): ""})
+OUTPUTS = {"train.jsonl", "test.jsonl", "taxonomy.json", "task.json", "rejects.json", "leaks.json"}
+
+
+def row(identity: str, text: str = "", **more: Any) -> dict[str, Any]:
+    return {"id": identity, "text": text or f"It does not pair, says {identity}.", "segments": [PAIRING], **more}
+
+
+def made(texts: list[str], **more: Any) -> list[dict[str, Any]]:
+    return [row(f"c{number}", text, **more) for number, text in enumerate(texts)]
+
+
+def surveyed(folder: Path, rows: list[dict[str, Any]]) -> Survey:
+    path = folder / "comments.jsonl"
+    path.write_bytes(b"".join(json.dumps(one).encode() + b"\n" for one in rows))
+    return gather(path, [examine(path, TAXONOMY, list(number_lines(path)))])
+
+
+def divided(folder: Path, rows: list[dict[str, Any]], share: float = 0.2, near: float = 0.8) -> dict[int, list[str]]:
+    """Return the ids of each side, in their order."""
+    survey = surveyed(folder, rows)
+    sides, _ = divide(survey, share, near)
+    return {
+        side: [survey.id(place) for place, one in enumerate(sides) if one == side] for side in (TRAIN, TEST, LEFT_OUT)
+    }
+
+
+def many_texts(count: int) -> list[str]:
+    rng = random.Random(0)
+    words = ["the", "lamp", "lock", "app", "door", "light", "stops", "works", "never", "again", "since", "update"]
+    return [f"{' '.join(rng.choices(words, k=6))} {number}" for number in range(count)]
+
+
+def long_texts(count: int) -> list[str]:
+    """Return texts of which one with another word is still near, and no two are."""
+    rng = random.Random(1)
+    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(3, 9))) for _ in range(2000)]
+    return [" ".join(rng.choices(words, k=40)) for _ in range(count)]
+
+
+def project(
+    folder: Path, rows: list[Any], taxonomy: str = TAXONOMIES[2][0], on_bad_row: str = "stop", share: float = 0.5
+) -> None:
+    """Lay out params.yaml and data/mine as `split` finds them; a row given as bytes is written as it is.
+
+    Made texts of a few words are alike by chance: here copies alone stay together.
+    """
+    (folder / "params.yaml").write_text(
+        f"data: {{comments: mine}}\nsplit: {{test: {share}, near: 1, on_bad_row: {on_bad_row}}}\n", encoding="utf-8"
+    )
+    (folder / "data" / "mine").mkdir(parents=True)
+    lines = [line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode() for line in rows]
+    (folder / "data" / "mine" / "comments.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+    (folder / "data" / "mine" / "taxonomy.csv").write_text(taxonomy, encoding="utf-8")
+
+
+GOOD = [row(f"g{number}") for number in range(8)]
+
+
+def fault(folder: Path) -> list[str]:
+    """Run `split` where it must fail, and return its lines; nothing may be written."""
+    with pytest.raises(InputError) as caught:
+        main()
+    assert sorted(path.name for path in (folder / "data").iterdir()) == ["mine"], "a fault leaves nothing behind"
+    return str(caught.value).splitlines()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("near", [0.8, 1.0])
+def test_a_comment_never_moves_when_others_are_added(tmp_path: Path, near: float) -> None:
+    rows = made(many_texts(400))
+    few, many = divided(tmp_path, rows[:100], near=near), divided(tmp_path, rows, near=near)
+    assert len(few[TRAIN]) + len(few[TEST]) > 90
+    for side in (TRAIN, TEST):
+        assert set(few[side]) <= set(many[side])
+
+
+def test_a_comment_keeps_its_side_wherever_it_stands_in_the_file(tmp_path: Path) -> None:
+    rows = made(long_texts(100))
+    assert set(divided(tmp_path, rows, 0.3)[TEST]) == set(divided(tmp_path, rows[::-1], 0.3)[TEST])
+
+
+def test_each_side_keeps_the_order_of_the_file(tmp_path: Path) -> None:
+    for ids in divided(tmp_path, made(many_texts(100)), 0.5).values():
+        numbers = [int(identity[1:]) for identity in ids]
+        assert numbers == sorted(numbers)
+
+
+def test_a_larger_test_set_holds_the_smaller_one(tmp_path: Path) -> None:
+    rows = made(long_texts(300))
+    small, large = (set(divided(tmp_path, rows, share)[TEST]) for share in (0.1, 0.3))
+    assert small < large
+
+
+@pytest.mark.parametrize("near", [0.8, 1.0])
+def test_copies_of_a_text_stay_on_one_side(tmp_path: Path, near: float) -> None:
+    texts = long_texts(200)
+    copies = [*texts, *(text.upper() for text in texts), *(f" {text.replace(' ', '  ')}\n" for text in texts)]
+    found = divided(tmp_path, made(copies), 0.5, near)
+    assert not found[LEFT_OUT]
+    for side in (TRAIN, TEST):
+        numbers = Counter(int(identity[1:]) % 200 for identity in found[side])
+        assert set(numbers.values()) == {3}
+
+
+def test_copies_that_write_an_accent_in_two_ways_stay_on_one_side(tmp_path: Path) -> None:
+    composed = [f"caf\u00e9 {text}" for text in long_texts(50)]
+    decomposed = [text.replace("\u00e9", "e\u0301") for text in composed]
+    sides = [divided(tmp_path, made(texts), 0.5)[TEST] for texts in (composed, decomposed)]
+    assert sides[0] == sides[1]
+
+
+def test_what_is_nearly_the_same_stays_on_one_side(tmp_path: Path) -> None:
+    texts = long_texts(100)
+    rng = random.Random(2)
+    again = [DISGUISES["a word changed"](text, rng) for text in texts]
+    found = divided(tmp_path, made([*texts, *again]), 0.5)
+    assert not found[LEFT_OUT]
+    for side in (TRAIN, TEST):
+        assert set(Counter(int(identity[1:]) % 100 for identity in found[side]).values()) == {2}
+    apart = divided(tmp_path, made([*texts, *again]), 0.5, near=1.0)
+    assert 1 in Counter(int(identity[1:]) % 100 for identity in apart[TEST]).values(), "1 keeps copies alone together"
+
+
+def test_a_likeness_of_1_means_copies_alone(tmp_path: Path) -> None:
+    laughs = made(["ha" * number for number in range(5, 45)])  # all of the same two windows
+    assert sorted(map(len, divided(tmp_path, laughs, 0.5, near=0.99).values())) == [0, 0, 40]
+    assert min(len(divided(tmp_path, laughs, 0.5, near=1.0)[side]) for side in (TRAIN, TEST)) > 10
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.8])
+def test_the_share_is_near_what_was_asked(tmp_path: Path, share: float) -> None:
+    found = divided(tmp_path, made(long_texts(2000)), share)
+    assert abs(len(found[TEST]) / 2000 - share) < 0.035  # three deviations at most
+
+
+@pytest.mark.parametrize(("given", "share", "side"), [("test", 0.0, TEST), ("train", 1.0, TRAIN)])
+def test_a_given_split_is_kept_whatever_the_hash_says(tmp_path: Path, given: str, share: float, side: int) -> None:
+    assert len(divided(tmp_path, made(long_texts(50), split=given), share)[side]) == 50
+
+
+def test_a_given_split_moves_no_other_comment(tmp_path: Path) -> None:
+    texts = long_texts(60)
+    free = made(texts)
+    mixed = [*made(texts[:30], split="train"), *free[30:]]
+    assert divided(tmp_path, mixed, 0.4)[TEST] == divided(tmp_path, free[30:], 0.4)[TEST]
+
+
+def test_a_rare_leaf_moves_no_comment(tmp_path: Path) -> None:
+    rows = made(long_texts(60))
+    rare = [{**rows[0], "segments": [{"L1": "Setup", "L2": "Easy setup"}]}, *rows[1:]]
+    assert divided(tmp_path, rare, 0.4) == divided(tmp_path, rows, 0.4)
+
+
+@pytest.mark.parametrize("copies_first", [True, False])
+def test_a_copy_of_a_test_comment_that_is_given_as_train_is_left_out(tmp_path: Path, copies_first: bool) -> None:
+    texts = long_texts(80)
+    test = [row(f"t{number}", text, split="test") for number, text in enumerate(texts[:40])]
+    train = [row(f"r{number}", text, split="train") for number, text in enumerate(texts[40:])]
+    planted = [row(f"p{n}", text, split="train") for n, (_, text) in enumerate(leaks(texts[:40]))]
+    found = divided(tmp_path, [*planted, *train, *test] if copies_first else [*test, *train, *planted])
+    assert (len(found[TEST]), len(found[TRAIN])) == (40, 40)
+    assert set(found[LEFT_OUT]) == {one["id"] for one in planted}
+
+
+@pytest.mark.parametrize("text", ["\u9375", "\U0001f44d", "a", ".", "\u0e01 \u0e02"])
+def test_a_text_of_one_letter_is_split_like_any_other(tmp_path: Path, text: str) -> None:
+    found = divided(tmp_path, made([text, f" {text} ", *long_texts(20)]), 0.5)
+    assert sum(map(len, found.values())) == 22
+    assert any({"c0", "c1"} <= set(found[side]) for side in (TRAIN, TEST))
+
+
+def test_the_made_texts_go_where_they_went_before(tmp_path: Path) -> None:
+    found = divided(tmp_path, made(many_texts(60)), 0.25, near=1.0)
+    assert found[TEST] == json.loads(GOLDEN.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("depth", TAXONOMIES)
+def test_a_taxonomy_of_any_depth_is_split(here: Path, depth: int) -> None:
+    taxonomy, labels = TAXONOMIES[depth]
+    rows = [{**row(f"c{number}"), "segments": [labels]} for number in range(20)]
+    project(here, rows, taxonomy)
+    main()
+    written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
+    assert sorted(written, key=lambda one: int(one["id"][1:])) == rows
+    assert read_json("data/split/task.json")["levels"] == list(labels)
+    assert Taxonomy.from_rows(read_json("data/split/taxonomy.json")).levels == tuple(labels)
+    assert read_json("data/split/rejects.json") == []
+
+
+def test_what_went_where_is_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    easy = [{"L1": "Setup", "L2": "Easy setup", "content": "not there"}]
+    rows = [
+        row("a", "Pairing works.", split="train"),
+        row("b", "Setup was easy.", split="test", segments=easy),
+        row("c", "setup  was easy.", split="test"),
+        row("d", "SETUP WAS EASY.", split="train"),
+        row("e", "Works", split="train", segments=[{**PAIRING, "content": "WORKS"}]),
+    ]
+    project(here, rows)
+    main()
+    assert read_json("metrics/split.json") == {
+        "split": {
+            "train": 2,
+            "test": 2,
+            "rejected": 0,
+            "left_out": 1,
+            "copies": 2,
+            "unquoted": 1,
+            "leaves_in_train": 1,
+            "leaves_in_test": 2,
+            "leaves_in_test_alone": 1,
+        }
+    }
+    assert read_json("data/split/leaks.json") == [{"id": "d", "like": "c"}]
+    assert capsys.readouterr().out.splitlines() == [
+        "split: 2 train, 2 test, 0 rejected, 1 left out as like the other side; 1 of 2 leaves in test alone",
+        "split: 1 comments have a segment whose `content` is not in their text",
+    ]
+
+
+def test_the_same_input_gives_the_same_bytes(here: Path) -> None:
+    project(here, GOOD)
+    main()
+    first = {path.name: path.read_bytes() for path in Path("data/split").iterdir()}
+    main()
+    assert {path.name: path.read_bytes() for path in Path("data/split").iterdir()} == first
+    assert set(first) == OUTPUTS
+
+
+BAD = {
+    "malformed JSON": (b'{"id": "x", ', "not valid JSON at column"),
+    "no object": (b"[]", "list where an object belongs; write one {...} a line"),
+    "not UTF-8": (b'{"id": "x", "text": "caf\xe9"}', "byte 25 is not UTF-8; save the file as UTF-8"),
+    "missing text": (row("x") | {"text": None}, "comment 'x': `text` is missing or empty; give the comment or drop"),
+    "unknown label": (
+        row("x", segments=[{"L1": "Setup", "L2": "Easy"}]),
+        "label 'Setup > Easy' is not in the taxonomy (did you mean 'Setup > Easy setup'?)",
+    ),
+    "duplicate id": (row("g0"), "id 'g0' stands already in line 1; give each its own id"),
+    "wrong depth": (row("x", segments=[{"L1": "Setup"}]), "a segment has levels L1; the taxonomy has L1..L2"),
+}
+
+
+@pytest.mark.parametrize(("line", "wanted"), BAD.values(), ids=BAD)
+def test_a_bad_row_stops_the_split_with_one_line(here: Path, line: Any, wanted: str) -> None:
+    project(here, [*GOOD, line])
+    named, mend = fault(here)
+    assert named.startswith(f"data/mine/comments.jsonl:9: {wanted}")
+    assert mend == "no split was made; correct the rows, or set split.on_bad_row: reject to leave them out"
+
+
+@pytest.mark.parametrize(("line", "wanted"), BAD.values(), ids=BAD)
+def test_a_rejected_row_is_listed_and_the_others_are_split(here: Path, line: Any, wanted: str) -> None:
+    project(here, [*GOOD[:4], line, *GOOD[4:]], on_bad_row="reject")
+    main()
+    (reject,) = read_json("data/split/rejects.json")
+    assert (reject["file"], reject["line"]) == ("data/mine/comments.jsonl", 5)
+    assert reject["reason"].startswith(wanted)
+    written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
+    assert sorted(one["id"] for one in written) == [good["id"] for good in GOOD]
+
+
+def test_every_fault_of_a_file_is_named_at_once(here: Path) -> None:
+    project(here, [*GOOD, *(line for line, _ in BAD.values())])
+    lines = fault(here)
+    assert [line.split(": ")[0] for line in lines[:-1]] == [f"data/mine/comments.jsonl:{n}" for n in range(9, 16)]
+
+
+@pytest.mark.parametrize(("count", "rest"), [(20, None), (21, "and 1 more bad rows"), (65, "and 45 more bad rows")])
+def test_many_faults_are_cut_with_a_count(here: Path, count: int, rest: str | None) -> None:
+    project(here, [*GOOD, *([b"{"] * count)])
+    *named, mend = fault(here)
+    assert len([line for line in named if line.startswith("data/mine/comments.jsonl:")]) == 20
+    assert named[20:] == ([rest] if rest else [])
+    assert mend.startswith("no split was made")
+
+
+def test_rejects_are_all_listed_however_many(here: Path) -> None:
+    project(here, [*GOOD, *([b"{"] * 65)], on_bad_row="reject")
+    main()
+    assert [reject["line"] for reject in read_json("data/split/rejects.json")] == list(range(9, 74))
+
+
+BROKEN = {
+    "a repeated path": ("L1,L2\nSetup,Pairing\nSetup,Pairing\n", "taxonomy.csv:3: path 'Setup > Pairing' stands alr"),
+    "no CSV": ('L1,L2\nSetup,"Pairing\n', "taxonomy.csv:2: not valid CSV"),
+    "a wrong header": ("theme,topic\nSetup,Pairing\n", "taxonomy.csv:1: columns are 'theme,topic'; name them L1,L2"),
+    "a missing cell": ("L1,L2\nSetup\n", "taxonomy.csv:2: 1 cells under 2 columns"),
+    "an empty cell": ("L1,L2\nSetup,\n", "taxonomy.csv:2: L2 is empty; write (none) where a level does not apply"),
+    "an empty file": ("", "taxonomy.csv:1: columns are ''; name them L1,L2,..,description"),
+}
+
+
+@pytest.mark.parametrize("on_bad_row", ["stop", "reject"])
+@pytest.mark.parametrize(("taxonomy", "wanted"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_taxonomy_always_stops_the_split(here: Path, taxonomy: str, wanted: str, on_bad_row: str) -> None:
+    project(here, GOOD, taxonomy, on_bad_row)
+    (line,) = fault(here)
+    assert line.startswith(f"data/mine/{wanted}")
+
+
+@pytest.mark.parametrize("on_bad_row", ["stop", "reject"])
+def test_an_empty_file_of_comments_says_what_to_write(here: Path, on_bad_row: str) -> None:
+    project(here, [], on_bad_row=on_bad_row)
+    assert fault(here) == ["data/mine/comments.jsonl: the file is empty; write one JSON object a line"]
+
+
+def test_a_folder_that_does_not_exist_is_one_line(here: Path) -> None:
+    project(here, GOOD)
+    Path("params.yaml").write_text("data: {comments: yours}\n", encoding="utf-8")
+    (line,) = fault(here)
+    assert line.startswith("data/yours/taxonomy.csv: no such file")
+
+
+@pytest.mark.parametrize(("share", "sides"), [(0, "8 train and 0 test"), (1, "0 train and 8 test")])
+def test_a_side_without_comments_is_refused(here: Path, share: float, sides: str) -> None:
+    project(here, GOOD, share=share)
+    (line,) = fault(here)
+    assert line.startswith(f"data/mine/comments.jsonl: {sides} comments; add comments or change split.test")
+
+
+def test_a_file_of_nothing_but_rejects_says_why(here: Path) -> None:
+    project(here, [b"{", b"{"], on_bad_row="reject")
+    assert any("comments.jsonl:1: not valid JSON" in line for line in fault(here))
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    """Start the stage as DVC does."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages.split"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_stage_ends_with_status_1_its_lines_and_no_traceback(here: Path) -> None:
+    project(here, [*GOOD, b"{"])
+    stage = start(here)
+    said, faults = stage.communicate()
+    assert (stage.returncode, said) == (1, "")
+    lines = faults.splitlines()
+    assert lines[0].startswith("split: data/mine/comments.jsonl:9: not valid JSON")
+    assert lines[1].startswith("split: no split was made")
+    assert len(lines) == 2
+
+
+def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) -> None:
+    rows = [row(f"c{number}") for number in range(2 * ROWS + 5)]
+    project(here, [*rows, {**row("c7"), "text": "Other words"}], on_bad_row="reject")
+    stage = start(here)
+    said, faults = stage.communicate()
+    assert (stage.returncode, faults) == (0, "")
+    counted = read_json("metrics/split.json")["split"]
+    assert said == (
+        f"split: {counted['train']} train, {counted['test']} test, 1 rejected, 0 left out as like the other side; "
+        "0 of 2 leaves in test alone\n"
+    )
+    assert counted["train"] + counted["test"] == len(rows)
+    (reject,) = read_json("data/split/rejects.json")
+    assert (reject["line"], reject["reason"][:34]) == (2 * ROWS + 6, "id 'c7' stands already in line 8; ")
+    written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
+    assert sorted(written, key=lambda one: int(one["id"][1:])) == rows
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_kill_leaves_no_half_file_and_no_process(here: Path, ended_by: signal.Signals) -> None:
+    project(here, [row(f"c{number}") for number in range(3 * ROWS)])
+    stage = start(here)
+    children = Path(f"/proc/{stage.pid}/task/{stage.pid}/children")
+    if not children.parent.is_dir():
+        stage.kill()
+        pytest.skip("no /proc here: the processes of the stage cannot be seen")
+    while stage.poll() is None and len(children.read_text().split()) < 2:
+        time.sleep(0.01)
+    mine = [int(one) for one in children.read_text().split()]
+    stage.send_signal(ended_by)
+    stage.communicate()
+    assert stage.returncode == {signal.SIGINT: 130}.get(ended_by, -ended_by)
+    assert not [
+        path for path in Path("data").rglob("*") if path.suffix in (".jsonl", ".json") and "mine" not in str(path)
+    ]
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(runs(process) for process in mine):
+        time.sleep(0.05)
+    assert not [process for process in mine if runs(process)]
+
+
+def runs(process: int) -> bool:
+    """Return whether the process is there and no zombie that nobody asks for any more."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize("name", ["cfpb_voc/cfpb_voc", "mams/mams"])
+@pytest.mark.parametrize("given", [True, False])
+def test_of_200_leaks_among_real_comments_all_are_found_that_are_near_and_next_to_nothing_else(
+    tmp_path: Path, name: str, given: bool
+) -> None:
+    texts = list(dict.fromkeys(one["text"] for one in real_rows(name, 1500) if len(one["text"].split()) > 1))
+    test, train = texts[:200], texts[200:]
+    planted = leaks(test)
+    rows = [
+        *(row(f"t{number}", text, split="test") for number, text in enumerate(test)),
+        *(row(f"r{number}", text, split="train") for number, text in enumerate(train)),
+        *(row(f"p{n}", text, **({"split": "train"} if given else {})) for n, (_, text) in enumerate(planted)),
+    ]
+    found = divided(tmp_path, rows, share=0.0)
+    hidden = [int(identity[1:]) for identity in found[TRAIN] if identity[0] == "p"]
+    assert {planted[number][0] for number in hidden} <= {"a word changed"}
+    assert len(hidden) <= 10, "of these texts at least 95 percent"
+    assert not any(same(normalised(test[number]), normalised(planted[number][1]), 0.8) for number in hidden)
+    near = {normalised(text) for text in test}
+    false = [
+        identity
+        for identity in found[LEFT_OUT]
+        if identity[0] == "r" and not any(same(normalised(train[int(identity[1:])]), one, 0.8) for one in near)
+    ]
+    assert len(false) <= 0.01 * len(train)

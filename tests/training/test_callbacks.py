@@ -1,0 +1,338 @@
+"""Beside the steps: when a checkpoint is due, how a training is asked to stop, and what the bar says."""
+
+import io
+import re
+import signal
+import time
+from collections import namedtuple
+from collections.abc import Iterator
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers.trainer_callback import TrainerControl, TrainerState
+from transformers.training_args import TrainingArguments
+
+from alloy.core.files import InputError
+from alloy.runtime.resume import COMPLETE, Place
+from alloy.training.callbacks import Checkpoints, Progress, room
+
+GIB = 2**30
+Usage = namedtuple("Usage", "total used free")
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "perf_counter", clock)
+    return clock
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    claim = tmp_path / "claim"
+    claim.write_text("this run")
+    return Place(tmp_path / "train", claim, "this run")
+
+
+@pytest.fixture
+def free(monkeypatch) -> list[int]:
+    """The bytes that are free on the disk."""
+    left = [1000 * GIB]
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(0, 0, left[0]))
+    return left
+
+
+@pytest.fixture
+def signals() -> Iterator[list[int]]:
+    """The signals that reach whoever listened before the training."""
+    got: list[int] = []
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda number, _: got.append(number)) for number in numbers]
+    yield got
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+class Training:
+    """What `Trainer` does to its callbacks, a step at a time."""
+
+    def __init__(
+        self, callback: Any, clock: Clock, place: Place, steps: int = 1000, begun: int = 0, **state: Any
+    ) -> None:
+        self.callback = callback
+        self.clock = clock
+        self.args = TrainingArguments(output_dir=str(place.folder), use_cpu=True, report_to="none")
+        self.state = TrainerState(max_steps=steps, global_step=begun, **state)
+        self.control = TrainerControl()
+        callback.on_train_begin(self.args, self.state, self.control)
+
+    def step(self, seconds: float = 0.0) -> TrainerControl:
+        """Take a step that lasts `seconds`, and return what is wanted after it."""
+        self.control = TrainerControl()
+        self.state.global_step += 1
+        self.clock.now += seconds
+        self.callback.on_step_end(self.args, self.state, self.control)
+        return self.control
+
+    def save(self, seconds: float = 0.0) -> None:
+        """Write the checkpoint that was asked for, in `seconds`."""
+        Path(self.args.output_dir or "", f"checkpoint-{self.state.global_step}").mkdir(parents=True)
+        self.clock.now += seconds
+        self.callback.on_save(self.args, self.state, self.control)
+
+
+@pytest.fixture
+def start(clock: Clock, place: Place, free: list[int], signals: list[int]) -> Iterator[Any]:
+    """Return what starts a training that saves checkpoints of 10 GiB."""
+    started: list[Checkpoints] = []
+
+    def begin(**kwargs: Any) -> Training:
+        started.append(Checkpoints(place, 10 * GIB))
+        return Training(started[-1], clock, place, **kwargs)
+
+    yield begin
+    for checkpoints in started:
+        checkpoints.release()
+
+
+def test_a_checkpoint_is_due_after_half_a_minute_and_then_after_another(start):
+    training = start()
+    assert not training.step(29).should_save
+    assert training.step(1).should_save
+    training.save()
+    assert not training.step(29).should_save
+    assert training.step(1).should_save
+
+
+def test_saving_takes_a_twentieth_of_the_time_at_most(start):
+    training = start()
+    assert training.step(30).should_save
+    training.save(seconds=10)
+    assert not training.step(199).should_save
+    assert training.step(1).should_save
+    training.save(seconds=1)
+    assert training.step(30).should_save
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("5", 5), ("", 30), ("0.5", 0.5)])
+def test_the_environment_says_how_often(monkeypatch, start, given, seconds):
+    monkeypatch.setenv("ALLOY_CHECKPOINT_SECONDS", given)
+    training = start()
+    assert not training.step(seconds - 0.1).should_save
+    assert training.step(0.1).should_save
+
+
+@pytest.mark.parametrize("given", ["often", "-1", "nan"])
+def test_what_is_no_number_of_seconds_is_one_clear_line(monkeypatch, place, given):
+    monkeypatch.setenv("ALLOY_CHECKPOINT_SECONDS", given)
+    with pytest.raises(InputError, match=f"ALLOY_CHECKPOINT_SECONDS: '{given}' is no number of seconds; give 0"):
+        Checkpoints(place, 1)
+
+
+def test_every_0_seconds_is_after_every_step_however_long_saving_takes(monkeypatch, start):
+    monkeypatch.setenv("ALLOY_CHECKPOINT_SECONDS", "0")
+    training = start()
+    for _ in range(3):
+        assert training.step().should_save
+        training.save(seconds=10)
+
+
+def test_after_the_last_step_there_is_no_checkpoint_as_the_result_follows(start):
+    training = start(steps=1)
+    control = training.step(3600)
+    assert not control.should_save
+    assert not control.should_training_stop
+
+
+def test_a_checkpoint_is_whole_once_it_is_written_and_replaces_those_before(start, place):
+    training = start()
+    training.step(30)
+    training.save()
+    assert place.checkpoint() == place.folder / "checkpoint-1"
+    training.step(30)
+    (place.folder / "checkpoint-2").mkdir()
+    assert place.checkpoint() == place.folder / "checkpoint-1"
+    (place.folder / "checkpoint-2").rmdir()
+    training.save()
+    assert place.checkpoint() == place.folder / "checkpoint-2"
+    assert [path.name for path in place.folder.iterdir()] == ["checkpoint-2"]
+    assert [path.name for path in (place.folder / "checkpoint-2").iterdir()] == [COMPLETE]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_asks_for_a_checkpoint_and_the_end_after_the_step(start, signals, number):
+    training = start()
+    signal.raise_signal(number)
+    control = training.step()
+    assert (control.should_save, control.should_training_stop) == (True, True)
+    assert training.callback.stopped
+    assert signals == []
+
+
+def test_without_a_signal_the_training_goes_on(start):
+    training = start()
+    control = training.step(30)
+    assert (control.should_save, control.should_training_stop) == (True, False)
+    assert not training.callback.stopped
+
+
+def test_a_signal_that_comes_twice_is_for_who_listened_before(start, signals):
+    start()
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    assert signals == [signal.SIGINT]
+
+
+def test_the_signals_are_given_back(start, signals):
+    training = start()
+    training.callback.release()
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGINT)
+    assert signals == [signal.SIGTERM, signal.SIGINT]
+
+
+def test_signals_of_a_training_that_never_began_are_left_alone(place, signals):
+    Checkpoints(place, 1).release()
+    signal.raise_signal(signal.SIGTERM)
+    assert signals == [signal.SIGTERM]
+
+
+def test_a_signal_in_the_last_step_lets_the_training_end_well(start):
+    training = start(steps=1)
+    signal.raise_signal(signal.SIGTERM)
+    assert not training.step().should_training_stop
+    assert not training.callback.stopped
+
+
+def test_a_training_that_is_taken_over_saves_and_stops(start, place):
+    training = start()
+    assert not training.step().should_training_stop
+    place.claim.write_text("a later run")
+    control = training.step()
+    assert (control.should_save, control.should_training_stop) == (True, True)
+
+
+def test_a_training_without_a_claim_is_taken_over(start, place):
+    training = start()
+    place.claim.unlink()
+    assert training.step().should_training_stop
+
+
+def test_a_checkpoint_that_does_not_fit_ends_the_run_before_it_is_begun(start, free):
+    training = start()
+    free[0] = 10 * GIB
+    assert training.step(30).should_save
+    training.save()
+    free[0] = 10 * GIB - 1
+    with pytest.raises(InputError, match=r"train: 10\.0 GiB are to be written and 10\.0 GiB are free; make room, then"):
+        training.step(30)
+    assert not training.control.should_save
+
+
+def test_no_room_is_asked_for_while_nothing_is_due(start, free):
+    training = start()
+    free[0] = 0
+    assert not training.step(1).should_save
+
+
+def test_a_full_disk_says_what_is_missing_and_that_nothing_is_lost(tmp_path, free):
+    free[0] = 3 * GIB // 2
+    room(tmp_path, 3 * GIB // 2)
+    with pytest.raises(InputError) as fault:
+        room(tmp_path, 4 * GIB)
+    assert str(fault.value) == (
+        f"{tmp_path}: 4.0 GiB are to be written and 1.5 GiB are free; make room, then `dvc repro` goes on from the "
+        "last checkpoint"
+    )
+
+
+@pytest.fixture
+def progress(clock: Clock, place: Place) -> Iterator[Training]:
+    """A training of steps of 100 tokens that has gone on for 50 seconds before."""
+    callback = Progress("train", "train", [100] * 1000, seconds=50.0)
+    training = Training(callback, clock, place)
+    yield training
+    callback.on_train_end(training.args, training.state, training.control)
+
+
+def log(training: Training, **logs: float) -> None:
+    training.callback.on_log(training.args, training.state, training.control, logs=logs)
+
+
+def test_the_clock_runs_on_over_sessions_and_stands_still_between_them(progress, clock):
+    progress.step(2)
+    progress.step(3)
+    assert progress.callback.seconds == 55
+    clock.now += 1000
+    assert progress.callback.seconds == 55
+
+
+def test_a_checkpoint_keeps_the_seconds_of_training(progress):
+    progress.step(5)
+    assert progress.callback.state() == {"args": {}, "attributes": {"seconds": 55.0}}
+
+
+class Terminal(io.StringIO):
+    """What a person sees."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_goes_on_where_the_training_stands_with_the_loss_and_the_speed_of_this_session(clock, place):
+    with redirect_stderr(Terminal()) as terminal:
+        callback = Progress("train", "train", [100] * 1000, seconds=50.0)
+        training = Training(callback, clock, place, begun=400)
+        for _ in range(2):
+            training.step(2)
+            log(training, loss=1.23456)
+        callback.on_train_end(training.args, training.state, training.control)
+    first, *_, last = re.split("[\r\n]+", terminal.getvalue().strip())
+    assert re.match(r"train: +40%.* 400/1000 ", first)
+    assert re.match(r"train: +40%.* 402/1000 .*, loss 1\.235, 50 tokens/s\]", last)
+
+
+@pytest.mark.parametrize("screen", [Terminal(), io.StringIO()], ids=["beside rank 0", "in a log"])
+def test_the_bar_is_for_people_and_shown_once(clock, place, screen):
+    with redirect_stderr(screen):
+        callback = Progress("train", "train", [100] * 1000)
+        training = Training(callback, clock, place, is_world_process_zero=not screen.isatty())
+        training.step()
+        log(training, loss=1.0)
+        callback.on_train_end(training.args, training.state, training.control)
+    assert not screen.getvalue()
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_is_one_line_with_the_step_and_the_mend(clock, place, loss):
+    callback = Progress("base", "model.scratch.train", [100] * 1000)
+    training = Training(callback, clock, place)
+    training.step()
+    training.step()
+    with pytest.raises(InputError) as fault:
+        log(training, loss=loss)
+    assert str(fault.value) == (
+        f"the loss became {loss} in step 2; lower model.scratch.train.lr, or look for the row that did it"
+    )
+
+
+def test_a_log_without_a_loss_is_passed_over(clock, place):
+    with redirect_stderr(Terminal()) as terminal:
+        callback = Progress("train", "train", [100] * 1000)
+        training = Training(callback, clock, place)
+        log(training, train_runtime=1.0)
+        callback.on_log(training.args, training.state, training.control)
+        callback.on_train_end(training.args, training.state, training.control)
+    assert "loss" not in terminal.getvalue()

@@ -1,0 +1,279 @@
+"""Launch: what starts a training over which processes, and that launchers of several nodes do train one model."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from alloy.core.files import InputError
+from alloy.training.distributed import PORT, accumulation, command, is_main, world
+from projects import (
+    ROOT,
+    dense,
+    environment,
+    free_port,
+    needs_compiler,
+    saved,
+    start,
+    strangers,
+    train,
+    write_project,
+)
+
+SBATCH = ROOT / "profiles/slurm/train.sbatch"
+
+
+def launcher(env, gpus=0):
+    return command("stages.train", env, gpus, "first")
+
+
+def torchrun(processes, *more):
+    start = [sys.executable, "-m", "alloy.training.distributed", f"--nproc-per-node={processes}"]
+    return [*start, "--shutdown-timeout=600", *more, "-m", "stages.train"]
+
+
+@pytest.mark.parametrize(
+    ("env", "gpus"),
+    [
+        ({}, 0),
+        ({}, 1),
+        ({"ALLOY_PROCESSES": "1"}, 8),
+        ({"ALLOY_PROCESSES": "", "ALLOY_HOSTFILE": "", "SLURM_JOB_NUM_NODES": ""}, 0),
+        ({"SLURM_JOB_NUM_NODES": "1"}, 1),
+    ],
+)
+def test_one_process_is_started_by_nothing(env, gpus):
+    assert launcher(env, gpus) is None
+
+
+@pytest.mark.parametrize(
+    ("env", "gpus", "processes"),
+    [
+        ({}, 8, 8),
+        ({"ALLOY_PROCESSES": "2"}, 0, 2),
+        ({"ALLOY_PROCESSES": "4"}, 8, 4),
+        ({"SLURM_JOB_NUM_NODES": "1"}, 8, 8),
+    ],
+)
+def test_several_processes_on_this_machine_are_started_by_torchrun(env, gpus, processes):
+    assert launcher(env, gpus) == torchrun(processes, "--standalone")
+
+
+@pytest.mark.parametrize(("gpus", "processes"), [(8, 8), (0, 1)])
+def test_several_nodes_of_slurm_are_each_started_by_srun(gpus, processes):
+    started = launcher({"SLURM_JOB_NUM_NODES": "4", "SLURM_JOB_ID": "17"}, gpus)
+    meeting = ["--nnodes=4", "--rdzv-backend=c10d", f"--rdzv-endpoint=first:{PORT}", "--rdzv-id=17"]
+    each = torchrun(processes, *meeting)
+    options = started[1 : -len(each)]
+    assert started == ["srun", *options, *each]
+    assert {"--nodes=4", "--ntasks-per-node=1"} <= set(options)
+
+
+def test_processes_of_a_node_and_the_port_of_the_meeting_can_be_set():
+    started = launcher({"SLURM_JOB_NUM_NODES": "2", "ALLOY_PROCESSES": "3", "MASTER_PORT": "12345"}, 8)
+    assert {"--nproc-per-node=3", "--rdzv-endpoint=first:12345"} <= set(started)
+
+
+def test_a_hostfile_is_for_the_launcher_of_deepspeed(tmp_path):
+    hosts = tmp_path / "hosts"
+    hosts.write_text("one slots=8\ntwo slots=8\n")
+    started = launcher({"ALLOY_HOSTFILE": str(hosts)}, 8)
+    assert f"--hostfile={hosts}" in started
+    assert started[-2:] == ["--module", "stages.train"]
+
+
+def test_a_hostfile_that_is_missing_is_one_clear_line():
+    with pytest.raises(InputError, match=r"ALLOY_HOSTFILE: nowhere: no such file; write a line `<host> slots=<gpus>`"):
+        launcher({"ALLOY_HOSTFILE": "nowhere"})
+
+
+@pytest.mark.parametrize("more", [{}, {"SLURM_JOB_NUM_NODES": "4"}, {"ALLOY_PROCESSES": "2"}])
+def test_what_a_launcher_has_started_starts_nothing_again(more):
+    assert launcher({"RANK": "0", "WORLD_SIZE": "8", **more}, 8) is None
+
+
+@pytest.mark.parametrize("name", ["ALLOY_PROCESSES", "SLURM_JOB_NUM_NODES"])
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", " "])
+def test_what_is_no_count_is_one_clear_line(name, text):
+    with pytest.raises(InputError, match=rf"^{name}: '{text}' is no count; give 1 or more, or unset it$"):
+        launcher({name: text})
+
+
+@pytest.mark.parametrize(
+    ("batch", "processes", "rows", "wanted"),
+    [(8, None, None, (1, 8)), (8, 2, None, (1, 4)), (8, 2, 2, (2, 2)), (8, 2, 4, (4, 1)), (1, 1, 1, (1, 1))],
+)
+def test_what_the_processes_do_not_take_at_once_is_accumulated(monkeypatch, batch, processes, rows, wanted):
+    for name, value in (("WORLD_SIZE", processes), ("ALLOY_DEVICE_ROWS", rows)):
+        monkeypatch.delenv(name, raising=False)
+        if value:
+            monkeypatch.setenv(name, str(value))
+    assert accumulation(batch) == wanted
+
+
+@pytest.mark.parametrize(("batch", "processes", "rows"), [(8, 3, 1), (8, 2, 3), (4, 8, 1), (4, 1, 8)])
+def test_a_batch_that_does_not_divide_is_one_clear_line(monkeypatch, batch, processes, rows):
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    monkeypatch.setenv("ALLOY_DEVICE_ROWS", str(rows))
+    line = (
+        rf"^model\.scratch\.train\.global_batch: {batch} rows do not divide among {processes} processes of {rows} "
+        r"row\(s\) at once; change ALLOY_PROCESSES or ALLOY_DEVICE_ROWS, or the batch$"
+    )
+    with pytest.raises(InputError, match=line):
+        accumulation(batch, "model.scratch.train")
+
+
+def test_rows_at_once_that_are_no_count_are_one_clear_line(monkeypatch):
+    monkeypatch.setenv("ALLOY_DEVICE_ROWS", "many")
+    with pytest.raises(InputError, match="ALLOY_DEVICE_ROWS: 'many' is no count"):
+        accumulation(8)
+
+
+def test_rank_0_writes_and_a_process_without_a_launcher_is_alone(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert (world(), is_main()) == (1, True)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert (world(), is_main()) == (2, False)
+
+
+def test_a_profile_for_gpus_on_a_machine_without_is_one_clear_line(tmp_path):
+    done = start(write_project(tmp_path / "project", dense(), gpu=True))
+    assert done.returncode == 1
+    assert done.stderr == (
+        "train: train.gpu: the profile wants a GPU and torch sees none; take a machine with one, or another `profile`\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The weights that one process makes."""
+    return train(write_project(tmp_path_factory.mktemp("alone"), dense())).weights
+
+
+def assert_same(weights, wanted):
+    assert weights.keys() == wanted.keys()
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight, wanted[name], atol=1e-6, rtol=0)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """Return what stands for the machines outside: scripts by name; all their nodes are this machine."""
+
+    def put(**scripts):
+        folder = tmp_path / "bin"
+        folder.mkdir(exist_ok=True)
+        for name, script in scripts.items():
+            (folder / name).write_text("#!/bin/bash\n" + script)
+            (folder / name).chmod(0o755)
+        return f"{folder}{os.pathsep}{environment()['PATH']}"
+
+    return put
+
+
+# `srun [options] command`: the command once a node; what is left of them is ended with the first that fails.
+SRUN = """
+while :; do case "$1" in --nodes=*) nodes=${1#*=}; shift;; --kill-*) kill=1; shift;; --*) shift;; *) break;; esac; done
+for node in $(seq "$nodes"); do SLURM_NODEID=$((node - 1)) "$@" & done
+for node in $(seq "$nodes"); do wait -n || { failed=1; [ -z "$kill" ] || kill $(jobs -p) 2>/dev/null; }; done
+exit ${failed:-0}
+"""
+
+
+def test_two_nodes_of_slurm_make_the_model_of_one_process(alone, cluster, tmp_path):
+    together = train(
+        write_project(tmp_path / "project", dense()),
+        PATH=cluster(srun=SRUN),
+        SLURM_JOB_ID="17",
+        SLURM_JOB_NUM_NODES="2",
+        MASTER_PORT=free_port(),
+    )
+    assert "10 rows a step = 2 processes x 1 at once x 5 accumulated" in together.output
+    assert strangers(together.output) == []
+    assert_same(together.weights, alone)
+
+
+def test_a_fault_in_two_nodes_is_one_line(cluster, tmp_path):
+    project = write_project(tmp_path / "project", dense(), global_batch=5)
+    done = start(project, PATH=cluster(srun=SRUN), SLURM_JOB_NUM_NODES="2", MASTER_PORT=free_port())
+    assert done.returncode != 0
+    line = r"train: train\.global_batch: 5 rows do not divide among 2 processes of 1 .*\n"
+    assert re.fullmatch(line, done.stderr), done.stderr
+
+
+def test_nodes_without_slurms_commands_are_one_clear_line(tmp_path):
+    done = start(write_project(tmp_path / "project", dense()), SLURM_JOB_NUM_NODES="2", PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert re.fullmatch(r"train: .*srun.*\n", done.stderr), done.stderr
+
+
+# `ssh [options] host command`, by which DeepSpeed asks for the address of the first host; `pdsh [options] -w hosts
+# command`, by which it starts them in an environment of their own, with %n for the number of the host.
+SSH = (
+    'while [ "${1#-}" != "$1" ]; do shift 2; done\nshift\n[ "$*" = "hostname -I" ] && exec echo 127.0.0.1\nexec "$@"\n'
+)
+PDSH = """
+while [ "$1" != -w ]; do shift; done
+hosts=$(echo "$2" | tr , ' '); shift 2; number=0
+for host in $hosts; do
+    env -i HOME="$HOME" PATH="$PATH" OMP_NUM_THREADS=1 sh -c "$(echo "$*" | sed "s/%n/$number/g")" & all="$all $!"
+    number=$((number + 1))
+done
+for one in $all; do wait "$one" || failed=1; done
+exit ${failed:-0}
+"""
+
+
+@needs_compiler
+@pytest.mark.skipif(torch.cuda.is_available(), reason="DeepSpeed's launcher gives its processes the GPUs")
+def test_the_hosts_of_a_hostfile_make_the_model_of_one_process(alone, cluster, tmp_path):
+    project = write_project(tmp_path / "project", dense(), deepspeed="zero2")
+    (tmp_path / "hosts").write_text("one slots=1\ntwo slots=1\n")
+    done = start(
+        project,
+        PATH=cluster(ssh=SSH, pdsh=PDSH),
+        ALLOY_HOSTFILE=str(tmp_path / "hosts"),
+        MASTER_PORT=free_port(),
+        DS_ACCELERATOR="cpu",
+        OMP_NUM_THREADS="1",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10 rows a step = 2 processes x 1 at once x 5 accumulated" in done.stdout
+    assert_same(saved(project / "models/trained"), alone)
+
+
+def test_the_script_for_slurm_is_valid_and_its_head_says_how_to_send_it():
+    subprocess.run(["bash", "-n", str(SBATCH)], check=True)
+    assert "#   sbatch profiles/slurm/train.sbatch " in SBATCH.read_text()
+    assert "|| set -- dvc repro\n" in SBATCH.read_text()
+
+
+def test_the_script_for_slurm_runs_what_it_is_given_in_the_project(tmp_path):
+    env = environment(SLURM_SUBMIT_DIR=str(tmp_path), SLURM_CPUS_ON_NODE="16", SLURM_JOB_ID="17")
+    given = ["sh", "-c", 'echo "$PWD $SRUN_CPUS_PER_TASK $1"; exit 3', "sh", "two words"]
+    done = subprocess.run(["bash", str(SBATCH), *given], env=env, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, f"{tmp_path} 16 two words\n", "")
+
+
+def test_the_script_for_slurm_goes_back_into_the_queue_once_its_command_has_ended(cluster, tmp_path):
+    pid = tmp_path / "pid"
+    path = cluster(
+        scancel=f'echo "scancel $*" >>{tmp_path}/log\nkill -TERM "$(cat {pid})"\n',
+        scontrol=f'echo "scontrol $*" >>{tmp_path}/log\n',
+    )
+    command = f"trap 'sleep 1; echo saved >>{tmp_path}/log; exit 1' TERM; echo $$ >{pid}; while :; do sleep 0.1; done"
+    env = environment(PATH=path, SLURM_SUBMIT_DIR=str(tmp_path), SLURM_CPUS_ON_NODE="1", SLURM_JOB_ID="17")
+    script = subprocess.Popen(["bash", str(SBATCH), "sh", "-c", command], env=env)
+    while not (pid.exists() and pid.read_text().strip()):
+        time.sleep(0.05)
+    script.send_signal(signal.SIGUSR1)
+    script.wait(timeout=30)
+    log = (tmp_path / "log").read_text().splitlines()
+    assert log == ["scancel --signal=TERM 17", "saved", "scontrol requeue 17"]

@@ -1,0 +1,85 @@
+import copy
+
+import pytest
+import torch
+from torch.optim._muon import DEFAULT_A, DEFAULT_B, DEFAULT_C
+
+from alloy.training.optimizer import Muon, muon, orthogonalize
+
+COEFFICIENTS = (DEFAULT_A, DEFAULT_B, DEFAULT_C)
+SHAPES = [(24, 24), (40, 16), (16, 40), (24, 24)]
+
+
+def random(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def parameters() -> list[torch.nn.Parameter]:
+    made = [torch.nn.Parameter(random(*shape)) for shape in SHAPES]
+    for number, parameter in enumerate(made):
+        parameter.grad = random(*parameter.shape) * (number + 1)
+    return made
+
+
+@pytest.mark.parametrize("shape", [(3, 24, 24), (2, 40, 16), (2, 16, 40)])
+def test_the_iteration_brings_singular_values_near_one_and_keeps_singular_vectors(shape):
+    matrices = random(*shape)
+    done = orthogonalize(matrices, COEFFICIENTS, 5)
+    assert done.dtype == torch.float32
+    values = torch.linalg.svdvals(done)
+    assert values[:, :-2].min() > 0.6 and values.max() < 1.3
+    left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+    turned = left.mT @ done @ right.mT
+    assert (turned - torch.diag_embed(turned.diagonal(dim1=-2, dim2=-1))).abs().max() < 1e-3
+
+
+def test_each_matrix_of_a_stack_is_treated_by_itself():
+    matrices = random(3, 40, 16)
+    alone = torch.cat([orthogonalize(one[None], COEFFICIENTS, 5) for one in matrices])
+    torch.testing.assert_close(orthogonalize(matrices, COEFFICIENTS, 5), alone, atol=1e-5, rtol=0)
+
+
+def test_a_zero_gradient_moves_nothing():
+    assert orthogonalize(torch.zeros(1, 8, 8), COEFFICIENTS, 5).abs().max() == 0
+
+
+def test_steps_are_those_of_torch_within_the_precision_of_bfloat16():
+    ours, theirs = parameters(), parameters()
+    settings = {"lr": 0.1, "weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    one, other = Muon(ours, **settings), torch.optim.Muon(theirs, **settings)
+    for _ in range(3):
+        one.step()
+        other.step()
+    for mine, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, their, atol=0.01, rtol=0)
+
+
+def test_a_parameter_without_gradient_stays_and_states_can_be_loaded():
+    ours = parameters()
+    ours[0].grad = None
+    before = ours[0].detach().clone()
+    optimizer = Muon(ours, lr=0.1)
+    optimizer.step()
+    assert torch.equal(ours[0], before)
+    again = [torch.nn.Parameter(parameter.detach().clone()) for parameter in ours]
+    for copied, parameter in zip(again, ours, strict=True):
+        copied.grad = parameter.grad
+    resumed = Muon(again, lr=0.1)
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    optimizer.step()
+    resumed.step()
+    assert all(torch.equal(a, b) for a, b in zip(again, ours, strict=True))
+
+
+def test_embeddings_and_vectors_go_to_adamw():
+    model = torch.nn.ModuleDict(
+        {
+            "embed": torch.nn.Embedding(8, 4),
+            "layer": torch.nn.Linear(4, 6),
+            "lm_head": torch.nn.Linear(4, 8, bias=False),
+        }
+    )
+    matrices, rest = muon(model, 1e-3, 0.0).parts
+    assert isinstance(matrices, Muon)
+    assert [p.shape for group in matrices.param_groups for p in group["params"]] == [(6, 4)]
+    assert sorted(p.ndim for group in rest.param_groups for p in group["params"]) == [1, 2, 2]

@@ -1,0 +1,163 @@
+"""Chat rows as tensors: what the loss sees, nothing cut, and packed rows as good as rows by themselves."""
+
+import numpy as np
+import pytest
+import torch
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from alloy.core.files import InputError
+from alloy.core.scale import LongRow, Train
+from alloy.modeling.chat_template import count_tokens, encode_examples
+from alloy.training.packing import IGNORED, fitting, flatten, prepare, tokenize
+from small import LONG, ROWS, TRAIN, fresh, tokenizer
+
+
+def loss_and_gradients(model, rows):
+    """Return the mean loss over completion tokens of these packed rows in one forward pass each, and its gradients."""
+    model.zero_grad()
+    total = 0.0
+    batches = [flatten([row]) for row in rows]
+    count = sum(batch["labels"].numel() for batch in batches)
+    for batch in batches:
+        labels, _ = batch.pop("labels"), batch.pop("category")
+        logits = model(**batch, use_cache=False).logits[0]
+        loss = torch.nn.functional.cross_entropy(logits, labels[0], reduction="sum") / count
+        loss.backward()
+        total += loss.item()
+    return total, torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+def test_the_loss_sees_the_answer_and_its_end_of_turn_and_nothing_else():
+    tokens = tokenizer()
+    row = tokenize(ROWS[:1], tokens)[0]
+    seen = [token for token in row["labels"] if token != IGNORED]
+    assert tokens.decode(seen) == "The door is red.<|im_end|>"
+    assert tokens.decode(row["input_ids"]).startswith("<|im_start|>user\nWhat colour is the door?")
+
+
+def test_a_token_knows_the_category_of_its_row():
+    examples = prepare(ROWS, tokenizer(), Train(lr=1e-3, packing=False))
+    assert examples.categories == ["customer", "facts"]
+    assert set(examples.dataset[0]["category"]) == {1}
+    assert set(examples.dataset[1]["category"]) == {0}
+
+
+def test_a_row_over_the_limit_is_left_out_whole_and_counted():
+    examples = prepare([*ROWS, LONG], tokenizer(), TRAIN)
+    assert (examples.examples, examples.dropped) == (40, 1)
+
+
+def test_a_row_over_the_limit_stops_unless_told_otherwise():
+    with pytest.raises(InputError, match=r"train\.max_length: 1 of 41 rows exceed 64 tokens, 'long' with \d+ the most"):
+        prepare([*ROWS, LONG], tokenizer(), Train(lr=1e-3, max_length=64))
+
+
+def test_what_is_kept_is_known_by_its_number():
+    rows = [LONG, *ROWS[:3], LONG, *ROWS[3:]]
+    whole, numbers = fitting(rows, tokenizer(), TRAIN, "train")
+    assert numbers == [*range(1, 4), *range(5, 42)]
+    assert whole["input_ids"] == tokenize(ROWS, tokenizer())["input_ids"]
+
+
+def test_the_tokens_of_rows_are_counted_as_they_are_trained_on():
+    tokens = tokenizer()
+    seen = tokenize([*ROWS, LONG], tokens)
+    wanted = [(len(row["labels"]), sum(label != IGNORED for label in row["labels"])) for row in seen]
+    assert list(map(tuple, count_tokens([*ROWS, LONG], tokens).tolist())) == wanted
+
+
+def test_prompt_and_completion_together_are_what_the_model_reads():
+    tokens = tokenizer()
+    prompts, completions = encode_examples(ROWS[:5], tokens)
+    for row, prompt, completion in zip(ROWS, prompts, completions, strict=False):
+        text = tokens.apply_chat_template(row["messages"], tokenize=False)
+        assert tokens.decode(prompt + completion) == text.removesuffix("\n")
+        assert tokens.decode(completion) == row["messages"][-1]["content"] + "<|im_end|>"
+
+
+def test_rows_that_are_all_too_long_are_one_clear_line():
+    with pytest.raises(InputError, match=r"train\.max_length: all 40 rows exceed 4 tokens; raise it"):
+        prepare(ROWS, tokenizer(), Train(lr=1e-3, max_length=4, on_long_row=LongRow.drop))
+
+
+def test_a_template_that_renders_the_prompt_in_two_ways_is_one_clear_line():
+    tokens = tokenizer()
+    tokens.chat_template = "{% if add_generation_prompt %}?{% endif %}{{ messages[0]['content'] }}"
+    with pytest.raises(InputError, match=r"row '0': the chat template renders the prompt differently"):
+        prepare(ROWS, tokens, TRAIN)
+
+
+@pytest.mark.parametrize("packing", [True, False], ids=["packed", "unpacked"])
+def test_every_example_is_in_a_row_whole_and_once_with_its_end_of_turn(packing):
+    tokens = tokenizer()
+    packed = prepare(ROWS, tokens, Train(lr=1e-3, max_length=64, packing=packing)).dataset
+    found = []
+    for row in packed:
+        assert row["seq_lengths"].sum() == len(row["input_ids"]) <= 64
+        found += [part.tolist() for part in np.split(row["input_ids"], np.cumsum(row["seq_lengths"])[:-1])]
+    assert sorted(found) == sorted(tokenize(ROWS, tokens)["input_ids"])
+    assert {part[-1] for part in found} == {tokens.eos_token_id}
+    assert (len(packed) < 40) == packing
+
+
+def test_the_work_of_a_row_is_its_tokens_squares_and_completions():
+    examples = prepare(ROWS, tokenizer(), Train(lr=1e-3, max_length=64))
+    row, work = examples.dataset[0], examples.work()[0]
+    assert work.tolist() == [
+        len(row["input_ids"]),
+        sum(int(length) ** 2 for length in row["seq_lengths"]),
+        int((row["labels"] != IGNORED).sum()),
+    ]
+
+
+def test_a_batch_asks_for_logits_just_where_a_completion_token_comes_next():
+    rows = list(prepare(ROWS, tokenizer(), Train(lr=1e-3, max_length=64)).dataset.select(range(2)))
+    batch = flatten(rows)
+    whole = np.concatenate([row["labels"] for row in rows])
+    assert batch["labels"][0].tolist() == whole[batch["logits_to_keep"] + 1].tolist()
+    assert batch["labels"].numel() == (whole != IGNORED).sum()
+    starts = (batch["position_ids"][0] == 0).sum().item()
+    assert starts == sum(len(row["seq_lengths"]) for row in rows)
+
+
+def test_packed_rows_give_the_loss_and_the_gradients_of_rows_by_themselves():
+    model, tokens = fresh()
+    results = []
+    for packing in (True, False):
+        rows = list(prepare(ROWS, tokens, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
+        results.append(loss_and_gradients(model, rows))
+    (packed, packed_gradients), (alone, gradients) = results
+    assert packed == pytest.approx(alone, abs=1e-6)
+    torch.testing.assert_close(packed_gradients, gradients, atol=1e-6, rtol=1e-5)
+
+
+def test_an_example_cannot_see_the_one_before_it_in_its_row():
+    model, tokens = fresh()
+    row = prepare(ROWS, tokens, Train(lr=1e-3, max_length=128)).dataset[0]
+    batch = flatten([row])
+    positions = {name: batch[name] for name in ("input_ids", "position_ids")}
+    first = int(row["seq_lengths"][0])
+    before = model(**positions, use_cache=False).logits[0, first:]
+    positions["input_ids"] = positions["input_ids"].clone()
+    positions["input_ids"][0, :first] = 7
+    torch.testing.assert_close(model(**positions, use_cache=False).logits[0, first:], before)
+
+
+def test_the_loss_is_that_of_trl_on_padded_rows(tmp_path):
+    model, tokens = fresh()
+    ours, gradients = loss_and_gradients(model, list(prepare(ROWS[:8], tokens, Train(lr=1e-3, max_length=64)).dataset))
+    model.zero_grad()
+    rows = tokenize(ROWS[:8], tokens).select_columns(["input_ids", "labels"])
+    arguments = SFTConfig(
+        output_dir=str(tmp_path), per_device_train_batch_size=8, max_length=64, report_to="none", use_cpu=True
+    )
+    trainer = SFTTrainer(model=model, processing_class=tokens, train_dataset=rows, args=arguments)
+    batch = next(iter(trainer.get_train_dataloader()))
+    count = (batch["labels"] != IGNORED).sum()
+    theirs = trainer.compute_loss(model, batch, num_items_in_batch=count)
+    theirs.backward()
+    assert ours == pytest.approx(theirs.item(), abs=1e-5)
+    torch.testing.assert_close(
+        gradients, torch.cat([p.grad.flatten() for p in model.parameters()]), atol=1e-6, rtol=1e-4
+    )

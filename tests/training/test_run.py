@@ -1,0 +1,213 @@
+"""Training: it learns, says what it saw, and leaves an ordinary folder or nothing."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from alloy.core.files import InputError
+from alloy.core.scale import Lora, Method, Optimizer, Train
+from alloy.modeling.model_folder import load
+from alloy.runtime.resume import home
+from alloy.training.optimizer import muon
+from alloy.training.run import fit, loss_curve
+from alloy.training.tiny_qwen import new_config
+from alloy.training.trainer_setup import Run
+from small import LONG, ROWS, SCRATCH, TRAIN, fresh, model, tokenizer
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    """A folder of its own, where trainings keep their place."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return tmp_path
+
+
+def run_of(train, out, *, key="0" * 16, seed=0, make=None, card=None):
+    tokens = tokenizer()
+    config = new_config(tokens, SCRATCH)
+    return Run(
+        stage="train",
+        section="train",
+        key=key,
+        train=train,
+        seed=seed,
+        config=config,
+        tokenizer=tokens,
+        model=make or (lambda dtype: model(tokens)),
+        out=out,
+        card=card,
+    )
+
+
+def weights(folder):
+    return AutoModelForCausalLM.from_pretrained(folder).state_dict()
+
+
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+def test_training_learns_and_leaves_an_ordinary_folder(project, optimizer):
+    train = Train(lr=1.0e-2, max_steps=60, global_batch=2, max_length=64, optimizer=optimizer)
+    report, curve = fit(run_of(train, project / "models/out"), ROWS)
+    losses = [row["loss"] for row in curve if row["category"] == "all"]
+    assert losses[-1] < losses[0] / 2
+    assert (report["steps"], len(losses), report["examples"]) == (60, 60, 40)
+    assert [path.name for path in (project / "models").iterdir()] == ["out"]
+    assert not list((project / "models/out").glob("*.bin"))
+    again = AutoModelForCausalLM.from_pretrained(project / "models/out")
+    assert torch.equal(again.lm_head.weight, again.model.embed_tokens.weight)
+    assert again.config.use_cache
+    assert AutoTokenizer.from_pretrained(project / "models/out").chat_template
+
+
+def test_the_report_counts_what_was_trained(project):
+    report, curve = fit(run_of(TRAIN, project / "out"), [*ROWS, LONG])
+    assert (report["examples"], report["dropped"], report["steps"]) == (40, 1, 12)
+    assert 0 < report["completion_tokens"] < report["tokens"]
+    assert report["tokens_per_second"] > 0
+    assert 0 < report["core_hours"] < 1
+    assert 0.1 < report["peak_memory"] < 100  # GiB
+    assert {row["category"] for row in curve} == {"customer", "facts", "all"}
+    assert report["loss"] == [row["loss"] for row in curve if row["category"] == "all"][-1]
+
+
+def test_epochs_count_packed_rows_over_the_global_batch(project):
+    train = Train(lr=1e-3, epochs=1.5, global_batch=3, max_length=64)
+    report, _ = fit(run_of(train, project / "out"), ROWS)
+    assert report["steps"] == -(-1.5 * 20 // 3)
+    assert report["epochs"] == pytest.approx(1.5, abs=3 / 20)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(project):
+    for name, seed in (("one", 7), ("two", 7), ("three", 8)):
+        fit(run_of(TRAIN, project / name, key=name * 16, seed=seed), ROWS)
+    one, two, three = ((project / name / "model.safetensors").read_bytes() for name in ("one", "two", "three"))
+    assert one == two != three
+
+
+def test_a_loss_that_is_no_number_is_one_clear_line_and_leaves_no_model(project):
+    def broken(dtype):
+        made = model()
+        with torch.no_grad():
+            made.model.norm.weight.fill_(float("nan"))
+        return made
+
+    with pytest.raises(InputError, match=r"the loss became nan in step 1; lower train\.lr"):
+        fit(run_of(TRAIN, project / "out", make=broken), ROWS)
+    assert not (project / "out").exists()
+    assert not list(home().glob("*/checkpoint-*"))
+
+
+def test_lora_trains_the_adapter_and_merges_it_into_an_ordinary_folder(project):
+    train = Train(lr=5e-2, max_steps=30, global_batch=2, max_length=64, method=Method.lora, lora=Lora(rank=4))
+    _, curve = fit(run_of(train, project / "out"), ROWS)
+    assert curve[-1]["loss"] < curve[0]["loss"]
+    before, after = model().state_dict(), weights(project / "out")
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert changed == {name for name in before if "_proj" in name}
+    assert not list((project / "out").glob("adapter*"))
+
+
+def test_lora_without_the_merge_leaves_an_adapter_that_loads_as_the_merged_model(project):
+    tokens = tokenizer()
+    model(tokens).save_pretrained("models/base")
+    rows = {"max_steps": 10, "global_batch": 2, "max_length": 64, "method": Method.lora}
+    for name, merge in (("merged", True), ("adapter", False)):
+        run = run_of(Train(lr=5e-2, lora=Lora(merge=merge), **rows), project / "models" / name, key=name * 4)
+        fit(Run(**{**vars(run), "base": ("models/base", None)}), ROWS)
+    config = json.loads((project / "models/adapter/adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "models/base"
+    for path in (project / "models/adapter").iterdir():
+        assert str(project).encode() not in path.read_bytes(), path
+    merged, _ = load("models/merged")
+    adapter, _ = load("models/adapter")
+    ids = torch.tensor([tokens("What colour is the door?")["input_ids"]])
+    torch.testing.assert_close(adapter(ids).logits, merged(ids).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_a_target_that_the_model_does_not_have_is_one_clear_line(project):
+    train = Train(lr=1e-3, max_steps=1, max_length=64, method=Method.lora, lora=Lora(targets=["no_such_layer"]))
+    with pytest.raises(InputError, match=r"train\.lora\.targets: .*no_such_layer"):
+        fit(run_of(train, project / "out"), ROWS)
+
+
+def test_gradient_checkpointing_changes_no_weight(project):
+    for name, on in (("plain", False), ("checkpointed", True)):
+        train = Train(lr=1e-3, max_steps=3, global_batch=2, max_length=64, gradient_checkpointing=on)
+        fit(run_of(train, project / name, key=name * 4), ROWS)
+    plain, checkpointed = weights(project / "plain"), weights(project / "checkpointed")
+    for name, tensor in plain.items():
+        torch.testing.assert_close(checkpointed[name], tensor, atol=1e-6, rtol=1e-5)
+
+
+def test_rows_taken_at_once_or_one_by_one_train_the_same(project, monkeypatch):
+    for name, rows in (("one", "1"), ("four", "4")):
+        monkeypatch.setenv("ALLOY_DEVICE_ROWS", rows)
+        train = Train(lr=1e-3, max_steps=3, global_batch=4, max_length=64)
+        fit(run_of(train, project / name, key=name * 4), ROWS)
+    one, four = weights(project / "one"), weights(project / "four")
+    for name, tensor in one.items():
+        torch.testing.assert_close(four[name], tensor, atol=1e-6, rtol=1e-5)
+
+
+# An adapter on random weights of this size can hardly move the model: its anchor must pull hard to be seen.
+@pytest.mark.parametrize(("method", "weight"), [(Method.full, 5.0), (Method.lora, 100.0)])
+def test_the_anchor_holds_the_model_to_the_base_on_general_rows_only(project, method, weight):
+    tokens = tokenizer()
+    base = model(tokens)
+    drift = {}
+    for anchor in (0.0, weight):
+        name = f"anchor{anchor:g}"
+        train = Train(lr=3e-2, max_steps=30, global_batch=4, max_length=64, anchor=anchor, method=method)
+        fit(run_of(train, project / name, key=name * 4), ROWS)
+        tuned = AutoModelForCausalLM.from_pretrained(project / name)
+        for row in (0, 1):  # facts, customer
+            ids = tokens.apply_chat_template(ROWS[row]["messages"], return_tensors="pt", return_dict=True)
+            with torch.no_grad():
+                wanted, got = (m(**ids).logits.log_softmax(-1) for m in (base, tuned))
+            drift[anchor, row] = (wanted.exp() * (wanted - got)).sum(-1).mean().item()
+    assert drift[weight, 0] < 0.8 * drift[0.0, 0]
+    alone = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, anchor=weight, method=method)
+    plain = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, method=method)
+    customer = [row for row in ROWS if row["category"] == "customer"]
+    for name, train in (("with", alone), ("without", plain)):
+        fit(run_of(train, project / name, key=name * 4), customer)
+    assert (project / "with/model.safetensors").read_bytes() == (project / "without/model.safetensors").read_bytes()
+
+
+def test_the_card_lies_beside_the_weights(project):
+    fit(run_of(TRAIN, project / "out", card=lambda report: f"{report['tokens']} tokens\n"), ROWS)
+    assert (project / "out/README.md").read_text().endswith(" tokens\n")
+
+
+def test_a_curve_has_the_mean_by_completion_token_of_each_span_of_steps():
+    history = [
+        {"step": step, "loss": 1.0, "loss/a": float(step), "tokens/a": 1.0, "loss/b": 2.0, "tokens/b": 3.0}
+        for step in range(1, 401)
+    ]
+    curve = loss_curve(history, ["a", "b"], 400)
+    assert len(curve) == 3 * 200
+    assert curve[:3] == [
+        {"step": 2, "category": "a", "loss": 1.5},
+        {"step": 2, "category": "b", "loss": 2.0},
+        {"step": 2, "category": "all", "loss": 1.875},
+    ]
+
+
+def test_a_source_that_a_span_did_not_see_has_no_point_there():
+    curve = loss_curve([{"step": 1, "loss": 1.0, "loss/a": 1.0, "tokens/a": 2.0}], ["a", "b"], 1)
+    assert [row["category"] for row in curve] == ["a", "all"]
+
+
+def test_muon_steps_every_parameter_once_and_follows_the_schedule():
+    made, _ = fresh()
+    optimizer = muon(made, lr=1e-3, weight_decay=0.0)
+    held = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in made.parameters())
+    before = [p.detach().clone() for p in made.parameters()]
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    made(input_ids=torch.tensor([[1, 2, 3]]), labels=torch.tensor([[1, 2, 3]])).loss.backward()
+    optimizer.step()
+    assert all(torch.equal(old, new) for old, new in zip(before, made.parameters(), strict=True))
