@@ -10,18 +10,14 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from alloy.core.files import Row, count_lines, read_json, read_jsonl, stream_jsonl, write_json, write_jsonl
+from alloy.core.files import Row, count_lines, stream_jsonl, write_json, write_jsonl
 from alloy.core.params import load_params, load_profile
 from alloy.core.stage import model_name, run
-from alloy.formats.taxonomy import Taxonomy
-from alloy.inference.open_engine import open_engine
-from alloy.labelling.predict import count, label, report
-from alloy.labelling.prompt import Prompts
+from alloy.labelling.predict import count, label, open_labelling_engine, report
+from alloy.labelling.task import SPLIT, load_task
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.chunks import Job, run_job
 from alloy.runtime.resume import fingerprint
-
-SPLIT = Path("data/split")
 
 
 def main() -> None:
@@ -36,12 +32,10 @@ def main() -> None:
         write_json(metrics, {name: {}})
         print(f"infer {name}: skipped, nothing was trained")
         return
-    task = read_json(SPLIT / "task.json")
-    taxonomy = Taxonomy.from_rows(read_json(SPLIT / "taxonomy.json"))
-    prompts = Prompts.of(params.prompt, taxonomy, task, read_jsonl(SPLIT / "train.jsonl"))
+    prompts = load_task(params.prompt)
 
     def open_labeller() -> "partial[list[Row]]":
-        return partial(label, open_engine(model, infer, prompts), prompts)
+        return partial(label, open_labelling_engine(model, infer, prompts), prompts)
 
     job = Job(f"infer {name}", "comment", open_labeller, count, lambda totals: {name: {"infer": report(totals)}})
     total = min(count_lines(test), infer.limit or sys.maxsize)

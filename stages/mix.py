@@ -22,7 +22,8 @@ from alloy.core.experiment import General, Unit
 from alloy.core.files import InputError, Row, read_json, write_json, write_lines, write_whole
 from alloy.core.params import load_params
 from alloy.core.stage import run
-from alloy.mixing.customer_examples import SPLIT, open_customers, open_prompts
+from alloy.labelling.task import SPLIT, load_task
+from alloy.mixing.customer_examples import open_customers
 from alloy.mixing.data_card import card, manifest
 from alloy.mixing.mixture import Sizes, draw
 from alloy.mixing.proportional_sampler import Draw
@@ -83,7 +84,7 @@ def main() -> None:
     if not source.is_file():
         raise InputError(f"{source}: no such file; `dvc repro` makes it")
     tokenizer = None if service else load_tokenizer(BASE)
-    prompts = open_prompts(params.prompt)
+    prompts = load_task(params.prompt)
     missing = left_out(len(prompts.examples), mix.general)
     with TemporaryFile() as made, source.open("rb") as file:
         customer = Sizes(open_customers(made, prompts, params.seed), mix.unit, tokenizer)

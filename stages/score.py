@@ -18,12 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alloy.core.experiment import LabelsAs, Score
-from alloy.core.files import Row, read_json, read_jsonl, stream_jsonl, write_json, write_jsonl
+from alloy.core.files import Row, read_jsonl, stream_jsonl, write_json, write_jsonl
 from alloy.core.params import load_params
 from alloy.core.stage import model_name, run
 from alloy.formats.comments import parse_comment
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labelling.answer import render_answer
+from alloy.labelling.task import read_taxonomy
 from alloy.scoring.article_score import nova_scores
 from alloy.scoring.bootstrap import Counts, estimate, f1
 from alloy.scoring.matching import count_emotions, count_levels, count_nodes, mean_depth, rates
@@ -122,7 +123,7 @@ def main() -> None:
         write_jsonl(f"{out}.jsonl", [])
         print(f"score {name}: skipped, there are no predictions")
         return
-    taxonomy = Taxonomy.from_rows(read_json(split / "taxonomy.json"))
+    taxonomy = read_taxonomy()
     train = (parse_comment(row, taxonomy) for row in stream_jsonl(split / "train.jsonl"))
     training = Counter(segment.path for comment in train for segment in comment.segments)
     pairs = pair_up(read_jsonl(split / "test.jsonl"), read_jsonl(source), taxonomy, source)

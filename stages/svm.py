@@ -15,13 +15,14 @@ from itertools import islice
 import numpy as np
 
 from alloy.baseline.linear_svm import Held, LinearRival, best_threshold, choose
-from alloy.core.files import Row, read_json, read_jsonl, stream_jsonl, write_json, write_jsonl
+from alloy.core.files import Row, read_jsonl, stream_jsonl, write_json, write_jsonl
 from alloy.core.params import load_params, load_profile
 from alloy.core.stage import run
 from alloy.core.text import text_hash, unit_hash
 from alloy.formats.comments import Comment, Segment, parse_comment, segment_row
-from alloy.formats.taxonomy import LabelPath, Taxonomy
+from alloy.formats.taxonomy import LabelPath
 from alloy.labelling.answer import render_answer
+from alloy.labelling.task import read_taxonomy
 
 HELD_OUT = 0.2
 BLOCK = 1024  # comments whose margins are in memory at a time
@@ -61,7 +62,7 @@ def main() -> None:
     """Learn, label, write."""
     params = load_params()
     limit = load_profile(params.profile).infer.limit  # the same comments as the models, or they make no pairs
-    taxonomy = Taxonomy.from_rows(read_json("data/split/taxonomy.json"))
+    taxonomy = read_taxonomy()
     train = [parse_comment(row, taxonomy) for row in read_jsonl("data/split/train.jsonl")]
     test = list(islice(stream_jsonl("data/split/test.jsonl"), limit))
     start = time.perf_counter()

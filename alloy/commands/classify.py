@@ -15,14 +15,11 @@ from pathlib import Path
 
 import orjson
 
-from alloy.core.files import InputError, Row, decode_text, read_json, read_jsonl
+from alloy.core.files import InputError, Row, decode_text
 from alloy.core.params import load_params, load_profile
 from alloy.core.stage import run
-from alloy.formats.taxonomy import Taxonomy
-from alloy.inference.open_engine import open_engine
-from alloy.labelling.predict import label
-from alloy.labelling.prompt import Prompts
-from stages.infer import SPLIT
+from alloy.labelling.predict import label, open_labelling_engine
+from alloy.labelling.task import load_task
 
 
 def read_comments(name: str, lines: Iterable[bytes]) -> Iterator[Row]:
@@ -50,13 +47,12 @@ def main() -> None:
     if given.comments != "-" and not Path(given.comments).is_file():
         raise InputError(f"{given.comments}: no such file; give one comment a line")
     params = load_params()
-    taxonomy = Taxonomy.from_rows(read_json(SPLIT / "taxonomy.json"))
-    prompts = Prompts.of(params.prompt, taxonomy, read_json(SPLIT / "task.json"), read_jsonl(SPLIT / "train.jsonl"))
+    prompts = load_task(params.prompt)
     with sys.stdin.buffer if given.comments == "-" else Path(given.comments).open("rb") as lines:
         comments = read_comments(given.comments, lines)
         first = list(islice(comments, 1))  # a fault in it should not wait for the model
         infer = load_profile(params.profile).infer
-        engine = open_engine(Path(given.model), infer, prompts)
+        engine = open_labelling_engine(Path(given.model), infer, prompts)
         while chunk := [*first, *islice(comments, infer.chunk - len(first))]:
             first = []
             for comment, answer in zip(chunk, label(engine, prompts, chunk, lambda _: None), strict=True):

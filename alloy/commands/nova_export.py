@@ -11,15 +11,14 @@ import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, decode_lines, read_json, read_jsonl, write_jsonl
+from alloy.core.files import InputError, Row, decode_lines, read_jsonl, write_jsonl
 from alloy.core.params import load_params
 from alloy.core.stage import run
 from alloy.formats.converse import refused_words, to_conversation
-from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.prompt import Prompts
 
 TRAIN = Path("data/mix/train.jsonl")
-SPLIT = Path("data/split")
+from alloy.labelling.task import SPLIT, load_task
 
 
 def conversations(rows: Iterable[tuple[str, Row]], refused: dict[str, list[str]]) -> Iterator[Row]:
@@ -63,9 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m alloy.commands.nova_export")
     parser.add_argument("folder", nargs="?", default="data/converse", help="where to write (%(default)s)")
     out = Path(parser.parse_args().folder)
-    taxonomy = Taxonomy.from_rows(read_json(SPLIT / "taxonomy.json"))
-    train, test = read_jsonl(SPLIT / "train.jsonl"), read_jsonl(SPLIT / "test.jsonl")
-    prompts = Prompts.of(load_params().prompt, taxonomy, read_json(SPLIT / "task.json"), train)
+    prompts, test = load_task(load_params().prompt), read_jsonl(SPLIT / "test.jsonl")
     refused: dict[str, list[str]] = {}
     counts = {"train": 0, "test": 0}
 

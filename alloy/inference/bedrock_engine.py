@@ -11,7 +11,7 @@ from typing import Any
 
 from alloy.core.files import InputError
 from alloy.core.scale import Infer
-from alloy.inference.engine import Completion, Finish, Grammar, Request
+from alloy.inference.engine import Completion, Constraint, Finish, Request
 from alloy.modeling.model_folder import hosted
 
 FINISH = {
@@ -26,8 +26,8 @@ AGAIN = "what is done is kept, and `dvc repro` goes on from there"
 class BedrockEngine:
     """Asks for `concurrency` answers at once; boto3 waits and asks again where the service is busy."""
 
-    def __init__(self, folder: Path, infer: Infer, grammar: Grammar | None) -> None:
-        """`grammar` must be None: Bedrock holds no answer to one."""
+    def __init__(self, folder: Path, infer: Infer, constraint: Constraint | None) -> None:
+        """`constraint` must be None: Bedrock holds no answer to a grammar."""
         import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
@@ -37,7 +37,7 @@ class BedrockEngine:
             raise InputError(
                 f"infer.engine: {folder} has weights here, bedrock is for `model: {{hosted: ..}}`; set another"
             )
-        if grammar:
+        if constraint:
             raise InputError("infer.constrain: Bedrock holds no answer to a grammar; set it to false")
         self.model, self.infer = model, infer
         config = Config(

@@ -1,11 +1,15 @@
-"""What answers comments: one small interface, whatever stands behind it."""
+"""The interface of all engines: requests in, completions out, and what answers may be constrained to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from alloy.modeling.chat_template import Messages
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
 
 
 class Finish(Enum):
@@ -19,9 +23,9 @@ class Finish(Enum):
 
 @dataclass(frozen=True)
 class Request:
-    """One comment, and the messages that ask for its labels."""
+    """The messages to answer, and the `source` text that a constraint may let the answer quote."""
 
-    comment: str
+    source: str
     messages: Messages
 
 
@@ -36,7 +40,50 @@ class Completion:
     tokens_out: int
 
 
-Grammar = Callable[[str], str]  # from a comment to the EBNF that its answer is held to
+class Matcher(Protocol):
+    """Follows one answer token by token; `ended` says that it is complete."""
+
+    ended: bool
+
+    def fill(self, masks: "torch.Tensor", row: int) -> None:
+        """Write into `masks[row]` which tokens may come next."""
+        ...
+
+    def accept(self, token: int) -> None:
+        """Go on after `token`, which must be one of those allowed."""
+        ...
+
+
+class CompiledConstraint(Protocol):
+    """A constraint compiled for the vocabulary of one model."""
+
+    def masks(self, rows: int) -> "torch.Tensor":
+        """Return (rows, words of 32 tokens), all allowed."""
+        ...
+
+    def apply(self, logits: "torch.Tensor", masks: "torch.Tensor") -> None:
+        """Set the logits (rows, vocabulary) of tokens that are not allowed to minus infinity, in place."""
+        ...
+
+    def prepare(self, source: str) -> Any:  # noqa: ANN401 (for `match`)
+        """Begin what an answer to a request with this source needs, in the background."""
+        ...
+
+    def match(self, prepared: Any) -> Matcher:  # noqa: ANN401 (what `prepare` returned)
+        """Return the matcher of one answer."""
+        ...
+
+
+class Constraint(Protocol):
+    """What answers are held to. The caller makes it; engines do not know what it stands for."""
+
+    def grammar(self, source: str) -> str:
+        """Return the grammar (EBNF) of the whole answer to a request with this source."""
+        ...
+
+    def compile(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> CompiledConstraint:
+        """Compile it for a model; `vocabulary` may be larger than the tokenizer's."""
+        ...
 
 
 class Engine(Protocol):

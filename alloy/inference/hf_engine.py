@@ -4,19 +4,18 @@ A row that has ended gives its place to the next comment; a token that the gramm
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from alloy.core.scale import Infer
-from alloy.inference.engine import Completion, Finish, Request
+from alloy.inference.engine import CompiledConstraint, Completion, Finish, Matcher, Request
 from alloy.inference.prefix_attention import SharedPrefix, Step
-from alloy.labelling.constrained_decoding import Constraint, Constraints, only_token
 from alloy.modeling.chat_template import common_length, encode, render_prompt
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PREFILL = 4096  # new tokens of a forward pass over prompts, about
@@ -32,11 +31,11 @@ class Row:
     number: int
     fresh: list[int]
     room: int
-    content: "Future[Any] | None"
+    prepared: Any
     slot: int = -1
     held: int = 0
     answer: list[int] = field(default_factory=list)
-    constraint: Constraint | None = None
+    matcher: Matcher | None = None
     finish: Finish | None = None
 
 
@@ -49,42 +48,42 @@ class TransformersEngine:
         tokenizer: "PreTrainedTokenizerBase",
         infer: Infer,
         common: list[int],
-        constraints: Constraints | None = None,
+        constraint: CompiledConstraint | None = None,
     ) -> None:
-        """`common`, the tokens that prompts begin with, is computed now; `constraints` hold answers to a grammar."""
+        """`common`, the tokens that prompts begin with, is computed now; answers are held to `constraint`."""
         self.model: Any = model.eval()
         self.tokenizer: Any = tokenizer
         self.infer = infer
-        self.constraints = constraints
+        self.constraint = constraint
         self.context = int(self.model.config.max_position_embeddings)
         stops = self.model.generation_config.eos_token_id
         self.stops = {self.tokenizer.eos_token_id, *(stops if isinstance(stops, list) else [stops])}
-        self.masks = constraints.masks(infer.batch_size) if constraints else None
+        self.masks = constraint.masks(infer.batch_size) if constraint else None
         self.common = common
         self.shared = SharedPrefix(model, common)
 
     def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
         """Return one completion a request, in their order."""
         prompts = encode(self.tokenizer, [render_prompt(self.tokenizer, request.messages) for request in requests])
-        held = self.constraints
-        contents = [held.prepare(request.comment) if held else None for request in requests]
-        return self.answer(prompts, contents, lambda *_: advance(1))
+        held = self.constraint
+        prepared = [held.prepare(request.source) if held else None for request in requests]
+        return self.answer(prompts, prepared, lambda *_: advance(1))
 
     def answer(
         self,
         prompts: list[list[int]],
-        contents: "list[Future[Any] | None]",
+        prepared: list[Any],
         done: Callable[[int, Completion], object],
     ) -> list[Completion]:
-        """Return one completion a prompt, which comes as tokens, with what `Constraints.prepare` gave for it.
+        """Return one completion a prompt, which comes as tokens, with what `CompiledConstraint.prepare` gave for it.
 
         `done` is told of each as it ends, with the prompt's place.
         """
         # Not more than `self.common`, whatever these comments are: a run that goes on computes the same numbers.
         common = common_length([self.common, *prompts, min(prompts, key=len)[:-1]])
         rows = [
-            Row(number, prompt[common:], min(self.infer.max_new_tokens, self.context - len(prompt)), content)
-            for number, (prompt, content) in enumerate(zip(prompts, contents, strict=True))
+            Row(number, prompt[common:], min(self.infer.max_new_tokens, self.context - len(prompt)), ready)
+            for number, (prompt, ready) in enumerate(zip(prompts, prepared, strict=True))
         ]
         completions: dict[int, Completion] = {}
 
@@ -132,17 +131,17 @@ class TransformersEngine:
         ):
             row = pending.pop()
             row.slot = free.pop()
-            if self.constraints:
-                row.constraint = Constraint(self.constraints, row.content)
+            if self.constraint:
+                row.matcher = self.constraint.match(row.prepared)
                 self._force(row)
             group.append(row)
         return group
 
     def _choose(self, group: list[Row], logits: torch.Tensor) -> None:
         """Append the likeliest token that is allowed to each row, and those that must follow it."""
-        if self.constraints and self.masks is not None:
+        if self.constraint and self.masks is not None:
             masks = self.masks[[row.slot for row in group]].to(logits.device)
-            self.constraints.xgrammar.apply_token_bitmask_inplace(logits, masks)
+            self.constraint.apply(logits, masks)
         for row, token in zip(group, logits.argmax(-1).tolist(), strict=True):
             row.held += len(row.fresh)
             row.fresh = []
@@ -155,9 +154,9 @@ class TransformersEngine:
             return
         row.answer.append(token)
         row.fresh.append(token)
-        if row.constraint:
-            row.constraint.accept(token)
-            if row.constraint.ended:
+        if row.matcher:
+            row.matcher.accept(token)
+            if row.matcher.ended:
                 row.finish = Finish.stop
                 return
         if len(row.answer) >= row.room:
@@ -165,9 +164,18 @@ class TransformersEngine:
 
     def _force(self, row: Row) -> None:
         """Append what has no alternative, and leave the mask of what has."""
-        while row.constraint and self.masks is not None and row.finish is None:
-            row.constraint.fill(self.masks, row.slot)
+        while row.matcher and self.masks is not None and row.finish is None:
+            row.matcher.fill(self.masks, row.slot)
             token = only_token(self.masks[row.slot].numpy())
             if token is None:
                 return
             self._append(row, token)
+
+
+def only_token(mask: "np.ndarray") -> int | None:
+    """Return the one token that `mask` (words of 32 tokens) allows, or None where there is a choice."""
+    (words,) = mask.nonzero()
+    if len(words) != 1:
+        return None
+    bits = int(mask[words[0]]) & 0xFFFFFFFF
+    return int(words[0]) * 32 + bits.bit_length() - 1 if bits & (bits - 1) == 0 else None

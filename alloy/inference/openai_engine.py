@@ -12,7 +12,7 @@ from typing import Any
 
 from alloy.core.files import InputError
 from alloy.core.scale import Infer
-from alloy.inference.engine import Completion, Finish, Grammar, Request
+from alloy.inference.engine import Completion, Constraint, Finish, Request
 from alloy.modeling.chat_template import bias_against_control, encode, render_prompt
 from alloy.modeling.model_folder import context_length, hosted, load_tokenizer
 
@@ -23,8 +23,8 @@ AGAIN = "what is done is kept, and `dvc repro` goes on from there"
 class OpenAIEngine:
     """Asks for `concurrency` answers at once; the client waits and asks again where the service is busy."""
 
-    def __init__(self, folder: Path, infer: Infer, grammar: Grammar | None) -> None:
-        """`grammar` holds answers, None leaves them free; only vLLM's servers know what to do with it."""
+    def __init__(self, folder: Path, infer: Infer, constraint: Constraint | None) -> None:
+        """Answers are held to the grammar of `constraint`, None leaves them free; only vLLM's servers know what to do with it."""
         service = hosted(folder)
         self.model = service or str(folder)
         self.tokenizer: Any = None if service else load_tokenizer(folder)
@@ -37,8 +37,8 @@ class OpenAIEngine:
         if service and not os.environ.get("OPENAI_API_KEY"):
             raise InputError("OPENAI_API_KEY: not set; give the service's key, and OPENAI_BASE_URL unless it is OpenAI")
         self.infer = infer
-        self.grammar = grammar
-        self.bias = bias_against_control(self.tokenizer) if grammar and self.tokenizer else {}
+        self.constraint = constraint
+        self.bias = bias_against_control(self.tokenizer) if constraint and self.tokenizer else {}
 
     def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
         """Return one completion a request, in their order."""
@@ -59,7 +59,7 @@ class OpenAIEngine:
 
             async def answer(request: Request, prompt: Any) -> Completion:  # noqa: ANN401 (messages, or tokens)
                 async with gate:
-                    completion = await self._ask(client, prompt, self._held(request.comment))
+                    completion = await self._ask(client, prompt, self._held(request.source))
                 advance(1)
                 return completion
 
@@ -67,10 +67,10 @@ class OpenAIEngine:
                 tasks = [group.create_task(answer(*pair)) for pair in zip(requests, prompts, strict=True)]
         return [task.result() for task in tasks]
 
-    def _held(self, comment: str) -> Any:  # noqa: ANN401 (what is added to a request)
-        if self.grammar is None:
+    def _held(self, source: str) -> Any:  # noqa: ANN401 (what is added to a request)
+        if self.constraint is None:
             return None
-        held = {"structured_outputs": {"grammar": self.grammar(comment)}}
+        held = {"structured_outputs": {"grammar": self.constraint.grammar(source)}}
         return {**held, "logit_bias": self.bias} if self.bias else held
 
     async def _ask(self, client: Any, prompt: Any, more: Any) -> Completion:  # noqa: ANN401 (an AsyncOpenAI)

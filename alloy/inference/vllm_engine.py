@@ -11,7 +11,7 @@ from typing import Any
 
 from alloy.core.files import InputError
 from alloy.core.scale import Infer
-from alloy.inference.engine import Completion, Finish, Grammar, Request
+from alloy.inference.engine import Completion, Constraint, Finish, Request
 from alloy.modeling.chat_template import bias_against_control, encode, render_prompt
 from alloy.modeling.model_folder import load_tokenizer, resolve
 
@@ -51,8 +51,8 @@ def prepare() -> Iterator[dict[str, Any]]:
 class VllmEngine:
     """Answers greedily; prompts' common beginnings are kept by vLLM itself, in blocks of tokens."""
 
-    def __init__(self, folder: Path, infer: Infer, grammar: Grammar | None) -> None:
-        """`grammar` holds answers; None leaves them free."""
+    def __init__(self, folder: Path, infer: Infer, constraint: Constraint | None) -> None:
+        """Answers are held to the grammar of `constraint`; None leaves them free."""
         with prepare() as settings:
             from vllm import LLM, SamplingParams
             from vllm.sampling_params import StructuredOutputsParams
@@ -69,8 +69,8 @@ class VllmEngine:
         self.context = int(self.llm.model_config.max_model_len)
         bias = bias_against_control(self.tokenizer)
 
-        def sampling(comment: str, room: int) -> Any:  # noqa: ANN401 (SamplingParams)
-            held = StructuredOutputsParams(grammar=grammar(comment)) if grammar else None
+        def sampling(source: str, room: int) -> Any:  # noqa: ANN401 (SamplingParams)
+            held = StructuredOutputsParams(grammar=constraint.grammar(source)) if constraint else None
             return SamplingParams(
                 temperature=0.0, max_tokens=room, structured_outputs=held, logit_bias=bias if held else None
             )
@@ -87,7 +87,7 @@ class VllmEngine:
                 done[number] = Completion("", Finish.context, len(prompt), 0, 0)
                 advance(1)
             else:
-                self.engine.add_request(str(number), {"prompt_token_ids": prompt}, self.sampling(request.comment, room))
+                self.engine.add_request(str(number), {"prompt_token_ids": prompt}, self.sampling(request.source, room))
         while self.engine.has_unfinished_requests():
             for output in self.engine.step():
                 if output.finished:

@@ -1,14 +1,13 @@
 """Which token may come next: the grammar of an answer, followed token by token by xgrammar."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from alloy.core.files import Row
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.answer import Codes
-from alloy.labelling.grammar import content_grammar, labels_grammar
+from alloy.labelling.grammar import answer_grammar, content_grammar, labels_grammar
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +16,24 @@ if TYPE_CHECKING:
 START = 'root ::= "[{\\""'
 
 
-class Constraints:
+@dataclass(frozen=True)
+class LabelConstraint:
+    """Holds answers to segments of the `task` with labels of the taxonomy, paths or their `codes`."""
+
+    taxonomy: Taxonomy
+    task: Row
+    codes: Codes | None = None
+
+    def grammar(self, comment: str) -> str:
+        """Return the grammar of a whole answer to `comment`."""
+        return answer_grammar(self.taxonomy, self.task, self.codes, comment)
+
+    def compile(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> "CompiledLabelConstraint":
+        """Compile it for a model."""
+        return CompiledLabelConstraint(tokenizer, vocabulary, self.taxonomy, self.task, self.codes)
+
+
+class CompiledLabelConstraint:
     """The grammars of the answers to one task, compiled: of labels once, of contents for each comment."""
 
     def __init__(
@@ -56,25 +72,33 @@ class Constraints:
         """Return (rows, words of 32 tokens), all allowed."""
         return self.xgrammar.allocate_token_bitmask(rows, self.vocabulary)
 
+    def apply(self, logits: "torch.Tensor", masks: "torch.Tensor") -> None:
+        """Leave no token a chance that `masks` do not allow."""
+        self.xgrammar.apply_token_bitmask_inplace(logits, masks)
+
     def prepare(self, comment: str) -> "Future[Any] | None":
         """Begin to compile what an answer to `comment` may quote."""
         return self.pool.submit(self.compiler.compile_grammar, content_grammar(comment)) if self.quotes else None
 
+    def match(self, content: "Future[Any] | None") -> "LabelMatcher":
+        """Return what follows one answer; `content` is what `prepare` gave."""
+        return LabelMatcher(self, content)
 
-class Constraint:
+
+class LabelMatcher:
     """Follows one answer through its grammar: the start, then content and labels in turn."""
 
-    def __init__(self, constraints: Constraints, content: "Future[Any] | None") -> None:
-        """`content`: what `Constraints.prepare` gave."""
-        self.constraints = constraints
+    def __init__(self, constraint: CompiledLabelConstraint, content: "Future[Any] | None") -> None:
+        """`content`: what `CompiledLabelConstraint.prepare` gave."""
+        self.constraint = constraint
         self.content = content
         self.segments = 0
         self.ended = False
-        self._begin(constraints.start)
+        self._begin(constraint.start)
 
     def _begin(self, compiled: Any) -> None:  # noqa: ANN401 (xgrammar's own)
         self.compiled = compiled
-        self.matcher = self.constraints.xgrammar.GrammarMatcher(compiled, terminate_without_stop_token=True)
+        self.matcher = self.constraint.xgrammar.GrammarMatcher(compiled, terminate_without_stop_token=True)
 
     def fill(self, masks: "torch.Tensor", row: int) -> None:
         """Write into `masks[row]` what may come next."""
@@ -86,7 +110,7 @@ class Constraint:
             raise AssertionError(f"token {token} is against the grammar")
         if not self.matcher.is_terminated():
             return
-        of = self.constraints
+        of = self.constraint
         labels = (of.labels, of.last_labels)
         if self.compiled in labels and of.spelling[token].endswith(b"]"):
             self.ended = True
@@ -95,12 +119,3 @@ class Constraint:
         else:
             self.segments += 1
             self._begin(labels[self.segments == of.most_segments])
-
-
-def only_token(mask: "np.ndarray") -> int | None:
-    """Return the one token that `mask` (words of 32 tokens) allows, or None where there is a choice."""
-    words = np.flatnonzero(mask)
-    if len(words) != 1:
-        return None
-    bits = int(mask[words[0]]) & 0xFFFFFFFF
-    return int(words[0]) * 32 + bits.bit_length() - 1 if bits & (bits - 1) == 0 else None

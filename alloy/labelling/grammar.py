@@ -2,20 +2,15 @@
 
 Labels are a prefix tree of the taxonomy's paths, so that levels agree; a JSON schema of as many paths takes xgrammar
 a minute to compile and a tenth of a second a token, the tree half a second and microseconds.
-
-Run     python -m alloy.labelling.grammar, which prints it
 """
 
 import json
 import re
 
-from alloy.core.experiment import LabelsAs
-from alloy.core.files import Row, read_json
-from alloy.core.params import load_params
-from alloy.core.stage import run
+from alloy.core.files import Row
 from alloy.core.text import SPACELESS
 from alloy.formats.taxonomy import LabelPath, Taxonomy
-from alloy.labelling.answer import Codes, codes_of
+from alloy.labelling.answer import Codes
 
 WORD = re.compile(rf"([{SPACELESS}]|[^\W{SPACELESS}]+|[^\w\s])(\s*)")
 QUOTED = 300  # leaves; with more, a grammar of a comment's own takes longer to compile than its answer to give
@@ -113,15 +108,3 @@ def _literal(text: str) -> str:
 def _inside(text: str) -> str:
     """Return `text` as it stands between the quotes of a JSON string."""
     return json.dumps(text, ensure_ascii=False)[1:-1]
-
-
-def main() -> None:
-    """Print the grammar of the answers to this project's task, for a server that takes one with each request."""
-    task = read_json("data/split/task.json")
-    taxonomy = Taxonomy.from_rows(read_json("data/split/taxonomy.json"))
-    codes = codes_of(taxonomy) if load_params().prompt.labels is LabelsAs.code else None
-    print(answer_grammar(taxonomy, task, codes))
-
-
-if __name__ == "__main__":
-    run(main)

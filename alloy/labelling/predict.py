@@ -2,14 +2,26 @@
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 from alloy.core.files import Row
+from alloy.core.scale import Infer
 from alloy.core.text import text_hash
 from alloy.formats.comments import segment_row
 from alloy.inference.engine import Engine, Finish, Request
+from alloy.inference.open_engine import open_engine
 from alloy.inference.usage import ask, spent
 from alloy.labelling.answer import parse_answer
+from alloy.labelling.constrained_decoding import LabelConstraint
 from alloy.labelling.prompt import Prompts
+
+SAMPLES: list[Row] = [{"id": "", "text": text} for text in ("One.", "Another!")]
+
+
+def open_labelling_engine(folder: Path, infer: Infer, prompts: Prompts) -> Engine:
+    """Return the engine that labels comments with the model in `folder`, held to the taxonomy if `infer` says so."""
+    constraint = LabelConstraint(prompts.taxonomy, prompts.task, prompts.codes) if infer.constrain else None
+    return open_engine(folder, infer, constraint, prompts.messages(SAMPLES))
 
 
 def label(engine: Engine, prompts: Prompts, comments: list[Row], advance: Callable[[int], object]) -> list[Row]:

@@ -7,15 +7,12 @@ from typing import IO
 
 import orjson
 
-from alloy.core.experiment import Prompt, TaxonomyIn
-from alloy.core.files import Row, decode_rows, number_lines, read_json, read_jsonl
+from alloy.core.files import Row, decode_rows, number_lines
 from alloy.formats.general import CUSTOMER
-from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.prompt import Prompts
+from alloy.labelling.task import SPLIT
 from alloy.mixing.row_index import Part, Pool, gather, index
 from alloy.runtime.parallel import over_blocks
-
-SPLIT = Path("data/split")
 
 
 def customer_rows(prompts: Prompts, comments: list[Row]) -> list[Row]:
@@ -29,14 +26,6 @@ def customer_rows(prompts: Prompts, comments: list[Row]) -> list[Row]:
         }
         for row, messages in zip(comments, prompts.messages(comments), strict=True)
     ]
-
-
-def open_prompts(prompt: Prompt) -> Prompts:
-    """Return what makes prompts; the training comments are only read for it where some stand in the prompt."""
-    learns = prompt.examples > 0 or prompt.taxonomy is TaxonomyIn.shortlist
-    taxonomy = Taxonomy.from_rows(read_json(SPLIT / "taxonomy.json"))
-    train = read_jsonl(SPLIT / "train.jsonl") if learns else []
-    return Prompts.of(prompt, taxonomy, read_json(SPLIT / "task.json"), train)
 
 
 def open_customers(file: IO[bytes], prompts: Prompts, seed: int) -> Pool:

@@ -8,14 +8,13 @@ import botocore.endpoint
 import pytest
 
 import small
-from alloy.core.experiment import Prompt
 from alloy.core.files import InputError
 from alloy.core.scale import EngineName, Infer
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.bedrock_engine import BedrockEngine
 from alloy.inference.engine import Completion, Finish, Request
 from alloy.inference.open_engine import open_engine
-from alloy.labelling.prompt import Prompts
+from alloy.labelling.constrained_decoding import LabelConstraint
 from alloy.modeling.model_folder import write_hosted
 from openai_server import Reply, in_turn, serve
 
@@ -278,9 +277,9 @@ def test_a_profile_that_is_not_there_is_one_line(refused, monkeypatch):
 
 def test_infer_constrain_is_one_line(folder):
     task = {"levels": ["L1"], "has_content": False, "emotions": [], "most_segments": 2}
-    prompts = Prompts.of(Prompt(), Taxonomy(("L1",), {("door",): ""}), task, [{"id": "1", "text": "x"}])
+    constraint = LabelConstraint(Taxonomy(("L1",), {("door",): ""}), task)
     with pytest.raises(InputError, match=r"\Ainfer.constrain: .*false\Z"):
-        open_engine(folder, infer(constrain=True), prompts)
+        open_engine(folder, infer(constrain=True), constraint)
 
 
 def test_weights_are_one_line(tmp_path):

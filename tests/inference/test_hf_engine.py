@@ -13,7 +13,7 @@ from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.engine import Finish, Request
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.prefix_attention import SharedPrefix, Step
-from alloy.labelling.constrained_decoding import Constraints
+from alloy.labelling.constrained_decoding import CompiledLabelConstraint
 from alloy.modeling.chat_template import common_prefix, render_prompt
 from projects import dense, mixture
 from small import tokenizer
@@ -105,14 +105,14 @@ def test_an_answer_ends_with_the_context():
 def test_tokens_that_the_grammar_forces_do_not_change_the_answer():
     model, tokens = small()
     infer = dataclasses.replace(INFER, max_new_tokens=120)
-    held = Constraints(tokens, len(tokens), TAXONOMY, TASK)
+    held = CompiledLabelConstraint(tokens, len(tokens), TAXONOMY, TASK)
 
     class Chosen(TransformersEngine):
         """The same engine without the short cut."""
 
         def _force(self, row):
-            if row.constraint and row.finish is None:
-                row.constraint.fill(self.masks, row.slot)
+            if row.matcher and row.finish is None:
+                row.matcher.fill(self.masks, row.slot)
 
     quick = TransformersEngine(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda _: None)
     slow = Chosen(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda _: None)

@@ -9,7 +9,6 @@ import time
 import urllib.request
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.engine import Completion, Finish, Request
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.openai_engine import OpenAIEngine
-from alloy.labelling.grammar import answer_grammar
+from alloy.labelling.constrained_decoding import LabelConstraint
 from alloy.modeling.chat_template import common_prefix
 from alloy.modeling.model_folder import load, write_hosted
 from alloy.training.tiny_qwen import new_config, new_model
@@ -314,7 +313,7 @@ def test_vllm_s_server_answers_as_transformers_does_and_holds_to_a_grammar(weigh
         monkeypatch.setenv("OPENAI_BASE_URL", address)
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
         free = OpenAIEngine(weights, infer(), None)
-        held = OpenAIEngine(weights, infer(max_new_tokens=160), partial(answer_grammar, TAXONOMY, TASK, None))
+        held = OpenAIEngine(weights, infer(max_new_tokens=160), LabelConstraint(TAXONOMY, TASK))
         assert spoken(free, requests) == wanted
         answers = [json.loads(text) for text in spoken(held, requests)]
     assert {(row["L1"], row["L2"]) for answer in answers for row in answer} <= set(TAXONOMY.leaves)

@@ -10,8 +10,9 @@ import pytest
 
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import Taxonomy
+from alloy.inference.hf_engine import only_token
 from alloy.labelling.answer import codes_of, parse_answer, render_answer
-from alloy.labelling.constrained_decoding import Constraint, Constraints, only_token
+from alloy.labelling.constrained_decoding import CompiledLabelConstraint, LabelMatcher
 from hostile import HOSTILE
 from small import tokenizer
 
@@ -33,19 +34,21 @@ def small() -> Any:
 
 
 @cache
-def held(task: str, coded: bool = False) -> Constraints:
-    return Constraints(small(), len(small()) + 40, TAXONOMY, TASKS[task], codes_of(TAXONOMY) if coded else None)
+def held(task: str, coded: bool = False) -> CompiledLabelConstraint:
+    return CompiledLabelConstraint(
+        small(), len(small()) + 40, TAXONOMY, TASKS[task], codes_of(TAXONOMY) if coded else None
+    )
 
 
-def allowed(constraint: Constraint) -> list[int]:
-    masks = constraint.constraints.masks(1)
+def allowed(constraint: LabelMatcher) -> list[int]:
+    masks = constraint.constraint.masks(1)
     constraint.fill(masks, 0)
     return np.flatnonzero(np.unpackbits(masks.numpy()[0].view(np.uint8), bitorder="little")).tolist()
 
 
-def walk(constraints: Constraints, comment: str, rng: random.Random, limit: int = 400) -> list[int]:
+def walk(constraints: CompiledLabelConstraint, comment: str, rng: random.Random, limit: int = 400) -> list[int]:
     """Return an answer of tokens that are each chosen among those allowed."""
-    constraint = Constraint(constraints, constraints.prepare(comment))
+    constraint = LabelMatcher(constraints, constraints.prepare(comment))
     tokens: list[int] = []
     while not constraint.ended:
         assert len(tokens) < limit
@@ -82,7 +85,7 @@ def test_gold_answers_are_followed_to_their_end(task: str, coded: bool) -> None:
             emotion = known["emotions"][-1] if known["emotions"] else None
             segments = tuple(Segment(path, content, emotion) for content in contents[:count])
             gold = render_answer(segments, TAXONOMY.levels, codes)
-            constraint = Constraint(held(task, coded), held(task, coded).prepare(COMMENT))
+            constraint = LabelMatcher(held(task, coded), held(task, coded).prepare(COMMENT))
             for token in ids(gold):
                 assert not constraint.ended
                 assert token in allowed(constraint)
@@ -131,13 +134,13 @@ def test_walks_reach_every_leaf_and_every_number_of_segments() -> None:
 
 
 def test_a_token_against_the_grammar_is_refused() -> None:
-    constraint = Constraint(held("bare"), None)
+    constraint = LabelMatcher(held("bare"), None)
     with pytest.raises(AssertionError, match=r"^token \d+ is against the grammar$"):
         constraint.accept(small().convert_tokens_to_ids("}"))
 
 
 def test_two_answers_at_once_do_not_disturb_one_another() -> None:
-    first, second = (Constraint(held("full"), held("full").prepare(text)) for text in ("red", "blue"))
+    first, second = (LabelMatcher(held("full"), held("full").prepare(text)) for text in ("red", "blue"))
     for token in ids('[{"content": "red'):
         first.accept(token)
     for token in ids('[{"content": "blue'):
