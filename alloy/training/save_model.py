@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import Row, read_json, write_json, write_whole
-from alloy.core.scale import DeepSpeed, Method
 from alloy.training import distributed, lora
-from alloy.training.trainer_setup import Run
+from alloy.training.job import TrainingJob
+from alloy.training.settings import DeepSpeed, Method
 
 if TYPE_CHECKING:
     import torch
@@ -15,44 +15,44 @@ if TYPE_CHECKING:
     from alloy.training.trainer import MixTrainer
 
 
-def save(run: Run, trainer: "MixTrainer", folder: Path, report: Row) -> None:
+def save(job: TrainingJob, trainer: "MixTrainer", folder: Path, report: Row) -> None:
     """Write model, tokenizer and card to `folder`; every process takes part, rank 0 writes."""
     import torch
 
     state: Any = None
-    if run.train.deepspeed is DeepSpeed.zero3:  # no process has the weights whole
+    if job.train.deepspeed is DeepSpeed.zero3:  # no process has the weights whole
         state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not distributed.is_main():
         return
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     state = model.state_dict() if state is None else state
-    if run.train.method is Method.full:
-        _save_weights(run, model, state, folder)
-    elif run.train.lora.merge:
+    if job.train.method is Method.full:
+        _save_weights(job, model, state, folder)
+    elif job.train.lora.merge:
         beside = folder.with_name("adapter")
         model.save_pretrained(beside, state_dict=state)
         _whole_again()
-        model = lora.merge(run.model(torch.float32), beside)
-        _save_weights(run, model, model.state_dict(), folder)
+        model = lora.merge(job.model(torch.float32), beside)
+        _save_weights(job, model, model.state_dict(), folder)
         shutil.rmtree(beside)
     else:
         model.save_pretrained(folder, state_dict=state)
-        lora.name_base(folder, *run.base)
-    run.tokenizer.save_pretrained(folder)
-    if run.card:
-        text = run.card(report)
+        lora.name_base(folder, *job.base)
+    job.tokenizer.save_pretrained(folder)
+    if job.card:
+        text = job.card(report)
         write_whole(folder / "README.md", lambda part: part.write_text(text, encoding="utf-8"))
 
 
-def _save_weights(run: Run, model: Any, state: "dict[str, torch.Tensor]", folder: Path) -> None:  # noqa: ANN401
+def _save_weights(job: TrainingJob, model: Any, state: "dict[str, torch.Tensor]", folder: Path) -> None:  # noqa: ANN401
     import torch
 
-    dtype = getattr(torch, str(run.config.dtype or torch.float32).removeprefix("torch."))
+    dtype = getattr(torch, str(job.config.dtype or torch.float32).removeprefix("torch."))
     if model.config.tie_word_embeddings:
         state = {name: tensor for name, tensor in state.items() if name != "lm_head.weight"}
     model.save_pretrained(folder, state_dict={name: tensor.to(dtype) for name, tensor in state.items()})
     file = folder / "config.json"  # it says how the model was trained: in which dtype, without a cache
-    asis = {"dtype": str(dtype).removeprefix("torch."), "use_cache": run.config.use_cache}
+    asis = {"dtype": str(dtype).removeprefix("torch."), "use_cache": job.config.use_cache}
     write_json(file, {**read_json(file), **asis})
 
 
