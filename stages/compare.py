@@ -9,35 +9,17 @@ Run     dvc repro compare
 
 from pathlib import Path
 
+from alloy.comparison.compare import Rows, compare, require_same
 from alloy.comparison.costs import amount, budget, read_costs, told
-from alloy.comparison.metrics import MODELS, Rows, compare, require_same
+from alloy.comparison.metrics import MODELS, STAGES, headline
+from alloy.comparison.settings import Gate
 from alloy.comparison.verdict import failures, verdict
 from alloy.core.files import InputError, Row, count_lines, read_json, read_jsonl, write_json, write_whole
-from alloy.core.params import load_params, load_profile
+from alloy.core.settings import load_sections, load_seed
 from alloy.core.stage import run
-
-SUMMARY = {
-    "voc": (
-        "f1",
-        "precision",
-        "recall",
-        "f1_low",
-        "f1_high",
-        "nova_f1",
-        "invalid_json",
-        "invented_labels",
-        "broken_paths",
-    ),
-    "mmlu": ("acc", "generated_acc", "unparsed"),
-    "ifeval": ("prompt_strict", "instruction_strict"),
-}
-PARTS = {"voc": "score", "mmlu": "mmlu", "ifeval": "ifeval", "general": "general"}  # part of the metrics -> stage
-
-
-def summarise(figures: Row) -> Row:
-    """Return the headline figures of one model, of what was measured."""
-    parts = {part: {key: figures[part][key] for key in keys} for part, keys in SUMMARY.items() if figures.get(part)}
-    return parts | ({"general": figures["general"]} if figures.get("general") else {})
+from alloy.labelling.settings import Prompt
+from alloy.scoring.settings import Score
+from alloy.training.settings import Train
 
 
 def table(lines: list[Row]) -> str:
@@ -71,7 +53,7 @@ def _read(model: str) -> tuple[Row, dict[str, Rows]]:
     """Return a model's figures and rows, by part; the rival has but the task's."""
     figures: Row = {}
     rows: dict[str, Rows] = {}
-    for part, stage in PARTS.items():
+    for part, stage in STAGES.items():
         file = Path("metrics", stage, f"{model}.json")
         if model == "svm" and part != "voc":
             continue
@@ -84,21 +66,21 @@ def _read(model: str) -> tuple[Row, dict[str, Rows]]:
 
 def main() -> None:
     """Read, compare, write, judge."""
-    params = load_params()
+    score, prompt, gate, train = load_sections(Score, Prompt, Gate, Train)
     read = {model: _read(model) for model in MODELS}
     figures = {model: figures for model, (figures, _) in read.items()}
     rows = {model: rows for model, (_, rows) in read.items()}
     for model in MODELS[1:]:
         for part, counted in rows[model].items():
             if part in rows["base"]:
-                require_same(f"metrics/{PARTS[part]}/{model}.jsonl", counted, rows["base"][part])
-    lines = compare(figures, rows, params.score.resamples, params.seed)
+                require_same(f"metrics/{STAGES[part]}/{model}.jsonl", counted, rows["base"][part])
+    lines = compare(figures, rows, score.resamples, load_seed())
     words = verdict(lines, rows["tuned"].get("mmlu", []))
     mix = read_json("metrics/mix.json")["mix"]
     ratio = mix["achieved"]
     print(f"Trained on {1 - ratio:.0%} customer and {ratio:.0%} general data")
-    if given := budget(mix, read_json("metrics/train.json")["train"], load_profile(params.profile).train.lr):
-        print(*told(given, count_lines("data/split/train.jsonl") - params.prompt.examples), sep="\n")
+    if given := budget(mix, read_json("metrics/train.json")["train"], train.lr):
+        print(*told(given, count_lines("data/split/train.jsonl") - prompt.examples), sep="\n")
     print()
     print(table(lines), cost_table(read_costs()), words, sep="\n\n")
     if ratio == 0:
@@ -107,8 +89,8 @@ def main() -> None:
     points = "".join(f"{m},{figures[m]['mmlu']['acc']},{figures[m]['voc']['f1']}\n" for m in both)
     write_whole("metrics/tradeoff.csv", lambda part: part.write_text(f"model,mmlu_acc,voc_f1\n{points}"))
     write_json("metrics/compare.json", {"measures": lines, "verdict": words.splitlines()})
-    write_json("metrics/summary.json", {model: summarise(figures[model]) for model in MODELS})
-    if broken := failures(lines, params.gate):  # the figures stay to be looked at
+    write_json("metrics/summary.json", {model: headline(figures[model]) for model in MODELS})
+    if broken := failures(lines, gate):  # the figures stay to be looked at
         raise InputError("\n".join(broken))
 
 

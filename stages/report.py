@@ -17,7 +17,7 @@ from alloy.comparison.error_analysis import mistakes
 from alloy.comparison.metrics import MODELS
 from alloy.comparison.report_page import GROUPS, inline, plots, render
 from alloy.core.files import Row, read_json, read_jsonl, write_whole
-from alloy.core.params import load_params
+from alloy.core.settings import Data, profile_name
 from alloy.core.stage import run
 
 EXAMPLES = 3  # of each kind of mistake
@@ -31,7 +31,6 @@ def _figures(stage: str, part: str, models: tuple[str, ...]) -> dict[str, Row]:
 
 def main() -> None:
     """Read, draw, write."""
-    params = load_params()
     compared = read_json("metrics/compare.json")
     scores, mmlu = _figures("score", "voc", MODELS), _figures("mmlu", "mmlu", MODELS[:2])
     drawn = plots(compared["measures"], scores, mmlu)
@@ -43,8 +42,8 @@ def main() -> None:
         wrong = mistakes(gold, read_jsonl(predictions), task["levels"], EXAMPLES)
     page = render(
         {
-            "profile": params.profile,
-            "data": vars(params.data),
+            "profile": profile_name(),
+            "data": Data.load().model_dump(),
             "mix": read_json("metrics/mix.json")["mix"],
             "lines": compared["measures"],
             "verdict": compared["verdict"],

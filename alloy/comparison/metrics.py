@@ -1,122 +1,125 @@
-"""What models are compared by: each figure with its interval, and differences of two models with their significance."""
+"""The registry of metrics: each one once, with all that tables, charts, gate, review and frontier need to know of it.
+
+To add one, add a line to `METRICS`. Its value is looked up by its name in the metrics of a model, `<part>.<key>`; its
+interval comes from the rows of its part (metrics/<stage>/<model>.jsonl). Tasks of lm-eval that a profile names need no
+line here.
+"""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-import numpy as np
-
-from alloy.core.files import InputError, Row
-from alloy.scoring.bootstrap import Counts, Estimate, Statistic, change, estimate, f1, precision, recall, share
+from alloy.core.files import Row
+from alloy.scoring.bootstrap import Statistic, f1, precision, recall, share
 
 MODELS = ("base", "tuned", "svm")
-AGAIN = "remove the file and run `dvc repro`"
-Rows = list[Row]  # what was counted of each comment, question or prompt
+STAGES = {"voc": "score", "mmlu": "mmlu", "ifeval": "ifeval", "general": "general"}  # the stage that measures a part
 
 
 @dataclass(frozen=True)
-class Units:
-    """What a figure is made of: what one row adds to the totals, and the statistic of these."""
+class Items:
+    """What a metric is made of: what one row adds to the totals, and the statistic of these."""
 
     counts: Callable[[Row], tuple[int, ...]]
     statistic: Statistic
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A figure `key` of a `part` of a model's metrics; without `units` it has no interval."""
+class Metric:
+    """One number about a model.
 
+    `name` is its place in the metrics, `<part>.<key>`; `title` what tables call it; `n` the key, in the same part, of
+    how many items it is measured on. `headline`: in metrics/summary.json, which `dvc metrics diff` shows. `compared`: a
+    line of the comparison, on which a gate can be put. `short` is the title of those that tell the trade-off: columns
+    of the frontier, and what a review names first. Without `items` it has no interval.
+    """
+
+    name: str
     title: str
-    part: str
-    key: str
-    units: Units | None = None
+    n: str
+    higher_is_better: bool = True
+    headline: bool = True
+    compared: bool = True
+    short: str = ""
+    items: Items | None = None
+
+    @property
+    def part(self) -> str:
+        """The part of the metrics that it is in."""
+        return self.name.partition(".")[0]
+
+    @property
+    def key(self) -> str:
+        """Its key within its part."""
+        return self.name.partition(".")[2]
 
 
 def _matches(row: Row) -> tuple[int, ...]:
     return row["matched"], row["predicted"], row["gold"]
 
 
-def _share(title: str, part: str, key: str) -> Measure:
-    """Return the measure that is the share of rows, or of all items of their lists, for which `key` holds."""
+def _share(key: str) -> Items:
+    """Return the items of a share: of rows, or of all items of their lists, for which `key` holds."""
 
     def counts(row: Row) -> tuple[int, ...]:
         held = row[key] if isinstance(row[key], list) else [row[key]]
         return sum(held), len(held)
 
-    return Measure(title, part, key, Units(counts, share))
+    return Items(counts, share)
 
 
-MEASURES = (
-    Measure("VOC F1", "voc", "f1", Units(_matches, f1)),
-    Measure("VOC precision", "voc", "precision", Units(_matches, precision)),
-    Measure("VOC recall", "voc", "recall", Units(_matches, recall)),
-    Measure("VOC F1 as the article scores it", "voc", "nova_f1"),
-    _share("general accuracy, by likelihood", "mmlu", "acc"),
-    _share("general accuracy, by generated answer", "mmlu", "generated_acc"),
-    _share("general answers that are no choice", "mmlu", "unparsed"),
-    _share("prompts followed in full (IFEval)", "ifeval", "prompt_strict"),
-    _share("instructions followed (IFEval)", "ifeval", "instruction_strict"),
-    _share("instructions followed, read loosely", "ifeval", "instruction_loose"),
+METRICS = (
+    Metric("voc.f1", "VOC F1", "comments", short="VOC F1", items=Items(_matches, f1)),
+    Metric("voc.precision", "VOC precision", "comments", items=Items(_matches, precision)),
+    Metric("voc.recall", "VOC recall", "comments", items=Items(_matches, recall)),
+    Metric("voc.f1_low", "VOC F1, lower end of its 95 % interval", "comments", compared=False),
+    Metric("voc.f1_high", "VOC F1, upper end of its 95 % interval", "comments", compared=False),
+    Metric("voc.nova_f1", "VOC F1 as the article scores it", "comments"),
+    Metric("voc.invalid_json", "answers that are not valid JSON", "comments", False, compared=False),
+    Metric("voc.invented_labels", "labels not in the taxonomy", "comments", False, compared=False),
+    Metric("voc.broken_paths", "paths not in the taxonomy", "comments", False, compared=False),
+    Metric("mmlu.acc", "general accuracy, by likelihood", "questions", short="MMLU", items=_share("acc")),
+    Metric(
+        "mmlu.generated_acc",
+        "general accuracy, by generated answer",
+        "questions",
+        short="MMLU generated",
+        items=_share("generated_acc"),
+    ),
+    Metric("mmlu.unparsed", "general answers that are no choice", "questions", False, items=_share("unparsed")),
+    Metric(
+        "ifeval.prompt_strict",
+        "prompts followed in full (IFEval)",
+        "prompts",
+        short="IFEval",
+        items=_share("prompt_strict"),
+    ),
+    Metric(
+        "ifeval.instruction_strict",
+        "instructions followed (IFEval)",
+        "instructions",
+        items=_share("instruction_strict"),
+    ),
+    Metric(
+        "ifeval.instruction_loose",
+        "instructions followed, read loosely",
+        "instructions",
+        headline=False,
+        items=_share("instruction_loose"),
+    ),
 )
+BY_NAME = {metric.name: metric for metric in METRICS}
 
 
-def compare(figures: dict[str, Row], rows: dict[str, dict[str, Rows]], resamples: int, seed: int) -> list[Row]:
-    """Return a line of the comparison a measure: `{title, part, key, models, change, over_svm}`.
-
-    `figures` and `rows` are by model and part. `models` has `{value, low, high}` of each model that was measured;
-    `change` is from base to tuned, `over_svm` from the rival to tuned: `{value, low, high, p}`, or None. A measure
-    without rows has values alone.
-    """
-    named = [figures[model].get("general", {}) for model in MODELS]  # tasks of the profile: `<task> <metric>`
-    others = [Measure(key, "general", key) for key in dict.fromkeys(key for keys in named for key in keys)]
-    lines = [_line(measure, figures, rows, resamples, seed) for measure in [*MEASURES, *others]]
-    return [line for line in lines if line["models"]]
+def task_metric(key: str) -> Metric:
+    """Return the metric of a task of lm-eval that the profile names: `<task> <metric>` among the general ones."""
+    return Metric(f"general.{key}", key, "")
 
 
-def _line(
-    measure: Measure, figures: dict[str, Row], rows: dict[str, dict[str, Rows]], resamples: int, seed: int
-) -> Row:
-    values = {
-        model: figures[model][measure.part][measure.key]
-        for model in MODELS
-        if measure.key in figures[model].get(measure.part, {})
+def headline(figures: Row) -> Row:
+    """Return the headline metrics of one model, of what was measured."""
+    parts = {
+        part: {metric.key: figures[part][metric.key] for metric in METRICS if metric.part == part and metric.headline}
+        for part in STAGES
+        if part != "general" and figures.get(part)
     }
-    units = measure.units
-    counts: dict[str, Counts] = {
-        model: np.array([units.counts(row) for row in counted], np.int64)
-        for model in values
-        if units and (counted := rows[model].get(measure.part))
-    }
-
-    def known(model: str) -> Row:
-        found = estimate(counts[model], units.statistic, resamples, seed) if units and model in counts else None
-        return {"value": values[model], **_interval(found)}
-
-    def between(before: str, after: str) -> Row | None:
-        if not {before, after} <= values.keys():
-            return None
-        paired = units is not None and {before, after} <= counts.keys()
-        found = change(counts[before], counts[after], units.statistic, resamples, seed) if units and paired else None
-        return {"value": round(values[after] - values[before], 4), **_interval(found)}
-
-    return {
-        "title": measure.title,
-        "part": measure.part,
-        "key": measure.key,
-        "models": {model: known(model) for model in values},
-        "change": between("base", "tuned"),
-        "over_svm": between("svm", "tuned"),
-    }
-
-
-def _interval(found: Estimate | None) -> Row:
-    """Return what an estimate or a change says beside its value."""
-    return {key: round(number, 4) for key, number in asdict(found).items() if key != "value"} if found else {}
-
-
-def require_same(path: str, rows: Rows, like: Rows) -> None:
-    """Raise `InputError` unless both files have the same ids in the same order: else their rows make no pairs."""
-    for number, (row, other) in enumerate(zip(rows, like, strict=False), 1):
-        if row["id"] != other["id"]:
-            raise InputError(f"{path}:{number}: id '{row['id']}' where base has '{other['id']}'; {AGAIN}")
-    if len(rows) != len(like):
-        raise InputError(f"{path}: {len(rows)} rows where base has {len(like)}; {AGAIN}")
+    return parts | ({"general": figures["general"]} if figures.get("general") else {})

@@ -1,15 +1,11 @@
 """What a comparison means, in words: knowledge that is lost and a form that is lost are two things."""
 
-from alloy.comparison.metrics import Rows
-from alloy.core.experiment import Gate
+from alloy.comparison.compare import Rows
+from alloy.comparison.metrics import BY_NAME
+from alloy.comparison.settings import Gate
 from alloy.core.files import Row
 
 CHANCE_OF_ERROR = 0.05
-LIMITS = {
-    "mmlu_drop": ("mmlu", "acc"),
-    "generated_drop": ("mmlu", "generated_acc"),
-    "ifeval_drop": ("ifeval", "prompt_strict"),
-}
 GUESSING = 0.25  # of four choices
 FORM = 0.05  # so many more answers without a choice, and the form is lost; so many with one, and there is none
 
@@ -87,15 +83,19 @@ def significant(difference: Row) -> bool:
 
 def failures(lines: list[Row], gate: Gate) -> list[str]:
     """Return one line for each limit of the gate that tuning broke."""
-    found = {(line["part"], line["key"]): line for line in lines}
+    found = {f"{line['part']}.{line['key']}": line for line in lines}
     broken = []
-    for name, place in LIMITS.items():
-        limit, line = getattr(gate, name), found.get(place)
-        if limit is None or line is None or line["change"] is None or -line["change"]["value"] <= limit:
+    for name, limit in gate.limits().items():
+        line = found.get(name)
+        if line is None or line["change"] is None:
+            continue
+        rises = name in BY_NAME and not BY_NAME[name].higher_is_better
+        change = line["change"]["value"]
+        if (change if rises else -change) <= limit:
             continue
         base, tuned = _values(line)
         broken.append(
-            f"params.yaml: gate.{name}: {'.'.join(place)} fell by {base - tuned:.3f} ({base:.3f} to {tuned:.3f}), "
-            f"{limit} is allowed; raise mix.ratio or lower train.lr"
+            f"params.yaml: gate.{name}: {'rose' if rises else 'fell'} by {abs(base - tuned):.3f} ({base:.3f} to "
+            f"{tuned:.3f}), {limit:g} is allowed; raise mix.ratio or lower train.lr"
         )
     return broken

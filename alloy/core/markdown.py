@@ -3,8 +3,22 @@
 from collections.abc import Sequence
 
 
-def table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> list[str]:
-    """Return the lines of a table in Markdown; what a cell says stays in it."""
-    lines: list[tuple[object, ...]] = [head, tuple("---" for _ in head), *rows]
-    cells = ([" ".join(str(cell).split()).replace("|", "\\|") for cell in line] for line in lines)
-    return ["| " + " | ".join(line) + " |" for line in cells]
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[object]], *, right: bool = False, padded: bool = False
+) -> list[str]:
+    """Return the lines of a table; what a cell says stays in it.
+
+    `right`: all columns but the first are aligned to the right. `padded`: columns are as wide as in a terminal.
+    """
+    lines = [[_cell(cell) for cell in line] for line in (head, *rows)]
+    widths = [max(map(len, column)) if padded else 0 for column in zip(*lines, strict=True)]
+    rules = ["-" * max(width, 3) for width in widths]
+    rules = [*rules[:1], *(f"{rule}:" for rule in rules[1:])] if right else rules
+    lines.insert(1, rules)
+    return [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    ]
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")

@@ -1,33 +1,30 @@
 """Say which arm to take: all runs of this commit side by side, the Pareto front, and the best within a limit.
 
-Reads   the finished experiments of the current commit, that commit and the workspace, through DVC (alloy/sweep/results.py)
-Writes  metrics/frontier/frontier.md, .csv, .svg; git ignores them, since the experiments that they tell of are local
-Run     make frontier, make frontier MMLU_DROP=0.05, or python -m alloy.sweep.frontier 0.05
+Reads   the finished experiments of the current commit, that commit and the workspace, through DVC
+(alloy/sweep/results.py) Writes  metrics/frontier/frontier.md, .csv, .svg; git ignores them, since the experiments that
+they tell of are local Run     alloy frontier, alloy frontier --mmlu-drop 0.05
 
 No stage: it compares runs of the pipeline. The limit is the largest loss of general accuracy (MMLU by likelihood)
-against base, as a share: what is given, else `gate.mmlu_drop` of params.yaml, else 0.02.
+against base, as a share: what is given, else `gate.mmlu.acc` of params.yaml, else 0.02.
 """
 
 import csv
 import io
-import sys
 from pathlib import Path
 
 from alloy.comparison.costs import unequal
+from alloy.comparison.metrics import METRICS
+from alloy.comparison.settings import Gate
+from alloy.core import markdown
 from alloy.core.files import InputError, Row, write_whole
-from alloy.core.params import load_params
-from alloy.core.stage import run
+from alloy.core.settings import load_sections, load_seed
+from alloy.scoring.settings import Score
 from alloy.sweep.analyze import best, doubts, label, pareto, recommend
 from alloy.sweep.results import Arm, read_arms
 
 LIMIT = 0.02
 OUT = Path("metrics/frontier")
-FIGURES = (
-    ("VOC F1", "voc", "f1"),
-    ("MMLU", "mmlu", "acc"),
-    ("MMLU generated", "mmlu", "generated_acc"),
-    ("IFEval", "ifeval", "prompt_strict"),
-)
+AXES = [metric for metric in METRICS if metric.short]  # the columns of the table
 
 
 def rows(arms: list[Arm], limit: float) -> list[Row]:
@@ -39,7 +36,7 @@ def rows(arms: list[Arm], limit: float) -> list[Row]:
             "experiment": arm.name,
             "ratio": arm.ratio,
             "lr": arm.lr,
-            **{title: arm.figure(part, key) for title, part, key in FIGURES},
+            **{metric.short: arm.figure(metric.part, metric.key) for metric in AXES},
             "MMLU loss": arm.loss,
             "front": on,
             "recommended": arm is chosen,
@@ -50,7 +47,7 @@ def rows(arms: list[Arm], limit: float) -> list[Row]:
 
 def table(arms: list[Arm], limit: float) -> str:
     """Return the arms as a table in Markdown that is aligned for a terminal; base and rival stand below them."""
-    titles = [title for title, *_ in FIGURES]
+    titles = [metric.short for metric in AXES]
     head = ["ratio", "lr", *titles, "MMLU loss", "front", "experiment"]
     lines = [
         [
@@ -63,13 +60,11 @@ def table(arms: list[Arm], limit: float) -> str:
         for row in rows(arms, limit)
     ]
     for model in ("base", "svm"):
-        figures = [_interval(arms[0].figure(part, key, model)) for _, part, key in FIGURES]
+        figures = [
+            _interval(arms[0].figure(part, key, model)) for part, key in ((metric.part, metric.key) for metric in AXES)
+        ]
         lines.append([model, "", *figures, "", "", ""])
-    widths = [max(len(line[place]) for line in [head, *lines]) for place in range(len(head))]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
-        for line in [head, ["-" * width for width in widths], *lines]
-    )
+    return "\n".join(markdown.table(head, lines, padded=True))
 
 
 def _interval(figure: Row | None) -> str:
@@ -108,19 +103,19 @@ def limit_of(given: str, gate: float | None) -> float:
     except ValueError:
         limit = -1.0
     if not 0 <= limit <= 1:
-        raise InputError(f"MMLU_DROP: '{given}' where a share from 0 to 1 belongs, as MMLU_DROP=0.05")
+        raise InputError(f"--mmlu-drop: expected a number from 0 to 1, got '{given}'")
     return limit
 
 
 def conclude(given: str = "") -> None:
     """Read the arms, print table, warnings and recommendation, and write them."""
-    params = load_params()
-    limit = limit_of(given, params.gate.mmlu_drop)
+    score, gate = load_sections(Score, Gate)
+    limit = limit_of(given, gate.limits().get("mmlu.acc"))
     arms, left = read_arms()
     said = [f"Left out: {line}" for line in left]
     if arms:
         said = [*unequal([arm.given for arm in arms if arm.given]), *said]
-    words = [recommend(arms, limit), *doubts(arms, limit, params.score.resamples, params.seed)]
+    words = [recommend(arms, limit), *doubts(arms, limit, score.resamples, load_seed())]
     if not arms:
         raise InputError("\n".join([*said, *words]))
     text = "\n\n".join([table(arms, limit), *(["\n".join(said)] if said else []), "\n".join(words)])
@@ -135,7 +130,3 @@ def conclude(given: str = "") -> None:
     for name, content in (("md", f"{text}\n"), ("csv", as_csv(arms, limit)), ("svg", chart)):
         write_whole(OUT / f"frontier.{name}", lambda part, content=content: part.write_text(content, encoding="utf-8"))
     print(f"{text}\n\nfrontier: {OUT}/frontier.svg, .csv, .md")
-
-
-if __name__ == "__main__":
-    run(lambda: conclude(*sys.argv[1:2]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from alloy.core.experiment import Params
+from alloy.comparison.settings import Gate
 from alloy.core.files import InputError, Row
 from alloy.core.git import git
 from alloy.sweep.dvc_experiments import finished, read_lock
@@ -43,10 +43,10 @@ def numbers(name: str, text: str, fits: Callable[[float], bool], kind: str) -> l
     return list(dict.fromkeys(found))
 
 
-def overrides(point: Point, params: Params) -> list[str]:
+def overrides(point: Point, gate: Gate, profile: str) -> list[str]:
     """Return what `dvc exp run` is told: an arm's settings, and no gate, whose failure would lose the arm's figures."""
-    gates = [f"gate.{key}=null" for key, value in vars(params.gate).items() if value is not None]
-    sets = [f"mix.ratio={point.ratio!r}", f"profiles/{params.profile}.yaml:train.lr={point.lr!r}", *gates]
+    gates = [f"gate.{name}=null" for name in gate.limits()]
+    sets = [f"mix.ratio={point.ratio!r}", f"profiles/{profile}.yaml:train.lr={point.lr!r}", *gates]
     return [word for setting in sets for word in ("-S", setting)]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alloy.comparison.costs import Budget, budget
-from alloy.comparison.metrics import MEASURES
+from alloy.comparison.metrics import BY_NAME
 from alloy.core.files import InputError, Row
 from alloy.scoring.bootstrap import Change, Counts, change
 from alloy.sweep.dvc_experiments import WORKSPACE, experiments, finished, in_place, ratio_and_lr, read_lock, shared
@@ -107,12 +107,12 @@ def _read_arm(name: str, rev: str, like: dict[str, Any]) -> Arm:
 
 def f1_change(one: Arm, other: Arm, resamples: int, seed: int) -> Change:
     """Return by how much the VOC F1 of `other` differs from that of `one`, comment by comment."""
-    (units,) = (m.units for m in MEASURES if (m.part, m.key) == ("voc", "f1"))
-    assert units is not None
+    items = BY_NAME["voc.f1"].items
+    assert items is not None
 
     def counts(arm: Arm) -> Counts:
         assert arm.files is not None
         rows = arm.files.read_text(SCORED).splitlines()
-        return np.array([units.counts(json.loads(row)) for row in rows], np.int64)
+        return np.array([items.counts(json.loads(row)) for row in rows], np.int64)
 
-    return change(counts(one), counts(other), units.statistic, resamples, seed)
+    return change(counts(one), counts(other), items.statistic, resamples, seed)

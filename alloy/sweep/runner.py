@@ -2,7 +2,7 @@
 
 Reads   params.yaml, profiles/<profile>.yaml, what git and DVC know of this commit
 Writes  an experiment an arm; their logs in .dvc/tmp/sweep; metrics/frontier (alloy/sweep/frontier.py)
-Run     make sweep, make sweep RATIOS=0,0.25 LRS=1.0e-3,3.0e-3 MMLU_DROP=0.05
+Run     alloy sweep, alloy sweep --ratios 0,0.25 --lrs 1.0e-3,3.0e-3 --mmlu-drop 0.05
 
 Arms run one after another in copies of the workspace, by `dvc exp run --temp`: DVC's queue would lose sight of an arm
 whose worker is killed. Arms that were run from the same files and params are not run again. No stage: it runs stages.
@@ -17,15 +17,15 @@ from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
-from alloy.core.experiment import Params
+from alloy.comparison.settings import Gate
 from alloy.core.files import InputError
 from alloy.core.git import git
-from alloy.core.params import load_params, load_profile
-from alloy.core.stage import run
+from alloy.core.settings import Data, load_sections, profile_name
 from alloy.sweep.dvc_experiments import experiments
 from alloy.sweep.frontier import conclude, limit_of
 from alloy.sweep.grid import INPUTS, Point, numbers, overrides, point_of
 from alloy.sweep.terminal import tee
+from alloy.training.settings import Train
 
 LOGS = Path(".dvc/tmp/sweep")
 SWEPT = "mix"  # the first stage that an arm changes
@@ -76,10 +76,10 @@ def ignored(data: list[str]) -> list[str]:
     return [word for file in files if file.is_file() for word in ("--copy-paths", str(file))]
 
 
-def run_arms(points: list[Point], params: Params, lock: int) -> list[str]:
+def run_arms(points: list[Point], data: list[str], gate: Gate, lock: int) -> list[str]:
     """Run what is not there yet; return a line for each arm that failed."""
-    profile = f"profiles/{params.profile}.yaml"
-    copied = ignored([f"data/{folder}" for folder in vars(params.data).values()])
+    scale = profile_name()
+    profile, copied = f"profiles/{scale}.yaml", ignored(data)
     done, _ = experiments()
     there = {point: name for name, rev in done if (point := point_of(rev, profile))}
     taken = {name for name, _ in done}
@@ -97,7 +97,7 @@ def run_arms(points: list[Point], params: Params, lock: int) -> list[str]:
         name = next(own for own in free if own not in taken)
         log = LOGS / f"{name}.log"
         print(f"sweep: arm {number} of {len(todo)}, {name}", flush=True)
-        if tee(["dvc", "exp", "run", "--temp", "--name", name, *copied, *overrides(point, params)], log, lock):
+        if tee(["dvc", "exp", "run", "--temp", "--name", name, *copied, *overrides(point, gate, scale)], log, lock):
             failed.append(f"{name} failed: {log}; `make sweep` tries it again")
     return failed
 
@@ -113,18 +113,18 @@ def run_shared() -> None:
 
 def main(ratios: str, lrs: str = "", drop: str = "") -> None:
     """Check, run what all arms share, run the arms, compare them."""
-    params = load_params()
+    given, gate, train = load_sections(Data, Gate, Train)
+    data = [f"data/{folder}" for _, folder in given]
     limit_of(drop, None)
-    here = load_profile(params.profile).train.lr
-    mixes = numbers("RATIOS", ratios, lambda value: 0 <= value <= 1, "a share from 0 to 1")
-    rates = numbers("LRS", lrs, lambda value: 0 < value < 1, "a number above 0 and below 1") or [here]
+    mixes = numbers("--ratios", ratios, lambda value: 0 <= value <= 1, "a share from 0 to 1")
+    rates = numbers("--lrs", lrs, lambda value: 0 < value < 1, "a number above 0 and below 1") or [train.lr]
     if not mixes:
-        raise InputError("RATIOS: no ratio is given; write RATIOS=0,0.25")
-    require_known([f"data/{folder}" for folder in vars(params.data).values()])
+        raise InputError("--ratios: no ratio is given; write --ratios 0,0.25")
+    require_known(data)
     with alone() as lock:
         run_shared()
         try:
-            failed = run_arms([Point(ratio, lr) for lr, ratio in product(rates, mixes)], params, lock)
+            failed = run_arms([Point(ratio, lr) for lr, ratio in product(rates, mixes)], data, gate, lock)
         except KeyboardInterrupt:
             print("\nsweep: stopped; `make sweep` goes on where it was", file=sys.stderr)
             raise
@@ -135,7 +135,3 @@ def main(ratios: str, lrs: str = "", drop: str = "") -> None:
         failed = [*str(error).splitlines(), *failed]
     if failed:
         raise InputError("\n".join(failed))
-
-
-if __name__ == "__main__":
-    run(lambda: main(*sys.argv[1:4]))

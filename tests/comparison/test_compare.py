@@ -2,7 +2,7 @@
 
 import pytest
 
-from alloy.comparison.metrics import compare, require_same
+from alloy.comparison.compare import compare, require_same
 from alloy.core.files import InputError
 from measured import lines, measured, rival
 
@@ -13,6 +13,7 @@ def by_key(compared: list[dict]) -> dict[tuple[str, str], dict]:
 
 def test_a_measure_has_the_models_values_and_the_change() -> None:
     line = by_key(lines(measured(f1=50)))["voc", "f1"]
+    assert line["n"] == 100
     assert {model: value["value"] for model, value in line["models"].items()} == {"base": 0.1, "tuned": 0.5, "svm": 0.3}
     assert line["change"]["value"] == 0.4
     assert line["change"]["low"] < 0.4 < line["change"]["high"]

@@ -2,9 +2,21 @@
 
 import pytest
 
+from alloy.comparison.settings import Gate
 from alloy.comparison.verdict import failures, verdict
-from alloy.core.experiment import Gate
 from measured import lines, measured, rival
+
+
+def gate(limits: dict[str, float]) -> Gate:
+    """Return the gate with limits by the names of metrics."""
+    parts: dict[str, dict[str, float]] = {}
+    for name, limit in limits.items():
+        part, _, key = name.partition(".")
+        parts.setdefault(part, {})[key] = limit
+    return Gate.model_validate(parts)
+
+
+NOTHING = {"mmlu.acc": 0.0, "mmlu.generated_acc": 0.0, "ifeval.prompt_strict": 0.0}
 
 
 def said(tuned, base=None, svm=None) -> str:
@@ -65,29 +77,36 @@ def test_without_a_gate_anything_passes() -> None:
 
 @pytest.mark.parametrize(("lost", "passes"), [(6, False), (5, True), (4, True), (0, True), (-9, True)])
 def test_the_gate_breaks_above_its_limit(lost: int, passes: bool) -> None:
-    for gate, tuned in (
-        (Gate(mmlu_drop=0.05), measured(acc=80 - lost)),
-        (Gate(generated_drop=0.05), measured(generated=70 - lost)),
-        (Gate(ifeval_drop=0.05), measured(ifeval=60 - lost)),
+    for own, tuned in (
+        (gate({"mmlu.acc": 0.05}), measured(acc=80 - lost)),
+        (gate({"mmlu.generated_acc": 0.05}), measured(generated=70 - lost)),
+        (gate({"mmlu.unparsed": 0.05}), measured(unparsed=1 + lost) if lost >= 0 else measured(unparsed=0)),
+        (gate({"ifeval.prompt_strict": 0.05}), measured(ifeval=60 - lost)),
+        (gate({"voc.f1": 0.05}), measured(f1=10 - lost)),
+        (gate({"general.gsm8k acc": 0.05}), measured(**{"gsm8k acc": round(0.5 - lost / 100, 2)})),
     ):
-        assert (not failures(lines(tuned), gate)) is passes
+        base = measured(**{"gsm8k acc": 0.5})
+        assert (not failures(lines(tuned, base=base), own)) is passes
 
 
 def test_a_gate_of_0_lets_no_loss_pass_but_equality() -> None:
-    assert failures(lines(measured()), Gate(0.0, 0.0, 0.0)) == []
-    assert len(failures(lines(measured(acc=79)), Gate(0.0, 0.0, 0.0))) == 1
+    assert failures(lines(measured()), gate(NOTHING)) == []
+    assert len(failures(lines(measured(acc=79)), gate(NOTHING))) == 1
 
 
 def test_every_broken_limit_has_a_line_with_its_mend() -> None:
-    assert failures(lines(measured(acc=70, generated=10, ifeval=30)), Gate(0.05, 0.2, 0.1)) == [
+    assert failures(
+        lines(measured(acc=70, generated=10, ifeval=30)),
+        gate({"mmlu.acc": 0.05, "mmlu.generated_acc": 0.2, "ifeval.prompt_strict": 0.1}),
+    ) == [
         f"params.yaml: gate.{name}; raise mix.ratio or lower train.lr"
         for name in (
-            "mmlu_drop: mmlu.acc fell by 0.100 (0.800 to 0.700), 0.05 is allowed",
-            "generated_drop: mmlu.generated_acc fell by 0.600 (0.700 to 0.100), 0.2 is allowed",
-            "ifeval_drop: ifeval.prompt_strict fell by 0.300 (0.600 to 0.300), 0.1 is allowed",
+            "mmlu.acc: fell by 0.100 (0.800 to 0.700), 0.05 is allowed",
+            "mmlu.generated_acc: fell by 0.600 (0.700 to 0.100), 0.2 is allowed",
+            "ifeval.prompt_strict: fell by 0.300 (0.600 to 0.300), 0.1 is allowed",
         )
     ]
 
 
 def test_a_limit_on_what_was_not_measured_breaks_nothing() -> None:
-    assert failures(lines(({}, {}), base=rival()), Gate(0.0, 0.0, 0.0)) == []
+    assert failures(lines(({}, {}), base=rival()), gate(NOTHING)) == []

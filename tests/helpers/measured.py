@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from alloy.comparison.metrics import compare
+from alloy.comparison.compare import compare
 from alloy.core.files import write_json, write_jsonl
 
 Row = dict[str, Any]
@@ -41,12 +41,26 @@ def measured(
         ],
     }
     share = f1 / UNITS
-    voc = {"f1": share, "precision": share, "recall": share, "f1_low": share - 0.05, "f1_high": share + 0.05}
+    voc = {
+        "comments": UNITS,
+        "f1": share,
+        "precision": share,
+        "recall": share,
+        "f1_low": share - 0.05,
+        "f1_high": share + 0.05,
+    }
     instructions = (UNITS + ifeval) / (2 * UNITS)
     figures: Row = {
         "voc": {**voc, "nova_f1": 0.2, "invalid_json": 0.0, "invented_labels": 0.0, "broken_paths": 0.0},
-        "mmlu": {"acc": acc / UNITS, "generated_acc": generated / UNITS, "unparsed": unparsed / UNITS},
+        "mmlu": {
+            "questions": UNITS,
+            "acc": acc / UNITS,
+            "generated_acc": generated / UNITS,
+            "unparsed": unparsed / UNITS,
+        },
         "ifeval": {
+            "prompts": UNITS,
+            "instructions": 2 * UNITS,
             "prompt_strict": ifeval / UNITS,
             "instruction_strict": instructions,
             "instruction_loose": instructions,

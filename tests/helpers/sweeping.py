@@ -40,6 +40,19 @@ if sys.argv[1] == "train":
 """
 
 
+# Sections that some stage watches are those that there may be.
+SETTINGS = """    params:
+      - split
+      - decontaminate
+      - rehearse
+      - interpolate
+      - prompt
+      - svm
+      - score
+      - 'profiles/${profile}.yaml': [model, infer, harness, mmlu, ifeval, general]
+"""
+
+
 def _listed(kind: str, files: list[str]) -> str:
     end = ": {cache: false}" if kind == "metrics" else ""
     return f"    {kind}:\n" + "".join(f"      - {file}{end}\n" for file in files)
@@ -61,6 +74,7 @@ def dvc_yaml() -> str:
             "stages:\n  base:\n",
             work.format("base"),
             _listed("deps", ["work.py"]),
+            SETTINGS,
             _listed("outs", shared),
             _listed("metrics", spent),
             "  mix:\n",

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from alloy.comparison.metrics import headline
 from alloy.core.files import InputError, read_json, write_json, write_jsonl
 from measured import lines, measured, rival, spent, write
-from stages.compare import cost_table, main, summarise, table
+from stages.compare import cost_table, main, table
 
 
 def test_a_summary_keeps_the_headline_figures_only() -> None:
@@ -16,12 +17,12 @@ def test_a_summary_keeps_the_headline_figures_only() -> None:
         "voc": {**figures["voc"], "levels": {}, "comments": 3},
         "mmlu": {**figures["mmlu"], "subjects": {}},
     }
-    kept = summarise(more)
-    assert kept["voc"] == figures["voc"]
-    assert kept["mmlu"] == figures["mmlu"]
+    kept = headline(more)
+    for part, count in (("voc", "comments"), ("mmlu", "questions")):
+        assert kept[part] == {key: value for key, value in figures[part].items() if key != count}
     assert kept["ifeval"] == {key: figures["ifeval"][key] for key in ("prompt_strict", "instruction_strict")}
     assert kept["general"] == {"gsm8k exact_match": 0.5}
-    assert summarise({}) == {}
+    assert headline({}) == {}
 
 
 def test_the_table_has_a_line_a_measure_in_columns() -> None:
@@ -105,8 +106,8 @@ def test_comments_that_stand_in_every_prompt_are_not_left_out(here: Path, capsys
 
 
 def test_a_broken_gate_fails_the_stage_after_showing_the_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("params.yaml").write_text("gate: {mmlu_drop: 0.05}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"^params\.yaml: gate\.mmlu_drop: mmlu\.acc fell by 0\.100"):
+    Path("params.yaml").write_text("gate: {mmlu: {acc: 0.05}}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.mmlu\.acc: fell by 0\.100"):
         main()
     assert "VOC F1" in capsys.readouterr().out
     assert Path("metrics/summary.json").exists()

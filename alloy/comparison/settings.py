@@ -1,0 +1,44 @@
+"""The section `gate` of params.yaml."""
+
+from difflib import get_close_matches
+from typing import Any, Self
+
+from pydantic import ConfigDict, model_validator
+
+from alloy.comparison.metrics import METRICS
+from alloy.core.settings import Section, refuse
+
+GATED = [metric.name for metric in METRICS if metric.compared]
+
+
+class Gate(Section):
+    """The largest loss from base to tuned that `compare` lets pass, for any metric that it compares; null: any.
+
+    Limits are by part and key, as metrics are: `{mmlu: {acc: 0.02}}`. A task that the profile names is under `general`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Any]  # pyright: ignore[reportIncompatibleVariableOverride] (pydantic allows it)
+    key = "gate"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for part, limits in self.__pydantic_extra__.items():
+            if limits is not None and not isinstance(limits, dict):
+                raise refuse(part, limits, "limits by metric, such as `acc: 0.02`")
+            for key, limit in (limits or {}).items():
+                name = f"{part}.{key}"
+                if part != "general" and name not in GATED:
+                    known = get_close_matches(name, GATED, 3) or GATED
+                    raise refuse(name, name, f"a metric such as {', '.join(known)}")
+                if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
+                    raise refuse(name, limit, "a number such as 0.02, or null")
+                if limit is not None and not 0 <= limit <= 1:
+                    raise refuse(name, limit, "a number from 0 to 1, or null")
+        return self
+
+    def limits(self) -> dict[str, float]:
+        """Return the limit of each metric that has one."""
+        parts = self.__pydantic_extra__.items()
+        named = {f"{part}.{key}": limit for part, limits in parts for key, limit in (limits or {}).items()}
+        return {name: float(limit) for name, limit in named.items() if limit is not None}

@@ -1,0 +1,75 @@
+"""The registry of metrics is one table that all others follow."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.comparison.metrics import BY_NAME, METRICS, STAGES, headline, task_metric
+from alloy.comparison.settings import Gate
+from alloy.core.files import InputError, read_json
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_names_and_titles_are_told_apart() -> None:
+    assert len(BY_NAME) == len(METRICS)
+    assert len({metric.title for metric in METRICS}) == len(METRICS)
+
+
+def test_a_metric_knows_its_part_its_key_and_the_stage_that_measures_it() -> None:
+    metric = BY_NAME["mmlu.generated_acc"]
+    assert (metric.part, metric.key, STAGES[metric.part]) == ("mmlu", "generated_acc", "mmlu")
+    assert (task_metric("gsm8k exact_match,strict").part, STAGES["general"]) == ("general", "general")
+
+
+def test_what_is_better_when_it_falls_is_known() -> None:
+    falling = {metric.name for metric in METRICS if not metric.higher_is_better}
+    assert falling == {"voc.invalid_json", "voc.invented_labels", "voc.broken_paths", "mmlu.unparsed"}
+
+
+def test_the_committed_summary_has_the_headline_metrics_in_the_order_of_the_registry() -> None:
+    summary = read_json(ROOT / "metrics/summary.json")["tuned"]
+    names = [f"{part}.{key}" for part in ("voc", "mmlu", "ifeval") for key in summary[part]]
+    assert names == [metric.name for metric in METRICS if metric.headline]
+
+
+def test_the_summary_of_a_model_has_what_was_measured_of_it() -> None:
+    figures = {"voc": {metric.key: 0.5 for metric in METRICS if metric.part == "voc"}, "general": {"gsm8k acc": 0.1}}
+    assert list(headline({**figures, "mmlu": {}})) == ["voc", "general"]
+
+
+def test_a_gate_can_be_put_on_every_metric_that_is_compared(tmp_path: Path) -> None:
+    for metric in METRICS:
+        (tmp_path / "params.yaml").write_text(f"gate: {{{metric.part}: {{{metric.key}: 0.1}}}}\n")
+        if metric.compared:
+            assert Gate.load(root=tmp_path).limits() == {metric.name: 0.1}
+        else:
+            with pytest.raises(InputError, match=rf"gate\.{metric.name}: "):
+                Gate.load(root=tmp_path)
+
+
+def test_params_yaml_names_every_metric_that_a_gate_can_be_put_on() -> None:
+    gate = yaml.safe_load((ROOT / "params.yaml").read_text())["gate"]
+    named = {f"{part}.{key}" for part, keys in gate.items() for key in keys}
+    assert named == {metric.name for metric in METRICS if metric.compared}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("mmlu: {accc: 0.1}", ("gate.mmlu.accc", "mmlu.acc")),
+        ("mmlu: {acc: 2}", ("gate.mmlu.acc", "2")),
+        ("mmlu: {acc: -0.1}", ("gate.mmlu.acc", "-0.1")),
+        ("mmlu: {acc: x}", ("gate.mmlu.acc", "'x'")),
+        ("mmlu: {acc: true}", ("gate.mmlu.acc", "true")),
+        ("mmlu: 0.02", ("gate.mmlu", "0.02")),
+        ("mmlu_drop: 0.02", ("gate.mmlu_drop", "0.02")),
+    ],
+)
+def test_a_limit_that_is_none_is_one_line(tmp_path: Path, given: str, named: tuple[str, ...]) -> None:
+    (tmp_path / "params.yaml").write_text(f"gate: {{{given}}}\n")
+    with pytest.raises(InputError) as caught:
+        Gate.load(root=tmp_path)
+    assert "\n" not in str(caught.value)
+    assert all(word in str(caught.value) for word in named)
