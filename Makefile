@@ -5,65 +5,51 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # The CPU build of torch comes from the folder that PIP_FIND_LINKS names, else uv picks the build for this machine.
 TORCH := $(if $(PIP_FIND_LINKS),$(addprefix --find-links ,$(PIP_FIND_LINKS)),--torch-backend=auto)
-
 EXTRAS := --extra dev --extra $(if $(shell command -v nvidia-smi),gpu,cpu)
+INSTALL := VIRTUAL_ENV=.venv $(BIN)/uv pip install --compile-bytecode $(TORCH) --constraint constraints.txt
 
-.PHONY: repro sweep frontier test serve check lock smoke review verify
+RATIOS ?= 0,0.05,0.1,0.25,0.5
+BASE ?= main
+HEAD ?= HEAD
+SERVE_ENV := VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=1
+
+.PHONY: repro sweep frontier test test-slow serve lock smoke review verify check
 repro: .venv/installed  ## run what is out of date, from data to the trade-off
 	dvc repro
 
-RATIOS ?= 0,0.05,0.1,0.25,0.5
+sweep: .venv/installed  ## run an experiment per mix ratio; also LRS=1.0e-3,3.0e-3, MMLU_DROP=0.05
+	alloy sweep --ratios "$(RATIOS)" --lrs "$(LRS)" --mmlu-drop "$(MMLU_DROP)"
 
-sweep: .venv/installed  ## run an experiment a mix ratio, and say which to take; also LRS=1.0e-3,3.0e-3, MMLU_DROP=0.05
-	python -m alloy.sweep.runner "$(RATIOS)" "$(LRS)" "$(MMLU_DROP)"
+frontier: .venv/installed  ## say which of the runs of this commit to take; MMLU_DROP=0.05 of MMLU may be lost
+	alloy frontier --mmlu-drop "$(MMLU_DROP)"
 
-frontier: .venv/installed  ## say again which of the runs of this commit to take; MMLU_DROP=0.05 of MMLU may be lost
-	python -m alloy.sweep.frontier "$(MMLU_DROP)"
-
-test: .venv/installed  ## run the tests
+test: .venv/installed  ## run the tests that are fast
 	pytest --numprocesses auto --dist loadfile
 
+test-slow: .venv/installed  ## run the tests that start processes, servers, vLLM or whole pipelines
+	pytest --numprocesses auto --dist loadfile -m slow
+
 serve: .venv/installed  ## answer requests at http://localhost:8000/v1 with the tuned model, by vLLM
-	VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=1 python -m vllm.entrypoints.openai.api_server \
-	    --model models/tuned --generation-config vllm $(SERVE)
+	$(SERVE_ENV) python -m vllm.entrypoints.openai.api_server --model models/tuned --generation-config vllm $(SERVE)
 
-lock: .venv/installed  ## say whether the committed figures are those of the committed code, params and data
-	python -m alloy.commands.check_lock
+lock: .venv/installed  ## say whether the committed metrics are those of the committed code, params and data
+	alloy check lock
 
-# What a mix takes of other data than the demo's would not be there.
-define PLAIN
-import yaml
-params = yaml.safe_load(open("params.yaml"))
-params["mix"] |= {"sources": {}, "budget": "keep_customer", "total": None}
-yaml.safe_dump(params, open("params.yaml", "w"), sort_keys=False)
-endef
-export PLAIN
+smoke: .venv/installed  ## run the last commit's experiment at the smallest scale, in a clone
+	alloy smoke
 
-# A clone of the last commit, on the demo's data: neither results nor customers' comments are touched.
-SMOKE := .dvc/tmp/smoke
-smoke: .venv/installed  ## run the last commit's experiment at the smallest scale, on the demo's data, in $(SMOKE)
-	rm -rf $(SMOKE)
-	git clone --quiet . $(SMOKE)
-	cd $(SMOKE) && python -c "$$PLAIN" && dvc exp run --set-param profile=smoke \
-	    $(foreach kind,comments general benchmark instructions,--set-param data.$(kind)=demo) \
-	    $(foreach limit,mmlu generated ifeval,--set-param gate.$(limit)_drop=null)
+review: .venv/installed  ## say in Markdown what HEAD's params and metrics change against BASE
+	@alloy review $(BASE) $(HEAD)
 
-BASE ?= main
-HEAD ?= HEAD
-review: .venv/installed  ## say in Markdown what HEAD's params and figures change against BASE, where HEAD left it
-	@python -m alloy.commands.review $(BASE) $(HEAD)
+verify: .venv/installed  ## read all of DVC's cache and remove what is corrupt in it
+	alloy check cache
 
-verify: .venv/installed  ## read all of DVC's cache and take away what is spoilt in it
-	python -m alloy.commands.check_cache
-
-check: .venv/installed  ## lint, format and types
-	ruff check .
-	ruff format --check .
-	pyright
+check: .venv/installed  ## lint, format, layers and types
+	ruff check . && ruff format --check . && lint-imports --no-logo && pyright
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt uv
-	VIRTUAL_ENV=.venv $(BIN)/uv pip install --compile-bytecode $(TORCH) \
-	    --constraint constraints.txt --requirement pyproject.toml $(EXTRAS)
+	$(INSTALL) --requirement pyproject.toml $(EXTRAS)
+	$(INSTALL) --no-deps --quiet --editable .
 	touch $@

@@ -23,13 +23,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from alloy.core.experiment import Prompt, TaxonomyIn
 from alloy.core.files import Row, write_json
-from alloy.core.scale import EngineName, Infer, Scratch, Train
 from alloy.core.stage import run
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.engine import Request
+from alloy.inference.settings import EngineName, Infer
 from alloy.labelling.prompt import Prompts
+from alloy.labelling.settings import Prompt, TaxonomyIn
+from alloy.training.settings import Scratch, Train
 
 CFPB = Path("../shared/data/cfpb_voc")
 ARMS = ("naive", "transformers", "transformers constrained", "vllm", "vllm constrained")
@@ -113,11 +114,11 @@ def arm(name: str, folder: Path, count: int) -> Row:
         ready = 0.0
         texts = naive(folder, rest)
     else:
-        from alloy.inference.open_engine import open_engine
+        from alloy.labelling.predict import open_labelling_engine
 
         engine_name, _, constrained = name.partition(" ")
-        infer = Infer(**{**vars(INFER), "engine": EngineName(engine_name), "constrain": bool(constrained)})
-        engine = open_engine(folder, infer, asked)
+        infer = INFER.model_copy(update={"engine": EngineName(engine_name), "constrain": bool(constrained)})
+        engine = open_labelling_engine(folder, infer, asked)
         engine.complete(first, lambda _: None)
         ready = time.perf_counter() - start
         start = time.perf_counter()

@@ -19,13 +19,14 @@ from tempfile import TemporaryDirectory
 
 import orjson
 
-from alloy.core.experiment import Decontaminate, Split
 from alloy.core.files import Row, write_json, write_jsonl
 from alloy.core.stage import run
 from alloy.core.text import words
 from alloy.decontamination.ngram_overlap import Index, Limits
+from alloy.decontamination.settings import Decontaminate
 from alloy.formats.taxonomy import Taxonomy
 from alloy.splitting.assignment import LEFT_OUT
+from alloy.splitting.settings import Split
 from stages.split import divide, read_survey
 
 SHARED = Path(__file__).parents[2] / "shared/data"

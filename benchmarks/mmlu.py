@@ -4,10 +4,10 @@
 
 Every arm is a process of its own, by turns, over the same questions of ../shared/data/mmlu with the same small random
 model, 0-shot and 5-shot. `default` is lm-eval's class for transformers with its batch size of 1, `batches` the same in
-batches of 32; `shared` is alloy/evaluation/lm_eval_model.py in batches of 32, and `kept` the same where each answer is kept on disk, as
-the stages do. Where arms are named, only these are measured, with
-`default` and `shared`. Loading does not count. The result goes to benchmarks/results/mmlu-<machine>-<date>.json, with
-the share of questions that are judged as by `default`.
+batches of 32; `shared` is alloy/evaluation/lm_eval_model.py in batches of 32, and `kept` the same where each answer is
+kept on disk, as the stages do. Where arms are named, only these are measured, with `default` and `shared`. Loading does
+not count. The result goes to benchmarks/results/mmlu-<machine>-<date>.json, with the share of questions that are judged
+as by `default`.
 """
 
 import datetime
@@ -23,10 +23,10 @@ import time
 from pathlib import Path
 
 from alloy.core.files import Row, read_jsonl, write_json, write_jsonl
-from alloy.core.scale import AnswerAs, Mmlu
 from alloy.core.stage import run
 from alloy.evaluation.lm_eval_run import evaluate
 from alloy.evaluation.mmlu_tasks import likelihood_task
+from alloy.evaluation.settings import AnswerAs, Mmlu
 from alloy.formats.mmlu import load_questions
 from alloy.modeling.model_folder import load
 from benchmarks.infer import make_model

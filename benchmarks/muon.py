@@ -1,4 +1,4 @@
-"""How long a step of Muon takes on processors with and without AVX-512: torch's own, and that of alloy/training/optimizer.py.
+"""How long a step of Muon takes with and without AVX-512: torch's own, and that of alloy/training/optimizer.py.
 
     python -m benchmarks.muon [rounds]
 

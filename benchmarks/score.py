@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from alloy.core.experiment import Score
 from alloy.core.files import Row, write_json
 from alloy.core.stage import run
 from alloy.core.text import text_hash
@@ -25,6 +24,7 @@ from alloy.formats.comments import Segment, segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labelling.answer import parse_answer, render_answer
 from alloy.scoring.pairing import pair_up
+from alloy.scoring.settings import Score
 from stages.score import score_model
 
 LEAVES = 1420

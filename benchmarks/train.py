@@ -10,7 +10,6 @@ ratios. A hub profile takes its shape from `config.json`, its tokenizer's size t
 tokenizer makes of the rows.
 """
 
-import dataclasses
 import datetime
 import platform
 import statistics
@@ -30,15 +29,17 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from alloy.core.files import Row, read_jsonl, write_json
-from alloy.core.params import load_profile
-from alloy.core.scale import LongRow, Method, Optimizer, Schedule
 from alloy.runtime.resume import Place
+from alloy.training.arguments import arguments_of
 from alloy.training.callbacks import Checkpoints, Progress
 from alloy.training.cost import peak_flops, training_flops
+from alloy.training.job import TrainingJob
 from alloy.training.optimizer import BETAS
 from alloy.training.packing import Examples, flatten, prepare, tokenize
+from alloy.training.quiet import quiet
+from alloy.training.settings import LongRow, Method, Model, Optimizer, Schedule, Train
 from alloy.training.tiny_qwen import general_texts, new_config, new_tokenizer
-from alloy.training.trainer_setup import Run, arguments_of, quiet, trainer_of
+from alloy.training.trainer_setup import trainer_of
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -53,13 +54,13 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def fresh(run: Run) -> Any:  # noqa: ANN401 (a PreTrainedModel)
+def fresh(run: TrainingJob) -> Any:  # noqa: ANN401 (a PreTrainedModel)
     """Return the same random weights every time, in float32."""
     torch.manual_seed(0)
     return AutoModelForCausalLM.from_config(run.config, dtype=torch.float32)
 
 
-def alloy(run: Run, examples: Examples, folder: Path) -> float:
+def alloy(run: TrainingJob, examples: Examples, folder: Path) -> float:
     """Return the seconds of Alloy's own training, with its bar, clock and checkpoints."""
     arguments = arguments_of(run, len(examples.dataset))
     arguments.output_dir = str(folder)
@@ -75,7 +76,7 @@ def alloy(run: Run, examples: Examples, folder: Path) -> float:
     return progress.seconds
 
 
-def bare(run: Run, examples: Examples, order: list[int]) -> float:
+def bare(run: TrainingJob, examples: Examples, order: list[int]) -> float:
     """Return the seconds of the shortest loop that does the same steps."""
     train = run.train
     model = fresh(run).to(DEVICE)
@@ -104,7 +105,7 @@ def bare(run: Run, examples: Examples, order: list[int]) -> float:
     return seconds(steps)
 
 
-def defaults(run: Run, rows: "Dataset", steps: int, folder: Path) -> float:
+def defaults(run: TrainingJob, rows: "Dataset", steps: int, folder: Path) -> float:
     """Return the seconds of TRL's SFTTrainer as it comes, told only how many steps."""
     trainer = SFTTrainer(
         model=fresh(run).to(DEVICE),
@@ -133,7 +134,7 @@ def defaults(run: Run, rows: "Dataset", steps: int, folder: Path) -> float:
     return took / sum(seen)
 
 
-def measure(run: Run, rows: list[Row], steps: int, rounds: int) -> Row:
+def measure(run: TrainingJob, rows: list[Row], steps: int, rounds: int) -> Row:
     """Return the speeds in tokens a second of each round, and the ratios."""
     examples = prepare(rows, run.tokenizer, run.train)
     plain = tokenize(rows, run.tokenizer).select_columns(["input_ids", "labels"])
@@ -167,23 +168,23 @@ def main() -> None:
     """Measure and write the result."""
     profile, steps, rounds, config = [*sys.argv[1:], *("demo", "20", "5", "")[len(sys.argv) - 1 :]]
     quiet()
-    scale = load_profile(profile)
+    model = Model.load(profile)
     rows = read_jsonl("data/mix/train.jsonl")
-    shape = scale.model.scratch or load_profile("demo").model.scratch
+    shape = model.scratch or Model.load("demo").scratch
     assert shape is not None
     tokenizer = new_tokenizer(general_texts(rows), shape)
-    train = dataclasses.replace(
-        scale.train,
-        method=Method.full,
-        deepspeed=None,
-        optimizer=Optimizer.adamw,
-        schedule=Schedule.constant,
-        warmup=0.0,
-        anchor=0.0,
-        on_long_row=LongRow.drop,
-        max_steps=int(steps),
-    )
-    run = Run(
+    plain = {
+        "method": Method.full,
+        "deepspeed": None,
+        "optimizer": Optimizer.adamw,
+        "schedule": Schedule.constant,
+        "warmup": 0.0,
+        "anchor": 0.0,
+        "on_long_row": LongRow.drop,
+        "max_steps": int(steps),
+    }
+    train = Train.load(profile).model_copy(update=plain)
+    run = TrainingJob(
         stage="train",
         section="train",
         key="",

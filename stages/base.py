@@ -8,27 +8,27 @@ Run     dvc repro base
 from pathlib import Path
 
 from alloy.core.files import Row, write_json
-from alloy.core.params import load_params, load_profile
-from alloy.core.scale import Scratch
+from alloy.core.settings import Data, load_seed
 from alloy.core.stage import run
 from alloy.formats.general import read_general
 from alloy.modeling.model_folder import download, write_hosted, write_reference
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
+from alloy.training.settings import Model, Scratch
 
 OUT = Path("models/base")
 
 
 def train_from_scratch(rows: list[Row], scratch: Scratch, seed: int) -> Row | None:
     """Train on every row, save to models/base and return the report; None beside rank 0."""
+    from alloy.training.job import TrainingJob
     from alloy.training.run import fit
     from alloy.training.tiny_qwen import general_texts, new_config, new_model, new_tokenizer
-    from alloy.training.trainer_setup import Run
 
     tokenizer = new_tokenizer(general_texts(rows), scratch)
     config = new_config(tokenizer, scratch)
     done = fit(
-        Run(
+        TrainingJob(
             stage="base",
             section="model.scratch.train",
             key=fingerprint("base", [scratch, seed, distributed.world()]) if distributed.is_main() else "",
@@ -46,8 +46,7 @@ def train_from_scratch(rows: list[Row], scratch: Scratch, seed: int) -> Row | No
 
 def main() -> None:
     """Pin or train."""
-    params = load_params()
-    model = load_profile(params.profile).model
+    model = Model.load()
     report: Row | None
     if model.hosted:
         write_hosted(OUT, model.hosted)
@@ -59,8 +58,8 @@ def main() -> None:
         report = {"hub": model.hub, "revision": model.revision}
     else:
         distributed.spread("stages.base", gpu=model.scratch.train.gpu)
-        rows = read_general(Path("data") / params.data.general / "general.jsonl")
-        report = train_from_scratch(rows, model.scratch, params.seed)
+        rows = read_general(Path("data") / Data.load().general / "general.jsonl")
+        report = train_from_scratch(rows, model.scratch, load_seed())
     if report is None:
         return
     write_json("metrics/base.json", {"base": report})

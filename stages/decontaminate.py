@@ -26,9 +26,10 @@ from alloy.core.files import (
     write_jsonl,
     write_lines,
 )
-from alloy.core.params import load_params
+from alloy.core.settings import Data, load_sections
 from alloy.core.stage import run
 from alloy.decontamination.ngram_overlap import Hit, Index, Limits
+from alloy.decontamination.settings import Decontaminate
 from alloy.formats.general import check_general
 from alloy.formats.mmlu import load_questions
 from alloy.runtime.parallel import over_blocks
@@ -115,14 +116,14 @@ def main() -> None:
     """Read the tests, part the examples, write."""
     from tqdm import tqdm
 
-    params = load_params()
-    path = Path("data") / params.data.general / "general.jsonl"
+    data, decontaminate = load_sections(Data, Decontaminate)
+    path = Path("data") / data.general / "general.jsonl"
     tests = gather(
-        Path("data") / params.data.benchmark / "benchmark",
-        Path("data") / params.data.instructions / "ifeval.jsonl",
+        Path("data") / data.benchmark / "benchmark",
+        Path("data") / data.instructions / "ifeval.jsonl",
         Path("data/split/test.jsonl"),
     )
-    limits = Limits(params.decontaminate.run, params.decontaminate.changed)
+    limits = Limits(decontaminate.run, decontaminate.changed)
     index = Index.of(tests.questions, tests.others, limits)
     seen: set[str] = set()
     dropped: list[Row] = []

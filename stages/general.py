@@ -8,9 +8,10 @@ Run     dvc repro general@tuned
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, write_json
-from alloy.core.params import load_params, load_profile
+from alloy.core.settings import load_sections, profile_name
 from alloy.core.stage import model_name, run
 from alloy.evaluation.lm_eval_run import evaluate, evaluation
+from alloy.evaluation.settings import GeneralTasks, Harness
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.resume import METRICS
 
@@ -35,10 +36,8 @@ def figures(results: dict[str, Row], named: list[str]) -> Row:
 def main() -> None:
     """Look the tasks up, load, ask, write."""
     name = model_name()
-    params = load_params()
-    file = f"profiles/{params.profile}.yaml"
-    profile = load_profile(params.profile)
-    tasks, harness = profile.general, profile.harness
+    general, harness = load_sections(GeneralTasks, Harness)
+    tasks, file = general.root, f"profiles/{profile_name()}.yaml"
     out = Path(f"metrics/general/{name}.json")
     service = hosted(f"models/{name}")
     if not tasks or service:

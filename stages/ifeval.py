@@ -11,10 +11,11 @@ first or last line or its asterisks.
 from pathlib import Path
 
 from alloy.core.files import Row, write_json, write_jsonl
-from alloy.core.params import load_params, load_profile
+from alloy.core.settings import Data, load_sections
 from alloy.core.stage import model_name, run
 from alloy.evaluation.ifeval_task import TASK, figures, instructions_task
 from alloy.evaluation.lm_eval_run import evaluate, evaluation
+from alloy.evaluation.settings import Harness, Ifeval
 from alloy.formats.ifeval import load_prompts
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.resume import METRICS, ROWS
@@ -23,16 +24,14 @@ from alloy.runtime.resume import METRICS, ROWS
 def main() -> None:
     """Load, ask, check, write."""
     name = model_name()
-    params = load_params()
-    profile = load_profile(params.profile)
-    ifeval, harness = profile.ifeval, profile.harness
+    ifeval, harness, data = load_sections(Ifeval, Harness, Data)
     out, rows = Path(f"metrics/ifeval/{name}.json"), Path(f"metrics/ifeval/{name}.jsonl")
     if service := hosted(f"models/{name}"):
         write_json(out, {name: {}})
         write_jsonl(rows, [])
         print(f"ifeval {name}: skipped, {service} is hosted and lm-eval runs weights on this machine")
         return
-    prompts = load_prompts(Path("data") / params.data.instructions / "ifeval.jsonl")
+    prompts = load_prompts(Path("data") / data.instructions / "ifeval.jsonl")
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model

@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from alloy.core.files import Row, count_lines, stream_jsonl, write_json, write_jsonl
-from alloy.core.params import load_params, load_profile
+from alloy.core.settings import load_sections
 from alloy.core.stage import model_name, run
+from alloy.inference.settings import Infer
 from alloy.labelling.predict import count, label, open_labelling_engine, report
+from alloy.labelling.settings import Prompt
 from alloy.labelling.task import SPLIT, load_task
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.chunks import Job, run_job
@@ -23,8 +25,7 @@ from alloy.runtime.resume import fingerprint
 def main() -> None:
     """Load, label, publish."""
     name = model_name()
-    params = load_params()
-    infer = load_profile(params.profile).infer
+    prompt, infer = load_sections(Prompt, Infer)
     out, metrics = Path(f"data/predictions/{name}.jsonl"), Path(f"metrics/infer/{name}.json")
     model, test = Path("models", name), SPLIT / "test.jsonl"
     if name != "base" and hosted(model):  # the base under another name: to ask it again costs money and tells nothing
@@ -32,14 +33,14 @@ def main() -> None:
         write_json(metrics, {name: {}})
         print(f"infer {name}: skipped, nothing was trained")
         return
-    prompts = load_task(params.prompt)
+    prompts = load_task(prompt)
 
     def open_labeller() -> "partial[list[Row]]":
         return partial(label, open_labelling_engine(model, infer, prompts), prompts)
 
     job = Job(f"infer {name}", "comment", open_labeller, count, lambda totals: {name: {"infer": report(totals)}})
     total = min(count_lines(test), infer.limit or sys.maxsize)
-    key = fingerprint("infer", [params.prompt, infer], name)
+    key = fingerprint("infer", [prompt, infer], name)
     figures = run_job(job, key, stream_jsonl(test), total, infer.chunk, (out, metrics))[name]["infer"]
     print(
         f"infer {name}: {figures['comments']} comments, {figures['comments_per_second']:.1f} a second; "

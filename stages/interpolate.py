@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, part_of, read_json, remove, remove_parts
-from alloy.core.params import load_params
 from alloy.core.stage import run
 from alloy.modeling.model_folder import hosted, resolve
+from alloy.modeling.settings import Interpolate
 from alloy.runtime.resume import sweep
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ def write_weights(out: Path, alpha: float) -> int:
 
 def main() -> None:
     """Copy or interpolate, then let the folder appear whole."""
-    params = load_params()
-    alpha = 1.0 if hosted(TRAINED) else params.interpolate.alpha
+    alpha = 1.0 if hosted(TRAINED) else Interpolate.load().alpha
     sweep()  # DVC has the trained model by now
     if not TRAINED.is_dir():
         raise InputError(f"{TRAINED}: no such folder; run `dvc repro` to train the model")

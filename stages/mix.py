@@ -18,10 +18,10 @@ from tempfile import TemporaryFile
 
 import numpy as np
 
-from alloy.core.experiment import General, Unit
 from alloy.core.files import InputError, Row, read_json, write_json, write_lines, write_whole
-from alloy.core.params import load_params
+from alloy.core.settings import load_sections, load_seed
 from alloy.core.stage import run
+from alloy.labelling.settings import Prompt
 from alloy.labelling.task import SPLIT, load_task
 from alloy.mixing.customer_examples import open_customers
 from alloy.mixing.data_card import card, manifest
@@ -29,6 +29,7 @@ from alloy.mixing.mixture import Sizes, draw
 from alloy.mixing.proportional_sampler import Draw
 from alloy.mixing.row_index import open_pool
 from alloy.mixing.sampling_order import spot_key
+from alloy.mixing.settings import General, Mix, Unit
 from alloy.modeling.model_folder import hosted, load_tokenizer
 
 GENERAL = {General.data: Path("data/decontaminate/general.jsonl"), General.self: Path("data/rehearse/general.jsonl")}
@@ -76,23 +77,23 @@ def left_out(shown: int, general: General) -> Row:
 
 def main() -> None:
     """Read, draw, write."""
-    params = load_params()
-    mix, source = params.mix, GENERAL[params.mix.general]
+    mix, prompt = load_sections(Mix, Prompt)
+    seed, source = load_seed(), GENERAL[mix.general]
     service = hosted(BASE)
     if service and mix.unit is not Unit.examples:
         raise InputError(f"params.yaml: mix.unit: {service} is hosted and tells no tokens; take examples")
     if not source.is_file():
         raise InputError(f"{source}: no such file; `dvc repro` makes it")
     tokenizer = None if service else load_tokenizer(BASE)
-    prompts = load_task(params.prompt)
+    prompts = load_task(prompt)
     missing = left_out(len(prompts.examples), mix.general)
     with TemporaryFile() as made, source.open("rb") as file:
-        customer = Sizes(open_customers(made, prompts, params.seed), mix.unit, tokenizer)
-        general = Sizes(open_pool(file, params.seed), mix.unit, tokenizer)
+        customer = Sizes(open_customers(made, prompts, seed), mix.unit, tokenizer)
+        general = Sizes(open_pool(file, seed), mix.unit, tokenizer)
         customers, generals = draw(mix, customer, general)
         report = manifest(mix, (customer, customers), (general, generals))
         words = card(report, mix, missing, [*INPUTS, source, BASE], general.pool.kinds)
-        write_lines("data/mix/train.jsonl", interleave(customer, customers, general, generals, params.seed))
+        write_lines("data/mix/train.jsonl", interleave(customer, customers, general, generals, seed))
     write_whole("data/mix/README.md", lambda part: part.write_text(words, encoding="utf-8"))
     write_json("metrics/mix.json", {"mix": report})
     print(

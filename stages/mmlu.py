@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alloy.core.files import InputError, Row, write_json, write_jsonl
-from alloy.core.params import load_params, load_profile
-from alloy.core.scale import AnswerAs, Mmlu
+from alloy.core.settings import Data, load_sections, profile_name
 from alloy.core.stage import model_name, run
 from alloy.evaluation.lm_eval_run import evaluate, evaluation
 from alloy.evaluation.mmlu_tasks import generated_task, groups_of, likelihood_task
+from alloy.evaluation.settings import AnswerAs, Harness, Mmlu
 from alloy.formats.mmlu import Questions, load_questions
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.resume import METRICS, ROWS
@@ -83,20 +83,18 @@ def _shares(rows: list[Row]) -> Row:
 def main() -> None:
     """Load, ask, write."""
     name = model_name()
-    params = load_params()
-    profile = load_profile(params.profile)
-    mmlu, harness = profile.mmlu, profile.harness
+    mmlu, harness, data = load_sections(Mmlu, Harness, Data)
     out, rows = Path(f"metrics/mmlu/{name}.json"), Path(f"metrics/mmlu/{name}.jsonl")
     if service := hosted(f"models/{name}"):
         write_json(out, {name: {}})
         write_jsonl(rows, [])
         print(f"mmlu {name}: skipped, {service} is hosted and tells no likelihoods")
         return
-    questions = load_questions(Path("data") / params.data.benchmark / "benchmark")
+    questions = load_questions(Path("data") / data.benchmark / "benchmark")
     fewest = min(len(splits["dev"]) for splits in questions.values())
     if mmlu.fewshot > fewest:
         raise InputError(
-            f"profiles/{params.profile}.yaml: mmlu.fewshot: {mmlu.fewshot}, but a subject has {fewest} dev rows"
+            f"profiles/{profile_name()}.yaml: mmlu.fewshot: {mmlu.fewshot}, but a subject has {fewest} dev rows"
         )
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:

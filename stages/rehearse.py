@@ -10,20 +10,20 @@ rehearsal and pseudorehearsal"). Answers that are empty, cut off or stuck in a l
 """
 
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from alloy.core.experiment import General
 from alloy.core.files import InputError, Row, write_json, write_whole
-from alloy.core.params import load_params, load_profile
+from alloy.core.settings import load_sections, load_seed
 from alloy.core.stage import run
 from alloy.formats.general import read_general
 from alloy.inference.engine import Engine, Finish, Request
 from alloy.inference.open_engine import open_engine
+from alloy.inference.settings import Infer
 from alloy.inference.usage import ask, spent
 from alloy.mixing.repetition import loops
 from alloy.mixing.sampling_order import rank
+from alloy.mixing.settings import General, Mix, Rehearse
 from alloy.runtime.chunks import Advance, Job, run_job
 from alloy.runtime.resume import fingerprint
 
@@ -84,18 +84,19 @@ def report(totals: "Counter[str]") -> Row:
 
 def main() -> None:
     """Choose, ask, publish."""
-    params = load_params()
-    if params.mix.general is General.data:
+    mix, settings, infer = load_sections(Mix, Rehearse, Infer)
+    seed = load_seed()
+    if mix.general is General.data:
         write_whole(ROWS, lambda part: part.write_text("\n"))  # no row; DVC would warn of a file without a byte
         write_json(METRICS, {"rehearse": {}})
         print("rehearse: skipped, mix.general is data")
         return
     general = read_general(Path("data/decontaminate/general.jsonl"))
-    rows = rank(general, params.seed)[: params.rehearse.rows]
-    tokens = params.rehearse.max_new_tokens
-    infer = replace(load_profile(params.profile).infer, constrain=False, limit=None, max_new_tokens=tokens)
+    rows = rank(general, seed)[: settings.rows]
+    freely = {"constrain": False, "limit": None, "max_new_tokens": settings.max_new_tokens}
+    infer = infer.model_copy(update=freely)
     job = Job("rehearse", "answer", lambda: partial(rehearse, open_engine(BASE, infer)), keep, report)
-    key = fingerprint("rehearse", [params.rehearse, infer, params.seed])
+    key = fingerprint("rehearse", [settings, infer, seed])
     figures = run_job(job, key, rows, len(rows), infer.chunk, (ROWS, METRICS))["rehearse"]
     dropped = ", ".join(f"{count} {why}" for why, count in figures["dropped"].items() if count)
     print(f"rehearse: {figures['kept']} of {figures['asked']} answers kept" + (f"; {dropped}" if dropped else ""))

@@ -8,22 +8,23 @@ Run     dvc repro score@tuned
 `precision`, `recall`, `f1`: whole paths, micro-averaged, in any order (`count_matches` in alloy/scoring/matching.py);
 `f1_low` and `f1_high` are the 95 % interval, by bootstrap over comments. There too: `levels`, each with its ancestors
 (`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and `emotion_accuracy` (`count_emotions`). By leaf:
-`macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of contents alone: `boundaries`, `coverage`, `gold_coverage`,
-`overlap`, `unquoted` (alloy/scoring/segment_boundaries.py). What went wrong: `faults` here. As the article: `nova_*` are its figures
-of the last level, `nova_levels` of each (alloy/scoring/article_score.py). Null is what gold or predictions do not have.
+`macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of contents alone: `boundaries`, `coverage`,
+`gold_coverage`, `overlap`, `unquoted` (alloy/scoring/segment_boundaries.py). What went wrong: `faults` here. As the
+article: `nova_*` are its figures of the last level, `nova_levels` of each (alloy/scoring/article_score.py). Null is
+what gold or predictions do not have.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from alloy.core.experiment import LabelsAs, Score
 from alloy.core.files import Row, read_jsonl, stream_jsonl, write_json, write_jsonl
-from alloy.core.params import load_params
+from alloy.core.settings import load_sections, load_seed
 from alloy.core.stage import model_name, run
 from alloy.formats.comments import parse_comment
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labelling.answer import render_answer
+from alloy.labelling.settings import LabelsAs, Prompt
 from alloy.labelling.task import read_taxonomy
 from alloy.scoring.article_score import nova_scores
 from alloy.scoring.bootstrap import Counts, estimate, f1
@@ -31,6 +32,7 @@ from alloy.scoring.matching import count_emotions, count_levels, count_nodes, me
 from alloy.scoring.pairing import Pair, pair_up
 from alloy.scoring.per_leaf import averages, by_group, count_leaves
 from alloy.scoring.segment_boundaries import contents_of, of_contents
+from alloy.scoring.settings import Score
 
 
 def score_model(
@@ -116,7 +118,7 @@ def comment_rows(pairs: Sequence[Pair], counts: Counts) -> list[Row]:
 def main() -> None:
     """Read, pair up, score, write."""
     name = model_name()
-    params = load_params()
+    score, prompt = load_sections(Score, Prompt)
     split, source, out = Path("data/split"), Path(f"data/predictions/{name}.jsonl"), Path(f"metrics/score/{name}")
     if source.is_file() and not source.stat().st_size:
         write_json(f"{out}.json", {name: {}})
@@ -127,8 +129,8 @@ def main() -> None:
     train = (parse_comment(row, taxonomy) for row in stream_jsonl(split / "train.jsonl"))
     training = Counter(segment.path for comment in train for segment in comment.segments)
     pairs = pair_up(read_jsonl(split / "test.jsonl"), read_jsonl(source), taxonomy, source)
-    coded = params.prompt.labels is LabelsAs.code
-    figures, counts = score_model(pairs, taxonomy, training, params.score, params.seed, coded=coded)
+    coded = prompt.labels is LabelsAs.code
+    figures, counts = score_model(pairs, taxonomy, training, score, load_seed(), coded=coded)
     voc = rounded(figures)
     write_json(f"{out}.json", {name: {"voc": voc}})
     write_jsonl(f"{out}.jsonl", comment_rows(pairs, counts))

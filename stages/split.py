@@ -19,14 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from alloy.core.experiment import BadRow
 from alloy.core.files import InputError, Row, number_lines, write_json, write_lines
-from alloy.core.params import load_params
+from alloy.core.settings import Data, load_sections
 from alloy.core.stage import run
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.runtime.parallel import over_blocks
 from alloy.splitting.assignment import FREE, TEST, TRAIN, assign, copies
 from alloy.splitting.near_duplicates import between, candidates, near_pairs, shelves, unseen
+from alloy.splitting.settings import BadRow, Split
 from alloy.splitting.validate import Survey, examine, gather
 
 SHOWN = 20  # faults printed before the rest is only counted
@@ -43,7 +43,7 @@ def read_survey(path: Path, taxonomy: Taxonomy) -> Survey:
 
 
 def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[int, int]]:
-    """Return each comment's side, and of each that is left out whom it is like (see `alloy.splitting.assignment.assign`).
+    """Return each comment's side, and of each that is left out whom it is like (see alloy/splitting/assignment.py).
 
     Comments belong together when their texts are copies, or nearly the same at a likeness of `near`.
     """
@@ -93,17 +93,17 @@ def shortened(reason: str) -> str:
 
 def main() -> None:
     """Read, check, divide, write."""
-    params = load_params()
-    source = Path("data") / params.data.comments
+    split, data = load_sections(Split, Data)
+    source = Path("data") / data.comments
     taxonomy = load_taxonomy(source / "taxonomy.csv")
     survey = read_survey(source / "comments.jsonl", taxonomy)
     faults = [f"{reject['file']}:{reject['line']}: {shortened(reject['reason'])}" for reject in survey.rejects]
-    if faults and (params.split.on_bad_row is BadRow.stop or not survey.rows):
+    if faults and (split.on_bad_row is BadRow.stop or not survey.rows):
         rest = [f"and {len(faults) - SHOWN} more bad rows"] if len(faults) > SHOWN else []
         leave_out = ", or set split.on_bad_row: reject to leave them out" if survey.rows else "; no good row is left"
         mend = f"no split was made; correct the rows{leave_out}"
         raise InputError("\n".join([*faults[:SHOWN], *rest, mend]))
-    sides, left_out = divide(survey, params.split.test, params.split.near)
+    sides, left_out = divide(survey, split.test, split.near)
     found = counts(survey, sides)
     if not found["train"] or not found["test"]:
         raise InputError(
@@ -126,9 +126,9 @@ def main() -> None:
     )
     free = (survey.table["given"] == FREE).all()
     achieved = found["test"] / len(sides)
-    if free and abs(achieved - params.split.test) > max(0.05, 3 * (0.25 / len(sides)) ** 0.5):
+    if free and abs(achieved - split.test) > max(0.05, 3 * (0.25 / len(sides)) ** 0.5):
         print(
-            f"split: {achieved:.0%} of the comments are test where split.test is {params.split.test:.0%}: many are "
+            f"split: {achieved:.0%} of the comments are test where split.test is {split.test:.0%}: many are "
             "alike and stay together; take out what they share, or raise split.near"
         )
     if found["unquoted"]:

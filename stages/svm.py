@@ -15,12 +15,14 @@ from itertools import islice
 import numpy as np
 
 from alloy.baseline.linear_svm import Held, LinearRival, best_threshold, choose
+from alloy.baseline.settings import Svm
 from alloy.core.files import Row, read_jsonl, stream_jsonl, write_json, write_jsonl
-from alloy.core.params import load_params, load_profile
+from alloy.core.settings import load_sections
 from alloy.core.stage import run
 from alloy.core.text import text_hash, unit_hash
 from alloy.formats.comments import Comment, Segment, parse_comment, segment_row
 from alloy.formats.taxonomy import LabelPath
+from alloy.inference.settings import Infer
 from alloy.labelling.answer import render_answer
 from alloy.labelling.task import read_taxonomy
 
@@ -60,8 +62,8 @@ def prediction(row: Row, paths: list[LabelPath], levels: tuple[str, ...]) -> Row
 
 def main() -> None:
     """Learn, label, write."""
-    params = load_params()
-    limit = load_profile(params.profile).infer.limit  # the same comments as the models, or they make no pairs
+    svm, infer = load_sections(Svm, Infer)
+    limit = infer.limit  # the same comments as the models, or they make no pairs
     taxonomy = read_taxonomy()
     train = [parse_comment(row, taxonomy) for row in read_jsonl("data/split/train.jsonl")]
     test = list(islice(stream_jsonl("data/split/test.jsonl"), limit))
@@ -71,7 +73,7 @@ def main() -> None:
 
     def learn(comments: list[Comment], note: str) -> LinearRival:
         texts, paths = examples(comments)
-        return LinearRival(params.svm).fit(texts, leaves_of(paths, leaves), note)
+        return LinearRival(svm).fit(texts, leaves_of(paths, leaves), note)
 
     aside = [comment for comment in train if unit_hash(f"svm {comment.id}") < HELD_OUT]
     rest = [comment for comment in train if unit_hash(f"svm {comment.id}") >= HELD_OUT]

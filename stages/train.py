@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from alloy.core.files import Row, read_jsonl, write_json, write_whole
-from alloy.core.params import load_params, load_profile
+from alloy.core.settings import load_seed
 from alloy.core.stage import run
 from alloy.modeling import model_folder
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
 from alloy.training.model_card import card
+from alloy.training.settings import Train
 
 BASE = Path("models/base")
 MIX = Path("data/mix/train.jsonl")
@@ -34,8 +35,7 @@ def publish(report: Row, curve: list[Row]) -> None:
 
 def main() -> None:
     """Load, train, save."""
-    params = load_params()
-    train = load_profile(params.profile).train
+    train, seed = Train.load(), load_seed()
     if service := model_folder.hosted(BASE):
         model_folder.write_hosted(OUT, service)
         publish({"hosted": service}, [])
@@ -46,23 +46,23 @@ def main() -> None:
 
     from transformers import AutoConfig
 
+    from alloy.training.job import TrainingJob
     from alloy.training.run import fit
-    from alloy.training.trainer_setup import Run
 
     base = model_folder.name(BASE)
     done = fit(
-        Run(
+        TrainingJob(
             stage="train",
             section="train",
-            key=fingerprint("train", [train, params.seed, distributed.world()]) if distributed.is_main() else "",
+            key=fingerprint("train", [train, seed, distributed.world()]) if distributed.is_main() else "",
             train=train,
-            seed=params.seed,
+            seed=seed,
             config=AutoConfig.from_pretrained(model_folder.resolve(BASE), trust_remote_code=False),
             tokenizer=model_folder.load_tokenizer(BASE),
             model=partial(model_folder.load_weights, BASE),
             out=OUT,
             base=base,
-            card=partial(card, rows, train, params.seed, base, [MIX, BASE]),
+            card=partial(card, rows, train, seed, base, [MIX, BASE]),
         ),
         rows,
     )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alloy.core.experiment import Svm
+from alloy.baseline.settings import Svm
 
 Margins = npt.NDArray[np.float32]  # (comments, leaves)
 Held = npt.NDArray[np.bool_]  # (comments, leaves): whether a comment has a leaf

@@ -1,7 +1,7 @@
 """Read every file of DVC's cache, and take away those whose content is not what their name says.
 
 Reads   DVC's cache, which may be shared with other projects
-Run     make verify, or python -m alloy.commands.check_cache
+Run     alloy check cache
 
 DVC takes a cached file that nobody may write for whole and does not read it: one that a disk, or root through a hard
 link, has spoilt goes into the next `dvc checkout`. Afterwards, `dvc pull --force` fetches what was taken away, and
@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from alloy.core.files import InputError
-from alloy.core.stage import run
 
 OBJECT = re.compile(
     r"[0-9a-f]{30}(\.dir)?"
@@ -69,7 +68,3 @@ def main() -> None:
             "\n".join(f"{os.path.relpath(file)}: not the content that DVC put there; {mend}" for file in bad)
         )
     print(f"cache: {len(files)} files, all whole")
-
-
-if __name__ == "__main__":
-    run(main)

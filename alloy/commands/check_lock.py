@@ -1,14 +1,13 @@
 """Say whether the committed figures are those of the committed code, params and data; no data is needed to ask.
 
 Reads   dvc.yaml, dvc.lock and what they name, as far as it is there
-Run     make lock, or python -m alloy.commands.check_lock
+Run     alloy check lock
 """
 
 import re
 import subprocess
 
 from alloy.core.files import InputError
-from alloy.core.stage import run
 
 COMMAND = ["dvc", "repro", "--dry", "--allow-missing"]
 MEND = "run `dvc repro`, then commit dvc.lock and metrics/"
@@ -31,7 +30,3 @@ def main() -> None:
     asked = subprocess.run(COMMAND, text=True, capture_output=True, check=False)
     judge(asked.returncode, asked.stdout + asked.stderr)
     print("lock: up to date")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,24 +1,22 @@
 """Write the training mix and the test set in Converse format, as a customization job of Amazon Nova reads them.
 
-Run     python -m alloy.commands.nova_export [folder]
+Run     alloy nova export [folder]
 
 Reads what `split` and `mix` wrote, and writes train.jsonl and test.jsonl into the folder (data/converse), one
 conversation a line in the order of data/mix/train.jsonl and data/split/test.jsonl. The lines hold Nova's own fields
 alone: a job may refuse others, so that ids stay behind. Of a test comment the last turn is the gold answer.
 """
 
-import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, decode_lines, read_jsonl, write_jsonl
-from alloy.core.params import load_params
-from alloy.core.stage import run
 from alloy.formats.converse import refused_words, to_conversation
 from alloy.labelling.prompt import Prompts
+from alloy.labelling.settings import Prompt
+from alloy.labelling.task import SPLIT, load_task
 
 TRAIN = Path("data/mix/train.jsonl")
-from alloy.labelling.task import SPLIT, load_task
 
 
 def conversations(rows: Iterable[tuple[str, Row]], refused: dict[str, list[str]]) -> Iterator[Row]:
@@ -57,12 +55,9 @@ def warning(refused: dict[str, list[str]], total: int) -> str:
     )
 
 
-def main() -> None:
+def main(out: Path) -> None:
     """Read, turn, write."""
-    parser = argparse.ArgumentParser("python -m alloy.commands.nova_export")
-    parser.add_argument("folder", nargs="?", default="data/converse", help="where to write (%(default)s)")
-    out = Path(parser.parse_args().folder)
-    prompts, test = load_task(load_params().prompt), read_jsonl(SPLIT / "test.jsonl")
+    prompts, test = load_task(Prompt.load()), read_jsonl(SPLIT / "test.jsonl")
     refused: dict[str, list[str]] = {}
     counts = {"train": 0, "test": 0}
 
@@ -79,7 +74,3 @@ def main() -> None:
     )
     if refused:
         print(warning(refused, sum(counts.values())))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,26 +1,28 @@
 """Take the mix from a data-mixing recipe of Amazon Nova, or write one.
 
-Run     python -m alloy.commands.nova_recipe read recipe.yaml     sets mix.ratio and mix.sources in params.yaml
-        python -m alloy.commands.nova_recipe write [recipe.yaml]  writes the recipe that these two are, else to standard output
+Run     alloy nova recipe read recipe.yaml     sets mix.ratio and mix.sources in params.yaml
+        alloy nova recipe write [recipe.yaml]  writes the recipe that these two are, else to standard output
 
 A recipe has `data_mixing: {sources: {customer_data: {percent}, nova_data: {<category>: percent, ..}}}`, alone or under
 `training_config`. The customer's percent is of the whole, Nova's are of the rest and sum to 100. All else in
 params.yaml stays as it is, letter by letter. The form of a recipe: the guide that alloy/mixing/nova_names.py names.
 """
 
-import argparse
+import io
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.util import load_yaml_guess_indent
 
-from alloy.core.experiment import Mix
 from alloy.core.files import InputError, write_whole
-from alloy.core.params import load_params
-from alloy.core.stage import run
-from alloy.core.yaml_edit import Place, replace_values
 from alloy.mixing.nova_names import NOVA_MIX
+from alloy.mixing.settings import Mix
 
 PARAMS = Path("params.yaml")
 CATALOG = "sft_1p5_text_chat"  # of Nova 2, text
@@ -34,31 +36,90 @@ class Recipe(NamedTuple):
 
 
 def parse_recipe(text: str, path: Path) -> Recipe:
-    """Return the mix in a recipe; raise `InputError` with its line where it is none."""
-    top = Place.of(text, path)
+    """Return the mix in a recipe; raise `InputError` with its line if there is none."""
+    top = Value(_load(text, path), path)
     trained = top.get("training_config")
     mixing = top.get("data_mixing") or (trained and trained.get("data_mixing"))
     if mixing is None:
         raise InputError(f"{path}: there is no section `data_mixing`; give a recipe that mixes")
     sources = mixing.need("sources")
-    percent = sources.need("customer_data").need("percent")
-    customer = _percent(percent)
+    customer = _percent(sources.need("customer_data").need("percent"))
     nova_data = sources.need("nova_data")
-    nova = {name: _percent(place) for name, place in nova_data.items()}
+    nova = {name: _percent(nova_data.need(name)) for name in nova_data.names()}
     total = math.fsum(nova.values())
     if round(total, 6) != 100:
         raise InputError(f"{nova_data}: percents sum to {total:g}; let those of Nova's categories sum to 100")
     return Recipe(customer, nova)
 
 
-def _percent(place: Place) -> float:
+@dataclass(frozen=True)
+class Value:
+    """A value in a YAML file that knows where it is; as a string: `file:line: key`."""
+
+    value: Any
+    path: Path
+    key: str = ""
+    line: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.key}"
+
+    def get(self, name: str) -> "Value | None":
+        """Return the value of a key, or None."""
+        if not isinstance(self.value, CommentedMap) or name not in self.value:
+            return None
+        key = f"{self.key}.{name}" if self.key else name
+        return Value(self.value[name], self.path, key, self.value.lc.value(name)[0] + 1)
+
+    def need(self, name: str) -> "Value":
+        """Return the value of a key; a missing one raises."""
+        found = self.get(name)
+        if found is None:
+            raise InputError(f"{self}: there is no `{name}`; add it")
+        return found
+
+    def names(self) -> list[str]:
+        """Return the keys; anything but a mapping raises."""
+        if not isinstance(self.value, CommentedMap):
+            raise InputError(f"{self}: expected `key: value` lines below it")
+        return list(self.value)
+
+
+def _percent(given: Value) -> float:
     try:
-        value = float(place.text())
-    except ValueError:
+        value = float(given.value)
+    except (TypeError, ValueError):
         value = math.nan
     if not 0 <= value <= 100:
-        raise InputError(f"{place}: {place.text()} is no percent; write a number from 0 to 100")
+        kinds = {dict: "a mapping", list: "a list"}
+        shown = next((name for kind, name in kinds.items() if isinstance(given.value, kind)), given.value)
+        raise InputError(f"{given}: expected a percentage from 0 to 100, got {shown}")
     return value
+
+
+def _yaml() -> YAML:
+    """Return a reader and writer that keeps comments, quotes, line lengths and `null`."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 10**6
+    yaml.representer.add_representer(
+        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    return yaml
+
+
+def _load(text: str, path: Path) -> CommentedMap:
+    """Return a YAML file, which must be a mapping."""
+    try:
+        given = _yaml().load(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise InputError(f"{path}{line}: not valid YAML: {reason}") from None
+    if not isinstance(given, CommentedMap):
+        raise InputError(f"{path}: expected `key: value` lines")
+    return given
 
 
 def settings(recipe: Recipe) -> tuple[float, dict[str, float]]:
@@ -67,9 +128,22 @@ def settings(recipe: Recipe) -> tuple[float, dict[str, float]]:
 
 
 def edit_params(text: str, recipe: Recipe, path: Path) -> str:
-    """Return the text of params.yaml with the recipe's ratio and sources in their places."""
+    """Return the text of params.yaml with the recipe's ratio and sources in their places, all else as it was.
+
+    Comments beside the two keys stay, those within the old sources go.
+    """
     ratio, sources = settings(recipe)
-    return replace_values(text, path, "mix", {"ratio": ratio, "sources": _plain(sources)})
+    plain = text.replace("\r\n", "\n")
+    given = _load(plain, path)
+    section = Value(given, path).need("mix")
+    for key, value in (("ratio", ratio), ("sources", CommentedMap(_plain(sources)))):
+        section.need(key)
+        section.value[key] = value
+    yaml, out = _yaml(), io.StringIO()
+    if indent := load_yaml_guess_indent(plain)[1]:
+        yaml.indent(mapping=indent)
+    yaml.dump(given, out)
+    return out.getvalue().replace("\n", "\r\n" if "\r\n" in text else "\n")
 
 
 def _plain(numbers: dict[str, float]) -> dict[str, float]:
@@ -104,26 +178,22 @@ def recipe_text(recipe: Recipe) -> str:
     return yaml.safe_dump({"data_mixing": {"dataset_catalog": CATALOG, "sources": sources}}, sort_keys=False)
 
 
-def main() -> None:
-    """Read or write."""
-    parser = argparse.ArgumentParser("python -m alloy.commands.nova_recipe")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("read", help="set mix.ratio and mix.sources in params.yaml").add_argument("recipe", type=Path)
-    commands.add_parser("write", help="write a recipe").add_argument("recipe", type=Path, nargs="?")
-    given = parser.parse_args()
-    mix = load_params(PARAMS).mix
-    if given.command == "write":
-        text = recipe_text(recipe_of(mix))
-        if given.recipe is None:
-            print(text, end="")
-        else:
-            write_whole(given.recipe, lambda part: part.write_text(text, encoding="utf-8"))
-        return
-    recipe = parse_recipe(read_text(given.recipe), given.recipe)
+def read(file: Path) -> None:
+    """Set mix.ratio and mix.sources in params.yaml to those of the recipe in `file`."""
+    recipe = parse_recipe(read_text(file), file)
     edited = edit_params(read_text(PARAMS), recipe, PARAMS)
     write_whole(PARAMS, lambda part: part.write_bytes(edited.encode()))
     ratio, sources = settings(recipe)
     print(f"recipe: mix.ratio {ratio:g}, mix.sources with {len(sources)} categories, in {PARAMS}")
+
+
+def write(file: Path | None) -> None:
+    """Write the recipe of params.yaml to `file`, or to standard output."""
+    text = recipe_text(recipe_of(Mix.load()))
+    if file is None:
+        print(text, end="")
+    else:
+        write_whole(file, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def read_text(path: Path) -> str:
@@ -134,7 +204,3 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: {error.strerror}; name a recipe, a YAML file") from None
     except UnicodeDecodeError as fault:
         raise InputError(f"{path}: byte {fault.start + 1} is not UTF-8; save the file as UTF-8") from None
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,16 +1,14 @@
-"""Print the grammar of the answers."""
+"""Print the grammar of the answers to this project's task.
 
-from alloy.core.params import load_params
-from alloy.core.stage import run
+Run     alloy grammar
+"""
+
 from alloy.labelling.grammar import answer_grammar
+from alloy.labelling.settings import Prompt
 from alloy.labelling.task import load_task
 
 
 def main() -> None:
-    """Print the grammar of the answers to this project's task, for a server that takes one with each request."""
-    task = load_task(load_params().prompt)
+    """Print the grammar, for a server that takes one with each request."""
+    task = load_task(Prompt.load())
     print(answer_grammar(task.taxonomy, task.task, task.codes))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,7 +1,7 @@
 """Say in Markdown what one commit changed against another: params, and figures in an order that is always the same.
 
 Reads   params and metrics of both commits, as `dvc params diff` and `dvc metrics diff` have them
-Run     make review BASE=main, or python -m alloy.commands.review <base> [<head>]; without <head>, what is in the folder now
+Run     alloy review <base> [<head>]; without <head>, what is in the folder now
 
 Of <base> it takes the commit where <head> left it.
 
@@ -11,28 +11,17 @@ The figures are those that were committed: nothing is run. `make lock` says whet
 import html
 import json
 import subprocess
-import sys
 from dataclasses import dataclass
 
-from alloy.comparison.metrics import MEASURES
+from alloy.comparison.metrics import BY_NAME, METRICS
 from alloy.core.files import InputError, Row
 from alloy.core.git import git
-from alloy.core.stage import run
-from stages.compare import SUMMARY
+from alloy.core.markdown import table
 
 Value = float | int | str | bool | list | None
 SUMMARY_FILE = "metrics/summary.json"
 MODELS = ("tuned", "base", "svm")  # the tuned model is what a change is about
-TITLES = {(measure.part, measure.key): measure.title for measure in MEASURES} | {
-    ("voc", "f1_low"): "VOC F1, lower end of its 95 % interval",
-    ("voc", "f1_high"): "VOC F1, upper end of its 95 % interval",
-    ("voc", "invalid_json"): "answers that are no JSON",
-    ("voc", "invented_labels"): "labels that the taxonomy has not",
-    ("voc", "broken_paths"): "paths that the taxonomy has not",
-}
-# What gains and losses are told of, at the top.
-TOLD = (("voc", "f1"), ("mmlu", "acc"), ("mmlu", "generated_acc"), ("ifeval", "prompt_strict"))
-ORDER = [f"{model}.{part}.{key}" for model in MODELS for part, keys in SUMMARY.items() for key in keys]
+ORDER = [f"{model}.{metric.name}" for model in MODELS for metric in METRICS if metric.headline]
 
 
 @dataclass(frozen=True)
@@ -73,17 +62,17 @@ def render(params: list[Change], figures: list[Change], base: str, head: str) ->
     parts = ["## What this changes", sentence(params, figures)]
     if params:
         rows = [(f"`{change.name}`", setting(change.old), setting(change.new)) for change in params]
-        parts.append(table(("param", base, head), rows))
+        parts.append(_table(("param", base, head), rows))
     headline = [change for change in figures if change.file == SUMMARY_FILE]
     if headline:
         rows = [
             (titled(change.name), figure(change.old), figure(change.new), signed(change.step)) for change in headline
         ]
-        parts.append(table(("figure", base, head, "change"), rows))
+        parts.append(_table(("metric", base, head, "change"), rows))
     if others := [change for change in figures if change.file != SUMMARY_FILE]:
         rows = [(f"`{c.file}` `{c.name}`", figure(c.old), figure(c.new), signed(c.step)) for c in others]
         summary = "<details><summary>Other figures, the time that things took among them</summary>"
-        parts += [summary, table(("figure", base, head, "change"), rows), "</details>"]
+        parts += [summary, _table(("metric", base, head, "change"), rows), "</details>"]
     return "\n\n".join(parts)
 
 
@@ -100,7 +89,7 @@ def sentence(params: list[Change], figures: list[Change]) -> str:
     if not figures:
         return f"{said} No figure did."
     by_name = {change.name: change for change in figures if change.file == SUMMARY_FILE}
-    moved = [by_name[name] for part, key in TOLD if (name := f"tuned.{part}.{key}") in by_name]
+    moved = [by_name[name] for metric in METRICS if metric.short and (name := f"tuned.{metric.name}") in by_name]
     for word, sign in (("Gained", 1), ("Cost", -1)):
         shown = [
             f"{title(change.name)} {change.step:+.3f} ({change.old:.3f} to {change.new:.3f})"
@@ -111,10 +100,8 @@ def sentence(params: list[Change], figures: list[Change]) -> str:
     return said
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Return a table of Markdown; all columns but the first are aligned to the right."""
-    rule = ["---", *["---:" for _ in head[1:]]]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in ([escaped(cell) for cell in head], rule, *rows))
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    return "\n".join(table([html.escape(cell, quote=False) for cell in head], rows, right=True))
 
 
 def titled(name: str) -> str:
@@ -124,8 +111,8 @@ def titled(name: str) -> str:
 
 def title(name: str) -> str:
     """Return what a headline figure is called in the comparison, or its name without its model."""
-    _, part, key = name.split(".", 2)
-    return TITLES.get((part, key), f"`{key}`")
+    own = name.partition(".")[2]
+    return BY_NAME[own].title if own in BY_NAME else f"`{own.partition('.')[2]}`"
 
 
 def setting(value: Value) -> str:
@@ -149,7 +136,7 @@ def signed(step: float | None) -> str:
 
 def escaped(words: str) -> str:
     """Return `words` so that they are no markup in a table's cell."""
-    return html.escape(" ".join(words.split()), quote=False).replace("|", "\\|")
+    return html.escape(" ".join(words.split()), quote=False)
 
 
 def ask(what: str, revisions: list[str]) -> dict[str, dict[str, Row]]:
@@ -160,19 +147,11 @@ def ask(what: str, revisions: list[str]) -> dict[str, dict[str, Row]]:
     return json.loads(asked.stdout or "{}")
 
 
-def main() -> None:
+def main(base: str, head: str) -> None:
     """Ask DVC for both differences, print the page."""
-    revisions = sys.argv[1:]
-    if not 1 <= len(revisions) <= 2 or any(revision.startswith("-") for revision in revisions):
-        raise InputError("give one or two revisions: `python -m alloy.commands.review main`, or `.. main my-branch`")
-    base, *head = revisions
     try:
-        left = git("merge-base", base, *(head or ["HEAD"])).strip()
+        left = git("merge-base", base, head or "HEAD").strip()
     except InputError as fault:
         raise InputError(f"{fault}; name branches, tags or commits") from None
-    params, figures = (changes(ask(what, [left, *head])) for what in ("params", "metrics"))
+    params, figures = (changes(ask(what, [left, *([head] if head else [])])) for what in ("params", "metrics"))
     print(render(params, figures, "before", "after"))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -2,26 +2,23 @@
 
 Reads   data/mix/train.jsonl; models/base (its tokenizer)
 Writes  to standard output, a JSON object a row: `{step, packed, id, source, category}`
-Run     python -m alloy.commands.trace <step>
+Run     alloy trace <step>
 
 Params, profile and mix must be those of the training. `packed` numbers the packed rows of the step: examples of one
 were side by side, without seeing each other.
 """
 
 import json
-import os
-import sys
 from collections.abc import Iterator
 from itertools import islice
 
 from alloy.core.files import InputError, Row, read_jsonl
-from alloy.core.params import load_params, load_profile
-from alloy.core.scale import Train
-from alloy.core.stage import run
+from alloy.core.settings import load_seed
 from alloy.modeling.model_folder import load_tokenizer
+from alloy.training.arguments import steps_of
 from alloy.training.packing import fitting, pack
+from alloy.training.settings import Train
 from alloy.training.trainer import Rounds
-from alloy.training.trainer_setup import steps_of
 
 
 def trace(rows: list[Row], packed: list[list[int]], train: Train, seed: int, step: int) -> Iterator[Row]:
@@ -36,26 +33,16 @@ def trace(rows: list[Row], packed: list[list[int]], train: Train, seed: int, ste
             yield {"step": step, "packed": number, **{key: row[key] for key in ("id", "source", "category")}}
 
 
-def main() -> None:
+def main(step: int) -> None:
     """Pack as `train` does, and look the step up."""
-    if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
-        raise InputError("name one step, as in `python -m alloy.commands.trace 100`")
     from datasets import Dataset
 
-    params = load_params()
-    train = load_profile(params.profile).train
+    train = Train.load()
     rows = read_jsonl("data/mix/train.jsonl")
     whole, numbers = fitting(rows, load_tokenizer("models/base"), train, "train")
     ids = whole["input_ids"]
     examples = [[number] * len(row) for number, row in zip(numbers, ids, strict=True)]
     packed = pack(Dataset.from_dict({"input_ids": ids, "example": examples}), train)["example"]
     together = [list(dict.fromkeys(numbers)) for numbers in packed]
-    lines = [json.dumps(row, ensure_ascii=False) for row in trace(rows, together, train, params.seed, int(sys.argv[1]))]
-    try:
-        print(*lines, sep="\n", flush=True)
-    except BrokenPipeError:  # `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-if __name__ == "__main__":
-    run(main)
+    lines = [json.dumps(row, ensure_ascii=False) for row in trace(rows, together, train, load_seed(), step)]
+    print(*lines, sep="\n", flush=True)

@@ -31,6 +31,20 @@ def declared(stage: str, model: str = "") -> Row:
     return yaml.safe_load(text)["stages"].get(stage, {})
 
 
+def watched_sections(root: Path) -> tuple[set[str], set[str]]:
+    """Return the names of the sections of params.yaml and of a profile that stages watch; none without dvc.yaml."""
+    if not (root / PIPELINE).is_file():
+        return set(), set()
+    params, profile = {*NAMED, "seed"}, set[str]()
+    for stage in yaml.safe_load((root / PIPELINE).read_text(encoding="utf-8"))["stages"].values():
+        for entry in stage.get("params", []):
+            if isinstance(entry, dict):
+                profile |= {key for keys in entry.values() for key in keys}
+            else:
+                params.add(entry.partition(".")[0])
+    return params, profile
+
+
 def files(paths: Iterable[str]) -> list[Path]:
     """Return the files at and below `paths`, in order, without what Python compiles there."""
     found = {file for path in map(Path, paths) for file in (path, *path.rglob("*")) if file.is_file()}

@@ -113,6 +113,22 @@ def _json_fault(line: bytes, error: orjson.JSONDecodeError) -> str:
     return f"not valid JSON at column {error.colno} ({error.msg}); write one JSON object a line"
 
 
+def is_jsonl(name: str) -> bool:
+    """Say whether a file's name is that of JSON Lines, packed or not."""
+    return name.lower().endswith((".jsonl", ".jsonl.gz"))
+
+
+def find_files(folder: Path, fits: Callable[[str], object], wanted: str) -> list[Path]:
+    """Return the files at any depth below `folder` whose names fit, in order; hidden ones are left out.
+
+    Where there is none, `wanted` says in the error what belongs there.
+    """
+    files = sorted(path for path in folder.rglob("[!.]*") if path.is_file() and fits(path.name))
+    if not files:
+        raise InputError(f"{folder}: {wanted}")
+    return files
+
+
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it: no reader sees half a file."""
     path = Path(path)

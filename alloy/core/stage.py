@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from alloy.core.dvc import declared, recorded, under_dvc
 from alloy.core.files import InputError
@@ -48,7 +49,8 @@ def model_name() -> str:
 
 
 def _stage() -> str:
-    return os.path.basename(sys.argv[0]).removesuffix(".py")
+    file = Path(sys.argv[0])
+    return file.parent.name if file.name == "__main__.py" else file.name.removesuffix(".py")
 
 
 def _end(status: int) -> None:

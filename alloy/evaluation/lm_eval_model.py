@@ -19,10 +19,11 @@ from lm_eval.models import huggingface
 from lm_eval.models.utils import normalize_gen_kwargs
 from tqdm import tqdm
 
-from alloy.core.scale import Backend, Harness, Infer
+from alloy.evaluation.settings import Backend, Harness
 from alloy.inference.engine import Completion
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.prefix_attention import SharedPrefix, Step, other_layers
+from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import common_length
 from alloy.modeling.model_folder import load, resolve
 

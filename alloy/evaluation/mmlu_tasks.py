@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import Row
-from alloy.core.scale import AnswerAs, Mmlu
+from alloy.evaluation.settings import AnswerAs, Mmlu
 
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError
-from alloy.core.scale import Infer
 from alloy.inference.engine import Completion, Constraint, Finish, Request
+from alloy.inference.settings import Infer
 from alloy.modeling.model_folder import hosted
 
 FINISH = {

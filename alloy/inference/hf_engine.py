@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from alloy.core.scale import Infer
 from alloy.inference.engine import CompiledConstraint, Completion, Finish, Matcher, Request
 from alloy.inference.prefix_attention import SharedPrefix, Step
+from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import common_length, encode, render_prompt
 
 if TYPE_CHECKING:

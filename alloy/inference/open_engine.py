@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from alloy.core.scale import EngineName, Infer
 from alloy.inference.engine import Constraint, Engine
+from alloy.inference.settings import EngineName, Infer
 from alloy.modeling.chat_template import Messages
 
 SAMPLES: list[Messages] = [[{"role": "user", "content": text}] for text in ("One.", "Another!")]

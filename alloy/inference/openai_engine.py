@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError
-from alloy.core.scale import Infer
 from alloy.inference.engine import Completion, Constraint, Finish, Request
+from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import bias_against_control, encode, render_prompt
 from alloy.modeling.model_folder import context_length, hosted, load_tokenizer
 
@@ -24,7 +24,7 @@ class OpenAIEngine:
     """Asks for `concurrency` answers at once; the client waits and asks again where the service is busy."""
 
     def __init__(self, folder: Path, infer: Infer, constraint: Constraint | None) -> None:
-        """Answers are held to the grammar of `constraint`, None leaves them free; only vLLM's servers know what to do with it."""
+        """Answers are held to the grammar of `constraint`, which only vLLM's servers know; None leaves them free."""
         service = hosted(folder)
         self.model = service or str(folder)
         self.tokenizer: Any = None if service else load_tokenizer(folder)

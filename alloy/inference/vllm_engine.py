@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError
-from alloy.core.scale import Infer
 from alloy.inference.engine import Completion, Constraint, Finish, Request
+from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import bias_against_control, encode, render_prompt
 from alloy.modeling.model_folder import load_tokenizer, resolve
 

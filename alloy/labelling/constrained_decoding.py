@@ -24,9 +24,9 @@ class LabelConstraint:
     task: Row
     codes: Codes | None = None
 
-    def grammar(self, comment: str) -> str:
-        """Return the grammar of a whole answer to `comment`."""
-        return answer_grammar(self.taxonomy, self.task, self.codes, comment)
+    def grammar(self, source: str) -> str:
+        """Return the grammar of a whole answer to a comment."""
+        return answer_grammar(self.taxonomy, self.task, self.codes, source)
 
     def compile(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> "CompiledLabelConstraint":
         """Compile it for a model."""
@@ -76,13 +76,13 @@ class CompiledLabelConstraint:
         """Leave no token a chance that `masks` do not allow."""
         self.xgrammar.apply_token_bitmask_inplace(logits, masks)
 
-    def prepare(self, comment: str) -> "Future[Any] | None":
-        """Begin to compile what an answer to `comment` may quote."""
-        return self.pool.submit(self.compiler.compile_grammar, content_grammar(comment)) if self.quotes else None
+    def prepare(self, source: str) -> "Future[Any] | None":
+        """Begin to compile what an answer to a comment may quote."""
+        return self.pool.submit(self.compiler.compile_grammar, content_grammar(source)) if self.quotes else None
 
-    def match(self, content: "Future[Any] | None") -> "LabelMatcher":
-        """Return what follows one answer; `content` is what `prepare` gave."""
-        return LabelMatcher(self, content)
+    def match(self, prepared: "Future[Any] | None") -> "LabelMatcher":
+        """Return what follows one answer; `prepared` is what `prepare` gave."""
+        return LabelMatcher(self, prepared)
 
 
 class LabelMatcher:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alloy.core.files import Row
-from alloy.core.scale import Infer
 from alloy.core.text import text_hash
 from alloy.formats.comments import segment_row
 from alloy.inference.engine import Engine, Finish, Request
 from alloy.inference.open_engine import open_engine
+from alloy.inference.settings import Infer
 from alloy.inference.usage import ask, spent
 from alloy.labelling.answer import parse_answer
 from alloy.labelling.constrained_decoding import LabelConstraint

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from alloy.core.experiment import LabelsAs, Prompt, TaxonomyIn
 from alloy.core.files import InputError, Row
 from alloy.core.text import unit_hash
 from alloy.formats.comments import parse_comment
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labelling.answer import codes_of, render_answer, render_rows
+from alloy.labelling.settings import LabelsAs, Prompt, TaxonomyIn
 from alloy.labelling.shortlist import Shortlist
 from alloy.modeling.chat_template import Messages
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from alloy.core.experiment import Prompt, TaxonomyIn
 from alloy.core.files import read_json, read_jsonl
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.prompt import Prompts
+from alloy.labelling.settings import Prompt, TaxonomyIn
 
 SPLIT = Path("data/split")
 

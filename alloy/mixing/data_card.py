@@ -3,16 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-import orjson
 import yaml
 
-from alloy.core.experiment import Mix, Unit
 from alloy.core.files import Row, sha256
 from alloy.core.markdown import table
 from alloy.formats.general import CUSTOMER
 from alloy.mixing.mixture import Sizes, weigh
 from alloy.mixing.proportional_sampler import Draw
 from alloy.mixing.row_index import Kind
+from alloy.mixing.settings import Mix, Unit
 
 COUNTED = 2000  # rows of a source that tell how many tokens all of it has, where the unit is examples
 
@@ -106,7 +105,7 @@ def card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds: list[K
             *table(("input", "sha256"), [(f"`{path}`", f"`{sha256(path)}`") for path in inputs]),
             "",
             "```yaml",
-            yaml.safe_dump({"mix": orjson.loads(orjson.dumps(mix))}, sort_keys=False, allow_unicode=True) + "```",
+            yaml.safe_dump({"mix": mix.model_dump(mode="json")}, sort_keys=False, allow_unicode=True) + "```",
             "",
         ]
     )

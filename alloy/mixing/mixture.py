@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alloy.core.experiment import Budget, General, Mix, Unit
 from alloy.core.files import InputError
 from alloy.formats.general import CUSTOMER
 from alloy.mixing.nova_names import canonical_categories
 from alloy.mixing.proportional_sampler import TIMES, Draw, TooFewError, rounds, take, take_all, targets
 from alloy.mixing.row_index import Kind, Pool
+from alloy.mixing.settings import Budget, General, Mix, Unit
 from alloy.modeling.chat_template import count_tokens
 
 if TYPE_CHECKING:

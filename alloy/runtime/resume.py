@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
@@ -40,11 +40,15 @@ def fingerprint(stage: str, values: object, model: str = "") -> str:
 
     `model` is the stage's item, where it has a matrix of them.
     """
-    digest = hashlib.sha256(orjson.dumps([stage, values, [_version(name) for name in LIBRARIES]]))
+    digest = hashlib.sha256(orjson.dumps([stage, values, [_version(name) for name in LIBRARIES]], default=_plain))
     for file in files(declared(stage, model)["deps"]):
         with file.open("rb") as content:
             digest.update(f"{file}\0{hashlib.file_digest(content, 'sha256').hexdigest()}\0".encode())
     return digest.hexdigest()
+
+
+def _plain(settings: Any) -> Row:  # noqa: ANN401 (a pydantic model)
+    return settings.model_dump(mode="json")
 
 
 def _version(library: str) -> str:

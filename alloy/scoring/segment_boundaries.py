@@ -6,7 +6,6 @@ Contents are told apart by their words (`alloy/core/text.py`), without case and 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from alloy.core.files import Row
 from alloy.core.text import words
@@ -32,6 +31,8 @@ def count_shared(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> t
     shared = [[len(bag & other) for other in bags] for bag in map(multiset, gold)]
     if len(gold) == 1 or len(predicted) == 1:
         return max(map(max, shared)), *sizes
+    from scipy.optimize import linear_sum_assignment  # late: most comments do not come here
+
     table = np.array(shared)
     return int(table[linear_sum_assignment(table, maximize=True)].sum()), *sizes
 

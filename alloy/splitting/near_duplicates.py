@@ -2,12 +2,13 @@
 
 Likeness is the Jaccard index of the windows of five bytes that two texts consist of: the share of all windows that both
 have. It needs no language and no word boundaries. One word of a short text is many of its windows: texts of `WORDS`
-words or more are also nearly the same when they differ in one. Texts are given normalised (`alloy/formats/comments.py`).
+words or more are also nearly the same when they differ in one. Texts are given normalised
+(`alloy/formats/comments.py`).
 
 Candidates for the one come from MinHash (A. Broder, "On the resemblance and containment of documents", 1997) with the
 permutations of the library datasketch; its own class takes a Python list a text, and its index a dictionary a band:
-arrays give the same signatures (tests/test_near.py) in less time and memory. Candidates for the other share a half: one
-word changes only one of two. Each pair is then compared in full.
+arrays give the same signatures (tests/splitting/test_near_duplicates.py) in less time and memory. Candidates for the
+other share a half: one word changes only one of two. Each pair is then compared in full.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +16,6 @@ from operator import ne
 from typing import NamedTuple
 
 import numpy as np
-from datasketch import MinHash
 
 from alloy.core.text import text_key
 
@@ -60,9 +60,18 @@ def signatures(texts: Iterable[str], permutations: int = PERMUTATIONS) -> np.nda
         return np.empty((0, permutations), np.uint32)
     hashed = _mixed(((np.concatenate(parts) * MIX) >> np.uint64(32)).astype(np.uint32))
     first = np.cumsum([0, *map(len, parts[:-1])])
-    factors, offsets = np.asarray(MinHash(num_perm=permutations, seed=1, scheme="affine32").permutations)
-    each = zip(factors, offsets, strict=True)
+    each = zip(*_permutations(permutations), strict=True)
     return np.stack([np.minimum.reduceat(factor * hashed + offset, first) for factor, offset in each], axis=1)
+
+
+def _permutations(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return factors and offsets of maps h -> factor * h + offset modulo 2**32, drawn as datasketch draws them.
+
+    An odd factor makes the map one to one.
+    """
+    drawn = np.random.RandomState(1)
+    factors = drawn.randint(0, 2**31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return factors, drawn.randint(0, 2**32, count, dtype=np.uint32)
 
 
 def _mixed(hashed: np.ndarray) -> np.ndarray:

@@ -1,21 +1,14 @@
 """What training costs: parameters, FLOPs and memory, worked out from a model's configuration.
 
-Run     python -m alloy.training.cost <profile> [processes] [config.json]
-
-The configuration comes from the hub unless a file is given. Memory is an estimate of what PyTorch allocates; CUDA
+Memory is an estimate of what PyTorch allocates; CUDA
 itself, communication buffers and fragmentation take some gigabytes more.
 """
 
-import argparse
 import copy
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alloy.core.files import InputError
-from alloy.core.params import load_profile
-from alloy.core.scale import DeepSpeed, Method, Optimizer, Train
-from alloy.core.stage import run
+from alloy.training.settings import DeepSpeed, Method, Optimizer, Train
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -38,7 +31,6 @@ PEAKS: list[tuple[set[str], float]] = [
 LESSER = {"MIG", "Laptop", "D"}  # a slice or a smaller form of a chip: its peak is another
 GATHERED = 10**9  # weights that ZeRO-3 holds whole at once: DeepSpeed's default of `stage3_max_live_parameters`
 COMPLETION = 0.5  # assumed share of the tokens that are to be learnt
-EXAMPLE, MFU = 500, 0.4  # assumed by the command: tokens an example, and the share of the peak that is reached
 GIB = 2**30
 
 
@@ -187,34 +179,3 @@ def _activations(config: Any, train: Train, tokens: int, element: int, wide: int
         layer += element * 4 * config.intermediate_size
     layers = config.num_hidden_layers
     return tokens * (layers * wide * hidden + layer if train.gradient_checkpointing else layers * layer)
-
-
-def main() -> None:
-    """Print what the training of a profile costs."""
-    from transformers import AutoConfig
-
-    parser = argparse.ArgumentParser("python -m alloy.training.cost")
-    parser.add_argument("profile")
-    parser.add_argument("processes", type=int, nargs="?", default=1)
-    parser.add_argument("config", nargs="?", help="path of a config.json, instead of the hub's")
-    given = parser.parse_args()
-    if given.processes < 1:
-        parser.error(f"processes: {given.processes}; give 1 or more")
-    if given.config and not os.path.isfile(given.config):
-        raise InputError(f"{given.config}: no such file; give a model's config.json, or leave it out")
-    profile = load_profile(given.profile)
-    source = given.config or profile.model.hub or "models/base"
-    try:
-        config: Any = AutoConfig.from_pretrained(source, revision=profile.model.revision, trust_remote_code=False)
-    except OSError as error:
-        raise InputError(f"{source}: {str(error).splitlines()[0]}") from None
-    print(memory_line(memory(config, profile.train, given.processes, 1, profile.train.gpu), None))
-    size = parameters(config)
-    print(f"{size.total:,} parameters; {size.body_active:,} and the head's {size.head:,} work on a token")
-    flops = training_flops(config, 1e6, 1e6 * EXAMPLE, 1e6 * COMPLETION, profile.train.method)
-    hours = flops / (MFU * 989.4e12) / 3600
-    print(f"a million tokens: {flops:.3g} FLOPs, {hours:.2g} GPU hours of an H100 at an assumed MFU of {MFU:.0%}")
-
-
-if __name__ == "__main__":
-    run(main)

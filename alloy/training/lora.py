@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, read_json, write_json
-from alloy.core.scale import Lora
+from alloy.training.settings import Lora
 
 if TYPE_CHECKING:
     from peft import PeftModel

@@ -3,12 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
-import orjson
 import yaml
 
 from alloy.core.files import Row, sha256
 from alloy.core.markdown import table
-from alloy.core.scale import Train
+from alloy.training.settings import Train
 
 FRONT = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [alloy]\n{base}---\n"
 
@@ -20,7 +19,7 @@ def card(
     name, revision = base
     front = FRONT.format(base=f"base_model: {name}\n" if revision else "")
     mix = Counter(row["category"] for row in rows)
-    params = yaml.safe_dump(orjson.loads(orjson.dumps(train)) | {"seed": seed}, sort_keys=False)
+    params = yaml.safe_dump(train.model_dump(mode="json") | {"seed": seed}, sort_keys=False)
     return "\n".join(
         [
             front,

@@ -41,8 +41,8 @@ def orthogonalize(matrices: torch.Tensor, coefficients: tuple[float, float, floa
     2. Divide by the Frobenius norm: no singular value is then above 1.
     3. `steps` times X <- a X + (b A + c A A) X with A = X X^T, which takes singular values towards 1.
 
-    On a CPU in float32: without AVX-512 or AMX, torch multiplies bfloat16 matrices in a plain loop, some 25 times slower
-    (`benchmarks/muon.py`). On a GPU in bfloat16, as torch does.
+    On a CPU in float32: without AVX-512 or AMX, torch multiplies bfloat16 matrices in a plain loop, some 25 times
+    slower (`benchmarks/muon.py`). On a GPU in bfloat16, as torch does.
     """
     a, b, c = coefficients
     x = matrices.to(torch.float32 if matrices.device.type == "cpu" else torch.bfloat16)
@@ -70,11 +70,11 @@ class Muon(torch.optim.Muon):
                     shapes[parameter.shape].append(parameter)
             for (rows, columns), same in shapes.items():
                 updates = []
-                for parameter in same:
-                    state = self.state[parameter]
-                    buffer = state.setdefault("momentum_buffer", torch.zeros_like(parameter.grad))
-                    buffer.lerp_(parameter.grad, 1 - momentum)
-                    updates.append(parameter.grad.lerp(buffer, momentum) if group["nesterov"] else buffer)
+                for parameter, gradient in ((one, one.grad) for one in same):
+                    assert gradient is not None
+                    buffer = self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(gradient))
+                    buffer.lerp_(gradient, 1 - momentum)
+                    updates.append(gradient.lerp(buffer, momentum) if group["nesterov"] else buffer)
                 whole = orthogonalize(torch.stack(updates), group["ns_coefficients"], group["ns_steps"])
                 size = group["lr"] * 0.2 * math.sqrt(max(rows, columns))  # that of AdamW's updates
                 for parameter, update in zip(same, whole.unbind(), strict=True):

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, Row
-from alloy.core.scale import LongRow, Train
 from alloy.modeling.chat_template import encode_examples
+from alloy.training.settings import LongRow, Train
 
 if TYPE_CHECKING:
     import numpy as np

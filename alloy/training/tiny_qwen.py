@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import Row
-from alloy.core.scale import Scratch
+from alloy.training.settings import Scratch
 
 if TYPE_CHECKING:
     from transformers import Qwen3Config, Qwen3ForCausalLM, TokenizersBackend

@@ -12,22 +12,14 @@ from pathlib import Path
 
 import yaml
 
-from alloy.core.files import InputError, Row, write_jsonl
+from alloy.core.files import InputError, Row, find_files, is_jsonl, write_jsonl
 from alloy.core.stage import run
 from alloy.formats.general import general_rows
 
 HERE = Path("data/general")
-SUFFIXES = (".jsonl", ".jsonl.gz")
+WANTED = "no .jsonl or .jsonl.gz file; put general examples there (see data/general/README.md)"
 LICENCES = "licences.yaml"
 KEYS = ("id", "category", "source", "lang", "license", "messages")
-
-
-def find_files(raw: Path) -> list[Path]:
-    """Return the files to read, in name order."""
-    files = [path for path in sorted(raw.rglob("[!.]*")) if path.is_file() and path.name.lower().endswith(SUFFIXES)]
-    if not files:
-        raise InputError(f"{raw}: no .jsonl or .jsonl.gz file; put general examples there (see data/general/README.md)")
-    return files
 
 
 def read_licences(path: Path) -> dict[str, str]:
@@ -74,7 +66,7 @@ def main() -> None:
     """Read, check, write."""
     counts: Counter[str] = Counter()
     raw = HERE / "raw"
-    write_jsonl(HERE / "general.jsonl", convert(find_files(raw), raw / LICENCES, counts))
+    write_jsonl(HERE / "general.jsonl", convert(find_files(raw, is_jsonl, WANTED), raw / LICENCES, counts))
     print(f"convert: {counts.total()} examples of {len(counts)} sources")
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, write_jsonl
+from alloy.core.files import InputError, Row, find_files, write_jsonl
 from alloy.core.stage import run
 from alloy.formats.ifeval import FIELDS, check_prompts, placed_lines
 from alloy.formats.parquet import read_parquet
@@ -21,11 +21,10 @@ SOURCE = "https://huggingface.co/datasets/google/IFEval"
 LAYOUT = re.compile(r"(ifeval_)?input_data\.jsonl(\.gz)?|train-\d+-of-\d+\.parquet")
 
 
-def find_files(raw: Path) -> list[Path]:
+def find_layout(raw: Path) -> list[Path]:
     """Return the files of the one layout under `raw`, in name order."""
-    files = sorted(path for path in raw.rglob("[!.]*") if path.is_file() and LAYOUT.fullmatch(path.name))
-    if not files:
-        raise InputError(f"{raw}: no IFEval file known here; put input_data.jsonl or that of {SOURCE} there")
+    wanted = f"no IFEval file known here; put input_data.jsonl or that of {SOURCE} there"
+    files = find_files(raw, LAYOUT.fullmatch, wanted)
     lines = [path for path in files if path.suffix != ".parquet"]
     if lines and len(files) > 1:
         raise InputError(f"{raw}: {files[0].name} and {files[1].name} at once; leave one of them there")
@@ -40,7 +39,7 @@ def read_raw(files: list[Path]) -> Iterator[tuple[str, Row]]:
 
 def main() -> None:
     """Find, read, check, write."""
-    rows = check_prompts(read_raw(find_files(HERE / "raw")))
+    rows = check_prompts(read_raw(find_layout(HERE / "raw")))
     write_jsonl(HERE / "ifeval.jsonl", rows)
     instructions = [name for row in rows for name in row["instruction_id_list"]]
     print(f"convert: {len(rows)} prompts, {len(instructions)} instructions of {len(set(instructions))} kinds")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from alloy.core.files import InputError, Row, count_lines, decode_lines, write_jsonl, write_whole
+from alloy.core.files import InputError, Row, count_lines, decode_lines, find_files, is_jsonl, write_jsonl, write_whole
 from alloy.core.stage import run
 from alloy.core.text import text_hash
 from alloy.formats.comments import segment_row
@@ -32,15 +32,6 @@ class Example(NamedTuple):
     row: Row
     turn: str
     labelled: list[Labelled]
-
-
-def find_files(raw: Path) -> list[Path]:
-    """Return the files to read, in name order."""
-    files = [path for path in sorted(raw.rglob("[!.]*")) if path.is_file()]
-    files = [path for path in files if path.name.lower().endswith((".jsonl", ".jsonl.gz"))]
-    if not files:
-        raise InputError(f"{raw}: no .jsonl or .jsonl.gz file; put conversations there (see data/nova/README.md)")
-    return files
 
 
 def split_of(path: Path, files: list[Path]) -> str | None:
@@ -124,7 +115,7 @@ def report(seen: Seen, wrapper: Wrapper, counts: tuple[int, int]) -> list[str]:
 def main() -> None:
     """Read twice, write."""
     raw = HERE / "raw"
-    files = find_files(raw)
+    files = find_files(raw, is_jsonl, "no .jsonl or .jsonl.gz file; put conversations there (see data/nova/README.md)")
     table = raw / "taxonomy.csv"
     given = load_taxonomy(table) if table.is_file() else None
     known = given.leaves if given else {}

@@ -27,7 +27,7 @@ def copy(origin, tmp_path) -> Path:
 
 
 def verify(folder: Path):
-    return command(folder, sys.executable, "-m", "alloy.commands.check_cache", check=False)
+    return command(folder, sys.executable, "-m", "alloy", "check", "cache", check=False)
 
 
 def file_of(folder: Path, content: str) -> Path:
@@ -62,7 +62,7 @@ def test_a_spoilt_file_is_taken_away_and_fetched_again_with_the_outputs_made_of_
     said(copy, "dvc", "checkout")
     done = verify(copy)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"cache: {weights.relative_to(copy)}: ")
+    assert done.stderr.startswith(f"alloy: {weights.relative_to(copy)}: ")
     assert len(done.stderr.splitlines()) == 1
     assert not weights.exists()
     said(copy, "dvc", "pull", "--force")

@@ -21,7 +21,7 @@ def bare(origin, tmp_path):
 
 
 def lock(folder):
-    return command(folder, sys.executable, "-m", "alloy.commands.check_lock", check=False)
+    return command(folder, sys.executable, "-m", "alloy", "check", "lock", check=False)
 
 
 def test_a_lock_that_is_up_to_date_needs_no_data(bare):

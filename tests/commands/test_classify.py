@@ -36,7 +36,7 @@ def test_a_line_that_is_no_comment_is_one_clear_line(line, fault):
 
 
 def classify(project, *arguments, given=""):
-    command = [sys.executable, "-m", "alloy.commands.classify", *arguments]
+    command = [sys.executable, "-m", "alloy", "classify", *arguments]
     return subprocess.run(
         command, cwd=project, env=environment(), input=given, text=True, capture_output=True, check=False, timeout=300
     )
@@ -59,4 +59,4 @@ def test_comments_come_out_in_their_order_with_labels_of_the_taxonomy(tmp_path):
 
 def test_a_file_that_is_not_there_is_one_clear_line(tmp_path):
     done = classify(write_labelling_project(tmp_path / "project", ["Good."]), "nowhere.jsonl")
-    assert (done.returncode, done.stderr) == (1, "classify: nowhere.jsonl: no such file; give one comment a line\n")
+    assert (done.returncode, done.stderr) == (1, "alloy: nowhere.jsonl: no such file; give one comment a line\n")

@@ -3,7 +3,6 @@
 import json
 import random
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,11 @@ import pytest
 
 from alloy.commands.nova_export import main
 from alloy.core.files import InputError, read_jsonl, write_json, write_jsonl
-from alloy.core.params import load_params
 from alloy.formats.comments import Segment, segment_row
 from alloy.formats.converse import REFUSED, SCHEMA, to_conversation, to_messages
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.labelling.prompt import Prompts
+from alloy.labelling.settings import Prompt
 from data.nova.convert import main as convert
 from data.nova.labels import taxonomy_csv
 from hostile import HOSTILE
@@ -58,7 +57,7 @@ def hostile_comments() -> list[Row]:
 def write_split(train: list[Row], test: list[Row], prompt: str = "{}") -> None:
     """Write what `split` and `mix` leave, with customer rows alone, into the working folder."""
     Path("params.yaml").write_text(f"prompt: {prompt}\n")
-    prompts = Prompts.of(load_params().prompt, LABELS, TASK, train)
+    prompts = Prompts.of(Prompt.load(), LABELS, TASK, train)
     write_json("data/split/taxonomy.json", LABELS.to_rows())
     write_json("data/split/task.json", TASK)
     write_jsonl("data/split/train.jsonl", train)
@@ -78,7 +77,7 @@ def write_mix(*chats: list[dict[str, str]]) -> None:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["converse.py"])
+    Path("params.yaml").write_text("{}\n", encoding="utf-8")
     return tmp_path
 
 
@@ -135,7 +134,7 @@ def test_comments_come_back_from_the_files_as_they_were(project: Path, prompt: s
     rows = hostile_comments()
     train, test = rows[:-40], rows[-40:]
     write_split(train, test, prompt)
-    main()
+    main(Path("data/converse"))
     shutil.copytree("data/converse", "data/nova/raw")
     Path("data/nova/raw/taxonomy.csv").write_bytes(taxonomy_csv(LABELS.leaves).encode())
     convert()
@@ -153,7 +152,7 @@ def test_the_lines_are_those_of_mix_and_test_set_with_novas_fields_alone(
     rows = hostile_comments()[:5]
     write_split(rows[:3], rows[3:])
     write_mix(chat("2 + 2?", "4"), chat("a", "b", "c", "d", system=("Be brief.",)))
-    main()
+    main(Path("data/converse"))
     assert capsys.readouterr().out == (
         "converse: 2 conversations in data/converse/train.jsonl, 2 in data/converse/test.jsonl\n"
     )
@@ -168,8 +167,7 @@ def test_the_lines_are_those_of_mix_and_test_set_with_novas_fields_alone(
 def test_the_folder_can_be_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = hostile_comments()[:3]
     write_split(rows[:2], rows[2:])
-    monkeypatch.setattr(sys, "argv", ["converse.py", "elsewhere"])
-    main()
+    main(Path("elsewhere"))
     assert sorted(path.name for path in Path("elsewhere").iterdir()) == ["test.jsonl", "train.jsonl"]
 
 
@@ -180,7 +178,7 @@ def test_words_that_nova_refuses_are_told_with_their_place(
     rows = hostile_comments()[:3]
     write_split(rows[:2], rows[2:])
     write_mix(chat("Hello", "Hi"), chat(f"He said {word} no", "Oh"))
-    main()
+    main(Path("data/converse"))
     told = capsys.readouterr().out.splitlines()[1]
     assert told.startswith("converse: 1 of 3 conversations hold words that Nova's check of training data refuses")
     assert f"({word}), the first is data/mix/train.jsonl:2;" in told
@@ -192,10 +190,10 @@ def test_a_row_that_is_no_conversation_stops_with_its_line_and_writes_nothing(pr
     write_split(rows[:2], rows[2:])
     write_mix(chat("Hello", "Hi"), chat("Hello", "Hi", "Bye"))
     with pytest.raises(InputError, match=r"^data/mix/train.jsonl:2: turns are user, assistant, user; let user and"):
-        main()
+        main(Path("data/converse"))
     assert list(Path("data/converse").iterdir()) == []
 
 
 def test_before_split_and_mix_it_says_what_is_missing(project: Path) -> None:
     with pytest.raises(InputError, match=r"^data/split/taxonomy.json: no such file; `dvc repro` makes it"):
-        main()
+        main(Path("data/converse"))

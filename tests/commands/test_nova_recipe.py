@@ -1,16 +1,17 @@
 """A data-mixing recipe of Nova sets the mix in params.yaml, and the mix can be written as one."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from alloy.commands.nova_recipe import main, percents
+from alloy.commands import nova_recipe
+from alloy.commands.nova_recipe import percents
 from alloy.core.files import InputError
-from alloy.core.params import load_params
+from alloy.core.settings import load_seed
 from alloy.mixing.nova_names import CALLED, NOVA_MIX, canonical_categories
+from alloy.mixing.settings import Mix
 
 ROOT = Path(__file__).parents[2]
 PARAMS = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -36,34 +37,33 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["recipe.py", *arguments])
-    main()
+def call(command: str, *files: str) -> None:
+    {"read": nova_recipe.read, "write": nova_recipe.write}[command](*map(Path, files) if files else (None,))
 
 
-def read(monkeypatch: pytest.MonkeyPatch) -> str:
-    call(monkeypatch, "read", "recipe.yaml")
+def read() -> str:
+    call("read", "recipe.yaml")
     return Path("params.yaml").read_bytes().decode()
 
 
-def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    call(monkeypatch, "write", "out.yaml")
+def written() -> dict[str, Any]:
+    call("write", "out.yaml")
     return yaml.safe_load(Path("out.yaml").read_text())["data_mixing"]
 
 
-def fault(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+def fault(*arguments: str) -> str:
     before = Path("params.yaml").read_bytes()
     with pytest.raises(InputError) as caught:
-        call(monkeypatch, *arguments)
+        call(*arguments)
     assert Path("params.yaml").read_bytes() == before
     assert not Path("out.yaml").exists()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_a_recipe_sets_ratio_and_sources_and_nothing_else(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    edited = read(monkeypatch)
-    mix = load_params().mix
+def test_a_recipe_sets_ratio_and_sources_and_nothing_else(project: Path) -> None:
+    edited = read()
+    mix = Mix.load()
     assert (mix.ratio, mix.sources) == (0.25, {"math": 30.5, "reasoning-code": 69.5})
     old, new = PARAMS.splitlines(), edited.splitlines()
     kept = [line for line in old if line.lstrip().split(":")[0] not in ("ratio", "sources")]
@@ -75,14 +75,14 @@ def test_a_recipe_sets_ratio_and_sources_and_nothing_else(project: Path, monkeyp
         assert before.partition("#")[2] == after.partition("#")[2]
 
 
-def test_a_second_recipe_takes_the_place_of_the_first(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = read(monkeypatch)
+def test_a_second_recipe_takes_the_place_of_the_first(project: Path) -> None:
+    first = read()
     Path("recipe.yaml").write_text(RECIPE.replace("75", "10").replace("30.5", "100").replace("69.5", "0"))
-    read(monkeypatch)
-    mix = load_params().mix
+    read()
+    mix = Mix.load()
     assert (mix.ratio, mix.sources) == (0.9, {"math": 100})
     Path("recipe.yaml").write_text(RECIPE)
-    assert read(monkeypatch) == first
+    assert read() == first
 
 
 SHAPES = {
@@ -98,30 +98,28 @@ SHAPES = {
 
 @pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["lf", "crlf"])
-def test_params_of_any_shape_are_edited_in_place(
-    project: Path, monkeypatch: pytest.MonkeyPatch, text: str, line_end: str
-) -> None:
+def test_params_of_any_shape_are_edited_in_place(project: Path, text: str, line_end: str) -> None:
     Path("params.yaml").write_bytes(text.replace("\n", line_end).encode())
-    edited = read(monkeypatch)
-    params = load_params()
-    assert (params.mix.ratio, params.mix.sources) == (0.25, {"math": 30.5, "reasoning-code": 69.5})
-    assert params.seed == 3
-    assert params.mix.repeat == ("repeat: true" in text)
+    edited = read()
+    mix = Mix.load()
+    assert (mix.ratio, mix.sources) == (0.25, {"math": 30.5, "reasoning-code": 69.5})
+    assert load_seed() == 3
+    assert mix.repeat == ("repeat: true" in text)
     assert edited.count("\n") == edited.count(line_end)
-    for comment in ("# which", "# how", "# half", "# two"):
+    for comment in ("# which", "# half", "# two"):
         assert (comment in edited) == (comment in text)
 
 
-def test_a_recipe_may_mix_within_its_training_config(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_may_mix_within_its_training_config(project: Path) -> None:
     Path("recipe.yaml").write_text(yaml.safe_dump({"training_config": yaml.safe_load(RECIPE)}))
-    read(monkeypatch)
-    assert load_params().mix.ratio == 0.25
+    read()
+    assert Mix.load().ratio == 0.25
 
 
-def test_percents_may_be_strings(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_percents_may_be_strings(project: Path) -> None:
     Path("recipe.yaml").write_text(RECIPE.replace("30.5", "'30.5'").replace("75", '"75"'))
-    read(monkeypatch)
-    assert load_params().mix.sources["math"] == 30.5
+    read()
+    assert Mix.load().sources["math"] == 30.5
 
 
 BAD = {
@@ -129,81 +127,99 @@ BAD = {
     "no sources": ("sources", "source", "recipe.yaml:3: data_mixing: there is no `sources`; add it"),
     "no customer": ("customer_data", "customers", "recipe.yaml:5: data_mixing.sources: there is no `customer_data`"),
     "no percent": ("percent", "share", "recipe.yaml:6: data_mixing.sources.customer_data: there is no `percent`"),
-    "over 100": ("75", "101", "recipe.yaml:6: data_mixing.sources.customer_data.percent: 101 is no percent"),
-    "negative": ("30.5", "-1", "recipe.yaml:8: data_mixing.sources.nova_data.math: -1 is no percent; write a number"),
-    "a word": ("30.5", "much", "recipe.yaml:8: data_mixing.sources.nova_data.math: much is no percent"),
-    "not a number": ("30.5", ".nan", "recipe.yaml:8: data_mixing.sources.nova_data.math: .nan is no percent"),
-    "a placeholder": ("75", "{{x}}", "recipe.yaml:6: data_mixing.sources.customer_data.percent: a mapping is no"),
-    "a list": ("30.5", "[30.5]", "recipe.yaml:8: data_mixing.sources.nova_data.math: a list is no percent"),
+    "over 100": (
+        "75",
+        "101",
+        "recipe.yaml:6: data_mixing.sources.customer_data.percent: expected a percentage from 0 to 100, got 101",
+    ),
+    "negative": (
+        "30.5",
+        "-1",
+        "recipe.yaml:8: data_mixing.sources.nova_data.math: expected a percentage from 0 to 100, got -1",
+    ),
+    "a word": (
+        "30.5",
+        "much",
+        "recipe.yaml:8: data_mixing.sources.nova_data.math: expected a percentage from 0 to 100, got much",
+    ),
+    "not a number": (
+        "30.5",
+        ".nan",
+        "recipe.yaml:8: data_mixing.sources.nova_data.math: expected a percentage from 0 to 100, got nan",
+    ),
+    "a placeholder": (
+        "75",
+        "{{x}}",
+        "recipe.yaml:6: data_mixing.sources.customer_data.percent: expected a percentage from 0 to 100, got a",
+    ),
+    "a list": (
+        "30.5",
+        "[30.5]",
+        "recipe.yaml:8: data_mixing.sources.nova_data.math: expected a percentage from 0 to 100, got a l",
+    ),
     "a sum of 99.9": ("30.5", "30.4", "recipe.yaml:8: data_mixing.sources.nova_data: percents sum to 99.9; let those"),
     "not YAML": ("nova_data:", "nova_data: [", "recipe.yaml:9: not valid YAML"),
-    "no mapping": (RECIPE, "- 1\n", "recipe.yaml: write `key: value` lines"),
+    "no mapping": (RECIPE, "- 1\n", "recipe.yaml: expected `key: value` lines"),
 }
 
 
 @pytest.mark.parametrize(("old", "new", "wanted"), BAD.values(), ids=BAD)
-def test_a_fault_names_line_and_key_and_changes_nothing(
-    project: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, wanted: str
-) -> None:
+def test_a_fault_names_line_and_key_and_changes_nothing(project: Path, old: str, new: str, wanted: str) -> None:
     assert RECIPE.count(old) >= 1
     Path("recipe.yaml").write_text(RECIPE.replace(old, new, 1))
-    assert fault(monkeypatch, "read", "recipe.yaml").startswith(wanted)
+    assert fault("read", "recipe.yaml").startswith(wanted)
 
 
-def test_a_recipe_that_is_not_there_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fault(monkeypatch, "read", "x.yaml") == "x.yaml: No such file or directory; name a recipe, a YAML file"
+def test_a_recipe_that_is_not_there_is_one_line(project: Path) -> None:
+    assert fault("read", "x.yaml") == "x.yaml: No such file or directory; name a recipe, a YAML file"
 
 
-def test_a_file_that_is_no_text_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_no_text_is_one_line(project: Path) -> None:
     Path("recipe.yaml").write_bytes(b"a: \xff\n")
-    assert fault(monkeypatch, "read", "recipe.yaml") == "recipe.yaml: byte 4 is not UTF-8; save the file as UTF-8"
+    assert fault("read", "recipe.yaml") == "recipe.yaml: byte 4 is not UTF-8; save the file as UTF-8"
 
 
-def test_params_without_the_key_say_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_params_without_the_key_say_so(project: Path) -> None:
     Path("params.yaml").write_text("mix:\n  ratio: 0.5\n")
-    assert fault(monkeypatch, "read", "recipe.yaml") == "params.yaml:2: mix: there is no `sources`; add it"
+    assert fault("read", "recipe.yaml") == "params.yaml:2: mix: there is no `sources`; add it"
 
 
-def test_a_mix_is_written_with_every_category_of_nova(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read(monkeypatch)
-    mixing = written(monkeypatch)
+def test_a_mix_is_written_with_every_category_of_nova(project: Path) -> None:
+    read()
+    mixing = written()
     assert mixing["sources"]["customer_data"] == {"percent": 75}
     assert mixing["sources"]["nova_data"] == {**dict.fromkeys(NOVA_MIX, 0), "math": 30.5, "reasoning-code": 69.5}
 
 
-def test_a_mix_without_weights_is_novas_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mixing = written(monkeypatch)
+def test_a_mix_without_weights_is_novas_own(project: Path) -> None:
+    mixing = written()
     assert mixing["sources"] == {"customer_data": {"percent": 100}, "nova_data": NOVA_MIX}
 
 
-def test_without_a_file_the_recipe_goes_to_standard_output(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    mixing = written(monkeypatch)
-    call(monkeypatch, "write")
+def test_without_a_file_the_recipe_goes_to_standard_output(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mixing = written()
+    call("write")
     assert yaml.safe_load(capsys.readouterr().out) == {"data_mixing": mixing}
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.1, 0.3, 0.25, 1 / 3, 0.7, 1.0])
 @pytest.mark.parametrize("sources", [{"math": 1.0}, {"math": 2, "chat": 1}, {"rag": 1, "code": 1, "stem": 1}])
-def test_what_is_written_reads_as_the_same_mix(
-    project: Path, monkeypatch: pytest.MonkeyPatch, ratio: float, sources: dict[str, float]
-) -> None:
+def test_what_is_written_reads_as_the_same_mix(project: Path, ratio: float, sources: dict[str, float]) -> None:
     Path("params.yaml").write_text(yaml.safe_dump({"mix": {"ratio": ratio, "sources": sources}}))
-    call(monkeypatch, "write", "recipe.yaml")
-    once = read(monkeypatch)
-    mix = load_params().mix
+    call("write", "recipe.yaml")
+    once = read()
+    mix = Mix.load()
     assert mix.ratio == pytest.approx(ratio, abs=1e-9)
     total = sum(sources.values())
     assert mix.sources == pytest.approx({name: 100 * weight / total for name, weight in sources.items()}, abs=0.01)
-    call(monkeypatch, "write", "recipe.yaml")
-    assert read(monkeypatch) == once
+    call("write", "recipe.yaml")
+    assert read() == once
 
 
-def test_a_source_that_nova_has_not_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_nova_has_not_is_refused(project: Path) -> None:
     Path("params.yaml").write_text("mix: {sources: {math: 1, gsm8k_train: 1}}")
     wanted = "params.yaml: mix.sources: 'gsm8k_train' is no category of Nova's; write one of agents, baseline, "
-    assert fault(monkeypatch, "write", "out.yaml").startswith(wanted)
+    assert fault("write", "out.yaml").startswith(wanted)
 
 
 @pytest.mark.parametrize("weights", [[1, 1, 1], [1] * 7, [0, 1, 0], [1e-9, 1], [0.1, 0.2, 0.3], [5e8, 3, 1e9]])

@@ -49,12 +49,12 @@ def project(tmp_path_factory) -> Path:
 
 
 def review(folder: Path, *revisions: str, **env: str) -> str:
-    return command(folder, sys.executable, "-m", "alloy.commands.review", *revisions, **env).stdout
+    return command(folder, sys.executable, "-m", "alloy", "review", *revisions, **env).stdout
 
 
 def first_cells(page: str) -> list[str]:
     """Return what stands in the first column of the page's tables."""
-    return re.findall(r"^\| (?!---|figure|param)(.+?) \|", page, re.MULTILINE)
+    return re.findall(r"^\| (?!---|metric|param)(.+?) \|", page, re.MULTILINE)
 
 
 def test_the_order_is_params_then_headline_figures_of_the_tuned_model_then_the_rest(project):
@@ -62,7 +62,7 @@ def test_the_order_is_params_then_headline_figures_of_the_tuned_model_then_the_r
         "`mix.ratio`",
         "`note`",
         "tuned: VOC F1",
-        "tuned: answers that are no JSON",
+        "tuned: answers that are not valid JSON",
         "tuned: general accuracy, by likelihood",
         "tuned: general answers that are no choice",
         "tuned: `gsm8k acc`",
@@ -80,7 +80,7 @@ def test_the_page_is_the_same_whatever_the_order_of_pythons_sets(project):
 def test_the_sentence_says_what_was_changed_gained_and_paid(project):
     sentence = review(project, "before", "after").splitlines()[2]
     assert sentence == (
-        "Changed: `mix.ratio` from 0.0 to 0.25; `note` from a to a \\| &lt;b&gt;. "
+        "Changed: `mix.ratio` from 0.0 to 0.25; `note` from a to a | &lt;b&gt;. "
         "Gained: general accuracy, by likelihood +0.316 (0.414 to 0.730). Cost: VOC F1 -0.037 (0.463 to 0.425)."
     )
 
@@ -127,14 +127,12 @@ def test_without_a_head_the_folder_as_it_is_now_is_compared(project):
 @pytest.mark.parametrize(
     ("revisions", "words"),
     [
-        ([], "give one or two revisions"),
-        (["a", "b", "c"], "give one or two"),
-        (["--help"], "give one or two"),
+        (["main", "nothere"], "nothere"),
         (["nowhere"], "nowhere"),
     ],
 )
 def test_revisions_that_are_none_get_one_line(project, revisions, words):
-    done = command(project, sys.executable, "-m", "alloy.commands.review", *revisions, check=False)
+    done = command(project, sys.executable, "-m", "alloy", "review", *revisions, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
     assert words in done.stderr

@@ -1,7 +1,6 @@
 """A step is traced to the very rows that a training took in it."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,16 @@ import yaml
 
 from alloy.commands.trace import main, trace
 from alloy.core.files import InputError, read_jsonl, write_jsonl
-from alloy.core.params import load_profile
-from alloy.core.scale import Train
 from alloy.formats.general import CUSTOMER
 from alloy.modeling.chat_template import encode, render_example
 from alloy.modeling.model_folder import load_tokenizer, load_weights
+from alloy.training.arguments import arguments_of
+from alloy.training.job import TrainingJob
 from alloy.training.packing import flatten, prepare
+from alloy.training.quiet import quiet
+from alloy.training.settings import Train
 from alloy.training.trainer import Rounds
-from alloy.training.trainer_setup import Run, arguments_of, quiet, trainer_of
+from alloy.training.trainer_setup import trainer_of
 from pools import chat
 from projects import dense, write_project
 
@@ -47,9 +48,8 @@ def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
-def traced(step: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[Row]:
-    monkeypatch.setattr(sys, "argv", ["trace", str(step)])
-    main()
+def traced(step: int, capsys: pytest.CaptureFixture[str]) -> list[Row]:
+    main(step)
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -63,9 +63,9 @@ def batches(project: Path) -> list[list[list[tuple[int, ...]]]]:
     """Train, and return the examples in each packed row of each step, as the Trainer collated them."""
     quiet()
     base = project / "models/base"
-    train, rows, tokens = load_profile("small").train, read_jsonl("data/mix/train.jsonl"), load_tokenizer(base)
+    train, rows, tokens = Train.load("small"), read_jsonl("data/mix/train.jsonl"), load_tokenizer(base)
     weights = load_weights(base, torch.float32)
-    run = Run("train", "train", "", train, 0, weights.config, tokens, lambda dtype: weights, project / "out")
+    run = TrainingJob("train", "train", "", train, 0, weights.config, tokens, lambda dtype: weights, project / "out")
     examples = prepare(rows, tokens, train)
     arguments = arguments_of(run, len(examples.dataset))
     arguments.output_dir = str(project / "unused")
@@ -82,14 +82,14 @@ def batches(project: Path) -> list[list[list[tuple[int, ...]]]]:
     return [taken[start : start + BATCH] for start in range(0, STEPS * BATCH, BATCH)]
 
 
-def test_every_step_of_a_real_training_is_traced_to_the_rows_that_it_took(here, monkeypatch, capsys) -> None:
+def test_every_step_of_a_real_training_is_traced_to_the_rows_that_it_took(here, capsys) -> None:
     tokens = load_tokenizer(here / "models/base")
     rows = {row["id"]: row for row in chats()}
     written = encode(tokens, [render_example(tokens, row["messages"]) for row in rows.values()])
     ids = {identity: tuple(whole) for identity, whole in zip(rows, written, strict=True)}
     seen = set()
     for step, took in enumerate(batches(here), 1):
-        found = traced(step, monkeypatch, capsys)
+        found = traced(step, capsys)
         assert {row["step"] for row in found} == {step}
         assert [row["packed"] for row in found] == sorted(row["packed"] for row in found)
         for number, examples in enumerate(took, 1):
@@ -103,35 +103,28 @@ def test_every_step_of_a_real_training_is_traced_to_the_rows_that_it_took(here, 
     assert len(seen) > 20
 
 
-def test_the_steps_are_the_rounds_over_what_is_packed(here, monkeypatch, capsys) -> None:
-    train = load_profile("small").train
+def test_the_steps_are_the_rounds_over_what_is_packed(here, capsys) -> None:
+    train = Train.load("small")
     packed = prepare(chats(), load_tokenizer(here / "models/base"), train).dataset
     order = list(Rounds(len(packed), STEPS * BATCH, 0))
     for step in (1, STEPS):
-        found = traced(step, monkeypatch, capsys)
+        found = traced(step, capsys)
         wanted = [len(packed[place]["seq_lengths"]) for place in order[(step - 1) * BATCH : step * BATCH]]
         assert [sum(row["packed"] == number for row in found) for number in range(1, BATCH + 1)] == wanted
 
 
-def test_another_seed_takes_other_rows(here, monkeypatch, capsys) -> None:
-    first = traced(1, monkeypatch, capsys)
+def test_another_seed_takes_other_rows(here, capsys) -> None:
+    first = traced(1, capsys)
     params = Path("params.yaml").read_text()
     Path("params.yaml").write_text(yaml.safe_dump({**yaml.safe_load(params), "seed": 1}))
-    assert traced(1, monkeypatch, capsys) != first
+    assert traced(1, capsys) != first
     Path("params.yaml").write_text(params)
 
 
 @pytest.mark.parametrize("step", [0, STEPS + 1])
-def test_a_step_that_there_is_not_is_one_clear_line(here, monkeypatch, capsys, step: int) -> None:
+def test_a_step_that_there_is_not_is_one_clear_line(here, capsys, step: int) -> None:
     with pytest.raises(InputError, match=rf"^there is no step {step}; training has steps 1 to {STEPS}$"):
-        traced(step, monkeypatch, capsys)
-
-
-@pytest.mark.parametrize("words", [[], ["one"], ["-1"], ["1", "2"], ["1.5"]])
-def test_anything_but_one_number_is_one_clear_line(here, monkeypatch, words: list[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["trace", *words])
-    with pytest.raises(InputError, match=r"^name one step, as in `python -m stages\.trace 100`$"):
-        main()
+        traced(step, capsys)
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1.0, 4), (2.5, 9), (0.1, 1)])

@@ -1,17 +1,31 @@
-"""Parameters are typed: whatever is wrong with them is said in one line that names the file and the key."""
+"""Settings are typed: all that is wrong is said at once, in lines that name file, key and what belongs there."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from alloy.core.experiment import BadRow, Budget, Unit
+from alloy.baseline.settings import Svm
+from alloy.comparison.settings import Gate
+from alloy.core.dvc import NAMED, watched_sections
 from alloy.core.files import InputError
-from alloy.core.params import load_params, load_profile
-from alloy.core.scale import Optimizer, Profile
+from alloy.core.settings import Data, load_sections, load_seed, profile_name
+from alloy.decontamination.settings import Decontaminate
+from alloy.evaluation.settings import GeneralTasks, Harness, Ifeval, Mmlu
+from alloy.inference.settings import Infer
+from alloy.labelling.settings import Prompt
+from alloy.mixing.settings import Budget, Mix, Rehearse, Unit
+from alloy.modeling.settings import Interpolate
+from alloy.scoring.settings import Score
+from alloy.splitting.settings import BadRow, Split
+from alloy.training.settings import Model, Optimizer, Train
 
-REPOSITORY = Path(__file__).parents[2]
-MODEL = "model: {hub: some/model, revision: 0123456789abcdef0123456789abcdef01234567}\n"
-GOOD = MODEL + "train: {lr: 1.0e-4}\n"
+ROOT = Path(__file__).parents[2]
+OF_PARAMS: list[Any] = [Data, Decontaminate, Gate, Interpolate, Mix, Prompt, Rehearse, Score, Split, Svm]
+OF_PROFILE: list[Any] = [GeneralTasks, Harness, Ifeval, Infer, Mmlu, Model, Train]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SCRATCH = """model:
   scratch:
     vocab_size: 300
@@ -26,378 +40,567 @@ SCRATCH = """model:
 """
 
 
-def params_fault(folder: Path, text: str) -> str:
-    (folder / "params.yaml").write_text(text, encoding="utf-8")
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the folder of a project, without a dvc.yaml, the current one."""
+    monkeypatch.chdir(tmp_path)
+    Path("profiles").mkdir()
+    return tmp_path
+
+
+def load(*kinds: Any, params: str = "", profile: str = "") -> Any:
+    """Return the sections of a project whose profile is `tiny`; one alone as itself."""
+    Path("params.yaml").write_text(params if "profile:" in params else f"{params}\nprofile: tiny\n", encoding="utf-8")
+    Path("profiles/tiny.yaml").write_text(profile, encoding="utf-8")
+    return kinds[0].load() if len(kinds) == 1 else load_sections(*kinds)
+
+
+def faults(*kinds: Any, **files: str) -> list[tuple[str, str, str]]:
+    """Return file, key and what is said of each fault."""
     with pytest.raises(InputError) as caught:
-        load_params(folder / "params.yaml")
-    assert "\n" not in str(caught.value)
-    return str(caught.value).removeprefix(f"{folder}/")
+        load(*kinds, **files)
+    return said(caught.value)
 
 
-SECTIONS = {"infer": "{}", "harness": "{}", "mmlu": "{}", "ifeval": "{}", "general": "[]"}
+def said(error: InputError) -> list[tuple[str, str, str]]:
+    lines = [line.split(": ", 2) for line in str(error).split("\n")]
+    return [(file, key, rest) for file, key, rest in lines]
 
 
-def profile(folder: Path, text: str) -> Profile:
-    rest = "".join(f"\n{section}: {empty}" for section, empty in SECTIONS.items() if f"{section}:" not in text)
-    (folder / "tiny.yaml").write_text(text + rest, encoding="utf-8")
-    return load_profile("tiny", folder)
-
-
-@pytest.mark.parametrize("section", SECTIONS)
-def test_a_section_that_dvc_will_look_for_must_be_there(tmp_path: Path, section: str) -> None:
-    rest = "".join(f"{other}: {empty}\n" for other, empty in SECTIONS.items() if other != section)
-    (tmp_path / "tiny.yaml").write_text(f"{MODEL}train: {{lr: 1.0e-4}}\n{rest}", encoding="utf-8")
-    with pytest.raises(InputError) as caught:
-        load_profile("tiny", tmp_path)
-    assert str(caught.value).endswith(
-        f"{section}: the section is missing; write `{section}: {SECTIONS[section]}` for its defaults"
-    )
-
-
-def profile_fault(folder: Path, text: str) -> str:
-    with pytest.raises(InputError) as caught:
-        profile(folder, text)
-    assert "\n" not in str(caught.value)
-    return str(caught.value).removeprefix(f"{folder}/")
+def fault(*kinds: Any, **files: str) -> tuple[str, str, str]:
+    (one,) = faults(*kinds, **files)
+    return one
 
 
 def test_the_experiment_of_this_repository_loads() -> None:
-    params = load_params(REPOSITORY / "params.yaml")
-    assert (REPOSITORY / "profiles" / f"{params.profile}.yaml").is_file()
+    for kind in OF_PARAMS:
+        kind.load(root=ROOT)
+    assert 0 <= load_seed(ROOT) < 2**32
+    assert (ROOT / "profiles" / f"{profile_name(ROOT)}.yaml").is_file()
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted((REPOSITORY / "profiles").glob("*.yaml"))])
+@pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "profiles").glob("*.yaml"))])
 def test_every_profile_of_this_repository_loads(name: str) -> None:
-    loaded = load_profile(name, REPOSITORY / "profiles")
-    assert loaded.train.lr > 0
-    assert (loaded.model.hub is None) != (loaded.model.scratch is None)
+    for kind in OF_PROFILE:
+        kind.load(name, ROOT)
+    model = Model.load(name, ROOT)
+    assert (model.hub is None) != (model.scratch is None)
 
 
-def test_an_unknown_key_deep_in_a_profile_is_said(tmp_path: Path) -> None:
-    told = profile_fault(tmp_path, SCRATCH.replace("lr:", "lrr: 1, lr:") + "train: {lr: 1.0e-4}\n")
-    assert told == "tiny.yaml: model.scratch.train.lrr: there is no such key; write lr"
+def test_each_section_that_a_stage_watches_is_a_model_of_one_folder() -> None:
+    params, profile = watched_sections(ROOT)
+    assert params == {kind.key for kind in OF_PARAMS} | {"seed", *NAMED}
+    assert profile == {kind.key for kind in OF_PROFILE}
+    assert not any(kind.in_profile for kind in OF_PARAMS) and all(kind.in_profile for kind in OF_PROFILE)
+    folders = [kind.__module__ for kind in (*OF_PARAMS, *OF_PROFILE) if kind is not Data]
+    assert all(folder.startswith("alloy.") and folder.endswith(".settings") for folder in folders)
 
 
-def test_a_word_becomes_what_it_stands_for(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("split: {on_bad_row: reject}", encoding="utf-8")
-    assert load_params(tmp_path / "params.yaml").split.on_bad_row is BadRow.reject
-    assert profile(tmp_path, MODEL + "train: {lr: 1.0e-4, optimizer: muon}").train.optimizer is Optimizer.muon
+def test_a_word_becomes_what_it_stands_for() -> None:
+    split, train = load(Split, Train, params="split: {on_bad_row: reject}", profile="train: {lr: 0.1, optimizer: muon}")
+    assert (split.on_bad_row, train.optimizer) == (BadRow.reject, Optimizer.muon)
 
 
-def test_what_is_not_given_keeps_its_default(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("seed: 3", encoding="utf-8")
-    params = load_params(tmp_path / "params.yaml")
-    assert (params.seed, params.mix.ratio, params.gate.mmlu_drop) == (3, 0.0, None)
+def test_what_is_not_given_keeps_its_default() -> None:
+    mix, gate = load(Mix, Gate, params="seed: 3")
+    assert (load_seed(), mix.ratio, gate.limits()) == (3, 0.0, {})
+    Path("params.yaml").write_text("# nothing\n", encoding="utf-8")
+    assert (load_seed(), profile_name()) == (0, "demo")
+
+
+@pytest.mark.parametrize("kind", OF_PARAMS, ids=lambda kind: kind.key)
+def test_null_for_a_whole_section_of_the_params_means_its_defaults(kind: Any) -> None:
+    assert load(kind, params=f"{kind.key}: ") == load(kind) == kind()
+
+
+def test_null_for_weights_is_no_weights() -> None:
+    assert load(Mix, params="mix: {sources: }").sources == {}
 
 
 @pytest.mark.parametrize("ratio", ["0.1", "1e-1", "1.0e-1", ".1"])
-def test_a_number_may_be_written_in_any_way(tmp_path: Path, ratio: str) -> None:
-    (tmp_path / "params.yaml").write_text(f"mix:\n  ratio: {ratio}\n", encoding="utf-8")
-    assert load_params(tmp_path / "params.yaml").mix.ratio == 0.1
+def test_a_number_may_be_written_in_any_way(ratio: str) -> None:
+    assert load(Mix, params=f"mix:\n  ratio: {ratio}\n").ratio == 0.1
 
 
 @pytest.mark.parametrize("ratio", ["0", "1", "0.999"])
-def test_both_ends_of_a_share_are_allowed(tmp_path: Path, ratio: str) -> None:
-    (tmp_path / "params.yaml").write_text(f"mix:\n  ratio: {ratio}\n", encoding="utf-8")
-    assert load_params(tmp_path / "params.yaml").mix.ratio == float(ratio)
+def test_both_ends_of_a_share_are_allowed(ratio: str) -> None:
+    assert load(Mix, params=f"mix:\n  ratio: {ratio}\n").ratio == float(ratio)
 
 
-BAD_PARAMS = {
-    "an unknown key": ("mix: {ration: 0.1}", "params.yaml: mix.ration: there is no such key; write ratio"),
-    "an unknown section": ("mixx: {ratio: 0.1}", "params.yaml: mixx: there is no such key; write mix"),
-    "a key like no other": ("interpolate: {x: 1}", "params.yaml: interpolate.x: there is no such key; write alpha"),
-    "a word for a number": (
-        "mix: {ratio: many}",
-        "params.yaml: mix.ratio: 'many' where a number belongs; write one such as 0.25",
-    ),
-    "a fraction for a whole number": (
-        "seed: 1.5",
-        "params.yaml: seed: 1.5 where a whole number belongs; write one such as 3",
-    ),
-    "null for a number": ("seed: null", "params.yaml: seed: null where a whole number belongs; write one such as 3"),
-    "a share in per cent": (
-        "mix: {ratio: 20%}",
-        "params.yaml: mix.ratio: '20%' where a number belongs; write one such",
-    ),
-    "a list for a number": ("mix: {ratio: [0.25]}", "params.yaml: mix.ratio: [0.25] where a number belongs; write one"),
-    "a list for a word": (
-        "data: {comments: [a]}",
-        "params.yaml: data.comments: ['a'] where a word belongs; write one such",
-    ),
-    "null for a choice": (
-        "prompt: {taxonomy: }",
-        "params.yaml: prompt.taxonomy: null where one of its words belongs; wr",
-    ),
-    "a ratio below 0": ("mix: {ratio: -0.1}", "params.yaml: mix.ratio: -0.1 is out of range; give a share from 0 to 1"),
-    "a ratio above 1": ("mix: {ratio: 1.5}", "params.yaml: mix.ratio: 1.5 is out of range; give a share from 0 to 1"),
-    "a ratio that is no number": ("mix: {ratio: .nan}", "params.yaml: mix.ratio: nan is out of range"),
-    "an endless ratio": ("mix: {ratio: .inf}", "params.yaml: mix.ratio: inf is out of range"),
-    "a ratio that says it is no number": ("mix: {ratio: nan}", "params.yaml: mix.ratio: nan is out of range"),
-    "an unknown unit": (
-        "mix: {unit: words}",
-        "params.yaml: mix.unit: 'words' where one of its words belongs; write examples or tokens or loss_tokens",
-    ),
-    "a weight below 0": ("mix: {sources: {math: -1}}", "params.yaml: mix.sources.math: -1.0 is out of range; give a"),
-    "a weight that is no number": (
-        "mix: {sources: {math: .nan}}",
-        "params.yaml: mix.sources.math: nan is out of range",
-    ),
-    "an endless weight": ("mix: {sources: {math: .inf}}", "params.yaml: mix.sources.math: inf is out of range"),
-    "a word for a weight": (
-        "mix: {sources: {math: many}}",
-        "params.yaml: mix.sources.math: 'many' where a number belongs",
-    ),
-    "a section for a weight": (
-        "mix: {sources: {math: {a: 1}}}",
-        "params.yaml: mix.sources.math: {'a': 1} where a number belongs",
-    ),
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [(Split, "near", 0.7), (Split, "near", 1), (Decontaminate, "run", 5), (Decontaminate, "changed", 2)],
+)
+def test_a_limit_itself_is_allowed(kind: Any, key: str, value: float) -> None:
+    assert getattr(load(kind, params=f"{kind.key}: {{{key}: {value}}}"), key) == value
+
+
+def test_a_mix_may_have_weights_a_unit_and_a_total() -> None:
+    sources = "sources: {math: 2, reasoning-math: 1.0e-9, a b: 0, Llama-3.1: 1}"
+    mix = load(Mix, params=f"mix: {{ratio: 0.5, unit: loss_tokens, {sources}, budget: total, total: 9}}")
+    assert (mix.unit, mix.budget, mix.total) == (Unit.loss_tokens, Budget.total, 9)
+    assert mix.sources == {"math": 2.0, "reasoning-math": 1e-9, "a b": 0.0, "Llama-3.1": 1.0}
+
+
+def test_a_section_cannot_be_changed() -> None:
+    mix = load(Mix)
+    with pytest.raises(ValueError, match="frozen"):
+        mix.ratio = 0.5
+
+
+# Kind of section, its text, the key of the fault, and what must be named there: what belongs there and what was given.
+BAD_PARAMS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
+    "an unknown key": (Mix, "{ration: 0.1}", "ration", ("ratio",)),
+    "a key like no other": (Interpolate, "{x: 1}", "x", ("alpha",)),
+    "a dotted key": (Mix, "{a.b: 1}", "a.b", ("ratio", "unit", "sources", "repeat")),
+    "a word for a number": (Mix, "{ratio: many}", "ratio", ("number", "0", "1", "'many'")),
+    "a share in per cent": (Mix, "{ratio: 20%}", "ratio", ("number", "0", "1", "'20%'")),
+    "a list for a number": (Mix, "{ratio: [0.25]}", "ratio", ("number", "[0.25]")),
+    "a perhaps for a number": (Mix, "{ratio: true}", "ratio", ("number", "true")),
+    "a list for a word": (Data, "{comments: [a]}", "comments", ("word", "['a']")),
+    "a number for a word": (Data, "{comments: 3}", "comments", ("word", "3")),
+    "null for a choice": (Prompt, "{taxonomy: }", "taxonomy", ("none", "full", "shortlist", "null")),
+    "an unknown choice": (Prompt, "{taxonomy: all}", "taxonomy", ("none", "full", "shortlist", "'all'")),
+    "a misspelt choice": (Split, "{on_bad_row: sotp}", "on_bad_row", ("stop", "reject", "'sotp'")),
+    "an unknown unit": (Mix, "{unit: words}", "unit", ("examples", "tokens", "loss_tokens", "'words'")),
+    "a ratio below 0": (Mix, "{ratio: -0.1}", "ratio", ("at least 0", "at most 1", "-0.1")),
+    "a ratio above 1": (Mix, "{ratio: 1.5}", "ratio", ("at least 0", "at most 1", "1.5")),
+    "a ratio that is no number": (Mix, "{ratio: .nan}", "ratio", ("at least 0", "at most 1", "nan")),
+    "an endless ratio": (Mix, "{ratio: .inf}", "ratio", ("at least 0", "at most 1", "inf")),
+    "a ratio that says it is no number": (Mix, "{ratio: nan}", "ratio", ("at least 0", "at most 1", "nan")),
+    "a weight below 0": (Mix, "{sources: {math: -1}}", "sources.math", ("0 or more", "-1.0")),
+    "a weight that is no number": (Mix, "{sources: {math: .nan}}", "sources.math", ("number", "nan")),
+    "an endless weight": (Mix, "{sources: {math: .inf}}", "sources.math", ("number", "inf")),
+    "a word for a weight": (Mix, "{sources: {math: many}}", "sources.math", ("number", "'many'")),
+    "a section for a weight": (Mix, "{sources: {math: {a: 1}}}", "sources.math", ("number", "{'a': 1}")),
     "a word for a weight of a dotted name": (
-        "mix: {sources: {Llama-3.1: many}}",
-        "params.yaml: mix.sources.Llama-3.1: 'many' where a number belongs",
+        Mix,
+        "{sources: {Llama-3.1: many}}",
+        "sources.Llama-3.1",
+        ("number", "'many'"),
     ),
-    "a dotted key": ("mix: {a.b: 1}", "params.yaml: mix.a.b: there is no such key; write ratio or unit"),
-    "no weight for a source": ("mix: {sources: {math: }}", "params.yaml: mix.sources.math: "),
-    "weights of 0 alone": ("mix: {sources: {math: 0}}", "params.yaml: mix.sources: all 0 is out of range"),
-    "sources without weights": ("mix: {sources: [math]}", "params.yaml: mix.sources: ['math'] where a section belongs"),
-    "a budget without its total": ("mix: {budget: total}", "params.yaml: mix.total: null is out of range; give how"),
-    "a total of nothing": ("mix: {budget: total, total: 0}", "params.yaml: mix.total: 0 is out of range; give 1 or"),
-    "half a row in all": (
-        "mix: {budget: total, total: 1.5}",
-        "params.yaml: mix.total: 1.5 where a whole number belongs",
-    ),
-    "a total that nothing heeds": (
-        "mix: {total: 10}",
-        "params.yaml: mix.total: 10 is out of range; give null, or set mix.budget: total",
-    ),
-    "a perhaps": (
-        "mix: {repeat: maybe}",
-        "params.yaml: mix.repeat: 'maybe' where true or false belongs; write one of them",
-    ),
-    "so many times": ("mix: {repeat: 3}", "params.yaml: mix.repeat: 3 where true or false belongs; write one of them"),
-    "a test share above 1": ("split: {test: 20}", "params.yaml: split.test: 20.0 is out of range"),
-    "a test share below 0": ("split: {test: -0.1}", "params.yaml: split.test: -0.1 is out of range; give a share from"),
-    "a likeness below 0.7": ("split: {near: 0.69}", "params.yaml: split.near: 0.69 is out of range; give a likeness"),
-    "a likeness above 1": ("split: {near: 80}", "params.yaml: split.near: 80.0 is out of range; give a likeness from"),
-    "a likeness that is no number": ("split: {near: .nan}", "params.yaml: split.near: nan is out of range"),
-    "a run of four words": ("decontaminate: {run: 4}", "params.yaml: decontaminate.run: 4 is out of range; give at le"),
-    "half a word": ("decontaminate: {run: 13.5}", "params.yaml: decontaminate.run: 13.5 where a whole number"),
-    "a question of one word": ("decontaminate: {changed: 1}", "params.yaml: decontaminate.changed: 1 is out of range"),
-    "a gate in per cent": ("gate: {mmlu_drop: 2}", "params.yaml: gate.mmlu_drop: 2.0 is out of range"),
-    "the other gate below 0": ("gate: {generated_drop: -.1}", "params.yaml: gate.generated_drop: -0.1 is out of range"),
-    "too few resamples": ("score: {resamples: 10}", "params.yaml: score.resamples: 10 is out of range; give at least"),
-    "a misspelt choice": ("split: {on_bad_row: sotp}", "params.yaml: split.on_bad_row: 'sotp' where one of its words"),
-    "an open bracket": ("seed: 1\nmix:\n  ratio: [\n", "params.yaml:4: not valid YAML"),
-    "a tab": ("mix:\n\tratio: 1\n", "params.yaml:2: not valid YAML"),
-    "a key twice": ("seed: 1\nseed: 2\n", "params.yaml:2: not valid YAML: found duplicate key seed"),
-    "a list": ("- seed\n", "params.yaml: write `key: value` lines"),
+    "no weight for a source": (Mix, "{sources: {math: }}", "sources.math", ("number", "null")),
+    "weights of 0 alone": (Mix, "{sources: {math: 0}}", "sources", ("one weight above 0",)),
+    "sources without weights": (Mix, "{sources: [math]}", "sources", ("key: value", "['math']")),
+    "a budget without its total": (Mix, "{budget: total}", "total", ("mix.budget", "null")),
+    "a total of nothing": (Mix, "{budget: total, total: 0}", "total", ("at least 1", "null", "0")),
+    "half a row in all": (Mix, "{budget: total, total: 1.5}", "total", ("integer", "1.5")),
+    "a total that nothing heeds": (Mix, "{total: 10}", "total", ("null", "mix.budget: total", "10")),
+    "a perhaps": (Mix, "{repeat: maybe}", "repeat", ("true", "false", "'maybe'")),
+    "so many times": (Mix, "{repeat: 3}", "repeat", ("true", "false", "3")),
+    "a test share above 1": (Split, "{test: 20}", "test", ("at least 0", "at most 1", "20")),
+    "a test share below 0": (Split, "{test: -0.1}", "test", ("at least 0", "at most 1", "-0.1")),
+    "a likeness below 0.7": (Split, "{near: 0.69}", "near", ("at least 0.7", "at most 1", "0.69")),
+    "a likeness above 1": (Split, "{near: 80}", "near", ("at least 0.7", "at most 1", "80")),
+    "a likeness that is no number": (Split, "{near: .nan}", "near", ("at least 0.7", "at most 1", "nan")),
+    "a run of four words": (Decontaminate, "{run: 4}", "run", ("integer", "at least 5", "4")),
+    "half a word": (Decontaminate, "{run: 13.5}", "run", ("integer", "at least 5", "13.5")),
+    "a question of one word": (Decontaminate, "{changed: 1}", "changed", ("integer", "at least 2", "1")),
+    "a gate in per cent": (Gate, "{mmlu: {acc: 2}}", "mmlu.acc", ("from 0 to 1", "null", "2")),
+    "the other gate below 0": (Gate, "{voc: {f1: -0.1}}", "voc.f1", ("from 0 to 1", "null", "-0.1")),
+    "too few resamples": (Score, "{resamples: 10}", "resamples", ("at least 100", "10")),
+    "a head below the tail": (Score, "{head: 3}", "head", ("at least", "score.tail", "20", "3")),
+    "no answer to rehearse": (Rehearse, "{rows: 0}", "rows", ("at least 1", "0")),
+    "an alpha above 1": (Interpolate, "{alpha: 2}", "alpha", ("at least 0", "at most 1", "2")),
+    "no weight of errors": (Svm, "{c: 0}", "c", ("above 0", "0")),
+    "a number for a section": (Mix, "3", "", ("key: value", "3")),
+    "a word for a section": (Mix, "word", "", ("key: value", "'word'")),
+    "a list for a section": (Mix, "[ratio]", "", ("key: value", "['ratio']")),
 }
 
 
-@pytest.mark.parametrize(("text", "wanted"), BAD_PARAMS.values(), ids=BAD_PARAMS)
-def test_a_bad_parameter_is_one_line_with_its_key(tmp_path: Path, text: str, wanted: str) -> None:
-    assert params_fault(tmp_path, text).startswith(wanted)
+@pytest.mark.parametrize(("kind", "text", "key", "named"), BAD_PARAMS.values(), ids=BAD_PARAMS)
+def test_a_bad_parameter_is_one_line_with_its_key_and_what_belongs_there(
+    kind: Any, text: str, key: str, named: tuple[str, ...]
+) -> None:
+    file, place, rest = fault(kind, params=f"{kind.key}: {text}")
+    assert (file, place) == ("params.yaml", f"{kind.key}.{key}".rstrip("."))
+    assert [word for word in named if word not in rest] == []
 
 
-@pytest.mark.parametrize(
-    "text", ["split: {near: 0.7}", "split: {near: 1}", "decontaminate: {run: 5}", "decontaminate: {changed: 2}"]
-)
-def test_a_limit_itself_is_allowed(tmp_path: Path, text: str) -> None:
-    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
-    load_params(tmp_path / "params.yaml")
+@pytest.mark.parametrize("seed", ["-1", str(2**32), "1.5", "null", "true", "word", "[1]", '"???"', '"${mix.total}"'])
+def test_a_seed_that_no_generator_takes_is_refused_alone_and_with_any_section(seed: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(Mix, params=f"seed: {seed}\nmix: {{budget: total, total: 3}}")
+    with pytest.raises(InputError) as alone:
+        load_seed()
+    assert said(caught.value) == said(alone.value)
+    ((file, key, rest),) = said(alone.value)
+    assert (file, key) == ("params.yaml", "seed")
+    assert f"0 to {2**32 - 1}" in rest
 
 
-def test_a_choice_that_does_not_exist_lists_those_that_do(tmp_path: Path) -> None:
-    assert params_fault(tmp_path, "prompt: {taxonomy: all}").endswith("write none or full or shortlist")
+@pytest.mark.parametrize("name", ["3", "null", "[tiny]", '"${data.comments}"'])
+def test_a_profile_that_is_no_word_is_refused_once(name: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(Mix, Infer, params=f"profile: {name}", profile="infer: {}")
+    with pytest.raises(InputError) as alone:
+        profile_name()
+    ((file, key, rest),) = said(caught.value)
+    assert [(file, key, rest)] == said(alone.value)
+    assert (file, key) == ("params.yaml", "profile")
+    assert "word" in rest
 
 
-def test_a_mix_may_have_weights_a_unit_and_a_total(tmp_path: Path) -> None:
-    sources = "sources: {math: 2, reasoning-math: 1.0e-9, a b: 0}"
-    text = f"mix: {{ratio: 0.5, unit: loss_tokens, {sources}, budget: total, total: 9}}"
-    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
-    mix = load_params(tmp_path / "params.yaml").mix
-    assert (mix.unit, mix.budget, mix.total) == (Unit.loss_tokens, Budget.total, 9)
-    assert mix.sources == {"math": 2.0, "reasoning-math": 1e-9, "a b": 0.0}
+def train(settings: str) -> str:
+    return f"train: {{lr: 1.0e-4, {settings}}}"
 
 
-def test_null_for_weights_is_no_weights(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("mix: {sources: }", encoding="utf-8")
-    assert load_params(tmp_path / "params.yaml").mix.sources == {}
-
-
-def test_a_file_in_another_encoding_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_bytes("profile: demo  # später".encode("latin-1"))
-    with pytest.raises(InputError, match=r"params\.yaml: not UTF-8; save the file as UTF-8$"):
-        load_params(tmp_path / "params.yaml")
-
-
-@pytest.mark.parametrize("value", ["${interpolate.alpha}", "${nothere}", "${mix.", "a${b"])
-def test_a_value_that_refers_to_another_is_refused_since_dvc_does_not_see_it_change(tmp_path: Path, value: str) -> None:
-    told = params_fault(tmp_path, f'seed: 1  # ${{here}} is fine\nmix:\n  ratio: "{value}"\n')
-    assert told == "params.yaml:3: `${` refers to another value, and DVC would not see that change; write the value"
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["mix: {sources: {null: 2}}", "null: 2", "seed: !!set {a, b}", "seed: &a [*a]", f"seed: {'[' * 999}{']' * 999}"],
-)
-def test_yaml_that_is_no_plain_tree_is_one_line(tmp_path: Path, text: str) -> None:
-    assert params_fault(tmp_path, text).startswith("params.yaml: ")
-
-
-BAD_PROFILES = {
-    "a hub model without its commit": (
-        "model: {hub: some/model}\ntrain: {lr: 1.0e-4}",
-        "tiny.yaml: model.revision: pin the commit",
-    ),
-    "no model at all": (
-        "model: {}\ntrain: {lr: 1.0e-4}",
-        "tiny.yaml: model: give one of `hub` (with `revision`), `scratch` and `hosted`",
-    ),
-    "two models": (
-        SCRATCH + "  hub: some/model\n  revision: 0123456789abcdef0123456789abcdef01234567\ntrain: {lr: 1.0e-4}",
-        "tiny.yaml: model: give one of `hub` (with `revision`), `scratch` and `hosted`",
-    ),
-    "no train section": (MODEL, "tiny.yaml: train: a section is missing; write `key: value` lines"),
-    "no model section": ("train: {lr: 1.0e-4}", "tiny.yaml: model: a section is missing; write `key: value` lines"),
-    "a list of models": ("model: []\ntrain: {lr: 1.0e-4}", "tiny.yaml: model: [] where a section belongs; write `key:"),
-    "a model without a name": (
-        "model: {hosted: ''}\ntrain: {lr: 1.0e-4}",
-        "tiny.yaml: model.hosted: '' is out of range; give the name by which the service knows the model",
-    ),
-    "no learning rate": (MODEL + "train: {epochs: 1}", "tiny.yaml: train.lr: a number is missing; write one such as"),
-    "a section of tasks": (GOOD + "general: {}", "tiny.yaml: general: {} where a list belongs; write one such as [a"),
-    "one task": (GOOD + "general: gsm8k", "tiny.yaml: general: 'gsm8k' where a list belongs; write one such as [a, b]"),
-    "null for tasks": (GOOD + "general: ", "tiny.yaml: general: null where a list belongs; write one such as [a, b]"),
-    "an endless adapter": (
-        MODEL + "train: {lr: 1.0e-4, lora: {alpha: .inf}}",
-        "tiny.yaml: train.lora.alpha: inf is out of range; give a number above 0",
-    ),
-    "a word for targets": (
-        MODEL + "train: {lr: 1.0e-4, lora: {targets: all-linear}}",
-        "tiny.yaml: train.lora.targets: 'all-linear' where a list belongs; write one such as [a, b]",
-    ),
-    "no step": (MODEL + "train: {lr: 0}", "tiny.yaml: train.lr: 0.0 is out of range"),
-    "a step that is no number": (MODEL + "train: {lr: .nan}", "tiny.yaml: train.lr: nan is out of range"),
-    "no epochs": (MODEL + "train: {lr: 1.0e-4, epochs: 0}", "tiny.yaml: train.epochs: 0.0 is out of range"),
-    "endless epochs": (MODEL + "train: {lr: 1.0e-4, epochs: .inf}", "tiny.yaml: train.epochs: inf is out of range"),
-    "no steps": (MODEL + "train: {lr: 1.0e-4, max_steps: 0}", "tiny.yaml: train.max_steps: 0 is out of range"),
-    "warm-up only": (MODEL + "train: {lr: 1.0e-4, warmup: 1}", "tiny.yaml: train.warmup: 1.0 is out of range"),
-    "an unknown optimiser": (
-        MODEL + "train: {lr: 1.0e-4, optimizer: sgd}",
-        "tiny.yaml: train.optimizer: 'sgd' where one of its words belongs; write adamw or muon",
-    ),
-    "an empty batch": (GOOD + "infer: {batch_size: 0}", "tiny.yaml: infer.batch_size: 0 is out of range"),
-    "a limit of none": (GOOD + "infer: {limit: 0}", "tiny.yaml: infer.limit: 0 is out of range"),
-    "fewer than no shots": (GOOD + "mmlu: {fewshot: -1}", "tiny.yaml: mmlu.fewshot: -1 is out of range"),
-    "an unknown way to answer": (
-        GOOD + "mmlu: {answer: word}",
-        "tiny.yaml: mmlu.answer: 'word' where one of its words",
-    ),
+BAD_PROFILES: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
+    "an unknown key deep in it": (Model, SCRATCH.replace("lr:", "lrr: 1, lr:"), "model.scratch.train.lrr", ("lr",)),
+    "a hub model without its commit": (Model, "model: {hub: some/model}", "model.revision", ("40 hex", "null")),
     "a commit that can move": (
-        "model: {hub: some/model, revision: main}\ntrain: {lr: 1.0e-4}",
-        "tiny.yaml: model.revision: 'main' can move; give the commit, 40 hexadecimal digits",
+        Model,
+        "model: {hub: some/model, revision: main}",
+        "model.revision",
+        ("commit", "40 hex", "'main'"),
     ),
-    "no rank": (
-        MODEL + "train: {lr: 1.0e-4, lora: {rank: 0}}",
-        "tiny.yaml: train.lora.rank: 0 is out of range",
+    "no model at all": (Model, "model: {}", "model", ("`hub`", "`scratch`", "`hosted`")),
+    "two models": (
+        Model,
+        f"{SCRATCH}  hub: some/model\n  revision: {COMMIT}\n",
+        "model",
+        ("`hub`", "`scratch`", "`hosted`"),
     ),
-    "an adapter on nothing": (
-        MODEL + "train: {lr: 1.0e-4, lora: {targets: []}}",
-        "tiny.yaml: train.lora.targets: [] is out of range",
+    "a list of models": (Model, "model: []", "model", ("key: value", "[]")),
+    "null for a model": (Model, "model: ", "model", ("key: value", "null")),
+    "a model without a name": (Model, "model: {hosted: ''}", "model.hosted", ("the name", "''")),
+    "no learning rate": (Train, "train: {epochs: 1}", "train.lr", ("missing", "above 0", "below 1")),
+    "null for a training": (Train, "train: ", "train", ("key: value", "null")),
+    "a section of tasks": (GeneralTasks, "general: {}", "general", ("[a, b]", "{}")),
+    "one task": (GeneralTasks, "general: gsm8k", "general", ("[a, b]", "'gsm8k'")),
+    "null for tasks": (GeneralTasks, "general: ", "general", ("[a, b]", "null")),
+    "a number among tasks": (GeneralTasks, "general: [a, 3]", "general[1]", ("word", "3")),
+    "an endless adapter": (Train, train("lora: {alpha: .inf}"), "train.lora.alpha", ("above 0", "inf")),
+    "a word for targets": (
+        Train,
+        train("lora: {targets: all-linear}"),
+        "train.lora.targets",
+        ("[a, b]", "'all-linear'"),
     ),
-    "muon for an adapter": (
-        MODEL + "train: {lr: 1.0e-4, method: lora, optimizer: muon}",
-        "tiny.yaml: train.optimizer: muon is out of range; give adamw",
+    "a number among targets": (Train, train("lora: {targets: [a, 3]}"), "train.lora.targets[1]", ("word", "3")),
+    "no step": (Train, "train: {lr: 0}", "train.lr", ("above 0", "below 1", "0")),
+    "a step that is no number": (Train, "train: {lr: .nan}", "train.lr", ("above 0", "below 1", "nan")),
+    "no epochs": (Train, train("epochs: 0"), "train.epochs", ("above 0",)),
+    "endless epochs": (Train, train("epochs: .inf"), "train.epochs", ("above 0", "inf")),
+    "no steps": (Train, train("max_steps: 0"), "train.max_steps", ("at least 1", "null", "0")),
+    "warm-up only": (Train, train("warmup: 1"), "train.warmup", ("at least 0", "below 1", "1")),
+    "a weight decay below 0": (Train, train("weight_decay: -1"), "train.weight_decay", ("at least 0", "below 1", "-1")),
+    "a weight decay that is no number": (
+        Train,
+        train("weight_decay: .nan"),
+        "train.weight_decay",
+        ("at least 0", "below 1", "nan"),
     ),
-    "muon under DeepSpeed": (
-        MODEL + "train: {lr: 1.0e-4, deepspeed: zero2, optimizer: muon}",
-        "tiny.yaml: train.optimizer: muon is out of range; give adamw",
+    "an unknown schedule": (
+        Train,
+        train("schedule: cosin"),
+        "train.schedule",
+        ("cosine", "linear", "constant_with_warmup", "'cosin'"),
     ),
+    "an unknown optimiser": (Train, train("optimizer: sgd"), "train.optimizer", ("adamw", "muon", "'sgd'")),
+    "an empty batch": (Infer, "infer: {batch_size: 0}", "infer.batch_size", ("at least 1", "0")),
+    "a limit of none": (Infer, "infer: {limit: 0}", "infer.limit", ("at least 1", "null", "0")),
+    "fewer than no shots": (Mmlu, "mmlu: {fewshot: -1}", "mmlu.fewshot", ("at least 0", "-1")),
+    "an unknown way to answer": (Mmlu, "mmlu: {answer: word}", "mmlu.answer", ("letter", "text", "'word'")),
+    "no rank": (Train, train("lora: {rank: 0}"), "train.lora.rank", ("at least 1", "0")),
+    "an adapter on nothing": (Train, train("lora: {targets: []}"), "train.lora.targets", ("all-linear", "[]")),
+    "muon for an adapter": (Train, train("method: lora, optimizer: muon"), "train.optimizer", ("adamw", "muon")),
+    "muon under DeepSpeed": (Train, train("deepspeed: zero2, optimizer: muon"), "train.optimizer", ("adamw", "muon")),
     "an anchor that no GPU holds": (
-        MODEL + "train: {lr: 1.0e-4, deepspeed: zero3, anchor: 0.1}",
-        "tiny.yaml: train.anchor: 0.1 is out of range; give 0 under zero3",
+        Train,
+        train("deepspeed: zero3, anchor: 0.1"),
+        "train.anchor",
+        ("0", "zero3", "0.1"),
     ),
     "an unknown way to share": (
-        MODEL + "train: {lr: 1.0e-4, deepspeed: zero1}",
-        "tiny.yaml: train.deepspeed: 'zero1' where one of its words belongs; write zero2 or zero3",
+        Train,
+        train("deepspeed: zero1"),
+        "train.deepspeed",
+        ("zero2", "zero3", "null", "'zero1'"),
     ),
     "an adapter on a model from nothing": (
-        SCRATCH.replace("{lr: 1.0e-2}", "{lr: 1.0e-2, method: lora}") + "train: {lr: 1.0e-4}",
-        "tiny.yaml: model.scratch.train.method: lora is out of range",
+        Model,
+        SCRATCH.replace("{lr: 1.0e-2}", "{lr: 1.0e-2, method: lora}"),
+        "model.scratch.train.method",
+        ("nothing", "lora"),
     ),
-    "an odd head": (
-        SCRATCH.replace("head_dim: 4", "head_dim: 3") + "train: {lr: 1.0e-4}",
-        "tiny.yaml: model.scratch.head_dim: 3 is out of range; give an even number",
+    "a base that is trained too fast": (
+        Model,
+        SCRATCH.replace("lr: 1.0e-2", "lr: 5"),
+        "model.scratch.train.lr",
+        ("above 0", "below 1", "5"),
     ),
+    "an odd head": (Model, SCRATCH.replace("head_dim: 4", "head_dim: 3"), "model.scratch.head_dim", ("even", "3")),
     "heads that do not divide": (
-        SCRATCH.replace("num_attention_heads: 2", "num_attention_heads: 3").replace("heads: 1", "heads: 2")
-        + "train: {lr: 1.0e-4}",
-        "tiny.yaml: model.scratch.num_key_value_heads: 2 is out of range; give a divisor",
+        Model,
+        SCRATCH.replace("num_attention_heads: 2", "num_attention_heads: 3").replace("heads: 1", "heads: 2"),
+        "model.scratch.num_key_value_heads",
+        ("divisor", "num_attention_heads", "3", "2"),
     ),
     "fewer tokens than bytes": (
-        SCRATCH.replace("vocab_size: 300", "vocab_size: 200") + "train: {lr: 1.0e-4}",
-        "tiny.yaml: model.scratch.vocab_size: 200 is out of range",
-    ),
-    "half a model from scratch": (
-        "model: {scratch: {vocab_size: 3}}\ntrain: {lr: 1.0e-4}",
-        "tiny.yaml: model.scratch.hidden_size: a whole number is missing; write one such as 3",
+        Model,
+        SCRATCH.replace("vocab_size: 300", "vocab_size: 200"),
+        "model.scratch.vocab_size",
+        ("at least 300", "200"),
     ),
 }
 
 
-@pytest.mark.parametrize(("text", "wanted"), BAD_PROFILES.values(), ids=BAD_PROFILES)
-def test_a_bad_profile_is_one_line_with_its_key(tmp_path: Path, text: str, wanted: str) -> None:
-    assert profile_fault(tmp_path, text).startswith(wanted)
+@pytest.mark.parametrize(("kind", "text", "key", "named"), BAD_PROFILES.values(), ids=BAD_PROFILES)
+def test_a_bad_profile_is_one_line_with_its_key_and_what_belongs_there(
+    kind: Any, text: str, key: str, named: tuple[str, ...]
+) -> None:
+    file, place, rest = fault(kind, profile=text)
+    assert (file, place) == ("profiles/tiny.yaml", key)
+    assert [word for word in named if word not in rest] == []
 
 
-def test_a_model_is_pinned_or_made_from_scratch(tmp_path: Path) -> None:
-    assert profile(tmp_path, GOOD).model.revision == "0123456789abcdef0123456789abcdef01234567"
-    made = profile(tmp_path, SCRATCH + "train: {lr: 1.0e-4}").model
+def test_of_half_a_model_from_scratch_each_part_that_is_missing_is_named() -> None:
+    told = faults(Model, profile="model: {scratch: {vocab_size: 3}}")
+    keys = [line.partition(":")[0].strip() for line in SCRATCH.splitlines()[2:]]
+    assert {key for _, key, _ in told} == {f"model.scratch.{key}" for key in keys}
+    assert {key for _, key, rest in told if "missing" not in rest} == {"model.scratch.vocab_size"}
+
+
+@pytest.mark.parametrize("kind", OF_PROFILE, ids=lambda kind: kind.key)
+def test_a_section_that_dvc_will_look_for_must_be_there(kind: Any) -> None:
+    file, key, rest = fault(kind, profile="other: {}")
+    assert (file, key) == ("profiles/tiny.yaml", kind.key)
+    assert "missing" in rest
+    assert f"`{kind.key}: {'[]' if kind is GeneralTasks else '{}'}`" in rest
+
+
+def test_a_model_is_pinned_or_made_from_scratch() -> None:
+    assert load(Model, profile=f"model: {{hub: some/model, revision: {COMMIT}}}").revision == COMMIT
+    made = load(Model, profile=SCRATCH)
     assert made.hub is None
-    assert made.scratch is not None
     assert made.scratch.train.lr == 0.01
 
 
-def test_a_missing_profile_lists_the_known_ones(tmp_path: Path) -> None:
+def test_a_missing_profile_lists_the_known_ones() -> None:
     for name in ("small", "large"):
-        (tmp_path / f"{name}.yaml").write_text(GOOD, encoding="utf-8")
+        Path(f"profiles/{name}.yaml").write_text("infer: {}\n", encoding="utf-8")
+    file, key, rest = fault(Infer, params="profile: medium")
+    assert (file, key) == ("params.yaml", "profile")
+    assert "profiles/medium.yaml" in rest
+    assert rest.endswith("large, small, tiny")
+
+
+def test_another_profile_and_another_folder_may_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(Infer, profile="infer: {}")
+    Path("profiles/other.yaml").write_text("infer: {batch_size: 3}\n", encoding="utf-8")
+    monkeypatch.chdir("/")
+    assert Infer.load("other", tmp_path).batch_size == 3
+    assert Infer.load(root=str(tmp_path)).batch_size == 64
+    assert (profile_name(tmp_path), load_seed(tmp_path)) == ("tiny", 0)
+
+
+# All at once.
+
+
+def test_all_bad_keys_of_a_section_are_told_at_once_in_a_line_each() -> None:
+    told = faults(Mix, params="mix: {ration: 1, ratio: 2, unit: word, sources: {a: x, b: y}}")
+    keys = ["mix.ratio", "mix.unit", "mix.sources.a", "mix.sources.b", "mix.ration"]
+    assert sorted(key for _, key, _ in told) == sorted(keys)
+    assert {file for file, _, _ in told} == {"params.yaml"}
+
+
+def test_all_bad_keys_of_all_sections_that_are_loaded_together_are_told_at_once() -> None:
+    params = "seed: -1\nmix: {ratio: 2, total: 0}\nscore: {resamples: 1}\nsplit: {test: 9}"
+    profile = "train: {lr: 5, epochs: 0}\ninfer: {batch_size: 0}\nmmlu: {fewshot: -1}"
+    told = faults(Mix, Score, Train, Infer, params=params, profile=profile)
+    assert [(file, key) for file, key, _ in told] == [
+        ("params.yaml", "seed"),
+        ("params.yaml", "mix.ratio"),
+        ("params.yaml", "mix.total"),
+        ("params.yaml", "score.resamples"),
+        ("profiles/tiny.yaml", "train.lr"),
+        ("profiles/tiny.yaml", "train.epochs"),
+        ("profiles/tiny.yaml", "infer.batch_size"),
+    ]
+
+
+def test_what_is_wrong_in_a_section_that_is_not_loaded_is_not_told() -> None:
+    params = "mix: {ratio: 2}\nscore: {head: '${mix.nothere}'}\nsplit: {near: '${oc.env:HOME}'}"
+    gate, infer = load(Gate, Infer, params=params, profile="infer: {}\ntrain: {lr: 5}\ngeneral: [3]")
+    assert (gate, infer) == (Gate(), Infer())
+
+
+def test_without_its_profile_the_params_are_checked_all_the_same() -> None:
+    told = faults(Mix, Infer, params="profile: nothere\nmix: {ratio: 2}")
+    assert [(file, key) for file, key, _ in told] == [("params.yaml", "profile"), ("params.yaml", "mix.ratio")]
+
+
+def test_a_profile_that_cannot_be_read_does_not_hide_what_is_wrong_in_the_params() -> None:
     with pytest.raises(InputError) as caught:
-        load_profile("medium", tmp_path)
-    wanted = f"params.yaml: profile: there is no {tmp_path}/medium.yaml; known profiles: large, small"
-    assert str(caught.value) == wanted
+        load(Mix, Infer, params="mix: {ratio: 2}", profile="infer: [\n")
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("profiles/tiny.yaml:2: ")
+    assert second.startswith("params.yaml: mix.ratio: ")
 
 
-def test_a_missing_parameter_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"params\.yaml: no such file$"):
-        load_params(tmp_path / "params.yaml")
+# References.
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32])
-def test_a_seed_that_no_generator_takes_is_refused(tmp_path: Path, seed: int) -> None:
-    assert params_fault(tmp_path, f"seed: {seed}").startswith("params.yaml: seed: ")
+def test_a_value_may_refer_to_another_of_its_section() -> None:
+    text = (
+        "train: {lr: 0.01, global_batch: 4, max_length: '${train.global_batch}', lora: {rank: '${train.max_length}'}}"
+    )
+    settings = load(Train, profile=text)
+    assert (settings.max_length, settings.lora.rank) == (4, 4)
+    assert load(Data, params="data: {general: 'a-${data.comments}', comments: x}").general == "a-x"
+    assert load(Prompt, params="prompt: {shortlist: 7, examples: '${prompt.shortlist}'}").examples == 7
 
 
-def test_a_bare_number_is_one_line(tmp_path: Path) -> None:
-    assert params_fault(tmp_path, "3\n") == "params.yaml: write `key: value` lines"
+def test_a_value_of_another_type_is_refused_where_it_is_referred_to() -> None:
+    file, key, rest = fault(Train, profile="train: {lr: 0.5, max_length: '${train.lr}'}")
+    assert (file, key) == ("profiles/tiny.yaml", "train.max_length")
+    assert "integer" in rest and "0.5" in rest
 
 
-def test_a_number_for_a_section_names_the_section(tmp_path: Path) -> None:
-    assert params_fault(tmp_path, "mix: 3").startswith("params.yaml: mix: ")
+BAD_REFERENCES = {
+    "to another section": "${interpolate.alpha}",
+    "to a value that is no section": "${seed}",
+    "to a section alike in name": "${mixed.total}",
+    "to its own section": "${mix}",
+    "to itself": "${mix.ratio}",
+    "to what refers to it": "${mix.total}",
+    "to nothing": "${mix.nothere}",
+    "to nowhere": "${nothere}",
+    "upwards": "${.unit}",
+    "within a reference": "${${mix.unit}}",
+    "to a variable of the environment": "${oc.env:HOME}",
+    "to a variable between words": "a ${oc.env:HOME} b",
+    "that does not end": "${mix.",
+    "that does not end, behind a word": "a${b",
+}
 
 
-def test_a_control_character_is_one_line(tmp_path: Path) -> None:
-    assert "not valid YAML" in params_fault(tmp_path, "seed: \x01\n")
+@pytest.mark.parametrize("value", BAD_REFERENCES.values(), ids=BAD_REFERENCES)
+def test_a_bad_reference_is_one_line_with_its_key(value: str) -> None:
+    params = f"""seed: 1  # ${{here}} is fine
+interpolate: {{alpha: 0.5}}
+mix:
+  ratio: "{value}"
+  total: {"${mix.ratio}" if value == "${mix.total}" else "null"}
+mixed: {{total: 0.5}}
+"""
+    told = faults(Mix, params=params)
+    assert [(file, key) for file, key, _ in told][:1] == [("params.yaml", "mix.ratio")]
+    assert len(told) == (2 if value == "${mix.total}" else 1)  # each of the two that refer to one another
 
 
-def test_an_unknown_schedule_is_refused(tmp_path: Path) -> None:
-    assert "train.schedule" in profile_fault(tmp_path, MODEL + "train: {lr: 1.0e-4, schedule: cosin}")
+def test_a_whole_section_that_refers_to_another_is_refused() -> None:
+    assert fault(Mix, params="mix: ${prompt}\nprompt: {}")[:2] == ("params.yaml", "mix")
+    assert fault(GeneralTasks, profile="general: ${infer}\ninfer: {}")[:2] == ("profiles/tiny.yaml", "general")
+    assert fault(GeneralTasks, profile="general: [a, '${infer.limit}']")[:2] == ("profiles/tiny.yaml", "general[1]")
 
 
-@pytest.mark.parametrize("decay", ["-1", ".nan"])
-def test_an_impossible_weight_decay_is_refused(tmp_path: Path, decay: str) -> None:
-    assert "train.weight_decay" in profile_fault(tmp_path, MODEL + f"train: {{lr: 1.0e-4, weight_decay: {decay}}}")
+def test_bad_references_and_other_faults_are_told_together() -> None:
+    params = """mix: {ratio: '${score.head}', total: '${mix.nothere}', unit: word, repeat: '${mix.unit}', x: 1}
+score: {head: 1, tail: 0}
+"""
+    told = faults(Mix, Score, params=params)
+    keys = ["mix.ratio", "mix.total", "mix.unit", "mix.x", "score.tail"]
+    assert sorted(key for _, key, _ in told) == keys
+    (missing, refers) = faults(Train, profile="train: {epochs: '${mix.ratio}'}")[::-1]
+    assert (missing[1], refers[1]) == ("train.lr", "train.epochs")
 
 
-def test_a_fault_in_the_training_of_the_base_names_the_base(tmp_path: Path) -> None:
-    text = SCRATCH.replace("lr: 1.0e-2", "lr: 5") + "train: {lr: 1.0e-4}"
-    assert profile_fault(tmp_path, text).startswith("tiny.yaml: model.scratch.train.lr: 5")
+# Sections that nobody knows.
+
+
+WATCHED = {
+    "one": {"cmd": "a", "params": ["mix.general", "score", "seed", {"profiles/${profile}.yaml": ["infer", "train"]}]},
+    "two": {"cmd": "b", "params": [{"profiles/${profile}.yaml": ["train"]}]},
+    "three": {"cmd": "c"},
+}
+
+
+def test_the_sections_that_stages_watch_are_known_and_so_are_those_that_dvc_reads() -> None:
+    assert watched_sections(Path()) == (set(), set())
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": WATCHED}), encoding="utf-8")
+    assert watched_sections(Path()) == ({"mix", "score", "seed", "profile", "data"}, {"infer", "train"})
+
+
+def test_an_unknown_section_is_refused_with_the_nearest_name_where_there_is_a_dvc_yaml() -> None:
+    files = {"params": "mixx: {ratio: 0.1}\ndata: {}", "profile": "infer: {}\ntrian: {}\nqqq: {}"}
+    load(Score, Infer, **files)
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": WATCHED}), encoding="utf-8")
+    mixx, trian, qqq = faults(Score, Infer, **files)
+    assert mixx[:2] == ("params.yaml", "mixx")
+    assert mixx[2].endswith("did you mean mix?")
+    assert trian[:2] == ("profiles/tiny.yaml", "trian")
+    assert trian[2].endswith("did you mean train?")
+    assert qqq[:2] == ("profiles/tiny.yaml", "qqq")
+    assert "infer" in qqq[2] and "train" in qqq[2]
+    assert [key for _, key, _ in faults(Score, **files)] == ["mixx"]  # the profile is not read for it
+
+
+def test_a_section_of_the_params_is_none_of_a_profile_and_the_other_way_round() -> None:
+    shutil.copy(ROOT / "dvc.yaml", ".")
+    told = faults(Mix, Infer, params="infer: {}\ntrain: {}\nmix: {ratio: 3}", profile="infer: {}\nmix: {}\nseed: 1")
+    assert [(file, key) for file, key, _ in told] == [
+        ("params.yaml", "infer"),
+        ("params.yaml", "train"),
+        ("profiles/tiny.yaml", "mix"),
+        ("profiles/tiny.yaml", "seed"),
+        ("params.yaml", "mix.ratio"),
+    ]
+
+
+# Files that are none.
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("seed: 1\nmix:\n  ratio: [\n", "params.yaml:4: "),
+        ("mix:\n\tratio: 1\n", "params.yaml:2: "),
+        ("seed: 1\nseed: 2\n", "params.yaml:2: "),
+        ("- seed\n", "params.yaml: "),
+        ("3\n", "params.yaml: "),
+        ("seed: \x01\n", "params.yaml: "),
+        ("null: 2\n", "params.yaml: "),
+        ("1: 2\n", "params.yaml: "),
+        ("mix: {sources: {null: 2}}\n", "params.yaml: mix.sources: "),
+        ("seed: !!set {a, b}\n", "params.yaml: seed: "),
+        ("seed: &a [*a]\n", "params.yaml: "),
+        (f"seed: {'[' * 999}{']' * 999}\n", "params.yaml: "),
+    ],
+    ids=[
+        "an open bracket",
+        "a tab",
+        "a key twice",
+        "a list",
+        "a bare number",
+        "a control character",
+        "null for a key",
+        "a number for a key",
+        "null for a source",
+        "a set",
+        "a list in itself",
+        "a deep list",
+    ],
+)
+def test_yaml_that_is_no_plain_tree_is_one_line_with_its_place(text: str, place: str) -> None:
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    for read in (Mix.load, load_seed, profile_name):
+        with pytest.raises(InputError) as caught:
+            read()
+        assert "\n" not in str(caught.value)
+        assert str(caught.value).startswith(place)
+
+
+def test_a_file_in_another_encoding_is_one_line() -> None:
+    Path("params.yaml").write_bytes("profile: demo  # später".encode("latin-1"))
+    with pytest.raises(InputError, match=r"\Aparams\.yaml: .*UTF-8.*\Z"):
+        Mix.load()
+
+
+def test_a_missing_parameter_file_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"\Aparams\.yaml: .*\Z"):
+        Mix.load()
+    with pytest.raises(InputError, match=r"\Aparams\.yaml: .*\Z"):
+        Infer.load("tiny")

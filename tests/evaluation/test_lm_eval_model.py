@@ -150,8 +150,8 @@ def test_batches_hold_rows_of_like_length_and_lose_none() -> None:
 
 
 def test_a_model_of_other_layers_is_asked_by_lm_eval_s_own_class(tmp_path) -> None:
-    from alloy.core.scale import Harness
     from alloy.evaluation.lm_eval_model import open_model
+    from alloy.evaluation.settings import Harness
 
     for kinds, wanted in ((["full_attention"] * 2, SharedPrefixLM), (["full_attention", "sliding_attention"], HFLM)):
         folder = tmp_path / wanted.__name__

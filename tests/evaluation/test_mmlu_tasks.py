@@ -10,8 +10,8 @@ import yaml
 from jinja2 import Template
 
 from alloy.core.files import InputError
-from alloy.core.scale import AnswerAs, Mmlu
 from alloy.evaluation.mmlu_tasks import generated_task, lettered, likelihood_task, parse_letter, parse_text
+from alloy.evaluation.settings import AnswerAs, Mmlu
 from alloy.formats.mmlu import load_questions
 
 Row = dict[str, Any]

@@ -5,11 +5,11 @@ from typing import IO, Any
 
 import orjson
 
-from alloy.core.experiment import Unit
 from alloy.core.files import Row
 from alloy.formats.general import CUSTOMER
 from alloy.mixing.mixture import Sizes
 from alloy.mixing.row_index import Pool, open_pool
+from alloy.mixing.settings import Unit
 from small import COLOURS, THINGS
 
 CATEGORIES = ("code", "math", "chat")

@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, Qwen3MoeConfig,
 
 from alloy.core.files import write_json, write_jsonl
 from alloy.formats.taxonomy import Taxonomy
+from alloy.training.settings import Scratch
 from alloy.training.tiny_qwen import new_config
 from small import ROWS, SCRATCH, tokenizer
 
@@ -59,7 +60,7 @@ def dense(scratch=SCRATCH):
 def mixture():
     """Return the configuration of a mixture of experts, its embeddings apart."""
     like = dense().to_dict()
-    kept = {key: like[key] for key in like if key in SCRATCH.__dict__ or key.endswith("_token_id")}
+    kept = {key: like[key] for key in like if key in Scratch.model_fields or key.endswith("_token_id")}
     experts = {"moe_intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 2}
     return Qwen3MoeConfig(**kept, **experts, tie_word_embeddings=False)
 

@@ -2,7 +2,7 @@
 
 from transformers import set_seed
 
-from alloy.core.scale import LongRow, Scratch, Train
+from alloy.training.settings import LongRow, Scratch, Train
 from alloy.training.tiny_qwen import general_texts, new_config, new_model, new_tokenizer
 
 COLOURS = ["red", "green", "blue", "white", "black", "brown", "grey", "pink"]

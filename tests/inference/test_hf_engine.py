@@ -1,18 +1,17 @@
 """The engine on transformers gives the answers of `generate`, with a prefix computed once and rows of any length."""
 
 import copy
-import dataclasses
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig, MistralConfig, set_seed
 
 from alloy.core.files import InputError
-from alloy.core.scale import Infer
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.engine import Finish, Request
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.prefix_attention import SharedPrefix, Step
+from alloy.inference.settings import Infer
 from alloy.labelling.constrained_decoding import CompiledLabelConstraint
 from alloy.modeling.chat_template import common_prefix, render_prompt
 from projects import dense, mixture
@@ -65,7 +64,7 @@ def answers(model, tokens, infer=INFER, constraints=None):
 def test_answers_are_those_of_generate_whatever_the_batch(config, batch_size):
     wanted = generated(*small(config))
     assert len(set(wanted)) > 4
-    infer = dataclasses.replace(INFER, batch_size=batch_size)
+    infer = INFER.model_copy(update={"batch_size": batch_size})
     assert [done.text for done in answers(*small(config), infer)] == wanted
 
 
@@ -97,14 +96,14 @@ def test_a_prompt_that_fills_the_context_is_not_answered_and_the_others_are():
 
 def test_an_answer_ends_with_the_context():
     model, tokens = small()
-    wide = dataclasses.replace(INFER, max_new_tokens=10_000)
+    wide = INFER.model_copy(update={"max_new_tokens": 10_000})
     for one in answers(model, tokens, wide):
         assert one.tokens_in + one.tokens_out <= model.config.max_position_embeddings
 
 
 def test_tokens_that_the_grammar_forces_do_not_change_the_answer():
     model, tokens = small()
-    infer = dataclasses.replace(INFER, max_new_tokens=120)
+    infer = INFER.model_copy(update={"max_new_tokens": 120})
     held = CompiledLabelConstraint(tokens, len(tokens), TAXONOMY, TASK)
 
     class Chosen(TransformersEngine):

@@ -8,7 +8,6 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,11 @@ from transformers import set_seed
 
 import small
 from alloy.core.files import InputError
-from alloy.core.scale import EngineName, Infer
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.engine import Completion, Finish, Request
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.openai_engine import OpenAIEngine
+from alloy.inference.settings import EngineName, Infer
 from alloy.labelling.constrained_decoding import LabelConstraint
 from alloy.modeling.chat_template import common_prefix
 from alloy.modeling.model_folder import load, write_hosted
@@ -237,7 +236,7 @@ def weights(tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("models") / "tuned"
     tokenizer = small.tokenizer()
-    config = new_config(tokenizer, replace(small.SCRATCH, head_dim=32))
+    config = new_config(tokenizer, small.SCRATCH.model_copy(update={"head_dim": 32}))
     config.tie_word_embeddings, config.initializer_range = False, 0.3
     set_seed(0)
     model = new_model(config)

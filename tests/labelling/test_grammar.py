@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import xgrammar
 
-from alloy.core.files import number_lines, read_jsonl, write_json
+from alloy.core.files import number_lines, read_jsonl
 from alloy.formats.comments import Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.labelling.answer import Codes, codes_of, render_answer
-from alloy.labelling.grammar import answer_grammar, content_grammar, labels_grammar, main
+from alloy.labelling.grammar import answer_grammar, content_grammar, labels_grammar
 from alloy.splitting.validate import examine
 from data.demo.comments import main as make_comments
 from hostile import HOSTILE
@@ -300,15 +300,3 @@ def test_behind_the_last_segment_the_answer_ends() -> None:
     reader = Reader(labels_grammar(TAXONOMY, FULL, codes_of(TAXONOMY), last=True))
     assert reader.takes('label": "1", "emotion": "joy"}]')
     assert not reader.takes('label": "1", "emotion": "joy"}, {"')
-
-
-@pytest.mark.parametrize(("labels", "answer"), [("path", f"[{GOOD}]"), ("code", '[{"label": "2"}]')])
-def test_the_command_prints_the_grammar_of_the_project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], labels: str, answer: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(f"prompt: {{labels: {labels}}}\n", encoding="utf-8")
-    write_json("data/split/task.json", {**BARE, "levels": ["L1", "L2"], "leaves": 4})
-    write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
-    main()
-    assert Reader(capsys.readouterr().out).takes(answer)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from alloy.core.experiment import LabelsAs, Prompt, TaxonomyIn
 from alloy.core.files import InputError
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.prompt import Prompts
+from alloy.labelling.settings import LabelsAs, Prompt, TaxonomyIn
 from alloy.modeling.chat_template import common_length
 from hostile import HOSTILE
 
@@ -33,7 +33,7 @@ def words(given: Prompt, comment: str, task: dict[str, Any] = FULL) -> str:
 
 
 def prompt(comment: str, taxonomy: TaxonomyIn = TaxonomyIn.full, task: dict[str, Any] = FULL) -> str:
-    return words(Prompt(taxonomy), comment, task)
+    return words(Prompt(taxonomy=taxonomy), comment, task)
 
 
 def test_without_the_taxonomy_the_prompt_is_a_line_and_the_comment() -> None:
@@ -67,7 +67,7 @@ def test_content_and_emotion_are_asked_for_apart(task: dict[str, Any], keys: str
 
 
 EVERY = [
-    Prompt(taxonomy, shortlist=1, examples=examples, labels=labels)
+    Prompt(taxonomy=taxonomy, shortlist=1, examples=examples, labels=labels)
     for taxonomy in TaxonomyIn
     for examples in (0, 2)
     for labels in LabelsAs
@@ -143,19 +143,19 @@ def test_more_examples_than_can_be_spared_are_one_clear_line(count: int) -> None
 
 
 def test_a_shortlist_holds_as_many_paths_as_were_asked_for() -> None:
-    lines = words(Prompt(TaxonomyIn.shortlist, shortlist=1), "bluetooth").splitlines()
+    lines = words(Prompt(taxonomy=TaxonomyIn.shortlist, shortlist=1), "bluetooth").splitlines()
     assert "Taxonomy, the paths most like this comment, one path a line:" in lines
     assert "Setup > Pairing: Bluetooth does not connect" in lines
     assert "Price > Fair <&> {{ good }}" not in lines
 
 
 def test_a_shortlist_names_the_nearest_path_first() -> None:
-    text = words(Prompt(TaxonomyIn.shortlist, shortlist=2), "a fair, good price")
+    text = words(Prompt(taxonomy=TaxonomyIn.shortlist, shortlist=2), "a fair, good price")
     assert text.index("Price > Fair") < text.index("Setup > Pairing")
 
 
 def test_codes_stand_before_their_paths_and_in_the_answers() -> None:
-    given = Prompt(TaxonomyIn.full, examples=1, labels=LabelsAs.code)
+    given = Prompt(taxonomy=TaxonomyIn.full, examples=1, labels=LabelsAs.code)
     lines = words(given, "x", BARE).splitlines()
     assert "1 = Setup > Pairing: Bluetooth does not connect" in lines
     assert "2 = Price > Fair <&> {{ good }}" in lines
@@ -164,7 +164,7 @@ def test_codes_stand_before_their_paths_and_in_the_answers() -> None:
 
 
 def test_a_shortlist_keeps_the_codes_of_the_whole_taxonomy() -> None:
-    text = words(Prompt(TaxonomyIn.shortlist, shortlist=1, labels=LabelsAs.code), "a fair, good price")
+    text = words(Prompt(taxonomy=TaxonomyIn.shortlist, shortlist=1, labels=LabelsAs.code), "a fair, good price")
     assert "\n2 = Price > Fair <&> {{ good }}\n" in text
     assert "1 = " not in text
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
-from alloy.core.experiment import Budget, Mix, Unit
 from alloy.core.files import Row, sha256
 from alloy.core.markdown import table
 from alloy.formats.general import CUSTOMER
 from alloy.mixing.data_card import COUNTED, card, manifest
 from alloy.mixing.mixture import Sizes, draw
 from alloy.mixing.proportional_sampler import Draw
+from alloy.mixing.settings import Budget, Mix, Unit
 from alloy.modeling.chat_template import count_tokens
 from pools import chat, customers, generals, sizes
 from small import tokenizer

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alloy.core.experiment import Budget, General, Mix, Unit
 from alloy.core.files import InputError, Row
 from alloy.formats.general import CUSTOMER
 from alloy.mixing.mixture import ALL, Sizes, draw, weigh
 from alloy.mixing.nova_names import NOVA_MIX
 from alloy.mixing.proportional_sampler import Draw
+from alloy.mixing.settings import Budget, General, Mix, Unit
 from alloy.modeling.chat_template import count_tokens
 from alloy.training.packing import IGNORED, tokenize
 from alloy.training.tiny_qwen import new_tokenizer
@@ -248,7 +248,7 @@ def test_the_total_that_is_named_can_be_had(customer: int, general: int, ratio: 
         try:
             both = draw(mix, sizes(customers(customer)), sizes(generals(general)))
         except InputError as few:
-            mix.total = int(str(few).split("down to ")[1].split(",")[0])
+            mix = mix.model_copy(update={"total": int(str(few).split("down to ")[1].split(",")[0])})
             faults += 1
     assert faults in (1, 2)  # too few customers, too few general rows, or both
     assert sum(map(len, both)) == mix.total
@@ -281,7 +281,7 @@ def test_the_ratio_of_tokens_that_is_named_can_be_had(unit: Unit, tokens) -> Non
 
 def test_no_general_rows_at_ratio_1_are_one_clear_line() -> None:
     assert fault(Mix(ratio=1), customers(5), []) == (
-        "params.yaml: mix.ratio: 1 leaves no row; there is no general row to take"
+        "params.yaml: mix.ratio: 1.0 leaves no row; there is no general row to take"
     )
 
 

@@ -1,11 +1,20 @@
-"""dvc.yaml says the truth: what a stage imports and which params it reads are what DVC watches."""
+"""dvc.yaml says the truth: what a stage imports and which settings it loads are what DVC watches."""
 
 import ast
-import re
+import importlib
+import json
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+
+from alloy.core.settings import Data, ListSection, Section
+from projects import copy_code, environment
+from repositories import repository, said
 
 ROOT = Path(__file__).parents[2]
 PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("data/*/dvc.yaml"))]
@@ -15,6 +24,7 @@ STAGES = {
     for name, stage in yaml.safe_load(pipeline.read_text())["stages"].items()
 }
 MAIN = {name.removeprefix(".:"): stage for name, stage in STAGES.items() if name.startswith(".:")}
+PROFILE = "profiles/${profile}.yaml"
 
 
 def module_file(name: str) -> Path | None:
@@ -93,34 +103,242 @@ def test_a_stage_is_named_as_its_script(name):
     assert script(MAIN[name]).stem == name
 
 
-def watched_and_not_read(watched: set[str], code: str) -> set[str]:
-    """Return the params of the experiment that are watched or read in `code`, but not both.
+def sections_in(folder: Path) -> dict[str, Any]:
+    """Return the classes of all sections below a folder of the project by their names, which must differ."""
+    found: dict[str, Any] = {"Data": Data}
+    for file in sorted(folder.rglob("settings.py")):
+        module = importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+        for name, one in vars(module).items():
+            if isinstance(one, type) and issubclass(one, Section | ListSection) and hasattr(one, "key"):
+                assert found.setdefault(name, one) is one, name
+    return found
 
-    A stage watches a section, or keys of it by name, such as `mix.general`; it then reads no other key of that section.
+
+SECTIONS = sections_in(ROOT / "alloy")
+
+
+def loads_of(node: ast.AST, names: dict[str, str]) -> list[str]:
+    """Return what a call loads, in order: names of sections, `seed`; `names` are those that imports have changed."""
+    if not isinstance(node, ast.Call):
+        return []
+    called = ast.unparse(node.func).split(".")
+    owner, function = (names.get(word, word) for word in (called[-2:] if len(called) > 1 else ["", *called]))
+    if function == "load_sections":
+        words = [ast.unparse(word).split(".")[-1] for word in node.args]
+        return [names.get(word, word) for word in words]
+    if function == "load_seed":
+        return ["seed"]
+    return [owner] if function == "load" and owner in SECTIONS else []
+
+
+def loaded(code: str) -> dict[str, set[str]]:
+    """Return what `code` loads: names of sections, `seed`; each with the keys of it that are read, `*` for all of them.
+
+    A key is read of the variable that a section was assigned to, or of the call that loads it.
     """
-    read = set(re.findall(r"\bparams\.(\w+(?:\.\w+)?)", code))
-    named = {entry.partition(".")[0] for entry in watched if "." in entry}
-    used = {key if key.partition(".")[0] in named else key.partition(".")[0] for key in read}
-    return (used - {"data", "profile", "yaml"}) ^ watched
+    tree = ast.parse(code)
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = {alias.asname: alias.name for node in imports for alias in node.names if alias.asname}
+    found: dict[str, set[str]] = {one: set() for node in ast.walk(tree) for one in loads_of(node, names)}
+    variables: dict[str, str] = {}
+    called: set[ast.AST] = set()  # calls whose results are accounted for
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for variable, call, one in assigned(node, names):
+                variables[variable] = one
+                called.add(call)
+        elif isinstance(node, ast.Attribute) and (one := loads_of(node.value, names)):
+            found[one[0]].add(node.attr)
+            called.add(node.value)
+    attributes = {node.value: node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in variables:
+            found[variables[node.id]].add(attributes.get(node, "*"))
+        elif node not in called:
+            for one in loads_of(node, names):
+                found[one].add("*")
+    return found
+
+
+def assigned(node: ast.Assign, names: dict[str, str]) -> Iterator[tuple[str, ast.AST, str]]:
+    """Yield each variable that something loaded is assigned to, with the call and what it is."""
+    target = node.targets[-1]
+    targets = target.elts if isinstance(target, ast.Tuple) else [target]
+    calls = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+    gained = [(call, one) for call in calls for one in loads_of(call, names) or [""]]
+    if len(node.targets) == 1 and len(targets) == len(gained):
+        for variable, (call, one) in zip(targets, gained, strict=True):
+            if one and isinstance(variable, ast.Name):
+                yield variable.id, call, one
+
+
+def asked_for(code: str, watched: set[str]) -> set[str]:
+    """Return what `code` loads as dvc.yaml lists it; of a section that is watched by named keys, the keys it reads."""
+    named = {entry.partition(".")[0] for entry in watched if "." in entry and not entry.startswith(PROFILE)}
+    found = set()
+    for name, keys in loaded(code).items():
+        kind = SECTIONS.get(name)
+        if kind is None:
+            found.add(name)
+        elif kind.in_profile:
+            found.add(f"{PROFILE}:{kind.key}")
+        elif kind.key in named:
+            found |= {f"{kind.key}.{key}" for key in keys}
+        elif kind is not Data:  # whose values are in the paths of dvc.yaml
+            found.add(kind.key)
+    return found
+
+
+def watched_by(stage: dict) -> set[str]:
+    """Return the params that a stage watches, those of its profile with the file's name before them."""
+    found = set()
+    for entry in stage.get("params", []):
+        if isinstance(entry, str):
+            found.add(entry)
+        else:
+            found |= {f"{file}:{key}" for file, keys in entry.items() for key in keys}
+    return found
 
 
 @pytest.mark.parametrize("name", MAIN)
 def test_a_stage_watches_exactly_the_params_it_reads(name):
-    code = script(MAIN[name]).read_text()
-    scale = set(re.findall(r"(?:load_profile\([\w.]+\)|\bprofile)\.(\w+)", code))
-    watched = MAIN[name].get("params", [])
-    assert watched_and_not_read({entry for entry in watched if isinstance(entry, str)}, code) == set()
-    assert {key for entry in watched if isinstance(entry, dict) for keys in entry.values() for key in keys} == scale
+    watched = watched_by(MAIN[name])
+    assert watched == asked_for(script(MAIN[name]).read_text(), watched)
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_what_a_stage_imports_loads_no_settings_itself(name):
+    stage = script(MAIN[name])
+    library = [file for file in local_imports(stage) - {stage} if file.suffix == ".py"]
+    assert library
+    assert {file.relative_to(ROOT): found for file in library if (found := loaded(file.read_text()))} == {}
+
+
+def test_settings_are_loaded_by_stages_and_commands_alone():
+    files = [file.relative_to(ROOT) for folder in ("alloy", "stages") for file in (ROOT / folder).rglob("*.py")]
+    loading = {file for file in files if loaded((ROOT / file).read_text())}
+    assert {file.parent.as_posix() for file in loading} == {"stages", "alloy/commands", "alloy/sweep"}
+
+
+def test_sections_are_found_by_their_names():
+    keys = {name: (kind.key, kind.in_profile) for name, kind in SECTIONS.items()}
+    assert keys["Mix"] == ("mix", False)
+    assert keys["Train"] == ("train", True)
+    assert keys["GeneralTasks"] == ("general", True)
+    assert not {"Section", "ListSection", "Settings", "Lora", "Scratch", "Unit"} & keys.keys()
+    assert len({kind.key for kind in SECTIONS.values()}) == len(SECTIONS)
+
+
+LOADING = """
+from alloy.core.settings import load_sections, load_seed as chance
+from alloy.mixing.settings import Mix, Rehearse as Again
+import alloy.training.settings
+def main():
+    mix, again, infer = load_sections(Mix, Again, Infer)
+    train, seed = alloy.training.settings.Train.load(), chance()
+    alpha = Interpolate.load().alpha
+    judge(Score.load("small"), mix.general, mix.ratio if again.rows else 0)
+    publish(infer, [train.lr for _ in range(seed)], yaml.load(file), Unknown.load())
+"""
+
+
+def test_what_is_loaded_is_seen_with_the_keys_that_are_read_of_it():
+    assert loaded(LOADING) == {
+        "Mix": {"general", "ratio"},
+        "Rehearse": {"rows"},
+        "Infer": {"*"},
+        "Train": {"lr"},
+        "seed": {"*"},
+        "Interpolate": {"alpha"},
+        "Score": {"*"},
+    }
+    assert loaded("def load_seed(): return yaml.load(open('params.yaml')).mix.ratio") == {}
+
+
+def test_what_is_loaded_becomes_what_dvc_yaml_lists():
+    found = {f"{PROFILE}:infer", f"{PROFILE}:train", "interpolate", "rehearse", "score", "seed"}
+    assert asked_for(LOADING, set()) == found | {"mix"}
+    assert asked_for(LOADING + "    Data.load()", {"mix", "seed"}) == found | {"mix"}
+    stage = {"params": ["mix", "rehearse.rows", {PROFILE: ["infer", "train"]}, {"other.yaml": ["infer"]}]}
+    assert watched_by(stage) == {"mix", "rehearse.rows", f"{PROFILE}:infer", f"{PROFILE}:train", "other.yaml:infer"}
+    assert watched_by({}) == set()
 
 
 def test_a_key_that_is_watched_by_name_is_the_only_one_read_of_its_section():
-    code = "f(params.mix.general, params.seed, params.prompt.labels, 'params.yaml: mix.ratio')"
-    assert watched_and_not_read({"mix.general", "prompt", "seed"}, code) == set()
-    assert watched_and_not_read({"mix", "prompt", "seed"}, code) == set()
-    assert watched_and_not_read({"mix.general", "mix.unit", "prompt", "seed"}, code) == {"mix.unit"}
-    assert watched_and_not_read({"mix.general", "prompt"}, code) == {"seed"}
-    for more in ("params.mix.ratio", "params.mix"):
-        assert watched_and_not_read({"mix.general", "prompt", "seed"}, f"{code}; {more}") == {more[7:]}
+    code = "mix, score = load_sections(Mix, Score)\nprint(mix.general, 'params.yaml: mix.ratio', score.head)"
+    assert asked_for(code, {"mix.general", "score"}) == {"mix.general", "score"}
+    assert asked_for(code, {"mix", "score.head"}) == {"mix", "score.head"}
+    for more, key in (("mix.ratio", "mix.ratio"), ("f(mix)", "mix.*"), ("Mix.load().unit", "mix.unit")):
+        assert asked_for(f"{code}\n{more}", {"mix.general", "score"}) == {"mix.general", key, "score"}
+    assert asked_for("f(Mix.load())", {"mix.general"}) == {"mix.*"}
+    assert asked_for("f(load_sections(Mix, Score))", {"mix.general", "score"}) == {"mix.*", "score"}
+
+
+@pytest.mark.parametrize("name", ["mmlu", "ifeval", "general"])
+def test_what_measures_general_ability_knows_nothing_of_labelling(name):
+    labelling = Path("alloy/labelling")
+    assert [dep for dep in MAIN[name]["deps"] if Path(dep).is_relative_to(labelling)] == []
+    assert [file for file in local_imports(script(MAIN[name])) if file.is_relative_to(ROOT / labelling)] == []
+
+
+def stage_paths(folder: Path) -> Iterator[Path]:
+    """Yield every file and folder that the stages of a project read or write."""
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    text = (folder / "dvc.yaml").read_text().replace("${profile}", params["profile"])
+    for key, value in params["data"].items():
+        text = text.replace(f"${{data.{key}}}", value)
+    for stage in yaml.safe_load(text)["stages"].values():
+        entries = [one for kind in ("deps", "outs", "metrics", "plots") for one in stage.get(kind, [])]
+        for item in stage.get("matrix", {}).get("model", [""]):
+            for entry in entries:
+                path = entry if isinstance(entry, str) else next(iter(entry))
+                yield folder / path.replace("${item.model}", item)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Path:
+    """Return a repository of this code and these settings where DVC finds every stage up to date.
+
+    What the stages read and write beside code is a word in a file.
+    """
+    folder = repository(tmp_path_factory.mktemp("done"))
+    copy_code(folder)
+    shutil.copytree(ROOT / "profiles", folder / "profiles")
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, folder)
+    for path in stage_paths(folder):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("x")
+    said(folder, "dvc", "commit", "--force", "--quiet")
+    return folder
+
+
+def out_of_date(folder: Path) -> dict[str, set[str]]:
+    """Return what DVC finds changed in the deps and params of each stage, params as file and key."""
+    found: dict[str, set[str]] = {}
+    for stage, changes in json.loads(said(folder, "dvc", "status", "--json", **environment())).items():
+        for dep, change in (pair for one in changes for pair in one.get("changed deps", {}).items()):
+            keys = [f"{dep}:{key}" for key in change] if isinstance(change, dict) else [dep]
+            found.setdefault(stage, set()).update(keys)
+    return found
+
+
+def test_a_new_setting_of_the_score_asks_for_scores_comparison_and_report_alone(done, tmp_path):
+    folder = shutil.copytree(done, tmp_path / "project")
+    assert out_of_date(folder) == {}
+    settings, params = folder / "alloy/scoring/settings.py", folder / "params.yaml"
+    for file, line, more in (
+        (settings, '    key = "score"\n', "    novel: int = Field(3, ge=1)\n"),
+        (params, "score:\n", "  novel: 4\n"),
+    ):
+        assert file.read_text().count(line) == 1
+        file.write_text(file.read_text().replace(line, line + more))
+    ask = "from alloy.scoring.settings import Score; print(Score.load().novel)"
+    assert said(folder, sys.executable, "-c", ask, PYTHONPATH=str(folder)) == "4\n"
+    both = {"alloy/scoring", "params.yaml:score"}
+    scores = {f"score@{model}": both for model in MAIN["score"]["matrix"]["model"]}
+    assert out_of_date(folder) == {**scores, "compare": both, "report": {"alloy/scoring"}}
 
 
 def test_a_new_ratio_does_not_ask_the_base_model_again():

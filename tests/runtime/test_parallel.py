@@ -130,7 +130,7 @@ def test_a_process_that_ends_before_it_has_read_a_large_work_is_not_waited_for(t
     done = subprocess.run(
         [sys.executable, "dying.py"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])},
         capture_output=True,
         text=True,
         check=False,
@@ -145,7 +145,7 @@ def test_an_interruption_by_the_keyboard_ends_all_processes_without_a_word(tmp_p
     stage = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -16,9 +16,10 @@ import psutil
 import pytest
 import yaml
 
-from alloy.core.params import load_params, load_profile
+from alloy.core.settings import load_seed
 from alloy.runtime.resume import COMPLETE, METRICS, Place, fingerprint, hold, sweep
-from projects import ROOT, dense, environment, mixture, needs_compiler, write_project
+from alloy.training.settings import Train
+from projects import ROOT, SECTIONS, dense, environment, mixture, needs_compiler, write_project
 
 STEPS = 60  # of some 20 ms each, with a checkpoint after every one
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -169,7 +170,9 @@ def blank(world: Path) -> dict[str, Path]:
         folder = folders[setting] = world / "blank" / setting
         write_project(folder, mixture() if "mixture" in setting else dense(), global_batch=2, **train)
         stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-        stages = {"train": stages["train"], "interpolate": stages["interpolate"], "other": {"cmd": "echo other"}}
+        rest = {"profiles/${profile}.yaml": ["model", "infer", *SECTIONS]}  # of the profile, for stages not here
+        other = {"cmd": "echo other", "params": [rest]}
+        stages = {"train": stages["train"], "interpolate": stages["interpolate"], "other": other}
         (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
         (folder / "params.yaml").write_text("profile: small\nseed: 0\ninterpolate: {alpha: 1.0}\n")
         (folder / ".dvc").mkdir()
@@ -364,7 +367,7 @@ def test_a_result_that_dvc_has_not_recorded_is_taken_without_a_step(fresh, whole
     project.run("dvc", "repro", "other")  # DVC has written dvc.lock, but not about this
     shutil.rmtree(project.folder / "models/trained")
     output = project.run(*REPRO)
-    assert "train: finished in an earlier run that DVC did not see the end of; taking its result" in output
+    assert "train: reusing the result of an earlier run" in output
     assert project.report() == report
     assert project.weights() == whole("muon").weights()
 
@@ -517,7 +520,7 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(small_disk, whole):
 
 
 def key() -> str:
-    return fingerprint("train", [load_profile("small").train, load_params().seed])
+    return fingerprint("train", [Train.load(), load_seed()])
 
 
 @pytest.fixture

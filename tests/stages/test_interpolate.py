@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
 from alloy.core.files import InputError, read_json
-from alloy.core.scale import Scratch, Train
 from alloy.modeling.model_folder import write_reference
+from alloy.training.settings import Scratch, Train
 from alloy.training.tiny_qwen import new_config, new_model, new_tokenizer
 from stages.interpolate import BASE, OUT, TRAINED, blend, main
 

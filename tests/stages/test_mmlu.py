@@ -20,9 +20,9 @@ from lm_eval.tasks import TaskManager
 from transformers import set_seed
 
 from alloy.core.files import read_jsonl, write_jsonl
-from alloy.core.scale import AnswerAs, Mmlu
 from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM
 from alloy.evaluation.mmlu_tasks import groups_of
+from alloy.evaluation.settings import AnswerAs, Mmlu
 from alloy.formats.mmlu import load_questions
 from alloy.training.tiny_qwen import new_config, new_model
 from projects import environment, start_history, write_labelling_project

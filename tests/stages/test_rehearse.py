@@ -206,7 +206,8 @@ def test_a_faulty_general_row_is_one_line_before_any_model_is_loaded(tmp_path):
 @pytest.mark.parametrize("key", ["rows", "max_new_tokens"])
 def test_a_value_out_of_range_is_one_line(tmp_path, key):
     line = refused(write_project(tmp_path / "project", **{key: 0}))
-    assert line == f"rehearse: params.yaml: rehearse.{key}: 0 is out of range; give at least 1"
+    assert line.startswith(f"rehearse: params.yaml: rehearse.{key}: ")
+    assert "at least 1" in line
 
 
 def test_a_hosted_model_is_asked_with_all_turns_and_no_grammar(tmp_path):

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from alloy.core.experiment import Score
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from alloy.core.text import text_hash
 from alloy.formats.comments import Comment, Segment, segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labelling.answer import codes_of, render_answer
 from alloy.scoring.pairing import Pair
+from alloy.scoring.settings import Score
 from stages.score import comment_rows, main, rounded, score_model
 
 PATHS = [("Setup", "Pairing"), ("Setup", "Manual"), ("Price", "Fair"), ("Price", "Dear")]
@@ -39,7 +39,7 @@ def pair(
 
 
 def figures(*pairs: Pair, taxonomy: Taxonomy = TAXONOMY) -> Row:
-    return score_model(list(pairs), taxonomy, SEEN, Score(200, head=7, tail=3), seed=0)[0]
+    return score_model(list(pairs), taxonomy, SEEN, Score(resamples=200, head=7, tail=3), seed=0)[0]
 
 
 def test_all_right_is_1_everywhere() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from alloy.baseline.linear_svm import LinearRival, best_threshold, choose
-from alloy.core.experiment import Svm
+from alloy.baseline.settings import Svm
 from alloy.core.files import read_json, read_jsonl, write_json, write_jsonl
 from alloy.core.text import text_hash
 from alloy.formats.comments import Comment, Segment

@@ -7,9 +7,9 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from alloy.core.files import InputError
-from alloy.core.scale import LongRow, Train
 from alloy.modeling.chat_template import count_tokens, encode_examples
 from alloy.training.packing import IGNORED, fitting, flatten, prepare, tokenize
+from alloy.training.settings import LongRow, Train
 from small import LONG, ROWS, TRAIN, fresh, tokenizer
 
 

@@ -7,13 +7,14 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from alloy.core.files import InputError
-from alloy.core.scale import Lora, Method, Optimizer, Train
 from alloy.modeling.model_folder import load
 from alloy.runtime.resume import home
+from alloy.training.job import TrainingJob
 from alloy.training.optimizer import muon
-from alloy.training.run import fit, loss_curve
+from alloy.training.report import loss_curve
+from alloy.training.run import fit
+from alloy.training.settings import Lora, Method, Optimizer, Train
 from alloy.training.tiny_qwen import new_config
-from alloy.training.trainer_setup import Run
 from small import LONG, ROWS, SCRATCH, TRAIN, fresh, model, tokenizer
 
 
@@ -28,7 +29,7 @@ def project(tmp_path, monkeypatch):
 def run_of(train, out, *, key="0" * 16, seed=0, make=None, card=None):
     tokens = tokenizer()
     config = new_config(tokens, SCRATCH)
-    return Run(
+    return TrainingJob(
         stage="train",
         section="train",
         key=key,
@@ -115,7 +116,7 @@ def test_lora_without_the_merge_leaves_an_adapter_that_loads_as_the_merged_model
     rows = {"max_steps": 10, "global_batch": 2, "max_length": 64, "method": Method.lora}
     for name, merge in (("merged", True), ("adapter", False)):
         run = run_of(Train(lr=5e-2, lora=Lora(merge=merge), **rows), project / "models" / name, key=name * 4)
-        fit(Run(**{**vars(run), "base": ("models/base", None)}), ROWS)
+        fit(TrainingJob(**{**vars(run), "base": ("models/base", None)}), ROWS)
     config = json.loads((project / "models/adapter/adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "models/base"
     for path in (project / "models/adapter").iterdir():

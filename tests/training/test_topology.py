@@ -15,7 +15,7 @@ import yaml
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from alloy.core.params import load_profile
+from alloy.training.settings import Model, Scratch, Train
 from projects import (
     ROOT,
     Trained,
@@ -30,7 +30,7 @@ from projects import (
     train,
     write_project,
 )
-from small import SCRATCH, tokenizer
+from small import tokenizer
 
 ARCHITECTURES = {"dense": dense, "mixture": mixture}
 # Each two of architecture, method and sharding meet.
@@ -141,7 +141,7 @@ def shrunk(hub):
     """Return the configuration of a hub's model, made small."""
     config = AutoConfig.from_pretrained(ROOT / f"tests/configs/{hub.rpartition('/')[2].lower()}.json")
     for name, value in dense().to_dict().items():
-        if (name in SCRATCH.__dict__ and name != "train") or name.endswith("_token_id"):
+        if (name in Scratch.model_fields and name != "train") or name.endswith("_token_id"):
             setattr(config, name, value)
     if hasattr(config, "num_experts"):
         config.num_experts, config.moe_intermediate_size = 16, 32
@@ -151,13 +151,13 @@ def shrunk(hub):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(path.stem, marks=needs_compiler if load_profile(path.stem, path.parent).train.deepspeed else ())
+        pytest.param(path.stem, marks=needs_compiler if Train.load(path.stem, ROOT).deepspeed else ())
         for path in sorted(ROOT.glob("profiles/*.yaml"))
-        if path.stem not in ("demo", "smoke")  # whole: `make repro`, tests/test_pipeline.py
+        if path.stem not in ("demo", "smoke")  # whole: `make repro`, tests/pipeline/test_pipeline.py
     ],
 )
 def test_every_shipped_profile_trains(tmp_path, name):
-    model = load_profile(name, ROOT / "profiles").model
+    model = Model.load(name, ROOT)
     settings = yaml.safe_load((ROOT / f"profiles/{name}.yaml").read_text())["train"]
     settings.pop("epochs", None)
     # What this machine and these rows force.

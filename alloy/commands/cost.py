@@ -1,0 +1,35 @@
+"""Print what the training of a profile costs: memory, FLOPs, GPU hours.
+
+Run     alloy cost <profile> [processes] [config.json]
+
+The configuration comes from the hub unless a file is given.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from alloy.core.files import InputError
+from alloy.training.cost import COMPLETION, memory, memory_line, parameters, training_flops
+from alloy.training.settings import Model, Train
+
+EXAMPLE, MFU = 500, 0.4  # assumed: tokens an example, and the share of the peak that is reached
+
+
+def main(profile: str, processes: int, file: Path | None) -> None:
+    """Print what the training of a profile costs."""
+    from transformers import AutoConfig
+
+    if file and not file.is_file():
+        raise InputError(f"{file}: no such file; give a model's config.json, or leave it out")
+    model, train = Model.load(profile), Train.load(profile)
+    source = str(file) if file else model.hub or "models/base"
+    try:
+        config: Any = AutoConfig.from_pretrained(source, revision=model.revision, trust_remote_code=False)
+    except OSError as error:
+        raise InputError(f"{source}: {str(error).splitlines()[0]}") from None
+    print(memory_line(memory(config, train, processes, 1, train.gpu), None))
+    size = parameters(config)
+    print(f"{size.total:,} parameters; {size.body_active:,} and the head's {size.head:,} work on a token")
+    flops = training_flops(config, 1e6, 1e6 * EXAMPLE, 1e6 * COMPLETION, train.method)
+    hours = flops / (MFU * 989.4e12) / 3600
+    print(f"a million tokens: {flops:.3g} FLOPs, {hours:.2g} GPU hours of an H100 at an assumed MFU of {MFU:.0%}")

@@ -1,0 +1,25 @@
+"""The section `score` of params.yaml."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from alloy.core.settings import Section, refuse
+
+
+class Score(Section):
+    """`resamples`: bootstrap draws over comments for the 95 % intervals.
+
+    A leaf with more than `head` training segments is of the head, one with fewer than `tail` of the tail.
+    """
+
+    key = "score"
+    resamples: int = Field(default=1000, ge=100)
+    head: int = 100
+    tail: int = Field(default=20, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.head < self.tail:
+            raise refuse("head", self.head, f"an integer of at least score.tail ({self.tail})")
+        return self

@@ -1,0 +1,155 @@
+"""The sections `model` and `train` of a profile."""
+
+import re
+from enum import Enum
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from alloy.core.settings import Section, Settings, refuse
+
+
+class Schedule(Enum):
+    """How the learning rate goes down after the warm-up."""
+
+    cosine = "cosine"
+    linear = "linear"
+    constant = "constant_with_warmup"
+
+
+class Method(Enum):
+    """What training changes: every weight, or a low-rank adapter beside them."""
+
+    full = "full"
+    lora = "lora"
+
+
+class DeepSpeed(Enum):
+    """How processes share the training state: ZeRO-2 its optimizer and gradients, ZeRO-3 the weights too."""
+
+    zero2 = "zero2"
+    zero3 = "zero3"
+
+
+class LongRow(Enum):
+    """What training does with rows over `max_length`: stop, or leave them out whole and count them."""
+
+    stop = "stop"
+    drop = "drop"
+
+
+class Optimizer(Enum):
+    """What takes the steps: AdamW, or Muon for the matrices and AdamW for the rest."""
+
+    adamw = "adamw"
+    muon = "muon"
+
+
+class Lora(Settings):
+    """A low-rank adapter (Hu et al., 2021): its update is `alpha / rank` times a product of two thin matrices.
+
+    `targets` are names of linear layers, or `all-linear`. `merge` adds the update to the weights after training.
+    """
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: list[str] = Field(default_factory=lambda: ["all-linear"])
+    merge: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.targets:
+            raise refuse("targets", [], "names of linear layers, or [all-linear]")
+        return self
+
+
+class Train(Section):
+    """One run of supervised fine-tuning.
+
+    `global_batch` counts rows of `max_length` tokens when `packing`, else examples; over how many processes they
+    spread is no param. `max_steps` null trains `epochs`. `gpu` refuses to train without one. `anchor` weighs the
+    divergence from the base model on general rows; 0 is off.
+    """
+
+    key = "train"
+    in_profile: ClassVar[bool] = True
+    lr: float = Field(gt=0, lt=1)
+    method: Method = Method.full
+    lora: Lora = Lora()
+    deepspeed: DeepSpeed | None = None
+    gpu: bool = False
+    epochs: float = Field(default=1.0, gt=0)
+    max_steps: int | None = Field(default=None, ge=1)
+    global_batch: int = Field(default=8, ge=1)
+    max_length: int = Field(default=1024, ge=1)
+    on_long_row: LongRow = LongRow.stop
+    packing: bool = True
+    optimizer: Optimizer = Optimizer.adamw
+    schedule: Schedule = Schedule.cosine
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0, lt=1)
+    gradient_checkpointing: bool = False
+    liger: bool = False
+    anchor: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        whole = self.deepspeed is None and self.method is Method.full
+        if self.optimizer is Optimizer.muon and not whole:
+            raise refuse("optimizer", "muon", "adamw: Muon wants whole matrices, which neither DeepSpeed nor LoRA has")
+        if self.anchor and self.deepspeed is DeepSpeed.zero3:
+            raise refuse("anchor", self.anchor, "0 under zero3, where no process holds a base model whole")
+        return self
+
+
+class Scratch(Settings):
+    """A small Qwen3 trained from scratch on the general data; sizes as in `Qwen3Config`."""
+
+    vocab_size: int = Field(ge=300)  # 256 bytes and some merges
+    hidden_size: int = Field(ge=1)
+    intermediate_size: int = Field(ge=1)
+    num_hidden_layers: int = Field(ge=1)
+    num_attention_heads: int = Field(ge=1)
+    num_key_value_heads: int = Field(ge=1)
+    head_dim: int = Field(ge=2)
+    max_position_embeddings: int = Field(ge=1)
+    train: Train
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.head_dim % 2:
+            raise refuse("head_dim", self.head_dim, "an even number")
+        if self.num_attention_heads % self.num_key_value_heads:
+            wanted = f"a divisor of num_attention_heads ({self.num_attention_heads})"
+            raise refuse("num_key_value_heads", self.num_key_value_heads, wanted)
+        for name, plain in (("method", Method.full), ("deepspeed", None), ("anchor", 0.0)):
+            if (value := getattr(self.train, name)) != plain:
+                raise refuse(f"train.{name}", value, "nothing here: it is for a model that has learned")
+        return self
+
+
+class Model(Section):
+    """The base model: a hub repository at a pinned `revision`, one made from scratch, or one that a service hosts.
+
+    A hosted one, by the service's name for it, answers comments and is not trained.
+    """
+
+    key = "model"
+    in_profile: ClassVar[bool] = True
+    hub: str | None = None
+    revision: str | None = None
+    scratch: Scratch | None = None
+    hosted: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if [self.hub, self.scratch, self.hosted].count(None) != 2:
+            given = [name for name in ("hub", "scratch", "hosted") if getattr(self, name) is not None]
+            raise refuse("", given, "one of `hub` (with `revision`), `scratch` and `hosted`")
+        if self.hosted == "":
+            raise refuse("hosted", "", "the name by which the service knows the model")
+        if self.hub is not None and (self.revision is None or not re.fullmatch(r"[0-9a-f]{40}", self.revision)):
+            wanted = "the commit of the hub repository, 40 hexadecimal digits in quotes (on the hub: Files, History)"
+            raise refuse("revision", self.revision, f"{wanted}, so that the base cannot change")
+        return self
