@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError
-from alloy.training.cost import COMPLETION, memory, memory_line, parameters, training_flops
+from alloy.training.cost import COMPLETION, EXAMPLE, MFU, gpu_hours, memory, memory_line, parameters, training_flops
 from alloy.training.settings import Model, Train
-
-EXAMPLE, MFU = 500, 0.4  # assumed: tokens an example, and the share of the peak that is reached
 
 
 def main(profile: str, processes: int, file: Path | None) -> None:
@@ -31,5 +29,5 @@ def main(profile: str, processes: int, file: Path | None) -> None:
     size = parameters(config)
     print(f"{size.total:,} parameters; {size.body_active:,} and the head's {size.head:,} work on a token")
     flops = training_flops(config, 1e6, 1e6 * EXAMPLE, 1e6 * COMPLETION, train.method)
-    hours = flops / (MFU * 989.4e12) / 3600
+    hours = gpu_hours(flops)
     print(f"a million tokens: {flops:.3g} FLOPs, {hours:.2g} GPU hours of an H100 at an assumed MFU of {MFU:.0%}")

@@ -13,15 +13,16 @@ import json
 import subprocess
 from dataclasses import dataclass
 
-from alloy.comparison.metrics import BY_NAME, METRICS
+from alloy.comparison.metrics import BY_NAME, METRICS, MODELS
 from alloy.core.files import InputError, Row
 from alloy.core.git import git
 from alloy.core.markdown import table
 
 Value = float | int | str | bool | list | None
 SUMMARY_FILE = "metrics/summary.json"
-MODELS = ("tuned", "base", "svm")  # the tuned model is what a change is about
-ORDER = [f"{model}.{metric.name}" for model in MODELS for metric in METRICS if metric.headline]
+ORDER = [
+    f"{model}.{metric.name}" for model in sorted(MODELS, key="tuned".__ne__) for metric in METRICS if metric.headline
+]
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,15 @@ from alloy.training.settings import DeepSpeed, Method, Optimizer, Train
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
+H100 = 989.4e12
 # Dense bfloat16 FLOP/s by the words of `torch.cuda.get_device_name()`, a form of a chip before the chip alone. From
 # NVIDIA's data sheets, whose large figures are with sparsity: twice these.
 PEAKS: list[tuple[set[str], float]] = [
     ({"H100", "PCIe"}, 756e12),
     ({"H100", "NVL"}, 835e12),
     ({"H200", "NVL"}, 835e12),
-    ({"H100"}, 989.4e12),
-    ({"H200"}, 989.4e12),
+    ({"H100"}, H100),
+    ({"H200"}, H100),
     ({"B200"}, 2250e12),
     ({"A100"}, 312e12),
     ({"L40S"}, 362e12),
@@ -31,6 +32,7 @@ PEAKS: list[tuple[set[str], float]] = [
 LESSER = {"MIG", "Laptop", "D"}  # a slice or a smaller form of a chip: its peak is another
 GATHERED = 10**9  # weights that ZeRO-3 holds whole at once: DeepSpeed's default of `stage3_max_live_parameters`
 COMPLETION = 0.5  # assumed share of the tokens that are to be learnt
+EXAMPLE, MFU = 500, 0.4  # assumed by `alloy cost`: tokens an example, and the share of the peak that is reached
 GIB = 2**30
 
 
@@ -92,6 +94,11 @@ def peak_flops(name: str) -> float | None:
     if words & LESSER:
         return None
     return next((peak for wanted, peak in PEAKS if wanted <= words), None)
+
+
+def gpu_hours(flops: float) -> float:
+    """Return the hours that an H100 takes for so many FLOPs, at the assumed share of its peak."""
+    return flops / (MFU * H100) / 3600
 
 
 def memory(config: "PreTrainedConfig", train: Train, processes: int, rows: int, gpu: bool) -> dict[str, int]:

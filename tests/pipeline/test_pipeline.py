@@ -106,7 +106,7 @@ def test_another_machine_takes_the_results_from_the_remote_and_runs_nothing(proj
 
 def test_the_lock_is_seen_to_be_up_to_date_where_no_data_is(other_machine, tmp_path):
     run(other_machine, "git", "clone", "-q", str(other_machine), str(tmp_path / "bare"))
-    assert run(tmp_path / "bare", sys.executable, "-m", "alloy.commands.check_lock") == "lock: up to date\n"
+    assert run(tmp_path / "bare", sys.executable, "-m", "alloy", "check", "lock") == "lock: up to date\n"
 
 
 def test_a_new_ratio_runs_only_what_depends_on_it(second_arm):
