@@ -13,12 +13,29 @@ from alloy.training.settings import Train
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
+TOKENS = 2048  # that a CPU takes at once, at most
 DEEPSPEED = Path("profiles/deepspeed")
 
 
 def steps_of(train: Train, rows: int) -> int:
     """Return the steps of a training on `rows` packed rows."""
     return train.max_steps or math.ceil(train.epochs * rows / train.global_batch)
+
+
+def _rows_at_once(job: TrainingJob) -> int:
+    """Return how many rows a process takes at once, unless the environment says: on a CPU as many as make `TOKENS`.
+
+    Few rows keep the threads of a CPU waiting for one another. On a GPU rows side by side would need a mask.
+    """
+    import torch
+
+    from alloy.training.packed_attention import fits
+
+    if torch.cuda.is_available() or not fits(job.config):
+        return 1
+    share = max(job.train.global_batch // distributed.world(), 1)
+    most = max(TOKENS // job.train.max_length, 1)
+    return max(rows for rows in range(1, share + 1) if share % rows == 0 and rows <= most)
 
 
 def arguments_of(job: TrainingJob, rows: int) -> "TrainingArguments":
@@ -29,7 +46,7 @@ def arguments_of(job: TrainingJob, rows: int) -> "TrainingArguments":
     from alloy.training.optimizer import BETAS
 
     train, gpu = job.train, torch.cuda.is_available()
-    device_rows, accumulated = distributed.accumulation(train.global_batch, job.section)
+    device_rows, accumulated = distributed.accumulation(train.global_batch, job.section, _rows_at_once(job))
     if train.deepspeed:
         distributed.alone()
     with redirect_stdout(io.StringIO()):  # DeepSpeed prints that it has built its parts

@@ -7,8 +7,8 @@ Where a stage finds itself alone and more is to be had, it starts itself again a
     ALLOY_PROCESSES=<n>       torchrun, n processes on this machine (each, under Slurm); without it, one a visible GPU
     torchrun -m stages.train  started by hand: nothing is started again
 
-ALLOY_DEVICE_ROWS=<n> is how many rows a process takes at once (1); the rest of its share of the global batch is
-accumulated.
+ALLOY_DEVICE_ROWS=<n> is how many rows a process takes at once (1; on a CPU up to 2,048 tokens); the rest of its share
+of the global batch is accumulated.
 """
 
 import logging
@@ -103,9 +103,9 @@ def spread(module: str, *, gpu: bool) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
-def accumulation(global_batch: int, key: str = "train") -> tuple[int, int]:
+def accumulation(global_batch: int, key: str = "train", default: int = 1) -> tuple[int, int]:
     """Return (rows a process takes at once, how often it accumulates) for `global_batch` rows a step."""
-    rows = count(os.environ, "ALLOY_DEVICE_ROWS", 1)
+    rows = count(os.environ, "ALLOY_DEVICE_ROWS", default)
     steps, rest = divmod(global_batch, rows * world())
     if rest or not steps:
         raise InputError(

@@ -112,6 +112,11 @@ def pack(dataset: "Dataset", train: Train) -> "Dataset":
     return dataset.map(lambda row: {"seq_lengths": [len(row["input_ids"])]}).with_format("numpy")
 
 
+def flatten_with_lengths(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what `flatten` does, and the lengths of the examples, for `packed_attention`."""
+    return {**flatten(rows), "example_lengths": [int(length) for row in rows for length in row["seq_lengths"]]}
+
+
 def flatten(rows: list[dict[str, Any]]) -> "dict[str, torch.Tensor]":
     """Return one sequence of all `rows`, whose positions start again with each example.
 

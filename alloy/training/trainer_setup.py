@@ -4,7 +4,7 @@ import copy
 from typing import TYPE_CHECKING
 
 from alloy.training.job import TrainingJob
-from alloy.training.packing import Examples, flatten
+from alloy.training.packing import Examples, flatten, flatten_with_lengths
 from alloy.training.settings import Method, Optimizer, Train
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def trainer_of(job: TrainingJob, examples: Examples, arguments: "TrainingArgumen
     from transformers import set_seed
     from transformers.trainer_callback import PrinterCallback
 
+    from alloy.training import packed_attention
     from alloy.training.lora import attach
     from alloy.training.optimizer import muon
     from alloy.training.trainer import Anchor, MixTrainer, Rounds
@@ -39,6 +40,9 @@ def trainer_of(job: TrainingJob, examples: Examples, arguments: "TrainingArgumen
     train = job.train
     set_seed(job.seed)
     model = job.model(working_dtype(train))
+    packed = not torch.cuda.is_available() and packed_attention.fits(model.config)
+    if packed:
+        packed_attention.use(model)
     anchor = None
     if train.anchor:
         base = None
@@ -52,7 +56,7 @@ def trainer_of(job: TrainingJob, examples: Examples, arguments: "TrainingArgumen
         model=model,
         args=arguments,
         train_dataset=examples.dataset,
-        data_collator=flatten,
+        data_collator=flatten_with_lengths if packed else flatten,
         optimizers=(muon(model, train.lr, train.weight_decay), None)
         if train.optimizer is Optimizer.muon
         else (None, None),

@@ -195,7 +195,7 @@ def test_two_nodes_of_slurm_make_the_model_of_one_process(alone, cluster, tmp_pa
         SLURM_JOB_NUM_NODES="2",
         MASTER_PORT=free_port(),
     )
-    assert "10 rows a step = 2 processes x 1 at once x 5 accumulated" in together.output
+    assert "10 rows a step = 2 processes x 5 at once x 1 accumulated" in together.output
     assert strangers(together.output) == []
     assert_same(together.weights, alone)
 
@@ -245,7 +245,7 @@ def test_the_hosts_of_a_hostfile_make_the_model_of_one_process(alone, cluster, t
         OMP_NUM_THREADS="1",
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "10 rows a step = 2 processes x 1 at once x 5 accumulated" in done.stdout
+    assert "10 rows a step = 2 processes x 5 at once x 1 accumulated" in done.stdout
     assert_same(saved(project / "models/trained"), alone)
 
 

@@ -70,8 +70,8 @@ def assert_alike(one: Trained, other: Trained) -> None:
 @pytest.mark.parametrize(("arch", "method", "sharding"), WAYS)
 def test_two_processes_make_the_model_of_one(trained, arch, method, sharding):
     alone, together = trained(arch, method), trained(arch, method, sharding, 2)
-    assert "10 rows a step = 1 process x 1 at once x 10 accumulated" in alone.output
-    assert "10 rows a step = 2 processes x 1 at once x 5 accumulated" in together.output
+    assert "10 rows a step = 1 process x 10 at once x 1 accumulated" in alone.output
+    assert "10 rows a step = 2 processes x 5 at once x 1 accumulated" in together.output
     assert_alike(together, alone)
     base = saved(alone.folder / "models/base")
     moved = {name: (weight - base[name]).abs().max().item() for name, weight in alone.weights.items()}
@@ -90,9 +90,9 @@ def test_an_anchor_holds_two_processes_as_it_holds_one(trained):
 
 
 def test_several_rows_at_once_make_the_model_of_one_row_at_once(trained, tmp_path):
-    alone = trained("dense", "full")
-    together = train(write_project(tmp_path / "project", dense()), ALLOY_DEVICE_ROWS="5")
-    assert "1 process x 5 at once x 2 accumulated" in together.output
+    together = trained("dense", "full")
+    alone = train(write_project(tmp_path / "project", dense()), ALLOY_DEVICE_ROWS="1")
+    assert "1 process x 1 at once x 10 accumulated" in alone.output
     assert_alike(together, alone)
 
 

@@ -1,0 +1,78 @@
+"""Attention of each example by itself gives what transformers gives for packed rows with a mask."""
+
+import copy
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    LlamaConfig,
+    MistralConfig,
+    Qwen2Config,
+    Qwen3Config,
+    Qwen3MoeConfig,
+    set_seed,
+)
+
+from alloy.training import packed_attention
+from alloy.training.packing import flatten, flatten_with_lengths, prepare
+from alloy.training.settings import Train
+from small import ROWS, tokenizer
+
+SIZES = {
+    "vocab_size": 320,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+CONFIGS = {
+    "llama": LlamaConfig(**SIZES),
+    "mistral": MistralConfig(**SIZES, sliding_window=None),
+    "qwen2": Qwen2Config(**SIZES),
+    "qwen3": Qwen3Config(**SIZES, head_dim=16),
+    "qwen3_moe": Qwen3MoeConfig(**SIZES, head_dim=16, moe_intermediate_size=32, num_experts=4, num_experts_per_tok=2),
+}
+
+
+def model(config):
+    set_seed(0)
+    return AutoModelForCausalLM.from_config(config)
+
+
+def loss_and_gradients(model, rows, collate):
+    model.zero_grad()
+    batch = collate(rows)
+    labels, _ = batch.pop("labels"), batch.pop("category")
+    loss = torch.nn.functional.cross_entropy(model(**batch, use_cache=False).logits[0], labels[0])
+    loss.backward()
+    return loss.detach(), torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_losses_and_gradients_are_those_with_a_mask(name):
+    rows = list(prepare(ROWS, tokenizer(), Train(lr=1e-3, max_length=128)).dataset.select(range(3)))
+    assert max(len(row["seq_lengths"]) for row in rows) > 1
+    masked = model(CONFIGS[name])
+    assert packed_attention.fits(masked.config)
+    packed = copy.deepcopy(masked)
+    packed_attention.use(packed)
+    for wanted, found in zip(
+        loss_and_gradients(masked, rows, flatten), loss_and_gradients(packed, rows, flatten_with_lengths), strict=True
+    ):
+        torch.testing.assert_close(found, wanted, atol=2e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MistralConfig(**SIZES, sliding_window=8),
+        GPT2Config(vocab_size=320, n_embd=32, n_layer=1, n_head=2),
+        LlamaConfig(**SIZES, attention_dropout=0.1),
+    ],
+    ids=["a sliding window", "another interface", "dropout"],
+)
+def test_other_attention_keeps_its_mask(config):
+    assert not packed_attention.fits(config)
