@@ -1,0 +1,60 @@
+"""The folders are what the README says: layers that import only downwards, and tests in the same folders."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = sorted(path.parent.name for path in (ROOT / "alloy").glob("*/__init__.py"))
+ELSEWHERE = {"data", "pipeline", "stages", "helpers", "golden", "configs"}  # folders of tests that are none of alloy/
+
+
+def layers() -> list[str]:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    return next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+
+
+def test_no_folder_imports_from_a_higher_layer() -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_folder_is_in_a_layer_and_in_the_readme() -> None:
+    assert sorted(name.strip() for layer in layers() for name in layer.split("|")) == FOLDERS
+    readme = (ROOT / "README.md").read_text()
+    rows = [
+        line.split("`")[1] for line in readme.splitlines() if line.startswith("| `") and line.split("`")[1] in FOLDERS
+    ]
+    assert sorted(rows) == FOLDERS
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_says_what_belongs_in_it_and_holds_nothing_else_in_its_init(folder: str) -> None:
+    tree = ast.parse((ROOT / "alloy" / folder / "__init__.py").read_text())
+    assert len(tree.body) == 1
+    assert len((ast.get_docstring(tree) or "").splitlines()) in range(3, 6)
+
+
+def test_stages_holds_the_stages_alone() -> None:
+    assert {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"} == {
+        line.split("stages.")[1].split()[0]
+        for line in (ROOT / "dvc.yaml").read_text().splitlines()
+        if "python -m stages." in line
+    }
+
+
+def test_tests_are_in_the_folders_and_named_for_the_files_that_they_test() -> None:
+    known = {path.relative_to(ROOT / "alloy").with_suffix("") for path in (ROOT / "alloy").rglob("*.py")}
+    named = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
+    strangers = {
+        str(path)
+        for path in named
+        if path.parts[0] not in ELSEWHERE
+        and path.with_suffix("").with_name(path.stem.removeprefix("test_")) not in known
+    }
+    assert strangers == {"core/test_recorded.py", "training/test_topology.py"}  # each of several files together
