@@ -2,8 +2,7 @@
 
 transformers gives torch's attention a dense mask for packed rows. On a CPU that costs time with the square of a row's
 length, also for what the mask hides. Here each example has a causal attention of its own: the same losses and gradients
-(tests/training/test_packed_attention.py), 1.1 times as fast with rows of 256 tokens and more with longer ones
-(benchmarks/train.py). On a GPU the mask stays.
+(tests/training/test_packed_attention.py) in less time (benchmarks/packed_attention.py). On a GPU the mask stays.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,0 +1,75 @@
+"""Training steps on a CPU with a mask over packed rows, and with each example attending by itself.
+
+    python -m benchmarks.packed_attention [rounds]
+
+Forward and backward passes of a model of the demo's shape over four rows of 256 and of 512 tokens, a row at a time and
+all at once, by turns; in a process that sees this processor as it is, and in one that sees AVX2 alone. Tokens a second
+by round, and the median ratio to the mask a row at a time, go to
+benchmarks/results/packed-attention-cpu<cores>-<date>.json.
+"""
+
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from alloy.core.files import Row, write_json
+from benchmarks.muon import AVX2
+
+STEPS = """
+import copy, json, sys, time, torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
+from alloy.training import packed_attention
+torch.manual_seed(0)
+masked = Qwen3ForCausalLM(Qwen3Config(vocab_size=4096, hidden_size=128, intermediate_size=384, num_hidden_layers=4,
+                                      num_attention_heads=4, num_key_value_heads=2, head_dim=32))
+packed = copy.deepcopy(masked)
+packed_attention.use(packed)
+def speed(model, length, rows):
+    parts = [length // 4, length // 2, length // 4]  # three examples a row
+    positions = torch.cat([torch.arange(part) for part in parts])
+    extra = {"example_lengths": parts * rows} if model is packed else {}
+    ids = torch.randint(0, 4096, (1, length * rows))
+    start = time.perf_counter()
+    for _ in range(4 // rows):
+        kept = torch.arange(0, length * rows, 2)
+        logits = model(input_ids=ids, position_ids=positions.repeat(rows)[None], logits_to_keep=kept, use_cache=False,
+                       **extra).logits
+        logits.logsumexp(-1).sum().backward()
+    return 4 * length / (time.perf_counter() - start)
+ways = {f"{name}, {rows} row{'s' * (rows > 1)} of {length} at once": (model, length, rows)
+        for length in (256, 512) for name, model in (("mask", masked), ("packed", packed)) for rows in (1, 4)}
+for way in ways.values():
+    speed(*way)
+print(json.dumps([{name: speed(*way) for name, way in ways.items()} for _ in range(int(sys.argv[1]))]))
+"""
+
+
+def main() -> None:
+    """Measure and write the result."""
+    rounds = sys.argv[1] if len(sys.argv) > 1 else "7"
+    result: Row = {
+        "command": f"python -m benchmarks.packed_attention {rounds}",
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+    }
+    for seen, environment in (("as it is", {}), ("AVX2 alone", AVX2)):
+        env = {**os.environ, "GOMP_SPINCOUNT": "10000", **environment}
+        taken = json.loads(subprocess.check_output([sys.executable, "-c", STEPS, rounds], env=env, text=True))
+        result[seen] = {}
+        for way in taken[0]:
+            plain = f"mask, 1 row of {256 if ' 256 ' in way else 512} at once"
+            speeds = [round(one[way]) for one in taken]
+            ratio = round(statistics.median(one[way] / one[plain] for one in taken), 2)
+            result[seen][way] = {"tokens_per_second": speeds, "ratio": ratio}
+            print(f"{seen}: {way}: {statistics.median(speeds):,.0f} tokens a second, {ratio} times")
+    day = datetime.datetime.now(tz=datetime.UTC).date()
+    write_json(Path(f"benchmarks/results/packed-attention-cpu{os.cpu_count()}-{day}.json"), result)
+
+
+if __name__ == "__main__":
+    main()
