@@ -179,7 +179,9 @@ def _section(kind: Any, path: Path, given: DictConfig) -> Any:  # noqa: ANN401 (
     empty = [] if issubclass(kind, ListSection) else {}
     written = _as_written(given)
     if kind.in_profile and kind.key not in written:  # DVC would say so, but only when it comes to the stage
-        raise InputError(f"{path}: {kind.key}: the section is missing; write `{kind.key}: {empty}` for its defaults")
+        needed = [name for name, field in kind.model_fields.items() if field.is_required() and name != "root"]
+        how = f"`{kind.key}:` with {', '.join(needed)}" if needed else f"`{kind.key}: {empty}` for its defaults"
+        raise InputError(f"{path}: {kind.key}: the section is missing; write {how}")
     values = written.get(kind.key)
     if values is None and not kind.in_profile:
         values = empty

@@ -1,0 +1,34 @@
+"""The smallest run is of the same experiment, on the demo's data, and nothing can stop it but a fault."""
+
+from pathlib import Path
+
+import yaml
+
+from alloy.commands.smoke import smallest
+from alloy.comparison.settings import Gate
+from alloy.core.settings import Data, load_seed, profile_name
+from alloy.mixing.settings import Mix
+from alloy.splitting.settings import Split
+
+PARAMS = {
+    "profile": "large",
+    "seed": 7,
+    "data": {"comments": "mine"},
+    "split": {"test": 0.4},
+    "mix": {"ratio": 0.25, "sources": {"theirs": 1}, "budget": "total", "total": 9, "unit": "tokens"},
+    "gate": {"mmlu": {"acc": 0.01}},
+}
+
+
+def test_settings_of_the_experiment_stay_and_those_of_its_data_and_gate_go(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest(PARAMS)))
+    assert (profile_name(tmp_path), load_seed(tmp_path), Split.load(root=tmp_path).test) == ("smoke", 7, 0.4)
+    mix = Mix.load(root=tmp_path)
+    assert (mix.ratio, mix.unit.value, mix.sources, mix.total) == (0.25, "tokens", {}, None)
+    assert set(Data.load(root=tmp_path).model_dump().values()) == {"demo"}
+    assert Gate.load(root=tmp_path).limits() == {}
+
+
+def test_params_without_sections_get_what_the_smallest_run_needs(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest({})))
+    assert (profile_name(tmp_path), Mix.load(root=tmp_path)) == ("smoke", Mix())
