@@ -31,9 +31,9 @@ def _rows_at_once(job: TrainingJob) -> int:
 
     from alloy.training.packed_attention import fits
 
-    if torch.cuda.is_available() or not fits(job.config):
+    share, rest = divmod(job.train.global_batch, distributed.world())
+    if torch.cuda.is_available() or not fits(job.config) or rest or not share:
         return 1
-    share = max(job.train.global_batch // distributed.world(), 1)
     most = max(TOKENS // job.train.max_length, 1)
     return max(rows for rows in range(1, share + 1) if share % rows == 0 and rows <= most)
 

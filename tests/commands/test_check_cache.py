@@ -8,6 +8,8 @@ import pytest
 from alloy.commands.check_cache import cached, is_whole, spoilt
 from repositories import clone, command, finished, said, spoil
 
+pytestmark = pytest.mark.slow
+
 WHOLE = "vocabulary\nweights\n"
 
 

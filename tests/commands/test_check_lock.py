@@ -8,6 +8,8 @@ from alloy.commands.check_lock import judge
 from alloy.core.files import InputError
 from repositories import clone, command, finished, said
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory):

@@ -11,6 +11,8 @@ from alloy.commands.classify import read_comments
 from alloy.core.files import InputError
 from projects import LABELS, environment, write_labelling_project
 
+pytestmark = pytest.mark.slow
+
 
 def test_plain_lines_and_json_lines_are_comments_and_blank_ones_are_none():
     lines = [b"The lock jams.\n", b"\n", b'{"text": "Good.", "id": "x", "shop": 3}\n', "很好\n".encode()]

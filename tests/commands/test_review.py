@@ -57,6 +57,7 @@ def first_cells(page: str) -> list[str]:
     return re.findall(r"^\| (?!---|metric|param)(.+?) \|", page, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_order_is_params_then_headline_figures_of_the_tuned_model_then_the_rest(project):
     assert first_cells(review(project, "before", "after")) == [
         "`mix.ratio`",
@@ -72,11 +73,13 @@ def test_the_order_is_params_then_headline_figures_of_the_tuned_model_then_the_r
     ]
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same_whatever_the_order_of_pythons_sets(project):
     pages = {review(project, "before", "after", PYTHONHASHSEED=seed) for seed in ("1", "2", "3")}
     assert len(pages) == 1
 
 
+@pytest.mark.slow
 def test_the_sentence_says_what_was_changed_gained_and_paid(project):
     sentence = review(project, "before", "after").splitlines()[2]
     assert sentence == (
@@ -85,6 +88,7 @@ def test_the_sentence_says_what_was_changed_gained_and_paid(project):
     )
 
 
+@pytest.mark.slow
 def test_figures_are_shown_with_three_places_counts_whole_and_what_was_not_there_as_a_dash(project):
     page = review(project, "before", "after")
     assert "| tuned: VOC F1 | 0.463 | 0.425 | -0.037 |" in page
@@ -94,6 +98,7 @@ def test_figures_are_shown_with_three_places_counts_whole_and_what_was_not_there
     assert "train.loss" not in page
 
 
+@pytest.mark.slow
 def test_every_row_of_a_table_has_the_cells_of_its_head(project):
     tables = re.findall(r"(?:^\|.*\n?)+", review(project, "before", "after"), re.MULTILINE)
     assert len(tables) == 3
@@ -101,10 +106,12 @@ def test_every_row_of_a_table_has_the_cells_of_its_head(project):
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
 
 
+@pytest.mark.slow
 def test_nothing_changed_is_said(project):
     assert review(project, "after", "after") == "## What this changes\n\nNo param and no figure changed.\n"
 
 
+@pytest.mark.slow
 def test_params_without_figures_are_said_to_have_changed_none(project):
     page = render([Change("params.yaml", "seed", 0, 1)], [], "before", "after")
     assert "Changed: `seed` from 0 to 1. No figure did." in page
@@ -120,10 +127,12 @@ def test_a_value_that_stayed_is_no_change():
     assert changes({"metrics/summary.json": {"tuned.voc.f1": {"old": 0.5, "new": 0.5, "diff": 0.0}}}) == []
 
 
+@pytest.mark.slow
 def test_without_a_head_the_folder_as_it_is_now_is_compared(project):
     assert "tuned: VOC F1" in review(project, "before")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("revisions", "words"),
     [

@@ -15,7 +15,7 @@ from alloy.modeling.chat_template import encode, render_example
 from alloy.modeling.model_folder import load_tokenizer, load_weights
 from alloy.training.arguments import arguments_of
 from alloy.training.job import TrainingJob
-from alloy.training.packing import flatten, prepare
+from alloy.training.packing import flatten_with_lengths, prepare
 from alloy.training.quiet import quiet
 from alloy.training.settings import Train
 from alloy.training.trainer import Rounds
@@ -74,7 +74,7 @@ def batches(project: Path) -> list[list[list[tuple[int, ...]]]]:
 
     def collate(given: list[Row]) -> dict[str, torch.Tensor]:
         taken.extend(examples_of(row) for row in given)
-        return flatten(given)
+        return flatten_with_lengths(given)
 
     trainer.data_collator = collate
     trainer.train()

@@ -11,6 +11,8 @@ import yaml
 from alloy.core.dvc import SMALL, declared
 from projects import copy_code, environment, start_history
 
+pytestmark = pytest.mark.slow
+
 PARAMS = {"profile": "small", "data": {"comments": "mine"}, "mix": {"ratio": 0.1, "unit": "examples"}, "seed": 0}
 PROFILE = {"train": {"lr": 1.0e-4}, "infer": {"limit": 3}}
 STAGE = {

@@ -368,7 +368,8 @@ def test_a_section_that_dvc_will_look_for_must_be_there(kind: Any) -> None:
     file, key, rest = fault(kind, profile="other: {}")
     assert (file, key) == ("profiles/tiny.yaml", kind.key)
     assert "missing" in rest
-    assert f"`{kind.key}: {'[]' if kind is GeneralTasks else '{}'}`" in rest
+    how = {"general": "`general: []`", "train": "`train:` with lr"}
+    assert how.get(kind.key, f"`{kind.key}: {{}}`") in rest
 
 
 def test_a_model_is_pinned_or_made_from_scratch() -> None:

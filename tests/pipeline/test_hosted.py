@@ -13,6 +13,8 @@ from openai_server import Row, Service, fault, question, said, serve
 from pools import generals
 from projects import ROOT, copy_code, environment
 
+pytestmark = pytest.mark.slow
+
 STAGES = [
     "base",
     "mix",

@@ -12,6 +12,8 @@ import pytest
 
 from s3_server import serve
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ALL = {
     "data/demo/dvc.yaml:comments",

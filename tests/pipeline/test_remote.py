@@ -9,6 +9,8 @@ import ssh_server
 from repositories import clone, command, commit, finished, said, spoil
 from s3_server import serve
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -140,6 +140,7 @@ def test_a_process_that_ends_before_it_has_read_a_large_work_is_not_waited_for(t
     assert (done.returncode, done.stdout, done.stderr) == (1, "", wanted)
 
 
+@pytest.mark.slow
 @needs_cores
 def test_an_interruption_by_the_keyboard_ends_all_processes_without_a_word(tmp_path: Path) -> None:
     stage = subprocess.Popen(

@@ -21,6 +21,8 @@ from alloy.runtime.resume import COMPLETE, METRICS, Place, fingerprint, hold, sw
 from alloy.training.settings import Train
 from projects import ROOT, SECTIONS, dense, environment, mixture, needs_compiler, write_project
 
+pytestmark = pytest.mark.slow
+
 STEPS = 60  # of some 20 ms each, with a checkpoint after every one
 SETTINGS: dict[str, dict[str, Any]] = {
     "muon": {"max_steps": STEPS, "optimizer": "muon"},
@@ -332,7 +334,7 @@ def test_a_training_that_is_forced_trains_again_though_its_scratch_is_still_ther
     (scratch,) = project.scratch()
     begun = time.time()
     output = project.run("dvc", "repro", "-f", "train")
-    assert "taking its result" not in output
+    assert "reusing the result" not in output
     assert "going on" not in output
     assert (scratch / "result" / METRICS).stat().st_mtime > begun
 
@@ -387,7 +389,7 @@ def test_another_learning_rate_starts_from_nothing(whole, world):
     stopped = re.search(r"stopped after step (\d+) of", run.output)
     assert stopped, run.output
     assert int(stopped[1]) < STEPS / 2
-    assert "taking its result" not in run.output
+    assert "reusing the result" not in run.output
     assert (finished / "result").exists()
 
 
@@ -401,7 +403,7 @@ def test_the_same_training_in_another_folder_is_waited_for_and_its_result_taken(
     until(lambda: f"process {trainer.pid} is at this very work; waiting" in second.output)
     trainer.resume()
     assert (first.end(), second.end()) == (0, 0), first.output + second.output
-    assert "taking its result" in second.output
+    assert "reusing the result" in second.output
     assert one.report() == two.report()
     assert one.weights() == two.weights() == whole("muon").weights()
 

@@ -233,6 +233,7 @@ def start() -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) -> None:
     rows = [example(f"g{number}", LETTER if number % ROWS == 7 else f"Hi, {number}") for number in range(2 * ROWS + 5)]
     lay(*rows)

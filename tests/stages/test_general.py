@@ -13,6 +13,8 @@ from projects import environment, start_history, write_labelling_project
 from small import THINGS
 from stages.general import figures
 
+pytestmark = pytest.mark.slow
+
 COLOUR_TASK = """
 task: colours
 dataset_path: json

@@ -14,6 +14,8 @@ from alloy.formats.ifeval_checks import verify
 from alloy.modeling.model_folder import write_hosted
 from projects import dense, environment, start_history, write_labelling_project, write_project
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {"letter": "l", "let_frequency": 1, "let_relation": "at least"}
 PROMPTS = [
     {

@@ -17,6 +17,8 @@ from alloy.labelling.predict import report
 from hostile import HOSTILE as ALL
 from projects import LABELS, TASK, environment, write_labelling_project
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = ALL[::2]
 
 

@@ -29,6 +29,8 @@ from projects import environment, start_history, write_labelling_project
 from small import SCRATCH, tokenizer
 from stages.mmlu import ask, figures
 
+pytestmark = pytest.mark.slow
+
 SUBJECTS = {"abstract_algebra": "stem", "virology": "other", "sociology": "social_sciences", "philosophy": "humanities"}
 REAL = Path(__file__).parents[2] / "../shared/data/mmlu"
 

@@ -23,6 +23,8 @@ from projects import environment, write_labelling_project
 from small import COLOURS, THINGS
 from stages.rehearse import fault, keep, report, spoken
 
+pytestmark = pytest.mark.slow
+
 ASKED, TOKENS, SEED = 50, 60, 3
 COMMAND = [sys.executable, "-m", "stages.rehearse"]
 

@@ -387,6 +387,7 @@ def test_the_stage_ends_with_status_1_its_lines_and_no_traceback(here: Path) -> 
     assert len(lines) == 2
 
 
+@pytest.mark.slow
 def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) -> None:
     rows = [row(f"c{number}") for number in range(2 * ROWS + 5)]
     project(here, [*rows, {**row("c7"), "text": "Other words"}], on_bad_row="reject")
@@ -405,6 +406,7 @@ def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) ->
     assert sorted(written, key=lambda one: int(one["id"][1:])) == rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_kill_leaves_no_half_file_and_no_process(here: Path, ended_by: signal.Signals) -> None:
     project(here, [row(f"c{number}") for number in range(3 * ROWS)])

@@ -181,6 +181,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_arms_are_the_commit_and_its_finished_experiments_each_once(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +195,7 @@ def test_arms_are_the_commit_and_its_finished_experiments_each_once(
     assert [one.given.steps for one in arms if one.given] == [100, 133]
 
 
+@pytest.mark.slow
 def test_params_that_were_edited_and_not_run_make_no_arm(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     params = Path("params.yaml")
@@ -206,6 +208,7 @@ def test_params_that_were_edited_and_not_run_make_no_arm(project: Path, monkeypa
     assert [one.ratio for one in arms] == [0.0, 0.25]
 
 
+@pytest.mark.slow
 def test_files_of_another_run_than_the_lock_s_are_no_arm(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As `git checkout` without `dvc checkout` leaves them.
     monkeypatch.chdir(project)
@@ -221,6 +224,7 @@ def test_files_of_another_run_than_the_lock_s_are_no_arm(project: Path, monkeypa
     assert all(one.f1["value"] < 1 for one in arms)
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_on_its_way_is_no_arm(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     lock = Path("dvc.lock")
@@ -237,6 +241,7 @@ def test_a_run_that_stopped_on_its_way_is_no_arm(project: Path, monkeypatch: pyt
     assert [one.name for one in arms] == ["HEAD", "quarter"]
 
 
+@pytest.mark.slow
 def test_figures_that_are_gone_from_the_cache_leave_the_arm_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     cache = Path(".dvc/cache")
@@ -249,6 +254,7 @@ def test_figures_that_are_gone_from_the_cache_leave_the_arm_out(project: Path, m
     assert [one.name for one in arms] == ["workspace"]
 
 
+@pytest.mark.slow
 def test_the_recommendation_is_printed_and_written(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,8 @@ from alloy.sweep.grid import Point, numbers, overrides, point_of
 from alloy.sweep.runner import alone, ignored, require_known, shared_stages
 from sweeping import ROOT, run, write_project
 
+pytestmark = pytest.mark.slow
+
 SWEEP = ("python", "-m", "alloy", "sweep")
 
 

@@ -143,6 +143,7 @@ def test_rank_0_writes_and_a_process_without_a_launcher_is_alone(monkeypatch):
     assert (world(), is_main()) == (2, False)
 
 
+@pytest.mark.slow
 def test_a_profile_for_gpus_on_a_machine_without_is_one_clear_line(tmp_path):
     done = start(write_project(tmp_path / "project", dense(), gpu=True))
     assert done.returncode == 1
@@ -187,6 +188,7 @@ exit ${failed:-0}
 """
 
 
+@pytest.mark.slow
 def test_two_nodes_of_slurm_make_the_model_of_one_process(alone, cluster, tmp_path):
     together = train(
         write_project(tmp_path / "project", dense()),
@@ -200,6 +202,7 @@ def test_two_nodes_of_slurm_make_the_model_of_one_process(alone, cluster, tmp_pa
     assert_same(together.weights, alone)
 
 
+@pytest.mark.slow
 def test_a_fault_in_two_nodes_is_one_line(cluster, tmp_path):
     project = write_project(tmp_path / "project", dense(), global_batch=5)
     done = start(project, PATH=cluster(srun=SRUN), SLURM_JOB_NUM_NODES="2", MASTER_PORT=free_port())
@@ -208,6 +211,7 @@ def test_a_fault_in_two_nodes_is_one_line(cluster, tmp_path):
     assert re.fullmatch(line, done.stderr), done.stderr
 
 
+@pytest.mark.slow
 def test_nodes_without_slurms_commands_are_one_clear_line(tmp_path):
     done = start(write_project(tmp_path / "project", dense()), SLURM_JOB_NUM_NODES="2", PATH=str(tmp_path))
     assert done.returncode == 1
@@ -231,6 +235,7 @@ exit ${failed:-0}
 """
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.skipif(torch.cuda.is_available(), reason="DeepSpeed's launcher gives its processes the GPUs")
 def test_the_hosts_of_a_hostfile_make_the_model_of_one_process(alone, cluster, tmp_path):
@@ -262,6 +267,7 @@ def test_the_script_for_slurm_runs_what_it_is_given_in_the_project(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (3, f"{tmp_path} 16 two words\n", "")
 
 
+@pytest.mark.slow
 def test_the_script_for_slurm_goes_back_into_the_queue_once_its_command_has_ended(cluster, tmp_path):
     pid = tmp_path / "pid"
     path = cluster(

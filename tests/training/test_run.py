@@ -17,6 +17,8 @@ from alloy.training.settings import Lora, Method, Optimizer, Train
 from alloy.training.tiny_qwen import new_config
 from small import LONG, ROWS, SCRATCH, TRAIN, fresh, model, tokenizer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):

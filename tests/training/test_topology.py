@@ -32,6 +32,8 @@ from projects import (
 )
 from small import tokenizer
 
+pytestmark = pytest.mark.slow
+
 ARCHITECTURES = {"dense": dense, "mixture": mixture}
 # Each two of architecture, method and sharding meet.
 WAYS = [
