@@ -171,7 +171,3 @@ def write(file: Annotated[Path | None, Given(help="where to write; standard outp
 def main() -> None:
     """Run the command that the arguments name."""
     run(app)
-
-
-if __name__ == "__main__":
-    main()

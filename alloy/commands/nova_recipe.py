@@ -21,10 +21,10 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.util import load_yaml_guess_indent
 
 from alloy.core.files import InputError, write_whole
+from alloy.core.settings import PARAMS
 from alloy.mixing.nova_names import NOVA_MIX
 from alloy.mixing.settings import Mix
 
-PARAMS = Path("params.yaml")
 CATALOG = "sft_1p5_text_chat"  # of Nova 2, text
 
 
@@ -41,7 +41,7 @@ def parse_recipe(text: str, path: Path) -> Recipe:
     trained = top.get("training_config")
     mixing = top.get("data_mixing") or (trained and trained.get("data_mixing"))
     if mixing is None:
-        raise InputError(f"{path}: there is no section `data_mixing`; give a recipe that mixes")
+        raise InputError(f"{path}: the section `data_mixing` is missing; a recipe needs it")
     sources = mixing.need("sources")
     customer = _percent(sources.need("customer_data").need("percent"))
     nova_data = sources.need("nova_data")
@@ -155,7 +155,7 @@ def recipe_of(mix: Mix) -> Recipe:
     """Return the recipe of a mix. Without weights it is Nova's own mix; a name that Nova lacks raises."""
     if unknown := [name for name, weight in mix.sources.items() if weight and name not in NOVA_MIX]:
         raise InputError(
-            f"{PARAMS}: mix.sources: '{unknown[0]}' is no category of Nova's; write one of {', '.join(NOVA_MIX)}"
+            f"{PARAMS}: mix.sources: '{unknown[0]}' is not one of Nova's categories; use one of {', '.join(NOVA_MIX)}"
         )
     weights = mix.sources or NOVA_MIX
     return Recipe(round(100 * (1 - mix.ratio), 10), percents({name: weights.get(name, 0.0) for name in NOVA_MIX}))

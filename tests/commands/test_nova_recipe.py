@@ -123,7 +123,7 @@ def test_percents_may_be_strings(project: Path) -> None:
 
 
 BAD = {
-    "no section": ("data_mixing", "mixing", "recipe.yaml: there is no section `data_mixing`; give a recipe that mixes"),
+    "no section": ("data_mixing", "mixing", "recipe.yaml: the section `data_mixing` is missing"),
     "no sources": ("sources", "source", "recipe.yaml:3: data_mixing: there is no `sources`; add it"),
     "no customer": ("customer_data", "customers", "recipe.yaml:5: data_mixing.sources: there is no `customer_data`"),
     "no percent": ("percent", "share", "recipe.yaml:6: data_mixing.sources.customer_data: there is no `percent`"),
@@ -218,7 +218,7 @@ def test_what_is_written_reads_as_the_same_mix(project: Path, ratio: float, sour
 
 def test_a_source_that_nova_has_not_is_refused(project: Path) -> None:
     Path("params.yaml").write_text("mix: {sources: {math: 1, gsm8k_train: 1}}")
-    wanted = "params.yaml: mix.sources: 'gsm8k_train' is no category of Nova's; write one of agents, baseline, "
+    wanted = "params.yaml: mix.sources: 'gsm8k_train' is not one of Nova's categories; write one of agents, baseline, "
     assert fault("write", "out.yaml").startswith(wanted)
 
 
