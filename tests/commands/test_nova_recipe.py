@@ -218,7 +218,7 @@ def test_what_is_written_reads_as_the_same_mix(project: Path, ratio: float, sour
 
 def test_a_source_that_nova_has_not_is_refused(project: Path) -> None:
     Path("params.yaml").write_text("mix: {sources: {math: 1, gsm8k_train: 1}}")
-    wanted = "params.yaml: mix.sources: 'gsm8k_train' is not one of Nova's categories; write one of agents, baseline, "
+    wanted = "params.yaml: mix.sources: 'gsm8k_train' is not one of Nova's categories; use one of agents, baseline, "
     assert fault("write", "out.yaml").startswith(wanted)
 
 
