@@ -89,7 +89,7 @@ def repro(project: Path, meanwhile) -> tuple[int, str]:
             time.sleep(0.02)
         meanwhile(project)
         (project / "go").touch()
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=300)
     return process.returncode, said
 
 

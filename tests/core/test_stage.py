@@ -15,7 +15,7 @@ def said(folder: Path, module: str, *words: str) -> list[str]:
     """Run a command that must fail, and return its lines."""
     env = environment(PYTHONPATH=str(ROOT))
     command = [sys.executable, "-m", module, *words]
-    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False, timeout=300)
     assert (done.returncode, done.stdout) == (1, "")
     return done.stderr.splitlines()
 

@@ -102,7 +102,7 @@ def run(folder: Path, *command: str, status: int = 0) -> str:
     """Run a command in `folder` and return all that it printed; it must end with `status`."""
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     env["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'tests/helpers'}"
-    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False, timeout=300)
     assert done.returncode == status, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 

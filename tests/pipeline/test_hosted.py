@@ -93,7 +93,7 @@ def start(folder: Path, stage: str, service: Service) -> "subprocess.CompletedPr
     module, *model = stage.split()
     there = environment(OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
     command = [sys.executable, "-m", f"stages.{module}", *model]
-    return subprocess.run(command, cwd=folder, env=there, text=True, capture_output=True, check=False, timeout=120)
+    return subprocess.run(command, cwd=folder, env=there, text=True, capture_output=True, check=False, timeout=300)
 
 
 @dataclass(frozen=True)

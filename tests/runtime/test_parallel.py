@@ -134,7 +134,7 @@ def test_a_process_that_ends_before_it_has_read_a_large_work_is_not_waited_for(t
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     wanted = "dying: a process was ended from outside, most often for want of memory; run it again\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", wanted)
@@ -156,5 +156,5 @@ def test_an_interruption_by_the_keyboard_ends_all_processes_without_a_word(tmp_p
         time.sleep(0.01)
     time.sleep(0.2)
     os.killpg(stage.pid, signal.SIGINT)  # a terminal tells all
-    said, _ = stage.communicate(timeout=60)
+    said, _ = stage.communicate(timeout=300)
     assert (stage.returncode, said) == (130, "")

@@ -31,7 +31,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "zero3-mixture": {"max_steps": 40, "deepspeed": "zero3"},
 }
 PROCESSES = {"zero2": "2", "zero3-mixture": "2"}
-PATIENCE = 120  # seconds, for anything that is waited for
+PATIENCE = 600  # seconds, for anything that is waited for: other tests may have both cores
 KEY = "k" * 64
 BY_HAND = (sys.executable, "-m", "stages.train")
 REPRO = ("dvc", "repro", "train")
@@ -71,7 +71,11 @@ class Run:
         return self.log.read_text()
 
     def end(self) -> int:
-        return self.process.wait(timeout=PATIENCE)
+        try:
+            return self.process.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"still running after {PATIENCE} seconds\n{self.output}") from None
 
     def kill(self) -> None:
         self.process.kill()

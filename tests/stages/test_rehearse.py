@@ -62,7 +62,7 @@ def set_params(folder: Path, whose: str, ratio: float = 0.25, **more: object) ->
 
 def start(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        COMMAND, cwd=folder, env=environment(**env), text=True, capture_output=True, check=False, timeout=120
+        COMMAND, cwd=folder, env=environment(**env), text=True, capture_output=True, check=False, timeout=300
     )
 
 

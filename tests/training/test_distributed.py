@@ -280,6 +280,6 @@ def test_the_script_for_slurm_goes_back_into_the_queue_once_its_command_has_ende
     while not (pid.exists() and pid.read_text().strip()):
         time.sleep(0.05)
     script.send_signal(signal.SIGUSR1)
-    script.wait(timeout=30)
+    script.wait(timeout=300)
     log = (tmp_path / "log").read_text().splitlines()
     assert log == ["scancel --signal=TERM 17", "saved", "scontrol requeue 17"]

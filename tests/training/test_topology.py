@@ -210,7 +210,7 @@ def test_a_process_that_is_killed_ends_all_and_one_line_says_so(tmp_path):
     family = psutil.Process(started.pid).children(recursive=True)
     (second,) = (process for process in family if process.environ().get("RANK") == "1")
     second.send_signal(signal.SIGKILL)
-    _, said = started.communicate(timeout=60)
+    _, said = started.communicate(timeout=300)
     assert started.returncode == 128 + signal.SIGKILL
     assert re.fullmatch(r"train: process 1 .*SIGKILL.*\n", said), said
     assert not any(process.is_running() for process in family)
