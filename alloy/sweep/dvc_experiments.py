@@ -4,7 +4,7 @@ Settings are those of a run's dvc.lock: params.yaml may have been edited since.
 """
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -14,7 +14,7 @@ from alloy.core.git import git
 
 WORKSPACE = "workspace"
 # What must be the same for figures to be compared: the comments asked, and what base answered to everything.
-SHARED = ("data/split/test.jsonl", *(f"metrics/{stage}/base.json" for stage in ("score", "mmlu", "ifeval")))
+SHARED = ("data/split", *(f"metrics/{stage}/base.json" for stage in ("score", "mmlu", "ifeval")))
 
 
 def experiments() -> tuple[list[tuple[str, str]], list[str]]:
@@ -65,7 +65,12 @@ def _made(lock: Row) -> dict[str, str | None]:
 
 
 def finished(lock: Row) -> bool:
-    """Say whether `compare` ran on what the stages before it last made, and each of these likewise."""
+    """Say whether `compare` ran on the latest outputs of the stages before it, and each of these likewise.
+
+    1. Start at `compare`.
+    2. For each dependency, find the outputs at or below its path. Their hash must be the one that the stage read.
+    3. Do the same for the stages that made them.
+    """
     makers = {out["path"]: (name, out.get("md5")) for name, stage in lock.items() for out in stage.get("outs", [])}
     todo, seen = ["compare"], set[str]()
     while todo:
@@ -76,9 +81,26 @@ def finished(lock: Row) -> bool:
         if name not in lock:
             return False
         for dep in lock[name].get("deps", []):
-            if dep["path"] in makers:
-                maker, content = makers[dep["path"]]
-                if content != dep.get("md5"):
-                    return False
-                todo.append(maker)
+            path = dep["path"]
+            below = {out: maker for out, maker in makers.items() if out == path or out.startswith(f"{path}/")}
+            if not below:
+                continue
+            content = (
+                below[path][1] if path in below else _folder_hash(path, {out: md5 for out, (_, md5) in below.items()})
+            )
+            if content != dep.get("md5"):
+                return False
+            todo += [maker for maker, _ in below.values()]
     return True
+
+
+def _folder_hash(folder: str, hashes: dict[str, str | None]) -> str | None:
+    """Return DVC's hash of a folder that holds exactly the files in `hashes`, by their paths."""
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.tree import Tree
+
+    tree = Tree()
+    for path, md5 in hashes.items():
+        tree.add(PurePosixPath(path).relative_to(folder).parts, None, HashInfo("md5", md5))
+    tree.digest()
+    return tree.oid
