@@ -1,0 +1,112 @@
+"""Remove what a killed DVC leaves behind that makes every later DVC command fail.
+
+DVC writes some of its own files in place. A kill at the wrong moment leaves them empty or cut off, and DVC does not
+recover by itself (seen with DVC 3.67):
+
+    .dvc/tmp/rwlock                    "Unable to read RWLock-file"
+    .dvc/cache/runs/<xx>/<key>/        an empty folder: "join() argument must be str .. NoneType"
+    .dvc/cache/runs/<xx>/<key>/*.tmp   half an entry, which DVC would read as a whole one
+    dvc.lock                           cut off: "dvc.lock is invalid"
+"""
+
+import configparser
+import fcntl
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import yaml
+
+from alloy.core.files import write_whole
+
+GUARDS = ("lock", "rwlock.lock")  # files below .dvc/tmp that DVC holds a lock on while it writes
+ENTRY = re.compile(r"[0-9a-f]{64}")
+
+
+def repair_dvc(root: Path = Path()) -> list[str]:
+    """Repair DVC's own files in the project at `root`; return one line for each that was damaged.
+
+    Does nothing while another DVC process holds DVC's locks, or where DVC is not set up.
+    """
+    tmp = root / ".dvc/tmp"
+    if not tmp.is_dir():
+        return []
+    with _locked([tmp / name for name in GUARDS]) as alone:
+        if not alone:
+            return []
+        return [*_repair_rwlock(tmp / "rwlock"), *_repair_run_cache(_cache_dir(root) / "runs"), *_repair_lock(root)]
+
+
+@contextmanager
+def _locked(files: list[Path]) -> Iterator[bool]:
+    """Hold the locks of `files` as DVC does; yield whether all were free."""
+    with ExitStack() as held:
+        for file in files:
+            handle = held.enter_context(file.open("a"))
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+        yield True
+
+
+def _repair_rwlock(file: Path) -> list[str]:
+    try:
+        if isinstance(json.loads(file.read_bytes()), dict):
+            return []
+    except FileNotFoundError:
+        return []
+    except ValueError:
+        pass
+    file.unlink()
+    return [f"{file}: removed, a killed DVC had left it incomplete"]
+
+
+def _repair_run_cache(runs: Path) -> list[str]:
+    removed = []
+    for folder in runs.glob("??/*/"):
+        entries = list(folder.iterdir())
+        partial = [entry for entry in entries if entry.is_file() and not ENTRY.fullmatch(entry.name)]
+        for entry in partial:
+            entry.unlink()
+        if len(partial) == len(entries):
+            folder.rmdir()
+        if partial or not entries:
+            removed.append(f"{folder}: removed what a killed DVC had left incomplete")
+    return removed
+
+
+def _repair_lock(root: Path) -> list[str]:
+    """Put git's dvc.lock in the place of one that was cut off; DVC's run cache still knows the finished stages."""
+    file = root / "dvc.lock"
+    if not file.is_file():
+        return []
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE):  # a merge conflict, which the user must resolve
+        return []
+    try:
+        if isinstance(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), dict):
+            return []
+    except yaml.YAMLError:
+        pass
+    show = ["git", "show", f"HEAD:./{file.name}"]
+    committed = subprocess.run(show, cwd=root, capture_output=True, check=False)
+    if committed.returncode:
+        file.unlink()
+        return [f"{file}: removed, a killed DVC had left it incomplete"]
+    write_whole(file, lambda part: part.write_bytes(committed.stdout))
+    return [f"{file}: restored from git, a killed DVC had left it incomplete; `dvc repro` finds finished stages again"]
+
+
+def _cache_dir(root: Path) -> Path:
+    """Return DVC's cache folder: `cache.dir` of .dvc/config.local or .dvc/config, else .dvc/cache."""
+    for name in ("config.local", "config"):
+        config = configparser.ConfigParser(interpolation=None, strict=False)
+        config.read(root / ".dvc" / name, encoding="utf-8")
+        if folder := config.get("cache", "dir", fallback=""):
+            return root / ".dvc" / folder  # relative paths are from the file's folder, as DVC reads them
+    return root / ".dvc/cache"

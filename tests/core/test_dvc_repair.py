@@ -1,0 +1,103 @@
+"""Files that a killed DVC leaves damaged are repaired: real DVC, which fails before and works after."""
+
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from alloy.core.dvc_repair import repair_dvc
+from repositories import command, finished, said
+
+pytestmark = pytest.mark.slow
+
+
+def empty_rwlock(folder: Path) -> None:
+    (folder / ".dvc/tmp/rwlock").write_text("")
+
+
+def cut_rwlock(folder: Path) -> None:
+    (folder / ".dvc/tmp/rwlock").write_text('{"read": {"/some/file')
+
+
+def empty_run_cache_folder(folder: Path) -> None:
+    (entry,) = run_cache_entry(folder, "answers")
+    entry.unlink()
+    (folder / "dvc.lock").unlink()
+
+
+def cut_lock(folder: Path) -> None:
+    text = (folder / "dvc.lock").read_text()
+    (folder / "dvc.lock").write_text(text[: text.index("md5:") + 2])
+
+
+def empty_lock(folder: Path) -> None:
+    (folder / "dvc.lock").write_text("")
+
+
+def run_cache_entry(folder: Path, output: str) -> list[Path]:
+    """Return the entries of the run cache for the stage whose command writes `output`."""
+    return [file for file in (folder / ".dvc/cache/runs").glob("*/*/*") if f"> {output}\n" in file.read_text()]
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    return finished(tmp_path / "project")
+
+
+@pytest.mark.parametrize(
+    ("damage", "place"),
+    [
+        (empty_rwlock, ".dvc/tmp/rwlock"),
+        (cut_rwlock, ".dvc/tmp/rwlock"),
+        (empty_run_cache_folder, ".dvc/cache/runs"),
+        (cut_lock, "dvc.lock"),
+        (empty_lock, "dvc.lock"),
+    ],
+)
+def test_damage_that_stops_every_dvc_repro_is_repaired(project, damage, place):
+    damage(project)
+    if damage is not empty_lock:  # DVC takes it for a project in which nothing has run
+        assert command(project, "dvc", "repro", check=False).returncode != 0
+    (line,) = repair_dvc(project)
+    assert line.startswith(str(project / place))
+    said(project, "dvc", "repro")
+    assert (project / "answers").read_text() == "vocabulary\nweights\n"
+    assert repair_dvc(project) == []
+
+
+def test_a_partial_entry_of_the_run_cache_is_removed_and_a_whole_one_stays(project):
+    (entry,) = run_cache_entry(project, "answers")
+    partial = entry.with_name(".9pQKJz6nCKPhMxTsAVdXyz.tmp")
+    partial.write_text("cmd: cat model")
+    assert len(repair_dvc(project)) == 1
+    assert entry.exists()
+    assert not partial.exists()
+
+
+def test_nothing_is_touched_while_dvc_is_at_work(project):
+    empty_rwlock(project)
+    with (project / ".dvc/tmp/lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert repair_dvc(project) == []
+    assert (project / ".dvc/tmp/rwlock").read_text() == ""
+
+
+def test_a_merge_conflict_in_dvc_lock_is_left_to_the_user(project):
+    conflict = "<<<<<<< HEAD\nschema: '2.0'\n=======\nschema: '2.0'\n>>>>>>> other\n"
+    (project / "dvc.lock").write_text(conflict)
+    assert repair_dvc(project) == []
+    assert (project / "dvc.lock").read_text() == conflict
+
+
+def test_the_cache_folder_is_that_of_the_configuration(project, tmp_path):
+    said(project, "dvc", "config", "--local", "cache.dir", str(tmp_path / "elsewhere"))
+    empty = tmp_path / "elsewhere/runs/ab" / ("ab" * 32)
+    empty.mkdir(parents=True)
+    (line,) = repair_dvc(project)
+    assert str(empty) in line
+    assert not empty.exists()
+
+
+def test_a_healthy_project_and_one_without_dvc_are_left_alone(project, tmp_path):
+    assert repair_dvc(project) == []
+    assert repair_dvc(tmp_path) == []
