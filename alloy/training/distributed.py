@@ -41,6 +41,11 @@ def world() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def topology() -> tuple[int, str]:
+    """Return what of the topology changes the bytes of a result: processes, and rows that one takes at once."""
+    return world(), os.environ.get("ALLOY_DEVICE_ROWS", "")
+
+
 def is_main() -> bool:
     """Say whether this process is the one that writes."""
     return os.environ.get("RANK", "0") == "0"

@@ -31,7 +31,7 @@ def train(job: TrainingJob, trainer: "MixTrainer", place: Place, tokens: list[in
 
     A stop that was asked for raises on rank 0, once its checkpoint is saved.
     """
-    checkpoint = distributed.share(place.checkpoint())
+    checkpoint = distributed.share(place.checkpoint(job.stage) if distributed.is_main() else None)
     progress = Progress(job.stage, job.section, tokens, _seconds(checkpoint))
     checkpoints = Checkpoints(place, checkpoint_size(job))
     trainer.add_callback(progress)

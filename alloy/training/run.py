@@ -5,6 +5,7 @@ Loss is taken on the completions only, by transformers' Trainer.
 
 import shutil
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from alloy.core.dvc import orphaned
@@ -43,7 +44,7 @@ def fit(job: TrainingJob, rows: list[Row]) -> tuple[Row, list[Row]] | None:
     with hold(job.stage, job.key) if distributed.is_main() else nullcontext() as held:
         place = distributed.share(held)
         assert place is not None
-        if not distributed.share(place.result.exists()):
+        if not distributed.share(place.finished(job.stage) if distributed.is_main() else None):
             _train(job, examples, arguments, place)
         elif distributed.is_main():
             print(f"{job.stage}: reusing the result of an earlier run that finished after DVC had exited")
@@ -71,11 +72,13 @@ def _train(job: TrainingJob, examples: Examples, arguments: Any, place: Place) -
     total = work.sum(axis=0).tolist()
     curve = loss_curve(trained.history, examples.categories, arguments.max_steps)
     report = training_report(job, examples, arguments, total, curve)
-    part = place.folder / "result.part"
-    save(job, trainer, part / "model", report)
+    save(job, trainer, place.folder / "result.part/model", report)
     if distributed.is_main():
-        write_json(part / METRICS, {job.stage: {**report, **speed(job, total, trained.seconds)}})
-        write_json(part / "curve.json", curve)
-        part.rename(place.result)
+
+        def write(part: Path) -> None:
+            write_json(part / METRICS, {job.stage: {**report, **speed(job, total, trained.seconds)}})
+            write_json(part / "curve.json", curve)
+
+        place.finish(write)
         for checkpoint in place.folder.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)

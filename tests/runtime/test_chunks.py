@@ -74,6 +74,32 @@ def test_a_run_that_failed_leaves_nothing_half_written_and_the_next_does_the_res
     assert doubling.chunks == [[4, 5, 6, 7], [8, 9]]
 
 
+def test_a_damaged_chunk_is_done_again_and_no_other(capsys):
+    with pytest.raises(InputError, match="the service is gone"):
+        Doubling(bad=9).run()
+    (chunk,) = Path(".dvc/tmp/alloy").glob("double-*/chunk-000000.jsonl")
+    chunk.write_bytes(chunk.read_bytes().replace(b'"double":2', b'"double":3'))
+    doubling = Doubling()
+    assert doubling.run() == {"double": {"rows": 10, "use": 10}}
+    assert doubling.chunks == [[0, 1, 2, 3], [8, 9]]
+    assert capsys.readouterr().err.startswith(str(chunk))
+    assert read_jsonl(OUTS[0])[0] == {"number": 1, "double": 2}
+
+
+def test_a_damaged_result_is_not_published_but_done_again(capsys):
+    Doubling().run()
+    before = OUTS[0].read_bytes()
+    (result,) = Path(".dvc/tmp/alloy").glob("double-*/result")
+    OUTS[0].unlink()
+    rows = result / "rows.jsonl"
+    rows.write_bytes(rows.read_bytes()[:-9])
+    doubling = Doubling()
+    doubling.run()
+    assert OUTS[0].read_bytes() == before
+    assert len(doubling.chunks) == 3
+    assert str(rows) in capsys.readouterr().err
+
+
 def test_a_finished_result_is_published_again_without_opening_anything():
     Doubling().run()
     before = OUTS[0].read_bytes()

@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from alloy.core.settings import load_seed
-from alloy.runtime.resume import COMPLETE, METRICS, Place, fingerprint, hold, sweep
+from alloy.runtime.durable import SEAL, seal
+from alloy.runtime.resume import METRICS, Place, fingerprint, hold, sweep
 from alloy.training.settings import Train
 from projects import ROOT, SECTIONS, dense, environment, mixture, needs_compiler, write_project
 
@@ -109,12 +110,12 @@ class Project:
 
     def step(self) -> int:
         """Return the step after which the last whole checkpoint was saved; 0 without one."""
-        whole = self.root.glob(f".dvc/tmp/alloy/train-*/checkpoint-*/{COMPLETE}")
+        whole = self.root.glob(f".dvc/tmp/alloy/train-*/checkpoint-*/{SEAL}")
         return max((int(mark.parent.name.removeprefix("checkpoint-")) for mark in whole), default=0)
 
     def half_written(self) -> list[Path]:
         found = self.root.glob(".dvc/tmp/alloy/train-*/checkpoint-*")
-        return [checkpoint for checkpoint in found if not (checkpoint / COMPLETE).exists()]
+        return [checkpoint for checkpoint in found if not (checkpoint / SEAL).exists()]
 
     def trainers(self) -> list[psutil.Process]:
         """Return the processes that train, without a launcher of theirs."""
@@ -386,7 +387,7 @@ def test_another_learning_rate_starts_from_nothing(whole, world):
     run = project.start(*BY_HAND)
     until(lambda: len(project.scratch()) == 2)
     (other,) = set(project.scratch()) - {finished}
-    until(lambda: list(other.glob(f"checkpoint-*/{COMPLETE}")))
+    until(lambda: list(other.glob(f"checkpoint-*/{SEAL}")))
     run.process.terminate()
     assert run.end() != 0
     assert "going on" not in run.output
@@ -593,7 +594,7 @@ def test_a_checkpoint_without_its_mark_is_removed_and_not_gone_on_from(copies):
         (place.folder / "checkpoint-10").mkdir()
         (place.folder / "result.part").mkdir()
     with hold("train", KEY) as place:
-        assert place.checkpoint() == place.folder / "checkpoint-9"
+        assert place.checkpoint("train") == place.folder / "checkpoint-9"
         assert {path.name for path in place.folder.iterdir()} == {"checkpoint-9", "project"}
 
 
@@ -601,8 +602,8 @@ def test_steps_are_compared_as_numbers(copies):
     with hold("train", KEY) as place:
         for step in (9, 10):
             (place.folder / f"checkpoint-{step}").mkdir()
-            (place.folder / f"checkpoint-{step}" / COMPLETE).touch()
-        assert place.checkpoint() == place.folder / "checkpoint-10"
+            seal(place.folder / f"checkpoint-{step}")
+        assert place.checkpoint("train") == place.folder / "checkpoint-10"
 
 
 def test_a_later_run_in_the_same_folder_takes_over_and_one_in_another_does_not(copies, monkeypatch):

@@ -15,7 +15,8 @@ from transformers.trainer_callback import TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
 from alloy.core.files import InputError
-from alloy.runtime.resume import COMPLETE, Place
+from alloy.runtime.durable import SEAL
+from alloy.runtime.resume import Place
 from alloy.training.callbacks import Checkpoints, Progress, room
 
 GIB = 2**30
@@ -160,15 +161,15 @@ def test_a_checkpoint_is_whole_once_it_is_written_and_replaces_those_before(star
     training = start()
     training.step(30)
     training.save()
-    assert place.checkpoint() == place.folder / "checkpoint-1"
+    assert place.checkpoint("train") == place.folder / "checkpoint-1"
     training.step(30)
     (place.folder / "checkpoint-2").mkdir()
-    assert place.checkpoint() == place.folder / "checkpoint-1"
+    assert place.checkpoint("train") == place.folder / "checkpoint-1"
     (place.folder / "checkpoint-2").rmdir()
     training.save()
-    assert place.checkpoint() == place.folder / "checkpoint-2"
+    assert place.checkpoint("train") == place.folder / "checkpoint-2"
     assert [path.name for path in place.folder.iterdir()] == ["checkpoint-2"]
-    assert [path.name for path in (place.folder / "checkpoint-2").iterdir()] == [COMPLETE]
+    assert [path.name for path in (place.folder / "checkpoint-2").iterdir()] == [SEAL]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,0 +1,103 @@
+"""Files and folders that survive a kill, a power cut or a damaged disk, or are seen not to have.
+
+A sealed folder holds a file `complete` with the SHA-256 of every other file. It is written last, after everything else
+is on the disk: a folder without it is unfinished, and one whose files differ from it is damaged.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import orjson
+
+from alloy.core.files import Row, sha256, write_whole
+
+SEAL = "complete"
+
+
+def seal(folder: Path) -> None:
+    """Mark `folder` as complete.
+
+    1. Hash each file below it and wait until it is on the disk.
+    2. Do the same for the folders, which hold the names.
+    3. Write the hashes to `complete`, whole, and wait for that file and its name.
+    """
+    hashes = {}
+    for file in _files(folder):
+        hashes[str(file.relative_to(folder))] = sha256(file)
+        sync(file)
+    for inner in (*(path for path in folder.rglob("*") if path.is_dir()), folder):
+        sync(inner)
+    write_durable(folder / SEAL, orjson.dumps(hashes))
+
+
+def is_sealed(folder: Path) -> bool:
+    """Return whether `folder` was finished; it may be damaged since."""
+    return (folder / SEAL).is_file()
+
+
+def damage(folder: Path) -> str | None:
+    """Return the first file of a sealed folder that is missing, added or changed; None if the folder is intact."""
+    try:
+        wanted = orjson.loads((folder / SEAL).read_bytes())
+        found = {str(file.relative_to(folder)): file for file in _files(folder)}
+        if not isinstance(wanted, dict):
+            return SEAL
+        if differing := wanted.keys() ^ found.keys():
+            return min(differing)
+        return next((name for name, file in found.items() if sha256(file) != wanted[name]), None)
+    except (OSError, orjson.JSONDecodeError):  # a disk that cannot be read has damaged it too
+        return SEAL
+
+
+def discard_damaged(stage: str, folder: Path) -> bool:
+    """Remove a sealed folder that is damaged, and say so in one line; return whether it was."""
+    broken = damage(folder)
+    if broken is None:
+        return False
+    print(f"{stage}: {folder / broken}: damaged since it was written; doing this work again", file=sys.stderr)
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def write_rows(path: Path, rows: list[Row]) -> None:
+    """Write rows durably: a line with the SHA-256 of what follows, then one JSON object per line."""
+    content = b"".join(orjson.dumps(row) + b"\n" for row in rows)
+    write_durable(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+
+def read_rows(path: Path) -> list[Row] | None:
+    """Return the rows that `write_rows` wrote; None if the file is damaged."""
+    try:
+        digest, _, content = path.read_bytes().partition(b"\n")
+        if hashlib.sha256(content).hexdigest().encode() != digest:
+            return None
+        return [orjson.loads(line) for line in content.splitlines()]
+    except OSError:
+        return None
+
+
+def write_durable(path: Path, content: bytes) -> None:
+    """Write a file that is whole and on the disk when this returns."""
+
+    def write(part: Path) -> None:
+        part.write_bytes(content)
+        sync(part)
+
+    write_whole(path, write)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file() and file != folder / SEAL)
