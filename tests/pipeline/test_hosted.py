@@ -84,7 +84,8 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
     (split / "task.json").write_text(json.dumps(task))
     write_jsonl(folder / "data/decontaminate/general.jsonl", generals(9))
     (folder / "metrics/split.json").write_text(json.dumps({"split": {"rejected": 0, "left_out": 0}}))
-    (folder / "metrics/decontaminate.json").write_text(json.dumps({"decontaminate": {"why": {}}}))
+    clean = {"why": {}, "held_out": 0, "same_prompt": 0}
+    (folder / "metrics/decontaminate.json").write_text(json.dumps({"decontaminate": clean}))
     return folder
 
 
