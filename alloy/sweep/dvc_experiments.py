@@ -13,8 +13,13 @@ from alloy.core.files import InputError, Row
 from alloy.core.git import git
 
 WORKSPACE = "workspace"
-# What must be the same for figures to be compared: the comments asked, and what base answered to everything.
-SHARED = ("data/split/test.jsonl", *(f"metrics/{stage}/base.json" for stage in ("score", "mmlu", "ifeval")))
+# What must be the same for figures to be compared: the comments asked, what base answered to everything, and the
+# general rows that the loss is measured on.
+SHARED = (
+    "data/split/test.jsonl",
+    *(f"metrics/{stage}/base.json" for stage in ("score", "mmlu", "ifeval")),
+    "data/decontaminate/heldout.jsonl",
+)
 
 
 def experiments() -> tuple[list[tuple[str, str]], list[str]]:
