@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from torch.nn.functional import kl_div, log_softmax, nll_loss
 from tqdm import tqdm
-from transformers.modeling_outputs import MoeModelOutputWithPast
 
 from alloy.core.files import InputError, Row
 from alloy.modeling.chat_template import encode_examples
@@ -58,11 +57,12 @@ def encode(rows: list[Row], tokenizer: Any, max_length: int) -> list[Example]:  
 class GivenStates(torch.nn.Module):
     """Takes the place of a model's layers, and returns hidden states that these made before."""
 
+    kind: Any  # the class of what the layers return, an output of transformers
     states: torch.Tensor
 
-    def forward(self, *_: object, **__: object) -> Any:  # noqa: ANN401 (an output of transformers)
-        """Return `states` as (1, tokens, width), in an output that has the fields of all architectures' outputs."""
-        return MoeModelOutputWithPast(last_hidden_state=self.states[None])
+    def forward(self, *_: object, **__: object) -> Any:  # noqa: ANN401 (of `kind`)
+        """Return `states` as (1, tokens, width)."""
+        return self.kind(last_hidden_state=self.states[None])
 
 
 class SplitModel:
@@ -82,11 +82,13 @@ class SplitModel:
     def hidden_states(self, example: Example) -> torch.Tensor:
         """Return (n, width): the last hidden states at the n positions whose next token is counted."""
         tokens = torch.tensor([example.tokens], device=self._layers.device)
-        return self._layers(input_ids=tokens, use_cache=False).last_hidden_state[0, example.start - 1 : -1]
+        output = self._layers(input_ids=tokens, use_cache=False)
+        self._given.kind = type(output)
+        return output.last_hidden_state[0, example.start - 1 : -1]
 
     @torch.inference_mode()
     def logits(self, states: torch.Tensor) -> torch.Tensor:
-        """Return (n, vocabulary) in float32 for hidden states (n, width)."""
+        """Return (n, vocabulary) in float32 for hidden states (n, width) that the layers made before."""
         self._given.states = states.to(self._output.device)
         return self._output().logits[0].float()
 
