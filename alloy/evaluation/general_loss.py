@@ -2,7 +2,8 @@
 
 Only one model's layers are in memory at a time, so what fits for the other evaluations fits here. A model is split into
 its layers, which make hidden states (tokens, width), and its output layer, which makes logits (tokens, vocabulary) of
-them. Logits of all rows would not fit anywhere; hidden states are a hundredth of that, and give the same logits again.
+them. The logits of all rows would be tens of gigabytes; their hidden states are about a hundredth of that, and give the
+same logits again.
 
 1. The base's layers run over every row, and the hidden states are kept. The layers are freed, the output layer stays.
 2. The tuned model's layers run over a row. Both output layers make logits, `POSITIONS` tokens at a time, and the sums
@@ -13,6 +14,7 @@ The divergence is KL(base || tuned), as in the anchor of training (alloy/trainin
 likely must stay likely. Rows are computed one by one: no padding, and no figure depends on what else is in a batch.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,8 +121,10 @@ class PairedLoss:
         sums = torch.zeros(len(SUMS), dtype=torch.float64, device=after.device)
         for part in zip(before.split(POSITIONS), after.split(POSITIONS), labels.split(POSITIONS), strict=True):
             sums += self._sums(*part)
-        if not sums.isfinite().all():
-            raise InputError(f"models/tuned: its loss on the general row '{row['id']}' is not a finite number")
+        for name, number in zip(SUMS, sums.tolist(), strict=True):
+            if not math.isfinite(number):
+                model = "base" if name == "base" else "tuned"
+                raise InputError(f"models/{model}: the loss on general row '{row['id']}' is {number}; train it again")
         rounded = dict(zip(SUMS, (round(number, 6) for number in sums.tolist()), strict=True))
         return {"id": row["id"], "tokens": len(labels), **rounded, "truncated": example.truncated}
 
