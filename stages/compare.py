@@ -1,7 +1,8 @@
 """Set base, tuned model and rival side by side: each figure with its interval, what tuning changed, and the gate.
 
-Reads   metrics/{score,mmlu,ifeval,general}/<model>.json and, for intervals, .jsonl; data/split/train.jsonl, counted;
-        metrics/mix.json, base.json, train.json, svm.json, infer/<model>.json: what was spent
+Reads   metrics/{score,mmlu,ifeval,general}/<model>.json and, for intervals, .jsonl; metrics/general_loss.json and
+        .jsonl; data/split/train.jsonl, counted; metrics/mix.json, base.json, train.json, svm.json, infer/<model>.json:
+        what was spent
 Writes  metrics/summary.json (the headline figures, for `dvc metrics diff`), metrics/compare.json (all of them, with
         intervals and significance), metrics/tradeoff.csv (for `dvc plots`)
 Run     dvc repro compare
@@ -54,13 +55,15 @@ def _read(model: str) -> tuple[Row, dict[str, Rows]]:
     figures: Row = {}
     rows: dict[str, Rows] = {}
     for part, stage in STAGES.items():
-        file = Path("metrics", stage, f"{model}.json")
+        file = Path("metrics/general_loss.json" if part == "loss" else f"metrics/{stage}/{model}.json")
         if model == "svm" and part != "voc":
             continue
         figures |= read_json(file)[model]
         counted = file.with_suffix(".jsonl")
         if part in figures and counted.is_file():
             rows[part] = read_jsonl(counted)
+    if "loss" in rows:  # one file of both models
+        rows["loss"] = [{**row, "nats": row[model], "kl": row["kl"] if model == "tuned" else 0} for row in rows["loss"]]
     return figures, rows
 
 

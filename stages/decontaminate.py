@@ -1,12 +1,13 @@
-"""Leave out the general examples that give a test away: those that share its words.
+"""Leave out the general examples that give a test away: those that share its words. Hold out some for the general loss.
 
 Reads   data/<general>/general.jsonl; data/<benchmark>/benchmark/test.jsonl; data/<instructions>/ifeval.jsonl;
         data/split/test.jsonl
-Writes  data/decontaminate/general.jsonl (what is left, as it was), dropped.jsonl (each other example, with what it
-        shares and with which test), metrics/decontaminate.json
+Writes  data/decontaminate/general.jsonl (what may be mixed, as it was), heldout.jsonl (rows for the stage
+        `general_loss`, which are in no mix), dropped.jsonl (each other example, with what it shares and with which
+        test), metrics/decontaminate.json
 Run     dvc repro decontaminate
 
-What counts as shared: see alloy/decontamination/ngram_overlap.py.
+What counts as shared: see alloy/decontamination/ngram_overlap.py. Which rows are held out: held_out.py beside it.
 """
 
 import gc
@@ -16,10 +17,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from alloy.core.files import (
     InputError,
-    Row,
-    decode_line,
     number_lines,
     read_jsonl,
     write_json,
@@ -28,9 +30,10 @@ from alloy.core.files import (
 )
 from alloy.core.settings import Data, load_sections
 from alloy.core.stage import run
-from alloy.decontamination.ngram_overlap import Hit, Index, Limits
+from alloy.decontamination.check_rows import check, collect
+from alloy.decontamination.held_out import hold_out
+from alloy.decontamination.ngram_overlap import Index, Limits
 from alloy.decontamination.settings import Decontaminate
-from alloy.formats.general import check_general
 from alloy.formats.mmlu import load_questions
 from alloy.runtime.parallel import over_blocks
 
@@ -62,58 +65,26 @@ def gather(benchmark: Path, instructions: Path, comments: Path) -> Tests:
     return Tests([name for name, _ in questions + choices], [text for _, text in questions], [t for _, t in choices])
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What became of a block of examples: the `ids` of all with their lines, the lines `kept`, the rows `dropped`."""
+def publish(path: Path, mixable: npt.NDArray[np.bool_], held: list[int]) -> None:
+    """Copy the rows of `path` that are `mixable` (rows,) to general.jsonl, and those `held` (indices) to heldout.jsonl.
 
-    ids: list[tuple[str, int]]
-    kept: list[bytes]
-    dropped: list[Row]
+    The file is read a second time, so that it is never in memory.
+    """
+    lines: dict[int, bytes] = dict.fromkeys(held, b"")
 
+    def kept() -> Iterator[bytes]:
+        for place, (_, line) in enumerate(number_lines(path)):
+            if mixable[place]:
+                yield line.strip()
+            elif place in lines:
+                lines[place] = line.strip()
 
-def check(path: Path, index: Index, names: list[str], lines: list[tuple[int, bytes]]) -> Checked:
-    """Part a block of numbered lines of the file `path`; an example with a fault raises."""
-    rows = []
-    for number, line in lines:
-        row = decode_line(path, number, line)
-        fault = row if isinstance(row, InputError) else check_general(row)
-        if fault:
-            raise InputError(str(fault) if isinstance(fault, InputError) else f"{path}:{number}: {fault}")
-        rows.append(row)
-    said = [(place, turn["content"]) for place, row in enumerate(rows) for turn in row["messages"]]
-    hits: dict[int, Hit] = {}
-    for (place, _), hit in zip(said, index.hits([text for _, text in said]), strict=True):
-        if hit:
-            hits.setdefault(place, hit)
-    return Checked(
-        ids=[(row["id"], number) for (number, _), row in zip(lines, rows, strict=True)],
-        kept=[line.strip() for place, (_, line) in enumerate(lines) if place not in hits],
-        dropped=[
-            {
-                "id": rows[place]["id"],
-                "source": rows[place]["source"],
-                "why": hit.why,
-                "test": names[hit.owner],
-                "shared": hit.shared,
-            }
-            for place, hit in hits.items()
-        ],
-    )
-
-
-def clean(path: Path, blocks: Iterator[Checked], seen: set[str], dropped: list[Row]) -> Iterator[bytes]:
-    """Yield the lines that are kept; fill `seen` with all ids and `dropped`. An id that comes again raises."""
-    for block in blocks:
-        for identity, number in block.ids:
-            if identity in seen:
-                raise InputError(f"{path}:{number}: id '{identity}' stands twice; give each row its own id")
-            seen.add(identity)
-        dropped += block.dropped
-        yield from block.kept
+    write_lines(OUT / "general.jsonl", kept())
+    write_lines(OUT / "heldout.jsonl", lines.values() or [b""])  # DVC would warn of a file without a byte
 
 
 def main() -> None:
-    """Read the tests, part the examples, write."""
+    """Read the tests, check the examples, hold some out, write."""
     from tqdm import tqdm
 
     data, decontaminate = load_sections(Data, Decontaminate)
@@ -125,21 +96,26 @@ def main() -> None:
     )
     limits = Limits(decontaminate.run, decontaminate.changed)
     index = Index.of(tests.questions, tests.others, limits)
-    seen: set[str] = set()
-    dropped: list[Row] = []
     with tqdm(number_lines(path), unit=" rows", desc="decontaminate", disable=None, dynamic_ncols=True) as lines:
-        blocks = over_blocks(partial(check, path, index, tests.names), lines)
-        write_lines(OUT / "general.jsonl", clean(path, blocks, seen, dropped))
-    write_jsonl(OUT / "dropped.jsonl", dropped)
+        keys, dropped = collect(path, over_blocks(partial(check, path, index, tests.names), lines))
+    clean = np.delete(np.arange(len(keys)), list(dropped))
+    chosen, stays = hold_out(keys[clean], decontaminate.held_out)
+    mixable = np.zeros(len(keys), np.bool_)
+    mixable[clean] = stays
+    publish(path, mixable, clean[chosen].tolist())
+    write_jsonl(OUT / "dropped.jsonl", dropped.values())
     report = {
-        "rows": len(seen),
+        "rows": len(keys),
         "dropped": len(dropped),
-        "why": dict(sorted(Counter(row["why"] for row in dropped).items())),
-        "source": dict(sorted(Counter(row["source"] for row in dropped).items())),
+        "held_out": len(chosen),
+        "same_prompt": len(clean) - len(chosen) - int(mixable.sum()),
+        "why": dict(sorted(Counter(row["why"] for row in dropped.values()).items())),
+        "source": dict(sorted(Counter(row["source"] for row in dropped.values()).items())),
     }
     write_json("metrics/decontaminate.json", {"decontaminate": report})
     print(
-        f"decontaminate: {len(seen) - len(dropped)} general rows; {len(dropped)} dropped that share words with a test"
+        f"decontaminate: {mixable.sum()} general rows; {len(dropped)} dropped that share words with a test, "
+        f"{len(chosen)} held out"
     )
 
 

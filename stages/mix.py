@@ -65,6 +65,7 @@ def left_out(shown: int, general: General) -> Row:
     split, clean = read_json("metrics/split.json")["split"], read_json("metrics/decontaminate.json")["decontaminate"]
     comments = {"bad": split["rejected"], "nearly one of test": split["left_out"], "in every prompt": shown}
     rows = {f"shares {why} with a test": count for why, count in clean["why"].items()}
+    rows |= {"held out for the general loss": clean["held_out"], "same prompt as a held-out row": clean["same_prompt"]}
     if general is General.self:
         dropped = read_json("metrics/rehearse.json")["rehearse"].get("dropped")
         if dropped is None:

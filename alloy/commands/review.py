@@ -90,12 +90,16 @@ def sentence(params: list[Change], figures: list[Change]) -> str:
     if not figures:
         return f"{said} No figure did."
     by_name = {change.name: change for change in figures if change.file == SUMMARY_FILE}
-    moved = [by_name[name] for metric in METRICS if metric.short and (name := f"tuned.{metric.name}") in by_name]
+    moved = [
+        (by_name[name], 1 if metric.higher_is_better else -1)
+        for metric in METRICS
+        if metric.short and (name := f"tuned.{metric.name}") in by_name
+    ]
     for word, sign in (("Gained", 1), ("Cost", -1)):
         shown = [
             f"{title(change.name)} {change.step:+.3f} ({change.old:.3f} to {change.new:.3f})"
-            for change in moved
-            if change.step and change.step * sign > 0
+            for change, better in moved
+            if change.step and change.step * better * sign > 0
         ]
         said += f" {word}: {'; '.join(shown) or 'nothing'}."
     return said

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from alloy.core.files import Row
-from alloy.scoring.bootstrap import Statistic, f1, precision, recall, share
+from alloy.scoring.bootstrap import Statistic, f1, nats_per_token, precision, recall, share
 
 MODELS = ("base", "tuned", "svm")
-STAGES = {"voc": "score", "mmlu": "mmlu", "ifeval": "ifeval", "general": "general"}  # the stage that measures a part
+# The stage that measures a part.
+STAGES = {"voc": "score", "mmlu": "mmlu", "ifeval": "ifeval", "general": "general", "loss": "general_loss"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Metric:
     `name` is its place in the metrics, `<part>.<key>`; `title` what tables call it; `n` the key, in the same part, of
     how many items it is measured on. `headline`: in metrics/summary.json, which `dvc metrics diff` shows. `compared`: a
     line of the comparison, on which a gate can be put. `short` is the title of those that tell the trade-off: columns
-    of the frontier, and what a review names first. Without `items` it has no interval.
+    of the frontier, and what a review names first. Without `items` it has no interval. `unit` is what it is counted in;
+    without one it is a share, from 0 to 1.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Metric:
     compared: bool = True
     short: str = ""
     items: Items | None = None
+    unit: str = ""
 
     @property
     def part(self) -> str:
@@ -65,6 +68,11 @@ def _share(key: str) -> Items:
         return sum(held), len(held)
 
     return Items(counts, share)
+
+
+def _nats(key: str) -> Items:
+    """Return the items of a sum over tokens, per token: whole millionths of a nat, so that sums are exact."""
+    return Items(lambda row: (round(row[key] * 1e6), row["tokens"]), nats_per_token)
 
 
 METRICS = (
@@ -105,6 +113,24 @@ METRICS = (
         "instructions",
         headline=False,
         items=_share("instruction_loose"),
+    ),
+    Metric(
+        "loss.general",
+        "loss on held-out general rows, nats",
+        "rows",
+        False,
+        short="general loss",
+        items=_nats("nats"),
+        unit="nats per token",
+    ),
+    Metric(
+        "loss.kl",
+        "KL to base on these rows, nats",
+        "rows",
+        False,
+        short="KL to base",
+        items=_nats("kl"),
+        unit="nats per token",
     ),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}

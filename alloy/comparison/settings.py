@@ -1,11 +1,12 @@
 """The section `gate` of params.yaml."""
 
 from difflib import get_close_matches
+from math import inf
 from typing import Any, Self
 
 from pydantic import ConfigDict, model_validator
 
-from alloy.comparison.metrics import METRICS
+from alloy.comparison.metrics import BY_NAME, METRICS
 from alloy.core.settings import Section, refuse
 
 GATED = [metric.name for metric in METRICS if metric.compared]
@@ -14,6 +15,7 @@ GATED = [metric.name for metric in METRICS if metric.compared]
 class Gate(Section):
     """The largest loss from base to tuned that `compare` lets pass, for any metric that it compares; null: any.
 
+    A limit is an absolute difference: for a share a number from 0 to 1, for a metric in nats any number from 0 on.
     Limits are by part and key, as metrics are: `{mmlu: {acc: 0.02}}`. A task that the profile names is under `general`.
     """
 
@@ -33,8 +35,9 @@ class Gate(Section):
                     raise refuse(name, name, f"a metric such as {', '.join(known)}")
                 if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
                     raise refuse(name, limit, "a number such as 0.02, or null")
-                if limit is not None and not 0 <= limit <= 1:
-                    raise refuse(name, limit, "a number from 0 to 1, or null")
+                share = name not in BY_NAME or not BY_NAME[name].unit
+                if limit is not None and not (0 <= limit <= 1 if share else 0 <= limit < inf):
+                    raise refuse(name, limit, f"a number {'from 0 to 1' if share else 'of at least 0'}, or null")
         return self
 
     def limits(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The sections `harness`, `mmlu`, `ifeval` and `general` of a profile."""
+"""The sections `harness`, `mmlu`, `ifeval`, `general` and `general_loss` of a profile."""
 
 from enum import Enum
 from typing import ClassVar
@@ -56,3 +56,15 @@ class GeneralTasks(ListSection):
 
     key = "general"
     in_profile: ClassVar[bool] = True
+
+
+class GeneralLoss(Section):
+    """The loss on held-out general rows. `limit`: the first so many rows, null for all.
+
+    Rows are cut after `max_length` tokens; those whose prompt is as long are skipped.
+    """
+
+    key = "general_loss"
+    in_profile: ClassVar[bool] = True
+    max_length: int = Field(default=1024, ge=2)
+    limit: int | None = Field(default=None, ge=1)

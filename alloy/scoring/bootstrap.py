@@ -81,6 +81,12 @@ def share(counts: Counts) -> npt.NDArray[np.float64]:
     return held / np.maximum(units, 1)
 
 
+def nats_per_token(counts: Counts) -> npt.NDArray[np.float64]:
+    """Return the mean over tokens of totals (millionths of a nat, tokens)."""
+    micronats, tokens = counts.T
+    return micronats / np.maximum(tokens, 1) / 1e6
+
+
 def precision(counts: Counts) -> npt.NDArray[np.float64]:
     """Return the share of predicted labels that match, of totals (matched, predicted, gold)."""
     return counts[:, 0] / np.maximum(counts[:, 1], 1)

@@ -13,8 +13,13 @@ from alloy.core.files import InputError, Row
 from alloy.core.git import git
 
 WORKSPACE = "workspace"
-# What must be the same for figures to be compared: the comments asked, and what base answered to everything.
-SHARED = ("data/split", *(f"metrics/{stage}/base.json" for stage in ("score", "mmlu", "ifeval")))
+# What must be the same for metrics to be compared: the comments asked, the general rows that the loss is measured on,
+# and what base answered to everything.
+SHARED = (
+    "data/split",
+    "data/decontaminate",
+    *(f"metrics/{stage}/base.json" for stage in ("score", "mmlu", "ifeval")),
+)
 
 
 def experiments() -> tuple[list[tuple[str, str]], list[str]]:

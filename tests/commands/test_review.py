@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.commands.review import Change, changes, render
+from alloy.commands.review import Change, changes, render, sentence
 from repositories import command, commit, repository, said
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +85,18 @@ def test_the_sentence_says_what_was_changed_gained_and_paid(project):
     assert sentence == (
         "Changed: `mix.ratio` from 0.0 to 0.25; `note` from a to a | &lt;b&gt;. "
         "Gained: general accuracy, by likelihood +0.316 (0.414 to 0.730). Cost: VOC F1 -0.037 (0.463 to 0.425)."
+    )
+
+
+def test_a_loss_that_rises_is_a_cost_and_one_that_falls_a_gain():
+    def said(old: float, new: float) -> str:
+        return sentence([], [Change("metrics/summary.json", "tuned.loss.general", old, new)])
+
+    assert said(2.0, 2.5).endswith(
+        "Gained: nothing. Cost: loss on held-out general rows, nats +0.500 (2.000 to 2.500)."
+    )
+    assert said(2.5, 2.0).endswith(
+        "Gained: loss on held-out general rows, nats -0.500 (2.500 to 2.000). Cost: nothing."
     )
 
 

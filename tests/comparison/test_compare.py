@@ -50,6 +50,25 @@ def test_tasks_that_a_profile_adds_get_a_line_each() -> None:
     assert (line["title"], line["change"]) == ("gsm8k exact_match", {"value": -0.25})
 
 
+def test_the_general_loss_is_a_mean_over_tokens_and_its_change_is_by_pairs() -> None:
+    found = by_key(lines(measured(loss=2.5, kl=0.25), base=measured(loss=2.0)))
+    loss, kl = found["loss", "general"], found["loss", "kl"]
+    assert [loss["n"], loss["models"]["base"]["value"], loss["models"]["tuned"]["value"]] == [100, 2.0, 2.5]
+    change, own = loss["change"], loss["models"]["base"]
+    assert change["value"] == 0.5
+    assert 0.45 < change["low"] < 0.5 < change["high"] < 0.55
+    assert change["high"] - change["low"] < (own["high"] - own["low"]) / 3  # rows differ more than what they changed by
+    assert kl["models"]["base"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert kl["models"]["tuned"]["low"] < 0.25 < kl["models"]["tuned"]["high"]
+    assert kl["change"]["value"] == 0.25
+
+
+def test_a_model_that_did_not_change_has_no_change_of_its_loss() -> None:
+    found = by_key(lines(measured(loss=2.123457), base=measured(loss=2.123457)))
+    for key in ("general", "kl"):
+        assert found["loss", key]["change"] == {"value": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
+
+
 def test_a_base_that_is_hosted_has_but_the_task() -> None:
     figures, rows = rival()
     models = {"base": figures, "tuned": {}, "svm": figures}

@@ -25,12 +25,13 @@ def test_a_metric_knows_its_part_its_key_and_the_stage_that_measures_it() -> Non
 
 def test_what_is_better_when_it_falls_is_known() -> None:
     falling = {metric.name for metric in METRICS if not metric.higher_is_better}
-    assert falling == {"voc.invalid_json", "voc.invented_labels", "voc.broken_paths", "mmlu.unparsed"}
+    answers = {"voc.invalid_json", "voc.invented_labels", "voc.broken_paths", "mmlu.unparsed"}
+    assert falling == answers | {"loss.general", "loss.kl"}
 
 
 def test_the_committed_summary_has_the_headline_metrics_in_the_order_of_the_registry() -> None:
     summary = read_json(ROOT / "metrics/summary.json")["tuned"]
-    names = [f"{part}.{key}" for part in ("voc", "mmlu", "ifeval") for key in summary[part]]
+    names = [f"{part}.{key}" for part in ("voc", "mmlu", "ifeval", "loss") for key in summary[part]]
     assert names == [metric.name for metric in METRICS if metric.headline]
 
 
@@ -49,6 +50,12 @@ def test_a_gate_can_be_put_on_every_metric_that_is_compared(tmp_path: Path) -> N
                 Gate.load(root=tmp_path)
 
 
+@pytest.mark.parametrize("limit", ["0", "0.5", "7"])
+def test_a_limit_in_nats_may_exceed_1(tmp_path: Path, limit: str) -> None:
+    (tmp_path / "params.yaml").write_text(f"gate: {{loss: {{general: {limit}, kl: {limit}}}}}\n")
+    assert Gate.load(root=tmp_path).limits() == dict.fromkeys(("loss.general", "loss.kl"), float(limit))
+
+
 def test_params_yaml_names_every_metric_that_a_gate_can_be_put_on() -> None:
     gate = yaml.safe_load((ROOT / "params.yaml").read_text())["gate"]
     named = {f"{part}.{key}" for part, keys in gate.items() for key in keys}
@@ -61,6 +68,8 @@ def test_params_yaml_names_every_metric_that_a_gate_can_be_put_on() -> None:
         ("mmlu: {accc: 0.1}", ("gate.mmlu.accc", "mmlu.acc")),
         ("mmlu: {acc: 2}", ("gate.mmlu.acc", "2")),
         ("mmlu: {acc: -0.1}", ("gate.mmlu.acc", "-0.1")),
+        ("loss: {kl: -0.1}", ("gate.loss.kl", "-0.1")),
+        ("loss: {kl: .inf}", ("gate.loss.kl", "inf")),
         ("mmlu: {acc: x}", ("gate.mmlu.acc", "'x'")),
         ("mmlu: {acc: true}", ("gate.mmlu.acc", "true")),
         ("mmlu: 0.02", ("gate.mmlu", "0.02")),

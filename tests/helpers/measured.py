@@ -22,9 +22,14 @@ def measured(
     unparsed: int = 1,
     ifeval: int = 60,
     json: int = 0,
+    loss: float = 2.0,
+    kl: float = 0.0,
     **general: float,
 ) -> tuple[Row, dict[str, list[Row]]]:
-    """Return (figures, rows) of a model with each of these right, or unparsed, in a hundred; `json` answers are so."""
+    """Return (figures, rows) of a model with each of these right, or unparsed, in a hundred; `json` answers are so.
+
+    `loss` and `kl` are nats per token, on average: those of single rows are up to a half below and above.
+    """
     matched = ones(f1)
     answers = ["[{}]" if number >= UNITS - json else "well" for number in range(UNITS)]
     said = [0] * (UNITS - unparsed) + [1] * unparsed
@@ -38,6 +43,11 @@ def measured(
         "ifeval": [
             {"id": f"p{n}", "prompt_strict": p, "instruction_strict": [1, p], "instruction_loose": [1, p]}
             for n, p in enumerate(prompts)
+        ],
+        "loss": [
+            {"id": f"g{n}", "tokens": 10, "nats": 10 * loss * spread, "kl": 10 * kl * spread}
+            for n in range(UNITS)
+            for spread in [0.5 + n / (UNITS - 1)]
         ],
     }
     share = f1 / UNITS
@@ -65,6 +75,7 @@ def measured(
             "instruction_strict": instructions,
             "instruction_loose": instructions,
         },
+        "loss": {"rows": UNITS, "tokens": 10 * UNITS, "general": loss, "kl": kl},
     }
     return (figures | {"general": general} if general else figures), rows
 
@@ -108,3 +119,16 @@ def write(models: dict[str, tuple[Row, dict[str, list[Row]]]]) -> None:
             write_json(Path(f"metrics/{stage}/{model}.json"), {model: own})
             if part != "general":
                 write_jsonl(f"metrics/{stage}/{model}.jsonl", rows.get(part, []))
+    if {"base", "tuned"} <= models.keys():
+        write_loss(models["base"], models["tuned"])
+
+
+def write_loss(base: tuple[Row, dict[str, list[Row]]], tuned: tuple[Row, dict[str, list[Row]]]) -> None:
+    """Put the general loss of two models where its stage would; one that was not measured has none."""
+    figures = {
+        name: {"loss": own["loss"]} if "loss" in own else {} for name, (own, _) in [("base", base), ("tuned", tuned)]
+    }
+    write_json("metrics/general_loss.json", figures)
+    pairs = zip(base[1].get("loss", []), tuned[1].get("loss", []), strict=False)
+    rows = [{**after, "base": before["nats"], "tuned": after["nats"]} for before, after in pairs]
+    write_jsonl("metrics/general_loss.jsonl", rows)

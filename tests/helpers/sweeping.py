@@ -8,11 +8,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("score", "mmlu", "ifeval")
+LOSS = ["metrics/general_loss.json", "metrics/general_loss.jsonl"]
 # F1 falls and general accuracy rises with the ratio; base has an accuracy of 0.80.
 WORK = """
 import sys
 import yaml
-from measured import measured, rival, write
+from measured import measured, rival, write, write_loss
 from alloy.core.files import write_json, write_jsonl
 
 params = yaml.safe_load(open("params.yaml"))
@@ -32,7 +33,9 @@ if sys.argv[1] == "mix":
 if sys.argv[1] == "train":
     if ratio == 0.4:
         sys.exit("train: the loss became nan")
-    write({"tuned": measured(f1=round(60 - 40 * ratio), acc=round(40 + 120 * ratio))})
+    tuned = measured(f1=round(60 - 40 * ratio), acc=round(40 + 120 * ratio), loss=3 - ratio, kl=1 - ratio)
+    write({"tuned": tuned})
+    write_loss(measured(), tuned)
     rows = sum(1 for _ in open("data/mix/train.jsonl"))
     report = {"examples": rows, "dropped": 0, "steps": rows, "tokens": 1000, "tokens_per_second": 20}
     write_json("metrics/train.json", {"train": report})
@@ -49,7 +52,7 @@ SETTINGS = """    params:
       - prompt
       - svm
       - score
-      - 'profiles/${profile}.yaml': [model, infer, harness, mmlu, ifeval, general]
+      - 'profiles/${profile}.yaml': [model, infer, harness, mmlu, ifeval, general, general_loss]
 """
 
 
@@ -87,10 +90,10 @@ def dvc_yaml() -> str:
             work.format("train"),
             _listed("deps", ["data/mix/train.jsonl", "work.py"]),
             "    params: [mix.ratio, {'profiles/${profile}.yaml': [train]}]\n",
-            _listed("outs", _of("tuned")),
+            _listed("outs", [*_of("tuned"), *LOSS]),
             _listed("metrics", trained),
             "  compare:\n    cmd: python -m stages.compare\n",
-            _listed("deps", [*shared, *spent, *_of("tuned"), *trained, "metrics/mix.json"]),
+            _listed("deps", [*shared, *spent, *_of("tuned"), *LOSS, *trained, "metrics/mix.json"]),
             "    params: [gate]\n",
             _listed("outs", ["metrics/compare.json", "metrics/tradeoff.csv"]),
             _listed("metrics", ["metrics/summary.json"]),

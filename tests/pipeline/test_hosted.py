@@ -32,10 +32,12 @@ STAGES = [
     "ifeval tuned",
     "general base",
     "general tuned",
+    "general_loss",
     "compare",
     "report",
 ]
 SKIPPED = [f"{stage} {model}" for stage in ("mmlu", "ifeval", "general") for model in ("base", "tuned")]
+SKIPPED.append("general_loss")
 PROFILE = """
 model: {hosted: some-model}
 train: {lr: 1.0e-4}
@@ -44,6 +46,7 @@ harness: {}
 mmlu: {}
 ifeval: {}
 general: [gsm8k]
+general_loss: {}
 """
 THINGS = ["door", "lamp", "lock", "chair", "table", "cup", "hat", "bag", "book", "shoe"]
 LEAVES = [("Colour", "Too dark"), ("Colour", "Too pale"), ("Price", "Too dear")]
@@ -83,8 +86,10 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
     task = {"levels": ["L1", "L2"], "has_content": False, "emotions": [], "most_segments": 1}
     (split / "task.json").write_text(json.dumps(task))
     write_jsonl(folder / "data/decontaminate/general.jsonl", generals(9))
+    write_jsonl(folder / "data/decontaminate/heldout.jsonl", generals(9)[:1])
     (folder / "metrics/split.json").write_text(json.dumps({"split": {"rejected": 0, "left_out": 0}}))
-    (folder / "metrics/decontaminate.json").write_text(json.dumps({"decontaminate": {"why": {}}}))
+    clean = {"why": {}, "held_out": 0, "same_prompt": 0}
+    (folder / "metrics/decontaminate.json").write_text(json.dumps({"decontaminate": clean}))
     return folder
 
 

@@ -19,11 +19,11 @@ ALL = {
     "data/demo/dvc.yaml:comments",
     "data/demo/dvc.yaml:knowledge",
     *("base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate"),
-    *("svm", "score@svm", "compare", "report"),
+    *("svm", "score@svm", "general_loss", "compare", "report"),
     *(f"{stage}@{model}" for stage in ("infer", "score", "mmlu", "ifeval", "general") for model in ("base", "tuned")),
 }
 ASKED = {f"{stage}@tuned" for stage in ("infer", "score", "mmlu", "ifeval", "general")}
-AFTER_THE_MIX = {"mix", "train", "interpolate", "compare", "report", *ASKED}
+AFTER_THE_MIX = {"mix", "train", "interpolate", "general_loss", "compare", "report", *ASKED}
 
 
 def run(folder: Path, *command: str) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alloy.scoring.bootstrap import change, estimate, f1, precision, recall, share, totals
+from alloy.scoring.bootstrap import change, estimate, f1, nats_per_token, precision, recall, share, totals
 
 
 def coins(heads: int, of: int) -> np.ndarray:
@@ -60,3 +60,4 @@ def test_the_rates_of_totals() -> None:
     assert f1(counts).tolist() == [pytest.approx(4 / 12), 0]
     assert precision(counts).tolist() == [0.5, 0]
     assert recall(counts).tolist() == [0.25, 0]
+    assert nats_per_token(np.array([(7_000_000, 2), (0, 0)])).tolist() == [3.5, 0]

@@ -1,5 +1,6 @@
 """The stage: what it prints, what it writes, and how it fails."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,35 @@ def test_rows_of_another_test_set_are_refused(here: Path) -> None:
     with pytest.raises(InputError, match=r"^metrics/mmlu/tuned\.jsonl:1: id 'q1' where base has 'q0'"):
         main()
     assert not Path("metrics/summary.json").exists()
+
+
+def test_the_loss_of_each_model_is_read_from_the_one_file_of_both(here: Path) -> None:
+    write({"base": measured(loss=2.0), "tuned": measured(loss=2.5, kl=0.3), "svm": rival()})
+    main()
+    summary = read_json("metrics/summary.json")
+    assert summary["base"]["loss"] == {"general": 2.0, "kl": 0.0}
+    assert summary["tuned"]["loss"] == {"general": 2.5, "kl": 0.3}
+    compared = {(line["part"], line["key"]): line for line in read_json("metrics/compare.json")["measures"]}
+    base, tuned = (compared["loss", "kl"]["models"][model] for model in ("base", "tuned"))
+    assert base["high"] == 0 < tuned["low"] < 0.3 < tuned["high"]
+
+
+@pytest.mark.parametrize(("key", "rose"), [("general", "0.500 (2.000 to 2.500)"), ("kl", "0.300 (0.000 to 0.300)")])
+def test_a_gate_on_the_loss_is_in_nats(here: Path, key: str, rose: str) -> None:
+    write({"base": measured(loss=2.0), "tuned": measured(loss=2.5, kl=0.3), "svm": rival()})
+    Path("params.yaml").write_text(f"gate: {{loss: {{{key}: 1.5}}}}\n", encoding="utf-8")
+    main()
+    Path("params.yaml").write_text(f"gate: {{loss: {{{key}: 0.2}}}}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"^params\.yaml: gate\.loss\.{key}: rose by {re.escape(rose)}, 0\.2 is"):
+        main()
+
+
+def test_a_comparison_without_held_out_rows_has_no_loss(here: Path) -> None:
+    write_json("metrics/general_loss.json", {"base": {}, "tuned": {}})
+    Path("metrics/general_loss.jsonl").write_text("")
+    main()
+    assert "loss" not in read_json("metrics/summary.json")["tuned"]
+    assert "loss" not in {line["part"] for line in read_json("metrics/compare.json")["measures"]}
 
 
 def test_a_hosted_base_is_scored_beside_the_rival(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from alloy.core.files import InputError, read_json, read_jsonl, write_jsonl
 from alloy.core.text import words
@@ -152,6 +153,8 @@ def test_what_was_dropped_is_counted_by_cause_and_source(here: Path) -> None:
         "decontaminate": {
             "rows": 4,
             "dropped": 3,
+            "held_out": 0,
+            "same_prompt": 0,
             "why": {"13 words in a row": 2, "a whole question": 1},
             "source": {"made": 1, "web": 2},
         }
@@ -222,6 +225,60 @@ def test_a_prompt_without_text_is_one_line(here: Path) -> None:
         main()
 
 
+def hold(rows: list[dict[str, Any]], wanted: int, **params: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the rows that may be mixed and those that are held out."""
+    settings = {**yaml.safe_load(Path("params.yaml").read_text()), "decontaminate": {"held_out": wanted}, **params}
+    Path("params.yaml").write_text(yaml.safe_dump(settings))
+    lay(*rows)
+    main()
+    mixable, held = (Path(f"data/decontaminate/{name}.jsonl").read_bytes() for name in ("general", "heldout"))
+    return [json.loads(line) for line in mixable.splitlines()], [json.loads(line) for line in held.split(b"\n") if line]
+
+
+def test_held_out_rows_are_in_no_mix_and_unchanged(here: Path) -> None:
+    rows = [example(f"g{number}", f"What is {number}?", "é") for number in range(60)]
+    mixable, held = hold([*rows, example("leak", LETTER)], 5)
+    assert len(held) == 5
+    assert mixable == [row for row in rows if row not in held]
+    report = read_json("metrics/decontaminate.json")["decontaminate"]
+    assert (report["rows"], report["dropped"], report["held_out"], report["same_prompt"]) == (61, 1, 5, 0)
+
+
+def test_which_rows_are_held_out_depends_on_their_prompts_alone(here: Path) -> None:
+    rows = [example(f"g{number}", f"What is {number}?") for number in range(60)]
+    _, held = hold(rows, 5)
+    others = [example(f"h{number}", f" what  IS {number}?", "Something else.") for number in reversed(range(60))]
+    _, again = hold(others, 5, seed=9, mix={"ratio": 0.5})
+    assert [row["id"][1:] for row in held] == [row["id"][1:] for row in again]
+    assert [row["id"] for row in held] != sorted(row["id"] for row in held)  # of the order of the file they say nothing
+    _, fewer = hold(rows, 3)
+    assert fewer == held[:3]
+
+
+def test_rows_with_the_same_prompt_are_on_one_side(here: Path) -> None:
+    rows = [example(f"g{number}", f"What is {number // 3}?", f"Answer {number}.") for number in range(90)]
+    mixable, held = hold(rows, 2)
+    prompts = {row["messages"][0]["content"] for row in held}
+    assert len(held) == len(prompts) == 2
+    assert len(mixable) == 84
+    assert not prompts & {row["messages"][0]["content"] for row in mixable}
+    assert read_json("metrics/decontaminate.json")["decontaminate"]["same_prompt"] == 4
+
+
+@pytest.mark.parametrize(("rows", "wanted", "held"), [(60, 0, 0), (9, 200, 0), (60, 200, 6), (60, 6, 6)])
+def test_no_more_than_a_tenth_of_the_rows_is_held_out(here: Path, rows: int, wanted: int, held: int) -> None:
+    given = [example(f"g{number}", f"What is {number}?") for number in range(rows)]
+    mixable, chosen = hold(given, wanted)
+    assert (len(mixable), len(chosen)) == (rows - held, held)
+
+
+def test_a_prompt_that_too_many_rows_share_is_not_held_out(here: Path) -> None:
+    common = [example(f"c{number}", "Hi") for number in range(30)]
+    _, held = hold([*common, *(example(f"g{number}", f"What is {number}?") for number in range(30))], 6)
+    assert len(held) == 6
+    assert not {row["id"] for row in held} & {row["id"] for row in common}
+
+
 def start() -> "subprocess.CompletedProcess[str]":
     """Run the stage as DVC does."""
     return subprocess.run(
@@ -239,9 +296,12 @@ def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) ->
     lay(*rows)
     done = start()
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"decontaminate: {2 * ROWS + 3} general rows; 2 dropped that share words with a test\n"
+    shared = "2 dropped that share words with a test"
+    assert done.stdout == f"decontaminate: {2 * ROWS + 3 - 200} general rows; {shared}, 200 held out\n"
+    held = {row["id"] for row in read_jsonl("data/decontaminate/heldout.jsonl")}
+    assert len(held) == 200
     assert read_jsonl("data/decontaminate/general.jsonl") == [
-        row for row in rows if row["messages"][0]["content"] != LETTER
+        row for row in rows if row["messages"][0]["content"] != LETTER and row["id"] not in held
     ]
     assert [row["id"] for row in read_jsonl("data/decontaminate/dropped.jsonl")] == ["g7", f"g{ROWS + 7}"]
 
@@ -254,7 +314,7 @@ def test_an_id_that_comes_again_in_another_block_is_one_line(here: Path, line: i
     place = f"data/mine/general.jsonl:{2 * ROWS + 1}"
     wanted = f"decontaminate: {place}: id 'g{line - 1}' stands twice; give each row its own id\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", wanted)
-    assert list(Path("data/decontaminate").iterdir()) == []
+    assert not Path("data/decontaminate").exists()
 
 
 def test_of_200_leaks_of_real_tests_95_percent_are_dropped_and_next_to_none_of_the_real_examples(here: Path) -> None:
@@ -274,5 +334,5 @@ def test_of_200_leaks_of_real_tests_95_percent_are_dropped_and_next_to_none_of_t
     dropped = Counter(row["id"].startswith("leak") for row in read_jsonl("data/decontaminate/dropped.jsonl"))
     assert dropped[True] >= 190
     assert dropped[False] <= 0.01 * len(real)
-    kept = [row["id"] for row in read_jsonl("data/decontaminate/general.jsonl")]
-    assert len(kept) == len(rows) - dropped.total()
+    kept = [row["id"] for name in ("general", "heldout") for row in read_jsonl(f"data/decontaminate/{name}.jsonl")]
+    assert len(kept) == len(set(kept)) == len(rows) - dropped.total()

@@ -22,6 +22,7 @@ from alloy.training.packing import IGNORED, tokenize
 from hostile import HOSTILE
 from pools import customers, generals, sizes
 from small import tokenizer
+from stages import decontaminate
 from stages.mix import interleave, main
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mix.jsonl"
@@ -169,7 +170,8 @@ def project(base: Path, mix: Row, texts: list[str] | None = None, general: int =
     write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
     write_json("data/split/task.json", {"levels": ["L1", "L2"], "leaves": 1, **BARE})
     write_json("metrics/split.json", {"split": {"rejected": 2, "left_out": 1}})
-    write_json("metrics/decontaminate.json", {"decontaminate": {"why": {"a run of words": 5}}})
+    clean = {"why": {"a run of words": 5}, "held_out": 4, "same_prompt": 1}
+    write_json("metrics/decontaminate.json", {"decontaminate": clean})
     write_jsonl(
         "data/decontaminate/general.jsonl", [{**row, "lang": "en", "license": "MIT"} for row in generals(general)]
     )
@@ -207,6 +209,8 @@ def test_the_stage_writes_the_mix_its_manifest_and_its_card(here: Path, base: Pa
         "| comments: bad | 2 |",
         "| comments: nearly one of test | 1 |",
         "| general: shares a run of words with a test | 5 |",
+        "| general: held out for the general loss | 4 |",
+        "| general: same prompt as a held-out row | 1 |",
     ):
         assert line in words
     for name in (
@@ -218,6 +222,28 @@ def test_the_stage_writes_the_mix_its_manifest_and_its_card(here: Path, base: Pa
         assert f"| `{name}` | `{sha256(Path(name))}` |" in words
     assert "| MIT |" in words
     assert capsys.readouterr().out == "mix: 10 rows, general share 0.4000 of the examples\n"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_rows_that_decontaminate_holds_out_are_in_no_mix(here: Path, base: Path, seed: int) -> None:
+    data = {"comments": "x", "general": "x", "benchmark": "x", "instructions": "x"}
+    project(base, {"ratio": 0.9}, data=data, seed=seed, decontaminate={"held_out": 6})
+    question = {"subject": "logic", "question": "Why?", "choices": ["a", "b", "c", "d"], "answer": 0}
+    for part in ("test", "dev"):
+        write_jsonl(f"data/x/benchmark/{part}.jsonl", [question])
+    write_jsonl("data/x/ifeval.jsonl", [{"key": 1, "prompt": "Sing of it."}])
+    write_jsonl("data/split/test.jsonl", [{"id": "t0", "text": "Something else altogether.", "segments": []}])
+    rows = [
+        {**row, "messages": [{"role": "user", "content": f"What is {row['id']}?"}, *row["messages"][1:]]}
+        for row in generals(60)
+    ]
+    write_jsonl("data/x/general.jsonl", rows)
+    decontaminate.main()
+    main()
+    held = {row["id"] for row in read_jsonl("data/decontaminate/heldout.jsonl")}
+    mixed = {row["id"] for row in train_rows() if row["source"] != CUSTOMER}
+    assert (len(held), len(mixed)) == (6, 54)
+    assert not held & mixed
 
 
 @pytest.mark.parametrize("unit", ["tokens", "loss_tokens"])

@@ -1,0 +1,74 @@
+"""General rows checked block by block: their form, the words they share with a test, and the key of their prompt."""
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from alloy.core.files import InputError, Row, decode_line
+from alloy.decontamination.held_out import prompt_key
+from alloy.decontamination.ngram_overlap import Hit, Index
+from alloy.formats.general import check_general
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A block of examples after the check: the `ids` of all with their lines, and their prompt keys.
+
+    `dropped` has the report of each dropped example, by its index in the block.
+    """
+
+    ids: list[tuple[str, int]]
+    keys: list[int]
+    dropped: dict[int, Row]
+
+
+def check(path: Path, index: Index, names: list[str], lines: list[tuple[int, bytes]]) -> Checked:
+    """Check a block of numbered lines of the file `path`; an example with a fault raises."""
+    rows = []
+    for number, line in lines:
+        row = decode_line(path, number, line)
+        fault = row if isinstance(row, InputError) else check_general(row)
+        if fault:
+            raise InputError(str(fault) if isinstance(fault, InputError) else f"{path}:{number}: {fault}")
+        rows.append(row)
+    said = [(place, turn["content"]) for place, row in enumerate(rows) for turn in row["messages"]]
+    hits: dict[int, Hit] = {}
+    for (place, _), hit in zip(said, index.hits([text for _, text in said]), strict=True):
+        if hit:
+            hits.setdefault(place, hit)
+    return Checked(
+        ids=[(row["id"], number) for (number, _), row in zip(lines, rows, strict=True)],
+        keys=[prompt_key(row) for row in rows],
+        dropped={
+            place: {
+                "id": rows[place]["id"],
+                "source": rows[place]["source"],
+                "why": hit.why,
+                "test": names[hit.owner],
+                "shared": hit.shared,
+            }
+            for place, hit in hits.items()
+        },
+    )
+
+
+def collect(path: Path, blocks: Iterable[Checked]) -> tuple[npt.NDArray[np.uint64], dict[int, Row]]:
+    """Return the prompt key of each row (rows,) and the report of each dropped row by its index.
+
+    A duplicate id raises `InputError`.
+    """
+    seen: set[str] = set()
+    keys = array("Q")
+    dropped: dict[int, Row] = {}
+    for block in blocks:
+        for identity, number in block.ids:
+            if identity in seen:
+                raise InputError(f"{path}:{number}: id '{identity}' stands twice; give each row its own id")
+            seen.add(identity)
+        dropped |= {len(keys) + place: report for place, report in block.dropped.items()}
+        keys.extend(block.keys)
+    return np.frombuffer(keys, np.uint64), dropped

@@ -1,0 +1,69 @@
+"""Measure the loss of base and tuned model on general rows that no mix has, and their divergence KL(base || tuned).
+
+Reads   data/decontaminate/heldout.jsonl; models/base, models/tuned
+Writes  metrics/general_loss.json: nats per token, by model; metrics/general_loss.jsonl: `{id, tokens, base, tuned, kl}`
+        a row, sums over its tokens in nats
+Run     dvc repro general_loss
+
+A small model's accuracy on questions hardly moves; its loss does. How it is measured, with one model in memory at a
+time: alloy/evaluation/general_loss.py.
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alloy.core.files import Row, count_lines, read_jsonl, write_json, write_jsonl
+from alloy.core.stage import run
+from alloy.evaluation.settings import GeneralLoss
+from alloy.modeling.model_folder import hosted
+from alloy.runtime.chunks import Advance, Job, run_job
+from alloy.runtime.resume import fingerprint
+
+if TYPE_CHECKING:
+    from alloy.evaluation.general_loss import PairedLoss
+
+HELD_OUT = Path("data/decontaminate/heldout.jsonl")
+BASE, TUNED = Path("models/base"), Path("models/tuned")
+ROWS, METRICS = Path("metrics/general_loss.jsonl"), Path("metrics/general_loss.json")
+CHUNK = 16  # rows that a kill costs at most, beside what the base computes first
+
+
+def measure(models: "PairedLoss", rows: list[Row], advance: Advance) -> list[Row]:
+    """Return what was measured of each row."""
+    measured = []
+    for row in rows:
+        measured.append(models.measure(row))
+        advance(1)
+    return measured
+
+
+def main() -> None:
+    """Load, measure, publish."""
+    settings = GeneralLoss.load()
+    service = hosted(BASE)
+    total = min(count_lines(HELD_OUT), settings.limit or sys.maxsize)
+    if service or not total:
+        write_json(METRICS, {"base": {}, "tuned": {}})
+        write_jsonl(ROWS, [])
+        why = f"{service} is hosted and tells no likelihoods" if service else "decontaminate holds no rows out"
+        print(f"general_loss: skipped, {why}")
+        return
+    rows = read_jsonl(HELD_OUT)[:total]
+    from alloy.evaluation.general_loss import keep, open_models, report
+
+    def open_measure() -> "partial[list[Row]]":
+        return partial(measure, open_models(BASE, TUNED, rows, settings.max_length))
+
+    job = Job("general loss", "row", open_measure, keep, report)
+    found = run_job(job, fingerprint("general_loss", [settings]), rows, total, CHUNK, (ROWS, METRICS))
+    base, tuned = found["base"]["loss"], found["tuned"]["loss"]
+    print(
+        f"general_loss: {tuned['rows']} rows, {tuned['tokens']} tokens; base {base['general']:.3f}, "
+        f"tuned {tuned['general']:.3f} nats per token, KL {tuned['kl']:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,110 @@
+"""The stage: what it writes, when it is skipped, and that a kill costs no more than a chunk."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from alloy.core.files import InputError, read_json, read_jsonl, write_jsonl
+from alloy.modeling.model_folder import write_hosted
+from projects import environment, saved, write_labelling_project
+from small import chat
+from stages.general_loss import main
+
+OUTS = [Path("metrics/general_loss.json"), Path("metrics/general_loss.jsonl")]
+COMMAND = [sys.executable, "-m", "stages.general_loss"]
+
+
+def write_project(folder: Path, rows: int, noise: float = 0.02) -> Path:
+    """Make `folder` a project done up to the stage: held-out rows, and a tuned model that is the base with noise."""
+    write_labelling_project(folder, ["A lamp."])
+    shutil.copytree(folder / "models/base", folder / "models/tuned")
+    weights = saved(folder / "models/base")
+    generator = torch.Generator().manual_seed(0)
+    noisy = {name: tensor + noise * torch.randn(tensor.shape, generator=generator) for name, tensor in weights.items()}
+    save_file(noisy, folder / "models/tuned/model.safetensors", {"format": "pt"})
+    write_jsonl(folder / "data/decontaminate/heldout.jsonl", [{**chat(n), "id": f"g{n}"} for n in range(rows)])
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = write_project(tmp_path / "project", 6)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_the_stage_writes_nats_per_token_of_both_models_and_sums_of_each_row(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main()
+    found, rows = read_json(OUTS[0]), read_jsonl(OUTS[1])
+    assert [row["id"] for row in rows] == [f"g{number}" for number in range(6)]
+    assert all(list(row) == ["id", "tokens", "base", "tuned", "kl"] for row in rows)
+    tokens = sum(row["tokens"] for row in rows)
+    for model in ("base", "tuned"):
+        loss = found[model]["loss"]
+        assert [loss[key] for key in ("rows", "tokens", "truncated", "skipped")] == [6, tokens, 0, 0]
+        assert loss["general"] == pytest.approx(sum(row[model] for row in rows) / tokens, abs=1e-4)
+    assert found["base"]["loss"]["kl"] == 0 < found["tuned"]["loss"]["kl"]
+    assert found["tuned"]["loss"]["kl"] == pytest.approx(sum(row["kl"] for row in rows) / tokens, abs=1e-4)
+    assert capsys.readouterr().out.startswith(f"general_loss: 6 rows, {tokens} tokens; base ")
+
+
+def test_the_loss_of_a_tuned_model_that_is_the_base_is_the_base_s(here: Path) -> None:
+    shutil.copy("models/base/model.safetensors", "models/tuned/model.safetensors")
+    main()
+    found = read_json(OUTS[0])
+    assert found["base"] == found["tuned"]
+    assert all(row["base"] == row["tuned"] and row["kl"] == 0 for row in read_jsonl(OUTS[1]))
+
+
+def test_the_settings_of_the_profile_hold(here: Path) -> None:
+    profile = here / "profiles/small.yaml"
+    text = profile.read_text()
+    profile.write_text(text.replace("general_loss: {}", "general_loss: {limit: 2}"))
+    main()
+    assert [row["id"] for row in read_jsonl(OUTS[1])] == ["g0", "g1"]
+    profile.write_text(text.replace("general_loss: {}", "general_loss: {max_length: 3}"))
+    with pytest.raises(InputError, match=r"^general_loss\.max_length: all 6 held-out rows"):
+        main()
+
+
+@pytest.mark.parametrize("why", ["is hosted", "holds no rows out"])
+def test_it_is_skipped_where_there_is_nothing_to_measure(
+    here: Path, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if why == "is hosted":
+        shutil.rmtree("models/base")
+        write_hosted(Path("models/base"), "some-model")
+    else:
+        Path("data/decontaminate/heldout.jsonl").write_text("\n")
+    main()
+    assert read_json(OUTS[0]) == {"base": {}, "tuned": {}}
+    assert OUTS[1].read_text() == ""
+    said = capsys.readouterr().out
+    assert said.startswith("general_loss: skipped, ")
+    assert why in said
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    folder = write_project(tmp_path / "project", 400)
+    with subprocess.Popen(COMMAND, cwd=folder, env=environment()) as process:
+        while not list(folder.glob(".dvc/tmp/alloy/general-loss-*/chunk-000002.jsonl")):
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    assert not any((folder / out).exists() for out in OUTS)
+    done = subprocess.run(COMMAND, cwd=folder, env=environment(), text=True, capture_output=True, check=True)
+    assert done.stderr == ""
+    killed = [(folder / out).read_bytes() for out in OUTS]
+    shutil.rmtree(folder / ".dvc")
+    subprocess.run(COMMAND, cwd=folder, env=environment(), capture_output=True, check=True)
+    assert [(folder / out).read_bytes() for out in OUTS] == killed
