@@ -2,13 +2,15 @@
 
 Reads   data/predictions/<model>.jsonl; data/split/test.jsonl, train.jsonl, taxonomy.json
 Writes  metrics/score/<model>.json: the figures below, under `<model>.voc`, with four digits;
-        metrics/score/<model>.jsonl: `{id, matched, predicted, gold}`, a comment's whole paths
+        metrics/score/<model>.jsonl: `{id, matched, predicted, gold}`, a comment's whole paths, and `matched_full`
 Run     dvc repro score@tuned
 
 `precision`, `recall`, `f1`: whole paths, micro-averaged, in any order (`count_matches` in alloy/scoring/matching.py);
-`f1_low` and `f1_high` are the 95 % interval, by bootstrap over comments. There too: `levels`, each with its ancestors
-(`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and `emotion_accuracy` (`count_emotions`). By leaf:
-`macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of contents alone: `boundaries`, `coverage`,
+`f1_low` and `f1_high` are the 95 % interval, by bootstrap over comments. `precision_full`, `recall_full`, `f1_full`,
+`f1_full_low`, `f1_full_high`: the same for segments whose path and emotion are both right (`count_full`); these keys
+and `matched_full` are absent if no gold segment of the scored comments has an emotion. There too: `levels`, each with
+its ancestors (`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and `emotion_accuracy` (`count_emotions`).
+By leaf: `macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of contents alone: `boundaries`, `coverage`,
 `gold_coverage`, `overlap`, `unquoted` (alloy/scoring/segment_boundaries.py). What went wrong: `faults` here. As the
 article: `nova_*` are its figures of the last level, `nova_levels` of each (alloy/scoring/article_score.py). Null is
 what gold or predictions do not have.
@@ -16,6 +18,7 @@ what gold or predictions do not have.
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from alloy.core.files import Row, read_jsonl, stream_jsonl, write_json, write_jsonl
@@ -28,17 +31,25 @@ from alloy.labelling.settings import LabelsAs, Prompt
 from alloy.labelling.task import read_taxonomy
 from alloy.scoring.article_score import nova_scores
 from alloy.scoring.bootstrap import Counts, estimate, f1
-from alloy.scoring.matching import count_emotions, count_levels, count_nodes, mean_depth, rates
+from alloy.scoring.matching import count_emotions, count_full, count_levels, count_nodes, mean_depth, rates
 from alloy.scoring.pairing import Pair, pair_up
 from alloy.scoring.per_leaf import averages, by_group, count_leaves
 from alloy.scoring.segment_boundaries import contents_of, of_contents
 from alloy.scoring.settings import Score
 
 
+@dataclass(frozen=True)
+class Matches:
+    """Per comment (matched, predicted, gold): whole `paths`, and `full` with the emotion, None without emotions."""
+
+    paths: Counts
+    full: Counts | None
+
+
 def score_model(
     pairs: list[Pair], taxonomy: Taxonomy, training: Counter[LabelPath], score: Score, seed: int, *, coded: bool = False
-) -> tuple[Row, Counts]:
-    """Return all figures of one model, and (matched, predicted, gold) whole paths of each comment.
+) -> tuple[Row, Matches]:
+    """Return all figures of one model, and what matches in each comment.
 
     `training` has the segments of each leaf that the model could learn from; `coded`: `raw` has codes for paths.
     """
@@ -47,7 +58,9 @@ def score_model(
     levels = count_levels(gold, predicted, len(taxonomy.levels))
     whole = levels[-1]
     interval = estimate(whole, f1, score.resamples, seed)
-    right, matched = count_emotions([pair.gold.segments for pair in pairs], [pair.predicted for pair in pairs])
+    sides = [pair.gold.segments for pair in pairs], [pair.predicted for pair in pairs]
+    right, matched = count_emotions(*sides)
+    full = count_full(*sides) if any(s.emotion is not None for pair in pairs for s in pair.gold.segments) else None
     emotions = any(segment.emotion is not None for pair in pairs for segment in pair.predicted)
     leaves = count_leaves(gold, predicted, taxonomy.leaves)
     figures = {
@@ -55,6 +68,7 @@ def score_model(
         **vars(rates(whole)),
         "f1_low": interval.low,
         "f1_high": interval.high,
+        **({} if full is None else full_rates(full, score.resamples, seed)),
         **averages(leaves),
         "levels": {level: vars(rates(counts)) for level, counts in zip(taxonomy.levels, levels, strict=True)},
         "hierarchical": vars(rates(count_nodes(levels, predicted))),
@@ -69,7 +83,14 @@ def score_model(
         **faults(pairs, taxonomy),
         **nova(pairs, taxonomy.levels, coded=coded),
     }
-    return figures, whole
+    return figures, Matches(whole, full)
+
+
+def full_rates(counts: Counts, resamples: int, seed: int) -> Row:
+    """Return `precision_full`, `recall_full` and `f1_full` with its 95 % interval, of the counts of `count_full`."""
+    found = {f"{name}_full": value for name, value in vars(rates(counts)).items()}
+    interval = estimate(counts, f1, resamples, seed)
+    return {**found, "f1_full_low": interval.low, "f1_full_high": interval.high}
 
 
 def faults(pairs: list[Pair], taxonomy: Taxonomy) -> Row:
@@ -106,13 +127,16 @@ def rounded(figures: Row) -> Row:
     }
 
 
-def comment_rows(pairs: Sequence[Pair], counts: Counts) -> list[Row]:
-    """Return `{id, matched, predicted, gold}` a comment, for comparisons of models on the same comments."""
-    names = ("matched", "predicted", "gold")
-    return [
-        {"id": pair.gold.id, **dict(zip(names, row, strict=True))}
-        for pair, row in zip(pairs, counts.tolist(), strict=True)
+def comment_rows(pairs: Sequence[Pair], matches: Matches) -> list[Row]:
+    """Return `{id, matched, predicted, gold, matched_full?}` a comment, to compare models on the same comments."""
+    rows: list[Row] = [
+        {"id": pair.gold.id, "matched": matched, "predicted": predicted, "gold": gold}
+        for pair, (matched, predicted, gold) in zip(pairs, matches.paths.tolist(), strict=True)
     ]
+    if matches.full is not None:  # as many segments are predicted and in gold as in the counts of paths
+        for row, matched in zip(rows, matches.full[:, 0].tolist(), strict=True):
+            row["matched_full"] = matched
+    return rows
 
 
 def main() -> None:
@@ -130,11 +154,12 @@ def main() -> None:
     training = Counter(segment.path for comment in train for segment in comment.segments)
     pairs = pair_up(read_jsonl(split / "test.jsonl"), read_jsonl(source), taxonomy, source)
     coded = prompt.labels is LabelsAs.code
-    figures, counts = score_model(pairs, taxonomy, training, score, load_seed(), coded=coded)
+    figures, matches = score_model(pairs, taxonomy, training, score, load_seed(), coded=coded)
     voc = rounded(figures)
     write_json(f"{out}.json", {name: {"voc": voc}})
-    write_jsonl(f"{out}.jsonl", comment_rows(pairs, counts))
-    print(f"score {name}: F1 {voc['f1']:.3f} ({voc['f1_low']:.3f} to {voc['f1_high']:.3f})")
+    write_jsonl(f"{out}.jsonl", comment_rows(pairs, matches))
+    full = f"; with emotions {voc['f1_full']:.3f}" if "f1_full" in voc else ""
+    print(f"score {name}: F1 {voc['f1']:.3f} ({voc['f1_low']:.3f} to {voc['f1_high']:.3f}){full}")
 
 
 if __name__ == "__main__":
