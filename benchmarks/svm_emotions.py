@@ -2,7 +2,9 @@
 
     python -m benchmarks.svm_emotions data/demo data/mams
 
-Each folder has `comments.jsonl` and `taxonomy.csv`; its test comments are left alone, as the stage `split` finds them.
+Each folder has `comments.jsonl` and `taxonomy.csv`; its test comments, as the stage `split` finds them, are not used.
+`python -m data.demo.comments` makes the demo's; MAMS is made from ../shared/data, by prepare.py in
+../shared/cases/real-model.
 Three folds of a fifth of the training comments are held out in turn. For each way, the result has `f1` (paths) and
 `f1_full` (paths with emotions) by fold and over all held-out comments, the mean seconds of learning and labeling, and
 how `f1_full` differs from the chosen way's with its 95 % interval, by paired bootstrap over comments. It goes to

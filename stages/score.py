@@ -11,15 +11,16 @@ Run     dvc repro score@tuned
 and `matched_full` are absent if no gold segment of the scored comments has an emotion. There too: `levels`, each with
 its ancestors (`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and `emotion_accuracy` (`count_emotions`).
 By leaf: `macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of contents alone: `boundaries`, `coverage`,
-`gold_coverage`, `overlap`, `unquoted` (alloy/scoring/segment_boundaries.py). What went wrong: `faults` here. As the
-article: `nova_*` are its figures of the last level, `nova_levels` of each (alloy/scoring/article_score.py). Null is
-what gold or predictions do not have.
+`gold_coverage`, `overlap`, `unquoted` (alloy/scoring/segment_boundaries.py). What went wrong: `faults`
+(alloy/scoring/faults.py). As the article: `nova_*` are its figures of the last level, `nova_levels` of each
+(alloy/scoring/article_score.py). Null is what gold or predictions do not have.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from alloy.core.files import Row, read_jsonl, stream_jsonl, write_json, write_jsonl
 from alloy.core.settings import load_sections, load_seed
@@ -30,26 +31,29 @@ from alloy.labelling.answer import render_answer
 from alloy.labelling.settings import LabelsAs, Prompt
 from alloy.labelling.task import read_taxonomy
 from alloy.scoring.article_score import nova_scores
-from alloy.scoring.bootstrap import Counts, estimate, f1
-from alloy.scoring.matching import count_emotions, count_full, count_levels, count_nodes, mean_depth, rates
+from alloy.scoring.bootstrap import Counts
+from alloy.scoring.faults import faults
+from alloy.scoring.matching import (
+    count_emotions,
+    count_full,
+    count_levels,
+    count_nodes,
+    mean_depth,
+    rates,
+    rates_with_interval,
+)
 from alloy.scoring.pairing import Pair, pair_up
 from alloy.scoring.per_leaf import averages, by_group, count_leaves
 from alloy.scoring.segment_boundaries import contents_of, of_contents
 from alloy.scoring.settings import Score
 
 
-@dataclass(frozen=True)
-class Matches:
-    """Per comment (matched, predicted, gold): whole `paths`, and `full` with the emotion, None without emotions."""
-
-    paths: Counts
-    full: Counts | None
-
-
 def score_model(
     pairs: list[Pair], taxonomy: Taxonomy, training: Counter[LabelPath], score: Score, seed: int, *, coded: bool = False
-) -> tuple[Row, Matches]:
-    """Return all figures of one model, and what matches in each comment.
+) -> tuple[Row, Counts]:
+    """Return all figures of one model, and (matched, predicted, gold) whole paths of each comment.
+
+    If the labels have emotions, the counts have a fourth column: how many segments match with their emotions.
 
     `training` has the segments of each leaf that the model could learn from; `coded`: `raw` has codes for paths.
     """
@@ -57,18 +61,15 @@ def score_model(
     predicted = [[segment.path for segment in pair.predicted] for pair in pairs]
     levels = count_levels(gold, predicted, len(taxonomy.levels))
     whole = levels[-1]
-    interval = estimate(whole, f1, score.resamples, seed)
     sides = [pair.gold.segments for pair in pairs], [pair.predicted for pair in pairs]
     right, matched = count_emotions(*sides)
-    full = count_full(*sides) if any(s.emotion is not None for pair in pairs for s in pair.gold.segments) else None
+    full = count_full(*sides) if any(s.emotion is not None for segments in sides[0] for s in segments) else None
     emotions = any(segment.emotion is not None for pair in pairs for segment in pair.predicted)
     leaves = count_leaves(gold, predicted, taxonomy.leaves)
     figures = {
         "comments": len(pairs),
-        **vars(rates(whole)),
-        "f1_low": interval.low,
-        "f1_high": interval.high,
-        **({} if full is None else full_rates(full, score.resamples, seed)),
+        **rates_with_interval(whole, score.resamples, seed),
+        **({} if full is None else rates_with_interval(full, score.resamples, seed, "_full")),
         **averages(leaves),
         "levels": {level: vars(rates(counts)) for level, counts in zip(taxonomy.levels, levels, strict=True)},
         "hierarchical": vars(rates(count_nodes(levels, predicted))),
@@ -83,32 +84,7 @@ def score_model(
         **faults(pairs, taxonomy),
         **nova(pairs, taxonomy.levels, coded=coded),
     }
-    return figures, Matches(whole, full)
-
-
-def full_rates(counts: Counts, resamples: int, seed: int) -> Row:
-    """Return `precision_full`, `recall_full` and `f1_full` with its 95 % interval, of the counts of `count_full`."""
-    found = {f"{name}_full": value for name, value in vars(rates(counts)).items()}
-    interval = estimate(counts, f1, resamples, seed)
-    return {**found, "f1_full_low": interval.low, "f1_full_high": interval.high}
-
-
-def faults(pairs: list[Pair], taxonomy: Taxonomy) -> Row:
-    """Return shares of answers: `invalid_json`, `empty_answers` (valid, without a segment); and of predicted segments.
-
-    These are `invented_labels` (a label that the taxonomy does not have at its level, or an empty one) and
-    `broken_paths` (labels that are there, but do not belong together).
-    """
-    paths = [segment.path for pair in pairs for segment in pair.predicted]
-    known = [{path[depth] for path in taxonomy.leaves} for depth in range(len(taxonomy.levels))]
-    broken = [path for path in paths if path not in taxonomy.leaves]
-    invented = sum(any(label not in known[depth] for depth, label in enumerate(path)) for path in broken)
-    return {
-        "invalid_json": sum(not pair.valid for pair in pairs) / len(pairs),
-        "invented_labels": invented / max(len(paths), 1),
-        "broken_paths": (len(broken) - invented) / max(len(paths), 1),
-        "empty_answers": sum(pair.valid and not pair.predicted for pair in pairs) / len(pairs),
-    }
+    return figures, whole if full is None else np.hstack([whole, full[:, :1]])
 
 
 def nova(pairs: list[Pair], levels: tuple[str, ...], *, coded: bool) -> Row:
@@ -127,16 +103,13 @@ def rounded(figures: Row) -> Row:
     }
 
 
-def comment_rows(pairs: Sequence[Pair], matches: Matches) -> list[Row]:
+def comment_rows(pairs: Sequence[Pair], counts: Counts) -> list[Row]:
     """Return `{id, matched, predicted, gold, matched_full?}` a comment, to compare models on the same comments."""
-    rows: list[Row] = [
-        {"id": pair.gold.id, "matched": matched, "predicted": predicted, "gold": gold}
-        for pair, (matched, predicted, gold) in zip(pairs, matches.paths.tolist(), strict=True)
+    names = ("matched", "predicted", "gold", "matched_full")
+    return [
+        {"id": pair.gold.id, **dict(zip(names, row, strict=False))}
+        for pair, row in zip(pairs, counts.tolist(), strict=True)
     ]
-    if matches.full is not None:  # as many segments are predicted and in gold as in the counts of paths
-        for row, matched in zip(rows, matches.full[:, 0].tolist(), strict=True):
-            row["matched_full"] = matched
-    return rows
 
 
 def main() -> None:
@@ -154,10 +127,10 @@ def main() -> None:
     training = Counter(segment.path for comment in train for segment in comment.segments)
     pairs = pair_up(read_jsonl(split / "test.jsonl"), read_jsonl(source), taxonomy, source)
     coded = prompt.labels is LabelsAs.code
-    figures, matches = score_model(pairs, taxonomy, training, score, load_seed(), coded=coded)
+    figures, counts = score_model(pairs, taxonomy, training, score, load_seed(), coded=coded)
     voc = rounded(figures)
     write_json(f"{out}.json", {name: {"voc": voc}})
-    write_jsonl(f"{out}.jsonl", comment_rows(pairs, matches))
+    write_jsonl(f"{out}.jsonl", comment_rows(pairs, counts))
     full = f"; with emotions {voc['f1_full']:.3f}" if "f1_full" in voc else ""
     print(f"score {name}: F1 {voc['f1']:.3f} ({voc['f1_low']:.3f} to {voc['f1_high']:.3f}){full}")
 

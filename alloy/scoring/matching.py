@@ -11,7 +11,7 @@ import numpy as np
 
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath
-from alloy.scoring.bootstrap import Counts
+from alloy.scoring.bootstrap import Counts, estimate, f1
 
 
 @dataclass(frozen=True)
@@ -119,3 +119,13 @@ def rates(counts: Counts) -> Rates:
         recall=matched / gold if gold else 0.0,
         f1=2 * matched / (predicted + gold) if predicted + gold else 0.0,
     )
+
+
+def rates_with_interval(counts: Counts, resamples: int, seed: int, suffix: str = "") -> dict[str, float]:
+    """Return the micro averages by name, and the 95 % interval of F1; `suffix` comes after `precision`, `recall`, `f1`.
+
+    Keys are, with the suffix `_full`: `precision_full`, `recall_full`, `f1_full`, `f1_full_low`, `f1_full_high`.
+    """
+    named = {f"{name}{suffix}": value for name, value in vars(rates(counts)).items()}
+    interval = estimate(counts, f1, resamples, seed)
+    return {**named, f"f1{suffix}_low": interval.low, f"f1{suffix}_high": interval.high}

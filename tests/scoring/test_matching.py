@@ -19,6 +19,7 @@ from alloy.scoring.matching import (
     mean_depth,
     multiset,
     rates,
+    rates_with_interval,
 )
 
 CASES = {
@@ -137,6 +138,14 @@ def test_with_several_labels_it_is_the_micro_f1_of_scikit_learn_where_none_stand
 def test_a_multiset_as_a_set_has_an_element_for_each_occurrence() -> None:
     assert multiset(["a", "b", "a", "a"]) == {"a", "b", ("a", 1), ("a", 2)}
     assert multiset([]) == set()
+
+
+def test_rates_with_an_interval_are_named_with_a_suffix() -> None:
+    counts = np.array([[1, 1, 1], [0, 1, 1]] * 20)
+    found = rates_with_interval(counts, 200, 0, "_full")
+    assert list(found) == ["precision_full", "recall_full", "f1_full", "f1_full_low", "f1_full_high"]
+    assert found["f1_full_low"] < found["f1_full"] == 0.5 < found["f1_full_high"]
+    assert list(rates_with_interval(counts, 200, 0)) == ["precision", "recall", "f1", "f1_low", "f1_high"]
 
 
 def paths(*texts: str) -> list[LabelPath]:

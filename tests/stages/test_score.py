@@ -186,10 +186,9 @@ def test_path_and_emotion_by_hand() -> None:
 
 def test_without_emotions_in_gold_nothing_is_said_of_path_and_emotion() -> None:
     pairs = [pair([PAIRING], [Segment(PAIRING, None, "joy")])]
-    found, matches = score_model(pairs, TAXONOMY, SEEN, Score(), 0)
+    found, counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)
     assert not [key for key in found if "full" in key]
-    assert matches.full is None
-    assert list(comment_rows(pairs, matches)[0]) == ["id", "matched", "predicted", "gold"]
+    assert list(comment_rows(pairs, counts)[0]) == ["id", "matched", "predicted", "gold"]
 
 
 @pytest.mark.parametrize(
@@ -228,8 +227,8 @@ def test_codes_are_expanded_for_the_article() -> None:
 
 def test_each_comment_has_its_counts() -> None:
     pairs = [pair([PAIRING, FAIR], [FAIR]), pair([DEAR], [DEAR, DEAR])]
-    matches = score_model(pairs, TAXONOMY, SEEN, Score(), 0)[1]
-    assert comment_rows(pairs, matches) == [
+    counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)[1]
+    assert comment_rows(pairs, counts) == [
         {"id": "c", "matched": 1, "predicted": 1, "gold": 2},
         {"id": "c", "matched": 1, "predicted": 2, "gold": 1},
     ]
@@ -238,8 +237,8 @@ def test_each_comment_has_its_counts() -> None:
 def test_each_comment_has_its_count_of_paths_with_emotions() -> None:
     joy, anger = Segment(PAIRING, None, "joy"), Segment(PAIRING, None, "anger")
     pairs = [pair([joy, FAIR], [anger, FAIR]), pair([joy], [joy])]
-    matches = score_model(pairs, TAXONOMY, SEEN, Score(), 0)[1]
-    assert [(row["matched"], row["matched_full"]) for row in comment_rows(pairs, matches)] == [(2, 1), (1, 1)]
+    counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)[1]
+    assert [(row["matched"], row["matched_full"]) for row in comment_rows(pairs, counts)] == [(2, 1), (1, 1)]
 
 
 def test_figures_are_rounded_at_any_depth() -> None:
