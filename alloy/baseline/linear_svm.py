@@ -59,7 +59,7 @@ class EmotionSvm:
         self.numbers = {path: number for number, path in enumerate(paths)}
 
     def fit(
-        self, texts: list[str], paths: list[LabelPath], emotions: list[str | None], note: str = "emotions"
+        self, texts: list[str], paths: list[LabelPath], emotions: Sequence[str | None], note: str = "emotions"
     ) -> "EmotionSvm":
         """Learn from rows of a text, the path of a segment in it, and its emotion; None is one like any other."""
         self.emotions = sorted(set(emotions), key=lambda emotion: emotion or "")
