@@ -2,21 +2,25 @@
 
 Reads   data/predictions/<model>.jsonl; data/split/test.jsonl, train.jsonl, taxonomy.json
 Writes  metrics/score/<model>.json: the figures below, under `<model>.voc`, with four digits;
-        metrics/score/<model>.jsonl: `{id, matched, predicted, gold}`, a comment's whole paths
+        metrics/score/<model>.jsonl: `{id, matched, predicted, gold}`, a comment's whole paths, and `matched_full`
 Run     dvc repro score@tuned
 
 `precision`, `recall`, `f1`: whole paths, micro-averaged, in any order (`count_matches` in alloy/scoring/matching.py);
-`f1_low` and `f1_high` are the 95 % interval, by bootstrap over comments. There too: `levels`, each with its ancestors
-(`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and `emotion_accuracy` (`count_emotions`). By leaf:
-`macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of contents alone: `boundaries`, `coverage`,
-`gold_coverage`, `overlap`, `unquoted` (alloy/scoring/segment_boundaries.py). What went wrong: `faults` here. As the
-article: `nova_*` are its figures of the last level, `nova_levels` of each (alloy/scoring/article_score.py). Null is
-what gold or predictions do not have.
+`f1_low` and `f1_high` are the 95 % interval, by bootstrap over comments. `precision_full`, `recall_full`, `f1_full`,
+`f1_full_low`, `f1_full_high`: the same for segments whose path and emotion are both right (`count_full`); these keys
+and `matched_full` are absent if no gold segment of the scored comments has an emotion. There too: `levels`, each with
+its ancestors (`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and `emotion_accuracy` (`count_emotions`).
+By leaf: `macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of contents alone: `boundaries`, `coverage`,
+`gold_coverage`, `overlap`, `unquoted` (alloy/scoring/segment_boundaries.py). What went wrong: `faults`
+(alloy/scoring/faults.py). As the article: `nova_*` are its figures of the last level, `nova_levels` of each
+(alloy/scoring/article_score.py). Null is what gold or predictions do not have.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from alloy.core.files import Row, read_jsonl, stream_jsonl, write_json, write_jsonl
 from alloy.core.settings import load_sections, load_seed
@@ -27,8 +31,17 @@ from alloy.labelling.answer import render_answer
 from alloy.labelling.settings import LabelsAs, Prompt
 from alloy.labelling.task import read_taxonomy
 from alloy.scoring.article_score import nova_scores
-from alloy.scoring.bootstrap import Counts, estimate, f1
-from alloy.scoring.matching import count_emotions, count_levels, count_nodes, mean_depth, rates
+from alloy.scoring.bootstrap import Counts
+from alloy.scoring.faults import faults
+from alloy.scoring.matching import (
+    count_emotions,
+    count_full,
+    count_levels,
+    count_nodes,
+    mean_depth,
+    rates,
+    rates_with_interval,
+)
 from alloy.scoring.pairing import Pair, pair_up
 from alloy.scoring.per_leaf import averages, by_group, count_leaves
 from alloy.scoring.segment_boundaries import contents_of, of_contents
@@ -40,21 +53,23 @@ def score_model(
 ) -> tuple[Row, Counts]:
     """Return all figures of one model, and (matched, predicted, gold) whole paths of each comment.
 
+    If the labels have emotions, the counts have a fourth column: how many segments match with their emotions.
+
     `training` has the segments of each leaf that the model could learn from; `coded`: `raw` has codes for paths.
     """
     gold = [[segment.path for segment in pair.gold.segments] for pair in pairs]
     predicted = [[segment.path for segment in pair.predicted] for pair in pairs]
     levels = count_levels(gold, predicted, len(taxonomy.levels))
     whole = levels[-1]
-    interval = estimate(whole, f1, score.resamples, seed)
-    right, matched = count_emotions([pair.gold.segments for pair in pairs], [pair.predicted for pair in pairs])
+    sides = [pair.gold.segments for pair in pairs], [pair.predicted for pair in pairs]
+    right, matched = count_emotions(*sides)
+    full = count_full(*sides) if any(s.emotion is not None for segments in sides[0] for s in segments) else None
     emotions = any(segment.emotion is not None for pair in pairs for segment in pair.predicted)
     leaves = count_leaves(gold, predicted, taxonomy.leaves)
     figures = {
         "comments": len(pairs),
-        **vars(rates(whole)),
-        "f1_low": interval.low,
-        "f1_high": interval.high,
+        **rates_with_interval(whole, score.resamples, seed),
+        **({} if full is None else rates_with_interval(full, score.resamples, seed, "_full")),
         **averages(leaves),
         "levels": {level: vars(rates(counts)) for level, counts in zip(taxonomy.levels, levels, strict=True)},
         "hierarchical": vars(rates(count_nodes(levels, predicted))),
@@ -69,25 +84,7 @@ def score_model(
         **faults(pairs, taxonomy),
         **nova(pairs, taxonomy.levels, coded=coded),
     }
-    return figures, whole
-
-
-def faults(pairs: list[Pair], taxonomy: Taxonomy) -> Row:
-    """Return shares of answers: `invalid_json`, `empty_answers` (valid, without a segment); and of predicted segments.
-
-    These are `invented_labels` (a label that the taxonomy does not have at its level, or an empty one) and
-    `broken_paths` (labels that are there, but do not belong together).
-    """
-    paths = [segment.path for pair in pairs for segment in pair.predicted]
-    known = [{path[depth] for path in taxonomy.leaves} for depth in range(len(taxonomy.levels))]
-    broken = [path for path in paths if path not in taxonomy.leaves]
-    invented = sum(any(label not in known[depth] for depth, label in enumerate(path)) for path in broken)
-    return {
-        "invalid_json": sum(not pair.valid for pair in pairs) / len(pairs),
-        "invented_labels": invented / max(len(paths), 1),
-        "broken_paths": (len(broken) - invented) / max(len(paths), 1),
-        "empty_answers": sum(pair.valid and not pair.predicted for pair in pairs) / len(pairs),
-    }
+    return figures, whole if full is None else np.hstack([whole, full[:, :1]])
 
 
 def nova(pairs: list[Pair], levels: tuple[str, ...], *, coded: bool) -> Row:
@@ -107,10 +104,10 @@ def rounded(figures: Row) -> Row:
 
 
 def comment_rows(pairs: Sequence[Pair], counts: Counts) -> list[Row]:
-    """Return `{id, matched, predicted, gold}` a comment, for comparisons of models on the same comments."""
-    names = ("matched", "predicted", "gold")
+    """Return `{id, matched, predicted, gold, matched_full?}` a comment, to compare models on the same comments."""
+    names = ("matched", "predicted", "gold", "matched_full")
     return [
-        {"id": pair.gold.id, **dict(zip(names, row, strict=True))}
+        {"id": pair.gold.id, **dict(zip(names, row, strict=False))}
         for pair, row in zip(pairs, counts.tolist(), strict=True)
     ]
 
@@ -134,7 +131,8 @@ def main() -> None:
     voc = rounded(figures)
     write_json(f"{out}.json", {name: {"voc": voc}})
     write_jsonl(f"{out}.jsonl", comment_rows(pairs, counts))
-    print(f"score {name}: F1 {voc['f1']:.3f} ({voc['f1_low']:.3f} to {voc['f1_high']:.3f})")
+    full = f"; with emotions {voc['f1_full']:.3f}" if "f1_full" in voc else ""
+    print(f"score {name}: F1 {voc['f1']:.3f} ({voc['f1_low']:.3f} to {voc['f1_high']:.3f}){full}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The registry of metrics: each one once, with all that tables, charts, gate, review and frontier need to know of it.
 
 To add one, add a line to `METRICS`. Its value is looked up by its name in the metrics of a model, `<part>.<key>`; its
-interval comes from the rows of its part (metrics/<stage>/<model>.jsonl). Tasks of lm-eval that a profile names need no
-line here.
+interval comes from the rows of its part (metrics/<stage>/<model>.jsonl). A metric that does not apply is absent from
+both, such as one of emotions if the labels have none. Tasks of lm-eval that a profile names need no line here.
 """
 
 from collections.abc import Callable
@@ -60,6 +60,10 @@ def _matches(row: Row) -> tuple[int, ...]:
     return row["matched"], row["predicted"], row["gold"]
 
 
+def _full_matches(row: Row) -> tuple[int, ...]:
+    return row["matched_full"], row["predicted"], row["gold"]
+
+
 def _share(key: str) -> Items:
     """Return the items of a share: of rows, or of all items of their lists, for which `key` holds."""
 
@@ -77,10 +81,13 @@ def _nats(key: str) -> Items:
 
 METRICS = (
     Metric("voc.f1", "VOC F1", "comments", short="VOC F1", items=Items(_matches, f1)),
+    Metric("voc.f1_full", "VOC F1, path and emotion", "comments", short="VOC F1 full", items=Items(_full_matches, f1)),
     Metric("voc.precision", "VOC precision", "comments", items=Items(_matches, precision)),
     Metric("voc.recall", "VOC recall", "comments", items=Items(_matches, recall)),
     Metric("voc.f1_low", "VOC F1, lower end of its 95 % interval", "comments", compared=False),
     Metric("voc.f1_high", "VOC F1, upper end of its 95 % interval", "comments", compared=False),
+    Metric("voc.f1_full_low", "VOC F1, path and emotion, lower end of its 95 % interval", "comments", compared=False),
+    Metric("voc.f1_full_high", "VOC F1, path and emotion, upper end of its 95 % interval", "comments", compared=False),
     Metric("voc.nova_f1", "VOC F1 as the article scores it", "comments"),
     Metric("voc.invalid_json", "answers that are not valid JSON", "comments", False, compared=False),
     Metric("voc.invented_labels", "labels not in the taxonomy", "comments", False, compared=False),
@@ -144,7 +151,11 @@ def task_metric(key: str) -> Metric:
 def headline(figures: Row) -> Row:
     """Return the headline metrics of one model, of what was measured."""
     parts = {
-        part: {metric.key: figures[part][metric.key] for metric in METRICS if metric.part == part and metric.headline}
+        part: {
+            metric.key: figures[part][metric.key]
+            for metric in METRICS
+            if metric.part == part and metric.headline and metric.key in figures[part]
+        }
         for part in STAGES
         if part != "general" and figures.get(part)
     }

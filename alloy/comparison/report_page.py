@@ -19,7 +19,11 @@ def plots(lines: list[Row], scores: dict[str, Row], mmlu: dict[str, Row]) -> dic
     if scores:
         levels = list(next(iter(scores.values()))["levels"])
         heights = {model: [voc["levels"][level]["f1"] for level in levels] for model, voc in scores.items()}
-        drawn["levels"] = charts.svg(charts.bars(levels, heights, "F1, ancestors included"), name="levels")
+        bars = levels
+        if all("f1_full" in voc for voc in scores.values()):
+            bars = [*levels, "path and emotion"]
+            heights = {model: [*heights[model], voc["f1_full"]] for model, voc in scores.items()}
+        drawn["levels"] = charts.svg(charts.bars(bars, heights, "F1, ancestors included"), name="levels")
         groups = [group for group in GROUPS if any(voc["groups"][group]["gold"] for voc in scores.values())]
         tails = {
             model: [voc["groups"][group]["f1"] if voc["groups"][group]["gold"] else None for group in groups]

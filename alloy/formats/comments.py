@@ -18,6 +18,11 @@ class Segment(NamedTuple):
     content: str | None = None
     emotion: str | None = None
 
+    @property
+    def path_and_emotion(self) -> tuple[LabelPath, str | None]:
+        """The path with the emotion as it is compared: without spaces around it, None if nothing is left."""
+        return self.path, (self.emotion or "").strip() or None
+
 
 class Comment(NamedTuple):
     """One labelled comment; `split` is train or test where the data says so."""

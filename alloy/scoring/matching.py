@@ -11,7 +11,7 @@ import numpy as np
 
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath
-from alloy.scoring.bootstrap import Counts
+from alloy.scoring.bootstrap import Counts, estimate, f1
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,24 @@ def count_emotions(gold: Iterable[Sequence[Segment]], predicted: Iterable[Sequen
     for wanted, found in zip(gold, predicted, strict=True):
         with_emotion = [segment for segment in wanted if segment.emotion is not None]
         matched += len(multiset([s.path for s in with_emotion]) & multiset([s.path for s in found]))
-        right += len(multiset([*map(_felt, with_emotion)]) & multiset([*map(_felt, found)]))
+        right += len(multiset(_paths_and_emotions(with_emotion)) & multiset(_paths_and_emotions(found)))
     return right, matched
 
 
-def _felt(segment: Segment) -> tuple[LabelPath, str | None]:
-    return segment.path, segment.emotion and segment.emotion.strip()
+def count_full(gold: Iterable[Sequence[Segment]], predicted: Iterable[Sequence[Segment]]) -> Counts:
+    """Return per comment (matched, predicted, gold) segments, of which path and emotion must both be right.
+
+    This is `count_matches` with (path, emotion) as the label: in any order, as multisets. No emotion is a value like
+    any other: a gold segment without one is matched only by a predicted segment without one.
+
+    Example: gold is (food, positive) and (food, negative), predicted (food, negative) and (food, neutral). The paths
+    alone give (2, 2, 2); with emotions, one segment is matched: (1, 2, 2).
+    """
+    return count_matches(map(_paths_and_emotions, gold), map(_paths_and_emotions, predicted))
+
+
+def _paths_and_emotions(segments: Sequence[Segment]) -> list[tuple[LabelPath, str | None]]:
+    return [segment.path_and_emotion for segment in segments]
 
 
 def rates(counts: Counts) -> Rates:
@@ -107,3 +119,13 @@ def rates(counts: Counts) -> Rates:
         recall=matched / gold if gold else 0.0,
         f1=2 * matched / (predicted + gold) if predicted + gold else 0.0,
     )
+
+
+def rates_with_interval(counts: Counts, resamples: int, seed: int, suffix: str = "") -> dict[str, float]:
+    """Return the micro averages by name, and the 95 % interval of F1; `suffix` comes after `precision`, `recall`, `f1`.
+
+    Keys are, with the suffix `_full`: `precision_full`, `recall_full`, `f1_full`, `f1_full_low`, `f1_full_high`.
+    """
+    named = {f"{name}{suffix}": value for name, value in vars(rates(counts)).items()}
+    interval = estimate(counts, f1, resamples, seed)
+    return {**named, f"f1{suffix}_low": interval.low, f"f1{suffix}_high": interval.high}

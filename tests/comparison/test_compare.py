@@ -29,6 +29,26 @@ def test_an_instruction_counts_by_itself_and_a_prompt_only_as_a_whole() -> None:
     assert narrow["high"] - narrow["low"] < wide["high"] - wide["low"]
 
 
+def test_path_and_emotion_have_a_line_with_n_interval_and_p() -> None:
+    tuned, base, svm = measured(f1=60, full=40), measured(f1=10, full=5), rival(50, full=30)
+    line = by_key(lines(tuned, base, svm))["voc", "f1_full"]
+    assert line["n"] == 100
+    assert {model: value["value"] for model, value in line["models"].items()} == {
+        "base": 0.05,
+        "tuned": 0.4,
+        "svm": 0.3,
+    }
+    assert all(value["low"] < value["value"] < value["high"] for value in line["models"].values())
+    assert line["change"]["low"] < line["change"]["value"] == 0.35 < line["change"]["high"]
+    assert line["change"]["p"] < 0.05
+    assert line["over_svm"]["value"] == 0.1
+
+
+def test_labels_without_emotions_give_no_line_of_them() -> None:
+    assert ("voc", "f1") in by_key(lines(measured()))
+    assert ("voc", "f1_full") not in by_key(lines(measured()))
+
+
 def test_the_articles_score_has_no_interval() -> None:
     line = by_key(lines(measured()))["voc", "nova_f1"]
     assert line["models"]["base"] == {"value": 0.2}

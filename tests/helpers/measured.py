@@ -24,11 +24,13 @@ def measured(
     json: int = 0,
     loss: float = 2.0,
     kl: float = 0.0,
+    full: int | None = None,
     **general: float,
 ) -> tuple[Row, dict[str, list[Row]]]:
     """Return (figures, rows) of a model with each of these right, or unparsed, in a hundred; `json` answers are so.
 
     `loss` and `kl` are nats per token, on average: those of single rows are up to a half below and above.
+    `full` are right with their emotions; None if the labels have none.
     """
     matched = ones(f1)
     answers = ["[{}]" if number >= UNITS - json else "well" for number in range(UNITS)]
@@ -51,7 +53,7 @@ def measured(
         ],
     }
     share = f1 / UNITS
-    voc = {
+    voc: Row = {
         "comments": UNITS,
         "f1": share,
         "precision": share,
@@ -59,6 +61,11 @@ def measured(
         "f1_low": share - 0.05,
         "f1_high": share + 0.05,
     }
+    if full is not None:
+        for row, held in zip(rows["voc"], ones(full), strict=True):
+            row["matched_full"] = held
+        ends = {"f1_full_low": full / UNITS - 0.05, "f1_full_high": full / UNITS + 0.05}
+        voc |= {"f1_full": full / UNITS, **ends}
     instructions = (UNITS + ifeval) / (2 * UNITS)
     figures: Row = {
         "voc": {**voc, "nova_f1": 0.2, "invalid_json": 0.0, "invented_labels": 0.0, "broken_paths": 0.0},
@@ -80,8 +87,8 @@ def measured(
     return (figures | {"general": general} if general else figures), rows
 
 
-def rival(f1: int = 30) -> tuple[Row, dict[str, list[Row]]]:
-    figures, rows = measured(f1=f1)
+def rival(f1: int = 30, full: int | None = None) -> tuple[Row, dict[str, list[Row]]]:
+    figures, rows = measured(f1=f1, full=full)
     return {"voc": figures["voc"]}, {"voc": rows["voc"]}
 
 

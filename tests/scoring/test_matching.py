@@ -12,12 +12,14 @@ from alloy.formats.taxonomy import LabelPath
 from alloy.scoring.matching import (
     Rates,
     count_emotions,
+    count_full,
     count_levels,
     count_matches,
     count_nodes,
     mean_depth,
     multiset,
     rates,
+    rates_with_interval,
 )
 
 CASES = {
@@ -138,6 +140,14 @@ def test_a_multiset_as_a_set_has_an_element_for_each_occurrence() -> None:
     assert multiset([]) == set()
 
 
+def test_rates_with_an_interval_are_named_with_a_suffix() -> None:
+    counts = np.array([[1, 1, 1], [0, 1, 1]] * 20)
+    found = rates_with_interval(counts, 200, 0, "_full")
+    assert list(found) == ["precision_full", "recall_full", "f1_full", "f1_full_low", "f1_full_high"]
+    assert found["f1_full_low"] < found["f1_full"] == 0.5 < found["f1_full_high"]
+    assert list(rates_with_interval(counts, 200, 0)) == ["precision", "recall", "f1", "f1_low", "f1_high"]
+
+
 def paths(*texts: str) -> list[LabelPath]:
     """Return paths, a letter for each label; a dash is an empty one."""
     return [tuple(label.replace("-", "") for label in text) for text in texts]
@@ -241,3 +251,42 @@ EMOTIONS = {
 @pytest.mark.parametrize(("gold", "predicted", "wanted"), EMOTIONS.values(), ids=EMOTIONS)
 def test_emotions_count_where_the_path_is_right(gold: list[Segment], predicted: list[Segment], wanted: tuple) -> None:
     assert count_emotions([gold], [predicted]) == wanted
+
+
+FULL = {
+    "right": (felt(("a", "joy")), felt(("a", "joy")), (1, 1, 1)),
+    "another emotion": (felt(("a", "joy")), felt(("a", "anger")), (0, 1, 1)),
+    "another path": (felt(("a", "joy")), felt(("b", "joy")), (0, 1, 1)),
+    "in another order": (felt(("a", "joy"), ("b", "anger")), felt(("b", "anger"), ("a", "joy")), (2, 2, 2)),
+    "emotions swapped": (felt(("a", "joy"), ("b", "anger")), felt(("a", "anger"), ("b", "joy")), (0, 2, 2)),
+    "one path twice, both emotions": (
+        felt(("a", "joy"), ("a", "anger")),
+        felt(("a", "anger"), ("a", "joy")),
+        (2, 2, 2),
+    ),
+    "one path twice, one emotion": (felt(("a", "joy"), ("a", "anger")), felt(("a", "joy"), ("a", "joy")), (1, 2, 2)),
+    "the same twice, there once": (felt(("a", "joy")), felt(("a", "joy"), ("a", "joy")), (1, 2, 1)),
+    "none said": (felt(("a", "joy")), felt(("a", None)), (0, 1, 1)),
+    "none in gold and none said": (felt(("a", None)), felt(("a", None)), (1, 1, 1)),
+    "none in gold, one said": (felt(("a", None)), felt(("a", "joy")), (0, 1, 1)),
+    "an empty one is none": (felt(("a", None)), felt(("a", " ")), (1, 1, 1)),
+    "spaces around it": (felt(("a", " joy ")), felt(("a", "joy")), (1, 1, 1)),
+    "nothing said": (felt(("a", "joy")), [], (0, 0, 1)),
+}
+
+
+@pytest.mark.parametrize(("gold", "predicted", "wanted"), FULL.values(), ids=FULL)
+def test_path_and_emotion_are_both_right_or_nothing_is(
+    gold: list[Segment], predicted: list[Segment], wanted: tuple
+) -> None:
+    assert count_full([gold], [predicted]).tolist() == [list(wanted)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_with_emotions_no_more_is_matched_than_by_paths(seed: int) -> None:
+    rng = random.Random(seed)
+    sides = [[felt(*((p, rng.choice("xy")) for p in own)) for own in side] for side in made(seed)]
+    full = count_full(*sides)
+    paths = count_matches(*([[segment.path for segment in own] for own in side] for side in sides))
+    assert (full[:, 0] <= paths[:, 0]).all()
+    assert (full[:, 1:] == paths[:, 1:]).all()

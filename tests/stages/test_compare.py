@@ -114,6 +114,33 @@ def test_a_broken_gate_fails_the_stage_after_showing_the_table(here: Path, capsy
     assert Path("metrics/summary.json").exists()
 
 
+def with_emotions(tuned: int) -> None:
+    """Write the files of models of which so many answers of the tuned one, of a hundred, are right with emotions."""
+    write({"base": measured(full=10), "tuned": measured(f1=90, full=tuned, acc=70), "svm": rival(full=20)})
+
+
+def test_path_and_emotion_are_a_headline_if_the_labels_have_emotions(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main()
+    assert "f1_full" not in read_json("metrics/summary.json")["tuned"]["voc"]
+    with_emotions(80)
+    main()
+    assert "VOC F1, path and emotion" in capsys.readouterr().out
+    summary = read_json("metrics/summary.json")
+    assert {model: own["voc"]["f1_full"] for model, own in summary.items()} == {"base": 0.1, "tuned": 0.8, "svm": 0.2}
+
+
+def test_a_gate_can_be_put_on_path_and_emotion(here: Path) -> None:
+    Path("params.yaml").write_text("gate: {voc: {f1_full: 0.05}}\n", encoding="utf-8")
+    main()  # labels without emotions have nothing to lose
+    with_emotions(5)
+    main()
+    with_emotions(4)
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.voc\.f1_full: fell by 0\.060"):
+        main()
+
+
 @pytest.mark.parametrize(("achieved", "said"), [(0, True), (0.25, False)])
 def test_without_general_data_the_next_step_is_named(
     here: Path, capsys: pytest.CaptureFixture[str], achieved: float, said: bool

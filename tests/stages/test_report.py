@@ -96,6 +96,14 @@ def test_each_plot_stands_in_the_page_and_as_a_file(here: Path) -> None:
     assert "currentColor" in text
 
 
+def test_path_and_emotion_are_a_bar_beside_the_levels_if_the_labels_have_emotions(here: Path) -> None:
+    page()
+    assert "path and emotion" not in Path("metrics/plots/levels.svg").read_text(encoding="utf-8")
+    project({"base": measured(full=5), "tuned": measured(f1=50, full=40), "svm": rival(full=20)})
+    assert "VOC F1, path and emotion" in page()
+    assert "path and emotion" in Path("metrics/plots/levels.svg").read_text(encoding="utf-8")
+
+
 def test_the_same_figures_give_the_same_page(here: Path) -> None:
     assert page() == page()
 

@@ -51,6 +51,9 @@ def test_all_right_is_1_everywhere() -> None:
         **ONE,
         "f1_low": 1.0,
         "f1_high": 1.0,
+        **{f"{name}_full": 1.0 for name in ONE},
+        "f1_full_low": 1.0,
+        "f1_full_high": 1.0,
         **{f"{average}_{name}": 1.0 for average in ("macro", "weighted") for name in ONE},
         "levels": {"L1": ONE, "L2": ONE},
         "hierarchical": ONE,
@@ -168,6 +171,26 @@ def test_emotions_count_on_matched_segments_only() -> None:
     assert figures(pair(gold, said))["emotion_accuracy"] == 0.5
 
 
+def test_path_and_emotion_by_hand() -> None:
+    joy, anger, fair = Segment(PAIRING, None, "joy"), Segment(PAIRING, None, "anger"), Segment(FAIR, None, "joy")
+    found = figures(
+        pair([joy, anger], [anger, joy]),  # one path twice, in another order: 2 of 2
+        pair([joy, fair], [anger]),  # the path alone is right: 0 of 1 said, 0 of 2 there
+        pair([Segment(DEAR)], [DEAR]),  # neither has an emotion: 1 of 1
+    )
+    # Paths: 4 matched, 4 said, 5 there. With emotions 3 are matched.
+    assert (found["precision"], found["recall"], found["f1"]) == (1.0, 4 / 5, 8 / 9)
+    assert (found["precision_full"], found["recall_full"], found["f1_full"]) == (3 / 4, 3 / 5, 6 / 9)
+    assert found["f1_full_low"] < found["f1_full"] < found["f1_full_high"]
+
+
+def test_without_emotions_in_gold_nothing_is_said_of_path_and_emotion() -> None:
+    pairs = [pair([PAIRING], [Segment(PAIRING, None, "joy")])]
+    found, counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)
+    assert not [key for key in found if "full" in key]
+    assert list(comment_rows(pairs, counts)[0]) == ["id", "matched", "predicted", "gold"]
+
+
 @pytest.mark.parametrize(
     ("gold", "said"),
     [
@@ -209,6 +232,13 @@ def test_each_comment_has_its_counts() -> None:
         {"id": "c", "matched": 1, "predicted": 1, "gold": 2},
         {"id": "c", "matched": 1, "predicted": 2, "gold": 1},
     ]
+
+
+def test_each_comment_has_its_count_of_paths_with_emotions() -> None:
+    joy, anger = Segment(PAIRING, None, "joy"), Segment(PAIRING, None, "anger")
+    pairs = [pair([joy, FAIR], [anger, FAIR]), pair([joy], [joy])]
+    counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)[1]
+    assert [(row["matched"], row["matched_full"]) for row in comment_rows(pairs, counts)] == [(2, 1), (1, 1)]
 
 
 def test_figures_are_rounded_at_any_depth() -> None:

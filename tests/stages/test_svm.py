@@ -1,19 +1,22 @@
 """The rival: learns what can be learnt, gives several leaves where there are several, and the same every time."""
 
+import json
 import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from alloy.baseline.linear_svm import LinearRival, best_threshold, choose
+from alloy.baseline.linear_svm import EmotionSvm, OneVsRestSvm, best_threshold, choose
 from alloy.baseline.settings import Svm
+from alloy.baseline.svm_labeler import emotion_examples, label_matrix, learn, path_examples
 from alloy.core.files import read_json, read_jsonl, write_json, write_jsonl
 from alloy.core.text import text_hash
 from alloy.formats.comments import Comment, Segment
 from alloy.formats.taxonomy import Taxonomy
+from alloy.scoring.article_score import nova_scores
 from projects import SECTIONS
-from stages.svm import examples, leaves_of, main
+from stages.svm import main
 
 LEAVES = {("Setup", "Pairing"): "pair", ("Setup", "Manual"): "booklet", ("Price", "High"): "dear"}
 TAXONOMY = Taxonomy(("L1", "L2"), {**dict.fromkeys(LEAVES, ""), ("Price", "Never seen"): ""})
@@ -33,9 +36,22 @@ def comments(count: int, most: int, seed: int = 0) -> list[dict]:
     return rows
 
 
-def write_project(most: int, limit: int | None = None) -> None:
-    write_jsonl("data/split/train.jsonl", comments(200, most))
-    write_jsonl("data/split/test.jsonl", comments(50, most, seed=1))
+def with_emotions(rows: list[dict]) -> list[dict]:
+    """Return the comments with a word for the emotion of all their segments; "wow" tells another one of each path."""
+    rng = random.Random(2)
+    told = {"hooray": dict.fromkeys(LEAVES, "joy"), "damn": dict.fromkeys(LEAVES, "anger")}
+    told["wow"] = dict(zip(sorted(LEAVES), ("joy", "anger", "joy"), strict=True))
+    said = []
+    for row in rows:
+        word = rng.choice(sorted(told))
+        segments = [{**part, "emotion": told[word][part["L1"], part["L2"]]} for part in row["segments"]]
+        said.append({**row, "text": f"{row['text']} {word}", "segments": segments})
+    return said
+
+
+def write_project(most: int, limit: int | None = None, *, emotions: bool = False) -> None:
+    for side, rows in (("train", comments(200, most)), ("test", comments(50, most, seed=1))):
+        write_jsonl(f"data/split/{side}.jsonl", with_emotions(rows) if emotions else rows)
     write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
     Path("params.yaml").write_text("profile: small\n")
     sections = {"model": {"hub": "a/b", "revision": "0" * 40}, "train": {"lr": 0.1}, "infer": {"limit": limit}}
@@ -59,8 +75,67 @@ def test_what_words_tell_is_learnt_with_one_leaf_or_several(here: Path, most: in
         }
         assert row["valid"] and row["raw"].startswith('[{"L1": "')
     figures = read_json("metrics/svm.json")["svm"]["svm"]
-    assert figures["leaves"] == 3
+    assert (figures["leaves"], figures["emotions"]) == (3, 0)
     assert figures["train_seconds"] >= 0 and figures["core_hours"] >= 0
+
+
+def test_emotions_that_words_tell_are_learned_for_each_path_of_a_comment(here: Path) -> None:
+    write_project(2, emotions=True)
+    main()
+    right = wanted = 0
+    for gold, row in zip(read_jsonl("data/split/test.jsonl"), read_jsonl("data/predictions/svm.jsonl"), strict=True):
+        said = {tuple(part.values()) for part in row["segments"]}
+        right += len({tuple(part.values()) for part in gold["segments"]} & said)
+        wanted += len(gold["segments"])
+        assert all(list(part) == ["L1", "L2", "emotion"] for part in row["segments"])
+        assert row["raw"] == json.dumps(row["segments"])
+    assert right / wanted > 0.95
+    assert read_json("metrics/svm.json")["svm"]["svm"]["emotions"] == 2
+
+
+def test_emotions_change_no_path_and_not_the_articles_score(here: Path) -> None:
+    write_project(2, emotions=True)
+    main()
+    rows = list(read_jsonl("data/predictions/svm.jsonl"))
+    bare = [[{key: part[key] for key in TAXONOMY.levels} for part in row["segments"]] for row in rows]
+    gold = [json.dumps(row["segments"]) for row in read_jsonl("data/split/test.jsonl")]
+    scored = nova_scores(gold, [row["raw"] for row in rows], TAXONOMY.levels)
+    assert scored == nova_scores(gold, [json.dumps(segments) for segments in bare], TAXONOMY.levels)
+    for side in ("train", "test"):
+        plain = [
+            {**row, "segments": [{k: v for k, v in part.items() if k != "emotion"} for part in row["segments"]]}
+            for row in read_jsonl(f"data/split/{side}.jsonl")
+        ]
+        write_jsonl(f"data/split/{side}.jsonl", plain)
+    main()
+    assert [row["segments"] for row in read_jsonl("data/predictions/svm.jsonl")] == bare
+
+
+def test_a_word_tells_another_emotion_of_another_path() -> None:
+    (small, large) = ("Place",), ("Portion",)
+    texts = ["small room here", "small plate here", "grand room here", "grand plate here"] * 5
+    paths, emotions = [small, large, small, large] * 5, ["joy", "anger", "anger", "joy"] * 5
+    labels = label_matrix([{path} for path in paths], [small, large])
+    vectorizer = OneVsRestSvm(Svm()).fit(texts, labels, "test").vectorizer
+    machines = EmotionSvm(Svm(), vectorizer, [small, large]).fit(texts, paths, emotions)
+    assert machines.predict(["small", "small", "grand", "grand"], paths[:2] * 2) == ["joy", "anger", "anger", "joy"]
+    assert machines.predict([], []) == []
+
+
+def test_no_emotion_is_learned_like_an_emotion() -> None:
+    rows = [("damn pair today", "anger"), ("pair lamp today", None)] * 10
+    path = ("Setup", "Pairing")
+    train = [Comment(str(n), text, (Segment(path, emotion=emotion),)) for n, (text, emotion) in enumerate(rows)]
+    labeled = learn(train, [path], Svm()).label(["damn pair", "pair lamp"])
+    assert [segment.emotion for (segment,) in labeled] == ["anger", None]
+
+
+def test_one_emotion_needs_no_machine_and_spaces_around_it_do_not_count() -> None:
+    path = ("Setup", "Pairing")
+    emotions = ("joy", " joy ")
+    train = [Comment(str(n), "pair it", (Segment(path, emotion=emotions[n % 2]),)) for n in range(10)]
+    ((segment,),) = learn(train, [path], Svm()).label(["pair"])
+    assert segment.emotion == "joy"
 
 
 def test_the_same_comments_give_the_same_bytes(here: Path) -> None:
@@ -85,33 +160,43 @@ def test_the_best_leaf_is_given_even_below_the_threshold() -> None:
 
 def test_the_threshold_is_the_one_with_the_best_f1() -> None:
     margins = np.array([[0.5, -0.3, -0.9], [-0.9, 0.6, -0.25], [0.7, -0.8, -0.9]], np.float32)
-    held = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 0]], bool)
-    found = best_threshold(margins, held)
+    labels = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 0]], bool)
+    found = best_threshold(margins, labels)
     assert -0.8 < found <= -0.3
-    assert (choose(margins, found) == held).all()
+    assert (choose(margins, found) == labels).all()
     assert best_threshold(margins, choose(margins, np.inf)) == np.inf
 
 
 def test_a_leaf_of_all_comments_needs_no_machine() -> None:
     texts = ["pair door", "pair lamp", "pair house"]
-    held = np.array([[True, True], [True, False], [True, True]])
-    rival = LinearRival(Svm()).fit([*texts], held, "test")
-    assert (rival.margins(["anything"])[:, 0] > 0).all()
+    labels = np.array([[True, True], [True, False], [True, True]])
+    machines = OneVsRestSvm(Svm()).fit([*texts], labels, "test")
+    assert (machines.margins(["anything"])[:, 0] > 0).all()
 
 
 def test_contents_of_segments_are_examples_of_their_one_leaf() -> None:
     pairing, high = ("Setup", "Pairing"), ("Price", "High")
     segments = (Segment(pairing, "will not pair"), Segment(high, "too dear"))
     both, alone = Comment("1", "will not pair, too dear", segments), Comment("2", "dear", (Segment(high, "dear"),))
-    assert examples([both, alone]) == (
+    assert path_examples([both, alone]) == (
         ["will not pair, too dear", "dear", "will not pair", "too dear"],
         [{pairing, high}, {high}, {pairing}, {high}],
     )
 
 
+def test_an_emotion_is_learned_from_the_comment_and_from_the_content() -> None:
+    pairing, high = ("Setup", "Pairing"), ("Price", "High")
+    segments = (Segment(pairing, "will not pair", "anger"), Segment(high, None, "neutral"))
+    assert emotion_examples([Comment("1", "will not pair, too dear", segments)]) == (
+        ["will not pair, too dear", "will not pair, too dear", "will not pair"],
+        [pairing, high, pairing],
+        ["anger", "neutral", "anger"],
+    )
+
+
 def test_a_row_says_which_leaves_it_has() -> None:
     leaves = list(LEAVES)
-    assert leaves_of([{leaves[0], leaves[2]}, {leaves[1]}], leaves).tolist() == [
+    assert label_matrix([{leaves[0], leaves[2]}, {leaves[1]}], leaves).tolist() == [
         [True, False, True],
         [False, True, False],
     ]

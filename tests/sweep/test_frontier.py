@@ -128,6 +128,15 @@ def test_the_csv_has_a_number_a_column() -> None:
     assert float(read[0]["mmlu_loss_low"]) < 0.4 < float(read[0]["mmlu_loss_high"])
 
 
+def test_path_and_emotion_have_a_column_that_is_empty_if_the_labels_have_no_emotions() -> None:
+    measures = lines(measured(f1=60, full=40), base=measured(full=5), svm=rival(full=20))
+    one = Arm("one", 0.0, 1e-3, {(line["part"], line["key"]): line for line in measures})
+    (row,) = csv.DictReader(io.StringIO(as_csv([one], 0.1)))
+    assert float(row["voc_f1_full_low"]) < float(row["voc_f1_full"]) == 0.4 < float(row["voc_f1_full_high"])
+    assert next(csv.DictReader(io.StringIO(as_csv(ARMS, 0.1))))["voc_f1_full"] == ""
+    assert table([one], 0.1).splitlines()[0].split("|")[4].strip() == "VOC F1 full"
+
+
 @pytest.mark.parametrize(
     ("given", "gate", "limit"), [("", None, 0.02), ("", 0.1, 0.1), ("0.3", 0.1, 0.3), ("0", None, 0)]
 )
