@@ -95,10 +95,15 @@ def sentence(params: list[Change], figures: list[Change]) -> str:
         shown = [
             f"{title(change.name)} {change.step:+.3f} ({change.old:.3f} to {change.new:.3f})"
             for change in moved
-            if change.step and change.step * sign > 0
+            if change.step and change.step * sign * _better(change.name) > 0
         ]
         said += f" {word}: {'; '.join(shown) or 'nothing'}."
     return said
+
+
+def _better(name: str) -> int:
+    """Return 1 for a metric that is better when it rises, -1 for one that is better when it falls."""
+    return 1 if BY_NAME[name.partition(".")[2]].higher_is_better else -1
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -1,8 +1,8 @@
 """The registry of metrics: each one once, with all that tables, charts, gate, review and frontier need to know of it.
 
-To add one, add a line to `METRICS`. Its value is looked up by its name in the metrics of a model, `<part>.<key>`; its
-interval comes from the rows of its part (metrics/<stage>/<model>.jsonl). Tasks of lm-eval that a profile names need no
-line here.
+To add one, add a line to `METRICS`. Its value is looked up by its name in the metrics of a model, `<part>.<key>`, or
+`<key>` for a number of the whole model; its interval comes from the rows of its part (metrics/<stage>/<model>.jsonl).
+Tasks of lm-eval that a profile names need no line here.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,15 @@ from alloy.core.files import Row
 from alloy.scoring.bootstrap import Statistic, f1, precision, recall, share
 
 MODELS = ("base", "tuned", "svm")
-STAGES = {"voc": "score", "mmlu": "mmlu", "ifeval": "ifeval", "general": "general"}  # the stage that measures a part
+# The stage that measures a part.
+STAGES = {"voc": "score", "mmlu": "mmlu", "ifeval": "ifeval", "general": "general", "chat": "chat"}
+TESTS = {  # the parts that have generated answers to general questions, and what these are answers to
+    "mmlu": "multiple-choice questions",
+    "ifeval": "IFEval's prompts",
+    "general": "the profile's other tasks",
+    "chat": "the plain chat prompts",
+}
+ANSWERS = "answers"  # the part that is about all of these answers together
 
 
 @dataclass(frozen=True)
@@ -27,10 +35,11 @@ class Items:
 class Metric:
     """One number about a model.
 
-    `name` is its place in the metrics, `<part>.<key>`; `title` what tables call it; `n` the key, in the same part, of
-    how many items it is measured on. `headline`: in metrics/summary.json, which `dvc metrics diff` shows. `compared`: a
-    line of the comparison, on which a gate can be put. `short` is the title of those that tell the trade-off: columns
-    of the frontier, and what a review names first. Without `items` it has no interval.
+    `name` is its place in the metrics, `<part>.<key>` or `<key>`; `title` what tables call it. `n` is the key, in the
+    same part, of how many items it is measured on; without one, it is the number of rows. `chance` is the key, there
+    too, of what guessing gives. `headline`: in metrics/summary.json, which `dvc metrics diff` shows. `compared`: a line
+    of the comparison, on which a gate can be put. `short` is the title of those that tell the trade-off: columns of the
+    frontier, and what a review names first. Without `items` it has no interval.
     """
 
     name: str
@@ -40,17 +49,27 @@ class Metric:
     headline: bool = True
     compared: bool = True
     short: str = ""
+    chance: str = ""
     items: Items | None = None
 
     @property
     def part(self) -> str:
-        """The part of the metrics that it is in."""
-        return self.name.partition(".")[0]
+        """The part of the metrics that it is in; empty for a number of the whole model."""
+        return self.name.partition(".")[0] if "." in self.name else ""
 
     @property
     def key(self) -> str:
         """Its key within its part."""
-        return self.name.partition(".")[2]
+        return self.name.removeprefix(f"{self.part}.")
+
+    @property
+    def rows(self) -> str:
+        """The part whose rows its interval is computed from."""
+        return self.part or ANSWERS
+
+    def value(self, figures: Row) -> float | None:
+        """Return its value in the metrics of one model, None if it was not measured."""
+        return (figures.get(self.part, {}) if self.part else figures).get(self.key)
 
 
 def _matches(row: Row) -> tuple[int, ...]:
@@ -67,6 +86,11 @@ def _share(key: str) -> Items:
     return Items(counts, share)
 
 
+def _of_answers(name: str, title: str) -> Metric:
+    """Return a share of general answers that is better when it is smaller, and no headline."""
+    return Metric(name, title, "", False, headline=False, items=_share(name.partition(".")[2]))
+
+
 METRICS = (
     Metric("voc.f1", "VOC F1", "comments", short="VOC F1", items=Items(_matches, f1)),
     Metric("voc.precision", "VOC precision", "comments", items=Items(_matches, precision)),
@@ -77,12 +101,16 @@ METRICS = (
     Metric("voc.invalid_json", "answers that are not valid JSON", "comments", False, compared=False),
     Metric("voc.invented_labels", "labels not in the taxonomy", "comments", False, compared=False),
     Metric("voc.broken_paths", "paths not in the taxonomy", "comments", False, compared=False),
-    Metric("mmlu.acc", "general accuracy, by likelihood", "questions", short="MMLU", items=_share("acc")),
+    Metric("leak", "general answers in the task's format", "", False, short="leak", items=_share("leak")),
+    Metric(
+        "mmlu.acc", "general accuracy, by likelihood", "questions", short="MMLU", chance="chance", items=_share("acc")
+    ),
     Metric(
         "mmlu.generated_acc",
         "general accuracy, by generated answer",
         "questions",
         short="MMLU generated",
+        chance="chance",
         items=_share("generated_acc"),
     ),
     Metric("mmlu.unparsed", "general answers that are no choice", "questions", False, items=_share("unparsed")),
@@ -106,6 +134,13 @@ METRICS = (
         headline=False,
         items=_share("instruction_loose"),
     ),
+    _of_answers("mmlu.leak", "leaked answers, multiple choice"),
+    _of_answers("ifeval.leak", "leaked answers, IFEval"),
+    _of_answers("general.leak", "leaked answers, other tasks"),
+    _of_answers("chat.leak", "leaked answers, plain chat"),
+    _of_answers("answers.empty", "general answers that are empty"),
+    _of_answers("answers.cut", "general answers cut at the limit"),
+    _of_answers("answers.loops", "general answers that loop"),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
 
@@ -115,11 +150,17 @@ def task_metric(key: str) -> Metric:
     return Metric(f"general.{key}", key, "")
 
 
+def is_task(key: str) -> bool:
+    """Return whether a key of the part `general` is a task that the profile names, not a metric of this registry."""
+    return f"general.{key}" not in BY_NAME
+
+
 def headline(figures: Row) -> Row:
     """Return the headline metrics of one model, of what was measured."""
-    parts = {
-        part: {metric.key: figures[part][metric.key] for metric in METRICS if metric.part == part and metric.headline}
-        for part in STAGES
-        if part != "general" and figures.get(part)
-    }
-    return parts | ({"general": figures["general"]} if figures.get("general") else {})
+    kept: Row = {}
+    for metric in METRICS:
+        value = metric.value(figures)
+        if metric.headline and value is not None:
+            (kept.setdefault(metric.part, {}) if metric.part else kept)[metric.key] = value
+    tasks = {key: value for key, value in figures.get("general", {}).items() if is_task(key)}
+    return kept | ({"general": tasks} if tasks else {})

@@ -1,4 +1,4 @@
-"""The sections `harness`, `mmlu`, `ifeval` and `general` of a profile."""
+"""The sections `harness`, `mmlu`, `ifeval`, `general` and `chat` of a profile."""
 
 from enum import Enum
 from typing import ClassVar
@@ -56,3 +56,11 @@ class GeneralTasks(ListSection):
 
     key = "general"
     in_profile: ClassVar[bool] = True
+
+
+class Chat(Section):
+    """The plain chat prompts: the longest answer, in tokens."""
+
+    key = "chat"
+    in_profile: ClassVar[bool] = True
+    max_new_tokens: int = Field(default=128, ge=1)

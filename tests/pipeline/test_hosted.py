@@ -32,6 +32,8 @@ STAGES = [
     "ifeval tuned",
     "general base",
     "general tuned",
+    "chat base",
+    "chat tuned",
     "compare",
     "report",
 ]
@@ -43,6 +45,7 @@ infer: {engine: openai, limit: 6, concurrency: 3, retries: 0}
 harness: {}
 mmlu: {}
 ifeval: {}
+chat: {}
 general: [gsm8k]
 """
 THINGS = ["door", "lamp", "lock", "chair", "table", "cup", "hat", "bag", "book", "shoe"]

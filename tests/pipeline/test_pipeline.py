@@ -20,9 +20,13 @@ ALL = {
     "data/demo/dvc.yaml:knowledge",
     *("base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate"),
     *("svm", "score@svm", "compare", "report"),
-    *(f"{stage}@{model}" for stage in ("infer", "score", "mmlu", "ifeval", "general") for model in ("base", "tuned")),
+    *(
+        f"{stage}@{model}"
+        for stage in ("infer", "score", "mmlu", "ifeval", "general", "chat")
+        for model in ("base", "tuned")
+    ),
 }
-ASKED = {f"{stage}@tuned" for stage in ("infer", "score", "mmlu", "ifeval", "general")}
+ASKED = {f"{stage}@tuned" for stage in ("infer", "score", "mmlu", "ifeval", "general", "chat")}
 AFTER_THE_MIX = {"mix", "train", "interpolate", "compare", "report", *ASKED}
 
 
