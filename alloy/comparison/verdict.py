@@ -48,7 +48,7 @@ class Finding:
     @property
     def row(self) -> Row:
         """The finding as it is written to a file."""
-        return {"topic": self.topic, "kind": self.kind.value, "text": str(self)}
+        return {"topic": self.topic, "kind": self.kind.value, "text": self.text}
 
     def __str__(self) -> str:
         """The finding as it is read: topic, kind, text."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("score", "mmlu", "ifeval", "general", "chat")
+COMPARED = ("metrics/compare.json", "metrics/answers/base.jsonl", "metrics/answers/tuned.jsonl")
 SPLIT = ("train.jsonl", "test.jsonl", "taxonomy.json", "task.json")
 # F1 falls and general accuracy rises with the ratio; base has an accuracy of 0.80.
 WORK = """
