@@ -179,6 +179,10 @@ def _instructions(found: Lines) -> Finding | None:
     text = _share(line, "IFEval's prompts are followed in full")
     if within_chance(line, 0.0):
         return Finding("Instructions", Kind.blind, f"{text}: base has nothing to lose. {_instead(found)}")
+    leak = found.get("ifeval.leak")
+    if leak and rose(leak) and leak["change"]["value"] > TOLERANCE and _kind(line) is not Kind.lost:
+        said = f"{text}, but {_share(leak, 'these answers are customer labels')}: those pass some checks by chance."
+        return Finding("Instructions", Kind.blind, said)
     return _finding("Instructions", line, f"{text}{_interval(line)}.")
 
 

@@ -29,7 +29,7 @@ ONE = '[{"L1": "food", "emotion": "neutral"}]'
         '[{"L1":',
         "[{'L1': 'food'}]",
         '[{"content": "the food was cold", "L1": "food", "emotion": "negative"}]',
-        '[\n  {\n    "content": "a \\"quote\\", and more",\n    "L1" : "physics"\n  }\n]',  # a label not in the taxonomy
+        '[\n  {\n    "content": "a \\"quote\\", and more",\n    "L1" : "physics"\n  }\n]',  # not in the taxonomy
     ],
 )
 def test_an_object_with_the_names_of_levels_is_in_the_task_format(answer: str) -> None:

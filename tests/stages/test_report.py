@@ -90,7 +90,10 @@ def test_the_chat_answers_stand_side_by_side_and_say_what_is_wrong_with_them(her
     answers = [LEAKED, HOSTILE, " ", *["It is 4."] * 9]
     write_jsonl(
         "metrics/chat/tuned.jsonl",
-        [{**row, "answer": answer, "cut": int(n == 1)} for n, (row, answer) in enumerate(zip(rows["chat"], answers))],
+        [
+            {**row, "answer": answer, "cut": int(answer is HOSTILE)}
+            for row, answer in zip(rows["chat"], answers, strict=True)
+        ],
     )
     compare.main()
     text = page()
