@@ -1,7 +1,6 @@
 """Models side by side: each metric with its interval, and differences of two models with their significance."""
 
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
@@ -14,12 +13,11 @@ Rows = list[Row]  # what was counted of each comment, question or prompt
 
 
 def compare(figures: dict[str, Row], rows: dict[str, dict[str, Rows]], resamples: int, seed: int) -> list[Row]:
-    """Return a line of the comparison per metric: `{title, name, part, key, n, chance, models, change, over_svm}`.
+    """Return a line of the comparison per metric: `{title, name, part, key, n, models, change, over_svm}`.
 
-    `figures` and `rows` are by model and part. `n` is how many items the metric is measured on; `chance` what guessing
-    gives, if the test says so. `models` has `{value, low, high}` of each model that was measured; `change` is from base
-    to tuned, `over_svm` from the rival to tuned: `{value, low, high, p}`, or None. A metric without rows has values
-    alone.
+    `figures` and `rows` are by model and part. `n` is how many items the metric is measured on. `models` has `{value,
+    low, high}` of each model that was measured; `change` is from base to tuned, `over_svm` from the rival to tuned:
+    `{value, low, high, p}`, or None. A metric without rows has values alone.
     """
     named = [figures[model].get("general", {}) for model in MODELS]  # tasks of the profile: `<task> <metric>`
     tasks = [task_metric(key) for key in dict.fromkeys(key for keys in named for key in keys) if is_task(key)]
@@ -54,7 +52,6 @@ def _line(metric: Metric, figures: dict[str, Row], rows: dict[str, dict[str, Row
         "part": metric.part,
         "key": metric.key,
         "n": _items(metric, figures, counts),
-        "chance": _of_part(metric, metric.chance, figures),
         "models": {model: known(model) for model in values},
         "change": between("base", "tuned"),
         "over_svm": between("svm", "tuned"),
@@ -63,12 +60,9 @@ def _line(metric: Metric, figures: dict[str, Row], rows: dict[str, dict[str, Row
 
 def _items(metric: Metric, figures: dict[str, Row], counts: dict[str, Counts]) -> int | None:
     """Return how many items a metric is measured on, None if that is not known."""
-    return _of_part(metric, metric.n, figures) or next((len(own) for own in counts.values()), None)
-
-
-def _of_part(metric: Metric, key: str, figures: dict[str, Row]) -> Any:  # noqa: ANN401 (a number of any kind)
-    """Return another number of a metric's part, of the first model that has it; None without one."""
-    return next((value for own in figures.values() if (value := own.get(metric.part, {}).get(key))), None)
+    if metric.n:
+        return next((n for own in figures.values() if (n := own.get(metric.part, {}).get(metric.n))), None)
+    return next((len(own) for own in counts.values()), None)
 
 
 def _interval(found: Estimate | None) -> Row:

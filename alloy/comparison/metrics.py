@@ -35,11 +35,11 @@ class Items:
 class Metric:
     """One number about a model.
 
-    `name` is its place in the metrics, `<part>.<key>` or `<key>`; `title` what tables call it. `n` is the key, in the
-    same part, of how many items it is measured on; without one, it is the number of rows. `chance` is the key, there
-    too, of what guessing gives. `headline`: in metrics/summary.json, which `dvc metrics diff` shows. `compared`: a line
-    of the comparison, on which a gate can be put. `short` is the title of those that tell the trade-off: columns of the
-    frontier, and what a review names first. Without `items` it has no interval.
+    `name` is its place in the metrics, `<part>.<key>` or `<key>`; `title` what tables call it; `n` the key, in the same
+    part, of how many items it is measured on, without which it is the number of rows. `headline`: in
+    metrics/summary.json, which `dvc metrics diff` shows. `compared`: a line of the comparison, on which a gate can be
+    put. `short` is the title of those that tell the trade-off: columns of the frontier, and what a review names first.
+    Without `items` it has no interval.
     """
 
     name: str
@@ -49,7 +49,6 @@ class Metric:
     headline: bool = True
     compared: bool = True
     short: str = ""
-    chance: str = ""
     items: Items | None = None
 
     @property
@@ -102,15 +101,12 @@ METRICS = (
     Metric("voc.invented_labels", "labels not in the taxonomy", "comments", False, compared=False),
     Metric("voc.broken_paths", "paths not in the taxonomy", "comments", False, compared=False),
     Metric("leak", "general answers in the task's format", "", False, short="leak", items=_share("leak")),
-    Metric(
-        "mmlu.acc", "general accuracy, by likelihood", "questions", short="MMLU", chance="chance", items=_share("acc")
-    ),
+    Metric("mmlu.acc", "general accuracy, by likelihood", "questions", short="MMLU", items=_share("acc")),
     Metric(
         "mmlu.generated_acc",
         "general accuracy, by generated answer",
         "questions",
         short="MMLU generated",
-        chance="chance",
         items=_share("generated_acc"),
     ),
     Metric("mmlu.unparsed", "general answers that are no choice", "questions", False, items=_share("unparsed")),

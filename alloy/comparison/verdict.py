@@ -18,7 +18,7 @@ from alloy.comparison.settings import Gate
 from alloy.core.files import Row
 
 CHANCE_OF_ERROR = 0.05
-GUESSING = 0.25  # of four choices, if a test does not say what guessing gives
+GUESSING = 0.25  # of four choices
 ENOUGH = 30  # items
 TOLERANCE = 0.05  # a smaller loss is no loss of an ability
 UNREADABLE = 0.95  # if base gives no choice this often, a rise cannot be seen
@@ -152,7 +152,7 @@ def _knowledge(found: Lines) -> Finding | None:
             topic,
             Kind.blind,
             f"This test cannot show forgetting for this model: by likelihood, base answers {percent(base)} of the "
-            f"questions right, and guessing gives {percent(chance)}. {_instead(found)}",
+            f"questions right{_range(line)}, and guessing gives {percent(chance)}. {_instead(found)}",
         )
     return _finding(topic, line, f"By likelihood, {_share(line, 'the questions are answered right')}{_interval(line)}.")
 
@@ -249,8 +249,8 @@ def enough(line: Row) -> bool:
 
 
 def chance_of(line: Row) -> float:
-    """Return what guessing gives in the test of a line."""
-    return line.get("chance") or GUESSING
+    """Return what guessing gives in the multiple-choice test of a line: its `chance`, else that of four choices."""
+    return GUESSING if line.get("chance") is None else line["chance"]
 
 
 def within_chance(line: Row, chance: float) -> bool:
@@ -282,6 +282,12 @@ def percent(share: float) -> str:
 def _share(line: Row, what: str) -> str:
     base, tuned = values(line)
     return f"{percent(tuned)} of {what} (base: {percent(base)})"
+
+
+def _range(line: Row) -> str:
+    """Return the 95% interval of base, in parentheses."""
+    base = line["models"]["base"]
+    return f" (95% interval: {percent(base['low'])} to {percent(base['high'])})" if "low" in base else ""
 
 
 def _interval(line: Row) -> str:
