@@ -51,10 +51,15 @@ def answers(model: "LM", results: Row) -> list[Row]:
         if results["configs"][task]["output_type"] != "generate_until":
             continue
         for sample in samples:
-            limit = normalize_gen_kwargs(sample["arguments"][0][1], asked.max_gen_toks)["max_gen_toks"]
+            settings: Any = normalize_gen_kwargs(sample["arguments"][0][1], asked.max_gen_toks)
             for number, answer in enumerate(sample["resps"][0]):
                 key = f"{task}/{sample['doc_id']}" + (f"/{number}" if number else "")
-                found[key] = {"id": key, "task": task, "answer": answer, "cut": cut_at(model, answer, limit)}
+                found[key] = {
+                    "id": key,
+                    "task": task,
+                    "answer": answer,
+                    "cut": cut_at(model, answer, settings["max_gen_toks"]),
+                }
     return list(found.values())
 
 
