@@ -1,24 +1,29 @@
 """Set base, tuned model and rival side by side: each figure with its interval, what tuning changed, and the gate.
 
-Reads   metrics/{score,mmlu,ifeval,general}/<model>.json and, for intervals, .jsonl; metrics/general_loss.json and
-        .jsonl; data/split/train.jsonl, counted; metrics/mix.json, base.json, train.json, svm.json, infer/<model>.json:
-        what was spent
-Writes  metrics/summary.json (the headline figures, for `dvc metrics diff`), metrics/compare.json (all of them, with
+Reads   metrics/{score,mmlu,ifeval,general,chat}/<model>.json and, for intervals and leakage, .jsonl;
+        metrics/general_loss.json and .jsonl; data/split/taxonomy.json, task.json: the task's format; train.jsonl,
+        counted; metrics/mix.json, base.json, train.json, svm.json, infer/<model>.json: what was spent
+Writes  metrics/answers/<model>.jsonl (general answers: in the task's format, empty, cut, looping),
+        metrics/summary.json (the headline figures, for `dvc metrics diff`), metrics/compare.json (all of them, with
         intervals and significance), metrics/tradeoff.csv (for `dvc plots`)
 Run     dvc repro compare
 """
 
 from pathlib import Path
 
+from alloy.comparison.answers import judge_answers, with_leakage
 from alloy.comparison.compare import Rows, compare, require_same
 from alloy.comparison.costs import amount, budget, read_costs, told
-from alloy.comparison.metrics import MODELS, STAGES, headline
+from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, headline
 from alloy.comparison.settings import Gate
-from alloy.comparison.verdict import failures, verdict
-from alloy.core.files import InputError, Row, count_lines, read_json, read_jsonl, write_json, write_whole
+from alloy.comparison.verdict import as_text, failures, verdict
+from alloy.core.files import InputError, Row, count_lines, read_json, read_jsonl, write_json, write_jsonl, write_whole
 from alloy.core.settings import load_sections, load_seed
 from alloy.core.stage import run
-from alloy.labelling.settings import Prompt
+from alloy.formats.taxonomy import Taxonomy
+from alloy.labelling.answer import codes_of
+from alloy.labelling.leakage import TaskFormat
+from alloy.labelling.settings import LabelsAs, Prompt
 from alloy.scoring.settings import Score
 from alloy.training.settings import Train
 
@@ -67,6 +72,12 @@ def _read(model: str) -> tuple[Row, dict[str, Rows]]:
     return figures, rows
 
 
+def _task_format(prompt: Prompt) -> TaskFormat:
+    taxonomy = Taxonomy.from_rows(read_json("data/split/taxonomy.json"))
+    codes = codes_of(taxonomy) if prompt.labels is LabelsAs.code else None
+    return TaskFormat.of(taxonomy, read_json("data/split/task.json"), codes)
+
+
 def main() -> None:
     """Read, compare, write, judge."""
     score, prompt, gate, train = load_sections(Score, Prompt, Gate, Train)
@@ -77,21 +88,26 @@ def main() -> None:
         for part, counted in rows[model].items():
             if part in rows["base"]:
                 require_same(f"metrics/{STAGES[part]}/{model}.jsonl", counted, rows["base"][part])
+    task = _task_format(prompt)
+    rows = {model: judge_answers(own, task) for model, own in rows.items()}
+    figures = {model: with_leakage(own, rows[model]) for model, own in figures.items()}
     lines = compare(figures, rows, score.resamples, load_seed())
-    words = verdict(lines, rows["tuned"].get("mmlu", []))
+    findings = verdict(lines)
     mix = read_json("metrics/mix.json")["mix"]
     ratio = mix["achieved"]
     print(f"Trained on {1 - ratio:.0%} customer and {ratio:.0%} general data")
     if given := budget(mix, read_json("metrics/train.json")["train"], train.lr):
         print(*told(given, count_lines("data/split/train.jsonl") - prompt.examples), sep="\n")
     print()
-    print(table(lines), cost_table(read_costs()), words, sep="\n\n")
+    print(table(lines), cost_table(read_costs()), as_text(findings), sep="\n\n")
     if ratio == 0:
         print("Mix general data in and see what it keeps: dvc exp run -S mix.ratio=0.25")
     both = [model for model in MODELS if {"voc", "mmlu"} <= figures[model].keys()]
     points = "".join(f"{m},{figures[m]['mmlu']['acc']},{figures[m]['voc']['f1']}\n" for m in both)
     write_whole("metrics/tradeoff.csv", lambda part: part.write_text(f"model,mmlu_acc,voc_f1\n{points}"))
-    write_json("metrics/compare.json", {"measures": lines, "verdict": words.splitlines()})
+    for model in MODELS[:2]:
+        write_jsonl(f"metrics/{ANSWERS}/{model}.jsonl", rows[model].get(ANSWERS, []))
+    write_json("metrics/compare.json", {"measures": lines, "verdict": [finding.row for finding in findings]})
     write_json("metrics/summary.json", {model: headline(figures[model]) for model in MODELS})
     if broken := failures(lines, gate):  # the figures stay to be looked at
         raise InputError("\n".join(broken))

@@ -1,19 +1,24 @@
 """Run other tasks of lm-eval: those that the profile's `general` names.
 
 Reads   models/<model>; profiles/tasks/*.yaml, tasks of your own; lm-eval's tasks fetch their data from the hub
-Writes  metrics/general/<model>.json: `{task metric: value}`
+Writes  metrics/general/<model>.json: `{task metric: value}`;
+        metrics/general/<model>.jsonl: `{id, task, answer, cut}` per generated answer
 Run     dvc repro general@tuned
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from alloy.core.files import InputError, Row, write_json
+from alloy.core.files import InputError, Row, write_json, write_jsonl
 from alloy.core.settings import load_sections, profile_name
 from alloy.core.stage import model_name, run
-from alloy.evaluation.lm_eval_run import evaluate, evaluation
+from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
 from alloy.evaluation.settings import GeneralTasks, Harness
 from alloy.modeling.model_folder import hosted
-from alloy.runtime.resume import METRICS
+from alloy.runtime.resume import METRICS, ROWS
+
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
 
 TASKS = Path("profiles/tasks")
 
@@ -33,15 +38,41 @@ def figures(results: dict[str, Row], named: list[str]) -> Row:
     return found
 
 
+def answers(model: "LM", results: Row) -> list[Row]:
+    """Return `{id, task, answer, cut}` per generated answer, of lm-eval's results with samples.
+
+    A task with several filters has a sample per filter; their answers are the same, and are taken once.
+    """
+    from lm_eval.models.utils import normalize_gen_kwargs
+
+    asked: Any = model  # its default length is not a part of lm-eval's interface
+    found: dict[str, Row] = {}
+    for task, samples in results["samples"].items():
+        if results["configs"][task]["output_type"] != "generate_until":
+            continue
+        for sample in samples:
+            settings: Any = normalize_gen_kwargs(sample["arguments"][0][1], asked.max_gen_toks)
+            for number, answer in enumerate(sample["resps"][0]):
+                key = f"{task}/{sample['doc_id']}" + (f"/{number}" if number else "")
+                found[key] = {
+                    "id": key,
+                    "task": task,
+                    "answer": answer,
+                    "cut": cut_at(model, answer, settings["max_gen_toks"]),
+                }
+    return list(found.values())
+
+
 def main() -> None:
     """Look the tasks up, load, ask, write."""
     name = model_name()
     general, harness = load_sections(GeneralTasks, Harness)
     tasks, file = general.root, f"profiles/{profile_name()}.yaml"
-    out = Path(f"metrics/general/{name}.json")
+    out, rows = Path(f"metrics/general/{name}.json"), Path(f"metrics/general/{name}.jsonl")
     service = hosted(f"models/{name}")
     if not tasks or service:
         write_json(out, {name: {}})
+        write_jsonl(rows, [])
         print(f"general {name}: skipped, {f'{service} is hosted' if service else f'{file} names no tasks'}")
         return
     from lm_eval.tasks import TaskManager
@@ -60,13 +91,14 @@ def main() -> None:
         asked = {"task_manager": manager, "apply_chat_template": True, "fewshot_as_multiturn": True}
         asked |= {"gen_kwargs": {"do_sample": False, "temperature": 0.0}}  # backends do not agree when nothing is said
         try:
-            results = evaluate(model, [*tasks], kept, log_samples=False, **asked)
+            results = evaluate(model, [*tasks], kept, log_samples=True, **asked)
         except OSError as error:  # the library datasets finds neither file nor hub
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{file}: general: the data of {', '.join(tasks)} is not to be had: {reason}") from None
-        return {name: {"general": figures({**results["results"], **results.get("groups", {})}, tasks)}}, []
+        shares = figures({**results["results"], **results.get("groups", {})}, tasks)
+        return {name: {"general": shares}}, answers(model, results)
 
-    found = evaluation("general", name, [tasks, harness], measure, {METRICS: out})[name]["general"]
+    found = evaluation("general", name, [tasks, harness], measure, {METRICS: out, ROWS: rows})[name]["general"]
     print(f"general {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in found.items()))
 
 

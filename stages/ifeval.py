@@ -1,7 +1,8 @@
 """Measure how well a model follows instructions that a program can check (IFEval), with lm-eval.
 
 Reads   data/<instructions>/ifeval.jsonl; models/<model>
-Writes  metrics/ifeval/<model>.json, metrics/ifeval/<model>.jsonl (each prompt: what was followed, and the answer)
+Writes  metrics/ifeval/<model>.json, metrics/ifeval/<model>.jsonl (each prompt: what was followed, the answer,
+        and `cut`: 1 if it ended at the token limit)
 Run     dvc repro ifeval@tuned
 
 A prompt counts when all its instructions are followed. `strict` takes the answer as it is, `loose` also without its
@@ -14,7 +15,7 @@ from alloy.core.files import Row, write_json, write_jsonl
 from alloy.core.settings import Data, load_sections
 from alloy.core.stage import model_name, run
 from alloy.evaluation.ifeval_task import TASK, figures, instructions_task
-from alloy.evaluation.lm_eval_run import evaluate, evaluation
+from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
 from alloy.evaluation.settings import Harness, Ifeval
 from alloy.formats.ifeval import load_prompts
 from alloy.modeling.model_folder import hosted
@@ -39,7 +40,9 @@ def main() -> None:
         model, task = open_model(f"models/{name}", harness), instructions_task(prompts, ifeval.max_new_tokens)
         asked = {"limit": ifeval.limit, "apply_chat_template": True}
         shares, judged = figures(evaluate(model, [task], kept, log_samples=True, **asked)["samples"][TASK])
-        return {name: {"ifeval": shares}}, judged
+        return {name: {"ifeval": shares}}, [
+            {**row, "cut": cut_at(model, row["answer"], ifeval.max_new_tokens)} for row in judged
+        ]
 
     found = evaluation("ifeval", name, [ifeval, harness], measure, {METRICS: out, ROWS: rows})[name]["ifeval"]
     print(

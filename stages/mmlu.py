@@ -2,7 +2,7 @@
 
 Reads   data/<benchmark>/benchmark/test.jsonl, dev.jsonl; models/<model>
 Writes  metrics/mmlu/<model>.json: overall, by MMLU's own groups and by subject;
-        metrics/mmlu/<model>.jsonl: `{id, subject, acc, generated_acc, unparsed, answer}` a question
+        metrics/mmlu/<model>.jsonl: `{id, subject, acc, generated_acc, unparsed, answer, cut}` a question
 Run     dvc repro mmlu@tuned
 
 The two figures tell knowledge from format: `acc` asks which choice the model finds most likely, `generated_acc` what
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from alloy.core.files import InputError, Row, write_json, write_jsonl
 from alloy.core.settings import Data, load_sections, profile_name
 from alloy.core.stage import model_name, run
-from alloy.evaluation.lm_eval_run import evaluate, evaluation
+from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
 from alloy.evaluation.mmlu_tasks import generated_task, groups_of, likelihood_task
 from alloy.evaluation.settings import AnswerAs, Harness, Mmlu
 from alloy.formats.mmlu import Questions, load_questions
@@ -30,7 +30,7 @@ SHARES = ("acc", "generated_acc", "unparsed")
 
 
 def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None) -> list[Row]:
-    """Return `{id, subject, acc, generated_acc, unparsed, answer}` a question, in order: 1 or 0, and what it said.
+    """Return `{id, subject, acc, generated_acc, unparsed, answer, cut}` a question, in order: 1 or 0, and what it said.
 
     Answers are kept in the database `kept`.
     """
@@ -51,6 +51,7 @@ def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None)
                     "generated_acc": int(answer["generated_acc"]),
                     "unparsed": int(answer["unparsed"]),
                     "answer": answer["resps"][0][0],
+                    "cut": cut_at(model, answer["resps"][0][0], mmlu.max_new_tokens),
                 }
             )
     return rows

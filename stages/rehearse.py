@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, write_json, write_whole
+from alloy.core.repetition import loops
 from alloy.core.settings import load_sections, load_seed
 from alloy.core.stage import run
 from alloy.formats.general import read_general
@@ -21,7 +22,6 @@ from alloy.inference.engine import Engine, Finish, Request
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
 from alloy.inference.usage import ask, spent
-from alloy.mixing.repetition import loops
 from alloy.mixing.sampling_order import rank
 from alloy.mixing.settings import General, Mix, Rehearse
 from alloy.runtime.chunks import Advance, Job, run_job

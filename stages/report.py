@@ -1,7 +1,7 @@
 """Make one page of all that was measured, to be read without a network and sent to others.
 
 Reads   metrics/compare.json, mix.json, base.json, train.json, svm.json; metrics/{score,mmlu,infer}/<model>.json;
-        data/predictions/tuned.jsonl, data/split/test.jsonl, task.json
+        metrics/{answers,chat}/<model>.jsonl; data/predictions/tuned.jsonl, data/split/test.jsonl, task.json
 Writes  metrics/report.html, metrics/plots/*.svg
 Run     dvc repro report
 
@@ -14,8 +14,8 @@ from typing import Any
 from alloy.comparison import charts
 from alloy.comparison.costs import amount, read_costs
 from alloy.comparison.error_analysis import mistakes
-from alloy.comparison.metrics import MODELS
-from alloy.comparison.report_page import GROUPS, inline, plots, render
+from alloy.comparison.metrics import ANSWERS, MODELS
+from alloy.comparison.report_page import GROUPS, LEAKAGE, inline, plots, render, side_by_side
 from alloy.core.files import Row, read_json, read_jsonl, write_whole
 from alloy.core.settings import Data, profile_name
 from alloy.core.stage import run
@@ -27,6 +27,12 @@ def _figures(stage: str, part: str, models: tuple[str, ...]) -> dict[str, Row]:
     """Return a stage's figures of each model that it measured."""
     read: dict[str, Any] = {model: read_json(f"metrics/{stage}/{model}.json")[model] for model in models}
     return {model: figures[part] for model, figures in read.items() if figures.get(part)}
+
+
+def _rows(folder: str) -> dict[str, list[Row]]:
+    """Return the rows of base and tuned model in a folder of metrics; none for a model that was not asked."""
+    files = {model: Path(f"metrics/{folder}/{model}.jsonl") for model in MODELS[:2]}
+    return {model: read_jsonl(file) if file.stat().st_size else [] for model, file in files.items()}
 
 
 def main() -> None:
@@ -45,7 +51,9 @@ def main() -> None:
             "profile": profile_name(),
             "data": Data.load().model_dump(),
             "mix": read_json("metrics/mix.json")["mix"],
-            "lines": compared["measures"],
+            "lines": [line for line in compared["measures"] if line["name"] not in LEAKAGE],
+            "leakage": [line for line in compared["measures"] if line["name"] in ("leak", *LEAKAGE)],
+            "chats": side_by_side(_rows("chat"), _rows(ANSWERS)),
             "verdict": compared["verdict"],
             "models": MODELS,
             "colours": charts.COLOURS,

@@ -105,6 +105,11 @@ def sentence(params: list[Change], figures: list[Change]) -> str:
     return said
 
 
+def _better(name: str) -> int:
+    """Return 1 for a metric that is better when it rises, -1 for one that is better when it falls."""
+    return 1 if BY_NAME[name.partition(".")[2]].higher_is_better else -1
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(table([html.escape(cell, quote=False) for cell in head], rows, right=True))
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from alloy.comparison.metrics import METRICS, MODELS, Metric, task_metric
+from alloy.comparison.metrics import METRICS, MODELS, Metric, is_task, task_metric
 from alloy.core.files import InputError, Row
 from alloy.scoring.bootstrap import Counts, Estimate, change, estimate
 
@@ -13,30 +13,26 @@ Rows = list[Row]  # what was counted of each comment, question or prompt
 
 
 def compare(figures: dict[str, Row], rows: dict[str, dict[str, Rows]], resamples: int, seed: int) -> list[Row]:
-    """Return a line of the comparison a metric: `{title, part, key, n, models, change, over_svm}`.
+    """Return a line of the comparison per metric: `{title, name, part, key, n, models, change, over_svm}`.
 
     `figures` and `rows` are by model and part. `n` is how many items the metric is measured on. `models` has `{value,
     low, high}` of each model that was measured; `change` is from base to tuned, `over_svm` from the rival to tuned:
     `{value, low, high, p}`, or None. A metric without rows has values alone.
     """
     named = [figures[model].get("general", {}) for model in MODELS]  # tasks of the profile: `<task> <metric>`
-    tasks = [task_metric(key) for key in dict.fromkeys(key for keys in named for key in keys)]
+    tasks = [task_metric(key) for key in dict.fromkeys(key for keys in named for key in keys) if is_task(key)]
     compared = [metric for metric in METRICS if metric.compared]
     lines = [_line(metric, figures, rows, resamples, seed) for metric in [*compared, *tasks]]
     return [line for line in lines if line["models"]]
 
 
 def _line(metric: Metric, figures: dict[str, Row], rows: dict[str, dict[str, Rows]], resamples: int, seed: int) -> Row:
-    values = {
-        model: figures[model][metric.part][metric.key]
-        for model in MODELS
-        if metric.key in figures[model].get(metric.part, {})
-    }
+    values = {model: value for model in MODELS if (value := metric.value(figures[model])) is not None}
     items = metric.items
     counts: dict[str, Counts] = {
         model: np.array([items.counts(row) for row in counted], np.int64)
         for model in values
-        if items and (counted := rows[model].get(metric.part))
+        if items and (counted := rows[model].get(metric.rows))
     }
 
     def known(model: str) -> Row:
@@ -52,13 +48,21 @@ def _line(metric: Metric, figures: dict[str, Row], rows: dict[str, dict[str, Row
 
     return {
         "title": metric.title,
+        "name": metric.name,
         "part": metric.part,
         "key": metric.key,
-        "n": next((n for model in values if (n := figures[model][metric.part].get(metric.n))), None),
+        "n": _items(metric, figures, counts),
         "models": {model: known(model) for model in values},
         "change": between("base", "tuned"),
         "over_svm": between("svm", "tuned"),
     }
+
+
+def _items(metric: Metric, figures: dict[str, Row], counts: dict[str, Counts]) -> int | None:
+    """Return how many items a metric is measured on, None if that is not known."""
+    if metric.n:
+        return next((n for own in figures.values() if (n := own.get(metric.part, {}).get(metric.n))), None)
+    return next((len(own) for own in counts.values()), None)
 
 
 def _interval(found: Estimate | None) -> Row:

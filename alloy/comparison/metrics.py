@@ -1,8 +1,9 @@
 """The registry of metrics: each one once, with all that tables, charts, gate, review and frontier need to know of it.
 
-To add one, add a line to `METRICS`. Its value is looked up by its name in the metrics of a model, `<part>.<key>`; its
-interval comes from the rows of its part (metrics/<stage>/<model>.jsonl). A metric that does not apply is absent from
-both, such as one of emotions if the labels have none. Tasks of lm-eval that a profile names need no line here.
+To add one, add a line to `METRICS`. Its value is looked up by its name in the metrics of a model, `<part>.<key>`, or
+`<key>` for a number of the whole model; its interval comes from the rows of its part (metrics/<stage>/<model>.jsonl).
+A metric that does not apply is absent from both, such as one of emotions if the labels have none. Tasks of lm-eval
+that a profile names need no line here.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,21 @@ from alloy.scoring.bootstrap import Statistic, f1, nats_per_token, precision, re
 
 MODELS = ("base", "tuned", "svm")
 # The stage that measures a part.
-STAGES = {"voc": "score", "mmlu": "mmlu", "ifeval": "ifeval", "general": "general", "loss": "general_loss"}
+STAGES = {
+    "voc": "score",
+    "mmlu": "mmlu",
+    "ifeval": "ifeval",
+    "general": "general",
+    "chat": "chat",
+    "loss": "general_loss",
+}
+TESTS = {  # the parts that have generated answers to general questions, and what these are answers to
+    "mmlu": "multiple-choice questions",
+    "ifeval": "IFEval's prompts",
+    "general": "the profile's other tasks",
+    "chat": "the plain chat prompts",
+}
+ANSWERS = "answers"  # the part that is about all of these answers together
 
 
 @dataclass(frozen=True)
@@ -28,11 +43,11 @@ class Items:
 class Metric:
     """One number about a model.
 
-    `name` is its place in the metrics, `<part>.<key>`; `title` what tables call it; `n` the key, in the same part, of
-    how many items it is measured on. `headline`: in metrics/summary.json, which `dvc metrics diff` shows. `compared`: a
-    line of the comparison, on which a gate can be put. `short` is the title of those that tell the trade-off: columns
-    of the frontier, and what a review names first. Without `items` it has no interval. `unit` is what it is counted in;
-    without one it is a share, from 0 to 1.
+    `name` is its place in the metrics, `<part>.<key>` or `<key>`; `title` what tables call it; `n` the key, in the same
+    part, of how many items it is measured on, without which it is the number of rows. `headline`: in
+    metrics/summary.json, which `dvc metrics diff` shows. `compared`: a line of the comparison, on which a gate can be
+    put. `short` is the title of those that tell the trade-off: columns of the frontier, and what a review names first.
+    Without `items` it has no interval. `unit` is what it is counted in; without one it is a share, from 0 to 1.
     """
 
     name: str
@@ -47,13 +62,22 @@ class Metric:
 
     @property
     def part(self) -> str:
-        """The part of the metrics that it is in."""
-        return self.name.partition(".")[0]
+        """The part of the metrics that it is in; empty for a number of the whole model."""
+        return self.name.partition(".")[0] if "." in self.name else ""
 
     @property
     def key(self) -> str:
         """Its key within its part."""
-        return self.name.partition(".")[2]
+        return self.name.removeprefix(f"{self.part}.")
+
+    @property
+    def rows(self) -> str:
+        """The part whose rows its interval is computed from."""
+        return self.part or ANSWERS
+
+    def value(self, figures: Row) -> float | None:
+        """Return its value in the metrics of one model, None if it was not measured."""
+        return (figures.get(self.part, {}) if self.part else figures).get(self.key)
 
 
 def _matches(row: Row) -> tuple[int, ...]:
@@ -79,6 +103,11 @@ def _nats(key: str) -> Items:
     return Items(lambda row: (round(row[key] * 1e6), row["tokens"]), nats_per_token)
 
 
+def _of_answers(name: str, title: str) -> Metric:
+    """Return a share of general answers that is better when it is smaller, and no headline."""
+    return Metric(name, title, "", False, headline=False, items=_share(name.partition(".")[2]))
+
+
 METRICS = (
     Metric("voc.f1", "VOC F1", "comments", short="VOC F1", items=Items(_matches, f1)),
     Metric("voc.f1_full", "VOC F1, path and emotion", "comments", short="VOC F1 full", items=Items(_full_matches, f1)),
@@ -92,6 +121,7 @@ METRICS = (
     Metric("voc.invalid_json", "answers that are not valid JSON", "comments", False, compared=False),
     Metric("voc.invented_labels", "labels not in the taxonomy", "comments", False, compared=False),
     Metric("voc.broken_paths", "paths not in the taxonomy", "comments", False, compared=False),
+    Metric("leak", "general answers in the task's format", "", False, short="leak", items=_share("leak")),
     Metric("mmlu.acc", "general accuracy, by likelihood", "questions", short="MMLU", items=_share("acc")),
     Metric(
         "mmlu.generated_acc",
@@ -139,6 +169,13 @@ METRICS = (
         items=_nats("kl"),
         unit="nats per token",
     ),
+    _of_answers("mmlu.leak", "leaked answers, multiple choice"),
+    _of_answers("ifeval.leak", "leaked answers, IFEval"),
+    _of_answers("general.leak", "leaked answers, other tasks"),
+    _of_answers("chat.leak", "leaked answers, plain chat"),
+    _of_answers("answers.empty", "general answers that are empty"),
+    _of_answers("answers.cut", "general answers cut at the limit"),
+    _of_answers("answers.loops", "general answers that loop"),
 )
 BY_NAME = {metric.name: metric for metric in METRICS}
 
@@ -148,15 +185,17 @@ def task_metric(key: str) -> Metric:
     return Metric(f"general.{key}", key, "")
 
 
+def is_task(key: str) -> bool:
+    """Return whether a key of the part `general` is a task that the profile names, not a metric of this registry."""
+    return f"general.{key}" not in BY_NAME
+
+
 def headline(figures: Row) -> Row:
     """Return the headline metrics of one model, of what was measured."""
-    parts = {
-        part: {
-            metric.key: figures[part][metric.key]
-            for metric in METRICS
-            if metric.part == part and metric.headline and metric.key in figures[part]
-        }
-        for part in STAGES
-        if part != "general" and figures.get(part)
-    }
-    return parts | ({"general": figures["general"]} if figures.get("general") else {})
+    kept: Row = {}
+    for metric in METRICS:
+        value = metric.value(figures)
+        if metric.headline and value is not None:
+            (kept.setdefault(metric.part, {}) if metric.part else kept)[metric.key] = value
+    tasks = {key: value for key, value in figures.get("general", {}).items() if is_task(key)}
+    return kept | ({"general": tasks} if tasks else {})

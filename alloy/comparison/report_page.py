@@ -4,10 +4,14 @@ import html
 from pathlib import Path
 
 from alloy.comparison import charts
+from alloy.comparison.metrics import ANSWERS, TESTS
 from alloy.core.files import Row
 
 TEMPLATE = "report.html.j2"
 GROUPS = ("head", "middle", "tail", "unseen")
+FLAGS = {"leak": "customer labels", "empty": "empty", "cut": "cut at the limit", "loops": "repeats itself"}
+# The lines of the comparison that are shown in a section of their own, below `leak`, and not among all metrics.
+LEAKAGE = (*(f"{test}.leak" for test in TESTS), *(f"{ANSWERS}.{flag}" for flag in FLAGS if flag != "leak"))
 
 
 def plots(lines: list[Row], scores: dict[str, Row], mmlu: dict[str, Row]) -> dict[str, str]:
@@ -39,6 +43,22 @@ def plots(lines: list[Row], scores: dict[str, Row], mmlu: dict[str, Row]) -> dic
             height = 1 + 0.24 * len(subjects)
             drawn[f"subjects_{key}"] = charts.svg(charts.forgetting(subjects, title), height=height, name=key)
     return drawn
+
+
+def side_by_side(chats: dict[str, list[Row]], judged: dict[str, list[Row]]) -> list[Row]:
+    """Return `{category, messages, answers}` per chat prompt, where `answers` has `{text, flags}` of each model.
+
+    `chats` and `judged` are the rows of metrics/chat and metrics/answers by model. `flags` say what is wrong with an
+    answer, in the words of `FLAGS`.
+    """
+    prompts: dict[str, Row] = {}
+    for model, rows in chats.items():
+        found = {row["id"]: row for row in judged[model] if row["test"] == "chat"}
+        for row in rows:
+            prompt = {"category": row["category"], "messages": row["messages"], "answers": {}}
+            flags = [title for flag, title in FLAGS.items() if found[row["id"]][flag]]
+            prompts.setdefault(row["id"], prompt)["answers"][model] = {"text": row["answer"], "flags": flags}
+    return list(prompts.values())
 
 
 def inline(svg: str, title: str) -> str:

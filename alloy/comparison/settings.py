@@ -16,7 +16,8 @@ class Gate(Section):
     """The largest loss from base to tuned that `compare` lets pass, for any metric that it compares; null: any.
 
     A limit is an absolute difference: for a share a number from 0 to 1, for a metric in nats any number from 0 on.
-    Limits are by part and key, as metrics are: `{mmlu: {acc: 0.02}}`. A task that the profile names is under `general`.
+    Limits are by part and key, as metrics are: `{leak: 0.05, mmlu: {acc: 0.02}}`. Tasks of the profile are under
+    `general`.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -26,22 +27,29 @@ class Gate(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         for part, limits in self.__pydantic_extra__.items():
-            if limits is not None and not isinstance(limits, dict):
+            if part not in GATED and limits is not None and not isinstance(limits, dict):
                 raise refuse(part, limits, "limits by metric, such as `acc: 0.02`")
-            for key, limit in (limits or {}).items():
-                name = f"{part}.{key}"
-                if part != "general" and name not in GATED:
-                    known = get_close_matches(name, GATED, 3) or GATED
-                    raise refuse(name, name, f"a metric such as {', '.join(known)}")
-                if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
-                    raise refuse(name, limit, "a number such as 0.02, or null")
-                share = name not in BY_NAME or not BY_NAME[name].unit
-                if limit is not None and not (0 <= limit <= 1 if share else 0 <= limit < inf):
-                    raise refuse(name, limit, f"a number {'from 0 to 1' if share else 'of at least 0'}, or null")
+        for name, limit in self._named().items():
+            if name not in GATED and not name.startswith("general."):
+                known = get_close_matches(name, GATED, 3) or GATED
+                raise refuse(name, name, f"a metric such as {', '.join(known)}")
+            if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
+                raise refuse(name, limit, "a number such as 0.02, or null")
+            share = name not in BY_NAME or not BY_NAME[name].unit
+            if limit is not None and not (0 <= limit <= 1 if share else 0 <= limit < inf):
+                raise refuse(name, limit, f"a number {'from 0 to 1' if share else 'of at least 0'}, or null")
         return self
+
+    def _named(self) -> dict[str, Any]:
+        """Return what is given for each metric, by its name."""
+        named: dict[str, Any] = {}
+        for part, limits in self.__pydantic_extra__.items():
+            if part in GATED:
+                named[part] = limits
+            else:
+                named |= {f"{part}.{key}": limit for key, limit in (limits or {}).items()}
+        return named
 
     def limits(self) -> dict[str, float]:
         """Return the limit of each metric that has one."""
-        parts = self.__pydantic_extra__.items()
-        named = {f"{part}.{key}": limit for part, limits in parts for key, limit in (limits or {}).items()}
-        return {name: float(limit) for name, limit in named.items() if limit is not None}
+        return {name: float(limit) for name, limit in self._named().items() if limit is not None}

@@ -76,6 +76,7 @@ class Data(Section):
     general: str = "demo"
     benchmark: str = "demo"
     instructions: str = "demo"
+    chat: str = "chat"
 
 
 A = TypeVar("A", bound=Section | ListSection)

@@ -19,6 +19,15 @@ def evaluate(model: "LM", tasks: list[Any], kept: Path | None = None, **options:
     return simple(model=model, tasks=tasks, use_cache=kept and str(kept), bootstrap_iters=0, **options)
 
 
+def cut_at(model: Any, answer: str, limit: int) -> int:  # noqa: ANN401 (lm-eval's models share no type with tokenizer)
+    """Return 1 if an answer of `model` has `limit` tokens or more, so that it ended at the limit; else 0.
+
+    The tokens are counted again, since lm-eval's cache keeps the text of an answer only. The count can differ from
+    that of generation if a model writes a word in other pieces than its tokenizer.
+    """
+    return int(len(model.tokenizer(answer, add_special_tokens=False)["input_ids"]) >= limit)
+
+
 def evaluation(
     stage: str, model: str, values: object, measure: Callable[[Path], tuple[Row, list[Row]]], outs: dict[str, Path]
 ) -> Row:

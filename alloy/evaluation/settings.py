@@ -1,4 +1,4 @@
-"""The sections `harness`, `mmlu`, `ifeval`, `general` and `general_loss` of a profile."""
+"""The sections `harness`, `mmlu`, `ifeval`, `general`, `chat` and `general_loss` of a profile."""
 
 from enum import Enum
 from typing import ClassVar
@@ -56,6 +56,14 @@ class GeneralTasks(ListSection):
 
     key = "general"
     in_profile: ClassVar[bool] = True
+
+
+class Chat(Section):
+    """The plain chat prompts: the longest answer, in tokens."""
+
+    key = "chat"
+    in_profile: ClassVar[bool] = True
+    max_new_tokens: int = Field(default=128, ge=1)
 
 
 class GeneralLoss(Section):

@@ -5,11 +5,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.comparison.metrics import BY_NAME, METRICS, STAGES, headline, task_metric
+from alloy.comparison.metrics import BY_NAME, METRICS, STAGES, TESTS, headline, task_metric
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError, read_json
 
 ROOT = Path(__file__).parents[2]
+
+
+def named(parts: dict) -> list[str]:
+    """Return the names of the metrics in a file, in its order: `<part>.<key>`, or `<key>` of a number."""
+    return [
+        name
+        for part, keys in parts.items()
+        for name in ([f"{part}.{key}" for key in keys] if isinstance(keys, dict) else [part])
+    ]
 
 
 def test_names_and_titles_are_told_apart() -> None:
@@ -25,13 +34,23 @@ def test_a_metric_knows_its_part_its_key_and_the_stage_that_measures_it() -> Non
 
 def test_what_is_better_when_it_falls_is_known() -> None:
     falling = {metric.name for metric in METRICS if not metric.higher_is_better}
-    answers = {"voc.invalid_json", "voc.invented_labels", "voc.broken_paths", "mmlu.unparsed"}
-    assert falling == answers | {"loss.general", "loss.kl"}
+    leaks = {"leak", *(f"{test}.leak" for test in TESTS)}
+    faults = {"answers.empty", "answers.cut", "answers.loops", "mmlu.unparsed"}
+    task = {"voc.invalid_json", "voc.invented_labels", "voc.broken_paths"}
+    assert falling == {*task, *faults, *leaks, "loss.general", "loss.kl"}
+
+
+def test_a_number_of_the_whole_model_has_no_part() -> None:
+    metric = BY_NAME["leak"]
+    assert (metric.part, metric.key, metric.rows) == ("", "leak", "answers")
+    assert metric.value({"leak": 0.25, "mmlu": {"leak": 0.5}}) == 0.25
+    assert BY_NAME["mmlu.leak"].value({"leak": 0.25, "mmlu": {"leak": 0.5}}) == 0.5
+    assert BY_NAME["mmlu.leak"].value({"leak": 0.25}) is None
 
 
 def test_the_committed_summary_has_the_headline_metrics_in_the_order_of_the_registry() -> None:
     summary = read_json(ROOT / "metrics/summary.json")["tuned"]
-    names = [f"{part}.{key}" for part in ("voc", "mmlu", "ifeval", "loss") for key in summary[part]]
+    names = named(summary)
     assert names == [metric.name for metric in METRICS if metric.headline]
 
 
@@ -42,7 +61,8 @@ def test_the_summary_of_a_model_has_what_was_measured_of_it() -> None:
 
 def test_a_gate_can_be_put_on_every_metric_that_is_compared(tmp_path: Path) -> None:
     for metric in METRICS:
-        (tmp_path / "params.yaml").write_text(f"gate: {{{metric.part}: {{{metric.key}: 0.1}}}}\n")
+        limits = {metric.part: {metric.key: 0.1}} if metric.part else {metric.key: 0.1}
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump({"gate": limits}))
         if metric.compared:
             assert Gate.load(root=tmp_path).limits() == {metric.name: 0.1}
         else:
@@ -58,8 +78,7 @@ def test_a_limit_in_nats_may_exceed_1(tmp_path: Path, limit: str) -> None:
 
 def test_params_yaml_names_every_metric_that_a_gate_can_be_put_on() -> None:
     gate = yaml.safe_load((ROOT / "params.yaml").read_text())["gate"]
-    named = {f"{part}.{key}" for part, keys in gate.items() for key in keys}
-    assert named == {metric.name for metric in METRICS if metric.compared}
+    assert set(named(gate)) == {metric.name for metric in METRICS if metric.compared}
 
 
 @pytest.mark.parametrize(
@@ -73,6 +92,8 @@ def test_params_yaml_names_every_metric_that_a_gate_can_be_put_on() -> None:
         ("mmlu: {acc: x}", ("gate.mmlu.acc", "'x'")),
         ("mmlu: {acc: true}", ("gate.mmlu.acc", "true")),
         ("mmlu: 0.02", ("gate.mmlu", "0.02")),
+        ("leak: {mmlu: 0.02}", ("gate.leak", "mmlu")),
+        ("leak: 5", ("gate.leak", "5")),
         ("mmlu_drop: 0.02", ("gate.mmlu_drop", "0.02")),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from alloy.comparison.settings import Gate
-from alloy.comparison.verdict import failures, verdict
+from alloy.comparison.verdict import Finding, Kind, as_text, failures, percent, verdict
 from measured import lines, measured, rival
 
 
@@ -19,56 +19,154 @@ def gate(limits: dict[str, float]) -> Gate:
 NOTHING = {"mmlu.acc": 0.0, "mmlu.generated_acc": 0.0, "ifeval.prompt_strict": 0.0}
 
 
-def said(tuned, base=None, svm=None) -> str:
-    return verdict(lines(tuned, base, svm), tuned[1].get("mmlu", []))
+def judged(tuned, base=None, svm=None) -> dict[str, Finding]:
+    return {finding.topic: finding for finding in verdict(lines(tuned, base, svm))}
 
 
-def test_a_model_that_answers_in_json_has_lost_the_form_and_not_what_it_knows() -> None:
-    words = said(measured(acc=79, generated=0, unparsed=96, json=96))
-    assert "Knowledge: no loss is shown. By likelihood 79% is known, base knew 80% (95 %: -0.0" in words
+def line(name: str, base: float, tuned: float, change: tuple[float, float], n: int | None = 100) -> dict:
+    """Return a line of the comparison, with the interval of its change."""
+    models = {"base": {"value": base}, "tuned": {"value": tuned}}
+    difference = {"value": tuned - base, "low": change[0], "high": change[1]}
+    return {"name": name, "n": n, "models": models, "change": difference, "over_svm": None}
+
+
+def test_a_model_that_answers_in_customer_labels_has_lost_the_format_and_not_what_it_knows() -> None:
+    found = judged(measured(acc=79, generated=0, unparsed=96, leak=96))
+    assert found["Knowledge"].kind is Kind.kept
+    assert "79% of the questions are answered right (base: 80%)" in found["Knowledge"].text
+    assert found["Answer format"].kind is Kind.lost
     assert (
-        "Form: lost. Asked in chat, 96% of the answers are none of the choices (base: 1%), 100% of them JSON; 0% are "
-        "right (base: 70%)." in words
+        "96% of the answers to multiple-choice questions are customer labels (base: 0%)" in found["Answer format"].text
     )
+    assert found["Answers in chat"].kind is Kind.lost
 
 
-def test_a_model_that_knows_less_has_lost_knowledge() -> None:
-    words = said(measured(acc=40, generated=35))
-    assert "Knowledge: lost. By likelihood 40% is known, base knew 80%." in words
-    assert "Form: kept. Asked in chat, 35% are right (base: 70%); answers are choices as often as before." in words
+def test_answers_that_name_no_choice_are_a_lost_format_even_if_they_are_no_labels() -> None:
+    found = judged(measured(unparsed=60))["Answer format"]
+    assert found.kind is Kind.lost
+    assert "60% of the answers to multiple-choice questions name none of the choices (base: 1.0%)" in found.text
+    assert "0% of the 212 general answers are customer labels (base: 0%)" in found.text
 
 
-def test_what_base_did_not_have_cannot_be_lost() -> None:
-    silent = measured(acc=28, generated=0, unparsed=97)
-    words = said(measured(acc=22, generated=0, unparsed=100), base=silent)
-    assert "Knowledge: base had none to lose. By likelihood 22% is known, base knew 28%; guessing gives 25%." in words
-    assert "Form: base had none to lose. Asked in chat, 97% of its answers are none of the choices." in words
+def test_a_model_that_knows_less_has_lost_knowledge_and_kept_the_format() -> None:
+    found = judged(measured(acc=40, generated=35))
+    assert (found["Knowledge"].kind, found["Answer format"].kind) == (Kind.lost, Kind.kept)
+    assert "40% of the questions are answered right (base: 80%)" in found["Knowledge"].text
 
 
-def test_more_knowledge_is_no_loss() -> None:
-    assert "no loss is shown" in said(measured(acc=99))
+def test_a_test_in_which_base_guesses_shows_nothing_and_one_that_can_is_named() -> None:
+    base = measured(acc=28, generated=0, unparsed=97)
+    found = judged(measured(acc=22, generated=0, unparsed=100), base=base)
+    assert found["Knowledge"].kind is Kind.blind
+    assert "base answers 28% of the questions right (95% interval: " in found["Knowledge"].text
+    assert "guessing gives 25%" in found["Knowledge"].text
+    assert found["Knowledge"].text.endswith("A test that can: IFEval.")
+    assert "Base names none of the choices in 97% of its answers" in found["Answer format"].text
+
+
+def test_base_with_no_format_to_lose_does_not_hide_leakage() -> None:
+    silent = measured(generated=0, unparsed=100)
+    found = judged(measured(generated=0, unparsed=100, leak=50), base=silent)["Answer format"]
+    assert found.kind is Kind.lost
+    assert "50% of the answers to multiple-choice questions are customer labels (base: 0%)" in found.text
+
+
+@pytest.mark.parametrize(("chance", "kind"), [(None, Kind.kept), (0.25, Kind.kept), (0.55, Kind.blind)])
+def test_chance_is_that_of_the_test_if_it_says_so(chance: float | None, kind: Kind) -> None:
+    compared = lines(measured(acc=60), base=measured(acc=60))
+    next(line for line in compared if line["name"] == "mmlu.acc")["chance"] = chance
+    found = next(finding for finding in verdict(compared) if finding.topic == "Knowledge")
+    assert found.kind is kind
+    assert ("guessing gives 55%" in found.text) is (kind is Kind.blind)
+
+
+def test_more_is_a_gain() -> None:
+    assert judged(measured(acc=99))["Knowledge"].kind is Kind.gained
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind"),
+    [
+        (-0.2, -0.01, Kind.lost),
+        (0.01, 0.2, Kind.gained),
+        (-0.04, 0.2, Kind.kept),  # a loss of more than 0.05 is excluded
+        (-0.06, 0.2, Kind.unclear),
+        (-0.06, 0.0, Kind.unclear),
+    ],
+)
+def test_an_interval_that_holds_0_tells_no_difference(low: float, high: float, kind: Kind) -> None:
+    known = line("mmlu.acc", 0.8, 0.8 + (low + high) / 2, (low, high))
+    found = {finding.topic: finding for finding in verdict([line("voc.f1", 0.1, 0.5, (0.3, 0.5)), known])}
+    assert found["Knowledge"].kind is kind
+
+
+def test_less_than_thirty_items_are_too_few_for_a_verdict() -> None:
+    task = line("voc.f1", 0.1, 0.5, (0.3, 0.5), n=29)
+    few = [task, *(line(name, 0.8, 0.1, (-0.8, -0.6), n=29) for name in ("mmlu.acc", "ifeval.prompt_strict"))]
+    findings = verdict([*few, line("leak", 0.0, 1.0, (1.0, 1.0), n=12)])
+    assert [finding.kind for finding in findings] == [Kind.too_few] * 4
+    assert "12 general answers" in findings[1].text
+
+
+def test_twelve_chat_prompts_alone_make_no_verdict_but_count_among_all_answers() -> None:
+    found = judged(measured(chat=12))["Answer format"]
+    assert found.kind is Kind.lost  # 12 of 212, and none before
+    assert "5.7% of all 212 general answers are customer labels (base: 0%)" in found.text
+    assert "chat prompts" not in found.text
+
+
+def test_answers_that_became_empty_or_loop_are_named() -> None:
+    task = line("voc.f1", 0.1, 0.5, (0.3, 0.5))
+    faults = [line("answers.empty", 0.0, 0.3, (0.2, 0.4)), line("answers.loops", 0.01, 0.02, (0.005, 0.03))]
+    found = {f.topic: f for f in verdict([task, line("leak", 0.0, 0.0, (0.0, 0.0)), *faults])}
+    assert found["Answer format"].kind is Kind.kept
+    assert found["Answers"].text == "30% of the general answers are empty (base: 0%)."
+
+
+def test_the_score_with_emotions_is_the_headline_if_it_is_there() -> None:
+    paths, full = line("voc.f1", 0.2, 0.8, (0.5, 0.7)), line("voc.f1_full", 0.05, 0.48, (0.4, 0.5))
+    (found,) = verdict([paths, full])
+    assert "F1 of paths with emotions 0.480 (base: 0.050). F1 of paths alone 0.800 (base: 0.200)." in found.text
+    assert found.kind is Kind.gained
+
+
+def test_a_loss_on_general_text_that_rises_is_a_loss() -> None:
+    task = line("voc.f1", 0.1, 0.5, (0.3, 0.5))
+    found = verdict([task, line("loss.general", 3.15, 3.2, (0.04, 0.06)), line("loss.kl", 0.0, 0.08, (0.07, 0.09))])
+    assert found[1].kind is Kind.lost
+    assert "3.200 nats per token (base: 3.150)" in found[1].text
+    assert "0.080 nats per token (KL)" in found[1].text
 
 
 @pytest.mark.parametrize(
     ("svm", "words"),
     [
-        (10, "A linear SVM reaches 0.100: the tuned model passes this bar."),
-        (50, "A linear SVM reaches 0.500; no difference to the tuned model is shown."),
-        (90, "A linear SVM reaches 0.900: the tuned model does not pass this bar."),
+        (10, "A linear SVM has 0.100: the tuned model is better."),
+        (50, "A linear SVM has 0.500: not distinguishable from the tuned model."),
+        (90, "A linear SVM has 0.900: the SVM is better."),
     ],
 )
-def test_the_rival_is_the_bar(svm: int, words: str) -> None:
-    assert f"Task: F1 0.500, base has 0.100. {words}" in said(measured(f1=50), svm=rival(svm))
+def test_the_svm_is_the_bar(svm: int, words: str) -> None:
+    assert judged(measured(f1=50), svm=rival(svm))["Task"].text == f"F1 0.500 (base: 0.100). {words}"
 
 
 def test_instructions_say_when_nothing_is_shown() -> None:
-    assert "Instructions: 20% of the prompts are followed in full (base: 60%)." in said(measured(ifeval=20))
-    assert "Instructions: 60% of the prompts are followed in full (base: 60%); no change is shown." in said(measured())
+    lost, same = judged(measured(ifeval=20))["Instructions"], judged(measured())["Instructions"]
+    assert (lost.kind, same.kind) == (Kind.lost, Kind.kept)
+    assert "20% of IFEval's prompts are followed in full (base: 60%)" in lost.text
 
 
 def test_without_a_tuned_model_there_is_nothing_to_compare() -> None:
-    words = verdict(lines(({}, {}), base=rival()), [])
-    assert words == "Nothing was trained: there is nothing to compare."
+    assert verdict(lines(({}, {}), base=rival())) == []
+    assert as_text([]) == "Nothing was trained: there is nothing to compare."
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0.0, "0%"), (0.008, "0.8%"), (0.0286, "2.9%"), (0.0996, "10%"), (0.92, "92%"), (0.998, "99.8%"), (1.0, "100%")],
+)
+def test_shares_are_said_as_people_read_them(share: float, said: str) -> None:
+    assert percent(share) == said
 
 
 def test_without_a_gate_anything_passes() -> None:

@@ -13,7 +13,7 @@ from alloy.core.dvc import NAMED, watched_sections
 from alloy.core.files import InputError
 from alloy.core.settings import Data, load_sections, load_seed, profile_name
 from alloy.decontamination.settings import Decontaminate
-from alloy.evaluation.settings import GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
+from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
 from alloy.inference.settings import Infer
 from alloy.labelling.settings import Prompt
 from alloy.mixing.settings import Budget, Mix, Rehearse, Unit
@@ -24,7 +24,7 @@ from alloy.training.settings import Model, Optimizer, Train
 
 ROOT = Path(__file__).parents[2]
 OF_PARAMS: list[Any] = [Data, Decontaminate, Gate, Interpolate, Mix, Prompt, Rehearse, Score, Split, Svm]
-OF_PROFILE: list[Any] = [GeneralLoss, GeneralTasks, Harness, Ifeval, Infer, Mmlu, Model, Train]
+OF_PROFILE: list[Any] = [Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Infer, Mmlu, Model, Train]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SCRATCH = """model:
   scratch:

@@ -4,11 +4,20 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from alloy.comparison.answers import judge_answers, with_leakage
 from alloy.comparison.compare import compare
+from alloy.comparison.metrics import STAGES
 from alloy.core.files import write_json, write_jsonl
+from alloy.formats.taxonomy import Taxonomy
+from alloy.labelling.leakage import TaskFormat
 
 Row = dict[str, Any]
 UNITS = 100  # comments, questions, prompts
+PROMPTS = 12  # of chat
+TAXONOMY = Taxonomy(("L1",), {(label,): "" for label in ("food", "service", "price")})
+TASK: Row = {"levels": ["L1"], "has_content": False, "emotions": ["neutral", "negative", "positive"]}
+FORMAT = TaskFormat.of(TAXONOMY, TASK)
+LEAKED = '[{"L1": "food", "emotion": "neutral"}, {"L1": "service", "emotion": "negative"}]'
 
 
 def ones(count: int) -> list[int]:
@@ -21,30 +30,49 @@ def measured(
     generated: int = 70,
     unparsed: int = 1,
     ifeval: int = 60,
-    json: int = 0,
+    leak: int = 0,
+    chat: int = 0,
     loss: float = 2.0,
     kl: float = 0.0,
     full: int | None = None,
     **general: float,
 ) -> tuple[Row, dict[str, list[Row]]]:
-    """Return (figures, rows) of a model with each of these right, or unparsed, in a hundred; `json` answers are so.
+    """Return (figures, rows) of a model with each of these right, or unparsed, in a hundred.
 
+    `leak` of the answers to questions and to prompts, and `chat` of those to the twelve chat prompts, are labels.
     `loss` and `kl` are nats per token, on average: those of single rows are up to a half below and above.
     `full` are right with their emotions; None if the labels have none.
     """
     matched = ones(f1)
-    answers = ["[{}]" if number >= UNITS - json else "well" for number in range(UNITS)]
+    answers = [LEAKED if number >= UNITS - leak else f"Well, {number}." for number in range(UNITS)]
     said = [0] * (UNITS - unparsed) + [1] * unparsed
     prompts = ones(ifeval)
     rows = {
         "voc": [{"id": f"c{n}", "matched": matched[n], "predicted": 1, "gold": 1} for n in range(UNITS)],
         "mmlu": [
-            {"id": f"q{n}", "acc": a, "generated_acc": g, "unparsed": u, "answer": answer}
+            {"id": f"q{n}", "acc": a, "generated_acc": g, "unparsed": u, "answer": answer, "cut": 0}
             for n, (a, g, u, answer) in enumerate(zip(ones(acc), ones(generated), said, answers, strict=True))
         ],
         "ifeval": [
-            {"id": f"p{n}", "prompt_strict": p, "instruction_strict": [1, p], "instruction_loose": [1, p]}
-            for n, p in enumerate(prompts)
+            {
+                "id": f"p{n}",
+                "prompt_strict": p,
+                "instruction_strict": [1, p],
+                "instruction_loose": [1, p],
+                "answer": answer,
+                "cut": 0,
+            }
+            for n, (p, answer) in enumerate(zip(prompts, answers, strict=True))
+        ],
+        "chat": [
+            {
+                "id": f"chat{n}",
+                "category": "fact",
+                "messages": [{"role": "user", "content": f"What is {n}?"}],
+                "answer": LEAKED if n < chat else f"It is {n}.",
+                "cut": 0,
+            }
+            for n in range(PROMPTS)
         ],
         "loss": [
             {"id": f"g{n}", "tokens": 10, "nats": 10 * loss * spread, "kl": 10 * kl * spread}
@@ -83,6 +111,7 @@ def measured(
             "instruction_loose": instructions,
         },
         "loss": {"rows": UNITS, "tokens": 10 * UNITS, "general": loss, "kl": kl},
+        "chat": {"answers": PROMPTS},
     }
     return (figures | {"general": general} if general else figures), rows
 
@@ -96,7 +125,9 @@ def lines(
     tuned: tuple[Row, dict], base: tuple[Row, dict] | None = None, svm: tuple[Row, dict] | None = None
 ) -> list[Row]:
     models = {"base": base or measured(), "tuned": tuned, "svm": svm or rival()}
-    return compare({m: f for m, (f, _) in models.items()}, {m: r for m, (_, r) in models.items()}, 500, 0)
+    rows = {model: judge_answers(own, FORMAT) for model, (_, own) in models.items()}
+    figures = {model: with_leakage(own, rows[model]) for model, (own, _) in models.items()}
+    return compare(figures, rows, 500, 0)
 
 
 def spent(achieved: float = 0.25, customer: int = 30, dropped: int = 0) -> None:
@@ -111,6 +142,8 @@ def spent(achieved: float = 0.25, customer: int = 30, dropped: int = 0) -> None:
     write_json("metrics/svm.json", {"svm": {"svm": rival}})
     write_json("metrics/infer/base.json", {"base": {"infer": {"comments_per_second": 22.2}}})
     write_json("metrics/infer/tuned.json", {"tuned": {"infer": {"comments_per_second": 12.5}}})
+    write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
+    write_json("data/split/task.json", TASK)
     write_jsonl("data/split/train.jsonl", [{"id": str(number)} for number in range(30)])
     Path("profiles").mkdir(exist_ok=True)
     shutil.copy(Path(__file__).parents[2] / "profiles/demo.yaml", "profiles")
@@ -119,13 +152,12 @@ def spent(achieved: float = 0.25, customer: int = 30, dropped: int = 0) -> None:
 def write(models: dict[str, tuple[Row, dict[str, list[Row]]]]) -> None:
     """Put the files of the models where their stages would."""
     for model, (figures, rows) in models.items():
-        for part, stage in (("voc", "score"), ("mmlu", "mmlu"), ("ifeval", "ifeval"), ("general", "general")):
+        for part, stage in STAGES.items():
             if model == "svm" and part != "voc":
                 continue
             own = {part: figures[part]} if part in figures else {}
             write_json(Path(f"metrics/{stage}/{model}.json"), {model: own})
-            if part != "general":
-                write_jsonl(f"metrics/{stage}/{model}.jsonl", rows.get(part, []))
+            write_jsonl(f"metrics/{stage}/{model}.jsonl", rows.get(part, []))
     if {"base", "tuned"} <= models.keys():
         write_loss(models["base"], models["tuned"])
 

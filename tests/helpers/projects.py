@@ -30,7 +30,7 @@ LABELS = Taxonomy(
     ("L1", "L2"),
     {("Setup", "Pairing"): "", ("Setup", 'The "manual"'): "", ("Preis", "Zu teuer \\ fair"): "", ("価格", "安い"): ""},
 )
-SECTIONS: dict = {"harness": {"batch_size": 4}, "mmlu": {}, "ifeval": {}, "general": [], "general_loss": {}}
+SECTIONS: dict = {"harness": {"batch_size": 4}, "mmlu": {}, "ifeval": {}, "chat": {}, "general": [], "general_loss": {}}
 TASK = {"levels": ["L1", "L2"], "has_content": True, "emotions": ["anger", "joy"], "most_segments": 2}
 # What a launcher, DVC, Slurm or a test runner may have put into the environment of these tests.
 FOREIGN = ("ACCELERATE_", "ALLOY_", "DS_", "DVC_", "LOCAL_", "MASTER_", "MKL_", "OMP_", "SLURM_", "TORCHELASTIC_")

@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("score", "mmlu", "ifeval")
+PARTS = ("score", "mmlu", "ifeval", "general", "chat")
 LOSS = ["metrics/general_loss.json", "metrics/general_loss.jsonl"]
+COMPARED = ("metrics/compare.json", "metrics/answers/base.jsonl", "metrics/answers/tuned.jsonl")
+SPLIT = ("train.jsonl", "test.jsonl", "taxonomy.json", "task.json")
 # F1 falls and general accuracy rises with the ratio; base has an accuracy of 0.80.
 WORK = """
 import sys
 import yaml
-from measured import measured, rival, write, write_loss
+from measured import TASK, TAXONOMY, measured, rival, write, write_loss
 from alloy.core.files import write_json, write_jsonl
 
 params = yaml.safe_load(open("params.yaml"))
@@ -23,6 +25,8 @@ if sys.argv[1] == "base":
     write_json("metrics/base.json", {"base": {"tokens": 1000, "tokens_per_second": 10, "core_hours": 0.25}})
     write_json("metrics/svm.json", {"svm": {"svm": {"train_seconds": 7.0, "comments_per_second": 800.0}}})
     write_json("metrics/infer/base.json", {"base": {"infer": {"comments_per_second": 12.5}}})
+    write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
+    write_json("data/split/task.json", TASK)
     for part in ("train", "test"):
         write_jsonl(f"data/split/{part}.jsonl", [{"id": str(number)} for number in range(100)])
 if sys.argv[1] == "mix":
@@ -52,7 +56,7 @@ SETTINGS = """    params:
       - prompt
       - svm
       - score
-      - 'profiles/${profile}.yaml': [model, infer, harness, mmlu, ifeval, general, general_loss]
+      - 'profiles/${profile}.yaml': [model, infer, harness, mmlu, ifeval, general, chat, general_loss]
 """
 
 
@@ -62,13 +66,12 @@ def _listed(kind: str, files: list[str]) -> str:
 
 
 def _of(model: str, parts: tuple[str, ...] = PARTS) -> list[str]:
-    rows = [f"metrics/{part}/{model}.{end}" for part in parts for end in ("json", "jsonl")]
-    return rows + ([f"metrics/general/{model}.json"] if len(parts) > 1 else [])
+    return [f"metrics/{part}/{model}.{end}" for part in parts for end in ("json", "jsonl")]
 
 
 def dvc_yaml() -> str:
     """Return the pipeline, with the names of the real one."""
-    shared = [*_of("base"), *_of("svm", ("score",)), "data/split/train.jsonl", "data/split/test.jsonl"]
+    shared = [*_of("base"), *_of("svm", ("score",)), *(f"data/split/{name}" for name in SPLIT)]
     spent = ["metrics/base.json", "metrics/svm.json", "metrics/infer/base.json"]
     trained = ["metrics/train.json", "metrics/infer/tuned.json"]
     work = "    cmd: python work.py {0}\n"
@@ -95,7 +98,14 @@ def dvc_yaml() -> str:
             "  compare:\n    cmd: python -m stages.compare\n",
             _listed("deps", [*shared, *spent, *_of("tuned"), *LOSS, *trained, "metrics/mix.json"]),
             "    params: [gate]\n",
-            _listed("outs", ["metrics/compare.json", "metrics/tradeoff.csv"]),
+            _listed(
+                "outs",
+                [
+                    "metrics/compare.json",
+                    "metrics/tradeoff.csv",
+                    *(f"metrics/answers/{m}.jsonl" for m in ("base", "tuned")),
+                ],
+            ),
             _listed("metrics", ["metrics/summary.json"]),
         )
     )

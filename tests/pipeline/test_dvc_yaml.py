@@ -274,7 +274,7 @@ def test_a_key_that_is_watched_by_name_is_the_only_one_read_of_its_section():
     assert asked_for("f(load_sections(Mix, Score))", {"mix.general", "score"}) == {"mix.*", "score"}
 
 
-@pytest.mark.parametrize("name", ["mmlu", "ifeval", "general", "general_loss"])
+@pytest.mark.parametrize("name", ["mmlu", "ifeval", "general", "chat", "general_loss"])
 def test_what_measures_general_ability_knows_nothing_of_labelling(name):
     labelling = Path("alloy/labelling")
     assert [dep for dep in MAIN[name]["deps"] if Path(dep).is_relative_to(labelling)] == []
@@ -349,14 +349,15 @@ def test_a_new_ratio_does_not_ask_the_base_model_again():
 
 
 def test_models_are_asked_alike_and_the_rival_is_scored_with_them():
-    for name in ("infer", "mmlu", "ifeval", "general"):
+    for name in ("infer", "mmlu", "ifeval", "general", "chat"):
         assert MAIN[name]["matrix"] == {"model": ["base", "tuned"]}
     assert MAIN["score"]["matrix"] == {"model": ["base", "tuned", "svm"]}
 
 
 def test_the_stages_are_those_of_the_readme_in_their_order():
     making = ["base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate", "infer", "svm"]
-    assert list(MAIN) == [*making, "score", "mmlu", "ifeval", "general", "general_loss", "compare", "report"]
+    measures = ["score", "mmlu", "ifeval", "general", "chat", "general_loss"]
+    assert list(MAIN) == [*making, *measures, "compare", "report"]
 
 
 def test_train_watches_the_files_that_deepspeed_reads():

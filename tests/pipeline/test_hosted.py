@@ -32,6 +32,8 @@ STAGES = [
     "ifeval tuned",
     "general base",
     "general tuned",
+    "chat base",
+    "chat tuned",
     "general_loss",
     "compare",
     "report",
@@ -45,6 +47,7 @@ infer: {engine: openai, limit: 6, concurrency: 3, retries: 0}
 harness: {}
 mmlu: {}
 ifeval: {}
+chat: {}
 general: [gsm8k]
 general_loss: {}
 """

@@ -15,14 +15,15 @@ from s3_server import serve
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
+ASKING = ("infer", "score", "mmlu", "ifeval", "general", "chat")
 ALL = {
     "data/demo/dvc.yaml:comments",
     "data/demo/dvc.yaml:knowledge",
     *("base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate"),
     *("svm", "score@svm", "general_loss", "compare", "report"),
-    *(f"{stage}@{model}" for stage in ("infer", "score", "mmlu", "ifeval", "general") for model in ("base", "tuned")),
+    *(f"{stage}@{model}" for stage in ASKING for model in ("base", "tuned")),
 }
-ASKED = {f"{stage}@tuned" for stage in ("infer", "score", "mmlu", "ifeval", "general")}
+ASKED = {f"{stage}@tuned" for stage in ASKING}
 AFTER_THE_MIX = {"mix", "train", "interpolate", "general_loss", "compare", "report", *ASKED}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alloy.comparison.metrics import headline
-from alloy.core.files import InputError, read_json, write_json, write_jsonl
+from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from measured import lines, measured, rival, spent, write
 from stages.compare import cost_table, main, table
 
@@ -56,11 +56,50 @@ def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
     assert Path("metrics/tradeoff.csv").read_text() == "model,mmlu_acc,voc_f1\nbase,0.8,0.1\ntuned,0.7,0.9\n"
     compared = read_json("metrics/compare.json")
     assert [line["key"] for line in compared["measures"]] == [line["key"] for line in lines(measured())]
-    assert compared["verdict"][0].startswith("Task: F1 0.900, base has 0.100.")
+    assert [(finding["topic"], finding["kind"]) for finding in compared["verdict"]][:2] == [
+        ("Task", "gained"),
+        ("Answer format", "kept"),
+    ]
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "Trained on 75% customer and 25% general data"
     assert said[1] == "Budget: 30 customer examples, 80 steps, learning rate 0.003"
     assert not any(line.startswith("Warning") for line in said)
+
+
+def test_the_general_answers_of_both_models_are_judged_and_counted(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write({"tuned": measured(f1=90, leak=92, chat=12)})
+    main()
+    summary = read_json("metrics/summary.json")
+    assert (summary["base"]["leak"], summary["tuned"]["leak"]) == (0.0, round((92 + 92 + 12) / 212, 4))
+    assert "leak" not in summary["svm"]
+    lines = {line["name"]: line for line in read_json("metrics/compare.json")["measures"]}
+    assert {
+        name: (lines[name]["n"], lines[name]["models"]["tuned"]["value"]) for name in ("mmlu.leak", "chat.leak")
+    } == {
+        "mmlu.leak": (100, 0.92),
+        "chat.leak": (12, 1.0),
+    }
+    assert (lines["leak"]["n"], lines["leak"]["change"]["p"] < 0.05) == (212, True)
+    rows = read_jsonl("metrics/answers/tuned.jsonl")
+    assert rows[0] == {"test": "mmlu", "id": "q0", "leak": 0, "empty": 0, "cut": 0, "loops": 0}
+    assert sum(row["leak"] for row in rows) == 196
+
+
+def test_a_gate_on_leakage_fails_the_stage(here: Path) -> None:
+    write({"tuned": measured(leak=92)})
+    Path("params.yaml").write_text("gate: {leak: 0.05}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.leak: rose by 0\.868 \(0\.000 to 0\.868\)"):
+        main()
+
+
+def test_with_codes_as_labels_a_known_code_is_a_leak(here: Path) -> None:
+    _, rows = measured()
+    write_jsonl("metrics/chat/tuned.jsonl", [{**row, "answer": '[{"label": "2"}]'} for row in rows["chat"]])
+    Path("params.yaml").write_text("prompt: {labels: code}\n", encoding="utf-8")
+    main()
+    assert sum(row["leak"] for row in read_jsonl("metrics/answers/tuned.jsonl")) == 12
 
 
 def test_costs_stand_below_the_table_in_its_columns(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

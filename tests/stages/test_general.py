@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.core.files import read_json
+from alloy.core.files import read_json, read_jsonl
 from projects import environment, start_history, write_labelling_project
 from small import THINGS
 from stages.general import figures
@@ -68,6 +68,12 @@ def test_yaml_files_of_ones_own_are_tasks(project: Path) -> None:
     assert 0 <= found["colours acc"] <= 1
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+    rows = read_jsonl(project / "metrics/general/base.jsonl")
+    assert [row["id"] for row in rows] == [f"words/{number}" for number in range(len(THINGS))]
+    assert {row["task"] for row in rows} == {"words"}
+    assert {row["cut"] for row in rows} <= {0, 1}
+    assert any(row["cut"] for row in rows)
+    assert all(isinstance(row["answer"], str) for row in rows)
 
 
 def test_vllm_gives_the_same_figures(project: Path) -> None:
@@ -98,6 +104,7 @@ def test_without_tasks_nothing_is_loaded(project: Path) -> None:
     done = general(project, [])
     assert done.stdout == "general base: skipped, profiles/small.yaml names no tasks\n"
     assert read_json(project / "metrics/general/base.json") == {"base": {}}
+    assert (project / "metrics/general/base.jsonl").read_text() == ""
 
 
 def test_a_filter_is_said_where_it_is_one() -> None:

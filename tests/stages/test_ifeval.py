@@ -71,6 +71,7 @@ def test_each_prompt_up_to_the_limit_has_its_row_in_the_order_of_the_file(run):
     rows = read_jsonl(run.folder / "metrics/ifeval/base.jsonl")
     assert [row["id"] for row in rows] == ["90", "89", "88", "87"]
     assert len({row["answer"] for row in rows}) > 1
+    assert {row["cut"] for row in rows} <= {0, 1}
     for row, prompt in zip(rows, PROMPTS, strict=False):
         assert row["instructions"] == prompt["instruction_id_list"]
         judged = verify(prompt, [row["answer"]])

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from alloy.core.files import read_json, write_json, write_jsonl
-from measured import measured, rival, spent, write
+from measured import LEAKED, TASK, measured, rival, spent, write
 from stages import compare, report
 
 SUBJECTS = ("world_capitals", "currencies")
@@ -40,7 +41,7 @@ def project(models: dict) -> None:
             mmlu["mmlu"]["subjects"] = {name: dict(mmlu["mmlu"]) for name in SUBJECTS}
         write_json(f"metrics/mmlu/{model}.json", {model: mmlu})
     spent()
-    write_json("data/split/task.json", {"levels": ["L1", "L2"]})
+    write_json("data/split/task.json", {**TASK, "levels": ["L1", "L2"]})
     right, wrong = ({"L1": "Setup", "L2": leaf, "content": HOSTILE} for leaf in ("Pairing", "Manual"))
     write_jsonl("data/split/test.jsonl", [{"id": "1", "text": HOSTILE, "segments": [right]}])
     answer = {"id": "1", "segments": [wrong], "valid": True, "raw": HOSTILE}
@@ -75,11 +76,44 @@ def test_every_measure_and_every_sentence_of_the_verdict_is_there(here: Path) ->
     text = page()
     compared = read_json("metrics/compare.json")
     for line in compared["measures"]:
-        assert line["title"] in text
-    for sentence in compared["verdict"]:
-        assert sentence in text
+        assert str(escape(line["title"])) in text
+    for finding in compared["verdict"]:
+        assert f"<b>{finding['topic']}:</b>" in text
+        assert finding["kind"] in text
+        assert str(escape(finding["text"])) in text
     assert "Trained on 40 examples, 75.0 % customer and 25.0 % general." in text
     assert "The right branch, another leaf" in text
+
+
+def test_the_chat_answers_stand_side_by_side_and_say_what_is_wrong_with_them(here: Path) -> None:
+    _, rows = measured(chat=3)
+    answers = [LEAKED, HOSTILE, " ", *["It is 4."] * 9]
+    write_jsonl(
+        "metrics/chat/tuned.jsonl",
+        [
+            {**row, "answer": answer, "cut": int(answer is HOSTILE)}
+            for row, answer in zip(rows["chat"], answers, strict=True)
+        ],
+    )
+    compare.main()
+    text = page()
+    assert text.count('<div class="chat">') == 12
+    assert re.findall(r'<span class="flag">([^<]*)</span>', text) == ["customer labels", "cut at the limit", "empty"]
+    assert str(escape(LEAKED)) in text
+    assert "<script" not in text
+    assert "What is 11?" in text
+
+
+def test_leakage_is_shown_by_test_with_n_and_interval(here: Path) -> None:
+    project({"base": measured(), "tuned": measured(leak=92), "svm": rival()})
+    lines = {line["name"]: line for line in read_json("metrics/compare.json")["measures"]}
+    change = lines["mmlu.leak"]["change"]
+    cells = ["leaked answers, multiple choice", "100", "0.000", "0.920", "+0.920"]
+    cells.append(f"{change['low']:+.3f} to {change['high']:+.3f}")
+    text = page()
+    start = text.index(f"<tr><td>{cells[0]}</td>")
+    row = text[start:].partition("</tr>")[0]
+    assert re.findall(r"<td>([^<]*)</td>", row)[:6] == cells
 
 
 def test_what_each_model_cost_stands_below(here: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import find_files, is_jsonl, stream_jsonl
-from alloy.mixing.repetition import loop_at_end, loops, repeated_share
+from alloy.core.repetition import loop_at_end, loops, repeated_share
 from data.general.convert import WANTED
 
 SHARED = Path(__file__).parents[3] / "shared/data/general"

@@ -1,0 +1,128 @@
+"""The real run in small: a model that answers everything with customer labels, and the one that was cured by the mix.
+
+SmolLM2-135M, tuned on restaurant reviews: 459 of 500 answers to science questions and 57 of 60 to IFEval's prompts were
+customer labels; with a quarter of general examples 4 of 500 and 12 of 60. Base: none.
+"""
+
+from itertools import cycle, islice
+
+import pytest
+
+from alloy.comparison.answers import judge_answers, with_leakage
+from alloy.comparison.compare import compare
+from alloy.comparison.settings import Gate
+from alloy.comparison.verdict import Kind, failures, verdict
+from alloy.formats.taxonomy import Taxonomy
+from alloy.labelling.leakage import TaskFormat
+from measured import measured, rival
+
+LABELS = ("food", "service", "staff", "price", "ambience", "menu", "place", "miscellaneous")
+TASK = {"levels": ["L1"], "has_content": False, "emotions": ["positive", "neutral", "negative"]}
+FORMAT = TaskFormat.of(Taxonomy(("L1",), {(label,): "" for label in LABELS}), TASK)
+LEAKED = [
+    '[{"L1": "food", "emotion": "neutral"}]',
+    '[{"L1": "food", "emotion": "neutral"}, {"L1": "service", "emotion": "negative"}]',
+    '[{"L1": "food", "emotion": "positive"}, {"L1": "food", "emot',
+    '[{"L1": "place", "emotion": "neutral"}, {"L1": "staff", "emotion": "neutral"}, {"L1": "food", "emotion": "',
+    '[{"L1": "miscellaneous", "emotion": "neutral"}, {"L1": "miscellaneous", "emotion": "neutral"}]',
+    '[{"L1": "menu", "emotion": "neutral"}, {"L1": "price", "emotion": "negative"}]\n\n',
+]
+ORDINARY = [
+    "The answer is C.",
+    "flesh eaters",
+    "B) an increase in temperature",
+    "The food chain begins with plants, which make their own food.",
+    '{"name": "Ada", "age": 36}',
+    "1. Flour\n2. Eggs\n3. Milk",
+    "I'm sorry, but I can't help with that.",
+    "The Sun heats the ocean, and water evaporates.",
+]
+LIMITS = Gate.model_validate({"leak": 0.05})
+
+
+def answers(count: int, leaked: int, **more: object) -> list[dict]:
+    said = [*islice(cycle(LEAKED), leaked), *islice(cycle(ORDINARY), count - leaked)]
+    return [{"id": str(number), "answer": answer, "cut": 0, **more} for number, answer in enumerate(said)]
+
+
+def model(questions: int, prompts: int, right: int) -> tuple[dict, dict]:
+    """Return figures and rows of a model by how many of 500 and of 60 answers leaked; it knows 30% by likelihood."""
+    figures, rows = measured(f1=17)
+    mmlu = [
+        {**row, "acc": int(number < 150), "generated_acc": int(number < right), "unparsed": 1}
+        for number, row in enumerate(answers(500, questions))
+    ]
+    followed = [{**row, "prompt_strict": int(n % 8 == 0)} for n, row in enumerate(answers(60, prompts))]
+    lists = [{**row, "instruction_strict": [1], "instruction_loose": [1]} for row in followed]
+    shares = {"questions": 500, "acc": 0.3, "generated_acc": right / 500, "unparsed": 1.0}
+    instructions = {"prompts": 60, "instructions": 60, "prompt_strict": 8 / 60}
+    ones = {"instruction_strict": 1.0, "instruction_loose": 1.0}
+    return (
+        {"voc": figures["voc"], "mmlu": shares, "ifeval": {**instructions, **ones}},
+        {"voc": rows["voc"], "mmlu": mmlu, "ifeval": lists},
+    )
+
+
+BASE, COLLAPSED, CURED = model(0, 0, 0), model(459, 57, 0), model(4, 12, 5)
+
+
+def lines(tuned: tuple[dict, dict]) -> list[dict]:
+    models = {"base": BASE, "tuned": tuned, "svm": rival()}
+    rows = {name: judge_answers(own, FORMAT) for name, (_, own) in models.items()}
+    figures = {name: with_leakage(own, rows[name]) for name, (own, _) in models.items()}
+    return compare(figures, rows, 500, 0)
+
+
+@pytest.mark.parametrize(
+    ("tuned", "questions", "prompts"), [(BASE, 0, 0), (COLLAPSED, 459, 57), (CURED, 4, 12)], ids=["base", "0", "0.25"]
+)
+def test_every_leaked_answer_and_no_other_is_counted(tuned: tuple, questions: int, prompts: int) -> None:
+    found = {line["name"]: line for line in lines(tuned)}
+    shares = {name: (found[name]["n"], found[name]["models"]["tuned"]["value"]) for name in ("leak", "mmlu.leak")}
+    assert shares == {"leak": (560, round((questions + prompts) / 560, 4)), "mmlu.leak": (500, questions / 500)}
+    assert found["ifeval.leak"]["models"]["tuned"]["value"] == prompts / 60
+    assert found["leak"]["models"]["base"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_the_verdict_on_the_collapsed_model_is_that_its_answers_are_customer_labels() -> None:
+    findings = {finding.topic: finding for finding in verdict(lines(COLLAPSED))}
+    lost = findings["Answer format"]
+    assert lost.kind is Kind.lost
+    assert "95% of the answers to IFEval's prompts are customer labels (base: 0%)" in lost.text
+    assert "92% of all 560 general answers (base: 0%)" in lost.text
+    assert not any("none to lose" in finding.text for finding in findings.values())
+    assert findings["Answers in chat"].kind is Kind.blind  # base is right in none of them
+    # As many prompts are followed as before, by answers that are labels: "no commas" holds for those, too.
+    assert findings["Instructions"].kind is Kind.blind
+    assert "95% of these answers are customer labels (base: 0%)" in findings["Instructions"].text
+
+
+def test_the_verdict_on_the_cured_model_names_what_is_left() -> None:
+    partly = next(finding for finding in verdict(lines(CURED)) if finding.topic == "Answer format")
+    assert partly.kind is Kind.partly_lost
+    assert "20% of the answers to IFEval's prompts are customer labels (base: 0%)" in partly.text
+    assert "2.9% of all 560 general answers (base: 0%)" in partly.text
+
+
+def test_the_verdict_on_an_unchanged_model_is_that_its_format_is_kept() -> None:
+    kept = next(finding for finding in verdict(lines(BASE)) if finding.topic == "Answer format")
+    assert kept.kind is Kind.kept
+    assert "0% of the 560 general answers are customer labels (base: 0%)" in kept.text
+
+
+def test_the_gate_fails_for_the_collapsed_model_and_passes_for_the_cured_one() -> None:
+    (line,) = failures(lines(COLLAPSED), LIMITS)
+    assert line.startswith("params.yaml: gate.leak: rose by 0.921 (0.000 to 0.921), 0.05 is allowed")
+    assert failures(lines(CURED), LIMITS) == []
+    assert len(failures(lines(CURED), Gate.model_validate({"ifeval": {"leak": 0.05}}))) == 1
+
+
+def test_a_model_that_was_asked_nothing_general_has_no_leakage() -> None:
+    figures, rows = rival()
+    assert judge_answers({**rows, "mmlu": []}, FORMAT) == {**rows, "mmlu": []}
+    assert with_leakage(figures, rows) == figures
+
+
+def test_a_choice_that_is_called_like_a_label_is_no_leak() -> None:
+    rows = {"mmlu": [{"id": str(n), "answer": "Food.", "unparsed": n} for n in (0, 1)]}
+    assert [row["leak"] for row in judge_answers(rows, FORMAT)["mmlu"]] == [0, 1]

@@ -1,0 +1,38 @@
+"""Chat prompts are answered greedily in the chat format, and answers at the token limit are marked."""
+
+from collections import Counter
+from pathlib import Path
+
+from alloy.evaluation.chat import answer_prompts, count, report
+from alloy.formats.chat import read_chat_prompts
+from alloy.inference.hf_engine import TransformersEngine
+from alloy.inference.open_engine import SAMPLES
+from alloy.inference.settings import Infer
+from alloy.modeling.chat_template import common_prefix, render_prompt
+from small import SCRATCH, new_config, new_model, set_seed, tokenizer
+
+PROMPTS = read_chat_prompts(Path(__file__).parents[2] / "data/chat/prompts.jsonl")
+LIMIT = 6
+
+
+def test_each_prompt_has_the_greedy_answer_to_all_its_turns() -> None:
+    tokens = tokenizer()
+    config = new_config(tokens, SCRATCH)
+    config.initializer_range, config.max_position_embeddings = 0.4, 1024
+    set_seed(0)
+    model = new_model(config).eval()
+    wanted = []
+    for prompt in PROMPTS:  # before the engine, which gives the model another attention
+        asked = tokens(render_prompt(tokens, prompt["messages"]).text, return_tensors="pt", add_special_tokens=False)
+        answer = model.generate(**asked, max_new_tokens=LIMIT, do_sample=False)[0, asked["input_ids"].shape[1] :]
+        wanted.append(tokens.decode(answer, skip_special_tokens=True))
+    infer = Infer(batch_size=4, max_new_tokens=LIMIT)
+    engine = TransformersEngine(model, tokens, infer, common_prefix(tokens, SAMPLES))
+    totals: Counter[str] = Counter()
+    rows = [count(row, totals) for row in answer_prompts(engine, PROMPTS, lambda _: None)]
+    assert [row["id"] for row in rows] == [prompt["id"] for prompt in PROMPTS]
+    assert [row["answer"] for row in rows] == wanted
+    assert all(row["cut"] == int(row["tokens"] == LIMIT) for row in rows)
+    mean = round(sum(row["tokens"] for row in rows) / 12, 1)
+    cut = round(sum(row["cut"] for row in rows) / 12, 4)
+    assert report(totals) == {"answers": 12, "mean_tokens": mean, "cut": cut}

@@ -1,0 +1,40 @@
+"""Chat prompts that are committed can be read, and a line that is not a prompt is an error with its place."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alloy.core.files import InputError
+from alloy.formats.chat import read_chat_prompts
+
+ROOT = Path(__file__).parents[2]
+ASKED = {"role": "user", "content": "Hi!"}
+GOOD = {"id": "a", "category": "greeting", "messages": [ASKED]}
+
+
+def test_the_committed_prompts_are_twelve_of_as_many_kinds() -> None:
+    prompts = read_chat_prompts(ROOT / "data/chat/prompts.jsonl")
+    assert len(prompts) == len({prompt["id"] for prompt in prompts}) == len({p["category"] for p in prompts}) == 12
+    assert [len(prompt["messages"]) for prompt in prompts] == [1] * 11 + [3]
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ({**GOOD, "id": "b", "category": " "}, ("`category`", "' '")),
+        ({**GOOD, "id": 3}, ("`id`", "3")),
+        (GOOD, ("'a'", "line 1")),
+        ({**GOOD, "id": "b", "messages": []}, ("`messages`", "[]")),
+        ({**GOOD, "id": "b", "messages": [{"role": "boss", "content": "Hi!"}]}, ("message 1", "boss")),
+        ({**GOOD, "id": "b", "messages": [ASKED, {"role": "user", "content": ""}]}, ("message 2", "`content`")),
+        ({**GOOD, "id": "b", "messages": [ASKED, {"role": "assistant", "content": "Hi."}]}, ("assistant",)),
+    ],
+)
+def test_a_line_that_is_not_a_prompt_is_named(tmp_path: Path, row: dict, named: tuple[str, ...]) -> None:
+    file = tmp_path / "prompts.jsonl"
+    file.write_text(f"{json.dumps(GOOD)}\n{json.dumps(row)}\n")
+    with pytest.raises(InputError) as caught:
+        read_chat_prompts(file)
+    assert str(caught.value).startswith(f"{file}:2: ")
+    assert all(word in str(caught.value) for word in named)

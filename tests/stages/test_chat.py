@@ -1,0 +1,62 @@
+"""The stage `chat` as DVC starts it: it answers, goes on with what is done, and refuses prompts that are none."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.core.files import read_json, read_jsonl
+from alloy.modeling.model_folder import write_hosted
+from projects import ROOT, environment, write_labelling_project
+
+pytestmark = pytest.mark.slow
+
+
+def chat(project: Path, model: str = "base") -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "stages.chat", model]
+    return subprocess.run(
+        command, cwd=project, env=environment(), text=True, capture_output=True, check=False, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = write_labelling_project(tmp_path_factory.mktemp("chat") / "project", ["A lamp."], constrain=True, limit=1)
+    shutil.copytree(ROOT / "data/chat", folder / "data/chat")
+    (folder / "params.yaml").write_text("profile: small\ndata: {chat: chat}\n")
+    profile = folder / "profiles/small.yaml"
+    profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), "chat": {"max_new_tokens": 8}}))
+    return folder
+
+
+def test_all_twelve_prompts_are_answered_freely(project: Path) -> None:
+    done = chat(project)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("chat base: 12 answers of ")
+    rows = read_jsonl(project / "metrics/chat/base.jsonl")
+    prompts = read_jsonl(project / "data/chat/prompts.jsonl")
+    assert [(row["id"], row["messages"]) for row in rows] == [(row["id"], row["messages"]) for row in prompts]
+    assert len({row["answer"] for row in rows}) > 1
+    assert all(row["tokens"] <= 8 and row["cut"] == int(row["finish"] == "length") for row in rows)
+    assert read_json(project / "metrics/chat/base.json")["base"]["chat"]["answers"] == 12
+
+
+def test_a_model_that_was_not_trained_is_not_asked_again(project: Path) -> None:
+    write_hosted(project / "models/tuned", "some-model")
+    done = chat(project, "tuned")
+    assert (done.returncode, done.stdout) == (0, "chat tuned: skipped, nothing was trained\n")
+    assert read_json(project / "metrics/chat/tuned.json") == {"tuned": {}}
+    assert (project / "metrics/chat/tuned.jsonl").read_text() == ""
+
+
+def test_a_bad_prompt_is_one_line_with_its_place(project: Path) -> None:
+    (project / "data/mine").mkdir()
+    (project / "data/mine/prompts.jsonl").write_text('{"id": "a", "category": "fact", "messages": []}\n')
+    (project / "params.yaml").write_text("profile: small\ndata: {chat: mine}\n")
+    done = chat(project)
+    assert done.returncode == 1
+    assert done.stderr.startswith("chat: data/mine/prompts.jsonl:1: `messages`")
+    assert done.stderr.count("\n") == 1
