@@ -77,15 +77,31 @@ METRICS = (
     Metric("voc.invalid_json", "answers that are not valid JSON", "comments", False, compared=False),
     Metric("voc.invented_labels", "labels not in the taxonomy", "comments", False, compared=False),
     Metric("voc.broken_paths", "paths not in the taxonomy", "comments", False, compared=False),
-    Metric("mmlu.acc", "general accuracy, by likelihood", "questions", short="MMLU", items=_share("acc")),
+    Metric("mmlu.acc", "knowledge, by likelihood (headline)", "questions", short="MMLU", items=_share("acc")),
+    Metric("mmlu.cloze_acc", "knowledge, cloze form", "questions", headline=False, items=_share("cloze_acc")),
+    Metric(
+        "mmlu.cloze_acc_norm",
+        "knowledge, cloze form, per character",
+        "questions",
+        headline=False,
+        items=_share("cloze_acc_norm"),
+    ),
+    Metric("mmlu.letters_acc", "knowledge, by letters", "questions", headline=False, items=_share("letters_acc")),
     Metric(
         "mmlu.generated_acc",
-        "general accuracy, by generated answer",
+        "knowledge, by generated answer",
         "questions",
         short="MMLU generated",
         items=_share("generated_acc"),
     ),
-    Metric("mmlu.unparsed", "general answers that are no choice", "questions", False, items=_share("unparsed")),
+    Metric(
+        "mmlu.generated_strict",
+        "the right choice and nothing else",
+        "questions",
+        headline=False,
+        items=_share("generated_strict"),
+    ),
+    Metric("mmlu.unparsed", "answers that name no choice", "questions", False, items=_share("unparsed")),
     Metric(
         "ifeval.prompt_strict",
         "prompts followed in full (IFEval)",
@@ -116,10 +132,12 @@ def task_metric(key: str) -> Metric:
 
 
 def headline(figures: Row) -> Row:
-    """Return the headline metrics of one model, of what was measured."""
+    """Return the headline metrics of one model, of what was measured, and the formulation of `mmlu.acc`."""
     parts = {
         part: {metric.key: figures[part][metric.key] for metric in METRICS if metric.part == part and metric.headline}
         for part in STAGES
         if part != "general" and figures.get(part)
     }
+    if "formulation" in figures.get("mmlu", {}):
+        parts["mmlu"]["formulation"] = figures["mmlu"]["formulation"]
     return parts | ({"general": figures["general"]} if figures.get("general") else {})

@@ -9,10 +9,16 @@ from alloy.core.files import write_json, write_jsonl
 
 Row = dict[str, Any]
 UNITS = 100  # comments, questions, prompts
+# The headline and the formulations that it is chosen from, alike in these models.
+LIKELIHOOD = ("acc", "cloze_acc", "cloze_acc_norm", "letters_acc")
 
 
 def ones(count: int) -> list[int]:
     return [1] * count + [0] * (UNITS - count)
+
+
+def generated_row(right: float) -> Row:
+    return {"generated_acc": right, "generated_strict": right}
 
 
 def measured(
@@ -32,7 +38,7 @@ def measured(
     rows = {
         "voc": [{"id": f"c{n}", "matched": matched[n], "predicted": 1, "gold": 1} for n in range(UNITS)],
         "mmlu": [
-            {"id": f"q{n}", "acc": a, "generated_acc": g, "unparsed": u, "answer": answer}
+            {"id": f"q{n}", **dict.fromkeys(LIKELIHOOD, a), **generated_row(g), "unparsed": u, "answer": answer}
             for n, (a, g, u, answer) in enumerate(zip(ones(acc), ones(generated), said, answers, strict=True))
         ],
         "ifeval": [
@@ -54,8 +60,10 @@ def measured(
         "voc": {**voc, "nova_f1": 0.2, "invalid_json": 0.0, "invented_labels": 0.0, "broken_paths": 0.0},
         "mmlu": {
             "questions": UNITS,
-            "acc": acc / UNITS,
-            "generated_acc": generated / UNITS,
+            "chance": 0.25,
+            "generated_chance": 0.25,
+            **dict.fromkeys(LIKELIHOOD, acc / UNITS),
+            **generated_row(generated / UNITS),
             "unparsed": unparsed / UNITS,
         },
         "ifeval": {

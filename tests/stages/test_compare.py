@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from alloy.comparison.metrics import headline
-from alloy.core.files import InputError, read_json, write_json, write_jsonl
+from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from measured import lines, measured, rival, spent, write
 from stages.compare import cost_table, main, table
 
@@ -18,8 +18,8 @@ def test_a_summary_keeps_the_headline_figures_only() -> None:
         "mmlu": {**figures["mmlu"], "subjects": {}},
     }
     kept = headline(more)
-    for part, count in (("voc", "comments"), ("mmlu", "questions")):
-        assert kept[part] == {key: value for key, value in figures[part].items() if key != count}
+    assert kept["voc"] == {key: value for key, value in figures["voc"].items() if key != "comments"}
+    assert kept["mmlu"] == {key: figures["mmlu"][key] for key in ("acc", "generated_acc", "unparsed")}
     assert kept["ifeval"] == {key: figures["ifeval"][key] for key in ("prompt_strict", "instruction_strict")}
     assert kept["general"] == {"gsm8k exact_match": 0.5}
     assert headline({}) == {}
@@ -51,6 +51,7 @@ def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
     summary = read_json("metrics/summary.json")
     assert list(summary) == ["base", "tuned", "svm"]
     assert (summary["tuned"]["voc"]["f1"], summary["tuned"]["mmlu"]["acc"]) == (0.9, 0.7)
+    assert summary["tuned"]["mmlu"]["formulation"] == "cloze_acc_norm"
     assert "mmlu" not in summary["svm"]
     assert Path("metrics/tradeoff.csv").read_text() == "model,mmlu_acc,voc_f1\nbase,0.8,0.1\ntuned,0.7,0.9\n"
     compared = read_json("metrics/compare.json")
@@ -60,6 +61,27 @@ def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
     assert said[0] == "Trained on 75% customer and 25% general data"
     assert said[1] == "Budget: 30 customer examples, 80 steps, learning rate 0.003"
     assert not any(line.startswith("Warning") for line in said)
+
+
+def test_the_headline_is_the_formulation_in_which_base_does_best(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model, letters in (("base", 85), ("tuned", 20)):
+        file = Path(f"metrics/mmlu/{model}.json")
+        mmlu = read_json(file)[model]["mmlu"]
+        write_json(file, {model: {"mmlu": {**mmlu, "letters_acc": letters / 100}}})
+        rows = read_jsonl(file.with_suffix(".jsonl"))
+        for number, row in enumerate(rows):
+            row["letters_acc"] = int(number < letters)
+        write_jsonl(file.with_suffix(".jsonl"), rows)
+    main()
+    summary, compared = read_json("metrics/summary.json"), read_json("metrics/compare.json")
+    assert [summary[model]["mmlu"]["acc"] for model in ("base", "tuned")] == [0.85, 0.2]
+    assert compared["mmlu"]["formulation"] == summary["base"]["mmlu"]["formulation"] == "letters_acc"
+    (line,) = (line for line in compared["measures"] if (line["part"], line["key"]) == ("mmlu", "acc"))
+    assert (line["chance"], line["change"]["value"], line["change"]["p"] < 0.01) == (0.25, -0.65, True)
+    assert "base,0.85,0.1\ntuned,0.2,0.9\n" in Path("metrics/tradeoff.csv").read_text()
+    assert "mmlu.letters_acc" in capsys.readouterr().out
 
 
 def test_costs_stand_below_the_table_in_its_columns(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
