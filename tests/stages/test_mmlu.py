@@ -89,7 +89,10 @@ def own_mmlu(model, folder: Path, where: Path, shots: int, kind: str) -> dict:
             "dataset_name": None,
             "dataset_kwargs": {"data_files": data},
         }
-        if kind == "continuation":  # it reports `acc` alone
+        if (
+            kind == "continuation"
+        ):  # without the line about the subject, as lm-eval asks ARC; and it reports `acc` alone
+            own["description"] = ""
             own["metric_list"] = [{"metric": metric, "aggregation": "mean"} for metric in CONTINUATION]
         (where / f"own_{kind}_{subject}.yaml").write_text(json.dumps(own))  # JSON is YAML
         names.append(f"own_{kind}_{subject}")
