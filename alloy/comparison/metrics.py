@@ -96,7 +96,7 @@ METRICS = (
     ),
     Metric(
         "mmlu.generated_strict",
-        "the right choice and nothing else",
+        "knowledge, generated, strict reading",
         "questions",
         headline=False,
         items=_share("generated_strict"),
