@@ -39,7 +39,7 @@ def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None)
 
     `chance` is what guessing gives, `answer` the generated text. Answers are kept in the database `kept`.
     """
-    tasks = {
+    tasks: dict[str, list[Task]] = {
         kind: [make(subject, splits, mmlu) for subject, splits in questions.items()]
         for kind, make in (("cloze", cloze_task), ("letters", letters_task), ("generated", generated_task))
     }
