@@ -25,8 +25,8 @@ from pathlib import Path
 from alloy.core.files import Row, read_jsonl, write_json, write_jsonl
 from alloy.core.stage import run
 from alloy.evaluation.lm_eval_run import evaluate
-from alloy.evaluation.mmlu_tasks import likelihood_task
-from alloy.evaluation.settings import AnswerAs, Mmlu
+from alloy.evaluation.mmlu_tasks import letters_task
+from alloy.evaluation.settings import Mmlu
 from alloy.formats.mmlu import load_questions
 from alloy.modeling.model_folder import load
 from benchmarks.infer import make_model
@@ -56,8 +56,8 @@ def arm(name: str, shots: int, folder: Path) -> Row:
     model, tokenizer = load(folder / "model")
     kind = SharedPrefixLM if name in ("shared", "kept") else HFLM
     asked = kind(pretrained=model, tokenizer=tokenizer, batch_size=ARMS[name])
-    mmlu = Mmlu(answer=AnswerAs.letter, fewshot=shots)
-    tasks = [likelihood_task(subject, splits, mmlu) for subject, splits in load_questions(folder).items()]
+    mmlu = Mmlu(fewshot=shots)
+    tasks = [letters_task(subject, splits, mmlu) for subject, splits in load_questions(folder).items()]
     kept = folder / f"answers-{time.time_ns()}" if name == "kept" else None
     start = time.perf_counter()
     results = evaluate(asked, tasks, kept, num_fewshot=shots, log_samples=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from alloy.comparison.answers import judge_answers, with_leakage
 from alloy.comparison.compare import Rows, compare, require_same
 from alloy.comparison.costs import amount, budget, read_costs, told
+from alloy.comparison.formulation import FORMULATIONS, with_headline
 from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, headline
 from alloy.comparison.settings import Gate
 from alloy.comparison.verdict import as_text, failures, verdict
@@ -82,8 +83,9 @@ def main() -> None:
     """Read, compare, write, judge."""
     score, prompt, gate, train = load_sections(Score, Prompt, Gate, Train)
     read = {model: _read(model) for model in MODELS}
-    figures = {model: figures for model, (figures, _) in read.items()}
-    rows = {model: rows for model, (_, rows) in read.items()}
+    figures, rows = with_headline(
+        {model: figures for model, (figures, _) in read.items()}, {model: rows for model, (_, rows) in read.items()}
+    )
     for model in MODELS[1:]:
         for part, counted in rows[model].items():
             if part in rows["base"]:
@@ -100,6 +102,9 @@ def main() -> None:
         print(*told(given, count_lines("data/split/train.jsonl") - prompt.examples), sep="\n")
     print()
     print(table(lines), cost_table(read_costs()), as_text(findings), sep="\n\n")
+    formulation = figures["base"].get("mmlu", {}).get("formulation")
+    if formulation:
+        print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), where base does best")
     if ratio == 0:
         print("Mix general data in and see what it keeps: dvc exp run -S mix.ratio=0.25")
     both = [model for model in MODELS if {"voc", "mmlu"} <= figures[model].keys()]
@@ -107,7 +112,10 @@ def main() -> None:
     write_whole("metrics/tradeoff.csv", lambda part: part.write_text(f"model,mmlu_acc,voc_f1\n{points}"))
     for model in MODELS[:2]:
         write_jsonl(f"metrics/{ANSWERS}/{model}.jsonl", rows[model].get(ANSWERS, []))
-    write_json("metrics/compare.json", {"measures": lines, "verdict": [finding.row for finding in findings]})
+    write_json(
+        "metrics/compare.json",
+        {"measures": lines, "verdict": [finding.row for finding in findings], "mmlu": {"formulation": formulation}},
+    )
     write_json("metrics/summary.json", {model: headline(figures[model]) for model in MODELS})
     if broken := failures(lines, gate):  # the figures stay to be looked at
         raise InputError("\n".join(broken))

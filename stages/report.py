@@ -14,6 +14,7 @@ from typing import Any
 from alloy.comparison import charts
 from alloy.comparison.costs import amount, read_costs
 from alloy.comparison.error_analysis import mistakes
+from alloy.comparison.formulation import headline_of
 from alloy.comparison.metrics import ANSWERS, MODELS
 from alloy.comparison.report_page import GROUPS, LEAKAGE, inline, plots, render, side_by_side
 from alloy.core.files import Row, read_json, read_jsonl, write_whole
@@ -39,6 +40,8 @@ def main() -> None:
     """Read, draw, write."""
     compared = read_json("metrics/compare.json")
     scores, mmlu = _figures("score", "voc", MODELS), _figures("mmlu", "mmlu", MODELS[:2])
+    if formulation := compared["mmlu"]["formulation"]:
+        mmlu = {model: headline_of(figures, formulation) for model, figures in mmlu.items()}
     drawn = plots(compared["measures"], scores, mmlu)
     predictions = Path("data/predictions/tuned.jsonl")
     wrong: list[Row] = []

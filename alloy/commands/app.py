@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     **SETTINGS,
 )
-check = typer.Typer(help="Check what is committed and what is cached.", **SETTINGS)
+check = typer.Typer(rich_markup_mode=None)
 nova = typer.Typer(help="Amazon Nova: training files, recipes.", **SETTINGS)
 recipe = typer.Typer(help="Read or write a data-mixing recipe of Amazon Nova.", **SETTINGS)
 app.add_typer(check, name="check")
@@ -120,6 +120,27 @@ def smoke(
     from alloy.commands.smoke import main
 
     main(folder)
+
+
+@check.callback(invoke_without_command=True)
+def check_before_training(context: typer.Context) -> None:
+    """Check the tests, what is committed and what is cached.
+
+    Without a command: the tests.
+    """
+    if context.invoked_subcommand is None:
+        tests()
+
+
+@check.command()
+def tests() -> None:
+    """Say which tests can show forgetting.
+
+    Before training, by what base reaches in them. Fails if no test can.
+    """
+    from alloy.commands.check_tests import main
+
+    main()
 
 
 @check.command()

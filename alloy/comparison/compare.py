@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from alloy.comparison.informative import chance_of
 from alloy.comparison.metrics import METRICS, MODELS, Metric, is_task, task_metric
 from alloy.core.files import InputError, Row
 from alloy.scoring.bootstrap import Counts, Estimate, change, estimate
@@ -13,9 +14,10 @@ Rows = list[Row]  # what was counted of each comment, question or prompt
 
 
 def compare(figures: dict[str, Row], rows: dict[str, dict[str, Rows]], resamples: int, seed: int) -> list[Row]:
-    """Return a line of the comparison per metric: `{title, name, part, key, n, models, change, over_svm}`.
+    """Return a line of the comparison per metric: `{title, name, part, key, n, chance, models, change, over_svm}`.
 
-    `figures` and `rows` are by model and part. `n` is how many items the metric is measured on. `models` has `{value,
+    `figures` and `rows` are by model and part. `n` is how many items the metric is measured on, `chance` what guessing
+    gives (None: not known). `models` has `{value,
     low, high}` of each model that was measured; `change` is from base to tuned, `over_svm` from the rival to tuned:
     `{value, low, high, p}`, or None. A metric without rows has values alone.
     """
@@ -52,6 +54,7 @@ def _line(metric: Metric, figures: dict[str, Row], rows: dict[str, dict[str, Row
         "part": metric.part,
         "key": metric.key,
         "n": _items(metric, figures, counts),
+        "chance": chance_of(metric.name, figures["base"]),
         "models": {model: known(model) for model in values},
         "change": between("base", "tuned"),
         "over_svm": between("svm", "tuned"),

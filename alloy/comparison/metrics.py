@@ -122,15 +122,31 @@ METRICS = (
     Metric("voc.invented_labels", "labels not in the taxonomy", "comments", False, compared=False),
     Metric("voc.broken_paths", "paths not in the taxonomy", "comments", False, compared=False),
     Metric("leak", "general answers in the task's format", "", False, short="leak", items=_share("leak")),
-    Metric("mmlu.acc", "general accuracy, by likelihood", "questions", short="MMLU", items=_share("acc")),
+    Metric("mmlu.acc", "knowledge, by likelihood (headline)", "questions", short="MMLU", items=_share("acc")),
+    Metric("mmlu.cloze_acc", "knowledge, cloze form", "questions", headline=False, items=_share("cloze_acc")),
+    Metric(
+        "mmlu.cloze_acc_norm",
+        "knowledge, cloze form, per character",
+        "questions",
+        headline=False,
+        items=_share("cloze_acc_norm"),
+    ),
+    Metric("mmlu.letters_acc", "knowledge, by letters", "questions", headline=False, items=_share("letters_acc")),
     Metric(
         "mmlu.generated_acc",
-        "general accuracy, by generated answer",
+        "knowledge, by generated answer",
         "questions",
         short="MMLU generated",
         items=_share("generated_acc"),
     ),
-    Metric("mmlu.unparsed", "general answers that are no choice", "questions", False, items=_share("unparsed")),
+    Metric(
+        "mmlu.generated_strict",
+        "knowledge, generated, strict reading",
+        "questions",
+        headline=False,
+        items=_share("generated_strict"),
+    ),
+    Metric("mmlu.unparsed", "answers that name no choice", "questions", False, items=_share("unparsed")),
     Metric(
         "ifeval.prompt_strict",
         "prompts followed in full (IFEval)",
@@ -191,11 +207,13 @@ def is_task(key: str) -> bool:
 
 
 def headline(figures: Row) -> Row:
-    """Return the headline metrics of one model, of what was measured."""
+    """Return the headline metrics of one model, of what was measured, and the formulation of `mmlu.acc`."""
     kept: Row = {}
     for metric in METRICS:
         value = metric.value(figures)
         if metric.headline and value is not None:
             (kept.setdefault(metric.part, {}) if metric.part else kept)[metric.key] = value
+    if "formulation" in figures.get("mmlu", {}):
+        kept["mmlu"]["formulation"] = figures["mmlu"]["formulation"]
     tasks = {key: value for key, value in figures.get("general", {}).items() if is_task(key)}
     return kept | ({"general": tasks} if tasks else {})

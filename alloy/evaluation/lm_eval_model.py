@@ -1,16 +1,19 @@
 """A model as lm-eval asks it: its own class for transformers, made quicker where that changes no answer, or for vLLM.
 
 What lm-eval's class would compute again and again is computed once: the beginning that questions share, such as five
-examples a subject; the logits of a context for all of its choices. And rows are not padded to the longest.
+examples per subject; a question for all of its choices; logits, of which only those of the choices are computed. And
+rows are not padded to the longest.
 """
 
 import importlib.metadata
 import logging
+import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from lm_eval.api import model as lm_eval_model
@@ -38,6 +41,7 @@ PLAIN = {"enable_thinking": False}  # chats are asked for an answer without thou
 WORTH = 64  # tokens that a run of rows must share beyond its neighbours, to have a beginning of its own
 Tokens = tuple[int, ...]
 Request = tuple[tuple[str, str] | None, list[int], list[int]]  # its text, and the tokens of context and continuation
+R = TypeVar("R", bound=Sized)
 Scored = tuple[float, bool]  # log-likelihood of the continuation; whether greedy decoding would give it
 
 
@@ -94,13 +98,34 @@ def _cpu_build() -> bool:
 HFLM: Any = huggingface.HFLM  # its decorators hide what it is
 
 
+@dataclass(frozen=True)
+class Tree:
+    """Rows that begin alike, with their common `stem` computed once: a question, and the choices as its `branches`."""
+
+    stem: Tokens
+    branches: tuple[Tokens, ...]
+
+    def __len__(self) -> int:
+        """Return how many tokens are computed."""
+        return len(self.stem) + sum(map(len, self.branches))
+
+
 class SharedPrefixLM(HFLM):
     """lm-eval's class for transformers, with the same answers in less time."""
 
     def _loglikelihood_tokens(
         self, requests: list[Request], disable_tqdm: bool = False, override_bs: int | None = None
     ) -> list[Scored]:
-        """Return (log-likelihood, is greedy) a request; those whose rows are the same tokens share a row."""
+        """Return (log-likelihood, is greedy) per request.
+
+        Algorithm:
+
+        1. Requests whose input is the same share a row: one-token choices, such as letters, differ in the last token
+           alone, which is no input.
+        2. Rows that are alike up to their continuation are the branches of one tree (`trees`).
+        3. Trees with a long common beginning form a run, and the beginning is computed once (`runs`).
+        4. The trees of a run go through the model in batches without padding, with logits for continuations alone.
+        """
         asked: dict[Tokens, list[int]] = defaultdict(list)
         kept: dict[Tokens, int] = defaultdict(int)  # how many tokens at a row's end tell of its continuations
         for number, (_, context, continuation) in enumerate(requests):
@@ -109,17 +134,17 @@ class SharedPrefixLM(HFLM):
             kept[row] = max(kept[row], len(continuation))
         if any(kept[row] >= len(row) for row in asked):  # nothing before it that could be shared
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+        grown = trees(kept)
         answers: list[Scored] = [(0.0, False)] * len(requests)
         with (
             torch.inference_mode(),
             self._own_attention(),
             TerminalBar(total=len(requests), disable=disable_tqdm, desc="likelihoods") as bar,
         ):
-            for start, rows in runs(kept):
-                shared = SharedPrefix(self.model, list(rows[0][:start]))
-                for batch in batches(rows, start, int(self.batch_size)):
-                    found = self._log_probabilities(shared, start, batch, [kept[row] for row in batch])
-                    for row, logs in zip(batch, found, strict=True):
+            for start, stems in runs(dict.fromkeys(grown, 1)):
+                shared = SharedPrefix(self.model, list(stems[0][:start]))
+                for batch in batches([grown[stem] for stem in stems], start, int(self.batch_size)):
+                    for row, logs in self._log_probabilities(shared, start, batch):
                         for number in asked[row]:
                             text, _, continuation = requests[number]
                             answers[number] = _score(logs[-len(continuation) :], continuation)
@@ -128,17 +153,27 @@ class SharedPrefixLM(HFLM):
         return answers
 
     def _log_probabilities(
-        self, shared: SharedPrefix, start: int, batch: list[Tokens], kept: list[int]
-    ) -> list[torch.Tensor]:
-        """Return (kept, vocabulary) of each row: behind its last `kept` tokens."""
-        fresh = [row[start:] for row in batch]
-        shared.reserve(start, len(batch), max(map(len, fresh)))
-        step = Step.of(list(range(len(batch))), [0] * len(batch), [len(row) for row in fresh], self.model.device)
-        ends = (step.last + 1).tolist()
-        places = [place for end, count in zip(ends, kept, strict=True) for place in range(end - count, end)]
-        keep = torch.tensor(places, device=self.model.device)
-        logits = shared.forward([token for row in fresh for token in row], step, keep)
-        return list(logits.log_softmax(-1, dtype=self.softmax_dtype).split(kept))
+        self, shared: SharedPrefix, start: int, batch: list[Tree]
+    ) -> Iterator[tuple[Tokens, torch.Tensor]]:
+        """Yield each row of the trees with its log-probabilities (kept, vocabulary): after its stem, and its branch."""
+        shared.reserve(start, len(batch), max(map(len, batch)) - start)
+        lengths = [(len(tree.stem) - start, [len(branch) for branch in tree.branches]) for tree in batch]
+        ids: list[int] = []
+        needed: dict[Tokens, list[int]] = {}  # the places in `ids` whose logits a row needs
+        for tree in batch:
+            ids += tree.stem[start:]
+            stem = len(ids)
+            for branch in tree.branches:
+                # The first token of a choice is told by the last one of the stem.
+                needed[tree.stem + branch] = [stem - 1, *range(len(ids), len(ids) + len(branch))]
+                ids += branch
+        keep = sorted({place for places in needed.values() for place in places})
+        step = Step.of_branches(lengths, self.model.device)
+        logits = shared.forward(ids, step, torch.tensor(keep, device=self.model.device))
+        logs = logits.log_softmax(-1, dtype=self.softmax_dtype)
+        index = {place: number for number, place in enumerate(keep)}
+        for row, places in needed.items():
+            yield row, logs[[index[place] for place in places]]
 
     @contextmanager
     def _own_attention(self) -> Iterator[None]:
@@ -158,17 +193,56 @@ class SharedPrefixLM(HFLM):
             return super().generate_until(requests, disable_tqdm)
         most = said["max_gen_toks"]
         prompts = [self.tok_encode(prompt, left_truncate_len=self.max_length - most) for prompt, _ in asked]
-        common = min(common_length(prompts), len(min(prompts, key=len)) - 1)
         infer = Infer(batch_size=int(self.batch_size), max_new_tokens=most)
+        answers = [""] * len(prompts)
         with self._own_attention(), TerminalBar(total=len(requests), disable=disable_tqdm, desc="answers") as bar:
+            for start, numbers in answer_runs(prompts, infer.batch_size, most):
 
-            def keep(number: int, completion: Completion) -> None:
-                self.cache_hook.add_partial("generate_until", asked[number], completion.text)
-                bar.update()
+                def keep(place: int, completion: Completion, numbers: list[int] = numbers) -> None:
+                    answers[numbers[place]] = completion.text
+                    self.cache_hook.add_partial("generate_until", asked[numbers[place]], completion.text)
+                    bar.update()
 
-            engine = TransformersEngine(self.model, self.tokenizer, infer, prompts[0][: max(common, 1)])
-            done = engine.answer(prompts, [None] * len(prompts), keep)
-        return [completion.text for completion in done]
+                engine = TransformersEngine(self.model, self.tokenizer, infer, prompts[numbers[0]][: max(start, 1)])
+                engine.answer([prompts[number] for number in numbers], [None] * len(numbers), keep)
+        return answers
+
+
+def answer_runs(prompts: list[list[int]], batch: int, most: int) -> list[tuple[int, list[int]]]:
+    """Return (length of the common beginning, indices of the prompts) for prompts that are best answered together.
+
+    Five examples per subject are a beginning for each subject. To answer its questions apart from the others saves the
+    tokens of the beginning, and costs decoding steps that are not full. On a CPU a step takes about as long as `batch`
+    tokens of a prompt, even if it has fewer rows. So the prompts are divided only if that saves tokens:
+
+    1. Divide the prompts into runs by their common beginnings (`runs`).
+    2. Saved: what each run shares beyond that which all share, for each of its prompts but the first.
+    3. Cost: the additional rounds of `batch` answers, of up to `most` steps, of `batch` tokens each.
+    """
+    whole = (min(common_length(prompts), len(min(prompts, key=len)) - 1), list(range(len(prompts))))
+    numbers: dict[Tokens, list[int]] = defaultdict(list)
+    for number, prompt in enumerate(prompts):
+        numbers[tuple(prompt)].append(number)
+    divided = [
+        (start, [number for row in rows for number in numbers[row]]) for start, rows in runs(dict.fromkeys(numbers, 1))
+    ]
+    saved = sum((start - whole[0]) * (len(own) - 1) for start, own in divided)
+    rounds = sum(math.ceil(len(own) / batch) for _, own in divided) - math.ceil(len(prompts) / batch)
+    return divided if saved > rounds * most * batch else [whole]
+
+
+def trees(kept: dict[Tokens, int]) -> dict[Tokens, Tree]:
+    """Return the trees of all rows by their stems, in order: a stem is a row without what its continuation adds.
+
+    `kept` is how many tokens at a row's end tell of its continuation; the first of them belongs to the stem.
+
+    Example: the rows (1, 2, 3), (1, 2, 4, 5), with 2 and 3 kept, are the stem (1, 2) with the branches (3,), (4, 5).
+    """
+    branches: dict[Tokens, list[Tokens]] = defaultdict(list)
+    for row, count in kept.items():
+        end = len(row) - count + 1
+        branches[row[:end]].append(row[end:])
+    return {stem: Tree(stem, tuple(own)) for stem, own in branches.items()}
 
 
 def runs(kept: dict[Tokens, int]) -> Iterator[tuple[int, list[Tokens]]]:
@@ -196,9 +270,9 @@ def runs(kept: dict[Tokens, int]) -> Iterator[tuple[int, list[Tokens]]]:
         yield common, run
 
 
-def batches(rows: list[Tokens], start: int, most: int) -> Iterator[list[Tokens]]:
+def batches(rows: "list[R]", start: int, most: int) -> "Iterator[list[R]]":
     """Yield rows of like length, the longest first: up to `most` of them and about `TOKENS` tokens behind `start`."""
-    batch: list[Tokens] = []
+    batch: list[R] = []
     for row in sorted(rows, key=len, reverse=True):
         if batch and (len(batch) == most or (len(batch) + 1) * (len(batch[0]) - start) > TOKENS):
             yield batch

@@ -12,11 +12,19 @@ if TYPE_CHECKING:
 
 
 def evaluate(model: "LM", tasks: list[Any], kept: Path | None = None, **options: object) -> Row:
-    """Return lm-eval's results; what was answered before is taken from `kept`, a database that grows as it goes."""
-    import lm_eval
+    """Return lm-eval's results; what was answered before is taken from `kept`, a database that grows as it goes.
 
+    `tasks` are tasks, or names of tasks that the option `task_manager` knows.
+    """
+    import lm_eval
+    from lm_eval.tasks import TaskManager
+
+    # Without a manager, lm-eval reads the thousands of YAML files of its own tasks at every call: 8 seconds.
+    manager = options.pop("task_manager", None) or TaskManager(include_defaults=False)
     simple: Any = lm_eval.simple_evaluate  # its decorators hide its signature
-    return simple(model=model, tasks=tasks, use_cache=kept and str(kept), bootstrap_iters=0, **options)
+    return simple(
+        model=model, tasks=tasks, task_manager=manager, use_cache=kept and str(kept), bootstrap_iters=0, **options
+    )
 
 
 def cut_at(model: Any, answer: str, limit: int) -> int:  # noqa: ANN401 (lm-eval's models share no type with tokenizer)

@@ -1,20 +1,19 @@
-"""Multiple-choice questions in MMLU's form, and the lm-eval tasks that ask them.
+"""Multiple-choice questions in MMLU's form, and the lm-eval tasks that ask them in three ways.
 
-Hendrycks et al., Measuring Massive Multitask Language Understanding, 2021.
+Hendrycks et al., Measuring Massive Multitask Language Understanding, 2021. Gu et al., OLMES, 2024 (arXiv 2406.08446):
+small models can be measured in the cloze form only, larger ones do better if they see the choices; so both are asked.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import Row
-from alloy.evaluation.settings import AnswerAs, Mmlu
+from alloy.evaluation.read_choice import LETTERS, read_choice, read_strict
+from alloy.evaluation.settings import ClozePrompt, Mmlu
 
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
-
-LETTERS = "ABCD"
 
 
 def groups_of(subjects: Iterable[str]) -> dict[str, list[str]]:
@@ -29,76 +28,81 @@ def groups_of(subjects: Iterable[str]) -> dict[str, list[str]]:
 
 
 def lettered(row: Row) -> str:
-    """Return the question with its choices A to D, as MMLU writes it."""
-    choices = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, row["choices"], strict=True))
+    """Return the question with its choices A, B, .. below it, as MMLU writes it."""
+    choices = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, row["choices"], strict=False))
     return f"{row['question'].strip()}\n{choices}"
 
 
-def parse_letter(text: str) -> int | None:
-    """Return the choice that a generated answer names, or None: `B`, `(B)`, `B. 4`, `The answer is B`."""
-    # An A at the start must stand alone or before punctuation: in `A dog` it is an article.
-    start = re.match(r"\W*([B-D](?!['\w])|A(?=\s*$|\s*[^\w\s']|\n|\s+is\b))", text)
-    found = start or re.search(r"(?i:answer)(?:\s+is)?\W*([A-D])\b", text)
-    return LETTERS.index(found.group(1)) if found else None
+def cloze_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
+    """Return the task that ranks the texts of the choices, which the prompt does not show, by likelihood.
 
-
-def parse_text(text: str, choices: list[str]) -> int | None:
-    """Return the choice whose words the generated answer is, case and a final stop aside, or None."""
-
-    def plain(words: str) -> str:
-        return words.strip().removesuffix(".").casefold()
-
-    known = [plain(choice) for choice in choices]
-    return known.index(plain(text)) if plain(text) in known else None
-
-
-def likelihood_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
-    """Return the task that ranks the choices by likelihood.
-
-    Letters are asked as lm-eval's own `mmlu` does; answer texts follow the bare question, in the chat format.
+    `acc_norm` divides the log-likelihood of a choice by its characters: long choices are less likely by their length
+    alone. The plain prompt is that of lm-eval's `arc_easy` and `mmlu_continuation`.
     """
-    by_letter = mmlu.answer is AnswerAs.letter
-    name = subject.replace("_", " ")
+    plain = mmlu.cloze is ClozePrompt.plain
     return _task(
-        f"mmlu_{subject}",
+        f"mmlu_{subject}_cloze",
         splits,
         mmlu,
         output_type="multiple_choice",
-        description=(
-            f"The following are multiple choice questions (with answers) about {name}.\n\n" if by_letter else ""
-        ),
-        doc_to_text=lambda row: f"{lettered(row)}\nAnswer:" if by_letter else row["question"],
-        doc_to_choice=list(LETTERS) if by_letter else (lambda row: row["choices"]),
+        doc_to_text=lambda row: f"Question: {row['question'].strip()}\nAnswer:" if plain else row["question"],
+        doc_to_choice=lambda row: row["choices"],
         doc_to_target=lambda row: row["answer"],
-        target_delimiter=" " if by_letter else "",
+        target_delimiter=" " if plain else "",
+        metric_list=[_mean("acc"), _mean("acc_norm")],
+    )
+
+
+def letters_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
+    """Return the task that shows the choices and ranks their letters by likelihood, as lm-eval's own `mmlu` does."""
+    about = subject.replace("_", " ")
+    return _task(
+        f"mmlu_{subject}_letters",
+        splits,
+        mmlu,
+        output_type="multiple_choice",
+        description=f"The following are multiple choice questions (with answers) about {about}.\n\n",
+        doc_to_text=lambda row: f"{lettered(row)}\nAnswer:",
+        doc_to_choice=lambda row: list(LETTERS[: len(row["choices"])]),
+        doc_to_target=lambda row: row["answer"],
+        target_delimiter=" ",
         metric_list=[_mean("acc")],
     )
 
 
 def generated_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
-    """Return the task that lets the model answer in the chat format: share right, and share that is no answer."""
-    by_letter = mmlu.answer is AnswerAs.letter
+    """Return the task that lets the model answer in the chat format.
+
+    Its metrics: `generated_acc`, the share of answers that name the right choice, read leniently; `generated_strict`,
+    of those that are the right choice and nothing else; `unparsed`, of those that name no choice.
+    """
+    letters = mmlu.show_choices
 
     def results(row: Row, completions: list[str]) -> dict[str, float]:
         text = completions[0]
-        choice = parse_letter(text) if by_letter else parse_text(text, row["choices"])
-        return {"generated_acc": float(choice == row["answer"]), "unparsed": float(choice is None)}
+        choice = read_choice(text, row["choices"], letters=letters)
+        strict = read_strict(text, row["choices"], letters=letters)
+        return {
+            "generated_acc": float(choice == row["answer"]),
+            "generated_strict": float(strict == row["answer"]),
+            "unparsed": float(choice is None),
+        }
 
     def target(row: Row) -> str:
-        return LETTERS[row["answer"]] if by_letter else row["choices"][row["answer"]]
+        return LETTERS[row["answer"]] if letters else row["choices"][row["answer"]]
 
     return _task(
         f"mmlu_{subject}_generated",
         splits,
         mmlu,
         output_type="generate_until",
-        doc_to_text=lambda row: f"{lettered(row)}\nAnswer with the letter only." if by_letter else row["question"],
+        doc_to_text=lambda row: f"{lettered(row)}\nAnswer with the letter only." if letters else row["question"],
         doc_to_target=target,
         target_delimiter="",
         process_results=results,
         # Greedy by name: lm-eval's backends do not agree on what they do when nothing is said.
         generation_kwargs={"until": [], "max_gen_toks": mmlu.max_new_tokens, "do_sample": False, "temperature": 0.0},
-        metric_list=[_mean("generated_acc"), _mean("unparsed")],
+        metric_list=[_mean("generated_acc"), _mean("generated_strict"), _mean("unparsed")],
     )
 
 

@@ -1,18 +1,18 @@
 """The sections `harness`, `mmlu`, `ifeval`, `general`, `chat` and `general_loss` of a profile."""
 
 from enum import Enum
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from alloy.core.settings import ListSection, Section
+from alloy.core.settings import ListSection, Section, refuse
 
 
-class AnswerAs(Enum):
-    """What a multiple-choice answer is: the letter A to D, or the text of the choice."""
+class ClozePrompt(Enum):
+    """How the cloze form asks: plain text (`Question: .. Answer:`), or the bare question in the model's chat format."""
 
-    letter = "letter"
-    text = "text"
+    plain = "plain"
+    chat = "chat"
 
 
 class Backend(Enum):
@@ -32,14 +32,32 @@ class Harness(Section):
 
 
 class Mmlu(Section):
-    """`answer`: what the model must give; `limit`: the first so many questions a subject, null for all."""
+    """How multiple-choice questions are asked; the defaults are those of OLMES (arXiv 2406.08446).
+
+    `cloze`: the prompt of the cloze form. `show_choices`: whether the prompt for a generated answer lists the choices;
+    false for a model that knows bare questions alone. `fewshot`: examples before each question. `limit`: the first so
+    many questions per subject, null for all.
+    """
 
     key = "mmlu"
     in_profile: ClassVar[bool] = True
-    answer: AnswerAs = AnswerAs.letter
-    fewshot: int = Field(default=0, ge=0)
+    cloze: ClozePrompt = ClozePrompt.plain
+    show_choices: bool = True
+    fewshot: int = Field(default=5, ge=0)
     max_new_tokens: int = Field(default=16, ge=1)
     limit: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_former_key(cls, given: Any) -> Any:  # noqa: ANN401 (whatever the profile holds)
+        if isinstance(given, dict) and "answer" in given:
+            expected = {
+                "text": "`cloze: chat` and `show_choices: false` instead",
+                "letter": "no such key: letters are always asked, and are the default for generated answers",
+            }
+            new = "`cloze: plain` or `chat`, `show_choices: true` or `false` instead"
+            raise refuse("answer", given["answer"], expected.get(str(given["answer"]), new))
+        return given
 
 
 class Ifeval(Section):

@@ -5,7 +5,7 @@ the two parts are joined by their log-sum-exp, which gives the softmax over both
 stand one behind the other in one sequence, and a row may bring one token or many.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,6 +25,9 @@ class Step:
 
     Of each token (tokens,): `row` among `slots`, `within` the row's new tokens, `place` in the row's own part. `most`
     is the largest number of new tokens of a row, `longest` that of tokens of its own.
+
+    Rows that branch have two more (tokens,): a token sees only the places of its row below `stem` and from `branch` on.
+    Without them it sees all places up to its own.
     """
 
     slots: torch.Tensor
@@ -34,6 +37,8 @@ class Step:
     place: torch.Tensor
     most: int
     longest: int
+    stem: torch.Tensor | None = None
+    branch: torch.Tensor | None = None
 
     @classmethod
     def of(cls, slots: list[int], starts: list[int], counts: list[int], device: torch.device) -> "Step":
@@ -45,6 +50,33 @@ class Step:
         place = torch.tensor(starts)[row] + within
         tensors = (tensor.to(device) for tensor in (torch.tensor(slots), last, row, within, place))
         return cls(*tensors, most=max(counts), longest=int(place.max()) + 1)
+
+    @classmethod
+    def of_branches(cls, rows: list[tuple[int, list[int]]], device: torch.device) -> "Step":
+        """Return the step in which each slot gets a stem and the branches that go on from it, one after another.
+
+        `rows` has the length of the stem and those of the branches. A token of a branch sees the stem and its own
+        branch, as if the branch came right after the stem.
+
+        Example: one row (2, [1, 2]) has the places 0 to 4, its tokens stand at the positions 0 1 | 2 | 2 3.
+        """
+        step = cls.of(list(range(len(rows))), [0] * len(rows), [stem + sum(ends) for stem, ends in rows], device)
+        stems, branches = [], []
+        for stem, lengths in rows:
+            start = stem
+            stems += [stem] * (stem + sum(lengths))
+            branches += [0] * stem
+            for length in lengths:
+                branches += [start] * length
+                start += length
+        return replace(step, stem=torch.tensor(stems, device=device), branch=torch.tensor(branches, device=device))
+
+    @property
+    def position(self) -> torch.Tensor:
+        """The position (tokens,) of each token behind the prefix: its place, less the branches that it does not see."""
+        if self.stem is None or self.branch is None:
+            return self.place
+        return self.place - (self.branch - self.stem).clamp(min=0)
 
 
 def other_layers(model: "PreTrainedModel") -> list[str]:
@@ -95,7 +127,7 @@ class SharedPrefix:
         with torch.inference_mode():
             output = self.model(
                 input_ids=torch.tensor([ids], device=self.model.device),
-                position_ids=(self.prefix_length + step.place)[None],
+                position_ids=(self.prefix_length + step.position)[None],
                 use_cache=False,
                 logits_to_keep=step.last if keep is None else keep,
                 shared=self,
@@ -128,7 +160,12 @@ class SharedPrefix:
         padded[row, :, :, step.within] = query.permute(2, 0, 1, 3)
         seen = torch.full((len(keys), step.most), -1, device=query.device)  # the last place that a query sees
         seen[row, step.within] = step.place
-        hidden = torch.arange(step.longest, device=query.device) > seen[..., None]
+        places = torch.arange(step.longest, device=query.device)
+        hidden = places > seen[..., None]
+        if step.stem is not None and step.branch is not None:
+            stem, branch = seen.new_zeros(seen.shape), seen.new_zeros(seen.shape)
+            stem[row, step.within], branch[row, step.within] = step.stem, step.branch
+            hidden |= (places >= stem[..., None]) & (places < branch[..., None])
         scores = (padded.flatten(2, 3) * scale @ keys.mT).unflatten(2, (groups, -1))
         scores.masked_fill_(hidden[:, None, None], torch.finfo(scores.dtype).min)
         found, weight = _weigh(scores.flatten(2, 3), values)

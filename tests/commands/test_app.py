@@ -18,6 +18,7 @@ COMMANDS = [
     ["cost"],
     ["grammar"],
     ["smoke"],
+    ["check", "tests"],
     ["check", "lock"],
     ["check", "cache"],
     ["nova", "export"],
@@ -37,7 +38,7 @@ def test_every_command_has_help(command: list[str]) -> None:
 def test_the_list_of_commands_is_whole_and_no_line_of_it_is_cut() -> None:
     for group, names in (
         ([], {command[0] for command in COMMANDS}),
-        (["check"], {"lock", "cache"}),
+        (["check"], {"tests", "lock", "cache"}),
         (["nova"], {"export", "recipe"}),
         (["nova", "recipe"], {"read", "write"}),
     ):

@@ -50,6 +50,7 @@ def test_a_number_of_the_whole_model_has_no_part() -> None:
 
 def test_the_committed_summary_has_the_headline_metrics_in_the_order_of_the_registry() -> None:
     summary = read_json(ROOT / "metrics/summary.json")["tuned"]
+    del summary["mmlu"]["formulation"]
     names = named(summary)
     assert names == [metric.name for metric in METRICS if metric.headline]
 
@@ -57,6 +58,11 @@ def test_the_committed_summary_has_the_headline_metrics_in_the_order_of_the_regi
 def test_the_summary_of_a_model_has_what_was_measured_of_it() -> None:
     figures = {"voc": {metric.key: 0.5 for metric in METRICS if metric.part == "voc"}, "general": {"gsm8k acc": 0.1}}
     assert list(headline({**figures, "mmlu": {}})) == ["voc", "general"]
+
+
+def test_the_summary_names_the_formulation_of_the_headline_accuracy() -> None:
+    mmlu = {metric.key: 0.5 for metric in METRICS if metric.part == "mmlu"}
+    assert headline({"mmlu": {**mmlu, "formulation": "letters_acc"}})["mmlu"]["formulation"] == "letters_acc"
 
 
 def test_a_gate_can_be_put_on_every_metric_that_is_compared(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from lm_eval.api.instance import Instance
 from transformers import set_seed
 
-from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM, batches, runs
+from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM, Tree, answer_runs, batches, runs, trees
 from alloy.training.tiny_qwen import new_config, new_model
 from projects import dense
 from small import SCRATCH, tokenizer
@@ -103,6 +103,34 @@ def test_one_may_follow_the_other(both):
     quick.loglikelihood(likelihoods(questions(1, ["A", "B"])), disable_tqdm=True)
     assert quick.generate_until(generations(settings), disable_tqdm=True) == first
     assert plain.generate_until(generations(settings), disable_tqdm=True) == first
+
+
+def test_answers_with_examples_by_subject_are_those_of_lm_eval_s_own_class(both):
+    rng = random.Random(4)
+    settings = {"until": [], "max_gen_toks": 2, "do_sample": False, "temperature": 0.0}
+    examples = [words(rng, 70, 90) for _ in range(3)]
+    prompts = [f"{before}\n{words(rng, 1, 9)}" for before in examples for _ in range(6)]
+    asked = [Instance("generate_until", {}, (prompt, dict(settings)), number) for number, prompt in enumerate(prompts)]
+    encoded = [both[1].tok_encode(prompt) for prompt in prompts]
+    assert [numbers for _, numbers in answer_runs(encoded, 4, 2)] == [list(range(n, n + 6)) for n in (0, 6, 12)]
+    wanted, found = (model.generate_until(asked, disable_tqdm=True) for model in both)
+    assert found == wanted
+    assert len(set(wanted)) > 4
+
+
+def test_prompts_are_divided_only_if_that_saves_work() -> None:
+    rows = [list(row) for subject in (1, 2, 3) for row in few_shot(subject, 10)]
+    divided = [(204, list(range(10))), (204, list(range(10, 20))), (204, list(range(20, 30)))]
+    assert answer_runs(rows, 32, 16) == divided
+    assert answer_runs(rows, 32, 100) == [(2, list(range(30)))]
+    assert answer_runs(rows[:1], 32, 16) == [(205, [0])]
+    assert sorted(number for _, own in answer_runs(rows + rows, 4, 1) for number in own) == list(range(60))
+
+
+def test_rows_of_one_question_are_a_tree() -> None:
+    kept = {(1, 2, 3): 2, (1, 2, 4, 5): 3, (7, 8): 1, (7, 8, 9): 2}
+    assert list(trees(kept).values()) == [Tree((1, 2), ((3,), (4, 5))), Tree((7, 8), ((), (9,)))]
+    assert [len(tree) for tree in trees(kept).values()] == [5, 3]
 
 
 def few_shot(subject: int, questions: int) -> list[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""The benchmark: questions are checked on reading, asked as lm-eval asks MMLU, and answers are understood."""
+"""The benchmark: questions are checked on reading, asked as lm-eval asks them, and answers are judged."""
 
 import json
 from importlib.resources import files
@@ -10,12 +10,12 @@ import yaml
 from jinja2 import Template
 
 from alloy.core.files import InputError
-from alloy.evaluation.mmlu_tasks import generated_task, lettered, likelihood_task, parse_letter, parse_text
-from alloy.evaluation.settings import AnswerAs, Mmlu
+from alloy.evaluation.mmlu_tasks import cloze_task, generated_task, lettered, letters_task
+from alloy.evaluation.settings import ClozePrompt, Mmlu
 from alloy.formats.mmlu import load_questions
 
 Row = dict[str, Any]
-LETTER, TEXT = Mmlu(answer=AnswerAs.letter), Mmlu(answer=AnswerAs.text)
+PLAIN, CHAT = Mmlu(), Mmlu(cloze=ClozePrompt.chat, show_choices=False)
 
 
 def question(text: str = "What is 2 + 2?", **more: Any) -> Row:
@@ -88,76 +88,6 @@ def test_a_subject_in_one_file_alone_is_refused(tmp_path: Path, lone: str) -> No
     assert "lone" in fault(benchmark(tmp_path, splits["test"], splits["dev"]))
 
 
-LETTERS = {
-    "B": 1,
-    "A": 0,
-    "D": 3,
-    " C\n": 2,
-    "(C)": 2,
-    "**B**": 1,
-    "B.": 1,
-    "B)": 1,
-    "B. 4": 1,
-    "B) 4": 1,
-    "B: 4": 1,
-    "D, because it is right": 3,
-    "C is right": 2,
-    "A\n\nThis follows from B.": 0,
-    "The answer is D": 3,
-    "The answer is D.": 3,
-    "the answer is: (B)": 1,
-    "The correct answer is **C**.": 2,
-    "I think the answer is B, not C.": 1,
-    "": None,
-    "E": None,
-    "ABC": None,
-    "Because": None,
-    "4": None,
-    "I do not know": None,
-    "The answer is 4": None,
-    "The answer is Dublin": None,
-    '[{"content": "What is 2 + 2?", "L1": "Setup"}]': None,
-    '[{"L1": "App"}]': None,
-}
-
-
-@pytest.mark.parametrize(("text", "wanted"), LETTERS.items())
-def test_the_letter_of_an_answer_is_read(text: str, wanted: int | None) -> None:
-    assert parse_letter(text) == wanted
-
-
-@pytest.mark.parametrize("text", ["A dog", "A dog has four legs.", "The answer is a dog", "Is it a cat? A cat."])
-def test_an_article_is_no_letter(text: str) -> None:
-    assert parse_letter(text) is None
-
-
-@pytest.mark.parametrize("text", ["Answer: B", "**Answer:** B", "The correct answer: B."])
-def test_a_letter_after_a_colon_is_read(text: str) -> None:
-    assert parse_letter(text) == 1
-
-
-CHOICES = ["Paris", "New York", "St. Louis", "Köln"]
-TEXTS = {
-    "Paris": 0,
-    " paris.\n": 0,
-    "NEW YORK": 1,
-    "St. Louis.": 2,
-    "köln": 3,
-    "": None,
-    ".": None,
-    "Par": None,
-    "Paris, of course": None,
-    "A": None,
-    '["Paris"]': None,
-    '[{"content": "Paris"}]': None,
-}
-
-
-@pytest.mark.parametrize(("text", "wanted"), TEXTS.items())
-def test_an_answer_in_words_is_the_choice_it_repeats(text: str, wanted: int | None) -> None:
-    assert parse_text(text, CHOICES) == wanted
-
-
 def lm_eval_mmlu() -> dict[str, Any]:
     return yaml.safe_load((files("lm_eval") / "tasks/mmlu/default/_default_template_yaml").read_text(encoding="utf-8"))
 
@@ -180,8 +110,8 @@ def asked(task: Any, shots: int = 0, number: int = 0) -> tuple[Row, str]:
     return row, task.fewshot_context(row, num_fewshot=shots)
 
 
-def test_by_likelihood_letters_are_asked_like_mmlu() -> None:
-    task = likelihood_task("school_sums", SPLITS, LETTER)
+def test_letters_are_asked_like_mmlu() -> None:
+    task = letters_task("school_sums", SPLITS, PLAIN)
     row, words = asked(task)
     about = "The following are multiple choice questions (with answers) about school sums.\n\n"
     assert words == f"{about}What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer:"
@@ -191,46 +121,71 @@ def test_by_likelihood_letters_are_asked_like_mmlu() -> None:
 
 
 def test_shots_come_from_dev_with_their_letter() -> None:
-    _, words = asked(likelihood_task("school_sums", SPLITS, LETTER), shots=1)
+    _, words = asked(letters_task("school_sums", SPLITS, PLAIN), shots=1)
     shot = "What is 1 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer: A\n\n"
     assert words.endswith(shot + "What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer:")
 
 
-def test_by_likelihood_texts_follow_the_bare_question() -> None:
-    task = likelihood_task("school_sums", SPLITS, TEXT)
+def test_the_cloze_form_is_asked_like_lm_eval_s_mmlu_continuation() -> None:
+    task = cloze_task("school_sums", SPLITS, PLAIN)
+    template = files("lm_eval") / "tasks/mmlu/continuation/_continuation_template_yaml"
+    own = yaml.safe_load(template.read_text(encoding="utf-8"))
+    for number in (0, 1):
+        row, words = asked(task, number=number)
+        assert words == Template(own["doc_to_text"]).render(row)
+        assert task.doc_to_choice(row) == row["choices"]
+    assert task.config.target_delimiter == " "
+    _, words = asked(task, shots=1)
+    assert words == "Question: What is 1 + 2?\nAnswer: 3\n\nQuestion: What is 2 + 2?\nAnswer:"
+
+
+def test_the_cloze_form_in_the_chat_format_is_the_bare_question() -> None:
+    task = cloze_task("school_sums", SPLITS, CHAT)
     row, words = asked(task)
     assert words == "What is 2 + 2?"
     assert task.doc_to_choice(row) == ["3", "4", "5", "6"]
     assert task.config.target_delimiter == ""
 
 
-@pytest.mark.parametrize("mmlu", [LETTER, TEXT])
-def test_the_likeliest_choice_is_right_or_wrong(mmlu: Mmlu) -> None:
-    task = likelihood_task("school_sums", SPLITS, mmlu)
+@pytest.mark.parametrize("mmlu", [PLAIN, CHAT])
+def test_the_likeliest_choice_is_right_or_wrong_in_sum_and_per_character(mmlu: Mmlu) -> None:
+    splits = {**SPLITS, "test": [question(choices=["3", "four, of course", "5", "6"])]}
+    task = cloze_task("school_sums", splits, mmlu)
     row, _ = asked(task)
     assert task.doc_to_target(row) == 1
-    assert task.process_results(row, RANKED) == {"acc": 1.0}
-    assert task.process_results(row, RANKED[::-1]) == {"acc": 0.0}
+    assert task.process_results(row, RANKED) == {"acc": 1.0, "acc_norm": 1.0}
+    assert task.process_results(row, [(-3.0, False), (-4.0, False)] * 2) == {"acc": 0.0, "acc_norm": 1.0}
+    assert letters_task("school_sums", splits, mmlu).process_results(row, RANKED) == {"acc": 1.0}
 
 
-def test_generated_letters_are_asked_for_and_judged() -> None:
-    task = generated_task("school_sums", SPLITS, LETTER)
+def judged(task: Any, answer: str) -> tuple[float, float, float]:
+    """Return (generated_acc, generated_strict, unparsed) of an answer to the first question."""
+    found = task.process_results(asked(task)[0], [answer])
+    return found["generated_acc"], found["generated_strict"], found["unparsed"]
+
+
+def test_generated_answers_with_the_choices_shown_are_judged_by_letter_and_by_text() -> None:
+    task = generated_task("school_sums", SPLITS, PLAIN)
     row, words = asked(task)
     assert words == "What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer with the letter only."
     assert task.doc_to_target(row) == "B"
-    assert task.process_results(row, ["B. 4"]) == {"generated_acc": 1.0, "unparsed": 0.0}
-    assert task.process_results(row, ["C"]) == {"generated_acc": 0.0, "unparsed": 0.0}
-    assert task.process_results(row, ['[{"L1": "Setup"}]']) == {"generated_acc": 0.0, "unparsed": 1.0}
+    assert judged(task, "B") == (1.0, 1.0, 0.0)
+    assert judged(task, "4.") == (1.0, 1.0, 0.0)
+    assert judged(task, "B. 4") == (1.0, 0.0, 0.0)
+    assert judged(task, "It is 4, I think.") == (1.0, 0.0, 0.0)
+    assert judged(task, "C") == (0.0, 0.0, 0.0)
+    assert judged(task, '[{"L1": "Setup"}]') == (0.0, 0.0, 1.0)
 
 
-def test_generated_texts_are_asked_for_and_judged() -> None:
-    task = generated_task("school_sums", SPLITS, TEXT)
+def test_generated_answers_without_the_choices_are_judged_by_text_alone() -> None:
+    task = generated_task("school_sums", SPLITS, CHAT)
     row, words = asked(task)
     assert words == "What is 2 + 2?"
     assert task.doc_to_target(row) == "4"
-    assert task.process_results(row, ["4."]) == {"generated_acc": 1.0, "unparsed": 0.0}
-    assert task.process_results(row, ["6"]) == {"generated_acc": 0.0, "unparsed": 0.0}
-    assert task.process_results(row, ["B"]) == {"generated_acc": 0.0, "unparsed": 1.0}
+    assert judged(task, "4.") == (1.0, 1.0, 0.0)
+    assert judged(task, "It is 4.") == (1.0, 0.0, 0.0)
+    assert judged(task, "6") == (0.0, 0.0, 0.0)
+    assert judged(task, "B") == (0.0, 0.0, 1.0)
 
 
 def test_generation_is_greedy_and_as_long_as_the_profile_says() -> None:
@@ -239,5 +194,5 @@ def test_generation_is_greedy_and_as_long_as_the_profile_says() -> None:
 
 
 def test_less_unparsed_is_better_and_more_of_the_others() -> None:
-    better = generated_task("school_sums", SPLITS, LETTER).higher_is_better()
-    assert better == {"generated_acc": True, "unparsed": False}
+    better = generated_task("school_sums", SPLITS, PLAIN).higher_is_better()
+    assert better == {"generated_acc": True, "generated_strict": True, "unparsed": False}

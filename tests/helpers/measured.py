@@ -18,10 +18,16 @@ TAXONOMY = Taxonomy(("L1",), {(label,): "" for label in ("food", "service", "pri
 TASK: Row = {"levels": ["L1"], "has_content": False, "emotions": ["neutral", "negative", "positive"]}
 FORMAT = TaskFormat.of(TAXONOMY, TASK)
 LEAKED = '[{"L1": "food", "emotion": "neutral"}, {"L1": "service", "emotion": "negative"}]'
+# The headline and the formulations that it is chosen from, alike in these models.
+LIKELIHOOD = ("acc", "cloze_acc", "cloze_acc_norm", "letters_acc")
 
 
 def ones(count: int) -> list[int]:
     return [1] * count + [0] * (UNITS - count)
+
+
+def generated_row(right: float) -> Row:
+    return {"generated_acc": right, "generated_strict": right}
 
 
 def measured(
@@ -50,7 +56,14 @@ def measured(
     rows = {
         "voc": [{"id": f"c{n}", "matched": matched[n], "predicted": 1, "gold": 1} for n in range(UNITS)],
         "mmlu": [
-            {"id": f"q{n}", "acc": a, "generated_acc": g, "unparsed": u, "answer": answer, "cut": 0}
+            {
+                "id": f"q{n}",
+                **dict.fromkeys(LIKELIHOOD, a),
+                **generated_row(g),
+                "unparsed": u,
+                "answer": answer,
+                "cut": 0,
+            }
             for n, (a, g, u, answer) in enumerate(zip(ones(acc), ones(generated), said, answers, strict=True))
         ],
         "ifeval": [
@@ -99,8 +112,10 @@ def measured(
         "voc": {**voc, "nova_f1": 0.2, "invalid_json": 0.0, "invented_labels": 0.0, "broken_paths": 0.0},
         "mmlu": {
             "questions": UNITS,
-            "acc": acc / UNITS,
-            "generated_acc": generated / UNITS,
+            "chance": 0.25,
+            "generated_chance": 0.25,
+            **dict.fromkeys(LIKELIHOOD, acc / UNITS),
+            **generated_row(generated / UNITS),
             "unparsed": unparsed / UNITS,
         },
         "ifeval": {

@@ -19,8 +19,8 @@ def test_a_summary_keeps_the_headline_figures_only() -> None:
         "mmlu": {**figures["mmlu"], "subjects": {}},
     }
     kept = headline(more)
-    for part, count in (("voc", "comments"), ("mmlu", "questions")):
-        assert kept[part] == {key: value for key, value in figures[part].items() if key != count}
+    assert kept["voc"] == {key: value for key, value in figures["voc"].items() if key != "comments"}
+    assert kept["mmlu"] == {key: figures["mmlu"][key] for key in ("acc", "generated_acc", "unparsed")}
     assert kept["ifeval"] == {key: figures["ifeval"][key] for key in ("prompt_strict", "instruction_strict")}
     assert kept["general"] == {"gsm8k exact_match": 0.5}
     assert headline({}) == {}
@@ -52,6 +52,7 @@ def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
     summary = read_json("metrics/summary.json")
     assert list(summary) == ["base", "tuned", "svm"]
     assert (summary["tuned"]["voc"]["f1"], summary["tuned"]["mmlu"]["acc"]) == (0.9, 0.7)
+    assert summary["tuned"]["mmlu"]["formulation"] == "cloze_acc_norm"
     assert "mmlu" not in summary["svm"]
     assert Path("metrics/tradeoff.csv").read_text() == "model,mmlu_acc,voc_f1\nbase,0.8,0.1\ntuned,0.7,0.9\n"
     compared = read_json("metrics/compare.json")
@@ -100,6 +101,27 @@ def test_with_codes_as_labels_a_known_code_is_a_leak(here: Path) -> None:
     Path("params.yaml").write_text("prompt: {labels: code}\n", encoding="utf-8")
     main()
     assert sum(row["leak"] for row in read_jsonl("metrics/answers/tuned.jsonl")) == 12
+
+
+def test_the_headline_is_the_formulation_in_which_base_does_best(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model, letters in (("base", 85), ("tuned", 20)):
+        file = Path(f"metrics/mmlu/{model}.json")
+        mmlu = read_json(file)[model]["mmlu"]
+        write_json(file, {model: {"mmlu": {**mmlu, "letters_acc": letters / 100}}})
+        rows = read_jsonl(file.with_suffix(".jsonl"))
+        for number, row in enumerate(rows):
+            row["letters_acc"] = int(number < letters)
+        write_jsonl(file.with_suffix(".jsonl"), rows)
+    main()
+    summary, compared = read_json("metrics/summary.json"), read_json("metrics/compare.json")
+    assert [summary[model]["mmlu"]["acc"] for model in ("base", "tuned")] == [0.85, 0.2]
+    assert compared["mmlu"]["formulation"] == summary["base"]["mmlu"]["formulation"] == "letters_acc"
+    (line,) = (line for line in compared["measures"] if (line["part"], line["key"]) == ("mmlu", "acc"))
+    assert (line["chance"], line["change"]["value"], line["change"]["p"] < 0.01) == (0.25, -0.65, True)
+    assert "base,0.85,0.1\ntuned,0.2,0.9\n" in Path("metrics/tradeoff.csv").read_text()
+    assert "mmlu.letters_acc" in capsys.readouterr().out
 
 
 def test_costs_stand_below_the_table_in_its_columns(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

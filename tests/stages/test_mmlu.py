@@ -22,12 +22,12 @@ from transformers import set_seed
 from alloy.core.files import read_jsonl, write_jsonl
 from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM
 from alloy.evaluation.mmlu_tasks import groups_of
-from alloy.evaluation.settings import AnswerAs, Mmlu
+from alloy.evaluation.settings import Mmlu
 from alloy.formats.mmlu import load_questions
 from alloy.training.tiny_qwen import new_config, new_model
 from projects import environment, start_history, write_labelling_project
 from small import SCRATCH, tokenizer
-from stages.mmlu import ask, figures
+from stages.mmlu import SHARES, ask, figures
 
 pytestmark = pytest.mark.slow
 
@@ -71,8 +71,11 @@ def model():
     return new_model(config).eval(), tokens
 
 
-def own_mmlu(model, folder: Path, where: Path, shots: int) -> dict:
-    """Return what lm-eval's built-in `mmlu` says of the same questions, its tasks pointed at local files."""
+CONTINUATION = {"acc": "cloze_acc", "acc_norm": "cloze_acc_norm"}
+
+
+def own_mmlu(model, folder: Path, where: Path, shots: int, kind: str) -> dict:
+    """Return what lm-eval's built-in `mmlu` of a kind says of the same questions, its tasks pointed at local files."""
     names = []
     for subject in SUBJECTS:
         for split in ("test", "dev"):
@@ -80,14 +83,19 @@ def own_mmlu(model, folder: Path, where: Path, shots: int) -> dict:
             write_jsonl(where / f"{subject}_{split}.jsonl", chosen)
         data = {split: str(where / f"{subject}_{split}.jsonl") for split in ("test", "dev")}
         own = {
-            "include": str(files("lm_eval") / f"tasks/mmlu/default/mmlu_{subject}.yaml"),
-            "task": f"own_{subject}",
+            "include": str(files("lm_eval") / f"tasks/mmlu/{kind}/mmlu_{subject}.yaml"),
+            "task": f"own_{kind}_{subject}",
             "dataset_path": "json",
             "dataset_name": None,
             "dataset_kwargs": {"data_files": data},
         }
-        (where / f"own_{subject}.yaml").write_text(json.dumps(own))  # JSON is YAML
-        names.append(f"own_{subject}")
+        if (
+            kind == "continuation"
+        ):  # without the line about the subject, as lm-eval asks ARC; and it reports `acc` alone
+            own["description"] = ""
+            own["metric_list"] = [{"metric": metric, "aggregation": "mean"} for metric in CONTINUATION]
+        (where / f"own_{kind}_{subject}.yaml").write_text(json.dumps(own))  # JSON is YAML
+        names.append(f"own_{kind}_{subject}")
     plain = HFLM(pretrained=model[0], tokenizer=model[1], batch_size=1)
     manager = TaskManager(include_path=str(where), include_defaults=False)
     results = lm_eval.simple_evaluate(
@@ -101,27 +109,38 @@ def test_every_question_is_judged_as_by_lm_eval_s_own_mmlu(model, benchmark, tmp
     ours = ask(
         SharedPrefixLM(pretrained=model[0], tokenizer=model[1], batch_size=8),
         load_questions(benchmark),
-        Mmlu(answer=AnswerAs.letter, fewshot=shots, max_new_tokens=2),
+        Mmlu(fewshot=shots, max_new_tokens=2),
     )
-    samples = own_mmlu(model, benchmark, tmp_path, shots)
-    theirs = {}
-    for subject in SUBJECTS:
-        for sample in samples[f"own_{subject}"]:
-            theirs[f"{subject}/{sample['doc_id']}"] = int(sample["acc"])
-    assert {row["id"]: row["acc"] for row in ours} == theirs
-    assert 0 < sum(theirs.values()) < len(theirs) == 100
+    for kind, metrics in (("default", {"acc": "letters_acc"}), ("continuation", CONTINUATION)):
+        samples = own_mmlu(model, benchmark, tmp_path, shots, kind)
+        for theirs, own in metrics.items():
+            wanted = {
+                f"{subject}/{sample['doc_id']}": int(sample[theirs])
+                for subject in SUBJECTS
+                for sample in samples[f"own_{kind}_{subject}"]
+            }
+            assert {row["id"]: row[own] for row in ours} == wanted
+            assert 0 < sum(wanted.values()) < len(wanted) == 100
+
+
+def row(subject: str, number: int, chance: float = 0.25) -> dict:
+    right = {key: int(number < 3) for key in SHARES if key != "unparsed"}
+    return {"subject": subject, "chance": chance, **right, "generated_acc": number % 2, "unparsed": 0}
 
 
 def test_figures_are_shares_of_all_of_groups_and_of_subjects() -> None:
-    rows = [
-        {"subject": subject, "acc": int(number < 3), "generated_acc": number % 2, "unparsed": 0}
-        for subject, count in (("virology", 4), ("philosophy", 6))
-        for number in range(count)
-    ]
-    found = figures(rows)
-    assert (found["questions"], found["acc"], found["generated_acc"], found["unparsed"]) == (10, 0.6, 0.5, 0.0)
-    assert found["groups"]["other"] == {"questions": 4, "acc": 0.75, "generated_acc": 0.5, "unparsed": 0.0}
+    rows = [row(subject, number) for subject, count in (("virology", 4), ("philosophy", 6)) for number in range(count)]
+    found = figures(rows, show_choices=True)
+    assert (found["questions"], found["cloze_acc"], found["generated_acc"], found["unparsed"]) == (10, 0.6, 0.5, 0.0)
+    other = found["groups"]["other"]
+    assert (other["questions"], other["letters_acc"], other["generated_strict"]) == (4, 0.75, 0.75)
     assert found["groups"] == {"humanities": found["subjects"]["philosophy"], "other": found["subjects"]["virology"]}
+
+
+@pytest.mark.parametrize(("show_choices", "generated"), [(True, 0.375), (False, 0.0)])
+def test_chance_is_the_mean_over_questions_and_0_for_answers_without_choices(show_choices, generated) -> None:
+    found = figures([row("virology", 0), row("virology", 1, chance=0.5)], show_choices=show_choices)
+    assert (found["chance"], found["generated_chance"]) == (0.375, generated)
 
 
 def test_the_57_subjects_are_in_mmlu_s_four_groups() -> None:
@@ -166,7 +185,7 @@ class Counting(SharedPrefixLM):
 
 @pytest.mark.parametrize("kind", ["loglikelihood", "generate_until"])
 def test_what_was_answered_before_is_not_asked_again(model, benchmark, tmp_path, kind) -> None:
-    questions, mmlu = load_questions(benchmark), Mmlu(answer=AnswerAs.letter, max_new_tokens=2)
+    questions, mmlu = load_questions(benchmark), Mmlu(fewshot=0, max_new_tokens=2)
     whole = Counting(model)
     wanted = ask(whole, questions, mmlu, tmp_path / "whole")
     with pytest.raises(InterruptedError):
@@ -217,13 +236,13 @@ def answers(database: Path) -> int:
             return 0
 
 
-@pytest.mark.parametrize("answer", ["letter", "text"])
-def test_vllm_judges_as_transformers_does(project, answer) -> None:
+@pytest.mark.parametrize("mmlu", [{"fewshot": 0}, {"fewshot": 0, "cloze": "chat", "show_choices": False}])
+def test_vllm_judges_as_transformers_does(project, mmlu) -> None:
     pytest.importorskip("vllm", reason="vLLM is not installed")
     profile = project / "profiles/small.yaml"
     written = {}
     for backend in ("hf", "vllm"):
-        sections = {"harness": {"backend": backend, "batch_size": 8}, "mmlu": {"answer": answer, "limit": 4}}
+        sections = {"harness": {"backend": backend, "batch_size": 8}, "mmlu": {**mmlu, "limit": 4}}
         profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **sections}))
         command = [sys.executable, "-m", "stages.mmlu", "base"]
         done = subprocess.run(

@@ -1,0 +1,128 @@
+"""Read which choice of a multiple-choice question a generated answer names, by its letter or by its text.
+
+There are two readings of the same answer:
+
+- Strict: the answer is the letter or the text of a choice and nothing else. Case and a final period do not matter.
+- Lenient: the answer names one choice, as in "The answer is C", "C) flesh eaters" or "It is called photosynthesis."
+"""
+
+import re
+import string
+
+LETTERS = string.ascii_uppercase
+MARKUP = re.compile(r"[*_`\"“”]")
+BOXED = re.compile(
+    r"\\boxed\s*\{\s*(?:\\text\s*\{\s*)?(\w)[}\s]*\}"
+)  # LaTeX, the habit of models trained on mathematics
+JSON_START = re.compile(r"\s*(?:\{|\[\s*[\[{\"\]])")
+
+# A letter that is no part of a word or a name, as in `B-cells`, `C++`, `D's` or `A.I.`, and that is not called wrong.
+LETTER = (
+    r"[(\[]*(?<![\w'\u2019])([A-Z]|[a-z](?=\s*$|[).:\]]))(?![\w'\u2019+#]|-\w|\.[A-Za-z])"
+    r"(?!\W*\s(?i:is|are)\s(?i:wrong|incorrect|false|not)\b)"
+)
+# What may follow a letter that opens an answer: the end, punctuation, or a word that goes on about the choice.
+GOES_ON = (
+    r"[)\]]*(?:\s*$|\s*\n|\s*[^\w\s'\u2019+#-]|\s+[-\u2013\u2014]\s|\s+(?i:because|since|as)\b"
+    r"|\s+(?i:is\s+(?:the\s+|my\s+)?(?:right|correct|true|best|answer|choice|option)\b))"
+)
+NOUN = r"(?i:answer|option|choice|letter)"
+PATTERNS = [
+    re.compile(pattern)
+    for pattern in (
+        rf"\b{NOUN}\s*(?:(?i:is|would be|must be)\b\s*:?|:)\s*(?i:the\s+)?(?:{NOUN}\s+)?{LETTER}",  # the answer is B
+        rf"^\s*(?:{NOUN}\s+)?{LETTER}(?={GOES_ON})",  # B. Venus; Option B
+        rf"\b(?i:choose|pick|select|it is|it['\u2019]s)\s+(?:{NOUN}\s+)?{LETTER}(?={GOES_ON})",  # I choose B
+    )
+]
+ARTICLE = re.compile(r"[ \t]+[a-z]")  # after the A of "the answer is A dog"
+ANOTHER = re.compile(
+    r"[)\].]*\s*(?:\b(?i:and|or)\b|[/&,])\s*(?:(?i:and|or)\s+)?[(\[]*[A-Z](?![\w'\u2019+#-]|\s+(?!and\b|or\b)[a-z])"
+)
+
+SENTENCE_END = re.compile(r"[.!?](?=\s|$)|(?<!:)\n")
+NEGATION = re.compile(r"\bnot\s+(?:an?\s+|the\s+)?$")
+
+
+def read_strict(text: str, choices: list[str], *, letters: bool) -> int | None:
+    """Return the index of the choice that `text` repeats and nothing else, or None.
+
+    `letters`: the choices were shown with letters, so that a letter alone is an answer as well.
+    """
+    given = _plain(text)
+    if letters and len(given) == 1 and given.upper() in LETTERS[: len(choices)]:
+        return LETTERS.index(given.upper())
+    known = [_plain(choice) for choice in choices]
+    return known.index(given) if given and given in known else None
+
+
+def read_choice(text: str, choices: list[str], *, letters: bool) -> int | None:
+    """Return the index of the choice that `text` names, or None.
+
+    Algorithm, in which the first step that finds a choice decides:
+
+    1. The strict reading.
+    2. JSON names no choice: a list of labels may hold the words of a choice by accident.
+    3. With `letters`, the letter that is named (`read_letter`).
+    4. The one choice whose text occurs in the first sentence (`read_text`).
+
+    Example: of the choices Mars and Venus, both "B. I think so" and "It must be Venus!" name the second.
+    """
+    strict = read_strict(text, choices, letters=letters)
+    if strict is not None:
+        return strict
+    if JSON_START.match(text):
+        return None
+    letter = read_letter(text, len(choices)) if letters else None
+    return read_text(text, choices) if letter is None else letter
+
+
+def read_letter(text: str, count: int = 4) -> int | None:
+    r"""Return the index of the one of the first `count` letters that `text` names, or None.
+
+    Algorithm:
+
+    1. Remove Markdown and quotes; `\boxed{B}` becomes "answer: B".
+    2. Look for a statement ("the answer is B"), then for a letter at the start ("B. Venus", "(b)", "Option B"), then
+       for "I choose B". The first one found decides.
+    3. If another letter is offered beside it ("B or C", "A/B"), or the A is an article ("the answer is A dog"), no
+       letter is named.
+    """
+    plain = MARKUP.sub("", BOXED.sub(r"answer: \1.", text))
+    for pattern in PATTERNS:
+        for match in pattern.finditer(plain):
+            letter, rest = match.group(1), match.end()
+            if ANOTHER.match(plain, rest):
+                return None
+            if letter == "A" and ARTICLE.match(plain, rest) and not re.match(GOES_ON, plain[rest:]):
+                continue
+            return LETTERS.index(letter.upper()) if letter.upper() in LETTERS[:count] else None
+    return None
+
+
+def read_text(text: str, choices: list[str]) -> int | None:
+    """Return the index of the one choice whose text occurs in the first sentence of `text` as whole words, or None.
+
+    A choice is not counted inside a longer one ("York" in "New York") or after "not". It must begin in the first
+    sentence, and may hold a period itself ("St. Louis").
+    """
+    answer = text.strip().casefold()
+    end = SENTENCE_END.search(answer)
+    limit = end.start() if end else len(answer)
+    found = [
+        (*match.span(), index)
+        for index, choice in enumerate(choices)
+        if (words := _plain(choice).split())
+        for match in re.finditer(r"(?<!\w)" + r"\s+".join(map(re.escape, words)) + r"(?!\w)", answer)
+        if match.start() < limit and not NEGATION.search(answer[: match.start()])
+    ]
+    named = {
+        index
+        for start, end, index in found
+        if not any(a <= start and end <= b and (a, b) != (start, end) for a, b, _ in found)
+    }
+    return named.pop() if len(named) == 1 else None
+
+
+def _plain(words: str) -> str:
+    return words.strip().removesuffix(".").casefold()

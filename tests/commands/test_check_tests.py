@@ -1,0 +1,63 @@
+"""Before training, the tests that can show forgetting are told from those that cannot."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from alloy.commands.app import app
+from alloy.commands.check_tests import main
+from alloy.core.files import InputError, write_json
+from measured import measured, write
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("seed: 1\n", encoding="utf-8")
+    return tmp_path
+
+
+def answers(out: str) -> list[str]:
+    """Return the last column of the table."""
+    return [line.split()[-1] for line in out.split("\n\n")[0].splitlines()[1:]]
+
+
+def test_each_test_has_a_line_that_says_whether_it_can_show_forgetting(capsys: pytest.CaptureFixture[str]) -> None:
+    write({"base": measured(acc=60, generated=27, ifeval=0)})
+    main()
+    out = capsys.readouterr().out
+    assert answers(out) == ["yes", "yes", "yes", "no", "no"]
+    assert "mmlu.cloze_acc_norm" in out
+
+
+@pytest.mark.parametrize("words", [["check"], ["check", "tests"]])
+def test_check_without_a_command_checks_the_tests(words: list[str]) -> None:
+    write({"base": measured()})
+    ended = CliRunner().invoke(app, words)
+    assert (ended.exit_code, answers(ended.output)) == (0, ["yes"] * 5)
+
+
+def test_it_fails_if_no_test_can_show_forgetting(capsys: pytest.CaptureFixture[str]) -> None:
+    write({"base": measured(acc=26, generated=20, ifeval=0)})
+    with pytest.raises(InputError, match=r"data\.benchmark"):
+        main()
+    assert answers(capsys.readouterr().out) == ["no"] * 5
+
+
+@pytest.mark.parametrize("missing", ["metrics/mmlu/base.json", "metrics/mmlu/base.jsonl", "metrics/ifeval/base.json"])
+def test_what_is_missing_is_named_with_the_command_that_makes_it(missing: str) -> None:
+    write({"base": measured()})
+    Path(missing).unlink()
+    with pytest.raises(InputError) as caught:
+        main()
+    assert str(caught.value).startswith(f"{missing}: ")
+    assert "dvc repro mmlu@base ifeval@base" in str(caught.value)
+
+
+def test_a_hosted_base_takes_no_tests() -> None:
+    write({"base": ({}, {})})
+    for stage in ("mmlu", "ifeval"):
+        write_json(f"metrics/{stage}/base.json", {"base": {}})
+    with pytest.raises(InputError, match="hosted"):
+        main()

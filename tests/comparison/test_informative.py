@@ -1,0 +1,79 @@
+"""A test in which base is within chance cannot show forgetting, and the page names one that can."""
+
+from dataclasses import replace
+
+import pytest
+
+from alloy.comparison.compare import compare
+from alloy.comparison.informative import Sensitivity, chance_of, explain, most_sensitive, sensitivities
+from measured import lines, measured
+
+CLOZE = Sensitivity("mmlu.cloze_acc_norm", "knowledge, cloze form", 500, 0.41, 0.36, 0.45, 0.25)
+LETTERS = Sensitivity("mmlu.letters_acc", "knowledge, by letters", 500, 0.27, 0.23, 0.31, 0.25)
+IFEVAL = Sensitivity("ifeval.prompt_strict", "prompts followed", 60, 0.12, 0.05, 0.2, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({}, True),
+        ({"low": 0.25}, False),
+        ({"low": 0.2, "value": 0.3}, False),
+        ({"low": None, "high": None}, False),
+        ({"n": 1}, False),
+    ],
+)
+def test_a_test_shows_loss_if_the_whole_interval_is_above_chance(change: dict, wanted: bool) -> None:
+    assert replace(CLOZE, **change).can_show_loss is wanted
+
+
+def test_the_most_sensitive_test_is_that_furthest_above_chance() -> None:
+    assert most_sensitive([LETTERS, IFEVAL, CLOZE]) is CLOZE
+    assert most_sensitive([LETTERS, IFEVAL]) is IFEVAL
+    assert most_sensitive([LETTERS]) is None
+    assert most_sensitive([]) is None
+
+
+def test_a_test_that_cannot_show_loss_names_one_that_can() -> None:
+    assert explain(CLOZE, [LETTERS, CLOZE]) is None
+    said = explain(LETTERS, [LETTERS, CLOZE]) or ""
+    assert all(part in said for part in (LETTERS.title, CLOZE.title, "0.270", "0.250"))
+    assert "none" in (explain(LETTERS, [LETTERS]) or "")
+
+
+def test_base_s_values_and_chance_levels_come_from_the_comparison() -> None:
+    found = {test.name: test for test in sensitivities(lines(measured(acc=10), base=measured(acc=26, generated=0)))}
+    assert list(found) == [
+        "mmlu.cloze_acc_norm",
+        "mmlu.cloze_acc",
+        "mmlu.letters_acc",
+        "mmlu.generated_acc",
+        "mmlu.acc",
+        "ifeval.prompt_strict",
+    ]
+    letters, ifeval = found["mmlu.letters_acc"], found["ifeval.prompt_strict"]
+    assert (letters.value, letters.chance, letters.n, letters.can_show_loss) == (0.26, 0.25, 100, False)
+    assert (ifeval.value, ifeval.chance, ifeval.n, ifeval.can_show_loss) == (0.6, 0.0, 100, True)
+    assert not found["mmlu.generated_acc"].can_show_loss
+    assert most_sensitive(list(found.values())) == ifeval
+
+
+def test_an_answer_cannot_be_guessed_from_choices_that_are_not_shown() -> None:
+    figures, rows = measured(generated=10)
+    figures["mmlu"]["generated_chance"] = 0.0
+    empty = {"tuned": {}, "svm": {}}
+    found = {
+        test.name: test for test in sensitivities(compare({"base": figures, **empty}, {"base": rows, **empty}, 500, 0))
+    }
+    assert found["mmlu.generated_acc"].can_show_loss
+
+
+def test_a_metric_without_a_known_chance_level_is_not_judged() -> None:
+    assert chance_of("voc.f1", {"voc": {"f1": 0.1}}) is None
+    assert chance_of("mmlu.acc", {}) is None
+    assert chance_of("mmlu.acc", {"mmlu": {"chance": 0.33}}) == 0.33
+    assert chance_of("ifeval.prompt_strict", {}) == 0.0
+
+
+def test_without_base_there_is_nothing_to_judge() -> None:
+    assert sensitivities(lines(measured(), base=({"voc": measured()[0]["voc"]}, {}))) == []

@@ -1,0 +1,45 @@
+"""Rows that branch give the logits of the same rows written out one by one."""
+
+import pytest
+import torch
+
+from alloy.inference.prefix_attention import SharedPrefix, Step
+from small import fresh
+
+
+def test_branches_come_right_after_the_stem_and_do_not_see_one_another() -> None:
+    step = Step.of_branches([(2, [1, 2]), (1, [])], torch.device("cpu"))
+    assert step.row.tolist() == [0, 0, 0, 0, 0, 1]
+    assert step.place.tolist() == [0, 1, 2, 3, 4, 0]
+    assert step.position.tolist() == [0, 1, 2, 2, 3, 0]
+    assert step.last.tolist() == [4, 5]
+    assert step.stem is not None
+    assert step.branch is not None
+    assert (step.stem.tolist(), step.branch.tolist()) == ([2, 2, 2, 2, 2, 1], [0, 0, 2, 3, 3, 0])
+
+
+def test_a_step_without_branches_stands_at_its_places() -> None:
+    step = Step.of([0, 1], [3, 0], [1, 2], torch.device("cpu"))
+    assert step.position.tolist() == step.place.tolist() == [3, 0, 1]
+
+
+def test_logits_of_branches_are_those_of_whole_rows() -> None:
+    model, _ = fresh()
+    model = model.eval()
+    before = model.config._attn_implementation
+    prefix, trees = [5, 6, 7], [([11, 12], [[13], [14, 15, 16]]), ([21], [[22, 23], []])]
+    shared = SharedPrefix(model, prefix)
+    shared.reserve(len(prefix), len(trees), 6)
+    ids = [token for stem, branches in trees for token in (*stem, *(token for own in branches for token in own))]
+    step = Step.of_branches([(len(stem), [len(own) for own in branches]) for stem, branches in trees], model.device)
+    found = shared.forward(ids, step, torch.arange(len(ids)))
+    model.set_attn_implementation(before)
+    wanted = []
+    with torch.inference_mode():
+        for stem, branches in trees:
+            (logits,) = model(torch.tensor([[*prefix, *stem]])).logits
+            wanted += list(logits[len(prefix) :])
+            for own in branches:
+                (logits,) = model(torch.tensor([[*prefix, *stem, *own]])).logits
+                wanted += list(logits[len(prefix) + len(stem) :])
+    assert found.flatten().tolist() == pytest.approx(torch.stack(wanted).flatten().tolist(), abs=1e-5)
