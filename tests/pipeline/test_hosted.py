@@ -62,9 +62,9 @@ def comment(number: int) -> Row:
 
 
 def gold(body: Row) -> str:
-    """Return the right answer to a request."""
-    (row,) = (row for row in map(comment, range(40)) if row["text"] in question(body))
-    return json.dumps(row["segments"])
+    """Return the right answer to a request: labels of a comment, words for a chat prompt."""
+    rows = [row for row in map(comment, range(40)) if row["text"] in question(body)]
+    return json.dumps(rows[0]["segments"]) if rows else "Well, that is a good question."
 
 
 def write_jsonl(path: Path, rows: list[Row]) -> None:
@@ -75,6 +75,7 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
     """Make `folder` a project whose data is split, with so many test comments and some general rows."""
     copy_code(folder)
     shutil.copy(ROOT / "dvc.yaml", folder)
+    shutil.copytree(ROOT / "data/chat", folder / "data/chat")
     params = (ROOT / "params.yaml").read_text()
     params = params.replace("profile: demo", "profile: hosted").replace("ratio: 0.0 ", "ratio: 0.2 ")
     (folder / "params.yaml").write_text(params)
@@ -134,8 +135,8 @@ def test_every_stage_ends_well_and_says_nothing_beside_its_words(run, stage):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_service_is_asked_once_for_each_comment_and_for_the_base_alone(run):
-    assert run.asked == {**dict.fromkeys(STAGES, 0), "infer base": 6}
+def test_the_service_is_asked_once_for_each_comment_and_chat_prompt_and_for_the_base_alone(run):
+    assert run.asked == {**dict.fromkeys(STAGES, 0), "infer base": 6, "chat base": 12}
 
 
 def test_the_mix_is_made_by_examples_since_a_hosted_model_tells_no_tokens(run):
@@ -150,7 +151,7 @@ def test_training_is_skipped_and_says_why(run):
     assert (run.folder / "metrics/loss.csv").read_text() == "step,category,loss\n"
 
 
-@pytest.mark.parametrize("stage", ["infer tuned", "score tuned", *SKIPPED])
+@pytest.mark.parametrize("stage", ["infer tuned", "score tuned", "chat tuned", *SKIPPED])
 def test_what_cannot_be_measured_is_skipped_and_says_why(run, stage):
     assert run.ended[stage].stdout.startswith(f"{stage}: skipped, ")
 
@@ -172,7 +173,8 @@ def test_the_table_has_dashes_for_what_was_not_measured(run):
 
 def test_the_summary_has_what_was_measured_and_no_more(run):
     summary = run.metrics("summary")
-    assert set(summary["base"]) == {"voc"}
+    assert set(summary["base"]) == {"voc", "leak"}
+    assert summary["base"]["leak"] == 0.0  # of the chat answers
     assert summary["tuned"] == {}
     assert (run.folder / "metrics/tradeoff.csv").read_text() == "model,mmlu_acc,voc_f1\n"
 
