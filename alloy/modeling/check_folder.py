@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError, read_json
+from alloy.modeling.model_folder import silence_deepspeed
 
 CONFIG, INDEX, TOKENIZER = "config.json", "model.safetensors.index.json", "tokenizer_config.json"
 # Formats of weights that are read by running code which the file names (pickle), or that torch does not read.
@@ -111,6 +112,9 @@ def _check_chat(folder: Path, place: str) -> None:
 
     with _quiet(), _one_line(f"{place}: the tokenizer cannot be loaded"):
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    # Without its files, transformers makes a tokenizer of the architecture's class that knows no words.
+    if "hello" not in tokenizer.decode(tokenizer("hello")["input_ids"]):
+        raise InputError(f"{place}: the tokenizer knows no words; the folder lacks its files, such as tokenizer.json")
     if tokenizer.chat_template is None:
         raise InputError(
             f"{place}: the tokenizer has no chat template; take an instruction-tuned model, or write the template of "
@@ -135,7 +139,11 @@ def _one_line(place: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence transformers' report of missing tensors, of which the first is told here."""
+    """Silence transformers' report of missing tensors, of which the first is told here, and its progress bar."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    silence_deepspeed()
     logger = logging.getLogger("transformers")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError
+from alloy.modeling.model_folder import silence_deepspeed
 
 if TYPE_CHECKING:
     from transformers import TokenizersBackend
@@ -107,6 +108,7 @@ def dequantize(file: Path, folder: Path, place: str) -> None:
     from transformers import AutoModelForCausalLM, GgufConfig
 
     check_gguf(file, place)
+    silence_deepspeed()
     tokenizer = read_tokenizer(file, place)
     with _readable(place):
         loaded, info = AutoModelForCausalLM.from_pretrained(
@@ -123,7 +125,14 @@ def dequantize(file: Path, folder: Path, place: str) -> None:
     values = {key: value for key, value in config.to_dict().items() if key not in NOT_SAVED}
     with torch.device("meta"):  # without memory for weights, which are about to be taken over
         plain = type(loaded)(type(config)(**values))
-    plain.load_state_dict(loaded.state_dict(), assign=True)
+    try:
+        plain.load_state_dict(loaded.state_dict(), assign=True)
+    except RuntimeError as error:  # transformers reads some sizes from the file, and takes its defaults for others
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise InputError(
+            f"{place}: transformers reads another architecture from it than its tensors have ({reason}); take the "
+            "model's Hugging Face folder (model.path)"
+        ) from None
     plain.tie_weights()
     plain.generation_config = loaded.generation_config
     plain.save_pretrained(folder)

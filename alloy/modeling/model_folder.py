@@ -108,6 +108,14 @@ def device() -> "torch.device":
     return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
 
 
+def silence_deepspeed() -> None:
+    """Tell DeepSpeed, which some ways to load a model import, that there is no GPU; else it warns of that."""
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
 def context_length(folder: str | Path) -> int:
     """Return how many tokens the model can have before it, prompt and answer together."""
     from transformers import AutoConfig

@@ -68,7 +68,7 @@ class Checkpoint(Section):
     def _check(self) -> Self:
         given = [name for name in self.sources if getattr(self, name) is not None]
         if len(given) != 1:
-            raise refuse("", given, f"exactly one of {', '.join(self.sources)}")
+            raise refuse("", given, f"exactly one of {', '.join(f'`{name}`' for name in self.sources)}")
         if getattr(self, given[0]) == "":
             raise refuse(given[0], "", "a name" if given[0] in ("hub", "hosted") else "a path")
         if self.hub is not None and not COMMIT.fullmatch(self.revision or ""):

@@ -66,14 +66,21 @@ def _download(wheel: Wheel, folder: str) -> None:
         return
     if "No space left on device" in done.stderr:
         raise OSError(errno.ENOSPC, "No space left on device", folder)
-    errors = [line.partition("ERROR: ")[2] for line in done.stderr.splitlines() if "ERROR: " in line]
-    reason = errors[-1] if errors else (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
     if found := NO_NETWORK.search(done.stderr):
         raise InputError(
             f"{PLACE}: pip reaches no index ({found[0]}); connect, look at `pip config list`, or name a folder that "
-            f"holds the wheel: PIP_FIND_LINKS"
+            "holds the wheel: PIP_FIND_LINKS"
         )
-    raise InputError(f"{PLACE}: pip cannot fetch {wanted}: {reason}")
+    raise InputError(f"{PLACE}: pip cannot fetch {wanted}: {_reason(done.stderr)}")
+
+
+def _reason(complaint: str) -> str:
+    """Return the first error in what pip has written to stderr, or its last line."""
+    lines = complaint.strip().splitlines() or ["without a reason"]
+    errors = [line.partition("ERROR: ")[2] for line in lines if "ERROR: " in line]
+    reason = errors[0] if errors else lines[-1]
+    hint = "; the index has no such package, or cannot be reached" if "(from versions: none)" in reason else ""
+    return reason + hint
 
 
 def extract(wheel: Path, file: str, folder: Path) -> Path:
