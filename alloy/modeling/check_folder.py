@@ -70,13 +70,13 @@ def _check_files(folder: Path, place: str) -> None:
 
 def _check_architecture(config: dict[str, Any], place: str) -> None:
     import transformers
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     kind = config["model_type"]
     if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return
-    if kind in CONFIG_MAPPING_NAMES:
+    if kind in CONFIG_MAPPING:
         raise InputError(f"{place}: '{kind}' is not a causal language model, which writes text word by word")
     if "auto_map" in config:
         raise InputError(
@@ -91,7 +91,7 @@ def _check_tensors(folder: Path, place: str) -> None:
     from transformers import AutoModelForCausalLM
 
     with _quiet(), _one_line(place):
-        _, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             device_map="meta",
             ignore_mismatched_sizes=True,
@@ -99,6 +99,7 @@ def _check_tensors(folder: Path, place: str) -> None:
             use_safetensors=True,
             trust_remote_code=False,
         )
+    _, info = loaded
     if missing := sorted(info["missing_keys"]):
         raise InputError(f"{place}: {len(missing)} tensors of {CONFIG} are in no file, such as {missing[0]}")
     if mismatched := sorted(info["mismatched_keys"]):

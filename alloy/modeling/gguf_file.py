@@ -43,7 +43,7 @@ def check_gguf(file: Path, place: str) -> None:
 
     `place` begins the error.
     """
-    from transformers.integrations.gguf import read_gguf_metadata
+    from transformers.integrations.gguf.reader import read_gguf_metadata
 
     if PART.search(file.name):
         raise InputError(f"{place}: a part of a model; put the parts together first: `llama-gguf-split --merge`")
@@ -111,7 +111,7 @@ def dequantize(file: Path, folder: Path, place: str) -> None:
     silence_deepspeed()
     tokenizer = read_tokenizer(file, place)
     with _readable(place):
-        loaded, info = AutoModelForCausalLM.from_pretrained(
+        found: Any = AutoModelForCausalLM.from_pretrained(
             file.parent,
             gguf_file=file.name,
             dtype=torch.float32,
@@ -119,6 +119,7 @@ def dequantize(file: Path, folder: Path, place: str) -> None:
             output_loading_info=True,
             trust_remote_code=False,
         )
+    loaded, info = found
     if missing := sorted(info["missing_keys"]):
         raise InputError(f"{place}: {len(missing)} tensors are missing, such as {missing[0]}; fetch the file again")
     config: Any = loaded.config

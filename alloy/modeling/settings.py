@@ -40,8 +40,8 @@ class Wheel(Settings):
         return self
 
 
-class Checkpoint(Section):
-    """A model that exists: where it comes from.
+class Checkpoint(Settings):
+    """A model that exists: where it comes from, as the section `model` says it.
 
     - `hub`: a repository of the Hugging Face hub, at the commit `revision`
     - `path`: a local Hugging Face folder
@@ -53,8 +53,6 @@ class Checkpoint(Section):
     path starts at the project's folder.
     """
 
-    key = "model"
-    in_profile: ClassVar[bool] = True
     sources: ClassVar[tuple[str, ...]] = ("hub", "path", "gguf", "wheel", "hosted")
     hub: str | None = None
     revision: str | None = None
@@ -70,7 +68,8 @@ class Checkpoint(Section):
         if len(given) != 1:
             raise refuse("", given, f"exactly one of {', '.join(f'`{name}`' for name in self.sources)}")
         if getattr(self, given[0]) == "":
-            raise refuse(given[0], "", "a name" if given[0] in ("hub", "hosted") else "a path")
+            names = {"hub": "the name of a repository", "hosted": "the name by which the service knows the model"}
+            raise refuse(given[0], "", names.get(given[0], "a path"))
         if self.hub is not None and not COMMIT.fullmatch(self.revision or ""):
             wanted = "the commit of the hub repository, 40 hexadecimal digits in quotes (on the hub: Files, History)"
             raise refuse("revision", self.revision, f"{wanted}, so that the base cannot change")

@@ -129,11 +129,13 @@ class Scratch(Settings):
         return self
 
 
-class Model(Checkpoint):
+class Model(Checkpoint, Section):
     """The base model: one that exists (`Checkpoint`), or `scratch`, a new one.
 
     The new one is described here because it is trained, and `alloy.modeling` knows nothing of training.
     """
 
+    key = "model"
+    in_profile: ClassVar[bool] = True
     sources: ClassVar[tuple[str, ...]] = (*Checkpoint.sources, "scratch")
     scratch: Scratch | None = None
