@@ -1,6 +1,8 @@
-"""Make the base model: pin a hub repository or a hosted model, or train a small Qwen3 on the general data alone.
+"""Make the base model: one that exists (docs/models.md), or a small Qwen3 trained on the general data alone.
 
-Reads   data/<general>/general.jsonl
+A model that cannot be trained is refused here, before any other stage runs.
+
+Reads   data/<general>/general.jsonl, or the model that the profile names
 Writes  models/base, metrics/base.json
 Run     dvc repro base
 """
@@ -11,7 +13,7 @@ from alloy.core.files import Row, write_json
 from alloy.core.settings import Data, load_seed
 from alloy.core.stage import run
 from alloy.formats.general import read_general
-from alloy.modeling.model_folder import download, write_hosted, write_reference
+from alloy.modeling.base_model import make_base_model
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
 from alloy.training.settings import Model, Scratch
@@ -45,17 +47,11 @@ def train_from_scratch(rows: list[Row], scratch: Scratch, seed: int) -> Row | No
 
 
 def main() -> None:
-    """Pin or train."""
+    """Fetch or train."""
     model = Model.load()
     report: Row | None
-    if model.hosted:
-        write_hosted(OUT, model.hosted)
-        report = {"hosted": model.hosted}
-    elif model.scratch is None:
-        assert model.hub is not None and model.revision is not None  # `Model` lets no other case through
-        download(model.hub, model.revision)
-        write_reference(OUT, model.hub, model.revision)
-        report = {"hub": model.hub, "revision": model.revision}
+    if model.scratch is None:
+        report = make_base_model(model, OUT)
     else:
         distributed.spread("stages.base", gpu=model.scratch.train.gpu)
         rows = read_general(Path("data") / Data.load().general / "general.jsonl")

@@ -62,7 +62,7 @@ def main() -> None:
             model=partial(model_folder.load_weights, BASE),
             out=OUT,
             base=base,
-            card=partial(card, rows, train, seed, base, [MIX, BASE]),
+            card=partial(card, rows, train, seed, base, model_folder.origin(BASE), [MIX, BASE]),
         ),
         rows,
     )

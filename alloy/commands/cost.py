@@ -2,7 +2,7 @@
 
 Run     alloy cost <profile> [processes] [config.json]
 
-The configuration comes from the hub unless a file is given.
+The configuration comes from the hub, the folder `model.path` or else models/base, unless a file is given.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ def main(profile: str, processes: int, file: Path | None) -> None:
     if file and not file.is_file():
         raise InputError(f"{file}: no such file; give a model's config.json, or leave it out")
     model, train = Model.load(profile), Train.load(profile)
-    source = str(file) if file else model.hub or "models/base"
+    source = str(file) if file else model.hub or model.path or "models/base"
     try:
         config: Any = AutoConfig.from_pretrained(source, revision=model.revision, trust_remote_code=False)
     except OSError as error:

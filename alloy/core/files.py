@@ -141,6 +141,21 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
         part.unlink(missing_ok=True)
 
 
+def write_folder(folder: str | Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary folder beside `folder`, then replace it: nobody sees half of one."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = part_of(folder)
+    remove(part)
+    try:
+        part.mkdir()
+        write(part)
+        remove(folder)
+        part.rename(folder)
+    finally:
+        remove(part)
+
+
 def part_of(path: Path) -> Path:
     """Return where this process writes what is to become `path`."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -193,11 +208,18 @@ def read_json(path: str | Path) -> Any:  # noqa: ANN401 (a JSON document may be 
 
 def sha256(path: Path) -> str:
     """Return the hash of a file, or of the names and hashes of the files below a folder."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    if not path.is_file():
+        return sha256_of(path, (file for file in path.rglob("*") if file.is_file()))
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of(folder: Path, files: Iterable[Path]) -> str:
+    """Return the hash of the names and hashes of some files below a folder; in which order they come does not matter.
+
+    Names are relative to the folder, so that a copy of the files has the same hash.
+    """
     digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")):
-        if file.is_file():
-            digest.update(f"{file.relative_to(path)}\0{sha256(file)}\0".encode())
+    for file in sorted(files):
+        digest.update(f"{file.relative_to(folder)}\0{sha256(file)}\0".encode())
     return digest.hexdigest()

@@ -1,11 +1,12 @@
 """Where a model's weights are: an ordinary Hugging Face folder, or a pinned reference to a hub repository."""
 
+import errno
 import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alloy.core.files import InputError, read_json, write_json
+from alloy.core.files import InputError, Row, read_json, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 REFERENCE = "hub.json"
 HOSTED = "hosted.json"
+ORIGIN = "origin.json"  # beside weights that were copied or dequantized
+MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # safetensors, tokenizer, configuration
 
 
 def write_reference(folder: Path, repository: str, revision: str) -> None:
@@ -29,6 +32,12 @@ def hosted(folder: str | Path) -> str | None:
     """Return the name by which a service knows the model that `folder` stands for, or None for weights."""
     file = Path(folder) / HOSTED
     return read_json(file)["model"] if file.is_file() else None
+
+
+def origin(folder: str | Path) -> Row | None:
+    """Return where the weights in `folder` came from, as `alloy.modeling.base_model` wrote it; None if made here."""
+    file = Path(folder) / ORIGIN
+    return read_json(file) if file.is_file() else None
 
 
 def resolve(folder: str | Path) -> str:
@@ -48,27 +57,37 @@ def download(repository: str, revision: str) -> str:
     """Return the local snapshot of a hub repository: safetensors, tokenizer and configuration only."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
+        GatedRepoError,
         HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
+        RevisionNotFoundError,
     )
 
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # it tells of each time that it tries again
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+    place = f"model.hub: {repository}"
     try:
-        return snapshot_download(repository, revision=revision, allow_patterns=patterns)
+        return snapshot_download(repository, revision=revision, allow_patterns=MODEL_FILES)
     except HFValidationError:
         raise InputError(
             f"model.hub: '{repository}' is no name of a hub repository; write one such as Qwen/Qwen3-0.6B"
         ) from None
+    except GatedRepoError:
+        raise InputError(
+            f"{place}: gated; accept its terms on its page of the hub, then log in with `hf auth login`"
+        ) from None
     except RepositoryNotFoundError:
-        raise InputError(f"hub: there is no repository {repository}, or it needs `hf auth login`") from None
+        raise InputError(f"{place}: there is no such repository, or it is private: `hf auth login`") from None
+    except RevisionNotFoundError:
+        raise InputError(f"model.revision: {repository} has no commit {revision}; take one of its history") from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"model.hub: {repository}@{revision} is neither cached nor to be had ({reason}); connect, look whether the "
-            "revision is one of the repository's, or fetch it on another machine and set HF_HOME to its cache"
+            f"model.hub: {repository}@{revision} is neither cached nor to be had ({reason}); connect, fetch it on "
+            "another machine and set HF_HOME to its cache, or take the model from a folder (model.path)"
         ) from None
 
 
@@ -87,6 +106,14 @@ def device() -> "torch.device":
 
     local = int(os.environ.get("LOCAL_RANK", "0"))
     return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def silence_deepspeed() -> None:
+    """Tell DeepSpeed, which some ways to load a model import, that there is no GPU; else it warns of that."""
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
 
 
 def context_length(folder: str | Path) -> int:

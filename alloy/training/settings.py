@@ -1,12 +1,12 @@
 """The sections `model` and `train` of a profile."""
 
-import re
 from enum import Enum
 from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from alloy.core.settings import Section, Settings, refuse
+from alloy.modeling.settings import Checkpoint
 
 
 class Schedule(Enum):
@@ -129,27 +129,13 @@ class Scratch(Settings):
         return self
 
 
-class Model(Section):
-    """The base model: a hub repository at a pinned `revision`, one made from scratch, or one that a service hosts.
+class Model(Checkpoint, Section):
+    """The base model: one that exists (`Checkpoint`), or `scratch`, a new one.
 
-    A hosted one, by the service's name for it, answers comments and is not trained.
+    The new one is described here because it is trained, and `alloy.modeling` knows nothing of training.
     """
 
     key = "model"
     in_profile: ClassVar[bool] = True
-    hub: str | None = None
-    revision: str | None = None
+    sources: ClassVar[tuple[str, ...]] = (*Checkpoint.sources, "scratch")
     scratch: Scratch | None = None
-    hosted: str | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if [self.hub, self.scratch, self.hosted].count(None) != 2:
-            given = [name for name in ("hub", "scratch", "hosted") if getattr(self, name) is not None]
-            raise refuse("", given, "one of `hub` (with `revision`), `scratch` and `hosted`")
-        if self.hosted == "":
-            raise refuse("hosted", "", "the name by which the service knows the model")
-        if self.hub is not None and (self.revision is None or not re.fullmatch(r"[0-9a-f]{40}", self.revision)):
-            wanted = "the commit of the hub repository, 40 hexadecimal digits in quotes (on the hub: Files, History)"
-            raise refuse("revision", self.revision, f"{wanted}, so that the base cannot change")
-        return self

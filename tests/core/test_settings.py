@@ -1,5 +1,6 @@
 """Settings are typed: all that is wrong is said at once, in lines that name file, key and what belongs there."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ ROOT = Path(__file__).parents[2]
 OF_PARAMS: list[Any] = [Data, Decontaminate, Gate, Interpolate, Mix, Prompt, Rehearse, Score, Split, Svm]
 OF_PROFILE: list[Any] = [Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Infer, Mmlu, Model, Train]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+WHEEL = {"package": "a-model", "version": "0.1.2", "file": "a/model.gguf", "sha256": "0123456789abcdef" * 4}
+HASH = "0123456789abcdef" * 4
 SCRATCH = """model:
   scratch:
     vocab_size: 300
@@ -84,7 +87,7 @@ def test_every_profile_of_this_repository_loads(name: str) -> None:
     for kind in OF_PROFILE:
         kind.load(name, ROOT)
     model = Model.load(name, ROOT)
-    assert (model.hub is None) != (model.scratch is None)
+    assert [model.hub, model.scratch, model.wheel].count(None) == 2
 
 
 def test_each_section_that_a_stage_watches_is_a_model_of_one_folder() -> None:
@@ -246,6 +249,11 @@ def train(settings: str) -> str:
     return f"train: {{lr: 1.0e-4, {settings}}}"
 
 
+def wheel(**changed: Any) -> str:
+    """Return a profile with a model in a wheel, of which something is changed."""
+    return json.dumps({"model": {"wheel": {**WHEEL, **changed}}})
+
+
 BAD_PROFILES: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
     "an unknown key deep in it": (Model, SCRATCH.replace("lr:", "lrr: 1, lr:"), "model.scratch.train.lrr", ("lr",)),
     "a hub model without its commit": (Model, "model: {hub: some/model}", "model.revision", ("40 hex", "null")),
@@ -256,6 +264,32 @@ BAD_PROFILES: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
         ("commit", "40 hex", "'main'"),
     ),
     "no model at all": (Model, "model: {}", "model", ("`hub`", "`scratch`", "`hosted`")),
+    "a folder and a file": (
+        Model,
+        "model: {path: a, gguf: b.gguf}",
+        "model",
+        ("`path`", "`gguf`", "`wheel`", "['path', 'gguf']"),
+    ),
+    "a path of nothing": (Model, "model: {path: ''}", "model.path", ("a path", "''")),
+    "a commit of a folder": (Model, f"model: {{path: a, revision: {COMMIT}}}", "model.revision", ("null", "`hub`")),
+    "half a hash": (Model, "model: {path: a, sha256: 0abc}", "model.sha256", ("64 hex", "'0abc'")),
+    "a hash of a repository": (
+        Model,
+        f"model: {{hub: some/model, revision: {COMMIT}, sha256: {HASH}}}",
+        "model.sha256",
+        ("null", "`path`", "`gguf`"),
+    ),
+    "a wheel without its hash": (
+        Model,
+        "model: {wheel: {package: a, version: '1', file: a.gguf}}",
+        "model.wheel.sha256",
+        ("missing", "a word"),
+    ),
+    "a wheel of half a hash": (Model, wheel(sha256="0abc"), "model.wheel.sha256", ("64 hex", "'0abc'")),
+    "an option in place of a package": (Model, wheel(package="--pre"), "model.wheel.package", ("name", "'--pre'")),
+    "any version of a package": (Model, wheel(version=">=1"), "model.wheel.version", ("0.1.2", "'>=1'")),
+    "a file outside of the wheel": (Model, wheel(file="a/../../b.gguf"), "model.wheel.file", ("inside", "b.gguf")),
+    "a number for a version": (Model, wheel(version=1.0), "model.wheel.version", ("a word", "1.0")),
     "two models": (
         Model,
         f"{SCRATCH}  hub: some/model\n  revision: {COMMIT}\n",
@@ -379,6 +413,12 @@ def test_a_model_is_pinned_or_made_from_scratch() -> None:
     made = load(Model, profile=SCRATCH)
     assert made.hub is None
     assert made.scratch.train.lr == 0.01
+
+
+def test_a_model_is_a_folder_a_file_or_in_a_wheel() -> None:
+    assert load(Model, profile="model: {path: ../some/folder}").path == "../some/folder"
+    assert load(Model, profile=f"model: {{gguf: a.gguf, sha256: {HASH}}}").sha256 == HASH
+    assert load(Model, profile=wheel()).wheel.model_dump() == WHEEL
 
 
 def test_a_missing_profile_lists_the_known_ones() -> None:

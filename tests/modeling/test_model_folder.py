@@ -5,6 +5,7 @@ import torch
 
 from alloy.core.files import InputError
 from alloy.modeling.model_folder import download, load, name, resolve, write_reference
+from hub_server import refusing_hub
 from small import fresh
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -29,6 +30,27 @@ def test_a_name_that_no_repository_has_is_one_clear_line(repository):
         download(repository, REVISION)
     wanted = f"model.hub: '{repository}' is no name of a hub repository; write one such as Qwen/Qwen3-0.6B"
     assert str(caught.value) == wanted
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "key", "named"),
+    [
+        (403, "GatedRepo", "model.hub: some/model", "hf auth login"),
+        (404, "RepoNotFound", "model.hub: some/model", "no such repository"),
+        (404, "RevisionNotFound", "model.revision: some/model", REVISION),
+    ],
+)
+def test_what_the_hub_refuses_is_one_clear_line(tmp_path, monkeypatch, status, code, key, named):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with refusing_hub(status, code) as url:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", url)
+        with pytest.raises(InputError) as caught:
+            download("some/model", REVISION)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(key)
+    assert named in line
 
 
 def test_a_model_without_a_chat_template_is_refused(tmp_path):

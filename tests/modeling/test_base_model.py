@@ -1,0 +1,282 @@
+"""models/base from a local folder or a GGUF file: the same weights, or one line that says why not."""
+
+import json
+import shutil
+from pathlib import Path
+
+import gguf
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from alloy.core.files import InputError, sha256
+from alloy.modeling.base_model import make_base_model
+from alloy.modeling.model_folder import load, load_tokenizer, origin
+from alloy.modeling.settings import Checkpoint
+from model_files import wide_model, write_gguf, write_model
+from small import fresh
+
+OUT = Path("models/base")
+TEXTS = ["What colour is the  12 door?", "\n\n3. don't <|im_end|> x", "é 鍵"]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    return tmp_path
+
+
+def refusal(**model) -> str:
+    """Return the line with which a model is refused; nothing is left of it."""
+    with pytest.raises(InputError) as caught:
+        make_base_model(Checkpoint(**model), OUT)
+    assert not OUT.exists()
+    assert not OUT.parent.exists() or not list(OUT.parent.iterdir())
+    (line,) = str(caught.value).splitlines()
+    return line
+
+
+def edit(file: Path, **values) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+
+
+# A folder.
+
+
+def test_a_folder_is_copied_with_its_origin_and_its_hash(project):
+    write_model(project / "given")
+    report = make_base_model(Checkpoint(path="given"), OUT)
+    loaded, tokens = load(OUT)
+    model, tokenizer = fresh()
+    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
+    assert [tokens(text)["input_ids"] for text in TEXTS] == [tokenizer(text)["input_ids"] for text in TEXTS]
+    assert report == {"path": "given", "sha256": sha256(project / "given")}
+    assert origin(OUT) == {"source": "path", "name": "given", "sha256": report["sha256"]}
+
+
+def test_of_a_folder_only_what_the_hub_would_give_is_copied(project):
+    folder = write_model(project / "given")
+    before = make_base_model(Checkpoint(path="given"), OUT)
+    (folder / "pytorch_model.bin").write_bytes(b"\x80")
+    (folder / ".git").mkdir()
+    (folder / ".git/config.json").write_text("{}")
+    assert make_base_model(Checkpoint(path="given"), OUT) == before
+    assert not (OUT / "pytorch_model.bin").exists() and not (OUT / ".git").exists()
+
+
+def test_a_copy_does_not_change_with_its_original(project):
+    folder = write_model(project / "given")
+    make_base_model(Checkpoint(path="given"), OUT)
+    before = sha256(OUT / "model.safetensors")
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.write(b"\0")
+    assert sha256(OUT / "model.safetensors") == before
+
+
+def test_a_base_of_before_is_replaced_whole(project):
+    write_model(project / "given")
+    OUT.mkdir(parents=True)
+    (OUT / "hub.json").write_text("{}")
+    make_base_model(Checkpoint(path="given"), OUT)
+    assert not (OUT / "hub.json").exists()
+    assert [path.name for path in OUT.parent.iterdir()] == ["base"]
+
+
+def test_a_relative_path_is_found_from_a_copy_of_the_project_that_dvc_works_in(project, monkeypatch):
+    write_model(project / "given")
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    (project / "copy").mkdir()
+    monkeypatch.chdir(project / "copy")
+    make_base_model(Checkpoint(path="given"), OUT)
+    assert (project / "copy" / OUT / "config.json").is_file()
+
+
+def test_a_pinned_folder_is_taken_as_long_as_it_is_the_same(project):
+    folder = write_model(project / "given")
+    pinned = make_base_model(Checkpoint(path="given"), OUT)["sha256"]
+    make_base_model(Checkpoint(path="given", sha256=pinned), OUT)
+    shutil.rmtree(OUT.parent)
+    edit(folder / "generation_config.json", temperature=0.5)
+    line = refusal(path="given", sha256=pinned)
+    assert line.startswith("model.path: given: ")
+    assert pinned in line and sha256(folder) in line
+
+
+def remove_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def leave_an_adapter(folder: Path) -> None:
+    remove_config(folder)
+    (folder / "adapter_config.json").write_text("{}")
+
+
+def remove_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def leave_pickled_weights(folder: Path) -> None:
+    remove_weights(folder)
+    (folder / "pytorch_model.bin").write_bytes(b"\x80")
+
+
+def cut_weights(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def lose_a_shard(folder: Path) -> None:
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def lose_a_tensor(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def grow_the_config(folder: Path) -> None:
+    edit(folder / "config.json", intermediate_size=128)
+
+
+def name_an_unknown_architecture(folder: Path) -> None:
+    edit(folder / "config.json", model_type="mamba9")
+
+
+def name_no_architecture(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    del config["model_type"]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def want_remote_code(folder: Path) -> None:
+    edit(folder / "config.json", model_type="ours", auto_map={"AutoModelForCausalLM": "modeling_ours.Ours"})
+
+
+def be_an_encoder(folder: Path) -> None:
+    edit(folder / "config.json", model_type="vit")
+
+
+def remove_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").unlink()
+
+
+def break_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('only systems speak') }}")
+
+
+def remove_tokenizer(folder: Path) -> None:
+    for file in folder.glob("token*"):
+        file.unlink()
+
+
+BROKEN = {
+    remove_config: "no config.json",
+    leave_an_adapter: "adapter",
+    remove_weights: "safetensors",
+    leave_pickled_weights: "pytorch_model.bin",
+    cut_weights: "model.safetensors",
+    lose_a_shard: "model-00002-of-00002.safetensors",
+    lose_a_tensor: "model.layers.1.mlp.up_proj.weight",
+    grow_the_config: "[32, 128]",
+    name_an_unknown_architecture: "'mamba9'",
+    name_no_architecture: "model_type",
+    want_remote_code: "'ours'",
+    be_an_encoder: "'vit'",
+    remove_template: "chat_template.jinja",
+    break_template: "only systems speak",
+    remove_tokenizer: "tokenizer.json",
+}
+
+
+@pytest.mark.parametrize("harm", BROKEN, ids=lambda harm: harm.__name__)
+def test_a_folder_that_cannot_be_a_base_model_is_one_line_that_says_why(project, harm):
+    harm(write_model(project / "given"))
+    line = refusal(path="given")
+    assert line.startswith("model.path: given: ")
+    assert BROKEN[harm] in line
+
+
+def test_a_file_or_nothing_where_a_folder_belongs_is_one_line(project):
+    (project / "a.gguf").write_bytes(b"GGUF")
+    assert "`gguf: a.gguf`" in refusal(path="a.gguf")
+    assert refusal(path="nothing").startswith("model.path: nothing: no such folder")
+
+
+# A GGUF file.
+
+
+@pytest.mark.parametrize("kind", [gguf.GGMLQuantizationType.Q4_1, gguf.GGMLQuantizationType.Q8_0])
+def test_a_gguf_file_becomes_a_folder_with_the_values_that_its_blocks_stand_for(project, kind):
+    write_gguf(project / "a.gguf", kind)
+    report = make_base_model(Checkpoint(gguf="a.gguf"), OUT)
+    loaded, tokens = load(OUT)
+    found = loaded.state_dict()
+    for name, tensor in wide_model().state_dict().items():
+        values = tensor.numpy()
+        wanted = gguf.dequantize(gguf.quantize(values, kind), kind) if values.ndim == 2 else values
+        assert torch.equal(found[name], torch.from_numpy(wanted)), name
+    _, tokenizer = fresh()
+    assert tokens.chat_template == tokenizer.chat_template
+    assert tokens.model_max_length == loaded.config.max_position_embeddings
+    assert (tokens.eos_token, tokens.pad_token) == (tokenizer.eos_token, tokenizer.pad_token)
+    assert report == {"gguf": "a.gguf", "sha256": sha256(project / "a.gguf")}
+    assert origin(OUT) == {"source": "gguf", "name": "a.gguf", "sha256": report["sha256"]}
+    assert "quantization_config" not in json.loads((OUT / "config.json").read_text())
+
+
+def test_the_tokenizer_of_a_gguf_file_splits_digits_one_by_one_if_the_model_learned_them_so(project):
+    _, tokenizer = fresh()
+    write_gguf(project / "a.gguf")
+    make_base_model(Checkpoint(gguf="a.gguf"), OUT)
+    tokens = load_tokenizer(OUT)
+    assert [tokens(text)["input_ids"] for text in TEXTS] == [tokenizer(text)["input_ids"] for text in TEXTS]
+
+
+def test_the_same_gguf_file_makes_the_same_folder_twice(project):
+    write_gguf(project / "a.gguf")
+    make_base_model(Checkpoint(gguf="a.gguf"), OUT)
+    before = sha256(OUT)
+    make_base_model(Checkpoint(gguf="a.gguf"), OUT)
+    assert sha256(OUT) == before
+
+
+def test_a_gguf_file_that_is_not_the_pinned_one_is_refused(project):
+    write_gguf(project / "a.gguf")
+    line = refusal(gguf="a.gguf", sha256="0" * 64)
+    assert line.startswith("model.gguf: a.gguf: ")
+    assert sha256(project / "a.gguf") in line
+
+
+BAD_GGUF = {
+    "an unknown way to split text": ({"split": "no-such-split"}, "'no-such-split'"),
+    "no chat template": ({"template": False}, "tokenizer.chat_template"),
+    "an unknown architecture": ({"architecture": "mamba9"}, "mamba9"),
+    "a tensor too few": ({"without": "blk.1.ffn_up.weight"}, "model.layers.1.mlp.up_proj.weight"),
+    "heads of a size that is not read": ({"head_dim": 16}, "model.layers.1.self_attn"),
+}
+
+
+@pytest.mark.parametrize(("given", "named"), BAD_GGUF.values(), ids=BAD_GGUF)
+def test_a_gguf_file_that_cannot_be_a_base_model_is_one_line_that_says_why(project, given, named):
+    write_gguf(project / "a.gguf", **given)
+    line = refusal(gguf="a.gguf")
+    assert line.startswith("model.gguf: a.gguf: ")
+    assert named in line
+
+
+@pytest.mark.parametrize("kept", [0, 3, 20, 3000, -200])
+def test_a_gguf_file_that_is_cut_off_is_one_line(project, kept):
+    whole = write_gguf(project / "a.gguf").read_bytes()
+    (project / "a.gguf").write_bytes(whole[:kept])
+    assert refusal(gguf="a.gguf").startswith("model.gguf: a.gguf: ")
+
+
+def test_a_part_a_folder_or_nothing_where_a_gguf_file_belongs_is_one_line(project):
+    write_gguf(project / "a-00001-of-00002.gguf")
+    write_model(project / "given")
+    assert "--merge" in refusal(gguf="a-00001-of-00002.gguf")
+    assert "`path: given`" in refusal(gguf="given")
+    assert refusal(gguf="b.gguf").startswith("model.gguf: b.gguf: no such file")

@@ -1,0 +1,77 @@
+"""The stage `base` as a user starts it: the model of the profile in models/base, or one line and nothing there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.core.files import read_json, sha256
+from model_files import write_gguf, write_model
+from projects import ROOT, SECTIONS, copy_code, environment
+
+pytestmark = pytest.mark.slow
+
+BASE = [sys.executable, "-m", "stages.base"]
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    copy_code(tmp_path)
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    (tmp_path / "params.yaml").write_text("profile: small\n")
+    (tmp_path / "profiles").mkdir()
+    return tmp_path
+
+
+def start(project: Path, model: dict, command: list[str] = BASE, **env: str) -> "subprocess.CompletedProcess[str]":
+    profile = {"model": model, "train": {"lr": 1.0e-4}, "infer": {}, **SECTIONS}
+    (project / "profiles/small.yaml").write_text(yaml.safe_dump(profile))
+    return subprocess.run(
+        command, cwd=project, env=environment(**env), text=True, capture_output=True, check=False, timeout=300
+    )
+
+
+def left(project: Path) -> list[str]:
+    """Return what is in models/ and metrics/."""
+    return [str(path.relative_to(project)) for name in ("models", "metrics") for path in (project / name).rglob("*")]
+
+
+def test_a_gguf_file_becomes_the_base_and_its_hash_is_a_metric(project):
+    write_gguf(project / "a.gguf")
+    done = start(project, {"gguf": "a.gguf"})
+    digest = sha256(project / "a.gguf")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"base: gguf a.gguf, sha256 {digest}\n", "")
+    assert read_json(project / "metrics/base.json") == {"base": {"gguf": "a.gguf", "sha256": digest}}
+    assert read_json(project / "models/base/config.json")["model_type"] == "qwen3"
+
+
+def test_a_folder_that_cannot_be_used_is_one_line_of_the_stage(project):
+    (write_model(project / "given") / "config.json").unlink()
+    done = start(project, {"path": "given"})
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("base: model.path: given: no config.json")
+    assert left(project) == []
+
+
+@pytest.mark.parametrize("kind", ["path", "gguf"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(project, kind):
+    """The folder models/ is a disk of 60 kB, of a user's own view of the file system."""
+    write_model(project / "given")
+    write_gguf(project / "a.gguf")
+    (project / "models").mkdir()
+    script = 'mount -t tmpfs -o size=60k tmpfs models && "$@"; status=$?; ls -A models; exit $status'
+    own_view = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
+    if shutil.which("unshare") is None or os.name != "posix":
+        pytest.skip("no unshare to make a small disk with")
+    if subprocess.run([*own_view, "true"], cwd=project, capture_output=True, check=False).returncode:
+        pytest.skip("this system lets no user mount a small disk")
+    done = start(project, {kind: {"path": "given", "gguf": "a.gguf"}[kind]}, [*own_view, *BASE])
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "make room" in line
+    assert left(project) == []

@@ -1,0 +1,30 @@
+"""The card of a tuned model says where the base model's weights came from."""
+
+import pytest
+
+from alloy.training.model_card import card
+from small import ROWS, TRAIN
+
+FILE = {"source": "gguf", "name": "a.gguf", "sha256": "ab" * 32}
+FOLDER = {"source": "path", "name": "given", "sha256": "cd" * 32}
+WHEEL = {"package": "a-model", "version": "0.1.2", "file": "a/a.gguf"}
+
+
+def written(origin):
+    return card(ROWS, TRAIN, 0, ("models/base", None), origin, [], {"steps": 1})
+
+
+def test_a_model_that_was_made_here_has_no_origin_to_tell():
+    assert "sha256 `" not in written(None)
+
+
+@pytest.mark.parametrize("more", [{}, WHEEL])
+def test_of_a_gguf_file_the_card_says_that_its_weights_were_dequantized(more):
+    (line,) = (line for line in written({**FILE, **more}).splitlines() if "a.gguf" in line)
+    assert "dequantized" in line and FILE["sha256"] in line
+    assert ("`a-model` 0.1.2" in line) == bool(more)
+
+
+def test_of_a_folder_the_card_has_the_name_and_the_hash():
+    (line,) = (line for line in written(FOLDER).splitlines() if "`given`" in line)
+    assert FOLDER["sha256"] in line and "dequantized" not in line
