@@ -12,10 +12,11 @@ from pathlib import Path
 from alloy.comparison.compare import Rows, compare, require_same
 from alloy.comparison.costs import amount, budget, read_costs, told
 from alloy.comparison.metrics import MODELS, STAGES, headline
+from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.settings import Gate
 from alloy.comparison.verdict import failures, verdict
 from alloy.core.files import InputError, Row, count_lines, read_json, read_jsonl, write_json, write_whole
-from alloy.core.settings import load_sections, load_seed
+from alloy.core.settings import load_sections
 from alloy.core.stage import run
 from alloy.labelling.settings import Prompt
 from alloy.scoring.settings import Score
@@ -74,7 +75,7 @@ def main() -> None:
         for part, counted in rows[model].items():
             if part in rows["base"]:
                 require_same(f"metrics/{STAGES[part]}/{model}.jsonl", counted, rows["base"][part])
-    lines = compare(figures, rows, score.resamples, load_seed())
+    lines = compare(figures, rows, score.resamples, score.seed)
     words = verdict(lines, rows["tuned"].get("mmlu", []))
     mix = read_json("metrics/mix.json")["mix"]
     ratio = mix["achieved"]
@@ -82,7 +83,8 @@ def main() -> None:
     if given := budget(mix, read_json("metrics/train.json")["train"], train.lr):
         print(*told(given, count_lines("data/split/train.jsonl") - prompt.examples), sep="\n")
     print()
-    print(table(lines), cost_table(read_costs()), words, sep="\n\n")
+    trained = [ONE_SEED] if figures["tuned"] else []  # a hosted base is not
+    print(table(lines), cost_table(read_costs()), "\n".join([words, *trained]), sep="\n\n")
     if ratio == 0:
         print("Mix general data in and see what it keeps: dvc exp run -S mix.ratio=0.25")
     both = [model for model in MODELS if {"voc", "mmlu"} <= figures[model].keys()]

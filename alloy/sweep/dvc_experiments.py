@@ -4,6 +4,9 @@ Settings are those of a run's dvc.lock: params.yaml may have been edited since.
 """
 
 import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from alloy.core.git import git
 
 WORKSPACE = "workspace"
 # What must be the same for figures to be compared: the comments asked, and what base answered to everything.
-SHARED = ("data/split/test.jsonl", *(f"metrics/{stage}/base.json" for stage in ("score", "mmlu", "ifeval")))
+SHARED = ("data/split/test.jsonl", *(f"metrics/{stage}/base.json" for stage in ("score", "mmlu", "ifeval", "general")))
 
 
 def experiments() -> tuple[list[tuple[str, str]], list[str]]:
@@ -40,11 +43,44 @@ def read_lock(rev: str) -> Row:
     return yaml.safe_load(text)["stages"]
 
 
-def ratio_and_lr(lock: Row) -> tuple[float, float]:
-    """Return mix ratio and learning rate by which the stages of a lock ran."""
+@dataclass(frozen=True)
+class Settings:
+    """What a run set: mix ratio, learning rate and seed; `others` is all other params, code and data, as text."""
+
+    ratio: float
+    lr: float
+    seed: int
+    others: str
+
+
+def settings_of(lock: Row) -> Settings:
+    """Return what the stages of a lock ran by; the gate, which changes no figure, is not part of it.
+
+    Runs with the same ratio, learning rate and `others` are of one configuration.
+    """
+    names = upstream(lock, "compare")
+    params: dict[str, Any] = {}
+    for name in names:
+        for file, values in lock[name].get("params", {}).items():
+            params |= {f"{file}:{key}": value for key, value in _flat(values)}
     (profile,) = (file for file in lock["train"]["params"] if file.startswith("profiles/"))
-    ratio, lr = lock["mix"]["params"]["params.yaml"]["mix"]["ratio"], lock["train"]["params"][profile]["train"]["lr"]
-    return float(ratio), float(lr)  # PyYAML reads 1e-05 as a string
+    # PyYAML reads 1e-05 as a string.
+    ratio, lr = float(params.pop("params.yaml:mix.ratio")), float(params.pop(f"{profile}:train.lr"))
+    seed = int(params.pop("params.yaml:seed", 0))
+    kept = {key: value for key, value in params.items() if not key.startswith("params.yaml:gate")}
+    made = _made(lock)
+    given = {dep["path"]: dep.get("md5") for name in names for dep in lock[name].get("deps", [])}
+    inputs = {path: content for path, content in given.items() if path not in made}
+    return Settings(ratio, lr, seed, json.dumps([ratio, lr, kept, inputs], sort_keys=True, default=str))
+
+
+def _flat(values: Row, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value below a mapping with its dotted key."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
 
 
 def in_place(path: str, lock: Row) -> bool:
@@ -54,7 +90,7 @@ def in_place(path: str, lock: Row) -> bool:
 
 
 def shared(lock: Row) -> dict[str, Any]:
-    """Return the hashes of what arms share, by path."""
+    """Return the hashes of what runs must share, by path."""
     made = _made(lock)
     return {path: made.get(path) for path in SHARED}
 
@@ -62,6 +98,18 @@ def shared(lock: Row) -> dict[str, Any]:
 def _made(lock: Row) -> dict[str, str | None]:
     """Return the hash of each output of a lock's stages, by path."""
     return {out["path"]: out.get("md5") for stage in lock.values() for out in stage.get("outs", [])}
+
+
+def upstream(lock: Row, last: str) -> list[str]:
+    """Return the stages of a lock that `last` follows from, by name, with itself."""
+    makers = {out["path"]: name for name, stage in lock.items() for out in stage.get("outs", [])}
+    todo, found = [last], set[str]()
+    while todo:
+        name = todo.pop()
+        if name not in found and name in lock:
+            found.add(name)
+            todo += [makers[dep["path"]] for dep in lock[name].get("deps", []) if dep["path"] in makers]
+    return sorted(found)
 
 
 def finished(lock: Row) -> bool:
