@@ -119,7 +119,7 @@ def test_a_run_of_other_settings_is_not_there_yet(project: Path, first: str, mon
     for one, other, there in (
         ("unit: examples", "unit: tokens", False),
         ("acc: null", "acc: 0.1", True),
-        ("seed: 0 ", "seed: 1 ", True),
+        ("\nseed: 0", "\nseed: 1", True),
     ):
         params.write_text(before.replace(one, other))
         assert (point_of(rev, profile) is not None) is there
