@@ -149,7 +149,7 @@ def _measure(runs: list[Counts], statistic: Statistic, resamples: int, seed: int
 
 
 def _covariance(drawn: Numbers) -> Numbers:
-    return np.atleast_2d(np.cov(drawn, rowvar=False))
+    return np.atleast_2d(np.cov(drawn, rowvar=False)).astype(np.float64)
 
 
 def _estimate(groups: list[Numbers], shared: Numbers) -> Change:

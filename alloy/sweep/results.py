@@ -34,8 +34,8 @@ FILES = COMPARED, SCORED = "metrics/compare.json", "metrics/score/tuned.jsonl"
 class Files(Protocol):
     """The files of a run."""
 
-    def read_text(self, path: str, /) -> str:
-        """Return the text of a file."""
+    def read_text(self, path: str, /) -> str | bytes:
+        """Return the text of a file; raise `FileNotFoundError` if there is none, or if it is not in the cache."""
         ...
 
 
@@ -65,10 +65,10 @@ class Run:
         path = f"metrics/{STAGES[metric.part]}/{model}.jsonl"
         if path not in self._read:
             try:
-                text = self.files.read_text(path)
+                text = str(self.files.read_text(path))
             except FileNotFoundError:
                 return None
-            self._read[path] = [json.loads(line) for line in text.splitlines() if line]
+            self._read[path] = [json.loads(line) for line in text.split("\n") if line]
         return self._read[path] or None
 
 
@@ -142,4 +142,8 @@ def _read_run(name: str, rev: str, like: dict[str, Any], axis: Metric) -> Run:
             raise InputError(f"{metric.name} was not measured for base and tuned model")
     settings = settings_of(lock)
     given = budget(read("metrics/mix.json")["mix"], read("metrics/train.json")["train"], settings.lr)
-    return Run(name, settings, lines, given, files)
+    run = Run(name, settings, lines, given, files)
+    for metric in (TASK, axis):
+        if metric.items and metric.part in STAGES and run.rows(metric) is None:
+            raise InputError(f"metrics/{STAGES[metric.part]}/tuned.jsonl is not in DVC's cache; run it again")
+    return run

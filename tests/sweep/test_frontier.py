@@ -6,6 +6,7 @@ import json
 import xml.etree.ElementTree as ET
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -45,14 +46,14 @@ class Rows:
     def read_text(self, path: str) -> str:
         if path not in self.rows:
             raise FileNotFoundError(path)
-        return "\n".join(json.dumps(row) for row in self.rows[path])
+        return "\n".join(json.dumps(row, ensure_ascii=False) for row in self.rows[path])
 
 
-def made(ratio: float, f1: int, acc: int, lr: float = 1e-3, name: str | None = None, seed: int = 0, **more) -> Run:
+def made(ratio: float, f1: int, acc: int, lr: float = 1e-3, name: str = "", seed: int = 0, **more: Any) -> Run:
     """Return a run whose base has an accuracy of 0.80; its name makes a configuration of its own."""
     tuned = measured(f1=f1, acc=acc, **more)
     files = Rows(tuned[1], measured()[1])
-    settings = Settings(ratio, lr, seed, f"{ratio} {lr} {name or ''}")
+    settings = Settings(ratio, lr, seed, f"{ratio} {lr} {name}")
     return Run(name or f"ratio-{ratio:g}-seed-{seed}", settings, by_metric(lines(tuned, svm=rival())), files=files)
 
 
@@ -141,6 +142,15 @@ def test_a_loss_that_may_be_over_the_limit_is_said() -> None:
     assert not any("over the limit" in line for line in doubts([one(0.5, 40, 80)], 0.1, SCORE))
 
 
+def test_a_row_ends_where_its_line_does_and_not_at_other_separators() -> None:
+    own = made(0, 60, 40)
+    assert isinstance(own.files, Rows)
+    own.files.rows["metrics/mmlu/tuned.jsonl"][0]["answer"] = "A\u2028B"
+    rows = own.rows(MMLU)
+    assert rows is not None
+    assert len(rows) == 100
+
+
 def seeds_of(ratio: float, *figures: tuple[int, int]) -> list[Run]:
     return [made(ratio, f1, acc, seed=seed) for seed, (f1, acc) in enumerate(figures)]
 
@@ -189,8 +199,7 @@ def test_what_intervals_hold_is_said_by_the_number_of_seeds() -> None:
 
 
 def test_a_metric_without_rows_has_an_interval_over_seeds_alone() -> None:
-    task = {"gsm8k acc": 0.5}
-    runs = [made(0, 60, 40, seed=seed, **{**task, "gsm8k acc": value}) for seed, value in enumerate((0.5, 0.6, 0.55))]
+    runs = [made(0, 60, 40, seed=seed, **{"gsm8k acc": value}) for seed, value in enumerate((0.5, 0.6, 0.55))]
     base = {"value": 0.7}
     for own in runs:
         line = own.lines["general.gsm8k acc"]

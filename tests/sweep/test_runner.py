@@ -176,7 +176,8 @@ def test_seeds_are_added_to_the_runs_that_are_there_and_one_that_fails_is_named(
     assert "| 0.510 (" in rows["0.25"]
     assert "| 0, 1 " in rows["0.25"]
     assert "Missing: mix.ratio 0.25: no finished run of seed 2; its figures are of 0, 1" in said
-    assert ONE_SEED not in said
+    assert ONE_SEED in said  # of each run
+    assert ONE_SEED not in (project / "metrics/frontier/frontier.md").read_text()
 
 
 def test_files_that_neither_git_nor_dvc_knows_stop_the_sweep(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
