@@ -9,6 +9,8 @@ EXTRAS := --extra dev --extra $(if $(shell command -v nvidia-smi),gpu,cpu)
 INSTALL := VIRTUAL_ENV=.venv $(BIN)/uv pip install --compile-bytecode $(TORCH) --constraint constraints.txt
 
 RATIOS ?= 0,0.05,0.1,0.25,0.5
+SEEDS ?= 1
+MAX_LOSS ?= $(MMLU_DROP)
 BASE ?= main
 HEAD ?= HEAD
 SERVE_ENV := VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=1
@@ -17,11 +19,11 @@ SERVE_ENV := VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=1
 repro: .venv/installed  ## run what is out of date, from data to the trade-off
 	dvc repro
 
-sweep: .venv/installed  ## run an experiment per mix ratio; also LRS=1.0e-3,3.0e-3, MMLU_DROP=0.05
-	alloy sweep --ratios "$(RATIOS)" --lrs "$(LRS)" --mmlu-drop "$(MMLU_DROP)"
+sweep: .venv/installed  ## run an experiment per mix ratio; also SEEDS=3, LRS=1.0e-3,3.0e-3, MAX_LOSS=0.05, AXIS=mmlu.acc
+	alloy sweep --ratios "$(RATIOS)" --lrs "$(LRS)" --seeds "$(SEEDS)" --max-loss "$(MAX_LOSS)" --axis "$(AXIS)"
 
-frontier: .venv/installed  ## say which of the runs of this commit to take; MMLU_DROP=0.05 of MMLU may be lost
-	alloy frontier --mmlu-drop "$(MMLU_DROP)"
+frontier: .venv/installed  ## say which runs of this commit to take; MAX_LOSS=0.05 of AXIS=mmlu.acc may be lost
+	alloy frontier --max-loss "$(MAX_LOSS)" --axis "$(AXIS)"
 
 test: .venv/installed  ## run the tests that are fast
 	pytest --numprocesses auto --dist loadfile

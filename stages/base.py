@@ -10,7 +10,7 @@ Run     dvc repro base
 from pathlib import Path
 
 from alloy.core.files import Row, write_json
-from alloy.core.settings import Data, load_seed
+from alloy.core.settings import Data
 from alloy.core.stage import run
 from alloy.formats.general import read_general
 from alloy.modeling.base_model import make_base_model
@@ -21,7 +21,7 @@ from alloy.training.settings import Model, Scratch
 OUT = Path("models/base")
 
 
-def train_from_scratch(rows: list[Row], scratch: Scratch, seed: int) -> Row | None:
+def train_from_scratch(rows: list[Row], scratch: Scratch) -> Row | None:
     """Train on every row, save to models/base and return the report; None beside rank 0."""
     from alloy.training.job import TrainingJob
     from alloy.training.run import fit
@@ -33,9 +33,9 @@ def train_from_scratch(rows: list[Row], scratch: Scratch, seed: int) -> Row | No
         TrainingJob(
             stage="base",
             section="model.scratch.train",
-            key=fingerprint("base", [scratch, seed, *distributed.topology()]) if distributed.is_main() else "",
+            key=fingerprint("base", [scratch, *distributed.topology()]) if distributed.is_main() else "",
             train=scratch.train,
-            seed=seed,
+            seed=scratch.seed,
             config=config,
             tokenizer=tokenizer,
             model=lambda dtype: new_model(config),
@@ -55,7 +55,7 @@ def main() -> None:
     else:
         distributed.spread("stages.base", gpu=model.scratch.train.gpu)
         rows = read_general(Path("data") / Data.load().general / "general.jsonl")
-        report = train_from_scratch(rows, model.scratch, load_seed())
+        report = train_from_scratch(rows, model.scratch)
     if report is None:
         return
     write_json("metrics/base.json", {"base": report})

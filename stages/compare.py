@@ -15,11 +15,13 @@ from alloy.comparison.answers import judge_answers, with_leakage
 from alloy.comparison.compare import Rows, compare, require_same
 from alloy.comparison.costs import amount, budget, read_costs, told
 from alloy.comparison.formulation import FORMULATIONS, with_headline
+from alloy.comparison.item_rows import loss_rows
 from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, headline
+from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.settings import Gate
 from alloy.comparison.verdict import as_text, failures, verdict
 from alloy.core.files import InputError, Row, count_lines, read_json, read_jsonl, write_json, write_jsonl, write_whole
-from alloy.core.settings import load_sections, load_seed
+from alloy.core.settings import load_sections
 from alloy.core.stage import run
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.answer import codes_of
@@ -69,7 +71,7 @@ def _read(model: str) -> tuple[Row, dict[str, Rows]]:
         if part in figures and counted.is_file():
             rows[part] = read_jsonl(counted)
     if "loss" in rows:  # one file of both models
-        rows["loss"] = [{**row, "nats": row[model], "kl": row["kl"] if model == "tuned" else 0} for row in rows["loss"]]
+        rows["loss"] = loss_rows(rows["loss"], model)
     return figures, rows
 
 
@@ -93,7 +95,7 @@ def main() -> None:
     task = _task_format(prompt)
     rows = {model: judge_answers(own, task) for model, own in rows.items()}
     figures = {model: with_leakage(own, rows[model]) for model, own in figures.items()}
-    lines = compare(figures, rows, score.resamples, load_seed())
+    lines = compare(figures, rows, score.resamples, score.seed)
     findings = verdict(lines)
     mix = read_json("metrics/mix.json")["mix"]
     ratio = mix["achieved"]
@@ -101,7 +103,9 @@ def main() -> None:
     if given := budget(mix, read_json("metrics/train.json")["train"], train.lr):
         print(*told(given, count_lines("data/split/train.jsonl") - prompt.examples), sep="\n")
     print()
-    print(table(lines), cost_table(read_costs()), as_text(findings), sep="\n\n")
+    trained = [ONE_SEED] if figures["tuned"] else []  # a hosted base is not
+    words = "\n".join([as_text(findings), *trained])
+    print(table(lines), cost_table(read_costs()), words, sep="\n\n")
     formulation = figures["base"].get("mmlu", {}).get("formulation")
     if formulation:
         print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), where base does best")

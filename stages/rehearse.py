@@ -15,7 +15,7 @@ from pathlib import Path
 
 from alloy.core.files import InputError, Row, write_json, write_whole
 from alloy.core.repetition import loops
-from alloy.core.settings import load_sections, load_seed
+from alloy.core.settings import load_sections
 from alloy.core.stage import run
 from alloy.formats.general import read_general
 from alloy.inference.engine import Engine, Finish, Request
@@ -85,18 +85,17 @@ def report(totals: "Counter[str]") -> Row:
 def main() -> None:
     """Choose, ask, publish."""
     mix, settings, infer = load_sections(Mix, Rehearse, Infer)
-    seed = load_seed()
     if mix.general is General.data:
         write_whole(ROWS, lambda part: part.write_text("\n"))  # no row; DVC would warn of a file without a byte
         write_json(METRICS, {"rehearse": {}})
         print("rehearse: skipped, mix.general is data")
         return
     general = read_general(Path("data/decontaminate/general.jsonl"))
-    rows = rank(general, seed)[: settings.rows]
+    rows = rank(general, settings.seed)[: settings.rows]
     freely = {"constrain": False, "limit": None, "max_new_tokens": settings.max_new_tokens}
     infer = infer.model_copy(update=freely)
     job = Job("rehearse", "answer", lambda: partial(rehearse, open_engine(BASE, infer)), keep, report)
-    key = fingerprint("rehearse", [settings, infer, seed])
+    key = fingerprint("rehearse", [settings, infer])
     figures = run_job(job, key, rows, len(rows), infer.chunk, (ROWS, METRICS))["rehearse"]
     dropped = ", ".join(f"{count} {why}" for why, count in figures["dropped"].items() if count)
     print(f"rehearse: {figures['kept']} of {figures['asked']} answers kept" + (f"; {dropped}" if dropped else ""))

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from alloy.core.files import Row, read_jsonl, stream_jsonl, write_json, write_jsonl
-from alloy.core.settings import load_sections, load_seed
+from alloy.core.settings import load_sections
 from alloy.core.stage import model_name, run
 from alloy.formats.comments import parse_comment
 from alloy.formats.taxonomy import LabelPath, Taxonomy
@@ -127,7 +127,7 @@ def main() -> None:
     training = Counter(segment.path for comment in train for segment in comment.segments)
     pairs = pair_up(read_jsonl(split / "test.jsonl"), read_jsonl(source), taxonomy, source)
     coded = prompt.labels is LabelsAs.code
-    figures, counts = score_model(pairs, taxonomy, training, score, load_seed(), coded=coded)
+    figures, counts = score_model(pairs, taxonomy, training, score, score.seed, coded=coded)
     voc = rounded(figures)
     write_json(f"{out}.json", {name: {"voc": voc}})
     write_jsonl(f"{out}.jsonl", comment_rows(pairs, counts))

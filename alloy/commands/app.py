@@ -39,29 +39,36 @@ def classify(
     main(comments, model)
 
 
+MaxLoss = Annotated[
+    str,
+    Flag("--max-loss", "--mmlu-drop", help="largest loss of general ability against base that may be recommended"),
+]
+Axis = Annotated[str, Flag(help="the metric of general ability; mmlu.acc, if none is given")]
+
+
 @app.command()
 def sweep(
     ratios: Annotated[str, Flag(help="mix ratios, with commas between them")] = "0,0.05,0.1,0.25,0.5",
     lrs: Annotated[str, Flag(help="learning rates, with commas between them; the profile's, if none is given")] = "",
-    mmlu_drop: Annotated[str, Flag(help="largest loss of MMLU accuracy against base that may be recommended")] = "",
+    seeds: Annotated[int, Flag(help="how many seeds each configuration is run with, params.yaml's first", min=1)] = 1,
+    max_loss: MaxLoss = "",
+    axis: Axis = "",
 ) -> None:
-    """Run an experiment per mix ratio and learning rate.
+    """Run an experiment per mix ratio, learning rate and seed.
 
-    Says which to take at the end. After a kill it goes on where it was.
+    Says which configuration to take at the end. After a kill it goes on where it was.
     """
     from alloy.sweep.runner import main
 
-    main(ratios, lrs, mmlu_drop)
+    main(ratios, lrs, seeds, max_loss, axis)
 
 
 @app.command()
-def frontier(
-    mmlu_drop: Annotated[str, Flag(help="largest loss of MMLU accuracy against base that may be recommended")] = "",
-) -> None:
-    """Say which experiment of this commit to take."""
+def frontier(max_loss: MaxLoss = "", axis: Axis = "") -> None:
+    """Say which configuration to take, of the experiments of this commit."""
     from alloy.sweep.frontier import conclude
 
-    conclude(mmlu_drop)
+    conclude(max_loss, axis)
 
 
 @app.command()

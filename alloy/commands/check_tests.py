@@ -12,7 +12,6 @@ from alloy.comparison.compare import Rows, compare
 from alloy.comparison.formulation import FORMULATIONS, with_headline
 from alloy.comparison.informative import Sensitivity, explain, most_sensitive, sensitivities
 from alloy.core.files import InputError, Row, read_json, read_jsonl
-from alloy.core.settings import load_seed
 from alloy.scoring.settings import Score
 
 STAGES = ("mmlu", "ifeval")
@@ -46,10 +45,10 @@ def table(tests: list[Sensitivity]) -> str:
 
 def main() -> None:
     """Read, judge, print; fail if no test can show anything."""
-    resamples, seed = Score.load().resamples, load_seed()
+    score = Score.load()
     base, base_rows = read_base()
     figures, rows = with_headline({"base": base, "tuned": {}, "svm": {}}, {"base": base_rows, "tuned": {}, "svm": {}})
-    lines = compare(figures, rows, resamples, seed)
+    lines = compare(figures, rows, score.resamples, score.seed)
     tests = sensitivities(lines)
     if not tests:
         raise InputError("metrics: base took no test that can show forgetting; a hosted model tells no likelihoods")

@@ -14,6 +14,7 @@ import subprocess
 from dataclasses import dataclass
 
 from alloy.comparison.metrics import BY_NAME, METRICS, MODELS
+from alloy.comparison.seeds import ONE_SEED_EACH
 from alloy.core.files import InputError, Row
 from alloy.core.git import git
 from alloy.core.markdown import table
@@ -78,7 +79,7 @@ def render(params: list[Change], figures: list[Change], base: str, head: str) ->
 
 
 def sentence(params: list[Change], figures: list[Change]) -> str:
-    """Say what changed, what the tuned model gained by it and what it cost."""
+    """Say what changed, what the tuned model gained by it and what it cost, and what of it may be luck."""
     if not params and not figures:
         return "No param and no figure changed."
     told = [f"`{change.name}` from {setting(change.old)} to {setting(change.new)}" for change in params]
@@ -102,7 +103,8 @@ def sentence(params: list[Change], figures: list[Change]) -> str:
             if change.step and change.step * better * sign > 0
         ]
         said += f" {word}: {'; '.join(shown) or 'nothing'}."
-    return said
+    trained_again = any(name.startswith("tuned.") for name in by_name)
+    return f"{said} {ONE_SEED_EACH}" if trained_again else said
 
 
 def _better(name: str) -> int:

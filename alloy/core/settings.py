@@ -97,7 +97,10 @@ def load_sections(*kinds: Any) -> Any:
 
 
 def load_seed(root: str | Path = ".") -> int:
-    """Return `seed`, which every random choice of the experiment goes back to."""
+    """Return `seed`, by which the mix is drawn and the model trained; repeat a run with others to see their luck.
+
+    What runs share has a seed of its own: `model.scratch.seed`, `rehearse.seed`, `score.seed`.
+    """
     return _scalar(Path(root) / PARAMS, "seed", 0)
 
 

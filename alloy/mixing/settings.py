@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from alloy.core.settings import Section, refuse
+from alloy.core.settings import SEEDS, Section, refuse
 
 
 class Unit(Enum):
@@ -34,13 +34,14 @@ class Budget(Enum):
 class Rehearse(Section):
     """The base model's own answers, where `mix.general` is self.
 
-    `rows`: how many general prompts it is asked at most, those that `mix` takes first; `max_new_tokens`: an answer that
-    is longer is not used.
+    `rows`: how many general prompts it is asked at most; `seed`: of their choice, the rows that `mix` takes first if it
+    is params.yaml's `seed`; `max_new_tokens`: an answer that is longer is not used.
     """
 
     key = "rehearse"
     rows: int = Field(default=5000, ge=1)
     max_new_tokens: int = Field(default=1024, ge=1)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
 
 
 class Mix(Section):

@@ -95,3 +95,6 @@ def precision(counts: Counts) -> npt.NDArray[np.float64]:
 def recall(counts: Counts) -> npt.NDArray[np.float64]:
     """Return the share of gold labels that are matched, of totals (matched, predicted, gold)."""
     return counts[:, 0] / np.maximum(counts[:, 2], 1)
+
+
+SHARES = frozenset[Statistic]({f1, share, precision, recall})  # statistics that are from 0 to 1

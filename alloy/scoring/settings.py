@@ -4,11 +4,11 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from alloy.core.settings import Section, refuse
+from alloy.core.settings import SEEDS, Section, refuse
 
 
 class Score(Section):
-    """`resamples`: bootstrap draws over comments for the 95 % intervals.
+    """`resamples`: bootstrap draws over comments for the 95 % intervals, drawn by `seed`.
 
     A leaf with more than `head` training segments is of the head, one with fewer than `tail` of the tail.
     """
@@ -17,6 +17,7 @@ class Score(Section):
     resamples: int = Field(default=1000, ge=100)
     head: int = 100
     tail: int = Field(default=20, ge=1)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

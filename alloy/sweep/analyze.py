@@ -1,7 +1,12 @@
-"""Which arm to take: the Pareto front of task against general ability, and the best F1 within a limit."""
+"""Which configuration to take: the Pareto front of task against general ability, and the best task within a limit."""
 
+from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.verdict import significant
-from alloy.sweep.results import Arm, f1_change
+from alloy.core.files import Row
+from alloy.scoring.bootstrap import Change
+from alloy.scoring.settings import Score
+from alloy.sweep.axis import TASK, short_title
+from alloy.sweep.configurations import Configuration, task_difference
 
 
 def pareto(points: list[tuple[float, float]]) -> list[bool]:
@@ -9,65 +14,116 @@ def pareto(points: list[tuple[float, float]]) -> list[bool]:
     return [not any(x >= a and y >= b and (x, y) != (a, b) for x, y in points) for a, b in points]
 
 
-def label(arm: Arm, arms: list[Arm], rates: bool = True) -> str:
-    """Return the shortest text that tells an arm from the others: its ratio, rate (with `rates`), name."""
-    text = f"{arm.ratio:g}"
-    if rates and len({other.lr for other in arms}) > 1:
-        text += f", lr {arm.lr:g}"
-    alike = [other for other in arms if (other.ratio, other.lr) == (arm.ratio, arm.lr)]
-    return f"{text} ({arm.name})" if len(alike) > 1 else text
+def front_of(configurations: list[Configuration]) -> list[bool]:
+    """Say of each configuration whether none has as good a task and as small a loss, and is better in one."""
+    return pareto([(-one.loss["value"], one.task["value"]) for one in configurations])
 
 
-def best(arms: list[Arm], limit: float) -> Arm | None:
-    """Return the arm with the best F1 of those that lose `limit` at most; of equal ones that which loses least."""
-    kept = [arm for arm in arms if arm.loss["value"] <= limit]
-    return max(kept, key=lambda arm: (arm.f1["value"], -arm.loss["value"], -arm.ratio), default=None)
+def label(one: Configuration, configurations: list[Configuration], rates: bool = True) -> str:
+    """Return the shortest text that tells a configuration from the others: its ratio, rate (with `rates`), name."""
+    text = f"{one.ratio:g}"
+    if rates and len({other.lr for other in configurations}) > 1:
+        text += f", lr {one.lr:g}"
+    alike = [other for other in configurations if (other.ratio, other.lr) == (one.ratio, one.lr)]
+    return f"{text} ({one.runs[0].name})" if len(alike) > 1 else text
 
 
-def recommend(arms: list[Arm], limit: float) -> str:
-    """Say which arm to take, and why."""
-    if not arms:
-        return "No arm is finished: `make sweep` runs some."
-    kept = [arm for arm in arms if arm.loss["value"] <= limit]
-    chosen = best(arms, limit)
+def within(configurations: list[Configuration], limit: float) -> list[Configuration]:
+    """Return the configurations that lose `limit` at most on average."""
+    return [one for one in configurations if one.loss["value"] <= limit]
+
+
+def best(configurations: list[Configuration], limit: float) -> Configuration | None:
+    """Return the configuration with the best task within `limit`; of equal ones that which loses least."""
+    kept = within(configurations, limit)
+    return max(kept, key=lambda one: (one.task["value"], -one.loss["value"], -one.ratio), default=None)
+
+
+def indistinguishable(
+    configurations: list[Configuration], limit: float, score: Score
+) -> list[tuple[Configuration, Change | None]]:
+    """Return the configurations within `limit` whose task is not shown to be worse than the best one's.
+
+    Each has by how much the best one exceeds it, or None if that is not known.
+    """
+    chosen = best(configurations, limit)
     if chosen is None:
-        near = min(arms, key=lambda arm: (arm.loss["value"], -arm.f1["value"], arm.ratio))
+        return []
+    others = [(one, task_difference(chosen, one, score)) for one in within(configurations, limit) if one is not chosen]
+    return [(one, found) for one, found in others if found is None or not significant({"p": found.p})]
+
+
+def recommend(configurations: list[Configuration], limit: float, score: Score) -> str:
+    """Say which configuration to take, and why; or that the best ones are not distinguishable."""
+    if not configurations:
+        return "No run is finished: `make sweep` runs some."
+    axis = short_title(configurations[0].axis)
+    kept, chosen = within(configurations, limit), best(configurations, limit)
+    if chosen is None:
+        near = min(configurations, key=lambda one: (one.loss["value"], -one.task["value"], one.ratio))
         return (
-            f"No arm loses {limit:g} of MMLU or less; the nearest is mix.ratio {label(near, arms)}, which "
-            f"{_lost(near)}, F1 {near.f1['value']:.3f}."
+            f"No configuration loses {limit:g} of {axis} or less; the nearest is mix.ratio "
+            f"{label(near, configurations)}, which {_lost(near)}, {_task(near)}."
         )
-    among = "the only arm that loses" if len(kept) == 1 else f"the best of the {len(kept)} arms that lose"
-    text = f"mix.ratio {label(chosen, arms)}: F1 {chosen.f1['value']:.3f}, {among} {limit:g} of MMLU or less"
-    better = [arm for arm in arms if arm.loss["value"] > limit and arm.f1["value"] > chosen.f1["value"]]
+    name = label(chosen, configurations)
+    among = (
+        "the only configuration that loses"
+        if len(kept) == 1
+        else f"the best of the {len(kept)} configurations that lose"
+    )
+    text = f"mix.ratio {name}: {_task(chosen)}, {among} {limit:g} of {axis} or less (it {_lost(chosen)})"
+    if alike := indistinguishable(configurations, limit, score):
+        others = "; ".join(label(one, configurations) for one, _ in alike)
+        text = f"Not distinguishable by {short_title(TASK)}: mix.ratio {name}; {others}. Highest: {text}"
+    better = [one for one in configurations if one.loss["value"] > limit and one.task["value"] > chosen.task["value"]]
     if not better:
-        return f"{text} (it {_lost(chosen)}); no arm has a better F1."
-    after = min(better, key=lambda arm: arm.loss["value"])
-    then = f"the next, {label(after, arms)}, has F1 {after.f1['value']:.3f} and {_lost(after)}"
-    return f"{text} (it {_lost(chosen)}); {then}."
+        return f"{text}; no configuration has a better {short_title(TASK)}."
+    after = min(better, key=lambda one: one.loss["value"])
+    return f"{text}; the next, {label(after, configurations)}, has {_task(after)} and {_lost(after)}."
 
 
-def _lost(arm: Arm) -> str:
-    value = arm.loss["value"]
+def _task(one: Configuration) -> str:
+    return f"{short_title(TASK)} {one.task['value']:.3f}"
+
+
+def _lost(one: Configuration) -> str:
+    value = one.loss["value"]
     return f"loses {value:.3f}" if value >= 0 else f"gains {-value:.3f}"
 
 
-def doubts(arms: list[Arm], limit: float, resamples: int, seed: int) -> list[str]:
-    """Say what the figures do not show of the recommendation: arms as good, a loss that may be over the limit."""
-    chosen = best(arms, limit)
+def doubts(configurations: list[Configuration], limit: float, score: Score) -> list[str]:
+    """Say what the figures do not show of the recommendation: configurations as good, a loss that may be too large."""
+    chosen = best(configurations, limit)
     if chosen is None:
         return []
     said = []
-    others = [arm for arm in arms if arm.loss["value"] <= limit and arm is not chosen]
-    for arm in others:
-        found = f1_change(chosen, arm, resamples, seed)
-        if not significant({"p": found.p}):
-            said.append(
-                f"Not told apart by F1: {label(arm, arms)}, whose F1 differs by {found.value:+.3f} (95 %: "
-                f"{found.low:+.3f} to {found.high:+.3f})."
-            )
+    for one, found in indistinguishable(configurations, limit, score):
+        name = label(one, configurations)
+        if found is None:
+            said.append(f"{name}: its rows are not in DVC's cache, so its {short_title(TASK)} cannot be compared.")
+            continue
+        interval = _interval({"value": -found.value, "low": -found.high, "high": -found.low})
+        said.append(f"{name}: its {short_title(TASK)} differs by {interval}.")
     high = chosen.loss.get("high", chosen.loss["value"])
     if high > limit:
         said.append(f"Its loss may be as large as {high:.3f} (95 %), over the limit of {limit:g}.")
-    if len(arms) > 1:
+    if len(configurations) > 1:
         said.append("It was chosen on the test set that it is measured by: expect a little less on new comments.")
     return said
+
+
+def _interval(figure: Row) -> str:
+    return f"{figure['value']:+.3f} (95 %: {figure['low']:+.3f} to {figure['high']:+.3f})"
+
+
+def seeds_note(configurations: list[Configuration]) -> list[str]:
+    """Say what the intervals hold: the luck of training only if there are several seeds."""
+    alone = [label(one, configurations) for one in configurations if len(one.runs) == 1]
+    if not alone:
+        return ["Intervals (95 %) are over seeds and test items together."]
+    if len(alone) == len(configurations):
+        return [ONE_SEED]
+    return [
+        "Intervals (95 %) are over seeds and test items together; with one seed, of mix.ratio "
+        f"{'; '.join(alone)}, the luck of training is not in them."
+    ]

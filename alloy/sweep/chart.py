@@ -1,11 +1,12 @@
-"""The plot of the frontier: each arm's F1 over its general accuracy, the front, the limit, and the arm to take."""
+"""The plot of the frontier: each configuration's task over its general ability, the front, the limit, the choice."""
 
 from typing import TYPE_CHECKING
 
 from alloy.comparison.charts import COLOURS, INK, Draw, error_bars
 from alloy.core.files import Row
-from alloy.sweep.analyze import pareto
-from alloy.sweep.results import Arm
+from alloy.sweep.analyze import front_of
+from alloy.sweep.axis import TASK
+from alloy.sweep.configurations import Configuration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,44 +16,53 @@ MARKERS = "os^Dv<>p"  # by learning rate
 Box = tuple[float, float, float, float]  # left, bottom, right, top in pixels
 
 
-def front(arms: list[Arm], labels: list[str], chosen: Arm | None, limit: float) -> Draw:
-    """Return the plot of one or more arms, with the text beside each; `limit`: the largest loss that is allowed."""
-    base_acc, base_f1 = arms[0].figure("mmlu", "acc", "base"), arms[0].figure("voc", "f1", "base")
-    on = pareto([_spot(arm) for arm in arms])
-    rates = sorted({arm.lr for arm in arms})
+def front(configurations: list[Configuration], labels: list[str], chosen: Configuration | None, limit: float) -> Draw:
+    """Return the plot of one or more configurations, with the text beside each.
+
+    `limit` is the largest loss that is allowed. Bars are the intervals of the table.
+    """
+    axis, first = configurations[0].axis, configurations[0].runs[0]
+    base_general, base_task = first.figure(axis, "base"), first.figure(TASK, "base")
+    on = front_of(configurations)
+    rates = sorted({one.lr for one in configurations})
+    seeds = max(len(one.runs) for one in configurations)
 
     def draw(axes: "Axes") -> None:
-        edge = sorted(_spot(arm) for arm, best in zip(arms, on, strict=True) if best)
+        edge = sorted(_point(one) for one, best in zip(configurations, on, strict=True) if best)
         for rate, marker in zip(rates, MARKERS * len(rates), strict=False):
-            for place, arm in enumerate(own for own in arms if own.lr == rate):
-                bars = {"xerr": error_bars(arm.acc), "yerr": error_bars(arm.f1), "elinewidth": 1, "capsize": 2}
+            for place, one in enumerate(own for own in configurations if own.lr == rate):
+                bars = {"xerr": error_bars(one.general), "yerr": error_bars(one.task), "elinewidth": 1, "capsize": 2}
                 name = "mix.ratio" + (f" at lr {rate:g}" if len(rates) > 1 else "") if place == 0 else None
-                axes.errorbar(*_spot(arm), **bars, fmt=marker, ms=6, color=COLOURS["tuned"], label=name)
+                axes.errorbar(*_point(one), **bars, fmt=marker, ms=6, color=COLOURS["tuned"], label=name)
         axes.plot(*zip(*edge, strict=True), color=COLOURS["tuned"], lw=1, zorder=1, label="Pareto front")
         if chosen:
-            axes.plot(*_spot(chosen), "o", ms=14, mfc="none", mec=COLOURS["svm"], mew=2, ls="", label="recommended")
-        if base_acc and base_f1:
-            spot = base_acc["value"], base_f1["value"]
-            axes.plot(*spot, "x", ms=8, mew=2, ls="", color=COLOURS["base"], label="base")
-            axes.axvline(spot[0] - limit, color=INK, ls="--", lw=1, label=f"base less {limit:g}")
-        axes.set(xlabel="general accuracy (MMLU), by likelihood", ylabel="VOC F1")
+            axes.plot(*_point(chosen), "o", ms=14, mfc="none", mec=COLOURS["svm"], mew=2, ls="", label="recommended")
+        if base_general and base_task:
+            point = base_general["value"], base_task["value"]
+            axes.plot(*point, "x", ms=8, mew=2, ls="", color=COLOURS["base"], label="base")
+            edge_of_limit = point[0] - limit if axis.higher_is_better else point[0] + limit
+            word = "less" if axis.higher_is_better else "plus"
+            axes.axvline(edge_of_limit, color=INK, ls="--", lw=1, label=f"base {word} {limit:g}")
+        direction = "" if axis.higher_is_better else " (lower is better)"
+        means = f", mean of {seeds} seeds" if seeds > 1 else ""
+        axes.set(xlabel=axis.title + direction, ylabel=TASK.title + means)
         axes.margins(0.08)
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        names = sorted(handles, key=lambda name: not name.startswith("mix"))  # arms first
+        names = sorted(handles, key=lambda name: not name.startswith("mix"))  # configurations first
         axes.legend([handles[name] for name in names], names, loc="center left", bbox_to_anchor=(1, 0.5))
-        place_labels(axes, arms, labels)
+        place_labels(axes, configurations, labels)
 
     return draw
 
 
-def _spot(arm: Arm) -> tuple[float, float]:
-    return arm.acc["value"], arm.f1["value"]
+def _point(one: Configuration) -> tuple[float, float]:
+    return one.general["value"], one.task["value"]
 
 
-def place_labels(axes: "Axes", arms: list[Arm], labels: list[str]) -> None:
-    """Write each label near its arm, where it covers no other label or arm, and no interval if that can be.
+def place_labels(axes: "Axes", configurations: list[Configuration], labels: list[str]) -> None:
+    """Write each label near its point, where it covers no other label or point, and no interval if that can be.
 
-    The place is the nearest of some around the arm; a thin line leads to one that is further away.
+    The place is the nearest of some around the point; a thin line leads to one that is further away.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
@@ -60,10 +70,10 @@ def place_labels(axes: "Axes", arms: list[Arm], labels: list[str]) -> None:
     point = figure.dpi / 72
     pixels = axes.transData.transform
     frame = axes.get_window_extent()
-    spots = [(float(x), float(y)) for x, y in pixels([_spot(arm) for arm in arms])]
-    taken: list[Box] = [(x - 5 * point, y - 5 * point, x + 5 * point, y + 5 * point) for x, y in spots]
-    bars = [(*pixels((a, b)), *pixels((c, d))) for arm in arms for a, b, c, d in _bars(arm.acc, arm.f1)]
-    for (x, y), arm, text in zip(spots, arms, labels, strict=True):
+    centers = [(float(x), float(y)) for x, y in pixels([_point(one) for one in configurations])]
+    taken: list[Box] = [(x - 5 * point, y - 5 * point, x + 5 * point, y + 5 * point) for x, y in centers]
+    bars = [(*pixels((a, b)), *pixels((c, d))) for one in configurations for a, b, c, d in _bars(one.general, one.task)]
+    for (x, y), one, text in zip(centers, configurations, labels, strict=True):
         width, height = 0.62 * SIZE * len(text) * point, 1.2 * SIZE * point
         choices = []
         for reach in (5, 16, 28, 40, 54):
@@ -78,7 +88,7 @@ def place_labels(axes: "Axes", arms: list[Arm], labels: list[str]) -> None:
         taken.append(box)
         axes.annotate(
             text,
-            _spot(arm),
+            _point(one),
             (reach if right else -reach, reach if up else -reach),
             textcoords="offset points",
             fontsize=SIZE,
@@ -88,10 +98,10 @@ def place_labels(axes: "Axes", arms: list[Arm], labels: list[str]) -> None:
         )
 
 
-def _bars(acc: Row, f1: Row) -> list[Box]:
-    """Return the two intervals of an arm as boxes without a height or a width, in figures."""
-    x, y = acc["value"], f1["value"]
-    return [(acc.get("low", x), y, acc.get("high", x), y), (x, f1.get("low", y), x, f1.get("high", y))]
+def _bars(general: Row, task: Row) -> list[Box]:
+    """Return the two intervals of a configuration as boxes without a height or a width, in figures."""
+    x, y = general["value"], task["value"]
+    return [(general.get("low", x), y, general.get("high", x), y), (x, task.get("low", y), x, task.get("high", y))]
 
 
 def _meet(one: Box, other: Box) -> bool:

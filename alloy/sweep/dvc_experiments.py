@@ -4,6 +4,9 @@ Settings are those of a run's dvc.lock: params.yaml may have been edited since.
 """
 
 import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +21,7 @@ WORKSPACE = "workspace"
 SHARED = (
     "data/split",
     "data/decontaminate",
-    *(f"metrics/{stage}/base.json" for stage in ("score", "mmlu", "ifeval")),
+    *(f"metrics/{stage}/base.json" for stage in ("score", "mmlu", "ifeval", "general", "chat")),
 )
 
 
@@ -45,11 +48,44 @@ def read_lock(rev: str) -> Row:
     return yaml.safe_load(text)["stages"]
 
 
-def ratio_and_lr(lock: Row) -> tuple[float, float]:
-    """Return mix ratio and learning rate by which the stages of a lock ran."""
+@dataclass(frozen=True)
+class Settings:
+    """What a run set: mix ratio, learning rate and seed; `others` is all other params, code and data, as text."""
+
+    ratio: float
+    lr: float
+    seed: int
+    others: str
+
+
+def settings_of(lock: Row) -> Settings:
+    """Return what the stages of a lock ran by; the gate, which changes no figure, is not part of it.
+
+    Runs with the same ratio, learning rate and `others` are of one configuration.
+    """
+    names = upstream(lock, "compare")
+    params: dict[str, Any] = {}
+    for name in names:
+        for file, values in lock[name].get("params", {}).items():
+            params |= {f"{file}:{key}": value for key, value in _flat(values)}
     (profile,) = (file for file in lock["train"]["params"] if file.startswith("profiles/"))
-    ratio, lr = lock["mix"]["params"]["params.yaml"]["mix"]["ratio"], lock["train"]["params"][profile]["train"]["lr"]
-    return float(ratio), float(lr)  # PyYAML reads 1e-05 as a string
+    # PyYAML reads 1e-05 as a string.
+    ratio, lr = float(params.pop("params.yaml:mix.ratio")), float(params.pop(f"{profile}:train.lr"))
+    seed = int(params.pop("params.yaml:seed", 0))
+    kept = {key: value for key, value in params.items() if not key.startswith("params.yaml:gate")}
+    makers = _makers(lock)
+    given = {dep["path"]: dep.get("md5") for name in names for dep in lock[name].get("deps", [])}
+    inputs = {path: content for path, content in given.items() if not _made_at(path, makers)}
+    return Settings(ratio, lr, seed, json.dumps([ratio, lr, kept, inputs], sort_keys=True, default=str))
+
+
+def _flat(values: Row, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value below a mapping with its dotted key."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
 
 
 def in_place(path: str, lock: Row) -> bool:
@@ -59,7 +95,7 @@ def in_place(path: str, lock: Row) -> bool:
 
 
 def shared(lock: Row) -> dict[str, Any]:
-    """Return the hashes of what arms share, by path."""
+    """Return the hashes of what runs must share, by path."""
     made = _made(lock)
     return {path: made.get(path) for path in SHARED}
 
@@ -69,6 +105,32 @@ def _made(lock: Row) -> dict[str, str | None]:
     return {out["path"]: out.get("md5") for stage in lock.values() for out in stage.get("outs", [])}
 
 
+def upstream(lock: Row, last: str) -> list[str]:
+    """Return the stages of a lock that `last` follows from, by name, with itself."""
+    makers = _makers(lock)
+    todo, found = [last], set[str]()
+    while todo:
+        name = todo.pop()
+        if name not in found and name in lock:
+            found.add(name)
+            todo += [maker for dep in lock[name].get("deps", []) for maker, _ in _made_at(dep["path"], makers).values()]
+    return sorted(found)
+
+
+def _makers(lock: Row) -> dict[str, tuple[str, str | None]]:
+    """Return (stage, hash) of each output of a lock's stages, by path."""
+    return {out["path"]: (name, out.get("md5")) for name, stage in lock.items() for out in stage.get("outs", [])}
+
+
+def _made_at(path: str, makers: dict[str, tuple[str, str | None]]) -> dict[str, tuple[str, str | None]]:
+    """Return those of `makers` whose output is at `path`, below it, or a folder that holds it."""
+    return {
+        out: maker
+        for out, maker in makers.items()
+        if out == path or out.startswith(f"{path}/") or path.startswith(f"{out}/")
+    }
+
+
 def finished(lock: Row) -> bool:
     """Say whether `compare` ran on the latest outputs of the stages before it, and each of these likewise.
 
@@ -76,7 +138,7 @@ def finished(lock: Row) -> bool:
     2. For each dependency, find the outputs at or below its path. Their hash must be the one that the stage read.
     3. Do the same for the stages that made them.
     """
-    makers = {out["path"]: (name, out.get("md5")) for name, stage in lock.items() for out in stage.get("outs", [])}
+    makers = _makers(lock)
     todo, seen = ["compare"], set[str]()
     while todo:
         name = todo.pop()
@@ -86,17 +148,21 @@ def finished(lock: Row) -> bool:
         if name not in lock:
             return False
         for dep in lock[name].get("deps", []):
-            path = dep["path"]
-            below = {out: maker for out, maker in makers.items() if out == path or out.startswith(f"{path}/")}
-            if not below:
-                continue
-            content = (
-                below[path][1] if path in below else _folder_hash(path, {out: md5 for out, (_, md5) in below.items()})
-            )
-            if content != dep.get("md5"):
+            made = _made_at(dep["path"], makers)
+            if made and _read_another(dep, made):
                 return False
-            todo += [maker for maker, _ in below.values()]
+            todo += [maker for maker, _ in made.values()]
     return True
+
+
+def _read_another(dep: Row, made: dict[str, tuple[str, str | None]]) -> bool:
+    """Say whether the dependency of a stage had another content than the outputs at its path have now."""
+    path = dep["path"]
+    if path in made:
+        return made[path][1] != dep.get("md5")
+    if any(path.startswith(f"{out}/") for out in made):  # a file in a folder, of which the lock has the hash of all
+        return False
+    return _folder_hash(path, {out: md5 for out, (_, md5) in made.items()}) != dep.get("md5")
 
 
 def _folder_hash(folder: str, hashes: dict[str, str | None]) -> str | None:

@@ -1,11 +1,13 @@
-"""Say which arm to take: all runs of this commit side by side, the Pareto front, and the best within a limit.
+"""Say which configuration to take: those of this commit's runs side by side, the Pareto front, the best in a limit.
 
 Reads   the finished experiments of the current commit, that commit and the workspace, through DVC
-(alloy/sweep/results.py) Writes  metrics/frontier/frontier.md, .csv, .svg; git ignores them, since the experiments that
-they tell of are local Run     alloy frontier, alloy frontier --mmlu-drop 0.05
+        (alloy/sweep/results.py)
+Writes  metrics/frontier/frontier.md, .csv, .svg; git ignores them, since the experiments that they tell of are local
+Run     alloy frontier, alloy frontier --max-loss 0.05, alloy frontier --axis ifeval.prompt_strict
 
-No stage: it compares runs of the pipeline. The limit is the largest loss of general accuracy (MMLU by likelihood)
-against base, as a share: what is given, else `gate.mmlu.acc` of params.yaml, else 0.02.
+No stage: it compares runs of the pipeline. Runs that differ in their seed alone are one configuration: means, with
+intervals over seeds and test items (alloy/scoring/seeds.py). The limit is the largest loss of general ability against
+base: what is given, else the gate's of that metric, else 0.02.
 """
 
 import csv
@@ -13,57 +15,47 @@ import io
 from pathlib import Path
 
 from alloy.comparison.costs import unequal
-from alloy.comparison.metrics import METRICS
+from alloy.comparison.metrics import METRICS, Metric
 from alloy.comparison.settings import Gate
 from alloy.core import markdown
 from alloy.core.files import InputError, Row, write_whole
-from alloy.core.settings import load_sections, load_seed
+from alloy.core.settings import load_sections
 from alloy.scoring.settings import Score
-from alloy.sweep.analyze import best, doubts, label, pareto, recommend
-from alloy.sweep.results import Arm, read_arms
+from alloy.sweep.analyze import best, doubts, front_of, label, recommend, seeds_note
+from alloy.sweep.axis import find_axis, limit_of, short_title, worsening
+from alloy.sweep.configurations import Configuration, group_runs, missing_seeds
+from alloy.sweep.results import Run, read_runs
 
-LIMIT = 0.02
 OUT = Path("metrics/frontier")
-AXES = [metric for metric in METRICS if metric.short]  # the columns of the table
 
 
-def rows(arms: list[Arm], limit: float) -> list[Row]:
-    """Return a row of the table an arm: its settings, its figures with intervals, its place."""
-    chosen = best(arms, limit)
-    front = pareto([(arm.acc["value"], arm.f1["value"]) for arm in arms])
-    return [
-        {
-            "experiment": arm.name,
-            "ratio": arm.ratio,
-            "lr": arm.lr,
-            **{metric.short: arm.figure(metric.part, metric.key) for metric in AXES},
-            "MMLU loss": arm.loss,
-            "front": on,
-            "recommended": arm is chosen,
-        }
-        for arm, on in zip(arms, front, strict=True)
-    ]
+def shown(axis: Metric) -> list[Metric]:
+    """Return the metrics that are columns: those that tell the trade-off, and the axis."""
+    metrics = [metric for metric in METRICS if metric.short]
+    return metrics if axis.name in {metric.name for metric in metrics} else [*metrics, axis]
 
 
-def table(arms: list[Arm], limit: float) -> str:
-    """Return the arms as a table in Markdown that is aligned for a terminal; base and rival stand below them."""
-    titles = [metric.short for metric in AXES]
-    head = ["ratio", "lr", *titles, "MMLU loss", "front", "experiment"]
+def table(configurations: list[Configuration], limit: float) -> str:
+    """Return the configurations as a Markdown table that is aligned for a terminal, with base and SVM below them."""
+    axis = configurations[0].axis
+    metrics, chosen = shown(axis), best(configurations, limit)
+    titles = [*map(short_title, metrics), f"{short_title(axis)} loss"]
     lines = [
         [
-            f"{'> ' if row['recommended'] else ''}{row['ratio']:g}",
-            f"{row['lr']:g}",
-            *(_interval(row[title]) for title in (*titles, "MMLU loss")),
-            "*" if row["front"] else "",
-            row["experiment"],
+            f"{'> ' if one is chosen else ''}{one.ratio:g}",
+            f"{one.lr:g}",
+            *(_interval(one.figures.get(metric.name)) for metric in metrics),
+            _interval(one.loss),
+            "*" if on else "",
+            ", ".join(map(str, one.seeds)),
+            one.runs[0].name,
         ]
-        for row in rows(arms, limit)
+        for one, on in zip(configurations, front_of(configurations), strict=True)
     ]
     for model in ("base", "svm"):
-        figures = [
-            _interval(arms[0].figure(part, key, model)) for part, key in ((metric.part, metric.key) for metric in AXES)
-        ]
-        lines.append([model, "", *figures, "", "", ""])
+        figures = [_interval(configurations[0].runs[0].figure(metric, model)) for metric in metrics]
+        lines.append([model, "", *figures, "", "", "", ""])
+    head = ["ratio", "lr", *titles, "front", "seeds", "experiment (first seed)"]
     return "\n".join(markdown.table(head, lines, padded=True))
 
 
@@ -73,60 +65,63 @@ def _interval(figure: Row | None) -> str:
     return f"{figure['value']:.3f}" + (f" ({figure['low']:.3f} to {figure['high']:.3f})" if "low" in figure else "")
 
 
-def as_csv(arms: list[Arm], limit: float) -> str:
-    """Return the same as CSV, a number a column."""
-    flat = []
-    for row in rows(arms, limit):
-        figures = {key: value for key, value in row.items() if value is None or isinstance(value, dict)}
-        plain = {key: int(value) if isinstance(value, bool) else value for key, value in row.items()}
-        for key in figures:
-            name = key.lower().replace(" ", "_")
-            plain.pop(key)
-            plain |= {
-                f"{name}{end}": (figures[key] or {}).get(side, "")
-                for end, side in (("", "value"), ("_low", "low"), ("_high", "high"))
-            }
-        flat.append(plain)
+def as_csv(configurations: list[Configuration], limit: float) -> str:
+    """Return configurations, and below each its runs, as CSV with one number per column; `kind` says which it is."""
+    axis, chosen = configurations[0].axis, best(configurations, limit)
+    metrics, rows = shown(axis), list[Row]()
+    for one, on in zip(configurations, front_of(configurations), strict=True):
+        place = {"front": int(on), "recommended": int(one is chosen)}
+        head = {"kind": "configuration", "experiment": "", "ratio": one.ratio, "lr": one.lr, "seed": ""}
+        figures = {metric.name: one.figures.get(metric.name) for metric in metrics}
+        rows.append({**head, "seeds": len(one.runs), **_columns(metrics, axis, figures, one.loss), **place})
+        rows += [{**_run_row(run, metrics, axis), "front": "", "recommended": ""} for run in one.runs]
     out = io.StringIO()
-    writer = csv.DictWriter(out, flat[0].keys(), lineterminator="\n")
+    writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(flat)
+    writer.writerows(rows)
     return out.getvalue()
 
 
-def limit_of(given: str, gate: float | None) -> float:
-    """Return the largest loss that is allowed: the one given, else the gate's, else `LIMIT`."""
-    if not given:
-        return LIMIT if gate is None else gate
-    try:
-        limit = float(given)
-    except ValueError:
-        limit = -1.0
-    if not 0 <= limit <= 1:
-        raise InputError(f"--mmlu-drop: expected a number from 0 to 1, got '{given}'")
-    return limit
+def _run_row(run: Run, metrics: list[Metric], axis: Metric) -> Row:
+    settings = run.settings
+    head = {"kind": "run", "experiment": run.name, "ratio": settings.ratio, "lr": settings.lr, "seed": settings.seed}
+    loss = worsening(run.change(axis) or {}, axis)
+    return {**head, "seeds": 1, **_columns(metrics, axis, {one.name: run.figure(one) for one in metrics}, loss)}
 
 
-def conclude(given: str = "") -> None:
-    """Read the arms, print table, warnings and recommendation, and write them."""
+def _columns(metrics: list[Metric], axis: Metric, figures: dict[str, Row | None], loss: Row) -> Row:
+    """Return three columns per metric, and the loss: the value, and the ends of its interval if it has one."""
+    columns = {short_title(metric): figures[metric.name] or {} for metric in metrics}
+    columns[f"{short_title(axis)} loss"] = loss
+    ends = (("", "value"), ("_low", "low"), ("_high", "high"))
+    return {
+        title.lower().replace(" ", "_") + end: figure.get(key, "")
+        for title, figure in columns.items()
+        for end, key in ends
+    }
+
+
+def conclude(given: str = "", axis_name: str = "") -> None:
+    """Read the runs, print table, warnings and recommendation, and write them."""
     score, gate = load_sections(Score, Gate)
-    limit = limit_of(given, gate.limits().get("mmlu.acc"))
-    arms, left = read_arms()
+    axis = find_axis(axis_name)
+    limit = limit_of(given, gate.limits().get(axis.name))
+    runs, left = read_runs(axis)
+    configurations = group_runs(runs, axis, shown(axis), score)
     said = [f"Left out: {line}" for line in left]
-    if arms:
-        said = [*unequal([arm.given for arm in arms if arm.given]), *said]
-    words = [recommend(arms, limit), *doubts(arms, limit, score.resamples, load_seed())]
-    if not arms:
+    if runs:
+        missing = missing_seeds(configurations, lambda one: label(one, configurations))
+        budgets = [run.given for run in runs if run.given]
+        said = [*seeds_note(configurations), *unequal(budgets), *(f"Missing: {line}" for line in missing), *said]
+    words = [recommend(configurations, limit, score), *doubts(configurations, limit, score)]
+    if not runs:
         raise InputError("\n".join([*said, *words]))
-    text = "\n\n".join([table(arms, limit), *(["\n".join(said)] if said else []), "\n".join(words)])
+    text = "\n\n".join([table(configurations, limit), "\n".join(said), "\n".join(words)])
     from alloy.comparison.charts import svg
     from alloy.sweep.chart import front
 
-    chart = svg(
-        front(arms, [label(arm, arms, rates=False) for arm in arms], best(arms, limit), limit),
-        height=4.4,
-        name="frontier",
-    )
-    for name, content in (("md", f"{text}\n"), ("csv", as_csv(arms, limit)), ("svg", chart)):
+    labels = [label(one, configurations, rates=False) for one in configurations]
+    chart = svg(front(configurations, labels, best(configurations, limit), limit), height=4.4, name="frontier")
+    for name, content in (("md", f"{text}\n"), ("csv", as_csv(configurations, limit)), ("svg", chart)):
         write_whole(OUT / f"frontier.{name}", lambda part, content=content: part.write_text(content, encoding="utf-8"))
     print(f"{text}\n\nfrontier: {OUT}/frontier.svg, .csv, .md")

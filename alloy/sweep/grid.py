@@ -1,7 +1,8 @@
-"""The points of a sweep: what each arm sets, and which experiment has set it already."""
+"""The points of a sweep: what each run sets, and which experiment has set it already."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -11,22 +12,23 @@ from alloy.core.files import InputError, Row
 from alloy.core.git import git
 from alloy.sweep.dvc_experiments import finished, read_lock
 
-# What decides what an arm does; not what DVC writes beside it.
+# What decides what a run does; not what DVC writes beside it.
 WRITTEN = (":(exclude,glob)**/dvc.lock", ":(exclude,glob)**/.gitignore")
 INPUTS = ("dvc.yaml", "params.yaml", "alloy", "stages", "profiles", "data", *WRITTEN)
 
 
 @dataclass(frozen=True)
 class Point:
-    """What one arm sets."""
+    """What one run sets."""
 
     ratio: float
     lr: float
+    seed: int
 
     @property
     def name(self) -> str:
         """The name of its experiment."""
-        return f"ratio-{self.ratio:g}-lr-{self.lr:g}"
+        return f"ratio-{self.ratio:g}-lr-{self.lr:g}-seed-{self.seed}"
 
 
 def numbers(name: str, text: str, fits: Callable[[float], bool], kind: str) -> list[float]:
@@ -43,10 +45,19 @@ def numbers(name: str, text: str, fits: Callable[[float], bool], kind: str) -> l
     return list(dict.fromkeys(found))
 
 
+def grid(ratios: list[float], rates: list[float], seeds: list[int]) -> list[Point]:
+    """Return the points of a sweep: all configurations with the first seed, then all with the next one.
+
+    So a sweep that is stopped on its way has compared all of them.
+    """
+    return [Point(ratio, rate, seed) for seed, rate, ratio in product(seeds, rates, ratios)]
+
+
 def overrides(point: Point, gate: Gate, profile: str) -> list[str]:
-    """Return what `dvc exp run` is told: an arm's settings, and no gate, whose failure would lose the arm's figures."""
+    """Return what `dvc exp run` is told: a run's settings, and no gate, whose failure would lose its figures."""
     gates = [f"gate.{name}=null" for name in gate.limits()]
-    sets = [f"mix.ratio={point.ratio!r}", f"profiles/{profile}.yaml:train.lr={point.lr!r}", *gates]
+    rate = f"profiles/{profile}.yaml:train.lr={point.lr!r}"
+    sets = [f"mix.ratio={point.ratio!r}", rate, f"seed={point.seed}", *gates]
     return [word for setting in sets for word in ("-S", setting)]
 
 
@@ -58,13 +69,14 @@ def settings(read: Callable[[str], str], profile: str) -> tuple[Row, Row]:
 
 
 def point_of(rev: str, profile: str) -> Point | None:
-    """Return what an experiment set, or None: it is not finished, or differs from the workspace in more than an arm."""
+    """Return what an experiment set, or None: it is not finished, or differs from the workspace in more than that."""
     if not finished(read_lock(rev)):
         return None
     if git("diff", "--name-only", rev, "--", *INPUTS, ":(exclude)params.yaml", f":(exclude){profile}"):
         return None
     own, scale = settings(lambda file: git("show", f"{rev}:./{file}"), profile)
     here, here_scale = settings(lambda file: Path(file).read_text(encoding="utf-8"), profile)
-    point = Point(float(own["mix"]["ratio"]), float(scale["train"]["lr"]))
+    point = Point(float(own["mix"]["ratio"]), float(scale["train"]["lr"]), own.setdefault("seed", 0))
     here["mix"]["ratio"], here_scale["train"]["lr"] = own["mix"]["ratio"], scale["train"]["lr"]
+    here["seed"] = own["seed"]
     return point if (own, scale) == (here, here_scale) else None

@@ -1,83 +1,127 @@
-"""Arms: the finished runs of this commit, as DVC keeps them, with the settings they were trained by.
+"""Finished runs of this commit, as DVC keeps them, with the settings they were trained by.
 
-An arm is an experiment of the current commit, that commit itself, or the workspace. Figures are those of its
-metrics/compare.json, from DVC's cache.
+A run is an experiment of the current commit, that commit itself, or the workspace. Its figures are those of its
+metrics/compare.json and of the rows beside it, from DVC's cache.
 """
 
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from alloy.comparison.compare import require_same
 from alloy.comparison.costs import Budget, budget
-from alloy.comparison.metrics import BY_NAME
+from alloy.comparison.item_rows import rows_of
+from alloy.comparison.metrics import Metric
 from alloy.core.files import InputError, Row
-from alloy.scoring.bootstrap import Change, Counts, change
-from alloy.sweep.dvc_experiments import WORKSPACE, experiments, finished, in_place, ratio_and_lr, read_lock, shared
-
-if TYPE_CHECKING:
-    from dvc.api import DVCFileSystem
+from alloy.scoring.bootstrap import Counts
+from alloy.sweep.axis import TASK
+from alloy.sweep.dvc_experiments import (
+    WORKSPACE,
+    Settings,
+    experiments,
+    finished,
+    in_place,
+    read_lock,
+    settings_of,
+    shared,
+)
 
 FILES = COMPARED, SCORED = "metrics/compare.json", "metrics/score/tuned.jsonl"
 
 
-@dataclass(frozen=True)
-class Arm:
-    """A finished run: its settings, its comparison by (part, key), and what its training was given.
+class Files(Protocol):
+    """The files of a run."""
 
-    A figure is `{value}` and, where it has an interval, `low` and `high`.
-    """
+    def read_text(self, path: str, /) -> str | bytes:
+        """Return the text of a file; raise `FileNotFoundError` if there is none, or if it is not in the cache."""
+        ...
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its settings, the lines of its comparison by metric, what its training was given, its files."""
 
     name: str
-    ratio: float
-    lr: float
-    measures: dict[tuple[str, str], Row]
+    settings: Settings
+    lines: dict[str, Row]
     given: Budget | None = None
-    files: "DVCFileSystem | None" = field(default=None, compare=False, repr=False)
+    files: Files | None = field(default=None, compare=False, repr=False)
+    formulation: str | None = None  # of `mmlu.acc`
+    _read: dict[str, list[Row]] = field(default_factory=dict, compare=False, repr=False)
 
-    def figure(self, part: str, key: str, model: str = "tuned") -> Row | None:
-        """Return a model's figure, or None where it was not measured."""
-        return self.measures.get((part, key), {}).get("models", {}).get(model)
+    def figure(self, metric: Metric, model: str = "tuned") -> Row | None:
+        """Return `{value, low?, high?}` of a model, or None if it was not measured."""
+        return self.lines.get(metric.name, {}).get("models", {}).get(model)
 
-    @property
-    def f1(self) -> Row:
-        """The tuned model's VOC F1."""
-        return self.measures["voc", "f1"]["models"]["tuned"]
+    def change(self, metric: Metric) -> Row | None:
+        """Return `{value, low?, high?}` of the tuned model less base, or None if either was not measured."""
+        return self.lines.get(metric.name, {}).get("change")
 
-    @property
-    def acc(self) -> Row:
-        """The tuned model's general accuracy, by likelihood."""
-        return self.measures["mmlu", "acc"]["models"]["tuned"]
+    def rows(self, metric: Metric, model: str = "tuned") -> list[Row] | None:
+        """Return what a metric counts of each item, in the order of the test; None if the run keeps no such rows."""
+        if self.files is None:
+            return None
+        try:
+            return rows_of(metric, model, self._rows, self.formulation) or None
+        except FileNotFoundError:
+            return None
 
-    @property
-    def loss(self) -> Row:
-        """What general accuracy lost against base, by pairs of answers; below 0 it gained."""
-        fell = self.measures["mmlu", "acc"]["change"]
-        turned = {"value": "value", "low": "high", "high": "low"}
-        return {key: 0.0 - fell[other] for key, other in turned.items() if other in fell}
+    def _rows(self, path: str) -> list[Row]:
+        assert self.files is not None
+        if path not in self._read:
+            self._read[path] = [json.loads(line) for line in str(self.files.read_text(path)).split("\n") if line]
+        return self._read[path]
 
 
-def read_arms() -> tuple[list[Arm], list[str]]:
-    """Return the finished arms, each once, and a line for each that is left out."""
+def counts_of(metric: Metric, runs: list[tuple[Run, str]]) -> list[Counts] | None:
+    """Return the counts of each (run, model), row by row of the same items; None if one has none.
+
+    Rows of other items than the first one's raise `InputError`.
+    """
+    found = [run.rows(metric, model) for run, model in runs]
+    items, first = metric.items, found[0] if found else None
+    if items is None or first is None:
+        return None
+    counts = []
+    for (run, model), rows in zip(runs, found, strict=True):
+        if rows is None:
+            return None
+        require_same(f"{run.name}: {metric.name} of {model}", rows, first)
+        counts.append(np.array([items.counts(row) for row in rows], np.int64))
+    return counts
+
+
+def read_runs(axis: Metric) -> tuple[list[Run], list[str]]:
+    """Return the finished runs that measured `axis`, each once, and a line for each that is left out."""
     done, left = experiments()
     here = Path("dvc.lock").is_file()
     like = shared(read_lock(WORKSPACE if here else "HEAD"))
-    arms: list[Arm] = []
-    quiet: list[str] = []  # why HEAD and workspace are no arms: of no interest beside some that are
+    runs: list[Run] = []
+    quiet: list[str] = []  # why HEAD and workspace are no runs: of no interest beside some that are
     for name, rev in [*done, ("HEAD", "HEAD"), *([(WORKSPACE, WORKSPACE)] if here else [])]:
         try:
-            arm = _read_arm(name, rev, like)
+            run = _read_run(name, rev, like, axis)
         except InputError as error:
             (left if (name, rev) in done else quiet).append(f"{name}: {error}")
             continue
-        if all((arm.ratio, arm.lr, arm.measures) != (other.ratio, other.lr, other.measures) for other in arms):
-            arms.append(arm)
-    return sorted(arms, key=lambda arm: (arm.lr, arm.ratio)), left if arms else [*left, *quiet]
+        alike = [other for other in runs if other.settings == run.settings]
+        if not alike:
+            runs.append(run)
+        elif alike[0].lines != run.lines:
+            left.append(f"{name}: the settings and seed of {alike[0].name}, and other figures; one of them is used")
+    order = sorted(runs, key=lambda run: (run.settings.lr, run.settings.ratio, run.settings.seed))
+    return order, left if runs else [*left, *quiet]
 
 
-def _read_arm(name: str, rev: str, like: dict[str, Any]) -> Arm:
+def by_metric(lines: list[Row]) -> dict[str, Row]:
+    """Return the lines of a comparison by the names of their metrics."""
+    return {line.get("name") or f"{line['part']}.{line['key']}".rstrip("."): line for line in lines}
+
+
+def _read_run(name: str, rev: str, like: dict[str, Any], axis: Metric) -> Run:
     from dvc.api import DVCFileSystem
 
     lock = read_lock(rev)
@@ -94,25 +138,17 @@ def _read_arm(name: str, rev: str, like: dict[str, Any]) -> Arm:
         try:
             return json.loads(files.read_text(path))
         except FileNotFoundError:
-            raise InputError(f"{path} is not in DVC's cache; run the arm again") from None
+            raise InputError(f"{path} is not in DVC's cache; run it again") from None
 
-    measures = {(line["part"], line["key"]): line for line in read(COMPARED)["measures"]}
-    for part, key in (("voc", "f1"), ("mmlu", "acc")):
-        if not {"base", "tuned"} <= measures.get((part, key), {"models": {}})["models"].keys():
-            raise InputError(f"{part}.{key} was not measured for base and tuned model")
-    ratio, lr = ratio_and_lr(lock)
-    given = budget(read("metrics/mix.json")["mix"], read("metrics/train.json")["train"], lr)
-    return Arm(name, ratio, lr, measures, given, files)
-
-
-def f1_change(one: Arm, other: Arm, resamples: int, seed: int) -> Change:
-    """Return by how much the VOC F1 of `other` differs from that of `one`, comment by comment."""
-    items = BY_NAME["voc.f1"].items
-    assert items is not None
-
-    def counts(arm: Arm) -> Counts:
-        assert arm.files is not None
-        rows = arm.files.read_text(SCORED).splitlines()
-        return np.array([items.counts(json.loads(row)) for row in rows], np.int64)
-
-    return change(counts(one), counts(other), items.statistic, resamples, seed)
+    compared = read(COMPARED)
+    lines = by_metric(compared["measures"])
+    for metric in (TASK, axis):
+        if not {"base", "tuned"} <= lines.get(metric.name, {"models": {}})["models"].keys():
+            raise InputError(f"{metric.name} was not measured for base and tuned model")
+    settings = settings_of(lock)
+    given = budget(read("metrics/mix.json")["mix"], read("metrics/train.json")["train"], settings.lr)
+    run = Run(name, settings, lines, given, files, compared["mmlu"]["formulation"])
+    for metric in (TASK, axis):
+        if metric.items and run.rows(metric) is None:
+            raise InputError(f"the rows of {metric.name} are not in DVC's cache; run it again")
+    return run

@@ -1,11 +1,11 @@
-"""Run an arm for each mix ratio, and each learning rate if asked, as DVC experiments, and say which one to take.
+"""Run each mix ratio, learning rate and seed as a DVC experiment, and say which configuration to take.
 
 Reads   params.yaml, profiles/<profile>.yaml, what git and DVC know of this commit
-Writes  an experiment an arm; their logs in .dvc/tmp/sweep; metrics/frontier (alloy/sweep/frontier.py)
-Run     alloy sweep, alloy sweep --ratios 0,0.25 --lrs 1.0e-3,3.0e-3 --mmlu-drop 0.05
+Writes  an experiment per run; their logs in .dvc/tmp/sweep; metrics/frontier (alloy/sweep/frontier.py)
+Run     alloy sweep, alloy sweep --seeds 3, alloy sweep --ratios 0,0.25 --lrs 1.0e-3,3.0e-3 --max-loss 0.05
 
-Arms run one after another in copies of the workspace, by `dvc exp run --temp`: DVC's queue would lose sight of an arm
-whose worker is killed. Arms that were run from the same files and params are not run again. No stage: it runs stages.
+Experiments run one after another in copies of the workspace, by `dvc exp run --temp`: DVC's queue would lose sight of
+one whose worker is killed. What was run from the same files and params is not run again. No stage: it runs stages.
 """
 
 import fcntl
@@ -14,25 +14,25 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import product
 from pathlib import Path
 
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError
 from alloy.core.git import git
-from alloy.core.settings import Data, load_sections, profile_name
+from alloy.core.settings import SEEDS, Data, load_sections, load_seed, profile_name
+from alloy.sweep.axis import find_axis, limit_of
 from alloy.sweep.dvc_experiments import experiments
-from alloy.sweep.frontier import conclude, limit_of
-from alloy.sweep.grid import INPUTS, Point, numbers, overrides, point_of
+from alloy.sweep.frontier import conclude
+from alloy.sweep.grid import INPUTS, Point, grid, numbers, overrides, point_of
 from alloy.sweep.terminal import tee
 from alloy.training.settings import Train
 
 LOGS = Path(".dvc/tmp/sweep")
-SWEPT = "mix"  # the first stage that an arm changes
+SWEPT = "mix"  # the first stage that differs between runs
 
 
 def shared_stages(dot: str) -> list[str]:
-    """Return the stages that no arm changes, of the graph that `dvc dag --dot` prints."""
+    """Return the stages that are the same in all runs, of the graph that `dvc dag --dot` prints."""
     edges = re.findall(r'"([^"]+)" -> "([^"]+)";', dot)
     changed, todo = {SWEPT}, [SWEPT]
     while todo:
@@ -44,7 +44,7 @@ def shared_stages(dot: str) -> list[str]:
 
 
 def state() -> str:
-    """Return what arms are made of as text: the commit and what differs from it."""
+    """Return what runs are made of as text: the commit and what differs from it."""
     return git("rev-parse", "HEAD") + git("diff", "HEAD", "--", *INPUTS)
 
 
@@ -54,7 +54,7 @@ def require_known(data: list[str]) -> None:
         "ls-files", "--others", "--exclude-standard", "--", *data, "alloy", "stages", "profiles"
     ).splitlines():
         raise InputError(
-            f"{file}: neither git nor DVC knows it, and arms would run without it; `dvc add` (data) or `git add` it"
+            f"{file}: neither git nor DVC knows it, and runs would be without it; `dvc add` (data) or `git add` it"
         )
 
 
@@ -66,7 +66,9 @@ def alone() -> Iterator[int]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError("another sweep, or an arm that it left, runs in this folder; wait for its end") from None
+            raise InputError(
+                "another sweep, or an experiment that it left, runs in this folder; wait for its end"
+            ) from None
         yield lock.fileno()
 
 
@@ -76,8 +78,8 @@ def ignored(data: list[str]) -> list[str]:
     return [word for file in files if file.is_file() for word in ("--copy-paths", str(file))]
 
 
-def run_arms(points: list[Point], data: list[str], gate: Gate, lock: int) -> list[str]:
-    """Run what is not there yet; return a line for each arm that failed."""
+def run_points(points: list[Point], data: list[str], gate: Gate, lock: int) -> list[str]:
+    """Run what is not there yet; return a line for each run that failed."""
     scale = profile_name()
     profile, copied = f"profiles/{scale}.yaml", ignored(data)
     done, _ = experiments()
@@ -90,48 +92,51 @@ def run_arms(points: list[Point], data: list[str], gate: Gate, lock: int) -> lis
     begun, failed = state(), []
     for number, point in enumerate(todo, 1):
         if state() != begun:
-            raise InputError(
-                "params, code or data changed while the sweep ran; `make sweep` runs arms by what is now there"
-            )
+            raise InputError("params, code or data changed while the sweep ran; `make sweep` runs what is now there")
         free = (point.name, *(f"{point.name}-{again}" for again in range(2, len(taken) + 3)))
         name = next(own for own in free if own not in taken)
         log = LOGS / f"{name}.log"
-        print(f"sweep: arm {number} of {len(todo)}, {name}", flush=True)
+        print(f"sweep: run {number} of {len(todo)}, {name}", flush=True)
         if tee(["dvc", "exp", "run", "--temp", "--name", name, *copied, *overrides(point, gate, scale)], log, lock):
             failed.append(f"{name} failed: {log}; `make sweep` tries it again")
     return failed
 
 
 def run_shared() -> None:
-    """Run in the workspace what no arm changes, so that a fault there shows once and at the start."""
+    """Run in the workspace what all runs share, so that a fault there shows once and at the start."""
     graph = subprocess.run(["dvc", "dag", "--dot", "dvc.yaml"], text=True, stdout=subprocess.PIPE, check=False)
     stages = shared_stages(graph.stdout)
-    print("sweep: first what all arms share", flush=True)
+    print("sweep: first what all runs share", flush=True)
     if graph.returncode or (stages and subprocess.run(["dvc", "repro", *stages], check=False).returncode):
-        raise InputError("what all arms share failed, see above; no arm was started")
+        raise InputError("what all runs share failed, see above; none was started")
 
 
-def main(ratios: str, lrs: str = "", drop: str = "") -> None:
-    """Check, run what all arms share, run the arms, compare them."""
+def main(ratios: str, lrs: str = "", seeds: int = 1, max_loss: str = "", axis: str = "") -> None:
+    """Check, run what all runs share, then `seeds` runs of each configuration from params.yaml's seed on; compare."""
     given, gate, train = load_sections(Data, Gate, Train)
     data = [f"data/{folder}" for _, folder in given]
-    limit_of(drop, None)
+    limit_of(max_loss, None)
+    find_axis(axis)
     mixes = numbers("--ratios", ratios, lambda value: 0 <= value <= 1, "a share from 0 to 1")
     rates = numbers("--lrs", lrs, lambda value: 0 < value < 1, "a number above 0 and below 1") or [train.lr]
     if not mixes:
         raise InputError("--ratios: no ratio is given; write --ratios 0,0.25")
+    first = load_seed()
+    if first + seeds > SEEDS:
+        raise InputError(f"--seeds: expected at most {SEEDS - first} from params.yaml's seed {first} on, got {seeds}")
+    points = grid(mixes, rates, list(range(first, first + seeds)))
     require_known(data)
     with alone() as lock:
         run_shared()
         try:
-            failed = run_arms([Point(ratio, lr) for lr, ratio in product(rates, mixes)], data, gate, lock)
+            failed = run_points(points, data, gate, lock)
         except KeyboardInterrupt:
             print("\nsweep: stopped; `make sweep` goes on where it was", file=sys.stderr)
             raise
     print(flush=True)
     try:
-        conclude(drop)
-    except InputError as error:  # of no arm at all; what failed is said below it
+        conclude(max_loss, axis)
+    except InputError as error:  # no run is finished; what failed is said below it
         failed = [*str(error).splitlines(), *failed]
     if failed:
         raise InputError("\n".join(failed))

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from alloy.core.settings import Section, Settings, refuse
+from alloy.core.settings import SEEDS, Section, Settings, refuse
 from alloy.modeling.settings import Checkpoint
 
 
@@ -104,7 +104,11 @@ class Train(Section):
 
 
 class Scratch(Settings):
-    """A small Qwen3 trained from scratch on the general data; sizes as in `Qwen3Config`."""
+    """A small Qwen3 trained from scratch on the general data; sizes as in `Qwen3Config`.
+
+    `seed`: of its weights and its training. It is not the `seed` of params.yaml, so that runs with several of those
+    start from the same base.
+    """
 
     vocab_size: int = Field(ge=300)  # 256 bytes and some merges
     hidden_size: int = Field(ge=1)
@@ -115,6 +119,7 @@ class Scratch(Settings):
     head_dim: int = Field(ge=2)
     max_position_embeddings: int = Field(ge=1)
     train: Train
+    seed: int = Field(default=0, ge=0, lt=SEEDS)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

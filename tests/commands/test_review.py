@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from alloy.commands.review import Change, changes, render, sentence
+from alloy.comparison.seeds import ONE_SEED_EACH
 from repositories import command, commit, repository, said
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +85,8 @@ def test_the_sentence_says_what_was_changed_gained_and_paid(project):
     sentence = review(project, "before", "after").splitlines()[2]
     assert sentence == (
         "Changed: `mix.ratio` from 0.0 to 0.25; `note` from a to a | &lt;b&gt;. "
-        "Gained: general accuracy, by likelihood +0.316 (0.414 to 0.730). Cost: VOC F1 -0.037 (0.463 to 0.425)."
+        "Gained: general accuracy, by likelihood +0.316 (0.414 to 0.730). Cost: VOC F1 -0.037 (0.463 to 0.425). "
+        + ONE_SEED_EACH
     )
 
 
@@ -133,6 +135,12 @@ def test_figures_without_params_are_said_to_come_from_none():
     change = Change("metrics/summary.json", "tuned.voc.f1", 0.5, 0.6)
     page = render([], [change], "before", "after")
     assert "No param changed. Gained: VOC F1 +0.100 (0.500 to 0.600). Cost: nothing." in page
+
+
+def test_the_luck_of_one_seed_is_named_if_the_tuned_model_changed_and_not_else():
+    for model, named in (("tuned", True), ("svm", False)):
+        page = render([], [Change("metrics/summary.json", f"{model}.voc.f1", 0.5, 0.6)], "before", "after")
+        assert (ONE_SEED_EACH in page) is named
 
 
 def test_a_value_that_stayed_is_no_change():

@@ -1,4 +1,4 @@
-"""A small project whose runs take a second: what the stages of the real one leave behind, by mix ratio."""
+"""A small project whose runs take a second: what the stages of the real one leave behind, by mix ratio and seed."""
 
 import os
 import shutil
@@ -11,7 +11,8 @@ PARTS = ("score", "mmlu", "ifeval", "general", "chat")
 LOSS = ["metrics/general_loss.json", "metrics/general_loss.jsonl"]
 COMPARED = ("metrics/compare.json", "metrics/answers/base.jsonl", "metrics/answers/tuned.jsonl")
 SPLIT = ("train.jsonl", "test.jsonl", "taxonomy.json", "task.json")
-# F1 falls and general accuracy rises with the ratio; base has an accuracy of 0.80.
+# F1 falls and general accuracy rises with the ratio, and both differ by seed; base has an accuracy of 0.80.
+# All runs of ratio 0.4 fail, and that of ratio 0.25 with seed 2.
 WORK = """
 import sys
 import yaml
@@ -19,7 +20,8 @@ from measured import TASK, TAXONOMY, measured, rival, write, write_loss
 from alloy.core.files import write_json, write_jsonl
 
 params = yaml.safe_load(open("params.yaml"))
-ratio = params["mix"]["ratio"]
+ratio, seed = params["mix"]["ratio"], params["seed"]
+luck = (0, 2, -1)[seed % 3]
 if sys.argv[1] == "base":
     write({"base": measured(), "svm": rival()})
     write_json("metrics/base.json", {"base": {"tokens": 1000, "tokens_per_second": 10, "core_hours": 0.25}})
@@ -35,9 +37,10 @@ if sys.argv[1] == "mix":
     write_json("metrics/mix.json", {"mix": {"achieved": ratio, "rows": rows, "source": source}})
     write_jsonl("data/mix/train.jsonl", [{"id": str(number)} for number in range(rows)])
 if sys.argv[1] == "train":
-    if ratio == 0.4:
+    if ratio == 0.4 or (ratio, seed) == (0.25, 2):
         sys.exit("train: the loss became nan")
-    tuned = measured(f1=round(60 - 40 * ratio), acc=round(40 + 120 * ratio), loss=3 - ratio, kl=1 - ratio)
+    right = {"f1": round(60 - 40 * ratio) + luck, "acc": round(40 + 120 * ratio) + luck}
+    tuned = measured(**right, loss=3 - ratio, kl=1 - ratio)
     write({"tuned": tuned})
     write_loss(measured(), tuned)
     rows = sum(1 for _ in open("data/mix/train.jsonl"))
@@ -86,13 +89,13 @@ def dvc_yaml() -> str:
             "  mix:\n",
             work.format("mix"),
             _listed("deps", ["data/split/train.jsonl"]),
-            "    params: [mix]\n",
+            "    params: [mix, seed]\n",
             _listed("outs", ["data/mix/train.jsonl"]),
             _listed("metrics", ["metrics/mix.json"]),
             "  train:\n",
             work.format("train"),
             _listed("deps", ["data/mix/train.jsonl", "work.py"]),
-            "    params: [mix.ratio, {'profiles/${profile}.yaml': [train]}]\n",
+            "    params: [mix.ratio, seed, {'profiles/${profile}.yaml': [train]}]\n",
             _listed("outs", [*_of("tuned"), *LOSS]),
             _listed("metrics", trained),
             "  compare:\n    cmd: python -m stages.compare\n",

@@ -348,6 +348,10 @@ def test_a_new_ratio_does_not_ask_the_base_model_again():
     assert "mix" not in watched
 
 
+def test_another_seed_repeats_the_mix_and_the_training_and_keeps_the_base():
+    assert {name for name, stage in MAIN.items() if "seed" in watched_by(stage)} == {"mix", "train"}
+
+
 def test_models_are_asked_alike_and_the_rival_is_scored_with_them():
     for name in ("infer", "mmlu", "ifeval", "general", "chat"):
         assert MAIN[name]["matrix"] == {"model": ["base", "tuned"]}

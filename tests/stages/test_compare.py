@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from alloy.comparison.metrics import headline
+from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from measured import lines, measured, rival, spent, write
 from stages.compare import cost_table, main, table
@@ -65,6 +66,7 @@ def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
     assert said[0] == "Trained on 75% customer and 25% general data"
     assert said[1] == "Budget: 30 customer examples, 80 steps, learning rate 0.003"
     assert not any(line.startswith("Warning") for line in said)
+    assert ONE_SEED in said
 
 
 def test_the_general_answers_of_both_models_are_judged_and_counted(
@@ -258,4 +260,5 @@ def test_a_hosted_base_is_scored_beside_the_rival(here: Path, capsys: pytest.Cap
     assert "Budget" not in out
     assert "seconds of training                          -       -" in out
     assert "Nothing was trained" in out
+    assert ONE_SEED not in out
     assert read_json("metrics/summary.json")["tuned"] == {}

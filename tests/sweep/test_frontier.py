@@ -1,10 +1,12 @@
-"""Which arm to take: the front and the limit as functions, and what is read of the runs of a real repository."""
+"""Which configuration to take: the front and the limit as functions, and what is read of a real repository's runs."""
 
 import csv
 import io
+import json
 import xml.etree.ElementTree as ET
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,36 +15,59 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from alloy.comparison.charts import svg
+from alloy.comparison.metrics import BY_NAME, STAGES
+from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import InputError
-from alloy.sweep.analyze import best, doubts, label, pareto, recommend
+from alloy.scoring.settings import Score
+from alloy.sweep.analyze import best, doubts, front_of, label, pareto, recommend, seeds_note
+from alloy.sweep.axis import TASK, find_axis, limit_of, worsening
 from alloy.sweep.chart import front
-from alloy.sweep.frontier import as_csv, conclude, limit_of, table
-from alloy.sweep.results import Arm, read_arms
+from alloy.sweep.configurations import Configuration, group_runs, missing_seeds
+from alloy.sweep.dvc_experiments import Settings, settings_of
+from alloy.sweep.frontier import as_csv, conclude, shown, table
+from alloy.sweep.results import Run, by_metric, read_runs
 from measured import lines, measured, rival
 from sweeping import run, write_project
 
+SCORE = Score(resamples=500)
+MMLU = find_axis("")
+
 
 class Rows:
-    """The files of an arm: its rows alone."""
+    """The files of a run: the rows of its models."""
 
-    def __init__(self, f1: int) -> None:
-        self.text = "\n".join(
-            f'{{"id": "{n}", "matched": {int(n < f1)}, "predicted": 1, "gold": 1}}' for n in range(100)
-        )
+    def __init__(self, tuned: dict, base: dict) -> None:
+        self.rows = {
+            f"metrics/{STAGES[part]}/{model}.jsonl": rows
+            for model, parts in (("tuned", tuned), ("base", base))
+            for part, rows in parts.items()
+        }
 
     def read_text(self, path: str) -> str:
-        assert path == "metrics/score/tuned.jsonl"
-        return self.text
+        if path not in self.rows:
+            raise FileNotFoundError(path)
+        return "\n".join(json.dumps(row, ensure_ascii=False) for row in self.rows[path])
 
 
-def arm(ratio: float, f1: int, acc: int, lr: float = 1e-3, name: str | None = None) -> Arm:
-    """Return an arm whose base has an accuracy of 0.80."""
-    compared = lines(measured(f1=f1, acc=acc), svm=rival())
-    measures = {(line["part"], line["key"]): line for line in compared}
-    return Arm(name or f"ratio-{ratio:g}", ratio, lr, measures, files=Rows(f1))  # type: ignore[arg-type]
+def made(ratio: float, f1: int, acc: int, lr: float = 1e-3, name: str = "", seed: int = 0, **more: Any) -> Run:
+    """Return a run whose base has an accuracy of 0.80; its name makes a configuration of its own."""
+    tuned = measured(f1=f1, acc=acc, **more)
+    files = Rows(tuned[1], measured()[1])
+    settings = Settings(ratio, lr, seed, f"{ratio} {lr} {name}")
+    return Run(name or f"ratio-{ratio:g}-seed-{seed}", settings, by_metric(lines(tuned, svm=rival())), files=files)
 
 
-ARMS = [arm(0, 60, 40), arm(0.1, 55, 60), arm(0.25, 50, 70), arm(0.5, 40, 75)]
+def configurations(*runs: Run, axis: str = "") -> list[Configuration]:
+    return group_runs(list(runs), find_axis(axis), shown(find_axis(axis)), SCORE)
+
+
+def one(ratio: float, f1: int, acc: int, *others: object, **more: object) -> Configuration:
+    """Return a configuration of one run."""
+    (found,) = configurations(made(ratio, f1, acc, *others, **more))  # type: ignore[arg-type]
+    return found
+
+
+FOUR = [one(0, 60, 40), one(0.1, 55, 60), one(0.25, 50, 70), one(0.5, 40, 75)]
 
 
 def test_a_point_is_on_the_front_if_none_is_as_good_in_both_and_better_in_one() -> None:
@@ -59,82 +84,260 @@ def test_one_point_is_the_front_and_none_is_no_front() -> None:
 
 
 def test_the_best_f1_within_the_limit_is_recommended_and_the_next_beyond_it_named() -> None:
-    assert recommend(ARMS, 0.1) == (
-        "mix.ratio 0.25: F1 0.500, the best of the 2 arms that lose 0.1 of MMLU or less (it loses 0.100); "
-        "the next, 0.1, has F1 0.550 and loses 0.200."
+    assert recommend(FOUR, 0.1, SCORE) == (
+        "mix.ratio 0.25: VOC F1 0.500, the best of the 2 configurations that lose 0.1 of MMLU or less "
+        "(it loses 0.100); the next, 0.1, has VOC F1 0.550 and loses 0.200."
     )
 
 
-def test_where_all_arms_are_within_the_limit_none_is_better() -> None:
-    assert recommend(ARMS, 0.5).endswith(
-        "the best of the 4 arms that lose 0.5 of MMLU or less (it loses 0.400); no arm has a better F1."
+def test_if_all_configurations_are_within_the_limit_none_is_better() -> None:
+    assert recommend(FOUR, 0.5, SCORE).endswith(
+        "the best of the 4 configurations that lose 0.5 of MMLU or less (it loses 0.400); "
+        "no configuration has a better VOC F1."
     )
 
 
-def test_one_arm_is_the_only_one() -> None:
-    assert "the only arm that loses 0.5 of MMLU or less" in recommend(ARMS[:1], 0.5)
+def test_one_configuration_is_the_only_one() -> None:
+    assert "the only configuration that loses 0.5 of MMLU or less" in recommend(FOUR[:1], 0.5, SCORE)
 
 
-def test_no_arm_within_the_limit_names_the_nearest() -> None:
-    assert recommend(ARMS, 0.02) == (
-        "No arm loses 0.02 of MMLU or less; the nearest is mix.ratio 0.5, which loses 0.050, F1 0.400."
+def test_no_configuration_within_the_limit_names_the_nearest() -> None:
+    assert recommend(FOUR, 0.02, SCORE) == (
+        "No configuration loses 0.02 of MMLU or less; the nearest is mix.ratio 0.5, which loses 0.050, VOC F1 0.400."
     )
-    assert best(ARMS, 0.02) is None
+    assert best(FOUR, 0.02) is None
 
 
-def test_no_arm_at_all_says_what_to_do() -> None:
-    assert recommend([], 0.02) == "No arm is finished: `make sweep` runs some."
+def test_no_run_at_all_says_what_to_do() -> None:
+    assert recommend([], 0.02, SCORE) == "No run is finished: `make sweep` runs some."
 
 
-def test_an_arm_that_gained_says_so() -> None:
-    assert "(it gains 0.050)" in recommend([arm(0.5, 40, 85)], 0.02)
+def test_a_configuration_that_gained_says_so() -> None:
+    assert "(it gains 0.050)" in recommend([one(0.5, 40, 85)], 0.02, SCORE)
 
 
-def test_of_equal_f1_that_which_loses_less_is_taken_and_of_equal_arms_the_smaller_ratio() -> None:
-    assert best([arm(0.1, 50, 70), arm(0.25, 50, 75)], 0.2) == arm(0.25, 50, 75)
-    assert best([arm(0.25, 50, 75), arm(0.1, 50, 75)], 0.2) == arm(0.1, 50, 75)
+def test_of_equal_f1_that_which_loses_less_is_taken_and_of_equal_ones_the_smaller_ratio() -> None:
+    assert best([one(0.1, 50, 70), one(0.25, 50, 75)], 0.2) == one(0.25, 50, 75)
+    assert best([one(0.25, 50, 75), one(0.1, 50, 75)], 0.2) == one(0.1, 50, 75)
 
 
-def test_a_label_says_no_more_than_tells_arms_apart() -> None:
-    one, other, again = arm(0.1, 5, 5), arm(0.1, 5, 5, 1e-5), arm(0.1, 6, 5, name="again")
-    assert label(one, [one, arm(0.2, 5, 5)]) == "0.1"
-    assert label(one, [one, other]) == "0.1, lr 0.001"
-    assert label(again, [one, again]) == "0.1 (again)"
+def test_a_label_says_no_more_than_tells_configurations_apart() -> None:
+    plain, other, again = one(0.1, 5, 5), one(0.1, 5, 5, 1e-5), one(0.1, 6, 5, name="again")
+    assert label(plain, [plain, one(0.2, 5, 5)]) == "0.1"
+    assert label(plain, [plain, other]) == "0.1, lr 0.001"
+    assert label(again, [plain, again]) == "0.1 (again)"
 
 
-def test_arms_whose_f1_is_not_told_apart_are_named_and_others_are_not() -> None:
-    said = doubts([arm(0.1, 50, 78), arm(0.2, 49, 79), arm(0.3, 20, 80)], 0.1, 500, 0)
+def test_configurations_that_are_not_distinguishable_are_named_and_others_are_not() -> None:
+    three = [one(0.1, 50, 78), one(0.2, 49, 79), one(0.3, 20, 80)]
+    assert recommend(three, 0.1, SCORE).startswith("Not distinguishable by VOC F1: mix.ratio 0.1; 0.2. Highest: ")
+    said = doubts(three, 0.1, SCORE)
     # The rows of the first two differ in one comment of a hundred.
-    assert sum(line.startswith("Not told apart by F1: 0.2, whose F1 differs by -0.010") for line in said) == 1
+    assert sum(line.startswith("0.2: its VOC F1 differs by -0.010 (95 %: ") for line in said) == 1
     assert not any("0.3" in line for line in said)
 
 
 def test_a_loss_that_may_be_over_the_limit_is_said() -> None:
-    assert any("over the limit of 0.1" in line for line in doubts(ARMS, 0.1, 500, 0))
-    assert not any("over the limit" in line for line in doubts([arm(0.5, 40, 80)], 0.1, 500, 0))
+    assert any("over the limit of 0.1" in line for line in doubts(FOUR, 0.1, SCORE))
+    assert not any("over the limit" in line for line in doubts([one(0.5, 40, 80)], 0.1, SCORE))
 
 
-def test_the_table_has_arms_base_and_rival_in_columns_and_marks_the_chosen_one() -> None:
-    head, rule, *rest = table(ARMS, 0.1).splitlines()
+def test_a_row_ends_where_its_line_does_and_not_at_other_separators() -> None:
+    own = made(0, 60, 40)
+    assert isinstance(own.files, Rows)
+    own.files.rows["metrics/mmlu/tuned.jsonl"][0]["answer"] = "A\u2028B"
+    rows = own.rows(MMLU)
+    assert rows is not None
+    assert len(rows) == 100
+
+
+def seeds_of(ratio: float, *figures: tuple[int, int]) -> list[Run]:
+    return [made(ratio, f1, acc, seed=seed) for seed, (f1, acc) in enumerate(figures)]
+
+
+def test_runs_that_differ_in_their_seed_are_one_configuration_with_means() -> None:
+    few, many = configurations(*seeds_of(0, (60, 40), (66, 44), (57, 39)), made(0.5, 40, 75))
+    assert (few.seeds, many.seeds) == ([0, 1, 2], [0])
+    assert few.task["value"] == pytest.approx(0.61)
+    assert few.general["value"] == pytest.approx(0.41)
+    assert few.loss["value"] == pytest.approx(0.39)
+    assert few.loss["low"] < 0.36 and few.loss["high"] > 0.41
+    assert many.task == many.runs[0].figure(TASK)
+    assert few.figures["ifeval.prompt_strict"] == {
+        "value": 0.6,
+        "low": pytest.approx(0.5, 0.03),
+        "high": pytest.approx(0.7, 0.03),
+    }
+
+
+def test_the_interval_over_seeds_is_wider_than_that_of_one_run() -> None:
+    (three,) = configurations(*seeds_of(0, (50, 40), (70, 40), (58, 40)))
+    alone = one(0, 58, 40).task
+    assert three.task["high"] - three.task["low"] > 1.5 * (alone["high"] - alone["low"])
+
+
+def test_what_one_seed_each_tells_apart_several_seeds_may_not() -> None:
+    assert recommend([one(0.1, 60, 80), one(0.2, 45, 80)], 0.1, SCORE).startswith("mix.ratio 0.1: VOC F1 0.600")
+    two = configurations(*seeds_of(0.1, (60, 80), (40, 80), (62, 80)), *seeds_of(0.2, (45, 80), (61, 80), (40, 80)))
+    assert recommend(two, 0.1, SCORE).startswith("Not distinguishable by VOC F1: mix.ratio 0.1; 0.2. ")
+
+
+def test_seeds_that_are_missing_are_named_and_the_rest_is_used() -> None:
+    both = configurations(*seeds_of(0, (60, 40), (61, 40), (62, 41)), *seeds_of(0.5, (40, 75), (41, 76)))
+    assert missing_seeds(both, lambda own: label(own, both)) == [
+        "mix.ratio 0.5: no finished run of seed 2; its figures are of 0, 1"
+    ]
+    assert both[1].task["value"] == pytest.approx(0.405)
+
+
+def test_what_intervals_hold_is_said_by_the_number_of_seeds() -> None:
+    several = configurations(*seeds_of(0, (60, 40), (61, 40)))
+    assert seeds_note(FOUR) == [ONE_SEED]
+    assert seeds_note(several) == ["Intervals (95 %) are over seeds and test items together."]
+    (mixed,) = seeds_note([*several, one(0.5, 40, 75)])
+    assert mixed.endswith("with one seed, of mix.ratio 0.5, the luck of training is not in them.")
+
+
+def test_a_metric_without_rows_has_an_interval_over_seeds_alone() -> None:
+    runs = [made(0, 60, 40, seed=seed, **{"gsm8k acc": value}) for seed, value in enumerate((0.5, 0.6, 0.55))]
+    base = {"value": 0.7}
+    for own in runs:
+        line = own.lines["general.gsm8k acc"]
+        line["models"]["base"] = base
+        line["change"] = {"value": round(line["models"]["tuned"]["value"] - 0.7, 4)}
+    (found,) = configurations(*runs, axis="general.gsm8k acc")
+    assert found.general == {
+        "value": 0.55,
+        "low": pytest.approx(0.426, abs=1e-3),
+        "high": pytest.approx(0.674, abs=1e-3),
+    }
+    assert found.loss["value"] == pytest.approx(0.15)
+    assert found.loss["low"] == pytest.approx(0.15 - 0.124, abs=1e-3)
+
+
+def test_an_axis_of_which_less_is_better_loses_by_rising() -> None:
+    axis = "mmlu.unparsed"
+    two = configurations(made(0, 60, 40, unparsed=41), made(0.5, 55, 75, unparsed=6), axis=axis)
+    assert [own.loss["value"] for own in two] == [0.4, 0.05]
+    assert all(own.loss["low"] <= own.loss["value"] <= own.loss["high"] for own in two)
+    assert front_of(two) == [True, True]
+    assert best(two, 0.1) is two[1]
+    assert "general answers that are no choice loss" in table(two, 0.1).splitlines()[0]
+    drawn = words(svg(front(two, ["0", "0.5"], two[1], 0.1)))
+    assert {"general answers that are no choice (lower is better)", "base plus 0.1"} <= drawn
+
+
+def test_the_loss_on_another_axis_is_of_that_metric() -> None:
+    (found,) = configurations(made(0, 60, 40, ifeval=20), axis="ifeval.prompt_strict")
+    assert (found.general["value"], found.loss["value"]) == (0.2, 0.4)
+    assert "0.4 of IFEval or less" in recommend([found], 0.4, SCORE)
+
+
+@pytest.mark.parametrize("name", ["mmlu.ac", "voc.f1", "general.", "nothing"])
+def test_an_axis_that_is_no_metric_of_general_ability_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"^--axis: "):
+        find_axis(name)
+
+
+def test_axes_are_those_that_are_compared_and_tasks_of_the_profile() -> None:
+    assert find_axis("") is BY_NAME["mmlu.acc"]
+    assert find_axis("ifeval.prompt_strict") is BY_NAME["ifeval.prompt_strict"]
+    assert find_axis("general.gsm8k acc").name == "general.gsm8k acc"
+
+
+def test_a_loss_has_the_ends_of_its_interval_in_order() -> None:
+    change = {"value": -0.1, "low": -0.2, "high": 0.05, "p": 0.1}
+    assert worsening(change, BY_NAME["mmlu.acc"]) == {"value": 0.1, "low": -0.05, "high": 0.2}
+    assert worsening(change, BY_NAME["mmlu.unparsed"]) == {"value": -0.1, "low": -0.2, "high": 0.05}
+
+
+def test_lines_are_found_by_the_names_of_their_metrics() -> None:
+    found = by_metric(
+        [{"part": "voc", "key": "f1"}, {"part": "leak", "key": ""}, {"name": "a.b", "part": "x", "key": "y"}]
+    )
+    assert list(found) == ["voc.f1", "leak", "a.b"]
+
+
+LOCK = {
+    "base": {"outs": [{"path": "models/base", "md5": "b"}], "params": {"profiles/demo.yaml": {"model": {"hub": "x"}}}},
+    "mix": {
+        "deps": [{"path": "models/base", "md5": "b"}, {"path": "alloy/mixing", "md5": "code"}],
+        "params": {"params.yaml": {"mix": {"ratio": 0.25, "unit": "tokens"}, "seed": 3}},
+        "outs": [{"path": "data/mix", "md5": "m"}],
+    },
+    "train": {
+        "deps": [{"path": "data/mix", "md5": "m"}],
+        "params": {"params.yaml": {"seed": 3}, "profiles/demo.yaml": {"train": {"lr": "1e-05", "epochs": 2}}},
+        "outs": [{"path": "models/trained", "md5": "t"}],
+    },
+    "compare": {"deps": [{"path": "models/trained", "md5": "t"}], "params": {"params.yaml": {"gate": {"mmlu": None}}}},
+    "report": {"deps": [{"path": "stages/report.py", "md5": "r"}]},
+}
+
+
+def changed(*path: str, to: object) -> Settings:
+    lock = json.loads(json.dumps(LOCK))
+    inner = lock
+    for key in path[:-1]:
+        inner = inner[int(key) if isinstance(inner, list) else key]
+    inner[path[-1]] = to
+    return settings_of(lock)
+
+
+def test_settings_of_a_run_are_read_from_its_lock() -> None:
+    settings = settings_of(LOCK)
+    assert (settings.ratio, settings.lr, settings.seed) == (0.25, 1e-5, 3)
+
+
+def test_seed_gate_report_and_what_stages_made_are_no_part_of_a_configuration() -> None:
+    same = settings_of(LOCK).others
+    assert changed("mix", "params", "params.yaml", "seed", to=4).others == same
+    assert changed("compare", "params", "params.yaml", "gate", to={"mmlu": {"acc": 0.1}}).others == same
+    assert changed("report", "deps", "0", "md5", to="x").others == same
+    assert changed("mix", "outs", "0", "md5", to="x").others == same
+
+
+def test_another_param_or_other_code_is_another_configuration() -> None:
+    same = settings_of(LOCK).others
+    assert changed("mix", "params", "params.yaml", "mix", "unit", to="examples").others != same
+    assert changed("train", "params", "profiles/demo.yaml", "train", "epochs", to=3).others != same
+    assert changed("mix", "deps", "1", "md5", to="other").others != same
+    assert changed("base", "params", "profiles/demo.yaml", "model", to={"hub": "y"}).others != same
+
+
+def test_the_table_has_configurations_base_and_svm_in_columns_and_marks_the_chosen_one() -> None:
+    head, rule, *rest = table(FOUR, 0.1).splitlines()
     assert len({len(line) for line in (head, rule, *rest)}) == 1
     assert [line.split("|")[1].strip() for line in rest] == ["0", "0.1", "> 0.25", "0.5", "base", "svm"]
     assert "0.500 (0." in rest[2]
 
 
-def test_the_csv_has_a_number_a_column() -> None:
-    read = list(csv.DictReader(io.StringIO(as_csv(ARMS, 0.1))))
-    assert [row["recommended"] for row in read] == ["0", "0", "1", "0"]
-    assert (float(read[0]["voc_f1"]), float(read[0]["mmlu_loss"])) == (0.6, 0.4)
-    assert float(read[0]["mmlu_loss_low"]) < 0.4 < float(read[0]["mmlu_loss_high"])
+def test_the_csv_has_a_row_per_configuration_and_below_it_one_per_run() -> None:
+    three = configurations(*seeds_of(0, (60, 40), (66, 44)), *seeds_of(0.5, (40, 79)))
+    read = list(csv.DictReader(io.StringIO(as_csv(three, 0.1))))
+    assert [(row["kind"], row["ratio"], row["seed"], row["seeds"]) for row in read] == [
+        ("configuration", "0", "", "2"),
+        ("run", "0", "0", "1"),
+        ("run", "0", "1", "1"),
+        ("configuration", "0.5", "", "1"),
+        ("run", "0.5", "0", "1"),
+    ]
+    assert [float(row["voc_f1"]) for row in read] == [0.63, 0.6, 0.66, 0.4, 0.4]
+    assert [float(row["mmlu_loss"]) for row in read] == [0.38, 0.4, 0.36, 0.01, 0.01]
+    assert [row["recommended"] for row in read] == ["0", "", "", "1", ""]
+    assert [row["experiment"] for row in read] == ["", "ratio-0-seed-0", "ratio-0-seed-1", "", "ratio-0.5-seed-0"]
+    assert float(read[0]["mmlu_loss_low"]) < 0.38 < float(read[0]["mmlu_loss_high"])
 
 
 def test_path_and_emotion_have_a_column_that_is_empty_if_the_labels_have_no_emotions() -> None:
-    measures = lines(measured(f1=60, full=40), base=measured(full=5), svm=rival(full=20))
-    one = Arm("one", 0.0, 1e-3, {(line["part"], line["key"]): line for line in measures})
-    (row,) = csv.DictReader(io.StringIO(as_csv([one], 0.1)))
+    tuned = measured(f1=60, full=40)
+    with_emotions = lines(tuned, base=measured(full=5), svm=rival(full=20))
+    run = Run("one", Settings(0.0, 1e-3, 0, ""), by_metric(with_emotions), files=Rows(tuned[1], measured(full=5)[1]))
+    found = configurations(run)
+    row, _ = csv.DictReader(io.StringIO(as_csv(found, 0.1)))
     assert float(row["voc_f1_full_low"]) < float(row["voc_f1_full"]) == 0.4 < float(row["voc_f1_full_high"])
-    assert next(csv.DictReader(io.StringIO(as_csv(ARMS, 0.1))))["voc_f1_full"] == ""
-    assert table([one], 0.1).splitlines()[0].split("|")[4].strip() == "VOC F1 full"
+    assert next(csv.DictReader(io.StringIO(as_csv(FOUR, 0.1))))["voc_f1_full"] == ""
+    assert table(found, 0.1).splitlines()[0].split("|")[4].strip() == "VOC F1 full"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +349,7 @@ def test_the_limit_is_the_given_one_else_the_gates(given: str, gate: float | Non
 
 @pytest.mark.parametrize("given", ["2%", "-0.1", "nan", "1.5"])
 def test_a_limit_that_is_no_share_is_refused(given: str) -> None:
-    with pytest.raises(InputError, match=r"^--mmlu-drop: "):
+    with pytest.raises(InputError, match=r"^--max-loss: "):
         limit_of(given, None)
 
 
@@ -156,8 +359,8 @@ def words(text: str) -> set[str]:
 
 
 def test_the_plot_names_its_parts_and_no_label_covers_another() -> None:
-    close = [arm(0, 60, 40), arm(0.05, 60, 41), arm(0.1, 59, 40), arm(0.15, 60, 40, name="b"), arm(0.5, 40, 79)]
-    labels = [label(one, close) for one in close]
+    close = [one(0, 60, 40), one(0.05, 60, 41), one(0.1, 59, 40), one(0.15, 60, 40, name="b"), one(0.5, 40, 79)]
+    labels = [label(own, close) for own in close]
     drawn = svg(front(close, labels, close[-1], 0.02), height=4.4)
     assert {"Pareto front", "recommended", "base", "base less 0.02", "mix.ratio", *labels} <= words(drawn)
     assert svg(front(close, labels, close[-1], 0.02), height=4.4) == drawn
@@ -168,14 +371,19 @@ def test_the_plot_names_its_parts_and_no_label_covers_another() -> None:
     canvas.draw()
     boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the line that leads to it
     assert [text.get_text() for text in axes.texts] == labels
-    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    assert not any(first.overlaps(other) for first, other in combinations(boxes, 2))
 
 
-def test_one_arm_can_be_drawn_and_rates_have_marks_of_their_own() -> None:
-    assert "recommended" not in svg(front(ARMS[:1], ["0"], None, 0.02))
-    two = [arm(0, 60, 40), arm(0, 50, 45, 1e-5)]
+def test_one_configuration_can_be_drawn_and_rates_have_marks_of_their_own() -> None:
+    assert "recommended" not in svg(front(FOUR[:1], ["0"], None, 0.02))
+    two = [one(0, 60, 40), one(0, 50, 45, 1e-5)]
     drawn = svg(front(two, ["0", "0"], None, 0.1))
     assert {"mix.ratio at lr 0.001", "mix.ratio at lr 1e-05"} <= words(drawn)
+
+
+def test_a_plot_of_several_seeds_says_that_it_shows_means() -> None:
+    three = configurations(*seeds_of(0, (60, 40), (66, 44), (57, 39)))
+    assert "VOC F1, mean of 3 seeds" in words(svg(front(three, ["0"], None, 0.02)))
 
 
 @pytest.fixture(scope="module")
@@ -191,34 +399,34 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_arms_are_the_commit_and_its_finished_experiments_each_once(
+def test_runs_are_the_commit_and_its_finished_experiments_each_once(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    arms, left = read_arms()
-    assert [(one.name, one.ratio, one.lr, one.f1["value"]) for one in arms] == [
+    runs, left = read_runs(MMLU)
+    assert [(own.name, own.settings.ratio, own.settings.lr, (own.figure(TASK) or {})["value"]) for own in runs] == [
         ("HEAD", 0.0, 0.003, 0.6),
         ("quarter", 0.25, 0.003, 0.5),
     ]
     assert left == ["waits: queued, it has no figures"]
-    assert [one.given.steps for one in arms if one.given] == [100, 133]
+    assert [own.given.steps for own in runs if own.given] == [100, 133]
 
 
 @pytest.mark.slow
-def test_params_that_were_edited_and_not_run_make_no_arm(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_params_that_were_edited_and_not_run_make_no_run(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     params = Path("params.yaml")
     before = params.read_text()
     params.write_text(before.replace("ratio: 0.0", "ratio: 0.9"))
     try:
-        arms, _ = read_arms()
+        runs, _ = read_runs(MMLU)
     finally:
         params.write_text(before)
-    assert [one.ratio for one in arms] == [0.0, 0.25]
+    assert [own.settings.ratio for own in runs] == [0.0, 0.25]
 
 
 @pytest.mark.slow
-def test_files_of_another_run_than_the_lock_s_are_no_arm(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_another_run_than_the_lock_s_are_left_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As `git checkout` without `dvc checkout` leaves them.
     monkeypatch.chdir(project)
     compared = Path("metrics/compare.json")
@@ -226,15 +434,15 @@ def test_files_of_another_run_than_the_lock_s_are_no_arm(project: Path, monkeypa
     compared.unlink()
     compared.write_bytes(before.replace(b'"value":', b'"value": 9'))
     try:
-        arms, _ = read_arms()
+        runs, _ = read_runs(MMLU)
     finally:
         compared.write_bytes(before)
-    assert [one.ratio for one in arms] == [0.0, 0.25]
-    assert all(one.f1["value"] < 1 for one in arms)
+    assert [own.settings.ratio for own in runs] == [0.0, 0.25]
+    assert all((own.figure(TASK) or {})["value"] < 1 for own in runs)
 
 
 @pytest.mark.slow
-def test_a_run_that_stopped_on_its_way_is_no_arm(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_stopped_on_its_way_is_left_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     lock = Path("dvc.lock")
     before = lock.read_text()
@@ -243,24 +451,24 @@ def test_a_run_that_stopped_on_its_way_is_no_arm(project: Path, monkeypatch: pyt
         stages = yaml.safe_load(before)
         del stages["stages"]["compare"]
         lock.write_text(yaml.safe_dump(stages))
-        arms, left = read_arms()
+        runs, left = read_runs(MMLU)
     finally:
         lock.write_text(before)
     assert "half: not run to its end" in left
-    assert [one.name for one in arms] == ["HEAD", "quarter"]
+    assert [own.name for own in runs] == ["HEAD", "quarter"]
 
 
 @pytest.mark.slow
-def test_figures_that_are_gone_from_the_cache_leave_the_arm_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_that_are_gone_from_the_cache_leave_the_run_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     cache = Path(".dvc/cache")
     cache.rename(".dvc/away")
     try:
-        arms, left = read_arms()
+        runs, left = read_runs(MMLU)
     finally:
         Path(".dvc/away").rename(cache)
-    assert "quarter: metrics/compare.json is not in DVC's cache; run the arm again" in left
-    assert [one.name for one in arms] == ["workspace"]
+    assert "quarter: metrics/compare.json is not in DVC's cache; run it again" in left
+    assert [own.name for own in runs] == ["workspace"]
 
 
 @pytest.mark.slow
@@ -270,8 +478,17 @@ def test_the_recommendation_is_printed_and_written(
     monkeypatch.chdir(project)
     conclude("0.2")
     said = capsys.readouterr().out
-    assert "mix.ratio 0.25: F1 0.500, the only arm that loses 0.2 of MMLU or less" in said
+    assert "mix.ratio 0.25: VOC F1 0.500, the only configuration that loses 0.2 of MMLU or less" in said
+    assert ONE_SEED in said.splitlines()
     assert "Warning: steps differ: 100 to 133;" in said
     assert Path("metrics/frontier/frontier.md").read_text() in said
     assert ET.parse("metrics/frontier/frontier.svg").getroot().tag.endswith("}svg")
     assert run(project, "git", "status", "--short", "metrics/frontier") == ""
+
+
+@pytest.mark.slow
+def test_a_run_that_did_not_measure_the_axis_is_left_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    runs, left = read_runs(find_axis("general.gsm8k acc"))
+    assert runs == []
+    assert "quarter: general.gsm8k acc was not measured for base and tuned model" in left
