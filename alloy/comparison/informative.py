@@ -77,6 +77,6 @@ def explain(test: Sensitivity, tests: list[Sensitivity]) -> str | None:
     other = most_sensitive(tests)
     instead = f"'{other.title}' can" if other else "none of the tests can"
     return (
-        f"{test.title}: base ({test.value:.3f}) is not clearly above chance ({test.chance:.3f}), so this test cannot show "
-        f"forgetting; {instead}."
+        f"{test.title}: base ({test.value:.3f}) is not clearly above chance ({test.chance:.3f}), so this test "
+        f"cannot show forgetting; {instead}."
     )
