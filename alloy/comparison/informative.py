@@ -69,14 +69,14 @@ def most_sensitive(tests: list[Sensitivity]) -> Sensitivity | None:
 def explain(test: Sensitivity, tests: list[Sensitivity]) -> str | None:
     """Say that `test` cannot show forgetting and which of `tests` can, or return None if it can.
 
-    Example: "general knowledge, by letters: base (0.262) is not above chance (0.250), so this test cannot show
-    forgetting; general knowledge, in cloze form can."
+    Example: "knowledge, by letters: base (0.262) is not clearly above chance (0.250), so this test cannot show
+    forgetting; 'knowledge, cloze form' can."
     """
     if test.can_show_loss:
         return None
     other = most_sensitive(tests)
-    instead = f"{other.title} can" if other else "none of the tests can"
+    instead = f"'{other.title}' can" if other else "none of the tests can"
     return (
-        f"{test.title}: base ({test.value:.3f}) is not above chance ({test.chance:.3f}), so this test cannot show "
-        f"forgetting; {instead}."
+        f"{test.title}: base ({test.value:.3f}) is not clearly above chance ({test.chance:.3f}), so this test "
+        f"cannot show forgetting; {instead}."
     )
