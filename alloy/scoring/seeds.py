@@ -26,8 +26,8 @@ The plain hierarchical bootstrap (draw seeds, then items, take percentiles: Davi
 Saravanan et al. 2020) covers 95 % when there are many seeds. With three it covers far less: draws of k seeds have the
 variance (k - 1) / k times too small, and percentiles know nothing of t. Satterthwaite's (1946) degrees of freedom,
 (k - 1) * (V / seed part)^2, cover 92 % at worst with three seeds, since a seed part that is small by chance raises them
-twice over; with the power 1 of step 5 it is 94 to 97 %. With two seeds it is 91 % at worst: take three.
-`tests/scoring/test_seeds.py` simulates all of this. For items that all runs share, see Owen, The pigeonhole bootstrap,
+twice over; with the power 1 of step 5 it is 94 to 96 %. With two seeds it is 91 % at worst: take three. See
+`tests/scoring/test_seeds.py` and `python -m benchmarks.interval_coverage`. For items that all runs share, see Owen, The pigeonhole bootstrap,
 2007.
 """
 
