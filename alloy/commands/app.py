@@ -65,7 +65,7 @@ def sweep(
 
 @app.command()
 def frontier(max_loss: MaxLoss = "", axis: Axis = "") -> None:
-    """Say which configuration to take, of the experiments of this commit."""
+    """Say which of the finished experiments to take."""
     from alloy.sweep.frontier import conclude
 
     conclude(max_loss, axis)

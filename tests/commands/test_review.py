@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from alloy.commands.review import Change, changes, render, sentence
+from alloy.comparison.metrics import BY_NAME
 from alloy.comparison.seeds import ONE_SEED_EACH
 from repositories import command, commit, repository, said
 
@@ -94,19 +95,16 @@ def test_a_loss_that_rises_is_a_cost_and_one_that_falls_a_gain():
     def said(old: float, new: float) -> str:
         return sentence([], [Change("metrics/summary.json", "tuned.loss.general", old, new)])
 
-    assert said(2.0, 2.5).endswith(
-        "Gained: nothing. Cost: loss on held-out general rows, nats +0.500 (2.000 to 2.500)."
-    )
-    assert said(2.5, 2.0).endswith(
-        "Gained: loss on held-out general rows, nats -0.500 (2.500 to 2.000). Cost: nothing."
-    )
+    title = BY_NAME["loss.general"].title
+    assert f"Gained: nothing. Cost: {title} +0.500 (2.000 to 2.500)." in said(2.0, 2.5)
+    assert f"Gained: {title} -0.500 (2.500 to 2.000). Cost: nothing." in said(2.5, 2.0)
 
 
 @pytest.mark.slow
 def test_figures_are_shown_with_three_places_counts_whole_and_what_was_not_there_as_a_dash(project):
     page = review(project, "before", "after")
     assert "| tuned: VOC F1 | 0.463 | 0.425 | -0.037 |" in page
-    assert "| tuned: general answers that are no choice | - | 0.562 | - |" in page
+    assert f"| tuned: {BY_NAME['mmlu.unparsed'].title} | - | 0.562 | - |" in page
     assert "| `metrics/train.json` `train.tokens` | 1,038,570 | 2,038,570 | +1,000,000 |" in page
     assert "| `metrics/train.json` `train.only_before` | 1 | - | - |" in page
     assert "train.loss" not in page

@@ -381,4 +381,4 @@ def test_files_are_read_from_where_dvc_puts_them(here: Path, base: Path) -> None
         "models/base",
         "metrics/split.json",
     } <= deps
-    assert {"metrics/decontaminate.json", "metrics/rehearse.json", "data/split/train.jsonl"} <= deps
+    assert {"metrics/decontaminate.json", "metrics/rehearse.json", "data/split"} <= deps

@@ -222,7 +222,7 @@ def test_an_axis_of_which_less_is_better_loses_by_rising() -> None:
     assert all(own.loss["low"] <= own.loss["value"] <= own.loss["high"] for own in two)
     assert front_of(two) == [True, True]
     assert best(two, 0.1) is two[1]
-    assert "general answers that are no choice loss" in table(two, 0.1).splitlines()[0]
+    assert f"{BY_NAME['mmlu.unparsed'].title} loss" in table(two, 0.1).splitlines()[0]
     drawn = words(svg(front(two, ["0", "0.5"], two[1], 0.1)))
     assert {"general answers that are no choice (lower is better)", "base plus 0.1"} <= drawn
 
