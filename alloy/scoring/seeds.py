@@ -23,12 +23,12 @@ items that are drawn. The difference of two configurations adds the seed parts o
 of the difference.
 
 The plain hierarchical bootstrap (draw seeds, then items, take percentiles: Davison and Hinkley 1997, section 3.8;
-Saravanan et al. 2020) covers 95 % when there are many seeds. With three it covers far less: draws of k seeds have the
-variance (k - 1) / k times too small, and percentiles know nothing of t. Satterthwaite's (1946) degrees of freedom,
+Saravanan et al. 2020) covers 95 % when there are many seeds. With three it covers less: the variance of its draws is
+(k - 1) / k of what it should be, and percentiles know nothing of t. Satterthwaite's (1946) degrees of freedom,
 (k - 1) * (V / seed part)^2, cover 92 % at worst with three seeds, since a seed part that is small by chance raises them
 twice over; with the power 1 of step 5 it is 94 to 96 %. With two seeds it is 91 % at worst: take three. See
-`tests/scoring/test_seeds.py` and `python -m benchmarks.interval_coverage`. For items that all runs share, see Owen, The pigeonhole bootstrap,
-2007.
+`tests/scoring/test_seeds.py` and `python -m benchmarks.interval_coverage`. For items that all runs share, see Owen, The
+pigeonhole bootstrap, 2007.
 """
 
 from dataclasses import dataclass
