@@ -224,7 +224,7 @@ def test_an_axis_of_which_less_is_better_loses_by_rising() -> None:
     assert best(two, 0.1) is two[1]
     assert f"{BY_NAME['mmlu.unparsed'].title} loss" in table(two, 0.1).splitlines()[0]
     drawn = words(svg(front(two, ["0", "0.5"], two[1], 0.1)))
-    assert {"general answers that are no choice (lower is better)", "base plus 0.1"} <= drawn
+    assert {"answers that name no choice (lower is better)", "base plus 0.1"} <= drawn
 
 
 def test_the_loss_on_another_axis_is_of_that_metric() -> None:
