@@ -17,6 +17,7 @@ SERVE_ENV := VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=1
 
 .PHONY: repro sweep frontier test test-slow serve lock smoke review verify check
 repro: .venv/installed  ## run what is out of date, from data to the trade-off
+	@alloy check --repair
 	dvc repro
 
 sweep: .venv/installed  ## run an experiment per mix ratio; also SEEDS=3, LRS=1.0e-3,3.0e-3, MAX_LOSS=0.05, AXIS=mmlu.acc

@@ -17,6 +17,7 @@ from alloy.comparison.error_analysis import mistakes
 from alloy.comparison.formulation import headline_of
 from alloy.comparison.metrics import ANSWERS, MODELS
 from alloy.comparison.report_page import GROUPS, LEAKAGE, inline, plots, render, side_by_side
+from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import Row, read_json, read_jsonl, write_whole
 from alloy.core.settings import Data, profile_name
 from alloy.core.stage import run
@@ -58,6 +59,7 @@ def main() -> None:
             "leakage": [line for line in compared["measures"] if line["name"] in ("leak", *LEAKAGE)],
             "chats": side_by_side(_rows("chat"), _rows(ANSWERS)),
             "verdict": compared["verdict"],
+            "one_seed": ONE_SEED if compared["verdict"] else "",
             "models": MODELS,
             "colours": charts.COLOURS,
             "scores": scores,

@@ -130,12 +130,19 @@ def smoke(
 
 
 @check.callback(invoke_without_command=True)
-def check_before_training(context: typer.Context) -> None:
+def check_before_training(
+    context: typer.Context,
+    repair: Annotated[bool, Flag("--repair", help="remove what a killed DVC left damaged, and check nothing")] = False,
+) -> None:
     """Check the tests, what is committed and what is cached.
 
     Without a command: the tests.
     """
-    if context.invoked_subcommand is None:
+    if repair:
+        from alloy.core.dvc_repair import repair_dvc
+
+        print("".join(f"{line}\n" for line in repair_dvc()), end="")
+    elif context.invoked_subcommand is None:
         tests()
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from alloy.comparison.settings import Gate
+from alloy.core.dvc_repair import repair_dvc
 from alloy.core.files import InputError
 from alloy.core.git import git
 from alloy.core.settings import SEEDS, Data, load_sections, load_seed, profile_name
@@ -127,6 +128,7 @@ def main(ratios: str, lrs: str = "", seeds: int = 1, max_loss: str = "", axis: s
     points = grid(mixes, rates, list(range(first, first + seeds)))
     require_known(data)
     with alone() as lock:
+        print("".join(f"{line}\n" for line in repair_dvc()), end="", flush=True)
         run_shared()
         try:
             failed = run_points(points, data, gate, lock)

@@ -1,6 +1,7 @@
 """Files that a killed DVC leaves damaged are repaired: real DVC, which fails before and works after."""
 
 import fcntl
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,9 @@ def test_the_cache_folder_is_that_of_the_configuration(project, tmp_path):
 def test_a_healthy_project_and_one_without_dvc_are_left_alone(project, tmp_path):
     assert repair_dvc(project) == []
     assert repair_dvc(tmp_path) == []
+
+
+def test_the_command_says_what_it_repaired_and_is_quiet_otherwise(project):
+    empty_rwlock(project)
+    assert said(project, sys.executable, "-m", "alloy", "check", "--repair").startswith(".dvc/tmp/rwlock: ")
+    assert said(project, sys.executable, "-m", "alloy", "check", "--repair") == ""
