@@ -21,7 +21,6 @@ from alloy.core.files import (
     Row,
     decode_line,
     number_lines,
-    read_jsonl,
     write_json,
     write_jsonl,
     write_lines,
@@ -29,57 +28,38 @@ from alloy.core.files import (
 from alloy.core.settings import Data, load_sections
 from alloy.core.stage import run
 from alloy.decontamination.ngram_overlap import Hit, Index, Limits
+from alloy.decontamination.read_tests import read_tests
 from alloy.decontamination.settings import Decontaminate
-from alloy.formats.general import check_general
-from alloy.formats.mmlu import load_questions
+from alloy.formats.general import check_general, count_unknown_keys, unknown_key_warnings
 from alloy.runtime.parallel import over_blocks
 
 OUT = Path("data/decontaminate")
 
 
 @dataclass(frozen=True)
-class Tests:
-    """What models are tested on: `questions` and, counted by runs of words alone, `others`; `names` are of both."""
-
-    names: list[str]
-    questions: list[str]
-    others: list[str]
-
-
-def gather(benchmark: Path, instructions: Path, comments: Path) -> Tests:
-    """Return the texts of all tests: questions and their choices, prompts, comments."""
-    questions: list[tuple[str, str]] = []  # name and text
-    choices: list[tuple[str, str]] = []
-    for subject, splits in load_questions(benchmark).items():
-        for number, row in enumerate(splits["test"]):
-            questions.append((f"{subject}/{number}", row["question"]))
-            choices += [(f"{subject}/{number}, choice {place}", text) for place, text in enumerate(row["choices"])]
-    for number, row in enumerate(read_jsonl(instructions), 1):
-        if not isinstance(row.get("prompt"), str):
-            raise InputError(f"{instructions}:{number}: `prompt` is missing or no string; write the text of the prompt")
-        questions.append((f"ifeval {row.get('key')}", row["prompt"]))
-    questions += [(f"comment {row['id']}", row["text"]) for row in read_jsonl(comments)]
-    return Tests([name for name, _ in questions + choices], [text for _, text in questions], [t for _, t in choices])
-
-
-@dataclass(frozen=True)
 class Checked:
-    """What became of a block of examples: the `ids` of all with their lines, the lines `kept`, the rows `dropped`."""
+    """What became of a block of examples: the `ids` of all with their lines, the lines `kept`, the rows `dropped`.
+
+    `unknown` has the number of examples with each unknown key.
+    """
 
     ids: list[tuple[str, int]]
     kept: list[bytes]
     dropped: list[Row]
+    unknown: Counter[str]
 
 
 def check(path: Path, index: Index, names: list[str], lines: list[tuple[int, bytes]]) -> Checked:
     """Part a block of numbered lines of the file `path`; an example with a fault raises."""
     rows = []
+    unknown: Counter[str] = Counter()
     for number, line in lines:
         row = decode_line(path, number, line)
         fault = row if isinstance(row, InputError) else check_general(row)
         if fault:
             raise InputError(str(fault) if isinstance(fault, InputError) else f"{path}:{number}: {fault}")
         rows.append(row)
+        count_unknown_keys(row, unknown)
     said = [(place, turn["content"]) for place, row in enumerate(rows) for turn in row["messages"]]
     hits: dict[int, Hit] = {}
     for (place, _), hit in zip(said, index.hits([text for _, text in said]), strict=True):
@@ -98,17 +78,21 @@ def check(path: Path, index: Index, names: list[str], lines: list[tuple[int, byt
             }
             for place, hit in hits.items()
         ],
+        unknown=unknown,
     )
 
 
-def clean(path: Path, blocks: Iterator[Checked], seen: set[str], dropped: list[Row]) -> Iterator[bytes]:
-    """Yield the lines that are kept; fill `seen` with all ids and `dropped`. An id that comes again raises."""
+def clean(
+    path: Path, blocks: Iterator[Checked], seen: set[str], dropped: list[Row], unknown: Counter[str]
+) -> Iterator[bytes]:
+    """Yield the lines that are kept; fill `seen` with all ids, `dropped`, `unknown`. An id that comes again raises."""
     for block in blocks:
         for identity, number in block.ids:
             if identity in seen:
                 raise InputError(f"{path}:{number}: id '{identity}' stands twice; give each row its own id")
             seen.add(identity)
         dropped += block.dropped
+        unknown.update(block.unknown)
         yield from block.kept
 
 
@@ -118,7 +102,7 @@ def main() -> None:
 
     data, decontaminate = load_sections(Data, Decontaminate)
     path = Path("data") / data.general / "general.jsonl"
-    tests = gather(
+    tests = read_tests(
         Path("data") / data.benchmark / "benchmark",
         Path("data") / data.instructions / "ifeval.jsonl",
         Path("data/split/test.jsonl"),
@@ -127,9 +111,10 @@ def main() -> None:
     index = Index.of(tests.questions, tests.others, limits)
     seen: set[str] = set()
     dropped: list[Row] = []
+    unknown: Counter[str] = Counter()
     with tqdm(number_lines(path), unit=" rows", desc="decontaminate", disable=None, dynamic_ncols=True) as lines:
         blocks = over_blocks(partial(check, path, index, tests.names), lines)
-        write_lines(OUT / "general.jsonl", clean(path, blocks, seen, dropped))
+        write_lines(OUT / "general.jsonl", clean(path, blocks, seen, dropped, unknown))
     write_jsonl(OUT / "dropped.jsonl", dropped)
     report = {
         "rows": len(seen),
@@ -141,6 +126,8 @@ def main() -> None:
     print(
         f"decontaminate: {len(seen) - len(dropped)} general rows; {len(dropped)} dropped that share words with a test"
     )
+    for warning in tests.warnings + unknown_key_warnings(path, unknown):
+        print(f"decontaminate: {warning}")
 
 
 if __name__ == "__main__":

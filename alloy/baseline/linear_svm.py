@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alloy.baseline.settings import Svm
+from alloy.core.text import fold_text
 
 Margins = npt.NDArray[np.float32]  # (comments, leaves)
 Held = npt.NDArray[np.bool_]  # (comments, leaves): whether a comment has a leaf
@@ -22,7 +23,13 @@ class LinearRival:
         self.svm = svm
         single: Any = np.float32
         self.vectorizer: Any = TfidfVectorizer(
-            sublinear_tf=True, ngram_range=(1, 2), min_df=2, max_features=50_000, token_pattern=r"\w+", dtype=single
+            sublinear_tf=True,
+            ngram_range=(1, 2),
+            min_df=2,
+            max_features=50_000,
+            preprocessor=fold_text,
+            token_pattern=r"\w+",
+            dtype=single,
         )
 
     def fit(self, texts: list[str], held: Held, note: str) -> "LinearRival":

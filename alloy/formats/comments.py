@@ -1,18 +1,23 @@
 """The canonical comment: a text and the segments it holds, each labelled with one path of the taxonomy."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations
 from typing import Any, NamedTuple
 
 from alloy.core.files import Row
+from alloy.core.text import normalize_text
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 
+KEYS = ("id", "text", "segments", "lang", "split")  # of a row; others have no effect
 OPTIONAL = {"content", "emotion"}  # fields of a segment
 
 
 class Segment(NamedTuple):
-    """A part of a comment about one thing. `content` and `emotion` are None where the data has none."""
+    """A part of a comment about one thing. `content` and `emotion` are None where the data has none.
+
+    Labels and emotion are spelled as `normalize_text` spells them; `content` is quoted as it stands.
+    """
 
     path: LabelPath
     content: str | None = None
@@ -44,12 +49,15 @@ def segment_row(segment: Segment, levels: tuple[str, ...]) -> dict[str, str]:
 
 
 def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
-    """Check a canonical row and return its comment; raise `ValueError` with the fault and the mend."""
+    """Check a canonical row and return its comment; raise `ValueError` with the fault and the mend.
+
+    A field that is null is absent. Labels and emotions are normalized (`normalize_text`).
+    """
     identity = row.get("id")
     if not isinstance(identity, str) or not identity:
         raise ValueError("`id` is missing or no string; give each comment its own id")
     text = row.get("text")
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or not normalize_text(text):
         raise ValueError(f"comment '{identity}': `text` is missing or empty; give the comment or drop the row")
     segments = row.get("segments")
     if not isinstance(segments, list) or not segments:
@@ -66,16 +74,23 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
 def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked here)
     if not isinstance(part, dict):
         raise ValueError("a segment is no object; write {L1, L2, ..}")
+    if None in part.values():
+        part = {key: value for key, value in part.items() if value is not None}
     if frozenset(part) not in _shapes(taxonomy.levels):
         raise ValueError(_wrong_keys(part, taxonomy))
     for key, value in part.items():
         if not isinstance(value, str):
             raise ValueError(f"`{key}` of a segment is {value!r}; write a string")
-        if not value.strip():
+        normalize = normalize_text if key == "content" else _normalized
+        if not normalize(value):
             raise ValueError(f"`{key}` of a segment is empty; give it a value")
-    path = tuple([part[level].strip() for level in taxonomy.levels])
+    path = tuple([_normalized(part[level]) for level in taxonomy.levels])
     taxonomy.check(path)
-    return Segment(path, part.get("content"), part.get("emotion"))
+    emotion = part.get("emotion")
+    return Segment(path, part.get("content"), emotion and _normalized(emotion))
+
+
+_normalized = lru_cache(2**16)(normalize_text)  # labels and emotions are few, and come again and again
 
 
 @cache
