@@ -62,8 +62,8 @@ def decode_document(place: str | Path, data: bytes) -> str:
 
 
 def _utf_16_without_mark(data: bytes) -> str | None:
-    """Return the encoding of a text of which every other byte is 0, as ASCII letters are in UTF-16."""
-    start = data[:64]
+    """Return the encoding of a text that begins with four ASCII letters of UTF-16: every other byte is 0."""
+    start = data[:8]
     if len(start) < 4:
         return None
     even, odd = start[0::2], start[1::2]

@@ -98,7 +98,7 @@ def _json_lines(lines: Iterable[bytes]) -> Iterator[Unlabelled]:
 
 def _json_line(number: int, line: bytes) -> Unlabelled:
     try:
-        return _checked(_row(str(number), parse_json(_decode(line))))
+        return _checked(_row(str(number), parse_json(_decode(line).strip())))
     except ValueError as error:
         return Unlabelled({"id": str(number)}, f"line {number}: {error}")
 

@@ -265,8 +265,8 @@ def test_what_went_where_is_counted(here: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.splitlines() == [
         "split: 2 train, 2 test, 0 rejected, 1 left out as like the other side; 1 of 2 leaves in test alone",
         "split: 1 comments have a segment whose `content` is not in their text",
-        "split: 1 text has different labels in 3 copies (ids b, c), which limits the F1 that can be reached; all are listed "
-        "in data/split/contradictions.json",
+        "split: 1 text has different labels in 3 copies (ids b, c), which limits the F1 that can be reached; "
+        "all are listed in data/split/contradictions.json",
     ]
     assert read_json("data/split/contradictions.json") == [
         {
