@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alloy.baseline.settings import Svm
-from alloy.core.text import fold_text
+from alloy.core.text import lower_text
 
 Margins = npt.NDArray[np.float32]  # (comments, leaves)
 Held = npt.NDArray[np.bool_]  # (comments, leaves): whether a comment has a leaf
@@ -27,7 +27,7 @@ class LinearRival:
             ngram_range=(1, 2),
             min_df=2,
             max_features=50_000,
-            preprocessor=fold_text,
+            preprocessor=lower_text,
             token_pattern=r"\w+",
             dtype=single,
         )

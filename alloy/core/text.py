@@ -84,6 +84,11 @@ def _kept(found: "re.Match[str]") -> str:
     return found[1] or ""
 
 
+def lower_text(text: str) -> str:
+    """Return `text` normalized and in lower case: what words are learned from, and compared by, regardless of case."""
+    return normalize_text(text).lower()
+
+
 def unescape(text: str) -> str:
     """Return `text` without HTML entities (`&amp;`, `&#39;`); one that was escaped twice is unescaped twice.
 

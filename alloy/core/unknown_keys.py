@@ -34,9 +34,15 @@ def describe_unknown_keys(place: object, counts: Counter[str], known: Collection
 
 
 def nearest_key(key: str, known: Collection[str]) -> str | None:
-    """Return the known key that is spelled most like `key`, without regard to case and underscores, or None."""
-    spelled = {_plain(name): name for name in known}
-    near = difflib.get_close_matches(_plain(key), spelled, n=1, cutoff=0.65)
+    """Return the known key that is spelled most like `key`, or None if none is like it.
+
+    Case, spaces, hyphens and underscores do not count. A key of a nested object, `messages.roles`, is compared with the
+    known ones of the same object.
+    """
+    parent, _, last = key.rpartition(".")
+    siblings = [name.rpartition(".") for name in known]
+    spelled = {_plain(own): "".join((above, dot, own)) for above, dot, own in siblings if above == parent}
+    near = difflib.get_close_matches(_plain(last), spelled, n=1, cutoff=0.65)
     return spelled[near[0]] if near else None
 
 

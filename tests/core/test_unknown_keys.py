@@ -22,6 +22,15 @@ def test_the_nearest_key_is_found(key: str, near: str | None) -> None:
     assert nearest_key(key, KNOWN) == near
 
 
+def test_a_nested_key_is_compared_with_those_of_its_object() -> None:
+    known = ("role", "messages", "messages.role", "messages.content")
+    assert [nearest_key(key, known) for key in ("messages.Role", "messages.train", "roles")] == [
+        "messages.role",
+        None,
+        "role",
+    ]
+
+
 def test_each_key_has_a_line_with_its_number_of_rows() -> None:
     lines = describe_unknown_keys("c.jsonl", Counter({"rating": 1, "Split": 60}), KNOWN)
     assert lines == [

@@ -265,7 +265,7 @@ BAD = {
     "both kinds of level": (example("x", {"E1": "a", "L2": "b"}), "segment 1: levels are E1, L2; write"),
     "a level twice": (example("x", {"E1": "a", "L1": "b"}), "segment 1: levels are E1, L1; write"),
     "an empty level": (example("x", {"E1": "a", "E2": " "}), "segment 1: `E2` is ' '; write a label, (none) where"),
-    "a level that is null": (example("x", {"E1": None, "E2": "a"}), "segment 1: `E1` is None; write a label"),
+    "a level that is null": (example("x", {"E1": None, "E2": "a"}), "segment 1: levels are E2; write L1, L2"),
     "fewer levels": (example("x", {"E1": "a"}), "segment 1 has 1 levels, others have 2; write (none) where a"),
     "no name": (example("x", {"E1": "a", "E2": ": turns"}), "segment 1: label ': turns' has no name before its"),
     "a number as emotion": (example("x", {**LOCK, "emotion": 1}), "segment 1: `emotion` is 1; write a string or"),

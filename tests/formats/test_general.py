@@ -184,3 +184,10 @@ def test_the_real_examples_are_all_there(tmp_path: Path) -> None:
     assert all(found.values()), "the README names the licence of every source"
     assert found["mbpp_train"] == "CC BY 4.0"
     assert found["llm_adapters_qa_train"] == "ODC-By and CC BY-SA"
+
+
+def test_null_is_absent_and_dropped_keys_are_told(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1", license=None, rating=5) | {"lang": None}))
+    (row,) = converted()
+    assert sorted(row) == ["category", "id", "messages", "source"]
+    assert "data/general/raw: unknown key `rating` in 1 row has no effect" in capsys.readouterr().out
