@@ -170,6 +170,8 @@ def main(source: str, model: Path) -> None:
             sys.stdout.buffer.flush()
             bar.update(len(chunk))
             chunk = []
+    if not kept.used:
+        raise InputError(f"{source}: none of the {counts['rows']} rows can be labelled; the first: {reason}")
     kept.drop()
     if counts["without labels"]:
         print(

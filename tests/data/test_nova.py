@@ -301,3 +301,12 @@ def test_a_malformed_line_is_named(raw: Path) -> None:
 def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:
     (raw / ".gitkeep").touch()
     assert fault().startswith("data/nova/raw: no .jsonl or .jsonl.gz file; put conversations there")
+
+
+def test_null_is_absent_and_labels_are_normalized(raw: Path) -> None:
+    odd = {"content": None, "E1": "Ha\u00adrdware", "E2": "Ja\u0308ms:  it\njams ", "E3": None, "emotion": " joy\u200b"}
+    (raw / "train.jsonl").write_text(json.dumps(example("Good.", odd, split=None)) + "\n", encoding="utf-8")
+    (raw / "test.jsonl").write_text(json.dumps(example("Bad.", odd, lang=None, split=None)) + "\n", encoding="utf-8")
+    segment = {"L1": "Hardware", "L2": "J\u00e4ms", "emotion": "joy"}
+    assert [(row["split"], row["segments"]) for row in converted()] == [("test", [segment]), ("train", [segment])]
+    assert load_taxonomy("data/nova/taxonomy.csv").leaves == {("Hardware", "J\u00e4ms"): "it jams"}
