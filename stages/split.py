@@ -123,9 +123,8 @@ def main() -> None:
     write_json(out / "taxonomy.json", taxonomy.to_rows())
     write_json(out / "task.json", survey.task(taxonomy))
     write_json(out / "rejects.json", survey.rejects)
-    write_json(
-        out / "leaks.json", [{"id": survey.id(one), "like": survey.id(other)} for one, other in left_out.items()]
-    )
+    leaks = [{"id": survey.id(one), "like": survey.id(other)} for one, other in left_out.items()]
+    write_json(out / "leaks.json", leaks)
     write_json(out / "contradictions.json", contradictions)
     write_json("metrics/split.json", {"split": found})
     print(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, decode_lines
+from alloy.core.text import normalize_text
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
 KEYS = ("id", "category", "source", "lang", "license", "messages")  # of a row; others have no effect
@@ -69,8 +70,8 @@ def unknown_key_warnings(path: Path, counts: Counter[str]) -> list[str]:
 
 
 def _is_text(value: object) -> bool:
-    """Say whether it is a string of more than blanks."""
-    return isinstance(value, str) and bool(value.strip())
+    """Say whether it is a string with anything that can be seen."""
+    return isinstance(value, str) and bool(normalize_text(value))
 
 
 def _is_chat(messages: object) -> bool:
