@@ -5,7 +5,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from alloy.core.files import InputError
 
@@ -87,7 +87,8 @@ def read_table(place: str | Path, lines: Iterable[str], fits: Callable[[list[str
     1. A first line `sep=;`, which Excel reads as the separator, is one.
     2. Otherwise the separator is the first of comma, semicolon, tab and bar with which the header is as it should be,
        by `fits`. If it never is, it is the one that parts the header into most names.
-    3. Rows without any text are skipped. Cells keep their line breaks.
+    3. Columns at the end that have no name and no text, which spreadsheets leave behind, are dropped, and so are rows
+       without any text. Cells keep their line breaks.
 
     What is not valid CSV raises `InputError` with the line.
     """
@@ -103,8 +104,9 @@ def read_table(place: str | Path, lines: Iterable[str], fits: Callable[[list[str
     csv.field_size_limit(LONGEST)
     reader = csv.reader(_chain(first, rest), delimiter=separator, strict=True)
     header = next(_rows(place, reader, separator, skipped), TableRow(1, []))
-    names = [name.strip() for name in header.cells]
-    return Table(names, separator, _rows(place, reader, separator, skipped))
+    names = _without_empty_end([name.strip() for name in header.cells], 0)
+    rows = _rows(place, reader, separator, skipped)
+    return Table(names, separator, (TableRow(line, _without_empty_end(cells, len(names))) for line, cells in rows))
 
 
 def _find_separator(header: str, fits: Callable[[list[str]], bool]) -> str:
@@ -115,8 +117,16 @@ def _find_separator(header: str, fits: Callable[[list[str]], bool]) -> str:
             return []
 
     ways = {separator: names(separator) for separator in SEPARATORS}
-    good = [separator for separator, found in ways.items() if fits(found)]
+    good = [separator for separator, found in ways.items() if fits(_without_empty_end(found, 0))]
     return good[0] if good else max(ways, key=lambda separator: len(ways[separator]))
+
+
+def _without_empty_end(cells: list[str], least: int) -> list[str]:
+    """Return `cells` without the empty ones at the end, but `least` of them if there are so many."""
+    count = len(cells)
+    while count > least and not cells[count - 1].strip():
+        count -= 1
+    return cells[:count]
 
 
 def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
@@ -124,8 +134,8 @@ def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield from rest
 
 
-def _rows(place: str | Path, reader: "csv.Reader", separator: str, skipped: int) -> Iterator[TableRow]:
-    """Yield the rows that hold text, each with its first line."""
+def _rows(place: str | Path, reader: Any, separator: str, skipped: int) -> Iterator[TableRow]:  # noqa: ANN401
+    """Yield the rows that hold text, each with its first line; `reader` is a csv.reader, whose type has no name."""
     while True:
         line = reader.line_num + skipped + 1
         try:

@@ -27,6 +27,11 @@ def test_a_row_has_its_first_line_and_rows_without_text_are_skipped() -> None:
     assert rows('id,text\n\n1,"a\nb"\n,\n2,c') == [(3, ["1", "a\nb"]), (6, ["2", "c"])]
 
 
+def test_empty_columns_at_the_end_are_dropped() -> None:
+    assert rows("id;text;;\n1;a;;\n2;;;\n") == [(2, ["1", "a"]), (3, ["2", ""])]
+    assert rows("id;text;;\n1;a;;b\n") == [(2, ["1", "a", "", "b"])]
+
+
 def test_the_separator_that_excel_names_is_taken() -> None:
     assert rows("sep=;\nid;text\n1;a, b\n") == [(3, ["1", "a, b"])]
     with pytest.raises(InputError, match=r"^f\.csv:1: cannot separate cells by '~'"):
