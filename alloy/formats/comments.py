@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from alloy.core.files import Row
 from alloy.core.text import normalize_text
+from alloy.core.unknown_keys import nearest_key
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 
 KEYS = ("id", "text", "segments", "lang", "split")  # of a row; others have no effect
@@ -55,13 +56,17 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
     """
     identity = row.get("id")
     if not isinstance(identity, str) or not identity:
-        raise ValueError("`id` is missing or no string; give each comment its own id")
+        raise ValueError(f"`id` is missing or no string{_misspelled(row, 'id')}; give each comment its own id")
     text = row.get("text")
     if not isinstance(text, str) or not normalize_text(text):
-        raise ValueError(f"comment '{identity}': `text` is missing or empty; give the comment or drop the row")
+        raise ValueError(
+            f"comment '{identity}': `text` is missing or empty{_misspelled(row, 'text')}; give the comment or drop the row"
+        )
     segments = row.get("segments")
     if not isinstance(segments, list) or not segments:
-        raise ValueError(f"comment '{identity}': `segments` is missing or empty; label at least one segment")
+        raise ValueError(
+            f"comment '{identity}': `segments` is missing or empty{_misspelled(row, 'segments')}; label at least one segment"
+        )
     lang = row.get("lang")
     if lang is not None and not isinstance(lang, str):
         raise ValueError(f"comment '{identity}': `lang` is {lang!r}; write a code such as en, or leave it out")
@@ -69,6 +74,12 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
     if split not in (None, "train", "test"):
         raise ValueError(f"comment '{identity}': split '{split}' is unknown; write train or test, or leave it out")
     return Comment(identity, text, tuple(_segment(part, taxonomy) for part in segments), lang, split)
+
+
+def _misspelled(row: Row, key: str) -> str:
+    """Return a question after the unknown key that is most like `key`, if `key` is missing and there is one."""
+    near = nearest_key(key, [other for other in row if other not in KEYS]) if row.get(key) is None else None
+    return f" (did you mean it by `{near}`?)" if near else ""
 
 
 def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked here)

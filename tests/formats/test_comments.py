@@ -90,6 +90,14 @@ FAULTS = {
     "a blank text": (row(text=" \n\t"), NO_TEXT),
     "a text that cannot be seen": (row(text="\u200b\u3164\ufeff"), NO_TEXT),
     "null as a level": (row({"L1": "Setup", "L2": None}), "a segment has levels L1; the taxonomy has L1..L2"),
+    "a misspelled text": (
+        {"id": "c1", "Text": "x", "segments": [PAIRING]},
+        "comment 'c1': `text` is missing or empty (did you mean it by `Text`?); give the comment",
+    ),
+    "a misspelled list": (
+        {"id": "c1", "text": "x", "segment": [PAIRING]},
+        "comment 'c1': `segments` is missing or empty (did you mean it by `segment`?); label at least one",
+    ),
     "no segments": ({"id": "c1", "text": "x"}, NO_SEGMENTS),
     "an empty list": ({"id": "c1", "text": "x", "segments": []}, NO_SEGMENTS),
     "an object for the list": ({"id": "c1", "text": "x", "segments": PAIRING}, NO_SEGMENTS),
