@@ -57,22 +57,19 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
     identity = row.get("id")
     if not isinstance(identity, str) or not identity:
         raise ValueError(f"`id` is missing or no string{_misspelled(row, 'id')}; give each comment its own id")
-    text = row.get("text")
+    named, text, segments = f"comment '{identity}'", row.get("text"), row.get("segments")
     if not isinstance(text, str) or not normalize_text(text):
-        raise ValueError(
-            f"comment '{identity}': `text` is missing or empty{_misspelled(row, 'text')}; give the comment or drop the row"
-        )
-    segments = row.get("segments")
+        hint = _misspelled(row, "text")
+        raise ValueError(f"{named}: `text` is missing or empty{hint}; give the comment or drop the row")
     if not isinstance(segments, list) or not segments:
-        raise ValueError(
-            f"comment '{identity}': `segments` is missing or empty{_misspelled(row, 'segments')}; label at least one segment"
-        )
+        hint = _misspelled(row, "segments")
+        raise ValueError(f"{named}: `segments` is missing or empty{hint}; label at least one segment")
     lang = row.get("lang")
     if lang is not None and not isinstance(lang, str):
-        raise ValueError(f"comment '{identity}': `lang` is {lang!r}; write a code such as en, or leave it out")
+        raise ValueError(f"{named}: `lang` is {lang!r}; write a code such as en, or leave it out")
     split = row.get("split")
     if split not in (None, "train", "test"):
-        raise ValueError(f"comment '{identity}': split '{split}' is unknown; write train or test, or leave it out")
+        raise ValueError(f"{named}: split '{split}' is unknown; write train or test, or leave it out")
     return Comment(identity, text, tuple(_segment(part, taxonomy) for part in segments), lang, split)
 
 
