@@ -13,7 +13,6 @@ What counts as shared: see alloy/decontamination/ngram_overlap.py. Which rows ar
 import gc
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alloy.core.files import (
-    InputError,
     number_lines,
-    read_jsonl,
     write_json,
     write_jsonl,
     write_lines,
@@ -33,36 +30,12 @@ from alloy.core.stage import run
 from alloy.decontamination.check_rows import check, collect
 from alloy.decontamination.held_out import hold_out
 from alloy.decontamination.ngram_overlap import Index, Limits
+from alloy.decontamination.read_tests import read_tests
 from alloy.decontamination.settings import Decontaminate
-from alloy.formats.mmlu import load_questions
+from alloy.formats.general import unknown_key_warnings
 from alloy.runtime.parallel import over_blocks
 
 OUT = Path("data/decontaminate")
-
-
-@dataclass(frozen=True)
-class Tests:
-    """What models are tested on: `questions` and, counted by runs of words alone, `others`; `names` are of both."""
-
-    names: list[str]
-    questions: list[str]
-    others: list[str]
-
-
-def gather(benchmark: Path, instructions: Path, comments: Path) -> Tests:
-    """Return the texts of all tests: questions and their choices, prompts, comments."""
-    questions: list[tuple[str, str]] = []  # name and text
-    choices: list[tuple[str, str]] = []
-    for subject, splits in load_questions(benchmark).items():
-        for number, row in enumerate(splits["test"]):
-            questions.append((f"{subject}/{number}", row["question"]))
-            choices += [(f"{subject}/{number}, choice {place}", text) for place, text in enumerate(row["choices"])]
-    for number, row in enumerate(read_jsonl(instructions), 1):
-        if not isinstance(row.get("prompt"), str):
-            raise InputError(f"{instructions}:{number}: `prompt` is missing or no string; write the text of the prompt")
-        questions.append((f"ifeval {row.get('key')}", row["prompt"]))
-    questions += [(f"comment {row['id']}", row["text"]) for row in read_jsonl(comments)]
-    return Tests([name for name, _ in questions + choices], [text for _, text in questions], [t for _, t in choices])
 
 
 def publish(path: Path, mixable: npt.NDArray[np.bool_], held: list[int]) -> None:
@@ -89,7 +62,7 @@ def main() -> None:
 
     data, decontaminate = load_sections(Data, Decontaminate)
     path = Path("data") / data.general / "general.jsonl"
-    tests = gather(
+    tests = read_tests(
         Path("data") / data.benchmark / "benchmark",
         Path("data") / data.instructions / "ifeval.jsonl",
         Path("data/split/test.jsonl"),
@@ -97,7 +70,7 @@ def main() -> None:
     limits = Limits(decontaminate.run, decontaminate.changed)
     index = Index.of(tests.questions, tests.others, limits)
     with tqdm(number_lines(path), unit=" rows", desc="decontaminate", disable=None, dynamic_ncols=True) as lines:
-        keys, dropped = collect(path, over_blocks(partial(check, path, index, tests.names), lines))
+        keys, dropped, unknown = collect(path, over_blocks(partial(check, path, index, tests.names), lines))
     clean = np.delete(np.arange(len(keys)), list(dropped))
     chosen, stays = hold_out(keys[clean], decontaminate.held_out)
     mixable = np.zeros(len(keys), np.bool_)
@@ -117,6 +90,8 @@ def main() -> None:
         f"decontaminate: {mixable.sum()} general rows; {len(dropped)} dropped that share words with a test, "
         f"{len(chosen)} held out"
     )
+    for warning in tests.warnings + unknown_key_warnings(path, unknown):
+        print(f"decontaminate: {warning}")
 
 
 if __name__ == "__main__":

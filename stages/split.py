@@ -2,12 +2,12 @@
 
 Reads   data/<comments>/comments.jsonl, data/<comments>/taxonomy.csv
 Writes  data/split/train.jsonl, test.jsonl, taxonomy.json, task.json; rejects.json (rows with a fault), leaks.json
-        (comments left out of both, with the one of the other side that they are nearly the same as);
-        metrics/split.json (counts)
+        (comments left out of both, with their like on the other side), contradictions.json (texts that come with
+        different labels); metrics/split.json (counts)
 Run     dvc repro split
 
 A comment that names its `split` goes there. Any other goes where the first one before it went that is nearly the same,
-else to test when the hash of its normalised text falls below `split.test`: comments added behind the others never move
+else to test when the hash of its folded text falls below `split.test`: comments added behind the others never move
 these. Rare leaves follow the same rule, since one by their counts would move comments when others come; a leaf that is
 in test alone is counted here, and scored apart as `unseen`.
 """
@@ -22,9 +22,12 @@ import numpy as np
 from alloy.core.files import InputError, Row, number_lines, write_json, write_lines
 from alloy.core.settings import Data, load_sections
 from alloy.core.stage import run
+from alloy.core.unknown_keys import describe_unknown_keys
+from alloy.formats.comments import KEYS
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.runtime.parallel import over_blocks
 from alloy.splitting.assignment import FREE, TEST, TRAIN, assign, copies
+from alloy.splitting.consistency import describe_inconsistencies, find_contradictions
 from alloy.splitting.near_duplicates import between, candidates, near_pairs, shelves, unseen
 from alloy.splitting.settings import BadRow, Split
 from alloy.splitting.validate import Survey, examine, gather
@@ -65,7 +68,7 @@ def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[
     return sides, left_out
 
 
-def counts(survey: Survey, sides: np.ndarray) -> Row:
+def counts(survey: Survey, sides: np.ndarray, contradictions: list[Row]) -> Row:
     """Return how many comments went where, how many are copies or quote what is not there, and the leaves by side."""
     seen = {side: {leaf for place in _places(sides, side) for leaf in survey.leaves[place]} for side in (TRAIN, TEST)}
     return {
@@ -73,6 +76,8 @@ def counts(survey: Survey, sides: np.ndarray) -> Row:
         "test": int((sides == TEST).sum()),
         "rejected": len(survey.rejects),
         "left_out": int(len(sides) - np.isin(sides, (TRAIN, TEST)).sum()),
+        "contradictory_texts": len(contradictions),
+        "contradictory_comments": sum(one["comments"] for one in contradictions),
         "copies": len(sides) - len(np.unique(survey.table["key"])),
         "unquoted": int((~survey.table["quoted"]).sum()),
         "leaves_in_train": len(seen[TRAIN]),
@@ -95,7 +100,8 @@ def main() -> None:
     """Read, check, divide, write."""
     split, data = load_sections(Split, Data)
     source = Path("data") / data.comments
-    taxonomy = load_taxonomy(source / "taxonomy.csv")
+    warnings: list[str] = []
+    taxonomy = load_taxonomy(source / "taxonomy.csv", warnings.append)
     survey = read_survey(source / "comments.jsonl", taxonomy)
     faults = [f"{reject['file']}:{reject['line']}: {shortened(reject['reason'])}" for reject in survey.rejects]
     if faults and (split.on_bad_row is BadRow.stop or not survey.rows):
@@ -104,7 +110,8 @@ def main() -> None:
         mend = f"no split was made; correct the rows{leave_out}"
         raise InputError("\n".join([*faults[:SHOWN], *rest, mend]))
     sides, left_out = divide(survey, split.test, split.near)
-    found = counts(survey, sides)
+    contradictions = find_contradictions(survey)
+    found = counts(survey, sides, contradictions)
     if not found["train"] or not found["test"]:
         raise InputError(
             f"{source / 'comments.jsonl'}: {found['train']} train and {found['test']} test comments; "
@@ -116,9 +123,9 @@ def main() -> None:
     write_json(out / "taxonomy.json", taxonomy.to_rows())
     write_json(out / "task.json", survey.task(taxonomy))
     write_json(out / "rejects.json", survey.rejects)
-    write_json(
-        out / "leaks.json", [{"id": survey.id(one), "like": survey.id(other)} for one, other in left_out.items()]
-    )
+    leaks = [{"id": survey.id(one), "like": survey.id(other)} for one, other in left_out.items()]
+    write_json(out / "leaks.json", leaks)
+    write_json(out / "contradictions.json", contradictions)
     write_json("metrics/split.json", {"split": found})
     print(
         f"split: {found['train']} train, {found['test']} test, {found['rejected']} rejected, {found['left_out']} left "
@@ -132,7 +139,10 @@ def main() -> None:
             "alike and stay together; take out what they share, or raise split.near"
         )
     if found["unquoted"]:
-        print(f"split: {found['unquoted']} comments have a segment whose `content` is not in their text")
+        warnings.append(f"{found['unquoted']} comments have a segment whose `content` is not in their text")
+    warnings += describe_unknown_keys(source / "comments.jsonl", survey.unknown, KEYS)
+    warnings += describe_inconsistencies(survey, contradictions, out / "contradictions.json")
+    print("".join(f"split: {warning}\n" for warning in warnings), end="")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alloy.baseline.settings import Svm
+from alloy.core.text import lower_text
 from alloy.formats.taxonomy import LabelPath
 
 Margins = npt.NDArray[np.float32]  # (rows, labels)
@@ -24,7 +25,13 @@ class OneVsRestSvm:
         self.svm = svm
         single: Any = np.float32
         self.vectorizer: Any = TfidfVectorizer(
-            sublinear_tf=True, ngram_range=(1, 2), min_df=2, max_features=50_000, token_pattern=r"\w+", dtype=single
+            sublinear_tf=True,
+            ngram_range=(1, 2),
+            min_df=2,
+            max_features=50_000,
+            preprocessor=lower_text,
+            token_pattern=r"\w+",
+            dtype=single,
         )
 
     def fit(self, texts: list[str], labels: LabelMatrix, note: str) -> "OneVsRestSvm":

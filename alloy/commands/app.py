@@ -27,12 +27,14 @@ nova.add_typer(recipe, name="recipe")
 
 @app.command()
 def classify(
-    comments: Annotated[str, Given(help="JSON Lines with a `text`, or one comment per line; - is standard input")],
+    comments: Annotated[
+        str, Given(help="JSON Lines, a JSON array or a CSV file with `text`, or plain lines; - is standard input")
+    ],
     model: Annotated[Path, Flag(help="the folder of a model")] = Path("models/tuned"),
 ) -> None:
     """Label comments with the tuned model.
 
-    Prints one JSON object per comment.
+    Prints one JSON object per comment. After an interruption the same command goes on where it was.
     """
     from alloy.commands.classify import main
 

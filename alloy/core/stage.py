@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -26,6 +27,9 @@ def run(main: Callable[[], None]) -> None:
     try:
         with recorded(under_dvc()):
             main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _end_with_closed_pipe()
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
@@ -61,6 +65,12 @@ def _end(status: int) -> None:
         os._exit(status)
     if status:
         sys.exit(status)
+
+
+def _end_with_closed_pipe() -> None:
+    """End quietly, with the status of SIGPIPE: whoever read standard output, such as `head`, has read enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere at exit
+    _end(128 + signal.SIGPIPE)
 
 
 def _patience(error: Exception) -> float:

@@ -1,6 +1,7 @@
 """General rows checked block by block: their form, the words they share with a test, and the key of their prompt."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,30 +12,34 @@ import numpy.typing as npt
 from alloy.core.files import InputError, Row, decode_line
 from alloy.decontamination.held_out import prompt_key
 from alloy.decontamination.ngram_overlap import Hit, Index
-from alloy.formats.general import check_general
+from alloy.formats.general import check_general, count_unknown_keys
 
 
 @dataclass(frozen=True)
 class Checked:
     """A block of examples after the check: the `ids` of all with their lines, and their prompt keys.
 
-    `dropped` has the report of each dropped example, by its index in the block.
+    `dropped` has the report of each dropped example, by its index in the block; `unknown` the number of examples with
+    each unknown key.
     """
 
     ids: list[tuple[str, int]]
     keys: list[int]
     dropped: dict[int, Row]
+    unknown: Counter[str]
 
 
 def check(path: Path, index: Index, names: list[str], lines: list[tuple[int, bytes]]) -> Checked:
     """Check a block of numbered lines of the file `path`; an example with a fault raises."""
     rows = []
+    unknown: Counter[str] = Counter()
     for number, line in lines:
         row = decode_line(path, number, line)
         fault = row if isinstance(row, InputError) else check_general(row)
         if fault:
             raise InputError(str(fault) if isinstance(fault, InputError) else f"{path}:{number}: {fault}")
         rows.append(row)
+        count_unknown_keys(row, unknown)
     said = [(place, turn["content"]) for place, row in enumerate(rows) for turn in row["messages"]]
     hits: dict[int, Hit] = {}
     for (place, _), hit in zip(said, index.hits([text for _, text in said]), strict=True):
@@ -53,17 +58,19 @@ def check(path: Path, index: Index, names: list[str], lines: list[tuple[int, byt
             }
             for place, hit in hits.items()
         },
+        unknown=unknown,
     )
 
 
-def collect(path: Path, blocks: Iterable[Checked]) -> tuple[npt.NDArray[np.uint64], dict[int, Row]]:
-    """Return the prompt key of each row (rows,) and the report of each dropped row by its index.
+def collect(path: Path, blocks: Iterable[Checked]) -> tuple[npt.NDArray[np.uint64], dict[int, Row], Counter[str]]:
+    """Return the prompt key of each row (rows,), the report of each dropped row by its index, counts of unknown keys.
 
     A duplicate id raises `InputError`.
     """
     seen: set[str] = set()
     keys = array("Q")
     dropped: dict[int, Row] = {}
+    unknown: Counter[str] = Counter()
     for block in blocks:
         for identity, number in block.ids:
             if identity in seen:
@@ -71,4 +78,5 @@ def collect(path: Path, blocks: Iterable[Checked]) -> tuple[npt.NDArray[np.uint6
             seen.add(identity)
         dropped |= {len(keys) + place: report for place, report in block.dropped.items()}
         keys.extend(block.keys)
-    return np.frombuffer(keys, np.uint64), dropped
+        unknown.update(block.unknown)
+    return np.frombuffer(keys, np.uint64), dropped, unknown

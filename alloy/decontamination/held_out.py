@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from alloy.core.files import Row
-from alloy.core.text import normalised, text_key
+from alloy.core.text import fold_text, text_key
 
 LARGEST_SHARE = 0.1  # of all rows that may be taken from the mix
 
 
 def prompt_key(row: Row) -> int:
     """Return a 64-bit hash of all messages but the last; case, spaces and Unicode composition do not change it."""
-    return text_key("\n".join(f"{turn['role']}: {normalised(turn['content'])}" for turn in row["messages"][:-1]))
+    return text_key("\n".join(f"{turn['role']}: {fold_text(turn['content'])}" for turn in row["messages"][:-1]))
 
 
 def hold_out(keys: npt.NDArray[np.uint64], wanted: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

@@ -13,22 +13,14 @@ from zlib import crc32
 
 import numpy as np
 
-from alloy.core.text import words as visible_words
+from alloy.core.text import words
 
 FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2**64
 INVERSE = np.uint64(pow(int(FACTOR), -1, 2**64))
 LEAST = 5  # words of a line that is looked at as a question; a message counts whatever its length
 TABLE = 24  # bits of a hash by which most of what is in no benchmark is put aside quickly
 
-# Soft hyphens, zero-width spaces and joiners, marks of direction and of byte order: nobody sees them.
-INVISIBLE = dict.fromkeys([0xAD, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065)])
-
 Lines = list[list[str]]  # the words of each line of a text
-
-
-def words(text: str) -> list[str]:
-    """Return the words of a text as a reader sees it."""
-    return visible_words(text if text.isascii() else text.translate(INVISIBLE))
 
 
 @dataclass(frozen=True)

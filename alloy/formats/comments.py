@@ -1,18 +1,24 @@
 """The canonical comment: a text and the segments it holds, each labelled with one path of the taxonomy."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations
 from typing import Any, NamedTuple
 
 from alloy.core.files import Row
+from alloy.core.text import normalize_text
+from alloy.core.unknown_keys import nearest_key
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 
+KEYS = ("id", "text", "segments", "lang", "split")  # of a row; others have no effect
 OPTIONAL = {"content", "emotion"}  # fields of a segment
 
 
 class Segment(NamedTuple):
-    """A part of a comment about one thing. `content` and `emotion` are None where the data has none."""
+    """A part of a comment about one thing. `content` and `emotion` are None where the data has none.
+
+    Labels and emotion are spelled as `normalize_text` spells them; `content` is quoted as it stands.
+    """
 
     path: LabelPath
     content: str | None = None
@@ -49,38 +55,55 @@ def segment_row(segment: Segment, levels: tuple[str, ...]) -> dict[str, str]:
 
 
 def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
-    """Check a canonical row and return its comment; raise `ValueError` with the fault and the mend."""
+    """Check a canonical row and return its comment; raise `ValueError` with the fault and the mend.
+
+    A field that is null is absent. Labels and emotions are normalized (`normalize_text`).
+    """
     identity = row.get("id")
     if not isinstance(identity, str) or not identity:
-        raise ValueError("`id` is missing or no string; give each comment its own id")
-    text = row.get("text")
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"comment '{identity}': `text` is missing or empty; give the comment or drop the row")
-    segments = row.get("segments")
+        raise ValueError(f"`id` is missing or no string{_misspelled(row, 'id')}; give each comment its own id")
+    named, text, segments = f"comment '{identity}'", row.get("text"), row.get("segments")
+    if not isinstance(text, str) or not normalize_text(text):
+        hint = _misspelled(row, "text")
+        raise ValueError(f"{named}: `text` is missing or empty{hint}; give the comment or drop the row")
     if not isinstance(segments, list) or not segments:
-        raise ValueError(f"comment '{identity}': `segments` is missing or empty; label at least one segment")
+        hint = _misspelled(row, "segments")
+        raise ValueError(f"{named}: `segments` is missing or empty{hint}; label at least one segment")
     lang = row.get("lang")
     if lang is not None and not isinstance(lang, str):
-        raise ValueError(f"comment '{identity}': `lang` is {lang!r}; write a code such as en, or leave it out")
+        raise ValueError(f"{named}: `lang` is {lang!r}; write a code such as en, or leave it out")
     split = row.get("split")
     if split not in (None, "train", "test"):
-        raise ValueError(f"comment '{identity}': split '{split}' is unknown; write train or test, or leave it out")
+        raise ValueError(f"{named}: split '{split}' is unknown; write train or test, or leave it out")
     return Comment(identity, text, tuple(_segment(part, taxonomy) for part in segments), lang, split)
+
+
+def _misspelled(row: Row, key: str) -> str:
+    """Return a question after the unknown key that is most like `key`, if `key` is missing and there is one."""
+    near = nearest_key(key, [other for other in row if other not in KEYS]) if row.get(key) is None else None
+    return f" (did you mean it by `{near}`?)" if near else ""
 
 
 def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked here)
     if not isinstance(part, dict):
         raise ValueError("a segment is no object; write {L1, L2, ..}")
+    if None in part.values():
+        part = {key: value for key, value in part.items() if value is not None}
     if frozenset(part) not in _shapes(taxonomy.levels):
         raise ValueError(_wrong_keys(part, taxonomy))
     for key, value in part.items():
         if not isinstance(value, str):
             raise ValueError(f"`{key}` of a segment is {value!r}; write a string")
-        if not value.strip():
+        normalize = normalize_text if key == "content" else _normalized
+        if not normalize(value):
             raise ValueError(f"`{key}` of a segment is empty; give it a value")
-    path = tuple([part[level].strip() for level in taxonomy.levels])
+    path = tuple([_normalized(part[level]) for level in taxonomy.levels])
     taxonomy.check(path)
-    return Segment(path, part.get("content"), part.get("emotion"))
+    emotion = part.get("emotion")
+    return Segment(path, part.get("content"), emotion and _normalized(emotion))
+
+
+_normalized = lru_cache(2**16)(normalize_text)  # labels and emotions are few, and come again and again
 
 
 @cache

@@ -34,7 +34,7 @@ def to_conversation(messages: list[dict[str, str]]) -> Row:
 
 def to_messages(conversation: Row) -> list[dict[str, str]]:
     """Undo `to_conversation`; raise `ValueError` with the fault and the mend."""
-    version = conversation.get("schemaVersion", SCHEMA)
+    version = conversation.get("schemaVersion") or SCHEMA
     if version != SCHEMA:
         raise ValueError(f"schemaVersion is {version!r}; write {SCHEMA}")
     system, turns = conversation.get("system") or [], conversation.get("messages")
@@ -55,7 +55,7 @@ def _texts(key: str, blocks: object) -> list[str]:
     """Return the texts in `[{"text"}]`."""
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise ValueError(f"`{key}` is no list of objects; write [{{text}}]")
-    spoken = [block for block in blocks if "reasoningContent" not in block]
+    spoken = [block for block in blocks if block.get("reasoningContent") is None]
     for block in spoken:
         if not isinstance(block.get("text"), str):
             kind = "text that is no string" if "text" in block else next(iter(block), "nothing")

@@ -1,10 +1,16 @@
 """The canonical general example: `{id, category, source, lang, license?, messages}`, messages in chat form."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, decode_lines
+from alloy.core.text import normalize_text
+from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
+KEYS = ("id", "category", "source", "lang", "license", "messages")  # of a row; others have no effect
+TURN_KEYS = ("role", "content")  # of a message
+_KNOWN, _KNOWN_OF_TURN = frozenset(KEYS), frozenset(TURN_KEYS)
 ROLES = ("system", "user", "assistant", "tool")
 CUSTOMER = "customer"  # the source of the customer examples in the mix
 
@@ -29,7 +35,7 @@ def general_rows(path: Path, seen: set[str]) -> Iterator[Row]:
 
 
 def check_general(row: Row) -> str | None:
-    """Return what is wrong with an example, and the mend, or None."""
+    """Return what is wrong with an example, and the mend, or None. A field that is null is absent."""
     if not _is_text(row.get("id")):
         return "`id` is missing, empty or no string; give each row its own id"
     if not _is_text(row.get("category")) or not _is_text(row.get("source")):
@@ -38,7 +44,7 @@ def check_general(row: Row) -> str | None:
         if row[key] == CUSTOMER:
             return f"{key} '{CUSTOMER}' is kept for the comments; give the {key} another name"
     licence = row.get("license")
-    if "license" in row and not _is_text(licence):
+    if licence is not None and not _is_text(licence):
         return f"`license` is {licence!r}; write a name such as MIT, or leave it out"
     if not _is_chat(row.get("messages")):
         return "`messages` must be a list of {role, content} that ends with the assistant; correct the row"
@@ -52,9 +58,20 @@ def check_general(row: Row) -> str | None:
     return None
 
 
+def count_unknown_keys(row: Row, counts: Counter[str]) -> None:
+    """Add the unknown keys of an example that `check_general` has passed to `counts`, those of messages with a dot."""
+    counts.update(find_unknown_keys(row, _KNOWN))
+    counts.update({f"messages.{key}" for turn in row["messages"] for key in find_unknown_keys(turn, _KNOWN_OF_TURN)})
+
+
+def unknown_key_warnings(path: Path, counts: Counter[str]) -> list[str]:
+    """Return what to say of the unknown keys of a file."""
+    return describe_unknown_keys(path, counts, (*KEYS, *(f"messages.{key}" for key in TURN_KEYS)))
+
+
 def _is_text(value: object) -> bool:
-    """Say whether it is a string of more than blanks."""
-    return isinstance(value, str) and bool(value.strip())
+    """Say whether it is a string with anything that can be seen."""
+    return isinstance(value, str) and bool(normalize_text(value))
 
 
 def _is_chat(messages: object) -> bool:

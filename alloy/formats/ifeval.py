@@ -23,6 +23,8 @@ def check_prompt(row: Row) -> Row:
     What lm-eval would draw at random, or fall over in the midst of a run, is a fault here.
     """
     key, prompt, names, kwargs = (row.get(field) for field in FIELDS)
+    if isinstance(kwargs, list):  # null is absent: an instruction without arguments
+        kwargs = [{} if given is None else given for given in kwargs]
     if type(key) is not int:
         raise ValueError(f"`key` is {key!r}; write a whole number that no other prompt has")
     if not isinstance(prompt, str) or not prompt.strip():

@@ -3,11 +3,13 @@
 Hendrycks et al., Measuring Massive Multitask Language Understanding, 2021.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, decode_lines
+from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
+KEYS = ("subject", "question", "choices", "answer")  # of a row; others have no effect
 Questions = dict[str, dict[str, list[Row]]]  # subject -> split -> rows
 
 
@@ -29,6 +31,18 @@ def load_questions(folder: Path) -> Questions:
                     f"{folder / split}.jsonl: subject '{subject}' has no row here; each needs test and dev"
                 )
     return dict(sorted(subjects.items()))
+
+
+def unknown_key_warnings(folder: Path, questions: Questions) -> list[str]:
+    """Return what to say of keys that are not those of a question, by file."""
+    warnings = []
+    for split in ("test", "dev"):
+        counts: Counter[str] = Counter()
+        for splits in questions.values():
+            for row in splits[split]:
+                counts.update(find_unknown_keys(row, frozenset(KEYS)))
+        warnings += describe_unknown_keys(folder / f"{split}.jsonl", counts, KEYS)
+    return warnings
 
 
 def _fault(row: Row) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from alloy.core.text import normalize_text
 from alloy.formats.comments import Segment, segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 
@@ -47,6 +48,7 @@ def _coded(segment: Segment, codes: Codes) -> dict[str, str]:
 def parse_answer(text: str, levels: tuple[str, ...], codes: Codes | None = None) -> Answer:
     """Read the JSON list in `text`, from its first `[` to its last `]`; `codes` are expanded to paths.
 
+    Labels and emotions are normalized, as those of the taxonomy are (`normalize_text`); contents are kept as quoted.
     A segment without all levels keeps its place with empty labels, which match no gold path; a code that stands for
     nothing is kept as a label of the first level. Text that holds no JSON list of objects is an invalid answer without
     segments.
@@ -71,11 +73,12 @@ def json_list(text: str) -> list[dict[str, Any]] | None:
 def _segment(item: dict[str, Any], levels: tuple[str, ...], paths: dict[str, LabelPath]) -> Segment:
     def text(key: str) -> str | None:
         value = item.get(key)
-        return value.strip() if isinstance(value, str) else None
+        return normalize_text(value) if isinstance(value, str) else None
 
     if paths:
         code = text("label") or ""
         path = paths.get(code, (code, *[""] * (len(levels) - 1)))
     else:
         path = tuple(text(level) or "" for level in levels)
-    return Segment(path, text("content"), text("emotion"))
+    content = item.get("content")
+    return Segment(path, content.strip() if isinstance(content, str) else None, text("emotion"))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alloy.core.files import Row
-from alloy.core.text import text_hash
+from alloy.core.text import normalize_text, text_hash
 from alloy.formats.comments import segment_row
 from alloy.inference.engine import Engine, Finish, Request
 from alloy.inference.open_engine import open_engine
@@ -41,11 +41,18 @@ def label(engine: Engine, prompts: Prompts, comments: list[Row], advance: Callab
                 "use": {
                     **use,
                     "contents": sum(segment.content is not None for segment in answer.segments),
-                    "quoted": sum(bool(s.content) and str(s.content) in comment["text"] for s in answer.segments),
+                    "quoted": sum(is_quoted(segment.content, comment["text"]) for segment in answer.segments),
                 },
             }
         )
     return rows
+
+
+def is_quoted(content: str | None, comment: str) -> bool:
+    """Say whether a content is in the comment, as a reader sees both: accents and spaces may be encoded differently."""
+    if not content:
+        return False
+    return content in comment or normalize_text(content) in normalize_text(comment)
 
 
 def count(row: Row, totals: "Counter[str]") -> Row:

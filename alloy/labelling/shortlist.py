@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from alloy.core.files import Row
+from alloy.core.text import lower_text
 from alloy.formats.comments import parse_comment
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 
@@ -22,7 +23,9 @@ class Shortlist:
         self.leaves = list(taxonomy.leaves)
         number = {path: place for place, path in enumerate(self.leaves)}
         texts = [f"{' '.join(path)} {description}" for path, description in taxonomy.leaves.items()]
-        self.vectorizer: Any = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True)
+        self.vectorizer: Any = TfidfVectorizer(
+            analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True, preprocessor=lower_text
+        )
         self.texts: Any = self.vectorizer.fit_transform([*texts, *(row["text"] for row in train)])
         names = [(place, place) for place in range(len(self.leaves))]
         for place, row in enumerate(train, len(self.leaves)):

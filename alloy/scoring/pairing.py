@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alloy.core.files import InputError, Row
-from alloy.core.text import text_hash
+from alloy.core.text import normalize_text, text_hash
 from alloy.formats.comments import Comment, Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy
 
@@ -54,7 +54,12 @@ def pair_up(gold: list[Row], predictions: list[Row], taxonomy: Taxonomy, source:
 
 
 def _segment(part: Row, levels: tuple[str, ...]) -> Segment:
-    return Segment(tuple([part[level] for level in levels]), part.get("content"), part.get("emotion"))
+    """Return a segment of a prediction, whose labels may be spelled in any way that looks like the taxonomy's."""
+    emotion = part.get("emotion")
+    if missing := [level for level in levels if part.get(level) is None]:
+        raise KeyError(missing[0])
+    path = tuple([normalize_text(part[level]) for level in levels])
+    return Segment(path, part.get("content"), emotion and normalize_text(emotion))
 
 
 def _again(source: Path) -> str:

@@ -2,8 +2,8 @@
 
 Likeness is the Jaccard index of the windows of five bytes that two texts consist of: the share of all windows that both
 have. It needs no language and no word boundaries. One word of a short text is many of its windows: texts of `WORDS`
-words or more are also nearly the same when they differ in one. Texts are given normalised
-(`alloy/formats/comments.py`).
+words or more are also nearly the same when they differ in one. Texts are given as
+`fold_text` makes them (`alloy/core/text.py`).
 
 Candidates for the one come from MinHash (A. Broder, "On the resemblance and containment of documents", 1997) with the
 permutations of the library datasketch; its own class takes a Python list a text, and its index a dictionary a band:

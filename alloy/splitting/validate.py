@@ -1,6 +1,7 @@
 """What there is to know of a file of comments before it is split: each row checked once, and kept as it is written."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
@@ -10,8 +11,9 @@ import numpy as np
 import orjson
 
 from alloy.core.files import InputError, Row, decode_line
-from alloy.core.text import normalised, text_key
-from alloy.formats.comments import Comment, parse_comment
+from alloy.core.text import fold_text, text_key
+from alloy.core.unknown_keys import find_unknown_keys
+from alloy.formats.comments import KEYS, Comment, parse_comment
 from alloy.formats.taxonomy import Taxonomy
 from alloy.splitting.assignment import SIDES, copies
 from alloy.splitting.near_duplicates import PERMUTATIONS, halves, signatures
@@ -19,13 +21,16 @@ from alloy.splitting.near_duplicates import PERMUTATIONS, halves, signatures
 COLUMNS = [
     ("line", np.int64),  # of the file
     ("id", np.uint64),  # hash of the id
-    ("key", np.uint64),  # hash of the normalised text
+    ("key", np.uint64),  # hash of the folded text
     ("given", np.int8),  # the side that the comment names
+    ("labels", np.uint64),  # hash of the labels and emotions of its segments, in any order
     ("content", np.bool_),  # whether any of its segments carries its text
     ("quoted", np.bool_),  # whether the contents of all its segments stand in its text
     ("signature", np.uint32, PERMUTATIONS),  # what texts that are nearly the same are found by
     ("halves", np.uint64, 2),  # and this, where they are short
 ]
+
+KNOWN = frozenset(KEYS)
 
 
 @dataclass
@@ -33,7 +38,8 @@ class Survey:
     """The good comments of a file, or of a block of it, in its order.
 
     `rows` are canonical lines, `leaves` the numbers of their segments' leaves, `emotions` what they have of these,
-    `table` (n,) their `COLUMNS`. `rejects` has `{file, line, reason}` of each bad line.
+    `table` (n,) their `COLUMNS`. `rejects` has `{file, line, reason}` of each bad line, `unknown` the number of rows
+    with each unknown key.
     """
 
     rows: list[bytes]
@@ -41,14 +47,19 @@ class Survey:
     emotions: list[tuple[str, ...]]
     table: np.ndarray
     rejects: list[Row]
+    unknown: Counter[str]
 
     def id(self, place: int) -> str:
         """Return the id of a comment."""
         return orjson.loads(self.rows[place])["id"]
 
     def text(self, place: int) -> str:
-        """Return the normalised text of a comment."""
-        return normalised(orjson.loads(self.rows[place])["text"])
+        """Return the folded text of a comment."""
+        return fold_text(orjson.loads(self.rows[place])["text"])
+
+    def emotion_counts(self) -> Counter[str]:
+        """Return the number of segments with each emotion."""
+        return Counter(chain.from_iterable(self.emotions))
 
     def task(self, taxonomy: Taxonomy) -> Row:
         """Return what the data defines: levels, whether segments carry their text, emotions, the most segments."""
@@ -56,7 +67,7 @@ class Survey:
             "levels": list(taxonomy.levels),
             "leaves": len(taxonomy.leaves),
             "has_content": bool(self.table["content"].any()),
-            "emotions": sorted(set(chain.from_iterable(self.emotions))),
+            "emotions": sorted(self.emotion_counts()),
             "most_segments": max(map(len, self.leaves), default=0),
         }
 
@@ -66,6 +77,7 @@ def examine(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) -> S
     comments: list[Comment] = []
     numbers: list[int] = []
     rejects: list[Row] = []
+    unknown: Counter[str] = Counter()
     for number, line in lines:
         row = decode_line(path, number, line)
         try:
@@ -73,14 +85,16 @@ def examine(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) -> S
                 raise ValueError(str(row).removeprefix(f"{path}:{number}: "))
             comments.append(parse_comment(row, taxonomy))
             numbers.append(number)
+            unknown.update(find_unknown_keys(row, KNOWN))
         except ValueError as fault:
             rejects.append({"file": str(path), "line": number, "reason": str(fault)})
-    texts = [normalised(comment.text) for comment in comments]
+    texts = [fold_text(comment.text) for comment in comments]
     table = np.empty(len(comments), COLUMNS)
     table["line"] = numbers
     table["id"] = [text_key(comment.id) for comment in comments]
     table["key"] = [text_key(text) for text in texts]
     table["given"] = [SIDES[comment.split] for comment in comments]
+    table["labels"] = [text_key(_labels(comment)) for comment in comments]
     table["content"] = [any(segment.content is not None for segment in comment.segments) for comment in comments]
     table["quoted"] = [_quoted(comment, text) for comment, text in zip(comments, texts, strict=True)]
     table["signature"] = signatures(texts)
@@ -92,7 +106,13 @@ def examine(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) -> S
         emotions=[_emotions(comment) for comment in comments],
         table=table,
         rejects=rejects,
+        unknown=unknown,
     )
+
+
+def _labels(comment: Comment) -> str:
+    """Return the same text for the same labels and emotions, in whatever order."""
+    return "\n".join(sorted("\t".join((*segment.path, segment.emotion or "")) for segment in comment.segments))
 
 
 def _emotions(comment: Comment) -> tuple[str, ...]:
@@ -100,7 +120,7 @@ def _emotions(comment: Comment) -> tuple[str, ...]:
 
 
 def _quoted(comment: Comment, text: str) -> bool:
-    return all(segment.content is None or normalised(segment.content) in text for segment in comment.segments)
+    return all(segment.content is None or fold_text(segment.content) in text for segment in comment.segments)
 
 
 def gather(path: Path, blocks: Iterable[Survey]) -> Survey:
@@ -122,4 +142,5 @@ def gather(path: Path, blocks: Iterable[Survey]) -> Survey:
         emotions=[emotions[place] for place in first.tolist()],
         table=table[first],
         rejects=sorted(rejects, key=lambda reject: reject["line"]),
+        unknown=sum((part.unknown for part in parts), Counter()),
     )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from zipfile import BadZipFile, ZipFile
 
 from alloy.core.files import InputError, Row, decode_lines, decode_text, read_lines
+from alloy.core.text import normalize_text
 from alloy.formats.taxonomy import LabelPath
 
 EXPORT = "https://files.consumerfinance.gov/ccdb/complaints.csv.zip"
@@ -75,7 +76,7 @@ def table_rows(place: str, lines: Iterable[bytes]) -> Iterator[Complaint]:
                 fault = f"{len(cells)} cells under {len(header)} columns; is the file whole? fetch it again"
                 raise InputError(f"{place}:{reader.line_num}: {fault}")
             number = cells[identity].strip() if identity is not None else ""
-            path = tuple(cells[column].strip() or "(none)" for column in labels)
+            path = tuple(normalize_text(cells[column]) or "(none)" for column in labels)
             yield Complaint(f"cfpb-{number}" if number else None, cells[text], (path,))
     except csv.Error as error:
         raise InputError(f"{place}:{reader.line_num}: not valid CSV ({error}); fetch the file again") from None
@@ -107,7 +108,7 @@ def parse_record(row: Row) -> Complaint:
 
 
 def parse_path(labels: object) -> LabelPath:
-    """Return the path in `{L1..L4}`."""
-    if not isinstance(labels, dict) or not all(isinstance(labels.get(level), str) for level in LEVELS):
+    """Return the path in `{L1..L4}`; a level that is null or empty does not apply."""
+    if not isinstance(labels, dict) or not all(isinstance(labels.get(level, 0), str | None) for level in LEVELS):
         raise ValueError("a label lacks one of L1 to L4 or has it as no string; write {L1, L2, L3, L4}")
-    return tuple(labels[level].strip() or "(none)" for level in LEVELS)
+    return tuple(normalize_text(labels[level] or "") or "(none)" for level in LEVELS)

@@ -22,7 +22,7 @@ import orjson
 
 from alloy.core.files import InputError, Row, write_jsonl, write_whole
 from alloy.core.stage import run
-from alloy.core.text import normalised
+from alloy.core.text import fold_text
 from alloy.formats.comments import Segment, segment_row
 from alloy.formats.taxonomy import LabelPath
 from data.cfpb.complaints import EXPORT, LEVELS, Complaint, read_raw
@@ -31,7 +31,7 @@ HERE = Path("data/cfpb")
 
 
 class Merged(NamedTuple):
-    """Paths of each text by the digest of its normalised form, in order of appearance; all paths; rows by fate."""
+    """Paths of each text by the digest of its folded form, in order of appearance; all paths; rows by fate."""
 
     paths: dict[bytes, tuple[LabelPath, ...]]
     leaves: set[LabelPath]
@@ -55,7 +55,7 @@ def merge(complaints: Iterable[Complaint], spool: IO[bytes]) -> Merged:
             continue
         if identity:
             ids.add(identity)
-        digest = hashlib.blake2b(normalised(text).encode(), digest_size=16).digest()
+        digest = hashlib.blake2b(fold_text(text).encode(), digest_size=16).digest()
         known = merged.paths.get(digest, ())
         together = tuple(dict.fromkeys(known + paths))
         merged.paths[digest] = shared.setdefault(together, together)

@@ -14,12 +14,11 @@ import yaml
 
 from alloy.core.files import InputError, Row, find_files, is_jsonl, write_jsonl
 from alloy.core.stage import run
-from alloy.formats.general import general_rows
+from alloy.formats.general import KEYS, count_unknown_keys, general_rows, unknown_key_warnings
 
 HERE = Path("data/general")
 WANTED = "no .jsonl or .jsonl.gz file; put general examples there (see data/general/README.md)"
 LICENCES = "licences.yaml"
-KEYS = ("id", "category", "source", "lang", "license", "messages")
 
 
 def read_licences(path: Path) -> dict[str, str]:
@@ -44,17 +43,21 @@ def canonical(row: Row, licences: dict[str, str]) -> Row:
     """Return the example with its known keys alone; its own licence goes before that of its source."""
     turns = [{"role": turn["role"], "content": turn["content"]} for turn in row["messages"]]
     licence = {"license": licences[row["source"]]} if row["source"] in licences else {}
-    row = {**licence, **row}
+    row = {**licence, **{key: value for key, value in row.items() if value is not None}}
     return {**{key: row[key] for key in KEYS if key in row}, "messages": turns}
 
 
-def convert(files: list[Path], licences: Path, counts: Counter[str]) -> Iterator[Row]:
-    """Yield the examples of all files, and count them by source; an id may stand in one file only."""
+def convert(files: list[Path], licences: Path, counts: Counter[str], unknown: Counter[str]) -> Iterator[Row]:
+    """Yield the examples of all files, and count them by source; an id may stand in one file only.
+
+    `unknown` has at the end the number of examples with each key that is dropped.
+    """
     seen: set[str] = set()
     known = read_licences(licences)
     for path in files:
         for row in general_rows(path, seen):
             counts[row["source"]] += 1
+            count_unknown_keys(row, unknown)
             yield canonical(row, known)
     if strange := sorted(set(known) - set(counts)):
         raise InputError(
@@ -65,9 +68,13 @@ def convert(files: list[Path], licences: Path, counts: Counter[str]) -> Iterator
 def main() -> None:
     """Read, check, write."""
     counts: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
     raw = HERE / "raw"
-    write_jsonl(HERE / "general.jsonl", convert(find_files(raw, is_jsonl, WANTED), raw / LICENCES, counts))
+    files = find_files(raw, is_jsonl, WANTED)
+    write_jsonl(HERE / "general.jsonl", convert(files, raw / LICENCES, counts, unknown))
     print(f"convert: {counts.total()} examples of {len(counts)} sources")
+    for warning in unknown_key_warnings(raw, unknown):
+        print(f"convert: {warning}")
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def comments(files: list[Path], wrapper: Wrapper, known: dict[LabelPath, str]) -
                 raise InputError(f"{place}: {fault}") from None
             places[identity] = place
             levels = tuple(f"L{depth}" for depth in range(1, len(segments[0].path) + 1))
-            given = {"id": identity, "lang": row.get("lang"), "text": text, "split": row.get("split", side)}
+            given = {"id": identity, "lang": row.get("lang"), "text": text, "split": row.get("split") or side}
             given = {key: value for key, value in given.items() if value is not None}
             yield {**given, "segments": [segment_row(segment, levels) for segment in segments]}
 

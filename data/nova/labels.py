@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from alloy.core.text import normalize_text
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath, show
 from alloy.labelling.answer import json_list
@@ -49,11 +50,14 @@ def _labelled(item: dict[str, Any], known: Collection[LabelPath]) -> Labelled:
     if not name.strip():
         raise ValueError(f"label '{path[-1]}' has no name before its colon; write 'name: description'")
     content, emotion = _text(item, "content"), _text(item, "emotion")
-    return Labelled(Segment((*path[:-1], name.strip()), content, emotion), description.strip())
+    return Labelled(
+        Segment((*path[:-1], name.strip()), content, emotion and normalize_text(emotion)), description.strip()
+    )
 
 
 def _path(item: dict[str, Any]) -> LabelPath:
-    levels = {key: int(match[1]) for key in item if (match := LEVEL.fullmatch(key))}
+    matches = {key: LEVEL.fullmatch(key) for key, value in item.items() if value is not None}  # null is absent
+    levels = {key: int(match[1]) for key, match in matches.items() if match}
     given = ", ".join(levels) or "none"
     if sorted(levels.values()) != list(range(1, len(levels) + 1)) or len({key[0] for key in levels}) != 1:
         raise ValueError(f"levels are {given}; write L1, L2, .. or E1, E2, .. without a gap")
@@ -62,7 +66,7 @@ def _path(item: dict[str, Any]) -> LabelPath:
         label = item[key]
         if not isinstance(label, str) or not label.strip():
             raise ValueError(f"`{key}` is {label!r}; write a label, (none) where the level does not apply")
-        labels.append(label.strip())
+        labels.append(normalize_text(label))
     return tuple(labels)
 
 

@@ -1,55 +1,100 @@
-"""classify labels any comments, one a line, and passes on what else stands there."""
+"""classify labels any comments, passes on what else they have, and goes on after an interruption."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
-from alloy.commands.classify import read_comments
-from alloy.core.files import InputError
+from alloy.commands.classify import KeptAnswers, encode, labelled
+from alloy.core.files import read_jsonl
+from alloy.formats.unlabelled import Unlabelled
 from projects import LABELS, environment, write_labelling_project
 
-pytestmark = pytest.mark.slow
+SEGMENT = {"L1": "Setup", "L2": "Pairing"}
 
 
-def test_plain_lines_and_json_lines_are_comments_and_blank_ones_are_none():
-    lines = [b"The lock jams.\n", b"\n", b'{"text": "Good.", "id": "x", "shop": 3}\n', "很好\n".encode()]
-    assert list(read_comments("f", lines)) == [
-        {"id": "1", "text": "The lock jams."},
-        {"id": "x", "text": "Good.", "shop": 3},
-        {"id": "4", "text": "很好"},
-    ]
+def answer(comment: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"id": comment["id"], "segments": [SEGMENT], "valid": True, "finish": "stop", "use": {}, **more}
+
+
+def rows_of(chunk: list[Unlabelled], **more: Any) -> list[dict[str, Any]]:
+    return list(labelled(chunk, lambda comments: [answer(comment, **more) for comment in comments]))
+
+
+def test_a_row_without_a_text_is_returned_in_its_place_with_the_reason() -> None:
+    chunk = [Unlabelled({"id": 1, "text": "a"}), Unlabelled({"id": 2}, "no text"), Unlabelled({"id": 3, "text": "b"})]
+    first, second, third = rows_of(chunk)
+    assert (first, third["id"]) == ({"id": 1, "text": "a", "segments": [SEGMENT]}, 3)
+    assert second == {"id": 2, "segments": [], "valid": False, "reason": "no text"}
+
+
+def test_what_an_earlier_run_has_said_is_replaced() -> None:
+    again = {"id": "9", "text": "The lock jams", "segments": [], "valid": False, "reason": "refused", "shop": 3}
+    assert rows_of([Unlabelled(again)]) == [{"id": "9", "text": "The lock jams", "shop": 3, "segments": [SEGMENT]}]
 
 
 @pytest.mark.parametrize(
-    ("line", "fault"),
-    [
-        (b'{"text": ""}', r"^f:1: `text` is missing or empty; give the comment or drop the line$"),
-        (b'{"comment": "x"}', r"^f:1: `text` is missing or empty"),
-        (b'{"text": "x"', r"^f:1: not valid JSON .*; write one object a line$"),
-        (b"\xff", r"^f:1: byte 1 is not UTF-8; save the file as UTF-8$"),
-    ],
+    ("finish", "word"), [("context", "context"), ("refused", "refused"), ("length", "max_new_tokens"), ("stop", "JSON")]
 )
-def test_a_line_that_is_no_comment_is_one_clear_line(line, fault):
-    with pytest.raises(InputError, match=fault):
-        list(read_comments("f", [line]))
+def test_an_answer_that_is_none_has_its_reason(finish: str, word: str) -> None:
+    (row,) = rows_of([Unlabelled({"id": "1", "text": "a"})], valid=False, segments=[], finish=finish)
+    assert (row["segments"], row["valid"]) == ([], False)
+    assert word in row["reason"]
 
 
-def classify(project, *arguments, given=""):
+def test_a_chunk_of_nothing_to_label_asks_nobody() -> None:
+    def asked(_comments: list[Any]) -> list[Any]:
+        raise AssertionError("nothing is to be labelled")
+
+    assert len(list(labelled([Unlabelled({"id": "1"}, "empty")], asked))) == 1
+
+
+def test_numbers_and_letters_are_written_as_they_were() -> None:
+    row = {"id": 12345678901234567890123, "text": "很好", "odd": "\ud83d"}
+    assert json.loads(encode(row)) == row
+    assert "很好".encode() in encode({"text": "很好"})
+
+
+def test_answers_are_kept_for_the_same_texts_alone(tmp_path: Path) -> None:
+    asked = []
+
+    def work(comments: list[Any]) -> list[Any]:
+        asked.append([comment["text"] for comment in comments])
+        return [answer(comment) for comment in comments]
+
+    one, other = [{"id": "", "text": "a"}], [{"id": "", "text": "b"}]
+    first = KeptAnswers(tmp_path / "key")
+    assert first.answer(one, work) == first.answer(one, work) == KeptAnswers(tmp_path / "key").answer(one, work)
+    first.answer(other, work)
+    assert asked == [["a"], ["b"]]
+    file = first.used[-1]
+    file.write_bytes(file.read_bytes()[:-9])  # damaged
+    first.answer(other, work)
+    assert asked == [["a"], ["b"], ["b"]]
+    first.drop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def classify(project: Path, *arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "alloy", "classify", *arguments]
     return subprocess.run(
         command, cwd=project, env=environment(), input=given, text=True, capture_output=True, check=False, timeout=300
     )
 
 
+@pytest.mark.slow
 def test_comments_come_out_in_their_order_with_labels_of_the_taxonomy(tmp_path):
     project = write_labelling_project(tmp_path / "project", ["Good."], constrain=True, max_new_tokens=400)
     given = "".join(json.dumps({"text": f"The lock jams {number}.", "shop": number}) + "\n" for number in range(40))
     done = classify(project, "-", "--model", "models/base", given=given)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
     rows = [orjson.loads(line) for line in done.stdout.splitlines()]
     assert [row["shop"] for row in rows] == list(range(40))
     labelled = [row for row in rows if row.get("valid", True)]
@@ -57,8 +102,72 @@ def test_comments_come_out_in_their_order_with_labels_of_the_taxonomy(tmp_path):
     assert all(
         (s["L1"], s["L2"]) in LABELS.leaves and s["content"] in row["text"] for row in labelled for s in row["segments"]
     )
+    unlabelled = [row for row in rows if not row.get("valid", True)]
+    assert all(row["reason"] for row in unlabelled)
+    assert bool(unlabelled) == (f"{len(unlabelled)} of 40 rows have no labels" in done.stderr)
+    assert not list((project / ".dvc/tmp/alloy").glob("classify/*"))
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_there_is_one_clear_line(tmp_path):
     done = classify(write_labelling_project(tmp_path / "project", ["Good."]), "nowhere.jsonl")
-    assert (done.returncode, done.stderr) == (1, "alloy: nowhere.jsonl: no such file; give one comment a line\n")
+    assert done.returncode == 1
+    assert done.stderr.startswith("alloy: nowhere.jsonl: no such file; ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
+    project = write_labelling_project(
+        tmp_path / "project", ["Good."], constrain=True, max_new_tokens=200, batch_size=1
+    )  # chunks of 8
+    source = project / "new.jsonl"
+    rows = [{"id": number, "text": f"The lock jams {number}."} for number in range(60)]
+    rows[20]["text"] = ""
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    kept = project / ".dvc/tmp/alloy/classify"
+    run = subprocess.Popen(
+        [sys.executable, "-m", "alloy", "classify", "new.jsonl", "--model", "models/base"],
+        cwd=project,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while run.poll() is None and len(list(kept.glob("*/*.jsonl"))) < 3:
+        time.sleep(0.02)
+    run.send_signal(signal.SIGKILL)
+    before, _ = run.communicate()
+    files = list(kept.glob("*/*.jsonl"))
+    assert len(files) >= 3
+    marked = files[0]
+    answers = read_jsonl(marked)
+    answers[0]["segments"] = [{"L1": "kept", "L2": "kept"}]  # so that we see that it is taken, not asked again
+    answers[0]["valid"] = True
+    marked.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in answers))
+    done = classify(project, "new.jsonl", "--model", "models/base")
+    assert done.returncode == 0, done.stderr
+    found = [orjson.loads(line) for line in done.stdout.splitlines()]
+    assert [row["id"] for row in found] == list(range(60))
+    assert sum(row["segments"] == [{"L1": "kept", "L2": "kept"}] for row in found) == 1
+    assert (found[20]["segments"], found[20]["valid"], found[20]["reason"]) == ([], False, "`text` is empty")
+    assert not list(kept.glob("*"))
+    assert len(before.splitlines()) >= 16
+
+
+@pytest.mark.slow
+def test_a_reader_that_has_read_enough_ends_the_command_quietly(tmp_path):
+    project = write_labelling_project(tmp_path / "project", ["Good."], max_new_tokens=8, batch_size=1)
+    (project / "new.txt").write_text("".join(f"The lock jams {number}.\n" for number in range(200)), encoding="utf-8")
+    read, write = os.pipe()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "alloy", "classify", "new.txt", "--model", "models/base"],
+        cwd=project,
+        env=environment(),
+        stdout=write,
+        stderr=subprocess.PIPE,
+    )
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert orjson.loads(pipe.readline())["id"] == "1"
+    _, faults = run.communicate(timeout=120)
+    assert (faults, run.returncode in (1, 141)) == (b"", True)

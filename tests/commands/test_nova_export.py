@@ -27,7 +27,7 @@ LABELS = Taxonomy(
         ("Setup", 'The "manual": [1]'): "",
         ("Preis", "Zu teuer \\ fair, oder?"): "too dear: {fair}",
         ("価格", "12:30"): "",
-        ("Setup", "a\rb\nc"): "",
+        ("Setup", "a; b\\nc"): "",
     },
 )
 TASK = {"levels": ["L1", "L2"], "has_content": True, "emotions": ["anger", "joy"], "most_segments": 4}

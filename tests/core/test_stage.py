@@ -1,5 +1,6 @@
 """How commands end where a user's word cannot be followed: one line that says what and how, and nothing written."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,12 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
     assert "Is a directory" in line
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "folder"])
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["recipe.yaml"]
+
+
+@pytest.mark.slow
+def test_a_reader_that_has_read_enough_ends_a_command_quietly(tmp_path):
+    code = "import time; from alloy.core.stage import run; run(lambda: print('x') or time.sleep(1) or print('y'))"
+    command = f"{sys.executable} -c {shlex.quote(code)} | head -c 0; exit ${{PIPESTATUS[0]}}"
+    env = environment(PYTHONPATH=str(ROOT))
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (141, b"", b"")

@@ -1,8 +1,91 @@
-"""Words are told apart in any script."""
+"""Text that looks the same is the same; words are told apart in any script."""
+
+import unicodedata
 
 import pytest
 
-from alloy.core.text import words
+from alloy.core.text import fold_text, normalize_text, words
+
+SAME = {
+    "accents apart": ("Cafe\u0301", "Caf\u00e9"),
+    "Korean syllables apart": ("\u1112\u1161\u11ab", "\ud55c"),
+    "spaces of all kinds": ("\u00a0a \u2003\t b\u3000c\r\n\u2028d\u0085", "a b c d"),
+    "blanks that are letters": ("\u3164a\u2800b\uffa0", "a b"),
+    "a soft hyphen": ("Zu\u00adstellung", "Zustellung"),
+    "zero-width spaces": ("\ufeffa\u200bb\u2060c\u180e"[:-1], "abc"),
+    "marks of direction": ("\u202ea\u200eb\u2066c\u2069\u061c", "abc"),
+    "control characters": ("a\x00b\x1bc\x7fd\x9f", "abcd"),
+    "joiners among Latin letters": ("a\u200db\u200c \u200dc", "ab c"),
+    "an accent behind an invisible letter": ("Cafe\u200b\u0301", "Caf\u00e9"),
+    "an emoji shown as text or as emoji": ("\u2764\ufe0f", "\u2764"),
+    "tags": ("a\U000e0041\U000e0042", "a"),
+    "a Persian non-joiner at the end of a word": ("\u0645\u06cc\u200c \u0645", "\u0645\u06cc \u0645"),
+    "a Persian non-joiner where letters do not join": (
+        "\u06a9\u0627\u0631\u200c\u0647\u0627",
+        "\u06a9\u0627\u0631\u0647\u0627",
+    ),
+    "a non-joiner twice": ("\u0645\u06cc\u200c\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
+    "nothing but what cannot be seen": (" \u200b\ufeff\u3164", ""),
+}
+DIFFERENT = {  # by what a reader sees; the last ones are alike for the search of copies
+    "case": ("IT", "it"),
+    "a superscript": ("m\u00b2", "m2"),
+    "full-width letters": ("\uff2f\uff2b", "OK"),
+    "a ligature": ("\ufb01ne", "fine"),
+    "an HTML entity": ("R&amp;D", "R&D"),
+    "a Persian non-joiner": ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u062e"),
+    "a joiner of Indian scripts": ("\u0915\u094d\u200d\u0937", "\u0915\u094d\u0937"),
+    "a joiner that shows a letter's first form": ("\u0647\u200d.", "\u0647."),
+    "a family and its members": ("\U0001f468\u200d\U0001f469", "\U0001f468\U0001f469"),
+}
+
+
+@pytest.mark.parametrize(("given", "wanted"), SAME.values(), ids=SAME)
+def test_text_that_looks_the_same_is_the_same(given: str, wanted: str) -> None:
+    assert normalize_text(given) == wanted
+    assert normalize_text(wanted) == wanted
+    assert fold_text(given) == fold_text(wanted)
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT.values(), ids=DIFFERENT)
+def test_what_a_reader_can_tell_apart_stays_apart_but_for_copies(one: str, other: str) -> None:
+    assert (normalize_text(one), normalize_text(other)) == (one, other)
+    assert fold_text(one) == fold_text(other)
+
+
+FLAGS = [
+    "\U0001f3f4\U000e0067\U000e0062\U000e007f",
+    "\U0001f3f3\u200d\U0001f308",
+    "\u0ab6\u0acd\u200d\u0ab5",
+    "e\u0325\u0323",
+]
+
+
+@pytest.mark.parametrize("text", FLAGS)
+def test_signs_of_several_characters_stay_whole(text: str) -> None:
+    assert normalize_text(f" {text} ") == unicodedata.normalize("NFC", text)
+
+
+FOLDED = {
+    "entities": ("It&#39;s &lt;b&gt; &#x41;&nbsp;&eacute;", "it's <b> a \u00e9"),
+    "entities that were escaped twice": ("R&amp;amp;D &amp;quot;", 'r&d "'),
+    "what is no entity": ("AT&T R&D; &copyright", "at&t r&d; &copyright"),
+    "an invisible entity": ("a&shy;b&#8203;c", "abc"),
+    "case of all scripts": ("STRASSE \u0391\u03a3", "strasse \u03b1\u03c3"),
+}
+
+
+@pytest.mark.parametrize(("text", "wanted"), FOLDED.values(), ids=FOLDED)
+def test_copies_have_one_key(text: str, wanted: str) -> None:
+    assert fold_text(text) == wanted
+
+
+def test_a_normalized_text_does_not_change_again() -> None:
+    every = [chr(code) for code in range(0x30000) if not 0xD800 <= code < 0xE000]
+    text = "".join(f"{letter}a\u200d{letter} " for letter in every)
+    once = normalize_text(text)
+    assert normalize_text(once) == once
+
 
 CASES = {
     "case and marks do not count": ("The lock, the LOCK!", ["the", "lock", "the", "lock"]),
@@ -14,6 +97,10 @@ CASES = {
     "a sign is a word": ("good 👍👍 + 5 €", ["good", "👍", "👍", "+", "5", "€"]),
     "marks of other scripts are none": ("«So» · “so”…", ["so", "so"]),
     "an underscore is a mark": ("__a_b__", ["a", "b"]),
+    "entities, full-width letters and what cannot be seen": (
+        "R&amp;D \uff2f\uff2b so\u00adft",
+        ["r", "d", "ok", "soft"],
+    ),
     "nothing": (" \n", []),
 }
 

@@ -263,3 +263,17 @@ def test_split_keeps_the_given_sides_of_the_real_sample_but_for_what_is_nearly_a
     assert len(left_out) == counted["left_out"] == 49
     sides = {row["id"]: row["split"] for row in read_jsonl("data/cfpb/comments.jsonl")}
     assert {(sides[row["id"]], sides[row["like"]]) for row in left_out} == {("train", "test")}
+
+
+def test_a_level_that_is_null_does_not_apply_and_labels_are_normalized(raw: Path) -> None:
+    one = {"L1": "Cre\u00addit  card", "L2": None, "L3": " Fees\u00a0", "L4": "Late fee"}
+    (raw / "a.jsonl").write_bytes(jsonl({**record(CARD, "Words.", "a"), "labels": [one], "split": None}))
+    comments, leaves = converted()
+    assert leaves == [CARD]
+    assert comments[0]["segments"] == [labels(CARD)]
+
+
+def test_copies_are_found_whatever_encodes_their_letters(raw: Path) -> None:
+    texts = ("They don't pay.", "They don&#39;t\u00a0pay.", "they DON\u2060'T pay.")
+    (raw / "a.jsonl").write_bytes(jsonl(*(record(CARD, text, f"{n}") for n, text in enumerate(texts))))
+    assert [row["text"] for row in converted()[0]] == ["They don't pay."]

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from alloy.core.files import Row, read_jsonl
-from alloy.core.text import normalised
+from alloy.core.text import fold_text
 from alloy.formats.comments import Comment, parse_comment
 from alloy.formats.general import read_general
 from alloy.formats.mmlu import load_questions
@@ -94,12 +94,12 @@ def test_every_leaf_has_words_in_every_language() -> None:
 
 def test_a_description_does_not_give_the_label_away_in_a_clause() -> None:
     for leaf in customer_side.leaves(LEXICON):
-        clauses = {normalised(clause) for clauses in leaf.says.values() for clause in clauses}
-        assert normalised(leaf.description).rstrip(".") not in clauses, leaf.path
+        clauses = {fold_text(clause) for clauses in leaf.says.values() for clause in clauses}
+        assert fold_text(leaf.description).rstrip(".") not in clauses, leaf.path
 
 
 def test_there_are_3000_comments_and_no_two_are_alike(comments: list[Comment]) -> None:
-    assert len(comments) == len({normalised(comment.text) for comment in comments}) == 3000
+    assert len(comments) == len({fold_text(comment.text) for comment in comments}) == 3000
 
 
 def test_a_comment_has_one_to_four_segments_of_different_leaves(comments: list[Comment]) -> None:
@@ -153,7 +153,7 @@ def question_of(row: Row) -> str:
     text = row["messages"][0]["content"]
     for opener in general_side.OPENERS:
         text = text.removeprefix(opener)
-    return normalised(text)
+    return fold_text(text)
 
 
 def facts(subject: str, general: list[Row]) -> dict[str, str]:
@@ -186,7 +186,7 @@ def test_there_are_eight_subjects_or_more_each_asked_40_times(benchmark: dict[st
 def test_the_four_choices_differ(benchmark: dict[str, Any]) -> None:
     for splits in benchmark.values():
         for row in [*splits["test"], *splits["dev"]]:
-            assert len({normalised(choice) for choice in row["choices"]}) == 4, row
+            assert len({fold_text(choice) for choice in row["choices"]}) == 4, row
 
 
 def test_the_right_choice_stands_in_every_place(benchmark: dict[str, Any]) -> None:
@@ -212,14 +212,14 @@ def test_sums_add_up(benchmark: dict[str, Any], general: list[Row]) -> None:
 
 
 def test_no_benchmark_question_stands_in_training(benchmark: dict[str, Any], general: list[Row]) -> None:
-    asked = {normalised(row["question"]) for splits in benchmark.values() for rows in splits.values() for row in rows}
+    asked = {fold_text(row["question"]) for splits in benchmark.values() for rows in splits.values() for row in rows}
     assert asked.isdisjoint(question_of(row) for row in general)
 
 
 def test_no_benchmark_phrasing_is_a_training_phrasing() -> None:
     for name, subject in KNOWLEDGE["subjects"].items():
         assert len(set(subject["train"])) >= general_side.PHRASINGS, name
-        assert set(map(normalised, subject["train"])).isdisjoint(map(normalised, subject["test"])), name
+        assert set(map(fold_text, subject["train"])).isdisjoint(map(fold_text, subject["test"])), name
 
 
 def test_every_benchmark_fact_is_taught_in_eight_phrasings(benchmark: dict[str, Any], general: list[Row]) -> None:
@@ -242,7 +242,7 @@ def test_test_and_dev_share_no_fact(benchmark: dict[str, Any], general: list[Row
 
 def test_a_fact_has_one_answer_under_one_name() -> None:
     for name, subject in KNOWLEDGE["subjects"].items():
-        keys = [normalised(str(key)) for key in subject["facts"] or ()]
+        keys = [fold_text(str(key)) for key in subject["facts"] or ()]
         assert len(keys) == len(set(keys)), name
 
 
@@ -266,18 +266,18 @@ def test_answers_that_are_json_are_json(general: list[Row]) -> None:
 
 
 def test_no_clause_of_a_customer_stands_in_the_general_data(general: list[Row]) -> None:
-    words = "\n".join(normalised(turn["content"]) for row in general for turn in row["messages"])
+    words = "\n".join(fold_text(turn["content"]) for row in general for turn in row["messages"])
     clauses = {clause for leaf in customer_side.leaves(LEXICON) for says in leaf.says.values() for clause in says}
-    pieces = {normalised(piece) for clause in clauses for piece in re.split(r"{\w+}|,", clause)}
+    pieces = {fold_text(piece) for clause in clauses for piece in re.split(r"{\w+}|,", clause)}
     long = [piece for piece in pieces if len(piece.split()) >= 4]
     assert len(long) > 500
     assert [piece for piece in long if piece in words] == []
 
 
 def test_no_comment_stands_in_the_general_data(comments: list[Comment], general: list[Row]) -> None:
-    texts = {normalised(turn["content"]) for row in general for turn in row["messages"]}
-    whole = [normalised(comment.text) for comment in comments]
-    parts = [normalised(segment.content or "") for comment in comments for segment in comment.segments]
+    texts = {fold_text(turn["content"]) for row in general for turn in row["messages"]}
+    whole = [fold_text(comment.text) for comment in comments]
+    parts = [fold_text(segment.content or "") for comment in comments for segment in comment.segments]
     assert texts.isdisjoint(whole)
     assert texts.isdisjoint(parts)
 

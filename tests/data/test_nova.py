@@ -265,7 +265,7 @@ BAD = {
     "both kinds of level": (example("x", {"E1": "a", "L2": "b"}), "segment 1: levels are E1, L2; write"),
     "a level twice": (example("x", {"E1": "a", "L1": "b"}), "segment 1: levels are E1, L1; write"),
     "an empty level": (example("x", {"E1": "a", "E2": " "}), "segment 1: `E2` is ' '; write a label, (none) where"),
-    "a level that is null": (example("x", {"E1": None, "E2": "a"}), "segment 1: `E1` is None; write a label"),
+    "a level that is null": (example("x", {"E1": None, "E2": "a"}), "segment 1: levels are E2; write L1, L2"),
     "fewer levels": (example("x", {"E1": "a"}), "segment 1 has 1 levels, others have 2; write (none) where a"),
     "no name": (example("x", {"E1": "a", "E2": ": turns"}), "segment 1: label ': turns' has no name before its"),
     "a number as emotion": (example("x", {**LOCK, "emotion": 1}), "segment 1: `emotion` is 1; write a string or"),
@@ -301,3 +301,12 @@ def test_a_malformed_line_is_named(raw: Path) -> None:
 def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:
     (raw / ".gitkeep").touch()
     assert fault().startswith("data/nova/raw: no .jsonl or .jsonl.gz file; put conversations there")
+
+
+def test_null_is_absent_and_labels_are_normalized(raw: Path) -> None:
+    odd = {"content": None, "E1": "Ha\u00adrdware", "E2": "Ja\u0308ms:  it\njams ", "E3": None, "emotion": " joy\u200b"}
+    (raw / "train.jsonl").write_text(json.dumps(example("Good.", odd, split=None)) + "\n", encoding="utf-8")
+    (raw / "test.jsonl").write_text(json.dumps(example("Bad.", odd, lang=None, split=None)) + "\n", encoding="utf-8")
+    segment = {"L1": "Hardware", "L2": "J\u00e4ms", "emotion": "joy"}
+    assert [(row["split"], row["segments"]) for row in converted()] == [("test", [segment]), ("train", [segment])]
+    assert load_taxonomy("data/nova/taxonomy.csv").leaves == {("Hardware", "J\u00e4ms"): "it jams"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from alloy.core.text import normalised, text_hash, text_key, unit_hash
+from alloy.core.text import fold_text, text_hash, text_key, unit_hash
 from alloy.formats.comments import Comment, Segment, parse_comment, segment_row
 from alloy.formats.taxonomy import Taxonomy
 
@@ -60,6 +60,24 @@ def test_the_keys_of_a_segment_have_the_order_of_the_answer() -> None:
     assert list(segment_row(segment, ("L1", "L2"))) == ["content", "L1", "L2", "emotion"]
 
 
+def test_null_is_absent() -> None:
+    given = row({**PAIRING, "content": None, "emotion": None, "L3": None}, lang=None, split=None)
+    assert parse_comment(given, TAXONOMY) == parse_comment(row(), TAXONOMY)
+
+
+@pytest.mark.parametrize(
+    "label", ["Pai\u00adring", "\u200bPairing\ufeff", "\u00a0Pairing\u3000", "Pairing\u200d", "Pair\x00ing"]
+)
+def test_what_cannot_be_seen_in_a_label_does_not_matter(label: str) -> None:
+    segment = parse_comment(row({"L1": "Setup", "L2": label, "emotion": f"{label} "}), TAXONOMY).segments[0]
+    assert segment == Segment(("Setup", "Pairing"), None, "Pairing")
+
+
+def test_accents_may_be_encoded_in_two_ways() -> None:
+    taxonomy = Taxonomy(("L1",), {("Caf\u00e9",): ""})
+    assert parse_comment(row({"L1": "Cafe\u0301"}), taxonomy).segments[0].path == ("Caf\u00e9",)
+
+
 NO_ID = "`id` is missing or no string; give each comment its own id"
 NO_TEXT = "comment 'c1': `text` is missing or empty; give the comment or drop the row"
 NO_SEGMENTS = "comment 'c1': `segments` is missing or empty; label at least one segment"
@@ -70,6 +88,16 @@ FAULTS = {
     "no text": ({"id": "c1", "segments": [PAIRING]}, NO_TEXT),
     "null as text": (row(text=None), NO_TEXT),
     "a blank text": (row(text=" \n\t"), NO_TEXT),
+    "a text that cannot be seen": (row(text="\u200b\u3164\ufeff"), NO_TEXT),
+    "null as a level": (row({"L1": "Setup", "L2": None}), "a segment has levels L1; the taxonomy has L1..L2"),
+    "a misspelled text": (
+        {"id": "c1", "Text": "x", "segments": [PAIRING]},
+        "comment 'c1': `text` is missing or empty (did you mean it by `Text`?); give the comment",
+    ),
+    "a misspelled list": (
+        {"id": "c1", "text": "x", "segment": [PAIRING]},
+        "comment 'c1': `segments` is missing or empty (did you mean it by `segment`?); label at least one",
+    ),
     "no segments": ({"id": "c1", "text": "x"}, NO_SEGMENTS),
     "an empty list": ({"id": "c1", "text": "x", "segments": []}, NO_SEGMENTS),
     "an object for the list": ({"id": "c1", "text": "x", "segments": PAIRING}, NO_SEGMENTS),
@@ -110,11 +138,11 @@ def test_a_wrong_depth_says_how_to_mend_it() -> None:
 
 @pytest.mark.parametrize("copy", ["it works", "IT  Works", " it\tworks\n", "It\u00a0works"])
 def test_copies_of_a_text_have_one_normal_form(copy: str) -> None:
-    assert normalised(copy) == "it works"
+    assert fold_text(copy) == "it works"
 
 
 def test_texts_that_differ_in_more_than_case_and_space_differ() -> None:
-    assert len({normalised(text) for text in ("it works", "itworks", "it works.", "it work")}) == 4
+    assert len({fold_text(text) for text in ("it works", "itworks", "it works.", "it work")}) == 4
 
 
 def test_a_hash_is_the_same_on_every_machine() -> None:

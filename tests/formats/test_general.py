@@ -89,7 +89,6 @@ BAD = {
     ),
     "a source that is the customers'": (example("x", source="customer"), "source 'customer' is kept for the comments"),
     "an empty licence": (example("x", license=" "), "`license` is ' '; write a name such as MIT, or leave it out"),
-    "a licence that is none": (example("x", license=None), "`license` is None; write a name such as MIT"),
     "two licences": (example("x", license=["MIT", "BSD"]), "`license` is ['MIT', 'BSD']; write a name"),
     "no messages": (example("x", messages="hello"), CHAT),
     "a message without content": (example("x", messages=[{"role": "user"}, {"role": "assistant"}]), CHAT),
@@ -176,7 +175,8 @@ def test_the_real_examples_are_all_there(tmp_path: Path) -> None:
     readme = (Path(__file__).parents[2] / "data/general/README.md").read_text(encoding="utf-8")
     licences.write_text(readme.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
     found = {
-        row["source"]: row.get("license") for row in convert(find_files(SHARED, is_jsonl, WANTED), licences, counts)
+        row["source"]: row.get("license")
+        for row in convert(find_files(SHARED, is_jsonl, WANTED), licences, counts, Counter())
     }
     assert counts.total() == 98_460
     assert len(counts) == 11
@@ -184,3 +184,10 @@ def test_the_real_examples_are_all_there(tmp_path: Path) -> None:
     assert all(found.values()), "the README names the licence of every source"
     assert found["mbpp_train"] == "CC BY 4.0"
     assert found["llm_adapters_qa_train"] == "ODC-By and CC BY-SA"
+
+
+def test_null_is_absent_and_dropped_keys_are_told(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1", license=None, rating=5) | {"lang": None}))
+    (row,) = converted()
+    assert sorted(row) == ["category", "id", "messages", "source"]
+    assert "data/general/raw: unknown key `rating` in 1 row has no effect" in capsys.readouterr().out

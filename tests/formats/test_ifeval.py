@@ -107,3 +107,8 @@ def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
 def test_a_checked_prompt_is_canonical_already() -> None:
     row = check_prompt(words(num_words=5, relation="at least", letter=None))
     assert check_prompt(row) == row
+
+
+def test_null_for_the_arguments_of_an_instruction_is_none() -> None:
+    row = {**prompt(1), "kwargs": [None for _ in prompt(1)["kwargs"]]}
+    assert check_prompt(row) == check_prompt({**row, "kwargs": [{} for _ in row["kwargs"]]})

@@ -1,5 +1,6 @@
 """The taxonomy is read from CSV of any depth; a fault in it has its line, and a misspelt label its neighbour."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_the_description_may_stand_anywhere_or_be_left_out(tmp_path: Path) -> No
 
 def test_what_spreadsheets_leave_behind_does_not_matter(tmp_path: Path) -> None:
     text = b'\xef\xbb\xbfL1, L2 ,description\r\n Setup ,"Pairing, wireless","over\ntwo lines"\r\n,,\r\n\r\n'
-    assert load(tmp_path, text).leaves == {("Setup", "Pairing, wireless"): "over\ntwo lines"}
+    assert load(tmp_path, text).leaves == {("Setup", "Pairing, wireless"): "over two lines"}
 
 
 def test_rows_undo_a_taxonomy(tmp_path: Path) -> None:
@@ -66,7 +67,6 @@ FAULTS = {
     "levels in another order": (b"L2,L1\na,b\n", "taxonomy.csv:1: columns are 'L2,L1'"),
     "a level twice": (b"L1,L1\na,b\n", "taxonomy.csv:1: columns are 'L1,L1'"),
     "no level": (b"description\na\n", "taxonomy.csv:1: columns are 'description'"),
-    "semicolons": (b"L1;L2;description\na;b;c\n", "taxonomy.csv:1: columns are 'L1;L2;description'"),
     "JSON": (b'{"L1": "a"}\n', "taxonomy.csv:1: columns are "),
     "a comma without quotes": (
         b"L1,L2,description\na,b,c\na,d,words, more words\n",
@@ -84,8 +84,86 @@ FAULTS = {
     "an open quote": (b'L1,L2\na,"b\nc,d\n', "taxonomy.csv:3: not valid CSV (unexpected end of data); quote"),
     "words after a quote": (b'L1,L2\na,"b" c\n', "taxonomy.csv:2: not valid CSV"),
     "Latin-1": (b"L1,description\na,words\ncaf\xe9,words\n", "taxonomy.csv:3: byte "),
-    "UTF-16": ("L1,description\na,words\n".encode("utf-16"), "taxonomy.csv:1: byte 1 is not UTF-8; save the file"),
+    "a workbook": (b"PK\x03\x04\x14", "taxonomy.csv: this is a workbook"),
+    "half of UTF-16": ("L1\na\n".encode("utf-16")[:-1], "taxonomy.csv: not valid UTF-16"),
+    "semicolons that are too many": (
+        b"L1;L2\na;b;c\n",
+        "taxonomy.csv:2: 3 cells under 2 columns; quote cells that hold s",
+    ),
+    "a line break in a label": (b'L1,L2\na,b\na,"c\nd"\n', "taxonomy.csv:3: L2 has a line break in it"),
+    "another line break": ("L1,L2\na,c\u2028d\n".encode(), "taxonomy.csv:2: L2 has a line break in it"),
+    "a label that cannot be seen": ("L1,L2\na,\u200b\n".encode(), "taxonomy.csv:2: L2 is empty"),
+    "one path with an accent in two encodings": (
+        "L1,L2\nCaf\u00e9,a\nBar,a\nCafe\u0301,a\n".encode(),
+        "taxonomy.csv:4: path 'Caf\u00e9 > a' stands already in line 2; the two spellings differ only in invisible",
+    ),
+    "one path with a soft hyphen": (
+        "L1\nab\na\u00adb\n".encode(),
+        "taxonomy.csv:3: path 'ab' stands already in line 2; the",
+    ),
 }
+
+
+EXCEL = 'L1;L2;description\r\nZustellung;Zu sp\u00e4t;"Tage; Wochen"\r\n'
+FILES = {
+    "semicolons": EXCEL.encode(),
+    "semicolons with a byte order mark": EXCEL.encode("utf-8-sig"),
+    "semicolons that the first line names": b"sep=;\r\n" + EXCEL.encode(),
+    "UTF-16 with tabs, Excel's Unicode text": EXCEL.replace('"', "")
+    .replace("; ", ": ")
+    .replace(";", "\t")
+    .encode("utf-16"),
+    "UTF-16 without a mark": EXCEL.encode("utf-16-le"),
+    "UTF-16, the other end first": "\ufeff".encode("utf-16-be") + EXCEL.encode("utf-16-be"),
+    "bars": EXCEL.replace('"', "").replace("; ", ": ").replace(";", "|").encode(),
+    "accents apart, as macOS writes them": unicodedata.normalize("NFD", EXCEL).encode(),
+    "spaces of other kinds": EXCEL.replace("Zu sp", "\u00a0Zu \u3000sp").encode(),
+    "an invisible letter": EXCEL.replace("Zu", "\u200bZ\u00adu\u2060").encode(),
+}
+
+
+@pytest.mark.parametrize("text", FILES.values(), ids=FILES)
+def test_a_file_is_read_as_spreadsheet_programs_write_it(tmp_path: Path, text: bytes) -> None:
+    taxonomy = load(tmp_path, text)
+    assert list(taxonomy.leaves) == [("Zustellung", "Zu sp\u00e4t")]
+    assert next(iter(taxonomy.leaves.values())).endswith("Wochen")
+
+
+def test_windows_1252_is_named(tmp_path: Path) -> None:
+    assert "taxonomy.csv:2: byte 17 is not UTF-8 (0xE4, most likely Windows-1252)" in fault(
+        tmp_path, EXCEL.encode("cp1252")
+    )
+
+
+def warned(folder: Path, text: str) -> list[str]:
+    path, warnings = folder / "taxonomy.csv", list[str]()
+    path.write_text(text, encoding="utf-8")
+    load_taxonomy(path, warnings.append)
+    return [warning.removeprefix(f"{folder}/") for warning in warnings]
+
+
+def test_labels_that_differ_only_in_case_are_told_once_with_both_places(tmp_path: Path) -> None:
+    text = "L1,L2\nBar,Noise\nbar,Wait\nbar,noise\nPub,IT\nPub,it\n"
+    first, second = warned(tmp_path, text)
+    assert first.startswith("taxonomy.csv:3: label 'bar' differs from 'Bar' in line 2 only in case")
+    assert second.startswith("taxonomy.csv:6: label 'Pub > it' differs from 'Pub > IT' in line 5 only in case")
+    assert len(load(tmp_path, text).leaves) == 5
+
+
+def test_a_label_in_two_encodings_is_one_label_and_told_with_both_places(tmp_path: Path) -> None:
+    (line,) = warned(tmp_path, "L1,L2\nCaf\u00e9,a\nCafe\u0301,b\n")
+    assert line.startswith("taxonomy.csv:3: label 'Cafe\\u0301' is the same as 'Caf\\xe9' in line 2")
+
+
+def test_a_good_taxonomy_is_not_warned_about(tmp_path: Path) -> None:
+    assert warned(tmp_path, TWO) == []
+
+
+def test_letters_of_two_alphabets_are_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"did you mean 'Setup > Manual'\? They differ in U\+0430 CYRILLIC SMALL LETTER A and"
+    ):
+        load(tmp_path, TWO).check(("Setup", "M\u0430nual"))
 
 
 @pytest.mark.parametrize(("text", "wanted"), FAULTS.values(), ids=FAULTS)

@@ -174,3 +174,14 @@ def test_an_unknown_code_is_an_invented_label_of_the_first_level(code: str) -> N
 def test_a_segment_without_a_code_keeps_its_place(item: dict[str, Any]) -> None:
     answer = parse_answer(json.dumps([item, {"label": "01"}]), LEVELS, CODES)
     assert answer == Answer((Segment(("", "")), PAIRING), valid=True)
+
+
+@pytest.mark.parametrize("label", ["Cafe\u0301 bar", "Caf\u00e9\u00a0 bar\u200b", " Caf\u00e9\\nbar "])
+def test_a_label_is_read_in_the_spelling_of_the_taxonomy(label: str) -> None:
+    (segment,) = parse(f'[{{"content": " a  b ", "L1": "{label}", "L2": "x", "emotion": "{label}"}}]').segments
+    assert segment == Segment(("Caf\u00e9 bar", "x"), "a  b", "Caf\u00e9 bar")
+
+
+def test_a_code_is_read_whatever_stands_around_it() -> None:
+    (segment,) = parse_answer('[{"label": "\u200b 01 "}]', LEVELS, CODES).segments
+    assert segment.path == ("Setup", "Pairing")

@@ -94,3 +94,9 @@ def test_the_same_comments_make_the_same_lists() -> None:
 
 def test_no_comments_have_no_lists() -> None:
     assert Shortlist(TAXONOMY, TRAIN).nearest([], 5) == []
+
+
+@pytest.mark.parametrize("text", ["VIEL\u00a0ZU TEU\u00adER f\u00dcr", "Viel zu teuer fu\u0308r"])
+def test_a_comment_is_compared_as_a_reader_sees_it(text: str) -> None:
+    plain, odd = Shortlist(TAXONOMY, TRAIN).nearest([row("x", "Viel zu teuer f\u00fcr"), row("y", text)], 5)
+    assert plain == odd

@@ -109,7 +109,7 @@ def test_the_share_of_tokens_is_within_a_thousandth_of_what_was_asked(unit: Unit
 def test_the_share_of_real_tokens_is_within_a_thousandth_of_what_was_asked(unit: Unit) -> None:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: real general data cannot be mixed")
-    every = list(convert(find_files(SHARED, is_jsonl, WANTED), SHARED / "licences.yaml", Counter()))[::41]
+    every = list(convert(find_files(SHARED, is_jsonl, WANTED), SHARED / "licences.yaml", Counter(), Counter()))[::41]
     made = new_tokenizer([turn["content"] for row in every[:300] for turn in row["messages"]], SCRATCH)
     customer, general = sizes(customers(3000), unit, made), sizes(every, unit, made)
     arms = []

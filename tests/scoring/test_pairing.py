@@ -87,3 +87,15 @@ def test_segments_of_another_taxonomy_are_refused() -> None:
     assert str(caught.value) == (
         "data/predictions/tuned.jsonl:2: a segment of comment 'c1' has no `L2`; run infer again"
     )
+
+
+def test_labels_of_a_prediction_may_be_spelled_in_any_way_that_looks_the_same() -> None:
+    (pair,) = pair_up(
+        GOLD, [said("c0", {"L1": "Set\u00adup", "L2": "\u00a0Pairing", "emotion": "jo\u200by "})], TAXONOMY, SOURCE
+    )
+    assert pair.predicted == (Segment(("Setup", "Pairing"), None, "joy"),)
+
+
+def test_a_level_that_is_null_is_absent() -> None:
+    with pytest.raises(InputError, match=r"tuned\.jsonl:1: a segment of comment 'c0' has no `L2`"):
+        pair_up(GOLD, [said("c0", {"L1": "Setup", "L2": None})], TAXONOMY, SOURCE)

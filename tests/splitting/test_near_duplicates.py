@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from datasketch import MinHash
 
-from alloy.core.text import normalised
+from alloy.core.text import fold_text
 from alloy.splitting.near_duplicates import (
     MIX,
     PERMUTATIONS,
@@ -185,7 +185,7 @@ def test_too_few_texts_have_no_pair(count: int) -> None:
 
 @pytest.mark.parametrize("name", ["cfpb_voc/cfpb_voc", "mams/mams"])
 def test_of_the_near_pairs_among_real_texts_next_to_none_is_missed(name: str) -> None:
-    texts = list(dict.fromkeys(normalised(row["text"]) for row in real_rows(name, 400)))
+    texts = list(dict.fromkeys(fold_text(row["text"]) for row in real_rows(name, 400)))
     rng = random.Random(0)
     for text in rng.sample(texts, 100):  # most real pairs are of this kind: a letter that somebody sent again
         words = text.split()

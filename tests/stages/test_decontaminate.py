@@ -336,3 +336,35 @@ def test_of_200_leaks_of_real_tests_95_percent_are_dropped_and_next_to_none_of_t
     assert dropped[False] <= 0.01 * len(real)
     kept = [row["id"] for name in ("general", "heldout") for row in read_jsonl(f"data/decontaminate/{name}.jsonl")]
     assert len(kept) == len(set(kept)) == len(rows) - dropped.total()
+
+
+def test_questions_are_found_whatever_encodes_their_letters(here: Path) -> None:
+    odd = {
+        "a": PLANETS.replace("a", "\uff41"),
+        "b": PLANETS.replace("our", "o&shy;ur").replace(" ", "&nbsp;"),
+        "c": PLANETS.replace("moons", "mo\u00ado\u200bns"),
+        "d": COMMENT.replace("a", "&#97;"),
+    }
+    kept, dropped = cleaned(*(example(identity, text) for identity, text in odd.items()), example("e", "Why not?"))
+    assert (kept, sorted(dropped)) == (["e"], ["a", "b", "c", "d"])
+
+
+def test_keys_that_have_no_effect_are_told_with_their_rows(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [example(f"g{number}", f"What is {number}?", weight=2, Lang="de", license=None) for number in range(3)]
+    rows[0]["messages"][1]["train"] = False
+    lay_tests([{**question("Why?"), "Subject": "x"}], [{"key": 9, "prompt": LETTER, "keywords": 1}])
+    lay(*rows)
+    main()
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "decontaminate: data/mmlu/benchmark/test.jsonl: unknown key `Subject` in 1 row has no effect; "
+        "did you mean `subject`?",
+        "decontaminate: data/mmlu/benchmark/dev.jsonl: unknown key `Subject` in 1 row has no effect; "
+        "did you mean `subject`?",
+        "decontaminate: data/ifeval/ifeval.jsonl: unknown key `keywords` in 1 row has no effect; "
+        "known keys: key, prompt, instruction_id_list, kwargs",
+        "decontaminate: data/mine/general.jsonl: unknown key `weight` in 3 rows has no effect; "
+        "known keys: id, category, source, lang, license, messages, messages.role, messages.content",
+        "decontaminate: data/mine/general.jsonl: unknown key `Lang` in 3 rows has no effect; did you mean `lang`?",
+        "decontaminate: data/mine/general.jsonl: unknown key `messages.train` in 1 row has no effect; "
+        "known keys: id, category, source, lang, license, messages, messages.role, messages.content",
+    ]

@@ -1,0 +1,48 @@
+"""The texts that models are tested on, of all tests: questions, prompts, comments."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from alloy.core.files import InputError, read_jsonl
+from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
+from alloy.formats.mmlu import load_questions, unknown_key_warnings
+
+PROMPT_KEYS = ("key", "prompt", "instruction_id_list", "kwargs")  # those of `alloy/formats/ifeval.py`
+
+
+@dataclass(frozen=True)
+class Tests:
+    """What models are tested on: `questions` and, counted by runs of words alone, `others`; `names` are of both.
+
+    `warnings` are about keys of their rows that have no effect.
+    """
+
+    names: list[str]
+    questions: list[str]
+    others: list[str]
+    warnings: list[str]
+
+
+def read_tests(benchmark: Path, instructions: Path, comments: Path) -> Tests:
+    """Return the texts of all tests: questions and their choices, prompts, comments."""
+    questions: list[tuple[str, str]] = []  # name and text
+    choices: list[tuple[str, str]] = []
+    subjects = load_questions(benchmark)
+    for subject, splits in subjects.items():
+        for number, row in enumerate(splits["test"]):
+            questions.append((f"{subject}/{number}", row["question"]))
+            choices += [(f"{subject}/{number}, choice {place}", text) for place, text in enumerate(row["choices"])]
+    unknown: Counter[str] = Counter()
+    for number, row in enumerate(read_jsonl(instructions), 1):
+        if not isinstance(row.get("prompt"), str):
+            raise InputError(f"{instructions}:{number}: `prompt` is missing or no string; write the text of the prompt")
+        questions.append((f"ifeval {row.get('key')}", row["prompt"]))
+        unknown.update(find_unknown_keys(row, frozenset(PROMPT_KEYS)))
+    questions += [(f"comment {row['id']}", row["text"]) for row in read_jsonl(comments)]
+    return Tests(
+        [name for name, _ in questions + choices],
+        [text for _, text in questions],
+        [text for _, text in choices],
+        unknown_key_warnings(benchmark, subjects) + describe_unknown_keys(instructions, unknown, PROMPT_KEYS),
+    )

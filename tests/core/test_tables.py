@@ -1,0 +1,67 @@
+"""Tables are read whatever separates their cells; a fault has its line."""
+
+import pytest
+
+from alloy.core.files import InputError
+from alloy.core.tables import decode_document, read_table, split_lines
+
+
+def fits(names: list[str]) -> bool:
+    return names == ["id", "text"]
+
+
+def rows(text: str) -> list[tuple[int, list[str]]]:
+    table = read_table("f.csv", split_lines(text), fits)
+    assert table.header == ["id", "text"]
+    return [tuple(row) for row in table.rows]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_any_separator_and_line_end_is_read(separator: str, end: str) -> None:
+    text = end.join(separator.join(cells) for cells in (["id", " text "], ["1", "a"], ["2", '"b, ""c""; d"']))
+    assert rows(text) == [(2, ["1", "a"]), (3, ["2", 'b, "c"; d'])]
+
+
+def test_a_row_has_its_first_line_and_rows_without_text_are_skipped() -> None:
+    assert rows('id,text\n\n1,"a\nb"\n,\n2,c') == [(3, ["1", "a\nb"]), (6, ["2", "c"])]
+
+
+def test_empty_columns_at_the_end_are_dropped() -> None:
+    assert rows("id;text;;\n1;a;;\n2;;;\n") == [(2, ["1", "a"]), (3, ["2", ""])]
+    assert rows("id;text;;\n1;a;;b\n") == [(2, ["1", "a", "", "b"])]
+
+
+def test_the_separator_that_excel_names_is_taken() -> None:
+    assert rows("sep=;\nid;text\n1;a, b\n") == [(3, ["1", "a, b"])]
+    with pytest.raises(InputError, match=r"^f\.csv:1: cannot separate cells by '~'"):
+        rows("sep=~\nid~text\n")
+
+
+def test_a_broken_quote_has_its_line() -> None:
+    with pytest.raises(InputError, match=r"^f.csv:3: not valid CSV .*; quote cells that hold semicolons"):
+        rows('id;text\n1;a\n2;"b" c\n')
+
+
+def test_a_cell_may_be_long() -> None:
+    assert rows(f"id,text\n1,{'a' * 200_000}\n")[0][1][1] == "a" * 200_000
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_unicode_is_decoded(encoding: str) -> None:
+    assert decode_document("f", "id,tëxt 很好".encode(encoding)) == "id,tëxt 很好"
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [
+        ("a\nZürich".encode("cp1252"), r"^f:2: byte 2 is not UTF-8 \(0xFC, most likely Windows-1252\); .*CSV UTF-8"),
+        (b"a\x81", r"^f:1: byte 2 is not UTF-8 \(0x81\)"),
+        (b"\xff\xfea", "^f: not valid UTF-16"),
+        (b"PK\x03\x04", "^f: this is a workbook"),
+        (b"\xd0\xcf\x11\xe0", "^f: this is a workbook"),
+    ],
+)
+def test_what_is_no_unicode_is_named(data: bytes, wanted: str) -> None:
+    with pytest.raises(InputError, match=wanted):
+        decode_document("f", data)

@@ -1,0 +1,45 @@
+"""Keys that have no effect are told, with the nearest known key and the number of rows."""
+
+from collections import Counter
+
+import pytest
+
+from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys, nearest_key
+
+KNOWN = ("id", "text", "segments", "lang", "split")
+
+
+def test_null_is_absent_and_known_keys_are_not_told() -> None:
+    assert find_unknown_keys({"id": "1", "text": "x", "rating": None}, frozenset(KNOWN)) == []
+    assert find_unknown_keys({"id": "1", "Split": "test", "rating": 0}, frozenset(KNOWN)) == ["Split", "rating"]
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [("Split", "split"), ("segment", "segments"), ("la-ng", "lang"), ("TEXT ", "text"), ("rating", None)],
+)
+def test_the_nearest_key_is_found(key: str, near: str | None) -> None:
+    assert nearest_key(key, KNOWN) == near
+
+
+def test_a_nested_key_is_compared_with_those_of_its_object() -> None:
+    known = ("role", "messages", "messages.role", "messages.content")
+    assert [nearest_key(key, known) for key in ("messages.Role", "messages.train", "roles")] == [
+        "messages.role",
+        None,
+        "role",
+    ]
+
+
+def test_each_key_has_a_line_with_its_number_of_rows() -> None:
+    lines = describe_unknown_keys("c.jsonl", Counter({"rating": 1, "Split": 60}), KNOWN)
+    assert lines == [
+        "c.jsonl: unknown key `Split` in 60 rows has no effect; did you mean `split`?",
+        "c.jsonl: unknown key `rating` in 1 row has no effect; known keys: id, text, segments, lang, split",
+    ]
+
+
+def test_many_keys_are_counted() -> None:
+    lines = describe_unknown_keys("c.jsonl", Counter({f"q{number}": 1 for number in range(25)}), KNOWN)
+    assert len(lines) == 11
+    assert "15 more" in lines[-1]

@@ -1,0 +1,150 @@
+"""Comments are read as what they are; one that cannot be labelled keeps its place, with the reason."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alloy.core.files import InputError, read_lines
+from alloy.formats.unlabelled import read_unlabelled
+
+CASES = Path(__file__).parents[3] / "shared/cases/classify"
+
+
+def read(data: bytes | str, name: str = "-") -> list[Any]:
+    """Return rows that can be labelled as they are, others as (id, reason)."""
+    data = data if isinstance(data, bytes) else data.encode()
+    comments = read_unlabelled(name, data.splitlines(keepends=True))
+    return [(one.row["id"], one.reason) if one.reason else one.row for one in comments]
+
+
+ONE_TWO = [{"id": "x", "text": "a, b"}, {"id": "y", "text": "c\nd"}]
+FORMATS = {
+    "JSON Lines": ('{"id":"x","text":"a, b"}\n\n{"id":"y","text":"c\\nd"}\n', ("-", "f.jsonl", "f.txt", "f.json")),
+    "an array": ('[{"id":"x","text":"a, b"},{"id":"y","text":"c\\nd"}]', ("-", "f.json", "f")),
+    "an array over lines": ('\n[\n{"id":"x",\n"text":"a, b"},{"id":"y","text":"c\\nd"}\n]', ("-", "f.json", "f")),
+    "a table": ('id,text\nx,"a, b"\n"y","c\nd"\n', ("-", "f.csv", "f")),
+    "a table with semicolons": ('id;text\nx;a, b\n"y";"c\nd"\n', ("-", "f.csv", "F.CSV.gz")),
+    "a table with tabs": ('"id"\t"text"\r\nx\ta, b\r\n"y"\t"c\nd"\r\n', ("-", "f.csv", "f.tsv")),
+}
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize(("data", "names"), FORMATS.values(), ids=FORMATS)
+def test_a_file_is_read_as_what_it_is(data: str, names: tuple[str, ...], mark: str) -> None:
+    for name in names:
+        assert read(mark + data, name) == ONE_TWO, name
+        assert read(f"\ufeff{data}".encode("utf-16-le"), name) == ONE_TWO, name
+
+
+def test_plain_lines_are_comments() -> None:
+    lines = "The lock jams, again.\n\n  很好 \nid, text and more\n[SIC] this is no array\n"
+    assert [row["text"] for row in read(lines)] == ["The lock jams, again.", "很好", *lines.splitlines()[3:]]
+    assert [row["id"] for row in read(lines, "f.txt")] == ["1", "3", "4", "5"]
+    assert [row["text"] for row in read("[SIC] this is no array\n{this} neither\n")] == [
+        "[SIC] this is no array",
+        "{this} neither",
+    ]
+    assert [row["text"] for row in read("text\nid\n")] == ["text", "id"]
+
+
+def test_a_table_of_one_column_needs_its_name_to_say_so() -> None:
+    assert read("text\na\nb;c\n", "f.csv") == [{"id": "2", "text": "a"}, {"id": "3", "text": "b;c"}]
+
+
+def test_an_array_of_texts_is_read() -> None:
+    assert read('["a", "b"]', "f.json") == [{"id": "1", "text": "a"}, {"id": "2", "text": "b"}]
+
+
+@pytest.mark.parametrize("name", ["f.json", "f.jsonl"])
+def test_numbers_come_back_as_they_were(name: str) -> None:
+    number = 12345678901234567890123
+    (row,) = read(f'{{"id": {number}, "text": "a", "x": [-{number}, 0.5, NaN, 1e999]}}', name)
+    assert row == {"id": number, "text": "a", "x": [-number, 0.5, None, "1e999"]}
+
+
+def test_null_is_absent() -> None:
+    assert read('{"id": null, "text": "a"}\n{"id": 1, "text": null}') == [
+        {"id": "1", "text": "a"},
+        (1, "`text` is missing"),
+    ]
+
+
+UNUSABLE = {
+    "empty": ('{"text": " \\n"}', "`text` is empty"),
+    "nothing that can be seen": ('{"text": "\\u200b\\u3164"}', "`text` is empty"),
+    "missing": ('{"comment": "x"}', "`text` is missing"),
+    "misspelt": ('{"Text": "x"}', "`text` is missing; did you mean `Text`?"),
+    "a number": ('{"text": 5}', "`text` is int, not a string"),
+    "half a character": ('{"text": "a\\ud83d"}', "`text` has half of a surrogate pair"),
+    "no object": ("5", "line 2: expected an object with a `text`, found int"),
+    "not valid": ('{"text": "x"', "line 2: not valid JSON at column 13"),
+    "not UTF-8": (b'{"text": "\xff"}', "line 2: byte 11 is not UTF-8"),
+    "too many digits": ('{"text": "x", "id": ' + "1" * 5000 + "}", "line 2: Exceeds the limit"),
+    "nested too deeply": ("[" * 200_000, "line 2: JSON is nested too deeply"),
+}
+
+
+@pytest.mark.parametrize(("line", "wanted"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_row_that_cannot_be_labelled_keeps_its_place(line: str | bytes, wanted: str) -> None:
+    data = b'{"text": "a"}\n' + (line if isinstance(line, bytes) else line.encode()) + b'\n{"text": "b"}\n'
+    first, (identity, reason), last = read(data)
+    assert (first["text"], identity, last) == ("a", "2", {"id": "3", "text": "b"})
+    assert reason.startswith(wanted)
+
+
+def test_a_row_of_a_table_with_another_number_of_cells_keeps_its_place() -> None:
+    first, (identity, reason), last = read("id;text\n1;a\n2;b;c\n3;d\n")
+    assert (first["text"], identity, last["text"]) == ("a", "2", "d")
+    assert reason == "line 3: 3 cells under 2 columns; quote cells that hold semicolons"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "wanted"),
+    [
+        ("f.csv", b"id,Text\n1,a\n", "^f.csv:1: columns are 'id,Text', none is `text`; rename `Text`"),
+        ("f.csv", b"text,id,id\na,1,2\n", "^f.csv:1: two columns are called 'id'"),
+        ("f.csv", "text\nZürich\n".encode("cp1252"), r"^f.csv:2: byte 2 is not UTF-8 \(0xFC, most likely Windows-1252"),
+        ("f.csv", b'text,id\na,"b\n', "^f.csv:.*: not valid CSV"),
+        ("f.json", b'[{"text": "a"},', "^f.json: not valid JSON"),
+        ("f.xlsx", b"PK\x03\x04\n", "^f.xlsx: this is a workbook"),
+    ],
+)
+def test_a_file_that_cannot_be_read_at_all_is_one_clear_line(name: str, data: bytes, wanted: str) -> None:
+    with pytest.raises(InputError, match=wanted):
+        read(data, name)
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="shared/cases is not here")
+def test_the_cases_of_classify_are_read() -> None:
+    def case(name: str) -> list[Any]:
+        return read((CASES / name).read_bytes(), name)
+
+    assert case("comments.csv") == [
+        {"id": "1", "text": "The lock jams, again"},
+        {"id": "2", "text": "multi\nline cell"},
+    ]
+    assert [row["text"] for row in case("array.json")] == ["a", "b"]
+    assert case("bigid.jsonl") == [{"id": 12345678901234567890123, "text": "a"}]
+    late = case("late.jsonl")
+    assert (len(late), late[60]) == (70, ("o60", "`text` is empty"))
+
+
+def test_a_packed_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "f.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"text": "a"}\n'))
+    assert [one.row["text"] for one in read_unlabelled(str(path), read_lines(path))] == ["a"]
+
+
+def test_lines_are_read_as_they_come() -> None:
+    taken = []
+
+    def lines() -> Any:
+        for number in range(100):
+            taken.append(number)
+            yield b'{"text": "a"}\n'
+
+    comments = read_unlabelled("-", lines())
+    assert [next(comments).row["id"] for _ in range(3)] == ["1", "2", "3"]
+    assert len(taken) == 3
