@@ -10,7 +10,8 @@ A clone of the last commit runs once with the profile `smoke`. Then, until the m
 4. Compare the outputs with those of the undisturbed run. What tells one run from another, such as tokens per second, is
    left out of metrics; all else must be the same bytes.
 
-Every fourth round of `train` runs in two processes; its bytes are compared with an undisturbed run in two processes. Prints a line per kill; the rounds and a summary go to benchmarks/results/faults-<date>.json.
+Every fourth round of `train` runs in two processes; its bytes are compared with an undisturbed run in two processes.
+Prints a line per kill; the rounds and a summary go to benchmarks/results/faults-<date>.json.
 """
 
 import datetime
