@@ -306,7 +306,7 @@ def done(tmp_path_factory) -> Path:
     shutil.copytree(ROOT / "profiles", folder / "profiles")
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, folder)
-    for path in stage_paths(folder):
+    for path in sorted(stage_paths(folder), key=lambda path: -len(path.parts)):  # files before the folders they are in
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("x")
