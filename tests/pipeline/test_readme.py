@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from alloy.comparison.metrics import BY_NAME
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -30,13 +32,9 @@ def test_the_figures_of_the_committed_run_are_those_of_the_summary():
     # The committed file: another machine's `make repro` may write other last digits.
     committed = subprocess.check_output(["git", "show", "HEAD:metrics/summary.json"], cwd=ROOT, text=True)
     summary = json.loads(committed)
-    for title, part, key in (
-        ("VOC F1", "voc", "f1"),
-        ("general accuracy, by likelihood", "mmlu", "acc"),
-        ("general accuracy, by generated answer", "mmlu", "generated_acc"),
-    ):
-        base, tuned = (summary[model][part][key] for model in ("base", "tuned"))
-        assert f"{title:38}{base:8.3f}{tuned:8.3f}" in README
+    for name in ("voc.f1", "leak", "mmlu.acc", "mmlu.generated_acc", "loss.general"):
+        base, tuned = (BY_NAME[name].value(summary[model]) for model in ("base", "tuned"))
+        assert f"{BY_NAME[name].title:38}{base:8.3f}{tuned:8.3f}" in README
 
 
 def test_what_the_pages_set_on_the_command_line_is_a_key_of_the_file():
