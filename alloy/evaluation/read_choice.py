@@ -9,6 +9,8 @@ There are two readings of the same answer:
 import re
 import string
 
+from alloy.core.text import lower_text
+
 LETTERS = string.ascii_uppercase
 MARKUP = re.compile(r"[*_`\"“”]")
 BOXED = re.compile(
@@ -106,7 +108,7 @@ def read_text(text: str, choices: list[str]) -> int | None:
     A choice is not counted inside a longer one ("York" in "New York") or after "not". It must begin in the first
     sentence, and may hold a period itself ("St. Louis").
     """
-    answer = text.strip().casefold()
+    answer = "\n".join(map(lower_text, text.strip().splitlines()))
     end = SENTENCE_END.search(answer)
     limit = end.start() if end else len(answer)
     found = [
@@ -125,4 +127,4 @@ def read_text(text: str, choices: list[str]) -> int | None:
 
 
 def _plain(words: str) -> str:
-    return words.strip().removesuffix(".").casefold()
+    return lower_text(words).removesuffix(".")

@@ -22,6 +22,9 @@ LOOPS = {
     "without spaces": "灯在大厅里。" + "七点开灯。" * 3,
     "loop and an end": "First, " + "the lamp is on, " * 9 + "and that is all there is to say.",
     "lines": "1. Buy a lock.\n" * 8,
+    "within a word": "O" + "wo" * 30,
+    "within a word, and an end": "The answer is tiet" + "iet" * 12 + "ussluss.",
+    "one letter": "No" + "o" * 30,
 }
 
 NO_LOOPS = {
@@ -32,7 +35,9 @@ NO_LOOPS = {
     "table": "| a | b | c |\n|---|---|---|\n| 1 | 0 | 0 |\n| 0 | 1 | 0 |\n| 0 | 0 | 1 |",
     "code": "int f(int x) {\n    if (x) {\n        while (y) {\n            y--;\n        }\n    }\n}\n",
     "numbers": "1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144",
-    "a large number": "It is 1000000000000.",
+    "a large number": "It is 1000000000000000000000000000000.",
+    "laughter": "hahahahahaha, no!",
+    "a line": "-" * 60 + "\n" + "_" * 60,
     "steps": "5 * 3 = <<5*3=15>>15. 15 + 3 = <<15+3=18>>18. 18 / 2 = <<18/2=9>>9.\n#### 9",
     "poem": (
         "Row, row, row your boat, gently down the stream.\nMerrily, merrily, merrily, merrily, life is but a dream.\n"

@@ -153,3 +153,9 @@ def test_json_names_no_choice(text: str) -> None:
 def test_an_answer_without_a_letter_is_read_by_its_text() -> None:
     assert read_choice("A town named Köln.", CHOICES, letters=True) == 3
     assert read_choice("Vitamin C helps.", ["Vitamin C", "Iron", "Salt", "Water"], letters=True) == 0
+
+
+def test_texts_that_look_the_same_are_the_same_choice() -> None:
+    choices = ["Caf\u00e9 cr\u00e8me", "tea", "milk", "water"]
+    assert read_text("Cafe\u0301 cre\u0300me", choices) == 0
+    assert read_text("It is cafe\u0301\u00a0cr\u00e8me.\nNot tea.", choices) == 0
