@@ -1,10 +1,11 @@
-"""Ask a model through lm-eval so that a kill costs no answer: they are kept as they come, in lm-eval's own cache."""
+"""Ask a model through lm-eval so that a kill costs no answer: they are kept as they come (`answer_log.py`)."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import Row, write_json, write_jsonl
+from alloy.evaluation.answer_log import kept_answers
 from alloy.runtime.resume import METRICS, ROWS, Place, fingerprint, result_of
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(model: "LM", tasks: list[Any], kept: Path | None = None, **options: object) -> Row:
-    """Return lm-eval's results; what was answered before is taken from `kept`, a database that grows as it goes.
+    """Return lm-eval's results; what was answered before is taken from `kept`, a file that grows as it goes.
 
     `tasks` are tasks, or names of tasks that the option `task_manager` knows.
     """
@@ -22,15 +23,16 @@ def evaluate(model: "LM", tasks: list[Any], kept: Path | None = None, **options:
     # Without a manager, lm-eval reads the thousands of YAML files of its own tasks at every call: 8 seconds.
     manager = options.pop("task_manager", None) or TaskManager(include_defaults=False)
     simple: Any = lm_eval.simple_evaluate  # its decorators hide its signature
-    return simple(
-        model=model, tasks=tasks, task_manager=manager, use_cache=kept and str(kept), bootstrap_iters=0, **options
-    )
+    with kept_answers():
+        return simple(
+            model=model, tasks=tasks, task_manager=manager, use_cache=kept and str(kept), bootstrap_iters=0, **options
+        )
 
 
 def cut_at(model: Any, answer: str, limit: int) -> int:  # noqa: ANN401 (lm-eval's models share no type with tokenizer)
     """Return 1 if an answer of `model` has `limit` tokens or more, so that it ended at the limit; else 0.
 
-    The tokens are counted again, since lm-eval's cache keeps the text of an answer only. The count can differ from
+    The tokens are counted again, since lm-eval keeps the text of an answer only. The count can differ from
     that of generation if a model writes a word in other pieces than its tokenizer.
     """
     return int(len(model.tokenizer(answer, add_special_tokens=False)["input_ids"]) >= limit)

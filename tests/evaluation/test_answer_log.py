@@ -1,0 +1,79 @@
+"""Answers are kept as they come, and what is damaged is asked for again."""
+
+import pytest
+
+from alloy.evaluation.answer_log import AnswerLog, kept_answers
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "kept/answers_rank0.db"
+
+
+@pytest.fixture
+def opened(path):
+    """Return what opens the log, and close all that were opened."""
+    logs = []
+
+    def open_log() -> AnswerLog:
+        logs.append(AnswerLog(path))
+        return logs[-1]
+
+    yield open_log
+    for log in logs:
+        log.close()
+
+
+def fill(path) -> None:
+    log = AnswerLog(path)
+    log["one"] = "A lamp.\nNo: \u20ac"
+    log["two"] = (-1.5, True)
+    log["one"] = "never written"
+    log.close()
+
+
+def test_answers_come_back_as_they_were(path, opened, capsys):
+    fill(path)
+    log = opened()
+    assert ("one" in log, "three" in log) == (True, False)
+    assert log["one"] == "A lamp.\nNo: \u20ac"
+    assert list(log["two"]) == [-1.5, True]
+    assert len(path.read_bytes().splitlines()) == 2
+    assert capsys.readouterr().err == ""
+
+
+def test_a_line_that_was_being_written_at_a_kill_is_asked_again_without_a_word(path, opened, capsys):
+    fill(path)
+    path.write_bytes(path.read_bytes()[:-4])
+    log = opened()
+    assert ("one" in log, "two" in log) == (True, False)
+    log["two"] = 2
+    log.close()
+    assert opened()["two"] == 2
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("damage", [(b"lamp", b"lump"), (b"A lamp", b""), (b" ", b"")])
+def test_a_damaged_line_is_asked_again_and_said(path, opened, damage, capsys):
+    fill(path)
+    path.write_bytes(path.read_bytes().replace(*damage, 1))
+    log = opened()
+    assert ("one" in log, "two" in log) == (False, True)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path}: 1 ")
+
+
+def test_bytes_that_are_no_text_run_nothing_and_keep_nothing(path, opened, capsys):
+    path.parent.mkdir()
+    path.write_bytes(b"\x80\x04\x95\n" * 3)
+    assert not opened().answers
+    assert f"{path}: 3 " in capsys.readouterr().err
+
+
+def test_lm_eval_has_its_own_store_back_afterwards():
+    from lm_eval.api import model
+
+    before = model.CachingLM
+    with kept_answers():
+        assert model.CachingLM is not before
+    assert model.CachingLM is before
