@@ -68,7 +68,7 @@ def _read(model: str) -> tuple[Row, dict[str, Rows]]:
             continue
         figures |= read_json(file)[model]
         counted = file.with_suffix(".jsonl")
-        if part in figures and counted.is_file():
+        if part in figures and counted.is_file() and counted.read_bytes().strip():
             rows[part] = read_jsonl(counted)
     if "loss" in rows:  # one file of both models
         rows["loss"] = loss_rows(rows["loss"], model)

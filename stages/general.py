@@ -9,7 +9,7 @@ Run     dvc repro general@tuned
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alloy.core.files import InputError, Row, write_json, write_jsonl
+from alloy.core.files import InputError, Row, write_json, write_lines
 from alloy.core.settings import load_sections, profile_name
 from alloy.core.stage import model_name, run
 from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
 TASKS = Path("profiles/tasks")
+NO_ROW = b""  # a file of no byte would make DVC warn
 
 
 def figures(results: dict[str, Row], named: list[str]) -> Row:
@@ -72,7 +73,7 @@ def main() -> None:
     service = hosted(f"models/{name}")
     if not tasks or service:
         write_json(out, {name: {}})
-        write_jsonl(rows, [])
+        write_lines(rows, [NO_ROW])
         print(f"general {name}: skipped, {f'{service} is hosted' if service else f'{file} names no tasks'}")
         return
     from lm_eval.tasks import TaskManager

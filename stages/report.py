@@ -34,7 +34,7 @@ def _figures(stage: str, part: str, models: tuple[str, ...]) -> dict[str, Row]:
 def _rows(folder: str) -> dict[str, list[Row]]:
     """Return the rows of base and tuned model in a folder of metrics; none for a model that was not asked."""
     files = {model: Path(f"metrics/{folder}/{model}.jsonl") for model in MODELS[:2]}
-    return {model: read_jsonl(file) if file.stat().st_size else [] for model, file in files.items()}
+    return {model: read_jsonl(file) if file.stat().st_size > 1 else [] for model, file in files.items()}
 
 
 def main() -> None:
@@ -55,11 +55,12 @@ def main() -> None:
             "profile": profile_name(),
             "data": Data.load().model_dump(),
             "mix": read_json("metrics/mix.json")["mix"],
+            "trained": read_json("metrics/train.json")["train"],
             "lines": [line for line in compared["measures"] if line["name"] not in LEAKAGE],
             "leakage": [line for line in compared["measures"] if line["name"] in ("leak", *LEAKAGE)],
             "chats": side_by_side(_rows("chat"), _rows(ANSWERS)),
             "verdict": compared["verdict"],
-            "one_seed": ONE_SEED if compared["verdict"] else "",
+            "one_seed": ONE_SEED.replace("`", "") if compared["verdict"] else "",
             "models": MODELS,
             "colours": charts.COLOURS,
             "scores": scores,

@@ -8,6 +8,7 @@ import re
 import subprocess
 
 from alloy.core.files import InputError
+from alloy.sweep.dvc_experiments import WORKSPACE, finished, read_lock
 
 COMMAND = ["dvc", "repro", "--dry", "--allow-missing"]
 MEND = "run `dvc repro`, then commit dvc.lock and metrics/"
@@ -29,4 +30,7 @@ def main() -> None:
     """Ask DVC, judge."""
     asked = subprocess.run(COMMAND, text=True, capture_output=True, check=False)
     judge(asked.returncode, asked.stdout + asked.stderr)
+    # A stage that reads a folder of other stages' outputs is not compared with these by DVC, if the data is not there.
+    if not finished(read_lock(WORKSPACE)):
+        raise InputError(f"dvc.lock: 'compare' did not read what the stages before it wrote; {MEND}")
     print("lock: up to date")

@@ -6,6 +6,8 @@ Run     dvc repro mmlu@base ifeval@base, then alloy check tests
 It ends with exit status 1 if no test can.
 """
 
+import json
+import subprocess
 from pathlib import Path
 
 from alloy.comparison.compare import Rows, compare
@@ -33,6 +35,15 @@ def read_base() -> tuple[Row, dict[str, Rows]]:
     return figures, rows
 
 
+def warn_if_stale() -> list[str]:
+    """Return a line if DVC finds that base's metrics are not those of today's settings; none if DVC cannot tell."""
+    command = ["dvc", "status", "--json", *(f"{stage}@base" for stage in STAGES)]
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    if done.returncode or not json.loads(done.stdout or "{}"):
+        return []
+    return [f"Warning: these metrics are not of today's model and settings; run `{MEASURE}`"]
+
+
 def table(tests: list[Sensitivity]) -> str:
     """Return a line per test: base's value, its interval, the chance level, and whether it can show forgetting."""
     lines = [f"{'':52}{'n':>6}{'base':>8}{'95 % interval':>18}{'chance':>8}  shows forgetting"]
@@ -56,7 +67,7 @@ def main() -> None:
     print(table(shown), end="\n\n")
     if formulation := figures["base"].get("mmlu", {}).get("formulation"):
         print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), where base does best.")
-    print(*(line for test in shown if (line := explain(test, shown))), sep="\n")
+    print(*(line for test in shown if (line := explain(test, shown))), *warn_if_stale(), sep="\n")
     if most_sensitive(shown) is None:
         raise InputError(
             "metrics: base is not above chance in any test, so none can show forgetting; take easier questions for "

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError
+from alloy.core.settings import profile_name
 from alloy.training.cost import COMPLETION, EXAMPLE, MFU, gpu_hours, memory, memory_line, parameters, training_flops
 from alloy.training.settings import Model, Train
 
@@ -21,6 +22,11 @@ def main(profile: str, processes: int, file: Path | None) -> None:
         raise InputError(f"{file}: no such file; give a model's config.json, or leave it out")
     model, train = Model.load(profile), Train.load(profile)
     source = str(file) if file else model.hub or model.path or "models/base"
+    if source == "models/base" and (profile != profile_name() or not Path(source, "config.json").is_file()):
+        raise InputError(
+            f"profiles/{profile}.yaml: the model's configuration is known after `dvc repro base` with "
+            f"`profile: {profile}` in params.yaml; or give a config.json"
+        )
     try:
         config: Any = AutoConfig.from_pretrained(source, revision=model.revision, trust_remote_code=False)
     except OSError as error:

@@ -104,17 +104,21 @@ def bars(groups: list[str], values: dict[str, list[float | None]], label: str) -
     return draw
 
 
-def forgetting(subjects: dict[str, dict[str, float]], key: str) -> Draw:
-    """Return what became of each subject, the largest loss on top; `subjects`: name -> model -> share."""
+def forgetting(subjects: dict[str, dict[str, float]], key: str, chance: float) -> Draw:
+    """Return what became of each subject, the largest loss on top; `subjects`: name -> model -> share.
+
+    `chance` is what guessing gives.
+    """
     ranked = sorted(subjects, key=lambda name: (subjects[name]["base"] - subjects[name]["tuned"], name))
 
     def draw(axes: "Axes") -> None:
         rows = range(len(ranked))
         base, tuned = ([subjects[name][model] for name in ranked] for model in ("base", "tuned"))
         axes.hlines(rows, tuned, base, color=INK, lw=1)
-        axes.scatter(base, rows, color=COLOURS["base"], label="base", zorder=3)
-        axes.scatter(tuned, rows, color=COLOURS["tuned"], label="tuned", zorder=3)
-        axes.axvline(GUESSING, color=INK, ls=":", label="guessing")
+        axes.scatter(base, rows, color=COLOURS["base"], label="base", zorder=3, clip_on=False)
+        axes.scatter(tuned, rows, color=COLOURS["tuned"], label="tuned", zorder=3, clip_on=False)
+        if chance:
+            axes.axvline(chance, color=INK, ls=":", label="guessing")
         axes.set(xlabel=key, xlim=(0, 1.02), ylim=(-0.7, len(ranked) - 0.3))
         axes.set_yticks(rows, [name.replace("_", " ") for name in ranked])
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))

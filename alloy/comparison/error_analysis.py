@@ -7,11 +7,11 @@ from alloy.core.text import unit_hash
 from alloy.formats.taxonomy import LabelPath
 
 KINDS = {
-    "invalid": "The answer is no JSON list of segments",
-    "missed": "All that was given is right, and a segment was missed",
-    "extra": "All is found, and there is more",
-    "leaf": "The right branch, another leaf",
-    "branch": "Another branch altogether",
+    "invalid": "The answer is not a JSON list of segments",
+    "missed": "All predicted labels are right, but some are missing",
+    "extra": "All labels are found, and there are extra ones",
+    "leaf": "The right branch, but the wrong leaf",
+    "branch": "At least one label from another branch",
 }
 
 

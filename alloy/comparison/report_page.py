@@ -35,13 +35,17 @@ def plots(lines: list[Row], scores: dict[str, Row], mmlu: dict[str, Row]) -> dic
         }
         drawn["tail"] = charts.svg(charts.bars(groups, tails, "F1"), name="tail")
     if {"base", "tuned"} <= mmlu.keys():
-        for key, title in (("acc", "accuracy by likelihood"), ("generated_acc", "accuracy by generated answer")):
+        for key, title, chance in (
+            ("acc", "accuracy by likelihood", "chance"),
+            ("generated_acc", "accuracy by generated answer", "generated_chance"),
+        ):
             subjects = {
                 name: {model: mmlu[model]["subjects"][name][key] for model in ("base", "tuned")}
                 for name in mmlu["base"]["subjects"]
             }
             height = 1 + 0.24 * len(subjects)
-            drawn[f"subjects_{key}"] = charts.svg(charts.forgetting(subjects, title), height=height, name=key)
+            lost = charts.forgetting(subjects, title, mmlu["base"].get(chance, 0.0))
+            drawn[f"subjects_{key}"] = charts.svg(lost, height=height, name=key)
     return drawn
 
 

@@ -28,10 +28,12 @@ class Gate(Section):
     def _check(self) -> Self:
         for part, limits in self.__pydantic_extra__.items():
             if part not in GATED and limits is not None and not isinstance(limits, dict):
-                raise refuse(part, limits, "limits by metric, such as `acc: 0.02`")
+                likely = get_close_matches(part, GATED, 3)
+                wanted = f"a metric such as {', '.join(likely)}" if likely else "limits by metric, such as `acc: 0.02`"
+                raise refuse(part, limits, wanted)
         for name, limit in self._named().items():
             if name not in GATED and not name.startswith("general."):
-                known = get_close_matches(name, GATED, 3) or GATED
+                known = get_close_matches(name, GATED, 3) or [*GATED[:5], ".."]
                 raise refuse(name, name, f"a metric such as {', '.join(known)}")
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
                 raise refuse(name, limit, "a number such as 0.02, or null")

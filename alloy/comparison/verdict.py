@@ -99,9 +99,17 @@ def _format(found: Lines) -> list[Finding]:
     if leak and (risen or (enough(leak) and rose(leak))):
         worst = max(risen, key=lambda line: line["change"]["value"], default=None)
         everywhere = rose(leak) and leak["change"]["value"] > TOLERANCE
-        return [Finding(topic, Kind.lost if everywhere else Kind.partly_lost, _leaked(leak, worst))]
+        text = _leaked(leak, worst)
+        unparsed = found.get("mmlu.unparsed")
+        if unparsed and enough(unparsed) and rose(unparsed) and unparsed["change"]["value"] > TOLERANCE:
+            text += f" {_share(unparsed, 'the answers to multiple-choice questions name none of the choices')}."
+        return [Finding(topic, Kind.lost if everywhere else Kind.partly_lost, text), *_degenerate(found)]
     if leak and not enough(leak):
         return [_too_few(topic, leak, "general answers")]
+    cut = found.get("answers.cut")
+    if cut and values(cut)[0] >= UNREADABLE:
+        said = f"{_share(cut, 'the general answers are cut at the token limit')}: a loss of the format cannot be seen."
+        return [Finding(topic, Kind.blind, said)]
     text = _share(leak, f"the {leak['n']} general answers are customer labels") + "." if leak else ""
     kind = _kind(leak) if leak else Kind.kept
     unparsed = found.get("mmlu.unparsed")
@@ -129,8 +137,12 @@ def _leaked(leak: Row, worst: Row | None) -> str:
 
 
 def _degenerate(found: Lines) -> list[Finding]:
-    """Return a finding for answers that became empty or loop."""
-    faults = (("answers.empty", "are empty"), ("answers.loops", "repeat themselves"))
+    """Return a finding for answers that became empty, loop, or do not end."""
+    faults = (
+        ("answers.empty", "are empty"),
+        ("answers.loops", "repeat themselves"),
+        ("answers.cut", "are cut at the token limit"),
+    )
     said = [
         f"{_share(line, f'the general answers {what}')}."
         for name, what in faults
@@ -301,12 +313,18 @@ def significant(difference: Row) -> bool:
 
 
 def failures(lines: list[Row], gate: Gate) -> list[str]:
-    """Return one line for each limit of the gate that tuning broke."""
-    found = {line["name"]: line for line in lines}
+    """Return one line for each limit of the gate that tuning broke, or that is on a metric without a measurement."""
+    found = {line["name"]: line for line in lines if line["change"] is not None}
+    if not found:  # nothing was trained
+        return []
     broken = []
     for name, limit in gate.limits().items():
         line = found.get(name)
-        if line is None or line["change"] is None:
+        if line is None:
+            broken.append(
+                f"params.yaml: gate.{name}: not measured in this run; set it to null, or have it measured (a task of "
+                "lm-eval: name it in `general` of the profile)"
+            )
             continue
         rises = name in BY_NAME and not BY_NAME[name].higher_is_better
         change = line["change"]["value"]

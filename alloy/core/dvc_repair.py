@@ -14,8 +14,9 @@ import fcntl
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import yaml
@@ -23,21 +24,27 @@ import yaml
 from alloy.core.files import write_whole
 
 GUARDS = ("lock", "rwlock.lock")  # files below .dvc/tmp that DVC holds a lock on while it writes
+SHARED_AGE = 24 * 3600  # seconds after which a folder of a shared cache is no longer being written
 ENTRY = re.compile(r"[0-9a-f]{64}")
 
 
 def repair_dvc(root: Path = Path()) -> list[str]:
     """Repair DVC's own files in the project at `root`; return one line for each that was damaged.
 
-    Does nothing while another DVC process holds DVC's locks, or where DVC is not set up.
+    While another DVC process holds DVC's locks, nothing is touched, and one line says so. Without DVC there is nothing
+    to repair.
     """
     tmp = root / ".dvc/tmp"
     if not tmp.is_dir():
         return []
     with _locked([tmp / name for name in GUARDS]) as alone:
         if not alone:
-            return []
-        return [*_repair_rwlock(tmp / "rwlock"), *_repair_run_cache(_cache_dir(root) / "runs"), *_repair_lock(root)]
+            return [f"{tmp}: another DVC process is at work; nothing was repaired"]
+        return [
+            *_repair_rwlock(tmp / "rwlock"),
+            *_repair_run_cache(_cache_dir(root) / "runs", root),
+            *_repair_lock(root),
+        ]
 
 
 @contextmanager
@@ -66,9 +73,12 @@ def _repair_rwlock(file: Path) -> list[str]:
     return [f"{file}: removed, a killed DVC had left it incomplete"]
 
 
-def _repair_run_cache(runs: Path) -> list[str]:
+def _repair_run_cache(runs: Path, root: Path) -> list[str]:
     removed = []
+    shared = not runs.resolve().is_relative_to(root.resolve())  # then another project may be writing there
     for folder in runs.glob("??/*/"):
+        if shared and time.time() - folder.stat().st_mtime < SHARED_AGE:
+            continue
         entries = list(folder.iterdir())
         partial = [entry for entry in entries if entry.is_file() and not ENTRY.fullmatch(entry.name)]
         for entry in partial:
@@ -88,11 +98,8 @@ def _repair_lock(root: Path) -> list[str]:
     text = file.read_text(encoding="utf-8", errors="replace")
     if re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE):  # a merge conflict, which the user must resolve
         return []
-    try:
-        if isinstance(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), dict):
-            return []
-    except yaml.YAMLError:
-        pass
+    if _is_lock(text):
+        return []
     show = ["git", "show", f"HEAD:./{file.name}"]
     committed = subprocess.run(show, cwd=root, capture_output=True, check=False)
     if committed.returncode:
@@ -102,11 +109,24 @@ def _repair_lock(root: Path) -> list[str]:
     return [f"{file}: restored from git, a killed DVC had left it incomplete; `dvc repro` finds finished stages again"]
 
 
+def _is_lock(text: str) -> bool:
+    """Return whether DVC can read a dvc.lock; one that was cut off between two stages is one that it can."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    try:
+        COMPILED_LOCKFILE_SCHEMA(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except (yaml.YAMLError, Invalid):
+        return False
+    return True
+
+
 def _cache_dir(root: Path) -> Path:
     """Return DVC's cache folder: `cache.dir` of .dvc/config.local or .dvc/config, else .dvc/cache."""
     for name in ("config.local", "config"):
         config = configparser.ConfigParser(interpolation=None, strict=False)
-        config.read(root / ".dvc" / name, encoding="utf-8")
+        with suppress(configparser.Error, UnicodeDecodeError):  # DVC says better what is wrong with it
+            config.read(root / ".dvc" / name, encoding="utf-8")
         if folder := config.get("cache", "dir", fallback=""):
             return root / ".dvc" / folder  # relative paths are from the file's folder, as DVC reads them
     return root / ".dvc/cache"

@@ -35,9 +35,10 @@ def check(path: Path, index: Index, names: list[str], lines: list[tuple[int, byt
     unknown: Counter[str] = Counter()
     for number, line in lines:
         row = decode_line(path, number, line)
-        fault = row if isinstance(row, InputError) else check_general(row)
-        if fault:
-            raise InputError(str(fault) if isinstance(fault, InputError) else f"{path}:{number}: {fault}")
+        if isinstance(row, InputError):
+            raise row
+        if fault := check_general(row):
+            raise InputError(f"{path}:{number}: {fault}")
         rows.append(row)
         count_unknown_keys(row, unknown)
     said = [(place, turn["content"]) for place, row in enumerate(rows) for turn in row["messages"]]

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alloy.core.files import Row, write_json, write_jsonl
+import orjson
+
+from alloy.core.files import Row, write_json, write_lines
 from alloy.evaluation.answer_log import kept_answers
 from alloy.runtime.resume import METRICS, ROWS, Place, fingerprint, result_of
 
@@ -51,7 +53,7 @@ def evaluation(
 
         def write(part: Path) -> None:
             write_json(part / METRICS, metrics)
-            write_jsonl(part / ROWS, rows)
+            write_lines(part / ROWS, [orjson.dumps(row) for row in rows] or [b""])  # DVC warns of a file of no byte
 
         place.finish(write)
         for file in place.folder.glob("answers*"):

@@ -44,7 +44,7 @@ def _from_folder(path: str, pinned: str | None, out: Path) -> Row:
     if folder.is_file():
         raise InputError(f"{place}: a file; name the model's folder, or write `gguf: {path}`")
     if not folder.is_dir():
-        raise InputError(f"{place}: no such folder")
+        raise InputError(f"{place}: no such folder; the path is relative to the project's folder")
     check_folder(folder, place)
     digest = _check_hash(sha256_of(folder, model_files(folder)), pinned, place)
     origin = {"source": "path", "name": folder.resolve().name, "sha256": digest}
@@ -58,7 +58,7 @@ def _from_gguf(path: str, pinned: str | None, out: Path) -> Row:
     if file.is_dir():
         raise InputError(f"{place}: a folder; name the .gguf file in it, or write `path: {path}`")
     if not file.is_file():
-        raise InputError(f"{place}: no such file")
+        raise InputError(f"{place}: no such file; the path is relative to the project's folder")
     check_gguf(file, place)
     digest = _check_hash(sha256(file), pinned, place)
     origin = {"source": "gguf", "name": file.name, "sha256": digest}

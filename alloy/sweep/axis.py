@@ -1,6 +1,7 @@
 """The two metrics that a sweep weighs: the task's, and a general ability with the loss of it that is allowed."""
 
 from difflib import get_close_matches
+from math import inf
 
 from alloy.comparison.metrics import BY_NAME, METRICS, Metric, task_metric
 from alloy.core.files import InputError, Row
@@ -28,16 +29,20 @@ def short_title(metric: Metric) -> str:
     return metric.short or metric.title
 
 
-def limit_of(given: str, gate: float | None) -> float:
-    """Return the largest loss that is allowed: the one given, else the gate's, else `LIMIT`."""
+def limit_of(given: str, gate: float | None, metric: Metric) -> float:
+    """Return the largest loss of `metric` that is allowed: the one given, else the gate's, else `LIMIT`.
+
+    A limit on a share is from 0 to 1; one on a metric with a unit, such as nats, may be larger.
+    """
     if not given:
         return LIMIT if gate is None else gate
     try:
         limit = float(given)
     except ValueError:
         limit = -1.0
-    if not 0 <= limit <= 1:
-        raise InputError(f"--max-loss: expected a number from 0 to 1, got '{given}'")
+    if not (0 <= limit < inf if metric.unit else 0 <= limit <= 1):
+        wanted = "a number of at least 0" if metric.unit else "a number from 0 to 1"
+        raise InputError(f"--max-loss: expected {wanted}, got '{given}'")
     return limit
 
 

@@ -105,7 +105,7 @@ def conclude(given: str = "", axis_name: str = "") -> None:
     """Read the runs, print table, warnings and recommendation, and write them."""
     score, gate = load_sections(Score, Gate)
     axis = find_axis(axis_name)
-    limit = limit_of(given, gate.limits().get(axis.name))
+    limit = limit_of(given, gate.limits().get(axis.name), axis)
     runs, left = read_runs(axis)
     configurations = group_runs(runs, axis, shown(axis), score)
     said = [f"Left out: {line}" for line in left]

@@ -116,8 +116,7 @@ def main(ratios: str, lrs: str = "", seeds: int = 1, max_loss: str = "", axis: s
     """Check, run what all runs share, then `seeds` runs of each configuration from params.yaml's seed on; compare."""
     given, gate, train = load_sections(Data, Gate, Train)
     data = [f"data/{folder}" for _, folder in given]
-    limit_of(max_loss, None)
-    find_axis(axis)
+    limit_of(max_loss, None, find_axis(axis))
     mixes = numbers("--ratios", ratios, lambda value: 0 <= value <= 1, "a share from 0 to 1")
     rates = numbers("--lrs", lrs, lambda value: 0 < value < 1, "a number above 0 and below 1") or [train.lr]
     if not mixes:

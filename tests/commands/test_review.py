@@ -66,8 +66,7 @@ def test_the_order_is_params_then_headline_figures_of_the_tuned_model_then_the_r
         "`note`",
         "tuned: VOC F1",
         "tuned: answers that are not valid JSON",
-        "tuned: general accuracy, by likelihood",
-        "tuned: general answers that are no choice",
+        *(f"tuned: {BY_NAME[name].title}" for name in ("mmlu.acc", "mmlu.unparsed")),
         "tuned: `gsm8k acc`",
         "`metrics/train.json` `train.only_before`",
         "`metrics/train.json` `train.peak_memory`",
@@ -86,7 +85,7 @@ def test_the_sentence_says_what_was_changed_gained_and_paid(project):
     sentence = review(project, "before", "after").splitlines()[2]
     assert sentence == (
         "Changed: `mix.ratio` from 0.0 to 0.25; `note` from a to a | &lt;b&gt;. "
-        "Gained: general accuracy, by likelihood +0.316 (0.414 to 0.730). Cost: VOC F1 -0.037 (0.463 to 0.425). "
+        f"Gained: {BY_NAME['mmlu.acc'].title} +0.316 (0.414 to 0.730). Cost: VOC F1 -0.037 (0.463 to 0.425). "
         + ONE_SEED_EACH
     )
 

@@ -42,7 +42,7 @@ def test_a_bar_stands_for_each_model_that_has_a_figure() -> None:
 
 def test_the_subject_that_lost_most_is_on_top() -> None:
     subjects = {"much_lost": {"base": 0.9, "tuned": 0.3}, "kept": {"base": 0.5, "tuned": 0.5}}
-    drawn = ET.fromstring(svg(forgetting(subjects, "accuracy")))
+    drawn = ET.fromstring(svg(forgetting(subjects, "accuracy", 0.25)))
     height = {}
     for group in drawn.iter():
         if group.tag.endswith("}text") and group.text in ("much lost", "kept"):

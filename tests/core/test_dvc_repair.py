@@ -1,6 +1,7 @@
 """Files that a killed DVC leaves damaged are repaired: real DVC, which fails before and works after."""
 
 import fcntl
+import os
 import sys
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def cut_lock(folder: Path) -> None:
     (folder / "dvc.lock").write_text(text[: text.index("md5:") + 2])
 
 
+def cut_lock_that_is_yaml(folder: Path) -> None:
+    text = (folder / "dvc.lock").read_text()
+    (folder / "dvc.lock").write_text(text[: text.index("md5:")])
+
+
+def lock_without_stages(folder: Path) -> None:
+    (folder / "dvc.lock").write_text("schema: '2.0'\nstages: [1]\n")
+
+
 def empty_lock(folder: Path) -> None:
     (folder / "dvc.lock").write_text("")
 
@@ -52,6 +62,7 @@ def project(tmp_path) -> Path:
         (cut_rwlock, ".dvc/tmp/rwlock"),
         (empty_run_cache_folder, ".dvc/cache/runs"),
         (cut_lock, "dvc.lock"),
+        (lock_without_stages, "dvc.lock"),
         (empty_lock, "dvc.lock"),
     ],
 )
@@ -79,7 +90,8 @@ def test_nothing_is_touched_while_dvc_is_at_work(project):
     empty_rwlock(project)
     with (project / ".dvc/tmp/lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert repair_dvc(project) == []
+        (line,) = repair_dvc(project)
+        assert line.startswith(str(project / ".dvc/tmp"))
     assert (project / ".dvc/tmp/rwlock").read_text() == ""
 
 
@@ -94,9 +106,18 @@ def test_the_cache_folder_is_that_of_the_configuration(project, tmp_path):
     said(project, "dvc", "config", "--local", "cache.dir", str(tmp_path / "elsewhere"))
     empty = tmp_path / "elsewhere/runs/ab" / ("ab" * 32)
     empty.mkdir(parents=True)
+    assert repair_dvc(project) == []  # another project may be writing there
+    os.utime(empty, (0, 0))
     (line,) = repair_dvc(project)
     assert str(empty) in line
     assert not empty.exists()
+
+
+def test_a_configuration_that_is_broken_is_left_to_dvc(project):
+    empty_rwlock(project)
+    (project / ".dvc/config.local").write_text("[cache\nno")
+    (line,) = repair_dvc(project)
+    assert line.startswith(str(project / ".dvc/tmp/rwlock"))
 
 
 def test_a_healthy_project_and_one_without_dvc_are_left_alone(project, tmp_path):

@@ -196,7 +196,8 @@ def test_path_and_emotion_are_a_headline_if_the_labels_have_emotions(
 
 def test_a_gate_can_be_put_on_path_and_emotion(here: Path) -> None:
     Path("params.yaml").write_text("gate: {voc: {f1_full: 0.05}}\n", encoding="utf-8")
-    main()  # labels without emotions have nothing to lose
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.voc\.f1_full: not measured"):
+        main()  # labels without emotions
     with_emotions(5)
     main()
     with_emotions(4)

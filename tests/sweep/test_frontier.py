@@ -344,13 +344,13 @@ def test_path_and_emotion_have_a_column_that_is_empty_if_the_labels_have_no_emot
     ("given", "gate", "limit"), [("", None, 0.02), ("", 0.1, 0.1), ("0.3", 0.1, 0.3), ("0", None, 0)]
 )
 def test_the_limit_is_the_given_one_else_the_gates(given: str, gate: float | None, limit: float) -> None:
-    assert limit_of(given, gate) == limit
+    assert limit_of(given, gate, MMLU) == limit
 
 
 @pytest.mark.parametrize("given", ["2%", "-0.1", "nan", "1.5"])
 def test_a_limit_that_is_no_share_is_refused(given: str) -> None:
     with pytest.raises(InputError, match=r"^--max-loss: "):
-        limit_of(given, None)
+        limit_of(given, None, MMLU)
 
 
 def words(text: str) -> set[str]:

@@ -164,7 +164,7 @@ def test_every_shipped_profile_trains(tmp_path, name):
     settings.pop("epochs", None)
     # What this machine and these rows force.
     settings |= {"gpu": False, "liger": False, "max_length": 64, "global_batch": 4, "max_steps": 2}
-    config = shrunk(model.hub) if model.hub else dense(model.scratch)
+    config = shrunk(model.hub) if model.hub else dense(model.scratch) if model.scratch else dense()
     dtype = torch.bfloat16 if model.hub else torch.float32
     project = write_project(tmp_path / "project", config, dtype, **settings)
     after = train(project, ALLOY_PROCESSES="2" if settings.get("deepspeed") else "1")
