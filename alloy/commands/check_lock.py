@@ -8,7 +8,7 @@ import re
 import subprocess
 
 from alloy.core.files import InputError
-from alloy.sweep.dvc_experiments import WORKSPACE, finished, read_lock
+from alloy.sweep.dvc_experiments import WORKSPACE, read_lock, stale_stages
 
 COMMAND = ["dvc", "repro", "--dry", "--allow-missing"]
 MEND = "run `dvc repro`, then commit dvc.lock and metrics/"
@@ -31,6 +31,7 @@ def main() -> None:
     asked = subprocess.run(COMMAND, text=True, capture_output=True, check=False)
     judge(asked.returncode, asked.stdout + asked.stderr)
     # A stage that reads a folder of other stages' outputs is not compared with these by DVC, if the data is not there.
-    if not finished(read_lock(WORKSPACE)):
-        raise InputError(f"dvc.lock: 'compare' did not read what the stages before it wrote; {MEND}")
+    if stages := stale_stages(read_lock(WORKSPACE)):
+        names = ", ".join(f"'{stage}'" for stage in stages)
+        raise InputError(f"dvc.lock: {names} did not read what the stages before wrote; {MEND}")
     print("lock: up to date")

@@ -155,6 +155,16 @@ def finished(lock: Row) -> bool:
     return True
 
 
+def stale_stages(lock: Row) -> list[str]:
+    """Return the stages of a lock that read something else than the stages before them have written since."""
+    makers = _makers(lock)
+    return [
+        name
+        for name, stage in lock.items()
+        if any((made := _made_at(dep["path"], makers)) and _read_another(dep, made) for dep in stage.get("deps", []))
+    ]
+
+
 def _read_another(dep: Row, made: dict[str, tuple[str, str | None]]) -> bool:
     """Say whether the dependency of a stage had another content than the outputs at its path have now."""
     path = dep["path"]

@@ -1,5 +1,7 @@
 """A lock that is not that of the code is told, on a machine that has no data."""
 
+import hashlib
+import shutil
 import sys
 
 import pytest
@@ -41,6 +43,27 @@ def test_a_stage_that_is_not_as_it_ran_is_named_with_the_mend(bare, words, stage
     assert f"not up to date from '{stage}' on" in done.stderr
     assert "run `dvc repro`, then commit dvc.lock and metrics/" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_stage_that_read_other_outputs_of_a_folder_is_named_without_data(origin, tmp_path):
+    copy = clone(origin, tmp_path / "copy")
+    (copy / "dvc.lock").unlink()
+    (copy / ".dvcignore").write_text(".gitignore\n")
+    (copy / "dvc.yaml").write_text(
+        "stages:\n  one:\n    cmd: mkdir -p all && echo 1 > all/one\n    outs: [all/one]\n"
+        "  two:\n    cmd: cat all/one > two\n    deps: [all]\n    outs: [two]\n"
+    )
+    said(copy, "dvc", "repro", "-q")
+    assert lock(copy).stdout == "lock: up to date\n"
+    text = (copy / "dvc.lock").read_text()
+    made = hashlib.md5(b"1\n", usedforsecurity=False).hexdigest()
+    assert text.count(made) == 1
+    (copy / "dvc.lock").write_text(text.replace(made, hashlib.md5(b"2\n", usedforsecurity=False).hexdigest()))
+    shutil.rmtree(copy / "all")
+    (copy / "two").unlink()
+    done = lock(copy)
+    assert done.returncode == 1
+    assert "'two'" in done.stderr
 
 
 def test_where_the_data_is_there_each_stage_that_would_run_is_named(origin, tmp_path):
