@@ -51,7 +51,7 @@ def test_a_stage_that_read_other_outputs_of_a_folder_is_named_without_data(origi
     (copy / ".dvcignore").write_text(".gitignore\n")
     (copy / "dvc.yaml").write_text(
         "stages:\n  one:\n    cmd: mkdir -p all && echo 1 > all/one\n    outs: [all/one]\n"
-        "  two:\n    cmd: cat all/one > two\n    deps: [all]\n    outs: [two]\n"
+        "  two:\n    cmd: cat all/one all/one > two\n    deps: [all]\n    outs: [two]\n"
     )
     said(copy, "dvc", "repro", "-q")
     assert lock(copy).stdout == "lock: up to date\n"
