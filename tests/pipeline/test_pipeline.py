@@ -47,7 +47,8 @@ def project(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
     for name in listed.splitlines():
-        if (ROOT / name).is_file() and not name.endswith("dvc.lock") and not name.startswith("metrics/"):
+        result = name.endswith("dvc.lock") or (name.startswith("metrics/") and name != "metrics/.gitignore")
+        if (ROOT / name).is_file() and not result:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     params = folder / "params.yaml"
