@@ -4,7 +4,7 @@ import pytest
 
 from alloy.evaluation.read_choice import read_choice, read_letter, read_strict, read_text
 
-# /work/shared/cases/letters.txt, and more of the same kinds
+# ../shared/cases/letters.txt, and more of the same kinds
 LETTERS = {
     "b": "B",
     "(b)": "B",
