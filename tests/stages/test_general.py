@@ -104,7 +104,7 @@ def test_without_tasks_nothing_is_loaded(project: Path) -> None:
     done = general(project, [])
     assert done.stdout == "general base: skipped, profiles/small.yaml names no tasks\n"
     assert read_json(project / "metrics/general/base.json") == {"base": {}}
-    assert (project / "metrics/general/base.jsonl").read_text() == ""
+    assert (project / "metrics/general/base.jsonl").read_text().strip() == ""
 
 
 def test_a_filter_is_said_where_it_is_one() -> None:
