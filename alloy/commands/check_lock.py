@@ -30,8 +30,8 @@ def main() -> None:
     """Ask DVC, judge."""
     asked = subprocess.run(COMMAND, text=True, capture_output=True, check=False)
     judge(asked.returncode, asked.stdout + asked.stderr)
-    # A stage that reads a folder of other stages' outputs is not compared with these by DVC, if the data is not there.
+    # Without the data, DVC does not compare a folder that a stage reads with the outputs of other stages in it.
     if stages := stale_stages(read_lock(WORKSPACE)):
         names = ", ".join(f"'{stage}'" for stage in stages)
-        raise InputError(f"dvc.lock: {names} did not read what the stages before wrote; {MEND}")
+        raise InputError(f"dvc.lock: {names} ran on other inputs than the ones recorded now; {MEND}")
     print("lock: up to date")

@@ -91,18 +91,15 @@ def _flat(values: Row, before: str = "") -> Iterator[tuple[str, Any]]:
 def in_place(path: str, lock: Row) -> bool:
     """Say whether the workspace's file is the one that a lock's stages made: a checkout by git alone leaves others."""
     file = Path(path)
-    return file.is_file() and hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == _made(lock).get(path)
+    if not file.is_file():
+        return False
+    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == _hashes(lock).get(path)
 
 
 def shared(lock: Row) -> dict[str, Any]:
     """Return the hashes of what runs must share, by path."""
-    made = _made(lock)
+    made = _hashes(lock)
     return {path: made.get(path) for path in SHARED}
-
-
-def _made(lock: Row) -> dict[str, str | None]:
-    """Return the hash of each output of a lock's stages, by path."""
-    return {out["path"]: out.get("md5") for stage in lock.values() for out in stage.get("outs", [])}
 
 
 def upstream(lock: Row, last: str) -> list[str]:
@@ -122,6 +119,11 @@ def _makers(lock: Row) -> dict[str, tuple[str, str | None]]:
     return {out["path"]: (name, out.get("md5")) for name, stage in lock.items() for out in stage.get("outs", [])}
 
 
+def _hashes(lock: Row) -> dict[str, str | None]:
+    """Return the hash of each output of a lock's stages, by path."""
+    return {path: md5 for path, (_, md5) in _makers(lock).items()}
+
+
 def _made_at(path: str, makers: dict[str, tuple[str, str | None]]) -> dict[str, tuple[str, str | None]]:
     """Return those of `makers` whose output is at `path`, below it, or a folder that holds it."""
     return {
@@ -132,31 +134,12 @@ def _made_at(path: str, makers: dict[str, tuple[str, str | None]]) -> dict[str, 
 
 
 def finished(lock: Row) -> bool:
-    """Say whether `compare` ran on the latest outputs of the stages before it, and each of these likewise.
-
-    1. Start at `compare`.
-    2. For each dependency, find the outputs at or below its path. Their hash must be the one that the stage read.
-    3. Do the same for the stages that made them.
-    """
-    makers = _makers(lock)
-    todo, seen = ["compare"], set[str]()
-    while todo:
-        name = todo.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        if name not in lock:
-            return False
-        for dep in lock[name].get("deps", []):
-            made = _made_at(dep["path"], makers)
-            if made and _read_another(dep, made):
-                return False
-            todo += [maker for maker, _ in made.values()]
-    return True
+    """Say whether `compare` and each stage before it ran on the latest outputs of the stages before them."""
+    return "compare" in lock and not set(upstream(lock, "compare")) & set(stale_stages(lock))
 
 
 def stale_stages(lock: Row) -> list[str]:
-    """Return the stages of a lock that read something else than the stages before them have written since."""
+    """Return the stages of a lock that ran on other inputs than the outputs that the lock records now."""
     makers = _makers(lock)
     return [
         name
