@@ -22,6 +22,8 @@ from ruamel.yaml.util import load_yaml_guess_indent
 
 from alloy.core.files import InputError, write_whole
 from alloy.core.settings import PARAMS
+from alloy.core.system_errors import is_system_error
+from alloy.core.yaml_text import check_yaml
 from alloy.mixing.nova_names import NOVA_MIX
 from alloy.mixing.settings import Mix
 
@@ -110,6 +112,7 @@ def _yaml() -> YAML:
 
 def _load(text: str, path: Path) -> CommentedMap:
     """Return a YAML file, which must be a mapping."""
+    check_yaml(text, path)
     try:
         given = _yaml().load(text)
     except YAMLError as error:
@@ -201,6 +204,8 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode()
     except OSError as error:
+        if is_system_error(error):
+            raise
         raise InputError(f"{path}: {error.strerror}; name a recipe, a YAML file") from None
     except UnicodeDecodeError as fault:
         raise InputError(f"{path}: byte {fault.start + 1} is not UTF-8; save the file as UTF-8") from None

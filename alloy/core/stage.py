@@ -1,29 +1,34 @@
-"""How a stage starts: quiet third parties, and one clear line instead of a traceback for a user's fault."""
+"""How a stage or command starts: quiet libraries, and one line instead of a traceback for errors that users can fix."""
 
-import errno
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from alloy.core.dvc import declared, recorded, under_dvc
 from alloy.core.files import InputError
-
-# A file where a folder belongs, a folder where a file does, no right to either.
-NO_PLACE = {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EPERM, errno.EROFS}
+from alloy.core.system_errors import explain, is_system_error
+from alloy.core.terminal_text import EscapingStream
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; an `InputError` or a full disk ends the process with a message and exit status 1."""
+    """Run a stage's `main`, or a command's.
+
+    An `InputError`, or an error of the system such as a full disk, ends the process with exit status 1 and a message.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # Threads that wait by spinning stand in the way of those they wait for, where cores are shared: benchmarks/spin.py.
     # torch reads it when it is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("NO_COLOR", "1")  # colors of libraries would be escaped as well
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch's and vLLM's remarks about the machine
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # bars are for people; in a log each step would be a line
+    _escape_what_is_printed()
     try:
         with recorded(under_dvc()):
             main()
@@ -37,9 +42,19 @@ def run(main: Callable[[], None]) -> None:
         message = _message(error)
         if message is None:
             raise
-        print("\n".join(f"{_stage()}: {line}" for line in message.splitlines()), file=sys.stderr)
+        with suppress(OSError):  # standard error may be a file on the full disk
+            print("\n".join(f"{_stage()}: {line}" for line in message.splitlines()), file=sys.stderr, flush=True)
+        _drop_unwritable_output()
         _end(1)
     _end(0)
+
+
+def _escape_what_is_printed() -> None:
+    """Let no control character of data reach the terminal: in messages, warnings of libraries, and tracebacks."""
+    out: Any = sys.stdout
+    err: Any = sys.stderr
+    if not isinstance(out, EscapingStream):
+        sys.stdout, sys.stderr = EscapingStream(out), EscapingStream(err, bars=True)  # type: ignore[assignment]
 
 
 def model_name() -> str:
@@ -73,6 +88,14 @@ def _end_with_closed_pipe() -> None:
     _end(128 + signal.SIGPIPE)
 
 
+def _drop_unwritable_output() -> None:
+    """Let what cannot be written to standard output go, or Python would say so again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _patience(error: Exception) -> float:
     """Return the seconds to wait before saying `error`: another process may say it, whose end then ends this one."""
     if "by peer" in str(error) or type(error).__name__.startswith("Dist"):  # gloo's words, torch's classes
@@ -81,12 +104,10 @@ def _patience(error: Exception) -> float:
 
 
 def _message(error: Exception) -> str | None:
-    """Return what to tell the user, or None where the fault is not theirs."""
+    """Return what to tell the user, or None for a bug."""
     if isinstance(error, InputError):
         return str(error)
-    # safetensors and torch pass the system's words on, not its number.
-    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
-        return "the disk is full; make room, then `dvc repro` goes on"
-    if isinstance(error, OSError) and error.errno in NO_PLACE and error.filename:
-        return f"{error.filename}: {error.strerror}; name another place, or free this one"
-    return None
+    line = explain(error)
+    if line and is_system_error(error):
+        return f"{line}; what is done is kept: {'run the command' if _stage() == 'alloy' else '`dvc repro`'} again"
+    return line

@@ -1,12 +1,12 @@
 """Where a model's weights are: an ordinary Hugging Face folder, or a pinned reference to a hub repository."""
 
-import errno
 import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, Row, read_json, write_json
+from alloy.core.system_errors import is_system_error
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,7 @@ def download(repository: str, revision: str) -> str:
     except RevisionNotFoundError:
         raise InputError(f"model.revision: {repository} has no commit {revision}; take one of its history") from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC:
+        if is_system_error(error):
             raise
         reason = str(error).strip().splitlines()[0]
         raise InputError(
