@@ -649,9 +649,8 @@ def test_references_to_references_are_refused_before_they_fill_the_memory(file: 
     Path("profiles/tiny.yaml").write_text("{}\n")
     Path(file).write_text("\n".join([f"{section}:", "  a0: laugh", *lines, ""]))
     start = time.monotonic()
-    with pytest.raises(InputError, match=f"^{file}: {section}: ") as caught:
+    with pytest.raises(InputError, match=f"^{file}: {section}: "):
         (Mix if section == "mix" else Train).load("tiny")
-    assert "\n" not in str(caught.value)
     assert time.monotonic() - start < 10
 
 
