@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from alloy.core.files import InputError, Row, write_json, write_lines
 from alloy.core.settings import load_sections, profile_name
 from alloy.core.stage import model_name, run
-from alloy.core.system_errors import is_system_error
 from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
 from alloy.evaluation.settings import GeneralTasks, Harness
 from alloy.modeling.model_folder import hosted
@@ -95,8 +94,6 @@ def main() -> None:
         try:
             results = evaluate(model, [*tasks], kept, log_samples=True, **asked)
         except OSError as error:  # the library datasets finds neither file nor hub
-            if is_system_error(error):
-                raise
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{file}: general: the data of {', '.join(tasks)} is not to be had: {reason}") from None
         shares = figures({**results["results"], **results.get("groups", {})}, tasks)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, part_of, read_json, remove, remove_parts
 from alloy.core.stage import run
-from alloy.core.system_errors import is_system_error
 from alloy.modeling.model_folder import hosted, resolve
 from alloy.modeling.settings import Interpolate
 from alloy.runtime.resume import sweep
@@ -66,8 +65,6 @@ def open_weights(folder: Path, stack: ExitStack) -> Weights:
         try:
             shard = stack.enter_context(safe_open(file, framework="pt"))
         except (SafetensorError, OSError) as error:
-            if is_system_error(error):
-                raise
             raise InputError(f"{file}: not a whole safetensors file ({error}); make or fetch it again") from None
         weights |= dict.fromkeys(shard.offset_keys(), (file, shard))
     return weights

@@ -10,7 +10,6 @@ from typing import Any
 
 from alloy.core.files import InputError
 from alloy.core.settings import profile_name
-from alloy.core.system_errors import is_system_error
 from alloy.training.cost import COMPLETION, EXAMPLE, MFU, gpu_hours, memory, memory_line, parameters, training_flops
 from alloy.training.settings import Model, Train
 
@@ -31,8 +30,6 @@ def main(profile: str, processes: int, file: Path | None) -> None:
     try:
         config: Any = AutoConfig.from_pretrained(source, revision=model.revision, trust_remote_code=False)
     except OSError as error:
-        if is_system_error(error):
-            raise
         raise InputError(f"{source}: {str(error).splitlines()[0]}") from None
     print(memory_line(memory(config, train, processes, 1, train.gpu), None))
     size = parameters(config)

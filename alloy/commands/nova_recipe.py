@@ -22,7 +22,6 @@ from ruamel.yaml.util import load_yaml_guess_indent
 
 from alloy.core.files import InputError, write_whole
 from alloy.core.settings import PARAMS
-from alloy.core.system_errors import is_system_error
 from alloy.core.yaml_text import check_yaml
 from alloy.mixing.nova_names import NOVA_MIX
 from alloy.mixing.settings import Mix
@@ -204,8 +203,6 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode()
     except OSError as error:
-        if is_system_error(error):
-            raise
         raise InputError(f"{path}: {error.strerror}; name a recipe, a YAML file") from None
     except UnicodeDecodeError as fault:
         raise InputError(f"{path}: byte {fault.start + 1} is not UTF-8; save the file as UTF-8") from None

@@ -38,7 +38,7 @@ def watched_sections(root: Path) -> tuple[set[str], set[str]]:
     for stage in read_yaml(root / PIPELINE)["stages"].values():
         for entry in stage.get("params", []):
             if isinstance(entry, dict):
-                profile |= {key for keys in entry.values() for key in keys}
+                profile |= {key for file, keys in entry.items() if file.startswith("profiles/") for key in keys}
             else:
                 params.add(entry.partition(".")[0])
     return params, profile

@@ -30,7 +30,6 @@ from yaml import YAMLError
 from alloy.core.dvc import watched_sections
 from alloy.core.files import InputError, Row
 from alloy.core.references import LARGEST, REFERENCE, followed_size
-from alloy.core.system_errors import is_system_error
 from alloy.core.yaml_text import check_yaml, yaml_fault
 
 PARAMS, PROFILES = Path("params.yaml"), Path("profiles")
@@ -339,8 +338,6 @@ def _read(path: Path) -> DictConfig:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:  # without an errno it is OmegaConf's word for YAML that is no mapping
-        if is_system_error(error):
-            raise
         raise InputError(f"{path}: {error.strerror or 'expected `key: value` lines'}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None

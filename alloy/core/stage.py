@@ -11,8 +11,9 @@ from typing import Any
 
 from alloy.core.dvc import declared, recorded, under_dvc
 from alloy.core.files import InputError
-from alloy.core.system_errors import explain, is_system_error
+from alloy.core.system_errors import explain, explain_place
 from alloy.core.terminal_text import EscapingStream
+from alloy.core.versions import record_environment, unexpected_versions, used_packages
 
 
 def run(main: Callable[[], None]) -> None:
@@ -29,9 +30,15 @@ def run(main: Callable[[], None]) -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # bars are for people; in a log each step would be a line
     _escape_what_is_printed()
+    is_main = os.environ.get("RANK", "0") == "0"
     try:
-        with recorded(under_dvc()):
+        stage = under_dvc()
+        with recorded(stage):
+            for line in unexpected_versions(used_packages(stage)) if is_main else []:
+                print(f"{_stage()}: {line}", file=sys.stderr)
             main()
+        if is_main:
+            record_environment(stage)
         sys.stdout.flush()
     except BrokenPipeError:
         _end_with_closed_pipe()
@@ -105,9 +112,7 @@ def _patience(error: Exception) -> float:
 
 def _message(error: Exception) -> str | None:
     """Return what to tell the user, or None for a bug."""
-    if isinstance(error, InputError):
-        return str(error)
-    line = explain(error)
-    if line and is_system_error(error):
+    own = str(error) if isinstance(error, InputError) else None
+    if line := explain(error, gpu=own is None):
         return f"{line}; what is done is kept: {'run the command' if _stage() == 'alloy' else '`dvc repro`'} again"
-    return line
+    return own or explain_place(error)

@@ -1,8 +1,8 @@
 """What the system refuses a process: room on a disk, memory, open files. One line for each, with what helps.
 
 Libraries pass these errors on in their own classes: as an `OSError` with a number, as the number alone in a text
-("os error 28", which safetensors and tokenizers write), or as the system's words (torch, SQLite, Arrow). An error may
-also be the cause of another one.
+("os error 28", which safetensors and tokenizers write), or as the system's words (torch, SQLite, Arrow). Another error
+may be raised while one of them is handled, such as "not a whole file": the first says what happened.
 """
 
 import errno
@@ -54,16 +54,24 @@ GPU_WORDS = (
 )
 
 
-def explain(error: BaseException) -> str | None:
-    """Return one line for an error of the system: the file, what is wrong, what helps; None for any other error."""
+def explain(error: BaseException, *, gpu: bool = True) -> str | None:
+    """Return one line for an error of the system: the file, what is wrong, what helps; None for any other error.
+
+    Without `gpu`, memory of a GPU is left out, for errors that say better what helps.
+    """
     for one in _chain(error):
-        if line := _gpu_line(one):
+        if gpu and (line := _gpu_line(one)):
             return line
         number = error_number(one)
         if number is not None:
             file = getattr(one, "filename", None)
             place = f"{os.fsdecode(file)}: " if isinstance(file, str | bytes | os.PathLike) else ""
             return f"{place}{ADVICE[number]}"
+    return None
+
+
+def explain_place(error: BaseException) -> str | None:
+    """Return one line for a file that is in the way, or may not be touched; None for any other error."""
     if isinstance(error, OSError) and error.errno in WRONG_PLACE and error.filename:
         return f"{os.fsdecode(error.filename)}: {error.strerror}; name another place, or free this one"
     return None
@@ -109,4 +117,4 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while one is not None and id(one) not in seen:
         seen.add(id(one))
         yield one
-        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+        one = one.__cause__ or one.__context__  # also where `from None` keeps it from a traceback

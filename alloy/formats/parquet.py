@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alloy.core.files import InputError, Row
-from alloy.core.system_errors import is_system_error
 
 
 def read_parquet(path: Path, fields: list[str], source: str) -> Iterator[tuple[str, Row]]:
@@ -15,8 +14,6 @@ def read_parquet(path: Path, fields: list[str], source: str) -> Iterator[tuple[s
     try:
         table = pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
-        if is_system_error(error):
-            raise
         fault = str(error).splitlines()[0]
         raise InputError(f"{path}: not a whole parquet file ({fault}); fetch it again") from None
     if missing := [name for name in fields if name not in table.column_names]:

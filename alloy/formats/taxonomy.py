@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alloy.core.files import InputError
-from alloy.core.system_errors import is_system_error
 from alloy.core.tables import decode_document, read_table, split_lines
 from alloy.core.text import normalize_text
 
@@ -83,8 +82,6 @@ def load_taxonomy(path: str | Path, warn: Callable[[str], object] = _ignore) -> 
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; write a CSV with columns L1,L2,..,description") from None
     except OSError as error:
-        if is_system_error(error):
-            raise
         raise InputError(f"{path}: {error.strerror}; write a CSV file with columns L1,L2,..,description") from None
     table = read_table(path, split_lines(decode_document(path, data)), lambda names: _levels(names) is not None)
     levels = _levels(table.header)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError, read_json
-from alloy.core.system_errors import is_system_error
 from alloy.modeling.model_folder import silence_deepspeed
 
 CONFIG, INDEX, TOKENIZER = "config.json", "model.safetensors.index.json", "tokenizer_config.json"
@@ -64,8 +63,6 @@ def _check_files(folder: Path, place: str) -> None:
             with safe_open(file, framework="numpy"):
                 pass
         except (SafetensorError, OSError) as error:
-            if is_system_error(error):
-                raise
             raise InputError(
                 f"{place}: {file.name} is not a whole safetensors file ({error}); fetch it again"
             ) from None
@@ -137,8 +134,6 @@ def _one_line(place: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
-        if is_system_error(error):
-            raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{place}: {reason}") from None
 
