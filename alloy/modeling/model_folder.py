@@ -18,9 +18,13 @@ ORIGIN = "origin.json"  # beside weights that were copied or dequantized
 MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # safetensors, tokenizer, configuration
 
 
-def write_reference(folder: Path, repository: str, revision: str) -> None:
-    """Make `folder` stand for `repository` at `revision`; the weights stay in the hub's own cache."""
-    write_json(folder / REFERENCE, {"repository": repository, "revision": revision})
+def write_reference(folder: Path, repository: str, revision: str, sha256: str | None = None) -> None:
+    """Make `folder` stand for `repository` at `revision`; the weights stay in the hub's own cache.
+
+    `sha256` is the hash of the files that were found there.
+    """
+    pinned = {"sha256": sha256} if sha256 else {}
+    write_json(folder / REFERENCE, {"repository": repository, "revision": revision, **pinned})
 
 
 def write_hosted(folder: Path, model: str) -> None:
