@@ -67,11 +67,10 @@ def alloy(tmp_path: Path) -> Path:
 def team(tmp_path: Path, alloy: Path) -> Path:
     """The team's clone, with comments of its own, split and committed."""
     origin, storage = tmp_path / "origin.git", tmp_path / "storage"
-    said(tmp_path, "git", "init", "-q", "--bare", str(origin))
+    said(tmp_path, "git", "init", "-q", "--bare", "-b", "main", str(origin))
     start, remote = block_with("remote rename"), block_with("dvc remote add")
-    addresses = re.search(r"clone (\S+) feedback.*origin (\S+)\n", start, re.DOTALL)
-    assert addresses
-    run_block(tmp_path, start, **{addresses[1]: str(alloy), addresses[2]: str(origin)})
+    (upstream,), (own,) = re.findall(r"clone (\S+) ", start), re.findall(r"remote add origin (\S+)", start)
+    run_block(tmp_path, start, **{upstream: str(alloy), own: str(origin)})
     folder = tmp_path / "feedback"
     run_block(folder, remote, **{"s3://team/feedback": str(storage)})
     (folder / "data/team").mkdir()
