@@ -23,6 +23,7 @@ from alloy.comparison.verdict import as_text, failures, verdict
 from alloy.core.files import InputError, Row, count_lines, read_json, read_jsonl, write_json, write_jsonl, write_whole
 from alloy.core.settings import load_sections
 from alloy.core.stage import run
+from alloy.core.tables import csv_text
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.answer import codes_of
 from alloy.labelling.leakage import TaskFormat
@@ -112,8 +113,8 @@ def main() -> None:
     if ratio == 0:
         print("Mix general data in and see what it keeps: dvc exp run -S mix.ratio=0.25")
     both = [model for model in MODELS if {"voc", "mmlu"} <= figures[model].keys()]
-    points = "".join(f"{m},{figures[m]['mmlu']['acc']},{figures[m]['voc']['f1']}\n" for m in both)
-    write_whole("metrics/tradeoff.csv", lambda part: part.write_text(f"model,mmlu_acc,voc_f1\n{points}"))
+    points = [(model, figures[model]["mmlu"]["acc"], figures[model]["voc"]["f1"]) for model in both]
+    write_whole("metrics/tradeoff.csv", lambda part: part.write_text(csv_text(("model", "mmlu_acc", "voc_f1"), points)))
     for model in MODELS[:2]:
         write_jsonl(f"metrics/{ANSWERS}/{model}.jsonl", rows[model].get(ANSWERS, []))
     write_json(

@@ -11,6 +11,7 @@ from pathlib import Path
 from alloy.core.files import Row, read_jsonl, write_json, write_whole
 from alloy.core.settings import load_seed
 from alloy.core.stage import run
+from alloy.core.tables import csv_text
 from alloy.modeling import model_folder
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
@@ -24,7 +25,8 @@ OUT = Path("models/trained")
 
 def table(curve: list[Row]) -> str:
     """Return the loss curve as CSV."""
-    return "step,category,loss\n" + "".join(f"{row['step']},{row['category']},{row['loss']:.4f}\n" for row in curve)
+    rows = [(row["step"], row["category"], f"{row['loss']:.4f}") for row in curve]
+    return csv_text(("step", "category", "loss"), rows)
 
 
 def publish(report: Row, curve: list[Row]) -> None:

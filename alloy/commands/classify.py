@@ -28,6 +28,7 @@ import alloy
 from alloy.core.dvc import files
 from alloy.core.files import InputError, Row, read_jsonl, read_lines, sha256, write_jsonl
 from alloy.core.settings import load_sections
+from alloy.core.terminal_text import escape_controls
 from alloy.formats.unlabelled import Unlabelled, read_unlabelled
 from alloy.inference.engine import Finish
 from alloy.inference.settings import Infer
@@ -121,11 +122,8 @@ def said(answer: Row) -> Row:
 
 
 def encode(row: Row) -> bytes:
-    """Return a row as a line of JSON, numbers as they were read."""
-    try:
-        return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-    except UnicodeEncodeError:  # half of a surrogate pair in another field than `text`
-        return json.dumps(row, separators=(",", ":")).encode() + b"\n"
+    """Return a row as a line of JSON: numbers as they were read, control characters as JSON escapes."""
+    return escape_controls(json.dumps(row, ensure_ascii=False, separators=(",", ":"))).encode() + b"\n"
 
 
 def read_source(source: str) -> Iterable[Unlabelled]:

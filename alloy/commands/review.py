@@ -17,7 +17,7 @@ from alloy.comparison.metrics import BY_NAME, METRICS, MODELS
 from alloy.comparison.seeds import ONE_SEED_EACH
 from alloy.core.files import InputError, Row
 from alloy.core.git import git
-from alloy.core.markdown import table
+from alloy.core.markdown import code, escape_markdown, table
 
 Value = float | int | str | bool | list | None
 SUMMARY_FILE = "metrics/summary.json"
@@ -63,7 +63,7 @@ def render(params: list[Change], figures: list[Change], base: str, head: str) ->
     """Return the page: a sentence, the params, the headline figures, and all others folded away."""
     parts = ["## What this changes", sentence(params, figures)]
     if params:
-        rows = [(f"`{change.name}`", setting(change.old), setting(change.new)) for change in params]
+        rows = [(code(change.name), setting(change.old), setting(change.new)) for change in params]
         parts.append(_table(("param", base, head), rows))
     headline = [change for change in figures if change.file == SUMMARY_FILE]
     if headline:
@@ -72,7 +72,7 @@ def render(params: list[Change], figures: list[Change], base: str, head: str) ->
         ]
         parts.append(_table(("metric", base, head, "change"), rows))
     if others := [change for change in figures if change.file != SUMMARY_FILE]:
-        rows = [(f"`{c.file}` `{c.name}`", figure(c.old), figure(c.new), signed(c.step)) for c in others]
+        rows = [(f"{code(c.file)} {code(c.name)}", figure(c.old), figure(c.new), signed(c.step)) for c in others]
         summary = "<details><summary>Other figures, the time that things took among them</summary>"
         parts += [summary, _table(("metric", base, head, "change"), rows), "</details>"]
     return "\n\n".join(parts)
@@ -82,7 +82,7 @@ def sentence(params: list[Change], figures: list[Change]) -> str:
     """Say what changed, what the tuned model gained by it and what it cost, and what of it may be luck."""
     if not params and not figures:
         return "No param and no figure changed."
-    told = [f"`{change.name}` from {setting(change.old)} to {setting(change.new)}" for change in params]
+    told = [f"{code(change.name)} from {setting(change.old)} to {setting(change.new)}" for change in params]
     said = (
         f"Changed: {'; '.join(told[:3])}{f' and {len(told) - 3} more' if told[3:] else ''}."
         if told
@@ -124,7 +124,7 @@ def titled(name: str) -> str:
 def title(name: str) -> str:
     """Return what a headline figure is called in the comparison, or its name without its model."""
     own = name.partition(".")[2]
-    return BY_NAME[own].title if own in BY_NAME else f"`{own.partition('.')[2]}`"
+    return BY_NAME[own].title if own in BY_NAME else code(own.partition(".")[2])
 
 
 def setting(value: Value) -> str:
@@ -148,7 +148,7 @@ def signed(step: float | None) -> str:
 
 def escaped(words: str) -> str:
     """Return `words` so that they are no markup in a table's cell."""
-    return html.escape(" ".join(words.split()), quote=False)
+    return escape_markdown(words)
 
 
 def ask(what: str, revisions: list[str]) -> dict[str, dict[str, Row]]:

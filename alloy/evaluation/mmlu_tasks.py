@@ -15,6 +15,9 @@ from alloy.evaluation.settings import ClozePrompt, Mmlu
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
 
+# lm-eval renders a description as a Jinja template: the subject is a value in it, and no part of it.
+ABOUT = "The following are multiple choice questions (with answers) about {{ subject | replace('_', ' ') }}.\n\n"
+
 
 def groups_of(subjects: Iterable[str]) -> dict[str, list[str]]:
     """Return the subjects of each of MMLU's groups (stem, humanities, ..); a subject that MMLU has not is in none."""
@@ -55,13 +58,12 @@ def cloze_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "Confi
 
 def letters_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
     """Return the task that shows the choices and ranks their letters by likelihood, as lm-eval's own `mmlu` does."""
-    about = subject.replace("_", " ")
     return _task(
         f"mmlu_{subject}_letters",
         splits,
         mmlu,
         output_type="multiple_choice",
-        description=f"The following are multiple choice questions (with answers) about {about}.\n\n",
+        description=ABOUT,
         doc_to_text=lambda row: f"{lettered(row)}\nAnswer:",
         doc_to_choice=lambda row: list(LETTERS[: len(row["choices"])]),
         doc_to_target=lambda row: row["answer"],

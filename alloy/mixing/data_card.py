@@ -6,7 +6,8 @@ import numpy as np
 import yaml
 
 from alloy.core.files import Row, sha256
-from alloy.core.markdown import table
+from alloy.core.markdown import code, escape_markdown, table
+from alloy.core.terminal_text import escape_controls
 from alloy.formats.general import CUSTOMER
 from alloy.mixing.mixture import Sizes, weigh
 from alloy.mixing.proportional_sampler import Draw
@@ -79,15 +80,18 @@ def card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds: list[K
         licences.setdefault(name, set()).add(licence or "not said")
     sources = [
         (
-            name,
+            escape_markdown(name),
             f"{source['rows']:,}",
             f"{source['share']:.2%}",
             *(f"{source[key]:,}" if key in source else "-" for key in ("tokens", "loss_tokens")),
-            ", ".join(sorted(licences[name])),
+            escape_markdown(", ".join(sorted(licences[name]))),
         )
         for name, source in report["source"].items()
     ]
-    weighted = [(name, f"{of['asked']:.2%}", f"{of['achieved']:.2%}") for name, of in report.get("weight", {}).items()]
+    weighted = [
+        (escape_markdown(name), f"{of['asked']:.2%}", f"{of['achieved']:.2%}")
+        for name, of in report.get("weight", {}).items()
+    ]
     about = f"Tokens of more than {COUNTED:,} rows are reckoned from {COUNTED:,} of them." if _reckoned(report) else ""
     return "\n".join(
         [
@@ -100,15 +104,20 @@ def card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds: list[K
             "",
             *([about, ""] if about else []),
             *([*table(("weighted", "asked", "achieved"), weighted), ""] if weighted else []),
-            *table(("left out", "rows"), list(left_out.items())),
+            *table(("left out", "rows"), [(escape_markdown(why), count) for why, count in left_out.items()]),
             "",
-            *table(("input", "sha256"), [(f"`{path}`", f"`{sha256(path)}`") for path in inputs]),
+            *table(("input", "sha256"), [(code(path), code(sha256(path))) for path in inputs]),
             "",
             "```yaml",
-            yaml.safe_dump({"mix": mix.model_dump(mode="json")}, sort_keys=False, allow_unicode=True) + "```",
+            escape_controls(_yaml(mix)) + "```",
             "",
         ]
     )
+
+
+def _yaml(mix: Mix) -> str:
+    """Return the section as YAML, each value in one line: a line of backticks would end the block around it."""
+    return yaml.safe_dump({"mix": mix.model_dump(mode="json")}, sort_keys=False, allow_unicode=True, width=10**6)
 
 
 def _reckoned(report: Row) -> bool:

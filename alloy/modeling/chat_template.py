@@ -6,6 +6,7 @@ and in inference alike. Only the template opens and closes turns.
 
 import json
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -50,9 +51,9 @@ def render_example(tokenizer: "PreTrainedTokenizerBase", messages: Messages) -> 
 def _render(tokenizer: "PreTrainedTokenizerBase", messages: Messages, *, add_generation_prompt: bool) -> Rendered:
     # A mark stands for what could hold a control token: a template that changes what is said, as Qwen3's takes out
     # thoughts, would also do so where a comment is hostile.
-    careful = {"\ue000", *(token[0] for token in control_tokens(tokenizer))}
+    careful = _first_letters(tokenizer)
     marked = [
-        {**message, "content": MARK.format(place)} if careful & set(message["content"]) else message
+        {**message, "content": MARK.format(place)} if _needs_care(tokenizer, message["content"], careful) else message
         for place, message in enumerate(messages)
     ]
     # Without thoughts, as training shows an answer; a template that knows none does not look at it.
@@ -70,6 +71,24 @@ def _render(tokenizer: "PreTrainedTokenizerBase", messages: Messages, *, add_gen
         spans.append((len(whole), len(whole) + len(content)))
         whole += content + rest
     return Rendered(whole, tuple(spans))
+
+
+def _needs_care(tokenizer: Any, content: str, careful: frozenset[str]) -> bool:  # noqa: ANN401 (hides its backend)
+    """Return whether a text may hold a control token, as it is written or once the tokenizer has normalized it.
+
+    A normalizer may make the letters of one out of others: `\uff1cs\uff1e` becomes `<s>`, and `[inst]` is `[INST]`.
+    """
+    if careful & set(content):
+        return True
+    normalizer = tokenizer.backend_tokenizer.normalizer if tokenizer.is_fast and not content.isascii() else None
+    return normalizer is not None and bool(careful & set(normalizer.normalize_str(content)))
+
+
+@lru_cache(maxsize=4)
+def _first_letters(tokenizer: Any) -> frozenset[str]:  # noqa: ANN401 (hides its backend)
+    """Return the letters that control tokens begin with, in both cases, and that of `MARK`."""
+    firsts = {token.lstrip()[:1] or token[:1] for token in control_tokens(tokenizer)}
+    return frozenset({"\ue000"} | {form for first in firsts for form in (first, first.lower(), first.upper())})
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", texts: list[Rendered]) -> list[list[int]]:
@@ -140,21 +159,60 @@ def _apart(tokenizer: Any, rendered: Rendered) -> list[int]:  # noqa: ANN401
         between = rendered.text[start:end]
         between = between.lstrip() if strip else between
         between = between.rstrip() if control and control.lstrip else between
-        ids += _plain(tokenizer).encode(between, add_special_tokens=False).ids if between else []
+        ids += _plain_ids(tokenizer, between)
         if match and control:
             ids += tokenizer.convert_tokens_to_ids([match.group()])
             start, strip = match.end(), control.rstrip
     return ids
 
 
+def _plain_ids(tokenizer: Any, text: str) -> list[int]:  # noqa: ANN401 (its class hides the backend)
+    """Return the tokens of a text, none of which is a control token."""
+    if not text:
+        return []
+    ids = _plain(tokenizer).encode(text, add_special_tokens=False).ids
+    if wrong := _control_ids(tokenizer).intersection(ids):
+        token = tokenizer.convert_ids_to_tokens(min(wrong))
+        raise InputError(f"the tokenizer makes its control token {token!r} of plain text; take another model")
+    return ids
+
+
+@lru_cache(maxsize=4)
+def _control_ids(tokenizer: Any) -> frozenset[int]:  # noqa: ANN401 (its class hides the backend)
+    """Return the ids of tokens that plain text must not become: all that are added, but white space and the unknown.
+
+    Some tokenizers (Gemma) add runs of line feeds and spaces, which command nothing.
+    """
+    return frozenset(
+        number
+        for number, token in tokenizer.added_tokens_decoder.items()
+        if token.content.strip() and token.content != tokenizer.unk_token
+    )
+
+
 @lru_cache(maxsize=4)
 def _plain(tokenizer: Any) -> "Tokenizer":  # noqa: ANN401 (its class hides the backend)
-    """Return the tokenizer without any control token."""
+    """Return the tokenizer without any control token.
+
+    A vocabulary may list its control tokens among the pieces of words. Unigram then finds `<s>` in plain text,
+    WordPiece `[INST]` if its words end at spaces, BPE both if it takes whole words (`ignore_merges`). So they are
+    renamed there, each by its number, into what no text holds, since nobody can guess it.
+    """
     from tokenizers import Tokenizer
 
     if not tokenizer.is_fast:
         raise InputError("the model's tokenizer is not one of the library tokenizers; convert it to tokenizer.json")
     state = json.loads(tokenizer.backend_tokenizer.to_str())
+    model, controls = state["model"], _control_ids(tokenizer)
+    secret = secrets.token_hex(16)
+    names = {tokenizer.convert_ids_to_tokens(number): f"\0 {secret} {number}" for number in controls}
+    if isinstance(model["vocab"], dict):
+        model["vocab"] = {names.get(piece, piece): number for piece, number in model["vocab"].items()}
+    else:  # Unigram: pieces with their scores
+        model["vocab"] = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
+    if "merges" in model:
+        pairs = [pair if isinstance(pair, list) else pair.split(" ") for pair in model["merges"]]
+        model["merges"] = [pair for pair in pairs if not {*pair, "".join(pair)} & names.keys()]
     return Tokenizer.from_str(json.dumps({**state, "added_tokens": [], "post_processor": None}))
 
 

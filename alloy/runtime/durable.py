@@ -4,6 +4,7 @@ A sealed folder holds a file `complete` with the SHA-256 of every other file. It
 is on the disk: a folder without it is unfinished, and one whose files differ from it is damaged.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import orjson
 
 from alloy.core.files import Row, sha256, write_whole
+from alloy.core.system_errors import is_system_error
 
 SEAL = "complete"
 
@@ -48,7 +50,10 @@ def damage(folder: Path) -> str | None:
         if differing := wanted.keys() ^ found.keys():
             return min(differing)
         return next((name for name, file in found.items() if sha256(file) != wanted[name]), None)
-    except (OSError, orjson.JSONDecodeError):  # a disk that cannot be read has damaged it too
+    except orjson.JSONDecodeError:
+        return SEAL
+    except OSError as error:
+        _raise_if_passing(error)
         return SEAL
 
 
@@ -75,8 +80,18 @@ def read_rows(path: Path) -> list[Row] | None:
         if hashlib.sha256(content).hexdigest().encode() != digest:
             return None
         return [orjson.loads(line) for line in content.splitlines()]
-    except OSError:
+    except OSError as error:
+        _raise_if_passing(error)
         return None
+
+
+def _raise_if_passing(error: OSError) -> None:
+    """Raise `error` if it says nothing of the file: without memory or open files to spare, no file can be read.
+
+    A disk that cannot read the file has damaged it.
+    """
+    if is_system_error(error) and error.errno != errno.EIO:
+        raise error
 
 
 def write_durable(path: Path, content: bytes) -> None:

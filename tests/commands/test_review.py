@@ -173,6 +173,19 @@ def test_the_workflow_may_read_and_knows_no_secret():
     assert all("permissions" not in job for job in flow["jobs"].values())
 
 
+def test_actions_are_pinned_by_commit_and_leave_no_credentials_behind():
+    workflows = sorted((ROOT / ".github/workflows").glob("*.yml"))
+    assert len(workflows) >= 2
+    for file in workflows:
+        for line in file.read_text().splitlines():
+            if "uses:" in line:  # with the release in a comment, for people
+                assert re.search(r"uses: actions/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+$", line), line
+        for job in yaml.safe_load(file.read_text())["jobs"].values():
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("actions/checkout@"):
+                    assert step["with"]["persist-credentials"] is False
+
+
 def test_what_the_workflow_runs_is_there_to_be_run_by_hand():
     targets = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     steps = [step for job in yaml.safe_load(WORKFLOW)["jobs"].values() for step in job["steps"]]
@@ -187,4 +200,3 @@ def test_what_the_workflow_runs_is_there_to_be_run_by_hand():
 def test_the_workflow_puts_no_expression_into_a_shell_and_pins_what_it_uses():
     for step in yaml.safe_load(WORKFLOW)["jobs"]["review"]["steps"]:
         assert "${{" not in step.get("run", "")
-        assert "uses" not in step or re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])
