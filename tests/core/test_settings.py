@@ -12,7 +12,7 @@ from alloy.baseline.settings import Svm
 from alloy.comparison.settings import Gate
 from alloy.core.dvc import NAMED, watched_sections
 from alloy.core.files import InputError
-from alloy.core.settings import Data, load_sections, load_seed, profile_name
+from alloy.core.settings import BadRow, Data, load_sections, load_seed, profile_name
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
 from alloy.inference.settings import Infer
@@ -20,7 +20,7 @@ from alloy.labelling.settings import Prompt
 from alloy.mixing.settings import Budget, Mix, Rehearse, Unit
 from alloy.modeling.settings import Interpolate
 from alloy.scoring.settings import Score
-from alloy.splitting.settings import BadRow, Split
+from alloy.splitting.settings import Split
 from alloy.training.settings import Model, Optimizer, Train
 
 ROOT = Path(__file__).parents[2]

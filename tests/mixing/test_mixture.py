@@ -13,7 +13,7 @@ from alloy.mixing.mixture import ALL, Sizes, draw, weigh
 from alloy.mixing.nova_names import NOVA_MIX
 from alloy.mixing.proportional_sampler import Draw
 from alloy.mixing.settings import Budget, General, Mix, Unit
-from alloy.modeling.chat_template import count_tokens
+from alloy.modeling.chat_examples import AssistantTurns, count_tokens
 from alloy.training.packing import IGNORED, tokenize
 from alloy.training.tiny_qwen import new_tokenizer
 from data.general.convert import WANTED, convert
@@ -60,7 +60,7 @@ def test_a_row_counts_as_many_tokens_as_training_sees(tokens) -> None:
         (len(ids), sum(label != IGNORED for label in labels))
         for ids, labels in zip(seen["input_ids"], seen["labels"], strict=True)
     ]
-    assert count_tokens(rows, tokens).tolist() == [list(pair) for pair in wanted]
+    assert count_tokens(rows, tokens, AssistantTurns.all).tolist() == [list(pair) for pair in wanted]
     counted = sizes(rows, Unit.tokens, tokens)
     order = np.random.default_rng(0).permutation(len(rows))
     assert counted.tokens(order).tolist() == [list(wanted[place]) for place in order]
@@ -72,8 +72,8 @@ def test_a_row_counts_as_many_tokens_as_training_sees(tokens) -> None:
 
 def test_rows_alone_count_as_they_do_beside_others(tokens) -> None:
     rows = generals(30)
-    apart = [count_tokens([row], tokens)[0].tolist() for row in rows]
-    assert count_tokens(rows, tokens).tolist() == apart
+    apart = [count_tokens([row], tokens, AssistantTurns.all)[0].tolist() for row in rows]
+    assert count_tokens(rows, tokens, AssistantTurns.all).tolist() == apart
 
 
 def test_no_rows_have_no_tokens(tokens) -> None:

@@ -7,7 +7,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from alloy.core.files import InputError
-from alloy.modeling.chat_template import count_tokens, encode_examples
+from alloy.modeling.chat_examples import AssistantTurns, count_tokens, encode_examples
 from alloy.training.packing import IGNORED, fitting, flatten, prepare, tokenize
 from alloy.training.settings import LongRow, Train
 from small import LONG, ROWS, TRAIN, fresh, tokenizer
@@ -55,8 +55,8 @@ def test_a_row_over_the_limit_stops_unless_told_otherwise():
 
 def test_what_is_kept_is_known_by_its_number():
     rows = [LONG, *ROWS[:3], LONG, *ROWS[3:]]
-    whole, numbers = fitting(rows, tokenizer(), TRAIN, "train")
-    assert numbers == [*range(1, 4), *range(5, 42)]
+    whole = fitting(rows, tokenizer(), TRAIN, "train")
+    assert [numbers[0] for numbers in whole["example"]] == [*range(1, 4), *range(5, 42)]
     assert whole["input_ids"] == tokenize(ROWS, tokenizer())["input_ids"]
 
 
@@ -64,16 +64,17 @@ def test_the_tokens_of_rows_are_counted_as_they_are_trained_on():
     tokens = tokenizer()
     seen = tokenize([*ROWS, LONG], tokens)
     wanted = [(len(row["labels"]), sum(label != IGNORED for label in row["labels"])) for row in seen]
-    assert list(map(tuple, count_tokens([*ROWS, LONG], tokens).tolist())) == wanted
+    assert list(map(tuple, count_tokens([*ROWS, LONG], tokens, AssistantTurns.all).tolist())) == wanted
 
 
 def test_prompt_and_completion_together_are_what_the_model_reads():
     tokens = tokenizer()
-    prompts, completions = encode_examples(ROWS[:5], tokens)
-    for row, prompt, completion in zip(ROWS, prompts, completions, strict=False):
+    for row, (ids, labels) in zip(ROWS, encode_examples(ROWS[:5], tokens, AssistantTurns.all), strict=False):
         text = tokens.apply_chat_template(row["messages"], tokenize=False)
-        assert tokens.decode(prompt + completion) == text.removesuffix("\n")
+        assert tokens.decode(ids) == text.removesuffix("\n")
+        completion = [label for label in labels if label != IGNORED]
         assert tokens.decode(completion) == row["messages"][-1]["content"] + "<|im_end|>"
+        assert ids[-len(completion) :] == completion
 
 
 def test_rows_that_are_all_too_long_are_one_clear_line():
