@@ -35,21 +35,13 @@ def watched_sections(root: Path) -> tuple[set[str], set[str]]:
     """Return the names of the sections of params.yaml and of a profile that stages watch; none without dvc.yaml."""
     if not (root / PIPELINE).is_file():
         return set(), set()
-    params, profile = ({key.partition(".")[0] for key in keys} for keys in watched_keys(root))
-    return params | {*NAMED, "seed"}, profile
-
-
-def watched_keys(root: Path) -> tuple[set[str], set[str]]:
-    """Return what stages watch of params.yaml and of a profile: sections, or keys as `mix.general`."""
-    if not (root / PIPELINE).is_file():
-        return set(), set()
-    params, profile = set[str](), set[str]()
+    params, profile = {*NAMED, "seed"}, set[str]()
     for stage in yaml.safe_load((root / PIPELINE).read_text(encoding="utf-8"))["stages"].values():
         for entry in stage.get("params", []):
             if isinstance(entry, dict):
                 profile |= {key for keys in entry.values() for key in keys}
             else:
-                params.add(entry)
+                params.add(entry.partition(".")[0])
     return params, profile
 
 

@@ -26,7 +26,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 from yaml import YAMLError
 
-from alloy.core.dvc import watched_keys, watched_sections
+from alloy.core.dvc import watched_sections
 from alloy.core.files import InputError, Row
 
 PARAMS, PROFILES = Path("params.yaml"), Path("profiles")
@@ -157,7 +157,7 @@ def _load(kinds: list[Any], profile: str | None, root: Path) -> list[Any]:
             files[True] = path
         except InputError as error:
             errors.append(str(error))
-    errors += [*_unknown(given, params, root), *_unwritten(given, params, root)]
+    errors += _unknown(given, params, root)
     loaded = []
     for kind in kinds:
         if path := files.get(kind.in_profile):
@@ -186,18 +186,6 @@ def _unknown(given: dict[Path, DictConfig], params: Path, root: Path) -> Iterato
         for key in values:
             if known and key not in known:
                 yield f"{path}: {key}: unknown section{_meant(str(key), sorted(known))}"
-
-
-def _unwritten(given: dict[Path, DictConfig], params: Path, root: Path) -> Iterator[str]:
-    """Yield a line for each key that dvc.yaml watches by itself and that is not written: DVC knows no defaults."""
-    watched = watched_keys(root)
-    for path, values in given.items():
-        written = _as_written(values)
-        for key in sorted(watched[path != params]):
-            section, _, name = key.partition(".")
-            below = written.get(section)
-            if name and isinstance(below, dict) and name not in below:
-                yield f"{path}: {key}: missing; write it, since dvc.yaml watches it by itself"
 
 
 def _meant(key: str, known: list[str]) -> str:

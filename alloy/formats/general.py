@@ -58,13 +58,14 @@ def check_general(row: Row) -> str | None:
         return f"`license` is {licence!r}; write a name such as MIT, or leave it out"
     if not _is_chat(row.get("messages")):
         return "`messages` must be a list of {role, content} that ends with the assistant; correct the row"
-    for turn in row["messages"]:
+    for number, turn in enumerate(row["messages"], 1):
         if turn["role"] not in ROLES:
             return f"role '{turn['role']}' is none that models know; write {', '.join(ROLES[:-1])} or {ROLES[-1]}"
         if turn["role"] == "user" and not turn["content"].strip():
             return "a message of the user is empty; give the question or drop the row"
         if turn["role"] == "assistant" and not (turn["content"].strip() or turn.get("tool_calls")):
-            return "a message of the assistant is empty; give the answer or drop the row"
+            which = "last message" if number == len(row["messages"]) else f"message {number}"
+            return f"the assistant's {which} is empty; give the answer or drop the row"
     return None
 
 

@@ -60,7 +60,7 @@ class Sizes:
         return self.counts[places]
 
     def along(self, places: np.ndarray, block: int = BLOCK) -> Iterator[tuple[int, int]]:
-        """Yield (place, size) of the rows that fit, in the order of `places`; `block` of them are measured at a time."""
+        """Yield (place, size) of the rows that fit, in the order of `places`, which are measured block by block."""
         for start in range(0, len(places), block):
             some = places[start : start + block]
             if self.encoding is None:
