@@ -13,7 +13,7 @@ from pathlib import Path
 
 from alloy.comparison.answers import judge_answers, with_leakage
 from alloy.comparison.compare import Rows, compare, require_same
-from alloy.comparison.costs import amount, budget, read_costs, told
+from alloy.comparison.costs import amount, budget, read_costs, told, trained_share
 from alloy.comparison.formulation import FORMULATIONS, with_headline
 from alloy.comparison.item_rows import loss_rows
 from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, headline
@@ -98,14 +98,14 @@ def main() -> None:
     figures = {model: with_leakage(own, rows[model]) for model, own in figures.items()}
     lines = compare(figures, rows, score.resamples, score.seed)
     findings = verdict(lines)
-    mix = read_json("metrics/mix.json")["mix"]
-    ratio = mix["achieved"]
+    mix, trained = read_json("metrics/mix.json")["mix"], read_json("metrics/train.json")["train"]
+    ratio = trained_share(mix, trained)
     print(f"Trained on {1 - ratio:.0%} customer and {ratio:.0%} general data")
-    if given := budget(mix, read_json("metrics/train.json")["train"], train.lr):
+    if given := budget(mix, trained, train.lr):
         print(*told(given, count_lines("data/split/train.jsonl") - prompt.examples), sep="\n")
     print()
-    trained = [ONE_SEED] if figures["tuned"] else []  # a hosted base is not
-    words = "\n".join([as_text(findings), *trained])
+    one_seed = [ONE_SEED] if figures["tuned"] else []  # a hosted base is not
+    words = "\n".join([as_text(findings), *one_seed])
     print(table(lines), cost_table(read_costs()), words, sep="\n\n")
     formulation = figures["base"].get("mmlu", {}).get("formulation")
     if formulation:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from alloy.comparison import charts
-from alloy.comparison.costs import amount, read_costs
+from alloy.comparison.costs import amount, read_costs, trained_share
 from alloy.comparison.error_analysis import mistakes
 from alloy.comparison.formulation import headline_of
 from alloy.comparison.metrics import ANSWERS, MODELS
@@ -50,12 +50,14 @@ def main() -> None:
         task = read_json("data/split/task.json")
         gold = read_jsonl("data/split/test.jsonl")
         wrong = mistakes(gold, read_jsonl(predictions), task["levels"], EXAMPLES)
+    mix, trained = read_json("metrics/mix.json")["mix"], read_json("metrics/train.json")["train"]
     page = render(
         {
             "profile": profile_name(),
             "data": Data.load().model_dump(),
-            "mix": read_json("metrics/mix.json")["mix"],
-            "trained": read_json("metrics/train.json")["train"],
+            "mix": mix,
+            "trained": trained,
+            "share": trained_share(mix, trained),
             "lines": [line for line in compared["measures"] if line["name"] not in LEAKAGE],
             "leakage": [line for line in compared["measures"] if line["name"] in ("leak", *LEAKAGE)],
             "chats": side_by_side(_rows("chat"), _rows(ANSWERS)),

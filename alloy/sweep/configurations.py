@@ -28,8 +28,14 @@ class Configuration:
 
     @property
     def ratio(self) -> float:
-        """The share of general rows."""
+        """The share of general data that was asked for."""
         return self.runs[0].settings.ratio
+
+    @property
+    def general_share(self) -> float | None:
+        """The mean share of general data that training saw, in the unit of the mix; None if a run does not tell it."""
+        shares = [run.given.general for run in self.runs if run.given]
+        return round(sum(shares) / len(shares), 4) if len(shares) == len(self.runs) else None
 
     @property
     def lr(self) -> float:

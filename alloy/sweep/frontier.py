@@ -35,13 +35,17 @@ def shown(axis: Metric) -> list[Metric]:
 
 
 def table(configurations: list[Configuration], limit: float) -> str:
-    """Return the configurations as a Markdown table that is aligned for a terminal, with base and SVM below them."""
+    """Return the configurations as a Markdown table that is aligned for a terminal, with base and SVM below them.
+
+    `ratio` is the share of general data that was asked for, `trained` the one that training saw.
+    """
     axis = configurations[0].axis
     metrics, chosen = shown(axis), best(configurations, limit)
     titles = [*map(short_title, metrics), f"{short_title(axis)} loss"]
     lines = [
         [
             f"{'> ' if one is chosen else ''}{one.ratio:g}",
+            "-" if one.general_share is None else f"{one.general_share:.3f}",
             f"{one.lr:g}",
             *(_interval(one.figures.get(metric.name)) for metric in metrics),
             _interval(one.loss),
@@ -53,8 +57,8 @@ def table(configurations: list[Configuration], limit: float) -> str:
     ]
     for model in ("base", "svm"):
         figures = [_interval(configurations[0].runs[0].figure(metric, model)) for metric in metrics]
-        lines.append([model, "", *figures, "", "", "", ""])
-    head = ["ratio", "lr", *titles, "front", "seeds", "experiment (first seed)"]
+        lines.append([model, "", "", *figures, "", "", "", ""])
+    head = ["ratio", "trained", "lr", *titles, "front", "seeds", "experiment (first seed)"]
     return "\n".join(markdown.table(head, lines, padded=True))
 
 
@@ -70,7 +74,8 @@ def as_csv(configurations: list[Configuration], limit: float) -> str:
     metrics, rows = shown(axis), list[Row]()
     for one, on in zip(configurations, front_of(configurations), strict=True):
         place = {"front": int(on), "recommended": int(one is chosen)}
-        head = {"kind": "configuration", "experiment": "", "ratio": one.ratio, "lr": one.lr, "seed": ""}
+        head = {"kind": "configuration", "experiment": "", "ratio": one.ratio, "general_share": one.general_share}
+        head |= {"lr": one.lr, "seed": ""}
         figures = {metric.name: one.figures.get(metric.name) for metric in metrics}
         rows.append({**head, "seeds": len(one.runs), **_columns(metrics, axis, figures, one.loss), **place})
         rows += [{**_run_row(run, metrics, axis), "front": "", "recommended": ""} for run in one.runs]
@@ -79,7 +84,9 @@ def as_csv(configurations: list[Configuration], limit: float) -> str:
 
 def _run_row(run: Run, metrics: list[Metric], axis: Metric) -> Row:
     settings = run.settings
-    head = {"kind": "run", "experiment": run.name, "ratio": settings.ratio, "lr": settings.lr, "seed": settings.seed}
+    share = round(run.given.general, 4) if run.given else None
+    head = {"kind": "run", "experiment": run.name, "ratio": settings.ratio, "general_share": share}
+    head |= {"lr": settings.lr, "seed": settings.seed}
     loss = worsening(run.change(axis) or {}, axis)
     return {**head, "seeds": 1, **_columns(metrics, axis, {one.name: run.figure(one) for one in metrics}, loss)}
 

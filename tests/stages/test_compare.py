@@ -148,18 +148,20 @@ def test_a_model_that_was_not_made_here_has_a_dash_for_what_it_cost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("customer", "dropped", "said"),
+    ("customer", "too_long", "unseen", "said"),
     [
-        (20, 0, "Warning: mix left 10 of 30 customer examples out"),
-        (30, 4, "Warning: 4 of 40 examples of the mix are over train.max_length and were dropped"),
+        (20, 0, 0, "Warning: mix left 10 of 30 customer examples out"),
+        (26, 4, 0, "Warning: 4 of 30 customer examples exceed train.max_length and were left out"),
+        (7, 0, 23, "Warning: training ended before it saw 23 of 30 customer examples of the mix; "),
     ],
 )
 def test_customer_examples_that_were_not_trained_on_are_warned_of(
-    here: Path, capsys: pytest.CaptureFixture[str], customer: int, dropped: int, said: str
+    here: Path, capsys: pytest.CaptureFixture[str], customer: int, too_long: int, unseen: int, said: str
 ) -> None:
-    spent(customer=customer, dropped=dropped)
+    spent(customer=customer, too_long=too_long, unseen=unseen)
     main()
-    assert said in capsys.readouterr().out.splitlines()
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Warning")]
+    assert len(warnings) == 1 and warnings[0].startswith(said)
 
 
 def test_comments_that_stand_in_every_prompt_are_not_left_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

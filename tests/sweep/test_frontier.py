@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from alloy.comparison.charts import svg
+from alloy.comparison.costs import Budget
 from alloy.comparison.metrics import BY_NAME, STAGES
 from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import InputError
@@ -329,6 +331,15 @@ def test_the_csv_has_a_row_per_configuration_and_below_it_one_per_run() -> None:
     assert float(read[0]["mmlu_loss_low"]) < 0.38 < float(read[0]["mmlu_loss_high"])
 
 
+def test_the_share_that_was_trained_stands_beside_the_one_that_was_asked_for() -> None:
+    runs = [replace(made(0.4, 60, 70, seed=seed), given=Budget(9, 5, 1e-3, general=0.3)) for seed in (0, 1)]
+    runs = [replace(run, settings=replace(run.settings, others="same")) for run in runs]
+    (line,) = (line for line in table(configurations(*runs), 0.2).splitlines() if " 0.4 " in line)
+    assert line.split("|")[2].strip() == "0.300"
+    shares = [row["general_share"] for row in csv.DictReader(io.StringIO(as_csv(configurations(*runs), 0.2)))]
+    assert shares == ["0.3"] * 3
+
+
 def test_path_and_emotion_have_a_column_that_is_empty_if_the_labels_have_no_emotions() -> None:
     tuned = measured(f1=60, full=40)
     with_emotions = lines(tuned, base=measured(full=5), svm=rival(full=20))
@@ -337,7 +348,7 @@ def test_path_and_emotion_have_a_column_that_is_empty_if_the_labels_have_no_emot
     row, _ = csv.DictReader(io.StringIO(as_csv(found, 0.1)))
     assert float(row["voc_f1_full_low"]) < float(row["voc_f1_full"]) == 0.4 < float(row["voc_f1_full_high"])
     assert next(csv.DictReader(io.StringIO(as_csv(FOUR, 0.1))))["voc_f1_full"] == ""
-    assert table(found, 0.1).splitlines()[0].split("|")[4].strip() == "VOC F1 full"
+    assert table(found, 0.1).splitlines()[0].split("|")[5].strip() == "VOC F1 full"
 
 
 @pytest.mark.parametrize(
