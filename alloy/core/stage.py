@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from alloy.core.dvc import declared, recorded, under_dvc
 from alloy.core.files import InputError
+from alloy.core.redact import redact
 
 # A file where a folder belongs, a folder where a file does, no right to either.
 NO_PLACE = {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EPERM, errno.EROFS}
@@ -35,8 +37,10 @@ def run(main: Callable[[], None]) -> None:
     except Exception as error:
         time.sleep(_patience(error))
         message = _message(error)
-        if message is None:
-            raise
+        if message is None:  # an error in Alloy: its traceback, without secrets
+            print(redact("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+            _end(1)
+            return
         print("\n".join(f"{_stage()}: {line}" for line in message.splitlines()), file=sys.stderr)
         _end(1)
     _end(0)
