@@ -7,8 +7,8 @@ Takes JSON Lines, a JSON array, a table (CSV) with a column `text`, or plain lin
 `segments`. One that could not be labelled has no segments, `valid: false` and the `reason`; fields of these three names
 that the input has, from an earlier run, are replaced.
 
-Each answer is kept until the run has ended: the same command goes on after an interruption where it was. If a service has
-not answered some (refused, over the context, failed after retries), it asks for these again, and only for them. The
+Each answer is kept until the run has ended: the same command goes on after an interruption where it was. If a service
+has not answered some (refused, over the context, failed after retries), it asks for these again, and only for them. The
 engine and its settings are those of the profile; `infer.engine: openai` asks a server that `make serve` started.
 """
 
@@ -39,6 +39,7 @@ from alloy.labelling.task import SPLIT, load_task
 from alloy.runtime.resume import KEPT_DAYS, LIBRARIES, home
 from alloy.runtime.row_log import RowLog
 
+KEPT = ("segments", "valid", "finish", "reason")  # of an answer
 OURS = ("segments", "valid", "reason")  # fields that are written
 REASONS = {
     Finish.context.value: "the comment does not fit into the model's context",
@@ -60,7 +61,7 @@ class KeptAnswers:
         """`again` says which answers of an earlier run are asked for again."""
         self.folder = folder
         self.again = again
-        self.logs = [RowLog(path, again) for path in sorted(folder.glob("*.log"))]
+        self.logs = [RowLog(path, again, writes=False) for path in sorted(folder.glob("*.log"))]
         self.logs.append(RowLog(folder / f"{uuid.uuid4().hex}.log"))
         self.unfinished = False  # some have no answer
 
@@ -73,10 +74,9 @@ class KeptAnswers:
         asked = list(first)
 
         def done(index: int, answer: Row) -> None:
-            answers[asked[index]] = {
-                key: answer[key] for key in ("segments", "valid", "finish", "reason") if key in answer
-            }
-            self.logs[-1].write(asked[index], answers[asked[index]])
+            kept = {name: answer[name] for name in KEPT if name in answer}
+            self.logs[-1].write(asked[index], kept)
+            answers[asked[index]] = kept
 
         if left:
             work(left, done)

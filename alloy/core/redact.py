@@ -18,7 +18,7 @@ _ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://[^\s\"'<>]+")
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/?#]*@")
 _QUERY_VALUE = re.compile(r"(?<==)[^&#\s]+")
 _FORMS = re.compile(
-    r"\b(?:Bearer|Basic)\s+[\w.~+/*=-]{12,}"
+    r"\b(?:Bearer|Basic)\s+(?=\S*[\d=_])[\w.~+/*=-]{12,}"
     r"|\bsk-[\w*-]{4,}"  # OpenAI, Anthropic, OpenRouter
     r"|\b(?:hf_|gh[pousr]_|xox[a-z]-|AIza)[\w-]{8,}"  # Hugging Face, GitHub, Slack, Google
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]+)?"  # JSON web tokens

@@ -14,7 +14,7 @@ from alloy.core.files import InputError, Row
 from alloy.inference.engine import Completion, Constraint, Done, Finish, Request
 from alloy.inference.pace import retry_after
 from alloy.inference.service import Service
-from alloy.inference.service_errors import Kind, ServiceError, kind_of, read_error, rejects
+from alloy.inference.service_errors import Kind, ServiceError, kind_of, one_line, read_error, rejects
 from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import bias_against_control, encode, render_prompt
 from alloy.modeling.model_folder import context_length, hosted, load_tokenizer
@@ -189,9 +189,7 @@ def read_completion(text: str, *, sampled: bool = False) -> Completion:
         finish, said, reason = Finish.refused, "", str(message["refusal"])
     elif finish in (Finish.refused, Finish.context):
         reason = f"finish_reason: {why}"
-    return Completion(
-        said, finish, tokens_in, cached, tokens_out, reason=ServiceError(Kind.refused, reason).reason, sampled=sampled
-    )
+    return Completion(said, finish, tokens_in, cached, tokens_out, one_line(reason), sampled)
 
 
 def _tokens(usage: Any) -> tuple[int, int, int]:  # noqa: ANN401 (whatever a service sent)

@@ -54,7 +54,8 @@ CONTEXT = re.compile(
 )
 REFUSED = re.compile(
     r"content[ _-]?(filter|policy|management policy|moderation)|ResponsibleAIPolicyViolation|moderation"
-    r"|usage polic|safety (system|filter|settings)|PROHIBITED_CONTENT|blocked by .{0,30}guardrail|inappropriate content",
+    r"|usage polic|safety (system|filter|settings)|PROHIBITED_CONTENT|blocked by .{0,30}guardrail"
+    r"|inappropriate content",
     re.IGNORECASE,
 )
 THROTTLED = re.compile(
@@ -116,12 +117,8 @@ def read_error(body: Any) -> tuple[str, str]:  # noqa: ANN401 (whatever a servic
     if not isinstance(error, dict):
         return "", str(error)
     inner = error.get("innererror")
-    codes = [
-        error.get("code"),
-        error.get("type"),
-        error.get("status"),
-        inner.get("code") if isinstance(inner, dict) else "",
-    ]
+    codes = [error.get(key) for key in ("code", "type", "status")]
+    codes.append(inner.get("code") if isinstance(inner, dict) else None)
     message = next((error[key] for key in ("message", "detail", "msg") if error.get(key)), "")
     return " ".join(dict.fromkeys(str(code) for code in codes if code)), str(message or error)
 

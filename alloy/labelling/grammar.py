@@ -24,8 +24,8 @@ LETTERS = r"""([^"\\\x00-\x1f] | "\\" ["\\bfnrt] | "\\u00" [0-1] [0-9a-f])+"""  
 def answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, comment: str | None = None) -> str:
     """Return the grammar of a whole answer; labels are paths, or their `codes`.
 
-    Contents quote the `comment` if it is short enough and there are at most `QUOTED` leaves; else they are any text. An answer has as many
-    segments as the comment with the most of them, or fewer: a weak model would never end.
+    Contents quote the `comment` if it is short enough and there are at most `QUOTED` leaves; else they are any text. An
+    answer has as many segments as the comment with the most of them, or fewer: a weak model would never end.
     """
     quotes = comment is not None and len(taxonomy.leaves) <= QUOTED and can_quote(comment)
     start = [_literal('{"content": "'), "content", _literal('", "')] if task["has_content"] else [_literal('{"')]
