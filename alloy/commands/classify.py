@@ -18,7 +18,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
@@ -87,10 +87,14 @@ class KeptAnswers:
         return next((row for log in reversed(self.logs) if not log.lacks(key) and (row := log.read(key))), None)
 
     def close(self) -> None:
-        """Remove what is kept, unless the next run is to ask for some again, and what nobody has gone on with."""
+        """Close the files."""
         for log in self.logs:
             log.close()
-            if not self.unfinished:
+
+    def drop(self) -> None:
+        """Remove what is kept, unless the next run is to ask for some again, and what nobody has gone on with."""
+        if not self.unfinished:
+            for log in self.logs:
                 log.path.unlink(missing_ok=True)
         old = time.time() - KEPT_DAYS * 24 * 3600
         for file in self.folder.parent.glob("*/*.log"):
@@ -171,7 +175,6 @@ def main(source: str, model: Path) -> None:
         raise InputError(f"{source}: no comments; give one per line")
     prompt, infer = load_sections(Prompt, Infer)
     prompts = load_task(prompt)
-    kept = kept_answers(model, infer, prompt)
     labellers: list[Labeller] = []  # one, from the first answer on that is not kept
 
     def work(rows: list[Row], done: Callable[[int, Row], object]) -> None:
@@ -182,7 +185,10 @@ def main(source: str, model: Path) -> None:
     counts = {"rows": 0, "without labels": 0, "usable": 0}
     chunk, reason = [first], None
     hidden = True if sys.stdout.isatty() else None  # a bar would stand among the rows
-    with tqdm(total=total, unit=" comments", desc="classify", disable=hidden, dynamic_ncols=True) as bar:
+    with (
+        closing(kept_answers(model, infer, prompt)) as kept,
+        tqdm(total=total, unit=" comments", desc="classify", disable=hidden, dynamic_ncols=True) as bar,
+    ):
         while chunk := [*chunk, *islice(rest, infer.chunk - len(chunk))]:
             counts["usable"] += sum(comment.reason is None for comment in chunk)
             for row in labelled(chunk, lambda rows: kept.answer(rows, work)):
@@ -193,7 +199,7 @@ def main(source: str, model: Path) -> None:
             sys.stdout.buffer.flush()
             bar.update(len(chunk))
             chunk = []
-    kept.close()
+    kept.drop()
     if not counts["usable"]:
         raise InputError(f"{source}: none of the {counts['rows']} rows can be labelled; the first: {reason}")
     if counts["without labels"]:

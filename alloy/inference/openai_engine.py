@@ -53,7 +53,7 @@ class OpenAIEngine:
         return asyncio.run(self._complete(requests, done))
 
     async def _complete(self, requests: list[Request], done: Done) -> list[Completion]:
-        from httpx2 import Timeout
+        from httpx2 import InvalidURL, Timeout
         from openai import AsyncOpenAI, OpenAIError
 
         prompts: list[Any] = [request.messages for request in requests]
@@ -63,7 +63,7 @@ class OpenAIEngine:
         timeout = Timeout(self.infer.timeout, connect=min(self.infer.timeout, CONNECT))
         try:
             client = AsyncOpenAI(api_key=key, max_retries=0, timeout=timeout)
-        except (OpenAIError, ValueError) as error:
+        except (OpenAIError, InvalidURL, ValueError) as error:
             raise InputError(f"OPENAI_BASE_URL: {error}; write an address such as http://localhost:8000/v1") from None
         async with client:
             self.service.name = f"{self.model} at {client.base_url}"

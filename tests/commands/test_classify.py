@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -79,16 +80,19 @@ def test_answers_are_kept_for_the_same_texts_alone(tmp_path: Path) -> None:
             done(index, answer(comment))
 
     one, other, both = ([{"id": "", "text": text} for text in texts] for texts in ("a", "b", "ba"))
-    first = KeptAnswers(tmp_path / "key", None)
-    assert first.answer(one, work) == first.answer(one, work) == KeptAnswers(tmp_path / "key", None).answer(one, work)
-    first.answer([*other, *other], work)
+    with closing(KeptAnswers(tmp_path / "key", None)) as first:
+        answers = first.answer(one, work)
+        assert first.answer(one, work) == answers
+        first.answer([*other, *other], work)
+    with closing(KeptAnswers(tmp_path / "key", None)) as again:
+        assert again.answer(one, work) == answers
     assert asked == [["a"], ["b"]]
     file = first.logs[-1].path
     file.write_bytes(file.read_bytes()[:-9])  # damaged
-    second = KeptAnswers(tmp_path / "key", None)
-    second.answer(both, work)
+    with closing(KeptAnswers(tmp_path / "key", None)) as second:
+        second.answer(both, work)
     assert asked == [["a"], ["b"], ["b"]]
-    second.close()
+    second.drop()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -103,9 +107,9 @@ def test_what_a_service_has_not_answered_is_asked_again_by_the_next_run_alone(tm
                 asked.append(comment["text"])
                 done(index, answer(comment, finish=ends.get(comment["text"], "stop"), reason="gone"))
 
-        kept = KeptAnswers(tmp_path / "key", is_unanswered)
-        kept.answer(comments, work)
-        kept.close()
+        with closing(KeptAnswers(tmp_path / "key", is_unanswered)) as kept:
+            kept.answer(comments, work)
+        kept.drop()
         return asked
 
     assert run(b="refused", c="failed", d="context") == ["a", "b", "c", "d"]

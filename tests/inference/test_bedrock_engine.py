@@ -71,6 +71,7 @@ def account(tmp_path, monkeypatch):
 def quick(monkeypatch):
     """Wait a hundredth of the time before asking again."""
     monkeypatch.setattr(pace, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", 0.6)
     monkeypatch.setattr(service, "FIRST_WAIT", 0.005)
 
 

@@ -95,6 +95,23 @@ def test_a_prompt_that_fills_the_context_is_not_answered_and_the_others_are():
     assert [done[0].text, done[2].text] == generated(*small())[:2]
 
 
+def test_nothing_is_compiled_for_a_comment_that_is_not_asked():
+    model, tokens = small()
+
+    class Counting(CompiledLabelConstraint):
+        """Notes what it is asked to compile."""
+
+        def prepare(self, source):
+            prepared.append(source)
+            return super().prepare(source)
+
+    prepared = []
+    held = Counting(tokens, len(tokens), TAXONOMY, {**TASK, "has_content": True})
+    long = Request("long", [{"role": "user", "content": "Tell me.\n\nComment:\n" + "red " * 400}])
+    TransformersEngine(model, tokens, INFER, COMMON, held).complete([REQUESTS[0], long], lambda *_: None)
+    assert prepared == [REQUESTS[0].source]
+
+
 def test_an_answer_ends_with_the_context():
     model, tokens = small()
     wide = INFER.model_copy(update={"max_new_tokens": 10_000})
