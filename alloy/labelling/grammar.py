@@ -15,8 +15,8 @@ from alloy.labelling.answer import Codes
 
 WORD = re.compile(rf"([{SPACELESS}]|[^\W{SPACELESS}]+|[^\w\s])(\s*)")
 QUOTED = 300  # leaves; with more, a grammar of a comment's own takes longer to compile than its answer to give
-# Longer comments are not quoted but answered with any text: to compile a grammar of 400 words takes about 0.1 seconds,
-# of 2,000 words up to half a minute (benchmarks/quote_grammar.py).
+# Longer comments are not quoted but answered with any text: to compile a grammar of 400 words takes about 0.06 seconds,
+# of 2,000 words 8 seconds (benchmarks/quote_grammar.py).
 QUOTED_WORDS, QUOTED_LETTERS = 400, 8_000
 LETTERS = r"""([^"\\\x00-\x1f] | "\\" ["\\bfnrt] | "\\u00" [0-1] [0-9a-f])+"""  # as json.dumps writes them
 
