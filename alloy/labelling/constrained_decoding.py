@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from alloy.core.files import Row
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.answer import Codes
-from alloy.labelling.grammar import answer_grammar, content_grammar, labels_grammar
+from alloy.labelling.grammar import answer_grammar, can_quote, content_grammar, labels_grammar
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +27,10 @@ class LabelConstraint:
     def grammar(self, source: str) -> str:
         """Return the grammar of a whole answer to a comment."""
         return answer_grammar(self.taxonomy, self.task, self.codes, source)
+
+    def frees_content(self, source: str) -> bool:
+        """Return whether contents may be any text because this comment is too long for its quotes to be compiled."""
+        return bool(self.task["has_content"]) and not can_quote(source)
 
     def compile(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> "CompiledLabelConstraint":
         """Compile it for a model."""
@@ -67,6 +71,7 @@ class CompiledLabelConstraint:
             self.compiler.compile_grammar(labels_grammar(taxonomy, task, codes, last=last)) for last in (False, True)
         )
         self.pool = ThreadPoolExecutor(1)  # compiles while the model computes
+        self.any_content: Future[Any] | None = None  # of comments that are too long, once one is asked for
 
     def masks(self, rows: int) -> "torch.Tensor":
         """Return (rows, words of 32 tokens), all allowed."""
@@ -77,8 +82,14 @@ class CompiledLabelConstraint:
         self.xgrammar.apply_token_bitmask_inplace(logits, masks)
 
     def prepare(self, source: str) -> "Future[Any] | None":
-        """Begin to compile what an answer to a comment may quote."""
-        return self.pool.submit(self.compiler.compile_grammar, content_grammar(source)) if self.quotes else None
+        """Begin to compile what an answer to a comment may quote; for all long ones together, any text."""
+        if not self.quotes:
+            return None
+        if can_quote(source):
+            return self.pool.submit(self.compiler.compile_grammar, content_grammar(source))
+        if self.any_content is None:
+            self.any_content = self.pool.submit(self.compiler.compile_grammar, content_grammar(None))
+        return self.any_content
 
     def match(self, prepared: "Future[Any] | None") -> "LabelMatcher":
         """Return what follows one answer; `prepared` is what `prepare` gave."""

@@ -12,7 +12,8 @@ from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.hf_engine import only_token
 from alloy.labelling.answer import codes_of, parse_answer, render_answer
-from alloy.labelling.constrained_decoding import CompiledLabelConstraint, LabelMatcher
+from alloy.labelling.constrained_decoding import CompiledLabelConstraint, LabelConstraint, LabelMatcher
+from alloy.labelling.grammar import QUOTED_WORDS, can_quote
 from hostile import HOSTILE
 from small import tokenizer
 
@@ -43,7 +44,8 @@ def held(task: str, coded: bool = False) -> CompiledLabelConstraint:
 def allowed(constraint: LabelMatcher) -> list[int]:
     masks = constraint.constraint.masks(1)
     constraint.fill(masks, 0)
-    return np.flatnonzero(np.unpackbits(masks.numpy()[0].view(np.uint8), bitorder="little")).tolist()
+    bits = np.unpackbits(masks.numpy()[0].view(np.uint8), bitorder="little")
+    return np.flatnonzero(bits[: constraint.constraint.vocabulary]).tolist()
 
 
 def walk(constraints: CompiledLabelConstraint, comment: str, rng: random.Random, limit: int = 400) -> list[int]:
@@ -67,7 +69,7 @@ def check(text: str, comment: str, task: dict[str, Any], coded: bool = False) ->
     assert {segment.path for segment in answer.segments} <= set(TAXONOMY.leaves)
     for row in rows:
         assert ("content" in row) == task["has_content"]
-        assert row.get("content", "") in comment
+        assert row.get("content", "") in comment or not can_quote(comment)
         assert row.get("emotion") in (task["emotions"] or [None])
 
 
@@ -159,3 +161,40 @@ def test_the_only_token_is_found_in_every_bit_of_a_word(token: int) -> None:
 @pytest.mark.parametrize("words", [[0, 0, 0], [3, 0, 0], [0, -1, 0], [1, 0, 1], [0, -(2**31) + 1, 0], [-(2**31), 1, 0]])
 def test_where_there_is_a_choice_or_nothing_no_token_is_the_only_one(words: list[int]) -> None:
     assert only_token(np.array(words, np.int32)) is None
+
+
+LONG = {
+    "words": "the lock jams " * 700,
+    "one word": "x" * 50_000,
+    "no spaces": "鍵がかかる" * 200,
+    "marks": "!?" * 300,
+}
+
+
+@pytest.mark.parametrize("comment", LONG.values(), ids=LONG)
+def test_a_long_comment_may_be_answered_with_any_text_and_no_control_token(comment: str) -> None:
+    constraint = LabelConstraint(TAXONOMY, TASKS["full"])
+    assert constraint.frees_content(comment)
+    compiled, rng = held("full"), random.Random(0)
+    for _ in range(20):
+        tokens = walk(compiled, comment, rng, limit=20_000)
+        assert max(tokens) < len(small())
+        assert not set(tokens) & set(small().added_tokens_decoder)
+        rows = json.loads(b"".join(compiled.spelling[token] for token in tokens))
+        assert {(row["L1"], row["L2"]) for row in rows} <= set(TAXONOMY.leaves)
+
+
+def test_long_comments_are_compiled_once_and_hold_up_no_other() -> None:
+    compiled = held("full")
+    long = [compiled.prepare("the lock jams " * count) for count in (700, 800, 900)]
+    assert long[0] is long[1] is long[2]
+    short = compiled.prepare("the lock jams")
+    assert short is not None
+    short.result(timeout=10)
+
+
+def test_comments_up_to_the_limit_are_quoted() -> None:
+    words = ["word"] * QUOTED_WORDS
+    assert can_quote(" ".join(words))
+    assert not can_quote(" ".join([*words, "more"]))
+    assert not LabelConstraint(TAXONOMY, TASKS["bare"]).frees_content("word " * 9999)
