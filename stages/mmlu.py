@@ -9,6 +9,7 @@ Run     dvc repro mmlu@tuned
 - `letters_acc`: the choices are shown; is the letter of the right one the likeliest?
 - `generated_acc`, `generated_strict`, `unparsed`: does the generated answer name the right choice, is it the right
   choice and nothing else, does it name none?
+- `over_context`: how many questions were left out, since they do not fit the model's context in one of the forms.
 
 The stage `compare` picks the headline `mmlu.acc` among the first three, by base (alloy/comparison/formulation.py).
 """
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from alloy.core.files import InputError, Row, write_json, write_jsonl
 from alloy.core.settings import Data, load_sections, profile_name
 from alloy.core.stage import model_name, run
+from alloy.evaluation.context_limit import over_context
 from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
 from alloy.evaluation.mmlu_tasks import cloze_task, generated_task, groups_of, letters_task
 from alloy.evaluation.settings import ClozePrompt, Harness, Mmlu
@@ -37,20 +39,20 @@ SHARES = ("cloze_acc", "cloze_acc_norm", "letters_acc", "generated_acc", "genera
 def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None) -> list[Row]:
     """Return `{id, subject, chance, <0 or 1 for each of SHARES>, answer, cut}` per question, in order.
 
-    `chance` is what guessing gives, `answer` the generated text. Answers are kept in the database `kept`.
+    `chance` is what guessing gives, `answer` the generated text. Answers are kept in the database `kept`. A question
+    that does not fit the model's context in one of its forms is left out in all of them.
     """
-    tasks: dict[str, list[Task]] = {
-        kind: [make(subject, splits, mmlu) for subject, splits in questions.items()]
-        for kind, make in (("cloze", cloze_task), ("letters", letters_task), ("generated", generated_task))
+    numbers = fitting(model, questions, mmlu)
+    questions = {
+        subject: {**questions[subject], "test": [questions[subject]["test"][number] for number in own]}
+        for subject, own in numbers.items()
     }
-    cloze = _samples(model, tasks["cloze"], mmlu, kept, chat=mmlu.cloze is ClozePrompt.chat)
-    letters = _samples(model, tasks["letters"], mmlu, kept, chat=False)
-    generated = _samples(model, tasks["generated"], mmlu, kept, chat=True)
+    cloze, letters, generated = (_samples(model, tasks, kept, mmlu, chat) for tasks, chat in _forms(questions, mmlu))
     rows = []
     for subject in questions:
         of_subject = (cloze[f"mmlu_{subject}_cloze"], letters[f"mmlu_{subject}_letters"])
-        asked = zip(*of_subject, generated[f"mmlu_{subject}_generated"], strict=True)
-        for number, (text, letter, said) in enumerate(asked):
+        asked = zip(numbers[subject], *of_subject, generated[f"mmlu_{subject}_generated"], strict=True)
+        for number, text, letter, said in asked:
             rows.append(
                 {
                     "id": f"{subject}/{number}",
@@ -67,9 +69,42 @@ def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None)
     return rows
 
 
-def _samples(model: "LM", tasks: "list[Task]", mmlu: Mmlu, kept: Path | None, *, chat: bool) -> dict[str, list[Row]]:
+def fitting(model: "LM", questions: Questions, mmlu: Mmlu) -> dict[str, list[int]]:
+    """Return the indices of the questions of each subject that fit the model's context in all forms.
+
+    Of each subject the first `mmlu.limit` questions are looked at; a subject of which none fits is absent.
+    """
+    over: dict[str, set[int]] = {subject: set() for subject in questions}
+    for tasks, chat in _forms(questions, mmlu):
+        for subject, task in zip(questions, tasks, strict=True):
+            task.build_all_requests(
+                limit=mmlu.limit,
+                apply_chat_template=chat,
+                fewshot_as_multiturn=True,
+                chat_template=model.apply_chat_template if chat else None,
+            )
+            over[subject] |= over_context(model, task.instances)
+    numbers = {
+        subject: [number for number in range(len(splits["test"][: mmlu.limit])) if number not in over[subject]]
+        for subject, splits in questions.items()
+    }
+    if not any(numbers.values()):
+        raise InputError(
+            f"profiles/{profile_name()}.yaml: mmlu: no question fits the model's context; lower mmlu.fewshot or "
+            "mmlu.max_new_tokens, or take shorter questions"
+        )
+    return {subject: own for subject, own in numbers.items() if own}
+
+
+def _forms(questions: Questions, mmlu: Mmlu) -> "list[tuple[list[Task], bool]]":
+    """Return the tasks of each form of the questions, by subject, and whether it is asked in the chat format."""
+    forms = ((cloze_task, mmlu.cloze is ClozePrompt.chat), (letters_task, False), (generated_task, True))
+    return [([make(subject, splits, mmlu) for subject, splits in questions.items()], chat) for make, chat in forms]
+
+
+def _samples(model: "LM", tasks: "list[Task]", kept: Path | None, mmlu: Mmlu, chat: bool) -> dict[str, list[Row]]:
     """Return what lm-eval saw of each question, by task, in the order of the questions."""
-    asked = {"num_fewshot": mmlu.fewshot, "limit": mmlu.limit, "apply_chat_template": chat}
+    asked = {"num_fewshot": mmlu.fewshot, "apply_chat_template": chat, "fewshot_as_multiturn": True}
     results = evaluate(model, tasks, kept, log_samples=True, **asked)
     return {name: sorted(samples, key=lambda sample: sample["doc_id"]) for name, samples in results["samples"].items()}
 
@@ -117,11 +152,14 @@ def main() -> None:
         from alloy.evaluation.lm_eval_model import open_model
 
         asked = ask(open_model(f"models/{name}", harness), questions, mmlu, kept)
-        return {name: {"mmlu": figures(asked, show_choices=mmlu.show_choices)}}, asked
+        shares = figures(asked, show_choices=mmlu.show_choices)
+        total = sum(len(splits["test"][: mmlu.limit]) for splits in questions.values())
+        return {name: {"mmlu": {**shares, "over_context": total - len(asked)}}}, asked
 
     found = evaluation("mmlu", name, [mmlu, harness], measure, {METRICS: out, ROWS: rows})[name]["mmlu"]
     shown = ", ".join(f"{key} {found[key]:.3f}" for key in SHARES)
-    print(f"mmlu {name}: {found['questions']} questions, chance {found['chance']:.3f}; {shown}")
+    left_out = f" ({found['over_context']} more are over the context)" if found["over_context"] else ""
+    print(f"mmlu {name}: {found['questions']} questions{left_out}, chance {found['chance']:.3f}; {shown}")
 
 
 if __name__ == "__main__":
