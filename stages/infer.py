@@ -36,7 +36,7 @@ def main() -> None:
     prompts = load_task(prompt)
 
     def open_labeller() -> "partial[list[Row]]":
-        return partial(label, open_labelling_engine(model, infer, prompts), prompts)
+        return partial(label, open_labelling_engine(model, infer, prompts), prompts, constrain=infer.constrain)
 
     job = Job(f"infer {name}", "comment", open_labeller, count, lambda totals: {name: {"infer": report(totals)}})
     total = min(count_lines(test), infer.limit or sys.maxsize)
@@ -44,7 +44,8 @@ def main() -> None:
     figures = run_job(job, key, stream_jsonl(test), total, infer.chunk, (out, metrics))[name]["infer"]
     print(
         f"infer {name}: {figures['comments']} comments, {figures['comments_per_second']:.1f} a second; "
-        f"{figures['invalid_json']:.1%} of the answers are no JSON"
+        f"{figures['invalid_json']:.1%} of the answers are not valid JSON, {figures['ended_by_length']:.1%} are cut at "
+        f"infer.max_new_tokens"
     )
 
 

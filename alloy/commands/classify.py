@@ -155,7 +155,7 @@ def main(source: str, model: Path) -> None:
     def work(rows: list[Row]) -> list[Row]:
         if not engines:
             engines.append(open_labelling_engine(model, infer, prompts))
-        return label(engines[0], prompts, rows, lambda _: None)
+        return label(engines[0], prompts, rows, lambda _: None, constrain=infer.constrain)
 
     counts = {"rows": 0, "without labels": 0}
     chunk, reason = [first], None

@@ -10,8 +10,9 @@ import pytest
 
 from alloy.comparison.answers import judge_answers, with_leakage
 from alloy.comparison.compare import compare
+from alloy.comparison.gate import failures
 from alloy.comparison.settings import Gate
-from alloy.comparison.verdict import Kind, failures, verdict
+from alloy.comparison.verdict import Kind, verdict
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.leakage import TaskFormat
 from measured import measured, rival
