@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING
 from alloy.core.files import InputError, Row, write_json, write_jsonl
 from alloy.core.settings import Data, load_sections, profile_name
 from alloy.core.stage import model_name, run
-from alloy.evaluation.context_limit import over_context
 from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
-from alloy.evaluation.mmlu_tasks import cloze_task, generated_task, groups_of, letters_task
-from alloy.evaluation.settings import ClozePrompt, Harness, Mmlu
+from alloy.evaluation.mmlu_tasks import fitting_questions, forms_of, groups_of
+from alloy.evaluation.settings import Harness, Mmlu
 from alloy.formats.mmlu import Questions, load_questions
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.resume import METRICS, ROWS
@@ -42,12 +41,12 @@ def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None)
     `chance` is what guessing gives, `answer` the generated text. Answers are kept in the database `kept`. A question
     that does not fit the model's context in one of its forms is left out in all of them.
     """
-    numbers = fitting(model, questions, mmlu)
+    numbers = fitting_questions(model, questions, mmlu)
     questions = {
         subject: {**questions[subject], "test": [questions[subject]["test"][number] for number in own]}
         for subject, own in numbers.items()
     }
-    cloze, letters, generated = (_samples(model, tasks, kept, mmlu, chat) for tasks, chat in _forms(questions, mmlu))
+    cloze, letters, generated = (_samples(model, tasks, kept, mmlu, chat) for tasks, chat in forms_of(questions, mmlu))
     rows = []
     for subject in questions:
         of_subject = (cloze[f"mmlu_{subject}_cloze"], letters[f"mmlu_{subject}_letters"])
@@ -67,39 +66,6 @@ def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None)
                 }
             )
     return rows
-
-
-def fitting(model: "LM", questions: Questions, mmlu: Mmlu) -> dict[str, list[int]]:
-    """Return the indices of the questions of each subject that fit the model's context in all forms.
-
-    Of each subject the first `mmlu.limit` questions are looked at; a subject of which none fits is absent.
-    """
-    over: dict[str, set[int]] = {subject: set() for subject in questions}
-    for tasks, chat in _forms(questions, mmlu):
-        for subject, task in zip(questions, tasks, strict=True):
-            task.build_all_requests(
-                limit=mmlu.limit,
-                apply_chat_template=chat,
-                fewshot_as_multiturn=True,
-                chat_template=model.apply_chat_template if chat else None,
-            )
-            over[subject] |= over_context(model, task.instances)
-    numbers = {
-        subject: [number for number in range(len(splits["test"][: mmlu.limit])) if number not in over[subject]]
-        for subject, splits in questions.items()
-    }
-    if not any(numbers.values()):
-        raise InputError(
-            f"profiles/{profile_name()}.yaml: mmlu: no question fits the model's context; lower mmlu.fewshot or "
-            "mmlu.max_new_tokens, or take shorter questions"
-        )
-    return {subject: own for subject, own in numbers.items() if own}
-
-
-def _forms(questions: Questions, mmlu: Mmlu) -> "list[tuple[list[Task], bool]]":
-    """Return the tasks of each form of the questions, by subject, and whether it is asked in the chat format."""
-    forms = ((cloze_task, mmlu.cloze is ClozePrompt.chat), (letters_task, False), (generated_task, True))
-    return [([make(subject, splits, mmlu) for subject, splits in questions.items()], chat) for make, chat in forms]
 
 
 def _samples(model: "LM", tasks: "list[Task]", kept: Path | None, mmlu: Mmlu, chat: bool) -> dict[str, list[Row]]:

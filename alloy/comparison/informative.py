@@ -36,7 +36,7 @@ class Sensitivity:
     @property
     def can_show_loss(self) -> bool:
         """Whether base is above chance, so that a tuned model can be below base: its whole interval lies above."""
-        return self.low is not None and self.low > self.chance
+        return self.n >= ENOUGH and self.low is not None and self.low > self.chance
 
 
 def chance_of(name: str, figures: Row) -> float | None:

@@ -161,7 +161,7 @@ def _knowledge(found: Lines) -> Finding | None:
             topic,
             Kind.blind,
             f"This test cannot show forgetting for this model: by likelihood, base answers {percent(base)} of the "
-            f"questions right{_range(line)}, and guessing gives {percent(line['chance'])}. {_instead(found)}",
+            f"questions right{_range(line)}, and guessing gives {percent(chance_of(line))}. {_instead(found)}",
         )
     return _finding(topic, line, f"By likelihood, {_share(line, 'the questions are answered right')}{_interval(line)}.")
 
@@ -175,7 +175,7 @@ def _generated(found: Lines) -> Finding | None:
         return _too_few(topic, line, "questions")
     text = f"Asked in chat, {_share(line, 'the questions are answered right')}"
     if within_chance(line):
-        return Finding(topic, Kind.blind, f"{text}; guessing gives {percent(line['chance'])}. {_instead(found)}")
+        return Finding(topic, Kind.blind, f"{text}; guessing gives {percent(chance_of(line))}. {_instead(found)}")
     return _finding(topic, line, f"{text}{_interval(line)}.")
 
 
@@ -258,12 +258,17 @@ def enough(line: Row) -> bool:
 
 
 def within_chance(line: Row) -> bool:
-    """Return whether base is not better than guessing: its 95% interval reaches down to the line's `chance`.
+    """Return whether base is not better than guessing: its 95% interval reaches down to it, or is below it.
 
-    False if it is not known what guessing gives.
+    False for what is better when it falls: there is always something to lose.
     """
-    base, chance = line["models"]["base"], line.get("chance")
-    return chance is not None and base.get("low", base["value"]) <= chance
+    base = line["models"]["base"]
+    return _higher_is_better(line) and base.get("low", base["value"]) <= chance_of(line)
+
+
+def chance_of(line: Row) -> float:
+    """Return what guessing gives in the test of a line; 0 if that is not known."""
+    return line.get("chance") or 0.0
 
 
 def shown(change: Row) -> bool:
