@@ -111,7 +111,9 @@ def main() -> None:
 
     found = evaluation("general", name, [tasks, harness], measure, {METRICS: out, ROWS: rows})[name]["general"]
     shares = ", ".join(f"{key} {found[key]:.3f} (n {count})" for key, count in found["n"].items())
-    left_out = "".join(f"; {task}: {n} over the context are left out" for task, n in found.get("over_context", {}).items())
+    left_out = "".join(
+        f"; {task}: {n} over the context are left out" for task, n in found.get("over_context", {}).items()
+    )
     print(f"general {name}: {shares}{left_out}")
 
 

@@ -36,8 +36,8 @@ def main() -> None:
     context = context_length(f"models/{name}")
     if ifeval.max_new_tokens >= context:
         raise InputError(
-            f"profiles/{profile_name()}.yaml: ifeval.max_new_tokens: {ifeval.max_new_tokens} leaves no room for a prompt "
-            f"in the model's context of {context} tokens; lower it"
+            f"profiles/{profile_name()}.yaml: ifeval.max_new_tokens: {ifeval.max_new_tokens} leaves no room for a "
+            f"prompt in the model's context of {context} tokens; lower it"
         )
     prompts = load_prompts(Path("data") / data.instructions / "ifeval.jsonl")
 

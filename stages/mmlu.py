@@ -14,7 +14,7 @@ Run     dvc repro mmlu@tuned
 The stage `compare` picks the headline `mmlu.acc` among the first three, by base (alloy/comparison/formulation.py).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,10 +68,10 @@ def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None)
     return rows
 
 
-def _samples(model: "LM", tasks: "list[Task]", kept: Path | None, mmlu: Mmlu, chat: bool) -> dict[str, list[Row]]:
+def _samples(model: "LM", tasks: "Sequence[Task]", kept: Path | None, mmlu: Mmlu, chat: bool) -> dict[str, list[Row]]:
     """Return what lm-eval saw of each question, by task, in the order of the questions."""
     asked = {"num_fewshot": mmlu.fewshot, "apply_chat_template": chat, "fewshot_as_multiturn": True}
-    results = evaluate(model, tasks, kept, log_samples=True, **asked)
+    results = evaluate(model, [*tasks], kept, log_samples=True, **asked)
     return {name: sorted(samples, key=lambda sample: sample["doc_id"]) for name, samples in results["samples"].items()}
 
 

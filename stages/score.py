@@ -6,14 +6,15 @@ Writes  metrics/score/<model>.json: the figures below, under `<model>.voc`, with
 Run     dvc repro score@tuned
 
 `precision`, `recall`, `f1`: whole paths, micro-averaged, in any order (`count_matches` in alloy/scoring/matching.py);
-`f1_low` and `f1_high` are the 95 % interval, by bootstrap over comments, null if they are too few. `precision_full`, `recall_full`, `f1_full`,
-`f1_full_low`, `f1_full_high`: the same for segments whose path and emotion are both right (`count_full`); these keys
-and `matched_full` are absent if no gold segment of the scored comments has an emotion. There too: `levels`, each with
-its ancestors (`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and `emotion_accuracy` (`count_emotions`).
-By leaf: `macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of contents alone: `boundaries`, `coverage`,
-`gold_coverage`, `overlap`, `unquoted` (alloy/scoring/segment_boundaries.py). What went wrong: `faults`
-(alloy/scoring/faults.py). `over_context`: comments that did not fit the model's context, which nothing else counts. As the article: `nova_*` are its figures of the last level, `nova_levels` of each
-(alloy/scoring/article_score.py). Null is what gold or predictions do not have.
+`f1_low` and `f1_high` are the 95 % interval, by bootstrap over comments, null if these are too few. `precision_full`,
+`recall_full`, `f1_full`, `f1_full_low`, `f1_full_high`: the same for segments whose path and emotion are both right
+(`count_full`); these keys and `matched_full` are absent if no gold segment of the scored comments has an emotion. There
+too: `levels`, each with its ancestors (`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and
+`emotion_accuracy` (`count_emotions`). By leaf: `macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of
+contents alone: `boundaries`, `coverage`, `gold_coverage`, `overlap`, `unquoted` (alloy/scoring/segment_boundaries.py).
+What went wrong: `faults` (alloy/scoring/faults.py). As the article: `nova_*` are its figures of the last level,
+`nova_levels` of each (alloy/scoring/article_score.py). `over_context`: comments that did not fit the model's context,
+left out of all this. Null is what gold or predictions do not have.
 """
 
 from collections import Counter

@@ -236,5 +236,7 @@ def headline(figures: Row) -> Row:
     if "formulation" in figures.get("mmlu", {}):
         kept["mmlu"]["formulation"] = figures["mmlu"]["formulation"]
     tasks = {key: value for key, value in figures.get("general", {}).items() if is_task(key)}
-    counts = {key: figures["general"][key] for key in (COUNT, OVER_CONTEXT) if figures["general"].get(key)} if tasks else {}
+    counts = (
+        {key: figures["general"][key] for key in (COUNT, OVER_CONTEXT) if figures["general"].get(key)} if tasks else {}
+    )
     return kept | ({"general": {**tasks, **counts}} if tasks else {})

@@ -22,20 +22,22 @@ def over_context(model: "LM", instances: "list[Instance]") -> set[int]:
     (perplexities) are taken in windows and fit always.
     """
     lm: Any = model  # what lm-eval's classes for transformers and vLLM share beyond its interface
-    return {one.doc_id for one in instances if _tokens(lm, one) > lm.max_length}
+    return {int(one.doc_id or 0) for one in instances if _tokens(lm, one) > lm.max_length}
 
 
 def _tokens(lm: Any, instance: "Instance") -> int:  # noqa: ANN401
     """Return how many tokens a request needs, or, for one that is certainly short enough, more than it needs."""
     if instance.request_type not in ("loglikelihood", "generate_until"):
         return 0
-    prompt: str = instance.args[0]
+    args: tuple[Any, ...] = instance.args  # (prompt, settings of the answer) or (prompt, continuation)
+    prompt: str = args[0]
     if instance.request_type == "generate_until":
         from lm_eval.models.utils import normalize_gen_kwargs
 
-        answer, texts = int(normalize_gen_kwargs(instance.args[1], lm.max_gen_toks)["max_gen_toks"]), [prompt]
+        settings: Any = normalize_gen_kwargs(args[1], lm.max_gen_toks)
+        answer, texts = int(settings["max_gen_toks"]), [prompt]
     else:
-        answer, texts = 0, [prompt, instance.args[1]]
+        answer, texts = 0, [prompt, args[1]]
     most = TOKENS_PER_BYTE * sum(len(text.encode(errors="replace")) for text in texts) + ADDED
     if most + answer <= lm.max_length:
         return most + answer
@@ -76,8 +78,8 @@ class FittingTasks:
             if over and asked == len(over):
                 raise InputError(
                     f"{name}: none of its {asked} prompts fits with its answer into the model's context of "
-                    f"{_length(self.model)} tokens; lower `max_new_tokens` in the profile, or take a model with a longer "
-                    "context"
+                    f"{_length(self.model)} tokens; lower `max_new_tokens` in the profile, or take a model with a "
+                    "longer context"
                 )
             self.left_out[name] = len(over)
             task._instances = [one for one in task.instances if one.doc_id not in over]

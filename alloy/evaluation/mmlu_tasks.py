@@ -130,8 +130,8 @@ def fitting_questions(model: "LM", questions: Questions, mmlu: Mmlu) -> dict[str
     }
     if not any(numbers.values()):
         raise InputError(
-            "mmlu: no question of the benchmark fits the model's context; lower mmlu.fewshot or mmlu.max_new_tokens in the "
-            "profile, or take shorter questions"
+            "mmlu: no question of the benchmark fits the model's context; lower mmlu.fewshot or mmlu.max_new_tokens in "
+            "the profile, or take shorter questions"
         )
     return {subject: own for subject, own in numbers.items() if own}
 

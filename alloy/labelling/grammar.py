@@ -37,13 +37,13 @@ def answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, comment: 
 
 
 def most_segments(taxonomy: Taxonomy, task: Row) -> int:
-    """Return how many segments an answer may have: as many as a comment has at most, and as there are different ones."""
+    """Return how many segments an answer may have: as a comment has at most, and no more than there are different."""
     different = len(taxonomy.leaves) * max(len(task["emotions"]), 1)
     return task["most_segments"] if task["has_content"] else min(task["most_segments"], different)
 
 
 def tails_of(taxonomy: Taxonomy, task: Row, codes: Codes | None) -> list[str]:
-    """Return all that may follow a segment's content, from the first letter of the key of its first label to its `}`."""
+    """Return all that may follow a segment's content: from the first letter of its first label's key to its `}`."""
     if codes:
         labels = [f'{_key("label")[1:]}{code}"' for code in codes.values()]
     else:

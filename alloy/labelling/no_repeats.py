@@ -58,7 +58,9 @@ class Segments:
     def __init__(self, rule: NoRepeats) -> None:
         self.rule = rule
         self.seen: dict[bytes, set[bytes]] = defaultdict(set)  # tails by content
-        self.text: bytearray | None = None  # of the segment that is being written, from the first letter of its first key
+        self.text: bytearray | None = (
+            None  # of the segment that is being written, from the first letter of its first key
+        )
         self.quotes = 0  # of strings, in that text and before it
         self.escaped = False
         self.tail = 0  # where it begins in that text, 0 if it is not known yet

@@ -54,7 +54,9 @@ def pair_up(gold: list[Row], predictions: list[Row], taxonomy: Taxonomy, source:
         except KeyError as level:
             fault = f"a segment of comment '{row['id']}' has no `{level.args[0]}`"
             raise InputError(f"{source}:{number}: {fault}; {_again(source)}") from None
-        pairs.append(Pair(parse_comment(wanted, taxonomy), predicted, row["valid"], row["raw"], row.get("finish", STOP)))
+        pairs.append(
+            Pair(parse_comment(wanted, taxonomy), predicted, row["valid"], row["raw"], row.get("finish", STOP))
+        )
     return pairs
 
 

@@ -39,7 +39,10 @@ def table(configurations: list[Configuration], limit: float) -> str:
     """Return the configurations as a Markdown table that is aligned for a terminal, with base and SVM below them."""
     axis = configurations[0].axis
     metrics, chosen = shown(axis), best(configurations, limit)
-    titles = [*(f"{short_title(metric)}{_items(metric, configurations)}" for metric in metrics), f"{short_title(axis)} loss"]
+    titles = [
+        *(f"{short_title(metric)}{_items(metric, configurations)}" for metric in metrics),
+        f"{short_title(axis)} loss",
+    ]
     lines = [
         [
             f"{'> ' if one is chosen else ''}{one.ratio:g}",
@@ -103,7 +106,9 @@ def _columns(metrics: list[Metric], axis: Metric, figures: dict[str, Row | None]
     counts = {short_title(metric): {"n": run.items(metric)} for metric in metrics}
     ends = (("", "value"), ("_low", "low"), ("_high", "high"), ("_n", "n"))
     return {
-        title.lower().replace(" ", "_") + end: "" if (found := {**counts.get(title, {}), **figure}.get(key)) is None else found
+        title.lower().replace(" ", "_") + end: ""
+        if (found := {**counts.get(title, {}), **figure}.get(key)) is None
+        else found
         for title, figure in columns.items()
         for end, key in ends
         if title in counts or key != "n"

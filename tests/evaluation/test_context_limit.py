@@ -1,4 +1,4 @@
-"""Questions and prompts that do not fit the model's context are left out and counted; nothing is cut, nothing crashes."""
+"""Questions and prompts that do not fit the model's context are left out and counted; nothing is cut or crashes."""
 
 from typing import Any
 
