@@ -53,7 +53,7 @@ def main() -> None:
     found = run_job(job, key, prompts, len(prompts), infer.chunk, (rows, out))[name]["chat"]
     print(
         f"chat {name}: {found['answers']} answers of {found['mean_tokens']:.0f} tokens on average, "
-        f"{found['cut']:.0%} cut at {chat.max_new_tokens}"
+        f"{found['cut']:.0%} cut at {chat.max_new_tokens}; {found['over_context']} over the context are left out"
     )
     if any(found["unanswered"].values()):
         note = unanswered_note(f"chat@{name}", found["unanswered"], f"see `reason` in {rows}", infer)

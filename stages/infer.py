@@ -48,7 +48,8 @@ def main() -> None:
     figures = run_job(job, key, stream_jsonl(test), total, infer.chunk, (out, metrics))[name]["infer"]
     print(
         f"infer {name}: {figures['comments']} comments, {figures['comments_per_second']:.1f} a second; "
-        f"{figures['invalid_json']:.1%} of the answers are no JSON"
+        f"{figures['invalid_json']:.1%} of the answers are not valid JSON, {figures['ended_by_length']:.1%} are cut at "
+        f"infer.max_new_tokens"
     )
     if any(figures["unanswered"].values()):
         note = unanswered_note(f"infer@{name}", figures["unanswered"], f"see `reason` in {out}", infer)

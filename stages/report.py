@@ -18,9 +18,11 @@ from alloy.comparison.formulation import headline_of
 from alloy.comparison.metrics import ANSWERS, MODELS
 from alloy.comparison.report_page import GROUPS, LEAKAGE, inline, plots, render, side_by_side
 from alloy.comparison.seeds import ONE_SEED
+from alloy.comparison.verdict import enough, p_value
 from alloy.core.files import Row, read_json, read_jsonl, write_whole
 from alloy.core.settings import Data, profile_name
 from alloy.core.stage import run
+from alloy.scoring.bootstrap import ENOUGH
 
 EXAMPLES = 3  # of each kind of mistake
 
@@ -72,6 +74,9 @@ def main() -> None:
             "mistakes": wrong,
             "costs": read_costs(),
             "amount": amount,
+            "enough": ENOUGH,
+            "few": lambda line: not enough(line),
+            "p_value": p_value,
         }
     )
     for name, svg in drawn.items():

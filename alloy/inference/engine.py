@@ -90,11 +90,27 @@ class CompiledConstraint(Protocol):
         ...
 
 
+class Follower(Protocol):
+    """Follows one answer, and knows what a grammar cannot say."""
+
+    def accept(self, token: int) -> None:
+        """Go on after `token`."""
+        ...
+
+    def forbidden(self) -> list[int]:
+        """Return tokens that may not come next, unless the grammar allows no others."""
+        ...
+
+
 class Constraint(Protocol):
     """What answers are held to. The caller makes it; engines do not know what it stands for."""
 
     def grammar(self, source: str) -> str:
         """Return the grammar (EBNF) of the whole answer to a request with this source."""
+        ...
+
+    def follow(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> Callable[[], Follower]:
+        """Return what makes the follower of one answer, for engines that know the grammar alone."""
         ...
 
     def compile(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> CompiledConstraint:

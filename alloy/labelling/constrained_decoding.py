@@ -1,5 +1,6 @@
 """Which token may come next: the grammar of an answer, followed token by token by xgrammar."""
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from alloy.core.files import Row
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.answer import Codes
-from alloy.labelling.grammar import answer_grammar, can_quote, content_grammar, labels_grammar
+from alloy.labelling.grammar import answer_grammar, can_quote, content_grammar, labels_grammar, most_segments
+from alloy.labelling.no_repeats import NoRepeats, Segments
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +38,21 @@ class LabelConstraint:
         """Compile it for a model."""
         return CompiledLabelConstraint(tokenizer, vocabulary, self.taxonomy, self.task, self.codes)
 
+    def follow(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> "Callable[[], Segments]":
+        """Return what follows an answer and forbids what the grammar cannot: a segment that is there already."""
+        import xgrammar
+
+        info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary)
+        return NoRepeats(spelling_of(info, tokenizer), self.taxonomy, self.task, self.codes).start
+
+
+def spelling_of(info: Any, tokenizer: "PreTrainedTokenizerBase") -> list[bytes]:  # noqa: ANN401 (TokenizerInfo)
+    """Return the bytes of each token; none of control tokens: a comment may hold their letters, never the tokens."""
+    spelling: list[bytes] = info.decoded_vocab
+    for control in tokenizer.added_tokens_decoder:
+        spelling[control] = b""
+    return spelling
+
 
 class CompiledLabelConstraint:
     """The grammars of the answers to one task, compiled: of labels once, of contents for each comment."""
@@ -54,11 +71,10 @@ class CompiledLabelConstraint:
         self.xgrammar: Any = xgrammar
         self.vocabulary = vocabulary
         self.quotes = task["has_content"]
-        self.most_segments = task["most_segments"]
+        self.most_segments = most_segments(taxonomy, task)
         info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary)
-        self.spelling: list[bytes] = info.decoded_vocab
-        for control in tokenizer.added_tokens_decoder:  # a comment may hold its letters, but never the token itself
-            self.spelling[control] = b""
+        self.spelling = spelling_of(info, tokenizer)
+        self.no_repeats = NoRepeats(self.spelling, taxonomy, task, codes)
         info = xgrammar.TokenizerInfo(
             self.spelling,
             vocab_size=vocabulary,
@@ -103,6 +119,7 @@ class LabelMatcher:
         """`content`: what `CompiledLabelConstraint.prepare` gave."""
         self.constraint = constraint
         self.content = content
+        self.written = constraint.no_repeats.start()
         self.segments = 0
         self.ended = False
         self._begin(constraint.start)
@@ -112,13 +129,24 @@ class LabelMatcher:
         self.matcher = self.constraint.xgrammar.GrammarMatcher(compiled, terminate_without_stop_token=True)
 
     def fill(self, masks: "torch.Tensor", row: int) -> None:
-        """Write into `masks[row]` what may come next."""
+        """Write into `masks[row]` what may come next: what the grammar allows, and what ends in no segment twice.
+
+        The grammar decides alone where nothing else would be left, such as with one label and one word to quote.
+        """
         self.matcher.fill_next_token_bitmask(masks, row)
+        if forbidden := self.written.forbidden():
+            words = masks[row].numpy().view("uint32")
+            allowed = words.copy()
+            for token in forbidden:
+                words[token // 32] &= ~(1 << token % 32) & 0xFFFFFFFF
+            if not words.any():
+                words[:] = allowed
 
     def accept(self, token: int) -> None:
         """Go on behind `token`, which must be allowed; `ended` tells that the answer is whole."""
         if not self.matcher.accept_token(token):
             raise AssertionError(f"token {token} is against the grammar")
+        self.written.accept(token)
         if not self.matcher.is_terminated():
             return
         of = self.constraint

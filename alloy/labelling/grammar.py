@@ -25,18 +25,38 @@ def answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, comment: 
     """Return the grammar of a whole answer; labels are paths, or their `codes`.
 
     Contents quote the `comment` if it is short enough and there are at most `QUOTED` leaves; else they are any text. An
-    answer has as many segments as the comment with the most of them, or fewer: a weak model would never end.
+    answer has as many segments as the comment with the most of them, or fewer: a weak model would never end. That
+    they differ from one another, no grammar can say (no_repeats.py).
     """
     quotes = comment is not None and len(taxonomy.leaves) <= QUOTED and can_quote(comment)
     start = [_literal('{"content": "'), "content", _literal('", "')] if task["has_content"] else [_literal('{"')]
     return "\n".join(
         [
-            f'root ::= "[" segment (", " segment){{0,{task["most_segments"] - 1}}} "]"',
+            f'root ::= "[" segment (", " segment){{0,{most_segments(taxonomy, task) - 1}}} "]"',
             f"segment ::= {' '.join([*start, 'labels', *_close(task)])}",
             *(_quotes(comment or "") if quotes else [f"content ::= {LETTERS}"]),
             *_labels(taxonomy, codes),
         ]
     )
+
+
+def most_segments(taxonomy: Taxonomy, task: Row) -> int:
+    """Return how many segments an answer may have: as a comment has at most, and no more than there are different."""
+    different = len(taxonomy.leaves) * max(len(task["emotions"]), 1)
+    return task["most_segments"] if task["has_content"] else min(task["most_segments"], different)
+
+
+def tails_of(taxonomy: Taxonomy, task: Row, codes: Codes | None) -> list[str]:
+    """Return all that may follow a segment's content: from the first letter of its first label's key to its `}`."""
+    if codes:
+        labels = [f'{_key("label")[1:]}{code}"' for code in codes.values()]
+    else:
+        labels = [
+            ", ".join(f'{_key(level)}{_inside(label)}"' for level, label in zip(taxonomy.levels, path, strict=True))[1:]
+            for path in taxonomy.leaves
+        ]
+    ends = [f', "emotion": "{_inside(emotion)}"}}' for emotion in task["emotions"]] or ["}"]
+    return [label + end for label in labels for end in ends]
 
 
 def labels_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, *, last: bool) -> str:

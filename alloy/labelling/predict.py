@@ -21,7 +21,11 @@ SAMPLES: list[Row] = [{"id": "", "text": text} for text in ("One.", "Another!")]
 
 @dataclass(frozen=True)
 class Labeller:
-    """Labels comments by an engine, whose answers may be held to a constraint."""
+    """Labels comments by an engine, whose answers may be held to a constraint.
+
+    Under a constraint, a segment that repeats one of the same answer, where the engine could not forbid it, is dropped.
+    In free answers repeats stay, and cost precision. Both are counted.
+    """
 
     engine: Engine
     prompts: Prompts
@@ -40,6 +44,8 @@ class Labeller:
     def _prediction(self, comment: Row, completion: Completion, use: Row) -> Row:
         levels = self.prompts.taxonomy.levels
         answer = parse_answer(completion.text, levels, self.prompts.codes)
+        different = tuple(dict.fromkeys(answer.segments))
+        segments = answer.segments if self.constraint is None else different
         freed = self.constraint is not None and self.constraint.frees_content(comment["text"])
         return {
             "id": comment["id"],
@@ -47,9 +53,11 @@ class Labeller:
             "raw": completion.text,
             "valid": answer.valid,
             **how_ended(completion),
-            "segments": [segment_row(segment, levels) for segment in answer.segments],
+            "segments": [segment_row(segment, levels) for segment in segments],
             "use": {
                 **use,
+                "segments": len(answer.segments),
+                "repeated": len(answer.segments) - len(different),
                 "contents": sum(segment.content is not None for segment in answer.segments),
                 "quoted": sum(is_quoted(segment.content, comment["text"]) for segment in answer.segments),
                 **({"free_content": 1} if freed else {}),
@@ -72,15 +80,18 @@ def is_quoted(content: str | None, comment: str) -> bool:
 
 def count(row: Row, totals: "Counter[str]") -> Row:
     """Add a prediction to the totals, and return it without its `use`."""
-    totals.update({"comments": 1, "valid": row["valid"], **ends(row), **row.pop("use")})
+    invalid = row["finish"] == Finish.stop.value and not row["valid"]
+    totals.update({"comments": 1, "invalid": invalid, **ends(row), **row.pop("use")})
     return row
 
 
 def report(totals: "Counter[str]") -> Row:
     """Return the metrics: what went in and out, how fast, and how many answers are not what was asked for.
 
-    `unanswered` counts the comments without an answer, by kind; `free_content` those that are too long for
-    contents to be held to their words. If a service has failed every comment, there is nothing to report.
+    `unanswered` counts the comments without an answer, by kind; `free_content` those that are too long for contents to
+    be held to their words. `invalid_json` are answers that ended by themselves and are not a JSON list; those that were
+    cut at the token limit are `ended_by_length`. `repeated_segments` is the share of segments that repeat one of the
+    same answer. If a service has failed every comment, there is nothing to report.
     """
     comments = totals["comments"]
     without = unanswered(totals)
@@ -91,7 +102,8 @@ def report(totals: "Counter[str]") -> Row:
         "unanswered": without,
         **spent(totals),
         "comments_per_second": round(comments / max(totals["seconds"], 1e-9), 3),
-        "invalid_json": round(1 - totals["valid"] / comments, 4),
+        "invalid_json": round(totals["invalid"] / comments, 4),
+        "repeated_segments": round(totals["repeated"] / max(totals["segments"], 1), 4),
     }
     for finish in (Finish.length, *UNANSWERED):
         figures[f"ended_by_{finish.value}"] = round(totals[f"finish {finish.value}"] / comments, 4)

@@ -41,7 +41,10 @@ def table(configurations: list[Configuration], limit: float) -> str:
     """
     axis = configurations[0].axis
     metrics, chosen = shown(axis), best(configurations, limit)
-    titles = [*map(short_title, metrics), f"{short_title(axis)} loss"]
+    titles = [
+        *(f"{short_title(metric)}{_items(metric, configurations)}" for metric in metrics),
+        f"{short_title(axis)} loss",
+    ]
     lines = [
         [
             f"{'> ' if one is chosen else ''}{one.ratio:g}",
@@ -62,6 +65,12 @@ def table(configurations: list[Configuration], limit: float) -> str:
     return "\n".join(markdown.table(head, lines, padded=True))
 
 
+def _items(metric: Metric, configurations: list[Configuration]) -> str:
+    """Return on how many items a metric is measured in these runs, as ` (n 240)` or ` (n 236-240)`; "" if not known."""
+    found = sorted({n for one in configurations for run in one.runs if (n := run.items(metric)) is not None})
+    return f" (n {'-'.join(map(str, dict.fromkeys((found[0], found[-1]))))})" if found else ""
+
+
 def _interval(figure: Row | None) -> str:
     if figure is None:
         return "-"
@@ -77,7 +86,8 @@ def as_csv(configurations: list[Configuration], limit: float) -> str:
         head = {"kind": "configuration", "experiment": "", "ratio": one.ratio, "general_share": one.general_share}
         head |= {"lr": one.lr, "seed": ""}
         figures = {metric.name: one.figures.get(metric.name) for metric in metrics}
-        rows.append({**head, "seeds": len(one.runs), **_columns(metrics, axis, figures, one.loss), **place})
+        shown_figures = _columns(metrics, axis, figures, one.loss, one.runs[0])
+        rows.append({**head, "seeds": len(one.runs), **shown_figures, **place})
         rows += [{**_run_row(run, metrics, axis), "front": "", "recommended": ""} for run in one.runs]
     return csv_text([*rows[0]], [[row[name] for name in rows[0]] for row in rows])
 
@@ -88,18 +98,22 @@ def _run_row(run: Run, metrics: list[Metric], axis: Metric) -> Row:
     head = {"kind": "run", "experiment": run.name, "ratio": settings.ratio, "general_share": share}
     head |= {"lr": settings.lr, "seed": settings.seed}
     loss = worsening(run.change(axis) or {}, axis)
-    return {**head, "seeds": 1, **_columns(metrics, axis, {one.name: run.figure(one) for one in metrics}, loss)}
+    return {**head, "seeds": 1, **_columns(metrics, axis, {one.name: run.figure(one) for one in metrics}, loss, run)}
 
 
-def _columns(metrics: list[Metric], axis: Metric, figures: dict[str, Row | None], loss: Row) -> Row:
-    """Return three columns per metric, and the loss: the value, and the ends of its interval if it has one."""
+def _columns(metrics: list[Metric], axis: Metric, figures: dict[str, Row | None], loss: Row, run: Run) -> Row:
+    """Return four columns per metric, three for the loss: the value, the ends of its interval, its items in `run`."""
     columns = {short_title(metric): figures[metric.name] or {} for metric in metrics}
     columns[f"{short_title(axis)} loss"] = loss
-    ends = (("", "value"), ("_low", "low"), ("_high", "high"))
+    counts = {short_title(metric): {"n": run.items(metric)} for metric in metrics}
+    ends = (("", "value"), ("_low", "low"), ("_high", "high"), ("_n", "n"))
     return {
-        title.lower().replace(" ", "_") + end: figure.get(key, "")
+        title.lower().replace(" ", "_") + end: ""
+        if (found := {**counts.get(title, {}), **figure}.get(key)) is None
+        else found
         for title, figure in columns.items()
         for end, key in ends
+        if title in counts or key != "n"
     }
 
 

@@ -3,7 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
-from alloy.core.files import Row
+import pytest
+
+from alloy.core.files import InputError, Row
 from alloy.evaluation.chat import answer_prompts, count, report
 from alloy.formats.chat import read_chat_prompts
 from alloy.inference.hf_engine import TransformersEngine
@@ -40,7 +42,26 @@ def test_each_prompt_has_the_greedy_answer_to_all_its_turns() -> None:
     cut = round(sum(row["cut"] for row in rows) / 12, 4)
     assert report(totals) == {
         "answers": 12,
-        "unanswered": dict.fromkeys(("context", "refused", "failed"), 0),
+        "unanswered": dict.fromkeys(("refused", "failed"), 0),
         "mean_tokens": mean,
         "cut": cut,
+        "over_context": 0,
     }
+
+
+def test_a_prompt_over_the_context_is_left_out_and_counted() -> None:
+    totals: Counter[str] = Counter()
+    rows = [
+        {"id": "a", "answer": "", "finish": "context", "tokens": 0},
+        {"id": "b", "answer": "Yes", "finish": "length", "tokens": 6},
+    ]
+    assert [count(row, totals) for row in rows] == [None, {**rows[1], "cut": 1}]
+    found = report(totals)
+    assert {key: found[key] for key in ("answers", "mean_tokens", "cut", "over_context")} == {
+        "answers": 1,
+        "mean_tokens": 6.0,
+        "cut": 1.0,
+        "over_context": 1,
+    }
+    with pytest.raises(InputError, match="none of the 1 prompts fits"):
+        report(Counter({"finish context": 1}))

@@ -100,7 +100,9 @@ def test_a_comment_without_an_answer_is_counted_and_the_others_are_labelled(tmp_
 
 
 def test_a_model_with_a_fixed_temperature_is_asked_without_it_and_the_metrics_say_so(tmp_path, monkeypatch):
-    message = "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) is supported."
+    message = (
+        "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) is supported."
+    )
     rejected = Reply({"error": {"message": message, "param": "temperature", "code": "unsupported_value"}}, 400)
     answer = lambda body: rejected if "temperature" in body else said(json.dumps(SEGMENTS))  # noqa: E731
     rows, figures, _ = labels(tmp_path, monkeypatch, EngineName.openai, answer)

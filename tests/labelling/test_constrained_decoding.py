@@ -71,6 +71,7 @@ def check(text: str, comment: str, task: dict[str, Any], coded: bool = False) ->
         assert ("content" in row) == task["has_content"]
         assert row.get("content", "") in comment or not can_quote(comment)
         assert row.get("emotion") in (task["emotions"] or [None])
+    assert len({json.dumps(row) for row in rows}) == len(rows)
 
 
 def spelled(tokens: list[int]) -> str:
@@ -85,7 +86,10 @@ def test_gold_answers_are_followed_to_their_end(task: str, coded: bool) -> None:
     for path in TAXONOMY.leaves:
         for count in range(1, known["most_segments"] + 1):
             emotion = known["emotions"][-1] if known["emotions"] else None
-            segments = tuple(Segment(path, content, emotion) for content in contents[:count])
+            others = [other for other in TAXONOMY.leaves if other != path]
+            paths = [path] * 3 if known["has_content"] else [path, *others]  # no segment twice
+            pairs = zip(paths, contents[:count], strict=False)
+            segments = tuple(Segment(own, content, emotion) for own, content in pairs)
             gold = render_answer(segments, TAXONOMY.levels, codes)
             constraint = LabelMatcher(held(task, coded), held(task, coded).prepare(COMMENT))
             for token in ids(gold):
@@ -114,6 +118,47 @@ def test_any_allowed_tokens_make_an_answer_of_the_task(task: str, coded: bool) -
 @pytest.mark.parametrize("comment", HOSTILE)
 def test_no_comment_makes_an_answer_of_another_task(comment: str) -> None:
     check(spelled(walk(held("content"), comment, random.Random(0), limit=20_000)), comment, TASKS["content"])
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("task", ["full", "bare"])
+def test_a_segment_is_not_written_twice_whatever_the_model_prefers(task: str, coded: bool) -> None:
+    # A model that repeats itself: it says the first segment again, as far as it may.
+    for path in TAXONOMY.leaves:
+        codes = codes_of(TAXONOMY) if coded else None
+        quote = "The door is" if TASKS[task]["has_content"] else None
+        segment = Segment(path, quote, "joy" if TASKS[task]["emotions"] else None)
+        wanted = ids(render_answer((segment,) * 3, TAXONOMY.levels, codes))
+        matcher = LabelMatcher(held(task, coded), held(task, coded).prepare(COMMENT))
+        tokens: list[int] = []
+        while not matcher.ended:
+            likely = wanted[len(tokens) : len(tokens) + 1]
+            choices = allowed(matcher)
+            tokens.append(likely[0] if likely and likely[0] in choices else choices[-1])
+            matcher.accept(tokens[-1])
+        rows = json.loads(spelled(tokens))
+        assert len({json.dumps(row) for row in rows}) == len(rows) > 1
+        check(spelled(tokens), COMMENT, TASKS[task], coded)
+
+
+def test_the_last_label_that_is_left_is_forced_and_then_the_answer_ends() -> None:
+    two = Taxonomy(("L1",), {("Good",): "", ("Bad",): ""})
+    task = {"has_content": False, "emotions": [], "most_segments": 9}
+    compiled = CompiledLabelConstraint(small(), len(small()), two, task)
+    texts = {spelled(walk(compiled, "", random.Random(seed))) for seed in range(60)}
+    assert texts == {
+        f"[{', '.join(json.dumps({'L1': label}) for label in labels)}]"
+        for labels in (["Good"], ["Bad"], ["Good", "Bad"], ["Bad", "Good"])
+    }
+
+
+def test_where_nothing_new_is_left_to_say_the_grammar_decides_alone() -> None:
+    one = Taxonomy(("L1",), {("Good",): ""})
+    task = {"has_content": True, "emotions": [], "most_segments": 2}
+    compiled = CompiledLabelConstraint(small(), len(small()), one, task)
+    texts = {spelled(walk(compiled, "Yes", random.Random(seed))) for seed in range(20)}
+    once = '{"content": "Yes", "L1": "Good"}'
+    assert texts == {f"[{once}]", f"[{once}, {once}]"}  # `predict` drops the second
 
 
 def test_no_control_token_is_ever_allowed() -> None:

@@ -148,7 +148,7 @@ def folder(tmp_path_factory) -> Path:
     params["split"] |= {"near": 1.0}
     params["decontaminate"] |= {"run": 40, "changed": 40, "held_out": 10}
     # A weight per source, whose names are payloads; `${` in params is a reference, which is refused in words.
-    params["mix"] |= {"ratio": 0.25, "sources": {text: 1 for text in ALL[:4]}}
+    params["mix"] |= {"ratio": 0.25, "sources": dict.fromkeys(ALL[:4], 1)}
     params["prompt"] |= {"taxonomy": "shortlist", "shortlist": 2, "examples": 1}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     for command in (

@@ -348,7 +348,27 @@ def test_path_and_emotion_have_a_column_that_is_empty_if_the_labels_have_no_emot
     row, _ = csv.DictReader(io.StringIO(as_csv(found, 0.1)))
     assert float(row["voc_f1_full_low"]) < float(row["voc_f1_full"]) == 0.4 < float(row["voc_f1_full_high"])
     assert next(csv.DictReader(io.StringIO(as_csv(FOUR, 0.1))))["voc_f1_full"] == ""
-    assert table(found, 0.1).splitlines()[0].split("|")[5].strip() == "VOC F1 full"
+    assert table(found, 0.1).splitlines()[0].split("|")[5].strip() == "VOC F1 full (n 100)"
+    assert row["voc_f1_full_n"] == "100"
+
+
+@pytest.mark.parametrize("name", ["voc.f1", "mmlu.acc"])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_too_few_items_have_no_marks_and_no_recommendation(name: str, seeds: int) -> None:
+    runs = [made(ratio, f1, acc, seed=seed) for seed in range(seeds) for ratio, f1, acc in ((0, 60, 40), (0.5, 50, 75))]
+    for one_run in runs:
+        one_run.lines[name]["n"] = 29
+    found = configurations(*runs)
+    assert front_of(found) == [False, False]
+    assert best(found, 0.5) is None
+    assert "29" in recommend(found, 0.5, SCORE) and recommend(found, 0.5, SCORE).startswith("Too few items")
+    assert doubts(found, 0.5, SCORE) == []
+    assert ">" not in table(found, 0.5) and "*" not in table(found, 0.5)
+    labels = [label(own, found) for own in found]
+    drawn = svg(front(found, labels, best(found, 0.5), 0.5))
+    assert "Pareto front" not in drawn and "recommended" not in drawn
+    if seeds > 1:
+        assert "low" not in found[0].figures[name]
 
 
 @pytest.mark.parametrize(
