@@ -16,6 +16,7 @@ from alloy.modeling import model_folder
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
 from alloy.training.model_card import card
+from alloy.training.report import general_share
 from alloy.training.settings import Train
 
 BASE = Path("models/base")
@@ -64,15 +65,18 @@ def main() -> None:
             model=partial(model_folder.load_weights, BASE),
             out=OUT,
             base=base,
-            card=partial(card, rows, train, seed, base, model_folder.origin(BASE), [MIX, BASE]),
+            card=partial(card, train, seed, base, model_folder.origin(BASE), [MIX, BASE]),
         ),
         rows,
     )
     if done is None:
         return
     report, curve = done
-    publish(report, curve)
-    print("train: " + ", ".join(f"{key} {value}" for key, value in report.items()))
+    shares = general_share(report["source"])
+    publish({**report, "general_share": shares}, curve)
+    print("train: " + ", ".join(f"{key} {value}" for key, value in report.items() if key != "source"))
+    said = ", ".join(f"{of['examples']:,} of {name}" for name, of in report["source"].items())
+    print(f"train: examples seen: {said}; general share {shares['examples']:.4f}")
 
 
 if __name__ == "__main__":

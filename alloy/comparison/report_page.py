@@ -45,7 +45,8 @@ def plots(lines: list[Row], scores: dict[str, Row], mmlu: dict[str, Row]) -> dic
                 for name in mmlu["base"]["subjects"]
             }
             height = 1 + 0.24 * len(subjects)
-            lost = charts.forgetting(subjects, title, mmlu["base"].get(chance, 0.0))
+            counts = {name: own["questions"] for name, own in mmlu["base"]["subjects"].items()}
+            lost = charts.forgetting(subjects, counts, title, mmlu["base"].get(chance, 0.0))
             drawn[f"subjects_{key}"] = charts.svg(lost, height=height, name=key)
     return drawn
 

@@ -81,6 +81,20 @@ class Data(Section):
     chat: str = "chat"
 
 
+class BadRow(Enum):
+    """What is done with a row that cannot be used: stop, or leave it out and count it."""
+
+    stop = "stop"
+    reject = "reject"
+
+
+class GeneralRows(Section):
+    """General examples that are malformed, or that the chat template of the base model cannot render: `on_bad_row`."""
+
+    key = "general_rows"
+    on_bad_row: BadRow = BadRow.stop
+
+
 A = TypeVar("A", bound=Section | ListSection)
 B = TypeVar("B", bound=Section | ListSection)
 C = TypeVar("C", bound=Section | ListSection)

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from alloy.core.dvc import declared, recorded, under_dvc
 from alloy.core.files import InputError
+from alloy.core.redact import redact
 from alloy.core.system_errors import explain, explain_place
 from alloy.core.terminal_text import EscapingStream
 from alloy.core.versions import record_environment, unexpected_versions, used_packages
@@ -47,10 +49,12 @@ def run(main: Callable[[], None]) -> None:
     except Exception as error:
         time.sleep(_patience(error))
         message = _message(error)
-        if message is None:
-            raise
+        if message is None:  # an error in Alloy
+            lines = "".join(traceback.format_exception(error)).rstrip("\n")
+        else:
+            lines = "\n".join(f"{_stage()}: {line}" for line in message.splitlines())
         with suppress(OSError):  # standard error may be a file on the full disk
-            print("\n".join(f"{_stage()}: {line}" for line in message.splitlines()), file=sys.stderr, flush=True)
+            print(redact(lines), file=sys.stderr, flush=True)
         _drop_unwritable_output()
         _end(1)
     _end(0)

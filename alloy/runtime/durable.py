@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from alloy.core.files import Row, sha256, write_whole
+from alloy.core.files import sha256, write_whole
 from alloy.core.system_errors import is_system_error
 
 SEAL = "complete"
@@ -67,22 +67,19 @@ def discard_damaged(stage: str, folder: Path) -> bool:
     return True
 
 
-def write_rows(path: Path, rows: list[Row]) -> None:
-    """Write rows durably: a line with the SHA-256 of what follows, then one JSON object per line."""
-    content = b"".join(orjson.dumps(row) + b"\n" for row in rows)
-    write_durable(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+def seal_line(content: bytes) -> bytes:
+    """Return a line that holds `content`, which has no line break, after the beginning of its SHA-256."""
+    return _checksum(content) + b" " + content + b"\n"
 
 
-def read_rows(path: Path) -> list[Row] | None:
-    """Return the rows that `write_rows` wrote; None if the file is damaged."""
-    try:
-        digest, _, content = path.read_bytes().partition(b"\n")
-        if hashlib.sha256(content).hexdigest().encode() != digest:
-            return None
-        return [orjson.loads(line) for line in content.splitlines()]
-    except OSError as error:
-        _raise_if_passing(error)
-        return None
+def read_line(line: bytes) -> bytes | None:
+    """Return the content of a line that `seal_line` made; None if the line is damaged."""
+    checksum, _, content = line.removesuffix(b"\n").partition(b" ")
+    return content if checksum == _checksum(content) else None
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest()[:16].encode()
 
 
 def _raise_if_passing(error: OSError) -> None:

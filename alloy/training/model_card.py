@@ -1,19 +1,18 @@
 """The README.md of a tuned model: what it was made from, how, and what training showed."""
 
-from collections import Counter
 from pathlib import Path
 
 import yaml
 
 from alloy.core.files import Row, sha256
 from alloy.core.markdown import code, escape_markdown, table
+from alloy.training.report import general_share
 from alloy.training.settings import Train
 
 FRONT = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [alloy]\n{base}---\n"
 
 
 def card(
-    rows: list[Row],
     train: Train,
     seed: int,
     base: tuple[str, str | None],
@@ -23,12 +22,12 @@ def card(
 ) -> str:
     """Return the card, in Markdown. It holds nothing that differs between two runs of the same experiment.
 
-    `base` is the base model's name and revision, `origin` what its origin.json says.
+    `base` is the base model's name and revision, `origin` what its origin.json says, `report` what was trained.
     """
     name, revision = base
     front = FRONT.format(base=f"base_model: {name}\n" if revision else "")
-    mix = Counter(row["category"] for row in rows)
-    shares = [(escape_markdown(name), count, f"{count / len(rows):.1%}") for name, count in sorted(mix.items())]
+    seen = [(escape_markdown(name), *(f"{count:,}" for count in of.values())) for name, of in report["source"].items()]
+    shares = general_share(report["source"])
     params = yaml.safe_dump(train.model_dump(mode="json") | {"seed": seed}, sort_keys=False, width=10**6)
     return "\n".join(
         [
@@ -41,13 +40,17 @@ def card(
             *([base_origin(origin), ""] if origin else []),
             "## Training data",
             "",
-            *table(("rows of", "count", "share"), shares),
+            "What training saw. An example that was seen in several epochs is counted once in `examples`.",
+            "",
+            *table(("source", "examples", "passes", "tokens", "loss tokens"), seen),
+            "",
+            "General data: " + ", ".join(f"{share:.1%} of the {unit}" for unit, share in shares.items()) + ".",
             "",
             *table(("input", "sha256"), [(code(path), code(sha256(path))) for path in inputs]),
             "",
             "## Training",
             "",
-            *table(("metric", "value"), list(report.items())),
+            *table(("metric", "value"), [(key, value) for key, value in report.items() if key != "source"]),
             "",
             "```yaml",
             params + "```",

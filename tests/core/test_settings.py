@@ -13,7 +13,7 @@ from alloy.baseline.settings import Svm
 from alloy.comparison.settings import Gate
 from alloy.core.dvc import NAMED, watched_sections
 from alloy.core.files import InputError
-from alloy.core.settings import Data, load_sections, load_seed, profile_name
+from alloy.core.settings import BadRow, Data, GeneralRows, load_sections, load_seed, profile_name
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
 from alloy.inference.settings import Infer
@@ -21,11 +21,11 @@ from alloy.labelling.settings import Prompt
 from alloy.mixing.settings import Budget, Mix, Rehearse, Unit
 from alloy.modeling.settings import Interpolate
 from alloy.scoring.settings import Score
-from alloy.splitting.settings import BadRow, Split
+from alloy.splitting.settings import Split
 from alloy.training.settings import Model, Optimizer, Train
 
 ROOT = Path(__file__).parents[2]
-OF_PARAMS: list[Any] = [Data, Decontaminate, Gate, Interpolate, Mix, Prompt, Rehearse, Score, Split, Svm]
+OF_PARAMS: list[Any] = [Data, Decontaminate, Gate, GeneralRows, Interpolate, Mix, Prompt, Rehearse, Score, Split, Svm]
 OF_PROFILE: list[Any] = [Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Infer, Mmlu, Model, Train]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WHEEL = {"package": "a-model", "version": "0.1.2", "file": "a/model.gguf", "sha256": "0123456789abcdef" * 4}
@@ -96,7 +96,7 @@ def test_each_section_that_a_stage_watches_is_a_model_of_one_folder() -> None:
     assert params == {kind.key for kind in OF_PARAMS} | {"seed", *NAMED}
     assert profile == {kind.key for kind in OF_PROFILE}
     assert not any(kind.in_profile for kind in OF_PARAMS) and all(kind.in_profile for kind in OF_PROFILE)
-    folders = [kind.__module__ for kind in (*OF_PARAMS, *OF_PROFILE) if kind is not Data]
+    folders = [kind.__module__ for kind in (*OF_PARAMS, *OF_PROFILE) if kind not in (Data, GeneralRows)]
     assert all(folder.startswith("alloy.") and folder.endswith(".settings") for folder in folders)
 
 

@@ -415,7 +415,7 @@ def test_models_are_asked_alike_and_the_rival_is_scored_with_them():
 def test_the_stages_are_those_of_the_readme_in_their_order():
     making = ["base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate", "infer", "svm"]
     measures = ["score", "mmlu", "ifeval", "general", "chat", "general_loss"]
-    assert list(MAIN) == [*making, *measures, "compare", "report"]
+    assert list(MAIN) == [*making, *measures, "compare", "report", "gate"]
 
 
 def test_train_watches_the_files_that_deepspeed_reads():
