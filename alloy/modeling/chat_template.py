@@ -168,7 +168,9 @@ def _turn(tokenizer: "PreTrainedTokenizerBase", marks: _Marks, place: int, messa
     if answer.calls:
         for _, arguments in answer.calls:
             said = json.dumps(arguments, ensure_ascii=False)
-            if control := next((token for token in ("\ue000", *control_tokens(tokenizer)) if token in said), None):
+            # As they are written, and as the tokenizer normalizes them.
+            forms = said if (normal := _normalized(tokenizer, said)) is None else f"{said}\n{normal}"
+            if control := next((token for token in ("\ue000", *control_tokens(tokenizer)) if token in forms), None):
                 raise RenderError(f"the arguments of a tool call hold {control!r}, a control token of the model")
         turn["tool_calls"] = [
             {
@@ -188,8 +190,14 @@ def _needs_care(tokenizer: Any, content: str, careful: frozenset[str]) -> bool: 
     """
     if careful & set(content):
         return True
-    normalizer = tokenizer.backend_tokenizer.normalizer if tokenizer.is_fast and not content.isascii() else None
-    return normalizer is not None and bool(careful & set(normalizer.normalize_str(content)))
+    normal = None if content.isascii() else _normalized(tokenizer, content)
+    return normal is not None and bool(careful & set(normal))
+
+
+def _normalized(tokenizer: Any, text: str) -> str | None:  # noqa: ANN401 (hides its backend)
+    """Return a text as the tokenizer normalizes it; None if it does not."""
+    normalizer = tokenizer.backend_tokenizer.normalizer if tokenizer.is_fast else None
+    return None if normalizer is None else normalizer.normalize_str(text)
 
 
 @lru_cache(maxsize=4)

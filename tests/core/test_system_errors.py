@@ -57,6 +57,7 @@ def test_an_error_that_hides_one_of_the_system_is_seen_through():
         except OSError:
             raise InputError("x.safetensors: not a whole file; fetch it again") from None
     except InputError as error:
+        assert error.__context__ is not None
         assert explain(error) == explain(error.__context__)
 
 

@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from alloy.core.files import InputError
 from alloy.modeling import chat_template
-from alloy.modeling.chat_template import encode, encode_examples, render_prompt
+from alloy.modeling.chat_examples import IGNORED, AssistantTurns, encode_examples
+from alloy.modeling.chat_template import encode, render_prompt
 from hostile import HOSTILE
 
 CONTROLS = ["<s>", "</s>", "<|im_end|>", "[INST]"]
@@ -129,8 +130,10 @@ def test_answers_that_are_trained_hold_none_either(tokenizer):
     ]
     for row in rows:
         row["messages"][1]["content"] = row["messages"][1]["content"].strip()
-    _, completions = encode_examples(rows, tokenizer)
-    assert [controls_in(tokenizer, ids) for ids in completions] == [["<|im_end|>"]] * len(rows)
+    for tokens, labels in encode_examples(rows, tokenizer, AssistantTurns.all):
+        taught = [token for token, label in zip(tokens, labels, strict=True) if label != IGNORED]
+        assert controls_in(tokenizer, taught) == ["<|im_end|>"]
+        assert controls_in(tokenizer, tokens) == ["<s>", "[INST]", "<|im_end|>", "<s>", "[INST]", "<|im_end|>"]
 
 
 def test_hostile_comments_hold_none(tokenizer):
