@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from alloy.core.files import InputError
 from alloy.modeling import chat_template
-from alloy.modeling.chat_template import encode, encode_examples, render_prompt
+from alloy.modeling.chat_examples import IGNORED, AssistantTurns, encode_examples
+from alloy.modeling.chat_template import encode, render_prompt
 from hostile import HOSTILE
 
 CONTROLS = ["<s>", "</s>", "<|im_end|>", "[INST]"]
@@ -129,7 +130,8 @@ def test_answers_that_are_trained_hold_none_either(tokenizer):
     ]
     for row in rows:
         row["messages"][1]["content"] = row["messages"][1]["content"].strip()
-    _, completions = encode_examples(rows, tokenizer)
+    examples = encode_examples(rows, tokenizer, AssistantTurns.last)
+    completions = [[number for number, label in zip(*example, strict=True) if label != IGNORED] for example in examples]
     assert [controls_in(tokenizer, ids) for ids in completions] == [["<|im_end|>"]] * len(rows)
 
 
