@@ -14,8 +14,10 @@ from itertools import islice
 
 from alloy.core.files import InputError, Row, read_jsonl
 from alloy.core.settings import load_seed
-from alloy.modeling.model_folder import load_tokenizer
+from alloy.modeling.architecture import load_config
+from alloy.modeling.model_folder import load_tokenizer, resolve
 from alloy.training.arguments import steps_of
+from alloy.training.check_model import without_packing
 from alloy.training.packing import fitting, pack
 from alloy.training.settings import Train
 from alloy.training.trainer import Rounds
@@ -37,7 +39,7 @@ def main(step: int) -> None:
     """Pack as `train` does, and look the step up."""
     from datasets import Dataset
 
-    train = Train.load()
+    train, _ = without_packing(load_config(resolve("models/base")), Train.load())
     rows = read_jsonl("data/mix/train.jsonl")
     whole, numbers = fitting(rows, load_tokenizer("models/base"), train, "train")
     ids = whole["input_ids"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alloy.core.files import InputError
+from alloy.modeling.architecture import FULL, layer_kinds
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -81,7 +82,7 @@ class Step:
 
 def other_layers(model: "PreTrainedModel") -> list[str]:
     """Return the kinds of layers of a model that have no full attention, which a prefix is not shared by."""
-    return sorted(set(getattr(model.config, "layer_types", None) or []) - {"full_attention"})
+    return sorted(set(layer_kinds(model.config)) - {FULL})
 
 
 class SharedPrefix:

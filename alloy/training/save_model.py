@@ -49,11 +49,14 @@ def _save_weights(job: TrainingJob, model: Any, state: "dict[str, torch.Tensor]"
 
     dtype = getattr(torch, str(job.config.dtype or torch.float32).removeprefix("torch."))
     if model.config.tie_word_embeddings:
-        state = {name: tensor for name, tensor in state.items() if name != "lm_head.weight"}
+        state = {name: tensor for name, tensor in state.items() if name not in model.all_tied_weights_keys}
     model.save_pretrained(folder, state_dict={name: tensor.to(dtype) for name, tensor in state.items()})
     file = folder / "config.json"  # it says how the model was trained: in which dtype, without a cache
-    asis = {"dtype": str(dtype).removeprefix("torch."), "use_cache": job.config.use_cache}
-    write_json(file, {**read_json(file), **asis})
+    saved = {**read_json(file), "dtype": str(dtype).removeprefix("torch.")}
+    saved.pop("use_cache", None)
+    if hasattr(job.config, "use_cache"):  # else the language model's own configuration, below this one, has it
+        saved["use_cache"] = job.config.use_cache
+    write_json(file, saved)
 
 
 def _whole_again() -> None:
