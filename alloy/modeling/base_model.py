@@ -1,119 +1,55 @@
 """The base model's folder, from wherever the model is."""
 
-import os
 import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
-from alloy.core.files import InputError, Row, sha256, sha256_of, write_folder, write_json
-from alloy.modeling.architecture import load_config
+from alloy.core.files import InputError, Row, write_folder, write_json
 from alloy.modeling.check_folder import check_folder
 from alloy.modeling.end_of_turn import add_stop, missing_stop
-from alloy.modeling.gguf_file import check_gguf, dequantize
-from alloy.modeling.model_folder import MODEL_FILES, ORIGIN, download, write_hosted, write_reference
-from alloy.modeling.settings import Checkpoint, Wheel
-from alloy.modeling.wheel import extract, fetch_wheel
-
-Check = Callable[[Any], object]  # of a configuration; raises `InputError` if the model is not fit for its use
+from alloy.modeling.find_model import Check, find_model, model_files, require_hash
+from alloy.modeling.gguf_file import dequantize
+from alloy.modeling.model_folder import ORIGIN, write_hosted, write_reference
+from alloy.modeling.settings import Checkpoint
 
 
 def make_base_model(model: Checkpoint, out: Path, check: Check = bool) -> Row:
     """Make `out` the base model that the settings name, and return what metrics/base.json says of it.
 
-    A repository of the hub stays in the hub's cache, and `out` refers to it, unless the model lacks the stop token
-    that ends its turns (see alloy/modeling/end_of_turn.py): it is then copied and given one. Weights of other sources
-    are written to `out`, beside origin.json, which says where they came from. `out` appears whole or not at all. A
-    model that cannot be used raises `InputError`; see `check_folder`, and `check`, which is given its configuration.
+    A repository of the hub stays in the hub's cache, and `out` refers to it, unless the model does not stop at the
+    token that ends its turns (see alloy/modeling/end_of_turn.py): it is then copied, and made to stop there. Weights of
+    other sources are written to `out`, beside origin.json, which says where they came from. `out` appears whole or not
+    at all. A model that cannot be used raises `InputError`; see `find_model`.
     """
     if model.hosted is not None:
         write_folder(out, partial(write_hosted, model=model.hosted))
         return {"hosted": model.hosted}
-    if model.hub is not None:
-        assert model.revision is not None  # `Checkpoint` lets no other case through
-        return _from_hub(model.hub, model.revision, out, check)
-    if model.path is not None:
-        return _from_folder(model.path, model.sha256, out, check)
-    if model.gguf is not None:
-        return _from_gguf(model.gguf, model.sha256, out, check)
-    assert model.wheel is not None
-    return _from_wheel(model.wheel, out, check)
+    with find_model(model, check) as (found, place):
+        report = _report(model, found, place)
+        if model.hub and model.revision and missing_stop(found, place) is None:
+            write_folder(out, partial(write_reference, repository=model.hub, revision=model.revision))
+            return report
+        write = partial(copy_model, found) if found.is_dir() else partial(_dequantize, found, place=place)
+        return report | _write(out, _origin(model, found, report), write, place)
 
 
-def _from_hub(repository: str, revision: str, out: Path, check: Check) -> Row:
-    place = f"model.hub: {repository}"
-    folder = Path(download(repository, revision))
-    check_folder(folder, place)
-    check(load_config(folder))
-    report = {"hub": repository, "revision": revision}
-    if missing_stop(folder, place) is None:
-        write_folder(out, partial(write_reference, repository=repository, revision=revision))
-        return report
-    origin = {"source": "hub", "name": repository, "revision": revision}
-    return report | _write(out, origin, partial(copy_model, folder), place)
+def _report(model: Checkpoint, found: Path, place: str) -> Row:
+    if model.hub:
+        return {"hub": model.hub, "revision": model.revision}
+    if model.wheel:
+        return model.wheel.model_dump(include={"package", "version", "file", "sha256"})
+    return {"path" if model.path else "gguf": model.path or model.gguf, "sha256": require_hash(model, found, place)}
 
 
-def _from_folder(path: str, pinned: str | None, out: Path, check: Check) -> Row:
-    place = f"model.path: {path}"
-    folder = locate(path)
-    if folder.is_file():
-        raise InputError(f"{place}: a file; name the model's folder, or write `gguf: {path}`")
-    if not folder.is_dir():
-        raise InputError(f"{place}: no such folder; the path is relative to the project's folder")
-    check_folder(folder, place)
-    check(load_config(folder))
-    digest = _check_hash(sha256_of(folder, model_files(folder)), pinned, place)
-    origin = {"source": "path", "name": folder.resolve().name, "sha256": digest}
-    return {"path": path, "sha256": digest} | _write(out, origin, partial(copy_model, folder), place)
-
-
-def _from_gguf(path: str, pinned: str | None, out: Path, check: Check) -> Row:
-    place = f"model.gguf: {path}"
-    file = locate(path)
-    if file.is_dir():
-        raise InputError(f"{place}: a folder; name the .gguf file in it, or write `path: {path}`")
-    if not file.is_file():
-        raise InputError(f"{place}: no such file; the path is relative to the project's folder")
-    check_gguf(file, place)
-    digest = _check_hash(sha256(file), pinned, place)
-    origin = {"source": "gguf", "name": file.name, "sha256": digest}
-    added = _write(out, origin, lambda part: _dequantize(file, part, place, check), place)
-    return {"gguf": path, "sha256": digest} | added
-
-
-def _from_wheel(wheel: Wheel, out: Path, check: Check) -> Row:
-    place = f"model.wheel.file: {wheel.file}"
-    archive = fetch_wheel(wheel)
-    name = wheel.file.rstrip("/").rpartition("/")[2]
-    report = {"package": wheel.package, "version": wheel.version, "file": wheel.file, "sha256": wheel.sha256}
-    with TemporaryDirectory(dir=archive.parent) as temporary:
-        found = extract(archive, wheel.file, Path(temporary))
-        if found.is_dir():
-            check_folder(found, place)
-            check(load_config(found))
-            write = partial(copy_model, found)
-        else:
-            write = lambda part: _dequantize(found, part, place, check)  # noqa: E731
-        source = "path" if found.is_dir() else "gguf"
-        return report | _write(out, {"source": source, "name": name, **report}, write, place)
-
-
-def locate(path: str) -> Path:
-    """Return where a path of the profile is; DVC works in copies of the project, and names the project to them."""
-    here = Path(path).expanduser()
-    return here if here.is_absolute() or here.exists() else Path(os.environ.get("DVC_ROOT", ".")) / here
-
-
-def model_files(folder: Path) -> list[Path]:
-    """Return the files of a model in order: those that would be fetched from the hub, none of them hidden."""
-    return sorted(
-        file
-        for pattern in MODEL_FILES
-        for file in folder.rglob(pattern)
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )
+def _origin(model: Checkpoint, found: Path, report: Row) -> Row:
+    """Return what origin.json says: the kind of source, its name, and what pins it."""
+    if model.hub:
+        return {"source": "hub", "name": model.hub, "revision": model.revision}
+    source = "path" if found.is_dir() else "gguf"
+    if model.wheel:
+        return {"source": source, "name": model.wheel.file.rstrip("/").rpartition("/")[2], **report}
+    return {"source": source, "name": found.resolve().name, "sha256": report["sha256"]}
 
 
 def copy_model(folder: Path, out: Path) -> None:
@@ -136,10 +72,9 @@ def copy_model(folder: Path, out: Path) -> None:
             bar.update(copy.stat().st_size)
 
 
-def _dequantize(file: Path, folder: Path, place: str, check: Check) -> None:
+def _dequantize(file: Path, folder: Path, place: str) -> None:
     dequantize(file, folder, place)
     check_folder(folder, place)
-    check(load_config(folder))
 
 
 def _write(out: Path, origin: Row, write: Callable[[Path], object], place: str) -> Row:
@@ -154,12 +89,3 @@ def _write(out: Path, origin: Row, write: Callable[[Path], object], place: str) 
 
     write_folder(out, fill)
     return added
-
-
-def _check_hash(found: str, pinned: str | None, place: str) -> str:
-    """Return `found`; one that is not the pinned hash raises."""
-    if pinned not in (None, found):
-        raise InputError(
-            f"{place}: its sha256 is {found}, model.sha256 says {pinned}; if it is the right one, write that"
-        )
-    return found
