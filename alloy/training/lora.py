@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def attach(model: "PreTrainedModel", lora: Lora) -> "PeftModel":
     """Return `model` with an adapter in front of each target; its own weights are frozen.
 
-    Layers that text never passes, such as those of a vision tower, get none.
+    Layers that text never passes, such as those of a vision tower, get none, nor do those that kernels would bypass.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -33,14 +33,27 @@ def attach(model: "PreTrainedModel", lora: Lora) -> "PeftModel":
         lora_alpha=lora.alpha,  # type: ignore[arg-type]  # PEFT divides it by the rank, whole or not
         lora_dropout=lora.dropout,
         target_modules=lora.targets[0] if lora.targets == ["all-linear"] else list(lora.targets),
-        exclude_modules=sorted(outside_text(model)) or None,
+        exclude_modules=sorted(outside_text(model) | _fused(model)) or None,
         task_type="CAUSAL_LM",
     )
     try:
         with _quiet():
             return get_peft_model(model, config)  # type: ignore[return-value]
     except ValueError as error:
-        raise InputError(f"train.lora.targets: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise InputError(f"train.lora.targets: {', '.join(lora.targets)}: {reason}") from None
+
+
+def _fused(model: "PreTrainedModel") -> set[str]:
+    """Return the names of output layers whose weights the kernels of a state space read past any adapter.
+
+    PEFT refuses them by a list of architectures; here a state space is told by its parameter D.
+    """
+    return {
+        f"{name}.out_proj"
+        for name, part in model.named_modules()
+        if "D" in dict(part.named_parameters(recurse=False)) and hasattr(part, "out_proj")
+    }
 
 
 def merge(base: "PreTrainedModel", adapter: Path) -> Any:  # noqa: ANN401 (a PreTrainedModel, of any class)

@@ -30,18 +30,23 @@ def save(job: TrainingJob, trainer: "MixTrainer", folder: Path, report: Row) -> 
         _save_weights(job, model, state, folder)
     elif job.train.lora.merge:
         beside = folder.with_name("adapter")
-        model.save_pretrained(beside, state_dict=state)
+        _save_adapter(model, state, beside)
         _whole_again()
         model = lora.merge(job.model(torch.float32), beside)
         _save_weights(job, model, model.state_dict(), folder)
         shutil.rmtree(beside)
     else:
-        model.save_pretrained(folder, state_dict=state)
+        _save_adapter(model, state, folder)
         lora.name_base(folder, *job.base)
     job.tokenizer.save_pretrained(folder)
     if job.card:
         text = job.card(report)
         write_whole(folder / "README.md", lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _save_adapter(model: Any, state: "dict[str, torch.Tensor]", folder: Path) -> None:  # noqa: ANN401 (a PeftModel)
+    # Without the embeddings that an adapter is put on: they are the base's.
+    model.save_pretrained(folder, state_dict=state, save_embedding_layers=False)
 
 
 def _save_weights(job: TrainingJob, model: Any, state: "dict[str, torch.Tensor]", folder: Path) -> None:  # noqa: ANN401
