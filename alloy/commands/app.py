@@ -136,16 +136,33 @@ def check_before_training(
     context: typer.Context,
     repair: Annotated[bool, Flag("--repair", help="remove what a killed DVC left damaged, and check nothing")] = False,
 ) -> None:
-    """Check the tests, what is committed and what is cached.
+    """Check settings, data, model and tests before training, what is committed and what is cached.
 
-    Without a command: the tests.
+    Without a command: the inputs, and the tests as soon as base is measured.
     """
     if repair:
         from alloy.core.dvc_repair import repair_dvc
 
         print("".join(f"{line}\n" for line in repair_dvc()), end="")
     elif context.invoked_subcommand is None:
-        tests()
+        from alloy.commands import check_inputs, check_tests
+
+        check_inputs.main()
+        if check_tests.is_measured():
+            check_tests.main()
+        else:
+            print(f"tests: not measured; run `{check_tests.MEASURE}`, then `alloy check tests`")
+
+
+@check.command()
+def inputs() -> None:
+    """Check settings, data and model.
+
+    As the stages do, without training anything.
+    """
+    from alloy.commands.check_inputs import main
+
+    main()
 
 
 @check.command()
