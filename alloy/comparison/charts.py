@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import Row
+from alloy.core.terminal_text import escape_controls
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ def svg(draw: Draw, width: float = 7.0, height: float = 3.2, name: str = "plot")
         draw(axes)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()
+    return escape_controls(out.getvalue())
 
 
 def trade_off(lines: list[Row]) -> Draw:
