@@ -9,7 +9,7 @@ A label is a category (food, service, ..), its emotion the polarity. MAMS's own 
 set is for training, since nothing is chosen by it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -32,7 +32,9 @@ def read_xml(path: Path) -> Iterator[Row]:
     for number, sentence in enumerate(root.iter("sentence")):
         labels = [(label.get("category"), label.get("polarity")) for label in sentence.iter("aspectCategory")]
         if not labels:
-            raise InputError(f"{path}: sentence {number + 1} has no aspectCategory; take the files of MAMS-ACSA: {SOURCE}")
+            raise InputError(
+                f"{path}: sentence {number + 1} has no aspectCategory; take the files of MAMS-ACSA: {SOURCE}"
+            )
         text = sentence.findtext("text", "")
         yield comment(f"{path}: sentence {number + 1}", f"mams-acsa-{split}-{number}", text, split, labels)
 
@@ -50,11 +52,13 @@ def read_rows(path: Path) -> Iterator[Row]:
             yield comment(place, row.get("id"), row.get("text"), row.get("split"), given)
 
 
-def comment(place: str, identity: object, text: object, split: object, labels: list[tuple[object, object]]) -> Row:
+def comment(place: str, identity: object, text: object, split: object, labels: Sequence[tuple[object, object]]) -> Row:
     """Return a canonical comment; what is missing, or of another kind, raises `InputError` with `place`."""
     words = [identity, text, *(word for label in labels for word in label)]
     if not labels or not all(isinstance(word, str) and word.strip() for word in words):
-        raise InputError(f"{place}: an id, the text, or a label's category or polarity is missing; fetch the file again")
+        raise InputError(
+            f"{place}: an id, the text, or a label's category or polarity is missing; fetch the file again"
+        )
     if split not in SPLITS:
         raise InputError(f"{place}: expected a split of {', '.join(SPLITS)}, got {split!r}")
     segments = [{"L1": category, "emotion": polarity} for category, polarity in labels]

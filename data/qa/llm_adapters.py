@@ -1,7 +1,7 @@
-"""Questions of BoolQ, OpenBookQA and ARC, as LLM-Adapters (Hu et al., EMNLP 2023) has their training sets.
+r"""Questions of BoolQ, OpenBookQA and ARC, as LLM-Adapters (Hu et al., EMNLP 2023) has their training sets.
 
 Files: `<task>/train.json`, arrays of {instruction, output, answer}; or JSON Lines of {messages, task}. The choices are
-in the text of the prompt: `.. question: <question>\\n\\nAnswer1: <choice> Answer2: <choice> ..\\n\\nAnswer format: ..`.
+in the text of the prompt: `.. question: <question>\n\nAnswer1: <choice> Answer2: <choice> ..\n\nAnswer format: ..`.
 """
 
 import re
@@ -44,9 +44,12 @@ def read_exercises(path: Path) -> Iterator[Exercise]:
             texts = [turn.get("content") if isinstance(turn, dict) else None for turn in row["messages"]]
         else:
             texts = [row.get("instruction"), row.get("output")]
-        if len(texts) != 2 or not all(isinstance(text, str) and text.strip() for text in (task, *texts)):
-            raise InputError(f"{place}: expected {{instruction, output}} or {{messages, task}} of LLM-Adapters: {SOURCE}")
-        yield Exercise(task.lower(), texts[0].strip(), texts[1].strip())
+        texts = [text.strip() for text in (task, *texts) if isinstance(text, str) and text.strip()]
+        if len(texts) != 3:
+            raise InputError(
+                f"{place}: expected {{instruction, output}} or {{messages, task}} of LLM-Adapters: {SOURCE}"
+            )
+        yield Exercise(texts[0].lower(), *texts[1:])
 
 
 def parse_question(exercise: Exercise) -> Question | None:
