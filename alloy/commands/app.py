@@ -81,6 +81,7 @@ def evidence(
     out: Annotated[str, Flag(help="where records and results are; docs/evidence, if none is given")] = "",
     commit: Annotated[str, Flag(help="the commit to run; that of the records, else HEAD, if none is given")] = "",
     show: Annotated[bool, Flag("--show", help="run nothing, and write the page of the runs that are there")] = False,
+    take: Annotated[str, Flag(help="a project folder with one finished run, which becomes a record")] = "",
 ) -> None:
     """Run an experiment of docs/evidence and write its page.
 
@@ -88,7 +89,7 @@ def evidence(
     """
     from alloy.evidence.runner import main
 
-    main(name, only, seeds, out, commit, show)
+    main(name, only, seeds, out, commit, show, take)
 
 
 @app.command()

@@ -26,7 +26,7 @@ def collect(project: Path, point: Point, commit: str, seconds: Row, date: str) -
     """Return the record of the run that is finished in `project`; `seconds` are those of the stages that ran."""
     compared = read_json(project / COMPARED)
     lock = yaml.safe_load((project / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    params = lock["train"]["params"]
+    params, train = lock["train"]["params"], project / "data/split/train.jsonl"
     profile = next(file for file in params if file.startswith("profiles/"))
     return {
         "run": point.name,
@@ -40,7 +40,7 @@ def collect(project: Path, point: Point, commit: str, seconds: Row, date: str) -
         "seconds": seconds,
         "lr": float(_at(params[profile], "train.lr")),
         "inputs": {path: content for path, content in shared(lock).items() if path in SAME},
-        "comments": count_lines(project / "data/split/train.jsonl"),
+        "comments": count_lines(train) if train.is_file() else None,
         "mix": read_json(project / "metrics/mix.json")["mix"],
         "train": read_json(project / "metrics/train.json")["train"],
         "svm": read_json(project / "metrics/svm.json")["svm"].get("svm", {}),
@@ -101,8 +101,8 @@ def finished(points: list[Point], records: dict[str, Row], folder: Path) -> dict
         if other := [key for key in keys if record["settings"].get(key) != point.settings.get(key)]:
             wanted, got = point.settings.get(other[0]), record["settings"].get(other[0])
             raise InputError(
-                f"{folder / point.name}.json: {other[0]}: expected {wanted!r} as the experiment says, got {got!r}; set it "
-                "back, or remove the record to run it again"
+                f"{folder / point.name}.json: {other[0]}: expected {wanted!r} as the experiment says, got {got!r}; "
+                "set it back, or remove the record to run it again"
             )
         found[point.name] = record
     return found

@@ -16,12 +16,14 @@ from pathlib import Path
 from alloy.comparison.charts import svg
 from alloy.core.dvc_repair import repair_dvc
 from alloy.core.files import InputError, Row, write_json, write_whole
+from alloy.core.git import git
 from alloy.evidence.experiment import FOLDER, Experiment, Point, read_experiment
 from alloy.evidence.page import metric_table, page, plot
 from alloy.evidence.progress import Progress, expected_seconds
 from alloy.evidence.raw_files import folders_of, missing_files
 from alloy.evidence.record import collect, finished, read_records, write_record
 from alloy.evidence.summary import summarize
+from alloy.evidence.take import check_run
 from alloy.evidence.workplace import HOME, commit_of, copy_raw_files, data_of, dvc, prepare, write_settings
 from alloy.scoring.settings import Score
 from alloy.sweep.runner import alone, shared_stages
@@ -54,8 +56,7 @@ def run_points(name: str, todo: list[Point], partial: Path, commit: str, declare
                     break
                 continue
             progress.end_stage()
-            date = datetime.now(UTC).strftime("%Y-%m-%d")
-            record = collect(clone, point, commit, progress.seconds, date)
+            record = collect(clone, point, commit, progress.seconds, today())
             write_record(partial / f"{point.name}.json", record)
             print(f"evidence: wrote {partial / point.name}.json", flush=True)
     return failed
@@ -71,8 +72,29 @@ def write_results(name: str, experiment: Experiment, records: dict[str, Row], ou
     print("\n".join([*metric_table(found), "", *found["notes"], "", f"evidence: {out / name}.md, .json, .svg"]))
 
 
-def main(name: str, only: str = "", seeds: str = "", out: str = "", commit: str = "", show: bool = False) -> None:
-    """Check, run what is missing, write the results if nothing is missing any more, or with `show` what there is."""
+def take(folder: Path, points: list[Point], partial: Path, commit: str) -> None:
+    """Write the record of a run that was made in another project folder; `points` must be that run alone."""
+    if len(points) != 1 or not commit:
+        raise InputError("--take: name the run by --only and --seeds, and its commit by --commit")
+    (point,) = points
+    check_run(folder, point)
+    record = collect(folder, point, git("rev-parse", "--verify", f"{commit}^{{commit}}").strip(), {}, today())
+    write_record(partial / f"{point.name}.json", record)
+    print(f"evidence: wrote {partial / point.name}.json, on this machine's name: correct `machine` if it was another")
+
+
+def today() -> str:
+    """Return the date as a record has it."""
+    return datetime.now(UTC).strftime("%Y-%m-%d")
+
+
+def main(
+    name: str, only: str = "", seeds: str = "", out: str = "", commit: str = "", show: bool = False, taken: str = ""
+) -> None:
+    """Check, run what is missing, write the results if nothing is missing any more, or with `show` what there is.
+
+    `taken` is the folder of a project with one finished run, which becomes a record instead.
+    """
     experiment = read_experiment(name)
     score = Score.load()
     folder = Path(out) if out else FOLDER
@@ -80,6 +102,9 @@ def main(name: str, only: str = "", seeds: str = "", out: str = "", commit: str 
     points = experiment.chosen(only, seeds)
     done = finished(experiment.points(), read_records(partial), partial)
     todo = [point for point in points if point.name not in done]
+    if taken:
+        take(Path(taken), points, partial, commit)
+        return
     failed: list[str] = []
     print(f"evidence: {len(points) - len(todo)} of {len(points)} runs are there", flush=True)
     if todo and not show:

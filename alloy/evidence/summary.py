@@ -123,8 +123,8 @@ def notes(groups: dict[str, list[Row]]) -> list[str]:
             f"The base model's metrics differ between the machines, by {moved:.4f} at most; each run has its own."
         )
     seen = sorted({trained(record)["customer"] for record in records})
-    given = sorted({record["comments"] for record in records})
-    if seen != given:
+    given = sorted({record["comments"] for record in records if record["comments"]})
+    if given and seen != given:
         span = " to ".join(f"{count:,}" for count in dict.fromkeys((seen[0], seen[-1])))
         said.append(f"The SVM learned from all {given[-1]:,} training comments, the tuned models from {span} of them.")
     return said
