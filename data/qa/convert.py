@@ -39,7 +39,8 @@ def divide(questions: Iterator[tuple[str, Question]]) -> dict[str, list[Row]]:
     """Return the rows of the splits `dev` and `test`; a subject with too few questions raises `InputError`."""
     subjects: dict[str, dict[str, Question]] = {subject: {} for subject in TEST}
     for subject, question in questions:
-        subjects[subject].setdefault(key(question), question)
+        name, own = key(question), subjects[subject]
+        own[name] = min(question, own.get(name, question))
     splits: dict[str, list[Row]] = {"dev": [], "test": []}
     taken: set[str] = set()
     for subject, found in subjects.items():
