@@ -24,9 +24,7 @@ def check_run(folder: Path, point: Point) -> None:
         raise InputError(f"{absent[0]}: no such file; give the folder of a project whose run is finished")
     lock, params = (yaml.safe_load(file.read_text(encoding="utf-8")) for file in files)
     if not finished(lock["stages"]):
-        raise InputError(
-            f"{folder / 'dvc.lock'}: the stage compare, or one before it, is not up to date; run `dvc repro`"
-        )
+        raise InputError(f"{files[0]}: the stage compare, or one before it, is not up to date; run `dvc repro`")
     for key, wanted in {**point.settings, "seed": point.seed}.items():
         found = setting(key, params, lock["stages"])
         if found is MISSING and wanted is None:
@@ -37,7 +35,7 @@ def check_run(folder: Path, point: Point) -> None:
 
 
 def setting(key: str, params: Row, stages: Row) -> Any:  # noqa: ANN401 (whatever YAML holds)
-    """Return the value that a run had for a key: of a profile's section as the lock recorded it, else of params.yaml."""
+    """Return the value that a run had for a key: of a profile's section as locked, else of params.yaml."""
     section = key.partition(".")[0]
     for stage in stages.values():
         for file, values in stage.get("params", {}).items():

@@ -73,7 +73,7 @@ def test_both_forms_give_the_same_questions_in_any_order(raw: Path) -> None:
 def test_no_question_is_in_both_splits_or_twice(raw: Path) -> None:
     arrays(raw)
     (raw / "more/ARC-Easy").mkdir(parents=True)
-    copies = [dict(zip(("instruction", "output"), exercise("openbookqa", n), strict=True)) for n in range(12)]
+    copies = [dict(zip(("instruction", "output"), exercise("openbookqa", n), strict=True)) for n in range(3)]
     (raw / "more/ARC-Easy/train.json").write_text(json.dumps(copies))  # questions of another subject as well
     lines(raw)
     found = [row["question"] for rows in made().values() for row in rows]
