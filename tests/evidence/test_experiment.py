@@ -7,7 +7,7 @@ import yaml
 
 from alloy.core.files import InputError
 from alloy.core.settings import Data
-from alloy.evaluation.settings import Chat, GeneralLoss, Harness, IfEval, Mmlu
+from alloy.evaluation.settings import Chat, GeneralLoss, Harness, Ifeval, Mmlu
 from alloy.evidence.experiment import FOLDER, read_experiment, slug
 from alloy.evidence.workplace import settings_files
 from alloy.inference.settings import Infer
@@ -91,7 +91,7 @@ def test_the_experiments_of_the_project_fit_its_settings_and_data(
             (tmp_path / path).parent.mkdir(exist_ok=True)
             (tmp_path / path).write_text(yaml.safe_dump(values))
         monkeypatch.chdir(tmp_path)
-        sections = [Data, Mix, Model, Train, Infer, Harness, Mmlu, IfEval, Chat, GeneralLoss]
+        sections = [Data, Mix, Model, Train, Infer, Harness, Mmlu, Ifeval, Chat, GeneralLoss]
         data, mix, *_ = (section.load() for section in sections)
         assert isinstance(data, Data) and isinstance(mix, Mix)
         for folder in data.model_dump().values():

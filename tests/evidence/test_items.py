@@ -37,7 +37,7 @@ def test_every_metric_counts_the_same_of_the_kept_rows(project: Path) -> None:
     whole = Run("whole", SETTINGS, {}, None, Folder(), "cloze_acc")
     counted = 0
     for metric in METRICS:
-        for model in ("base", "tuned", "svm"):
+        for model in ("base", "tuned", *(["svm"] if metric.part == "voc" else [])):
             before = counts_of(metric, [(whole, model)])
             after = counts_of(metric, [(kept, model)])
             assert (before is None) == (after is None), metric.name

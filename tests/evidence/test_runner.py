@@ -230,3 +230,19 @@ def test_missing_raw_files_are_named_at_once_in_one_line(project: Path, tmp_path
         "alloy: missing raw files: data/reviews/raw: reviews.xml, more.xml (https://example.org/reviews) | "
         "data/questions/raw: questions.xml, more.xml (https://example.org/questions)"
     )
+
+
+def test_a_run_that_was_made_elsewhere_becomes_a_record(project: Path, whole: str, tmp_path: Path) -> None:
+    copy, made = clone(project, tmp_path / "taking"), clone(project, tmp_path / "cluster")
+    params = made / "params.yaml"
+    params.write_text(params.read_text().replace("ratio: 0.0 ", "ratio: 0.25 ").replace("\nseed: 0", "\nseed: 1"))
+    run(made, "dvc", "repro", "compare")
+    take = (*EVIDENCE, "small", "--take", str(made), "--commit", "HEAD", "--seeds", "1")
+    said = run(copy, *take, "--only", "ratio 0", status=1)
+    assert f"{made}: mix.ratio: expected 0.0 as ratio 0 has it, got 0.25" in said
+    run(copy, *take, "--only", "ratio 0.25")
+    name = "ratio-0.25-seed-1"
+    assert records(copy) == [name]
+    paths = (folder / f"docs/evidence/partial/small/{name}.json" for folder in (copy, project))
+    one, other = ({key: value for key, value in read_json(path).items() if key != "seconds"} for path in paths)
+    assert one == other
