@@ -1,4 +1,4 @@
-"""The real pipeline at its smallest scale, as an experiment: killed while it trains, and continued on another machine."""
+"""The real pipeline at its smallest scale as an experiment: killed in training, continued on another machine."""
 
 import shutil
 import subprocess
