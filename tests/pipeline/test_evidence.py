@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_runner import EVIDENCE, commit, environment, kill_at, records, results
 
 from alloy.core.files import read_json
+from evidence_runs import EVIDENCE, commit, environment, kill_at, records, results
 from sweeping import ROOT
 
 pytestmark = pytest.mark.slow
