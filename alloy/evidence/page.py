@@ -19,7 +19,6 @@ SHOWN = (
     "voc.f1",
     "leak",
     "mmlu.cloze_acc_norm",
-    "mmlu.acc",
     "mmlu.generated_acc",
     "ifeval.prompt_strict",
     "loss.general",
@@ -27,6 +26,7 @@ SHOWN = (
     "chat.leak",
     "answers.loops",
 )
+HEADLINES = 8  # of these, in the table of runs
 CUT = 400  # characters of an answer that the page shows
 
 
@@ -139,7 +139,7 @@ def plain(text: str) -> str:
 
 def run_table(found: Row) -> list[str]:
     """Return a line per run: what it was made from and on, and the headline metrics."""
-    metrics = [metric for metric in shown(found) if metric.short]
+    metrics = shown(found)[:HEADLINES]
     seen = {
         (one["label"], seed): told
         for one in found["configurations"]
@@ -155,7 +155,7 @@ def run_table(found: Row) -> list[str]:
             ),
             seen[run["configuration"], run["seed"]]["customer"],
             seen[run["configuration"], run["seed"]].get("steps", "-"),
-            f"{run['seconds'] / 60:.0f}",
+            f"{run['seconds'] / 60:.0f}" if run["seconds"] else "-",
             run["commit"][:12],
             machine_words(run["machine"]),
         ]

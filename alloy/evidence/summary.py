@@ -80,9 +80,14 @@ def difference(metric: Metric, runs: list[Run], model: str, key: str, score: Sco
 
 
 def trained(record: Row) -> Row:
-    """Return what a run's training saw: rows by kind, steps, and of how many training comments there were."""
-    customer = record["mix"]["source"].get("customer", {"rows": 0})["rows"]
-    rows = {"customer": customer, "general": record["mix"]["rows"] - customer, "comments": record["comments"]}
+    """Return what a run's training saw: rows by kind, steps, and of how many training comments there were.
+
+    A training that ends within its first epoch has seen that share of the rows.
+    """
+    share = min(record["train"].get("epochs", 1.0), 1.0)
+    mixed = record["mix"]["source"].get("customer", {"rows": 0})["rows"]
+    customer, general = round(mixed * share), round((record["mix"]["rows"] - mixed) * share)
+    rows = {"customer": customer, "general": general, "comments": record["comments"]}
     return rows | {key: record["train"][key] for key in ("steps", "epochs", "dropped") if key in record["train"]}
 
 
