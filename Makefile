@@ -23,7 +23,7 @@ repro: .venv/installed  ## run what is out of date, from data to the trade-off
 sweep: .venv/installed  ## run an experiment per mix ratio; also SEEDS=3, LRS=1.0e-3,3.0e-3, MAX_LOSS=0.05, AXIS=mmlu.acc
 	alloy sweep --ratios "$(RATIOS)" --lrs "$(LRS)" --seeds "$(SEEDS)" --max-loss "$(MAX_LOSS)" --axis "$(AXIS)"
 
-real: .venv/installed  ## fine-tune a real model on real reviews, mix.ratio 0 and 0.25, about 90 minutes on two cores
+real: .venv/installed  ## fine-tune a real model on real reviews, mix.ratio 0 and 0.25, at most about 90 minutes on two cores
 	alloy evidence mams --only "mix.ratio 0, mix.ratio 0.25" --seeds 0 --out metrics/real
 
 frontier: .venv/installed  ## say which runs of this commit to take; MAX_LOSS=0.05 of AXIS=mmlu.acc may be lost
