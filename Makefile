@@ -58,4 +58,5 @@ check: .venv/installed  ## lint, format, layers and types
 	$(BIN)/pip install --quiet --constraint constraints.txt uv
 	$(INSTALL) --requirement pyproject.toml $(EXTRAS)
 	$(INSTALL) --no-deps --quiet --editable .
+	$(BIN)/alloy check versions --write
 	touch $@

@@ -8,26 +8,55 @@ Run     dvc repro base
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alloy.core.files import Row, write_json
-from alloy.core.settings import Data
+from alloy.core.files import InputError, Row, write_json
+from alloy.core.settings import BadRow, Data, GeneralRows, load_sections
 from alloy.core.stage import run
-from alloy.formats.general import read_general
+from alloy.formats.general import checked_rows
 from alloy.modeling.base_model import make_base_model
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
 from alloy.training.settings import Model, Scratch
 
+if TYPE_CHECKING:
+    from transformers import TokenizersBackend
+
 OUT = Path("models/base")
 
 
-def train_from_scratch(rows: list[Row], scratch: Scratch) -> Row | None:
+def usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tuple[list[Row], TokenizersBackend]":
+    """Return the general examples that can be trained on, and a tokenizer that learned from all that are well-formed.
+
+    A bad one raises `InputError`, or is left out; the stage `decontaminate` lists and counts those.
+    """
+    from alloy.modeling.chat_examples import why_unusable
+    from alloy.training.tiny_qwen import general_texts, new_tokenizer
+
+    read = list(checked_rows(path, set()))
+    good = [(number, row) for number, row in read if not isinstance(row, InputError)]
+    tokenizer = new_tokenizer(general_texts(row for _, row in good), scratch)
+    bad = [(number, row) for number, row in read if isinstance(row, InputError)]
+    rows = []
+    for number, row in good:
+        if why := why_unusable(tokenizer, row["messages"]):
+            bad.append((number, InputError(f"{path}:{number}: {why}")))
+        else:
+            rows.append(row)
+    if bad:
+        _, first = min(bad, key=lambda one: one[0])
+        if on_bad_row is BadRow.stop or not rows:
+            raise InputError(f"{first}; or set general_rows.on_bad_row: reject to leave such rows out")
+        print(f"base: {len(bad)} bad general rows left out, the first is {first}")
+    return rows, tokenizer
+
+
+def train_from_scratch(rows: list[Row], tokenizer: "TokenizersBackend", scratch: Scratch) -> Row | None:
     """Train on every row, save to models/base and return the report; None beside rank 0."""
     from alloy.training.job import TrainingJob
     from alloy.training.run import fit
-    from alloy.training.tiny_qwen import general_texts, new_config, new_model, new_tokenizer
+    from alloy.training.tiny_qwen import new_config, new_model
 
-    tokenizer = new_tokenizer(general_texts(rows), scratch)
     config = new_config(tokenizer, scratch)
     done = fit(
         TrainingJob(
@@ -48,14 +77,15 @@ def train_from_scratch(rows: list[Row], scratch: Scratch) -> Row | None:
 
 def main() -> None:
     """Fetch or train."""
-    model = Model.load()
+    model, general_rows = load_sections(Model, GeneralRows)
     report: Row | None
     if model.scratch is None:
         report = make_base_model(model, OUT)
     else:
         distributed.spread("stages.base", gpu=model.scratch.train.gpu)
-        rows = read_general(Path("data") / Data.load().general / "general.jsonl")
-        report = train_from_scratch(rows, model.scratch)
+        path = Path("data") / Data.load().general / "general.jsonl"
+        rows, tokenizer = usable_rows(path, model.scratch, general_rows.on_bad_row)
+        report = train_from_scratch(rows, tokenizer, model.scratch)
     if report is None:
         return
     write_json("metrics/base.json", {"base": report})

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from alloy.core.files import InputError, Row, number_lines, write_json, write_lines
-from alloy.core.settings import Data, load_sections
+from alloy.core.settings import BadRow, Data, load_sections
 from alloy.core.stage import run
 from alloy.core.unknown_keys import describe_unknown_keys
 from alloy.formats.comments import KEYS
@@ -29,7 +29,7 @@ from alloy.runtime.parallel import over_blocks
 from alloy.splitting.assignment import FREE, TEST, TRAIN, assign, copies
 from alloy.splitting.consistency import describe_inconsistencies, find_contradictions
 from alloy.splitting.near_duplicates import between, candidates, near_pairs, shelves, unseen
-from alloy.splitting.settings import BadRow, Split
+from alloy.splitting.settings import Split
 from alloy.splitting.validate import Survey, examine, gather
 
 SHOWN = 20  # faults printed before the rest is only counted

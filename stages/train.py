@@ -11,10 +11,12 @@ from pathlib import Path
 from alloy.core.files import Row, read_jsonl, write_json, write_whole
 from alloy.core.settings import load_seed
 from alloy.core.stage import run
+from alloy.core.tables import csv_text
 from alloy.modeling import model_folder
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
 from alloy.training.model_card import card
+from alloy.training.report import general_share
 from alloy.training.settings import Train
 
 BASE = Path("models/base")
@@ -24,7 +26,8 @@ OUT = Path("models/trained")
 
 def table(curve: list[Row]) -> str:
     """Return the loss curve as CSV."""
-    return "step,category,loss\n" + "".join(f"{row['step']},{row['category']},{row['loss']:.4f}\n" for row in curve)
+    rows = [(row["step"], row["category"], f"{row['loss']:.4f}") for row in curve]
+    return csv_text(("step", "category", "loss"), rows)
 
 
 def publish(report: Row, curve: list[Row]) -> None:
@@ -62,15 +65,18 @@ def main() -> None:
             model=partial(model_folder.load_weights, BASE),
             out=OUT,
             base=base,
-            card=partial(card, rows, train, seed, base, model_folder.origin(BASE), [MIX, BASE]),
+            card=partial(card, train, seed, base, model_folder.origin(BASE), [MIX, BASE]),
         ),
         rows,
     )
     if done is None:
         return
     report, curve = done
-    publish(report, curve)
-    print("train: " + ", ".join(f"{key} {value}" for key, value in report.items()))
+    shares = general_share(report["source"])
+    publish({**report, "general_share": shares}, curve)
+    print("train: " + ", ".join(f"{key} {value}" for key, value in report.items() if key != "source"))
+    said = ", ".join(f"{of['examples']:,} of {name}" for name, of in report["source"].items())
+    print(f"train: examples seen: {said}; general share {shares['examples']:.4f}")
 
 
 if __name__ == "__main__":

@@ -197,6 +197,19 @@ def cache() -> None:
     main()
 
 
+@check.command()
+def versions(
+    write: Annotated[bool, Flag("--write", help="make versions.yaml what constraints.txt says")] = False,
+) -> None:
+    """Check that packages are the pinned ones.
+
+    versions.yaml must repeat constraints.txt, since DVC reads the versions there.
+    """
+    from alloy.core.versions import check_versions
+
+    print("".join(f"versions: {line}\n" for line in check_versions(write=write)) or "versions: as pinned\n", end="")
+
+
 @nova.command()
 def export(folder: Annotated[Path, Given(help="where to write")] = Path("data/converse")) -> None:
     """Write the mix and the test set for Nova.

@@ -17,6 +17,7 @@ import yaml
 from alloy.core.files import InputError, Row
 from alloy.core.git import git
 from alloy.core.settings import PARAMS, Data
+from alloy.core.yaml_text import read_yaml
 
 
 def smallest(params: Row) -> Row:
@@ -30,7 +31,7 @@ def main(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     git("clone", "--quiet", ".", str(folder))
     file = folder / PARAMS
-    file.write_text(yaml.safe_dump(smallest(yaml.safe_load(file.read_text(encoding="utf-8"))), sort_keys=False))
+    file.write_text(yaml.safe_dump(smallest(read_yaml(file)), sort_keys=False))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     if subprocess.run(["dvc", "exp", "run"], cwd=folder, env={**os.environ, "PATH": path}, check=False).returncode:
         raise InputError(f"{folder}: `dvc exp run` failed, see above")

@@ -13,14 +13,20 @@ from typing import Any
 
 import orjson
 
+from alloy.core.redact import redact
+
 Row = dict[str, Any]
 
 
 class InputError(Exception):
     """A fault in what the user gave: one line with the place, what is wrong and the mend.
 
-    A message of several lines holds one fault a line.
+    A message of several lines holds one fault a line. Secrets in it are hidden, wherever it came from.
     """
+
+    def __str__(self) -> str:
+        """Return the message, without secrets."""
+        return redact(super().__str__())
 
 
 def read_lines(path: str | Path) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ that a new field concerns only the stages that use its section. How a section is
 All errors of all sections that are loaded together are raised at once, one line each: file, key, what was expected.
 """
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -28,13 +29,14 @@ from yaml import YAMLError
 
 from alloy.core.dvc import watched_sections
 from alloy.core.files import InputError, Row
+from alloy.core.references import LARGEST, REFERENCE, followed_size
+from alloy.core.yaml_text import check_yaml, yaml_fault
 
 PARAMS, PROFILES = Path("params.yaml"), Path("profiles")
 SEEDS = 2**32  # every random generator takes seeds below this
 TYPES = {bool: "true or false", int: "an integer such as 3", float: "a number such as 0.25", str: "a word such as demo"}
 PLURALS = {list: "a list such as [a, b]", dict: "`key: value` lines below it"}
 BOUNDS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
-REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 
 
 class Settings(BaseModel):
@@ -77,6 +79,20 @@ class Data(Section):
     benchmark: str = "demo"
     instructions: str = "demo"
     chat: str = "chat"
+
+
+class BadRow(Enum):
+    """What is done with a row that cannot be used: stop, or leave it out and count it."""
+
+    stop = "stop"
+    reject = "reject"
+
+
+class GeneralRows(Section):
+    """General examples that are malformed, or that the chat template of the base model cannot render: `on_bad_row`."""
+
+    key = "general_rows"
+    on_bad_row: BadRow = BadRow.stop
 
 
 A = TypeVar("A", bound=Section | ListSection)
@@ -204,7 +220,11 @@ def _section(kind: Any, path: Path, given: DictConfig) -> Any:  # noqa: ANN401 (
 
 def _bad_references(given: DictConfig, section: str) -> Iterator[str]:
     """Yield a line for each `${..}` below `section` that names no value of it: DVC watches sections one by one."""
-    for key, value in _strings(_as_written(given).get(section), section):
+    written, known = _as_written(given), dict[str, int]()
+    if followed_size(written, written.get(section), known) > LARGEST:
+        yield f"{section}: holds more than {LARGEST:,} characters once its references are followed; write the values"
+        return
+    for key, value in _strings(written.get(section), section):
         if "${" not in value:
             continue
         names = REFERENCE.findall(value)
@@ -326,7 +346,9 @@ def _as_written(given: DictConfig) -> Row:
 def _read(path: Path) -> DictConfig:
     """Return the values in a file; one that is missing or no plain YAML mapping raises."""
     try:
-        given = OmegaConf.load(path)
+        text = path.read_text(encoding="utf-8")
+        check_yaml(text, path)
+        given = OmegaConf.load(io.StringIO(text))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:  # without an errno it is OmegaConf's word for YAML that is no mapping
@@ -338,10 +360,7 @@ def _read(path: Path) -> DictConfig:
         place = f"{path}: {key}" if key else path
         raise InputError(f"{place}: {str(error).splitlines()[0]}; write plain `key: value` lines") from None
     except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f":{mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise InputError(f"{path}{place}: not valid YAML: {reason}") from None
+        raise yaml_fault(error, path) from None
     if not isinstance(given, DictConfig) or any(not isinstance(key, str) for key in given):
         raise InputError(f"{path}: expected `key: value` lines")
     return given

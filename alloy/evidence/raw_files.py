@@ -1,6 +1,6 @@
 """Raw files of public data sets: which are needed, whether they are there, and where they can be had.
 
-data/<set>/source.yaml lists them: `raw: [{any: [[<pattern>, ..], ..], from: <address>}]`, where one of the lists in
+data/<set>/raw_files.yaml lists them: `raw: [{any: [[<pattern>, ..], ..], from: <address>}]`, where one of the lists in
 `any` must be there whole.
 """
 
@@ -11,7 +11,7 @@ import yaml
 
 from alloy.core.files import InputError, Row
 
-SOURCE, RAW, IGNORED = "source.yaml", "raw", ".dvcignore"
+LIST, RAW, IGNORED = "raw_files.yaml", "raw", ".dvcignore"
 HIDDEN = "[!.]*"
 
 
@@ -25,10 +25,7 @@ def folders_of(data: list[str], root: Path) -> list[Path]:
 
 
 def missing_files(folders: list[Path], root: Path) -> str:
-    """Return in one line which raw files are missing and where they are; "" if all are there.
-
-    What a set needs whose canonical files are there is not asked for.
-    """
+    """Return in one line which raw files are missing and where they are; "" if all are there."""
     said = []
     for folder in folders:
         raw = root / folder / RAW
@@ -44,7 +41,7 @@ def missing_files(folders: list[Path], root: Path) -> str:
 
 def _groups(folder: Path) -> list[Row]:
     """Return what a set needs; one that does not say it needs any file."""
-    path = folder / SOURCE
+    path = folder / LIST
     if not path.is_file():
         return [{"any": [["*"]], "from": f"see {folder.name}/README.md"}]
     given: Any = yaml.safe_load(path.read_text(encoding="utf-8"))

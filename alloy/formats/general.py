@@ -22,16 +22,26 @@ def read_general(path: Path) -> list[Row]:
 
 def general_rows(path: Path, seen: set[str]) -> Iterator[Row]:
     """Yield the examples of one file and add their ids to `seen`; an example with a fault or a seen id raises."""
-    for number, row in decode_lines(path):
+    for _, row in checked_rows(path, seen):
         if isinstance(row, InputError):
             raise row
+        yield row
+
+
+def checked_rows(path: Path, seen: set[str]) -> Iterator[tuple[int, Row | InputError]]:
+    """Yield the number of each line of a file with its example, or with the error that says why it is none."""
+    for number, row in decode_lines(path):
+        if isinstance(row, InputError):
+            yield number, row
+            continue
         fault = check_general(row)
         if not fault and row["id"] in seen:
             fault = f"id '{row['id']}' stands twice; give each row its own id"
         if fault:
-            raise InputError(f"{path}:{number}: {fault}")
+            yield number, InputError(f"{path}:{number}: {fault}")
+            continue
         seen.add(row["id"])
-        yield row
+        yield number, row
 
 
 def check_general(row: Row) -> str | None:
@@ -48,13 +58,14 @@ def check_general(row: Row) -> str | None:
         return f"`license` is {licence!r}; write a name such as MIT, or leave it out"
     if not _is_chat(row.get("messages")):
         return "`messages` must be a list of {role, content} that ends with the assistant; correct the row"
-    for turn in row["messages"]:
+    for number, turn in enumerate(row["messages"], 1):
         if turn["role"] not in ROLES:
             return f"role '{turn['role']}' is none that models know; write {', '.join(ROLES[:-1])} or {ROLES[-1]}"
         if turn["role"] == "user" and not turn["content"].strip():
             return "a message of the user is empty; give the question or drop the row"
-    if not row["messages"][-1]["content"].strip():
-        return "the assistant's last message is empty; give the answer or drop the row"
+        if turn["role"] == "assistant" and not (turn["content"].strip() or turn.get("tool_calls")):
+            which = "last message" if number == len(row["messages"]) else f"message {number}"
+            return f"the assistant's {which} is empty; give the answer or drop the row"
     return None
 
 

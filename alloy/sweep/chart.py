@@ -40,7 +40,8 @@ def front(
                 bars = {"xerr": error_bars(one.general), "yerr": error_bars(one.task), "elinewidth": 1, "capsize": 2}
                 name = legend + (f" at lr {rate:g}" if len(rates) > 1 else "") if place == 0 else None
                 axes.errorbar(*_point(one), **bars, fmt=marker, ms=6, color=COLOURS["tuned"], label=name)
-        axes.plot(*zip(*edge, strict=True), color=COLOURS["tuned"], lw=1, zorder=1, label="Pareto front")
+        if edge:
+            axes.plot(*zip(*edge, strict=True), color=COLOURS["tuned"], lw=1, zorder=1, label="Pareto front")
         if chosen:
             axes.plot(*_point(chosen), "o", ms=14, mfc="none", mec=COLOURS["svm"], mew=2, ls="", label="recommended")
         if base_general and base_task:

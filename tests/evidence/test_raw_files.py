@@ -19,7 +19,7 @@ GROUPS = [
 def root(tmp_path: Path) -> Path:
     (tmp_path / "data/set/raw").mkdir(parents=True)
     (tmp_path / "data/set/raw/.gitkeep").touch()
-    (tmp_path / "data/set/source.yaml").write_text(yaml.safe_dump({"raw": GROUPS}))
+    (tmp_path / "data/set/raw_files.yaml").write_text(yaml.safe_dump({"raw": GROUPS}))
     (tmp_path / "data/plain/raw").mkdir(parents=True)
     (tmp_path / "data/made").mkdir()
     return tmp_path
@@ -63,12 +63,12 @@ def test_a_part_of_a_list_is_not_enough(root: Path) -> None:
 
 
 def test_a_file_that_says_nothing_of_raw_files_is_named(root: Path) -> None:
-    (root / "data/set/source.yaml").write_text("raw: [{any: 3}]\n")
-    with pytest.raises(InputError, match=r"data/set/source\.yaml: expected"):
+    (root / "data/set/raw_files.yaml").write_text("raw: [{any: 3}]\n")
+    with pytest.raises(InputError, match=r"data/set/raw_files\.yaml: expected"):
         missing(root)
 
 
 def test_the_projects_own_sets_say_what_they_need() -> None:
-    for path in ROOT.glob("data/*/source.yaml"):
+    for path in ROOT.glob("data/*/raw_files.yaml"):
         for group in yaml.safe_load(path.read_text())["raw"]:
             assert group["any"] and all(group["any"]) and group["from"].startswith("https://")

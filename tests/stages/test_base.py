@@ -22,6 +22,7 @@ BASE = [sys.executable, "-m", "stages.base"]
 def project(tmp_path) -> Path:
     copy_code(tmp_path)
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    shutil.copy(ROOT / "versions.yaml", tmp_path)
     (tmp_path / "params.yaml").write_text("profile: small\n")
     (tmp_path / "profiles").mkdir()
     return tmp_path
