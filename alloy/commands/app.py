@@ -74,6 +74,25 @@ def frontier(max_loss: MaxLoss = "", axis: Axis = "") -> None:
 
 
 @app.command()
+def evidence(
+    name: Annotated[str, Given(help="an experiment: the name of a file docs/evidence/<name>.yaml")],
+    only: Annotated[str, Flag(help="its configurations to run, with commas between them; all, if none is given")] = "",
+    seeds: Annotated[str, Flag(help="its seeds to run, with commas between them; all, if none is given")] = "",
+    out: Annotated[str, Flag(help="where records and results are; docs/evidence, if none is given")] = "",
+    commit: Annotated[str, Flag(help="the commit to run; that of the records, else HEAD, if none is given")] = "",
+    show: Annotated[bool, Flag("--show", help="run nothing, and write the page of the runs that are there")] = False,
+    take: Annotated[str, Flag(help="a project folder with one finished run, which becomes a record")] = "",
+) -> None:
+    """Run an experiment of docs/evidence and write its page.
+
+    Runs that have a record are not repeated. After a kill it goes on where it was, also on another machine.
+    """
+    from alloy.evidence.runner import main
+
+    main(name, only, seeds, out, commit, show, take)
+
+
+@app.command()
 def trace(step: Annotated[int, Given(help="a training step, from 1")]) -> None:
     """Print the rows that a training step took."""
     from alloy.commands.trace import main

@@ -255,7 +255,7 @@ def test_what_a_stage_imports_loads_no_settings_itself(name):
 def test_settings_are_loaded_by_stages_and_commands_alone():
     files = [file.relative_to(ROOT) for folder in ("alloy", "stages") for file in (ROOT / folder).rglob("*.py")]
     loading = {file for file in files if loaded((ROOT / file).read_text())}
-    assert {file.parent.as_posix() for file in loading} == {"stages", "alloy/commands", "alloy/sweep"}
+    assert {file.parent.as_posix() for file in loading} == {"stages", "alloy/commands", "alloy/evidence", "alloy/sweep"}
 
 
 def test_sections_are_found_by_their_names():
