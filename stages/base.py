@@ -1,12 +1,14 @@
 """Make the base model: one that exists (docs/models.md), or a small Qwen3 trained on the general data alone.
 
-A model that cannot be trained is refused here, before any other stage runs.
+A model that cannot be trained is refused here, before any other stage runs. The section `train` is read for that alone:
+it changes nothing of what is written, so DVC does not watch it here, and the stage `train` checks it again.
 
 Reads   data/<general>/general.jsonl, or the model that the profile names
 Writes  models/base, metrics/base.json
 Run     dvc repro base
 """
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +19,11 @@ from alloy.formats.general import checked_rows
 from alloy.modeling.base_model import make_base_model
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
-from alloy.training.settings import Model, Scratch
+from alloy.training.check_model import check_model, check_scratch, without_packing
+from alloy.training.settings import Model, Scratch, Train
 
 if TYPE_CHECKING:
-    from transformers import TokenizersBackend
+    from transformers import PreTrainedConfig, TokenizersBackend
 
 OUT = Path("models/base")
 
@@ -75,13 +78,21 @@ def train_from_scratch(rows: list[Row], tokenizer: "TokenizersBackend", scratch:
     return done and done[0]
 
 
+def check(config: "PreTrainedConfig", train: Train) -> None:
+    """Refuse a model that cannot be trained as the profile says, and say if its rows will not be packed."""
+    check_model(config, train)
+    if unpacked := without_packing(config, train)[1]:
+        print(f"base: {unpacked}")
+
+
 def main() -> None:
     """Fetch or train."""
-    model, general_rows = load_sections(Model, GeneralRows)
+    model, train, general_rows = load_sections(Model, Train, GeneralRows)
     report: Row | None
     if model.scratch is None:
-        report = make_base_model(model, OUT)
+        report = make_base_model(model, OUT, partial(check, train=train))
     else:
+        check_scratch(model.scratch, train)
         distributed.spread("stages.base", gpu=model.scratch.train.gpu)
         path = Path("data") / Data.load().general / "general.jsonl"
         rows, tokenizer = usable_rows(path, model.scratch, general_rows.on_bad_row)
@@ -89,7 +100,7 @@ def main() -> None:
     if report is None:
         return
     write_json("metrics/base.json", {"base": report})
-    print("base: " + ", ".join(f"{key} {value}" for key, value in report.items()))
+    print("base: " + ", ".join(f"{key} {value}" for key, value in report.items() if key != "source"))
 
 
 if __name__ == "__main__":

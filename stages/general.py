@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from alloy.core.files import InputError, Row, write_json, write_lines
 from alloy.core.settings import load_sections, profile_name
 from alloy.core.stage import model_name, run
+from alloy.evaluation.find_tasks import find_tasks
 from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
 from alloy.evaluation.settings import GeneralTasks, Harness
 from alloy.modeling.model_folder import hosted
@@ -20,7 +21,6 @@ from alloy.runtime.resume import METRICS, ROWS
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
-TASKS = Path("profiles/tasks")
 NO_ROW = b""  # a file of no byte would make DVC warn
 
 
@@ -87,14 +87,7 @@ def main() -> None:
         write_lines(rows, [NO_ROW])
         print(f"general {name}: skipped, {f'{service} is hosted' if service else f'{file} names no tasks'}")
         return
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager(include_path=str(TASKS))
-    if unknown := [task for task in tasks if task not in manager.all_tasks]:
-        raise InputError(
-            f"{file}: general: there is no task '{unknown[0]}'; `lm-eval ls tasks` lists lm-eval's, "
-            f"yours belong into {TASKS}/"
-        )
+    manager = find_tasks(tasks, file)
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model

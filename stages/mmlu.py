@@ -18,13 +18,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alloy.core.files import InputError, Row, write_json, write_jsonl
+from alloy.core.files import Row, write_json, write_jsonl
 from alloy.core.settings import Data, load_sections, profile_name
 from alloy.core.stage import model_name, run
 from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
 from alloy.evaluation.mmlu_tasks import fitting_questions, forms_of, groups_of
 from alloy.evaluation.settings import Harness, Mmlu
-from alloy.formats.mmlu import Questions, load_questions
+from alloy.formats.mmlu import Questions, load_questions, require_examples
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.resume import METRICS, ROWS
 
@@ -108,11 +108,7 @@ def main() -> None:
         print(f"mmlu {name}: skipped, {service} is hosted and tells no likelihoods")
         return
     questions = load_questions(Path("data") / data.benchmark / "benchmark")
-    fewest = min(len(splits["dev"]) for splits in questions.values())
-    if mmlu.fewshot > fewest:
-        raise InputError(
-            f"profiles/{profile_name()}.yaml: mmlu.fewshot: {mmlu.fewshot}, but a subject has {fewest} dev rows"
-        )
+    require_examples(questions, mmlu.fewshot, f"profiles/{profile_name()}.yaml")
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model

@@ -13,6 +13,7 @@ from alloy.core.settings import load_seed
 from alloy.core.stage import run
 from alloy.core.tables import csv_text
 from alloy.modeling import model_folder
+from alloy.modeling.architecture import load_config
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
 from alloy.training.model_card import card
@@ -47,12 +48,15 @@ def main() -> None:
     distributed.spread("stages.train", gpu=train.gpu)
     rows = read_jsonl(MIX)
 
-    from transformers import AutoConfig
-
+    from alloy.training.check_model import check_model, without_packing
     from alloy.training.job import TrainingJob
     from alloy.training.run import fit
 
-    base = model_folder.name(BASE)
+    base, config = model_folder.name(BASE), load_config(model_folder.resolve(BASE))
+    check_model(config, train)
+    train, unpacked = without_packing(config, train)
+    if unpacked and distributed.is_main():
+        print(f"train: {unpacked}")
     done = fit(
         TrainingJob(
             stage="train",
@@ -60,7 +64,7 @@ def main() -> None:
             key=fingerprint("train", [train, seed, *distributed.topology()]) if distributed.is_main() else "",
             train=train,
             seed=seed,
-            config=AutoConfig.from_pretrained(model_folder.resolve(BASE), trust_remote_code=False),
+            config=config,
             tokenizer=model_folder.load_tokenizer(BASE),
             model=partial(model_folder.load_weights, BASE),
             out=OUT,

@@ -112,6 +112,11 @@ def load_sections(*kinds: Any) -> Any:
     return tuple(_load(list(kinds), None, Path()))
 
 
+def load_all(kinds: list[Any]) -> list[Any]:
+    """Return sections of any number in their order, as `load_sections` does."""
+    return _load(kinds, None, Path())
+
+
 def load_seed(root: str | Path = ".") -> int:
     """Return `seed`, by which the mix is drawn and the model trained; repeat a run with others to see their luck.
 

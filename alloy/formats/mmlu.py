@@ -33,6 +33,13 @@ def load_questions(folder: Path) -> Questions:
     return dict(sorted(subjects.items()))
 
 
+def require_examples(questions: Questions, fewshot: int, profile: str) -> None:
+    """Raise `InputError` unless each subject has `fewshot` rows in dev.jsonl; `profile` is the file that asks so."""
+    fewest = min(len(splits["dev"]) for splits in questions.values())
+    if fewshot > fewest:
+        raise InputError(f"{profile}: mmlu.fewshot: {fewshot}, but a subject has {fewest} dev rows")
+
+
 def unknown_key_warnings(folder: Path, questions: Questions) -> list[str]:
     """Return what to say of keys that are not those of a question, by file."""
     warnings = []

@@ -154,7 +154,7 @@ def _check_answer(marks: _Marks, shown: list[tuple[int, str]], last: int) -> Non
     """
     for place, kind in marks.owners:
         if (place == last or kind == TOOL_CALL) and shown.count((place, kind)) != marks.owners.count((place, kind)):
-            raise RenderError(f"the chat template does not show the {kind} of message {place + 1} once")
+            raise RenderError(f"the chat template has no place for the {kind} of message {place + 1}")
 
 
 def _turn(tokenizer: "PreTrainedTokenizerBase", marks: _Marks, place: int, message: dict[str, str]) -> dict[str, Any]:

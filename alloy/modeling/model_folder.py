@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, Row, read_json, write_json
 from alloy.core.system_errors import is_system_error
+from alloy.modeling.architecture import context_of, load_config
 
 if TYPE_CHECKING:
     import torch
@@ -122,10 +123,7 @@ def silence_deepspeed() -> None:
 
 def context_length(folder: str | Path) -> int:
     """Return how many tokens the model can have before it, prompt and answer together."""
-    from transformers import AutoConfig
-
-    config: Any = AutoConfig.from_pretrained(resolve(folder), trust_remote_code=False)
-    return int(config.max_position_embeddings)
+    return context_of(load_config(resolve(folder)))
 
 
 def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":

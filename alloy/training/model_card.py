@@ -61,6 +61,9 @@ def card(
 
 def base_origin(origin: Row) -> str:
     """Return the sentence that says where the weights of the base model came from."""
+    if origin["source"] == "hub":
+        stop = f"with {code(origin['stop_token'])} as a stop token, which ends its turns"
+        return f"The base model is {code(origin['name'])} at {code(origin['revision'])}, {stop}."
     package = (
         f" of the package {code(origin['package'])} {escape_markdown(origin['version'])}" if "package" in origin else ""
     )

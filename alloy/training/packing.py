@@ -133,7 +133,8 @@ def seen_by_source(examples: Examples, order: list[int]) -> dict[str, Row]:
     names = sorted(set(examples.sources))
     index = {name: number for number, name in enumerate(names)}
     counts = np.zeros((len(names), 4), np.int64)
-    for row, members, count in zip(examples.dataset, examples.members, times.tolist(), strict=True):
+    rows: Any = examples.dataset  # which iterates over its rows
+    for row, members, count in zip(rows, examples.members, times.tolist(), strict=True):
         starts = np.cumsum(row["seq_lengths"]) - row["seq_lengths"]
         taught = np.add.reduceat(row["labels"] != IGNORED, starts, dtype=np.int64)
         for member, length, loss in zip(members, row["seq_lengths"].tolist(), taught.tolist(), strict=True):

@@ -18,6 +18,7 @@ COMMANDS = [
     ["cost"],
     ["grammar"],
     ["smoke"],
+    ["check", "inputs"],
     ["check", "tests"],
     ["check", "lock"],
     ["check", "cache"],
@@ -39,7 +40,7 @@ def test_every_command_has_help(command: list[str]) -> None:
 def test_the_list_of_commands_is_whole_and_no_line_of_it_is_cut() -> None:
     for group, names in (
         ([], {command[0] for command in COMMANDS}),
-        (["check"], {"tests", "lock", "cache", "versions"}),
+        (["check"], {"inputs", "tests", "lock", "cache", "versions"}),
         (["nova"], {"export", "recipe"}),
         (["nova", "recipe"], {"read", "write"}),
     ):

@@ -130,10 +130,9 @@ def test_answers_that_are_trained_hold_none_either(tokenizer):
     ]
     for row in rows:
         row["messages"][1]["content"] = row["messages"][1]["content"].strip()
-    for tokens, labels in encode_examples(rows, tokenizer, AssistantTurns.all):
-        taught = [token for token, label in zip(tokens, labels, strict=True) if label != IGNORED]
-        assert controls_in(tokenizer, taught) == ["<|im_end|>"]
-        assert controls_in(tokenizer, tokens) == ["<s>", "[INST]", "<|im_end|>", "<s>", "[INST]", "<|im_end|>"]
+    examples = encode_examples(rows, tokenizer, AssistantTurns.last)
+    completions = [[number for number, label in zip(*example, strict=True) if label != IGNORED] for example in examples]
+    assert [controls_in(tokenizer, ids) for ids in completions] == [["<|im_end|>"]] * len(rows)
 
 
 def test_hostile_comments_hold_none(tokenizer):
