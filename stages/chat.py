@@ -36,7 +36,8 @@ def main() -> None:
         write_jsonl(rows, [])
         print(f"chat {name}: skipped, nothing was trained")
         return
-    prompts = read_chat_prompts(Path("data") / data.chat / "prompts.jsonl")
+    warnings: list[str] = []
+    prompts = read_chat_prompts(Path("data") / data.chat / "prompts.jsonl", warnings.append)
     infer = infer.model_copy(update={"constrain": False, "limit": None, "max_new_tokens": chat.max_new_tokens})
 
     def work() -> "partial[list[Row]]":
@@ -49,6 +50,7 @@ def main() -> None:
         f"chat {name}: {found['answers']} answers of {found['mean_tokens']:.0f} tokens on average, "
         f"{found['cut']:.0%} cut at {chat.max_new_tokens}"
     )
+    print("".join(f"chat {name}: {warning}\n" for warning in warnings), end="")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.settings import Gate
 from alloy.comparison.verdict import as_text, failures, verdict
 from alloy.core.files import InputError, Row, count_lines, read_json, read_jsonl, write_json, write_jsonl, write_whole
+from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import load_sections
 from alloy.core.stage import run
 from alloy.formats.taxonomy import Taxonomy
@@ -66,7 +67,7 @@ def _read(model: str) -> tuple[Row, dict[str, Rows]]:
         file = Path("metrics/general_loss.json" if part == "loss" else f"metrics/{stage}/{model}.json")
         if model == "svm" and part != "voc":
             continue
-        figures |= read_json(file)[model]
+        figures |= read_metrics(file, model)
         counted = file.with_suffix(".jsonl")
         if part in figures and counted.is_file() and counted.read_bytes().strip():
             rows[part] = read_jsonl(counted)
@@ -97,10 +98,10 @@ def main() -> None:
     figures = {model: with_leakage(own, rows[model]) for model, own in figures.items()}
     lines = compare(figures, rows, score.resamples, score.seed)
     findings = verdict(lines)
-    mix = read_json("metrics/mix.json")["mix"]
+    mix = read_metrics("metrics/mix.json", "mix", need=("achieved", "source"))
     ratio = mix["achieved"]
     print(f"Trained on {1 - ratio:.0%} customer and {ratio:.0%} general data")
-    if given := budget(mix, read_json("metrics/train.json")["train"], train.lr):
+    if given := budget(mix, read_metrics("metrics/train.json", "train"), train.lr):
         print(*told(given, count_lines("data/split/train.jsonl") - prompt.examples), sep="\n")
     print()
     trained = [ONE_SEED] if figures["tuned"] else []  # a hosted base is not

@@ -110,7 +110,8 @@ def main() -> None:
     fewest = min(len(splits["dev"]) for splits in questions.values())
     if mmlu.fewshot > fewest:
         raise InputError(
-            f"profiles/{profile_name()}.yaml: mmlu.fewshot: {mmlu.fewshot}, but a subject has {fewest} dev rows"
+            f"profiles/{profile_name()}.yaml: mmlu.fewshot: expected at most {fewest}, the dev rows of the "
+            f"smallest subject, got {mmlu.fewshot}"
         )
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:

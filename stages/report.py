@@ -9,7 +9,6 @@ The page quotes customers' comments: DVC keeps it, git does not.
 """
 
 from pathlib import Path
-from typing import Any
 
 from alloy.comparison import charts
 from alloy.comparison.costs import amount, read_costs
@@ -19,6 +18,7 @@ from alloy.comparison.metrics import ANSWERS, MODELS
 from alloy.comparison.report_page import GROUPS, LEAKAGE, inline, plots, render, side_by_side
 from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import Row, read_json, read_jsonl, write_whole
+from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import Data, profile_name
 from alloy.core.stage import run
 
@@ -27,7 +27,7 @@ EXAMPLES = 3  # of each kind of mistake
 
 def _figures(stage: str, part: str, models: tuple[str, ...]) -> dict[str, Row]:
     """Return a stage's figures of each model that it measured."""
-    read: dict[str, Any] = {model: read_json(f"metrics/{stage}/{model}.json")[model] for model in models}
+    read = {model: read_metrics(f"metrics/{stage}/{model}.json", model) for model in models}
     return {model: figures[part] for model, figures in read.items() if figures.get(part)}
 
 
@@ -54,8 +54,8 @@ def main() -> None:
         {
             "profile": profile_name(),
             "data": Data.load().model_dump(),
-            "mix": read_json("metrics/mix.json")["mix"],
-            "trained": read_json("metrics/train.json")["train"],
+            "mix": read_metrics("metrics/mix.json", "mix"),
+            "trained": read_metrics("metrics/train.json", "train"),
             "lines": [line for line in compared["measures"] if line["name"] not in LEAKAGE],
             "leakage": [line for line in compared["measures"] if line["name"] in ("leak", *LEAKAGE)],
             "chats": side_by_side(_rows("chat"), _rows(ANSWERS)),

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alloy.core.files import InputError, Row, number_lines, write_json, write_lines
+from alloy.core.files import InputError, Row, join_errors, number_lines, write_json, write_lines
 from alloy.core.settings import Data, load_sections
 from alloy.core.stage import run
 from alloy.core.unknown_keys import describe_unknown_keys
@@ -32,7 +32,6 @@ from alloy.splitting.near_duplicates import between, candidates, near_pairs, she
 from alloy.splitting.settings import BadRow, Split
 from alloy.splitting.validate import Survey, examine, gather
 
-SHOWN = 20  # faults printed before the rest is only counted
 ROUNDS = 5  # of looking for test comments that are nearly one of train, where many are alike
 LETTERS = 300  # of a fault, at most
 
@@ -105,10 +104,9 @@ def main() -> None:
     survey = read_survey(source / "comments.jsonl", taxonomy)
     faults = [f"{reject['file']}:{reject['line']}: {shortened(reject['reason'])}" for reject in survey.rejects]
     if faults and (split.on_bad_row is BadRow.stop or not survey.rows):
-        rest = [f"and {len(faults) - SHOWN} more bad rows"] if len(faults) > SHOWN else []
         leave_out = ", or set split.on_bad_row: reject to leave them out" if survey.rows else "; no good row is left"
         mend = f"no split was made; correct the rows{leave_out}"
-        raise InputError("\n".join([*faults[:SHOWN], *rest, mend]))
+        raise join_errors(faults, mend)
     sides, left_out = divide(survey, split.test, split.near)
     contradictions = find_contradictions(survey)
     found = counts(survey, sides, contradictions)

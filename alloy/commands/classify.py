@@ -26,7 +26,7 @@ import orjson
 
 import alloy
 from alloy.core.dvc import files
-from alloy.core.files import InputError, Row, read_jsonl, read_lines, sha256, write_jsonl
+from alloy.core.files import InputError, Row, read_jsonl, read_lines, require_file, sha256, write_jsonl
 from alloy.core.settings import load_sections
 from alloy.formats.unlabelled import Unlabelled, read_unlabelled
 from alloy.inference.engine import Finish
@@ -132,8 +132,7 @@ def read_source(source: str) -> Iterable[Unlabelled]:
     """Return the comments of a file, all at once, or those of standard input as they come."""
     if source == "-":
         return read_unlabelled(source, sys.stdin.buffer)
-    if not Path(source).is_file():
-        raise InputError(f"{source}: no such file; give JSON Lines, CSV, or plain text with one comment per line")
+    require_file(source, "give JSON Lines, CSV, or plain text with one comment per line")
     return list(read_unlabelled(source, read_lines(source)))
 
 

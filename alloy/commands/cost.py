@@ -8,7 +8,7 @@ The configuration comes from the hub, the folder `model.path` or else models/bas
 from pathlib import Path
 from typing import Any
 
-from alloy.core.files import InputError
+from alloy.core.files import InputError, require_file
 from alloy.core.settings import profile_name
 from alloy.training.cost import COMPLETION, EXAMPLE, MFU, gpu_hours, memory, memory_line, parameters, training_flops
 from alloy.training.settings import Model, Train
@@ -18,8 +18,8 @@ def main(profile: str, processes: int, file: Path | None) -> None:
     """Print what the training of a profile costs."""
     from transformers import AutoConfig
 
-    if file and not file.is_file():
-        raise InputError(f"{file}: no such file; give a model's config.json, or leave it out")
+    if file:
+        require_file(file, "give a model's config.json, or leave it out")
     model, train = Model.load(profile), Train.load(profile)
     source = str(file) if file else model.hub or model.path or "models/base"
     if source == "models/base" and (profile != profile_name() or not Path(source, "config.json").is_file()):
@@ -29,8 +29,9 @@ def main(profile: str, processes: int, file: Path | None) -> None:
         )
     try:
         config: Any = AutoConfig.from_pretrained(source, revision=model.revision, trust_remote_code=False)
-    except OSError as error:
-        raise InputError(f"{source}: {str(error).splitlines()[0]}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # the last four: no model's config
+        reason = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{source}: not a model's configuration: {reason}; give its config.json") from None
     print(memory_line(memory(config, train, processes, 1, train.gpu), None))
     size = parameters(config)
     print(f"{size.total:,} parameters; {size.body_active:,} and the head's {size.head:,} work on a token")

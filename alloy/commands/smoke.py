@@ -18,6 +18,8 @@ from alloy.core.files import InputError, Row
 from alloy.core.git import git
 from alloy.core.settings import PARAMS, Data
 
+MARK = Path(".git/alloy-smoke")  # in a clone that this command has made, and may remove
+
 
 def smallest(params: Row) -> Row:
     """Return the params of the smallest run of the same experiment."""
@@ -27,8 +29,11 @@ def smallest(params: Row) -> Row:
 
 def main(folder: Path) -> None:
     """Clone, write the params, run."""
+    if folder.exists() and not (folder / MARK).is_file():
+        raise InputError(f"--folder: {folder} exists and `alloy smoke` did not make it; name one that does not exist")
     shutil.rmtree(folder, ignore_errors=True)
     git("clone", "--quiet", ".", str(folder))
+    (folder / MARK).touch()
     file = folder / PARAMS
     file.write_text(yaml.safe_dump(smallest(yaml.safe_load(file.read_text(encoding="utf-8"))), sort_keys=False))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

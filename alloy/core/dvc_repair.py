@@ -22,9 +22,11 @@ from pathlib import Path
 import yaml
 
 from alloy.core.files import write_whole
+from alloy.core.yaml_fix import require_resolved
 
 GUARDS = ("lock", "rwlock.lock")  # files below .dvc/tmp that DVC holds a lock on while it writes
 SHARED_AGE = 24 * 3600  # seconds after which a folder of a shared cache is no longer being written
+CONFLICTING = ("dvc.lock", "dvc.yaml", "params.yaml")  # files that DVC reads and that merges touch
 ENTRY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,8 +34,9 @@ def repair_dvc(root: Path = Path()) -> list[str]:
     """Repair DVC's own files in the project at `root`; return one line for each that was damaged.
 
     While another DVC process holds DVC's locks, nothing is touched, and one line says so. Without DVC there is nothing
-    to repair.
+    to repair. Marks of a merge conflict in what DVC reads, which it says little about, raise `InputError`.
     """
+    require_resolved([root / name for name in CONFLICTING] + sorted((root / "profiles").glob("*.yaml")))
     tmp = root / ".dvc/tmp"
     if not tmp.is_dir():
         return []
@@ -96,8 +99,6 @@ def _repair_lock(root: Path) -> list[str]:
     if not file.is_file():
         return []
     text = file.read_text(encoding="utf-8", errors="replace")
-    if re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE):  # a merge conflict, which the user must resolve
-        return []
     if _is_lock(text):
         return []
     show = ["git", "show", f"HEAD:./{file.name}"]

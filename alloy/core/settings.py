@@ -21,15 +21,18 @@ from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, ov
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 from yaml import YAMLError
 
 from alloy.core.dvc import watched_sections
-from alloy.core.files import InputError, Row
+from alloy.core.files import InputError, Row, join_errors, require_file
+from alloy.core.yaml_fix import how_to_fix, require_resolved
 
 PARAMS, PROFILES = Path("params.yaml"), Path("profiles")
+LONGEST = 200  # characters of a file's name; most file systems take 255 bytes
+SHOWN = 100  # characters of a value that are shown in an error
 SEEDS = 2**32  # every random generator takes seeds below this
 TYPES = {bool: "true or false", int: "an integer such as 3", float: "a number such as 0.25", str: "a word such as demo"}
 PLURALS = {list: "a list such as [a, b]", dict: "`key: value` lines below it"}
@@ -69,7 +72,7 @@ class ListSection(RootModel[list[str]]):
 
 
 class Data(Section):
-    """Folders under data/ that hold the canonical files."""
+    """Folders under data/ that hold the canonical files; DVC and the stages look for them there alone."""
 
     key = "data"
     comments: str = "demo"
@@ -77,6 +80,19 @@ class Data(Section):
     benchmark: str = "demo"
     instructions: str = "demo"
     chat: str = "chat"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for key, folder in self:
+            if not _is_name(folder):
+                raise refuse(key, folder, "the name of a folder under data/, such as demo")
+        return self
+
+
+def _is_name(given: str) -> bool:
+    """Say whether it is a path below a folder that can be: not above it, not from the root, not too long."""
+    parts = given.split("/")
+    return all(0 < len(part) < LONGEST and part not in (".", "..") and part.isprintable() for part in parts)
 
 
 A = TypeVar("A", bound=Section | ListSection)
@@ -121,7 +137,7 @@ def _scalar_errors(path: Path, given: Row) -> Iterator[str]:
     seed, name = given.get("seed", 0), given.get("profile", "demo")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEEDS:
         yield f"{path}: seed: expected an integer from 0 to {SEEDS - 1}, got {_shown(seed)}"
-    if not isinstance(name, str) or "${" in name:
+    if not isinstance(name, str) or "${" in name or not _is_name(name):
         yield f"{path}: profile: expected {TYPES[str]}, got {_shown(name)}"
 
 
@@ -152,7 +168,7 @@ def _load(kinds: list[Any], profile: str | None, root: Path) -> list[Any]:
             except InputError as error:
                 errors += str(error).splitlines()
     if errors:
-        raise InputError("\n".join(dict.fromkeys(errors)))
+        raise join_errors(errors)
     return loaded
 
 
@@ -314,7 +330,8 @@ def _named(annotation: Any, field: FieldInfo | None) -> str:  # noqa: ANN401 (a 
 
 def _shown(value: object) -> str:
     """Return a value as YAML has it, on one line and without control characters."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}.."
 
 
 def _as_written(given: DictConfig) -> Row:
@@ -325,12 +342,13 @@ def _as_written(given: DictConfig) -> Row:
 
 def _read(path: Path) -> DictConfig:
     """Return the values in a file; one that is missing or no plain YAML mapping raises."""
+    require_file(path, "the project's folder has one; write it with `key: value` lines")
     try:
         given = OmegaConf.load(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
     except OSError as error:  # without an errno it is OmegaConf's word for YAML that is no mapping
-        raise InputError(f"{path}: {error.strerror or 'expected `key: value` lines'}") from None
+        raise InputError(
+            f"{path}: {error.strerror or 'expected `key: value` lines, found other YAML; write sections'}"
+        ) from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
     except (OmegaConfBaseException, RecursionError) as error:
@@ -341,7 +359,8 @@ def _read(path: Path) -> DictConfig:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise InputError(f"{path}{place}: not valid YAML: {reason}") from None
+        require_resolved([path])
+        raise InputError(f"{path}{place}: not valid YAML: {reason}; {how_to_fix(reason)}") from None
     if not isinstance(given, DictConfig) or any(not isinstance(key, str) for key in given):
-        raise InputError(f"{path}: expected `key: value` lines")
+        raise InputError(f"{path}: expected `key: value` lines; write words as keys")
     return given

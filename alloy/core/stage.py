@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alloy.core.dvc import declared, recorded, under_dvc
-from alloy.core.files import InputError
+from alloy.core.dvc_outputs import edited_inputs
+from alloy.core.files import InputError, join_errors
 
 # A file where a folder belongs, a folder where a file does, no right to either.
 NO_PLACE = {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EPERM, errno.EROFS}
@@ -34,7 +35,7 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(130)
     except Exception as error:
         time.sleep(_patience(error))
-        message = _message(error)
+        message = _message(error) or _edited_inputs(error)
         if message is None:
             raise
         print("\n".join(f"{_stage()}: {line}" for line in message.splitlines()), file=sys.stderr)
@@ -78,6 +79,12 @@ def _patience(error: Exception) -> float:
     if "by peer" in str(error) or type(error).__name__.startswith("Dist"):  # gloo's words, torch's classes
         return 30.0  # another process is gone and knows why
     return 0.0 if os.environ.get("RANK", "0") == "0" else 10.0
+
+
+def _edited_inputs(error: Exception) -> str | None:
+    """Return what to tell the user if the stage failed at inputs that were edited after other stages made them."""
+    edited = edited_inputs(_stage())
+    return str(join_errors(edited, f"it failed with {type(error).__name__}: {error}")) if edited else None
 
 
 def _message(error: Exception) -> str | None:

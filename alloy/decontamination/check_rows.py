@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alloy.core.files import InputError, Row, decode_line
+from alloy.core.files import InputError, Row, decode_line, join_errors
 from alloy.decontamination.held_out import prompt_key
 from alloy.decontamination.ngram_overlap import Hit, Index
 from alloy.formats.general import check_general, count_unknown_keys
@@ -20,34 +20,39 @@ class Checked:
     """A block of examples after the check: the `ids` of all with their lines, and their prompt keys.
 
     `dropped` has the report of each dropped example, by its index in the block; `unknown` the number of examples with
-    each unknown key.
+    each unknown key; `errors` what is wrong with lines that hold no example.
     """
 
     ids: list[tuple[str, int]]
     keys: list[int]
     dropped: dict[int, Row]
     unknown: Counter[str]
+    errors: list[str]
 
 
 def check(path: Path, index: Index, names: list[str], lines: list[tuple[int, bytes]]) -> Checked:
-    """Check a block of numbered lines of the file `path`; an example with a fault raises."""
-    rows = []
+    """Check a block of numbered lines of the file `path`."""
+    rows: list[Row] = []
+    numbers: list[int] = []
+    errors: list[str] = []
     unknown: Counter[str] = Counter()
     for number, line in lines:
         row = decode_line(path, number, line)
         if isinstance(row, InputError):
-            raise row
-        if fault := check_general(row):
-            raise InputError(f"{path}:{number}: {fault}")
-        rows.append(row)
-        count_unknown_keys(row, unknown)
+            errors.append(str(row))
+        elif error := check_general(row):
+            errors.append(f"{path}:{number}: {error}")
+        else:
+            rows.append(row)
+            numbers.append(number)
+            count_unknown_keys(row, unknown)
     said = [(place, turn["content"]) for place, row in enumerate(rows) for turn in row["messages"]]
     hits: dict[int, Hit] = {}
     for (place, _), hit in zip(said, index.hits([text for _, text in said]), strict=True):
         if hit:
             hits.setdefault(place, hit)
     return Checked(
-        ids=[(row["id"], number) for (number, _), row in zip(lines, rows, strict=True)],
+        ids=[(row["id"], number) for number, row in zip(numbers, rows, strict=True)],
         keys=[prompt_key(row) for row in rows],
         dropped={
             place: {
@@ -60,24 +65,29 @@ def check(path: Path, index: Index, names: list[str], lines: list[tuple[int, byt
             for place, hit in hits.items()
         },
         unknown=unknown,
+        errors=errors,
     )
 
 
 def collect(path: Path, blocks: Iterable[Checked]) -> tuple[npt.NDArray[np.uint64], dict[int, Row], Counter[str]]:
     """Return the prompt key of each row (rows,), the report of each dropped row by its index, counts of unknown keys.
 
-    A duplicate id raises `InputError`.
+    Bad lines and duplicate ids make one `InputError`.
     """
     seen: set[str] = set()
+    errors: list[str] = []
     keys = array("Q")
     dropped: dict[int, Row] = {}
     unknown: Counter[str] = Counter()
     for block in blocks:
         for identity, number in block.ids:
             if identity in seen:
-                raise InputError(f"{path}:{number}: id '{identity}' stands twice; give each row its own id")
+                errors.append(f"{path}:{number}: id '{identity}' stands twice; give each row its own id")
             seen.add(identity)
+        errors += block.errors
         dropped |= {len(keys) + place: report for place, report in block.dropped.items()}
         keys.extend(block.keys)
         unknown.update(block.unknown)
+    if errors:
+        raise join_errors(errors)
     return np.frombuffer(keys, np.uint64), dropped, unknown
