@@ -30,7 +30,6 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +50,7 @@ LEFT_OUT = shutil.ignore_patterns(".git", "cache", "tmp", "alloy", "tests", "doc
 FIX = re.compile(
     r"expected|write|give|set |run|use |add|remove|take|save|correct|rename|did you mean|known|name |quote|make|fetch|"
     r"check|label|drop|leave|resolve|--help|raise|lower|choose|free|try|must|only|put|wait|install|delete|change|unique|"
-    r"switch|is not|spell|say |export|unpack|belong|indent|close|has steps"
+    r"switch|is not|spell|say |export|unpack|belong|indent|close|has steps|keep|number |end with"
 )
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -259,11 +258,15 @@ def prepare(folder: Path) -> None:
 
 
 def summary(done: list[Ended], command: str, seconds: float) -> Row:
-    """Return the results: counts by file, what is bad, and a row per input."""
-    by_file: dict[str, Counter[str]] = defaultdict(Counter)
-    for end in done:
-        bad = bool(end.faults())
-        by_file[end.case.file].update(inputs=1, accepted=int(end.status == 0), bad=int(bad))
+    """Return the results: counts by file with an example of what was said, and all inputs that are bad."""
+    by_file: dict[str, Row] = {}
+    for end in sorted(done, key=lambda end: end.case.name):
+        counts = by_file.setdefault(end.case.file, {"inputs": 0, "accepted": 0, "bad": 0, "example": ""})
+        counts["inputs"] += 1
+        counts["accepted"] += end.status == 0
+        counts["bad"] += bool(end.faults())
+        if end.status and not end.faults() and len(end.said) > len(counts["example"]) and end.said.count("\n") == 1:
+            counts["example"] = end.said.strip()[:200]
     return {
         "command": command,
         "seconds": round(seconds),
@@ -271,8 +274,8 @@ def summary(done: list[Ended], command: str, seconds: float) -> Row:
         "refused": sum(end.status not in (0, None) for end in done),
         "accepted": sum(end.status == 0 for end in done),
         "bad": sum(bool(end.faults()) for end in done),
-        "by_file": {file: dict(counts) for file, counts in sorted(by_file.items())},
-        "inputs_by_file": [end.row() for end in sorted(done, key=lambda end: end.case.name)],
+        "by_file": by_file,
+        "bad_inputs": [end.row() for end in done if end.faults()],
     }
 
 

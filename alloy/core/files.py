@@ -49,7 +49,8 @@ def require_file(path: str | Path, fix: str = "") -> None:
         raise InputError(f"{path}: {what}; {fix or how_to_make(path)}") from None
     except (OSError, ValueError) as error:  # a loop of links, a name that is too long, a NUL byte in it
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
-        raise InputError(f"{path}: {reason}; put a file there") from None
+        what = "give yourself the right to read it" if isinstance(error, PermissionError) else fix or "put a file there"
+        raise InputError(f"{path}: {reason}; {what}") from None
     if stat.S_ISDIR(mode):
         raise InputError(f"{path}: expected a file, found a folder; {fix or 'put a file there'}")
     if not stat.S_ISREG(mode):
@@ -213,6 +214,8 @@ def find_files(folder: Path, fits: Callable[[str], object], wanted: str) -> list
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it: no reader sees half a file."""
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: expected a file, found a folder; name another place, or move the folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_of(path)
     try:

@@ -174,6 +174,8 @@ def _load(kinds: list[Any], profile: str | None, root: Path) -> list[Any]:
 
 def _profile_file(name: str, root: Path) -> Path:
     path = root / PROFILES / f"{name}.yaml"
+    if not _is_name(name):
+        raise InputError(f"profile: expected the name of a file in {PROFILES} without .yaml, got {_shown(name)}")
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
         raise InputError(f"{root / PARAMS}: profile: there is no {path}; known profiles: {known}")
@@ -201,6 +203,8 @@ def _section(kind: Any, path: Path, given: DictConfig) -> Any:  # noqa: ANN401 (
     if kind.in_profile and kind.key not in written:  # DVC would say so, but only when it comes to the stage
         needed = [name for name, field in kind.model_fields.items() if field.is_required() and name != "root"]
         how = f"`{kind.key}:` with {', '.join(needed)}" if needed else f"`{kind.key}: {empty}` for its defaults"
+        if not needed and not _is_valid(kind, empty):
+            how = f"`{kind.key}:` as profiles/demo.yaml has it"
         raise InputError(f"{path}: {kind.key}: the section is missing; write {how}")
     values = written.get(kind.key)
     if values is None and not kind.in_profile:
@@ -216,6 +220,14 @@ def _section(kind: Any, path: Path, given: DictConfig) -> Any:  # noqa: ANN401 (
         if not errors:
             return section
     raise InputError("\n".join(errors))
+
+
+def _is_valid(kind: Any, values: object) -> bool:  # noqa: ANN401 (a class)
+    try:
+        kind.model_validate(values)
+    except ValidationError:
+        return False
+    return True
 
 
 def _bad_references(given: DictConfig, section: str) -> Iterator[str]:

@@ -73,7 +73,9 @@ def _check_value(place: str, field: str, value: Any) -> None:  # noqa: ANN401 (a
         try:
             re.compile(word)
         except re.error as error:
-            raise ValueError(f"{place}: lm-eval reads {word!r} as a pattern, and it is none ({error})") from None
+            raise ValueError(
+                f"{place}: lm-eval reads {word!r} as a pattern, and it is none ({error}); correct it"
+            ) from None
 
 
 class Checker:

@@ -21,7 +21,7 @@ def load_questions(folder: Path) -> Questions:
         for row in check_lines(folder / f"{split}.jsonl", _check):
             subjects[row["subject"]][split].append(row)
     lone = [
-        f"{folder / split}.jsonl: subject '{subject}' has no row here; each needs test and dev"
+        f"{folder / split}.jsonl: subject '{subject}' has no row here; add some, each subject needs test and dev"
         for subject, splits in subjects.items()
         for split, rows in splits.items()
         if not rows

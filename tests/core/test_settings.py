@@ -404,7 +404,7 @@ def test_a_section_that_dvc_will_look_for_must_be_there(kind: Any) -> None:
     file, key, rest = fault(kind, profile="other: {}")
     assert (file, key) == ("profiles/tiny.yaml", kind.key)
     assert "missing" in rest
-    how = {"general": "`general: []`", "train": "`train:` with lr"}
+    how = {"general": "`general: []`", "train": "`train:` with lr", "model": "`model:` as"}
     assert how.get(kind.key, f"`{kind.key}: {{}}`") in rest
 
 
