@@ -204,6 +204,7 @@ def test_comments_that_git_ignores_must_be_known_to_dvc(tmp_path: Path, monkeypa
     with pytest.raises(InputError, match=r"^data/mine/comments\.jsonl: neither git nor DVC knows it.*$"):
         require_known(["data/mine"])
     Path("data/mine/comments.jsonl.dvc").touch()
+    run(tmp_path, "git", "add", "-f", "data/mine/comments.jsonl.dvc")
     require_known(["data/mine"])
 
 
