@@ -39,7 +39,8 @@ def main() -> None:
         write_jsonl(rows, [])
         print(f"chat {name}: skipped, nothing was trained")
         return
-    prompts = read_chat_prompts(Path("data") / data.chat / "prompts.jsonl")
+    warnings: list[str] = []
+    prompts = read_chat_prompts(Path("data") / data.chat / "prompts.jsonl", warnings.append)
     infer = infer.model_copy(update={"constrain": False, "limit": None, "max_new_tokens": chat.max_new_tokens})
     job = Job(
         f"chat {name}",
@@ -58,6 +59,7 @@ def main() -> None:
     if any(found["unanswered"].values()):
         note = unanswered_note(f"chat@{name}", found["unanswered"], f"see `reason` in {rows}", infer)
         print(f"chat {name}: {note}", file=sys.stderr)
+    print("".join(f"chat {name}: {warning}\n" for warning in warnings), end="")
 
 
 if __name__ == "__main__":

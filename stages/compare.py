@@ -21,6 +21,7 @@ from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, headline
 from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.verdict import as_text, enough, p_value, verdict
 from alloy.core.files import Row, count_lines, read_json, read_jsonl, write_json, write_jsonl, write_whole
+from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import load_sections
 from alloy.core.stage import run
 from alloy.core.tables import csv_text
@@ -69,7 +70,7 @@ def _read(model: str) -> tuple[Row, dict[str, Rows]]:
         file = Path("metrics/general_loss.json" if part == "loss" else f"metrics/{stage}/{model}.json")
         if model == "svm" and part != "voc":
             continue
-        figures |= read_json(file)[model]
+        figures |= read_metrics(file, model)
         counted = file.with_suffix(".jsonl")
         if part in figures and counted.is_file() and counted.read_bytes().strip():
             rows[part] = read_jsonl(counted)
@@ -101,7 +102,8 @@ def main() -> None:
     figures = {model: with_leakage(own, rows[model]) for model, own in figures.items()}
     lines = compare(figures, rows, score.resamples, score.seed)
     findings = verdict(lines)
-    mix, trained = read_json("metrics/mix.json")["mix"], read_json("metrics/train.json")["train"]
+    mix = read_metrics("metrics/mix.json", "mix", need=("achieved", "source"))
+    trained = read_metrics("metrics/train.json", "train")
     ratio = trained_share(mix, trained)
     print(f"Trained on {1 - ratio:.0%} customer and {ratio:.0%} general data")
     if given := budget(mix, trained, train.lr):

@@ -22,7 +22,8 @@ from tempfile import TemporaryFile
 
 import numpy as np
 
-from alloy.core.files import InputError, Row, read_json, write_json, write_lines, write_whole
+from alloy.core.files import InputError, Row, write_json, write_lines, write_whole
+from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import load_sections, load_seed
 from alloy.core.stage import run
 from alloy.formats.general import CUSTOMER
@@ -68,12 +69,14 @@ def interleave(
 
 def left_out(shown: int, general: General, report: Row) -> Row:
     """Return by reason how many comments and general rows do not come in; `shown` comments stand in every prompt."""
-    split, clean = read_json("metrics/split.json")["split"], read_json("metrics/decontaminate.json")["decontaminate"]
+    split = read_metrics("metrics/split.json", "split", need=("rejected", "left_out"))
+    wanted = ("why", "held_out", "same_prompt")
+    clean = read_metrics("metrics/decontaminate.json", "decontaminate", need=wanted)
     comments = {"bad": split["rejected"], "nearly one of test": split["left_out"], "in every prompt": shown}
     rows = {"bad": clean["rejected"]} | {f"shares {why} with a test": count for why, count in clean["why"].items()}
     rows |= {"held out for the general loss": clean["held_out"], "same prompt as a held-out row": clean["same_prompt"]}
     if general is General.self:
-        dropped = read_json("metrics/rehearse.json")["rehearse"].get("dropped")
+        dropped = read_metrics("metrics/rehearse.json", "rehearse").get("dropped")
         if dropped is None:
             raise InputError("metrics/rehearse.json: made where mix.general was data; run `dvc repro rehearse`")
         rows |= {f"the base's answer is {why}": count for why, count in dropped.items()}

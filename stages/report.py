@@ -9,7 +9,6 @@ The page quotes customers' comments: DVC keeps it, git does not.
 """
 
 from pathlib import Path
-from typing import Any
 
 from alloy.comparison import charts
 from alloy.comparison.costs import amount, read_costs, trained_share
@@ -20,6 +19,7 @@ from alloy.comparison.report_page import GROUPS, LEAKAGE, inline, plots, render,
 from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.verdict import enough, p_value
 from alloy.core.files import Row, read_json, read_jsonl, write_whole
+from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import Data, profile_name
 from alloy.core.stage import run
 from alloy.scoring.bootstrap import ENOUGH
@@ -29,7 +29,7 @@ EXAMPLES = 3  # of each kind of mistake
 
 def _figures(stage: str, part: str, models: tuple[str, ...]) -> dict[str, Row]:
     """Return a stage's figures of each model that it measured."""
-    read: dict[str, Any] = {model: read_json(f"metrics/{stage}/{model}.json")[model] for model in models}
+    read = {model: read_metrics(f"metrics/{stage}/{model}.json", model) for model in models}
     return {model: figures[part] for model, figures in read.items() if figures.get(part)}
 
 
@@ -52,7 +52,7 @@ def main() -> None:
         task = read_json("data/split/task.json")
         gold = read_jsonl("data/split/test.jsonl")
         wrong = mistakes(gold, read_jsonl(predictions), task["levels"], EXAMPLES)
-    mix, trained = read_json("metrics/mix.json")["mix"], read_json("metrics/train.json")["train"]
+    mix, trained = read_metrics("metrics/mix.json", "mix"), read_metrics("metrics/train.json", "train")
     page = render(
         {
             "profile": profile_name(),

@@ -6,8 +6,11 @@ Run     alloy check lock
 
 import re
 import subprocess
+from pathlib import Path
 
+from alloy.core.dvc_repair import CONFLICTING
 from alloy.core.files import InputError
+from alloy.core.yaml_fix import require_resolved
 from alloy.sweep.dvc_experiments import WORKSPACE, read_lock, stale_stages
 
 COMMAND = ["dvc", "repro", "--dry", "--allow-missing"]
@@ -28,6 +31,7 @@ def judge(status: int, said: str) -> None:
 
 def main() -> None:
     """Ask DVC, judge."""
+    require_resolved(map(Path, CONFLICTING))
     asked = subprocess.run(COMMAND, text=True, capture_output=True, check=False)
     judge(asked.returncode, asked.stdout + asked.stderr)
     # Without the data, DVC does not compare a folder that a stage reads with the outputs of other stages in it.

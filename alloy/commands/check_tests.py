@@ -13,7 +13,8 @@ from pathlib import Path
 from alloy.comparison.compare import Rows, compare
 from alloy.comparison.formulation import FORMULATIONS, with_headline
 from alloy.comparison.informative import Sensitivity, explain, most_sensitive, sensitivities
-from alloy.core.files import InputError, Row, read_json, read_jsonl
+from alloy.core.files import InputError, Row, read_jsonl
+from alloy.core.metrics_file import read_metrics
 from alloy.scoring.settings import Score
 
 STAGES = ("mmlu", "ifeval")
@@ -34,7 +35,7 @@ def read_base() -> tuple[Row, dict[str, Rows]]:
         for path in paths:
             if not path.is_file():
                 raise InputError(f"{path}: no such file; run `{MEASURE}`")
-        own = read_json(paths[0])["base"]
+        own = read_metrics(paths[0], "base")
         if own.get(stage):
             figures[stage], rows[stage] = own[stage], read_jsonl(paths[1])
     return figures, rows

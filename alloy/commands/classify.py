@@ -27,7 +27,7 @@ import orjson
 
 import alloy
 from alloy.core.dvc import files
-from alloy.core.files import InputError, Row, read_lines, sha256
+from alloy.core.files import InputError, Row, read_lines, require_file, sha256
 from alloy.core.settings import load_sections
 from alloy.core.terminal_text import escape_controls
 from alloy.formats.unlabelled import Unlabelled, read_unlabelled
@@ -156,8 +156,7 @@ def read_source(source: str) -> Iterable[Unlabelled]:
     """Return the comments of a file, all at once, or those of standard input as they come."""
     if source == "-":
         return read_unlabelled(source, sys.stdin.buffer)
-    if not Path(source).is_file():
-        raise InputError(f"{source}: no such file; give JSON Lines, CSV, or plain text with one comment per line")
+    require_file(source, "give JSON Lines, CSV, or plain text with one comment per line")
     return list(read_unlabelled(source, read_lines(source)))
 
 

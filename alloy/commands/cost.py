@@ -7,7 +7,7 @@ The configuration comes from the hub, the folder `model.path` or else models/bas
 
 from pathlib import Path
 
-from alloy.core.files import InputError
+from alloy.core.files import InputError, require_file
 from alloy.core.settings import profile_name
 from alloy.modeling.architecture import load_config
 from alloy.training.check_model import without_packing
@@ -17,8 +17,8 @@ from alloy.training.settings import Model, Train
 
 def main(profile: str, processes: int, file: Path | None) -> None:
     """Print what the training of a profile costs."""
-    if file and not file.is_file():
-        raise InputError(f"{file}: no such file; give a model's config.json, or leave it out")
+    if file:
+        require_file(file, "give a model's config.json, or leave it out")
     model, train = Model.load(profile), Train.load(profile)
     source = str(file) if file else model.hub or model.path or "models/base"
     if source == "models/base" and (profile != profile_name() or not Path(source, "config.json").is_file()):
@@ -28,8 +28,9 @@ def main(profile: str, processes: int, file: Path | None) -> None:
         )
     try:
         config = load_config(source, model.revision)
-    except OSError as error:
-        raise InputError(f"{source}: {str(error).splitlines()[0]}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # the last four: no model's config
+        reason = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{source}: not a model's configuration: {reason}; give its config.json") from None
     train, unpacked = without_packing(config, train)
     if unpacked:
         print(unpacked)

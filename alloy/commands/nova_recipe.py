@@ -22,6 +22,7 @@ from ruamel.yaml.util import load_yaml_guess_indent
 
 from alloy.core.files import InputError, write_whole
 from alloy.core.settings import PARAMS
+from alloy.core.yaml_fix import how_to_fix
 from alloy.core.yaml_text import check_yaml
 from alloy.mixing.nova_names import NOVA_MIX
 from alloy.mixing.settings import Mix
@@ -42,7 +43,7 @@ def parse_recipe(text: str, path: Path) -> Recipe:
     trained = top.get("training_config")
     mixing = top.get("data_mixing") or (trained and trained.get("data_mixing"))
     if mixing is None:
-        raise InputError(f"{path}: the section `data_mixing` is missing; a recipe needs it")
+        raise InputError(f"{path}: the section `data_mixing` is missing; add it, a recipe needs it")
     sources = mixing.need("sources")
     customer = _percent(sources.need("customer_data").need("percent"))
     nova_data = sources.need("nova_data")
@@ -114,13 +115,15 @@ def _load(text: str, path: Path) -> CommentedMap:
     check_yaml(text, path)
     try:
         given = _yaml().load(text)
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply; write plain `key: value` lines") from None
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise InputError(f"{path}{line}: not valid YAML: {reason}") from None
+        raise InputError(f"{path}{line}: not valid YAML: {reason}; {how_to_fix(reason)}") from None
     if not isinstance(given, CommentedMap):
-        raise InputError(f"{path}: expected `key: value` lines")
+        raise InputError(f"{path}: expected `key: value` lines; write them")
     return given
 
 

@@ -205,6 +205,9 @@ def ask(what: str, revisions: list[str]) -> dict[str, dict[str, Row]]:
 
 def main(base: str, head: str) -> None:
     """Ask DVC for both differences, print the page."""
+    for name, revision in (("base", base), ("head", head or "HEAD")):
+        if not revision.strip() or revision.startswith("-"):  # git would take it for an option
+            raise InputError(f"{name}: expected a branch, tag or commit, got '{revision}'")
     try:
         left = git("merge-base", base, head or "HEAD").strip()
     except InputError as fault:

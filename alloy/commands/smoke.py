@@ -19,17 +19,22 @@ from alloy.core.git import git
 from alloy.core.settings import PARAMS, Data
 from alloy.core.yaml_text import read_yaml
 
+MARK = Path(".git/alloy-smoke")  # in a clone that this command has made, and may remove
+
 
 def smallest(params: Row) -> Row:
     """Return the params of the smallest run of the same experiment."""
     mix = {**params.get("mix", {}), "sources": {}, "budget": "keep_customer", "total": None}
-    return {**params, "profile": "smoke", "data": dict.fromkeys(Data.model_fields, "demo"), "mix": mix, "gate": {}}
+    return {**params, "profile": "smoke", "data": Data().model_dump(), "mix": mix, "gate": {}}
 
 
 def main(folder: Path) -> None:
     """Clone, write the params, run."""
+    if folder.exists() and not (folder / MARK).is_file():
+        raise InputError(f"--folder: {folder} exists and `alloy smoke` did not make it; name one that does not exist")
     shutil.rmtree(folder, ignore_errors=True)
     git("clone", "--quiet", ".", str(folder))
+    (folder / MARK).touch()
     file = folder / PARAMS
     file.write_text(yaml.safe_dump(smallest(read_yaml(file)), sort_keys=False))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

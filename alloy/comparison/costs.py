@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from alloy.core.files import Row, read_json
+from alloy.core.files import Row
+from alloy.core.metrics_file import read_metrics
 from alloy.formats.general import CUSTOMER
 
 
@@ -73,9 +74,9 @@ def unequal(budgets: list[Budget]) -> list[str]:
 
 def read_costs() -> list[Row]:
     """Return what each model cost, by the files of their stages."""
-    base, train = read_json("metrics/base.json")["base"], read_json("metrics/train.json")["train"]
-    infer = {model: read_json(f"metrics/infer/{model}.json")[model].get("infer", {}) for model in ("base", "tuned")}
-    return costs(base, train, read_json("metrics/svm.json")["svm"].get("svm", {}), infer)
+    base, train = read_metrics("metrics/base.json", "base"), read_metrics("metrics/train.json", "train")
+    infer = {model: read_metrics(f"metrics/infer/{model}.json", model).get("infer", {}) for model in ("base", "tuned")}
+    return costs(base, train, read_metrics("metrics/svm.json", "svm").get("svm", {}), infer)
 
 
 def costs(base: Row, train: Row, svm: Row, infer: dict[str, Row]) -> list[Row]:

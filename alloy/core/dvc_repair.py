@@ -20,11 +20,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from alloy.core.files import InputError, write_whole
+from alloy.core.yaml_fix import require_resolved
 from alloy.core.yaml_text import check_yaml, load_yaml
 
 GUARDS = ("lock", "rwlock.lock")  # files below .dvc/tmp that DVC holds a lock on while it writes
 SHARED_AGE = 24 * 3600  # seconds after which a folder of a shared cache is no longer being written
 PARSED = ("params.yaml", "dvc.yaml")  # by DVC, before any stage runs; so are profiles
+CONFLICTING = ("dvc.lock", *PARSED)  # files that DVC reads and that merges touch
 ENTRY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,9 +34,12 @@ def repair_dvc(root: Path = Path()) -> list[str]:
     """Repair DVC's own files in the project at `root`; return one line for each that was damaged.
 
     While another DVC process holds DVC's locks, nothing is touched, and one line says so. Without DVC there is nothing
-    to repair. A YAML file with more values than DVC could ever walk through raises `InputError`.
+    to repair. Marks of a merge conflict in what DVC reads, which it says little about, and a YAML file with more values
+    than DVC could ever walk through raise `InputError`.
     """
-    for file in (*(root / name for name in PARSED), *sorted((root / "profiles").glob("*.yaml"))):
+    profiles = sorted((root / "profiles").glob("*.yaml"))
+    require_resolved([*(root / name for name in CONFLICTING), *profiles])
+    for file in (*(root / name for name in PARSED), *profiles):
         if file.is_file():
             check_yaml(file.read_text(encoding="utf-8", errors="replace"), file)
     tmp = root / ".dvc/tmp"
@@ -99,8 +104,6 @@ def _repair_lock(root: Path) -> list[str]:
     if not file.is_file():
         return []
     text = file.read_text(encoding="utf-8", errors="replace")
-    if re.search(r"^(<{7}|>{7}) ", text, re.MULTILINE):  # a merge conflict, which the user must resolve
-        return []
     if _is_lock(text):
         return []
     show = ["git", "show", f"HEAD:./{file.name}"]

@@ -22,17 +22,20 @@ from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, ov
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 from yaml import YAMLError
 
 from alloy.core.dvc import watched_sections
-from alloy.core.files import InputError, Row
+from alloy.core.files import InputError, Row, join_errors, require_file
 from alloy.core.references import LARGEST, REFERENCE, followed_size
+from alloy.core.yaml_fix import require_resolved
 from alloy.core.yaml_text import check_yaml, yaml_fault
 
 PARAMS, PROFILES = Path("params.yaml"), Path("profiles")
+LONGEST = 200  # characters of a file's name; most file systems take 255 bytes
+SHOWN = 100  # characters of a value that are shown in an error
 SEEDS = 2**32  # every random generator takes seeds below this
 TYPES = {bool: "true or false", int: "an integer such as 3", float: "a number such as 0.25", str: "a word such as demo"}
 PLURALS = {list: "a list such as [a, b]", dict: "`key: value` lines below it"}
@@ -71,7 +74,7 @@ class ListSection(RootModel[list[str]]):
 
 
 class Data(Section):
-    """Folders under data/ that hold the canonical files."""
+    """Folders under data/ that hold the canonical files; DVC and the stages look for them there alone."""
 
     key = "data"
     comments: str = "demo"
@@ -79,6 +82,19 @@ class Data(Section):
     benchmark: str = "demo"
     instructions: str = "demo"
     chat: str = "chat"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for key, folder in self:
+            if not _is_name(folder):
+                raise refuse(key, folder, "the name of a folder under data/, such as demo")
+        return self
+
+
+def _is_name(given: str) -> bool:
+    """Say whether it is a path below a folder that can be: not above it, not from the root, not too long."""
+    parts = given.split("/")
+    return all(0 < len(part) < LONGEST and part not in (".", "..") and part.isprintable() for part in parts)
 
 
 class BadRow(Enum):
@@ -142,7 +158,7 @@ def _scalar_errors(path: Path, given: Row) -> Iterator[str]:
     seed, name = given.get("seed", 0), given.get("profile", "demo")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEEDS:
         yield f"{path}: seed: expected an integer from 0 to {SEEDS - 1}, got {_shown(seed)}"
-    if not isinstance(name, str) or "${" in name:
+    if not isinstance(name, str) or "${" in name or not _is_name(name):
         yield f"{path}: profile: expected {TYPES[str]}, got {_shown(name)}"
 
 
@@ -173,12 +189,14 @@ def _load(kinds: list[Any], profile: str | None, root: Path) -> list[Any]:
             except InputError as error:
                 errors += str(error).splitlines()
     if errors:
-        raise InputError("\n".join(dict.fromkeys(errors)))
+        raise join_errors(errors)
     return loaded
 
 
 def _profile_file(name: str, root: Path) -> Path:
     path = root / PROFILES / f"{name}.yaml"
+    if not _is_name(name):
+        raise InputError(f"profile: expected the name of a file in {PROFILES} without .yaml, got {_shown(name)}")
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
         raise InputError(f"{root / PARAMS}: profile: there is no {path}; known profiles: {known}")
@@ -206,6 +224,8 @@ def _section(kind: Any, path: Path, given: DictConfig) -> Any:  # noqa: ANN401 (
     if kind.in_profile and kind.key not in written:  # DVC would say so, but only when it comes to the stage
         needed = [name for name, field in kind.model_fields.items() if field.is_required() and name != "root"]
         how = f"`{kind.key}:` with {', '.join(needed)}" if needed else f"`{kind.key}: {empty}` for its defaults"
+        if not needed and not _is_valid(kind, empty):
+            how = f"`{kind.key}:` as profiles/demo.yaml has it"
         raise InputError(f"{path}: {kind.key}: the section is missing; write {how}")
     values = written.get(kind.key)
     if values is None and not kind.in_profile:
@@ -221,6 +241,14 @@ def _section(kind: Any, path: Path, given: DictConfig) -> Any:  # noqa: ANN401 (
         if not errors:
             return section
     raise InputError("\n".join(errors))
+
+
+def _is_valid(kind: Any, values: object) -> bool:  # noqa: ANN401 (a class)
+    try:
+        kind.model_validate(values)
+    except ValidationError:
+        return False
+    return True
 
 
 def _bad_references(given: DictConfig, section: str) -> Iterator[str]:
@@ -339,7 +367,8 @@ def _named(annotation: Any, field: FieldInfo | None) -> str:  # noqa: ANN401 (a 
 
 def _shown(value: object) -> str:
     """Return a value as YAML has it, on one line and without control characters."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}.."
 
 
 def _as_written(given: DictConfig) -> Row:
@@ -350,14 +379,15 @@ def _as_written(given: DictConfig) -> Row:
 
 def _read(path: Path) -> DictConfig:
     """Return the values in a file; one that is missing or no plain YAML mapping raises."""
+    require_file(path, "the project's folder has one; write it with `key: value` lines")
     try:
         text = path.read_text(encoding="utf-8")
         check_yaml(text, path)
         given = OmegaConf.load(io.StringIO(text))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
     except OSError as error:  # without an errno it is OmegaConf's word for YAML that is no mapping
-        raise InputError(f"{path}: {error.strerror or 'expected `key: value` lines'}") from None
+        raise InputError(
+            f"{path}: {error.strerror or 'expected `key: value` lines, found other YAML; write sections'}"
+        ) from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
     except (OmegaConfBaseException, RecursionError) as error:
@@ -365,7 +395,8 @@ def _read(path: Path) -> DictConfig:
         place = f"{path}: {key}" if key else path
         raise InputError(f"{place}: {str(error).splitlines()[0]}; write plain `key: value` lines") from None
     except YAMLError as error:
+        require_resolved([path])
         raise yaml_fault(error, path) from None
     if not isinstance(given, DictConfig) or any(not isinstance(key, str) for key in given):
-        raise InputError(f"{path}: expected `key: value` lines")
+        raise InputError(f"{path}: expected `key: value` lines; write words as keys")
     return given

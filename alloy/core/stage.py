@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.dvc import declared, recorded, under_dvc
-from alloy.core.files import InputError
+from alloy.core.dvc_outputs import edited_inputs
+from alloy.core.files import InputError, join_errors
 from alloy.core.redact import redact
 from alloy.core.system_errors import explain, explain_place
 from alloy.core.terminal_text import EscapingStream
@@ -48,7 +49,7 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(130)
     except Exception as error:
         time.sleep(_patience(error))
-        message = _message(error)
+        message = _message(error) or _edited_inputs(error)
         if message is None:  # an error in Alloy
             lines = "".join(traceback.format_exception(error)).rstrip("\n")
         else:
@@ -112,6 +113,12 @@ def _patience(error: Exception) -> float:
     if "by peer" in str(error) or type(error).__name__.startswith("Dist"):  # gloo's words, torch's classes
         return 30.0  # another process is gone and knows why
     return 0.0 if os.environ.get("RANK", "0") == "0" else 10.0
+
+
+def _edited_inputs(error: Exception) -> str | None:
+    """Return what to tell the user if the stage failed at inputs that were edited after other stages made them."""
+    edited = edited_inputs(_stage())
+    return str(join_errors(edited, f"it failed with {type(error).__name__}: {error}")) if edited else None
 
 
 def _message(error: Exception) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from alloy.core.files import InputError
+from alloy.core.yaml_fix import how_to_fix
 
 MOST_VALUES = 100_000  # with all aliases followed; the largest profile has some hundred
 DEEPEST = 100  # levels of nesting
@@ -48,11 +49,11 @@ def read_yaml(path: str | Path) -> Any:  # noqa: ANN401 (a YAML document may be 
 
 
 def yaml_fault(error: yaml.YAMLError, place: str | Path) -> InputError:
-    """Return the error of a text that is not valid YAML: file, line, reason."""
+    """Return the error of a text that is not valid YAML: file, line, reason, what to do."""
     mark = getattr(error, "problem_mark", None)
     line = f":{mark.line + 1}" if mark else ""
     reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return InputError(f"{place}{line}: not valid YAML: {reason}")
+    return InputError(f"{place}{line}: not valid YAML: {reason}; {how_to_fix(reason)}")
 
 
 def check_yaml(text: str, place: str | Path) -> None:

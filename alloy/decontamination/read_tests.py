@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from alloy.core.files import InputError, read_jsonl
+from alloy.core.files import Row, check_lines, read_jsonl
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 from alloy.formats.mmlu import load_questions, unknown_key_warnings
 
@@ -34,9 +34,7 @@ def read_tests(benchmark: Path, instructions: Path, comments: Path) -> Tests:
             questions.append((f"{subject}/{number}", row["question"]))
             choices += [(f"{subject}/{number}, choice {place}", text) for place, text in enumerate(row["choices"])]
     unknown: Counter[str] = Counter()
-    for number, row in enumerate(read_jsonl(instructions), 1):
-        if not isinstance(row.get("prompt"), str):
-            raise InputError(f"{instructions}:{number}: `prompt` is missing or no string; write the text of the prompt")
+    for row in check_lines(instructions, _check_prompt):
         questions.append((f"ifeval {row.get('key')}", row["prompt"]))
         unknown.update(find_unknown_keys(row, frozenset(PROMPT_KEYS)))
     questions += [(f"comment {row['id']}", row["text"]) for row in read_jsonl(comments)]
@@ -46,3 +44,9 @@ def read_tests(benchmark: Path, instructions: Path, comments: Path) -> Tests:
         [text for _, text in choices],
         unknown_key_warnings(benchmark, subjects) + describe_unknown_keys(instructions, unknown, PROMPT_KEYS),
     )
+
+
+def _check_prompt(_number: int, row: Row) -> Row:
+    if not isinstance(row.get("prompt"), str):
+        raise ValueError("`prompt` is missing or not a string; write the text of the prompt")
+    return row

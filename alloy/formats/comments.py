@@ -60,8 +60,10 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
     A field that is null is absent. Labels and emotions are normalized (`normalize_text`).
     """
     identity = row.get("id")
-    if not isinstance(identity, str) or not identity:
-        raise ValueError(f"`id` is missing or no string{_misspelled(row, 'id')}; give each comment its own id")
+    if not isinstance(identity, str) or not normalize_text(identity):
+        raise ValueError(
+            f"`id` is missing, empty or not a string{_misspelled(row, 'id')}; give each comment its own id"
+        )
     named, text, segments = f"comment '{identity}'", row.get("text"), row.get("segments")
     if not isinstance(text, str) or not normalize_text(text):
         hint = _misspelled(row, "text")
@@ -75,7 +77,7 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
     split = row.get("split")
     if split not in (None, "train", "test"):
         raise ValueError(f"{named}: split '{split}' is unknown; write train or test, or leave it out")
-    return Comment(identity, text, tuple(_segment(part, taxonomy) for part in segments), lang, split)
+    return Comment(identity, text, tuple(_segment(part, taxonomy, named) for part in segments), lang, split)
 
 
 def _misspelled(row: Row, key: str) -> str:
@@ -84,9 +86,9 @@ def _misspelled(row: Row, key: str) -> str:
     return f" (did you mean it by `{near}`?)" if near else ""
 
 
-def _segment(part: Any, taxonomy: Taxonomy) -> Segment:  # noqa: ANN401 (checked here)
+def _segment(part: Any, taxonomy: Taxonomy, named: str) -> Segment:  # noqa: ANN401 (checked here)
     if not isinstance(part, dict):
-        raise ValueError("a segment is no object; write {L1, L2, ..}")
+        raise ValueError(f"{named}: a segment is not an object; write {{L1, L2, ..}}")
     if None in part.values():
         part = {key: value for key, value in part.items() if value is not None}
     if frozenset(part) not in _shapes(taxonomy.levels):

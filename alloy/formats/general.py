@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, decode_lines
+from alloy.core.files import InputError, Row, check_lines, decode_lines
 from alloy.core.text import normalize_text
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
@@ -17,7 +17,14 @@ CUSTOMER = "customer"  # the source of the customer examples in the mix
 
 def read_general(path: Path) -> list[Row]:
     """Return the general examples; each must have an id of its own, a category and messages that end in an answer."""
-    return list(general_rows(path, set()))
+    seen: set[str] = set()
+
+    def check(_number: int, row: Row) -> Row:
+        if error := _error_in(row, seen):
+            raise ValueError(error)
+        return row
+
+    return check_lines(path, check)
 
 
 def general_rows(path: Path, seen: set[str]) -> Iterator[Row]:
@@ -31,17 +38,19 @@ def general_rows(path: Path, seen: set[str]) -> Iterator[Row]:
 def checked_rows(path: Path, seen: set[str]) -> Iterator[tuple[int, Row | InputError]]:
     """Yield the number of each line of a file with its example, or with the error that says why it is none."""
     for number, row in decode_lines(path):
-        if isinstance(row, InputError):
-            yield number, row
-            continue
-        fault = check_general(row)
-        if not fault and row["id"] in seen:
-            fault = f"id '{row['id']}' stands twice; give each row its own id"
-        if fault:
-            yield number, InputError(f"{path}:{number}: {fault}")
-            continue
-        seen.add(row["id"])
+        if not isinstance(row, InputError) and (error := _error_in(row, seen)):
+            row = InputError(f"{path}:{number}: {error}")
         yield number, row
+
+
+def _error_in(row: Row, seen: set[str]) -> str | None:
+    """Return what is wrong with an example, also that its id is in `seen`; without an error its id is added there."""
+    error = check_general(row)
+    if not error and row["id"] in seen:
+        error = f"id '{row['id']}' stands twice; give each row its own id"
+    if not error:
+        seen.add(row["id"])
+    return error
 
 
 def check_general(row: Row) -> str | None:
@@ -53,17 +62,18 @@ def check_general(row: Row) -> str | None:
     for key in ("source", "category"):
         if row[key] == CUSTOMER:
             return f"{key} '{CUSTOMER}' is kept for the comments; give the {key} another name"
-    licence = row.get("license")
-    if licence is not None and not _is_text(licence):
-        return f"`license` is {licence!r}; write a name such as MIT, or leave it out"
+    for key, like in (("license", "a name such as MIT"), ("lang", "a code such as en")):
+        value = row.get(key)
+        if value is not None and not _is_text(value):
+            return f"`{key}` is {value!r}; write {like}, or leave it out"
     if not _is_chat(row.get("messages")):
         return "`messages` must be a list of {role, content} that ends with the assistant; correct the row"
     for number, turn in enumerate(row["messages"], 1):
         if turn["role"] not in ROLES:
             return f"role '{turn['role']}' is none that models know; write {', '.join(ROLES[:-1])} or {ROLES[-1]}"
-        if turn["role"] == "user" and not turn["content"].strip():
+        if turn["role"] == "user" and not normalize_text(turn["content"]):
             return "a message of the user is empty; give the question or drop the row"
-        if turn["role"] == "assistant" and not (turn["content"].strip() or turn.get("tool_calls")):
+        if turn["role"] == "assistant" and not (normalize_text(turn["content"]) or turn.get("tool_calls")):
             which = "last message" if number == len(row["messages"]) else f"message {number}"
             return f"the assistant's {which} is empty; give the answer or drop the row"
     return None

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from alloy.core.files import InputError, Row, decode_lines
+from alloy.core.files import InputError, Row, check_lines, decode_lines, join_errors
+from alloy.core.text import normalize_text
 from alloy.formats.ifeval_checks import verifiers
 
 FIELDS = ["key", "prompt", "instruction_id_list", "kwargs"]
@@ -27,7 +28,7 @@ def check_prompt(row: Row) -> Row:
         kwargs = [{} if given is None else given for given in kwargs]
     if type(key) is not int:
         raise ValueError(f"`key` is {key!r}; write a whole number that no other prompt has")
-    if not isinstance(prompt, str) or not prompt.strip():
+    if not isinstance(prompt, str) or not normalize_text(prompt):
         raise ValueError("`prompt` is missing or empty; write the text that the model is given")
     if not isinstance(names, list) or not names:
         raise ValueError("`instruction_id_list` is missing or empty; write at least one instruction")
@@ -72,21 +73,37 @@ def _check_value(place: str, field: str, value: Any) -> None:  # noqa: ANN401 (a
         try:
             re.compile(word)
         except re.error as error:
-            raise ValueError(f"{place}: lm-eval reads {word!r} as a pattern, and it is none ({error})") from None
+            raise ValueError(
+                f"{place}: lm-eval reads {word!r} as a pattern, and it is none ({error}); correct it"
+            ) from None
+
+
+class Checker:
+    """Checks prompts one by one, and that none has the key of one before."""
+
+    def __init__(self) -> None:
+        self.keys: set[int] = set()
+
+    def __call__(self, _number: int, raw: Row) -> Row:
+        """Return the canonical prompt; raise `ValueError` with what is wrong with it and how to fix it."""
+        row = check_prompt(raw)
+        if row["key"] in self.keys:
+            raise ValueError(f"`key` {row['key']} is that of a row before; give each prompt its own")
+        self.keys.add(row["key"])
+        return row
 
 
 def check_prompts(placed: Iterable[tuple[str, Row]]) -> list[Row]:
-    """Return the canonical prompts of rows that come with their place; the first fault raises `InputError`."""
-    rows: dict[int, Row] = {}
+    """Return the canonical prompts of rows that come with their place; all bad rows make one `InputError`."""
+    check, rows, errors = Checker(), list[Row](), list[str]()
     for place, raw in placed:
         try:
-            row = check_prompt(raw)
-            if row["key"] in rows:
-                raise ValueError(f"`key` {row['key']} stands twice; give each prompt its own")
-        except ValueError as fault:
-            raise InputError(f"{place}: {fault}") from None
-        rows[row["key"]] = row
-    return list(rows.values())
+            rows.append(check(0, raw))
+        except ValueError as error:
+            errors.append(f"{place}: {error}")
+    if errors:
+        raise join_errors(errors)
+    return rows
 
 
 def placed_lines(path: Path) -> Iterator[tuple[str, Row]]:
@@ -99,4 +116,4 @@ def placed_lines(path: Path) -> Iterator[tuple[str, Row]]:
 
 def load_prompts(path: Path) -> list[Row]:
     """Read `ifeval.jsonl`: `{key, prompt, instruction_id_list, kwargs}`, one of the last for each instruction."""
-    return check_prompts(placed_lines(path))
+    return check_lines(path, Checker())

@@ -6,7 +6,8 @@ Hendrycks et al., Measuring Massive Multitask Language Understanding, 2021.
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, decode_lines
+from alloy.core.files import InputError, Row, check_lines, join_errors
+from alloy.core.text import normalize_text
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
 KEYS = ("subject", "question", "choices", "answer")  # of a row; others have no effect
@@ -17,19 +18,16 @@ def load_questions(folder: Path) -> Questions:
     """Read `test.jsonl` and `dev.jsonl`: `{subject, question, choices, answer}` with four choices, answer 0 to 3."""
     subjects: Questions = defaultdict(lambda: {"test": [], "dev": []})
     for split in ("test", "dev"):
-        path = folder / f"{split}.jsonl"
-        for number, row in decode_lines(path):
-            if isinstance(row, InputError):
-                raise row
-            if fault := _fault(row):
-                raise InputError(f"{path}:{number}: {fault}")
+        for row in check_lines(folder / f"{split}.jsonl", _check):
             subjects[row["subject"]][split].append(row)
-    for subject, splits in subjects.items():
-        for split, rows in splits.items():
-            if not rows:
-                raise InputError(
-                    f"{folder / split}.jsonl: subject '{subject}' has no row here; each needs test and dev"
-                )
+    lone = [
+        f"{folder / split}.jsonl: subject '{subject}' has no row here; add some, each subject needs test and dev"
+        for subject, splits in subjects.items()
+        for split, rows in splits.items()
+        if not rows
+    ]
+    if lone:
+        raise join_errors(lone)
     return dict(sorted(subjects.items()))
 
 
@@ -52,12 +50,19 @@ def unknown_key_warnings(folder: Path, questions: Questions) -> list[str]:
     return warnings
 
 
-def _fault(row: Row) -> str | None:
-    if not isinstance(row.get("subject"), str) or not isinstance(row.get("question"), str):
-        return "`subject` or `question` is missing; write both as strings"
+def _check(_number: int, row: Row) -> Row:
+    """Return a question; raise `ValueError` with what is wrong with it and how to fix it."""
+    for key in ("subject", "question"):
+        if not _is_text(row.get(key)):
+            raise ValueError(f"`{key}` is missing, empty or not a string; write its text")
     choices = row.get("choices")
-    if not isinstance(choices, list) or len(choices) != 4 or not all(isinstance(choice, str) for choice in choices):
-        return "`choices` must be four strings"
+    if not isinstance(choices, list) or len(choices) != 4 or not all(map(_is_text, choices)):
+        raise ValueError("`choices`: expected four strings, none of them empty")
     if type(row.get("answer")) is not int or row["answer"] not in range(4):
-        return f"`answer` is {row.get('answer')!r}; write the index of the right choice, 0 to 3"
-    return None
+        raise ValueError(f"`answer` is {row.get('answer')!r}; write the index of the right choice, 0 to 3")
+    return row
+
+
+def _is_text(value: object) -> bool:
+    """Say whether it is a string with anything that can be seen."""
+    return isinstance(value, str) and bool(normalize_text(value))

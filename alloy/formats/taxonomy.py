@@ -1,17 +1,19 @@
 """The taxonomy: a closed tree of labels, kept as its paths from the first level to the leaf."""
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from alloy.core.files import InputError
+from alloy.core.files import InputError, require_file
 from alloy.core.tables import decode_document, read_table, split_lines
 from alloy.core.text import normalize_text
 
 LabelPath = tuple[str, ...]
 SEPARATOR = " > "
+SHOWN = 100  # letters of a header that are shown in an error
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,12 @@ def load_taxonomy(path: str | Path, warn: Callable[[str], object] = _ignore) -> 
     labels that are spelled in two ways, or that differ only in case, with both places.
     """
     path = Path(path)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; write a CSV with columns L1,L2,..,description") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; write a CSV file with columns L1,L2,..,description") from None
+    require_file(path, "write a CSV file with columns L1,L2,..,description")
+    data = path.read_bytes()
     table = read_table(path, split_lines(decode_document(path, data)), lambda names: _levels(names) is not None)
     levels = _levels(table.header)
     if levels is None:
-        raise InputError(f"{path}:1: columns are '{','.join(table.header)}'; name them L1,L2,..,description")
+        raise InputError(f"{path}:1: {_wrong_header(table.header)}")
     leaves: dict[LabelPath, str] = {}
     lines: dict[LabelPath, int] = {}
     spellings = _Spellings()
@@ -116,6 +114,20 @@ def _levels(header: list[str]) -> tuple[str, ...] | None:
     levels = tuple(name for name in header if name != "description")
     wanted = tuple(f"L{depth}" for depth in range(1, len(levels) + 1))
     return levels if levels and levels == wanted and header.count("description") <= 1 else None
+
+
+def _wrong_header(header: list[str]) -> str:
+    """Return what is wrong with the columns of a taxonomy, and how to fix it."""
+    levels = [name for name in header if re.fullmatch(r"L[1-9]\d*", name)]
+    named = normalize_text(",".join(header))
+    shown = named if len(named) <= SHOWN else f"{named[:SHOWN]}.."
+    if not levels:
+        return f"expected a header line such as L1,L2,L3,description, found '{shown}'"
+    if double := [name for name in header if header.count(name) > 1]:
+        return f"two columns are called '{double[0]}'; give each its own name"
+    if unknown := [name for name in header if name not in levels and name != "description"]:
+        return f"unknown column '{unknown[0][:SHOWN]}'; remove it, the columns are L1,L2,..,description"
+    return f"levels are {','.join(levels)}; number them from L1 on, without a gap and in this order"
 
 
 def _label(place: str, level: str, cell: str) -> str:

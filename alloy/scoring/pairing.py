@@ -3,13 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from alloy.core.files import InputError, Row
+from alloy.core.files import InputError, Row, join_errors, json_type
 from alloy.core.text import normalize_text, text_hash
 from alloy.formats.comments import Comment, Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy
 
 STOP, LENGTH, CONTEXT = "stop", "length", "context"  # ways to end: by itself, at the token limit, prompt too long
-FIELDS = ("id", "hash", "raw", "valid", "segments")
+# Of a prediction: the type of each field, and what it is called.
+FIELDS = {
+    "id": (str, "a string"),
+    "hash": (str, "a string"),
+    "raw": (str, "a string"),
+    "valid": (bool, "true or false"),
+    "segments": (list, "a list of objects"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,20 +36,37 @@ class Pair:
 def align(gold: list[Row], predictions: list[Row], source: Path) -> list[Row]:
     """Return the gold rows that the predictions in `source` answer, the first of the test set, in their order.
 
-    A prediction of another comment, or of one whose text has changed since, raises `InputError`.
+    Rows that are no predictions, answer another comment, or one whose text has changed since, make one `InputError`.
     """
     again = _again(source)
-    for number, (wanted, row) in enumerate(zip(gold, predictions, strict=False), 1):
-        place = f"{source}:{number}"
-        if missing := [field for field in FIELDS if field not in row]:
-            raise InputError(f"{place}: `{missing[0]}` is missing; {again}")
-        if row["id"] != wanted["id"]:
-            raise InputError(f"{place}: id '{row['id']}' where '{wanted['id']}' belongs; {again}")
-        if row["hash"] != text_hash(wanted["text"]):
-            raise InputError(f"{place}: the text of comment '{row['id']}' is not the one that was labelled; {again}")
+    errors = [
+        f"{source}:{number}: {error}; {again}"
+        for number, (wanted, row) in enumerate(zip(gold, predictions, strict=False), 1)
+        if (error := _error_in(row, wanted))
+    ]
+    if errors:
+        raise join_errors(errors)
     if not predictions or len(predictions) > len(gold):
         raise InputError(f"{source}: {len(predictions)} predictions for {len(gold)} comments; {again}")
     return gold[: len(predictions)]
+
+
+def _error_in(row: Row, wanted: Row) -> str | None:
+    """Return what is wrong with a prediction of the comment `wanted`."""
+    for field, (kind, name) in FIELDS.items():
+        if not isinstance(row.get(field), kind):
+            return f"`{field}` is {json_type(row[field]) if field in row else 'missing'}, expected {name}"
+    if row["id"] != wanted["id"]:
+        return f"id '{row['id']}' where '{wanted['id']}' belongs"
+    if row["hash"] != text_hash(wanted["text"]):
+        return f"the text of comment '{row['id']}' is not the one that was labelled"
+    for segment in row["segments"]:
+        if not isinstance(segment, dict):
+            return f"a segment is {json_type(segment)}, expected an object"
+        for key, value in segment.items():
+            if value is not None and not isinstance(value, str):
+                return f"`{key}` of a segment is {json_type(value)}, expected a string"
+    return None
 
 
 def pair_up(gold: list[Row], predictions: list[Row], taxonomy: Taxonomy, source: Path) -> list[Pair]:

@@ -14,7 +14,7 @@ class Score(Section):
     """
 
     key = "score"
-    resamples: int = Field(default=1000, ge=100)
+    resamples: int = Field(default=1000, ge=100, le=100_000)
     head: int = 100
     tail: int = Field(default=20, ge=1)
     seed: int = Field(default=0, ge=0, lt=SEEDS)

@@ -3,13 +3,12 @@
 from functools import partial
 from pathlib import Path
 
-from alloy.core.files import InputError, number_lines
+from alloy.core.files import join_errors, number_lines
 from alloy.formats.taxonomy import Taxonomy
 from alloy.runtime.parallel import over_blocks
 from alloy.splitting.settings import BadRow, Split
 from alloy.splitting.validate import Survey, examine, gather
 
-SHOWN = 20  # faults printed before the rest is only counted
 LETTERS = 300  # of a fault, at most
 
 
@@ -25,10 +24,9 @@ def require_good_rows(survey: Survey, split: Split) -> None:
     """Raise `InputError`, one line for each of the first bad rows, unless they may be left out and good ones remain."""
     faults = [f"{reject['file']}:{reject['line']}: {shortened(reject['reason'])}" for reject in survey.rejects]
     if faults and (split.on_bad_row is BadRow.stop or not survey.rows):
-        rest = [f"and {len(faults) - SHOWN} more bad rows"] if len(faults) > SHOWN else []
         leave_out = ", or set split.on_bad_row: reject to leave them out" if survey.rows else "; no good row is left"
-        mend = f"no split was made; correct the rows{leave_out}"
-        raise InputError("\n".join([*faults[:SHOWN], *rest, mend]))
+        end = f"no split was made; correct the rows{leave_out}"
+        raise join_errors(faults, end)
 
 
 def shortened(reason: str) -> str:

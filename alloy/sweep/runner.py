@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from alloy.comparison.settings import Gate
+from alloy.core.dvc_outputs import kept_by_dvc, made_by
 from alloy.core.dvc_repair import repair_dvc
-from alloy.core.files import InputError
+from alloy.core.files import InputError, join_errors
 from alloy.core.git import git
 from alloy.core.settings import SEEDS, Data, load_sections, load_seed, profile_name
 from alloy.sweep.axis import find_axis, limit_of
@@ -29,6 +30,7 @@ from alloy.sweep.terminal import tee
 from alloy.training.settings import Train
 
 LOGS = Path(".dvc/tmp/sweep")
+SKIPPED = {"raw", "__pycache__"}  # of ignored files: copied to each run (see `ignored`), of no interest
 SWEPT = "mix"  # the first stage that differs between runs
 
 
@@ -51,12 +53,17 @@ def state() -> str:
 
 def require_known(data: list[str]) -> None:
     """Raise `InputError` unless git or DVC knows all files of the data: experiments run in copies of what they know."""
-    for file in git(
-        "ls-files", "--others", "--exclude-standard", "--", *data, "alloy", "stages", "profiles"
-    ).splitlines():
-        raise InputError(
-            f"{file}: neither git nor DVC knows it, and runs would be without it; `dvc add` (data) or `git add` it"
-        )
+    unknown = git("ls-files", "--others", "--exclude-standard", "--", *data, "alloy", "stages", "profiles").splitlines()
+    unknown += [
+        file
+        for file in git("ls-files", "--others", "--ignored", "--exclude-standard", "--", *data).splitlines()
+        if not any(part in SKIPPED or part.startswith(".") for part in Path(file).parts)
+        and not made_by(Path(file))
+        and not kept_by_dvc(Path(file))
+    ]
+    fix = "neither git nor DVC knows it, and runs would be without it; `dvc add` (data) or `git add` it"
+    if unknown:
+        raise join_errors(f"{file}: {fix}" for file in unknown)
 
 
 @contextmanager

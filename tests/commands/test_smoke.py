@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
-from alloy.commands.smoke import smallest
+from alloy.commands.smoke import main, smallest
 from alloy.comparison.settings import Gate
+from alloy.core.files import InputError
 from alloy.core.settings import Data, load_seed, profile_name
 from alloy.mixing.settings import Mix
 from alloy.splitting.settings import Split
@@ -25,10 +27,22 @@ def test_settings_of_the_experiment_stay_and_those_of_its_data_and_gate_go(tmp_p
     assert (profile_name(tmp_path), load_seed(tmp_path), Split.load(root=tmp_path).test) == ("smoke", 7, 0.4)
     mix = Mix.load(root=tmp_path)
     assert (mix.ratio, mix.unit.value, mix.sources, mix.total) == (0.25, "tokens", {}, None)
-    assert set(Data.load(root=tmp_path).model_dump().values()) == {"demo"}
+    assert Data.load(root=tmp_path) == Data()
     assert Gate.load(root=tmp_path).limits() == {}
 
 
 def test_params_without_sections_get_what_the_smallest_run_needs(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest({})))
     assert (profile_name(tmp_path), Mix.load(root=tmp_path)) == ("smoke", Mix())
+
+
+@pytest.mark.parametrize("folder", ["mine", ".", "mine/file"])
+def test_a_folder_that_it_did_not_make_is_never_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine").mkdir()
+    Path("mine/file").write_text("kept")
+    with pytest.raises(InputError, match=r"^--folder: "):
+        main(Path(folder))
+    assert Path("mine/file").read_text() == "kept"

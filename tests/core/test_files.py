@@ -1,13 +1,16 @@
 """Rows go to files and come back; a fault has its line, and no reader ever sees half a file."""
 
 import gzip
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from alloy.core.files import (
     InputError,
+    Row,
+    check_lines,
     decode_line,
     decode_lines,
     decode_text,
@@ -77,9 +80,9 @@ FAULTS = {
     "two objects": (b'{"a": 1}{"a": 2}', "not valid JSON at column 9"),
     "Latin-1": (b'{"a": "caf\xe9"}', "byte 11 is not UTF-8; save the file as UTF-8"),
     "half a surrogate pair": (b'{"a": "\\ud83d"}', "not valid JSON at column"),
-    "a list": (b"[1]", "list where an object belongs; write one {...} a line"),
-    "a string": (b'"a"', "str where an object belongs"),
-    "null": (b"null", "NoneType where an object belongs"),
+    "a list": (b"[1]", "expected a JSON object, found an array; write one {...} per line"),
+    "a string": (b'"a"', "expected a JSON object, found a string"),
+    "null": (b"null", "expected a JSON object, found null"),
 }
 
 
@@ -100,10 +103,70 @@ def test_an_empty_file_says_what_to_write(tmp_path: Path, content: bytes) -> Non
     assert fault(file(tmp_path, content)) == "rows.jsonl: the file is empty; write one JSON object a line"
 
 
-def test_a_missing_file_says_how_to_make_it(tmp_path: Path) -> None:
-    assert fault(tmp_path / "rows.jsonl").startswith("rows.jsonl: no such file; `dvc repro` makes it")
-    with pytest.raises(InputError, match=r"task\.json: no such file; `dvc repro` makes it"):
-        read_json(tmp_path / "task.json")
+def test_a_missing_file_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fault(tmp_path / "rows.jsonl").startswith("rows.jsonl: no such file; ")
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text("stages: {split: {cmd: x, outs: [data/split]}}")
+    for read in (read_json, read_jsonl):
+        with pytest.raises(InputError, match=r"^data/split/task\.json: no such file; `dvc repro split` makes it$"):
+            read("data/split/task.json")
+        with pytest.raises(InputError, match=r"^data/mine/rows\.jsonl: no such file; .* `data` in params\.yaml$"):
+            read("data/mine/rows.jsonl")
+
+
+def _loop(path: Path) -> None:
+    path.with_name("loop").symlink_to(path)
+    path.symlink_to(path.with_name("loop"))
+
+
+NO_FILES = {
+    "a folder": (Path.mkdir, "expected a file, found a folder"),
+    "a pipe": (os.mkfifo, "found a pipe or device"),
+    "a link to nothing": (lambda path: path.symlink_to("nowhere"), "a link to a file that does not exist"),
+    "a loop of links": (_loop, "Too many levels of symbolic links"),
+}
+
+
+@pytest.mark.parametrize(("make", "wanted"), NO_FILES.values(), ids=NO_FILES)
+def test_what_is_no_file_is_said(tmp_path: Path, make: Callable[[Path], object], wanted: str) -> None:
+    make(path := tmp_path / "rows.jsonl")
+    assert wanted in fault(path)
+
+
+OTHER_FORMATS = {
+    "a JSON array": (b'[\n  {"a": 1}\n]\n', "a JSON array"),
+    "UTF-16": ('{"a": 1}'.encode("utf-16"), "UTF-16"),
+    "a workbook": (b"PK\x03\x04 and more", "a workbook"),
+    "a gzip file": (gzip.compress(b"{}"), "packed by gzip"),
+}
+
+
+@pytest.mark.parametrize(("content", "wanted"), OTHER_FORMATS.values(), ids=OTHER_FORMATS)
+def test_a_file_of_another_format_is_one_error_and_not_one_per_line(
+    tmp_path: Path, content: bytes, wanted: str
+) -> None:
+    said = fault(file(tmp_path, content))
+    assert said.startswith("rows.jsonl:1: ")
+    assert wanted in said
+    assert "\n" not in said
+
+
+def _no_odd_number(number: int, row: Row) -> int:
+    if row["a"] % 2:
+        raise ValueError(f"`a` is {row['a']}; write an even number")
+    return number
+
+
+def test_all_bad_rows_are_told_at_once_in_ten_lines_at_most(tmp_path: Path) -> None:
+    rows = [b'{"a": 1}', b"{", b'{"a": 2}', b'{"a": 3}']
+    with pytest.raises(InputError) as caught:
+        check_lines(file(tmp_path, b"\n".join(rows)), _no_odd_number)
+    places = [line.removeprefix(f"{tmp_path}/").partition(": ")[0] for line in str(caught.value).splitlines()]
+    assert places == ["rows.jsonl:1", "rows.jsonl:2", "rows.jsonl:4"]
+    with pytest.raises(InputError) as caught:
+        check_lines(file(tmp_path, b'{"a": 1}\n' * 30), _no_odd_number)
+    assert len(lines := str(caught.value).splitlines()) == 10
+    assert "21 more" in lines[-1]
 
 
 def test_a_broken_document_names_its_line(tmp_path: Path) -> None:
@@ -144,7 +207,7 @@ def test_the_fault_of_a_line_is_given_and_not_raised() -> None:
     assert decode_line("rows.jsonl", 7, b'{"a": 1}\r\n') == {"a": 1}
     given = decode_line("rows.jsonl", 7, b"[1]")
     assert isinstance(given, InputError)
-    assert str(given) == "rows.jsonl:7: list where an object belongs; write one {...} a line"
+    assert str(given) == "rows.jsonl:7: expected a JSON object, found an array; write one {...} per line"
 
 
 def test_lines_are_written_as_they_are_each_with_an_end(tmp_path: Path) -> None:

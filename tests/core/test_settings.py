@@ -405,7 +405,7 @@ def test_a_section_that_dvc_will_look_for_must_be_there(kind: Any) -> None:
     file, key, rest = fault(kind, profile="other: {}")
     assert (file, key) == ("profiles/tiny.yaml", kind.key)
     assert "missing" in rest
-    how = {"general": "`general: []`", "train": "`train:` with lr"}
+    how = {"general": "`general: []`", "train": "`train:` with lr", "model": "`model:` as"}
     assert how.get(kind.key, f"`{kind.key}: {{}}`") in rest
 
 
@@ -665,3 +665,27 @@ def test_a_missing_parameter_file_is_one_line() -> None:
         Mix.load()
     with pytest.raises(InputError, match=r"\Aparams\.yaml: .*\Z"):
         Infer.load("tiny")
+
+
+@pytest.mark.parametrize("folder", ["''", "../mine", "/etc", "mine/../../x", '"a\\0b"', "x" * 300, "3", "null"])
+def test_a_data_folder_is_a_name_below_data(folder: str) -> None:
+    file, key, _ = fault(Data, params=f"data: {{general: {folder}}}")
+    assert (file, key) == ("params.yaml", "data.general")
+
+
+@pytest.mark.parametrize("name", ["''", "../tiny", "/etc/x", "x" * 300])
+def test_a_profile_is_a_name_below_profiles(name: str) -> None:
+    assert ("params.yaml", "profile") in [(file, key) for file, key, _ in faults(Data, params=f"profile: {name}")]
+
+
+def test_a_hundred_wrong_keys_are_told_in_ten_lines() -> None:
+    with pytest.raises(InputError) as caught:
+        load(Data, params="data: {" + ", ".join(f"key{number}: 1" for number in range(100)) + "}")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 10
+    assert "91 more" in lines[-1]
+
+
+def test_marks_of_a_merge_conflict_are_named_with_their_line() -> None:
+    with pytest.raises(InputError, match=r"^params\.yaml:2: a mark of a merge conflict; keep one side"):
+        load(Data, params="seed: 0\n<<<<<<< HEAD\nprofile: a\n=======\nprofile: b\n>>>>>>> theirs\n")

@@ -194,7 +194,7 @@ def test_a_fault_in_a_table_names_file_and_line(raw: Path, form: str, content: b
 
 BAD_RECORDS = {
     "not JSON": (b'{"id": \n', "not valid JSON"),
-    "no object": (b"[1]\n", "list where an object belongs"),
+    "no object": (b"[1]\n", "expected a JSON object, found an array"),
     "not UTF-8": (b'{"id": "\xff"}\n', "byte 9 is not UTF-8"),
     "no text": (jsonl({"id": "1", "labels": [labels(CARD)]}), "`id` or `text` is missing"),
     "no labels": (jsonl({"id": "1", "text": "x", "labels": []}), "`labels` is no list or empty"),

@@ -78,7 +78,7 @@ def test_accents_may_be_encoded_in_two_ways() -> None:
     assert parse_comment(row({"L1": "Cafe\u0301"}), taxonomy).segments[0].path == ("Caf\u00e9",)
 
 
-NO_ID = "`id` is missing or no string; give each comment its own id"
+NO_ID = "`id` is missing, empty or not a string; give each comment its own id"
 NO_TEXT = "comment 'c1': `text` is missing or empty; give the comment or drop the row"
 NO_SEGMENTS = "comment 'c1': `segments` is missing or empty; label at least one segment"
 FAULTS = {
@@ -102,7 +102,7 @@ FAULTS = {
     "an empty list": ({"id": "c1", "text": "x", "segments": []}, NO_SEGMENTS),
     "an object for the list": ({"id": "c1", "text": "x", "segments": PAIRING}, NO_SEGMENTS),
     "an unknown split": (row(split="dev"), "comment 'c1': split 'dev' is unknown; write train or test, or leave it"),
-    "a label as segment": (row("Setup"), "a segment is no object; write {L1, L2, ..}"),
+    "a label as segment": (row("Setup"), "comment 'c1': a segment is not an object; write {L1, L2, ..}"),
     "a level too few": (row({"L1": "Setup"}), "a segment has levels L1; the taxonomy has L1..L2"),
     "a level too many": (row({**PAIRING, "L3": "x"}), "a segment has levels L1,L2,L3; the taxonomy has L1..L2"),
     "no level": (row({"content": "x"}), "a segment has levels none; the taxonomy has L1..L2"),

@@ -93,7 +93,7 @@ def test_a_bad_prompt_is_one_line_with_its_place(tmp_path: Path, row: Row, wante
 
 def test_a_key_stands_once(tmp_path: Path) -> None:
     path = write(tmp_path / "ifeval.jsonl", prompt(2), prompt(1), prompt(2))
-    with pytest.raises(InputError, match=r":3: `key` 2 stands twice"):
+    with pytest.raises(InputError, match=r":3: `key` 2 is that of a row before"):
         load_prompts(path)
 
 

@@ -60,14 +60,21 @@ def test_a_path_is_shown_as_people_read_it() -> None:
 
 
 FAULTS = {
-    "nothing at all": (b"", "taxonomy.csv:1: columns are ''; name them L1,L2,..,description"),
+    "nothing at all": (b"", "taxonomy.csv:1: expected a header line such as L1,L2,L3,description, found ''"),
     "a header alone": (b"L1,description\n", "taxonomy.csv: the taxonomy has no rows; write one leaf a line"),
-    "other names": (b"Theme,Topic\na,b\n", "taxonomy.csv:1: columns are 'Theme,Topic'; name them L1,L2,..,description"),
-    "a level left out": (b"L1,L3\na,b\n", "taxonomy.csv:1: columns are 'L1,L3'"),
-    "levels in another order": (b"L2,L1\na,b\n", "taxonomy.csv:1: columns are 'L2,L1'"),
-    "a level twice": (b"L1,L1\na,b\n", "taxonomy.csv:1: columns are 'L1,L1'"),
-    "no level": (b"description\na\n", "taxonomy.csv:1: columns are 'description'"),
-    "JSON": (b'{"L1": "a"}\n', "taxonomy.csv:1: columns are "),
+    "other names": (
+        b"Theme,Topic\na,b\n",
+        "taxonomy.csv:1: expected a header line such as L1,L2,L3,description, found 'Theme,Topic'",
+    ),
+    "a level left out": (
+        b"L1,L3\na,b\n",
+        "taxonomy.csv:1: levels are L1,L3; number them from L1 on, without a gap and in this order",
+    ),
+    "levels in another order": (b"L2,L1\na,b\n", "taxonomy.csv:1: levels are L2,L1; number them"),
+    "a level twice": (b"L1,L1\na,b\n", "taxonomy.csv:1: two columns are called 'L1'"),
+    "no level": (b"description\na\n", "taxonomy.csv:1: expected a header line such as"),
+    "JSON": (b'{"L1": "a"}\n', "taxonomy.csv:1: expected a header line such as "),
+    "another column": (b"L1,L2,notes\na,b,c\n", "taxonomy.csv:1: unknown column 'notes'"),
     "a comma without quotes": (
         b"L1,L2,description\na,b,c\na,d,words, more words\n",
         "taxonomy.csv:3: 4 cells under 3 columns; quote cells that hold commas",
@@ -172,7 +179,9 @@ def test_a_fault_is_one_line_with_its_place(tmp_path: Path, text: bytes, wanted:
 
 
 def test_a_missing_file_says_what_to_write(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"taxonomy\.csv: no such file; write a CSV with columns L1,L2,..,description"):
+    with pytest.raises(
+        InputError, match=r"taxonomy\.csv: no such file; write a CSV file with columns L1,L2,..,description"
+    ):
         load_taxonomy(tmp_path / "taxonomy.csv")
 
 
@@ -207,5 +216,5 @@ def test_a_path_of_another_depth_is_no_leaf(tmp_path: Path, path: tuple[str, ...
 
 
 def test_a_folder_for_the_taxonomy_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"Is a directory; write a CSV file with columns"):
+    with pytest.raises(InputError, match=r"expected a file, found a folder; write a CSV file with columns"):
         load_taxonomy(tmp_path)

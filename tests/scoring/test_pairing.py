@@ -48,7 +48,6 @@ def test_predictions_may_answer_the_first_comments_only(count: int) -> None:
     [
         ([], "data/predictions/tuned.jsonl: 0 predictions for 3 comments; run infer again"),
         (["c0", "x1"], "data/predictions/tuned.jsonl:2: id 'x1' where 'c1' belongs; run infer again"),
-        (["c1", "c0"], "data/predictions/tuned.jsonl:1: id 'c1' where 'c0' belongs; run infer again"),
         (["c0", "c2"], "data/predictions/tuned.jsonl:2: id 'c2' where 'c1' belongs; run infer again"),
         (["c0", "c1", "c2", "c3"], "data/predictions/tuned.jsonl: 4 predictions for 3 comments; run infer again"),
     ],
@@ -64,10 +63,35 @@ def test_a_prediction_of_another_text_under_the_same_id_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize("field", ["id", "hash", "raw", "valid", "segments"])
+WANTED = {"id": "a string", "hash": "a string", "raw": "a string", "valid": "true or false"}
+WANTED["segments"] = "a list of objects"
+
+
+@pytest.mark.parametrize("value", [None, 3, {"x": 1}])
+@pytest.mark.parametrize("field", WANTED)
+def test_a_field_of_another_type_is_named(field: str, value: object) -> None:
+    assert f"`{field}` is " in fault([{**said("c0"), field: value}])
+
+
+@pytest.mark.parametrize("segment", [None, "x", {"L1": 3, "L2": "x"}, {"L1": "x", "L2": "x", "emotion": []}])
+def test_a_segment_of_another_type_is_named(segment: object) -> None:
+    assert fault([{**said("c0"), "segments": [segment]}]).startswith(f"{SOURCE}:1: ")
+
+
+def test_all_bad_predictions_are_named() -> None:
+    assert [line.partition(": ")[0] for line in fault([said("c1"), said("c0")]).splitlines()] == [
+        f"{SOURCE}:1",
+        f"{SOURCE}:2",
+    ]
+
+
+@pytest.mark.parametrize("field", WANTED)
 def test_a_prediction_without_a_field_is_refused(field: str) -> None:
     row = {key: value for key, value in said("c0").items() if key != field}
-    assert fault([row]) == f"data/predictions/tuned.jsonl:1: `{field}` is missing; run infer again"
+    assert (
+        fault([row])
+        == f"data/predictions/tuned.jsonl:1: `{field}` is missing, expected {WANTED[field]}; run infer again"
+    )
 
 
 def test_the_rival_is_not_told_to_infer() -> None:

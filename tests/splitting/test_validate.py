@@ -68,7 +68,7 @@ def test_what_cannot_be_used_is_told_by_line_in_order(tmp_path: Path) -> None:
     said = [reason for _, reason in reasons(found)]
     assert said[0].startswith("not valid JSON at column")
     assert said[1] == "comment 'b': `segments` is missing or empty; label at least one segment"
-    assert said[2].startswith("list where an object belongs")
+    assert said[2].startswith("expected a JSON object, found an array")
     assert said[3] == "byte 9 is not UTF-8; save the file as UTF-8"
     assert {reject["file"] for reject in found.rejects} == {str(tmp_path / "comments.jsonl")}
     assert [found.id(place) for place in range(2)] == ["a", "c"]
@@ -78,7 +78,7 @@ def test_what_cannot_be_used_is_told_by_line_in_order(tmp_path: Path) -> None:
 def test_a_reason_is_whole_whatever_the_folder_is_called(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
     ((line, reason),) = reasons(survey(tmp_path / folder, [row("a"), b"[1]"]))
-    assert (line, reason) == (2, "list where an object belongs; write one {...} a line")
+    assert (line, reason) == (2, "expected a JSON object, found an array; write one {...} per line")
 
 
 @pytest.mark.parametrize("block", [1, 2, 100])

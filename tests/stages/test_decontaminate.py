@@ -185,7 +185,7 @@ def test_the_limits_are_those_of_the_params(here: Path) -> None:
 
 BAD = {
     "no JSON": (b'{"id": ', "not valid JSON at column"),
-    "no object": (b"[]", "list where an object belongs"),
+    "no object": (b"[]", "expected a JSON object, found an array"),
     "no UTF-8": (b'{"id": "\xff"}', "byte 9 is not UTF-8"),
     "no messages": ({**example("x", "Hi"), "messages": []}, "`messages` must be a list of {role, content}"),
     "no answer": (example("x", "Hi", " "), "the assistant's last message is empty"),
@@ -277,7 +277,7 @@ def test_a_missing_file_is_one_line(here: Path, path: str, wanted: str) -> None:
 def test_a_prompt_without_text_is_one_line(here: Path) -> None:
     lay(example("a", "Hi"))
     write_jsonl("data/ifeval/ifeval.jsonl", [{"key": 1, "prompt": "Sing."}, {"key": 2}])
-    with pytest.raises(InputError, match=r"^data/ifeval/ifeval\.jsonl:2: `prompt` is missing or no string; write"):
+    with pytest.raises(InputError, match=r"^data/ifeval/ifeval\.jsonl:2: `prompt` is missing or not a string; write"):
         main()
 
 

@@ -359,7 +359,7 @@ def test_what_cannot_be_meant_is_one_clear_line(here: Path, base: Path, mix: Row
 def test_a_missing_input_is_one_clear_line(here: Path, base: Path, name: str) -> None:
     project(base, {"ratio": 0.4})
     Path(name).unlink()
-    assert fault().startswith(f"{name}: no such file; `dvc repro` makes it")
+    assert fault().startswith(f"{name}: no such file; ")
 
 
 def test_an_empty_source_is_one_clear_line(here: Path, base: Path) -> None:

@@ -192,6 +192,22 @@ def test_files_that_neither_git_nor_dvc_knows_stop_the_sweep(project: Path, monk
     run(project, "git", "rm", "-qf", str(stray))
 
 
+def test_comments_that_git_ignores_must_be_known_to_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("comments.jsonl", "general.jsonl", "raw/a.csv", "__pycache__/a.pyc"):
+        Path("data/mine", file).parent.mkdir(parents=True, exist_ok=True)
+        Path("data/mine", file).touch()
+    Path(".gitignore").write_text("/data/mine/*\n")
+    Path("data/mine/dvc.yaml").write_text("stages: {convert: {cmd: x, outs: [general.jsonl]}}")
+    run(tmp_path, "git", "init", "-q")
+    run(tmp_path, "git", "add", "-f", "data/mine/dvc.yaml")
+    with pytest.raises(InputError, match=r"^data/mine/comments\.jsonl: neither git nor DVC knows it.*$"):
+        require_known(["data/mine"])
+    Path("data/mine/comments.jsonl.dvc").touch()
+    run(tmp_path, "git", "add", "-f", "data/mine/comments.jsonl.dvc")
+    require_known(["data/mine"])
+
+
 def test_two_sweeps_of_one_folder_do_not_meet(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     with alone(), pytest.raises(InputError, match=r"^another sweep"), alone():

@@ -1,0 +1,163 @@
+"""One malformed input of the campaign `benchmarks/bad_inputs.py`, and the ways to damage a file."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from alloy.core.files import Row, remove
+
+Edit = Callable[[Path], object]  # what damages a copy of the project
+MISSING = object()  # the value of a key that is removed
+
+
+@dataclass(frozen=True)
+class Case:
+    """An input that is not as it should be, and what should come of it.
+
+    `file` is what the user wrote, or the command whose arguments they gave; `what` is wrong with it; `edit` makes it
+    so in a copy of the project; `command` reads it. `place` is a text that the output must have: a file with its line,
+    or a key. `legal`: the input is accepted after all, and `place` is in the warning, if there should be one.
+    """
+
+    file: str
+    what: str
+    edit: Edit
+    command: tuple[str, ...]
+    place: str
+    legal: bool = False
+    stdin: bytes = b""
+
+    @property
+    def name(self) -> str:
+        """The case as it is listed and chosen by."""
+        return f"{self.file}: {self.what}"
+
+
+def nothing(_project: Path) -> None:
+    """Leave the project as it is; the command alone is wrong."""
+
+
+def write(file: str, content: bytes) -> Edit:
+    """Replace the content of a file."""
+
+    def edit(project: Path) -> None:
+        path = project / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    return edit
+
+
+def rewrite(file: str, change: Callable[[bytes], bytes]) -> Edit:
+    """Replace the content of a file by what `change` makes of it."""
+    return lambda project: (project / file).write_bytes(change((project / file).read_bytes()))
+
+
+def replace(file: str, old: str, new: str) -> Edit:
+    """Replace a text in a file, which must be there."""
+
+    def change(content: bytes) -> bytes:
+        text = content.decode()
+        assert old in text, f"{file} has no {old!r}"
+        return text.replace(old, new, 1).encode("utf-8", "surrogatepass")
+
+    return rewrite(file, change)
+
+
+def write_line(file: str, number: int, line: bytes) -> Edit:
+    """Replace a line, counted from 1."""
+
+    def change(content: bytes) -> bytes:
+        lines = content.splitlines()
+        lines[number - 1] = line
+        return b"\n".join([*lines, b""])
+
+    return rewrite(file, change)
+
+
+def edit_row(file: str, number: int, path: list[Any], value: object) -> Edit:
+    """Set the value at a path of keys and indices in the row of a line, counted from 1; `MISSING` removes it."""
+
+    def edit(project: Path) -> object:
+        row = orjson.loads((project / file).read_bytes().splitlines()[number - 1])
+        return write_line(file, number, orjson.dumps(with_value(row, path, value)))(project)
+
+    return edit
+
+
+def edit_json(file: str, path: list[Any], value: object) -> Edit:
+    """Set a value in a JSON document, as `edit_row` does."""
+    return rewrite(file, lambda content: orjson.dumps(with_value(orjson.loads(content), path, value)))
+
+
+def with_value(row: Any, path: list[Any], value: object) -> Row:  # noqa: ANN401 (any JSON value)
+    """Return a JSON value with another value at a path."""
+    place = row
+    for key in path[:-1]:
+        place = place[key]
+    if value is MISSING:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return row
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+    (path / "file").write_text("x")
+
+
+def _loop(path: Path) -> None:
+    (path.parent / "loop").symlink_to(path.name)
+    path.symlink_to("loop")
+
+
+NOT_A_FILE: dict[str, Callable[[Path], object]] = {
+    "missing": lambda path: None,
+    "a folder": _folder,
+    "a loop of links": _loop,
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+    "a pipe": os.mkfifo,
+    "a file that nobody may read": lambda path: (path.write_text("x"), path.chmod(0)),
+}
+
+
+def not_a_file(file: str, command: tuple[str, ...]) -> Iterator[Case]:
+    """Yield what can be in the place of a file; the folder's name alone is enough as the place."""
+    for what, make in NOT_A_FILE.items():
+
+        def edit(project: Path, make: Callable[[Path], object] = make) -> None:
+            remove(project / file)
+            make(project / file)
+
+        yield Case(file, what, edit, command, file)
+
+
+# What other programs, and accidents, make of a text file. True: it is read all the same.
+BYTES: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
+    "empty": (lambda content: b"", False),
+    "blank lines alone": (lambda content: b"\n \n\t\n", False),
+    "a byte order mark": (lambda content: b"\xef\xbb\xbf" + content, True),
+    "line ends of Windows": (lambda content: content.replace(b"\n", b"\r\n"), True),
+    "UTF-16": (lambda content: content.decode().encode("utf-16"), False),
+    "Latin-1": (lambda content: b"caf\xe9: \xfc\n" + content, False),
+    "NUL bytes": (lambda content: b"\0" * 64 + content[64:], False),
+    "zeros at the end, as after a power cut": (lambda content: content + b"\0" * 4096, False),
+    "a gzip file under a plain name": (lambda content: b"\x1f\x8b\x08\0" + content, False),
+    "a workbook under another name": (lambda content: b"PK\x03\x04" + content, False),
+    "marks of a merge conflict": (
+        lambda content: b"<<<<<<< HEAD\n" + content + b"=======\n" + content + b">>>>>>> theirs\n",
+        False,
+    ),
+}
+
+
+def bad_bytes(file: str, command: tuple[str, ...], *, read: tuple[str, ...] = ()) -> Iterator[Case]:
+    """Yield the damages of `BYTES`; those named in `read` are accepted in this file, whatever `BYTES` says."""
+    for what, (change, legal) in BYTES.items():
+        accepted = legal or what in read
+        yield Case(file, what, rewrite(file, change), command, "" if accepted else file, accepted)

@@ -1,0 +1,312 @@
+"""Malformed arguments, files for `alloy classify`, metrics and DVC files for `benchmarks/bad_inputs.py`."""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from alloy.core.files import remove
+from benchmarks.bad_case import MISSING, Case, bad_bytes, edit_json, edit_row, not_a_file, nothing, rewrite, write
+
+MODELS = ("base", "tuned")
+
+
+# What is wrong in a call, and what the message must name. Words are split at spaces.
+CALLS: dict[str, dict[str, str]] = {
+    "": {"nothere": "nothere", "--nothere": "--nothere"},
+    "classify": {
+        "": "comments",
+        "a b": "b",
+        "README.md --model nowhere": "nowhere",
+        "README.md --model params.yaml": "params.yaml",
+        "data": "data",
+        "nowhere.csv": "nowhere.csv",
+    },
+    "trace": {"": "step", "0": "0", "-1": "-1", "99999": "99999", "one": "step", "1.5": "step"},
+    "cost": {
+        "": "profile",
+        "nowhere": "nowhere",
+        "../smoke": "profile",
+        "smoke 0": "processes",
+        "smoke -1": "-1",
+        "smoke one": "processes",
+        "smoke 1 nowhere.json": "nowhere.json",
+        "smoke 1 params.yaml": "params.yaml",
+        "smoke 1 data": "data",
+        "smoke 1 metrics/base.json": "metrics/base.json",
+    },
+    "sweep": {
+        "1": "1",
+        "--ratios a": "--ratios",
+        "--ratios 2": "--ratios",
+        "--ratios -0.1": "--ratios",
+        "--ratios nan": "--ratios",
+        "--ratios 0;0.5": "--ratios",
+        "--lrs x": "--lrs",
+        "--lrs 5": "--lrs",
+        "--lrs inf": "--lrs",
+        "--seeds 0": "--seeds",
+        "--seeds x": "--seeds",
+        "--seeds 8589934592": "--seeds",
+        "--max-loss x": "--max-loss",
+        "--max-loss nan": "--max-loss",
+        "--axis mmlu.accuracy": "--axis",
+    },
+    "frontier": {
+        "--max-loss 2": "--max-loss",
+        "--max-loss -1": "--max-loss",
+        "--max-loss inf": "--max-loss",
+        "--axis nothere": "--axis",
+        "--axis voc.f1": "--axis",
+        "--axis general.": "--axis",
+    },
+    "review": {"": "base", "nowhere": "nowhere", "HEAD nowhere": "nowhere", "-- -x": "base"},
+    "check": {"nothere": "nothere", "tests x": "x"},
+    "nova": {
+        "": "Usage",
+        "export params.yaml": "params.yaml",
+        "export params.yaml/x": "params.yaml",
+        "recipe": "Usage",
+        "recipe read": "file",
+        "recipe read nowhere.yaml": "nowhere.yaml",
+        "recipe read data": "data",
+        "recipe read dvc.yaml": "dvc.yaml",
+        "recipe write data": "data",
+        "recipe write params.yaml/x": "params.yaml",
+    },
+    "smoke": {"--folder data": "data", "--folder .": ".", "--folder params.yaml": "params.yaml", "--folder ..": ".."},
+}
+UNUSUAL: list[tuple[str, list[str], str]] = [
+    ("", ["\x1b[31m"], "Usage"),
+    ("classify", [""], "found a folder"),
+    ("classify", ["x" * 300], "xxx"),
+    ("trace", ["9" * 200], "999"),
+    ("cost", [""], "profile"),
+    ("sweep", ["--ratios", ""], "--ratios"),
+    ("review", [""], "base"),
+    ("smoke", ["--folder", ""], "--folder"),
+]
+
+
+def arguments() -> Iterator[Case]:
+    """Yield wrong arguments of commands and stages."""
+    calls = [(command, words.split(), place) for command, given in CALLS.items() for words, place in given.items()]
+    for command, words, place in [*calls, *UNUSUAL]:
+        shown = " ".join(words)
+        what = f"called with {shown[:40]!r}{'.. and so on' if len(shown) > 40 else ''}"
+        yield Case(f"alloy {command}".strip(), what, nothing, ("alloy", *command.split(), *words), place)
+    for stage in ("infer", "score", "mmlu", "ifeval", "general", "chat"):
+        for words in ([], ["nothere"], ["base", "tuned"], [""]):
+            place = "nothere" if words == ["nothere"] else stage
+            yield Case(f"stages.{stage}", f"called with {words}", nothing, (f"stages.{stage}", *words), place)
+
+
+def recipes() -> Iterator[Case]:
+    """Yield recipes of Amazon Nova that cannot be read."""
+    file, command = "recipe.yaml", ("alloy", "nova", "recipe", "read", "recipe.yaml")
+    good = "data_mixing:\n  sources:\n    customer_data: {percent: 50}\n    nova_data: {code: 40, math: 60}\n"
+    texts = {
+        "empty": "",
+        "a list": "- x\n",
+        "no section": "x: 1\n",
+        "no sources": "data_mixing: {}\n",
+        "null": "data_mixing:\n",
+        "sources that are a list": "data_mixing: {sources: [x]}\n",
+        "no customer data": good.replace("customer_data", "customers"),
+        "a percent that is a text": good.replace("50", "half"),
+        "a percent that is not a number": good.replace("50", ".nan"),
+        "a percent over 100": good.replace("50", "150"),
+        "percents that do not sum to 100": good.replace("40", "41"),
+        "a key twice": good + "data_mixing: {}\n",
+        "not valid YAML": good + "more: [\n",
+        "a Python object": "data_mixing: !!python/object/apply:os.system ['touch harm']\n",
+        "nested a hundred thousand deep": "data_mixing: " + "[" * 100_000,
+    }
+    for what, text in texts.items():
+        yield Case(file, what, write(file, text.encode()), command, file)
+    for case in bad_bytes("params.yaml", command):
+        if not case.legal and case.what != "empty":
+            edit = both(case.edit, write(file, good.encode()))
+            yield Case("params.yaml", f"{case.what}, edited by a recipe", edit, command, "params.yaml")
+
+
+def both(*edits: Any) -> Any:  # noqa: ANN401 (of `Edit`)
+    """Do several edits, the first one first."""
+
+    def edit(project: Path) -> None:
+        for one in edits:
+            one(project)
+
+    return edit
+
+
+# Files for `alloy classify` that hold no comment that can be labelled, and what is said of them.
+UNLABELLED: dict[str, tuple[str, bytes, str]] = {
+    "an empty file": ("c.jsonl", b"", "c.jsonl"),
+    "blank lines": ("c.txt", b"\n\n \n", "c.txt"),
+    "a header alone": ("c.csv", b"id,text\n", "c.csv"),
+    "a table without `text`": ("c.csv", b"id,comment\n1,hello\n", "c.csv:1"),
+    "a table with two columns `text`": ("c.csv", b"text,text\na,b\n", "c.csv:1"),
+    "a table with an unclosed quote": ("c.csv", b'id,text\n1,"hello\n', "c.csv:"),
+    "a table in Latin-1": ("c.csv", b"id,text\n1,caf\xe9\n", "c.csv:2"),
+    "a table of NUL bytes": ("c.csv", b"\0" * 100, "c.csv"),
+    "a workbook": ("c.csv", b"PK\x03\x04" + b"x" * 100, "c.csv"),
+    "an Excel file of the nineties": ("c.csv", b"\xd0\xcf\x11\xe0" + b"x" * 100, "c.csv"),
+    "an array cut off": ("c.json", b'[{"text": "x"}, {"te', "c.json"),
+    "an array nested too deep": ("c.json", b"[" * 100_000, "c.json"),
+    "an array of numbers": ("c.json", b"[1, 2, 3]", "c.json"),
+    "an empty array": ("c.json", b"[]", "c.json"),
+    "an object without `text`": ("c.json", b'{"body": "x"}', "c.json"),
+    "rows without `text`": ("c.jsonl", b'{"body": "x"}\n{"body": "y"}\n', "c.jsonl"),
+    "rows with a `text` that is null": ("c.jsonl", b'{"text": null}\n', "c.jsonl"),
+    "rows with a `text` that is a list": ("c.jsonl", b'{"text": ["x"]}\n', "c.jsonl"),
+    "rows with an empty `text`": ("c.jsonl", b'{"text": " "}\n', "c.jsonl"),
+    "rows that are cut off": ("c.jsonl", b'{"text": "x\n', "c.jsonl"),
+    "half of a surrogate pair": ("c.jsonl", b'{"text": "\\ud800"}\n', "c.jsonl"),
+    "lines in Latin-1": ("c.txt", b"caf\xe9\n", "c.txt"),
+    "UTF-16 cut off in a letter": ("c.txt", "hello".encode("utf-16")[:-1], "c.txt"),
+    "a gzip file cut off": ("c.jsonl.gz", gzip.compress(b'{"text": "x"}\n' * 100)[:-12], "c.jsonl.gz"),
+    "a file named .gz that is none": ("c.jsonl.gz", b'{"text": "x"}\n', "c.jsonl.gz"),
+}
+
+
+def classify() -> Iterator[Case]:
+    """Yield files that `alloy classify` cannot read."""
+    for what, (name, content, place) in UNLABELLED.items():
+        yield Case("alloy classify", what, write(name, content), ("alloy", "classify", name), place)
+        if name != "c.jsonl.gz" and what in ("an empty file", "rows that are cut off", "a workbook"):
+            yield Case(
+                "alloy classify", f"{what}, from a pipe", nothing, ("alloy", "classify", "-"), "-", stdin=content
+            )
+    for case in not_a_file("c.jsonl", ("alloy", "classify", "c.jsonl")):
+        yield Case("alloy classify", case.what, case.edit, case.command, "c.jsonl")
+
+
+def metrics() -> Iterator[Case]:
+    """Yield metrics that were edited by hand, or by a merge."""
+    compare, report = ("stages.compare",), ("stages.report",)
+    files = {
+        "metrics/score/tuned.json": (["tuned", "voc"], "f1", compare),
+        "metrics/mmlu/base.json": (["base", "mmlu"], "cloze_acc", compare),
+        "metrics/ifeval/tuned.json": (["tuned", "ifeval"], "prompt_strict", compare),
+        "metrics/chat/base.json": (["base", "chat"], "answers", compare),
+        "metrics/general_loss.json": (["tuned", "loss"], "general", compare),
+        "metrics/mix.json": (["mix"], "achieved", compare),
+        "metrics/train.json": (["train"], "steps", compare),
+        "metrics/infer/tuned.json": (["tuned", "infer"], "comments_per_second", compare),
+        "metrics/svm.json": (["svm", "svm"], "train_seconds", compare),
+        "metrics/base.json": (["base"], "core_hours", compare),
+        "metrics/compare.json": (["measures", 0], "models", report),
+        "metrics/split.json": (["split"], "rejected", ("stages.mix",)),
+        "metrics/decontaminate.json": (["decontaminate"], "why", ("stages.mix",)),
+    }  # fmt: skip
+    for file, (path, key, command) in files.items():
+        top = path[0]
+        for what, content in {
+            "empty": b"", "cut off": b'{"tuned": {"v', "a list": b"[]", "null": b"null", "an empty object": b"{}",
+            "NaN": b'{"tuned": NaN}', "marks of a merge conflict": b"<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n",
+        }.items():  # fmt: skip
+            yield Case(file, what, write(file, content), command, file)
+        yield Case(file, f"`{top}` is a text", edit_json(file, path[:1], "x"), command, file)
+        if top != "measures":
+            yield Case(file, f"`{top}` is null", edit_json(file, path[:1], None), command, file)
+        for what, value in {"a text": "high", "a list": [1], "an object": {"x": "y"}}.items():
+            if key == "models" and what == "an object":  # as it is
+                continue
+            yield Case(file, f"`{key}` is {what}", edit_json(file, [*path, key], value), command, file)
+        yield from (case for case in not_a_file(file, command) if case.what != "a pipe")
+    rows = {
+        "metrics/score/tuned.jsonl": "matched",
+        "metrics/mmlu/tuned.jsonl": "cloze_acc",
+        "metrics/ifeval/base.jsonl": "prompt_strict",
+        "metrics/chat/tuned.jsonl": "answer",
+        "metrics/general_loss.jsonl": "kl",
+    }
+    for file, key in rows.items():
+        for what, value in {"missing": MISSING, "null": None, "a text": "x", "an object": {"x": 1}}.items():
+            if key != "answer" or what != "a text":
+                yield Case(file, f"`{key}`: {what}", edit_row(file, 2, [key], value), compare, file)
+        yield Case(file, "a line that is no JSON", rewrite(file, lambda rows: rows + b"{\n"), compare, f"{file}:")
+        if "tuned" in file or "base" in file:  # else one file of both models
+            yield Case(file, "`id`: of another row", edit_row(file, 2, ["id"], "x"), compare, "tuned.jsonl")
+            double = rewrite(file, lambda rows: rows + rows.splitlines()[0] + b"\n")
+            yield Case(file, "a row twice", double, compare, "tuned.jsonl")
+    check = ("alloy", "check", "tests")
+    for what, content in {
+        "empty": b"",
+        "an empty object": b"{}",
+        "a list": b"[]",
+        "null in it": b'{"base": null}',
+    }.items():
+        file = "metrics/mmlu/base.json"
+        yield Case(file, f"{what}, read by alloy check tests", write(file, content), check, file)
+
+
+def folders() -> Iterator[Case]:
+    """Yield data folders that are not what DVC and the stages want."""
+    made: dict[str, Any] = {
+        "missing": lambda path: None,
+        "a file": lambda path: path.write_text("x"),
+        "empty": lambda path: path.mkdir(),
+        "a loop of links": lambda path: (path.parent / "loop").symlink_to(path.name) or path.symlink_to("loop"),
+        "a link to nothing": lambda path: path.symlink_to("nowhere"),
+        "a folder that nobody may read": lambda path: (path.mkdir(), path.chmod(0)),
+    }
+    stages = {
+        "data/demo": ("stages.split",),
+        "data/chat": ("stages.chat", "base"),
+        "data/split": ("stages.svm",),
+        "data/decontaminate": ("stages.mix",),
+        "models/base": ("stages.mix",),
+        "models/tuned": ("stages.infer", "tuned"),
+    }
+    for folder, command in stages.items():
+        for what, make in made.items():
+
+            def edit(project: Path, folder: str = folder, make: Any = make) -> None:  # noqa: ANN401
+                remove(project / folder)
+                make(project / folder)
+
+            yield Case(folder, what, edit, command, folder)
+    outs = {
+        "data/split": ("stages.split",),
+        "data/mix": ("stages.mix",),
+        "data/predictions": ("stages.svm",),
+        "metrics/score": ("stages.score", "svm"),
+    }
+    for out, command in outs.items():
+
+        def block(project: Path, out: str = out) -> None:
+            remove(project / out)
+            (project / out).write_text("x")
+
+        yield Case(out, "a file where a stage writes into a folder", block, command, out)
+
+
+CONFLICT = b"<<<<<<< HEAD\n%b=======\n%b>>>>>>> theirs\n"
+
+
+def dvc() -> Iterator[Case]:
+    """Yield what DVC reads itself, and what a user sees of it."""
+    repair = ("alloy", "check", "--repair")
+    for file in ("dvc.lock", "dvc.yaml", "params.yaml"):
+        conflict = rewrite(file, lambda content: CONFLICT % (content, content))
+        yield Case(file, "marks of a merge conflict, seen by make repro", conflict, repair, f"{file}:1")
+        if file != "dvc.yaml":
+            yield Case(
+                file, "marks of a merge conflict, seen by alloy check lock", conflict, ("alloy", "check", "lock"), file
+            )
+    unread = write("data/mine/comments.jsonl", b"{}\n")
+
+    def mine(project: Path) -> None:
+        unread(project)
+        write("data/mine/taxonomy.csv", b"L1\nx\n")(project)
+        rewrite("params.yaml", lambda text: text.replace(b"comments: demo", b"comments: mine"))(project)
+
+    yield Case("data/mine", "comments that neither git nor DVC knows", mine, ("alloy", "sweep"), "data/mine")
+
+
+def cases() -> Iterator[Case]:
+    """Yield all of them."""
+    for group in (arguments, recipes, classify, metrics, folders, dvc):
+        yield from group()

@@ -1,0 +1,275 @@
+"""Malformed rows for `benchmarks/bad_inputs.py`: each field of each file of JSON Lines, the taxonomy, predictions."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.bad_case import MISSING, Case, bad_bytes, edit_row, not_a_file, replace, rewrite, write, write_line
+
+COMMENTS, TAXONOMY = "data/demo/comments.jsonl", "data/demo/taxonomy.csv"
+GENERAL, TEST, DEV = "data/demo/general.jsonl", "data/demo/benchmark/test.jsonl", "data/demo/benchmark/dev.jsonl"
+IFEVAL, CHAT = "data/demo/ifeval.jsonl", "data/chat/prompts.jsonl"
+PREDICTIONS = "data/predictions/tuned.jsonl"
+READERS = {
+    COMMENTS: ("stages.split",),
+    GENERAL: ("stages.decontaminate",),
+    TEST: ("stages.decontaminate",),
+    DEV: ("stages.mmlu", "base"),
+    IFEVAL: ("stages.ifeval", "base"),
+    CHAT: ("stages.chat", "base"),
+    PREDICTIONS: ("stages.score", "tuned"),
+}
+LINE = 3  # the line that is damaged
+
+# Lines that are not one JSON object.
+LINES = {
+    "an array": b'[{"id": "x"}]',
+    "a string": b'"text"',
+    "a number": b"17",
+    "null": b"null",
+    "cut off": b'{"id": "x", "te',
+    "two objects in a line": b'{"id": "x"} {"id": "y"}',
+    "a comma after it": b'{"id": "x"},',
+    "a Python dictionary": b"{'id': 'x', 'text': None}",
+    "a comment": b"// nothing yet",
+    "comma-separated values": b"id,text\n1,hello",
+    "NaN": b'{"id": NaN}',
+    "a number beyond a float": b'{"id": 1e999}',
+    "nested a hundred thousand deep": b"[" * 100_000,
+    "half of a surrogate pair": b'{"id": "\\ud800"}',
+    "a raw control character": b'{"id": "a\x01b"}',
+    "Latin-1": b'{"id": "caf\xe9"}',
+}
+# What may be in the place of a text. Those after `EMPTY` are strings.
+NO_TEXT: dict[str, Any] = {"missing": MISSING, "null": None, "a number": 3.5, "a list": ["x"], "an object": {"x": 1}}
+EMPTY: dict[str, Any] = {"empty": "", "a zero-width space alone": "\u200b"}
+TEXT = NO_TEXT | EMPTY
+OPTIONAL = {what: value for what, value in TEXT.items() if value is not MISSING and value is not None}
+
+
+def fields(file: str, name: str, path: list[Any], values: dict[str, Any], line: int = LINE) -> Iterator[Case]:
+    """Yield a case for each value in the place of a field."""
+    for what, value in values.items():
+        edit = edit_row(file, line, path, value)
+        yield Case(file, f"`{name}`: {what}", edit, READERS[file], f"{file}:{line}")
+
+
+def accepted(file: str, what: str, path: list[Any], value: object, warning: str = "") -> Case:
+    """Return the case of a value that is read all the same."""
+    return Case(file, what, edit_row(file, LINE, path, value), READERS[file], warning, legal=True)
+
+
+def every_file() -> Iterator[Case]:
+    """Yield what can be wrong with any file of JSON Lines."""
+    for file, command in READERS.items():
+        skipped = file == PREDICTIONS  # without a row: a hosted base has no tuned model
+        yield from (case for case in not_a_file(file, command))
+        yield from (case for case in bad_bytes(file, command) if not (skipped and case.what == "empty"))
+        for what, line in LINES.items():
+            yield Case(file, f"a line that is {what}", write_line(file, LINE, line), command, f"{file}:{LINE}")
+        yield Case(
+            file, "twenty bad lines", rewrite(file, lambda content: content + b"no JSON\n" * 20), command, f"{file}:"
+        )
+
+
+def comments() -> Iterator[Case]:
+    """Yield what can be wrong in comments."""
+    yield from fields(COMMENTS, "id", ["id"], TEXT)
+    yield from fields(COMMENTS, "text", ["text"], TEXT)
+    lists = {"missing": MISSING, "null": None, "a text": "x", "an object": {}, "empty": [], "a list of texts": ["x"]}
+    yield from fields(COMMENTS, "segments", ["segments"], lists | {"a list of null": [None]})
+    yield from fields(COMMENTS, "L1", ["segments", 0, "L1"], TEXT | {"not in the taxonomy": "Nowhere"})
+    yield from fields(COMMENTS, "L4", ["segments", 0, "L4"], TEXT | {"a path instead": "Setup > Pairing"})
+    yield from fields(COMMENTS, "content", ["segments", 0, "content"], OPTIONAL)
+    yield from fields(COMMENTS, "emotion", ["segments", 0, "emotion"], OPTIONAL)
+    yield from fields(COMMENTS, "L9", ["segments", 0, "L9"], {"a level too many": "x"})
+    yield from fields(COMMENTS, "mood", ["segments", 0, "mood"], {"a field that segments do not have": "x"})
+    yield from fields(COMMENTS, "lang", ["lang"], {"a number": 3, "a list": ["en"]})
+    yield from fields(COMMENTS, "split", ["split"], {"unknown": "validation", "a number": 1, "empty": ""})
+    yield from fields(COMMENTS, "id", ["id"], {"the id of another row": "demo-0001"})
+    hostile = {"an escape sequence": "\x1b[31mred", "a line break": "one\ntwo", "a million letters": "x" * 10**6}
+    yield from fields(COMMENTS, "L1", ["segments", 0, "L1"], {f"{what} in it": text for what, text in hostile.items()})
+    yield accepted(COMMENTS, "`lang`: null", ["lang"], None)
+    yield accepted(COMMENTS, "`emotion`: null", ["segments", 0, "emotion"], None)
+    yield accepted(COMMENTS, "an unknown key", ["Split"], "test", "`Split`")
+    yield accepted(COMMENTS, "a text of a million letters", ["text"], "x" * 10**6)
+    yield accepted(COMMENTS, "a text of control characters and letters", ["text"], "a\x01\x1b[31mb\u202ec")
+    yield accepted(
+        COMMENTS, "a content that the text does not have", ["segments", 0, "content"], "elsewhere", "content"
+    )
+    for side in ("train", "test"):
+        yield Case(
+            COMMENTS,
+            f"every comment is in {side}",
+            rewrite(
+                COMMENTS, lambda content, side=side: content.replace(b'{"id"', b'{"split":"%b","id"' % side.encode())
+            ),
+            READERS[COMMENTS],
+            f"{COMMENTS}: ",
+        )
+    yield Case(COMMENTS, "one row", rewrite(COMMENTS, lambda rows: rows.splitlines()[0]), READERS[COMMENTS], COMMENTS)
+
+
+def taxonomy() -> Iterator[Case]:
+    """Yield what can be wrong in the taxonomy."""
+    command, header = ("stages.split",), "L1,L2,L3,L4,description\n"
+    yield from not_a_file(TAXONOMY, command)
+    yield from bad_bytes(TAXONOMY, command, read=("UTF-16",))
+    headers = {
+        "no header": "Smart lock,Hardware,Bolt,Jams,x\n",
+        "names in lower case": "l1,l2,l3,l4,description\n",
+        "names with spaces": "Level 1,Level 2,Level 3,Level 4,description\n",
+        "a level left out": "L1,L2,L4,L5,description\n",
+        "levels from 0": "L0,L1,L2,L3,description\n",
+        "levels in another order": "L2,L1,L3,L4,description\n",
+        "a level twice": "L1,L1,L2,L3,description\n",
+        "a description twice": "L1,L2,L3,description,description\n",
+        "an unknown column": "L1,L2,L3,L4,notes\n",
+        "a column without a name between others": "L1,,L2,L3,L4\n",
+        "an unclosed quote": 'L1,L2,L3,"L4,description\n',
+        "columns of one name": "label,label,label,label,label\n",
+    }
+    for what, line in headers.items():
+        place = TAXONOMY if "quote" in what else f"{TAXONOMY}:1"  # a quoted cell goes on to the last line
+        yield Case(TAXONOMY, f"header: {what}", replace(TAXONOMY, header, line), command, place)
+    rows = {
+        "a cell too few": "Smart lock,Hardware,Bolt",
+        "a cell too many": "a,b,c,d,e,f",
+        "an empty label": "Smart lock,,Bolt,Jams,x",
+        "a label of a zero-width space": "Smart lock,\u200b,Bolt,Jams,x",
+        "a line break in a label": 'Smart lock,"Hard\nware",Bolt,Jams,x',
+        "a path that comes twice": "Smart lock,Power,Battery,Drains too fast,again",
+        "a path that comes twice, spelled otherwise": "Smart lock,Power ,Battery,Drains\u00a0too fast,again",
+        "a quote inside a cell": 'Smart lock,"Hard"ware",Bolt,Jams,x',
+        "an unclosed quote": 'Smart lock,Hardware,"Bolt,Jams,x',
+        "a cell of eleven million letters": f"Smart lock,{'x' * 11_000_000},Bolt,Jams,x",
+        "separated by tabs": "Smart lock\tHardware\tBolt\tJams\tx",
+    }
+    for what, line in rows.items():
+        yield Case(TAXONOMY, what, write_line(TAXONOMY, 2, line.encode()), command, f"{TAXONOMY}:")
+    yield Case(TAXONOMY, "a header alone", write(TAXONOMY, header.encode()), command, TAXONOMY)
+    yield Case(TAXONOMY, "a column `description` alone", write(TAXONOMY, b"description\nx\n"), command, f"{TAXONOMY}:1")
+    yield Case(TAXONOMY, "another taxonomy", write(TAXONOMY, b"L1,L2\nA,B\n"), command, f"{COMMENTS}:1")
+    yield Case(TAXONOMY, "JSON Lines", write(TAXONOMY, b'{"L1": "A"}\n{"L1": "B"}\n'), command, f"{TAXONOMY}:1")
+    legal = {
+        "separated by semicolons, as in half of Europe": lambda text: (
+            text.replace(";", " ").replace(",", ";") if '"' not in text else text
+        ),
+        "a line `sep=,` above": lambda text: f"sep=,\n{text}",
+        "empty lines at the end": lambda text: f"{text}\n,,,,\n,,,,\n",
+    }
+    for what, change in legal.items():
+        edit = rewrite(TAXONOMY, lambda content, change=change: change(content.decode()).encode())
+        yield Case(TAXONOMY, what, edit, command, "", legal=True)
+    formula = write_line(TAXONOMY, 2, b"Smart lock,Hardware,Bolt,Jams,=cmd|' /C calc'!A0")
+    yield Case(TAXONOMY, "a description that is a formula", formula, command, "", legal=True)
+
+
+def general() -> Iterator[Case]:
+    """Yield what can be wrong in general examples."""
+    for key in ("id", "category", "source"):
+        yield from fields(GENERAL, key, [key], TEXT)
+    for key in ("lang", "license"):
+        yield from fields(GENERAL, key, [key], OPTIONAL)
+        yield accepted(GENERAL, f"`{key}`: null", [key], None)
+    lists = {"missing": MISSING, "null": None, "a text": "x", "empty": [], "a list of texts": ["x", "y"]}
+    yield from fields(GENERAL, "messages", ["messages"], lists | {"no answer": [{"role": "user", "content": "x"}]})
+    yield from fields(GENERAL, "role", ["messages", 0, "role"], TEXT | {"unknown": "human"})
+    yield from fields(GENERAL, "content", ["messages", 0, "content"], TEXT)
+    yield from fields(GENERAL, "content of the answer", ["messages", 1, "content"], TEXT)
+    yield from fields(GENERAL, "source", ["source"], {"the customers'": "customer"})
+    yield from fields(GENERAL, "id", ["id"], {"the id of another row": "one_word-3304"})
+    yield accepted(GENERAL, "an unknown key", ["weight"], 2, "`weight`")
+    yield accepted(GENERAL, "a message of a million letters", ["messages", 0, "content"], "word " * 200_000)
+
+
+def benchmark() -> Iterator[Case]:
+    """Yield what can be wrong in multiple-choice questions."""
+    for file in (TEST, DEV):
+        yield from fields(file, "subject", ["subject"], TEXT)
+        yield from fields(file, "question", ["question"], TEXT)
+        lists = {"missing": MISSING, "null": None, "a text": "ABCD", "three": ["a", "b", "c"], "numbers": [1, 2, 3, 4]}
+        yield from fields(file, "choices", ["choices"], lists | {"one empty": ["a", "b", "c", ""]})
+        answers = {"missing": MISSING, "null": None, "a letter": "A", "4": 4, "-1": -1, "true": True, "a fraction": 1.5}
+        yield from fields(file, "answer", ["answer"], answers)
+        other = edit_row(file, LINE, ["subject"], "a subject of one file alone")
+        yield Case(file, "`subject`: in this file alone", other, READERS[file], "a subject of one file alone")
+    yield accepted(TEST, "an unknown key", ["explanation"], "x", "`explanation`")
+    yield Case(
+        "data/demo/benchmark", "a file instead of the folder",
+        lambda project: (_remove_folder(project), (project / "data/demo/benchmark").write_text("x")),
+        READERS[TEST], "data/demo/benchmark",
+    )  # fmt: skip
+
+
+def _remove_folder(project: Any) -> None:  # noqa: ANN401 (a path)
+    from alloy.core.files import remove
+
+    remove(project / "data/demo/benchmark")
+
+
+def ifeval() -> Iterator[Case]:
+    """Yield what can be wrong in prompts with instructions that a program can check."""
+    keys = {"missing": MISSING, "null": None, "a text": "1", "a fraction": 1.5, "true": True, "of another prompt": 1}
+    yield from fields(IFEVAL, "key", ["key"], keys)
+    yield from fields(IFEVAL, "prompt", ["prompt"], TEXT)
+    lists = {"missing": MISSING, "null": None, "a text": "x", "empty": [], "numbers": [1], "unknown": ["no:such"]}
+    yield from fields(IFEVAL, "instruction_id_list", ["instruction_id_list"], lists)
+    given = {"missing": MISSING, "null": None, "a text": "x", "empty": [], "a list of texts": ["x"], "two": [{}, {}]}
+    yield from fields(IFEVAL, "kwargs", ["kwargs"], given)
+    arguments = {"missing": MISSING, "null": None, "a text": "3", "0": 0, "a fraction": 1.5, "a list": [3]}
+    yield from fields(IFEVAL, "num_bullets", ["kwargs", 0, "num_bullets"], arguments)
+    yield from fields(IFEVAL, "extra", ["kwargs", 0, "extra"], {"unknown": 1})
+    pattern = orjson_line(key=3, prompt="x", instruction_id_list=["keywords:existence"], kwargs=[{"keywords": ["("]}])
+    yield Case(IFEVAL, "a keyword that is no pattern", write_line(IFEVAL, 3, pattern), READERS[IFEVAL], f"{IFEVAL}:3")
+    text = edit_row(IFEVAL, LINE, ["prompt"], MISSING)
+    yield Case(IFEVAL, "no prompt, read by decontaminate", text, ("stages.decontaminate",), f"{IFEVAL}:{LINE}")
+
+
+def orjson_line(**row: object) -> bytes:
+    """Return a row as a line."""
+    import orjson
+
+    return orjson.dumps(row)
+
+
+def chat() -> Iterator[Case]:
+    """Yield what can be wrong in plain chat prompts."""
+    yield from fields(CHAT, "id", ["id"], TEXT | {"of another prompt": "fact"})
+    yield from fields(CHAT, "category", ["category"], TEXT)
+    lists = {"missing": MISSING, "null": None, "a text": "Hi!", "empty": [], "a list of texts": ["Hi!"]}
+    answer = [{"role": "user", "content": "Hi!"}, {"role": "assistant", "content": "Hello."}]
+    yield from fields(CHAT, "messages", ["messages"], lists | {"the last is an answer": answer})
+    yield from fields(CHAT, "role", ["messages", 0, "role"], TEXT | {"unknown": "human"})
+    yield from fields(CHAT, "content", ["messages", 0, "content"], TEXT)
+    yield accepted(CHAT, "an unknown key", ["weight"], 2, "`weight`")
+
+
+def predictions() -> Iterator[Case]:
+    """Yield what can be wrong in predictions that are handed in."""
+    yield from fields(PREDICTIONS, "id", ["id"], TEXT | {"of another comment": "demo-0001"})
+    yield from fields(PREDICTIONS, "hash", ["hash"], NO_TEXT | {"of another text": "0" * 16})
+    yield from fields(PREDICTIONS, "raw", ["raw"], NO_TEXT)
+    flags = {"missing": MISSING, "null": None, "a text": "yes", "a number": 1}
+    yield from fields(PREDICTIONS, "valid", ["valid"], flags)
+    lists = {
+        "missing": MISSING,
+        "null": None,
+        "a text": "x",
+        "an object": {},
+        "a list of texts": ["x"],
+        "null in it": [None],
+    }
+    yield from fields(PREDICTIONS, "segments", ["segments"], lists)
+    segment = {"content": "x", "L1": "a", "L2": "b", "L3": "c", "L4": "d", "emotion": "joy"}
+    for key in ("L1", "content", "emotion"):
+        for what, value in {"a number": 3, "a list": ["x"], "an object": {"x": 1}}.items():
+            yield from fields(PREDICTIONS, f"{key} of a segment", ["segments"], {what: [{**segment, key: value}]})
+    yield from fields(PREDICTIONS, "L1 of a segment", ["segments"], {"missing": [{"L2": "b"}]})
+    doubled = rewrite(PREDICTIONS, lambda content: content * 500)
+    yield Case(PREDICTIONS, "more rows than comments", doubled, READERS[PREDICTIONS], PREDICTIONS)
+
+
+def cases() -> Iterator[Case]:
+    """Yield all of them."""
+    for group in (every_file, comments, taxonomy, general, benchmark, ifeval, chat, predictions):
+        yield from group()

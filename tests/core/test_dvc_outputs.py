@@ -1,0 +1,88 @@
+"""A file that is missing or edited is traced to what makes it: a stage, DVC's cache, or the user."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.core.dvc_outputs import edited_inputs, how_to_make, kept_by_dvc, made_by
+from alloy.core.files import InputError
+from alloy.core.metrics_file import read_metrics
+
+STAGES = {
+    "split": {"cmd": "echo a > data/split/a && echo b > data/split/b", "outs": ["data/split"]},
+    "score": {
+        "matrix": {"model": ["base", "tuned"]},
+        "cmd": "echo {} > metrics/score/${item.model}.json",
+        "deps": ["data/split"],
+        "metrics": [{"metrics/score/${item.model}.json": {"cache": False}}],
+    },
+    "compare": {"cmd": "true", "deps": ["data/split", "metrics/score"]},
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
+    other = {"stages": {"convert": {"wdir": "../..", "cmd": "true", "outs": ["data/mine/general.jsonl"]}}}
+    Path("data/mine").mkdir(parents=True)
+    Path("data/mine/dvc.yaml").write_text(yaml.safe_dump(other))
+    Path("data/yours.dvc").touch()
+    return tmp_path
+
+
+def test_the_stage_that_makes_a_file_is_named(project: Path) -> None:
+    assert made_by(Path("data/split/train.jsonl")) == "split"
+    assert made_by(Path("metrics/score/tuned.json")) == "score"
+    assert made_by(Path("metrics/score/tuned.jsonl")) is None
+    assert made_by(Path("data/mine/general.jsonl")) == "data/mine/dvc.yaml:convert"
+    assert made_by(Path("data/splitter/x")) is None
+
+
+def test_what_is_no_output_is_fetched_or_written(project: Path) -> None:
+    assert kept_by_dvc(Path("data/yours/comments.jsonl"))
+    assert "dvc pull" in how_to_make(Path("data/yours/comments.jsonl"))
+    assert "params.yaml" in how_to_make(Path("data/theirs/comments.jsonl"))
+
+
+@pytest.mark.slow
+def test_an_edited_output_is_told_apart_from_one_that_dvc_recorded(project: Path) -> None:
+    for command in (
+        ["git", "init", "-q"],
+        ["dvc", "init", "-q"],
+        ["mkdir", "-p", "data/split", "metrics/score"],
+        ["dvc", "repro", "-q"],
+    ):
+        words = [str(Path(sys.executable).with_name("dvc")), *command[1:]] if command[0] == "dvc" else command
+        subprocess.run(words, check=True, timeout=300)
+    assert edited_inputs("compare") == edited_inputs("score") == []
+    Path("metrics/score/base.json").write_text("{ }\n")
+    (line,) = edited_inputs("compare")
+    assert line.startswith("metrics/score/base.json: edited since the stage score@base made it; `dvc repro score@base`")
+    Path("data/split/b").write_text("c\n")
+    assert [line.partition(":")[0] for line in edited_inputs("score")] == ["data/split"]
+
+
+WRONG = {
+    "a list": ([], "the file: expected an object, found an array"),
+    "no model": ({}, "tuned: expected an object, found nothing"),
+    "a text for the model": ({"tuned": "x"}, "tuned: expected an object, found a string"),
+    "a text for a number": ({"tuned": {"voc": {"f1": "high"}}}, "tuned.voc.f1: expected a number, found a string"),
+    "a list for a number": ({"tuned": {"voc": {"f1": [1]}}}, "tuned.voc.f1: expected a number, found an array"),
+    "no part": ({"tuned": {}}, "tuned.voc: missing"),
+}
+
+
+@pytest.mark.parametrize(("content", "wanted"), WRONG.values(), ids=WRONG)
+def test_metrics_that_were_edited_name_the_key_and_the_stage(project: Path, content: object, wanted: str) -> None:
+    file = Path("metrics/score/tuned.json")
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError) as caught:
+        read_metrics(file, "tuned", need=("voc",))
+    assert str(caught.value).startswith(f"{file}: {wanted}")
+    assert "`dvc repro score`" in str(caught.value)
