@@ -73,7 +73,6 @@ def examples_stay_apart(config: "PreTrainedConfig") -> bool | None:
 
 
 def _small_model(config: "PreTrainedConfig") -> Any:  # noqa: ANN401 (a PreTrainedModel)
-    import torch
 
     kind, config = language_model(copy.deepcopy(config))
     sizes = text_config(config)

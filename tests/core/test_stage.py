@@ -50,7 +50,7 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
     assert line.endswith("; name another place, or free this one")
     (tmp_path / "folder/recipe.yaml").mkdir(parents=True)
     (line,) = said(tmp_path, "alloy", "nova", "recipe", "write", "folder/recipe.yaml")
-    assert "Is a directory" in line
+    assert "found a folder" in line
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "folder"])
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["recipe.yaml"]
 
