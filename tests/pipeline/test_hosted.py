@@ -93,7 +93,7 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
     write_jsonl(folder / "data/decontaminate/general.jsonl", generals(9))
     write_jsonl(folder / "data/decontaminate/heldout.jsonl", generals(9)[:1])
     (folder / "metrics/split.json").write_text(json.dumps({"split": {"rejected": 0, "left_out": 0}}))
-    clean = {"why": {}, "held_out": 0, "same_prompt": 0}
+    clean = {"rejected": 0, "why": {}, "held_out": 0, "same_prompt": 0}
     (folder / "metrics/decontaminate.json").write_text(json.dumps({"decontaminate": clean}))
     return folder
 
