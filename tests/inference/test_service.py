@@ -110,6 +110,12 @@ def test_a_model_with_a_fixed_temperature_is_asked_without_it_and_the_metrics_sa
     assert (figures["sampled"], figures["unanswered"]["failed"]) == (40, 0)
 
 
+def test_the_list_after_a_thought_is_read(tmp_path, monkeypatch):
+    thought = said(f"<think>Labels are in [brackets].</think>\n{json.dumps(SEGMENTS)}")
+    rows, _, _ = labels(tmp_path, monkeypatch, EngineName.openai, openai(thought))
+    assert (rows[17]["valid"], rows[17]["segments"]) == (True, SEGMENTS)
+
+
 def test_an_answer_that_is_greedy_is_not_called_sampled(tmp_path, monkeypatch):
     _, figures, _ = labels(tmp_path, monkeypatch, EngineName.openai, lambda _: said(json.dumps(SEGMENTS)))
     assert "sampled" not in figures
