@@ -64,7 +64,8 @@ def test_yaml_files_of_ones_own_are_tasks(project: Path) -> None:
     done = general(project, ["colours", "words"])
     assert done.returncode == 0, done.stderr
     found = read_json(project / "metrics/general/base.json")["base"]["general"]
-    assert set(found) == {"colours acc", "words exact_match"}
+    assert set(found) == {"colours acc", "words exact_match", "n"}
+    assert found["n"] == {"colours acc": len(THINGS), "words exact_match": len(THINGS)}
     assert 0 <= found["colours acc"] <= 1
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
@@ -108,13 +109,32 @@ def test_without_tasks_nothing_is_loaded(project: Path) -> None:
 
 
 def test_a_filter_is_said_where_it_is_one() -> None:
-    results = {
+    shares = {
         "gsm8k": {"alias": "gsm8k", "exact_match,strict": 0.25, "exact_match_stderr,strict": 0.1, "sample_len": 4},
         "bbh": {"acc,none": 0.51239},
     }
-    assert figures(results, ["gsm8k"]) == {"gsm8k exact_match (strict)": 0.25}
-    assert figures(results, ["bbh"]) == {"bbh acc": 0.5124}
+    found = figures(results(shares, {"gsm8k": 8, "bbh": 30}), ["gsm8k"])
+    assert found == {"gsm8k exact_match (strict)": 0.25, "n": {"gsm8k exact_match (strict)": 8}}
+    assert figures(results(shares, {"gsm8k": 8, "bbh": 30}), ["bbh"]) == {"bbh acc": 0.5124, "n": {"bbh acc": 30}}
+
+
+def results(shares: dict, items: dict[str, int], **more: dict) -> dict:
+    """Return what lm-eval says of tasks with so many items."""
+    counts = {task: {"original": 99, "effective": count} for task, count in items.items()}
+    return {"results": shares, "n-samples": counts, "group_subtasks": {}, "over_context": {}, **more}
+
+
+def test_a_group_has_the_items_of_its_tasks_and_what_was_left_out_is_said() -> None:
+    said = results(
+        {"one": {"acc,none": 0.5}, "two": {"acc,none": 0.25}},
+        {"one": 8, "two": 4},
+        groups={"both": {"acc,none": 0.4}},
+        group_subtasks={"both": ["one", "two"]},
+        over_context={"one": 2, "two": 0},
+    )
+    assert figures(said, ["both"]) == {"both acc": 0.4, "n": {"both acc": 12}, "over_context": {"one": 2}}
 
 
 def test_a_tag_is_all_its_tasks() -> None:
-    assert set(figures({"one": {"acc,none": 0.5}, "two": {"acc,none": 0.25}}, ["both"])) == {"one acc", "two acc"}
+    said = results({"one": {"acc,none": 0.5}, "two": {"acc,none": 0.25}}, {"one": 8, "two": 4})
+    assert set(figures(said, ["both"])) == {"one acc", "two acc", "n"}
