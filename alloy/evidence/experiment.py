@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from alloy.comparison.metrics import BY_NAME
 from alloy.core.files import InputError, Row
 from alloy.core.settings import SEEDS, Settings, refuse
+from alloy.core.yaml_text import read_yaml
 
 FOLDER = Path("docs/evidence")
 
@@ -102,12 +102,7 @@ def read_experiment(name: str, folder: Path = FOLDER) -> Experiment:
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
         raise InputError(f"{path}: no such file; known experiments: {known}")
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Experiment.model_validate(given)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise InputError(f"{place}: not valid YAML: {str(error).splitlines()[0]}") from None
+        return Experiment.model_validate(read_yaml(path))
     except ValidationError as found:
         raise InputError("\n".join(f"{path}: {_said(error)}" for error in found.errors())) from None
 

@@ -153,8 +153,7 @@ def run_table(found: Row) -> list[str]:
                 f"{value:.3f}" if (value := run["metrics"].get(metric.name, {}).get("tuned")) is not None else "-"
                 for metric in metrics
             ),
-            seen[run["configuration"], run["seed"]]["customer"],
-            seen[run["configuration"], run["seed"]].get("steps", "-"),
+            *(_known(seen[run["configuration"], run["seed"]][key]) for key in ("customer", "steps")),
             f"{run['seconds'] / 60:.0f}" if run["seconds"] else "-",
             run["commit"][:12],
             machine_words(run["machine"]),
@@ -163,6 +162,10 @@ def run_table(found: Row) -> list[str]:
     ]
     head = ["configuration", "seed", *map(short_title, metrics), "comments", "steps", "minutes", "commit", "machine"]
     return markdown.table(head, rows)
+
+
+def _known(value: object) -> object:
+    return "-" if value is None else value
 
 
 def plot(experiment: Experiment, records: dict[str, Row], score: Score) -> Draw:

@@ -7,9 +7,8 @@ data/<set>/raw_files.yaml lists them: `raw: [{any: [[<pattern>, ..], ..], from: 
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from alloy.core.files import InputError, Row
+from alloy.core.yaml_text import read_yaml
 
 LIST, RAW, IGNORED = "raw_files.yaml", "raw", ".dvcignore"
 HIDDEN = "[!.]*"
@@ -44,7 +43,7 @@ def _groups(folder: Path) -> list[Row]:
     path = folder / LIST
     if not path.is_file():
         return [{"any": [["*"]], "from": f"see {folder.name}/README.md"}]
-    given: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    given: Any = read_yaml(path)
     try:
         groups = [
             {"any": [list(map(str, files)) for files in one["any"]], "from": str(one["from"])} for one in given["raw"]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import yaml
 
-from alloy.comparison.costs import budget
+from alloy.comparison.costs import Budget, budget
 from alloy.core.files import InputError, Row, count_lines, read_json, read_jsonl, write_whole
+from alloy.core.yaml_text import read_yaml
 from alloy.evidence.experiment import Experiment, Point
 from alloy.evidence.items import PAIR, Items, read_items
 from alloy.evidence.machine import machine, versions
@@ -25,7 +25,7 @@ SAME = ("data/split", "data/decontaminate")  # what runs must share for their it
 def collect(project: Path, point: Point, commit: str, seconds: Row, date: str) -> Row:
     """Return the record of the run that is finished in `project`; `seconds` are those of the stages that ran."""
     compared = read_json(project / COMPARED)
-    lock = yaml.safe_load((project / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    lock = read_yaml(project / "dvc.lock")["stages"]
     params, train = lock["train"]["params"], project / "data/split/train.jsonl"
     profile = next(file for file in params if file.startswith("profiles/"))
     return {
@@ -108,13 +108,17 @@ def finished(points: list[Point], records: dict[str, Row], folder: Path) -> dict
     return found
 
 
+def seen(record: Row) -> Budget | None:
+    """Return what a run's training saw; None if nothing was trained, or by a commit that did not tell it."""
+    return budget(record["mix"], record["train"], record["lr"]) if "source" in record["train"] else None
+
+
 def as_run(record: Row) -> Run:
     """Return a record as the sweep's run: its configuration is told by its label alone."""
     ratio = float(record["mix"].get("asked", record["mix"]["achieved"]))
     settings = Settings(ratio, record["lr"], record["seed"], record["configuration"])
-    given = budget(record["mix"], record["train"], record["lr"])
     lines = by_metric(record["measures"])
-    return Run(record["run"], settings, lines, given, Items(record["items"]), record["formulation"])
+    return Run(record["run"], settings, lines, seen(record), Items(record["items"]), record["formulation"])
 
 
 def runs_by_configuration(experiment: Experiment, records: dict[str, Row]) -> dict[str, list[Row]]:

@@ -1,14 +1,17 @@
 """What the records of an experiment say together: means over seeds with intervals, each run, answers side by side."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from statistics import fmean
 from typing import Any
 
+from alloy.comparison.costs import Budget
 from alloy.comparison.metrics import METRICS, Metric
 from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import Row
 from alloy.evidence.experiment import Experiment
 from alloy.evidence.machine import machine_words
-from alloy.evidence.record import as_run, runs_by_configuration
+from alloy.evidence.record import as_run, runs_by_configuration, seen
+from alloy.scoring.bootstrap import Estimate
 from alloy.scoring.seeds import change_over_seeds, mean_of_values
 from alloy.scoring.settings import Score
 from alloy.sweep.configurations import mean
@@ -69,26 +72,28 @@ def difference(metric: Metric, runs: list[Run], model: str, key: str, score: Sco
     """Return by how much the tuned models' mean exceeds `model`; `key` is its place in the line of a comparison."""
     if len(runs) == 1:
         return runs[0].lines[metric.name].get(key)
-    items, counts = metric.items, counts_of(metric, [(runs[0], model), *((run, "tuned") for run in runs)])
-    if items is not None and counts is not None:
-        found = change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
-        return found and {name: round(value, 4) for name, value in asdict(found).items()}
     values = [change["value"] for run in runs if (change := run.lines[metric.name].get(key))]
-    return (
-        {name: round(value, 4) for name, value in asdict(mean_of_values(values)).items()} if len(values) > 1 else None
-    )
+    if len(values) < len(runs):
+        return None
+    found: Estimate | None = None
+    if not any(run.too_few(metric) for run in runs):
+        items, counts = metric.items, counts_of(metric, [(runs[0], model), *((run, "tuned") for run in runs)])
+        if items is None or counts is None:
+            found = mean_of_values(values)
+        else:
+            found = change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
+    whole = asdict(found) if found else {"value": fmean(values)}
+    return {name: round(value, 4) for name, value in whole.items()}
 
 
 def trained(record: Row) -> Row:
-    """Return what a run's training saw: rows by kind, steps, and of how many training comments there were.
+    """Return what a run's training saw: customer examples, the share of general data, steps.
 
-    A training that ends within its first epoch has seen that share of the rows.
+    `comments` is how many there were to train on. What the run does not tell is None.
     """
-    share = min(record["train"].get("epochs", 1.0), 1.0)
-    mixed = record["mix"]["source"].get("customer", {"rows": 0})["rows"]
-    customer, general = round(mixed * share), round((record["mix"]["rows"] - mixed) * share)
-    rows = {"customer": customer, "general": general, "comments": record["comments"]}
-    return rows | {key: record["train"][key] for key in ("steps", "epochs", "dropped") if key in record["train"]}
+    given = seen(record)
+    told = asdict(given) if given else dict.fromkeys(one.name for one in fields(Budget))
+    return {"comments": record["comments"], **told}
 
 
 def run_row(record: Row) -> Row:
@@ -127,10 +132,10 @@ def notes(groups: dict[str, list[Row]]) -> list[str]:
         said.append(
             f"The base model's metrics differ between the machines, by {moved:.4f} at most; each run has its own."
         )
-    seen = sorted({trained(record)["customer"] for record in records})
+    learned = sorted({count for record in records if (count := trained(record)["customer"]) is not None})
     given = sorted({record["comments"] for record in records if record["comments"]})
-    if given and seen != given:
-        span = " to ".join(f"{count:,}" for count in dict.fromkeys((seen[0], seen[-1])))
+    if given and learned and learned != given:
+        span = " to ".join(f"{count:,}" for count in dict.fromkeys((learned[0], learned[-1])))
         said.append(f"The SVM learned from all {given[-1]:,} training comments, the tuned models from {span} of them.")
     return said
 

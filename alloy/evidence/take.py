@@ -7,10 +7,9 @@ there were to train on. What the run was made by must be what the experiment say
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from alloy.core.files import InputError, Row
 from alloy.core.settings import PARAMS
+from alloy.core.yaml_text import read_yaml
 from alloy.evidence.experiment import Point
 from alloy.sweep.dvc_experiments import finished
 
@@ -22,7 +21,7 @@ def check_run(folder: Path, point: Point) -> None:
     files = [folder / "dvc.lock", folder / PARAMS]
     if absent := [file for file in files if not file.is_file()]:
         raise InputError(f"{absent[0]}: no such file; give the folder of a project whose run is finished")
-    lock, params = (yaml.safe_load(file.read_text(encoding="utf-8")) for file in files)
+    lock, params = map(read_yaml, files)
     if not finished(lock["stages"]):
         raise InputError(f"{files[0]}: the stage compare, or one before it, is not up to date; run `dvc repro`")
     for key, wanted in {**point.settings, "seed": point.seed}.items():

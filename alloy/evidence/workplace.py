@@ -14,6 +14,7 @@ from alloy.core.dvc import watched_sections
 from alloy.core.files import InputError, Row, write_whole
 from alloy.core.git import git
 from alloy.core.settings import PARAMS
+from alloy.core.yaml_text import load_yaml
 from alloy.evidence.experiment import Point
 from alloy.evidence.raw_files import IGNORED, RAW, folders_of, raw_files
 from alloy.sweep.grid import INPUTS
@@ -124,7 +125,7 @@ def settings_files(folder: Path, point: Point, commit: str) -> dict[str, Row]:
 
 def committed(folder: Path, commit: str, path: str) -> Row:
     """Return the YAML values of a file as a commit has it."""
-    return yaml.safe_load(git("-C", str(folder), "show", f"{commit}:{path}")) or {}
+    return load_yaml(git("-C", str(folder), "show", f"{commit}:{path}"), f"{commit[:12]}:{path}") or {}
 
 
 def data_of(points: list[Point], commit: str) -> list[str]:

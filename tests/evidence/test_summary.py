@@ -5,12 +5,13 @@ from alloy.evidence.summary import base_differences, notes, trained
 
 
 def record(
-    epochs: float = 1.0, customer: int = 500, comments: int | None = 3549, base: float = 0.5, **machine: str
+    customer: int = 500, mixed: int = 3549, comments: int | None = 3549, base: float = 0.5, **machine: str
 ) -> dict:
     return {
         "seed": 0,
-        "mix": {"rows": customer + 100, "source": {"customer": {"rows": customer}}},
-        "train": {"steps": 5, "epochs": epochs, "dropped": 0},
+        "mix": {"rows": mixed + 100, "unit": "examples", "source": {"customer": {"rows": mixed}}},
+        "lr": 0.1,
+        "train": {"steps": 5, "source": {"customer": {"examples": customer}}, "general_share": {"examples": 0.1}},
         "comments": comments,
         "machine": {"cores": 2, "processor": "A", "vectors": "AVX2", "gpus": [], **machine},
         "measures": [
@@ -20,11 +21,16 @@ def record(
     }
 
 
-def test_a_training_that_ends_early_has_seen_a_share_of_the_rows() -> None:
-    assert trained(record(epochs=0.2, customer=3000)) == {
-        "customer": 600, "general": 20, "comments": 3549, "steps": 5, "epochs": 0.2, "dropped": 0,
-    }  # fmt: skip
-    assert trained(record(epochs=2.0))["customer"] == 500
+def test_what_training_saw_is_told_and_not_what_the_mix_held() -> None:
+    told = trained(record(customer=600, mixed=3000))
+    assert (told["customer"], told["unseen"], told["general"], told["comments"]) == (600, 2400, 0.1, 3549)
+
+
+def test_a_run_that_does_not_tell_what_it_saw_has_none() -> None:
+    old = record()
+    del old["train"]["source"]
+    assert trained(old)["customer"] is None
+    assert len(notes({"A": [old, old]})) == 1
 
 
 def test_one_seed_several_machines_and_what_the_svm_saw_are_told() -> None:
