@@ -15,13 +15,16 @@ BASE ?= main
 HEAD ?= HEAD
 SERVE_ENV := VLLM_NO_USAGE_STATS=1 VLLM_CPU_KVCACHE_SPACE=1
 
-.PHONY: repro sweep frontier test test-slow serve lock smoke review verify check
+.PHONY: repro sweep real frontier test test-slow serve lock smoke review verify check
 repro: .venv/installed  ## run what is out of date, from data to the trade-off
 	@alloy check --repair
 	dvc repro
 
 sweep: .venv/installed  ## run an experiment per mix ratio; also SEEDS=3, LRS=1.0e-3,3.0e-3, MAX_LOSS=0.05, AXIS=mmlu.acc
 	alloy sweep --ratios "$(RATIOS)" --lrs "$(LRS)" --seeds "$(SEEDS)" --max-loss "$(MAX_LOSS)" --axis "$(AXIS)"
+
+real: .venv/installed  ## fine-tune a real model on real reviews, mix.ratio 0 and 0.25, at most about 90 minutes on two cores
+	alloy evidence mams --only "mix.ratio 0, mix.ratio 0.25" --seeds 0 --out metrics/real
 
 frontier: .venv/installed  ## say which runs of this commit to take; MAX_LOSS=0.05 of AXIS=mmlu.acc may be lost
 	alloy frontier --max-loss "$(MAX_LOSS)" --axis "$(AXIS)"
@@ -55,4 +58,5 @@ check: .venv/installed  ## lint, format, layers and types
 	$(BIN)/pip install --quiet --constraint constraints.txt uv
 	$(INSTALL) --requirement pyproject.toml $(EXTRAS)
 	$(INSTALL) --no-deps --quiet --editable .
+	$(BIN)/alloy check versions --write
 	touch $@

@@ -80,6 +80,8 @@ def lay_out(folder: Path, count: int, words: Words) -> None:
     """Make `folder` a project that is done up to the stage `split`."""
     shutil.copytree("stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "params.yaml").write_text(PARAMS)
+    (folder / "profiles").mkdir()
+    (folder / "profiles/demo.yaml").write_text("train: {lr: 1.0e-3, max_length: 1024}\n")
     made = folder / "data/made"
     paths = [
         {level: row[level] for level in ("L1", "L2", "L3", "L4")}

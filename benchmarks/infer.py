@@ -114,15 +114,15 @@ def arm(name: str, folder: Path, count: int) -> Row:
         ready = 0.0
         texts = naive(folder, rest)
     else:
-        from alloy.labelling.predict import open_labelling_engine
+        from alloy.labelling.predict import open_labeller
 
         engine_name, _, constrained = name.partition(" ")
         infer = INFER.model_copy(update={"engine": EngineName(engine_name), "constrain": bool(constrained)})
-        engine = open_labelling_engine(folder, infer, asked)
-        engine.complete(first, lambda _: None)
+        engine = open_labeller(folder, infer, asked).engine
+        engine.complete(first, lambda *_: None)
         ready = time.perf_counter() - start
         start = time.perf_counter()
-        done = engine.complete(rest, lambda _: None)
+        done = engine.complete(rest, lambda *_: None)
         texts, tokens = [completion.text for completion in done], sum(completion.tokens_out for completion in done)
     seconds = time.perf_counter() - start
     return {"ready": ready, "seconds": seconds / len(rest), "tokens": tokens / len(rest), "texts": texts}

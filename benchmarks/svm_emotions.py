@@ -179,6 +179,8 @@ def summary(own: Measured, chosen: Counts) -> Row:
     """Return the figures of one way; `chosen` are the counts of the way to compare with, of all folds."""
     full = np.concatenate(own.full)
     found = change(chosen, full, f1, RESAMPLES, 0)
+    if found is None:
+        raise InputError("too few comments to compare; take a larger data set")
     return {
         "f1": round(rates(np.concatenate(own.paths)).f1, 4),
         "f1_full": round(rates(full).f1, 4),

@@ -1,18 +1,20 @@
 """Let a model answer twelve plain chat prompts, for people to read.
 
 Reads   data/<chat>/prompts.jsonl; models/<model>
-Writes  metrics/chat/<model>.jsonl: `{id, category, messages, answer, finish, tokens, cut}` per prompt;
-        metrics/chat/<model>.json: the number of answers, their mean length, the share that was cut at the limit
+Writes  metrics/chat/<model>.jsonl: `{id, category, messages, answer, finish, tokens, cut}` per prompt, with the
+        `reason` if there is no answer;
+        metrics/chat/<model>.json: their number, how many have no answer, mean length, the share cut at the limit
 Run     dvc repro chat@tuned
 
 Answers are greedy and free, not held to the taxonomy. The report shows them side by side, and `compare` counts those in
 the task's format (leakage).
 """
 
+import sys
 from functools import partial
 from pathlib import Path
 
-from alloy.core.files import Row, write_json, write_jsonl
+from alloy.core.files import write_json, write_jsonl
 from alloy.core.settings import Data, load_sections
 from alloy.core.stage import model_name, run
 from alloy.evaluation.chat import answer_prompts, count, report
@@ -20,6 +22,7 @@ from alloy.evaluation.settings import Chat
 from alloy.formats.chat import read_chat_prompts
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
+from alloy.inference.usage import again, unanswered_note
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.chunks import Job, run_job
 from alloy.runtime.resume import fingerprint
@@ -39,17 +42,23 @@ def main() -> None:
     warnings: list[str] = []
     prompts = read_chat_prompts(Path("data") / data.chat / "prompts.jsonl", warnings.append)
     infer = infer.model_copy(update={"constrain": False, "limit": None, "max_new_tokens": chat.max_new_tokens})
-
-    def work() -> "partial[list[Row]]":
-        return partial(answer_prompts, open_engine(model, infer))
-
-    job = Job(f"chat {name}", "prompt", work, count, lambda totals: {name: {"chat": report(totals)}})
-    key = fingerprint("chat", [chat, infer], name)
+    job = Job(
+        f"chat {name}",
+        "prompt",
+        lambda: partial(answer_prompts, open_engine(model, infer)),
+        count,
+        lambda totals: {name: {"chat": report(totals)}},
+        again(infer),
+    )
+    key = fingerprint("chat", [chat, infer.determining], name)
     found = run_job(job, key, prompts, len(prompts), infer.chunk, (rows, out))[name]["chat"]
     print(
         f"chat {name}: {found['answers']} answers of {found['mean_tokens']:.0f} tokens on average, "
-        f"{found['cut']:.0%} cut at {chat.max_new_tokens}"
+        f"{found['cut']:.0%} cut at {chat.max_new_tokens}; {found['over_context']} over the context are left out"
     )
+    if any(found["unanswered"].values()):
+        note = unanswered_note(f"chat@{name}", found["unanswered"], f"see `reason` in {rows}", infer)
+        print(f"chat {name}: {note}", file=sys.stderr)
     print("".join(f"chat {name}: {warning}\n" for warning in warnings), end="")
 
 

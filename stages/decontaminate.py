@@ -1,13 +1,15 @@
 """Leave out the general examples that give a test away: those that share its words. Hold out some for the general loss.
 
 Reads   data/<general>/general.jsonl; data/<benchmark>/benchmark/test.jsonl; data/<instructions>/ifeval.jsonl;
-        data/split/test.jsonl
+        data/split/test.jsonl; models/base (its chat template)
 Writes  data/decontaminate/general.jsonl (what may be mixed, as it was), heldout.jsonl (rows for the stage
-        `general_loss`, which are in no mix), dropped.jsonl (each other example, with what it shares and with which
-        test), metrics/decontaminate.json
+        `general_loss`, which are in no mix), dropped.jsonl (each example that shares words, with what it shares and
+        with which test), rejected.jsonl (each bad one, with its line and the reason), metrics/decontaminate.json
 Run     dvc repro decontaminate
 
-What counts as shared: see alloy/decontamination/ngram_overlap.py. Which rows are held out: held_out.py beside it.
+Bad examples, which are malformed or which the chat template refuses, stop the stage, or are left out and counted by
+`general_rows.on_bad_row`. What counts as shared: see alloy/decontamination/ngram_overlap.py. Which rows are held out:
+held_out.py beside it.
 """
 
 import gc
@@ -25,7 +27,7 @@ from alloy.core.files import (
     write_jsonl,
     write_lines,
 )
-from alloy.core.settings import Data, load_sections
+from alloy.core.settings import Data, GeneralRows, load_sections
 from alloy.core.stage import run
 from alloy.decontamination.check_rows import check, collect
 from alloy.decontamination.held_out import hold_out
@@ -33,9 +35,11 @@ from alloy.decontamination.ngram_overlap import Index, Limits
 from alloy.decontamination.read_tests import read_tests
 from alloy.decontamination.settings import Decontaminate
 from alloy.formats.general import unknown_key_warnings
+from alloy.modeling.model_folder import hosted, load_tokenizer
 from alloy.runtime.parallel import over_blocks
 
 OUT = Path("data/decontaminate")
+BASE = Path("models/base")
 
 
 def publish(path: Path, mixable: npt.NDArray[np.bool_], held: list[int]) -> None:
@@ -60,7 +64,7 @@ def main() -> None:
     """Read the tests, check the examples, hold some out, write."""
     from tqdm import tqdm
 
-    data, decontaminate = load_sections(Data, Decontaminate)
+    data, decontaminate, general_rows = load_sections(Data, Decontaminate, GeneralRows)
     path = Path("data") / data.general / "general.jsonl"
     tests = read_tests(
         Path("data") / data.benchmark / "benchmark",
@@ -69,16 +73,21 @@ def main() -> None:
     )
     limits = Limits(decontaminate.run, decontaminate.changed)
     index = Index.of(tests.questions, tests.others, limits)
+    tokenizer = None if hosted(BASE) else load_tokenizer(BASE)
     with tqdm(number_lines(path), unit=" rows", desc="decontaminate", disable=None, dynamic_ncols=True) as lines:
-        keys, dropped, unknown = collect(path, over_blocks(partial(check, path, index, tests.names), lines))
-    clean = np.delete(np.arange(len(keys)), list(dropped))
+        blocks = over_blocks(partial(check, path, index, tests.names), lines)
+        found = collect(path, blocks, tokenizer, general_rows.on_bad_row)
+    keys, dropped, rejected = found.keys, found.dropped, found.rejected
+    clean = np.delete(np.arange(len(keys)), [*dropped, *rejected])
     chosen, stays = hold_out(keys[clean], decontaminate.held_out)
     mixable = np.zeros(len(keys), np.bool_)
     mixable[clean] = stays
     publish(path, mixable, clean[chosen].tolist())
     write_jsonl(OUT / "dropped.jsonl", dropped.values())
+    write_jsonl(OUT / "rejected.jsonl", rejected.values())
     report = {
         "rows": len(keys),
+        "rejected": len(rejected),
         "dropped": len(dropped),
         "held_out": len(chosen),
         "same_prompt": len(clean) - len(chosen) - int(mixable.sum()),
@@ -90,7 +99,13 @@ def main() -> None:
         f"decontaminate: {mixable.sum()} general rows; {len(dropped)} dropped that share words with a test, "
         f"{len(chosen)} held out"
     )
-    for warning in tests.warnings + unknown_key_warnings(path, unknown):
+    if rejected:
+        first = next(iter(rejected.values()))
+        print(
+            f"decontaminate: {len(rejected)} bad general rows left out ({OUT}/rejected.jsonl), the first is "
+            f"{path}:{first['line']}: {first['reason']}"
+        )
+    for warning in tests.warnings + unknown_key_warnings(path, found.unknown):
         print(f"decontaminate: {warning}")
 
 

@@ -1,7 +1,7 @@
 """Run other tasks of lm-eval: those that the profile's `general` names.
 
 Reads   models/<model>; profiles/tasks/*.yaml, tasks of your own; lm-eval's tasks fetch their data from the hub
-Writes  metrics/general/<model>.json: `{task metric: value}`;
+Writes  metrics/general/<model>.json: `{task metric: value, n: {task metric: items}}`;
         metrics/general/<model>.jsonl: `{id, task, answer, cut}` per generated answer
 Run     dvc repro general@tuned
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from alloy.core.files import InputError, Row, write_json, write_lines
 from alloy.core.settings import load_sections, profile_name
 from alloy.core.stage import model_name, run
+from alloy.evaluation.find_tasks import find_tasks
 from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
 from alloy.evaluation.settings import GeneralTasks, Harness
 from alloy.modeling.model_folder import hosted
@@ -20,23 +21,33 @@ from alloy.runtime.resume import METRICS, ROWS
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
-TASKS = Path("profiles/tasks")
 NO_ROW = b""  # a file of no byte would make DVC warn
 
 
-def figures(results: dict[str, Row], named: list[str]) -> Row:
+def figures(results: Row, named: list[str]) -> Row:
     """Return `<task> <metric>` and its value for each task and group that was `named`; of a tag, for all its tasks.
 
-    lm-eval calls a metric `<metric>,<filter>`; the filter is said where it is one.
+    lm-eval calls a metric `<metric>,<filter>`; the filter is said where it is one. `n` has the number of items of each
+    metric; `over_context`, if there are any, how many items of each task do not fit the model's context.
     """
-    tasks = named if set(named) <= results.keys() else [*results]
+    shares = {**results["results"], **results.get("groups", {})}
     found: Row = {}
-    for task in tasks:
-        for key, value in results[task].items():
+    counts: dict[str, int] = {}
+    for task in named if set(named) <= shares.keys() else [*shares]:
+        for key, value in shares[task].items():
             metric, _, way = key.partition(",")
             if isinstance(value, float) and not metric.endswith("_stderr"):
-                found[f"{task} {metric}" + (f" ({way})" if way not in ("", "none") else "")] = round(value, 4)
-    return found
+                name = f"{task} {metric}" + (f" ({way})" if way not in ("", "none") else "")
+                found[name], counts[name] = round(value, 4), items_of(task, results)
+    over = {task: count for task, count in results["over_context"].items() if count}
+    return {**found, "n": counts, **({"over_context": over} if over else {})}
+
+
+def items_of(task: str, results: Row) -> int:
+    """Return how many items a task was measured on; a group has those of its tasks."""
+    if task in results["n-samples"]:
+        return results["n-samples"][task]["effective"]
+    return sum(items_of(child, results) for child in results["group_subtasks"][task])
 
 
 def answers(model: "LM", results: Row) -> list[Row]:
@@ -76,14 +87,7 @@ def main() -> None:
         write_lines(rows, [NO_ROW])
         print(f"general {name}: skipped, {f'{service} is hosted' if service else f'{file} names no tasks'}")
         return
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager(include_path=str(TASKS))
-    if unknown := [task for task in tasks if task not in manager.all_tasks]:
-        raise InputError(
-            f"{file}: general: there is no task '{unknown[0]}'; `lm-eval ls tasks` lists lm-eval's, "
-            f"yours belong into {TASKS}/"
-        )
+    manager = find_tasks(tasks, file)
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model
@@ -96,11 +100,14 @@ def main() -> None:
         except OSError as error:  # the library datasets finds neither file nor hub
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{file}: general: the data of {', '.join(tasks)} is not to be had: {reason}") from None
-        shares = figures({**results["results"], **results.get("groups", {})}, tasks)
-        return {name: {"general": shares}}, answers(model, results)
+        return {name: {"general": figures(results, tasks)}}, answers(model, results)
 
     found = evaluation("general", name, [tasks, harness], measure, {METRICS: out, ROWS: rows})[name]["general"]
-    print(f"general {name}: " + ", ".join(f"{key} {value:.3f}" for key, value in found.items()))
+    shares = ", ".join(f"{key} {found[key]:.3f} (n {count})" for key, count in found["n"].items())
+    left_out = "".join(
+        f"; {task}: {n} over the context are left out" for task, n in found.get("over_context", {}).items()
+    )
+    print(f"general {name}: {shares}{left_out}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from alloy.core.files import Row, count_lines, read_jsonl, write_json, write_jso
 from alloy.core.stage import run
 from alloy.evaluation.settings import GeneralLoss
 from alloy.modeling.model_folder import hosted
-from alloy.runtime.chunks import Advance, Job, run_job
+from alloy.runtime.chunks import Done, Job, run_job
 from alloy.runtime.resume import fingerprint
 
 if TYPE_CHECKING:
@@ -30,13 +30,10 @@ ROWS, METRICS = Path("metrics/general_loss.jsonl"), Path("metrics/general_loss.j
 CHUNK = 16  # rows that a kill costs at most, beside what the base computes first
 
 
-def measure(models: "PairedLoss", rows: list[Row], advance: Advance) -> list[Row]:
-    """Return what was measured of each row."""
-    measured = []
-    for row in rows:
-        measured.append(models.measure(row))
-        advance(1)
-    return measured
+def measure(models: "PairedLoss", rows: list[Row], done: Done) -> None:
+    """Give what was measured of each row to `done`."""
+    for index, row in enumerate(rows):
+        done(index, models.measure(row))
 
 
 def main() -> None:
@@ -53,7 +50,7 @@ def main() -> None:
     rows = read_jsonl(HELD_OUT)[:total]
     from alloy.evaluation.general_loss import keep, open_models, report
 
-    def open_measure() -> "partial[list[Row]]":
+    def open_measure() -> "partial[None]":
         return partial(measure, open_models(BASE, TUNED, rows, settings.max_length))
 
     job = Job("general loss", "row", open_measure, keep, report)

@@ -6,19 +6,20 @@ Writes  metrics/ifeval/<model>.json, metrics/ifeval/<model>.jsonl (each prompt: 
 Run     dvc repro ifeval@tuned
 
 A prompt counts when all its instructions are followed. `strict` takes the answer as it is, `loose` also without its
-first or last line or its asterisks.
+first or last line or its asterisks. Prompts that do not fit the model's context with the longest answer are left out
+and counted as `over_context`.
 """
 
 from pathlib import Path
 
-from alloy.core.files import Row, write_json, write_jsonl
-from alloy.core.settings import Data, load_sections
+from alloy.core.files import InputError, Row, write_json, write_jsonl
+from alloy.core.settings import Data, load_sections, profile_name
 from alloy.core.stage import model_name, run
 from alloy.evaluation.ifeval_task import TASK, figures, instructions_task
 from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
 from alloy.evaluation.settings import Harness, Ifeval
 from alloy.formats.ifeval import load_prompts
-from alloy.modeling.model_folder import hosted
+from alloy.modeling.model_folder import context_length, hosted
 from alloy.runtime.resume import METRICS, ROWS
 
 
@@ -32,6 +33,12 @@ def main() -> None:
         write_jsonl(rows, [])
         print(f"ifeval {name}: skipped, {service} is hosted and lm-eval runs weights on this machine")
         return
+    context = context_length(f"models/{name}")
+    if ifeval.max_new_tokens >= context:
+        raise InputError(
+            f"profiles/{profile_name()}.yaml: ifeval.max_new_tokens: {ifeval.max_new_tokens} leaves no room for a "
+            f"prompt in the model's context of {context} tokens; lower it"
+        )
     prompts = load_prompts(Path("data") / data.instructions / "ifeval.jsonl")
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:
@@ -39,15 +46,16 @@ def main() -> None:
 
         model, task = open_model(f"models/{name}", harness), instructions_task(prompts, ifeval.max_new_tokens)
         asked = {"limit": ifeval.limit, "apply_chat_template": True}
-        shares, judged = figures(evaluate(model, [task], kept, log_samples=True, **asked)["samples"][TASK])
-        return {name: {"ifeval": shares}}, [
+        results = evaluate(model, [task], kept, log_samples=True, **asked)
+        shares, judged = figures(results["samples"][TASK])
+        return {name: {"ifeval": {**shares, "over_context": results["over_context"][TASK]}}}, [
             {**row, "cut": cut_at(model, row["answer"], ifeval.max_new_tokens)} for row in judged
         ]
 
     found = evaluation("ifeval", name, [ifeval, harness], measure, {METRICS: out, ROWS: rows})[name]["ifeval"]
     print(
         f"ifeval {name}: {found['prompts']} prompts, {found['prompt_strict']:.3f} followed, "
-        f"{found['instruction_strict']:.3f} of the instructions"
+        f"{found['instruction_strict']:.3f} of the instructions; {found['over_context']} over the context are left out"
     )
 
 

@@ -1,20 +1,21 @@
 """Let a model label the test comments.
 
 Reads   data/split/test.jsonl, train.jsonl, taxonomy.json, task.json; models/<model>
-Writes  data/predictions/<model>.jsonl: `{id, hash, raw, valid, finish, segments}`, in the order of the test set;
+Writes  data/predictions/<model>.jsonl: `{id, hash, raw, valid, finish, segments}`, in the order of the test set,
+        with the `reason` if there is no answer (over the context, refused, failed after retries);
         metrics/infer/<model>.json
 Run     dvc repro infer@tuned
 """
 
 import sys
-from functools import partial
 from pathlib import Path
 
-from alloy.core.files import Row, count_lines, stream_jsonl, write_json, write_jsonl
+from alloy.core.files import count_lines, stream_jsonl, write_json, write_jsonl
 from alloy.core.settings import load_sections
 from alloy.core.stage import model_name, run
 from alloy.inference.settings import Infer
-from alloy.labelling.predict import count, label, open_labelling_engine, report
+from alloy.inference.usage import again, unanswered_note
+from alloy.labelling.predict import count, open_labeller, report
 from alloy.labelling.settings import Prompt
 from alloy.labelling.task import SPLIT, load_task
 from alloy.modeling.model_folder import hosted
@@ -34,18 +35,25 @@ def main() -> None:
         print(f"infer {name}: skipped, nothing was trained")
         return
     prompts = load_task(prompt)
-
-    def open_labeller() -> "partial[list[Row]]":
-        return partial(label, open_labelling_engine(model, infer, prompts), prompts)
-
-    job = Job(f"infer {name}", "comment", open_labeller, count, lambda totals: {name: {"infer": report(totals)}})
+    job = Job(
+        f"infer {name}",
+        "comment",
+        lambda: open_labeller(model, infer, prompts),
+        count,
+        lambda totals: {name: {"infer": report(totals)}},
+        again(infer),
+    )
     total = min(count_lines(test), infer.limit or sys.maxsize)
-    key = fingerprint("infer", [prompt, infer], name)
+    key = fingerprint("infer", [prompt, infer.determining], name)
     figures = run_job(job, key, stream_jsonl(test), total, infer.chunk, (out, metrics))[name]["infer"]
     print(
         f"infer {name}: {figures['comments']} comments, {figures['comments_per_second']:.1f} a second; "
-        f"{figures['invalid_json']:.1%} of the answers are no JSON"
+        f"{figures['invalid_json']:.1%} of the answers are not valid JSON, {figures['ended_by_length']:.1%} are cut at "
+        f"infer.max_new_tokens"
     )
+    if any(figures["unanswered"].values()):
+        note = unanswered_note(f"infer@{name}", figures["unanswered"], f"see `reason` in {out}", infer)
+        print(f"infer {name}: {note}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, part_of, read_json, remove, remove_parts
 from alloy.core.stage import run
+from alloy.modeling.architecture import load_config, text_config
 from alloy.modeling.model_folder import hosted, resolve
 from alloy.modeling.settings import Interpolate
 from alloy.runtime.resume import sweep
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 BASE, TRAINED, OUT = Path("models/base"), Path("models/trained"), Path("models/tuned")
 INDEX, WEIGHTS, ADAPTER = "model.safetensors.index.json", "model.safetensors", "adapter_model.safetensors"
 # A tied model has one tensor under two names, and its files one of the names or both.
-TIED = {"lm_head.weight": "model.embed_tokens.weight", "model.embed_tokens.weight": "lm_head.weight"}
+TIED = (("lm_head.weight", "embed_tokens.weight"), ("embed_tokens.weight", "lm_head.weight"))
 MISMATCH = "base and trained are not the same architecture: run `dvc repro`"
 
 Weights = dict[str, tuple[Path, Any]]  # a tensor's name: its file and the open file
@@ -72,8 +73,9 @@ def open_weights(folder: Path, stack: ExitStack) -> Weights:
 
 def find(name: str, trained: "Tensor", base: Weights) -> "Tensor":
     """Return the base's tensor of that name, or of the name it is tied to; its shape must be that of `trained`."""
-    known = name if name in base else TIED.get(name)
-    if known not in base:
+    tied = (other for other in base for a, b in TIED if name.endswith(a) and other.endswith(b))
+    known = name if name in base else next(tied, None)
+    if known is None:
         raise InputError(f"{BASE}: no tensor {name}, which {TRAINED} has; {MISMATCH}")
     file, shard = base[known]
     held = shard.get_tensor(known)
@@ -88,7 +90,7 @@ def open_base(stack: ExitStack) -> Weights:
     A name that only the base has is no fault: on the hub are buffers and draft heads that no loaded model keeps.
     """
     folder = Path(resolve(BASE))
-    depth, wanted = (read_json(each / "config.json").get("num_hidden_layers") for each in (folder, TRAINED))
+    depth, wanted = (text_config(load_config(each)).num_hidden_layers for each in (folder, TRAINED))
     if depth != wanted:
         raise InputError(f"{folder}/config.json: {depth} layers where {TRAINED} has {wanted}; {MISMATCH}")
     return open_weights(folder, stack)

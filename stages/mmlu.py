@@ -9,21 +9,22 @@ Run     dvc repro mmlu@tuned
 - `letters_acc`: the choices are shown; is the letter of the right one the likeliest?
 - `generated_acc`, `generated_strict`, `unparsed`: does the generated answer name the right choice, is it the right
   choice and nothing else, does it name none?
+- `over_context`: how many questions were left out, since they do not fit the model's context in one of the forms.
 
 The stage `compare` picks the headline `mmlu.acc` among the first three, by base (alloy/comparison/formulation.py).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alloy.core.files import InputError, Row, write_json, write_jsonl
+from alloy.core.files import Row, write_json, write_jsonl
 from alloy.core.settings import Data, load_sections, profile_name
 from alloy.core.stage import model_name, run
 from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
-from alloy.evaluation.mmlu_tasks import cloze_task, generated_task, groups_of, letters_task
-from alloy.evaluation.settings import ClozePrompt, Harness, Mmlu
-from alloy.formats.mmlu import Questions, load_questions
+from alloy.evaluation.mmlu_tasks import fitting_questions, forms_of, groups_of
+from alloy.evaluation.settings import Harness, Mmlu
+from alloy.formats.mmlu import Questions, load_questions, require_examples
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.resume import METRICS, ROWS
 
@@ -37,20 +38,20 @@ SHARES = ("cloze_acc", "cloze_acc_norm", "letters_acc", "generated_acc", "genera
 def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None) -> list[Row]:
     """Return `{id, subject, chance, <0 or 1 for each of SHARES>, answer, cut}` per question, in order.
 
-    `chance` is what guessing gives, `answer` the generated text. Answers are kept in the database `kept`.
+    `chance` is what guessing gives, `answer` the generated text. Answers are kept in the database `kept`. A question
+    that does not fit the model's context in one of its forms is left out in all of them.
     """
-    tasks: dict[str, list[Task]] = {
-        kind: [make(subject, splits, mmlu) for subject, splits in questions.items()]
-        for kind, make in (("cloze", cloze_task), ("letters", letters_task), ("generated", generated_task))
+    numbers = fitting_questions(model, questions, mmlu)
+    questions = {
+        subject: {**questions[subject], "test": [questions[subject]["test"][number] for number in own]}
+        for subject, own in numbers.items()
     }
-    cloze = _samples(model, tasks["cloze"], mmlu, kept, chat=mmlu.cloze is ClozePrompt.chat)
-    letters = _samples(model, tasks["letters"], mmlu, kept, chat=False)
-    generated = _samples(model, tasks["generated"], mmlu, kept, chat=True)
+    cloze, letters, generated = (_samples(model, tasks, kept, mmlu, chat) for tasks, chat in forms_of(questions, mmlu))
     rows = []
     for subject in questions:
         of_subject = (cloze[f"mmlu_{subject}_cloze"], letters[f"mmlu_{subject}_letters"])
-        asked = zip(*of_subject, generated[f"mmlu_{subject}_generated"], strict=True)
-        for number, (text, letter, said) in enumerate(asked):
+        asked = zip(numbers[subject], *of_subject, generated[f"mmlu_{subject}_generated"], strict=True)
+        for number, text, letter, said in asked:
             rows.append(
                 {
                     "id": f"{subject}/{number}",
@@ -67,10 +68,10 @@ def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None)
     return rows
 
 
-def _samples(model: "LM", tasks: "list[Task]", mmlu: Mmlu, kept: Path | None, *, chat: bool) -> dict[str, list[Row]]:
+def _samples(model: "LM", tasks: "Sequence[Task]", kept: Path | None, mmlu: Mmlu, chat: bool) -> dict[str, list[Row]]:
     """Return what lm-eval saw of each question, by task, in the order of the questions."""
-    asked = {"num_fewshot": mmlu.fewshot, "limit": mmlu.limit, "apply_chat_template": chat}
-    results = evaluate(model, tasks, kept, log_samples=True, **asked)
+    asked = {"num_fewshot": mmlu.fewshot, "apply_chat_template": chat, "fewshot_as_multiturn": True}
+    results = evaluate(model, [*tasks], kept, log_samples=True, **asked)
     return {name: sorted(samples, key=lambda sample: sample["doc_id"]) for name, samples in results["samples"].items()}
 
 
@@ -107,22 +108,20 @@ def main() -> None:
         print(f"mmlu {name}: skipped, {service} is hosted and tells no likelihoods")
         return
     questions = load_questions(Path("data") / data.benchmark / "benchmark")
-    fewest = min(len(splits["dev"]) for splits in questions.values())
-    if mmlu.fewshot > fewest:
-        raise InputError(
-            f"profiles/{profile_name()}.yaml: mmlu.fewshot: expected at most {fewest}, the dev rows of the "
-            f"smallest subject, got {mmlu.fewshot}"
-        )
+    require_examples(questions, mmlu.fewshot, f"profiles/{profile_name()}.yaml")
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model
 
         asked = ask(open_model(f"models/{name}", harness), questions, mmlu, kept)
-        return {name: {"mmlu": figures(asked, show_choices=mmlu.show_choices)}}, asked
+        shares = figures(asked, show_choices=mmlu.show_choices)
+        total = sum(len(splits["test"][: mmlu.limit]) for splits in questions.values())
+        return {name: {"mmlu": {**shares, "over_context": total - len(asked)}}}, asked
 
     found = evaluation("mmlu", name, [mmlu, harness], measure, {METRICS: out, ROWS: rows})[name]["mmlu"]
     shown = ", ".join(f"{key} {found[key]:.3f}" for key in SHARES)
-    print(f"mmlu {name}: {found['questions']} questions, chance {found['chance']:.3f}; {shown}")
+    left_out = f" ({found['over_context']} more are over the context)" if found["over_context"] else ""
+    print(f"mmlu {name}: {found['questions']} questions{left_out}, chance {found['chance']:.3f}; {shown}")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ Writes  data/rehearse/general.jsonl: the same rows, their last message the base'
 Run     dvc repro rehearse
 
 Training on such rows holds a model to what it was, as pseudorehearsal does (Robins 1995, "Catastrophic forgetting,
-rehearsal and pseudorehearsal"). Answers that are empty, cut off or stuck in a loop are left out, and counted.
+rehearsal and pseudorehearsal"). Answers that are empty, cut off or stuck in a loop are left out and counted, and so are
+prompts without an answer (over the context, refused, failed after retries).
 """
 
+import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -18,32 +20,29 @@ from alloy.core.repetition import loops
 from alloy.core.settings import load_sections
 from alloy.core.stage import run
 from alloy.formats.general import read_general
-from alloy.inference.engine import Engine, Finish, Request
+from alloy.inference.engine import UNANSWERED, Completion, Engine, Finish, Request
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
-from alloy.inference.usage import ask, spent
+from alloy.inference.usage import again, ask, ends, how_ended, spent, unanswered_note, usual_reason
 from alloy.mixing.sampling_order import rank
 from alloy.mixing.settings import General, Mix, Rehearse
-from alloy.runtime.chunks import Advance, Job, run_job
+from alloy.runtime.chunks import Done, Job, run_job
 from alloy.runtime.resume import fingerprint
 
 ROWS, METRICS = Path("data/rehearse/general.jsonl"), Path("metrics/rehearse.json")
 BASE = Path("models/base")
-FAULTS = ("empty", "truncated", "repeated", "refused")
+FAULTS = ("empty", "truncated", "repeated", "context", "refused", "failed")
 
 
-def rehearse(engine: Engine, rows: list[Row], advance: Advance) -> list[Row]:
-    """Return the rows with the engine's answers to all but their last messages, how these ended and what they took."""
-    requests = [Request("", row["messages"][:-1]) for row in rows]
-    return [
-        {
-            **row,
-            "messages": [*row["messages"][:-1], {"role": "assistant", "content": spoken(completion.text)}],
-            "finish": completion.finish.value,
-            "use": use,
-        }
-        for row, (completion, use) in zip(rows, ask(engine, requests, advance), strict=True)
-    ]
+def rehearse(engine: Engine, rows: list[Row], done: Done) -> None:
+    """Give each row to `done` with the engine's answer to all but its last message, how this ended and what it took."""
+
+    def ended(index: int, completion: Completion, use: Row) -> None:
+        row = rows[index]
+        answer = {"role": "assistant", "content": spoken(completion.text)}
+        done(index, {**row, "messages": [*row["messages"][:-1], answer], **how_ended(completion), "use": use})
+
+    ask(engine, [Request("", row["messages"][:-1]) for row in rows], ended)
 
 
 def spoken(text: str) -> str:
@@ -53,10 +52,10 @@ def spoken(text: str) -> str:
 
 def fault(answer: str, finish: Finish) -> str | None:
     """Return why an answer is of no use, one of `FAULTS`, or None."""
-    if finish in (Finish.length, Finish.context):
+    if finish in UNANSWERED:
+        return finish.value
+    if finish is Finish.length:
         return "truncated"
-    if finish is Finish.refused:
-        return "refused"
     if not answer:
         return "empty"
     return "repeated" if loops(answer) else None
@@ -64,9 +63,9 @@ def fault(answer: str, finish: Finish) -> str | None:
 
 def keep(row: Row, totals: "Counter[str]") -> Row | None:
     """Add an answered row to the totals; return it in the form of general rows, or None where it is of no use."""
-    why = fault(row["messages"][-1]["content"], Finish(row.pop("finish")))
-    totals.update({"asked": 1, why or "kept": 1, **row.pop("use")})
-    return None if why else row
+    why = fault(row["messages"][-1]["content"], Finish(row["finish"]))
+    totals.update({"asked": 1, why or "kept": 1, **ends(row), **row["use"]})
+    return None if why else {key: value for key, value in row.items() if key not in ("finish", "use")}
 
 
 def report(totals: "Counter[str]") -> Row:
@@ -74,6 +73,7 @@ def report(totals: "Counter[str]") -> Row:
     dropped = {why: totals[why] for why in FAULTS}
     if not totals["kept"]:
         why = ", ".join(f"{count} {name}" for name, count in dropped.items() if count)
+        why += f"; {reason}" if (reason := usual_reason(totals)) else ""
         raise InputError(
             f"models/base: none of its {totals['asked']} answers to general prompts is of use ({why}); raise "
             "rehearse.max_new_tokens where they are truncated, else set mix.general: data"
@@ -94,11 +94,16 @@ def main() -> None:
     rows = rank(general, settings.seed)[: settings.rows]
     freely = {"constrain": False, "limit": None, "max_new_tokens": settings.max_new_tokens}
     infer = infer.model_copy(update=freely)
-    job = Job("rehearse", "answer", lambda: partial(rehearse, open_engine(BASE, infer)), keep, report)
-    key = fingerprint("rehearse", [settings, infer])
+    job = Job("rehearse", "answer", lambda: partial(rehearse, open_engine(BASE, infer)), keep, report, again(infer))
+    key = fingerprint("rehearse", [settings, infer.determining])
     figures = run_job(job, key, rows, len(rows), infer.chunk, (ROWS, METRICS))["rehearse"]
     dropped = ", ".join(f"{count} {why}" for why, count in figures["dropped"].items() if count)
     print(f"rehearse: {figures['kept']} of {figures['asked']} answers kept" + (f"; {dropped}" if dropped else ""))
+    without = {finish.value: figures["dropped"][finish.value] for finish in UNANSWERED}
+    if any(without.values()):
+        print(
+            f"rehearse: {unanswered_note('rehearse', without, f'see `dropped` in {METRICS}', infer)}", file=sys.stderr
+        )
 
 
 if __name__ == "__main__":

@@ -11,16 +11,18 @@ The page quotes customers' comments: DVC keeps it, git does not.
 from pathlib import Path
 
 from alloy.comparison import charts
-from alloy.comparison.costs import amount, read_costs
+from alloy.comparison.costs import amount, read_costs, trained_share
 from alloy.comparison.error_analysis import mistakes
 from alloy.comparison.formulation import headline_of
 from alloy.comparison.metrics import ANSWERS, MODELS
 from alloy.comparison.report_page import GROUPS, LEAKAGE, inline, plots, render, side_by_side
 from alloy.comparison.seeds import ONE_SEED
+from alloy.comparison.verdict import enough, p_value
 from alloy.core.files import Row, read_json, read_jsonl, write_whole
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import Data, profile_name
 from alloy.core.stage import run
+from alloy.scoring.bootstrap import ENOUGH
 
 EXAMPLES = 3  # of each kind of mistake
 
@@ -50,12 +52,14 @@ def main() -> None:
         task = read_json("data/split/task.json")
         gold = read_jsonl("data/split/test.jsonl")
         wrong = mistakes(gold, read_jsonl(predictions), task["levels"], EXAMPLES)
+    mix, trained = read_metrics("metrics/mix.json", "mix"), read_metrics("metrics/train.json", "train")
     page = render(
         {
             "profile": profile_name(),
             "data": Data.load().model_dump(),
-            "mix": read_metrics("metrics/mix.json", "mix"),
-            "trained": read_metrics("metrics/train.json", "train"),
+            "mix": mix,
+            "trained": trained,
+            "share": trained_share(mix, trained),
             "lines": [line for line in compared["measures"] if line["name"] not in LEAKAGE],
             "leakage": [line for line in compared["measures"] if line["name"] in ("leak", *LEAKAGE)],
             "chats": side_by_side(_rows("chat"), _rows(ANSWERS)),
@@ -70,6 +74,9 @@ def main() -> None:
             "mistakes": wrong,
             "costs": read_costs(),
             "amount": amount,
+            "enough": ENOUGH,
+            "few": lambda line: not enough(line),
+            "p_value": p_value,
         }
     )
     for name, svg in drawn.items():

@@ -6,14 +6,15 @@ Writes  metrics/score/<model>.json: the figures below, under `<model>.voc`, with
 Run     dvc repro score@tuned
 
 `precision`, `recall`, `f1`: whole paths, micro-averaged, in any order (`count_matches` in alloy/scoring/matching.py);
-`f1_low` and `f1_high` are the 95 % interval, by bootstrap over comments. `precision_full`, `recall_full`, `f1_full`,
-`f1_full_low`, `f1_full_high`: the same for segments whose path and emotion are both right (`count_full`); these keys
-and `matched_full` are absent if no gold segment of the scored comments has an emotion. There too: `levels`, each with
-its ancestors (`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and `emotion_accuracy` (`count_emotions`).
-By leaf: `macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of contents alone: `boundaries`, `coverage`,
-`gold_coverage`, `overlap`, `unquoted` (alloy/scoring/segment_boundaries.py). What went wrong: `faults`
-(alloy/scoring/faults.py). As the article: `nova_*` are its figures of the last level, `nova_levels` of each
-(alloy/scoring/article_score.py). Null is what gold or predictions do not have.
+`f1_low` and `f1_high` are the 95 % interval, by bootstrap over comments, null if these are too few. `precision_full`,
+`recall_full`, `f1_full`, `f1_full_low`, `f1_full_high`: the same for segments whose path and emotion are both right
+(`count_full`); these keys and `matched_full` are absent if no gold segment of the scored comments has an emotion. There
+too: `levels`, each with its ancestors (`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and
+`emotion_accuracy` (`count_emotions`). By leaf: `macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of
+contents alone: `boundaries`, `coverage`, `gold_coverage`, `overlap`, `unquoted` (alloy/scoring/segment_boundaries.py).
+What went wrong: `faults` (alloy/scoring/faults.py). As the article: `nova_*` are its figures of the last level,
+`nova_levels` of each (alloy/scoring/article_score.py). `over_context`: comments that did not fit the model's context,
+left out of all this. Null is what gold or predictions do not have.
 """
 
 from collections import Counter
@@ -22,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alloy.core.files import Row, read_jsonl, stream_jsonl, write_json, write_jsonl
+from alloy.core.files import InputError, Row, read_jsonl, stream_jsonl, write_json, write_jsonl
 from alloy.core.settings import load_sections
 from alloy.core.stage import model_name, run
 from alloy.formats.comments import parse_comment
@@ -42,7 +43,7 @@ from alloy.scoring.matching import (
     rates,
     rates_with_interval,
 )
-from alloy.scoring.pairing import Pair, pair_up
+from alloy.scoring.pairing import CONTEXT, Pair, pair_up
 from alloy.scoring.per_leaf import averages, by_group, count_leaves
 from alloy.scoring.segment_boundaries import contents_of, of_contents
 from alloy.scoring.settings import Score
@@ -125,14 +126,20 @@ def main() -> None:
     taxonomy = read_taxonomy()
     train = (parse_comment(row, taxonomy) for row in stream_jsonl(split / "train.jsonl"))
     training = Counter(segment.path for comment in train for segment in comment.segments)
-    pairs = pair_up(read_jsonl(split / "test.jsonl"), read_jsonl(source), taxonomy, source)
+    asked = pair_up(read_jsonl(split / "test.jsonl"), read_jsonl(source), taxonomy, source)
+    pairs = [pair for pair in asked if pair.finish != CONTEXT]
+    if not pairs:
+        raise InputError(f"{source}: no comment fits the model's context; shorten the prompt (`prompt` in params.yaml)")
     coded = prompt.labels is LabelsAs.code
     figures, counts = score_model(pairs, taxonomy, training, score, score.seed, coded=coded)
-    voc = rounded(figures)
+    voc = {**rounded(figures), "over_context": len(asked) - len(pairs)}
     write_json(f"{out}.json", {name: {"voc": voc}})
     write_jsonl(f"{out}.jsonl", comment_rows(pairs, counts))
+    few = voc["f1_low"] is None
+    interval = "too few for an interval" if few else f"{voc['f1_low']:.3f} to {voc['f1_high']:.3f}"
     full = f"; with emotions {voc['f1_full']:.3f}" if "f1_full" in voc else ""
-    print(f"score {name}: F1 {voc['f1']:.3f} ({voc['f1_low']:.3f} to {voc['f1_high']:.3f}){full}")
+    left_out = f"; {voc['over_context']} over the context are left out" if voc["over_context"] else ""
+    print(f"score {name}: {voc['comments']} comments, F1 {voc['f1']:.3f} ({interval}){full}{left_out}")
 
 
 if __name__ == "__main__":

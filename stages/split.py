@@ -14,57 +14,22 @@ in test alone is counted here, and scored apart as `unseen`.
 
 import gc
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from alloy.core.files import InputError, Row, join_errors, number_lines, write_json, write_lines
+from alloy.core.files import Row, write_json, write_lines
 from alloy.core.settings import Data, load_sections
 from alloy.core.stage import run
 from alloy.core.unknown_keys import describe_unknown_keys
 from alloy.formats.comments import KEYS
-from alloy.formats.taxonomy import Taxonomy, load_taxonomy
-from alloy.runtime.parallel import over_blocks
-from alloy.splitting.assignment import FREE, TEST, TRAIN, assign, copies
+from alloy.formats.taxonomy import load_taxonomy
+from alloy.splitting.assignment import FREE, TEST, TRAIN
 from alloy.splitting.consistency import describe_inconsistencies, find_contradictions
-from alloy.splitting.near_duplicates import between, candidates, near_pairs, shelves, unseen
-from alloy.splitting.settings import BadRow, Split
-from alloy.splitting.validate import Survey, examine, gather
-
-ROUNDS = 5  # of looking for test comments that are nearly one of train, where many are alike
-LETTERS = 300  # of a fault, at most
-
-
-def read_survey(path: Path, taxonomy: Taxonomy) -> Survey:
-    """Return what is to be known of a file of comments, with a bar on a terminal."""
-    from tqdm import tqdm
-
-    with tqdm(number_lines(path), unit=" comments", desc="split", disable=None, dynamic_ncols=True) as lines:
-        return gather(path, over_blocks(partial(examine, path, taxonomy), lines))
-
-
-def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[int, int]]:
-    """Return each comment's side, and of each that is left out whom it is like (see alloy/splitting/assignment.py).
-
-    Comments belong together when their texts are copies, or nearly the same at a likeness of `near`.
-    """
-    keys, given = survey.table["key"], survey.table["given"]
-    pairs, first = copies(keys)
-    sides, left_out = assign(keys, given, pairs, share)
-    if near == 1:
-        return sides, left_out
-    signed = survey.table["signature"][first]
-    shelved = shelves(signed, survey.table["halves"][first], near)
-    looked_at = found = candidates(signed, shelved)
-    for _ in range(ROUNDS):
-        if not len(found):
-            break
-        pairs = np.unique(np.concatenate([pairs, near_pairs(first[found], near, survey.text)]), axis=0)
-        sides, left_out = assign(keys, given, pairs, share)
-        found = unseen(between(signed, shelved, sides[first] == TEST, sides[first] == TRAIN), looked_at)
-        looked_at = np.concatenate([looked_at, found])
-    return sides, left_out
+from alloy.splitting.divide import divide, require_both_sides
+from alloy.splitting.read_comments import read_survey, require_good_rows
+from alloy.splitting.settings import Split
+from alloy.splitting.validate import Survey
 
 
 def counts(survey: Survey, sides: np.ndarray, contradictions: list[Row]) -> Row:
@@ -89,12 +54,6 @@ def _places(sides: np.ndarray, side: int) -> Iterator[int]:
     return iter(np.flatnonzero(sides == side).tolist())
 
 
-def shortened(reason: str) -> str:
-    """Return a fault as one line; what it quotes of the data may be long, with line breaks of its own."""
-    line = " ".join(reason.split())
-    return line if len(line) <= LETTERS else f"{line[: LETTERS - 3]}..."
-
-
 def main() -> None:
     """Read, check, divide, write."""
     split, data = load_sections(Split, Data)
@@ -102,19 +61,11 @@ def main() -> None:
     warnings: list[str] = []
     taxonomy = load_taxonomy(source / "taxonomy.csv", warnings.append)
     survey = read_survey(source / "comments.jsonl", taxonomy)
-    faults = [f"{reject['file']}:{reject['line']}: {shortened(reject['reason'])}" for reject in survey.rejects]
-    if faults and (split.on_bad_row is BadRow.stop or not survey.rows):
-        leave_out = ", or set split.on_bad_row: reject to leave them out" if survey.rows else "; no good row is left"
-        mend = f"no split was made; correct the rows{leave_out}"
-        raise join_errors(faults, mend)
+    require_good_rows(survey, split)
     sides, left_out = divide(survey, split.test, split.near)
     contradictions = find_contradictions(survey)
     found = counts(survey, sides, contradictions)
-    if not found["train"] or not found["test"]:
-        raise InputError(
-            f"{source / 'comments.jsonl'}: {found['train']} train and {found['test']} test comments; "
-            "add comments or change split.test so that both sides have some"
-        )
+    require_both_sides(sides, source / "comments.jsonl")
     out = Path("data/split")
     for name, side in (("train", TRAIN), ("test", TEST)):
         write_lines(out / f"{name}.jsonl", (survey.rows[place] for place in _places(sides, side)))

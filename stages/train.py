@@ -11,10 +11,13 @@ from pathlib import Path
 from alloy.core.files import Row, read_jsonl, write_json, write_whole
 from alloy.core.settings import load_seed
 from alloy.core.stage import run
+from alloy.core.tables import csv_text
 from alloy.modeling import model_folder
+from alloy.modeling.architecture import load_config
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
 from alloy.training.model_card import card
+from alloy.training.report import general_share
 from alloy.training.settings import Train
 
 BASE = Path("models/base")
@@ -24,7 +27,8 @@ OUT = Path("models/trained")
 
 def table(curve: list[Row]) -> str:
     """Return the loss curve as CSV."""
-    return "step,category,loss\n" + "".join(f"{row['step']},{row['category']},{row['loss']:.4f}\n" for row in curve)
+    rows = [(row["step"], row["category"], f"{row['loss']:.4f}") for row in curve]
+    return csv_text(("step", "category", "loss"), rows)
 
 
 def publish(report: Row, curve: list[Row]) -> None:
@@ -44,12 +48,15 @@ def main() -> None:
     distributed.spread("stages.train", gpu=train.gpu)
     rows = read_jsonl(MIX)
 
-    from transformers import AutoConfig
-
+    from alloy.training.check_model import check_model, without_packing
     from alloy.training.job import TrainingJob
     from alloy.training.run import fit
 
-    base = model_folder.name(BASE)
+    base, config = model_folder.name(BASE), load_config(model_folder.resolve(BASE))
+    check_model(config, train)
+    train, unpacked = without_packing(config, train)
+    if unpacked and distributed.is_main():
+        print(f"train: {unpacked}")
     done = fit(
         TrainingJob(
             stage="train",
@@ -57,20 +64,23 @@ def main() -> None:
             key=fingerprint("train", [train, seed, *distributed.topology()]) if distributed.is_main() else "",
             train=train,
             seed=seed,
-            config=AutoConfig.from_pretrained(model_folder.resolve(BASE), trust_remote_code=False),
+            config=config,
             tokenizer=model_folder.load_tokenizer(BASE),
             model=partial(model_folder.load_weights, BASE),
             out=OUT,
             base=base,
-            card=partial(card, rows, train, seed, base, model_folder.origin(BASE), [MIX, BASE]),
+            card=partial(card, train, seed, base, model_folder.origin(BASE), [MIX, BASE]),
         ),
         rows,
     )
     if done is None:
         return
     report, curve = done
-    publish(report, curve)
-    print("train: " + ", ".join(f"{key} {value}" for key, value in report.items()))
+    shares = general_share(report["source"])
+    publish({**report, "general_share": shares}, curve)
+    print("train: " + ", ".join(f"{key} {value}" for key, value in report.items() if key != "source"))
+    said = ", ".join(f"{of['examples']:,} of {name}" for name, of in report["source"].items())
+    print(f"train: examples seen: {said}; general share {shares['examples']:.4f}")
 
 
 if __name__ == "__main__":

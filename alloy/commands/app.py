@@ -74,6 +74,25 @@ def frontier(max_loss: MaxLoss = "", axis: Axis = "") -> None:
 
 
 @app.command()
+def evidence(
+    name: Annotated[str, Given(help="an experiment: the name of a file docs/evidence/<name>.yaml")],
+    only: Annotated[str, Flag(help="its configurations to run, with commas between them; all, if none is given")] = "",
+    seeds: Annotated[str, Flag(help="its seeds to run, with commas between them; all, if none is given")] = "",
+    out: Annotated[str, Flag(help="where records and results are; docs/evidence, if none is given")] = "",
+    commit: Annotated[str, Flag(help="the commit to run; that of the records, else HEAD, if none is given")] = "",
+    show: Annotated[bool, Flag("--show", help="run nothing, and write the page of the runs that are there")] = False,
+    take: Annotated[str, Flag(help="a project folder with one finished run, which becomes a record")] = "",
+) -> None:
+    """Run an experiment of docs/evidence and write its page.
+
+    Runs that have a record are not repeated. After a kill it goes on where it was, also on another machine.
+    """
+    from alloy.evidence.runner import main
+
+    main(name, only, seeds, out, commit, show, take)
+
+
+@app.command()
 def trace(step: Annotated[int, Given(help="a training step, from 1")]) -> None:
     """Print the rows that a training step took."""
     from alloy.commands.trace import main
@@ -136,16 +155,33 @@ def check_before_training(
     context: typer.Context,
     repair: Annotated[bool, Flag("--repair", help="remove what a killed DVC left damaged, and check nothing")] = False,
 ) -> None:
-    """Check the tests, what is committed and what is cached.
+    """Check settings, data, model and tests before training, what is committed and what is cached.
 
-    Without a command: the tests.
+    Without a command: the inputs, and the tests as soon as base is measured.
     """
     if repair:
         from alloy.core.dvc_repair import repair_dvc
 
         print("".join(f"{line}\n" for line in repair_dvc()), end="")
     elif context.invoked_subcommand is None:
-        tests()
+        from alloy.commands import check_inputs, check_tests
+
+        check_inputs.main()
+        if check_tests.is_measured():
+            check_tests.main()
+        else:
+            print(f"tests: not measured; run `{check_tests.MEASURE}`, then `alloy check tests`")
+
+
+@check.command()
+def inputs() -> None:
+    """Check settings, data and model.
+
+    As the stages do, without training anything.
+    """
+    from alloy.commands.check_inputs import main
+
+    main()
 
 
 @check.command()
@@ -176,6 +212,19 @@ def cache() -> None:
     from alloy.commands.check_cache import main
 
     main()
+
+
+@check.command()
+def versions(
+    write: Annotated[bool, Flag("--write", help="make versions.yaml what constraints.txt says")] = False,
+) -> None:
+    """Check that packages are the pinned ones.
+
+    versions.yaml must repeat constraints.txt, since DVC reads the versions there.
+    """
+    from alloy.core.versions import check_versions
+
+    print("".join(f"versions: {line}\n" for line in check_versions(write=write)) or "versions: as pinned\n", end="")
 
 
 @nova.command()

@@ -21,6 +21,11 @@ STAGES = ("mmlu", "ifeval")
 MEASURE = f"dvc repro {' '.join(f'{stage}@base' for stage in STAGES)}"
 
 
+def is_measured() -> bool:
+    """Say whether base has taken the tests."""
+    return all(Path(f"metrics/{stage}/base.json").is_file() for stage in STAGES)
+
+
 def read_base() -> tuple[Row, dict[str, Rows]]:
     """Return base's metrics and rows by part; a file that is missing raises."""
     figures: Row = {}

@@ -6,18 +6,17 @@ The configuration comes from the hub, the folder `model.path` or else models/bas
 """
 
 from pathlib import Path
-from typing import Any
 
 from alloy.core.files import InputError, require_file
 from alloy.core.settings import profile_name
+from alloy.modeling.architecture import load_config
+from alloy.training.check_model import without_packing
 from alloy.training.cost import COMPLETION, EXAMPLE, MFU, gpu_hours, memory, memory_line, parameters, training_flops
 from alloy.training.settings import Model, Train
 
 
 def main(profile: str, processes: int, file: Path | None) -> None:
     """Print what the training of a profile costs."""
-    from transformers import AutoConfig
-
     if file:
         require_file(file, "give a model's config.json, or leave it out")
     model, train = Model.load(profile), Train.load(profile)
@@ -28,10 +27,13 @@ def main(profile: str, processes: int, file: Path | None) -> None:
             f"`profile: {profile}` in params.yaml; or give a config.json"
         )
     try:
-        config: Any = AutoConfig.from_pretrained(source, revision=model.revision, trust_remote_code=False)
+        config = load_config(source, model.revision)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # the last four: no model's config
         reason = (str(error).splitlines() or [""])[0]
         raise InputError(f"{source}: not a model's configuration: {reason}; give its config.json") from None
+    train, unpacked = without_packing(config, train)
+    if unpacked:
+        print(unpacked)
     print(memory_line(memory(config, train, processes, 1, train.gpu), None))
     size = parameters(config)
     print(f"{size.total:,} parameters; {size.body_active:,} and the head's {size.head:,} work on a token")

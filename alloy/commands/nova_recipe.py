@@ -23,6 +23,7 @@ from ruamel.yaml.util import load_yaml_guess_indent
 from alloy.core.files import InputError, write_whole
 from alloy.core.settings import PARAMS
 from alloy.core.yaml_fix import how_to_fix
+from alloy.core.yaml_text import check_yaml
 from alloy.mixing.nova_names import NOVA_MIX
 from alloy.mixing.settings import Mix
 
@@ -111,6 +112,7 @@ def _yaml() -> YAML:
 
 def _load(text: str, path: Path) -> CommentedMap:
     """Return a YAML file, which must be a mapping."""
+    check_yaml(text, path)
     try:
         given = _yaml().load(text)
     except RecursionError:

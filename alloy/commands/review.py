@@ -13,14 +13,17 @@ import json
 import subprocess
 from dataclasses import dataclass
 
-from alloy.comparison.metrics import BY_NAME, METRICS, MODELS
+from alloy.comparison.metrics import ANSWERS, BY_NAME, COUNT, METRICS, MODELS, TASKS
 from alloy.comparison.seeds import ONE_SEED_EACH
 from alloy.core.files import InputError, Row
 from alloy.core.git import git
-from alloy.core.markdown import table
+from alloy.core.markdown import code, escape_markdown, table
+from alloy.scoring.bootstrap import ENOUGH
 
+Items = dict[str, tuple[int | None, ...]]  # of metrics, before and after
 Value = float | int | str | bool | list | None
 SUMMARY_FILE = "metrics/summary.json"
+COUNTS = {metric.n or COUNT for metric in METRICS}
 ORDER = [
     f"{model}.{metric.name}" for model in sorted(MODELS, key="tuned".__ne__) for metric in METRICS if metric.headline
 ]
@@ -59,30 +62,68 @@ def changes(diff: dict[str, dict[str, Row]]) -> list[Change]:
     return sorted((change for change in found if change.old != change.new), key=place)
 
 
-def render(params: list[Change], figures: list[Change], base: str, head: str) -> str:
+def items(diff: dict[str, dict[str, Row]]) -> Items:
+    """Return how many items each headline metric is measured on, before and after, of all metrics of both commits."""
+    summary = diff.get(SUMMARY_FILE, {})
+    found: Items = {}
+    for name in summary:
+        model, _, own = name.partition(".")
+        metric = BY_NAME.get(own)
+        if metric:
+            place = f"{model}.{metric.part or ANSWERS}.{metric.n or COUNT}"
+        else:  # a task of lm-eval
+            place = f"{model}.{TASKS}{COUNT}.{own.removeprefix(TASKS)}"
+        entry = summary.get(place, {})
+        if place != name and entry:
+            found[name] = (entry.get("old"), entry.get("new"))
+    return found
+
+
+def counted(name: str, counts: Items) -> str:
+    """Return the items of a metric for a cell: 240, or 236 → 240 if they differ."""
+    known = [str(count) for count in dict.fromkeys(counts.get(name, ())) if count is not None]
+    return " → ".join(known) or "-"
+
+
+def is_count(name: str) -> bool:
+    """Return whether a headline metric is the number of items of others, which stands beside these."""
+    return name.rpartition(".")[2] in COUNTS or f".{TASKS}{COUNT}." in name
+
+
+def too_few(name: str, counts: Items) -> bool:
+    """Return whether a metric has too few items to say what changed."""
+    return any(count is not None and count < ENOUGH for count in counts.get(name, ()))
+
+
+def render(params: list[Change], figures: list[Change], base: str, head: str, counts: Items | None = None) -> str:
     """Return the page: a sentence, the params, the headline figures, and all others folded away."""
-    parts = ["## What this changes", sentence(params, figures)]
+    counts = counts or {}
+    parts = ["## What this changes", sentence(params, figures, counts)]
     if params:
-        rows = [(f"`{change.name}`", setting(change.old), setting(change.new)) for change in params]
+        rows = [(code(change.name), setting(change.old), setting(change.new)) for change in params]
         parts.append(_table(("param", base, head), rows))
-    headline = [change for change in figures if change.file == SUMMARY_FILE]
+    headline = [change for change in figures if change.file == SUMMARY_FILE and not is_count(change.name)]
     if headline:
         rows = [
-            (titled(change.name), figure(change.old), figure(change.new), signed(change.step)) for change in headline
+            (titled(c.name), counted(c.name, counts), figure(c.old), figure(c.new), signed(c.step)) for c in headline
         ]
-        parts.append(_table(("metric", base, head, "change"), rows))
-    if others := [change for change in figures if change.file != SUMMARY_FILE]:
-        rows = [(f"`{c.file}` `{c.name}`", figure(c.old), figure(c.new), signed(c.step)) for c in others]
+        parts.append(_table(("metric", "n", base, head, "change"), rows))
+    if others := [change for change in figures if change not in headline]:
+        rows = [(f"{code(c.file)} {code(c.name)}", figure(c.old), figure(c.new), signed(c.step)) for c in others]
         summary = "<details><summary>Other figures, the time that things took among them</summary>"
         parts += [summary, _table(("metric", base, head, "change"), rows), "</details>"]
     return "\n\n".join(parts)
 
 
-def sentence(params: list[Change], figures: list[Change]) -> str:
-    """Say what changed, what the tuned model gained by it and what it cost, and what of it may be luck."""
+def sentence(params: list[Change], figures: list[Change], counts: Items | None = None) -> str:
+    """Say what changed, what the tuned model gained by it and what it cost, and what of it may be luck.
+
+    A metric with too few items is not called gained or lost.
+    """
+    counts = counts or {}
     if not params and not figures:
         return "No param and no figure changed."
-    told = [f"`{change.name}` from {setting(change.old)} to {setting(change.new)}" for change in params]
+    told = [f"{code(change.name)} from {setting(change.old)} to {setting(change.new)}" for change in params]
     said = (
         f"Changed: {'; '.join(told[:3])}{f' and {len(told) - 3} more' if told[3:] else ''}."
         if told
@@ -94,8 +135,9 @@ def sentence(params: list[Change], figures: list[Change]) -> str:
     moved = [
         (by_name[name], 1 if metric.higher_is_better else -1)
         for metric in METRICS
-        if metric.short and (name := f"tuned.{metric.name}") in by_name
+        if metric.short and (name := f"tuned.{metric.name}") in by_name and not too_few(name, counts)
     ]
+    few = [title(name) for name in by_name if name.startswith("tuned.") and too_few(name, counts)]
     for word, sign in (("Gained", 1), ("Cost", -1)):
         shown = [
             f"{title(change.name)} {change.step:+.3f} ({change.old:.3f} to {change.new:.3f})"
@@ -103,6 +145,8 @@ def sentence(params: list[Change], figures: list[Change]) -> str:
             if change.step and change.step * better * sign > 0
         ]
         said += f" {word}: {'; '.join(shown) or 'nothing'}."
+    if few:
+        said += f" Too few items to tell (fewer than {ENOUGH}): {'; '.join(few)}."
     trained_again = any(name.startswith("tuned.") for name in by_name)
     return f"{said} {ONE_SEED_EACH}" if trained_again else said
 
@@ -124,7 +168,7 @@ def titled(name: str) -> str:
 def title(name: str) -> str:
     """Return what a headline figure is called in the comparison, or its name without its model."""
     own = name.partition(".")[2]
-    return BY_NAME[own].title if own in BY_NAME else f"`{own.partition('.')[2]}`"
+    return BY_NAME[own].title if own in BY_NAME else code(own.partition(".")[2])
 
 
 def setting(value: Value) -> str:
@@ -148,7 +192,7 @@ def signed(step: float | None) -> str:
 
 def escaped(words: str) -> str:
     """Return `words` so that they are no markup in a table's cell."""
-    return html.escape(" ".join(words.split()), quote=False)
+    return escape_markdown(words)
 
 
 def ask(what: str, revisions: list[str]) -> dict[str, dict[str, Row]]:
@@ -168,5 +212,6 @@ def main(base: str, head: str) -> None:
         left = git("merge-base", base, head or "HEAD").strip()
     except InputError as fault:
         raise InputError(f"{fault}; name branches, tags or commits") from None
-    params, figures = (changes(ask(what, [left, *([head] if head else [])])) for what in ("params", "metrics"))
-    print(render(params, figures, "before", "after"))
+    revisions = [left, *([head] if head else [])]
+    params, metrics = ask("params", revisions), ask("metrics", ["--all", *revisions])
+    print(render(changes(params), changes(metrics), "before", "after", items(metrics)))

@@ -17,6 +17,7 @@ import yaml
 from alloy.core.files import InputError, Row
 from alloy.core.git import git
 from alloy.core.settings import PARAMS, Data
+from alloy.core.yaml_text import read_yaml
 
 MARK = Path(".git/alloy-smoke")  # in a clone that this command has made, and may remove
 
@@ -35,7 +36,7 @@ def main(folder: Path) -> None:
     git("clone", "--quiet", ".", str(folder))
     (folder / MARK).touch()
     file = folder / PARAMS
-    file.write_text(yaml.safe_dump(smallest(yaml.safe_load(file.read_text(encoding="utf-8"))), sort_keys=False))
+    file.write_text(yaml.safe_dump(smallest(read_yaml(file)), sort_keys=False))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     if subprocess.run(["dvc", "exp", "run"], cwd=folder, env={**os.environ, "PATH": path}, check=False).returncode:
         raise InputError(f"{folder}: `dvc exp run` failed, see above")

@@ -14,9 +14,11 @@ from itertools import islice
 
 from alloy.core.files import InputError, Row, read_jsonl
 from alloy.core.settings import load_seed
-from alloy.modeling.model_folder import load_tokenizer
+from alloy.modeling.architecture import load_config
+from alloy.modeling.model_folder import load_tokenizer, resolve
 from alloy.training.arguments import steps_of
-from alloy.training.packing import fitting, pack
+from alloy.training.check_model import without_packing
+from alloy.training.packing import prepare
 from alloy.training.settings import Train
 from alloy.training.trainer import Rounds
 
@@ -35,14 +37,8 @@ def trace(rows: list[Row], packed: list[list[int]], train: Train, seed: int, ste
 
 def main(step: int) -> None:
     """Pack as `train` does, and look the step up."""
-    from datasets import Dataset
-
-    train = Train.load()
+    train, _ = without_packing(load_config(resolve("models/base")), Train.load())
     rows = read_jsonl("data/mix/train.jsonl")
-    whole, numbers = fitting(rows, load_tokenizer("models/base"), train, "train")
-    ids = whole["input_ids"]
-    examples = [[number] * len(row) for number, row in zip(numbers, ids, strict=True)]
-    packed = pack(Dataset.from_dict({"input_ids": ids, "example": examples}), train)["example"]
-    together = [list(dict.fromkeys(numbers)) for numbers in packed]
-    lines = [json.dumps(row, ensure_ascii=False) for row in trace(rows, together, train, load_seed(), step)]
+    packed = prepare(rows, load_tokenizer("models/base"), train).members
+    lines = [json.dumps(row, ensure_ascii=False) for row in trace(rows, packed, train, load_seed(), step)]
     print(*lines, sep="\n", flush=True)

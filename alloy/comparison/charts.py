@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import Row
+from alloy.core.terminal_text import escape_controls
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 # Told apart by those who do not see red and green (Okabe and Ito, 2008), on white and on black.
 COLOURS = {"base": "#56b4e9", "tuned": "#e69f00", "svm": "#009e73"}
 INK = "#747474"  # axes and letters: legible on both; a page puts its own colour there
-GUESSING = 0.25  # four choices
 
 Draw = Callable[["Axes"], None]
 
@@ -24,6 +24,7 @@ def svg(draw: Draw, width: float = 7.0, height: float = 3.2, name: str = "plot")
 
     settings: Any = {
         "svg.fonttype": "none",
+        "text.parse_math": False,  # names from data are text, also those with a `$`
         "svg.hashsalt": name,  # ids of several plots on one page must differ
         "font.family": "sans-serif",
         "font.size": 10,
@@ -43,13 +44,14 @@ def svg(draw: Draw, width: float = 7.0, height: float = 3.2, name: str = "plot")
         draw(axes)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()
+    return escape_controls(out.getvalue())
 
 
 def trade_off(lines: list[Row]) -> Draw:
     """Return the plot of the task's F1 over general accuracy, with intervals, from base to tuned."""
-    found = {(line["part"], line["key"]): line["models"] for line in lines}
-    task, general = found.get(("voc", "f1"), {}), found.get(("mmlu", "acc"), {})
+    found = {(line["part"], line["key"]): line for line in lines}
+    task, general = (found.get(name, {}).get("models", {}) for name in (("voc", "f1"), ("mmlu", "acc")))
+    chance = found.get(("mmlu", "acc"), {}).get("chance")
 
     def draw(axes: "Axes") -> None:
         points = {model: (general[model]["value"], task[model]["value"]) for model in general if model in task}
@@ -70,7 +72,8 @@ def trade_off(lines: list[Row]) -> Draw:
             axes.annotate("", xy=points["tuned"], xytext=points["base"], arrowprops=arrow)
         if "svm" in task:
             axes.axhline(task["svm"]["value"], color=COLOURS["svm"], ls="--", label="svm (knows nothing else)")
-        axes.axvline(GUESSING, color=INK, ls=":", label="guessing")
+        if chance is not None:
+            axes.axvline(chance, color=INK, ls=":", label="guessing")
         axes.set(xlabel="general accuracy, by likelihood", ylabel="VOC F1", xlim=(0, 1), ylim=(0, 1))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
@@ -104,10 +107,10 @@ def bars(groups: list[str], values: dict[str, list[float | None]], label: str) -
     return draw
 
 
-def forgetting(subjects: dict[str, dict[str, float]], key: str, chance: float) -> Draw:
+def forgetting(subjects: dict[str, dict[str, float]], counts: dict[str, int], key: str, chance: float) -> Draw:
     """Return what became of each subject, the largest loss on top; `subjects`: name -> model -> share.
 
-    `chance` is what guessing gives.
+    `counts` are the questions of each subject, `chance` is what guessing gives.
     """
     ranked = sorted(subjects, key=lambda name: (subjects[name]["base"] - subjects[name]["tuned"], name))
 
@@ -120,7 +123,7 @@ def forgetting(subjects: dict[str, dict[str, float]], key: str, chance: float) -
         if chance:
             axes.axvline(chance, color=INK, ls=":", label="guessing")
         axes.set(xlabel=key, xlim=(0, 1.02), ylim=(-0.7, len(ranked) - 0.3))
-        axes.set_yticks(rows, [name.replace("_", " ") for name in ranked])
+        axes.set_yticks(rows, [f"{name.replace('_', ' ')} ({counts[name]})" for name in ranked])
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
     return draw

@@ -17,9 +17,9 @@ def compare(figures: dict[str, Row], rows: dict[str, dict[str, Rows]], resamples
     """Return a line of the comparison per metric: `{title, name, part, key, n, chance, models, change, over_svm}`.
 
     `figures` and `rows` are by model and part. `n` is how many items the metric is measured on, `chance` what guessing
-    gives (None: not known). `models` has `{value,
-    low, high}` of each model that was measured; `change` is from base to tuned, `over_svm` from the rival to tuned:
-    `{value, low, high, p}`, or None. A metric without rows has values alone.
+    gives (None: not known). `models` has `{value, low, high}` of each model that was measured; `change` is from base to
+    tuned, `over_svm` from the SVM to tuned: `{value, low, high, p}`, or None. A metric without rows, or with fewer than
+    `ENOUGH`, has values alone.
     """
     named = [figures[model].get("general", {}) for model in MODELS]  # tasks of the profile: `<task> <metric>`
     tasks = [task_metric(key) for key in dict.fromkeys(key for keys in named for key in keys) if is_task(key)]
@@ -63,9 +63,8 @@ def _line(metric: Metric, figures: dict[str, Row], rows: dict[str, dict[str, Row
 
 def _items(metric: Metric, figures: dict[str, Row], counts: dict[str, Counts]) -> int | None:
     """Return how many items a metric is measured on, None if that is not known."""
-    if metric.n:
-        return next((n for own in figures.values() if (n := own.get(metric.part, {}).get(metric.n))), None)
-    return next((len(own) for own in counts.values()), None)
+    said = (count for own in figures.values() if (count := metric.count(own)) is not None)
+    return next(said, next((len(own) for own in counts.values()), None))
 
 
 def _interval(found: Estimate | None) -> Row:

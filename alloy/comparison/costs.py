@@ -9,36 +9,48 @@ from alloy.formats.general import CUSTOMER
 
 @dataclass(frozen=True)
 class Budget:
-    """Customer examples in the mix, steps, and the learning rate; `dropped`: examples over `train.max_length`."""
+    """What training saw: different customer examples, steps, learning rate, and the share of general data.
+
+    `general` is in the unit of the mix. Customer examples that it did not see: `too_long` are over `train.max_length`,
+    `unseen` are in the mix and were not reached.
+    """
 
     customer: int
     steps: int
     lr: float
-    examples: int
-    dropped: int
-
-
-def customer_rows(mix: Row) -> int:
-    """Return how many customer examples are in the mix, of what metrics/mix.json says of it."""
-    return mix["source"].get(CUSTOMER, {"rows": 0})["rows"]
+    general: float = 0.0
+    too_long: int = 0
+    unseen: int = 0
 
 
 def budget(mix: Row, train: Row, lr: float) -> Budget | None:
-    """Return what a training was given, by metrics/mix.json and train.json; None where nothing was trained."""
+    """Return what a training saw, by metrics/mix.json and train.json; None if nothing was trained."""
     if "steps" not in train:
         return None
-    return Budget(customer_rows(mix), train["steps"], lr, train["examples"], train["dropped"])
+    seen = train["source"].get(CUSTOMER, {"examples": 0})["examples"]
+    mixed = mix["source"].get(CUSTOMER, {"rows": 0})["rows"]
+    too_long = mix.get("too_long", {}).get(CUSTOMER, 0)
+    return Budget(seen, train["steps"], lr, trained_share(mix, train), too_long, mixed - seen)
+
+
+def trained_share(mix: Row, train: Row) -> float:
+    """Return the share of general data that was trained on, in the unit of the mix; that of the mix if nothing was."""
+    return train["general_share"][mix["unit"]] if "general_share" in train else mix["achieved"]
 
 
 def told(given: Budget, comments: int) -> list[str]:
-    """Say what was given, and warn of what was not; `comments`: how many of the customer's are there to train on."""
+    """Say what was seen, and warn of what was not; `comments`: how many of the customer's are there to train on."""
     said = [f"Budget: {given.customer:,} customer examples, {given.steps:,} steps, learning rate {given.lr:g}"]
-    if given.customer < comments:
-        said.append(f"Warning: mix left {comments - given.customer:,} of {comments:,} customer examples out")
-    if given.dropped:
-        whole = given.examples + given.dropped
+    if given.too_long:
         said.append(
-            f"Warning: {given.dropped:,} of {whole:,} examples of the mix are over train.max_length and were dropped"
+            f"Warning: {given.too_long:,} of {comments:,} customer examples exceed train.max_length and were left out"
+        )
+    if (left := comments - given.too_long - given.customer - given.unseen) > 0:
+        said.append(f"Warning: mix left {left:,} of {comments:,} customer examples out")
+    if given.unseen:
+        said.append(
+            f"Warning: training ended before it saw {given.unseen:,} of {given.customer + given.unseen:,} customer "
+            "examples of the mix; raise train.max_steps, or set it to null and train.epochs to 1 or more"
         )
     return said
 
@@ -50,11 +62,11 @@ def unequal(budgets: list[Budget]) -> list[str]:
         ("customer", ",", "the arms did not see the same comments; mix.budget: keep_customer keeps all of them"),
         ("steps", ",", "mix.budget: total with mix.unit: tokens holds them nearly equal"),
         ("lr", "g", "compare arms of one rate with each other"),
-        ("dropped", ",", "raise train.max_length"),
+        ("too_long", ",", "raise train.max_length"),
     ):
         values = [getattr(given, name) for given in budgets]
         if len(set(values)) > 1:
-            title = {"customer": "customer examples", "lr": "learning rates", "dropped": "dropped examples"}
+            title = {"customer": "customer examples", "lr": "learning rates", "too_long": "examples that are too long"}
             low, high = (f"{value:{form}}" for value in (min(values), max(values)))
             said.append(f"Warning: {title.get(name, name)} differ: {low} to {high}; {mend}")
     return said

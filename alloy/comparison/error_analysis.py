@@ -8,11 +8,16 @@ from alloy.formats.taxonomy import LabelPath
 
 KINDS = {
     "invalid": "The answer is not a JSON list of segments",
+    "cut": "The answer was cut at the token limit",
+    "context": "The comment does not fit the model's context",
     "missed": "All predicted labels are right, but some are missing",
     "extra": "All labels are found, and there are extra ones",
     "leaf": "The right branch, but the wrong leaf",
     "branch": "At least one label from another branch",
 }
+
+
+ENDS = {"length": "cut", "context": "context"}  # kinds of answers that are not valid, by how they ended
 
 
 def kind_of(gold: list[LabelPath], found: list[LabelPath], *, valid: bool) -> str | None:
@@ -41,7 +46,10 @@ def mistakes(gold: list[Row], predictions: list[Row], levels: list[str], each: i
     found: dict[str, list[tuple[Row, Row]]] = {}
     for row, prediction in zip(gold, predictions, strict=False):
         sides = [[tuple(part[level] for level in levels) for part in side["segments"]] for side in (row, prediction)]
-        if kind := kind_of(*sides, valid=prediction["valid"]):
+        kind = kind_of(*sides, valid=prediction["valid"])
+        if kind == "invalid":
+            kind = ENDS.get(prediction.get("finish", ""), kind)
+        if kind:
             found.setdefault(kind, []).append((row, prediction))
     result = []
     for kind, pairs in sorted(found.items(), key=lambda item: -len(item[1])):

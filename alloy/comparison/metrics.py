@@ -29,6 +29,9 @@ TESTS = {  # the parts that have generated answers to general questions, and wha
     "chat": "the plain chat prompts",
 }
 ANSWERS = "answers"  # the part that is about all of these answers together
+COUNT = "n"  # the key of how many these are; in the part `general` of the items of each task's metric
+OVER_CONTEXT = "over_context"  # how many items were left out since they do not fit the model's context
+TASKS = "general."  # tasks of lm-eval that the profile names: `general.<task> <metric>`
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Metric:
     """One number about a model.
 
     `name` is its place in the metrics, `<part>.<key>` or `<key>`; `title` what tables call it; `n` the key, in the same
-    part, of how many items it is measured on, without which it is the number of rows. `headline`: in
+    part, of how many items it is measured on, without which it is the number of rows (`count`). `headline`: in
     metrics/summary.json, which `dvc metrics diff` shows. `compared`: a line of the comparison, on which a gate can be
     put. `short` is the title of those that tell the trade-off: columns of the frontier, and what a review names first.
     Without `items` it has no interval. `unit` is what it is counted in; without one it is a share, from 0 to 1.
@@ -78,6 +81,13 @@ class Metric:
     def value(self, figures: Row) -> float | None:
         """Return its value in the metrics of one model, None if it was not measured."""
         return (figures.get(self.part, {}) if self.part else figures).get(self.key)
+
+    def count(self, figures: Row) -> int | None:
+        """Return the number of items in the metrics of one model, None if they do not say it."""
+        own = figures.get(self.part or ANSWERS, {})
+        if self.name.startswith(TASKS) and self.name not in BY_NAME:
+            return own.get(COUNT, {}).get(self.key)
+        return own.get(self.n or COUNT) if self.n or not self.part else None
 
 
 def _matches(row: Row) -> tuple[int, ...]:
@@ -119,6 +129,8 @@ METRICS = (
     Metric("voc.f1_full_high", "VOC F1, path and emotion, upper end of its 95 % interval", "comments", compared=False),
     Metric("voc.nova_f1", "VOC F1 as the article scores it", "comments"),
     Metric("voc.invalid_json", "answers that are not valid JSON", "comments", False, compared=False),
+    Metric("voc.ended_by_length", "answers cut at the token limit", "comments", False, compared=False),
+    Metric("voc.repeated_segments", "segments repeated in an answer", "comments", False, compared=False),
     Metric("voc.invented_labels", "labels not in the taxonomy", "comments", False, compared=False),
     Metric("voc.broken_paths", "paths not in the taxonomy", "comments", False, compared=False),
     Metric("leak", "general answers in the task's format", "", False, short="leak", items=_share("leak")),
@@ -198,22 +210,33 @@ BY_NAME = {metric.name: metric for metric in METRICS}
 
 def task_metric(key: str) -> Metric:
     """Return the metric of a task of lm-eval that the profile names: `<task> <metric>` among the general ones."""
-    return Metric(f"general.{key}", key, "")
+    return Metric(f"{TASKS}{key}", key, "")
 
 
 def is_task(key: str) -> bool:
     """Return whether a key of the part `general` is a task that the profile names, not a metric of this registry."""
-    return f"general.{key}" not in BY_NAME
+    return f"{TASKS}{key}" not in BY_NAME and key not in (COUNT, OVER_CONTEXT)
 
 
 def headline(figures: Row) -> Row:
-    """Return the headline metrics of one model, of what was measured, and the formulation of `mmlu.acc`."""
+    """Return the headline metrics of one model, of what was measured, and the formulation of `mmlu.acc`.
+
+    Each part has the number of its items, and how many were left out as over the context if there are some.
+    """
     kept: Row = {}
     for metric in METRICS:
         value = metric.value(figures)
-        if metric.headline and value is not None:
-            (kept.setdefault(metric.part, {}) if metric.part else kept)[metric.key] = value
+        if not metric.headline or value is None:
+            continue
+        (kept.setdefault(metric.part, {}) if metric.part else kept)[metric.key] = value
+        if (count := metric.count(figures)) is not None:
+            kept.setdefault(metric.part or ANSWERS, {})[metric.n or COUNT] = count
+        if left_out := figures.get(metric.part, {}).get(OVER_CONTEXT):
+            kept[metric.part][OVER_CONTEXT] = left_out
     if "formulation" in figures.get("mmlu", {}):
         kept["mmlu"]["formulation"] = figures["mmlu"]["formulation"]
     tasks = {key: value for key, value in figures.get("general", {}).items() if is_task(key)}
-    return kept | ({"general": tasks} if tasks else {})
+    counts = (
+        {key: figures["general"][key] for key in (COUNT, OVER_CONTEXT) if figures["general"].get(key)} if tasks else {}
+    )
+    return kept | ({"general": {**tasks, **counts}} if tasks else {})

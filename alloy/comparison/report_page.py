@@ -6,6 +6,7 @@ from pathlib import Path
 from alloy.comparison import charts
 from alloy.comparison.metrics import ANSWERS, TESTS
 from alloy.core.files import Row
+from alloy.core.terminal_text import escape_controls
 
 TEMPLATE = "report.html.j2"
 GROUPS = ("head", "middle", "tail", "unseen")
@@ -44,7 +45,8 @@ def plots(lines: list[Row], scores: dict[str, Row], mmlu: dict[str, Row]) -> dic
                 for name in mmlu["base"]["subjects"]
             }
             height = 1 + 0.24 * len(subjects)
-            lost = charts.forgetting(subjects, title, mmlu["base"].get(chance, 0.0))
+            counts = {name: own["questions"] for name, own in mmlu["base"]["subjects"].items()}
+            lost = charts.forgetting(subjects, counts, title, mmlu["base"].get(chance, 0.0))
             drawn[f"subjects_{key}"] = charts.svg(lost, height=height, name=key)
     return drawn
 
@@ -71,10 +73,17 @@ def inline(svg: str, title: str) -> str:
     return start.replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}"', 1)
 
 
+def _plain_text(value: object) -> object:
+    """Return text from data without control characters, such as marks that turn the direction of what follows."""
+    return escape_controls(value) if type(value) is str else value
+
+
 def render(page: Row) -> str:
     """Return the page; whatever is said by comments and models is text in it, never markup."""
     from jinja2 import Environment, StrictUndefined
 
     words = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_plain_text
+    )
     return environment.from_string(words).render(**page)

@@ -2,7 +2,7 @@
 
 A finding follows from all metrics together. The rules, in their order:
 
-1. No verdict from fewer than `ENOUGH` items.
+1. No verdict from fewer than `ENOUGH` items (alloy/scoring/bootstrap.py).
 2. No verdict from a test in which base is within chance: such a test cannot show that something was forgotten.
 3. A change counts if its 95% interval excludes 0. Else the models are not distinguishable; if the interval also
    excludes a loss of more than `TOLERANCE`, the ability is kept.
@@ -14,12 +14,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from alloy.comparison.metrics import BY_NAME, TESTS
-from alloy.comparison.settings import Gate
 from alloy.core.files import Row
+from alloy.scoring.bootstrap import ALPHA, ENOUGH
 
-CHANCE_OF_ERROR = 0.05
-GUESSING = 0.25  # of four choices
-ENOUGH = 30  # items
 TOLERANCE = 0.05  # a smaller loss is no loss of an ability
 UNREADABLE = 0.95  # if base gives no choice this often, a rise cannot be seen
 Lines = dict[str, Row]  # the lines of a comparison by the names of their metrics
@@ -155,16 +152,16 @@ def _knowledge(found: Lines) -> Finding | None:
     line = found.get("mmlu.acc")
     if not line:
         return None
-    topic, chance = "Knowledge", chance_of(line)
+    topic = "Knowledge"
     if not enough(line):
         return _too_few(topic, line, "questions")
     base, _ = values(line)
-    if within_chance(line, chance):
+    if within_chance(line):
         return Finding(
             topic,
             Kind.blind,
             f"This test cannot show forgetting for this model: by likelihood, base answers {percent(base)} of the "
-            f"questions right{_range(line)}, and guessing gives {percent(chance)}. {_instead(found)}",
+            f"questions right{_range(line)}, and guessing gives {percent(chance_of(line))}. {_instead(found)}",
         )
     return _finding(topic, line, f"By likelihood, {_share(line, 'the questions are answered right')}{_interval(line)}.")
 
@@ -173,12 +170,12 @@ def _generated(found: Lines) -> Finding | None:
     line = found.get("mmlu.generated_acc")
     if not line:
         return None
-    topic, chance = "Answers in chat", chance_of(line)
+    topic = "Answers in chat"
     if not enough(line):
         return _too_few(topic, line, "questions")
     text = f"Asked in chat, {_share(line, 'the questions are answered right')}"
-    if within_chance(line, chance):
-        return Finding(topic, Kind.blind, f"{text}; guessing gives {percent(chance)}. {_instead(found)}")
+    if within_chance(line):
+        return Finding(topic, Kind.blind, f"{text}; guessing gives {percent(chance_of(line))}. {_instead(found)}")
     return _finding(topic, line, f"{text}{_interval(line)}.")
 
 
@@ -189,7 +186,7 @@ def _instructions(found: Lines) -> Finding | None:
     if not enough(line):
         return _too_few("Instructions", line, "prompts")
     text = _share(line, "IFEval's prompts are followed in full")
-    if within_chance(line, 0.0):
+    if within_chance(line):
         return Finding("Instructions", Kind.blind, f"{text}: base has nothing to lose. {_instead(found)}")
     leak = found.get("ifeval.leak")
     if leak and rose(leak) and leak["change"]["value"] > TOLERANCE and _kind(line) is not Kind.lost:
@@ -217,15 +214,15 @@ def _text(found: Lines) -> Finding | None:
 def _instead(found: Lines) -> str:
     """Return the sentence that names a test that can show forgetting for this model."""
     tests = (
-        ("loss.general", None, "the loss on general text"),
-        ("mmlu.acc", chance_of(found.get("mmlu.acc", {})), "the questions by likelihood"),
-        ("mmlu.generated_acc", chance_of(found.get("mmlu.generated_acc", {})), "the questions asked in chat"),
-        ("ifeval.prompt_strict", 0.0, "IFEval"),
-        ("leak", None, "leakage"),
+        ("loss.general", "the loss on general text"),
+        ("mmlu.acc", "the questions by likelihood"),
+        ("mmlu.generated_acc", "the questions asked in chat"),
+        ("ifeval.prompt_strict", "IFEval"),
+        ("leak", "leakage"),
     )
-    for name, chance, title in tests:
+    for name, title in tests:
         line = found.get(name)
-        if line and enough(line) and (chance is None or not within_chance(line, chance)):
+        if line and enough(line) and not within_chance(line):
             return f"A test that can: {title}."
     return "No test of this run can; take an easier benchmark."
 
@@ -260,15 +257,18 @@ def enough(line: Row) -> bool:
     return line["n"] is None or line["n"] >= ENOUGH
 
 
-def chance_of(line: Row) -> float:
-    """Return what guessing gives in the multiple-choice test of a line: its `chance`, else that of four choices."""
-    return GUESSING if line.get("chance") is None else line["chance"]
+def within_chance(line: Row) -> bool:
+    """Return whether base is not better than guessing: its 95% interval reaches down to it, or is below it.
 
-
-def within_chance(line: Row, chance: float) -> bool:
-    """Return whether base is not better than guessing: its 95% interval reaches down to chance, or is below it."""
+    False for what is better when it falls: there is always something to lose.
+    """
     base = line["models"]["base"]
-    return base.get("low", base["value"]) <= chance
+    return _higher_is_better(line) and base.get("low", base["value"]) <= chance_of(line)
+
+
+def chance_of(line: Row) -> float:
+    """Return what guessing gives in the test of a line; 0 if that is not known."""
+    return line.get("chance") or 0.0
 
 
 def shown(change: Row) -> bool:
@@ -291,6 +291,11 @@ def percent(share: float) -> str:
     return f"{share:.0%}" if share in (0, 1) or 0.0995 <= share < 0.995 else f"{share:.1%}"
 
 
+def p_value(p: float | None) -> str:
+    """Return p with three places, "" if there is none."""
+    return "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def _share(line: Row, what: str) -> str:
     base, tuned = values(line)
     return f"{percent(tuned)} of {what} (base: {percent(base)})"
@@ -309,30 +314,4 @@ def _interval(line: Row) -> str:
 
 def significant(difference: Row) -> bool:
     """Return whether a difference is larger than chance would make between equal models."""
-    return difference.get("p", 1.0) < CHANCE_OF_ERROR
-
-
-def failures(lines: list[Row], gate: Gate) -> list[str]:
-    """Return one line for each limit of the gate that tuning broke, or that is on a metric without a measurement."""
-    found = {line["name"]: line for line in lines if line["change"] is not None}
-    if not found:  # nothing was trained
-        return []
-    broken = []
-    for name, limit in gate.limits().items():
-        line = found.get(name)
-        if line is None:
-            broken.append(
-                f"params.yaml: gate.{name}: not measured in this run; set it to null, or have it measured (a task of "
-                "lm-eval: name it in `general` of the profile)"
-            )
-            continue
-        rises = name in BY_NAME and not BY_NAME[name].higher_is_better
-        change = line["change"]["value"]
-        if (change if rises else -change) <= limit:
-            continue
-        base, tuned = values(line)
-        broken.append(
-            f"params.yaml: gate.{name}: {'rose' if rises else 'fell'} by {abs(base - tuned):.3f} ({base:.3f} to "
-            f"{tuned:.3f}), {limit:g} is allowed; raise mix.ratio or lower train.lr"
-        )
-    return broken
+    return difference.get("p", 1.0) < ALPHA

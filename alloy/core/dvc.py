@@ -13,9 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from alloy.core.files import InputError, Row, remove_parts
+from alloy.core.yaml_text import load_yaml, read_yaml
 
 PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
 SMALL = 2**24  # bytes, which take some hundredths of a second
@@ -28,7 +27,7 @@ def declared(stage: str, model: str = "") -> Row:
         return {}
     values = {**_load(PARAMS), "item": {"model": model}}
     text = re.sub(r"\$\{([\w.]+)\}", lambda found: str(_at(values, found[1])), PIPELINE.read_text(encoding="utf-8"))
-    return yaml.safe_load(text)["stages"].get(stage, {})
+    return load_yaml(text, PIPELINE)["stages"].get(stage, {})
 
 
 def watched_sections(root: Path) -> tuple[set[str], set[str]]:
@@ -36,10 +35,10 @@ def watched_sections(root: Path) -> tuple[set[str], set[str]]:
     if not (root / PIPELINE).is_file():
         return set(), set()
     params, profile = {*NAMED, "seed"}, set[str]()
-    for stage in yaml.safe_load((root / PIPELINE).read_text(encoding="utf-8"))["stages"].values():
+    for stage in read_yaml(root / PIPELINE)["stages"].values():
         for entry in stage.get("params", []):
             if isinstance(entry, dict):
-                profile |= {key for keys in entry.values() for key in keys}
+                profile |= {key for file, keys in entry.items() if file.startswith("profiles/") for key in keys}
             else:
                 params.add(entry.partition(".")[0])
     return params, profile
@@ -112,8 +111,8 @@ def _state(file: Path, key: str) -> object:
 def _load(file: Path) -> Row:
     """Return the values in a YAML file; none where it cannot be read, which the stage says better."""
     try:
-        values = yaml.safe_load(file.read_bytes())
-    except (OSError, yaml.YAMLError):
+        values = read_yaml(file)
+    except (OSError, InputError):
         return {}
     return values if isinstance(values, dict) else {}
 

@@ -19,14 +19,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import yaml
-
-from alloy.core.files import write_whole
+from alloy.core.files import InputError, write_whole
 from alloy.core.yaml_fix import require_resolved
+from alloy.core.yaml_text import check_yaml, load_yaml
 
 GUARDS = ("lock", "rwlock.lock")  # files below .dvc/tmp that DVC holds a lock on while it writes
 SHARED_AGE = 24 * 3600  # seconds after which a folder of a shared cache is no longer being written
-CONFLICTING = ("dvc.lock", "dvc.yaml", "params.yaml")  # files that DVC reads and that merges touch
+PARSED = ("params.yaml", "dvc.yaml")  # by DVC, before any stage runs; so are profiles
 ENTRY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -34,9 +33,14 @@ def repair_dvc(root: Path = Path()) -> list[str]:
     """Repair DVC's own files in the project at `root`; return one line for each that was damaged.
 
     While another DVC process holds DVC's locks, nothing is touched, and one line says so. Without DVC there is nothing
-    to repair. Marks of a merge conflict in what DVC reads, which it says little about, raise `InputError`.
+    to repair. Marks of a merge conflict, of which DVC says little, raise `InputError`, and so does a YAML file with more
+    values than DVC could ever walk through.
     """
-    require_resolved([root / name for name in CONFLICTING] + sorted((root / "profiles").glob("*.yaml")))
+    parsed = [*(root / name for name in PARSED), *sorted((root / "profiles").glob("*.yaml"))]
+    require_resolved([root / "dvc.lock", *parsed])
+    for file in parsed:
+        if file.is_file():
+            check_yaml(file.read_text(encoding="utf-8", errors="replace"), file)
     tmp = root / ".dvc/tmp"
     if not tmp.is_dir():
         return []
@@ -116,8 +120,8 @@ def _is_lock(text: str) -> bool:
     from voluptuous import Invalid
 
     try:
-        COMPILED_LOCKFILE_SCHEMA(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except (yaml.YAMLError, Invalid):
+        COMPILED_LOCKFILE_SCHEMA(load_yaml(text, "dvc.lock"))
+    except (InputError, Invalid):
         return False
     return True
 

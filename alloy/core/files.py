@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 import orjson
 
+from alloy.core.redact import redact
+
 Row = dict[str, Any]
 T = TypeVar("T")
 LINES = 10  # of a message at most; errors beyond are counted
@@ -22,8 +24,12 @@ LINES = 10  # of a message at most; errors beyond are counted
 class InputError(Exception):
     """A fault in what the user gave: one line with the place, what is wrong and the mend.
 
-    A message of several lines holds one fault a line.
+    A message of several lines holds one fault a line. Secrets in it are hidden, wherever it came from.
     """
+
+    def __str__(self) -> str:
+        """Return the message, without secrets."""
+        return redact(super().__str__())
 
 
 def join_errors(errors: Iterable[str], *end: str) -> InputError:

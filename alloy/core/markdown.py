@@ -1,6 +1,26 @@
-"""Tables in Markdown."""
+"""Tables in Markdown, and text from data in it."""
 
+import html
+import re
 from collections.abc import Sequence
+
+from alloy.core.terminal_text import escape_controls
+
+_SYNTAX = re.compile(r"([\\`*\[\]!~])")
+
+
+def escape_markdown(text: str) -> str:
+    r"""Return text from data so that Markdown shows it as it is: no link, image, code or HTML, and one line.
+
+    >>> escape_markdown("![x](http://y) <b>")
+    '\\!\\[x\\](http://y) &lt;b&gt;'
+    """
+    return _SYNTAX.sub(r"\\\1", html.escape(escape_controls(" ".join(text.split())), quote=False))
+
+
+def code(text: object) -> str:
+    """Return text from data as a span of code, in which nothing is markup; a backtick would end it."""
+    return f"`{escape_controls(' '.join(str(text).split())).replace('`', chr(39))}`"
 
 
 def table(

@@ -10,6 +10,7 @@ that a new field concerns only the stages that use its section. How a section is
 All errors of all sections that are loaded together are raised at once, one line each: file, key, what was expected.
 """
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -28,7 +29,9 @@ from yaml import YAMLError
 
 from alloy.core.dvc import watched_sections
 from alloy.core.files import InputError, Row, join_errors, require_file
-from alloy.core.yaml_fix import how_to_fix, require_resolved
+from alloy.core.references import LARGEST, REFERENCE, followed_size
+from alloy.core.yaml_fix import require_resolved
+from alloy.core.yaml_text import check_yaml, yaml_fault
 
 PARAMS, PROFILES = Path("params.yaml"), Path("profiles")
 LONGEST = 200  # characters of a file's name; most file systems take 255 bytes
@@ -37,7 +40,6 @@ SEEDS = 2**32  # every random generator takes seeds below this
 TYPES = {bool: "true or false", int: "an integer such as 3", float: "a number such as 0.25", str: "a word such as demo"}
 PLURALS = {list: "a list such as [a, b]", dict: "`key: value` lines below it"}
 BOUNDS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
-REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 
 
 class Settings(BaseModel):
@@ -95,6 +97,23 @@ def _is_name(given: str) -> bool:
     return all(0 < len(part) < LONGEST and part not in (".", "..") and part.isprintable() for part in parts)
 
 
+class BadRow(Enum):
+    """What is done with a row that cannot be used: stop, or leave it out and count it."""
+
+    stop = "stop"
+    reject = "reject"
+
+
+LEAVE_OUT = "correct the rows, or set general_rows.on_bad_row: reject to leave them out"
+
+
+class GeneralRows(Section):
+    """General examples that are malformed, or that the chat template of the base model cannot render: `on_bad_row`."""
+
+    key = "general_rows"
+    on_bad_row: BadRow = BadRow.stop
+
+
 A = TypeVar("A", bound=Section | ListSection)
 B = TypeVar("B", bound=Section | ListSection)
 C = TypeVar("C", bound=Section | ListSection)
@@ -110,6 +129,11 @@ def load_sections(a: type[A], b: type[B], c: type[C], d: type[D], /) -> tuple[A,
 def load_sections(*kinds: Any) -> Any:
     """Return several sections in their order; all that is wrong in any of them is raised together."""
     return tuple(_load(list(kinds), None, Path()))
+
+
+def load_all(kinds: list[Any]) -> list[Any]:
+    """Return sections of any number in their order, as `load_sections` does."""
+    return _load(kinds, None, Path())
 
 
 def load_seed(root: str | Path = ".") -> int:
@@ -232,7 +256,11 @@ def _is_valid(kind: Any, values: object) -> bool:  # noqa: ANN401 (a class)
 
 def _bad_references(given: DictConfig, section: str) -> Iterator[str]:
     """Yield a line for each `${..}` below `section` that names no value of it: DVC watches sections one by one."""
-    for key, value in _strings(_as_written(given).get(section), section):
+    written, known = _as_written(given), dict[str, int]()
+    if followed_size(written, written.get(section), known) > LARGEST:
+        yield f"{section}: holds more than {LARGEST:,} characters once its references are followed; write the values"
+        return
+    for key, value in _strings(written.get(section), section):
         if "${" not in value:
             continue
         names = REFERENCE.findall(value)
@@ -356,7 +384,9 @@ def _read(path: Path) -> DictConfig:
     """Return the values in a file; one that is missing or no plain YAML mapping raises."""
     require_file(path, "the project's folder has one; write it with `key: value` lines")
     try:
-        given = OmegaConf.load(path)
+        text = path.read_text(encoding="utf-8")
+        check_yaml(text, path)
+        given = OmegaConf.load(io.StringIO(text))
     except OSError as error:  # without an errno it is OmegaConf's word for YAML that is no mapping
         raise InputError(
             f"{path}: {error.strerror or 'expected `key: value` lines, found other YAML; write sections'}"
@@ -368,11 +398,8 @@ def _read(path: Path) -> DictConfig:
         place = f"{path}: {key}" if key else path
         raise InputError(f"{place}: {str(error).splitlines()[0]}; write plain `key: value` lines") from None
     except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f":{mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         require_resolved([path])
-        raise InputError(f"{path}{place}: not valid YAML: {reason}; {how_to_fix(reason)}") from None
+        raise yaml_fault(error, path) from None
     if not isinstance(given, DictConfig) or any(not isinstance(key, str) for key in given):
         raise InputError(f"{path}: expected `key: value` lines; write words as keys")
     return given

@@ -3,7 +3,8 @@
 import codecs
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,9 @@ WORKBOOK = b"PK\x03\x04"  # of a zip file, which .xlsx and .ods are
 LEGACY_WORKBOOK = b"\xd0\xcf\x11\xe0"  # of .xls
 UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 SAVE_AS = "save the file as UTF-8 (in Excel: Save As, CSV UTF-8)"
+# What spreadsheets take for a formula, full-width forms too, whatever quote marks are before it.
+FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 LONGEST = 10_000_000  # characters of a cell; the csv module's own limit is 131,072
 
 
@@ -88,7 +92,7 @@ def read_table(place: str | Path, lines: Iterable[str], fits: Callable[[list[str
     2. Otherwise the separator is the first of comma, semicolon, tab and bar with which the header is as it should be,
        by `fits`. If it never is, it is the one that parts the header into most names.
     3. Columns at the end that have no name and no text, which spreadsheets leave behind, are dropped, and so are rows
-       without any text. Cells keep their line breaks.
+       without any text. Cells keep their line breaks. A quote mark that keeps a text from being a formula is dropped.
 
     What is not valid CSV raises `InputError` with the line.
     """
@@ -107,6 +111,31 @@ def read_table(place: str | Path, lines: Iterable[str], fits: Callable[[list[str
     names = _without_empty_end([name.strip() for name in header.cells], 0)
     rows = _rows(place, reader, separator, skipped)
     return Table(names, separator, (TableRow(line, _without_empty_end(cells, len(names))) for line, cells in rows))
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table as CSV text, for programs and for spreadsheets.
+
+    A text that a spreadsheet would run as a formula gets a quote mark before it, by which they know text; `read_table`
+    takes it away again. Numbers stay numbers.
+    """
+    lines = []
+    for row in (header, *rows):
+        line = io.StringIO()
+        # The module quotes in cells what a line ends with; so with both letters, of which git gets one.
+        csv.writer(line, lineterminator="\r\n").writerow(
+            _as_text(cell) if isinstance(cell, str) else cell for cell in row
+        )
+        lines.append(line.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
+
+
+def _as_text(cell: str) -> str:
+    return f"'{cell}" if FORMULA.match(cell) and not NUMBER.fullmatch(cell) else cell
+
+
+def _from_text(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell[1:]) else cell
 
 
 def _find_separator(header: str, fits: Callable[[list[str]], bool]) -> str:
@@ -146,7 +175,7 @@ def _rows(place: str | Path, reader: Any, separator: str, skipped: int) -> Itera
         if cells is None:
             return
         if any(cell.strip() for cell in cells):
-            yield TableRow(line, cells)
+            yield TableRow(line, [_from_text(cell) for cell in cells])
 
 
 def split_lines(text: str) -> io.StringIO:

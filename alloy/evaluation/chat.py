@@ -2,35 +2,55 @@
 
 from collections import Counter
 
-from alloy.core.files import Row
-from alloy.inference.engine import Engine, Finish, Request
-from alloy.inference.usage import ask
-from alloy.runtime.chunks import Advance
-
-LIMITS = (Finish.length.value, Finish.context.value)
+from alloy.core.files import InputError, Row
+from alloy.inference.engine import Completion, Engine, Finish, Request
+from alloy.inference.usage import ask, ends, how_ended, unanswered, usual_reason
+from alloy.runtime.chunks import Done
 
 
-def answer_prompts(engine: Engine, prompts: list[Row], advance: Advance) -> list[Row]:
-    """Return each prompt with the engine's `answer`, how it ended (`finish`), and `tokens`, its length."""
-    requests = [Request("", prompt["messages"]) for prompt in prompts]
-    return [
-        {**prompt, "answer": completion.text, "finish": completion.finish.value, "tokens": completion.tokens_out}
-        for prompt, (completion, _) in zip(prompts, ask(engine, requests, advance), strict=True)
-    ]
+def answer_prompts(engine: Engine, prompts: list[Row], done: Done) -> None:
+    """Give each prompt to `done` with the engine's `answer`, how it ended (`finish`), and `tokens`, its length."""
+
+    def ended(index: int, completion: Completion, _: Row) -> None:
+        row = {"answer": completion.text, **how_ended(completion), "tokens": completion.tokens_out}
+        done(index, {**prompts[index], **row})
+
+    ask(engine, [Request("", prompt["messages"]) for prompt in prompts], ended)
 
 
-def count(row: Row, totals: "Counter[str]") -> Row:
-    """Add an answer to the totals; return it with `cut`: 1 if it ended at the token limit."""
-    cut = int(row["finish"] in LIMITS)
+def count(row: Row, totals: "Counter[str]") -> Row | None:
+    """Add an answer to the totals; return it with `cut`: 1 if it ended at the token limit.
+
+    None if the prompt does not fit the model's context: it is left out.
+    """
+    totals.update(ends(row))
+    if row["finish"] == Finish.context.value:
+        return None
+    cut = int(row["finish"] == Finish.length.value)
     totals.update({"answers": 1, "tokens": row["tokens"], "cut": cut})
     return {**row, "cut": cut}
 
 
 def report(totals: "Counter[str]") -> Row:
-    """Return the metrics: the number of answers, their mean length in tokens, and the share that was cut."""
+    """Return the metrics: the number of answers, their mean length in tokens, and the share that was cut.
+
+    `unanswered` counts those that a service refused or failed to give, `over_context` the prompts that do not fit the
+    model's context.
+    """
     answers = totals["answers"]
+    without = unanswered(totals)
+    over_context = without.pop(Finish.context.value)
+    if not answers:
+        raise InputError(
+            f"chat: none of the {over_context} prompts fits the model's context; write shorter ones "
+            "(`data.chat` in params.yaml)"
+        )
+    if without["failed"] == answers:
+        raise InputError(f"infer.engine: none of the {answers} chat prompts was answered: {usual_reason(totals)}")
     return {
         "answers": answers,
+        "unanswered": without,
         "mean_tokens": round(totals["tokens"] / answers, 1),
         "cut": round(totals["cut"] / answers, 4),
+        "over_context": over_context,
     }

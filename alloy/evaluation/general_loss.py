@@ -9,7 +9,8 @@ same logits again.
 2. The tuned model's layers run over a row. Both output layers make logits, `POSITIONS` tokens at a time, and the sums
    of loss and divergence are taken.
 
-Tokens are counted as in training: the last message with its end of turn, after the prompt that the chat template makes.
+Tokens are encoded as in training, and those of the last message and its end of turn are counted, of a chat with several
+answers as well.
 The divergence is KL(base || tuned), as in the anchor of training (alloy/training/trainer.py): what the base holds
 likely must stay likely. Rows are computed one by one: no padding, and no figure depends on what else is in a batch.
 """
@@ -25,7 +26,7 @@ from torch.nn.functional import kl_div, log_softmax, nll_loss
 from tqdm import tqdm
 
 from alloy.core.files import InputError, Row
-from alloy.modeling.chat_template import encode_examples
+from alloy.modeling.chat_examples import IGNORED, AssistantTurns, encode_examples
 from alloy.modeling.model_folder import context_length, load
 
 POSITIONS = 256  # of logits in memory at once
@@ -48,12 +49,12 @@ def encode(rows: list[Row], tokenizer: Any, max_length: int) -> list[Example]:  
 
     A row whose prompt alone is that long has no tokens left to count, and is left out.
     """
-    pairs = zip(rows, *encode_examples(rows, tokenizer), strict=True)
-    return [
-        Example(row["id"], (prompt + answer)[:max_length], len(prompt), len(prompt) + len(answer) > max_length)
-        for row, prompt, answer in pairs
-        if len(prompt) < max_length
-    ]
+    examples = []
+    for row, (ids, labels) in zip(rows, encode_examples(rows, tokenizer, AssistantTurns.last), strict=True):
+        start = labels.count(IGNORED)
+        if start < max_length:
+            examples.append(Example(row["id"], ids[:max_length], start, len(ids) > max_length))
+    return examples
 
 
 class GivenStates(torch.nn.Module):

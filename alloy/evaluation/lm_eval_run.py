@@ -8,6 +8,7 @@ import orjson
 
 from alloy.core.files import Row, write_json, write_lines
 from alloy.evaluation.answer_log import kept_answers
+from alloy.evaluation.context_limit import FittingTasks
 from alloy.runtime.resume import METRICS, ROWS, Place, fingerprint, result_of
 
 if TYPE_CHECKING:
@@ -17,18 +18,21 @@ if TYPE_CHECKING:
 def evaluate(model: "LM", tasks: list[Any], kept: Path | None = None, **options: object) -> Row:
     """Return lm-eval's results; what was answered before is taken from `kept`, a file that grows as it goes.
 
-    `tasks` are tasks, or names of tasks that the option `task_manager` knows.
+    `tasks` are tasks, or names of tasks that the option `task_manager` knows. Items that do not fit the model's context
+    are left out; `over_context` counts them, by task.
     """
     import lm_eval
     from lm_eval.tasks import TaskManager
 
     # Without a manager, lm-eval reads the thousands of YAML files of its own tasks at every call: 8 seconds.
-    manager = options.pop("task_manager", None) or TaskManager(include_defaults=False)
+    manager: Any = options.pop("task_manager", None) or TaskManager(include_defaults=False)
+    fitting: Any = FittingTasks(manager, model)
     simple: Any = lm_eval.simple_evaluate  # its decorators hide its signature
     with kept_answers():
-        return simple(
-            model=model, tasks=tasks, task_manager=manager, use_cache=kept and str(kept), bootstrap_iters=0, **options
+        results = simple(
+            model=model, tasks=tasks, task_manager=fitting, use_cache=kept and str(kept), bootstrap_iters=0, **options
         )
+    return {**results, "over_context": fitting.left_out}
 
 
 def cut_at(model: Any, answer: str, limit: int) -> int:  # noqa: ANN401 (lm-eval's models share no type with tokenizer)

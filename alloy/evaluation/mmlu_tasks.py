@@ -8,12 +8,18 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from alloy.core.files import Row
+from alloy.core.files import InputError, Row
+from alloy.evaluation.context_limit import over_context
 from alloy.evaluation.read_choice import LETTERS, read_choice, read_strict
 from alloy.evaluation.settings import ClozePrompt, Mmlu
+from alloy.formats.mmlu import Questions
 
 if TYPE_CHECKING:
+    from lm_eval.api.model import LM
     from lm_eval.api.task import ConfigurableTask
+
+# lm-eval renders a description as a Jinja template: the subject is a value in it, and no part of it.
+ABOUT = "The following are multiple choice questions (with answers) about {{ subject | replace('_', ' ') }}.\n\n"
 
 
 def groups_of(subjects: Iterable[str]) -> dict[str, list[str]]:
@@ -55,13 +61,12 @@ def cloze_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "Confi
 
 def letters_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
     """Return the task that shows the choices and ranks their letters by likelihood, as lm-eval's own `mmlu` does."""
-    about = subject.replace("_", " ")
     return _task(
         f"mmlu_{subject}_letters",
         splits,
         mmlu,
         output_type="multiple_choice",
-        description=f"The following are multiple choice questions (with answers) about {about}.\n\n",
+        description=ABOUT,
         doc_to_text=lambda row: f"{lettered(row)}\nAnswer:",
         doc_to_choice=lambda row: list(LETTERS[: len(row["choices"])]),
         doc_to_target=lambda row: row["answer"],
@@ -104,6 +109,39 @@ def generated_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "C
         generation_kwargs={"until": [], "max_gen_toks": mmlu.max_new_tokens, "do_sample": False, "temperature": 0.0},
         metric_list=[_mean("generated_acc"), _mean("generated_strict"), _mean("unparsed")],
     )
+
+
+def fitting_questions(model: "LM", questions: Questions, mmlu: Mmlu) -> dict[str, list[int]]:
+    """Return the indices of the questions of each subject that fit the model's context in all forms.
+
+    Of each subject the first `mmlu.limit` questions are looked at; a subject of which none fits is absent.
+    """
+    over: dict[str, set[int]] = {subject: set() for subject in questions}
+    for tasks, chat in forms_of(questions, mmlu):
+        for subject, task in zip(questions, tasks, strict=True):
+            task.build_all_requests(
+                limit=mmlu.limit,
+                apply_chat_template=chat,
+                fewshot_as_multiturn=True,
+                chat_template=model.apply_chat_template if chat else None,
+            )
+            over[subject] |= over_context(model, task.instances)
+    numbers = {
+        subject: [number for number in range(len(splits["test"][: mmlu.limit])) if number not in over[subject]]
+        for subject, splits in questions.items()
+    }
+    if not any(numbers.values()):
+        raise InputError(
+            "mmlu: no question of the benchmark fits the model's context; lower mmlu.fewshot or mmlu.max_new_tokens in "
+            "the profile, or take shorter questions"
+        )
+    return {subject: own for subject, own in numbers.items() if own}
+
+
+def forms_of(questions: Questions, mmlu: Mmlu) -> "list[tuple[list[ConfigurableTask], bool]]":
+    """Return the tasks of each form of the questions, by subject, and whether it is asked in the chat format."""
+    forms = ((cloze_task, mmlu.cloze is ClozePrompt.chat), (letters_task, False), (generated_task, True))
+    return [([make(subject, splits, mmlu) for subject, splits in questions.items()], chat) for make, chat in forms]
 
 
 def _mean(metric: str) -> dict[str, Any]:

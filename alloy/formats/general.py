@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, check_lines, decode_lines
+from alloy.core.files import InputError, Row, decode_lines, join_errors
 from alloy.core.text import normalize_text
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
@@ -17,34 +17,34 @@ CUSTOMER = "customer"  # the source of the customer examples in the mix
 
 def read_general(path: Path) -> list[Row]:
     """Return the general examples; each must have an id of its own, a category and messages that end in an answer."""
-    seen: set[str] = set()
-
-    def check(_number: int, row: Row) -> Row:
-        if error := _error_in(row, seen):
-            raise ValueError(error)
-        return row
-
-    return check_lines(path, check)
+    rows = [row for _, row in checked_rows(path, set())]
+    if errors := [str(row) for row in rows if isinstance(row, InputError)]:
+        raise join_errors(errors)
+    return [row for row in rows if not isinstance(row, InputError)]
 
 
 def general_rows(path: Path, seen: set[str]) -> Iterator[Row]:
     """Yield the examples of one file and add their ids to `seen`; an example with a fault or a seen id raises."""
-    for number, row in decode_lines(path):
+    for _, row in checked_rows(path, seen):
         if isinstance(row, InputError):
             raise row
-        if error := _error_in(row, seen):
-            raise InputError(f"{path}:{number}: {error}")
         yield row
 
 
-def _error_in(row: Row, seen: set[str]) -> str | None:
-    """Return what is wrong with an example, also that its id is in `seen`; without an error its id is added there."""
-    error = check_general(row)
-    if not error and row["id"] in seen:
-        error = f"id '{row['id']}' stands twice; give each row its own id"
-    if not error:
+def checked_rows(path: Path, seen: set[str]) -> Iterator[tuple[int, Row | InputError]]:
+    """Yield the number of each line of a file with its example, or with the error that says why it is none."""
+    for number, row in decode_lines(path):
+        if isinstance(row, InputError):
+            yield number, row
+            continue
+        fault = check_general(row)
+        if not fault and row["id"] in seen:
+            fault = f"id '{row['id']}' stands twice; give each row its own id"
+        if fault:
+            yield number, InputError(f"{path}:{number}: {fault}")
+            continue
         seen.add(row["id"])
-    return error
+        yield number, row
 
 
 def check_general(row: Row) -> str | None:
@@ -62,13 +62,14 @@ def check_general(row: Row) -> str | None:
             return f"`{key}` is {value!r}; write {like}, or leave it out"
     if not _is_chat(row.get("messages")):
         return "`messages` must be a list of {role, content} that ends with the assistant; correct the row"
-    for turn in row["messages"]:
+    for number, turn in enumerate(row["messages"], 1):
         if turn["role"] not in ROLES:
             return f"role '{turn['role']}' is none that models know; write {', '.join(ROLES[:-1])} or {ROLES[-1]}"
         if turn["role"] == "user" and not normalize_text(turn["content"]):
             return "a message of the user is empty; give the question or drop the row"
-    if not normalize_text(row["messages"][-1]["content"]):
-        return "the assistant's last message is empty; give the answer or drop the row"
+        if turn["role"] == "assistant" and not (normalize_text(turn["content"]) or turn.get("tool_calls")):
+            which = "last message" if number == len(row["messages"]) else f"message {number}"
+            return f"the assistant's {which} is empty; give the answer or drop the row"
     return None
 
 

@@ -6,7 +6,7 @@ Hendrycks et al., Measuring Massive Multitask Language Understanding, 2021.
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from alloy.core.files import Row, check_lines, join_errors
+from alloy.core.files import InputError, Row, check_lines, join_errors
 from alloy.core.text import normalize_text
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
@@ -29,6 +29,15 @@ def load_questions(folder: Path) -> Questions:
     if lone:
         raise join_errors(lone)
     return dict(sorted(subjects.items()))
+
+
+def require_examples(questions: Questions, fewshot: int, profile: str) -> None:
+    """Raise `InputError` unless each subject has `fewshot` rows in dev.jsonl; `profile` is the file that asks so."""
+    fewest = min(len(splits["dev"]) for splits in questions.values())
+    if fewshot > fewest:
+        raise InputError(
+            f"{profile}: mmlu.fewshot: expected at most {fewest}, the dev rows of the smallest subject, got {fewshot}"
+        )
 
 
 def unknown_key_warnings(folder: Path, questions: Questions) -> list[str]:

@@ -13,12 +13,20 @@ if TYPE_CHECKING:
 
 
 class Finish(Enum):
-    """Why an answer ended: by itself, at `max_new_tokens`, for want of context, or by the service's refusal."""
+    """Why an answer ended.
+
+    By itself, at `max_new_tokens`, because the request is over the model's context, because the service refused, or
+    because the service failed, also after retries.
+    """
 
     stop = "stop"
     length = "length"
     context = "context"
     refused = "refused"
+    failed = "failed"
+
+
+UNANSWERED = (Finish.context, Finish.refused, Finish.failed)
 
 
 @dataclass(frozen=True)
@@ -31,13 +39,21 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer's text, without control tokens, and what it took; `cached_in` of the tokens in were at hand."""
+    """An answer's text, without control tokens, and what it took; `cached_in` of the tokens in were at hand.
+
+    `reason` is what the service said if there is no answer; `sampled`: the service would not answer greedily.
+    """
 
     text: str
     finish: Finish
     tokens_in: int
     cached_in: int
     tokens_out: int
+    reason: str = ""
+    sampled: bool = False
+
+
+Done = Callable[[int, Completion], object]  # is given each completion as it ends, with the index of its request
 
 
 class Matcher(Protocol):
@@ -74,11 +90,27 @@ class CompiledConstraint(Protocol):
         ...
 
 
+class Follower(Protocol):
+    """Follows one answer, and knows what a grammar cannot say."""
+
+    def accept(self, token: int) -> None:
+        """Go on after `token`."""
+        ...
+
+    def forbidden(self) -> list[int]:
+        """Return tokens that may not come next, unless the grammar allows no others."""
+        ...
+
+
 class Constraint(Protocol):
     """What answers are held to. The caller makes it; engines do not know what it stands for."""
 
     def grammar(self, source: str) -> str:
         """Return the grammar (EBNF) of the whole answer to a request with this source."""
+        ...
+
+    def follow(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> Callable[[], Follower]:
+        """Return what makes the follower of one answer, for engines that know the grammar alone."""
         ...
 
     def compile(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> CompiledConstraint:
@@ -87,8 +119,11 @@ class Constraint(Protocol):
 
 
 class Engine(Protocol):
-    """`complete` answers requests in their order, and tells `advance` of each that is done."""
+    """`complete` answers requests, and gives each completion to `done` as it ends.
 
-    def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
-        """Return one completion a request."""
+    What is wrong with one request never stops the others: its completion says so (`UNANSWERED`).
+    """
+
+    def complete(self, requests: list[Request], done: Done) -> list[Completion]:
+        """Return one completion per request, in their order."""
         ...

@@ -3,15 +3,16 @@
 A row that has ended gives its place to the next comment; a token that the grammar forces costs no forward pass.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from alloy.inference.engine import CompiledConstraint, Completion, Finish, Matcher, Request
+from alloy.inference.engine import CompiledConstraint, Completion, Done, Finish, Matcher, Request
 from alloy.inference.prefix_attention import SharedPrefix, Step
 from alloy.inference.settings import Infer
+from alloy.modeling.architecture import context_of
 from alloy.modeling.chat_template import common_length, encode, render_prompt
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Row:
     number: int
     fresh: list[int]
     room: int
-    prepared: Any
+    prepared: Any = None
     slot: int = -1
     held: int = 0
     answer: list[int] = field(default_factory=list)
@@ -55,35 +56,28 @@ class TransformersEngine:
         self.tokenizer: Any = tokenizer
         self.infer = infer
         self.constraint = constraint
-        self.context = int(self.model.config.max_position_embeddings)
+        self.context = context_of(self.model.config)
         stops = self.model.generation_config.eos_token_id
         self.stops = {self.tokenizer.eos_token_id, *(stops if isinstance(stops, list) else [stops])}
         self.masks = constraint.masks(infer.batch_size) if constraint else None
         self.common = common
         self.shared = SharedPrefix(model, common)
 
-    def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
-        """Return one completion a request, in their order."""
+    def complete(self, requests: list[Request], done: Done) -> list[Completion]:
+        """Return one completion per request, in their order."""
         prompts = encode(self.tokenizer, [render_prompt(self.tokenizer, request.messages) for request in requests])
-        held = self.constraint
-        prepared = [held.prepare(request.source) if held else None for request in requests]
-        return self.answer(prompts, prepared, lambda *_: advance(1))
+        return self.answer(prompts, [request.source for request in requests], done)
 
-    def answer(
-        self,
-        prompts: list[list[int]],
-        prepared: list[Any],
-        done: Callable[[int, Completion], object],
-    ) -> list[Completion]:
-        """Return one completion a prompt, which comes as tokens, with what `CompiledConstraint.prepare` gave for it.
+    def answer(self, prompts: list[list[int]], sources: Sequence[str | None], done: Done) -> list[Completion]:
+        """Return one completion per prompt, which comes as tokens; its answer may quote the source.
 
-        `done` is told of each as it ends, with the prompt's place.
+        Each is given to `done` as it ends.
         """
         # Not more than `self.common`, whatever these comments are: a run that goes on computes the same numbers.
         common = common_length([self.common, *prompts, min(prompts, key=len)[:-1]])
         rows = [
-            Row(number, prompt[common:], min(self.infer.max_new_tokens, self.context - len(prompt)), ready)
-            for number, (prompt, ready) in enumerate(zip(prompts, prepared, strict=True))
+            Row(number, prompt[common:], min(self.infer.max_new_tokens, self.context - len(prompt)))
+            for number, prompt in enumerate(prompts)
         ]
         completions: dict[int, Completion] = {}
 
@@ -94,15 +88,21 @@ class TransformersEngine:
                 tokens_in=len(prompts[row.number]),
                 cached_in=common,
                 tokens_out=len(row.answer),
+                reason=self._over(prompts[row.number]) if row.finish is Finish.context else "",
             )
             done(row.number, completions[row.number])
 
-        for row in rows:
+        for row, source in zip(rows, sources, strict=True):
             if row.room <= 0:
                 row.finish = Finish.context
                 end(row)
+            elif self.constraint and source is not None:  # only for what is asked
+                row.prepared = self.constraint.prepare(source)
         self._answer([row for row in rows if row.finish is None], common, end)
         return [completions[row.number] for row in rows]
+
+    def _over(self, prompt: list[int]) -> str:
+        return f"the prompt has {len(prompt)} tokens, the model's context {self.context}"
 
     def _answer(self, pending: list[Row], common: int, end: Callable[[Row], object]) -> None:
         """Answer all behind `common` tokens; the longest first, so that too large a batch fails at once."""

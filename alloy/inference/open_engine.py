@@ -21,11 +21,13 @@ def open_engine(
     match infer.engine:
         case EngineName.transformers:
             from alloy.inference.hf_engine import TransformersEngine
+            from alloy.modeling.architecture import text_config
             from alloy.modeling.chat_template import common_prefix
             from alloy.modeling.model_folder import load
 
             model, tokenizer = load(folder)
-            compiled = constraint.compile(tokenizer, model.config.vocab_size) if constraint else None
+            words = text_config(model.config).vocab_size
+            compiled = constraint.compile(tokenizer, words) if constraint else None
             return TransformersEngine(model, tokenizer, infer, common_prefix(tokenizer, list(samples)), compiled)
         case EngineName.vllm:
             from alloy.inference.vllm_engine import VllmEngine

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alloy.core.files import InputError
+from alloy.modeling.architecture import FULL, layer_kinds
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 NAME = "alloy_shared_prefix"
 SCORES = 2**24  # attention scores held at once: 64 MiB in float32
@@ -81,7 +82,16 @@ class Step:
 
 def other_layers(model: "PreTrainedModel") -> list[str]:
     """Return the kinds of layers of a model that have no full attention, which a prefix is not shared by."""
-    return sorted(set(getattr(model.config, "layer_types", None) or []) - {"full_attention"})
+    return sorted(set(layer_kinds(model.config)) - {FULL})
+
+
+def require_full_attention(config: "PreTrainedConfig") -> None:
+    """Raise `InputError` if a model of this configuration has layers that share no prefix."""
+    if others := sorted(set(layer_kinds(config)) - {FULL}):
+        raise InputError(
+            f"infer.engine: this model has layers of {', '.join(others)}, and transformers here knows full "
+            "attention alone; set infer.engine: vllm"
+        )
 
 
 class SharedPrefix:
@@ -92,11 +102,7 @@ class SharedPrefix:
 
     def __init__(self, model: "PreTrainedModel", prefix: list[int]) -> None:
         """Run the model once over `prefix`, of one token at least."""
-        if others := other_layers(model):
-            raise InputError(
-                f"infer.engine: this model has layers of {', '.join(others)}, and transformers here knows full "
-                "attention alone; set infer.engine: vllm"
-            )
+        require_full_attention(model.config)
         self.model: Any = model
         model.set_attn_implementation("sdpa")
         with torch.inference_mode():

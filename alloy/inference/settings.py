@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from alloy.core.files import Row
 from alloy.core.settings import Section
 
 
@@ -20,8 +21,8 @@ class EngineName(Enum):
 class Infer(Section):
     """`constrain` holds answers to the taxonomy; `limit`: the first so many test comments, null for all.
 
-    `batch_size` is for this machine's engines. `concurrency` requests at once, `timeout` in seconds and `retries` are
-    for services.
+    `batch_size` is for this machine's engines. `concurrency` requests at once, `timeout` in seconds and `retries` (of
+    one comment) are for services.
     """
 
     key = "infer"
@@ -36,7 +37,20 @@ class Infer(Section):
     retries: int = Field(default=8, ge=0)
 
     @property
+    def is_service(self) -> bool:
+        """Whether a service answers, over the network and for money."""
+        return self.engine in (EngineName.openai, EngineName.bedrock)
+
+    @property
     def chunk(self) -> int:
-        """How many comments belong together: what a kill can cost, and what an engine arranges as suits it."""
-        service = self.engine in (EngineName.openai, EngineName.bedrock)
-        return 8 * (self.concurrency if service else self.batch_size)
+        """How many comments belong together: what an engine arranges as suits it, and all that is in memory."""
+        return 32 * self.concurrency if self.is_service else 8 * self.batch_size
+
+    @property
+    def determining(self) -> Row:
+        """The settings that answers depend on; the others only say how fast they come.
+
+        For a service these leave out the batch as well, so that a slower run goes on with the answers of a fast one.
+        """
+        speed = {"concurrency", "timeout", "retries"} | ({"batch_size"} if self.is_service else set())
+        return self.model_dump(mode="json", exclude=speed)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError
-from alloy.inference.engine import Completion, Constraint, Finish, Request
+from alloy.inference.engine import Completion, Constraint, Done, Finish, Follower, Request
 from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import bias_against_control, encode, render_prompt
 from alloy.modeling.model_folder import load_tokenizer, resolve
@@ -48,6 +48,46 @@ def prepare() -> Iterator[dict[str, Any]]:
             os.environ["TQDM_DISABLE"] = disabled
 
 
+def forbidding(follow: Callable[[], Follower]) -> Any:  # noqa: ANN401 (a class of vLLM's)
+    """Return the class of the logits processor that takes away what the followers of answers forbid.
+
+    vLLM applies the grammar's mask first, so that what is left is known: if nothing is, the mask alone holds.
+    """
+    from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
+
+    class Forbidding(AdapterLogitsProcessor):
+        """One follower per request."""
+
+        def is_argmax_invariant(self) -> bool:
+            """Say that it changes which token is the likeliest."""
+            return False
+
+        def new_req_logits_processor(self, params: Any) -> Any:  # noqa: ANN401 (SamplingParams)
+            """Return what is applied to the logits of a request at each step."""
+            return Answer(follow()) if params.structured_outputs else None
+
+    class Answer:
+        """The logits of one answer."""
+
+        def __init__(self, follower: Follower) -> None:
+            self.follower = follower
+            self.read = 0
+
+        def __call__(self, answer: list[int], logits: Any) -> Any:  # noqa: ANN401 (a tensor of the vocabulary)
+            """Return the logits after the tokens of `answer`, with those of forbidden tokens at minus infinity."""
+            for token in answer[self.read :]:
+                self.follower.accept(token)
+            self.read = len(answer)
+            if forbidden := self.follower.forbidden():
+                before = logits[forbidden].clone()
+                logits[forbidden] = float("-inf")
+                if logits.max() == float("-inf"):
+                    logits[forbidden] = before
+            return logits
+
+    return Forbidding
+
+
 class VllmEngine:
     """Answers greedily; prompts' common beginnings are kept by vLLM itself, in blocks of tokens."""
 
@@ -58,10 +98,12 @@ class VllmEngine:
             from vllm.sampling_params import StructuredOutputsParams
 
             self.tokenizer: Any = load_tokenizer(folder)
+            follow = constraint.follow(self.tokenizer, len(self.tokenizer)) if constraint else None
             self.llm = LLM(
                 resolve(folder),
                 max_num_seqs=infer.batch_size,
                 structured_outputs_config={"backend": "xgrammar"},
+                logits_processors=[forbidding(follow)] if follow else None,
                 **settings,
             )
         self.engine: Any = self.llm.llm_engine
@@ -77,27 +119,32 @@ class VllmEngine:
 
         self.sampling = sampling
 
-    def complete(self, requests: list[Request], advance: Callable[[int], object]) -> list[Completion]:
-        """Return one completion a request, in their order."""
+    def complete(self, requests: list[Request], done: Done) -> list[Completion]:
+        """Return one completion per request, in their order."""
         prompts = encode(self.tokenizer, [render_prompt(self.tokenizer, request.messages) for request in requests])
-        done: dict[int, Completion] = {}
+        completions: dict[int, Completion] = {}
+
+        def end(number: int, completion: Completion) -> None:
+            completions[number] = completion
+            done(number, completion)
+
         for number, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
             room = min(self.infer.max_new_tokens, self.context - len(prompt))
             if room <= 0:
-                done[number] = Completion("", Finish.context, len(prompt), 0, 0)
-                advance(1)
+                reason = f"the prompt has {len(prompt)} tokens, the model's context {self.context}"
+                end(number, Completion("", Finish.context, len(prompt), 0, 0, reason=reason))
             else:
                 self.engine.add_request(str(number), {"prompt_token_ids": prompt}, self.sampling(request.source, room))
         while self.engine.has_unfinished_requests():
             for output in self.engine.step():
                 if output.finished:
                     (answer,) = output.outputs
-                    done[int(output.request_id)] = Completion(
+                    completion = Completion(
                         self.tokenizer.decode(answer.token_ids, skip_special_tokens=True),
                         Finish.length if answer.finish_reason == "length" else Finish.stop,
                         tokens_in=len(output.prompt_token_ids),
                         cached_in=output.num_cached_tokens or 0,
                         tokens_out=len(answer.token_ids),
                     )
-                    advance(1)
-        return [done[number] for number in range(len(prompts))]
+                    end(int(output.request_id), completion)
+        return [completions[number] for number in range(len(prompts))]

@@ -1,5 +1,6 @@
 """Which token may come next: the grammar of an answer, followed token by token by xgrammar."""
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from alloy.core.files import Row
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.answer import Codes
-from alloy.labelling.grammar import answer_grammar, content_grammar, labels_grammar
+from alloy.labelling.grammar import answer_grammar, can_quote, content_grammar, labels_grammar, most_segments
+from alloy.labelling.no_repeats import NoRepeats, Segments
 
 if TYPE_CHECKING:
     import torch
@@ -28,9 +30,28 @@ class LabelConstraint:
         """Return the grammar of a whole answer to a comment."""
         return answer_grammar(self.taxonomy, self.task, self.codes, source)
 
+    def frees_content(self, source: str) -> bool:
+        """Return whether contents may be any text because this comment is too long for its quotes to be compiled."""
+        return bool(self.task["has_content"]) and not can_quote(source)
+
     def compile(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> "CompiledLabelConstraint":
         """Compile it for a model."""
         return CompiledLabelConstraint(tokenizer, vocabulary, self.taxonomy, self.task, self.codes)
+
+    def follow(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> "Callable[[], Segments]":
+        """Return what follows an answer and forbids what the grammar cannot: a segment that is there already."""
+        import xgrammar
+
+        info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary)
+        return NoRepeats(spelling_of(info, tokenizer), self.taxonomy, self.task, self.codes).start
+
+
+def spelling_of(info: Any, tokenizer: "PreTrainedTokenizerBase") -> list[bytes]:  # noqa: ANN401 (TokenizerInfo)
+    """Return the bytes of each token; none of control tokens: a comment may hold their letters, never the tokens."""
+    spelling: list[bytes] = info.decoded_vocab
+    for control in tokenizer.added_tokens_decoder:
+        spelling[control] = b""
+    return spelling
 
 
 class CompiledLabelConstraint:
@@ -50,11 +71,10 @@ class CompiledLabelConstraint:
         self.xgrammar: Any = xgrammar
         self.vocabulary = vocabulary
         self.quotes = task["has_content"]
-        self.most_segments = task["most_segments"]
+        self.most_segments = most_segments(taxonomy, task)
         info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary)
-        self.spelling: list[bytes] = info.decoded_vocab
-        for control in tokenizer.added_tokens_decoder:  # a comment may hold its letters, but never the token itself
-            self.spelling[control] = b""
+        self.spelling = spelling_of(info, tokenizer)
+        self.no_repeats = NoRepeats(self.spelling, taxonomy, task, codes)
         info = xgrammar.TokenizerInfo(
             self.spelling,
             vocab_size=vocabulary,
@@ -67,6 +87,7 @@ class CompiledLabelConstraint:
             self.compiler.compile_grammar(labels_grammar(taxonomy, task, codes, last=last)) for last in (False, True)
         )
         self.pool = ThreadPoolExecutor(1)  # compiles while the model computes
+        self.any_content: Future[Any] | None = None  # of comments that are too long, once one is asked for
 
     def masks(self, rows: int) -> "torch.Tensor":
         """Return (rows, words of 32 tokens), all allowed."""
@@ -77,8 +98,14 @@ class CompiledLabelConstraint:
         self.xgrammar.apply_token_bitmask_inplace(logits, masks)
 
     def prepare(self, source: str) -> "Future[Any] | None":
-        """Begin to compile what an answer to a comment may quote."""
-        return self.pool.submit(self.compiler.compile_grammar, content_grammar(source)) if self.quotes else None
+        """Begin to compile what an answer to a comment may quote; for all long ones together, any text."""
+        if not self.quotes:
+            return None
+        if can_quote(source):
+            return self.pool.submit(self.compiler.compile_grammar, content_grammar(source))
+        if self.any_content is None:
+            self.any_content = self.pool.submit(self.compiler.compile_grammar, content_grammar(None))
+        return self.any_content
 
     def match(self, prepared: "Future[Any] | None") -> "LabelMatcher":
         """Return what follows one answer; `prepared` is what `prepare` gave."""
@@ -92,6 +119,7 @@ class LabelMatcher:
         """`content`: what `CompiledLabelConstraint.prepare` gave."""
         self.constraint = constraint
         self.content = content
+        self.written = constraint.no_repeats.start()
         self.segments = 0
         self.ended = False
         self._begin(constraint.start)
@@ -101,13 +129,24 @@ class LabelMatcher:
         self.matcher = self.constraint.xgrammar.GrammarMatcher(compiled, terminate_without_stop_token=True)
 
     def fill(self, masks: "torch.Tensor", row: int) -> None:
-        """Write into `masks[row]` what may come next."""
+        """Write into `masks[row]` what may come next: what the grammar allows, and what ends in no segment twice.
+
+        The grammar decides alone where nothing else would be left, such as with one label and one word to quote.
+        """
         self.matcher.fill_next_token_bitmask(masks, row)
+        if forbidden := self.written.forbidden():
+            words = masks[row].numpy().view("uint32")
+            allowed = words.copy()
+            for token in forbidden:
+                words[token // 32] &= ~(1 << token % 32) & 0xFFFFFFFF
+            if not words.any():
+                words[:] = allowed
 
     def accept(self, token: int) -> None:
         """Go on behind `token`, which must be allowed; `ended` tells that the answer is whole."""
         if not self.matcher.accept_token(token):
             raise AssertionError(f"token {token} is against the grammar")
+        self.written.accept(token)
         if not self.matcher.is_terminated():
             return
         of = self.constraint

@@ -6,6 +6,7 @@ a minute to compile and a tenth of a second a token, the tree half a second and 
 
 import json
 import re
+from itertools import islice
 
 from alloy.core.files import Row
 from alloy.core.text import SPACELESS
@@ -14,25 +15,48 @@ from alloy.labelling.answer import Codes
 
 WORD = re.compile(rf"([{SPACELESS}]|[^\W{SPACELESS}]+|[^\w\s])(\s*)")
 QUOTED = 300  # leaves; with more, a grammar of a comment's own takes longer to compile than its answer to give
+# Longer comments are not quoted but answered with any text: to compile a grammar of 400 words takes about 0.06 seconds,
+# of 2,000 words 8 seconds (benchmarks/quote_grammar.py).
+QUOTED_WORDS, QUOTED_LETTERS = 400, 8_000
 LETTERS = r"""([^"\\\x00-\x1f] | "\\" ["\\bfnrt] | "\\u00" [0-1] [0-9a-f])+"""  # as json.dumps writes them
 
 
 def answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, comment: str | None = None) -> str:
     """Return the grammar of a whole answer; labels are paths, or their `codes`.
 
-    Contents quote the `comment` where there are at most `QUOTED` leaves; else they are any text. An answer has as many
-    segments as the comment with the most of them, or fewer: a weak model would never end.
+    Contents quote the `comment` if it is short enough and there are at most `QUOTED` leaves; else they are any text. An
+    answer has as many segments as the comment with the most of them, or fewer: a weak model would never end. That
+    they differ from one another, no grammar can say (no_repeats.py).
     """
-    quotes = comment is not None and len(taxonomy.leaves) <= QUOTED
+    quotes = comment is not None and len(taxonomy.leaves) <= QUOTED and can_quote(comment)
     start = [_literal('{"content": "'), "content", _literal('", "')] if task["has_content"] else [_literal('{"')]
     return "\n".join(
         [
-            f'root ::= "[" segment (", " segment){{0,{task["most_segments"] - 1}}} "]"',
+            f'root ::= "[" segment (", " segment){{0,{most_segments(taxonomy, task) - 1}}} "]"',
             f"segment ::= {' '.join([*start, 'labels', *_close(task)])}",
             *(_quotes(comment or "") if quotes else [f"content ::= {LETTERS}"]),
             *_labels(taxonomy, codes),
         ]
     )
+
+
+def most_segments(taxonomy: Taxonomy, task: Row) -> int:
+    """Return how many segments an answer may have: as a comment has at most, and no more than there are different."""
+    different = len(taxonomy.leaves) * max(len(task["emotions"]), 1)
+    return task["most_segments"] if task["has_content"] else min(task["most_segments"], different)
+
+
+def tails_of(taxonomy: Taxonomy, task: Row, codes: Codes | None) -> list[str]:
+    """Return all that may follow a segment's content: from the first letter of its first label's key to its `}`."""
+    if codes:
+        labels = [f'{_key("label")[1:]}{code}"' for code in codes.values()]
+    else:
+        labels = [
+            ", ".join(f'{_key(level)}{_inside(label)}"' for level, label in zip(taxonomy.levels, path, strict=True))[1:]
+            for path in taxonomy.leaves
+        ]
+    ends = [f', "emotion": "{_inside(emotion)}"}}' for emotion in task["emotions"]] or ["}"]
+    return [label + end for label in labels for end in ends]
 
 
 def labels_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, *, last: bool) -> str:
@@ -45,10 +69,18 @@ def labels_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, *, last: 
     return "\n".join([f"root ::= labels {' '.join(_close(task))} {ways}", *_labels(taxonomy, codes)])
 
 
-def content_grammar(comment: str) -> str:
-    """Return the grammar of an answer's part from the key `content` to the next."""
+def content_grammar(comment: str | None) -> str:
+    """Return the grammar of an answer's part from the key `content` to the next: a quote, or any text for None."""
     start, end = _literal(_key("content")[1:]), _literal('", "')
-    return "\n".join([f"root ::= {start} content {end}", *_quotes(comment)])
+    content = [f"content ::= {LETTERS}"] if comment is None else _quotes(comment)
+    return "\n".join([f"root ::= {start} content {end}", *content])
+
+
+def can_quote(comment: str) -> bool:
+    """Return whether a comment is short enough for a grammar of its quotes."""
+    if len(comment) > QUOTED_LETTERS:
+        return False
+    return sum(1 for _ in islice(WORD.finditer(comment), QUOTED_WORDS + 1)) <= QUOTED_WORDS
 
 
 def _quotes(comment: str) -> list[str]:

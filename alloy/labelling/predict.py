@@ -2,15 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from alloy.core.files import Row
+from alloy.core.files import InputError, Row
 from alloy.core.text import normalize_text, text_hash
 from alloy.formats.comments import segment_row
-from alloy.inference.engine import Engine, Finish, Request
+from alloy.inference.engine import UNANSWERED, Completion, Engine, Finish, Request
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
-from alloy.inference.usage import ask, spent
+from alloy.inference.usage import ask, ends, how_ended, spent, unanswered, usual_reason
 from alloy.labelling.answer import parse_answer
 from alloy.labelling.constrained_decoding import LabelConstraint
 from alloy.labelling.prompt import Prompts
@@ -18,34 +19,56 @@ from alloy.labelling.prompt import Prompts
 SAMPLES: list[Row] = [{"id": "", "text": text} for text in ("One.", "Another!")]
 
 
-def open_labelling_engine(folder: Path, infer: Infer, prompts: Prompts) -> Engine:
-    """Return the engine that labels comments with the model in `folder`, held to the taxonomy if `infer` says so."""
+@dataclass(frozen=True)
+class Labeller:
+    """Labels comments by an engine, whose answers may be held to a constraint.
+
+    Under a constraint, a segment that repeats one of the same answer, where the engine could not forbid it, is dropped.
+    In free answers repeats stay, and cost precision. Both are counted.
+    """
+
+    engine: Engine
+    prompts: Prompts
+    constraint: LabelConstraint | None = None
+
+    def __call__(self, comments: list[Row], done: Callable[[int, Row], object]) -> None:
+        """Give the prediction of each comment to `done` as it ends, with its index; what it took is under `use`."""
+        chats = self.prompts.messages(comments)
+        requests = [Request(row["text"], chat) for row, chat in zip(comments, chats, strict=True)]
+
+        def ended(index: int, completion: Completion, use: Row) -> None:
+            done(index, self._prediction(comments[index], completion, use))
+
+        ask(self.engine, requests, ended)
+
+    def _prediction(self, comment: Row, completion: Completion, use: Row) -> Row:
+        levels = self.prompts.taxonomy.levels
+        answer = parse_answer(completion.text, levels, self.prompts.codes)
+        different = tuple(dict.fromkeys(answer.segments))
+        segments = answer.segments if self.constraint is None else different
+        freed = self.constraint is not None and self.constraint.frees_content(comment["text"])
+        return {
+            "id": comment["id"],
+            "hash": text_hash(comment["text"]),
+            "raw": completion.text,
+            "valid": answer.valid,
+            **how_ended(completion),
+            "segments": [segment_row(segment, levels) for segment in segments],
+            "use": {
+                **use,
+                "segments": len(answer.segments),
+                "repeated": len(answer.segments) - len(different),
+                "contents": sum(segment.content is not None for segment in answer.segments),
+                "quoted": sum(is_quoted(segment.content, comment["text"]) for segment in answer.segments),
+                **({"free_content": 1} if freed else {}),
+            },
+        }
+
+
+def open_labeller(folder: Path, infer: Infer, prompts: Prompts) -> Labeller:
+    """Return what labels comments with the model in `folder`, held to the taxonomy if `infer` says so."""
     constraint = LabelConstraint(prompts.taxonomy, prompts.task, prompts.codes) if infer.constrain else None
-    return open_engine(folder, infer, constraint, prompts.messages(SAMPLES))
-
-
-def label(engine: Engine, prompts: Prompts, comments: list[Row], advance: Callable[[int], object]) -> list[Row]:
-    """Return a prediction for each comment, with what it took under `use`."""
-    requests = [Request(row["text"], chat) for row, chat in zip(comments, prompts.messages(comments), strict=True)]
-    rows = []
-    for comment, (completion, use) in zip(comments, ask(engine, requests, advance), strict=True):
-        answer = parse_answer(completion.text, prompts.taxonomy.levels, prompts.codes)
-        rows.append(
-            {
-                "id": comment["id"],
-                "hash": text_hash(comment["text"]),
-                "raw": completion.text,
-                "valid": answer.valid,
-                "finish": completion.finish.value,
-                "segments": [segment_row(segment, prompts.taxonomy.levels) for segment in answer.segments],
-                "use": {
-                    **use,
-                    "contents": sum(segment.content is not None for segment in answer.segments),
-                    "quoted": sum(is_quoted(segment.content, comment["text"]) for segment in answer.segments),
-                },
-            }
-        )
-    return rows
+    return Labeller(open_engine(folder, infer, constraint, prompts.messages(SAMPLES)), prompts, constraint)
 
 
 def is_quoted(content: str | None, comment: str) -> bool:
@@ -57,21 +80,35 @@ def is_quoted(content: str | None, comment: str) -> bool:
 
 def count(row: Row, totals: "Counter[str]") -> Row:
     """Add a prediction to the totals, and return it without its `use`."""
-    totals.update({"comments": 1, f"finish {row['finish']}": 1, "valid": row["valid"], **row.pop("use")})
+    invalid = row["finish"] == Finish.stop.value and not row["valid"]
+    totals.update({"comments": 1, "invalid": invalid, **ends(row), **row.pop("use")})
     return row
 
 
 def report(totals: "Counter[str]") -> Row:
-    """Return the metrics: what went in and out, how fast, and how many answers are not what was asked for."""
+    """Return the metrics: what went in and out, how fast, and how many answers are not what was asked for.
+
+    `unanswered` counts the comments without an answer, by kind; `free_content` those that are too long for contents to
+    be held to their words. `invalid_json` are answers that ended by themselves and are not a JSON list; those that were
+    cut at the token limit are `ended_by_length`. `repeated_segments` is the share of segments that repeat one of the
+    same answer. If a service has failed every comment, there is nothing to report.
+    """
     comments = totals["comments"]
+    without = unanswered(totals)
+    if without["failed"] == comments:
+        raise InputError(f"infer.engine: none of the {comments} comments was answered: {usual_reason(totals)}")
     figures: Row = {
         "comments": comments,
+        "unanswered": without,
         **spent(totals),
         "comments_per_second": round(comments / max(totals["seconds"], 1e-9), 3),
-        "invalid_json": round(1 - totals["valid"] / comments, 4),
+        "invalid_json": round(totals["invalid"] / comments, 4),
+        "repeated_segments": round(totals["repeated"] / max(totals["segments"], 1), 4),
     }
-    for finish in (Finish.length, Finish.context, Finish.refused):
+    for finish in (Finish.length, *UNANSWERED):
         figures[f"ended_by_{finish.value}"] = round(totals[f"finish {finish.value}"] / comments, 4)
     if totals["contents"]:
         figures["quoted"] = round(totals["quoted"] / totals["contents"], 4)
+    if totals["free_content"]:
+        figures["free_content"] = totals["free_content"]
     return figures

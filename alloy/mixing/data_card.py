@@ -6,20 +6,20 @@ import numpy as np
 import yaml
 
 from alloy.core.files import Row, sha256
-from alloy.core.markdown import table
+from alloy.core.markdown import code, escape_markdown, table
+from alloy.core.terminal_text import escape_controls
 from alloy.formats.general import CUSTOMER
 from alloy.mixing.mixture import Sizes, weigh
 from alloy.mixing.proportional_sampler import Draw
 from alloy.mixing.row_index import Kind
-from alloy.mixing.settings import Mix, Unit
-
-COUNTED = 2000  # rows of a source that tell how many tokens all of it has, where the unit is examples
+from alloy.mixing.settings import Mix
 
 
 def manifest(mix: Mix, customer: tuple[Sizes, list[Draw]], general: tuple[Sizes, list[Draw]]) -> Row:
     """Return the asked and the achieved share of general rows, repeats, and rows, share and tokens by source.
 
-    Where `mix.sources` has weights, `weight` has the shares of the whole by its names.
+    `too_long` counts by source the rows that were looked at and left out, since they exceed `max_length` tokens. If
+    `mix.sources` has weights, `weight` has the shares of the whole by its names.
     """
     sources: dict[str, Row] = {}
     whole = sum(one.size for _, drawn in (customer, general) for one in drawn)
@@ -37,6 +37,10 @@ def manifest(mix: Mix, customer: tuple[Sizes, list[Draw]], general: tuple[Sizes,
         "repeats": sum(one.before > 0 for _, drawn in (customer, general) for one in drawn),
         "source": sources,
     }
+    if encoding := customer[0].encoding:
+        left_out = customer[0].too_long() + general[0].too_long()
+        too_long = {name: left_out[name] for name in dict.fromkeys([*sources, *sorted(left_out)])}
+        report |= {"max_length": encoding.max_length, "too_long": too_long}
     return report | ({"weight": _weighted(mix, whole, *general)} if mix.sources else {})
 
 
@@ -48,10 +52,9 @@ def _columns(sizes: Sizes, drawn: list[Draw]) -> tuple[list[Kind], np.ndarray, n
 
 
 def _tokens(sizes: Sizes, places: np.ndarray) -> Row:
-    if sizes.tokenizer is None:
+    if sizes.encoding is None:
         return {}
-    looked_at = places if sizes.unit is not Unit.examples else places[:: -(-len(places) // COUNTED)]
-    tokens, loss_tokens = np.rint(sizes.tokens(looked_at).mean(axis=0) * len(places)).astype(int).tolist()
+    tokens, loss_tokens = sizes.tokens(places).sum(axis=0, dtype=np.int64).tolist()
     return {"tokens": tokens, "loss_tokens": loss_tokens}
 
 
@@ -79,16 +82,18 @@ def card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds: list[K
         licences.setdefault(name, set()).add(licence or "not said")
     sources = [
         (
-            name,
+            escape_markdown(name),
             f"{source['rows']:,}",
             f"{source['share']:.2%}",
             *(f"{source[key]:,}" if key in source else "-" for key in ("tokens", "loss_tokens")),
-            ", ".join(sorted(licences[name])),
+            escape_markdown(", ".join(sorted(licences[name]))),
         )
         for name, source in report["source"].items()
     ]
-    weighted = [(name, f"{of['asked']:.2%}", f"{of['achieved']:.2%}") for name, of in report.get("weight", {}).items()]
-    about = f"Tokens of more than {COUNTED:,} rows are reckoned from {COUNTED:,} of them." if _reckoned(report) else ""
+    weighted = [
+        (escape_markdown(name), f"{of['asked']:.2%}", f"{of['achieved']:.2%}")
+        for name, of in report.get("weight", {}).items()
+    ]
     return "\n".join(
         [
             "# The training mix",
@@ -98,19 +103,18 @@ def card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds: list[K
             "",
             *table(("source", "rows", f"share {share}", "tokens", "loss tokens", "licence"), sources),
             "",
-            *([about, ""] if about else []),
             *([*table(("weighted", "asked", "achieved"), weighted), ""] if weighted else []),
-            *table(("left out", "rows"), list(left_out.items())),
+            *table(("left out", "rows"), [(escape_markdown(why), count) for why, count in left_out.items()]),
             "",
-            *table(("input", "sha256"), [(f"`{path}`", f"`{sha256(path)}`") for path in inputs]),
+            *table(("input", "sha256"), [(code(path), code(sha256(path))) for path in inputs]),
             "",
             "```yaml",
-            yaml.safe_dump({"mix": mix.model_dump(mode="json")}, sort_keys=False, allow_unicode=True) + "```",
+            escape_controls(_yaml(mix)) + "```",
             "",
         ]
     )
 
 
-def _reckoned(report: Row) -> bool:
-    sources = report["source"].values()
-    return report["unit"] == Unit.examples.value and any("tokens" in of and of["rows"] > COUNTED for of in sources)
+def _yaml(mix: Mix) -> str:
+    """Return the section as YAML, each value in one line: a line of backticks would end the block around it."""
+    return yaml.safe_dump({"mix": mix.model_dump(mode="json")}, sort_keys=False, allow_unicode=True, width=10**6)

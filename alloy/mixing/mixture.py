@@ -1,7 +1,12 @@
-"""Drawing the rows of a mix: how large each is, which group it belongs to, and what to say where there are too few."""
+"""Drawing the rows of a mix: how large each is and whether it fits, which group it is of, what to say if there are few.
+
+Only rows that fit `train.max_length` are drawn, so that ratio, unit and budget hold for the rows that are trained on.
+"""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +17,7 @@ from alloy.mixing.nova_names import canonical_categories
 from alloy.mixing.proportional_sampler import TIMES, Draw, TooFewError, rounds, take, take_all, targets
 from alloy.mixing.row_index import Kind, Pool
 from alloy.mixing.settings import Budget, General, Mix, Unit
-from alloy.modeling.chat_template import count_tokens
+from alloy.modeling.chat_examples import AssistantTurns, count_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -21,31 +26,70 @@ BLOCK = 512  # rows whose tokens are counted at a time
 ALL = "general"
 
 
-class Sizes:
-    """The size of each row of a pool in a unit; tokens are counted when they are first asked for."""
+@dataclass(frozen=True)
+class Encoding:
+    """How training encodes a row: its tokenizer, the turns that teach, and how long a row may be.
 
-    def __init__(self, pool: Pool, unit: Unit, tokenizer: "PreTrainedTokenizerBase | None") -> None:
-        self.pool, self.unit, self.tokenizer = pool, unit, tokenizer
+    A row over `max_length` tokens is left out, or raises `InputError` if `stop`.
+    """
+
+    tokenizer: "PreTrainedTokenizerBase"
+    turns: AssistantTurns
+    max_length: int
+    stop: bool
+
+
+class Sizes:
+    """The size of each row of a pool in a unit; tokens are counted when they are first asked for.
+
+    Without an encoding, as for a hosted model, no tokens are known: every row fits, and only examples can be counted.
+    """
+
+    def __init__(self, pool: Pool, unit: Unit, encoding: Encoding | None) -> None:
+        self.pool, self.unit, self.encoding = pool, unit, encoding
         self.counts = np.full((len(pool.table), 2), -1, np.int32)
 
     def tokens(self, places: np.ndarray) -> np.ndarray:
-        """Return (places, 2): the tokens of each row, and those of its completion."""
+        """Return (places, 2): the tokens of each row, and those that the loss is taken over."""
         missing = np.unique(places[self.counts[places, 0] < 0])
         for start in range(0, len(missing), BLOCK):
             block = missing[start : start + BLOCK]
-            assert self.tokenizer is not None
-            self.counts[block] = count_tokens([self.pool.row(place) for place in block.tolist()], self.tokenizer)
+            assert self.encoding is not None
+            rows = [self.pool.row(place) for place in block.tolist()]
+            self.counts[block] = count_tokens(rows, self.encoding.tokenizer, self.encoding.turns)
         return self.counts[places]
 
-    def along(self, places: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Yield (place, size) in the order of `places`."""
-        if self.unit is Unit.examples:
-            yield from ((place, 1) for place in places.tolist())
-            return
-        column = [Unit.tokens, Unit.loss_tokens].index(self.unit)
-        for start in range(0, len(places), BLOCK):
-            block = places[start : start + BLOCK]
-            yield from zip(block.tolist(), self.tokens(block)[:, column].tolist(), strict=True)
+    def along(self, places: np.ndarray, block: int = BLOCK) -> Iterator[tuple[int, int]]:
+        """Yield (place, size) of the rows that fit, in the order of `places`, which are measured block by block."""
+        for start in range(0, len(places), block):
+            some = places[start : start + block]
+            if self.encoding is None:
+                yield from ((place, 1) for place in some.tolist())
+                continue
+            tokens = self.tokens(some)
+            fits = tokens[:, 0] <= self.encoding.max_length
+            if self.encoding.stop and not fits.all():
+                raise InputError(self._too_long(some, tokens[:, 0]))
+            one = np.ones(len(some), np.int32)
+            size = {Unit.examples: one, Unit.tokens: tokens[:, 0], Unit.loss_tokens: tokens[:, 1]}[self.unit]
+            yield from zip(some[fits].tolist(), size[fits].tolist(), strict=True)
+
+    def _too_long(self, places: np.ndarray, tokens: np.ndarray) -> str:
+        assert self.encoding is not None
+        longest = int(np.argmax(tokens))
+        row = self.pool.row(int(places[longest]))
+        return (
+            f"train.max_length: {int((tokens > self.encoding.max_length).sum())} of {len(places)} {row['source']} rows "
+            f"exceed {self.encoding.max_length} tokens, '{row['id']}' with {tokens[longest]} the most; raise it in the "
+            "profile, or set train.on_long_row: drop"
+        )
+
+    def too_long(self) -> Counter[str]:
+        """Return by source how many of the rows that were looked at do not fit."""
+        if self.encoding is None:
+            return Counter()
+        kinds = self.pool.table["kind"][self.counts[:, 0] > self.encoding.max_length]
+        return Counter(self.pool.kinds[number][0] for number in kinds.tolist())
 
 
 def weigh(sources: dict[str, float], kinds: list[Kind]) -> tuple[dict[str, float], dict[str, list[int]]]:
@@ -102,8 +146,14 @@ def _meanings(sources: dict[str, float], words: set[str]) -> dict[str, set[str]]
 def draw(mix: Mix, customer: Sizes, general: Sizes) -> tuple[list[Draw], list[Draw]]:
     """Return the customer rows in their order, and the general ones, that make up the mix."""
     weights, groups = weigh(mix.sources, general.pool.kinds)
-    every = [Draw(place, 0, size) for place, size in customer.along(np.arange(len(customer.pool.table)))]
+    comments = len(customer.pool.table)
+    every = [Draw(place, 0, size) for place, size in customer.along(np.arange(comments), max(comments, 1))]
     whole = sum(one.size for one in every)
+    if comments and not whole and customer.encoding:
+        limit = customer.encoding.max_length
+        raise InputError(
+            f"train.max_length: all {comments} customer rows exceed {limit} tokens; raise it in the profile"
+        )
     total = mix.total if mix.budget is Budget.total else None
     wanted, asked = targets(mix.ratio, whole, total)
     customers = every if wanted == whole else []
@@ -117,16 +167,18 @@ def draw(mix: Mix, customer: Sizes, general: Sizes) -> tuple[list[Draw], list[Dr
         rows_of = {name: rounds(general.along(places), again) for name, places in drawn.items()}
         found = take_all(rows_of, weights) if asked is None else take(rows_of, weights, asked)
     except TooFewError as few:
-        raise InputError(_too_few(few, mix, wanted, asked or 0)) from None
+        left_out = sum((customer if few.name == CUSTOMER else general).too_long().values())
+        raise InputError(_too_few(few, mix, wanted, asked or 0, left_out)) from None
     if not customers and not found:
         raise InputError(f"params.yaml: mix.ratio: {mix.ratio} leaves no row; there is no general row to take")
     return customers, found
 
 
-def _too_few(few: TooFewError, mix: Mix, wanted: int, asked: int) -> str:
+def _too_few(few: TooFewError, mix: Mix, wanted: int, asked: int, left_out: int) -> str:
     unit = {Unit.examples: "rows", Unit.tokens: "tokens", Unit.loss_tokens: "loss tokens"}[mix.unit]
     again = "" if mix.repeat else ", or set mix.repeat: true to take them again"
     there = f"{few.total}, each taken {TIMES} times" if mix.repeat and few.total else str(few.total)
+    there += f" ({left_out} rows are over train.max_length)" if left_out else ""
     total = mix.total if mix.budget is Budget.total else None
     if few.name == CUSTOMER:
         return (

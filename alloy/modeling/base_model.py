@@ -1,102 +1,57 @@
 """The base model's folder, from wherever the model is."""
 
-import os
 import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from alloy.core.files import InputError, Row, sha256, sha256_of, write_folder, write_json
+from alloy.core.files import InputError, Row, sha256_of, write_folder, write_json
 from alloy.modeling.check_folder import check_folder
-from alloy.modeling.gguf_file import check_gguf, dequantize
-from alloy.modeling.model_folder import MODEL_FILES, ORIGIN, download, write_hosted, write_reference
-from alloy.modeling.settings import Checkpoint, Wheel
-from alloy.modeling.wheel import extract, fetch_wheel
+from alloy.modeling.end_of_turn import add_stop, missing_stop
+from alloy.modeling.find_model import Check, find_model, model_files, require_hash
+from alloy.modeling.gguf_file import dequantize
+from alloy.modeling.model_folder import ORIGIN, write_hosted, write_reference
+from alloy.modeling.settings import Checkpoint
 
 
-def make_base_model(model: Checkpoint, out: Path) -> Row:
+def make_base_model(model: Checkpoint, out: Path, check: Check = bool) -> Row:
     """Make `out` the base model that the settings name, and return what metrics/base.json says of it.
 
-    A repository of the hub stays in the hub's cache, and `out` refers to it. Weights of other sources are written to
-    `out`, beside origin.json, which says where they came from. `out` appears whole or not at all. A model that cannot
-    be used raises `InputError`; see `check_folder`.
+    A repository of the hub stays in the hub's cache, and `out` refers to it by its commit and by the hash of its files,
+    so that other weights under the same name make all stages run again. If the model does not stop at the token that
+    ends its turns (see alloy/modeling/end_of_turn.py), it is copied instead, and made to stop there. Weights of other
+    sources are written to `out`, beside origin.json, which says where they came from. `out` appears whole or not at
+    all. A model that cannot be used raises `InputError`; see `find_model`.
     """
     if model.hosted is not None:
         write_folder(out, partial(write_hosted, model=model.hosted))
         return {"hosted": model.hosted}
-    if model.hub is not None:
-        assert model.revision is not None  # `Checkpoint` lets no other case through
-        check_folder(Path(download(model.hub, model.revision)), f"model.hub: {model.hub}")
-        write_folder(out, partial(write_reference, repository=model.hub, revision=model.revision))
-        return {"hub": model.hub, "revision": model.revision}
-    if model.path is not None:
-        return _from_folder(model.path, model.sha256, out)
-    if model.gguf is not None:
-        return _from_gguf(model.gguf, model.sha256, out)
-    assert model.wheel is not None
-    return _from_wheel(model.wheel, out)
+    with find_model(model, check) as (found, place):
+        report = _report(model, found, place)
+        if model.hub and model.revision and missing_stop(found, place) is None:
+            reference = partial(write_reference, repository=model.hub, revision=model.revision, sha256=report["sha256"])
+            write_folder(out, reference)
+            return report
+        write = partial(copy_model, found) if found.is_dir() else partial(_dequantize, found, place=place)
+        return report | _write(out, _origin(model, found, report), write, place)
 
 
-def _from_folder(path: str, pinned: str | None, out: Path) -> Row:
-    place = f"model.path: {path}"
-    folder = locate(path)
-    if folder.is_file():
-        raise InputError(f"{place}: a file; name the model's folder, or write `gguf: {path}`")
-    if not folder.is_dir():
-        raise InputError(f"{place}: no such folder; the path is relative to the project's folder")
-    check_folder(folder, place)
-    digest = _check_hash(sha256_of(folder, model_files(folder)), pinned, place)
-    origin = {"source": "path", "name": folder.resolve().name, "sha256": digest}
-    _write(out, origin, partial(copy_model, folder))
-    return {"path": path, "sha256": digest}
+def _report(model: Checkpoint, found: Path, place: str) -> Row:
+    if model.hub:
+        return {"hub": model.hub, "revision": model.revision, "sha256": sha256_of(found, model_files(found))}
+    if model.wheel:
+        return model.wheel.model_dump(include={"package", "version", "file", "sha256"})
+    return {"path" if model.path else "gguf": model.path or model.gguf, "sha256": require_hash(model, found, place)}
 
 
-def _from_gguf(path: str, pinned: str | None, out: Path) -> Row:
-    place = f"model.gguf: {path}"
-    file = locate(path)
-    if file.is_dir():
-        raise InputError(f"{place}: a folder; name the .gguf file in it, or write `path: {path}`")
-    if not file.is_file():
-        raise InputError(f"{place}: no such file; the path is relative to the project's folder")
-    check_gguf(file, place)
-    digest = _check_hash(sha256(file), pinned, place)
-    origin = {"source": "gguf", "name": file.name, "sha256": digest}
-    _write(out, origin, lambda part: _dequantize(file, part, place))
-    return {"gguf": path, "sha256": digest}
-
-
-def _from_wheel(wheel: Wheel, out: Path) -> Row:
-    place = f"model.wheel.file: {wheel.file}"
-    archive = fetch_wheel(wheel)
-    name = wheel.file.rstrip("/").rpartition("/")[2]
-    report = {"package": wheel.package, "version": wheel.version, "file": wheel.file, "sha256": wheel.sha256}
-    with TemporaryDirectory(dir=archive.parent) as temporary:
-        found = extract(archive, wheel.file, Path(temporary))
-        if found.is_dir():
-            check_folder(found, place)
-            write = partial(copy_model, found)
-        else:
-            write = lambda part: _dequantize(found, part, place)  # noqa: E731
-        source = "path" if found.is_dir() else "gguf"
-        _write(out, {"source": source, "name": name, **report}, write)
-    return report
-
-
-def locate(path: str) -> Path:
-    """Return where a path of the profile is; DVC works in copies of the project, and names the project to them."""
-    here = Path(path).expanduser()
-    return here if here.is_absolute() or here.exists() else Path(os.environ.get("DVC_ROOT", ".")) / here
-
-
-def model_files(folder: Path) -> list[Path]:
-    """Return the files of a model in order: those that would be fetched from the hub, none of them hidden."""
-    return sorted(
-        file
-        for pattern in MODEL_FILES
-        for file in folder.rglob(pattern)
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )
+def _origin(model: Checkpoint, found: Path, report: Row) -> Row:
+    """Return what origin.json says: the kind of source, its name, and what pins it."""
+    if model.hub:
+        return {"source": "hub", "name": model.hub, "revision": model.revision}
+    source = "path" if found.is_dir() else "gguf"
+    if model.wheel:
+        return {"source": source, "name": model.wheel.file.rstrip("/").rpartition("/")[2], **report}
+    return {"source": source, "name": found.resolve().name, "sha256": report["sha256"]}
 
 
 def copy_model(folder: Path, out: Path) -> None:
@@ -124,18 +79,15 @@ def _dequantize(file: Path, folder: Path, place: str) -> None:
     check_folder(folder, place)
 
 
-def _write(out: Path, origin: Row, write: Callable[[Path], object]) -> None:
+def _write(out: Path, origin: Row, write: Callable[[Path], object], place: str) -> Row:
+    """Let `write` fill the folder `out`; return `{stop_token}` if the model had to be given one, else nothing."""
+    added: Row = {}
+
     def fill(part: Path) -> None:
         write(part)
-        write_json(part / ORIGIN, origin)
+        if token := add_stop(part, place):
+            added["stop_token"] = token
+        write_json(part / ORIGIN, origin | added)
 
     write_folder(out, fill)
-
-
-def _check_hash(found: str, pinned: str | None, place: str) -> str:
-    """Return `found`; one that is not the pinned hash raises."""
-    if pinned not in (None, found):
-        raise InputError(
-            f"{place}: its sha256 is {found}, model.sha256 says {pinned}; if it is the right one, write that"
-        )
-    return found
+    return added

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError, read_json
+from alloy.modeling.end_of_turn import missing_stop
 from alloy.modeling.model_folder import silence_deepspeed
 
 CONFIG, INDEX, TOKENIZER = "config.json", "model.safetensors.index.json", "tokenizer_config.json"
@@ -24,12 +25,15 @@ def check_folder(folder: Path, place: str) -> None:
     3. transformers knows the architecture as a causal language model, without code that comes with the model.
     4. The files have every tensor of that architecture, in its shape.
     5. There is a tokenizer, and its chat template can put a question.
+    6. The template ends an answer with a token at which the model stops, or can be made to.
     """
     config = _read_config(folder, place)
     _check_files(folder, place)
     _check_architecture(config, place)
     _check_tensors(folder, place)
     _check_chat(folder, place)
+    with _quiet(), _one_line(place):
+        missing_stop(folder, place)
 
 
 def _read_config(folder: Path, place: str) -> dict[str, Any]:

@@ -59,6 +59,14 @@ def check_gguf(file: Path, place: str) -> None:
         )
 
 
+def read_config(file: Path, place: str) -> Any:  # noqa: ANN401 (of the model's own class)
+    """Return the configuration of the model in a GGUF file, as transformers reads it from the metadata."""
+    from transformers import AutoConfig
+
+    with _readable(place):
+        return AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
+
+
 def read_tokenizer(file: Path, place: str) -> "TokenizersBackend":
     """Return the tokenizer of a GGUF file, which splits text as the model learned it.
 

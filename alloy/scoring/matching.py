@@ -121,11 +121,12 @@ def rates(counts: Counts) -> Rates:
     )
 
 
-def rates_with_interval(counts: Counts, resamples: int, seed: int, suffix: str = "") -> dict[str, float]:
+def rates_with_interval(counts: Counts, resamples: int, seed: int, suffix: str = "") -> dict[str, float | None]:
     """Return the micro averages by name, and the 95 % interval of F1; `suffix` comes after `precision`, `recall`, `f1`.
 
     Keys are, with the suffix `_full`: `precision_full`, `recall_full`, `f1_full`, `f1_full_low`, `f1_full_high`.
+    The ends of the interval are None if the comments are too few for one.
     """
     named = {f"{name}{suffix}": value for name, value in vars(rates(counts)).items()}
-    interval = estimate(counts, f1, resamples, seed)
-    return {**named, f"f1{suffix}_low": interval.low, f"f1{suffix}_high": interval.high}
+    found = estimate(counts, f1, resamples, seed)
+    return {**named, f"f1{suffix}_low": found and found.low, f"f1{suffix}_high": found and found.high}

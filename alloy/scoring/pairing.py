@@ -8,6 +8,7 @@ from alloy.core.text import normalize_text, text_hash
 from alloy.formats.comments import Comment, Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy
 
+STOP, LENGTH, CONTEXT = "stop", "length", "context"  # ways to end: by itself, at the token limit, prompt too long
 # Of a prediction: the type of each field, and what it is called.
 FIELDS = {
     "id": (str, "a string"),
@@ -20,12 +21,16 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class Pair:
-    """A labelled comment and what a model said: `raw` is its text, `predicted` the segments that were read in it."""
+    """A labelled comment and what a model said: `raw` is its text, `predicted` the segments that were read in it.
+
+    `finish` says how the answer ended (`Finish` in alloy/inference/engine.py).
+    """
 
     gold: Comment
     predicted: tuple[Segment, ...]
     valid: bool
     raw: str
+    finish: str = STOP
 
 
 def align(gold: list[Row], predictions: list[Row], source: Path) -> list[Row]:
@@ -73,7 +78,9 @@ def pair_up(gold: list[Row], predictions: list[Row], taxonomy: Taxonomy, source:
         except KeyError as level:
             fault = f"a segment of comment '{row['id']}' has no `{level.args[0]}`"
             raise InputError(f"{source}:{number}: {fault}; {_again(source)}") from None
-        pairs.append(Pair(parse_comment(wanted, taxonomy), predicted, row["valid"], row["raw"]))
+        pairs.append(
+            Pair(parse_comment(wanted, taxonomy), predicted, row["valid"], row["raw"], row.get("finish", STOP))
+        )
     return pairs
 
 

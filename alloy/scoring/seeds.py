@@ -36,7 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alloy.scoring.bootstrap import SHARES, Change, Counts, Estimate, Statistic, change, estimate, totals
+from alloy.scoring.bootstrap import ENOUGH, SHARES, Change, Counts, Estimate, Statistic, change, estimate, totals
 
 Numbers = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
@@ -65,36 +65,46 @@ class Spread:
         return float(2 * stats.t.sf(abs(value) / self.error, self.degrees))
 
 
-def mean_over_seeds(runs: list[Counts], statistic: Statistic, resamples: int, seed: int) -> Estimate:
+def mean_over_seeds(runs: list[Counts], statistic: Statistic, resamples: int, seed: int) -> Estimate | None:
     """Return the mean of `statistic` over the runs of one configuration, each on the same items in the same order.
 
-    One run has the percentile interval over items alone.
+    One run has the interval over items alone, and so have runs that are all alike. None if the items are too few.
     """
-    if len(runs) == 1:
+    if len(runs) == 1 or len(runs[0]) < ENOUGH:
         return estimate(runs[0], statistic, resamples, seed)
     values, drawn = _measure(runs, statistic, resamples, seed)
     found = _estimate([values], item_part(_covariance(drawn)))
+    if found.low == found.high:
+        return estimate(runs[0], statistic, resamples, seed)
     if statistic in SHARES:
         return Estimate(found.value, max(found.low, 0.0), min(found.high, 1.0))
     return Estimate(found.value, found.low, found.high)
 
 
-def change_over_seeds(before: Counts, runs: list[Counts], statistic: Statistic, resamples: int, seed: int) -> Change:
-    """Return by how much the mean of the runs differs from one model, which is the same for all of them."""
-    if len(runs) == 1:
+def change_over_seeds(
+    before: Counts, runs: list[Counts], statistic: Statistic, resamples: int, seed: int
+) -> Change | None:
+    """Return by how much the mean of the runs differs from one model, which is the same for all of them.
+
+    None if the items are too few.
+    """
+    if len(runs) == 1 or len(before) < ENOUGH:
         return change(before, runs[0], statistic, resamples, seed)
     values, drawn = _measure([before, *runs], statistic, resamples, seed)
     differences = drawn[:, 1:] - drawn[:, :1]
-    return _estimate([values[1:] - values[0]], item_part(_covariance(differences)))
+    found = _estimate([values[1:] - values[0]], item_part(_covariance(differences)))
+    return change(before, runs[0], statistic, resamples, seed) if found.low == found.high else found
 
 
 def difference_of_seeds(
     one: list[Counts], other: list[Counts], statistic: Statistic, resamples: int, seed: int
-) -> Change:
+) -> Change | None:
     """Return by how much the mean of one configuration's runs exceeds that of another's, on the same items.
 
-    If either has a single run, the interval is over items alone.
+    If either has a single run, the interval is over items alone. None if the items are too few.
     """
+    if len(one) == len(other) == 1 or len(one[0]) < ENOUGH:
+        return change(other[0], one[0], statistic, resamples, seed)
     values, drawn = _measure([*other, *one], statistic, resamples, seed)
     split = len(other)
     if min(split, len(one)) == 1:
@@ -107,7 +117,8 @@ def difference_of_seeds(
     within = item_part(covariance[:split, :split]) + item_part(covariance[split:, split:])
     between = covariance[:split, split:].mean()
     shared = np.maximum(within - 2 * between, 0.0)
-    return _estimate([values[split:], -values[:split]], shared)
+    found = _estimate([values[split:], -values[:split]], shared)
+    return change(other[0], one[0], statistic, resamples, seed) if found.low == found.high else found
 
 
 def mean_of_values(values: list[float]) -> Estimate:

@@ -1,17 +1,8 @@
 """The section `split` of params.yaml."""
 
-from enum import Enum
-
 from pydantic import Field
 
-from alloy.core.settings import Section
-
-
-class BadRow(Enum):
-    """What `split` does with a row it cannot use."""
-
-    stop = "stop"
-    reject = "reject"
+from alloy.core.settings import BadRow, Section
 
 
 class Split(Section):

@@ -3,7 +3,7 @@
 from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.verdict import significant
 from alloy.core.files import Row
-from alloy.scoring.bootstrap import Change
+from alloy.scoring.bootstrap import ENOUGH, Change
 from alloy.scoring.settings import Score
 from alloy.sweep.axis import TASK, short_title
 from alloy.sweep.configurations import Configuration, task_difference
@@ -14,8 +14,25 @@ def pareto(points: list[tuple[float, float]]) -> list[bool]:
     return [not any(x >= a and y >= b and (x, y) != (a, b) for x, y in points) for a, b in points]
 
 
+def too_few(configurations: list[Configuration]) -> str:
+    """Say which of the two metrics has too few items to choose by, "" if none has."""
+    if not configurations:
+        return ""
+    said = []
+    for metric in (TASK, configurations[0].axis):
+        few = [run.items(metric) or 0 for one in configurations for run in one.runs if run.too_few(metric)]
+        if few:
+            said.append(f"{short_title(metric)} is measured on {min(few)} {metric.n or 'items'}")
+    return f"Too few items to choose by: {'; '.join(said)}; {ENOUGH} or more are needed." if said else ""
+
+
 def front_of(configurations: list[Configuration]) -> list[bool]:
-    """Say of each configuration whether none has as good a task and as small a loss, and is better in one."""
+    """Say of each configuration whether none has as good a task and as small a loss, and is better in one.
+
+    Of none if there are too few items to say it.
+    """
+    if too_few(configurations):
+        return [False] * len(configurations)
     return pareto([(-one.loss["value"], one.task["value"]) for one in configurations])
 
 
@@ -34,7 +51,12 @@ def within(configurations: list[Configuration], limit: float) -> list[Configurat
 
 
 def best(configurations: list[Configuration], limit: float) -> Configuration | None:
-    """Return the configuration with the best task within `limit`; of equal ones that which loses least."""
+    """Return the configuration with the best task within `limit`; of equal ones that which loses least.
+
+    None if there is none, or if there are too few items to say it.
+    """
+    if too_few(configurations):
+        return None
     kept = within(configurations, limit)
     return max(kept, key=lambda one: (one.task["value"], -one.loss["value"], -one.ratio), default=None)
 
@@ -57,6 +79,8 @@ def recommend(configurations: list[Configuration], limit: float, score: Score) -
     """Say which configuration to take, and why; or that the best ones are not distinguishable."""
     if not configurations:
         return "No run is finished: `make sweep` runs some."
+    if few := too_few(configurations):
+        return few
     axis = short_title(configurations[0].axis)
     kept, chosen = within(configurations, limit), best(configurations, limit)
     if chosen is None:

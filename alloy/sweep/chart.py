@@ -16,10 +16,16 @@ MARKERS = "os^Dv<>p"  # by learning rate
 Box = tuple[float, float, float, float]  # left, bottom, right, top in pixels
 
 
-def front(configurations: list[Configuration], labels: list[str], chosen: Configuration | None, limit: float) -> Draw:
+def front(
+    configurations: list[Configuration],
+    labels: list[str],
+    chosen: Configuration | None,
+    limit: float,
+    legend: str = "mix.ratio",
+) -> Draw:
     """Return the plot of one or more configurations, with the text beside each.
 
-    `limit` is the largest loss that is allowed. Bars are the intervals of the table.
+    `limit` is the largest loss that is allowed; `legend` says what the texts are. Bars are the intervals of the table.
     """
     axis, first = configurations[0].axis, configurations[0].runs[0]
     base_general, base_task = first.figure(axis, "base"), first.figure(TASK, "base")
@@ -32,9 +38,10 @@ def front(configurations: list[Configuration], labels: list[str], chosen: Config
         for rate, marker in zip(rates, MARKERS * len(rates), strict=False):
             for place, one in enumerate(own for own in configurations if own.lr == rate):
                 bars = {"xerr": error_bars(one.general), "yerr": error_bars(one.task), "elinewidth": 1, "capsize": 2}
-                name = "mix.ratio" + (f" at lr {rate:g}" if len(rates) > 1 else "") if place == 0 else None
+                name = legend + (f" at lr {rate:g}" if len(rates) > 1 else "") if place == 0 else None
                 axes.errorbar(*_point(one), **bars, fmt=marker, ms=6, color=COLOURS["tuned"], label=name)
-        axes.plot(*zip(*edge, strict=True), color=COLOURS["tuned"], lw=1, zorder=1, label="Pareto front")
+        if edge:
+            axes.plot(*zip(*edge, strict=True), color=COLOURS["tuned"], lw=1, zorder=1, label="Pareto front")
         if chosen:
             axes.plot(*_point(chosen), "o", ms=14, mfc="none", mec=COLOURS["svm"], mew=2, ls="", label="recommended")
         if base_general and base_task:
@@ -48,7 +55,7 @@ def front(configurations: list[Configuration], labels: list[str], chosen: Config
         axes.set(xlabel=axis.title + direction, ylabel=TASK.title + means)
         axes.margins(0.08)
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        names = sorted(handles, key=lambda name: not name.startswith("mix"))  # configurations first
+        names = sorted(handles, key=lambda name: not name.startswith(legend))  # configurations first
         axes.legend([handles[name] for name in names], names, loc="center left", bbox_to_anchor=(1, 0.5))
         place_labels(axes, configurations, labels)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 
 from alloy.comparison.metrics import Metric
 from alloy.core.files import Row
@@ -28,8 +29,14 @@ class Configuration:
 
     @property
     def ratio(self) -> float:
-        """The share of general rows."""
+        """The share of general data that was asked for."""
         return self.runs[0].settings.ratio
+
+    @property
+    def general_share(self) -> float | None:
+        """The mean share of general data that training saw, in the unit of the mix; None if a run does not tell it."""
+        shares = [run.given.general for run in self.runs if run.given]
+        return round(sum(shares) / len(shares), 4) if len(shares) == len(self.runs) else None
 
     @property
     def lr(self) -> float:
@@ -76,10 +83,18 @@ def mean(metric: Metric, runs: list[Run], score: Score) -> Row | None:
         return None
     if len(runs) == 1:
         return {key: found[0][key] for key in ("value", "low", "high") if key in found[0]}
+    values = [figure["value"] for figure in found]
+    if any(run.too_few(metric) for run in runs):
+        return _without_interval(values)
     items, counts = metric.items, counts_of(metric, [(run, "tuned") for run in runs])
     if items is None or counts is None:
-        return rounded(mean_of_values([figure["value"] for figure in found]))
-    return rounded(mean_over_seeds(counts, items.statistic, score.resamples, score.seed))
+        return rounded(mean_of_values(values))
+    overall = mean_over_seeds(counts, items.statistic, score.resamples, score.seed)
+    return rounded(overall) if overall else _without_interval(values)
+
+
+def _without_interval(values: list[float]) -> Row:
+    return {"value": round(fmean(values), 4)}
 
 
 def loss_of(metric: Metric, runs: list[Run], score: Score) -> Row:
@@ -87,12 +102,16 @@ def loss_of(metric: Metric, runs: list[Run], score: Score) -> Row:
     changes = [run.change(metric) or {} for run in runs]
     if len(runs) == 1:
         return worsening(changes[0], metric)
+    values = [change["value"] for change in changes]
+    if any(run.too_few(metric) for run in runs):
+        return worsening(_without_interval(values), metric)
     items, counts = metric.items, counts_of(metric, [(runs[0], "base"), *((run, "tuned") for run in runs)])
+    found: Estimate | None = None
     if items is None or counts is None:
-        found: Estimate = mean_of_values([change["value"] for change in changes])
+        found = mean_of_values(values)
     else:
         found = change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
-    return worsening(rounded(found), metric)
+    return worsening(rounded(found) if found else _without_interval(values), metric)
 
 
 def task_difference(one: Configuration, other: Configuration, score: Score) -> Change | None:

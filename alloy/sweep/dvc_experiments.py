@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
 from alloy.core.files import InputError, Row
 from alloy.core.git import git
+from alloy.core.yaml_text import load_yaml
 
 WORKSPACE = "workspace"
 # What must be the same for metrics to be compared: the comments asked, the general rows that the loss is measured on,
@@ -45,7 +44,7 @@ def experiments() -> tuple[list[tuple[str, str]], list[str]]:
 def read_lock(rev: str) -> Row:
     """Return the stages of the dvc.lock of a revision, or of the workspace."""
     text = Path("dvc.lock").read_text(encoding="utf-8") if rev == WORKSPACE else git("show", f"{rev}:./dvc.lock")
-    return yaml.safe_load(text)["stages"]
+    return load_yaml(text, "dvc.lock")["stages"]
 
 
 @dataclass(frozen=True)

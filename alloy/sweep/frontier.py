@@ -10,8 +10,6 @@ intervals over seeds and test items (alloy/scoring/seeds.py). The limit is the l
 base: what is given, else the gate's of that metric, else 0.02.
 """
 
-import csv
-import io
 from pathlib import Path
 
 from alloy.comparison.costs import unequal
@@ -20,6 +18,7 @@ from alloy.comparison.settings import Gate
 from alloy.core import markdown
 from alloy.core.files import InputError, Row, write_whole
 from alloy.core.settings import load_sections
+from alloy.core.tables import csv_text
 from alloy.scoring.settings import Score
 from alloy.sweep.analyze import best, doubts, front_of, label, recommend, seeds_note
 from alloy.sweep.axis import find_axis, limit_of, short_title, worsening
@@ -36,13 +35,20 @@ def shown(axis: Metric) -> list[Metric]:
 
 
 def table(configurations: list[Configuration], limit: float) -> str:
-    """Return the configurations as a Markdown table that is aligned for a terminal, with base and SVM below them."""
+    """Return the configurations as a Markdown table that is aligned for a terminal, with base and SVM below them.
+
+    `ratio` is the share of general data that was asked for, `trained` the one that training saw.
+    """
     axis = configurations[0].axis
     metrics, chosen = shown(axis), best(configurations, limit)
-    titles = [*map(short_title, metrics), f"{short_title(axis)} loss"]
+    titles = [
+        *(f"{short_title(metric)}{_items(metric, configurations)}" for metric in metrics),
+        f"{short_title(axis)} loss",
+    ]
     lines = [
         [
             f"{'> ' if one is chosen else ''}{one.ratio:g}",
+            "-" if one.general_share is None else f"{one.general_share:.3f}",
             f"{one.lr:g}",
             *(_interval(one.figures.get(metric.name)) for metric in metrics),
             _interval(one.loss),
@@ -54,9 +60,15 @@ def table(configurations: list[Configuration], limit: float) -> str:
     ]
     for model in ("base", "svm"):
         figures = [_interval(configurations[0].runs[0].figure(metric, model)) for metric in metrics]
-        lines.append([model, "", *figures, "", "", "", ""])
-    head = ["ratio", "lr", *titles, "front", "seeds", "experiment (first seed)"]
+        lines.append([model, "", "", *figures, "", "", "", ""])
+    head = ["ratio", "trained", "lr", *titles, "front", "seeds", "experiment (first seed)"]
     return "\n".join(markdown.table(head, lines, padded=True))
+
+
+def _items(metric: Metric, configurations: list[Configuration]) -> str:
+    """Return on how many items a metric is measured in these runs, as ` (n 240)` or ` (n 236-240)`; "" if not known."""
+    found = sorted({n for one in configurations for run in one.runs if (n := run.items(metric)) is not None})
+    return f" (n {'-'.join(map(str, dict.fromkeys((found[0], found[-1]))))})" if found else ""
 
 
 def _interval(figure: Row | None) -> str:
@@ -71,33 +83,37 @@ def as_csv(configurations: list[Configuration], limit: float) -> str:
     metrics, rows = shown(axis), list[Row]()
     for one, on in zip(configurations, front_of(configurations), strict=True):
         place = {"front": int(on), "recommended": int(one is chosen)}
-        head = {"kind": "configuration", "experiment": "", "ratio": one.ratio, "lr": one.lr, "seed": ""}
+        head = {"kind": "configuration", "experiment": "", "ratio": one.ratio, "general_share": one.general_share}
+        head |= {"lr": one.lr, "seed": ""}
         figures = {metric.name: one.figures.get(metric.name) for metric in metrics}
-        rows.append({**head, "seeds": len(one.runs), **_columns(metrics, axis, figures, one.loss), **place})
+        shown_figures = _columns(metrics, axis, figures, one.loss, one.runs[0])
+        rows.append({**head, "seeds": len(one.runs), **shown_figures, **place})
         rows += [{**_run_row(run, metrics, axis), "front": "", "recommended": ""} for run in one.runs]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    return csv_text([*rows[0]], [[row[name] for name in rows[0]] for row in rows])
 
 
 def _run_row(run: Run, metrics: list[Metric], axis: Metric) -> Row:
     settings = run.settings
-    head = {"kind": "run", "experiment": run.name, "ratio": settings.ratio, "lr": settings.lr, "seed": settings.seed}
+    share = round(run.given.general, 4) if run.given else None
+    head = {"kind": "run", "experiment": run.name, "ratio": settings.ratio, "general_share": share}
+    head |= {"lr": settings.lr, "seed": settings.seed}
     loss = worsening(run.change(axis) or {}, axis)
-    return {**head, "seeds": 1, **_columns(metrics, axis, {one.name: run.figure(one) for one in metrics}, loss)}
+    return {**head, "seeds": 1, **_columns(metrics, axis, {one.name: run.figure(one) for one in metrics}, loss, run)}
 
 
-def _columns(metrics: list[Metric], axis: Metric, figures: dict[str, Row | None], loss: Row) -> Row:
-    """Return three columns per metric, and the loss: the value, and the ends of its interval if it has one."""
+def _columns(metrics: list[Metric], axis: Metric, figures: dict[str, Row | None], loss: Row, run: Run) -> Row:
+    """Return four columns per metric, three for the loss: the value, the ends of its interval, its items in `run`."""
     columns = {short_title(metric): figures[metric.name] or {} for metric in metrics}
     columns[f"{short_title(axis)} loss"] = loss
-    ends = (("", "value"), ("_low", "low"), ("_high", "high"))
+    counts = {short_title(metric): {"n": run.items(metric)} for metric in metrics}
+    ends = (("", "value"), ("_low", "low"), ("_high", "high"), ("_n", "n"))
     return {
-        title.lower().replace(" ", "_") + end: figure.get(key, "")
+        title.lower().replace(" ", "_") + end: ""
+        if (found := {**counts.get(title, {}), **figure}.get(key)) is None
+        else found
         for title, figure in columns.items()
         for end, key in ends
+        if title in counts or key != "n"
     }
 
 

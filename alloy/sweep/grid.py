@@ -14,7 +14,7 @@ from alloy.sweep.dvc_experiments import finished, read_lock
 
 # What decides what a run does; not what DVC writes beside it.
 WRITTEN = (":(exclude,glob)**/dvc.lock", ":(exclude,glob)**/.gitignore")
-INPUTS = ("dvc.yaml", "params.yaml", "alloy", "stages", "profiles", "data", *WRITTEN)
+INPUTS = ("dvc.yaml", "params.yaml", "versions.yaml", "alloy", "stages", "profiles", "data", *WRITTEN)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from alloy.comparison.costs import Budget, budget
 from alloy.comparison.item_rows import rows_of
 from alloy.comparison.metrics import Metric
 from alloy.core.files import InputError, Row
-from alloy.scoring.bootstrap import Counts
+from alloy.scoring.bootstrap import ENOUGH, Counts
 from alloy.sweep.axis import TASK
 from alloy.sweep.dvc_experiments import (
     WORKSPACE,
@@ -55,6 +55,15 @@ class Run:
     def figure(self, metric: Metric, model: str = "tuned") -> Row | None:
         """Return `{value, low?, high?}` of a model, or None if it was not measured."""
         return self.lines.get(metric.name, {}).get("models", {}).get(model)
+
+    def items(self, metric: Metric) -> int | None:
+        """Return how many items a metric is measured on, None if that is not known."""
+        return self.lines.get(metric.name, {}).get("n")
+
+    def too_few(self, metric: Metric) -> bool:
+        """Return whether the items of a metric are too few for an interval or a comparison."""
+        items = self.items(metric)
+        return items is not None and items < ENOUGH
 
     def change(self, metric: Metric) -> Row | None:
         """Return `{value, low?, high?}` of the tuned model less base, or None if either was not measured."""

@@ -67,10 +67,10 @@ def require_known(data: list[str]) -> None:
 
 
 @contextmanager
-def alone() -> Iterator[int]:
-    """Hold the lock of this folder's sweep; its number is passed to what must not outlive it unseen."""
-    LOGS.mkdir(parents=True, exist_ok=True)
-    with (LOGS / "lock").open("w") as lock:
+def alone(folder: Path = LOGS) -> Iterator[int]:
+    """Hold the lock of the sweep in `folder`; its number is passed to what must not outlive it unseen."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

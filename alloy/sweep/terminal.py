@@ -5,11 +5,16 @@ import pty
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from pathlib import Path
 
+Watch = Callable[[str], str | None]
 
-def tee(command: list[str], log: Path, keep: int) -> int:
+
+def tee(command: list[str], log: Path, keep: int, folder: Path | None = None, watch: Watch | None = None) -> int:
     """Run a command, show what it prints, keep that in `log`, and return its exit status; it inherits the file `keep`.
+
+    It runs in `folder`. `watch` is given each line that is complete; what it returns is shown below the line.
 
     On a terminal the command is given one of the same size, so that it shows its bars. Ctrl-C reaches it and this
     process alike: what it says at its end is waited for, then `KeyboardInterrupt` goes on.
@@ -20,8 +25,9 @@ def tee(command: list[str], log: Path, keep: int) -> int:
         termios.tcsetwinsize(writes, termios.tcgetwinsize(sys.stdout.fileno()))
     stopped: KeyboardInterrupt | None = None
     with log.open("wb") as file:
-        child = subprocess.Popen(command, stdout=writes, stderr=writes, pass_fds=[keep])
+        child = subprocess.Popen(command, cwd=folder, stdout=writes, stderr=writes, pass_fds=[keep])
         os.close(writes)
+        begun = b""  # a line that is not complete yet
         while True:
             try:
                 block = os.read(reads, 2**16)
@@ -29,7 +35,9 @@ def tee(command: list[str], log: Path, keep: int) -> int:
                     break
                 file.write(block)
                 file.flush()
-                sys.stdout.buffer.write(block)
+                *lines, begun = (begun + block).split(b"\n")
+                said = [text for line in lines if watch and (text := watch(line.decode(errors="replace")))]
+                sys.stdout.buffer.write(block + "".join(f"{text}\n" for text in said).encode())
                 sys.stdout.flush()
             except KeyboardInterrupt as interrupt:
                 stopped = interrupt

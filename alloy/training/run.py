@@ -65,13 +65,14 @@ def _train(job: TrainingJob, examples: Examples, arguments: Any, place: Place) -
 
     arguments.output_dir = str(place.folder)  # which the trainer makes
     trainer = trainer_of(job, examples, arguments)
-    work = examples.work()[list(trainer.order)].reshape(arguments.max_steps, -1, 3).sum(axis=1)
+    order = list(trainer.order)
+    work = examples.work()[order].reshape(arguments.max_steps, -1, 3).sum(axis=1)
     trained = train(job, trainer, place, work[:, 0].tolist())
     if trained is None:
         return
     total = work.sum(axis=0).tolist()
     curve = loss_curve(trained.history, examples.categories, arguments.max_steps)
-    report = training_report(job, examples, arguments, total, curve)
+    report = training_report(job, examples, arguments, order, total, curve)
     save(job, trainer, place.folder / "result.part/model", report)
     if distributed.is_main():
 

@@ -30,13 +30,13 @@ def save(job: TrainingJob, trainer: "MixTrainer", folder: Path, report: Row) -> 
         _save_weights(job, model, state, folder)
     elif job.train.lora.merge:
         beside = folder.with_name("adapter")
-        model.save_pretrained(beside, state_dict=state)
+        _save_adapter(model, state, beside)
         _whole_again()
         model = lora.merge(job.model(torch.float32), beside)
         _save_weights(job, model, model.state_dict(), folder)
         shutil.rmtree(beside)
     else:
-        model.save_pretrained(folder, state_dict=state)
+        _save_adapter(model, state, folder)
         lora.name_base(folder, *job.base)
     job.tokenizer.save_pretrained(folder)
     if job.card:
@@ -44,16 +44,24 @@ def save(job: TrainingJob, trainer: "MixTrainer", folder: Path, report: Row) -> 
         write_whole(folder / "README.md", lambda part: part.write_text(text, encoding="utf-8"))
 
 
+def _save_adapter(model: Any, state: "dict[str, torch.Tensor]", folder: Path) -> None:  # noqa: ANN401 (a PeftModel)
+    # Without the embeddings that an adapter is put on: they are the base's.
+    model.save_pretrained(folder, state_dict=state, save_embedding_layers=False)
+
+
 def _save_weights(job: TrainingJob, model: Any, state: "dict[str, torch.Tensor]", folder: Path) -> None:  # noqa: ANN401
     import torch
 
     dtype = getattr(torch, str(job.config.dtype or torch.float32).removeprefix("torch."))
     if model.config.tie_word_embeddings:
-        state = {name: tensor for name, tensor in state.items() if name != "lm_head.weight"}
+        state = {name: tensor for name, tensor in state.items() if name not in model.all_tied_weights_keys}
     model.save_pretrained(folder, state_dict={name: tensor.to(dtype) for name, tensor in state.items()})
     file = folder / "config.json"  # it says how the model was trained: in which dtype, without a cache
-    asis = {"dtype": str(dtype).removeprefix("torch."), "use_cache": job.config.use_cache}
-    write_json(file, {**read_json(file), **asis})
+    saved = {**read_json(file), "dtype": str(dtype).removeprefix("torch.")}
+    saved.pop("use_cache", None)
+    if hasattr(job.config, "use_cache"):  # else the language model's own configuration, below this one, has it
+        saved["use_cache"] = job.config.use_cache
+    write_json(file, saved)
 
 
 def _whole_again() -> None:

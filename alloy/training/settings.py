@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from alloy.core.settings import SEEDS, Section, Settings, refuse
+from alloy.modeling.chat_examples import AssistantTurns
 from alloy.modeling.settings import Checkpoint
 
 
@@ -32,7 +33,7 @@ class DeepSpeed(Enum):
 
 
 class LongRow(Enum):
-    """What training does with rows over `max_length`: stop, or leave them out whole and count them."""
+    """What is done with rows over `max_length`: stop, or leave them out whole and count them."""
 
     stop = "stop"
     drop = "drop"
@@ -69,7 +70,8 @@ class Train(Section):
 
     `global_batch` counts rows of `max_length` tokens when `packing`, else examples; over how many processes they
     spread is no param. `max_steps` null trains `epochs`. `gpu` refuses to train without one. `anchor` weighs the
-    divergence from the base model on general rows; 0 is off.
+    divergence from the base model on general rows; 0 is off. `max_length`, `on_long_row` and `assistant_turns` are read
+    by `mix` as well, which draws only rows that fit; there `assistant_turns` says which tokens are loss tokens.
     """
 
     key = "train"
@@ -84,6 +86,7 @@ class Train(Section):
     global_batch: int = Field(default=8, ge=1)
     max_length: int = Field(default=1024, ge=1)
     on_long_row: LongRow = LongRow.stop
+    assistant_turns: AssistantTurns = AssistantTurns.all
     packing: bool = True
     optimizer: Optimizer = Optimizer.adamw
     schedule: Schedule = Schedule.cosine

@@ -9,9 +9,7 @@ Levels are product, sub-product, issue and sub-issue. The taxonomy holds every p
 row whose consumer published no text. Copies of one text become one comment with all their paths as segments.
 """
 
-import csv
 import hashlib
-import io
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -22,6 +20,7 @@ import orjson
 
 from alloy.core.files import InputError, Row, write_jsonl, write_whole
 from alloy.core.stage import run
+from alloy.core.tables import csv_text
 from alloy.core.text import fold_text
 from alloy.formats.comments import Segment, segment_row
 from alloy.formats.taxonomy import LabelPath
@@ -76,11 +75,7 @@ def comments(spool: IO[bytes], merged: Merged) -> Iterator[Row]:
 
 def taxonomy_csv(leaves: Iterable[LabelPath]) -> str:
     """Return the taxonomy as CSV text, sorted; the CFPB describes no leaf."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*LEVELS, "description"])
-    writer.writerows([*leaf, ""] for leaf in sorted(leaves))
-    return file.getvalue()
+    return csv_text([*LEVELS, "description"], ([*leaf, ""] for leaf in sorted(leaves)))
 
 
 def main() -> None:

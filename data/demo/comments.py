@@ -8,8 +8,6 @@ A comment is one to four segments in one language, with greetings around them, c
 hurried people do to a text: typos, lost accents, no capitals. Leaves are drawn with weights 1/rank (Zipf's law).
 """
 
-import csv
-import io
 import random
 import unicodedata
 from collections.abc import Callable
@@ -21,6 +19,7 @@ import yaml
 
 from alloy.core.files import Row, write_jsonl, write_whole
 from alloy.core.stage import run
+from alloy.core.tables import csv_text
 
 HERE = Path("data/demo")
 SEED = 2
@@ -141,11 +140,7 @@ def comment(number: int, all_leaves: list[Leaf], weights: list[float], lexicon: 
 
 def taxonomy_csv(all_leaves: list[Leaf]) -> str:
     """Return the taxonomy as CSV text."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["L1", "L2", "L3", "L4", "description"])
-    writer.writerows([*leaf.path, leaf.description] for leaf in all_leaves)
-    return file.getvalue()
+    return csv_text(["L1", "L2", "L3", "L4", "description"], ([*leaf.path, leaf.description] for leaf in all_leaves))
 
 
 def main() -> None:

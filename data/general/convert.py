@@ -10,10 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from alloy.core.files import InputError, Row, find_files, is_jsonl, write_jsonl
 from alloy.core.stage import run
+from alloy.core.yaml_text import read_yaml
 from alloy.formats.general import KEYS, count_unknown_keys, general_rows, unknown_key_warnings
 
 HERE = Path("data/general")
@@ -26,11 +25,9 @@ def read_licences(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        licences = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise InputError(f"{place}: not valid YAML; write `source: licence` lines in UTF-8") from None
+        licences = read_yaml(path)
+    except InputError as error:
+        raise InputError(f"{error}; write `source: licence` lines in UTF-8") from None
     if not isinstance(licences, dict):
         raise InputError(f"{path}: write `source: licence` lines")
     for source, licence in licences.items():

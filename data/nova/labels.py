@@ -1,12 +1,11 @@
 """The labels in an assistant's answer: a JSON list of segments with levels E1.. or L1.., content and emotion."""
 
-import csv
-import io
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from alloy.core.tables import csv_text
 from alloy.core.text import normalize_text
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath, show
@@ -113,8 +112,5 @@ class Seen:
 def taxonomy_csv(leaves: dict[LabelPath, str]) -> str:
     """Return the taxonomy as CSV text, sorted."""
     depth = len(next(iter(leaves)))
-    file = io.StringIO()
-    writer = csv.writer(file)  # its line end has both letters, so that a label with one of them is quoted
-    writer.writerow([*(f"L{level}" for level in range(1, depth + 1)), "description"])
-    writer.writerows([*leaf, leaves[leaf]] for leaf in sorted(leaves))
-    return file.getvalue()
+    header = [*(f"L{level}" for level in range(1, depth + 1)), "description"]
+    return csv_text(header, ([*leaf, leaves[leaf]] for leaf in sorted(leaves)))

@@ -18,9 +18,11 @@ COMMANDS = [
     ["cost"],
     ["grammar"],
     ["smoke"],
+    ["check", "inputs"],
     ["check", "tests"],
     ["check", "lock"],
     ["check", "cache"],
+    ["check", "versions"],
     ["nova", "export"],
     ["nova", "recipe", "read"],
     ["nova", "recipe", "write"],
@@ -38,7 +40,7 @@ def test_every_command_has_help(command: list[str]) -> None:
 def test_the_list_of_commands_is_whole_and_no_line_of_it_is_cut() -> None:
     for group, names in (
         ([], {command[0] for command in COMMANDS}),
-        (["check"], {"tests", "lock", "cache"}),
+        (["check"], {"inputs", "tests", "lock", "cache", "versions"}),
         (["nova"], {"export", "recipe"}),
         (["nova", "recipe"], {"read", "write"}),
     ):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import orjson
 import pytest
 
 from alloy.commands.classify import KeptAnswers, encode, labelled
-from alloy.core.files import read_jsonl
 from alloy.formats.unlabelled import Unlabelled
+from alloy.inference.usage import is_unanswered
+from alloy.runtime.row_log import RowLog
 from projects import LABELS, environment, write_labelling_project
 
 SEGMENT = {"L1": "Setup", "L2": "Pairing"}
@@ -41,7 +43,14 @@ def test_what_an_earlier_run_has_said_is_replaced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("finish", "word"), [("context", "context"), ("refused", "refused"), ("length", "max_new_tokens"), ("stop", "JSON")]
+    ("finish", "word"),
+    [
+        ("context", "context"),
+        ("refused", "refused"),
+        ("failed", "failed"),
+        ("length", "max_new_tokens"),
+        ("stop", "JSON"),
+    ],
 )
 def test_an_answer_that_is_none_has_its_reason(finish: str, word: str) -> None:
     (row,) = rows_of([Unlabelled({"id": "1", "text": "a"})], valid=False, segments=[], finish=finish)
@@ -65,20 +74,47 @@ def test_numbers_and_letters_are_written_as_they_were() -> None:
 def test_answers_are_kept_for_the_same_texts_alone(tmp_path: Path) -> None:
     asked = []
 
-    def work(comments: list[Any]) -> list[Any]:
+    def work(comments: list[Any], done: Any) -> None:
         asked.append([comment["text"] for comment in comments])
-        return [answer(comment) for comment in comments]
+        for index, comment in enumerate(comments):
+            done(index, answer(comment))
 
-    one, other = [{"id": "", "text": "a"}], [{"id": "", "text": "b"}]
-    first = KeptAnswers(tmp_path / "key")
-    assert first.answer(one, work) == first.answer(one, work) == KeptAnswers(tmp_path / "key").answer(one, work)
-    first.answer(other, work)
+    one, other, both = ([{"id": "", "text": text} for text in texts] for texts in ("a", "b", "ba"))
+    with closing(KeptAnswers(tmp_path / "key", None)) as first:
+        answers = first.answer(one, work)
+        assert first.answer(one, work) == answers
+        first.answer([*other, *other], work)
+    with closing(KeptAnswers(tmp_path / "key", None)) as again:
+        assert again.answer(one, work) == answers
     assert asked == [["a"], ["b"]]
-    file = first.used[-1]
+    file = first.logs[-1].path
     file.write_bytes(file.read_bytes()[:-9])  # damaged
-    first.answer(other, work)
+    with closing(KeptAnswers(tmp_path / "key", None)) as second:
+        second.answer(both, work)
     assert asked == [["a"], ["b"], ["b"]]
-    first.drop()
+    second.drop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_service_has_not_answered_is_asked_again_by_the_next_run_alone(tmp_path: Path) -> None:
+    comments = [{"id": "", "text": text} for text in "abcd"]
+
+    def run(**ends: str) -> list[str]:
+        asked: list[str] = []
+
+        def work(left: list[Any], done: Any) -> None:
+            for index, comment in enumerate(left):
+                asked.append(comment["text"])
+                done(index, answer(comment, finish=ends.get(comment["text"], "stop"), reason="gone"))
+
+        with closing(KeptAnswers(tmp_path / "key", is_unanswered)) as kept:
+            kept.answer(comments, work)
+        kept.drop()
+        return asked
+
+    assert run(b="refused", c="failed", d="context") == ["a", "b", "c", "d"]
+    assert run(d="context") == ["b", "c", "d"]
+    assert run() == ["d"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -133,17 +169,13 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    while run.poll() is None and len(list(kept.glob("*/*.jsonl"))) < 3:
+    while run.poll() is None and sum(len(file.read_bytes().splitlines()) for file in kept.glob("*/*.log")) < 20:
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     before, _ = run.communicate()
-    files = list(kept.glob("*/*.jsonl"))
-    assert len(files) >= 3
-    marked = files[0]
-    answers = read_jsonl(marked)
-    answers[0]["segments"] = [{"L1": "kept", "L2": "kept"}]  # so that we see that it is taken, not asked again
-    answers[0]["valid"] = True
-    marked.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in answers))
+    (file,) = kept.glob("*/*.log")
+    with RowLog(file) as log:  # so that we see that it is taken, not asked again
+        log.write(next(iter(log.places)), {"segments": [{"L1": "kept", "L2": "kept"}], "valid": True, "finish": "stop"})
     done = classify(project, "new.jsonl", "--model", "models/base")
     assert done.returncode == 0, done.stderr
     found = [orjson.loads(line) for line in done.stdout.splitlines()]

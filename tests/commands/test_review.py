@@ -17,8 +17,12 @@ ROOT = Path(__file__).parents[2]
 WORKFLOW = (ROOT / ".github/workflows/review.yml").read_text()
 PARAMS = {"profile": "demo", "mix": {"ratio": 0.0}, "note": "a"}
 SUMMARY = {
-    "base": {"voc": {"f1": 0.0212}, "mmlu": {"acc": 0.9054}},
-    "tuned": {"voc": {"f1": 0.4626, "invalid_json": 0.0}, "mmlu": {"acc": 0.4143}, "general": {"gsm8k acc": 0.5}},
+    "base": {"voc": {"f1": 0.0212, "comments": 291}, "mmlu": {"acc": 0.9054}},
+    "tuned": {
+        "voc": {"f1": 0.4626, "invalid_json": 0.0, "comments": 291},
+        "mmlu": {"acc": 0.4143, "questions": 280},
+        "general": {"gsm8k acc": 0.5, "n": {"gsm8k acc": 80}},
+    },
 }
 TRAIN = {"train": {"loss": 0.3071, "tokens": 1038570, "peak_memory": 0.88, "only_before": 1}}
 
@@ -39,7 +43,8 @@ def project(tmp_path_factory) -> Path:
     commit(folder, "before")
     said(folder, "git", "tag", "before")
     summary = json.loads(json.dumps(SUMMARY))
-    summary["tuned"]["voc"] = {"f1": 0.4252, "invalid_json": 0.01}
+    summary["tuned"]["voc"] = {"f1": 0.4252, "invalid_json": 0.01, "comments": 291}
+    summary["tuned"]["mmlu"]["questions"] = 270
     summary["tuned"]["mmlu"]["acc"] = 0.7304
     summary["tuned"]["mmlu"]["unparsed"] = 0.5625
     summary["tuned"]["general"]["gsm8k acc"] = 0.6
@@ -99,11 +104,19 @@ def test_a_loss_that_rises_is_a_cost_and_one_that_falls_a_gain():
     assert f"Gained: {title} -0.500 (2.500 to 2.000). Cost: nothing." in said(2.5, 2.0)
 
 
+def test_a_metric_of_too_few_items_is_neither_gained_nor_lost():
+    change = Change("metrics/summary.json", "tuned.voc.f1", 0.1, 0.9)
+    page = sentence([], [change], {"tuned.voc.f1": (29, 200)})
+    assert "Gained: nothing. Cost: nothing. Too few items to tell (fewer than 30): VOC F1." in page
+    assert "Gained: VOC F1" in sentence([], [change], {"tuned.voc.f1": (30, 30)})
+
+
 @pytest.mark.slow
 def test_figures_are_shown_with_three_places_counts_whole_and_what_was_not_there_as_a_dash(project):
     page = review(project, "before", "after")
-    assert "| tuned: VOC F1 | 0.463 | 0.425 | -0.037 |" in page
-    assert f"| tuned: {BY_NAME['mmlu.unparsed'].title} | - | 0.562 | - |" in page
+    assert "| tuned: VOC F1 | 291 | 0.463 | 0.425 | -0.037 |" in page
+    assert f"| tuned: {BY_NAME['mmlu.unparsed'].title} | 280 → 270 | - | 0.562 | - |" in page
+    assert "| tuned: `gsm8k acc` | 80 |" in page
     assert "| `metrics/train.json` `train.tokens` | 1,038,570 | 2,038,570 | +1,000,000 |" in page
     assert "| `metrics/train.json` `train.only_before` | 1 | - | - |" in page
     assert "train.loss" not in page
@@ -173,6 +186,19 @@ def test_the_workflow_may_read_and_knows_no_secret():
     assert all("permissions" not in job for job in flow["jobs"].values())
 
 
+def test_actions_are_pinned_by_commit_and_leave_no_credentials_behind():
+    workflows = sorted((ROOT / ".github/workflows").glob("*.yml"))
+    assert len(workflows) >= 2
+    for file in workflows:
+        for line in file.read_text().splitlines():
+            if "uses:" in line:  # with the release in a comment, for people
+                assert re.search(r"uses: actions/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+$", line), line
+        for job in yaml.safe_load(file.read_text())["jobs"].values():
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("actions/checkout@"):
+                    assert step["with"]["persist-credentials"] is False
+
+
 def test_what_the_workflow_runs_is_there_to_be_run_by_hand():
     targets = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     steps = [step for job in yaml.safe_load(WORKFLOW)["jobs"].values() for step in job["steps"]]
@@ -187,4 +213,3 @@ def test_what_the_workflow_runs_is_there_to_be_run_by_hand():
 def test_the_workflow_puts_no_expression_into_a_shell_and_pins_what_it_uses():
     for step in yaml.safe_load(WORKFLOW)["jobs"]["review"]["steps"]:
         assert "${{" not in step.get("run", "")
-        assert "uses" not in step or re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])

@@ -10,8 +10,9 @@ import pytest
 
 from alloy.comparison.answers import judge_answers, with_leakage
 from alloy.comparison.compare import compare
+from alloy.comparison.gate import failures
 from alloy.comparison.settings import Gate
-from alloy.comparison.verdict import Kind, failures, verdict
+from alloy.comparison.verdict import Kind, verdict
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.leakage import TaskFormat
 from measured import measured, rival
@@ -81,7 +82,9 @@ def test_every_leaked_answer_and_no_other_is_counted(tuned: tuple, questions: in
     shares = {name: (found[name]["n"], found[name]["models"]["tuned"]["value"]) for name in ("leak", "mmlu.leak")}
     assert shares == {"leak": (560, round((questions + prompts) / 560, 4)), "mmlu.leak": (500, questions / 500)}
     assert found["ifeval.leak"]["models"]["tuned"]["value"] == prompts / 60
-    assert found["leak"]["models"]["base"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    base = found["leak"]["models"]["base"]
+    assert (base["value"], base["low"]) == (0.0, 0.0)
+    assert 0 < base["high"] < 0.01  # none of 560
 
 
 def test_the_verdict_on_the_collapsed_model_is_that_its_answers_are_customer_labels() -> None:

@@ -3,7 +3,10 @@
 import re
 import xml.etree.ElementTree as ET
 
-from alloy.comparison.charts import COLOURS, GUESSING, INK, bars, forgetting, svg, trade_off
+import pytest
+from matplotlib.figure import Figure
+
+from alloy.comparison.charts import COLOURS, INK, bars, forgetting, svg, trade_off
 from measured import lines, measured
 
 
@@ -42,14 +45,33 @@ def test_a_bar_stands_for_each_model_that_has_a_figure() -> None:
 
 def test_the_subject_that_lost_most_is_on_top() -> None:
     subjects = {"much_lost": {"base": 0.9, "tuned": 0.3}, "kept": {"base": 0.5, "tuned": 0.5}}
-    drawn = ET.fromstring(svg(forgetting(subjects, "accuracy", 0.25)))
+    text = svg(forgetting(subjects, {"much_lost": 12, "kept": 40}, "accuracy", 0.25))
+    drawn = ET.fromstring(text)
     height = {}
     for group in drawn.iter():
-        if group.tag.endswith("}text") and group.text in ("much lost", "kept"):
+        if group.tag.endswith("}text") and group.text in ("much lost (12)", "kept (40)"):
             place = re.search(r"translate\(([\d.]+) ([\d.]+)\)", group.get("transform", "")) or [0, 0, group.get("y")]
             height[group.text] = float(place[2])
-    assert height["much lost"] < height["kept"]
-    assert 0 < GUESSING < 1
+    assert height["much lost (12)"] < height["kept (40)"]
+    assert "much lost (12)" in words(text)
+
+
+@pytest.mark.parametrize("name", ["price $5 or $10", r"cost $\frac$", "a_b^{c} $x_1$"])
+def test_names_from_data_are_plain_text(name: str) -> None:
+    drawn = svg(forgetting({name: {"base": 0.9, "tuned": 0.3}}, {name: 40}, "accuracy", 0.25))
+    assert f"{name.replace('_', ' ')} (40)" in words(drawn)
+    assert name in words(svg(bars([name], {"base": [0.5]}, "F1")))
+
+
+@pytest.mark.parametrize("chance", [0.2, 0.5, None])
+def test_the_line_of_guessing_is_at_the_chance_of_the_test(chance: float | None) -> None:
+    compared = lines(measured(f1=50, acc=40))
+    next(line for line in compared if line["name"] == "mmlu.acc")["chance"] = chance
+    figure = Figure()
+    axes = figure.add_subplot()
+    trade_off(compared)(axes)
+    places = [line.get_xdata()[0] for line in axes.lines if line.get_label() == "guessing"]
+    assert places == ([] if chance is None else [chance])
 
 
 def test_ink_is_a_colour_of_its_own_that_a_page_can_replace() -> None:

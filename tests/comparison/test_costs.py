@@ -2,9 +2,9 @@
 
 import pytest
 
-from alloy.comparison.costs import Budget, amount, budget, costs, unequal
+from alloy.comparison.costs import Budget, amount, budget, costs, told, trained_share, unequal
 
-EQUAL = Budget(customer=100, steps=50, lr=1e-3, examples=100, dropped=0)
+EQUAL = Budget(customer=100, steps=50, lr=1e-3)
 
 
 def test_a_model_that_was_not_trained_has_no_budget() -> None:
@@ -12,17 +12,33 @@ def test_a_model_that_was_not_trained_has_no_budget() -> None:
 
 
 def test_a_mix_without_customer_rows_has_none_of_them() -> None:
-    train = {"steps": 5, "examples": 9, "dropped": 1}
-    assert budget({"source": {"maths": {"rows": 10}}}, train, 1e-3) == Budget(0, 5, 1e-3, 9, 1)
+    train = {"steps": 5, "source": {"maths": {"examples": 9}}, "general_share": {"tokens": 1.0}}
+    mix = {"unit": "tokens", "source": {"maths": {"rows": 10}}, "too_long": {"maths": 1}}
+    assert budget(mix, train, 1e-3) == Budget(0, 5, 1e-3, general=1.0)
+
+
+def test_a_budget_counts_what_was_seen_and_not_what_was_mixed() -> None:
+    source = {"customer": {"examples": 715}, "maths": {"examples": 30}}
+    train = {"steps": 5, "source": source, "general_share": {"examples": 0.04, "tokens": 0.1}}
+    mix = {"unit": "tokens", "achieved": 0.25, "source": {"customer": {"rows": 3549}}, "too_long": {"customer": 7}}
+    given = budget(mix, train, 1e-3)
+    assert given == Budget(715, 5, 1e-3, general=0.1, too_long=7, unseen=2834)
+    assert [line.split(":")[0] for line in told(given, 3556)] == ["Budget", "Warning", "Warning"]
+    assert "715" in told(given, 3556)[0]
+
+
+@pytest.mark.parametrize(("train", "share"), [({"general_share": {"examples": 0.2}}, 0.2), ({"hosted": "m"}, 0.25)])
+def test_the_share_is_what_was_trained_or_that_of_the_mix_if_nothing_was(train: dict, share: float) -> None:
+    assert trained_share({"achieved": 0.25, "unit": "examples"}, train) == share
 
 
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        (Budget(90, 50, 1e-3, 90, 0), "Warning: customer examples differ: 90 to 100; "),
-        (Budget(100, 1074, 1e-3, 100, 0), "Warning: steps differ: 50 to 1,074; mix.budget: total "),
-        (Budget(100, 50, 1e-5, 100, 0), "Warning: learning rates differ: 1e-05 to 0.001; "),
-        (Budget(100, 50, 1e-3, 97, 3), "Warning: dropped examples differ: 0 to 3; "),
+        (Budget(90, 50, 1e-3), "Warning: customer examples differ: 90 to 100; "),
+        (Budget(100, 1074, 1e-3), "Warning: steps differ: 50 to 1,074; mix.budget: total "),
+        (Budget(100, 50, 1e-5), "Warning: learning rates differ: 1e-05 to 0.001; "),
+        (Budget(100, 50, 1e-3, too_long=3), "Warning: examples that are too long differ: 0 to 3; "),
     ],
 )
 def test_each_thing_that_differs_is_one_line(other: Budget, said: str) -> None:

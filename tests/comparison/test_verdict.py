@@ -2,8 +2,9 @@
 
 import pytest
 
+from alloy.comparison.gate import failures
 from alloy.comparison.settings import Gate
-from alloy.comparison.verdict import Finding, Kind, as_text, failures, percent, verdict
+from alloy.comparison.verdict import Finding, Kind, as_text, percent, verdict
 from measured import lines, measured, rival
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from alloy.baseline.settings import Svm
 from alloy.comparison.settings import Gate
 from alloy.core.dvc import NAMED, watched_sections
 from alloy.core.files import InputError
-from alloy.core.settings import Data, load_sections, load_seed, profile_name
+from alloy.core.settings import BadRow, Data, GeneralRows, load_sections, load_seed, profile_name
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
 from alloy.inference.settings import Infer
@@ -20,11 +21,11 @@ from alloy.labelling.settings import Prompt
 from alloy.mixing.settings import Budget, Mix, Rehearse, Unit
 from alloy.modeling.settings import Interpolate
 from alloy.scoring.settings import Score
-from alloy.splitting.settings import BadRow, Split
+from alloy.splitting.settings import Split
 from alloy.training.settings import Model, Optimizer, Train
 
 ROOT = Path(__file__).parents[2]
-OF_PARAMS: list[Any] = [Data, Decontaminate, Gate, Interpolate, Mix, Prompt, Rehearse, Score, Split, Svm]
+OF_PARAMS: list[Any] = [Data, Decontaminate, Gate, GeneralRows, Interpolate, Mix, Prompt, Rehearse, Score, Split, Svm]
 OF_PROFILE: list[Any] = [Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Infer, Mmlu, Model, Train]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WHEEL = {"package": "a-model", "version": "0.1.2", "file": "a/model.gguf", "sha256": "0123456789abcdef" * 4}
@@ -95,7 +96,7 @@ def test_each_section_that_a_stage_watches_is_a_model_of_one_folder() -> None:
     assert params == {kind.key for kind in OF_PARAMS} | {"seed", *NAMED}
     assert profile == {kind.key for kind in OF_PROFILE}
     assert not any(kind.in_profile for kind in OF_PARAMS) and all(kind.in_profile for kind in OF_PROFILE)
-    folders = [kind.__module__ for kind in (*OF_PARAMS, *OF_PROFILE) if kind is not Data]
+    folders = [kind.__module__ for kind in (*OF_PARAMS, *OF_PROFILE) if kind not in (Data, GeneralRows)]
     assert all(folder.startswith("alloy.") and folder.endswith(".settings") for folder in folders)
 
 
@@ -594,6 +595,7 @@ def test_a_section_of_the_params_is_none_of_a_profile_and_the_other_way_round() 
 
 
 # Files that are none.
+BOMB = "seed: 0\na0: &a0 [laugh]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
 
 
 @pytest.mark.parametrize(
@@ -609,8 +611,9 @@ def test_a_section_of_the_params_is_none_of_a_profile_and_the_other_way_round() 
         ("1: 2\n", "params.yaml: "),
         ("mix: {sources: {null: 2}}\n", "params.yaml: mix.sources: "),
         ("seed: !!set {a, b}\n", "params.yaml: seed: "),
-        ("seed: &a [*a]\n", "params.yaml: "),
-        (f"seed: {'[' * 999}{']' * 999}\n", "params.yaml: "),
+        ("seed: &a [*a]\n", "params.yaml:1: "),
+        (f"seed: {'[' * 999}{']' * 999}\n", "params.yaml:1: "),
+        (BOMB, "params.yaml:7: "),
     ],
     ids=[
         "an open bracket",
@@ -625,6 +628,7 @@ def test_a_section_of_the_params_is_none_of_a_profile_and_the_other_way_round() 
         "a set",
         "a list in itself",
         "a deep list",
+        "a billion laughs",
     ],
 )
 def test_yaml_that_is_no_plain_tree_is_one_line_with_its_place(text: str, place: str) -> None:
@@ -634,6 +638,20 @@ def test_yaml_that_is_no_plain_tree_is_one_line_with_its_place(text: str, place:
             read()
         assert "\n" not in str(caught.value)
         assert str(caught.value).startswith(place)
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "profiles/tiny.yaml"])
+def test_references_to_references_are_refused_before_they_fill_the_memory(file: str) -> None:
+    section = "mix" if file == "params.yaml" else "train"
+    lines = [f"  a{n}: {f'${{{section}.a{n - 1}}}' * 9}" for n in range(1, 12)]
+    Path("params.yaml").write_text("profile: tiny\n")
+    Path("profiles").mkdir(exist_ok=True)
+    Path("profiles/tiny.yaml").write_text("{}\n")
+    Path(file).write_text("\n".join([f"{section}:", "  a0: laugh", *lines, ""]))
+    start = time.monotonic()
+    with pytest.raises(InputError, match=f"^{file}: {section}: "):
+        (Mix if section == "mix" else Train).load("tiny")
+    assert time.monotonic() - start < 10
 
 
 def test_a_file_in_another_encoding_is_one_line() -> None:

@@ -1,9 +1,14 @@
 """Tables are read whatever separates their cells; a fault has its line."""
 
+# ruff: noqa: RUF001 (full-width letters belong here)
+
+import csv
+import io
+
 import pytest
 
 from alloy.core.files import InputError
-from alloy.core.tables import decode_document, read_table, split_lines
+from alloy.core.tables import csv_text, decode_document, read_table, split_lines
 
 
 def fits(names: list[str]) -> bool:
@@ -65,3 +70,52 @@ def test_unicode_is_decoded(encoding: str) -> None:
 def test_what_is_no_unicode_is_named(data: bytes, wanted: str) -> None:
     with pytest.raises(InputError, match=wanted):
         decode_document("f", data)
+
+
+CELLS = [
+    "=1+1",
+    '=HYPERLINK("http://x";"y")',
+    "+49 170",
+    "-what?",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "＝1",
+    "＋1",
+    "－1",
+    "＠x",
+    "'=1",
+    "''=1",
+    "'quoted'",
+    "'",
+    "a=b",
+    "a,b;c\td|e",
+    'say "x"',
+    "line\none\r\ntwo\rthree",
+    "-",
+    "=",
+    " =1",
+    "é",
+    "|cmd' /C calc'!A0",
+]
+NUMBERS = [-1, -0.5, 1e-9, 3, "-0.1234", "+3", "-1e-05", ""]
+
+
+def test_no_cell_becomes_a_formula_and_all_read_back_as_they_were() -> None:
+    header = ["L1", "=description", *(f"n{number}" for number in range(len(NUMBERS)))]
+    text = csv_text(header, [[cell, cell, *NUMBERS] for cell in CELLS])
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert len(rows) == 1 + len(CELLS)
+    for row in rows:
+        for cell in row:
+            assert not cell.startswith(tuple("=@\t\r\n＝＋－＠"))
+            assert not cell.startswith(("+", "-")) or isinstance(float(cell), float)  # a number
+    assert [row[2:] for row in rows[1:]] == [[str(number) for number in NUMBERS]] * len(CELLS)
+    table = read_table("x.csv", split_lines(text), lambda names: "L1" in names)
+    assert [row.cells[:2] for row in table.rows] == [[cell, cell] for cell in CELLS]
+    assert table.header[1] == "=description"
+
+
+def test_a_table_ends_its_lines_as_git_wants_them() -> None:
+    assert csv_text(["a", "b"], [[1, "x"], [None, "y"]]) == "a,b\n1,x\n,y\n"

@@ -14,6 +14,7 @@ import pytest
 
 from alloy.core.files import InputError, read_json, read_jsonl
 from alloy.formats.taxonomy import load_taxonomy
+from data.cfpb import two_levels
 from data.cfpb.complaints import read_raw
 from data.cfpb.convert import comments, main, merge, taxonomy_csv
 from stages import split
@@ -277,3 +278,22 @@ def test_copies_are_found_whatever_encodes_their_letters(raw: Path) -> None:
     texts = ("They don't pay.", "They don&#39;t\u00a0pay.", "they DON\u2060'T pay.")
     (raw / "a.jsonl").write_bytes(jsonl(*(record(CARD, text, f"{n}") for n, text in enumerate(texts))))
     assert [row["text"] for row in converted()[0]] == ["They don't pay."]
+
+
+def test_two_levels_of_the_labels_are_a_data_set_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/cfpb/raw").mkdir(parents=True)
+    fee = (*CARD[:3], "Balance fee")
+    rows = [record(CARD, "Both.", "a", split="test"), record(LOAN, "One.", "b")]
+    rows[0]["labels"].append(labels(fee))
+    (tmp_path / "data/cfpb/raw/a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    main()
+    two_levels.main()
+    first, second = read_jsonl("data/cfpb/two_levels/comments.jsonl")
+    assert (first["id"], first["split"], first["segments"]) == (
+        "a",
+        "test",
+        [dict(zip(("L1", "L2"), CARD, strict=False))],
+    )
+    assert second["segments"] == [{"L1": "Mortgage", "L2": "FHA mortgage"}]
+    assert list(load_taxonomy("data/cfpb/two_levels/taxonomy.csv").leaves) == [CARD[:2], LOAN[:2]]

@@ -3,6 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from alloy.core.files import InputError, Row
 from alloy.evaluation.chat import answer_prompts, count, report
 from alloy.formats.chat import read_chat_prompts
 from alloy.inference.hf_engine import TransformersEngine
@@ -29,10 +32,36 @@ def test_each_prompt_has_the_greedy_answer_to_all_its_turns() -> None:
     infer = Infer(batch_size=4, max_new_tokens=LIMIT)
     engine = TransformersEngine(model, tokens, infer, common_prefix(tokens, SAMPLES))
     totals: Counter[str] = Counter()
-    rows = [count(row, totals) for row in answer_prompts(engine, PROMPTS, lambda _: None)]
+    found: dict[int, Row] = {}
+    answer_prompts(engine, PROMPTS, found.__setitem__)
+    rows = [count(found[number], totals) for number in range(12)]
     assert [row["id"] for row in rows] == [prompt["id"] for prompt in PROMPTS]
     assert [row["answer"] for row in rows] == wanted
     assert all(row["cut"] == int(row["tokens"] == LIMIT) for row in rows)
     mean = round(sum(row["tokens"] for row in rows) / 12, 1)
     cut = round(sum(row["cut"] for row in rows) / 12, 4)
-    assert report(totals) == {"answers": 12, "mean_tokens": mean, "cut": cut}
+    assert report(totals) == {
+        "answers": 12,
+        "unanswered": dict.fromkeys(("refused", "failed"), 0),
+        "mean_tokens": mean,
+        "cut": cut,
+        "over_context": 0,
+    }
+
+
+def test_a_prompt_over_the_context_is_left_out_and_counted() -> None:
+    totals: Counter[str] = Counter()
+    rows = [
+        {"id": "a", "answer": "", "finish": "context", "tokens": 0},
+        {"id": "b", "answer": "Yes", "finish": "length", "tokens": 6},
+    ]
+    assert [count(row, totals) for row in rows] == [None, {**rows[1], "cut": 1}]
+    found = report(totals)
+    assert {key: found[key] for key in ("answers", "mean_tokens", "cut", "over_context")} == {
+        "answers": 1,
+        "mean_tokens": 6.0,
+        "cut": 1.0,
+        "over_context": 1,
+    }
+    with pytest.raises(InputError, match="none of the 1 prompts fits"):
+        report(Counter({"finish context": 1}))

@@ -154,9 +154,9 @@ BAD_LICENCES = {
     "an empty name": ("sums: ' '", ": sums: ' ' where the name of a licence belongs"),
     "a list": ("- sums", ": write `source: licence` lines"),
     "an empty file": ("", ": write `source: licence` lines"),
-    "no YAML": ("sums: MIT\nelse: [", ":2: not valid YAML; write `source: licence` lines in UTF-8"),
+    "no YAML": ("sums: MIT\nelse: [", ":2: not valid YAML"),
     "a control character": ("sums: \x01", ": not valid YAML"),
-    "no UTF-8": (b"sums: \xff", ": not valid YAML; write `source: licence` lines in UTF-8"),
+    "no UTF-8": (b"sums: \xff", ": not UTF-8"),
 }
 
 

@@ -145,13 +145,18 @@ def lines(
     return compare(figures, rows, 500, 0)
 
 
-def spent(achieved: float = 0.25, customer: int = 30, dropped: int = 0) -> None:
-    """Put what was spent where `compare` and `report` read it: of 30 customer comments, 40 examples, on two cores."""
-    source = {"customer": {"rows": customer}}
-    write_json("metrics/mix.json", {"mix": {"achieved": achieved, "rows": 40, "source": source}})
+def spent(achieved: float = 0.25, customer: int = 30, too_long: int = 0, unseen: int = 0) -> None:
+    """Put what was spent where `compare` and `report` read it: of 30 customer comments, 40 examples, on two cores.
+
+    So many customer examples were seen, of so many more in the mix; others are too long for it.
+    """
+    source = {"customer": {"rows": customer + unseen}}
+    mix = {"achieved": achieved, "unit": "examples", "rows": 40, "repeats": 0, "source": source}
+    write_json("metrics/mix.json", {"mix": {**mix, "too_long": {"customer": too_long}}})
     speed = {"tokens": 1000, "tokens_per_second": 10, "core_hours": 0.056}
-    given = {"examples": 40 - dropped, "dropped": dropped, "steps": 80}
-    write_json("metrics/train.json", {"train": {**given, **speed}})
+    given = {"examples": 40 - unseen, "dropped": 0, "steps": 80}
+    seen = {"source": {"customer": {"examples": customer}}, "general_share": {"examples": achieved}}
+    write_json("metrics/train.json", {"train": {**given, **speed, **seen}})
     write_json("metrics/base.json", {"base": {**given, **speed, "tokens": 500, "core_hours": 0.028}})
     rival = {"train_seconds": 7.0, "comments_per_second": 27587.0, "core_hours": 0.002}
     write_json("metrics/svm.json", {"svm": {"svm": rival}})

@@ -7,9 +7,10 @@ import orjson
 
 from alloy.core.files import Row
 from alloy.formats.general import CUSTOMER
-from alloy.mixing.mixture import Sizes
+from alloy.mixing.mixture import Encoding, Sizes
 from alloy.mixing.row_index import Pool, open_pool
 from alloy.mixing.settings import Unit
+from alloy.modeling.chat_examples import AssistantTurns
 from small import COLOURS, THINGS
 
 CATEGORIES = ("code", "math", "chat")
@@ -45,6 +46,15 @@ def pool(rows: list[Row], seed: int = 0) -> Pool:
     return open_pool(file_of(b"".join(orjson.dumps(row) + b"\n" for row in rows)), seed)
 
 
-def sizes(rows: list[Row], unit: Unit = Unit.examples, tokenizer: Any = None, seed: int = 0) -> Sizes:
-    """Return the sizes of the rows of a pool."""
-    return Sizes(pool(rows, seed), unit, tokenizer)
+def sizes(
+    rows: list[Row],
+    unit: Unit = Unit.examples,
+    tokenizer: Any = None,
+    seed: int = 0,
+    *,
+    max_length: int = 10**6,
+    stop: bool = False,
+) -> Sizes:
+    """Return the sizes of the rows of a pool; without a tokenizer none is too long."""
+    encoding = Encoding(tokenizer, AssistantTurns.all, max_length, stop) if tokenizer is not None else None
+    return Sizes(pool(rows, seed), unit, encoding)

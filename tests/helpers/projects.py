@@ -70,6 +70,7 @@ def write_project(folder: Path, config, dtype=torch.float32, **train) -> Path:
     copy_code(folder)
     shutil.copytree(ROOT / "profiles/deepspeed", folder / "profiles/deepspeed")
     shutil.copy(ROOT / "dvc.yaml", folder)
+    shutil.copy(ROOT / "versions.yaml", folder)
     (folder / "params.yaml").write_text("profile: small\n")
     profile = {
         "model": {"hub": "nobody/small", "revision": "0" * 40},
@@ -93,6 +94,7 @@ def write_labelling_project(folder: Path, comments: list[str], task=TASK, **infe
     """Make `folder` a project that is done up to the stage `infer`, with a small random model as its base."""
     copy_code(folder)
     shutil.copy(ROOT / "dvc.yaml", folder)
+    shutil.copy(ROOT / "versions.yaml", folder)
     (folder / "params.yaml").write_text("profile: small\ndata: {comments: x, general: x, benchmark: x}\n")
     profile = {
         "model": {"hub": "nobody/small", "revision": "0" * 40},

@@ -14,6 +14,7 @@ def chat(number: int) -> dict:
     return {
         "id": str(number),
         "category": "customer" if number % 2 else "facts",
+        "source": "customer" if number % 2 else "made",
         "messages": [
             {"role": "user", "content": f"What colour is the {thing}?"},
             {"role": "assistant", "content": f"The {thing} is {colour}."},
@@ -25,6 +26,7 @@ ROWS = [chat(number) for number in range(40)]
 LONG = {
     "id": "long",
     "category": "facts",
+    "source": "made",
     "messages": [ROWS[0]["messages"][0], {"role": "assistant", "content": "red " * 100}],
 }
 TRAIN = Train(lr=5.0e-3, max_steps=12, global_batch=2, max_length=64, on_long_row=LongRow.drop)

@@ -34,7 +34,7 @@ if sys.argv[1] == "base":
 if sys.argv[1] == "mix":
     rows = round(100 / (1 - ratio))
     source = {"customer": {"rows": 100}}
-    write_json("metrics/mix.json", {"mix": {"achieved": ratio, "rows": rows, "source": source}})
+    write_json("metrics/mix.json", {"mix": {"achieved": ratio, "unit": "examples", "rows": rows, "source": source}})
     write_jsonl("data/mix/train.jsonl", [{"id": str(number)} for number in range(rows)])
 if sys.argv[1] == "train":
     if ratio == 0.4 or (ratio, seed) == (0.25, 2):
@@ -45,6 +45,7 @@ if sys.argv[1] == "train":
     write_loss(measured(), tuned)
     rows = sum(1 for _ in open("data/mix/train.jsonl"))
     report = {"examples": rows, "dropped": 0, "steps": rows, "tokens": 1000, "tokens_per_second": 20}
+    report |= {"source": {"customer": {"examples": 100}}, "general_share": {"examples": ratio}}
     write_json("metrics/train.json", {"train": report})
     write_json("metrics/infer/tuned.json", {"tuned": {"infer": {"comments_per_second": 50.0}}})
 """
@@ -53,6 +54,7 @@ if sys.argv[1] == "train":
 # Sections that some stage watches are those that there may be.
 SETTINGS = """    params:
       - split
+      - general_rows
       - decontaminate
       - rehearse
       - interpolate

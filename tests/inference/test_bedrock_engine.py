@@ -1,15 +1,14 @@
 """Bedrock's Converse API: what becomes of the service's answers and faults."""
 
 import time
-from collections import Counter
 
 import boto3
-import botocore.endpoint
 import pytest
 
 import small
 from alloy.core.files import InputError
 from alloy.formats.taxonomy import Taxonomy
+from alloy.inference import pace, service
 from alloy.inference.bedrock_engine import BedrockEngine
 from alloy.inference.engine import Completion, Finish, Request
 from alloy.inference.open_engine import open_engine
@@ -17,9 +16,10 @@ from alloy.inference.settings import EngineName, Infer
 from alloy.labelling.constrained_decoding import LabelConstraint
 from alloy.modeling.model_folder import write_hosted
 from openai_server import Reply, in_turn, serve
+from projects import free_port
 
 MODEL = "eu.amazon.nova-lite-v1:0"
-KEPT = "what is done is kept, and `dvc repro` goes on from there"
+KEPT = "answers so far are kept, and the same command goes on from there"
 KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
 # What else may name a region, keys or an endpoint on the machine of these tests.
 OTHERS = ("AWS_BEARER_TOKEN_BEDROCK", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
@@ -67,16 +67,12 @@ def account(tmp_path, monkeypatch):
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
-@pytest.fixture
-def waits(monkeypatch):
-    """Have boto3 not wait before it asks again, and return for how many seconds it would have."""
-    seconds = []
-
-    class Clock:
-        time, sleep = staticmethod(time.time), staticmethod(seconds.append)
-
-    monkeypatch.setattr(botocore.endpoint, "time", Clock)
-    return seconds
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Wait a hundredth of the time before asking again."""
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(pace, "LONGEST_PAUSE", 0.6)
+    monkeypatch.setattr(service, "FIRST_WAIT", 0.005)
 
 
 @pytest.fixture
@@ -89,7 +85,7 @@ def folder(tmp_path):
 def ask(folder, monkeypatch):
     """Return what asks a service, the part `answer`, for the completions of comments or requests, and gives both."""
 
-    def ask(answer, comments=("x",), advance=lambda _: None, **settings):
+    def ask(answer, comments=("x",), advance=lambda *_: None, **settings):
         requests = [comment if isinstance(comment, Request) else asked(comment) for comment in comments]
         with serve(answer) as service:
             monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
@@ -133,8 +129,8 @@ def test_more_requests_than_boto3_has_connections_by_default_go_at_once(ask):
 
 def test_every_answer_is_told_of_once(ask):
     told = []
-    ask(in_turn(said("x")), ["x"] * 7, told.append)
-    assert told == [1] * 7
+    ask(in_turn(said("x")), ["x"] * 7, lambda index, _: told.append(index))
+    assert sorted(told) == list(range(7))
 
 
 def test_a_model_is_asked_by_its_name_and_greedily(ask):
@@ -149,42 +145,90 @@ def test_a_model_is_asked_by_its_name_and_greedily(ask):
     ]
 
 
+PASSING = [
+    THROTTLED,
+    fault(503, "ServiceUnavailableException"),
+    fault(429, "ModelNotReadyException"),
+    fault(500, "InternalServerException"),
+    fault(424, "ModelErrorException", "The system encountered an unexpected error during processing."),
+    fault(408, "ModelTimeoutException"),
+    fault(429, "ThrottlingException", "Too many tokens, please wait before trying again."),
+]
+
+
+@pytest.mark.parametrize("reply", PASSING)
+def test_a_service_that_is_busy_or_broken_is_asked_again(ask, reply):
+    (completion,), service = ask(in_turn(reply, reply, said("at last")))
+    assert (completion.text, len(service.requests)) == ("at last", 3)
+
+
+def test_a_quota_of_requests_slows_the_job_down_and_it_finishes(ask):
+    seen = []
+
+    def within_quota(_):
+        now = time.monotonic()
+        seen[:] = [moment for moment in seen if now - moment < 0.2]
+        if len(seen) >= 6:
+            return THROTTLED
+        seen.append(now)
+        return said("x")
+
+    completions, service = ask(within_quota, ["x"] * 60, concurrency=16, retries=8)
+    assert {one.text for one in completions} == {"x"}
+    assert len(service.requests) < 150
+
+
+def test_throttled_for_ever_ends_and_every_request_has_its_reason(ask):
+    completions, _ = ask(in_turn(THROTTLED), ["x"] * 4, retries=2)
+    assert {one.finish for one in completions} == {Finish.failed}
+    assert all(one.reason.startswith("ThrottlingException: Too many requests") for one in completions)
+
+
+def test_throttled_for_ever_stops_a_long_job_in_one_line(refused):
+    line = refused(in_turn(THROTTLED), ["x"] * 99, retries=2)
+    assert line.startswith(f"infer.engine: {MODEL}: ")
+    assert "ThrottlingException" in line
+    assert line.endswith(KEPT)
+
+
+def test_a_service_that_takes_longer_than_infer_timeout_has_no_answer(ask):
+    (completion,), _ = ask(in_turn(said("too late", wait=5)), timeout=0.2, retries=0)
+    assert (completion.finish, "Read timeout" in completion.reason) == (Finish.failed, True)
+
+
 @pytest.mark.parametrize(
-    "busy", [THROTTLED, fault(503, "ServiceUnavailableException"), fault(429, "ModelNotReadyException")]
+    "reply",
+    [
+        fault(403, "AccessDeniedException", "You don't have access to the model."),
+        fault(403, "ExpiredTokenException", "The security token included in the request is expired"),
+        fault(404, "ResourceNotFoundException", "Model not found."),
+        fault(400, "ValidationException", "The provided model identifier is invalid."),
+    ],
 )
-def test_a_service_that_is_busy_is_asked_again_after_a_while(ask, waits, busy):
-    (completion,), service = ask(in_turn(busy, busy, said("at last")))
-    assert (completion.text, len(service.requests), len(waits)) == ("at last", 3, 2)
-
-
-def test_infer_retries_are_each_request_s_own_however_many_are_throttled(ask, waits):
-    seen = Counter()
-
-    def thrice_busy(body):
-        seen[number_in(body)] += 1
-        return THROTTLED if seen[number_in(body)] <= 3 else said("x")
-
-    completions, _ = ask(thrice_busy, map(str, range(64)), concurrency=8, retries=4)
-    assert len(completions) == 64
-
-
-def test_throttled_for_ever_is_one_line_that_says_what_is_kept(refused, waits):
-    line = refused(in_turn(THROTTLED), retries=3)
-    assert len(waits) == 3
-    assert line.startswith(f"infer.engine: {MODEL}: ThrottlingException: Too many requests")
+def test_a_total_failure_is_one_line_at_once(refused, reply):
+    line = refused(in_turn(reply), ["x"] * 40)
+    kind = reply.headers["x-amzn-ErrorType"].partition(":")[0]
+    assert line.startswith(f"infer.engine: {MODEL}: {kind}: {reply.body['message']}")
     assert line.endswith(KEPT)
 
 
-def test_a_service_that_takes_longer_than_infer_timeout_is_one_line(refused):
-    line = refused(in_turn(said("too late", wait=5)), timeout=0.2, retries=0)
-    assert "Read timeout" in line
-    assert line.endswith(KEPT)
+def test_no_connection_is_one_line_at_once(folder, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"http://127.0.0.1:{free_port()}")
+    engine = BedrockEngine(folder, infer(retries=8), None)
+    with pytest.raises(InputError, match=r"\Ainfer.engine: .*connect.*\Z"):
+        engine.complete([asked("x")] * 9, lambda *_: None)
+    engine.client.close()
 
 
-def test_no_access_to_the_model_is_one_line(refused, waits):
-    line = refused(in_turn(fault(403, "AccessDeniedException", "You don't have access to the model.")))
-    assert waits == []
-    assert line.startswith(f"infer.engine: {MODEL}: AccessDeniedException: You don't have access to the model.")
+@pytest.mark.parametrize(
+    "message", ["`temperature` is deprecated for this model.", "This model doesn't support the temperature field."]
+)
+def test_a_model_with_a_fixed_temperature_is_asked_without_it(ask, message):
+    rejected = fault(400, "ValidationException", message)
+    answer = lambda body: rejected if "temperature" in body["inferenceConfig"] else said("x")  # noqa: E731
+    completions, service = ask(answer, ["x"] * 9, concurrency=1)
+    assert {(one.text, one.sampled) for one in completions} == {("x", True)}
+    assert len(service.requests) == 10
 
 
 def test_after_a_fault_nothing_more_is_asked(folder, monkeypatch):
@@ -192,14 +236,14 @@ def test_after_a_fault_nothing_more_is_asked(folder, monkeypatch):
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
         engine = BedrockEngine(folder, infer(concurrency=2), None)
         with pytest.raises(InputError):
-            engine.complete([asked("x")] * 200, lambda _: None)
+            engine.complete([asked("x")] * 200, lambda *_: None)
         engine.client.close()
     assert len(service.requests) <= 20
 
 
 @pytest.mark.slow
 def test_after_ctrl_c_nothing_more_is_asked(folder, monkeypatch):
-    def interrupt(_):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
     with serve(lambda _: said("x", wait=0.02)) as service:
@@ -228,13 +272,19 @@ def test_why_an_answer_ended_is_kept_with_what_there_is_of_it(ask, reply, finish
     assert (completion.finish, completion.text) == (finish, text)
 
 
-def test_another_request_that_is_not_valid_is_one_line(refused):
-    line = refused(in_turn(fault(400, "ValidationException", "The provided model identifier is invalid.")))
-    assert line.startswith(f"infer.engine: {MODEL}: ValidationException: The provided model identifier is invalid.")
+def test_a_request_that_is_not_valid_fails_alone(ask):
+    bad = fault(400, "ValidationException", "one\ntwo")
+    completions, _ = ask(lambda body: bad if number_in(body) == 3 else said("x"), map(str, range(20)))
+    assert [one.finish for one in completions] == [Finish.stop] * 3 + [Finish.failed] + [Finish.stop] * 16
+    assert completions[3].reason == "ValidationException: one two"
 
 
-def test_a_fault_of_several_lines_is_one_line(refused):
-    assert "one two" in refused(in_turn(fault(400, "ValidationException", "one\ntwo")))
+@pytest.mark.parametrize("usage", [None, {}, {"inputTokens": None, "outputTokens": None, "totalTokens": None}])
+def test_tokens_that_are_not_counted_are_0(ask, usage):
+    reply = said("x")
+    reply.body["usage"] = usage
+    (completion,), _ = ask(in_turn(reply))
+    assert completion == Completion("x", Finish.stop, 0, 0, 0)
 
 
 def test_an_answer_is_all_its_texts_and_nothing_else(ask):

@@ -56,7 +56,7 @@ def generated(model, tokens, infer=INFER):
 
 def answers(model, tokens, infer=INFER, constraints=None):
     engine = TransformersEngine(model, tokens, infer, common_prefix(tokens, SAMPLES), constraints)
-    return engine.complete(REQUESTS, lambda _: None)
+    return engine.complete(REQUESTS, lambda *_: None)
 
 
 @pytest.mark.parametrize("config", [None, mixture()], ids=["dense", "mixture"])
@@ -80,18 +80,36 @@ def test_what_an_answer_took_is_counted():
 
 def test_every_request_is_told_of_once():
     seen = []
-    TransformersEngine(*small(), INFER, COMMON).complete(REQUESTS, seen.append)
-    assert sum(seen) == len(REQUESTS)
+    done = TransformersEngine(*small(), INFER, COMMON).complete(REQUESTS, lambda *ended: seen.append(ended))
+    assert sorted(seen, key=lambda ended: ended[0]) == list(enumerate(done))
 
 
 def test_a_prompt_that_fills_the_context_is_not_answered_and_the_others_are():
     model, tokens = small()
     long = Request("x", [{"role": "user", "content": "Tell me.\n\nComment:\n" + "red " * 400}])
     engine = TransformersEngine(model, tokens, INFER, COMMON)
-    done = engine.complete([REQUESTS[0], long, REQUESTS[1]], lambda _: None)
+    done = engine.complete([REQUESTS[0], long, REQUESTS[1]], lambda *_: None)
     assert done[1].finish is Finish.context
     assert done[1].text == ""
+    assert str(model.config.max_position_embeddings) in done[1].reason
     assert [done[0].text, done[2].text] == generated(*small())[:2]
+
+
+def test_nothing_is_compiled_for_a_comment_that_is_not_asked():
+    model, tokens = small()
+
+    class Counting(CompiledLabelConstraint):
+        """Notes what it is asked to compile."""
+
+        def prepare(self, source):
+            prepared.append(source)
+            return super().prepare(source)
+
+    prepared = []
+    held = Counting(tokens, len(tokens), TAXONOMY, {**TASK, "has_content": True})
+    long = Request("long", [{"role": "user", "content": "Tell me.\n\nComment:\n" + "red " * 400}])
+    TransformersEngine(model, tokens, INFER, COMMON, held).complete([REQUESTS[0], long], lambda *_: None)
+    assert prepared == [REQUESTS[0].source]
 
 
 def test_an_answer_ends_with_the_context():
@@ -113,8 +131,8 @@ def test_tokens_that_the_grammar_forces_do_not_change_the_answer():
             if row.matcher and row.finish is None:
                 row.matcher.fill(self.masks, row.slot)
 
-    quick = TransformersEngine(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda _: None)
-    slow = Chosen(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda _: None)
+    quick = TransformersEngine(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda *_: None)
+    slow = Chosen(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda *_: None)
     assert [one.text for one in quick] == [one.text for one in slow]
     assert any(one.finish is Finish.stop for one in quick)
 

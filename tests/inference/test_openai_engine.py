@@ -16,7 +16,7 @@ from transformers import set_seed
 import small
 from alloy.core.files import InputError
 from alloy.formats.taxonomy import Taxonomy
-from alloy.inference.engine import Completion, Finish, Request
+from alloy.inference.engine import UNANSWERED, Completion, Finish, Request
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.openai_engine import OpenAIEngine
 from alloy.inference.settings import EngineName, Infer
@@ -27,7 +27,7 @@ from alloy.training.tiny_qwen import new_config, new_model
 from openai_server import Reply, fault, in_turn, question, said, serve
 from projects import environment, free_port
 
-KEPT = "what is done is kept, and `dvc repro` goes on from there"
+KEPT = "answers so far are kept, and the same command goes on from there"
 TASK = {"levels": ["L1", "L2"], "has_content": False, "emotions": [], "most_segments": 2}
 TAXONOMY = Taxonomy(("L1", "L2"), {("door", "red"): "", ("door", "blue"): "", ("lamp", "green"): ""})
 
@@ -55,7 +55,7 @@ def ask(folder, monkeypatch):
             monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
             monkeypatch.setenv("OPENAI_API_KEY", "a-key")
             engine = OpenAIEngine(folder, infer(**settings), None)
-            return engine.complete([asked(comment) for comment in comments], lambda _: None), service
+            return engine.complete([asked(comment) for comment in comments], lambda *_: None), service
 
     return ask
 
@@ -70,7 +70,7 @@ def refused(folder, monkeypatch):
             monkeypatch.setenv("OPENAI_API_KEY", "a-key")
             engine = OpenAIEngine(folder, infer(**settings), None)
             with pytest.raises(InputError) as error:
-                engine.complete([asked(comment) for comment in comments], lambda _: None)
+                engine.complete([asked(comment) for comment in comments], lambda *_: None)
         (line,) = str(error.value).splitlines()
         return line, service
 
@@ -92,8 +92,8 @@ def test_every_answer_is_told_of_once(folder, monkeypatch):
     with serve(in_turn(said("x"))) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", "a-key")
-        OpenAIEngine(folder, infer(), None).complete([asked("x")] * 7, told.append)
-    assert told == [1] * 7
+        OpenAIEngine(folder, infer(), None).complete([asked("x")] * 7, lambda index, _: told.append(index))
+    assert sorted(told) == list(range(7))
 
 
 def test_a_hosted_model_is_asked_by_its_name_with_the_key_and_greedily(ask):
@@ -122,19 +122,18 @@ def test_a_service_is_left_alone_for_as_long_as_it_wants(ask):
     assert time.monotonic() - start >= 1
 
 
-@pytest.mark.parametrize(("status", "name"), [(429, "RateLimitError"), (500, "InternalServerError")])
-def test_after_infer_retries_a_fault_is_one_line_that_says_what_is_kept(refused, status, name):
-    line, service = refused(in_turn(fault(status, "too\nmuch")), retries=2)
+@pytest.mark.parametrize("status", [429, 500])
+def test_after_infer_retries_the_request_has_no_answer_and_a_reason(ask, status):
+    (completion,), service = ask(in_turn(fault(status, "too\nmuch")), ["x"], retries=2)
     assert len(service.requests) == 3
-    assert line.startswith(f"infer.engine: some-model at {service.url}/v1/: {name}: ")
-    assert line.endswith(KEPT)
+    assert (completion.finish, completion.text) == (Finish.failed, "")
+    assert completion.reason == f"{status} error: too much (asked 3 times)"
 
 
-def test_a_service_that_takes_longer_than_infer_timeout_is_one_line(refused):
-    line, service = refused(in_turn(said("too late", wait=5)), timeout=0.1, retries=0)
+def test_a_service_that_takes_longer_than_infer_timeout_has_no_answer(ask):
+    (completion,), service = ask(in_turn(said("too late", wait=5)), ["x"], timeout=0.1, retries=0)
     assert len(service.requests) == 1
-    assert "APITimeoutError" in line
-    assert line.endswith(KEPT)
+    assert (completion.finish, "infer.timeout" in completion.reason) == (Finish.failed, True)
 
 
 def test_a_service_that_takes_too_long_once_is_asked_again(ask):
@@ -142,29 +141,99 @@ def test_a_service_that_takes_too_long_once_is_asked_again(ask):
     assert (completion.text, len(service.requests)) == ("in time", 2)
 
 
-def test_a_service_that_is_not_there_is_one_line(folder, monkeypatch):
+def test_a_service_that_is_not_there_is_one_line_at_once(folder, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{free_port()}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "a-key")
-    with pytest.raises(InputError, match=r"\Ainfer.engine: some-model at http://127.*APIConnectionError.*kept.*\Z"):
-        OpenAIEngine(folder, infer(retries=0), None).complete([asked("x")], lambda _: None)
+    start = time.monotonic()
+    with pytest.raises(InputError, match=r"\Ainfer.engine: some-model at http://127.*no connection.*kept.*\Z"):
+        OpenAIEngine(folder, infer(retries=8), None).complete([asked("x")] * 9, lambda *_: None)
+    assert time.monotonic() - start < 5
 
 
-def test_a_wrong_key_is_one_line_and_not_asked_with_again(refused):
-    line, service = refused(in_turn(fault(401, "Incorrect API key provided", "invalid_api_key")))
-    assert len(service.requests) == 1
-    assert "AuthenticationError" in line
-    assert "Incorrect API key provided" in line
+@pytest.mark.parametrize("address", ["not an address", "http://", "ftp://host/v1", "http://[::1/v1"])
+def test_an_address_that_is_none_is_one_line(folder, monkeypatch, address):
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    with pytest.raises(InputError) as error:
+        OpenAIEngine(folder, infer(), None).complete([asked("x")], lambda *_: None)
+    assert len(str(error.value).splitlines()) == 1
 
 
-def test_after_a_fault_nothing_more_is_asked(refused):
-    _, service = refused(lambda _: fault(401), ["x"] * 40, concurrency=2)
+@pytest.mark.parametrize(
+    "reply",
+    [
+        fault(401, "Incorrect API key provided", "invalid_api_key"),
+        fault(403, "Your account may not use this model"),
+        fault(404, "The model 'some-model' does not exist", "model_not_found"),
+        fault(400, "API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT"),
+        fault(402, "Insufficient Balance"),
+        fault(429, "You exceeded your current quota", "insufficient_quota"),
+    ],
+)
+def test_a_total_failure_is_one_line_at_once(refused, reply):
+    line, service = refused(in_turn(reply), ["x"] * 40, concurrency=2, retries=8)
     assert len(service.requests) <= 4
+    assert line.startswith(f"infer.engine: some-model at {service.url}/v1/: {reply.status} ")
+    assert reply.body["error"]["message"] in line
+    assert line.endswith(KEPT)
 
 
-def test_a_request_that_the_service_does_not_understand_is_one_line(refused):
-    line, _ = refused(in_turn(fault(400, "Unknown parameter: 'temperature'", "unknown_parameter")))
-    assert line.startswith("infer.engine: the service refuses the request: ")
-    assert "Unknown parameter: 'temperature'" in line
+def test_answers_under_way_at_a_total_failure_are_kept(folder, monkeypatch):
+    kept = {}
+    with serve(lambda body: fault(401) if question(body) == "bad" else said("x", wait=0.5)) as service:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+        engine = OpenAIEngine(folder, infer(), None)
+        with pytest.raises(InputError):
+            engine.complete([asked(text) for text in ["a", "b", "bad", *"cdefg"]], kept.__setitem__)
+    assert sorted(kept) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        fault(400, "Invalid value for 'content'", "invalid_value"),
+        fault(403, "Forbidden"),
+        fault(404, "Not here"),
+        fault(422, "The input has lone surrogates"),
+        Reply({"error": {"message": "no provider", "code": 400}}),
+    ],
+)
+def test_a_request_that_the_service_rejects_fails_alone(ask, reply):
+    completions, service = ask(lambda body: reply if question(body) == "7" else said("x"), map(str, range(20)))
+    assert [one.text for one in completions] == ["x"] * 7 + [""] + ["x"] * 12
+    assert completions[7].finish is Finish.failed
+    assert reply.body["error"]["message"] in completions[7].reason
+    assert len(service.requests) == 20
+
+
+def test_requests_that_fail_one_after_another_stop_the_job_early(refused):
+    line, service = refused(in_turn(fault(400, "Unknown parameter: 'x'", "unknown_parameter")), ["x"] * 90)
+    assert "Unknown parameter: 'x'" in line
+    assert line.endswith(KEPT)
+    assert 10 <= len(service.requests) <= 12
+
+
+def test_failures_among_the_last_requests_stop_nothing(ask):
+    answer = lambda body: said("x") if int(question(body)) < 20 else fault(500)  # noqa: E731
+    completions, _ = ask(answer, map(str, range(35)), concurrency=35, retries=0)
+    assert [one.finish for one in completions] == [Finish.stop] * 20 + [Finish.failed] * 15
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        ("temperature", "Unsupported value: 'temperature' does not support 0.0 with this model."),
+        ("max_completion_tokens", "Unrecognized request argument supplied: max_completion_tokens"),
+    ],
+)
+def test_a_parameter_that_the_service_does_not_take_is_left_out(ask, parameter, message):
+    answer = lambda body: fault(400, message, "unsupported_value") if parameter in body else said("x")  # noqa: E731
+    completions, service = ask(answer, ["x"] * 9, concurrency=1)
+    assert {one.text for one in completions} == {"x"}
+    assert {one.sampled for one in completions} == {parameter == "temperature"}
+    assert len(service.requests) == 10
+    assert service.requests[-1].get("max_tokens" if parameter.startswith("max") else "max_completion_tokens") == 24
 
 
 COMPLETION = said("x").body
@@ -172,12 +241,16 @@ PAGE = Reply({}, headers={"Content-Type": "text/html"})
 CUT = Reply({}, headers={"Content-Length": "1"})
 
 
-@pytest.mark.parametrize(
-    "reply", [Reply({"error": {"message": "no provider"}}), Reply({**COMPLETION, "choices": []}), PAGE, CUT]
-)
+@pytest.mark.parametrize("reply", [Reply({"hello": "world"}), PAGE, CUT])
 def test_what_is_no_completion_is_one_line(refused, reply):
     line, service = refused(in_turn(reply), retries=0)
     assert service.url in line
+    assert "OPENAI_BASE_URL" in line
+
+
+def refusal(text):
+    message = {"role": "assistant", "content": None, "refusal": text}
+    return Reply({**COMPLETION, "choices": [{"index": 0, "finish_reason": "stop", "message": message}]})
 
 
 @pytest.mark.parametrize(
@@ -189,11 +262,15 @@ def test_what_is_no_completion_is_one_line(refused, reply):
         (fault(400, "too long", "context_length_exceeded"), Finish.context, ""),
         (fault(400, "This model's maximum context length is 256 tokens", "400"), Finish.context, ""),
         (fault(400, "the prompt is refused", "content_filter"), Finish.refused, ""),
+        (Reply({**COMPLETION, "choices": []}), Finish.refused, ""),
+        (Reply({**COMPLETION, "choices": [], "usage": None}), Finish.refused, ""),
+        (refusal("I cannot help with that."), Finish.refused, ""),
     ],
 )
 def test_why_an_answer_ended_is_kept_with_what_there_is_of_it(ask, reply, finish, text):
     (completion,), _ = ask(in_turn(reply), ["x"])
     assert (completion.finish, completion.text) == (finish, text)
+    assert bool(completion.reason) == (finish in UNANSWERED)
 
 
 def test_an_answer_without_a_text_is_empty(ask):
@@ -212,9 +289,15 @@ def test_tokens_are_those_that_the_service_counted(ask, details, cached):
     assert completion == Completion("x", Finish.stop, tokens_in=100, cached_in=cached, tokens_out=7)
 
 
-def test_a_service_that_counts_no_tokens_is_served_as_well(ask):
+NULLS = {"prompt_tokens": None, "completion_tokens": None, "prompt_tokens_details": {"cached_tokens": None}}
+
+
+@pytest.mark.parametrize("usage", ["absent", None, {}, NULLS])
+def test_a_service_that_counts_no_tokens_is_served_as_well(ask, usage):
     reply = said("x")
     del reply.body["usage"]
+    if usage != "absent":
+        reply.body["usage"] = usage
     (completion,), _ = ask(in_turn(reply), ["x"])
     assert completion == Completion("x", Finish.stop, 0, 0, 0)
 
@@ -256,7 +339,7 @@ def test_weights_without_the_address_of_their_server_are_one_line(weights, monke
 def test_a_comment_that_leaves_no_room_for_an_answer_is_not_asked_for(weights, monkeypatch):
     with serve(in_turn(fault(500))) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
-        (completion,) = OpenAIEngine(weights, infer(), None).complete([asked("red " * 400)], lambda _: None)
+        (completion,) = OpenAIEngine(weights, infer(), None).complete([asked("red " * 400)], lambda *_: None)
     assert (completion.finish, completion.text, service.requests) == (Finish.context, "", [])
 
 
@@ -297,7 +380,7 @@ def _end(server, patience=20):
 
 
 def spoken(engine, requests):
-    return [completion.text for completion in engine.complete(requests, lambda _: None)]
+    return [completion.text for completion in engine.complete(requests, lambda *_: None)]
 
 
 @pytest.mark.slow
@@ -318,3 +401,23 @@ def test_vllm_s_server_answers_as_transformers_does_and_holds_to_a_grammar(weigh
         answers = [json.loads(text) for text in spoken(held, requests)]
     assert {(row["L1"], row["L2"]) for answer in answers for row in answer} <= set(TAXONOMY.leaves)
     assert {len(answer) for answer in answers} <= {1, 2}
+
+
+def test_no_secret_is_in_a_message(folder, monkeypatch):
+    echo = fault(401, "No key sk-wrong-1234 of ann:hunter22 at /v1?code=opensesame, Basic YW5uOmh1bnRlcjIy")
+    with serve(in_turn(echo)) as service:
+        address = service.url.replace("http://", "http://ann:hunter22@")
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{address}/v1?code=opensesame")
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-1234")
+        with pytest.raises(InputError) as error:
+            OpenAIEngine(folder, infer(), None).complete([asked("x")], lambda *_: None)
+    line = str(error.value)
+    assert not [secret for secret in ("hunter22", "opensesame", "wrong-1234", "YW5u") if secret in line]
+    assert f"127.0.0.1:{service.server_port}" in line
+
+
+def test_no_secret_is_in_a_reason(ask, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "plain-word-1")
+    answer = lambda body: fault(400, "bad plain-word-1") if question(body) == "1" else said("x")  # noqa: E731
+    completions, _ = ask(answer, map(str, range(4)))
+    assert completions[1].reason == "400 error: bad ***"

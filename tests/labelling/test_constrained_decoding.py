@@ -12,7 +12,8 @@ from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.hf_engine import only_token
 from alloy.labelling.answer import codes_of, parse_answer, render_answer
-from alloy.labelling.constrained_decoding import CompiledLabelConstraint, LabelMatcher
+from alloy.labelling.constrained_decoding import CompiledLabelConstraint, LabelConstraint, LabelMatcher
+from alloy.labelling.grammar import QUOTED_WORDS, can_quote
 from hostile import HOSTILE
 from small import tokenizer
 
@@ -43,7 +44,8 @@ def held(task: str, coded: bool = False) -> CompiledLabelConstraint:
 def allowed(constraint: LabelMatcher) -> list[int]:
     masks = constraint.constraint.masks(1)
     constraint.fill(masks, 0)
-    return np.flatnonzero(np.unpackbits(masks.numpy()[0].view(np.uint8), bitorder="little")).tolist()
+    bits = np.unpackbits(masks.numpy()[0].view(np.uint8), bitorder="little")
+    return np.flatnonzero(bits[: constraint.constraint.vocabulary]).tolist()
 
 
 def walk(constraints: CompiledLabelConstraint, comment: str, rng: random.Random, limit: int = 400) -> list[int]:
@@ -67,8 +69,9 @@ def check(text: str, comment: str, task: dict[str, Any], coded: bool = False) ->
     assert {segment.path for segment in answer.segments} <= set(TAXONOMY.leaves)
     for row in rows:
         assert ("content" in row) == task["has_content"]
-        assert row.get("content", "") in comment
+        assert row.get("content", "") in comment or not can_quote(comment)
         assert row.get("emotion") in (task["emotions"] or [None])
+    assert len({json.dumps(row) for row in rows}) == len(rows)
 
 
 def spelled(tokens: list[int]) -> str:
@@ -83,7 +86,10 @@ def test_gold_answers_are_followed_to_their_end(task: str, coded: bool) -> None:
     for path in TAXONOMY.leaves:
         for count in range(1, known["most_segments"] + 1):
             emotion = known["emotions"][-1] if known["emotions"] else None
-            segments = tuple(Segment(path, content, emotion) for content in contents[:count])
+            others = [other for other in TAXONOMY.leaves if other != path]
+            paths = [path] * 3 if known["has_content"] else [path, *others]  # no segment twice
+            pairs = zip(paths, contents[:count], strict=False)
+            segments = tuple(Segment(own, content, emotion) for own, content in pairs)
             gold = render_answer(segments, TAXONOMY.levels, codes)
             constraint = LabelMatcher(held(task, coded), held(task, coded).prepare(COMMENT))
             for token in ids(gold):
@@ -112,6 +118,47 @@ def test_any_allowed_tokens_make_an_answer_of_the_task(task: str, coded: bool) -
 @pytest.mark.parametrize("comment", HOSTILE)
 def test_no_comment_makes_an_answer_of_another_task(comment: str) -> None:
     check(spelled(walk(held("content"), comment, random.Random(0), limit=20_000)), comment, TASKS["content"])
+
+
+@pytest.mark.parametrize("coded", [False, True])
+@pytest.mark.parametrize("task", ["full", "bare"])
+def test_a_segment_is_not_written_twice_whatever_the_model_prefers(task: str, coded: bool) -> None:
+    # A model that repeats itself: it says the first segment again, as far as it may.
+    for path in TAXONOMY.leaves:
+        codes = codes_of(TAXONOMY) if coded else None
+        quote = "The door is" if TASKS[task]["has_content"] else None
+        segment = Segment(path, quote, "joy" if TASKS[task]["emotions"] else None)
+        wanted = ids(render_answer((segment,) * 3, TAXONOMY.levels, codes))
+        matcher = LabelMatcher(held(task, coded), held(task, coded).prepare(COMMENT))
+        tokens: list[int] = []
+        while not matcher.ended:
+            likely = wanted[len(tokens) : len(tokens) + 1]
+            choices = allowed(matcher)
+            tokens.append(likely[0] if likely and likely[0] in choices else choices[-1])
+            matcher.accept(tokens[-1])
+        rows = json.loads(spelled(tokens))
+        assert len({json.dumps(row) for row in rows}) == len(rows) > 1
+        check(spelled(tokens), COMMENT, TASKS[task], coded)
+
+
+def test_the_last_label_that_is_left_is_forced_and_then_the_answer_ends() -> None:
+    two = Taxonomy(("L1",), {("Good",): "", ("Bad",): ""})
+    task = {"has_content": False, "emotions": [], "most_segments": 9}
+    compiled = CompiledLabelConstraint(small(), len(small()), two, task)
+    texts = {spelled(walk(compiled, "", random.Random(seed))) for seed in range(60)}
+    assert texts == {
+        f"[{', '.join(json.dumps({'L1': label}) for label in labels)}]"
+        for labels in (["Good"], ["Bad"], ["Good", "Bad"], ["Bad", "Good"])
+    }
+
+
+def test_where_nothing_new_is_left_to_say_the_grammar_decides_alone() -> None:
+    one = Taxonomy(("L1",), {("Good",): ""})
+    task = {"has_content": True, "emotions": [], "most_segments": 2}
+    compiled = CompiledLabelConstraint(small(), len(small()), one, task)
+    texts = {spelled(walk(compiled, "Yes", random.Random(seed))) for seed in range(20)}
+    once = '{"content": "Yes", "L1": "Good"}'
+    assert texts == {f"[{once}]", f"[{once}, {once}]"}  # `predict` drops the second
 
 
 def test_no_control_token_is_ever_allowed() -> None:
@@ -159,3 +206,40 @@ def test_the_only_token_is_found_in_every_bit_of_a_word(token: int) -> None:
 @pytest.mark.parametrize("words", [[0, 0, 0], [3, 0, 0], [0, -1, 0], [1, 0, 1], [0, -(2**31) + 1, 0], [-(2**31), 1, 0]])
 def test_where_there_is_a_choice_or_nothing_no_token_is_the_only_one(words: list[int]) -> None:
     assert only_token(np.array(words, np.int32)) is None
+
+
+LONG = {
+    "words": "the lock jams " * 700,
+    "one word": "x" * 50_000,
+    "no spaces": "鍵がかかる" * 200,
+    "marks": "!?" * 300,
+}
+
+
+@pytest.mark.parametrize("comment", LONG.values(), ids=LONG)
+def test_a_long_comment_may_be_answered_with_any_text_and_no_control_token(comment: str) -> None:
+    constraint = LabelConstraint(TAXONOMY, TASKS["full"])
+    assert constraint.frees_content(comment)
+    compiled, rng = held("full"), random.Random(0)
+    for _ in range(20):
+        tokens = walk(compiled, comment, rng, limit=20_000)
+        assert max(tokens) < len(small())
+        assert not set(tokens) & set(small().added_tokens_decoder)
+        rows = json.loads(b"".join(compiled.spelling[token] for token in tokens))
+        assert {(row["L1"], row["L2"]) for row in rows} <= set(TAXONOMY.leaves)
+
+
+def test_long_comments_are_compiled_once_and_hold_up_no_other() -> None:
+    compiled = held("full")
+    long = [compiled.prepare("the lock jams " * count) for count in (700, 800, 900)]
+    assert long[0] is long[1] is long[2]
+    short = compiled.prepare("the lock jams")
+    assert short is not None
+    short.result(timeout=10)
+
+
+def test_comments_up_to_the_limit_are_quoted() -> None:
+    words = ["word"] * QUOTED_WORDS
+    assert can_quote(" ".join(words))
+    assert not can_quote(" ".join([*words, "more"]))
+    assert not LabelConstraint(TAXONOMY, TASKS["bare"]).frees_content("word " * 9999)

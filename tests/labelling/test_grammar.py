@@ -14,7 +14,7 @@ from alloy.core.files import number_lines, read_jsonl
 from alloy.formats.comments import Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.labelling.answer import Codes, codes_of, render_answer
-from alloy.labelling.grammar import answer_grammar, content_grammar, labels_grammar
+from alloy.labelling.grammar import LETTERS, answer_grammar, can_quote, content_grammar, labels_grammar
 from alloy.splitting.validate import examine
 from data.demo.comments import main as make_comments
 from hostile import HOSTILE
@@ -283,7 +283,14 @@ def test_a_content_may_begin_at_any_letter_where_no_spaces_are(comment: str, con
     assert Reader(content_grammar(comment)).takes(f'content": "{content}", "')
 
 
-@pytest.mark.parametrize("comment", HOSTILE)
+def test_a_whole_answer_to_a_long_comment_holds_no_words_of_it() -> None:
+    short, long = (answer_grammar(TAXONOMY, FULL, None, "lock " * count) for count in (9, 900))
+    assert '"lock"' in short
+    assert f"content ::= {LETTERS}" in long
+    assert len(long) < len(short) + 200
+
+
+@pytest.mark.parametrize("comment", [comment for comment in HOSTILE if can_quote(comment)])
 def test_every_comment_may_be_quoted_whole(comment: str) -> None:
     whole = json.dumps(comment.strip(), ensure_ascii=False)
     assert Reader(content_grammar(comment)).takes(f'content": {whole}, "')

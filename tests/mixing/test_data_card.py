@@ -10,11 +10,11 @@ import yaml
 from alloy.core.files import Row, sha256
 from alloy.core.markdown import table
 from alloy.formats.general import CUSTOMER
-from alloy.mixing.data_card import COUNTED, card, manifest
+from alloy.mixing.data_card import card, manifest
 from alloy.mixing.mixture import Sizes, draw
 from alloy.mixing.proportional_sampler import Draw
 from alloy.mixing.settings import Budget, Mix, Unit
-from alloy.modeling.chat_template import count_tokens
+from alloy.modeling.chat_examples import AssistantTurns, count_tokens
 from pools import chat, customers, generals, sizes
 from small import tokenizer
 
@@ -62,7 +62,11 @@ def test_tokens_are_those_of_the_rows(unit: Unit, tokens) -> None:
     report, rows = mixed(Mix(ratio=0.4, unit=unit), some(600), tokens, 200)
     whole: Counter[str] = Counter()
     for source in (CUSTOMER, "made", "other"):
-        counts = count_tokens([row for row in rows if row["source"] == source], tokens).sum(axis=0).tolist()
+        counts = (
+            count_tokens([row for row in rows if row["source"] == source], tokens, AssistantTurns.all)
+            .sum(axis=0)
+            .tolist()
+        )
         of = report["source"][source]
         assert [of["tokens"], of["loss_tokens"]] == counts
         whole[source] = of["rows"] if unit is Unit.examples else of[unit.value]
@@ -74,15 +78,6 @@ def test_tokens_are_those_of_the_rows(unit: Unit, tokens) -> None:
 def test_without_a_tokenizer_there_are_rows_and_shares_alone() -> None:
     report = mixed(Mix(ratio=0.5), some(100))[0]
     assert all(set(of) == {"rows", "share"} for of in report["source"].values())
-
-
-def test_tokens_of_many_rows_are_reckoned_from_some(tokens) -> None:
-    count = COUNTED + 1
-    part = sizes(generals(count), Unit.examples, tokens)
-    every = [Draw(place, 0, 1) for place in range(count)]
-    of = manifest(Mix(ratio=1), (sizes([]), []), (part, every))["source"]["made"]
-    wanted = count_tokens(generals(count), tokens).sum(axis=0).tolist()
-    assert [of["tokens"], of["loss_tokens"]] == [pytest.approx(tokens, rel=0.02) for tokens in wanted]
 
 
 def test_repeats_are_counted_on_both_sides() -> None:
@@ -170,17 +165,6 @@ def test_the_card_has_the_settings_as_they_stand_in_params(tmp_path: Path) -> No
 
 def test_what_is_not_known_is_a_dash_and_no_zero(tmp_path: Path) -> None:
     assert cells(carded(tmp_path, Mix(ratio=0.5), some(100)), "made")[3:5] == ["-", "-"]
-
-
-def test_the_card_says_where_tokens_are_reckoned(tmp_path: Path, tokens) -> None:
-    few = carded(tmp_path, Mix(ratio=0.5), some(100), tokens)
-    assert "reckoned" not in few
-    report = {**mixed(Mix(ratio=0.5), some(100), tokens)[0]}
-    report["source"]["made"]["rows"] = COUNTED + 1
-    for unit, said in ((Unit.examples, True), (Unit.tokens, False)):
-        mix = Mix(ratio=0.5, unit=unit)
-        text = card({**report, "unit": unit.value}, mix, {"none": 0}, [], sizes(some(4)).pool.kinds)
-        assert (f"Tokens of more than {COUNTED:,} rows are reckoned from {COUNTED:,} of them." in text) is said
 
 
 def test_a_name_cannot_leave_its_cell() -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from alloy.core.files import InputError, Row, find_files, is_jsonl
 from alloy.formats.general import CUSTOMER
-from alloy.mixing.mixture import ALL, Sizes, draw, weigh
+from alloy.mixing.mixture import ALL, BLOCK, Sizes, draw, weigh
 from alloy.mixing.nova_names import NOVA_MIX
 from alloy.mixing.proportional_sampler import Draw
 from alloy.mixing.settings import Budget, General, Mix, Unit
-from alloy.modeling.chat_template import count_tokens
+from alloy.modeling.chat_examples import AssistantTurns, count_tokens
 from alloy.training.packing import IGNORED, tokenize
 from alloy.training.tiny_qwen import new_tokenizer
 from data.general.convert import WANTED, convert
@@ -60,7 +60,7 @@ def test_a_row_counts_as_many_tokens_as_training_sees(tokens) -> None:
         (len(ids), sum(label != IGNORED for label in labels))
         for ids, labels in zip(seen["input_ids"], seen["labels"], strict=True)
     ]
-    assert count_tokens(rows, tokens).tolist() == [list(pair) for pair in wanted]
+    assert count_tokens(rows, tokens, AssistantTurns.all).tolist() == [list(pair) for pair in wanted]
     counted = sizes(rows, Unit.tokens, tokens)
     order = np.random.default_rng(0).permutation(len(rows))
     assert counted.tokens(order).tolist() == [list(wanted[place]) for place in order]
@@ -72,8 +72,8 @@ def test_a_row_counts_as_many_tokens_as_training_sees(tokens) -> None:
 
 def test_rows_alone_count_as_they_do_beside_others(tokens) -> None:
     rows = generals(30)
-    apart = [count_tokens([row], tokens)[0].tolist() for row in rows]
-    assert count_tokens(rows, tokens).tolist() == apart
+    apart = [count_tokens([row], tokens, AssistantTurns.all)[0].tolist() for row in rows]
+    assert count_tokens(rows, tokens, AssistantTurns.all).tolist() == apart
 
 
 def test_no_rows_have_no_tokens(tokens) -> None:
@@ -82,6 +82,90 @@ def test_no_rows_have_no_tokens(tokens) -> None:
 
 def test_rows_are_of_size_1_where_the_unit_is_examples() -> None:
     assert list(sizes(generals(5)).along(np.array([3, 1]))) == [(3, 1), (1, 1)]
+
+
+# Rows that are too long
+
+
+def lengths(rows: list[Row], tokens: Any) -> dict[str, int]:
+    return {row["id"]: count_tokens([row], tokens, AssistantTurns.all)[0][0] for row in rows}
+
+
+def long_customers(count: int) -> list[Row]:
+    """Return customer rows of which two in three are long."""
+    return [chat(f"c{number}", CUSTOMER, CUSTOMER, 60 if number % 3 else 3) for number in range(count)]
+
+
+LIMIT = 100
+
+
+@pytest.mark.parametrize("unit", list(Unit))
+@pytest.mark.parametrize(
+    "mix", [{"ratio": 0.4}, {"ratio": 0.4, "budget": Budget.total}, {"ratio": 0.75, "repeat": True}]
+)
+def test_share_unit_and_budget_hold_for_the_rows_that_fit(unit: Unit, mix: Row, tokens) -> None:
+    total_of = {Unit.examples: 80, Unit.tokens: 4000, Unit.loss_tokens: 800}[unit]
+    mix = Mix(unit=unit, total=total_of if "budget" in mix else None, **mix)
+    own, others = long_customers(300), generals(900)
+    parts = [sizes(rows, unit, tokens, max_length=LIMIT) for rows in (own, others)]
+    kept, found = draw(mix, *parts)
+    long = lengths([*own, *others], tokens)
+    taken = [*ids(parts[0], kept), *ids(parts[1], found)]
+    assert max(long[identity] for identity in taken) <= LIMIT
+    assert total(found) / (total(found) + total(kept)) == pytest.approx(mix.ratio, abs=0.005)
+    if mix.total:
+        assert total(found) + total(kept) == pytest.approx(mix.total, rel=0.01)
+    else:
+        assert ids(parts[0], kept) == [row["id"] for row in own if long[row["id"]] <= LIMIT]
+    assert parts[0].too_long() == {CUSTOMER: 200}
+
+
+def test_rows_that_fit_are_drawn_in_the_order_that_they_would_have_alone(tokens) -> None:
+    own, others = long_customers(60), generals(300)
+    long = lengths([*own, *others], tokens)
+    mix = Mix(ratio=0.5)
+    parts = [sizes(rows, mix.unit, tokens, max_length=70) for rows in (own, others)]
+    short = [sizes([row for row in rows if long[row["id"]] <= 70], mix.unit, tokens) for rows in (own, others)]
+    assert [ids(*pair) for pair in zip(parts, draw(mix, *parts), strict=True)] == [
+        ids(*pair) for pair in zip(short, draw(mix, *short), strict=True)
+    ]
+
+
+def test_only_as_many_general_rows_are_measured_as_the_draw_looks_at(tokens) -> None:
+    parts = [sizes(rows, Unit.examples, tokens, max_length=70) for rows in (customers(30), generals(3000))]
+    draw(Mix(ratio=0), *parts)
+    assert (parts[1].counts < 0).all()
+    draw(Mix(ratio=0.5), *parts)
+    assert 30 <= (parts[1].counts[:, 0] >= 0).sum() <= BLOCK
+    assert sum(parts[1].too_long().values()) == (parts[1].counts[:, 0] > 70).sum() > 0
+
+
+def test_a_long_row_stops_if_it_is_to_and_the_longest_is_named(tokens) -> None:
+    own = [*long_customers(30), chat("longest", CUSTOMER, CUSTOMER, 90)]
+    length = lengths(own, tokens)["longest"]
+    with pytest.raises(InputError, match=rf"^train\.max_length: 21 of 31 customer rows .* 'longest' with {length} "):
+        draw(Mix(), sizes(own, Unit.examples, tokens, max_length=LIMIT, stop=True), sizes([]))
+    with pytest.raises(InputError, match=r"^train\.max_length: 1 of 1 made rows .* 'g' with \d+ the most"):
+        draw(
+            Mix(ratio=0.5),
+            sizes(customers(5), Unit.examples, tokens, max_length=LIMIT, stop=True),
+            sizes([chat("g", "made", "chat", 90)], Unit.examples, tokens, max_length=LIMIT, stop=True),
+        )
+
+
+def test_customer_rows_that_are_all_too_long_are_one_clear_line(tokens) -> None:
+    with pytest.raises(InputError, match=r"^train\.max_length: all 5 customer rows exceed 20 tokens"):
+        draw(Mix(), sizes(customers(5), Unit.examples, tokens, max_length=20), sizes([]))
+
+
+def test_too_few_rows_that_fit_tell_how_many_do_not(tokens) -> None:
+    others = [chat(f"g{number}", "made", "chat", 90 if number % 2 else 3) for number in range(40)]
+    with pytest.raises(InputError, match=r"needs 30 general rows .* are 20 \(20 rows are over train\.max_length\)"):
+        draw(
+            Mix(ratio=0.5),
+            sizes(customers(30), Unit.examples, tokens),
+            sizes(others, Unit.examples, tokens, max_length=LIMIT),
+        )
 
 
 # Shares

@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from alloy.core.files import InputError, sha256
 from alloy.modeling.base_model import make_base_model
-from alloy.modeling.model_folder import load, load_tokenizer, origin
+from alloy.modeling.model_folder import context_length, load, load_tokenizer, origin
 from alloy.modeling.settings import Checkpoint
+from families import build
 from model_files import wide_model, write_gguf, write_model
 from small import fresh
 
@@ -280,3 +281,92 @@ def test_a_part_a_folder_or_nothing_where_a_gguf_file_belongs_is_one_line(projec
     assert "--merge" in refusal(gguf="a-00001-of-00002.gguf")
     assert "`path: given`" in refusal(gguf="given")
     assert refusal(gguf="b.gguf").startswith("model.gguf: b.gguf: no such file")
+
+
+# The token that ends a turn.
+
+
+def stop_at_another_token(folder: Path) -> Path:
+    """Make a model whose turns end in <|im_end|> (2) stop at <|endoftext|> (0) alone, as Qwen3-*-Base does."""
+    edit(folder / "tokenizer_config.json", eos_token="<|endoftext|>")
+    for name in ("generation_config.json", "config.json"):
+        edit(folder / name, eos_token_id=0)
+    return folder
+
+
+@pytest.mark.parametrize("generation", [True, False], ids=["with a generation config", "without"])
+def test_a_turns_end_becomes_a_stop_token_of_the_base(project, generation):
+    folder = stop_at_another_token(write_model(project / "given"))
+    if not generation:
+        (folder / "generation_config.json").unlink()
+    report = make_base_model(Checkpoint(path="given"), OUT)
+    assert report["stop_token"] == origin(OUT)["stop_token"] == "<|im_end|>"
+    loaded, tokens = load(OUT)
+    assert loaded.generation_config.eos_token_id == [2, 0]
+    assert tokens.eos_token == "<|im_end|>"
+    assert json.loads((folder / "tokenizer_config.json").read_text())["eos_token"] == "<|endoftext|>"
+    shutil.rmtree(folder)
+    shutil.copytree(OUT, folder)  # one that stops there is left as it is
+    assert "stop_token" not in make_base_model(Checkpoint(path="given"), OUT)
+
+
+def test_a_model_of_the_hub_that_must_be_changed_is_copied(project, monkeypatch):
+    folder = stop_at_another_token(write_model(project / "hub/snapshot"))
+    monkeypatch.setattr("alloy.modeling.find_model.download", lambda *_: str(folder))
+    given = {"hub": "nobody/small-base", "revision": "0" * 40}
+    assert make_base_model(Checkpoint(**given), OUT) == {**given, "stop_token": "<|im_end|>"}
+    assert not (OUT / "hub.json").exists()
+    assert load_tokenizer(OUT).eos_token_id == 2
+    named = {"source": "hub", "name": given["hub"], "revision": given["revision"]}
+    assert origin(OUT) == {**named, "stop_token": "<|im_end|>"}
+
+
+def template(folder: Path, end: str, after: str = "") -> None:
+    """Write a template whose turns end in `end`, and the whole chat in `after`."""
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}" + end + "\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% else %}" + after + "{% endif %}"
+    )
+
+
+def test_a_template_that_ends_an_answer_with_no_control_token_is_refused(project):
+    template(write_model(project / "given"), end="")
+    assert "no control token" in refusal(path="given")
+
+
+def test_a_template_that_writes_the_end_of_text_itself_may_have_a_turns_end_in_the_generation_config(project):
+    """As Phi-3's: <|end|> after each turn, and the tokenizer's own eos_token after the last."""
+    folder = stop_at_another_token(write_model(project / "given"))
+    template(folder, end="<|im_end|>", after="{{ eos_token }}")
+    edit(folder / "generation_config.json", eos_token_id=[0, 2])
+    assert "stop_token" not in make_base_model(Checkpoint(path="given"), OUT)
+
+
+def test_a_template_that_renders_a_prompt_otherwise_once_it_is_answered_is_refused(project):
+    folder = write_model(project / "given")
+    text = (folder / "chat_template.jinja").read_text()
+    (folder / "chat_template.jinja").write_text(text.replace("<|im_start|>assistant", "<|im_start|>model"))
+    assert "generation prompt" in refusal(path="given")
+
+
+def test_a_model_that_is_not_fit_for_its_use_is_refused_before_anything_is_written(project):
+    def refuse(config) -> None:
+        raise InputError(f"train.max_length: beyond {config.max_position_embeddings}")
+
+    write_model(project / "given")
+    write_gguf(project / "a.gguf")
+    for source in ({"path": "given"}, {"gguf": "a.gguf"}):
+        with pytest.raises(InputError, match=r"^train\.max_length: beyond 256$"):
+            make_base_model(Checkpoint(**source), OUT, refuse)
+        assert not OUT.exists()
+
+
+def test_a_model_with_a_vision_tower_can_be_a_base(project):
+    model = build("Gemma 3 with vision")
+    model.generation_config.eos_token_id = 2
+    model.save_pretrained(project / "given")
+    fresh()[1].save_pretrained(project / "given")
+    make_base_model(Checkpoint(path="given"), OUT)
+    loaded, _ = load(OUT)
+    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
+    assert context_length(OUT) == 256

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from alloy.core.settings import Data, ListSection, Section
+from alloy.core.versions import PACKAGES, used_packages, versions_text
 from projects import copy_code, environment
 from repositories import repository, said
 
@@ -25,6 +27,8 @@ STAGES = {
 }
 MAIN = {name.removeprefix(".:"): stage for name, stage in STAGES.items() if name.startswith(".:")}
 PROFILE = "profiles/${profile}.yaml"
+# Sections that a stage reads to refuse them, and that change nothing of what it writes.
+CHECKED = {"base": {f"{PROFILE}:train"}}
 
 
 def module_file(name: str) -> Path | None:
@@ -202,8 +206,42 @@ def watched_by(stage: dict) -> set[str]:
 
 @pytest.mark.parametrize("name", MAIN)
 def test_a_stage_watches_exactly_the_params_it_reads(name):
-    watched = watched_by(MAIN[name])
-    assert watched == asked_for(script(MAIN[name]).read_text(), watched)
+    watched = {entry for entry in watched_by(MAIN[name]) if not entry.startswith("versions.yaml:")}
+    assert watched == asked_for(script(MAIN[name]).read_text(), watched) - CHECKED.get(name, set())
+
+
+def packages_imported(path: Path) -> set[str]:
+    """Return the pinned packages that a file imports, at any depth and in any function, but for types alone."""
+    tree = ast.parse(path.read_text())
+    typing = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    names = set()
+    for node in ast.walk(tree):
+        if node not in typing and isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+        elif node not in typing and isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return {name.partition(".")[0].replace("_", "-") for name in names} & set(PACKAGES)
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_a_stage_watches_the_versions_of_the_packages_that_it_imports(name):
+    files = [file for file in local_imports(script(MAIN[name])) if file.suffix == ".py"]
+    assert set(used_packages(MAIN[name])) == {package for file in files for package in packages_imported(file)}
+
+
+def test_the_versions_that_dvc_reads_are_those_of_the_constraints():
+    assert (ROOT / "versions.yaml").read_text() == versions_text((ROOT / "constraints.txt").read_text())
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_every_stage_records_its_environment(name):
+    item = "-${item.model}" if "matrix" in MAIN[name] else ""
+    assert f"metrics/environment/{name}{item}.json" in MAIN[name]["outs"]
 
 
 @pytest.mark.parametrize("name", MAIN)
@@ -217,7 +255,7 @@ def test_what_a_stage_imports_loads_no_settings_itself(name):
 def test_settings_are_loaded_by_stages_and_commands_alone():
     files = [file.relative_to(ROOT) for folder in ("alloy", "stages") for file in (ROOT / folder).rglob("*.py")]
     loading = {file for file in files if loaded((ROOT / file).read_text())}
-    assert {file.parent.as_posix() for file in loading} == {"stages", "alloy/commands", "alloy/sweep"}
+    assert {file.parent.as_posix() for file in loading} == {"stages", "alloy/commands", "alloy/evidence", "alloy/sweep"}
 
 
 def test_sections_are_found_by_their_names():
@@ -304,7 +342,7 @@ def done(tmp_path_factory) -> Path:
     folder = repository(tmp_path_factory.mktemp("done"))
     copy_code(folder)
     shutil.copytree(ROOT / "profiles", folder / "profiles")
-    for name in ("dvc.yaml", "params.yaml"):
+    for name in ("dvc.yaml", "params.yaml", "versions.yaml"):
         shutil.copy(ROOT / name, folder)
     for path in sorted(stage_paths(folder), key=lambda path: -len(path.parts)):  # files before the folders they are in
         if not path.exists():
@@ -342,6 +380,24 @@ def test_a_new_setting_of_the_score_asks_for_scores_comparison_and_report_alone(
     assert out_of_date(folder) == {**scores, "compare": both, "report": {"alloy/scoring"}}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("package", "stages"),
+    [
+        ("lm-eval", ["mmlu", "ifeval", "general"]),
+        ("trl", ["base", "train"]),
+        ("vllm", ["rehearse", "infer", "mmlu", "ifeval", "general", "chat"]),
+    ],
+)
+def test_another_version_asks_for_the_stages_that_use_the_package(done, tmp_path, package, stages):
+    folder = shutil.copytree(done, tmp_path / "project")
+    file = folder / "versions.yaml"
+    file.write_text(re.sub(rf'^{package}: "', f'{package}: "9.', file.read_text(), flags=re.MULTILINE))
+    changed = out_of_date(folder)
+    assert {stage.partition("@")[0] for stage in changed} == set(stages)
+    assert {key for keys in changed.values() for key in keys} == {f"versions.yaml:{package}"}
+
+
 def test_a_new_ratio_does_not_ask_the_base_model_again():
     watched = MAIN["rehearse"]["params"]
     assert "mix.general" in watched
@@ -361,7 +417,7 @@ def test_models_are_asked_alike_and_the_rival_is_scored_with_them():
 def test_the_stages_are_those_of_the_readme_in_their_order():
     making = ["base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate", "infer", "svm"]
     measures = ["score", "mmlu", "ifeval", "general", "chat", "general_loss"]
-    assert list(MAIN) == [*making, *measures, "compare", "report"]
+    assert list(MAIN) == [*making, *measures, "compare", "report", "gate"]
 
 
 def test_train_watches_the_files_that_deepspeed_reads():

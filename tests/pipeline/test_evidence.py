@@ -1,38 +1,66 @@
-"""The page on the published score's flaws shows what its script prints, and that is what the page says of it."""
+"""The real pipeline at its smallest scale as an experiment: killed in training, continued on another machine."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
-from docs.evidence import CASES, figures, table
+from alloy.core.files import read_json
+from evidence_runs import EVIDENCE, commit, environment, kill_at, records, results
+from sweeping import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs/evidence.md"
-# F1 as the article has it, and the honest one, by hand.
-WANTED = {
-    "nothing": (1.0, 1.0),
-    "nothing, but the order is another": (0.0, 1.0),
-    "the first segment is missed": (0.0, 6 / 7),
-    "the last segment is missed": (0.75, 6 / 7),
-    "three labels are invented": (1.0, 2 / 5),
-    "an invented label comes first": (0.0, 2 / 3),
-    "two of twelve are missed": (1.0, 20 / 22),
-    "two of twelve are invented": (1.0, 20 / 24),
-    "one label is said three times": (1.0, 4 / 6),
-    "one of two alike is missed": (1.0, 4 / 5),
-    "the leaf's parent is wrong": (1.0, 0.0),
-    "the leaf is wrong behind a colon": (1.0, 0.0),
+pytestmark = pytest.mark.slow
+
+TINY = {
+    "title": "The smallest scale",
+    "questions": ["Does every stage go into the record?"],
+    "settings": {"profile": "smoke", "mix.budget": "keep_customer"},
+    "configurations": {"ratio 0": {"mix.ratio": 0.0}, "LoRA": {"mix.ratio": 0.25, "train.method": "lora"}},
+    "seeds": [0],
 }
 
 
-def test_the_table_in_the_page_is_what_the_script_prints():
-    assert table() in PAGE.read_text(encoding="utf-8"), f"put this into docs/evidence.md:\n{table()}"
+def project(folder: Path) -> Path:
+    """Return a clone of this repository with the experiment."""
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
+    for key, value in (("user.email", "test@example.org"), ("user.name", "Test")):
+        subprocess.run(["git", "config", key, value], cwd=folder, check=True)
+    (folder / "docs/evidence/tiny.yaml").write_text(yaml.safe_dump(TINY))
+    commit(folder)
+    return folder
 
 
-@pytest.mark.parametrize(("fault", "gold", "predicted"), [(case[0], *case[3:]) for case in CASES])
-def test_each_case_scores_as_counted_by_hand(fault, gold, predicted):
-    nova, _, _, honest = figures(gold, predicted)
-    assert (nova, honest) == pytest.approx(WANTED[fault])
+def evidence(folder: Path) -> str:
+    done = subprocess.run(
+        [*EVIDENCE, "tiny"], cwd=folder, env=environment(), text=True, capture_output=True, check=False, timeout=3000
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
-def test_every_case_is_counted_by_hand():
-    assert [case[0] for case in CASES] == list(WANTED)
+def test_a_run_that_was_killed_while_it_trained_and_one_of_another_clone_give_the_same_result(tmp_path: Path) -> None:
+    one = project(tmp_path / "one")
+    said = evidence(one)
+    assert records(one, "tiny") == ["lora-seed-0", "ratio-0-seed-0"]
+    assert said.count("Running stage 'mmlu@base'") == 1
+    found = results(one, "tiny")["configurations"]
+    for name in ("voc.f1_full", "leak", "mmlu.cloze_acc_norm", "mmlu.generated_acc", "ifeval.prompt_strict", "loss.kl"):
+        assert {"n", "base", "tuned", "change"} <= found[0]["metrics"][name].keys(), name
+    assert "over_svm" in found[0]["metrics"]["voc.f1_full"]
+    assert results(one, "tiny")["answers"]["prompt"] == "What is the capital of France?"
+    for name in records(one, "tiny"):
+        path = one / f"docs/evidence/partial/tiny/{name}.json"
+        assert path.stat().st_size < 200_000
+        assert read_json(path)["train"]["steps"] == 8
+
+    other = tmp_path / "other"
+    subprocess.run(["git", "clone", "-q", str(one), str(other)], check=True)
+    partial = other / "docs/evidence/partial/tiny"
+    partial.mkdir(parents=True)
+    shutil.copy(one / "docs/evidence/partial/tiny/ratio-0-seed-0.json", partial)
+    kill_at(other, "train: needs about", 1, *EVIDENCE, "tiny")
+    assert records(other, "tiny") == ["ratio-0-seed-0"]
+    evidence(other)
+    assert results(other, "tiny") == results(one, "tiny")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from openai_server import Row, Service, fault, question, said, serve
+from openai_server import Reply, Row, Service, fault, question, said, serve
 from pools import generals
 from projects import ROOT, copy_code, environment
 
@@ -75,6 +75,7 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
     """Make `folder` a project whose data is split, with so many test comments and some general rows."""
     copy_code(folder)
     shutil.copy(ROOT / "dvc.yaml", folder)
+    shutil.copy(ROOT / "versions.yaml", folder)
     shutil.copytree(ROOT / "data/chat", folder / "data/chat")
     params = (ROOT / "params.yaml").read_text()
     params = params.replace("profile: demo", "profile: hosted").replace("ratio: 0.0 ", "ratio: 0.2 ")
@@ -181,17 +182,71 @@ def test_the_summary_has_what_was_measured_and_no_more(run):
 
 def test_what_is_done_before_a_fault_is_kept_and_the_next_run_asks_for_the_rest(tmp_path):
     folder = write_project(tmp_path / "hosted", 20, PROFILE.replace("limit: 6, concurrency: 3", "concurrency: 1"))
-    with serve(lambda body: said(gold(body)) if len(service.requests) <= 10 else fault(429)) as service:
+    with serve(lambda body: said(gold(body)) if len(service.requests) <= 10 else fault(401)) as service:
         assert start(folder, "base", service).returncode == 0
         failed = start(folder, "infer base", service)
         (line,) = failed.stderr.splitlines()
         assert failed.returncode == 1
         assert line.startswith("infer: infer.engine: some-model at ")
+    profile = (folder / "profiles/hosted.yaml").read_text()
+    (folder / "profiles/hosted.yaml").write_text(
+        profile.replace("concurrency: 1", "concurrency: 2")
+    )  # how fast is free
     with serve(lambda body: said(gold(body))) as service:
         assert start(folder, "infer base", service).returncode == 0
-    assert len(service.requests) == 20 - 8  # the chunk that was whole
+    assert len(service.requests) == 20 - 10
     rows = (folder / "data/predictions/base.jsonl").read_text().splitlines()
     assert [json.loads(row)["id"] for row in rows] == [str(number) for number in range(20)]
+
+
+def test_comments_without_an_answer_are_counted_listed_and_asked_again_alone(tmp_path):
+    folder = write_project(tmp_path / "hosted", 40, PROFILE.replace("limit: 6, ", ""))
+    bad = {
+        "number 3 ": fault(400, "This model's maximum context length is 9 tokens", "context_length_exceeded"),
+        "number 11 ": fault(400, "filtered", "content_filter"),
+        "number 12 ": fault(500, "out of order"),
+    }
+
+    def answer(body: Row) -> Reply:
+        return next((reply for text, reply in bad.items() if text in question(body)), None) or said(gold(body))
+
+    with serve(answer) as service:
+        assert start(folder, "base", service).returncode == 0
+        done = start(folder, "infer base", service)
+    assert done.returncode == 0
+    assert "dvc repro --force --single-item infer@base" in done.stderr
+    assert len(service.requests) == 40
+    rows = [json.loads(line) for line in (folder / "data/predictions/base.jsonl").read_text().splitlines()]
+    assert {row["id"]: row["finish"] for row in rows if "reason" in row} == {
+        "3": "context",
+        "11": "refused",
+        "12": "failed",
+    }
+    assert "out of order" in rows[12]["reason"]
+    figures = json.loads((folder / "metrics/infer/base.json").read_text())["base"]["infer"]
+    assert figures["unanswered"] == {"context": 1, "refused": 1, "failed": 1}
+    assert figures["ended_by_failed"] == 0.025
+    with serve(lambda body: said(gold(body))) as service:
+        again = start(folder, "infer base", service)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert sorted(question(body).partition("number ")[2].partition(" ")[0] for body in service.requests) == [
+        "11",
+        "12",
+        "3",
+    ]
+    rows = [json.loads(line) for line in (folder / "data/predictions/base.jsonl").read_text().splitlines()]
+    assert [row["valid"] for row in rows] == [True] * 40
+
+
+def test_a_service_that_answers_nothing_is_one_line(tmp_path):
+    folder = write_project(tmp_path / "hosted")
+    with serve(lambda _: fault(500, "out of order")) as service:
+        assert start(folder, "base", service).returncode == 0
+        failed = start(folder, "infer base", service)
+    (line,) = failed.stderr.splitlines()
+    assert failed.returncode == 1
+    assert "out of order" in line
+    assert not (folder / "data/predictions/base.jsonl").exists()
 
 
 def test_weights_on_this_machine_are_not_asked_of_a_hosted_model(tmp_path):

@@ -19,6 +19,7 @@ def stage_table() -> str:
     for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
         outs = [*stage.get("outs", []), *(out for kind in ("metrics", "plots") for out in stage.get(kind, []))]
         paths = [next(iter(out)) if isinstance(out, dict) else out for out in outs]
+        paths = [path for path in paths if not path.startswith("metrics/environment/")]  # said below the table
         written = ", ".join(f"`{path.replace('${item.model}', '<model>')}`" for path in paths)
         rows.append(f"| `{name}` | {stage['desc']} | {written} |")
     return "\n".join(rows)

@@ -1,5 +1,7 @@
 """Work in chunks: what is done is kept, and is not done again by the next run of the same key."""
 
+import hashlib
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,8 @@ from typing import Any
 import pytest
 
 from alloy.core.files import InputError, Row, read_json, read_jsonl
-from alloy.runtime.chunks import Advance, Job, run_job
-from alloy.runtime.resume import hold
+from alloy.runtime.chunks import Done, Job, run_job
+from alloy.runtime.resume import hold, sweep
 
 OUTS = (Path("data/doubled.jsonl"), Path("metrics/doubled.json"))
 ROWS = [{"number": number} for number in range(10)]
@@ -16,20 +18,24 @@ KEY = "k" * 64
 
 
 class Doubling:
-    """Doubles numbers and keeps those that are no multiple of three; fails at the chunk that has `bad`."""
+    """Doubles numbers and keeps those that are no multiple of three; fails at `bad`."""
 
     def __init__(self, bad: int | None = None) -> None:
         self.bad = bad
         self.opened = 0
         self.chunks: list[list[int]] = []
 
-    def work(self, chunk: list[Row], advance: Advance) -> list[Row]:
-        numbers = [row["number"] for row in chunk]
-        if self.bad in numbers:
-            raise InputError("the service is gone")
-        self.chunks.append(numbers)
-        advance(len(chunk))
-        return [{"number": number, "double": 2 * number, "use": 1} for number in numbers]
+    @property
+    def asked(self) -> list[int]:
+        return [number for chunk in self.chunks for number in chunk]
+
+    def work(self, chunk: list[Row], done: Done) -> None:
+        self.chunks.append([])
+        for index, row in enumerate(chunk):
+            if row["number"] == self.bad:
+                raise InputError("the service is gone")
+            self.chunks[-1].append(row["number"])
+            done(index, {"number": row["number"], "double": 2 * row["number"], "use": 1})
 
     def open(self) -> Any:
         self.opened += 1
@@ -77,12 +83,12 @@ def test_a_run_that_failed_leaves_nothing_half_written_and_the_next_does_the_res
 def test_a_damaged_chunk_is_done_again_and_no_other(capsys):
     with pytest.raises(InputError, match="the service is gone"):
         Doubling(bad=9).run()
-    (chunk,) = Path(".dvc/tmp/alloy").glob("double-*/chunk-000000.jsonl")
-    chunk.write_bytes(chunk.read_bytes().replace(b'"double":2', b'"double":3'))
+    (log,) = Path(".dvc/tmp/alloy").glob("double-*/done.log")
+    log.write_bytes(log.read_bytes().replace(b'"double":2,', b'"double":3,'))
     doubling = Doubling()
     assert doubling.run() == {"double": {"rows": 10, "use": 10}}
     assert doubling.chunks == [[0, 1, 2, 3], [8, 9]]
-    assert capsys.readouterr().err.startswith(str(chunk))
+    assert capsys.readouterr().err.startswith(str(log))
     assert read_jsonl(OUTS[0])[0] == {"number": 1, "double": 2}
 
 
@@ -112,12 +118,79 @@ def test_a_finished_result_is_published_again_without_opening_anything():
 
 def test_a_run_that_is_taken_over_stops_before_its_next_chunk():
     class TakenOver(Doubling):
-        def work(self, chunk: list[Row], advance: Advance) -> list[Row]:
+        def work(self, chunk: list[Row], done: Done) -> None:
             with hold("double", "another" * 10):
-                return super().work(chunk, advance)
+                super().work(chunk, done)
 
     doubling = TakenOver()
     with pytest.raises(InputError, match="a later run in this folder has taken over"):
         doubling.run()
     assert doubling.chunks == [[0, 1, 2, 3]]
     assert not OUTS[0].exists()
+
+
+class Service(Doubling):
+    """Answers numbers for money, and has none for those that are `silent`."""
+
+    def __init__(self, bad: int | None = None, silent: tuple[int, ...] = ()) -> None:
+        super().__init__(bad)
+        self.silent = silent
+
+    def work(self, chunk: list[Row], done: Done) -> None:
+        def kept(index: int, row: Row) -> None:
+            done(index, {**row, "silent": row["number"] in self.silent})
+
+        super().work(chunk, kept)
+
+    def keep(self, row: Row, totals: "Counter[str]") -> Row:
+        totals.update(rows=1, silent=row["silent"])
+        return row
+
+    def run(self, total: int = 10, size: int = 4) -> Row:
+        job = Job(
+            "double", "number", self.open, self.keep, lambda totals: {"double": dict(totals)}, lambda row: row["silent"]
+        )
+        return run_job(job, KEY, iter(ROWS), total, size, OUTS)
+
+
+def test_each_answer_of_a_service_is_kept_and_only_the_rest_is_asked_whatever_the_chunks():
+    with pytest.raises(InputError, match="the service is gone"):
+        Service(bad=6).run()
+    service = Service()
+    assert service.run(size=3) == {"double": {"rows": 10, "silent": 0}}
+    assert service.asked == [6, 7, 8, 9]
+    assert [row["number"] for row in read_jsonl(OUTS[0])] == list(range(10))
+
+
+def test_rows_without_an_answer_are_done_again_by_the_next_run_and_no_others():
+    assert Service(silent=(2, 7)).run() == {"double": {"rows": 10, "silent": 2}}
+    again = Service(silent=(7,))
+    assert again.run() == {"double": {"rows": 10, "silent": 1}}
+    assert again.asked == [2, 7]
+    last = Service()
+    assert last.run() == {"double": {"rows": 10, "silent": 0}}
+    assert last.asked == [7]
+    assert not any(row["silent"] for row in read_jsonl(OUTS[0]))
+    assert Service().run() == {"double": {"rows": 10, "silent": 0}}
+
+
+def test_answers_are_kept_after_dvc_has_taken_the_result_while_some_are_missing():
+    Service(silent=(2,)).run()
+    digest = hashlib.md5(OUTS[1].read_bytes(), usedforsecurity=False).hexdigest()
+    Path("dvc.lock").write_text(digest)
+    sweep()
+    again = Service()
+    again.run()
+    assert again.chunks == [[2]]
+    Path("dvc.lock").write_text(hashlib.md5(OUTS[1].read_bytes(), usedforsecurity=False).hexdigest())
+    sweep()
+    assert not list(Path(".dvc/tmp/alloy").glob("double-*"))
+
+
+def test_answers_that_nobody_has_asked_for_again_in_a_month_are_removed():
+    Service(silent=(2,)).run()
+    Path("dvc.lock").write_text(hashlib.md5(OUTS[1].read_bytes(), usedforsecurity=False).hexdigest())
+    (log,) = Path(".dvc/tmp/alloy").glob("double-*/done.log")
+    os.utime(log, (0, 0))
+    sweep()
+    assert not log.exists()

@@ -1,8 +1,8 @@
-"""What is sealed is intact or seen not to be; durable rows likewise."""
+"""What is sealed is intact or seen not to be; lines likewise."""
 
 import pytest
 
-from alloy.runtime.durable import SEAL, damage, discard_damaged, is_sealed, read_rows, seal, write_rows
+from alloy.runtime.durable import SEAL, damage, discard_damaged, is_sealed, read_line, seal, seal_line
 
 
 @pytest.fixture
@@ -43,21 +43,13 @@ def test_a_damaged_folder_names_the_file_and_is_removed(folder, change, file, ca
     assert line.startswith(f"train: {folder / file}: ")
 
 
-def test_durable_rows_come_back_as_they_were(tmp_path):
-    rows = [{"id": "1", "text": "naïve\n"}, {"id": 2}]
-    for given in (rows, []):
-        write_rows(tmp_path / "rows", given)
-        assert read_rows(tmp_path / "rows") == given
+@pytest.mark.parametrize("content", [b"", b"{}", "naïve ".encode(), b"a b  c"])
+def test_a_sealed_line_gives_its_content_back(content):
+    assert read_line(seal_line(content)) == content
 
 
 @pytest.mark.parametrize(
-    "change", [lambda content: content[:-1], lambda content: content.replace(b"1", b"2"), lambda _: b""]
+    "change", [lambda line: line[:-2], lambda line: line.replace(b"1", b"2"), lambda _: b"", lambda _: b"\n"]
 )
-def test_damaged_rows_are_none(tmp_path, change):
-    write_rows(tmp_path / "rows", [{"id": "1"}])
-    (tmp_path / "rows").write_bytes(change((tmp_path / "rows").read_bytes()))
-    assert read_rows(tmp_path / "rows") is None
-
-
-def test_rows_that_are_missing_are_none(tmp_path):
-    assert read_rows(tmp_path / "rows") is None
+def test_a_damaged_line_is_none(change):
+    assert read_line(change(seal_line(b'{"id": 1}'))) is None

@@ -181,6 +181,7 @@ def blank(world: Path) -> dict[str, Path]:
         other = {"cmd": "echo other", "params": [rest]}
         stages = {"train": stages["train"], "interpolate": stages["interpolate"], "other": other}
         (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+        shutil.copy(ROOT / "versions.yaml", folder)
         (folder / "params.yaml").write_text("profile: small\nseed: 0\ninterpolate: {alpha: 1.0}\n")
         (folder / ".dvc").mkdir()
         for name in (".dvc/config", ".dvc/.gitignore", ".gitignore"):

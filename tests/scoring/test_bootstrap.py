@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from alloy.scoring.bootstrap import change, estimate, f1, nats_per_token, precision, recall, share, totals
 
@@ -36,7 +37,49 @@ def test_the_same_seed_gives_the_same_interval_and_the_order_of_units_does_not_m
 
 def test_a_model_does_not_differ_from_itself() -> None:
     found = change(coins(30, 100), coins(30, 100), share, 500, 0)
-    assert (found.value, found.low, found.high, found.p) == (0.0, 0.0, 0.0, 1.0)
+    assert (found.value, found.p) == (0.0, 1.0)
+    assert found.low == -found.high  # that nothing changed in 100 of them does not say that nothing ever changes
+    assert found.high == pytest.approx(1 - binomtest(100, 100).proportion_ci(0.95, "exact").low)
+
+
+@pytest.mark.parametrize("items", [0, 1, 29])
+def test_too_few_items_have_no_interval_and_no_p(items: int) -> None:
+    assert estimate(coins(items, items), share, 200, 0) is None
+    assert change(coins(0, items), coins(items, items), share, 200, 0) is None
+
+
+@pytest.mark.parametrize(("right", "value"), [(40, 1.0), (0, 0.0)])
+def test_items_that_are_all_alike_have_the_exact_interval_of_the_binomial(right: int, value: float) -> None:
+    found = estimate(coins(right, 40), share, 200, 0)
+    wanted = binomtest(right, 40).proportion_ci(0.95, "exact")
+    assert found is not None
+    assert found.value == value
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
+
+
+def test_items_that_all_become_wrong_have_an_exact_interval_and_the_p_of_the_sign_test() -> None:
+    found = change(coins(30, 30), coins(0, 30), share, 1000, 0)
+    assert found is not None
+    assert (found.value, found.low) == (-1.0, -1.0)
+    assert found.high == pytest.approx(1 - 2 * binomtest(30, 30).proportion_ci(0.95, "exact").low)
+    assert found.p == pytest.approx(binomtest(0, 30).pvalue)
+
+
+@pytest.mark.parametrize("changed", [1, 3, 5, 6, 20])
+def test_changes_in_one_direction_have_the_p_of_mcnemar_s_exact_test_and_an_interval_that_agrees(changed: int) -> None:
+    for before, after in ((50, 50 + changed), (50 + changed, 50)):
+        found = change(coins(before, 100), coins(after, 100), share, 1000, 0)
+        assert found is not None
+        assert found.p == pytest.approx(binomtest(0, changed).pvalue)
+        assert (found.p < 0.05) is not (found.low <= 0 <= found.high)
+
+
+def test_an_f1_that_is_the_same_in_all_comments_has_an_interval_of_some_width() -> None:
+    counts = np.array([(1, 1, 1), (2, 2, 2)] * 30)
+    found = estimate(counts, f1, 200, 0)
+    assert found is not None
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert 0.9 < found.low < 0.95
 
 
 def test_a_pair_shows_what_two_intervals_hide() -> None:

@@ -1,6 +1,7 @@
 """The stage `base` as a user starts it: the model of the profile in models/base, or one line and nothing there."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,9 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.core.files import read_json, sha256
+from alloy.core.files import InputError, read_json, sha256, write_jsonl
+from alloy.core.settings import BadRow
 from model_files import write_gguf, write_model
 from projects import ROOT, SECTIONS, copy_code, environment
+from small import ROWS, SCRATCH
+from stages.base import usable_rows
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +26,7 @@ BASE = [sys.executable, "-m", "stages.base"]
 def project(tmp_path) -> Path:
     copy_code(tmp_path)
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    shutil.copy(ROOT / "versions.yaml", tmp_path)
     (tmp_path / "params.yaml").write_text("profile: small\n")
     (tmp_path / "profiles").mkdir()
     return tmp_path
@@ -75,3 +80,18 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(project, kind):
     (line,) = done.stderr.splitlines()
     assert "make room" in line
     assert left(project) == []
+
+
+REASONING = [{"role": "user", "content": "17+25?"}, {"role": "assistant", "content": "<think>It is 42.</think>42"}]
+
+
+def test_a_model_from_scratch_stops_at_a_bad_general_row_or_leaves_it_out(tmp_path):
+    file = tmp_path / "general.jsonl"
+    good = [{**row, "source": "made", "category": "facts"} for row in ROWS]
+    bad = [{**good[0], "id": "odd", "messages": REASONING}, {**good[1], "messages": []}, good[3]]
+    write_jsonl(file, [*good[:5], *bad, *good[5:]])
+    with pytest.raises(InputError, match=rf"^{re.escape(str(file))}:6: .*general_rows\.on_bad_row: reject"):
+        usable_rows(file, SCRATCH, BadRow.stop)
+    rows, tokens = usable_rows(file, SCRATCH, BadRow.reject)
+    assert rows == good
+    assert tokens.chat_template

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from alloy.core.files import InputError, read_json, read_jsonl, write_jsonl
+from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from alloy.core.text import words
 from alloy.runtime.parallel import ROWS
 from benchmarks.leaks import leaks
 from real import real_rows
+from small import tokenizer
 from stages.decontaminate import main
 
 REPOSITORY = Path(__file__).parents[2]
@@ -41,6 +42,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_text(
         "data: {comments: x, general: mine, benchmark: mmlu, instructions: ifeval}\n", encoding="utf-8"
     )
+    tokenizer().save_pretrained("models/base")
+    write_json("models/base/config.json", {"model_type": "qwen3"})
     lay_tests(
         [question(PLANETS, ["Mars", CHOICE, "Venus", "Saturn"]), question("Why?")], [{"key": 9, "prompt": LETTER}]
     )
@@ -152,6 +155,7 @@ def test_what_was_dropped_is_counted_by_cause_and_source(here: Path) -> None:
     assert read_json("metrics/decontaminate.json") == {
         "decontaminate": {
             "rows": 4,
+            "rejected": 0,
             "dropped": 3,
             "held_out": 0,
             "same_prompt": 0,
@@ -199,6 +203,58 @@ def test_a_bad_example_is_one_line_and_nothing_is_written(here: Path, bad: Any, 
     assert "\n" not in str(caught.value)
     left = [path for folder in ("data/decontaminate", "metrics") for path in Path(folder).rglob("*")]
     assert left == []
+
+
+TURNS = [example("x", "Hi")["messages"][0], example("x", "Are you there?")["messages"][0]]
+UNRENDERABLE = {
+    "two turns of the user": {"messages": [*TURNS, {"role": "assistant", "content": "Yes"}]},
+    "reasoning, for which the template has no place": example("x", "17+25?", "<think>\nIt is 42.\n</think>\n\n42"),
+    "reasoning that does not end": example("x", "17+25?", "<think>It is 42."),
+    "reasoning in a field": {
+        "messages": [TURNS[0], {"role": "assistant", "content": "42", "reasoning_content": "It is 42."}]
+    },
+    "a tool call": example("x", "Rain?", '<tool_call>{"name": "rain", "arguments": {}}</tool_call>'),
+}
+ALTERNATING = (
+    "{% for message in messages %}{% if message['role'] == 'user' and loop.index0 % 2 %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}{{ '<|im_start|>' + message['role'] + '\n' "
+    "+ message['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture
+def alternating(here: Path) -> None:
+    tokens = tokenizer()
+    tokens.chat_template = ALTERNATING
+    tokens.save_pretrained("models/base")
+
+
+@pytest.mark.parametrize("row", UNRENDERABLE.values(), ids=UNRENDERABLE)
+def test_a_row_that_the_template_cannot_render_is_named_by_file_and_line(alternating: None, row: Any) -> None:
+    lay(example("g0", "Hi"), example("g1", LETTER), {**example("odd", "Hi"), **row, "id": "odd"})
+    with pytest.raises(InputError) as caught:
+        main()
+    assert str(caught.value).startswith("data/mine/general.jsonl:3: ")
+    assert "\n" not in str(caught.value)
+    assert "general_rows.on_bad_row: reject" in str(caught.value)
+    assert not Path("data/decontaminate").exists()
+
+
+def test_bad_rows_are_left_out_listed_and_counted_if_they_are_to_be(alternating: None, capsys: Any) -> None:
+    with Path("params.yaml").open("a") as file:
+        file.write("general_rows: {on_bad_row: reject}\n")
+    bad = [{**example("x", "Hi"), **row, "id": f"odd{number}"} for number, row in enumerate(UNRENDERABLE.values())]
+    bad += [row for row, _ in BAD.values()]
+    good = [example("g0", "Hi"), example("g1", "What?"), example("g2", "A <think>?", "5 < 6")]
+    kept, dropped = cleaned(*good[:2], *bad, good[2], example("leak", LETTER))
+    assert (kept, list(dropped)) == (["g0", "g1", "g2"], ["leak"])
+    rejected = read_jsonl("data/decontaminate/rejected.jsonl")
+    assert [row["line"] for row in rejected] == list(range(3, 3 + len(bad)))
+    assert [row["id"] for row in rejected[: len(UNRENDERABLE)]] == [row["id"] for row in bad[: len(UNRENDERABLE)]]
+    report = read_json("metrics/decontaminate.json")["decontaminate"]
+    assert (report["rows"], report["rejected"], report["dropped"]) == (4 + len(bad), len(bad), 1)
+    assert "data/mine/general.jsonl:3: " in capsys.readouterr().out
 
 
 MISSING = {
@@ -312,8 +368,9 @@ def test_an_id_that_comes_again_in_another_block_is_one_line(here: Path, line: i
     lay(*rows[: 2 * ROWS], {**rows[line - 1]}, *rows[2 * ROWS :])
     done = start()
     place = f"data/mine/general.jsonl:{2 * ROWS + 1}"
-    wanted = f"decontaminate: {place}: id 'g{line - 1}' stands twice; give each row its own id\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", wanted)
+    wanted = f"decontaminate: {place}: id 'g{line - 1}' stands twice; give each row its own id; or set general_rows."
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(wanted)
     assert not Path("data/decontaminate").exists()
 
 

@@ -54,6 +54,7 @@ def sound(rows: list[dict], comments: list[str], task: dict) -> None:
         segments = json.loads(row["raw"])
         assert json.dumps(segments, ensure_ascii=False) == row["raw"]
         assert 1 <= len(segments) <= TASK["most_segments"]
+        assert len({json.dumps(segment) for segment in segments}) == len(segments)
         for segment in segments:
             assert list(segment) == keys
             assert (segment["L1"], segment["L2"]) in LABELS.leaves
@@ -76,10 +77,16 @@ def test_the_metrics_say_what_it_took(held):
     figures = read_json(held / "metrics/infer/base.json")["base"]["infer"]
     rows = predictions(held)
     assert figures["comments"] == len(rows)
-    assert figures["invalid_json"] == round(sum(not row["valid"] for row in rows) / len(rows), 4)
+    assert figures["invalid_json"] == 0.0  # those that are not valid were cut
+    assert figures["repeated_segments"] == 0.0
     assert figures["ended_by_length"] == round(sum(row["finish"] == "length" for row in rows) / len(rows), 4)
     assert figures["quoted"] == 1.0
     assert 0 < figures["cached_share"] < 1
+
+
+def rows_kept(project: Path) -> int:
+    """Return how many rows a stage that was killed has kept."""
+    return sum(len(log.read_bytes().splitlines()) for log in project.glob(".dvc/tmp/alloy/infer-base-*/done.log"))
 
 
 def test_killed_and_started_again_it_ends_with_the_same_bytes(held, tmp_path):
@@ -88,9 +95,9 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(held, tmp_path):
     shutil.rmtree(project / "data/predictions")
     command = [sys.executable, "-m", "stages.infer", "base"]
     for _ in range(2):
-        done = len(list(project.glob(".dvc/tmp/alloy/infer-base-*/chunk-*")))
+        done = rows_kept(project)
         with subprocess.Popen(command, cwd=project, env=environment()) as process:
-            while len(list(project.glob(".dvc/tmp/alloy/infer-base-*/chunk-*"))) == done:
+            while rows_kept(project) == done:
                 assert process.poll() is None
                 time.sleep(0.002)
             process.send_signal(signal.SIGKILL)
@@ -133,8 +140,9 @@ def test_vllm_free_gives_the_answers_of_transformers(tmp_path):
 
 
 def test_the_report_counts_ends_of_each_kind():
-    totals = {"comments": 4, "valid": 3, "finish length": 1, "finish refused": 1, "seconds": 2.0, "tokens_out": 10}
-    figures = report(Counter(totals))
+    totals = {"comments": 4, "invalid": 1, "finish length": 1, "finish refused": 1, "seconds": 2.0, "tokens_out": 10}
+    figures = report(Counter({**totals, "segments": 8, "repeated": 2}))
     assert (figures["invalid_json"], figures["ended_by_length"], figures["ended_by_refused"]) == (0.25, 0.25, 0.25)
+    assert figures["repeated_segments"] == 0.25
     assert (figures["tokens_per_second"], figures["comments_per_second"]) == (5.0, 2.0)
     assert "quoted" not in figures

@@ -157,8 +157,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def settings(mix: Row, **more: Any) -> None:
+def settings(mix: Row, train: Row | None = None, **more: Any) -> None:
     Path("params.yaml").write_text(yaml.safe_dump({"mix": mix, **more}), encoding="utf-8")
+    Path("profiles").mkdir(exist_ok=True)
+    train = {"lr": 0.1, "max_length": 10_000, **(train or {})}
+    Path("profiles/demo.yaml").write_text(yaml.safe_dump({"train": train}), encoding="utf-8")
 
 
 def project(base: Path, mix: Row, texts: list[str] | None = None, general: int = 60, **more: Any) -> None:
@@ -170,7 +173,7 @@ def project(base: Path, mix: Row, texts: list[str] | None = None, general: int =
     write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
     write_json("data/split/task.json", {"levels": ["L1", "L2"], "leaves": 1, **BARE})
     write_json("metrics/split.json", {"split": {"rejected": 2, "left_out": 1}})
-    clean = {"why": {"a run of words": 5}, "held_out": 4, "same_prompt": 1}
+    clean = {"rejected": 3, "why": {"a run of words": 5}, "held_out": 4, "same_prompt": 1}
     write_json("metrics/decontaminate.json", {"decontaminate": clean})
     write_jsonl(
         "data/decontaminate/general.jsonl", [{**row, "lang": "en", "license": "MIT"} for row in generals(general)]
@@ -208,6 +211,8 @@ def test_the_stage_writes_the_mix_its_manifest_and_its_card(here: Path, base: Pa
     for line in (
         "| comments: bad | 2 |",
         "| comments: nearly one of test | 1 |",
+        "| comments: over train.max_length (10000 tokens) | 0 |",
+        "| general: bad | 3 |",
         "| general: shares a run of words with a test | 5 |",
         "| general: held out for the general loss | 4 |",
         "| general: same prompt as a held-out row | 1 |",

@@ -133,7 +133,7 @@ def test_the_metrics_count_what_was_asked_kept_and_dropped_and_why(rehearsed):
     assert found["asked"] == ASKED
     assert found["kept"] == len(answers(folder))
     assert found["kept"] + sum(found["dropped"].values()) == ASKED
-    assert list(found["dropped"]) == ["empty", "truncated", "repeated", "refused"]
+    assert list(found["dropped"]) == ["empty", "truncated", "repeated", "context", "refused", "failed"]
     assert found["dropped"]["truncated"] > 0
     assert found["tokens_in"] > 0
     assert 0 < found["tokens_out"] < ASKED * TOKENS
@@ -165,7 +165,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(rehearsed, tmp_pat
         shutil.rmtree(folder / left)
     (folder / "metrics/rehearse.json").unlink()
     with subprocess.Popen(COMMAND, cwd=folder, env=environment()) as process:
-        while not list(folder.glob(".dvc/tmp/alloy/rehearse-*/chunk-*")):
+        while not list(folder.glob(".dvc/tmp/alloy/rehearse-*/done.log")):
             assert process.poll() is None
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
@@ -242,8 +242,9 @@ def test_a_hosted_model_is_asked_with_all_turns_and_no_grammar(tmp_path):
         ("4", Finish.stop, None),
         ("", Finish.stop, "empty"),
         ("It is r", Finish.length, "truncated"),
-        ("", Finish.context, "truncated"),
+        ("", Finish.context, "context"),
         ("", Finish.refused, "refused"),
+        ("", Finish.failed, "failed"),
         ("It is red red red red red red red.", Finish.stop, "repeated"),
         ("It is red red red red red red red", Finish.length, "truncated"),
     ],
@@ -268,6 +269,8 @@ def test_a_row_that_is_kept_has_the_form_of_the_general_rows():
         "asked": 2,
         "kept": 1,
         "truncated": 1,
+        "finish stop": 1,
+        "finish length": 1,
         "seconds": 1.0,
         "tokens_in": 14,
         "cached_in": 4,

@@ -82,7 +82,7 @@ def test_every_measure_and_every_sentence_of_the_verdict_is_there(here: Path) ->
         assert f"<b>{finding['topic']}:</b>" in text
         assert finding["kind"] in text
         assert str(escape(finding["text"])) in text
-    assert "Trained on 40 examples, 75.0 % customer and 25.0 % general." in text
+    assert "Trained on 40 examples; 75.0 % customer and 25.0 % general, of the examples." in text
     assert KINDS["leaf"] in text
 
 

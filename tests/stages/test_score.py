@@ -3,6 +3,7 @@
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,16 @@ def figures(*pairs: Pair, taxonomy: Taxonomy = TAXONOMY) -> Row:
 
 def test_all_right_is_1_everywhere() -> None:
     one, other = Segment(PAIRING, "pairs well", "joy"), Segment(FAIR, "a fair price", "joy")
-    found = figures(*[pair([one, other], [other, one], "It pairs well. A fair price.")] * 10)
-    group = {"leaves": 1, "gold": 10, **ONE}
+    found = figures(*[pair([one, other], [other, one], "It pairs well. A fair price.")] * 40)
+    group = {"leaves": 1, "gold": 40, **ONE}
+    lowest = 0.025 ** (1 / 40)  # of a share that all of forty have
     assert found == {
-        "comments": 10,
+        "comments": 40,
         **ONE,
-        "f1_low": 1.0,
+        "f1_low": lowest,
         "f1_high": 1.0,
         **{f"{name}_full": 1.0 for name in ONE},
-        "f1_full_low": 1.0,
+        "f1_full_low": lowest,
         "f1_full_high": 1.0,
         **{f"{average}_{name}": 1.0 for average in ("macro", "weighted") for name in ONE},
         "levels": {"L1": ONE, "L2": ONE},
@@ -73,6 +75,9 @@ def test_all_right_is_1_everywhere() -> None:
         "invalid_json": 0.0,
         "invented_labels": 0.0,
         "broken_paths": 0.0,
+        "ended_by_length": 0.0,
+        "unanswered": 0.0,
+        "repeated_segments": 0.0,
         "empty_answers": 0.0,
         "nova_precision": 0.0,  # its labels stand in another order
         "nova_recall": 0.0,
@@ -83,9 +88,8 @@ def test_all_right_is_1_everywhere() -> None:
 
 def test_no_answer_at_all_is_0_and_divides_nothing_by_0() -> None:
     found = figures(*[pair([PAIRING], [], valid=False)] * 4)
-    assert [found[key] for key in ("precision", "recall", "f1", "f1_low", "f1_high", "macro_f1", "nova_f1")] == [
-        0.0
-    ] * 7
+    assert [found[key] for key in ("precision", "recall", "f1", "macro_f1", "nova_f1")] == [0.0] * 5
+    assert (found["f1_low"], found["f1_high"]) == (None, None)  # four comments are too few
     assert (found["hierarchical"], found["mean_depth"], found["levels"]["L1"]) == (ZERO, 0.0, ZERO)
     assert (found["invalid_json"], found["invented_labels"], found["broken_paths"]) == (1.0, 0.0, 0.0)
     assert found["empty_answers"] == 0.0
@@ -173,15 +177,31 @@ def test_emotions_count_on_matched_segments_only() -> None:
 
 def test_path_and_emotion_by_hand() -> None:
     joy, anger, fair = Segment(PAIRING, None, "joy"), Segment(PAIRING, None, "anger"), Segment(FAIR, None, "joy")
-    found = figures(
+    pairs = [
         pair([joy, anger], [anger, joy]),  # one path twice, in another order: 2 of 2
         pair([joy, fair], [anger]),  # the path alone is right: 0 of 1 said, 0 of 2 there
         pair([Segment(DEAR)], [DEAR]),  # neither has an emotion: 1 of 1
-    )
+    ]
+    found = figures(*pairs * 10)
     # Paths: 4 matched, 4 said, 5 there. With emotions 3 are matched.
     assert (found["precision"], found["recall"], found["f1"]) == (1.0, 4 / 5, 8 / 9)
     assert (found["precision_full"], found["recall_full"], found["f1_full"]) == (3 / 4, 3 / 5, 6 / 9)
     assert found["f1_full_low"] < found["f1_full"] < found["f1_full_high"]
+
+
+def test_answers_that_were_cut_or_refused_are_not_called_invalid_json() -> None:
+    good = pair([PAIRING], [PAIRING])
+    broken = pair([PAIRING], [], valid=False)
+    others = [replace(broken, finish=finish) for finish in ("length", "length", "refused")]
+    found = figures(good, broken, *others)
+    shares = ("invalid_json", "ended_by_length", "unanswered")
+    assert {key: found[key] for key in shares} == {"invalid_json": 0.2, "ended_by_length": 0.4, "unanswered": 0.2}
+
+
+def test_repeated_segments_are_counted_and_cost_precision() -> None:
+    joy = Segment(PAIRING, "It", "joy")
+    found = figures(pair([joy], [joy, joy, Segment(PAIRING, "It", "anger"), Segment(PAIRING, "Not it", "joy")]))
+    assert (found["repeated_segments"], found["precision"]) == (1 / 4, 1 / 4)
 
 
 def test_without_emotions_in_gold_nothing_is_said_of_path_and_emotion() -> None:

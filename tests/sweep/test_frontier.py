@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from alloy.comparison.charts import svg
+from alloy.comparison.costs import Budget
 from alloy.comparison.metrics import BY_NAME, STAGES
 from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import InputError
@@ -329,6 +331,15 @@ def test_the_csv_has_a_row_per_configuration_and_below_it_one_per_run() -> None:
     assert float(read[0]["mmlu_loss_low"]) < 0.38 < float(read[0]["mmlu_loss_high"])
 
 
+def test_the_share_that_was_trained_stands_beside_the_one_that_was_asked_for() -> None:
+    runs = [replace(made(0.4, 60, 70, seed=seed), given=Budget(9, 5, 1e-3, general=0.3)) for seed in (0, 1)]
+    runs = [replace(run, settings=replace(run.settings, others="same")) for run in runs]
+    (line,) = (line for line in table(configurations(*runs), 0.2).splitlines() if " 0.4 " in line)
+    assert line.split("|")[2].strip() == "0.300"
+    shares = [row["general_share"] for row in csv.DictReader(io.StringIO(as_csv(configurations(*runs), 0.2)))]
+    assert shares == ["0.3"] * 3
+
+
 def test_path_and_emotion_have_a_column_that_is_empty_if_the_labels_have_no_emotions() -> None:
     tuned = measured(f1=60, full=40)
     with_emotions = lines(tuned, base=measured(full=5), svm=rival(full=20))
@@ -337,7 +348,27 @@ def test_path_and_emotion_have_a_column_that_is_empty_if_the_labels_have_no_emot
     row, _ = csv.DictReader(io.StringIO(as_csv(found, 0.1)))
     assert float(row["voc_f1_full_low"]) < float(row["voc_f1_full"]) == 0.4 < float(row["voc_f1_full_high"])
     assert next(csv.DictReader(io.StringIO(as_csv(FOUR, 0.1))))["voc_f1_full"] == ""
-    assert table(found, 0.1).splitlines()[0].split("|")[4].strip() == "VOC F1 full"
+    assert table(found, 0.1).splitlines()[0].split("|")[5].strip() == "VOC F1 full (n 100)"
+    assert row["voc_f1_full_n"] == "100"
+
+
+@pytest.mark.parametrize("name", ["voc.f1", "mmlu.acc"])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_too_few_items_have_no_marks_and_no_recommendation(name: str, seeds: int) -> None:
+    runs = [made(ratio, f1, acc, seed=seed) for seed in range(seeds) for ratio, f1, acc in ((0, 60, 40), (0.5, 50, 75))]
+    for one_run in runs:
+        one_run.lines[name]["n"] = 29
+    found = configurations(*runs)
+    assert front_of(found) == [False, False]
+    assert best(found, 0.5) is None
+    assert "29" in recommend(found, 0.5, SCORE) and recommend(found, 0.5, SCORE).startswith("Too few items")
+    assert doubts(found, 0.5, SCORE) == []
+    assert ">" not in table(found, 0.5) and "*" not in table(found, 0.5)
+    labels = [label(own, found) for own in found]
+    drawn = svg(front(found, labels, best(found, 0.5), 0.5))
+    assert "Pareto front" not in drawn and "recommended" not in drawn
+    if seeds > 1:
+        assert "low" not in found[0].figures[name]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from alloy.core.files import InputError
-from alloy.modeling.chat_template import count_tokens, encode_examples
-from alloy.training.packing import IGNORED, fitting, flatten, prepare, tokenize
+from alloy.modeling.chat_examples import AssistantTurns, count_tokens, encode_examples
+from alloy.training.packing import IGNORED, fitting, flatten, prepare, seen_by_source, tokenize
 from alloy.training.settings import LongRow, Train
 from small import LONG, ROWS, TRAIN, fresh, tokenizer
 
@@ -55,8 +55,8 @@ def test_a_row_over_the_limit_stops_unless_told_otherwise():
 
 def test_what_is_kept_is_known_by_its_number():
     rows = [LONG, *ROWS[:3], LONG, *ROWS[3:]]
-    whole, numbers = fitting(rows, tokenizer(), TRAIN, "train")
-    assert numbers == [*range(1, 4), *range(5, 42)]
+    whole = fitting(rows, tokenizer(), TRAIN, "train")
+    assert [numbers[0] for numbers in whole["example"]] == [*range(1, 4), *range(5, 42)]
     assert whole["input_ids"] == tokenize(ROWS, tokenizer())["input_ids"]
 
 
@@ -64,16 +64,17 @@ def test_the_tokens_of_rows_are_counted_as_they_are_trained_on():
     tokens = tokenizer()
     seen = tokenize([*ROWS, LONG], tokens)
     wanted = [(len(row["labels"]), sum(label != IGNORED for label in row["labels"])) for row in seen]
-    assert list(map(tuple, count_tokens([*ROWS, LONG], tokens).tolist())) == wanted
+    assert list(map(tuple, count_tokens([*ROWS, LONG], tokens, AssistantTurns.all).tolist())) == wanted
 
 
 def test_prompt_and_completion_together_are_what_the_model_reads():
     tokens = tokenizer()
-    prompts, completions = encode_examples(ROWS[:5], tokens)
-    for row, prompt, completion in zip(ROWS, prompts, completions, strict=False):
+    for row, (ids, labels) in zip(ROWS, encode_examples(ROWS[:5], tokens, AssistantTurns.all), strict=False):
         text = tokens.apply_chat_template(row["messages"], tokenize=False)
-        assert tokens.decode(prompt + completion) == text.removesuffix("\n")
+        assert tokens.decode(ids) == text.removesuffix("\n")
+        completion = [label for label in labels if label != IGNORED]
         assert tokens.decode(completion) == row["messages"][-1]["content"] + "<|im_end|>"
+        assert ids[-len(completion) :] == completion
 
 
 def test_rows_that_are_all_too_long_are_one_clear_line():
@@ -161,3 +162,58 @@ def test_the_loss_is_that_of_trl_on_padded_rows(tmp_path):
     torch.testing.assert_close(
         gradients, torch.cat([p.grad.flatten() for p in model.parameters()]), atol=1e-6, rtol=1e-4
     )
+
+
+def several(number):
+    """Return a chat of one to three answers."""
+    turns = [turn for row in ROWS[number : number + 1 + number % 3] for turn in row["messages"]]
+    return {**ROWS[number], "messages": turns}
+
+
+SEVERAL = [several(number) for number in range(30)]
+
+
+@pytest.mark.parametrize("turns", list(AssistantTurns))
+@pytest.mark.parametrize("packing", [True, False], ids=["packed", "unpacked"])
+def test_packed_chats_teach_exactly_their_answers(packing, turns):
+    tokens = tokenizer()
+    examples = prepare(SEVERAL, tokens, Train(lr=1e-3, max_length=128, packing=packing, assistant_turns=turns))
+    found = {}
+    for row, members in zip(examples.dataset, examples.members, strict=True):
+        parts = np.split(row["labels"], np.cumsum(row["seq_lengths"])[:-1])
+        assert len(parts) == len(members)
+        for member, labels in zip(members, parts, strict=True):
+            found[member] = tokens.decode([label for label in labels if label != IGNORED])
+    for number, row in enumerate(SEVERAL):
+        answers = [turn["content"] for turn in row["messages"] if turn["role"] == "assistant"]
+        answers = answers if turns is AssistantTurns.all else answers[-1:]
+        assert found.pop(number) == "".join(f"{answer}<|im_end|>" for answer in answers)
+    assert not found
+
+
+def test_packed_chats_of_several_answers_have_the_loss_of_those_by_themselves():
+    model, tokens = fresh()
+    results = []
+    for packing in (True, False):
+        rows = list(prepare(SEVERAL, tokens, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
+        results.append(loss_and_gradients(model, rows))
+    (packed, packed_gradients), (alone, gradients) = results
+    assert packed == pytest.approx(alone, abs=1e-6)
+    torch.testing.assert_close(packed_gradients, gradients, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("packing", [True, False], ids=["packed", "unpacked"])
+@pytest.mark.parametrize("order", [[0], [3, 1, 4], [0, 1, 2, 3, 4, 5, 0, 1, 0]], ids=["one", "some", "more than once"])
+def test_what_was_seen_is_counted_by_source_from_the_rows_that_were_taken(packing, order):
+    examples = prepare([*SEVERAL, LONG], tokenizer(), TRAIN.model_copy(update={"packing": packing, "max_length": 100}))
+    assert examples.dropped == 1
+    shown = [member for place in order for member in examples.members[place]]
+    counts = count_tokens(SEVERAL, tokenizer(), AssistantTurns.all)
+    seen = seen_by_source(examples, order)
+    for source in ("customer", "made"):
+        own = [member for member in shown if SEVERAL[member]["source"] == source]
+        tokens, loss_tokens = counts[own].sum(axis=0).tolist()
+        wanted = {"examples": len(set(own)), "passes": len(own), "tokens": tokens, "loss_tokens": loss_tokens}
+        assert seen.get(source, dict.fromkeys(wanted, 0)) == wanted
+    work = examples.work()[order].sum(axis=0)
+    assert [sum(of[key] for of in seen.values()) for key in ("tokens", "loss_tokens")] == [work[0], work[2]]

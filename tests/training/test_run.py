@@ -67,7 +67,7 @@ def test_training_learns_and_leaves_an_ordinary_folder(project, optimizer):
 def test_the_report_counts_what_was_trained(project):
     report, curve = fit(run_of(TRAIN, project / "out"), [*ROWS, LONG])
     assert (report["examples"], report["dropped"], report["steps"]) == (40, 1, 12)
-    assert 0 < report["completion_tokens"] < report["tokens"]
+    assert 0 < report["loss_tokens"] < report["tokens"]
     assert report["tokens_per_second"] > 0
     assert 0 < report["core_hours"] < 1
     assert 0.1 < report["peak_memory"] < 100  # GiB

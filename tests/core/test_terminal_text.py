@@ -1,0 +1,95 @@
+"""What is printed of data cannot command the terminal."""
+
+# ruff: noqa: RUF001 (letters of all languages belong here)
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from alloy.core.terminal_text import EscapingStream, escape_controls
+from projects import environment
+
+ROOT = Path(__file__).parents[2]
+ATTACKS = {
+    "\x1b[31mred": "\\u001b[31mred",
+    "\x1b]52;c;ZWNobyBoaQ==\x07": "\\u001b]52;c;ZWNobyBoaQ==\\u0007",
+    "\x1b]0;title\x1b\\": "\\u001b]0;title\\u001b\\",
+    "\x9b31m": "\\u009b31m",
+    "a\rb": "a\\u000db",
+    "a\bb\x7f": "a\\u0008b\\u007f",
+    "\u202egnp.exe\u202c": "\\u202egnp.exe\\u202c",
+    "\u2066x\u2069": "\\u2066x\\u2069",
+    "a\u2028b\u2029": "a\\u2028b\\u2029",
+    "\U000e0041": "\\udb40\\udc41",
+    "\ud800": "\\ud800",
+}
+PLAIN = ["Größe: 3 °C\n\tnext", "👩\u200d👩\u200d👧 🏳\ufe0f", "می\u200cخواهم", "קוף\u200f!", "e\u0301", "\xa0\u3000"]
+
+
+@pytest.mark.parametrize(("text", "shown"), ATTACKS.items())
+def test_control_characters_are_shown_as_what_they_are(text, shown):
+    assert escape_controls(f"é{text}") == f"é{shown}"
+    assert escape_controls(shown) == shown
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_text_of_all_languages_stays(text):
+    assert escape_controls(text) == text
+
+
+@pytest.mark.parametrize("text", [*ATTACKS, *PLAIN])
+def test_a_row_of_json_stays_the_same_row(text):
+    row = {"text": text, text: [text]}
+    line = escape_controls(json.dumps(row, ensure_ascii=False))
+    assert json.loads(line) == row
+    line.encode()
+
+
+def test_a_stream_escapes_all_that_is_written_and_keeps_what_else_it_has():
+    out = io.StringIO()
+    stream = EscapingStream(out)
+    print("a\x1b[2Jb", "c\rd", file=stream)
+    stream.writelines(["\u202e\n", "x"])
+    assert out.getvalue() == "a\\u001b[2Jb c\\u000dd\n\\u202e\nx"
+    assert stream.getvalue() == out.getvalue()
+    assert not stream.isatty()
+
+
+def test_progress_bars_still_move():
+    from tqdm import tqdm
+
+    out = io.StringIO()
+    for _ in tqdm([1, 2], file=EscapingStream(out, bars=True), desc="a\x1b[0m", disable=False):
+        pass
+    assert out.getvalue().startswith("\ra\\u001b[0m")
+    assert "\x1b" not in out.getvalue()
+    assert out.getvalue().endswith("\n")
+
+
+MAIN = """
+import sys
+from alloy.core.files import InputError
+from alloy.core.stage import run
+def main():
+    print("said \\x1b]52;c;eA==\\x07")
+    print("warned \\u202e", file=sys.stderr)
+    raise {error}
+run(main)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", ["InputError('bad \\x1b[31m')", "ValueError('bug \\x1b[31m')"])
+def test_nothing_that_a_stage_prints_is_obeyed(tmp_path, error):
+    command = [sys.executable, "-c", MAIN.format(error=error)]
+    env = environment(PYTHONPATH=str(ROOT))
+    done = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=300)
+    assert done.returncode == 1
+    assert done.stdout == "said \\u001b]52;c;eA==\\u0007\n"
+    assert done.stderr.startswith("warned \\u202e\n")
+    assert done.stderr.splitlines()[-1].endswith("\\u001b[31m")
+    assert "\x1b" not in done.stderr

@@ -1,0 +1,78 @@
+"""YAML that people write is read, and YAML that would grow without end is refused at once."""
+
+import time
+from datetime import date
+
+import pytest
+
+from alloy.core.files import InputError
+from alloy.core.yaml_text import check_yaml, load_yaml, read_yaml
+
+
+def laughs(levels: int, start: str = "[x, x, x]", form: str = "list") -> str:
+    lines = [f"a0: &a0 {start}"]
+    for n in range(1, levels):
+        if form == "list":
+            lines.append(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]")
+        elif form == "mapping":
+            lines.append(f"a{n}: &a{n} {{{', '.join(f'k{key}: *a{n - 1}' for key in range(9))}}}")
+        else:
+            lines.append(f"a{n}: &a{n}\n" + "\n".join(f"  k{key}:\n    <<: *a{n - 1}" for key in range(9)))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        laughs(12),
+        laughs(30),
+        laughs(12, form="mapping"),
+        laughs(12, start="{x: 1}", form="merge"),
+        laughs(4, start=f'["{"x" * 10_000}"]', form="list") + "b: [*a3, *a3, *a3]\n",
+        "a: &a [*a]\n",
+        "a: &a {b: [*a]}\n",
+        "[" * 5000,
+        "{a: " * 5000,
+        "- " * 5000,
+    ],
+    ids=["lists", "many", "mappings", "merges", "long texts", "itself", "itself deeper", "deep", "deep keys", "dashes"],
+)
+def test_a_file_that_would_grow_is_refused_at_once_with_its_line(text):
+    start = time.monotonic()
+    with pytest.raises(InputError) as caught:
+        load_yaml(text, "params.yaml")
+    assert str(caught.value).startswith("params.yaml:")
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - start < 10
+
+
+def test_aliases_as_people_write_them_are_read():
+    text = "base: &base {lr: 1.0, steps: [1, 2]}\nsmall:\n  <<: *base\n  steps: *base\nday: 2024-01-02\n"
+    check_yaml(text, "x.yaml")
+    assert load_yaml(text, "x.yaml") == {
+        "base": {"lr": 1.0, "steps": [1, 2]},
+        "small": {"lr": 1.0, "steps": {"lr": 1.0, "steps": [1, 2]}},
+        "day": date(2024, 1, 2),
+    }
+
+
+def test_a_large_file_without_aliases_is_read():
+    assert len(load_yaml("".join(f"k{n}: {n}\n" for n in range(120_000)), "x.yaml")) == 120_000
+
+
+@pytest.mark.parametrize("tag", ["!!python/object/apply:os.system [ls]", "!!python/name:os.system", "!mine x"])
+def test_no_tag_makes_an_object(tag):
+    with pytest.raises(InputError, match=r"^x\.yaml:1: "):
+        load_yaml(f"a: {tag}\n", "x.yaml")
+
+
+def test_a_file_that_is_no_yaml_is_one_line_with_its_place(tmp_path):
+    file = tmp_path / "x.yaml"
+    for content, place in ((b"a: 1\nb: [\n", f"{file}:3: "), (b"a: 2024-13-45\n", f"{file}: "), (b"\xff\xfe\xff", "")):
+        file.write_bytes(content)
+        with pytest.raises(InputError) as caught:
+            read_yaml(file)
+        assert str(caught.value).startswith(place or f"{file}")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="no such file"):
+        read_yaml(tmp_path / "none.yaml")

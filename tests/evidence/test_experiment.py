@@ -1,0 +1,99 @@
+"""An experiment as its file declares it; those of the project fit its settings."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.core.files import InputError
+from alloy.core.settings import Data
+from alloy.evaluation.settings import Chat, GeneralLoss, Harness, Ifeval, Mmlu
+from alloy.evidence.experiment import FOLDER, read_experiment, slug
+from alloy.evidence.workplace import settings_files
+from alloy.inference.settings import Infer
+from alloy.mixing.settings import Mix
+from alloy.training.settings import Model, Train
+
+ROOT = Path(__file__).parents[2]
+GIVEN = {
+    "title": "T",
+    "questions": ["Q?"],
+    "settings": {"mix.unit": "tokens"},
+    "configurations": {"A": {"mix.ratio": 0.0}, "B b": {"mix.ratio": 0.5, "mix.unit": "examples"}},
+    "seeds": [3, 1],
+}
+
+
+def declared(folder: Path, **changes: object) -> Path:
+    (folder / "one.yaml").write_text(yaml.safe_dump({**GIVEN, **changes}))
+    return folder
+
+
+def test_all_configurations_are_run_with_one_seed_before_the_next(tmp_path: Path) -> None:
+    points = read_experiment("one", declared(tmp_path)).points()
+    assert [point.name for point in points] == ["a-seed-3", "b-b-seed-3", "a-seed-1", "b-b-seed-1"]
+    assert points[1].settings == {"mix.unit": "examples", "mix.ratio": 0.5}
+
+
+def test_a_part_is_named_by_labels_and_seeds(tmp_path: Path) -> None:
+    experiment = read_experiment("one", declared(tmp_path))
+    assert [point.name for point in experiment.chosen("B b", "1")] == ["b-b-seed-1"]
+    with pytest.raises(InputError, match=r"^--only: .*A, B b.*'C'$"):
+        experiment.chosen("A, C", "")
+    with pytest.raises(InputError, match=r"^--seeds: .*3, 1.*'2'$"):
+        experiment.chosen("", "2")
+
+
+def test_a_label_becomes_the_name_of_a_file() -> None:
+    assert slug("mix.ratio 0.25, LoRA / a") == "mix.ratio-0.25-lora-a"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seeds", []),
+        ("seeds", [1, 1]),
+        ("seeds", [-1]),
+        ("axis", "speed"),
+        ("configurations", {}),
+        ("configurations", {"A": {}, "a": {}}),
+        ("configurations", {"A, B": {}}),
+        ("configurations", {"A": {"seed": 1}}),
+        ("settings", {"gate.leak": 0.1}),
+        ("nothing", 1),
+        ("title", 3),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path: Path, key: str, value: object) -> None:
+    with pytest.raises(InputError) as error:
+        read_experiment("one", declared(tmp_path, **{key: value}))
+    assert str(error.value).startswith(f"{tmp_path / 'one.yaml'}: {key}")
+
+
+def test_a_file_that_is_not_there_or_not_yaml_is_named(tmp_path: Path) -> None:
+    declared(tmp_path)
+    with pytest.raises(InputError, match="known experiments: one"):
+        read_experiment("two", tmp_path)
+    (tmp_path / "bad.yaml").write_text("title: [\n")
+    with pytest.raises(InputError, match=r"bad\.yaml:2: not valid YAML"):
+        read_experiment("bad", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mams", "methods", "complaints"])
+def test_the_experiments_of_the_project_fit_its_settings_and_data(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    for point in read_experiment(name, ROOT / FOLDER).points():
+        monkeypatch.chdir(ROOT)
+        files = settings_files(Path(), point, "HEAD")
+        for path, values in files.items():
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            (tmp_path / path).write_text(yaml.safe_dump(values))
+        monkeypatch.chdir(tmp_path)
+        sections = [Data, Mix, Model, Train, Infer, Harness, Mmlu, Ifeval, Chat, GeneralLoss]
+        data, mix, *_ = (section.load() for section in sections)
+        assert isinstance(data, Data) and isinstance(mix, Mix)
+        for folder in data.model_dump().values():
+            assert (ROOT / "data" / Path(folder).parts[0]).is_dir()
+        assert mix.total and round(mix.total * (1 - mix.ratio)) in (500, 1000)  # the same comments in all runs

@@ -1,0 +1,74 @@
+"""Raw files that are missing are named with the place where they can be had."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.core.files import InputError
+from alloy.evidence.raw_files import folders_of, missing_files, raw_files
+
+ROOT = Path(__file__).parents[2]
+GROUPS = [
+    {"any": [["a/train.json", "b.xml"], ["all.jsonl*"]], "from": "https://example.org/one"},
+    {"any": [["c.csv"]], "from": "https://example.org/two"},
+]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "data/set/raw").mkdir(parents=True)
+    (tmp_path / "data/set/raw/.gitkeep").touch()
+    (tmp_path / "data/set/raw_files.yaml").write_text(yaml.safe_dump({"raw": GROUPS}))
+    (tmp_path / "data/plain/raw").mkdir(parents=True)
+    (tmp_path / "data/made").mkdir()
+    return tmp_path
+
+
+def put(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / "data/set/raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def missing(root: Path) -> str:
+    return missing_files([Path("data/set")], root)
+
+
+def test_only_sets_that_convert_raw_files_need_some(root: Path) -> None:
+    assert folders_of(["set/short", "made", "set", "plain"], root) == [Path("data/set"), Path("data/plain")]
+
+
+def test_all_that_is_missing_is_named_in_one_line(root: Path) -> None:
+    both = missing_files([Path("data/set"), Path("data/plain")], root)
+    assert both == (
+        "data/set/raw: a/train.json, b.xml (https://example.org/one); c.csv (https://example.org/two) | "
+        "data/plain/raw: * (see plain/README.md)"
+    )
+
+
+@pytest.mark.parametrize("names", [("a/train.json", "b.xml"), ("deep/a/train.json", "deep/b.xml"), ("all.jsonl.gz",)])
+def test_one_of_the_lists_is_enough(root: Path, names: tuple[str, ...]) -> None:
+    put(root, *names)
+    assert missing(root) == "data/set/raw: c.csv (https://example.org/two)"
+    put(root, "c.csv")
+    assert missing(root) == ""
+    assert len(raw_files(root / "data/set")) == len(names) + 1
+
+
+def test_a_part_of_a_list_is_not_enough(root: Path) -> None:
+    put(root, "b.xml", "other/train.json", "c.csv")
+    assert "a/train.json, b.xml" in missing(root)
+
+
+def test_a_file_that_says_nothing_of_raw_files_is_named(root: Path) -> None:
+    (root / "data/set/raw_files.yaml").write_text("raw: [{any: 3}]\n")
+    with pytest.raises(InputError, match=r"data/set/raw_files\.yaml: expected"):
+        missing(root)
+
+
+def test_the_projects_own_sets_say_what_they_need() -> None:
+    for path in ROOT.glob("data/*/raw_files.yaml"):
+        for group in yaml.safe_load(path.read_text())["raw"]:
+            assert group["any"] and all(group["any"]) and group["from"].startswith("https://")

@@ -1,0 +1,202 @@
+"""An experiment as a user starts it: killed, continued, continued from another clone's records, shown."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.comparison.seeds import ONE_SEED
+from alloy.core.files import read_json
+from evidence_runs import EVIDENCE, commit, kill_at, records, results
+from sweeping import run, write_project
+
+pytestmark = pytest.mark.slow
+
+SMALL = {
+    "title": "Small",
+    "questions": ["Does it run?"],
+    "settings": {"mix.unit": "examples"},
+    "configurations": {"ratio 0": {"mix.ratio": 0.0}, "ratio 0.25": {"mix.ratio": 0.25}},
+    "seeds": [0, 1],
+    "prompt": "chat0",
+}
+RUNS = ["ratio-0-seed-0", "ratio-0-seed-1", "ratio-0.25-seed-0", "ratio-0.25-seed-1"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_project(tmp_path_factory.mktemp("evidence") / "project")
+    (folder / "docs/evidence").mkdir(parents=True)
+    (folder / "docs/evidence/small.yaml").write_text(yaml.safe_dump(SMALL))
+    commit(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(project: Path) -> str:
+    """All runs at once."""
+    return run(project, *EVIDENCE, "small")
+
+
+def test_each_run_has_a_record_and_the_page_its_figures(project: Path, whole: str) -> None:
+    assert records(project) == RUNS
+    found = results(project)
+    assert found["missing"] == []
+    assert [one["seeds"] for one in found["configurations"]] == [[0, 1], [0, 1]]
+    f1 = found["configurations"][0]["metrics"]["voc.f1"]
+    assert (f1["n"], f1["tuned"]["value"], f1["base"]["value"]) == (100, 0.61, 0.1)
+    assert f1["tuned"]["low"] < 0.61 < f1["tuned"]["high"]
+    assert f1["change"]["value"] == 0.51
+    assert f1["over_svm"]["value"] == 0.31
+    assert [row["metrics"]["voc.f1"]["tuned"] for row in found["runs"]] == [0.6, 0.62, 0.5, 0.52]
+    assert {row["commit"] for row in found["runs"]} == {run(project, "git", "rev-parse", "HEAD").strip()}
+    assert found["runs"][0]["machine"]["cores"] >= 1
+    assert found["answers"] == {
+        "prompt": "What is 0?", "base": "It is 0.", "tuned": {"ratio 0": "It is 0.", "ratio 0.25": "It is 0."},
+    }  # fmt: skip
+    page = (project / "docs/evidence/small.md").read_text()
+    assert "| VOC F1 | 100 | 0.100 " in page
+    assert "0.610 (" in page
+    assert ONE_SEED not in page
+    assert "<svg" in (project / "docs/evidence/small.svg").read_text()
+
+
+def test_what_all_runs_share_runs_once_and_the_workspace_stays_as_it_is(project: Path, whole: str) -> None:
+    assert whole.count("Running stage 'base'") == 1
+    assert run(project, "git", "status", "--porcelain", "--", "params.yaml", "profiles", "metrics", "dvc.lock") == ""
+    assert "evidence: run 4 of 4, stage train; " in whole
+
+
+def test_runs_that_are_there_are_not_repeated(project: Path, whole: str) -> None:
+    before = results(project)
+    again = run(project, *EVIDENCE, "small")
+    assert "4 of 4 runs are there" in again
+    assert "Running stage" not in again
+    assert results(project) == before
+
+
+@pytest.mark.parametrize("moment", [("Running stage 'train'", 2), ("evidence: wrote", 3)])
+def test_an_experiment_that_was_killed_goes_on_to_the_same_result(
+    project: Path, whole: str, tmp_path: Path, moment: tuple[str, int]
+) -> None:
+    copy = clone(project, tmp_path / "copy")
+    kill_at(copy, *moment, *EVIDENCE, "small")
+    done = len(records(copy))
+    assert 0 < done < len(RUNS)
+    assert not (copy / "docs/evidence/small.json").exists()
+    said = run(copy, *EVIDENCE, "small")
+    assert f"{done} of 4 runs are there" in said
+    assert results(copy) == results(project)
+
+
+def clone(project: Path, copy: Path) -> Path:
+    """Return a fresh clone of the commit that the experiment was declared by, without its cache."""
+    first = run(project, "git", "log", "--reverse", "--format=%H", "--", "docs/evidence/small.yaml").split()[0]
+    run(project, "git", "clone", "-q", str(project), str(copy))
+    run(copy, "git", "checkout", "-q", "-B", "main", first)
+    return copy
+
+
+def test_another_machine_goes_on_from_the_records_and_by_their_commit(
+    project: Path, whole: str, tmp_path: Path
+) -> None:
+    copy = clone(project, tmp_path / "other")
+    partial = Path("docs/evidence/partial/small")
+    (copy / partial).mkdir(parents=True)
+    for name in RUNS[:3]:
+        shutil.copy(project / partial / f"{name}.json", copy / partial)
+    run(copy, "git", "config", "user.email", "test@example.org")
+    run(copy, "git", "config", "user.name", "Test")
+    (copy / "work.py").write_text("raise SystemExit('work that goes on, and does not run')\n")
+    commit(copy)
+    said = run(copy, *EVIDENCE, "small")
+    assert "3 of 4 runs are there" in said
+    assert said.count("Running stage 'train'") == 1
+    assert results(copy) == results(project)
+
+
+def test_a_part_of_an_experiment_is_run_and_shown_elsewhere(project: Path, whole: str) -> None:
+    said = run(project, *EVIDENCE, "small", "--only", "ratio 0", "--seeds", "0", "--out", "metrics/real")
+    assert records(project, out="metrics/real") == ["ratio-0-seed-0"]
+    assert ONE_SEED in said
+    found = read_json(project / "metrics/real/small.json")
+    assert [row["run"] for row in found["runs"]] == ["ratio-0-seed-0"]
+    assert (found["missing"], len(found["configurations"])) == ([], 1)
+
+
+def test_what_is_there_can_be_shown_and_says_what_is_missing(project: Path, whole: str, tmp_path: Path) -> None:
+    copy = clone(project, tmp_path / "part")
+    shutil.copytree(project / "docs/evidence/partial", copy / "docs/evidence/partial")
+    (copy / "docs/evidence/partial/small/ratio-0-seed-0.json").unlink()
+    run(copy, *EVIDENCE, "small", "--show")
+    assert results(copy)["missing"] == ["ratio-0-seed-0"]
+    assert "Runs that are missing: ratio-0-seed-0." in (copy / "docs/evidence/small.md").read_text()
+
+
+def test_a_record_of_other_settings_is_named(project: Path, whole: str, tmp_path: Path) -> None:
+    copy = clone(project, tmp_path / "edited")
+    shutil.copytree(project / "docs/evidence/partial", copy / "docs/evidence/partial")
+    edited = {**SMALL, "settings": {"mix.unit": "tokens"}}
+    (copy / "docs/evidence/small.yaml").write_text(yaml.safe_dump(edited))
+    said = run(copy, *EVIDENCE, "small", status=1)
+    assert "docs/evidence/partial/small/ratio-0-seed-0.json: mix.unit: expected 'tokens'" in said
+
+
+def test_records_of_two_commits_are_refused(project: Path, whole: str, tmp_path: Path) -> None:
+    copy = clone(project, tmp_path / "mixed")
+    shutil.copytree(project / "docs/evidence/partial", copy / "docs/evidence/partial")
+    path = copy / "docs/evidence/partial/small/ratio-0-seed-0.json"
+    path.write_text(json.dumps({**read_json(path), "commit": "0" * 40}))
+    path.with_stem("ratio-0-seed-1").unlink()
+    assert f"commit {'0' * 12}, " in run(copy, *EVIDENCE, "small", status=1)
+
+
+def test_a_run_that_fails_is_named_and_the_others_are_kept(project: Path, whole: str, tmp_path: Path) -> None:
+    copy = clone(project, tmp_path / "failing")
+    broken = {**SMALL, "configurations": {"ratio 0.4": {"mix.ratio": 0.4}, "ratio 0": {"mix.ratio": 0.0}}, "seeds": [0]}
+    (copy / "docs/evidence/broken.yaml").write_text(yaml.safe_dump(broken))
+    said = run(copy, *EVIDENCE, "broken", status=1)
+    assert records(copy, "broken") == ["ratio-0-seed-0"]
+    assert said.splitlines()[-1].startswith("alloy: ratio-0.4-seed-0 failed: .dvc/tmp/evidence/broken.logs/ratio-0.4")
+
+
+def test_code_that_is_not_committed_is_refused(project: Path, tmp_path: Path) -> None:
+    copy = clone(project, tmp_path / "dirty")
+    (copy / "params.yaml").write_text((copy / "params.yaml").read_text() + "\n# edited\n")
+    assert "params.yaml: not committed" in run(copy, *EVIDENCE, "small", status=1)
+
+
+def test_missing_raw_files_are_named_at_once_in_one_line(project: Path, tmp_path: Path) -> None:
+    copy = clone(project, tmp_path / "raw")
+    for name in ("reviews", "questions"):
+        (copy / f"data/{name}/raw").mkdir(parents=True)
+        groups = [{"any": [[f"{name}.xml", "more.xml"], ["all.jsonl"]], "from": f"https://example.org/{name}"}]
+        (copy / f"data/{name}/raw_files.yaml").write_text(yaml.safe_dump({"raw": groups}))
+    asked = {**SMALL, "settings": {"data.comments": "reviews/short", "data.benchmark": "questions"}}
+    (copy / "docs/evidence/small.yaml").write_text(yaml.safe_dump(asked))
+    began = time.monotonic()
+    said = run(copy, *EVIDENCE, "small", status=1)
+    assert time.monotonic() - began < 100
+    assert said.splitlines()[-1] == (
+        "alloy: missing raw files: data/reviews/raw: reviews.xml, more.xml (https://example.org/reviews) | "
+        "data/questions/raw: questions.xml, more.xml (https://example.org/questions)"
+    )
+
+
+def test_a_run_that_was_made_elsewhere_becomes_a_record(project: Path, whole: str, tmp_path: Path) -> None:
+    copy, made = clone(project, tmp_path / "taking"), clone(project, tmp_path / "cluster")
+    params = made / "params.yaml"
+    params.write_text(params.read_text().replace("ratio: 0.0 ", "ratio: 0.25 ").replace("\nseed: 0", "\nseed: 1"))
+    run(made, "dvc", "repro", "compare")
+    take = (*EVIDENCE, "small", "--take", str(made), "--commit", "HEAD", "--seeds", "1")
+    said = run(copy, *take, "--only", "ratio 0", status=1)
+    assert f"{made}: mix.ratio: expected 0.0 as ratio 0 has it, got 0.25" in said
+    run(copy, *take, "--only", "ratio 0.25")
+    name = "ratio-0.25-seed-1"
+    assert records(copy) == [name]
+    paths = (folder / f"docs/evidence/partial/small/{name}.json" for folder in (copy, project))
+    one, other = ({key: value for key, value in read_json(path).items() if key != "seconds"} for path in paths)
+    assert one == other

@@ -1,0 +1,53 @@
+"""Experiments as a user runs them, and what they leave."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from alloy.core.files import read_json
+from sweeping import ROOT, run
+
+EVIDENCE = ("python", "-m", "alloy", "evidence")
+
+
+def commit(project: Path) -> None:
+    run(project, "git", "add", "-A")
+    run(project, "git", "commit", "-qm", "more")
+
+
+def environment() -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/helpers'}"}
+
+
+def kill_at(project: Path, word: str, count: int, *command: str) -> str:
+    """Run a command until it has printed a word `count` times, kill all its processes, and return what it printed."""
+    child = subprocess.Popen(
+        command, cwd=project, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )  # fmt: skip
+    assert child.stdout
+    said = ""
+    for line in child.stdout:
+        said += line
+        if said.count(word) == count:
+            os.killpg(child.pid, signal.SIGKILL)
+            break
+    child.wait(60)
+    child.stdout.close()
+    assert child.returncode == -signal.SIGKILL, said
+    return said
+
+
+def records(project: Path, name: str = "small", out: str = "docs/evidence") -> list[str]:
+    return sorted(path.stem for path in (project / out / "partial" / name).glob("*.json"))
+
+
+def results(project: Path, name: str = "small") -> dict:
+    """Return the JSON of an experiment without what differs from one time to another."""
+    found = read_json(project / f"docs/evidence/{name}.json")
+    for row in found["runs"]:
+        del row["seconds"], row["date"]
+    return found

@@ -1,0 +1,101 @@
+"""Tiny random models of the families that mix tokens in different ways, for the vocabulary of the small tokenizer."""
+
+from typing import Any
+
+from transformers import (
+    AutoModelForCausalLM,
+    FalconH1Config,
+    Gemma3Config,
+    Gemma3TextConfig,
+    GptOssConfig,
+    GraniteMoeHybridConfig,
+    Lfm2Config,
+    OPTConfig,
+    Qwen3_5TextConfig,
+    Qwen3Config,
+    Qwen3NextConfig,
+    set_seed,
+)
+
+ENDS = {"pad_token_id": 0, "bos_token_id": None, "eos_token_id": 2}
+SIZES: dict[str, Any] = {
+    "vocab_size": 320,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.2,  # so that what a token sees shows in its logits
+    **ENDS,
+}
+LINEAR = {
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 2,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+    "num_hidden_layers": 2,
+    "layer_types": ["linear_attention", "full_attention"],
+    "head_dim": 16,
+}
+EXPERTS = {"moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2}
+VISION = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
+
+
+def gemma3_with_vision(**text):
+    """Return a configuration as of Gemma 3 from 4B on: sizes under `text_config`, beside a vision tower."""
+    layers = {"num_hidden_layers": 2, "head_dim": 16, "sliding_window": 16}
+    own = {**SIZES, **layers, "layer_types": ["sliding_attention", "full_attention"], **text}
+    return Gemma3Config(text_config=own, vision_config=VISION, **ENDS)
+
+
+# Packed examples stay apart in these: all layers have attention, with masks that know the examples.
+APART = {
+    "Qwen3": lambda: Qwen3Config(**SIZES, num_hidden_layers=2, head_dim=16),
+    "Gemma 3": lambda: Gemma3TextConfig(
+        **SIZES, num_hidden_layers=2, head_dim=16, sliding_window=8, layer_types=["sliding_attention", "full_attention"]
+    ),
+    "Gemma 3 with vision": gemma3_with_vision,
+}
+# A layer of these carries a state from one example to the next.
+STATEFUL = {
+    "Qwen3.5": lambda: Qwen3_5TextConfig(**SIZES, **LINEAR),
+    "Qwen3-Next": lambda: Qwen3NextConfig(**SIZES, **LINEAR, **EXPERTS, shared_expert_intermediate_size=16),
+    "LFM2": lambda: Lfm2Config(**SIZES, num_hidden_layers=2, layer_types=["conv", "full_attention"]),
+    "Falcon-H1": lambda: FalconH1Config(
+        **SIZES, num_hidden_layers=2, head_dim=16, mamba_d_ssm=32, mamba_n_heads=2, mamba_d_head=16, mamba_d_state=16
+    ),
+    "Granite 4 H": lambda: GraniteMoeHybridConfig(
+        **SIZES,
+        shared_intermediate_size=64,
+        num_hidden_layers=3,
+        layer_types=["mamba", "attention", "mamba"],
+        mamba_n_heads=4,
+        mamba_d_head=16,
+        mamba_d_state=16,
+        num_local_experts=0,
+        tie_word_embeddings=True,
+    ),
+}
+# All layers of these have attention, but transformers 5.19 makes a mask for them that knows no examples.
+UNMASKED = {
+    "GPT-OSS": lambda: GptOssConfig(
+        **SIZES, num_hidden_layers=2, head_dim=16, num_local_experts=2, num_experts_per_tok=2
+    ),
+    "OPT": lambda: OPTConfig(
+        vocab_size=320, hidden_size=32, ffn_dim=64, num_hidden_layers=2, num_attention_heads=2, word_embed_proj_dim=32
+    ),
+}
+FAMILIES = APART | STATEFUL | UNMASKED
+
+
+def build(name: str) -> Any:
+    """Return the tiny model of a family with random weights, the same every time."""
+    set_seed(0)
+    return AutoModelForCausalLM.from_config(FAMILIES[name]()).eval()

@@ -1,0 +1,155 @@
+"""A reply that is out of the ordinary, for one comment among forty: the others are labelled all the same.
+
+The replies are those of shared/cases/services/replies.json.
+"""
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+import boto3
+import pytest
+
+from alloy.formats.taxonomy import Taxonomy
+from alloy.inference import pace, service
+from alloy.inference.settings import EngineName, Infer
+from alloy.labelling.predict import count, open_labeller, report
+from alloy.labelling.prompt import Prompts
+from alloy.labelling.settings import Prompt
+from alloy.modeling.model_folder import write_hosted
+from openai_server import Reply, Row, said, serve
+
+SEGMENTS = [{"content": "the lock jams", "L1": "Setup"}]
+TASK = {"levels": ["L1"], "has_content": True, "emotions": [], "most_segments": 1}
+BAD = "comment 17 "
+
+
+@pytest.fixture(autouse=True)
+def account(tmp_path, monkeypatch):
+    """Be nobody at every service, and wait a hundredth of the time before asking again."""
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(service, "FIRST_WAIT", 0.005)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    for name in ("AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "OPENAI_API_KEY": "a-key",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_REGION": "eu-west-1",
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def labels(folder: Path, monkeypatch, engine: EngineName, answer, comments=40) -> tuple[list[Row], Row, list[Row]]:
+    """Return the predictions of comments, the metrics, and the requests that were made."""
+    write_hosted(folder / "base", "some-model")
+    prompts = Prompts.of(Prompt(), Taxonomy(("L1",), {("Setup",): ""}), TASK, [])
+    rows: dict[int, Row] = {}
+    with serve(answer) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
+        labeller = open_labeller(folder / "base", Infer(engine=engine), prompts)
+        texts = [{"id": str(number), "text": f"In comment {number} the lock jams"} for number in range(comments)]
+        labeller(texts, rows.__setitem__)
+        if engine is EngineName.bedrock:
+            labeller.engine.client.close()  # type: ignore[attr-defined]
+    totals: Counter[str] = Counter()
+    kept = [count(rows[number], totals) for number in range(comments)]
+    return kept, report(totals), server.requests
+
+
+def is_bad(body: Row) -> bool:
+    return BAD in json.dumps(body)
+
+
+def openai(reply: Reply):
+    """Answer as OpenAI does, and with `reply` to one comment."""
+    return lambda body: reply if is_bad(body) else said(json.dumps(SEGMENTS))
+
+
+def converse(text: str) -> Reply:
+    message = {"role": "assistant", "content": [{"text": text}]}
+    usage = {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}
+    return Reply(
+        {"output": {"message": message}, "stopReason": "end_turn", "usage": usage, "metrics": {"latencyMs": 1}}
+    )
+
+
+def bedrock(status: int, kind: str, **body: object) -> Reply:
+    return Reply(body, status, {"x-amzn-ErrorType": kind})
+
+
+OVER = "request (9120 tokens) exceeds the available context size (8192 tokens), try increasing it"
+LLAMA_CPP = Reply({"error": {"code": 400, "message": OVER, "type": "exceed_context_size_error"}}, 400)
+NO_CHOICES = Reply({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": []})
+
+
+@pytest.mark.parametrize(("reply", "finish"), [(LLAMA_CPP, "context"), (NO_CHOICES, "refused")])
+def test_a_comment_without_an_answer_is_counted_and_the_others_are_labelled(tmp_path, monkeypatch, reply, finish):
+    rows, figures, requests = labels(tmp_path, monkeypatch, EngineName.openai, openai(reply))
+    assert [row["finish"] for row in rows] == ["stop"] * 17 + [finish] + ["stop"] * 22
+    assert [row["valid"] for row in rows].count(True) == 39
+    assert rows[17]["reason"]
+    assert figures["unanswered"] == {**dict.fromkeys(("context", "refused", "failed"), 0), finish: 1}
+    assert figures[f"ended_by_{finish}"] == 0.025
+    assert len(requests) == 40
+
+
+def test_a_model_with_a_fixed_temperature_is_asked_without_it_and_the_metrics_say_so(tmp_path, monkeypatch):
+    message = (
+        "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) is supported."
+    )
+    rejected = Reply({"error": {"message": message, "param": "temperature", "code": "unsupported_value"}}, 400)
+    answer = lambda body: rejected if "temperature" in body else said(json.dumps(SEGMENTS))  # noqa: E731
+    rows, figures, _ = labels(tmp_path, monkeypatch, EngineName.openai, answer)
+    assert all(row["valid"] for row in rows)
+    assert (figures["sampled"], figures["unanswered"]["failed"]) == (40, 0)
+
+
+def test_an_answer_that_is_greedy_is_not_called_sampled(tmp_path, monkeypatch):
+    _, figures, _ = labels(tmp_path, monkeypatch, EngineName.openai, lambda _: said(json.dumps(SEGMENTS)))
+    assert "sampled" not in figures
+
+
+NOVA = "The model returned the following errors: Input Tokens Exceeded: Number of input tokens exceeds maximum length. "
+
+
+def test_a_comment_over_the_context_of_nova_is_counted_and_the_others_are_labelled(tmp_path, monkeypatch):
+    over = bedrock(400, "ValidationException", message=f"{NOVA}Please update the input to try again.")
+    answer = lambda body: over if is_bad(body) else converse(json.dumps(SEGMENTS))  # noqa: E731
+    rows, figures, _ = labels(tmp_path, monkeypatch, EngineName.bedrock, answer)
+    assert [row["valid"] for row in rows].count(True) == 39
+    assert (rows[17]["finish"], figures["unanswered"]["context"]) == ("context", 1)
+
+
+def test_a_passing_error_of_a_model_on_bedrock_is_asked_again(tmp_path, monkeypatch):
+    message = "The system encountered an unexpected error during processing. Try your request again."
+    left = [bedrock(424, "ModelErrorException", message=message, originalStatusCode=500)] * 2
+
+    def answer(body: Row) -> Reply:
+        return left.pop() if is_bad(body) and left else converse(json.dumps(SEGMENTS))
+
+    rows, _, requests = labels(tmp_path, monkeypatch, EngineName.bedrock, answer)
+    assert (all(row["valid"] for row in rows), len(requests)) == (True, 42)
+
+
+def test_a_quota_with_default_settings_slows_the_job_down_and_it_finishes(tmp_path, monkeypatch):
+    """Twenty requests in 0.6 seconds stand for 20 per minute: pauses are a hundredth of their length as well."""
+    granted: list[float] = []
+
+    def answer(_: Row) -> Reply:
+        now = time.monotonic()
+        granted[:] = [moment for moment in granted if now - moment < 0.6]
+        if len(granted) >= 20:
+            return bedrock(429, "ThrottlingException", message="Too many requests, please wait before trying again.")
+        granted.append(now)
+        return converse(json.dumps(SEGMENTS))
+
+    rows, figures, requests = labels(tmp_path, monkeypatch, EngineName.bedrock, answer, comments=120)
+    assert all(row["valid"] for row in rows)
+    assert figures["unanswered"]["failed"] == 0
+    assert len(requests) < 240

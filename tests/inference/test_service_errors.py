@@ -1,0 +1,247 @@
+"""What errors of services mean, by the bodies that they send."""
+
+import pytest
+
+from alloy.inference.service_errors import Kind, ServiceError, kind_of, read_error, rejects
+
+# Status and body as each service sends it (for Bedrock: code and message).
+CONTEXT = {
+    "OpenAI": (
+        400,
+        {
+            "error": {
+                "message": "This model's maximum context length is 128000 tokens. However, your messages resulted in "
+                "130012 tokens. Please reduce the length of the messages.",
+                "type": "invalid_request_error",
+                "param": "messages",
+                "code": "context_length_exceeded",
+            }
+        },
+    ),
+    "OpenAI, newer": (
+        400,
+        {"error": {"message": "Your input exceeds the context window of this model.", "type": "invalid_request_error"}},
+    ),
+    "OpenAI, a string": (
+        400,
+        {
+            "error": {
+                "message": "Invalid 'messages[0].content': string too long. Expected a string with maximum length 9",
+                "code": "string_above_max_length",
+            }
+        },
+    ),
+    "Azure": (
+        400,
+        {
+            "error": {
+                "message": "This model's maximum context length is 16385 tokens, however you requested 20000 tokens.",
+                "type": "invalid_request_error",
+                "param": "messages",
+                "code": "context_length_exceeded",
+            }
+        },
+    ),
+    "Gemini, in a list": (
+        400,
+        [
+            {
+                "error": {
+                    "code": 400,
+                    "message": "The input token count (12002) exceeds the maximum number of tokens allowed (10485).",
+                    "status": "INVALID_ARGUMENT",
+                }
+            }
+        ],
+    ),
+    "Gemini": (
+        400,
+        {
+            "error": {
+                "code": 400,
+                "message": "The input token count exceeds the maximum number of tokens allowed (1048576).",
+                "status": "INVALID_ARGUMENT",
+            }
+        },
+    ),
+    "llama.cpp": (
+        400,
+        {
+            "error": {
+                "code": 400,
+                "message": "request (9120 tokens) exceeds the available context size (8192 tokens), try increasing it",
+                "type": "exceed_context_size_error",
+            }
+        },
+    ),
+    "llama.cpp, older": (
+        500,
+        {"error": {"code": 500, "message": "the request exceeds the available context size", "type": "server_error"}},
+    ),
+    "vLLM": (
+        400,
+        {
+            "error": {
+                "message": "This model's maximum context length is 262144 tokens. However, you requested 0 output "
+                "tokens and your prompt contains at least 262145 input tokens. (parameter=input_tokens, value=262145)",
+                "type": "BadRequestError",
+                "param": "input_tokens",
+                "code": 400,
+            }
+        },
+    ),
+    "vLLM, input": (
+        400,
+        {"error": {"message": "Input length (11680) exceeds model's maximum context length (4096).", "code": 400}},
+    ),
+    "vLLM, older": (
+        400,
+        {
+            "object": "error",
+            "message": "The decoder prompt (length 10127) is longer than the maximum model length of 8192. Make sure "
+            "that `max_model_len` is no smaller than the number of text tokens plus multimodal tokens.",
+            "type": "BadRequestError",
+            "param": None,
+            "code": 400,
+        },
+    ),
+    "Anthropic": (
+        400,
+        {
+            "type": "error",
+            "error": {"type": "invalid_request_error", "message": "prompt is too long: 207791 tokens > 200000 maximum"},
+        },
+    ),
+    "Anthropic, with the answer": (
+        400,
+        {
+            "type": "error",
+            "error": {
+                "type": "invalid_request_error",
+                "message": "input length and `max_tokens` exceed context limit: 178959 + 64000 > 200000, decrease "
+                "input length or `max_tokens` and try again",
+            },
+        },
+    ),
+    "Anthropic, bytes": (
+        413,
+        {"type": "error", "error": {"type": "request_too_large", "message": "Request too large"}},
+    ),
+    "Mistral": (
+        400,
+        {"message": "Prompt contains 40000 tokens, too large for model with 32768 maximum context length"},
+    ),
+    "TGI": (
+        422,
+        {"error": "Input validation error: `inputs` must have less than 4096 tokens. Given: 5000. Input is too long"},
+    ),
+    "Groq": (
+        400,
+        {
+            "error": {
+                "message": "Please reduce the length of the messages or completion.",
+                "code": "context_length_exceeded",
+            }
+        },
+    ),
+    "OpenRouter": (
+        400,
+        {"error": {"message": "This endpoint's maximum context length is 200000 tokens.", "code": 400}},
+    ),
+}
+BEDROCK_CONTEXT = {
+    "Claude": "Input is too long for requested model.",
+    "Claude, newer": "The model returned the following errors: prompt is too long: 227255 tokens > 200000 maximum",
+    "Claude, with the answer": "The model returned the following errors: input length and `max_tokens` exceed context "
+    "limit: 196395 + 64000 > 204698, decrease input length or `max_tokens` and try again",
+    "Claude, bytes": "The model returned the following errors: too many total text bytes: 9999999 > 9000000",
+    "Llama": "This model's maximum context length is 8192 tokens. Please reduce the length of the prompt",
+    "Llama, older": "Validation Error: prompt length 9000: expected maxLength: 42000, actual: 46735, please reformat "
+    "your input and try again.",
+    "Nova": "The model returned the following errors: Input Tokens Exceeded: Number of input tokens exceeds maximum "
+    "length. Please update the input to try again.",
+    "Nova, older": "Too many input tokens. Max input tokens: 300000, request input token count: 310000",
+}
+OTHERS = [
+    (400, "unknown_parameter", "Unknown parameter: 'x'", Kind.failed),
+    (400, "unsupported_value", "Unsupported value: 'temperature' does not support 0.0 with this model.", Kind.failed),
+    (400, "content_filter", "The response was filtered due to the prompt triggering Azure's policy", Kind.refused),
+    (400, "ResponsibleAIPolicyViolation", "filtered", Kind.refused),
+    (403, "403", "Your input was flagged by moderation", Kind.refused),
+    (400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", Kind.stop),
+    (401, "authentication_error", "invalid x-api-key", Kind.stop),
+    (400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API.", Kind.stop),
+    (429, "insufficient_quota", "You exceeded your current quota", Kind.stop),
+    (403, "UnrecognizedClientException", "The security token included in the request is invalid.", Kind.stop),
+    (429, "rate_limit_exceeded", "Rate limit reached: Limit 30000, Used 29000. Please try again in 6ms.", Kind.busy),
+    (429, "RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan", Kind.busy),
+    (429, "ThrottlingException", "Too many tokens, please wait before trying again.", Kind.busy),
+    (529, "overloaded_error", "Overloaded", Kind.busy),
+    (400, "ThrottlingException", "Rate exceeded", Kind.busy),
+    (503, "", "upstream connect error", Kind.busy),
+    (424, "ModelErrorException", "The system encountered an unexpected error during processing.", Kind.again),
+    (408, "ModelTimeoutException", "Model has timed out in processing the request.", Kind.again),
+    (500, "", "Internal Server Error", Kind.again),
+    (502, "", "Bad Gateway", Kind.again),
+    (404, "NotFoundError", "The model `x` does not exist.", Kind.wrong),
+    (404, "DeploymentNotFound", "The API deployment for this resource does not exist.", Kind.wrong),
+    (403, "AccessDeniedException", "You don't have access to the model with the specified model ID.", Kind.wrong),
+    (400, "ValidationException", "The provided model identifier is invalid.", Kind.wrong),
+    (400, "ValidationException", "Invocation of model ID x with on-demand throughput isn't supported.", Kind.wrong),
+    (400, "ValidationException", "The maximum tokens you requested exceeds the model limit of 4096.", Kind.failed),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), CONTEXT.values(), ids=CONTEXT)
+def test_a_request_over_the_context_is_seen_whoever_says_so(status, body):
+    assert kind_of(status, *read_error(body)) is Kind.context
+
+
+@pytest.mark.parametrize("message", BEDROCK_CONTEXT.values(), ids=BEDROCK_CONTEXT)
+def test_a_request_over_the_context_is_seen_on_bedrock(message):
+    assert kind_of(400, "ValidationException", message) is Kind.context
+
+
+@pytest.mark.parametrize(("status", "code", "message", "kind"), OTHERS)
+def test_other_errors_are_not_taken_for_it(status, code, message, kind):
+    assert kind_of(status, code, message) is kind
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        ({"error": {"code": 400, "type": "T", "status": "S", "message": "m"}}, ("400 T S", "m")),
+        ({"error": {"code": "c", "innererror": {"code": "i"}, "message": "m"}}, ("c i", "m")),
+        ([{"error": {"code": 1, "message": "m"}}], ("1", "m")),
+        ({"error": "m"}, ("", "m")),
+        ({"detail": "m"}, ("", "m")),
+        ("text", ("", "text")),
+        ([], ("", "")),
+        (None, ("", "None")),
+        ({"error": {}}, ("", "{}")),
+    ],
+)
+def test_errors_are_read_in_every_form(body, read):
+    assert read_error(body) == read
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "rejected"),
+    [
+        (400, "Unsupported value: 'temperature' does not support 0.0 with this model.", True),
+        (400, "The model returned the following errors: `temperature` is deprecated for this model.", True),
+        (422, "temperature: Extra inputs are not permitted", True),
+        (400, "temperature must be at most 1", False),
+        (500, "temperature is not supported", False),
+        (400, "top_p is not supported", False),
+    ],
+)
+def test_a_parameter_that_a_service_does_not_take_is_seen(status, message, rejected):
+    assert rejects(status, message, "temperature") is rejected
+
+
+def test_a_reason_is_one_printable_line_of_bounded_length():
+    reason = ServiceError(Kind.failed, "a\n\x1b]52;c;x\x07\u202eb " + "long " * 100).reason
+    assert reason.startswith("a ]52;c;x b long")
+    assert len(reason) <= 300
+    assert reason.isprintable()

@@ -1,0 +1,250 @@
+"""Chats as examples: every answer teaches and nothing else, whatever the template; what cannot be rendered is told."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trl
+from tokenizers import AddedToken
+
+from alloy.core.files import InputError
+from alloy.modeling.answer_markup import Answer, find_markup, split_answer
+from alloy.modeling.chat_examples import (
+    IGNORED,
+    AssistantTurns,
+    count_tokens,
+    encode_examples,
+    split_example,
+    why_unusable,
+    why_unusable_roles,
+)
+from alloy.modeling.chat_template import RenderError, render_prompt
+from small import tokenizer
+
+TEMPLATES = Path(trl.__file__).parent / "chat_templates"
+MARKS = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<start_of_turn>", "<end_of_turn>", "<|end|>"]
+MARKS += ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|user|>", "<|assistant|>", "<|start|>"]
+MARKS += ["<|return|>", "<|message|>", "<|channel|>"]
+
+
+def of(name: str) -> Any:
+    """Return the small tokenizer with the chat template of a family, and the control tokens of these families."""
+    tokens = tokenizer()
+    tokens.add_tokens([AddedToken(mark, normalized=False, special=True) for mark in MARKS])
+    tokens.bos_token = "<|endoftext|>"
+    tokens.chat_template = (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
+    return tokens
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def says(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+THREE = [user("One?"), says("First. <|im_end|>"), user("Two?"), says("Second."), user("Three?"), says("Third.")]
+THOUGHT = "<think>\nThe door\n</think>\n\nred"
+CALL = '<tool_call>\n{"name": "find", "arguments": {"what": "door"}}\n</tool_call>'
+
+
+def taught(tokens: Any, messages: Any, turns: AssistantTurns = AssistantTurns.all) -> list[str]:
+    """Return each run of tokens that teaches, as text."""
+    ((ids, labels),) = encode_examples([{"id": "a", "messages": messages}], tokens, turns)
+    assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
+    runs: list[list[int]] = [[]]
+    for label in labels:
+        if label == IGNORED:
+            runs += [[]] if runs[-1] else []
+        else:
+            runs[-1].append(label)
+    return [tokens.decode(run) for run in runs if run]
+
+
+def whole(tokens: Any, messages: Any) -> str:
+    ((ids, _),) = encode_examples([{"id": "a", "messages": messages}], tokens, AssistantTurns.all)
+    return tokens.decode(ids)
+
+
+# Several answers
+
+
+ENDS = {"qwen2_5": "<|im_end|>", "qwen3": "<|im_end|>", "llama3_2": "<|eot_id|>", "gemma3": "<end_of_turn>"}
+ENDS |= {"phi3": "<|end|>", "lfm2": "<|im_end|>", "qwen3_5_think": "<|im_end|>"}
+
+
+@pytest.mark.parametrize(("name", "end"), ENDS.items())
+def test_every_answer_of_a_chat_teaches_with_its_end_of_turn_and_nothing_else_does(name: str, end: str) -> None:
+    first, second, third = taught(of(name), THREE)
+    assert (first, second) == (f"First. <|im_end|>{end}", f"Second.{end}")
+    assert third.startswith(f"Third.{end}")
+    assert taught(of(name), THREE, AssistantTurns.last) == [third]
+
+
+def test_an_earlier_answer_may_end_otherwise_than_the_last_one() -> None:
+    first, _, last = taught(of("gptoss"), THREE)
+    assert first.endswith("First. <|im_end|><|end|>")
+    assert last.endswith("Third.<|return|>")
+
+
+@pytest.mark.parametrize("turns", list(AssistantTurns))
+def test_a_chat_of_one_answer_is_the_same_with_both_settings(turns: AssistantTurns) -> None:
+    row = {"id": "a", "messages": THREE[:2]}
+    assert encode_examples([row], tokenizer(), turns) == encode_examples([row], tokenizer(), AssistantTurns.last)
+
+
+def test_what_teaches_does_not_change_what_is_read() -> None:
+    row = {"id": "a", "messages": THREE}
+    every, last = (encode_examples([row], of("qwen3"), turns)[0] for turns in AssistantTurns)
+    assert of("qwen3").decode(every[0]) == of("qwen3").decode(last[0])
+    assert [number for number, label in enumerate(last[1]) if label != IGNORED and every[1][number] == IGNORED] == []
+
+
+def test_tokens_are_counted_by_the_answers_that_teach() -> None:
+    tokens, row = tokenizer(), {"id": "a", "messages": THREE}
+    (every,), (last,) = (count_tokens([row], tokens, turns).tolist() for turns in AssistantTurns)
+    assert every[0] == last[0]
+    assert every[1] == sum(len(tokens(text)["input_ids"]) for text in ("First. ", "Second.", "Third.")) + 3 + len(
+        tokens("<|im_", add_special_tokens=False)["input_ids"] + tokens("end|>", add_special_tokens=False)["input_ids"]
+    )
+    assert last[1] == len(tokens("Third.")["input_ids"]) + 1
+
+
+def test_an_answer_that_the_template_does_not_end_teaches_no_end() -> None:
+    tokens = tokenizer()
+    tokens.chat_template = (
+        "{% for message in messages %}{{ message['content'] }}{% if loop.last and message['role'] == 'assistant' %}"
+        "<|im_end|>{% endif %}{% endfor %}"
+    )
+    assert taught(tokens, THREE) == ["First. <|im_end|>", "Second.", "Third.<|im_end|>"]
+
+
+def test_a_row_that_cannot_be_rendered_is_named_by_its_id() -> None:
+    with pytest.raises(InputError, match=r"^row 'a': the chat template refuses it: "):
+        taught(of("gemma3"), [user("?"), user("?"), says("red")])
+
+
+# Reasoning and tool calls
+
+
+def test_reasoning_becomes_the_tokens_of_the_template() -> None:
+    tokens = of("qwen3")
+    ((ids, _),) = encode_examples([{"id": "a", "messages": [user("?"), says(THOUGHT)]}], tokens, AssistantTurns.all)
+    assert taught(tokens, [user("?"), says(THOUGHT)]) == ["<think>\nThe door\n</think>\n\nred<|im_end|>"]
+    assert [tokens.decode(token) for token in ids if token in tokens.convert_tokens_to_ids(MARKS[:2])] == MARKS[:2]
+
+
+@pytest.mark.parametrize("text", ["[THINK]The door[/THINK]red", "<thinking>The door</thinking> red", f"\n{THOUGHT}"])
+def test_reasoning_in_the_form_of_another_model_becomes_that_of_this_one(text: str) -> None:
+    assert taught(of("qwen3"), [user("?"), says(text)]) == ["<think>\nThe door\n</think>\n\nred<|im_end|>"]
+
+
+def test_control_tokens_in_a_thought_stay_letters() -> None:
+    tokens = of("qwen3")
+    chat = [user("?"), says("<think>\nno <|im_end|> <tool_call>\n</think>\n\nred")]
+    ((ids, labels),) = encode_examples([{"id": "a", "messages": chat}], tokens, AssistantTurns.all)
+    answer = [label for label in labels if label != IGNORED]
+    assert answer.count(tokens.convert_tokens_to_ids("<|im_end|>")) == 1
+    assert tokens.convert_tokens_to_ids("<tool_call>") not in ids
+
+
+def test_a_tool_call_becomes_the_tokens_of_the_template() -> None:
+    tokens = of("qwen2_5")
+    chat = [user("?"), says(f"Wait.\n{CALL}"), {"role": "tool", "content": "red"}, says("It is red.")]
+    first, last = taught(tokens, chat)
+    assert (first, last) == (f"Wait.\n{CALL}<|im_end|>", "It is red.<|im_end|>")
+    ((_, labels),) = encode_examples([{"id": "a", "messages": chat}], tokens, AssistantTurns.all)
+    assert tokens.convert_tokens_to_ids("<tool_call>") in labels
+
+
+def test_a_thought_that_the_template_takes_out_of_an_earlier_answer_keeps_that_from_teaching() -> None:
+    assert taught(of("qwen3"), [user("?"), says(THOUGHT), user("?"), says("blue")]) == ["blue<|im_end|>"]
+    assert "The door" not in whole(of("qwen3"), [user("?"), says(THOUGHT), user("?"), says("blue")])
+
+
+UNUSABLE = {
+    "reasoning without a place in the template": ("qwen2_5", [user("?"), says(THOUGHT)]),
+    "reasoning that does not end": ("qwen3", [user("?"), says("<think>The door")]),
+    "reasoning that does not begin": ("qwen3", [user("?"), says("The door</think>red")]),
+    "reasoning after the answer": ("qwen3", [user("?"), says(f"red {THOUGHT}")]),
+    "a tool call without a place in the template": ("gemma3", [user("?"), says(CALL)]),
+    "a tool call that is no JSON": ("qwen3", [user("?"), says("<tool_call>find(door)</tool_call>")]),
+    "a tool call before the answer": ("qwen3", [user("?"), says(f"{CALL} red")]),
+    "a tool call of another model": ("qwen3", [user("?"), says("<|python_tag|>find()")]),
+    "a tool call that holds a control token": ("qwen3", [user("?"), says(CALL.replace("door", "<|im_end|>"))]),
+    "an earlier tool call that the template leaves out": ("phi3", [user("?"), says(CALL), user("?"), says("red")]),
+    "two turns of the user": ("gemma3", [user("?"), user("?"), says("red")]),
+    "a tool": ("gemma3", [user("?"), says("red"), {"role": "tool", "content": "x"}, says("red")]),
+}
+
+
+@pytest.mark.parametrize(("name", "messages"), UNUSABLE.values(), ids=UNUSABLE)
+def test_what_cannot_be_rendered_has_a_reason_of_one_line(name: str, messages: Any) -> None:
+    why = why_unusable(of(name), messages)
+    assert why and "\n" not in why
+
+
+@pytest.mark.parametrize("field", ["tool_calls", "reasoning_content", "function_call"])
+def test_reasoning_and_tool_calls_in_fields_of_a_message_are_not_overlooked(field: str) -> None:
+    why = why_unusable(of("qwen3"), [user("?"), {**says("red"), field: "x"}])
+    assert why and field in why
+    assert why_unusable(of("qwen3"), [user("?"), {**says("red"), field: None}]) is None
+
+
+def test_what_users_say_of_tags_is_text() -> None:
+    assert why_unusable(of("qwen3"), [user("What is <think> and <tool_call>?"), says("A tag.")]) is None
+    assert "<think>" in taught_context(of("qwen3"), "<think>x</think>")
+
+
+def taught_context(tokens: Any, text: str) -> str:
+    ids = [part.text for part in split_example(tokens, [user(text), says("A tag.")], AssistantTurns.all)]
+    return ids[0]
+
+
+def test_roles_decide_for_all_chats_of_these_roles() -> None:
+    tokens = of("gemma3")
+    assert why_unusable_roles(tokens, ("user", "assistant")) is None
+    why = why_unusable_roles(tokens, ("user", "user", "assistant"))
+    assert why and why.startswith("roles user, user, assistant: ") and "\n" not in why
+
+
+def test_a_prompt_that_the_template_refuses_is_one_line() -> None:
+    with pytest.raises(RenderError, match="the chat template refuses it"):
+        render_prompt(of("gemma3"), [user("?"), user("?")])
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("red", Answer("red")),
+        ("<think>a</think>red", Answer("red", "a")),
+        ("<think></think>\n\nred", Answer("red", "")),
+        (CALL, Answer("", None, (("find", {"what": "door"}),))),
+        (f"<think>a</think>b\n{CALL}{CALL}", Answer("b", "a", (("find", {"what": "door"}),) * 2)),
+        ('<tool_call>["find"]</tool_call>', Answer('<tool_call>["find"]</tool_call>')),
+        ('[{"content": "<think>a</think>"}]', Answer('[{"content": "<think>a</think>"}]')),
+    ],
+)
+def test_an_answer_is_split_into_its_parts(text: str, answer: Answer) -> None:
+    assert split_answer(text) == answer
+
+
+def test_markup_is_found_only_if_it_was_not_read() -> None:
+    assert find_markup(says(f"{THOUGHT}\n{CALL}")) is None
+    assert find_markup(says("a <think> b")) == "<think>"
+    assert find_markup(says("5 < 6, [1] and <b>")) is None
+
+
+# Dates
+
+
+@pytest.mark.parametrize("name", ["llama3_2", "gptoss"])
+def test_a_template_that_writes_the_date_writes_the_same_on_any_day(name: str, monkeypatch: Any) -> None:
+    text = render_prompt(of(name), [user("?")]).text
+    assert "2024" in text
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 10**8)
+    assert time.strftime("%Y") not in text
+    assert render_prompt(of(name), [user("?")]).text == text

@@ -1,0 +1,115 @@
+"""A team makes a project of its own from Alloy and takes in a later version, by the commands of docs/own-project.md."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.core.files import write_jsonl
+from repositories import command, commit, said
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/own-project.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+AUTHOR = {
+    "GIT_AUTHOR_NAME": "Test",
+    "GIT_AUTHOR_EMAIL": "test@example.org",
+    "GIT_COMMITTER_NAME": "Test",
+    "GIT_COMMITTER_EMAIL": "test@example.org",
+}
+# What stands for the addresses of the page, and for `make`, whose environment this test runs in.
+LABELED = [
+    {"id": f"c{number}", "text": f"{text} number {number}", "segments": [{"L1": label}]}
+    for number in range(40)
+    for text, label in [("the food was cold again at table", "Food"), ("our waiter was friendly at table", "Service")][
+        number % 2 :
+    ][:1]
+]
+
+
+def block_with(words: str) -> str:
+    """Return the one block of the page that contains `words`."""
+    (found,) = [block for block in BLOCKS if words in block]
+    return found
+
+
+def run_block(folder: Path, block: str, **replaced: str) -> str:
+    """Run a block of the page, each address replaced by a local folder."""
+    for address, local in {**ADDRESSES, **replaced}.items():
+        block = block.replace(address, local)
+    return said(folder, "bash", "-euo", "pipefail", "-c", block, **AUTHOR)
+
+
+ADDRESSES = {"make repro": "dvc repro split"}
+
+
+def set_in(file: Path, old: str, new: str) -> None:
+    """Replace the one place of `old` in a file."""
+    text = file.read_text(encoding="utf-8")
+    assert text.count(old) == 1, old
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.fixture
+def alloy(tmp_path: Path) -> Path:
+    """A repository that stands for Alloy's."""
+    said(tmp_path, "git", "clone", "-q", str(ROOT), "alloy")
+    for key, value in (("user.name", "Test"), ("user.email", "test@example.org")):
+        said(tmp_path / "alloy", "git", "config", key, value)
+    said(tmp_path / "alloy", "git", "checkout", "-q", "-B", "main")
+    return tmp_path / "alloy"
+
+
+@pytest.fixture
+def team(tmp_path: Path, alloy: Path) -> Path:
+    """The team's clone, with comments of its own, split and committed."""
+    origin, storage = tmp_path / "origin.git", tmp_path / "storage"
+    said(tmp_path, "git", "init", "-q", "--bare", "-b", "main", str(origin))
+    start, remote = block_with("remote rename"), block_with("dvc remote add")
+    (upstream,), (own,) = re.findall(r"clone (\S+) ", start), re.findall(r"remote add origin (\S+)", start)
+    run_block(tmp_path, start, **{upstream: str(alloy), own: str(origin)})
+    folder = tmp_path / "feedback"
+    run_block(folder, remote, **{"s3://team/feedback": str(storage)})
+    (folder / "data/team").mkdir()
+    write_jsonl(folder / "data/team/comments.jsonl", LABELED)
+    (folder / "data/team/taxonomy.csv").write_text("L1\nFood\nService\n")
+    said(folder, "dvc", "add", "-q", "data/team/comments.jsonl")
+    set_in(folder / "params.yaml", "comments: demo ", "comments: team ")
+    set_in(folder / "params.yaml", "ratio: 0.0 ", "ratio: 0.25 ")
+    run_block(folder, block_with("First results"))
+    return folder
+
+
+def test_a_team_takes_in_a_later_version_and_keeps_its_settings_and_results(alloy: Path, team: Path) -> None:
+    mine = {name: (team / name).read_text() for name in ("dvc.lock", "metrics/split.json")}
+    set_in(alloy / "params.yaml", "resamples: 1000 ", "resamples: 2000 ")
+    with (alloy / "stages/split.py").open("a") as file:
+        file.write("\n# A later version.\n")
+    set_in(alloy / "docs/own-project.md", "# A project of your own", "# Your own project")
+    for name in mine:
+        with (alloy / name).open("a") as file:
+            file.write("\n")
+    commit(alloy, "A later version")
+
+    run_block(team, block_with("git merge"))
+
+    assert said(team, "git", "status", "--porcelain") == ""
+    params = yaml.safe_load((team / "params.yaml").read_text())
+    assert (params["data"]["comments"], params["mix"]["ratio"]) == ("team", 0.25)
+    assert params["score"]["resamples"] == 2000
+    assert (team / "stages/split.py").read_text().endswith("# A later version.\n")
+    assert {name: (team / name).read_text() for name in mine} == mine
+    assert "Running stage 'split'" in run_block(team, block_with("Results with"))
+    assert said(team, "git", "status", "--porcelain") == ""
+
+
+def test_another_clone_of_the_teams_repository_has_its_comments(tmp_path: Path, team: Path) -> None:
+    said(tmp_path, "git", "clone", "-q", str(tmp_path / "origin.git"), "copy")
+    copy = tmp_path / "copy"
+    assert not (copy / "data/team/comments.jsonl").exists()
+    said(copy, "dvc", "pull", "-q", "data/team/comments.jsonl.dvc", "split")
+    assert (copy / "data/team/comments.jsonl").read_bytes() == (team / "data/team/comments.jsonl").read_bytes()
+    assert command(copy, "dvc", "repro", "--dry", "split").stdout.count("Running stage") == 0

@@ -1,0 +1,121 @@
+"""What is reported is what was trained: mix, training, model card and comparison tell the same counts and shares."""
+
+import random
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alloy.comparison.costs import Budget, budget, told, trained_share
+from alloy.core.files import read_json, read_jsonl, write_json, write_jsonl
+from alloy.formats.general import CUSTOMER
+from alloy.formats.taxonomy import Taxonomy
+from alloy.modeling.chat_examples import AssistantTurns, count_tokens
+from measured import measured, rival, write
+from model_files import write_model
+from pools import generals
+from small import tokenizer
+from stages import compare, mix, train
+
+pytestmark = pytest.mark.slow
+
+TAXONOMY = Taxonomy(("L1", "L2"), {("Delivery", "Late"): "", ("Billing", "Twice"): ""})
+WORDS = ["door", "lamp", "parcel", "late", "box", "fee", "login", "app", "refund", "wet"]
+SHORT, LONG, LIMIT = 40, 60, 200  # comments, comments that are too long, tokens
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Lay out what `mix` reads: comments of which most are too long, as complaints often are, and general rows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    shutil.copy(Path(__file__).parents[2] / "dvc.yaml", tmp_path)
+    chance = random.Random(0)
+    comments = [
+        {
+            "id": str(number),
+            "text": f"{' '.join(chance.choices(WORDS, k=120 if number % 5 > 1 else 4))} {number}",
+            "segments": [{"L1": "Delivery", "L2": "Late"}],
+        }
+        for number in range(SHORT + LONG)
+    ]
+    write_jsonl("data/split/train.jsonl", comments)
+    write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
+    write_json("data/split/task.json", {"levels": ["L1", "L2"], "leaves": 2, "has_content": False, "emotions": []})
+    write_json("metrics/split.json", {"split": {"rejected": 0, "left_out": 0}})
+    clean = {"rejected": 0, "why": {}, "held_out": 0, "same_prompt": 0}
+    write_json("metrics/decontaminate.json", {"decontaminate": clean})
+    write_jsonl("data/decontaminate/general.jsonl", [{**row, "lang": "en"} for row in generals(200)])
+    write_model(tmp_path / "models/base")
+    return tmp_path
+
+
+def trained(ratio: float, unit: str = "examples", **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Mix and train, and return what metrics/mix.json and metrics/train.json say."""
+    Path("params.yaml").write_text(yaml.safe_dump({"mix": {"ratio": ratio, "unit": unit}}))
+    Path("profiles").mkdir(exist_ok=True)
+    own = {"lr": 1e-3, "global_batch": 2, "max_length": LIMIT, "on_long_row": "drop", **more}
+    Path("profiles/demo.yaml").write_text(yaml.safe_dump({"train": own}))
+    mix.main()
+    train.main()
+    return read_json("metrics/mix.json")["mix"], read_json("metrics/train.json")["train"]
+
+
+@pytest.mark.parametrize("unit", ["examples", "tokens", "loss_tokens"])
+def test_after_a_whole_epoch_what_was_trained_is_what_was_asked_mixed_and_told(here: Path, unit: str) -> None:
+    mixed, seen = trained(0.4, unit)
+    rows = read_jsonl("data/mix/train.jsonl")
+    counts = Counter(row["source"] for row in rows)
+    assert (counts[CUSTOMER], mixed["too_long"][CUSTOMER], seen["dropped"]) == (SHORT, LONG, 0)
+    assert {name: of["rows"] for name, of in mixed["source"].items()} == counts
+    assert {name: of["examples"] for name, of in seen["source"].items()} == counts
+    # The last global batch may run on into the next epoch.
+    assert seen["general_share"][unit] == pytest.approx(mixed["achieved"], abs=0.02)
+    assert mixed["achieved"] == pytest.approx(0.4, abs=0.005)
+    given = budget(mixed, seen, 1e-3)
+    share = seen["general_share"][unit]
+    assert given == Budget(SHORT, seen["steps"], 1e-3, general=share, too_long=LONG, unseen=0)
+    assert trained_share(mixed, seen) == share
+    assert f"{LONG} of {SHORT + LONG}" in told(given, SHORT + LONG)[1]
+    assert f"| {CUSTOMER} | {SHORT} |" in Path("models/trained/README.md").read_text(encoding="utf-8")
+
+
+def test_a_training_that_ends_within_an_epoch_tells_what_it_saw(here: Path, capsys: Any) -> None:
+    mixed, seen = trained(0.4, max_steps=3, packing=False)
+    assert (mixed["rows"], seen["examples"], seen["steps"], seen["epochs"] < 0.1) == (67, 6, 3, True)
+    assert sum(of["examples"] for of in seen["source"].values()) == 6
+    assert sum(of["tokens"] for of in seen["source"].values()) == seen["tokens"]
+    assert sum(of["loss_tokens"] for of in seen["source"].values()) == seen["loss_tokens"]
+    own = seen["source"].get(CUSTOMER, {"examples": 0})["examples"]
+    assert seen["general_share"]["examples"] == pytest.approx(1 - own / 6, abs=1e-6)
+    card = Path("models/trained/README.md").read_text(encoding="utf-8")
+    assert f"| {CUSTOMER} | {own} |" in card
+    write({"base": measured(), "tuned": measured(f1=90), "svm": rival()})
+    for stage in ("base", "tuned"):
+        write_json(f"metrics/infer/{stage}.json", {stage: {}})
+    write_json("metrics/base.json", {"base": {}})
+    write_json("metrics/svm.json", {"svm": {}})
+    capsys.readouterr()
+    compare.main()
+    said = capsys.readouterr().out
+    assert f"{100 * seen['general_share']['examples']:.0f}% general data" in said
+    assert re.search(rf"^Budget: {own} customer examples, 3 steps", said, re.MULTILINE)
+    assert f"{SHORT - own} of {SHORT} customer examples of the mix" in said
+
+
+def test_the_tokens_of_each_source_are_those_of_the_rows_of_the_mix(here: Path) -> None:
+    mixed, seen = trained(0.4, max_steps=67, global_batch=1, packing=False)
+    rows = read_jsonl("data/mix/train.jsonl")
+    for name, of in seen["source"].items():
+        own = [row for row in rows if row["source"] == name]
+        tokens, loss_tokens = count_tokens(own, tokenizer(), AssistantTurns.all).sum(axis=0).tolist()
+        assert of == {"examples": len(own), "passes": len(own), "tokens": tokens, "loss_tokens": loss_tokens}
+        assert [mixed["source"][name][key] for key in ("rows", "tokens", "loss_tokens")] == [
+            len(own),
+            tokens,
+            loss_tokens,
+        ]

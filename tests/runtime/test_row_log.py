@@ -1,0 +1,82 @@
+"""Rows are kept one by one; what is damaged, or was being written at a kill, is missing and no more."""
+
+import pytest
+
+from alloy.runtime.row_log import RowLog
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "folder/done.log"
+
+
+def fill(path, again=None):
+    with RowLog(path, again) as log:
+        log.write(0, {"text": "naïve\n"})
+        log.write("b", {"n": 1.5})
+        log.write(7, {"n": 2})
+
+
+def test_rows_come_back_as_they_were_and_the_last_of_a_key_counts(path, capsys):
+    fill(path)
+    with RowLog(path) as log:
+        log.write(7, {"n": 3})
+        assert [log.lacks(key) for key in (0, "b", 7, 8)] == [False, False, False, True]
+        assert (log.read(0), log.read("b"), log.read(7)) == ({"text": "naïve\n"}, {"n": 1.5}, {"n": 3})
+    with RowLog(path) as log:
+        assert log.read(7) == {"n": 3}
+    assert capsys.readouterr().err == ""
+
+
+def test_a_row_is_in_the_file_before_the_log_is_closed(path):
+    log = RowLog(path)
+    log.write(0, {"n": 1})
+    assert len(path.read_bytes().splitlines()) == 1
+    log.close()
+
+
+def test_a_line_that_was_being_written_at_a_kill_is_missing_without_a_word(path, capsys):
+    fill(path)
+    path.write_bytes(path.read_bytes()[:-3])
+    with RowLog(path) as log:
+        assert (log.lacks("b"), log.lacks(7)) == (False, True)
+        log.write(7, {"n": 4})
+    with RowLog(path) as log:
+        assert (log.read("b"), log.read(7)) == ({"n": 1.5}, {"n": 4})
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("change", [(b"1.5", b"1.6"), (b'"b"', b'"c"'), (b" ", b""), (b"{", b"\x80")])
+def test_a_damaged_line_is_missing_and_said(path, change, capsys):
+    fill(path)
+    path.write_bytes(path.read_bytes().replace(*change, 1))
+    with RowLog(path) as log:
+        assert len(log.places) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path}: 1 ")
+
+
+def test_a_row_that_is_damaged_while_the_log_is_open_is_none(path):
+    fill(path)
+    with RowLog(path) as log:
+        path.write_bytes(path.read_bytes().replace(b"1.5", b"1.6"))
+        assert log.read("b") is None
+        assert log.read(7) == {"n": 2}
+
+
+def test_rows_that_are_to_be_done_again_are_lacking_until_they_are(path):
+    again = lambda row: row.get("n") == 2  # noqa: E731
+    fill(path, again)
+    with RowLog(path, again) as log:
+        assert (log.lacks(0), log.lacks(7), log.unfinished) == (False, True, {7})
+        log.write(7, {"n": 9})
+        assert (log.lacks(7), log.unfinished) == (False, set())
+
+
+def test_a_log_that_is_only_read_is_not_changed(path):
+    fill(path)
+    path.write_bytes(path.read_bytes()[:-3])
+    before = path.read_bytes()
+    with RowLog(path, writes=False) as log:
+        assert log.read("b") == {"n": 1.5}
+    assert path.read_bytes() == before

@@ -1,0 +1,85 @@
+"""The stage: it fails if a limit of the gate is broken, after everything else is there to be looked at."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alloy.core.files import InputError
+from measured import measured, rival, spent, write
+from stages import compare, gate
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write({"base": measured(), "tuned": measured(f1=90, acc=70), "svm": rival()})
+    spent()
+    Path("params.yaml").write_text("gate: {}\n", encoding="utf-8")
+    return tmp_path
+
+
+def judge() -> None:
+    compare.main()
+    gate.main()
+
+
+def test_the_gate_comes_last_after_the_report_of_the_same_run() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert "metrics/report.html" in stages["gate"]["deps"]
+    assert [name for name, stage in stages.items() if "gate" in stage.get("params", [])] == ["gate"]
+    assert not {"outs", "metrics", "plots"} & stages["gate"].keys()  # nothing can come after it
+
+
+def test_without_limits_it_passes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    judge()
+    assert capsys.readouterr().out.splitlines()[-1].startswith("gate: 0 limits")
+
+
+def test_a_loss_measured_on_too_few_items_says_so(here: Path) -> None:
+    write({"tuned": measured(chat=12)})
+    Path("params.yaml").write_text("gate: {chat: {leak: 0.5}}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.chat\.leak: rose by 1\.000 .*too few items.* 12"):
+        judge()
+
+
+def with_emotions(tuned: int) -> None:
+    """Write the files of models of which so many answers of the tuned one, of a hundred, are right with emotions."""
+    write({"base": measured(full=10), "tuned": measured(f1=90, full=tuned, acc=70), "svm": rival(full=20)})
+
+
+def test_a_gate_on_leakage_fails_the_stage(here: Path) -> None:
+    write({"tuned": measured(leak=92)})
+    Path("params.yaml").write_text("gate: {leak: 0.05}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.leak: rose by 0\.868 \(0\.000 to 0\.868\)"):
+        judge()
+
+
+def test_a_broken_gate_fails_with_a_line_per_limit(here: Path) -> None:
+    Path("params.yaml").write_text("gate: {mmlu: {acc: 0.05}}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.mmlu\.acc: fell by 0\.100"):
+        judge()
+
+
+def test_a_gate_can_be_put_on_path_and_emotion(here: Path) -> None:
+    Path("params.yaml").write_text("gate: {voc: {f1_full: 0.05}}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.voc\.f1_full: not measured"):
+        judge()  # labels without emotions
+    with_emotions(5)
+    judge()
+    with_emotions(4)
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.voc\.f1_full: fell by 0\.060"):
+        judge()
+
+
+@pytest.mark.parametrize(("key", "rose"), [("general", "0.500 (2.000 to 2.500)"), ("kl", "0.300 (0.000 to 0.300)")])
+def test_a_gate_on_the_loss_is_in_nats(here: Path, key: str, rose: str) -> None:
+    write({"base": measured(loss=2.0), "tuned": measured(loss=2.5, kl=0.3), "svm": rival()})
+    Path("params.yaml").write_text(f"gate: {{loss: {{{key}: 1.5}}}}\n", encoding="utf-8")
+    judge()
+    Path("params.yaml").write_text(f"gate: {{loss: {{{key}: 0.2}}}}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"^params\.yaml: gate\.loss\.{key}: rose by {re.escape(rose)}, 0\.2 is"):
+        judge()
