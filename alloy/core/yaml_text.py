@@ -49,7 +49,7 @@ def read_yaml(path: str | Path) -> Any:  # noqa: ANN401 (a YAML document may be 
 
 
 def yaml_fault(error: yaml.YAMLError, place: str | Path) -> InputError:
-    """Return the error of a text that is not valid YAML: file, line, reason."""
+    """Return the error of a text that is not valid YAML: file, line, reason, what to do."""
     mark = getattr(error, "problem_mark", None)
     line = f":{mark.line + 1}" if mark else ""
     reason = getattr(error, "problem", None) or str(error).splitlines()[0]

@@ -102,8 +102,8 @@ def collect(
     `InputError`, unless bad rows are left out.
     """
     seen: set[str] = set()
-    errors: list[str] = []
     keys = array("Q")
+    errors: list[str] = []
     rejected: dict[int, Row] = {}
     dropped: dict[int, Row] = {}
     unknown: Counter[str] = Counter()

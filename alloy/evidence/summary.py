@@ -71,8 +71,8 @@ def difference(metric: Metric, runs: list[Run], model: str, key: str, score: Sco
         return runs[0].lines[metric.name].get(key)
     items, counts = metric.items, counts_of(metric, [(runs[0], model), *((run, "tuned") for run in runs)])
     if items is not None and counts is not None:
-        found = asdict(change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed))
-        return {name: round(value, 4) for name, value in found.items()}
+        found = change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
+        return found and {name: round(value, 4) for name, value in asdict(found).items()}
     values = [change["value"] for run in runs if (change := run.lines[metric.name].get(key))]
     return (
         {name: round(value, 4) for name, value in asdict(mean_of_values(values)).items()} if len(values) > 1 else None

@@ -34,16 +34,8 @@ def general_rows(path: Path, seen: set[str]) -> Iterator[Row]:
 def checked_rows(path: Path, seen: set[str]) -> Iterator[tuple[int, Row | InputError]]:
     """Yield the number of each line of a file with its example, or with the error that says why it is none."""
     for number, row in decode_lines(path):
-        if isinstance(row, InputError):
-            yield number, row
-            continue
-        fault = check_general(row)
-        if not fault and row["id"] in seen:
-            fault = f"id '{row['id']}' stands twice; give each row its own id"
-        if fault:
-            yield number, InputError(f"{path}:{number}: {fault}")
-            continue
-        seen.add(row["id"])
+        if not isinstance(row, InputError) and (error := _error_in(row, seen)):
+            row = InputError(f"{path}:{number}: {error}")
         yield number, row
 
 

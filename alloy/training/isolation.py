@@ -95,7 +95,7 @@ def _small_model(config: "PreTrainedConfig") -> Any:  # noqa: ANN401 (a PreTrain
                 setattr(small_config, name, small)
         small = small_config
     model = kind(small)
-    return model.to(torch.float32)
+    return model.float()
 
 
 @contextmanager
