@@ -20,7 +20,7 @@ from alloy.core.settings import Data, load_all, load_seed, profile_name
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
 from alloy.formats.chat import read_chat_prompts
-from alloy.formats.general import general_rows
+from alloy.formats.general import read_general
 from alloy.formats.ifeval import load_prompts
 from alloy.formats.mmlu import load_questions, require_examples
 from alloy.formats.taxonomy import load_taxonomy
@@ -61,7 +61,7 @@ def check_comments(settings: Settings) -> str:
 def check_general(settings: Settings) -> str:
     """Check the general rows."""
     path = Path("data") / settings[Data].general / "general.jsonl"
-    return f"{sum(1 for _ in general_rows(path, set()))} rows"
+    return f"{len(read_general(path))} rows"
 
 
 def check_benchmark(settings: Settings) -> str:

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
-from alloy.core.files import Row
+from alloy.core.files import InputError, Row
+from alloy.core.yaml_text import read_yaml
 
 PIPELINE, LOCK = Path("dvc.yaml"), Path("dvc.lock")
 LARGE = 2**28  # bytes of a file that is not read to find out whether it was edited
@@ -54,8 +53,8 @@ def _outputs(stage: Row, folder: Path) -> Iterator[str]:
 def _stages(pipeline: Path) -> Row:
     """Return the stages of a dvc.yaml or dvc.lock; none if it cannot be read, which DVC says better."""
     try:
-        values = yaml.safe_load(pipeline.read_bytes())
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        values = read_yaml(pipeline)
+    except (OSError, InputError):
         return {}
     stages = values.get("stages") if isinstance(values, dict) else None
     return (

@@ -26,7 +26,6 @@ from alloy.core.yaml_text import check_yaml, load_yaml
 GUARDS = ("lock", "rwlock.lock")  # files below .dvc/tmp that DVC holds a lock on while it writes
 SHARED_AGE = 24 * 3600  # seconds after which a folder of a shared cache is no longer being written
 PARSED = ("params.yaml", "dvc.yaml")  # by DVC, before any stage runs; so are profiles
-CONFLICTING = ("dvc.lock", *PARSED)  # files that DVC reads and that merges touch
 ENTRY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -34,12 +33,12 @@ def repair_dvc(root: Path = Path()) -> list[str]:
     """Repair DVC's own files in the project at `root`; return one line for each that was damaged.
 
     While another DVC process holds DVC's locks, nothing is touched, and one line says so. Without DVC there is nothing
-    to repair. Marks of a merge conflict in what DVC reads, which it says little about, and a YAML file with more values
-    than DVC could ever walk through raise `InputError`.
+    to repair. Marks of a merge conflict, of which DVC says little, raise `InputError`, and so does a YAML file with more
+    values than DVC could ever walk through.
     """
-    profiles = sorted((root / "profiles").glob("*.yaml"))
-    require_resolved([*(root / name for name in CONFLICTING), *profiles])
-    for file in (*(root / name for name in PARSED), *profiles):
+    parsed = [*(root / name for name in PARSED), *sorted((root / "profiles").glob("*.yaml"))]
+    require_resolved([root / "dvc.lock", *parsed])
+    for file in parsed:
         if file.is_file():
             check_yaml(file.read_text(encoding="utf-8", errors="replace"), file)
     tmp = root / ".dvc/tmp"

@@ -104,6 +104,9 @@ class BadRow(Enum):
     reject = "reject"
 
 
+LEAVE_OUT = "correct the rows, or set general_rows.on_bad_row: reject to leave them out"
+
+
 class GeneralRows(Section):
     """General examples that are malformed, or that the chat template of the base model cannot render: `on_bad_row`."""
 

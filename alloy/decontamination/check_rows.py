@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alloy.core.files import InputError, Row, decode_line, join_errors
-from alloy.core.settings import BadRow
+from alloy.core.settings import LEAVE_OUT, BadRow
 from alloy.decontamination.held_out import prompt_key
 from alloy.decontamination.ngram_overlap import Hit, Index
 from alloy.formats.general import check_general, count_unknown_keys
@@ -98,8 +98,8 @@ def collect(
 ) -> Collected:
     """Put blocks together; `tokenizer` has the chat template that is to render the rows, if there is one.
 
-    A bad row is one that is malformed, that has the id of another, or that cannot be rendered. Bad rows make one
-    `InputError`, unless they are left out.
+    A bad row is one that is malformed, that has the id of another, or that cannot be rendered. All of them make one
+    `InputError`, unless bad rows are left out.
     """
     seen: set[str] = set()
     keys = array("Q")
@@ -116,7 +116,8 @@ def collect(
         if tokenizer is not None:
             for place, why in _unusable(block, tokenizer):
                 bad.setdefault(place, f"{path}:{block.lines[place]}: {why}")
-        errors += [bad[place] for place in sorted(bad)]
+        if on_bad_row is BadRow.stop:
+            errors += (bad[place] for place in sorted(bad))
         start = len(keys)
         for place in sorted(bad):
             reason = bad[place].removeprefix(f"{path}:{block.lines[place]}: ")
@@ -124,8 +125,8 @@ def collect(
         dropped |= {start + place: report for place, report in block.dropped.items() if place not in bad}
         keys.extend(block.keys)
         unknown.update(block.unknown)
-    if errors and on_bad_row is BadRow.stop:
-        raise join_errors(errors, "correct the rows, or set general_rows.on_bad_row: reject to leave them out")
+    if errors:
+        raise join_errors(errors, LEAVE_OUT)
     return Collected(np.frombuffer(keys, np.uint64), rejected, dropped, unknown)
 
 

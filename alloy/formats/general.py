@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, check_lines, decode_lines
+from alloy.core.files import InputError, Row, decode_lines, join_errors
 from alloy.core.text import normalize_text
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
@@ -17,14 +17,10 @@ CUSTOMER = "customer"  # the source of the customer examples in the mix
 
 def read_general(path: Path) -> list[Row]:
     """Return the general examples; each must have an id of its own, a category and messages that end in an answer."""
-    seen: set[str] = set()
-
-    def check(_number: int, row: Row) -> Row:
-        if error := _error_in(row, seen):
-            raise ValueError(error)
-        return row
-
-    return check_lines(path, check)
+    rows = [row for _, row in checked_rows(path, set())]
+    if errors := [str(row) for row in rows if isinstance(row, InputError)]:
+        raise join_errors(errors)
+    return [row for row in rows if not isinstance(row, InputError)]
 
 
 def general_rows(path: Path, seen: set[str]) -> Iterator[Row]:
@@ -41,16 +37,6 @@ def checked_rows(path: Path, seen: set[str]) -> Iterator[tuple[int, Row | InputE
         if not isinstance(row, InputError) and (error := _error_in(row, seen)):
             row = InputError(f"{path}:{number}: {error}")
         yield number, row
-
-
-def _error_in(row: Row, seen: set[str]) -> str | None:
-    """Return what is wrong with an example, also that its id is in `seen`; without an error its id is added there."""
-    error = check_general(row)
-    if not error and row["id"] in seen:
-        error = f"id '{row['id']}' stands twice; give each row its own id"
-    if not error:
-        seen.add(row["id"])
-    return error
 
 
 def check_general(row: Row) -> str | None:

@@ -35,7 +35,9 @@ def require_examples(questions: Questions, fewshot: int, profile: str) -> None:
     """Raise `InputError` unless each subject has `fewshot` rows in dev.jsonl; `profile` is the file that asks so."""
     fewest = min(len(splits["dev"]) for splits in questions.values())
     if fewshot > fewest:
-        raise InputError(f"{profile}: mmlu.fewshot: {fewshot}, but a subject has {fewest} dev rows")
+        raise InputError(
+            f"{profile}: mmlu.fewshot: expected at most {fewest}, the dev rows of the smallest subject, got {fewshot}"
+        )
 
 
 def unknown_key_warnings(folder: Path, questions: Questions) -> list[str]:
