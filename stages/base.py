@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alloy.core.files import InputError, Row, join_errors, write_json
-from alloy.core.settings import LEAVE_OUT, BadRow, Data, GeneralRows, load_sections
+from alloy.core.files import InputError, Row, write_json
+from alloy.core.settings import BadRow, Data, GeneralRows, bad_general_rows, load_sections
 from alloy.core.stage import run
 from alloy.formats.general import checked_rows
 from alloy.modeling.base_model import make_base_model
@@ -49,7 +49,7 @@ def usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tuple[list
     if bad:
         errors = [str(error) for _, error in sorted(bad, key=lambda one: one[0])]
         if on_bad_row is BadRow.stop or not rows:
-            raise join_errors(errors, LEAVE_OUT)
+            raise bad_general_rows(errors)
         print(f"base: {len(bad)} bad general rows left out, the first is {errors[0]}")
     return rows, tokenizer
 

@@ -16,7 +16,7 @@ from typing import Any
 from alloy.baseline.settings import Svm
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError
-from alloy.core.settings import Data, load_all, load_seed, profile_name
+from alloy.core.settings import Data, GeneralRows, load_all, load_seed, profile_name
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
 from alloy.formats.chat import read_chat_prompts
@@ -33,7 +33,7 @@ from alloy.splitting.settings import Split
 from alloy.training.settings import Model, Train
 
 # All sections of params.yaml and of a profile.
-SECTIONS = [Data, Split, Decontaminate, Rehearse, Mix, Interpolate, Prompt, Svm, Score, Gate]
+SECTIONS = [Data, GeneralRows, Split, Decontaminate, Rehearse, Mix, Interpolate, Prompt, Svm, Score, Gate]
 SECTIONS += [Model, Train, Infer, Harness, Mmlu, Ifeval, Chat, GeneralTasks, GeneralLoss]
 
 Settings = dict[Any, Any]  # of each class in `SECTIONS`, what the files say

@@ -33,8 +33,8 @@ def repair_dvc(root: Path = Path()) -> list[str]:
     """Repair DVC's own files in the project at `root`; return one line for each that was damaged.
 
     While another DVC process holds DVC's locks, nothing is touched, and one line says so. Without DVC there is nothing
-    to repair. Marks of a merge conflict, of which DVC says little, raise `InputError`, and so does a YAML file with more
-    values than DVC could ever walk through.
+    to repair. Marks of a merge conflict, of which DVC says little, raise `InputError`, and so does a YAML file with
+    more values than DVC could ever walk through.
     """
     parsed = [*(root / name for name in PARSED), *sorted((root / "profiles").glob("*.yaml"))]
     require_resolved([root / "dvc.lock", *parsed])

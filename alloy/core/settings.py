@@ -104,14 +104,19 @@ class BadRow(Enum):
     reject = "reject"
 
 
-LEAVE_OUT = "correct the rows, or set general_rows.on_bad_row: reject to leave them out"
-
-
 class GeneralRows(Section):
     """General examples that are malformed, or that the chat template of the base model cannot render: `on_bad_row`."""
 
     key = "general_rows"
     on_bad_row: BadRow = BadRow.stop
+
+
+def bad_general_rows(errors: list[str]) -> InputError:
+    """Return the error of the bad rows of general data, which also says how to leave them out."""
+    leave_out = "set general_rows.on_bad_row: reject to leave such rows out"
+    if len(errors) == 1:
+        return InputError(f"{errors[0]}; or {leave_out}")
+    return join_errors(errors, f"correct the rows, or {leave_out}")
 
 
 A = TypeVar("A", bound=Section | ListSection)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from alloy.core.files import InputError, Row, decode_line, join_errors
-from alloy.core.settings import LEAVE_OUT, BadRow
+from alloy.core.files import InputError, Row, decode_line
+from alloy.core.settings import BadRow, bad_general_rows
 from alloy.decontamination.held_out import prompt_key
 from alloy.decontamination.ngram_overlap import Hit, Index
 from alloy.formats.general import check_general, count_unknown_keys
@@ -126,7 +126,7 @@ def collect(
         keys.extend(block.keys)
         unknown.update(block.unknown)
     if errors:
-        raise join_errors(errors, LEAVE_OUT)
+        raise bad_general_rows(errors)
     return Collected(np.frombuffer(keys, np.uint64), rejected, dropped, unknown)
 
 

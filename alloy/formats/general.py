@@ -39,6 +39,16 @@ def checked_rows(path: Path, seen: set[str]) -> Iterator[tuple[int, Row | InputE
         yield number, row
 
 
+def _error_in(row: Row, seen: set[str]) -> str | None:
+    """Return what is wrong with an example, also that its id is in `seen`; without an error its id is added there."""
+    error = check_general(row)
+    if not error and row["id"] in seen:
+        error = f"duplicate id '{row['id']}'; give each row its own id"
+    if not error:
+        seen.add(row["id"])
+    return error
+
+
 def check_general(row: Row) -> str | None:
     """Return what is wrong with an example, and the mend, or None. A field that is null is absent."""
     if not _is_text(row.get("id")):

@@ -14,9 +14,10 @@ from projects import SECTIONS as OTHERS
 
 PROFILE = {"train": {"lr": 1.0e-4, "max_length": 64}, "infer": {}, **OTHERS, "mmlu": {"fewshot": 1}}
 CHAT = [{"role": "user", "content": "Hello"}]
+LABELS = [{"L1": "Setup", "L2": "Pairing"}]
 DATA = {
     "comments.jsonl": [
-        {"id": str(number), "text": f"word{number} is number {number * 7}", "split": side, "segments": []}
+        {"id": str(number), "text": f"word{number} is number {number * 7}", "split": side, "segments": LABELS}
         for number, side in enumerate(["train", "test"] * 4)
     ],
     "general.jsonl": [

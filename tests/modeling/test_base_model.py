@@ -314,7 +314,7 @@ def test_a_model_of_the_hub_that_must_be_changed_is_copied(project, monkeypatch)
     folder = stop_at_another_token(write_model(project / "hub/snapshot"))
     monkeypatch.setattr("alloy.modeling.find_model.download", lambda *_: str(folder))
     given = {"hub": "nobody/small-base", "revision": "0" * 40}
-    assert make_base_model(Checkpoint(**given), OUT) == {**given, "stop_token": "<|im_end|>"}
+    assert make_base_model(Checkpoint(**given), OUT).items() >= {**given, "stop_token": "<|im_end|>"}.items()
     assert not (OUT / "hub.json").exists()
     assert load_tokenizer(OUT).eos_token_id == 2
     named = {"source": "hub", "name": given["hub"], "revision": given["revision"]}
