@@ -377,7 +377,7 @@ def test_a_new_setting_of_the_score_asks_for_scores_comparison_and_report_alone(
     assert said(folder, sys.executable, "-c", ask, PYTHONPATH=str(folder)) == "4\n"
     both = {"alloy/scoring", "params.yaml:score"}
     scores = {f"score@{model}": both for model in MAIN["score"]["matrix"]["model"]}
-    assert out_of_date(folder) == {**scores, "compare": both, "report": {"alloy/scoring"}}
+    assert out_of_date(folder) == {**scores, "compare": both, "report": {"alloy/scoring"}, "gate": {"alloy/scoring"}}
 
 
 @pytest.mark.slow
