@@ -73,6 +73,7 @@ def test_the_order_is_params_then_headline_figures_of_the_tuned_model_then_the_r
         "tuned: answers that are not valid JSON",
         *(f"tuned: {BY_NAME[name].title}" for name in ("mmlu.acc", "mmlu.unparsed")),
         "tuned: `gsm8k acc`",
+        "`metrics/summary.json` `tuned.mmlu.questions`",  # beside its metrics too, as n
         "`metrics/train.json` `train.only_before`",
         "`metrics/train.json` `train.peak_memory`",
         "`metrics/train.json` `train.tokens`",
