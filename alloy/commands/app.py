@@ -155,7 +155,7 @@ def check_before_training(
     context: typer.Context,
     repair: Annotated[bool, Flag("--repair", help="remove what a killed DVC left damaged, and check nothing")] = False,
 ) -> None:
-    """Check settings, data, model and tests before training, what is committed and what is cached.
+    """Check inputs and tests before training, locks and caches.
 
     Without a command: the inputs, and the tests as soon as base is measured.
     """

@@ -72,7 +72,7 @@ def test_the_stages_read_what_was_converted(raw: Path) -> None:
 def test_an_id_in_two_files_is_refused(raw: Path) -> None:
     (raw / "a.jsonl").write_bytes(jsonl(example("1")))
     (raw / "b.jsonl").write_bytes(jsonl(example("2"), example("1")))
-    assert fault().startswith("data/general/raw/b.jsonl:2: id '1' stands twice")
+    assert fault().startswith("data/general/raw/b.jsonl:2: duplicate id '1'")
 
 
 CHAT = "`messages` must be a list of {role, content} that ends with the assistant"
