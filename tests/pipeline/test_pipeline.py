@@ -93,7 +93,7 @@ def second_arm(project: Path, first_run: str) -> str:
 
 def test_the_first_run_runs_every_stage_and_prints_base_against_tuned(first_run):
     assert stages_run(first_run) == ALL
-    assert re.search(r"VOC F1 +0\.\d+ +0\.\d+ +[+-]0\.\d+", first_run)
+    assert re.search(r"VOC F1 +\d+ +0\.\d+ +0\.\d+ +[+-]0\.\d+", first_run)
 
 
 def test_the_first_run_is_quiet_about_itself(first_run):
