@@ -2,7 +2,7 @@
 
 A model that cannot be trained is refused here, before any other stage runs.
 
-Reads   data/<general>/general.jsonl, or the model that the profile names
+Reads   data/prepared/general/general.jsonl, or the model that the profile names
 Writes  models/base, metrics/base.json
 Run     dvc repro base
 """
@@ -10,7 +10,6 @@ Run     dvc repro base
 from pathlib import Path
 
 from alloy.core.files import Row, write_json
-from alloy.core.settings import Data
 from alloy.core.stage import run
 from alloy.formats.general import read_general
 from alloy.modeling.base_model import make_base_model
@@ -54,7 +53,7 @@ def main() -> None:
         report = make_base_model(model, OUT)
     else:
         distributed.spread("stages.base", gpu=model.scratch.train.gpu)
-        rows = read_general(Path("data") / Data.load().general / "general.jsonl")
+        rows = read_general(Path("data/prepared/general/general.jsonl"))
         report = train_from_scratch(rows, model.scratch)
     if report is None:
         return

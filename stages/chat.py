@@ -1,6 +1,6 @@
 """Let a model answer twelve plain chat prompts, for people to read.
 
-Reads   data/<chat>/prompts.jsonl; models/<model>
+Reads   data/prepared/chat/prompts.jsonl; models/<model>
 Writes  metrics/chat/<model>.jsonl: `{id, category, messages, answer, finish, tokens, cut}` per prompt;
         metrics/chat/<model>.json: the number of answers, their mean length, the share that was cut at the limit
 Run     dvc repro chat@tuned
@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from alloy.core.files import Row, write_json, write_jsonl
-from alloy.core.settings import Data, load_sections
+from alloy.core.settings import load_sections
 from alloy.core.stage import model_name, run
 from alloy.evaluation.chat import answer_prompts, count, report
 from alloy.evaluation.settings import Chat
@@ -28,7 +28,7 @@ from alloy.runtime.resume import fingerprint
 def main() -> None:
     """Load, ask, write."""
     name = model_name()
-    chat, infer, data = load_sections(Chat, Infer, Data)
+    chat, infer = load_sections(Chat, Infer)
     out, rows = Path(f"metrics/chat/{name}.json"), Path(f"metrics/chat/{name}.jsonl")
     model = Path("models", name)
     if name != "base" and hosted(model):  # it is the base; asking it again costs money and tells nothing
@@ -36,7 +36,7 @@ def main() -> None:
         write_jsonl(rows, [])
         print(f"chat {name}: skipped, nothing was trained")
         return
-    prompts = read_chat_prompts(Path("data") / data.chat / "prompts.jsonl")
+    prompts = read_chat_prompts(Path("data/prepared/chat/prompts.jsonl"))
     infer = infer.model_copy(update={"constrain": False, "limit": None, "max_new_tokens": chat.max_new_tokens})
 
     def work() -> "partial[list[Row]]":

@@ -1,7 +1,6 @@
 """Leave out the general examples that give a test away: those that share its words. Hold out some for the general loss.
 
-Reads   data/<general>/general.jsonl; data/<benchmark>/benchmark/test.jsonl; data/<instructions>/ifeval.jsonl;
-        data/split/test.jsonl
+Reads   data/prepared/general/general.jsonl, benchmark/test.jsonl, instructions/ifeval.jsonl; data/split/test.jsonl
 Writes  data/decontaminate/general.jsonl (what may be mixed, as it was), heldout.jsonl (rows for the stage
         `general_loss`, which are in no mix), dropped.jsonl (each other example, with what it shares and with which
         test), metrics/decontaminate.json
@@ -25,7 +24,6 @@ from alloy.core.files import (
     write_jsonl,
     write_lines,
 )
-from alloy.core.settings import Data, load_sections
 from alloy.core.stage import run
 from alloy.decontamination.check_rows import check, collect
 from alloy.decontamination.held_out import hold_out
@@ -60,11 +58,11 @@ def main() -> None:
     """Read the tests, check the examples, hold some out, write."""
     from tqdm import tqdm
 
-    data, decontaminate = load_sections(Data, Decontaminate)
-    path = Path("data") / data.general / "general.jsonl"
+    decontaminate = Decontaminate.load()
+    path = Path("data/prepared/general/general.jsonl")
     tests = read_tests(
-        Path("data") / data.benchmark / "benchmark",
-        Path("data") / data.instructions / "ifeval.jsonl",
+        Path("data/prepared/benchmark"),
+        Path("data/prepared/instructions/ifeval.jsonl"),
         Path("data/split/test.jsonl"),
     )
     limits = Limits(decontaminate.run, decontaminate.changed)

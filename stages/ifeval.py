@@ -1,6 +1,6 @@
 """Measure how well a model follows instructions that a program can check (IFEval), with lm-eval.
 
-Reads   data/<instructions>/ifeval.jsonl; models/<model>
+Reads   data/prepared/instructions/ifeval.jsonl; models/<model>
 Writes  metrics/ifeval/<model>.json, metrics/ifeval/<model>.jsonl (each prompt: what was followed, the answer,
         and `cut`: 1 if it ended at the token limit)
 Run     dvc repro ifeval@tuned
@@ -12,7 +12,7 @@ first or last line or its asterisks.
 from pathlib import Path
 
 from alloy.core.files import Row, write_json, write_jsonl
-from alloy.core.settings import Data, load_sections
+from alloy.core.settings import load_sections
 from alloy.core.stage import model_name, run
 from alloy.evaluation.ifeval_task import TASK, figures, instructions_task
 from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
@@ -25,14 +25,14 @@ from alloy.runtime.resume import METRICS, ROWS
 def main() -> None:
     """Load, ask, check, write."""
     name = model_name()
-    ifeval, harness, data = load_sections(Ifeval, Harness, Data)
+    ifeval, harness = load_sections(Ifeval, Harness)
     out, rows = Path(f"metrics/ifeval/{name}.json"), Path(f"metrics/ifeval/{name}.jsonl")
     if service := hosted(f"models/{name}"):
         write_json(out, {name: {}})
         write_jsonl(rows, [])
         print(f"ifeval {name}: skipped, {service} is hosted and lm-eval runs weights on this machine")
         return
-    prompts = load_prompts(Path("data") / data.instructions / "ifeval.jsonl")
+    prompts = load_prompts(Path("data/prepared/instructions/ifeval.jsonl"))
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model

@@ -1,6 +1,6 @@
 """Split the comments into train and test, and write down the task they define.
 
-Reads   data/<comments>/comments.jsonl, data/<comments>/taxonomy.csv
+Reads   data/prepared/comments/: comments.jsonl, taxonomy.csv, and where their rows are from
 Writes  data/split/train.jsonl, test.jsonl, taxonomy.json, task.json; rejects.json (rows with a fault), leaks.json
         (comments left out of both, with their like on the other side), contradictions.json (texts that come with
         different labels); metrics/split.json (counts)
@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from alloy.core.files import InputError, Row, number_lines, write_json, write_lines
-from alloy.core.settings import Data, load_sections
 from alloy.core.stage import run
 from alloy.core.unknown_keys import describe_unknown_keys
 from alloy.formats.comments import KEYS
+from alloy.formats.origin import read_origin
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.runtime.parallel import over_blocks
 from alloy.splitting.assignment import FREE, TEST, TRAIN, assign, copies
@@ -98,23 +98,24 @@ def shortened(reason: str) -> str:
 
 def main() -> None:
     """Read, check, divide, write."""
-    split, data = load_sections(Split, Data)
-    source = Path("data") / data.comments
+    split = Split.load()
+    source = Path("data/prepared/comments")
     warnings: list[str] = []
     taxonomy = load_taxonomy(source / "taxonomy.csv", warnings.append)
     survey = read_survey(source / "comments.jsonl", taxonomy)
+    origin = read_origin(source / "comments.jsonl")
+    survey.rejects[:] = map(origin.name, survey.rejects)
     faults = [f"{reject['file']}:{reject['line']}: {shortened(reject['reason'])}" for reject in survey.rejects]
     if faults and (split.on_bad_row is BadRow.stop or not survey.rows):
         rest = [f"and {len(faults) - SHOWN} more bad rows"] if len(faults) > SHOWN else []
         leave_out = ", or set split.on_bad_row: reject to leave them out" if survey.rows else "; no good row is left"
-        mend = f"no split was made; correct the rows{leave_out}"
-        raise InputError("\n".join([*faults[:SHOWN], *rest, mend]))
+        raise InputError("\n".join([*faults[:SHOWN], *rest, f"no split was made; correct the rows{leave_out}"]))
     sides, left_out = divide(survey, split.test, split.near)
     contradictions = find_contradictions(survey)
     found = counts(survey, sides, contradictions)
     if not found["train"] or not found["test"]:
         raise InputError(
-            f"{source / 'comments.jsonl'}: {found['train']} train and {found['test']} test comments; "
+            f"{origin.files[0]}: {found['train']} train and {found['test']} test comments; "
             "add comments or change split.test so that both sides have some"
         )
     out = Path("data/split")
@@ -131,16 +132,15 @@ def main() -> None:
         f"split: {found['train']} train, {found['test']} test, {found['rejected']} rejected, {found['left_out']} left "
         f"out as like the other side; {found['leaves_in_test_alone']} of {len(taxonomy.leaves)} leaves in test alone"
     )
-    free = (survey.table["given"] == FREE).all()
     achieved = found["test"] / len(sides)
-    if free and abs(achieved - split.test) > max(0.05, 3 * (0.25 / len(sides)) ** 0.5):
+    if (survey.table["given"] == FREE).all() and abs(achieved - split.test) > max(0.05, 3 * (0.25 / len(sides)) ** 0.5):
         print(
             f"split: {achieved:.0%} of the comments are test where split.test is {split.test:.0%}: many are "
             "alike and stay together; take out what they share, or raise split.near"
         )
     if found["unquoted"]:
         warnings.append(f"{found['unquoted']} comments have a segment whose `content` is not in their text")
-    warnings += describe_unknown_keys(source / "comments.jsonl", survey.unknown, KEYS)
+    warnings += describe_unknown_keys(origin.files[0], survey.unknown, KEYS)
     warnings += describe_inconsistencies(survey, contradictions, out / "contradictions.json")
     print("".join(f"split: {warning}\n" for warning in warnings), end="")
 

@@ -22,7 +22,7 @@ from alloy.core.settings import PARAMS, Data
 def smallest(params: Row) -> Row:
     """Return the params of the smallest run of the same experiment."""
     mix = {**params.get("mix", {}), "sources": {}, "budget": "keep_customer", "total": None}
-    return {**params, "profile": "smoke", "data": dict.fromkeys(Data.model_fields, "demo"), "mix": mix, "gate": {}}
+    return {**params, "profile": "smoke", "data": Data().model_dump(), "mix": mix, "gate": {}}
 
 
 def main(folder: Path) -> None:

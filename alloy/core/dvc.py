@@ -19,16 +19,37 @@ from alloy.core.files import InputError, Row, remove_parts
 
 PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
 SMALL = 2**24  # bytes, which take some hundredths of a second
+REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 NAMED = ("profile", "data")  # params that DVC puts into dvc.yaml: which files the next stages read
 
 
-def declared(stage: str, model: str = "") -> Row:
-    """Return what dvc.yaml says of `stage`, empty where it is none; `model` is its item, where it has a matrix."""
+def declared(stage: str, item: str = "") -> Row:
+    """Return what dvc.yaml says of `stage`, empty where it is none; `item` is its item, where it has several.
+
+    That is the model of a stage with a matrix, the key of a stage with a `foreach`.
+    """
     if not PIPELINE.is_file():
         return {}
-    values = {**_load(PARAMS), "item": {"model": model}}
-    text = re.sub(r"\$\{([\w.]+)\}", lambda found: str(_at(values, found[1])), PIPELINE.read_text(encoding="utf-8"))
-    return yaml.safe_load(text)["stages"].get(stage, {})
+    found = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"].get(stage, {})
+    values = {**_load(PARAMS), "item": {"model": item}}
+    if "foreach" in found:
+        items = _filled(found["foreach"], values)
+        values |= {"key": item, "item": items.get(item) if isinstance(items, dict) else item}
+        found = found["do"]
+    return _filled(found, values)
+
+
+def _filled(given: Any, values: Row) -> Any:  # noqa: ANN401 (whatever YAML holds)
+    """Return `given` with each `${key}` in it replaced by its value."""
+    if isinstance(given, dict):
+        return {_filled(key, values): _filled(value, values) for key, value in given.items()}
+    if isinstance(given, list):
+        return [_filled(value, values) for value in given]
+    if not isinstance(given, str):
+        return given
+    if whole := REFERENCE.fullmatch(given):
+        return _at(values, whole[1])
+    return REFERENCE.sub(lambda one: str(_at(values, one[1])), given)
 
 
 def watched_sections(root: Path) -> tuple[set[str], set[str]]:
@@ -37,7 +58,7 @@ def watched_sections(root: Path) -> tuple[set[str], set[str]]:
         return set(), set()
     params, profile = {*NAMED, "seed"}, set[str]()
     for stage in yaml.safe_load((root / PIPELINE).read_text(encoding="utf-8"))["stages"].values():
-        for entry in stage.get("params", []):
+        for entry in stage.get("do", stage).get("params", []):
             if isinstance(entry, dict):
                 profile |= {key for keys in entry.values() for key in keys}
             else:

@@ -1,13 +1,11 @@
 """The model's answer to a comment: a JSON list of segments, written for training and read back after inference."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from alloy.core.json_list import json_list
 from alloy.core.text import normalize_text
 from alloy.formats.comments import Segment, segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
@@ -58,16 +56,6 @@ def parse_answer(text: str, levels: tuple[str, ...], codes: Codes | None = None)
         return Answer((), valid=False)
     paths = {code: path for path, code in (codes or {}).items()}
     return Answer(tuple(_segment(item, levels, paths) for item in items), valid=True)
-
-
-def json_list(text: str) -> list[dict[str, Any]] | None:
-    """Return the JSON list of objects from the first `[` to the last `]` of a text, or None where that is none."""
-    found = re.search(r"\[.*\]", text, re.DOTALL)
-    try:
-        items = orjson.loads(found.group()) if found else None
-    except orjson.JSONDecodeError:
-        items = None
-    return items if isinstance(items, list) and all(isinstance(item, dict) for item in items) else None
 
 
 def _segment(item: dict[str, Any], levels: tuple[str, ...], paths: dict[str, LabelPath]) -> Segment:

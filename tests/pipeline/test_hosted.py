@@ -75,7 +75,7 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
     """Make `folder` a project whose data is split, with so many test comments and some general rows."""
     copy_code(folder)
     shutil.copy(ROOT / "dvc.yaml", folder)
-    shutil.copytree(ROOT / "data/chat", folder / "data/chat")
+    shutil.copytree(ROOT / "data/chat", folder / "data/prepared/chat")
     params = (ROOT / "params.yaml").read_text()
     params = params.replace("profile: demo", "profile: hosted").replace("ratio: 0.0 ", "ratio: 0.2 ")
     (folder / "params.yaml").write_text(params)
