@@ -11,6 +11,7 @@ from alloy.commands.app import app
 
 COMMANDS = [
     ["classify"],
+    ["import"],
     ["sweep"],
     ["frontier"],
     ["trace"],
