@@ -9,6 +9,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from alloy.datasets.header_words import level_number, role_of
 from alloy.datasets.source import RowIs
@@ -95,7 +96,9 @@ def _levels(values: dict[str, list[str]], roles: dict[str, str | None]) -> list[
     if any(numbered.values()):
         return sorted((name for name in named if numbered[name]), key=lambda name: numbered[name] or 0)
     if named:
-        return sorted(named, key=lambda name: len(set(values[name])))
+        pairs = list(pairwise(named))  # from left to right, unless a column on the left is the finer one
+        turned = any(_nests(values[b], values[a]) and not _nests(values[a], values[b]) for a, b in pairs)
+        return sorted(named, key=lambda name: len(set(values[name]))) if turned else named
     fit = [name for name in values if roles[name] is None and _looks_like_labels(values[name])]
     fit.sort(key=lambda name: len(set(values[name])))
     chain = fit[-1:]

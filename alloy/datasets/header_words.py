@@ -28,6 +28,7 @@ WORDS = {
         fragment citaat cytat фрагмент цитата 片段 引用 세그먼트 セグメント
     """,
     "levels": """
+        product produkt producto produit prodotto produto detail detalle dettaglio detalhe area bereich
         label labels category categories topic topics theme class tag tags subject level
         aspect issue reason subcategory subtopic kategorie kategorien unterkategorie
         oberkategorie thema themen unterthema klasse ebene schlagwort aspekt grund categoria
