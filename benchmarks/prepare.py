@@ -4,7 +4,7 @@
 
 So many comments, 1,000,000 without an argument, of 10 to 30 words of real complaints with one of the 1,280 real paths
 of ../shared/data/cfpb_voc and an emotion, as csv, as JSON Lines with columns and as canonical JSON Lines; 200,000 at
-most as xlsx, for which the result also has the seconds that openpyxl's read-only mode takes for reading alone. Memory is
+most as xlsx, for which the result also has the seconds that openpyxl takes for reading alone, read-only. Memory is
 the most that the stage and its processes held at one time (see benchmarks/data.py). The result goes to
 benchmarks/results/prepare-<machine>-<date>.json.
 """
