@@ -46,7 +46,7 @@ def test_the_blocks_lead_from_the_spreadsheet_to_the_report(project: Path) -> No
             text=True,
             capture_output=True,
             check=False,
-            timeout=1200,
+            timeout=3600,
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
         said.append(done.stdout)
