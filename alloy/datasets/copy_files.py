@@ -22,7 +22,7 @@ from alloy.runtime.parallel import over_blocks
 
 def copy_comments(folder: Path, source: Source, out: Path) -> list[str]:
     """Write comments.jsonl as it is, line by line, so that the stage `split` can check it and name its lines."""
-    files = _named(folder, source, "comments.jsonl")
+    files = find_data(folder, source, JSON, "comments.jsonl")
     rows: dict[str, int] = {}
     if len(files) == 1 and files[0].suffix == ".jsonl":
         shutil.copyfile(files[0], out / "comments.jsonl")
@@ -83,12 +83,12 @@ def copy_benchmark(folder: Path, _source: Source, out: Path) -> list[str]:
 
 def copy_instructions(folder: Path, source: Source, out: Path) -> list[str]:
     """Write ifeval.jsonl, checked."""
-    return _copy_checked(_named(folder, source, "ifeval.jsonl"), out / "ifeval.jsonl", load_prompts)
+    return _copy_checked(find_data(folder, source, JSON, "ifeval.jsonl"), out / "ifeval.jsonl", load_prompts)
 
 
 def copy_chat(folder: Path, source: Source, out: Path) -> list[str]:
     """Write prompts.jsonl, checked."""
-    return _copy_checked(_named(folder, source, "prompts.jsonl"), out / "prompts.jsonl", read_chat_prompts)
+    return _copy_checked(find_data(folder, source, JSON, "prompts.jsonl"), out / "prompts.jsonl", read_chat_prompts)
 
 
 def _copy_checked(files: list[Path], target: Path, load: Callable[[Path], list[dict[str, object]]]) -> list[str]:
@@ -97,10 +97,3 @@ def _copy_checked(files: list[Path], target: Path, load: Callable[[Path], list[d
     rows = load(files[0])
     shutil.copyfile(files[0], target)
     return [f"{len(rows)} prompts"]
-
-
-def _named(folder: Path, source: Source, name: str) -> list[Path]:
-    """Return the files of a source; the one that has the canonical name goes before others in the folder."""
-    if source.file is None and (folder / name).is_file():
-        return [folder / name]
-    return find_data(folder, source, JSON)

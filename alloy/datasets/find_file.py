@@ -5,14 +5,16 @@ from pathlib import Path
 from alloy.core.files import InputError
 from alloy.datasets.source import SOURCE, Source
 
-NEVER = {SOURCE, "README.md", "taxonomy.csv", "taxonomy.xlsx"}
+NEVER = {SOURCE, "README.md", "raw_files.yaml", "taxonomy.csv", "taxonomy.xlsx"}
+CANONICAL = {"comments.jsonl", "general.jsonl", "ifeval.jsonl", "prompts.jsonl"}  # of one kind of data each
 SHOWN = 10
 
 
-def find_data(folder: Path, source: Source, endings: tuple[str, ...]) -> list[Path]:
+def find_data(folder: Path, source: Source, endings: tuple[str, ...], canonical: str = "") -> list[Path]:
     """Return the files that a source consists of: the one that `file` names, or those with the right ending below it.
 
-    Without `file`, these are the files below the folder `raw`, or the only one in the data folder that fits.
+    Without `file`, that is the file with the `canonical` name; else these are the files below the folder `raw`, or the
+    only one in the data folder that fits and has not the canonical name of another kind of data.
     """
     if source.file is not None:
         named = inside(folder, source.file)
@@ -21,9 +23,12 @@ def find_data(folder: Path, source: Source, endings: tuple[str, ...]) -> list[Pa
         if named.is_dir():
             return _fitting(named, endings) or _refuse(named, endings)
         raise InputError(f"{folder / SOURCE}: file: no {source.file} in {folder}; there are {listed(folder)}")
+    if canonical and (folder / canonical).is_file():
+        return [folder / canonical]
     if (folder / "raw").is_dir():
         return _fitting(folder / "raw", endings) or _refuse(folder / "raw", endings)
-    found = [path for path in _fitting(folder, endings) if path.parent == folder]
+    others = CANONICAL if canonical else set()
+    found = [path for path in _fitting(folder, endings) if path.parent == folder and path.name not in others]
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise InputError(f"{folder / SOURCE}: file: missing; several files fit: {names}; name one")

@@ -56,7 +56,7 @@ def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow 
     several = False
     first: dict[str, str] = {}  # where each id was used
     with (out / "general.jsonl").open("wb") as file:
-        for rows in read_rows(folder, source):
+        for rows in read_rows(folder, source, "general.jsonl"):
             label = f"{folder.name}-{Path(rows.place).name.partition('.')[0]}" if several else folder.name
             several = True
             files[rows.place] = 0

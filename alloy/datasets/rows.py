@@ -24,12 +24,16 @@ class Rows(NamedTuple):
     numbered: Iterator[tuple[int, Item]]
 
 
-def read_rows(folder: Path, source: Source) -> Iterator[Rows]:
-    """Yield the rows of each file that a source consists of, in name order, or those of a hub data set."""
+def read_rows(folder: Path, source: Source, canonical: str = "") -> Iterator[Rows]:
+    """Yield the rows of each file that a source consists of, in name order, or those of a hub data set.
+
+    A file with the `canonical` name goes before others.
+    """
     if source.repository is not None:
         yield read_hub(folder, source)
         return
-    for path in find_data(folder, source, PARQUET if source.format == "parquet" else (*JSON, *PARQUET)):
+    endings = PARQUET if source.format == "parquet" else (*JSON, *PARQUET)
+    for path in find_data(folder, source, endings, canonical):
         if path.suffix.lower() == ".parquet":
             yield Rows(str(path), parquet_rows(path))
         elif path.name.lower().removesuffix(".gz").endswith(".json"):

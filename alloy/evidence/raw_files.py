@@ -12,6 +12,7 @@ from alloy.core.files import InputError, Row
 from alloy.core.yaml_text import read_yaml
 
 LIST, RAW = "raw_files.yaml", "raw"
+HIDDEN_BY = ".dvcignore"  # in older commits, data sets had pipelines of their own, which this file hid
 HIDDEN = "[!.]*"
 
 

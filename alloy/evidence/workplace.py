@@ -16,7 +16,7 @@ from alloy.core.git import git
 from alloy.core.settings import PARAMS
 from alloy.core.yaml_text import load_yaml
 from alloy.evidence.experiment import Point
-from alloy.evidence.raw_files import RAW, folders_of, raw_files, raw_folder
+from alloy.evidence.raw_files import HIDDEN_BY, RAW, folders_of, raw_files, raw_folder
 from alloy.sweep.grid import INPUTS
 
 HOME = Path(".dvc/tmp/evidence")
@@ -81,6 +81,7 @@ def copy_raw_files(folder: Path, data: list[str]) -> None:
             if not copy.is_file() or not _same(path, copy):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(copy, lambda part, path=path: shutil.copy2(path, part))
+        (folder / own / HIDDEN_BY).unlink(missing_ok=True)
 
 
 def _same(one: Path, other: Path) -> bool:

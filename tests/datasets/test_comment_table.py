@@ -198,8 +198,8 @@ def test_what_is_wrong_with_a_table_is_one_line(table: str | bytes, wanted: str)
 
 def test_of_many_bad_rows_the_first_are_named_and_the_rest_counted() -> None:
     lines = error({"a.csv": HEAD + "1,a,,c\n" * 30}).splitlines()
-    assert [line.split(": ")[0] for line in lines[:-1]] == [f"data/mine/a.csv:{number}" for number in range(2, 22)]
-    assert lines[-1] == "and 10 more bad rows"
+    assert [line.split(": ")[0] for line in lines[:-1]] == [f"data/mine/a.csv:{number}" for number in range(2, 11)]
+    assert lines[-1] == "and 21 more errors"
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from alloy.core.files import InputError, read_jsonl, write_folder
+from alloy.core.settings import BadRow
 from alloy.datasets.general import convert_general
 from alloy.datasets.source import Kind, read_source
-from alloy.formats.general import read_general
+from alloy.formats.general import MARKUP_KEYS, REJECTED, read_general
+from alloy.formats.origin import read_origin
+from alloy.modeling.answer_markup import FIELDS
 
 SHARED = Path(__file__).parents[3] / "shared/data/general"
 Row = dict[str, Any]
@@ -191,3 +194,34 @@ def test_null_is_absent_and_dropped_keys_are_told(raw: Path) -> None:
     (row,) = read_jsonl("data/prepared/general/general.jsonl")
     assert sorted(row) == ["category", "id", "messages", "source"]
     assert any(line.startswith("data/general: unknown key `rating` in 1 row has no effect") for line in said)
+
+
+def test_bad_rows_can_be_left_out_and_are_listed(raw: Path) -> None:
+    rows = [example("1"), example("2", answer=" "), example("1"), example("3")]
+    (raw / "a.jsonl").write_bytes(jsonl(*rows[:2]) + b"{\n" + jsonl(*rows[2:]))
+    out = Path("data/prepared/general")
+    out.mkdir(parents=True)
+    said = convert_general(raw.parent, read_source(raw.parent, Kind.general), out, BadRow.reject)
+    assert [row["id"] for row in read_jsonl(out / "general.jsonl")] == ["1", "3"]
+    assert [(row["file"], row["line"]) for row in read_jsonl(out / REJECTED)] == [
+        ("data/general/raw/a.jsonl", line) for line in (2, 3, 4)
+    ]
+    assert any(line.startswith("3 bad rows left out, the first is data/general/raw/a.jsonl:2: ") for line in said)
+    assert read_origin(out / "general.jsonl").place(2) == ("data/general/raw/a.jsonl", 5)
+
+
+def test_all_bad_rows_are_told_together(raw: Path) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1", answer=""), example("2"), example("3", source="")))
+    with pytest.raises(InputError) as caught:
+        main()
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[0] for line in lines[:2]] == ["data/general/raw/a.jsonl:1", "data/general/raw/a.jsonl:3"]
+    assert "general_rows.on_bad_row: reject" in lines[2]
+
+
+def test_reasoning_and_calls_in_fields_of_their_own_are_kept(raw: Path) -> None:
+    row = example("1")
+    row["messages"][1]["reasoning_content"] = "2 and 2"
+    (raw / "a.jsonl").write_bytes(jsonl(row))
+    assert converted() == [row]
+    assert set(MARKUP_KEYS) == set(FIELDS)

@@ -389,7 +389,7 @@ def test_a_new_setting_of_the_score_asks_for_scores_comparison_and_report_alone(
 @pytest.mark.parametrize(
     ("package", "stages"),
     [
-        ("lm-eval", ["mmlu", "ifeval", "general"]),
+        ("lm-eval", ["prepare", "mmlu", "ifeval", "general"]),
         ("trl", ["base", "train"]),
         ("vllm", ["rehearse", "infer", "mmlu", "ifeval", "general", "chat"]),
     ],
