@@ -65,9 +65,9 @@ BAD = {
 
 @pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
 def test_a_bad_question_is_one_line_with_its_place(tmp_path: Path, row: Row, wanted: str) -> None:
-    for name, *files in (("test", [question(), row], [question()]), ("dev", [question()], [question(), row])):
+    for side, *files in (("test", [question(), row], [question()]), ("dev", [question()], [question(), row])):
         (line,) = fault(benchmark(tmp_path, *files)).splitlines()
-        assert line.startswith(f"{name}.jsonl:2: {wanted}")
+        assert line.startswith(f"{side}.jsonl:2: {wanted}")
 
 
 def test_an_answer_that_is_no_whole_number_is_refused(tmp_path: Path) -> None:
