@@ -38,6 +38,7 @@ from alloy.training.settings import Model, Train
 SECTIONS = [Data, GeneralRows, Split, Decontaminate, Rehearse, Mix, Interpolate, Prompt, Svm, Score, Gate]
 SECTIONS += [Model, Train, Infer, Harness, Mmlu, Ifeval, Chat, GeneralTasks, GeneralLoss]
 
+PREPARED = "data/prepared/comments"  # where the stage `prepare` writes what is checked in a temporary folder
 Settings = dict[Any, Any]  # of each class in `SECTIONS`, what the files say
 
 
@@ -62,7 +63,8 @@ def check_comments(settings: Settings) -> str:
 
     split = settings[Split]
     with prepared(settings, Kind.comments) as (folder, _):
-        survey = read_survey(folder / "comments.jsonl", load_taxonomy(folder / "taxonomy.csv", print))
+        taxonomy = load_taxonomy(folder / "taxonomy.csv", lambda line: print(line.replace(str(folder), PREPARED)))
+        survey = read_survey(folder / "comments.jsonl", taxonomy)
         origin = read_origin(folder / "comments.jsonl")
     survey.rejects[:] = map(origin.name, survey.rejects)
     require_good_rows(survey, split)

@@ -54,19 +54,19 @@ def copy_taxonomy(path: Path, source: Source, out: Path) -> Taxonomy:
         and columns == [name for name in table.header if name != "description"] == _names(depth)
     ):
         shutil.copyfile(path, out / OUT)
-    else:
-        read = source if single else Source(format=source.format)
-        leaves: dict[LabelPath, str] = {}
-        for line, cells in rows:
-            try:
-                found = label_paths([split_labels(cells[column], None) for column in at], read, depth)
-            except ValueError as error:
-                raise InputError(f"{path}:{line}: {error}") from None
-            for leaf in found:
-                if leaf in leaves:
-                    raise InputError(f"{path}:{line}: duplicate path '{' > '.join(leaf)}'; drop one")
-                leaves[leaf] = normalize_text(cells[described]) if described is not None else ""
-        write_taxonomy(out / OUT, leaves, depth)
+        return load_taxonomy(path)  # whose errors name the file of the user
+    read = source if single else Source(format=source.format)
+    leaves: dict[LabelPath, str] = {}
+    for line, cells in rows:
+        try:
+            found = label_paths([split_labels(cells[column], None) for column in at], read, depth)
+        except ValueError as error:
+            raise InputError(f"{path}:{line}: {error}") from None
+        for leaf in found:
+            if leaf in leaves:
+                raise InputError(f"{path}:{line}: duplicate path '{' > '.join(leaf)}'; drop one")
+            leaves[leaf] = normalize_text(cells[described]) if described is not None else ""
+    write_taxonomy(out / OUT, leaves, depth)
     return load_taxonomy(out / OUT)
 
 

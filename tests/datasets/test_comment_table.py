@@ -243,3 +243,11 @@ def test_a_file_without_permission_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises((InputError, PermissionError)) as caught:
         prepared(folder)
     assert (_message(caught.value) or "").startswith("data/mine/a.csv: ")
+
+
+def test_an_error_in_the_taxonomy_names_the_file_of_the_user() -> None:
+    folder = lay_out(
+        {"comments.jsonl": '{"id": "1", "text": "t", "segments": [{"L1": "a"}]}\n', "taxonomy.csv": "L1\na\na\n"}
+    )
+    with pytest.raises(InputError, match=r"^data/mine/taxonomy\.csv:3: "):
+        prepared(folder)
