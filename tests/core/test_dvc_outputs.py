@@ -13,7 +13,7 @@ from alloy.core.files import InputError
 from alloy.core.metrics_file import read_metrics
 
 STAGES = {
-    "split": {"cmd": "echo a > data/split/a && echo b > data/split/b", "outs": ["data/split"]},
+    "split": {"cmd": "mkdir -p data/split && echo a > data/split/a && echo b > data/split/b", "outs": ["data/split"]},
     "score": {
         "matrix": {"model": ["base", "tuned"]},
         "cmd": "echo {} > metrics/score/${item.model}.json",
