@@ -102,7 +102,7 @@ def main() -> None:
     if report is None:
         return
     write_json("metrics/base.json", {"base": report})
-    print("base: " + ", ".join(f"{key} {value}" for key, value in report.items() if key != "source"))
+    print("base: " + ", ".join(f"{key} {value}" for key, value in report.items() if not isinstance(value, dict)))
 
 
 if __name__ == "__main__":

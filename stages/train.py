@@ -17,7 +17,6 @@ from alloy.modeling.architecture import load_config
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
 from alloy.training.model_card import card
-from alloy.training.report import general_share
 from alloy.training.settings import Train
 
 BASE = Path("models/base")
@@ -76,11 +75,10 @@ def main() -> None:
     if done is None:
         return
     report, curve = done
-    shares = general_share(report["source"])
-    publish({**report, "general_share": shares}, curve)
-    print("train: " + ", ".join(f"{key} {value}" for key, value in report.items() if key != "source"))
+    publish(report, curve)
+    print("train: " + ", ".join(f"{key} {value}" for key, value in report.items() if not isinstance(value, dict)))
     said = ", ".join(f"{of['examples']:,} of {name}" for name, of in report["source"].items())
-    print(f"train: examples seen: {said}; general share {shares['examples']:.4f}")
+    print(f"train: examples seen: {said}; general share {report['general_share']['examples']:.4f}")
 
 
 if __name__ == "__main__":

@@ -17,12 +17,13 @@ from typing import Any
 
 from alloy.baseline.settings import Svm
 from alloy.comparison.settings import Gate
-from alloy.core.files import InputError
+from alloy.core.files import InputError, count_lines, number_lines
 from alloy.core.settings import Data, GeneralRows, load_all, load_seed, profile_name
 from alloy.datasets.prepare import prepare
 from alloy.datasets.source import Kind
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
+from alloy.formats.general import REJECTED
 from alloy.formats.mmlu import load_questions, require_examples
 from alloy.formats.origin import read_origin
 from alloy.formats.taxonomy import load_taxonomy
@@ -39,7 +40,8 @@ SECTIONS = [Data, GeneralRows, Split, Decontaminate, Rehearse, Mix, Interpolate,
 SECTIONS += [Model, Train, Infer, Harness, Mmlu, Ifeval, Chat, GeneralTasks, GeneralLoss]
 
 PREPARED = "data/prepared/comments"  # where the stage `prepare` writes what is checked in a temporary folder
-Settings = dict[Any, Any]  # of each class in `SECTIONS`, what the files say
+Settings = dict[Any, Any]  # of each class in `SECTIONS`, what the files say; and the model's tokenizer
+TOKENIZER = "tokenizer"
 
 
 def check_settings() -> Settings:
@@ -74,9 +76,18 @@ def check_comments(settings: Settings) -> str:
 
 
 def check_general(settings: Settings) -> str:
-    """Check the general rows."""
-    with prepared(settings, Kind.general) as (_, said):
-        return "; ".join(said)
+    """Check the general rows, and that the model's chat template renders them."""
+    from alloy.decontamination.check_rows import check, collect
+    from alloy.decontamination.ngram_overlap import Index, Limits
+    from alloy.runtime.parallel import over_blocks
+
+    no_tests = Index.of([], [], Limits(settings[Decontaminate].run, settings[Decontaminate].changed))
+    with prepared(settings, Kind.general) as (folder, _):
+        path, before = folder / "general.jsonl", folder / REJECTED
+        blocks = over_blocks(partial(check, path, no_tests, []), number_lines(path))
+        found = collect(path, blocks, settings.get(TOKENIZER), settings[GeneralRows].on_bad_row)
+        left_out = count_lines(before) if before.is_file() else 0
+    return f"{len(found.keys) + left_out} rows, {len(found.rejected) + left_out} bad rows left out"
 
 
 def check_benchmark(settings: Settings) -> str:
@@ -112,6 +123,8 @@ def check_tasks(settings: Settings) -> str:
 def check_model(settings: Settings) -> str:
     """Check the base model as the stage `base` does, and that the engines of this machine can run it."""
     from alloy.modeling.find_model import find_model, require_hash
+    from alloy.modeling.gguf_file import read_tokenizer
+    from alloy.modeling.model_folder import load_tokenizer
     from alloy.training.check_model import check_scratch
 
     model, train, infer = settings[Model], settings[Train], settings[Infer]
@@ -126,6 +139,7 @@ def check_model(settings: Settings) -> str:
     with find_model(model, partial(_check_config, train=train, infer=infer, notes=notes)) as (found, place):
         if model.sha256:
             require_hash(model, found, place)
+        settings[TOKENIZER] = load_tokenizer(found) if found.is_dir() else read_tokenizer(found, place)
     return "; ".join([place.partition(": ")[2], *notes])
 
 
@@ -141,13 +155,13 @@ def _check_config(config: Any, train: Train, infer: Infer, notes: list[str]) -> 
 
 
 CHECKS: dict[str, Callable[[Settings], str]] = {
+    "model": check_model,  # first, since its chat template is to render the general rows
     "comments": check_comments,
     "general": check_general,
     "benchmark": check_benchmark,
     "instructions": check_instructions,
     "chat": check_chat,
     "tasks": check_tasks,
-    "model": check_model,
 }
 
 

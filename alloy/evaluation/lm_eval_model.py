@@ -27,6 +27,7 @@ from alloy.inference.engine import Completion
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.prefix_attention import SharedPrefix, Step, other_layers
 from alloy.inference.settings import Infer
+from alloy.modeling.architecture import context_of
 from alloy.modeling.chat_template import common_length
 from alloy.modeling.model_folder import load, resolve
 
@@ -63,7 +64,8 @@ def open_model(folder: str | Path, harness: Harness) -> "LM":
     model, tokenizer = load(folder)
     tokenizer.deprecation_warnings[TOO_LONG] = True
     kind = HFLM if other_layers(model) else SharedPrefixLM
-    return kind(pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size, **PLAIN)
+    context = context_of(model.config)  # lm-eval looks for it at the top of the configuration alone
+    return kind(pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size, max_length=context, **PLAIN)
 
 
 def _open_vllm(folder: str | Path, harness: Harness) -> "LM":

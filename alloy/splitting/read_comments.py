@@ -25,8 +25,8 @@ def require_good_rows(survey: Survey, split: Split) -> None:
     faults = [f"{reject['file']}:{reject['line']}: {shortened(reject['reason'])}" for reject in survey.rejects]
     if faults and (split.on_bad_row is BadRow.stop or not survey.rows):
         leave_out = ", or set split.on_bad_row: reject to leave them out" if survey.rows else "; no good row is left"
-        mend = f"no split was made; correct the rows{leave_out}"
-        raise join_errors(faults, mend)
+        end = f"no split was made; correct the rows{leave_out}"
+        raise join_errors(faults, end)
 
 
 def shortened(reason: str) -> str:

@@ -6,7 +6,6 @@ import yaml
 
 from alloy.core.files import Row, sha256
 from alloy.core.markdown import code, escape_markdown, table
-from alloy.training.report import general_share
 from alloy.training.settings import Train
 
 FRONT = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [alloy]\n{base}---\n"
@@ -27,7 +26,7 @@ def card(
     name, revision = base
     front = FRONT.format(base=f"base_model: {name}\n" if revision else "")
     seen = [(escape_markdown(name), *(f"{count:,}" for count in of.values())) for name, of in report["source"].items()]
-    shares = general_share(report["source"])
+    shares = report["general_share"]
     params = yaml.safe_dump(train.model_dump(mode="json") | {"seed": seed}, sort_keys=False, width=10**6)
     return "\n".join(
         [
@@ -50,7 +49,7 @@ def card(
             "",
             "## Training",
             "",
-            *table(("metric", "value"), [(key, value) for key, value in report.items() if key != "source"]),
+            *table(("metric", "value"), [(key, value) for key, value in report.items() if not isinstance(value, dict)]),
             "",
             "```yaml",
             params + "```",

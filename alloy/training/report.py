@@ -43,6 +43,7 @@ def _counts(examples: Examples, arguments: Any, order: list[int], work: list[int
         "tokens": work[0],
         "loss_tokens": work[2],
         "source": source,
+        "general_share": general_share(source),
     }
 
 

@@ -74,7 +74,7 @@ def test_all_sections_are_checked():
 def test_good_inputs_are_told_one_by_one(project, capsys):
     main()
     told = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
-    wanted = ["settings", "comments", "general", "benchmark", "instructions", "chat", "tasks", "model"]
+    wanted = ["settings", "model", "comments", "general", "benchmark", "instructions", "chat", "tasks"]
     assert list(told) == wanted
     assert told["comments"].startswith("8 comments") and told["model"] == "given"
     assert not (project / "models").exists()
@@ -114,7 +114,7 @@ def test_what_is_missing_in_several_places_is_told_together(project):
     (project / "data/x/general.jsonl").unlink()
     (project / "data/x/prompts.jsonl").unlink()
     settings(project, mmlu={"fewshot": 2}, train={"lr": 1.0e-4, "max_length": 300})
-    starts = ["data/x: no file", "profiles/p.yaml: mmlu.fewshot", "data/x: no file", "train.max_length: 300"]
+    starts = ["train.max_length: 300", "data/x: no file", "profiles/p.yaml: mmlu.fewshot", "data/x: no file"]
     told = errors()
     assert len(told) == len(starts)
     assert all(line.startswith(start) for line, start in zip(told, starts, strict=True))
@@ -136,3 +136,18 @@ def test_the_model_is_checked_with_the_sections_that_use_it(project, profile, pl
     settings(project, **profile)
     (line,) = errors()
     assert line.startswith(place)
+
+
+def test_a_general_row_that_the_models_template_refuses_is_an_error_or_left_out(project, capsys):
+    template = (project / "given/chat_template.jinja").read_text()
+    refusing = (
+        "{% for m in messages %}{% if m['role'] == 'tool' %}{{ raise_exception('no tools') }}{% endif %}{% endfor %}"
+    )
+    (project / "given/chat_template.jinja").write_text(refusing + template)
+    turns = [*CHAT, {"role": "tool", "content": "4"}, {"role": "assistant", "content": "It is 4."}]
+    good = json.loads((project / "data/x/general.jsonl").read_text())
+    write_jsonl(project / "data/x/general.jsonl", [good, {**good, "id": "h", "messages": turns}])
+    assert errors()[0].startswith("data/x/general.jsonl:2: ")
+    settings(project, {"general_rows": {"on_bad_row": "reject"}})
+    main()
+    assert "\ngeneral: 2 rows, 1 bad rows left out\n" in capsys.readouterr().out

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.dvc_repair import repair_dvc
+from alloy.core.files import InputError
 from repositories import command, finished, said
 
 pytestmark = pytest.mark.slow
@@ -98,7 +99,9 @@ def test_nothing_is_touched_while_dvc_is_at_work(project):
 def test_a_merge_conflict_in_dvc_lock_is_left_to_the_user(project):
     conflict = "<<<<<<< HEAD\nschema: '2.0'\n=======\nschema: '2.0'\n>>>>>>> other\n"
     (project / "dvc.lock").write_text(conflict)
-    assert repair_dvc(project) == []
+    with pytest.raises(InputError) as caught:
+        repair_dvc(project)
+    assert str(caught.value).startswith(f"{project / 'dvc.lock'}:1: ")
     assert (project / "dvc.lock").read_text() == conflict
 
 

@@ -166,15 +166,15 @@ def test_the_base_is_scored_as_any_other_model(run):
 def test_the_table_has_dashes_for_what_was_not_measured(run):
     table = run.ended["compare"].stdout
     cells = {line[:38].strip(): line[38:].split() for line in table.splitlines()}
-    assert cells["VOC F1"][:5] == ["1.000", "-", "-", "-", "-"]
-    assert 0 <= float(cells["VOC F1"][5]) <= 1  # the rival
+    assert cells["VOC F1"][:6] == ["6", "1.000", "-", "-", "-", "-"]
+    assert 0 <= float(cells["VOC F1"][6]) <= 1  # the rival
     assert "general accuracy, by likelihood" not in cells
     assert "Nothing was trained: there is nothing to compare." in table
 
 
 def test_the_summary_has_what_was_measured_and_no_more(run):
     summary = run.metrics("summary")
-    assert set(summary["base"]) == {"voc", "leak"}
+    assert set(summary["base"]) == {"answers", "voc", "leak"}
     assert summary["base"]["leak"] == 0.0  # of the chat answers
     assert summary["tuned"] == {}
     assert (run.folder / "metrics/tradeoff.csv").read_text() == "model,mmlu_acc,voc_f1\n"

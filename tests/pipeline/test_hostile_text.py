@@ -151,6 +151,9 @@ def folder(tmp_path_factory) -> Path:
     params["mix"] |= {"ratio": 0.25, "sources": dict.fromkeys(ALL[:4], 1)}
     params["prompt"] |= {"taxonomy": "shortlist", "shortlist": 2, "examples": 1}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    profile = yaml.safe_load((folder / "profiles/smoke.yaml").read_text())
+    profile["model"]["scratch"]["max_position_embeddings"] = profile["train"]["max_length"] = 8192  # payloads are long
+    (folder / "profiles/smoke.yaml").write_text(yaml.safe_dump(profile))
     for command in (
         ["git", "init", "-q", "-b", "main"],
         ["git", "config", "user.email", "test@example.org"],

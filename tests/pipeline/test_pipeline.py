@@ -19,11 +19,11 @@ ASKING = ("infer", "score", "mmlu", "ifeval", "general", "chat")
 ALL = {
     *(f"prepare@{kind}" for kind in ("comments", "general", "benchmark", "instructions", "chat")),
     *("base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate"),
-    *("svm", "score@svm", "general_loss", "compare", "report"),
+    *("svm", "score@svm", "general_loss", "compare", "report", "gate"),
     *(f"{stage}@{model}" for stage in ASKING for model in ("base", "tuned")),
 }
 ASKED = {f"{stage}@tuned" for stage in ASKING}
-AFTER_THE_MIX = {"mix", "train", "interpolate", "general_loss", "compare", "report", *ASKED}
+AFTER_THE_MIX = {"mix", "train", "interpolate", "general_loss", "compare", "report", "gate", *ASKED}
 
 
 def run(folder: Path, *command: str) -> str:
@@ -96,8 +96,8 @@ def test_the_first_run_runs_every_stage_and_prints_base_against_tuned(first_run)
 
 
 def test_the_first_run_is_quiet_about_itself(first_run):
-    assert "Warning" not in first_run
-    assert "WARNING" not in first_run
+    few_steps = "Warning: training ended before it saw"  # of the smallest scale
+    assert [line for line in first_run.splitlines() if "warning" in line.lower() and few_steps not in line] == []
 
 
 def test_another_machine_takes_the_results_from_the_remote_and_runs_nothing(project, other_machine):
@@ -145,7 +145,7 @@ def test_nothing_runs_when_nothing_changed(project, second_arm):
 def test_going_back_to_the_first_arm_trains_nothing(project, second_arm):
     run(project, "git", "checkout", "-q", "--", "params.yaml")
     output = run(project, "dvc", "repro")
-    assert stages_run(output) == set()
+    assert stages_run(output) <= {"gate"}  # which writes nothing that could be kept
     assert "is cached - skipping run" in output
 
 

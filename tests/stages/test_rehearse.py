@@ -202,7 +202,7 @@ def test_a_faulty_general_row_is_one_line_before_any_model_is_loaded(tmp_path):
     folder = write_project(tmp_path / "project")
     write_jsonl(folder / "data/decontaminate/general.jsonl", [ROWS[0], ROWS[0]])
     shutil.rmtree(folder / "models")
-    assert refused(folder).startswith("rehearse: data/decontaminate/general.jsonl:2: id 'g0' stands twice")
+    assert refused(folder).startswith("rehearse: data/decontaminate/general.jsonl:2: duplicate id 'g0'")
 
 
 @pytest.mark.parametrize("key", ["rows", "max_new_tokens"])
