@@ -33,7 +33,7 @@ READERS: dict[type[Section | ListSection], tuple[str, ...]] = {
     Prompt: ("stages.mix",),
     Svm: ("stages.svm",),
     Score: ("stages.score", "tuned"),
-    Gate: ("stages.compare",),
+    Gate: ("stages.gate",),
     Model: ("stages.base",),
     Train: ("stages.train",),
     Infer: ("stages.infer", "tuned"),
