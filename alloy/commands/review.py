@@ -86,7 +86,7 @@ def counted(name: str, counts: Items) -> str:
 
 
 def is_count(name: str) -> bool:
-    """Return whether a headline metric is the number of items of others, which stands beside these."""
+    """Return whether a metric is a number of items; the table shows it in the column `n` of the other metrics."""
     return name.rpartition(".")[2] in COUNTS or f".{TASKS}{COUNT}." in name
 
 
