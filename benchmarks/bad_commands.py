@@ -253,8 +253,10 @@ def folders() -> Iterator[Case]:
         "a folder that nobody may read": lambda path: (path.mkdir(), path.chmod(0)),
     }
     stages = {
-        "data/demo": ("stages.split",),
-        "data/chat": ("stages.chat", "base"),
+        "data/demo": ("stages.prepare", "comments"),
+        "data/chat": ("stages.prepare", "chat"),
+        "data/prepared/comments": ("stages.split",),
+        "data/prepared/chat": ("stages.chat", "base"),
         "data/split": ("stages.svm",),
         "data/decontaminate": ("stages.mix",),
         "models/base": ("stages.mix",),

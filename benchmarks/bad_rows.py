@@ -5,9 +5,11 @@ from typing import Any
 
 from benchmarks.bad_case import MISSING, Case, bad_bytes, edit_row, not_a_file, replace, rewrite, write, write_line
 
-COMMENTS, TAXONOMY = "data/demo/comments.jsonl", "data/demo/taxonomy.csv"
-GENERAL, TEST, DEV = "data/demo/general.jsonl", "data/demo/benchmark/test.jsonl", "data/demo/benchmark/dev.jsonl"
-IFEVAL, CHAT = "data/demo/ifeval.jsonl", "data/chat/prompts.jsonl"
+PREPARED = "data/prepared"
+COMMENTS, TAXONOMY = f"{PREPARED}/comments/comments.jsonl", f"{PREPARED}/comments/taxonomy.csv"
+GENERAL = f"{PREPARED}/general/general.jsonl"
+TEST, DEV = f"{PREPARED}/benchmark/test.jsonl", f"{PREPARED}/benchmark/dev.jsonl"
+IFEVAL, CHAT = f"{PREPARED}/instructions/ifeval.jsonl", f"{PREPARED}/chat/prompts.jsonl"
 PREDICTIONS = "data/predictions/tuned.jsonl"
 READERS = {
     COMMENTS: ("stages.split",),
@@ -195,16 +197,16 @@ def benchmark() -> Iterator[Case]:
         yield Case(file, "`subject`: in this file alone", other, READERS[file], "a subject of one file alone")
     yield accepted(TEST, "an unknown key", ["explanation"], "x", "`explanation`")
     yield Case(
-        "data/demo/benchmark", "a file instead of the folder",
-        lambda project: (_remove_folder(project), (project / "data/demo/benchmark").write_text("x")),
-        READERS[TEST], "data/demo/benchmark",
+        f"{PREPARED}/benchmark", "a file instead of the folder",
+        lambda project: (_remove_folder(project), (project / PREPARED / "benchmark").write_text("x")),
+        READERS[TEST], f"{PREPARED}/benchmark",
     )  # fmt: skip
 
 
 def _remove_folder(project: Any) -> None:  # noqa: ANN401 (a path)
     from alloy.core.files import remove
 
-    remove(project / "data/demo/benchmark")
+    remove(project / PREPARED / "benchmark")
 
 
 def ifeval() -> Iterator[Case]:

@@ -37,7 +37,6 @@ CFPB = SHARED / "cfpb_voc"
 STAGES = ("split", "decontaminate", "mix")
 GOAL = ("split", "mix")  # together
 PARAMS = """
-data: {comments: made, general: made, benchmark: made, instructions: made}
 mix: {ratio: 0.55}
 """
 
@@ -82,24 +81,24 @@ def lay_out(folder: Path, count: int, words: Words) -> None:
     (folder / "params.yaml").write_text(PARAMS)
     (folder / "profiles").mkdir()
     (folder / "profiles/demo.yaml").write_text("train: {lr: 1.0e-3, max_length: 1024}\n")
-    made = folder / "data/made"
+    made = folder / "data/prepared"
     paths = [
         {level: row[level] for level in ("L1", "L2", "L3", "L4")}
         for row in map(json.loads, (CFPB / "taxonomy.jsonl").open(encoding="utf-8"))
     ]
-    write_jsonl(made / "comments.jsonl", comments(count, words, paths))
+    write_jsonl(made / "comments/comments.jsonl", comments(count, words, paths))
     rows = (",".join('"' + cell.replace('"', '""') + '"' for cell in row.values()) for row in paths)
-    (made / "taxonomy.csv").write_text("\n".join(["L1,L2,L3,L4", *rows, ""]), encoding="utf-8")
-    write_jsonl(made / "general.jsonl", general(count, words))
+    (made / "comments/taxonomy.csv").write_text("\n".join(["L1,L2,L3,L4", *rows, ""]), encoding="utf-8")
+    write_jsonl(made / "general/general.jsonl", general(count, words))
     for split in ("test", "dev"):
         write_jsonl(made / "benchmark" / f"{split}.jsonl", read_jsonl(SHARED / "mmlu" / f"mmlu_{split}.jsonl.gz"))
-    write_jsonl(made / "ifeval.jsonl", read_jsonl(SHARED / "ifeval/ifeval_input_data.jsonl.gz"))
+    write_jsonl(made / "instructions/ifeval.jsonl", read_jsonl(SHARED / "ifeval/ifeval_input_data.jsonl.gz"))
 
 
-def measure(stage: str, folder: Path) -> tuple[float, float]:
+def measure(stage: str, folder: Path, *arguments: str) -> tuple[float, float]:
     """Run a stage and return (seconds, GiB)."""
     start = time.perf_counter()
-    process = psutil.Popen([sys.executable, "-m", f"stages.{stage}"], cwd=folder)
+    process = psutil.Popen([sys.executable, "-m", f"stages.{stage}", *arguments], cwd=folder)
     most = 0
     while process.poll() is None:
         most = max(most, sum(map(_held, [process, *_children(process)])))

@@ -1,9 +1,9 @@
 """How the SVM should tell emotions: several ways, on training comments held out.
 
-    python -m benchmarks.svm_emotions data/demo data/mams
+    python -m benchmarks.svm_emotions data/prepared/comments data/mams
 
 Each folder has `comments.jsonl` and `taxonomy.csv`; its test comments, as the stage `split` finds them, are not used.
-`python -m data.demo.comments` makes the demo's; MAMS is made from ../shared/data, by prepare.py in
+`dvc repro prepare@comments` makes the demo's; MAMS is made from ../shared/data, by prepare.py in
 ../shared/cases/real-model.
 Three folds of a fifth of the training comments are held out in turn. For each way, the result has `f1` (paths) and
 `f1_full` (paths with emotions) by fold and over all held-out comments, the mean seconds of learning and labeling, and
@@ -195,7 +195,7 @@ def main() -> None:
     """Measure each folder, write the result."""
     folders = [Path(name) for name in sys.argv[1:]]
     if not folders:
-        raise InputError("no folder given; run python -m benchmarks.svm_emotions data/demo")
+        raise InputError("no folder given; run python -m benchmarks.svm_emotions data/prepared/comments")
     result: Row = {"command": " ".join(["python -m benchmarks.svm_emotions", *sys.argv[1:]])}
     for folder in folders:
         comments = training_comments(folder)

@@ -3,7 +3,7 @@
 A model that cannot be trained is refused here, before any other stage runs. The section `train` is read for that alone:
 it changes nothing of what is written, so DVC does not watch it here, and the stage `train` checks it again.
 
-Reads   data/<general>/general.jsonl, or the model that the profile names
+Reads   data/prepared/general/general.jsonl, or the model that the profile names
 Writes  models/base, metrics/base.json
 Run     dvc repro base
 """
@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alloy.core.files import InputError, Row, write_json
-from alloy.core.settings import BadRow, Data, GeneralRows, bad_general_rows, load_sections
+from alloy.core.settings import BadRow, GeneralRows, bad_general_rows, load_sections
 from alloy.core.stage import run
 from alloy.formats.general import checked_rows
+from alloy.formats.origin import read_origin
 from alloy.modeling.base_model import make_base_model
 from alloy.runtime.resume import fingerprint
 from alloy.training import distributed
@@ -39,15 +40,16 @@ def usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tuple[list
     read = list(checked_rows(path, set()))
     good = [(number, row) for number, row in read if not isinstance(row, InputError)]
     tokenizer = new_tokenizer(general_texts(row for _, row in good), scratch)
-    bad = [(number, row) for number, row in read if isinstance(row, InputError)]
+    bad = [(number, str(row).removeprefix(f"{path}:{number}: ")) for number, row in read if isinstance(row, InputError)]
     rows = []
     for number, row in good:
         if why := why_unusable(tokenizer, row["messages"]):
-            bad.append((number, InputError(f"{path}:{number}: {why}")))
+            bad.append((number, why))
         else:
             rows.append(row)
     if bad:
-        errors = [str(error) for _, error in sorted(bad, key=lambda one: one[0])]
+        origin = read_origin(path)
+        errors = [origin.error(number, reason) for number, reason in sorted(bad)]
         if on_bad_row is BadRow.stop or not rows:
             raise bad_general_rows(errors)
         print(f"base: {len(bad)} bad general rows left out, the first is {errors[0]}")
@@ -94,7 +96,7 @@ def main() -> None:
     else:
         check_scratch(model.scratch, train)
         distributed.spread("stages.base", gpu=model.scratch.train.gpu)
-        path = Path("data") / Data.load().general / "general.jsonl"
+        path = Path("data/prepared/general/general.jsonl")
         rows, tokenizer = usable_rows(path, model.scratch, general_rows.on_bad_row)
         report = train_from_scratch(rows, tokenizer, model.scratch)
     if report is None:

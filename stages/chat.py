@@ -1,6 +1,6 @@
 """Let a model answer twelve plain chat prompts, for people to read.
 
-Reads   data/<chat>/prompts.jsonl; models/<model>
+Reads   data/prepared/chat/prompts.jsonl; models/<model>
 Writes  metrics/chat/<model>.jsonl: `{id, category, messages, answer, finish, tokens, cut}` per prompt, with the
         `reason` if there is no answer;
         metrics/chat/<model>.json: their number, how many have no answer, mean length, the share cut at the limit
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from alloy.core.files import write_json, write_jsonl
-from alloy.core.settings import Data, load_sections
+from alloy.core.settings import load_sections
 from alloy.core.stage import model_name, run
 from alloy.evaluation.chat import answer_prompts, count, report
 from alloy.evaluation.settings import Chat
@@ -31,7 +31,7 @@ from alloy.runtime.resume import fingerprint
 def main() -> None:
     """Load, ask, write."""
     name = model_name()
-    chat, infer, data = load_sections(Chat, Infer, Data)
+    chat, infer = load_sections(Chat, Infer)
     out, rows = Path(f"metrics/chat/{name}.json"), Path(f"metrics/chat/{name}.jsonl")
     model = Path("models", name)
     if name != "base" and hosted(model):  # it is the base; asking it again costs money and tells nothing
@@ -40,7 +40,7 @@ def main() -> None:
         print(f"chat {name}: skipped, nothing was trained")
         return
     warnings: list[str] = []
-    prompts = read_chat_prompts(Path("data") / data.chat / "prompts.jsonl", warnings.append)
+    prompts = read_chat_prompts(Path("data/prepared/chat/prompts.jsonl"), warnings.append)
     infer = infer.model_copy(update={"constrain": False, "limit": None, "max_new_tokens": chat.max_new_tokens})
     job = Job(
         f"chat {name}",

@@ -1,10 +1,11 @@
 """Leave out the general examples that give a test away: those that share its words. Hold out some for the general loss.
 
-Reads   data/<general>/general.jsonl; data/<benchmark>/benchmark/test.jsonl; data/<instructions>/ifeval.jsonl;
-        data/split/test.jsonl; models/base (its chat template)
+Reads   data/prepared/general/general.jsonl, benchmark/test.jsonl, instructions/ifeval.jsonl; data/split/test.jsonl;
+        models/base (its chat template)
 Writes  data/decontaminate/general.jsonl (what may be mixed, as it was), heldout.jsonl (rows for the stage
         `general_loss`, which are in no mix), dropped.jsonl (each example that shares words, with what it shares and
-        with which test), rejected.jsonl (each bad one, with its line and the reason), metrics/decontaminate.json
+        with which test), rejected.jsonl (each bad one, with its file, its line and the reason; those that `prepare`
+        left out, too), metrics/decontaminate.json
 Run     dvc repro decontaminate
 
 Bad examples, which are malformed or which the chat template refuses, stop the stage, or are left out and counted by
@@ -22,19 +23,21 @@ import numpy as np
 import numpy.typing as npt
 
 from alloy.core.files import (
+    Row,
     number_lines,
+    read_jsonl,
     write_json,
     write_jsonl,
     write_lines,
 )
-from alloy.core.settings import Data, GeneralRows, load_sections
+from alloy.core.settings import GeneralRows, load_sections
 from alloy.core.stage import run
 from alloy.decontamination.check_rows import check, collect
 from alloy.decontamination.held_out import hold_out
 from alloy.decontamination.ngram_overlap import Index, Limits
 from alloy.decontamination.read_tests import read_tests
 from alloy.decontamination.settings import Decontaminate
-from alloy.formats.general import unknown_key_warnings
+from alloy.formats.general import REJECTED, unknown_key_warnings
 from alloy.modeling.model_folder import hosted, load_tokenizer
 from alloy.runtime.parallel import over_blocks
 
@@ -60,15 +63,21 @@ def publish(path: Path, mixable: npt.NDArray[np.bool_], held: list[int]) -> None
     write_lines(OUT / "heldout.jsonl", lines.values() or [b""])  # DVC would warn of a file without a byte
 
 
+def _rejected_before(path: Path) -> list[Row]:
+    """Return the reports of the bad rows that the stage `prepare` left out."""
+    reports = path.with_name(REJECTED)
+    return read_jsonl(reports) if reports.is_file() else []
+
+
 def main() -> None:
     """Read the tests, check the examples, hold some out, write."""
     from tqdm import tqdm
 
-    data, decontaminate, general_rows = load_sections(Data, Decontaminate, GeneralRows)
-    path = Path("data") / data.general / "general.jsonl"
+    decontaminate, general_rows = load_sections(Decontaminate, GeneralRows)
+    path = Path("data/prepared/general/general.jsonl")
     tests = read_tests(
-        Path("data") / data.benchmark / "benchmark",
-        Path("data") / data.instructions / "ifeval.jsonl",
+        Path("data/prepared/benchmark"),
+        Path("data/prepared/instructions/ifeval.jsonl"),
         Path("data/split/test.jsonl"),
     )
     limits = Limits(decontaminate.run, decontaminate.changed)
@@ -84,10 +93,11 @@ def main() -> None:
     mixable[clean] = stays
     publish(path, mixable, clean[chosen].tolist())
     write_jsonl(OUT / "dropped.jsonl", dropped.values())
-    write_jsonl(OUT / "rejected.jsonl", rejected.values())
+    left_out = [*_rejected_before(path), *rejected.values()]
+    write_jsonl(OUT / "rejected.jsonl", left_out)
     report = {
-        "rows": len(keys),
-        "rejected": len(rejected),
+        "rows": len(keys) + len(left_out) - len(rejected),
+        "rejected": len(left_out),
         "dropped": len(dropped),
         "held_out": len(chosen),
         "same_prompt": len(clean) - len(chosen) - int(mixable.sum()),
@@ -99,11 +109,11 @@ def main() -> None:
         f"decontaminate: {mixable.sum()} general rows; {len(dropped)} dropped that share words with a test, "
         f"{len(chosen)} held out"
     )
-    if rejected:
-        first = next(iter(rejected.values()))
+    if left_out:
+        first = left_out[0]
         print(
-            f"decontaminate: {len(rejected)} bad general rows left out ({OUT}/rejected.jsonl), the first is "
-            f"{path}:{first['line']}: {first['reason']}"
+            f"decontaminate: {len(left_out)} bad general rows left out ({OUT}/rejected.jsonl), the first is "
+            f"{first['file']}:{first['line']}: {first['reason']}"
         )
     for warning in tests.warnings + unknown_key_warnings(path, found.unknown):
         print(f"decontaminate: {warning}")

@@ -1,6 +1,6 @@
 """Measure how well a model follows instructions that a program can check (IFEval), with lm-eval.
 
-Reads   data/<instructions>/ifeval.jsonl; models/<model>
+Reads   data/prepared/instructions/ifeval.jsonl; models/<model>
 Writes  metrics/ifeval/<model>.json, metrics/ifeval/<model>.jsonl (each prompt: what was followed, the answer,
         and `cut`: 1 if it ended at the token limit)
 Run     dvc repro ifeval@tuned
@@ -13,7 +13,7 @@ and counted as `over_context`.
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, write_json, write_jsonl
-from alloy.core.settings import Data, load_sections, profile_name
+from alloy.core.settings import load_sections, profile_name
 from alloy.core.stage import model_name, run
 from alloy.evaluation.ifeval_task import TASK, figures, instructions_task
 from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
@@ -26,7 +26,7 @@ from alloy.runtime.resume import METRICS, ROWS
 def main() -> None:
     """Load, ask, check, write."""
     name = model_name()
-    ifeval, harness, data = load_sections(Ifeval, Harness, Data)
+    ifeval, harness = load_sections(Ifeval, Harness)
     out, rows = Path(f"metrics/ifeval/{name}.json"), Path(f"metrics/ifeval/{name}.jsonl")
     if service := hosted(f"models/{name}"):
         write_json(out, {name: {}})
@@ -39,7 +39,7 @@ def main() -> None:
             f"profiles/{profile_name()}.yaml: ifeval.max_new_tokens: {ifeval.max_new_tokens} leaves no room for a "
             f"prompt in the model's context of {context} tokens; lower it"
         )
-    prompts = load_prompts(Path("data") / data.instructions / "ifeval.jsonl")
+    prompts = load_prompts(Path("data/prepared/instructions/ifeval.jsonl"))
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model

@@ -1,6 +1,6 @@
 """Measure a model's general knowledge on multiple-choice questions, asked in three ways, with lm-eval.
 
-Reads   data/<benchmark>/benchmark/test.jsonl, dev.jsonl; models/<model>
+Reads   data/prepared/benchmark/test.jsonl, dev.jsonl; models/<model>
 Writes  metrics/mmlu/<model>.json: overall, by MMLU's own groups and by subject;
         metrics/mmlu/<model>.jsonl: `{id, subject, chance, <0 or 1 for each metric>, answer, cut}` per question
 Run     dvc repro mmlu@tuned
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alloy.core.files import Row, write_json, write_jsonl
-from alloy.core.settings import Data, load_sections, profile_name
+from alloy.core.settings import load_sections, profile_name
 from alloy.core.stage import model_name, run
 from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
 from alloy.evaluation.mmlu_tasks import fitting_questions, forms_of, groups_of
@@ -100,14 +100,14 @@ def _shares(rows: list[Row], show_choices: bool) -> Row:
 def main() -> None:
     """Load, ask, write."""
     name = model_name()
-    mmlu, harness, data = load_sections(Mmlu, Harness, Data)
+    mmlu, harness = load_sections(Mmlu, Harness)
     out, rows = Path(f"metrics/mmlu/{name}.json"), Path(f"metrics/mmlu/{name}.jsonl")
     if service := hosted(f"models/{name}"):
         write_json(out, {name: {}})
         write_jsonl(rows, [])
         print(f"mmlu {name}: skipped, {service} is hosted and tells no likelihoods")
         return
-    questions = load_questions(Path("data") / data.benchmark / "benchmark")
+    questions = load_questions(Path("data/prepared/benchmark"))
     require_examples(questions, mmlu.fewshot, f"profiles/{profile_name()}.yaml")
 
     def measure(kept: Path) -> tuple[Row, list[Row]]:

@@ -1,6 +1,6 @@
 """Split the comments into train and test, and write down the task they define.
 
-Reads   data/<comments>/comments.jsonl, data/<comments>/taxonomy.csv
+Reads   data/prepared/comments/: comments.jsonl, taxonomy.csv, and where their rows are from
 Writes  data/split/train.jsonl, test.jsonl, taxonomy.json, task.json; rejects.json (rows with a fault), leaks.json
         (comments left out of both, with their like on the other side), contradictions.json (texts that come with
         different labels); metrics/split.json (counts)
@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from alloy.core.files import Row, write_json, write_lines
-from alloy.core.settings import Data, load_sections
 from alloy.core.stage import run
 from alloy.core.unknown_keys import describe_unknown_keys
 from alloy.formats.comments import KEYS
+from alloy.formats.origin import read_origin
 from alloy.formats.taxonomy import load_taxonomy
 from alloy.splitting.assignment import FREE, TEST, TRAIN
 from alloy.splitting.consistency import describe_inconsistencies, find_contradictions
@@ -56,16 +56,18 @@ def _places(sides: np.ndarray, side: int) -> Iterator[int]:
 
 def main() -> None:
     """Read, check, divide, write."""
-    split, data = load_sections(Split, Data)
-    source = Path("data") / data.comments
+    split = Split.load()
+    source = Path("data/prepared/comments")
     warnings: list[str] = []
     taxonomy = load_taxonomy(source / "taxonomy.csv", warnings.append)
     survey = read_survey(source / "comments.jsonl", taxonomy)
+    origin = read_origin(source / "comments.jsonl")
+    survey.rejects[:] = map(origin.name, survey.rejects)
     require_good_rows(survey, split)
     sides, left_out = divide(survey, split.test, split.near)
     contradictions = find_contradictions(survey)
     found = counts(survey, sides, contradictions)
-    require_both_sides(sides, source / "comments.jsonl")
+    require_both_sides(sides, origin.files[0])
     out = Path("data/split")
     for name, side in (("train", TRAIN), ("test", TEST)):
         write_lines(out / f"{name}.jsonl", (survey.rows[place] for place in _places(sides, side)))
@@ -80,16 +82,15 @@ def main() -> None:
         f"split: {found['train']} train, {found['test']} test, {found['rejected']} rejected, {found['left_out']} left "
         f"out as like the other side; {found['leaves_in_test_alone']} of {len(taxonomy.leaves)} leaves in test alone"
     )
-    free = (survey.table["given"] == FREE).all()
     achieved = found["test"] / len(sides)
-    if free and abs(achieved - split.test) > max(0.05, 3 * (0.25 / len(sides)) ** 0.5):
+    if (survey.table["given"] == FREE).all() and abs(achieved - split.test) > max(0.05, 3 * (0.25 / len(sides)) ** 0.5):
         print(
             f"split: {achieved:.0%} of the comments are test where split.test is {split.test:.0%}: many are "
             "alike and stay together; take out what they share, or raise split.near"
         )
     if found["unquoted"]:
         warnings.append(f"{found['unquoted']} comments have a segment whose `content` is not in their text")
-    warnings += describe_unknown_keys(source / "comments.jsonl", survey.unknown, KEYS)
+    warnings += describe_unknown_keys(origin.files[0], survey.unknown, KEYS)
     warnings += describe_inconsistencies(survey, contradictions, out / "contradictions.json")
     print("".join(f"split: {warning}\n" for warning in warnings), end="")
 

@@ -41,6 +41,40 @@ def classify(
     main(comments, model)
 
 
+Column = Annotated[str, Flag(help="the column that holds it, if the guess is wrong")]
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, Given(help="a table (.csv, .xlsx, ..), a parquet or a JSON file")],
+    name: Annotated[str, Flag("--as", help="the name of the data set: it is written to data/<name>")],
+    text: Column = "",
+    levels: Annotated[str, Flag(help="the columns with the labels, first level first, with commas between them")] = "",
+    id_: Annotated[str, Flag("--id", help="the column with the comments' ids")] = "",
+    emotion: Column = "",
+    content: Column = "",
+    taxonomy: Annotated[bool, Flag("--taxonomy", help="write the labels to taxonomy.csv as well")] = False,
+    yes: Annotated[bool, Flag("--yes", "-y", help="write without asking")] = False,
+) -> None:
+    """Import a spreadsheet or another file as a data set.
+
+    Guesses what the columns hold, shows it with the first rows, and asks before it writes data/<name>.
+
+    Example: alloy import reviews.xlsx --as reviews
+    """
+    from alloy.commands.import_data import Wishes, main
+
+    given = {"text": text, "id": id_, "emotion": emotion, "content": content}
+    columns = {role: column for role, column in given.items() if column}
+    main(
+        file,
+        name,
+        Wishes(columns, [level.strip() for level in levels.split(",") if level.strip()]),
+        yes=yes,
+        taxonomy=taxonomy,
+    )
+
+
 MaxLoss = Annotated[
     str,
     Flag("--max-loss", "--mmlu-drop", help="largest loss of general ability against base that may be recommended"),

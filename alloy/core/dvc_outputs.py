@@ -41,13 +41,14 @@ def kept_by_dvc(path: Path) -> bool:
 
 
 def _outputs(stage: Row, folder: Path) -> Iterator[str]:
-    """Yield a pattern for each output of a stage: of a matrix, for any of its items."""
+    """Yield a pattern for each output of a stage: of a matrix or a foreach, for any of its items."""
+    stage = stage.get("do", stage)
     for kind in ("outs", "metrics", "plots"):
         for out in stage.get(kind) or []:
             path = os.path.normpath(
                 folder / (stage.get("wdir") or "") / (out if isinstance(out, str) else next(iter(out)))
             )
-            yield "[^/.]+".join(map(re.escape, re.split(r"\$\{item\.\w+\}", path)))
+            yield "[^/.]+".join(map(re.escape, re.split(r"\$\{(?:item(?:\.\w+)?|key)\}", path)))
 
 
 def _stages(pipeline: Path) -> Row:

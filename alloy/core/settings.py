@@ -60,6 +60,20 @@ class Section(Settings):
         return _load([cls], profile, Path(root))[0]
 
 
+class Document(Settings):
+    """A whole YAML file of settings, such as a data set's source.yaml."""
+
+    key: ClassVar[str] = ""
+
+    @classmethod
+    def parse(cls, place: str, values: object) -> Self:
+        """Return the settings in `values`; each error gets a line that begins with `place`, the file."""
+        try:
+            return cls.model_validate_json(json.dumps(values, default=str))
+        except ValidationError as found:
+            raise InputError("\n".join(f"{place}: {_line(cls, error)}" for error in found.errors())) from None
+
+
 class ListSection(RootModel[list[str]]):
     """A section that is a list of words."""
 
@@ -74,7 +88,7 @@ class ListSection(RootModel[list[str]]):
 
 
 class Data(Section):
-    """Folders under data/ that hold the canonical files; DVC and the stages look for them there alone."""
+    """Folders under data/, by what their data is for; DVC and the stages look for them there alone."""
 
     key = "data"
     comments: str = "demo"
@@ -309,6 +323,7 @@ def _line(kind: Any, error: ErrorDetails) -> str:  # noqa: ANN401 (a class)
     own = error.get("ctx", {}).get("key", "") if error["type"] == "refused" else ""
     words = [*error["loc"], *([own] if own else [])]
     key = kind.key + "".join(f"[{word}]" if isinstance(word, int) else f".{word}" for word in words)
+    key = key.removeprefix(".")  # of a document
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key{_meant(str(words[-1]), list(_model(kind, words[:-1]).model_fields))}"
     if error["type"] == "refused":

@@ -2,13 +2,17 @@
 
 import codecs
 import csv
+import gzip
 import io
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from alloy.core.files import InputError
+from alloy.core.files import InputError, read_lines
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 WORKBOOK = b"PK\x03\x04"  # of a zip file, which .xlsx and .ods are
@@ -19,6 +23,7 @@ SAVE_AS = "save the file as UTF-8 (in Excel: Save As, CSV UTF-8)"
 FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 LONGEST = 10_000_000  # characters of a cell; the csv module's own limit is 131,072
+AROUND = 1000  # lines before one that cannot be decoded, by which its encoding is guessed
 
 
 class TableRow(NamedTuple):
@@ -60,9 +65,69 @@ def decode_document(place: str | Path, data: bytes) -> str:
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         line, byte = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        found = f"0x{error.object[error.start]:02X}"
+        raise InputError(f"{place}:{line}: {_not_utf_8(data, byte, error.object[error.start])}") from None
+
+
+def stream_text(path: Path, encoding: str | None = None) -> Iterator[str]:
+    """Yield the lines of a text file with their ends, as the csv module wants them, without holding the file in memory.
+
+    Without an `encoding` it is found as `decode_document` finds it; one whose name ends in .gz is unpacked.
+    """
+    found = None
+    with ExitStack() as stack:
+        raw = stack.enter_context(path.open("rb"))
+        file: Any = raw
+        try:
+            if path.suffix.lower() == ".gz":
+                file = stack.enter_context(gzip.GzipFile(fileobj=raw))
+            head = file.read(8)
+            file.seek(0)
+            if head.startswith((WORKBOOK, LEGACY_WORKBOOK)):
+                raise InputError(f"{path}: a workbook, not text; write `format: xlsx`, or save its sheet as CSV UTF-8")
+            found = "utf-16" if head[:2] in UTF_16 else _utf_16_without_mark(head)
+            chosen = encoding or found or "utf-8-sig"
+            yield from stack.enter_context(io.TextIOWrapper(file, chosen, newline=""))  # type: ignore[type-var]
+        except LookupError:
+            raise InputError(
+                f"{path}: unknown encoding '{encoding}'; write one such as utf-8, windows-1252 or utf-16"
+            ) from None
+        except UnicodeDecodeError as error:
+            raise _undecodable(path, encoding or found, error) from None
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
+
+
+def _undecodable(path: Path, encoding: str | None, error: UnicodeDecodeError) -> InputError:
+    """Return the error of a file that cannot be decoded, with the line where that begins."""
+    if encoding is not None:
+        return InputError(f"{path}: not valid {encoding} ({error.reason}); name its encoding, or {SAVE_AS}")
+    around: list[bytes] = []  # lines, for the guess
+    for number, line in enumerate(read_lines(path), 1):
+        around = [*around[-AROUND:], line]
+        try:
+            line.decode()
+        except UnicodeDecodeError as fault:
+            found = _not_utf_8(b"".join(around), fault.start + 1, line[fault.start])
+            return InputError(f"{path}:{number}: {found}, or name its encoding as `encoding` in source.yaml")
+    return InputError(f"{path}: not valid UTF-8 ({error.reason}); {SAVE_AS}")
+
+
+def _not_utf_8(data: bytes, byte: int, found: int) -> str:
+    """Say which byte of a line is not UTF-8, and what the text around it most likely is."""
+    mixed = any(not line.isascii() and _is_utf_8(line) for line in data.splitlines())
+    if mixed:
+        likely = "; other lines are UTF-8, so the file mixes encodings"
+    else:
         likely = ", most likely Windows-1252" if _is_windows_1252(data) else ""
-        raise InputError(f"{place}:{line}: byte {byte} is not UTF-8 ({found}{likely}); {SAVE_AS}") from None
+    return f"byte {byte} is not UTF-8 (0x{found:02X}{likely}); {SAVE_AS}"
+
+
+def _is_utf_8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _utf_16_without_mark(data: bytes) -> str | None:
@@ -85,8 +150,16 @@ def _is_windows_1252(data: bytes) -> bool:
     return sum(letter.isalpha() for letter in beyond) * 2 >= len(beyond)
 
 
-def read_table(place: str | Path, lines: Iterable[str], fits: Callable[[list[str]], bool]) -> Table:
+def read_table(
+    place: str | Path,
+    lines: Iterable[str],
+    fits: Callable[[list[str]], bool],
+    separator: str | None = None,
+    before: int = 0,
+) -> Table:
     """Return the table in `lines`, whose first line is the header; `place` names the file in errors.
+
+    So many lines `before` the header are skipped; a `separator` that is given is not looked for.
 
     1. A first line `sep=;`, which Excel reads as the separator, is one.
     2. Otherwise the separator is the first of comma, semicolon, tab and bar with which the header is as it should be,
@@ -97,13 +170,14 @@ def read_table(place: str | Path, lines: Iterable[str], fits: Callable[[list[str
     What is not valid CSV raises `InputError` with the line.
     """
     rest = iter(lines)
-    first, skipped = next(rest, ""), 0
+    skipped = sum(1 for _ in islice(rest, before))
+    first = next(rest, "")
     if first.strip().lower().startswith("sep=") and len(first.strip()) == len("sep=;"):
         separator = first.strip()[-1]
         if separator not in SEPARATORS:
             raise InputError(f"{place}:1: cannot separate cells by '{separator}'; use a comma, semicolon or tab")
-        first, skipped = next(rest, ""), 1
-    else:
+        first, skipped = next(rest, ""), skipped + 1
+    elif separator is None:
         separator = _find_separator(first, fits)
     csv.field_size_limit(LONGEST)
     reader = csv.reader(_chain(first, rest), delimiter=separator, strict=True)
@@ -171,6 +245,8 @@ def _rows(place: str | Path, reader: Any, separator: str, skipped: int) -> Itera
             cells = next(reader, None)
         except csv.Error as error:
             fix = f"quote cells that hold {SEPARATORS[separator]}, and write quotes inside them twice"
+            if "field limit" in str(error):
+                fix = "a quote that opens a cell and is never closed is the usual reason"
             raise InputError(f"{place}:{reader.line_num + skipped}: not valid CSV ({error}); {fix}") from None
         if cells is None:
             return

@@ -20,6 +20,7 @@ from alloy.core.settings import BadRow, bad_general_rows
 from alloy.decontamination.held_out import prompt_key
 from alloy.decontamination.ngram_overlap import Hit, Index
 from alloy.formats.general import check_general, count_unknown_keys
+from alloy.formats.origin import read_origin
 from alloy.modeling.answer_markup import has_markup
 from alloy.modeling.chat_examples import why_unusable, why_unusable_roles
 
@@ -34,7 +35,7 @@ class Checked:
     """A block of examples after the check; rows are known by their index in the block.
 
     `lines` are the numbers of their lines, `ids` and `keys` their ids and prompt keys: "" and 0 for a bad row. `bad`
-    has the error of each bad row, `dropped` the report of each that shares words with a test. `roles` are the rows of
+    has the reason of each bad row, `dropped` the report of each that shares words with a test. `roles` are the rows of
     each order of roles, `marked` the messages of rows with reasoning or tool calls, which are not among these.
     `unknown` counts the examples with each unknown key.
     """
@@ -57,9 +58,9 @@ def check(path: Path, index: Index, names: list[str], lines: list[tuple[int, byt
     for place, (number, line) in enumerate(lines):
         row = decode_line(path, number, line)
         if isinstance(row, InputError):
-            block.bad[place] = str(row)
+            block.bad[place] = str(row).removeprefix(f"{path}:{number}: ")
         elif fault := check_general(row):
-            block.bad[place] = f"{path}:{number}: {fault}"
+            block.bad[place] = fault
         else:
             rows[place] = row
             said += [(place, turn["content"]) for turn in row["messages"]]
@@ -98,9 +99,12 @@ def collect(
 ) -> Collected:
     """Put blocks together; `tokenizer` has the chat template that is to render the rows, if there is one.
 
+    Errors name the file and the line that a row of `path` was prepared from.
+
     A bad row is one that is malformed, that has the id of another, or that cannot be rendered. All of them make one
     `InputError`, unless bad rows are left out.
     """
+    origin = read_origin(path)
     seen: set[str] = set()
     keys = array("Q")
     errors: list[str] = []
@@ -109,19 +113,19 @@ def collect(
     unknown: Counter[str] = Counter()
     for block in blocks:
         bad = dict(block.bad)
-        for place, (identity, line) in enumerate(zip(block.ids, block.lines, strict=True)):
+        for place, identity in enumerate(block.ids):
             if place not in bad and identity in seen:
-                bad[place] = f"{path}:{line}: id '{identity}' stands twice; give each row its own id"
+                bad[place] = f"id '{identity}' stands twice; give each row its own id"
             seen.add(identity)
         if tokenizer is not None:
             for place, why in _unusable(block, tokenizer):
-                bad.setdefault(place, f"{path}:{block.lines[place]}: {why}")
+                bad.setdefault(place, why)
         if on_bad_row is BadRow.stop:
-            errors += (bad[place] for place in sorted(bad))
+            errors += (origin.error(block.lines[place], bad[place]) for place in sorted(bad))
         start = len(keys)
         for place in sorted(bad):
-            reason = bad[place].removeprefix(f"{path}:{block.lines[place]}: ")
-            rejected[start + place] = {"line": block.lines[place], "id": block.ids[place] or None, "reason": reason}
+            report = {"line": block.lines[place], "id": block.ids[place] or None, "reason": bad[place]}
+            rejected[start + place] = origin.name(report)
         dropped |= {start + place: report for place, report in block.dropped.items() if place not in bad}
         keys.extend(block.keys)
         unknown.update(block.unknown)

@@ -1,7 +1,8 @@
 """Raw files of public data sets: which are needed, whether they are there, and where they can be had.
 
 data/<set>/raw_files.yaml lists them: `raw: [{any: [[<pattern>, ..], ..], from: <address>}]`, where one of the lists in
-`any` must be there whole.
+`any` must be there whole. Or it says `same_as: <set>`: the files are those of another set, which converts them
+otherwise.
 """
 
 from pathlib import Path
@@ -10,32 +11,43 @@ from typing import Any
 from alloy.core.files import InputError, Row
 from alloy.core.yaml_text import read_yaml
 
-LIST, RAW, IGNORED = "raw_files.yaml", "raw", ".dvcignore"
+LIST, RAW = "raw_files.yaml", "raw"
+HIDDEN_BY = ".dvcignore"  # in older commits, data sets had pipelines of their own, which this file hid
 HIDDEN = "[!.]*"
 
 
 def folders_of(data: list[str], root: Path) -> list[Path]:
-    """Return the folders of data sets that convert raw files, of the names in params.yaml's `data`, each once.
-
-    A name may be that of a folder within a set: `cfpb/two_levels` is of `cfpb`.
-    """
-    sets = dict.fromkeys(Path("data", Path(name).parts[0]) for name in data)
+    """Return the folders of data sets that convert raw files, of the names in params.yaml's `data`, each once."""
+    sets = dict.fromkeys(Path("data", name) for name in data)
     return [folder for folder in sets if (root / folder / RAW).is_dir()]
+
+
+def raw_folder(folder: Path) -> Path:
+    """Return the folder in which users put the raw files of a set: its own, or that of the set with the same files."""
+    given = _read(folder)
+    other = given.get("same_as")
+    return (folder.with_name(str(other)) if other else folder) / RAW
 
 
 def missing_files(folders: list[Path], root: Path) -> str:
     """Return in one line which raw files are missing and where they are; "" if all are there."""
     said = []
-    for folder in folders:
-        raw = root / folder / RAW
+    for raw in dict.fromkeys(raw_folder(root / folder) for folder in folders):
         wanted = [
-            f"{', '.join(group['any'][0])} ({group['from']})"
-            for group in _groups(root / folder)
-            if not _found(raw, group)
+            f"{', '.join(group['any'][0])} ({group['from']})" for group in _groups(raw.parent) if not _found(raw, group)
         ]
         if wanted:
-            said.append(f"{folder / RAW}: {'; '.join(wanted)}")
+            said.append(f"{raw.relative_to(root)}: {'; '.join(wanted)}")
     return " | ".join(said)
+
+
+def _read(folder: Path) -> Row:
+    """Return what raw_files.yaml says; empty where there is none."""
+    path = folder / LIST
+    given: Any = read_yaml(path) if path.is_file() else {}
+    if not isinstance(given, dict):
+        raise InputError(f"{path}: expected `raw:` or `same_as:`")
+    return given
 
 
 def _groups(folder: Path) -> list[Row]:
@@ -43,7 +55,7 @@ def _groups(folder: Path) -> list[Row]:
     path = folder / LIST
     if not path.is_file():
         return [{"any": [["*"]], "from": f"see {folder.name}/README.md"}]
-    given: Any = read_yaml(path)
+    given = _read(folder)
     try:
         groups = [
             {"any": [list(map(str, files)) for files in one["any"]], "from": str(one["from"])} for one in given["raw"]
@@ -62,6 +74,6 @@ def _matches(raw: Path, pattern: str) -> list[Path]:
     return [path for path in found if path.is_file() and not path.name.startswith(".")]
 
 
-def raw_files(folder: Path) -> list[Path]:
-    """Return the files below the raw folder of a set, hidden ones left out."""
-    return sorted(path for path in (folder / RAW).rglob(HIDDEN) if path.is_file())
+def raw_files(raw: Path) -> list[Path]:
+    """Return the files below a raw folder, hidden ones left out."""
+    return sorted(path for path in raw.rglob(HIDDEN) if path.is_file())

@@ -16,7 +16,7 @@ from alloy.core.git import git
 from alloy.core.settings import PARAMS
 from alloy.core.yaml_text import load_yaml
 from alloy.evidence.experiment import Point
-from alloy.evidence.raw_files import IGNORED, RAW, folders_of, raw_files
+from alloy.evidence.raw_files import HIDDEN_BY, RAW, folders_of, raw_files, raw_folder
 from alloy.sweep.grid import INPUTS
 
 HOME = Path(".dvc/tmp/evidence")
@@ -69,10 +69,11 @@ def dvc(folder: Path, *words: str) -> str:
 
 
 def copy_raw_files(folder: Path, data: list[str]) -> None:
-    """Give the clone in `folder` the raw files of the data sets, which git ignores, and let DVC convert them."""
+    """Give the clone in `folder` the raw files of the data sets, which git ignores."""
     for own in folders_of(data, Path()):
-        wanted = {path.relative_to(own / RAW): path for path in raw_files(own)}
-        there = {path.relative_to(folder / own / RAW): path for path in raw_files(folder / own)}
+        raw = raw_folder(own)
+        wanted = {path.relative_to(raw): path for path in raw_files(raw)}
+        there = {path.relative_to(folder / own / RAW): path for path in raw_files(folder / own / RAW)}
         for name in there.keys() - wanted.keys():
             there[name].unlink()
         for name, path in wanted.items():
@@ -80,7 +81,7 @@ def copy_raw_files(folder: Path, data: list[str]) -> None:
             if not copy.is_file() or not _same(path, copy):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(copy, lambda part, path=path: shutil.copy2(path, part))
-        (folder / own / IGNORED).unlink(missing_ok=True)
+        (folder / own / HIDDEN_BY).unlink(missing_ok=True)
 
 
 def _same(one: Path, other: Path) -> bool:

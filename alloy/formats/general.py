@@ -10,8 +10,11 @@ from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
 KEYS = ("id", "category", "source", "lang", "license", "messages")  # of a row; others have no effect
 TURN_KEYS = ("role", "content")  # of a message
+# Of a message, where chats of other forms keep reasoning and tool calls; without them it would look whole.
+MARKUP_KEYS = ("reasoning_content", "reasoning", "thinking", "tool_calls", "function_call")
 _KNOWN, _KNOWN_OF_TURN = frozenset(KEYS), frozenset(TURN_KEYS)
 ROLES = ("system", "user", "assistant", "tool")
+REJECTED = "rejected.jsonl"  # beside prepared examples: the bad rows that were left out
 CUSTOMER = "customer"  # the source of the customer examples in the mix
 
 

@@ -1,7 +1,5 @@
 """Each comment's side: copies and near-duplicates stay together, the rest goes by a hash of its text."""
 
-from pathlib import Path
-
 import numpy as np
 
 from alloy.core.files import InputError
@@ -35,11 +33,11 @@ def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[
     return sides, left_out
 
 
-def require_both_sides(sides: np.ndarray, path: Path) -> None:
-    """Raise `InputError` unless both train and test have comments of the file `path`."""
+def require_both_sides(sides: np.ndarray, file: str) -> None:
+    """Raise `InputError`, about the file of the comments, unless both train and test have some."""
     train, test = (int((sides == side).sum()) for side in (TRAIN, TEST))
     if not train or not test:
         raise InputError(
-            f"{path}: {train} train and {test} test comments; add comments or change split.test so that both sides "
+            f"{file}: {train} train and {test} test comments; add comments or change split.test so that both sides "
             "have some"
         )

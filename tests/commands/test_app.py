@@ -12,6 +12,7 @@ from alloy.commands.app import app
 COMMANDS = [
     ["classify"],
     ["evidence"],
+    ["import"],
     ["sweep"],
     ["frontier"],
     ["trace"],

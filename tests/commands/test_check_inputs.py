@@ -114,7 +114,7 @@ def test_what_is_missing_in_several_places_is_told_together(project):
     (project / "data/x/general.jsonl").unlink()
     (project / "data/x/prompts.jsonl").unlink()
     settings(project, mmlu={"fewshot": 2}, train={"lr": 1.0e-4, "max_length": 300})
-    starts = ["train.max_length: 300", "data/x/general.jsonl", "profiles/p.yaml: mmlu.fewshot", "data/x/prompts.jsonl"]
+    starts = ["train.max_length: 300", "data/x: no file", "profiles/p.yaml: mmlu.fewshot", "data/x: no file"]
     told = errors()
     assert len(told) == len(starts)
     assert all(line.startswith(start) for line, start in zip(told, starts, strict=True))

@@ -10,13 +10,13 @@ import pytest
 
 from alloy.commands.nova_export import main
 from alloy.core.files import InputError, read_jsonl, write_json, write_jsonl
+from alloy.datasets.nova import convert_nova
+from alloy.datasets.nova_labels import taxonomy_csv
 from alloy.formats.comments import Segment, segment_row
 from alloy.formats.converse import REFUSED, SCHEMA, to_conversation, to_messages
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.labelling.prompt import Prompts
 from alloy.labelling.settings import Prompt
-from data.nova.convert import main as convert
-from data.nova.labels import taxonomy_csv
 from hostile import HOSTILE
 
 Row = dict[str, Any]
@@ -137,13 +137,14 @@ def test_comments_come_back_from_the_files_as_they_were(project: Path, prompt: s
     main(Path("data/converse"))
     shutil.copytree("data/converse", "data/nova/raw")
     Path("data/nova/raw/taxonomy.csv").write_bytes(taxonomy_csv(LABELS.leaves).encode())
-    convert()
-    back = read_jsonl("data/nova/comments.jsonl")
+    Path("back").mkdir()
+    convert_nova(Path("data/nova/raw"), Path("back"))
+    back = read_jsonl("back/comments.jsonl")
     assert [(row["text"], row["segments"], row["split"]) for row in back] == [
         (row["text"], row["segments"], side) for side, part in (("test", test), ("train", train)) for row in part
     ]
     assert len({row["id"] for row in back}) == len(back)
-    assert load_taxonomy("data/nova/taxonomy.csv") == Taxonomy(LABELS.levels, dict(sorted(LABELS.leaves.items())))
+    assert load_taxonomy("back/taxonomy.csv") == Taxonomy(LABELS.levels, dict(sorted(LABELS.leaves.items())))
 
 
 def test_the_lines_are_those_of_mix_and_test_set_with_novas_fields_alone(

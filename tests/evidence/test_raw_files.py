@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from alloy.core.files import InputError
-from alloy.evidence.raw_files import folders_of, missing_files, raw_files
+from alloy.evidence.raw_files import folders_of, missing_files, raw_files, raw_folder
 
 ROOT = Path(__file__).parents[2]
 GROUPS = [
@@ -37,7 +37,7 @@ def missing(root: Path) -> str:
 
 
 def test_only_sets_that_convert_raw_files_need_some(root: Path) -> None:
-    assert folders_of(["set/short", "made", "set", "plain"], root) == [Path("data/set"), Path("data/plain")]
+    assert folders_of(["made", "set", "plain", "set"], root) == [Path("data/set"), Path("data/plain")]
 
 
 def test_all_that_is_missing_is_named_in_one_line(root: Path) -> None:
@@ -54,7 +54,7 @@ def test_one_of_the_lists_is_enough(root: Path, names: tuple[str, ...]) -> None:
     assert missing(root) == "data/set/raw: c.csv (https://example.org/two)"
     put(root, "c.csv")
     assert missing(root) == ""
-    assert len(raw_files(root / "data/set")) == len(names) + 1
+    assert len(raw_files(root / "data/set/raw")) == len(names) + 1
 
 
 def test_a_part_of_a_list_is_not_enough(root: Path) -> None:
@@ -68,7 +68,19 @@ def test_a_file_that_says_nothing_of_raw_files_is_named(root: Path) -> None:
         missing(root)
 
 
+def test_a_set_with_the_raw_files_of_another_asks_for_them_once(root: Path) -> None:
+    (root / "data/short/raw").mkdir(parents=True)
+    (root / "data/short/raw_files.yaml").write_text("same_as: set\n")
+    assert folders_of(["short"], root) == [Path("data/short")]
+    assert raw_folder(root / "data/short") == root / "data/set/raw"
+    asked = missing(root)
+    assert asked.startswith("data/set/raw: ")
+    assert missing_files([Path("data/short"), Path("data/set")], root) == asked
+
+
 def test_the_projects_own_sets_say_what_they_need() -> None:
     for path in ROOT.glob("data/*/raw_files.yaml"):
-        for group in yaml.safe_load(path.read_text())["raw"]:
+        given = yaml.safe_load(path.read_text())
+        assert "raw" in given or (ROOT / "data" / given["same_as"] / "raw_files.yaml").is_file()
+        for group in given.get("raw", []):
             assert group["any"] and all(group["any"]) and group["from"].startswith("https://")

@@ -175,7 +175,7 @@ def test_missing_raw_files_are_named_at_once_in_one_line(project: Path, tmp_path
         (copy / f"data/{name}/raw").mkdir(parents=True)
         groups = [{"any": [[f"{name}.xml", "more.xml"], ["all.jsonl"]], "from": f"https://example.org/{name}"}]
         (copy / f"data/{name}/raw_files.yaml").write_text(yaml.safe_dump({"raw": groups}))
-    asked = {**SMALL, "settings": {"data.comments": "reviews/short", "data.benchmark": "questions"}}
+    asked = {**SMALL, "settings": {"data.comments": "reviews", "data.benchmark": "questions"}}
     (copy / "docs/evidence/small.yaml").write_text(yaml.safe_dump(asked))
     began = time.monotonic()
     said = run(copy, *EVIDENCE, "small", status=1)

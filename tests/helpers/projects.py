@@ -95,7 +95,7 @@ def write_labelling_project(folder: Path, comments: list[str], task=TASK, **infe
     copy_code(folder)
     shutil.copy(ROOT / "dvc.yaml", folder)
     shutil.copy(ROOT / "versions.yaml", folder)
-    (folder / "params.yaml").write_text("profile: small\ndata: {comments: x, general: x, benchmark: x}\n")
+    (folder / "params.yaml").write_text("profile: small\n")
     profile = {
         "model": {"hub": "nobody/small", "revision": "0" * 40},
         "train": {"lr": 1.0e-4},

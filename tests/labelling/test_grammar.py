@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ import pytest
 import xgrammar
 
 from alloy.core.files import number_lines, read_jsonl
+from alloy.datasets.demo.comments import make_comments
 from alloy.formats.comments import Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.labelling.answer import Codes, codes_of, render_answer
 from alloy.labelling.grammar import LETTERS, answer_grammar, can_quote, content_grammar, labels_grammar
 from alloy.splitting.validate import examine
-from data.demo.comments import main as make_comments
 from hostile import HOSTILE
 from small import tokenizer
 
@@ -71,12 +70,9 @@ def answers(taxonomy: Taxonomy, task: dict[str, Any], codes: Codes | None = None
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's comments, made in a folder of their own."""
-    root = tmp_path_factory.mktemp("world")
-    shutil.copytree(DEMO, root / "data/demo", ignore=lambda _, names: [n for n in names if not n.endswith(".yaml")])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        make_comments()
-    return root / "data/demo"
+    folder = tmp_path_factory.mktemp("world")
+    make_comments(DEMO, folder)
+    return folder
 
 
 @pytest.mark.parametrize("coded", [False, True])

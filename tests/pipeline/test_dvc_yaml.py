@@ -19,13 +19,9 @@ from projects import copy_code, environment
 from repositories import repository, said
 
 ROOT = Path(__file__).parents[2]
-PIPELINES = [ROOT / "dvc.yaml", *sorted(ROOT.glob("data/*/dvc.yaml"))]
-STAGES = {
-    f"{pipeline.parent.relative_to(ROOT)}:{name}": stage
-    for pipeline in PIPELINES
-    for name, stage in yaml.safe_load(pipeline.read_text())["stages"].items()
+MAIN = {
+    name: stage.get("do", stage) for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
 }
-MAIN = {name.removeprefix(".:"): stage for name, stage in STAGES.items() if name.startswith(".:")}
 PROFILE = "profiles/${profile}.yaml"
 # Sections that a stage reads to refuse them, and that change nothing of what it writes.
 CHECKED = {"base": {f"{PROFILE}:train"}}
@@ -70,22 +66,22 @@ def script(stage: dict) -> Path:
     return file
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", MAIN)
 def test_every_stage_says_what_it_does(name):
-    assert STAGES[name]["desc"]
+    assert MAIN[name]["desc"]
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", MAIN)
 def test_a_stage_depends_on_all_that_it_imports_and_on_no_other_code(name):
-    imported = {file.relative_to(ROOT) for file in local_imports(script(STAGES[name]))}
-    listed = {Path(dep) for dep in STAGES[name]["deps"] if dep.startswith("alloy") or dep.endswith((".py", ".j2"))}
+    imported = {file.relative_to(ROOT) for file in local_imports(script(MAIN[name]))}
+    listed = {Path(dep) for dep in MAIN[name]["deps"] if dep.startswith("alloy") or dep.endswith((".py", ".j2"))}
     assert {file for file in imported if not listed & {file, *file.parents}} == set()
     assert {dep for dep in listed if not any(dep in (file, *file.parents) for file in imported)} == set()
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", MAIN)
 def test_a_stage_lists_whole_folders_of_the_library_and_single_files_of_formats(name):
-    code = [Path(dep) for dep in STAGES[name]["deps"] if dep.startswith("alloy")]
+    code = [Path(dep) for dep in MAIN[name]["deps"] if dep.startswith("alloy")]
     assert code
     for dep in code:
         assert (ROOT / dep).exists()
@@ -188,7 +184,7 @@ def asked_for(code: str, watched: set[str]) -> set[str]:
             found.add(f"{PROFILE}:{kind.key}")
         elif kind.key in named:
             found |= {f"{kind.key}.{key}" for key in keys}
-        elif kind is not Data:  # whose values are in the paths of dvc.yaml
+        elif kind is not Data or kind.key in watched:  # `prepare` has the values of Data in its paths
             found.add(kind.key)
     return found
 
@@ -240,7 +236,7 @@ def test_the_versions_that_dvc_reads_are_those_of_the_constraints():
 
 @pytest.mark.parametrize("name", [name for name, stage in MAIN.items() if "outs" in stage])
 def test_every_stage_that_writes_records_its_environment(name):
-    item = "-${item.model}" if "matrix" in MAIN[name] else ""
+    item = "-${item.model}" if "matrix" in MAIN[name] else "-${key}" if name == "prepare" else ""
     assert f"metrics/environment/{name}{item}.json" in MAIN[name]["outs"]
 
 
@@ -319,13 +315,22 @@ def test_what_measures_general_ability_knows_nothing_of_labelling(name):
     assert [file for file in local_imports(script(MAIN[name])) if file.is_relative_to(ROOT / labelling)] == []
 
 
+def stage_items(stage: dict, key: str, item: str) -> Iterator[str]:
+    """Yield the paths of one item of a stage that is written once for several."""
+    for path in (*stage["deps"], *stage["outs"]):
+        yield path.replace("${key}", key).replace("${item}", item)
+
+
 def stage_paths(folder: Path) -> Iterator[Path]:
     """Yield every file and folder that the stages of a project read or write."""
     params = yaml.safe_load((folder / "params.yaml").read_text())
     text = (folder / "dvc.yaml").read_text().replace("${profile}", params["profile"])
-    for key, value in params["data"].items():
-        text = text.replace(f"${{data.{key}}}", value)
     for stage in yaml.safe_load(text)["stages"].values():
+        if "foreach" in stage:
+            assert stage["foreach"] == "${data}"
+            for key, value in params["data"].items():
+                yield from (folder / path for path in stage_items(stage["do"], key, value))
+            continue
         entries = [one for kind in ("deps", "outs", "metrics", "plots") for one in stage.get(kind, [])]
         for item in stage.get("matrix", {}).get("model", [""]):
             for entry in entries:
@@ -384,7 +389,7 @@ def test_a_new_setting_of_the_score_asks_for_scores_comparison_and_report_alone(
 @pytest.mark.parametrize(
     ("package", "stages"),
     [
-        ("lm-eval", ["mmlu", "ifeval", "general"]),
+        ("lm-eval", ["prepare", "mmlu", "ifeval", "general"]),
         ("trl", ["base", "train"]),
         ("vllm", ["rehearse", "infer", "mmlu", "ifeval", "general", "chat"]),
     ],
@@ -415,7 +420,7 @@ def test_models_are_asked_alike_and_the_rival_is_scored_with_them():
 
 
 def test_the_stages_are_those_of_the_readme_in_their_order():
-    making = ["base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate", "infer", "svm"]
+    making = ["prepare", "base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate", "infer", "svm"]
     measures = ["score", "mmlu", "ifeval", "general", "chat", "general_loss"]
     assert list(MAIN) == [*making, *measures, "compare", "report", "gate"]
 
@@ -425,5 +430,5 @@ def test_train_watches_the_files_that_deepspeed_reads():
 
 
 def test_no_stage_script_grows_over_150_lines():
-    for stage in STAGES.values():
-        assert len(script(stage).read_text().splitlines()) <= 150 or "demo" in str(script(stage))
+    for stage in MAIN.values():
+        assert len(script(stage).read_text().splitlines()) <= 150

@@ -76,7 +76,7 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
     copy_code(folder)
     shutil.copy(ROOT / "dvc.yaml", folder)
     shutil.copy(ROOT / "versions.yaml", folder)
-    shutil.copytree(ROOT / "data/chat", folder / "data/chat")
+    shutil.copytree(ROOT / "data/chat", folder / "data/prepared/chat")
     params = (ROOT / "params.yaml").read_text()
     params = params.replace("profile: demo", "profile: hosted").replace("ratio: 0.0 ", "ratio: 0.2 ")
     (folder / "params.yaml").write_text(params)

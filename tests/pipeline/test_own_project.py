@@ -110,6 +110,6 @@ def test_another_clone_of_the_teams_repository_has_its_comments(tmp_path: Path, 
     said(tmp_path, "git", "clone", "-q", str(tmp_path / "origin.git"), "copy")
     copy = tmp_path / "copy"
     assert not (copy / "data/team/comments.jsonl").exists()
-    said(copy, "dvc", "pull", "-q", "data/team/comments.jsonl.dvc", "split")
+    said(copy, "dvc", "pull", "-q", "data/team/comments.jsonl.dvc", "prepare@comments", "split")
     assert (copy / "data/team/comments.jsonl").read_bytes() == (team / "data/team/comments.jsonl").read_bytes()
     assert command(copy, "dvc", "repro", "--dry", "split").stdout.count("Running stage") == 0

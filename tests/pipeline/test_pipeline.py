@@ -17,8 +17,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 ASKING = ("infer", "score", "mmlu", "ifeval", "general", "chat")
 ALL = {
-    "data/demo/dvc.yaml:comments",
-    "data/demo/dvc.yaml:knowledge",
+    *(f"prepare@{kind}" for kind in ("comments", "general", "benchmark", "instructions", "chat")),
     *("base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate"),
     *("svm", "score@svm", "general_loss", "compare", "report", "gate"),
     *(f"{stage}@{model}" for stage in ASKING for model in ("base", "tuned")),
@@ -103,7 +102,7 @@ def test_the_first_run_is_quiet_about_itself(first_run):
 
 def test_another_machine_takes_the_results_from_the_remote_and_runs_nothing(project, other_machine):
     assert stages_run(run(other_machine, "dvc", "repro")) == set()
-    for name in ("models/tuned/model.safetensors", "metrics/report.html", "data/demo/comments.jsonl"):
+    for name in ("models/tuned/model.safetensors", "metrics/report.html", "data/prepared/comments/comments.jsonl"):
         assert (other_machine / name).read_bytes() == (project / name).read_bytes()
     assert run(other_machine, "git", "status", "--porcelain") == ""
 

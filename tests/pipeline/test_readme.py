@@ -17,10 +17,13 @@ def stage_table() -> str:
     """Return the table of stages as dvc.yaml has it."""
     rows = ["| stage | what it does | writes |", "|---|---|---|"]
     for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
+        stage = stage.get("do", stage)
         outs = [*stage.get("outs", []), *(out for kind in ("metrics", "plots") for out in stage.get(kind, []))]
         paths = [next(iter(out)) if isinstance(out, dict) else out for out in outs]
         paths = [path for path in paths if not path.startswith("metrics/environment/")]  # said below the table
-        written = ", ".join(f"`{path.replace('${item.model}', '<model>')}`" for path in paths)
+        written = ", ".join(
+            f"`{path.replace('${item.model}', '<model>').replace('${key}', '<kind>')}`" for path in paths
+        )
         rows.append(f"| `{name}` | {stage['desc']} | {written} |")
     return "\n".join(rows)
 

@@ -114,22 +114,3 @@ def test_a_folder_behind_ssh_serves_as_a_remote_with_its_password_in_no_file_tha
         said(copy, "dvc", "pull")
     assert (copy / "answers").read_text() == "vocabulary\nweights\n"
     assert command(project, "git", "grep", ssh_server.PASSWORD, check=False).returncode == 1
-
-
-def test_optional_data_that_nobody_fetched_is_not_asked_for_until_it_is_used(project, tmp_path):
-    for name, deps in (("optional", "[data/optional/raw]"), ("used", "[]")):
-        (project / "data" / name).mkdir(parents=True)
-        stage = f"{{wdir: ../.., cmd: echo {name} > data/{name}/rows, deps: {deps}, outs: [data/{name}/rows]}}"
-        (project / "data" / name / "dvc.yaml").write_text(f"stages:\n  make: {stage}\n")
-    shutil.copy(ROOT / "data/cfpb/.dvcignore", project / "data/optional")
-    last = "  last: {cmd: cp data/used/rows last, deps: [data/used/rows], outs: [last]}\n"
-    (project / "dvc.yaml").write_text((project / "dvc.yaml").read_text() + last)
-    said(project, "dvc", "repro", "-q")
-    name_storage(project, str(tmp_path / "shared"))
-    said(project, "dvc", "push")
-    copy = clone(project, tmp_path / "copy")
-    said(copy, "dvc", "pull")
-    assert (copy / "data/used/rows").read_text() == "used\n"
-    assert "Running stage" not in said(copy, "dvc", "repro")
-    (copy / "data/optional/.dvcignore").unlink()
-    assert "data/optional/rows" in command(copy, "dvc", "pull", check=False).stderr

@@ -25,8 +25,7 @@ def chat(project: Path, model: str = "base") -> "subprocess.CompletedProcess[str
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     folder = write_labelling_project(tmp_path_factory.mktemp("chat") / "project", ["A lamp."], constrain=True, limit=1)
-    shutil.copytree(ROOT / "data/chat", folder / "data/chat")
-    (folder / "params.yaml").write_text("profile: small\ndata: {chat: chat}\n")
+    shutil.copytree(ROOT / "data/chat", folder / "data/prepared/chat")
     profile = folder / "profiles/small.yaml"
     profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), "chat": {"max_new_tokens": 8}}))
     return folder
@@ -37,7 +36,7 @@ def test_all_twelve_prompts_are_answered_freely(project: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("chat base: 12 answers of ")
     rows = read_jsonl(project / "metrics/chat/base.jsonl")
-    prompts = read_jsonl(project / "data/chat/prompts.jsonl")
+    prompts = read_jsonl(ROOT / "data/chat/prompts.jsonl")
     assert [(row["id"], row["messages"]) for row in rows] == [(row["id"], row["messages"]) for row in prompts]
     assert len({row["answer"] for row in rows}) > 1
     assert all(row["tokens"] <= 8 and row["cut"] == int(row["finish"] == "length") for row in rows)
@@ -53,10 +52,8 @@ def test_a_model_that_was_not_trained_is_not_asked_again(project: Path) -> None:
 
 
 def test_a_bad_prompt_is_one_line_with_its_place(project: Path) -> None:
-    (project / "data/mine").mkdir()
-    (project / "data/mine/prompts.jsonl").write_text('{"id": "a", "category": "fact", "messages": []}\n')
-    (project / "params.yaml").write_text("profile: small\ndata: {chat: mine}\n")
+    (project / "data/prepared/chat/prompts.jsonl").write_text('{"id": "a", "category": "fact", "messages": []}\n')
     done = chat(project)
     assert done.returncode == 1
-    assert done.stderr.startswith("chat: data/mine/prompts.jsonl:1: `messages`")
+    assert done.stderr.startswith("chat: data/prepared/chat/prompts.jsonl:1: `messages`")
     assert done.stderr.count("\n") == 1

@@ -39,9 +39,7 @@ def question(text: str, choices: list[str] | None = None) -> dict[str, Any]:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(
-        "data: {comments: x, general: mine, benchmark: mmlu, instructions: ifeval}\n", encoding="utf-8"
-    )
+    (tmp_path / "params.yaml").write_text("data: {}\n")
     tokenizer().save_pretrained("models/base")
     write_json("models/base/config.json", {"model_type": "qwen3"})
     lay_tests(
@@ -51,16 +49,18 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def lay_tests(test: list[dict[str, Any]], prompts: list[dict[str, Any]]) -> None:
-    write_jsonl("data/mmlu/benchmark/test.jsonl", test)
+    write_jsonl("data/prepared/benchmark/test.jsonl", test)
     dev = {row["subject"]: {**question("What is seen in a mirror by those who look"), **row} for row in test}
-    write_jsonl("data/mmlu/benchmark/dev.jsonl", [{**row, "question": "Only shown before."} for row in dev.values()])
-    write_jsonl("data/ifeval/ifeval.jsonl", prompts)
+    write_jsonl(
+        "data/prepared/benchmark/dev.jsonl", [{**row, "question": "Only shown before."} for row in dev.values()]
+    )
+    write_jsonl("data/prepared/instructions/ifeval.jsonl", prompts)
     write_jsonl("data/split/test.jsonl", [{"id": "c1", "text": COMMENT, "segments": []}])
 
 
 def lay(*rows: Any) -> None:
     lines = [row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows]
-    path = Path("data/mine/general.jsonl")
+    path = Path("data/prepared/general/general.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"".join(line + b"\n" for line in lines))
 
@@ -199,7 +199,7 @@ def test_a_bad_example_is_one_line_and_nothing_is_written(here: Path, bad: Any, 
     lay(example("g0", "Hi"), b"", example("g1", LETTER), bad)
     with pytest.raises(InputError) as caught:
         main()
-    assert str(caught.value).startswith(f"data/mine/general.jsonl:4: {wanted}")
+    assert str(caught.value).startswith(f"data/prepared/general/general.jsonl:4: {wanted}")
     assert "\n" not in str(caught.value)
     left = [path for folder in ("data/decontaminate", "metrics") for path in Path(folder).rglob("*")]
     assert left == []
@@ -235,7 +235,7 @@ def test_a_row_that_the_template_cannot_render_is_named_by_file_and_line(alterna
     lay(example("g0", "Hi"), example("g1", LETTER), {**example("odd", "Hi"), **row, "id": "odd"})
     with pytest.raises(InputError) as caught:
         main()
-    assert str(caught.value).startswith("data/mine/general.jsonl:3: ")
+    assert str(caught.value).startswith("data/prepared/general/general.jsonl:3: ")
     assert "\n" not in str(caught.value)
     assert "general_rows.on_bad_row: reject" in str(caught.value)
     assert not Path("data/decontaminate").exists()
@@ -254,13 +254,13 @@ def test_bad_rows_are_left_out_listed_and_counted_if_they_are_to_be(alternating:
     assert [row["id"] for row in rejected[: len(UNRENDERABLE)]] == [row["id"] for row in bad[: len(UNRENDERABLE)]]
     report = read_json("metrics/decontaminate.json")["decontaminate"]
     assert (report["rows"], report["rejected"], report["dropped"]) == (4 + len(bad), len(bad), 1)
-    assert "data/mine/general.jsonl:3: " in capsys.readouterr().out
+    assert "data/prepared/general/general.jsonl:3: " in capsys.readouterr().out
 
 
 MISSING = {
-    "data/mine/general.jsonl": "no such file",
-    "data/mmlu/benchmark/test.jsonl": "no such file",
-    "data/ifeval/ifeval.jsonl": "no such file",
+    "data/prepared/general/general.jsonl": "no such file",
+    "data/prepared/benchmark/test.jsonl": "no such file",
+    "data/prepared/instructions/ifeval.jsonl": "no such file",
     "data/split/test.jsonl": "no such file",
 }
 
@@ -276,8 +276,8 @@ def test_a_missing_file_is_one_line(here: Path, path: str, wanted: str) -> None:
 
 def test_a_prompt_without_text_is_one_line(here: Path) -> None:
     lay(example("a", "Hi"))
-    write_jsonl("data/ifeval/ifeval.jsonl", [{"key": 1, "prompt": "Sing."}, {"key": 2}])
-    with pytest.raises(InputError, match=r"^data/ifeval/ifeval\.jsonl:2: `prompt` is missing or not a string; write"):
+    write_jsonl("data/prepared/instructions/ifeval.jsonl", [{"key": 1, "prompt": "Sing."}, {"key": 2}])
+    with pytest.raises(InputError, match=r"^data/prepared/instructions/ifeval\.jsonl:2: `prompt` is missing or not"):
         main()
 
 
@@ -367,7 +367,7 @@ def test_an_id_that_comes_again_in_another_block_is_one_line(here: Path, line: i
     rows = [example(f"g{number}", "Hi") for number in range(2 * ROWS + 5)]
     lay(*rows[: 2 * ROWS], {**rows[line - 1]}, *rows[2 * ROWS :])
     done = start()
-    place = f"data/mine/general.jsonl:{2 * ROWS + 1}"
+    place = f"data/prepared/general/general.jsonl:{2 * ROWS + 1}"
     wanted = f"decontaminate: {place}: id 'g{line - 1}' stands twice; give each row its own id; or set general_rows."
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith(wanted)
@@ -413,15 +413,16 @@ def test_keys_that_have_no_effect_are_told_with_their_rows(here: Path, capsys: p
     lay(*rows)
     main()
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "decontaminate: data/mmlu/benchmark/test.jsonl: unknown key `Subject` in 1 row has no effect; "
+        "decontaminate: data/prepared/benchmark/test.jsonl: unknown key `Subject` in 1 row has no effect; "
         "did you mean `subject`?",
-        "decontaminate: data/mmlu/benchmark/dev.jsonl: unknown key `Subject` in 1 row has no effect; "
+        "decontaminate: data/prepared/benchmark/dev.jsonl: unknown key `Subject` in 1 row has no effect; "
         "did you mean `subject`?",
-        "decontaminate: data/ifeval/ifeval.jsonl: unknown key `keywords` in 1 row has no effect; "
+        "decontaminate: data/prepared/instructions/ifeval.jsonl: unknown key `keywords` in 1 row has no effect; "
         "known keys: key, prompt, instruction_id_list, kwargs",
-        "decontaminate: data/mine/general.jsonl: unknown key `weight` in 3 rows has no effect; "
+        "decontaminate: data/prepared/general/general.jsonl: unknown key `weight` in 3 rows has no effect; "
         "known keys: id, category, source, lang, license, messages, messages.role, messages.content",
-        "decontaminate: data/mine/general.jsonl: unknown key `Lang` in 3 rows has no effect; did you mean `lang`?",
-        "decontaminate: data/mine/general.jsonl: unknown key `messages.train` in 1 row has no effect; "
+        "decontaminate: data/prepared/general/general.jsonl: unknown key `Lang` in 3 rows has no effect; "
+        "did you mean `lang`?",
+        "decontaminate: data/prepared/general/general.jsonl: unknown key `messages.train` in 1 row has no effect; "
         "known keys: id, category, source, lang, license, messages, messages.role, messages.content",
     ]

@@ -53,11 +53,11 @@ def run(tmp_path_factory) -> Run:
     folder = write_project(tmp_path_factory.mktemp("projects") / "ifeval", config)
     for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "start"]):  # lm-eval asks for the commit
         subprocess.run(["git", *AUTHOR, *command], cwd=folder, check=True)
-    (folder / "params.yaml").write_text("profile: small\ndata: {instructions: demo}\n")
+    (folder / "params.yaml").write_text("profile: small\n")
     profile = folder / "profiles/small.yaml"
     scale = {"general": [], "harness": {"batch_size": 3}, "ifeval": {"max_new_tokens": 8, "limit": LIMIT}}
     profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **scale}))
-    write_jsonl(folder / "data/demo/ifeval.jsonl", PROMPTS)
+    write_jsonl(folder / "data/prepared/instructions/ifeval.jsonl", PROMPTS)
     return Run(folder, start(folder, "base"))
 
 
@@ -106,8 +106,8 @@ def test_vllm_answers_as_transformers_does(tmp_path):
     pytest.importorskip("vllm", reason="vLLM is not installed")
     folder = write_labelling_project(tmp_path / "project", ["A lamp."])
     start_history(folder)
-    write_jsonl(folder / "data/x/ifeval.jsonl", PROMPTS)
-    (folder / "params.yaml").write_text("profile: small\ndata: {instructions: x}\n")
+    write_jsonl(folder / "data/prepared/instructions/ifeval.jsonl", PROMPTS)
+    (folder / "params.yaml").write_text("profile: small\n")
     profile = folder / "profiles/small.yaml"
     written = []
     for backend in ("hf", "vllm"):
@@ -133,9 +133,12 @@ def test_a_hosted_model_is_skipped_and_says_why(run):
 
 def test_a_bad_prompt_ends_the_stage_with_one_line_before_the_model_is_loaded(run):
     write_jsonl(
-        run.folder / "data/demo/ifeval.jsonl", [*PROMPTS, {**PROMPTS[0], "key": 1, "kwargs": [{"letter": "a"}]}]
+        run.folder / "data/prepared/instructions/ifeval.jsonl",
+        [*PROMPTS, {**PROMPTS[0], "key": 1, "kwargs": [{"letter": "a"}]}],
     )
     done = start(run.folder, "base")
     assert done.returncode == 1
-    assert done.stderr.startswith("ifeval: data/demo/ifeval.jsonl:6: punctuation:no_comma takes no `letter`")
+    assert done.stderr.startswith(
+        "ifeval: data/prepared/instructions/ifeval.jsonl:6: punctuation:no_comma takes no `letter`"
+    )
     assert len(done.stderr.splitlines()) == 1

@@ -231,18 +231,17 @@ def test_the_stage_writes_the_mix_its_manifest_and_its_card(here: Path, base: Pa
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_rows_that_decontaminate_holds_out_are_in_no_mix(here: Path, base: Path, seed: int) -> None:
-    data = {"comments": "x", "general": "x", "benchmark": "x", "instructions": "x"}
-    project(base, {"ratio": 0.9}, data=data, seed=seed, decontaminate={"held_out": 6})
+    project(base, {"ratio": 0.9}, seed=seed, decontaminate={"held_out": 6})
     question = {"subject": "logic", "question": "Why?", "choices": ["a", "b", "c", "d"], "answer": 0}
     for part in ("test", "dev"):
-        write_jsonl(f"data/x/benchmark/{part}.jsonl", [question])
-    write_jsonl("data/x/ifeval.jsonl", [{"key": 1, "prompt": "Sing of it."}])
+        write_jsonl(f"data/prepared/benchmark/{part}.jsonl", [question])
+    write_jsonl("data/prepared/instructions/ifeval.jsonl", [{"key": 1, "prompt": "Sing of it."}])
     write_jsonl("data/split/test.jsonl", [{"id": "t0", "text": "Something else altogether.", "segments": []}])
     rows = [
         {**row, "messages": [{"role": "user", "content": f"What is {row['id']}?"}, *row["messages"][1:]]}
         for row in generals(60)
     ]
-    write_jsonl("data/x/general.jsonl", rows)
+    write_jsonl("data/prepared/general/general.jsonl", rows)
     decontaminate.main()
     main()
     held = {row["id"] for row in read_jsonl("data/decontaminate/heldout.jsonl")}

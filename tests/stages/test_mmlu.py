@@ -199,8 +199,8 @@ def test_what_was_answered_before_is_not_asked_again(model, benchmark, tmp_path,
 def project(benchmark, tmp_path) -> Path:
     folder = write_labelling_project(tmp_path / "project", ["A lamp."])
     start_history(folder)
-    (folder / "data/x").mkdir()
-    (folder / "data/x/benchmark").symlink_to(benchmark)
+    (folder / "data/prepared").mkdir()
+    (folder / "data/prepared/benchmark").symlink_to(benchmark)
     return folder
 
 

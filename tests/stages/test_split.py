@@ -11,10 +11,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from alloy.core.files import InputError, number_lines, read_json, read_jsonl
 from alloy.core.text import fold_text
+from alloy.formats.origin import write_origin
 from alloy.formats.taxonomy import Taxonomy
 from alloy.runtime.parallel import ROWS
 from alloy.splitting.assignment import LEFT_OUT, TEST, TRAIN
@@ -83,17 +85,17 @@ def long_texts(count: int) -> list[str]:
 def project(
     folder: Path, rows: list[Any], taxonomy: str = TAXONOMIES[2][0], on_bad_row: str = "stop", share: float = 0.5
 ) -> None:
-    """Lay out params.yaml and data/mine as `split` finds them; a row given as bytes is written as it is.
+    """Lay out params.yaml and data/prepared/comments as `split` finds them; a row given as bytes is written as it is.
 
     Made texts of a few words are alike by chance: here copies alone stay together.
     """
     (folder / "params.yaml").write_text(
-        f"data: {{comments: mine}}\nsplit: {{test: {share}, near: 1, on_bad_row: {on_bad_row}}}\n", encoding="utf-8"
+        f"split: {{test: {share}, near: 1, on_bad_row: {on_bad_row}}}\n", encoding="utf-8"
     )
-    (folder / "data" / "mine").mkdir(parents=True)
+    (folder / "data" / "prepared" / "comments").mkdir(parents=True)
     lines = [line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode() for line in rows]
-    (folder / "data" / "mine" / "comments.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
-    (folder / "data" / "mine" / "taxonomy.csv").write_text(taxonomy, encoding="utf-8")
+    (folder / "data" / "prepared" / "comments" / "comments.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+    (folder / "data" / "prepared" / "comments" / "taxonomy.csv").write_text(taxonomy, encoding="utf-8")
 
 
 GOOD = [row(f"g{number}") for number in range(8)]
@@ -103,7 +105,7 @@ def fault(folder: Path) -> list[str]:
     """Run `split` where it must fail, and return its lines; nothing may be written."""
     with pytest.raises(InputError) as caught:
         main()
-    assert sorted(path.name for path in (folder / "data").iterdir()) == ["mine"], "a fault leaves nothing behind"
+    assert sorted(path.name for path in (folder / "data").iterdir()) == ["prepared"], "a fault leaves nothing behind"
     return str(caught.value).splitlines()
 
 
@@ -285,7 +287,8 @@ CASES = {  # folders of shared/cases, as far as they are about comments: what `s
     "emotions": ["split: emotions 'ANGER' (", "differ only in case and count as 3"],
     "conflicting-copies": ["split: 1 text has different labels in 30 copies (ids c0, c1, c2, c3)"],
     "unknown-keys": [
-        "split: data/mine/comments.jsonl: unknown key `Split` in 60 rows has no effect; did you mean `split`?",
+        "split: data/prepared/comments/comments.jsonl: unknown key `Split` in 60 rows has no effect; "
+        "did you mean `split`?",
     ],
     "null-fields": [],
     "semicolon-csv": [],
@@ -354,7 +357,7 @@ BAD = {
 def test_a_bad_row_stops_the_split_with_one_line(here: Path, line: Any, wanted: str) -> None:
     project(here, [*GOOD, line])
     named, mend = fault(here)
-    assert named.startswith(f"data/mine/comments.jsonl:9: {wanted}")
+    assert named.startswith(f"data/prepared/comments/comments.jsonl:9: {wanted}")
     assert mend == "no split was made; correct the rows, or set split.on_bad_row: reject to leave them out"
 
 
@@ -363,7 +366,7 @@ def test_a_rejected_row_is_listed_and_the_others_are_split(here: Path, line: Any
     project(here, [*GOOD[:4], line, *GOOD[4:]], on_bad_row="reject")
     main()
     (reject,) = read_json("data/split/rejects.json")
-    assert (reject["file"], reject["line"]) == ("data/mine/comments.jsonl", 5)
+    assert (reject["file"], reject["line"]) == ("data/prepared/comments/comments.jsonl", 5)
     assert reject["reason"].startswith(wanted)
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
     assert sorted(one["id"] for one in written) == [good["id"] for good in GOOD]
@@ -372,7 +375,9 @@ def test_a_rejected_row_is_listed_and_the_others_are_split(here: Path, line: Any
 def test_every_fault_of_a_file_is_named_at_once(here: Path) -> None:
     project(here, [*GOOD, *(line for line, _ in BAD.values())])
     lines = fault(here)
-    assert [line.split(": ")[0] for line in lines[:-1]] == [f"data/mine/comments.jsonl:{n}" for n in range(9, 16)]
+    assert [line.split(": ")[0] for line in lines[:-1]] == [
+        f"data/prepared/comments/comments.jsonl:{n}" for n in range(9, 16)
+    ]
 
 
 @pytest.mark.parametrize(("count", "rest"), [(9, None), (10, "and 2 more errors"), (65, "and 57 more errors")])
@@ -380,7 +385,7 @@ def test_many_faults_are_cut_with_a_count(here: Path, count: int, rest: str | No
     project(here, [*GOOD, *([b"{"] * count)])
     *named, mend = fault(here)
     shown = 8 if rest else 9
-    assert len([line for line in named if line.startswith("data/mine/comments.jsonl:")]) == shown
+    assert len([line for line in named if line.startswith("data/prepared/comments/comments.jsonl:")]) == shown
     assert named[shown:] == ([rest] if rest else [])
     assert mend.startswith("no split was made")
 
@@ -406,27 +411,40 @@ BROKEN = {
 def test_a_broken_taxonomy_always_stops_the_split(here: Path, taxonomy: str, wanted: str, on_bad_row: str) -> None:
     project(here, GOOD, taxonomy, on_bad_row)
     (line,) = fault(here)
-    assert line.startswith(f"data/mine/{wanted}")
+    assert line.startswith(f"data/prepared/comments/{wanted}")
 
 
 @pytest.mark.parametrize("on_bad_row", ["stop", "reject"])
 def test_an_empty_file_of_comments_says_what_to_write(here: Path, on_bad_row: str) -> None:
     project(here, [], on_bad_row=on_bad_row)
-    assert fault(here) == ["data/mine/comments.jsonl: the file is empty; write one JSON object a line"]
+    assert fault(here) == ["data/prepared/comments/comments.jsonl: the file is empty; write one JSON object a line"]
 
 
-def test_a_folder_that_does_not_exist_is_one_line(here: Path) -> None:
+def test_a_missing_taxonomy_is_one_line(here: Path) -> None:
     project(here, GOOD)
-    Path("params.yaml").write_text("data: {comments: yours}\n", encoding="utf-8")
+    Path("data/prepared/comments/taxonomy.csv").unlink()
     (line,) = fault(here)
-    assert line.startswith("data/yours/taxonomy.csv: no such file")
+    assert line.startswith("data/prepared/comments/taxonomy.csv: no such file")
+
+
+def test_a_bad_row_is_named_by_the_file_and_the_line_that_it_came_from(here: Path) -> None:
+    project(here, [*GOOD, row("x", segments=[]), row("y", segments=[])])
+    folder = Path("data/prepared/comments")
+    write_origin(folder, {"data/mine/a.csv": 9, "data/mine/b.csv": 1}, np.array([*range(2, 20, 2), 5]))
+    first, second, _ = fault(here)
+    assert first.startswith("data/mine/a.csv:18: comment 'x': `segments`")
+    assert second.startswith("data/mine/b.csv:5: comment 'y': `segments`")
+    (folder / "lines.npy").unlink()
+    assert [line.split(": ")[0] for line in fault(here)[:2]] == ["data/mine/a.csv:9", "data/mine/b.csv:1"]
 
 
 @pytest.mark.parametrize(("share", "sides"), [(0, "8 train and 0 test"), (1, "0 train and 8 test")])
 def test_a_side_without_comments_is_refused(here: Path, share: float, sides: str) -> None:
     project(here, GOOD, share=share)
     (line,) = fault(here)
-    assert line.startswith(f"data/mine/comments.jsonl: {sides} comments; add comments or change split.test")
+    assert line.startswith(
+        f"data/prepared/comments/comments.jsonl: {sides} comments; add comments or change split.test"
+    )
 
 
 def test_a_file_of_nothing_but_rejects_says_why(here: Path) -> None:
@@ -452,7 +470,7 @@ def test_the_stage_ends_with_status_1_its_lines_and_no_traceback(here: Path) -> 
     said, faults = stage.communicate()
     assert (stage.returncode, said) == (1, "")
     lines = faults.splitlines()
-    assert lines[0].startswith("split: data/mine/comments.jsonl:9: not valid JSON")
+    assert lines[0].startswith("split: data/prepared/comments/comments.jsonl:9: not valid JSON")
     assert lines[1].startswith("split: no split was made")
     assert len(lines) == 2
 
@@ -492,7 +510,7 @@ def test_a_kill_leaves_no_half_file_and_no_process(here: Path, ended_by: signal.
     stage.communicate()
     assert stage.returncode == {signal.SIGINT: 130}.get(ended_by, -ended_by)
     assert not [
-        path for path in Path("data").rglob("*") if path.suffix in (".jsonl", ".json") and "mine" not in str(path)
+        path for path in Path("data").rglob("*") if path.suffix in (".jsonl", ".json") and "prepared" not in str(path)
     ]
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and any(runs(process) for process in mine):

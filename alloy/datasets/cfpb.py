@@ -1,0 +1,86 @@
+"""Convert complaints of the US Consumer Financial Protection Bureau (CFPB) to canonical comments and their taxonomy.
+
+The raw files are the public CSV export (.csv, .csv.gz, .zip), or JSON Lines (.jsonl, .jsonl.gz) of
+{id, text, labels: [{L1..L4}], split?} and, for paths that no complaint has, {L1..L4}.
+
+Levels are product, sub-product, issue and sub-issue. The taxonomy holds every path that any row carries, also a
+row whose consumer published no text. Copies of one text become one comment with all their paths as segments.
+"""
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import orjson
+
+from alloy.core.files import InputError, Row, write_jsonl, write_whole
+from alloy.core.tables import csv_text
+from alloy.core.text import fold_text
+from alloy.datasets.cfpb_export import EXPORT, LEVELS, Complaint, read_raw
+from alloy.formats.comments import Segment, segment_row
+from alloy.formats.taxonomy import LabelPath
+
+
+class Merged(NamedTuple):
+    """Paths of each text by the digest of its folded form, in order of appearance; all paths; rows by fate."""
+
+    paths: dict[bytes, tuple[LabelPath, ...]]
+    leaves: set[LabelPath]
+    counts: Counter[str]
+
+
+def merge(complaints: Iterable[Complaint], spool: IO[bytes]) -> Merged:
+    """Write each distinct text once to `spool` and return its paths: texts are too many to be held in memory."""
+    merged = Merged({}, set(), Counter())
+    ids: set[str] = set()
+    shared: dict[tuple[LabelPath, ...], tuple[LabelPath, ...]] = {}  # one object for equal paths
+    for identity, text, paths, split in complaints:
+        merged.leaves.update(paths)
+        if text is None:
+            continue
+        if not text.strip():
+            merged.counts["without text"] += 1
+            continue
+        if identity in ids:
+            merged.counts["repeated ids"] += 1
+            continue
+        if identity:
+            ids.add(identity)
+        digest = hashlib.blake2b(fold_text(text).encode(), digest_size=16).digest()
+        known = merged.paths.get(digest, ())
+        together = tuple(dict.fromkeys(known + paths))
+        merged.paths[digest] = shared.setdefault(together, together)
+        if known:
+            merged.counts["copies"] += 1
+            continue
+        row = {"id": identity or f"cfpb-{digest.hex()}", "lang": "en", "text": text}
+        spool.write(orjson.dumps(row | ({"split": split} if split else {}), option=orjson.OPT_APPEND_NEWLINE))
+    return merged
+
+
+def comments(spool: IO[bytes], merged: Merged) -> Iterator[Row]:
+    """Yield the canonical comments: the texts in `spool`, each with its paths as segments."""
+    spool.seek(0)
+    for line, paths in zip(spool, merged.paths.values(), strict=True):
+        yield {**orjson.loads(line), "segments": [segment_row(Segment(path), LEVELS) for path in paths]}
+
+
+def taxonomy_csv(leaves: Iterable[LabelPath]) -> str:
+    """Return the taxonomy as CSV text, sorted; the CFPB describes no leaf."""
+    return csv_text([*LEVELS, "description"], ([*leaf, ""] for leaf in sorted(leaves)))
+
+
+def convert_cfpb(raw: Path, out: Path) -> list[str]:
+    """Write comments.jsonl and taxonomy.csv from the files below `raw`; return what to print."""
+    with tempfile.TemporaryFile(dir=out) as spool:
+        merged = merge(read_raw(raw), spool)
+        if not merged.paths:
+            raise InputError(f"{raw}: no complaint has a text; take the export with narratives: {EXPORT}")
+        write_jsonl(out / "comments.jsonl", comments(spool, merged))
+    text = taxonomy_csv(merged.leaves)
+    write_whole(out / "taxonomy.csv", lambda part: part.write_text(text, encoding="utf-8"))
+    fates = ", ".join(f"{merged.counts[fate]} {fate}" for fate in ("copies", "repeated ids", "without text"))
+    return [f"{len(merged.paths)} comments, {len(merged.leaves)} paths; left out: {fates}"]

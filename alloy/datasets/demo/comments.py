@@ -1,0 +1,154 @@
+"""Make the demo's customer comments and their taxonomy from the lexicon in feedback.yaml.
+
+A comment is one to four segments in one language, with greetings around them, connectives between them, and what
+hurried people do to a text: typos, lost accents, no capitals. Leaves are drawn with weights 1/rank (Zipf's law).
+"""
+
+import random
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from alloy.core.files import Row, write_jsonl, write_whole
+from alloy.core.tables import csv_text
+
+SEED = 2
+COMMENTS = 3000
+LANGUAGES = {"en": 0.6, "es": 0.2, "de": 0.2}
+SEGMENTS = {1: 0.45, 2: 0.35, 3: 0.14, 4: 0.06}
+SAME_FAMILY = 0.6  # chance that the next segment is about the same device
+
+Lexicon = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One leaf of the taxonomy with what people say about it."""
+
+    path: tuple[str, ...]
+    description: str
+    mood: str
+    says: dict[str, list[str]]
+    it: dict[str, list[str]]
+
+
+def leaves(lexicon: Lexicon) -> list[Leaf]:
+    """Return all leaves, family by family."""
+    return [
+        Leaf((name, *entry["path"]), entry["description"], entry["mood"], entry["says"], family["it"])
+        for name, family in lexicon["families"].items()
+        for entry in family["own"] + (lexicon["shared"] if family["shared"] else [])
+    ]
+
+
+def pick(weights: dict[Any, float], rng: random.Random) -> Any:  # noqa: ANN401 (a key of `weights`)
+    """Draw a key by its weight."""
+    return rng.choices(list(weights), list(weights.values()))[0]
+
+
+def typo(word: str, rng: random.Random) -> str:
+    """Swap, drop or double a letter inside a word of four letters or more."""
+    if len(word) < 4 or not word.isalpha():
+        return word
+    place = rng.randrange(1, len(word) - 2)
+    a, b = word[place], word[place + 1]
+    return word[:place] + rng.choice([b + a, b, a + a + b]) + word[place + 2 :]
+
+
+def plain(text: str) -> str:
+    """Drop accents and umlauts, as on a foreign keyboard."""
+    return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)).replace("ß", "ss")
+
+
+def noise(lang: str, rng: random.Random) -> Callable[[str], str]:
+    """Return what one writer does to every part of the text."""
+    careless = rng.random() < 0.35
+    unaccented = lang != "en" and rng.random() < 0.2
+    lower = rng.random() < 0.12
+
+    def spoil(text: str) -> str:
+        if careless:
+            text = " ".join(typo(word, rng) if rng.random() < 0.08 else word for word in text.split(" "))
+        if unaccented:
+            text = plain(text)
+        return text.lower() if lower else text
+
+    return spoil
+
+
+def segment(leaf: Leaf, lang: str, lexicon: Lexicon, rng: random.Random) -> tuple[str, str]:
+    """Return (words, emotion) of one segment. A reaction decides between anger and disappointment."""
+    emotion = {"praise": "joy", "remark": "neutral", "problem": rng.choice(["anger", "disappointment"])}[leaf.mood]
+    words = rng.choice(leaf.says[lang])
+    words = words.format(it=rng.choice(leaf.it[lang]), when=rng.choice(lexicon["when"][lang]))
+    if rng.random() < 0.6:
+        return f"{words}, {rng.choice(lexicon['moods'][emotion][lang])}", emotion
+    return words, "disappointment" if emotion == "anger" else emotion
+
+
+def capitalised(text: str) -> str:
+    """Begin with a capital."""
+    return text[:1].upper() + text[1:]
+
+
+def chosen(all_leaves: list[Leaf], weights: list[float], rng: random.Random) -> list[Leaf]:
+    """Draw the leaves of one comment, no leaf twice, mostly about one family."""
+    first = rng.choices(all_leaves, weights)[0]
+    drawn = [first]
+    for _ in range(pick(SEGMENTS, rng) - 1):
+        near = rng.random() < SAME_FAMILY
+        pool = [
+            (leaf, weight)
+            for leaf, weight in zip(all_leaves, weights, strict=True)
+            if leaf not in drawn and (not near or leaf.path[0] == first.path[0])
+        ]
+        drawn.append(rng.choices([leaf for leaf, _ in pool], [weight for _, weight in pool])[0])
+    return drawn
+
+
+def comment(number: int, all_leaves: list[Leaf], weights: list[float], lexicon: Lexicon, rng: random.Random) -> Row:
+    """Return one canonical comment whose segment contents stand in its text letter by letter."""
+    lang = pick(LANGUAGES, rng)
+    spoil = noise(lang, rng)
+    text = spoil(rng.choice(lexicon["openers"][lang])) + " " if rng.random() < 0.4 else ""
+    segments = []
+    for place, leaf in enumerate(chosen(all_leaves, weights, rng)):
+        if place:
+            text += rng.choice(lexicon["links"][lang])
+        words, emotion = segment(leaf, lang, lexicon, rng)
+        if not text or text.rstrip()[-1] in (".!?:" if lang == "de" else ".!?"):
+            words = capitalised(words)
+        content = spoil(words)
+        text += content
+        labels = {f"L{depth}": label for depth, label in enumerate(leaf.path, 1)}
+        segments.append({"content": content, **labels, "emotion": emotion})
+    text += rng.choice([".", ".", ".", "!", "", "..."])
+    if rng.random() < 0.35:
+        text += " " + spoil(rng.choice(lexicon["closers"][lang]))
+    return {"id": f"demo-{number:04}", "lang": lang, "text": text, "segments": segments}
+
+
+def taxonomy_csv(all_leaves: list[Leaf]) -> str:
+    """Return the taxonomy as CSV text."""
+    return csv_text(["L1", "L2", "L3", "L4", "description"], ([*leaf.path, leaf.description] for leaf in all_leaves))
+
+
+def make_comments(folder: Path, out: Path) -> list[str]:
+    """Write comments.jsonl and taxonomy.csv from the lexicon in `folder`; return what to print."""
+    lexicon = yaml.safe_load((folder / "feedback.yaml").read_text(encoding="utf-8"))
+    rng = random.Random(SEED)
+    all_leaves = leaves(lexicon)
+    weights = [1 / rank for rank in range(1, len(all_leaves) + 1)]
+    rng.shuffle(weights)
+    rows: dict[str, Row] = {}
+    while len(rows) < COMMENTS:
+        row = comment(len(rows) + 1, all_leaves, weights, lexicon, rng)
+        rows.setdefault(row["text"], row)
+    write_jsonl(out / "comments.jsonl", rows.values())
+    write_whole(out / "taxonomy.csv", lambda part: part.write_text(taxonomy_csv(all_leaves), encoding="utf-8"))
+    segments = sum(len(row["segments"]) for row in rows.values())
+    return [f"{len(rows)} comments, {segments} segments, {len(all_leaves)} leaves"]

@@ -1,0 +1,145 @@
+"""Make the demo's general data, its benchmark and its prompts with instructions from knowledge.yaml.
+
+The benchmark asks facts that training holds, in phrasings that training does not. The prompts are tasks of shapes that
+training holds (tasks.py), and none of them stands there.
+"""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from alloy.core.files import Row, write_jsonl
+from alloy.datasets.demo.instructions import instructions
+from alloy.datasets.demo.tasks import TASK_KINDS, Material, with_words
+
+SEED = 1
+ARITHMETIC_FACTS = 100
+TEST, DEV = 40, 5  # benchmark questions a subject
+PHRASINGS = 8  # of the training phrasings, drawn for each fact
+TASKS = 5600  # examples of other shapes
+LICENCE = "Apache-2.0"  # as for all of this project
+OPENERS = ["Quick question: ", "Please answer: ", "I wonder: ", "Hello! ", "For a quiz: ", "One thing: "]
+MONTHS = "January February March April May June July August September October November December"
+DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
+
+Subject = dict[str, Any]
+
+
+def arithmetic_facts(rng: random.Random) -> dict[str, str]:
+    """Return sums, differences and products of small numbers with their results."""
+    digits = range(2, 10)
+    facts = {f"{a} plus {b}": str(a + b) for a in digits for b in digits}
+    facts |= {f"{a + b} minus {b}": str(a) for a in digits for b in digits}
+    facts |= {f"{a} times {b}": str(a * b) for a in digits for b in digits}
+    return dict(rng.sample(sorted(facts.items()), ARITHMETIC_FACTS))
+
+
+def ask(phrasing: str, key: str) -> str:
+    """Fill the slot and begin the sentence with a capital."""
+    question = phrasing.format(q=key)
+    return question[0].upper() + question[1:]
+
+
+def chat(identity: str, category: str, question: str, answer: str) -> Row:
+    """Return one canonical general example."""
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    about = {"category": category, "source": "demo_knowledge", "lang": "en", "license": LICENCE}
+    return {"id": identity, **about, "messages": turns}
+
+
+def questions(subjects: dict[str, Subject], rng: random.Random) -> Iterator[Row]:
+    """Yield every fact in some of the training phrasings, now and then with an opener."""
+    for name, subject in subjects.items():
+        for key, answer in subject["facts"].items():
+            for number, phrasing in enumerate(rng.sample(subject["train"], PHRASINGS)):
+                opener = rng.choice(OPENERS) if rng.random() < 0.25 else ""
+                yield chat(f"{name}-{key}-{number}", name, opener + ask(phrasing, key), answer)
+
+
+def kind(answer: str) -> str:
+    """Return what an answer looks like, so that wrong choices look alike: number, month, day or word."""
+    if answer.isdigit():
+        return "number"
+    return "month" if answer in MONTHS.split() else "day" if answer in DAYS.split() else "word"
+
+
+def wrong_choices(answer: str, answers: set[str], rng: random.Random) -> list[str]:
+    """Return three other answers of the subject, alike in kind where there are enough."""
+    others = sorted(answers - {answer})
+    alike = [other for other in others if kind(other) == kind(answer)]
+    return rng.sample(alike if len(alike) >= 3 else others, 3)
+
+
+def benchmark(subjects: dict[str, Subject], rng: random.Random) -> dict[str, list[Row]]:
+    """Return `test` and `dev` questions with four choices; no fact stands in both."""
+    splits: dict[str, list[Row]] = {"test": [], "dev": []}
+    for name, subject in subjects.items():
+        facts = rng.sample(sorted(subject["facts"].items()), TEST + DEV)
+        for number, (key, answer) in enumerate(facts):
+            choices = [answer, *wrong_choices(answer, set(subject["facts"].values()), rng)]
+            rng.shuffle(choices)
+            question = ask(rng.choice(subject["test"]), key)
+            row = {"subject": name, "question": question, "choices": choices, "answer": choices.index(answer)}
+            splits["test" if number < TEST else "dev"].append(row)
+    return splits
+
+
+def tasks(material: Material, rng: random.Random) -> Iterator[Row]:
+    """Yield examples of other shapes than a short answer, each question once."""
+    seen: set[str] = set()
+    for number in range(TASKS):
+        task = TASK_KINDS[number % len(TASK_KINDS)]
+        question, answer = task(material, rng)
+        if question not in seen:
+            seen.add(question)
+            yield chat(f"{task.__name__}-{number}", task.__name__, question, answer)
+
+
+class Knowledge(NamedTuple):
+    """All that is made of the facts: general examples, questions by split, prompts with instructions."""
+
+    examples: list[Row]
+    questions: dict[str, list[Row]]
+    prompts: list[Row]
+    subjects: int
+
+
+def make_knowledge(folder: Path) -> Knowledge:
+    """Return examples, benchmark and prompts; each depends on the random draws before it, so they are made together."""
+    source = yaml.safe_load((folder / "knowledge.yaml").read_text(encoding="utf-8"))
+    feedback = yaml.safe_load((folder / "feedback.yaml").read_text(encoding="utf-8"))
+    material = with_words(source["instructions"], feedback)
+    rng = random.Random(SEED)
+    subjects = source["subjects"]
+    subjects["arithmetic"]["facts"] = arithmetic_facts(rng)
+    rows = [*questions(subjects, rng), *tasks(material, rng)]
+    rng.shuffle(rows)
+    splits = benchmark(subjects, rng)
+    taught = {row["messages"][0]["content"] for row in rows}
+    prompts = [row for row, _ in instructions(material, taught, random.Random(SEED))]
+    return Knowledge(rows, splits, prompts, len(subjects))
+
+
+def make_general(folder: Path, out: Path) -> list[str]:
+    """Write general.jsonl; return what to print."""
+    made = make_knowledge(folder)
+    write_jsonl(out / "general.jsonl", made.examples)
+    return [f"{len(made.examples)} examples"]
+
+
+def make_benchmark(folder: Path, out: Path) -> list[str]:
+    """Write test.jsonl and dev.jsonl; return what to print."""
+    made = make_knowledge(folder)
+    for split, rows in made.questions.items():
+        write_jsonl(out / f"{split}.jsonl", rows)
+    return [f"{len(made.questions['test'])} benchmark questions in {made.subjects} subjects"]
+
+
+def make_instructions(folder: Path, out: Path) -> list[str]:
+    """Write ifeval.jsonl; return what to print."""
+    made = make_knowledge(folder)
+    write_jsonl(out / "ifeval.jsonl", made.prompts)
+    return [f"{len(made.prompts)} prompts with instructions"]

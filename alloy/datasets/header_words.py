@@ -1,0 +1,96 @@
+"""What the columns of a table of comments are called, in the languages that such tables come in.
+
+Words are in lower case and without accents. A name of several words counts if one of them is here.
+"""
+
+import re
+import unicodedata
+
+WORDS = {
+    "id": """
+        id nr no number num key uuid guid identifier ref reference ticket case kennung
+        nummer schlussel lfdnr numero identifiant clave codigo identificador chiave
+        identificativo chave sleutel numer номер идентификатор код 编号 序号 番号 번호 아이디
+    """,
+    "text": """
+        text comment comments review reviews feedback message verbatim body remark answer
+        response opinion post tweet complaint description narrative kommentar kommentare
+        bewertung rezension kundenstimme nachricht ruckmeldung meinung freitext beschwerde
+        antwort comentario comentarios resena mensaje queja respuesta texto commentaire
+        commentaires avis texte reclamation reponse commento commenti recensione opinione
+        messaggio testo risposta opiniao avaliacao mensagem resposta opmerking beoordeling
+        bericht tekst klacht komentarz opinia recenzja wiadomosc отзыв отзывы комментарий
+        текст сообщение 评论 评价 文本 内容 反馈 正文 レビュー コメント 本文 感想 리뷰 댓글 내용 후기
+    """,
+    "content": """
+        content segment quote span excerpt passage sentence zitat textstelle ausschnitt satz
+        fragmento cita frase extrait citation phrase segmento citazione estratto trecho
+        fragment citaat cytat фрагмент цитата 片段 引用 세그먼트 セグメント
+    """,
+    "levels": """
+        product produkt producto produit prodotto produto detail detalle dettaglio detalhe area bereich
+        label labels category categories topic topics theme class tag tags subject level
+        aspect issue reason subcategory subtopic kategorie kategorien unterkategorie
+        oberkategorie thema themen unterthema klasse ebene schlagwort aspekt grund categoria
+        categorias subcategoria tema temas etiqueta nivel clase motivo categorie
+        souscategorie themes sujet niveau etiquette classe motif sottocategoria argomento
+        livello etichetta assunto subcategorie onderwerp kategoria podkategoria temat
+        категория подкатегория тема метка класс уровень 类别 分类 标签 主题 类目 カテゴリ カテゴリー ラベル 分類
+        トピック 분류 카테고리 라벨 주제
+    """,
+    "emotion": """
+        emotion emotions mood sentiment feeling polarity tone gefuhl stimmung emocion
+        sentimiento animo humeur emozione sentimento umore emocao humor emotie stemming
+        emocja nastroj эмоция настроение тональность 情绪 情感 感情 감정 기분
+    """,
+    "lang": """
+        lang language locale sprache idioma langue lingua taal jezyk язык 语言 言語 언어
+    """,
+    "split": """
+        split partition subset aufteilung particion
+    """,
+    "weight": """
+        weight gewicht peso poids waga вес 权重 重み 가중치
+    """,
+}
+BY_WORD = {word: role for role, words in WORDS.items() for word in words.split()}
+LEVEL = re.compile(r"(?:l|level|ebene|nivel|niveau|livello|niveau|stufe|label|category|kategorie|e)[ _-]?([1-9])")
+WEAK = {"ticket", "case", "ref", "reference", "number", "numero", "nummer", "code"}  # an id, if no other word says more
+COMPOUNDS = [word for word in BY_WORD if len(word) >= 5]  # Kundenkommentar
+SPACELESS = [word for word in BY_WORD if any("\u3040" <= letter <= "\uffdc" for letter in word)]
+
+
+def plain(name: str) -> str:
+    """Return a column name in lower case, without accents, with spaces between its words.
+
+    >>> plain("Unter-Kategorie / Größe"), plain("ReviewText")
+    ('unter kategorie große', 'review text')
+    """
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    letters = unicodedata.normalize("NFD", name.casefold())
+    kept = "".join(letter for letter in letters if not "\u0300" <= letter <= "\u036f")
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFC", kept).replace("_", " ")))
+
+
+def role_of(name: str) -> str | None:
+    """Return what a column of this name holds, or None if the name does not say."""
+    words = plain(name)
+    if LEVEL.fullmatch(words):
+        return "levels"
+    joined = words.replace(" ", "")
+    if joined in BY_WORD:
+        return BY_WORD[joined]
+    known = [word for word in words.split() if word in BY_WORD]
+    known += [word for word in SPACELESS if word in words]
+    known += [end for word in words.split() for end in COMPOUNDS if len(word) > len(end) and word.endswith(end)]
+    found = [BY_WORD[word] for word in known if word not in WEAK] or [BY_WORD[word] for word in known]
+    for role in ("id", "lang", "split", "weight", "emotion", "content", "levels", "text"):  # "comment id" is an id
+        if role in found:
+            return role
+    return None
+
+
+def level_number(name: str) -> int | None:
+    """Return the level that a name such as `L2` or `Level 2` has, or None."""
+    found = LEVEL.fullmatch(plain(name))
+    return int(found[1]) if found else None

@@ -1,0 +1,41 @@
+"""Convert IFEval, as Google or the hub has it, to canonical prompts.
+
+The raw file is JSON Lines (ifeval_input_data.jsonl or input_data.jsonl, also .gz), or the hub's parquet file.
+
+Prompts keep their order; each instruction keeps the arguments that it has, without the hub's nulls for the others.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from alloy.core.files import InputError, Row, find_files, write_jsonl
+from alloy.formats.ifeval import FIELDS, check_prompts, placed_lines
+from alloy.formats.parquet import read_parquet
+
+SOURCE = "https://huggingface.co/datasets/google/IFEval"
+LAYOUT = re.compile(r"(ifeval_)?input_data\.jsonl(\.gz)?|train-\d+-of-\d+\.parquet")
+
+
+def find_layout(raw: Path) -> list[Path]:
+    """Return the files of the one layout under `raw`, in name order."""
+    wanted = f"no IFEval file known here; put input_data.jsonl or that of {SOURCE} there"
+    files = find_files(raw, LAYOUT.fullmatch, wanted)
+    lines = [path for path in files if path.suffix != ".parquet"]
+    if lines and len(files) > 1:
+        raise InputError(f"{raw}: {files[0].name} and {files[1].name} at once; leave one of them there")
+    return files
+
+
+def read_raw(files: list[Path]) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of all files, with their places."""
+    for path in files:
+        yield from read_parquet(path, FIELDS, SOURCE) if path.suffix == ".parquet" else placed_lines(path)
+
+
+def convert_ifeval(raw: Path, out: Path) -> list[str]:
+    """Write ifeval.jsonl from the file below `raw`; return what to print."""
+    rows = check_prompts(read_raw(find_layout(raw)))
+    write_jsonl(out / "ifeval.jsonl", rows)
+    instructions = [name for row in rows for name in row["instruction_id_list"]]
+    return [f"{len(rows)} prompts, {len(instructions)} instructions of {len(set(instructions))} kinds"]

@@ -1,0 +1,130 @@
+"""Convert MMLU, in any of its three layouts, to the canonical benchmark.
+
+The raw files are the hub's parquet files (cais/mmlu), the CSV files of hendrycks/test, or JSON Lines.
+
+Subjects are sorted by name; the questions of a subject keep their order.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from alloy.core.files import InputError, Row, decode_lines, decode_text, read_lines, write_jsonl
+from alloy.formats.parquet import read_parquet
+
+SOURCE = "https://huggingface.co/datasets/cais/mmlu"
+SPLITS = ("test", "dev")
+FIELDS = ["subject", "question", "choices", "answer"]
+LETTERS = "ABCD"
+
+Placed = Iterator[tuple[str, Row]]  # each row with its place for an error: `file:line` or `file: row n`
+
+
+class Layout(NamedTuple):
+    """A way in which MMLU is stored: what its files are called, and how one is read."""
+
+    name: str
+    files: re.Pattern[str]
+    read: Callable[[Path], Placed]
+
+
+def read_csv(path: Path) -> Placed:
+    """Yield the rows of `<subject>_<split>.csv`: question, four choices, letter; no header."""
+    subject = path.stem.rsplit("_", 1)[0]
+    reader = csv.reader(decode_text(path, read_lines(path)))
+    try:
+        for cells in reader:
+            if not cells:
+                continue
+            question, *choices, letter = cells if len(cells) > 1 else [*cells, ""]
+            letter = letter.strip()
+            answer = LETTERS.index(letter) if letter in tuple(LETTERS) else letter
+            row = dict(zip(FIELDS, (subject, question, choices, answer), strict=True))
+            yield f"{path}:{reader.line_num}", row
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}: not valid CSV ({error}); fetch the file again") from None
+
+
+def read_jsonl(path: Path) -> Placed:
+    """Yield the rows of a JSON Lines file."""
+    for number, row in decode_lines(path):
+        if isinstance(row, InputError):
+            raise row
+        yield f"{path}:{number}", row
+
+
+LAYOUTS = (
+    Layout(
+        "parquet",
+        re.compile(r"(?P<split>test|dev)-\d+-of-\d+\.parquet"),
+        partial(read_parquet, fields=FIELDS, source=SOURCE),
+    ),
+    Layout("CSV", re.compile(r".+_(?P<split>test|dev)\.csv"), read_csv),
+    Layout("JSON Lines", re.compile(r"mmlu_(?P<split>test|dev)\.jsonl(\.gz)?"), read_jsonl),
+)
+
+
+def find_layout(raw: Path) -> tuple[Layout, dict[str, list[Path]]]:
+    """Return the one layout under `raw` and its files of each split, in name order."""
+    paths = sorted(path for path in raw.rglob("[!.]*") if path.is_file())
+    found: list[tuple[Layout, dict[str, list[Path]]]] = []
+    for layout in LAYOUTS:
+        files: dict[str, list[Path]] = {split: [] for split in SPLITS}
+        for path in paths:
+            if match := layout.files.fullmatch(path.name):
+                files[match["split"]].append(path)
+        if any(files.values()):
+            found.append((layout, files))
+    if not found:
+        raise InputError(f"{raw}: no MMLU files known here; put the folder `all` of {SOURCE} there (see README.md)")
+    if len(found) > 1:
+        names = " and ".join(layout.name for layout, _ in found)
+        raise InputError(f"{raw}: {names} files at once; leave one layout there")
+    layout, files = found[0]
+    for split in SPLITS:
+        whole = [path for path in files[split] if path.parent.name == "all"]  # the hub has each subject apart, too
+        files[split] = whole or files[split]
+        if not files[split]:
+            raise InputError(f"{raw}: no {split} files among the {layout.name} files; add them")
+    return layout, files
+
+
+def check_question(row: Row) -> Row:
+    """Return the canonical `{subject, question, choices, answer}`; raise `ValueError` with the fault and the mend."""
+    subject, question, choices, answer = (row.get(field) for field in FIELDS)
+    for field, text in (("subject", subject), ("question", question)):
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"`{field}` is missing or empty; fetch the file again")
+    texts = [choice for choice in choices if isinstance(choice, str)] if isinstance(choices, list) else []
+    if len(texts) != 4 or choices != texts:
+        raise ValueError(f"{len(texts)} choices where four texts belong; correct the row")
+    if type(answer) is not int or not 0 <= answer < 4:
+        raise ValueError(f"answer {answer!r} is none of the four choices; write 0 to 3 (in CSV: A to D)")
+    return dict(zip(FIELDS, (subject, question, choices, answer), strict=True))
+
+
+def read_split(layout: Layout, files: list[Path]) -> list[Row]:
+    """Return the questions of one split, sorted by subject."""
+    rows = []
+    for path in files:
+        for place, row in layout.read(path):
+            try:
+                rows.append(check_question(row))
+            except ValueError as fault:
+                raise InputError(f"{place}: {fault}") from None
+    return sorted(rows, key=lambda row: row["subject"])
+
+
+def convert_mmlu(raw: Path, out: Path) -> list[str]:
+    """Write test.jsonl and dev.jsonl from the files below `raw`; return what to print."""
+    layout, files = find_layout(raw)
+    splits = {split: read_split(layout, files[split]) for split in SPLITS}
+    subjects, shown = ({row["subject"] for row in splits[split]} for split in SPLITS)
+    if unshown := sorted(subjects - shown):
+        raise InputError(f"{raw}: subject '{unshown[0]}' has test questions and no dev ones; add its dev file")
+    for split, rows in splits.items():
+        write_jsonl(out / f"{split}.jsonl", rows)
+    return [f"{len(splits['test'])} test, {len(splits['dev'])} dev questions in {len(subjects)} subjects"]

@@ -1,0 +1,134 @@
+"""Seconds and memory of the stage `prepare`, by format and number of rows.
+
+    python -m benchmarks.prepare [rows]
+
+So many comments, 1,000,000 without an argument, of 10 to 30 words of real complaints with one of the 1,280 real paths
+of ../shared/data/cfpb_voc and an emotion, as csv, as JSON Lines with columns and as canonical JSON Lines; 200,000 at
+most as xlsx, for which the result also has the seconds that openpyxl takes for reading alone, read-only. Memory is
+the most that the stage and its processes held at one time (see benchmarks/data.py). The result goes to
+benchmarks/results/prepare-<machine>-<date>.json.
+"""
+
+import csv
+import datetime
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import yaml
+
+from alloy.core.files import Row, write_json
+from alloy.core.stage import run
+from benchmarks.data import CFPB, Words, measure
+
+LEVELS = ["L1", "L2", "L3", "L4"]
+NAMES = ["id", "text", *LEVELS, "emotion"]
+COLUMNS = {"id": "id", "text": "text", "levels": LEVELS, "emotion": "emotion"}
+SHEET = 200_000  # rows
+
+
+def rows(count: int) -> Iterator[list[str]]:
+    """Yield the cells of comments."""
+    words = Words()
+    paths = [
+        [row[level] for level in LEVELS] for row in map(json.loads, (CFPB / "taxonomy.jsonl").open(encoding="utf-8"))
+    ]
+    for number in range(count):
+        text, path = words.sentence(10, 30), words.rng.choice(paths)
+        yield [f"c{number}", text, *path, words.rng.choice(["joy", "anger", "neutral"])]
+
+
+def write_csv(path: Path, count: int) -> None:
+    """Write the comments as a table."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(NAMES)
+        writer.writerows(rows(count))
+
+
+def write_jsonl(path: Path, count: int) -> None:
+    """Write the comments as JSON Lines whose keys are columns."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(dict(zip(NAMES, row, strict=True))) + "\n" for row in rows(count))
+
+
+def write_canonical(path: Path, count: int) -> None:
+    """Write the comments as Alloy has them."""
+    with path.open("w", encoding="utf-8") as file:
+        for identity, text, *path_, emotion in rows(count):
+            segment = {**dict(zip(LEVELS, path_, strict=True)), "emotion": emotion}
+            file.write(json.dumps({"id": identity, "text": text, "segments": [segment]}) + "\n")
+
+
+def write_xlsx(path: Path, count: int) -> None:
+    """Write the comments as a workbook."""
+    import openpyxl
+
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("Comments")
+    sheet.append(NAMES)
+    for row in rows(count):
+        sheet.append(row)
+    book.save(path)
+
+
+def read_by_openpyxl(path: Path) -> float:
+    """Return the seconds that openpyxl takes to read all rows."""
+    import openpyxl
+
+    start = time.perf_counter()
+    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    for _ in book.worksheets[0].iter_rows(values_only=True):
+        pass
+    return time.perf_counter() - start
+
+
+FORMATS: dict[str, tuple[str, Callable[[Path, int], None], Row]] = {
+    "csv": ("a.csv", write_csv, {"format": "csv", "columns": COLUMNS}),
+    "jsonl": ("a.jsonl", write_jsonl, {"format": "jsonl", "columns": COLUMNS}),
+    "canonical jsonl": ("comments.jsonl", write_canonical, {"format": "jsonl"}),
+    "xlsx": ("a.xlsx", write_xlsx, {"format": "xlsx", "columns": COLUMNS}),
+}
+
+
+def main() -> None:
+    """Measure and write the result."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    result: Row = {
+        "command": " ".join(["python -m benchmarks.prepare", *sys.argv[1:]]),
+        "machine": f"cpu{os.cpu_count()}",
+        "processor": platform.processor() or platform.machine(),
+        "formats": {},
+    }
+    with tempfile.TemporaryDirectory() as temporary:
+        project = Path(temporary)
+        shutil.copytree("stages", project / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+        for name, (file, write, source) in FORMATS.items():
+            folder = project / "data" / name.replace(" ", "-")
+            folder.mkdir(parents=True)
+            wanted = min(count, SHEET) if name == "xlsx" else count
+            write(folder / file, wanted)
+            (folder / "source.yaml").write_text(yaml.safe_dump(source))
+            (project / "params.yaml").write_text(f"data: {{comments: {folder.name}}}\n")
+            seconds, memory = measure("prepare", project, "comments")
+            found = {"rows": wanted, "MB": round((folder / file).stat().st_size / 1e6)}
+            found |= {"seconds": round(seconds, 2), "GiB": round(memory, 3)}
+            if name == "xlsx":
+                found["openpyxl seconds"] = round(read_by_openpyxl(folder / file), 2)
+            result["formats"][name] = found
+            shutil.rmtree(folder)
+            print(name, found, flush=True)
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    out = Path(f"benchmarks/results/prepare-cpu{os.cpu_count()}-{today}.json")
+    write_json(out, result)
+    print(out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,296 @@
+"""The demo world has the size, the shape and the difficulty that the README promises, and is the same every time."""
+
+import json
+import random
+import re
+import tomllib
+from collections import Counter
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+import yaml
+
+from alloy.core.files import Row, read_jsonl
+from alloy.core.text import fold_text
+from alloy.datasets.demo import comments as customer_side
+from alloy.datasets.demo import knowledge as general_side
+from alloy.formats.comments import Comment, parse_comment
+from alloy.formats.general import read_general
+from alloy.formats.mmlu import load_questions
+from alloy.formats.taxonomy import Taxonomy, load_taxonomy, show
+from stages.split import read_survey
+
+DEMO = Path(__file__).parents[3] / "data" / "demo"
+LEXICON = yaml.safe_load((DEMO / "feedback.yaml").read_text(encoding="utf-8"))
+KNOWLEDGE = yaml.safe_load((DEMO / "knowledge.yaml").read_text(encoding="utf-8"))
+EMOTIONS = {"joy", "anger", "disappointment", "neutral"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the demo data from the two YAML files, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("world")
+    make(folder)
+    return folder
+
+
+def make(folder: Path) -> None:
+    (folder / "benchmark").mkdir()
+    customer_side.make_comments(DEMO, folder)
+    general_side.make_general(DEMO, folder)
+    general_side.make_benchmark(DEMO, folder / "benchmark")
+    general_side.make_instructions(DEMO, folder)
+
+
+@pytest.fixture(scope="module")
+def taxonomy(world: Path) -> Taxonomy:
+    return load_taxonomy(world / "taxonomy.csv")
+
+
+@pytest.fixture(scope="module")
+def comments(world: Path, taxonomy: Taxonomy) -> list[Comment]:
+    assert read_survey(world / "comments.jsonl", taxonomy).rejects == []
+    return [parse_comment(row, taxonomy) for row in read_jsonl(world / "comments.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def general(world: Path) -> list[Row]:
+    return read_general(world / "general.jsonl")
+
+
+@pytest.fixture(scope="module")
+def benchmark(world: Path) -> dict[str, dict[str, list[Row]]]:
+    return load_questions(world / "benchmark")
+
+
+def test_the_same_seed_gives_the_same_files(world: Path, tmp_path: Path) -> None:
+    make(tmp_path)
+    names = ["comments.jsonl", "taxonomy.csv", "general.jsonl", "benchmark/test.jsonl", "benchmark/dev.jsonl"]
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (world / name).read_bytes(), name
+
+
+# Customer comments
+
+
+def test_the_taxonomy_is_large_and_described_on_four_levels(taxonomy: Taxonomy) -> None:
+    assert taxonomy.levels == ("L1", "L2", "L3", "L4")
+    assert len(taxonomy.leaves) >= 120
+    assert len({path[0] for path in taxonomy.leaves}) >= 8
+    assert all(len(description.split()) >= 3 for description in taxonomy.leaves.values())
+
+
+def test_every_leaf_has_words_in_every_language() -> None:
+    for leaf in customer_side.leaves(LEXICON):
+        assert set(leaf.says) == set(leaf.it) == set(customer_side.LANGUAGES), leaf.path
+        assert all(len(clauses) >= 2 for clauses in leaf.says.values()), leaf.path
+
+
+def test_a_description_does_not_give_the_label_away_in_a_clause() -> None:
+    for leaf in customer_side.leaves(LEXICON):
+        clauses = {fold_text(clause) for clauses in leaf.says.values() for clause in clauses}
+        assert fold_text(leaf.description).rstrip(".") not in clauses, leaf.path
+
+
+def test_there_are_3000_comments_and_no_two_are_alike(comments: list[Comment]) -> None:
+    assert len(comments) == len({fold_text(comment.text) for comment in comments}) == 3000
+
+
+def test_a_comment_has_one_to_four_segments_of_different_leaves(comments: list[Comment]) -> None:
+    counts = Counter(len(comment.segments) for comment in comments)
+    assert set(counts) == {1, 2, 3, 4}
+    assert min(counts.values()) >= 100
+    assert all(len({segment.path for segment in one.segments}) == len(one.segments) for one in comments)
+
+
+def test_there_are_three_languages_with_hundreds_of_comments_each(comments: list[Comment]) -> None:
+    counts = Counter(comment.lang for comment in comments)
+    assert set(counts) == {"en", "es", "de"}
+    assert min(counts.values()) >= 450
+
+
+def test_every_segment_has_an_emotion_and_none_is_rare(comments: list[Comment]) -> None:
+    counts = Counter(segment.emotion for comment in comments for segment in comment.segments)
+    assert set(counts) == EMOTIONS
+    assert min(counts.values()) > 0.05 * counts.total()
+
+
+def test_the_contents_stand_in_the_text_letter_by_letter_and_in_order(comments: list[Comment]) -> None:
+    for comment in comments:
+        place = 0
+        for segment in comment.segments:
+            assert segment.content
+            place = comment.text.index(segment.content, place) + len(segment.content)
+
+
+def test_no_slot_of_the_lexicon_is_left_open(comments: list[Comment]) -> None:
+    assert [comment.text for comment in comments if "{" in comment.text or "}" in comment.text] == []
+
+
+def test_few_leaves_have_most_segments(comments: list[Comment], taxonomy: Taxonomy) -> None:
+    counts = Counter(segment.path for comment in comments for segment in comment.segments)
+    sizes = sorted((counts[path] for path in taxonomy.leaves), reverse=True)
+    # Drawn evenly, the largest would have about 1.5 times the median and the first tenth about a seventh of all.
+    assert sizes[0] >= 25 * median(sizes)
+    assert sum(sizes[: len(sizes) // 10]) >= 0.5 * sum(sizes)
+
+
+def test_every_leaf_is_used(comments: list[Comment], taxonomy: Taxonomy) -> None:
+    assert {segment.path for comment in comments for segment in comment.segments} == set(taxonomy.leaves)
+
+
+# General data and benchmark
+
+
+def question_of(row: Row) -> str:
+    """Return what a general example asks, without its opener, in a form that copies share."""
+    text = row["messages"][0]["content"]
+    for opener in general_side.OPENERS:
+        text = text.removeprefix(opener)
+    return fold_text(text)
+
+
+def facts(subject: str, general: list[Row]) -> dict[str, str]:
+    """Return the facts of a subject; those of arithmetic are made and stand in the training ids alone."""
+    given = KNOWLEDGE["subjects"][subject]["facts"]
+    if given:
+        return given
+    named = {re.fullmatch(rf"{subject}-(.*)-\d+", row["id"]): row for row in general if row["category"] == subject}
+    return {found[1]: row["messages"][-1]["content"] for found, row in named.items() if found}
+
+
+def key_of(subject: str, question: str, general: list[Row]) -> str:
+    """Return the fact that a benchmark question asks."""
+    keys = [
+        key
+        for key in facts(subject, general)
+        for phrasing in KNOWLEDGE["subjects"][subject]["test"]
+        if general_side.ask(phrasing, key) == question
+    ]
+    assert len(set(keys)) == 1, question
+    return keys[0]
+
+
+def test_there_are_eight_subjects_or_more_each_asked_40_times(benchmark: dict[str, Any]) -> None:
+    assert len(benchmark) >= 8
+    assert {len(splits["test"]) for splits in benchmark.values()} == {40}
+    assert {len(splits["dev"]) for splits in benchmark.values()} == {5}
+
+
+def test_the_four_choices_differ(benchmark: dict[str, Any]) -> None:
+    for splits in benchmark.values():
+        for row in [*splits["test"], *splits["dev"]]:
+            assert len({fold_text(choice) for choice in row["choices"]}) == 4, row
+
+
+def test_the_right_choice_stands_in_every_place(benchmark: dict[str, Any]) -> None:
+    places = Counter(row["answer"] for splits in benchmark.values() for row in splits["test"])
+    assert min(places.values()) > 0.18 * places.total()
+    assert max(places.values()) < 0.32 * places.total()
+
+
+def test_the_right_answer_is_right(benchmark: dict[str, Any], general: list[Row]) -> None:
+    for subject, splits in benchmark.items():
+        known = facts(subject, general)
+        for row in [*splits["test"], *splits["dev"]]:
+            assert str(known[key_of(subject, row["question"], general)]) == row["choices"][row["answer"]]
+
+
+def test_sums_add_up(benchmark: dict[str, Any], general: list[Row]) -> None:
+    sign = {"plus": int.__add__, "minus": int.__sub__, "times": int.__mul__}
+    made = facts("arithmetic", general)
+    assert len(made) == general_side.ARITHMETIC_FACTS
+    for key, answer in made.items():
+        first, word, second = key.split()
+        assert sign[word](int(first), int(second)) == int(answer)
+
+
+def test_no_benchmark_question_stands_in_training(benchmark: dict[str, Any], general: list[Row]) -> None:
+    asked = {fold_text(row["question"]) for splits in benchmark.values() for rows in splits.values() for row in rows}
+    assert asked.isdisjoint(question_of(row) for row in general)
+
+
+def test_no_benchmark_phrasing_is_a_training_phrasing() -> None:
+    for name, subject in KNOWLEDGE["subjects"].items():
+        assert len(set(subject["train"])) >= general_side.PHRASINGS, name
+        assert set(map(fold_text, subject["train"])).isdisjoint(map(fold_text, subject["test"])), name
+
+
+def test_every_benchmark_fact_is_taught_in_eight_phrasings(benchmark: dict[str, Any], general: list[Row]) -> None:
+    taught: dict[tuple[str, str], set[str]] = {}
+    for row in general:
+        if row["category"] in benchmark:
+            key = row["id"].removeprefix(f"{row['category']}-").rsplit("-", 1)[0]
+            taught.setdefault((row["category"], key), set()).add(question_of(row))
+            assert row["messages"][-1]["content"] == str(facts(row["category"], [row])[key])
+    for subject, splits in benchmark.items():
+        for row in [*splits["test"], *splits["dev"]]:
+            assert len(taught[subject, key_of(subject, row["question"], general)]) == general_side.PHRASINGS
+
+
+def test_test_and_dev_share_no_fact(benchmark: dict[str, Any], general: list[Row]) -> None:
+    for subject, splits in benchmark.items():
+        asked = [key_of(subject, row["question"], general) for rows in splits.values() for row in rows]
+        assert len(asked) == len(set(asked)) == 45
+
+
+def test_a_fact_has_one_answer_under_one_name() -> None:
+    for name, subject in KNOWLEDGE["subjects"].items():
+        keys = [fold_text(str(key)) for key in subject["facts"] or ()]
+        assert len(keys) == len(set(keys)), name
+
+
+def test_tasks_of_other_shapes_are_half_of_the_general_data(benchmark: dict[str, Any], general: list[Row]) -> None:
+    shapes = Counter(row["category"] for row in general if row["category"] not in benchmark)
+    assert set(shapes) == {task.__name__ for task in general_side.TASK_KINDS}
+    assert 0.3 * len(general) < shapes.total() < 0.7 * len(general)
+    assert min(shapes.values()) >= 50
+
+
+def test_every_general_example_says_its_licence_which_is_the_projects(general: list[Row]) -> None:
+    project = tomllib.loads((DEMO.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {row["license"] for row in general} == {project["license"]}
+
+
+def test_answers_that_are_json_are_json(general: list[Row]) -> None:
+    kinds = {"as_json": dict, "split_at_comma": list}
+    for row in general:
+        if row["category"] in kinds:
+            assert type(json.loads(row["messages"][-1]["content"])) is kinds[row["category"]]
+
+
+def test_no_clause_of_a_customer_stands_in_the_general_data(general: list[Row]) -> None:
+    words = "\n".join(fold_text(turn["content"]) for row in general for turn in row["messages"])
+    clauses = {clause for leaf in customer_side.leaves(LEXICON) for says in leaf.says.values() for clause in says}
+    pieces = {fold_text(piece) for clause in clauses for piece in re.split(r"{\w+}|,", clause)}
+    long = [piece for piece in pieces if len(piece.split()) >= 4]
+    assert len(long) > 500
+    assert [piece for piece in long if piece in words] == []
+
+
+def test_no_comment_stands_in_the_general_data(comments: list[Comment], general: list[Row]) -> None:
+    texts = {fold_text(turn["content"]) for row in general for turn in row["messages"]}
+    whole = [fold_text(comment.text) for comment in comments]
+    parts = [fold_text(segment.content or "") for comment in comments for segment in comment.segments]
+    assert texts.isdisjoint(whole)
+    assert texts.isdisjoint(parts)
+
+
+def test_no_label_path_stands_in_the_general_data(taxonomy: Taxonomy, general: list[Row]) -> None:
+    words = "\n".join(turn["content"] for row in general for turn in row["messages"])
+    assert '"L1"' not in words
+    assert [path for path in taxonomy.leaves if show(path) in words] == []
+
+
+# The makers, one by one
+
+
+@pytest.mark.parametrize("lang", ["en", "es", "de"])
+def test_a_typo_changes_a_word_a_little(lang: str) -> None:
+    rng = random.Random(0)
+    for word in ("lock", "cerradura", "Türschloss"):
+        wrong = {customer_side.typo(word, rng) for _ in range(50)}
+        assert len(wrong - {word}) >= 2
+        assert all(abs(len(one) - len(word)) <= 1 and one[0] == word[0] for one in wrong)

@@ -1,0 +1,304 @@
+"""CFPB complaints become canonical comments and a taxonomy, whatever form they come in."""
+
+import csv
+import gzip
+import io
+import json
+import shutil
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alloy.core.files import InputError, read_json, read_jsonl, write_folder
+from alloy.datasets.cfpb import comments, convert_cfpb, merge, taxonomy_csv
+from alloy.datasets.cfpb_export import read_raw
+from alloy.formats.taxonomy import load_taxonomy
+from prepared import prepared
+from stages import split
+
+SHARED = Path(__file__).parents[3] / "shared/data/cfpb_voc"
+HEADER = [
+    "Date received",
+    "Product",
+    "Sub-product",
+    "Issue",
+    "Sub-issue",
+    "Consumer complaint narrative",
+    "Complaint ID",
+]
+CARD = ("Credit card", "(none)", "Fees", "Late fee")
+LOAN = ("Mortgage", "FHA mortgage", "Closing", "(none)")
+
+
+def line(path: tuple[str, ...], text: str, number: str) -> list[str]:
+    labels = ["" if label == "(none)" else label for label in path]
+    return ["2023-01-01", *labels, text, number]
+
+
+def table(*rows: list[str], header: list[str] = HEADER) -> bytes:
+    file = io.StringIO()
+    csv.writer(file).writerows([header, *rows])
+    return file.getvalue().encode()
+
+
+def record(path: tuple[str, ...], text: str, identity: str, **more: str) -> dict[str, Any]:
+    return {"id": identity, "text": text, "labels": [labels(path)], **more}
+
+
+def labels(path: tuple[str, ...]) -> dict[str, str]:
+    return {f"L{depth}": label for depth, label in enumerate(path, 1)}
+
+
+def jsonl(*rows: dict[str, Any]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def packed(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+def main() -> None:
+    """Convert as the stage `prepare` does."""
+    said: list[str] = []
+    write_folder("data/prepared/comments", lambda folder: said.extend(convert_cfpb(Path("data/cfpb/raw"), folder)))
+    print("".join(f"convert: {line}\n" for line in said), end="")
+
+
+@pytest.fixture
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("data/cfpb/raw")
+    folder.mkdir(parents=True)
+    return folder
+
+
+def converted() -> tuple[list[dict[str, Any]], list[tuple[str, ...]]]:
+    main()
+    return read_jsonl("data/prepared/comments/comments.jsonl"), list(
+        load_taxonomy("data/prepared/comments/taxonomy.csv").leaves
+    )
+
+
+def fault() -> str:
+    with pytest.raises(InputError) as caught:
+        main()
+    assert list(Path("data/prepared").iterdir()) == [], "an error leaves nothing behind"
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+TWO = table(line(CARD, "They charged me twice, \nreally.", "11"), line(LOAN, "", "12"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("complaints.csv", TWO),
+        ("complaints.CSV", b"\xef\xbb\xbf" + TWO),
+        ("complaints.csv.gz", gzip.compress(TWO)),
+        ("complaints.csv.zip", packed("complaints.csv", TWO)),
+        ("complaints.zip", packed("export/complaints.csv", b"\xef\xbb\xbf" + TWO)),
+        ("deeper/complaints.csv", TWO),
+    ],
+)
+def test_an_export_becomes_comments_and_the_taxonomy_of_all_its_rows(raw: Path, name: str, content: bytes) -> None:
+    (raw / name).parent.mkdir(exist_ok=True)
+    (raw / name).write_bytes(content)
+    rows, paths = converted()
+    text = "They charged me twice, \nreally."
+    assert rows == [{"id": "cfpb-11", "lang": "en", "text": text, "segments": [labels(CARD)]}]
+    assert paths == [CARD, LOAN]
+
+
+@pytest.mark.parametrize(("name", "pack"), [("a.jsonl", bytes), ("a.jsonl.gz", gzip.compress)])
+def test_json_lines_keep_their_split_and_add_the_paths_that_no_complaint_has(raw: Path, name: str, pack: Any) -> None:
+    (raw / name).write_bytes(pack(jsonl(record(CARD, "Too dear", "cfpb-1", split="test", era="2023+"))))
+    (raw / "taxonomy.jsonl").write_bytes(jsonl({**labels(LOAN), "n_text": 0}))
+    rows, paths = converted()
+    assert rows == [{"id": "cfpb-1", "lang": "en", "text": "Too dear", "split": "test", "segments": [labels(CARD)]}]
+    assert paths == [CARD, LOAN]
+
+
+def test_copies_of_a_text_become_one_comment_with_all_their_paths_in_order(raw: Path) -> None:
+    rows = [
+        line(LOAN, "Help  me", "1"),
+        line(CARD, "Other", "2"),
+        line(CARD, "help ME ", "3"),
+        line(LOAN, "Help me", "4"),
+    ]
+    (raw / "a.csv").write_bytes(table(*rows))
+    merged, _ = converted()
+    assert [(row["id"], row["text"]) for row in merged] == [("cfpb-1", "Help  me"), ("cfpb-2", "Other")]
+    assert merged[0]["segments"] == [labels(LOAN), labels(CARD)]
+
+
+def test_several_files_are_read_in_name_order_and_an_id_is_kept_once(raw: Path) -> None:
+    (raw / "b.csv").write_bytes(table(line(CARD, "Second", "2"), line(LOAN, "First again", "1")))
+    (raw / "a.jsonl").write_bytes(jsonl(record(CARD, "First", "cfpb-1")))
+    rows, paths = converted()
+    assert [row["text"] for row in rows] == ["First", "Second"]
+    assert paths == [CARD, LOAN]
+
+
+def test_what_was_left_out_is_counted(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [line(CARD, "One", "1"), line(CARD, "one", "2"), line(CARD, "Again", "1"), line(CARD, " ", "3")]
+    (raw / "a.csv").write_bytes(table(*rows))
+    main()
+    fates = "1 copies, 1 repeated ids, 1 without text"
+    assert capsys.readouterr().out == f"convert: 1 comments, 1 paths; left out: {fates}\n"
+
+
+def test_without_complaint_ids_a_comment_is_named_by_its_text(raw: Path) -> None:
+    first, second = line(CARD, "One", ""), line(CARD, "Two", "")
+    (raw / "a.csv").write_bytes(table(first[:-1], second[:-1], header=HEADER[:-1]))
+    names = {row["text"]: row["id"] for row in converted()[0]}
+    (raw / "a.csv").write_bytes(table(second, first))
+    assert {row["text"]: row["id"] for row in converted()[0]} == names
+    assert len(set(names.values())) == 2
+
+
+def test_other_files_are_left_aside(raw: Path) -> None:
+    (raw / "a.csv").write_bytes(TWO)
+    (raw / "SOURCE.md").write_text("# where it is from")
+    (raw / "._a.csv").write_bytes(b"\xff")
+    assert len(converted()[0]) == 1
+
+
+def test_an_empty_folder_says_where_the_export_is(raw: Path) -> None:
+    (raw / ".gitkeep").touch()
+    message = fault()
+    assert message.startswith("data/cfpb/raw: no .csv")
+    assert "https://files.consumerfinance.gov/ccdb/complaints.csv.zip" in message
+
+
+def test_an_export_without_any_text_is_refused(raw: Path) -> None:
+    (raw / "a.csv").write_bytes(table(line(CARD, "", "1")))
+    assert fault().startswith("data/cfpb/raw: no complaint has a text")
+
+
+BAD_CSV = {
+    "a missing column": (table(["x"], header=["Product"]), ":1: no column 'Sub-product'"),
+    "an empty file": (b"", ":1: no column 'Product'"),
+    "a row cut short": (table(["2023-01-01", "Mortgage"]), ":2: 2 cells under 7 columns"),
+    "a byte that is not UTF-8": (TWO.replace(b"twice", b"tw\xffce"), ":2: byte 58 is not UTF-8"),
+    "a quote that never closes": (TWO + b'2023-01-01,"Mortgage', ":5: not valid CSV"),
+}
+
+
+@pytest.mark.parametrize(("content", "wanted"), BAD_CSV.values(), ids=BAD_CSV)
+@pytest.mark.parametrize("form", ["csv", "csv.gz", "zip"])
+def test_a_fault_in_a_table_names_file_and_line(raw: Path, form: str, content: bytes, wanted: str) -> None:
+    pack = {"csv": bytes, "csv.gz": gzip.compress, "zip": lambda content: packed("inner.csv", content)}[form]
+    (raw / f"a.{form}").write_bytes(pack(content))
+    place = f"data/cfpb/raw/a.{form}" + ("/inner.csv" if form == "zip" else "")
+    assert fault().startswith(place + wanted)
+
+
+BAD_RECORDS = {
+    "not JSON": (b'{"id": \n', "not valid JSON"),
+    "no object": (b"[1]\n", "expected a JSON object, found an array"),
+    "not UTF-8": (b'{"id": "\xff"}\n', "byte 9 is not UTF-8"),
+    "no text": (jsonl({"id": "1", "labels": [labels(CARD)]}), "`id` or `text` is missing"),
+    "no labels": (jsonl({"id": "1", "text": "x", "labels": []}), "`labels` is no list or empty"),
+    "a level missing": (jsonl({"id": "1", "text": "x", "labels": [{"L1": "a"}]}), "a label lacks one of L1 to L4"),
+    "neither complaint nor path": (jsonl({"id": "1"}), "a label lacks one of L1 to L4"),
+    "an unknown split": (jsonl(record(CARD, "x", "1", split="val")), "split 'val' is unknown"),
+}
+
+
+@pytest.mark.parametrize(("content", "wanted"), BAD_RECORDS.values(), ids=BAD_RECORDS)
+@pytest.mark.parametrize(("form", "pack"), [("jsonl", bytes), ("jsonl.gz", gzip.compress)])
+def test_a_fault_in_json_lines_names_file_and_line(
+    raw: Path, form: str, pack: Any, content: bytes, wanted: str
+) -> None:
+    (raw / f"a.{form}").write_bytes(pack(jsonl(record(CARD, "Good", "2")) + b"\n" + content))
+    assert fault().startswith(f"data/cfpb/raw/a.{form}:3: {wanted}")
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz"])
+@pytest.mark.parametrize("spoil", [lambda whole: whole[:-20], lambda whole: b"no" + whole, lambda whole: whole + b"x"])
+def test_a_broken_gzip_file_is_one_line(raw: Path, name: str, spoil: Any) -> None:
+    content = TWO if "csv" in name else jsonl(record(CARD, "Good", "1"))
+    (raw / name).write_bytes(spoil(gzip.compress(content)))
+    assert fault().startswith(f"data/cfpb/raw/{name}: not a whole gzip file")
+
+
+def test_a_zip_file_cut_short_is_one_line(raw: Path) -> None:
+    (raw / "a.zip").write_bytes(packed("a.csv", TWO)[:-30])
+    assert fault().startswith("data/cfpb/raw/a.zip: not a whole zip file")
+
+
+def test_a_zip_file_with_a_spoiled_byte_is_one_line(raw: Path) -> None:
+    whole = bytearray(packed("a.csv", TWO))
+    whole[60] ^= 0xFF
+    (raw / "a.zip").write_bytes(whole)
+    assert fault().startswith("data/cfpb/raw/a.zip: not a whole zip file")
+
+
+def test_a_zip_file_without_a_table_is_one_line(raw: Path) -> None:
+    (raw / "a.zip").write_bytes(packed("a.txt", TWO))
+    assert fault().startswith("data/cfpb/raw/a.zip: no .csv file inside")
+
+
+def test_the_real_sample_gives_all_its_comments_and_the_closed_taxonomy() -> None:
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is absent: the real CFPB sample cannot be read")
+    with io.BytesIO() as spool:
+        merged = merge(read_raw(SHARED), spool)
+        rows = list(comments(spool, merged))
+    assert len(rows) == 15_408
+    assert Counter(row["split"] for row in rows) == {"train": 14_547, "test": 861}
+    assert sum(len(row["segments"]) for row in rows) == 15_428
+    assert len(merged.leaves) == 1_280
+    assert taxonomy_csv(merged.leaves).count("\n") == 1_281
+
+
+def test_split_keeps_the_given_sides_of_the_real_sample_but_for_what_is_nearly_a_test_complaint(raw: Path) -> None:
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is absent: the real CFPB sample cannot be read")
+    shutil.copytree(SHARED, raw, dirs_exist_ok=True)
+    main()
+    Path("params.yaml").touch()
+    split.main()
+    counted = read_json("metrics/split.json")["split"]
+    assert [counted[key] for key in ("train", "test", "rejected", "copies")] == [14_547 - 49, 861, 0, 0]
+    left_out = read_json("data/split/leaks.json")
+    assert len(left_out) == counted["left_out"] == 49
+    sides = {row["id"]: row["split"] for row in read_jsonl("data/prepared/comments/comments.jsonl")}
+    assert {(sides[row["id"]], sides[row["like"]]) for row in left_out} == {("train", "test")}
+
+
+def test_a_level_that_is_null_does_not_apply_and_labels_are_normalized(raw: Path) -> None:
+    one = {"L1": "Cre\u00addit  card", "L2": None, "L3": " Fees\u00a0", "L4": "Late fee"}
+    (raw / "a.jsonl").write_bytes(jsonl({**record(CARD, "Words.", "a"), "labels": [one], "split": None}))
+    comments, leaves = converted()
+    assert leaves == [CARD]
+    assert comments[0]["segments"] == [labels(CARD)]
+
+
+def test_copies_are_found_whatever_encodes_their_letters(raw: Path) -> None:
+    texts = ("They don't pay.", "They don&#39;t\u00a0pay.", "they DON\u2060'T pay.")
+    (raw / "a.jsonl").write_bytes(jsonl(*(record(CARD, text, f"{n}") for n, text in enumerate(texts))))
+    assert [row["text"] for row in converted()[0]] == ["They don't pay."]
+
+
+def test_the_first_levels_alone_can_be_kept(raw: Path) -> None:
+    fee = (*CARD[:3], "Balance fee")
+    rows = [record(CARD, "Both.", "a", split="test"), record(LOAN, "One.", "b")]
+    rows[0]["labels"].append(labels(fee))
+    (raw / "a.jsonl").write_bytes(jsonl(*rows))
+    (raw.parent / "source.yaml").write_text("format: cfpb\nkeep_levels: 2\n")
+    made = prepared(raw.parent)
+    first, second = made.rows
+    assert (first["id"], first["split"], first["segments"]) == ("a", "test", [labels(CARD[:2])])
+    assert second["segments"] == [labels(LOAN[:2])]
+    assert made.leaves == [CARD[:2], LOAN[:2]]
+    (raw.parent / "source.yaml").write_text("format: cfpb\nkeep_levels: 5\n")
+    with pytest.raises(InputError, match=r"^data/cfpb/source\.yaml: keep_levels: expected at most 4"):
+        prepared(raw.parent)

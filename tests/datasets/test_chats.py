@@ -1,0 +1,159 @@
+"""Instruction data in the layouts of other tools becomes canonical chats, each with its license and source."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alloy.core.files import InputError
+from alloy.datasets.chats import NoAnswer, messages_of
+from alloy.datasets.source import Columns, Layout
+from prepared import lay_out, prepared
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def chat(layout: str, row: dict[str, Any], **columns: str) -> list[tuple[str, str]]:
+    return [(turn["role"], turn["content"]) for turn in messages_of(Layout(layout))(row, Columns(**columns))]
+
+
+def turns(*said: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"from": role, "value": text} for role, text in said]
+
+
+QA = [("user", "Why?"), ("assistant", "So.")]
+READ: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
+    "alpaca": ("alpaca", {"instruction": "Why?", "input": "", "output": "So."}, QA),
+    "alpaca with null": ("alpaca", {"instruction": "Why?", "input": None, "output": "So."}, QA),
+    "alpaca with an input": (
+        "alpaca",
+        {"instruction": "Sum", "input": "1 2", "output": "3"},
+        [("user", "Sum\n\n1 2"), ("assistant", "3")],
+    ),
+    "alpaca with system and history": (
+        "alpaca",
+        {"instruction": "Why?", "output": "So.", "system": "Be short.", "history": [["Hi", "Ho"]]},
+        [("system", "Be short."), ("user", "Hi"), ("assistant", "Ho"), *QA],
+    ),
+    "sharegpt": ("sharegpt", {"conversations": turns(("human", "Why?"), ("gpt", "So."))}, QA),
+    "sharegpt with system": (
+        "sharegpt",
+        {"system": "Be short.", "conversations": turns(("human", "Why?"), ("gpt", "So."))},
+        [("system", "Be short."), *QA],
+    ),
+    "sharegpt that ends with a question": (
+        "sharegpt",
+        {"conversations": turns(("human", "Why?"), ("gpt", "So."), ("human", "And?"))},
+        QA,
+    ),
+    "openai": ("openai", {"messages": [{"role": r, "content": c} for r, c in QA]}, QA),
+    "openai with parts": (
+        "openai",
+        {
+            "messages": [
+                {"role": "developer", "content": "Be short."},
+                {"role": "user", "content": [{"type": "text", "text": "Wh"}, {"type": "text", "text": "y?"}]},
+                {"role": "assistant", "content": "So.", "tool_calls": None},
+            ]
+        },
+        [("system", "Be short."), *QA],
+    ),
+    "openai's completions": ("openai", {"prompt": "Why?", "completion": "So."}, QA),
+    "trl's completions": (
+        "openai",
+        {"prompt": [{"role": "user", "content": "Why?"}], "completion": [{"role": "assistant", "content": "So."}]},
+        QA,
+    ),
+}
+
+
+@pytest.mark.parametrize(("layout", "row", "wanted"), READ.values(), ids=READ)
+def test_a_row_is_read(layout: str, row: dict[str, Any], wanted: list[tuple[str, str]]) -> None:
+    assert chat(layout, row) == wanted
+
+
+def test_columns_of_another_name_are_read() -> None:
+    assert chat("alpaca", {"question": "Why?", "answer": "So."}, instruction="question", output="answer") == QA
+
+
+BAD: dict[str, tuple[str, dict[str, Any], str]] = {
+    "no column": ("alpaca", {"question": "Why?", "output": "So."}, "no `instruction`; found question, output"),
+    "a number": ("alpaca", {"instruction": 3, "output": "So."}, "`instruction` is int"),
+    "no list": ("sharegpt", {"conversations": "Hi"}, "`conversations` must be a list"),
+    "a speaker unknown": ("sharegpt", {"conversations": turns(("alien", "Hi"))}, "`from` is 'alien'; expected one of"),
+    "a turn without a role": ("openai", {"messages": [{"content": "Hi"}]}, "a turn has no `role`"),
+    "a picture": (
+        "openai",
+        {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+        "`content` holds parts that are not text",
+    ),
+    "a tool call": (
+        "openai",
+        {"messages": [{"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}]},
+        "a turn calls a tool",
+    ),
+}
+
+
+@pytest.mark.parametrize(("layout", "row", "wanted"), BAD.values(), ids=BAD)
+def test_what_is_wrong_with_a_row_is_said(layout: str, row: dict[str, Any], wanted: str) -> None:
+    with pytest.raises(ValueError, match="^" + wanted.replace("[", r"\[")) as caught:
+        chat(layout, row)
+    assert not isinstance(caught.value, NoAnswer)
+
+
+@pytest.mark.parametrize(
+    ("layout", "row"),
+    [
+        ("alpaca", {"instruction": "Why?", "output": " "}),
+        ("alpaca", {"instruction": "", "output": "So."}),
+        ("sharegpt", {"conversations": turns(("human", "Why?"))}),
+        ("sharegpt", {"conversations": []}),
+        ("openai", {"messages": [{"role": "assistant", "content": "Hello."}]}),
+    ],
+)
+def test_a_row_without_question_or_answer_teaches_nothing(layout: str, row: dict[str, Any]) -> None:
+    with pytest.raises(NoAnswer):
+        chat(layout, row)
+
+
+def test_rows_have_license_source_and_category_of_their_own_or_of_the_data_set() -> None:
+    rows = [
+        {"instruction": "Why?", "output": "So."},
+        {"instruction": "Why?", "output": "So.", "source": "web", "license": "BSD", "category": "math", "lang": "de"},
+        {"instruction": "Why?", "output": ""},
+    ]
+    source = {"format": "alpaca", "license": "MIT", "lang": "en", "licenses": {"web": "GPL"}}
+    made = prepared(lay_out({"a.json": json.dumps(rows)}, source), "general")
+    assert [{key: row.get(key) for key in ("id", "category", "source", "lang", "license")} for row in made.rows] == [
+        {"id": "mine-1", "category": "mine", "source": "mine", "lang": "en", "license": "MIT"},
+        {"id": "mine-2", "category": "math", "source": "web", "lang": "de", "license": "BSD"},
+    ]
+    assert made.said == ["2 examples of 2 sources", "1 rows without an answer left out: data/mine/a.json:3, .."]
+
+
+def test_several_files_get_ids_that_differ() -> None:
+    row = json.dumps({"instruction": "Why?", "output": "So."})
+    folder = lay_out({"raw/a.jsonl": row, "raw/b.json": f"[{row}]"}, {"format": "alpaca", "source": "made"})
+    made = prepared(folder, "general")
+    assert [row["id"] for row in made.rows] == ["mine-1", "mine-b-1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('[{"instruction": "Why?"}]', "data/mine/a.json:1: no `output`"),
+        ("[1]", "data/mine/a.json:1: expected an object in the array, found int"),
+        ('[{"instruction"', "data/mine/a.json:1: not valid JSON"),
+        ('{"instruction": "Why?", "output": ""}', "data/mine: no row with an answer"),
+        ("", "data/mine/a.json: the file is empty"),
+    ],
+)
+def test_an_error_names_file_and_row(text: str, wanted: str) -> None:
+    with pytest.raises(InputError) as caught:
+        prepared(lay_out({"a.json": text}, {"format": "alpaca"}), "general")
+    assert str(caught.value).startswith(wanted)

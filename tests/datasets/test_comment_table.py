@@ -1,0 +1,253 @@
+"""Tables of comments in every shape that people have them become canonical comments; what is wrong is one line."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alloy.core.files import InputError, read_json
+from alloy.core.stage import _message
+from alloy.formats.origin import read_origin
+from alloy.runtime.parallel import ROWS
+from prepared import OUT, lay_out, prepared
+
+COLUMNS = {"id": "id", "text": "text", "levels": ["topic", "detail"]}
+SOURCE = {"format": "csv", "columns": COLUMNS}
+HEAD = "id,text,topic,detail\n"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def error(files: dict[str, bytes | str], source: dict[str, Any] = SOURCE) -> str:
+    """Return the error of a data folder; nothing may be left of the output."""
+    shutil.rmtree(OUT, ignore_errors=True)
+    with pytest.raises(InputError) as caught:
+        prepared(lay_out(files, source))
+    assert list(OUT.iterdir()) == []
+    return str(caught.value)
+
+
+def segments(table: str | bytes, **source: Any) -> list[list[dict[str, str]]]:
+    return [row["segments"] for row in prepared(lay_out({"a.csv": table}, {**SOURCE, **source})).rows]
+
+
+def test_a_row_per_comment_becomes_a_comment_and_its_labels_the_taxonomy() -> None:
+    made = prepared(lay_out({"a.csv": HEAD + '1,"Jams, often",Lock,Jams\n2,Dear,Price,\n'}, SOURCE))
+    assert made.rows == [
+        {"id": "1", "text": "Jams, often", "segments": [{"L1": "Lock", "L2": "Jams"}]},
+        {"id": "2", "text": "Dear", "segments": [{"L1": "Price", "L2": "(none)"}]},
+    ]
+    assert made.leaves == [("Lock", "Jams"), ("Price", "(none)")]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+def test_any_separator_and_unicode_encoding_is_found(separator: str, encoding: str) -> None:
+    table = (HEAD + "1,Süß 很好,Lock,Jams\n").replace(",", separator).encode(encoding)
+    (row,) = prepared(lay_out({"a.csv": table}, SOURCE)).rows
+    assert (row["id"], row["text"]) == ("1", "Süß 很好")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "A.CSV"])
+def test_the_separator_that_excel_names_and_packed_files_are_read(name: str) -> None:
+    table = b"sep=;\n" + (HEAD + "1,a,b,c\n").replace(",", ";").encode()
+    made = prepared(lay_out({name: gzip.compress(table) if name.endswith(".gz") else table}, SOURCE))
+    assert made.rows[0]["id"] == "1"
+
+
+def test_another_encoding_is_read_if_it_is_named_and_else_said_with_its_line() -> None:
+    table = (HEAD + "1,Zürich,Größe,x\n").encode("cp1252")
+    assert error({"a.csv": table}).startswith("data/mine/a.csv:2: byte 4 is not UTF-8 (0xFC, most likely Windows-1252)")
+    made = prepared(lay_out({"a.csv": table}, {**SOURCE, "encoding": "windows-1252"}))
+    assert made.leaves == [("Größe", "x")]
+    mixed = (HEAD + "1,Zürich,a,x\n").encode() + "2,Zürich,a,x\n".encode("cp1252")
+    assert "data/mine/a.csv:3: byte 4 is not UTF-8" in error({"a.csv": mixed})
+    assert "mixes encodings" in error({"a.csv": mixed})
+
+
+def test_columns_may_stand_anywhere_and_labels_have_stray_spaces() -> None:
+    columns = {
+        "text": "Review",
+        "levels": ["Topic "],
+        "emotion": "Mood",
+        "lang": "lang",
+        "split": "part",
+        "weight": "w",
+    }
+    table = "part,Mood,x, Topic,Review,lang,w\nTest, joy ,1, Lock  jams ,It jams,en,2\n,,2,Lock jams,Again,,\n"
+    made = prepared(lay_out({"a.csv": table}, {"format": "csv", "columns": columns}))
+    assert made.rows == [
+        {
+            "id": "a-2",
+            "lang": "en",
+            "text": "It jams",
+            "split": "test",
+            "weight": 2.0,
+            "segments": [{"L1": "Lock jams", "emotion": "joy"}],
+        },
+        {"id": "a-3", "text": "Again", "segments": [{"L1": "Lock jams"}]},
+    ]
+
+
+def test_several_labels_in_one_cell_are_several_segments() -> None:
+    one = {"label_separator": "|", "columns": {"text": "text", "levels": ["topic", "detail"], "emotion": "id"}}
+    found = segments(HEAD + "joy,Hi,Lock|Price,Jams|Dear\nanger|joy,Hi,Lock|Price,Jams|Dear\n", **one)
+    assert [[segment["emotion"] for segment in row] for row in found] == [["joy", "joy"], ["anger", "joy"]]
+    assert [(segment["L1"], segment["L2"]) for segment in found[0]] == [("Lock", "Jams"), ("Price", "Dear")]
+    assert error({"a.csv": HEAD + "x,Hi,a|b|c,d|e\n"}, {**SOURCE, **one}).startswith(
+        "data/mine/a.csv:2: the levels have"
+    )
+
+
+def test_a_whole_path_in_one_cell_is_split_and_filled_up() -> None:
+    columns = {"text": "text", "levels": ["topic"]}
+    found = segments(HEAD + "1,Hi,Lock > Bolt > Jams,\n2,Hi,Price,\n", columns=columns, path_separator=">")
+    assert found == [[{"L1": "Lock", "L2": "Bolt", "L3": "Jams"}], [{"L1": "Price", "L2": "(none)", "L3": "(none)"}]]
+
+
+def test_rows_of_segments_are_gathered_by_their_id_wherever_they_stand() -> None:
+    table = HEAD + "7,Jams and dear,Lock,Jams\n8,Fine,Price,Fair\n7,Jams and dear,Price,Dear\n"
+    made = prepared(lay_out({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
+    assert [(row["id"], len(row["segments"])) for row in made.rows] == [("7", 2), ("8", 1)]
+    place = read_origin(OUT / "comments/comments.jsonl").place
+    assert [place(1), place(2)] == [("data/mine/a.csv", 2), ("data/mine/a.csv", 3)]
+
+
+def test_a_segment_without_id_and_text_belongs_to_the_comment_before() -> None:
+    table = HEAD + "7,Jams and dear,Lock,Jams\n,,Price,Dear\n8,Fine,Price,Fair\n"
+    made = prepared(lay_out({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
+    assert [(row["id"], len(row["segments"])) for row in made.rows] == [("7", 2), ("8", 1)]
+
+
+def test_rows_without_a_text_or_a_label_are_left_out_and_told() -> None:
+    made = prepared(lay_out({"a.csv": HEAD + "1,,Lock,Jams\n2,Hi,,\n3,Ho,Lock,Jams\n,,,\n"}, SOURCE))
+    assert [row["id"] for row in made.rows] == ["3"]
+    assert [line.split(" (")[1] for line in made.said[-2:]] == ["data/mine/a.csv:2)", "data/mine/a.csv:3)"]
+
+
+def test_json_lines_with_other_keys_are_read_with_ids_of_any_length() -> None:
+    columns = {"id": "nr", "text": "body", "levels": ["tags"]}
+    rows = [{"nr": 12345678901234567890123, "body": "Hi", "tags": ["a", "b"]}, {"nr": 1.5, "body": "Ho", "tags": "a"}]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    made = prepared(lay_out({"a.jsonl": lines}, {"format": "jsonl", "columns": columns}))
+    assert [row["id"] for row in made.rows] == ["12345678901234567890123", "1.5"]
+    assert [len(row["segments"]) for row in made.rows] == [2, 1]
+    wrong = {"format": "jsonl", "columns": {**columns, "text": "boddy"}}
+    assert error({"a.jsonl": lines}, wrong).startswith(
+        "data/mine/a.jsonl: columns.text: no row has a value for 'boddy'"
+    )
+
+
+def test_several_files_are_joined_and_each_row_keeps_its_place() -> None:
+    source = {**SOURCE, "file": "raw"}
+    folder = lay_out({"raw/a.csv": HEAD + "1,Hi,a,b\n\n2,Hi,a,b\n", "raw/b.csv": HEAD + "3,Ho,a,b\n"}, source)
+    assert len(prepared(folder).rows) == 3
+    origin = read_origin(OUT / "comments/comments.jsonl")
+    files = [("data/mine/raw/a.csv", 2), ("data/mine/raw/a.csv", 4), ("data/mine/raw/b.csv", 2)]
+    assert [origin.place(line) for line in (1, 2, 3)] == files
+    assert read_json(OUT / "comments/origin.json")[0] == {"file": "data/mine/raw/a.csv", "rows": 2}
+
+
+@pytest.mark.parametrize("name", ["taxonomy.csv", "my labels.csv"])
+def test_a_taxonomy_beside_the_comments_is_taken_with_its_empty_levels(name: str) -> None:
+    table = "detail;topic;description\nJams;Lock;stuck\n;Price;any\n"
+    source = SOURCE if name == "taxonomy.csv" else {**SOURCE, "taxonomy": name, "file": "a.csv"}
+    made = prepared(lay_out({"a.csv": HEAD + "1,Hi,Lock,Jams\n", name: table}, source))
+    assert made.leaves == [("Lock", "Jams"), ("Price", "(none)")]
+
+
+def test_many_rows_are_read_block_by_block_in_their_order() -> None:
+    lines = "".join(f"{number},Text {number},a,b{number % 7}\n" for number in range(2 * ROWS + 5))
+    made = prepared(lay_out({"a.csv": HEAD + lines}, SOURCE))
+    assert [row["id"] for row in made.rows] == [str(number) for number in range(2 * ROWS + 5)]
+
+
+SENTENCES = "".join(f"{n},Hi,This is sentence {n} and it is far too long to be a label,x\n" for n in range(40))
+BAD = {
+    "a wrong column": ("id,txt,topic,detail\n1,a,b,c\n", "a.csv: columns.text: no column 'text'; did you mean 'txt'?"),
+    "two columns of one name": ("id,text,text,topic,detail\n", "a.csv: columns.text: 2 columns are called 'text'"),
+    "two header rows": (",Review,,Labels\n" + HEAD, "a.csv: columns.text: no column 'text'"),
+    "an id twice": (
+        HEAD + "1,a,b,c\n2,a,b,c\n1,d,b,c\n",
+        "a.csv:4: duplicate id '1' (first used in data/mine/a.csv:2",
+    ),
+    "a first level that is empty": (HEAD + "1,a,,c\n", "a.csv:2: the first level is empty"),
+    "free text as a label": (HEAD + SENTENCES, "a.csv: columns.levels: 'topic' looks like free text (40 different"),
+    "a cell too many": (HEAD + "1,a, b,c,d\n", "a.csv:2: 5 cells under 4 columns; quote cells that hold commas"),
+    "a cell too few": (HEAD + "1,a,b,c\n2,a\n", "a.csv:3: 2 cells under 4 columns"),
+    "a quote that never closes": (HEAD + '1,"a,b,c\n' + "x" * 10_000_001, "a.csv:3: not valid CSV (field larger"),
+    "a text of a book": (HEAD + f"1,{'a' * 1_000_001},b,c\n", "a.csv:2: the text has 1,000,001 characters"),
+    "an empty file": ("", "a.csv: the file is empty"),
+    "a header alone": (HEAD, "a.csv: no labeled comment (0 rows without a text, 0 without a label)"),
+    "a workbook": (b"PK\x03\x04", "a.csv: a workbook, not text; write `format: xlsx`"),
+}
+
+
+@pytest.mark.parametrize(("table", "wanted"), BAD.values(), ids=BAD)
+def test_what_is_wrong_with_a_table_is_one_line(table: str | bytes, wanted: str) -> None:
+    said = error({"a.csv": table})
+    assert said.startswith(f"data/mine/{wanted}")
+    assert "\n" not in said
+
+
+def test_of_many_bad_rows_the_first_are_named_and_the_rest_counted() -> None:
+    lines = error({"a.csv": HEAD + "1,a,,c\n" * 30}).splitlines()
+    assert [line.split(": ")[0] for line in lines[:-1]] == [f"data/mine/a.csv:{number}" for number in range(2, 11)]
+    assert lines[-1] == "and 21 more errors"
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "wanted"),
+    [
+        ({"split": "id"}, "dev,a,b,c", "split is 'dev'; expected train, test or nothing"),
+        ({"weight": "id"}, "heavy,a,b,c", "weight is 'heavy'; expected a number"),
+    ],
+)
+def test_a_field_with_a_wrong_value_is_named(columns: dict[str, str], row: str, wanted: str) -> None:
+    source = {"format": "csv", "columns": {**COLUMNS, "id": None, **columns}}
+    assert error({"a.csv": f"{HEAD}{row}\n"}, source).startswith(f"data/mine/a.csv:2: {wanted}")
+
+
+def test_columns_that_are_not_named_are_listed() -> None:
+    said = error({"a.csv": HEAD + "1,a,b,c\n"}, {"format": "csv"})
+    assert said.startswith("data/mine/source.yaml: columns.text: missing")
+    assert said.endswith("columns are id, text, topic, detail")
+    said = error({"a.csv": HEAD + "1,a,b,c\n"}, {"format": "csv", "columns": {"text": "text"}})
+    assert said.startswith("data/mine/source.yaml: columns.levels: missing")
+
+
+def test_a_segment_whose_comment_cannot_be_told_is_named() -> None:
+    by_segment = {**SOURCE, "row_is": "segment"}
+    assert error({"a.csv": HEAD + ",,b,c\n"}, by_segment).startswith("data/mine/a.csv:2: no text and no id")
+    assert error({"a.csv": HEAD + "1,,b,c\n"}, by_segment).startswith("data/mine/a.csv:2: the first row of comment '1'")
+    table = HEAD + "1,a,b,c\n1,other,b,c\n"
+    assert error({"a.csv": table}, by_segment).startswith("data/mine/a.csv:3: comment '1' has another text")
+
+
+def test_a_file_without_permission_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = lay_out({"a.csv": HEAD + "1,a,b,c\n"}, SOURCE)
+    opened = Path.open
+
+    def refuse(self: Path, *args: Any, **more: Any) -> Any:
+        if self.name == "a.csv":
+            raise PermissionError(13, "Permission denied", str(self))
+        return opened(self, *args, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)  # root may read everything
+    with pytest.raises((InputError, PermissionError)) as caught:
+        prepared(folder)
+    assert (_message(caught.value) or "").startswith("data/mine/a.csv: ")
+
+
+def test_an_error_in_the_taxonomy_names_the_file_of_the_user() -> None:
+    folder = lay_out(
+        {"comments.jsonl": '{"id": "1", "text": "t", "segments": [{"L1": "a"}]}\n', "taxonomy.csv": "L1\na\na\n"}
+    )
+    with pytest.raises(InputError, match=r"^data/mine/taxonomy\.csv:3: "):
+        prepared(folder)

@@ -1,0 +1,227 @@
+"""General examples from many files become one checked file."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alloy.core.files import InputError, read_jsonl, write_folder
+from alloy.core.settings import BadRow
+from alloy.datasets.general import convert_general
+from alloy.datasets.source import Kind, read_source
+from alloy.formats.general import MARKUP_KEYS, REJECTED, read_general
+from alloy.formats.origin import read_origin
+from alloy.modeling.answer_markup import FIELDS
+
+SHARED = Path(__file__).parents[3] / "shared/data/general"
+Row = dict[str, Any]
+
+
+def example(identity: str, answer: str = "4", **more: Any) -> Row:
+    turns = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": answer}]
+    return {"id": identity, "category": "math", "source": "sums", "lang": "en", "messages": turns, **more}
+
+
+def jsonl(*rows: Row) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def main(folder: Path = Path("data/general")) -> list[str]:
+    """Convert as the stage `prepare` does, and return what it prints."""
+    said: list[str] = []
+    source = read_source(folder, Kind.general)
+    write_folder("data/prepared/general", lambda out: said.extend(convert_general(folder, source, out)))
+    return said
+
+
+@pytest.fixture
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("data/general/raw")
+    folder.mkdir(parents=True)
+    return folder
+
+
+def converted() -> list[Row]:
+    main()
+    return read_jsonl("data/prepared/general/general.jsonl")
+
+
+def fault() -> str:
+    with pytest.raises(InputError) as caught:
+        main()
+    assert list(Path("data/prepared").iterdir()) == [], "an error leaves nothing behind"
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_files_plain_or_packed_are_joined_in_name_order(raw: Path) -> None:
+    (raw / "b.jsonl").write_bytes(jsonl(example("3")))
+    (raw / "a.jsonl.gz").write_bytes(gzip.compress(jsonl(example("2"), example("1"))))
+    (raw / "SOURCE.md").write_text("# where it is from")
+    assert converted() == [example("2"), example("1"), example("3")]
+
+
+def test_unknown_keys_are_dropped_and_a_missing_language_stays_missing(raw: Path) -> None:
+    row = example("1", weight=2)
+    row["messages"][0]["weight"] = 1
+    del row["lang"]
+    (raw / "a.jsonl").write_bytes(jsonl(row))
+    wanted = example("1")
+    del wanted["lang"]
+    assert converted() == [wanted]
+
+
+def test_the_stages_read_what_was_converted(raw: Path) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1"), example("2")))
+    rows = converted()
+    assert read_general(Path("data/prepared/general/general.jsonl")) == rows
+
+
+def test_an_id_in_two_files_is_refused(raw: Path) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1")))
+    (raw / "b.jsonl").write_bytes(jsonl(example("2"), example("1")))
+    assert fault().startswith("data/general/raw/b.jsonl:2: duplicate id '1' (first used in data/general/raw/a.jsonl:1)")
+
+
+CHAT = "`messages` must be a list of {role, content} that ends with the assistant"
+BAD = {
+    "no id": (example("x", id=None), "`id` is missing"),
+    "an empty id": (example(" "), "`id` is missing, empty or no string; give each row its own id"),
+    "an empty category": (example("x", category=""), "`category` or `source` is missing or empty; say what kind"),
+    "an empty source": (example("x", source=" "), "`category` or `source` is missing or empty; say what kind"),
+    "no category": (example("x", category=None), "`category` or `source` is missing"),
+    "no source": (example("x", source=3), "`category` or `source` is missing"),
+    "a category that is the customers'": (
+        example("x", category="customer"),
+        "category 'customer' is kept for the comm",
+    ),
+    "a source that is the customers'": (example("x", source="customer"), "source 'customer' is kept for the comments"),
+    "an empty licence": (example("x", license=" "), "`license` is ' '; write a name such as MIT, or leave it out"),
+    "two licences": (example("x", license=["MIT", "BSD"]), "`license` is ['MIT', 'BSD']; write a name"),
+    "no messages": (example("x", messages="hello"), CHAT),
+    "a message without content": (example("x", messages=[{"role": "user"}, {"role": "assistant"}]), CHAT),
+    "a question at the end": (example("x", messages=example("x")["messages"][::-1]), CHAT),
+    "an answer alone": (example("x", messages=example("x")["messages"][1:]), CHAT),
+    "a role that no model knows": (
+        example("x", messages=[{"role": "human", "content": "2 + 2?"}, example("x")["messages"][1]]),
+        "role 'human' is none that models know; write system, user, assistant or tool",
+    ),
+    "an empty question": (
+        example("x", messages=[{"role": "user", "content": " "}, example("x")["messages"][1]]),
+        "a message of the user is empty; give the question or drop the row",
+    ),
+    "an empty answer": (example("x", answer=" \n"), "the assistant's last message is empty"),
+}
+
+
+@pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("name", "pack"), [("a.jsonl", bytes), ("a.jsonl.gz", gzip.compress)])
+def test_a_fault_names_file_and_line(raw: Path, name: str, pack: Any, row: Row, wanted: str) -> None:
+    (raw / name).write_bytes(pack(jsonl(example("1")) + b"\n" + jsonl(row)))
+    assert fault().startswith(f"data/general/raw/{name}:3: {wanted}")
+
+
+def test_a_malformed_line_is_named(raw: Path) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1")) + b'{"id": \n')
+    assert fault().startswith("data/general/raw/a.jsonl:2: not valid JSON")
+
+
+@pytest.mark.parametrize("spoil", [lambda whole: whole[:-9], lambda whole: b"no" + whole])
+def test_a_broken_gzip_file_is_one_line(raw: Path, spoil: Any) -> None:
+    (raw / "a.jsonl.gz").write_bytes(spoil(gzip.compress(jsonl(example("1")))))
+    assert fault().startswith("data/general/raw/a.jsonl.gz: not a whole gzip file")
+
+
+def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:
+    (raw / ".gitkeep").touch()
+    assert fault().startswith("data/general/raw: no file that ends in .jsonl")
+
+
+def licenses(raw: Path, text: str) -> None:
+    (raw.parent / "source.yaml").write_text(f"format: jsonl\nfile: raw\n{text}\n", encoding="utf-8")
+
+
+def test_a_row_keeps_its_license_and_another_takes_that_of_its_source(raw: Path) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1", license="MIT"), example("2"), example("3", source="else")))
+    licenses(raw, "licenses: {sums: CC BY 4.0}")
+    assert [row.get("license") for row in converted()] == ["MIT", "CC BY 4.0", None]
+    licenses(raw, "licenses: {sums: CC BY 4.0}\nlicense: BSD")
+    assert [row.get("license") for row in converted()] == ["MIT", "CC BY 4.0", "BSD"]
+
+
+def test_without_licenses_rows_have_those_that_they_say(raw: Path) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1", license="MIT"), example("2")))
+    assert converted() == [example("1", license="MIT"), example("2")]
+
+
+def test_a_license_of_a_source_that_no_row_has_is_told(raw: Path) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1")))
+    licenses(raw, "licenses: {sums: MIT, sum: MIT}")
+    assert "data/general/source.yaml: licenses: no row is of sum; sources are sums" in main()
+
+
+@pytest.mark.parametrize("text", ["licenses: {sums: }", "licenses: {sums: 4.0}", "licenses: [sums]"])
+def test_an_error_in_the_licenses_names_the_key(raw: Path, text: str) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1")))
+    licenses(raw, text)
+    Path("data/prepared").mkdir()
+    assert fault().startswith("data/general/source.yaml: licenses")
+
+
+def test_the_real_examples_are_all_there(raw: Path) -> None:
+    if not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is absent: the real general data cannot be read")
+    for file in SHARED.glob("*.gz"):
+        (raw / file.name).symlink_to(file)
+    readme = (Path(__file__).parents[2] / "data/general/README.md").read_text(encoding="utf-8")
+    (raw.parent / "source.yaml").write_text(readme.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    said = main()
+    assert said[0] == "98460 examples of 11 sources"
+    found: dict[str, set[Any]] = {}
+    for row in read_jsonl("data/prepared/general/general.jsonl"):
+        found.setdefault(row["source"], set()).add(row.get("license"))
+    assert all(None not in licenses for licenses in found.values()), "the README names the license of every source"
+    assert found["mbpp_train"] == {"CC BY 4.0"}
+    assert found["llm_adapters_qa_train"] == {"ODC-By and CC BY-SA"}
+
+
+def test_null_is_absent_and_dropped_keys_are_told(raw: Path) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1", license=None, rating=5) | {"lang": None}))
+    said = main()
+    (row,) = read_jsonl("data/prepared/general/general.jsonl")
+    assert sorted(row) == ["category", "id", "messages", "source"]
+    assert any(line.startswith("data/general: unknown key `rating` in 1 row has no effect") for line in said)
+
+
+def test_bad_rows_can_be_left_out_and_are_listed(raw: Path) -> None:
+    rows = [example("1"), example("2", answer=" "), example("1"), example("3")]
+    (raw / "a.jsonl").write_bytes(jsonl(*rows[:2]) + b"{\n" + jsonl(*rows[2:]))
+    out = Path("data/prepared/general")
+    out.mkdir(parents=True)
+    said = convert_general(raw.parent, read_source(raw.parent, Kind.general), out, BadRow.reject)
+    assert [row["id"] for row in read_jsonl(out / "general.jsonl")] == ["1", "3"]
+    assert [(row["file"], row["line"]) for row in read_jsonl(out / REJECTED)] == [
+        ("data/general/raw/a.jsonl", line) for line in (2, 3, 4)
+    ]
+    assert any(line.startswith("3 bad rows left out, the first is data/general/raw/a.jsonl:2: ") for line in said)
+    assert read_origin(out / "general.jsonl").place(2) == ("data/general/raw/a.jsonl", 5)
+
+
+def test_all_bad_rows_are_told_together(raw: Path) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1", answer=""), example("2"), example("3", source="")))
+    with pytest.raises(InputError) as caught:
+        main()
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[0] for line in lines[:2]] == ["data/general/raw/a.jsonl:1", "data/general/raw/a.jsonl:3"]
+    assert "general_rows.on_bad_row: reject" in lines[2]
+
+
+def test_reasoning_and_calls_in_fields_of_their_own_are_kept(raw: Path) -> None:
+    row = example("1")
+    row["messages"][1]["reasoning_content"] = "2 and 2"
+    (raw / "a.jsonl").write_bytes(jsonl(row))
+    assert converted() == [row]
+    assert set(MARKUP_KEYS) == set(FIELDS)

@@ -1,0 +1,143 @@
+"""IFEval becomes canonical prompts, as Google or the hub has it."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from alloy.core.files import InputError, read_jsonl, write_folder
+from alloy.datasets.ifeval import convert_ifeval
+
+SHARED = Path(__file__).parents[3] / "shared/data/ifeval/ifeval_input_data.jsonl.gz"
+Row = dict[str, Any]
+FIRST = {
+    "key": 12,
+    "prompt": "Sagen Sie „ja“, ohne Komma.",
+    "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"],
+    "kwargs": [{}, {"num_words": 3, "relation": "less than"}],
+}
+SECOND = {
+    "key": 5,
+    "prompt": "Name\nboth.",
+    "instruction_id_list": ["keywords:existence"],
+    "kwargs": [{"keywords": ["lamp", "lock"]}],
+}
+ROWS = [FIRST, SECOND]
+
+
+def main() -> None:
+    """Convert as the stage `prepare` does."""
+    said: list[str] = []
+    write_folder(
+        "data/prepared/instructions", lambda folder: said.extend(convert_ifeval(Path("data/ifeval/raw"), folder))
+    )
+    print("".join(f"convert: {line}\n" for line in said), end="")
+
+
+@pytest.fixture
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("data/ifeval/raw")
+    folder.mkdir(parents=True)
+    return folder
+
+
+def lines(raw: Path, rows: list[Row], name: str = "input_data.jsonl") -> None:
+    (raw / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def shared_lines(raw: Path, rows: list[Row]) -> None:
+    lines(raw, rows, "ifeval_input_data.jsonl")
+
+
+def packed_lines(raw: Path, rows: list[Row]) -> None:
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (raw / "ifeval_input_data.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+
+
+def parquet(raw: Path, rows: list[Row], name: str = "train-00000-of-00001.parquet") -> None:
+    """Write the rows as the hub has them: every instruction has all arguments, most of them null."""
+    arguments = sorted({field for row in rows for given in row["kwargs"] for field in given} | {"language"})
+    filled = [
+        {**row, "kwargs": [{field: given.get(field) for field in arguments} for given in row["kwargs"]]} for row in rows
+    ]
+    (raw / "data").mkdir(exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(filled), raw / "data" / name)
+
+
+Writer = Callable[[Path, list[Row]], None]
+LAYOUTS: list[Writer] = [lines, shared_lines, packed_lines, parquet]
+
+
+def converted() -> list[Row]:
+    main()
+    return read_jsonl("data/prepared/instructions/ifeval.jsonl")
+
+
+def fault() -> str:
+    with pytest.raises(InputError) as caught:
+        main()
+    assert not Path("data/prepared/instructions/ifeval.jsonl").exists(), "a fault leaves nothing behind"
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("write", LAYOUTS)
+def test_every_layout_gives_the_same_prompts_in_their_order(raw: Path, write: Writer) -> None:
+    write(raw, ROWS)
+    (raw / "SOURCE.md").write_text("# where it is from")
+    assert converted() == ROWS
+
+
+def test_parts_of_a_parquet_file_follow_each_other(raw: Path) -> None:
+    parquet(raw, [FIRST], "train-00000-of-00002.parquet")
+    parquet(raw, [SECOND], "train-00001-of-00002.parquet")
+    assert converted() == ROWS
+
+
+@pytest.mark.parametrize("write", LAYOUTS)
+def test_all_541_real_prompts_are_converted(raw: Path, write: Writer, capsys: pytest.CaptureFixture[str]) -> None:
+    if not SHARED.is_file():
+        pytest.skip(f"{SHARED} is absent: the real IFEval cannot be read")
+    with gzip.open(SHARED, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    write(raw, rows)
+    assert converted() == rows
+    assert capsys.readouterr().out == "convert: 541 prompts, 834 instructions of 25 kinds\n"
+
+
+def test_a_fault_in_a_line_names_file_and_line(raw: Path) -> None:
+    lines(raw, [FIRST, {**SECOND, "kwargs": []}])
+    assert fault().startswith("data/ifeval/raw/input_data.jsonl:2: 1 instructions and 0 kwargs")
+
+
+def test_a_fault_in_a_parquet_file_names_file_and_row(raw: Path) -> None:
+    parquet(raw, [FIRST, {**SECOND, "prompt": " "}])
+    assert fault().startswith("data/ifeval/raw/data/train-00000-of-00001.parquet: row 2: `prompt` is missing or empty")
+
+
+def test_two_layouts_at_once_are_refused(raw: Path) -> None:
+    lines(raw, ROWS)
+    parquet(raw, ROWS)
+    assert fault().startswith("data/ifeval/raw: train-00000-of-00001.parquet and input_data.jsonl at once")
+
+
+@pytest.mark.parametrize("name", [".gitkeep", "prompts.jsonl", "test-00000-of-00001.parquet"])
+def test_an_unknown_layout_says_what_to_fetch(raw: Path, name: str) -> None:
+    (raw / name).touch()
+    assert "https://huggingface.co/datasets/google/IFEval" in fault()
+
+
+def test_a_broken_parquet_file_is_one_line(raw: Path) -> None:
+    (raw / "train-00000-of-00001.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert fault().startswith("data/ifeval/raw/train-00000-of-00001.parquet: not a whole parquet file")
+
+
+def test_a_parquet_file_without_a_column_is_one_line(raw: Path) -> None:
+    parquet(raw, [{key: value for key, value in SECOND.items() if key != "key"}])
+    assert fault().startswith("data/ifeval/raw/data/train-00000-of-00001.parquet: no column 'key'")

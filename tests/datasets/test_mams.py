@@ -1,0 +1,122 @@
+"""MAMS becomes canonical comments, from the published XML files and from JSON Lines alike."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alloy.core.files import InputError
+from prepared import Prepared, prepared
+from real import SHARED
+
+REVIEWS = {
+    "train": [("Good food, slow staff & no menu.", [("food", "positive"), ("staff", "negative"), ("menu", "neutral")])],
+    "val": [("Cheap, but far away.", [("price", "positive"), ("place", "negative")])],
+    "test": [("Nice place, dear wine.", [("place", "positive"), ("price", "negative")])],
+}
+WANTED = [
+    ("mams-acsa-train-0", "train", [("food", "positive"), ("staff", "negative"), ("menu", "neutral")]),
+    ("mams-acsa-val-0", "train", [("price", "positive"), ("place", "negative")]),
+    ("mams-acsa-test-0", "test", [("place", "positive"), ("price", "negative")]),
+]
+
+
+@pytest.fixture
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("data/mams/raw")
+    folder.mkdir(parents=True)
+    (folder.parent / "source.yaml").write_text("format: mams\n")
+    return folder
+
+
+def main() -> Prepared:
+    return prepared(Path("data/mams"))
+
+
+def xml(raw: Path) -> None:
+    for split, reviews in REVIEWS.items():
+        sentences = "".join(
+            f"<sentence><text>{text.replace('&', '&amp;')}</text><aspectCategories>"
+            + "".join(f'<aspectCategory category="{c}" polarity="{p}"/>' for c, p in labels)
+            + "</aspectCategories></sentence>"
+            for text, labels in reviews
+        )
+        (raw / f"{split}.xml").write_text(f"<?xml version='1.0'?><sentences>{sentences}</sentences>")
+
+
+def lines(raw: Path) -> None:
+    rows = [
+        {
+            "id": f"mams-acsa-{split}-0",
+            "text": text,
+            "split": split,
+            "task": "ACSA",
+            "labels": [{"L1": category, "sentiment": polarity} for category, polarity in labels],
+        }
+        for split, ((text, labels),) in REVIEWS.items()
+    ]
+    other = {"id": "a", "text": "t", "split": "train", "task": "ATSA", "labels": [{"term": "t"}]}
+    (raw / "mams.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, other]))
+
+
+@pytest.mark.parametrize("write", [xml, lines])
+def test_categories_become_labels_and_polarities_emotions(raw: Path, write) -> None:
+    write(raw)
+    made = main()
+    rows = sorted(
+        made.rows,
+        key=lambda row: WANTED.index(next(w for w in WANTED if w[0] == row["id"])),
+    )
+    found = [(row["id"], row["split"], [(s["L1"], s["emotion"]) for s in row["segments"]]) for row in rows]
+    assert found == WANTED
+    assert rows[0]["text"] == "Good food, slow staff & no menu."
+    assert made.leaves == [("food",), ("menu",), ("place",), ("price",), ("staff",)]
+
+
+def test_a_file_that_is_missing_is_named(raw: Path) -> None:
+    with pytest.raises(InputError, match=r"^data/mams/raw: no train\.xml.*https://"):
+        main()
+    xml(raw)
+    (raw / "val.xml").unlink()
+    with pytest.raises(InputError, match=r"^data/mams/raw: expected .*got test\.xml, train\.xml"):
+        main()
+
+
+def test_both_forms_at_once_are_refused(raw: Path) -> None:
+    xml(raw)
+    lines(raw)
+    with pytest.raises(InputError, match="at once"):
+        main()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("<sentences><sentence>", "train.xml:1"),
+        ("<sentences><sentence><text>t</text><aspectTerms/></sentence></sentences>", "train.xml: sentence 1"),
+        ('<sentences><sentence><aspectCategory category="food"/></sentence></sentences>', "train.xml: sentence 1"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(raw: Path, text: str, place: str) -> None:
+    xml(raw)
+    (raw / "train.xml").write_text(text)
+    with pytest.raises(InputError) as error:
+        main()
+    assert str(error.value).startswith(f"data/mams/raw/{place}")
+
+
+@pytest.mark.parametrize("change", [{"labels": None}, {"labels": []}, {"text": " "}, {"split": "dev"}, {"id": 3}])
+def test_a_row_with_a_fault_is_named(raw: Path, change: dict) -> None:
+    row = {"id": "1", "text": "t", "split": "train", "labels": [{"L1": "food", "sentiment": "neutral"}], **change}
+    (raw / "mams.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError, match=r"^data/mams/raw/mams\.jsonl:1: "):
+        main()
+
+
+def test_the_shared_file_gives_as_many_as_the_readme_says(raw: Path) -> None:
+    path = SHARED / "mams/mams.jsonl.gz"
+    if not path.is_file():
+        pytest.skip(f"{path} is absent: there is no real text to test on")
+    (raw / path.name).symlink_to(path)
+    assert main().said[0].startswith("3949 comments, 400 of them")

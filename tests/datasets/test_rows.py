@@ -1,0 +1,115 @@
+"""Rows of parquet files and of hub data sets: pinned, offline from the hub's cache, and clear about what is missing."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from alloy.core.files import InputError, read_jsonl
+from prepared import lay_out, prepared
+from projects import copy_code, environment
+
+COMMIT = "0123456789" * 4
+CARD = """---
+dataset_info:
+  features:
+  - name: text
+    dtype: string
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': Price
+          '1': Lock
+configs:
+- config_name: default
+  data_files: [{split: train, path: data/train-*}]
+---
+"""
+
+
+def write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+def test_a_parquet_file_becomes_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = lay_out({}, {"format": "parquet", "columns": {"id": "n", "text": "t", "levels": ["l"]}})
+    write_parquet(folder / "a.parquet", [{"n": 1, "t": "Hi", "l": ["a", "b"]}, {"n": 2, "t": None, "l": ["a"]}])
+    made = prepared(folder)
+    assert [(row["id"], len(row["segments"])) for row in made.rows] == [("1", 2)]
+    (folder / "a.parquet").write_bytes((folder / "a.parquet").read_bytes()[:-9])
+    with pytest.raises(InputError, match=r"^data/mine/a\.parquet: not a whole parquet file"):
+        prepared(folder)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project beside a hub cache that holds one data set."""
+    copy_code(tmp_path / "project")
+    cached = tmp_path / "hub/datasets--me--tiny"
+    snapshot = cached / "snapshots" / COMMIT
+    write_parquet(
+        snapshot / "data/train-00000-of-00001.parquet",
+        [{"text": "Dear", "label": 0}, {"text": "Jams", "label": 1}, {"text": "Unknown", "label": -1}],
+    )
+    (snapshot / "README.md").write_text(CARD)
+    (cached / "refs").mkdir()
+    (cached / "refs/main").write_text(COMMIT)
+    (tmp_path / "project/params.yaml").write_text("data: {comments: mine, general: mine}\n")
+    return tmp_path / "project"
+
+
+def prepare(project: Path, kind: str = "comments", **source: Any) -> "subprocess.CompletedProcess[str]":
+    (project / "data/mine").mkdir(parents=True, exist_ok=True)
+    (project / "data/mine/source.yaml").write_text(yaml.safe_dump({"format": "hub", "repository": "me/tiny", **source}))
+    cache = {"HF_HUB_CACHE": str(project.parent / "hub"), "HF_DATASETS_CACHE": str(project.parent / "datasets")}
+    return subprocess.run(
+        [sys.executable, "-m", "stages.prepare", kind],
+        cwd=project,
+        env=environment(PYTHONPATH=":".join(sys.path), **cache),
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.mark.slow
+def test_hub_data_comes_from_the_cache_at_its_commit_with_the_names_of_its_classes(project: Path) -> None:
+    done = prepare(project, revision=COMMIT, columns={"text": "text", "levels": ["label"]})
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = read_jsonl(project / "data/prepared/comments/comments.jsonl")
+    assert [(row["text"], row["segments"]) for row in rows] == [("Dear", [{"L1": "Price"}]), ("Jams", [{"L1": "Lock"}])]
+
+
+@pytest.mark.slow
+def test_hub_data_is_general_data_with_the_repository_as_its_source(project: Path) -> None:
+    columns = {"instruction": "text", "output": "label"}
+    done = prepare(project, "general", revision=COMMIT, layout="alpaca", columns=columns, license="MIT")
+    assert (done.returncode, done.stderr) == (0, "")
+    row = read_jsonl(project / "data/prepared/general/general.jsonl")[0]
+    assert (row["source"], row["license"], row["messages"][1]["content"]) == ("me/tiny", "MIT", "Price")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ({"revision": "main"}, "data/mine/source.yaml: revision: expected the commit of the repository"),
+        ({"revision": "f" * 40}, "data/mine/source.yaml: repository: cannot fetch me/tiny@ffffffff"),
+        ({"revision": COMMIT, "part": "nope"}, "data/mine/source.yaml: me/tiny@01234567: Bad split: nope"),
+        ({"revision": COMMIT, "subset": "nope"}, "data/mine/source.yaml: me/tiny@01234567: BuilderConfig 'nope'"),
+    ],
+)
+def test_hub_data_that_cannot_be_had_is_one_line(project: Path, source: dict[str, str], wanted: str) -> None:
+    done = prepare(project, columns={"text": "text", "levels": ["label"]}, **source)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"prepare: {wanted}"), done.stderr
+    assert done.stderr.count("\n") == 1

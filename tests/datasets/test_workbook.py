@@ -1,0 +1,164 @@
+"""Workbooks as people have them: merged cells, dates, hidden sheets; and those that cannot be read."""
+
+import datetime
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+
+from alloy.core.files import InputError
+from alloy.datasets import workbook
+from alloy.datasets.workbook import cell_text, read_sheet
+from prepared import lay_out, prepared
+
+ROWS = [["id", "text", "topic"], [1, "It jams", "Lock"], [2, "Dear", "Price"]]
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return Path("a.xlsx")
+
+
+def write(file: Path, rows: list[list[Any]], merged: tuple[str, ...] = (), hidden: tuple[str, ...] = ()) -> Path:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.title = "Reviews"
+    for row in rows:
+        sheet.append(row)
+    for cells in merged:
+        sheet.merge_cells(cells)
+    for name in hidden:
+        other = book.create_sheet(name)
+        other.sheet_state = "hidden"
+        other["A1"] = "secret"
+    book.save(file)
+    return file
+
+
+def cells(file: Path, **more: Any) -> list[tuple[int, list[str]]]:
+    return [tuple(row) for row in read_sheet(file, None, **more).rows]
+
+
+def test_the_sheet_that_is_seen_is_read_and_empty_rows_keep_the_numbers(file: Path) -> None:
+    write(file, [ROWS[0], [], ROWS[1]], hidden=("Lists",))
+    assert cells(file) == [(1, ["id", "text", "topic"]), (3, ["1", "It jams", "Lock"])]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (12.0, "12"),
+        (0.5, "0.5"),
+        (1e15, "1000000000000000"),
+        (True, "TRUE"),
+        (None, ""),
+        (float("nan"), ""),
+        (datetime.date(2024, 5, 31), "2024-05-31"),
+        (datetime.datetime(2024, 5, 31), "2024-05-31"),
+        (datetime.datetime(2024, 5, 31, 4, 5), "2024-05-31 04:05:00"),
+    ],
+)
+def test_numbers_and_dates_are_written_as_people_write_them(value: Any, text: str) -> None:
+    assert cell_text(value) == text
+
+
+def test_dates_as_ids_are_read_from_a_real_workbook(file: Path) -> None:
+    write(file, [["id", "text"], [datetime.datetime(2024, 5, 31), "a"], [12345678901, "b"]])
+    assert [row[0] for _, row in cells(file)] == ["id", "2024-05-31", "12345678901"]
+
+
+def test_a_cell_merged_over_rows_counts_in_each(file: Path) -> None:
+    rows = [*ROWS[:2], [None, None, "Price"], ROWS[2]]
+    write(file, rows, merged=("A2:A3", "B2:B3"))
+    assert cells(file)[1:3] == [(2, ["1", "It jams", "Lock"]), (3, ["1", "It jams", "Price"])]
+
+
+def test_a_header_merged_over_columns_names_the_first_and_one_merged_over_rows_both(file: Path) -> None:
+    write(
+        file,
+        [["id", "text", "Labels", None], [None, None, "L1", "L2"], [1, "a", "b", "c"]],
+        ("A1:A2", "B1:B2", "C1:D1"),
+    )
+    assert cells(file, header=2)[1] == (2, ["id", "text", "L1", "L2"])
+    assert cells(file)[0] == (1, ["id", "text", "Labels", ""])
+
+
+def test_a_workbook_of_two_sheets_asks_for_the_name_of_one(file: Path) -> None:
+    write(file, ROWS, hidden=("Lists",))
+    book = openpyxl.load_workbook(file)
+    book.create_sheet("More")["A1"] = "x"
+    book.save(file)
+    with pytest.raises(InputError, match=r"^a\.xlsx: 2 sheets with rows, .*: Reviews, More \(hidden: Lists\)"):
+        read_sheet(file, None)
+    assert read_sheet(file, "Lists").rows[0].cells == ["secret"]
+    with pytest.raises(InputError, match=r"^a\.xlsx: no sheet 'Other'; there are Reviews, Lists, More"):
+        read_sheet(file, "Other")
+
+
+def test_a_workbook_becomes_comments(file: Path) -> None:
+    folder = lay_out({}, {"format": "xlsx", "columns": {"id": "id", "text": "text", "levels": ["topic"]}})
+    write(folder / "a.xlsx", [[], *ROWS])
+    (folder / "source.yaml").write_text((folder / "source.yaml").read_text() + "header: 2\n")
+    assert [(row["id"], row["segments"]) for row in prepared(folder).rows] == [
+        ("1", [{"L1": "Lock"}]),
+        ("2", [{"L1": "Price"}]),
+    ]
+
+
+def test_formulas_without_a_stored_value_are_told(file: Path) -> None:
+    folder = lay_out({}, {"format": "xlsx", "columns": {"text": "text", "levels": ["topic"]}})
+    write(folder / "a.xlsx", [ROWS[0], [1, '="a"&"b"', "Lock"]])
+    with pytest.raises(InputError, match=r"^data/mine/a\.xlsx: no labeled comment \(1 rows without a text.*formulas"):
+        prepared(folder)
+
+
+def bomb(file: Path) -> None:
+    """Write a workbook of some kilobytes that says to be large when unpacked."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b"0" * 1_000_000)
+
+
+def liar(file: Path) -> None:
+    """Write a workbook that is larger than it says."""
+    bomb(file)
+    data = file.read_bytes().replace((1_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    file.write_bytes(data)
+
+
+WRONG = {
+    "no workbook": (lambda file: file.write_text("id,text\n"), "a.xlsx: not a workbook"),
+    "half a workbook": (
+        lambda file: file.write_bytes(write(file, ROWS).read_bytes()[:900]),
+        "a.xlsx: not a whole workbook",
+    ),
+    "a password": (
+        lambda file: file.write_bytes(workbook.LEGACY_WORKBOOK + b"\0" * 600 + workbook.ENCRYPTED),
+        "a.xlsx: the workbook has a password",
+    ),
+    "an old workbook, broken": (
+        lambda file: file.write_bytes(workbook.LEGACY_WORKBOOK + b"\0" * 600),
+        "a.xlsx: not a whole workbook",
+    ),
+    "a zip file of something else": (bomb, "a.xlsx: not a whole workbook"),
+    "a zip file that lies": (liar, "a.xlsx: not a whole workbook"),
+}
+
+
+@pytest.mark.parametrize(("make", "wanted"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_read_is_one_line(file: Path, make: Any, wanted: str) -> None:
+    make(file)
+    with pytest.raises(InputError) as caught:
+        read_sheet(file, None)
+    assert str(caught.value).startswith(wanted)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb(file)
+    monkeypatch.setattr(workbook, "MOST", 999_999)
+    with pytest.raises(InputError, match=r"^a\.xlsx: 0\.0 GiB unpacked"):
+        read_sheet(file, None)

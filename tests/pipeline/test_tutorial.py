@@ -1,0 +1,62 @@
+"""The tutorial works as it is written: its blocks are run in their order, from the spreadsheet to the report."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from projects import environment
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A clone of this repository's files as they are now, without results."""
+    listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
+    for name in listed.splitlines():
+        result = name.endswith("dvc.lock") or (name.startswith("metrics/") and name != "metrics/.gitignore")
+        if (ROOT / name).is_file() and not result:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["config", "user.email", "test@example.org"],
+        ["config", "user.name", "Test"],
+        ["add", "-A"],
+        ["commit", "-qm", "start"],
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_blocks_lead_from_the_spreadsheet_to_the_report(project: Path) -> None:
+    said = []
+    for block in BLOCKS:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block],
+            cwd=project,
+            env=environment(PYTHONPATH=":".join([str(project), *filter(None, sys.path)])),
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=3600,
+        )
+        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+        said.append(done.stdout)
+    assert "import: 400 comments, 721 segments" in said[0]
+    source = yaml.safe_load((project / "data/reviews/source.yaml").read_text())
+    assert source["columns"]["levels"] == ["Product", "Topic", "Subtopic", "Detail"]
+    assert "400 comments" in said[1]
+    assert (project / "metrics/report.html").is_file()
+    assert '"id"' in said[4]
+    tracked = subprocess.check_output(["git", "ls-files"], cwd=project, text=True).splitlines()
+    assert "data/reviews/source.yaml" in tracked
+    assert "data/reviews/reviews.xlsx" not in tracked
+    assert "data/reviews/reviews.xlsx.dvc" in tracked

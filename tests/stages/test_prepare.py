@@ -1,0 +1,157 @@
+"""The stage `prepare`: every kind of data from its folder, and one line when a folder or its source.yaml is wrong."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from alloy.core.files import InputError, sha256, write_jsonl
+from prepared import lay_out, prepared
+from stages import prepare
+
+ROOT = Path(__file__).parents[2]
+COMMENT = '{"id": "1", "text": "Hi", "segments": [{"L1": "a", "L2": "b"}]}\n'
+QUESTION = {"subject": "logic", "question": "Why?", "choices": ["a", "b", "c", "d"], "answer": 0}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["prepare", kind])
+    prepare.main()
+
+
+def error(kind: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    with pytest.raises(InputError) as caught:
+        run(kind, monkeypatch)
+    assert not Path("data/prepared", kind).exists(), "an error leaves nothing behind"
+    return str(caught.value)
+
+
+def test_the_demo_is_the_same_bytes_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("params.yaml").write_text("data: {}\n")
+    Path("data").mkdir()
+    for name in ("demo", "chat"):
+        Path("data", name).symlink_to(ROOT / "data" / name)
+    hashes = {}
+    for kind in ("comments", "general", "benchmark", "instructions", "chat"):
+        run(kind, monkeypatch)
+        hashes |= {file.name: sha256(file)[:8] for file in sorted(Path("data/prepared", kind).iterdir())}
+    assert hashes == {
+        "comments.jsonl": "e7f16fcb",
+        "taxonomy.csv": "26b6bf46",
+        "general.jsonl": "ac63b5e2",
+        "dev.jsonl": "9012e8db",
+        "test.jsonl": "5513ab6b",
+        "ifeval.jsonl": "7cd19f1f",
+        "prompts.jsonl": "5be7dc8c",
+    }
+
+
+def test_a_folder_of_canonical_files_needs_no_source_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("params.yaml").write_text("data: {comments: mine, benchmark: mine, instructions: mine, chat: mine}\n")
+    prompt = {"key": 1, "prompt": "Hi", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+    chat = {"id": "a", "category": "fact", "messages": [{"role": "user", "content": "Hi"}]}
+    folder = lay_out({"comments.jsonl": COMMENT, "taxonomy.csv": "L1,L2\na,b\na,c\n"})
+    write_jsonl(folder / "ifeval.jsonl", [prompt])
+    write_jsonl(folder / "prompts.jsonl", [chat])
+    for split in ("test", "dev"):
+        write_jsonl(folder / f"benchmark/{split}.jsonl", [QUESTION])
+    for kind, file in (("comments", "comments.jsonl"), ("instructions", "ifeval.jsonl"), ("chat", "prompts.jsonl")):
+        run(kind, monkeypatch)
+        assert Path("data/prepared", kind, file).read_bytes() == (folder / file).read_bytes()
+    run("benchmark", monkeypatch)
+    assert Path("data/prepared/comments/taxonomy.csv").read_text() == "L1,L2\na,b\na,c\n"
+    assert Path("data/prepared/benchmark/dev.jsonl").is_file()
+
+
+def test_canonical_comments_without_a_taxonomy_get_that_of_their_labels() -> None:
+    made = prepared(lay_out({"comments.jsonl": COMMENT}, {"format": "jsonl", "file": "comments.jsonl"}))
+    assert made.leaves == [("a", "b")]
+
+
+def test_canonical_comments_in_several_files_keep_their_lines() -> None:
+    folder = lay_out({"raw/a.jsonl": COMMENT + "\n" + COMMENT[:-1], "raw/b.jsonl": COMMENT}, {"format": "jsonl"})
+    assert len(prepared(folder).rows) == 3
+    lines = Path("data/prepared/comments/comments.jsonl").read_text().splitlines()
+    assert lines == [COMMENT.strip(), "", COMMENT.strip(), COMMENT.strip()]
+
+
+def test_one_folder_may_hold_several_kinds() -> None:
+    source = {
+        "comments": {"format": "csv", "file": "a.csv", "columns": {"text": "t", "levels": ["l"]}},
+        "general": {"format": "alpaca", "file": "b.json"},
+    }
+    folder = lay_out({"a.csv": "t,l\nHi,a\n", "b.json": '[{"instruction": "Why?", "output": "So."}]'}, source)
+    assert len(prepared(folder).rows) == len(prepared(folder, "general").rows) == 1
+    with pytest.raises(InputError, match=r"^data/mine/source\.yaml: it holds comments, general, not chat"):
+        prepared(folder, "chat")
+
+
+def test_a_folder_that_is_missing_is_named_with_those_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("params.yaml").write_text("data: {comments: mine}\n")
+    lay_out({}, {"format": "csv"}, "yours")
+    assert error("comments", monkeypatch) == "data/mine: no such folder; params.yaml: data.comments can be yours"
+    Path("data/mine").touch()
+    assert error("comments", monkeypatch).startswith("data/mine: it is a file")
+
+
+SOURCES = {
+    "not YAML": ("format: [", "data/mine/source.yaml:1: not valid YAML"),
+    "not UTF-8": (b"format: \xff", "data/mine/source.yaml: not UTF-8"),
+    "empty": ("", "data/mine/source.yaml: expected"),
+    "an unknown key": ("format: csv\nfiel: a", "data/mine/source.yaml: fiel: unknown key; did you mean file?"),
+    "an unknown format": ("format: excel", "data/mine/source.yaml: format: expected one of jsonl, csv, xlsx"),
+    "an unknown column": ("format: csv\ncolumns: {txt: a}", "data/mine/source.yaml: columns.txt: unknown key"),
+    "a number as a column": ("format: csv\ncolumns: {text: 3}", "data/mine/source.yaml: columns.text: expected a word"),
+    "a format of another kind": ("format: mmlu", "data/mine/source.yaml: format mmlu holds no comments"),
+    "a file that is missing": ("format: csv\nfile: b.csv\ncolumns: {text: t}", "data/mine/source.yaml: file: no b.csv"),
+    "a file elsewhere": ("format: csv\nfile: ../b.csv\ncolumns: {text: t}", "data/mine/source.yaml: file: ../b.csv is"),
+    "a separator": ("format: csv\nseparator: '~'", "data/mine/source.yaml: separator: expected one of"),
+    "an encoding": (
+        "format: csv\nencoding: nope\ncolumns: {text: t, levels: [l]}",
+        "data/mine/a.csv: unknown encoding 'nope'",
+    ),
+    "raw files that are missing": ("format: cfpb", "data/mine/raw: no such folder"),
+}
+
+
+@pytest.mark.parametrize(("text", "wanted"), SOURCES.values(), ids=SOURCES)
+def test_what_is_wrong_with_source_yaml_is_one_line(
+    text: str | bytes, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("params.yaml").write_text("data: {comments: mine}\n")
+    lay_out({"a.csv": "t,l\nHi,a\n", "source.yaml": text})
+    said = error("comments", monkeypatch)
+    assert said.startswith(wanted)
+    assert "\n" not in said
+
+
+def test_a_folder_without_a_file_of_the_format_lists_what_there_is() -> None:
+    folder = lay_out({"a.txt": "x", "sub/b": "y"}, {"format": "xlsx", "columns": {"text": "t", "levels": ["l"]}})
+    with pytest.raises(InputError, match=r"^data/mine: no file that ends in .*; there are a\.txt, source\.yaml, sub/"):
+        prepared(folder)
+
+
+def test_two_files_that_fit_are_named() -> None:
+    folder = lay_out({"a.csv": "", "b.csv": ""}, {"format": "csv", "columns": {"text": "t", "levels": ["l"]}})
+    with pytest.raises(InputError, match=r"^data/mine/source\.yaml: file: missing; several files fit: a\.csv, b\.csv"):
+        prepared(folder)
+
+
+def test_a_kind_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="comments, general, benchmark, instructions, chat"):
+        run("reviews", monkeypatch)
+
+
+def test_a_bad_benchmark_is_named_in_the_users_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("params.yaml").write_text("data: {benchmark: mine, instructions: mine}\n")
+    folder = lay_out({"ifeval.jsonl": json.dumps({"key": "a"}) + "\n"})
+    assert re.match(r"data/mine/benchmark: no such folder", error("benchmark", monkeypatch))
+    write_jsonl(folder / "benchmark/test.jsonl", [{**QUESTION, "answer": 7}])
+    assert error("benchmark", monkeypatch).startswith("data/mine/benchmark/test.jsonl:1: `answer` is 7")
+    assert error("instructions", monkeypatch).startswith("data/mine/ifeval.jsonl:1: `key` is 'a'")
