@@ -1,8 +1,9 @@
 """What a training was given, by which arms are held equal, and what each model cost."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from alloy.core.files import Row
+from alloy.core.files import Row, read_json
 from alloy.core.metrics_file import read_metrics
 from alloy.formats.general import CUSTOMER
 
@@ -74,7 +75,8 @@ def unequal(budgets: list[Budget]) -> list[str]:
 
 def read_costs() -> list[Row]:
     """Return what each model cost, by the files of their stages."""
-    base, train = read_metrics("metrics/base.json", "base"), read_metrics("metrics/train.json", "train")
+    base = read_json(Path("metrics/base.json"))["base"]  # of a model that exists it says in words where it comes from
+    train = read_metrics("metrics/train.json", "train")
     infer = {model: read_metrics(f"metrics/infer/{model}.json", model).get("infer", {}) for model in ("base", "tuned")}
     return costs(base, train, read_metrics("metrics/svm.json", "svm").get("svm", {}), infer)
 
