@@ -6,6 +6,8 @@ from alloy.core.files import Row
 from alloy.core.metrics_file import read_metrics
 from alloy.formats.general import CUSTOMER
 
+TRAINING = ("train_seconds", "tokens", "tokens_per_second", "core_hours", "gpu_hours")  # what a training took
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -74,7 +76,8 @@ def unequal(budgets: list[Budget]) -> list[str]:
 
 def read_costs() -> list[Row]:
     """Return what each model cost, by the files of their stages."""
-    base, train = read_metrics("metrics/base.json", "base"), read_metrics("metrics/train.json", "train")
+    base = read_metrics("metrics/base.json", "base", numbers=TRAINING)  # the rest says where the model comes from
+    train = read_metrics("metrics/train.json", "train")
     infer = {model: read_metrics(f"metrics/infer/{model}.json", model).get("infer", {}) for model in ("base", "tuned")}
     return costs(base, train, read_metrics("metrics/svm.json", "svm").get("svm", {}), infer)
 

@@ -9,16 +9,20 @@ from alloy.core.files import InputError, Row, join_errors, json_type, read_json
 TEXTS = {"hosted", "unit"}  # values that are words
 
 
-def read_metrics(path: str | Path, *keys: str, need: tuple[str, ...] = ()) -> Row:
+def read_metrics(
+    path: str | Path, *keys: str, need: tuple[str, ...] = (), numbers: tuple[str, ...] | None = None
+) -> Row:
     """Return the object under `keys` of a file of metrics; raise `InputError` unless it has `need` and only numbers.
 
-    Such a file is a stage's, but a merge or an editor can damage it.
+    `numbers`: the keys whose values must be numbers, if others are text, such as the origin of a model. Stages write
+    such files, but a merge or an editor can damage them.
     """
     fix = how_to_make(Path(path))
     value = _object(read_json(path), f"{path}: the file", fix)
     for number, key in enumerate(keys, 1):
         value = _object(value.get(key), f"{path}: {'.'.join(keys[:number])}", fix)
-    errors = [f"{path}: {key}: expected a number, found {json_type(leaf)}; {fix}" for key, leaf in _wrong(value, keys)]
+    used = value if numbers is None else {key: value[key] for key in numbers if key in value}
+    errors = [f"{path}: {key}: expected a number, found {json_type(leaf)}; {fix}" for key, leaf in _wrong(used, keys)]
     errors += [f"{path}: {'.'.join((*keys, key))}: missing; {fix}" for key in need if key not in value]
     if errors:
         raise join_errors(errors)

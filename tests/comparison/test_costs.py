@@ -1,8 +1,11 @@
 """What a training was given is compared among arms, and what models cost stands in one table."""
 
+from pathlib import Path
+
 import pytest
 
-from alloy.comparison.costs import Budget, amount, budget, costs, told, trained_share, unequal
+from alloy.comparison.costs import Budget, amount, budget, costs, read_costs, told, trained_share, unequal
+from alloy.core.files import InputError, write_json
 
 EQUAL = Budget(customer=100, steps=50, lr=1e-3)
 
@@ -71,3 +74,27 @@ def test_gpu_hours_and_core_hours_are_two_lines() -> None:
 )
 def test_an_amount_has_three_digits_or_all_before_the_point_and_two_where_it_is_tiny(value: float, text: str) -> None:
     assert amount(value) == text
+
+
+ORIGINS = [{"hub": "a/b", "revision": "c"}, {"path": "../m"}, {"gguf": "m.gguf"}, {"package": "p", "version": "1"}]
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_costs_are_read_beside_the_origin_of_a_base_model_that_exists(
+    origin: dict, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json("metrics/base.json", {"base": {**origin, "sha256": "0" * 64, "stop_token": "<|im_end|>"}})
+    write_json("metrics/train.json", {"train": {"core_hours": 0.5}})
+    write_json("metrics/svm.json", {"svm": {"svm": {"core_hours": 0.1}}})
+    for model in ("base", "tuned"):
+        write_json(f"metrics/infer/{model}.json", {model: {"infer": {}}})
+    (line,) = read_costs()
+    assert line["models"] == {"tuned": 0.5, "svm": 0.1}
+
+
+def test_a_damaged_cost_of_base_is_named_by_its_key(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_json("metrics/base.json", {"base": {"core_hours": "many"}})
+    with pytest.raises(InputError, match=r"metrics/base\.json: base\.core_hours"):
+        read_costs()

@@ -2,11 +2,7 @@
 
 import csv
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +10,7 @@ import pytest
 import yaml
 
 from alloy.core.tables import csv_text
+from whole_project import commit_project, copy_project, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -122,25 +119,10 @@ def write_data(folder: Path) -> None:
     )
 
 
-def run(folder: Path, *command: str) -> str:
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    env.pop("PYTHONPATH", None)
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False, timeout=3000)
-    output = (done.stdout + done.stderr).decode()
-    assert done.returncode == 0, output
-    return output
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """Return a project of this code whose data are payloads, before its run."""
-    folder = tmp_path_factory.mktemp("hostile")
-    listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
-    for name in listed.splitlines():
-        result = name.endswith("dvc.lock") or (name.startswith("metrics/") and name != "metrics/.gitignore")
-        if (ROOT / name).is_file() and not result:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    folder = copy_project(tmp_path_factory.mktemp("hostile"))
     write_data(folder / "data/evil")
     params = yaml.safe_load((folder / "params.yaml").read_text())
     sets = ("comments", "general", "benchmark", "instructions", "chat")
@@ -154,21 +136,14 @@ def folder(tmp_path_factory) -> Path:
     profile = yaml.safe_load((folder / "profiles/smoke.yaml").read_text())
     profile["model"]["scratch"]["max_position_embeddings"] = profile["train"]["max_length"] = 8192  # payloads are long
     (folder / "profiles/smoke.yaml").write_text(yaml.safe_dump(profile))
-    for command in (
-        ["git", "init", "-q", "-b", "main"],
-        ["git", "config", "user.email", "test@example.org"],
-        ["git", "config", "user.name", "Test"],
-        ["git", "add", "-A"],
-        ["git", "commit", "-qm", "start"],
-    ):
-        run(folder, *command)
+    commit_project(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def output(folder: Path) -> str:
     """Return what `dvc repro` prints."""
-    return run(folder, "dvc", "repro", "report")
+    return run_command(folder, "dvc", "repro", "report")
 
 
 def written(folder: Path) -> dict[str, str]:

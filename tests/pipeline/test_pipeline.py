@@ -1,20 +1,17 @@
 """The user's own flow, as typed: one whole run, a run with another ratio, and nothing to do after either."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from s3_server import serve
+from whole_project import commit_project, copy_project, run_command
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 ASKING = ("infer", "score", "mmlu", "ifeval", "general", "chat")
 ALL = {
     *(f"prepare@{kind}" for kind in ("comments", "general", "benchmark", "instructions", "chat")),
@@ -26,15 +23,6 @@ ASKED = {f"{stage}@tuned" for stage in ASKING}
 AFTER_THE_MIX = {"mix", "train", "interpolate", "general_loss", "compare", "report", "gate", *ASKED}
 
 
-def run(folder: Path, *command: str) -> str:
-    """Run a command in `folder` as a user would and return what it printed."""
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    env.pop("PYTHONPATH", None)
-    done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
-
-
 def stages_run(output: str) -> set[str]:
     """Return the stages that DVC says it ran."""
     return set(re.findall(r"Running stage '([^']+)'", output))
@@ -43,31 +31,18 @@ def stages_run(output: str) -> set[str]:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A repository of its own with this tree's files, at the smallest scale and without results."""
-    folder = tmp_path_factory.mktemp("project")
-    listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
-    for name in listed.splitlines():
-        result = name.endswith("dvc.lock") or (name.startswith("metrics/") and name != "metrics/.gitignore")
-        if (ROOT / name).is_file() and not result:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    folder = copy_project(tmp_path_factory.mktemp("project"))
     params = folder / "params.yaml"
     params.write_text(params.read_text().replace("profile: demo", "profile: smoke"))
-    for command in (
-        ["git", "init", "-q", "-b", "main"],
-        ["git", "config", "user.email", "test@example.org"],
-        ["git", "config", "user.name", "Test"],
-        ["git", "add", "-A"],
-        ["git", "commit", "-qm", "start"],
-    ):
-        run(folder, *command)
+    commit_project(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def first_run(project: Path) -> str:
-    output = run(project, "dvc", "repro")
-    run(project, "git", "add", "-A")
-    run(project, "git", "commit", "-qm", "customer data only")
+    output = run_command(project, "dvc", "repro")
+    run_command(project, "git", "add", "-A")
+    run_command(project, "git", "commit", "-qm", "customer data only")
     return output
 
 
@@ -75,19 +50,19 @@ def first_run(project: Path) -> str:
 def other_machine(project: Path, first_run: str, tmp_path_factory) -> Path:
     """A fresh clone that has pulled the first run's results from S3."""
     with serve("team") as bucket:
-        run(project, "dvc", "remote", "add", "-d", "storage", "s3://team/alloy")
-        run(project, "dvc", "remote", "modify", "storage", "endpointurl", bucket.endpoint)
-        run(project, "git", "commit", "-qam", "storage")
-        run(project, "dvc", "push")
+        run_command(project, "dvc", "remote", "add", "-d", "storage", "s3://team/alloy")
+        run_command(project, "dvc", "remote", "modify", "storage", "endpointurl", bucket.endpoint)
+        run_command(project, "git", "commit", "-qam", "storage")
+        run_command(project, "dvc", "push")
         clone = tmp_path_factory.mktemp("other") / "clone"
-        run(project, "git", "clone", "-q", str(project), str(clone))
-        run(clone, "dvc", "pull")
+        run_command(project, "git", "clone", "-q", str(project), str(clone))
+        run_command(clone, "dvc", "pull")
     return clone
 
 
 @pytest.fixture(scope="module")
 def second_arm(project: Path, first_run: str) -> str:
-    return run(project, "dvc", "exp", "run", "-S", "mix.ratio=0.25")
+    return run_command(project, "dvc", "exp", "run", "-S", "mix.ratio=0.25")
 
 
 def test_the_first_run_runs_every_stage_and_prints_base_against_tuned(first_run):
@@ -101,15 +76,15 @@ def test_the_first_run_is_quiet_about_itself(first_run):
 
 
 def test_another_machine_takes_the_results_from_the_remote_and_runs_nothing(project, other_machine):
-    assert stages_run(run(other_machine, "dvc", "repro")) == set()
+    assert stages_run(run_command(other_machine, "dvc", "repro")) == set()
     for name in ("models/tuned/model.safetensors", "metrics/report.html", "data/prepared/comments/comments.jsonl"):
         assert (other_machine / name).read_bytes() == (project / name).read_bytes()
-    assert run(other_machine, "git", "status", "--porcelain") == ""
+    assert run_command(other_machine, "git", "status", "--porcelain") == ""
 
 
 def test_the_lock_is_seen_to_be_up_to_date_where_no_data_is(other_machine, tmp_path):
-    run(other_machine, "git", "clone", "-q", str(other_machine), str(tmp_path / "bare"))
-    assert run(tmp_path / "bare", sys.executable, "-m", "alloy", "check", "lock") == "lock: up to date\n"
+    run_command(other_machine, "git", "clone", "-q", str(other_machine), str(tmp_path / "bare"))
+    assert run_command(tmp_path / "bare", sys.executable, "-m", "alloy", "check", "lock") == "lock: up to date\n"
 
 
 def test_a_new_ratio_runs_only_what_depends_on_it(second_arm):
@@ -118,7 +93,7 @@ def test_a_new_ratio_runs_only_what_depends_on_it(second_arm):
 
 
 def test_the_metric_diff_shows_both_sides_of_the_trade_off(project, second_arm):
-    changes = json.loads(run(project, "dvc", "metrics", "diff", "--all", "--json"))
+    changes = json.loads(run_command(project, "dvc", "metrics", "diff", "--all", "--json"))
     summary = changes["diff"]["metrics/summary.json"] if "diff" in changes else changes["metrics/summary.json"]
     assert {"base.voc.f1", "tuned.voc.f1", "base.mmlu.acc", "tuned.mmlu.acc", "tuned.mmlu.generated_acc"} <= set(
         summary
@@ -127,31 +102,31 @@ def test_the_metric_diff_shows_both_sides_of_the_trade_off(project, second_arm):
     mix = json.loads((project / "metrics/mix.json").read_text())["mix"]
     assert abs(mix["achieved"] - 0.25) < 1e-3
     assert sum(source["rows"] for source in mix["source"].values()) == mix["rows"]
-    markdown = run(project, "dvc", "metrics", "diff", "--md")
+    markdown = run_command(project, "dvc", "metrics", "diff", "--md")
     assert "| metrics/mix.json" in markdown
 
 
 def test_an_experiment_is_applied_without_a_complaint(project, second_arm):
     (name,) = re.findall(r"Ran experiment\(s\): (\S+)", second_arm)
-    output = run(project, "dvc", "exp", "apply", name)
+    output = run_command(project, "dvc", "exp", "apply", name)
     assert "ERROR" not in output
     assert "WARNING" not in output
 
 
 def test_nothing_runs_when_nothing_changed(project, second_arm):
-    assert stages_run(run(project, "dvc", "repro")) == set()
+    assert stages_run(run_command(project, "dvc", "repro")) == set()
 
 
 def test_going_back_to_the_first_arm_trains_nothing(project, second_arm):
-    run(project, "git", "checkout", "-q", "--", "params.yaml")
-    output = run(project, "dvc", "repro")
+    run_command(project, "git", "checkout", "-q", "--", "params.yaml")
+    output = run_command(project, "dvc", "repro")
     assert stages_run(output) <= {"gate"}  # which writes nothing that could be kept
     assert "is cached - skipping run" in output
 
 
 def test_a_comment_that_is_added_reruns_the_split_but_not_the_base_model(project, second_arm):
     (project / "params.yaml").write_text((project / "params.yaml").read_text().replace("test: 0.2 ", "test: 0.21"))
-    planned = stages_run(run(project, "dvc", "repro", "--dry"))
+    planned = stages_run(run_command(project, "dvc", "repro", "--dry"))
     assert "split" in planned
     assert "base" not in planned
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from projects import environment
+from whole_project import commit_project, copy_project
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
@@ -18,20 +19,8 @@ BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A clone of this repository's files as they are now, without results."""
-    listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
-    for name in listed.splitlines():
-        result = name.endswith("dvc.lock") or (name.startswith("metrics/") and name != "metrics/.gitignore")
-        if (ROOT / name).is_file() and not result:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    for command in (
-        ["init", "-q", "-b", "main"],
-        ["config", "user.email", "test@example.org"],
-        ["config", "user.name", "Test"],
-        ["add", "-A"],
-        ["commit", "-qm", "start"],
-    ):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    copy_project(tmp_path)
+    commit_project(tmp_path)
     return tmp_path
 
 
