@@ -34,6 +34,6 @@ def test_a_model_from_a_folder_goes_through_every_stage_to_the_report(project):
     base = json.loads((project / "metrics/base.json").read_text())["base"]
     assert base["path"] == "../model"
     assert len(base["sha256"]) == 64
-    assert re.search(r"^core hours of training  +[\d.e-]+  +[\d.e-]+$", output, re.MULTILINE)  # tuned model and SVM
+    assert re.search(r"^core hours of training +- +[\d.e-]+ +[\d.e-]+$", output, re.MULTILINE)  # tuned model and SVM
     assert base["sha256"] in (project / "models/tuned/README.md").read_text()
     assert (project / "metrics/report.html").is_file()
