@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, write_json, write_whole
+from alloy.core.processor import read_processor
 from alloy.core.yaml_text import read_yaml
 
 CONSTRAINTS, VERSIONS, RECORDS = Path("constraints.txt"), Path("versions.yaml"), "metrics/environment/"
@@ -94,29 +95,19 @@ def environment() -> Row:
     """Return what results may depend on beside code, params and data."""
     pins = hashlib.sha256(CONSTRAINTS.read_bytes()).hexdigest() if CONSTRAINTS.is_file() else None
     packages = {name: installed_version(name) for name in PACKAGES}
+    processor = read_processor()
     return {
         "constraints": pins,
         "python": platform.python_version(),
         "packages": {name: found for name, found in packages.items() if found},
         "system": f"{platform.system()} {platform.machine()}",
-        **_processors(),
+        "processor": processor.name,
+        "instructions": processor.instructions,
+        **_read_gpu(),
     }
 
 
-def _processors() -> Row:
-    """Return the kind of the processor, and that of the GPU if torch is loaded and sees one."""
-    kinds: Row = {"processor": _processor()}
-    if torch := sys.modules.get("torch"):
-        kinds["instructions"] = torch.backends.cpu.get_cpu_capability()  # what torch computes with: AVX2, AVX512
-        if torch.cuda.is_available():
-            kinds["gpu"] = torch.cuda.get_device_name()
-    return kinds
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return names[0] if names else platform.processor() or platform.machine()
+def _read_gpu() -> Row:
+    """Return the name of the GPU if torch is loaded and sees one."""
+    torch = sys.modules.get("torch")
+    return {"gpu": torch.cuda.get_device_name()} if torch and torch.cuda.is_available() else {}

