@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from alloy.core.files import Row, remove
+from alloy.core.files import Row, remove_path
 
 Edit = Callable[[Path], object]  # what damages a copy of the project
 MISSING = object()  # the value of a key that is removed
@@ -131,7 +131,7 @@ def not_a_file(file: str, command: tuple[str, ...]) -> Iterator[Case]:
     for what, make in NOT_A_FILE.items():
 
         def edit(project: Path, make: Callable[[Path], object] = make) -> None:
-            remove(project / file)
+            remove_path(project / file)
             make(project / file)
 
         yield Case(file, what, edit, command, file)

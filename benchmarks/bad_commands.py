@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from alloy.core.files import remove
+from alloy.core.files import remove_path
 from benchmarks.bad_case import MISSING, Case, bad_bytes, edit_json, edit_row, not_a_file, nothing, rewrite, write
 
 MODELS = ("base", "tuned")
@@ -266,7 +266,7 @@ def folders() -> Iterator[Case]:
         for what, make in made.items():
 
             def edit(project: Path, folder: str = folder, make: Any = make) -> None:  # noqa: ANN401
-                remove(project / folder)
+                remove_path(project / folder)
                 make(project / folder)
 
             yield Case(folder, what, edit, command, folder)
@@ -279,7 +279,7 @@ def folders() -> Iterator[Case]:
     for out, command in outs.items():
 
         def block(project: Path, out: str = out) -> None:
-            remove(project / out)
+            remove_path(project / out)
             (project / out).write_text("x")
 
         yield Case(out, "a file where a stage writes into a folder", block, command, out)

@@ -108,9 +108,9 @@ def preload() -> None:
         importlib.import_module(f"encodings.{name}")  # the right to read Python's own files
     for name in ("datasets", "lm_eval.tasks", "lm_eval.api.task", "lm_eval.models.huggingface", "sklearn.svm", "tqdm"):
         importlib.import_module(name)
-    from alloy.formats.ifeval_checks import verifiers
+    from alloy.formats.ifeval_checks import load_verifiers
 
-    verifiers()
+    load_verifiers()
 
 
 def state(project: Path) -> dict[str, tuple[int, ...]]:

@@ -204,9 +204,9 @@ def benchmark() -> Iterator[Case]:
 
 
 def _remove_folder(project: Any) -> None:  # noqa: ANN401 (a path)
-    from alloy.core.files import remove
+    from alloy.core.files import remove_path
 
-    remove(project / PREPARED / "benchmark")
+    remove_path(project / PREPARED / "benchmark")
 
 
 def ifeval() -> Iterator[Case]:

@@ -21,13 +21,13 @@ import orjson
 
 from alloy.core.files import Row, write_json, write_jsonl
 from alloy.core.stage import run
-from alloy.core.text import words
-from alloy.decontamination.ngram_overlap import Index, Limits
+from alloy.core.text import split_words
+from alloy.decontamination.ngram_overlap import Limits, OverlapIndex
 from alloy.decontamination.settings import Decontaminate
 from alloy.formats.taxonomy import Taxonomy
 from alloy.splitting.assignment import LEFT_OUT
 from alloy.splitting.settings import Split
-from stages.split import divide, read_survey
+from stages.split import divide_comments, read_comments
 
 SHARED = Path(__file__).parents[2] / "shared/data"
 
@@ -57,7 +57,7 @@ def texts_of(name: str, field: str) -> list[str]:
     """Return this field of the rows of a packed file of the shared data, once each; one word alone is no text."""
     with gzip.open(SHARED / f"{name}.jsonl.gz") as file:
         found = dict.fromkeys(orjson.loads(line)[field] for line in file)
-    return [text for text in found if len(words(text)) > 1]
+    return [text for text in found if len(split_words(text)) > 1]
 
 
 def report(planted: list[tuple[str, str]], found: list[bool]) -> Row:
@@ -85,8 +85,8 @@ def comments(name: str, count: int) -> Row:
     )
     with TemporaryDirectory() as folder:
         write_jsonl(file := Path(folder, "comments.jsonl"), rows)
-        survey = read_survey(file, Taxonomy(("L1",), {("any",): ""}))
-        sides, _ = divide(survey, Split.test, Split.near)
+        survey = read_comments(file, Taxonomy(("L1",), {("any",): ""}))
+        sides, _ = divide_comments(survey, Split.test, Split.near)
     return report(planted, (sides[count:] == LEFT_OUT).tolist())
 
 
@@ -94,12 +94,12 @@ def general(count: int) -> Row:
     """Plant questions and prompts among all general examples and return what is found."""
     questions = texts_of("mmlu/mmlu_test", "question") + texts_of("ifeval/ifeval_input_data", "prompt")
     planted = leaks(random.Random(0).sample(questions, count))
-    index = Index.of(questions, [], Limits(Decontaminate.run, Decontaminate.changed))
-    found = [hit is not None for hit in index.hits(text for _, text in planted)]
+    index = OverlapIndex.from_texts(questions, [], Limits(Decontaminate.run, Decontaminate.changed))
+    found = [hit is not None for hit in index.find_overlaps(text for _, text in planted)]
     for path in sorted((SHARED / "general").glob("*.jsonl.gz")):
         with gzip.open(path) as file:
             for line in file:
-                found.append(any(index.hits([turn["content"] for turn in orjson.loads(line)["messages"]])))
+                found.append(any(index.find_overlaps([turn["content"] for turn in orjson.loads(line)["messages"]])))
     return report(planted, found)
 
 

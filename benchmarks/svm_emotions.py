@@ -50,7 +50,7 @@ from alloy.scoring.bootstrap import Counts, change, f1
 from alloy.scoring.matching import count_full, count_matches, rates
 from alloy.splitting.assignment import TRAIN
 from alloy.splitting.settings import Split
-from stages.split import divide, read_survey
+from stages.split import divide_comments, read_comments
 
 FOLDS, RESAMPLES = 3, 1000
 SVM = Svm()
@@ -148,9 +148,9 @@ class Measured:
 def training_comments(folder: Path) -> list[Comment]:
     """Return the comments of a folder that `split` puts into train."""
     taxonomy = load_taxonomy(folder / "taxonomy.csv")
-    survey = read_survey(folder / "comments.jsonl", taxonomy)
+    survey = read_comments(folder / "comments.jsonl", taxonomy)
     split = Split()
-    sides, _ = divide(survey, split.test, split.near)
+    sides, _ = divide_comments(survey, split.test, split.near)
     rows = (orjson.loads(survey.rows[place]) for place in np.flatnonzero(sides == TRAIN).tolist())
     return [parse_comment(row, taxonomy) for row in rows]
 

@@ -29,7 +29,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from alloy.core.files import Row, read_jsonl, write_json
-from alloy.runtime.resume import Place
+from alloy.runtime.resume import WorkFolder
 from alloy.training.arguments import arguments_of
 from alloy.training.callbacks import Checkpoints, Progress
 from alloy.training.cost import peak_flops, training_flops
@@ -65,7 +65,7 @@ def alloy(run: TrainingJob, examples: Examples, folder: Path) -> float:
     arguments = arguments_of(run, len(examples.dataset))
     arguments.output_dir = str(folder)
     trainer = trainer_of(run, examples, arguments)
-    place = Place(folder, folder / "claim", "benchmark")
+    place = WorkFolder(folder, folder / "claim", "benchmark")
     place.claim.write_text(place.run)
     progress = Progress("train", "train", [0] * arguments.max_steps)
     checkpoints = Checkpoints(place, 0)

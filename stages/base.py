@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from alloy.core.files import InputError, Row, write_json
 from alloy.core.settings import BadRow, GeneralRows, bad_general_rows, load_sections
 from alloy.core.stage import run
-from alloy.formats.general import checked_rows
+from alloy.formats.general import check_rows
 from alloy.formats.origin import read_origin
 from alloy.modeling.base_model import make_base_model
-from alloy.runtime.resume import fingerprint
+from alloy.runtime.resume import hash_inputs
 from alloy.training import distributed
 from alloy.training.check_model import check_model, check_scratch, without_packing
 from alloy.training.settings import Model, Scratch, Train
@@ -37,7 +37,7 @@ def usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tuple[list
     from alloy.modeling.chat_examples import why_unusable
     from alloy.training.tiny_qwen import general_texts, new_tokenizer
 
-    read = list(checked_rows(path, set()))
+    read = list(check_rows(path, set()))
     good = [(number, row) for number, row in read if not isinstance(row, InputError)]
     tokenizer = new_tokenizer(general_texts(row for _, row in good), scratch)
     bad = [(number, str(row).removeprefix(f"{path}:{number}: ")) for number, row in read if isinstance(row, InputError)]
@@ -49,7 +49,7 @@ def usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tuple[list
             rows.append(row)
     if bad:
         origin = read_origin(path)
-        errors = [origin.error(number, reason) for number, reason in sorted(bad)]
+        errors = [origin.format_error(number, reason) for number, reason in sorted(bad)]
         if on_bad_row is BadRow.stop or not rows:
             raise bad_general_rows(errors)
         print(f"base: {len(bad)} bad general rows left out, the first is {errors[0]}")
@@ -67,7 +67,7 @@ def train_from_scratch(rows: list[Row], tokenizer: "TokenizersBackend", scratch:
         TrainingJob(
             stage="base",
             section="model.scratch.train",
-            key=fingerprint("base", [scratch, *distributed.topology()]) if distributed.is_main() else "",
+            key=hash_inputs("base", [scratch, *distributed.topology()]) if distributed.is_main() else "",
             train=scratch.train,
             seed=scratch.seed,
             config=config,

@@ -25,7 +25,7 @@ from alloy.inference.settings import Infer
 from alloy.inference.usage import again, unanswered_note
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.chunks import Job, run_job
-from alloy.runtime.resume import fingerprint
+from alloy.runtime.resume import hash_inputs
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def main() -> None:
         lambda totals: {name: {"chat": report(totals)}},
         again(infer),
     )
-    key = fingerprint("chat", [chat, infer.determining], name)
+    key = hash_inputs("chat", [chat, infer.determining], name)
     found = run_job(job, key, prompts, len(prompts), infer.chunk, (rows, out))[name]["chat"]
     print(
         f"chat {name}: {found['answers']} answers of {found['mean_tokens']:.0f} tokens on average, "

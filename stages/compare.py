@@ -102,7 +102,7 @@ def main() -> None:
     figures = {model: with_leakage(own, rows[model]) for model, own in figures.items()}
     lines = compare(figures, rows, score.resamples, score.seed)
     findings = verdict(lines)
-    mix = read_metrics("metrics/mix.json", "mix", need=("achieved", "source"))
+    mix = read_metrics("metrics/mix.json", "mix", required=("achieved", "source"))
     trained = read_metrics("metrics/train.json", "train")
     ratio = trained_share(mix, trained)
     print(f"Trained on {1 - ratio:.0%} customer and {ratio:.0%} general data")

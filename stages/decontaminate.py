@@ -32,14 +32,14 @@ from alloy.core.files import (
 )
 from alloy.core.settings import GeneralRows, load_sections
 from alloy.core.stage import run
-from alloy.decontamination.check_rows import check, collect
+from alloy.decontamination.check_rows import check_block, collect_blocks
 from alloy.decontamination.held_out import hold_out
-from alloy.decontamination.ngram_overlap import Index, Limits
+from alloy.decontamination.ngram_overlap import Limits, OverlapIndex
 from alloy.decontamination.read_tests import read_tests
 from alloy.decontamination.settings import Decontaminate
 from alloy.formats.general import REJECTED, unknown_key_warnings
 from alloy.modeling.model_folder import hosted, load_tokenizer
-from alloy.runtime.parallel import over_blocks
+from alloy.runtime.parallel import map_blocks
 
 OUT = Path("data/decontaminate")
 BASE = Path("models/base")
@@ -81,11 +81,11 @@ def main() -> None:
         Path("data/split/test.jsonl"),
     )
     limits = Limits(decontaminate.run, decontaminate.changed)
-    index = Index.of(tests.questions, tests.others, limits)
+    index = OverlapIndex.from_texts(tests.questions, tests.others, limits)
     tokenizer = None if hosted(BASE) else load_tokenizer(BASE)
     with tqdm(number_lines(path), unit=" rows", desc="decontaminate", disable=None, dynamic_ncols=True) as lines:
-        blocks = over_blocks(partial(check, path, index, tests.names), lines)
-        found = collect(path, blocks, tokenizer, general_rows.on_bad_row)
+        blocks = map_blocks(partial(check_block, path, index, tests.names), lines)
+        found = collect_blocks(path, blocks, tokenizer, general_rows.on_bad_row)
     keys, dropped, rejected = found.keys, found.dropped, found.rejected
     clean = np.delete(np.arange(len(keys)), [*dropped, *rejected])
     chosen, stays = hold_out(keys[clean], decontaminate.held_out)

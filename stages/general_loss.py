@@ -18,8 +18,8 @@ from alloy.core.files import Row, count_lines, read_jsonl, write_json, write_jso
 from alloy.core.stage import run
 from alloy.evaluation.settings import GeneralLoss
 from alloy.modeling.model_folder import hosted
-from alloy.runtime.chunks import Done, Job, run_job
-from alloy.runtime.resume import fingerprint
+from alloy.runtime.chunks import Job, OnRowDone, run_job
+from alloy.runtime.resume import hash_inputs
 
 if TYPE_CHECKING:
     from alloy.evaluation.general_loss import PairedLoss
@@ -30,7 +30,7 @@ ROWS, METRICS = Path("metrics/general_loss.jsonl"), Path("metrics/general_loss.j
 CHUNK = 16  # rows that a kill costs at most, beside what the base computes first
 
 
-def measure(models: "PairedLoss", rows: list[Row], done: Done) -> None:
+def measure(models: "PairedLoss", rows: list[Row], done: OnRowDone) -> None:
     """Give what was measured of each row to `done`."""
     for index, row in enumerate(rows):
         done(index, models.measure(row))
@@ -54,7 +54,7 @@ def main() -> None:
         return partial(measure, open_models(BASE, TUNED, rows, settings.max_length))
 
     job = Job("general loss", "row", open_measure, keep, report)
-    found = run_job(job, fingerprint("general_loss", [settings]), rows, total, CHUNK, (ROWS, METRICS))
+    found = run_job(job, hash_inputs("general_loss", [settings]), rows, total, CHUNK, (ROWS, METRICS))
     base, tuned = found["base"]["loss"], found["tuned"]["loss"]
     print(
         f"general_loss: {tuned['rows']} rows, {tuned['tokens']} tokens; base {base['general']:.3f}, "

@@ -20,7 +20,7 @@ from alloy.labelling.settings import Prompt
 from alloy.labelling.task import SPLIT, load_task
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.chunks import Job, run_job
-from alloy.runtime.resume import fingerprint
+from alloy.runtime.resume import hash_inputs
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
         again(infer),
     )
     total = min(count_lines(test), infer.limit or sys.maxsize)
-    key = fingerprint("infer", [prompt, infer.determining], name)
+    key = hash_inputs("infer", [prompt, infer.determining], name)
     figures = run_job(job, key, stream_jsonl(test), total, infer.chunk, (out, metrics))[name]["infer"]
     print(
         f"infer {name}: {figures['comments']} comments, {figures['comments_per_second']:.1f} a second; "

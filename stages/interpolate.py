@@ -14,12 +14,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alloy.core.files import InputError, part_of, read_json, remove, remove_parts
+from alloy.core.files import InputError, read_json, remove_path, remove_temporary_files, temporary_path
 from alloy.core.stage import run
 from alloy.modeling.architecture import load_config, text_config
 from alloy.modeling.model_folder import hosted, resolve
 from alloy.modeling.settings import Interpolate
-from alloy.runtime.resume import sweep
+from alloy.runtime.resume import remove_finished_work
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,15 +120,15 @@ def write_weights(out: Path, alpha: float) -> int:
 def main() -> None:
     """Copy or interpolate, then let the folder appear whole."""
     alpha = 1.0 if hosted(TRAINED) else Interpolate.load().alpha
-    sweep()  # DVC has the trained model by now
+    remove_finished_work()  # DVC has the trained model by now
     if not TRAINED.is_dir():
         raise InputError(f"{TRAINED}: no such folder; run `dvc repro` to train the model")
-    remove(OUT)
-    remove_parts(OUT)
+    remove_path(OUT)
+    remove_temporary_files(OUT)
     needed = sum(file.stat().st_size for file in TRAINED.rglob("*"))
     if needed > (free := shutil.disk_usage(OUT.parent).free):
         raise InputError(f"{OUT}: needs {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB free; make room")
-    part = part_of(OUT)
+    part = temporary_path(OUT)
     rewritten = shutil.ignore_patterns("*.safetensors") if alpha < 1 else None
     try:
         # No links: who writes through one corrupts DVC's cache. `copyfile`: DVC may write-protect the originals.
@@ -142,7 +142,7 @@ def main() -> None:
                 card.write_text(f"{text}\n\n{note}\n", encoding="utf-8")
         part.rename(OUT)
     finally:
-        remove(part)
+        remove_path(part)
     print(f"interpolate: alpha {alpha:g}, {said}")
 
 

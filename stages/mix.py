@@ -69,9 +69,9 @@ def interleave(
 
 def left_out(shown: int, general: General, report: Row) -> Row:
     """Return by reason how many comments and general rows do not come in; `shown` comments stand in every prompt."""
-    split = read_metrics("metrics/split.json", "split", need=("rejected", "left_out"))
+    split = read_metrics("metrics/split.json", "split", required=("rejected", "left_out"))
     wanted = ("why", "held_out", "same_prompt")
-    clean = read_metrics("metrics/decontaminate.json", "decontaminate", need=wanted)
+    clean = read_metrics("metrics/decontaminate.json", "decontaminate", required=wanted)
     comments = {"bad": split["rejected"], "nearly one of test": split["left_out"], "in every prompt": shown}
     rows = {"bad": clean["rejected"]} | {f"shares {why} with a test": count for why, count in clean["why"].items()}
     rows |= {"held out for the general loss": clean["held_out"], "same prompt as a held-out row": clean["same_prompt"]}

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, write_json, write_whole
-from alloy.core.repetition import loops
+from alloy.core.repetition import is_looping
 from alloy.core.settings import load_sections
 from alloy.core.stage import run
 from alloy.formats.general import read_general
@@ -26,15 +26,15 @@ from alloy.inference.settings import Infer
 from alloy.inference.usage import again, ask, ends, how_ended, spent, unanswered_note, usual_reason
 from alloy.mixing.sampling_order import rank
 from alloy.mixing.settings import General, Mix, Rehearse
-from alloy.runtime.chunks import Done, Job, run_job
-from alloy.runtime.resume import fingerprint
+from alloy.runtime.chunks import Job, OnRowDone, run_job
+from alloy.runtime.resume import hash_inputs
 
 ROWS, METRICS = Path("data/rehearse/general.jsonl"), Path("metrics/rehearse.json")
 BASE = Path("models/base")
 FAULTS = ("empty", "truncated", "repeated", "context", "refused", "failed")
 
 
-def rehearse(engine: Engine, rows: list[Row], done: Done) -> None:
+def rehearse(engine: Engine, rows: list[Row], done: OnRowDone) -> None:
     """Give each row to `done` with the engine's answer to all but its last message, how this ended and what it took."""
 
     def ended(index: int, completion: Completion, use: Row) -> None:
@@ -58,7 +58,7 @@ def fault(answer: str, finish: Finish) -> str | None:
         return "truncated"
     if not answer:
         return "empty"
-    return "repeated" if loops(answer) else None
+    return "repeated" if is_looping(answer) else None
 
 
 def keep(row: Row, totals: "Counter[str]") -> Row | None:
@@ -95,7 +95,7 @@ def main() -> None:
     freely = {"constrain": False, "limit": None, "max_new_tokens": settings.max_new_tokens}
     infer = infer.model_copy(update=freely)
     job = Job("rehearse", "answer", lambda: partial(rehearse, open_engine(BASE, infer)), keep, report, again(infer))
-    key = fingerprint("rehearse", [settings, infer.determining])
+    key = hash_inputs("rehearse", [settings, infer.determining])
     figures = run_job(job, key, rows, len(rows), infer.chunk, (ROWS, METRICS))["rehearse"]
     dropped = ", ".join(f"{count} {why}" for why, count in figures["dropped"].items() if count)
     print(f"rehearse: {figures['kept']} of {figures['asked']} answers kept" + (f"; {dropped}" if dropped else ""))

@@ -26,13 +26,13 @@ from alloy.formats.origin import read_origin
 from alloy.formats.taxonomy import load_taxonomy
 from alloy.splitting.assignment import FREE, TEST, TRAIN
 from alloy.splitting.consistency import describe_inconsistencies, find_contradictions
-from alloy.splitting.divide import divide, require_both_sides
-from alloy.splitting.read_comments import read_survey, require_good_rows
+from alloy.splitting.divide import divide_comments, require_both_sides
+from alloy.splitting.read_comments import read_comments, require_good_rows
 from alloy.splitting.settings import Split
-from alloy.splitting.validate import Survey
+from alloy.splitting.validate import CheckedComments
 
 
-def counts(survey: Survey, sides: np.ndarray, contradictions: list[Row]) -> Row:
+def counts(survey: CheckedComments, sides: np.ndarray, contradictions: list[Row]) -> Row:
     """Return how many comments went where, how many are copies or quote what is not there, and the leaves by side."""
     seen = {side: {leaf for place in _places(sides, side) for leaf in survey.leaves[place]} for side in (TRAIN, TEST)}
     return {
@@ -60,11 +60,11 @@ def main() -> None:
     source = Path("data/prepared/comments")
     warnings: list[str] = []
     taxonomy = load_taxonomy(source / "taxonomy.csv", warnings.append)
-    survey = read_survey(source / "comments.jsonl", taxonomy)
+    survey = read_comments(source / "comments.jsonl", taxonomy)
     origin = read_origin(source / "comments.jsonl")
-    survey.rejects[:] = map(origin.name, survey.rejects)
+    survey.rejects[:] = map(origin.name_source, survey.rejects)
     require_good_rows(survey, split)
-    sides, left_out = divide(survey, split.test, split.near)
+    sides, left_out = divide_comments(survey, split.test, split.near)
     contradictions = find_contradictions(survey)
     found = counts(survey, sides, contradictions)
     require_both_sides(sides, origin.files[0])
@@ -72,9 +72,9 @@ def main() -> None:
     for name, side in (("train", TRAIN), ("test", TEST)):
         write_lines(out / f"{name}.jsonl", (survey.rows[place] for place in _places(sides, side)))
     write_json(out / "taxonomy.json", taxonomy.to_rows())
-    write_json(out / "task.json", survey.task(taxonomy))
+    write_json(out / "task.json", survey.describe_task(taxonomy))
     write_json(out / "rejects.json", survey.rejects)
-    leaks = [{"id": survey.id(one), "like": survey.id(other)} for one, other in left_out.items()]
+    leaks = [{"id": survey.comment_id(one), "like": survey.comment_id(other)} for one, other in left_out.items()]
     write_json(out / "leaks.json", leaks)
     write_json(out / "contradictions.json", contradictions)
     write_json("metrics/split.json", {"split": found})
@@ -83,7 +83,9 @@ def main() -> None:
         f"out as like the other side; {found['leaves_in_test_alone']} of {len(taxonomy.leaves)} leaves in test alone"
     )
     achieved = found["test"] / len(sides)
-    if (survey.table["given"] == FREE).all() and abs(achieved - split.test) > max(0.05, 3 * (0.25 / len(sides)) ** 0.5):
+    if (survey.table["named_side"] == FREE).all() and abs(achieved - split.test) > max(
+        0.05, 3 * (0.25 / len(sides)) ** 0.5
+    ):
         print(
             f"split: {achieved:.0%} of the comments are test where split.test is {split.test:.0%}: many are "
             "alike and stay together; take out what they share, or raise split.near"

@@ -14,7 +14,7 @@ from alloy.core.stage import run
 from alloy.core.tables import csv_text
 from alloy.modeling import model_folder
 from alloy.modeling.architecture import load_config
-from alloy.runtime.resume import fingerprint
+from alloy.runtime.resume import hash_inputs
 from alloy.training import distributed
 from alloy.training.model_card import card
 from alloy.training.settings import Train
@@ -60,7 +60,7 @@ def main() -> None:
         TrainingJob(
             stage="train",
             section="train",
-            key=fingerprint("train", [train, seed, *distributed.topology()]) if distributed.is_main() else "",
+            key=hash_inputs("train", [train, seed, *distributed.topology()]) if distributed.is_main() else "",
             train=train,
             seed=seed,
             config=config,

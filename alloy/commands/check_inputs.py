@@ -60,32 +60,32 @@ def prepared(settings: Settings, kind: Kind) -> Iterator[tuple[Path, list[str]]]
 
 def check_comments(settings: Settings) -> str:
     """Check the comments against the taxonomy, and that both train and test get some."""
-    from alloy.splitting.divide import divide, require_both_sides
-    from alloy.splitting.read_comments import read_survey, require_good_rows
+    from alloy.splitting.divide import divide_comments, require_both_sides
+    from alloy.splitting.read_comments import read_comments, require_good_rows
 
     split = settings[Split]
     with prepared(settings, Kind.comments) as (folder, _):
         taxonomy = load_taxonomy(folder / "taxonomy.csv", lambda line: print(line.replace(str(folder), PREPARED)))
-        survey = read_survey(folder / "comments.jsonl", taxonomy)
+        survey = read_comments(folder / "comments.jsonl", taxonomy)
         origin = read_origin(folder / "comments.jsonl")
-    survey.rejects[:] = map(origin.name, survey.rejects)
+    survey.rejects[:] = map(origin.name_source, survey.rejects)
     require_good_rows(survey, split)
-    sides, _ = divide(survey, split.test, split.near)
+    sides, _ = divide_comments(survey, split.test, split.near)
     require_both_sides(sides, origin.files[0])
     return f"{len(survey.rows)} comments, {len(survey.rejects)} bad rows left out"
 
 
 def check_general(settings: Settings) -> str:
     """Check the general rows, and that the model's chat template renders them."""
-    from alloy.decontamination.check_rows import check, collect
-    from alloy.decontamination.ngram_overlap import Index, Limits
-    from alloy.runtime.parallel import over_blocks
+    from alloy.decontamination.check_rows import check_block, collect_blocks
+    from alloy.decontamination.ngram_overlap import Limits, OverlapIndex
+    from alloy.runtime.parallel import map_blocks
 
-    no_tests = Index.of([], [], Limits(settings[Decontaminate].run, settings[Decontaminate].changed))
+    no_tests = OverlapIndex.from_texts([], [], Limits(settings[Decontaminate].run, settings[Decontaminate].changed))
     with prepared(settings, Kind.general) as (folder, _):
         path, before = folder / "general.jsonl", folder / REJECTED
-        blocks = over_blocks(partial(check, path, no_tests, []), number_lines(path))
-        found = collect(path, blocks, settings.get(TOKENIZER), settings[GeneralRows].on_bad_row)
+        blocks = map_blocks(partial(check_block, path, no_tests, []), number_lines(path))
+        found = collect_blocks(path, blocks, settings.get(TOKENIZER), settings[GeneralRows].on_bad_row)
         left_out = count_lines(before) if before.is_file() else 0
     return f"{len(found.keys) + left_out} rows, {len(found.rejected) + left_out} bad rows left out"
 

@@ -8,7 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from alloy.core.dvc_repair import PARSED
+from alloy.core.dvc_repair import PARSED_FILES
 from alloy.core.files import InputError
 from alloy.core.yaml_fix import require_resolved
 from alloy.sweep.dvc_experiments import WORKSPACE, read_lock, stale_stages
@@ -31,7 +31,7 @@ def judge(status: int, said: str) -> None:
 
 def main() -> None:
     """Ask DVC, judge."""
-    require_resolved(map(Path, ("dvc.lock", *PARSED)))
+    require_resolved(map(Path, ("dvc.lock", *PARSED_FILES)))
     asked = subprocess.run(COMMAND, text=True, capture_output=True, check=False)
     judge(asked.returncode, asked.stdout + asked.stderr)
     # Without the data, DVC does not compare a folder that a stage reads with the outputs of other stages in it.

@@ -3,7 +3,7 @@
 Run     alloy classify comments.jsonl > labelled.jsonl
 
 Takes JSON Lines, a JSON array, a table (CSV) with a column `text`, or plain lines; `-` is standard input
-(alloy/formats/unlabelled.py). Prints one JSON object per comment, in their order: its fields as they were, and its
+(alloy/formats/unlabeled.py). Prints one JSON object per comment, in their order: its fields as they were, and its
 `segments`. One that could not be labelled has no segments, `valid: false` and the `reason`; fields of these three names
 that the input has, from an earlier run, are replaced.
 
@@ -26,18 +26,18 @@ from pathlib import Path
 import orjson
 
 import alloy
-from alloy.core.dvc import files
-from alloy.core.files import InputError, Row, read_lines, require_file, sha256
+from alloy.core.dvc import list_files
+from alloy.core.files import InputError, Row, hash_path, read_lines, require_file
 from alloy.core.settings import load_sections
 from alloy.core.terminal_text import escape_controls
-from alloy.formats.unlabelled import Unlabelled, read_unlabelled
+from alloy.formats.unlabeled import Unlabeled, read_unlabeled
 from alloy.inference.engine import Finish
 from alloy.inference.settings import Infer
 from alloy.inference.usage import again
 from alloy.labelling.predict import open_labeller
 from alloy.labelling.settings import Prompt
 from alloy.labelling.task import SPLIT, load_task
-from alloy.runtime.resume import KEPT_DAYS, LIBRARIES, home
+from alloy.runtime.resume import KEPT_DAYS, LIBRARIES, work_root
 from alloy.runtime.row_log import RowLog
 
 KEPT = ("segments", "valid", "finish", "reason")  # of an answer
@@ -85,7 +85,7 @@ class KeptAnswers:
         return [answers[key] for key in keys]
 
     def _find(self, key: str) -> Row | None:
-        return next((row for log in reversed(self.logs) if not log.lacks(key) and (row := log.read(key))), None)
+        return next((row for log in reversed(self.logs) if not log.needs_row(key) and (row := log.read(key))), None)
 
     def close(self) -> None:
         """Close the files."""
@@ -113,10 +113,16 @@ def kept_answers(model: Path, infer: Infer, prompt: Prompt) -> KeptAnswers:
     A change of the model is seen by the sizes and times of its files: to read it would take minutes.
     """
     settings = [infer.determining, prompt.model_dump(mode="json")]
-    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files([str(model)])]
-    parts = [settings, states, sha256(SPLIT), sha256(Path(alloy.__path__[0])), [_version(name) for name in LIBRARIES]]
+    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in list_files([str(model)])]
+    parts = [
+        settings,
+        states,
+        hash_path(SPLIT),
+        hash_path(Path(alloy.__path__[0])),
+        [_version(name) for name in LIBRARIES],
+    ]
     key = hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
-    return KeptAnswers(home() / "classify" / key, again(infer))
+    return KeptAnswers(work_root() / "classify" / key, again(infer))
 
 
 def _version(library: str) -> str:
@@ -126,7 +132,7 @@ def _version(library: str) -> str:
         return ""
 
 
-def labelled(chunk: list[Unlabelled], work: Callable[[list[Row]], list[Row]]) -> Iterator[Row]:
+def labelled(chunk: list[Unlabeled], work: Callable[[list[Row]], list[Row]]) -> Iterator[Row]:
     """Yield the rows of a chunk with their labels; `work` answers those that can be labelled."""
     usable = [{"id": "", "text": comment.row["text"]} for comment in chunk if comment.reason is None]
     answers = iter(work(usable) if usable else [])
@@ -152,12 +158,12 @@ def encode(row: Row) -> bytes:
     return escape_controls(json.dumps(row, ensure_ascii=False, separators=(",", ":"))).encode() + b"\n"
 
 
-def read_source(source: str) -> Iterable[Unlabelled]:
+def read_source(source: str) -> Iterable[Unlabeled]:
     """Return the comments of a file, all at once, or those of standard input as they come."""
     if source == "-":
-        return read_unlabelled(source, sys.stdin.buffer)
+        return read_unlabeled(source, sys.stdin.buffer)
     require_file(source, "give JSON Lines, CSV, or plain text with one comment per line")
-    return list(read_unlabelled(source, read_lines(source)))
+    return list(read_unlabeled(source, read_lines(source)))
 
 
 def main(source: str, model: Path) -> None:

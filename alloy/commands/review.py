@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from alloy.comparison.metrics import ANSWERS, BY_NAME, COUNT, METRICS, MODELS, TASKS
 from alloy.comparison.seeds import ONE_SEED_EACH
 from alloy.core.files import InputError, Row
-from alloy.core.git import git
-from alloy.core.markdown import code, escape_markdown, table
+from alloy.core.git import run_git
+from alloy.core.markdown import escape_markdown, format_code, format_table
 from alloy.scoring.bootstrap import ENOUGH
 
 Items = dict[str, tuple[int | None, ...]]  # of metrics, before and after
@@ -100,7 +100,7 @@ def render(params: list[Change], figures: list[Change], base: str, head: str, co
     counts = counts or {}
     parts = ["## What this changes", sentence(params, figures, counts)]
     if params:
-        rows = [(code(change.name), setting(change.old), setting(change.new)) for change in params]
+        rows = [(format_code(change.name), setting(change.old), setting(change.new)) for change in params]
         parts.append(_table(("param", base, head), rows))
     headline = [change for change in figures if change.file == SUMMARY_FILE and not is_count(change.name)]
     if headline:
@@ -109,7 +109,10 @@ def render(params: list[Change], figures: list[Change], base: str, head: str, co
         ]
         parts.append(_table(("metric", "n", base, head, "change"), rows))
     if others := [change for change in figures if change not in headline]:
-        rows = [(f"{code(c.file)} {code(c.name)}", figure(c.old), figure(c.new), signed(c.step)) for c in others]
+        rows = [
+            (f"{format_code(c.file)} {format_code(c.name)}", figure(c.old), figure(c.new), signed(c.step))
+            for c in others
+        ]
         summary = "<details><summary>Other figures, the time that things took among them</summary>"
         parts += [summary, _table(("metric", base, head, "change"), rows), "</details>"]
     return "\n\n".join(parts)
@@ -123,7 +126,7 @@ def sentence(params: list[Change], figures: list[Change], counts: Items | None =
     counts = counts or {}
     if not params and not figures:
         return "No param and no figure changed."
-    told = [f"{code(change.name)} from {setting(change.old)} to {setting(change.new)}" for change in params]
+    told = [f"{format_code(change.name)} from {setting(change.old)} to {setting(change.new)}" for change in params]
     said = (
         f"Changed: {'; '.join(told[:3])}{f' and {len(told) - 3} more' if told[3:] else ''}."
         if told
@@ -157,7 +160,7 @@ def _better(name: str) -> int:
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    return "\n".join(table([html.escape(cell, quote=False) for cell in head], rows, right=True))
+    return "\n".join(format_table([html.escape(cell, quote=False) for cell in head], rows, right=True))
 
 
 def titled(name: str) -> str:
@@ -168,7 +171,7 @@ def titled(name: str) -> str:
 def title(name: str) -> str:
     """Return what a headline figure is called in the comparison, or its name without its model."""
     own = name.partition(".")[2]
-    return BY_NAME[own].title if own in BY_NAME else code(own.partition(".")[2])
+    return BY_NAME[own].title if own in BY_NAME else format_code(own.partition(".")[2])
 
 
 def setting(value: Value) -> str:
@@ -209,7 +212,7 @@ def main(base: str, head: str) -> None:
         if not revision.strip() or revision.startswith("-"):  # git would take it for an option
             raise InputError(f"{name}: expected a branch, tag or commit, got '{revision}'")
     try:
-        left = git("merge-base", base, head or "HEAD").strip()
+        left = run_git("merge-base", base, head or "HEAD").strip()
     except InputError as fault:
         raise InputError(f"{fault}; name branches, tags or commits") from None
     revisions = [left, *([head] if head else [])]

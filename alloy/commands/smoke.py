@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from alloy.core.files import InputError, Row
-from alloy.core.git import git
+from alloy.core.git import run_git
 from alloy.core.settings import PARAMS, Data
 from alloy.core.yaml_text import read_yaml
 
@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
     if folder.exists() and not (folder / MARK).is_file():
         raise InputError(f"--folder: {folder} exists and `alloy smoke` did not make it; name one that does not exist")
     shutil.rmtree(folder, ignore_errors=True)
-    git("clone", "--quiet", ".", str(folder))
+    run_git("clone", "--quiet", ".", str(folder))
     (folder / MARK).touch()
     file = folder / PARAMS
     file.write_text(yaml.safe_dump(smallest(read_yaml(file)), sort_keys=False))

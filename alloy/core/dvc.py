@@ -1,7 +1,7 @@
-"""What dvc.yaml says of a stage, and whether what DVC records of it is what the stage has read.
+"""Read the entry of a stage in dvc.yaml, and check that its inputs do not change while it runs.
 
-DVC records params and files after a stage's command has ended, in dvc.lock and in its cache of runs. What is edited
-beside a running stage would so be recorded as what its results were made of.
+DVC records the parameters and files that a stage depends on after the stage has ended, in dvc.lock and in its run
+cache. If one of them were edited while the stage runs, DVC would record the edited version as its input.
 """
 
 import hashlib
@@ -13,49 +13,49 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from alloy.core.files import InputError, Row, remove_parts
+from alloy.core.files import InputError, Row, remove_temporary_files
 from alloy.core.yaml_text import read_yaml
 
 PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
-SMALL = 2**24  # bytes, which take some hundredths of a second
+MAX_HASHED_BYTES = 2**24  # which takes some hundredths of a second
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
-NAMED = ("profile", "data")  # params that DVC puts into dvc.yaml: which files the next stages read
+TEMPLATE_KEYS = ("profile", "data")  # keys of params.yaml that dvc.yaml refers to
 
 
-def declared(stage: str, item: str = "") -> Row:
-    """Return what dvc.yaml says of `stage`, empty where it is none; `item` is its item, where it has several.
+def read_stage_entry(stage: str, item: str = "") -> Row:
+    """Return the entry of `stage` in dvc.yaml with its references filled in; empty if there is no such stage.
 
-    That is the model of a stage with a matrix, the key of a stage with a `foreach`.
+    `item` is the model of a stage with a matrix, or the key of a stage with a `foreach`.
     """
     if not PIPELINE.is_file():
         return {}
-    found = read_yaml(PIPELINE)["stages"].get(stage, {})
-    values = {**_load(PARAMS), "item": {"model": item}}
-    if "foreach" in found:
-        items = _filled(found["foreach"], values)
+    entry = read_yaml(PIPELINE)["stages"].get(stage, {})
+    values = {**_load_yaml(PARAMS), "item": {"model": item}}
+    if "foreach" in entry:
+        items = _fill_references(entry["foreach"], values)
         values |= {"key": item, "item": items.get(item) if isinstance(items, dict) else item}
-        found = found["do"]
-    return _filled(found, values)
+        entry = entry["do"]
+    return _fill_references(entry, values)
 
 
-def _filled(given: Any, values: Row) -> Any:  # noqa: ANN401 (whatever YAML holds)
-    """Return `given` with each `${key}` in it replaced by its value."""
-    if isinstance(given, dict):
-        return {_filled(key, values): _filled(value, values) for key, value in given.items()}
-    if isinstance(given, list):
-        return [_filled(value, values) for value in given]
-    if not isinstance(given, str):
-        return given
-    if whole := REFERENCE.fullmatch(given):
-        return _at(values, whole[1])
-    return REFERENCE.sub(lambda one: str(_at(values, one[1])), given)
+def _fill_references(template: Any, values: Row) -> Any:  # noqa: ANN401 (whatever YAML holds)
+    """Return `template` with each `${key}` in it replaced by its value."""
+    if isinstance(template, dict):
+        return {_fill_references(key, values): _fill_references(value, values) for key, value in template.items()}
+    if isinstance(template, list):
+        return [_fill_references(value, values) for value in template]
+    if not isinstance(template, str):
+        return template
+    if whole := REFERENCE.fullmatch(template):
+        return _get_value(values, whole[1])
+    return REFERENCE.sub(lambda match: str(_get_value(values, match[1])), template)
 
 
 def watched_sections(root: Path) -> tuple[set[str], set[str]]:
-    """Return the names of the sections of params.yaml and of a profile that stages watch; none without dvc.yaml."""
+    """Return the sections of params.yaml and those of profiles that stages depend on; none without a dvc.yaml."""
     if not (root / PIPELINE).is_file():
         return set(), set()
-    params, profile = {*NAMED, "seed"}, set[str]()
+    params, profile = {*TEMPLATE_KEYS, "seed"}, set[str]()
     for stage in read_yaml(root / PIPELINE)["stages"].values():
         for entry in stage.get("do", stage).get("params", []):
             if isinstance(entry, dict):
@@ -65,72 +65,73 @@ def watched_sections(root: Path) -> tuple[set[str], set[str]]:
     return params, profile
 
 
-def files(paths: Iterable[str]) -> list[Path]:
-    """Return the files at and below `paths`, in order, without what Python compiles there."""
-    found = {file for path in map(Path, paths) for file in (path, *path.rglob("*")) if file.is_file()}
-    return sorted(file for file in found if "__pycache__" not in file.parts)
+def list_files(paths: Iterable[str]) -> list[Path]:
+    """Return the files at and below `paths`, sorted, without the files that Python compiles there."""
+    files = {file for path in map(Path, paths) for file in (path, *path.rglob("*")) if file.is_file()}
+    return sorted(file for file in files if "__pycache__" not in file.parts)
 
 
-def under_dvc() -> Row:
-    """Return what dvc.yaml says of the stage that DVC has started this process for; empty without DVC."""
+def read_current_stage() -> Row:
+    """Return the entry in dvc.yaml of the stage that DVC is running now; empty if DVC did not start this process."""
     address = os.environ.get("DVC_STAGE", "")
     name, _, model = address.rpartition(":")[2].partition("@")
-    return declared(name, model) if address else {}
+    return read_stage_entry(name, model) if address else {}
 
 
 @contextmanager
-def recorded(stage: Row) -> Iterator[None]:
-    """Raise `InputError` where, at the end, params or files that DVC will record of `stage` are not those before.
+def require_unchanged_inputs(stage: Row) -> Iterator[None]:
+    """Raise `InputError` if parameters or files that `stage` depends on change within the `with` block.
 
-    What killed runs have left half-written of its results is removed first.
+    First remove temporary files that killed runs of the stage have left behind.
     """
-    if "RANK" not in os.environ:  # else other processes of the stage may be writing already
-        for entry in (one for kind in ("outs", "metrics", "plots") for one in stage.get(kind, [])):
-            remove_parts(Path(entry if isinstance(entry, str) else next(iter(entry))))
-    before = _states(stage)
+    if "RANK" not in os.environ:  # otherwise other processes of the stage may be writing already
+        for out in (out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])):
+            remove_temporary_files(Path(out if isinstance(out, str) else next(iter(out))))
+    before = _read_states(stage)
     yield
-    after = _states(stage)
+    after = _read_states(stage)
     for file, key in sorted(before.keys() | after.keys()):
         if before.get((file, key)) != after.get((file, key)):
             raise InputError(
-                f"{file}: {f'{key} ' * bool(key)}was changed while this stage ran, and DVC would record it as what the "
-                "results were made of; run `dvc repro` again, with the change or without it"
+                f"{file}: {f'{key} ' * bool(key)}changed while this stage ran, and DVC would record the change as its "
+                "input; run `dvc repro` again, with the change or without it"
             )
 
 
-def _states(stage: Row) -> dict[tuple[Path, str], object]:
-    return {one: _state(*one) for one in _watched(stage)} if stage else {}
+def _read_states(stage: Row) -> dict[tuple[Path, str], object]:
+    return {(file, key): _read_state(file, key) for file, key in _list_inputs(stage)} if stage else {}
 
 
-def _watched(stage: Row) -> Iterator[tuple[Path, str]]:
-    """Yield each param that DVC records of `stage` as (file, key), and each file with no key."""
-    for key in NAMED:
+def _list_inputs(stage: Row) -> Iterator[tuple[Path, str]]:
+    """Yield what DVC records as inputs of `stage`: each parameter as (file, key), each file as (file, "")."""
+    for key in TEMPLATE_KEYS:
         yield PARAMS, key
     for entry in stage.get("params", []):
         for file, keys in entry.items() if isinstance(entry, dict) else [(PARAMS, [entry])]:
             for key in keys:
                 yield Path(file), key
-    for file in files(stage["deps"]):
+    for file in list_files(stage["deps"]):
         yield file, ""
 
 
-def _state(file: Path, key: str) -> object:
-    """Return the value of `key`, or without one what tells the file's content from another; None where there is none.
+def _read_state(file: Path, key: str) -> object:
+    """Return the value of `key` in a file; without a key, the state of the file; None if it does not exist.
 
-    It is a hash of a small file, which git may write anew as it was, else the size and the time of change.
+    The state of a small file is its hash, since git may rewrite it with the same content. The state of a large file is
+    its size and modification time.
     """
     if key:
-        return _at(_load(file), key)
+        return _get_value(_load_yaml(file), key)
     try:
         status = file.stat()
-        small = status.st_size <= SMALL
-        return hashlib.sha256(file.read_bytes()).digest() if small else (status.st_size, status.st_mtime_ns)
+        is_small = status.st_size <= MAX_HASHED_BYTES
+        return hashlib.sha256(file.read_bytes()).digest() if is_small else (status.st_size, status.st_mtime_ns)
     except OSError:
         return None
 
 
-def _load(file: Path) -> Row:
-    """Return the values in a YAML file; none where it cannot be read, which the stage says better."""
+def _load_yaml(file: Path) -> Row:
+    """Return the values in a YAML file; none if it cannot be read, since the stage raises a better error then."""
     try:
         values = read_yaml(file)
     except (OSError, InputError):
@@ -138,21 +139,21 @@ def _load(file: Path) -> Row:
     return values if isinstance(values, dict) else {}
 
 
-def _at(values: Any, key: str) -> Any:  # noqa: ANN401 (whatever YAML holds)
-    """Return the value at a key such as `mix.ratio`; None where there is none."""
-    for word in key.split("."):
-        values = values.get(word) if isinstance(values, dict) else None
+def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (whatever YAML holds)
+    """Return the value of a key such as `mix.ratio`, or None."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
     return values
 
 
 def remember_dvc() -> None:
-    """Note which dvc started this stage, if one did, for the processes that it starts as well."""
+    """Remember the dvc process that started this stage, also for the child processes of the stage."""
     if "DVC_STAGE" in os.environ:
-        os.environ["ALLOY_DVC"] = f"{socket.gethostname()}:{_dvc()}"
+        os.environ["ALLOY_DVC"] = f"{socket.gethostname()}:{_find_dvc_process()}"
 
 
-def _dvc() -> int:
-    """Return the number of the dvc that started this process, maybe by a shell between them, which would outlive it."""
+def _find_dvc_process() -> int:
+    """Return the id of the dvc process that started this one, not that of a shell between them, which outlives dvc."""
     import psutil
 
     for process in psutil.Process().parents():
@@ -162,14 +163,14 @@ def _dvc() -> int:
     return os.getppid()
 
 
-def orphaned() -> bool:
-    """Say whether the dvc that started this training is gone."""
+def is_orphaned() -> bool:
+    """Return whether the dvc process that started this stage has ended."""
     import psutil
 
     host, _, pid = os.environ.get("ALLOY_DVC", "").rpartition(":")
     if host != socket.gethostname():
         return False
-    try:
-        return psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE  # dead, where nobody asks for its exit status
+    try:  # a zombie has ended, but its parent has not asked for its exit status yet
+        return psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True

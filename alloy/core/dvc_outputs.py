@@ -1,4 +1,4 @@
-"""Which files DVC makes or keeps, how one that is missing comes back, and which were edited since DVC recorded them."""
+"""Files that DVC makes or tracks: how to get a missing one back, and which were edited since DVC recorded them."""
 
 import hashlib
 import json
@@ -11,37 +11,37 @@ from alloy.core.files import InputError, Row
 from alloy.core.yaml_text import read_yaml
 
 PIPELINE, LOCK = Path("dvc.yaml"), Path("dvc.lock")
-LARGE = 2**28  # bytes of a file that is not read to find out whether it was edited
+MAX_HASHED_BYTES = 2**28  # a larger file is compared by its size only
 
 
 def how_to_make(path: Path) -> str:
-    """Return how a file that is missing or damaged comes back: the stage that makes it, DVC's cache, or the user."""
-    if stage := made_by(path):
+    """Return how to get a missing or damaged file back: from its stage, from the cache of DVC, or from the user."""
+    if stage := find_stage_of(path):
         return f"`dvc repro {stage}` makes it"
-    if kept_by_dvc(path):
+    if is_tracked_by_dvc(path):
         return "`dvc checkout` or `dvc pull` brings it back"
     if path.parts[:1] == ("data",):
         return "put it there, or name another folder under `data` in params.yaml"
     return "put it there"
 
 
-def made_by(path: Path) -> str | None:
-    """Return the address of the stage that has a file, or a folder above it, among its outputs; None if none has."""
+def find_stage_of(path: Path) -> str | None:
+    """Return the address of the stage whose outputs include a file or a folder above it; None if there is none."""
     for pipeline in dict.fromkeys((PIPELINE, path.parent / PIPELINE, path.parent.parent / PIPELINE)):
-        for name, stage in _stages(pipeline).items():
-            for out in _outputs(stage, pipeline.parent):
+        for name, stage in _load_stages(pipeline).items():
+            for out in _output_patterns(stage, pipeline.parent):
                 if re.match(rf"{out}(/|$)", os.path.normpath(path)):
                     return name if pipeline == PIPELINE else f"{pipeline}:{name}"
     return None
 
 
-def kept_by_dvc(path: Path) -> bool:
-    """Say whether `dvc add` was told of a file or of a folder above it."""
-    return any(one.with_name(f"{one.name}.dvc").is_file() for one in (path, *path.parents) if one.name)
+def is_tracked_by_dvc(path: Path) -> bool:
+    """Return whether a file, or a folder above it, was added with `dvc add`."""
+    return any(parent.with_name(f"{parent.name}.dvc").is_file() for parent in (path, *path.parents) if parent.name)
 
 
-def _outputs(stage: Row, folder: Path) -> Iterator[str]:
-    """Yield a pattern for each output of a stage: of a matrix or a foreach, for any of its items."""
+def _output_patterns(stage: Row, folder: Path) -> Iterator[str]:
+    """Yield a regular expression for each output of a stage; of a matrix or foreach, it matches every item."""
     stage = stage.get("do", stage)
     for kind in ("outs", "metrics", "plots"):
         for out in stage.get(kind) or []:
@@ -51,8 +51,8 @@ def _outputs(stage: Row, folder: Path) -> Iterator[str]:
             yield "[^/.]+".join(map(re.escape, re.split(r"\$\{(?:item(?:\.\w+)?|key)\}", path)))
 
 
-def _stages(pipeline: Path) -> Row:
-    """Return the stages of a dvc.yaml or dvc.lock; none if it cannot be read, which DVC says better."""
+def _load_stages(pipeline: Path) -> Row:
+    """Return the stages of a dvc.yaml or dvc.lock; none if it cannot be read, since DVC reports that better."""
     try:
         values = read_yaml(pipeline)
     except (OSError, InputError):
@@ -63,13 +63,13 @@ def _stages(pipeline: Path) -> Row:
     )
 
 
-def edited_inputs(stage: str) -> list[str]:
-    """Return a line per file that `stage` reads, another stage made, and that is not what dvc.lock recorded of it.
+def find_edited_inputs(stage: str) -> list[str]:
+    """Return a line for each input of `stage` that another stage made and that was edited since.
 
-    DVC makes such a file again before it runs the stage; one who runs the stage alone may need to be told. `stage` is a
-    name such as `score`, or the address of one of a matrix, `score@tuned`.
+    Such a file differs from its hash in dvc.lock. `dvc repro` makes it again before it runs the stage, but a user who
+    runs the stage without DVC may need to know. `stage` is a name such as `score`, or an address such as `score@tuned`.
     """
-    recorded = _stages(LOCK)
+    recorded = _load_stages(LOCK)
     read = {
         dep["path"]
         for name, entry in recorded.items()
@@ -81,26 +81,26 @@ def edited_inputs(stage: str) -> list[str]:
         for name, entry in recorded.items()
         for out in entry.get("outs") or []
         for path in [out["path"]]
-        if any(path == dep or path.startswith(f"{dep}/") for dep in read) and not _as_recorded(Path(path), out)
+        if any(path == dep or path.startswith(f"{dep}/") for dep in read) and not _matches_record(Path(path), out)
     ]
 
 
-def _as_recorded(path: Path, out: Row) -> bool:
-    """Say whether an output is what an entry of dvc.lock says of it; what is large is judged by its size."""
+def _matches_record(path: Path, out: Row) -> bool:
+    """Return whether an output matches its entry `out` in dvc.lock; a large one is compared by its size only."""
     try:
         if not path.is_dir():
             size = path.stat().st_size
-            return size == out.get("size", size) and (size > LARGE or _md5(path) == out.get("md5"))
+            return size == out.get("size", size) and (size > MAX_HASHED_BYTES or _hash_md5(path) == out.get("md5"))
         files = [file for file in sorted(path.rglob("*")) if file.is_file()]
-        if sum(file.stat().st_size for file in files) > LARGE:
+        if sum(file.stat().st_size for file in files) > MAX_HASHED_BYTES:
             return len(files) == out.get("nfiles")
-        listed = [{"md5": _md5(file), "relpath": file.relative_to(path).as_posix()} for file in files]
+        entries = [{"md5": _hash_md5(file), "relpath": file.relative_to(path).as_posix()} for file in files]
     except OSError:
         return False
-    listed.sort(key=lambda entry: entry["relpath"])
-    return f"{hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest()}.dir" == out.get("md5")
+    entries.sort(key=lambda entry: entry["relpath"])
+    return f"{hashlib.md5(json.dumps(entries).encode(), usedforsecurity=False).hexdigest()}.dir" == out.get("md5")
 
 
-def _md5(path: Path) -> str:
+def _hash_md5(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,12 +1,12 @@
-"""Remove what a killed DVC leaves behind that makes every later DVC command fail.
+"""Repair files that a killed DVC process leaves behind and that make every later DVC command fail.
 
-DVC writes some of its own files in place. A kill at the wrong moment leaves them empty or cut off, and DVC does not
-recover by itself (seen with DVC 3.67):
+DVC writes some of its own files in place. If it is killed while it writes, they are empty or truncated, and DVC does
+not recover by itself (seen with DVC 3.67):
 
     .dvc/tmp/rwlock                    "Unable to read RWLock-file"
     .dvc/cache/runs/<xx>/<key>/        an empty folder: "join() argument must be str .. NoneType"
-    .dvc/cache/runs/<xx>/<key>/*.tmp   half an entry, which DVC would read as a whole one
-    dvc.lock                           cut off: "dvc.lock is invalid"
+    .dvc/cache/runs/<xx>/<key>/*.tmp   half an entry, which DVC would read as a complete one
+    dvc.lock                           truncated: "dvc.lock is invalid"
 """
 
 import configparser
@@ -23,20 +23,20 @@ from alloy.core.files import InputError, write_whole
 from alloy.core.yaml_fix import require_resolved
 from alloy.core.yaml_text import check_yaml, load_yaml
 
-GUARDS = ("lock", "rwlock.lock")  # files below .dvc/tmp that DVC holds a lock on while it writes
-SHARED_AGE = 24 * 3600  # seconds after which a folder of a shared cache is no longer being written
-PARSED = ("params.yaml", "dvc.yaml")  # by DVC, before any stage runs; so are profiles
+LOCK_FILES = ("lock", "rwlock.lock")  # in .dvc/tmp; DVC locks them while it writes
+MAX_WRITE_SECONDS = 24 * 3600  # after which a folder of a shared cache is surely not being written any more
+PARSED_FILES = ("params.yaml", "dvc.yaml")  # DVC parses them, and the profiles, before it runs any stage
 ENTRY = re.compile(r"[0-9a-f]{64}")
 
 
 def repair_dvc(root: Path = Path()) -> list[str]:
-    """Repair DVC's own files in the project at `root`; return one line for each that was damaged.
+    """Repair DVC's own files in the project at `root`; return one line per damaged file.
 
-    While another DVC process holds DVC's locks, nothing is touched, and one line says so. Without DVC there is nothing
-    to repair. Marks of a merge conflict, of which DVC says little, raise `InputError`, and so does a YAML file with
-    more values than DVC could ever walk through.
+    If another DVC process holds the locks of DVC, nothing is changed, and one line says so. Without DVC there is
+    nothing to repair. Merge conflict markers, which DVC does not report clearly, raise `InputError`. So does a YAML
+    file with more values than DVC can process.
     """
-    parsed = [*(root / name for name in PARSED), *sorted((root / "profiles").glob("*.yaml"))]
+    parsed = [*(root / name for name in PARSED_FILES), *sorted((root / "profiles").glob("*.yaml"))]
     require_resolved([root / "dvc.lock", *parsed])
     for file in parsed:
         if file.is_file():
@@ -44,9 +44,9 @@ def repair_dvc(root: Path = Path()) -> list[str]:
     tmp = root / ".dvc/tmp"
     if not tmp.is_dir():
         return []
-    with _locked([tmp / name for name in GUARDS]) as alone:
-        if not alone:
-            return [f"{tmp}: another DVC process is at work; nothing was repaired"]
+    with _hold_locks([tmp / name for name in LOCK_FILES]) as is_locked:
+        if not is_locked:
+            return [f"{tmp}: another DVC process is running; nothing was repaired"]
         return [
             *_repair_rwlock(tmp / "rwlock"),
             *_repair_run_cache(_cache_dir(root) / "runs", root),
@@ -55,11 +55,11 @@ def repair_dvc(root: Path = Path()) -> list[str]:
 
 
 @contextmanager
-def _locked(files: list[Path]) -> Iterator[bool]:
-    """Hold the locks of `files` as DVC does; yield whether all were free."""
-    with ExitStack() as held:
+def _hold_locks(files: list[Path]) -> Iterator[bool]:
+    """Lock `files` as DVC does, until the end of the `with` block; yield whether all could be locked."""
+    with ExitStack() as stack:
         for file in files:
-            handle = held.enter_context(file.open("a"))
+            handle = stack.enter_context(file.open("a"))
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -77,14 +77,14 @@ def _repair_rwlock(file: Path) -> list[str]:
     except ValueError:
         pass
     file.unlink()
-    return [f"{file}: removed, a killed DVC had left it incomplete"]
+    return [f"{file}: removed, since a killed DVC had left it incomplete"]
 
 
 def _repair_run_cache(runs: Path, root: Path) -> list[str]:
     removed = []
-    shared = not runs.resolve().is_relative_to(root.resolve())  # then another project may be writing there
+    is_shared = not runs.resolve().is_relative_to(root.resolve())  # then another project may be writing there
     for folder in runs.glob("??/*/"):
-        if shared and time.time() - folder.stat().st_mtime < SHARED_AGE:
+        if is_shared and time.time() - folder.stat().st_mtime < MAX_WRITE_SECONDS:
             continue
         entries = list(folder.iterdir())
         partial = [entry for entry in entries if entry.is_file() and not ENTRY.fullmatch(entry.name)]
@@ -93,12 +93,12 @@ def _repair_run_cache(runs: Path, root: Path) -> list[str]:
         if len(partial) == len(entries):
             folder.rmdir()
         if partial or not entries:
-            removed.append(f"{folder}: removed what a killed DVC had left incomplete")
+            removed.append(f"{folder}: removed files that a killed DVC had left incomplete")
     return removed
 
 
 def _repair_lock(root: Path) -> list[str]:
-    """Put git's dvc.lock in the place of one that was cut off; DVC's run cache still knows the finished stages."""
+    """Restore a truncated dvc.lock from git; the run cache of DVC still has the stages that finished since."""
     file = root / "dvc.lock"
     if not file.is_file():
         return []
@@ -109,13 +109,13 @@ def _repair_lock(root: Path) -> list[str]:
     committed = subprocess.run(show, cwd=root, capture_output=True, check=False)
     if committed.returncode:
         file.unlink()
-        return [f"{file}: removed, a killed DVC had left it incomplete"]
+        return [f"{file}: removed, since a killed DVC had left it incomplete"]
     write_whole(file, lambda part: part.write_bytes(committed.stdout))
-    return [f"{file}: restored from git, a killed DVC had left it incomplete; `dvc repro` finds finished stages again"]
+    return [f"{file}: restored from git, since a killed DVC had left it incomplete; `dvc repro` reuses finished stages"]
 
 
 def _is_lock(text: str) -> bool:
-    """Return whether DVC can read a dvc.lock; one that was cut off between two stages is one that it can."""
+    """Return whether DVC can read the text of a dvc.lock; it can if the text was cut off between two stages."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
@@ -130,7 +130,7 @@ def _cache_dir(root: Path) -> Path:
     """Return DVC's cache folder: `cache.dir` of .dvc/config.local or .dvc/config, else .dvc/cache."""
     for name in ("config.local", "config"):
         config = configparser.ConfigParser(interpolation=None, strict=False)
-        with suppress(configparser.Error, UnicodeDecodeError):  # DVC says better what is wrong with it
+        with suppress(configparser.Error, UnicodeDecodeError):  # DVC reports better what is wrong with it
             config.read(root / ".dvc" / name, encoding="utf-8")
         if folder := config.get("cache", "dir", fallback=""):
             return root / ".dvc" / folder  # relative paths are from the file's folder, as DVC reads them

@@ -1,4 +1,4 @@
-"""Rows in files: JSON Lines read with line numbers, and files that appear whole or not at all."""
+"""Read and write files: JSON Lines with line numbers in errors, and output files that appear whole or not at all."""
 
 import codecs
 import glob
@@ -18,78 +18,78 @@ from alloy.core.redact import redact
 
 Row = dict[str, Any]
 T = TypeVar("T")
-LINES = 10  # of a message at most; errors beyond are counted
+MAX_MESSAGE_LINES = 10  # of an error message; further errors are only counted
 
 
 class InputError(Exception):
-    """A fault in what the user gave: one line with the place, what is wrong and the mend.
+    """An error in the user's input: where it is, what is wrong, how to fix it, on one line.
 
-    A message of several lines holds one fault a line. Secrets in it are hidden, wherever it came from.
+    A message of several lines has one error per line. Secrets are removed from it.
     """
 
     def __str__(self) -> str:
-        """Return the message, without secrets."""
+        """Return the message without secrets."""
         return redact(super().__str__())
 
 
 def join_errors(errors: Iterable[str], *end: str) -> InputError:
-    """Return one error of several, each on its own line: the first ones, how many more there are, then `end`."""
-    lines, room = list(dict.fromkeys(errors)), LINES - len(end)
-    if len(lines) > room:
-        lines = [*lines[: room - 1], f"and {len(lines) - room + 1} more errors"]
+    """Join errors, one per line: the first ones, how many more there are, then the lines `end`."""
+    lines, limit = list(dict.fromkeys(errors)), MAX_MESSAGE_LINES - len(end)
+    if len(lines) > limit:
+        lines = [*lines[: limit - 1], f"and {len(lines) - limit + 1} more errors"]
     return InputError("\n".join([*lines, *end]))
 
 
 def require_file(path: str | Path, fix: str = "") -> None:
-    """Raise `InputError` unless `path` is a file that can be read; `fix` says what to do if there is none.
+    """Raise `InputError` unless `path` is a readable file; `fix` says what to do if it is missing.
 
-    Without `fix`, what to do follows from who makes the file: a stage, DVC, or the user.
+    Without `fix`, the error says which stage makes the file, or how DVC or the user can provide it.
     """
     path = Path(path)
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        from alloy.core.dvc_outputs import how_to_make  # which reads YAML, and knows this module
+        from alloy.core.dvc_outputs import how_to_make  # here, because that module imports this one
 
         what = "a link to a file that does not exist" if path.is_symlink() else "no such file"
         raise InputError(f"{path}: {what}; {fix or how_to_make(path)}") from None
-    except (OSError, ValueError) as error:  # a loop of links, a name that is too long, a NUL byte in it
-        reason = error.strerror if isinstance(error, OSError) else "not a file name"
-        what = "give yourself the right to read it" if isinstance(error, PermissionError) else fix or "put a file there"
+    except (OSError, ValueError) as error:  # a loop of links, a name that is too long or has a NUL byte
+        reason = error.strerror if isinstance(error, OSError) else "not a valid file name"
+        what = "change its permissions" if isinstance(error, PermissionError) else fix or "put a file there"
         raise InputError(f"{path}: {reason}; {what}") from None
     if stat.S_ISDIR(mode):
         raise InputError(f"{path}: expected a file, found a folder; {fix or 'put a file there'}")
     if not stat.S_ISREG(mode):
-        raise InputError(f"{path}: expected a file, found a pipe or device; copy its content into a file")
+        raise InputError(f"{path}: expected a file, found a pipe or device; copy its content to a file")
     if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise InputError(f"{path}: you may not read it; give yourself the right with `chmod u+r`")
+        raise InputError(f"{path}: permission denied; run `chmod u+r` on it")
 
 
 def read_lines(path: str | Path) -> Iterator[bytes]:
-    """Yield the lines of a file as they are; one whose name ends in .gz is unpacked. A broken archive raises."""
+    """Yield the lines of a file, decompressed if its name ends in .gz; a broken archive raises `InputError`."""
     path = Path(path)
     require_file(path)
-    packed = path.suffix.lower() == ".gz"
+    is_gzip = path.suffix.lower() == ".gz"
     with path.open("rb") as file:
         try:
-            yield from gzip.GzipFile(fileobj=file) if packed else file
+            yield from gzip.GzipFile(fileobj=file) if is_gzip else file
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
+            raise InputError(f"{path}: not a complete gzip file ({error}); download it again") from None
 
 
 def decode_text(place: str | Path, lines: Iterable[bytes]) -> Iterator[str]:
-    """Yield `lines` as text, without a byte order mark; one that is not UTF-8 raises, with `place` as the file."""
+    """Yield `lines` as text without a byte order mark; `place` names the file in the error if one is not UTF-8."""
     for number, line in enumerate(lines, 1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as fault:
-            raise InputError(f"{place}:{number}: byte {fault.start + 1} is not UTF-8; save the file as UTF-8") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"{place}:{number}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from None
 
 
 def number_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """Yield `(line number from 1, line)` of each line that is not blank; a .gz file is unpacked.
+    """Yield `(line number from 1, line)` of each line that is not blank; a .gz file is decompressed.
 
-    A file that is missing or holds no row raises.
+    A file that is missing, empty or obviously not JSON Lines raises `InputError`.
     """
     path = Path(path)
     empty = True
@@ -97,60 +97,60 @@ def number_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
         if line.strip():
             if number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
-            if empty and (other := _other_format(line)):
-                raise InputError(f"{path}:{number}: {other}")
+            if empty and (problem := _describe_other_format(line)):
+                raise InputError(f"{path}:{number}: {problem}")
             empty = False
             yield number, line
     if empty:
-        raise InputError(f"{path}: the file is empty; write one JSON object a line")
+        raise InputError(f"{path}: the file is empty; write one JSON object per line")
 
 
-def _other_format(line: bytes) -> str | None:
-    """Return what to say if the first line shows that a file is not JSON Lines, which no line alone would say."""
+def _describe_other_format(line: bytes) -> str | None:
+    """Return what is wrong if the first line shows that the whole file has another format; else None."""
     start = line.lstrip()
     if start.startswith(b"["):
-        return "a JSON array; write one JSON object per line, without brackets around them and commas between them"
+        return "a JSON array; write one JSON object per line, without the brackets and commas of the array"
     if line.startswith(b"PK\x03\x04"):
         return "a workbook or an archive; export it as JSON Lines, one JSON object per line"
     if line.startswith(b"\x1f\x8b"):
-        return "packed by gzip; unpack it"
+        return "compressed by gzip; decompress it, or let its name end in .gz"
     if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in line[:4]:
         return "UTF-16 or not text; save the file as UTF-8"
     return None
 
 
 def decode_line(path: str | Path, number: int, line: bytes) -> Row | InputError:
-    """Return the row in a line.
+    """Return the row in a line, or the `InputError` if it is not a JSON object in UTF-8.
 
-    A line that is no JSON object in UTF-8 gives the `InputError` that says so, so that the caller decides whether to
-    stop or to set it aside.
+    The error is returned, not raised, so that the caller can decide whether to stop or to leave the row out.
     """
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        return InputError(f"{path}:{number}: {_json_fault(line, error)}")
+        return InputError(f"{path}:{number}: {_describe_json_error(line, error)}")
     if isinstance(row, dict):
         return row
     return InputError(f"{path}:{number}: expected a JSON object, found {json_type(row)}; write one {{...}} per line")
 
 
 def json_type(value: object) -> str:
-    """Return what JSON calls the type of a value."""
+    """Return the JSON type of a value, with its article."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return {list: "an array", str: "a string", dict: "an object"}.get(type(value), "a number")
 
 
 def decode_lines(path: str | Path) -> Iterator[tuple[int, Row | InputError]]:
-    """Yield each line that is not blank as `(line number from 1, row or the fault of the line)`."""
+    """Yield `(line number from 1, row or error)` for each line that is not blank."""
     for number, line in number_lines(path):
         yield number, decode_line(path, number, line)
 
 
 def check_lines(path: str | Path, check: Callable[[int, Row], T]) -> list[T]:
-    """Return what `check` makes of each row and its line number; all bad rows of the file make one `InputError`.
+    """Apply `check` to each line number and row of a file, and return the results.
 
-    `check` raises `ValueError` with what is wrong with the row and how to fix it.
+    `check` raises `ValueError` with what is wrong with a row and how to fix it. All bad rows of the file are raised as
+    one `InputError`.
     """
     checked: list[T] = []
     errors: list[str] = []
@@ -168,7 +168,7 @@ def check_lines(path: str | Path, check: Callable[[int, Row], T]) -> list[T]:
 
 
 def decode_rows(path: str | Path, lines: Iterable[tuple[int, bytes]]) -> Iterator[Row]:
-    """Yield the rows in numbered lines of the file `path`; the first that is not a JSON object raises `InputError`."""
+    """Yield the rows in numbered lines of the file `path`; the first bad line raises `InputError`."""
     for number, line in lines:
         row = decode_line(path, number, line)
         if isinstance(row, InputError):
@@ -191,39 +191,39 @@ def count_lines(path: str | Path) -> int:
     return sum(1 for line in read_lines(path) if line.strip())
 
 
-def _json_fault(line: bytes, error: orjson.JSONDecodeError) -> str:
+def _describe_json_error(line: bytes, error: orjson.JSONDecodeError) -> str:
     try:
         line.decode("utf-8")
-    except UnicodeDecodeError as fault:
-        return f"byte {fault.start + 1} is not UTF-8; save the file as UTF-8"
+    except UnicodeDecodeError as unicode_error:
+        return f"byte {unicode_error.start + 1} is not UTF-8; save the file as UTF-8"
     if line.startswith((b"<<<<<<<", b"=======", b">>>>>>>")):
-        return "a mark of a merge conflict; keep one side of it"
-    return f"not valid JSON at column {error.colno} ({error.msg}); write one JSON object a line"
+        return "a merge conflict marker; keep one side, and remove the markers"
+    return f"not valid JSON at column {error.colno} ({error.msg}); write one JSON object per line"
 
 
 def is_jsonl(name: str) -> bool:
-    """Say whether a file's name is that of JSON Lines, packed or not."""
+    """Return whether the name of a file is that of JSON Lines, compressed or not."""
     return name.lower().endswith((".jsonl", ".jsonl.gz"))
 
 
-def find_files(folder: Path, fits: Callable[[str], object], wanted: str) -> list[Path]:
-    """Return the files at any depth below `folder` whose names fit, in order; hidden ones are left out.
+def find_files(folder: Path, matches: Callable[[str], object], expected: str) -> list[Path]:
+    """Return the files at any depth below `folder` for whose names `matches` is true, sorted, without hidden files.
 
-    Where there is none, `wanted` says in the error what belongs there.
+    If there are none, `InputError` is raised, and `expected` says which files belong there.
     """
-    files = sorted(path for path in folder.rglob("[!.]*") if path.is_file() and fits(path.name))
+    files = sorted(path for path in folder.rglob("[!.]*") if path.is_file() and matches(path.name))
     if not files:
-        raise InputError(f"{folder}: {wanted}")
+        raise InputError(f"{folder}: {expected}")
     return files
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it: no reader sees half a file."""
+    """Let `write` write a temporary file beside `path`, then rename it, so that no reader sees half a file."""
     path = Path(path)
     if path.is_dir():
-        raise InputError(f"{path}: expected a file, found a folder; name another place, or move the folder")
+        raise InputError(f"{path}: expected a file, found a folder; use another path, or move the folder")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(path)
+    part = temporary_path(path)
     try:
         write(part)
         part.replace(path)
@@ -232,33 +232,33 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
 
 
 def write_folder(folder: str | Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary folder beside `folder`, then replace it: nobody sees half of one."""
+    """Let `write` fill a temporary folder beside `folder`, then rename it, so that no reader sees half a folder."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = part_of(folder)
-    remove(part)
+    part = temporary_path(folder)
+    remove_path(part)
     try:
         part.mkdir()
         write(part)
-        remove(folder)
+        remove_path(folder)
         part.rename(folder)
     finally:
-        remove(part)
+        remove_path(part)
 
 
-def part_of(path: Path) -> Path:
-    """Return where this process writes what is to become `path`."""
+def temporary_path(path: Path) -> Path:
+    """Return the temporary path at which this process writes `path`."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
-def remove_parts(path: Path) -> None:
-    """Remove what killed processes have left half-written of `path`."""
+def remove_temporary_files(path: Path) -> None:
+    """Remove the temporary files and folders of `path` that killed processes have left behind."""
     for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        remove(part)
+        remove_path(part)
 
 
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+def remove_path(path: Path) -> None:
+    """Remove a file or a folder if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -266,22 +266,22 @@ def remove(path: Path) -> None:
 
 
 def write_lines(path: str | Path, lines: Iterable[bytes]) -> None:
-    """Write the lines, each with an end."""
+    """Write the lines, each followed by a newline."""
 
-    def write(part: Path) -> None:
+    def write_part(part: Path) -> None:
         with part.open("wb") as file:
             file.writelines(line + b"\n" for line in lines)
 
-    write_whole(path, write)
+    write_whole(path, write_part)
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:
-    """Write one JSON object a line, in UTF-8."""
+    """Write one JSON object per line, in UTF-8."""
     write_lines(path, map(orjson.dumps, rows))
 
 
 def write_json(path: str | Path, value: object) -> None:
-    """Write one indented JSON document that ends in a newline."""
+    """Write an indented JSON document that ends in a newline."""
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
     write_whole(path, lambda part: part.write_bytes(text))
 
@@ -292,25 +292,25 @@ def read_json(path: str | Path) -> Any:  # noqa: ANN401 (a JSON document may be 
     try:
         return orjson.loads(Path(path).read_bytes())
     except orjson.JSONDecodeError as error:
-        from alloy.core.dvc_outputs import how_to_make  # which reads YAML, and knows this module
+        from alloy.core.dvc_outputs import how_to_make  # here, because that module imports this one
 
         raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); {how_to_make(Path(path))}") from None
 
 
-def sha256(path: Path) -> str:
-    """Return the hash of a file, or of the names and hashes of the files below a folder."""
+def hash_path(path: Path) -> str:
+    """Return the SHA-256 hash of a file, or of the names and hashes of the files below a folder."""
     if not path.is_file():
-        return sha256_of(path, (file for file in path.rglob("*") if file.is_file()))
+        return hash_files(path, (file for file in path.rglob("*") if file.is_file()))
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sha256_of(folder: Path, files: Iterable[Path]) -> str:
-    """Return the hash of the names and hashes of some files below a folder; in which order they come does not matter.
+def hash_files(folder: Path, files: Iterable[Path]) -> str:
+    """Return the SHA-256 hash of the names and hashes of some files below a folder, in any order.
 
-    Names are relative to the folder, so that a copy of the files has the same hash.
+    Names are relative to the folder, so that a copy of the folder has the same hash.
     """
     digest = hashlib.sha256()
     for file in sorted(files):
-        digest.update(f"{file.relative_to(folder)}\0{sha256(file)}\0".encode())
+        digest.update(f"{file.relative_to(folder)}\0{hash_path(file)}\0".encode())
     return digest.hexdigest()

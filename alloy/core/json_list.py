@@ -1,4 +1,4 @@
-"""The JSON list in a text, whatever is around it."""
+"""Find the JSON list in a text that may have other text around it, such as the answer of a model."""
 
 import json
 import re
@@ -13,63 +13,60 @@ NEXT_OBJECT = re.compile(r"\s*,?\s*(?=\{)")
 
 
 def json_list(text: str, keys: Collection[str] = ()) -> list[dict[str, Any]] | None:
-    """Return the last whole JSON list of objects in a text, or None.
+    """Return the last complete JSON list of objects in a text, or None.
 
-    An object alone that has one of the `keys` is a list of one; one that holds a list of objects, as in
-    `{"segments": [..]}`, stands for that list.
+    A single object with one of the `keys` counts as a list of one. An object that contains a list of objects, as in
+    `{"segments": [..]}`, counts as that list. The text before the list may be reasoning, a draft of the answer, or
+    other text in brackets. The text after it may be an explanation.
 
-    Before it may be thoughts, a draft of the answer, or text in brackets; after it, an explanation.
-
-    Algorithm, from the start of the text:
-
-    1. Find the next `[` or `{`, and read the JSON value that begins there. If it is a list of objects or an object, it
-       is the answer until another one is found. Go on after it.
-    2. If no whole value begins there, go on with the next letter. But in a list that begins with an object, pass over
-       its whole objects first: they are parts of a list that was cut, and no answers.
+    1. From the start of the text, find the next `[` or `{`, and parse the JSON value that begins there. If it counts as
+       a list of objects, it is the result until another one is found. Continue after the value.
+    2. If no complete value begins there, continue with the next character. But if it is a list that begins with
+       objects, skip its complete objects first: they are parts of a list that was cut off, and not results.
 
     Example: `<think>[1] is food</think> [{"L1": "food"}] (see [1])` is the list `[{"L1": "food"}]`.
     """
-    found: list[dict[str, Any]] | None = None
-    place = 0
-    while match := OPENING.search(text, place):
-        place = match.start()
+    result: list[dict[str, Any]] | None = None
+    position = 0
+    while match := OPENING.search(text, position):
+        position = match.start()
         try:
-            value, end = _value_at(text, place)
-        except RecursionError:  # nested deeper than any answer is
+            value, end = _parse_value(text, position)
+        except RecursionError:  # nested more deeply than any answer
             return None
         objects = _objects_of(value, keys)
-        found = found if objects is None else objects
-        place = _after_objects(text, place) if end is None else end
-    return found
+        result = result if objects is None else objects
+        position = _skip_objects(text, position) if end is None else end
+    return result
 
 
-def _value_at(text: str, place: int) -> tuple[Any, int | None]:
-    """Return the JSON value that begins at `place` and where it ends, or (None, None) if no whole one does.
+def _parse_value(text: str, start: int) -> tuple[Any, int | None]:
+    """Return the JSON value that begins at `start` and its end, or (None, None) if no complete value begins there.
 
-    One that is nested too deep raises `RecursionError`.
+    A value that is nested too deeply raises `RecursionError`.
     """
     try:
-        _, end = DECODER.raw_decode(text, place)
-        return orjson.loads(text[place:end]), end  # orjson refuses what JSON does not know, such as NaN
+        _, end = DECODER.raw_decode(text, start)
+        return orjson.loads(text[start:end]), end  # orjson refuses what is not valid JSON, such as NaN
     except ValueError:
         return None, None
 
 
 def _objects_of(value: Any, keys: Collection[str]) -> list[dict[str, Any]] | None:  # noqa: ANN401 (a JSON value)
-    """Return the list of objects that a value is or stands for, or None."""
+    """Return the list of objects that a value is or counts as, or None."""
     if isinstance(value, dict):
         parts = [_objects_of(part, keys) for part in value.values() if isinstance(part, list)]
         alone = [value] if not value.keys().isdisjoint(keys) else None
-        return next((own for own in reversed(parts) if own or (own == [] and len(value) == 1)), alone)
+        return next((part for part in reversed(parts) if part or (part == [] and len(value) == 1)), alone)
     return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else None
 
 
-def _after_objects(text: str, place: int) -> int:
-    """Return the place after `[` and the whole objects that follow it at once, or after another letter at `place`."""
-    end = place + 1
-    while text[place] == "[" and (match := NEXT_OBJECT.match(text, end)):
-        value, after = _value_at(text, match.end())
-        if value is None or after is None:
+def _skip_objects(text: str, start: int) -> int:
+    """Return the position after the character at `start` and, if it is `[`, after the complete objects behind it."""
+    end = start + 1
+    while text[start] == "[" and (match := NEXT_OBJECT.match(text, end)):
+        value, value_end = _parse_value(text, match.end())
+        if value is None or value_end is None:
             return match.end() + 1
-        end = after
+        end = value_end
     return end

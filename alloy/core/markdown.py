@@ -1,4 +1,4 @@
-"""Tables in Markdown, and text from data in it."""
+"""Markdown tables, and text from data in Markdown."""
 
 import html
 import re
@@ -10,7 +10,7 @@ _SYNTAX = re.compile(r"([\\`*\[\]!~])")
 
 
 def escape_markdown(text: str) -> str:
-    r"""Return text from data so that Markdown shows it as it is: no link, image, code or HTML, and one line.
+    r"""Return text escaped for Markdown: on one line, and without links, images, code or HTML.
 
     >>> escape_markdown("![x](http://y) <b>")
     '\\!\\[x\\](http://y) &lt;b&gt;'
@@ -18,19 +18,19 @@ def escape_markdown(text: str) -> str:
     return _SYNTAX.sub(r"\\\1", html.escape(escape_controls(" ".join(text.split())), quote=False))
 
 
-def code(text: object) -> str:
-    """Return text from data as a span of code, in which nothing is markup; a backtick would end it."""
+def format_code(text: object) -> str:
+    """Return text as a code span, in which nothing is markup; backticks become quote marks."""
     return f"`{escape_controls(' '.join(str(text).split())).replace('`', chr(39))}`"
 
 
-def table(
-    head: Sequence[str], rows: Sequence[Sequence[object]], *, right: bool = False, padded: bool = False
+def format_table(
+    header: Sequence[str], rows: Sequence[Sequence[object]], *, right: bool = False, padded: bool = False
 ) -> list[str]:
-    """Return the lines of a table; what a cell says stays in it.
+    """Return the lines of a table; line breaks and bars in cells are escaped.
 
-    `right`: all columns but the first are aligned to the right. `padded`: columns are as wide as in a terminal.
+    `right`: align all columns but the first to the right. `padded`: pad cells, so that columns align in a terminal.
     """
-    lines = [[_cell(cell) for cell in line] for line in (head, *rows)]
+    lines = [[_escape_cell(cell) for cell in line] for line in (header, *rows)]
     widths = [max(map(len, column)) if padded else 0 for column in zip(*lines, strict=True)]
     rules = ["-" * max(width, 3) for width in widths]
     rules = [*rules[:1], *(f"{rule}:" for rule in rules[1:])] if right else rules
@@ -40,5 +40,5 @@ def table(
     ]
 
 
-def _cell(value: object) -> str:
+def _escape_cell(value: object) -> str:
     return " ".join(str(value).split()).replace("|", "\\|")

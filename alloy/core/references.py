@@ -1,43 +1,45 @@
-"""References in settings, `${train.max_length}`: how much a value holds once they are followed."""
+"""Measure how large a setting becomes when its references, such as `${train.max_length}`, are resolved."""
 
 import re
 from typing import Any
 
 REFERENCE = re.compile(r"\$\{([^{}]*)\}")
-LARGEST = 100_000  # characters and values; a reference to a reference to .. can hold a billion
+MAX_SIZE = 100_000  # characters and values; a chain of references can resolve to a billion
 
 
-def followed_size(values: Any, value: Any, known: dict[str, int] | None = None) -> int:  # noqa: ANN401 (whatever YAML holds)
-    """Return the characters and values in `value` with its references into `values` followed, without following them.
+def resolved_size(values: Any, value: Any, known: dict[str, int] | None = None) -> int:  # noqa: ANN401 (whatever YAML holds)
+    """Return the number of characters and values in `value` if its references into `values` were resolved.
 
-    Each name is measured once and kept in `known`, so that the time does not grow with the size. A reference that leads
-    nowhere, or to itself, adds nothing.
+    1. Count each value as 1, and each character of a text outside references as 1.
+    2. For each reference, add the size of the value that it names. Measure each name once and keep its size in `known`,
+       so that the time does not grow with the result. A reference to itself, or to nothing, adds nothing.
 
-    >>> followed_size({"s": {"a": "xxx"}}, "${s.a}${s.a}")
+    >>> resolved_size({"s": {"a": "xxx"}}, "${s.a}${s.a}")
     8
     """
     known = {} if known is None else known
     if isinstance(value, dict):
-        return 1 + sum(followed_size(values, one, known) for one in value.values())
+        return 1 + sum(resolved_size(values, child, known) for child in value.values())
     if isinstance(value, list):
-        return 1 + sum(followed_size(values, one, known) for one in value)
+        return 1 + sum(resolved_size(values, child, known) for child in value)
     if not isinstance(value, str):
         return 1
     size = len(REFERENCE.sub("", value))
     for name in REFERENCE.findall(value):
         if name not in known:
-            known[name] = 0  # in case that it refers to itself
-            known[name] = 1 + followed_size(values, _at(values, name), known)
+            known[name] = 0  # in case it refers to itself
+            known[name] = 1 + resolved_size(values, _get_value(values, name), known)
         size += known[name]
     return size
 
 
-def _at(values: Any, name: str) -> Any:  # noqa: ANN401 (whatever YAML holds)
-    for word in name.split("."):
+def _get_value(values: Any, name: str) -> Any:  # noqa: ANN401 (whatever YAML holds)
+    """Return the value of a name such as `train.max_length`, or None."""
+    for part in name.split("."):
         if isinstance(values, dict):
-            values = values.get(word)
-        elif isinstance(values, list) and word.isdecimal() and int(word) < len(values):
-            values = values[int(word)]
+            values = values.get(part)
+        elif isinstance(values, list) and part.isdecimal() and int(part) < len(values):
+            values = values[int(part)]
         else:
             return None
     return values

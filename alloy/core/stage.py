@@ -1,4 +1,4 @@
-"""How a stage or command starts: quiet libraries, and one line instead of a traceback for errors that users can fix."""
+"""Run a stage or command: quiet libraries, and one line instead of a traceback for errors that users can fix."""
 
 import os
 import signal
@@ -10,35 +10,35 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from alloy.core.dvc import declared, recorded, under_dvc
-from alloy.core.dvc_outputs import edited_inputs
+from alloy.core.dvc import read_current_stage, read_stage_entry, require_unchanged_inputs
+from alloy.core.dvc_outputs import find_edited_inputs
 from alloy.core.files import InputError, join_errors
 from alloy.core.redact import redact
-from alloy.core.system_errors import explain, explain_place
+from alloy.core.system_errors import explain_system_error, explain_wrong_place
 from alloy.core.terminal_text import EscapingStream
 from alloy.core.versions import record_environment, unexpected_versions, used_packages
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`, or a command's.
+    """Run the `main` function of a stage or command, and end the process.
 
-    An `InputError`, or an error of the system such as a full disk, ends the process with exit status 1 and a message.
+    An `InputError`, or a system error such as a full disk, ends it with exit status 1 and a message without traceback.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Threads that wait by spinning stand in the way of those they wait for, where cores are shared: benchmarks/spin.py.
-    # torch reads it when it is loaded.
+    # Threads that wait by spinning slow down the threads that they wait for if cores are shared: benchmarks/spin.py.
+    # torch reads this variable when it is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    os.environ.setdefault("NO_COLOR", "1")  # colors of libraries would be escaped as well
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch's and vLLM's remarks about the machine
+    os.environ.setdefault("NO_COLOR", "1")  # color codes of libraries would be escaped like other control characters
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # no warnings of torch and vLLM about the machine
     if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_DISABLE", "1")  # bars are for people; in a log each step would be a line
-    _escape_what_is_printed()
+        os.environ.setdefault("TQDM_DISABLE", "1")  # in a log, each step of a progress bar would be a line
+    _escape_output()
     is_main = os.environ.get("RANK", "0") == "0"
     try:
-        stage = under_dvc()
-        with recorded(stage):
+        stage = read_current_stage()
+        with require_unchanged_inputs(stage):
             for line in unexpected_versions(used_packages(stage)) if is_main else []:
-                print(f"{_stage()}: {line}", file=sys.stderr)
+                print(f"{_stage_name()}: {line}", file=sys.stderr)
             main()
         if is_main:
             record_environment(stage)
@@ -48,21 +48,21 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        time.sleep(_patience(error))
-        message = _message(error) or _edited_inputs(error)
+        time.sleep(_seconds_before_report(error))
+        message = _user_message(error) or _describe_edited_inputs(error)
         if message is None:  # an error in Alloy
             lines = "".join(traceback.format_exception(error)).rstrip("\n")
         else:
-            lines = "\n".join(f"{_stage()}: {line}" for line in message.splitlines())
+            lines = "\n".join(f"{_stage_name()}: {line}" for line in message.splitlines())
         with suppress(OSError):  # standard error may be a file on the full disk
             print(redact(lines), file=sys.stderr, flush=True)
         _drop_unwritable_output()
-        _end(1)
-    _end(0)
+        _exit_process(1)
+    _exit_process(0)
 
 
-def _escape_what_is_printed() -> None:
-    """Let no control character of data reach the terminal: in messages, warnings of libraries, and tracebacks."""
+def _escape_output() -> None:
+    """Escape control characters in everything that is printed: messages, warnings of libraries, and tracebacks."""
     out: Any = sys.stdout
     err: Any = sys.stderr
     if not isinstance(out, EscapingStream):
@@ -70,22 +70,23 @@ def _escape_what_is_printed() -> None:
 
 
 def model_name() -> str:
-    """Return the model that a stage's command names."""
+    """Return the model that is named on the command line of a stage."""
     if len(sys.argv) != 2:
-        raise InputError(f"name one model, as in `python -m stages.{_stage()} tuned`")
-    name, known = sys.argv[1], declared(_stage()).get("matrix", {}).get("model", [])
+        raise InputError(f"expected one model, as in `python -m stages.{_stage_name()} tuned`")
+    name, known = sys.argv[1], read_stage_entry(_stage_name()).get("matrix", {}).get("model", [])
     if known and name not in known:
-        raise InputError(f"there is no model '{name}' in dvc.yaml; write {' or '.join(known)}")
+        raise InputError(f"unknown model '{name}'; expected {' or '.join(known)} as in dvc.yaml")
     return name
 
 
-def _stage() -> str:
+def _stage_name() -> str:
+    """Return the name of the stage or command that this process runs, for messages."""
     file = Path(sys.argv[0])
     return file.parent.name if file.name == "__main__.py" else file.name.removesuffix(".py")
 
 
-def _end(status: int) -> None:
-    """End the process; one of many without a farewell, since DeepSpeed leaves threads at work that abort it."""
+def _exit_process(status: int) -> None:
+    """End the process; one of several ends at once, since threads that DeepSpeed leaves running would abort it."""
     if os.environ.get("WORLD_SIZE", "1") != "1":
         sys.stdout.flush()
         sys.stderr.flush()
@@ -95,35 +96,36 @@ def _end(status: int) -> None:
 
 
 def _end_with_closed_pipe() -> None:
-    """End quietly, with the status of SIGPIPE: whoever read standard output, such as `head`, has read enough."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere at exit
-    _end(128 + signal.SIGPIPE)
+    """End quietly, with the status of SIGPIPE: the reader of standard output, such as `head`, has closed it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discard the rest at exit
+    _exit_process(128 + signal.SIGPIPE)
 
 
 def _drop_unwritable_output() -> None:
-    """Let what cannot be written to standard output go, or Python would say so again at exit."""
+    """Discard output that cannot be written; otherwise Python would report the error again at exit."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _patience(error: Exception) -> float:
-    """Return the seconds to wait before saying `error`: another process may say it, whose end then ends this one."""
-    if "by peer" in str(error) or type(error).__name__.startswith("Dist"):  # gloo's words, torch's classes
-        return 30.0  # another process is gone and knows why
+def _seconds_before_report(error: Exception) -> float:
+    """Return the seconds to wait before reporting `error`, so that the process with the cause can report it first."""
+    if "by peer" in str(error) or type(error).__name__.startswith("Dist"):  # words of gloo, classes of torch
+        return 30.0  # another process has ended, and reports why
     return 0.0 if os.environ.get("RANK", "0") == "0" else 10.0
 
 
-def _edited_inputs(error: Exception) -> str | None:
-    """Return what to tell the user if the stage failed at inputs that were edited after other stages made them."""
-    edited = edited_inputs(_stage())
-    return str(join_errors(edited, f"it failed with {type(error).__name__}: {error}")) if edited else None
+def _describe_edited_inputs(error: Exception) -> str | None:
+    """Return a message if inputs of the failed stage were edited after other stages made them; else None."""
+    edited = find_edited_inputs(_stage_name())
+    return str(join_errors(edited, f"the stage failed with {type(error).__name__}: {error}")) if edited else None
 
 
-def _message(error: Exception) -> str | None:
-    """Return what to tell the user, or None for a bug."""
-    own = str(error) if isinstance(error, InputError) else None
-    if line := explain(error, gpu=own is None):
-        return f"{line}; what is done is kept: {'run the command' if _stage() == 'alloy' else '`dvc repro`'} again"
-    return own or explain_place(error)
+def _user_message(error: Exception) -> str | None:
+    """Return the message for the user, or None if the error is a bug in Alloy."""
+    message = str(error) if isinstance(error, InputError) else None
+    if line := explain_system_error(error, gpu=message is None):
+        command = "the command" if _stage_name() == "alloy" else "`dvc repro`"
+        return f"{line}; finished work is kept: run {command} again"
+    return message or explain_wrong_place(error)

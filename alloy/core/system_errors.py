@@ -1,8 +1,8 @@
-"""What the system refuses a process: room on a disk, memory, open files. One line for each, with what helps.
+"""Explain errors of the system, such as a full disk or too little memory, in one line each that says what helps.
 
-Libraries pass these errors on in their own classes: as an `OSError` with a number, as the number alone in a text
-("os error 28", which safetensors and tokenizers write), or as the system's words (torch, SQLite, Arrow). Another error
-may be raised while one of them is handled, such as "not a whole file": the first says what happened.
+Libraries pass these errors on in different ways: as an `OSError` with a number, as a number in a text ("os error 28",
+by safetensors and tokenizers), or as the words of the system (torch, SQLite, Arrow). A library may raise another error
+while it handles one of them, such as "incomplete file"; then the first error is the cause.
 """
 
 import errno
@@ -10,24 +10,24 @@ import os
 import re
 from collections.abc import Iterator
 
-# What helps, by the number of an error.
+# What is wrong and what helps, by error number.
 ADVICE = {
-    errno.ENOSPC: "the disk is full; make room",
-    errno.EDQUOT: "the disk quota is used up; make room, or ask for more",
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space, or ask for a larger quota",
     errno.EFBIG: "the file grew larger than the limit of this process or file system (`ulimit -f`); raise it",
     errno.EIO: "the disk could not be read or written (input/output error); check the disk, or use another one",
     errno.EMFILE: "too many open files; raise the limit, as in `ulimit -n 65536`",
     errno.ENFILE: "too many open files on this machine; close other programs",
     errno.ENOMEM: "out of memory; use smaller batches, a smaller model, or a machine with more memory",
     errno.EAGAIN: "no more processes or threads are allowed (`ulimit -u`, or the limit of the container); raise it",
-    errno.EROFS: "the file system is read-only; name another place, or make it writable",
+    errno.EROFS: "the file system is read-only; use another path, or make it writable",
     errno.ESTALE: "the network file system lost this file; check its server, or use another disk",
 }
 GPU_MEMORY = "out of GPU memory; use smaller batches, a smaller model, or a GPU with more memory"
-# What belongs elsewhere, or may not be touched: a folder where a file is, no permission.
+# Errors of a path: a folder in place of a file, no permission, a name that is too long.
 WRONG_PLACE = {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
-# Words of the system and of libraries, for errors without a number.
-WORDS = {
+# Words of the system and of libraries that identify errors without a number.
+ERROR_WORDS = {
     errno.ENOSPC: ("no space left on device", "database or disk is full"),
     errno.EDQUOT: ("disk quota exceeded",),
     errno.EFBIG: ("file too large",),
@@ -43,7 +43,7 @@ WORDS = {
     errno.EAGAIN: ("can't start new thread", "resource temporarily unavailable"),
     errno.EROFS: ("read-only file system", "attempt to write a readonly database"),
 }
-NUMBERED = re.compile(r"(?:os error |\[Errno )(\d+)")
+ERROR_NUMBER = re.compile(r"(?:os error |\[Errno )(\d+)")
 GPU_WORDS = (
     "cuda out of memory",
     "cuda error: out of memory",
@@ -54,67 +54,67 @@ GPU_WORDS = (
 )
 
 
-def explain(error: BaseException, *, gpu: bool = True) -> str | None:
-    """Return one line for an error of the system: the file, what is wrong, what helps; None for any other error.
+def explain_system_error(error: BaseException, *, gpu: bool = True) -> str | None:
+    """Return one line about a system error: the file, what is wrong, what helps; None for any other error.
 
-    Without `gpu`, memory of a GPU is left out, for errors that say better what helps.
+    Without `gpu`, errors of GPU memory are ignored: the caller has a message of its own that helps more.
     """
-    for one in _chain(error):
-        if gpu and (line := _gpu_line(one)):
+    for cause in _iterate_causes(error):
+        if gpu and (line := _describe_gpu_error(cause)):
             return line
-        number = error_number(one)
+        number = error_number(cause)
         if number is not None:
-            file = getattr(one, "filename", None)
+            file = getattr(cause, "filename", None)
             place = f"{os.fsdecode(file)}: " if isinstance(file, str | bytes | os.PathLike) else ""
             return f"{place}{ADVICE[number]}"
     return None
 
 
-def explain_place(error: BaseException) -> str | None:
-    """Return one line for a file that is in the way, or may not be touched; None for any other error."""
+def explain_wrong_place(error: BaseException) -> str | None:
+    """Return one line about a path that exists already or that may not be accessed; None for any other error."""
     if isinstance(error, OSError) and error.errno in WRONG_PLACE and error.filename:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}; name another place, or free this one"
+        return f"{os.fsdecode(error.filename)}: {error.strerror}; use another path, or change this one"
     return None
 
 
 def is_system_error(error: BaseException) -> bool:
-    """Return whether the system lacks something, so that neither the user's input nor another try is at fault."""
-    return any(_gpu_line(one) or error_number(one) is not None for one in _chain(error))
+    """Return whether a system error caused `error`, so that neither the input nor a service is to blame."""
+    return any(_describe_gpu_error(cause) or error_number(cause) is not None for cause in _iterate_causes(error))
 
 
 def error_number(error: BaseException) -> int | None:
-    """Return which of the errors of `ADVICE` this is, None if it is no such error."""
+    """Return the number of the error in `ADVICE`, or None if it is another error."""
     if isinstance(error, MemoryError):
         return errno.ENOMEM
-    if isinstance(error, BlockingIOError):  # a lock that another process holds, a pipe that is full
+    if isinstance(error, BlockingIOError):  # another process holds a lock, or a pipe is full
         return None
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in ADVICE else None
-    # The words of other errors of Python and of our own may quote what a user wrote.
-    foreign = type(error).__module__.partition(".")[0] not in ("alloy", "builtins")
-    if not foreign and not isinstance(error, OSError | RuntimeError | ImportError):
+    # Other errors of Python and of Alloy are not searched for words, since they may quote text of the user.
+    is_library_error = type(error).__module__.partition(".")[0] not in ("alloy", "builtins")
+    if not is_library_error and not isinstance(error, OSError | RuntimeError | ImportError):
         return None
     text = str(error)
-    if (found := NUMBERED.search(text)) and int(found[1]) in ADVICE:
+    if (found := ERROR_NUMBER.search(text)) and int(found[1]) in ADVICE:
         return int(found[1])
     lowered = text.lower()
-    return next((number for number, words in WORDS.items() if any(word in lowered for word in words)), None)
+    return next((number for number, words in ERROR_WORDS.items() if any(word in lowered for word in words)), None)
 
 
-def _gpu_line(error: BaseException) -> str | None:
-    """Return the line for a GPU that has no memory left; None for any other error."""
-    if type(error).__name__ == "OutOfMemoryError":  # torch's: to name the class would load torch
+def _describe_gpu_error(error: BaseException) -> str | None:
+    """Return the line about a GPU without free memory; None for any other error."""
+    if type(error).__name__ == "OutOfMemoryError":  # of torch; checked by name, so that torch is not loaded
         return GPU_MEMORY
     text = str(error).lower()
-    by_words = isinstance(error, RuntimeError | ValueError) and any(word in text for word in GPU_WORDS)
-    return GPU_MEMORY if by_words else None
+    matches = isinstance(error, RuntimeError | ValueError) and any(word in text for word in GPU_WORDS)
+    return GPU_MEMORY if matches else None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error`, then what it was raised from, or while handling what."""
+def _iterate_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield `error`, then the error that it was raised from or while handling, and so on."""
     seen = set[int]()
-    one: BaseException | None = error
-    while one is not None and id(one) not in seen:
-        seen.add(id(one))
-        yield one
-        one = one.__cause__ or one.__context__  # also where `from None` keeps it from a traceback
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__  # also if `from None` hides it in tracebacks

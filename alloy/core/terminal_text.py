@@ -1,8 +1,8 @@
-r"""Text from data on its way to a terminal or a log: control characters are shown as what they are, never obeyed.
+r"""Escape control characters in text from data before it reaches a terminal or a log.
 
-ESC begins commands to a terminal: colors that hide text, a new window title, OSC 52, which writes to the clipboard.
-Bidirectional overrides show text in another order than it has. Both are written as JSON has them, `\u001b`, so that
-a row of JSON stays the same row.
+ESC begins commands to a terminal: colors that hide text, a new window title, or OSC 52, which writes to the clipboard.
+Bidirectional overrides change the order in which text is shown. Both are escaped as in JSON, such as `\u001b`, so that
+a JSON row still has the same value.
 """
 
 import re
@@ -12,12 +12,12 @@ _CONTROLS = re.compile(
     "["
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # all control characters but tab and line feed
     "\u2028\u2029"  # line and paragraph separators, which begin a line in some logs
-    "\u202a-\u202e\u2066-\u2069"  # embeddings, overrides and isolates of writing direction
-    "\ud800-\udfff"  # halves of a surrogate pair, which cannot be encoded
-    "\U000e0000-\U000e007f"  # tags: ASCII that cannot be seen
+    "\u202a-\u202e\u2066-\u2069"  # embeddings, overrides and isolates of text direction
+    "\ud800-\udfff"  # unpaired surrogates, which cannot be encoded
+    "\U000e0000-\U000e007f"  # tags: invisible ASCII
     "]"
 )
-# What tqdm writes around a bar: back to the start of the line, and a line up or down for each bar above.
+# What tqdm writes around a progress bar: back to the start of the line, and a line up or down for each bar above.
 _BAR = re.compile(r"(?P<start>(?:[\r\n]|\x1b\[A)*)(?P<text>.*?)(?P<end>\r*)", re.DOTALL)
 
 
@@ -27,24 +27,25 @@ def escape_controls(text: str) -> str:
     >>> escape_controls("a\x1b[31mb")
     'a\\u001b[31mb'
     """
-    if text.isascii() and text.replace("\n", "").isprintable():  # much the faster way
+    if text.isascii() and text.replace("\n", "").isprintable():  # much faster
         return text
-    return _CONTROLS.sub(_escaped, text)
+    return _CONTROLS.sub(_escape_match, text)
 
 
-def _escaped(found: "re.Match[str]") -> str:
-    units = found[0].encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+def _escape_match(match: "re.Match[str]") -> str:
+    data = match[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{data[index]:02x}{data[index + 1]:02x}" for index in range(0, len(data), 2))
 
 
 class EscapingStream:
-    """A text stream, such as standard output, that escapes control characters in all that is written to it.
+    """A text stream, such as standard output, that escapes control characters in the text that is written to it.
 
-    Bytes that are written to its `buffer` are not looked at. `bars` lets the movements of progress bars through.
+    Bytes that are written to its `buffer` are not changed. With `bars`, the cursor movements of progress bars are not
+    escaped.
     """
 
     def __init__(self, stream: TextIO, *, bars: bool = False) -> None:
-        """Write to `stream`."""
+        """Write the escaped text to `stream`."""
         self._stream = stream
         self._bars = bars
 
@@ -62,9 +63,9 @@ class EscapingStream:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (whatever the stream has)
-        """Return what the stream itself has: `flush`, `fileno`, `isatty`, `buffer`, .."""
+        """Return an attribute of the stream itself: `flush`, `fileno`, `isatty`, `buffer`, .."""
         return getattr(self._stream, name)
 
     def __iter__(self) -> Any:  # noqa: ANN401 (as the stream)
-        """Return the stream's own iterator."""
+        """Return the iterator of the stream."""
         return iter(self._stream)

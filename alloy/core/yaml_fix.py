@@ -1,4 +1,4 @@
-"""What to do about a YAML file that cannot be read, and about marks of a merge conflict in any text."""
+"""How to fix a YAML file that is not valid, and merge conflict markers in any text file."""
 
 import re
 from collections.abc import Iterable
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from alloy.core.files import InputError
 
-MARK = re.compile(r"^<{7}( |$)", re.MULTILINE)
-# Words of PyYAML's and OmegaConf's reasons, and what to do.
+CONFLICT_MARKER = re.compile(r"^<{7}( |$)", re.MULTILINE)
+# Words in the errors of PyYAML and OmegaConf, and how to fix each.
 FIXES = {
     "cannot start any token": "quote the value, and indent with spaces instead of tabs",
     "duplicate key": "keep one of the two keys",
@@ -21,17 +21,20 @@ FIXES = {
 
 
 def how_to_fix(reason: str) -> str:
-    """Return what to do about a YAML file, by the reason for which it cannot be read."""
+    """Return how to fix a YAML file, by the reason for which it is not valid."""
     return next((fix for words, fix in FIXES.items() if words in reason), "correct that line or the one before")
 
 
 def require_resolved(paths: Iterable[Path]) -> None:
-    """Raise `InputError` with the places if any of the files has marks of a merge conflict."""
-    places = []
+    """Raise `InputError`, with file and line, if any of the files has merge conflict markers."""
+    errors = []
     for path in paths:
-        if path.is_file() and (found := MARK.search(text := path.read_text(encoding="utf-8", errors="replace"))):
-            line = text.count("\n", 0, found.start()) + 1
+        if not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if marker := CONFLICT_MARKER.search(text):
+            line = text.count("\n", 0, marker.start()) + 1
             more = ", then `dvc repro` brings it up to date" if path.suffix == ".lock" else ""
-            places.append(f"{path}:{line}: a mark of a merge conflict; keep one side and remove the marks{more}")
-    if places:
-        raise InputError("\n".join(places))
+            errors.append(f"{path}:{line}: merge conflict marker; keep one side and remove the markers{more}")
+    if errors:
+        raise InputError("\n".join(errors))

@@ -12,7 +12,7 @@ from alloy.datasets.source import Source
 from alloy.datasets.workbook import cell_text
 from alloy.formats.comments import Segment, segment_row
 from alloy.formats.taxonomy import LabelPath
-from alloy.formats.unlabelled import parse_json
+from alloy.formats.unlabeled import parse_json
 
 LONGEST = 1_000_000  # characters of a comment: no model reads more
 Cells = dict[str, Any]  # by what they hold: text, L1, ..; text, or a list of texts

@@ -23,7 +23,7 @@ from alloy.datasets.rows import Item, parse_row, read_rows
 from alloy.datasets.source import SOURCE, Format, RowIs, Source
 from alloy.datasets.taxonomy_table import copy_taxonomy, find_taxonomy, from_labels
 from alloy.formats.origin import write_origin
-from alloy.runtime.parallel import over_blocks
+from alloy.runtime.parallel import map_blocks
 
 ENDINGS = {Format.csv: TEXT, Format.xlsx: WORKBOOKS}
 
@@ -46,7 +46,7 @@ def convert_table(folder: Path, source: Source, out: Path) -> list[str]:
         for one in open_files(folder, source):
             reader = RowReader(one.place, one.places, source, depth)
             writer.begin(one.place)
-            for block in over_blocks(partial(read_block, reader), one.rows):
+            for block in map_blocks(partial(read_block, reader), one.rows):
                 writer.take(block)
                 file.writelines(writer.lines())
             writer.end(one.places)

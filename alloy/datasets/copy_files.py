@@ -17,7 +17,7 @@ from alloy.formats.ifeval import load_prompts
 from alloy.formats.mmlu import load_questions
 from alloy.formats.origin import write_origin
 from alloy.formats.taxonomy import LabelPath
-from alloy.runtime.parallel import over_blocks
+from alloy.runtime.parallel import map_blocks
 
 
 def copy_comments(folder: Path, source: Source, out: Path) -> list[str]:
@@ -39,7 +39,7 @@ def copy_comments(folder: Path, source: Source, out: Path) -> list[str]:
         copy_taxonomy(table, source, out)
         return said
     leaves: set[LabelPath] = set()
-    for found in over_blocks(read_paths, number_lines(out / "comments.jsonl")):
+    for found in map_blocks(read_paths, number_lines(out / "comments.jsonl")):
         leaves |= found
     if not leaves:
         raise InputError(f"{folder}: no taxonomy.csv, and no labels L1, L2, .. in {files[0]} to make one of")

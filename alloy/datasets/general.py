@@ -23,7 +23,7 @@ from alloy.formats.general import (
     unknown_key_warnings,
 )
 from alloy.formats.origin import write_origin
-from alloy.runtime.parallel import over_blocks
+from alloy.runtime.parallel import map_blocks
 
 SHOWN = 3  # rows without an answer that are named
 KEPT_OF_TURN = (*TURN_KEYS, *MARKUP_KEYS)
@@ -60,7 +60,7 @@ def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow 
             label = f"{folder.name}-{Path(rows.place).name.partition('.')[0]}" if several else folder.name
             several = True
             files[rows.place] = 0
-            for block in over_blocks(partial(convert_block, rows.place, label, source, folder.name), rows.numbered):
+            for block in map_blocks(partial(convert_block, rows.place, label, source, folder.name), rows.numbered):
                 for number, identity, of, line in zip(
                     block.numbers, block.ids, block.sources, block.lines, strict=True
                 ):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, find_files, write_jsonl
-from alloy.formats.ifeval import FIELDS, check_prompts, placed_lines
+from alloy.formats.ifeval import FIELDS, check_prompts, locate_rows
 from alloy.formats.parquet import read_parquet
 
 SOURCE = "https://huggingface.co/datasets/google/IFEval"
@@ -30,7 +30,7 @@ def find_layout(raw: Path) -> list[Path]:
 def read_raw(files: list[Path]) -> Iterator[tuple[str, Row]]:
     """Yield the rows of all files, with their places."""
     for path in files:
-        yield from read_parquet(path, FIELDS, SOURCE) if path.suffix == ".parquet" else placed_lines(path)
+        yield from read_parquet(path, FIELDS, SOURCE) if path.suffix == ".parquet" else locate_rows(path)
 
 
 def convert_ifeval(raw: Path, out: Path) -> list[str]:

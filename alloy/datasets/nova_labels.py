@@ -9,7 +9,7 @@ from alloy.core.json_list import json_list
 from alloy.core.tables import csv_text
 from alloy.core.text import normalize_text
 from alloy.formats.comments import Segment
-from alloy.formats.taxonomy import LabelPath, show
+from alloy.formats.taxonomy import LabelPath, format_path
 
 LEVEL = re.compile(r"[EL]([1-9][0-9]*)")
 
@@ -105,7 +105,7 @@ class Seen:
         if not self.more:
             return []
         path, other = next(iter(self.more.items()))
-        kept = f"'{show(path)}' as '{self.leaves[path]}', not '{other}'"
+        kept = f"'{format_path(path)}' as '{self.leaves[path]}', not '{other}'"
         return [f"{len(self.more)} paths are described in more than one way, the first is kept: {kept}"]
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from zipfile import BadZipFile, ZipFile
 
 from alloy.core.files import InputError
-from alloy.core.tables import LEGACY_WORKBOOK, LONGEST, WORKBOOK, TableRow
+from alloy.core.tables import LEGACY_WORKBOOK, MAX_CELL_LENGTH, WORKBOOK, TableRow
 
 MOST = 2**30  # bytes that a workbook may be when it is unpacked
 ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # a part of workbooks with a password
@@ -51,8 +51,8 @@ def _rows(path: Path, cells: list[list[Any]]) -> Iterator[TableRow]:
     for number, row in enumerate(cells, 1):
         texts = [value if isinstance(value, str) else cell_text(value) for value in row]
         if any(text and not text.isspace() for text in texts):
-            if max(map(len, texts)) > LONGEST:
-                raise InputError(f"{path}:{number}: a cell has more than {LONGEST:,} characters; shorten it")
+            if max(map(len, texts)) > MAX_CELL_LENGTH:
+                raise InputError(f"{path}:{number}: a cell has more than {MAX_CELL_LENGTH:,} characters; shorten it")
             yield TableRow(number, texts)
 
 

@@ -1,4 +1,4 @@
-"""Finding general examples that share text with a test.
+"""Find general examples that share text with a test.
 
 Here: n-gram overlap. Not here: near-duplicate comments (`splitting`).
 """

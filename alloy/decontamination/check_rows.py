@@ -1,8 +1,8 @@
-"""General rows checked block by block: their form, the words they share with a test, and the key of their prompt.
+"""Check general rows block by block: their format, text that they share with a test, and the key of their prompt.
 
-Whether the chat template of the base model can render a row is found out in the parent process, by the roles of the
-row: there are few kinds, and the processes that check blocks need no tokenizer. Only rows with reasoning or tool calls
-are rendered one by one.
+The parent process checks whether the chat template of the base model can render the rows, so that the processes that
+check blocks need no tokenizer. It renders one row for each sequence of roles, since there are few of these. Only rows
+with reasoning or tool calls are rendered one by one.
 """
 
 from array import array
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from alloy.core.files import InputError, Row, decode_line
 from alloy.core.settings import BadRow, bad_general_rows
 from alloy.decontamination.held_out import prompt_key
-from alloy.decontamination.ngram_overlap import Hit, Index
+from alloy.decontamination.ngram_overlap import Overlap, OverlapIndex
 from alloy.formats.general import check_general, count_unknown_keys
 from alloy.formats.origin import read_origin
 from alloy.modeling.answer_markup import has_markup
@@ -31,13 +31,13 @@ Roles = tuple[str, ...]
 
 
 @dataclass
-class Checked:
-    """A block of examples after the check; rows are known by their index in the block.
+class CheckedBlock:
+    """The rows of a block after the check, by their index in the block.
 
-    `lines` are the numbers of their lines, `ids` and `keys` their ids and prompt keys: "" and 0 for a bad row. `bad`
-    has the reason of each bad row, `dropped` the report of each that shares words with a test. `roles` are the rows of
-    each order of roles, `marked` the messages of rows with reasoning or tool calls, which are not among these.
-    `unknown` counts the examples with each unknown key.
+    `lines` are their line numbers, `ids` and `keys` their ids and prompt keys ("" and 0 for a bad row). `bad` has the
+    reason of each bad row, `dropped` the report of each row that shares text with a test. `roles` has the rows with
+    each sequence of roles, without those with reasoning or tool calls; `marked` has the messages of the latter.
+    `unknown` has the number of rows with each unknown key.
     """
 
     lines: list[int]
@@ -50,43 +50,46 @@ class Checked:
     unknown: Counter[str] = field(default_factory=Counter)
 
 
-def check(path: Path, index: Index, names: list[str], lines: list[tuple[int, bytes]]) -> Checked:
-    """Check a block of numbered lines of the file `path`."""
-    block = Checked([number for number, _ in lines], [""] * len(lines), [0] * len(lines), {}, {})
-    said: list[tuple[int, str]] = []
+def check_block(
+    path: Path, overlap_index: OverlapIndex, names: list[str], lines: list[tuple[int, bytes]]
+) -> CheckedBlock:
+    """Check a block of numbered lines of the file `path`; `names` are those of the tests in the index."""
+    block = CheckedBlock([number for number, _ in lines], [""] * len(lines), [0] * len(lines), {}, {})
+    texts: list[tuple[int, str]] = []  # each message, with the index of its row
     rows: dict[int, Row] = {}
-    for place, (number, line) in enumerate(lines):
+    for index, (number, line) in enumerate(lines):
         row = decode_line(path, number, line)
         if isinstance(row, InputError):
-            block.bad[place] = str(row).removeprefix(f"{path}:{number}: ")
-        elif fault := check_general(row):
-            block.bad[place] = fault
+            block.bad[index] = str(row).removeprefix(f"{path}:{number}: ")
+        elif error := check_general(row):
+            block.bad[index] = error
         else:
-            rows[place] = row
-            said += [(place, turn["content"]) for turn in row["messages"]]
-            _note(block, place, row)
-    hits: dict[int, Hit] = {}
-    for (place, _), hit in zip(said, index.hits([text for _, text in said]), strict=True):
-        if hit:
-            hits.setdefault(place, hit)
-    for place, hit in hits.items():
-        of = {"id": rows[place]["id"], "source": rows[place]["source"]}
-        block.dropped[place] = {**of, "why": hit.why, "test": names[hit.owner], "shared": hit.shared}
+            rows[index] = row
+            texts += [(index, turn["content"]) for turn in row["messages"]]
+            _add_row(block, index, row)
+    overlaps: dict[int, Overlap] = {}
+    for (index, _), overlap in zip(texts, overlap_index.find_overlaps([text for _, text in texts]), strict=True):
+        if overlap:
+            overlaps.setdefault(index, overlap)
+    for index, overlap in overlaps.items():
+        name = {"id": rows[index]["id"], "source": rows[index]["source"]}
+        block.dropped[index] = {**name, "why": overlap.why, "test": names[overlap.test], "shared": overlap.shared}
     return block
 
 
-def _note(block: Checked, place: int, row: Row) -> None:
-    block.ids[place], block.keys[place] = row["id"], prompt_key(row)
+def _add_row(block: CheckedBlock, index: int, row: Row) -> None:
+    """Add a valid row to `block`: its id, prompt key, unknown keys, and what the chat template must render."""
+    block.ids[index], block.keys[index] = row["id"], prompt_key(row)
     count_unknown_keys(row, block.unknown)
     if any(turn["role"] == "assistant" and has_markup(turn) for turn in row["messages"]):
-        block.marked[place] = row["messages"]
+        block.marked[index] = row["messages"]
     else:
-        block.roles.setdefault(tuple(turn["role"] for turn in row["messages"]), []).append(place)
+        block.roles.setdefault(tuple(turn["role"] for turn in row["messages"]), []).append(index)
 
 
 @dataclass(frozen=True)
-class Collected:
-    """All rows of a file: the prompt key of each (rows,), and by index the reports of rejected and of dropped rows."""
+class CheckedRows:
+    """All rows of a file, by their index: prompt `keys` (rows,), reports of rejected rows, reports of dropped rows."""
 
     keys: npt.NDArray[np.uint64]
     rejected: dict[int, Row]
@@ -94,15 +97,14 @@ class Collected:
     unknown: Counter[str]
 
 
-def collect(
-    path: Path, blocks: Iterable[Checked], tokenizer: "PreTrainedTokenizerBase | None", on_bad_row: BadRow
-) -> Collected:
-    """Put blocks together; `tokenizer` has the chat template that is to render the rows, if there is one.
+def collect_blocks(
+    path: Path, blocks: Iterable[CheckedBlock], tokenizer: "PreTrainedTokenizerBase | None", on_bad_row: BadRow
+) -> CheckedRows:
+    """Join the checked blocks of the file `path`.
 
-    Errors name the file and the line that a row of `path` was prepared from.
-
-    A bad row is one that is malformed, that has the id of another, or that cannot be rendered. All of them make one
-    `InputError`, unless bad rows are left out.
+    A row is bad if it is malformed, if its id is that of an earlier row, or if the chat template of `tokenizer` cannot
+    render it. Without a tokenizer the last check is skipped. If `on_bad_row` is `stop`, all bad rows are raised as one
+    `InputError`. Errors and reports name the file and line from which a row was prepared (`alloy/formats/origin.py`).
     """
     origin = read_origin(path)
     seen: set[str] = set()
@@ -113,31 +115,32 @@ def collect(
     unknown: Counter[str] = Counter()
     for block in blocks:
         bad = dict(block.bad)
-        for place, identity in enumerate(block.ids):
-            if place not in bad and identity in seen:
-                bad[place] = f"id '{identity}' stands twice; give each row its own id"
+        for index, identity in enumerate(block.ids):
+            if index not in bad and identity in seen:
+                bad[index] = f"duplicate id '{identity}'; ids must be unique"
             seen.add(identity)
         if tokenizer is not None:
-            for place, why in _unusable(block, tokenizer):
-                bad.setdefault(place, why)
+            for index, reason in _find_unusable(block, tokenizer):
+                bad.setdefault(index, reason)
         if on_bad_row is BadRow.stop:
-            errors += (origin.error(block.lines[place], bad[place]) for place in sorted(bad))
+            errors += (origin.format_error(block.lines[index], bad[index]) for index in sorted(bad))
         start = len(keys)
-        for place in sorted(bad):
-            report = {"line": block.lines[place], "id": block.ids[place] or None, "reason": bad[place]}
-            rejected[start + place] = origin.name(report)
-        dropped |= {start + place: report for place, report in block.dropped.items() if place not in bad}
+        for index in sorted(bad):
+            report = {"line": block.lines[index], "id": block.ids[index] or None, "reason": bad[index]}
+            rejected[start + index] = origin.name_source(report)
+        dropped |= {start + index: report for index, report in block.dropped.items() if index not in bad}
         keys.extend(block.keys)
         unknown.update(block.unknown)
     if errors:
         raise bad_general_rows(errors)
-    return Collected(np.frombuffer(keys, np.uint64), rejected, dropped, unknown)
+    return CheckedRows(np.frombuffer(keys, np.uint64), rejected, dropped, unknown)
 
 
-def _unusable(block: Checked, tokenizer: "PreTrainedTokenizerBase") -> Iterable[tuple[int, str]]:
-    for roles, places in block.roles.items():
-        if why := why_unusable_roles(tokenizer, roles):
-            yield from ((place, why) for place in places)
-    for place, messages in block.marked.items():
-        if why := why_unusable(tokenizer, messages):
-            yield place, why
+def _find_unusable(block: CheckedBlock, tokenizer: "PreTrainedTokenizerBase") -> Iterable[tuple[int, str]]:
+    """Yield the index of each row that the chat template cannot render, and the reason."""
+    for roles, indices in block.roles.items():
+        if reason := why_unusable_roles(tokenizer, roles):
+            yield from ((index, reason) for index in indices)
+    for index, messages in block.marked.items():
+        if reason := why_unusable(tokenizer, messages):
+            yield index, reason

@@ -1,4 +1,4 @@
-"""Which general rows are held out to measure the general loss on, so that no mix ever trains on them.
+"""Hold out general rows to measure the general loss on, so that no mix ever trains on them.
 
 The choice depends on the rows alone, not on `mix.ratio` or `seed`: all runs of a sweep, and the base model, are
 measured on the same rows. A row is identified by its prompt, so two answers to one prompt are never on both sides.
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from alloy.core.files import Row
 from alloy.core.text import fold_text, text_key
 
-LARGEST_SHARE = 0.1  # of all rows that may be taken from the mix
+MAX_SHARE = 0.1  # of all rows that may be taken from the mix
 
 
 def prompt_key(row: Row) -> int:
@@ -26,20 +26,20 @@ def hold_out(keys: npt.NDArray[np.uint64], wanted: int) -> tuple[npt.NDArray[np.
 
     1. Sort the distinct keys. A key is a hash, so this order is random and the same on every machine.
     2. Take keys from the smallest on until there are `wanted`. Skip a key if its rows and those already taken would be
-       more than `LARGEST_SHARE` of all rows.
+       more than `MAX_SHARE` of all rows.
     3. Of the rows with a taken key the first is chosen, and none may be mixed.
 
     Example: of 30 rows whose prompts have the keys 5, 3, 5, 8, 8, 8, .. (the others larger), 3 rows may be taken at
     most; with `wanted` 2 the rows 1 (key 3) and 0 (key 5) are chosen, and row 2 may not be mixed either.
     """
     distinct, first, counts = np.unique(keys, return_index=True, return_counts=True)
-    most = int(len(keys) * LARGEST_SHARE)
+    max_rows = int(len(keys) * MAX_SHARE)
     taken: list[int] = []
     rows = 0
-    for number, count in enumerate(counts.tolist()):
-        if len(taken) == wanted or rows == most:
+    for index, count in enumerate(counts.tolist()):
+        if len(taken) == wanted or rows == max_rows:
             break
-        if rows + count <= most:
-            taken.append(number)
+        if rows + count <= max_rows:
+            taken.append(index)
             rows += count
     return first[taken].astype(np.int64), ~np.isin(keys, distinct[taken])

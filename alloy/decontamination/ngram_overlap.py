@@ -1,9 +1,27 @@
-"""What texts share with the texts of a benchmark: a run of words, or a whole short question.
+"""Which texts share text with a benchmark: an n-gram of words, or a whole short question.
 
-A run of 13 words is the measure of Brown et al., "Language Models are Few-Shot Learners" (2020), appendix C. A short
-question may have no run so long, or lose it with one word: it is looked for whole among messages and their lines, as it
-is or, from some length on, with one word replaced, moved, added or left out (the deletion index of symmetric spelling
-correction, W. Garbe, 2012). Case, punctuation and spaces do not count (`alloy/core/text.py`).
+Case, punctuation and spaces do not count: texts are compared word by word (`split_words`, alloy/core/text.py).
+
+Algorithm:
+
+1. Build the index (`OverlapIndex.from_texts`): hash every n-gram of all benchmark texts, every question of at most two
+   n-grams in length as a whole, and such a question without each of its words in turn.
+2. Hash the n-grams of each text. A text that has an n-gram of the index overlaps.
+3. Cut each text into units: the whole text, and each of its lines of `MIN_LINE_WORDS` words or more. Hash each short
+   unit as a whole and without each of its words, and look these hashes up among those of the questions:
+
+   | unit             | question         | what they have in common       |
+   |------------------|------------------|--------------------------------|
+   | whole            | whole            | the same words                 |
+   | without one word | without one word | one word is replaced or moved  |
+   | without one word | whole            | the unit has one more word     |
+   | whole            | without one word | the unit lacks one word        |
+
+Example: the question "what is the capital of France, and where is it" has ten words, too few for an n-gram of 13. The
+text "What is the capital of Spain, and where is it?" is found, since both are equal without "France" and "Spain".
+
+Sources: n-grams of 13 words as in Brown et al., "Language Models are Few-Shot Learners", 2020, appendix C. Questions
+with one word changed: the deletion index of symmetric spelling correction (W. Garbe, SymSpell, 2012), applied to words.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,162 +31,197 @@ from zlib import crc32
 
 import numpy as np
 
-from alloy.core.text import words
+from alloy.core.text import split_words
 
 FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2**64
 INVERSE = np.uint64(pow(int(FACTOR), -1, 2**64))
-LEAST = 5  # words of a line that is looked at as a question; a message counts whatever its length
-TABLE = 24  # bits of a hash by which most of what is in no benchmark is put aside quickly
+MIN_LINE_WORDS = 5  # of a line that is compared with questions; a whole text is compared whatever its length
+FILTER_BITS = 24  # leading bits of a hash, by which most hashes that are not in a table are ruled out quickly
 
 Lines = list[list[str]]  # the words of each line of a text
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`run`: words in a row that two texts must share; `changed`: words from which on a question may lose one."""
+    """`ngram`: words of an n-gram. `min_words`: words from which on a question may differ in one word."""
 
-    run: int
-    changed: int
+    ngram: int
+    min_words: int
 
 
 @dataclass(frozen=True)
-class Hit:
-    """What a text shares with another: `why`, the `owner` (the other's place in the index) and the `shared` words."""
+class Overlap:
+    """What a text shares with a benchmark text: the kind (`why`), the `test` (its index) and the `shared` words."""
 
     why: str
-    owner: int
+    test: int
     shared: str
 
 
 @dataclass(frozen=True)
-class Keys:
-    """Hashes in ascending order, each with the place of the text that it is of."""
+class HashTable:
+    """Hashes in ascending order, each with the index of the text that it belongs to.
+
+    `is_prefix` (2**FILTER_BITS,) is a filter: whether any hash begins with these bits.
+    """
 
     hashes: np.ndarray
     owners: np.ndarray
-    table: np.ndarray
+    is_prefix: np.ndarray
 
     @classmethod
-    def of(cls, hashes: np.ndarray, owners: np.ndarray) -> "Keys":
-        """Sort the hashes, the first owner of each before the others."""
+    def from_hashes(cls, hashes: np.ndarray, owners: np.ndarray) -> "HashTable":
+        """Sort the hashes; of equal ones, the first owner stays first."""
         order = np.argsort(hashes, kind="stable")
-        table = np.zeros(2**TABLE, bool)
-        table[hashes >> np.uint64(64 - TABLE)] = True
-        return cls(hashes[order], owners[order], table)
+        is_prefix = np.zeros(2**FILTER_BITS, bool)
+        is_prefix[hashes >> np.uint64(64 - FILTER_BITS)] = True
+        return cls(hashes[order], owners[order], is_prefix)
 
-    def find(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places in `hashes` of those that are here, and the owner of each."""
-        likely = np.flatnonzero(self.table[hashes >> np.uint64(64 - TABLE)])
-        place = np.searchsorted(self.hashes, hashes[likely])
-        held = place < len(self.hashes)
-        held[held] = self.hashes[place[held]] == hashes[likely][held]
-        return likely[held], self.owners[place[held]]
+    def find_matches(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the indices of the `hashes` that are in the table, and the owner of each."""
+        likely = np.flatnonzero(self.is_prefix[hashes >> np.uint64(64 - FILTER_BITS)])
+        index = np.searchsorted(self.hashes, hashes[likely])
+        matches = index < len(self.hashes)
+        matches[matches] = self.hashes[index[matches]] == hashes[likely][matches]
+        return likely[matches], self.owners[index[matches]]
 
 
 @dataclass(frozen=True)
-class Index:
-    """The texts of benchmarks, to be found again by their runs, whole or short by a word."""
+class OverlapIndex:
+    """Hashes of benchmark texts: of n-grams, of whole questions, and of questions without one word."""
 
     limits: Limits
-    runs: Keys
-    wholes: Keys
-    shorter: Keys
+    ngrams: HashTable
+    questions: HashTable
+    shortened: HashTable
 
     @classmethod
-    def of(cls, questions: Sequence[str], others: Sequence[str], limits: Limits) -> "Index":
-        """Take up the questions, and other texts whose runs count but not the whole; an owner is a place among both."""
-        parts = [[words(text)] for text in (*questions, *others)]
-        run, starts = _runs(parts, limits.run)
-        owners = np.repeat(np.arange(len(parts)), np.array([len(part[0]) for part in parts], np.int64))
-        short = _Short.of([part[0] for part in parts[: len(questions)]], limits)
-        places = short.places
+    def from_texts(cls, questions: Sequence[str], others: Sequence[str], limits: Limits) -> "OverlapIndex":
+        """Build the index of `questions`, and of `others`, of which only the n-grams count.
+
+        The owner of a hash is the index of its text in `[*questions, *others]`.
+        """
+        texts = [[split_words(text)] for text in (*questions, *others)]
+        ngrams, starts = _hash_ngrams(texts, limits.ngram)
+        owners = np.repeat(np.arange(len(texts)), np.array([len(text[0]) for text in texts], np.int64))
+        short = _ShortUnits.from_units([text[0] for text in texts[: len(questions)]], limits)
         return cls(
             limits,
-            Keys.of(run, owners[starts]),
-            Keys.of(short.wholes, places),
-            Keys.of(short.shorter, places[short.unit]),
+            HashTable.from_hashes(ngrams, owners[starts]),
+            HashTable.from_hashes(short.wholes, short.units),
+            HashTable.from_hashes(short.shortened, short.units[short.whole_of]),
         )
 
-    def hits(self, texts: Iterable[str]) -> list[Hit | None]:
-        """Return what each text shares with one of the index, or None."""
-        parts = [[words(line) for line in text.split("\n")] for text in texts]
-        found: list[Hit | None] = [None] * len(parts)
-        lengths = [sum(map(len, part)) for part in parts]
-        begins = np.array([0, *accumulate(lengths)])
-        run, starts = _runs(parts, self.limits.run)
-        held, owners = self.runs.find(run)
-        for start, owner in zip(starts[held].tolist(), owners.tolist(), strict=True):
-            place = int(np.searchsorted(begins, start, side="right")) - 1
-            if found[place] is None:
-                said = [word for line in parts[place] for word in line][start - begins[place] :][: self.limits.run]
-                found[place] = Hit(f"{self.limits.run} words in a row", owner, " ".join(said))
-        units = [(place, unit) for place, part in enumerate(parts) for unit in _units(part)]
-        short = _Short.of([unit for _, unit in units], self.limits)
-        for why, keys, hashes, unit, least in (
-            ("a whole question", self.wholes, short.wholes, None, 0),
-            ("a question with a word changed", self.shorter, short.shorter, short.unit, 0),
-            ("a question with a word added", self.wholes, short.shorter, short.unit, self.limits.changed + 1),
-            ("a question with a word left out", self.shorter, short.wholes, None, 0),
+    def find_overlaps(self, texts: Iterable[str]) -> list[Overlap | None]:
+        """Return for each text what it shares with a text of the index, or None."""
+        split_texts = [[split_words(line) for line in text.split("\n")] for text in texts]
+        overlaps: list[Overlap | None] = [None] * len(split_texts)
+        self._find_ngrams(split_texts, overlaps)
+        self._find_questions(split_texts, overlaps)
+        return overlaps
+
+    def _find_ngrams(self, texts: list[Lines], overlaps: list[Overlap | None]) -> None:
+        """Fill in `overlaps` for texts that have an n-gram of the index; the first one in a text counts."""
+        ends = list(accumulate(sum(map(len, text)) for text in texts))
+        text_starts = np.array([0, *ends])
+        ngrams, starts = _hash_ngrams(texts, self.limits.ngram)
+        matches, owners = self.ngrams.find_matches(ngrams)
+        for start, owner in zip(starts[matches].tolist(), owners.tolist(), strict=True):
+            index = int(np.searchsorted(text_starts, start, side="right")) - 1
+            if overlaps[index] is None:
+                words = [word for line in texts[index] for word in line]
+                shared = words[start - text_starts[index] :][: self.limits.ngram]
+                overlaps[index] = Overlap(f"{self.limits.ngram} words in a row", owner, " ".join(shared))
+
+    def _find_questions(self, texts: list[Lines], overlaps: list[Overlap | None]) -> None:
+        """Fill in `overlaps` for other texts that are a question of the index, or have a line that is one."""
+        units = [(index, unit) for index, text in enumerate(texts) for unit in _list_units(text)]
+        short = _ShortUnits.from_units([unit for _, unit in units], self.limits)
+        one_longer = self.limits.min_words + 1
+        for why, table, hashes, whole_of, min_words in (
+            ("a whole question", self.questions, short.wholes, None, 0),
+            ("a question with a word changed", self.shortened, short.shortened, short.whole_of, 0),
+            ("a question with a word added", self.questions, short.shortened, short.whole_of, one_longer),
+            ("a question with a word left out", self.shortened, short.wholes, None, 0),
         ):
-            held, owners = keys.find(hashes)
-            for one, owner in zip((held if unit is None else unit[held]).tolist(), owners.tolist(), strict=True):
-                place, said = units[short.places[one]]
-                if found[place] is None and len(said) >= least:
-                    found[place] = Hit(why, owner, " ".join(said))
-        return found
+            matches, owners = table.find_matches(hashes)
+            matching_units = matches if whole_of is None else whole_of[matches]
+            for short_unit, owner in zip(matching_units.tolist(), owners.tolist(), strict=True):
+                index, words = units[short.units[short_unit]]
+                if overlaps[index] is None and len(words) >= min_words:
+                    overlaps[index] = Overlap(why, owner, " ".join(words))
 
 
-def _units(lines: Lines) -> list[list[str]]:
-    """Return the whole, and its lines where it has several."""
-    whole = [word for line in lines for word in line]
-    filled = [line for line in lines if len(line) >= LEAST]
-    return [whole, *(line for line in filled if len(line) < len(whole))]
+def _list_units(text: Lines) -> list[list[str]]:
+    """Return the words of the whole text and, if it has several lines, of each line that is long enough."""
+    whole = [word for line in text for word in line]
+    long_enough = [line for line in text if len(line) >= MIN_LINE_WORDS]
+    return [whole, *(line for line in long_enough if len(line) < len(whole))]
 
 
-def _hashes(parts: Iterable[list[str]]) -> np.ndarray:
-    numbers = np.fromiter((crc32(word.encode()) for part in parts for word in part), np.uint64)
+def _hash_words(lines: Iterable[list[str]]) -> np.ndarray:
+    """Return a hash of each word (words,) in uint64."""
+    numbers = np.fromiter((crc32(word.encode()) for line in lines for word in line), np.uint64)
     numbers = (numbers + np.uint64(1)) * np.uint64(0xD6E8FEB86659FD93)
     return numbers ^ (numbers >> np.uint64(32))
 
 
-def _runs(parts: list[Lines], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the hash of each run of `length` words within a text, and where it starts among the words of all."""
-    hashes = _hashes(line for part in parts for line in part)
-    count = max(len(hashes) - length + 1, 0)
-    rolled = np.zeros(count, np.uint64)
-    for place in range(length):
-        rolled = rolled * FACTOR + hashes[place : place + count]
-    ends = np.cumsum([sum(map(len, part)) for part in parts], dtype=np.int64)
+def _hash_ngrams(texts: list[Lines], length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the hash of each n-gram of `length` words, and where it starts among the words of all texts.
+
+    1. Hash the words of all texts, one after another.
+    2. The hash of an n-gram is the sum of h(word i) * FACTOR ** (length - 1 - i), modulo 2**64.
+    3. Drop n-grams that reach into the next text.
+    """
+    word_hashes = _hash_words(line for text in texts for line in text)
+    count = max(len(word_hashes) - length + 1, 0)
+    ngrams = np.zeros(count, np.uint64)
+    for offset in range(length):
+        ngrams = ngrams * FACTOR + word_hashes[offset : offset + count]
+    ends = np.cumsum([sum(map(len, text)) for text in texts], dtype=np.int64)
     lengths = np.diff(ends, prepend=0)
-    left = np.repeat(ends, lengths)[:count] - np.arange(count)  # words from here to the end of the text
-    starts = np.flatnonzero(left >= length)
-    return rolled[starts], starts
+    words_left = np.repeat(ends, lengths)[:count] - np.arange(count)  # from here to the end of the text
+    starts = np.flatnonzero(words_left >= length)
+    return ngrams[starts], starts
 
 
 @dataclass(frozen=True)
-class _Short:
-    """Hashes of short texts, `places` among all: (texts,) of the `wholes`; (words,) of each `shorter` by a word."""
+class _ShortUnits:
+    """Hashes of the short ones of some units, which are lists of words.
 
-    places: np.ndarray
+    `units` (short,) are their indices among all units, `wholes` (short,) the hashes of all their words. `shortened`
+    (words,) has a hash for each word of each unit that is long enough: of the unit without this word. `whole_of`
+    (words,) is the index of this unit in `units`.
+    """
+
+    units: np.ndarray
     wholes: np.ndarray
-    shorter: np.ndarray
-    unit: np.ndarray
+    shortened: np.ndarray
+    whole_of: np.ndarray
 
     @classmethod
-    def of(cls, texts: list[list[str]], limits: Limits) -> "_Short":
-        # With a word changed, a text of 2 * run words still has a run on one side of it.
-        places = [place for place, text in enumerate(texts) if 1 < len(text) <= 2 * limits.run]
-        chosen = [texts[place] for place in places]
-        lengths = np.array([len(text) for text in chosen], np.int64)
-        unit = np.repeat(np.arange(len(chosen)), lengths)
-        begins = np.cumsum(lengths) - lengths
-        place = np.arange(len(unit)) - begins[unit]
-        powers = np.cumprod(np.full(2 * limits.run + 1, FACTOR))
-        terms = _hashes(chosen) * powers[place]
-        ends = np.cumsum(terms)  # modulo 2**64, in which differences stay right
-        before = ends - terms
-        base = before[begins][unit] if len(unit) else before
-        wholes = (ends[begins + lengths - 1] - before[begins]) if len(unit) else ends
-        shorter = (before - base) + (wholes[unit] - (ends - base)) * INVERSE
-        long = lengths[unit] >= limits.changed
-        return cls(np.array(places, np.int64), wholes, shorter[long], unit[long])
+    def from_units(cls, units: list[list[str]], limits: Limits) -> "_ShortUnits":
+        """Hash each unit of 2 to 2 * `limits.ngram` words: whole, and without each word in turn.
+
+        1. The term of word i, from 1, is h(word) * FACTOR ** i. The hash of the whole unit is the sum of its terms.
+        2. Without word i, the words before it keep their terms. Those after it move forward by one place, so the sum of
+           their terms is divided by FACTOR, which is a product with its inverse.
+
+        Example: the unit a b c has the hash aF + bFF + cFFF. Without b it is aF + cFFF / F = aF + cFF, the hash of a c.
+        """
+        # A longer unit still has a whole n-gram on one side of a changed word.
+        indices = [index for index, unit in enumerate(units) if 1 < len(unit) <= 2 * limits.ngram]
+        chosen = [units[index] for index in indices]
+        lengths = np.array([len(unit) for unit in chosen], np.int64)
+        whole_of = np.repeat(np.arange(len(chosen)), lengths)
+        starts = np.cumsum(lengths) - lengths
+        position = np.arange(len(whole_of)) - starts[whole_of]
+        powers = np.cumprod(np.full(2 * limits.ngram + 1, FACTOR))
+        terms = _hash_words(chosen) * powers[position]
+        sums = np.cumsum(terms)  # of all units, modulo 2**64: differences of them are exact
+        sums_before = sums - terms
+        unit_base = sums_before[starts][whole_of] if len(whole_of) else sums_before
+        wholes = (sums[starts + lengths - 1] - sums_before[starts]) if len(whole_of) else sums
+        shortened = (sums_before - unit_base) + (wholes[whole_of] - (sums - unit_base)) * INVERSE
+        is_long = lengths[whole_of] >= limits.min_words
+        return cls(np.array(indices, np.int64), wholes, shortened[is_long], whole_of[is_long])

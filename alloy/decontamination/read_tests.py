@@ -1,4 +1,4 @@
-"""The texts that models are tested on, of all tests: questions, prompts, comments."""
+"""Read the texts of all tests: benchmark questions with their choices, IFEval prompts, and test comments."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ PROMPT_KEYS = ("key", "prompt", "instruction_id_list", "kwargs")  # those of `al
 
 
 @dataclass(frozen=True)
-class Tests:
-    """What models are tested on: `questions` and, counted by runs of words alone, `others`; `names` are of both.
+class TestTexts:
+    """The texts of all tests: `questions`, and `others`, of which only n-grams are compared.
 
-    `warnings` are about keys of their rows that have no effect.
+    `names` are the names of the questions, then of the others. `warnings` are about unknown keys of their rows.
     """
 
     names: list[str]
@@ -24,21 +24,21 @@ class Tests:
     warnings: list[str]
 
 
-def read_tests(benchmark: Path, instructions: Path, comments: Path) -> Tests:
-    """Return the texts of all tests: questions and their choices, prompts, comments."""
+def read_tests(benchmark: Path, instructions: Path, comments: Path) -> TestTexts:
+    """Read the tests in the folder `benchmark` and in the files `instructions` and `comments`."""
     questions: list[tuple[str, str]] = []  # name and text
     choices: list[tuple[str, str]] = []
     subjects = load_questions(benchmark)
     for subject, splits in subjects.items():
         for number, row in enumerate(splits["test"]):
             questions.append((f"{subject}/{number}", row["question"]))
-            choices += [(f"{subject}/{number}, choice {place}", text) for place, text in enumerate(row["choices"])]
+            choices += [(f"{subject}/{number}, choice {index}", text) for index, text in enumerate(row["choices"])]
     unknown: Counter[str] = Counter()
     for row in check_lines(instructions, _check_prompt):
         questions.append((f"ifeval {row.get('key')}", row["prompt"]))
         unknown.update(find_unknown_keys(row, frozenset(PROMPT_KEYS)))
     questions += [(f"comment {row['id']}", row["text"]) for row in read_jsonl(comments)]
-    return Tests(
+    return TestTexts(
         [name for name, _ in questions + choices],
         [text for _, text in questions],
         [text for _, text in choices],

@@ -6,10 +6,10 @@ from alloy.core.settings import Section
 
 
 class Decontaminate(Section):
-    """A general example is dropped when it shares with a test a `run` of so many words, or a whole question.
+    """A general example is dropped if it shares `run` words in a row, or a whole question, with a test.
 
-    A question of `changed` words or more also counts with one of them replaced, added or left out. `held_out` of the
-    examples that are left, but no more than a tenth, are kept out of every mix and measure the general loss; 0: none.
+    A question of at least `changed` words also counts if one word is replaced, moved, added or left out. Of the other
+    examples, `held_out` are kept out of every mix to measure the general loss on, but at most a tenth; 0: none.
     """
 
     key = "decontaminate"

@@ -5,10 +5,10 @@ from collections import Counter
 from alloy.core.files import InputError, Row
 from alloy.inference.engine import Completion, Engine, Finish, Request
 from alloy.inference.usage import ask, ends, how_ended, unanswered, usual_reason
-from alloy.runtime.chunks import Done
+from alloy.runtime.chunks import OnRowDone
 
 
-def answer_prompts(engine: Engine, prompts: list[Row], done: Done) -> None:
+def answer_prompts(engine: Engine, prompts: list[Row], done: OnRowDone) -> None:
     """Give each prompt to `done` with the engine's `answer`, how it ended (`finish`), and `tokens`, its length."""
 
     def ended(index: int, completion: Completion, _: Row) -> None:

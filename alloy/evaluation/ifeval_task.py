@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import Row
-from alloy.formats.ifeval_checks import instruction_mean, verify
+from alloy.formats.ifeval_checks import instruction_mean, verify_answer
 
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
@@ -39,7 +39,7 @@ def instructions_task(prompts: list[Row], max_new_tokens: int) -> "ConfigurableT
                 "do_sample": False,
                 "temperature": 0.0,
             },
-            "process_results": verify,
+            "process_results": verify_answer,
             "metric_list": [*prompt_level, *instruction_level],
         }
     )

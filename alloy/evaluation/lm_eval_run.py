@@ -9,7 +9,7 @@ import orjson
 from alloy.core.files import Row, write_json, write_lines
 from alloy.evaluation.answer_log import kept_answers
 from alloy.evaluation.context_limit import FittingTasks
-from alloy.runtime.resume import METRICS, ROWS, Place, fingerprint, result_of
+from alloy.runtime.resume import METRICS, ROWS, WorkFolder, hash_inputs, resume_or_reuse
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -52,15 +52,15 @@ def evaluation(
     `measure` returns metrics and rows, and is told where to keep answers; `values` are the params that it uses.
     """
 
-    def do(place: Place) -> None:
-        metrics, rows = measure(place.folder / "answers")
+    def do(place: WorkFolder) -> None:
+        metrics, rows = measure(place.path / "answers")
 
         def write(part: Path) -> None:
             write_json(part / METRICS, metrics)
             write_lines(part / ROWS, [orjson.dumps(row) for row in rows] or [b""])  # DVC warns of a file of no byte
 
-        place.finish(write)
-        for file in place.folder.glob("answers*"):
+        place.write_result(write)
+        for file in place.path.glob("answers*"):
             file.unlink()
 
-    return result_of(f"{stage}-{model}", fingerprint(stage, values, model), do, outs)
+    return resume_or_reuse(f"{stage}-{model}", hash_inputs(stage, values, model), do, outs)

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from alloy.comparison.metrics import BY_NAME
 from alloy.core.files import InputError, Row
-from alloy.core.settings import SEEDS, Settings, refuse
+from alloy.core.settings import SEED_LIMIT, Settings, refuse
 from alloy.core.yaml_text import read_yaml
 
 FOLDER = Path("docs/evidence")
@@ -40,8 +40,8 @@ class Experiment(Settings):
     def _check(self) -> Self:
         if self.axis is not None and self.axis not in BY_NAME:
             raise refuse("axis", self.axis, "a metric such as mmlu.acc or leak")
-        if len(set(self.seeds)) < len(self.seeds) or not all(0 <= seed < SEEDS for seed in self.seeds):
-            raise refuse("seeds", self.seeds, f"different integers from 0 to {SEEDS - 1}")
+        if len(set(self.seeds)) < len(self.seeds) or not all(0 <= seed < SEED_LIMIT for seed in self.seeds):
+            raise refuse("seeds", self.seeds, f"different integers from 0 to {SEED_LIMIT - 1}")
         for label, own in {"": self.settings, **self.configurations}.items():
             for key in own:
                 if key in ("seed", "gate") or key.startswith("gate."):

@@ -90,7 +90,7 @@ def metric_table(found: Row) -> list[str]:
         [_title(metric), sizes[metric.name], *(_figure(figures.get(metric.name)) for _, figures in models)]
         for metric in shown(found)
     ]
-    return markdown.table(["", "n", *(title for title, _ in models)], rows)
+    return markdown.format_table(["", "n", *(title for title, _ in models)], rows)
 
 
 def change_table(found: Row) -> list[str]:
@@ -108,7 +108,7 @@ def change_table(found: Row) -> list[str]:
         for metric in shown(found)
         if any("over_svm" in one["metrics"].get(metric.name, {}) for one in own)
     ]
-    return markdown.table(["", *(one["label"] for one in own)], rows)
+    return markdown.format_table(["", *(one["label"] for one in own)], rows)
 
 
 def _title(metric: Metric) -> str:
@@ -127,7 +127,7 @@ def answer_table(found: Row) -> list[str]:
     """Return the question and its answers, by model; those of the first seed."""
     said = found["answers"]
     rows = [["base", plain(said["base"])], *([label, plain(text)] for label, text in said["tuned"].items())]
-    return [f"> {plain(said['prompt'])}", "", *markdown.table(["model", "answer"], rows)]
+    return [f"> {plain(said['prompt'])}", "", *markdown.format_table(["model", "answer"], rows)]
 
 
 def plain(text: str) -> str:
@@ -161,7 +161,7 @@ def run_table(found: Row) -> list[str]:
         for run in found["runs"]
     ]
     head = ["configuration", "seed", *map(short_title, metrics), "comments", "steps", "minutes", "commit", "machine"]
-    return markdown.table(head, rows)
+    return markdown.format_table(head, rows)
 
 
 def _known(value: object) -> object:

@@ -16,7 +16,7 @@ from pathlib import Path
 from alloy.comparison.charts import svg
 from alloy.core.dvc_repair import repair_dvc
 from alloy.core.files import InputError, Row, write_json, write_whole
-from alloy.core.git import git
+from alloy.core.git import run_git
 from alloy.evidence.experiment import FOLDER, Experiment, Point, read_experiment
 from alloy.evidence.page import metric_table, page, plot
 from alloy.evidence.progress import Progress, expected_seconds
@@ -78,7 +78,7 @@ def take(folder: Path, points: list[Point], partial: Path, commit: str) -> None:
         raise InputError("--take: name the run by --only and --seeds, and its commit by --commit")
     (point,) = points
     check_run(folder, point)
-    record = collect(folder, point, git("rev-parse", "--verify", f"{commit}^{{commit}}").strip(), {}, today())
+    record = collect(folder, point, run_git("rev-parse", "--verify", f"{commit}^{{commit}}").strip(), {}, today())
     write_record(partial / f"{point.name}.json", record)
     print(f"evidence: wrote {partial / point.name}.json, on this machine's name: correct `machine` if it was another")
 

@@ -12,7 +12,7 @@ import yaml
 
 from alloy.core.dvc import watched_sections
 from alloy.core.files import InputError, Row, write_whole
-from alloy.core.git import git
+from alloy.core.git import run_git
 from alloy.core.settings import PARAMS
 from alloy.core.yaml_text import load_yaml
 from alloy.evidence.experiment import Point
@@ -28,7 +28,7 @@ def commit_of(records: dict[str, Row], asked: str, folder: Path) -> str:
     All records must be of it. This commit is taken only if nothing that runs are made of differs from it.
     """
     commits = sorted({record["commit"] for record in records.values()})
-    wanted = git("rev-parse", "--verify", f"{asked}^{{commit}}").strip() if asked else ""
+    wanted = run_git("rev-parse", "--verify", f"{asked}^{{commit}}").strip() if asked else ""
     if len(commits) > 1 or (wanted and commits and commits != [wanted]):
         raise InputError(
             f"{folder}: the records are of commit {', '.join(commit[:12] for commit in commits)}"
@@ -38,24 +38,24 @@ def commit_of(records: dict[str, Row], asked: str, folder: Path) -> str:
         return commits[0]
     if wanted:
         return wanted
-    if changed := git("diff", "--name-only", "HEAD", "--", *INPUTS).split():
+    if changed := run_git("diff", "--name-only", "HEAD", "--", *INPUTS).split():
         raise InputError(f"{changed[0]}: not committed; runs are made from a commit: commit it, or give --commit")
-    return git("rev-parse", "HEAD").strip()
+    return run_git("rev-parse", "HEAD").strip()
 
 
 def prepare(folder: Path, commit: str) -> None:
     """Make `folder` a clone of this project at `commit` that uses its DVC cache; one that is there goes on."""
     if not (folder / ".git").is_dir():
         shutil.rmtree(folder, ignore_errors=True)
-        git("clone", "--quiet", "--no-checkout", ".", str(folder))
+        run_git("clone", "--quiet", "--no-checkout", ".", str(folder))
     try:
-        git("cat-file", "-e", f"{commit}^{{commit}}")
+        run_git("cat-file", "-e", f"{commit}^{{commit}}")
     except InputError:
         raise InputError(
             f"commit {commit[:12]} of the records is not in this repository; `git fetch` the branch with it"
         ) from None
-    git("-C", str(folder), "fetch", "--quiet", "--force", str(Path.cwd()), commit)
-    git("-C", str(folder), "checkout", "--quiet", "--force", "--detach", commit)
+    run_git("-C", str(folder), "fetch", "--quiet", "--force", str(Path.cwd()), commit)
+    run_git("-C", str(folder), "checkout", "--quiet", "--force", "--detach", commit)
     cache = dvc(Path(), "cache", "dir")
     dvc(folder, "config", "--local", "cache.dir", str(Path(cache).absolute()))
 
@@ -126,7 +126,7 @@ def settings_files(folder: Path, point: Point, commit: str) -> dict[str, Row]:
 
 def committed(folder: Path, commit: str, path: str) -> Row:
     """Return the YAML values of a file as a commit has it."""
-    return load_yaml(git("-C", str(folder), "show", f"{commit}:{path}"), f"{commit[:12]}:{path}") or {}
+    return load_yaml(run_git("-C", str(folder), "show", f"{commit}:{path}"), f"{commit[:12]}:{path}") or {}
 
 
 def data_of(points: list[Point], commit: str) -> list[str]:

@@ -1,5 +1,4 @@
 """The files that Alloy reads and writes: comments, taxonomy, general data, benchmarks. One file per format.
 
-Here: reading, checking and writing rows of one format, and what several formats need for that. Not here: converting a
-public data set (`data/<set>/convert.py`).
+Here: reading, checking and writing rows of each format. Not here: converting data sets (`datasets`).
 """

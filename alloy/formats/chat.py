@@ -1,4 +1,4 @@
-"""Plain chat prompts: `{id, category, messages}`, one JSON object per line; the last message is the user's."""
+"""Chat prompts: `{id, category, messages}`, one JSON object per line. The last message is from the user."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -12,16 +12,19 @@ ROLES = ("system", "user", "assistant")
 KEYS = ("id", "category", "messages")  # of a row; others have no effect
 
 
-def _ignore(_warning: str) -> None:
+def _ignore_warning(_warning: str) -> None:
     """Do nothing."""
 
 
-def read_chat_prompts(path: Path, warn: Callable[[str], object] = _ignore) -> list[Row]:
-    """Return the prompts of a file, without other keys, which `warn` is told of; bad rows make one `InputError`."""
+def read_chat_prompts(path: Path, warn: Callable[[str], object] = _ignore_warning) -> list[Row]:
+    """Return the prompts of a file, without unknown keys.
+
+    `warn` is called with a warning per unknown key. All bad rows are raised as one `InputError`.
+    """
     lines: dict[str, int] = {}
     unknown: Counter[str] = Counter()
 
-    def check(number: int, row: Row) -> Row:
+    def check_row(number: int, row: Row) -> Row:
         if error := check_chat_prompt(row):
             raise ValueError(error)
         first = lines.setdefault(row["id"], number)
@@ -30,14 +33,14 @@ def read_chat_prompts(path: Path, warn: Callable[[str], object] = _ignore) -> li
         unknown.update(find_unknown_keys(row, frozenset(KEYS)))
         return {key: row[key] for key in KEYS}
 
-    rows = check_lines(path, check)
+    rows = check_lines(path, check_row)
     for warning in describe_unknown_keys(path, unknown, KEYS):
         warn(warning)
     return rows
 
 
 def check_chat_prompt(row: Row) -> str | None:
-    """Return what is wrong with a prompt and how to fix it, or None."""
+    """Return what is wrong with a prompt and how to fix it; None if it is valid."""
     for key in ("id", "category"):
         if not isinstance(row.get(key), str) or not normalize_text(row[key]):
             return f"`{key}`: expected a string such as 'greeting', got {row.get(key)!r}"
@@ -48,7 +51,7 @@ def check_chat_prompt(row: Row) -> str | None:
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             return f"message {number}: expected a `role` of {', '.join(ROLES)}, got {message!r}"
         if not isinstance(message.get("content"), str) or not normalize_text(message["content"]):
-            return f"message {number}: `content` is not a string or empty; write its text"
+            return f"message {number}: expected a `content` that is not empty, got {message.get('content')!r}"
     if messages[-1]["role"] != "user":
-        return f"the last message is the {messages[-1]['role']}'s; end with what the user asks"
+        return f"`messages`: expected the last one to be from the user, got {messages[-1]['role']}"
     return None

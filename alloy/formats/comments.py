@@ -1,4 +1,4 @@
-"""The canonical comment: a text and the segments it holds, each labelled with one path of the taxonomy."""
+"""The canonical comment: a text and its segments, each labeled with one path of the taxonomy."""
 
 import re
 from functools import cache, lru_cache
@@ -15,9 +15,9 @@ OPTIONAL = {"content", "emotion"}  # fields of a segment
 
 
 class Segment(NamedTuple):
-    """A part of a comment about one thing. `content` and `emotion` are None where the data has none.
+    """A part of a comment about one topic. `content` (its text) and `emotion` are None if the data has none.
 
-    Labels and emotion are spelled as `normalize_text` spells them; `content` is quoted as it stands.
+    Labels and emotion are normalized (`normalize_text`); `content` is kept as it is.
     """
 
     path: LabelPath
@@ -26,12 +26,12 @@ class Segment(NamedTuple):
 
     @property
     def path_and_emotion(self) -> tuple[LabelPath, str | None]:
-        """The path with the emotion as it is compared: without spaces around it, None if nothing is left."""
+        """The path, and the emotion as it is compared: without spaces around it, and None if it is empty."""
         return self.path, (self.emotion or "").strip() or None
 
 
 class Comment(NamedTuple):
-    """One labelled comment; `split` is train or test where the data says so."""
+    """One labeled comment; `split` is train or test if the data names it, else None."""
 
     id: str
     text: str
@@ -46,7 +46,7 @@ class Comment(NamedTuple):
 
 
 def segment_row(segment: Segment, levels: tuple[str, ...]) -> dict[str, str]:
-    """Return `{content?, L1..Ln, emotion?}` in this order, which is also the order of the model's answer."""
+    """Return `{content?, L1..Ln, emotion?}` in this order, in which models answer as well."""
     row = {} if segment.content is None else {"content": segment.content}
     row.update(zip(levels, segment.path, strict=True))
     if segment.emotion is not None:
@@ -55,70 +55,71 @@ def segment_row(segment: Segment, levels: tuple[str, ...]) -> dict[str, str]:
 
 
 def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
-    """Check a canonical row and return its comment; raise `ValueError` with the fault and the mend.
+    """Check a canonical row and return its comment; raise `ValueError` with what is wrong and how to fix it.
 
-    A field that is null is absent. Labels and emotions are normalized (`normalize_text`).
+    A field that is null counts as absent. Labels and emotions are normalized (`normalize_text`).
     """
     identity = row.get("id")
     if not isinstance(identity, str) or not normalize_text(identity):
         raise ValueError(
-            f"`id` is missing, empty or not a string{_misspelled(row, 'id')}; give each comment its own id"
+            f"`id` is missing, empty or not a string{_suggest_key(row, 'id')}; give each comment a unique id"
         )
-    named, text, segments = f"comment '{identity}'", row.get("text"), row.get("segments")
+    name, text, segments = f"comment '{identity}'", row.get("text"), row.get("segments")
     if not isinstance(text, str) or not normalize_text(text):
-        hint = _misspelled(row, "text")
-        raise ValueError(f"{named}: `text` is missing or empty{hint}; give the comment or drop the row")
+        hint = _suggest_key(row, "text")
+        raise ValueError(f"{name}: `text` is missing or empty{hint}; write the text of the comment or remove the row")
     if not isinstance(segments, list) or not segments:
-        hint = _misspelled(row, "segments")
-        raise ValueError(f"{named}: `segments` is missing or empty{hint}; label at least one segment")
+        hint = _suggest_key(row, "segments")
+        raise ValueError(f"{name}: `segments` is missing or empty{hint}; label at least one segment")
     lang = row.get("lang")
     if lang is not None and not isinstance(lang, str):
-        raise ValueError(f"{named}: `lang` is {lang!r}; write a code such as en, or leave it out")
+        raise ValueError(f"{name}: `lang`: expected a code such as en, got {lang!r}; correct it or leave it out")
     split = row.get("split")
     if split not in (None, "train", "test"):
-        raise ValueError(f"{named}: split '{split}' is unknown; write train or test, or leave it out")
-    return Comment(identity, text, tuple(_segment(part, taxonomy, named) for part in segments), lang, split)
+        raise ValueError(f"{name}: `split`: expected train or test, got '{split}'; correct it or leave it out")
+    return Comment(identity, text, tuple(_parse_segment(part, taxonomy, name) for part in segments), lang, split)
 
 
-def _misspelled(row: Row, key: str) -> str:
-    """Return a question after the unknown key that is most like `key`, if `key` is missing and there is one."""
-    near = nearest_key(key, [other for other in row if other not in KEYS]) if row.get(key) is None else None
-    return f" (did you mean it by `{near}`?)" if near else ""
+def _suggest_key(row: Row, key: str) -> str:
+    """Return a question about the unknown key that is most similar to `key`, if `key` is missing; else nothing."""
+    similar = nearest_key(key, [other for other in row if other not in KEYS]) if row.get(key) is None else None
+    return f" (did you mean `{similar}`?)" if similar else ""
 
 
-def _segment(part: Any, taxonomy: Taxonomy, named: str) -> Segment:  # noqa: ANN401 (checked here)
+def _parse_segment(part: Any, taxonomy: Taxonomy, name: str) -> Segment:  # noqa: ANN401 (checked here)
     if not isinstance(part, dict):
-        raise ValueError(f"{named}: a segment is not an object; write {{L1, L2, ..}}")
+        raise ValueError(f"{name}: expected a segment such as {{L1, L2, ..}}, got {part!r}")
     if None in part.values():
         part = {key: value for key, value in part.items() if value is not None}
-    if frozenset(part) not in _shapes(taxonomy.levels):
+    if frozenset(part) not in _allowed_keys(taxonomy.levels):
         raise ValueError(_wrong_keys(part, taxonomy))
     for key, value in part.items():
         if not isinstance(value, str):
-            raise ValueError(f"`{key}` of a segment is {value!r}; write a string")
-        normalize = normalize_text if key == "content" else _normalized
+            raise ValueError(f"`{key}` of a segment: expected a string, got {value!r}")
+        normalize = normalize_text if key == "content" else _normalize_label
         if not normalize(value):
-            raise ValueError(f"`{key}` of a segment is empty; give it a value")
-    path = tuple([_normalized(part[level]) for level in taxonomy.levels])
-    taxonomy.check(path)
+            raise ValueError(f"`{key}` of a segment is empty; write a value")
+    path = tuple([_normalize_label(part[level]) for level in taxonomy.levels])
+    taxonomy.check_path(path)
     emotion = part.get("emotion")
-    return Segment(path, part.get("content"), emotion and _normalized(emotion))
+    return Segment(path, part.get("content"), emotion and _normalize_label(emotion))
 
 
-_normalized = lru_cache(2**16)(normalize_text)  # labels and emotions are few, and come again and again
+_normalize_label = lru_cache(2**16)(normalize_text)  # there are few labels and emotions, and many segments
 
 
 @cache
-def _shapes(levels: tuple[str, ...]) -> set[frozenset[str]]:
-    """Return the sets of keys that a segment may have."""
-    return {frozenset(levels) | more for more in map(frozenset, ((), *combinations(OPTIONAL, 1), OPTIONAL))}
+def _allowed_keys(levels: tuple[str, ...]) -> set[frozenset[str]]:
+    """Return the sets of keys that a segment may have: all levels, and any of the optional ones."""
+    return {frozenset(levels) | optional for optional in map(frozenset, ((), *combinations(OPTIONAL, 1), OPTIONAL))}
 
 
 def _wrong_keys(part: Row, taxonomy: Taxonomy) -> str:
-    given = sorted(key for key in part if re.fullmatch(r"L\d+", key))
-    if given != sorted(taxonomy.levels):
-        wanted = f"{taxonomy.levels[0]}..{taxonomy.levels[-1]}"
-        return f"a segment has levels {','.join(given) or 'none'}; the taxonomy has {wanted}; give every level"
+    """Return what is wrong with the keys of a segment."""
+    levels = sorted(key for key in part if re.fullmatch(r"L\d+", key))
+    if levels != sorted(taxonomy.levels):
+        expected = f"{taxonomy.levels[0]}..{taxonomy.levels[-1]}"
+        return f"a segment has levels {','.join(levels) or 'none'}; expected {expected} as in the taxonomy"
     known = {*taxonomy.levels, *OPTIONAL}
     unknown = next(key for key in part if key not in known)
-    return f"a segment has the unknown field `{unknown}`; known are {', '.join(sorted(known))}"
+    return f"a segment has the unknown key `{unknown}`; known keys are {', '.join(sorted(known))}"

@@ -1,7 +1,7 @@
-"""lm-eval's verifiers of IFEval (Zhou et al., 2023, arXiv:2311.07911), ready without a network and always of one mind.
+"""lm-eval's checks of IFEval instructions (Zhou et al., 2023, arXiv:2311.07911), offline and deterministic.
 
-They count sentences by NLTK's English Punkt model (Kiss and Strunk, 2006), for which lm-eval would go to the network as
-soon as it is imported, and know languages by langdetect, which draws at random unless it is seeded.
+They count sentences with NLTK's English Punkt model (Kiss and Strunk, 2006), which lm-eval would download as soon as it
+is imported. They detect languages with langdetect, which is random unless it is seeded.
 """
 
 import atexit
@@ -17,43 +17,43 @@ from typing import Any
 
 from alloy.core.files import Row
 
-# NLTK's data is in no package of NLTK's own; this one carries it. The package itself is never imported.
-CARRIER = "llama-index-core"
+# No package of NLTK has its data, but this one does. The package itself is never imported.
+NLTK_DATA_PACKAGE = "llama-index-core"
 PUNKT = "tokenizers/punkt_tab/english"
-CACHE = f"llama_index/core/_static/nltk_cache/{PUNKT}"
+NLTK_DATA_FOLDER = f"llama_index/core/_static/nltk_cache/{PUNKT}"
 
 
 @cache
-def _prepare() -> None:
-    """Let NLTK find the sentence model, before lm-eval looks for it, and seed langdetect."""
+def _prepare_nltk() -> None:
+    """Let NLTK find the sentence model before lm-eval looks for it, and seed langdetect."""
     import langdetect
     import nltk
 
-    # A copy, since NLTK refuses a file with more than one name, and uv links those it installs to its cache.
+    # A copy, because NLTK refuses hard links, and uv links the files that it installs to its cache.
     folder = tempfile.TemporaryDirectory(prefix="alloy-nltk-")
     atexit.register(folder.cleanup)
-    source = Path(str(distribution(CARRIER).locate_file(CACHE)))
+    source = Path(str(distribution(NLTK_DATA_PACKAGE).locate_file(NLTK_DATA_FOLDER)))
     shutil.copytree(source, Path(folder.name) / PUNKT, copy_function=shutil.copyfile)
     nltk.data.path.insert(0, folder.name)
     langdetect.DetectorFactory.seed = 0
-    # A text without letters has no language; lm-eval counts it as right, and says so of each.
+    # lm-eval counts a text without letters as correct in any language, and logs each one.
     logging.getLogger("lm_eval.tasks.ifeval").setLevel(logging.CRITICAL)
 
 
-def verifiers() -> dict[str, Any]:
-    """Return lm-eval's verifier classes by the id of their instruction."""
-    _prepare()
+def load_verifiers() -> dict[str, Any]:
+    """Return lm-eval's classes that check answers, by instruction id."""
+    _prepare_nltk()
     from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
 
     return INSTRUCTION_DICT
 
 
-def verify(row: Row, completions: list[str]) -> dict[str, Any]:
-    """Return lm-eval's four results of one answer: prompt and instructions followed, strictly and loosely."""
-    _prepare()
+def verify_answer(row: Row, completions: list[str]) -> dict[str, Any]:
+    """Return lm-eval's four results for one answer: prompt and instructions followed, strictly and loosely."""
+    _prepare_nltk()
     from lm_eval.tasks.ifeval.utils import process_results
 
-    # lm-eval draws at random what a prompt leaves open; seeded by its key, a prompt is always checked alike.
+    # lm-eval draws random values for what a prompt leaves open. With its key as seed, the check is deterministic.
     state = random.getstate()
     random.seed(row["key"])
     try:
@@ -63,8 +63,8 @@ def verify(row: Row, completions: list[str]) -> dict[str, Any]:
 
 
 def instruction_mean() -> Callable[[list[list[bool]]], float]:
-    """Return lm-eval's mean over the instructions of all prompts."""
-    _prepare()
+    """Return lm-eval's function that averages over the instructions of all prompts."""
+    _prepare_nltk()
     from lm_eval.tasks.ifeval.utils import agg_inst_level_acc
 
     return agg_inst_level_acc

@@ -1,24 +1,24 @@
-"""Objects in a JSON file, as public data sets have them: JSON Lines, or one array; packed or not."""
+"""Read objects from JSON files of public data sets: JSON Lines or one array, compressed by gzip or not."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 
-from alloy.core.files import InputError, Row, decode_lines, read_lines
+from alloy.core.files import InputError, Row, decode_lines, json_type, read_lines
 
 ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 
 
 def is_json(name: str) -> bool:
-    """Say whether a file's name is one that `read_objects` reads."""
+    """Return whether the name of a file is one that `read_objects` can read."""
     return name.lower().endswith(ENDINGS)
 
 
 def read_objects(path: Path) -> Iterator[tuple[str, Row]]:
-    """Yield `(place, object)` of each object: `file:line` in JSON Lines, `file[number]` in an array.
+    """Yield `(place, object)`; the place is `file:line` in JSON Lines and `file[number]`, from 1, in an array.
 
-    What is not an object, or not valid JSON, raises `InputError`.
+    A value that is not an object, or a file that is not valid JSON, raises `InputError`.
     """
     start = next((line.strip() for line in read_lines(path) if line.strip()), b"")
     if not start.startswith(b"["):
@@ -30,8 +30,8 @@ def read_objects(path: Path) -> Iterator[tuple[str, Row]]:
     try:
         rows = orjson.loads(b"".join(read_lines(path)))
     except orjson.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); fetch the file again") from None
+        raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); download the file again") from None
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise InputError(f"{path}[{number}]: expected an object, got {type(row).__name__}")
+            raise InputError(f"{path}[{number}]: expected a JSON object, found {json_type(row)}")
         yield f"{path}[{number}]", row

@@ -1,6 +1,6 @@
-"""Multiple-choice questions in MMLU's form.
+"""Multiple-choice questions in the format of MMLU.
 
-Hendrycks et al., Measuring Massive Multitask Language Understanding, 2021.
+Source: Hendrycks et al., "Measuring Massive Multitask Language Understanding", 2021.
 """
 
 from collections import Counter, defaultdict
@@ -15,24 +15,24 @@ Questions = dict[str, dict[str, list[Row]]]  # subject -> split -> rows
 
 
 def load_questions(folder: Path) -> Questions:
-    """Read `test.jsonl` and `dev.jsonl`: `{subject, question, choices, answer}` with four choices, answer 0 to 3."""
+    """Read `test.jsonl` and `dev.jsonl`: `{subject, question, choices, answer}`, four choices, answer from 0 to 3."""
     subjects: Questions = defaultdict(lambda: {"test": [], "dev": []})
     for split in ("test", "dev"):
-        for row in check_lines(folder / f"{split}.jsonl", _check):
+        for row in check_lines(folder / f"{split}.jsonl", _check_question):
             subjects[row["subject"]][split].append(row)
-    lone = [
-        f"{folder / split}.jsonl: subject '{subject}' has no row here; add some, each subject needs test and dev"
+    missing = [
+        f"{folder / split}.jsonl: subject '{subject}' has no rows; add some, since each subject needs test and dev rows"
         for subject, splits in subjects.items()
         for split, rows in splits.items()
         if not rows
     ]
-    if lone:
-        raise join_errors(lone)
+    if missing:
+        raise join_errors(missing)
     return dict(sorted(subjects.items()))
 
 
 def require_examples(questions: Questions, fewshot: int, profile: str) -> None:
-    """Raise `InputError` unless each subject has `fewshot` rows in dev.jsonl; `profile` is the file that asks so."""
+    """Raise `InputError` unless each subject has `fewshot` dev rows; `profile` is the file with this setting."""
     fewest = min(len(splits["dev"]) for splits in questions.values())
     if fewshot > fewest:
         raise InputError(
@@ -41,7 +41,7 @@ def require_examples(questions: Questions, fewshot: int, profile: str) -> None:
 
 
 def unknown_key_warnings(folder: Path, questions: Questions) -> list[str]:
-    """Return what to say of keys that are not those of a question, by file."""
+    """Return a warning for each unknown key of the questions, by file."""
     warnings = []
     for split in ("test", "dev"):
         counts: Counter[str] = Counter()
@@ -52,19 +52,19 @@ def unknown_key_warnings(folder: Path, questions: Questions) -> list[str]:
     return warnings
 
 
-def _check(_number: int, row: Row) -> Row:
+def _check_question(_number: int, row: Row) -> Row:
     """Return a question; raise `ValueError` with what is wrong with it and how to fix it."""
     for key in ("subject", "question"):
         if not _is_text(row.get(key)):
             raise ValueError(f"`{key}` is missing, empty or not a string; write its text")
     choices = row.get("choices")
     if not isinstance(choices, list) or len(choices) != 4 or not all(map(_is_text, choices)):
-        raise ValueError("`choices`: expected four strings, none of them empty")
+        raise ValueError(f"`choices`: expected four strings that are not empty, got {choices!r}")
     if type(row.get("answer")) is not int or row["answer"] not in range(4):
-        raise ValueError(f"`answer` is {row.get('answer')!r}; write the index of the right choice, 0 to 3")
+        raise ValueError(f"`answer`: expected the index of the correct choice, 0 to 3, got {row.get('answer')!r}")
     return row
 
 
 def _is_text(value: object) -> bool:
-    """Say whether it is a string with anything that can be seen."""
+    """Return whether a value is a string with visible characters."""
     return isinstance(value, str) and bool(normalize_text(value))

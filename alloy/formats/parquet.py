@@ -1,4 +1,4 @@
-"""Rows of the hub's parquet files."""
+"""Read rows of Parquet files, as the Hugging Face Hub has them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +10,13 @@ from alloy.core.files import InputError, Row
 
 
 def read_parquet(path: Path, fields: list[str], source: str) -> Iterator[tuple[str, Row]]:
-    """Yield each row with its place, `<file>: row <n>`; `source` is where a file with all `fields` is to be had."""
+    """Yield `(<file>: row <n>, row)`; `source` says in an error where to get a file with all `fields`."""
     try:
         table = pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
-        fault = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a whole parquet file ({fault}); fetch it again") from None
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a complete Parquet file ({reason}); download it again") from None
     if missing := [name for name in fields if name not in table.column_names]:
-        raise InputError(f"{path}: no column '{missing[0]}'; take the files from {source}")
+        raise InputError(f"{path}: column '{missing[0]}' is missing; take the files from {source}")
     for number, row in enumerate(table.select(fields).to_pylist(), 1):
         yield f"{path}: row {number}", row

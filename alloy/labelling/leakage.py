@@ -10,8 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from alloy.core.files import Row
-from alloy.core.repetition import loops
-from alloy.core.text import words
+from alloy.core.repetition import is_looping
+from alloy.core.text import split_words
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.answer import Codes
 
@@ -56,7 +56,7 @@ def judge(answer: str, task: TaskFormat, *, cut: bool = False, is_choice: bool =
     that a bare label in it is an answer, not a leak.
     """
     leak = has_task_keys(answer, task, cut=cut) or (not is_choice and names_paths(answer, task))
-    return {"leak": int(leak), "empty": int(not answer.strip()), "cut": int(cut), "loops": int(loops(answer))}
+    return {"leak": int(leak), "empty": int(not answer.strip()), "cut": int(cut), "loops": int(is_looping(answer))}
 
 
 def has_task_keys(answer: str, task: TaskFormat, *, cut: bool = False) -> bool:
@@ -98,4 +98,4 @@ def names_paths(answer: str, task: TaskFormat) -> bool:
 
 def _spoken(text: str) -> Phrase:
     """Return the words of a text without signs such as `>`."""
-    return tuple(word for word in words(text) if any(letter.isalnum() for letter in word))
+    return tuple(word for word in split_words(text) if any(letter.isalnum() for letter in word))

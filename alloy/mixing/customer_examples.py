@@ -12,7 +12,7 @@ from alloy.formats.general import CUSTOMER
 from alloy.labelling.prompt import Prompts
 from alloy.labelling.task import SPLIT
 from alloy.mixing.row_index import Part, Pool, gather, index
-from alloy.runtime.parallel import over_blocks
+from alloy.runtime.parallel import map_blocks
 
 
 def customer_rows(prompts: Prompts, comments: list[Row]) -> list[Row]:
@@ -33,7 +33,7 @@ def open_customers(file: IO[bytes], prompts: Prompts, seed: int) -> Pool:
     path = SPLIT / "train.jsonl"
 
     def parts() -> Iterator[Part]:
-        for lines, part in over_blocks(partial(_customer_block, path, prompts, seed), number_lines(path)):
+        for lines, part in map_blocks(partial(_customer_block, path, prompts, seed), number_lines(path)):
             file.writelines(lines)
             yield part
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from alloy.core.files import Row, sha256
-from alloy.core.markdown import code, escape_markdown, table
+from alloy.core.files import Row, hash_path
+from alloy.core.markdown import escape_markdown, format_code, format_table
 from alloy.core.terminal_text import escape_controls
 from alloy.formats.general import CUSTOMER
 from alloy.mixing.mixture import Sizes, weigh
@@ -101,12 +101,12 @@ def card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds: list[K
             f"General rows: {report['asked']:.2%} {share} asked, {report['achieved']:.2%} achieved. "
             f"{report['rows']:,} rows, {report['repeats']:,} of them repeats.",
             "",
-            *table(("source", "rows", f"share {share}", "tokens", "loss tokens", "licence"), sources),
+            *format_table(("source", "rows", f"share {share}", "tokens", "loss tokens", "licence"), sources),
             "",
-            *([*table(("weighted", "asked", "achieved"), weighted), ""] if weighted else []),
-            *table(("left out", "rows"), [(escape_markdown(why), count) for why, count in left_out.items()]),
+            *([*format_table(("weighted", "asked", "achieved"), weighted), ""] if weighted else []),
+            *format_table(("left out", "rows"), [(escape_markdown(why), count) for why, count in left_out.items()]),
             "",
-            *table(("input", "sha256"), [(code(path), code(sha256(path))) for path in inputs]),
+            *format_table(("input", "sha256"), [(format_code(path), format_code(hash_path(path))) for path in inputs]),
             "",
             "```yaml",
             escape_controls(_yaml(mix)) + "```",

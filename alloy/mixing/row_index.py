@@ -11,7 +11,7 @@ import orjson
 
 from alloy.core.files import Row
 from alloy.mixing.sampling_order import rank_key, spot_key
-from alloy.runtime.parallel import over_blocks
+from alloy.runtime.parallel import map_blocks
 
 COLUMNS = [
     ("start", np.int64),  # byte of the file
@@ -55,7 +55,7 @@ class Pool:
 def open_pool(file: IO[bytes], seed: int) -> Pool:
     """Take up the rows of a file that is open for reading; `seed` and a row's id alone say where it comes."""
     file.seek(0)
-    return gather(file, over_blocks(partial(index, seed), file))
+    return gather(file, map_blocks(partial(index, seed), file))
 
 
 def gather(file: IO[bytes], parts: Iterable[Part]) -> Pool:

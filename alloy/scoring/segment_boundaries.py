@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from alloy.core.files import Row
-from alloy.core.text import words
+from alloy.core.text import split_words
 from alloy.formats.comments import Segment
 from alloy.scoring.matching import multiset, rates
 
@@ -98,6 +98,6 @@ def of_contents(texts: list[str], gold: list[list[str]], predicted: list[list[st
 
 def _count(text: str, gold: list[str], predicted: list[str]) -> tuple[int, ...]:
     """Return what one comment adds: `count_shared`, its words, those that gold covers, `count_cover`."""
-    comment = words(text)
-    wanted, found = ([words(content) for content in contents] for contents in (gold, predicted))
+    comment = split_words(text)
+    wanted, found = ([split_words(content) for content in contents] for contents in (gold, predicted))
     return *count_shared(wanted, found), len(comment), count_cover(comment, wanted)[0], *count_cover(comment, found)

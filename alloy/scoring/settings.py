@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from alloy.core.settings import SEEDS, Section, refuse
+from alloy.core.settings import SEED_LIMIT, Section, refuse
 
 
 class Score(Section):
@@ -17,7 +17,7 @@ class Score(Section):
     resamples: int = Field(default=1000, ge=100, le=100_000)
     head: int = 100
     tail: int = Field(default=20, ge=1)
-    seed: int = Field(default=0, ge=0, lt=SEEDS)
+    seed: int = Field(default=0, ge=0, lt=SEED_LIMIT)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

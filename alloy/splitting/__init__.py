@@ -1,4 +1,5 @@
-"""Checking labeled comments and dividing them into train and test without near-duplicates across the two.
+"""Check labeled comments and divide them into train and test, without near-duplicates across the two.
 
-Here: row checks, near-duplicate search, assignment to a side. Not here: overlap with public tests (`decontamination`).
+Here: row checks, near-duplicate search, assignment to train or test. Not here: overlap with public tests
+(`decontamination`).
 """

@@ -1,60 +1,76 @@
-"""Which side a comment is on, train or test, so that what is nearly the same is never on both."""
+"""Assign each comment to train or test, so that no near-duplicates end up on both sides."""
 
 from collections import defaultdict
 
 import numpy as np
 
 FREE, TRAIN, TEST, LEFT_OUT = range(4)
-SIDES = {None: FREE, "train": TRAIN, "test": TEST}  # what a comment's `split` says
+SIDES = {None: FREE, "train": TRAIN, "test": TEST}  # by the `split` of a comment
 
 
-def copies(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs (n, 2) of a text's first place and each later one, and the first place of every text."""
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    places = np.arange(len(keys))
-    before = first[inverse]
-    return np.stack([before, places], axis=1)[before != places], np.sort(first)
+def find_copies(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return pairs (n, 2) of the first and each later row with an equal key, and the first row of each distinct key.
 
-
-def assign(keys: np.ndarray, given: np.ndarray, pairs: np.ndarray, share: float) -> tuple[np.ndarray, dict[int, int]]:
-    """Return the side of each comment, and for each that is left out the place of one on the other side.
-
-    `keys` (n,) are hashes of texts in uint64, `given` (n,) sides that the data names or `FREE`, `pairs` (m, 2) places
-    of comments that are nearly the same, or copies: of these, the first with each other. A free comment follows the
-    earlier ones that it is like; one between the sides is left out, and so is one of train that is like one of test.
+    Example: for the keys 7, 3, 7, 7 the pairs are (0, 2) and (0, 3), and the first rows are 0 and 1.
     """
-    hashed = np.where(keys / 2**64 < share, TEST, TRAIN)
-    sides = np.where(given == FREE, hashed, given)
-    like: dict[int, list[int]] = defaultdict(list)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    rows = np.arange(len(keys))
+    first_of = first[inverse]
+    return np.stack([first_of, rows], axis=1)[first_of != rows], np.sort(first)
+
+
+def assign_sides(
+    keys: np.ndarray, named_sides: np.ndarray, pairs: np.ndarray, test_share: float
+) -> tuple[np.ndarray, dict[int, int]]:
+    """Return the side of each comment (n,), and for each comment that is left out a similar one on the other side.
+
+    `keys` (n,) are hashes of the texts in uint64. `named_sides` (n,) are the sides that the data names, or `FREE`.
+    `pairs` (m, 2) are the row indices of near-duplicates and of copies. If several comments are copies of each other,
+    only the first of them is paired with near-duplicates.
+
+    1. A comment whose side is named gets it. A free comment is a test comment if its hash, as a fraction of 2**64, is
+       below `test_share`.
+    2. Go through the free comments in order. One with earlier near-duplicates or copies on one side only goes to that
+       side. One with earlier ones on both sides is left out. A copy of a comment that is left out is left out too.
+    3. Leave out each training comment that is a copy or near-duplicate of a test comment.
+
+    Step 2 looks at earlier comments only, so that comments added at the end do not move any to the other side.
+
+    Example: comments 0 (test) and 1 (train) are not similar, and comment 2 is similar to both: it is left out.
+    """
+    hashed_sides = np.where(keys / 2**64 < test_share, TEST, TRAIN)
+    sides = np.where(named_sides == FREE, hashed_sides, named_sides)
+    similar: dict[int, list[int]] = defaultdict(list)
     for a, b in pairs.tolist():
-        like[a].append(b)
-        like[b].append(a)
+        similar[a].append(b)
+        similar[b].append(a)
     left_out: dict[int, int] = {}
-    for place in sorted(like):
-        if given[place] == FREE:
-            known = {int(sides[one]): one for one in like[place] if one < place}
-            out = known.pop(LEFT_OUT, None)
-            if len(known) == 1:
-                (sides[place],) = known
-            elif known:
-                sides[place], left_out[place] = LEFT_OUT, known[TRAIN]
-            elif out is not None and keys[out] == keys[place]:
-                sides[place], left_out[place] = LEFT_OUT, left_out[out]
-    for place, other in _given_away(keys, np.flatnonzero(sides == TEST), like).items():
-        if sides[place] == TRAIN:
-            sides[place], left_out[place] = LEFT_OUT, other
+    for row in sorted(similar):
+        if named_sides[row] == FREE:
+            by_side = {int(sides[other]): other for other in similar[row] if other < row}
+            out = by_side.pop(LEFT_OUT, None)
+            if len(by_side) == 1:
+                (sides[row],) = by_side
+            elif by_side:
+                sides[row], left_out[row] = LEFT_OUT, by_side[TRAIN]
+            elif out is not None and keys[out] == keys[row]:
+                sides[row], left_out[row] = LEFT_OUT, left_out[out]
+    for row, other in _find_leaks(keys, np.flatnonzero(sides == TEST), similar).items():
+        if sides[row] == TRAIN:
+            sides[row], left_out[row] = LEFT_OUT, other
     return sides, left_out
 
 
-def _given_away(keys: np.ndarray, test: np.ndarray, like: dict[int, list[int]]) -> dict[int, int]:
-    """Return each place of `like` whose text is like that of a place of `test`, or the same, with this one.
+def _find_leaks(keys: np.ndarray, test_rows: np.ndarray, similar: dict[int, list[int]]) -> dict[int, int]:
+    """Return each row whose text is similar to that of a test row, with this test row.
 
-    It goes by texts, not places: a pair names the first copy, and each copy may be on another side.
+    It compares the texts (`keys`), not the rows: a pair names the first copy of a text, and its other copies may be on
+    another side.
     """
-    held = dict(zip(keys[test].tolist(), test.tolist(), strict=True))
-    near: dict[int, int] = {}
-    for place, others in like.items():
-        for one in others:
-            if (key := int(keys[one])) in held:
-                near.setdefault(int(keys[place]), held[key])
-    return {place: near[key] for place in sorted(like) if (key := int(keys[place])) in near}
+    test_row_of = dict(zip(keys[test_rows].tolist(), test_rows.tolist(), strict=True))
+    leaks: dict[int, int] = {}  # key of a text -> a test row that it is similar to
+    for row, others in similar.items():
+        for other in others:
+            if (key := int(keys[other])) in test_row_of:
+                leaks.setdefault(int(keys[row]), test_row_of[key])
+    return {row: leaks[key] for row in sorted(similar) if (key := int(keys[row])) in leaks}

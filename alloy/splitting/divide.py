@@ -1,40 +1,57 @@
-"""Each comment's side: copies and near-duplicates stay together, the rest goes by a hash of its text."""
+"""Divide comments into train and test: similar comments stay together, the others go by a hash of their text."""
 
 import numpy as np
 
 from alloy.core.files import InputError
-from alloy.splitting.assignment import TEST, TRAIN, assign, copies
-from alloy.splitting.near_duplicates import between, candidates, near_pairs, shelves, unseen
-from alloy.splitting.validate import Survey
+from alloy.splitting.assignment import TEST, TRAIN, assign_sides, find_copies
+from alloy.splitting.near_duplicates import (
+    find_candidates,
+    find_cross_candidates,
+    make_buckets,
+    remove_seen_pairs,
+    select_near_duplicates,
+)
+from alloy.splitting.validate import CheckedComments
 
-ROUNDS = 5  # of looking for test comments that are nearly one of train, where many are alike
+MAX_ROUNDS = 5  # of the search for near-duplicates across the two sides
 
 
-def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[int, int]]:
-    """Return each comment's side, and of each that is left out whom it is like (see alloy/splitting/assignment.py).
+def divide_comments(
+    comments: CheckedComments, test_share: float, threshold: float
+) -> tuple[np.ndarray, dict[int, int]]:
+    """Return the side of each comment (n,), and for each comment that is left out a similar one on the other side.
 
-    Comments belong together when their texts are copies, or nearly the same at a likeness of `near`.
+    Two comments are similar if their texts are copies, or near-duplicates with a similarity of at least `threshold`.
+    At a threshold of 1 only copies count.
+
+    1. Find the copies, and assign sides by them (alloy/splitting/assignment.py).
+    2. Find candidates for near-duplicates among the first copies of all texts.
+    3. Compare the candidates exactly, add those that are near-duplicates to the pairs, and assign sides again.
+    4. Look for further candidates, now pairs of a test and a training comment. A bucket with many texts may hold some
+       that step 2 did not compare. Repeat from step 3 until there are no new ones, or `MAX_ROUNDS` times.
     """
-    keys, given = survey.table["key"], survey.table["given"]
-    pairs, first = copies(keys)
-    sides, left_out = assign(keys, given, pairs, share)
-    if near == 1:
+    keys, named_sides = comments.table["key"], comments.table["named_side"]
+    pairs, first = find_copies(keys)
+    sides, left_out = assign_sides(keys, named_sides, pairs, test_share)
+    if threshold == 1:
         return sides, left_out
-    signed = survey.table["signature"][first]
-    shelved = shelves(signed, survey.table["halves"][first], near)
-    looked_at = found = candidates(signed, shelved)
-    for _ in range(ROUNDS):
-        if not len(found):
+    signatures = comments.table["signature"][first]
+    buckets = make_buckets(signatures, comments.table["halves"][first], threshold)
+    seen = candidates = find_candidates(signatures, buckets)
+    for _ in range(MAX_ROUNDS):
+        if not len(candidates):
             break
-        pairs = np.unique(np.concatenate([pairs, near_pairs(first[found], near, survey.text)]), axis=0)
-        sides, left_out = assign(keys, given, pairs, share)
-        found = unseen(between(signed, shelved, sides[first] == TEST, sides[first] == TRAIN), looked_at)
-        looked_at = np.concatenate([looked_at, found])
+        near_duplicates = select_near_duplicates(first[candidates], threshold, comments.folded_text)
+        pairs = np.unique(np.concatenate([pairs, near_duplicates]), axis=0)
+        sides, left_out = assign_sides(keys, named_sides, pairs, test_share)
+        across = find_cross_candidates(signatures, buckets, sides[first] == TEST, sides[first] == TRAIN)
+        candidates = remove_seen_pairs(across, seen)
+        seen = np.concatenate([seen, candidates])
     return sides, left_out
 
 
 def require_both_sides(sides: np.ndarray, file: str) -> None:
-    """Raise `InputError`, about the file of the comments, unless both train and test have some."""
+    """Raise `InputError` that names `file`, the file of the comments, unless both train and test have comments."""
     train, test = (int((sides == side).sum()) for side in (TRAIN, TEST))
     if not train or not test:
         raise InputError(

@@ -6,10 +6,11 @@ from alloy.core.settings import BadRow, Section
 
 
 class Split(Section):
-    """`test`: share of the comments held out, unless each comment names its `split`.
+    """`test`: share of the comments that are held out for testing, unless each comment names its `split`.
 
-    `near`: likeness (Jaccard index of parts of the texts) from which on two comments stay on one side; at 1 only copies
-    do, below it also those that differ in one word.
+    `near`: similarity (Jaccard index of the five-byte windows of two texts) from which on two comments are kept on the
+    same side. At 1 only copies are kept together; below 1 also comments that differ in one word. `on_bad_row`: whether
+    a bad row stops the stage or is left out.
     """
 
     key = "split"

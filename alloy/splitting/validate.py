@@ -1,4 +1,4 @@
-"""What there is to know of a file of comments before it is split: each row checked once, and kept as it is written."""
+"""Check every row of a file of labeled comments once, and keep what the split needs to know of each."""
 
 import sys
 from collections import Counter
@@ -15,31 +15,31 @@ from alloy.core.text import fold_text, text_key
 from alloy.core.unknown_keys import find_unknown_keys
 from alloy.formats.comments import KEYS, Comment, parse_comment
 from alloy.formats.taxonomy import Taxonomy
-from alloy.splitting.assignment import SIDES, copies
-from alloy.splitting.near_duplicates import PERMUTATIONS, halves, signatures
+from alloy.splitting.assignment import SIDES, find_copies
+from alloy.splitting.near_duplicates import PERMUTATIONS, hash_halves, minhash_signatures
 
 COLUMNS = [
-    ("line", np.int64),  # of the file
+    ("line", np.int64),  # in the file, from 1
     ("id", np.uint64),  # hash of the id
     ("key", np.uint64),  # hash of the folded text
-    ("given", np.int8),  # the side that the comment names
+    ("named_side", np.int8),  # by the comment's `split`, or `FREE`
     ("labels", np.uint64),  # hash of the labels and emotions of its segments, in any order
-    ("content", np.bool_),  # whether any of its segments carries its text
-    ("quoted", np.bool_),  # whether the contents of all its segments stand in its text
-    ("signature", np.uint32, PERMUTATIONS),  # what texts that are nearly the same are found by
-    ("halves", np.uint64, 2),  # and this, where they are short
+    ("content", np.bool_),  # whether any of its segments has a `content`
+    ("quoted", np.bool_),  # whether its text contains the `content` of each of its segments
+    ("signature", np.uint32, PERMUTATIONS),  # MinHash signature, by which near-duplicates are found
+    ("halves", np.uint64, 2),  # hashes of the two halves of its words, for near-duplicates that differ in one word
 ]
 
-KNOWN = frozenset(KEYS)
+KNOWN_KEYS = frozenset(KEYS)
 
 
 @dataclass
-class Survey:
-    """The good comments of a file, or of a block of it, in its order.
+class CheckedComments:
+    """The valid comments of a file, or of a block of lines, in file order, and its bad rows.
 
-    `rows` are canonical lines, `leaves` the numbers of their segments' leaves, `emotions` what they have of these,
-    `table` (n,) their `COLUMNS`. `rejects` has `{file, line, reason}` of each bad line, `unknown` the number of rows
-    with each unknown key.
+    `rows` are the comments as canonical JSON lines. `leaves` has the leaf index of each segment of a comment,
+    `emotions` the emotions of its segments, and `table` (n,) its `COLUMNS`. `rejects` has `{file, line, reason}` of
+    each bad row, `unknown` the number of rows with each unknown key.
     """
 
     rows: list[bytes]
@@ -49,31 +49,31 @@ class Survey:
     rejects: list[Row]
     unknown: Counter[str]
 
-    def id(self, place: int) -> str:
+    def comment_id(self, index: int) -> str:
         """Return the id of a comment."""
-        return orjson.loads(self.rows[place])["id"]
+        return orjson.loads(self.rows[index])["id"]
 
-    def text(self, place: int) -> str:
-        """Return the folded text of a comment."""
-        return fold_text(orjson.loads(self.rows[place])["text"])
+    def folded_text(self, index: int) -> str:
+        """Return the text of a comment as `fold_text` returns it."""
+        return fold_text(orjson.loads(self.rows[index])["text"])
 
-    def emotion_counts(self) -> Counter[str]:
+    def count_emotions(self) -> Counter[str]:
         """Return the number of segments with each emotion."""
         return Counter(chain.from_iterable(self.emotions))
 
-    def task(self, taxonomy: Taxonomy) -> Row:
-        """Return what the data defines: levels, whether segments carry their text, emotions, the most segments."""
+    def describe_task(self, taxonomy: Taxonomy) -> Row:
+        """Return the task that the data defines: levels, emotions, whether segments have a `content`, and sizes."""
         return {
             "levels": list(taxonomy.levels),
             "leaves": len(taxonomy.leaves),
             "has_content": bool(self.table["content"].any()),
-            "emotions": sorted(self.emotion_counts()),
+            "emotions": sorted(self.count_emotions()),
             "most_segments": max(map(len, self.leaves), default=0),
         }
 
 
-def examine(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) -> Survey:
-    """Return the survey of a block of numbered lines of the file `path`."""
+def check_block(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) -> CheckedComments:
+    """Check a block of numbered lines of the file `path`; a bad row becomes one of the `rejects`."""
     comments: list[Comment] = []
     numbers: list[int] = []
     rejects: list[Row] = []
@@ -85,62 +85,63 @@ def examine(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) -> S
                 raise ValueError(str(row).removeprefix(f"{path}:{number}: "))
             comments.append(parse_comment(row, taxonomy))
             numbers.append(number)
-            unknown.update(find_unknown_keys(row, KNOWN))
-        except ValueError as fault:
-            rejects.append({"file": str(path), "line": number, "reason": str(fault)})
+            unknown.update(find_unknown_keys(row, KNOWN_KEYS))
+        except ValueError as error:
+            rejects.append({"file": str(path), "line": number, "reason": str(error)})
     texts = [fold_text(comment.text) for comment in comments]
     table = np.empty(len(comments), COLUMNS)
     table["line"] = numbers
     table["id"] = [text_key(comment.id) for comment in comments]
     table["key"] = [text_key(text) for text in texts]
-    table["given"] = [SIDES[comment.split] for comment in comments]
-    table["labels"] = [text_key(_labels(comment)) for comment in comments]
+    table["named_side"] = [SIDES[comment.split] for comment in comments]
+    table["labels"] = [text_key(_label_key(comment)) for comment in comments]
     table["content"] = [any(segment.content is not None for segment in comment.segments) for comment in comments]
-    table["quoted"] = [_quoted(comment, text) for comment, text in zip(comments, texts, strict=True)]
-    table["signature"] = signatures(texts)
-    table["halves"] = halves(texts)
-    leaf = {path: number for number, path in enumerate(taxonomy.leaves)}
-    return Survey(
+    table["quoted"] = [_contents_in_text(comment, text) for comment, text in zip(comments, texts, strict=True)]
+    table["signature"] = minhash_signatures(texts)
+    table["halves"] = hash_halves(texts)
+    leaf_index = {path: index for index, path in enumerate(taxonomy.leaves)}
+    return CheckedComments(
         rows=[orjson.dumps(comment.to_row(taxonomy.levels)) for comment in comments],
-        leaves=[tuple(leaf[segment.path] for segment in comment.segments) for comment in comments],
-        emotions=[_emotions(comment) for comment in comments],
+        leaves=[tuple(leaf_index[segment.path] for segment in comment.segments) for comment in comments],
+        emotions=[_list_emotions(comment) for comment in comments],
         table=table,
         rejects=rejects,
         unknown=unknown,
     )
 
 
-def _labels(comment: Comment) -> str:
-    """Return the same text for the same labels and emotions, in whatever order."""
+def _label_key(comment: Comment) -> str:
+    """Return a text that is the same for comments with the same labels and emotions, in any order."""
     return "\n".join(sorted("\t".join((*segment.path, segment.emotion or "")) for segment in comment.segments))
 
 
-def _emotions(comment: Comment) -> tuple[str, ...]:
+def _list_emotions(comment: Comment) -> tuple[str, ...]:
     return tuple(sys.intern(segment.emotion) for segment in comment.segments if segment.emotion is not None)
 
 
-def _quoted(comment: Comment, text: str) -> bool:
+def _contents_in_text(comment: Comment, text: str) -> bool:
+    """Return whether the folded `text` contains the `content` of each segment that has one."""
     return all(segment.content is None or fold_text(segment.content) in text for segment in comment.segments)
 
 
-def gather(path: Path, blocks: Iterable[Survey]) -> Survey:
-    """Return the survey of a whole file from those of its blocks; an id that stood before is a fault of its line."""
+def join_blocks(path: Path, blocks: Iterable[CheckedComments]) -> CheckedComments:
+    """Join the checked blocks of the file `path`; of comments with the same id, all but the first become rejects."""
     parts = list(blocks)
     table = np.concatenate([part.table for part in parts])
     rows = [row for part in parts for row in part.rows]
-    leaves = [numbers for part in parts for numbers in part.leaves]
-    emotions = [said for part in parts for said in part.emotions]
+    leaves = [indices for part in parts for indices in part.leaves]
+    emotions = [names for part in parts for names in part.emotions]
     rejects = [row for part in parts for row in part.rejects]
-    again, first = copies(table["id"])
-    for before, place in again.tolist():
-        identity = orjson.loads(rows[place])["id"]
-        reason = f"id '{identity}' stands already in line {table['line'][before]}; give each its own id"
-        rejects.append({"file": str(path), "line": int(table["line"][place]), "reason": reason})
-    return Survey(
-        rows=[rows[place] for place in first.tolist()],
-        leaves=[leaves[place] for place in first.tolist()],
-        emotions=[emotions[place] for place in first.tolist()],
-        table=table[first],
+    duplicates, unique = find_copies(table["id"])
+    for first, index in duplicates.tolist():
+        identity = orjson.loads(rows[index])["id"]
+        reason = f"duplicate id '{identity}' (first used on line {table['line'][first]}); ids must be unique"
+        rejects.append({"file": str(path), "line": int(table["line"][index]), "reason": reason})
+    return CheckedComments(
+        rows=[rows[index] for index in unique.tolist()],
+        leaves=[leaves[index] for index in unique.tolist()],
+        emotions=[emotions[index] for index in unique.tolist()],
+        table=table[unique],
         rejects=sorted(rejects, key=lambda reject: reject["line"]),
         unknown=sum((part.unknown for part in parts), Counter()),
     )

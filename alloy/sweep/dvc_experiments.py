@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from alloy.core.files import InputError, Row
-from alloy.core.git import git
+from alloy.core.git import run_git
 from alloy.core.yaml_text import load_yaml
 
 WORKSPACE = "workspace"
@@ -43,7 +43,7 @@ def experiments() -> tuple[list[tuple[str, str]], list[str]]:
 
 def read_lock(rev: str) -> Row:
     """Return the stages of the dvc.lock of a revision, or of the workspace."""
-    text = Path("dvc.lock").read_text(encoding="utf-8") if rev == WORKSPACE else git("show", f"{rev}:./dvc.lock")
+    text = Path("dvc.lock").read_text(encoding="utf-8") if rev == WORKSPACE else run_git("show", f"{rev}:./dvc.lock")
     return load_yaml(text, "dvc.lock")["stages"]
 
 

@@ -62,7 +62,7 @@ def table(configurations: list[Configuration], limit: float) -> str:
         figures = [_interval(configurations[0].runs[0].figure(metric, model)) for metric in metrics]
         lines.append([model, "", "", *figures, "", "", "", ""])
     head = ["ratio", "trained", "lr", *titles, "front", "seeds", "experiment (first seed)"]
-    return "\n".join(markdown.table(head, lines, padded=True))
+    return "\n".join(markdown.format_table(head, lines, padded=True))
 
 
 def _items(metric: Metric, configurations: list[Configuration]) -> str:

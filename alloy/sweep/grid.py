@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError, Row
-from alloy.core.git import git
+from alloy.core.git import run_git
 from alloy.sweep.dvc_experiments import finished, read_lock
 
 # What decides what a run does; not what DVC writes beside it.
@@ -72,9 +72,9 @@ def point_of(rev: str, profile: str) -> Point | None:
     """Return what an experiment set, or None: it is not finished, or differs from the workspace in more than that."""
     if not finished(read_lock(rev)):
         return None
-    if git("diff", "--name-only", rev, "--", *INPUTS, ":(exclude)params.yaml", f":(exclude){profile}"):
+    if run_git("diff", "--name-only", rev, "--", *INPUTS, ":(exclude)params.yaml", f":(exclude){profile}"):
         return None
-    own, scale = settings(lambda file: git("show", f"{rev}:./{file}"), profile)
+    own, scale = settings(lambda file: run_git("show", f"{rev}:./{file}"), profile)
     here, here_scale = settings(lambda file: Path(file).read_text(encoding="utf-8"), profile)
     point = Point(float(own["mix"]["ratio"]), float(scale["train"]["lr"]), own.setdefault("seed", 0))
     here["mix"]["ratio"], here_scale["train"]["lr"] = own["mix"]["ratio"], scale["train"]["lr"]

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from alloy.comparison.settings import Gate
-from alloy.core.dvc_outputs import kept_by_dvc, made_by
+from alloy.core.dvc_outputs import find_stage_of, is_tracked_by_dvc
 from alloy.core.dvc_repair import repair_dvc
 from alloy.core.files import InputError, join_errors
-from alloy.core.git import git
-from alloy.core.settings import SEEDS, Data, load_sections, load_seed, profile_name
+from alloy.core.git import run_git
+from alloy.core.settings import SEED_LIMIT, Data, load_sections, load_seed, profile_name
 from alloy.sweep.axis import find_axis, limit_of
 from alloy.sweep.dvc_experiments import experiments
 from alloy.sweep.frontier import conclude
@@ -48,18 +48,20 @@ def shared_stages(dot: str) -> list[str]:
 
 def state() -> str:
     """Return what runs are made of as text: the commit and what differs from it."""
-    return git("rev-parse", "HEAD") + git("diff", "HEAD", "--", *INPUTS)
+    return run_git("rev-parse", "HEAD") + run_git("diff", "HEAD", "--", *INPUTS)
 
 
 def require_known(data: list[str]) -> None:
     """Raise `InputError` unless git or DVC knows all files of the data: experiments run in copies of what they know."""
-    unknown = git("ls-files", "--others", "--exclude-standard", "--", *data, "alloy", "stages", "profiles").splitlines()
+    unknown = run_git(
+        "ls-files", "--others", "--exclude-standard", "--", *data, "alloy", "stages", "profiles"
+    ).splitlines()
     unknown += [
         file
-        for file in git("ls-files", "--others", "--ignored", "--exclude-standard", "--", *data).splitlines()
+        for file in run_git("ls-files", "--others", "--ignored", "--exclude-standard", "--", *data).splitlines()
         if not any(part in SKIPPED or part.startswith(".") for part in Path(file).parts)
-        and not made_by(Path(file))
-        and not kept_by_dvc(Path(file))
+        and not find_stage_of(Path(file))
+        and not is_tracked_by_dvc(Path(file))
     ]
     fix = "neither git nor DVC knows it, and runs would be without it; `dvc add` (data) or `git add` it"
     if unknown:
@@ -129,8 +131,10 @@ def main(ratios: str, lrs: str = "", seeds: int = 1, max_loss: str = "", axis: s
     if not mixes:
         raise InputError("--ratios: no ratio is given; write --ratios 0,0.25")
     first = load_seed()
-    if first + seeds > SEEDS:
-        raise InputError(f"--seeds: expected at most {SEEDS - first} from params.yaml's seed {first} on, got {seeds}")
+    if first + seeds > SEED_LIMIT:
+        raise InputError(
+            f"--seeds: expected at most {SEED_LIMIT - first} from params.yaml's seed {first} on, got {seeds}"
+        )
     points = grid(mixes, rates, list(range(first, first + seeds)))
     require_known(data)
     with alone() as lock:

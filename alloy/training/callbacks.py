@@ -15,7 +15,7 @@ from transformers.trainer_callback import ExportableState, TrainerCallback, Trai
 from transformers.training_args import TrainingArguments
 
 from alloy.core.files import InputError
-from alloy.runtime.resume import Place
+from alloy.runtime.resume import WorkFolder
 
 SECONDS = 30.0  # between checkpoints, unless ALLOY_CHECKPOINT_SECONDS says otherwise
 SHARE = 0.05  # of the time at most goes into them
@@ -93,7 +93,7 @@ class Checkpoints(TrainerCallback):
     A checkpoint is due after half a minute, and later where saving takes long: a twentieth of the time at most.
     """
 
-    def __init__(self, place: Place, size: int) -> None:
+    def __init__(self, place: WorkFolder, size: int) -> None:
         """`size`: bytes of a checkpoint, about."""
         self.place = place
         self.size = size
@@ -120,7 +120,7 @@ class Checkpoints(TrainerCallback):
         """Ask for a checkpoint where one is due, and for the end where one is wanted; all processes agree."""
         now = time.perf_counter()
         due = now - self.last >= (max(self.every, self.cost / SHARE) if self.every else 0.0)
-        stop = self.asked or (state.is_world_process_zero and self.place.taken_over())
+        stop = self.asked or (state.is_world_process_zero and self.place.is_taken_over())
         if args.world_size > 1:
             wants = torch.tensor([due, stop], dtype=torch.int32, device=args.device)
             torch.distributed.all_reduce(wants, torch.distributed.ReduceOp.MAX)
@@ -129,7 +129,7 @@ class Checkpoints(TrainerCallback):
             return
         if due or stop:
             if state.is_world_process_zero:
-                room(self.place.folder, self.size)
+                room(self.place.path, self.size)
             self.last = now
             control.should_save = True
         if stop:
@@ -141,7 +141,7 @@ class Checkpoints(TrainerCallback):
         if args.world_size > 1:
             torch.distributed.barrier()
         if state.is_world_process_zero:
-            self.place.keep(Path(str(args.output_dir), f"checkpoint-{state.global_step}"))
+            self.place.keep_checkpoint(Path(str(args.output_dir), f"checkpoint-{state.global_step}"))
         self.cost = time.perf_counter() - self.last
         self.last = time.perf_counter()
 

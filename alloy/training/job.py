@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class TrainingJob:
     """One training of what `model` makes in the dtype that it is given; `config` is its configuration.
 
-    `key` stands for all that goes into the result (`alloy.runtime.resume.fingerprint`); `section` is where `train` is
+    `key` stands for all that goes into the result (`alloy.runtime.resume.hash_inputs`); `section` is where `train` is
     in the profile; the model ends at `out`, with a README.md that `card` makes of the report. `base` is the name and
     revision under which an adapter finds its model again.
     """

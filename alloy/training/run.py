@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from alloy.core.dvc import orphaned
+from alloy.core.dvc import is_orphaned
 from alloy.core.files import InputError, Row, read_json, write_json
-from alloy.runtime.resume import METRICS, Place, hold
+from alloy.runtime.resume import METRICS, WorkFolder, hold_work_folder
 from alloy.training import distributed
 from alloy.training.arguments import arguments_of
 from alloy.training.job import TrainingJob
@@ -41,29 +41,29 @@ def fit(job: TrainingJob, rows: list[Row]) -> tuple[Row, list[Row]] | None:
     arguments = arguments_of(job, len(examples.dataset))
     if distributed.is_main():
         check_memory(job, arguments)
-    with hold(job.stage, job.key) if distributed.is_main() else nullcontext() as held:
+    with hold_work_folder(job.stage, job.key) if distributed.is_main() else nullcontext() as held:
         place = distributed.share(held)
         assert place is not None
-        if not distributed.share(place.finished(job.stage) if distributed.is_main() else None):
+        if not distributed.share(place.has_result(job.stage) if distributed.is_main() else None):
             _train(job, examples, arguments, place)
         elif distributed.is_main():
             print(f"{job.stage}: reusing the result of an earlier run that finished after DVC had exited")
         distributed.leave()
         if not distributed.is_main():
             return None
-        if place.taken_over():
+        if place.is_taken_over():
             raise InputError("a later run in this folder has taken over")
-        if orphaned():
+        if is_orphaned():
             raise InputError("finished, and dvc is gone; the next `dvc repro` takes the result")
-        place.publish("model", job.out)
+        place.publish_output("model", job.out)
         return read_json(place.result / METRICS)[job.stage], read_json(place.result / "curve.json")
 
 
-def _train(job: TrainingJob, examples: Examples, arguments: Any, place: Place) -> None:  # noqa: ANN401 (TrainingArguments)
+def _train(job: TrainingJob, examples: Examples, arguments: Any, place: WorkFolder) -> None:  # noqa: ANN401 (TrainingArguments)
     """Set up, train, report and save; the model and what is said of it become the result of `place`, whole."""
     from alloy.training.loop import train
 
-    arguments.output_dir = str(place.folder)  # which the trainer makes
+    arguments.output_dir = str(place.path)  # which the trainer makes
     trainer = trainer_of(job, examples, arguments)
     order = list(trainer.order)
     work = examples.work()[order].reshape(arguments.max_steps, -1, 3).sum(axis=1)
@@ -73,13 +73,13 @@ def _train(job: TrainingJob, examples: Examples, arguments: Any, place: Place) -
     total = work.sum(axis=0).tolist()
     curve = loss_curve(trained.history, examples.categories, arguments.max_steps)
     report = training_report(job, examples, arguments, order, total, curve)
-    save(job, trainer, place.folder / "result.part/model", report)
+    save(job, trainer, place.path / "result.part/model", report)
     if distributed.is_main():
 
         def write(part: Path) -> None:
             write_json(part / METRICS, {job.stage: {**report, **speed(job, total, trained.seconds)}})
             write_json(part / "curve.json", curve)
 
-        place.finish(write)
-        for checkpoint in place.folder.glob("checkpoint-*"):
+        place.write_result(write)
+        for checkpoint in place.path.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from alloy.core.settings import SEEDS, Section, Settings, refuse
+from alloy.core.settings import SEED_LIMIT, Section, Settings, refuse
 from alloy.modeling.chat_examples import AssistantTurns
 from alloy.modeling.settings import Checkpoint
 
@@ -122,7 +122,7 @@ class Scratch(Settings):
     head_dim: int = Field(ge=2)
     max_position_embeddings: int = Field(ge=1)
     train: Train
-    seed: int = Field(default=0, ge=0, lt=SEEDS)
+    seed: int = Field(default=0, ge=0, lt=SEED_LIMIT)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

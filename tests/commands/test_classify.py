@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from alloy.commands.classify import KeptAnswers, encode, labelled
-from alloy.formats.unlabelled import Unlabelled
+from alloy.formats.unlabeled import Unlabeled
 from alloy.inference.usage import is_unanswered
 from alloy.runtime.row_log import RowLog
 from projects import LABELS, environment, write_labelling_project
@@ -26,12 +26,12 @@ def answer(comment: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"id": comment["id"], "segments": [SEGMENT], "valid": True, "finish": "stop", "use": {}, **more}
 
 
-def rows_of(chunk: list[Unlabelled], **more: Any) -> list[dict[str, Any]]:
+def rows_of(chunk: list[Unlabeled], **more: Any) -> list[dict[str, Any]]:
     return list(labelled(chunk, lambda comments: [answer(comment, **more) for comment in comments]))
 
 
 def test_a_row_without_a_text_is_returned_in_its_place_with_the_reason() -> None:
-    chunk = [Unlabelled({"id": 1, "text": "a"}), Unlabelled({"id": 2}, "no text"), Unlabelled({"id": 3, "text": "b"})]
+    chunk = [Unlabeled({"id": 1, "text": "a"}), Unlabeled({"id": 2}, "no text"), Unlabeled({"id": 3, "text": "b"})]
     first, second, third = rows_of(chunk)
     assert (first, third["id"]) == ({"id": 1, "text": "a", "segments": [SEGMENT]}, 3)
     assert second == {"id": 2, "segments": [], "valid": False, "reason": "no text"}
@@ -39,7 +39,7 @@ def test_a_row_without_a_text_is_returned_in_its_place_with_the_reason() -> None
 
 def test_what_an_earlier_run_has_said_is_replaced() -> None:
     again = {"id": "9", "text": "The lock jams", "segments": [], "valid": False, "reason": "refused", "shop": 3}
-    assert rows_of([Unlabelled(again)]) == [{"id": "9", "text": "The lock jams", "shop": 3, "segments": [SEGMENT]}]
+    assert rows_of([Unlabeled(again)]) == [{"id": "9", "text": "The lock jams", "shop": 3, "segments": [SEGMENT]}]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_an_earlier_run_has_said_is_replaced() -> None:
     ],
 )
 def test_an_answer_that_is_none_has_its_reason(finish: str, word: str) -> None:
-    (row,) = rows_of([Unlabelled({"id": "1", "text": "a"})], valid=False, segments=[], finish=finish)
+    (row,) = rows_of([Unlabeled({"id": "1", "text": "a"})], valid=False, segments=[], finish=finish)
     assert (row["segments"], row["valid"]) == ([], False)
     assert word in row["reason"]
 
@@ -62,7 +62,7 @@ def test_a_chunk_of_nothing_to_label_asks_nobody() -> None:
     def asked(_comments: list[Any]) -> list[Any]:
         raise AssertionError("nothing is to be labelled")
 
-    assert len(list(labelled([Unlabelled({"id": "1"}, "empty")], asked))) == 1
+    assert len(list(labelled([Unlabeled({"id": "1"}, "empty")], asked))) == 1
 
 
 def test_numbers_and_letters_are_written_as_they_were() -> None:
@@ -175,7 +175,9 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
     before, _ = run.communicate()
     (file,) = kept.glob("*/*.log")
     with RowLog(file) as log:  # so that we see that it is taken, not asked again
-        log.write(next(iter(log.places)), {"segments": [{"L1": "kept", "L2": "kept"}], "valid": True, "finish": "stop"})
+        log.write(
+            next(iter(log.offsets)), {"segments": [{"L1": "kept", "L2": "kept"}], "valid": True, "finish": "stop"}
+        )
     done = classify(project, "new.jsonl", "--model", "models/base")
     assert done.returncode == 0, done.stderr
     found = [orjson.loads(line) for line in done.stdout.splitlines()]

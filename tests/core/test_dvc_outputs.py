@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.core.dvc_outputs import edited_inputs, how_to_make, kept_by_dvc, made_by
+from alloy.core.dvc_outputs import find_edited_inputs, find_stage_of, how_to_make, is_tracked_by_dvc
 from alloy.core.files import InputError
 from alloy.core.metrics_file import read_metrics
 
@@ -36,15 +36,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_stage_that_makes_a_file_is_named(project: Path) -> None:
-    assert made_by(Path("data/split/train.jsonl")) == "split"
-    assert made_by(Path("metrics/score/tuned.json")) == "score"
-    assert made_by(Path("metrics/score/tuned.jsonl")) is None
-    assert made_by(Path("data/mine/general.jsonl")) == "data/mine/dvc.yaml:convert"
-    assert made_by(Path("data/splitter/x")) is None
+    assert find_stage_of(Path("data/split/train.jsonl")) == "split"
+    assert find_stage_of(Path("metrics/score/tuned.json")) == "score"
+    assert find_stage_of(Path("metrics/score/tuned.jsonl")) is None
+    assert find_stage_of(Path("data/mine/general.jsonl")) == "data/mine/dvc.yaml:convert"
+    assert find_stage_of(Path("data/splitter/x")) is None
 
 
 def test_what_is_no_output_is_fetched_or_written(project: Path) -> None:
-    assert kept_by_dvc(Path("data/yours/comments.jsonl"))
+    assert is_tracked_by_dvc(Path("data/yours/comments.jsonl"))
     assert "dvc pull" in how_to_make(Path("data/yours/comments.jsonl"))
     assert "params.yaml" in how_to_make(Path("data/theirs/comments.jsonl"))
 
@@ -59,12 +59,12 @@ def test_an_edited_output_is_told_apart_from_one_that_dvc_recorded(project: Path
     ):
         words = [str(Path(sys.executable).with_name("dvc")), *command[1:]] if command[0] == "dvc" else command
         subprocess.run(words, check=True, timeout=300)
-    assert edited_inputs("compare") == edited_inputs("score") == []
+    assert find_edited_inputs("compare") == find_edited_inputs("score") == []
     Path("metrics/score/base.json").write_text("{ }\n")
-    (line,) = edited_inputs("compare")
+    (line,) = find_edited_inputs("compare")
     assert line.startswith("metrics/score/base.json: edited since the stage score@base made it; `dvc repro score@base`")
     Path("data/split/b").write_text("c\n")
-    assert [line.partition(":")[0] for line in edited_inputs("score")] == ["data/split"]
+    assert [line.partition(":")[0] for line in find_edited_inputs("score")] == ["data/split"]
 
 
 WRONG = {
@@ -83,6 +83,6 @@ def test_metrics_that_were_edited_name_the_key_and_the_stage(project: Path, cont
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(content))
     with pytest.raises(InputError) as caught:
-        read_metrics(file, "tuned", need=("voc",))
+        read_metrics(file, "tuned", required=("voc",))
     assert str(caught.value).startswith(f"{file}: {wanted}")
     assert "`dvc repro score`" in str(caught.value)

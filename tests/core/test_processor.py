@@ -33,7 +33,9 @@ def test_without_cpuinfo_platform_names_the_processor(machine, instructions, tmp
 
 
 def test_the_recorded_environment_is_the_same_with_and_without_torch_loaded():
-    code = "from alloy.core.versions import environment; e = environment(); e.pop('gpu', None); print(e)"
+    code = (
+        "from alloy.core.versions import describe_environment; e = describe_environment(); e.pop('gpu', None); print(e)"
+    )
     with_torch, without = (
         subprocess.run(
             [sys.executable, "-c", prefix + code], cwd=ROOT, text=True, capture_output=True, check=True

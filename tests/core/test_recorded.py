@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.core.dvc import SMALL, declared
+from alloy.core.dvc import MAX_HASHED_BYTES, read_stage_entry
 from projects import copy_code, environment, start_history
 
 pytestmark = pytest.mark.slow
@@ -143,7 +143,7 @@ def test_an_edit_of_anything_else_does_not(project, meanwhile):
 
 def test_a_large_file_is_told_by_its_size_and_time(project):
     large = project / "data/mine/comments.jsonl"
-    large.write_bytes(b"{}\n" * (SMALL // 3 + 1))
+    large.write_bytes(b"{}\n" * (MAX_HASHED_BYTES // 3 + 1))
     status, said = repro(project, lambda _: os.utime(large, (1, 1)))
     assert status != 0
     assert "slow: data/mine/comments.jsonl: was changed" in said
@@ -160,6 +160,6 @@ def test_what_a_killed_run_left_half_written_is_removed(project):
 
 def test_what_dvc_yaml_says_of_a_stage_is_told_with_its_params(project, monkeypatch):
     monkeypatch.chdir(project)
-    assert declared("slow")["deps"] == ["data/mine", "stages/slow.py"]
-    assert declared("slow")["params"][2] == {"profiles/small.yaml": ["train"]}
-    assert declared("nothere") == {}
+    assert read_stage_entry("slow")["deps"] == ["data/mine", "stages/slow.py"]
+    assert read_stage_entry("slow")["params"][2] == {"profiles/small.yaml": ["train"]}
+    assert read_stage_entry("nothere") == {}

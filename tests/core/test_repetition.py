@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import find_files, is_jsonl, stream_jsonl
-from alloy.core.repetition import loop_at_end, loops, repeated_share
+from alloy.core.repetition import find_final_loop, is_looping, repeated_ngram_share
 
 SHARED = Path(__file__).parents[3] / "shared/data/general"
 
@@ -49,27 +49,27 @@ NO_LOOPS = {
 
 @pytest.mark.parametrize("name", LOOPS)
 def test_a_loop_is_seen(name):
-    assert loops(LOOPS[name])
+    assert is_looping(LOOPS[name])
 
 
 @pytest.mark.parametrize("name", NO_LOOPS)
 def test_what_is_no_loop_is_left_alone(name):
-    assert not loops(NO_LOOPS[name])
+    assert not is_looping(NO_LOOPS[name])
 
 
 def test_the_phrase_at_the_end_is_counted_in_words():
-    assert loop_at_end(list("xabcabcabc")) == 3
-    assert loop_at_end(list("xaaaaaa")) == 2
-    assert loop_at_end(list("abcabcabcx")) == 0
-    assert loop_at_end(list("xabcabc")) == 0
-    assert loop_at_end([]) == 0
+    assert find_final_loop(list("xabcabcabc")) == 3
+    assert find_final_loop(list("xaaaaaa")) == 2
+    assert find_final_loop(list("abcabcabcx")) == 0
+    assert find_final_loop(list("xabcabc")) == 0
+    assert find_final_loop([]) == 0
 
 
 def test_the_share_of_n_grams_is_that_of_those_that_stood_before():
-    assert repeated_share(list("abcdefg")) == 0
-    assert repeated_share(list("abcdabcd")) == pytest.approx(1 / 5)
-    assert repeated_share(list("aaaaaaaa")) == pytest.approx(4 / 5)
-    assert repeated_share(list("abc")) == 0
+    assert repeated_ngram_share(list("abcdefg")) == 0
+    assert repeated_ngram_share(list("abcdabcd")) == pytest.approx(1 / 5)
+    assert repeated_ngram_share(list("aaaaaaaa")) == pytest.approx(4 / 5)
+    assert repeated_ngram_share(list("abc")) == 0
 
 
 def test_of_all_reference_answers_at_hand_hardly_one_is_taken_for_a_loop():
@@ -78,4 +78,4 @@ def test_of_all_reference_answers_at_hand_hardly_one_is_taken_for_a_loop():
     answers = [
         row["messages"][-1]["content"] for file in find_files(SHARED, is_jsonl, "no file") for row in stream_jsonl(file)
     ]
-    assert (sum(map(loops, answers)), len(answers)) == (8, 98_460)
+    assert (sum(map(is_looping, answers)), len(answers)) == (8, 98_460)

@@ -11,7 +11,7 @@ import yaml
 
 from alloy.baseline.settings import Svm
 from alloy.comparison.settings import Gate
-from alloy.core.dvc import NAMED, watched_sections
+from alloy.core.dvc import TEMPLATE_KEYS, watched_sections
 from alloy.core.files import InputError
 from alloy.core.settings import BadRow, Data, GeneralRows, load_sections, load_seed, profile_name
 from alloy.decontamination.settings import Decontaminate
@@ -93,7 +93,7 @@ def test_every_profile_of_this_repository_loads(name: str) -> None:
 
 def test_each_section_that_a_stage_watches_is_a_model_of_one_folder() -> None:
     params, profile = watched_sections(ROOT)
-    assert params == {kind.key for kind in OF_PARAMS} | {"seed", *NAMED}
+    assert params == {kind.key for kind in OF_PARAMS} | {"seed", *TEMPLATE_KEYS}
     assert profile == {kind.key for kind in OF_PROFILE}
     assert not any(kind.in_profile for kind in OF_PARAMS) and all(kind.in_profile for kind in OF_PROFILE)
     folders = [kind.__module__ for kind in (*OF_PARAMS, *OF_PROFILE) if kind not in (Data, GeneralRows)]

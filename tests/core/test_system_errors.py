@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import InputError
-from alloy.core.system_errors import explain, explain_place, is_system_error
+from alloy.core.system_errors import explain_system_error, explain_wrong_place, is_system_error
 from projects import environment
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ LIBRARIES = [
     ids=errno.errorcode.get,
 )
 def test_each_error_of_the_system_names_its_file_and_what_helps(number):
-    line = explain(OSError(number, os.strerror(number), "models/x"))
+    line = explain_system_error(OSError(number, os.strerror(number), "models/x"))
     assert line is not None
     assert line.startswith("models/x: ")
     assert "; " in line
@@ -43,7 +43,7 @@ def test_each_error_of_the_system_names_its_file_and_what_helps(number):
 
 @pytest.mark.parametrize(("error", "word"), LIBRARIES, ids=[str(number) for number in range(len(LIBRARIES))])
 def test_what_libraries_make_of_it_is_known(error, word):
-    line = explain(error)
+    line = explain_system_error(error)
     assert line is not None
     assert word in line
     assert "\n" not in line
@@ -58,7 +58,7 @@ def test_an_error_that_hides_one_of_the_system_is_seen_through():
             raise InputError("x.safetensors: not a whole file; fetch it again") from None
     except InputError as error:
         assert error.__context__ is not None
-        assert explain(error) == explain(error.__context__)
+        assert explain_system_error(error) == explain_system_error(error.__context__)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_an_error_that_hides_one_of_the_system_is_seen_through():
     ids=["value", "input", "key", "missing", "lock", "bug"],
 )
 def test_other_errors_are_no_errors_of_the_system(error):
-    assert explain(error) is None
-    assert explain_place(error) is None
+    assert explain_system_error(error) is None
+    assert explain_wrong_place(error) is None
 
 
 START = """

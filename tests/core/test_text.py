@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from alloy.core.text import fold_text, normalize_text, words
+from alloy.core.text import fold_text, normalize_text, split_words
 
 SAME = {
     "accents apart": ("Cafe\u0301", "Caf\u00e9"),
@@ -107,9 +107,9 @@ CASES = {
 
 @pytest.mark.parametrize(("text", "wanted"), CASES.values(), ids=CASES)
 def test_words_of(text, wanted):
-    assert words(text) == wanted
+    assert split_words(text) == wanted
 
 
 @pytest.mark.parametrize("text", ["The lock: a_b, $5 [#1] {x} a+b=c <d> \\ ~ ` ^ | % & @ * ; ' \" !?"])
 def test_a_letter_beyond_ascii_elsewhere_changes_nothing(text):
-    assert words(f"{text} é") == [*words(text), "é"]
+    assert split_words(f"{text} é") == [*split_words(text), "é"]

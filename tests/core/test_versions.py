@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import InputError
-from alloy.core.versions import check_versions, environment, pinned_versions, unexpected_versions, used_packages
+from alloy.core.versions import (
+    check_versions,
+    describe_environment,
+    pinned_versions,
+    unexpected_versions,
+    used_packages,
+)
 from projects import environment as user_environment
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +49,7 @@ def test_versions_yaml_follows_the_constraints_and_what_is_installed_is_compared
 
 def test_the_record_says_what_results_depend_on(monkeypatch):
     monkeypatch.chdir(ROOT)
-    found = environment()
+    found = describe_environment()
     assert len(found["constraints"]) == 64
     assert found["packages"]["torch"] == version("torch")
     assert found["processor"]

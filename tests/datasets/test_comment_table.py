@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from alloy.core.files import InputError, read_json
-from alloy.core.stage import _message
+from alloy.core.stage import _user_message
 from alloy.formats.origin import read_origin
-from alloy.runtime.parallel import ROWS
+from alloy.runtime.parallel import BLOCK_ROWS
 from prepared import OUT, lay_out, prepared
 
 COLUMNS = {"id": "id", "text": "text", "levels": ["topic", "detail"]}
@@ -150,7 +150,7 @@ def test_several_files_are_joined_and_each_row_keeps_its_place() -> None:
     assert len(prepared(folder).rows) == 3
     origin = read_origin(OUT / "comments/comments.jsonl")
     files = [("data/mine/raw/a.csv", 2), ("data/mine/raw/a.csv", 4), ("data/mine/raw/b.csv", 2)]
-    assert [origin.place(line) for line in (1, 2, 3)] == files
+    assert [origin.locate_line(line) for line in (1, 2, 3)] == files
     assert read_json(OUT / "comments/origin.json")[0] == {"file": "data/mine/raw/a.csv", "rows": 2}
 
 
@@ -163,9 +163,9 @@ def test_a_taxonomy_beside_the_comments_is_taken_with_its_empty_levels(name: str
 
 
 def test_many_rows_are_read_block_by_block_in_their_order() -> None:
-    lines = "".join(f"{number},Text {number},a,b{number % 7}\n" for number in range(2 * ROWS + 5))
+    lines = "".join(f"{number},Text {number},a,b{number % 7}\n" for number in range(2 * BLOCK_ROWS + 5))
     made = prepared(lay_out({"a.csv": HEAD + lines}, SOURCE))
-    assert [row["id"] for row in made.rows] == [str(number) for number in range(2 * ROWS + 5)]
+    assert [row["id"] for row in made.rows] == [str(number) for number in range(2 * BLOCK_ROWS + 5)]
 
 
 SENTENCES = "".join(f"{n},Hi,This is sentence {n} and it is far too long to be a label,x\n" for n in range(40))
@@ -242,7 +242,7 @@ def test_a_file_without_permission_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Path, "open", refuse)  # root may read everything
     with pytest.raises((InputError, PermissionError)) as caught:
         prepared(folder)
-    assert (_message(caught.value) or "").startswith("data/mine/a.csv: ")
+    assert (_user_message(caught.value) or "").startswith("data/mine/a.csv: ")
 
 
 def test_an_error_in_the_taxonomy_names_the_file_of_the_user() -> None:

@@ -12,7 +12,7 @@ from alloy.datasets.nova import convert_nova
 from alloy.datasets.nova_prompt import Wrapper, common_wrapper
 from alloy.formats.taxonomy import load_taxonomy
 from hostile import HOSTILE
-from stages.split import read_survey
+from stages.split import read_comments
 
 Row = dict[str, Any]
 LOCK = {"content": "lock jams", "E1": "Door", "E2": "Lock: how it turns", "emotion": "anger"}
@@ -77,7 +77,7 @@ def test_conversations_become_comments_and_the_taxonomy_of_their_labels(raw: Pat
     taxonomy = load_taxonomy("data/prepared/comments/taxonomy.csv")
     assert taxonomy.levels == ("L1", "L2")
     assert taxonomy.leaves == {("Door", "Lock"): "how it turns", ("Price", "Too dear"): "costs too much"}
-    assert len(read_survey(Path("data/prepared/comments/comments.jsonl"), taxonomy).rows) == 2
+    assert len(read_comments(Path("data/prepared/comments/comments.jsonl"), taxonomy).rows) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,18 @@ from collections.abc import Iterable
 
 import pytest
 
-from alloy.core.text import words
-from alloy.decontamination.ngram_overlap import Hit, Index, Limits
+from alloy.core.text import split_words
+from alloy.decontamination.ngram_overlap import Limits, Overlap, OverlapIndex
 from benchmarks.leaks import leaks
 from real import real_rows
 
-LIMITS = Limits(run=13, changed=8)
+LIMITS = Limits(ngram=13, min_words=8)
 RUN = [f"word{number}" for number in range(40)]
 EIGHT = "how many legs does a spider have then"
 
 
-def hit(text: str, *questions: str, others: Iterable[str] = (), limits: Limits = LIMITS) -> Hit | None:
-    (found,) = Index.of(questions, list(others), limits).hits([text])
+def hit(text: str, *questions: str, others: Iterable[str] = (), limits: Limits = LIMITS) -> Overlap | None:
+    (found,) = OverlapIndex.from_texts(questions, list(others), limits).find_overlaps([text])
     return found
 
 
@@ -40,16 +40,16 @@ def test_a_question_of_about_a_run_is_found_whole(length: int) -> None:
 @pytest.mark.parametrize("start", [0, 1, 27])
 def test_a_run_is_found_wherever_it_stands(start: int) -> None:
     said = " ".join(RUN[start : start + 13])
-    assert hit(f"{said} and more", " ".join(RUN)) == Hit("13 words in a row", 0, said)
-    assert hit(f"before it {said}", " ".join(RUN)) == Hit("13 words in a row", 0, said)
+    assert hit(f"{said} and more", " ".join(RUN)) == Overlap("13 words in a row", 0, said)
+    assert hit(f"before it {said}", " ".join(RUN)) == Overlap("13 words in a row", 0, said)
 
 
 def test_no_run_goes_from_one_text_into_the_next() -> None:
     halves = [" ".join(RUN[:7]), " ".join(RUN[7:14])]
-    index = Index.of([" ".join(RUN)], [], LIMITS)
-    assert index.hits(halves) == [None, None]
-    split = Index.of([*halves, "else"], [], LIMITS)
-    assert split.hits([" ".join(RUN[:14])]) == [None]
+    index = OverlapIndex.from_texts([" ".join(RUN)], [], LIMITS)
+    assert index.find_overlaps(halves) == [None, None]
+    split = OverlapIndex.from_texts([*halves, "else"], [], LIMITS)
+    assert split.find_overlaps([" ".join(RUN[:14])]) == [None]
 
 
 def test_a_run_may_go_over_the_end_of_a_line() -> None:
@@ -58,9 +58,9 @@ def test_a_run_may_go_over_the_end_of_a_line() -> None:
 
 
 def test_each_text_has_its_own_answer_and_the_first_owner_is_named() -> None:
-    index = Index.of(["what is it", EIGHT, "what is it"], [" ".join(RUN)], LIMITS)
+    index = OverlapIndex.from_texts(["what is it", EIGHT, "what is it"], [" ".join(RUN)], LIMITS)
     texts = ["", "What is it?", "nothing of the kind", EIGHT, "", " ".join(RUN[3:20]), "..."]
-    owners = [one.owner if one else None for one in index.hits(texts)]
+    owners = [one.test if one else None for one in index.find_overlaps(texts)]
     assert owners == [None, 0, None, 1, None, 3, None]
 
 
@@ -82,7 +82,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE)
 def test_a_short_question_is_found_whole(text: str) -> None:
-    assert hit(text, "How many legs does a spider have then?") == Hit("a whole question", 0, EIGHT)
+    assert hit(text, "How many legs does a spider have then?") == Overlap("a whole question", 0, EIGHT)
 
 
 CHANGED = {
@@ -113,11 +113,11 @@ def test_a_question_of_fewer_words_counts_only_whole(kind: str) -> None:
 @pytest.mark.parametrize("text", ["", " ", "\n\r\n", "...", "one"])
 def test_nothing_and_one_word_are_no_question(text: str) -> None:
     assert hit(text, text, "one", "", others=["", text]) is None
-    assert Index.of([], [], LIMITS).hits([text, EIGHT]) == [None, None]
+    assert OverlapIndex.from_texts([], [], LIMITS).find_overlaps([text, EIGHT]) == [None, None]
 
 
 def test_no_text_has_no_answer() -> None:
-    assert Index.of([EIGHT], [], LIMITS).hits([]) == []
+    assert OverlapIndex.from_texts([EIGHT], [], LIMITS).find_overlaps([]) == []
 
 
 SCRIPTS = {
@@ -150,11 +150,13 @@ def changed_by_one(question: tuple[str, ...], text: tuple[str, ...], least: int)
 
 @pytest.mark.parametrize("seed", range(8))
 def test_short_texts_are_found_as_a_trial_of_all_changes_finds_them(seed: int) -> None:
-    limits = Limits(run=5, changed=4)
+    limits = Limits(ngram=5, min_words=4)
     rng = random.Random(seed)
     questions = [tuple(rng.choices("abc", k=rng.randint(2, 7))) for _ in range(12)]
     texts = [tuple(rng.choices("abc", k=rng.randint(0, 8))) for _ in range(200)]
-    found = Index.of([" ".join(one) for one in questions], [], limits).hits([" ".join(one) for one in texts])
+    found = OverlapIndex.from_texts([" ".join(one) for one in questions], [], limits).find_overlaps(
+        [" ".join(one) for one in texts]
+    )
     answers = {True: 0, False: 0}
     for text, one in zip(texts, found, strict=True):
         runs = {text[at : at + 5] for at in range(len(text) - 4)}
@@ -167,20 +169,20 @@ def test_short_texts_are_found_as_a_trial_of_all_changes_finds_them(seed: int) -
 
 @pytest.mark.parametrize("length", range(8, 40))
 def test_no_question_of_any_length_hides_behind_one_word(length: int) -> None:
-    question, index = RUN[:length], Index.of([" ".join(RUN[:length])], [], LIMITS)
+    question, index = RUN[:length], OverlapIndex.from_texts([" ".join(RUN[:length])], [], LIMITS)
     replaced = [" ".join([*question[:at], "x", *question[at + 1 :]]) for at in range(length)]
     added = [" ".join([*question[:at], "x", *question[at:]]) for at in range(length + 1)]
     left_out = [" ".join([*question[:at], *question[at + 1 :]]) for at in range(length)]
-    assert None not in index.hits(replaced + added + left_out)
+    assert None not in index.find_overlaps(replaced + added + left_out)
 
 
 def test_of_200_leaks_of_real_questions_95_percent_are_found_and_no_general_text_without_cause() -> None:
     rng = random.Random(0)
     questions = [row["question"] for row in real_rows("mmlu/mmlu_test")]
     questions += [row["prompt"] for row in real_rows("ifeval/ifeval_input_data")]
-    chosen = rng.sample([text for text in questions if len(words(text)) > 1], 200)
+    chosen = rng.sample([text for text in questions if len(split_words(text)) > 1], 200)
     general = [turn["content"] for row in real_rows("general/oasst1_eval953") for turn in row["messages"]]
-    found = Index.of(questions, [], LIMITS).hits([text for _, text in leaks(chosen)] + general)
+    found = OverlapIndex.from_texts(questions, [], LIMITS).find_overlaps([text for _, text in leaks(chosen)] + general)
     assert sum(one is not None for one in found[:200]) >= 190
     assert sum(one is not None for one in found[200:]) <= 0.01 * len(general)
     assert all(found[at] for at in range(200) if at % 4 < 3), "what differs in case and spaces alone is always found"

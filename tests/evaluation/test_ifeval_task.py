@@ -12,7 +12,7 @@ import yaml
 
 from alloy.evaluation.ifeval_task import figures, instructions_task
 from alloy.formats.ifeval import check_prompt
-from alloy.formats.ifeval_checks import verify
+from alloy.formats.ifeval_checks import verify_answer
 
 SHARED = Path(__file__).parents[3] / "shared/data/ifeval/ifeval_input_data.jsonl.gz"
 Row = dict[str, Any]
@@ -43,7 +43,7 @@ def real() -> dict[int, Row]:
 
 def results(row: Row, answer: str) -> tuple[list[bool], list[bool]]:
     """Return which instructions the answer follows, strictly and loosely, and see that the prompt's results agree."""
-    got = verify(row, [answer])
+    got = verify_answer(row, [answer])
     strict, loose = got["inst_level_strict_acc"], got["inst_level_loose_acc"]
     assert (got["prompt_level_strict_acc"], got["prompt_level_loose_acc"]) == (all(strict), all(loose))
     return strict, loose
@@ -51,7 +51,7 @@ def results(row: Row, answer: str) -> tuple[list[bool], list[bool]]:
 
 def sample(number: int, row: Row, answer: str) -> Row:
     """Return what lm-eval keeps of one answer."""
-    return {"doc_id": number, "doc": row, "filtered_resps": [answer], **verify(row, [answer])}
+    return {"doc_id": number, "doc": row, "filtered_resps": [answer], **verify_answer(row, [answer])}
 
 
 def test_the_task_is_lm_eval_s_own_but_for_the_dataset() -> None:

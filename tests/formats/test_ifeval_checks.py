@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alloy.formats.ifeval_checks import verifiers, verify
+from alloy.formats.ifeval_checks import load_verifiers, verify_answer
 
 ROOT = Path(__file__).parents[2]
 # Sentences as a reader counts them; without the model, which knows abbreviations, the first four have 3, 5, 3 and 5.
@@ -26,7 +26,7 @@ import socket
 def no_network(*_):
     raise OSError("a network was asked for")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = no_network
-from alloy.formats.ifeval_checks import verify
+from alloy.formats.ifeval_checks import verify_answer as verify
 row = {"key": 1, "prompt": "?", "instruction_id_list": ["length_constraints:number_sentences"],
        "kwargs": [{"num_sentences": 2, "relation": "at least"}]}
 print([verify(row, [text])["prompt_level_strict_acc"] for text in ("Dr. Smith left.", "Dr. Smith left. He ran.")])
@@ -38,7 +38,7 @@ def row(name: str, **kwargs: object) -> dict:
 
 
 def follows(answer: str, name: str, **kwargs: object) -> bool:
-    return verify(row(name, **kwargs), [answer])["prompt_level_strict_acc"]
+    return verify_answer(row(name, **kwargs), [answer])["prompt_level_strict_acc"]
 
 
 @pytest.mark.parametrize(("text", "count"), COUNTED.items())
@@ -76,7 +76,7 @@ def test_what_a_prompt_leaves_open_is_drawn_alike_and_disturbs_no_other_draw() -
     results = []
     for seed in range(20):
         random.seed(seed)
-        results.append(verify(asked, ["aabbccdd ffgghh jjkkll"]))
+        results.append(verify_answer(asked, ["aabbccdd ffgghh jjkkll"]))
         assert random.random() == random.Random(seed).random()
     assert all(result == results[0] for result in results)
 
@@ -87,4 +87,4 @@ def test_an_empty_answer_follows_nothing() -> None:
 
 
 def test_there_are_25_kinds_of_instructions() -> None:
-    assert len(verifiers()) == 25
+    assert len(load_verifiers()) == 25

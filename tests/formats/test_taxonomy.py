@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import InputError
-from alloy.formats.taxonomy import Taxonomy, load_taxonomy, show
+from alloy.formats.taxonomy import Taxonomy, format_path, load_taxonomy
 
 TWO = "L1,L2,description\nSetup,Pairing,Bluetooth does not connect\nSetup,Manual,\n"
 
@@ -56,7 +56,7 @@ def test_rows_undo_a_taxonomy(tmp_path: Path) -> None:
 
 
 def test_a_path_is_shown_as_people_read_it() -> None:
-    assert show(("Setup", "Pairing", "Bluetooth")) == "Setup > Pairing > Bluetooth"
+    assert format_path(("Setup", "Pairing", "Bluetooth")) == "Setup > Pairing > Bluetooth"
 
 
 FAULTS = {
@@ -195,13 +195,13 @@ def test_a_missing_cell_has_its_own_mend(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [("Setup", "Pairing"), ("Setup", "Manual")])
 def test_a_leaf_passes(tmp_path: Path, path: tuple[str, ...]) -> None:
-    load(tmp_path, TWO).check(path)
+    load(tmp_path, TWO).check_path(path)
 
 
 @pytest.mark.parametrize("path", [("Setup", "Pairng"), ("setup", "pairing"), ("Set up", "Pairing")])
 def test_a_misspelt_label_is_answered_with_the_nearest(tmp_path: Path, path: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=r"^label '.*' is not in the taxonomy \(did you mean 'Setup > Pairing'\?\)$"):
-        load(tmp_path, TWO).check(path)
+        load(tmp_path, TWO).check_path(path)
 
 
 def test_a_label_like_no_other_is_not_guessed(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_label_like_no_other_is_not_guessed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", [("Setup",), ("Setup", "Pairing", "Bluetooth"), ()])
 def test_a_path_of_another_depth_is_no_leaf(tmp_path: Path, path: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="is not in the taxonomy"):
-        load(tmp_path, TWO).check(path)
+        load(tmp_path, TWO).check_path(path)
 
 
 def test_a_folder_for_the_taxonomy_is_one_clear_line(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from alloy.formats.comments import Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.labelling.answer import Codes, codes_of, render_answer
 from alloy.labelling.grammar import LETTERS, answer_grammar, can_quote, content_grammar, labels_grammar
-from alloy.splitting.validate import examine
+from alloy.splitting.validate import check_block
 from hostile import HOSTILE
 from small import tokenizer
 
@@ -80,7 +80,7 @@ def test_every_gold_answer_of_the_demo_is_taken(demo: Path, coded: bool) -> None
     taxonomy = load_taxonomy(demo / "taxonomy.csv")
     comments = [parse_comment(row, taxonomy) for row in read_jsonl(demo / "comments.jsonl")]
     codes = codes_of(taxonomy) if coded else None
-    task = examine(demo, taxonomy, list(number_lines(demo / "comments.jsonl"))).task(taxonomy)
+    task = check_block(demo, taxonomy, list(number_lines(demo / "comments.jsonl"))).task(taxonomy)
     reader = answers(taxonomy, task, codes)
     gold = [render_answer(comment.segments, taxonomy.levels, codes) for comment in comments[::5]]
     assert [answer for answer in gold if not reader.takes(answer)] == []

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from alloy.core.files import Row, sha256
-from alloy.core.markdown import table
+from alloy.core.files import Row, hash_path
+from alloy.core.markdown import format_table
 from alloy.formats.general import CUSTOMER
 from alloy.mixing.data_card import card, manifest
 from alloy.mixing.mixture import Sizes, draw
@@ -134,7 +134,7 @@ def test_the_card_has_what_was_left_out_and_the_hashes_of_the_inputs(tmp_path: P
     text = carded(tmp_path, Mix(ratio=0.5), some(100))
     assert cells(text, "comments: bad") == ["comments: bad", "3"]
     assert cells(text, "general: shares a run of words with a test")[1] == "1234"
-    assert f"| `{tmp_path / 'given'}` | `{sha256(tmp_path / 'given')}` |" in text
+    assert f"| `{tmp_path / 'given'}` | `{hash_path(tmp_path / 'given')}` |" in text
 
 
 def test_the_card_has_every_licence_of_a_source(tmp_path: Path) -> None:
@@ -168,4 +168,4 @@ def test_what_is_not_known_is_a_dash_and_no_zero(tmp_path: Path) -> None:
 
 
 def test_a_name_cannot_leave_its_cell() -> None:
-    assert table(("a", "b"), [("x | y\n| z", 3)]) == ["| a | b |", "| --- | --- |", "| x \\| y \\| z | 3 |"]
+    assert format_table(("a", "b"), [("x | y\n| z", 3)]) == ["| a | b |", "| --- | --- |", "| x \\| y \\| z | 3 |"]

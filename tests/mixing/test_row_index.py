@@ -7,7 +7,7 @@ import pytest
 from alloy.core.files import write_jsonl
 from alloy.mixing.row_index import open_pool
 from alloy.mixing.sampling_order import rank, rank_key, spot_key
-from alloy.runtime.parallel import ROWS
+from alloy.runtime.parallel import BLOCK_ROWS
 from hostile import HOSTILE
 from pools import chat, file_of, generals, pool
 
@@ -78,7 +78,7 @@ def test_only_the_rows_of_the_kinds_that_are_asked_for_are_ranked() -> None:
 
 
 def test_many_rows_are_known_as_few_are() -> None:
-    count = 2 * ROWS + 5
+    count = 2 * BLOCK_ROWS + 5
     rows = [chat(str(n), f"source {n // 4_000}", f"category {n % 7}", 1) for n in range(count)]
     opened = pool(rows)  # in several processes
     kinds = list(dict.fromkeys((row["source"], row["category"], None) for row in rows))
@@ -86,6 +86,6 @@ def test_many_rows_are_known_as_few_are() -> None:
     assert [kinds[number][:2] for number in opened.table["kind"].tolist()] == [
         (row["source"], row["category"]) for row in rows
     ]
-    for place in (0, ROWS - 1, ROWS, 2 * ROWS, count - 1):
+    for place in (0, BLOCK_ROWS - 1, BLOCK_ROWS, 2 * BLOCK_ROWS, count - 1):
         assert opened.row(place) == rows[place]
         assert opened.table["rank"][place] == rank_key(0, rows[place]["id"])

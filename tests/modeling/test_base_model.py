@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from alloy.core.files import InputError, sha256
+from alloy.core.files import InputError, hash_path
 from alloy.modeling.base_model import make_base_model
 from alloy.modeling.model_folder import context_length, load, load_tokenizer, origin
 from alloy.modeling.settings import Checkpoint
@@ -52,7 +52,7 @@ def test_a_folder_is_copied_with_its_origin_and_its_hash(project):
     model, tokenizer = fresh()
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
     assert [tokens(text)["input_ids"] for text in TEXTS] == [tokenizer(text)["input_ids"] for text in TEXTS]
-    assert report == {"path": "given", "sha256": sha256(project / "given")}
+    assert report == {"path": "given", "sha256": hash_path(project / "given")}
     assert origin(OUT) == {"source": "path", "name": "given", "sha256": report["sha256"]}
 
 
@@ -69,10 +69,10 @@ def test_of_a_folder_only_what_the_hub_would_give_is_copied(project):
 def test_a_copy_does_not_change_with_its_original(project):
     folder = write_model(project / "given")
     make_base_model(Checkpoint(path="given"), OUT)
-    before = sha256(OUT / "model.safetensors")
+    before = hash_path(OUT / "model.safetensors")
     with (folder / "model.safetensors").open("r+b") as file:
         file.write(b"\0")
-    assert sha256(OUT / "model.safetensors") == before
+    assert hash_path(OUT / "model.safetensors") == before
 
 
 def test_a_base_of_before_is_replaced_whole(project):
@@ -101,7 +101,7 @@ def test_a_pinned_folder_is_taken_as_long_as_it_is_the_same(project):
     edit(folder / "generation_config.json", temperature=0.5)
     line = refusal(path="given", sha256=pinned)
     assert line.startswith("model.path: given: ")
-    assert pinned in line and sha256(folder) in line
+    assert pinned in line and hash_path(folder) in line
 
 
 def remove_config(folder: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_gguf_file_becomes_a_folder_with_the_values_that_its_blocks_stand_for(
     assert tokens.chat_template == tokenizer.chat_template
     assert tokens.model_max_length == loaded.config.max_position_embeddings
     assert (tokens.eos_token, tokens.pad_token) == (tokenizer.eos_token, tokenizer.pad_token)
-    assert report == {"gguf": "a.gguf", "sha256": sha256(project / "a.gguf")}
+    assert report == {"gguf": "a.gguf", "sha256": hash_path(project / "a.gguf")}
     assert origin(OUT) == {"source": "gguf", "name": "a.gguf", "sha256": report["sha256"]}
     assert "quantization_config" not in json.loads((OUT / "config.json").read_text())
 
@@ -239,16 +239,16 @@ def test_the_tokenizer_of_a_gguf_file_splits_digits_one_by_one_if_the_model_lear
 def test_the_same_gguf_file_makes_the_same_folder_twice(project):
     write_gguf(project / "a.gguf")
     make_base_model(Checkpoint(gguf="a.gguf"), OUT)
-    before = sha256(OUT)
+    before = hash_path(OUT)
     make_base_model(Checkpoint(gguf="a.gguf"), OUT)
-    assert sha256(OUT) == before
+    assert hash_path(OUT) == before
 
 
 def test_a_gguf_file_that_is_not_the_pinned_one_is_refused(project):
     write_gguf(project / "a.gguf")
     line = refusal(gguf="a.gguf", sha256="0" * 64)
     assert line.startswith("model.gguf: a.gguf: ")
-    assert sha256(project / "a.gguf") in line
+    assert hash_path(project / "a.gguf") in line
 
 
 BAD_GGUF = {

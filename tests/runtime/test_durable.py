@@ -2,7 +2,7 @@
 
 import pytest
 
-from alloy.runtime.durable import SEAL, damage, discard_damaged, is_sealed, read_line, seal, seal_line
+from alloy.runtime.durable import SEAL, discard_damaged, find_damage, is_sealed, read_line, seal_folder, seal_line
 
 
 @pytest.fixture
@@ -15,9 +15,9 @@ def folder(tmp_path):
 
 def test_a_folder_is_sealed_once_and_intact_until_it_changes(folder):
     assert not is_sealed(folder)
-    seal(folder)
+    seal_folder(folder)
     assert is_sealed(folder)
-    assert damage(folder) is None
+    assert find_damage(folder) is None
     assert not discard_damaged("train", folder)
 
 
@@ -34,9 +34,9 @@ def test_a_folder_is_sealed_once_and_intact_until_it_changes(folder):
     ],
 )
 def test_a_damaged_folder_names_the_file_and_is_removed(folder, change, file, capsys):
-    seal(folder)
+    seal_folder(folder)
     change(folder)
-    assert damage(folder) == file
+    assert find_damage(folder) == file
     assert discard_damaged("train", folder)
     assert not folder.exists()
     (line,) = capsys.readouterr().err.splitlines()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import InputError
-from alloy.runtime.parallel import ROWS, over_blocks
+from alloy.runtime.parallel import BLOCK_ROWS, map_blocks
 
 HERE = Path(__file__).parent
 
@@ -53,75 +53,75 @@ INTERRUPTED = """
 import os
 from functools import partial
 from pathlib import Path
-from alloy.runtime.parallel import ROWS, over_blocks
+from alloy.runtime.parallel import BLOCK_ROWS, map_blocks
 from alloy.core.stage import run
 from test_parallel import begin_and_wait
-run(lambda: print(list(over_blocks(partial(begin_and_wait, Path.cwd()), range(os.cpu_count() * ROWS)))))
+run(lambda: print(list(map_blocks(partial(begin_and_wait, Path.cwd()), range(os.cpu_count() * BLOCK_ROWS)))))
 """
 DYING = """
 import os
 if __name__ != "__main__":
     os._exit(1)
 from functools import partial
-from alloy.runtime.parallel import ROWS, over_blocks
+from alloy.runtime.parallel import BLOCK_ROWS, map_blocks
 from alloy.core.stage import run
 from test_parallel import length
-run(lambda: print(list(over_blocks(partial(length, bytes(2**20)), range(3 * ROWS)))))
+run(lambda: print(list(map_blocks(partial(length, bytes(2**20)), range(3 * BLOCK_ROWS)))))
 """
 needs_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core: all blocks are done right here")
 
 
-@pytest.mark.parametrize("count", [0, 1, ROWS - 1, ROWS, ROWS + 1, 3 * ROWS + 7])
+@pytest.mark.parametrize("count", [0, 1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS + 7])
 def test_every_row_is_worked_at_once_and_in_order(count: int) -> None:
-    wanted = [span(list(range(count))[start : start + ROWS]) for start in range(0, count, ROWS)]
-    assert list(over_blocks(span, iter(range(count)))) == wanted
+    wanted = [span(list(range(count))[start : start + BLOCK_ROWS]) for start in range(0, count, BLOCK_ROWS)]
+    assert list(map_blocks(span, iter(range(count)))) == wanted
 
 
 def test_few_rows_are_worked_at_right_here() -> None:
-    assert list(over_blocks(process, range(ROWS))) == [os.getpid()]
+    assert list(map_blocks(process, range(BLOCK_ROWS))) == [os.getpid()]
 
 
 @needs_cores
 def test_many_rows_are_worked_at_by_other_processes() -> None:
-    assert os.getpid() not in set(over_blocks(process, range(2 * ROWS)))
+    assert os.getpid() not in set(map_blocks(process, range(2 * BLOCK_ROWS)))
 
 
-@pytest.mark.parametrize("row", [3, ROWS + 3, 2 * ROWS + 3])
+@pytest.mark.parametrize("row", [3, BLOCK_ROWS + 3, 2 * BLOCK_ROWS + 3])
 def test_a_fault_in_a_block_comes_out_as_it_is(row: int) -> None:
     with pytest.raises(InputError) as caught:
-        list(over_blocks(partial(refuse, row), range(3 * ROWS)))
+        list(map_blocks(partial(refuse, row), range(3 * BLOCK_ROWS)))
     assert str(caught.value) == f"rows.jsonl:{row}: this row has a fault; mend it"
 
 
-@pytest.mark.parametrize("good", [3, 2 * ROWS + 3])
+@pytest.mark.parametrize("good", [3, 2 * BLOCK_ROWS + 3])
 def test_a_fault_of_the_reader_comes_out_as_it_is(good: int) -> None:
     def rows() -> Iterator[int]:
         yield from range(good)
         raise InputError("rows.jsonl.gz: not a whole gzip file; fetch it again")
 
     with pytest.raises(InputError, match=r"^rows\.jsonl\.gz: not a whole gzip file; fetch it again$"):
-        list(over_blocks(span, rows()))
+        list(map_blocks(span, rows()))
 
 
 def test_the_first_of_two_faults_is_the_one_that_is_told() -> None:
-    with pytest.raises(InputError, match=f"^rows.jsonl:{ROWS + 1}: "):
-        list(over_blocks(partial(refuse, ROWS + 1), [*range(2 * ROWS), ROWS + 1]))
+    with pytest.raises(InputError, match=f"^rows.jsonl:{BLOCK_ROWS + 1}: "):
+        list(map_blocks(partial(refuse, BLOCK_ROWS + 1), [*range(2 * BLOCK_ROWS), BLOCK_ROWS + 1]))
 
 
 def test_blocks_are_read_as_they_are_needed() -> None:
     read = []
-    rows = (read.append(number) or number for number in range(100 * ROWS))
-    found = over_blocks(span, rows)
-    assert next(found) == (0, ROWS - 1, ROWS)
+    rows = (read.append(number) or number for number in range(100 * BLOCK_ROWS))
+    found = map_blocks(span, rows)
+    assert next(found) == (0, BLOCK_ROWS - 1, BLOCK_ROWS)
     found.close()  # type: ignore[attr-defined]
-    assert len(read) <= (2 * (os.cpu_count() or 1) + 2) * ROWS
+    assert len(read) <= (2 * (os.cpu_count() or 1) + 2) * BLOCK_ROWS
 
 
 @needs_cores
 def test_a_process_that_is_killed_ends_the_work_with_one_line() -> None:
     with pytest.raises(InputError) as caught:
-        list(over_blocks(partial(end_this_process, os.getpid()), range(3 * ROWS)))
-    assert str(caught.value) == "a process was ended from outside, most often for want of memory; run it again"
+        list(map_blocks(partial(end_this_process, os.getpid()), range(3 * BLOCK_ROWS)))
+    assert str(caught.value) == "a worker process was killed, most likely out of memory; run it again"
 
 
 @needs_cores
@@ -136,7 +136,7 @@ def test_a_process_that_ends_before_it_has_read_a_large_work_is_not_waited_for(t
         check=False,
         timeout=300,
     )
-    wanted = "dying: a process was ended from outside, most often for want of memory; run it again\n"
+    wanted = "dying: a worker process was killed, most likely out of memory; run it again\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", wanted)
 
 

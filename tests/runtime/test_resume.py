@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from alloy.core.settings import load_seed
-from alloy.runtime.durable import SEAL, seal
-from alloy.runtime.resume import METRICS, Place, fingerprint, hold, sweep
+from alloy.runtime.durable import SEAL, seal_folder
+from alloy.runtime.resume import METRICS, WorkFolder, hash_inputs, hold_work_folder, remove_finished_work
 from alloy.training.settings import Train
 from projects import ROOT, SECTIONS, dense, environment, mixture, needs_compiler, write_project
 
@@ -313,7 +313,7 @@ def taken_over(killed: tuple[Project, dict[str, Ended]]) -> tuple[Project, str, 
     orphan.suspend()  # it would be done before the next one has begun
     first.kill()
     second = project.start(*REPRO)
-    until(lambda: f"process {orphan.pid} is at this very work; waiting for it to stop" in second.output)
+    until(lambda: f"process {orphan.pid} is doing the same work; waiting" in second.output)
     assert len(project.trainers()) == 2
     orphan.resume()
     until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
@@ -406,7 +406,7 @@ def test_the_same_training_in_another_folder_is_waited_for_and_its_result_taken(
     trainer = one.trains(first)
     trainer.suspend()
     second = two.start(*BY_HAND, DVC_ROOT=str(root))
-    until(lambda: f"process {trainer.pid} is at this very work; waiting" in second.output)
+    until(lambda: f"process {trainer.pid} is doing the same work; waiting" in second.output)
     trainer.resume()
     assert (first.end(), second.end()) == (0, 0), first.output + second.output
     assert "reusing the result" in second.output
@@ -442,7 +442,7 @@ def test_all_orphans_of_a_launcher_that_was_killed_make_way(fresh, whole):
         orphan.suspend()
     first.kill()
     second = project.start(*BY_HAND, **env)
-    until(lambda: "is at this very work; waiting for it to stop" in second.output)
+    until(lambda: "is doing the same work; waiting" in second.output)
     for orphan in orphans:
         orphan.resume()
     assert second.end() == 0, second.output
@@ -528,7 +528,7 @@ def test_a_full_disk_is_one_clear_line_and_loses_nothing(small_disk, whole):
 
 
 def key() -> str:
-    return fingerprint("train", [Train.load(), load_seed()])
+    return hash_inputs("train", [Train.load(), load_seed()])
 
 
 @pytest.fixture
@@ -581,77 +581,77 @@ def copies(tmp_path: Path, monkeypatch) -> list[Path]:
     return folders
 
 
-def finish(place: Place) -> None:
+def finish(place: WorkFolder) -> None:
     (place.result / "model").mkdir(parents=True)
     (place.result / "model/config.json").write_text("{}")
     (place.result / METRICS).write_text("{}")
 
 
 def test_a_checkpoint_without_its_mark_is_removed_and_not_gone_on_from(copies):
-    with hold("train", KEY) as place:
+    with hold_work_folder("train", KEY) as place:
         for step in (8, 9):
-            (place.folder / f"checkpoint-{step}").mkdir()
-        place.keep(place.folder / "checkpoint-9")
-        (place.folder / "checkpoint-10").mkdir()
-        (place.folder / "result.part").mkdir()
-    with hold("train", KEY) as place:
-        assert place.checkpoint("train") == place.folder / "checkpoint-9"
-        assert {path.name for path in place.folder.iterdir()} == {"checkpoint-9", "project"}
+            (place.path / f"checkpoint-{step}").mkdir()
+        place.keep_checkpoint(place.path / "checkpoint-9")
+        (place.path / "checkpoint-10").mkdir()
+        (place.path / "result.part").mkdir()
+    with hold_work_folder("train", KEY) as place:
+        assert place.find_checkpoint("train") == place.path / "checkpoint-9"
+        assert {path.name for path in place.path.iterdir()} == {"checkpoint-9", "project"}
 
 
 def test_steps_are_compared_as_numbers(copies):
-    with hold("train", KEY) as place:
+    with hold_work_folder("train", KEY) as place:
         for step in (9, 10):
-            (place.folder / f"checkpoint-{step}").mkdir()
-            seal(place.folder / f"checkpoint-{step}")
-        assert place.checkpoint("train") == place.folder / "checkpoint-10"
+            (place.path / f"checkpoint-{step}").mkdir()
+            seal_folder(place.path / f"checkpoint-{step}")
+        assert place.find_checkpoint("train") == place.path / "checkpoint-10"
 
 
 def test_a_later_run_in_the_same_folder_takes_over_and_one_in_another_does_not(copies, monkeypatch):
-    with hold("train", KEY) as place:
-        assert not place.taken_over()
+    with hold_work_folder("train", KEY) as place:
+        assert not place.is_taken_over()
         monkeypatch.chdir(copies[1])
-        with hold("train", "another" * 8):
-            assert not place.taken_over()
+        with hold_work_folder("train", "another" * 8):
+            assert not place.is_taken_over()
         monkeypatch.chdir(copies[0])
-        with hold("train", "another" * 8):
-            assert place.taken_over()
+        with hold_work_folder("train", "another" * 8):
+            assert place.is_taken_over()
 
 
 def test_a_finished_training_goes_with_its_folder(copies, monkeypatch):
-    with hold("train", KEY) as place:
+    with hold_work_folder("train", KEY) as place:
         finish(place)
     monkeypatch.chdir(copies[1])
-    sweep()
-    assert place.folder.exists()
+    remove_finished_work()
+    assert place.path.exists()
     copies[0].rmdir()
-    sweep()
-    assert not place.folder.exists()
+    remove_finished_work()
+    assert not place.path.exists()
 
 
 def test_a_finished_training_is_not_swept_away_from_under_a_run_that_wants_it(copies, monkeypatch):
-    with hold("train", KEY) as place:
+    with hold_work_folder("train", KEY) as place:
         finish(place)
-        (place.folder / "project").write_text("/a folder that has gone")
-        sweep()
+        (place.path / "project").write_text("/a folder that has gone")
+        remove_finished_work()
         assert place.result.exists()
-    sweep()
-    assert not place.folder.exists()
+    remove_finished_work()
+    assert not place.path.exists()
 
 
 def test_a_result_outlives_the_temporary_copy_whose_run_dvc_could_not_record(copies, monkeypatch):
     """DVC removes the copy after any failure, so that of its own cache's full disk; the next copy is another folder."""
-    with hold("train", KEY) as place:
+    with hold_work_folder("train", KEY) as place:
         finish(place)
     monkeypatch.chdir(copies[1])
     copies[0].rmdir()
-    with hold("train", KEY) as place:
+    with hold_work_folder("train", KEY) as place:
         assert place.result.exists()
 
 
 @pytest.mark.parametrize("first", ["project", "result/model"])
 def test_a_removal_that_is_cut_short_is_ended_by_the_next(copies, monkeypatch, first):
-    with hold("train", KEY) as place:
+    with hold_work_folder("train", KEY) as place:
         finish(place)
     monkeypatch.chdir(copies[1])
     copies[0].rmdir()
@@ -665,9 +665,9 @@ def test_a_removal_that_is_cut_short_is_ended_by_the_next(copies, monkeypatch, f
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", cut_short)
         with pytest.raises(KeyboardInterrupt):
-            sweep()
-    with hold("train", KEY) as place:
+            remove_finished_work()
+    with hold_work_folder("train", KEY) as place:
         assert not place.result.exists()
-    sweep()
-    left = [path for path in place.folder.parent.rglob("*") if path.is_file() and "locks" not in path.parts]
-    assert left == [place.folder / "project"]
+    remove_finished_work()
+    left = [path for path in place.path.parent.rglob("*") if path.is_file() and "locks" not in path.parts]
+    assert left == [place.path / "project"]

@@ -21,7 +21,7 @@ def test_rows_come_back_as_they_were_and_the_last_of_a_key_counts(path, capsys):
     fill(path)
     with RowLog(path) as log:
         log.write(7, {"n": 3})
-        assert [log.lacks(key) for key in (0, "b", 7, 8)] == [False, False, False, True]
+        assert [log.needs_row(key) for key in (0, "b", 7, 8)] == [False, False, False, True]
         assert (log.read(0), log.read("b"), log.read(7)) == ({"text": "naïve\n"}, {"n": 1.5}, {"n": 3})
     with RowLog(path) as log:
         assert log.read(7) == {"n": 3}
@@ -39,7 +39,7 @@ def test_a_line_that_was_being_written_at_a_kill_is_missing_without_a_word(path,
     fill(path)
     path.write_bytes(path.read_bytes()[:-3])
     with RowLog(path) as log:
-        assert (log.lacks("b"), log.lacks(7)) == (False, True)
+        assert (log.needs_row("b"), log.needs_row(7)) == (False, True)
         log.write(7, {"n": 4})
     with RowLog(path) as log:
         assert (log.read("b"), log.read(7)) == ({"n": 1.5}, {"n": 4})
@@ -51,7 +51,7 @@ def test_a_damaged_line_is_missing_and_said(path, change, capsys):
     fill(path)
     path.write_bytes(path.read_bytes().replace(*change, 1))
     with RowLog(path) as log:
-        assert len(log.places) == 2
+        assert len(log.offsets) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{path}: 1 ")
 
@@ -68,9 +68,9 @@ def test_rows_that_are_to_be_done_again_are_lacking_until_they_are(path):
     again = lambda row: row.get("n") == 2  # noqa: E731
     fill(path, again)
     with RowLog(path, again) as log:
-        assert (log.lacks(0), log.lacks(7), log.unfinished) == (False, True, {7})
+        assert (log.needs_row(0), log.needs_row(7), log.unfinished) == (False, True, {7})
         log.write(7, {"n": 9})
-        assert (log.lacks(7), log.unfinished) == (False, set())
+        assert (log.needs_row(7), log.unfinished) == (False, set())
 
 
 def test_a_log_that_is_only_read_is_not_changed(path):

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from alloy.splitting.assignment import FREE, LEFT_OUT, TEST, TRAIN, assign, copies
+from alloy.splitting.assignment import FREE, LEFT_OUT, TEST, TRAIN, assign_sides, find_copies
 
 LOW, HIGH = 0, 2**64 - 1  # hashes that go to test and to train, at any share between
 
@@ -13,21 +13,21 @@ LOW, HIGH = 0, 2**64 - 1  # hashes that go to test and to train, at any share be
 def sides(keys: list[int], given: list[int], near: list[tuple[int, int]], share: float = 0.5):
     """Return the sides of comments with these hashes, and who is left out for whom; copies are paired here."""
     hashes = np.array(keys, np.uint64)
-    same, _ = copies(hashes)
+    same, _ = find_copies(hashes)
     pairs = np.concatenate([same, np.array(near, np.int64).reshape(-1, 2)])
-    found, left_out = assign(hashes, np.array(given), pairs, share)
+    found, left_out = assign_sides(hashes, np.array(given), pairs, share)
     assert sorted(left_out) == np.flatnonzero(found == LEFT_OUT).tolist(), "who is left out is told, and nobody else"
     return found.tolist(), left_out
 
 
 def test_copies_are_paired_with_the_first_of_them() -> None:
-    pairs, first = copies(np.array([7, 3, 7, 5, 3, 7], np.uint64))
+    pairs, first = find_copies(np.array([7, 3, 7, 5, 3, 7], np.uint64))
     assert sorted(map(tuple, pairs.tolist())) == [(0, 2), (0, 5), (1, 4)]
     assert first.tolist() == [0, 1, 3]
 
 
 def test_no_text_has_no_copies() -> None:
-    pairs, first = copies(np.array([], np.uint64))
+    pairs, first = find_copies(np.array([], np.uint64))
     assert (pairs.shape, first.tolist()) == ((0, 2), [])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from alloy.core.files import number_lines
 from alloy.formats.taxonomy import Taxonomy
 from alloy.splitting.consistency import describe_contradictions, describe_emotions, find_contradictions
-from alloy.splitting.validate import Survey, examine, gather
+from alloy.splitting.validate import CheckedComments, check_block, join_blocks
 
 TAXONOMY = Taxonomy(("L1",), {("Price",): "", ("Setup",): ""})
 
@@ -17,11 +17,13 @@ def row(identity: str, text: str, *labels: str, **more: str) -> dict[str, Any]:
     return {"id": identity, "text": text, "segments": [{"L1": label, **more} for label in labels]}
 
 
-def survey(folder: Path, *rows: dict[str, Any], block: int = 2) -> Survey:
+def survey(folder: Path, *rows: dict[str, Any], block: int = 2) -> CheckedComments:
     path = folder / "comments.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
     lines = list(number_lines(path))
-    return gather(path, [examine(path, TAXONOMY, lines[at : at + block]) for at in range(0, len(lines), block)])
+    return join_blocks(
+        path, [check_block(path, TAXONOMY, lines[at : at + block]) for at in range(0, len(lines), block)]
+    )
 
 
 def test_copies_with_other_labels_are_listed_with_their_ids(tmp_path: Path) -> None:

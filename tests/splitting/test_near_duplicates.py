@@ -9,20 +9,20 @@ from datasketch import MinHash
 
 from alloy.core.text import fold_text
 from alloy.splitting.near_duplicates import (
-    MIX,
+    HASH_FACTOR,
     PERMUTATIONS,
-    alike,
-    between,
-    candidates,
-    halves,
-    likeness,
-    near_pairs,
-    one_word_apart,
-    same,
-    shelves,
-    signatures,
-    unseen,
-    windows,
+    are_near_duplicates,
+    differ_in_one_word,
+    estimate_similarity,
+    find_candidates,
+    find_cross_candidates,
+    hash_halves,
+    jaccard_similarity,
+    make_buckets,
+    minhash_signatures,
+    remove_seen_pairs,
+    select_near_duplicates,
+    shingle_text,
 )
 from real import real_rows
 
@@ -36,15 +36,17 @@ def five(text: str) -> set[bytes]:
 
 def datasketch_signature(text: str) -> np.ndarray:
     """Return what the library makes of the same 32-bit values, through its public interface."""
-    values = [(window * int(MIX) % 2**64) >> 32 for window in windows(text).tolist()]
+    values = [(window * int(HASH_FACTOR) % 2**64) >> 32 for window in shingle_text(text).tolist()]
     signed = MinHash(num_perm=PERMUTATIONS, seed=1, scheme="affine32", hashfunc=lambda value: value)
     signed.update_batch(values)
     return signed.hashvalues
 
 
 def found(texts: list[str], threshold: float = 0.8) -> set[tuple[int, int]]:
-    signed = signatures(texts)
-    pairs = near_pairs(candidates(signed, shelves(signed, halves(texts), threshold)), threshold, texts.__getitem__)
+    signed = minhash_signatures(texts)
+    pairs = select_near_duplicates(
+        find_candidates(signed, make_buckets(signed, hash_halves(texts), threshold)), threshold, texts.__getitem__
+    )
     return {(a, b) for a, b in pairs.tolist()}
 
 
@@ -61,45 +63,51 @@ SCRIPTS = {
 def test_the_windows_are_the_five_bytes_from_each_place_on(text: str) -> None:
     data = text.encode()
     wanted = [int.from_bytes(data[start : start + 5], "little") for start in range(len(data) - 4)]
-    assert windows(text).tolist() == wanted
+    assert shingle_text(text).tolist() == wanted
 
 
 @pytest.mark.parametrize("text", ["", "a", "abc", "abcd", "鍵"])
 def test_a_text_under_five_bytes_is_one_window(text: str) -> None:
-    assert windows(text).tolist() == [int.from_bytes(text.encode(), "little")]
+    assert shingle_text(text).tolist() == [int.from_bytes(text.encode(), "little")]
 
 
 @pytest.mark.parametrize(
     ("one", "other"), list(combinations([SENTENCE, SENTENCE[9:], SENTENCE[:40], *SCRIPTS.values()], 2))
 )
 def test_likeness_is_the_share_of_windows_that_both_have(one: str, other: str) -> None:
-    assert likeness(one, other) == len(five(one) & five(other)) / len(five(one) | five(other)) == likeness(other, one)
+    assert (
+        jaccard_similarity(one, other)
+        == len(five(one) & five(other)) / len(five(one) | five(other))
+        == jaccard_similarity(other, one)
+    )
 
 
 @pytest.mark.parametrize("text", ["", "ab", SENTENCE, *SCRIPTS.values()])
 def test_a_text_is_wholly_like_itself_and_not_like_nothing(text: str) -> None:
-    assert likeness(text, text) == 1
-    assert likeness(text, "zzzzzz") == 0
+    assert jaccard_similarity(text, text) == 1
+    assert jaccard_similarity(text, "zzzzzz") == 0
 
 
 def test_signatures_are_those_of_datasketch() -> None:
     texts = ["", "ab", SENTENCE, SENTENCE * 50, *SCRIPTS.values()]
-    signed = signatures(texts)
+    signed = minhash_signatures(texts)
     assert signed.shape == (len(texts), PERMUTATIONS)
     for row, text in zip(signed, texts, strict=True):
         assert row.tolist() == datasketch_signature(text).tolist()
 
 
 def test_no_text_has_no_signature() -> None:
-    assert signatures([]).shape == (0, PERMUTATIONS)
+    assert minhash_signatures([]).shape == (0, PERMUTATIONS)
 
 
 def test_equal_places_of_two_signatures_estimate_the_likeness() -> None:
     words = SENTENCE.split()
     for left in (1, 3, 6, 10):
         one, other = " ".join(words), " ".join(words[left:])
-        signed = signatures([one, other], 1024)
-        assert abs(alike(signed[:1], signed[1:])[0] - likeness(one, other)) < 0.05  # three deviations at most
+        signed = minhash_signatures([one, other], 1024)
+        assert (
+            abs(estimate_similarity(signed[:1], signed[1:])[0] - jaccard_similarity(one, other)) < 0.05
+        )  # three deviations at most
 
 
 def test_one_changed_word_of_a_long_text_makes_a_pair_and_another_text_none() -> None:
@@ -133,8 +141,8 @@ def test_of_many_that_are_like_the_first_and_not_each_other_next_to_none_is_miss
         for place in (at, at + 1, at + 2):
             other = changed(other, place, f"x{place}x{place}")
         stars.append(" ".join(other))
-    assert likeness(" ".join(words), stars[3]) > 0.8 > likeness(stars[1], stars[3])
-    wanted = {(0, place) for place, star in enumerate(stars, 1) if likeness(" ".join(words), star) >= 0.8}
+    assert jaccard_similarity(" ".join(words), stars[3]) > 0.8 > jaccard_similarity(stars[1], stars[3])
+    wanted = {(0, place) for place, star in enumerate(stars, 1) if jaccard_similarity(" ".join(words), star) >= 0.8}
     assert len(wanted) > 10
     assert len(wanted - found([" ".join(words), *stars])) <= 1
 
@@ -144,7 +152,7 @@ def test_of_many_that_are_each_like_the_one_before_none_is_missed() -> None:
     for step in range(2 * len(words)):
         words = changed(words, step * 5 % len(words), f"z{step}z")
         chain.append(" ".join(words))
-    assert likeness(chain[0], chain[40]) < 0.3
+    assert jaccard_similarity(chain[0], chain[40]) < 0.3
     assert {(place, place + 1) for place in range(len(chain) - 1)} <= found(chain)
 
 
@@ -154,7 +162,7 @@ EIGHT = "my lamp is off and nobody knows why"
 @pytest.mark.parametrize("place", range(8))
 def test_a_short_text_with_any_word_changed_is_found_whatever_its_likeness(place: int) -> None:
     other = " ".join(changed(EIGHT.split(), place, "zeppelins"))
-    assert likeness(EIGHT, other) < 0.8
+    assert jaccard_similarity(EIGHT, other) < 0.8
     assert found([EIGHT, SENTENCE, other]) == {(0, 2)}
 
 
@@ -168,13 +176,13 @@ OTHERS = {
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 def test_a_short_text_that_differs_in_more_than_one_word_is_another(other: str) -> None:
-    assert not one_word_apart(EIGHT, other)
-    assert found([EIGHT, other]) == ({(0, 1)} if likeness(EIGHT, other) >= 0.8 else set())
+    assert not differ_in_one_word(EIGHT, other)
+    assert found([EIGHT, other]) == ({(0, 1)} if jaccard_similarity(EIGHT, other) >= 0.8 else set())
 
 
 def test_in_a_text_of_fewer_words_one_is_too_much_of_it() -> None:
     seven = EIGHT.removesuffix(" why")
-    assert not halves([seven]).any()
+    assert not hash_halves([seven]).any()
     assert found([seven, seven.replace("lamp", "lock")]) == set()
 
 
@@ -191,12 +199,12 @@ def test_of_the_near_pairs_among_real_texts_next_to_none_is_missed(name: str) ->
         words = text.split()
         words[rng.randrange(len(words))] = "zeppelin"
         texts.append(" ".join(words))
-    sets = [frozenset(windows(text).tolist()) for text in texts]
+    sets = [frozenset(shingle_text(text).tolist()) for text in texts]
     wanted = {
         (a, b)
         for (a, one), (b, other) in combinations(enumerate(sets), 2)
         if (0.8 <= len(one) / len(other) <= 1.25 and len(one & other) >= 0.8 * len(one | other))
-        or one_word_apart(texts[a], texts[b])
+        or differ_in_one_word(texts[a], texts[b])
     }
     pairs = found(texts)
     assert len(wanted) >= 60
@@ -212,16 +220,20 @@ def test_of_many_texts_with_one_template_the_pairs_across_sides_are_looked_for_o
         changed = list(template)
         changed[rng.randrange(30)] = f"other{rng.randrange(99)}"
         texts.append(" ".join(changed))
-    signed = signatures(texts)
+    signed = minhash_signatures(texts)
     test = np.arange(300) % 5 == 0
-    shelved = shelves(signed, halves(texts), 0.8)
-    pairs = near_pairs(between(signed, shelved, test, ~test), 0.8, texts.__getitem__)
+    shelved = make_buckets(signed, hash_halves(texts), 0.8)
+    pairs = select_near_duplicates(find_cross_candidates(signed, shelved, test, ~test), 0.8, texts.__getitem__)
     like = {int(b if test[a] else a) for a, b in pairs}
-    wanted = {b for b in range(300) if not test[b] and any(same(texts[a], texts[b], 0.8) for a in range(0, 300, 5))}
+    wanted = {
+        b
+        for b in range(300)
+        if not test[b] and any(are_near_duplicates(texts[a], texts[b], 0.8) for a in range(0, 300, 5))
+    }
     assert len(like & wanted) >= 0.97 * len(wanted) > 200
 
 
 def test_pairs_that_were_looked_at_are_not_new() -> None:
     pairs, seen = np.array([[0, 1], [2, 9], [1, 3]]), np.array([[1, 3], [0, 2]])
-    assert unseen(pairs, seen).tolist() == [[0, 1], [2, 9]]
-    assert unseen(seen[:0], seen).tolist() == []
+    assert remove_seen_pairs(pairs, seen).tolist() == [[0, 1], [2, 9]]
+    assert remove_seen_pairs(seen[:0], seen).tolist() == []

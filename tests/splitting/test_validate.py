@@ -11,8 +11,8 @@ from alloy.core.files import number_lines
 from alloy.core.text import text_key
 from alloy.formats.taxonomy import Taxonomy
 from alloy.splitting.assignment import FREE, TEST, TRAIN
-from alloy.splitting.near_duplicates import halves, signatures
-from alloy.splitting.validate import Survey, examine, gather
+from alloy.splitting.near_duplicates import hash_halves, minhash_signatures
+from alloy.splitting.validate import CheckedComments, check_block, join_blocks
 
 TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", "Easy"): "", ("Price", "Fair"): ""})
 PAIRING, EASY = {"L1": "Setup", "L2": "Pairing"}, {"L1": "Setup", "L2": "Easy"}
@@ -22,15 +22,17 @@ def row(identity: str, text: str = "It does not pair.", **more: Any) -> dict[str
     return {"id": identity, "text": text, "segments": [PAIRING], **more}
 
 
-def survey(folder: Path, rows: list[Any], block: int = 100) -> Survey:
+def survey(folder: Path, rows: list[Any], block: int = 100) -> CheckedComments:
     """Write the rows, bytes as they are, and survey them in blocks of so many lines."""
     path = folder / "comments.jsonl"
     path.write_bytes(b"\n".join(one if isinstance(one, bytes) else json.dumps(one).encode() for one in rows))
     lines = list(number_lines(path))
-    return gather(path, [examine(path, TAXONOMY, lines[at : at + block]) for at in range(0, len(lines), block)])
+    return join_blocks(
+        path, [check_block(path, TAXONOMY, lines[at : at + block]) for at in range(0, len(lines), block)]
+    )
 
 
-def reasons(found: Survey) -> list[tuple[int, str]]:
+def reasons(found: CheckedComments) -> list[tuple[int, str]]:
     return [(reject["line"], reject["reason"]) for reject in found.rejects]
 
 
@@ -40,12 +42,12 @@ def test_each_comment_has_its_line_its_hashes_its_side_and_its_signature(tmp_pat
     assert found.table["line"].tolist() == [1, 3, 4]
     assert found.table["id"].tolist() == [text_key(identity) for identity in "abc"]
     assert found.table["key"].tolist()[0] == text_key("too dear")
-    assert found.table["given"].tolist() == [FREE, TRAIN, TEST]
-    assert np.array_equal(found.table["signature"][:1], signatures(["too dear"]))
-    assert np.array_equal(found.table["halves"], halves(map(found.text, range(3))))
+    assert found.table["named_side"].tolist() == [FREE, TRAIN, TEST]
+    assert np.array_equal(found.table["signature"][:1], minhash_signatures(["too dear"]))
+    assert np.array_equal(found.table["halves"], hash_halves(map(found.folded_text, range(3))))
     assert found.leaves == [(0,), (0,), (1, 0)]
-    assert [found.id(place) for place in range(3)] == ["a", "b", "c"]
-    assert found.text(0) == "too dear"
+    assert [found.comment_id(place) for place in range(3)] == ["a", "b", "c"]
+    assert found.folded_text(0) == "too dear"
 
 
 def test_a_row_is_kept_as_it_is_but_for_its_side(tmp_path: Path) -> None:
@@ -71,7 +73,7 @@ def test_what_cannot_be_used_is_told_by_line_in_order(tmp_path: Path) -> None:
     assert said[2].startswith("expected a JSON object, found an array")
     assert said[3] == "byte 9 is not UTF-8; save the file as UTF-8"
     assert {reject["file"] for reject in found.rejects} == {str(tmp_path / "comments.jsonl")}
-    assert [found.id(place) for place in range(2)] == ["a", "c"]
+    assert [found.comment_id(place) for place in range(2)] == ["a", "c"]
 
 
 @pytest.mark.parametrize("folder", ["my: set", "50%", "a b"])
@@ -87,22 +89,22 @@ def test_an_id_that_comes_again_is_a_fault_of_its_line_also_in_another_block(tmp
     found = survey(tmp_path, rows, block)
     again = "id 'a' stands already in line 1; give each its own id"
     assert reasons(found) == [(4, again), (6, again)]
-    assert [found.id(place) for place in range(3)] == ["a", "b", "c"]
-    assert found.text(0) == "it does not pair."
+    assert [found.comment_id(place) for place in range(3)] == ["a", "b", "c"]
+    assert found.folded_text(0) == "it does not pair."
 
 
 def test_the_task_is_what_the_comments_show(tmp_path: Path) -> None:
     levels = {"levels": ["L1", "L2"], "leaves": 3}
     bare = row("a")
     full = row("b", segments=[{**EASY, "content": "pair", "emotion": "joy"}, {**EASY, "emotion": "anger"}])
-    assert survey(tmp_path, [bare]).task(TAXONOMY) == {
+    assert survey(tmp_path, [bare]).describe_task(TAXONOMY) == {
         **levels,
         "has_content": False,
         "emotions": [],
         "most_segments": 1,
     }
     for block in (1, 2):
-        assert survey(tmp_path, [bare, full], block).task(TAXONOMY) == {
+        assert survey(tmp_path, [bare, full], block).describe_task(TAXONOMY) == {
             **levels,
             "has_content": True,
             "emotions": ["anger", "joy"],
@@ -114,7 +116,7 @@ def test_a_rejected_row_adds_nothing_to_the_task(tmp_path: Path) -> None:
     more = [{**EASY, "content": "pair", "emotion": "joy"}] * 3
     found = survey(tmp_path, [row("a"), row("a", "Again", segments=more), row("b", segments=[*more, {"L1": "x"}])])
     assert len(found.rejects) == 2
-    task = found.task(TAXONOMY)
+    task = found.describe_task(TAXONOMY)
     assert (task["has_content"], task["emotions"], task["most_segments"]) == (False, [], 1)
 
 
@@ -147,5 +149,10 @@ def test_line_ends_of_windows_and_a_byte_order_mark_change_nothing(tmp_path: Pat
 
 def test_a_file_of_faults_alone_has_no_comment(tmp_path: Path) -> None:
     found = survey(tmp_path, [b"{", b"["], block=1)
-    assert (found.rows, found.leaves, len(found.table), found.task(TAXONOMY)["most_segments"]) == ([], [], 0, 0)
+    assert (found.rows, found.leaves, len(found.table), found.describe_task(TAXONOMY)["most_segments"]) == (
+        [],
+        [],
+        0,
+        0,
+    )
     assert len(found.rejects) == 2

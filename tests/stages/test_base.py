@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.core.files import InputError, read_json, sha256, write_jsonl
+from alloy.core.files import InputError, hash_path, read_json, write_jsonl
 from alloy.core.settings import BadRow
 from model_files import write_gguf, write_model
 from projects import ROOT, SECTIONS, copy_code, environment
@@ -47,7 +47,7 @@ def left(project: Path) -> list[str]:
 def test_a_gguf_file_becomes_the_base_and_its_hash_is_a_metric(project):
     write_gguf(project / "a.gguf")
     done = start(project, {"gguf": "a.gguf"})
-    digest = sha256(project / "a.gguf")
+    digest = hash_path(project / "a.gguf")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"base: gguf a.gguf, sha256 {digest}\n", "")
     assert read_json(project / "metrics/base.json") == {"base": {"gguf": "a.gguf", "sha256": digest}}
     assert read_json(project / "models/base/config.json")["model_type"] == "qwen3"

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
-from alloy.core.text import words
-from alloy.runtime.parallel import ROWS
+from alloy.core.text import split_words
+from alloy.runtime.parallel import BLOCK_ROWS
 from benchmarks.leaks import leaks
 from real import real_rows
 from small import tokenizer
@@ -190,7 +190,7 @@ BAD = {
     "no messages": ({**example("x", "Hi"), "messages": []}, "`messages` must be a list of {role, content}"),
     "no answer": (example("x", "Hi", " "), "the assistant's last message is empty"),
     "no id": (example("x", "Hi") | {"id": 3}, "`id` is missing, empty or no string"),
-    "an id that was there": (example("g1", "Hi"), "id 'g1' stands twice; give each row its own id"),
+    "an id that was there": (example("g1", "Hi"), "duplicate id 'g1'; ids must be unique"),
 }
 
 
@@ -348,27 +348,30 @@ def start() -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.slow
 def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) -> None:
-    rows = [example(f"g{number}", LETTER if number % ROWS == 7 else f"Hi, {number}") for number in range(2 * ROWS + 5)]
+    rows = [
+        example(f"g{number}", LETTER if number % BLOCK_ROWS == 7 else f"Hi, {number}")
+        for number in range(2 * BLOCK_ROWS + 5)
+    ]
     lay(*rows)
     done = start()
     assert (done.returncode, done.stderr) == (0, "")
     shared = "2 dropped that share words with a test"
-    assert done.stdout == f"decontaminate: {2 * ROWS + 3 - 200} general rows; {shared}, 200 held out\n"
+    assert done.stdout == f"decontaminate: {2 * BLOCK_ROWS + 3 - 200} general rows; {shared}, 200 held out\n"
     held = {row["id"] for row in read_jsonl("data/decontaminate/heldout.jsonl")}
     assert len(held) == 200
     assert read_jsonl("data/decontaminate/general.jsonl") == [
         row for row in rows if row["messages"][0]["content"] != LETTER and row["id"] not in held
     ]
-    assert [row["id"] for row in read_jsonl("data/decontaminate/dropped.jsonl")] == ["g7", f"g{ROWS + 7}"]
+    assert [row["id"] for row in read_jsonl("data/decontaminate/dropped.jsonl")] == ["g7", f"g{BLOCK_ROWS + 7}"]
 
 
-@pytest.mark.parametrize("line", [5, 2 * ROWS])
+@pytest.mark.parametrize("line", [5, 2 * BLOCK_ROWS])
 def test_an_id_that_comes_again_in_another_block_is_one_line(here: Path, line: int) -> None:
-    rows = [example(f"g{number}", "Hi") for number in range(2 * ROWS + 5)]
-    lay(*rows[: 2 * ROWS], {**rows[line - 1]}, *rows[2 * ROWS :])
+    rows = [example(f"g{number}", "Hi") for number in range(2 * BLOCK_ROWS + 5)]
+    lay(*rows[: 2 * BLOCK_ROWS], {**rows[line - 1]}, *rows[2 * BLOCK_ROWS :])
     done = start()
-    place = f"data/prepared/general/general.jsonl:{2 * ROWS + 1}"
-    wanted = f"decontaminate: {place}: id 'g{line - 1}' stands twice; give each row its own id; or set general_rows."
+    place = f"data/prepared/general/general.jsonl:{2 * BLOCK_ROWS + 1}"
+    wanted = f"decontaminate: {place}: duplicate id 'g{line - 1}'; ids must be unique; or set general_rows."
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith(wanted)
     assert not Path("data/decontaminate").exists()
@@ -380,7 +383,7 @@ def test_of_200_leaks_of_real_tests_95_percent_are_dropped_and_next_to_none_of_t
     lay_tests(test, prompts)
     rng = random.Random(0)
     texts = [row["question"] for row in test] + 10 * [row["prompt"] for row in prompts]
-    chosen = rng.sample([text for text in texts if len(words(text)) > 1], 200)
+    chosen = rng.sample([text for text in texts if len(split_words(text)) > 1], 200)
     planted = [example(f"leak{n}", text, "B") for n, (_, text) in enumerate(leaks(chosen))]
     names = ("self_instruct_human_seeds", "oasst1_eval953", "gsm8k_train", "gpteacher_roleplay", "mbpp_train")
     real = [row for name in names for row in real_rows(f"general/{name}", 400)]

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from alloy.core.files import read_json, read_jsonl, write_jsonl
-from alloy.formats.ifeval_checks import verify
+from alloy.formats.ifeval_checks import verify_answer
 from alloy.modeling.model_folder import write_hosted
 from projects import dense, environment, start_history, write_labelling_project, write_project
 
@@ -74,7 +74,7 @@ def test_each_prompt_up_to_the_limit_has_its_row_in_the_order_of_the_file(run):
     assert {row["cut"] for row in rows} <= {0, 1}
     for row, prompt in zip(rows, PROMPTS, strict=False):
         assert row["instructions"] == prompt["instruction_id_list"]
-        judged = verify(prompt, [row["answer"]])
+        judged = verify_answer(prompt, [row["answer"]])
         for way in ("strict", "loose"):
             assert row[f"prompt_{way}"] == judged[f"prompt_level_{way}_acc"]
             assert row[f"instruction_{way}"] == judged[f"inst_level_{way}_acc"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from alloy.core.files import InputError, read_json, read_jsonl, sha256, write_json, write_jsonl
+from alloy.core.files import InputError, hash_path, read_json, read_jsonl, write_json, write_jsonl
 from alloy.formats.general import CUSTOMER
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.prompt import Prompts
@@ -224,7 +224,7 @@ def test_the_stage_writes_the_mix_its_manifest_and_its_card(here: Path, base: Pa
         "data/decontaminate/general.jsonl",
         "models/base",
     ):
-        assert f"| `{name}` | `{sha256(Path(name))}` |" in words
+        assert f"| `{name}` | `{hash_path(Path(name))}` |" in words
     assert "| MIT |" in words
     assert capsys.readouterr().out == "mix: 10 rows, general share 0.4000 of the examples\n"
 

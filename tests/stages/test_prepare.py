@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from alloy.core.files import InputError, sha256, write_jsonl
+from alloy.core.files import InputError, hash_path, write_jsonl
 from prepared import lay_out, prepared
 from stages import prepare
 
@@ -40,7 +40,7 @@ def test_the_demo_is_the_same_bytes_as_ever(monkeypatch: pytest.MonkeyPatch) -> 
     hashes = {}
     for kind in ("comments", "general", "benchmark", "instructions", "chat"):
         run(kind, monkeypatch)
-        hashes |= {file.name: sha256(file)[:8] for file in sorted(Path("data/prepared", kind).iterdir())}
+        hashes |= {file.name: hash_path(file)[:8] for file in sorted(Path("data/prepared", kind).iterdir())}
     assert hashes == {
         "comments.jsonl": "e7f16fcb",
         "taxonomy.csv": "26b6bf46",

@@ -18,13 +18,13 @@ from alloy.core.files import InputError, number_lines, read_json, read_jsonl
 from alloy.core.text import fold_text
 from alloy.formats.origin import write_origin
 from alloy.formats.taxonomy import Taxonomy
-from alloy.runtime.parallel import ROWS
+from alloy.runtime.parallel import BLOCK_ROWS
 from alloy.splitting.assignment import LEFT_OUT, TEST, TRAIN
-from alloy.splitting.near_duplicates import same
-from alloy.splitting.validate import Survey, examine, gather
+from alloy.splitting.near_duplicates import are_near_duplicates
+from alloy.splitting.validate import CheckedComments, check_block, join_blocks
 from benchmarks.leaks import DISGUISES, leaks
 from real import real_rows
-from stages.split import divide, main
+from stages.split import divide_comments, main
 
 REPOSITORY = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parents[1] / "golden" / "split.json"
@@ -54,18 +54,19 @@ def made(texts: list[str], **more: Any) -> list[dict[str, Any]]:
     return [row(f"c{number}", text, **more) for number, text in enumerate(texts)]
 
 
-def surveyed(folder: Path, rows: list[dict[str, Any]]) -> Survey:
+def surveyed(folder: Path, rows: list[dict[str, Any]]) -> CheckedComments:
     path = folder / "comments.jsonl"
     path.write_bytes(b"".join(json.dumps(one).encode() + b"\n" for one in rows))
-    return gather(path, [examine(path, TAXONOMY, list(number_lines(path)))])
+    return join_blocks(path, [check_block(path, TAXONOMY, list(number_lines(path)))])
 
 
 def divided(folder: Path, rows: list[dict[str, Any]], share: float = 0.2, near: float = 0.8) -> dict[int, list[str]]:
     """Return the ids of each side, in their order."""
     survey = surveyed(folder, rows)
-    sides, _ = divide(survey, share, near)
+    sides, _ = divide_comments(survey, share, near)
     return {
-        side: [survey.id(place) for place, one in enumerate(sides) if one == side] for side in (TRAIN, TEST, LEFT_OUT)
+        side: [survey.comment_id(place) for place, one in enumerate(sides) if one == side]
+        for side in (TRAIN, TEST, LEFT_OUT)
     }
 
 
@@ -267,8 +268,8 @@ def test_what_went_where_is_counted(here: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.splitlines() == [
         "split: 2 train, 2 test, 0 rejected, 1 left out as like the other side; 1 of 2 leaves in test alone",
         "split: 1 comments have a segment whose `content` is not in their text",
-        "split: 1 text has different labels in 3 copies (ids b, c), which limits the F1 that can be reached; "
-        "all are listed in data/split/contradictions.json",
+        "split: 1 text has different labels in 3 copies (ids b, c), which limits the F1 that a model can reach; "
+        "see data/split/contradictions.json",
     ]
     assert read_json("data/split/contradictions.json") == [
         {
@@ -348,7 +349,7 @@ BAD = {
         row("x", segments=[{"L1": "Setup", "L2": "Easy"}]),
         "label 'Setup > Easy' is not in the taxonomy (did you mean 'Setup > Easy setup'?)",
     ),
-    "duplicate id": (row("g0"), "id 'g0' stands already in line 1; give each its own id"),
+    "duplicate id": (row("g0"), "duplicate id 'g0' (first used on line 1); ids must be unique"),
     "wrong depth": (row("x", segments=[{"L1": "Setup"}]), "a segment has levels L1; the taxonomy has L1..L2"),
 }
 
@@ -477,7 +478,7 @@ def test_the_stage_ends_with_status_1_its_lines_and_no_traceback(here: Path) -> 
 
 @pytest.mark.slow
 def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) -> None:
-    rows = [row(f"c{number}") for number in range(2 * ROWS + 5)]
+    rows = [row(f"c{number}") for number in range(2 * BLOCK_ROWS + 5)]
     project(here, [*rows, {**row("c7"), "text": "Other words"}], on_bad_row="reject")
     stage = start(here)
     said, faults = stage.communicate()
@@ -489,7 +490,7 @@ def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) ->
     )
     assert counted["train"] + counted["test"] == len(rows)
     (reject,) = read_json("data/split/rejects.json")
-    assert (reject["line"], reject["reason"][:34]) == (2 * ROWS + 6, "id 'c7' stands already in line 8; ")
+    assert (reject["line"], reject["reason"][:39]) == (2 * BLOCK_ROWS + 6, "duplicate id 'c7' (first used on line 8")
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
     assert sorted(written, key=lambda one: int(one["id"][1:])) == rows
 
@@ -497,7 +498,7 @@ def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_kill_leaves_no_half_file_and_no_process(here: Path, ended_by: signal.Signals) -> None:
-    project(here, [row(f"c{number}") for number in range(3 * ROWS)])
+    project(here, [row(f"c{number}") for number in range(3 * BLOCK_ROWS)])
     stage = start(here)
     children = Path(f"/proc/{stage.pid}/task/{stage.pid}/children")
     if not children.parent.is_dir():
@@ -543,11 +544,14 @@ def test_of_200_leaks_among_real_comments_all_are_found_that_are_near_and_next_t
     hidden = [int(identity[1:]) for identity in found[TRAIN] if identity[0] == "p"]
     assert {planted[number][0] for number in hidden} <= {"a word changed"}
     assert len(hidden) <= 10, "of these texts at least 95 percent"
-    assert not any(same(fold_text(test[number]), fold_text(planted[number][1]), 0.8) for number in hidden)
+    assert not any(
+        are_near_duplicates(fold_text(test[number]), fold_text(planted[number][1]), 0.8) for number in hidden
+    )
     near = {fold_text(text) for text in test}
     false = [
         identity
         for identity in found[LEFT_OUT]
-        if identity[0] == "r" and not any(same(fold_text(train[int(identity[1:])]), one, 0.8) for one in near)
+        if identity[0] == "r"
+        and not any(are_near_duplicates(fold_text(train[int(identity[1:])]), one, 0.8) for one in near)
     ]
     assert len(false) <= 0.01 * len(train)

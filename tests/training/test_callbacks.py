@@ -16,7 +16,7 @@ from transformers.training_args import TrainingArguments
 
 from alloy.core.files import InputError
 from alloy.runtime.durable import SEAL
-from alloy.runtime.resume import Place
+from alloy.runtime.resume import WorkFolder
 from alloy.training.callbacks import Checkpoints, Progress, room
 
 GIB = 2**30
@@ -41,10 +41,10 @@ def clock(monkeypatch) -> Clock:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> WorkFolder:
     claim = tmp_path / "claim"
     claim.write_text("this run")
-    return Place(tmp_path / "train", claim, "this run")
+    return WorkFolder(tmp_path / "train", claim, "this run")
 
 
 @pytest.fixture
@@ -70,11 +70,11 @@ class Training:
     """What `Trainer` does to its callbacks, a step at a time."""
 
     def __init__(
-        self, callback: Any, clock: Clock, place: Place, steps: int = 1000, begun: int = 0, **state: Any
+        self, callback: Any, clock: Clock, place: WorkFolder, steps: int = 1000, begun: int = 0, **state: Any
     ) -> None:
         self.callback = callback
         self.clock = clock
-        self.args = TrainingArguments(output_dir=str(place.folder), use_cpu=True, report_to="none")
+        self.args = TrainingArguments(output_dir=str(place.path), use_cpu=True, report_to="none")
         self.state = TrainerState(max_steps=steps, global_step=begun, **state)
         self.control = TrainerControl()
         callback.on_train_begin(self.args, self.state, self.control)
@@ -95,7 +95,7 @@ class Training:
 
 
 @pytest.fixture
-def start(clock: Clock, place: Place, free: list[int], signals: list[int]) -> Iterator[Any]:
+def start(clock: Clock, place: WorkFolder, free: list[int], signals: list[int]) -> Iterator[Any]:
     """Return what starts a training that saves checkpoints of 10 GiB."""
     started: list[Checkpoints] = []
 
@@ -161,15 +161,15 @@ def test_a_checkpoint_is_whole_once_it_is_written_and_replaces_those_before(star
     training = start()
     training.step(30)
     training.save()
-    assert place.checkpoint("train") == place.folder / "checkpoint-1"
+    assert place.find_checkpoint("train") == place.path / "checkpoint-1"
     training.step(30)
-    (place.folder / "checkpoint-2").mkdir()
-    assert place.checkpoint("train") == place.folder / "checkpoint-1"
-    (place.folder / "checkpoint-2").rmdir()
+    (place.path / "checkpoint-2").mkdir()
+    assert place.find_checkpoint("train") == place.path / "checkpoint-1"
+    (place.path / "checkpoint-2").rmdir()
     training.save()
-    assert place.checkpoint("train") == place.folder / "checkpoint-2"
-    assert [path.name for path in place.folder.iterdir()] == ["checkpoint-2"]
-    assert [path.name for path in (place.folder / "checkpoint-2").iterdir()] == [SEAL]
+    assert place.find_checkpoint("train") == place.path / "checkpoint-2"
+    assert [path.name for path in place.path.iterdir()] == ["checkpoint-2"]
+    assert [path.name for path in (place.path / "checkpoint-2").iterdir()] == [SEAL]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -260,7 +260,7 @@ def test_a_full_disk_says_what_is_missing_and_that_nothing_is_lost(tmp_path, fre
 
 
 @pytest.fixture
-def progress(clock: Clock, place: Place) -> Iterator[Training]:
+def progress(clock: Clock, place: WorkFolder) -> Iterator[Training]:
     """A training of steps of 100 tokens that has gone on for 50 seconds before."""
     callback = Progress("train", "train", [100] * 1000, seconds=50.0)
     training = Training(callback, clock, place)

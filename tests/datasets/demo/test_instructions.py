@@ -13,7 +13,7 @@ from alloy.datasets.demo import knowledge
 from alloy.datasets.demo.instructions import ASKED, PROMPTS, instructions
 from alloy.datasets.demo.tasks import Task, with_words
 from alloy.formats.ifeval import load_prompts
-from alloy.formats.ifeval_checks import verify
+from alloy.formats.ifeval_checks import verify_answer
 
 DEMO = Path(__file__).parents[3] / "data" / "demo"
 FEEDBACK, KNOWLEDGE = (yaml.safe_load((DEMO / f"{name}.yaml").read_text()) for name in ("feedback", "knowledge"))
@@ -41,7 +41,7 @@ def answered(world: Path) -> list[tuple[Row, str]]:
 
 
 def followed(row: Row, answer: str) -> bool:
-    return verify(row, [answer])["prompt_level_strict_acc"]
+    return verify_answer(row, [answer])["prompt_level_strict_acc"]
 
 
 def kind(row: Row) -> str:

@@ -19,8 +19,8 @@ from alloy.datasets.demo import knowledge as general_side
 from alloy.formats.comments import Comment, parse_comment
 from alloy.formats.general import read_general
 from alloy.formats.mmlu import load_questions
-from alloy.formats.taxonomy import Taxonomy, load_taxonomy, show
-from stages.split import read_survey
+from alloy.formats.taxonomy import Taxonomy, format_path, load_taxonomy
+from stages.split import read_comments
 
 DEMO = Path(__file__).parents[3] / "data" / "demo"
 LEXICON = yaml.safe_load((DEMO / "feedback.yaml").read_text(encoding="utf-8"))
@@ -51,7 +51,7 @@ def taxonomy(world: Path) -> Taxonomy:
 
 @pytest.fixture(scope="module")
 def comments(world: Path, taxonomy: Taxonomy) -> list[Comment]:
-    assert read_survey(world / "comments.jsonl", taxonomy).rejects == []
+    assert read_comments(world / "comments.jsonl", taxonomy).rejects == []
     return [parse_comment(row, taxonomy) for row in read_jsonl(world / "comments.jsonl")]
 
 
@@ -281,7 +281,7 @@ def test_no_comment_stands_in_the_general_data(comments: list[Comment], general:
 def test_no_label_path_stands_in_the_general_data(taxonomy: Taxonomy, general: list[Row]) -> None:
     words = "\n".join(turn["content"] for row in general for turn in row["messages"])
     assert '"L1"' not in words
-    assert [path for path in taxonomy.leaves if show(path) in words] == []
+    assert [path for path in taxonomy.leaves if format_path(path) in words] == []
 
 
 # The makers, one by one

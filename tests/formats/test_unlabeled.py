@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alloy.core.files import InputError, read_lines
-from alloy.formats.unlabelled import read_unlabelled
+from alloy.formats.unlabeled import read_unlabeled
 
 CASES = Path(__file__).parents[3] / "shared/cases/classify"
 
@@ -15,7 +15,7 @@ CASES = Path(__file__).parents[3] / "shared/cases/classify"
 def read(data: bytes | str, name: str = "-") -> list[Any]:
     """Return rows that can be labelled as they are, others as (id, reason)."""
     data = data if isinstance(data, bytes) else data.encode()
-    comments = read_unlabelled(name, data.splitlines(keepends=True))
+    comments = read_unlabeled(name, data.splitlines(keepends=True))
     return [(one.row["id"], one.reason) if one.reason else one.row for one in comments]
 
 
@@ -134,7 +134,7 @@ def test_the_cases_of_classify_are_read() -> None:
 def test_a_packed_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "f.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"text": "a"}\n'))
-    assert [one.row["text"] for one in read_unlabelled(str(path), read_lines(path))] == ["a"]
+    assert [one.row["text"] for one in read_unlabeled(str(path), read_lines(path))] == ["a"]
 
 
 def test_lines_are_read_as_they_come() -> None:
@@ -145,6 +145,6 @@ def test_lines_are_read_as_they_come() -> None:
             taken.append(number)
             yield b'{"text": "a"}\n'
 
-    comments = read_unlabelled("-", lines())
+    comments = read_unlabeled("-", lines())
     assert [next(comments).row["id"] for _ in range(3)] == ["1", "2", "3"]
     assert len(taken) == 3
