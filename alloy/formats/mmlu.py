@@ -61,7 +61,7 @@ def _check_question(_number: int, row: Row) -> Row:
     if not isinstance(choices, list) or len(choices) != 4 or not all(map(_is_text, choices)):
         raise ValueError(f"`choices`: expected four strings that are not empty, got {choices!r}")
     if type(row.get("answer")) is not int or row["answer"] not in range(4):
-        raise ValueError(f"`answer`: expected the index of the correct choice, 0 to 3, got {row.get('answer')!r}")
+        raise ValueError(f"`answer` is {row.get('answer')!r}; write the index of the right choice, 0 to 3")
     return row
 
 

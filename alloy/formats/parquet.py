@@ -17,6 +17,6 @@ def read_parquet(path: Path, fields: list[str], source: str) -> Iterator[tuple[s
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a complete Parquet file ({reason}); download it again") from None
     if missing := [name for name in fields if name not in table.column_names]:
-        raise InputError(f"{path}: column '{missing[0]}' is missing; take the files from {source}")
+        raise InputError(f"{path}: no column '{missing[0]}'; take the files from {source}")
     for number, row in enumerate(table.select(fields).to_pylist(), 1):
         yield f"{path}: row {number}", row

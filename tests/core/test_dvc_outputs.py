@@ -1,4 +1,4 @@
-"""A file that is missing or edited is traced to what makes it: a stage, DVC's cache, or the user."""
+"""The error about a missing or edited file says how to get it: from a stage, DVC's cache, or the user."""
 
 import json
 import subprocess
@@ -43,14 +43,14 @@ def test_the_stage_that_makes_a_file_is_named(project: Path) -> None:
     assert find_stage_of(Path("data/splitter/x")) is None
 
 
-def test_what_is_no_output_is_fetched_or_written(project: Path) -> None:
+def test_a_file_that_is_not_an_output_is_pulled_or_written(project: Path) -> None:
     assert is_tracked_by_dvc(Path("data/yours/comments.jsonl"))
     assert "dvc pull" in how_to_make(Path("data/yours/comments.jsonl"))
     assert "params.yaml" in how_to_make(Path("data/theirs/comments.jsonl"))
 
 
 @pytest.mark.slow
-def test_an_edited_output_is_told_apart_from_one_that_dvc_recorded(project: Path) -> None:
+def test_an_edited_output_differs_from_the_one_that_dvc_recorded(project: Path) -> None:
     for command in (
         ["git", "init", "-q"],
         ["dvc", "init", "-q"],
@@ -62,27 +62,31 @@ def test_an_edited_output_is_told_apart_from_one_that_dvc_recorded(project: Path
     assert find_edited_inputs("compare") == find_edited_inputs("score") == []
     Path("metrics/score/base.json").write_text("{ }\n")
     (line,) = find_edited_inputs("compare")
-    assert line.startswith("metrics/score/base.json: edited since the stage score@base made it; `dvc repro score@base`")
+    assert line.startswith("metrics/score/base.json: ")
+    assert "`dvc repro score@base`" in line
     Path("data/split/b").write_text("c\n")
     assert [line.partition(":")[0] for line in find_edited_inputs("score")] == ["data/split"]
 
 
 WRONG = {
-    "a list": ([], "the file: expected an object, found an array"),
-    "no model": ({}, "tuned: expected an object, found nothing"),
-    "a text for the model": ({"tuned": "x"}, "tuned: expected an object, found a string"),
-    "a text for a number": ({"tuned": {"voc": {"f1": "high"}}}, "tuned.voc.f1: expected a number, found a string"),
-    "a list for a number": ({"tuned": {"voc": {"f1": [1]}}}, "tuned.voc.f1: expected a number, found an array"),
-    "no part": ({"tuned": {}}, "tuned.voc: missing"),
+    "a list": ([], "the file: ", "an array"),
+    "no model": ({}, "tuned: ", "nothing"),
+    "a text for the model": ({"tuned": "x"}, "tuned: ", "a string"),
+    "a text for a number": ({"tuned": {"voc": {"f1": "high"}}}, "tuned.voc.f1: ", "a string"),
+    "a list for a number": ({"tuned": {"voc": {"f1": [1]}}}, "tuned.voc.f1: ", "an array"),
+    "no part": ({"tuned": {}}, "tuned.voc: ", "missing"),
 }
 
 
-@pytest.mark.parametrize(("content", "wanted"), WRONG.values(), ids=WRONG)
-def test_metrics_that_were_edited_name_the_key_and_the_stage(project: Path, content: object, wanted: str) -> None:
+@pytest.mark.parametrize(("content", "key", "found"), WRONG.values(), ids=WRONG)
+def test_metrics_that_were_edited_name_the_key_and_the_stage(
+    project: Path, content: object, key: str, found: str
+) -> None:
     file = Path("metrics/score/tuned.json")
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(content))
     with pytest.raises(InputError) as caught:
         read_metrics(file, "tuned", required=("voc",))
-    assert str(caught.value).startswith(f"{file}: {wanted}")
+    assert str(caught.value).startswith(f"{file}: {key}")
+    assert found in str(caught.value)
     assert "`dvc repro score`" in str(caught.value)

@@ -73,23 +73,25 @@ def test_lines_count_from_one_and_blank_ones_count_too(tmp_path: Path) -> None:
     assert list(decode_lines(path)) == [(2, {"a": 1}), (4, {"a": 2})]
 
 
-FAULTS = {
-    "half an object": (b'{"a": ', "not valid JSON at column"),
-    "a trailing comma": (b'{"a": 1,}', "not valid JSON at column 8"),
-    "not a number": (b'{"a": NaN}', "not valid JSON at column"),
-    "two objects": (b'{"a": 1}{"a": 2}', "not valid JSON at column 9"),
-    "Latin-1": (b'{"a": "caf\xe9"}', "byte 11 is not UTF-8; save the file as UTF-8"),
-    "half a surrogate pair": (b'{"a": "\\ud83d"}', "not valid JSON at column"),
-    "a list": (b"[1]", "expected a JSON object, found an array; write one {...} per line"),
-    "a string": (b'"a"', "expected a JSON object, found a string"),
-    "null": (b"null", "expected a JSON object, found null"),
+BAD_LINES = {  # a line, and what its error names
+    "half an object": (b'{"a": ', "JSON"),
+    "a trailing comma": (b'{"a": 1,}', "column 8"),
+    "not a number": (b'{"a": NaN}', "JSON"),
+    "two objects": (b'{"a": 1}{"a": 2}', "column 9"),
+    "Latin-1": (b'{"a": "caf\xe9"}', "byte 11 "),
+    "half a surrogate pair": (b'{"a": "\\ud83d"}', "JSON"),
+    "a list": (b"[1]", "an array"),
+    "a string": (b'"a"', "a string"),
+    "null": (b"null", "null"),
 }
 
 
-@pytest.mark.parametrize(("line", "wanted"), FAULTS.values(), ids=FAULTS)
-def test_a_bad_line_is_named_with_its_fault(tmp_path: Path, line: bytes, wanted: str) -> None:
+@pytest.mark.parametrize(("line", "wanted"), BAD_LINES.values(), ids=BAD_LINES)
+def test_a_bad_line_is_an_error_with_its_place(tmp_path: Path, line: bytes, wanted: str) -> None:
     path = file(tmp_path, b'{"good": 1}\n\n' + line + b"\n")
-    assert fault(path).startswith(f"rows.jsonl:3: {wanted}")
+    error = fault(path)
+    assert error.startswith("rows.jsonl:3: ")
+    assert wanted in error
 
 
 def test_the_rows_around_a_bad_line_are_still_read(tmp_path: Path) -> None:
@@ -100,17 +102,20 @@ def test_the_rows_around_a_bad_line_are_still_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"  \r\n\n"])
 def test_an_empty_file_says_what_to_write(tmp_path: Path, content: bytes) -> None:
-    assert fault(file(tmp_path, content)) == "rows.jsonl: the file is empty; write one JSON object a line"
+    error = fault(file(tmp_path, content))
+    assert error.startswith("rows.jsonl: ")
+    assert "empty" in error
+    assert "JSON" in error
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fault(tmp_path / "rows.jsonl").startswith("rows.jsonl: no such file; ")
+    assert fault(tmp_path / "rows.jsonl").startswith("rows.jsonl: ")
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").write_text("stages: {split: {cmd: x, outs: [data/split]}}")
     for read in (read_json, read_jsonl):
-        with pytest.raises(InputError, match=r"^data/split/task\.json: no such file; `dvc repro split` makes it$"):
+        with pytest.raises(InputError, match=r"^data/split/task\.json: .*`dvc repro split`"):
             read("data/split/task.json")
-        with pytest.raises(InputError, match=r"^data/mine/rows\.jsonl: no such file; .* `data` in params\.yaml$"):
+        with pytest.raises(InputError, match=r"^data/mine/rows\.jsonl: .* `data` in params\.yaml"):
             read("data/mine/rows.jsonl")
 
 
@@ -120,24 +125,26 @@ def _loop(path: Path) -> None:
 
 
 NO_FILES = {
-    "a folder": (Path.mkdir, "expected a file, found a folder"),
-    "a pipe": (os.mkfifo, "found a pipe or device"),
-    "a link to nothing": (lambda path: path.symlink_to("nowhere"), "a link to a file that does not exist"),
+    "a folder": (Path.mkdir, "folder"),
+    "a pipe": (os.mkfifo, "pipe"),
+    "a link to nothing": (lambda path: path.symlink_to("nowhere"), "link"),
     "a loop of links": (_loop, "Too many levels of symbolic links"),
 }
 
 
 @pytest.mark.parametrize(("make", "wanted"), NO_FILES.values(), ids=NO_FILES)
-def test_what_is_no_file_is_said(tmp_path: Path, make: Callable[[Path], object], wanted: str) -> None:
+def test_the_error_says_what_is_in_place_of_a_file(tmp_path: Path, make: Callable[[Path], object], wanted: str) -> None:
     make(path := tmp_path / "rows.jsonl")
-    assert wanted in fault(path)
+    error = fault(path)
+    assert error.startswith("rows.jsonl: ")
+    assert wanted in error
 
 
 OTHER_FORMATS = {
     "a JSON array": (b'[\n  {"a": 1}\n]\n', "a JSON array"),
     "UTF-16": ('{"a": 1}'.encode("utf-16"), "UTF-16"),
     "a workbook": (b"PK\x03\x04 and more", "a workbook"),
-    "a gzip file": (gzip.compress(b"{}"), "packed by gzip"),
+    "a gzip file": (gzip.compress(b"{}"), "gzip"),
 }
 
 
@@ -157,7 +164,7 @@ def _no_odd_number(number: int, row: Row) -> int:
     return number
 
 
-def test_all_bad_rows_are_told_at_once_in_ten_lines_at_most(tmp_path: Path) -> None:
+def test_all_bad_rows_are_raised_at_once_in_ten_lines_at_most(tmp_path: Path) -> None:
     rows = [b'{"a": 1}', b"{", b'{"a": 2}', b'{"a": 3}']
     with pytest.raises(InputError) as caught:
         check_lines(file(tmp_path, b"\n".join(rows)), _no_odd_number)
@@ -171,13 +178,13 @@ def test_all_bad_rows_are_told_at_once_in_ten_lines_at_most(tmp_path: Path) -> N
 
 def test_a_broken_document_names_its_line(tmp_path: Path) -> None:
     path = file(tmp_path, b'{\n"a": 1,\n"b" 2}', "task.json")
-    with pytest.raises(InputError, match=r"task\.json:3: not valid JSON"):
+    with pytest.raises(InputError, match=r"task\.json:3: "):
         read_json(path)
 
 
-def test_a_cut_archive_is_one_line(tmp_path: Path) -> None:
+def test_a_truncated_archive_is_one_line(tmp_path: Path) -> None:
     whole = gzip.compress(b'{"a": 1}\n' * 100)
-    assert fault(file(tmp_path, whole[:-9], "rows.jsonl.gz")).startswith("rows.jsonl.gz: not a whole gzip file")
+    assert fault(file(tmp_path, whole[:-9], "rows.jsonl.gz")).startswith("rows.jsonl.gz: ")
 
 
 def test_a_byte_order_mark_at_the_start_of_a_text_is_dropped(tmp_path: Path) -> None:
@@ -186,7 +193,7 @@ def test_a_byte_order_mark_at_the_start_of_a_text_is_dropped(tmp_path: Path) -> 
 
 
 def test_a_text_line_that_is_not_utf_8_is_named() -> None:
-    with pytest.raises(InputError, match=r"^rows\.txt:2: byte 3 is not UTF-8; save the file as UTF-8$"):
+    with pytest.raises(InputError, match=r"^rows\.txt:2: byte 3 "):
         list(decode_text("rows.txt", [b"a\n", b"b \xff\n"]))
 
 
@@ -199,15 +206,16 @@ def test_lines_are_numbered_as_they_are_read(tmp_path: Path) -> None:
     whole = gzip.compress(b"first\n" * 10_000 + bytes(range(256)) * 400)
     lines = number_lines(file(tmp_path, whole[:-200], "rows.jsonl.gz"))
     assert next(lines) == (1, b"first\n")
-    with pytest.raises(InputError, match=r"rows\.jsonl\.gz: not a whole gzip file"):
+    with pytest.raises(InputError, match=r"rows\.jsonl\.gz: "):
         list(lines)
 
 
-def test_the_fault_of_a_line_is_given_and_not_raised() -> None:
+def test_the_error_of_a_line_is_returned_and_not_raised() -> None:
     assert decode_line("rows.jsonl", 7, b'{"a": 1}\r\n') == {"a": 1}
-    given = decode_line("rows.jsonl", 7, b"[1]")
-    assert isinstance(given, InputError)
-    assert str(given) == "rows.jsonl:7: expected a JSON object, found an array; write one {...} per line"
+    error = decode_line("rows.jsonl", 7, b"[1]")
+    assert isinstance(error, InputError)
+    assert str(error).startswith("rows.jsonl:7: ")
+    assert "an array" in str(error)
 
 
 def test_lines_are_written_as_they_are_each_with_an_end(tmp_path: Path) -> None:

@@ -24,30 +24,32 @@ def said(folder: Path, module: str, *words: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["infer", "score", "mmlu", "ifeval", "general"])
 @pytest.mark.parametrize("words", [(), ("base", "tuned")])
-def test_a_stage_of_a_model_is_told_one(tmp_path, stage, words):
+def test_a_stage_needs_the_name_of_one_model(tmp_path, stage, words):
     (line,) = said(tmp_path, f"stages.{stage}", *words)
-    assert line == f"{stage}: name one model, as in `python -m stages.{stage} tuned`"
+    assert line.startswith(f"{stage}: ")
+    assert f"`python -m stages.{stage} tuned`" in line
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "known"), [("general", "base or tuned"), ("infer", "base or tuned"), ("score", "base or tuned or svm")]
 )
-def test_a_model_that_dvc_yaml_does_not_name_is_none(tmp_path, stage, known):
+def test_a_model_that_is_not_in_dvc_yaml_is_an_error_with_the_known_ones(tmp_path, stage, known):
     (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     (tmp_path / "params.yaml").write_text("{}\n")
     (line,) = said(tmp_path, f"stages.{stage}", "nothere")
-    assert line == f"{stage}: there is no model 'nothere' in dvc.yaml; write {known}"
+    assert line.startswith(f"{stage}: ")
+    assert "'nothere'" in line
+    assert known in line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc.yaml", "params.yaml"]
 
 
-def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
+def test_a_path_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "params.yaml").write_text("{}\n")
     (tmp_path / "file").write_text("")
     before = sorted(tmp_path.iterdir())
     (line,) = said(tmp_path, "alloy", "nova", "recipe", "write", "file/recipe.yaml")
     assert line.startswith("alloy: file")
-    assert line.endswith("; name another place, or free this one")
     (tmp_path / "folder/recipe.yaml").mkdir(parents=True)
     (line,) = said(tmp_path, "alloy", "nova", "recipe", "write", "folder/recipe.yaml")
     assert "found a folder" in line

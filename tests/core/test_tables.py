@@ -37,14 +37,14 @@ def test_empty_columns_at_the_end_are_dropped() -> None:
     assert rows("id;text;;\n1;a;;b\n") == [(2, ["1", "a", "", "b"])]
 
 
-def test_the_separator_that_excel_names_is_taken() -> None:
+def test_the_separator_that_excel_names_is_used() -> None:
     assert rows("sep=;\nid;text\n1;a, b\n") == [(3, ["1", "a, b"])]
-    with pytest.raises(InputError, match=r"^f\.csv:1: cannot separate cells by '~'"):
+    with pytest.raises(InputError, match=r"^f\.csv:1: .*'~'"):
         rows("sep=~\nid~text\n")
 
 
-def test_a_broken_quote_has_its_line() -> None:
-    with pytest.raises(InputError, match=r"^f.csv:3: not valid CSV .*; quote cells that hold semicolons"):
+def test_a_broken_quote_is_an_error_with_its_line() -> None:
+    with pytest.raises(InputError, match=r"^f\.csv:3: .*semicolons"):
         rows('id;text\n1;a\n2;"b" c\n')
 
 
@@ -60,14 +60,14 @@ def test_unicode_is_decoded(encoding: str) -> None:
 @pytest.mark.parametrize(
     ("data", "wanted"),
     [
-        ("a\nZürich".encode("cp1252"), r"^f:2: byte 2 is not UTF-8 \(0xFC, most likely Windows-1252\); .*CSV UTF-8"),
-        (b"a\x81", r"^f:1: byte 2 is not UTF-8 \(0x81\)"),
-        (b"\xff\xfea", "^f: not valid UTF-16"),
-        (b"PK\x03\x04", "^f: this is a workbook"),
-        (b"\xd0\xcf\x11\xe0", "^f: this is a workbook"),
+        ("a\nZürich".encode("cp1252"), r"^f:2: byte 2 .*0xFC.*Windows-1252.*CSV UTF-8"),
+        (b"a\x81", r"^f:1: byte 2 .*\(0x81\)"),
+        (b"\xff\xfea", "^f: .*UTF-16"),
+        (b"PK\x03\x04", "^f: .*workbook"),
+        (b"\xd0\xcf\x11\xe0", "^f: .*workbook"),
     ],
 )
-def test_what_is_no_unicode_is_named(data: bytes, wanted: str) -> None:
+def test_a_file_that_is_not_unicode_is_named_with_its_bad_byte(data: bytes, wanted: str) -> None:
     with pytest.raises(InputError, match=wanted):
         decode_document("f", data)
 

@@ -1,4 +1,4 @@
-"""The environment is an input: versions are pinned, told where they differ, and recorded with every result."""
+"""Package versions are inputs: they are pinned, compared with what is installed, and recorded with results."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PINS = f"# comment\ntorch=={version('torch').partition('+')[0]}\ntorchvision==1.0\ntransformers==0.1  # old\n"
 
 
-def test_pins_are_read_of_the_constraints():
+def test_pins_are_read_from_the_constraints():
     assert pinned_versions("trl==1.2\nvllm==0.3 ; x\nxtrl==3\nlm-eval==0.4.10\n") == {
         "trl": "1.2",
         "vllm": "0.3",
@@ -30,7 +30,7 @@ def test_pins_are_read_of_the_constraints():
     }
 
 
-def test_versions_yaml_follows_the_constraints_and_what_is_installed_is_compared(tmp_path, monkeypatch):
+def test_versions_yaml_follows_the_constraints_and_installed_versions_are_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"^constraints\.txt: "):
         check_versions(write=False)

@@ -1,4 +1,4 @@
-"""YAML that people write is read, and YAML that would grow without end is refused at once."""
+"""YAML that people write is read, and YAML with a huge number of values is an error at once."""
 
 import time
 from datetime import date
@@ -37,7 +37,7 @@ def laughs(levels: int, start: str = "[x, x, x]", form: str = "list") -> str:
     ],
     ids=["lists", "many", "mappings", "merges", "long texts", "itself", "itself deeper", "deep", "deep keys", "dashes"],
 )
-def test_a_file_that_would_grow_is_refused_at_once_with_its_line(text):
+def test_a_file_with_too_many_values_is_an_error_at_once_with_its_line(text):
     start = time.monotonic()
     with pytest.raises(InputError) as caught:
         load_yaml(text, "params.yaml")
@@ -61,12 +61,12 @@ def test_a_large_file_without_aliases_is_read():
 
 
 @pytest.mark.parametrize("tag", ["!!python/object/apply:os.system [ls]", "!!python/name:os.system", "!mine x"])
-def test_no_tag_makes_an_object(tag):
+def test_tags_do_not_create_objects(tag):
     with pytest.raises(InputError, match=r"^x\.yaml:1: "):
         load_yaml(f"a: {tag}\n", "x.yaml")
 
 
-def test_a_file_that_is_no_yaml_is_one_line_with_its_place(tmp_path):
+def test_a_file_that_is_not_yaml_is_an_error_with_its_place(tmp_path):
     file = tmp_path / "x.yaml"
     for content, place in ((b"a: 1\nb: [\n", f"{file}:3: "), (b"a: 2024-13-45\n", f"{file}: "), (b"\xff\xfe\xff", "")):
         file.write_bytes(content)
@@ -74,5 +74,5 @@ def test_a_file_that_is_no_yaml_is_one_line_with_its_place(tmp_path):
             read_yaml(file)
         assert str(caught.value).startswith(place or f"{file}")
         assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match=r"/none\.yaml: "):
         read_yaml(tmp_path / "none.yaml")

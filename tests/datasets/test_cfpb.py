@@ -226,7 +226,7 @@ def test_a_fault_in_json_lines_names_file_and_line(
 def test_a_broken_gzip_file_is_one_line(raw: Path, name: str, spoil: Any) -> None:
     content = TWO if "csv" in name else jsonl(record(CARD, "Good", "1"))
     (raw / name).write_bytes(spoil(gzip.compress(content)))
-    assert fault().startswith(f"data/cfpb/raw/{name}: not a whole gzip file")
+    assert fault().startswith(f"data/cfpb/raw/{name}: not a complete gzip file")
 
 
 def test_a_zip_file_cut_short_is_one_line(raw: Path) -> None:

@@ -185,7 +185,7 @@ BAD = {
     "a text of a book": (HEAD + f"1,{'a' * 1_000_001},b,c\n", "a.csv:2: the text has 1,000,001 characters"),
     "an empty file": ("", "a.csv: the file is empty"),
     "a header alone": (HEAD, "a.csv: no labeled comment (0 rows without a text, 0 without a label)"),
-    "a workbook": (b"PK\x03\x04", "a.csv: a workbook, not text; write `format: xlsx`"),
+    "a workbook": (b"PK\x03\x04", "a.csv: expected text, found a workbook; write `format: xlsx`"),
 }
 
 

@@ -86,34 +86,37 @@ def test_an_id_in_two_files_is_refused(raw: Path) -> None:
     assert fault().startswith("data/general/raw/b.jsonl:2: duplicate id '1' (first used in data/general/raw/a.jsonl:1)")
 
 
-CHAT = "`messages` must be a list of {role, content} that ends with the assistant"
+CHAT = "`messages`: expected a list of {role, content} that ends with the assistant"
 BAD = {
     "no id": (example("x", id=None), "`id` is missing"),
-    "an empty id": (example(" "), "`id` is missing, empty or no string; give each row its own id"),
-    "an empty category": (example("x", category=""), "`category` or `source` is missing or empty; say what kind"),
-    "an empty source": (example("x", source=" "), "`category` or `source` is missing or empty; say what kind"),
+    "an empty id": (example(" "), "`id` is missing, empty or not a string"),
+    "an empty category": (example("x", category=""), "`category` or `source` is missing or empty"),
+    "an empty source": (example("x", source=" "), "`category` or `source` is missing or empty"),
     "no category": (example("x", category=None), "`category` or `source` is missing"),
     "no source": (example("x", source=3), "`category` or `source` is missing"),
     "a category that is the customers'": (
         example("x", category="customer"),
-        "category 'customer' is kept for the comm",
+        "`category`: 'customer' is reserved",
     ),
-    "a source that is the customers'": (example("x", source="customer"), "source 'customer' is kept for the comments"),
-    "an empty licence": (example("x", license=" "), "`license` is ' '; write a name such as MIT, or leave it out"),
-    "two licences": (example("x", license=["MIT", "BSD"]), "`license` is ['MIT', 'BSD']; write a name"),
+    "a source that is the customers'": (example("x", source="customer"), "`source`: 'customer' is reserved"),
+    "an empty licence": (example("x", license=" "), "`license`: expected a name such as MIT, got ' '"),
+    "two licences": (
+        example("x", license=["MIT", "BSD"]),
+        "`license`: expected a name such as MIT, got ['MIT', 'BSD']",
+    ),
     "no messages": (example("x", messages="hello"), CHAT),
     "a message without content": (example("x", messages=[{"role": "user"}, {"role": "assistant"}]), CHAT),
     "a question at the end": (example("x", messages=example("x")["messages"][::-1]), CHAT),
     "an answer alone": (example("x", messages=example("x")["messages"][1:]), CHAT),
     "a role that no model knows": (
         example("x", messages=[{"role": "human", "content": "2 + 2?"}, example("x")["messages"][1]]),
-        "role 'human' is none that models know; write system, user, assistant or tool",
+        "message 1: expected a `role` of system, user, assistant, tool, got 'human'",
     ),
     "an empty question": (
         example("x", messages=[{"role": "user", "content": " "}, example("x")["messages"][1]]),
-        "a message of the user is empty; give the question or drop the row",
+        "message 1: the user's `content` is empty",
     ),
-    "an empty answer": (example("x", answer=" \n"), "the assistant's last message is empty"),
+    "an empty answer": (example("x", answer=" \n"), "message 2: the assistant's `content` is empty"),
 }
 
 
@@ -132,7 +135,7 @@ def test_a_malformed_line_is_named(raw: Path) -> None:
 @pytest.mark.parametrize("spoil", [lambda whole: whole[:-9], lambda whole: b"no" + whole])
 def test_a_broken_gzip_file_is_one_line(raw: Path, spoil: Any) -> None:
     (raw / "a.jsonl.gz").write_bytes(spoil(gzip.compress(jsonl(example("1")))))
-    assert fault().startswith("data/general/raw/a.jsonl.gz: not a whole gzip file")
+    assert fault().startswith("data/general/raw/a.jsonl.gz: not a complete gzip file")
 
 
 def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:

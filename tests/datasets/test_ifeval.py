@@ -135,7 +135,7 @@ def test_an_unknown_layout_says_what_to_fetch(raw: Path, name: str) -> None:
 
 def test_a_broken_parquet_file_is_one_line(raw: Path) -> None:
     (raw / "train-00000-of-00001.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
-    assert fault().startswith("data/ifeval/raw/train-00000-of-00001.parquet: not a whole parquet file")
+    assert fault().startswith("data/ifeval/raw/train-00000-of-00001.parquet: not a complete Parquet file")
 
 
 def test_a_parquet_file_without_a_column_is_one_line(raw: Path) -> None:

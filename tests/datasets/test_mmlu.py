@@ -224,7 +224,7 @@ def test_choices_that_are_no_texts_are_refused(raw: Path) -> None:
 def test_a_broken_parquet_file_is_one_line(raw: Path) -> None:
     one_parquet(raw, "dev", [GOOD])
     (raw / "all/test-00000-of-00001.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
-    assert fault().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: not a whole parquet file")
+    assert fault().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: not a complete Parquet file")
 
 
 def test_a_parquet_file_without_a_column_is_one_line(raw: Path) -> None:

@@ -275,17 +275,20 @@ BAD = {
     "fewer levels": (example("x", {"E1": "a"}), "segment 1 has 1 levels, others have 2; write (none) where a"),
     "no name": (example("x", {"E1": "a", "E2": ": turns"}), "segment 1: label ': turns' has no name before its"),
     "a number as emotion": (example("x", {**LOCK, "emotion": 1}), "segment 1: `emotion` is 1; write a string or"),
-    "another schema": (example("x", schemaVersion="2"), "schemaVersion is '2'; write bedrock-conversation-2024"),
-    "no messages": ({"messages": "x"}, "`messages` is missing or no list of objects"),
-    "no turn": ({"messages": []}, "turns are none; let user and assistant take turns"),
-    "a question alone": ({"messages": FIRST["messages"][:1]}, "turns are user; let user and assistant take turns"),
+    "another schema": (example("x", schemaVersion="2"), "`schemaVersion`: expected bedrock-conversation-2024, got '2'"),
+    "no messages": ({"messages": "x"}, "`messages`: expected a list"),
+    "no turn": ({"messages": []}, "expected the roles user and assistant in turn, ending with the assistant, got none"),
+    "a question alone": (
+        {"messages": FIRST["messages"][:1]},
+        "expected the roles user and assistant in turn, ending with the assistant, got user",
+    ),
     "content as a string": (
         {"messages": [{"role": "user", "content": "x"}, *FIRST["messages"][1:]]},
-        "`content` is no",
+        "`content`: expected a list",
     ),
     "a picture": (
         {"messages": [{"role": "user", "content": [{"image": {}}]}, *FIRST["messages"][1:]]},
-        "`content` holds image, and only text can be read; drop the conversation",
+        "`content` has image, but only text can be read",
     ),
     "an empty comment": (example(" "), "no comment is left beside what all user turns share; drop it, or write"),
 }

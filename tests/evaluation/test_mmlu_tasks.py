@@ -76,7 +76,7 @@ def test_an_answer_that_is_no_whole_number_is_refused(tmp_path: Path) -> None:
 
 def test_malformed_and_empty_files_are_one_line(tmp_path: Path) -> None:
     benchmark(tmp_path, [question()], [])
-    assert fault(tmp_path) == "dev.jsonl: the file is empty; write one JSON object a line"
+    assert fault(tmp_path) == "dev.jsonl: the file is empty; write one JSON object per line"
     (tmp_path / "dev.jsonl").write_text("{\n")
     assert fault(tmp_path).startswith("dev.jsonl:1: not valid JSON")
     (tmp_path / "dev.jsonl").unlink()

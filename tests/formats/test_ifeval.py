@@ -1,4 +1,4 @@
-"""Prompts with instructions are checked on reading: what lm-eval would draw or fall over is one clear line."""
+"""Prompts with instructions are checked when they are read: each error is one line with its place."""
 
 import json
 from pathlib import Path
@@ -22,8 +22,8 @@ def words(**kwargs: Any) -> Row:
     return prompt(names=(WORDS,), kwargs=(kwargs,))
 
 
-def keywords(*given: Any) -> Row:
-    return prompt(names=(KEYWORDS,), kwargs=({"keywords": list(given)},))
+def keywords(*values: Any) -> Row:
+    return prompt(names=(KEYWORDS,), kwargs=({"keywords": list(values)},))
 
 
 def write(path: Path, *rows: Row) -> Path:
@@ -37,71 +37,69 @@ def test_prompts_keep_their_order_and_lose_the_null_arguments(tmp_path: Path) ->
     assert rows == [prompt(9), words(num_words=5, relation="less than"), prompt(3)]
 
 
-NUMBER, WORD_LIST = "write a whole number above 0", "write a list of words"
-BAD = {
-    "no key": (prompt(None), "`key` is None; write a whole number that no other prompt has"),
-    "a text as key": (prompt("1"), "`key` is '1'; write a whole number"),
-    "true as key": (prompt(True), "`key` is True; write a whole number"),
-    "an empty prompt": (prompt(text=" \n"), "`prompt` is missing or empty"),
-    "no prompt": (prompt(text=None), "`prompt` is missing or empty"),
-    "no instructions": (prompt(names=None), "`instruction_id_list` is missing or empty"),
-    "an empty list": (prompt(names=(), kwargs=()), "`instruction_id_list` is missing or empty"),
-    "no kwargs": (prompt(kwargs=None), "`kwargs` must be a list of objects"),
-    "kwargs that are texts": (prompt(kwargs=("",)), "`kwargs` must be a list of objects"),
-    "kwargs too few": (prompt(names=(TITLE, TITLE)), "2 instructions and 1 kwargs; write one for each"),
-    "an unknown instruction": (
-        prompt(names=("format:title",)),
-        "instruction 'format:title' is none that lm-eval knows",
-    ),
-    "a number as instruction": (prompt(names=(3,)), "instruction 3 is none that lm-eval knows"),
-    "a list as instruction": (prompt(names=([TITLE],)), f"instruction ['{TITLE}'] is none that lm-eval knows"),
-    "an argument too many": (prompt(kwargs=({"num_words": 3},)), f"{TITLE} takes no `num_words`; remove it"),
-    "an argument too few": (words(num_words=3), f"{WORDS} has no `relation`; add it, else lm-eval would draw one"),
-    "a null argument": (words(num_words=None, relation="at least"), f"{WORDS} has no `num_words`"),
-    # lm-eval takes 0 for an argument that is not there
-    "a zero": (words(num_words=0, relation="at least"), f"{WORDS}: `num_words` is 0; {NUMBER}"),
-    "a number in a text": (words(num_words="3", relation="at least"), f"{WORDS}: `num_words` is '3'; {NUMBER}"),
-    "half a word": (words(num_words=1.5, relation="at least"), f"{WORDS}: `num_words` is 1.5; {NUMBER}"),
-    "another relation": (words(num_words=3, relation="at most"), f"{WORDS}: lm-eval refuses "),
-    "an unknown language": (
-        prompt(names=("language:response_language",), kwargs=({"language": "xx"},)),
-        "language:response_language: lm-eval refuses {'language': 'xx'}",
-    ),
+END_CHECKER, LANGUAGE = "startend:end_checker", "language:response_language"
+BAD = {  # a row, and the key and value that the error names
+    "no key": (prompt(None), ("`key`", "None")),
+    "a text as key": (prompt("1"), ("`key`", "'1'")),
+    "true as key": (prompt(True), ("`key`", "True")),
+    "an empty prompt": (prompt(text=" \n"), ("`prompt`",)),
+    "no prompt": (prompt(text=None), ("`prompt`",)),
+    "no instructions": (prompt(names=None), ("`instruction_id_list`",)),
+    "an empty list": (prompt(names=(), kwargs=()), ("`instruction_id_list`",)),
+    "no kwargs": (prompt(kwargs=None), ("`kwargs`",)),
+    "kwargs that are texts": (prompt(kwargs=("",)), ("`kwargs`",)),
+    "kwargs too few": (prompt(names=(TITLE, TITLE)), ("`kwargs`", "2", "1")),
+    "an unknown instruction": (prompt(names=("format:title",)), ("'format:title'", TITLE)),
+    "a number as instruction": (prompt(names=(3,)), (" 3;", TITLE)),
+    "a list as instruction": (prompt(names=([TITLE],)), (f"['{TITLE}']", WORDS)),
+    "an argument too many": (prompt(kwargs=({"num_words": 3},)), (TITLE, "`num_words`")),
+    "an argument too few": (words(num_words=3), (WORDS, "`relation`")),
+    "a null argument": (words(num_words=None, relation="at least"), (WORDS, "`num_words`")),
+    # lm-eval reads 0 as an argument that is missing
+    "a zero": (words(num_words=0, relation="at least"), (WORDS, "`num_words`", "got 0")),
+    "a number in a text": (words(num_words="3", relation="at least"), (WORDS, "`num_words`", "got '3'")),
+    "half a word": (words(num_words=1.5, relation="at least"), (WORDS, "`num_words`", "got 1.5")),
+    "another relation": (words(num_words=3, relation="at most"), (WORDS, "'relation': 'at most'")),
+    "an unknown language": (prompt(names=(LANGUAGE,), kwargs=({"language": "xx"},)), (LANGUAGE, "'language': 'xx'")),
     "a word as keywords": (
         prompt(names=(KEYWORDS,), kwargs=({"keywords": "lamp"},)),
-        f"{KEYWORDS}: `keywords` is 'lamp'; {WORD_LIST}",
+        (KEYWORDS, "`keywords`", "'lamp'"),
     ),
-    "no keyword": (keywords(), f"{KEYWORDS}: `keywords` is []; {WORD_LIST}"),
-    "an empty keyword": (keywords("a", ""), f"{KEYWORDS}: `keywords` is ['a', '']; {WORD_LIST}"),
-    "a number among keywords": (keywords("a", 5), f"{KEYWORDS}: `keywords` is ['a', 5]; {WORD_LIST}"),
-    "a keyword that is no pattern": (keywords("(plus"), f"{KEYWORDS}: `keywords`: lm-eval reads '(plus' as a pattern"),
+    "no keyword": (keywords(), (KEYWORDS, "`keywords`", "got []")),
+    "an empty keyword": (keywords("a", ""), (KEYWORDS, "`keywords`", "['a', '']")),
+    "a number among keywords": (keywords("a", 5), (KEYWORDS, "`keywords`", "['a', 5]")),
+    "a keyword that is not a pattern": (keywords("(plus"), (KEYWORDS, "`keywords`", "'(plus'")),
     "a number as phrase": (
-        prompt(names=("startend:end_checker",), kwargs=({"end_phrase": 5},)),
-        "startend:end_checker: `end_phrase` is 5; write a text",
+        prompt(names=(END_CHECKER,), kwargs=({"end_phrase": 5},)),
+        (END_CHECKER, "`end_phrase`", "got 5"),
     ),
 }
 
 
-@pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
-def test_a_bad_prompt_is_one_line_with_its_place(tmp_path: Path, row: Row, wanted: str) -> None:
-    path = write(tmp_path / "ifeval.jsonl", prompt(2), row)
+def read_error(path: Path) -> str:
     with pytest.raises(InputError) as caught:
         load_prompts(path)
-    assert str(caught.value).startswith(f"{path}:2: {wanted}")
-    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
-def test_a_key_stands_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("row", "parts"), BAD.values(), ids=BAD)
+def test_a_bad_prompt_is_one_line_with_place_key_and_value(tmp_path: Path, row: Row, parts: tuple[str, ...]) -> None:
+    path = write(tmp_path / "ifeval.jsonl", prompt(2), row)
+    error = read_error(path)
+    assert error.startswith(f"{path}:2: ")
+    assert all(part in error for part in parts), error
+    assert "\n" not in error
+
+
+def test_a_duplicate_key_names_its_line(tmp_path: Path) -> None:
     path = write(tmp_path / "ifeval.jsonl", prompt(2), prompt(1), prompt(2))
-    with pytest.raises(InputError, match=r":3: `key` 2 is that of a row before"):
-        load_prompts(path)
+    assert read_error(path).startswith(f"{path}:3: duplicate `key` 2")
 
 
-def test_a_line_that_is_no_json_is_named(tmp_path: Path) -> None:
+def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     path = tmp_path / "ifeval.jsonl"
     path.write_text(json.dumps(prompt()) + "\n{\n")
-    with pytest.raises(InputError, match=r"ifeval\.jsonl:2: not valid JSON"):
-        load_prompts(path)
+    assert read_error(path).startswith(f"{path}:2: ")
 
 
 def test_a_checked_prompt_is_canonical_already() -> None:

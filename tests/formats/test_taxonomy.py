@@ -59,55 +59,39 @@ def test_a_path_is_shown_as_people_read_it() -> None:
     assert format_path(("Setup", "Pairing", "Bluetooth")) == "Setup > Pairing > Bluetooth"
 
 
-FAULTS = {
-    "nothing at all": (b"", "taxonomy.csv:1: expected a header line such as L1,L2,L3,description, found ''"),
-    "a header alone": (b"L1,description\n", "taxonomy.csv: the taxonomy has no rows; write one leaf a line"),
-    "other names": (
-        b"Theme,Topic\na,b\n",
-        "taxonomy.csv:1: expected a header line such as L1,L2,L3,description, found 'Theme,Topic'",
-    ),
-    "a level left out": (
-        b"L1,L3\na,b\n",
-        "taxonomy.csv:1: levels are L1,L3; number them from L1 on, without a gap and in this order",
-    ),
-    "levels in another order": (b"L2,L1\na,b\n", "taxonomy.csv:1: levels are L2,L1; number them"),
-    "a level twice": (b"L1,L1\na,b\n", "taxonomy.csv:1: two columns are called 'L1'"),
-    "no level": (b"description\na\n", "taxonomy.csv:1: expected a header line such as"),
-    "JSON": (b'{"L1": "a"}\n', "taxonomy.csv:1: expected a header line such as "),
-    "another column": (b"L1,L2,notes\na,b,c\n", "taxonomy.csv:1: unknown column 'notes'"),
+FAULTS = {  # a file, the place that the error names, and the values in it
+    "nothing at all": (b"", ":1:", ["''", "L1,L2,L3,description"]),
+    "a header alone": (b"L1,description\n", ":", ["no rows"]),
+    "other names": (b"Theme,Topic\na,b\n", ":1:", ["'Theme,Topic'", "L1,L2,L3,description"]),
+    "a level left out": (b"L1,L3\na,b\n", ":1:", ["found L1,L3"]),
+    "levels in another order": (b"L2,L1\na,b\n", ":1:", ["found L2,L1"]),
+    "a level twice": (b"L1,L1\na,b\n", ":1:", ["duplicate", "'L1'"]),
+    "no level": (b"description\na\n", ":1:", ["'description'"]),
+    "JSON": (b'{"L1": "a"}\n', ":1:", ["L1,L2,L3,description"]),
+    "another column": (b"L1,L2,notes\na,b,c\n", ":1:", ["'notes'"]),
     "a comma without quotes": (
         b"L1,L2,description\na,b,c\na,d,words, more words\n",
-        "taxonomy.csv:3: 4 cells under 3 columns; quote cells that hold commas",
+        ":3:",
+        ["3", "4", "quote", "commas"],
     ),
-    "a missing cell": (b"L1,L2,description\na,b\n", "taxonomy.csv:2: 2 cells under 3 columns"),
-    "an empty label": (
-        b"L1,L2,description\na,b,c\na, ,words\n",
-        "taxonomy.csv:3: L2 is empty; write (none) where a level does not apply",
-    ),
-    "a path twice": (
-        b"L1,L2,description\na,b,c\na,d,c\n a ,b,other words\n",
-        "taxonomy.csv:4: path 'a > b' stands already in line 2; drop one",
-    ),
-    "an open quote": (b'L1,L2\na,"b\nc,d\n', "taxonomy.csv:3: not valid CSV (unexpected end of data); quote"),
-    "words after a quote": (b'L1,L2\na,"b" c\n', "taxonomy.csv:2: not valid CSV"),
-    "Latin-1": (b"L1,description\na,words\ncaf\xe9,words\n", "taxonomy.csv:3: byte "),
-    "a workbook": (b"PK\x03\x04\x14", "taxonomy.csv: this is a workbook"),
-    "half of UTF-16": ("L1\na\n".encode("utf-16")[:-1], "taxonomy.csv: not valid UTF-16"),
-    "semicolons that are too many": (
-        b"L1;L2\na;b;c\n",
-        "taxonomy.csv:2: 3 cells under 2 columns; quote cells that hold s",
-    ),
-    "a line break in a label": (b'L1,L2\na,b\na,"c\nd"\n', "taxonomy.csv:3: L2 has a line break in it"),
-    "another line break": ("L1,L2\na,c\u2028d\n".encode(), "taxonomy.csv:2: L2 has a line break in it"),
-    "a label that cannot be seen": ("L1,L2\na,\u200b\n".encode(), "taxonomy.csv:2: L2 is empty"),
+    "a missing cell": (b"L1,L2,description\na,b\n", ":2:", ["3", "2"]),
+    "an empty label": (b"L1,L2,description\na,b,c\na, ,words\n", ":3:", ["L2", "(none)"]),
+    "a path twice": (b"L1,L2,description\na,b,c\na,d,c\n a ,b,other words\n", ":4:", ["'a > b'", "line 2"]),
+    "an open quote": (b'L1,L2\na,"b\nc,d\n', ":3:", ["quote"]),
+    "words after a quote": (b'L1,L2\na,"b" c\n', ":2:", ["CSV"]),
+    "Latin-1": (b"L1,description\na,words\ncaf\xe9,words\n", ":3:", ["byte 4", "0xE9"]),
+    "a workbook": (b"PK\x03\x04\x14", ":", ["workbook"]),
+    "half of UTF-16": ("L1\na\n".encode("utf-16")[:-1], ":", ["UTF-16"]),
+    "semicolons that are too many": (b"L1;L2\na;b;c\n", ":2:", ["2", "3", "quote", "semicolons"]),
+    "a line break in a label": (b'L1,L2\na,b\na,"c\nd"\n', ":3:", ["L2", "line break"]),
+    "another line break": ("L1,L2\na,c\u2028d\n".encode(), ":2:", ["L2", "line break"]),
+    "an invisible label": ("L1,L2\na,\u200b\n".encode(), ":2:", ["L2", "empty"]),
     "one path with an accent in two encodings": (
         "L1,L2\nCaf\u00e9,a\nBar,a\nCafe\u0301,a\n".encode(),
-        "taxonomy.csv:4: path 'Caf\u00e9 > a' stands already in line 2; the two spellings differ only in invisible",
+        ":4:",
+        ["'Caf\u00e9 > a'", "line 2", "accents"],
     ),
-    "one path with a soft hyphen": (
-        "L1\nab\na\u00adb\n".encode(),
-        "taxonomy.csv:3: path 'ab' stands already in line 2; the",
-    ),
+    "one path with a soft hyphen": ("L1\nab\na\u00adb\n".encode(), ":3:", ["'ab'", "line 2", "invisible"]),
 }
 
 
@@ -152,44 +136,55 @@ def warned(folder: Path, text: str) -> list[str]:
 def test_labels_that_differ_only_in_case_are_told_once_with_both_places(tmp_path: Path) -> None:
     text = "L1,L2\nBar,Noise\nbar,Wait\nbar,noise\nPub,IT\nPub,it\n"
     first, second = warned(tmp_path, text)
-    assert first.startswith("taxonomy.csv:3: label 'bar' differs from 'Bar' in line 2 only in case")
-    assert second.startswith("taxonomy.csv:6: label 'Pub > it' differs from 'Pub > IT' in line 5 only in case")
+    assert first.startswith("taxonomy.csv:3: ")
+    assert all(part in first for part in ("'bar'", "'Bar'", "line 2")), first
+    assert second.startswith("taxonomy.csv:6: ")
+    assert all(part in second for part in ("'Pub > it'", "'Pub > IT'", "line 5")), second
     assert len(load(tmp_path, text).leaves) == 5
 
 
 def test_a_label_in_two_encodings_is_one_label_and_told_with_both_places(tmp_path: Path) -> None:
     (line,) = warned(tmp_path, "L1,L2\nCaf\u00e9,a\nCafe\u0301,b\n")
-    assert line.startswith("taxonomy.csv:3: label 'Cafe\\u0301' is the same as 'Caf\\xe9' in line 2")
+    assert line.startswith("taxonomy.csv:3: ")
+    assert all(part in line for part in ("'Cafe\\u0301'", "'Caf\\xe9'", "line 2")), line
 
 
 def test_a_good_taxonomy_is_not_warned_about(tmp_path: Path) -> None:
     assert warned(tmp_path, TWO) == []
 
 
+def path_error(folder: Path, path: tuple[str, ...]) -> str:
+    with pytest.raises(ValueError) as caught:
+        load(folder, TWO).check_path(path)
+    return str(caught.value)
+
+
 def test_letters_of_two_alphabets_are_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"did you mean 'Setup > Manual'\? They differ in U\+0430 CYRILLIC SMALL LETTER A and"
-    ):
-        load(tmp_path, TWO).check(("Setup", "M\u0430nual"))
+    error = path_error(tmp_path, ("Setup", "M\u0430nual"))
+    assert "'Setup > Manual'?" in error
+    assert "U+0430 CYRILLIC SMALL LETTER A" in error
 
 
-@pytest.mark.parametrize(("text", "wanted"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_is_one_line_with_its_place(tmp_path: Path, text: bytes, wanted: str) -> None:
-    assert fault(tmp_path, text).startswith(wanted)
+@pytest.mark.parametrize(("text", "place", "parts"), FAULTS.values(), ids=FAULTS)
+def test_an_error_is_one_line_with_place_and_values(tmp_path: Path, text: bytes, place: str, parts: list[str]) -> None:
+    error = fault(tmp_path, text)
+    assert error.startswith(f"taxonomy.csv{place} ")
+    assert all(part in error for part in parts), error
 
 
 def test_a_missing_file_says_what_to_write(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"taxonomy\.csv: no such file; write a CSV file with columns L1,L2,..,description"
-    ):
+    with pytest.raises(InputError) as caught:
         load_taxonomy(tmp_path / "taxonomy.csv")
+    assert str(caught.value).startswith(f"{tmp_path / 'taxonomy.csv'}: ")
+    assert "L1,L2,..,description" in str(caught.value)
 
 
 def test_a_byte_that_is_not_utf_8_is_counted_in_its_line(tmp_path: Path) -> None:
-    assert "taxonomy.csv:2: byte 4 is not UTF-8" in fault(tmp_path, b"L1,description\ncaf\xe9,words\n")
+    error = fault(tmp_path, b"L1,description\ncaf\xe9,words\n")
+    assert error.startswith("taxonomy.csv:2: byte 4 ")
 
 
-def test_a_missing_cell_has_its_own_mend(tmp_path: Path) -> None:
+def test_a_missing_cell_is_not_blamed_on_quotes(tmp_path: Path) -> None:
     assert "quote" not in fault(tmp_path, b"L1,L2,description\na,b\n")
 
 
@@ -199,22 +194,25 @@ def test_a_leaf_passes(tmp_path: Path, path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("path", [("Setup", "Pairng"), ("setup", "pairing"), ("Set up", "Pairing")])
-def test_a_misspelt_label_is_answered_with_the_nearest(tmp_path: Path, path: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match=r"^label '.*' is not in the taxonomy \(did you mean 'Setup > Pairing'\?\)$"):
-        load(tmp_path, TWO).check_path(path)
+def test_the_error_of_a_misspelled_label_suggests_the_nearest(tmp_path: Path, path: tuple[str, ...]) -> None:
+    error = path_error(tmp_path, path)
+    assert f"'{format_path(path)}'" in error
+    assert "'Setup > Pairing'?" in error
 
 
-def test_a_label_like_no_other_is_not_guessed(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^label 'Price > Refund' is not in the taxonomy; add it there or correct"):
-        load(tmp_path, TWO).check(("Price", "Refund"))
+def test_for_a_label_that_is_not_similar_to_any_nothing_is_suggested(tmp_path: Path) -> None:
+    error = path_error(tmp_path, ("Price", "Refund"))
+    assert "'Price > Refund'" in error
+    assert "?" not in error
 
 
 @pytest.mark.parametrize("path", [("Setup",), ("Setup", "Pairing", "Bluetooth"), ()])
-def test_a_path_of_another_depth_is_no_leaf(tmp_path: Path, path: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="is not in the taxonomy"):
-        load(tmp_path, TWO).check_path(path)
+def test_a_path_of_another_depth_is_not_a_leaf(tmp_path: Path, path: tuple[str, ...]) -> None:
+    assert f"'{format_path(path)}'" in path_error(tmp_path, path)
 
 
-def test_a_folder_for_the_taxonomy_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a file, found a folder; write a CSV file with columns"):
+def test_a_folder_in_place_of_the_taxonomy_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
         load_taxonomy(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}: ")
+    assert "folder" in str(caught.value)

@@ -72,48 +72,55 @@ def test_null_is_absent() -> None:
 
 
 UNUSABLE = {
-    "empty": ('{"text": " \\n"}', "`text` is empty"),
-    "nothing that can be seen": ('{"text": "\\u200b\\u3164"}', "`text` is empty"),
-    "missing": ('{"comment": "x"}', "`text` is missing"),
-    "misspelt": ('{"Text": "x"}', "`text` is missing; did you mean `Text`?"),
-    "a number": ('{"text": 5}', "`text` is int, not a string"),
-    "half a character": ('{"text": "a\\ud83d"}', "`text` has half of a surrogate pair"),
-    "no object": ("5", "line 2: expected an object with a `text`, found int"),
-    "not valid": ('{"text": "x"', "line 2: not valid JSON at column 13"),
-    "not UTF-8": (b'{"text": "\xff"}', "line 2: byte 11 is not UTF-8"),
-    "too many digits": ('{"text": "x", "id": ' + "1" * 5000 + "}", "line 2: Exceeds the limit"),
-    "nested too deeply": ("[" * 200_000, "line 2: JSON is nested too deeply"),
+    "empty": ('{"text": " \\n"}', ("`text`", "empty")),
+    "invisible": ('{"text": "\\u200b\\u3164"}', ("`text`", "empty")),
+    "missing": ('{"comment": "x"}', ("`text`", "missing")),
+    "misspelled": ('{"Text": "x"}', ("`text`", "`Text`?")),
+    "a number": ('{"text": 5}', ("`text`", "a number")),
+    "half a character": ('{"text": "a\\ud83d"}', ("`text`", "surrogate")),
+    "no object": ("5", ("line 2: ", "a number")),
+    "not valid": ('{"text": "x"', ("line 2: ", "column 13")),
+    "not UTF-8": (b'{"text": "\xff"}', ("line 2: ", "byte 11 ")),
+    "too many digits": ('{"text": "x", "id": ' + "1" * 5000 + "}", ("line 2: ", "4300")),
+    "nested too deeply": ("[" * 200_000, ("line 2: ", "nested")),
 }
 
 
-@pytest.mark.parametrize(("line", "wanted"), UNUSABLE.values(), ids=UNUSABLE)
-def test_a_row_that_cannot_be_labelled_keeps_its_place(line: str | bytes, wanted: str) -> None:
+@pytest.mark.parametrize(("line", "parts"), UNUSABLE.values(), ids=UNUSABLE)
+def test_a_row_that_cannot_be_labeled_keeps_its_place(line: str | bytes, parts: tuple[str, ...]) -> None:
     data = b'{"text": "a"}\n' + (line if isinstance(line, bytes) else line.encode()) + b'\n{"text": "b"}\n'
     first, (identity, reason), last = read(data)
     assert (first["text"], identity, last) == ("a", "2", {"id": "3", "text": "b"})
-    assert reason.startswith(wanted)
+    assert reason.startswith(parts[0])
+    assert all(part in reason for part in parts), reason
 
 
 def test_a_row_of_a_table_with_another_number_of_cells_keeps_its_place() -> None:
     first, (identity, reason), last = read("id;text\n1;a\n2;b;c\n3;d\n")
     assert (first["text"], identity, last["text"]) == ("a", "2", "d")
-    assert reason == "line 3: 3 cells under 2 columns; quote cells that hold semicolons"
+    assert reason.startswith("line 3: ")
+    assert all(part in reason for part in ("2 cells", "3", "semicolons")), reason
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "wanted"),
+    ("name", "data", "place", "parts"),
     [
-        ("f.csv", b"id,Text\n1,a\n", "^f.csv:1: columns are 'id,Text', none is `text`; rename `Text`"),
-        ("f.csv", b"text,id,id\na,1,2\n", "^f.csv:1: two columns are called 'id'"),
-        ("f.csv", "text\nZürich\n".encode("cp1252"), r"^f.csv:2: byte 2 is not UTF-8 \(0xFC, most likely Windows-1252"),
-        ("f.csv", b'text,id\na,"b\n', "^f.csv:.*: not valid CSV"),
-        ("f.json", b'[{"text": "a"},', "^f.json: not valid JSON"),
-        ("f.xlsx", b"PK\x03\x04\n", "^f.xlsx: this is a workbook"),
+        ("f.csv", b"id,Text\n1,a\n", "f.csv:1: ", ["'id,Text'", "`text`", "`Text`"]),
+        ("f.csv", b"text,id,id\na,1,2\n", "f.csv:1: ", ["'id'"]),
+        ("f.csv", "text\nZürich\n".encode("cp1252"), "f.csv:2: ", ["byte 2 ", "0xFC", "Windows-1252"]),
+        ("f.csv", b'text,id\na,"b\n', "f.csv:2: ", ["CSV"]),
+        ("f.json", b'[{"text": "a"},', "f.json: ", ["JSON", "column"]),
+        ("f.xlsx", b"PK\x03\x04\n", "f.xlsx: ", ["workbook"]),
     ],
 )
-def test_a_file_that_cannot_be_read_at_all_is_one_clear_line(name: str, data: bytes, wanted: str) -> None:
-    with pytest.raises(InputError, match=wanted):
+def test_a_file_that_cannot_be_read_at_all_is_an_error_with_its_place(
+    name: str, data: bytes, place: str, parts: list[str]
+) -> None:
+    with pytest.raises(InputError) as caught:
         read(data, name)
+    error = str(caught.value)
+    assert error.startswith(place)
+    assert all(part in error for part in parts), error
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="shared/cases is not here")

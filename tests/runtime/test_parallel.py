@@ -97,9 +97,9 @@ def test_a_fault_in_a_block_comes_out_as_it_is(row: int) -> None:
 def test_a_fault_of_the_reader_comes_out_as_it_is(good: int) -> None:
     def rows() -> Iterator[int]:
         yield from range(good)
-        raise InputError("rows.jsonl.gz: not a whole gzip file; fetch it again")
+        raise InputError("rows.jsonl.gz: broken")
 
-    with pytest.raises(InputError, match=r"^rows\.jsonl\.gz: not a whole gzip file; fetch it again$"):
+    with pytest.raises(InputError, match=r"^rows\.jsonl\.gz: broken$"):
         list(map_blocks(span, rows()))
 
 

@@ -80,15 +80,17 @@ def test_what_cannot_be_used_is_told_by_line_in_order(tmp_path: Path) -> None:
 def test_a_reason_is_whole_whatever_the_folder_is_called(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
     ((line, reason),) = reasons(survey(tmp_path / folder, [row("a"), b"[1]"]))
-    assert (line, reason) == (2, "expected a JSON object, found an array; write one {...} per line")
+    assert line == 2
+    assert "an array" in reason
+    assert folder not in reason
 
 
 @pytest.mark.parametrize("block", [1, 2, 100])
-def test_an_id_that_comes_again_is_a_fault_of_its_line_also_in_another_block(tmp_path: Path, block: int) -> None:
+def test_a_duplicate_id_names_both_lines_also_in_another_block(tmp_path: Path, block: int) -> None:
     rows = [row("a"), row("b"), b"", row("a", "Other words"), row("c"), row("a", "Yet others")]
     found = survey(tmp_path, rows, block)
-    again = "id 'a' stands already in line 1; give each its own id"
-    assert reasons(found) == [(4, again), (6, again)]
+    assert [line for line, _ in reasons(found)] == [4, 6]
+    assert all("'a'" in reason and "line 1" in reason for _, reason in reasons(found))
     assert [found.comment_id(place) for place in range(3)] == ["a", "b", "c"]
     assert found.folded_text(0) == "it does not pair."
 

@@ -187,9 +187,9 @@ BAD = {
     "no JSON": (b'{"id": ', "not valid JSON at column"),
     "no object": (b"[]", "expected a JSON object, found an array"),
     "no UTF-8": (b'{"id": "\xff"}', "byte 9 is not UTF-8"),
-    "no messages": ({**example("x", "Hi"), "messages": []}, "`messages` must be a list of {role, content}"),
-    "no answer": (example("x", "Hi", " "), "the assistant's last message is empty"),
-    "no id": (example("x", "Hi") | {"id": 3}, "`id` is missing, empty or no string"),
+    "no messages": ({**example("x", "Hi"), "messages": []}, "`messages`: expected a list of {role, content}"),
+    "no answer": (example("x", "Hi", " "), "message 2: the assistant's `content` is empty"),
+    "no id": (example("x", "Hi") | {"id": 3}, "`id` is missing, empty or not a string"),
     "an id that was there": (example("g1", "Hi"), "duplicate id 'g1'; ids must be unique"),
 }
 

@@ -139,6 +139,6 @@ def test_a_bad_prompt_ends_the_stage_with_one_line_before_the_model_is_loaded(ru
     done = start(run.folder, "base")
     assert done.returncode == 1
     assert done.stderr.startswith(
-        "ifeval: data/prepared/instructions/ifeval.jsonl:6: punctuation:no_comma takes no `letter`"
+        "ifeval: data/prepared/instructions/ifeval.jsonl:6: punctuation:no_comma: unknown argument `letter`"
     )
     assert len(done.stderr.splitlines()) == 1

@@ -154,4 +154,4 @@ def test_a_bad_benchmark_is_named_in_the_users_folder(monkeypatch: pytest.Monkey
     assert re.match(r"data/mine/benchmark: no such folder", error("benchmark", monkeypatch))
     write_jsonl(folder / "benchmark/test.jsonl", [{**QUESTION, "answer": 7}])
     assert error("benchmark", monkeypatch).startswith("data/mine/benchmark/test.jsonl:1: `answer` is 7")
-    assert error("instructions", monkeypatch).startswith("data/mine/ifeval.jsonl:1: `key` is 'a'")
+    assert error("instructions", monkeypatch).startswith("data/mine/ifeval.jsonl:1: `key`: expected")

@@ -344,13 +344,13 @@ BAD = {
     "malformed JSON": (b'{"id": "x", ', "not valid JSON at column"),
     "no object": (b"[]", "expected a JSON object, found an array; write one {...} per line"),
     "not UTF-8": (b'{"id": "x", "text": "caf\xe9"}', "byte 25 is not UTF-8; save the file as UTF-8"),
-    "missing text": (row("x") | {"text": None}, "comment 'x': `text` is missing or empty; give the comment or drop"),
+    "missing text": (row("x") | {"text": None}, "comment 'x': `text` is missing or empty; write"),
     "unknown label": (
         row("x", segments=[{"L1": "Setup", "L2": "Easy"}]),
         "label 'Setup > Easy' is not in the taxonomy (did you mean 'Setup > Easy setup'?)",
     ),
     "duplicate id": (row("g0"), "duplicate id 'g0' (first used on line 1); ids must be unique"),
-    "wrong depth": (row("x", segments=[{"L1": "Setup"}]), "a segment has levels L1; the taxonomy has L1..L2"),
+    "wrong depth": (row("x", segments=[{"L1": "Setup"}]), "a segment has levels L1; expected L1..L2"),
 }
 
 
@@ -398,11 +398,11 @@ def test_rejects_are_all_listed_however_many(here: Path) -> None:
 
 
 BROKEN = {
-    "a repeated path": ("L1,L2\nSetup,Pairing\nSetup,Pairing\n", "taxonomy.csv:3: path 'Setup > Pairing' stands alr"),
+    "a repeated path": ("L1,L2\nSetup,Pairing\nSetup,Pairing\n", "taxonomy.csv:3: duplicate path 'Setup > Pairing'"),
     "no CSV": ('L1,L2\nSetup,"Pairing\n', "taxonomy.csv:2: not valid CSV"),
     "a wrong header": ("theme,topic\nSetup,Pairing\n", "taxonomy.csv:1: expected a header line such as L1,L2"),
-    "a missing cell": ("L1,L2\nSetup\n", "taxonomy.csv:2: 1 cells under 2 columns"),
-    "an empty cell": ("L1,L2\nSetup,\n", "taxonomy.csv:2: L2 is empty; write (none) where a level does not apply"),
+    "a missing cell": ("L1,L2\nSetup\n", "taxonomy.csv:2: expected 2 cells, found 1"),
+    "an empty cell": ("L1,L2\nSetup,\n", "taxonomy.csv:2: L2 is empty; write (none)"),
     "an empty file": ("", "taxonomy.csv:1: expected a header line such as L1,L2"),
 }
 
@@ -418,7 +418,7 @@ def test_a_broken_taxonomy_always_stops_the_split(here: Path, taxonomy: str, wan
 @pytest.mark.parametrize("on_bad_row", ["stop", "reject"])
 def test_an_empty_file_of_comments_says_what_to_write(here: Path, on_bad_row: str) -> None:
     project(here, [], on_bad_row=on_bad_row)
-    assert fault(here) == ["data/prepared/comments/comments.jsonl: the file is empty; write one JSON object a line"]
+    assert fault(here) == ["data/prepared/comments/comments.jsonl: the file is empty; write one JSON object per line"]
 
 
 def test_a_missing_taxonomy_is_one_line(here: Path) -> None:
