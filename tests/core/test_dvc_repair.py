@@ -87,7 +87,7 @@ def test_a_partial_entry_of_the_run_cache_is_removed_and_a_whole_one_stays(proje
     assert not partial.exists()
 
 
-def test_nothing_is_touched_while_dvc_is_at_work(project):
+def test_nothing_is_changed_while_another_dvc_runs(project):
     empty_rwlock(project)
     with (project / ".dvc/tmp/lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -96,7 +96,7 @@ def test_nothing_is_touched_while_dvc_is_at_work(project):
     assert (project / ".dvc/tmp/rwlock").read_text() == ""
 
 
-def test_a_merge_conflict_in_dvc_lock_is_left_to_the_user(project):
+def test_a_merge_conflict_in_dvc_lock_is_an_error_and_not_repaired(project):
     conflict = "<<<<<<< HEAD\nschema: '2.0'\n=======\nschema: '2.0'\n>>>>>>> other\n"
     (project / "dvc.lock").write_text(conflict)
     with pytest.raises(InputError) as caught:
@@ -105,7 +105,7 @@ def test_a_merge_conflict_in_dvc_lock_is_left_to_the_user(project):
     assert (project / "dvc.lock").read_text() == conflict
 
 
-def test_the_cache_folder_is_that_of_the_configuration(project, tmp_path):
+def test_the_cache_folder_is_read_from_the_configuration(project, tmp_path):
     said(project, "dvc", "config", "--local", "cache.dir", str(tmp_path / "elsewhere"))
     empty = tmp_path / "elsewhere/runs/ab" / ("ab" * 32)
     empty.mkdir(parents=True)
@@ -123,12 +123,12 @@ def test_a_configuration_that_is_broken_is_left_to_dvc(project):
     assert line.startswith(str(project / ".dvc/tmp/rwlock"))
 
 
-def test_a_healthy_project_and_one_without_dvc_are_left_alone(project, tmp_path):
+def test_an_intact_project_and_one_without_dvc_are_not_changed(project, tmp_path):
     assert repair_dvc(project) == []
     assert repair_dvc(tmp_path) == []
 
 
-def test_the_command_says_what_it_repaired_and_is_quiet_otherwise(project):
+def test_the_command_prints_what_it_repaired_and_nothing_else(project):
     empty_rwlock(project)
     assert said(project, sys.executable, "-m", "alloy", "check", "--repair").startswith(".dvc/tmp/rwlock: ")
     assert said(project, sys.executable, "-m", "alloy", "check", "--repair") == ""

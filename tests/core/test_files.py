@@ -31,7 +31,7 @@ def file(folder: Path, content: bytes, name: str = "rows.jsonl") -> Path:
     return path
 
 
-def fault(path: Path) -> str:
+def read_error(path: Path) -> str:
     with pytest.raises(InputError) as caught:
         read_jsonl(path)
     assert "\n" not in str(caught.value)
@@ -63,7 +63,7 @@ def test_a_json_document_is_indented_and_ends_in_a_newline(tmp_path: Path) -> No
     assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "f1": 0.5\n}\n'
 
 
-def test_a_packed_file_reads_like_a_plain_one(tmp_path: Path) -> None:
+def test_a_compressed_file_is_read_like_a_plain_one(tmp_path: Path) -> None:
     path = file(tmp_path, gzip.compress(b'{"a": 1}\n{"a": 2}\n'), "rows.jsonl.gz")
     assert read_jsonl(path) == [{"a": 1}, {"a": 2}]
 
@@ -89,7 +89,7 @@ BAD_LINES = {  # a line, and what its error names
 @pytest.mark.parametrize(("line", "wanted"), BAD_LINES.values(), ids=BAD_LINES)
 def test_a_bad_line_is_an_error_with_its_place(tmp_path: Path, line: bytes, wanted: str) -> None:
     path = file(tmp_path, b'{"good": 1}\n\n' + line + b"\n")
-    error = fault(path)
+    error = read_error(path)
     assert error.startswith("rows.jsonl:3: ")
     assert wanted in error
 
@@ -102,14 +102,14 @@ def test_the_rows_around_a_bad_line_are_still_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"  \r\n\n"])
 def test_an_empty_file_says_what_to_write(tmp_path: Path, content: bytes) -> None:
-    error = fault(file(tmp_path, content))
+    error = read_error(file(tmp_path, content))
     assert error.startswith("rows.jsonl: ")
     assert "empty" in error
     assert "JSON" in error
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fault(tmp_path / "rows.jsonl").startswith("rows.jsonl: ")
+    assert read_error(tmp_path / "rows.jsonl").startswith("rows.jsonl: ")
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").write_text("stages: {split: {cmd: x, outs: [data/split]}}")
     for read in (read_json, read_jsonl):
@@ -135,7 +135,7 @@ NO_FILES = {
 @pytest.mark.parametrize(("make", "wanted"), NO_FILES.values(), ids=NO_FILES)
 def test_the_error_says_what_is_in_place_of_a_file(tmp_path: Path, make: Callable[[Path], object], wanted: str) -> None:
     make(path := tmp_path / "rows.jsonl")
-    error = fault(path)
+    error = read_error(path)
     assert error.startswith("rows.jsonl: ")
     assert wanted in error
 
@@ -152,7 +152,7 @@ OTHER_FORMATS = {
 def test_a_file_of_another_format_is_one_error_and_not_one_per_line(
     tmp_path: Path, content: bytes, wanted: str
 ) -> None:
-    said = fault(file(tmp_path, content))
+    said = read_error(file(tmp_path, content))
     assert said.startswith("rows.jsonl:1: ")
     assert wanted in said
     assert "\n" not in said
@@ -184,7 +184,7 @@ def test_a_broken_document_names_its_line(tmp_path: Path) -> None:
 
 def test_a_truncated_archive_is_one_line(tmp_path: Path) -> None:
     whole = gzip.compress(b'{"a": 1}\n' * 100)
-    assert fault(file(tmp_path, whole[:-9], "rows.jsonl.gz")).startswith("rows.jsonl.gz: ")
+    assert read_error(file(tmp_path, whole[:-9], "rows.jsonl.gz")).startswith("rows.jsonl.gz: ")
 
 
 def test_a_byte_order_mark_at_the_start_of_a_text_is_dropped(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is read of the processor: its name and its widest vector instructions."""
+"""The name and the widest vector instructions of the processor are read."""
 
 import platform
 import subprocess

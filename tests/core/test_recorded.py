@@ -1,4 +1,4 @@
-"""DVC records what a stage has read: an edit beside a running stage ends it, in real `dvc repro`."""
+"""DVC records the inputs that a stage has read: an edit while it runs ends it, in real `dvc repro`."""
 
 import os
 import subprocess
@@ -158,7 +158,7 @@ def test_what_a_killed_run_left_half_written_is_removed(project):
     assert [path.name for path in project.rglob("*.part")] == [".other.97.part"]
 
 
-def test_what_dvc_yaml_says_of_a_stage_is_told_with_its_params(project, monkeypatch):
+def test_the_entry_of_a_stage_has_its_params_filled_in(project, monkeypatch):
     monkeypatch.chdir(project)
     assert read_stage_entry("slow")["deps"] == ["data/mine", "stages/slow.py"]
     assert read_stage_entry("slow")["params"][2] == {"profiles/small.yaml": ["train"]}

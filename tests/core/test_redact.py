@@ -1,4 +1,4 @@
-"""No secret is printed: not of the environment, not of an address, not as a server echoes it."""
+"""No secret is printed, whether from the environment, from a URL, or echoed by a server."""
 
 import base64
 import subprocess
@@ -41,12 +41,12 @@ def test_what_looks_like_a_secret_is_hidden(text, left):
         "Basic understanding, token by token; task=voc",
     ],
 )
-def test_what_is_no_secret_is_left(text):
+def test_text_that_is_not_secret_is_not_changed(text):
     assert redact(text) == text
 
 
 @pytest.mark.parametrize("name", ["OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_BEARER_TOKEN_BEDROCK", "DB_PASSWORD"])
-def test_a_server_that_echoes_a_secret_of_the_environment_does_not_get_it_printed(monkeypatch, name):
+def test_a_secret_of_the_environment_that_a_server_echoes_is_hidden(monkeypatch, name):
     monkeypatch.setenv(name, "plain+word/1")
     assert redact("401: plain+word/1 and plain%2Bword%2F1 are no key") == "401: *** and *** are no key"
 
@@ -59,7 +59,7 @@ def test_credentials_of_an_address_are_hidden_wherever_they_turn_up(monkeypatch)
     )
 
 
-def test_names_that_are_no_secrets_are_left(monkeypatch):
+def test_variables_that_are_not_secret_are_not_hidden(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
     monkeypatch.setenv("SOME_TOKEN_FILE", "folder/file")
     monkeypatch.setenv("MAX_TOKEN", "100000")

@@ -1,4 +1,4 @@
-"""Loops of models are seen, and what people write and repeat on purpose is left alone."""
+"""Loops of models are found; text that people repeat on purpose is not a loop."""
 
 from pathlib import Path
 
@@ -48,12 +48,12 @@ NO_LOOPS = {
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_a_loop_is_seen(name):
+def test_a_loop_is_found(name):
     assert is_looping(LOOPS[name])
 
 
 @pytest.mark.parametrize("name", NO_LOOPS)
-def test_what_is_no_loop_is_left_alone(name):
+def test_text_without_a_loop_is_not_a_loop(name):
     assert not is_looping(NO_LOOPS[name])
 
 
@@ -65,14 +65,14 @@ def test_the_phrase_at_the_end_is_counted_in_words():
     assert find_final_loop([]) == 0
 
 
-def test_the_share_of_n_grams_is_that_of_those_that_stood_before():
+def test_the_share_counts_n_grams_that_occur_earlier_in_the_text():
     assert repeated_ngram_share(list("abcdefg")) == 0
     assert repeated_ngram_share(list("abcdabcd")) == pytest.approx(1 / 5)
     assert repeated_ngram_share(list("aaaaaaaa")) == pytest.approx(4 / 5)
     assert repeated_ngram_share(list("abc")) == 0
 
 
-def test_of_all_reference_answers_at_hand_hardly_one_is_taken_for_a_loop():
+def test_almost_no_reference_answer_is_a_loop():
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: the real general data cannot be read")
     answers = [

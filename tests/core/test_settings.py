@@ -59,20 +59,20 @@ def load(*kinds: Any, params: str = "", profile: str = "") -> Any:
     return kinds[0].load() if len(kinds) == 1 else load_sections(*kinds)
 
 
-def faults(*kinds: Any, **files: str) -> list[tuple[str, str, str]]:
+def load_errors(*kinds: Any, **files: str) -> list[tuple[str, str, str]]:
     """Return file, key and what is said of each fault."""
     with pytest.raises(InputError) as caught:
         load(*kinds, **files)
-    return said(caught.value)
+    return split_errors(caught.value)
 
 
-def said(error: InputError) -> list[tuple[str, str, str]]:
+def split_errors(error: InputError) -> list[tuple[str, str, str]]:
     lines = [line.split(": ", 2) for line in str(error).split("\n")]
     return [(file, key, rest) for file, key, rest in lines]
 
 
-def fault(*kinds: Any, **files: str) -> tuple[str, str, str]:
-    (one,) = faults(*kinds, **files)
+def load_error(*kinds: Any, **files: str) -> tuple[str, str, str]:
+    (one,) = load_errors(*kinds, **files)
     return one
 
 
@@ -91,7 +91,7 @@ def test_every_profile_of_this_repository_loads(name: str) -> None:
     assert [model.hub, model.scratch, model.wheel].count(None) == 2
 
 
-def test_each_section_that_a_stage_watches_is_a_model_of_one_folder() -> None:
+def test_each_section_in_dvc_yaml_is_a_model_of_one_folder() -> None:
     params, profile = watched_sections(ROOT)
     assert params == {kind.key for kind in OF_PARAMS} | {"seed", *TEMPLATE_KEYS}
     assert profile == {kind.key for kind in OF_PROFILE}
@@ -100,12 +100,12 @@ def test_each_section_that_a_stage_watches_is_a_model_of_one_folder() -> None:
     assert all(folder.startswith("alloy.") and folder.endswith(".settings") for folder in folders)
 
 
-def test_a_word_becomes_what_it_stands_for() -> None:
+def test_a_word_becomes_its_enum_value() -> None:
     split, train = load(Split, Train, params="split: {on_bad_row: reject}", profile="train: {lr: 0.1, optimizer: muon}")
     assert (split.on_bad_row, train.optimizer) == (BadRow.reject, Optimizer.muon)
 
 
-def test_what_is_not_given_keeps_its_default() -> None:
+def test_a_missing_setting_has_its_default() -> None:
     mix, gate = load(Mix, Gate, params="seed: 3")
     assert (load_seed(), mix.ratio, gate.limits()) == (3, 0.0, {})
     Path("params.yaml").write_text("# nothing\n", encoding="utf-8")
@@ -135,7 +135,7 @@ def test_both_ends_of_a_share_are_allowed(ratio: str) -> None:
     ("kind", "key", "value"),
     [(Split, "near", 0.7), (Split, "near", 1), (Decontaminate, "run", 5), (Decontaminate, "changed", 2)],
 )
-def test_a_limit_itself_is_allowed(kind: Any, key: str, value: float) -> None:
+def test_the_bound_itself_is_allowed(kind: Any, key: str, value: float) -> None:
     assert getattr(load(kind, params=f"{kind.key}: {{{key}: {value}}}"), key) == value
 
 
@@ -214,34 +214,34 @@ BAD_PARAMS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("kind", "text", "key", "named"), BAD_PARAMS.values(), ids=BAD_PARAMS)
-def test_a_bad_parameter_is_one_line_with_its_key_and_what_belongs_there(
+def test_a_bad_parameter_is_one_line_with_its_key_and_the_expected_value(
     kind: Any, text: str, key: str, named: tuple[str, ...]
 ) -> None:
-    file, place, rest = fault(kind, params=f"{kind.key}: {text}")
+    file, place, rest = load_error(kind, params=f"{kind.key}: {text}")
     assert (file, place) == ("params.yaml", f"{kind.key}.{key}".rstrip("."))
     assert [word for word in named if word not in rest] == []
 
 
 @pytest.mark.parametrize("seed", ["-1", str(2**32), "1.5", "null", "true", "word", "[1]", '"???"', '"${mix.total}"'])
-def test_a_seed_that_no_generator_takes_is_refused_alone_and_with_any_section(seed: str) -> None:
+def test_a_seed_out_of_range_is_the_same_error_with_and_without_a_section(seed: str) -> None:
     with pytest.raises(InputError) as caught:
         load(Mix, params=f"seed: {seed}\nmix: {{budget: total, total: 3}}")
     with pytest.raises(InputError) as alone:
         load_seed()
-    assert said(caught.value) == said(alone.value)
-    ((file, key, rest),) = said(alone.value)
+    assert split_errors(caught.value) == split_errors(alone.value)
+    ((file, key, rest),) = split_errors(alone.value)
     assert (file, key) == ("params.yaml", "seed")
     assert f"0 to {2**32 - 1}" in rest
 
 
 @pytest.mark.parametrize("name", ["3", "null", "[tiny]", '"${data.comments}"'])
-def test_a_profile_that_is_no_word_is_refused_once(name: str) -> None:
+def test_a_profile_that_is_not_a_word_is_one_error(name: str) -> None:
     with pytest.raises(InputError) as caught:
         load(Mix, Infer, params=f"profile: {name}", profile="infer: {}")
     with pytest.raises(InputError) as alone:
         profile_name()
-    ((file, key, rest),) = said(caught.value)
-    assert [(file, key, rest)] == said(alone.value)
+    ((file, key, rest),) = split_errors(caught.value)
+    assert [(file, key, rest)] == split_errors(alone.value)
     assert (file, key) == ("params.yaml", "profile")
     assert "word" in rest
 
@@ -385,24 +385,24 @@ BAD_PROFILES: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("kind", "text", "key", "named"), BAD_PROFILES.values(), ids=BAD_PROFILES)
-def test_a_bad_profile_is_one_line_with_its_key_and_what_belongs_there(
+def test_a_bad_profile_is_one_line_with_its_key_and_the_expected_value(
     kind: Any, text: str, key: str, named: tuple[str, ...]
 ) -> None:
-    file, place, rest = fault(kind, profile=text)
+    file, place, rest = load_error(kind, profile=text)
     assert (file, place) == ("profiles/tiny.yaml", key)
     assert [word for word in named if word not in rest] == []
 
 
-def test_of_half_a_model_from_scratch_each_part_that_is_missing_is_named() -> None:
-    told = faults(Model, profile="model: {scratch: {vocab_size: 3}}")
+def test_each_missing_part_of_a_model_from_scratch_is_named() -> None:
+    errors = load_errors(Model, profile="model: {scratch: {vocab_size: 3}}")
     keys = [line.partition(":")[0].strip() for line in SCRATCH.splitlines()[2:]]
-    assert {key for _, key, _ in told} == {f"model.scratch.{key}" for key in keys}
-    assert {key for _, key, rest in told if "missing" not in rest} == {"model.scratch.vocab_size"}
+    assert {key for _, key, _ in errors} == {f"model.scratch.{key}" for key in keys}
+    assert {key for _, key, rest in errors if "missing" not in rest} == {"model.scratch.vocab_size"}
 
 
 @pytest.mark.parametrize("kind", OF_PROFILE, ids=lambda kind: kind.key)
-def test_a_section_that_dvc_will_look_for_must_be_there(kind: Any) -> None:
-    file, key, rest = fault(kind, profile="other: {}")
+def test_a_missing_section_of_a_profile_is_an_error(kind: Any) -> None:
+    file, key, rest = load_error(kind, profile="other: {}")
     assert (file, key) == ("profiles/tiny.yaml", kind.key)
     assert "missing" in rest
     how = {"general": "`general: []`", "train": "`train:` with lr", "model": "`model:` as"}
@@ -425,13 +425,15 @@ def test_a_model_is_a_folder_a_file_or_in_a_wheel() -> None:
 def test_a_missing_profile_lists_the_known_ones() -> None:
     for name in ("small", "large"):
         Path(f"profiles/{name}.yaml").write_text("infer: {}\n", encoding="utf-8")
-    file, key, rest = fault(Infer, params="profile: medium")
+    file, key, rest = load_error(Infer, params="profile: medium")
     assert (file, key) == ("params.yaml", "profile")
     assert "profiles/medium.yaml" in rest
     assert rest.endswith("large, small, tiny")
 
 
-def test_another_profile_and_another_folder_may_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_profile_and_another_project_folder_can_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     load(Infer, profile="infer: {}")
     Path("profiles/other.yaml").write_text("infer: {batch_size: 3}\n", encoding="utf-8")
     monkeypatch.chdir("/")
@@ -443,18 +445,18 @@ def test_another_profile_and_another_folder_may_be_asked_for(tmp_path: Path, mon
 # All at once.
 
 
-def test_all_bad_keys_of_a_section_are_told_at_once_in_a_line_each() -> None:
-    told = faults(Mix, params="mix: {ration: 1, ratio: 2, unit: word, sources: {a: x, b: y}}")
+def test_all_bad_keys_of_a_section_are_raised_at_once_one_per_line() -> None:
+    errors = load_errors(Mix, params="mix: {ration: 1, ratio: 2, unit: word, sources: {a: x, b: y}}")
     keys = ["mix.ratio", "mix.unit", "mix.sources.a", "mix.sources.b", "mix.ration"]
-    assert sorted(key for _, key, _ in told) == sorted(keys)
-    assert {file for file, _, _ in told} == {"params.yaml"}
+    assert sorted(key for _, key, _ in errors) == sorted(keys)
+    assert {file for file, _, _ in errors} == {"params.yaml"}
 
 
-def test_all_bad_keys_of_all_sections_that_are_loaded_together_are_told_at_once() -> None:
+def test_the_errors_of_sections_that_are_loaded_together_are_raised_at_once() -> None:
     params = "seed: -1\nmix: {ratio: 2, total: 0}\nscore: {resamples: 1}\nsplit: {test: 9}"
     profile = "train: {lr: 5, epochs: 0}\ninfer: {batch_size: 0}\nmmlu: {fewshot: -1}"
-    told = faults(Mix, Score, Train, Infer, params=params, profile=profile)
-    assert [(file, key) for file, key, _ in told] == [
+    errors = load_errors(Mix, Score, Train, Infer, params=params, profile=profile)
+    assert [(file, key) for file, key, _ in errors] == [
         ("params.yaml", "seed"),
         ("params.yaml", "mix.ratio"),
         ("params.yaml", "mix.total"),
@@ -465,18 +467,18 @@ def test_all_bad_keys_of_all_sections_that_are_loaded_together_are_told_at_once(
     ]
 
 
-def test_what_is_wrong_in_a_section_that_is_not_loaded_is_not_told() -> None:
+def test_errors_in_a_section_that_is_not_loaded_are_ignored() -> None:
     params = "mix: {ratio: 2}\nscore: {head: '${mix.nothere}'}\nsplit: {near: '${oc.env:HOME}'}"
     gate, infer = load(Gate, Infer, params=params, profile="infer: {}\ntrain: {lr: 5}\ngeneral: [3]")
     assert (gate, infer) == (Gate(), Infer())
 
 
-def test_without_its_profile_the_params_are_checked_all_the_same() -> None:
-    told = faults(Mix, Infer, params="profile: nothere\nmix: {ratio: 2}")
-    assert [(file, key) for file, key, _ in told] == [("params.yaml", "profile"), ("params.yaml", "mix.ratio")]
+def test_params_are_checked_even_if_the_profile_is_missing() -> None:
+    errors = load_errors(Mix, Infer, params="profile: nothere\nmix: {ratio: 2}")
+    assert [(file, key) for file, key, _ in errors] == [("params.yaml", "profile"), ("params.yaml", "mix.ratio")]
 
 
-def test_a_profile_that_cannot_be_read_does_not_hide_what_is_wrong_in_the_params() -> None:
+def test_a_profile_that_cannot_be_read_does_not_hide_errors_in_the_params() -> None:
     with pytest.raises(InputError) as caught:
         load(Mix, Infer, params="mix: {ratio: 2}", profile="infer: [\n")
     first, second = str(caught.value).splitlines()
@@ -497,8 +499,8 @@ def test_a_value_may_refer_to_another_of_its_section() -> None:
     assert load(Prompt, params="prompt: {shortlist: 7, examples: '${prompt.shortlist}'}").examples == 7
 
 
-def test_a_value_of_another_type_is_refused_where_it_is_referred_to() -> None:
-    file, key, rest = fault(Train, profile="train: {lr: 0.5, max_length: '${train.lr}'}")
+def test_a_reference_to_a_value_of_another_type_is_an_error() -> None:
+    file, key, rest = load_error(Train, profile="train: {lr: 0.5, max_length: '${train.lr}'}")
     assert (file, key) == ("profiles/tiny.yaml", "train.max_length")
     assert "integer" in rest and "0.5" in rest
 
@@ -530,25 +532,28 @@ mix:
   total: {"${mix.ratio}" if value == "${mix.total}" else "null"}
 mixed: {{total: 0.5}}
 """
-    told = faults(Mix, params=params)
-    assert [(file, key) for file, key, _ in told][:1] == [("params.yaml", "mix.ratio")]
-    assert len(told) == (2 if value == "${mix.total}" else 1)  # each of the two that refer to one another
+    errors = load_errors(Mix, params=params)
+    assert [(file, key) for file, key, _ in errors][:1] == [("params.yaml", "mix.ratio")]
+    assert len(errors) == (2 if value == "${mix.total}" else 1)  # each of the two that refer to one another
 
 
-def test_a_whole_section_that_refers_to_another_is_refused() -> None:
-    assert fault(Mix, params="mix: ${prompt}\nprompt: {}")[:2] == ("params.yaml", "mix")
-    assert fault(GeneralTasks, profile="general: ${infer}\ninfer: {}")[:2] == ("profiles/tiny.yaml", "general")
-    assert fault(GeneralTasks, profile="general: [a, '${infer.limit}']")[:2] == ("profiles/tiny.yaml", "general[1]")
+def test_a_section_that_refers_to_another_section_is_an_error() -> None:
+    assert load_error(Mix, params="mix: ${prompt}\nprompt: {}")[:2] == ("params.yaml", "mix")
+    assert load_error(GeneralTasks, profile="general: ${infer}\ninfer: {}")[:2] == ("profiles/tiny.yaml", "general")
+    assert load_error(GeneralTasks, profile="general: [a, '${infer.limit}']")[:2] == (
+        "profiles/tiny.yaml",
+        "general[1]",
+    )
 
 
-def test_bad_references_and_other_faults_are_told_together() -> None:
+def test_bad_references_and_other_errors_are_raised_together() -> None:
     params = """mix: {ratio: '${score.head}', total: '${mix.nothere}', unit: word, repeat: '${mix.unit}', x: 1}
 score: {head: 1, tail: 0}
 """
-    told = faults(Mix, Score, params=params)
+    errors = load_errors(Mix, Score, params=params)
     keys = ["mix.ratio", "mix.total", "mix.unit", "mix.x", "score.tail"]
-    assert sorted(key for _, key, _ in told) == keys
-    (missing, refers) = faults(Train, profile="train: {epochs: '${mix.ratio}'}")[::-1]
+    assert sorted(key for _, key, _ in errors) == keys
+    (missing, refers) = load_errors(Train, profile="train: {epochs: '${mix.ratio}'}")[::-1]
     assert (missing[1], refers[1]) == ("train.lr", "train.epochs")
 
 
@@ -562,30 +567,32 @@ WATCHED = {
 }
 
 
-def test_the_sections_that_stages_watch_are_known_and_so_are_those_that_dvc_reads() -> None:
+def test_the_sections_in_dvc_yaml_are_known() -> None:
     assert watched_sections(Path()) == (set(), set())
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": WATCHED}), encoding="utf-8")
     assert watched_sections(Path()) == ({"mix", "score", "seed", "profile", "data"}, {"infer", "train"})
 
 
-def test_an_unknown_section_is_refused_with_the_nearest_name_where_there_is_a_dvc_yaml() -> None:
+def test_an_unknown_section_is_an_error_that_suggests_the_nearest_name() -> None:
     files = {"params": "mixx: {ratio: 0.1}\ndata: {}", "profile": "infer: {}\ntrian: {}\nqqq: {}"}
     load(Score, Infer, **files)
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": WATCHED}), encoding="utf-8")
-    mixx, trian, qqq = faults(Score, Infer, **files)
+    mixx, trian, qqq = load_errors(Score, Infer, **files)
     assert mixx[:2] == ("params.yaml", "mixx")
     assert mixx[2].endswith("did you mean mix?")
     assert trian[:2] == ("profiles/tiny.yaml", "trian")
     assert trian[2].endswith("did you mean train?")
     assert qqq[:2] == ("profiles/tiny.yaml", "qqq")
     assert "infer" in qqq[2] and "train" in qqq[2]
-    assert [key for _, key, _ in faults(Score, **files)] == ["mixx"]  # the profile is not read for it
+    assert [key for _, key, _ in load_errors(Score, **files)] == ["mixx"]  # the profile is not read for it
 
 
-def test_a_section_of_the_params_is_none_of_a_profile_and_the_other_way_round() -> None:
+def test_a_section_in_the_wrong_file_is_unknown() -> None:
     shutil.copy(ROOT / "dvc.yaml", ".")
-    told = faults(Mix, Infer, params="infer: {}\ntrain: {}\nmix: {ratio: 3}", profile="infer: {}\nmix: {}\nseed: 1")
-    assert [(file, key) for file, key, _ in told] == [
+    errors = load_errors(
+        Mix, Infer, params="infer: {}\ntrain: {}\nmix: {ratio: 3}", profile="infer: {}\nmix: {}\nseed: 1"
+    )
+    assert [(file, key) for file, key, _ in errors] == [
         ("params.yaml", "infer"),
         ("params.yaml", "train"),
         ("profiles/tiny.yaml", "mix"),
@@ -631,7 +638,7 @@ BOMB = "seed: 0\na0: &a0 [laugh]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n 
         "a billion laughs",
     ],
 )
-def test_yaml_that_is_no_plain_tree_is_one_line_with_its_place(text: str, place: str) -> None:
+def test_yaml_that_is_not_a_plain_mapping_is_one_line_with_its_place(text: str, place: str) -> None:
     Path("params.yaml").write_text(text, encoding="utf-8")
     for read in (Mix.load, load_seed, profile_name):
         with pytest.raises(InputError) as caught:
@@ -641,7 +648,7 @@ def test_yaml_that_is_no_plain_tree_is_one_line_with_its_place(text: str, place:
 
 
 @pytest.mark.parametrize("file", ["params.yaml", "profiles/tiny.yaml"])
-def test_references_to_references_are_refused_before_they_fill_the_memory(file: str) -> None:
+def test_chains_of_references_are_an_error_before_they_fill_the_memory(file: str) -> None:
     section = "mix" if file == "params.yaml" else "train"
     lines = [f"  a{n}: {f'${{{section}.a{n - 1}}}' * 9}" for n in range(1, 12)]
     Path("params.yaml").write_text("profile: tiny\n")
@@ -669,16 +676,16 @@ def test_a_missing_parameter_file_is_one_line() -> None:
 
 @pytest.mark.parametrize("folder", ["''", "../mine", "/etc", "mine/../../x", '"a\\0b"', "x" * 300, "3", "null"])
 def test_a_data_folder_is_a_name_below_data(folder: str) -> None:
-    file, key, _ = fault(Data, params=f"data: {{general: {folder}}}")
+    file, key, _ = load_error(Data, params=f"data: {{general: {folder}}}")
     assert (file, key) == ("params.yaml", "data.general")
 
 
 @pytest.mark.parametrize("name", ["''", "../tiny", "/etc/x", "x" * 300])
 def test_a_profile_is_a_name_below_profiles(name: str) -> None:
-    assert ("params.yaml", "profile") in [(file, key) for file, key, _ in faults(Data, params=f"profile: {name}")]
+    assert ("params.yaml", "profile") in [(file, key) for file, key, _ in load_errors(Data, params=f"profile: {name}")]
 
 
-def test_a_hundred_wrong_keys_are_told_in_ten_lines() -> None:
+def test_a_hundred_wrong_keys_make_ten_lines() -> None:
     with pytest.raises(InputError) as caught:
         load(Data, params="data: {" + ", ".join(f"key{number}: 1" for number in range(100)) + "}")
     lines = str(caught.value).splitlines()
@@ -686,6 +693,6 @@ def test_a_hundred_wrong_keys_are_told_in_ten_lines() -> None:
     assert "91 more" in lines[-1]
 
 
-def test_marks_of_a_merge_conflict_are_named_with_their_line() -> None:
+def test_merge_conflict_markers_are_named_with_their_line() -> None:
     with pytest.raises(InputError, match=r"^params\.yaml:2: "):
         load(Data, params="seed: 0\n<<<<<<< HEAD\nprofile: a\n=======\nprofile: b\n>>>>>>> theirs\n")

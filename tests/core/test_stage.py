@@ -12,7 +12,7 @@ from projects import environment
 ROOT = Path(__file__).parents[2]
 
 
-def said(folder: Path, module: str, *words: str) -> list[str]:
+def error_lines(folder: Path, module: str, *words: str) -> list[str]:
     """Run a command that must fail, and return its lines."""
     env = environment(PYTHONPATH=str(ROOT))
     command = [sys.executable, "-m", module, *words]
@@ -25,7 +25,7 @@ def said(folder: Path, module: str, *words: str) -> list[str]:
 @pytest.mark.parametrize("stage", ["infer", "score", "mmlu", "ifeval", "general"])
 @pytest.mark.parametrize("words", [(), ("base", "tuned")])
 def test_a_stage_needs_the_name_of_one_model(tmp_path, stage, words):
-    (line,) = said(tmp_path, f"stages.{stage}", *words)
+    (line,) = error_lines(tmp_path, f"stages.{stage}", *words)
     assert line.startswith(f"{stage}: ")
     assert f"`python -m stages.{stage} tuned`" in line
 
@@ -37,7 +37,7 @@ def test_a_stage_needs_the_name_of_one_model(tmp_path, stage, words):
 def test_a_model_that_is_not_in_dvc_yaml_is_an_error_with_the_known_ones(tmp_path, stage, known):
     (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     (tmp_path / "params.yaml").write_text("{}\n")
-    (line,) = said(tmp_path, f"stages.{stage}", "nothere")
+    (line,) = error_lines(tmp_path, f"stages.{stage}", "nothere")
     assert line.startswith(f"{stage}: ")
     assert "'nothere'" in line
     assert known in line
@@ -48,17 +48,17 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "params.yaml").write_text("{}\n")
     (tmp_path / "file").write_text("")
     before = sorted(tmp_path.iterdir())
-    (line,) = said(tmp_path, "alloy", "nova", "recipe", "write", "file/recipe.yaml")
+    (line,) = error_lines(tmp_path, "alloy", "nova", "recipe", "write", "file/recipe.yaml")
     assert line.startswith("alloy: file")
     (tmp_path / "folder/recipe.yaml").mkdir(parents=True)
-    (line,) = said(tmp_path, "alloy", "nova", "recipe", "write", "folder/recipe.yaml")
+    (line,) = error_lines(tmp_path, "alloy", "nova", "recipe", "write", "folder/recipe.yaml")
     assert "found a folder" in line
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "folder"])
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["recipe.yaml"]
 
 
 @pytest.mark.slow
-def test_a_reader_that_has_read_enough_ends_a_command_quietly(tmp_path):
+def test_a_command_ends_quietly_if_the_reader_closes_its_output(tmp_path):
     code = "import time; from alloy.core.stage import run; run(lambda: print('x') or time.sleep(1) or print('y'))"
     command = f"{sys.executable} -c {shlex.quote(code)} | head -c 0; exit ${{PIPESTATUS[0]}}"
     env = environment(PYTHONPATH=str(ROOT))

@@ -1,4 +1,4 @@
-"""What the system refuses is one line with what helps, and what was done stays: tried with real limits."""
+"""System errors are one line that says what helps, and finished files are kept: tried with real limits."""
 
 import errno
 import os
@@ -33,7 +33,7 @@ LIBRARIES = [
     [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM],
     ids=errno.errorcode.get,
 )
-def test_each_error_of_the_system_names_its_file_and_what_helps(number):
+def test_each_system_error_names_its_file_and_what_helps(number):
     line = explain_system_error(OSError(number, os.strerror(number), "models/x"))
     assert line is not None
     assert line.startswith("models/x: ")
@@ -42,7 +42,7 @@ def test_each_error_of_the_system_names_its_file_and_what_helps(number):
 
 
 @pytest.mark.parametrize(("error", "word"), LIBRARIES, ids=[str(number) for number in range(len(LIBRARIES))])
-def test_what_libraries_make_of_it_is_known(error, word):
+def test_system_errors_are_found_in_the_words_of_libraries(error, word):
     line = explain_system_error(error)
     assert line is not None
     assert word in line
@@ -50,7 +50,7 @@ def test_what_libraries_make_of_it_is_known(error, word):
     assert is_system_error(error)
 
 
-def test_an_error_that_hides_one_of_the_system_is_seen_through():
+def test_a_system_error_is_found_behind_another_error():
     try:
         try:
             raise OSError(errno.EMFILE, "Too many open files", "x.safetensors")
@@ -73,7 +73,7 @@ def test_an_error_that_hides_one_of_the_system_is_seen_through():
     ],
     ids=["value", "input", "key", "missing", "lock", "bug"],
 )
-def test_other_errors_are_no_errors_of_the_system(error):
+def test_other_errors_are_not_system_errors(error):
     assert explain_system_error(error) is None
     assert explain_wrong_place(error) is None
 
@@ -128,7 +128,7 @@ def fails(folder: Path, code: str, *words: str, **options) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("code", "word"), LIMITS.values(), ids=LIMITS)
-def test_a_limit_that_is_reached_is_one_line_and_what_is_done_stays(tmp_path, code, word):
+def test_a_reached_limit_is_one_line_and_finished_files_are_kept(tmp_path, code, word):
     (line,) = fails(tmp_path, code, ".")
     assert line.startswith("filling: ")
     assert word in line
@@ -149,7 +149,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_one_line_and_nothing_half_written_is_left(small_disk, tmp_path):
+def test_a_full_disk_is_one_line_and_leaves_no_partial_files(small_disk, tmp_path):
     (small_disk / "before.json").write_text("{}")
     (line,) = fails(tmp_path, FILL, str(small_disk))
     assert "the disk is full" in line
@@ -173,7 +173,7 @@ def test_output_to_a_full_disk_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_command_is_told_to_be_run_again(tmp_path):
+def test_the_message_of_a_command_says_to_run_it_again(tmp_path):
     (tmp_path / "params.yaml").write_text("mix: {ratio: 0.1}\n")
     limited = f"ulimit -f 0; exec {sys.executable} -m alloy nova recipe write recipe.yaml"
     done = subprocess.run(

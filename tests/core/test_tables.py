@@ -1,4 +1,4 @@
-"""Tables are read whatever separates their cells; a fault has its line."""
+"""Tables are read with any separator; an error names its line."""
 
 # ruff: noqa: RUF001 (full-width letters belong here)
 

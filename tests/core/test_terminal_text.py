@@ -1,4 +1,4 @@
-"""What is printed of data cannot command the terminal."""
+"""Text from data cannot send commands to the terminal."""
 
 # ruff: noqa: RUF001 (letters of all languages belong here)
 
@@ -31,25 +31,25 @@ PLAIN = ["Größe: 3 °C\n\tnext", "👩\u200d👩\u200d👧 🏳\ufe0f", "می\
 
 
 @pytest.mark.parametrize(("text", "shown"), ATTACKS.items())
-def test_control_characters_are_shown_as_what_they_are(text, shown):
+def test_control_characters_are_escaped(text, shown):
     assert escape_controls(f"é{text}") == f"é{shown}"
     assert escape_controls(shown) == shown
 
 
 @pytest.mark.parametrize("text", PLAIN)
-def test_text_of_all_languages_stays(text):
+def test_text_of_all_languages_is_not_changed(text):
     assert escape_controls(text) == text
 
 
 @pytest.mark.parametrize("text", [*ATTACKS, *PLAIN])
-def test_a_row_of_json_stays_the_same_row(text):
+def test_an_escaped_json_row_has_the_same_value(text):
     row = {"text": text, text: [text]}
     line = escape_controls(json.dumps(row, ensure_ascii=False))
     assert json.loads(line) == row
     line.encode()
 
 
-def test_a_stream_escapes_all_that_is_written_and_keeps_what_else_it_has():
+def test_a_stream_escapes_its_text_and_keeps_its_other_attributes():
     out = io.StringIO()
     stream = EscapingStream(out)
     print("a\x1b[2Jb", "c\rd", file=stream)
@@ -59,7 +59,7 @@ def test_a_stream_escapes_all_that_is_written_and_keeps_what_else_it_has():
     assert not stream.isatty()
 
 
-def test_progress_bars_still_move():
+def test_progress_bars_are_not_escaped():
     from tqdm import tqdm
 
     out = io.StringIO()
@@ -84,7 +84,7 @@ run(main)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("error", ["InputError('bad \\x1b[31m')", "ValueError('bug \\x1b[31m')"])
-def test_nothing_that_a_stage_prints_is_obeyed(tmp_path, error):
+def test_the_output_of_a_stage_has_no_control_characters(tmp_path, error):
     command = [sys.executable, "-c", MAIN.format(error=error)]
     env = environment(PYTHONPATH=str(ROOT))
     done = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=300)

@@ -1,4 +1,4 @@
-"""Text that looks the same is the same; words are told apart in any script."""
+"""Text that looks the same compares as equal; text is split into words in any script."""
 
 import unicodedata
 
@@ -41,14 +41,14 @@ DIFFERENT = {  # by what a reader sees; the last ones are alike for the search o
 
 
 @pytest.mark.parametrize(("given", "wanted"), SAME.values(), ids=SAME)
-def test_text_that_looks_the_same_is_the_same(given: str, wanted: str) -> None:
+def test_text_that_looks_the_same_compares_as_equal(given: str, wanted: str) -> None:
     assert normalize_text(given) == wanted
     assert normalize_text(wanted) == wanted
     assert fold_text(given) == fold_text(wanted)
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT.values(), ids=DIFFERENT)
-def test_what_a_reader_can_tell_apart_stays_apart_but_for_copies(one: str, other: str) -> None:
+def test_text_that_looks_different_stays_different_when_normalized(one: str, other: str) -> None:
     assert (normalize_text(one), normalize_text(other)) == (one, other)
     assert fold_text(one) == fold_text(other)
 
@@ -62,7 +62,7 @@ FLAGS = [
 
 
 @pytest.mark.parametrize("text", FLAGS)
-def test_signs_of_several_characters_stay_whole(text: str) -> None:
+def test_emoji_of_several_characters_are_not_changed(text: str) -> None:
     assert normalize_text(f" {text} ") == unicodedata.normalize("NFC", text)
 
 
@@ -111,5 +111,5 @@ def test_words_of(text, wanted):
 
 
 @pytest.mark.parametrize("text", ["The lock: a_b, $5 [#1] {x} a+b=c <d> \\ ~ ` ^ | % & @ * ; ' \" !?"])
-def test_a_letter_beyond_ascii_elsewhere_changes_nothing(text):
+def test_the_fast_way_for_ascii_gives_the_same_words(text):
     assert split_words(f"{text} é") == [*split_words(text), "é"]

@@ -31,7 +31,7 @@ def test_a_nested_key_is_compared_with_those_of_its_object() -> None:
     ]
 
 
-def test_each_key_has_a_line_with_its_number_of_rows() -> None:
+def test_each_unknown_key_has_a_line_with_its_number_of_rows() -> None:
     lines = describe_unknown_keys("c.jsonl", Counter({"rating": 1, "Split": 60}), KNOWN)
     first, second = lines
     assert all(line.startswith("c.jsonl: ") for line in lines)

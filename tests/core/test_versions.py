@@ -47,7 +47,7 @@ def test_versions_yaml_follows_the_constraints_and_installed_versions_are_compar
         check_versions(write=False)
 
 
-def test_the_record_says_what_results_depend_on(monkeypatch):
+def test_the_record_has_versions_and_processor(monkeypatch):
     monkeypatch.chdir(ROOT)
     found = describe_environment()
     assert len(found["constraints"]) == 64

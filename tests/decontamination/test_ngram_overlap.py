@@ -1,4 +1,4 @@
-"""What texts share with tests is found: a run of words, a whole short question, one with a word changed, no more."""
+"""Overlap with tests is found: an n-gram, a whole short question, or one with a word changed, and nothing else."""
 
 import random
 from collections.abc import Iterable
@@ -26,25 +26,25 @@ def why(text: str, *questions: str, limits: Limits = LIMITS) -> str | None:
 
 
 @pytest.mark.parametrize(("shared", "wanted"), [(12, None), (13, "13 words in a row"), (14, "13 words in a row")])
-def test_a_run_counts_from_its_length_on(shared: int, wanted: str | None) -> None:
+def test_an_ngram_counts_from_its_length_on(shared: int, wanted: str | None) -> None:
     text = " ".join(["so", *RUN[5 : 5 + shared], "and", "on"])
     assert why(text, " ".join(RUN)) == wanted
 
 
 @pytest.mark.parametrize("length", [12, 13, 14])
-def test_a_question_of_about_a_run_is_found_whole(length: int) -> None:
+def test_a_question_as_long_as_an_ngram_is_found(length: int) -> None:
     text = " ".join(RUN[:length])
     assert why(text, text) == ("a whole question" if length < 13 else "13 words in a row")
 
 
 @pytest.mark.parametrize("start", [0, 1, 27])
-def test_a_run_is_found_wherever_it_stands(start: int) -> None:
+def test_an_ngram_is_found_anywhere_in_a_text(start: int) -> None:
     said = " ".join(RUN[start : start + 13])
     assert hit(f"{said} and more", " ".join(RUN)) == Overlap("13 words in a row", 0, said)
     assert hit(f"before it {said}", " ".join(RUN)) == Overlap("13 words in a row", 0, said)
 
 
-def test_no_run_goes_from_one_text_into_the_next() -> None:
+def test_no_ngram_spans_two_texts() -> None:
     halves = [" ".join(RUN[:7]), " ".join(RUN[7:14])]
     index = OverlapIndex.from_texts([" ".join(RUN)], [], LIMITS)
     assert index.find_overlaps(halves) == [None, None]
@@ -52,19 +52,19 @@ def test_no_run_goes_from_one_text_into_the_next() -> None:
     assert split.find_overlaps([" ".join(RUN[:14])]) == [None]
 
 
-def test_a_run_may_go_over_the_end_of_a_line() -> None:
+def test_an_ngram_may_span_lines() -> None:
     text = " ".join(RUN[:7]) + "\n" + " ".join(RUN[7:13])
     assert why(text, " ".join(RUN)) == "13 words in a row"
 
 
-def test_each_text_has_its_own_answer_and_the_first_owner_is_named() -> None:
+def test_each_text_has_its_own_result_with_the_first_test() -> None:
     index = OverlapIndex.from_texts(["what is it", EIGHT, "what is it"], [" ".join(RUN)], LIMITS)
     texts = ["", "What is it?", "nothing of the kind", EIGHT, "", " ".join(RUN[3:20]), "..."]
     owners = [one.test if one else None for one in index.find_overlaps(texts)]
     assert owners == [None, 0, None, 1, None, 3, None]
 
 
-def test_the_whole_of_what_is_no_question_does_not_count() -> None:
+def test_texts_that_are_not_questions_do_not_count_as_a_whole() -> None:
     assert hit(EIGHT, others=[EIGHT]) is None
     assert hit(" ".join(RUN[:13]), others=[" ".join(RUN)]) is not None
 
@@ -111,7 +111,7 @@ def test_a_question_of_fewer_words_counts_only_whole(kind: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\r\n", "...", "one"])
-def test_nothing_and_one_word_are_no_question(text: str) -> None:
+def test_an_empty_text_and_one_word_are_not_questions(text: str) -> None:
     assert hit(text, text, "one", "", others=["", text]) is None
     assert OverlapIndex.from_texts([], [], LIMITS).find_overlaps([text, EIGHT]) == [None, None]
 
@@ -149,7 +149,7 @@ def changed_by_one(question: tuple[str, ...], text: tuple[str, ...], least: int)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_short_texts_are_found_as_a_trial_of_all_changes_finds_them(seed: int) -> None:
+def test_short_texts_are_found_as_by_brute_force(seed: int) -> None:
     limits = Limits(ngram=5, min_words=4)
     rng = random.Random(seed)
     questions = [tuple(rng.choices("abc", k=rng.randint(2, 7))) for _ in range(12)]
@@ -168,7 +168,7 @@ def test_short_texts_are_found_as_a_trial_of_all_changes_finds_them(seed: int) -
 
 
 @pytest.mark.parametrize("length", range(8, 40))
-def test_no_question_of_any_length_hides_behind_one_word(length: int) -> None:
+def test_a_question_of_any_length_is_found_with_one_word_changed(length: int) -> None:
     question, index = RUN[:length], OverlapIndex.from_texts([" ".join(RUN[:length])], [], LIMITS)
     replaced = [" ".join([*question[:at], "x", *question[at + 1 :]]) for at in range(length)]
     added = [" ".join([*question[:at], "x", *question[at:]]) for at in range(length + 1)]
@@ -176,7 +176,7 @@ def test_no_question_of_any_length_hides_behind_one_word(length: int) -> None:
     assert None not in index.find_overlaps(replaced + added + left_out)
 
 
-def test_of_200_leaks_of_real_questions_95_percent_are_found_and_no_general_text_without_cause() -> None:
+def test_of_200_leaks_of_real_questions_95_percent_are_found_and_no_other_text() -> None:
     rng = random.Random(0)
     questions = [row["question"] for row in real_rows("mmlu/mmlu_test")]
     questions += [row["prompt"] for row in real_rows("ifeval/ifeval_input_data")]
@@ -189,6 +189,6 @@ def test_of_200_leaks_of_real_questions_95_percent_are_found_and_no_general_text
 
 
 @pytest.mark.parametrize("mark", ["\u00ad", "\u200b", "\u200e", "\ufeff"])
-def test_what_nobody_sees_hides_nothing(mark: str) -> None:
+def test_invisible_characters_do_not_hide_an_overlap(mark: str) -> None:
     text = " ".join(RUN[:20])
     assert why(text.replace("e", f"e{mark}"), text) == "13 words in a row"

@@ -1,8 +1,8 @@
-"""The texts of all tests are read, and keys that have no effect are told."""
+"""The texts of all tests are read, and unknown keys are warned of."""
 
 from alloy.decontamination.read_tests import PROMPT_KEYS
 from alloy.formats.ifeval import FIELDS
 
 
-def test_the_keys_of_a_prompt_are_those_that_ifeval_reads() -> None:
+def test_the_known_keys_of_a_prompt_are_those_of_ifeval() -> None:
     assert list(PROMPT_KEYS) == FIELDS

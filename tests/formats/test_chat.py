@@ -13,7 +13,7 @@ ASKED = {"role": "user", "content": "Hi!"}
 GOOD = {"id": "a", "category": "greeting", "messages": [ASKED]}
 
 
-def test_the_committed_prompts_are_twelve_of_as_many_kinds() -> None:
+def test_the_twelve_committed_prompts_have_twelve_categories() -> None:
     prompts = read_chat_prompts(ROOT / "data/chat/prompts.jsonl")
     assert len(prompts) == len({prompt["id"] for prompt in prompts}) == len({p["category"] for p in prompts}) == 12
     assert [len(prompt["messages"]) for prompt in prompts] == [1] * 11 + [3]

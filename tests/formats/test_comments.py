@@ -38,7 +38,7 @@ def test_spaces_around_a_label_do_not_matter() -> None:
     assert parse_comment(row({"L1": " Setup ", "L2": "Pairing\n"}), TAXONOMY).segments[0].path == ("Setup", "Pairing")
 
 
-def test_the_text_and_the_content_stay_as_they_are() -> None:
+def test_text_and_content_are_not_changed() -> None:
     given = row({"content": "  ¡No  vá! ", **PAIRING}, text="  ¡No  vá! \n")
     comment = parse_comment(given, TAXONOMY)
     assert (comment.text, comment.segments[0].content) == ("  ¡No  vá! \n", "  ¡No  vá! ")
@@ -49,7 +49,7 @@ def test_a_given_split_is_kept(split: str | None) -> None:
     assert parse_comment(row(split=split), TAXONOMY).split == split
 
 
-def test_a_comment_goes_back_to_its_row_without_what_it_does_not_have() -> None:
+def test_a_comment_is_written_back_without_absent_fields() -> None:
     bare, full = row(), row({"content": "x", **PAIRING, "emotion": "joy"}, lang="de")
     assert parse_comment(bare, TAXONOMY).to_row(("L1", "L2")) == bare
     assert parse_comment(full, TAXONOMY).to_row(("L1", "L2")) == full
@@ -60,7 +60,7 @@ def test_the_keys_of_a_segment_have_the_order_of_the_answer() -> None:
     assert list(segment_row(segment, ("L1", "L2"))) == ["content", "L1", "L2", "emotion"]
 
 
-def test_null_is_absent() -> None:
+def test_null_counts_as_absent() -> None:
     given = row({**PAIRING, "content": None, "emotion": None, "L3": None}, lang=None, split=None)
     assert parse_comment(given, TAXONOMY) == parse_comment(row(), TAXONOMY)
 
@@ -68,7 +68,7 @@ def test_null_is_absent() -> None:
 @pytest.mark.parametrize(
     "label", ["Pai\u00adring", "\u200bPairing\ufeff", "\u00a0Pairing\u3000", "Pairing\u200d", "Pair\x00ing"]
 )
-def test_what_cannot_be_seen_in_a_label_does_not_matter(label: str) -> None:
+def test_invisible_characters_in_a_label_are_ignored(label: str) -> None:
     segment = parse_comment(row({"L1": "Setup", "L2": label, "emotion": f"{label} "}), TAXONOMY).segments[0]
     assert segment == Segment(("Setup", "Pairing"), None, "Pairing")
 

@@ -102,11 +102,11 @@ def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     assert read_error(path).startswith(f"{path}:2: ")
 
 
-def test_a_checked_prompt_is_canonical_already() -> None:
+def test_checking_a_checked_prompt_changes_nothing() -> None:
     row = check_prompt(words(num_words=5, relation="at least", letter=None))
     assert check_prompt(row) == row
 
 
-def test_null_for_the_arguments_of_an_instruction_is_none() -> None:
+def test_null_kwargs_mean_no_arguments() -> None:
     row = {**prompt(1), "kwargs": [None for _ in prompt(1)["kwargs"]]}
     assert check_prompt(row) == check_prompt({**row, "kwargs": [{} for _ in row["kwargs"]]})

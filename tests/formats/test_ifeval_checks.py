@@ -42,7 +42,7 @@ def follows(answer: str, name: str, **kwargs: object) -> bool:
 
 
 @pytest.mark.parametrize(("text", "count"), COUNTED.items())
-def test_sentences_are_counted_with_abbreviations_in_mind(text: str, count: int) -> None:
+def test_abbreviations_do_not_end_a_sentence(text: str, count: int) -> None:
     name = "length_constraints:number_sentences"
     assert follows(text, name, num_sentences=count, relation="at least")
     assert follows(text, name, num_sentences=count + 1, relation="less than")
@@ -63,14 +63,14 @@ def test_words_in_capitals_are_counted() -> None:
     assert not follows("THE LAMP is on.", name, capital_frequency=3, capital_relation="at least")
 
 
-def test_a_language_is_told_alike_every_time() -> None:
+def test_language_detection_is_deterministic() -> None:
     # Too few letters to be sure of: unseeded, langdetect says now one language and now another.
     answers = [follows("no la una die", "language:response_language", language="es") for _ in range(30)]
     assert len(set(answers)) == 1
     assert follows("Ich habe keine Zeit, morgen vielleicht.", "language:response_language", language="de")
 
 
-def test_what_a_prompt_leaves_open_is_drawn_alike_and_disturbs_no_other_draw() -> None:
+def test_random_arguments_are_deterministic_and_leave_other_random_state_unchanged() -> None:
     # As in two prompts of IFEval: '#' is no letter for lm-eval, which draws one.
     asked = row("keywords:letter_frequency", letter="#", let_frequency=2, let_relation="at least")
     results = []

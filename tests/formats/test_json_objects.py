@@ -30,7 +30,7 @@ def test_each_object_comes_with_its_place(
 @pytest.mark.parametrize(
     ("text", "place"), [("[{}, 3]", "[2]: "), ("[{}", ":1: "), ('{"a"\n', ":1: "), ("3\n", ":1: "), ("", ": ")]
 )
-def test_what_is_not_an_object_is_named(tmp_path: Path, text: str, place: str) -> None:
+def test_a_value_that_is_not_an_object_is_an_error_with_its_place(tmp_path: Path, text: str, place: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(text)
     with pytest.raises(InputError) as error:

@@ -17,7 +17,7 @@ def load(folder: Path, text: str | bytes) -> Taxonomy:
     return load_taxonomy(path)
 
 
-def fault(folder: Path, text: str | bytes) -> str:
+def load_error(folder: Path, text: str | bytes) -> str:
     with pytest.raises(InputError) as caught:
         load(folder, text)
     assert "\n" not in str(caught.value)
@@ -44,12 +44,12 @@ def test_the_description_may_stand_anywhere_or_be_left_out(tmp_path: Path) -> No
     assert load(tmp_path, "L1,L2\na,b\n").leaves == {("a", "b"): ""}
 
 
-def test_what_spreadsheets_leave_behind_does_not_matter(tmp_path: Path) -> None:
+def test_empty_columns_and_rows_of_spreadsheets_are_ignored(tmp_path: Path) -> None:
     text = b'\xef\xbb\xbfL1, L2 ,description\r\n Setup ,"Pairing, wireless","over\ntwo lines"\r\n,,\r\n\r\n'
     assert load(tmp_path, text).leaves == {("Setup", "Pairing, wireless"): "over two lines"}
 
 
-def test_rows_undo_a_taxonomy(tmp_path: Path) -> None:
+def test_a_taxonomy_is_read_back_from_its_rows(tmp_path: Path) -> None:
     taxonomy = load(tmp_path, TWO)
     assert taxonomy.to_rows()[0] == {"L1": "Setup", "L2": "Pairing", "description": "Bluetooth does not connect"}
     assert Taxonomy.from_rows(taxonomy.to_rows()) == taxonomy
@@ -59,7 +59,7 @@ def test_a_path_is_shown_as_people_read_it() -> None:
     assert format_path(("Setup", "Pairing", "Bluetooth")) == "Setup > Pairing > Bluetooth"
 
 
-FAULTS = {  # a file, the place that the error names, and the values in it
+BAD_FILES = {  # a file, the place that the error names, and the values in it
     "nothing at all": (b"", ":1:", ["''", "L1,L2,L3,description"]),
     "a header alone": (b"L1,description\n", ":", ["no rows"]),
     "other names": (b"Theme,Topic\na,b\n", ":1:", ["'Theme,Topic'", "L1,L2,L3,description"]),
@@ -121,21 +121,21 @@ def test_a_file_is_read_as_spreadsheet_programs_write_it(tmp_path: Path, text: b
 
 
 def test_windows_1252_is_named(tmp_path: Path) -> None:
-    assert "taxonomy.csv:2: byte 17 is not UTF-8 (0xE4, most likely Windows-1252)" in fault(
+    assert "taxonomy.csv:2: byte 17 is not UTF-8 (0xE4, most likely Windows-1252)" in load_error(
         tmp_path, EXCEL.encode("cp1252")
     )
 
 
-def warned(folder: Path, text: str) -> list[str]:
+def load_warnings(folder: Path, text: str) -> list[str]:
     path, warnings = folder / "taxonomy.csv", list[str]()
     path.write_text(text, encoding="utf-8")
     load_taxonomy(path, warnings.append)
     return [warning.removeprefix(f"{folder}/") for warning in warnings]
 
 
-def test_labels_that_differ_only_in_case_are_told_once_with_both_places(tmp_path: Path) -> None:
+def test_labels_that_differ_only_in_case_are_warned_of_once_with_both_lines(tmp_path: Path) -> None:
     text = "L1,L2\nBar,Noise\nbar,Wait\nbar,noise\nPub,IT\nPub,it\n"
-    first, second = warned(tmp_path, text)
+    first, second = load_warnings(tmp_path, text)
     assert first.startswith("taxonomy.csv:3: ")
     assert all(part in first for part in ("'bar'", "'Bar'", "line 2")), first
     assert second.startswith("taxonomy.csv:6: ")
@@ -143,14 +143,14 @@ def test_labels_that_differ_only_in_case_are_told_once_with_both_places(tmp_path
     assert len(load(tmp_path, text).leaves) == 5
 
 
-def test_a_label_in_two_encodings_is_one_label_and_told_with_both_places(tmp_path: Path) -> None:
-    (line,) = warned(tmp_path, "L1,L2\nCaf\u00e9,a\nCafe\u0301,b\n")
+def test_a_label_in_two_encodings_is_one_label_with_a_warning(tmp_path: Path) -> None:
+    (line,) = load_warnings(tmp_path, "L1,L2\nCaf\u00e9,a\nCafe\u0301,b\n")
     assert line.startswith("taxonomy.csv:3: ")
     assert all(part in line for part in ("'Cafe\\u0301'", "'Caf\\xe9'", "line 2")), line
 
 
 def test_a_good_taxonomy_is_not_warned_about(tmp_path: Path) -> None:
-    assert warned(tmp_path, TWO) == []
+    assert load_warnings(tmp_path, TWO) == []
 
 
 def path_error(folder: Path, path: tuple[str, ...]) -> str:
@@ -165,9 +165,9 @@ def test_letters_of_two_alphabets_are_named(tmp_path: Path) -> None:
     assert "U+0430 CYRILLIC SMALL LETTER A" in error
 
 
-@pytest.mark.parametrize(("text", "place", "parts"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("text", "place", "parts"), BAD_FILES.values(), ids=BAD_FILES)
 def test_an_error_is_one_line_with_place_and_values(tmp_path: Path, text: bytes, place: str, parts: list[str]) -> None:
-    error = fault(tmp_path, text)
+    error = load_error(tmp_path, text)
     assert error.startswith(f"taxonomy.csv{place} ")
     assert all(part in error for part in parts), error
 
@@ -180,16 +180,16 @@ def test_a_missing_file_says_what_to_write(tmp_path: Path) -> None:
 
 
 def test_a_byte_that_is_not_utf_8_is_counted_in_its_line(tmp_path: Path) -> None:
-    error = fault(tmp_path, b"L1,description\ncaf\xe9,words\n")
+    error = load_error(tmp_path, b"L1,description\ncaf\xe9,words\n")
     assert error.startswith("taxonomy.csv:2: byte 4 ")
 
 
 def test_a_missing_cell_is_not_blamed_on_quotes(tmp_path: Path) -> None:
-    assert "quote" not in fault(tmp_path, b"L1,L2,description\na,b\n")
+    assert "quote" not in load_error(tmp_path, b"L1,L2,description\na,b\n")
 
 
 @pytest.mark.parametrize("path", [("Setup", "Pairing"), ("Setup", "Manual")])
-def test_a_leaf_passes(tmp_path: Path, path: tuple[str, ...]) -> None:
+def test_a_leaf_is_accepted(tmp_path: Path, path: tuple[str, ...]) -> None:
     load(tmp_path, TWO).check_path(path)
 
 

@@ -32,7 +32,7 @@ FORMATS = {
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize(("data", "names"), FORMATS.values(), ids=FORMATS)
-def test_a_file_is_read_as_what_it_is(data: str, names: tuple[str, ...], mark: str) -> None:
+def test_the_format_follows_from_name_and_content(data: str, names: tuple[str, ...], mark: str) -> None:
     for name in names:
         assert read(mark + data, name) == ONE_TWO, name
         assert read(f"\ufeff{data}".encode("utf-16-le"), name) == ONE_TWO, name
@@ -49,7 +49,7 @@ def test_plain_lines_are_comments() -> None:
     assert [row["text"] for row in read("text\nid\n")] == ["text", "id"]
 
 
-def test_a_table_of_one_column_needs_its_name_to_say_so() -> None:
+def test_a_table_of_one_column_needs_a_table_name() -> None:
     assert read("text\na\nb;c\n", "f.csv") == [{"id": "2", "text": "a"}, {"id": "3", "text": "b;c"}]
 
 
@@ -58,13 +58,13 @@ def test_an_array_of_texts_is_read() -> None:
 
 
 @pytest.mark.parametrize("name", ["f.json", "f.jsonl"])
-def test_numbers_come_back_as_they_were(name: str) -> None:
+def test_integers_are_kept_exactly(name: str) -> None:
     number = 12345678901234567890123
     (row,) = read(f'{{"id": {number}, "text": "a", "x": [-{number}, 0.5, NaN, 1e999]}}', name)
     assert row == {"id": number, "text": "a", "x": [-number, 0.5, None, "1e999"]}
 
 
-def test_null_is_absent() -> None:
+def test_null_counts_as_absent() -> None:
     assert read('{"id": null, "text": "a"}\n{"id": 1, "text": null}') == [
         {"id": "1", "text": "a"},
         (1, "`text` is missing"),

@@ -61,7 +61,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.delenv("ALLOY_DVC", raising=False)
 
 
-def test_rows_go_through_in_chunks_and_come_out_in_their_order():
+def test_rows_are_processed_in_chunks_and_written_in_order():
     doubling = Doubling()
     assert doubling.run() == {"double": {"rows": 10, "use": 10}}
     assert doubling.chunks == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
@@ -69,13 +69,13 @@ def test_rows_go_through_in_chunks_and_come_out_in_their_order():
     assert read_json(OUTS[1]) == {"double": {"rows": 10, "use": 10}}
 
 
-def test_no_more_rows_are_done_than_are_asked_for():
+def test_no_more_than_total_rows_are_processed():
     doubling = Doubling()
     assert doubling.run(total=5)["double"]["rows"] == 5
     assert doubling.chunks == [[0, 1, 2, 3], [4]]
 
 
-def test_a_run_that_failed_leaves_nothing_half_written_and_the_next_does_the_rest():
+def test_a_failed_run_writes_nothing_and_the_next_run_processes_the_rest():
     with pytest.raises(ServiceGone):
         Doubling(bad=5).run()
     assert not any(out.exists() for out in OUTS)
@@ -84,7 +84,7 @@ def test_a_run_that_failed_leaves_nothing_half_written_and_the_next_does_the_res
     assert doubling.chunks == [[4, 5, 6, 7], [8, 9]]
 
 
-def test_a_damaged_chunk_is_done_again_and_no_other(capsys):
+def test_only_the_chunk_of_a_damaged_row_is_processed_again(capsys):
     with pytest.raises(ServiceGone):
         Doubling(bad=9).run()
     (log,) = Path(".dvc/tmp/alloy").glob("double-*/done.log")
@@ -96,7 +96,7 @@ def test_a_damaged_chunk_is_done_again_and_no_other(capsys):
     assert read_jsonl(OUTS[0])[0] == {"number": 1, "double": 2}
 
 
-def test_a_damaged_result_is_not_published_but_done_again(capsys):
+def test_a_damaged_result_is_made_again(capsys):
     Doubling().run()
     before = OUTS[0].read_bytes()
     (result,) = Path(".dvc/tmp/alloy").glob("double-*/result")
@@ -110,7 +110,7 @@ def test_a_damaged_result_is_not_published_but_done_again(capsys):
     assert str(rows) in capsys.readouterr().err
 
 
-def test_a_finished_result_is_published_again_without_opening_anything():
+def test_a_finished_result_is_reused_without_opening_the_worker():
     Doubling().run()
     before = OUTS[0].read_bytes()
     OUTS[0].unlink()
@@ -158,7 +158,7 @@ class Service(Doubling):
         return run_job(job, KEY, iter(ROWS), total, size, OUTS)
 
 
-def test_each_answer_of_a_service_is_kept_and_only_the_rest_is_asked_whatever_the_chunks():
+def test_answers_of_a_service_are_kept_and_only_missing_ones_are_asked_for():
     with pytest.raises(ServiceGone):
         Service(bad=6).run()
     service = Service()
@@ -167,7 +167,7 @@ def test_each_answer_of_a_service_is_kept_and_only_the_rest_is_asked_whatever_th
     assert [row["number"] for row in read_jsonl(OUTS[0])] == list(range(10))
 
 
-def test_rows_without_an_answer_are_done_again_by_the_next_run_and_no_others():
+def test_the_next_run_processes_only_rows_without_an_answer():
     assert Service(silent=(2, 7)).run() == {"double": {"rows": 10, "silent": 2}}
     again = Service(silent=(7,))
     assert again.run() == {"double": {"rows": 10, "silent": 1}}
@@ -179,7 +179,7 @@ def test_rows_without_an_answer_are_done_again_by_the_next_run_and_no_others():
     assert Service().run() == {"double": {"rows": 10, "silent": 0}}
 
 
-def test_answers_are_kept_after_dvc_has_taken_the_result_while_some_are_missing():
+def test_answers_are_kept_while_some_are_missing_even_after_dvc_has_recorded_the_result():
     Service(silent=(2,)).run()
     digest = hashlib.md5(OUTS[1].read_bytes(), usedforsecurity=False).hexdigest()
     Path("dvc.lock").write_text(digest)
@@ -192,7 +192,7 @@ def test_answers_are_kept_after_dvc_has_taken_the_result_while_some_are_missing(
     assert not list(Path(".dvc/tmp/alloy").glob("double-*"))
 
 
-def test_answers_that_nobody_has_asked_for_again_in_a_month_are_removed():
+def test_answers_are_removed_after_a_month():
     Service(silent=(2,)).run()
     Path("dvc.lock").write_text(hashlib.md5(OUTS[1].read_bytes(), usedforsecurity=False).hexdigest())
     (log,) = Path(".dvc/tmp/alloy").glob("double-*/done.log")

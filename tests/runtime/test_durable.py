@@ -1,4 +1,4 @@
-"""What is sealed is intact or seen not to be; lines likewise."""
+"""Damage to sealed folders and lines is found."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def folder(tmp_path):
     return tmp_path / "work"
 
 
-def test_a_folder_is_sealed_once_and_intact_until_it_changes(folder):
+def test_a_sealed_folder_is_intact_until_it_changes(folder):
     assert not is_sealed(folder)
     seal_folder(folder)
     assert is_sealed(folder)
@@ -44,12 +44,12 @@ def test_a_damaged_folder_names_the_file_and_is_removed(folder, change, file, ca
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", "naïve ".encode(), b"a b  c"])
-def test_a_sealed_line_gives_its_content_back(content):
+def test_the_content_of_a_sealed_line_is_read_back(content):
     assert read_line(seal_line(content)) == content
 
 
 @pytest.mark.parametrize(
     "change", [lambda line: line[:-2], lambda line: line.replace(b"1", b"2"), lambda _: b"", lambda _: b"\n"]
 )
-def test_a_damaged_line_is_none(change):
+def test_a_damaged_line_is_read_as_none(change):
     assert read_line(change(seal_line(b'{"id": 1}'))) is None

@@ -1,4 +1,4 @@
-"""Rows are worked at block by block: the same in order, here and on all cores, and one clear line where it fails."""
+"""Rows are processed block by block, with the same results in order here and on all cores."""
 
 import os
 import signal
@@ -72,29 +72,29 @@ needs_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one
 
 
 @pytest.mark.parametrize("count", [0, 1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS + 7])
-def test_every_row_is_worked_at_once_and_in_order(count: int) -> None:
+def test_every_row_is_processed_once_and_in_order(count: int) -> None:
     wanted = [span(list(range(count))[start : start + BLOCK_ROWS]) for start in range(0, count, BLOCK_ROWS)]
     assert list(map_blocks(span, iter(range(count)))) == wanted
 
 
-def test_few_rows_are_worked_at_right_here() -> None:
+def test_few_rows_are_processed_in_this_process() -> None:
     assert list(map_blocks(process, range(BLOCK_ROWS))) == [os.getpid()]
 
 
 @needs_cores
-def test_many_rows_are_worked_at_by_other_processes() -> None:
+def test_many_rows_are_processed_by_other_processes() -> None:
     assert os.getpid() not in set(map_blocks(process, range(2 * BLOCK_ROWS)))
 
 
 @pytest.mark.parametrize("row", [3, BLOCK_ROWS + 3, 2 * BLOCK_ROWS + 3])
-def test_a_fault_in_a_block_comes_out_as_it_is(row: int) -> None:
+def test_an_error_in_a_block_is_raised_unchanged(row: int) -> None:
     with pytest.raises(InputError) as caught:
         list(map_blocks(partial(refuse, row), range(3 * BLOCK_ROWS)))
     assert str(caught.value) == f"rows.jsonl:{row}: this row has a fault; mend it"
 
 
 @pytest.mark.parametrize("good", [3, 2 * BLOCK_ROWS + 3])
-def test_a_fault_of_the_reader_comes_out_as_it_is(good: int) -> None:
+def test_an_error_of_the_reader_is_raised_unchanged(good: int) -> None:
     def rows() -> Iterator[int]:
         yield from range(good)
         raise InputError("rows.jsonl.gz: broken")
@@ -103,7 +103,7 @@ def test_a_fault_of_the_reader_comes_out_as_it_is(good: int) -> None:
         list(map_blocks(span, rows()))
 
 
-def test_the_first_of_two_faults_is_the_one_that_is_told() -> None:
+def test_the_first_of_two_errors_is_raised() -> None:
     with pytest.raises(InputError, match=f"^rows.jsonl:{BLOCK_ROWS + 1}: "):
         list(map_blocks(partial(refuse, BLOCK_ROWS + 1), [*range(2 * BLOCK_ROWS), BLOCK_ROWS + 1]))
 
@@ -118,7 +118,7 @@ def test_blocks_are_read_as_they_are_needed() -> None:
 
 
 @needs_cores
-def test_a_process_that_is_killed_ends_the_work_with_one_line() -> None:
+def test_a_killed_process_ends_the_work_with_one_line() -> None:
     with pytest.raises(InputError) as caught:
         list(map_blocks(partial(end_this_process, os.getpid()), range(3 * BLOCK_ROWS)))
     assert str(caught.value) == "a worker process was killed, most likely out of memory; run it again"
@@ -142,7 +142,7 @@ def test_a_process_that_ends_before_it_has_read_a_large_work_is_not_waited_for(t
 
 @pytest.mark.slow
 @needs_cores
-def test_an_interruption_by_the_keyboard_ends_all_processes_without_a_word(tmp_path: Path) -> None:
+def test_ctrl_c_ends_all_processes_without_output(tmp_path: Path) -> None:
     stage = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED],
         cwd=tmp_path,

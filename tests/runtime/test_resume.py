@@ -1,4 +1,4 @@
-"""A training that is killed goes on: real DVC, real kills, and the same bytes in the end."""
+"""A killed training is resumed: real DVC, real kills, and the same bytes in the end."""
 
 import re
 import shutil
@@ -291,7 +291,7 @@ def test_a_trainer_that_is_killed_fails_the_stage(killed):
     assert all(runs[kill.__name__].code != 0 for kill in KILLS)
 
 
-def test_each_run_goes_on_from_the_last_whole_checkpoint(killed):
+def test_each_run_resumes_from_the_last_complete_checkpoint(killed):
     _, runs = killed
     assert f"train: going on after step {runs['sigterm'].after} of {STEPS}" in runs["sigint"].output
     steps = [(run.before, run.after) for run in runs.values()]
@@ -299,7 +299,7 @@ def test_each_run_goes_on_from_the_last_whole_checkpoint(killed):
     assert "Traceback" not in "".join(run.output for run in runs.values())
 
 
-def test_a_resumed_run_says_nothing_to_worry_about(killed):
+def test_a_resumed_run_prints_no_warnings(killed):
     _, runs = killed
     assert "missing keys" not in runs["sigint"].output
 
@@ -321,7 +321,7 @@ def taken_over(killed: tuple[Project, dict[str, Ended]]) -> tuple[Project, str, 
     return project, first.output, second.output
 
 
-def test_an_orphan_makes_way_for_the_next_run_and_publishes_nothing(taken_over):
+def test_an_orphan_stops_for_the_next_run_and_writes_no_output(taken_over):
     _, orphan, following = taken_over
     stopped = re.search(r"train: stopped after step (\d+) of", orphan)
     assert stopped, orphan
@@ -335,7 +335,7 @@ def test_after_all_these_kills_the_bytes_are_those_of_an_uninterrupted_run(taken
     assert project.curve() == whole("muon").curve()
 
 
-def test_a_training_that_is_forced_trains_again_though_its_scratch_is_still_there(taken_over):
+def test_a_forced_training_trains_again_although_its_work_folder_exists(taken_over):
     project, _, _ = taken_over
     (scratch,) = project.scratch()
     begun = time.time()
@@ -345,7 +345,7 @@ def test_a_training_that_is_forced_trains_again_though_its_scratch_is_still_ther
     assert (scratch / "result" / METRICS).stat().st_mtime > begun
 
 
-def test_finished_scratch_is_gone_once_dvc_has_the_model(taken_over):
+def test_finished_work_is_removed_once_dvc_has_recorded_the_model(taken_over):
     project, _, _ = taken_over
     assert project.scratch()
     project.run("dvc", "repro", "interpolate")
@@ -368,7 +368,7 @@ def test_an_orphan_does_not_overwrite_what_dvc_has_put_there_since(taken_over):
     assert (project.weights(), project.report()) == recorded
 
 
-def test_a_result_that_dvc_has_not_recorded_is_taken_without_a_step(fresh, whole):
+def test_a_result_that_dvc_has_not_recorded_is_reused_without_training(fresh, whole):
     project = fresh("unrecorded")
     project.run(*BY_HAND, DVC_ROOT=str(project.folder))
     report = project.report()
@@ -380,7 +380,7 @@ def test_a_result_that_dvc_has_not_recorded_is_taken_without_a_step(fresh, whole
     assert project.weights() == whole("muon").weights()
 
 
-def test_another_learning_rate_starts_from_nothing(whole, world):
+def test_a_changed_learning_rate_starts_from_the_beginning(whole, world):
     folder = shutil.copytree(whole("muon").folder, world / "other-rate")
     project = Project(folder, folder)
     (finished,) = project.scratch()
@@ -399,7 +399,7 @@ def test_another_learning_rate_starts_from_nothing(whole, world):
     assert (finished / "result").exists()
 
 
-def test_the_same_training_in_another_folder_is_waited_for_and_its_result_taken(fresh, world, whole):
+def test_the_same_training_in_another_project_is_waited_for_and_its_result_reused(fresh, world, whole):
     root = world / "main-repository"
     one, two = (Project(fresh(name).folder, root) for name in ("one", "two"))
     first = one.start(*BY_HAND, DVC_ROOT=str(root))
@@ -415,7 +415,7 @@ def test_the_same_training_in_another_folder_is_waited_for_and_its_result_taken(
 
 
 @pytest.mark.parametrize("setting", ["lora", pytest.param("zero3-mixture", marks=needs_compiler)])
-def test_every_way_to_train_ends_in_the_same_bytes_after_a_stop(fresh, whole, setting):
+def test_every_training_method_gives_the_same_bytes_after_a_stop(fresh, whole, setting):
     project = fresh(f"stopped-{setting}", setting)
     env = {"ALLOY_PROCESSES": PROCESSES.get(setting, "1")}
     run = project.start(*BY_HAND, **env)
@@ -431,7 +431,7 @@ def test_every_way_to_train_ends_in_the_same_bytes_after_a_stop(fresh, whole, se
 
 
 @needs_compiler
-def test_all_orphans_of_a_launcher_that_was_killed_make_way(fresh, whole):
+def test_all_orphans_of_a_killed_launcher_stop(fresh, whole):
     project = fresh("orphans", "zero2")
     env = {"ALLOY_PROCESSES": PROCESSES["zero2"]}
     first = project.start(*BY_HAND, **env)
@@ -452,7 +452,7 @@ def test_all_orphans_of_a_launcher_that_was_killed_make_way(fresh, whole):
     until(lambda: not project.trainers(), pause=0.2)
 
 
-def test_a_temporary_run_of_an_experiment_goes_on_from_the_one_that_was_killed(fresh, whole):
+def test_a_temporary_experiment_resumes_from_the_killed_one(fresh, whole):
     project = fresh("temporary")
     first = project.start("dvc", "exp", "run", "--temp")
     sigkill_dvc_too(first, project)
@@ -464,7 +464,7 @@ def test_a_temporary_run_of_an_experiment_goes_on_from_the_one_that_was_killed(f
     assert project.weights() == whole("muon").weights()
 
 
-def test_a_task_of_the_queue_goes_on_from_the_one_whose_trainer_was_killed(fresh, whole):
+def test_a_queued_experiment_resumes_from_the_one_whose_trainer_was_killed(fresh, whole):
     project = fresh("queue")
 
     def queue(name: str) -> Run:
@@ -509,7 +509,7 @@ def small_disk(fresh: Callable[..., Project]) -> Iterator[tuple[Project, Callabl
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-def test_a_full_disk_is_one_clear_line_and_loses_nothing(small_disk, whole):
+def test_a_full_disk_is_one_line_and_loses_no_work(small_disk, whole):
     project, resize = small_disk
     run = project.start(*REPRO)
     assert run.end() != 0
@@ -550,7 +550,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_whatever_changes_the_result_changes_the_folder(inside, name):
+def test_every_input_of_the_result_changes_the_work_folder(inside, name):
     before = key()
     text = (inside / name).read_text()
     assert CHANGES[name][0] in text
@@ -558,7 +558,7 @@ def test_whatever_changes_the_result_changes_the_folder(inside, name):
     assert key() != before
 
 
-def test_what_the_result_does_not_depend_on_leaves_the_folder(inside):
+def test_inputs_of_other_stages_do_not_change_the_work_folder(inside):
     before = key()
     (inside / "params.yaml").write_text((inside / "params.yaml").read_text().replace("alpha: 1.0", "alpha: 0.5"))
     (inside / "stages/infer.py").write_text("# nothing")
@@ -587,7 +587,7 @@ def finish(place: WorkFolder) -> None:
     (place.result / METRICS).write_text("{}")
 
 
-def test_a_checkpoint_without_its_mark_is_removed_and_not_gone_on_from(copies):
+def test_an_unsealed_checkpoint_is_removed_and_not_resumed_from(copies):
     with hold_work_folder("train", KEY) as place:
         for step in (8, 9):
             (place.path / f"checkpoint-{step}").mkdir()
@@ -599,7 +599,7 @@ def test_a_checkpoint_without_its_mark_is_removed_and_not_gone_on_from(copies):
         assert {path.name for path in place.path.iterdir()} == {"checkpoint-9", "project"}
 
 
-def test_steps_are_compared_as_numbers(copies):
+def test_steps_of_checkpoints_are_compared_as_numbers(copies):
     with hold_work_folder("train", KEY) as place:
         for step in (9, 10):
             (place.path / f"checkpoint-{step}").mkdir()
@@ -618,7 +618,7 @@ def test_a_later_run_in_the_same_folder_takes_over_and_one_in_another_does_not(c
             assert place.is_taken_over()
 
 
-def test_a_finished_training_goes_with_its_folder(copies, monkeypatch):
+def test_finished_work_is_removed_with_its_project_folder(copies, monkeypatch):
     with hold_work_folder("train", KEY) as place:
         finish(place)
     monkeypatch.chdir(copies[1])
@@ -629,7 +629,7 @@ def test_a_finished_training_goes_with_its_folder(copies, monkeypatch):
     assert not place.path.exists()
 
 
-def test_a_finished_training_is_not_swept_away_from_under_a_run_that_wants_it(copies, monkeypatch):
+def test_finished_work_is_not_removed_while_a_run_uses_it(copies, monkeypatch):
     with hold_work_folder("train", KEY) as place:
         finish(place)
         (place.path / "project").write_text("/a folder that has gone")
@@ -650,7 +650,7 @@ def test_a_result_outlives_the_temporary_copy_whose_run_dvc_could_not_record(cop
 
 
 @pytest.mark.parametrize("first", ["project", "result/model"])
-def test_a_removal_that_is_cut_short_is_ended_by_the_next(copies, monkeypatch, first):
+def test_an_interrupted_removal_is_completed_by_the_next(copies, monkeypatch, first):
     with hold_work_folder("train", KEY) as place:
         finish(place)
     monkeypatch.chdir(copies[1])

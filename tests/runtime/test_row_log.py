@@ -1,4 +1,4 @@
-"""Rows are kept one by one; what is damaged, or was being written at a kill, is missing and no more."""
+"""Rows are kept one by one; only damaged rows and an unfinished last row are missing."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def fill(path, again=None):
         log.write(7, {"n": 2})
 
 
-def test_rows_come_back_as_they_were_and_the_last_of_a_key_counts(path, capsys):
+def test_rows_are_read_as_written_and_the_last_row_of_a_key_counts(path, capsys):
     fill(path)
     with RowLog(path) as log:
         log.write(7, {"n": 3})
@@ -35,7 +35,7 @@ def test_a_row_is_in_the_file_before_the_log_is_closed(path):
     log.close()
 
 
-def test_a_line_that_was_being_written_at_a_kill_is_missing_without_a_word(path, capsys):
+def test_an_unfinished_last_line_is_missing_without_a_warning(path, capsys):
     fill(path)
     path.write_bytes(path.read_bytes()[:-3])
     with RowLog(path) as log:
@@ -47,7 +47,7 @@ def test_a_line_that_was_being_written_at_a_kill_is_missing_without_a_word(path,
 
 
 @pytest.mark.parametrize("change", [(b"1.5", b"1.6"), (b'"b"', b'"c"'), (b" ", b""), (b"{", b"\x80")])
-def test_a_damaged_line_is_missing_and_said(path, change, capsys):
+def test_a_damaged_line_is_missing_with_a_warning(path, change, capsys):
     fill(path)
     path.write_bytes(path.read_bytes().replace(*change, 1))
     with RowLog(path) as log:
@@ -56,7 +56,7 @@ def test_a_damaged_line_is_missing_and_said(path, change, capsys):
     assert line.startswith(f"{path}: 1 ")
 
 
-def test_a_row_that_is_damaged_while_the_log_is_open_is_none(path):
+def test_a_row_that_is_damaged_while_the_log_is_open_is_read_as_none(path):
     fill(path)
     with RowLog(path) as log:
         path.write_bytes(path.read_bytes().replace(b"1.5", b"1.6"))
@@ -64,7 +64,7 @@ def test_a_row_that_is_damaged_while_the_log_is_open_is_none(path):
         assert log.read(7) == {"n": 2}
 
 
-def test_rows_that_are_to_be_done_again_are_lacking_until_they_are(path):
+def test_rows_to_process_again_are_needed_until_they_are_written(path):
     again = lambda row: row.get("n") == 2  # noqa: E731
     fill(path, again)
     with RowLog(path, again) as log:

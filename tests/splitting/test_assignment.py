@@ -1,4 +1,4 @@
-"""Sides: what is nearly the same is never on both, what is given is kept, and what comes later moves nothing."""
+"""Sides: similar comments are never on both, named sides are kept, and later comments move no earlier ones."""
 
 import random
 
@@ -10,7 +10,7 @@ from alloy.splitting.assignment import FREE, LEFT_OUT, TEST, TRAIN, assign_sides
 LOW, HIGH = 0, 2**64 - 1  # hashes that go to test and to train, at any share between
 
 
-def sides(keys: list[int], given: list[int], near: list[tuple[int, int]], share: float = 0.5):
+def assign(keys: list[int], given: list[int], near: list[tuple[int, int]], share: float = 0.5):
     """Return the sides of comments with these hashes, and who is left out for whom; copies are paired here."""
     hashes = np.array(keys, np.uint64)
     same, _ = find_copies(hashes)
@@ -20,7 +20,7 @@ def sides(keys: list[int], given: list[int], near: list[tuple[int, int]], share:
     return found.tolist(), left_out
 
 
-def test_copies_are_paired_with_the_first_of_them() -> None:
+def test_copies_are_paired_with_the_first_copy() -> None:
     pairs, first = find_copies(np.array([7, 3, 7, 5, 3, 7], np.uint64))
     assert sorted(map(tuple, pairs.tolist())) == [(0, 2), (0, 5), (1, 4)]
     assert first.tolist() == [0, 1, 3]
@@ -31,77 +31,77 @@ def test_no_text_has_no_copies() -> None:
     assert (pairs.shape, first.tolist()) == ((0, 2), [])
 
 
-def test_a_free_comment_goes_where_its_hash_says() -> None:
+def test_a_free_comment_goes_to_the_side_of_its_hash() -> None:
     quarter = 2**62
     keys = [quarter - 2**12, quarter + 2**12, LOW, HIGH]
-    assert sides(keys, [FREE] * 4, [], 0.25)[0] == [TEST, TRAIN, TEST, TRAIN]
+    assert assign(keys, [FREE] * 4, [], 0.25)[0] == [TEST, TRAIN, TEST, TRAIN]
 
 
 @pytest.mark.parametrize(("side", "share"), [(TRAIN, 1.0), (TEST, 0.0)])
-def test_a_given_side_is_kept_whatever_the_hash_says(side: int, share: float) -> None:
-    assert sides([LOW, 1, HIGH], [side] * 3, [], share)[0] == [side] * 3
+def test_a_named_side_is_kept_whatever_the_hash(side: int, share: float) -> None:
+    assert assign([LOW, 1, HIGH], [side] * 3, [], share)[0] == [side] * 3
 
 
 @pytest.mark.parametrize(("first", "side"), [(LOW, TEST), (HIGH, TRAIN)])
-def test_a_free_comment_follows_the_earlier_one_that_it_is_like(first: int, side: int) -> None:
-    assert sides([first, HIGH - 1, LOW + 1], [FREE] * 3, [(0, 1), (0, 2)])[0] == [side] * 3
+def test_a_free_comment_follows_an_earlier_similar_one(first: int, side: int) -> None:
+    assert assign([first, HIGH - 1, LOW + 1], [FREE] * 3, [(0, 1), (0, 2)])[0] == [side] * 3
 
 
 @pytest.mark.parametrize("side", [TRAIN, TEST])
-def test_a_free_comment_follows_a_given_one_before_it(side: int) -> None:
-    assert sides([5, LOW, HIGH], [side, FREE, FREE], [(0, 1), (0, 2)])[0] == [side] * 3
+def test_a_free_comment_follows_an_earlier_one_with_a_named_side(side: int) -> None:
+    assert assign([5, LOW, HIGH], [side, FREE, FREE], [(0, 1), (0, 2)])[0] == [side] * 3
 
 
-def test_a_free_comment_follows_through_others() -> None:
-    assert sides([LOW, HIGH, HIGH - 1], [FREE] * 3, [(0, 1), (1, 2)])[0] == [TEST] * 3
+def test_a_free_comment_follows_a_chain_of_similar_ones() -> None:
+    assert assign([LOW, HIGH, HIGH - 1], [FREE] * 3, [(0, 1), (1, 2)])[0] == [TEST] * 3
 
 
-def test_a_free_comment_between_the_sides_is_left_out() -> None:
-    found, left_out = sides([LOW, HIGH, 5], [FREE] * 3, [(0, 2), (1, 2)])
+def test_a_free_comment_similar_to_both_sides_is_left_out() -> None:
+    found, left_out = assign([LOW, HIGH, 5], [FREE] * 3, [(0, 2), (1, 2)])
     assert (found, left_out) == ([TEST, TRAIN, LEFT_OUT], {2: 1})
 
 
-def test_a_given_training_comment_that_is_like_one_of_test_is_left_out() -> None:
+def test_a_named_training_comment_similar_to_a_test_comment_is_left_out() -> None:
     for given in ([TRAIN, TEST], [TEST, TRAIN]):
-        found, left_out = sides([5, 6], given, [(0, 1)])
+        found, left_out = assign([5, 6], given, [(0, 1)])
         assert found == [LEFT_OUT if side == TRAIN else TEST for side in given]
         assert left_out == {given.index(TRAIN): given.index(TEST)}
 
 
 @pytest.mark.parametrize("side", [TRAIN, TEST])
-def test_a_given_comment_that_comes_later_moves_no_earlier_one_to_the_other_side(side: int) -> None:
-    before, _ = sides([LOW, HIGH], [FREE] * 2, [])
-    after, _ = sides([LOW, HIGH, 5], [FREE, FREE, side], [(0, 2), (1, 2)])
+def test_a_later_comment_with_a_named_side_moves_no_earlier_one_to_the_other_side(side: int) -> None:
+    before, _ = assign([LOW, HIGH], [FREE] * 2, [])
+    after, _ = assign([LOW, HIGH, 5], [FREE, FREE, side], [(0, 2), (1, 2)])
     assert before == [TEST, TRAIN]
     assert after == [TEST, LEFT_OUT if side == TEST else TRAIN, TEST if side == TEST else LEFT_OUT]
 
 
 def test_a_copy_of_a_test_comment_is_left_out_wherever_the_copies_stand() -> None:
     for given in ([TRAIN, TEST, TRAIN], [TRAIN, TRAIN, TEST], [TEST, TRAIN, TRAIN], [FREE, TRAIN, TEST]):
-        found, _ = sides([HIGH] * 3, given, [])
+        found, _ = assign([HIGH] * 3, given, [])
         assert found.count(TEST) == 1
         assert TRAIN not in found, given
 
 
-def test_what_is_like_a_training_comment_with_a_copy_in_test_is_left_out() -> None:
+def test_a_comment_similar_to_a_training_comment_with_a_copy_in_test_is_left_out() -> None:
     # 0 and 1 are one text, 2 is like it.
-    found, left_out = sides([7, 7, 9], [TRAIN, TEST, TRAIN], [(0, 2)])
+    found, left_out = assign([7, 7, 9], [TRAIN, TEST, TRAIN], [(0, 2)])
     assert (found, left_out) == ([LEFT_OUT, TEST, LEFT_OUT], {0: 1, 2: 1})
 
 
-def test_a_copy_of_one_that_is_like_a_test_comment_is_left_out_too() -> None:
+def test_a_copy_of_a_comment_similar_to_a_test_comment_is_left_out() -> None:
     # 1 and 2 are one text, like that of 0.
-    found, left_out = sides([7, 9, 9], [TEST, TRAIN, TRAIN], [(0, 1)])
+    found, left_out = assign([7, 9, 9], [TEST, TRAIN, TRAIN], [(0, 1)])
     assert (found, left_out) == ([TEST, LEFT_OUT, LEFT_OUT], {1: 0, 2: 0})
 
 
 @pytest.mark.parametrize("own", [LOW + 1, HIGH - 1])
-def test_a_copy_of_one_between_the_sides_is_left_out_as_that_is(own: int) -> None:
-    found, left_out = sides([LOW, HIGH, own, own], [FREE] * 4, [(0, 2), (1, 2)])
+def test_a_copy_of_a_comment_similar_to_both_sides_is_left_out(own: int) -> None:
+    found, left_out = assign([LOW, HIGH, own, own], [FREE] * 4, [(0, 2), (1, 2)])
     assert (found, left_out) == ([TEST, TRAIN, LEFT_OUT, LEFT_OUT], {2: 1, 3: 1})
 
 
-def world(rng: random.Random, count: int) -> tuple[list[int], list[int], list[tuple[int, int]]]:
+def random_comments(rng: random.Random, count: int) -> tuple[list[int], list[int], list[tuple[int, int]]]:
     """Return hashes with copies, given sides, and near pairs of first copies, at random."""
     pool = [rng.randrange(2**64) for _ in range(count // 2)]
     keys = [rng.choice(pool) for _ in range(count)]
@@ -112,9 +112,9 @@ def world(rng: random.Random, count: int) -> tuple[list[int], list[int], list[tu
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_no_text_of_train_is_a_text_of_test_or_near_it_in_any_world(seed: int) -> None:
-    keys, given, near = world(random.Random(seed), 30)
-    found, _ = sides(keys, given, near)
+def test_no_training_text_is_in_test_or_similar_to_a_test_text_in_random_data(seed: int) -> None:
+    keys, given, near = random_comments(random.Random(seed), 30)
+    found, _ = assign(keys, given, near)
     texts = {side: {key for key, one in zip(keys, found, strict=True) if one == side} for side in (TRAIN, TEST)}
     assert not texts[TRAIN] & texts[TEST]
     for a, b in near:
@@ -123,18 +123,18 @@ def test_no_text_of_train_is_a_text_of_test_or_near_it_in_any_world(seed: int) -
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_no_comment_changes_from_one_side_to_the_other_when_more_come_in_any_world(seed: int) -> None:
+def test_no_comment_changes_sides_when_comments_are_added_in_random_data(seed: int) -> None:
     rng = random.Random(seed)
-    keys, given, near = world(rng, 30)
+    keys, given, near = random_comments(rng, 30)
     old = rng.randrange(1, 30)
-    before, _ = sides(keys[:old], given[:old], [pair for pair in near if max(pair) < old])
-    after, _ = sides(keys, given, near)
+    before, _ = assign(keys[:old], given[:old], [pair for pair in near if max(pair) < old])
+    after, _ = assign(keys, given, near)
     assert {TRAIN, TEST} not in [{one, other} for one, other in zip(before, after, strict=False)]
     assert all(other == TEST for one, other in zip(before, after, strict=False) if one == TEST)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_every_given_test_comment_stays_in_test_in_any_world(seed: int) -> None:
-    keys, given, near = world(random.Random(seed), 30)
-    found, _ = sides(keys, given, near)
+def test_every_named_test_comment_stays_in_test_in_random_data(seed: int) -> None:
+    keys, given, near = random_comments(random.Random(seed), 30)
+    found, _ = assign(keys, given, near)
     assert all(one == TEST for one, wanted in zip(found, given, strict=True) if wanted == TEST)

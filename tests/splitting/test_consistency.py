@@ -1,4 +1,4 @@
-"""Texts that come with different labels, and emotions that differ only in case, are found and told."""
+"""Copies with different labels, and emotions that differ only in case, are found and warned of."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ def row(identity: str, text: str, *labels: str, **more: str) -> dict[str, Any]:
     return {"id": identity, "text": text, "segments": [{"L1": label, **more} for label in labels]}
 
 
-def survey(folder: Path, *rows: dict[str, Any], block: int = 2) -> CheckedComments:
+def check_comments(folder: Path, *rows: dict[str, Any], block: int = 2) -> CheckedComments:
     path = folder / "comments.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
     lines = list(number_lines(path))
@@ -28,7 +28,7 @@ def survey(folder: Path, *rows: dict[str, Any], block: int = 2) -> CheckedCommen
 
 def test_copies_with_other_labels_are_listed_with_their_ids(tmp_path: Path) -> None:
     found = find_contradictions(
-        survey(
+        check_comments(
             tmp_path,
             row("a", "Too dear", "Price"),
             row("b", "Fine", "Price", "Setup"),
@@ -44,7 +44,7 @@ def test_copies_with_other_labels_are_listed_with_their_ids(tmp_path: Path) -> N
 
 def test_emotions_and_numbers_of_segments_are_labels_too(tmp_path: Path) -> None:
     rows = [row("a", "x", "Price", emotion="joy"), row("b", "x", "Price"), row("c", "y", "Price")]
-    found = find_contradictions(survey(tmp_path, *rows, row("d", "y", "Price", "Price")))
+    found = find_contradictions(check_comments(tmp_path, *rows, row("d", "y", "Price", "Price")))
     assert [[way["labels"] for way in one["labels"]] for one in found] == [
         [["Price [joy]"], ["Price"]],
         [["Price"], ["Price", "Price"]],
@@ -57,16 +57,16 @@ def test_the_text_with_the_most_copies_comes_first(tmp_path: Path) -> None:
         row("b", "x", "Setup"),
         *(row(f"c{n}", "y", ["Price", "Setup"][n % 2]) for n in range(3)),
     ]
-    assert [one["comments"] for one in find_contradictions(survey(tmp_path, *rows))] == [3, 2]
+    assert [one["comments"] for one in find_contradictions(check_comments(tmp_path, *rows))] == [3, 2]
 
 
-def test_no_copies_are_no_contradictions(tmp_path: Path) -> None:
-    assert find_contradictions(survey(tmp_path, row("a", "x", "Price"), row("b", "y", "Setup"))) == []
-    assert find_contradictions(survey(tmp_path, {"id": "broken"})) == []
+def test_without_copies_there_are_no_contradictions(tmp_path: Path) -> None:
+    assert find_contradictions(check_comments(tmp_path, row("a", "x", "Price"), row("b", "y", "Setup"))) == []
+    assert find_contradictions(check_comments(tmp_path, {"id": "broken"})) == []
     assert describe_contradictions([], "file") == []
 
 
-def test_emotions_that_differ_only_in_case_are_told_with_their_counts() -> None:
+def test_emotions_that_differ_only_in_case_are_warned_of_with_their_counts() -> None:
     (line,) = describe_emotions(Counter({"anger": 30, "Anger": 12, "joy": 3, "ANGER": 1}))
     assert line.startswith(
         "emotions 'ANGER' (1 segments), 'Anger' (12 segments), 'anger' (30 segments) differ only in c"

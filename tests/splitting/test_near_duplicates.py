@@ -1,4 +1,4 @@
-"""Nearly equal texts: likeness is what it says, signatures are datasketch's, candidates miss next to nothing."""
+"""Near-duplicates: similarity, signatures as of datasketch, and candidates that miss almost no pair."""
 
 import random
 from itertools import combinations
@@ -29,7 +29,7 @@ from real import real_rows
 SENTENCE = "the pairing of my lamp fails since the last update, and nobody at the counter knew what to do about it"
 
 
-def five(text: str) -> set[bytes]:
+def byte_windows(text: str) -> set[bytes]:
     data = text.encode()
     return {data[start : start + 5] for start in range(len(data) - 4)}
 
@@ -42,7 +42,7 @@ def datasketch_signature(text: str) -> np.ndarray:
     return signed.hashvalues
 
 
-def found(texts: list[str], threshold: float = 0.8) -> set[tuple[int, int]]:
+def near_duplicates(texts: list[str], threshold: float = 0.8) -> set[tuple[int, int]]:
     signed = minhash_signatures(texts)
     pairs = select_near_duplicates(
         find_candidates(signed, make_buckets(signed, hash_halves(texts), threshold)), threshold, texts.__getitem__
@@ -60,30 +60,30 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS)
-def test_the_windows_are_the_five_bytes_from_each_place_on(text: str) -> None:
+def test_the_shingles_are_all_windows_of_five_bytes(text: str) -> None:
     data = text.encode()
     wanted = [int.from_bytes(data[start : start + 5], "little") for start in range(len(data) - 4)]
     assert shingle_text(text).tolist() == wanted
 
 
 @pytest.mark.parametrize("text", ["", "a", "abc", "abcd", "鍵"])
-def test_a_text_under_five_bytes_is_one_window(text: str) -> None:
+def test_a_text_under_five_bytes_is_one_shingle(text: str) -> None:
     assert shingle_text(text).tolist() == [int.from_bytes(text.encode(), "little")]
 
 
 @pytest.mark.parametrize(
     ("one", "other"), list(combinations([SENTENCE, SENTENCE[9:], SENTENCE[:40], *SCRIPTS.values()], 2))
 )
-def test_likeness_is_the_share_of_windows_that_both_have(one: str, other: str) -> None:
+def test_similarity_is_the_share_of_common_shingles(one: str, other: str) -> None:
     assert (
         jaccard_similarity(one, other)
-        == len(five(one) & five(other)) / len(five(one) | five(other))
+        == len(byte_windows(one) & byte_windows(other)) / len(byte_windows(one) | byte_windows(other))
         == jaccard_similarity(other, one)
     )
 
 
 @pytest.mark.parametrize("text", ["", "ab", SENTENCE, *SCRIPTS.values()])
-def test_a_text_is_wholly_like_itself_and_not_like_nothing(text: str) -> None:
+def test_a_text_has_similarity_1_to_itself_and_0_to_another(text: str) -> None:
     assert jaccard_similarity(text, text) == 1
     assert jaccard_similarity(text, "zzzzzz") == 0
 
@@ -100,7 +100,7 @@ def test_no_text_has_no_signature() -> None:
     assert minhash_signatures([]).shape == (0, PERMUTATIONS)
 
 
-def test_equal_places_of_two_signatures_estimate_the_likeness() -> None:
+def test_equal_entries_of_two_signatures_estimate_the_similarity() -> None:
     words = SENTENCE.split()
     for left in (1, 3, 6, 10):
         one, other = " ".join(words), " ".join(words[left:])
@@ -110,21 +110,23 @@ def test_equal_places_of_two_signatures_estimate_the_likeness() -> None:
         )  # three deviations at most
 
 
-def test_one_changed_word_of_a_long_text_makes_a_pair_and_another_text_none() -> None:
-    assert found([SENTENCE, "something else altogether, about a door", SENTENCE.replace("lamp", "lock")]) == {(0, 2)}
+def test_a_long_text_with_one_changed_word_is_a_near_duplicate() -> None:
+    assert near_duplicates([SENTENCE, "something else altogether, about a door", SENTENCE.replace("lamp", "lock")]) == {
+        (0, 2)
+    }
 
 
-def test_a_pair_has_the_earlier_place_first() -> None:
+def test_a_pair_has_the_smaller_index_first() -> None:
     texts = [SENTENCE + tail for tail in ("", ".", "!", " so")]
-    assert found(texts)
-    assert all(a < b for a, b in found(texts))
+    assert near_duplicates(texts)
+    assert all(a < b for a, b in near_duplicates(texts))
 
 
 def test_pairs_of_earlier_texts_stay_when_others_are_added() -> None:
     rng = random.Random(0)
     words = SENTENCE.split()
     texts = [" ".join([*words, *rng.choices(words, k=3)]) for _ in range(300)]
-    few, many = found(texts[:150]), found(texts)
+    few, many = near_duplicates(texts[:150]), near_duplicates(texts)
     assert few
     assert few == {(a, b) for a, b in many if b < 150}
 
@@ -133,7 +135,7 @@ def changed(words: list[str], place: int, by: str) -> list[str]:
     return [*words[:place], by, *words[place + 1 :]]
 
 
-def test_of_many_that_are_like_the_first_and_not_each_other_next_to_none_is_missed() -> None:
+def test_almost_all_texts_similar_to_the_first_are_found() -> None:
     words = (SENTENCE + " " + SENTENCE[::-1]).split()
     stars = []
     for at in range(0, len(words) - 2, 3):
@@ -144,26 +146,26 @@ def test_of_many_that_are_like_the_first_and_not_each_other_next_to_none_is_miss
     assert jaccard_similarity(" ".join(words), stars[3]) > 0.8 > jaccard_similarity(stars[1], stars[3])
     wanted = {(0, place) for place, star in enumerate(stars, 1) if jaccard_similarity(" ".join(words), star) >= 0.8}
     assert len(wanted) > 10
-    assert len(wanted - found([" ".join(words), *stars])) <= 1
+    assert len(wanted - near_duplicates([" ".join(words), *stars])) <= 1
 
 
-def test_of_many_that_are_each_like_the_one_before_none_is_missed() -> None:
+def test_all_texts_similar_to_the_one_before_are_found() -> None:
     words, chain = (SENTENCE + " " + SENTENCE[::-1]).split(), []
     for step in range(2 * len(words)):
         words = changed(words, step * 5 % len(words), f"z{step}z")
         chain.append(" ".join(words))
     assert jaccard_similarity(chain[0], chain[40]) < 0.3
-    assert {(place, place + 1) for place in range(len(chain) - 1)} <= found(chain)
+    assert {(place, place + 1) for place in range(len(chain) - 1)} <= near_duplicates(chain)
 
 
 EIGHT = "my lamp is off and nobody knows why"
 
 
 @pytest.mark.parametrize("place", range(8))
-def test_a_short_text_with_any_word_changed_is_found_whatever_its_likeness(place: int) -> None:
+def test_a_short_text_with_any_word_changed_is_found_whatever_its_similarity(place: int) -> None:
     other = " ".join(changed(EIGHT.split(), place, "zeppelins"))
     assert jaccard_similarity(EIGHT, other) < 0.8
-    assert found([EIGHT, SENTENCE, other]) == {(0, 2)}
+    assert near_duplicates([EIGHT, SENTENCE, other]) == {(0, 2)}
 
 
 OTHERS = {
@@ -175,24 +177,24 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
-def test_a_short_text_that_differs_in_more_than_one_word_is_another(other: str) -> None:
+def test_a_short_text_that_differs_in_more_than_one_word_is_no_near_duplicate(other: str) -> None:
     assert not differ_in_one_word(EIGHT, other)
-    assert found([EIGHT, other]) == ({(0, 1)} if jaccard_similarity(EIGHT, other) >= 0.8 else set())
+    assert near_duplicates([EIGHT, other]) == ({(0, 1)} if jaccard_similarity(EIGHT, other) >= 0.8 else set())
 
 
-def test_in_a_text_of_fewer_words_one_is_too_much_of_it() -> None:
+def test_a_changed_word_does_not_count_in_texts_of_fewer_words() -> None:
     seven = EIGHT.removesuffix(" why")
     assert not hash_halves([seven]).any()
-    assert found([seven, seven.replace("lamp", "lock")]) == set()
+    assert near_duplicates([seven, seven.replace("lamp", "lock")]) == set()
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_texts_have_no_pair(count: int) -> None:
-    assert found([SENTENCE] * count) == set()
+    assert near_duplicates([SENTENCE] * count) == set()
 
 
 @pytest.mark.parametrize("name", ["cfpb_voc/cfpb_voc", "mams/mams"])
-def test_of_the_near_pairs_among_real_texts_next_to_none_is_missed(name: str) -> None:
+def test_almost_all_near_duplicates_among_real_texts_are_found(name: str) -> None:
     texts = list(dict.fromkeys(fold_text(row["text"]) for row in real_rows(name, 400)))
     rng = random.Random(0)
     for text in rng.sample(texts, 100):  # most real pairs are of this kind: a letter that somebody sent again
@@ -206,13 +208,13 @@ def test_of_the_near_pairs_among_real_texts_next_to_none_is_missed(name: str) ->
         if (0.8 <= len(one) / len(other) <= 1.25 and len(one & other) >= 0.8 * len(one | other))
         or differ_in_one_word(texts[a], texts[b])
     }
-    pairs = found(texts)
+    pairs = near_duplicates(texts)
     assert len(wanted) >= 60
     assert pairs <= wanted
     assert len(pairs) >= 0.97 * len(wanted)
 
 
-def test_of_many_texts_with_one_template_the_pairs_across_sides_are_looked_for_on_both_sides_of_a_row() -> None:
+def test_cross_candidates_are_found_before_and_after_a_row() -> None:
     rng = random.Random(0)
     template = [f"word{number}" for number in range(30)]
     texts = []
@@ -233,7 +235,7 @@ def test_of_many_texts_with_one_template_the_pairs_across_sides_are_looked_for_o
     assert len(like & wanted) >= 0.97 * len(wanted) > 200
 
 
-def test_pairs_that_were_looked_at_are_not_new() -> None:
+def test_seen_pairs_are_removed() -> None:
     pairs, seen = np.array([[0, 1], [2, 9], [1, 3]]), np.array([[1, 3], [0, 2]])
     assert remove_seen_pairs(pairs, seen).tolist() == [[0, 1], [2, 9]]
     assert remove_seen_pairs(seen[:0], seen).tolist() == []

@@ -1,4 +1,4 @@
-"""A file of comments is surveyed block by block: what is good, what is not and why, and the task that it defines."""
+"""A file of comments is checked block by block: valid comments, rejects with reasons, and the task it defines."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def row(identity: str, text: str = "It does not pair.", **more: Any) -> dict[str
     return {"id": identity, "text": text, "segments": [PAIRING], **more}
 
 
-def survey(folder: Path, rows: list[Any], block: int = 100) -> CheckedComments:
+def check_comments(folder: Path, rows: list[Any], block: int = 100) -> CheckedComments:
     """Write the rows, bytes as they are, and survey them in blocks of so many lines."""
     path = folder / "comments.jsonl"
     path.write_bytes(b"\n".join(one if isinstance(one, bytes) else json.dumps(one).encode() for one in rows))
@@ -38,7 +38,7 @@ def reasons(found: CheckedComments) -> list[tuple[int, str]]:
 
 def test_each_comment_has_its_line_its_hashes_its_side_and_its_signature(tmp_path: Path) -> None:
     rows = [row("a", "Too  DEAR"), b"", row("b", split="train"), row("c", split="test", segments=[EASY, PAIRING])]
-    found = survey(tmp_path, rows)
+    found = check_comments(tmp_path, rows)
     assert found.table["line"].tolist() == [1, 3, 4]
     assert found.table["id"].tolist() == [text_key(identity) for identity in "abc"]
     assert found.table["key"].tolist()[0] == text_key("too dear")
@@ -50,22 +50,22 @@ def test_each_comment_has_its_line_its_hashes_its_side_and_its_signature(tmp_pat
     assert found.folded_text(0) == "too dear"
 
 
-def test_a_row_is_kept_as_it_is_but_for_its_side(tmp_path: Path) -> None:
+def test_a_row_is_kept_unchanged_except_for_its_split(tmp_path: Path) -> None:
     full = row("a", " ¡No  vá! ", lang="es", segments=[{"content": " ¡No  vá! ", **PAIRING, "emotion": "anger"}])
-    found = survey(tmp_path, [full | {"split": "test"}])
+    found = check_comments(tmp_path, [full | {"split": "test"}])
     assert [json.loads(line) for line in found.rows] == [full]
 
 
 def test_the_order_of_the_blocks_is_that_of_the_file(tmp_path: Path) -> None:
     rows = [row(f"c{number}", f"Text {number}", segments=[PAIRING, EASY][: 1 + number % 2]) for number in range(25)]
-    whole, parts = survey(tmp_path, rows), survey(tmp_path, rows, block=4)
+    whole, parts = check_comments(tmp_path, rows), check_comments(tmp_path, rows, block=4)
     assert (parts.rows, parts.leaves, parts.emotions) == (whole.rows, whole.leaves, whole.emotions)
     assert np.array_equal(parts.table, whole.table)
 
 
-def test_what_cannot_be_used_is_told_by_line_in_order(tmp_path: Path) -> None:
+def test_rejects_are_listed_in_order_with_their_lines(tmp_path: Path) -> None:
     rows = [row("a"), b"{", row("b", segments=[]), b"[1]", b'{"id": "\xff"}', row("c")]
-    found = survey(tmp_path, rows, block=2)
+    found = check_comments(tmp_path, rows, block=2)
     assert [line for line, _ in reasons(found)] == [2, 3, 4, 5]
     said = [reason for _, reason in reasons(found)]
     assert said[0].startswith("not valid JSON at column")
@@ -77,9 +77,9 @@ def test_what_cannot_be_used_is_told_by_line_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["my: set", "50%", "a b"])
-def test_a_reason_is_whole_whatever_the_folder_is_called(tmp_path: Path, folder: str) -> None:
+def test_a_reason_does_not_include_the_path(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
-    ((line, reason),) = reasons(survey(tmp_path / folder, [row("a"), b"[1]"]))
+    ((line, reason),) = reasons(check_comments(tmp_path / folder, [row("a"), b"[1]"]))
     assert line == 2
     assert "an array" in reason
     assert folder not in reason
@@ -88,7 +88,7 @@ def test_a_reason_is_whole_whatever_the_folder_is_called(tmp_path: Path, folder:
 @pytest.mark.parametrize("block", [1, 2, 100])
 def test_a_duplicate_id_names_both_lines_also_in_another_block(tmp_path: Path, block: int) -> None:
     rows = [row("a"), row("b"), b"", row("a", "Other words"), row("c"), row("a", "Yet others")]
-    found = survey(tmp_path, rows, block)
+    found = check_comments(tmp_path, rows, block)
     assert [line for line, _ in reasons(found)] == [4, 6]
     assert all("'a'" in reason and "line 1" in reason for _, reason in reasons(found))
     assert [found.comment_id(place) for place in range(3)] == ["a", "b", "c"]
@@ -99,14 +99,14 @@ def test_the_task_is_what_the_comments_show(tmp_path: Path) -> None:
     levels = {"levels": ["L1", "L2"], "leaves": 3}
     bare = row("a")
     full = row("b", segments=[{**EASY, "content": "pair", "emotion": "joy"}, {**EASY, "emotion": "anger"}])
-    assert survey(tmp_path, [bare]).describe_task(TAXONOMY) == {
+    assert check_comments(tmp_path, [bare]).describe_task(TAXONOMY) == {
         **levels,
         "has_content": False,
         "emotions": [],
         "most_segments": 1,
     }
     for block in (1, 2):
-        assert survey(tmp_path, [bare, full], block).describe_task(TAXONOMY) == {
+        assert check_comments(tmp_path, [bare, full], block).describe_task(TAXONOMY) == {
             **levels,
             "has_content": True,
             "emotions": ["anger", "joy"],
@@ -116,7 +116,9 @@ def test_the_task_is_what_the_comments_show(tmp_path: Path) -> None:
 
 def test_a_rejected_row_adds_nothing_to_the_task(tmp_path: Path) -> None:
     more = [{**EASY, "content": "pair", "emotion": "joy"}] * 3
-    found = survey(tmp_path, [row("a"), row("a", "Again", segments=more), row("b", segments=[*more, {"L1": "x"}])])
+    found = check_comments(
+        tmp_path, [row("a"), row("a", "Again", segments=more), row("b", segments=[*more, {"L1": "x"}])]
+    )
     assert len(found.rejects) == 2
     task = found.describe_task(TAXONOMY)
     assert (task["has_content"], task["emotions"], task["most_segments"]) == (False, [], 1)
@@ -132,25 +134,25 @@ QUOTES = {
 
 
 @pytest.mark.parametrize(("text", "content", "quoted"), QUOTES.values(), ids=QUOTES)
-def test_a_content_is_looked_for_in_its_text(tmp_path: Path, text: str, content: str, quoted: bool) -> None:
-    found = survey(tmp_path, [row("a", text, segments=[PAIRING, {**EASY, "content": content}])])
+def test_content_is_looked_up_in_the_text(tmp_path: Path, text: str, content: str, quoted: bool) -> None:
+    found = check_comments(tmp_path, [row("a", text, segments=[PAIRING, {**EASY, "content": content}])])
     assert found.table["quoted"].tolist() == [quoted]
 
 
-def test_a_segment_without_content_is_no_quote(tmp_path: Path) -> None:
-    assert survey(tmp_path, [row("a")]).table["quoted"].tolist() == [True]
+def test_segments_without_content_count_as_quoted(tmp_path: Path) -> None:
+    assert check_comments(tmp_path, [row("a")]).table["quoted"].tolist() == [True]
 
 
 def test_line_ends_of_windows_and_a_byte_order_mark_change_nothing(tmp_path: Path) -> None:
     rows = [row("a"), row("b", "Zwei\nZeilen")]
-    plain = survey(tmp_path, rows)
+    plain = check_comments(tmp_path, rows)
     lines = [json.dumps(one).encode() + b"\r" for one in rows]
-    windows = survey(tmp_path, [b"\xef\xbb\xbf" + lines[0], lines[1]])
+    windows = check_comments(tmp_path, [b"\xef\xbb\xbf" + lines[0], lines[1]])
     assert (windows.rows, windows.rejects) == (plain.rows, [])
 
 
-def test_a_file_of_faults_alone_has_no_comment(tmp_path: Path) -> None:
-    found = survey(tmp_path, [b"{", b"["], block=1)
+def test_a_file_of_bad_rows_has_no_comments(tmp_path: Path) -> None:
+    found = check_comments(tmp_path, [b"{", b"["], block=1)
     assert (found.rows, found.leaves, len(found.table), found.describe_task(TAXONOMY)["most_segments"]) == (
         [],
         [],
