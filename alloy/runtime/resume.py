@@ -134,9 +134,10 @@ class WorkFolder:
         out.parent.mkdir(parents=True, exist_ok=True)
         source = self.result / name
         try:
-            shutil.copytree(source, part, copy_function=_link_or_copy) if source.is_dir() else _link_or_copy(
-                str(source), str(part)
-            )
+            if source.is_dir():
+                shutil.copytree(source, part, copy_function=_link_or_copy)
+            else:
+                _link_or_copy(str(source), str(part))
             remove_path(out)
             part.rename(out)
         finally:
