@@ -72,7 +72,7 @@ def alloy(run: TrainingJob, examples: Examples, folder: Path) -> float:
     trainer.add_callback(progress)
     trainer.add_callback(checkpoints)
     trainer.train()
-    checkpoints.release()
+    checkpoints.restore_signals()
     return progress.seconds
 
 

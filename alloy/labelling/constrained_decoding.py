@@ -108,7 +108,7 @@ class CompiledLabelConstraint:
         return self.any_content
 
     def make_matcher(self, prepared: "Future[Any] | None") -> "LabelMatcher":
-        """Return what follows one answer; `prepared` is what `prepare` gave."""
+        """Return what follows one answer; `prepared` is what `prepare_source` gave."""
         return LabelMatcher(self, prepared)
 
 
@@ -116,7 +116,7 @@ class LabelMatcher:
     """Follows one answer through its grammar: the start, then content and labels in turn."""
 
     def __init__(self, constraint: CompiledLabelConstraint, content: "Future[Any] | None") -> None:
-        """`content`: what `CompiledLabelConstraint.prepare` gave."""
+        """`content`: what `CompiledLabelConstraint.prepare_source` gave."""
         self.constraint = constraint
         self.content = content
         self.written = constraint.no_repeats.start()
