@@ -27,13 +27,13 @@ from typing import Any
 
 from alloy.core.files import Row, write_json
 from alloy.core.stage import run
-from alloy.evaluation.lm_eval_run import evaluate
-from alloy.evaluation.mmlu_tasks import cloze_task, generated_task, letters_task
+from alloy.evaluation.lm_eval_run import run_lm_eval
+from alloy.evaluation.mmlu_tasks import make_cloze_task, make_generated_task, make_letters_task
 from alloy.evaluation.settings import Mmlu
 from alloy.formats.mmlu import load_questions
 from alloy.modeling.model_folder import load
 
-KINDS = {"cloze": cloze_task, "letters": letters_task, "generated": generated_task}
+KINDS = {"cloze": make_cloze_task, "letters": make_letters_task, "generated": make_generated_task}
 BATCH = 32
 ENVIRONMENT = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "OMP_NUM_THREADS")
 
@@ -43,7 +43,7 @@ def ask(model: Any, kind: str, folder: Path, mmlu: Mmlu) -> tuple[tuple[float, f
     tasks: list[Any] = [KINDS[kind](subject, splits, mmlu) for subject, splits in load_questions(folder).items()]
     asked = {"num_fewshot": mmlu.fewshot, "limit": mmlu.limit, "apply_chat_template": kind == "generated"}
     start = time.perf_counter(), time.process_time()
-    results = evaluate(model, tasks, log_samples=True, **asked)
+    results = run_lm_eval(model, tasks, log_samples=True, **asked)
     seconds = time.perf_counter() - start[0], time.process_time() - start[1]
     found = {
         f"{task}/{sample['doc_id']}": sample["resps"][0][0] if kind == "generated" else sample["acc"]

@@ -24,8 +24,8 @@ from pathlib import Path
 
 from alloy.core.files import Row, read_jsonl, write_json, write_jsonl
 from alloy.core.stage import run
-from alloy.evaluation.lm_eval_run import evaluate
-from alloy.evaluation.mmlu_tasks import letters_task
+from alloy.evaluation.lm_eval_run import run_lm_eval
+from alloy.evaluation.mmlu_tasks import make_letters_task
 from alloy.evaluation.settings import Mmlu
 from alloy.formats.mmlu import load_questions
 from alloy.modeling.model_folder import load
@@ -57,10 +57,10 @@ def arm(name: str, shots: int, folder: Path) -> Row:
     kind = SharedPrefixLM if name in ("shared", "kept") else HFLM
     asked = kind(pretrained=model, tokenizer=tokenizer, batch_size=ARMS[name])
     mmlu = Mmlu(fewshot=shots)
-    tasks = [letters_task(subject, splits, mmlu) for subject, splits in load_questions(folder).items()]
+    tasks = [make_letters_task(subject, splits, mmlu) for subject, splits in load_questions(folder).items()]
     kept = folder / f"answers-{time.time_ns()}" if name == "kept" else None
     start = time.perf_counter()
-    results = evaluate(asked, tasks, kept, num_fewshot=shots, log_samples=True)
+    results = run_lm_eval(asked, tasks, kept, num_fewshot=shots, log_samples=True)
     seconds = time.perf_counter() - start
     verdicts = {
         f"{task}/{sample['doc_id']}": int(sample["acc"])

@@ -46,10 +46,10 @@ def wait_behind(constraint: CompiledLabelConstraint, words: int, *, bounded: boo
     """Return the seconds that a short comment waits for its grammar behind one of so many words."""
     start = time.perf_counter()
     if bounded:
-        constraint.prepare(comment(words))
+        constraint.prepare_source(comment(words))
     else:
         constraint.pool.submit(constraint.compiler.compile_grammar, content_grammar(comment(words)))
-    short: Any = constraint.prepare("The lock jams.")
+    short: Any = constraint.prepare_source("The lock jams.")
     short.result()
     return round(time.perf_counter() - start, 4)
 

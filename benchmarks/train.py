@@ -30,16 +30,16 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from alloy.core.files import Row, read_jsonl, write_json
 from alloy.runtime.resume import WorkFolder
-from alloy.training.arguments import arguments_of
+from alloy.training.arguments import make_arguments
 from alloy.training.callbacks import Checkpoints, Progress
-from alloy.training.cost import peak_flops, training_flops
+from alloy.training.cost import count_training_flops, find_peak_flops
 from alloy.training.job import TrainingJob
+from alloy.training.library_warnings import silence_libraries
 from alloy.training.optimizer import BETAS
-from alloy.training.packing import Examples, flatten, prepare, tokenize
-from alloy.training.quiet import quiet
+from alloy.training.packing import Examples, flatten_rows, prepare_examples, tokenize_rows
 from alloy.training.settings import LongRow, Method, Model, Optimizer, Schedule, Train
-from alloy.training.tiny_qwen import general_texts, new_config, new_tokenizer
-from alloy.training.trainer_setup import trainer_of
+from alloy.training.tiny_qwen import iterate_texts, new_config, new_tokenizer
+from alloy.training.trainer_setup import make_trainer
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -62,9 +62,9 @@ def fresh(run: TrainingJob) -> Any:  # noqa: ANN401 (a PreTrainedModel)
 
 def alloy(run: TrainingJob, examples: Examples, folder: Path) -> float:
     """Return the seconds of Alloy's own training, with its bar, clock and checkpoints."""
-    arguments = arguments_of(run, len(examples.dataset))
+    arguments = make_arguments(run, len(examples.dataset))
     arguments.output_dir = str(folder)
-    trainer = trainer_of(run, examples, arguments)
+    trainer = make_trainer(run, examples, arguments)
     place = WorkFolder(folder, folder / "claim", "benchmark")
     place.claim.write_text(place.run)
     progress = Progress("train", "train", [0] * arguments.max_steps)
@@ -72,7 +72,7 @@ def alloy(run: TrainingJob, examples: Examples, folder: Path) -> float:
     trainer.add_callback(progress)
     trainer.add_callback(checkpoints)
     trainer.train()
-    checkpoints.release()
+    checkpoints.restore_signals()
     return progress.seconds
 
 
@@ -88,7 +88,7 @@ def bare(run: TrainingJob, examples: Examples, order: list[int]) -> float:
     def steps() -> None:
         for first in range(0, len(order), train.global_batch):
             batches = [
-                {key: value.to(DEVICE) for key, value in flatten([examples.dataset[row]]).items()}
+                {key: value.to(DEVICE) for key, value in flatten_rows([examples.dataset[row]]).items()}
                 for row in order[first : first + train.global_batch]
             ]
             count = sum(batch["labels"].numel() for batch in batches)
@@ -136,14 +136,14 @@ def defaults(run: TrainingJob, rows: "Dataset", steps: int, folder: Path) -> flo
 
 def measure(run: TrainingJob, rows: list[Row], steps: int, rounds: int) -> Row:
     """Return the speeds in tokens a second of each round, and the ratios."""
-    examples = prepare(rows, run.tokenizer, run.train)
-    plain = tokenize(rows, run.tokenizer).select_columns(["input_ids", "labels"])
+    examples = prepare_examples(rows, run.tokenizer, run.train)
+    plain = tokenize_rows(rows, run.tokenizer).select_columns(["input_ids", "labels"])
     longest = run.train.max_length
     plain = plain.filter(lambda row: len(row["input_ids"]) <= longest)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        order = list(trainer_of(run, examples, arguments_of(run, len(examples.dataset))).order)
-        tokens, squares, completions = examples.work()[order].sum(axis=0).tolist()
+        order = list(make_trainer(run, examples, make_arguments(run, len(examples.dataset))).order)
+        tokens, squares, completions = examples.measure_work()[order].sum(axis=0).tolist()
         bare(run, examples, order[: 2 * run.train.global_batch])  # warm-up
         speeds: dict[str, list[float]] = {"alloy": [], "bare": [], "trl": []}
         for _ in range(rounds):
@@ -158,8 +158,8 @@ def measure(run: TrainingJob, rows: list[Row], steps: int, rounds: int) -> Row:
         for other in ("bare", "trl")
     }
     result: Row = {"tokens_per_second": {key: [round(value) for value in values] for key, values in speeds.items()}}
-    if GPU and (peak := peak_flops(torch.cuda.get_device_name())):
-        flops = training_flops(run.config, tokens, squares, completions, run.train.method) / tokens
+    if GPU and (peak := find_peak_flops(torch.cuda.get_device_name())):
+        flops = count_training_flops(run.config, tokens, squares, completions, run.train.method) / tokens
         result["mfu"] = {key: round(statistics.median(values) * flops / peak, 4) for key, values in speeds.items()}
     return {**result, "ratio": ratios}
 
@@ -167,12 +167,12 @@ def measure(run: TrainingJob, rows: list[Row], steps: int, rounds: int) -> Row:
 def main() -> None:
     """Measure and write the result."""
     profile, steps, rounds, config = [*sys.argv[1:], *("demo", "20", "5", "")[len(sys.argv) - 1 :]]
-    quiet()
+    silence_libraries()
     model = Model.load(profile)
     rows = read_jsonl("data/mix/train.jsonl")
     shape = model.scratch or Model.load("demo").scratch
     assert shape is not None
-    tokenizer = new_tokenizer(general_texts(rows), shape)
+    tokenizer = new_tokenizer(iterate_texts(rows), shape)
     plain = {
         "method": Method.full,
         "deepspeed": None,
@@ -192,8 +192,8 @@ def main() -> None:
         seed=0,
         config=AutoConfig.from_pretrained(config) if config else new_config(tokenizer, shape),
         tokenizer=tokenizer,
-        model=lambda dtype: fresh(run),
-        out=Path("unused"),
+        load_model=lambda dtype: fresh(run),
+        output=Path("unused"),
     )
     machine = torch.cuda.get_device_name().replace(" ", "-") if GPU else f"cpu{torch.get_num_threads()}"
     result = {

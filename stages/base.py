@@ -20,7 +20,7 @@ from alloy.formats.origin import read_origin
 from alloy.modeling.base_model import make_base_model
 from alloy.runtime.resume import hash_inputs
 from alloy.training import distributed
-from alloy.training.check_model import check_model, check_scratch, without_packing
+from alloy.training.check_model import check_model, check_scratch, resolve_packing
 from alloy.training.settings import Model, Scratch, Train
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tuple[list
     A bad one raises `InputError`, or is left out; the stage `decontaminate` lists and counts those.
     """
     from alloy.modeling.chat_examples import why_unusable
-    from alloy.training.tiny_qwen import general_texts, new_tokenizer
+    from alloy.training.tiny_qwen import iterate_texts, new_tokenizer
 
     read = list(check_rows(path, set()))
     good = [(number, row) for number, row in read if not isinstance(row, InputError)]
-    tokenizer = new_tokenizer(general_texts(row for _, row in good), scratch)
+    tokenizer = new_tokenizer(iterate_texts(row for _, row in good), scratch)
     bad = [(number, str(row).removeprefix(f"{path}:{number}: ")) for number, row in read if isinstance(row, InputError)]
     rows = []
     for number, row in good:
@@ -67,13 +67,13 @@ def train_from_scratch(rows: list[Row], tokenizer: "TokenizersBackend", scratch:
         TrainingJob(
             stage="base",
             section="model.scratch.train",
-            key=hash_inputs("base", [scratch, *distributed.topology()]) if distributed.is_main() else "",
+            key=hash_inputs("base", [scratch, *distributed.get_topology()]) if distributed.is_main() else "",
             train=scratch.train,
             seed=scratch.seed,
             config=config,
             tokenizer=tokenizer,
-            model=lambda dtype: new_model(config),
-            out=OUT,
+            load_model=lambda dtype: new_model(config),
+            output=OUT,
         ),
         rows,
     )
@@ -83,7 +83,7 @@ def train_from_scratch(rows: list[Row], tokenizer: "TokenizersBackend", scratch:
 def check(config: "PreTrainedConfig", train: Train) -> None:
     """Refuse a model that cannot be trained as the profile says, and say if its rows will not be packed."""
     check_model(config, train)
-    if unpacked := without_packing(config, train)[1]:
+    if unpacked := resolve_packing(config, train)[1]:
         print(f"base: {unpacked}")
 
 
@@ -95,7 +95,7 @@ def main() -> None:
         report = make_base_model(model, OUT, partial(check, train=train))
     else:
         check_scratch(model.scratch, train)
-        distributed.spread("stages.base", gpu=model.scratch.train.gpu)
+        distributed.launch_processes("stages.base", gpu=model.scratch.train.gpu)
         path = Path("data/prepared/general/general.jsonl")
         rows, tokenizer = usable_rows(path, model.scratch, general_rows.on_bad_row)
         report = train_from_scratch(rows, tokenizer, model.scratch)

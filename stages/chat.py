@@ -17,12 +17,12 @@ from pathlib import Path
 from alloy.core.files import write_json, write_jsonl
 from alloy.core.settings import load_sections
 from alloy.core.stage import model_name, run
-from alloy.evaluation.chat import answer_prompts, count, report
+from alloy.evaluation.chat import answer_prompts, count_answer, summarize_answers
 from alloy.evaluation.settings import Chat
 from alloy.formats.chat import read_chat_prompts
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
-from alloy.inference.usage import again, unanswered_note
+from alloy.inference.usage import format_unanswered, make_retry_test
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.chunks import Job, run_job
 from alloy.runtime.resume import hash_inputs
@@ -46,18 +46,18 @@ def main() -> None:
         f"chat {name}",
         "prompt",
         lambda: partial(answer_prompts, open_engine(model, infer)),
-        count,
-        lambda totals: {name: {"chat": report(totals)}},
-        again(infer),
+        count_answer,
+        lambda totals: {name: {"chat": summarize_answers(totals)}},
+        make_retry_test(infer),
     )
-    key = hash_inputs("chat", [chat, infer.determining], name)
-    found = run_job(job, key, prompts, len(prompts), infer.chunk, (rows, out))[name]["chat"]
+    key = hash_inputs("chat", [chat, infer.answer_settings], name)
+    found = run_job(job, key, prompts, len(prompts), infer.chunk_size, (rows, out))[name]["chat"]
     print(
         f"chat {name}: {found['answers']} answers of {found['mean_tokens']:.0f} tokens on average, "
         f"{found['cut']:.0%} cut at {chat.max_new_tokens}; {found['over_context']} over the context are left out"
     )
     if any(found["unanswered"].values()):
-        note = unanswered_note(f"chat@{name}", found["unanswered"], f"see `reason` in {rows}", infer)
+        note = format_unanswered(f"chat@{name}", found["unanswered"], f"see `reason` in {rows}", infer)
         print(f"chat {name}: {note}", file=sys.stderr)
     print("".join(f"chat {name}: {warning}\n" for warning in warnings), end="")
 

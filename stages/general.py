@@ -13,7 +13,7 @@ from alloy.core.files import InputError, Row, write_json, write_lines
 from alloy.core.settings import load_sections, profile_name
 from alloy.core.stage import model_name, run
 from alloy.evaluation.find_tasks import find_tasks
-from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
+from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumable
 from alloy.evaluation.settings import GeneralTasks, Harness
 from alloy.modeling.model_folder import hosted
 from alloy.runtime.resume import METRICS, ROWS
@@ -70,7 +70,7 @@ def answers(model: "LM", results: Row) -> list[Row]:
                     "id": key,
                     "task": task,
                     "answer": answer,
-                    "cut": cut_at(model, answer, settings["max_gen_toks"]),
+                    "cut": reached_limit(model, answer, settings["max_gen_toks"]),
                 }
     return list(found.values())
 
@@ -96,13 +96,13 @@ def main() -> None:
         asked = {"task_manager": manager, "apply_chat_template": True, "fewshot_as_multiturn": True}
         asked |= {"gen_kwargs": {"do_sample": False, "temperature": 0.0}}  # backends do not agree when nothing is said
         try:
-            results = evaluate(model, [*tasks], kept, log_samples=True, **asked)
+            results = run_lm_eval(model, [*tasks], kept, log_samples=True, **asked)
         except OSError as error:  # the library datasets finds neither file nor hub
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{file}: general: the data of {', '.join(tasks)} is not to be had: {reason}") from None
         return {name: {"general": figures(results, tasks)}}, answers(model, results)
 
-    found = evaluation("general", name, [tasks, harness], measure, {METRICS: out, ROWS: rows})[name]["general"]
+    found = run_resumable("general", name, [tasks, harness], measure, {METRICS: out, ROWS: rows})[name]["general"]
     shares = ", ".join(f"{key} {found[key]:.3f} (n {count})" for key, count in found["n"].items())
     left_out = "".join(
         f"; {task}: {n} over the context are left out" for task, n in found.get("over_context", {}).items()

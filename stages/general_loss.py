@@ -33,7 +33,7 @@ CHUNK = 16  # rows that a kill costs at most, beside what the base computes firs
 def measure(models: "PairedLoss", rows: list[Row], done: OnRowDone) -> None:
     """Give what was measured of each row to `done`."""
     for index, row in enumerate(rows):
-        done(index, models.measure(row))
+        done(index, models.measure_row(row))
 
 
 def main() -> None:
@@ -48,12 +48,12 @@ def main() -> None:
         print(f"general_loss: skipped, {why}")
         return
     rows = read_jsonl(HELD_OUT)[:total]
-    from alloy.evaluation.general_loss import keep, open_models, report
+    from alloy.evaluation.general_loss import count_row, open_models, summarize_losses
 
     def open_measure() -> "partial[None]":
         return partial(measure, open_models(BASE, TUNED, rows, settings.max_length))
 
-    job = Job("general loss", "row", open_measure, keep, report)
+    job = Job("general loss", "row", open_measure, count_row, summarize_losses)
     found = run_job(job, hash_inputs("general_loss", [settings]), rows, total, CHUNK, (ROWS, METRICS))
     base, tuned = found["base"]["loss"], found["tuned"]["loss"]
     print(

@@ -15,8 +15,8 @@ from pathlib import Path
 from alloy.core.files import InputError, Row, write_json, write_jsonl
 from alloy.core.settings import load_sections, profile_name
 from alloy.core.stage import model_name, run
-from alloy.evaluation.ifeval_task import TASK, figures, instructions_task
-from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
+from alloy.evaluation.ifeval_task import TASK, compute_metrics, make_ifeval_task
+from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumable
 from alloy.evaluation.settings import Harness, Ifeval
 from alloy.formats.ifeval import load_prompts
 from alloy.modeling.model_folder import context_length, hosted
@@ -44,15 +44,15 @@ def main() -> None:
     def measure(kept: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model
 
-        model, task = open_model(f"models/{name}", harness), instructions_task(prompts, ifeval.max_new_tokens)
+        model, task = open_model(f"models/{name}", harness), make_ifeval_task(prompts, ifeval.max_new_tokens)
         asked = {"limit": ifeval.limit, "apply_chat_template": True}
-        results = evaluate(model, [task], kept, log_samples=True, **asked)
-        shares, judged = figures(results["samples"][TASK])
+        results = run_lm_eval(model, [task], kept, log_samples=True, **asked)
+        shares, judged = compute_metrics(results["samples"][TASK])
         return {name: {"ifeval": {**shares, "over_context": results["over_context"][TASK]}}}, [
-            {**row, "cut": cut_at(model, row["answer"], ifeval.max_new_tokens)} for row in judged
+            {**row, "cut": reached_limit(model, row["answer"], ifeval.max_new_tokens)} for row in judged
         ]
 
-    found = evaluation("ifeval", name, [ifeval, harness], measure, {METRICS: out, ROWS: rows})[name]["ifeval"]
+    found = run_resumable("ifeval", name, [ifeval, harness], measure, {METRICS: out, ROWS: rows})[name]["ifeval"]
     print(
         f"ifeval {name}: {found['prompts']} prompts, {found['prompt_strict']:.3f} followed, "
         f"{found['instruction_strict']:.3f} of the instructions; {found['over_context']} over the context are left out"

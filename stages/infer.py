@@ -14,7 +14,7 @@ from alloy.core.files import count_lines, stream_jsonl, write_json, write_jsonl
 from alloy.core.settings import load_sections
 from alloy.core.stage import model_name, run
 from alloy.inference.settings import Infer
-from alloy.inference.usage import again, unanswered_note
+from alloy.inference.usage import format_unanswered, make_retry_test
 from alloy.labelling.predict import count, open_labeller, report
 from alloy.labelling.settings import Prompt
 from alloy.labelling.task import SPLIT, load_task
@@ -41,18 +41,18 @@ def main() -> None:
         lambda: open_labeller(model, infer, prompts),
         count,
         lambda totals: {name: {"infer": report(totals)}},
-        again(infer),
+        make_retry_test(infer),
     )
     total = min(count_lines(test), infer.limit or sys.maxsize)
-    key = hash_inputs("infer", [prompt, infer.determining], name)
-    figures = run_job(job, key, stream_jsonl(test), total, infer.chunk, (out, metrics))[name]["infer"]
+    key = hash_inputs("infer", [prompt, infer.answer_settings], name)
+    figures = run_job(job, key, stream_jsonl(test), total, infer.chunk_size, (out, metrics))[name]["infer"]
     print(
         f"infer {name}: {figures['comments']} comments, {figures['comments_per_second']:.1f} a second; "
         f"{figures['invalid_json']:.1%} of the answers are not valid JSON, {figures['ended_by_length']:.1%} are cut at "
         f"infer.max_new_tokens"
     )
     if any(figures["unanswered"].values()):
-        note = unanswered_note(f"infer@{name}", figures["unanswered"], f"see `reason` in {out}", infer)
+        note = format_unanswered(f"infer@{name}", figures["unanswered"], f"see `reason` in {out}", infer)
         print(f"infer {name}: {note}", file=sys.stderr)
 
 

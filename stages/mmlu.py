@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 from alloy.core.files import Row, write_json, write_jsonl
 from alloy.core.settings import load_sections, profile_name
 from alloy.core.stage import model_name, run
-from alloy.evaluation.lm_eval_run import cut_at, evaluate, evaluation
-from alloy.evaluation.mmlu_tasks import fitting_questions, forms_of, groups_of
+from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumable
+from alloy.evaluation.mmlu_tasks import find_fitting_questions, group_subjects, make_forms
 from alloy.evaluation.settings import Harness, Mmlu
 from alloy.formats.mmlu import Questions, load_questions, require_examples
 from alloy.modeling.model_folder import hosted
@@ -41,12 +41,14 @@ def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None)
     `chance` is what guessing gives, `answer` the generated text. Answers are kept in the database `kept`. A question
     that does not fit the model's context in one of its forms is left out in all of them.
     """
-    numbers = fitting_questions(model, questions, mmlu)
+    numbers = find_fitting_questions(model, questions, mmlu)
     questions = {
         subject: {**questions[subject], "test": [questions[subject]["test"][number] for number in own]}
         for subject, own in numbers.items()
     }
-    cloze, letters, generated = (_samples(model, tasks, kept, mmlu, chat) for tasks, chat in forms_of(questions, mmlu))
+    cloze, letters, generated = (
+        _samples(model, tasks, kept, mmlu, chat) for tasks, chat in make_forms(questions, mmlu)
+    )
     rows = []
     for subject in questions:
         of_subject = (cloze[f"mmlu_{subject}_cloze"], letters[f"mmlu_{subject}_letters"])
@@ -62,7 +64,7 @@ def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None)
                     "letters_acc": int(letter["acc"]),
                     **{key: int(said[key]) for key in ("generated_acc", "generated_strict", "unparsed")},
                     "answer": said["resps"][0][0],
-                    "cut": cut_at(model, said["resps"][0][0], mmlu.max_new_tokens),
+                    "cut": reached_limit(model, said["resps"][0][0], mmlu.max_new_tokens),
                 }
             )
     return rows
@@ -71,7 +73,7 @@ def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None)
 def _samples(model: "LM", tasks: "Sequence[Task]", kept: Path | None, mmlu: Mmlu, chat: bool) -> dict[str, list[Row]]:
     """Return what lm-eval saw of each question, by task, in the order of the questions."""
     asked = {"num_fewshot": mmlu.fewshot, "apply_chat_template": chat, "fewshot_as_multiturn": True}
-    results = evaluate(model, [*tasks], kept, log_samples=True, **asked)
+    results = run_lm_eval(model, [*tasks], kept, log_samples=True, **asked)
     return {name: sorted(samples, key=lambda sample: sample["doc_id"]) for name, samples in results["samples"].items()}
 
 
@@ -87,7 +89,7 @@ def figures(rows: list[Row], *, show_choices: bool) -> Row:
 
     return {
         **shares(subjects),
-        "groups": {group: shares(members) for group, members in groups_of(subjects).items()},
+        "groups": {group: shares(members) for group, members in group_subjects(subjects).items()},
         "subjects": {subject: shares([subject]) for subject in subjects},
     }
 
@@ -118,7 +120,7 @@ def main() -> None:
         total = sum(len(splits["test"][: mmlu.limit]) for splits in questions.values())
         return {name: {"mmlu": {**shares, "over_context": total - len(asked)}}}, asked
 
-    found = evaluation("mmlu", name, [mmlu, harness], measure, {METRICS: out, ROWS: rows})[name]["mmlu"]
+    found = run_resumable("mmlu", name, [mmlu, harness], measure, {METRICS: out, ROWS: rows})[name]["mmlu"]
     shown = ", ".join(f"{key} {found[key]:.3f}" for key in SHARES)
     left_out = f" ({found['over_context']} more are over the context)" if found["over_context"] else ""
     print(f"mmlu {name}: {found['questions']} questions{left_out}, chance {found['chance']:.3f}; {shown}")

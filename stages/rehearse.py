@@ -23,7 +23,15 @@ from alloy.formats.general import read_general
 from alloy.inference.engine import UNANSWERED, Completion, Engine, Finish, Request
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
-from alloy.inference.usage import again, ask, ends, how_ended, spent, unanswered_note, usual_reason
+from alloy.inference.usage import (
+    ask_engine,
+    count_finish,
+    find_usual_reason,
+    format_unanswered,
+    make_finish_fields,
+    make_retry_test,
+    summarize_usage,
+)
 from alloy.mixing.sampling_order import rank
 from alloy.mixing.settings import General, Mix, Rehearse
 from alloy.runtime.chunks import Job, OnRowDone, run_job
@@ -40,9 +48,9 @@ def rehearse(engine: Engine, rows: list[Row], done: OnRowDone) -> None:
     def ended(index: int, completion: Completion, use: Row) -> None:
         row = rows[index]
         answer = {"role": "assistant", "content": spoken(completion.text)}
-        done(index, {**row, "messages": [*row["messages"][:-1], answer], **how_ended(completion), "use": use})
+        done(index, {**row, "messages": [*row["messages"][:-1], answer], **make_finish_fields(completion), "use": use})
 
-    ask(engine, [Request("", row["messages"][:-1]) for row in rows], ended)
+    ask_engine(engine, [Request("", row["messages"][:-1]) for row in rows], ended)
 
 
 def spoken(text: str) -> str:
@@ -64,7 +72,7 @@ def fault(answer: str, finish: Finish) -> str | None:
 def keep(row: Row, totals: "Counter[str]") -> Row | None:
     """Add an answered row to the totals; return it in the form of general rows, or None where it is of no use."""
     why = fault(row["messages"][-1]["content"], Finish(row["finish"]))
-    totals.update({"asked": 1, why or "kept": 1, **ends(row), **row["use"]})
+    totals.update({"asked": 1, why or "kept": 1, **count_finish(row), **row["use"]})
     return None if why else {key: value for key, value in row.items() if key not in ("finish", "use")}
 
 
@@ -73,12 +81,12 @@ def report(totals: "Counter[str]") -> Row:
     dropped = {why: totals[why] for why in FAULTS}
     if not totals["kept"]:
         why = ", ".join(f"{count} {name}" for name, count in dropped.items() if count)
-        why += f"; {reason}" if (reason := usual_reason(totals)) else ""
+        why += f"; {reason}" if (reason := find_usual_reason(totals)) else ""
         raise InputError(
             f"models/base: none of its {totals['asked']} answers to general prompts is of use ({why}); raise "
             "rehearse.max_new_tokens where they are truncated, else set mix.general: data"
         )
-    figures = {"asked": totals["asked"], "kept": totals["kept"], "dropped": dropped, **spent(totals)}
+    figures = {"asked": totals["asked"], "kept": totals["kept"], "dropped": dropped, **summarize_usage(totals)}
     return {"rehearse": {**figures, "seconds": round(totals["seconds"], 1)}}
 
 
@@ -94,15 +102,17 @@ def main() -> None:
     rows = rank(general, settings.seed)[: settings.rows]
     freely = {"constrain": False, "limit": None, "max_new_tokens": settings.max_new_tokens}
     infer = infer.model_copy(update=freely)
-    job = Job("rehearse", "answer", lambda: partial(rehearse, open_engine(BASE, infer)), keep, report, again(infer))
-    key = hash_inputs("rehearse", [settings, infer.determining])
-    figures = run_job(job, key, rows, len(rows), infer.chunk, (ROWS, METRICS))["rehearse"]
+    job = Job(
+        "rehearse", "answer", lambda: partial(rehearse, open_engine(BASE, infer)), keep, report, make_retry_test(infer)
+    )
+    key = hash_inputs("rehearse", [settings, infer.answer_settings])
+    figures = run_job(job, key, rows, len(rows), infer.chunk_size, (ROWS, METRICS))["rehearse"]
     dropped = ", ".join(f"{count} {why}" for why, count in figures["dropped"].items() if count)
     print(f"rehearse: {figures['kept']} of {figures['asked']} answers kept" + (f"; {dropped}" if dropped else ""))
     without = {finish.value: figures["dropped"][finish.value] for finish in UNANSWERED}
     if any(without.values()):
         print(
-            f"rehearse: {unanswered_note('rehearse', without, f'see `dropped` in {METRICS}', infer)}", file=sys.stderr
+            f"rehearse: {format_unanswered('rehearse', without, f'see `dropped` in {METRICS}', infer)}", file=sys.stderr
         )
 
 

@@ -16,7 +16,7 @@ from alloy.modeling import model_folder
 from alloy.modeling.architecture import load_config
 from alloy.runtime.resume import hash_inputs
 from alloy.training import distributed
-from alloy.training.model_card import card
+from alloy.training.model_card import format_card
 from alloy.training.settings import Train
 
 BASE = Path("models/base")
@@ -44,31 +44,31 @@ def main() -> None:
         publish({"hosted": service}, [])
         print(f"train: skipped, {service} is hosted and has no weights to train")
         return
-    distributed.spread("stages.train", gpu=train.gpu)
+    distributed.launch_processes("stages.train", gpu=train.gpu)
     rows = read_jsonl(MIX)
 
-    from alloy.training.check_model import check_model, without_packing
+    from alloy.training.check_model import check_model, resolve_packing
     from alloy.training.job import TrainingJob
     from alloy.training.run import fit
 
     base, config = model_folder.name(BASE), load_config(model_folder.resolve(BASE))
     check_model(config, train)
-    train, unpacked = without_packing(config, train)
+    train, unpacked = resolve_packing(config, train)
     if unpacked and distributed.is_main():
         print(f"train: {unpacked}")
     done = fit(
         TrainingJob(
             stage="train",
             section="train",
-            key=hash_inputs("train", [train, seed, *distributed.topology()]) if distributed.is_main() else "",
+            key=hash_inputs("train", [train, seed, *distributed.get_topology()]) if distributed.is_main() else "",
             train=train,
             seed=seed,
             config=config,
             tokenizer=model_folder.load_tokenizer(BASE),
-            model=partial(model_folder.load_weights, BASE),
-            out=OUT,
+            load_model=partial(model_folder.load_weights, BASE),
+            output=OUT,
             base=base,
-            card=partial(card, train, seed, base, model_folder.origin(BASE), [MIX, BASE]),
+            format_card=partial(format_card, train, seed, base, model_folder.origin(BASE), [MIX, BASE]),
         ),
         rows,
     )

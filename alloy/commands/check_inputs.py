@@ -150,7 +150,7 @@ def _check_config(config: Any, train: Train, infer: Infer, notes: list[str]) -> 
     training.check_model(config, train)
     if infer.engine is EngineName.transformers:
         require_full_attention(config)
-    if unpacked := training.without_packing(config, train)[1]:
+    if unpacked := training.resolve_packing(config, train)[1]:
         notes.append(unpacked)
 
 

@@ -33,7 +33,7 @@ from alloy.core.terminal_text import escape_controls
 from alloy.formats.unlabeled import Unlabeled, read_unlabeled
 from alloy.inference.engine import Finish
 from alloy.inference.settings import Infer
-from alloy.inference.usage import again
+from alloy.inference.usage import make_retry_test
 from alloy.labelling.predict import open_labeller
 from alloy.labelling.settings import Prompt
 from alloy.labelling.task import SPLIT, load_task
@@ -112,7 +112,7 @@ def kept_answers(model: Path, infer: Infer, prompt: Prompt) -> KeptAnswers:
 
     A change of the model is seen by the sizes and times of its files: to read it would take minutes.
     """
-    settings = [infer.determining, prompt.model_dump(mode="json")]
+    settings = [infer.answer_settings, prompt.model_dump(mode="json")]
     states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in list_files([str(model)])]
     parts = [
         settings,
@@ -122,7 +122,7 @@ def kept_answers(model: Path, infer: Infer, prompt: Prompt) -> KeptAnswers:
         [_version(name) for name in LIBRARIES],
     ]
     key = hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
-    return KeptAnswers(work_root() / "classify" / key, again(infer))
+    return KeptAnswers(work_root() / "classify" / key, make_retry_test(infer))
 
 
 def _version(library: str) -> str:
@@ -192,7 +192,7 @@ def main(source: str, model: Path) -> None:
         closing(kept_answers(model, infer, prompt)) as kept,
         tqdm(total=total, unit=" comments", desc="classify", disable=hidden, dynamic_ncols=True) as bar,
     ):
-        while chunk := [*chunk, *islice(rest, infer.chunk - len(chunk))]:
+        while chunk := [*chunk, *islice(rest, infer.chunk_size - len(chunk))]:
             counts["usable"] += sum(comment.reason is None for comment in chunk)
             for row in labelled(chunk, lambda rows: kept.answer(rows, work)):
                 sys.stdout.buffer.write(encode(row))

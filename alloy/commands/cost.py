@@ -10,8 +10,17 @@ from pathlib import Path
 from alloy.core.files import InputError, require_file
 from alloy.core.settings import profile_name
 from alloy.modeling.architecture import load_config
-from alloy.training.check_model import without_packing
-from alloy.training.cost import COMPLETION, EXAMPLE, MFU, gpu_hours, memory, memory_line, parameters, training_flops
+from alloy.training.check_model import resolve_packing
+from alloy.training.cost import (
+    COMPLETION_SHARE,
+    EXAMPLE_TOKENS,
+    MFU,
+    count_parameters,
+    count_training_flops,
+    estimate_gpu_hours,
+    estimate_memory,
+    format_memory,
+)
 from alloy.training.settings import Model, Train
 
 
@@ -31,12 +40,12 @@ def main(profile: str, processes: int, file: Path | None) -> None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # the last four: no model's config
         reason = (str(error).splitlines() or [""])[0]
         raise InputError(f"{source}: not a model's configuration: {reason}; give its config.json") from None
-    train, unpacked = without_packing(config, train)
+    train, unpacked = resolve_packing(config, train)
     if unpacked:
         print(unpacked)
-    print(memory_line(memory(config, train, processes, 1, train.gpu), None))
-    size = parameters(config)
+    print(format_memory(estimate_memory(config, train, processes, 1, train.gpu), None))
+    size = count_parameters(config)
     print(f"{size.total:,} parameters; {size.body_active:,} and the head's {size.head:,} work on a token")
-    flops = training_flops(config, 1e6, 1e6 * EXAMPLE, 1e6 * COMPLETION, train.method)
-    hours = gpu_hours(flops)
+    flops = count_training_flops(config, 1e6, 1e6 * EXAMPLE_TOKENS, 1e6 * COMPLETION_SHARE, train.method)
+    hours = estimate_gpu_hours(flops)
     print(f"a million tokens: {flops:.3g} FLOPs, {hours:.2g} GPU hours of an H100 at an assumed MFU of {MFU:.0%}")

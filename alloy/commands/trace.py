@@ -16,19 +16,19 @@ from alloy.core.files import InputError, Row, read_jsonl
 from alloy.core.settings import load_seed
 from alloy.modeling.architecture import load_config
 from alloy.modeling.model_folder import load_tokenizer, resolve
-from alloy.training.arguments import steps_of
-from alloy.training.check_model import without_packing
-from alloy.training.packing import prepare
+from alloy.training.arguments import count_steps
+from alloy.training.check_model import resolve_packing
+from alloy.training.packing import prepare_examples
 from alloy.training.settings import Train
-from alloy.training.trainer import Rounds
+from alloy.training.trainer import EpochSampler
 
 
 def trace(rows: list[Row], packed: list[list[int]], train: Train, seed: int, step: int) -> Iterator[Row]:
     """Yield what a step took; `packed` are the numbers of the rows that are packed together."""
-    steps = steps_of(train, len(packed))
+    steps = count_steps(train, len(packed))
     if not 1 <= step <= steps:
         raise InputError(f"there is no step {step}; training has steps 1 to {steps}")
-    order = Rounds(len(packed), steps * train.global_batch, seed)
+    order = EpochSampler(len(packed), steps * train.global_batch, seed)
     start = (step - 1) * train.global_batch
     for number, place in enumerate(islice(order, start, start + train.global_batch), 1):
         for row in (rows[one] for one in packed[place]):
@@ -37,8 +37,8 @@ def trace(rows: list[Row], packed: list[list[int]], train: Train, seed: int, ste
 
 def main(step: int) -> None:
     """Pack as `train` does, and look the step up."""
-    train, _ = without_packing(load_config(resolve("models/base")), Train.load())
+    train, _ = resolve_packing(load_config(resolve("models/base")), Train.load())
     rows = read_jsonl("data/mix/train.jsonl")
-    packed = prepare(rows, load_tokenizer("models/base"), train).members
+    packed = prepare_examples(rows, load_tokenizer("models/base"), train).row_examples
     lines = [json.dumps(row, ensure_ascii=False) for row in trace(rows, packed, train, load_seed(), step)]
     print(*lines, sep="\n", flush=True)

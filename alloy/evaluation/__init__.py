@@ -1,4 +1,4 @@
-"""General ability, measured with lm-eval: MMLU, IFEval and any other task.
+"""General ability of a model: MMLU, IFEval and other tasks of lm-eval, chat answers, and the loss on general text.
 
-Here: models as lm-eval sees them, and our tasks. Not here: anything of the customers' labels.
+Nothing here knows the customers' labels.
 """

@@ -1,7 +1,9 @@
-"""Answers that lm-eval was given, kept in a file as they come, so that a kill costs none of them.
+"""Stores the answers that lm-eval gets in a file as they come, so that a run that is killed loses none of them.
 
-lm-eval keeps answers in a database of pickles, which can run code when it is read and is not checked. This file holds a
-line per answer: the CRC-32 of the rest of the line, then `[key, answer]` as JSON.
+lm-eval's own store is a database of pickles. Reading a pickle can run code, and nothing detects damage. This file has
+one line per answer: the CRC-32 of the rest of the line, then `[key, answer]` as JSON.
+
+Example: `74883943 ["a1b2","Paris"]`.
 """
 
 import os
@@ -15,41 +17,42 @@ from typing import Any
 
 import orjson
 
-SYNC_SECONDS = 1.0  # at most so much work is lost in a power cut; a kill loses nothing
+SYNC_SECONDS = 1.0  # a power cut loses at most this much work; a kill loses nothing
 
 
 class AnswerLog:
-    """The answers by key. An answer whose line is damaged, or was being written at a kill, is asked for again."""
+    """The answers by key. Damaged and incomplete lines are ignored, so their answers are computed again."""
 
     def __init__(self, path: Path) -> None:
-        """Read what is there; say in one line if some of it is damaged."""
+        """Read the file, if it exists; print one line if some of it is damaged."""
         self.answers: dict[str, Any] = {}
         damaged = 0
         content = path.read_bytes() if path.is_file() else b""
-        whole = content[: content.rfind(b"\n") + 1]  # what follows was being written
-        for line in filter(None, whole.split(b"\n")):
-            found = _read_line(line)
-            if found is None:
+        complete = content[: content.rfind(b"\n") + 1]  # without a last line that was being written
+        for line in filter(None, complete.split(b"\n")):
+            entry = _read_line(line)
+            if entry is None:
                 damaged += 1
             else:
-                self.answers[found[0]] = found[1]
+                key, answer = entry
+                self.answers[key] = answer
         if damaged:
-            print(f"{path}: {damaged} kept answer(s) damaged; asking for them again", file=sys.stderr)
+            print(f"{path}: {damaged} stored answer(s) are damaged and will be computed again", file=sys.stderr)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.file = path.open("ab")
-        self.file.truncate(len(whole))
+        self.file.truncate(len(complete))
         self.synced = time.monotonic()
 
     def __contains__(self, key: str) -> bool:
-        """Return whether the answer is known."""
+        """Return whether there is an answer for `key`."""
         return key in self.answers
 
     def __getitem__(self, key: str) -> Any:  # noqa: ANN401 (a text, or a likelihood and whether it is greedy)
-        """Return the answer."""
+        """Return the answer for `key`."""
         return self.answers[key]
 
     def __setitem__(self, key: str, answer: Any) -> None:  # noqa: ANN401
-        """Keep an answer; one that is known already is not written again."""
+        """Store an answer, unless there is one for `key`."""
         if key in self.answers:
             return
         self.answers[key] = answer
@@ -60,7 +63,7 @@ class AnswerLog:
             self.commit()
 
     def commit(self) -> None:
-        """Wait until what was kept is on the disk; lm-eval calls this after its requests."""
+        """Write all answers to the disk and wait for it. lm-eval calls this after its requests."""
         os.fsync(self.file.fileno())
         self.synced = time.monotonic()
 
@@ -70,7 +73,7 @@ class AnswerLog:
 
 
 def _read_line(line: bytes) -> tuple[str, Any] | None:
-    """Return (key, answer) of a line, None if it is damaged."""
+    """Return (key, answer) of a line, or None if it is damaged."""
     checksum, _, row = line.partition(b" ")
     try:
         if int(checksum, 16) != zlib.crc32(row):
@@ -82,12 +85,12 @@ def _read_line(line: bytes) -> tuple[str, Any] | None:
 
 
 @contextmanager
-def kept_answers() -> Iterator[None]:
-    """Let lm-eval keep its answers in an `AnswerLog` within this context."""
+def use_answer_log() -> Iterator[None]:
+    """Make lm-eval store its answers in an `AnswerLog` within this context."""
     from lm_eval.api import model
 
-    class KeptAnswers(model.CachingLM):
-        """lm-eval's wrapper, with another store."""
+    class LoggingLM(model.CachingLM):
+        """lm-eval's caching model, with an `AnswerLog` as its store."""
 
         def __init__(self, lm: Any, cache_db: str) -> None:  # noqa: ANN401 (lm-eval's models)
             self.lm = lm
@@ -98,7 +101,7 @@ def kept_answers() -> Iterator[None]:
 
     logs: list[AnswerLog] = []
     before = model.CachingLM
-    model.CachingLM = KeptAnswers  # type: ignore[misc]
+    model.CachingLM = LoggingLM  # type: ignore[misc]
     try:
         yield
     finally:

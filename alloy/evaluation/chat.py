@@ -1,29 +1,29 @@
-"""Plain chat prompts, answered greedily by an engine, to be read by people and checked for leakage."""
+"""Answers to plain chat prompts, for people to read and for the check for leakage of the answer format."""
 
 from collections import Counter
 
 from alloy.core.files import InputError, Row
 from alloy.inference.engine import Completion, Engine, Finish, Request
-from alloy.inference.usage import ask, ends, how_ended, unanswered, usual_reason
+from alloy.inference.usage import ask_engine, count_finish, count_unanswered, find_usual_reason, make_finish_fields
 from alloy.runtime.chunks import OnRowDone
 
 
 def answer_prompts(engine: Engine, prompts: list[Row], done: OnRowDone) -> None:
-    """Give each prompt to `done` with the engine's `answer`, how it ended (`finish`), and `tokens`, its length."""
+    """Call `done` with (index, row) when an answer ends; the row is the prompt with `answer`, `finish` and `tokens`."""
 
-    def ended(index: int, completion: Completion, _: Row) -> None:
-        row = {"answer": completion.text, **how_ended(completion), "tokens": completion.tokens_out}
+    def add_answer(index: int, completion: Completion, _: Row) -> None:
+        row = {"answer": completion.text, **make_finish_fields(completion), "tokens": completion.tokens_out}
         done(index, {**prompts[index], **row})
 
-    ask(engine, [Request("", prompt["messages"]) for prompt in prompts], ended)
+    ask_engine(engine, [Request("", prompt["messages"]) for prompt in prompts], add_answer)
 
 
-def count(row: Row, totals: "Counter[str]") -> Row | None:
-    """Add an answer to the totals; return it with `cut`: 1 if it ended at the token limit.
+def count_answer(row: Row, totals: "Counter[str]") -> Row | None:
+    """Add an answer to the totals. Return it with `cut`: 1 if it reached the token limit, otherwise 0.
 
-    None if the prompt does not fit the model's context: it is left out.
+    Return None if the prompt does not fit the model's context: it is skipped.
     """
-    totals.update(ends(row))
+    totals.update(count_finish(row))
     if row["finish"] == Finish.context.value:
         return None
     cut = int(row["finish"] == Finish.length.value)
@@ -31,25 +31,25 @@ def count(row: Row, totals: "Counter[str]") -> Row | None:
     return {**row, "cut": cut}
 
 
-def report(totals: "Counter[str]") -> Row:
+def summarize_answers(totals: "Counter[str]") -> Row:
     """Return the metrics: the number of answers, their mean length in tokens, and the share that was cut.
 
-    `unanswered` counts those that a service refused or failed to give, `over_context` the prompts that do not fit the
-    model's context.
+    `unanswered` counts answers that a service refused or failed to give. `over_context` counts prompts that do not fit
+    the model's context.
     """
     answers = totals["answers"]
-    without = unanswered(totals)
-    over_context = without.pop(Finish.context.value)
+    unanswered = count_unanswered(totals)
+    over_context = unanswered.pop(Finish.context.value)
     if not answers:
         raise InputError(
-            f"chat: none of the {over_context} prompts fits the model's context; write shorter ones "
-            "(`data.chat` in params.yaml)"
+            f"chat: none of the {over_context} prompts fits the model's context; write shorter prompts "
+            "(`data.chat` in params.yaml names them)"
         )
-    if without["failed"] == answers:
-        raise InputError(f"infer.engine: none of the {answers} chat prompts was answered: {usual_reason(totals)}")
+    if unanswered["failed"] == answers:
+        raise InputError(f"infer.engine: none of the {answers} chat prompts was answered: {find_usual_reason(totals)}")
     return {
         "answers": answers,
-        "unanswered": without,
+        "unanswered": unanswered,
         "mean_tokens": round(totals["tokens"] / answers, 1),
         "cut": round(totals["cut"] / answers, 4),
         "over_context": over_context,

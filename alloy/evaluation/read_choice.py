@@ -1,4 +1,4 @@
-"""Read which choice of a multiple-choice question a generated answer names, by its letter or by its text.
+"""Finds the choice of a multiple-choice question that a generated answer names, by its letter or by its text.
 
 There are two readings of the same answer:
 
@@ -15,15 +15,15 @@ LETTERS = string.ascii_uppercase
 MARKUP = re.compile(r"[*_`\"“”]")
 BOXED = re.compile(
     r"\\boxed\s*\{\s*(?:\\text\s*\{\s*)?(\w)[}\s]*\}"
-)  # LaTeX, the habit of models trained on mathematics
+)  # LaTeX, which models trained on mathematics often write
 JSON_START = re.compile(r"\s*(?:\{|\[\s*[\[{\"\]])")
 
-# A letter that is no part of a word or a name, as in `B-cells`, `C++`, `D's` or `A.I.`, and that is not called wrong.
+# A letter that is not part of a word or a name, such as `B-cells`, `C++`, `D's` or `A.I.`, and is not called wrong.
 LETTER = (
     r"[(\[]*(?<![\w'\u2019])([A-Z]|[a-z](?=\s*$|[).:\]]))(?![\w'\u2019+#]|-\w|\.[A-Za-z])"
     r"(?!\W*\s(?i:is|are)\s(?i:wrong|incorrect|false|not)\b)"
 )
-# What may follow a letter that opens an answer: the end, punctuation, or a word that goes on about the choice.
+# What can follow a letter at the start of an answer: the end, punctuation, or words such as "because" or "is correct".
 GOES_ON = (
     r"[)\]]*(?:\s*$|\s*\n|\s*[^\w\s'\u2019+#-]|\s+[-\u2013\u2014]\s|\s+(?i:because|since|as)\b"
     r"|\s+(?i:is\s+(?:the\s+|my\s+)?(?:right|correct|true|best|answer|choice|option)\b))"
@@ -47,28 +47,28 @@ NEGATION = re.compile(r"\bnot\s+(?:an?\s+|the\s+)?$")
 
 
 def read_strict(text: str, choices: list[str], *, letters: bool) -> int | None:
-    """Return the index of the choice that `text` repeats and nothing else, or None.
+    """Return the index of the choice that is the whole of `text`, or None.
 
-    `letters`: the choices were shown with letters, so that a letter alone is an answer as well.
+    `letters`: the choices were shown with letters, so a letter alone is an answer, too.
     """
-    given = _plain(text)
-    if letters and len(given) == 1 and given.upper() in LETTERS[: len(choices)]:
-        return LETTERS.index(given.upper())
-    known = [_plain(choice) for choice in choices]
-    return known.index(given) if given and given in known else None
+    answer = _simplify_text(text)
+    if letters and len(answer) == 1 and answer.upper() in LETTERS[: len(choices)]:
+        return LETTERS.index(answer.upper())
+    simple_choices = [_simplify_text(choice) for choice in choices]
+    return simple_choices.index(answer) if answer and answer in simple_choices else None
 
 
 def read_choice(text: str, choices: list[str], *, letters: bool) -> int | None:
     """Return the index of the choice that `text` names, or None.
 
-    Algorithm, in which the first step that finds a choice decides:
+    Algorithm; the first step with a result decides:
 
-    1. The strict reading.
-    2. JSON names no choice: a list of labels may hold the words of a choice by accident.
-    3. With `letters`, the letter that is named (`read_letter`).
-    4. The one choice whose text occurs in the first sentence (`read_text`).
+    1. Use the strict reading.
+    2. If the answer is JSON, it names no choice: a list of labels can contain the words of a choice by accident.
+    3. With `letters`, find the letter that is named (`read_letter`).
+    4. Find the only choice whose text is in the first sentence (`read_text`).
 
-    Example: of the choices Mars and Venus, both "B. I think so" and "It must be Venus!" name the second.
+    Example: with the choices Mars and Venus, both "B. I think so" and "It must be Venus!" name the second.
     """
     strict = read_strict(text, choices, letters=letters)
     if strict is not None:
@@ -80,15 +80,15 @@ def read_choice(text: str, choices: list[str], *, letters: bool) -> int | None:
 
 
 def read_letter(text: str, count: int = 4) -> int | None:
-    r"""Return the index of the one of the first `count` letters that `text` names, or None.
+    r"""Return the index of the letter that `text` names, if it is one of the first `count`; otherwise None.
 
     Algorithm:
 
     1. Remove Markdown and quotes; `\boxed{B}` becomes "answer: B".
     2. Look for a statement ("the answer is B"), then for a letter at the start ("B. Venus", "(b)", "Option B"), then
-       for "I choose B". The first one found decides.
-    3. If another letter is offered beside it ("B or C", "A/B"), or the A is an article ("the answer is A dog"), no
-       letter is named.
+       for "I choose B". The first match decides.
+    3. If a second letter follows ("B or C", "A/B"), no letter is named. An A that is an article ("the answer is A dog")
+       is not a match.
     """
     plain = MARKUP.sub("", BOXED.sub(r"answer: \1.", text))
     for pattern in PATTERNS:
@@ -103,28 +103,28 @@ def read_letter(text: str, count: int = 4) -> int | None:
 
 
 def read_text(text: str, choices: list[str]) -> int | None:
-    """Return the index of the one choice whose text occurs in the first sentence of `text` as whole words, or None.
+    """Return the index of the only choice whose text is in the first sentence of `text` as whole words, or None.
 
-    A choice is not counted inside a longer one ("York" in "New York") or after "not". It must begin in the first
-    sentence, and may hold a period itself ("St. Louis").
+    A choice does not count within a longer one ("York" in "New York") or after "not". It must begin in the first
+    sentence. It can contain a period ("St. Louis").
     """
     answer = "\n".join(map(lower_text, text.strip().splitlines()))
     end = SENTENCE_END.search(answer)
     limit = end.start() if end else len(answer)
-    found = [
+    matches = [
         (*match.span(), index)
         for index, choice in enumerate(choices)
-        if (words := _plain(choice).split())
+        if (words := _simplify_text(choice).split())
         for match in re.finditer(r"(?<!\w)" + r"\s+".join(map(re.escape, words)) + r"(?!\w)", answer)
         if match.start() < limit and not NEGATION.search(answer[: match.start()])
     ]
     named = {
         index
-        for start, end, index in found
-        if not any(a <= start and end <= b and (a, b) != (start, end) for a, b, _ in found)
+        for start, end, index in matches
+        if not any(a <= start and end <= b and (a, b) != (start, end) for a, b, _ in matches)
     }
     return named.pop() if len(named) == 1 else None
 
 
-def _plain(words: str) -> str:
-    return lower_text(words).removesuffix(".")
+def _simplify_text(text: str) -> str:
+    return lower_text(text).removesuffix(".")

@@ -9,21 +9,21 @@ from alloy.core.settings import ListSection, Section, refuse
 
 
 class ClozePrompt(Enum):
-    """How the cloze form asks: plain text (`Question: .. Answer:`), or the bare question in the model's chat format."""
+    """The prompt of the cloze form: plain text (`Question: .. Answer:`), or the question alone in the chat format."""
 
     plain = "plain"
     chat = "chat"
 
 
 class Backend(Enum):
-    """What runs lm-eval's tasks: transformers, the shared few-shot prefix computed once, or vLLM."""
+    """The engine for lm-eval's tasks: transformers (`hf`, with shared prefixes computed once) or vLLM."""
 
     hf = "hf"
     vllm = "vllm"
 
 
 class Harness(Section):
-    """How lm-eval runs a model, for the stages `mmlu`, `ifeval` and `general`; `batch_size`: rows answered at once."""
+    """How lm-eval runs a model, for the stages `mmlu`, `ifeval` and `general`. `batch_size` is in rows."""
 
     key = "harness"
     in_profile: ClassVar[bool] = True
@@ -32,11 +32,12 @@ class Harness(Section):
 
 
 class Mmlu(Section):
-    """How multiple-choice questions are asked; the defaults are those of OLMES (arXiv 2406.08446).
+    """How multiple-choice questions are asked. The defaults are those of OLMES (arXiv:2406.08446).
 
-    `cloze`: the prompt of the cloze form. `show_choices`: whether the prompt for a generated answer lists the choices;
-    false for a model that knows bare questions alone. `fewshot`: examples before each question. `limit`: the first so
-    many questions per subject, null for all.
+    `cloze`: the prompt of the cloze form. `show_choices`: whether the prompt for a generated answer shows the choices;
+    false for a model that was only trained on questions without choices. `fewshot`: the number of examples before each
+    question. `max_new_tokens`: the longest generated answer. `limit`: how many questions per subject, from the first
+    on; null for all.
     """
 
     key = "mmlu"
@@ -49,19 +50,19 @@ class Mmlu(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_former_key(cls, given: Any) -> Any:  # noqa: ANN401 (whatever the profile holds)
-        if isinstance(given, dict) and "answer" in given:
+    def _refuse_former_key(cls, section: Any) -> Any:  # noqa: ANN401 (any value of the profile)
+        if isinstance(section, dict) and "answer" in section:
             expected = {
                 "text": "`cloze: chat` and `show_choices: false` instead",
                 "letter": "no such key: letters are always asked, and are the default for generated answers",
             }
-            new = "`cloze: plain` or `chat`, `show_choices: true` or `false` instead"
-            raise refuse("answer", given["answer"], expected.get(str(given["answer"]), new))
-        return given
+            new_keys = "`cloze: plain` or `chat`, `show_choices: true` or `false` instead"
+            raise refuse("answer", section["answer"], expected.get(str(section["answer"]), new_keys))
+        return section
 
 
 class Ifeval(Section):
-    """`limit`: the first so many prompts, null for all."""
+    """`max_new_tokens`: the longest answer. `limit`: how many prompts, from the first on; null for all."""
 
     key = "ifeval"
     in_profile: ClassVar[bool] = True
@@ -70,14 +71,14 @@ class Ifeval(Section):
 
 
 class GeneralTasks(ListSection):
-    """Other tasks of lm-eval, by name or by a YAML file in profiles/tasks."""
+    """Other tasks of lm-eval, by the name of an lm-eval task or of a YAML file in profiles/tasks."""
 
     key = "general"
     in_profile: ClassVar[bool] = True
 
 
 class Chat(Section):
-    """The plain chat prompts: the longest answer, in tokens."""
+    """Settings of the plain chat prompts. `max_new_tokens`: the longest answer."""
 
     key = "chat"
     in_profile: ClassVar[bool] = True
@@ -85,9 +86,10 @@ class Chat(Section):
 
 
 class GeneralLoss(Section):
-    """The loss on held-out general rows. `limit`: the first so many rows, null for all.
+    """The loss on held-out general rows.
 
-    Rows are cut after `max_length` tokens; those whose prompt is as long are skipped.
+    `max_length`: rows are cut after this many tokens; rows whose prompt is as long are skipped. `limit`: how many rows,
+    from the first on; null for all.
     """
 
     key = "general_loss"

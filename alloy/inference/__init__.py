@@ -1,5 +1,5 @@
 """Engines that answer chat requests: transformers, vLLM, OpenAI-compatible services, Amazon Bedrock.
 
-Here: from messages to text, constrained by whatever the caller hands in (`engine.Constraint`). Not here: what is asked,
-or any taxonomy (`labelling`).
+An engine turns messages into text. The caller may pass a constraint on the text (`engine.Constraint`). Engines know no
+prompts and no taxonomy: these are in `labelling`.
 """

@@ -1,4 +1,4 @@
-"""The interface of all engines: requests in, completions out, and what answers may be constrained to."""
+"""The interface of all engines: requests, completions, and constraints on the answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,17 +13,13 @@ if TYPE_CHECKING:
 
 
 class Finish(Enum):
-    """Why an answer ended.
+    """Why an answer ended."""
 
-    By itself, at `max_new_tokens`, because the request is over the model's context, because the service refused, or
-    because the service failed, also after retries.
-    """
-
-    stop = "stop"
-    length = "length"
-    context = "context"
-    refused = "refused"
-    failed = "failed"
+    stop = "stop"  # the model ended it
+    length = "length"  # it reached `max_new_tokens`
+    context = "context"  # the request is longer than the model's context
+    refused = "refused"  # the service refused to answer
+    failed = "failed"  # the service failed, after all retries
 
 
 UNANSWERED = (Finish.context, Finish.refused, Finish.failed)
@@ -31,7 +27,7 @@ UNANSWERED = (Finish.context, Finish.refused, Finish.failed)
 
 @dataclass(frozen=True)
 class Request:
-    """The messages to answer, and the `source` text that a constraint may let the answer quote."""
+    """The messages to answer, and the `source`: the text that the answer may quote, if there is a constraint."""
 
     source: str
     messages: Messages
@@ -39,9 +35,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer's text, without control tokens, and what it took; `cached_in` of the tokens in were at hand.
+    """The text of an answer, without control tokens, and its token counts.
 
-    `reason` is what the service said if there is no answer; `sampled`: the service would not answer greedily.
+    `tokens_in` includes `cached_in`, the prompt tokens that came from a cache. `reason` says why there is no answer.
+    `sampled` is true if the service does not support greedy decoding.
     """
 
     text: str
@@ -53,77 +50,74 @@ class Completion:
     sampled: bool = False
 
 
-Done = Callable[[int, Completion], object]  # is given each completion as it ends, with the index of its request
+OnCompletion = Callable[[int, Completion], object]  # called with (index of the request, completion) when one ends
 
 
 class Matcher(Protocol):
-    """Follows one answer token by token; `ended` says that it is complete."""
+    """Follows one answer token by token; `ended` is true when the answer is complete."""
 
     ended: bool
 
-    def fill(self, masks: "torch.Tensor", row: int) -> None:
-        """Write into `masks[row]` which tokens may come next."""
+    def fill_mask(self, masks: "torch.Tensor", row: int) -> None:
+        """Write the bit mask of the tokens that may come next into `masks[row]`."""
         ...
 
     def accept(self, token: int) -> None:
-        """Go on after `token`, which must be one of those allowed."""
+        """Advance by `token`, which must be allowed."""
         ...
 
 
 class CompiledConstraint(Protocol):
     """A constraint compiled for the vocabulary of one model."""
 
-    def masks(self, rows: int) -> "torch.Tensor":
-        """Return (rows, words of 32 tokens), all allowed."""
+    def allocate_masks(self, rows: int) -> "torch.Tensor":
+        """Return bit masks (rows, words of 32 tokens) that allow every token."""
         ...
 
-    def apply(self, logits: "torch.Tensor", masks: "torch.Tensor") -> None:
-        """Set the logits (rows, vocabulary) of tokens that are not allowed to minus infinity, in place."""
+    def apply_masks(self, logits: "torch.Tensor", masks: "torch.Tensor") -> None:
+        """Set the logits (rows, vocabulary) of forbidden tokens to minus infinity, in place."""
         ...
 
-    def prepare(self, source: str) -> Any:  # noqa: ANN401 (for `match`)
-        """Begin what an answer to a request with this source needs, in the background."""
+    def prepare_source(self, source: str) -> Any:  # noqa: ANN401 (for `make_matcher`)
+        """Start to compile the grammar of a request with this source, in the background."""
         ...
 
-    def match(self, prepared: Any) -> Matcher:  # noqa: ANN401 (what `prepare` returned)
-        """Return the matcher of one answer."""
+    def make_matcher(self, prepared: Any) -> Matcher:  # noqa: ANN401 (what `prepare_source` returned)
+        """Return the matcher for one answer."""
         ...
 
 
-class Follower(Protocol):
-    """Follows one answer, and knows what a grammar cannot say."""
+class TokenFilter(Protocol):
+    """Follows one answer and forbids tokens that a grammar cannot forbid, such as those that repeat a segment."""
 
     def accept(self, token: int) -> None:
-        """Go on after `token`."""
+        """Advance by `token`."""
         ...
 
-    def forbidden(self) -> list[int]:
-        """Return tokens that may not come next, unless the grammar allows no others."""
+    def find_forbidden(self) -> list[int]:
+        """Return the tokens that may not come next. They stay allowed if the grammar allows no others."""
         ...
 
 
 class Constraint(Protocol):
-    """What answers are held to. The caller makes it; engines do not know what it stands for."""
+    """A rule that all answers must follow. The caller makes it; engines do not know its meaning."""
 
-    def grammar(self, source: str) -> str:
-        """Return the grammar (EBNF) of the whole answer to a request with this source."""
+    def make_grammar(self, source: str) -> str:
+        """Return the EBNF grammar of the answer to a request with this source."""
         ...
 
-    def follow(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> Callable[[], Follower]:
-        """Return what makes the follower of one answer, for engines that know the grammar alone."""
+    def make_filter_factory(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> Callable[[], TokenFilter]:
+        """Return a function that makes the token filter of one answer, for engines that only take a grammar."""
         ...
 
     def compile(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> CompiledConstraint:
-        """Compile it for a model; `vocabulary` may be larger than the tokenizer's."""
+        """Compile the constraint for a model; its `vocabulary` size may be larger than the tokenizer's."""
         ...
 
 
 class Engine(Protocol):
-    """`complete` answers requests, and gives each completion to `done` as it ends.
+    """Answers requests. A request that fails does not stop the others: its completion says so (`UNANSWERED`)."""
 
-    What is wrong with one request never stops the others: its completion says so (`UNANSWERED`).
-    """
-
-    def complete(self, requests: list[Request], done: Done) -> list[Completion]:
-        """Return one completion per request, in their order."""
+    def complete(self, requests: list[Request], on_completion: OnCompletion) -> list[Completion]:
+        """Return one completion per request, in the same order; call `on_completion` with each when it ends."""
         ...

@@ -7,16 +7,16 @@ from alloy.inference.engine import Constraint, Engine
 from alloy.inference.settings import EngineName, Infer
 from alloy.modeling.chat_template import Messages
 
-SAMPLES: list[Messages] = [[{"role": "user", "content": text}] for text in ("One.", "Another!")]
+SAMPLE_CHATS: list[Messages] = [[{"role": "user", "content": text}] for text in ("One.", "Another!")]
 
 
 def open_engine(
-    folder: Path, infer: Infer, constraint: Constraint | None = None, samples: Sequence[Messages] = SAMPLES
+    folder: Path, infer: Infer, constraint: Constraint | None = None, samples: Sequence[Messages] = SAMPLE_CHATS
 ) -> Engine:
-    """Return the engine for the model in `folder`.
+    """Return the engine for the model in `folder`. Answers follow the `constraint`, if there is one.
 
-    Answers are held to `constraint`, or free without one. What the prompts of all `samples` (two or more) begin with is
-    computed once.
+    The transformers engine computes the common prefix of the prompts once. It takes this prefix from the `samples`: two
+    or more chats that differ only in the text that differs between requests.
     """
     match infer.engine:
         case EngineName.transformers:
@@ -26,8 +26,8 @@ def open_engine(
             from alloy.modeling.model_folder import load
 
             model, tokenizer = load(folder)
-            words = text_config(model.config).vocab_size
-            compiled = constraint.compile(tokenizer, words) if constraint else None
+            vocabulary = text_config(model.config).vocab_size
+            compiled = constraint.compile(tokenizer, vocabulary) if constraint else None
             return TransformersEngine(model, tokenizer, infer, common_prefix(tokenizer, list(samples)), compiled)
         case EngineName.vllm:
             from alloy.inference.vllm_engine import VllmEngine

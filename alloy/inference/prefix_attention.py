@@ -1,8 +1,20 @@
-"""Attention of many rows over a prefix that all share, computed once, and over the tokens that are each row's own.
+"""Attention of many rows over a prefix that they share, computed once, and over the tokens of each row itself.
 
-All rows' queries meet the prefix in one matrix product, whatever the number of rows (Juravsky et al. 2024, "Hydragen");
-the two parts are joined by their log-sum-exp, which gives the softmax over both. Rows need no padding: their new tokens
-stand one behind the other in one sequence, and a row may bring one token or many.
+All queries meet the keys of the prefix in one matrix product, whatever the number of rows (Juravsky et al. 2024,
+"Hydragen: High-Throughput LLM Inference with Shared Prefixes"). Rows are not padded: the new tokens of all rows form
+one sequence, and a row may have one new token or many.
+
+Algorithm, per layer:
+
+1. Store the keys and values of the new tokens in the cache of their rows.
+2. Attend to the prefix: one softmax over its keys gives a mean of its values, and the log-sum-exp of the scores, a.
+3. Attend to the row's own tokens in the same way: another mean of values, and log-sum-exp b. Later tokens of the row
+   are masked out.
+4. The softmax over both is the weighted sum of the two means. The weight of the prefix is
+   exp(a) / (exp(a) + exp(b)) = sigmoid(a - b).
+
+Example: with scores log 3 (prefix) and log 1 (own token), a - b = log 3, and the weights are 3/4 and 1/4, as in one
+softmax over both scores.
 """
 
 from dataclasses import dataclass, replace
@@ -17,108 +29,123 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 NAME = "alloy_shared_prefix"
-SCORES = 2**24  # attention scores held at once: 64 MiB in float32
+MAX_SCORES = 2**24  # attention scores in memory at a time: 64 MiB in float32
 
 
 @dataclass(frozen=True)
 class Step:
-    """Where the tokens of one forward pass belong: `slots` (rows,) of the cache, the `last` (rows,) token of each.
+    """Where the tokens of one forward pass belong. `Step.for_rows` and `Step.for_branches` make it.
 
-    Of each token (tokens,): `row` among `slots`, `within` the row's new tokens, `place` in the row's own part. `most`
-    is the largest number of new tokens of a row, `longest` that of tokens of its own.
-
-    Rows that branch have two more (tokens,): a token sees only the places of its row below `stem` and from `branch` on.
-    Without them it sees all places up to its own.
+    Per row (rows,):
+        slots: its slot in the cache.
+        last_indices: the index of its last new token in the sequence.
+    Per token (tokens,):
+        row: the index of its row in `slots`.
+        offset: its index among the new tokens of its row.
+        cache_index: its index in the slot.
+    In all:
+        max_new: the largest number of new tokens of a row.
+        max_length: the largest number of tokens of a row, those in the cache included.
+    Per token (tokens,), only for rows with branches:
+        stem_end, branch_start: a token sees the cache below `stem_end`, and from `branch_start` up to itself. Without
+            branches it sees all tokens of its row up to itself.
     """
 
     slots: torch.Tensor
-    last: torch.Tensor
+    last_indices: torch.Tensor
     row: torch.Tensor
-    within: torch.Tensor
-    place: torch.Tensor
-    most: int
-    longest: int
-    stem: torch.Tensor | None = None
-    branch: torch.Tensor | None = None
+    offset: torch.Tensor
+    cache_index: torch.Tensor
+    max_new: int
+    max_length: int
+    stem_end: torch.Tensor | None = None
+    branch_start: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, slots: list[int], starts: list[int], counts: list[int], device: torch.device) -> "Step":
-        """Return the step in which the slots, whose own parts have `starts` tokens, get `counts` more."""
+    def for_rows(cls, slots: list[int], cached: list[int], counts: list[int], device: torch.device) -> "Step":
+        """Return the step that adds `counts` new tokens to slots that hold `cached` tokens."""
         new = torch.tensor(counts)
         row = torch.repeat_interleave(torch.arange(len(slots)), new)
-        last = new.cumsum(0) - 1
-        within = torch.arange(len(row)) - (last + 1 - new)[row]
-        place = torch.tensor(starts)[row] + within
-        tensors = (tensor.to(device) for tensor in (torch.tensor(slots), last, row, within, place))
-        return cls(*tensors, most=max(counts), longest=int(place.max()) + 1)
+        last_indices = new.cumsum(0) - 1
+        offset = torch.arange(len(row)) - (last_indices + 1 - new)[row]
+        cache_index = torch.tensor(cached)[row] + offset
+        tensors = (tensor.to(device) for tensor in (torch.tensor(slots), last_indices, row, offset, cache_index))
+        return cls(*tensors, max_new=max(counts), max_length=int(cache_index.max()) + 1)
 
     @classmethod
-    def of_branches(cls, rows: list[tuple[int, list[int]]], device: torch.device) -> "Step":
-        """Return the step in which each slot gets a stem and the branches that go on from it, one after another.
+    def for_branches(cls, rows: list[tuple[int, list[int]]], device: torch.device) -> "Step":
+        """Return the step that adds a stem to each empty slot, and after it the branches that continue the stem.
 
-        `rows` has the length of the stem and those of the branches. A token of a branch sees the stem and its own
-        branch, as if the branch came right after the stem.
+        `rows` has the length of the stem and the lengths of its branches. A token of a branch sees the stem and its own
+        branch, as if the branch came directly after the stem.
 
-        Example: one row (2, [1, 2]) has the places 0 to 4, its tokens stand at the positions 0 1 | 2 | 2 3.
+        Example: the row (2, [1, 2]) has cache indices 0 1 | 2 | 3 4. Their positions are 0 1 | 2 | 2 3: both branches
+        start at position 2.
         """
-        step = cls.of(list(range(len(rows))), [0] * len(rows), [stem + sum(ends) for stem, ends in rows], device)
-        stems, branches = [], []
-        for stem, lengths in rows:
+        counts = [stem + sum(branches) for stem, branches in rows]
+        step = cls.for_rows(list(range(len(rows))), [0] * len(rows), counts, device)
+        stem_ends, branch_starts = [], []
+        for stem, branches in rows:
             start = stem
-            stems += [stem] * (stem + sum(lengths))
-            branches += [0] * stem
-            for length in lengths:
-                branches += [start] * length
+            stem_ends += [stem] * (stem + sum(branches))
+            branch_starts += [0] * stem
+            for length in branches:
+                branch_starts += [start] * length
                 start += length
-        return replace(step, stem=torch.tensor(stems, device=device), branch=torch.tensor(branches, device=device))
+        return replace(
+            step,
+            stem_end=torch.tensor(stem_ends, device=device),
+            branch_start=torch.tensor(branch_starts, device=device),
+        )
 
     @property
-    def position(self) -> torch.Tensor:
-        """The position (tokens,) of each token behind the prefix: its place, less the branches that it does not see."""
-        if self.stem is None or self.branch is None:
-            return self.place
-        return self.place - (self.branch - self.stem).clamp(min=0)
+    def positions(self) -> torch.Tensor:
+        """The position (tokens,) of each token after the prefix: its cache index without the branches it cannot see."""
+        if self.stem_end is None or self.branch_start is None:
+            return self.cache_index
+        return self.cache_index - (self.branch_start - self.stem_end).clamp(min=0)
 
 
-def other_layers(model: "PreTrainedModel") -> list[str]:
-    """Return the kinds of layers of a model that have no full attention, which a prefix is not shared by."""
+def find_other_layers(model: "PreTrainedModel") -> list[str]:
+    """Return the kinds of layers of a model that have no full attention. Such layers cannot share a prefix."""
     return sorted(set(layer_kinds(model.config)) - {FULL})
 
 
 def require_full_attention(config: "PreTrainedConfig") -> None:
-    """Raise `InputError` if a model of this configuration has layers that share no prefix."""
+    """Raise `InputError` if a model with this configuration has layers that cannot share a prefix."""
     if others := sorted(set(layer_kinds(config)) - {FULL}):
         raise InputError(
-            f"infer.engine: this model has layers of {', '.join(others)}, and transformers here knows full "
-            "attention alone; set infer.engine: vllm"
+            f"infer.engine: this model has layers of {', '.join(others)}, but the engine transformers supports full "
+            "attention only; set infer.engine: vllm"
         )
 
 
 class SharedPrefix:
-    """Keys and values of a prefix, (key heads, prefix, width) a layer, and of rows behind it.
+    """Runs a model on rows that share a prefix.
 
-    `reserve` makes room for the rows, and says how much of the prefix they share.
+    It holds the keys and values of the prefix, (key heads, prefix, width) per layer, and those of the rows after it.
+    Call `reserve_slots` before `forward`: it allocates the cache of the rows and sets how much of the prefix is used.
     """
 
     def __init__(self, model: "PreTrainedModel", prefix: list[int]) -> None:
-        """Run the model once over `prefix`, of one token at least."""
+        """Run the model once over `prefix`, of at least one token."""
         require_full_attention(model.config)
         self.model: Any = model
         model.set_attn_implementation("sdpa")
         with torch.inference_mode():
             ids = torch.tensor([prefix], device=model.device)
             cache = self.model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
-        self.whole = [(layer.keys[0], layer.values[0]) for layer in cache.layers]
-        self.prefix = self.whole
+        self.full_prefix = [(layer.keys[0], layer.values[0]) for layer in cache.layers]
+        self.prefix = self.full_prefix
         self.rows: list[tuple[torch.Tensor, torch.Tensor]] = []
-        _register()
+        _register_attention()
         model.set_attn_implementation(NAME)
 
-    def reserve(self, length: int, slots: int, capacity: int) -> None:
-        """Make room for `slots` rows of up to `capacity` tokens behind the first `length` tokens of the prefix."""
-        self.prefix_length = length
-        self.prefix = [(keys[:, :length], values[:, :length]) for keys, values in self.whole]
-        self.rows = []  # before the new room is taken
+    def reserve_slots(self, prefix_length: int, slots: int, capacity: int) -> None:
+        """Allocate `slots` rows of up to `capacity` tokens after the first `prefix_length` tokens of the prefix."""
+        self.prefix_length = prefix_length
+        self.prefix = [(keys[:, :prefix_length], values[:, :prefix_length]) for keys, values in self.full_prefix]
+        self.rows = []  # free the old cache before the new one is allocated
         self.rows = [
             (tensors[0].new_zeros(slots, heads, capacity, width), tensors[1].new_zeros(slots, heads, capacity, width))
             for tensors in self.prefix
@@ -126,64 +153,70 @@ class SharedPrefix:
         ]
 
     def forward(self, ids: list[int], step: Step, keep: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the logits (rows, vocabulary) behind the last new token of each row; `ids` are those of all rows.
+        """Return the logits (rows, vocabulary) after the last new token of each row.
 
-        `keep` (places,) asks for those behind other tokens, by their place in `ids`: (places, vocabulary).
+        `ids` are the new tokens of all rows. With `keep` (n,), indices into `ids`, return the logits (n, vocabulary)
+        after these tokens instead.
         """
         with torch.inference_mode():
             output = self.model(
                 input_ids=torch.tensor([ids], device=self.model.device),
-                position_ids=(self.prefix_length + step.position)[None],
+                position_ids=(self.prefix_length + step.positions)[None],
                 use_cache=False,
-                logits_to_keep=step.last if keep is None else keep,
+                logits_to_keep=step.last_indices if keep is None else keep,
                 shared=self,
                 step=step,
             )
         return output.logits[0]
 
-    def attend(
+    def attend_tokens(
         self, layer: int, step: Step, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float
     ) -> torch.Tensor:
-        """Return (tokens, heads, width): what the new tokens find; `query`, `key`, `value`: (heads, tokens, width)."""
+        """Return the attention output (tokens, heads, width) of the new tokens.
+
+        `query`, `key` and `value` are (heads, tokens, width). The steps are those at the top of this file.
+        """
         keys, values = self.rows[layer]
         slot = step.slots[step.row]
-        keys[slot, :, step.place] = key.transpose(0, 1)
-        values[slot, :, step.place] = value.transpose(0, 1)
-        grouped = query.unflatten(0, (len(key), -1))  # by the head of the key
-        shared, shared_weight = _over_prefix(grouped, *self.prefix[layer], scale)
-        own, own_weight = self._own(layer, step, grouped, scale)
-        share = torch.sigmoid(shared_weight - own_weight)[..., None].to(own.dtype)
-        return torch.lerp(own, shared, share).flatten(0, 1).transpose(0, 1)
+        keys[slot, :, step.cache_index] = key.transpose(0, 1)
+        values[slot, :, step.cache_index] = value.transpose(0, 1)
+        grouped = query.unflatten(0, (len(key), -1))  # (key heads, query heads per key head, tokens, width)
+        shared, shared_lse = _attend_prefix(grouped, *self.prefix[layer], scale)
+        own, own_lse = self._attend_own_tokens(layer, step, grouped, scale)
+        weight = torch.sigmoid(shared_lse - own_lse)[..., None].to(own.dtype)
+        return torch.lerp(own, shared, weight).flatten(0, 1).transpose(0, 1)
 
-    def _own(self, layer: int, step: Step, query: torch.Tensor, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what the queries (key heads, groups, tokens, width) find in their own rows, and its log weight."""
-        keys, values = (tensor[:, :, : step.longest] for tensor in self.rows[layer])
+    def _attend_own_tokens(
+        self, layer: int, step: Step, query: torch.Tensor, scale: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (output, log-sum-exp) of queries (key heads, groups, tokens, width) over the tokens of their rows."""
+        keys, values = (tensor[:, :, : step.max_length] for tensor in self.rows[layer])
         row = step.slots[step.row]
-        if 2 * len(step.slots) <= len(keys):  # else it is cheaper to let the others idle than to copy
+        if 2 * len(step.slots) <= len(keys):  # copy the rows of this step; with more rows, computing all is cheaper
             keys, values, row = keys[step.slots], values[step.slots], step.row
         heads, groups, _, width = query.shape
-        padded = query.new_zeros(len(keys), heads, groups, step.most, width)
-        padded[row, :, :, step.within] = query.permute(2, 0, 1, 3)
-        seen = torch.full((len(keys), step.most), -1, device=query.device)  # the last place that a query sees
-        seen[row, step.within] = step.place
-        places = torch.arange(step.longest, device=query.device)
-        hidden = places > seen[..., None]
-        if step.stem is not None and step.branch is not None:
-            stem, branch = seen.new_zeros(seen.shape), seen.new_zeros(seen.shape)
-            stem[row, step.within], branch[row, step.within] = step.stem, step.branch
-            hidden |= (places >= stem[..., None]) & (places < branch[..., None])
+        padded = query.new_zeros(len(keys), heads, groups, step.max_new, width)
+        padded[row, :, :, step.offset] = query.permute(2, 0, 1, 3)
+        last_visible = torch.full((len(keys), step.max_new), -1, device=query.device)
+        last_visible[row, step.offset] = step.cache_index
+        cache_indices = torch.arange(step.max_length, device=query.device)
+        hidden = cache_indices > last_visible[..., None]
+        if step.stem_end is not None and step.branch_start is not None:
+            stem_end, branch_start = last_visible.new_zeros(hidden.shape[:2]), last_visible.new_zeros(hidden.shape[:2])
+            stem_end[row, step.offset], branch_start[row, step.offset] = step.stem_end, step.branch_start
+            hidden |= (cache_indices >= stem_end[..., None]) & (cache_indices < branch_start[..., None])
         scores = (padded.flatten(2, 3) * scale @ keys.mT).unflatten(2, (groups, -1))
         scores.masked_fill_(hidden[:, None, None], torch.finfo(scores.dtype).min)
-        found, weight = _weigh(scores.flatten(2, 3), values)
-        found, weight = found.unflatten(2, (groups, -1)), weight.unflatten(2, (groups, -1))
+        output, lse = _average_values(scores.flatten(2, 3), values)
+        output, lse = output.unflatten(2, (groups, -1)), lse.unflatten(2, (groups, -1))
         return (
-            found[row, :, :, step.within].permute(1, 2, 0, 3),
-            weight[row, :, :, step.within].permute(1, 2, 0),
+            output[row, :, :, step.offset].permute(1, 2, 0, 3),
+            lse[row, :, :, step.offset].permute(1, 2, 0),
         )
 
 
-def _weigh(scores: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mean of `values` by the softmax of `scores` (.., queries, keys), and the log of its denominator."""
+def _average_values(scores: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mean of `values`, weighted by the softmax of `scores` (.., queries, keys), and their log-sum-exp."""
     scores = scores.float()
     top = scores.amax(-1, keepdim=True)
     weights = scores.sub_(top).exp_()
@@ -191,24 +224,24 @@ def _weigh(scores: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, to
     return (weights.to(values.dtype) @ values) / total.to(values.dtype), (top + total.log())[..., 0]
 
 
-def _over_prefix(
+def _attend_prefix(
     query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what the queries (key heads, groups, tokens, width) find in the prefix, and its log weight."""
+    """Return (output, log-sum-exp) of queries (key heads, groups, tokens, width) over the prefix."""
     heads, groups, tokens, _ = query.shape
     flat = query.flatten(1, 2)
-    if flat.is_cpu:  # block by block in the cache, without all scores in memory
+    if flat.is_cpu:  # torch's kernel works block by block, without all scores in memory
         flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        found, weight = (part[0] for part in flash(flat[None], keys[None], values[None], scale=scale))
+        output, lse = (part[0] for part in flash(flat[None], keys[None], values[None], scale=scale))
     else:
-        block = max(1, SCORES // (heads * keys.shape[1]))
-        parts = [_weigh(part * scale @ keys.mT, values) for part in flat.split(block, dim=1)]
-        found, weight = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
-    return found.unflatten(1, (groups, tokens)), weight.unflatten(1, (groups, tokens))
+        block = max(1, MAX_SCORES // (heads * keys.shape[1]))
+        parts = [_average_values(part * scale @ keys.mT, values) for part in flat.split(block, dim=1)]
+        output, lse = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
+    return output.unflatten(1, (groups, tokens)), lse.unflatten(1, (groups, tokens))
 
 
-def _attention(
-    module: Any,  # noqa: ANN401 (a model's own attention)
+def _shared_prefix_attention(
+    module: Any,  # noqa: ANN401 (an attention module of a transformers model)
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -219,11 +252,11 @@ def _attention(
     step: Step,
     **_: object,
 ) -> tuple[torch.Tensor, None]:
-    """Be an attention of transformers; the rows come as the keyword arguments of the model's `forward`."""
-    return shared.attend(module.layer_idx, step, query[0], key[0], value[0], scaling)[None], None
+    """Implement transformers' attention interface; `shared` and `step` are arguments of the model's `forward`."""
+    return shared.attend_tokens(module.layer_idx, step, query[0], key[0], value[0], scaling)[None], None
 
 
-def _register() -> None:
+def _register_attention() -> None:
     from transformers import AttentionInterface
 
-    AttentionInterface.register(NAME, _attention)
+    AttentionInterface.register(NAME, _shared_prefix_attention)

@@ -1,4 +1,4 @@
-"""Requests to a service: several at once, asked again if need be, and one that has no answer stops no other."""
+"""Sends requests to a service: several at a time, with retries. A request that fails does not stop the others."""
 
 import asyncio
 import random
@@ -8,121 +8,125 @@ from dataclasses import dataclass, field
 from operator import length_hint
 
 from alloy.core.files import InputError
-from alloy.inference.engine import Completion, Done, Finish
-from alloy.inference.pace import Pace, wait_until
-from alloy.inference.service_errors import Kind, ServiceError
+from alloy.inference.engine import Completion, Finish, OnCompletion
+from alloy.inference.rate_limiter import RateLimiter, wait_until
+from alloy.inference.service_errors import ErrorKind, ServiceError
 from alloy.inference.settings import Infer
 
-FAILURES = 10  # requests that fail in a row, each after its retries, before the job stops
-PATIENCE = 600.0  # seconds; a service that wants to be left alone for longer stops the job
-FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0  # seconds between two tries of one request
-FINISHES = {Kind.context: Finish.context, Kind.refused: Finish.refused}
+MAX_FAILURES = 10  # the job stops after this many failed requests in a row, each after its retries
+MAX_RETRY_AFTER = 600.0  # seconds; the job stops if the service asks to wait longer
+FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0  # seconds between two attempts of one request
+FINISHES = {ErrorKind.context: Finish.context, ErrorKind.refused: Finish.refused}
 
 
 @dataclass
 class Service:
-    """What all requests to a service share; `name` is what messages call it."""
+    """A service, and the state that all requests to it share; error messages call it `name`."""
 
     name: str
     infer: Infer
-    pace: Pace = field(default_factory=Pace)
-    reached: bool = False  # it has taken a request
-    failures: int = 0  # requests that failed in a row
-    stop: InputError | None = None
+    rate_limiter: RateLimiter = field(default_factory=RateLimiter)
+    reached: bool = False  # the service has answered, or read and refused, a request
+    failures: int = 0  # failed requests in a row
+    stop: InputError | None = None  # why the job must stop
 
-    async def answer_all(self, count: int, ask: Callable[[int], Awaitable[Completion]], done: Done) -> list[Completion]:
-        """Return the completions of `count` requests; `ask` makes one, and raises `ServiceError` if there is none.
+    async def answer_all(
+        self, count: int, send: Callable[[int], Awaitable[Completion]], on_completion: OnCompletion
+    ) -> list[Completion]:
+        """Return the completions of `count` requests, and call `on_completion` with each when it ends.
 
-        A job that must stop begins no request more; those under way end, and are kept by `done`.
+        `send` sends the request with an index once; it raises `ServiceError` if there is no answer. If the job must
+        stop, no more requests are sent, and those that are running may still end. Then the error is raised.
         """
         completions: dict[int, Completion] = {}
-        numbers = iter(range(count))
+        indices = iter(range(count))
 
-        async def work() -> None:
-            for number in numbers:
+        async def run_worker() -> None:
+            for index in indices:
                 if self.stop:
                     return
-                completion = await self._answer(number, ask)
+                completion = await self._answer_request(index, send)
                 if completion is None:
                     return
-                completions[number] = completion
-                done(number, completion)
-                self._count(completion, left=length_hint(numbers) > 0)
+                completions[index] = completion
+                on_completion(index, completion)
+                self._count_failures(completion, has_more=length_hint(indices) > 0)
 
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self.infer.concurrency, count)):
-                    group.create_task(work())
+                    group.create_task(run_worker())
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         if self.stop:
             raise self.stop
-        return [completions[number] for number in range(count)]
+        return [completions[index] for index in range(count)]
 
-    async def _answer(self, number: int, ask: Callable[[int], Awaitable[Completion]]) -> Completion | None:
-        """Return the completion of a request, which may be that it has no answer; None if the job stops."""
-        tries = 0
+    async def _answer_request(self, index: int, send: Callable[[int], Awaitable[Completion]]) -> Completion | None:
+        """Send a request until it is answered or has no attempts left. Return its completion; None if the job stops."""
+        attempts = 0
         while True:
-            asked_at = await self.pace.turn(self._stopped)
+            asked_at = await self.rate_limiter.wait_for_turn(self._is_stopped)
             if self.stop:
                 return None
             try:
-                completion = await ask(number)
+                completion = await send(index)
             except ServiceError as error:
-                tries += 1
+                attempts += 1
                 if self._must_stop(error):
                     return None
-                if error.kind is Kind.busy:
-                    self.pace.busy(asked_at, error.retry_after)
-                    over = max(tries, self.pace.rounds) > self.infer.retries
-                elif error.kind in (Kind.again, Kind.unreachable):
-                    over = tries > self.infer.retries
+                if error.kind is ErrorKind.busy:
+                    self.rate_limiter.record_busy(asked_at, error.retry_after)
+                    give_up = max(attempts, self.rate_limiter.busy_in_a_row) > self.infer.retries
+                elif error.kind in (ErrorKind.retry, ErrorKind.unreachable):
+                    give_up = attempts > self.infer.retries
                 else:
-                    over = True
-                if over:
-                    return self._without_answer(error, tries, asked_at)
-                if error.kind is not Kind.busy:  # for that, the pace waits
+                    give_up = True
+                if give_up:
+                    return self._make_unanswered(error, attempts, asked_at)
+                if error.kind is not ErrorKind.busy:  # if it is busy, the rate limiter waits
                     wait = error.retry_after
                     if wait is None:
-                        wait = min(FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT) * random.uniform(0.75, 1.25)
-                    await self._rest(wait)
+                        wait = min(FIRST_WAIT * 2 ** (attempts - 1), LONGEST_WAIT) * random.uniform(0.75, 1.25)
+                    await self._sleep_unless_stopped(wait)
             else:
                 self.reached = True
-                self.pace.answered(asked_at)
+                self.rate_limiter.record_answer(asked_at)
                 return completion
 
-    async def _rest(self, seconds: float) -> None:
+    async def _sleep_unless_stopped(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        await wait_until(lambda: until, self._stopped)
+        await wait_until(lambda: until, self._is_stopped)
 
-    def _stopped(self) -> bool:
+    def _is_stopped(self) -> bool:
         return self.stop is not None
 
     def _must_stop(self, error: ServiceError) -> bool:
-        """Return whether no request will be answered; the message is kept in `stop`."""
-        total = error.kind is Kind.stop
-        total |= error.kind in (Kind.unreachable, Kind.wrong) and not self.reached
-        total |= (error.retry_after or 0) > PATIENCE
-        if total:
-            self.stop = self.stop or self._message(error.reason)
-        return total
+        """Return whether the job must stop because of an error; if so, keep why in `stop`."""
+        must_stop = error.kind is ErrorKind.fatal
+        must_stop |= error.kind in (ErrorKind.unreachable, ErrorKind.misconfigured) and not self.reached
+        must_stop |= (error.retry_after or 0) > MAX_RETRY_AFTER
+        if must_stop:
+            self.stop = self.stop or self._make_stop_error(error.reason)
+        return must_stop
 
-    def _message(self, reason: str) -> InputError:
+    def _make_stop_error(self, reason: str) -> InputError:
         return InputError(
-            f"infer.engine: {self.name}: {reason}; answers so far are kept, and the same command goes on from there"
+            f"infer.engine: {self.name}: {reason}; fix this and run the same command again, answers so far are kept"
         )
 
-    def _without_answer(self, error: ServiceError, tries: int, asked_at: float) -> Completion:
+    def _make_unanswered(self, error: ServiceError, attempts: int, asked_at: float) -> Completion:
+        """Return the completion of a request without an answer."""
         finish = FINISHES.get(error.kind, Finish.failed)
-        if finish is not Finish.failed:  # it was read, and not for nothing
+        if finish is not Finish.failed:  # the service read the request, so it works
             self.reached = True
-            self.pace.answered(asked_at)
-        reason = f"{error.reason} (asked {tries} times)" if tries > 1 else error.reason
+            self.rate_limiter.record_answer(asked_at)
+        reason = f"{error.reason} (asked {attempts} times)" if attempts > 1 else error.reason
         return Completion("", finish, 0, 0, 0, reason=reason)
 
-    def _count(self, completion: Completion, *, left: bool) -> None:
-        """Stop a job whose requests fail one after another, while some have not been asked."""
+    def _count_failures(self, completion: Completion, *, has_more: bool) -> None:
+        """Stop the job after `MAX_FAILURES` failed requests in a row, if there are more requests to send."""
         self.failures = self.failures + 1 if completion.finish is Finish.failed else 0
-        if self.failures >= FAILURES and left:
+        if self.failures >= MAX_FAILURES and has_more:
             reason = f"{self.failures} requests in a row failed, the last with {completion.reason}"
-            self.stop = self.stop or self._message(reason)
+            self.stop = self.stop or self._make_stop_error(reason)

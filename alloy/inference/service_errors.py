@@ -1,7 +1,7 @@
-"""What a service's error means, and for whom: this request, the pace of all requests, or the whole job.
+"""Classifies errors of a service: do they concern one request, the rate of all requests, or the whole job?
 
-Services agree on few codes, so their words are matched too. They are those of OpenAI, Azure, Gemini, llama.cpp, vLLM,
-Anthropic, and of Claude, Llama and Nova on Bedrock; tests/inference/test_service_errors.py has the bodies.
+Services share few error codes, so the texts of messages are matched too. The patterns know OpenAI, Azure, Gemini,
+llama.cpp, vLLM, Anthropic, and Claude, Llama and Nova on Bedrock. tests/inference/test_service_errors.py has examples.
 """
 
 import re
@@ -12,30 +12,34 @@ from typing import Any
 from alloy.core.redact import redact
 
 
-class Kind(Enum):
+class ErrorKind(Enum):
     """What to do about an error."""
 
-    context = "context"  # the request is over the model's context: only this one has no answer
-    refused = "refused"  # the service does not want to answer: only this one has no answer
-    failed = "failed"  # the request is wrong for another reason: only this one has no answer
-    again = "again"  # it may pass: ask again, after a while
-    busy = "busy"  # asked too fast: all requests slow down
-    unreachable = "unreachable"  # nobody answers there: stop if there was no answer yet, else ask again
-    wrong = "wrong"  # wrong model, address or rights: stop if there was no answer yet, else only this one fails
-    stop = "stop"  # bad key, no money: no request will be answered
+    # Only this request has no answer:
+    context = "context"  # it is longer than the model's context
+    refused = "refused"  # the service refuses to answer it
+    failed = "failed"  # it is invalid for another reason
+    # Send the request again:
+    retry = "retry"  # after a while: the error may be temporary
+    busy = "busy"  # and slow down all requests: the rate was too high
+    # Stop the job if the service has not answered any request yet:
+    unreachable = "unreachable"  # no connection; otherwise, retry
+    misconfigured = "misconfigured"  # wrong model, address or permissions; otherwise, only this request fails
+    # Stop the job:
+    fatal = "fatal"  # an invalid key or no credit: no request can succeed
 
 
 @dataclass
 class ServiceError(Exception):
-    """An error of a service; `reason` in one line without secrets, `retry_after` in seconds if the service said so."""
+    """An error of a service. `retry_after` is in seconds, and None if the service does not say."""
 
-    kind: Kind
+    kind: ErrorKind
     reason: str
     retry_after: float | None = None
 
     def __post_init__(self) -> None:
         """Make the reason one printable line without secrets."""
-        self.reason = one_line(self.reason)
+        self.reason = format_one_line(self.reason)
 
 
 CONTEXT = re.compile(
@@ -80,34 +84,34 @@ UNSUPPORTED = re.compile(
 )
 
 
-def kind_of(status: int, code: str, message: str) -> Kind:
-    """Return what an answer with an HTTP status means; `code` holds all codes and types in its body."""
-    said = f"{code} {message}"
-    if status in (401, 402) or NO_ACCOUNT.search(said):
-        return Kind.stop
+def classify_error(status: int, code: str, message: str) -> ErrorKind:
+    """Return the kind of an error with this HTTP status; `code` holds all codes and types of its body."""
+    text = f"{code} {message}"
+    if status in (401, 402) or NO_ACCOUNT.search(text):
+        return ErrorKind.fatal
     if status in (429, 503, 529) or THROTTLED.search(code):
-        return Kind.busy
-    if status < 500 and REFUSED.search(said):
-        return Kind.refused
-    if CONTEXT.search(said) or status == 413:
-        return Kind.context
+        return ErrorKind.busy
+    if status < 500 and REFUSED.search(text):
+        return ErrorKind.refused
+    if CONTEXT.search(text) or status == 413:
+        return ErrorKind.context
     if status in (408, 409, 424, 425) or status >= 500:
-        return Kind.again
-    if status in (403, 404, 405) or status < 400 or NO_MODEL.search(said):
-        return Kind.wrong
-    return Kind.failed
+        return ErrorKind.retry
+    if status in (403, 404, 405) or status < 400 or NO_MODEL.search(text):
+        return ErrorKind.misconfigured
+    return ErrorKind.failed
 
 
-def rejects(status: int, message: str, parameter: str) -> bool:
-    """Return whether a service says that it does not take `parameter`."""
+def is_parameter_rejected(status: int, message: str, parameter: str) -> bool:
+    """Return whether an error says that the service does not accept `parameter`."""
     return status in (400, 422) and parameter in message and bool(UNSUPPORTED.search(message))
 
 
 def read_error(body: Any) -> tuple[str, str]:  # noqa: ANN401 (whatever a service sent)
-    """Return (codes and types, message) of an error's body, whoever wrote it.
+    """Return (codes and types, message) of the body of an error.
 
-    `{"error": {"code", "type", "message"}}` (OpenAI, Anthropic), the same in a list (Gemini), `{"error": "text"}`,
-    `{"message"}`, `{"detail"}`, or text.
+    Known forms: `{"error": {"code", "type", "message"}}` (OpenAI, Anthropic), the same in a list (Gemini),
+    `{"error": "text"}`, `{"message"}`, `{"detail"}`, and plain text.
     """
     if isinstance(body, list):
         body = body[0] if body else ""
@@ -123,7 +127,7 @@ def read_error(body: Any) -> tuple[str, str]:  # noqa: ANN401 (whatever a servic
     return " ".join(dict.fromkeys(str(code) for code in codes if code)), str(message or error)
 
 
-def one_line(text: str) -> str:
-    """Return what a service said as one printable line of at most 300 characters, without secrets."""
+def format_one_line(text: str) -> str:
+    """Return the text as one printable line of at most 300 characters, without secrets."""
     line = "".join(letter if letter.isprintable() else " " for letter in redact(text[:2000]))
     return " ".join(line.split())[:300]

@@ -10,7 +10,7 @@ from alloy.core.settings import Section
 
 
 class EngineName(Enum):
-    """What answers comments: transformers or vLLM on this machine, an OpenAI-compatible service, Amazon Bedrock."""
+    """The engine: transformers or vLLM on this machine, an OpenAI-compatible service, or Amazon Bedrock."""
 
     transformers = "transformers"
     vllm = "vllm"
@@ -19,10 +19,11 @@ class EngineName(Enum):
 
 
 class Infer(Section):
-    """`constrain` holds answers to the taxonomy; `limit`: the first so many test comments, null for all.
+    """Settings of inference.
 
-    `batch_size` is for this machine's engines. `concurrency` requests at once, `timeout` in seconds and `retries` (of
-    one comment) are for services.
+    `constrain`: answers can only use labels of the taxonomy. `limit`: how many test comments, from the first on; null
+    for all. `batch_size` is for the engines on this machine. The rest is for services: `concurrency` is the number of
+    requests at a time, `timeout` is in seconds, `retries` is per request.
     """
 
     key = "infer"
@@ -38,19 +39,20 @@ class Infer(Section):
 
     @property
     def is_service(self) -> bool:
-        """Whether a service answers, over the network and for money."""
+        """Whether the engine is a service: it is asked over the network, and it may cost money."""
         return self.engine in (EngineName.openai, EngineName.bedrock)
 
     @property
-    def chunk(self) -> int:
-        """How many comments belong together: what an engine arranges as suits it, and all that is in memory."""
+    def chunk_size(self) -> int:
+        """How many requests an engine gets at a time. It may reorder them, and only these are in memory."""
         return 32 * self.concurrency if self.is_service else 8 * self.batch_size
 
     @property
-    def determining(self) -> Row:
-        """The settings that answers depend on; the others only say how fast they come.
+    def answer_settings(self) -> Row:
+        """The settings that answers depend on, without those that only change the speed.
 
-        For a service these leave out the batch as well, so that a slower run goes on with the answers of a fast one.
+        `batch_size` can change the answers of a model on this machine, but not those of a service. So a run with a
+        service can be stopped and continued with another concurrency.
         """
         speed = {"concurrency", "timeout", "retries"} | ({"batch_size"} if self.is_service else set())
         return self.model_dump(mode="json", exclude=speed)

@@ -1,4 +1,4 @@
-"""Requests put to an engine, and what the answers took."""
+"""Sends requests to an engine, and counts the tokens and seconds of the answers."""
 
 import time
 from collections import Counter
@@ -9,77 +9,80 @@ from alloy.inference.engine import UNANSWERED, Completion, Engine, Finish, Reque
 from alloy.inference.settings import Infer
 
 
-def ask(engine: Engine, requests: list[Request], done: Callable[[int, Completion, Row], object]) -> None:
-    """Give each completion to `done` as it ends, with its index and what it took.
+def ask_engine(
+    engine: Engine, requests: list[Request], on_completion: Callable[[int, Completion, Row], object]
+) -> None:
+    """Call `on_completion` with (index, completion, usage) when an answer ends.
 
-    That is tokens, and the seconds since the completion before it: in sum, those of all.
+    The usage holds the tokens, and the seconds since the previous answer. So the seconds of all answers add up to the
+    time of the whole call, even if answers are generated at the same time.
     """
     last = time.perf_counter()
 
-    def ended(index: int, completion: Completion) -> None:
+    def add_usage(index: int, completion: Completion) -> None:
         nonlocal last
         now = time.perf_counter()
-        use: Row = {
+        usage: Row = {
             "seconds": now - last,
             "tokens_in": completion.tokens_in,
             "cached_in": completion.cached_in,
             "tokens_out": completion.tokens_out,
         }
         if completion.sampled:
-            use["sampled"] = 1
+            usage["sampled"] = 1
         last = now
-        done(index, completion, use)
+        on_completion(index, completion, usage)
 
-    engine.complete(requests, ended)
+    engine.complete(requests, add_usage)
 
 
-def how_ended(completion: Completion) -> Row:
-    """Return how an answer ended as rows hold it: `finish`, and the `reason` if there is no answer."""
-    ended = {"finish": completion.finish.value}
-    return {**ended, "reason": completion.reason} if completion.finish in UNANSWERED else ended
+def make_finish_fields(completion: Completion) -> Row:
+    """Return the fields of a row that say how its answer ended: `finish`, and if there is no answer, the `reason`."""
+    fields = {"finish": completion.finish.value}
+    return {**fields, "reason": completion.reason} if completion.finish in UNANSWERED else fields
 
 
 def is_unanswered(row: Row) -> bool:
-    """Return whether a row with `finish` has no answer: over the context, refused, or failed."""
+    """Return whether a row has no answer, by its `finish`: over the context, refused, or failed."""
     return row["finish"] in {finish.value for finish in UNANSWERED}
 
 
-def again(infer: Infer) -> Callable[[Row], bool] | None:
-    """Return which rows the next run asks for again: those that a service has not answered.
+def make_retry_test(infer: Infer) -> Callable[[Row], bool] | None:
+    """Return the test for rows that the next run asks for again: those that a service did not answer.
 
-    None for a model on this machine, which would say the same again.
+    None for a model on this machine: the result would be the same.
     """
     return is_unanswered if infer.is_service else None
 
 
-def ends(row: Row) -> dict[str, int]:
-    """Return what a row with `finish` adds to the totals: how it ended, and why it failed."""
+def count_finish(row: Row) -> dict[str, int]:
+    """Return what a row adds to the totals: one for its `finish`, and if it failed, one for its `reason`."""
     counts = {f"finish {row['finish']}": 1}
     return {**counts, f"reason {row['reason']}": 1} if row["finish"] == Finish.failed.value else counts
 
 
-def unanswered(totals: "Counter[str]") -> dict[str, int]:
-    """Return how many rows have no answer, by kind, of the totals of `ends`."""
+def count_unanswered(totals: "Counter[str]") -> dict[str, int]:
+    """Return the number of rows without an answer, by kind, from the totals of `count_finish`."""
     return {finish.value: totals[f"finish {finish.value}"] for finish in UNANSWERED}
 
 
-def usual_reason(totals: "Counter[str]") -> str:
-    """Return why most of the rows that failed did."""
+def find_usual_reason(totals: "Counter[str]") -> str:
+    """Return the most common reason of the rows that failed, or an empty string."""
     reasons = {key.removeprefix("reason "): count for key, count in totals.items() if key.startswith("reason ")}
     return max(reasons, key=lambda reason: reasons[reason], default="")
 
 
-def unanswered_note(stage: str, counts: dict[str, int], place: str, infer: Infer) -> str:
-    """Return the line about what has no answer; `counts` by kind, `place` says where the reasons are."""
+def format_unanswered(stage: str, counts: dict[str, int], see: str, infer: Infer) -> str:
+    """Return a line about rows without an answer: `counts` by kind, and `see`, which says where the reasons are."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    note = f"{sum(counts.values())} without an answer ({kinds}), {place}"
-    return f"{note}; `dvc repro --force --single-item {stage}` asks for these again" if infer.is_service else note
+    note = f"{sum(counts.values())} without an answer ({kinds}), {see}"
+    return f"{note}; to ask again, run `dvc repro --force --single-item {stage}`" if infer.is_service else note
 
 
-def spent(totals: "Counter[str]") -> Row:
-    """Return the metrics of what all took together, by the sums of what `ask` gives.
+def summarize_usage(totals: "Counter[str]") -> Row:
+    """Return the metrics of tokens and speed, from the sums of the usage that `ask_engine` reports.
 
-    `sampled` counts the answers of a service that does not answer greedily.
+    `sampled` counts answers of a service that does not support greedy decoding.
     """
     return {
         "tokens_in": totals["tokens_in"],

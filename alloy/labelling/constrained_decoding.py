@@ -26,7 +26,7 @@ class LabelConstraint:
     task: Row
     codes: Codes | None = None
 
-    def grammar(self, source: str) -> str:
+    def make_grammar(self, source: str) -> str:
         """Return the grammar of a whole answer to a comment."""
         return answer_grammar(self.taxonomy, self.task, self.codes, source)
 
@@ -38,7 +38,7 @@ class LabelConstraint:
         """Compile it for a model."""
         return CompiledLabelConstraint(tokenizer, vocabulary, self.taxonomy, self.task, self.codes)
 
-    def follow(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> "Callable[[], Segments]":
+    def make_filter_factory(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> "Callable[[], Segments]":
         """Return what follows an answer and forbids what the grammar cannot: a segment that is there already."""
         import xgrammar
 
@@ -89,15 +89,15 @@ class CompiledLabelConstraint:
         self.pool = ThreadPoolExecutor(1)  # compiles while the model computes
         self.any_content: Future[Any] | None = None  # of comments that are too long, once one is asked for
 
-    def masks(self, rows: int) -> "torch.Tensor":
+    def allocate_masks(self, rows: int) -> "torch.Tensor":
         """Return (rows, words of 32 tokens), all allowed."""
         return self.xgrammar.allocate_token_bitmask(rows, self.vocabulary)
 
-    def apply(self, logits: "torch.Tensor", masks: "torch.Tensor") -> None:
+    def apply_masks(self, logits: "torch.Tensor", masks: "torch.Tensor") -> None:
         """Leave no token a chance that `masks` do not allow."""
         self.xgrammar.apply_token_bitmask_inplace(logits, masks)
 
-    def prepare(self, source: str) -> "Future[Any] | None":
+    def prepare_source(self, source: str) -> "Future[Any] | None":
         """Begin to compile what an answer to a comment may quote; for all long ones together, any text."""
         if not self.quotes:
             return None
@@ -107,8 +107,8 @@ class CompiledLabelConstraint:
             self.any_content = self.pool.submit(self.compiler.compile_grammar, content_grammar(None))
         return self.any_content
 
-    def match(self, prepared: "Future[Any] | None") -> "LabelMatcher":
-        """Return what follows one answer; `prepared` is what `prepare` gave."""
+    def make_matcher(self, prepared: "Future[Any] | None") -> "LabelMatcher":
+        """Return what follows one answer; `prepared` is what `prepare_source` gave."""
         return LabelMatcher(self, prepared)
 
 
@@ -116,7 +116,7 @@ class LabelMatcher:
     """Follows one answer through its grammar: the start, then content and labels in turn."""
 
     def __init__(self, constraint: CompiledLabelConstraint, content: "Future[Any] | None") -> None:
-        """`content`: what `CompiledLabelConstraint.prepare` gave."""
+        """`content`: what `CompiledLabelConstraint.prepare_source` gave."""
         self.constraint = constraint
         self.content = content
         self.written = constraint.no_repeats.start()
@@ -128,13 +128,13 @@ class LabelMatcher:
         self.compiled = compiled
         self.matcher = self.constraint.xgrammar.GrammarMatcher(compiled, terminate_without_stop_token=True)
 
-    def fill(self, masks: "torch.Tensor", row: int) -> None:
+    def fill_mask(self, masks: "torch.Tensor", row: int) -> None:
         """Write into `masks[row]` what may come next: what the grammar allows, and what ends in no segment twice.
 
         The grammar decides alone where nothing else would be left, such as with one label and one word to quote.
         """
         self.matcher.fill_next_token_bitmask(masks, row)
-        if forbidden := self.written.forbidden():
+        if forbidden := self.written.find_forbidden():
             words = masks[row].numpy().view("uint32")
             allowed = words.copy()
             for token in forbidden:

@@ -90,7 +90,7 @@ class Segments:
             self.seen[bytes(self.text[: self.tail])].add(bytes(self.text[self.tail :]))
             self.text = None
 
-    def forbidden(self) -> list[int]:
+    def find_forbidden(self) -> list[int]:
         """Return the tokens after which no segment can follow that is not there already."""
         if self.text is None or (self.rule.has_content and not self.tail):
             return []

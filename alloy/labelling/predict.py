@@ -11,7 +11,14 @@ from alloy.formats.comments import segment_row
 from alloy.inference.engine import UNANSWERED, Completion, Engine, Finish, Request
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
-from alloy.inference.usage import ask, ends, how_ended, spent, unanswered, usual_reason
+from alloy.inference.usage import (
+    ask_engine,
+    count_finish,
+    count_unanswered,
+    find_usual_reason,
+    make_finish_fields,
+    summarize_usage,
+)
 from alloy.labelling.answer import parse_answer
 from alloy.labelling.constrained_decoding import LabelConstraint
 from alloy.labelling.prompt import Prompts
@@ -39,7 +46,7 @@ class Labeller:
         def ended(index: int, completion: Completion, use: Row) -> None:
             done(index, self._prediction(comments[index], completion, use))
 
-        ask(self.engine, requests, ended)
+        ask_engine(self.engine, requests, ended)
 
     def _prediction(self, comment: Row, completion: Completion, use: Row) -> Row:
         levels = self.prompts.taxonomy.levels
@@ -52,7 +59,7 @@ class Labeller:
             "hash": text_hash(comment["text"]),
             "raw": completion.text,
             "valid": answer.valid,
-            **how_ended(completion),
+            **make_finish_fields(completion),
             "segments": [segment_row(segment, levels) for segment in segments],
             "use": {
                 **use,
@@ -81,7 +88,7 @@ def is_quoted(content: str | None, comment: str) -> bool:
 def count(row: Row, totals: "Counter[str]") -> Row:
     """Add a prediction to the totals, and return it without its `use`."""
     invalid = row["finish"] == Finish.stop.value and not row["valid"]
-    totals.update({"comments": 1, "invalid": invalid, **ends(row), **row.pop("use")})
+    totals.update({"comments": 1, "invalid": invalid, **count_finish(row), **row.pop("use")})
     return row
 
 
@@ -94,13 +101,13 @@ def report(totals: "Counter[str]") -> Row:
     same answer. If a service has failed every comment, there is nothing to report.
     """
     comments = totals["comments"]
-    without = unanswered(totals)
+    without = count_unanswered(totals)
     if without["failed"] == comments:
-        raise InputError(f"infer.engine: none of the {comments} comments was answered: {usual_reason(totals)}")
+        raise InputError(f"infer.engine: none of the {comments} comments was answered: {find_usual_reason(totals)}")
     figures: Row = {
         "comments": comments,
         "unanswered": without,
-        **spent(totals),
+        **summarize_usage(totals),
         "comments_per_second": round(comments / max(totals["seconds"], 1e-9), 3),
         "invalid_json": round(totals["invalid"] / comments, 4),
         "repeated_segments": round(totals["repeated"] / max(totals["segments"], 1), 4),

@@ -1,5 +1,5 @@
 """Supervised fine-tuning, from chat rows to a saved model, on one process or many.
 
-`run.py` is the list of steps; the other files are its steps and what these need. Not here: which rows are trained on
-(`mixing`).
+Start with `run.py`: it lists the steps, and each step is a file in this folder. The choice of training rows is in
+`mixing`.
 """

@@ -13,49 +13,49 @@ from alloy.training.settings import Train
 if TYPE_CHECKING:
     from transformers import TrainingArguments
 
-TOKENS = 2048  # that a CPU takes at once, at most
+CPU_TOKENS = 2048  # the largest batch of a CPU process, in tokens
 DEEPSPEED = Path("profiles/deepspeed")
 
 
-def steps_of(train: Train, rows: int) -> int:
-    """Return the steps of a training on `rows` packed rows."""
+def count_steps(train: Train, rows: int) -> int:
+    """Return the number of steps to train on `rows` packed rows."""
     return train.max_steps or math.ceil(train.epochs * rows / train.global_batch)
 
 
-def _rows_at_once(job: TrainingJob) -> int:
-    """Return how many rows a process takes at once, unless the environment says: on a CPU as many as make `TOKENS`.
+def _choose_device_rows(job: TrainingJob) -> int:
+    """Return the default number of rows per device batch: on a CPU up to `CPU_TOKENS` tokens, on a GPU 1.
 
-    Few rows keep the threads of a CPU waiting for one another. On a GPU rows side by side would need a mask.
+    Larger batches keep the threads of a CPU busy. On a GPU, several packed rows in a batch would need a mask.
     """
     import torch
 
-    from alloy.training.packed_attention import fits
+    from alloy.training.packed_attention import supports_packed_attention
 
-    share, rest = divmod(job.train.global_batch, distributed.world())
-    if torch.cuda.is_available() or not fits(job.config) or rest or not share:
+    share, rest = divmod(job.train.global_batch, distributed.get_world_size())
+    if torch.cuda.is_available() or not supports_packed_attention(job.config) or rest or not share:
         return 1
-    most = max(TOKENS // job.train.max_length, 1)
+    most = max(CPU_TOKENS // job.train.max_length, 1)
     return max(rows for rows in range(1, share + 1) if share % rows == 0 and rows <= most)
 
 
-def arguments_of(job: TrainingJob, rows: int) -> "TrainingArguments":
-    """Return the Trainer's arguments for training on `rows` packed rows; with several processes, join them."""
+def make_arguments(job: TrainingJob, rows: int) -> "TrainingArguments":
+    """Return the Trainer's arguments for `rows` packed rows. With several processes, also join the process group."""
     import torch
     from transformers import TrainingArguments
 
     from alloy.training.optimizer import BETAS
 
     train, gpu = job.train, torch.cuda.is_available()
-    device_rows, accumulated = distributed.accumulation(train.global_batch, job.section, _rows_at_once(job))
+    device_rows, accumulated = distributed.split_global_batch(train.global_batch, job.section, _choose_device_rows(job))
     if train.deepspeed:
-        distributed.alone()
-    with redirect_stdout(io.StringIO()):  # DeepSpeed prints that it has built its parts
+        distributed.set_up_single_process()
+    with redirect_stdout(io.StringIO()):  # DeepSpeed prints that it has built its extensions
         arguments = TrainingArguments(
-            output_dir="unused",  # until the place of this training is held
+            output_dir="unused",  # `_train_and_save` sets it
             seed=job.seed,
             learning_rate=train.lr,
-            # Rows come in one stream over all epochs, see `Rounds`.
-            max_steps=steps_of(train, rows),
+            # `EpochSampler` yields the rows of all epochs.
+            max_steps=count_steps(train, rows),
             per_device_train_batch_size=device_rows,
             gradient_accumulation_steps=accumulated,
             lr_scheduler_type=train.schedule.value,
@@ -63,26 +63,26 @@ def arguments_of(job: TrainingJob, rows: int) -> "TrainingArguments":
             weight_decay=train.weight_decay,
             adam_beta1=BETAS[0],
             adam_beta2=BETAS[1],
-            use_cpu=not gpu,  # else processes without GPUs would not find one another
+            use_cpu=not gpu,  # otherwise processes without GPUs would not connect
             bf16=gpu,
             deepspeed=str(DEEPSPEED / f"{train.deepspeed.value}.json") if train.deepspeed else None,
             gradient_checkpointing=train.gradient_checkpointing,
             gradient_checkpointing_kwargs={"use_reentrant": False} if train.gradient_checkpointing else None,
             use_liger_kernel=train.liger,
-            # Logits are few (completions only) and their loss is wanted by token, which the fused loss does not give.
+            # The loss per token is needed, which the fused loss does not give. Logits are few: completions only.
             liger_kernel_config={"fused_linear_cross_entropy": False, "cross_entropy": False} if train.liger else None,
             ddp_find_unused_parameters=False,
             remove_unused_columns=False,
             logging_steps=1,
             logging_nan_inf_filter=False,
             report_to="none",
-            save_strategy="no",  # `Checkpoints` says when
+            save_strategy="no",  # `Checkpoints` decides when
             disable_tqdm=True,
             dataloader_pin_memory=gpu,
         )
         if train.deepspeed:
             from deepspeed import init_distributed
 
-            init_distributed()  # now, where what it prints is kept back
-    assert arguments.world_size == distributed.world(), "the processes have not found one another"
+            init_distributed()  # here, where its output is hidden
+    assert arguments.world_size == distributed.get_world_size(), "the processes are not connected"
     return arguments

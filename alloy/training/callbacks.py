@@ -1,4 +1,4 @@
-"""What goes on beside the steps of a training: the bar, the clock, checkpoints, and a clean stop."""
+"""Callbacks of the Trainer: progress bar, training time, checkpoints, and a clean stop."""
 
 import math
 import os
@@ -17,29 +17,29 @@ from transformers.training_args import TrainingArguments
 from alloy.core.files import InputError
 from alloy.runtime.resume import WorkFolder
 
-SECONDS = 30.0  # between checkpoints, unless ALLOY_CHECKPOINT_SECONDS says otherwise
-SHARE = 0.05  # of the time at most goes into them
+CHECKPOINT_SECONDS = 30.0  # between checkpoints; ALLOY_CHECKPOINT_SECONDS overrides it
+MAX_TIME_SHARE = 0.05  # the largest share of the time that is spent on checkpoints
 
 
 class Progress(TrainerCallback, ExportableState):
-    """A bar over the steps, with loss and speed; the seconds of training, over all of its sessions."""
+    """Shows a progress bar with loss and speed, and measures the seconds of training over all sessions."""
 
-    def __init__(self, stage: str, section: str, work: list[int], seconds: float = 0.0) -> None:
-        """`work`: the tokens of each step; `seconds`: of training before this session."""
+    def __init__(self, stage: str, section: str, tokens_per_step: list[int], seconds: float = 0.0) -> None:
+        """`tokens_per_step`: the tokens of each step. `seconds`: the time of training before this session."""
         self.stage = stage
         self.section = section
-        self.work = work
+        self.tokens_per_step = tokens_per_step
         self.seconds = seconds
         self.bar: tqdm[Any] | None = None
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps; `Trainer` asks for it."""
+        """Return the state that `Trainer` saves in a checkpoint."""
         return {"args": {}, "attributes": {"seconds": self.seconds}}
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Open the bar where the training stands; `disable=None` shows it on a terminal only."""
+        """Open the bar at the current step. `disable=None` shows it on a terminal only."""
         hidden = None if state.is_world_process_zero else True
         self.bar = tqdm(
             total=state.max_steps,
@@ -49,13 +49,13 @@ class Progress(TrainerCallback, ExportableState):
             disable=hidden,
             dynamic_ncols=True,
         )
-        self.begun = self.seconds, time.perf_counter(), state.global_step
+        self.session_start = self.seconds, time.perf_counter(), state.global_step
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Stop the clock after the step."""
-        before, start, _ = self.begun
+        """Add the time of the step."""
+        before, start, _ = self.session_start
         self.seconds = before + time.perf_counter() - start
 
     def on_log(
@@ -66,16 +66,16 @@ class Progress(TrainerCallback, ExportableState):
         logs: dict[str, float] | None = None,
         **kwargs: object,
     ) -> None:
-        """Show the step that ended; a loss that is no number ends the run."""
+        """Show the loss of the step. Raise `InputError` if it is not a finite number."""
         if self.bar is None or not logs or "loss" not in logs:
             return
         if not math.isfinite(logs["loss"]):
             raise InputError(
                 f"the loss became {logs['loss']} in step {state.global_step}; lower {self.section}.lr, "
-                "or look for the row that did it"
+                "or look for a broken row in the training data"
             )
-        before, _, first = self.begun
-        speed = sum(self.work[first : state.global_step]) / max(self.seconds - before, 1e-9)
+        before, _, first = self.session_start
+        speed = sum(self.tokens_per_step[first : state.global_step]) / max(self.seconds - before, 1e-9)
         self.bar.set_postfix_str(f"loss {logs['loss']:.3f}, {speed:,.0f} tokens/s", refresh=False)
         self.bar.update(state.global_step - self.bar.n)
 
@@ -88,86 +88,93 @@ class Progress(TrainerCallback, ExportableState):
 
 
 class Checkpoints(TrainerCallback):
-    """Saves a checkpoint from time to time, and before a stop that was asked for by a signal or by a later run.
+    """Saves checkpoints at intervals, and before a stop that a signal or a later run requests.
 
-    A checkpoint is due after half a minute, and later where saving takes long: a twentieth of the time at most.
+    The interval is half a minute, or longer if saving is slow: checkpoints take at most a twentieth of the time.
     """
 
     def __init__(self, place: WorkFolder, size: int) -> None:
-        """`size`: bytes of a checkpoint, about."""
+        """`size`: the approximate bytes of a checkpoint."""
         self.place = place
         self.size = size
-        self.every = seconds_between()
-        self.cost = 0.0
-        self.asked = False
+        self.interval = read_checkpoint_interval()
+        self.save_seconds = 0.0
+        self.stop_requested = False
         self.stopped = False
         self.handlers: dict[int, Any] = {}
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Start the clock, and take the signals that ask for an end."""
-        self.last = time.perf_counter()
-        self.handlers = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
+        """Start the clock, and handle the signals that request a stop."""
+        self.last_saved = time.perf_counter()
+        self.handlers = {
+            number: signal.signal(number, self._request_stop) for number in (signal.SIGTERM, signal.SIGINT)
+        }
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        signal.signal(number, self.handlers[number])  # the second time it ends at once
+    def _request_stop(self, number: int, frame: FrameType | None) -> None:
+        self.stop_requested = True
+        signal.signal(number, self.handlers[number])  # a second signal stops at once
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Ask for a checkpoint where one is due, and for the end where one is wanted; all processes agree."""
+        """Request a checkpoint if one is due, and a stop if one was requested. All processes decide the same."""
         now = time.perf_counter()
-        due = now - self.last >= (max(self.every, self.cost / SHARE) if self.every else 0.0)
-        stop = self.asked or (state.is_world_process_zero and self.place.is_taken_over())
+        due = now - self.last_saved >= (
+            max(self.interval, self.save_seconds / MAX_TIME_SHARE) if self.interval else 0.0
+        )
+        stop = self.stop_requested or (state.is_world_process_zero and self.place.is_taken_over())
         if args.world_size > 1:
-            wants = torch.tensor([due, stop], dtype=torch.int32, device=args.device)
-            torch.distributed.all_reduce(wants, torch.distributed.ReduceOp.MAX)
-            due, stop = map(bool, wants.tolist())
+            flags = torch.tensor([due, stop], dtype=torch.int32, device=args.device)
+            torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MAX)
+            due, stop = map(bool, flags.tolist())
         if state.global_step >= state.max_steps:
             return
         if due or stop:
             if state.is_world_process_zero:
-                room(self.place.path, self.size)
-            self.last = now
+                check_disk_space(self.place.path, self.size)
+            self.last_saved = now
             control.should_save = True
         if stop:
             self.stopped = True
             control.should_training_stop = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
-        """Call the checkpoint whole once every process has written its part."""
+        """Mark the checkpoint as complete when every process has written its part."""
         if args.world_size > 1:
             torch.distributed.barrier()
         if state.is_world_process_zero:
             self.place.keep_checkpoint(Path(str(args.output_dir), f"checkpoint-{state.global_step}"))
-        self.cost = time.perf_counter() - self.last
-        self.last = time.perf_counter()
+        self.save_seconds = time.perf_counter() - self.last_saved
+        self.last_saved = time.perf_counter()
 
-    def release(self) -> None:
-        """Give the signals back."""
+    def restore_signals(self) -> None:
+        """Restore the signal handlers from before the training."""
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
 
 
-def seconds_between() -> float:
-    """Return the seconds that the environment wants between checkpoints; 0: one after each step."""
-    text = os.environ.get("ALLOY_CHECKPOINT_SECONDS") or str(SECONDS)
+def read_checkpoint_interval() -> float:
+    """Return the seconds between checkpoints, from the environment; 0 saves one after each step."""
+    text = os.environ.get("ALLOY_CHECKPOINT_SECONDS") or str(CHECKPOINT_SECONDS)
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not seconds >= 0:
-        raise InputError(f"ALLOY_CHECKPOINT_SECONDS: '{text}' is no number of seconds; give 0 or more, or unset it")
+        raise InputError(
+            f"ALLOY_CHECKPOINT_SECONDS: expected a number of seconds such as 30, 0 or more, got '{text}'; change or "
+            "unset it"
+        )
     return seconds
 
 
-def room(folder: Path, size: int) -> None:
-    """Raise `InputError` unless the disk below `folder` takes `size` more bytes."""
+def check_disk_space(folder: Path, size: int) -> None:
+    """Raise `InputError` unless the disk of `folder` has `size` free bytes."""
     free = shutil.disk_usage(folder).free
     if free < size:
         raise InputError(
-            f"{folder}: {size / 2**30:.1f} GiB are to be written and {free / 2**30:.1f} GiB are free; make room, then "
-            "`dvc repro` goes on from the last checkpoint"
+            f"{folder}: a checkpoint needs {size / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free; free some "
+            "space, then `dvc repro` continues from the last checkpoint"
         )

@@ -1,10 +1,10 @@
-"""Whether a model fits the section `train`, found out from its configuration alone: no weight is read."""
+"""Checks a model against the section `train`. It reads the model's configuration only, not its weights."""
 
 from typing import TYPE_CHECKING
 
 from alloy.core.files import InputError
 from alloy.modeling.architecture import context_of
-from alloy.training.isolation import why_not_packed
+from alloy.training.isolation import find_packing_problem
 from alloy.training.settings import Method, Scratch, Train
 
 if TYPE_CHECKING:
@@ -12,40 +12,43 @@ if TYPE_CHECKING:
 
 
 def check_model(config: "PreTrainedConfig", train: Train) -> None:
-    """Raise `InputError` if a model of this configuration cannot be trained as the section `train` says.
+    """Raise `InputError` if a model with this configuration cannot be trained with the section `train`.
 
-    1. Rows of `train.max_length` tokens fit its context.
-    2. `train.lora.targets` name layers that it has.
+    Rows of `train.max_length` tokens must fit the model's context, and `train.lora.targets` must name layers that the
+    model has.
     """
     check_length(train, context_of(config))
     if train.method is Method.lora:
         import torch
 
-        from alloy.training.cost import skeleton
-        from alloy.training.lora import attach
+        from alloy.training.cost import make_empty_model
+        from alloy.training.lora import attach_adapter
 
         with torch.device("meta"):
-            attach(skeleton(config), train.lora)
+            attach_adapter(make_empty_model(config), train.lora)
 
 
 def check_scratch(scratch: Scratch, train: Train) -> None:
-    """Raise `InputError` if the new model's context does not hold the rows of its own training, or those of `train`."""
+    """Raise `InputError` if the context of a model from scratch is too short for the rows of either training."""
     check_length(scratch.train, scratch.max_position_embeddings, "model.scratch.train")
     check_length(train, scratch.max_position_embeddings)
 
 
 def check_length(train: Train, context: int, key: str = "train") -> None:
-    """Raise `InputError` if rows may be longer than a model's context, in tokens; `key` is where `train` is."""
+    """Raise `InputError` if rows can be longer than a model's context, in tokens; `key` is the section of `train`."""
     if train.max_length > context:
         raise InputError(
-            f"{key}.max_length: {train.max_length} is beyond the model's context of {context} tokens "
-            "(max_position_embeddings); lower it in the profile"
+            f"{key}.max_length: expected at most {context}, the model's context in tokens (max_position_embeddings), "
+            f"got {train.max_length}; lower it in the profile"
         )
 
 
-def without_packing(config: "PreTrainedConfig", train: Train) -> tuple[Train, str | None]:
-    """Return `train` as this model can be trained, and a line for the user if that is without packing."""
-    if not train.packing or (why := why_not_packed(config)) is None:
+def resolve_packing(config: "PreTrainedConfig", train: Train) -> tuple[Train, str | None]:
+    """Return `train`, without packing if this model cannot have it, and then also a line that tells the user."""
+    if not train.packing or (problem := find_packing_problem(config)) is None:
         return train, None
-    line = f"rows are not packed: {why}; train.global_batch counts examples, and train.packing: false says the same"
+    line = (
+        f"rows are not packed: {problem}; train.global_batch counts examples (set train.packing: false to hide this "
+        "line)"
+    )
     return train.model_copy(update={"packing": False}), line

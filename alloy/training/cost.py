@@ -1,7 +1,7 @@
-"""What training costs: parameters, FLOPs and memory, worked out from a model's configuration.
+"""The cost of a training: parameters, FLOPs and memory, from a model's configuration.
 
-Memory is an estimate of what PyTorch allocates; CUDA
-itself, communication buffers and fragmentation take some gigabytes more.
+Memory is an estimate of what PyTorch allocates. CUDA itself, communication buffers and fragmentation take some
+gigabytes more.
 """
 
 import copy
@@ -14,15 +14,15 @@ from alloy.training.settings import DeepSpeed, Method, Optimizer, Train
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
-H100 = 989.4e12
-# Dense bfloat16 FLOP/s by the words of `torch.cuda.get_device_name()`, a form of a chip before the chip alone. From
-# NVIDIA's data sheets, whose large figures are with sparsity: twice these.
-PEAKS: list[tuple[set[str], float]] = [
+H100_FLOPS = 989.4e12
+# Dense bfloat16 FLOP/s by words of `torch.cuda.get_device_name()`; the first match counts, so variants of a chip come
+# before the chip. From NVIDIA's data sheets, where numbers with sparsity are twice as high.
+PEAK_FLOPS: list[tuple[set[str], float]] = [
     ({"H100", "PCIe"}, 756e12),
     ({"H100", "NVL"}, 835e12),
     ({"H200", "NVL"}, 835e12),
-    ({"H100"}, H100),
-    ({"H200"}, H100),
+    ({"H100"}, H100_FLOPS),
+    ({"H200"}, H100_FLOPS),
     ({"B200"}, 2250e12),
     ({"A100"}, 312e12),
     ({"L40S"}, 362e12),
@@ -30,174 +30,200 @@ PEAKS: list[tuple[set[str], float]] = [
     ({"A10G"}, 70e12),
     ({"RTX", "4090"}, 165e12),
 ]
-LESSER = {"MIG", "Laptop", "D"}  # a slice or a smaller form of a chip: its peak is another
-GATHERED = 10**9  # weights that ZeRO-3 holds whole at once: DeepSpeed's default of `stage3_max_live_parameters`
-COMPLETION = 0.5  # assumed share of the tokens that are to be learnt
-EXAMPLE, MFU = 500, 0.4  # assumed by `alloy cost`: tokens an example, and the share of the peak that is reached
+OTHER_VARIANTS = {"MIG", "Laptop", "D"}  # a slice of a chip or a smaller variant: its peak is lower
+# Weights that ZeRO-3 gathers at a time: DeepSpeed's default of `stage3_max_live_parameters`.
+ZERO3_LIVE_PARAMETERS = 10**9
+COMPLETION_SHARE = 0.5  # assumed share of tokens with a loss
+EXAMPLE_TOKENS, MFU = 500, 0.4  # assumed by `alloy cost`: tokens per example, share of the peak that is reached
 GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """Counts: `total`; `body_active` of the layers that one token passes, embedding and head apart; `head`."""
+class ParameterCounts:
+    """Numbers of parameters.
+
+    `total`: all. `head`: those of the output layer. `body_active`: those that one token uses, without embeddings and
+    head.
+    """
 
     total: int
     body_active: int
     head: int
 
 
-def skeleton(config: "PreTrainedConfig") -> "PreTrainedModel":
-    """Return the model without its weights: it takes no memory.
+def make_empty_model(config: "PreTrainedConfig") -> "PreTrainedModel":
+    """Return the model without its weights, on the meta device: it takes no memory.
 
-    `AutoModelForCausalLM.from_config` is no use here: under ZeRO-3 it shares the weights out among the processes.
+    `AutoModelForCausalLM.from_config` cannot be used: under ZeRO-3 it divides the weights among the processes.
     """
     import torch
 
-    kind, own = language_model(copy.deepcopy(config))
+    model_class, model_config = language_model(copy.deepcopy(config))
     with torch.device("meta"):
-        return kind(own)
+        return model_class(model_config)
 
 
-def parameters(config: "PreTrainedConfig") -> Parameters:
-    """Count the parameters; of a mixture's experts (n, .., ..), a token passes only the chosen ones.
+def count_parameters(config: "PreTrainedConfig") -> ParameterCounts:
+    """Count the parameters. Of a mixture of experts (n, .., ..), a token uses only the experts chosen for it.
 
-    Text passes none of a vision tower.
+    Parts that text does not use, such as a vision tower, only count in the total.
     """
-    model: Any = skeleton(config)
+    model: Any = make_empty_model(config)
     head = model.get_output_embeddings().weight
-    others = {id(head), id(model.get_input_embeddings().weight)}
-    parts = dict(model.named_modules())
-    others |= {id(p) for name in outside_text(model) for p in parts[name].parameters()}
+    excluded = {id(head), id(model.get_input_embeddings().weight)}
+    modules = dict(model.named_modules())
+    excluded |= {id(p) for name in outside_text(model) for p in modules[name].parameters()}
     active = sum(
         p.numel() // p.shape[0] * text_config(config).num_experts_per_tok if ".experts." in name else p.numel()
         for name, p in model.named_parameters()
-        if id(p) not in others
+        if id(p) not in excluded
     )
-    return Parameters(sum(p.numel() for p in model.parameters()), active, head.numel())
+    return ParameterCounts(sum(p.numel() for p in model.parameters()), active, head.numel())
 
 
-def training_flops(
+def count_training_flops(
     config: "PreTrainedConfig", tokens: float, squares: float, completions: float, method: Method
 ) -> float:
-    """Return the model FLOPs of training on `tokens` in examples whose squared lengths add up to `squares`.
+    """Return the model FLOPs of a training.
 
-    Chowdhery et al. 2022 (PaLM), appendix B: 6 a parameter and token, that is 2 each for the forward pass and the
-    gradients of inputs and of weights, and attention. Frozen weights (LoRA) have no gradient; the adapter's own work,
-    about 1 %, is left out, as is whatever gradient checkpointing computes twice. Unlike PaLM we count attention as it
-    is needed: causal, so half the square, and within each example; and the head at the `completions` tokens alone.
+    `tokens` is the number of tokens, `squares` the sum of the squared lengths of the examples, `completions` the number
+    of tokens with a loss.
+
+    The method is that of PaLM (Chowdhery et al. 2022, appendix B):
+
+    1. Matrices: 2 FLOPs per parameter and token for each of the forward pass, the gradients of the inputs, and the
+       gradients of the weights: 6 in all. Frozen weights (LoRA) have no gradient: 4.
+    2. Attention: two products, scores and mean of values, each 2 FLOPs per head dimension and pair of tokens, and three
+       times that with the gradients.
+
+    Two counts are lower than PaLM's, since they are what is needed: attention is causal (half of the square) and within
+    each example, and the output layer is only used at tokens with a loss. The adapter itself (about 1 %) and what
+    gradient checkpointing computes twice are not counted.
+
+    Example: a model of 100 parameters without attention, trained in full on 10 tokens with a loss, takes
+    6 * 100 * 10 = 6,000 FLOPs.
     """
-    size = parameters(config)
-    heads, _, width = _attention(text_config(config))
+    size = count_parameters(config)
+    heads, _, width = _read_attention_sizes(text_config(config))
     layers = sum(not keeps_state(kind) for kind in layer_kinds(config))
     matrices = size.body_active * tokens + size.head * completions
     scores = 2 * squares * heads * width * layers  # 2 matmuls of 2 FLOPs over half the square
     return (6 if method is Method.full else 4) * matrices + 3 * scores
 
 
-def peak_flops(name: str) -> float | None:
-    """Return the dense bfloat16 FLOP/s of the GPU that torch calls `name`, or None for one not known."""
+def find_peak_flops(name: str) -> float | None:
+    """Return the dense bfloat16 FLOP/s of the GPU that torch calls `name`, or None if it is unknown."""
     words = set(name.replace("-", " ").split())
-    if words & LESSER:
+    if words & OTHER_VARIANTS:
         return None
-    return next((peak for wanted, peak in PEAKS if wanted <= words), None)
+    return next((peak for name_words, peak in PEAK_FLOPS if name_words <= words), None)
 
 
-def gpu_hours(flops: float) -> float:
-    """Return the hours that an H100 takes for so many FLOPs, at the assumed share of its peak."""
-    return flops / (MFU * H100) / 3600
+def estimate_gpu_hours(flops: float) -> float:
+    """Return the hours that an H100 takes for `flops`, at the assumed share of its peak."""
+    return flops / (MFU * H100_FLOPS) / 3600
 
 
-def memory(config: "PreTrainedConfig", train: Train, processes: int, rows: int, gpu: bool) -> dict[str, int]:
-    """Return the estimated bytes on one of `processes` devices that takes `rows` rows of `max_length` at once.
+def estimate_memory(config: "PreTrainedConfig", train: Train, processes: int, rows: int, gpu: bool) -> dict[str, int]:
+    """Return the estimated bytes on one of `processes` devices, with batches of `rows` rows of `max_length` tokens.
 
-    On a GPU, full training keeps float32 weights and computes on bfloat16 copies; under DeepSpeed it keeps bfloat16
-    weights and shares out float32 ones (`master_weights_and_grads_dtype`, counted as `optimizer`) and float32
-    gradients (profiles/deepspeed). Frozen weights are bfloat16. On the CPU everything is float32.
+    On a GPU, full training keeps float32 weights and computes on bfloat16 copies. With DeepSpeed it keeps bfloat16
+    weights. Its float32 weights (`master_weights_and_grads_dtype`, counted as `optimizer`) and float32 gradients are
+    divided among the processes (profiles/deepspeed). Frozen weights are bfloat16. On a CPU everything is float32.
     """
-    model, sizes = skeleton(config), text_config(config)
+    model, sizes = make_empty_model(config), text_config(config)
     total = sum(p.numel() for p in model.parameters())
     full = train.method is Method.full
     if full:
-        parts = dict(model.named_modules())
-        unused = {p for name in outside_text(model) for p in parts[name].parameters()}
+        modules = dict(model.named_modules())
+        unused = {p for name in outside_text(model) for p in modules[name].parameters()}
         frozen = sum(p.numel() for p in unused)
         trained = total - frozen
     else:
-        trained, frozen = _adapter(model, train), total
-    shared = processes if train.deepspeed else 1
+        trained, frozen = _count_adapter_parameters(model, train), total
+    shards = processes if train.deepspeed else 1
     zero3 = train.deepspeed is DeepSpeed.zero3
-    element = 2 if gpu else 4
+    element_bytes = 2 if gpu else 4
     autocast = gpu and full and train.deepspeed is None
-    held = element if train.deepspeed else 6 if autocast else 4
+    weight_bytes = element_bytes if train.deepspeed else 6 if autocast else 4
     # DistributedDataParallel reduces gradients in buckets, which are a second copy of them.
-    gradient = 4 if train.deepspeed or processes == 1 else 8
-    states = 8 * trained
-    if (
-        train.optimizer is Optimizer.muon
-    ):  # one moment, not two, for the matrices that alloy/training/optimizer.py gives it
+    gradient_bytes = 4 if train.deepspeed or processes == 1 else 8
+    state_bytes = 8 * trained
+    if train.optimizer is Optimizer.muon:  # one moment instead of two for the matrices of `make_muon`
         matrices = {n: p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "head" not in n}
-        states -= 4 * sum(p.numel() for p in matrices.values())
-    if train.deepspeed and (gpu or not zero3):  # in float32, ZeRO-3 needs no second copy
-        states += 4 * trained
-    weights = frozen * element + trained * held
+        state_bytes -= 4 * sum(p.numel() for p in matrices.values())
+    if train.deepspeed and (gpu or not zero3):  # in float32, ZeRO-3 needs no second copy of the weights
+        state_bytes += 4 * trained
+    weights = frozen * element_bytes + trained * weight_bytes
     estimate = {
-        "weights": weights // processes + element * min(total, GATHERED) if zero3 else weights,
-        "gradients": gradient * trained // shared,
-        "optimizer": states // shared,
-        "reference": element * total if full and train.anchor else 0,
-        "activations": _activations(
-            text_config(config), train, rows * train.max_length, element, 4 if autocast else element
+        "weights": weights // processes + element_bytes * min(total, ZERO3_LIVE_PARAMETERS) if zero3 else weights,
+        "gradients": gradient_bytes * trained // shards,
+        "optimizer": state_bytes // shards,
+        "reference": element_bytes * total if full and train.anchor else 0,
+        "activations": _estimate_activations(
+            text_config(config), train, rows * train.max_length, element_bytes, 4 if autocast else element_bytes
         ),
         # Log-probabilities and two gradients, in float32.
-        "logits": int(COMPLETION * rows * train.max_length) * sizes.vocab_size * 12,
+        "logits": int(COMPLETION_SHARE * rows * train.max_length) * sizes.vocab_size * 12,
     }
     return estimate | {"total": sum(estimate.values())}
 
 
-def memory_line(estimate: dict[str, int], available: int | None) -> str:
-    """Return `memory`'s estimate, and what the device has in bytes, as one line in GiB, or in MiB for a small model."""
+def format_memory(estimate: dict[str, int], available: int | None) -> str:
+    """Return one line about an `estimate_memory` result, in GiB or MiB; `available`: the bytes of the device."""
     unit, name = (GIB, "GiB") if estimate["total"] >= GIB else (2**20, "MiB")
     parts = ", ".join(f"{key} {value / unit:.1f}" for key, value in estimate.items() if value and key != "total")
-    end = f" (there: {available / GIB:.1f} GiB)" if available is not None else ""
+    end = f" (the device has {available / GIB:.1f} GiB)" if available is not None else ""
     return f"needs about {estimate['total'] / unit:.1f} {name} on each device: {parts}{end}"
 
 
-def _attention(config: Any) -> tuple[int, int, int]:  # noqa: ANN401 (the fields are those of the model's own class)
-    """Return heads, key and value heads, and the width of a head."""
+def _read_attention_sizes(config: Any) -> tuple[int, int, int]:  # noqa: ANN401 (the fields are those of the model's own class)
+    """Return (query heads, key and value heads, width of a head)."""
     heads = getattr(config, "num_attention_heads", None) or 1
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
     return heads, getattr(config, "num_key_value_heads", None) or heads, width
 
 
-def _adapter(model: "PreTrainedModel", train: Train) -> int:
-    """Count the parameters of the adapter that PEFT puts on the model, also on experts."""
+def _count_adapter_parameters(model: "PreTrainedModel", train: Train) -> int:
+    """Count the parameters of the adapter that PEFT adds to the model, experts included."""
     import torch
 
-    from alloy.training.lora import attach
+    from alloy.training.lora import attach_adapter
 
     with torch.device("meta"):
-        return sum(p.numel() for p in attach(model, train.lora).parameters() if p.requires_grad)
+        return sum(p.numel() for p in attach_adapter(model, train.lora).parameters() if p.requires_grad)
 
 
-def _activations(config: Any, train: Train, tokens: int, element: int, wide: int) -> int:  # noqa: ANN401
-    """Return the bytes kept for the backward pass of the layers, one sequence of `tokens` at once.
+def _estimate_activations(
+    config: Any,  # noqa: ANN401 (the fields are those of the model's own class)
+    train: Train,
+    tokens: int,
+    element_bytes: int,
+    norm_bytes: int,
+) -> int:
+    """Return the bytes that the layers keep for the backward pass of one sequence of `tokens`.
 
-    Korthikanti et al. 2022 ("Reducing activation recomputation in large transformer models") count those of GPT-3.
-    Here they are what Qwen3's modules keep: RMSNorm its input in float32, what it normalised (`wide` bytes a value)
-    and its output (`element` bytes); queries and keys the same, rotated; attention its inputs and output but no
-    scores; SwiGLU four vectors. Examples side by side need a mask, and torch's attention with a mask needs keys and
-    values repeated for each query head. Experts keep all that for each of a token's choices, and its input and output.
+    The method is that of Korthikanti et al. 2022 ("Reducing Activation Recomputation in Large Transformer Models") for
+    GPT-3. A layer of Qwen3 keeps, per token:
+
+    1. RMSNorm, twice: its input (4 bytes per value), normalized values (`norm_bytes`) and output (`element_bytes`).
+    2. Queries and keys: the same for their norms, and the rotated values.
+    3. Attention: its inputs and output, but no scores. Packed rows, and several rows in a batch, need a mask. With
+       a mask, torch's attention also needs keys and values repeated for each query head.
+    4. SwiGLU: four vectors. With experts, four vectors per chosen expert, and its input and output.
+
+    Gradient checkpointing keeps the input of each layer, and computes one layer at a time.
     """
-    heads, groups, width = _attention(config)
+    heads, groups, width = _read_attention_sizes(config)
     hidden, queries, keys = config.hidden_size, heads * width, groups * width
-    layer = 2 * (4 + wide + element) * hidden + (4 + wide + 2 * element) * (queries + keys)
+    layer = 2 * (4 + norm_bytes + element_bytes) * hidden + (4 + norm_bytes + 2 * element_bytes) * (queries + keys)
     if train.packing or tokens > train.max_length:
-        layer += element * (2 * (queries - keys) + tokens)
+        layer += element_bytes * (2 * (queries - keys) + tokens)
     inner = getattr(config, "intermediate_size", None) or 4 * hidden
     experts = getattr(config, "num_local_experts", 1)  # 0 in Granite 4 H without experts
     if experts and (chosen := getattr(config, "num_experts_per_tok", None)):
-        layer += element * chosen * (2 * hidden + 4 * getattr(config, "moe_intermediate_size", inner))
+        layer += element_bytes * chosen * (2 * hidden + 4 * getattr(config, "moe_intermediate_size", inner))
     else:
-        layer += element * 4 * inner
+        layer += element_bytes * 4 * inner
     layers = config.num_hidden_layers
-    return tokens * (layers * wide * hidden + layer if train.gradient_checkpointing else layers * layer)
+    return tokens * (layers * norm_bytes * hidden + layer if train.gradient_checkpointing else layers * layer)

@@ -1,9 +1,9 @@
-"""Whether the examples of a packed row stay apart in a model, so that none is changed by those before it.
+"""Checks that a model keeps the examples of a packed row apart: no example may see the ones before it.
 
-Packed examples are told apart by positions that start again at 0, and only the masks of attention look at these. A
-layer with a state (linear attention, state space, convolution) carries it from one example into the next; some
-attentions (GPT-OSS, Falcon, OPT in transformers 5.19) make a mask that knows no positions. No list of families is
-needed to find either: see `examples_stay_apart`.
+Positions start again at 0 with each packed example, and the attention mask is made from the positions. This fails in
+two cases: a layer with a state (linear attention, state space, convolution) carries it from one example into the next,
+and some models (GPT-OSS, Falcon, OPT in transformers 5.19) make a mask that ignores positions. `examples_stay_apart`
+finds both without a list of model families.
 """
 
 import copy
@@ -18,18 +18,24 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedConfig
 
-WORDS = 64  # of the small model's vocabulary
-LENGTH = 6  # tokens of each of two examples
-LAYERS = 2  # masks are made once for a model; which layers have a state is read from the configuration
-WIDTH = 16  # of the layers between attentions, which look at each token by itself
-# What transformers calls the sizes of these layers and the number of experts.
-WIDTHS = ("intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size", "intermediate_size_mlp")
-EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
-ENDS = ("pad_token_id", "bos_token_id", "eos_token_id")
+# Sizes of the small model that is tested.
+VOCABULARY_SIZE = 64
+EXAMPLE_LENGTH = 6  # tokens of each of the two examples
+MAX_LAYERS = 2  # enough: a model makes its mask once, and layers with a state are known from the configuration
+MAX_WIDTH = 16  # of the feed-forward layers, which process each token separately
+# The names of these sizes and of the number of experts in configurations of transformers.
+WIDTH_FIELDS = (
+    "intermediate_size",
+    "moe_intermediate_size",
+    "shared_expert_intermediate_size",
+    "intermediate_size_mlp",
+)
+EXPERT_FIELDS = ("num_experts", "num_local_experts", "n_routed_experts")
+SPECIAL_TOKEN_FIELDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 
 
-def why_not_packed(config: "PreTrainedConfig") -> str | None:
-    """Return why rows for this model must not be packed, or None if packed examples stay apart."""
+def find_packing_problem(config: "PreTrainedConfig") -> str | None:
+    """Return why rows must not be packed for this model, or None if they can be."""
     if kinds := sorted({kind for kind in layer_kinds(config) if keeps_state(kind)}):
         return f"its layers ({', '.join(kinds)}) carry a state from one example to the next"
     apart = _examples_stay_apart(config.to_json_string(use_diff=False), type(config))
@@ -39,52 +45,57 @@ def why_not_packed(config: "PreTrainedConfig") -> str | None:
 
 
 @lru_cache(maxsize=4)
-def _examples_stay_apart(written: str, kind: Any) -> bool | None:  # noqa: ANN401 (the class of a configuration)
+def _examples_stay_apart(config_json: str, config_class: Any) -> bool | None:  # noqa: ANN401 (a configuration class)
     import json
 
-    return examples_stay_apart(kind(**json.loads(written)))
+    return examples_stay_apart(config_class(**json.loads(config_json)))
 
 
 def examples_stay_apart(config: "PreTrainedConfig") -> bool | None:
-    """Say whether packed examples stay apart in a small model of this architecture; None if none can be made.
+    """Return whether packed examples stay apart in a small model of this architecture; None if it cannot be tested.
 
-    1. Make a model of this configuration with random weights, and fewer and narrower layers.
-    2. Put two examples into one row, with positions that start again at the second.
-    3. Take the gradient of the second one's logits by the first one's embeddings. It is 0, exactly, if and only if
-       nothing of the first reaches the second.
+    Algorithm:
+
+    1. Make a model with this configuration and random weights, but with fewer and narrower layers.
+    2. Put two examples into one row. The positions start again at the second: 0 1 2 3 4 5 | 0 1 2 3 4 5.
+    3. Compute the gradient of the second example's logits with respect to the first example's embeddings. It is exactly
+       0 if and only if the second example does not see the first.
     """
     import torch
 
     try:
-        with _own_random_numbers():
-            model = _small_model(config).eval().requires_grad_(False)
-            ids = torch.arange(3, 3 + 2 * LENGTH)[None]
+        with _isolate_random_state():
+            model = _make_small_model(config).eval().requires_grad_(False)
+            ids = torch.arange(3, 3 + 2 * EXAMPLE_LENGTH)[None]
             vectors = model.get_input_embeddings()(ids).detach().requires_grad_()
-            places = torch.arange(LENGTH).repeat(2)[None]
-            logits = model(inputs_embeds=vectors, position_ids=places, use_cache=False).logits
-            (gradient,) = torch.autograd.grad(logits[0, LENGTH:].square().sum(), vectors)
+            positions = torch.arange(EXAMPLE_LENGTH).repeat(2)[None]
+            logits = model(inputs_embeds=vectors, position_ids=positions, use_cache=False).logits
+            (gradient,) = torch.autograd.grad(logits[0, EXAMPLE_LENGTH:].square().sum(), vectors)
     except (ArithmeticError, AttributeError, ImportError, LookupError, NotImplementedError, RuntimeError, TypeError,
             ValueError):  # fmt: skip
         return None
-    first, second = gradient[0, :LENGTH], gradient[0, LENGTH:]
+    first, second = gradient[0, :EXAMPLE_LENGTH], gradient[0, EXAMPLE_LENGTH:]
     if not torch.isfinite(gradient).all() or not second.any():
         return None
     return not first.any()
 
 
-def _small_model(config: "PreTrainedConfig") -> Any:  # noqa: ANN401 (a PreTrainedModel)
-
-    kind, config = language_model(copy.deepcopy(config))
+def _make_small_model(config: "PreTrainedConfig") -> Any:  # noqa: ANN401 (a PreTrainedModel)
+    model_class, config = language_model(copy.deepcopy(config))
     sizes = text_config(config)
     values = sizes.to_dict()
-    layers = min(LAYERS, sizes.num_hidden_layers)
-    changes: dict[str, Any] = {"vocab_size": WORDS, "num_hidden_layers": layers, **dict.fromkeys(ENDS)}
+    layers = min(MAX_LAYERS, sizes.num_hidden_layers)
+    changes: dict[str, Any] = {
+        "vocab_size": VOCABULARY_SIZE,
+        "num_hidden_layers": layers,
+        **dict.fromkeys(SPECIAL_TOKEN_FIELDS),
+    }
     for name, value in values.items():
-        if name in WIDTHS and isinstance(value, int):
-            changes[name] = min(value, WIDTH)
-        elif name in EXPERTS and isinstance(value, int):
+        if name in WIDTH_FIELDS and isinstance(value, int):
+            changes[name] = min(value, MAX_WIDTH)
+        elif name in EXPERT_FIELDS and isinstance(value, int):
             changes[name] = min(value, max(values.get("num_experts_per_tok") or 1, 2))
-        elif isinstance(value, list) and len(value) == sizes.num_hidden_layers:  # a kind for each layer
+        elif isinstance(value, list) and len(value) == sizes.num_hidden_layers:  # one value per layer
             changes[name] = value[:layers]
     small = type(sizes)(**{**values, **changes, "dtype": "float32"})
     if sizes is not config:
@@ -93,13 +104,13 @@ def _small_model(config: "PreTrainedConfig") -> Any:  # noqa: ANN401 (a PreTrain
             if getattr(config, name, None) is sizes:
                 setattr(small_config, name, small)
         small = small_config
-    model = kind(small)
+    model = model_class(small)
     return model.float()
 
 
 @contextmanager
-def _own_random_numbers() -> "Iterator[None]":
-    """Draw random numbers without a change of those that are drawn after."""
+def _isolate_random_state() -> "Iterator[None]":
+    """Use a separate random state with seed 0, and restore the one from before."""
     import torch
 
     with torch.random.fork_rng(devices=[]):

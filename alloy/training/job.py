@@ -1,4 +1,4 @@
-"""What is to be trained: the description that every step of a training is given."""
+"""The description of a training, which all of its steps get."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One training of what `model` makes in the dtype that it is given; `config` is its configuration.
+    """One training.
 
-    `key` stands for all that goes into the result (`alloy.runtime.resume.hash_inputs`); `section` is where `train` is
-    in the profile; the model ends at `out`, with a README.md that `card` makes of the report. `base` is the name and
-    revision under which an adapter finds its model again.
+    `key` is the fingerprint of everything that the result depends on (`alloy.runtime.resume.hash_inputs`). `section` is
+    the key of `train` in the profile. `load_model` returns the model to train in a given dtype; `config` is its
+    configuration. The trained model is written to `output`. `format_card`, if given, makes its README.md from the
+    report. `base` is the base model's name and revision, which an adapter stores to find it again.
     """
 
     stage: str
@@ -29,7 +30,7 @@ class TrainingJob:
     seed: int
     config: Any
     tokenizer: "PreTrainedTokenizerBase"
-    model: "Callable[[torch.dtype], Any]"
-    out: Path
+    load_model: "Callable[[torch.dtype], Any]"
+    output: Path
     base: tuple[str, str | None] = ("", None)
-    card: Callable[[Row], str] | None = None
+    format_card: Callable[[Row], str] | None = None

@@ -1,8 +1,8 @@
-"""LoRA by PEFT: an adapter put on a model, and merged into its weights after training.
+"""LoRA with PEFT: adds an adapter to a model, and merges it into the weights after training.
 
-A tied layer shares its weights with another: the output layer with the embeddings. An update that is merged into the
-one would change the other, which was not trained with it. So layers that an adapter is put on are untied first, for
-training and for merging alike.
+In many models the output layer is tied to the embeddings: both share one weight. An update that is merged into one
+would also change the other, which was not trained with it. So if an adapter targets one of them, they are untied
+first, before training and before merging.
 """
 
 import warnings
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def attach(model: "PreTrainedModel", lora: Lora) -> "PeftModel":
-    """Return `model` with an adapter in front of each target; its own weights are frozen.
+def attach_adapter(model: "PreTrainedModel", lora: Lora) -> "PeftModel":
+    """Return `model` with an adapter on each target layer; its own weights are frozen.
 
-    Layers that text never passes, such as those of a vision tower, get none, nor do those that kernels would bypass.
+    Layers that text does not use, such as those of a vision tower, get no adapter. The same holds for layers whose
+    adapter would be bypassed (`_find_fused_outputs`).
     """
     from peft import LoraConfig, get_peft_model
 
@@ -33,53 +34,56 @@ def attach(model: "PreTrainedModel", lora: Lora) -> "PeftModel":
         lora_alpha=lora.alpha,  # type: ignore[arg-type]  # PEFT divides it by the rank, whole or not
         lora_dropout=lora.dropout,
         target_modules=lora.targets[0] if lora.targets == ["all-linear"] else list(lora.targets),
-        exclude_modules=sorted(outside_text(model) | _fused(model)) or None,
+        exclude_modules=sorted(outside_text(model) | _find_fused_outputs(model)) or None,
         task_type="CAUSAL_LM",
     )
     try:
-        with _quiet():
+        with _silence_peft():
             return get_peft_model(model, config)  # type: ignore[return-value]
     except ValueError as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"train.lora.targets: {', '.join(lora.targets)}: {reason}") from None
+        raise InputError(
+            f"train.lora.targets: {', '.join(lora.targets)}: {reason}; name linear layers of the model, or all-linear"
+        ) from None
 
 
-def _fused(model: "PreTrainedModel") -> set[str]:
-    """Return the names of output layers whose weights the kernels of a state space read past any adapter.
+def _find_fused_outputs(model: "PreTrainedModel") -> set[str]:
+    """Return the names of output layers of state space blocks.
 
-    PEFT refuses them by a list of architectures; here a state space is told by its parameter D.
+    Their kernels read the weights directly, so an adapter on them would have no effect. PEFT refuses them for a list of
+    architectures. Here a state space block is recognized by its parameter D.
     """
     return {
         f"{name}.out_proj"
-        for name, part in model.named_modules()
-        if "D" in dict(part.named_parameters(recurse=False)) and hasattr(part, "out_proj")
+        for name, module in model.named_modules()
+        if "D" in dict(module.named_parameters(recurse=False)) and hasattr(module, "out_proj")
     }
 
 
-def merge(base: "PreTrainedModel", adapter: Path) -> Any:  # noqa: ANN401 (a PreTrainedModel, of any class)
-    """Return `base` with the update of the adapter in that folder added to its weights."""
+def merge_adapter(base: "PreTrainedModel", adapter: Path) -> Any:  # noqa: ANN401 (a PreTrainedModel, of any class)
+    """Return `base` with the update of the adapter in the folder `adapter` added to its weights."""
     from peft import PeftModel
 
     targets = read_json(adapter / "adapter_config.json")["target_modules"]
     untie_targets(base, targets if isinstance(targets, list) else [])
-    with _quiet():
+    with _silence_peft():
         return PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()  # type: ignore[operator]
 
 
 def untie_targets(model: Any, targets: list[str]) -> None:  # noqa: ANN401 (a PreTrainedModel)
-    """Give the output layer weights of its own if they are the embeddings' and either is among the targets."""
+    """Give the output layer its own copy of the weights if it is tied to the embeddings and one of them is a target."""
     import torch
 
     head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     if head is None or head.weight is not embeddings.weight:
         return
-    names = [name for name, part in model.named_modules() if part is head or part is embeddings]
+    names = [name for name, module in model.named_modules() if module is head or module is embeddings]
     if not any(name == target or name.endswith(f".{target}") for name in names for target in targets):
         return
-    if hasattr(head.weight, "ds_id"):  # this process has only a part of them
+    if hasattr(head.weight, "ds_id"):  # under ZeRO-3 this process has only a part of them
         raise InputError(
-            "train.lora.targets: the output layer and the embeddings are tied in this model, and DeepSpeed's zero3 "
-            "cannot untie them; leave them out, or train without train.deepspeed: zero3"
+            "train.lora.targets: the output layer and the embeddings are tied in this model, and they cannot be untied "
+            "under zero3; remove them from the targets, or change train.deepspeed: zero3"
         )
     head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
     for config in (model.config, text_config(model.config)):
@@ -88,10 +92,11 @@ def untie_targets(model: Any, targets: list[str]) -> None:  # noqa: ANN401 (a Pr
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """For stacked experts PEFT warns of names that another part of the same call has matched.
+def _silence_peft() -> Iterator[None]:
+    """Silence two warnings of PEFT that users cannot act on.
 
-    And it warns of modules that were to be excluded and that no target named.
+    With stacked experts, PEFT warns about names that it has matched in another way. It also warns if none of the
+    excluded modules was a target.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*did not match.*", RuntimeWarning)
@@ -99,7 +104,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def name_base(folder: Path, name: str, revision: str | None) -> None:
-    """Write into the adapter in `folder` which model it belongs to; PEFT writes where that lay on this machine."""
+def write_base_name(folder: Path, name: str, revision: str | None) -> None:
+    """Write the base model's name and revision into the adapter in `folder`; PEFT writes a path of this machine."""
     config = folder / "adapter_config.json"
     write_json(config, {**read_json(config), "base_model_name_or_path": name, "revision": revision})

@@ -1,4 +1,4 @@
-"""The README.md of a tuned model: what it was made from, how, and what training showed."""
+"""The README.md of a tuned model: its base model, its training data and settings, and the metrics of its training."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from alloy.core.files import Row, hash_path
 from alloy.core.markdown import escape_markdown, format_code, format_table
 from alloy.training.settings import Train
 
-FRONT = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [alloy]\n{base}---\n"
+FRONT_MATTER = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [alloy]\n{base}---\n"
 
 
-def card(
+def format_card(
     train: Train,
     seed: int,
     base: tuple[str, str | None],
@@ -19,13 +19,17 @@ def card(
     inputs: list[Path],
     report: Row,
 ) -> str:
-    """Return the card, in Markdown. It holds nothing that differs between two runs of the same experiment.
+    """Return the card in Markdown. It is the same for two runs of the same experiment.
 
-    `base` is the base model's name and revision, `origin` what its origin.json says, `report` what was trained.
+    `base` is the base model's name and revision, `origin` the content of its origin.json, and `report` the report of
+    the training (`report.py`).
     """
     name, revision = base
-    front = FRONT.format(base=f"base_model: {name}\n" if revision else "")
-    seen = [(escape_markdown(name), *(f"{count:,}" for count in of.values())) for name, of in report["source"].items()]
+    front = FRONT_MATTER.format(base=f"base_model: {name}\n" if revision else "")
+    sources = [
+        (escape_markdown(name), *(f"{count:,}" for count in counts.values()))
+        for name, counts in report["source"].items()
+    ]
     shares = report["general_share"]
     params = yaml.safe_dump(train.model_dump(mode="json") | {"seed": seed}, sort_keys=False, width=10**6)
     return "\n".join(
@@ -36,12 +40,12 @@ def card(
             f"Made by Alloy from {format_code(name)}{f' at {format_code(revision)}' if revision else ''}. "
             "What it scores is in `metrics/summary.json` of the repository and commit that made it.",
             "",
-            *([base_origin(origin), ""] if origin else []),
+            *([describe_base_origin(origin), ""] if origin else []),
             "## Training data",
             "",
             "What training saw. An example that was seen in several epochs is counted once in `examples`.",
             "",
-            *format_table(("source", "examples", "passes", "tokens", "loss tokens"), seen),
+            *format_table(("source", "examples", "passes", "tokens", "loss tokens"), sources),
             "",
             "General data: " + ", ".join(f"{share:.1%} of the {unit}" for unit, share in shares.items()) + ".",
             "",
@@ -60,8 +64,8 @@ def card(
     )
 
 
-def base_origin(origin: Row) -> str:
-    """Return the sentence that says where the weights of the base model came from."""
+def describe_base_origin(origin: Row) -> str:
+    """Return a sentence about where the weights of the base model came from."""
     if origin["source"] == "hub":
         stop = f"with {format_code(origin['stop_token'])} as a stop token, which ends its turns"
         return f"The base model is {format_code(origin['name'])} at {format_code(origin['revision'])}, {stop}."

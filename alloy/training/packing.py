@@ -1,4 +1,15 @@
-"""Chat rows to tensors: tokenised, packed without contamination, and flattened into one sequence a batch."""
+"""From chat rows to tensors: tokenized, packed, and flattened into one sequence per batch.
+
+Packing, by example. Three chats of 5, 3 and 2 tokens and `max_length: 8`:
+
+1. Encode each chat; tokens without a loss have the label `IGNORED`.
+2. Pack with best-fit decreasing (Ding et al. 2024, "Fewer Truncations Improve Language Modeling"; the code is trl's):
+   take the longest example first, and put each into the fullest row that it fits in. Here: rows of 5 + 3 and 2 tokens.
+3. Concatenate the rows of a batch. Positions start again with each example, 0 1 2 3 4 | 0 1 2 | 0 1, so that the model
+   keeps the examples apart (`isolation.py` checks that it does). No padding is needed.
+
+No example is ever cut.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,27 +28,29 @@ if TYPE_CHECKING:
 
 @dataclass
 class Examples:
-    """What a model is trained on.
+    """The packed training data.
 
-    `dataset` has a row of tokens at most `max_length` long with columns `input_ids`, `labels` (`IGNORED` but for the
-    answers that teach), `category` (index into `categories` for each token) and `seq_lengths` (of the examples in the
-    row). `members` has for each of its rows the numbers of the examples in it, as they were given, in their order, and
-    `sources` the source of each example that was given; `dropped` is how many are in no row.
+    dataset: rows of at most `max_length` tokens, with the columns `input_ids`, `labels` (`IGNORED` for tokens without a
+        loss), `category` (per token, an index into `categories`) and `seq_lengths` (of the examples in the row).
+    categories: the names of the categories.
+    row_examples: for each row of `dataset`, the indices of its examples among the input rows, in their order.
+    sources: the source of each input row.
+    dropped: how many input rows are left out.
     """
 
     dataset: "Dataset"
     categories: list[str]
-    members: list[list[int]]
+    row_examples: list[list[int]]
     sources: list[str]
     dropped: int
 
     @property
-    def examples(self) -> int:
-        """How many examples there are to train on."""
-        return sum(map(len, self.members))
+    def example_count(self) -> int:
+        """The number of examples to train on."""
+        return sum(map(len, self.row_examples))
 
-    def work(self) -> np.ndarray:
-        """Return (rows, 3): each row's tokens, the sum of its examples' squared lengths, its tokens with a loss."""
+    def measure_work(self) -> np.ndarray:
+        """Return (rows, 3): per row, its tokens, the sum of its examples' squared lengths, its tokens with a loss."""
         lengths = [np.asarray(row) for row in self.dataset["seq_lengths"]]
         labels = self.dataset["labels"]
         return np.array(
@@ -49,65 +62,73 @@ class Examples:
         )
 
 
-def tokenize(
+def tokenize_rows(
     rows: list[Row], tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns = AssistantTurns.all
 ) -> "Dataset":
-    """Return `input_ids`, `labels`, `category` and `example`, the number of the row, for each token of each row."""
+    """Return the encoded rows: `input_ids`, `labels`, `category` and `example` (the row's index), each per token."""
     from datasets import Dataset
 
     examples = encode_examples(rows, tokenizer, turns)
-    index = {name: number for number, name in enumerate(categories(rows))}
+    category_index = {name: index for index, name in enumerate(list_categories(rows))}
     return Dataset.from_dict(
         {
             "input_ids": [ids for ids, _ in examples],
             "labels": [labels for _, labels in examples],
-            "category": [[index[row["category"]]] * len(ids) for row, (ids, _) in zip(rows, examples, strict=True)],
-            "example": [[number] * len(ids) for number, (ids, _) in enumerate(examples)],
+            "category": [
+                [category_index[row["category"]]] * len(ids) for row, (ids, _) in zip(rows, examples, strict=True)
+            ],
+            "example": [[index] * len(ids) for index, (ids, _) in enumerate(examples)],
         }
     )
 
 
-def categories(rows: list[Row]) -> list[str]:
+def list_categories(rows: list[Row]) -> list[str]:
     """Return the categories of the rows, in alphabetical order."""
     return sorted({row["category"] for row in rows})
 
 
-def prepare(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", train: Train, key: str = "train") -> Examples:
-    """Return the rows as `Examples`; an example is kept whole or not at all.
+def prepare_examples(
+    rows: list[Row], tokenizer: "PreTrainedTokenizerBase", train: Train, key: str = "train"
+) -> Examples:
+    """Return the rows as packed `Examples`.
 
-    One over `train.max_length` tokens is left out and counted, or raises, by `train.on_long_row`; `key` is where
-    `train` stands in the profile.
+    `train.on_long_row` decides about rows of more than `train.max_length` tokens: they are dropped and counted, or
+    raise `InputError`. `key` is the section of `train` in the profile.
     """
-    whole = fitting(rows, tokenizer, train, key)
-    dataset, members = pack(whole, train)
-    return Examples(dataset, categories(rows), members, [row["source"] for row in rows], len(rows) - len(whole))
+    fitting = select_fitting(rows, tokenizer, train, key)
+    dataset, row_examples = pack_examples(fitting, train)
+    sources = [row["source"] for row in rows]
+    return Examples(dataset, list_categories(rows), row_examples, sources, len(rows) - len(fitting))
 
 
-def fitting(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", train: Train, key: str) -> "Dataset":
-    """Return the tokenized examples that are no longer than `train.max_length`; `example` says which rows they are."""
+def select_fitting(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", train: Train, key: str) -> "Dataset":
+    """Return the encoded rows of at most `train.max_length` tokens; their `example` is the index of the row."""
     from datasets import disable_progress_bars
 
     disable_progress_bars()
-    whole = tokenize(rows, tokenizer, train.assistant_turns)
-    lengths = [len(ids) for ids in whole["input_ids"]]
-    short = [number for number, length in enumerate(lengths) if length <= train.max_length]
-    dropped = len(rows) - len(short)
+    encoded = tokenize_rows(rows, tokenizer, train.assistant_turns)
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    fitting = [index for index, length in enumerate(lengths) if length <= train.max_length]
+    dropped = len(rows) - len(fitting)
     longest = max(lengths)
     if dropped and train.on_long_row is LongRow.stop:
-        name = rows[lengths.index(longest)]["id"]
+        longest_id = rows[lengths.index(longest)]["id"]
         raise InputError(
-            f"{key}.max_length: {dropped} of {len(rows)} rows exceed {train.max_length} tokens, '{name}' with "
-            f"{longest} the most; raise it in the profile, or set {key}.on_long_row: drop"
+            f"{key}.max_length: {dropped} of {len(rows)} rows have more than {train.max_length} tokens, the longest, "
+            f"'{longest_id}', has {longest}; raise it in the profile, or set {key}.on_long_row: drop"
         )
-    if not short:
-        raise InputError(f"{key}.max_length: all {len(rows)} rows exceed {train.max_length} tokens; raise it")
-    return whole.select(short)
+    if not fitting:
+        raise InputError(
+            f"{key}.max_length: all {len(rows)} rows have more than {train.max_length} tokens; raise it in the profile"
+        )
+    return encoded.select(fitting)
 
 
-def pack(dataset: "Dataset", train: Train) -> "tuple[Dataset, list[list[int]]]":
-    """Return the examples put together into rows of up to `train.max_length`, best fit first, or each by itself.
+def pack_examples(dataset: "Dataset", train: Train) -> "tuple[Dataset, list[list[int]]]":
+    """Return (rows, indices of the examples in each row).
 
-    Beside the rows, without their column `example`, are the numbers of the examples in each.
+    With `train.packing`, rows hold several examples, up to `train.max_length` tokens (best-fit decreasing). Otherwise
+    each row holds one. The rows have no column `example`.
     """
     if train.packing:
         from trl.data_utils import pack_dataset
@@ -116,54 +137,54 @@ def pack(dataset: "Dataset", train: Train) -> "tuple[Dataset, list[list[int]]]":
     else:
         packed = dataset.map(lambda row: {"seq_lengths": [len(row["input_ids"])]})
     packed = packed.with_format("numpy")
-    members = []
+    row_examples = []
     for lengths, example in zip(packed["seq_lengths"], packed["example"], strict=True):
         ends = np.cumsum(lengths)
-        members.append(example[ends - 1].tolist())
-    return packed.remove_columns("example"), members
+        row_examples.append(example[ends - 1].tolist())
+    return packed.remove_columns("example"), row_examples
 
 
-def seen_by_source(examples: Examples, order: list[int]) -> dict[str, Row]:
-    """Return what a training saw of each source, where `order` are the rows that it took, in all of its epochs.
+def count_by_source(examples: Examples, order: list[int]) -> dict[str, Row]:
+    """Return what a training saw of each source. `order` has the indices of the rows that it used, in all epochs.
 
-    `examples` counts different ones; `passes` (each time that an example was seen), `tokens` and `loss_tokens` add up
-    over the epochs.
+    `examples` counts each example once. `passes`, `tokens` and `loss_tokens` count it each time that it was seen.
     """
-    times = np.bincount(order, minlength=len(examples.members))
+    times = np.bincount(order, minlength=len(examples.row_examples))
     names = sorted(set(examples.sources))
-    index = {name: number for number, name in enumerate(names)}
+    source_index = {name: index for index, name in enumerate(names)}
     counts = np.zeros((len(names), 4), np.int64)
-    rows: Any = examples.dataset  # which iterates over its rows
-    for row, members, count in zip(rows, examples.members, times.tolist(), strict=True):
+    rows: Any = examples.dataset  # iterates over its rows, which its type does not say
+    for row, row_examples, passes in zip(rows, examples.row_examples, times.tolist(), strict=True):
         starts = np.cumsum(row["seq_lengths"]) - row["seq_lengths"]
-        taught = np.add.reduceat(row["labels"] != IGNORED, starts, dtype=np.int64)
-        for member, length, loss in zip(members, row["seq_lengths"].tolist(), taught.tolist(), strict=True):
-            counts[index[examples.sources[member]]] += [count > 0, count, count * length, count * loss]
+        loss_tokens = np.add.reduceat(row["labels"] != IGNORED, starts, dtype=np.int64)
+        lengths = row["seq_lengths"].tolist()
+        for example, length, loss in zip(row_examples, lengths, loss_tokens.tolist(), strict=True):
+            counts[source_index[examples.sources[example]]] += [passes > 0, passes, passes * length, passes * loss]
     keys = ("examples", "passes", "tokens", "loss_tokens")
     return {name: dict(zip(keys, row, strict=True)) for name, row in zip(names, counts.tolist(), strict=True) if row[0]}
 
 
-def flatten_with_lengths(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what `flatten` does, and the lengths of the examples, for `packed_attention`."""
-    return {**flatten(rows), "example_lengths": [int(length) for row in rows for length in row["seq_lengths"]]}
+def flatten_rows_with_lengths(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the batch of `flatten_rows` with the lengths of its examples, for `packed_attention`."""
+    return {**flatten_rows(rows), "example_lengths": [int(length) for row in rows for length in row["seq_lengths"]]}
 
 
-def flatten(rows: list[dict[str, Any]]) -> "dict[str, torch.Tensor]":
-    """Return one sequence of all `rows`, whose positions start again with each example.
+def flatten_rows(rows: list[dict[str, Any]]) -> "dict[str, torch.Tensor]":
+    """Return the batch of all `rows` as one sequence, whose positions start again with each example.
 
-    The model keeps examples with positions of their own apart, so that no padding is needed. `input_ids` and
-    `position_ids` are (1, tokens). Logits are wanted where a completion token comes next: `logits_to_keep` (n,) are
-    those places, `labels` and `category` (1, n) the tokens to predict there and what they belong to.
+    input_ids, position_ids (1, tokens): the tokens and their positions.
+    logits_to_keep (n,): the indices of the tokens before each token with a loss; logits are only needed there.
+    labels, category (1, n): the tokens to predict at these indices, and their categories.
     """
     import torch
 
     ids, labels, category = (np.concatenate([row[key] for row in rows]) for key in ("input_ids", "labels", "category"))
     positions = np.concatenate([np.arange(length) for row in rows for length in row["seq_lengths"]])
-    places = np.flatnonzero(labels != IGNORED)
+    targets = np.flatnonzero(labels != IGNORED)
     return {
         "input_ids": torch.from_numpy(ids)[None].long(),
         "position_ids": torch.from_numpy(positions)[None].long(),
-        "labels": torch.from_numpy(labels[places])[None].long(),
-        "category": torch.from_numpy(category[places])[None].long(),
-        "logits_to_keep": torch.from_numpy(places - 1),
+        "labels": torch.from_numpy(labels[targets])[None].long(),
+        "category": torch.from_numpy(category[targets])[None].long(),
+        "logits_to_keep": torch.from_numpy(targets - 1),
     }

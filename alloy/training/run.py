@@ -1,6 +1,6 @@
-"""Supervised fine-tuning of a causal LM on chat examples: the steps, each of which is one file beside this one.
+"""Supervised fine-tuning of a causal language model on chat examples: the steps, each in its own file in this folder.
 
-Loss is taken on the completions only, by transformers' Trainer.
+transformers' Trainer does the training. Only the tokens of answers have a loss.
 """
 
 import shutil
@@ -12,74 +12,73 @@ from alloy.core.dvc import is_orphaned
 from alloy.core.files import InputError, Row, read_json, write_json
 from alloy.runtime.resume import METRICS, WorkFolder, hold_work_folder
 from alloy.training import distributed
-from alloy.training.arguments import arguments_of
+from alloy.training.arguments import make_arguments
 from alloy.training.job import TrainingJob
+from alloy.training.library_warnings import silence_libraries
 from alloy.training.memory_check import check_memory
-from alloy.training.packing import Examples, prepare
-from alloy.training.quiet import quiet
-from alloy.training.report import loss_curve, speed, training_report
-from alloy.training.save_model import save
-from alloy.training.trainer_setup import trainer_of
+from alloy.training.packing import Examples, prepare_examples
+from alloy.training.report import make_loss_curve, make_training_report, measure_speed
+from alloy.training.save_model import save_trained_model
+from alloy.training.trainer_setup import make_trainer
 
 
 def fit(job: TrainingJob, rows: list[Row]) -> tuple[Row, list[Row]] | None:
-    """Train on `rows` and put the model at `job.out`, whole. Return (report, loss curve); None beside rank 0.
+    """Train on `rows` and write the model to `job.output`. Return (report, loss curve) on rank 0, None on other ranks.
 
-    The report says what was trained and how fast. The curve has rows of `step`, `category` and `loss`: the mean over
-    the completion tokens since the row before, for each category and for `all`. A result that an earlier run left
-    unpublished is taken instead of training again.
+    The report has the counts and the speed of the training. The curve has rows of `step`, `category` and `loss`: the
+    mean over the completion tokens since the previous row, for each category and for `all`.
 
     1. Encode the rows and pack them into rows of at most `train.max_length` tokens.
-    2. Make the Trainer's arguments; with several processes, join them.
-    3. Say what memory it takes, and stop if the device cannot hold it.
-    4. Hold the folder of this very work, on rank 0, and take up what is there.
-    5. Set up, train, report and save (`_train`).
-    6. Publish the model, and return what is said of it.
+    2. Make the Trainer's arguments. With several processes, join the process group.
+    3. Print the memory estimate, and stop if the device has less.
+    4. On rank 0, lock the scratch folder of this job. It may hold checkpoints or a finished result of an earlier run.
+    5. Unless there is a result: set up, train, report and save (`_train_and_save`).
+    6. Publish the model, and return its report and curve.
     """
-    quiet()
-    examples = prepare(rows, job.tokenizer, job.train, job.section)
-    arguments = arguments_of(job, len(examples.dataset))
+    silence_libraries()
+    examples = prepare_examples(rows, job.tokenizer, job.train, job.section)
+    arguments = make_arguments(job, len(examples.dataset))
     if distributed.is_main():
         check_memory(job, arguments)
     with hold_work_folder(job.stage, job.key) if distributed.is_main() else nullcontext() as held:
-        place = distributed.share(held)
+        place = distributed.broadcast_from_main(held)
         assert place is not None
-        if not distributed.share(place.has_result(job.stage) if distributed.is_main() else None):
-            _train(job, examples, arguments, place)
+        if not distributed.broadcast_from_main(place.has_result(job.stage) if distributed.is_main() else None):
+            _train_and_save(job, examples, arguments, place)
         elif distributed.is_main():
             print(f"{job.stage}: reusing the result of an earlier run that finished after DVC had exited")
-        distributed.leave()
+        distributed.leave_process_group()
         if not distributed.is_main():
             return None
         if place.is_taken_over():
             raise InputError("a later run in this folder has taken over")
         if is_orphaned():
-            raise InputError("finished, and dvc is gone; the next `dvc repro` takes the result")
-        place.publish_output("model", job.out)
+            raise InputError("finished, but dvc has exited; the next `dvc repro` reuses the result")
+        place.publish_output("model", job.output)
         return read_json(place.result / METRICS)[job.stage], read_json(place.result / "curve.json")
 
 
-def _train(job: TrainingJob, examples: Examples, arguments: Any, place: WorkFolder) -> None:  # noqa: ANN401 (TrainingArguments)
-    """Set up, train, report and save; the model and what is said of it become the result of `place`, whole."""
-    from alloy.training.loop import train
+def _train_and_save(job: TrainingJob, examples: Examples, arguments: Any, place: WorkFolder) -> None:  # noqa: ANN401 (TrainingArguments)
+    """Set up, train, report and save. Model, report and curve together become the result of `place`."""
+    from alloy.training.loop import run_training
 
-    arguments.output_dir = str(place.path)  # which the trainer makes
-    trainer = trainer_of(job, examples, arguments)
+    arguments.output_dir = str(place.path)  # the Trainer creates it
+    trainer = make_trainer(job, examples, arguments)
     order = list(trainer.order)
-    work = examples.work()[order].reshape(arguments.max_steps, -1, 3).sum(axis=1)
-    trained = train(job, trainer, place, work[:, 0].tolist())
+    work = examples.measure_work()[order].reshape(arguments.max_steps, -1, 3).sum(axis=1)
+    trained = run_training(job, trainer, place, work[:, 0].tolist())
     if trained is None:
         return
     total = work.sum(axis=0).tolist()
-    curve = loss_curve(trained.history, examples.categories, arguments.max_steps)
-    report = training_report(job, examples, arguments, order, total, curve)
-    save(job, trainer, place.path / "result.part/model", report)
+    curve = make_loss_curve(trained.history, examples.categories, arguments.max_steps)
+    report = make_training_report(job, examples, arguments, order, total, curve)
+    save_trained_model(job, trainer, place.path / "result.part/model", report)
     if distributed.is_main():
 
-        def write(part: Path) -> None:
-            write_json(part / METRICS, {job.stage: {**report, **speed(job, total, trained.seconds)}})
+        def write_result(part: Path) -> None:
+            write_json(part / METRICS, {job.stage: {**report, **measure_speed(job, total, trained.seconds)}})
             write_json(part / "curve.json", curve)
 
-        place.write_result(write)
+        place.write_result(write_result)
         for checkpoint in place.path.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)

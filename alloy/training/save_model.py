@@ -1,4 +1,4 @@
-"""How a trained model is saved: an ordinary Hugging Face folder in the base's dtype, or an adapter for it."""
+"""Saves a trained model: as an ordinary Hugging Face folder in the base model's dtype, or as an adapter for it."""
 
 import shutil
 from pathlib import Path
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from alloy.training.trainer import MixTrainer
 
 
-def save(job: TrainingJob, trainer: "MixTrainer", folder: Path, report: Row) -> None:
-    """Write model, tokenizer and card to `folder`; every process takes part, rank 0 writes."""
+def save_trained_model(job: TrainingJob, trainer: "MixTrainer", folder: Path, report: Row) -> None:
+    """Write model, tokenizer and card to `folder`. Every process must call this; rank 0 writes."""
     import torch
 
     state: Any = None
-    if job.train.deepspeed is DeepSpeed.zero3:  # no process has the weights whole
+    if job.train.deepspeed is DeepSpeed.zero3:  # gather the weights: each process has only a part
         state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not distributed.is_main():
         return
@@ -29,23 +29,23 @@ def save(job: TrainingJob, trainer: "MixTrainer", folder: Path, report: Row) -> 
     if job.train.method is Method.full:
         _save_weights(job, model, state, folder)
     elif job.train.lora.merge:
-        beside = folder.with_name("adapter")
-        _save_adapter(model, state, beside)
-        _whole_again()
-        model = lora.merge(job.model(torch.float32), beside)
+        adapter = folder.with_name("adapter")
+        _save_adapter(model, state, adapter)
+        _unset_zero3_loading()
+        model = lora.merge_adapter(job.load_model(torch.float32), adapter)
         _save_weights(job, model, model.state_dict(), folder)
-        shutil.rmtree(beside)
+        shutil.rmtree(adapter)
     else:
         _save_adapter(model, state, folder)
-        lora.name_base(folder, *job.base)
+        lora.write_base_name(folder, *job.base)
     job.tokenizer.save_pretrained(folder)
-    if job.card:
-        text = job.card(report)
+    if job.format_card:
+        text = job.format_card(report)
         write_whole(folder / "README.md", lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def _save_adapter(model: Any, state: "dict[str, torch.Tensor]", folder: Path) -> None:  # noqa: ANN401 (a PeftModel)
-    # Without the embeddings that an adapter is put on: they are the base's.
+    # PEFT would also save embeddings that have an adapter, but they are those of the base model.
     model.save_pretrained(folder, state_dict=state, save_embedding_layers=False)
 
 
@@ -56,16 +56,16 @@ def _save_weights(job: TrainingJob, model: Any, state: "dict[str, torch.Tensor]"
     if model.config.tie_word_embeddings:
         state = {name: tensor for name, tensor in state.items() if name not in model.all_tied_weights_keys}
     model.save_pretrained(folder, state_dict={name: tensor.to(dtype) for name, tensor in state.items()})
-    file = folder / "config.json"  # it says how the model was trained: in which dtype, without a cache
+    file = folder / "config.json"  # it has the settings of the training: the dtype, and no cache
     saved = {**read_json(file), "dtype": str(dtype).removeprefix("torch.")}
     saved.pop("use_cache", None)
-    if hasattr(job.config, "use_cache"):  # else the language model's own configuration, below this one, has it
+    if hasattr(job.config, "use_cache"):  # otherwise it is in the nested configuration of the language model
         saved["use_cache"] = job.config.use_cache
     write_json(file, saved)
 
 
-def _whole_again() -> None:
-    """Load weights whole from here on: while a ZeRO-3 configuration is alive, transformers loads them in parts."""
+def _unset_zero3_loading() -> None:
+    """Make transformers load whole weights again: while a ZeRO-3 configuration exists, it loads only a part."""
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
     unset_hf_deepspeed_config()

@@ -11,7 +11,7 @@ from alloy.modeling.settings import Checkpoint
 
 
 class Schedule(Enum):
-    """How the learning rate goes down after the warm-up."""
+    """The learning rate schedule after the warm-up."""
 
     cosine = "cosine"
     linear = "linear"
@@ -19,35 +19,35 @@ class Schedule(Enum):
 
 
 class Method(Enum):
-    """What training changes: every weight, or a low-rank adapter beside them."""
+    """What training changes: all weights, or a low-rank adapter."""
 
     full = "full"
     lora = "lora"
 
 
 class DeepSpeed(Enum):
-    """How processes share the training state: ZeRO-2 its optimizer and gradients, ZeRO-3 the weights too."""
+    """What is divided among the processes: ZeRO-2 divides optimizer states and gradients, ZeRO-3 also the weights."""
 
     zero2 = "zero2"
     zero3 = "zero3"
 
 
 class LongRow(Enum):
-    """What is done with rows over `max_length`: stop, or leave them out whole and count them."""
+    """What to do with rows of more than `max_length` tokens: stop with an error, or drop and count them."""
 
     stop = "stop"
     drop = "drop"
 
 
 class Optimizer(Enum):
-    """What takes the steps: AdamW, or Muon for the matrices and AdamW for the rest."""
+    """AdamW, or Muon for hidden matrices with AdamW for the rest."""
 
     adamw = "adamw"
     muon = "muon"
 
 
 class Lora(Settings):
-    """A low-rank adapter (Hu et al., 2021): its update is `alpha / rank` times a product of two thin matrices.
+    """A low-rank adapter (Hu et al., 2021): its update is `alpha / rank` times the product of two matrices of `rank`.
 
     `targets` are names of linear layers, or `all-linear`. `merge` adds the update to the weights after training.
     """
@@ -59,19 +59,21 @@ class Lora(Settings):
     merge: bool = True
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_targets(self) -> Self:
         if not self.targets:
             raise refuse("targets", [], "names of linear layers, or [all-linear]")
         return self
 
 
 class Train(Section):
-    """One run of supervised fine-tuning.
+    """Settings of supervised fine-tuning.
 
-    `global_batch` counts rows of `max_length` tokens when `packing`, else examples; over how many processes they
-    spread is no param. `max_steps` null trains `epochs`. `gpu` refuses to train without one. `anchor` weighs the
-    divergence from the base model on general rows; 0 is off. `max_length`, `on_long_row` and `assistant_turns` are read
-    by `mix` as well, which draws only rows that fit; there `assistant_turns` says which tokens are loss tokens.
+    `global_batch` is the number of rows per step, over all processes: packed rows of `max_length` tokens with
+    `packing`, otherwise examples. If `max_steps` is null, `epochs` counts. With `gpu`, training without a GPU is an
+    error. `anchor` is the weight of the divergence from the base model on general rows; 0 turns it off.
+
+    The stage `mix` also reads `max_length`, `on_long_row` and `assistant_turns`: it draws only rows that fit, and it
+    counts loss tokens.
     """
 
     key = "train"
@@ -97,23 +99,23 @@ class Train(Section):
     anchor: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        whole = self.deepspeed is None and self.method is Method.full
-        if self.optimizer is Optimizer.muon and not whole:
-            raise refuse("optimizer", "muon", "adamw: Muon wants whole matrices, which neither DeepSpeed nor LoRA has")
+    def _check_combinations(self) -> Self:
+        whole_matrices = self.deepspeed is None and self.method is Method.full
+        if self.optimizer is Optimizer.muon and not whole_matrices:
+            raise refuse("optimizer", "muon", "adamw: Muon needs whole matrices, which DeepSpeed and LoRA do not have")
         if self.anchor and self.deepspeed is DeepSpeed.zero3:
-            raise refuse("anchor", self.anchor, "0 under zero3, where no process holds a base model whole")
+            raise refuse("anchor", self.anchor, "0 with zero3, since no process holds the whole base model")
         return self
 
 
 class Scratch(Settings):
-    """A small Qwen3 trained from scratch on the general data; sizes as in `Qwen3Config`.
+    """A small Qwen3 that is trained from scratch on the general data. The sizes are those of `Qwen3Config`.
 
-    `seed`: of its weights and its training. It is not the `seed` of params.yaml, so that runs with several of those
-    start from the same base.
+    `seed` is for its weights and its training. It is separate from the `seed` of params.yaml, so that runs with other
+    seeds start from the same base model.
     """
 
-    vocab_size: int = Field(ge=300)  # 256 bytes and some merges
+    vocab_size: int = Field(ge=300)  # 256 bytes, special tokens and some merges
     hidden_size: int = Field(ge=1)
     intermediate_size: int = Field(ge=1)
     num_hidden_layers: int = Field(ge=1)
@@ -125,22 +127,22 @@ class Scratch(Settings):
     seed: int = Field(default=0, ge=0, lt=SEED_LIMIT)
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_sizes(self) -> Self:
         if self.head_dim % 2:
             raise refuse("head_dim", self.head_dim, "an even number")
         if self.num_attention_heads % self.num_key_value_heads:
-            wanted = f"a divisor of num_attention_heads ({self.num_attention_heads})"
-            raise refuse("num_key_value_heads", self.num_key_value_heads, wanted)
-        for name, plain in (("method", Method.full), ("deepspeed", None), ("anchor", 0.0)):
-            if (value := getattr(self.train, name)) != plain:
-                raise refuse(f"train.{name}", value, "nothing here: it is for a model that has learned")
+            expected = f"a divisor of num_attention_heads ({self.num_attention_heads})"
+            raise refuse("num_key_value_heads", self.num_key_value_heads, expected)
+        for name, default in (("method", Method.full), ("deepspeed", None), ("anchor", 0.0)):
+            if (value := getattr(self.train, name)) != default:
+                raise refuse(f"train.{name}", value, "no value here, since it needs a model that is already trained")
         return self
 
 
 class Model(Checkpoint, Section):
-    """The base model: one that exists (`Checkpoint`), or `scratch`, a new one.
+    """The base model: an existing one (`Checkpoint`), or a new one (`scratch`).
 
-    The new one is described here because it is trained, and `alloy.modeling` knows nothing of training.
+    The new one is defined here because it is trained, and `alloy.modeling` does not know about training.
     """
 
     key = "model"

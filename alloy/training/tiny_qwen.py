@@ -1,4 +1,4 @@
-"""A small Qwen3 from nothing: a byte-level tokenizer learnt from the general data, and random weights."""
+"""A new small Qwen3: a byte-level tokenizer that is trained on the general data, and random weights."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 START, END, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 
-# ChatML, as Qwen writes it, without tools and thinking.
+# Qwen's ChatML, without tools and thinking.
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
@@ -21,13 +21,13 @@ CHAT_TEMPLATE = (
 
 
 def new_tokenizer(texts: Iterable[str], scratch: Scratch) -> "TokenizersBackend":
-    """Return a byte-level BPE tokenizer of `vocab_size` learnt from `texts`, with a ChatML template."""
+    """Return a byte-level BPE tokenizer of `scratch.vocab_size` tokens, trained on `texts`, with a ChatML template."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[attr-defined]
-        # One digit a token, so that numbers are read place by place.
+        # One token per digit, so that numbers are read digit by digit.
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()  # type: ignore[attr-defined]
@@ -49,7 +49,7 @@ def new_tokenizer(texts: Iterable[str], scratch: Scratch) -> "TokenizersBackend"
 
 
 def new_config(tokenizer: "TokenizersBackend", scratch: Scratch) -> "Qwen3Config":
-    """Return the configuration of a Qwen3 for that tokenizer, input and output embeddings tied."""
+    """Return the configuration of a Qwen3 for `tokenizer`, with tied input and output embeddings."""
     from transformers import Qwen3Config
 
     end: Any = tokenizer.eos_token_id
@@ -71,7 +71,7 @@ def new_config(tokenizer: "TokenizersBackend", scratch: Scratch) -> "Qwen3Config
 
 
 def new_model(config: "Qwen3Config") -> "Qwen3ForCausalLM":
-    """Return a Qwen3 with random weights (set torch's seed first) that decodes greedily."""
+    """Return a Qwen3 with random weights that decodes greedily. Set torch's seed first."""
     from transformers import GenerationConfig, Qwen3ForCausalLM
 
     model = Qwen3ForCausalLM(config)
@@ -81,6 +81,6 @@ def new_model(config: "Qwen3Config") -> "Qwen3ForCausalLM":
     return model
 
 
-def general_texts(rows: Iterable[Row]) -> Iterable[str]:
-    """Yield every message of every row."""
+def iterate_texts(rows: Iterable[Row]) -> Iterable[str]:
+    """Yield the text of every message of every row."""
     return (turn["content"] for row in rows for turn in row["messages"])

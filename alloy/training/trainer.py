@@ -1,4 +1,4 @@
-"""transformers' Trainer with what Alloy adds: an order that no topology changes, losses by category, an anchor."""
+"""transformers' Trainer with three additions: `EpochSampler`, losses by category, and an anchor to the base model."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -12,59 +12,73 @@ from transformers.trainer import Trainer
 from alloy.formats.general import CUSTOMER
 
 
-class Rounds(Sampler[int]):
-    """`total` rows: one epoch after the other, each in an order of its own.
+class EpochSampler(Sampler[int]):
+    """Yields `total` indices of `rows` rows: one epoch after another, each shuffled with its own seed.
 
-    Global batches run on over the end of an epoch, so that all are full and any number of processes sees the same.
+    1. The order of epoch e is a permutation with the seed `seed + e`.
+    2. The orders are concatenated and cut after `total` indices.
+
+    A global batch can contain the end of one epoch and the start of the next. So all batches are full, and they are the
+    same for any number of processes.
+
+    Example: 3 rows and 4 steps of 2 rows could give the order 2 0 1 | 0 2 1 | 1 2, that is the batches (2 0), (1 0),
+    (2 1), (1 2).
     """
 
     def __init__(self, rows: int, total: int, seed: int) -> None:
         self.rows, self.total, self.seed = rows, total, seed
 
     def __len__(self) -> int:
-        """Return the number of rows in all."""
+        """Return the total number of indices."""
         return self.total
 
     def __iter__(self) -> Iterator[int]:
-        """Yield indices of rows."""
+        """Yield the indices of rows."""
         for epoch in range(-(-self.total // self.rows)):
             order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(self.seed + epoch))
             yield from order[: self.total - epoch * self.rows].tolist()
 
 
 class Anchor:
-    """Holds the tuned model to the base one on general rows: `weight` times KL(base || tuned) a token.
+    """Keeps the tuned model close to the base model on general rows: adds `weight` times KL(base || tuned) per token.
 
-    The term is that of distillation (Hinton et al., 2015) with the base as the teacher; it is the forward
-    divergence, so that what the base holds likely must stay likely. `base` is a frozen copy; None where the tuned
-    model is an adapter, which is switched off for it.
+    The term is that of distillation (Hinton et al., 2015), with the base model as the teacher. It is the forward
+    divergence: tokens that the base model finds likely must stay likely. `base` is a frozen copy of the base model. It
+    is None if the tuned model is an adapter: the base model is then the model with the adapter switched off.
     """
 
     def __init__(self, weight: float, base: torch.nn.Module | None) -> None:
         self.weight = weight
         self.base = base
 
-    def model(self, tuned: Any) -> tuple[AbstractContextManager[Any], Any]:  # noqa: ANN401 (a PeftModel)
-        """Return (context, model) for the base's logits."""
+    def get_base(self, tuned: Any) -> tuple[AbstractContextManager[Any], Any]:  # noqa: ANN401 (a PeftModel)
+        """Return (context, model): call the model within the context to get the logits of the base model."""
         return (nullcontext(), self.base) if self.base is not None else (tuned.disable_adapter(), tuned)
 
 
 class MixTrainer(Trainer):
-    """Supervised fine-tuning on batches of `alloy.training.packing.flatten`.
+    """Trains on batches of `alloy.training.packing.flatten_rows`.
 
-    Logits are computed for the completion tokens alone, and whole: with prompts of hundreds of tokens and answers of
-    tens there are few, and a loss by token is there to be told by category and anchored.
+    Logits are computed for completion tokens only. These are few: prompts have hundreds of tokens, answers tens. So a
+    fused loss is not needed, and the loss of each token is known, for the losses by category and for the anchor.
     """
 
-    def __init__(self, *args: Any, order: Rounds, categories: list[str], anchor: Anchor | None, **kwargs: Any) -> None:  # noqa: ANN401 (Trainer's own)
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 (Trainer's own)
+        order: EpochSampler,
+        categories: list[str],
+        anchor: Anchor | None,
+        **kwargs: Any,  # noqa: ANN401 (Trainer's own)
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self._loss_shifts_labels = False  # `flatten` has shifted them, and the Trainer counts them
+        self._loss_shifts_labels = False  # `flatten_rows` has shifted them; the Trainer needs to know to count them
         self.order = order
         self.categories = categories
         self.anchor = anchor
         self.sums = torch.zeros(2, len(categories), dtype=torch.float64, device=self.args.device)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Rounds:  # noqa: ANN401 (a Dataset)
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:  # noqa: ANN401 (a Dataset)
         return self.order
 
     def compute_loss(
@@ -74,22 +88,28 @@ class MixTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:  # noqa: ANN401 (as in Trainer)
-        """Return the mean cross-entropy over the completion tokens of the global batch, and the anchor's term."""
+        """Return this batch's part of the mean loss over the completion tokens of the global batch.
+
+        1. Compute the cross-entropy of each completion token.
+        2. Add it to the sums by category, for `log`.
+        3. Add the anchor's term: its weight times the divergence at the completion tokens of general rows.
+        4. Divide the sum by the completion tokens of the global batch, over all processes. Multiply it by the number of
+           processes, since their gradients are averaged.
+        """
         inputs = dict(inputs)
         labels, category = inputs.pop("labels")[0], inputs.pop("category")[0]
         logits = model(**inputs, use_cache=False).logits[0].float()  # (completion tokens, vocabulary)
         losses = cross_entropy(logits, labels, reduction="none")
         ones = torch.ones_like(losses.detach())
-        seen = torch.stack([losses.detach(), ones]).to(self.sums.dtype)
-        self.sums.index_add_(1, category, seen)
+        loss_and_count = torch.stack([losses.detach(), ones]).to(self.sums.dtype)
+        self.sums.index_add_(1, category, loss_and_count)
         total = losses.sum()
         if self.anchor is not None:
-            total = total + self.anchor.weight * self._divergence(model, inputs, logits, category)
-        # The count is over all processes, and their gradients are averaged.
+            total = total + self.anchor.weight * self._compute_divergence(model, inputs, logits, category)
         count = num_items_in_batch if num_items_in_batch is not None else labels.numel() * self.args.world_size
         return total / count * self.args.world_size
 
-    def _divergence(
+    def _compute_divergence(
         self,
         model: Any,  # noqa: ANN401 (a PreTrainedModel, maybe wrapped)
         inputs: dict[str, Any],
@@ -102,14 +122,14 @@ class MixTrainer(Trainer):
         general = (category != customer).nonzero().flatten()
         if not len(general):
             return logits.new_zeros(())
-        context, base = self.anchor.model(self.accelerator.unwrap_model(model))
-        places = inputs["logits_to_keep"][general]
+        context, base = self.anchor.get_base(self.accelerator.unwrap_model(model))
+        indices = inputs["logits_to_keep"][general]
         with context, torch.no_grad():
-            wanted = base(**{**inputs, "logits_to_keep": places}, use_cache=False).logits[0].float()
-        return kl_div(log_softmax(logits[general], -1), log_softmax(wanted, -1), reduction="sum", log_target=True)
+            base_logits = base(**{**inputs, "logits_to_keep": indices}, use_cache=False).logits[0].float()
+        return kl_div(log_softmax(logits[general], -1), log_softmax(base_logits, -1), reduction="sum", log_target=True)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log a step with the mean loss of each category that it saw and the tokens behind it."""
+        """Log a step; add the mean loss and the number of completion tokens of each category in it."""
         if "loss" in logs:
             sums = self.accelerator.reduce(self.sums, reduction="sum")
             assert isinstance(sums, torch.Tensor)

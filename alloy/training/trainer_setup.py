@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from alloy.modeling.architecture import outside_text
 from alloy.training.job import TrainingJob
-from alloy.training.packing import Examples, flatten, flatten_with_lengths
+from alloy.training.packing import Examples, flatten_rows, flatten_rows_with_lengths
 from alloy.training.settings import Method, Optimizer, Train
 
 if TYPE_CHECKING:
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from alloy.training.trainer import MixTrainer
 
 
-def working_dtype(train: Train) -> "torch.dtype":
-    """Return the dtype that weights are loaded in for training.
+def choose_dtype(train: Train) -> "torch.dtype":
+    """Return the dtype in which weights are loaded for training.
 
-    On a GPU bfloat16 where a float32 copy is kept elsewhere (DeepSpeed) or none is needed (LoRA); else float32, since
-    bfloat16 weights lose updates below a hundredth of them.
+    bfloat16 on a GPU if DeepSpeed keeps a float32 copy, or if none is needed (LoRA). Otherwise float32: in bfloat16, an
+    update of less than about a hundredth of a weight is lost.
     """
     import torch
 
@@ -27,25 +27,25 @@ def working_dtype(train: Train) -> "torch.dtype":
     return torch.bfloat16 if half else torch.float32
 
 
-def trainer_of(job: TrainingJob, examples: Examples, arguments: "TrainingArguments") -> "MixTrainer":
-    """Return the trainer of this run, with model, adapter, optimiser and anchor."""
+def make_trainer(job: TrainingJob, examples: Examples, arguments: "TrainingArguments") -> "MixTrainer":
+    """Return the trainer of a job, with model, adapter, optimizer and anchor."""
     import torch
     from transformers import set_seed
     from transformers.trainer_callback import PrinterCallback
 
     from alloy.training import packed_attention
-    from alloy.training.lora import attach
-    from alloy.training.optimizer import muon
-    from alloy.training.trainer import Anchor, MixTrainer, Rounds
+    from alloy.training.lora import attach_adapter
+    from alloy.training.optimizer import make_muon
+    from alloy.training.trainer import Anchor, EpochSampler, MixTrainer
 
     train = job.train
     set_seed(job.seed)
-    model = job.model(working_dtype(train))
-    for name in outside_text(model):  # no gradient ever reaches these, and processes would wait for it
+    model = job.load_model(choose_dtype(train))
+    for name in outside_text(model):  # these get no gradient, and processes would wait for one
         model.get_submodule(name).requires_grad_(False)
-    packed = not torch.cuda.is_available() and packed_attention.fits(model.config)
+    packed = not torch.cuda.is_available() and packed_attention.supports_packed_attention(model.config)
     if packed:
-        packed_attention.use(model)
+        packed_attention.enable_packed_attention(model)
     anchor = None
     if train.anchor:
         base = None
@@ -54,16 +54,16 @@ def trainer_of(job: TrainingJob, examples: Examples, arguments: "TrainingArgumen
             base.eval().requires_grad_(False)
         anchor = Anchor(train.anchor, base)
     if train.method is Method.lora:
-        model = attach(model, train.lora)
+        model = attach_adapter(model, train.lora)
     trainer = MixTrainer(
         model=model,
         args=arguments,
         train_dataset=examples.dataset,
-        data_collator=flatten_with_lengths if packed else flatten,
-        optimizers=(muon(model, train.lr, train.weight_decay), None)
+        data_collator=flatten_rows_with_lengths if packed else flatten_rows,
+        optimizers=(make_muon(model, train.lr, train.weight_decay), None)
         if train.optimizer is Optimizer.muon
         else (None, None),
-        order=Rounds(len(examples.dataset), arguments.max_steps * train.global_batch, job.seed),
+        order=EpochSampler(len(examples.dataset), arguments.max_steps * train.global_batch, job.seed),
         categories=examples.categories,
         anchor=anchor,
     )

@@ -13,13 +13,13 @@ from alloy.core.files import InputError, read_jsonl, write_jsonl
 from alloy.formats.general import CUSTOMER
 from alloy.modeling.chat_template import encode, render_example
 from alloy.modeling.model_folder import load_tokenizer, load_weights
-from alloy.training.arguments import arguments_of
+from alloy.training.arguments import make_arguments
 from alloy.training.job import TrainingJob
-from alloy.training.packing import flatten_with_lengths, prepare
-from alloy.training.quiet import quiet
+from alloy.training.library_warnings import silence_libraries
+from alloy.training.packing import flatten_rows_with_lengths, prepare_examples
 from alloy.training.settings import Train
-from alloy.training.trainer import Rounds
-from alloy.training.trainer_setup import trainer_of
+from alloy.training.trainer import EpochSampler
+from alloy.training.trainer_setup import make_trainer
 from pools import chat
 from projects import dense, write_project
 
@@ -61,20 +61,20 @@ def examples_of(packed: Row) -> list[tuple[int, ...]]:
 
 def batches(project: Path) -> list[list[list[tuple[int, ...]]]]:
     """Train, and return the examples in each packed row of each step, as the Trainer collated them."""
-    quiet()
+    silence_libraries()
     base = project / "models/base"
     train, rows, tokens = Train.load("small"), read_jsonl("data/mix/train.jsonl"), load_tokenizer(base)
     weights = load_weights(base, torch.float32)
     run = TrainingJob("train", "train", "", train, 0, weights.config, tokens, lambda dtype: weights, project / "out")
-    examples = prepare(rows, tokens, train)
-    arguments = arguments_of(run, len(examples.dataset))
+    examples = prepare_examples(rows, tokens, train)
+    arguments = make_arguments(run, len(examples.dataset))
     arguments.output_dir = str(project / "unused")
-    trainer = trainer_of(run, examples, arguments)
+    trainer = make_trainer(run, examples, arguments)
     taken: list[list[tuple[int, ...]]] = []
 
     def collate(given: list[Row]) -> dict[str, torch.Tensor]:
         taken.extend(examples_of(row) for row in given)
-        return flatten_with_lengths(given)
+        return flatten_rows_with_lengths(given)
 
     trainer.data_collator = collate
     trainer.train()
@@ -105,8 +105,8 @@ def test_every_step_of_a_real_training_is_traced_to_the_rows_that_it_took(here, 
 
 def test_the_steps_are_the_rounds_over_what_is_packed(here, capsys) -> None:
     train = Train.load("small")
-    packed = prepare(chats(), load_tokenizer(here / "models/base"), train).dataset
-    order = list(Rounds(len(packed), STEPS * BATCH, 0))
+    packed = prepare_examples(chats(), load_tokenizer(here / "models/base"), train).dataset
+    order = list(EpochSampler(len(packed), STEPS * BATCH, 0))
     for step in (1, STEPS):
         found = traced(step, capsys)
         wanted = [len(packed[place]["seq_lengths"]) for place in order[(step - 1) * BATCH : step * BATCH]]

@@ -1,8 +1,8 @@
-"""Answers are kept as they come, and what is damaged is asked for again."""
+"""Answers are stored as they come, and damaged ones are computed again."""
 
 import pytest
 
-from alloy.evaluation.answer_log import AnswerLog, kept_answers
+from alloy.evaluation.answer_log import AnswerLog, use_answer_log
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def opened(path):
-    """Return what opens the log, and close all that were opened."""
+    """Return a function that opens the log; close all logs at the end."""
     logs = []
 
     def open_log() -> AnswerLog:
@@ -42,7 +42,7 @@ def test_answers_come_back_as_they_were(path, opened, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_line_that_was_being_written_at_a_kill_is_asked_again_without_a_word(path, opened, capsys):
+def test_an_incomplete_last_line_is_computed_again_without_a_message(path, opened, capsys):
     fill(path)
     path.write_bytes(path.read_bytes()[:-4])
     log = opened()
@@ -54,7 +54,7 @@ def test_a_line_that_was_being_written_at_a_kill_is_asked_again_without_a_word(p
 
 
 @pytest.mark.parametrize("damage", [(b"lamp", b"lump"), (b"A lamp", b""), (b" ", b"")])
-def test_a_damaged_line_is_asked_again_and_said(path, opened, damage, capsys):
+def test_a_damaged_line_is_reported_and_computed_again(path, opened, damage, capsys):
     fill(path)
     path.write_bytes(path.read_bytes().replace(*damage, 1))
     log = opened()
@@ -63,17 +63,17 @@ def test_a_damaged_line_is_asked_again_and_said(path, opened, damage, capsys):
     assert line.startswith(f"{path}: 1 ")
 
 
-def test_bytes_that_are_no_text_run_nothing_and_keep_nothing(path, opened, capsys):
+def test_bytes_that_are_not_text_are_ignored(path, opened, capsys):
     path.parent.mkdir()
     path.write_bytes(b"\x80\x04\x95\n" * 3)
     assert not opened().answers
     assert f"{path}: 3 " in capsys.readouterr().err
 
 
-def test_lm_eval_has_its_own_store_back_afterwards():
+def test_lm_eval_s_own_store_is_restored_afterwards():
     from lm_eval.api import model
 
     before = model.CachingLM
-    with kept_answers():
+    with use_answer_log():
         assert model.CachingLM is not before
     assert model.CachingLM is before

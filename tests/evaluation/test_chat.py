@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import InputError, Row
-from alloy.evaluation.chat import answer_prompts, count, report
+from alloy.evaluation.chat import answer_prompts, count_answer, summarize_answers
 from alloy.formats.chat import read_chat_prompts
 from alloy.inference.hf_engine import TransformersEngine
-from alloy.inference.open_engine import SAMPLES
+from alloy.inference.open_engine import SAMPLE_CHATS
 from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import common_prefix, render_prompt
 from small import SCRATCH, new_config, new_model, set_seed, tokenizer
@@ -25,22 +25,22 @@ def test_each_prompt_has_the_greedy_answer_to_all_its_turns() -> None:
     set_seed(0)
     model = new_model(config).eval()
     wanted = []
-    for prompt in PROMPTS:  # before the engine, which gives the model another attention
+    for prompt in PROMPTS:  # before the engine, which changes the model's attention
         asked = tokens(render_prompt(tokens, prompt["messages"]).text, return_tensors="pt", add_special_tokens=False)
         answer = model.generate(**asked, max_new_tokens=LIMIT, do_sample=False)[0, asked["input_ids"].shape[1] :]
         wanted.append(tokens.decode(answer, skip_special_tokens=True))
     infer = Infer(batch_size=4, max_new_tokens=LIMIT)
-    engine = TransformersEngine(model, tokens, infer, common_prefix(tokens, SAMPLES))
+    engine = TransformersEngine(model, tokens, infer, common_prefix(tokens, SAMPLE_CHATS))
     totals: Counter[str] = Counter()
     found: dict[int, Row] = {}
     answer_prompts(engine, PROMPTS, found.__setitem__)
-    rows = [count(found[number], totals) for number in range(12)]
+    rows = [count_answer(found[number], totals) for number in range(12)]
     assert [row["id"] for row in rows] == [prompt["id"] for prompt in PROMPTS]
     assert [row["answer"] for row in rows] == wanted
     assert all(row["cut"] == int(row["tokens"] == LIMIT) for row in rows)
     mean = round(sum(row["tokens"] for row in rows) / 12, 1)
     cut = round(sum(row["cut"] for row in rows) / 12, 4)
-    assert report(totals) == {
+    assert summarize_answers(totals) == {
         "answers": 12,
         "unanswered": dict.fromkeys(("refused", "failed"), 0),
         "mean_tokens": mean,
@@ -49,19 +49,19 @@ def test_each_prompt_has_the_greedy_answer_to_all_its_turns() -> None:
     }
 
 
-def test_a_prompt_over_the_context_is_left_out_and_counted() -> None:
+def test_a_prompt_over_the_context_is_skipped_and_counted() -> None:
     totals: Counter[str] = Counter()
     rows = [
         {"id": "a", "answer": "", "finish": "context", "tokens": 0},
         {"id": "b", "answer": "Yes", "finish": "length", "tokens": 6},
     ]
-    assert [count(row, totals) for row in rows] == [None, {**rows[1], "cut": 1}]
-    found = report(totals)
+    assert [count_answer(row, totals) for row in rows] == [None, {**rows[1], "cut": 1}]
+    found = summarize_answers(totals)
     assert {key: found[key] for key in ("answers", "mean_tokens", "cut", "over_context")} == {
         "answers": 1,
         "mean_tokens": 6.0,
         "cut": 1.0,
         "over_context": 1,
     }
-    with pytest.raises(InputError, match="none of the 1 prompts fits"):
-        report(Counter({"finish context": 1}))
+    with pytest.raises(InputError, match=r"^chat: .*\b1\b.*`data\.chat` in params\.yaml"):
+        summarize_answers(Counter({"finish context": 1}))

@@ -1,4 +1,4 @@
-"""The general loss: transformers' own loss of each row, an exact divergence, one model's layers at a time."""
+"""The loss of each row is that of transformers, the divergence is exact, and one model's layers are freed in time."""
 
 import math
 import weakref
@@ -12,8 +12,16 @@ from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, set_see
 
 from alloy.core.files import InputError
 from alloy.evaluation import general_loss
-from alloy.evaluation.general_loss import Example, PairedLoss, SplitModel, encode, keep, open_models, report
-from alloy.training.packing import IGNORED, tokenize
+from alloy.evaluation.general_loss import (
+    Example,
+    PairedLoss,
+    SplitModel,
+    count_row,
+    encode_rows,
+    open_models,
+    summarize_losses,
+)
+from alloy.training.packing import IGNORED, tokenize_rows
 from projects import dense, mixture
 from small import ROWS, tokenizer
 
@@ -22,7 +30,7 @@ SUMS = ("base", "tuned", "kl")
 
 
 def random_model(seed: int, config: Any = None) -> Any:
-    """Return a model whose logits are far from even, so that mistakes show."""
+    """Return a model whose logits differ much, so that errors are visible."""
     config = config or dense()
     config.initializer_range = 0.3
     set_seed(seed)
@@ -43,18 +51,18 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def measured(base: Path, tuned: Path, rows: list[dict], max_length: int = 1024) -> list[dict]:
     paired = open_models(base, tuned, rows, max_length)
-    return [paired.measure(row) for row in rows]
+    return [paired.measure_row(row) for row in rows]
 
 
 def own_loss(model: Any, row: dict) -> tuple[float, int]:
-    """Return transformers' own mean loss of a row as training encodes it, and how many tokens it is over."""
-    (ids,), (labels,) = (tokenize([row], TOKENS)[key] for key in ("input_ids", "labels"))
+    """Return (transformers' mean loss of a row encoded as in training, number of its tokens)."""
+    (ids,), (labels,) = (tokenize_rows([row], TOKENS)[key] for key in ("input_ids", "labels"))
     with torch.inference_mode():
         found = model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels]))
     return float(found.loss), sum(label != IGNORED for label in labels)
 
 
-def test_the_loss_of_every_row_is_transformers_own_on_the_tokens_of_training(models: tuple[Path, Path]) -> None:
+def test_the_loss_of_every_row_is_the_loss_of_transformers_on_the_tokens_of_training(models: tuple[Path, Path]) -> None:
     whole = random_model(0), random_model(1)
     for row, found in zip(ROWS, measured(*models, ROWS), strict=True):
         for name, model in zip(("base", "tuned"), whole, strict=True):
@@ -74,11 +82,13 @@ def test_the_divergence_is_that_of_a_softmax_computed_by_hand() -> None:
     base, tuned = (tabled(probabilities) for probabilities in ([0.5, 0.25, 0.25], [0.25, 0.5, 0.25]))
     example = Example("a", [2, 1], 1, truncated=False)
     before, after = SplitModel(base), SplitModel(tuned)
-    found = PairedLoss([example], [before.hidden_states(example)], before, after).measure({"id": "a"})
+    found = PairedLoss([example], [before.compute_hidden_states(example)], before, after).measure_row({"id": "a"})
     wanted = 0.5 * math.log(0.5 / 0.25) + 0.25 * math.log(0.25 / 0.5) + 0.25 * math.log(0.25 / 0.25)
     assert found["kl"] == pytest.approx(wanted, abs=1e-6)
     assert (found["base"], found["tuned"]) == pytest.approx((math.log(4), math.log(2)), abs=1e-6)
-    backward = PairedLoss([example], [after.hidden_states(example)], after, before).measure({"id": "a"})["kl"]
+    backward = PairedLoss([example], [after.compute_hidden_states(example)], after, before).measure_row({"id": "a"})[
+        "kl"
+    ]
     assert backward == pytest.approx(wanted, abs=1e-6)
 
 
@@ -107,21 +117,21 @@ ARCHITECTURES = {
 
 
 @pytest.mark.parametrize("config", ARCHITECTURES.values(), ids=ARCHITECTURES)
-def test_a_split_model_gives_the_logits_of_the_whole_one_also_when_its_layers_are_freed(config: Any) -> None:
+def test_a_split_model_gives_the_logits_of_the_whole_model_after_its_layers_are_freed(config: Any) -> None:
     whole, model = random_model(3, config()), random_model(3, config())
     example = Example("a", list(range(20, 50)), 10, truncated=False)
     layers = weakref.ref(model.base_model)
     split = SplitModel(model)
-    states = split.hidden_states(example)
+    states = split.compute_hidden_states(example)
     split.free_layers()
     assert layers() is None
     with torch.inference_mode():
         wanted = whole(input_ids=torch.tensor([example.tokens])).logits[0, 9:-1]
     assert states.shape[0] == 20
-    torch.testing.assert_close(split.logits(states), wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(split.compute_logits(states), wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_figures_do_not_depend_on_how_many_positions_are_computed_at_once(
+def test_results_do_not_depend_on_how_many_positions_are_computed_at_a_time(
     models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = measured(*models, ROWS[:6])
@@ -130,7 +140,7 @@ def test_figures_do_not_depend_on_how_many_positions_are_computed_at_once(
         assert [row[key] for key in SUMS] == pytest.approx([other[key] for key in SUMS], abs=1e-4)
 
 
-def test_a_row_is_measured_alike_whatever_is_measured_with_it(models: tuple[Path, Path]) -> None:
+def test_the_result_of_a_row_does_not_depend_on_other_rows(models: tuple[Path, Path]) -> None:
     assert measured(*models, ROWS[3:4]) == measured(*models, ROWS[:6])[3:4]
 
 
@@ -142,14 +152,14 @@ def test_a_long_row_is_cut_and_one_with_a_long_prompt_is_left_out(models: tuple[
     rows.append({"id": "skipped", "messages": turns})
     most = 30
     cut, skipped = measured(*models, rows, most)
-    (example,) = encode(rows, TOKENS, most)
+    (example,) = encode_rows(rows, TOKENS, most)
     assert (len(example.tokens), cut["tokens"], cut["truncated"]) == (most, most - example.start, True)
     assert skipped == {"id": "skipped", "tokens": 0}
-    (whole,) = encode(rows[:1], TOKENS, 10_000)
+    (whole,) = encode_rows(rows[:1], TOKENS, 10_000)
     assert whole.tokens[:most] == example.tokens
     totals: Counter[str] = Counter()
-    assert [keep(row, totals) is None for row in (cut, skipped)] == [False, True]
-    found = report(totals)["tuned"]["loss"]
+    assert [count_row(row, totals) is None for row in (cut, skipped)] == [False, True]
+    found = summarize_losses(totals)["tuned"]["loss"]
     assert [found[key] for key in ("rows", "tokens", "truncated", "skipped")] == [1, cut["tokens"], 1, 1]
 
 
@@ -157,24 +167,26 @@ def test_the_report_is_per_token_over_all_rows() -> None:
     totals: Counter[str] = Counter()
     rows = [(1, 2.0, 3.0, 0.5), (3, 1.0, 1.0, 0.25)]
     for number, (tokens, base, tuned, kl) in enumerate(rows):
-        keep({"id": str(number), "tokens": tokens, "base": base, "tuned": tuned, "kl": kl, "truncated": False}, totals)
+        count_row(
+            {"id": str(number), "tokens": tokens, "base": base, "tuned": tuned, "kl": kl, "truncated": False}, totals
+        )
     counted = {"rows": 2, "tokens": 4, "truncated": 0, "skipped": 0}
-    assert report(totals) == {
+    assert summarize_losses(totals) == {
         "base": {"loss": {**counted, "general": 0.75, "kl": 0.0}},
         "tuned": {"loss": {**counted, "general": 1.0, "kl": 0.1875}},
     }
 
 
 def test_without_a_row_that_fits_the_error_names_the_setting() -> None:
-    with pytest.raises(InputError, match=r"^general_loss\.max_length: all 3 held-out rows"):
-        report(Counter(skipped=3))
+    with pytest.raises(InputError, match=r"^general_loss\.max_length: .*\b3\b"):
+        summarize_losses(Counter(skipped=3))
 
 
-def test_weights_that_are_no_numbers_are_an_error_that_names_the_row(models: tuple[Path, Path], tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_an_error_that_names_the_row(models: tuple[Path, Path], tmp_path: Path) -> None:
     broken = random_model(1)
     with torch.no_grad():
         broken.model.norm.weight[0] = torch.nan
     broken.save_pretrained(tmp_path)
     TOKENS.save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"^models/tuned: .* general row '0' is nan"):
+    with pytest.raises(InputError, match=r"^models/tuned: .*'0'.* got nan"):
         measured(models[0], tmp_path, ROWS[:1])

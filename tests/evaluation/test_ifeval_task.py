@@ -1,4 +1,4 @@
-"""Prompts are given and answers counted as lm-eval's own IFEval does."""
+"""Prompts and results are those of lm-eval's own IFEval."""
 
 import gzip
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from alloy.evaluation.ifeval_task import figures, instructions_task
+from alloy.evaluation.ifeval_task import compute_metrics, make_ifeval_task
 from alloy.formats.ifeval import check_prompt
 from alloy.formats.ifeval_checks import verify_answer
 
@@ -42,7 +42,7 @@ def real() -> dict[int, Row]:
 
 
 def results(row: Row, answer: str) -> tuple[list[bool], list[bool]]:
-    """Return which instructions the answer follows, strictly and loosely, and see that the prompt's results agree."""
+    """Return which instructions the answer follows, strictly and loosely; check that the prompt's results agree."""
     got = verify_answer(row, [answer])
     strict, loose = got["inst_level_strict_acc"], got["inst_level_loose_acc"]
     assert (got["prompt_level_strict_acc"], got["prompt_level_loose_acc"]) == (all(strict), all(loose))
@@ -50,14 +50,14 @@ def results(row: Row, answer: str) -> tuple[list[bool], list[bool]]:
 
 
 def sample(number: int, row: Row, answer: str) -> Row:
-    """Return what lm-eval keeps of one answer."""
+    """Return a sample of lm-eval for one answer."""
     return {"doc_id": number, "doc": row, "filtered_resps": [answer], **verify_answer(row, [answer])}
 
 
-def test_the_task_is_lm_eval_s_own_but_for_the_dataset() -> None:
+def test_the_task_is_lm_eval_s_own_except_for_the_dataset() -> None:
     text = (files("lm_eval") / "tasks/ifeval/ifeval.yaml").read_text(encoding="utf-8").replace("!function ", "")
     own = yaml.safe_load(text)
-    ours = instructions_task(PROMPTS, 1280).config
+    ours = make_ifeval_task(PROMPTS, 1280).config
     assert ours.generation_kwargs == own["generation_kwargs"]
     assert (ours.output_type, ours.num_fewshot) == (own["output_type"], own["num_fewshot"])
     named = [
@@ -67,22 +67,22 @@ def test_the_task_is_lm_eval_s_own_but_for_the_dataset() -> None:
     assert sorted(named, key=str) == sorted(own["metric_list"], key=str)
 
 
-def test_prompts_are_given_as_they_are_and_in_their_order() -> None:
-    task = instructions_task(PROMPTS, 8)
+def test_prompts_are_unchanged_and_in_their_order() -> None:
+    task = make_ifeval_task(PROMPTS, 8)
     rows = list(task.test_docs())
     assert [task.fewshot_context(row, num_fewshot=0) for row in rows] == [row["prompt"] for row in PROMPTS]
     assert [check_prompt(row) for row in rows] == PROMPTS
 
 
 def test_prompts_without_any_argument_are_a_task_too() -> None:
-    (row,) = instructions_task(PROMPTS[:1], 8).test_docs()
-    assert instructions_task(PROMPTS[:1], 8).process_results(row, ["{}"])["prompt_level_strict_acc"]
+    (row,) = make_ifeval_task(PROMPTS[:1], 8).test_docs()
+    assert make_ifeval_task(PROMPTS[:1], 8).process_results(row, ["{}"])["prompt_level_strict_acc"]
 
 
-def test_figures_are_shares_of_prompts_and_of_instructions() -> None:
+def test_metrics_are_shares_of_prompts_and_of_instructions() -> None:
     answers = ['{"joke": 1}', "Here, two:\n- one\n- two"]
-    # lm-eval may give samples in any order
-    shares, rows = figures([sample(number, PROMPTS[number], answers[number]) for number in (1, 0)])
+    # lm-eval's samples can be in any order
+    shares, rows = compute_metrics([sample(number, PROMPTS[number], answers[number]) for number in (1, 0)])
     assert shares == {
         "prompts": 2,
         "instructions": 3,
@@ -115,7 +115,7 @@ ANSWERS = {
     "lower case": (1051, LOWER, [YES], [YES]),
     "lower case after a first line": (1051, f"Sure! Here it is:\n{LOWER}", [NO], [YES]),
     "upper case": (1051, LOWER.upper(), [NO], [NO]),
-    # An abbreviation ends no sentence: four of them, and fewer than five were asked for.
+    # An abbreviation does not end a sentence: there are four sentences, and the limit is fewer than five.
     "four sentences": (1262, STORY, [YES, YES], [YES, YES]),
     "five sentences": (1262, f"{STORY} Or not.", [YES, NO], [YES, YES]),
     "no title": (1262, STORY.replace("<<", ""), [NO, YES], [NO, YES]),
@@ -128,24 +128,24 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("key", "answer", "strict", "loose"), ANSWERS.values(), ids=ANSWERS)
-def test_answers_to_real_prompts_are_judged_as_a_reader_would(
+def test_answers_to_real_prompts_get_the_results_that_a_reader_would_give(
     key: int, answer: str, strict: list[bool], loose: list[bool]
 ) -> None:
     assert results(check_prompt(real()[key]), answer) == (strict, loose)
 
 
-def test_all_real_prompts_are_judged_as_lm_eval_judges_them() -> None:
+def test_all_real_prompts_get_the_results_of_lm_eval() -> None:
     prompts = real()
     rows = [check_prompt(row) for row in prompts.values()]
     assert rows == list(prompts.values())
-    task = instructions_task(rows, 8)
-    from lm_eval.tasks.ifeval.utils import process_results  # after the task, which made the sentence model known
+    task = make_ifeval_task(rows, 8)
+    from lm_eval.tasks.ifeval.utils import process_results  # after the task was made, which loads the sentence model
 
     answer = "First, Dr. Smith wrote a poem about the river.\n\n* one *two*\n* three [name]\n\nP.S. Goodbye."
     followed = defaultdict(list)
     for doc, row in zip(task.test_docs(), rows, strict=True):
         judged = task.process_results(doc, [answer])
-        if row["key"] not in (1122, 1129):  # where lm-eval draws a letter
+        if row["key"] not in (1122, 1129):  # here lm-eval draws a random letter
             assert judged == process_results(row, [answer]), row["key"]
         for name, done in zip(row["instruction_id_list"], judged["inst_level_strict_acc"], strict=True):
             followed[name].append(done)

@@ -1,4 +1,4 @@
-"""What is quicker than lm-eval's own class gives the same answers, to the float's last digits and in every verdict."""
+"""The faster class gives the answers of lm-eval's own class, up to rounding."""
 
 import random
 
@@ -6,7 +6,15 @@ import pytest
 from lm_eval.api.instance import Instance
 from transformers import set_seed
 
-from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM, Tree, answer_runs, batches, runs, trees
+from alloy.evaluation.lm_eval_model import (
+    HFLM,
+    SharedPrefixLM,
+    Tree,
+    build_trees,
+    make_batches,
+    plan_answer_runs,
+    split_into_runs,
+)
 from alloy.training.tiny_qwen import new_config, new_model
 from projects import dense
 from small import SCRATCH, tokenizer
@@ -33,7 +41,7 @@ def likelihoods(pairs: list[tuple[str, str]]) -> list[Instance]:
 
 
 def questions(shots: int, choices: list[str]) -> list[tuple[str, str]]:
-    """Return questions of three subjects, each with its own examples before it, and the choices after."""
+    """Return (prompt, choice) pairs: questions of three subjects, each after the examples of its subject."""
     rng = random.Random(1)
     pairs = []
     for _ in range(3):
@@ -54,7 +62,7 @@ def test_likelihoods_are_those_of_lm_eval_s_own_class(both, shots, choices):
     assert len({round(value, 3) for value, _ in wanted}) > 50
 
 
-def test_the_greedy_continuation_is_known_as_such(both):
+def test_a_greedy_continuation_is_marked_as_greedy(both):
     plain, quick = both
     (answer,) = plain.generate_until(
         [Instance("generate_until", {}, ("the door", {"until": [], "max_gen_toks": 3, "do_sample": False}), 0)], True
@@ -67,7 +75,7 @@ def test_the_greedy_continuation_is_known_as_such(both):
     assert [greedy for _, greedy in wanted] == [True, False]
 
 
-def test_a_context_that_is_too_long_loses_its_beginning_as_with_lm_eval(both):
+def test_a_context_that_is_too_long_is_truncated_as_by_lm_eval(both):
     rng = random.Random(2)
     asked = likelihoods([(words(rng, 290, 300), " red"), (words(rng, 5, 5), " red")])
     wanted, found = (model.loglikelihood(asked, disable_tqdm=True) for model in both)
@@ -96,7 +104,7 @@ def test_generated_answers_are_those_of_lm_eval_s_own_class(both, until):
     assert len(set(wanted)) > 4
 
 
-def test_one_may_follow_the_other(both):
+def test_likelihoods_and_answers_can_be_computed_in_turn(both):
     plain, quick = both
     settings = {"until": [], "max_gen_toks": 5, "do_sample": False}
     first = quick.generate_until(generations(settings), disable_tqdm=True)
@@ -105,14 +113,14 @@ def test_one_may_follow_the_other(both):
     assert plain.generate_until(generations(settings), disable_tqdm=True) == first
 
 
-def test_answers_with_examples_by_subject_are_those_of_lm_eval_s_own_class(both):
+def test_answers_with_examples_per_subject_are_those_of_lm_eval_s_own_class(both):
     rng = random.Random(4)
     settings = {"until": [], "max_gen_toks": 2, "do_sample": False, "temperature": 0.0}
     examples = [words(rng, 70, 90) for _ in range(3)]
     prompts = [f"{before}\n{words(rng, 1, 9)}" for before in examples for _ in range(6)]
     asked = [Instance("generate_until", {}, (prompt, dict(settings)), number) for number, prompt in enumerate(prompts)]
     encoded = [both[1].tok_encode(prompt) for prompt in prompts]
-    assert [numbers for _, numbers in answer_runs(encoded, 4, 2)] == [list(range(n, n + 6)) for n in (0, 6, 12)]
+    assert [numbers for _, numbers in plan_answer_runs(encoded, 4, 2)] == [list(range(n, n + 6)) for n in (0, 6, 12)]
     wanted, found = (model.generate_until(asked, disable_tqdm=True) for model in both)
     assert found == wanted
     assert len(set(wanted)) > 4
@@ -121,63 +129,63 @@ def test_answers_with_examples_by_subject_are_those_of_lm_eval_s_own_class(both)
 def test_prompts_are_divided_only_if_that_saves_work() -> None:
     rows = [list(row) for subject in (1, 2, 3) for row in few_shot(subject, 10)]
     divided = [(204, list(range(10))), (204, list(range(10, 20))), (204, list(range(20, 30)))]
-    assert answer_runs(rows, 32, 16) == divided
-    assert answer_runs(rows, 32, 100) == [(2, list(range(30)))]
-    assert answer_runs(rows[:1], 32, 16) == [(205, [0])]
-    assert sorted(number for _, own in answer_runs(rows + rows, 4, 1) for number in own) == list(range(60))
+    assert plan_answer_runs(rows, 32, 16) == divided
+    assert plan_answer_runs(rows, 32, 100) == [(2, list(range(30)))]
+    assert plan_answer_runs(rows[:1], 32, 16) == [(205, [0])]
+    assert sorted(number for _, own in plan_answer_runs(rows + rows, 4, 1) for number in own) == list(range(60))
 
 
 def test_rows_of_one_question_are_a_tree() -> None:
     kept = {(1, 2, 3): 2, (1, 2, 4, 5): 3, (7, 8): 1, (7, 8, 9): 2}
-    assert list(trees(kept).values()) == [Tree((1, 2), ((3,), (4, 5))), Tree((7, 8), ((), (9,)))]
-    assert [len(tree) for tree in trees(kept).values()] == [5, 3]
+    assert list(build_trees(kept).values()) == [Tree((1, 2), ((3,), (4, 5))), Tree((7, 8), ((), (9,)))]
+    assert [len(tree) for tree in build_trees(kept).values()] == [5, 3]
 
 
 def few_shot(subject: int, questions: int) -> list[tuple[int, ...]]:
-    """Return rows that begin with a header, then with their subject's examples."""
+    """Return rows with a common header, then the examples of their subject."""
     return [(9, 9, subject) + (subject,) * 200 + (7, question, 8) for question in range(questions)]
 
 
-def test_each_subject_is_a_run_of_its_own_and_its_examples_are_shared() -> None:
+def test_each_subject_is_a_separate_run_that_shares_its_examples() -> None:
     rows = {row: 1 for subject in (1, 2, 3) for row in few_shot(subject, 4)}
-    found = list(runs(rows))
+    found = list(split_into_runs(rows))
     assert [(start, len(run)) for start, run in found] == [(204, 4)] * 3
     assert [row for _, run in found for row in run] == list(rows)
 
 
-def test_a_lone_question_does_not_cost_the_next_subject_its_examples() -> None:
+def test_a_single_question_does_not_stop_the_next_subject_from_sharing_its_examples() -> None:
     rows = dict.fromkeys([*few_shot(1, 1), *few_shot(2, 3), *few_shot(3, 1)], 1)
-    assert [(start, len(run)) for start, run in runs(rows)] == [(205, 1), (204, 3), (205, 1)]
+    assert [(start, len(run)) for start, run in split_into_runs(rows)] == [(205, 1), (204, 3), (205, 1)]
 
 
 def test_without_examples_all_questions_are_computed_together() -> None:
     rng = random.Random(0)
     rows = {(1, 2, 3, *(rng.randrange(9, 99) for _ in range(rng.randrange(60, 150)))): 1 for _ in range(50)}
-    ((start, run),) = runs(rows)
+    ((start, run),) = split_into_runs(rows)
     assert (start, len(run)) == (3, 50)
 
 
 def test_choices_of_a_short_question_are_computed_with_those_of_others() -> None:
     rows = {(1, 2, question, question, question, choice, 5): 2 for question in range(10, 20) for choice in range(4)}
-    assert [(start, len(run)) for start, run in runs(rows)] == [(2, 40)]
+    assert [(start, len(run)) for start, run in split_into_runs(rows)] == [(2, 40)]
 
 
-def test_rows_that_share_nothing_are_runs_of_their_own() -> None:
-    assert [(start, len(run)) for start, run in runs({(1, 2, 3): 1, (4, 5, 6): 1})] == [(2, 1), (2, 1)]
+def test_rows_that_share_nothing_are_separate_runs() -> None:
+    assert [(start, len(run)) for start, run in split_into_runs({(1, 2, 3): 1, (4, 5, 6): 1})] == [(2, 1), (2, 1)]
 
 
-def test_what_is_shared_ends_before_the_tokens_that_tell() -> None:
+def test_the_common_prefix_ends_before_the_tokens_that_predict_a_continuation() -> None:
     rows = {(1, 2, 3, 4, 5): 3, (1, 2, 3, 4, 6): 2}
-    assert list(runs(rows)) == [(2, list(rows))]
+    assert list(split_into_runs(rows)) == [(2, list(rows))]
 
 
-def test_batches_hold_rows_of_like_length_and_lose_none() -> None:
+def test_batches_have_rows_of_similar_length_and_contain_every_row() -> None:
     rows = [tuple(range(length)) for length in (3, 900, 5, 2000, 4, 3000)]
-    found = list(batches(rows, start=2, most=3))
+    found = list(make_batches(rows, prefix_length=2, batch_size=3))
     assert [[len(row) for row in batch] for batch in found] == [[3000], [2000, 900], [5, 4, 3]]
 
 
-def test_a_model_of_other_layers_is_asked_by_lm_eval_s_own_class(tmp_path) -> None:
+def test_a_model_with_other_layers_uses_the_class_of_lm_eval(tmp_path) -> None:
     from alloy.evaluation.lm_eval_model import open_model
     from alloy.evaluation.settings import Harness
 

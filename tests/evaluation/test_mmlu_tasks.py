@@ -1,4 +1,4 @@
-"""The benchmark: questions are checked on reading, asked as lm-eval asks them, and answers are judged."""
+"""MMLU: files are checked, prompts are those of lm-eval, and answers are scored."""
 
 import json
 from importlib.resources import files
@@ -10,7 +10,7 @@ import yaml
 from jinja2 import Template
 
 from alloy.core.files import InputError
-from alloy.evaluation.mmlu_tasks import cloze_task, generated_task, lettered, letters_task
+from alloy.evaluation.mmlu_tasks import format_with_letters, make_cloze_task, make_generated_task, make_letters_task
 from alloy.evaluation.settings import ClozePrompt, Mmlu
 from alloy.formats.mmlu import load_questions
 
@@ -70,7 +70,7 @@ def test_a_bad_question_is_one_line_with_its_place(tmp_path: Path, row: Row, wan
         assert line.startswith(f"{side}.jsonl:2: {wanted}")
 
 
-def test_an_answer_that_is_no_whole_number_is_refused(tmp_path: Path) -> None:
+def test_an_answer_that_is_not_an_integer_is_an_error(tmp_path: Path) -> None:
     assert fault(benchmark(tmp_path, [question(answer=1.0)], [question()])).startswith("test.jsonl:1: `answer` is 1.0")
 
 
@@ -84,7 +84,7 @@ def test_malformed_and_empty_files_are_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lone", ["test", "dev"])
-def test_a_subject_in_one_file_alone_is_refused(tmp_path: Path, lone: str) -> None:
+def test_a_subject_in_only_one_file_is_an_error(tmp_path: Path, lone: str) -> None:
     splits = {name: [question()] + ([question(subject="lone")] if name == lone else []) for name in ("test", "dev")}
     assert "lone" in fault(benchmark(tmp_path, splits["test"], splits["dev"]))
 
@@ -97,9 +97,9 @@ ODD = ["What is 2 + 2?", "  spaces \n", "two\nlines", "{{ not }} <a> & 'template
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_a_question_is_written_as_lm_eval_writes_mmlu(text: str) -> None:
+def test_a_question_has_the_format_of_lm_eval_s_mmlu(text: str) -> None:
     row = question(text, choices=["<3>", " 4", "{{ 5 }}", ""])
-    assert f"{lettered(row)}\nAnswer:" == Template(lm_eval_mmlu()["doc_to_text"]).render(row)
+    assert f"{format_with_letters(row)}\nAnswer:" == Template(lm_eval_mmlu()["doc_to_text"]).render(row)
 
 
 SPLITS = {"test": [question(), question(" {{ 1 }} + 3? ")], "dev": [question("What is 1 + 2?", answer=0)]}
@@ -112,7 +112,7 @@ def asked(task: Any, shots: int = 0, number: int = 0) -> tuple[Row, str]:
 
 
 def test_letters_are_asked_like_mmlu() -> None:
-    task = letters_task("school_sums", SPLITS, PLAIN)
+    task = make_letters_task("school_sums", SPLITS, PLAIN)
     row, words = asked(task)
     about = "The following are multiple choice questions (with answers) about school sums.\n\n"
     assert words == f"{about}What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer:"
@@ -122,13 +122,13 @@ def test_letters_are_asked_like_mmlu() -> None:
 
 
 def test_shots_come_from_dev_with_their_letter() -> None:
-    _, words = asked(letters_task("school_sums", SPLITS, PLAIN), shots=1)
+    _, words = asked(make_letters_task("school_sums", SPLITS, PLAIN), shots=1)
     shot = "What is 1 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer: A\n\n"
     assert words.endswith(shot + "What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer:")
 
 
 def test_the_cloze_form_is_asked_like_lm_eval_s_mmlu_continuation() -> None:
-    task = cloze_task("school_sums", SPLITS, PLAIN)
+    task = make_cloze_task("school_sums", SPLITS, PLAIN)
     template = files("lm_eval") / "tasks/mmlu/continuation/_continuation_template_yaml"
     own = yaml.safe_load(template.read_text(encoding="utf-8"))
     for number in (0, 1):
@@ -140,8 +140,8 @@ def test_the_cloze_form_is_asked_like_lm_eval_s_mmlu_continuation() -> None:
     assert words == "Question: What is 1 + 2?\nAnswer: 3\n\nQuestion: What is 2 + 2?\nAnswer:"
 
 
-def test_the_cloze_form_in_the_chat_format_is_the_bare_question() -> None:
-    task = cloze_task("school_sums", SPLITS, CHAT)
+def test_the_cloze_form_in_the_chat_format_is_only_the_question() -> None:
+    task = make_cloze_task("school_sums", SPLITS, CHAT)
     row, words = asked(task)
     assert words == "What is 2 + 2?"
     assert task.doc_to_choice(row) == ["3", "4", "5", "6"]
@@ -149,14 +149,14 @@ def test_the_cloze_form_in_the_chat_format_is_the_bare_question() -> None:
 
 
 @pytest.mark.parametrize("mmlu", [PLAIN, CHAT])
-def test_the_likeliest_choice_is_right_or_wrong_in_sum_and_per_character(mmlu: Mmlu) -> None:
+def test_the_most_likely_choice_counts_in_sum_and_per_character(mmlu: Mmlu) -> None:
     splits = {**SPLITS, "test": [question(choices=["3", "four, of course", "5", "6"])]}
-    task = cloze_task("school_sums", splits, mmlu)
+    task = make_cloze_task("school_sums", splits, mmlu)
     row, _ = asked(task)
     assert task.doc_to_target(row) == 1
     assert task.process_results(row, RANKED) == {"acc": 1.0, "acc_norm": 1.0}
     assert task.process_results(row, [(-3.0, False), (-4.0, False)] * 2) == {"acc": 0.0, "acc_norm": 1.0}
-    assert letters_task("school_sums", splits, mmlu).process_results(row, RANKED) == {"acc": 1.0}
+    assert make_letters_task("school_sums", splits, mmlu).process_results(row, RANKED) == {"acc": 1.0}
 
 
 def judged(task: Any, answer: str) -> tuple[float, float, float]:
@@ -165,8 +165,8 @@ def judged(task: Any, answer: str) -> tuple[float, float, float]:
     return found["generated_acc"], found["generated_strict"], found["unparsed"]
 
 
-def test_generated_answers_with_the_choices_shown_are_judged_by_letter_and_by_text() -> None:
-    task = generated_task("school_sums", SPLITS, PLAIN)
+def test_generated_answers_with_shown_choices_are_read_by_letter_and_by_text() -> None:
+    task = make_generated_task("school_sums", SPLITS, PLAIN)
     row, words = asked(task)
     assert words == "What is 2 + 2?\nA. 3\nB. 4\nC. 5\nD. 6\nAnswer with the letter only."
     assert task.doc_to_target(row) == "B"
@@ -178,8 +178,8 @@ def test_generated_answers_with_the_choices_shown_are_judged_by_letter_and_by_te
     assert judged(task, '[{"L1": "Setup"}]') == (0.0, 0.0, 1.0)
 
 
-def test_generated_answers_without_the_choices_are_judged_by_text_alone() -> None:
-    task = generated_task("school_sums", SPLITS, CHAT)
+def test_generated_answers_without_shown_choices_are_read_by_text_only() -> None:
+    task = make_generated_task("school_sums", SPLITS, CHAT)
     row, words = asked(task)
     assert words == "What is 2 + 2?"
     assert task.doc_to_target(row) == "4"
@@ -190,10 +190,10 @@ def test_generated_answers_without_the_choices_are_judged_by_text_alone() -> Non
 
 
 def test_generation_is_greedy_and_as_long_as_the_profile_says() -> None:
-    settings = generated_task("school_sums", SPLITS, Mmlu(max_new_tokens=7)).config.generation_kwargs
+    settings = make_generated_task("school_sums", SPLITS, Mmlu(max_new_tokens=7)).config.generation_kwargs
     assert settings == {"until": [], "max_gen_toks": 7, "do_sample": False, "temperature": 0.0}
 
 
 def test_less_unparsed_is_better_and_more_of_the_others() -> None:
-    better = generated_task("school_sums", SPLITS, PLAIN).higher_is_better()
+    better = make_generated_task("school_sums", SPLITS, PLAIN).higher_is_better()
     assert better == {"generated_acc": True, "generated_strict": True, "unparsed": False}

@@ -1,10 +1,10 @@
-"""Generated answers are read as a person would read them: by letter, by text, strictly and leniently."""
+"""Generated answers are read as people would read them: by letter or by text, strictly or leniently."""
 
 import pytest
 
 from alloy.evaluation.read_choice import read_choice, read_letter, read_strict, read_text
 
-# ../shared/cases/letters.txt, and more of the same kinds
+# from ../shared/cases/letters.txt, and similar ones
 LETTERS = {
     "b": "B",
     "(b)": "B",
@@ -84,7 +84,7 @@ def test_the_letter_of_an_answer_is_read(text: str, wanted: str) -> None:
 
 
 @pytest.mark.parametrize(("count", "wanted"), [(3, None), (4, 3), (5, 3)])
-def test_letters_beyond_the_last_choice_name_nothing(count: int, wanted: int | None) -> None:
+def test_letters_after_the_last_choice_name_no_choice(count: int, wanted: int | None) -> None:
     assert read_letter("The answer is D.", count) == wanted
 
 
@@ -109,7 +109,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(("text", "wanted"), TEXTS.items())
-def test_the_one_choice_in_the_first_sentence_is_read(text: str, wanted: int | None) -> None:
+def test_the_only_choice_in_the_first_sentence_is_read(text: str, wanted: int | None) -> None:
     assert read_text(text, CHOICES) == wanted
 
 
@@ -134,7 +134,7 @@ def test_a_strict_answer_is_the_choice_and_nothing_else(text: str, wanted: int |
     assert read_strict(text, CHOICES, letters=True) == wanted
 
 
-def test_a_letter_is_an_answer_where_letters_were_shown() -> None:
+def test_a_letter_is_an_answer_if_letters_were_shown() -> None:
     for text, strict, lenient in (("B", 1, 1), ("b.", 1, 1), ("B) Paris", None, 1), ("The answer is B", None, 1)):
         assert read_strict(text, CHOICES, letters=True) == strict
         assert read_choice(text, CHOICES, letters=True) == lenient

@@ -3,7 +3,7 @@
 from transformers import set_seed
 
 from alloy.training.settings import LongRow, Scratch, Train
-from alloy.training.tiny_qwen import general_texts, new_config, new_model, new_tokenizer
+from alloy.training.tiny_qwen import iterate_texts, new_config, new_model, new_tokenizer
 
 COLOURS = ["red", "green", "blue", "white", "black", "brown", "grey", "pink"]
 THINGS = ["door", "lamp", "lock", "chair", "table", "cup", "hat", "bag", "book", "shoe"]
@@ -44,7 +44,7 @@ SCRATCH = Scratch(
 
 
 def tokenizer():
-    return new_tokenizer(general_texts(ROWS), SCRATCH)
+    return new_tokenizer(iterate_texts(ROWS), SCRATCH)
 
 
 def model(tokens=None):

@@ -1,4 +1,4 @@
-"""Bedrock's Converse API: what becomes of the service's answers and faults."""
+"""Bedrock's Converse API: how its answers and errors are read."""
 
 import time
 
@@ -8,7 +8,7 @@ import pytest
 import small
 from alloy.core.files import InputError
 from alloy.formats.taxonomy import Taxonomy
-from alloy.inference import pace, service
+from alloy.inference import rate_limiter, service
 from alloy.inference.bedrock_engine import BedrockEngine
 from alloy.inference.engine import Completion, Finish, Request
 from alloy.inference.open_engine import open_engine
@@ -19,16 +19,16 @@ from openai_server import Reply, in_turn, serve
 from projects import free_port
 
 MODEL = "eu.amazon.nova-lite-v1:0"
-KEPT = "answers so far are kept, and the same command goes on from there"
+KEPT = "answers so far are kept"
 KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
-# What else may name a region, keys or an endpoint on the machine of these tests.
+# Other variables that could set a region, keys or an endpoint on the machine of these tests.
 OTHERS = ("AWS_BEARER_TOKEN_BEDROCK", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
 OTHERS += ("AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL")
 OTHERS += ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_ROLE_ARN")
 
 
 def said(text, reason="end_turn", wait=0.0, **usage):
-    """Return an answer as Converse writes it."""
+    """Return an answer in the format of Converse."""
     message = {"role": "assistant", "content": [{"text": text}]}
     used = {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2, **usage}
     body = {"output": {"message": message}, "stopReason": reason, "usage": used, "metrics": {"latencyMs": 1}}
@@ -36,7 +36,7 @@ def said(text, reason="end_turn", wait=0.0, **usage):
 
 
 def fault(status, kind, message="as the test wants"):
-    """Return an error as Bedrock writes it."""
+    """Return an error in the format of Bedrock."""
     return Reply({"message": message}, status, {"x-amzn-ErrorType": f"{kind}:http://internal.amazon.com/coral/"})
 
 
@@ -57,7 +57,7 @@ def infer(**settings):
 
 @pytest.fixture(autouse=True)
 def account(tmp_path, monkeypatch):
-    """Have an account that is nobody's, in a region, and boto3 forget the one before."""
+    """Set keys and region of an account that does not exist, and make boto3 forget the previous one."""
     for name in OTHERS:
         monkeypatch.delenv(name, raising=False)
     files = {"AWS_CONFIG_FILE": tmp_path / "no-config", "AWS_SHARED_CREDENTIALS_FILE": tmp_path / "no-credentials"}
@@ -69,9 +69,9 @@ def account(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Wait a hundredth of the time before asking again."""
-    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(pace, "LONGEST_PAUSE", 0.6)
+    """Make all waits a hundred times shorter."""
+    monkeypatch.setattr(rate_limiter, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(rate_limiter, "LONGEST_PAUSE", 0.6)
     monkeypatch.setattr(service, "FIRST_WAIT", 0.005)
 
 
@@ -83,7 +83,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def ask(folder, monkeypatch):
-    """Return what asks a service, the part `answer`, for the completions of comments or requests, and gives both."""
+    """Return a function that serves `answer`, sends comments or requests, and returns (completions, server)."""
 
     def ask(answer, comments=("x",), advance=lambda *_: None, **settings):
         requests = [comment if isinstance(comment, Request) else asked(comment) for comment in comments]
@@ -100,7 +100,7 @@ def ask(folder, monkeypatch):
 
 @pytest.fixture
 def refused(ask):
-    """Return what asks a service, the part `answer`, and gives the line that this ends with."""
+    """Return a function that serves `answer`, sends comments, and returns the error that stops the job."""
 
     def refused(answer, comments=("x",), **settings):
         with pytest.raises(InputError) as error:
@@ -117,23 +117,23 @@ def test_answers_come_in_the_order_of_the_requests_and_not_of_their_end(ask):
     assert [completion.text for completion in completions] == list("012345")
 
 
-def test_as_many_requests_as_infer_concurrency_says_are_under_way_and_never_more(ask):
+def test_exactly_infer_concurrency_requests_run_at_a_time(ask):
     _, service = ask(lambda _: said("x", wait=0.1), ["x"] * 12, concurrency=4)
     assert (len(service.requests), service.most) == (12, 4)
 
 
-def test_more_requests_than_boto3_has_connections_by_default_go_at_once(ask):
+def test_more_requests_run_at_a_time_than_boto3_allows_by_default(ask):
     _, service = ask(lambda _: said("x", wait=0.3), ["x"] * 24, concurrency=24)
     assert service.most > 10
 
 
-def test_every_answer_is_told_of_once(ask):
+def test_every_answer_is_reported_once(ask):
     told = []
     ask(in_turn(said("x")), ["x"] * 7, lambda index, _: told.append(index))
     assert sorted(told) == list(range(7))
 
 
-def test_a_model_is_asked_by_its_name_and_greedily(ask):
+def test_a_request_has_the_name_of_the_model_and_temperature_0(ask):
     _, service = ask(in_turn(said("x")), ["Hello"], max_new_tokens=5)
     assert service.paths == ["/model/eu.amazon.nova-lite-v1%3A0/converse"]
     assert service.requests == [
@@ -157,7 +157,7 @@ PASSING = [
 
 
 @pytest.mark.parametrize("reply", PASSING)
-def test_a_service_that_is_busy_or_broken_is_asked_again(ask, reply):
+def test_requests_to_a_busy_or_failing_service_are_retried(ask, reply):
     (completion,), service = ask(in_turn(reply, reply, said("at last")))
     assert (completion.text, len(service.requests)) == ("at last", 3)
 
@@ -178,20 +178,20 @@ def test_a_quota_of_requests_slows_the_job_down_and_it_finishes(ask):
     assert len(service.requests) < 150
 
 
-def test_throttled_for_ever_ends_and_every_request_has_its_reason(ask):
+def test_requests_that_are_always_throttled_end_with_a_reason(ask):
     completions, _ = ask(in_turn(THROTTLED), ["x"] * 4, retries=2)
     assert {one.finish for one in completions} == {Finish.failed}
     assert all(one.reason.startswith("ThrottlingException: Too many requests") for one in completions)
 
 
-def test_throttled_for_ever_stops_a_long_job_in_one_line(refused):
+def test_a_service_that_always_throttles_stops_a_long_job(refused):
     line = refused(in_turn(THROTTLED), ["x"] * 99, retries=2)
     assert line.startswith(f"infer.engine: {MODEL}: ")
     assert "ThrottlingException" in line
     assert line.endswith(KEPT)
 
 
-def test_a_service_that_takes_longer_than_infer_timeout_has_no_answer(ask):
+def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):
     (completion,), _ = ask(in_turn(said("too late", wait=5)), timeout=0.2, retries=0)
     assert (completion.finish, "Read timeout" in completion.reason) == (Finish.failed, True)
 
@@ -205,17 +205,17 @@ def test_a_service_that_takes_longer_than_infer_timeout_has_no_answer(ask):
         fault(400, "ValidationException", "The provided model identifier is invalid."),
     ],
 )
-def test_a_total_failure_is_one_line_at_once(refused, reply):
+def test_an_error_of_the_account_or_model_stops_the_job_at_once(refused, reply):
     line = refused(in_turn(reply), ["x"] * 40)
     kind = reply.headers["x-amzn-ErrorType"].partition(":")[0]
     assert line.startswith(f"infer.engine: {MODEL}: {kind}: {reply.body['message']}")
     assert line.endswith(KEPT)
 
 
-def test_no_connection_is_one_line_at_once(folder, monkeypatch):
+def test_a_failed_connection_stops_the_job_at_once(folder, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"http://127.0.0.1:{free_port()}")
     engine = BedrockEngine(folder, infer(retries=8), None)
-    with pytest.raises(InputError, match=r"\Ainfer.engine: .*connect.*\Z"):
+    with pytest.raises(InputError, match=rf"\Ainfer.engine: {MODEL}: .*connect.*\Z"):
         engine.complete([asked("x")] * 9, lambda *_: None)
     engine.client.close()
 
@@ -223,7 +223,7 @@ def test_no_connection_is_one_line_at_once(folder, monkeypatch):
 @pytest.mark.parametrize(
     "message", ["`temperature` is deprecated for this model.", "This model doesn't support the temperature field."]
 )
-def test_a_model_with_a_fixed_temperature_is_asked_without_it(ask, message):
+def test_a_model_with_a_fixed_temperature_gets_requests_without_it(ask, message):
     rejected = fault(400, "ValidationException", message)
     answer = lambda body: rejected if "temperature" in body["inferenceConfig"] else said("x")  # noqa: E731
     completions, service = ask(answer, ["x"] * 9, concurrency=1)
@@ -231,7 +231,7 @@ def test_a_model_with_a_fixed_temperature_is_asked_without_it(ask, message):
     assert len(service.requests) == 10
 
 
-def test_after_a_fault_nothing_more_is_asked(folder, monkeypatch):
+def test_after_a_fatal_error_no_more_requests_are_sent(folder, monkeypatch):
     with serve(lambda _: fault(403, "AccessDeniedException")) as service:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
         engine = BedrockEngine(folder, infer(concurrency=2), None)
@@ -242,7 +242,7 @@ def test_after_a_fault_nothing_more_is_asked(folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_after_ctrl_c_nothing_more_is_asked(folder, monkeypatch):
+def test_after_ctrl_c_no_more_requests_are_sent(folder, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -267,7 +267,7 @@ def test_after_ctrl_c_nothing_more_is_asked(folder, monkeypatch):
         (fault(400, "ValidationException", "Input is too long for requested model."), Finish.context, ""),
     ],
 )
-def test_why_an_answer_ended_is_kept_with_what_there_is_of_it(ask, reply, finish, text):
+def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish, text):
     (completion,), _ = ask(in_turn(reply))
     assert (completion.finish, completion.text) == (finish, text)
 
@@ -287,7 +287,7 @@ def test_tokens_that_are_not_counted_are_0(ask, usage):
     assert completion == Completion("x", Finish.stop, 0, 0, 0)
 
 
-def test_an_answer_is_all_its_texts_and_nothing_else(ask):
+def test_an_answer_is_the_concatenation_of_its_text_parts(ask):
     reply = said("[")
     thought = {"reasoningContent": {"reasoningText": {"text": "Let me see."}}}
     reply.body["output"]["message"]["content"] = [thought, {"text": "["}, {"text": "]"}]
@@ -295,19 +295,19 @@ def test_an_answer_is_all_its_texts_and_nothing_else(ask):
     assert completion.text == "[]"
 
 
-def test_tokens_are_those_that_the_service_counted_those_of_its_cache_among_them(ask):
+def test_tokens_are_those_that_the_service_counted_including_its_cache(ask):
     (completion,), _ = ask(in_turn(said("x", inputTokens=10, outputTokens=7, cacheReadInputTokens=90)))
     assert completion == Completion("x", Finish.stop, tokens_in=100, cached_in=90, tokens_out=7)
 
 
-def test_the_region_may_be_that_of_every_other_aws_tool(ask, monkeypatch):
+def test_the_region_can_be_set_by_aws_region(ask, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     (completion,), _ = ask(in_turn(said("x")))
     assert completion.text == "x"
 
 
-def test_no_region_is_one_line(refused, monkeypatch):
+def test_a_missing_region_names_the_variable(refused, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     line = refused(in_turn(said("x")))
     assert line.startswith("infer.engine: bedrock: ")
@@ -315,31 +315,31 @@ def test_no_region_is_one_line(refused, monkeypatch):
     assert "AWS_REGION" in line
 
 
-def test_no_keys_are_one_line(refused, monkeypatch):
+def test_missing_aws_keys_are_one_line(refused, monkeypatch):
     for name in KEYS:
         monkeypatch.delenv(name)
     assert "credentials" in refused(in_turn(said("x")))
 
 
-def test_a_profile_that_is_not_there_is_one_line(refused, monkeypatch):
+def test_a_missing_aws_profile_is_named(refused, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert "nobody" in refused(in_turn(said("x")))
 
 
-def test_infer_constrain_is_one_line(folder):
+def test_infer_constrain_with_bedrock_is_an_error(folder):
     task = {"levels": ["L1"], "has_content": False, "emotions": [], "most_segments": 2}
     constraint = LabelConstraint(Taxonomy(("L1",), {("door",): ""}), task)
-    with pytest.raises(InputError, match=r"\Ainfer.constrain: .*false\Z"):
+    with pytest.raises(InputError, match=r"\Ainfer.constrain: .*false.*\Z"):
         open_engine(folder, infer(constrain=True), constraint)
 
 
-def test_weights_are_one_line(tmp_path):
+def test_a_model_with_weights_is_an_error_with_bedrock(tmp_path):
     small.model().save_pretrained(tmp_path / "tuned")
-    with pytest.raises(InputError, match=r"\Ainfer.engine: .*tuned has weights here.*\Z"):
+    with pytest.raises(InputError, match=rf"\Ainfer.engine: .*{tmp_path / 'tuned'}.*\Z"):
         BedrockEngine(tmp_path / "tuned", infer(), None)
 
 
-def test_what_the_system_says_goes_apart_from_the_turns(ask):
+def test_system_messages_are_separate_from_the_turns(ask):
     turns = [("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi"), ("user", "Bye")]
     chat = [{"role": role, "content": content} for role, content in turns]
     _, service = ask(in_turn(said("x")), [Request("", chat)])

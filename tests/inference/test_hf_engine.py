@@ -1,4 +1,4 @@
-"""The engine on transformers gives the answers of `generate`, with a prefix computed once and rows of any length."""
+"""The transformers engine gives the answers of `generate`, with a shared prefix and rows of any length."""
 
 import copy
 
@@ -24,7 +24,7 @@ TASK = {"has_content": True, "emotions": ["anger", "joy"], "most_segments": 2}
 
 
 def request(number: int) -> Request:
-    """Return a request; they are of many lengths."""
+    """Return a request; the requests have different lengths."""
     comment = " ".join(WORDS[: 1 + 7 * number % 10] * (1 + number % 3))
     return Request(comment, [{"role": "user", "content": f"Tell me.\n\nComment:\n{comment} {number}"}])
 
@@ -35,7 +35,7 @@ COMMON = common_prefix(tokenizer(), SAMPLES)
 
 
 def small(config=None):
-    """Return a model whose weights are so large that its answers differ, and its tokenizer."""
+    """Return (model, tokenizer); its weights are so large that its answers differ."""
     config = copy.deepcopy(config or dense())
     config.initializer_range, config.tie_word_embeddings = 0.4, False
     set_seed(0)
@@ -68,7 +68,7 @@ def test_answers_are_those_of_generate_whatever_the_batch(config, batch_size):
     assert [done.text for done in answers(*small(config), infer)] == wanted
 
 
-def test_what_an_answer_took_is_counted():
+def test_the_tokens_of_answers_are_counted():
     model, tokens = small()
     done = answers(model, tokens)
     prompts = [tokens.apply_chat_template(r.messages, add_generation_prompt=True)["input_ids"] for r in REQUESTS]
@@ -78,13 +78,13 @@ def test_what_an_answer_took_is_counted():
     assert all(one.tokens_out == 12 for one in done if one.finish is Finish.length)
 
 
-def test_every_request_is_told_of_once():
+def test_every_request_is_reported_once():
     seen = []
     done = TransformersEngine(*small(), INFER, COMMON).complete(REQUESTS, lambda *ended: seen.append(ended))
     assert sorted(seen, key=lambda ended: ended[0]) == list(enumerate(done))
 
 
-def test_a_prompt_that_fills_the_context_is_not_answered_and_the_others_are():
+def test_a_prompt_that_fills_the_context_has_no_answer_and_the_others_have():
     model, tokens = small()
     long = Request("x", [{"role": "user", "content": "Tell me.\n\nComment:\n" + "red " * 400}])
     engine = TransformersEngine(model, tokens, INFER, COMMON)
@@ -95,15 +95,15 @@ def test_a_prompt_that_fills_the_context_is_not_answered_and_the_others_are():
     assert [done[0].text, done[2].text] == generated(*small())[:2]
 
 
-def test_nothing_is_compiled_for_a_comment_that_is_not_asked():
+def test_no_grammar_is_compiled_for_a_prompt_over_the_context():
     model, tokens = small()
 
     class Counting(CompiledLabelConstraint):
-        """Notes what it is asked to compile."""
+        """Records the sources that it gets."""
 
-        def prepare(self, source):
+        def prepare_source(self, source):
             prepared.append(source)
-            return super().prepare(source)
+            return super().prepare_source(source)
 
     prepared = []
     held = Counting(tokens, len(tokens), TAXONOMY, {**TASK, "has_content": True})
@@ -125,11 +125,11 @@ def test_tokens_that_the_grammar_forces_do_not_change_the_answer():
     held = CompiledLabelConstraint(tokens, len(tokens), TAXONOMY, TASK)
 
     class Chosen(TransformersEngine):
-        """The same engine without the short cut."""
+        """The same engine, with a forward pass for forced tokens as well."""
 
-        def _force(self, row):
+        def _append_forced_tokens(self, row):
             if row.matcher and row.finish is None:
-                row.matcher.fill(self.masks, row.slot)
+                row.matcher.fill_mask(self.masks, row.slot)
 
     quick = TransformersEngine(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda *_: None)
     slow = Chosen(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda *_: None)
@@ -137,7 +137,7 @@ def test_tokens_that_the_grammar_forces_do_not_change_the_answer():
     assert any(one.finish is Finish.stop for one in quick)
 
 
-def test_a_model_with_other_attention_is_one_clear_line():
+def test_a_model_with_sliding_attention_is_an_error_that_names_the_setting():
     config = MistralConfig(
         vocab_size=320,
         hidden_size=32,
@@ -148,22 +148,22 @@ def test_a_model_with_other_attention_is_one_clear_line():
         sliding_window=8,
     )
     config.layer_types = ["sliding_attention", "full_attention"]
-    with pytest.raises(InputError, match=r"layers of sliding_attention.*set infer\.engine: vllm"):
+    with pytest.raises(InputError, match=r"^infer\.engine: .*\bsliding_attention\b.*infer\.engine: vllm"):
         TransformersEngine(*small(config), INFER, COMMON)
 
 
-def test_logits_behind_a_shared_prefix_are_those_of_the_whole_sequence():
+def test_logits_after_a_shared_prefix_are_those_of_the_whole_sequence():
     model, _ = small()
     model.eval()
     ids = torch.arange(3, 53).tolist()
     with torch.inference_mode():
         wanted = model(torch.tensor([ids])).logits[0]
     shared = SharedPrefix(model, ids[:20])
-    shared.reserve(18, slots=3, capacity=40)  # less than the prefix that was computed
+    shared.reserve_slots(18, slots=3, capacity=40)  # shorter than the computed prefix
     cpu = torch.device("cpu")
-    first = shared.forward(ids[18:23] + ids[18:30], Step.of([2, 0], [0, 0], [5, 12], cpu))
+    first = shared.forward(ids[18:23] + ids[18:30], Step.for_rows([2, 0], [0, 0], [5, 12], cpu))
     torch.testing.assert_close(first, wanted[[22, 29]], atol=2e-5, rtol=0)
-    second = shared.forward(ids[23:25] + ids[30:31], Step.of([2, 0], [5, 12], [2, 1], cpu))
+    second = shared.forward(ids[23:25] + ids[30:31], Step.for_rows([2, 0], [5, 12], [2, 1], cpu))
     torch.testing.assert_close(second, wanted[[24, 30]], atol=2e-5, rtol=0)
-    alone = shared.forward(ids[25:40], Step.of([2], [7], [15], cpu))
+    alone = shared.forward(ids[25:40], Step.for_rows([2], [7], [15], cpu))
     torch.testing.assert_close(alone, wanted[[39]], atol=2e-5, rtol=0)

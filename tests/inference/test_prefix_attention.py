@@ -1,4 +1,4 @@
-"""Rows that branch give the logits of the same rows written out one by one."""
+"""Rows with branches give the same logits as separate rows."""
 
 import pytest
 import torch
@@ -8,19 +8,19 @@ from small import fresh
 
 
 def test_branches_come_right_after_the_stem_and_do_not_see_one_another() -> None:
-    step = Step.of_branches([(2, [1, 2]), (1, [])], torch.device("cpu"))
+    step = Step.for_branches([(2, [1, 2]), (1, [])], torch.device("cpu"))
     assert step.row.tolist() == [0, 0, 0, 0, 0, 1]
-    assert step.place.tolist() == [0, 1, 2, 3, 4, 0]
-    assert step.position.tolist() == [0, 1, 2, 2, 3, 0]
-    assert step.last.tolist() == [4, 5]
-    assert step.stem is not None
-    assert step.branch is not None
-    assert (step.stem.tolist(), step.branch.tolist()) == ([2, 2, 2, 2, 2, 1], [0, 0, 2, 3, 3, 0])
+    assert step.cache_index.tolist() == [0, 1, 2, 3, 4, 0]
+    assert step.positions.tolist() == [0, 1, 2, 2, 3, 0]
+    assert step.last_indices.tolist() == [4, 5]
+    assert step.stem_end is not None
+    assert step.branch_start is not None
+    assert (step.stem_end.tolist(), step.branch_start.tolist()) == ([2, 2, 2, 2, 2, 1], [0, 0, 2, 3, 3, 0])
 
 
-def test_a_step_without_branches_stands_at_its_places() -> None:
-    step = Step.of([0, 1], [3, 0], [1, 2], torch.device("cpu"))
-    assert step.position.tolist() == step.place.tolist() == [3, 0, 1]
+def test_positions_are_cache_indices_without_branches() -> None:
+    step = Step.for_rows([0, 1], [3, 0], [1, 2], torch.device("cpu"))
+    assert step.positions.tolist() == step.cache_index.tolist() == [3, 0, 1]
 
 
 def test_logits_of_branches_are_those_of_whole_rows() -> None:
@@ -29,9 +29,9 @@ def test_logits_of_branches_are_those_of_whole_rows() -> None:
     before = model.config._attn_implementation
     prefix, trees = [5, 6, 7], [([11, 12], [[13], [14, 15, 16]]), ([21], [[22, 23], []])]
     shared = SharedPrefix(model, prefix)
-    shared.reserve(len(prefix), len(trees), 6)
+    shared.reserve_slots(len(prefix), len(trees), 6)
     ids = [token for stem, branches in trees for token in (*stem, *(token for own in branches for token in own))]
-    step = Step.of_branches([(len(stem), [len(own) for own in branches]) for stem, branches in trees], model.device)
+    step = Step.for_branches([(len(stem), [len(own) for own in branches]) for stem, branches in trees], model.device)
     found = shared.forward(ids, step, torch.arange(len(ids)))
     model.set_attn_implementation(before)
     wanted = []

@@ -1,4 +1,4 @@
-"""A reply that is out of the ordinary, for one comment among forty: the others are labelled all the same.
+"""An unusual reply to one of forty comments does not stop the labelling of the others.
 
 The replies are those of shared/cases/services/replies.json.
 """
@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from alloy.formats.taxonomy import Taxonomy
-from alloy.inference import pace, service
+from alloy.inference import rate_limiter, service
 from alloy.inference.settings import EngineName, Infer
 from alloy.labelling.predict import count, open_labeller, report
 from alloy.labelling.prompt import Prompts
@@ -27,8 +27,8 @@ BAD = "comment 17 "
 
 @pytest.fixture(autouse=True)
 def account(tmp_path, monkeypatch):
-    """Be nobody at every service, and wait a hundredth of the time before asking again."""
-    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.01)
+    """Set keys of accounts that do not exist, and make all waits a hundred times shorter."""
+    monkeypatch.setattr(rate_limiter, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(service, "FIRST_WAIT", 0.005)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     for name in ("AWS_PROFILE", "AWS_BEARER_TOKEN_BEDROCK", "AWS_SESSION_TOKEN"):
@@ -67,7 +67,7 @@ def is_bad(body: Row) -> bool:
 
 
 def openai(reply: Reply):
-    """Answer as OpenAI does, and with `reply` to one comment."""
+    """Return a function that answers in the format of OpenAI, and one comment with `reply`."""
     return lambda body: reply if is_bad(body) else said(json.dumps(SEGMENTS))
 
 
@@ -99,7 +99,7 @@ def test_a_comment_without_an_answer_is_counted_and_the_others_are_labelled(tmp_
     assert len(requests) == 40
 
 
-def test_a_model_with_a_fixed_temperature_is_asked_without_it_and_the_metrics_say_so(tmp_path, monkeypatch):
+def test_a_model_with_a_fixed_temperature_gets_requests_without_it_and_the_metrics_count_it(tmp_path, monkeypatch):
     message = (
         "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) is supported."
     )
@@ -116,7 +116,7 @@ def test_the_list_after_a_thought_is_read(tmp_path, monkeypatch):
     assert (rows[17]["valid"], rows[17]["segments"]) == (True, SEGMENTS)
 
 
-def test_an_answer_that_is_greedy_is_not_called_sampled(tmp_path, monkeypatch):
+def test_a_greedy_answer_is_not_counted_as_sampled(tmp_path, monkeypatch):
     _, figures, _ = labels(tmp_path, monkeypatch, EngineName.openai, lambda _: said(json.dumps(SEGMENTS)))
     assert "sampled" not in figures
 
@@ -132,7 +132,7 @@ def test_a_comment_over_the_context_of_nova_is_counted_and_the_others_are_labell
     assert (rows[17]["finish"], figures["unanswered"]["context"]) == ("context", 1)
 
 
-def test_a_passing_error_of_a_model_on_bedrock_is_asked_again(tmp_path, monkeypatch):
+def test_a_temporary_error_of_a_model_on_bedrock_is_retried(tmp_path, monkeypatch):
     message = "The system encountered an unexpected error during processing. Try your request again."
     left = [bedrock(424, "ModelErrorException", message=message, originalStatusCode=500)] * 2
 
@@ -144,7 +144,7 @@ def test_a_passing_error_of_a_model_on_bedrock_is_asked_again(tmp_path, monkeypa
 
 
 def test_a_quota_with_default_settings_slows_the_job_down_and_it_finishes(tmp_path, monkeypatch):
-    """Twenty requests in 0.6 seconds stand for 20 per minute: pauses are a hundredth of their length as well."""
+    """The quota is twenty requests per 0.6 seconds instead of per minute; pauses are a hundred times shorter, too."""
     granted: list[float] = []
 
     def answer(_: Row) -> Reply:

@@ -1,10 +1,10 @@
-"""What errors of services mean, by the bodies that they send."""
+"""Errors of services are classified by status and body."""
 
 import pytest
 
-from alloy.inference.service_errors import Kind, ServiceError, kind_of, read_error, rejects
+from alloy.inference.service_errors import ErrorKind, ServiceError, classify_error, is_parameter_rejected, read_error
 
-# Status and body as each service sends it (for Bedrock: code and message).
+# Status and body of real errors (for Bedrock: code and message).
 CONTEXT = {
     "OpenAI": (
         400,
@@ -163,48 +163,68 @@ BEDROCK_CONTEXT = {
     "Nova, older": "Too many input tokens. Max input tokens: 300000, request input token count: 310000",
 }
 OTHERS = [
-    (400, "unknown_parameter", "Unknown parameter: 'x'", Kind.failed),
-    (400, "unsupported_value", "Unsupported value: 'temperature' does not support 0.0 with this model.", Kind.failed),
-    (400, "content_filter", "The response was filtered due to the prompt triggering Azure's policy", Kind.refused),
-    (400, "ResponsibleAIPolicyViolation", "filtered", Kind.refused),
-    (403, "403", "Your input was flagged by moderation", Kind.refused),
-    (400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", Kind.stop),
-    (401, "authentication_error", "invalid x-api-key", Kind.stop),
-    (400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API.", Kind.stop),
-    (429, "insufficient_quota", "You exceeded your current quota", Kind.stop),
-    (403, "UnrecognizedClientException", "The security token included in the request is invalid.", Kind.stop),
-    (429, "rate_limit_exceeded", "Rate limit reached: Limit 30000, Used 29000. Please try again in 6ms.", Kind.busy),
-    (429, "RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan", Kind.busy),
-    (429, "ThrottlingException", "Too many tokens, please wait before trying again.", Kind.busy),
-    (529, "overloaded_error", "Overloaded", Kind.busy),
-    (400, "ThrottlingException", "Rate exceeded", Kind.busy),
-    (503, "", "upstream connect error", Kind.busy),
-    (424, "ModelErrorException", "The system encountered an unexpected error during processing.", Kind.again),
-    (408, "ModelTimeoutException", "Model has timed out in processing the request.", Kind.again),
-    (500, "", "Internal Server Error", Kind.again),
-    (502, "", "Bad Gateway", Kind.again),
-    (404, "NotFoundError", "The model `x` does not exist.", Kind.wrong),
-    (404, "DeploymentNotFound", "The API deployment for this resource does not exist.", Kind.wrong),
-    (403, "AccessDeniedException", "You don't have access to the model with the specified model ID.", Kind.wrong),
-    (400, "ValidationException", "The provided model identifier is invalid.", Kind.wrong),
-    (400, "ValidationException", "Invocation of model ID x with on-demand throughput isn't supported.", Kind.wrong),
-    (400, "ValidationException", "The maximum tokens you requested exceeds the model limit of 4096.", Kind.failed),
+    (400, "unknown_parameter", "Unknown parameter: 'x'", ErrorKind.failed),
+    (
+        400,
+        "unsupported_value",
+        "Unsupported value: 'temperature' does not support 0.0 with this model.",
+        ErrorKind.failed,
+    ),
+    (400, "content_filter", "The response was filtered due to the prompt triggering Azure's policy", ErrorKind.refused),
+    (400, "ResponsibleAIPolicyViolation", "filtered", ErrorKind.refused),
+    (403, "403", "Your input was flagged by moderation", ErrorKind.refused),
+    (400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", ErrorKind.fatal),
+    (401, "authentication_error", "invalid x-api-key", ErrorKind.fatal),
+    (400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API.", ErrorKind.fatal),
+    (429, "insufficient_quota", "You exceeded your current quota", ErrorKind.fatal),
+    (403, "UnrecognizedClientException", "The security token included in the request is invalid.", ErrorKind.fatal),
+    (
+        429,
+        "rate_limit_exceeded",
+        "Rate limit reached: Limit 30000, Used 29000. Please try again in 6ms.",
+        ErrorKind.busy,
+    ),
+    (429, "RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan", ErrorKind.busy),
+    (429, "ThrottlingException", "Too many tokens, please wait before trying again.", ErrorKind.busy),
+    (529, "overloaded_error", "Overloaded", ErrorKind.busy),
+    (400, "ThrottlingException", "Rate exceeded", ErrorKind.busy),
+    (503, "", "upstream connect error", ErrorKind.busy),
+    (424, "ModelErrorException", "The system encountered an unexpected error during processing.", ErrorKind.retry),
+    (408, "ModelTimeoutException", "Model has timed out in processing the request.", ErrorKind.retry),
+    (500, "", "Internal Server Error", ErrorKind.retry),
+    (502, "", "Bad Gateway", ErrorKind.retry),
+    (404, "NotFoundError", "The model `x` does not exist.", ErrorKind.misconfigured),
+    (404, "DeploymentNotFound", "The API deployment for this resource does not exist.", ErrorKind.misconfigured),
+    (
+        403,
+        "AccessDeniedException",
+        "You don't have access to the model with the specified model ID.",
+        ErrorKind.misconfigured,
+    ),
+    (400, "ValidationException", "The provided model identifier is invalid.", ErrorKind.misconfigured),
+    (
+        400,
+        "ValidationException",
+        "Invocation of model ID x with on-demand throughput isn't supported.",
+        ErrorKind.misconfigured,
+    ),
+    (400, "ValidationException", "The maximum tokens you requested exceeds the model limit of 4096.", ErrorKind.failed),
 ]
 
 
 @pytest.mark.parametrize(("status", "body"), CONTEXT.values(), ids=CONTEXT)
-def test_a_request_over_the_context_is_seen_whoever_says_so(status, body):
-    assert kind_of(status, *read_error(body)) is Kind.context
+def test_a_request_over_the_context_is_recognized_for_every_service(status, body):
+    assert classify_error(status, *read_error(body)) is ErrorKind.context
 
 
 @pytest.mark.parametrize("message", BEDROCK_CONTEXT.values(), ids=BEDROCK_CONTEXT)
-def test_a_request_over_the_context_is_seen_on_bedrock(message):
-    assert kind_of(400, "ValidationException", message) is Kind.context
+def test_a_request_over_the_context_is_recognized_on_bedrock(message):
+    assert classify_error(400, "ValidationException", message) is ErrorKind.context
 
 
 @pytest.mark.parametrize(("status", "code", "message", "kind"), OTHERS)
-def test_other_errors_are_not_taken_for_it(status, code, message, kind):
-    assert kind_of(status, code, message) is kind
+def test_other_errors_are_not_classified_as_over_the_context(status, code, message, kind):
+    assert classify_error(status, code, message) is kind
 
 
 @pytest.mark.parametrize(
@@ -236,12 +256,12 @@ def test_errors_are_read_in_every_form(body, read):
         (400, "top_p is not supported", False),
     ],
 )
-def test_a_parameter_that_a_service_does_not_take_is_seen(status, message, rejected):
-    assert rejects(status, message, "temperature") is rejected
+def test_a_rejected_parameter_is_recognized(status, message, rejected):
+    assert is_parameter_rejected(status, message, "temperature") is rejected
 
 
 def test_a_reason_is_one_printable_line_of_bounded_length():
-    reason = ServiceError(Kind.failed, "a\n\x1b]52;c;x\x07\u202eb " + "long " * 100).reason
+    reason = ServiceError(ErrorKind.failed, "a\n\x1b]52;c;x\x07\u202eb " + "long " * 100).reason
     assert reason.startswith("a ]52;c;x b long")
     assert len(reason) <= 300
     assert reason.isprintable()

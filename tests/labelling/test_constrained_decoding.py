@@ -10,7 +10,7 @@ import pytest
 
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import Taxonomy
-from alloy.inference.hf_engine import only_token
+from alloy.inference.hf_engine import find_only_token
 from alloy.labelling.answer import codes_of, parse_answer, render_answer
 from alloy.labelling.constrained_decoding import CompiledLabelConstraint, LabelConstraint, LabelMatcher
 from alloy.labelling.grammar import QUOTED_WORDS, can_quote
@@ -42,15 +42,15 @@ def held(task: str, coded: bool = False) -> CompiledLabelConstraint:
 
 
 def allowed(constraint: LabelMatcher) -> list[int]:
-    masks = constraint.constraint.masks(1)
-    constraint.fill(masks, 0)
+    masks = constraint.constraint.allocate_masks(1)
+    constraint.fill_mask(masks, 0)
     bits = np.unpackbits(masks.numpy()[0].view(np.uint8), bitorder="little")
     return np.flatnonzero(bits[: constraint.constraint.vocabulary]).tolist()
 
 
 def walk(constraints: CompiledLabelConstraint, comment: str, rng: random.Random, limit: int = 400) -> list[int]:
     """Return an answer of tokens that are each chosen among those allowed."""
-    constraint = LabelMatcher(constraints, constraints.prepare(comment))
+    constraint = LabelMatcher(constraints, constraints.prepare_source(comment))
     tokens: list[int] = []
     while not constraint.ended:
         assert len(tokens) < limit
@@ -91,7 +91,7 @@ def test_gold_answers_are_followed_to_their_end(task: str, coded: bool) -> None:
             pairs = zip(paths, contents[:count], strict=False)
             segments = tuple(Segment(own, content, emotion) for own, content in pairs)
             gold = render_answer(segments, TAXONOMY.levels, codes)
-            constraint = LabelMatcher(held(task, coded), held(task, coded).prepare(COMMENT))
+            constraint = LabelMatcher(held(task, coded), held(task, coded).prepare_source(COMMENT))
             for token in ids(gold):
                 assert not constraint.ended
                 assert token in allowed(constraint)
@@ -129,7 +129,7 @@ def test_a_segment_is_not_written_twice_whatever_the_model_prefers(task: str, co
         quote = "The door is" if TASKS[task]["has_content"] else None
         segment = Segment(path, quote, "joy" if TASKS[task]["emotions"] else None)
         wanted = ids(render_answer((segment,) * 3, TAXONOMY.levels, codes))
-        matcher = LabelMatcher(held(task, coded), held(task, coded).prepare(COMMENT))
+        matcher = LabelMatcher(held(task, coded), held(task, coded).prepare_source(COMMENT))
         tokens: list[int] = []
         while not matcher.ended:
             likely = wanted[len(tokens) : len(tokens) + 1]
@@ -187,7 +187,7 @@ def test_a_token_against_the_grammar_is_refused() -> None:
 
 
 def test_two_answers_at_once_do_not_disturb_one_another() -> None:
-    first, second = (LabelMatcher(held("full"), held("full").prepare(text)) for text in ("red", "blue"))
+    first, second = (LabelMatcher(held("full"), held("full").prepare_source(text)) for text in ("red", "blue"))
     for token in ids('[{"content": "red'):
         first.accept(token)
     for token in ids('[{"content": "blue'):
@@ -200,12 +200,12 @@ def test_two_answers_at_once_do_not_disturb_one_another() -> None:
 def test_the_only_token_is_found_in_every_bit_of_a_word(token: int) -> None:
     mask = np.zeros(3, np.int32)
     mask.view(np.uint32)[token // 32] = np.uint32(1 << token % 32)
-    assert only_token(mask) == token
+    assert find_only_token(mask) == token
 
 
 @pytest.mark.parametrize("words", [[0, 0, 0], [3, 0, 0], [0, -1, 0], [1, 0, 1], [0, -(2**31) + 1, 0], [-(2**31), 1, 0]])
 def test_where_there_is_a_choice_or_nothing_no_token_is_the_only_one(words: list[int]) -> None:
-    assert only_token(np.array(words, np.int32)) is None
+    assert find_only_token(np.array(words, np.int32)) is None
 
 
 LONG = {
@@ -231,9 +231,9 @@ def test_a_long_comment_may_be_answered_with_any_text_and_no_control_token(comme
 
 def test_long_comments_are_compiled_once_and_hold_up_no_other() -> None:
     compiled = held("full")
-    long = [compiled.prepare("the lock jams " * count) for count in (700, 800, 900)]
+    long = [compiled.prepare_source("the lock jams " * count) for count in (700, 800, 900)]
     assert long[0] is long[1] is long[2]
-    short = compiled.prepare("the lock jams")
+    short = compiled.prepare_source("the lock jams")
     assert short is not None
     short.result(timeout=10)
 

@@ -14,7 +14,7 @@ from alloy.mixing.nova_names import NOVA_MIX
 from alloy.mixing.proportional_sampler import Draw
 from alloy.mixing.settings import Budget, General, Mix, Unit
 from alloy.modeling.chat_examples import AssistantTurns, count_tokens
-from alloy.training.packing import IGNORED, tokenize
+from alloy.training.packing import IGNORED, tokenize_rows
 from alloy.training.tiny_qwen import new_tokenizer
 from hostile import HOSTILE
 from pools import CATEGORIES, chat, customers, generals, sizes
@@ -54,7 +54,7 @@ def test_a_row_counts_as_many_tokens_as_training_sees(tokens) -> None:
         {**rows[0], "id": f"x{n}", "messages": [{"role": "user", "content": text or "?"}, *rows[0]["messages"][1:]]}
         for n, text in enumerate(HOSTILE)
     ]
-    seen = tokenize(rows, tokens)
+    seen = tokenize_rows(rows, tokens)
     wanted = [
         (len(ids), sum(label != IGNORED for label in labels))
         for ids, labels in zip(seen["input_ids"], seen["labels"], strict=True)
@@ -200,7 +200,7 @@ def test_the_share_of_real_tokens_is_within_a_thousandth_of_what_was_asked(unit:
         kept, found = draw(Mix(ratio=ratio, unit=unit), customer, general)
         assert abs(total(found) / (total(found) + total(kept)) - ratio) <= 0.001
         arms.append({one.place for one in found})
-        seen = tokenize([general.pool.row(one.place) for one in found], made)
+        seen = tokenize_rows([general.pool.row(one.place) for one in found], made)
         counted = (
             seen["input_ids"]
             if unit is Unit.tokens

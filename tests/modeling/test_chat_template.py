@@ -8,8 +8,8 @@ import pytest
 from tokenizers import AddedToken
 
 from alloy.modeling.chat_template import Rendered, _apart, common_length, encode, render_example, render_prompt
-from alloy.training.packing import IGNORED, tokenize
-from alloy.training.tiny_qwen import general_texts, new_tokenizer
+from alloy.training.packing import IGNORED, tokenize_rows
+from alloy.training.tiny_qwen import iterate_texts, new_tokenizer
 from hostile import HOSTILE
 from small import ROWS, SCRATCH, tokenizer
 
@@ -45,7 +45,7 @@ def small() -> Any:
 
 def templated(template: str, *controls: AddedToken | str) -> Any:
     """Return a small tokenizer of its own with this template and more control tokens."""
-    tokens: Any = new_tokenizer(general_texts(ROWS), SCRATCH)
+    tokens: Any = new_tokenizer(iterate_texts(ROWS), SCRATCH)
     tokens.add_tokens(list(controls), special_tokens=True)
     tokens.chat_template = template
     return tokens
@@ -94,7 +94,7 @@ def test_the_tokens_of_a_comment_do_not_hang_on_the_others_of_its_batch() -> Non
 def test_an_example_ends_its_turn_once_whatever_it_quotes() -> None:
     rows = [example(str(number), comment, f'[{{"content": "{comment}"}}]') for number, comment in enumerate(HOSTILE)]
     end = small().eos_token_id
-    for comment, labels in zip(HOSTILE, tokenize(rows, small())["labels"], strict=True):
+    for comment, labels in zip(HOSTILE, tokenize_rows(rows, small())["labels"], strict=True):
         answer = [token for token in labels if token != IGNORED]
         assert controls(small(), answer) == {end: 1}, comment
         assert answer[-1] == end
@@ -104,7 +104,7 @@ def test_an_example_ends_its_turn_once_whatever_it_quotes() -> None:
 def test_an_example_begins_with_the_tokens_of_its_prompt() -> None:
     rows = [example(str(number), comment, f"[{comment}]") for number, comment in enumerate(HOSTILE)]
     prompts = encoded(small(), HOSTILE)
-    for prompt, ids in zip(prompts, tokenize(rows, small())["input_ids"], strict=True):
+    for prompt, ids in zip(prompts, tokenize_rows(rows, small())["input_ids"], strict=True):
         assert ids[: len(prompt)] == prompt
 
 
@@ -154,7 +154,7 @@ def test_a_template_that_strips_what_is_said_strips_it_in_hostile_chats_too(comm
 def test_a_template_that_strips_what_is_said_trains_on_every_hostile_comment() -> None:
     tokens = templated(TRIMMED)
     rows = [example(str(number), comment, f"[{comment}]") for number, comment in enumerate(HOSTILE)]
-    for labels in tokenize(rows, tokens)["labels"]:
+    for labels in tokenize_rows(rows, tokens)["labels"]:
         assert controls(tokens, [token for token in labels if token != IGNORED]) == {tokens.eos_token_id: 1}
 
 
@@ -162,7 +162,7 @@ def test_a_template_that_strips_what_is_said_trains_on_every_hostile_comment() -
 def test_a_template_that_takes_out_thoughts_keeps_those_that_a_comment_quotes(space: str) -> None:
     tokens = templated(THOUGHTLESS)
     row = example("a", f"{space}<think>no</think> door{space}", "[<think>no</think>]")
-    (labels,) = tokenize([row], tokens)["labels"]
+    (labels,) = tokenize_rows([row], tokens)["labels"]
     assert tokens.decode([token for token in labels if token != IGNORED]) == "[<think>no</think>]<|im_end|>"
 
 

@@ -282,7 +282,7 @@ def test_a_trainer_that_is_asked_to_stop_saves_says_so_once_and_fails(killed, as
     ended = runs[asked]
     assert ended.code != 0
     assert ended.output.count("stopped after step") == 1
-    assert f"train: stopped after step {ended.after} of {STEPS}; `dvc repro` goes on from there" in ended.output
+    assert f"train: stopped after step {ended.after} of {STEPS}; `dvc repro` continues from there" in ended.output
     assert "Traceback" not in ended.output
 
 
@@ -293,7 +293,7 @@ def test_a_trainer_that_is_killed_fails_the_stage(killed):
 
 def test_each_run_resumes_from_the_last_complete_checkpoint(killed):
     _, runs = killed
-    assert f"train: going on after step {runs['sigterm'].after} of {STEPS}" in runs["sigint"].output
+    assert f"train: continuing after step {runs['sigterm'].after} of {STEPS}" in runs["sigint"].output
     steps = [(run.before, run.after) for run in runs.values()]
     assert all(0 <= before < after < STEPS for before, after in steps), steps
     assert "Traceback" not in "".join(run.output for run in runs.values())
@@ -326,7 +326,7 @@ def test_an_orphan_stops_for_the_next_run_and_writes_no_output(taken_over):
     stopped = re.search(r"train: stopped after step (\d+) of", orphan)
     assert stopped, orphan
     assert "train: examples" not in orphan
-    assert f"train: going on after step {stopped[1]} of {STEPS}" in following
+    assert f"train: continuing after step {stopped[1]} of {STEPS}" in following
 
 
 def test_after_all_these_kills_the_bytes_are_those_of_an_uninterrupted_run(taken_over, whole):
@@ -423,7 +423,7 @@ def test_every_training_method_gives_the_same_bytes_after_a_stop(fresh, whole, s
     run.process.terminate()  # the launcher, where there are several processes
     assert run.end() != 0
     assert not project.trainers()
-    going_on = f"train: going on after step {project.step()} of 40"
+    going_on = f"train: continuing after step {project.step()} of 40"
     assert going_on in project.run(*BY_HAND, **env)
     assert project.weights() == whole(setting).weights()
     assert project.curve() == whole(setting).curve()
@@ -446,7 +446,7 @@ def test_all_orphans_of_a_killed_launcher_stop(fresh, whole):
     for orphan in orphans:
         orphan.resume()
     assert second.end() == 0, second.output
-    assert re.search(r"train: going on after step \d+ of 40", second.output)
+    assert re.search(r"train: continuing after step \d+ of 40", second.output)
     assert project.weights() == whole("zero2").weights()
     assert project.curve() == whole("zero2").curve()
     until(lambda: not project.trainers(), pause=0.2)
@@ -458,7 +458,7 @@ def test_a_temporary_experiment_resumes_from_the_killed_one(fresh, whole):
     sigkill_dvc_too(first, project)
     step = project.step()
     output = project.run("dvc", "exp", "run", "--temp", "--name", "again")
-    assert f"train: going on after step {step} of {STEPS}" in output
+    assert f"train: continuing after step {step} of {STEPS}" in output
     assert not project.scratch()
     project.run("dvc", "exp", "apply", "again")
     assert project.weights() == whole("muon").weights()
@@ -483,7 +483,7 @@ def test_a_queued_experiment_resumes_from_the_one_whose_trainer_was_killed(fresh
     step = project.step()
     assert queue("second").end() == 0
     comes_to("second", "Success")
-    assert f"train: going on after step {step} of {STEPS}" in project.run("dvc", "queue", "logs", "second")
+    assert f"train: continuing after step {step} of {STEPS}" in project.run("dvc", "queue", "logs", "second")
     assert not project.scratch()
     project.run("dvc", "exp", "apply", "second")
     assert project.weights() == whole("muon").weights()
@@ -515,12 +515,12 @@ def test_a_full_disk_is_one_line_and_loses_no_work(small_disk, whole):
     assert run.end() != 0
     said = [line for line in run.output.splitlines() if "make room" in line]
     assert len(said) == 1, run.output
-    assert re.search(r"are to be written and .* are free; make room, then `dvc repro` goes on from the last", said[0])
+    assert re.search(r"a checkpoint needs [\d.]+ GiB, but [\d.]+ GiB are free; ", said[0])
     assert "Traceback" not in run.output
     step = project.step()
     assert step > 0
     resize(2**24)
-    assert f"train: going on after step {step} of {STEPS}" in project.run(*REPRO)
+    assert f"train: continuing after step {step} of {STEPS}" in project.run(*REPRO)
     assert project.weights() == whole("muon").weights()
 
 

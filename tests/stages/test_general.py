@@ -90,7 +90,7 @@ def test_vllm_gives_the_same_figures(project: Path) -> None:
 def test_an_unknown_task_is_one_line(project: Path) -> None:
     done = general(project, ["colors"])
     assert done.returncode == 1
-    assert done.stderr.startswith("general: profiles/small.yaml: general: there is no task 'colors'")
+    assert done.stderr.startswith("general: profiles/small.yaml: general: unknown task 'colors'")
     assert done.stderr.count("\n") == 1
 
 

@@ -18,7 +18,7 @@ from alloy.mixing.customer_examples import customer_rows
 from alloy.mixing.mixture import draw
 from alloy.mixing.settings import Mix
 from alloy.modeling.model_folder import write_hosted
-from alloy.training.packing import IGNORED, tokenize
+from alloy.training.packing import IGNORED, tokenize_rows
 from hostile import HOSTILE
 from pools import customers, generals, sizes
 from small import tokenizer
@@ -255,7 +255,7 @@ def test_the_share_holds_in_the_tokens_that_training_sees(here: Path, base: Path
     project(base, {"ratio": 0.25, "unit": unit}, [*HOSTILE[1:], *(f"No {n}!" for n in range(200))], general=900)
     main()
     rows = train_rows()
-    seen = tokenize(rows, tokenizer())
+    seen = tokenize_rows(rows, tokenizer())
     counts: Counter[str] = Counter()
     for row, ids_, labels in zip(rows, seen["input_ids"], seen["labels"], strict=True):
         counts[row["source"]] += len(ids_) if unit == "tokens" else sum(label != IGNORED for label in labels)

@@ -19,7 +19,7 @@ from transformers import set_seed
 
 from alloy.core.files import read_jsonl, write_jsonl
 from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM
-from alloy.evaluation.mmlu_tasks import groups_of
+from alloy.evaluation.mmlu_tasks import group_subjects
 from alloy.evaluation.settings import Mmlu
 from alloy.formats.mmlu import load_questions
 from alloy.training.tiny_qwen import new_config, new_model
@@ -144,7 +144,7 @@ def test_chance_is_the_mean_over_questions_and_0_for_answers_without_choices(sho
 def test_the_57_subjects_are_in_mmlu_s_four_groups() -> None:
     from lm_eval.tasks.mmlu._generate_configs import SUBJECTS as ALL
 
-    groups = groups_of([*ALL, "colours_of_lamps"])
+    groups = group_subjects([*ALL, "colours_of_lamps"])
     assert {group: len(members) for group, members in groups.items()} == {
         "humanities": 13,
         "other": 13,

@@ -1,4 +1,4 @@
-"""Cost: parameters, FLOPs and memory as worked out, against published figures and against what PyTorch counts."""
+"""The estimates of parameters, FLOPs and memory agree with published numbers and with what PyTorch counts."""
 
 import json
 from functools import partial
@@ -11,17 +11,17 @@ from transformers import AutoConfig, AutoModelForCausalLM, Qwen3Config, Qwen3Moe
 
 from alloy.commands.cost import main
 from alloy.training.cost import (
-    COMPLETION,
+    COMPLETION_SHARE,
     GIB,
-    memory,
-    memory_line,
-    parameters,
-    peak_flops,
-    skeleton,
-    training_flops,
+    count_parameters,
+    count_training_flops,
+    estimate_memory,
+    find_peak_flops,
+    format_memory,
+    make_empty_model,
 )
-from alloy.training.lora import attach
-from alloy.training.optimizer import muon
+from alloy.training.lora import attach_adapter
+from alloy.training.optimizer import make_muon
 from alloy.training.settings import DeepSpeed, Lora, Method, Model, Optimizer, Train
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ def build(config, **kwargs):
 )
 def test_parameters_are_the_published_ones(name, total, active):
     config = published(name)
-    counted = parameters(config)
+    counted = count_parameters(config)
     assert counted.total == total
     ends = counted.head * (1 if config.tie_word_embeddings else 2)
     assert counted.body_active + ends == active
@@ -75,15 +75,15 @@ def test_parameters_are_the_published_ones(name, total, active):
 def test_counting_takes_no_memory_and_leaves_the_configuration_alone():
     config = published("qwen3-30b-a3b")
     before = config.to_dict()
-    assert {p.device.type for p in skeleton(config).parameters()} == {"meta"}
+    assert {p.device.type for p in make_empty_model(config).parameters()} == {"meta"}
     assert config.to_dict() == before
 
 
 def counted_flops(config, method):
-    """Return what PyTorch counts for one example of LENGTH tokens, a quarter of them completions, and its size."""
+    """Return (FLOPs that PyTorch counts for an example of LENGTH tokens, a quarter with a loss; size of the norms)."""
     model = build(config, experts_implementation="eager") if hasattr(config, "num_experts") else build(config)
     inputs = {"input_ids": torch.randint(0, config.vocab_size, (1, LENGTH))}
-    if method is Method.lora:  # frozen weights, and an adapter of next to nothing in front of them
+    if method is Method.lora:  # frozen weights, with an adapter that is too small to count
         model.requires_grad_(False)
         inputs = {"inputs_embeds": model.get_input_embeddings()(inputs["input_ids"]).requires_grad_()}
     with FlopCounterMode(display=False) as counter:
@@ -95,16 +95,16 @@ def counted_flops(config, method):
 @pytest.mark.parametrize("config", [dense(), mixture()], ids=["dense", "mixture"])
 def test_flops_are_those_that_torch_counts(config, method):
     counted, norms = counted_flops(config, method)
-    ours = training_flops(config, LENGTH, LENGTH**2, LENGTH // 4, method)
-    # The counter sees matrix products alone, so not the scaling by RMSNorm's weights; and eager attention computes
-    # the whole square of scores, of which a causal model needs half.
+    ours = count_training_flops(config, LENGTH, LENGTH**2, LENGTH // 4, method)
+    # The counter only counts matrix products, so not the scaling by the weights of RMSNorm. Eager attention computes
+    # the whole square of scores; a causal model needs half of it.
     ours -= (6 if method is Method.full else 4) * norms * LENGTH
     half = 3 * 2 * LENGTH**2 * 4 * 32 * config.num_hidden_layers
     assert ours + half == counted
 
 
-def test_flops_grow_with_tokens_squares_and_completions_apart():
-    flops = partial(training_flops, published("qwen3-8b"), method=Method.full)
+def test_flops_grow_with_tokens_squares_and_completions_separately():
+    flops = partial(count_training_flops, published("qwen3-8b"), method=Method.full)
     assert flops(tokens=2, squares=2, completions=2) == 2 * flops(tokens=1, squares=1, completions=1)
     assert flops(tokens=1, squares=1, completions=0) < flops(tokens=1, squares=1, completions=1)
     # Attention's share in a single example of 4,096 tokens: half the square is about a 24th of the layers' work.
@@ -129,7 +129,7 @@ def test_flops_grow_with_tokens_squares_and_completions_apart():
     ],
 )
 def test_the_peak_of_a_gpu_is_known_by_its_name(name, peak):
-    assert peak_flops(name) == peak
+    assert find_peak_flops(name) == peak
 
 
 @pytest.mark.parametrize(
@@ -146,18 +146,18 @@ def test_the_peak_of_a_gpu_is_known_by_its_name(name, peak):
         "",
     ],
 )
-def test_no_peak_is_guessed_for_another_gpu(name):
-    assert peak_flops(name) is None
+def test_an_unknown_gpu_has_no_peak(name):
+    assert find_peak_flops(name) is None
 
 
 EIGHT = published("qwen3-8b")
 
 
 def needs(processes=8, rows=1, config=EIGHT, gpu=True, **changes):
-    return memory(config, Train(lr=1e-5, max_length=4096, **changes), processes, rows, gpu)
+    return estimate_memory(config, Train(lr=1e-5, max_length=4096, **changes), processes, rows, gpu)
 
 
-def test_sharing_out_more_needs_less():
+def test_dividing_more_of_the_state_needs_less_memory():
     alone, zero2, zero3 = (needs(deepspeed=kind)["total"] for kind in (None, DeepSpeed.zero2, DeepSpeed.zero3))
     assert zero3 < zero2 < alone
     assert needs(16, deepspeed=DeepSpeed.zero3)["total"] < zero3
@@ -170,7 +170,7 @@ def test_an_adapter_needs_less_than_all_weights_and_a_small_one_less_than_a_larg
     assert large["optimizer"] == 8 * small["optimizer"]
 
 
-def test_checkpointing_needs_less_and_more_rows_more():
+def test_gradient_checkpointing_needs_less_memory_and_more_rows_need_more():
     assert needs(gradient_checkpointing=True)["activations"] < needs()["activations"] / 10
     assert needs(rows=2)["logits"] == 2 * needs()["logits"]
     assert needs(rows=2)["activations"] > 2 * needs()["activations"]  # the mask grows with the square
@@ -178,43 +178,43 @@ def test_checkpointing_needs_less_and_more_rows_more():
 
 def test_an_anchored_model_keeps_a_whole_copy_and_an_anchored_adapter_none():
     anchored = needs(deepspeed=DeepSpeed.zero2, anchor=0.5)
-    assert anchored["reference"] == 2 * parameters(EIGHT).total
+    assert anchored["reference"] == 2 * count_parameters(EIGHT).total
     assert needs(method=Method.lora, anchor=0.5)["reference"] == needs()["reference"] == 0
 
 
 @pytest.mark.parametrize(
     ("deepspeed", "gpu", "each"),
     [
-        # Bytes a parameter held by each of 2 processes, as read off DeepSpeed 0.19.8's own tensors in such a run.
+        # Bytes per parameter on each of 2 processes, measured on the tensors of DeepSpeed 0.19.8.
         (DeepSpeed.zero2, True, {"weights": 2, "gradients": 4 / 2, "optimizer": (4 + 8) / 2}),
         (DeepSpeed.zero3, True, {"weights": 2 / 2 + 2, "gradients": 4 / 2, "optimizer": (4 + 8) / 2}),
         (DeepSpeed.zero2, False, {"weights": 4, "gradients": 4 / 2, "optimizer": (4 + 8) / 2}),
         (DeepSpeed.zero3, False, {"weights": 4 / 2 + 4, "gradients": 4 / 2, "optimizer": 8 / 2}),
     ],
 )
-def test_deepspeed_holds_what_its_tensors_show(deepspeed, gpu, each):
-    config = dense()  # below a billion weights, ZeRO-3 may hold them all gathered: that is the second summand
+def test_estimates_with_deepspeed_are_the_bytes_of_its_tensors(deepspeed, gpu, each):
+    config = dense()  # below a billion weights, ZeRO-3 can gather all of them: that is the second term
     estimate = needs(2, config=config, gpu=gpu, deepspeed=deepspeed)
-    total = parameters(config).total
+    total = count_parameters(config).total
     assert {key: estimate[key] / total for key in each} == each
 
 
-def test_deepspeed_adds_up_gradients_in_float32_as_estimated():
+def test_deepspeed_accumulates_gradients_in_float32_as_estimated():
     for kind in DeepSpeed:
         settings = json.loads((ROOT / f"profiles/deepspeed/{kind.value}.json").read_text())
         assert settings["data_types"] == {"grad_accum_dtype": "fp32"}
 
 
-@pytest.mark.filterwarnings("ignore:The following .* keys did not match")  # PEFT says so, then adapts the experts
+@pytest.mark.filterwarnings("ignore:The following .* keys did not match")  # PEFT warns, then adapts the experts
 @pytest.mark.parametrize("config", [dense(), mixture()], ids=["dense", "mixture"])
 @pytest.mark.parametrize("kind", ["adamw", "muon", "lora"])
 def test_weights_gradients_and_optimizer_are_the_bytes_of_the_real_tensors(config, kind):
     model = build(config)
     if kind == "lora":
-        model = attach(model, Lora())
+        model = attach_adapter(model, Lora())
     model(input_ids=torch.arange(8)[None], labels=torch.arange(8)[None]).loss.backward()
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = muon(model, 1e-3, 0.0) if kind == "muon" else torch.optim.AdamW(trained, 1e-3)
+    optimizer = make_muon(model, 1e-3, 0.0) if kind == "muon" else torch.optim.AdamW(trained, 1e-3)
     optimizer.step()
     parts = getattr(optimizer, "parts", (optimizer,))
     states = [value for part in parts for state in part.state.values() for value in state.values()]
@@ -227,7 +227,7 @@ def test_weights_gradients_and_optimizer_are_the_bytes_of_the_real_tensors(confi
     )
     assert estimate["weights"] == sum(p.nbytes for p in model.parameters())
     assert estimate["gradients"] == sum(p.grad.nbytes for p in trained if p.grad is not None)
-    assert estimate["optimizer"] == sum(value.nbytes for value in states if value.ndim)  # without the count of steps
+    assert estimate["optimizer"] == sum(value.nbytes for value in states if value.ndim)  # without the step counters
 
 
 def saved(config, *, packed, dtype, autocast):
@@ -240,7 +240,7 @@ def saved(config, *, packed, dtype, autocast):
     def keep(tensor):
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage  # held, so that no address is used twice
+            kept[storage.data_ptr()] = storage  # kept, so that no address is used twice
         return tensor
 
     positions = torch.arange(LENGTH)[None] % (LENGTH // 2 if packed else LENGTH)
@@ -267,18 +267,18 @@ def test_activations_are_those_that_a_layer_keeps(make, gpu, changes, dtype, aut
     train = Train(lr=1e-5, max_length=LENGTH, packing=packed, **changes)
     kept = partial(saved, packed=packed, dtype=dtype, autocast=autocast)
     layer = kept(make(3)) - kept(make(2))
-    ours = memory(make(1), train, 1, 1, gpu)["activations"]
-    assert ours == pytest.approx(layer, rel=0.03)  # left out: what is one number for a head or an expert
+    ours = estimate_memory(make(1), train, 1, 1, gpu)["activations"]
+    assert ours == pytest.approx(layer, rel=0.03)  # the estimate leaves out tensors with one number per head or expert
 
 
 def test_logits_are_log_probabilities_and_two_gradients_of_the_completions():
-    assert needs(config=dense())["logits"] == COMPLETION * 4096 * 96 * 3 * 4
+    assert needs(config=dense())["logits"] == COMPLETION_SHARE * 4096 * 96 * 3 * 4
 
 
-def test_the_line_names_the_parts_in_gib_and_leaves_out_what_is_nothing():
+def test_the_memory_line_names_the_parts_in_gib_without_parts_of_0():
     estimate = {"weights": 3 * GIB, "reference": 0, "logits": GIB // 2, "total": 7 * GIB // 2}
-    assert memory_line(estimate, None) == "needs about 3.5 GiB on each device: weights 3.0, logits 0.5"
-    assert memory_line(estimate, 4 * GIB).endswith("logits 0.5 (there: 4.0 GiB)")
+    assert format_memory(estimate, None) == "needs about 3.5 GiB on each device: weights 3.0, logits 0.5"
+    assert format_memory(estimate, 4 * GIB).endswith(" 4.0 GiB)")
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_the_head_of_a_profile_holds_what_the_command_prints(profile, processes,
     line, count, flops = capsys.readouterr().out.splitlines()
     head = (ROOT / f"profiles/{profile}.yaml").read_text()
     assert f"#   {line}\n" in head
-    assert count.startswith(f"{parameters(published(config)).total:,} parameters")
+    assert count.startswith(f"{count_parameters(published(config)).total:,} parameters")
     assert "GPU hours of an H100 at an assumed MFU of 40%" in flops
 
 

@@ -1,4 +1,4 @@
-"""Families beyond Qwen3 are trained as a user starts it: sizes below `text_config`, layers with a state."""
+"""Other model families than Qwen3 can be trained: nested configurations, layers with a state."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ pytestmark = pytest.mark.slow
 
 
 def loads(folder: Path) -> torch.Tensor:
-    """Return logits of the model in `folder` as anyone loads it."""
+    """Return logits of the model in `folder`, loaded with transformers only."""
     with torch.no_grad():
         return load_weights(folder, torch.float32).eval()(torch.arange(10, 30)[None]).logits
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_a_model_with_a_vision_tower_is_trained_on_text_and_keeps_its_eyes(tmp_path, monkeypatch, capsys, method):
+def test_a_model_with_a_vision_tower_is_trained_on_text_and_keeps_the_tower(tmp_path, monkeypatch, capsys, method):
     project = write_project(tmp_path / "project", FAMILIES["Gemma 3 with vision"](), method=method)
     done = train(project)
     assert "not packed" not in done.output
@@ -40,7 +40,7 @@ def test_a_model_with_a_vision_tower_is_trained_on_text_and_keeps_its_eyes(tmp_p
 
 
 @pytest.mark.parametrize("name", ["Granite 4 H", "LFM2"])
-def test_layers_with_a_state_are_trained_without_packing_and_that_is_said(tmp_path, name):
+def test_layers_with_a_state_are_trained_without_packing_and_a_line_says_so(tmp_path, name):
     project = write_project(tmp_path / "project", FAMILIES[name](), max_steps=2, global_batch=40)
     done = train(project)
     assert "carry a state" in done.output and "train.packing" in done.output

@@ -1,4 +1,4 @@
-"""Merged adapters give the logits of the adapter, also for layers whose weights are tied to others."""
+"""A merged model gives the logits of its adapter, even for tied layers."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM, set_seed
 from alloy.core.files import read_json
 from alloy.modeling.model_folder import load_weights
 from alloy.training.job import TrainingJob
-from alloy.training.lora import attach, merge
-from alloy.training.save_model import save
+from alloy.training.lora import attach_adapter, merge_adapter
+from alloy.training.save_model import save_trained_model
 from alloy.training.settings import Lora, Method, Train
 from families import APART, STATEFUL, build
 from small import tokenizer
@@ -34,7 +34,7 @@ def tiny(tied: bool):
 
 def adapted(model, targets: list[str]) -> PeftModel:
     """Return the model with an adapter that changes it."""
-    found = attach(model, Lora(rank=2, targets=targets))
+    found = attach_adapter(model, Lora(rank=2, targets=targets))
     set_seed(1)
     with torch.no_grad():
         for name, parameter in found.named_parameters():
@@ -49,7 +49,7 @@ def logits(model) -> torch.Tensor:
 
 
 class Trainer:
-    """What `save` needs of a trainer."""
+    """The attributes of a trainer that `save_trained_model` uses."""
 
     def __init__(self, model) -> None:
         self.model, self.accelerator = model, self
@@ -60,14 +60,14 @@ class Trainer:
 
 @pytest.mark.parametrize("targets", TARGETS.values(), ids=TARGETS)
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
-def test_a_merged_model_that_was_saved_has_the_logits_of_its_adapter(tmp_path, tied, targets):
+def test_a_saved_merged_model_has_the_logits_of_its_adapter(tmp_path, tied, targets):
     model = adapted(tiny(tied), targets)
     wanted = logits(model)
     assert (wanted - logits(tiny(tied))).abs().max() > 0.01
     train = Train(lr=1e-3, method=Method.lora, lora=Lora(rank=2, targets=targets))
     base = tiny(tied)
     job = TrainingJob("train", "train", "", train, 0, base.config, tokenizer(), lambda _: base, tmp_path)
-    save(job, Trainer(model), tmp_path / "out", {})
+    save_trained_model(job, Trainer(model), tmp_path / "out", {})
     loaded = load_weights(tmp_path / "out", torch.float32).eval()
     torch.testing.assert_close(logits(loaded), wanted, atol=1e-4, rtol=1e-4)
     ends = targets in (TARGETS["the output layer"], TARGETS["the embeddings"])
@@ -78,12 +78,12 @@ def test_a_merged_model_that_was_saved_has_the_logits_of_its_adapter(tmp_path, t
 def test_an_adapter_that_is_not_merged_has_the_same_logits_on_a_tied_base(tmp_path, targets):
     model = adapted(tiny(tied=True), targets)
     model.save_pretrained(tmp_path, save_embedding_layers=False)
-    assert torch.equal(logits(merge(tiny(tied=True), tmp_path)), logits(model.merge_and_unload()))
+    assert torch.equal(logits(merge_adapter(tiny(tied=True), tmp_path)), logits(model.merge_and_unload()))
 
 
 @pytest.mark.parametrize("name", ["Gemma 3 with vision", *STATEFUL])
 @pytest.mark.parametrize("targets", [["all-linear"], ["q_proj", "v_proj"]], ids=["all", "some"])
-def test_adapters_are_on_what_text_passes_and_merge_in_every_family(tmp_path: Path, name, targets):
+def test_adapters_are_on_layers_that_text_uses_and_merge_in_every_family(tmp_path: Path, name, targets):
     before = logits(build(name))
     model = adapted(build(name), targets)
     names = [key for key, parameter in model.named_parameters() if parameter.requires_grad]
@@ -91,4 +91,4 @@ def test_adapters_are_on_what_text_passes_and_merge_in_every_family(tmp_path: Pa
     wanted = logits(model)
     assert (wanted - before).abs().max() > 1e-4
     model.save_pretrained(tmp_path, save_embedding_layers=False)
-    torch.testing.assert_close(logits(merge(build(name), tmp_path)), wanted, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(logits(merge_adapter(build(name), tmp_path)), wanted, atol=1e-3, rtol=1e-3)

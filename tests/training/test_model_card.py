@@ -2,8 +2,8 @@
 
 import pytest
 
-from alloy.training.model_card import card
-from alloy.training.report import general_share
+from alloy.training.model_card import format_card
+from alloy.training.report import compute_general_share
 from small import TRAIN
 
 FILE = {"source": "gguf", "name": "a.gguf", "sha256": "ab" * 32}
@@ -14,11 +14,11 @@ WHEEL = {"package": "a-model", "version": "0.1.2", "file": "a/a.gguf"}
 def written(origin):
     source = {"customer": {"examples": 30, "passes": 60, "tokens": 900, "loss_tokens": 90}}
     source["made"] = {"examples": 10, "passes": 20, "tokens": 100, "loss_tokens": 10}
-    report = {"steps": 1, "source": source, "general_share": general_share(source)}
-    return card(TRAIN, 0, ("models/base", None), origin, [], report)
+    report = {"steps": 1, "source": source, "general_share": compute_general_share(source)}
+    return format_card(TRAIN, 0, ("models/base", None), origin, [], report)
 
 
-def test_a_model_that_was_made_here_has_no_origin_to_tell():
+def test_a_model_from_scratch_has_no_origin_in_its_card():
     assert "sha256 `" not in written(None)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim._muon import DEFAULT_A, DEFAULT_B, DEFAULT_C
 
-from alloy.training.optimizer import Muon, muon, orthogonalize
+from alloy.training.optimizer import Muon, make_muon, orthogonalize
 
 COEFFICIENTS = (DEFAULT_A, DEFAULT_B, DEFAULT_C)
 SHAPES = [(24, 24), (40, 16), (16, 40), (24, 24)]
@@ -22,7 +22,7 @@ def parameters() -> list[torch.nn.Parameter]:
 
 
 @pytest.mark.parametrize("shape", [(3, 24, 24), (2, 40, 16), (2, 16, 40)])
-def test_the_iteration_brings_singular_values_near_one_and_keeps_singular_vectors(shape):
+def test_the_iteration_moves_singular_values_close_to_one_and_keeps_singular_vectors(shape):
     matrices = random(*shape)
     done = orthogonalize(matrices, COEFFICIENTS, 5)
     assert done.dtype == torch.float32
@@ -33,7 +33,7 @@ def test_the_iteration_brings_singular_values_near_one_and_keeps_singular_vector
     assert (turned - torch.diag_embed(turned.diagonal(dim1=-2, dim2=-1))).abs().max() < 1e-3
 
 
-def test_each_matrix_of_a_stack_is_treated_by_itself():
+def test_each_matrix_of_a_stack_is_orthogonalized_separately():
     matrices = random(3, 40, 16)
     alone = torch.cat([orthogonalize(one[None], COEFFICIENTS, 5) for one in matrices])
     torch.testing.assert_close(orthogonalize(matrices, COEFFICIENTS, 5), alone, atol=1e-5, rtol=0)
@@ -54,7 +54,7 @@ def test_steps_are_those_of_torch_within_the_precision_of_bfloat16():
         torch.testing.assert_close(mine, their, atol=0.01, rtol=0)
 
 
-def test_a_parameter_without_gradient_stays_and_states_can_be_loaded():
+def test_a_parameter_without_a_gradient_does_not_change_and_states_can_be_loaded():
     ours = parameters()
     ours[0].grad = None
     before = ours[0].detach().clone()
@@ -79,7 +79,7 @@ def test_embeddings_and_vectors_go_to_adamw():
             "lm_head": torch.nn.Linear(4, 8, bias=False),
         }
     )
-    matrices, rest = muon(model, 1e-3, 0.0).parts
+    matrices, rest = make_muon(model, 1e-3, 0.0).parts
     assert isinstance(matrices, Muon)
     assert [p.shape for group in matrices.param_groups for p in group["params"]] == [(6, 4)]
     assert sorted(p.ndim for group in rest.param_groups for p in group["params"]) == [1, 2, 2]

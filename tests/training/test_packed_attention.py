@@ -1,4 +1,4 @@
-"""Attention of each example by itself gives what transformers gives for packed rows with a mask."""
+"""Attention within each example gives the results of transformers' mask for packed rows."""
 
 import copy
 
@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from alloy.training import packed_attention
-from alloy.training.packing import flatten, flatten_with_lengths, prepare
+from alloy.training.packing import flatten_rows, flatten_rows_with_lengths, prepare_examples
 from alloy.training.settings import Train
 from small import ROWS, tokenizer
 
@@ -53,14 +53,16 @@ def loss_and_gradients(model, rows, collate):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_losses_and_gradients_are_those_with_a_mask(name):
-    rows = list(prepare(ROWS, tokenizer(), Train(lr=1e-3, max_length=128)).dataset.select(range(3)))
+    rows = list(prepare_examples(ROWS, tokenizer(), Train(lr=1e-3, max_length=128)).dataset.select(range(3)))
     assert max(len(row["seq_lengths"]) for row in rows) > 1
     masked = model(CONFIGS[name])
-    assert packed_attention.fits(masked.config)
+    assert packed_attention.supports_packed_attention(masked.config)
     packed = copy.deepcopy(masked)
-    packed_attention.use(packed)
+    packed_attention.enable_packed_attention(packed)
     for wanted, found in zip(
-        loss_and_gradients(masked, rows, flatten), loss_and_gradients(packed, rows, flatten_with_lengths), strict=True
+        loss_and_gradients(masked, rows, flatten_rows),
+        loss_and_gradients(packed, rows, flatten_rows_with_lengths),
+        strict=True,
     ):
         torch.testing.assert_close(found, wanted, atol=2e-6, rtol=1e-5)
 
@@ -74,5 +76,5 @@ def test_losses_and_gradients_are_those_with_a_mask(name):
     ],
     ids=["a sliding window", "another interface", "dropout"],
 )
-def test_other_attention_keeps_its_mask(config):
-    assert not packed_attention.fits(config)
+def test_models_with_other_attention_keep_the_mask(config):
+    assert not packed_attention.supports_packed_attention(config)

@@ -1,4 +1,4 @@
-"""Chat rows as tensors: what the loss sees, nothing cut, and packed rows as good as rows by themselves."""
+"""Chat rows as tensors: which tokens have a loss, nothing is cut, and packed rows train like unpacked rows."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,14 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from alloy.core.files import InputError
 from alloy.modeling.chat_examples import AssistantTurns, count_tokens, encode_examples
-from alloy.training.packing import IGNORED, fitting, flatten, prepare, seen_by_source, tokenize
+from alloy.training.packing import (
+    IGNORED,
+    count_by_source,
+    flatten_rows,
+    prepare_examples,
+    select_fitting,
+    tokenize_rows,
+)
 from alloy.training.settings import LongRow, Train
 from small import LONG, ROWS, TRAIN, fresh, tokenizer
 
@@ -17,7 +24,7 @@ def loss_and_gradients(model, rows):
     """Return the mean loss over completion tokens of these packed rows in one forward pass each, and its gradients."""
     model.zero_grad()
     total = 0.0
-    batches = [flatten([row]) for row in rows]
+    batches = [flatten_rows([row]) for row in rows]
     count = sum(batch["labels"].numel() for batch in batches)
     for batch in batches:
         labels, _ = batch.pop("labels"), batch.pop("category")
@@ -28,46 +35,47 @@ def loss_and_gradients(model, rows):
     return total, torch.cat([p.grad.flatten() for p in model.parameters()])
 
 
-def test_the_loss_sees_the_answer_and_its_end_of_turn_and_nothing_else():
+def test_only_the_answer_and_its_end_of_turn_have_a_loss():
     tokens = tokenizer()
-    row = tokenize(ROWS[:1], tokens)[0]
+    row = tokenize_rows(ROWS[:1], tokens)[0]
     seen = [token for token in row["labels"] if token != IGNORED]
     assert tokens.decode(seen) == "The door is red.<|im_end|>"
     assert tokens.decode(row["input_ids"]).startswith("<|im_start|>user\nWhat colour is the door?")
 
 
-def test_a_token_knows_the_category_of_its_row():
-    examples = prepare(ROWS, tokenizer(), Train(lr=1e-3, packing=False))
+def test_a_token_has_the_category_of_its_row():
+    examples = prepare_examples(ROWS, tokenizer(), Train(lr=1e-3, packing=False))
     assert examples.categories == ["customer", "facts"]
     assert set(examples.dataset[0]["category"]) == {1}
     assert set(examples.dataset[1]["category"]) == {0}
 
 
-def test_a_row_over_the_limit_is_left_out_whole_and_counted():
-    examples = prepare([*ROWS, LONG], tokenizer(), TRAIN)
-    assert (examples.examples, examples.dropped) == (40, 1)
+def test_a_row_over_the_limit_is_dropped_and_counted():
+    examples = prepare_examples([*ROWS, LONG], tokenizer(), TRAIN)
+    assert (examples.example_count, examples.dropped) == (40, 1)
 
 
-def test_a_row_over_the_limit_stops_unless_told_otherwise():
-    with pytest.raises(InputError, match=r"train\.max_length: 1 of 41 rows exceed 64 tokens, 'long' with \d+ the most"):
-        prepare([*ROWS, LONG], tokenizer(), Train(lr=1e-3, max_length=64))
+def test_a_row_over_the_limit_is_an_error_by_default():
+    longest = len(tokenize_rows([LONG], tokenizer())["input_ids"][0])
+    with pytest.raises(InputError, match=rf"^train\.max_length: 1 of 41 .*\b64\b.*'long'.*\b{longest}\b"):
+        prepare_examples([*ROWS, LONG], tokenizer(), Train(lr=1e-3, max_length=64))
 
 
-def test_what_is_kept_is_known_by_its_number():
+def test_selected_rows_keep_their_indices():
     rows = [LONG, *ROWS[:3], LONG, *ROWS[3:]]
-    whole = fitting(rows, tokenizer(), TRAIN, "train")
+    whole = select_fitting(rows, tokenizer(), TRAIN, "train")
     assert [numbers[0] for numbers in whole["example"]] == [*range(1, 4), *range(5, 42)]
-    assert whole["input_ids"] == tokenize(ROWS, tokenizer())["input_ids"]
+    assert whole["input_ids"] == tokenize_rows(ROWS, tokenizer())["input_ids"]
 
 
 def test_the_tokens_of_rows_are_counted_as_they_are_trained_on():
     tokens = tokenizer()
-    seen = tokenize([*ROWS, LONG], tokens)
+    seen = tokenize_rows([*ROWS, LONG], tokens)
     wanted = [(len(row["labels"]), sum(label != IGNORED for label in row["labels"])) for row in seen]
     assert list(map(tuple, count_tokens([*ROWS, LONG], tokens, AssistantTurns.all).tolist())) == wanted
 
 
-def test_prompt_and_completion_together_are_what_the_model_reads():
+def test_prompt_and_completion_together_are_the_rendered_chat():
     tokens = tokenizer()
     for row, (ids, labels) in zip(ROWS, encode_examples(ROWS[:5], tokens, AssistantTurns.all), strict=False):
         text = tokens.apply_chat_template(row["messages"], tokenize=False)
@@ -77,34 +85,34 @@ def test_prompt_and_completion_together_are_what_the_model_reads():
         assert ids[-len(completion) :] == completion
 
 
-def test_rows_that_are_all_too_long_are_one_clear_line():
-    with pytest.raises(InputError, match=r"train\.max_length: all 40 rows exceed 4 tokens; raise it"):
-        prepare(ROWS, tokenizer(), Train(lr=1e-3, max_length=4, on_long_row=LongRow.drop))
+def test_only_rows_over_the_limit_are_an_error():
+    with pytest.raises(InputError, match=r"^train\.max_length: .*\b40\b.*\b4\b"):
+        prepare_examples(ROWS, tokenizer(), Train(lr=1e-3, max_length=4, on_long_row=LongRow.drop))
 
 
-def test_a_template_that_renders_the_prompt_in_two_ways_is_one_clear_line():
+def test_a_template_that_renders_the_prompt_in_two_ways_names_the_row():
     tokens = tokenizer()
     tokens.chat_template = "{% if add_generation_prompt %}?{% endif %}{{ messages[0]['content'] }}"
-    with pytest.raises(InputError, match=r"row '0': the chat template renders the prompt differently"):
-        prepare(ROWS, tokens, TRAIN)
+    with pytest.raises(InputError, match=r"row '0': .*chat template"):
+        prepare_examples(ROWS, tokens, TRAIN)
 
 
 @pytest.mark.parametrize("packing", [True, False], ids=["packed", "unpacked"])
 def test_every_example_is_in_a_row_whole_and_once_with_its_end_of_turn(packing):
     tokens = tokenizer()
-    packed = prepare(ROWS, tokens, Train(lr=1e-3, max_length=64, packing=packing)).dataset
+    packed = prepare_examples(ROWS, tokens, Train(lr=1e-3, max_length=64, packing=packing)).dataset
     found = []
     for row in packed:
         assert row["seq_lengths"].sum() == len(row["input_ids"]) <= 64
         found += [part.tolist() for part in np.split(row["input_ids"], np.cumsum(row["seq_lengths"])[:-1])]
-    assert sorted(found) == sorted(tokenize(ROWS, tokens)["input_ids"])
+    assert sorted(found) == sorted(tokenize_rows(ROWS, tokens)["input_ids"])
     assert {part[-1] for part in found} == {tokens.eos_token_id}
     assert (len(packed) < 40) == packing
 
 
 def test_the_work_of_a_row_is_its_tokens_squares_and_completions():
-    examples = prepare(ROWS, tokenizer(), Train(lr=1e-3, max_length=64))
-    row, work = examples.dataset[0], examples.work()[0]
+    examples = prepare_examples(ROWS, tokenizer(), Train(lr=1e-3, max_length=64))
+    row, work = examples.dataset[0], examples.measure_work()[0]
     assert work.tolist() == [
         len(row["input_ids"]),
         sum(int(length) ** 2 for length in row["seq_lengths"]),
@@ -112,9 +120,9 @@ def test_the_work_of_a_row_is_its_tokens_squares_and_completions():
     ]
 
 
-def test_a_batch_asks_for_logits_just_where_a_completion_token_comes_next():
-    rows = list(prepare(ROWS, tokenizer(), Train(lr=1e-3, max_length=64)).dataset.select(range(2)))
-    batch = flatten(rows)
+def test_a_batch_has_logits_only_before_completion_tokens():
+    rows = list(prepare_examples(ROWS, tokenizer(), Train(lr=1e-3, max_length=64)).dataset.select(range(2)))
+    batch = flatten_rows(rows)
     whole = np.concatenate([row["labels"] for row in rows])
     assert batch["labels"][0].tolist() == whole[batch["logits_to_keep"] + 1].tolist()
     assert batch["labels"].numel() == (whole != IGNORED).sum()
@@ -122,11 +130,11 @@ def test_a_batch_asks_for_logits_just_where_a_completion_token_comes_next():
     assert starts == sum(len(row["seq_lengths"]) for row in rows)
 
 
-def test_packed_rows_give_the_loss_and_the_gradients_of_rows_by_themselves():
+def test_packed_rows_give_the_loss_and_the_gradients_of_unpacked_rows():
     model, tokens = fresh()
     results = []
     for packing in (True, False):
-        rows = list(prepare(ROWS, tokens, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
+        rows = list(prepare_examples(ROWS, tokens, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
         results.append(loss_and_gradients(model, rows))
     (packed, packed_gradients), (alone, gradients) = results
     assert packed == pytest.approx(alone, abs=1e-6)
@@ -135,8 +143,8 @@ def test_packed_rows_give_the_loss_and_the_gradients_of_rows_by_themselves():
 
 def test_an_example_cannot_see_the_one_before_it_in_its_row():
     model, tokens = fresh()
-    row = prepare(ROWS, tokens, Train(lr=1e-3, max_length=128)).dataset[0]
-    batch = flatten([row])
+    row = prepare_examples(ROWS, tokens, Train(lr=1e-3, max_length=128)).dataset[0]
+    batch = flatten_rows([row])
     positions = {name: batch[name] for name in ("input_ids", "position_ids")}
     first = int(row["seq_lengths"][0])
     before = model(**positions, use_cache=False).logits[0, first:]
@@ -147,9 +155,11 @@ def test_an_example_cannot_see_the_one_before_it_in_its_row():
 
 def test_the_loss_is_that_of_trl_on_padded_rows(tmp_path):
     model, tokens = fresh()
-    ours, gradients = loss_and_gradients(model, list(prepare(ROWS[:8], tokens, Train(lr=1e-3, max_length=64)).dataset))
+    ours, gradients = loss_and_gradients(
+        model, list(prepare_examples(ROWS[:8], tokens, Train(lr=1e-3, max_length=64)).dataset)
+    )
     model.zero_grad()
-    rows = tokenize(ROWS[:8], tokens).select_columns(["input_ids", "labels"])
+    rows = tokenize_rows(ROWS[:8], tokens).select_columns(["input_ids", "labels"])
     arguments = SFTConfig(
         output_dir=str(tmp_path), per_device_train_batch_size=8, max_length=64, report_to="none", use_cpu=True
     )
@@ -175,11 +185,11 @@ SEVERAL = [several(number) for number in range(30)]
 
 @pytest.mark.parametrize("turns", list(AssistantTurns))
 @pytest.mark.parametrize("packing", [True, False], ids=["packed", "unpacked"])
-def test_packed_chats_teach_exactly_their_answers(packing, turns):
+def test_only_the_answers_of_packed_chats_have_a_loss(packing, turns):
     tokens = tokenizer()
-    examples = prepare(SEVERAL, tokens, Train(lr=1e-3, max_length=128, packing=packing, assistant_turns=turns))
+    examples = prepare_examples(SEVERAL, tokens, Train(lr=1e-3, max_length=128, packing=packing, assistant_turns=turns))
     found = {}
-    for row, members in zip(examples.dataset, examples.members, strict=True):
+    for row, members in zip(examples.dataset, examples.row_examples, strict=True):
         parts = np.split(row["labels"], np.cumsum(row["seq_lengths"])[:-1])
         assert len(parts) == len(members)
         for member, labels in zip(members, parts, strict=True):
@@ -191,11 +201,11 @@ def test_packed_chats_teach_exactly_their_answers(packing, turns):
     assert not found
 
 
-def test_packed_chats_of_several_answers_have_the_loss_of_those_by_themselves():
+def test_packed_chats_with_several_answers_have_the_loss_of_unpacked_chats():
     model, tokens = fresh()
     results = []
     for packing in (True, False):
-        rows = list(prepare(SEVERAL, tokens, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
+        rows = list(prepare_examples(SEVERAL, tokens, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
         results.append(loss_and_gradients(model, rows))
     (packed, packed_gradients), (alone, gradients) = results
     assert packed == pytest.approx(alone, abs=1e-6)
@@ -204,16 +214,18 @@ def test_packed_chats_of_several_answers_have_the_loss_of_those_by_themselves():
 
 @pytest.mark.parametrize("packing", [True, False], ids=["packed", "unpacked"])
 @pytest.mark.parametrize("order", [[0], [3, 1, 4], [0, 1, 2, 3, 4, 5, 0, 1, 0]], ids=["one", "some", "more than once"])
-def test_what_was_seen_is_counted_by_source_from_the_rows_that_were_taken(packing, order):
-    examples = prepare([*SEVERAL, LONG], tokenizer(), TRAIN.model_copy(update={"packing": packing, "max_length": 100}))
+def test_examples_and_tokens_are_counted_by_source_for_the_rows_in_the_order(packing, order):
+    examples = prepare_examples(
+        [*SEVERAL, LONG], tokenizer(), TRAIN.model_copy(update={"packing": packing, "max_length": 100})
+    )
     assert examples.dropped == 1
-    shown = [member for place in order for member in examples.members[place]]
+    shown = [member for index in order for member in examples.row_examples[index]]
     counts = count_tokens(SEVERAL, tokenizer(), AssistantTurns.all)
-    seen = seen_by_source(examples, order)
+    seen = count_by_source(examples, order)
     for source in ("customer", "made"):
         own = [member for member in shown if SEVERAL[member]["source"] == source]
         tokens, loss_tokens = counts[own].sum(axis=0).tolist()
         wanted = {"examples": len(set(own)), "passes": len(own), "tokens": tokens, "loss_tokens": loss_tokens}
         assert seen.get(source, dict.fromkeys(wanted, 0)) == wanted
-    work = examples.work()[order].sum(axis=0)
+    work = examples.measure_work()[order].sum(axis=0)
     assert [sum(of[key] for of in seen.values()) for key in ("tokens", "loss_tokens")] == [work[0], work[2]]

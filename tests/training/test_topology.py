@@ -1,4 +1,4 @@
-"""Topology is no param: one process or two, DDP or ZeRO, the same training gives the same model."""
+"""The number of processes does not change the model: one process or two, DDP or ZeRO give the same weights."""
 
 import hashlib
 import re
@@ -35,7 +35,7 @@ from small import tokenizer
 pytestmark = pytest.mark.slow
 
 ARCHITECTURES = {"dense": dense, "mixture": mixture}
-# Each two of architecture, method and sharding meet.
+# All pairs of architecture, method and sharding.
 WAYS = [
     pytest.param("dense", "full", None, id="dense-full-ddp"),
     pytest.param("dense", "lora", "zero2", marks=needs_compiler, id="dense-lora-zero2"),
@@ -44,13 +44,13 @@ WAYS = [
     pytest.param("mixture", "full", "zero2", marks=needs_compiler, id="mixture-full-zero2"),
     pytest.param("mixture", "lora", "zero3", marks=needs_compiler, id="mixture-lora-zero3"),
 ]
-# The same sums in another order: weights were seen to differ by 2e-7, where training moves them by 2e-2 and more.
+# Sums in another order: weights differed by up to 2e-7, while training changes them by 2e-2 and more.
 CLOSE = {"atol": 1e-6, "rtol": 0}
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Return what trains (architecture, method, sharding, processes), each once."""
+    """Return a cached function that trains with an architecture, method, sharding and number of processes."""
 
     @cache
     def once(arch: str, method: str, sharding: str | None = None, processes: int = 1, **more) -> Trained:
@@ -63,17 +63,17 @@ def trained(tmp_path_factory):
 
 def assert_alike(one: Trained, other: Trained) -> None:
     assert one.losses.keys() == other.losses.keys()
-    assert one.losses == pytest.approx(other.losses, abs=1.1e-4)  # written to four digits
+    assert one.losses == pytest.approx(other.losses, abs=1.1e-4)  # rounded to four digits
     assert one.weights.keys() == other.weights.keys()
     for name, weight in one.weights.items():
         torch.testing.assert_close(weight, other.weights[name], **CLOSE, msg=lambda said, name=name: f"{name}: {said}")
 
 
 @pytest.mark.parametrize(("arch", "method", "sharding"), WAYS)
-def test_two_processes_make_the_model_of_one(trained, arch, method, sharding):
+def test_two_processes_give_the_model_of_one(trained, arch, method, sharding):
     alone, together = trained(arch, method), trained(arch, method, sharding, 2)
-    assert "10 rows a step = 1 process x 10 at once x 1 accumulated" in alone.output
-    assert "10 rows a step = 2 processes x 5 at once x 1 accumulated" in together.output
+    assert "10 rows per step = 1 process x 10 at a time x 1 accumulated" in alone.output
+    assert "10 rows per step = 2 processes x 5 at a time x 1 accumulated" in together.output
     assert_alike(together, alone)
     base = saved(alone.folder / "models/base")
     moved = {name: (weight - base[name]).abs().max().item() for name, weight in alone.weights.items()}
@@ -84,22 +84,22 @@ def test_two_processes_make_the_model_of_one(trained, arch, method, sharding):
 
 
 @needs_compiler
-def test_an_anchor_holds_two_processes_as_it_holds_one(trained):
+def test_an_anchor_has_the_same_effect_with_two_processes_as_with_one(trained):
     alone, together = trained("dense", "lora", anchor=0.5), trained("dense", "lora", "zero2", 2, anchor=0.5)
     assert_alike(together, alone)
     free = trained("dense", "lora").weights
     assert max((weight - free[name]).abs().max() for name, weight in alone.weights.items()) > 100 * CLOSE["atol"]
 
 
-def test_several_rows_at_once_make_the_model_of_one_row_at_once(trained, tmp_path):
+def test_several_rows_at_a_time_give_the_model_of_one_row_at_a_time(trained, tmp_path):
     together = trained("dense", "full")
     alone = train(write_project(tmp_path / "project", dense()), ALLOY_DEVICE_ROWS="1")
-    assert "1 process x 1 at once x 10 accumulated" in alone.output
+    assert "1 process x 1 at a time x 10 accumulated" in alone.output
     assert_alike(together, alone)
 
 
 @pytest.mark.parametrize(("arch", "method", "sharding"), WAYS)
-def test_what_two_processes_leave_is_an_ordinary_folder(trained, arch, method, sharding):
+def test_two_processes_write_an_ordinary_folder(trained, arch, method, sharding):
     project = trained(arch, method, sharding, 2).folder
     folder, base = project / "models/trained", project / "models/base"
     assert {path.name for path in folder.iterdir()} == {path.name for path in base.iterdir()} | {"README.md"}
@@ -120,7 +120,7 @@ def test_what_two_processes_leave_is_an_ordinary_folder(trained, arch, method, s
 
 
 @needs_compiler
-def test_an_adapter_left_apart_names_its_base_and_no_path_of_the_machine(trained, tmp_path, monkeypatch):
+def test_an_unmerged_adapter_names_its_base_and_no_path_of_the_machine(trained, tmp_path, monkeypatch):
     project = write_project(tmp_path / "project", dense(), method="lora", lora={"merge": False}, deepspeed="zero3")
     done = start(project, ALLOY_PROCESSES="2")
     assert done.returncode == 0, done.stderr
@@ -140,7 +140,7 @@ def test_an_adapter_left_apart_names_its_base_and_no_path_of_the_machine(trained
 
 
 def shrunk(hub):
-    """Return the configuration of a hub's model, made small."""
+    """Return a small version of the configuration of a model from the hub."""
     config = AutoConfig.from_pretrained(ROOT / f"tests/configs/{hub.rpartition('/')[2].lower()}.json")
     for name, value in dense().to_dict().items():
         if (name in Scratch.model_fields and name != "train") or name.endswith("_token_id"):
@@ -155,14 +155,14 @@ def shrunk(hub):
     [
         pytest.param(path.stem, marks=needs_compiler if Train.load(path.stem, ROOT).deepspeed else ())
         for path in sorted(ROOT.glob("profiles/*.yaml"))
-        if path.stem not in ("demo", "smoke")  # whole: `make repro`, tests/pipeline/test_pipeline.py
+        if path.stem not in ("demo", "smoke")  # `make repro` and tests/pipeline/test_pipeline.py run these
     ],
 )
 def test_every_shipped_profile_trains(tmp_path, name):
     model = Model.load(name, ROOT)
     settings = yaml.safe_load((ROOT / f"profiles/{name}.yaml").read_text())["train"]
     settings.pop("epochs", None)
-    # What this machine and these rows force.
+    # Changes for this machine and these rows.
     settings |= {"gpu": False, "liger": False, "max_length": 64, "global_batch": 4, "max_steps": 2}
     config = shrunk(model.hub) if model.hub else dense(model.scratch) if model.scratch else dense()
     dtype = torch.bfloat16 if model.hub else torch.float32
@@ -178,12 +178,12 @@ def test_every_shipped_profile_trains(tmp_path, name):
 @pytest.mark.parametrize(
     ("changes", "spoil", "line"),
     [
-        ({}, put_infinity_into_the_base, r"the loss became (nan|inf) in step 1; lower train\.lr, or look for .*"),
-        ({"global_batch": 5}, None, r"train\.global_batch: 5 rows do not divide among 2 processes of 1 .*"),
+        ({}, put_infinity_into_the_base, r".*\b(nan|inf) in step 1;.*\btrain\.lr.*"),
+        ({"global_batch": 5}, None, r"train\.global_batch: .* got 5; .*"),
     ],
     ids=["infinite", "no-divisor"],
 )
-def test_a_fault_in_two_processes_is_one_line_and_leaves_no_model(tmp_path, changes, spoil, line):
+def test_an_error_in_two_processes_is_one_line_and_leaves_no_model(tmp_path, changes, spoil, line):
     project = write_project(tmp_path / "project", dense(), **changes)
     if spoil:
         spoil(project)
@@ -194,7 +194,7 @@ def test_a_fault_in_two_processes_is_one_line_and_leaves_no_model(tmp_path, chan
     assert [path.name for path in (project / "models").iterdir()] == ["base"]
 
 
-def test_a_process_that_is_killed_ends_all_and_one_line_says_so(tmp_path):
+def test_a_killed_process_ends_all_and_one_line_names_the_signal(tmp_path):
     project = write_project(tmp_path / "project", dense(), max_steps=100_000)
     env = environment(ALLOY_PROCESSES="2", ALLOY_CHECKPOINT_SECONDS="0")
     started = subprocess.Popen(

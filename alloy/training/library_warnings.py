@@ -5,16 +5,16 @@ import os
 import warnings
 
 
-def quiet() -> None:
-    """Silence what torch, transformers, accelerate and DeepSpeed say about one another."""
+def silence_libraries() -> None:
+    """Silence warnings of torch, transformers, accelerate and DeepSpeed about each other."""
     import torch
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    # That DeepSpeed does the accumulation; that a tied head is not in a checkpoint.
+    # They warn that DeepSpeed does the accumulation, and that a tied output layer is not in a checkpoint.
     for name in ("DeepSpeed", "accelerate.accelerator", "transformers.trainer"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it warns that it found nothing else
-    # DeepSpeed calls names of torch.distributed that torch is about to take back.
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # otherwise it warns that it found no accelerator
+    # DeepSpeed uses deprecated names of torch.distributed.
     warnings.filterwarnings("ignore", r".*torch\.distributed\.\w+.* is deprecated", FutureWarning)
