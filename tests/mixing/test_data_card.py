@@ -10,9 +10,9 @@ import yaml
 from alloy.core.files import Row, sha256
 from alloy.core.markdown import table
 from alloy.formats.general import CUSTOMER
-from alloy.mixing.data_card import card, manifest
-from alloy.mixing.mixture import Sizes, draw
-from alloy.mixing.proportional_sampler import Draw
+from alloy.mixing.data_card import build_manifest, render_card
+from alloy.mixing.mixture import RowSizes, draw_mixture
+from alloy.mixing.proportional_sampler import DrawnRow
 from alloy.mixing.settings import Budget, Mix, Unit
 from alloy.modeling.chat_examples import AssistantTurns, count_tokens
 from pools import chat, customers, generals, sizes
@@ -34,12 +34,12 @@ def some(count: int) -> list[Row]:
 def mixed(mix: Mix, general: list[Row], tokens: Any = None, customer: int = 40) -> tuple[Row, list[Row]]:
     """Return the manifest of a mix and its rows."""
     parts = [sizes(customers(customer), mix.unit, tokens), sizes(general, mix.unit, tokens)]
-    drawn = draw(mix, *parts)
-    return manifest(mix, *zip(parts, drawn, strict=True)), rows_of(parts, drawn)
+    drawn = draw_mixture(mix, *parts)
+    return build_manifest(mix, *zip(parts, drawn, strict=True)), rows_of(parts, drawn)
 
 
-def rows_of(parts: list[Sizes], drawn: tuple[list[Draw], ...]) -> list[Row]:
-    return [part.pool.row(one.place) for part, rows in zip(parts, drawn, strict=True) for one in rows]
+def rows_of(parts: list[RowSizes], drawn: tuple[list[DrawnRow], ...]) -> list[Row]:
+    return [part.row_index.read_row(one.index) for part, rows in zip(parts, drawn, strict=True) for one in rows]
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
@@ -110,7 +110,7 @@ def carded(tmp_path: Path, mix: Mix, general: list[Row], tokens: Any = None) -> 
     (tmp_path / "given").write_text("x")
     report = mixed(mix, general, tokens)[0]
     left_out = {"comments: bad": 3, "general: shares a run of words with a test": 1234}
-    return card(report, mix, left_out, [tmp_path / "given"], sizes(general).pool.kinds)
+    return render_card(report, mix, left_out, [tmp_path / "given"], sizes(general).row_index.kinds)
 
 
 def cells(text: str, first: str) -> list[str]:
