@@ -24,7 +24,7 @@ from alloy.inference.engine import UNANSWERED, Completion, Engine, Finish, Reque
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
 from alloy.inference.usage import again, ask, ends, how_ended, spent, unanswered_note, usual_reason
-from alloy.mixing.sampling_order import rank
+from alloy.mixing.sampling_order import rank_rows
 from alloy.mixing.settings import General, Mix, Rehearse
 from alloy.runtime.chunks import Done, Job, run_job
 from alloy.runtime.resume import fingerprint
@@ -91,7 +91,7 @@ def main() -> None:
         print("rehearse: skipped, mix.general is data")
         return
     general = read_general(Path("data/decontaminate/general.jsonl"))
-    rows = rank(general, settings.seed)[: settings.rows]
+    rows = rank_rows(general, settings.seed)[: settings.rows]
     freely = {"constrain": False, "limit": None, "max_new_tokens": settings.max_new_tokens}
     infer = infer.model_copy(update=freely)
     job = Job("rehearse", "answer", lambda: partial(rehearse, open_engine(BASE, infer)), keep, report, again(infer))

@@ -15,7 +15,7 @@ from itertools import islice
 from alloy.core.files import InputError, Row, read_jsonl
 from alloy.core.settings import load_seed
 from alloy.modeling.architecture import load_config
-from alloy.modeling.model_folder import load_tokenizer, resolve
+from alloy.modeling.model_folder import load_tokenizer, resolve_weights
 from alloy.training.arguments import steps_of
 from alloy.training.check_model import without_packing
 from alloy.training.packing import prepare
@@ -37,7 +37,7 @@ def trace(rows: list[Row], packed: list[list[int]], train: Train, seed: int, ste
 
 def main(step: int) -> None:
     """Pack as `train` does, and look the step up."""
-    train, _ = without_packing(load_config(resolve("models/base")), Train.load())
+    train, _ = without_packing(load_config(resolve_weights("models/base")), Train.load())
     rows = read_jsonl("data/mix/train.jsonl")
     packed = prepare(rows, load_tokenizer("models/base"), train).members
     lines = [json.dumps(row, ensure_ascii=False) for row in trace(rows, packed, train, load_seed(), step)]

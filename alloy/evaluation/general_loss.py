@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from alloy.core.files import InputError, Row
 from alloy.modeling.chat_examples import IGNORED, AssistantTurns, encode_examples
-from alloy.modeling.model_folder import context_length, load
+from alloy.modeling.model_folder import context_length, load_model
 
 POSITIONS = 256  # of logits in memory at once
 MICRO = 1_000_000  # sums are kept in whole millionths of a nat, so that adding them up is exact
@@ -140,13 +140,13 @@ class PairedLoss:
 
 def open_models(base: Path, tuned: Path, rows: list[Row], max_length: int) -> PairedLoss:
     """Return the measurement of `rows` with the models in two folders; the base's layers have run over all of them."""
-    model, tokenizer = load(base)
+    model, tokenizer = load_model(base)
     before = SplitModel(model)
     examples = encode(rows, tokenizer, min(max_length, context_length(base)))
     with tqdm(examples, unit="row", desc="general loss, base", disable=None, dynamic_ncols=True) as bar:
         states = [before.hidden_states(example).cpu().clone() for example in bar]  # a clone lets go of the prompt's
     before.free_layers()
-    return PairedLoss(examples, states, before, SplitModel(load(tuned)[0]))
+    return PairedLoss(examples, states, before, SplitModel(load_model(tuned)[0]))
 
 
 def keep(row: Row, totals: "Counter[str]") -> Row | None:

@@ -27,9 +27,9 @@ from alloy.inference.engine import Completion
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.prefix_attention import SharedPrefix, Step, other_layers
 from alloy.inference.settings import Infer
-from alloy.modeling.architecture import context_of
+from alloy.modeling.architecture import read_context_length
 from alloy.modeling.chat_template import common_length
-from alloy.modeling.model_folder import load, resolve
+from alloy.modeling.model_folder import load_model, resolve_weights
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -61,10 +61,10 @@ def open_model(folder: str | Path, harness: Harness) -> "LM":
     lm_eval_model.tqdm = huggingface.tqdm = TerminalBar
     if harness.backend is Backend.vllm:
         return _open_vllm(folder, harness)
-    model, tokenizer = load(folder)
+    model, tokenizer = load_model(folder)
     tokenizer.deprecation_warnings[TOO_LONG] = True
     kind = HFLM if other_layers(model) else SharedPrefixLM
-    context = context_of(model.config)  # lm-eval looks for it at the top of the configuration alone
+    context = read_context_length(model.config)  # lm-eval looks for it at the top of the configuration alone
     return kind(pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size, max_length=context, **PLAIN)
 
 
@@ -84,7 +84,11 @@ def _open_vllm(folder: str | Path, harness: Harness) -> "LM":
             # A number, since with `auto` vLLM shows a bar of its own, and divides by its time where bars are off.
             waiting = 8 * harness.batch_size
             model = kind(
-                pretrained=resolve(folder), max_num_seqs=harness.batch_size, batch_size=waiting, **PLAIN, **settings
+                pretrained=resolve_weights(folder),
+                max_num_seqs=harness.batch_size,
+                batch_size=waiting,
+                **PLAIN,
+                **settings,
             )
             model.tokenizer.deprecation_warnings[TOO_LONG] = True
             return model

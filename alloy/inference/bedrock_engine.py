@@ -16,7 +16,7 @@ from alloy.inference.pace import retry_after
 from alloy.inference.service import Service
 from alloy.inference.service_errors import Kind, ServiceError, kind_of, rejects
 from alloy.inference.settings import Infer
-from alloy.modeling.model_folder import hosted
+from alloy.modeling.model_folder import read_hosted_name
 
 FINISH = {
     "max_tokens": Finish.length,
@@ -35,7 +35,7 @@ class BedrockEngine:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
-        model = hosted(folder)
+        model = read_hosted_name(folder)
         if model is None:
             raise InputError(
                 f"infer.engine: {folder} has weights here, bedrock is for `model: {{hosted: ..}}`; set another"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from alloy.core.files import InputError
-from alloy.modeling.architecture import context_of
+from alloy.modeling.architecture import read_context_length
 from alloy.training.isolation import why_not_packed
 from alloy.training.settings import Method, Scratch, Train
 
@@ -17,7 +17,7 @@ def check_model(config: "PreTrainedConfig", train: Train) -> None:
     1. Rows of `train.max_length` tokens fit its context.
     2. `train.lora.targets` name layers that it has.
     """
-    check_length(train, context_of(config))
+    check_length(train, read_context_length(config))
     if train.method is Method.lora:
         import torch
 

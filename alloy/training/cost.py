@@ -8,7 +8,7 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alloy.modeling.architecture import keeps_state, language_model, layer_kinds, outside_text, text_config
+from alloy.modeling.architecture import find_modules_outside_text, keeps_state, language_model, layer_kinds, text_config
 from alloy.training.settings import DeepSpeed, Method, Optimizer, Train
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def parameters(config: "PreTrainedConfig") -> Parameters:
     head = model.get_output_embeddings().weight
     others = {id(head), id(model.get_input_embeddings().weight)}
     parts = dict(model.named_modules())
-    others |= {id(p) for name in outside_text(model) for p in parts[name].parameters()}
+    others |= {id(p) for name in find_modules_outside_text(model) for p in parts[name].parameters()}
     active = sum(
         p.numel() // p.shape[0] * text_config(config).num_experts_per_tok if ".experts." in name else p.numel()
         for name, p in model.named_parameters()
@@ -119,7 +119,7 @@ def memory(config: "PreTrainedConfig", train: Train, processes: int, rows: int, 
     full = train.method is Method.full
     if full:
         parts = dict(model.named_modules())
-        unused = {p for name in outside_text(model) for p in parts[name].parameters()}
+        unused = {p for name in find_modules_outside_text(model) for p in parts[name].parameters()}
         frozen = sum(p.numel() for p in unused)
         trained = total - frozen
     else:

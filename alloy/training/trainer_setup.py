@@ -3,7 +3,7 @@
 import copy
 from typing import TYPE_CHECKING
 
-from alloy.modeling.architecture import outside_text
+from alloy.modeling.architecture import find_modules_outside_text
 from alloy.training.job import TrainingJob
 from alloy.training.packing import Examples, flatten, flatten_with_lengths
 from alloy.training.settings import Method, Optimizer, Train
@@ -41,7 +41,7 @@ def trainer_of(job: TrainingJob, examples: Examples, arguments: "TrainingArgumen
     train = job.train
     set_seed(job.seed)
     model = job.model(working_dtype(train))
-    for name in outside_text(model):  # no gradient ever reaches these, and processes would wait for it
+    for name in find_modules_outside_text(model):  # no gradient ever reaches these, and processes would wait for it
         model.get_submodule(name).requires_grad_(False)
     packed = not torch.cuda.is_available() and packed_attention.fits(model.config)
     if packed:

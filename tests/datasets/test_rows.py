@@ -45,7 +45,7 @@ def test_a_parquet_file_becomes_comments(tmp_path: Path, monkeypatch: pytest.Mon
     made = prepared(folder)
     assert [(row["id"], len(row["segments"])) for row in made.rows] == [("1", 2)]
     (folder / "a.parquet").write_bytes((folder / "a.parquet").read_bytes()[:-9])
-    with pytest.raises(InputError, match=r"^data/mine/a\.parquet: not a whole parquet file"):
+    with pytest.raises(InputError, match=r"^data/mine/a\.parquet: not a complete parquet file"):
         prepared(folder)
 
 
@@ -103,12 +103,12 @@ def test_hub_data_is_general_data_with_the_repository_as_its_source(project: Pat
     ("source", "wanted"),
     [
         ({"revision": "main"}, "data/mine/source.yaml: revision: expected the commit of the repository"),
-        ({"revision": "f" * 40}, "data/mine/source.yaml: repository: cannot fetch me/tiny@ffffffff"),
+        ({"revision": "f" * 40}, "data/mine/source.yaml: repository: cannot download me/tiny@ffffffff"),
         ({"revision": COMMIT, "part": "nope"}, "data/mine/source.yaml: me/tiny@01234567: Bad split: nope"),
         ({"revision": COMMIT, "subset": "nope"}, "data/mine/source.yaml: me/tiny@01234567: BuilderConfig 'nope'"),
     ],
 )
-def test_hub_data_that_cannot_be_had_is_one_line(project: Path, source: dict[str, str], wanted: str) -> None:
+def test_unavailable_hub_data_is_one_line(project: Path, source: dict[str, str], wanted: str) -> None:
     done = prepare(project, columns={"text": "text", "levels": ["label"]}, **source)
     assert done.returncode == 1
     assert done.stderr.startswith(f"prepare: {wanted}"), done.stderr

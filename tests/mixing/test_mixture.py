@@ -77,7 +77,7 @@ def test_a_row_counts_as_many_tokens_as_training_sees(tokens) -> None:
     }
 
 
-def test_rows_alone_count_as_they_do_beside_others(tokens) -> None:
+def test_rows_have_the_same_tokens_alone_and_in_a_block(tokens) -> None:
     rows = generals(30)
     apart = [count_tokens([row], tokens, AssistantTurns.all)[0].tolist() for row in rows]
     assert count_tokens(rows, tokens, AssistantTurns.all).tolist() == apart
@@ -87,7 +87,7 @@ def test_no_rows_have_no_tokens(tokens) -> None:
     assert sizes([], Unit.tokens, tokens).count_row_tokens(np.empty(0, np.int64)).tolist() == []
 
 
-def test_rows_are_of_size_1_where_the_unit_is_examples() -> None:
+def test_rows_have_size_1_if_the_unit_is_examples() -> None:
     assert list(sizes(generals(5)).measure_rows(np.array([3, 1]))) == [(3, 1), (1, 1)]
 
 
@@ -127,7 +127,7 @@ def test_share_unit_and_budget_hold_for_the_rows_that_fit(unit: Unit, mix: Row, 
     assert parts[0].count_too_long() == {CUSTOMER: 200}
 
 
-def test_rows_that_fit_are_drawn_in_the_order_that_they_would_have_alone(tokens) -> None:
+def test_rows_that_fit_are_drawn_as_if_the_others_did_not_exist(tokens) -> None:
     own, others = long_customers(60), generals(300)
     long = lengths([*own, *others], tokens)
     mix = Mix(ratio=0.5)
@@ -184,14 +184,14 @@ def test_too_few_rows_that_fit_name_how_many_are_too_long(tokens) -> None:
 
 @pytest.mark.parametrize("ratio", RATIOS)
 @pytest.mark.parametrize("count", [1, 7, 100])
-def test_the_share_is_within_one_row_of_what_was_asked(count: int, ratio: float) -> None:
+def test_the_share_is_within_one_row_of_the_ratio(count: int, ratio: float) -> None:
     customer, general = draw_mixture(Mix(ratio=ratio), sizes(customers(count)), sizes(generals(1000)))
     assert abs(len(general) - ratio * (len(general) + count)) < 1
     assert [one.index for one in customer] == list(range(count))
 
 
 @pytest.mark.parametrize("unit", TOKENS)
-def test_the_share_of_tokens_is_within_a_thousandth_of_what_was_asked(unit: Unit, tokens) -> None:
+def test_the_share_of_tokens_is_within_a_thousandth_of_the_ratio(unit: Unit, tokens) -> None:
     customer, general = sizes(customers(1500), unit, tokens), sizes(generals(2500), unit, tokens)
     for ratio in (0.05, 0.1, 0.25, 1 / 3, 0.5):
         kept, found = draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)
@@ -201,7 +201,7 @@ def test_the_share_of_tokens_is_within_a_thousandth_of_what_was_asked(unit: Unit
 
 
 @pytest.mark.parametrize("unit", TOKENS)
-def test_the_share_of_real_tokens_is_within_a_thousandth_of_what_was_asked(unit: Unit) -> None:
+def test_the_share_of_real_tokens_is_within_a_thousandth_of_the_ratio(unit: Unit) -> None:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: real general data cannot be mixed")
     every = [row for file in find_files(SHARED, is_jsonl, "no file") for row in read_jsonl(file)][::41]
@@ -222,7 +222,7 @@ def test_the_share_of_real_tokens_is_within_a_thousandth_of_what_was_asked(unit:
     assert runs[0] < runs[1] < runs[2]
 
 
-def test_a_ratio_of_0_is_the_customer_rows_as_they_are() -> None:
+def test_a_ratio_of_0_gives_only_the_customer_rows() -> None:
     customer, general = draw_mixture(Mix(), sizes(customers(10)), sizes(generals(30)))
     assert (len(customer), general) == (10, [])
     assert len(draw_mixture(Mix(), sizes(customers(10)), sizes([]))[0]) == 10
@@ -230,14 +230,14 @@ def test_a_ratio_of_0_is_the_customer_rows_as_they_are() -> None:
 
 @pytest.mark.parametrize("repeat", [False, True])
 @pytest.mark.parametrize("unit", list(Unit))
-def test_a_ratio_of_1_is_all_general_rows_once_and_no_other(unit: Unit, repeat: bool, tokens) -> None:
+def test_a_ratio_of_1_gives_all_general_rows_once_and_no_others(unit: Unit, repeat: bool, tokens) -> None:
     mix = Mix(ratio=1, unit=unit, repeat=repeat)
     customer, general = draw_mixture(mix, sizes(customers(10), unit, tokens), sizes(generals(30), unit, tokens))
     assert customer == []
     assert sorted(one.index for one in general) == list(range(30))
 
 
-def test_a_ratio_of_1_keeps_the_weights_and_ends_where_a_source_does() -> None:
+def test_a_ratio_of_1_keeps_the_weights_and_ends_when_a_source_runs_out() -> None:
     mix = Mix(ratio=1, sources={"math": 1.0, "code": 2.0}, repeat=True)
     general = sizes(generals(90))
     counts = Counter(
@@ -247,7 +247,7 @@ def test_a_ratio_of_1_keeps_the_weights_and_ends_where_a_source_does() -> None:
     assert abs(counts["math"] - 15) <= 1
 
 
-def test_nearly_all_general_still_keeps_the_customer_rows() -> None:
+def test_a_ratio_near_1_keeps_the_customer_rows() -> None:
     customer, general = draw_mixture(Mix(ratio=0.999), sizes(customers(1)), sizes(generals(1000)))
     assert (len(customer), len(general)) == (1, 999)
     assert "needs 999999 general rows beside 1 customer rows, there are 1000" in error_of(
@@ -256,7 +256,7 @@ def test_nearly_all_general_still_keeps_the_customer_rows() -> None:
 
 
 @pytest.mark.parametrize("unit", list(Unit))
-def test_the_general_rows_of_a_small_ratio_are_among_those_of_a_larger_one(unit: Unit, tokens) -> None:
+def test_the_general_rows_of_a_small_ratio_are_a_subset_of_those_of_a_larger_one(unit: Unit, tokens) -> None:
     customer, general = sizes(customers(60), unit, tokens), sizes(generals(1500), unit, tokens)
     runs = [
         {one.index for one in draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)[1]}
@@ -286,7 +286,7 @@ def test_a_total_of_tokens_holds_whatever_the_ratio(unit: Unit, tokens) -> None:
         assert abs(total(found) - 9000 * ratio) <= 0.001 * 9000
 
 
-def test_customer_rows_of_a_small_total_are_among_those_of_a_larger_one_and_keep_their_order() -> None:
+def test_customer_rows_of_a_small_total_are_a_subset_of_those_of_a_larger_one_in_order() -> None:
     customer, general = sizes(customers(100)), sizes(generals(100))
     small, large = (
         [one.index for one in draw_mixture(Mix(ratio=0.25, budget=Budget.total, total=whole), customer, general)[0]]
@@ -297,7 +297,7 @@ def test_customer_rows_of_a_small_total_are_among_those_of_a_larger_one_and_keep
     assert large == sorted(large)
 
 
-def test_a_total_of_more_customer_rows_than_there_are_needs_repeats() -> None:
+def test_a_total_that_needs_more_customer_rows_needs_repeats() -> None:
     mix = Mix(ratio=0.5, budget=Budget.total, total=30)
     message = error_of(mix, customers(10), generals(100))
     assert message.startswith("params.yaml: mix.total: 30 ")

@@ -45,7 +45,7 @@ def skewed(rng: random.Random, count: int) -> list[int]:
 
 @pytest.mark.parametrize("ratio", RATIOS)
 @pytest.mark.parametrize("customer", [1, 2, 7, 100, 12_345])
-def test_the_asked_share_is_met_within_one_row(customer: int, ratio: float) -> None:
+def test_the_ratio_is_met_within_one_row(customer: int, ratio: float) -> None:
     kept, general = compute_targets(ratio, customer, None)
     assert kept == customer
     assert general is not None
@@ -61,16 +61,16 @@ def test_a_fixed_total_is_met_and_shared_within_one_row(whole: int, ratio: float
     assert abs(general - ratio * whole) < 1
 
 
-def test_at_ratio_1_no_customer_row_is_left_and_all_general_ones_are_taken() -> None:
+def test_at_ratio_1_the_mix_has_no_customer_rows_and_all_general_rows() -> None:
     assert compute_targets(1, 50, None) == (0, None)
 
 
 @pytest.mark.parametrize("target", [0, 1, 2, 999, 1000])
-def test_rows_of_size_1_are_taken_in_their_order_to_the_last(target: int) -> None:
+def test_rows_of_size_1_are_drawn_in_order_to_the_last(target: int) -> None:
     assert [one.index for one in alone([1] * 1000, target)] == list(range(target))
 
 
-def test_one_row_more_than_there_is_raises_with_what_there_is() -> None:
+def test_one_row_too_few_raises_with_the_total() -> None:
     with pytest.raises(TooFewError) as caught:
         alone([1] * 1000, 1001)
     assert (caught.value.name, caught.value.total) == ("all", 1000)
@@ -78,14 +78,14 @@ def test_one_row_more_than_there_is_raises_with_what_there_is() -> None:
 
 @pytest.mark.parametrize("target", [20_000, 100_000, 1_000_000])
 @pytest.mark.parametrize("seed", range(8))
-def test_skewed_sizes_add_up_to_what_was_asked_within_a_thousandth(seed: int, target: int) -> None:
+def test_skewed_sizes_add_up_to_the_target_within_a_thousandth(seed: int, target: int) -> None:
     drawn = alone(skewed(random.Random(seed), 30_000), target)
     assert abs(total(drawn) - target) <= 2 * TOLERANCE * target
     assert len(places(drawn)) == len(drawn)
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_no_beginning_of_the_order_is_nearer_to_what_was_asked(seed: int) -> None:
+def test_no_beginning_of_the_order_is_nearer_to_the_target(seed: int) -> None:
     rng = random.Random(seed)
     sizes = skewed(rng, 200)
     target = rng.randint(max(sizes), sum(sizes))
@@ -95,7 +95,7 @@ def test_no_beginning_of_the_order_is_nearer_to_what_was_asked(seed: int) -> Non
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_a_mix_of_rows_up_to_half_of_it_is_within_any_at_least_twice_as_large(seed: int) -> None:
+def test_a_mix_is_a_subset_of_any_mix_at_least_twice_as_large(seed: int) -> None:
     rng = random.Random(seed)
     sizes = [min(size, 300) for size in skewed(rng, 400)]
     halves = [600 * 2**power for power in range(5)]
@@ -105,13 +105,13 @@ def test_a_mix_of_rows_up_to_half_of_it_is_within_any_at_least_twice_as_large(se
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_with_many_rows_a_mix_is_within_any_larger_one(seed: int) -> None:
+def test_with_many_rows_a_mix_is_a_subset_of_any_larger_one(seed: int) -> None:
     sizes = skewed(random.Random(seed), 20_000)
     arms = [places(alone(sizes, target)) for target in range(400_000, 800_000, 40_000)]
     assert all(small <= large for small, large in pairwise(arms))
 
 
-def test_by_rows_every_mix_is_within_every_larger_one() -> None:
+def test_with_rows_of_size_1_every_mix_is_a_subset_of_every_larger_one() -> None:
     weights = {"a": 2.0, "b": 1.0, "c": 0.1}
     arms = [
         places(sample_total({name: group([1] * 500, 1000 * n) for n, name in enumerate(weights)}, weights, target))
@@ -122,13 +122,13 @@ def test_by_rows_every_mix_is_within_every_larger_one() -> None:
 
 @pytest.mark.parametrize("giant", [0, 3, 30])
 @pytest.mark.parametrize("size", [700, 1_900, 2_001, 10**9])
-def test_a_giant_row_does_not_stand_in_the_way_of_the_others(giant: int, size: int) -> None:
+def test_a_giant_row_does_not_block_the_others(giant: int, size: int) -> None:
     sizes = [100] * 60
     sizes[giant] = size
     assert abs(total(alone(sizes, 2_000)) - 2_000) <= 100
 
 
-def test_a_giant_row_does_not_keep_its_group_from_its_share() -> None:
+def test_a_group_with_a_giant_row_still_gets_its_share() -> None:
     groups = {"a": group([10, 10**6, *[10] * 98]), "b": group([10] * 100, 1000)}
     drawn = sample_total(groups, {"a": 1.0, "b": 1.0}, 1_000)
     assert total([one for one in drawn if one.index < 1000]) == 500
@@ -136,7 +136,7 @@ def test_a_giant_row_does_not_keep_its_group_from_its_share() -> None:
 
 
 @pytest.mark.parametrize(("target", "count"), [(1, 0), (499, 0), (501, 1), (1_000, 1), (1_400, 1)])
-def test_of_one_row_there_is_all_or_nothing_whichever_is_nearer(target: int, count: int) -> None:
+def test_a_single_row_is_drawn_if_that_is_nearer_to_the_target(target: int, count: int) -> None:
     try:
         assert len(alone([1_000], target)) == count
     except TooFewError as few:
@@ -145,7 +145,7 @@ def test_of_one_row_there_is_all_or_nothing_whichever_is_nearer(target: int, cou
 
 @pytest.mark.parametrize("size", [1, 7, 100])
 @pytest.mark.parametrize("target", [350, 1_234, 6_999])
-def test_of_rows_of_one_size_the_nearest_number_is_taken(size: int, target: int) -> None:
+def test_rows_of_equal_size_are_drawn_to_the_nearest_total(size: int, target: int) -> None:
     assert abs(total(alone([size] * 10_000, target)) - target) <= size / 2
 
 
@@ -183,14 +183,14 @@ def test_groups_of_skewed_sizes_get_their_weights_within_their_largest_row(weigh
         assert abs(got - 60_000 * weight / sum(weights.values())) <= 500, name
 
 
-def test_weights_that_are_worlds_apart_leave_the_small_one_out_and_harm_nothing() -> None:
+def test_a_negligible_weight_leaves_its_group_out_without_harm() -> None:
     for small, large in ((1e-9, 1e9), (1e-300, 1e300)):
         drawn = sample_total({"a": group([5] * 50), "b": group([5] * 1000, 1000)}, {"a": small, "b": large}, 4_000)
         assert {one.index // 1000 for one in drawn} == {1}
         assert total(drawn) == 4_000
 
 
-def test_a_group_that_runs_out_is_named_with_what_was_drawn_from_all() -> None:
+def test_a_group_that_runs_out_is_named_with_the_total() -> None:
     with pytest.raises(TooFewError) as caught:
         sample_total({"a": group([1] * 10), "b": group([1] * 100, 1000)}, {"a": 1.0, "b": 3.0}, 60)
     assert caught.value.name == "a"
@@ -203,7 +203,7 @@ def test_an_empty_group_is_named() -> None:
     assert caught.value.name == "a"
 
 
-def test_all_that_can_be_had_by_the_weights_ends_where_a_group_does() -> None:
+def test_sample_all_ends_when_a_group_runs_out() -> None:
     groups = {"a": group([1] * 10), "b": group([1] * 100, 1000)}
     drawn = sample_all(groups, {"a": 1.0, "b": 2.0})
     counts = Counter(one.index // 1000 for one in drawn)
@@ -212,7 +212,7 @@ def test_all_that_can_be_had_by_the_weights_ends_where_a_group_does() -> None:
     assert len(sample_all({"a": group([3] * 10)}, {"a": 1.0})) == 10
 
 
-def test_a_row_is_taken_again_only_when_all_were_and_is_told_from_the_first() -> None:
+def test_a_row_is_repeated_only_after_all_others_and_has_its_repetition() -> None:
     drawn = alone([1] * 10, 25, repeat=True)
     assert [one.repetition for one in drawn] == [0] * 10 + [1] * 10 + [2] * 5
     assert len(places(drawn)) == 25
@@ -222,7 +222,7 @@ def test_the_rows_of_a_mix_without_repeats_come_first_in_one_with_repeats() -> N
     assert alone([1] * 10, 25, repeat=True)[:10] == alone([1] * 10, 10)
 
 
-def test_nothing_can_be_repeated_where_there_is_nothing() -> None:
+def test_an_empty_group_cannot_be_repeated() -> None:
     with pytest.raises(TooFewError):
         alone([], 1, repeat=True)
 

@@ -9,11 +9,11 @@ def test_the_order_of_the_file_does_not_matter():
     assert rank_rows(ROWS[::-1], 0) == rank_rows(ROWS, 0) != ROWS
 
 
-def test_rows_that_are_added_leave_the_others_in_their_order():
+def test_added_rows_leave_the_others_in_their_order():
     few = rank_rows(ROWS[:20], 0)
     assert [row for row in rank_rows(ROWS, 0) if row in few] == few
 
 
-def test_another_seed_is_another_order():
+def test_another_seed_gives_another_order():
     assert rank_rows(ROWS, 1) != rank_rows(ROWS, 0)
     assert sorted(rank_rows(ROWS, 1), key=ROWS.index) == ROWS
