@@ -71,7 +71,7 @@ def convert_assistant(raw: Path, out: Path) -> list[str]:
     rows = select_examples(read_raw(find_files(raw, is_json, NO_FILES)), left_out)
     counts = Counter(row["source"] for row in rows)
     if missing := [source for source in SOURCES if not counts[source]]:
-        raise InputError(f"{raw}: no example of {', '.join(missing)}; data/assistant/README.md names the file")
+        raise InputError(f"{raw}: no example of {', '.join(missing)}; add the file that data/assistant/README.md names")
     write_jsonl(out / "general.jsonl", rows)
     reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count)
     return [f"{len(rows)} examples of {len(counts)} sources; left out: {reasons or 'none'}"]

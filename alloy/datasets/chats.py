@@ -45,7 +45,7 @@ def read_alpaca(row: Row, columns: Columns) -> Messages:
     """Return the messages of an instruction and its answer. The input follows after an empty line."""
     for column in (columns.instruction, columns.output):
         if column not in row:
-            raise ValueError(f"no `{column}`; the row has {', '.join(row) or 'no keys'}")
+            raise ValueError(f"expected a key `{column}`, got {', '.join(row) or 'no keys'}")
     question_parts = [_read_text(row, columns.instruction), _read_text(row, columns.input)]
     turns: list[tuple[str, str]] = (
         [("system", _read_text(row, columns.system))] if _read_text(row, columns.system) else []

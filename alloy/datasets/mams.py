@@ -55,7 +55,7 @@ def build_comment(
     """Return a canonical comment; raise `InputError` at `place` if a value is missing or not a string."""
     values = [identity, text, *(value for label in labels for value in label)]
     if not labels or not all(isinstance(value, str) and value.strip() for value in values):
-        raise InputError(f"{place}: no id, text, category or polarity; download the file again")
+        raise InputError(f"{place}: expected id, text, category and polarity; download the file again")
     if split not in SPLITS:
         raise InputError(f"{place}: expected a split of {', '.join(SPLITS)}, got {split!r}")
     segments = [{"L1": category, "emotion": polarity} for category, polarity in labels]

