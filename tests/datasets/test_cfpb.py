@@ -185,7 +185,7 @@ def test_an_export_without_any_text_is_refused(raw: Path) -> None:
 BAD_CSV = {
     "a missing column": (table(["x"], header=["Product"]), ":1: no column 'Sub-product'"),
     "an empty file": (b"", ":1: no column 'Product'"),
-    "a row cut short": (table(["2023-01-01", "Mortgage"]), ":2: 2 cells under 7 columns"),
+    "a row cut short": (table(["2023-01-01", "Mortgage"]), ":2: expected 7 cells, got 2"),
     "a byte that is not UTF-8": (TWO.replace(b"twice", b"tw\xffce"), ":2: byte 58 is not UTF-8"),
     "a quote that never closes": (TWO + b'2023-01-01,"Mortgage', ":5: not valid CSV"),
 }

@@ -186,15 +186,15 @@ def test_an_error_in_json_lines_names_file_and_line(raw: Path, row: Row, wanted:
 def test_an_error_in_a_parquet_file_names_file_and_row(raw: Path, row: Row, wanted: str) -> None:
     one_parquet(raw, "test", [GOOD, row])
     one_parquet(raw, "dev", [GOOD])
-    assert error_of().startswith(f"data/mmlu/raw/all/test-00000-of-00001.parquet: row 2: {wanted}")
+    assert re.match(rf"data/mmlu/raw/all/test-00000-of-00001\.parquet: row 2: .*{wanted}", error_of())
 
 
 BAD_TABLES = {
-    "another letter": (b"q,w,x,y,z,E\n", "answer 'E' is none of the four choices"),
-    "two letters": (b"q,w,x,y,z,AB\n", "answer 'AB' is none of the four choices"),
-    "no letter": (b"q,w,x,y,z,\n", "answer '' is none of the four choices"),
+    "another letter": (b"q,w,x,y,z,E\n", "answer .*A to D.*'E'$"),
+    "two letters": (b"q,w,x,y,z,AB\n", "answer .*A to D.*'AB'$"),
+    "no letter": (b"q,w,x,y,z,\n", "answer .*A to D.*''$"),
     "three choices": (b"q,w,x,y,A\n", r"four .*\b3\b"),
-    "one cell": (b"q\n", "0 choices where four texts belong"),
+    "one cell": (b"q\n", r"four .*\b0\b"),
     "not UTF-8": (b"q,w,\xff,y,z,A\n", "byte 5 is not UTF-8"),
     "a quote that never closes": (b'q,w,x,y,"z,A\nq,w,x,y,z,A', r"four .*\b3\b"),
     "old line ends": (b"q,w,x,y,z,A\rq,w,x,y,z,A", "not valid CSV"),
@@ -207,7 +207,7 @@ def test_an_error_in_a_table_names_file_and_line(raw: Path, content: bytes, want
     (raw / "test").mkdir()
     (raw / "test/a_test.csv").write_bytes(b'"two\nlines",w,x,y,z,A\n\n' + content)
     last = 4 + content.count(b"\nq")
-    assert error_of().startswith(f"data/mmlu/raw/test/a_test.csv:{last}: {wanted}")
+    assert re.match(rf"data/mmlu/raw/test/a_test\.csv:{last}: .*{wanted}", error_of())
 
 
 def test_a_malformed_line_is_named(raw: Path) -> None:
@@ -219,13 +219,13 @@ def test_a_malformed_line_is_named(raw: Path) -> None:
 def test_choices_that_are_not_texts_are_refused(raw: Path) -> None:
     lines(raw, "test", [question("a", "q", 0, [1, 2, 3, "x"])])
     lines(raw, "dev", [GOOD])
-    assert error_of().startswith("data/mmlu/raw/mmlu_test.jsonl:1: 1 choices where four texts belong")
+    assert re.match(r"data/mmlu/raw/mmlu_test\.jsonl:1: .*four .*\b1\b", error_of())
 
 
 def test_a_broken_parquet_file_is_one_line(raw: Path) -> None:
     one_parquet(raw, "dev", [GOOD])
     (raw / "all/test-00000-of-00001.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
-    assert error_of().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: not a whole parquet file")
+    assert error_of().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: ")
 
 
 def test_a_parquet_file_without_a_column_is_one_line(raw: Path) -> None:

@@ -331,7 +331,9 @@ def template(folder: Path, end: str, after: str = "") -> None:
 
 def test_a_template_without_a_control_token_after_answers_is_refused(project):
     template(write_model(project / "given"), end="")
-    assert "no control token" in refusal(path="given")
+    line = refusal(path="given")
+    assert line.startswith("model.path: given: ")
+    assert "control token" in line
 
 
 def test_a_template_that_writes_the_end_of_text_needs_the_end_of_turn_in_the_generation_config(project):

@@ -102,7 +102,7 @@ class Knowledge(NamedTuple):
     """All data made from the facts: general examples, questions by split, prompts with instructions."""
 
     examples: list[Row]
-    yield_questions: dict[str, list[Row]]
+    questions: dict[str, list[Row]]
     prompts: list[Row]
     subjects: int
 
