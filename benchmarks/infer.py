@@ -68,7 +68,7 @@ def prompts() -> Prompts:
     levels = ("L1", "L2", "L3", "L4")
     taxonomy = Taxonomy(levels, {tuple(path[level] for level in levels): "" for path in paths})
     task = {"levels": levels, "has_content": False, "emotions": [], "most_segments": 1}
-    return Prompts.of(Prompt(taxonomy=TaxonomyIn.full), taxonomy, task, [{"id": "none", "text": ""}])
+    return Prompts.from_task(Prompt(taxonomy=TaxonomyIn.full), taxonomy, task, [{"id": "none", "text": ""}])
 
 
 def make_model(folder: Path, texts: list[str]) -> None:
@@ -114,11 +114,11 @@ def arm(name: str, folder: Path, count: int) -> Row:
         ready = 0.0
         texts = naive(folder, rest)
     else:
-        from alloy.labelling.predict import open_labeller
+        from alloy.labelling.predict import open_labeler
 
         engine_name, _, constrained = name.partition(" ")
         infer = INFER.model_copy(update={"engine": EngineName(engine_name), "constrain": bool(constrained)})
-        engine = open_labeller(folder, infer, asked).engine
+        engine = open_labeler(folder, infer, asked).engine
         engine.complete(first, lambda *_: None)
         ready = time.perf_counter() - start
         start = time.perf_counter()

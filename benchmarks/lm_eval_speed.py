@@ -31,7 +31,7 @@ from alloy.evaluation.lm_eval_run import run_lm_eval
 from alloy.evaluation.mmlu_tasks import make_cloze_task, make_generated_task, make_letters_task
 from alloy.evaluation.settings import Mmlu
 from alloy.formats.mmlu import load_questions
-from alloy.modeling.model_folder import load
+from alloy.modeling.model_folder import load_model
 
 KINDS = {"cloze": make_cloze_task, "letters": make_letters_task, "generated": make_generated_task}
 BATCH = 32
@@ -80,7 +80,7 @@ def main() -> None:
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     folder, benchmark = (Path(text) for text in sys.argv[1:3])
     limit, rounds, *shots = (int(text) for text in [*sys.argv[3:], *("10", "1", "0", "5")[len(sys.argv) - 3 :]])
-    model, tokenizer = load(folder)
+    model, tokenizer = load_model(folder)
     kinds = {"lm-eval": HFLM, "alloy": SharedPrefixLM}
     models = {name: kind(pretrained=model, tokenizer=tokenizer, batch_size=BATCH) for name, kind in kinds.items()}
     measured: Row = {}

@@ -28,7 +28,7 @@ from alloy.evaluation.lm_eval_run import run_lm_eval
 from alloy.evaluation.mmlu_tasks import make_letters_task
 from alloy.evaluation.settings import Mmlu
 from alloy.formats.mmlu import load_questions
-from alloy.modeling.model_folder import load
+from alloy.modeling.model_folder import load_model
 from benchmarks.infer import make_model
 
 SOURCE = Path("../shared/data/mmlu")
@@ -53,7 +53,7 @@ def arm(name: str, shots: int, folder: Path) -> Row:
     from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    model, tokenizer = load(folder / "model")
+    model, tokenizer = load_model(folder / "model")
     kind = SharedPrefixLM if name in ("shared", "kept") else HFLM
     asked = kind(pretrained=model, tokenizer=tokenizer, batch_size=ARMS[name])
     mmlu = Mmlu(fewshot=shots)

@@ -37,9 +37,9 @@ from alloy.baseline.settings import Svm
 from alloy.baseline.svm_labeler import (
     HELD_OUT,
     SvmLabeler,
-    emotion_examples,
-    learn,
-    learn_paths,
+    build_emotion_examples,
+    train_labeler,
+    train_path_svm,
 )
 from alloy.core.files import InputError, Row, write_json
 from alloy.core.stage import run
@@ -69,26 +69,26 @@ class WordsAndPath(EmotionSvm):
 
 def words_by_path(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
     """Label `texts` as the stage does."""
-    return learn(train, leaves, SVM).label(texts)
+    return train_labeler(train, leaves, SVM).label_texts(texts)
 
 
 def words_and_path(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
     """Label `texts` without columns of words by path."""
     labeler = _paths_alone(train, leaves)
-    emotions = WordsAndPath(SVM, labeler.paths.vectorizer, leaves).fit(*emotion_examples(train))
-    return SvmLabeler(leaves, labeler.paths, labeler.threshold, emotions).label(texts)
+    emotions = WordsAndPath(SVM, labeler.paths.vectorizer, leaves).fit(*build_emotion_examples(train))
+    return SvmLabeler(leaves, labeler.paths, labeler.threshold, emotions).label_texts(texts)
 
 
 def one_label(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
     """Label `texts` by machines for pairs of a path and an emotion."""
-    labeler = learn(_joined(train), _pairs(train), SVM)
-    return [tuple(Segment(s.path[:-1], emotion=s.path[-1]) for s in own) for own in labeler.label(texts)]
+    labeler = train_labeler(_joined(train), _pairs(train), SVM)
+    return [tuple(Segment(s.path[:-1], emotion=s.path[-1]) for s in own) for own in labeler.label_texts(texts)]
 
 
 def paths_then_one_label(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
     """Label `texts` with the paths of `words_by_path`, and the emotion whose pair has the largest margin."""
     pairs = _pairs(train)
-    margins = learn_paths(_joined(train), pairs, SVM, "pairs").margins(texts)
+    margins = train_path_svm(_joined(train), pairs, SVM, "pairs").compute_margins(texts)
     columns: defaultdict[LabelPath, list[int]] = defaultdict(list)
     for number, pair in enumerate(pairs):
         columns[pair[:-1]].append(number)
@@ -96,7 +96,7 @@ def paths_then_one_label(train: list[Comment], leaves: list[LabelPath], texts: l
     def best(path: LabelPath, own: Margins) -> Segment:
         return Segment(path, emotion=pairs[max(columns[path], key=lambda number: own[number])][-1])
 
-    labeled = _paths_alone(train, leaves).label(texts)
+    labeled = _paths_alone(train, leaves).label_texts(texts)
     return [tuple(best(s.path, own) for s in segments) for segments, own in zip(labeled, margins, strict=True)]
 
 
@@ -107,7 +107,7 @@ def most_frequent(train: list[Comment], leaves: list[LabelPath], texts: list[str
         for segment in comment.segments:
             counted[segment.path][segment.emotion] += 1
     usual = {path: counts.most_common(1)[0][0] for path, counts in counted.items()}
-    labeled = _paths_alone(train, leaves).label(texts)
+    labeled = _paths_alone(train, leaves).label_texts(texts)
     return [tuple(Segment(s.path, emotion=usual[s.path]) for s in own) for own in labeled]
 
 
@@ -122,7 +122,9 @@ WAYS: dict[str, Way] = {
 
 def _paths_alone(train: list[Comment], leaves: list[LabelPath]) -> SvmLabeler:
     """Return the labeler of paths: `learn` on the comments without their emotions."""
-    return learn([c._replace(segments=tuple(s._replace(emotion=None) for s in c.segments)) for c in train], leaves, SVM)
+    return train_labeler(
+        [c._replace(segments=tuple(s._replace(emotion=None) for s in c.segments)) for c in train], leaves, SVM
+    )
 
 
 def _joined(comments: list[Comment]) -> list[Comment]:

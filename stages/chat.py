@@ -23,7 +23,7 @@ from alloy.formats.chat import read_chat_prompts
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
 from alloy.inference.usage import format_unanswered, make_retry_test
-from alloy.modeling.model_folder import hosted
+from alloy.modeling.model_folder import read_hosted_name
 from alloy.runtime.chunks import Job, run_job
 from alloy.runtime.resume import hash_inputs
 
@@ -34,7 +34,7 @@ def main() -> None:
     chat, infer = load_sections(Chat, Infer)
     out, rows = Path(f"metrics/chat/{name}.json"), Path(f"metrics/chat/{name}.jsonl")
     model = Path("models", name)
-    if name != "base" and hosted(model):  # it is the base; asking it again costs money and tells nothing
+    if name != "base" and read_hosted_name(model):  # it is the base; asking it again costs money and tells nothing
         write_json(out, {name: {}})
         write_jsonl(rows, [])
         print(f"chat {name}: skipped, nothing was trained")

@@ -26,7 +26,7 @@ from alloy.core.settings import load_sections
 from alloy.core.stage import run
 from alloy.core.tables import csv_text
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.answer import codes_of
+from alloy.labelling.answer import assign_codes
 from alloy.labelling.leakage import TaskFormat
 from alloy.labelling.settings import LabelsAs, Prompt
 from alloy.scoring.settings import Score
@@ -81,8 +81,8 @@ def _read(model: str) -> tuple[Row, dict[str, Rows]]:
 
 def _task_format(prompt: Prompt) -> TaskFormat:
     taxonomy = Taxonomy.from_rows(read_json("data/split/taxonomy.json"))
-    codes = codes_of(taxonomy) if prompt.labels is LabelsAs.code else None
-    return TaskFormat.of(taxonomy, read_json("data/split/task.json"), codes)
+    codes = assign_codes(taxonomy) if prompt.labels is LabelsAs.code else None
+    return TaskFormat.from_task(taxonomy, read_json("data/split/task.json"), codes)
 
 
 def main() -> None:

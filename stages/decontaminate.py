@@ -38,7 +38,7 @@ from alloy.decontamination.ngram_overlap import Limits, OverlapIndex
 from alloy.decontamination.read_tests import read_tests
 from alloy.decontamination.settings import Decontaminate
 from alloy.formats.general import REJECTED, unknown_key_warnings
-from alloy.modeling.model_folder import hosted, load_tokenizer
+from alloy.modeling.model_folder import load_tokenizer, read_hosted_name
 from alloy.runtime.parallel import map_blocks
 
 OUT = Path("data/decontaminate")
@@ -82,7 +82,7 @@ def main() -> None:
     )
     limits = Limits(decontaminate.run, decontaminate.changed)
     index = OverlapIndex.from_texts(tests.questions, tests.others, limits)
-    tokenizer = None if hosted(BASE) else load_tokenizer(BASE)
+    tokenizer = None if read_hosted_name(BASE) else load_tokenizer(BASE)
     with tqdm(number_lines(path), unit=" rows", desc="decontaminate", disable=None, dynamic_ncols=True) as lines:
         blocks = map_blocks(partial(check_block, path, index, tests.names), lines)
         found = collect_blocks(path, blocks, tokenizer, general_rows.on_bad_row)

@@ -15,7 +15,7 @@ from alloy.core.stage import model_name, run
 from alloy.evaluation.find_tasks import find_tasks
 from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumable
 from alloy.evaluation.settings import GeneralTasks, Harness
-from alloy.modeling.model_folder import hosted
+from alloy.modeling.model_folder import read_hosted_name
 from alloy.runtime.resume import METRICS, ROWS
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def main() -> None:
     general, harness = load_sections(GeneralTasks, Harness)
     tasks, file = general.root, f"profiles/{profile_name()}.yaml"
     out, rows = Path(f"metrics/general/{name}.json"), Path(f"metrics/general/{name}.jsonl")
-    service = hosted(f"models/{name}")
+    service = read_hosted_name(f"models/{name}")
     if not tasks or service:
         write_json(out, {name: {}})
         write_lines(rows, [NO_ROW])

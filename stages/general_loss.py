@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from alloy.core.files import Row, count_lines, read_jsonl, write_json, write_jsonl
 from alloy.core.stage import run
 from alloy.evaluation.settings import GeneralLoss
-from alloy.modeling.model_folder import hosted
+from alloy.modeling.model_folder import read_hosted_name
 from alloy.runtime.chunks import Job, OnRowDone, run_job
 from alloy.runtime.resume import hash_inputs
 
@@ -39,7 +39,7 @@ def measure(models: "PairedLoss", rows: list[Row], done: OnRowDone) -> None:
 def main() -> None:
     """Load, measure, publish."""
     settings = GeneralLoss.load()
-    service = hosted(BASE)
+    service = read_hosted_name(BASE)
     total = min(count_lines(HELD_OUT), settings.limit or sys.maxsize)
     if service or not total:
         write_json(METRICS, {"base": {}, "tuned": {}})

@@ -19,7 +19,7 @@ from alloy.evaluation.ifeval_task import TASK, compute_metrics, make_ifeval_task
 from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumable
 from alloy.evaluation.settings import Harness, Ifeval
 from alloy.formats.ifeval import load_prompts
-from alloy.modeling.model_folder import context_length, hosted
+from alloy.modeling.model_folder import context_length, read_hosted_name
 from alloy.runtime.resume import METRICS, ROWS
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     name = model_name()
     ifeval, harness = load_sections(Ifeval, Harness)
     out, rows = Path(f"metrics/ifeval/{name}.json"), Path(f"metrics/ifeval/{name}.jsonl")
-    if service := hosted(f"models/{name}"):
+    if service := read_hosted_name(f"models/{name}"):
         write_json(out, {name: {}})
         write_jsonl(rows, [])
         print(f"ifeval {name}: skipped, {service} is hosted and lm-eval runs weights on this machine")

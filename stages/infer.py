@@ -15,10 +15,10 @@ from alloy.core.settings import load_sections
 from alloy.core.stage import model_name, run
 from alloy.inference.settings import Infer
 from alloy.inference.usage import format_unanswered, make_retry_test
-from alloy.labelling.predict import count, open_labeller, report
+from alloy.labelling.predict import build_metrics, count_prediction, open_labeler
 from alloy.labelling.settings import Prompt
 from alloy.labelling.task import SPLIT, load_task
-from alloy.modeling.model_folder import hosted
+from alloy.modeling.model_folder import read_hosted_name
 from alloy.runtime.chunks import Job, run_job
 from alloy.runtime.resume import hash_inputs
 
@@ -29,7 +29,9 @@ def main() -> None:
     prompt, infer = load_sections(Prompt, Infer)
     out, metrics = Path(f"data/predictions/{name}.jsonl"), Path(f"metrics/infer/{name}.json")
     model, test = Path("models", name), SPLIT / "test.jsonl"
-    if name != "base" and hosted(model):  # the base under another name: to ask it again costs money and tells nothing
+    if name != "base" and read_hosted_name(
+        model
+    ):  # the base under another name: to ask it again costs money and tells nothing
         write_jsonl(out, [])
         write_json(metrics, {name: {}})
         print(f"infer {name}: skipped, nothing was trained")
@@ -38,9 +40,9 @@ def main() -> None:
     job = Job(
         f"infer {name}",
         "comment",
-        lambda: open_labeller(model, infer, prompts),
-        count,
-        lambda totals: {name: {"infer": report(totals)}},
+        lambda: open_labeler(model, infer, prompts),
+        count_prediction,
+        lambda totals: {name: {"infer": build_metrics(totals)}},
         make_retry_test(infer),
     )
     total = min(count_lines(test), infer.limit or sys.maxsize)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from alloy.core.files import InputError, read_json, remove_path, remove_temporary_files, temporary_path
 from alloy.core.stage import run
 from alloy.modeling.architecture import load_config, text_config
-from alloy.modeling.model_folder import hosted, resolve
+from alloy.modeling.model_folder import read_hosted_name, resolve_weights
 from alloy.modeling.settings import Interpolate
 from alloy.runtime.resume import remove_finished_work
 
@@ -89,7 +89,7 @@ def open_base(stack: ExitStack) -> Weights:
 
     A name that only the base has is no fault: on the hub are buffers and draft heads that no loaded model keeps.
     """
-    folder = Path(resolve(BASE))
+    folder = Path(resolve_weights(BASE))
     depth, wanted = (text_config(load_config(each)).num_hidden_layers for each in (folder, TRAINED))
     if depth != wanted:
         raise InputError(f"{folder}/config.json: {depth} layers where {TRAINED} has {wanted}; {MISMATCH}")
@@ -119,7 +119,7 @@ def write_weights(out: Path, alpha: float) -> int:
 
 def main() -> None:
     """Copy or interpolate, then let the folder appear whole."""
-    alpha = 1.0 if hosted(TRAINED) else Interpolate.load().alpha
+    alpha = 1.0 if read_hosted_name(TRAINED) else Interpolate.load().alpha
     remove_finished_work()  # DVC has the trained model by now
     if not TRAINED.is_dir():
         raise InputError(f"{TRAINED}: no such folder; run `dvc repro` to train the model")

@@ -29,14 +29,14 @@ from alloy.core.stage import run
 from alloy.formats.general import CUSTOMER
 from alloy.labelling.settings import Prompt
 from alloy.labelling.task import SPLIT, load_task
-from alloy.mixing.customer_examples import open_customers
-from alloy.mixing.data_card import card, manifest
-from alloy.mixing.mixture import Encoding, Sizes, draw
-from alloy.mixing.proportional_sampler import Draw
-from alloy.mixing.row_index import open_pool
-from alloy.mixing.sampling_order import spot_key
+from alloy.mixing.customer_examples import index_customer_rows
+from alloy.mixing.data_card import build_manifest, render_card
+from alloy.mixing.mixture import Encoding, RowSizes, draw_mixture
+from alloy.mixing.proportional_sampler import DrawnRow
+from alloy.mixing.row_index import open_row_index
+from alloy.mixing.sampling_order import position_key
 from alloy.mixing.settings import General, Mix, Unit
-from alloy.modeling.model_folder import hosted, load_tokenizer
+from alloy.modeling.model_folder import load_tokenizer, read_hosted_name
 from alloy.training.settings import LongRow, Train
 
 GENERAL = {General.data: Path("data/decontaminate/general.jsonl"), General.self: Path("data/rehearse/general.jsonl")}
@@ -46,25 +46,25 @@ FAR = 0.01  # from the asked share: said where it is missed by more
 
 
 def interleave(
-    customer: Sizes, customers: list[Draw], general: Sizes, generals: list[Draw], seed: int
+    customer: RowSizes, customers: list[DrawnRow], general: RowSizes, generals: list[DrawnRow], seed: int
 ) -> Iterator[bytes]:
     """Return the lines of the mix: customer rows in their order, general ones spread evenly among them.
 
     The seed and a row's id alone decide where a general row stands.
     """
-    pool = general.pool
-    places = np.array([one.place for one in generals], np.int64)
-    first = pool.table["spot"][places].tolist()
-    spots = [
-        spot_key(seed, pool.row(one.place)["id"], one.before) if one.before else spot
-        for one, spot in zip(generals, first, strict=True)
+    row_index = general.row_index
+    indices = np.array([row.index for row in generals], np.int64)
+    first = row_index.table["position"][indices].tolist()
+    positions = [
+        position_key(seed, row_index.read_row(row.index)["id"], row.repetition) if row.repetition else position
+        for row, position in zip(generals, first, strict=True)
     ]
     count = len(customers)
     even = (np.arange(count) + 0.5) / max(count, 1)
-    order = np.argsort(np.concatenate([even, np.array(spots, np.float64) / 2**64]), kind="stable")
-    own = customer.pool.lines(np.array([one.place for one in customers], np.int64))
-    theirs = pool.lines(places[order[order >= count] - count])
-    return (next(own if place < count else theirs) for place in order.tolist())
+    order = np.argsort(np.concatenate([even, np.array(positions, np.float64) / 2**64]), kind="stable")
+    own = customer.row_index.read_lines(np.array([row.index for row in customers], np.int64))
+    theirs = row_index.read_lines(indices[order[order >= count] - count])
+    return (next(own if number < count else theirs) for number in order.tolist())
 
 
 def left_out(shown: int, general: General, report: Row) -> Row:
@@ -93,7 +93,7 @@ def main() -> None:
     """Read, draw, write."""
     mix, prompt, train = load_sections(Mix, Prompt, Train)
     seed, source = load_seed(), GENERAL[mix.general]
-    service = hosted(BASE)
+    service = read_hosted_name(BASE)
     if service and mix.unit is not Unit.examples:
         raise InputError(f"params.yaml: mix.unit: {service} is hosted and tells no tokens; take examples")
     if not source.is_file():
@@ -102,12 +102,12 @@ def main() -> None:
     encoding = None if service else Encoding(load_tokenizer(BASE), train.assistant_turns, train.max_length, stop)
     prompts = load_task(prompt)
     with TemporaryFile() as made, source.open("rb") as file:
-        customer = Sizes(open_customers(made, prompts, seed), mix.unit, encoding)
-        general = Sizes(open_pool(file, seed), mix.unit, encoding)
-        customers, generals = draw(mix, customer, general)
-        report = manifest(mix, (customer, customers), (general, generals))
+        customer = RowSizes(index_customer_rows(made, prompts, seed), mix.unit, encoding)
+        general = RowSizes(open_row_index(file, seed), mix.unit, encoding)
+        customers, generals = draw_mixture(mix, customer, general)
+        report = build_manifest(mix, (customer, customers), (general, generals))
         missing = left_out(len(prompts.examples), mix.general, report)
-        words = card(report, mix, missing, [*INPUTS, source, BASE], general.pool.kinds)
+        words = render_card(report, mix, missing, [*INPUTS, source, BASE], general.row_index.kinds)
         write_lines("data/mix/train.jsonl", interleave(customer, customers, general, generals, seed))
     write_whole("data/mix/README.md", lambda part: part.write_text(words, encoding="utf-8"))
     write_json("metrics/mix.json", {"mix": report})

@@ -25,7 +25,7 @@ from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumab
 from alloy.evaluation.mmlu_tasks import find_fitting_questions, group_subjects, make_forms
 from alloy.evaluation.settings import Harness, Mmlu
 from alloy.formats.mmlu import Questions, load_questions, require_examples
-from alloy.modeling.model_folder import hosted
+from alloy.modeling.model_folder import read_hosted_name
 from alloy.runtime.resume import METRICS, ROWS
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def main() -> None:
     name = model_name()
     mmlu, harness = load_sections(Mmlu, Harness)
     out, rows = Path(f"metrics/mmlu/{name}.json"), Path(f"metrics/mmlu/{name}.jsonl")
-    if service := hosted(f"models/{name}"):
+    if service := read_hosted_name(f"models/{name}"):
         write_json(out, {name: {}})
         write_jsonl(rows, [])
         print(f"mmlu {name}: skipped, {service} is hosted and tells no likelihoods")

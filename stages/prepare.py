@@ -15,7 +15,7 @@ from pathlib import Path
 from alloy.core.files import InputError, write_folder
 from alloy.core.settings import Data, GeneralRows, load_sections
 from alloy.core.stage import run
-from alloy.datasets.prepare import prepare
+from alloy.datasets.prepare import prepare_data
 from alloy.datasets.source import Kind
 
 PREPARED = Path("data/prepared")
@@ -31,7 +31,7 @@ def main() -> None:
     data, general_rows = load_sections(Data, GeneralRows)
     folder = Path("data") / getattr(data, kind)
     said: list[str] = []
-    write_folder(PREPARED / kind, lambda out: said.extend(prepare(folder, kind, out, general_rows.on_bad_row)))
+    write_folder(PREPARED / kind, lambda out: said.extend(prepare_data(folder, kind, out, general_rows.on_bad_row)))
     print("".join(f"prepare: {kind} from {folder}: {line}\n" for line in said), end="")
 
 

@@ -32,7 +32,7 @@ from alloy.inference.usage import (
     make_retry_test,
     summarize_usage,
 )
-from alloy.mixing.sampling_order import rank
+from alloy.mixing.sampling_order import rank_rows
 from alloy.mixing.settings import General, Mix, Rehearse
 from alloy.runtime.chunks import Job, OnRowDone, run_job
 from alloy.runtime.resume import hash_inputs
@@ -99,7 +99,7 @@ def main() -> None:
         print("rehearse: skipped, mix.general is data")
         return
     general = read_general(Path("data/decontaminate/general.jsonl"))
-    rows = rank(general, settings.seed)[: settings.rows]
+    rows = rank_rows(general, settings.seed)[: settings.rows]
     freely = {"constrain": False, "limit": None, "max_new_tokens": settings.max_new_tokens}
     infer = infer.model_copy(update=freely)
     job = Job(

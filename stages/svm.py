@@ -17,7 +17,7 @@ from itertools import islice
 import numpy as np
 
 from alloy.baseline.settings import Svm
-from alloy.baseline.svm_labeler import learn
+from alloy.baseline.svm_labeler import train_labeler
 from alloy.core.files import Row, read_jsonl, stream_jsonl, write_json, write_jsonl
 from alloy.core.settings import load_sections
 from alloy.core.stage import run
@@ -51,12 +51,12 @@ def main() -> None:
     test = list(islice(stream_jsonl("data/split/test.jsonl"), limit))
     start = time.perf_counter()
     seen = {segment.path for comment in train for segment in comment.segments}
-    labeler = learn(train, [leaf for leaf in taxonomy.leaves if leaf in seen], svm)
+    labeler = train_labeler(train, [leaf for leaf in taxonomy.leaves if leaf in seen], svm)
     trained = time.perf_counter()
     rows = []
     for at in range(0, len(test), BLOCK):
         block = test[at : at + BLOCK]
-        for row, segments in zip(block, labeler.label([row["text"] for row in block]), strict=True):
+        for row, segments in zip(block, labeler.label_texts([row["text"] for row in block]), strict=True):
             rows.append(prediction(row, segments, taxonomy.levels))
     ended = time.perf_counter()
     figures = {

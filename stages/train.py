@@ -39,7 +39,7 @@ def publish(report: Row, curve: list[Row]) -> None:
 def main() -> None:
     """Load, train, save."""
     train, seed = Train.load(), load_seed()
-    if service := model_folder.hosted(BASE):
+    if service := model_folder.read_hosted_name(BASE):
         model_folder.write_hosted(OUT, service)
         publish({"hosted": service}, [])
         print(f"train: skipped, {service} is hosted and has no weights to train")
@@ -51,7 +51,7 @@ def main() -> None:
     from alloy.training.job import TrainingJob
     from alloy.training.run import fit
 
-    base, config = model_folder.name(BASE), load_config(model_folder.resolve(BASE))
+    base, config = model_folder.read_model_name(BASE), load_config(model_folder.resolve_weights(BASE))
     check_model(config, train)
     train, unpacked = resolve_packing(config, train)
     if unpacked and distributed.is_main():
@@ -68,7 +68,7 @@ def main() -> None:
             load_model=partial(model_folder.load_weights, BASE),
             output=OUT,
             base=base,
-            format_card=partial(format_card, train, seed, base, model_folder.origin(BASE), [MIX, BASE]),
+            format_card=partial(format_card, train, seed, base, model_folder.read_origin(BASE), [MIX, BASE]),
         ),
         rows,
     )

@@ -6,7 +6,7 @@ from alloy.core.settings import Section
 
 
 class Svm(Section):
-    """The baseline, a linear support vector machine: `c` weighs errors against a simple model."""
+    """The baseline, a linear support vector machine. `c`: weight of errors; a smaller `c` gives a simpler model."""
 
     key = "svm"
     c: float = Field(default=1.0, gt=0)

@@ -1,23 +1,26 @@
-"""The baseline as a whole: it learns from labelled comments, and labels others with paths and emotions."""
+"""The whole baseline: it is trained on labeled comments, and labels other comments with paths and emotions."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from alloy.baseline.linear_svm import EmotionSvm, LabelMatrix, OneVsRestSvm, best_threshold, choose
+from alloy.baseline.linear_svm import EmotionSvm, LabelMatrix, OneVsRestSvm, choose_labels, find_best_threshold
 from alloy.baseline.settings import Svm
 from alloy.core.text import unit_hash
 from alloy.formats.comments import Comment, Segment
 from alloy.formats.taxonomy import LabelPath
 
-HELD_OUT = 0.2
+HELD_OUT = 0.2  # share of the comments on which the threshold is chosen
 
 
 @dataclass(frozen=True)
 class SvmLabeler:
-    """What was learned: machines for the paths that training has, their threshold, and machines for the emotions.
+    """The trained baseline.
 
-    `emotions` is None if the training comments have none.
+    - `leaves`: the paths of the training comments
+    - `paths`: the SVMs of the paths
+    - `threshold`: the margin from which on a text has a path
+    - `emotions`: the SVMs of the emotions; None if the training comments have no emotions
     """
 
     leaves: list[LabelPath]
@@ -25,79 +28,86 @@ class SvmLabeler:
     threshold: float
     emotions: EmotionSvm | None
 
-    def label(self, texts: list[str]) -> list[tuple[Segment, ...]]:
-        """Return the segments of each text: one for each of its paths, in the order of `leaves`, without contents."""
-        chosen = choose(self.paths.margins(texts), self.threshold)
-        found = [[self.leaves[number] for number in np.flatnonzero(row)] for row in chosen]
+    def label_texts(self, texts: list[str]) -> list[tuple[Segment, ...]]:
+        """Return the segments of each text: one per path, in the order of `leaves`, without contents."""
+        chosen = choose_labels(self.paths.compute_margins(texts), self.threshold)
+        predicted = [[self.leaves[number] for number in np.flatnonzero(row)] for row in chosen]
         if self.emotions is None:
-            return [tuple(Segment(path) for path in paths) for paths in found]
-        rows = [(text, path) for text, paths in zip(texts, found, strict=True) for path in paths]
+            return [tuple(Segment(path) for path in paths) for paths in predicted]
+        rows = [(text, path) for text, paths in zip(texts, predicted, strict=True) for path in paths]
         emotions = iter(self.emotions.predict([text for text, _ in rows], [path for _, path in rows]))
-        return [tuple(Segment(path, emotion=next(emotions)) for path in paths) for paths in found]
+        return [tuple(Segment(path, emotion=next(emotions)) for path in paths) for paths in predicted]
 
 
-def learn(comments: list[Comment], leaves: list[LabelPath], svm: Svm) -> SvmLabeler:
-    """Return the labeler that training comments teach; `leaves` are the paths that they have.
+def train_labeler(comments: list[Comment], leaves: list[LabelPath], svm: Svm) -> SvmLabeler:
+    """Train the baseline on comments; `leaves` are their paths.
 
-    1. The threshold is the one with the best F1 of paths on a fifth of the comments, for machines that learned from
-       the others.
-    2. The machines for paths learn from all comments, and from contents of segments as texts of their own.
-    3. The machines for emotions learn from the same texts, one row for each segment.
+    1. Train path SVMs on four fifths of the comments. The threshold is the one with the best F1 of paths on the rest.
+    2. Train the path SVMs again on all comments. The contents of segments are additional texts.
+    3. Train the emotion SVMs on the same texts, with one row per segment.
     """
-    aside = [comment for comment in comments if unit_hash(f"svm {comment.id}") < HELD_OUT]
+    held_out = [comment for comment in comments if unit_hash(f"svm {comment.id}") < HELD_OUT]
     rest = [comment for comment in comments if unit_hash(f"svm {comment.id}") >= HELD_OUT]
     threshold = np.inf
-    if aside and rest:
-        margins = learn_paths(rest, leaves, svm, "svm: threshold").margins([comment.text for comment in aside])
-        threshold = best_threshold(margins, label_matrix(paths_of(aside), leaves))
-    paths = learn_paths(comments, leaves, svm, "svm: paths")
-    return SvmLabeler(leaves, paths, threshold, learn_emotions(comments, leaves, svm, paths))
+    if held_out and rest:
+        margins = train_path_svm(rest, leaves, svm, "svm: threshold").compute_margins(
+            [comment.text for comment in held_out]
+        )
+        threshold = find_best_threshold(margins, build_label_matrix(collect_paths(held_out), leaves))
+    paths = train_path_svm(comments, leaves, svm, "svm: paths")
+    return SvmLabeler(leaves, paths, threshold, train_emotion_svm(comments, leaves, svm, paths))
 
 
-def learn_paths(comments: list[Comment], leaves: list[LabelPath], svm: Svm, note: str) -> OneVsRestSvm:
-    """Return the machines that tell the paths of a text; a bar called `note` shows how far it is."""
-    texts, paths = path_examples(comments)
-    return OneVsRestSvm(svm).fit(texts, label_matrix(paths, leaves), note)
+def train_path_svm(comments: list[Comment], leaves: list[LabelPath], svm: Svm, note: str) -> OneVsRestSvm:
+    """Train the SVMs that predict the paths of a text. `note` is the name of the progress bar."""
+    texts, paths = build_path_examples(comments)
+    return OneVsRestSvm(svm).fit(texts, build_label_matrix(paths, leaves), note)
 
 
-def learn_emotions(
+def train_emotion_svm(
     comments: list[Comment], leaves: list[LabelPath], svm: Svm, paths: OneVsRestSvm
 ) -> EmotionSvm | None:
-    """Return the machines that tell the emotion of a path in a text, or None if no comment has emotions."""
-    texts, own, emotions = emotion_examples(comments)
+    """Train the SVMs that predict the emotion of a path in a text; return None if no comment has emotions."""
+    texts, segment_paths, emotions = build_emotion_examples(comments)
     if not any(emotions):
         return None
-    return EmotionSvm(svm, paths.vectorizer, leaves).fit(texts, own, emotions, "svm: emotions")
+    return EmotionSvm(svm, paths.vectorizer, leaves).fit(texts, segment_paths, emotions, "svm: emotions")
 
 
-def path_examples(comments: list[Comment]) -> tuple[list[str], list[set[LabelPath]]]:
-    """Return texts and the paths of each: of every comment, and of every segment that has a content of its own."""
-    parts = own_contents(comments)
+def build_path_examples(comments: list[Comment]) -> tuple[list[str], list[set[LabelPath]]]:
+    """Return texts and the paths of each: all comments, and all contents that are a part of their comment."""
+    parts = list_partial_contents(comments)
     texts = [comment.text for comment in comments]
-    return [*texts, *(str(part.content) for part in parts)], [*paths_of(comments), *({part.path} for part in parts)]
+    return [*texts, *(str(part.content) for part in parts)], [
+        *collect_paths(comments),
+        *({part.path} for part in parts),
+    ]
 
 
-def emotion_examples(comments: list[Comment]) -> tuple[list[str], list[LabelPath], list[str | None]]:
-    """Return rows of (text, path, emotion), one for each segment: its comment's text, then contents of their own."""
+def build_emotion_examples(comments: list[Comment]) -> tuple[list[str], list[LabelPath], list[str | None]]:
+    """Return texts, paths and emotions, one per segment: with the text of its comment, then with its content.
+
+    Contents that are the whole comment are left out.
+    """
     whole = [(comment.text, *segment.path_and_emotion) for comment in comments for segment in comment.segments]
-    rows = [*whole, *((str(part.content), *part.path_and_emotion) for part in own_contents(comments))]
+    rows = [*whole, *((str(part.content), *part.path_and_emotion) for part in list_partial_contents(comments))]
     return [text for text, _, _ in rows], [path for _, path, _ in rows], [emotion for _, _, emotion in rows]
 
 
-def own_contents(comments: list[Comment]) -> list[Segment]:
-    """Return the segments whose content is there and is not their whole comment."""
+def list_partial_contents(comments: list[Comment]) -> list[Segment]:
+    """Return the segments whose content is only a part of their comment."""
     return [s for comment in comments for s in comment.segments if s.content and s.content != comment.text]
 
 
-def paths_of(comments: list[Comment]) -> list[set[LabelPath]]:
+def collect_paths(comments: list[Comment]) -> list[set[LabelPath]]:
     """Return the paths of each comment."""
     return [{segment.path for segment in comment.segments} for comment in comments]
 
 
-def label_matrix(paths: list[set[LabelPath]], leaves: list[LabelPath]) -> LabelMatrix:
-    """Return which of the `leaves` each comment has."""
-    number = {leaf: place for place, leaf in enumerate(leaves)}
+def build_label_matrix(paths: list[set[LabelPath]], leaves: list[LabelPath]) -> LabelMatrix:
+    """Return a matrix (comments, leaves): True if a comment has a leaf."""
+    column = {leaf: index for index, leaf in enumerate(leaves)}
     matrix = np.zeros((len(paths), len(leaves)), np.bool_)
-    for place, own in enumerate(paths):
-        matrix[place, [number[leaf] for leaf in own]] = True
+    for row, row_paths in enumerate(paths):
+        matrix[row, [column[leaf] for leaf in row_paths]] = True
     return matrix

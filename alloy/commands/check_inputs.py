@@ -19,7 +19,7 @@ from alloy.baseline.settings import Svm
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError, count_lines, number_lines
 from alloy.core.settings import Data, GeneralRows, load_all, load_seed, profile_name
-from alloy.datasets.prepare import prepare
+from alloy.datasets.prepare import prepare_data
 from alloy.datasets.source import Kind
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
@@ -55,7 +55,7 @@ def prepared(settings: Settings, kind: Kind) -> Iterator[tuple[Path, list[str]]]
     """Prepare one kind of data in a temporary folder, and give that with what the stage `prepare` would print."""
     with tempfile.TemporaryDirectory() as out:
         folder = Path("data") / getattr(settings[Data], kind)
-        yield Path(out), prepare(folder, kind, Path(out), settings[GeneralRows].on_bad_row)
+        yield Path(out), prepare_data(folder, kind, Path(out), settings[GeneralRows].on_bad_row)
 
 
 def check_comments(settings: Settings) -> str:

@@ -34,7 +34,7 @@ from alloy.formats.unlabeled import Unlabeled, read_unlabeled
 from alloy.inference.engine import Finish
 from alloy.inference.settings import Infer
 from alloy.inference.usage import make_retry_test
-from alloy.labelling.predict import open_labeller
+from alloy.labelling.predict import open_labeler
 from alloy.labelling.settings import Prompt
 from alloy.labelling.task import SPLIT, load_task
 from alloy.runtime.resume import KEPT_DAYS, LIBRARIES, work_root
@@ -182,7 +182,7 @@ def main(source: str, model: Path) -> None:
 
     def work(rows: list[Row], done: Callable[[int, Row], object]) -> None:
         if not labellers:
-            labellers.append(open_labeller(model, infer, prompts))
+            labellers.append(open_labeler(model, infer, prompts))
         labellers[0](rows, done)
 
     counts = {"rows": 0, "without labels": 0, "usable": 0}

@@ -18,8 +18,8 @@ import yaml
 
 from alloy.core.files import InputError, write_folder
 from alloy.datasets.guess_columns import Guess, guess_columns
-from alloy.datasets.prepare import prepare
-from alloy.datasets.sniff import Sniffed, sniff
+from alloy.datasets.prepare import prepare_data
+from alloy.datasets.sniff import FileGuess, sniff_file
 from alloy.datasets.source import SOURCE, Kind, RowIs
 
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")
@@ -45,7 +45,7 @@ def main(file: Path, name: str, wishes: Wishes, *, yes: bool, taxonomy: bool) ->
         raise InputError(f"{folder}: exists already; choose another name, or remove it first")
     if not Path("dvc.yaml").is_file():
         raise InputError("dvc.yaml: no such file; run this in the folder of the project")
-    found = sniff(file)
+    found = sniff_file(file)
     source, guess = describe(found, wishes, file)
     print("\n".join(explain(file, found, source, guess)), flush=True)
     if not yes and not confirmed(f"Write {folder}?"):
@@ -66,7 +66,7 @@ def confirmed(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
-def describe(found: Sniffed, wishes: Wishes, file: Path) -> tuple[dict[str, Any], Guess | None]:
+def describe(found: FileGuess, wishes: Wishes, file: Path) -> tuple[dict[str, Any], Guess | None]:
     """Return what source.yaml will say, and the guess at the columns if there is one."""
     source = {**found.source, "file": file.name}
     if not found.rows:
@@ -90,7 +90,7 @@ def describe(found: Sniffed, wishes: Wishes, file: Path) -> tuple[dict[str, Any]
     return source, guess
 
 
-def explain(file: Path, found: Sniffed, source: dict[str, Any], guess: Guess | None) -> list[str]:
+def explain(file: Path, found: FileGuess, source: dict[str, Any], guess: Guess | None) -> list[str]:
     """Return what was assumed, and the first rows as they are understood."""
     keys = ("format", "sheet", "header", "encoding", "row_is", "label_separator", "path_separator")
     said = [f"{file}: {found.kind}, " + ", ".join(f"{key} {source[key]!r}" for key in keys if key in source)]
@@ -122,7 +122,7 @@ def fill(part: Path, file: Path, source: dict[str, Any], kind: Kind, *, taxonomy
     (part / ".gitignore").write_text(f"/{file.name}\n", encoding="utf-8")
     with tempfile.TemporaryDirectory() as temporary:
         try:
-            said = prepare(part, kind, Path(temporary))
+            said = prepare_data(part, kind, Path(temporary))
         except InputError as error:
             raise InputError(str(error).replace(str(part / file.name), str(file))) from None
         if taxonomy and kind is Kind.comments:

@@ -40,8 +40,8 @@ def training_rows(path: Path) -> Iterator[tuple[str, Row]]:
 
 def test_rows(test: list[Row], prompts: Prompts, path: Path) -> Iterator[tuple[str, Row]]:
     """Yield the test comments as chats that end in their gold answers, each with its place."""
-    for number, (row, messages) in enumerate(zip(test, prompts.messages(test), strict=True), 1):
-        answer = {"role": "assistant", "content": prompts.answer(row)}
+    for number, (row, messages) in enumerate(zip(test, prompts.build_messages(test), strict=True), 1):
+        answer = {"role": "assistant", "content": prompts.render_gold_answer(row)}
         yield f"{path}:{number}", {"messages": [*messages, answer]}
 
 

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from alloy.comparison.metrics import ANSWERS, TESTS
 from alloy.core.files import Row
-from alloy.labelling.leakage import TaskFormat, judge
+from alloy.labelling.leakage import TaskFormat, judge_answer
 
 FLAGS = ("leak", "empty", "cut", "loops")
 Rows = list[Row]
@@ -34,7 +34,7 @@ def judge_answers(rows: dict[str, Rows], task: TaskFormat) -> dict[str, Rows]:
 
 def _judged(row: Row, task: TaskFormat) -> dict[str, int]:
     # `unparsed` is 0 where the answer to a multiple-choice question was read as one of the choices.
-    return judge(row["answer"], task, cut=bool(row.get("cut")), is_choice=row.get("unparsed") == 0)
+    return judge_answer(row["answer"], task, cut=bool(row.get("cut")), is_choice=row.get("unparsed") == 0)
 
 
 def with_leakage(figures: Row, judged: dict[str, Rows]) -> Row:

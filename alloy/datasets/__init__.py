@@ -1,4 +1,4 @@
-"""Data sets in any format, turned into the canonical files that the other stages read.
+"""Convert data sets of any format to the canonical files that the other stages read.
 
-Each folder under data/ says in its `source.yaml` what it holds.
+The `source.yaml` in each folder under data/ describes the data there.
 """

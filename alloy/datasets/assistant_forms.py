@@ -1,4 +1,4 @@
-"""The published forms of the general data: each becomes messages, with its source, category and licence."""
+"""The published layouts of the general data sets. Each row becomes chat messages with a source."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,14 +9,14 @@ from alloy.core.files import InputError, Row
 from alloy.datasets.llm_adapters import BOOLQ, read_exercises
 from alloy.formats.json_objects import read_objects
 
-QA = "llm_adapters_qa_train"  # BoolQ; its multiple-choice questions are the benchmark's, see the format `qa`
-MBPP_TRAIN = range(601, 975)  # task_id of the training set, as MBPP's README divides it
+QA = "llm_adapters_qa_train"  # BoolQ only; the multiple-choice questions belong to the benchmark (format `qa`)
+MBPP_TRAIN = range(601, 975)  # task_id of the training set, by MBPP's README
 _TURN = re.compile(r"### (Human|Assistant):")
 ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
 class SourceInfo(NamedTuple):
-    """What is said of the rows of a source, and how many of them are taken at most."""
+    """Category and license of the rows of a source, and the most that are taken."""
 
     category: str
     license: str
@@ -42,75 +42,79 @@ class Example(NamedTuple):
     lang: str = "en"
 
 
-def ask(source: str, question: str, answer: str, lang: str = "en") -> Example:
-    """Return a conversation of one question and one answer."""
+def build_example(source: str, question: str, answer: str, lang: str = "en") -> Example:
+    """Return an example with one question and one answer."""
     turns = [{"role": "user", "content": question.strip()}, {"role": "assistant", "content": answer.strip()}]
     return Example(source, turns, lang)
 
 
-def _gsm8k(row: Row, _path: Path) -> Example:
-    return ask("gsm8k_train", row["question"], row["answer"])
+def _read_gsm8k(row: Row, _path: Path) -> Example:
+    return build_example("gsm8k_train", row["question"], row["answer"])
 
 
-def _gpteacher(row: Row, path: Path) -> Example:
+def _read_gpteacher(row: Row, path: Path) -> Example:
     kind = "codegen" if "codegen" in path.name.lower() else "roleplay"
-    return ask(f"gpteacher_{kind}", f"{row['instruction']}\n\n{row['input']}", row["response"])
+    return build_example(f"gpteacher_{kind}", f"{row['instruction']}\n\n{row['input']}", row["response"])
 
 
-def _self_instruct(row: Row, _path: Path) -> Example:
+def _read_self_instruct(row: Row, _path: Path) -> Example:
     first = row["instances"][0]
-    return ask("self_instruct_human_seeds", f"{row['instruction']}\n\n{first['input']}", first["output"])
+    return build_example("self_instruct_human_seeds", f"{row['instruction']}\n\n{first['input']}", first["output"])
 
 
-def _mbpp(row: Row, _path: Path) -> Example | None:
+def _read_mbpp(row: Row, _path: Path) -> Example | None:
     tests = "\n".join(row["test_list"])
     question = f"{row['text']}\nYour code should pass these tests:\n{tests}"
-    return ask("mbpp_train", question, row["code"]) if row["task_id"] in MBPP_TRAIN else None
+    return build_example("mbpp_train", question, row["code"]) if row["task_id"] in MBPP_TRAIN else None
 
 
-def _oasst1(row: Row, _path: Path) -> Example:
+def _read_oasst1(row: Row, _path: Path) -> Example:
     _, *parts = _TURN.split(row["input"])
-    named = list(zip(parts[::2], parts[1::2], strict=True))[:-1]  # the last one is the answer's, without a text
+    named = list(zip(parts[::2], parts[1::2], strict=True))[:-1]  # without the last one, the empty turn of the answer
     turns = [{"role": ROLES[name], "content": text.strip()} for name, text in named]
     answer = {"role": "assistant", "content": row["output"].strip()}
     return Example("oasst1_eval953", [*turns, answer], row.get("lang", "en"))
 
 
-# A row's form is told by the keys that it has; the first form whose keys are all there is taken.
-FORMS: list[tuple[set[str], Callable[[Row, Path], Example | None]]] = [
-    ({"task_id", "text", "code", "test_list"}, _mbpp),
-    ({"instruction", "instances"}, _self_instruct),
-    ({"instruction", "input", "response"}, _gpteacher),
-    ({"input", "output", "message_id"}, _oasst1),
-    ({"question", "answer"}, _gsm8k),
+# The keys of a row decide its layout: the first layout whose keys the row has.
+LAYOUTS: list[tuple[set[str], Callable[[Row, Path], Example | None]]] = [
+    ({"task_id", "text", "code", "test_list"}, _read_mbpp),
+    ({"instruction", "instances"}, _read_self_instruct),
+    ({"instruction", "input", "response"}, _read_gpteacher),
+    ({"input", "output", "message_id"}, _read_oasst1),
+    ({"question", "answer"}, _read_gsm8k),
 ]
 
 
 def read_examples(path: Path) -> Iterator[Example]:
-    """Yield the conversations of a file, which may be of another source than those that are taken.
+    """Yield the examples of a file, also those of sources that are not in `SOURCES`.
 
-    A row that is of no known form raises `InputError`. Of the questions of LLM-Adapters, only BoolQ's are yielded.
+    Of the questions of LLM-Adapters, only BoolQ's are yielded. A row of an unknown layout raises `InputError`.
     """
     place, first = next(read_objects(path))
     if first.get("source") == QA or {"instruction", "output", "answer"} <= first.keys():
-        yield from (ask(QA, one.prompt, one.answer) for one in read_exercises(path) if one.task == BOOLQ)
+        yield from (
+            build_example(QA, exercise.prompt, exercise.answer)
+            for exercise in read_exercises(path)
+            if exercise.task == BOOLQ
+        )
         return
     for place, row in read_objects(path):
         try:
-            example = _canonical(row) if "messages" in row else _published(row, path)
+            example = _read_canonical(row) if "messages" in row else _read_published(row, path)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-            raise InputError(f"{place}: not a row of this file as it was published; fetch the file again") from None
+            raise InputError(f"{place}: the row has an unknown layout; download the file again") from None
         if example:
             yield example
 
 
-def _canonical(row: Row) -> Example:
+def _read_canonical(row: Row) -> Example:
     turns = [{"role": turn["role"], "content": turn["content"].strip()} for turn in row["messages"]]
     return Example(row["source"], turns, row.get("lang") or "en")
 
 
-def _published(row: Row, path: Path) -> Example | None:
-    read = next((read for keys, read in FORMS if keys <= row.keys()), None)
+def _read_published(row: Row, path: Path) -> Example | None:
+    read = next((read for keys, read in LAYOUTS if keys <= row.keys()), None)
     if read is None:
-        raise ValueError("no known form")
+        raise ValueError("unknown layout")
     return read(row, path)

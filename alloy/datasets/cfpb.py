@@ -1,10 +1,10 @@
 """Convert complaints of the US Consumer Financial Protection Bureau (CFPB) to canonical comments and their taxonomy.
 
-The raw files are the public CSV export (.csv, .csv.gz, .zip), or JSON Lines (.jsonl, .jsonl.gz) of
-{id, text, labels: [{L1..L4}], split?} and, for paths that no complaint has, {L1..L4}.
+The raw files are the public CSV export (.csv, .csv.gz, .zip), or JSON Lines (.jsonl, .jsonl.gz) with rows
+{id, text, labels: [{L1..L4}], split?}, and {L1..L4} for paths without complaints.
 
-Levels are product, sub-product, issue and sub-issue. The taxonomy holds every path that any row carries, also a
-row whose consumer published no text. Copies of one text become one comment with all their paths as segments.
+The levels are product, sub-product, issue and sub-issue. The taxonomy has the paths of all rows, even of complaints
+without a published text. Copies of a text become one comment, with all their paths as segments.
 """
 
 import hashlib
@@ -25,15 +25,20 @@ from alloy.formats.taxonomy import LabelPath
 
 
 class Merged(NamedTuple):
-    """Paths of each text by the digest of its folded form, in order of appearance; all paths; rows by fate."""
+    """Complaints without copies.
+
+    - `paths`: the paths of each text, by the hash of the text, in the order of the file
+    - `leaves`: all paths
+    - `counts`: rows that were left out, by reason
+    """
 
     paths: dict[bytes, tuple[LabelPath, ...]]
     leaves: set[LabelPath]
     counts: Counter[str]
 
 
-def merge(complaints: Iterable[Complaint], spool: IO[bytes]) -> Merged:
-    """Write each distinct text once to `spool` and return its paths: texts are too many to be held in memory."""
+def merge_copies(complaints: Iterable[Complaint], spool: IO[bytes]) -> Merged:
+    """Write each distinct text once to `spool`, and return the paths. The texts are too many to keep in memory."""
     merged = Merged({}, set(), Counter())
     ids: set[str] = set()
     shared: dict[tuple[LabelPath, ...], tuple[LabelPath, ...]] = {}  # one object for equal paths
@@ -61,26 +66,26 @@ def merge(complaints: Iterable[Complaint], spool: IO[bytes]) -> Merged:
     return merged
 
 
-def comments(spool: IO[bytes], merged: Merged) -> Iterator[Row]:
-    """Yield the canonical comments: the texts in `spool`, each with its paths as segments."""
+def yield_comments(spool: IO[bytes], merged: Merged) -> Iterator[Row]:
+    """Yield the canonical comments: the texts in `spool`, with their paths as segments."""
     spool.seek(0)
     for line, paths in zip(spool, merged.paths.values(), strict=True):
         yield {**orjson.loads(line), "segments": [segment_row(Segment(path), LEVELS) for path in paths]}
 
 
 def taxonomy_csv(leaves: Iterable[LabelPath]) -> str:
-    """Return the taxonomy as CSV text, sorted; the CFPB describes no leaf."""
+    """Return the sorted taxonomy as CSV text. The CFPB has no descriptions."""
     return csv_text([*LEVELS, "description"], ([*leaf, ""] for leaf in sorted(leaves)))
 
 
 def convert_cfpb(raw: Path, out: Path) -> list[str]:
     """Write comments.jsonl and taxonomy.csv from the files below `raw`; return what to print."""
     with tempfile.TemporaryFile(dir=out) as spool:
-        merged = merge(read_raw(raw), spool)
+        merged = merge_copies(read_raw(raw), spool)
         if not merged.paths:
-            raise InputError(f"{raw}: no complaint has a text; take the export with narratives: {EXPORT}")
-        write_jsonl(out / "comments.jsonl", comments(spool, merged))
+            raise InputError(f"{raw}: no complaint has a text; use the export with narratives: {EXPORT}")
+        write_jsonl(out / "comments.jsonl", yield_comments(spool, merged))
     text = taxonomy_csv(merged.leaves)
     write_whole(out / "taxonomy.csv", lambda part: part.write_text(text, encoding="utf-8"))
-    fates = ", ".join(f"{merged.counts[fate]} {fate}" for fate in ("copies", "repeated ids", "without text"))
-    return [f"{len(merged.paths)} comments, {len(merged.leaves)} paths; left out: {fates}"]
+    reasons = ", ".join(f"{merged.counts[reason]} {reason}" for reason in ("copies", "repeated ids", "without text"))
+    return [f"{len(merged.paths)} comments, {len(merged.leaves)} paths; left out: {reasons}"]

@@ -1,6 +1,6 @@
-"""Instruction data in the layouts that other tools use, as lists of chat messages.
+"""Read instruction data in the layouts of other tools as lists of chat messages.
 
-- alpaca: `{instruction, input?, output, system?, history?}`; other column names can be given
+- alpaca: `{instruction, input?, output, system?, history?}`; source.yaml may give other column names
 - sharegpt: `{conversations: [{from, value}], system?}`
 - openai: `{messages: [{role, content}]}`, or `{prompt, completion}`
 """
@@ -12,7 +12,7 @@ from alloy.core.files import Row
 from alloy.datasets.source import Columns, Layout
 
 Messages = list[dict[str, str]]
-SPEAKERS = {  # of sharegpt and of openai
+ROLES = {  # speakers and roles in sharegpt and openai
     "human": "user",
     "user": "user",
     "gpt": "assistant",
@@ -30,93 +30,99 @@ SPEAKERS = {  # of sharegpt and of openai
 
 
 class NoAnswer(ValueError):
-    """The row is well formed, and nobody answers in it: nothing to learn from."""
+    """The row is valid but has no answer to train on."""
 
 
-def messages_of(layout: Layout) -> Callable[[Row, Columns], Messages]:
-    """Return the function that reads the messages of a row in a layout.
+def choose_reader(layout: Layout) -> Callable[[Row, Columns], Messages]:
+    """Return the function that reads the messages of a row in this layout.
 
-    It raises `ValueError` with what is wrong, `NoAnswer` if the row only has no answer.
+    It raises `ValueError` for an invalid row, and `NoAnswer` for a valid row without an answer.
     """
-    return {Layout.alpaca: alpaca, Layout.sharegpt: sharegpt, Layout.openai: openai}[layout]
+    return {Layout.alpaca: read_alpaca, Layout.sharegpt: read_sharegpt, Layout.openai: read_openai}[layout]
 
 
-def alpaca(row: Row, columns: Columns) -> Messages:
-    """Return the messages of an instruction with its answer; the input follows the instruction after an empty line."""
+def read_alpaca(row: Row, columns: Columns) -> Messages:
+    """Return the messages of an instruction and its answer. The input follows after an empty line."""
     for column in (columns.instruction, columns.output):
         if column not in row:
-            raise ValueError(f"no `{column}`; found {', '.join(row) or 'nothing'}")
-    asked = [_text(row, columns.instruction), _text(row, columns.input)]
-    said: list[tuple[str, str]] = [("system", _text(row, columns.system))] if _text(row, columns.system) else []
+            raise ValueError(f"expected a key `{column}`, got {', '.join(row) or 'no keys'}")
+    question_parts = [_read_text(row, columns.instruction), _read_text(row, columns.input)]
+    turns: list[tuple[str, str]] = (
+        [("system", _read_text(row, columns.system))] if _read_text(row, columns.system) else []
+    )
     for pair in row.get("history") or []:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
             raise ValueError("`history` must be a list of [question, answer]")
-        said += [("user", pair[0]), ("assistant", pair[1])]
-    question = "\n\n".join(text for text in asked if text)
-    return _checked([*said, ("user", question), ("assistant", _text(row, columns.output))])
+        turns += [("user", pair[0]), ("assistant", pair[1])]
+    question = "\n\n".join(text for text in question_parts if text)
+    return _end_with_answer([*turns, ("user", question), ("assistant", _read_text(row, columns.output))])
 
 
-def sharegpt(row: Row, _columns: Columns) -> Messages:
+def read_sharegpt(row: Row, _columns: Columns) -> Messages:
     """Return the messages of a conversation."""
     turns = row.get("conversations", row.get("conversation"))
     if not isinstance(turns, list):
-        raise ValueError(f"`conversations` must be a list of {{from, value}}; found {', '.join(row) or 'nothing'}")
-    system = _text(row, "system")
-    said = [("system", system)] if system else []
-    return _checked(said + [(_speaker(turn, "from"), _content(turn, "value")) for turn in turns])
+        raise ValueError(
+            f"`conversations` must be a list of {{from, value}}; the row has {', '.join(row) or 'no keys'}"
+        )
+    system = _read_text(row, "system")
+    first = [("system", system)] if system else []
+    return _end_with_answer(first + [(_read_role(turn, "from"), _read_content(turn, "value")) for turn in turns])
 
 
-def openai(row: Row, _columns: Columns) -> Messages:
-    """Return the messages of a chat; contents that are lists of text parts are joined."""
+def read_openai(row: Row, _columns: Columns) -> Messages:
+    """Return the messages of a chat. Contents that are lists of text parts are joined."""
     if "messages" not in row and {"prompt", "completion"} <= row.keys():
-        given = [row["prompt"], row["completion"]]
-        parts = [value if isinstance(value, list) else None for value in given]
+        sides = [row["prompt"], row["completion"]]
+        parts = [value if isinstance(value, list) else None for value in sides]
         if None not in parts:
-            return _checked([(_speaker(turn, "role"), _content(turn, "content")) for part in given for turn in part])
-        return _checked([("user", _text(row, "prompt")), ("assistant", _text(row, "completion"))])
+            return _end_with_answer(
+                [(_read_role(turn, "role"), _read_content(turn, "content")) for side in sides for turn in side]
+            )
+        return _end_with_answer([("user", _read_text(row, "prompt")), ("assistant", _read_text(row, "completion"))])
     turns = row.get("messages")
     if not isinstance(turns, list):
-        raise ValueError(f"`messages` must be a list of {{role, content}}; found {', '.join(row) or 'nothing'}")
-    return _checked([(_speaker(turn, "role"), _content(turn, "content")) for turn in turns])
+        raise ValueError(f"`messages` must be a list of {{role, content}}; the row has {', '.join(row) or 'no keys'}")
+    return _end_with_answer([(_read_role(turn, "role"), _read_content(turn, "content")) for turn in turns])
 
 
-def _speaker(turn: Any, key: str) -> str:  # noqa: ANN401 (any JSON value)
+def _read_role(turn: Any, key: str) -> str:  # noqa: ANN401 (any JSON value)
     if not isinstance(turn, dict) or not isinstance(turn.get(key), str):
         raise ValueError(f"a turn has no `{key}`; expected {{{key}, ..}}")
-    role = SPEAKERS.get(turn[key].strip().lower())
+    role = ROLES.get(turn[key].strip().lower())
     if role is None:
-        raise ValueError(f"`{key}` is {turn[key]!r}; expected one of {', '.join(SPEAKERS)}")
+        raise ValueError(f"`{key}` is {turn[key]!r}; expected one of {', '.join(ROLES)}")
     return role
 
 
-def _content(turn: Row, key: str) -> str:
-    """Return what a turn says; null is nothing, as in a call of a tool."""
+def _read_content(turn: Row, key: str) -> str:
+    """Return the text of a turn. Null counts as empty."""
     value = turn.get(key)
     if turn.get("tool_calls") or turn.get("function_call"):
-        raise ValueError("a turn calls a tool, which cannot be taught as text; leave such rows out of the file")
+        raise ValueError("a turn calls a tool, which cannot be trained on as text; remove the row")
     if isinstance(value, list):
         parts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in value]
         if not all(isinstance(part, str) for part in parts):
-            raise ValueError(f"`{key}` holds parts that are not text; leave such rows out of the file")
+            raise ValueError(f"`{key}` has parts that are not text; remove the row")
         return "".join(str(part) for part in parts)
     if value is not None and not isinstance(value, str):
         raise ValueError(f"`{key}` is {type(value).__name__}; expected text")
     return value or ""
 
 
-def _text(row: Row, key: str) -> str:
+def _read_text(row: Row, key: str) -> str:
     value = row.get(key)
     if value is not None and not isinstance(value, str):
         raise ValueError(f"`{key}` is {type(value).__name__}; expected text")
     return value if value and value.strip() else ""
 
 
-def _checked(said: list[tuple[str, str]]) -> Messages:
-    """Return the messages up to the last answer; what a user says after it was never answered."""
-    last = max((place for place, (role, text) in enumerate(said) if role == "assistant" and text.strip()), default=-1)
-    kept = said[: last + 1]
-    if not any(role == "user" and text.strip() for role, text in kept):
+def _end_with_answer(turns: list[tuple[str, str]]) -> Messages:
+    """Return the messages up to the last answer. Later turns have no answer."""
+    last = max((index for index, (role, text) in enumerate(turns) if role == "assistant" and text.strip()), default=-1)
+    answered = turns[: last + 1]
+    if not any(role == "user" and text.strip() for role, text in answered):
         raise NoAnswer("no question with an answer")
-    if any(role == "user" and not text.strip() for role, text in kept):
+    if any(role == "user" and not text.strip() for role, text in answered):
         raise NoAnswer("a question is empty")
-    return [{"role": role, "content": text} for role, text in kept]
+    return [{"role": role, "content": text} for role, text in answered]

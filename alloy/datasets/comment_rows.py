@@ -1,4 +1,4 @@
-"""One row of a table of comments: which cell holds what, and the parts of a comment that it makes."""
+"""Read one row of a table of comments: find its cells and parse the fields and segments of its comment."""
 
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from alloy.core.files import Row
 from alloy.core.text import normalize_text
-from alloy.datasets.label_cells import label_paths, split_labels
+from alloy.datasets.label_cells import build_paths, split_labels
 from alloy.datasets.rows import Item, parse_row
 from alloy.datasets.source import Source
 from alloy.datasets.workbook import cell_text
@@ -14,12 +14,12 @@ from alloy.formats.comments import Segment, segment_row
 from alloy.formats.taxonomy import LabelPath
 from alloy.formats.unlabeled import parse_json
 
-LONGEST = 1_000_000  # characters of a comment: no model reads more
-Cells = dict[str, Any]  # by what they hold: text, L1, ..; text, or a list of texts
+MAX_TEXT = 1_000_000  # characters of a comment: no model reads more
+Cells = dict[str, Any]  # by field (text, L1, ..): a text, or a list of texts
 
 
 class Parsed(NamedTuple):
-    """What a row says: the fields of its comment, and its segments, each with its path."""
+    """A parsed row: the fields of its comment, its segments, and the path of each segment."""
 
     id: str
     text: str
@@ -30,64 +30,66 @@ class Parsed(NamedTuple):
 
 @dataclass(frozen=True)
 class RowReader:
-    """Reads the rows of one file: `places` has the index or the key of each column by what it holds."""
+    """Reads the rows of one file. `columns` has, for each field, the index of its cell or its key in a JSON row."""
 
     place: str
-    places: dict[str, int | str]
+    columns: dict[str, int | str]
     source: Source
     depth: int
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The names of the levels."""
+        """The names of the levels: L1, L2, .."""
         return tuple(f"L{level}" for level in range(1, self.depth + 1))
 
-    def cells(self, number: int, item: Item | list[str]) -> Cells:
-        """Return the cells of a row by what they hold; what a JSON row does not have is empty."""
+    def read_cells(self, number: int, item: Item | list[str]) -> Cells:
+        """Return the cells of a row by field. Keys that a JSON row does not have are empty."""
         if isinstance(item, list):
-            return {name: item[place] for name, place in self.places.items()}  # type: ignore[call-overload]
+            return {name: item[column] for name, column in self.columns.items()}  # type: ignore[call-overload]
         row = parse_row(self.place, number, item)
-        identity = row.get(str(self.places.get("id")))
+        identity = row.get(str(self.columns.get("id")))
         if isinstance(identity, float) and isinstance(item, bytes):  # an integer of more than 64 bits
             row = parse_json(item.decode())
-        return {name: _plain(row.get(str(place))) for name, place in self.places.items()}
+        return {name: _convert_value(row.get(str(column))) for name, column in self.columns.items()}
 
-    def parse(self, cells: Cells) -> Parsed:
-        """Return what a row says; raise `ValueError` with what is wrong with it."""
+    def parse_cells(self, cells: Cells) -> Parsed:
+        """Return the parsed row; raise `ValueError` if a cell is invalid."""
         source = self.source
-        text = _one(cells, "text")
-        if len(text) > LONGEST:
-            raise ValueError(f"the text has {len(text):,} characters (at most {LONGEST:,}); shorten it or drop the row")
+        text = _read_single(cells, "text")
+        if len(text) > MAX_TEXT:
+            raise ValueError(
+                f"expected at most {MAX_TEXT:,} characters of text, got {len(text):,}; shorten it or remove the row"
+            )
         levels = [cells[name] for name in cells if name[0] == "L"]
         labels = [
-            [label for one in cell for label in split_labels(one, source.label_separator)] or [""]
+            [label for text in cell for label in split_labels(text, source.label_separator)] or [""]
             if isinstance(cell, list)
             else split_labels(cell, source.label_separator)
             for cell in levels
         ]
-        paths = label_paths(labels, source, self.depth)
-        emotions = split_labels(_one(cells, "emotion"), source.label_separator)
+        paths = build_paths(labels, source, self.depth)
+        emotions = split_labels(_read_single(cells, "emotion"), source.label_separator)
         if len(emotions) not in (1, len(paths)):
-            raise ValueError(f"{len(emotions)} emotions for {len(paths)} labels; write one, or one per label")
-        content = _one(cells, "content")
+            raise ValueError(f"got {len(emotions)} emotions for {len(paths)} labels; write one, or one per label")
+        content = _read_single(cells, "content")
         if content and len(paths) > 1:
-            raise ValueError(f"one content for {len(paths)} labels; write one segment per row")
+            raise ValueError(f"got one content for {len(paths)} labels; write one segment per row")
         segments = [
             segment_row(Segment(path, content if content.strip() else None, emotion or None), self.levels)
             for path, emotion in zip(paths, emotions * len(paths) if len(emotions) == 1 else emotions, strict=False)
         ]
-        return Parsed(_one(cells, "id").strip(), text, self._fields(cells), segments, paths)
+        return Parsed(_read_single(cells, "id").strip(), text, self._parse_fields(cells), segments, paths)
 
-    def _fields(self, cells: Cells) -> Row:
-        """Return language, split and weight, as far as the row has them."""
+    def _parse_fields(self, cells: Cells) -> Row:
+        """Return language, split and weight, if the row has them."""
         fields: Row = {}
-        if lang := _one(cells, "lang").strip() or self.source.lang:
+        if lang := _read_single(cells, "lang").strip() or self.source.lang:
             fields["lang"] = lang
-        if split := _one(cells, "split").strip():
+        if split := _read_single(cells, "split").strip():
             if split.lower() not in ("train", "test"):
                 raise ValueError(f"split is '{split}'; expected train, test or nothing")
             fields["split"] = split.lower()
-        if weight := _one(cells, "weight").strip():
+        if weight := _read_single(cells, "weight").strip():
             try:
                 fields["weight"] = float(weight.replace(",", "."))
             except ValueError:
@@ -95,24 +97,24 @@ class RowReader:
         return fields
 
 
-def made_id(place: str, number: int) -> str:
-    """Return the id of a comment that has none: its file and row."""
+def make_id(place: str, number: int) -> str:
+    """Return an id for a comment without one: its file name and row number."""
     return f"{PurePath(place).name.partition('.')[0]}-{number}"
 
 
-def comment_row(identity: str, parsed: Parsed, segments: list[dict[str, str]]) -> Row:
+def build_comment_row(identity: str, parsed: Parsed, segments: list[dict[str, str]]) -> Row:
     """Return the canonical comment."""
     lang = {"lang": parsed.fields["lang"]} if "lang" in parsed.fields else {}
     return {"id": identity, **lang, "text": parsed.text, **parsed.fields, "segments": segments}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+def _convert_value(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
     if isinstance(value, list | tuple):
-        return [cell_text(one) for one in value]
+        return [cell_text(item) for item in value]
     return cell_text(value)
 
 
-def _one(cells: Cells, name: str) -> str:
+def _read_single(cells: Cells, name: str) -> str:
     value = cells.get(name, "")
     if isinstance(value, list):
         raise ValueError(f"`{name}` is a list; expected one text")
@@ -120,5 +122,5 @@ def _one(cells: Cells, name: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Say whether nothing of a text can be seen."""
+    """Return whether a text has no visible characters."""
     return not text or (len(text) < 200 and not normalize_text(text))

@@ -1,4 +1,4 @@
-"""The comments of a table as they are written: in order, segments gathered by comment, checked as a whole."""
+"""Write the comments of a table: in order, with the segments of each comment together, and check them as a whole."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,127 +7,123 @@ from pathlib import Path
 import orjson
 
 from alloy.core.files import InputError, join_errors
-from alloy.datasets.comment_rows import Parsed, comment_row, is_blank, made_id
+from alloy.datasets.comment_rows import Parsed, build_comment_row, is_blank, make_id
 from alloy.datasets.label_cells import looks_like_text
 from alloy.datasets.source import SOURCE, Source
 from alloy.formats.taxonomy import LabelPath
 
-NAMED = 3  # rows without a text or a label that are named
+SHOWN = 3  # rows without a text or a label that are listed
 
 
 @dataclass
 class Block:
-    """What a block of rows has become: `made` has (number, id, line) of whole comments, `parts` rows of segments."""
+    """The parsed rows of a block: either `comments` (row number, id, JSON line), or `segments` of comments."""
 
-    made: list[tuple[int, str, bytes]] = field(default_factory=list)
-    parts: list[tuple[int, Parsed]] = field(default_factory=list)
+    comments: list[tuple[int, str, bytes]] = field(default_factory=list)
+    segments: list[tuple[int, Parsed]] = field(default_factory=list)
     paths: dict[LabelPath, int] = field(default_factory=dict)
     empty: list[int] = field(default_factory=list)  # rows without a text
-    unlabelled: list[int] = field(default_factory=list)
+    unlabeled: list[int] = field(default_factory=list)
     errors: list[tuple[int, str]] = field(default_factory=list)
-    keys: set[str] = field(default_factory=set)  # of the columns, those that JSON rows have
+    keys: set[str] = field(default_factory=set)  # columns for which some JSON row has a value
 
 
 class CommentWriter:
-    """Puts blocks in order, gathers segments by comment, and finds what only shows in the whole data."""
+    """Collects blocks in order, joins the segments of each comment, and checks the data as a whole."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.files: dict[str, int] = {}  # comments by file
-        self.numbers: list[int] = []  # row of each comment in its file
+        self.files: dict[str, int] = {}  # number of comments per file
+        self.numbers: list[int] = []  # row number of each comment in its file
         self.paths: dict[LabelPath, int] = {}
-        self.ids: dict[str, str] = {}  # where each id was used first
-        self.gathered: dict[str, tuple[bytes, list[bytes]]] = {}  # comments by key, with their segments
-        self.last: str | None = None  # key of the row before
+        self.ids: dict[str, str] = {}  # `file:row` of the first use of each id
+        self.joined: dict[str, tuple[bytes, list[bytes]]] = {}  # comments with their segments, by id or text
+        self.previous: str | None = None  # id or text of the comment of the previous row
         self.empty: list[str] = []
-        self.unlabelled: list[str] = []
+        self.unlabeled: list[str] = []
         self.errors: list[str] = []
         self.keys: set[str] = set()
         self.place = ""
         self.ready: list[bytes] = []
 
-    def begin(self, place: str) -> None:
-        """Go on with another file."""
+    def begin_file(self, place: str) -> None:
+        """Start the next file."""
         self.place = place
         self.files[place] = 0
 
-    def take(self, block: Block) -> None:
-        """Take up a block."""
+    def add_block(self, block: Block) -> None:
+        """Add the rows of a block of the current file."""
         place = self.place
         for path, count in block.paths.items():
             self.paths[path] = self.paths.get(path, 0) + count
         self.empty += [f"{place}:{number}" for number in block.empty]
-        self.unlabelled += [f"{place}:{number}" for number in block.unlabelled]
+        self.unlabeled += [f"{place}:{number}" for number in block.unlabeled]
         self.errors += [f"{place}:{number}: {error}" for number, error in block.errors]
         self.keys |= block.keys
-        for number, identity, line in block.made:
+        for number, identity, line in block.comments:
             if "id" in self.source.columns.of_comments:
                 here = f"{place}:{number}"
                 if (first := self.ids.setdefault(identity, here)) != here:
                     fix = "ids must be unique; if each row is one segment of a comment, write `row_is: segment`"
                     self.errors.append(f"{here}: duplicate id '{identity}' (first used in {first}); {fix}")
             self.ready.append(line)
-            self._count(number)
-        for number, parsed in block.parts:
-            self._gather(number, parsed)
+            self._count_comment(number)
+        for number, parsed in block.segments:
+            self._add_segments(number, parsed)
 
-    def _count(self, number: int) -> None:
+    def _count_comment(self, number: int) -> None:
         self.files[self.place] += 1
         self.numbers.append(number)
 
-    def _gather(self, number: int, parsed: Parsed) -> None:
-        """Add the segments of a row to its comment; a row without id and text goes on with the comment before."""
+    def _add_segments(self, number: int, parsed: Parsed) -> None:
+        """Add the segments of a row to its comment. A row without id and text belongs to the previous comment."""
         blank = is_blank(parsed.text)
-        key = parsed.id or (parsed.text if not blank else self.last)
+        key = parsed.id or (parsed.text if not blank else self.previous)
         here = f"{self.place}:{number}"
         if key is None:
-            self.errors.append(f"{here}: no text and no id, and no comment before it; fill in one of them")
+            self.errors.append(f"{here}: no text, no id, and no comment before this row; fill in one of them")
             return
-        self.last = key
+        self.previous = key
         segments = [orjson.dumps(segment) for segment in parsed.segments]
-        if key not in self.gathered:
+        if key not in self.joined:
             if blank:
-                self.errors.append(f"{here}: the first row of comment '{key}' has no text; write it there")
+                self.errors.append(f"{here}: no text in the first row of comment '{key}'; write it there")
                 return
-            identity = parsed.id or made_id(self.place, number)
-            head = orjson.dumps(comment_row(identity, parsed, []))[:-2]  # up to the segments
-            self.gathered[key] = head, segments
-            self._count(number)
+            identity = parsed.id or make_id(self.place, number)
+            head = orjson.dumps(build_comment_row(identity, parsed, []))[:-2]  # the JSON up to the first segment
+            self.joined[key] = head, segments
+            self._count_comment(number)
             return
-        head, known = self.gathered[key]
+        head, known = self.joined[key]
         if not blank and parsed.id and orjson.loads(head + b"]}")["text"] != parsed.text:
-            self.errors.append(
-                f"{here}: comment '{key}' has another text than in its first row; give each text its own id"
-            )
+            self.errors.append(f"{here}: the text of comment '{key}' differs from its first row; use one id per text")
         known += segments
 
-    def lines(self) -> list[bytes]:
-        """Return the lines that are ready, once."""
+    def take_lines(self) -> list[bytes]:
+        """Return the lines that are ready to write, and forget them."""
         ready, self.ready = self.ready, []
         return ready
 
-    def rest(self) -> Iterator[bytes]:
-        """Yield the lines of the comments that were gathered."""
-        for head, segments in self.gathered.values():
+    def yield_joined(self) -> Iterator[bytes]:
+        """Yield the lines of the comments that were joined from segments."""
+        for head, segments in self.joined.values():
             yield head + b",".join(segments) + b"]}\n"
 
-    def end(self, places: dict[str, int | str]) -> None:
-        """Check that a file of JSON rows has had all the columns."""
-        missing = [name for name, key in places.items() if isinstance(key, str) and name not in self.keys]
-        if missing and (self.numbers or self.empty or self.unlabelled):
-            named = f"columns.{missing[0]}: no row has a value for '{places[missing[0]]}'"
-            raise InputError(f"{self.place}: {named}; correct the name, or leave it out")
+    def check_columns(self, columns: dict[str, int | str]) -> None:
+        """Raise `InputError` if no JSON row of the file has a value for one of the columns."""
+        missing = [name for name, key in columns.items() if isinstance(key, str) and name not in self.keys]
+        if missing and (self.numbers or self.empty or self.unlabeled):
+            found = f"columns.{missing[0]}: no row has a value for '{columns[missing[0]]}'"
+            raise InputError(f"{self.place}: {found}; correct the name, or remove it")
 
-    def check(self, folder: Path) -> None:
-        """Raise `InputError` with what is wrong with the rows, or with all of them together."""
+    def check_rows(self, folder: Path) -> None:
+        """Raise `InputError` if rows are invalid, if there are no comments, or if the labels look like free text."""
         if self.errors:
             raise join_errors(self.errors)
         if not self.numbers:
-            found = f"{len(self.empty)} rows without a text, {len(self.unlabelled)} without a label"
-            hint = (
-                "; formulas count with the value that was stored: open the workbook and save it" if self.empty else ""
-            )
-            raise InputError(f"{self.place}: no labeled comment ({found}); correct columns in {folder / SOURCE}{hint}")
+            found = f"{len(self.empty)} rows without a text, {len(self.unlabeled)} without a label"
+            hint = "; formulas need stored values: open the workbook and save it" if self.empty else ""
+            raise InputError(f"{self.place}: no labeled comments ({found}); correct columns in {folder / SOURCE}{hint}")
         depth = len(next(iter(self.paths)))
         labels = [{path[level] for path in self.paths} for level in range(depth)]
         if level := looks_like_text(labels, sum(self.paths.values())):
@@ -137,11 +133,11 @@ class CommentWriter:
             fix = "name the columns with the labels"
             raise InputError(f"{self.place}: columns.levels: '{column}' looks like free text ({found}); {fix}")
 
-    def left_out(self) -> list[str]:
-        """Return what to print of rows that are no comments."""
-        said = []
-        for rows, lack in ((self.empty, "text"), (self.unlabelled, "label")):
+    def describe_left_out(self) -> list[str]:
+        """Return the lines to print about rows that were left out."""
+        lines = []
+        for rows, missing in ((self.empty, "text"), (self.unlabeled, "label")):
             if rows:
-                named = ", ".join(rows[:NAMED]) + (", .." if len(rows) > NAMED else "")
-                said.append(f"{len(rows)} rows without a {lack} left out ({named})")
-        return said
+                shown = ", ".join(rows[:SHOWN]) + (", .." if len(rows) > SHOWN else "")
+                lines.append(f"{len(rows)} rows without a {missing} left out ({shown})")
+        return lines

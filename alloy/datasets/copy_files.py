@@ -1,4 +1,4 @@
-"""Data that is canonical already: checked where all of it must be right, and copied."""
+"""Copy data that is canonical already. Benchmarks and prompts are checked; the stage `split` checks comments."""
 
 import shutil
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from pathlib import Path
 import orjson
 
 from alloy.core.files import InputError, count_lines, number_lines
-from alloy.datasets.find_file import find_data, listed
-from alloy.datasets.label_cells import normalized
+from alloy.datasets.find_file import find_data, list_names
+from alloy.datasets.label_cells import normalize_label
 from alloy.datasets.rows import JSON
 from alloy.datasets.source import SOURCE, Source
-from alloy.datasets.taxonomy_table import LEVEL, copy_taxonomy, find_taxonomy, from_labels
+from alloy.datasets.taxonomy_table import LEVEL, copy_taxonomy, find_taxonomy, write_from_labels
 from alloy.formats.chat import read_chat_prompts
 from alloy.formats.ifeval import load_prompts
 from alloy.formats.mmlu import load_questions
@@ -21,7 +21,7 @@ from alloy.runtime.parallel import map_blocks
 
 
 def copy_comments(folder: Path, source: Source, out: Path) -> list[str]:
-    """Write comments.jsonl as it is, line by line, so that the stage `split` can check it and name its lines."""
+    """Write comments.jsonl unchanged, line by line, so that the stage `split` can check it and name its lines."""
     files = find_data(folder, source, JSON, "comments.jsonl")
     rows: dict[str, int] = {}
     if len(files) == 1 and files[0].suffix == ".jsonl":
@@ -32,37 +32,37 @@ def copy_comments(folder: Path, source: Source, out: Path) -> list[str]:
     else:
         with (out / "comments.jsonl").open("wb") as file:
             for path in files:
-                rows[str(path)] = _append(path, file.write)
+                rows[str(path)] = _append_lines(path, file.write)
     write_origin(out, rows)
-    said = [f"{sum(rows.values())} comments"]
+    lines = [f"{sum(rows.values())} comments"]
     if table := find_taxonomy(folder, source):
         copy_taxonomy(table, source, out)
-        return said
+        return lines
     leaves: set[LabelPath] = set()
-    for found in map_blocks(read_paths, number_lines(out / "comments.jsonl")):
-        leaves |= found
+    for paths in map_blocks(read_paths, number_lines(out / "comments.jsonl")):
+        leaves |= paths
     if not leaves:
-        raise InputError(f"{folder}: no taxonomy.csv, and no labels L1, L2, .. in {files[0]} to make one of")
+        raise InputError(f"{folder}: no taxonomy.csv, and no labels L1, L2, .. in {files[0]}; add one of them")
     depth = max(map(len, leaves))
-    return [*said, from_labels(out / "taxonomy.csv", {leaf for leaf in leaves if len(leaf) == depth}, depth)]
+    return [*lines, write_from_labels(out / "taxonomy.csv", {leaf for leaf in leaves if len(leaf) == depth}, depth)]
 
 
 def read_paths(block: list[tuple[int, bytes]]) -> set[LabelPath]:
-    """Return the label paths in a block of lines; what is wrong with a line is for the stage `split` to say."""
-    found: set[LabelPath] = set()
+    """Return the label paths in a block of lines. The stage `split` reports invalid lines."""
+    paths: set[LabelPath] = set()
     for _, line in block:
         try:
             segments = orjson.loads(line)["segments"]
             for segment in segments:
                 levels = sorted((key for key in segment if LEVEL.fullmatch(key)), key=lambda key: int(key[1:]))
-                found.add(tuple(normalized(segment[level]) for level in levels))
+                paths.add(tuple(normalize_label(segment[level]) for level in levels))
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             continue
-    return {path for path in found if path and all(path)}
+    return {path for path in paths if path and all(path)}
 
 
-def _append(path: Path, write: Callable[[bytes], object]) -> int:
-    """Write the lines of a file, blank ones too, so that their numbers stay; return how many."""
+def _append_lines(path: Path, write: Callable[[bytes], object]) -> int:
+    """Write the lines of a file, including blank ones, so that line numbers stay the same. Return their number."""
     last = 0
     for number, line in number_lines(path):
         write(b"\n" * (number - last - 1) + line.rstrip(b"\r\n") + b"\n")
@@ -71,29 +71,32 @@ def _append(path: Path, write: Callable[[bytes], object]) -> int:
 
 
 def copy_benchmark(folder: Path, _source: Source, out: Path) -> list[str]:
-    """Write test.jsonl and dev.jsonl of `benchmark/`, checked."""
-    place = folder / "benchmark"
-    if not place.is_dir():
-        raise InputError(f"{place}: no such folder; there are {listed(folder)}; say in {folder / SOURCE} what they are")
-    subjects = load_questions(place)
+    """Check test.jsonl and dev.jsonl of `benchmark/`, and copy them."""
+    benchmark = folder / "benchmark"
+    if not benchmark.is_dir():
+        raise InputError(
+            f"{benchmark}: no such folder; describe the files of {folder} ({list_names(folder)}) in {folder / SOURCE}"
+        )
+    subjects = load_questions(benchmark)
     for split in ("test", "dev"):
-        shutil.copyfile(place / f"{split}.jsonl", out / f"{split}.jsonl")
+        shutil.copyfile(benchmark / f"{split}.jsonl", out / f"{split}.jsonl")
     return [f"{len(subjects)} subjects"]
 
 
 def copy_instructions(folder: Path, source: Source, out: Path) -> list[str]:
-    """Write ifeval.jsonl, checked."""
+    """Check ifeval.jsonl, and copy it."""
     return _copy_checked(find_data(folder, source, JSON, "ifeval.jsonl"), out / "ifeval.jsonl", load_prompts)
 
 
 def copy_chat(folder: Path, source: Source, out: Path) -> list[str]:
-    """Write prompts.jsonl, checked."""
+    """Check prompts.jsonl, and copy it."""
     return _copy_checked(find_data(folder, source, JSON, "prompts.jsonl"), out / "prompts.jsonl", read_chat_prompts)
 
 
 def _copy_checked(files: list[Path], target: Path, load: Callable[[Path], list[dict[str, object]]]) -> list[str]:
     if len(files) > 1:
-        raise InputError(f"{files[0].parent}: {files[0].name} and {files[1].name}; name one as `file` in source.yaml")
+        found = f"expected one file, got {files[0].name} and {files[1].name}"
+        raise InputError(f"{files[0].parent}: {found}; name one as `file` in {SOURCE}")
     rows = load(files[0])
     shutil.copyfile(files[0], target)
     return [f"{len(rows)} prompts"]

@@ -1,61 +1,69 @@
-"""Files of a data folder, found by the name that source.yaml gives or by their endings."""
+"""Find the files of a data folder, by the name in source.yaml or by their endings."""
 
 from pathlib import Path
 
 from alloy.core.files import InputError
 from alloy.datasets.source import SOURCE, Source
 
-NEVER = {SOURCE, "README.md", "raw_files.yaml", "taxonomy.csv", "taxonomy.xlsx"}
-CANONICAL = {"comments.jsonl", "general.jsonl", "ifeval.jsonl", "prompts.jsonl"}  # of one kind of data each
+NOT_DATA = {SOURCE, "README.md", "raw_files.yaml", "taxonomy.csv", "taxonomy.xlsx"}
+CANONICAL = {"comments.jsonl", "general.jsonl", "ifeval.jsonl", "prompts.jsonl"}  # file names of one kind of data each
 SHOWN = 10
 
 
 def find_data(folder: Path, source: Source, endings: tuple[str, ...], canonical: str = "") -> list[Path]:
-    """Return the files that a source consists of: the one that `file` names, or those with the right ending below it.
+    """Return the files of a source.
 
-    Without `file`, that is the file with the `canonical` name; else these are the files below the folder `raw`, or the
-    only one in the data folder that fits and has not the canonical name of another kind of data.
+    The first of these that applies:
+
+    1. The file that `file` in source.yaml names, or the files below the folder that it names.
+    2. The file with the `canonical` name.
+    3. The files below the folder `raw`.
+    4. The only file in the data folder that has one of the `endings` and no canonical name of another kind of data.
+
+    Only files with one of the `endings` count in 1 (for folders), 3 and 4.
     """
     if source.file is not None:
-        named = inside(folder, source.file)
-        if named.is_file():
-            return [named]
-        if named.is_dir():
-            return _fitting(named, endings) or _refuse(named, endings)
-        raise InputError(f"{folder / SOURCE}: file: no {source.file} in {folder}; there are {listed(folder)}")
+        chosen = resolve_inside(folder, source.file)
+        if chosen.is_file():
+            return [chosen]
+        if chosen.is_dir():
+            return _list_fitting(chosen, endings) or _raise_missing(chosen, endings)
+        raise InputError(f"{folder / SOURCE}: file: no {source.file} in {folder}; use one of {list_names(folder)}")
     if canonical and (folder / canonical).is_file():
         return [folder / canonical]
     if (folder / "raw").is_dir():
-        return _fitting(folder / "raw", endings) or _refuse(folder / "raw", endings)
+        return _list_fitting(folder / "raw", endings) or _raise_missing(folder / "raw", endings)
     others = CANONICAL if canonical else set()
-    found = [path for path in _fitting(folder, endings) if path.parent == folder and path.name not in others]
+    found = [path for path in _list_fitting(folder, endings) if path.parent == folder and path.name not in others]
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise InputError(f"{folder / SOURCE}: file: missing; several files fit: {names}; name one")
-    return found or _refuse(folder, endings)
+        raise InputError(f"{folder / SOURCE}: file: missing, and several files match; name one of {names}")
+    return found or _raise_missing(folder, endings)
 
 
-def inside(folder: Path, name: str) -> Path:
-    """Return the path of a file in the data folder; one that leads out of it raises."""
+def resolve_inside(folder: Path, name: str) -> Path:
+    """Return the path of a file in the data folder. Raises `InputError` if the path leads out of it."""
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise InputError(
-            f"{folder / SOURCE}: file: {name} is outside {folder}, where DVC does not see it change; copy it in"
+            f"{folder / SOURCE}: file: {name} is outside {folder}, where DVC does not track it; copy it into the folder"
         )
     return path
 
 
-def _fitting(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    files = (path for path in sorted(folder.rglob("[!.]*")) if path.is_file() and path.name not in NEVER)
+def _list_fitting(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    files = (path for path in sorted(folder.rglob("[!.]*")) if path.is_file() and path.name not in NOT_DATA)
     return [path for path in files if path.name.lower().endswith(endings)]
 
 
-def _refuse(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    raise InputError(f"{folder}: no file that ends in {', '.join(endings)}; there are {listed(folder)}")
+def _raise_missing(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    raise InputError(
+        f"{folder}: expected a file that ends with {', '.join(endings)}, got {list_names(folder)}; add one"
+    )
 
 
-def listed(folder: Path) -> str:
-    """Return the names in a folder, for messages."""
+def list_names(folder: Path) -> str:
+    """Return the names in a folder, for error messages."""
     names = sorted(f"{path.name}/" if path.is_dir() else path.name for path in folder.glob("[!.]*"))
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more if names else "no files"

@@ -1,4 +1,4 @@
-"""General instruction data in any layout, turned into canonical examples: `{id, category, source, messages, ..}`."""
+"""Convert general instruction data of any layout to canonical examples `{id, category, source, messages, ..}`."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import orjson
 
 from alloy.core.files import InputError, Row, write_jsonl
 from alloy.core.settings import BadRow, bad_general_rows
-from alloy.datasets.chats import NoAnswer, messages_of
+from alloy.datasets.chats import NoAnswer, choose_reader
 from alloy.datasets.rows import Item, parse_row, read_rows
 from alloy.datasets.source import SOURCE, Layout, Source
 from alloy.formats.general import (
@@ -25,13 +25,13 @@ from alloy.formats.general import (
 from alloy.formats.origin import write_origin
 from alloy.runtime.parallel import map_blocks
 
-SHOWN = 3  # rows without an answer that are named
-KEPT_OF_TURN = (*TURN_KEYS, *MARKUP_KEYS)
+SHOWN = 3  # rows without an answer that are listed
+KEPT_TURN_KEYS = (*TURN_KEYS, *MARKUP_KEYS)
 
 
 @dataclass
 class Block:
-    """What a block of rows has become: lines, the numbers, ids and sources of their rows, and what to say of others."""
+    """The converted rows of a block: JSON lines, with the numbers, ids and sources of their rows, and all problems."""
 
     lines: list[bytes]
     numbers: list[int]
@@ -43,36 +43,35 @@ class Block:
 
 
 def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow = BadRow.stop) -> list[str]:
-    """Write general.jsonl and where its rows are from; return what to print.
+    """Write general.jsonl and the origin of each row; return the lines to print.
 
-    Bad rows make one `InputError`, or are left out and listed in rejected.jsonl.
+    Bad rows raise one `InputError`, or are left out and listed in rejected.jsonl.
     """
     counts: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     unanswered: list[str] = []
     bad: list[Row] = []
-    files: dict[str, int] = {}  # rows by file
-    numbers: list[int] = []  # of each row in its file
-    several = False
-    first: dict[str, str] = {}  # where each id was used
+    files: dict[str, int] = {}  # number of rows per file
+    numbers: list[int] = []  # number of each row in its file
+    first_use: dict[str, str] = {}  # `file:row` of each id
     with (out / "general.jsonl").open("wb") as file:
         for rows in read_rows(folder, source, "general.jsonl"):
-            label = f"{folder.name}-{Path(rows.place).name.partition('.')[0]}" if several else folder.name
-            several = True
+            # Made ids start with the folder, from the second file on also with the file.
+            prefix = f"{folder.name}-{Path(rows.place).name.partition('.')[0]}" if files else folder.name
             files[rows.place] = 0
-            for block in map_blocks(partial(convert_block, rows.place, label, source, folder.name), rows.numbered):
-                for number, identity, of, line in zip(
+            for block in map_blocks(partial(convert_block, rows.place, prefix, source, folder.name), rows.numbered):
+                for number, identity, row_source, line in zip(
                     block.numbers, block.ids, block.sources, block.lines, strict=True
                 ):
                     place = f"{rows.place}:{number}"
-                    if (before := first.setdefault(identity, place)) != place:
-                        reason = f"duplicate id '{identity}' (first used in {before}); ids must be unique"
+                    if (earlier := first_use.setdefault(identity, place)) != place:
+                        reason = f"duplicate id '{identity}' (first used in {earlier}); ids must be unique"
                         block.errors.append((number, reason))
                         continue
                     file.write(line)
                     numbers.append(number)
                     files[rows.place] += 1
-                    counts[of] += 1
+                    counts[row_source] += 1
                 unknown.update(block.unknown)
                 unanswered += [f"{rows.place}:{number}" for number in block.unanswered]
                 bad += [
@@ -83,73 +82,77 @@ def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow 
     if errors and (on_bad_row is BadRow.stop or not counts):
         raise bad_general_rows(errors)
     if not counts:
-        raise InputError(f"{folder}: no row with an answer; add rows, or correct layout in {folder / SOURCE}")
+        raise InputError(f"{folder}: no row has an answer; add rows, or correct layout in {folder / SOURCE}")
     write_origin(out, files, np.array(numbers))
-    said = [f"{counts.total()} examples of {len(counts)} sources"]
+    lines = [f"{counts.total()} examples of {len(counts)} sources"]
     if errors:
         write_jsonl(out / REJECTED, bad)
-        said.append(f"{len(errors)} bad rows left out, the first is {errors[0]}")
+        lines.append(f"{len(errors)} bad rows left out, the first is {errors[0]}")
     if unanswered:
-        said.append(f"{len(unanswered)} rows without an answer left out: {', '.join(unanswered[:SHOWN])}, ..")
-    if strange := sorted(set(source.licenses) - set(counts)):
+        lines.append(f"{len(unanswered)} rows without an answer left out: {', '.join(unanswered[:SHOWN])}, ..")
+    if unused := sorted(set(source.licenses) - set(counts)):
         known = ", ".join(sorted(counts))
-        said.append(f"{folder / SOURCE}: licenses: no row is of {', '.join(strange)}; sources are {known}")
-    return said + unknown_key_warnings(folder, unknown)
+        lines.append(f"{folder / SOURCE}: licenses: no row has the source {', '.join(unused)}; sources are {known}")
+    return lines + unknown_key_warnings(folder, unknown)
 
 
-def convert_block(place: str, label: str, source: Source, name: str, block: list[tuple[int, Item]]) -> Block:
-    """Return the canonical lines of a block of rows; `label` begins ids that are made, `name` is the source."""
-    made = Block([], [], [], [], Counter(), [], [])
+def convert_block(place: str, prefix: str, source: Source, name: str, block: list[tuple[int, Item]]) -> Block:
+    """Return the canonical lines of a block of rows. Made ids start with `prefix`; `name` is the default source."""
+    converted = Block([], [], [], [], Counter(), [], [])
     for number, item in block:
         try:
             row = parse_row(place, number, item)
-            canonical = convert_row(row, source, f"{label}-{number}", name, made.unknown)
+            canonical = convert_row(row, source, f"{prefix}-{number}", name, converted.unknown)
         except NoAnswer:
-            made.unanswered.append(number)
+            converted.unanswered.append(number)
             continue
         except (InputError, ValueError) as error:
-            made.errors.append((number, str(error).removeprefix(f"{place}:{number}: ")))
+            converted.errors.append((number, str(error).removeprefix(f"{place}:{number}: ")))
             continue
-        made.lines.append(orjson.dumps(canonical, option=orjson.OPT_APPEND_NEWLINE))
-        made.numbers.append(number)
-        made.ids.append(canonical["id"])
-        made.sources.append(canonical["source"])
-    return made
+        converted.lines.append(orjson.dumps(canonical, option=orjson.OPT_APPEND_NEWLINE))
+        converted.numbers.append(number)
+        converted.ids.append(canonical["id"])
+        converted.sources.append(canonical["source"])
+    return converted
 
 
 def convert_row(row: Row, source: Source, identity: str, name: str, unknown: Counter[str]) -> Row:
-    """Return a canonical example; raise `ValueError` with what is wrong and how to fix it.
+    """Return a canonical example; raise `ValueError` if the row is invalid.
 
-    What the row itself says of category, source, language and license goes before what source.yaml says.
+    Category, source, language and license of the row take precedence over those of source.yaml.
     """
     if source.row_layout is Layout.columns:
-        raise ValueError("instruction data has no `columns.text`; name `columns.instruction` and `columns.output`")
+        raise ValueError(
+            "`columns.text` has no meaning for instruction data; name `columns.instruction` and `columns.output`"
+        )
     if source.row_layout is Layout.canonical:
-        row = {**_defaults(source), **{key: value for key, value in row.items() if value is not None}}
-        row.update({key: value for key, value in _license(row, source).items() if key not in row})
+        row = {**_list_defaults(source), **{key: value for key, value in row.items() if value is not None}}
+        row.update({key: value for key, value in _find_license(row, source).items() if key not in row})
         if error := check_general(row):
             raise ValueError(error)
         count_unknown_keys(row, unknown)
-        turns = [{key: turn[key] for key in KEPT_OF_TURN if key in turn} for turn in row["messages"]]
+        turns = [{key: turn[key] for key in KEPT_TURN_KEYS if key in turn} for turn in row["messages"]]
         return {**{key: row[key] for key in KEYS if key in row}, "messages": turns}
-    messages = messages_of(source.row_layout)(row, source.columns)
-    own = {key: row[key] for key in ("source", "lang", "license") if isinstance(row.get(key), str) and row[key].strip()}
+    messages = choose_reader(source.row_layout)(row, source.columns)
+    row_values = {
+        key: row[key] for key in ("source", "lang", "license") if isinstance(row.get(key), str) and row[key].strip()
+    }
     if isinstance(category := row.get(source.columns.category), str) and category.strip():
-        own["category"] = category
-    origin = own.get("source") or source.source or source.repository or name
-    made = {"category": source.category or origin, **_defaults(source), "source": origin, **own}
-    made = {"id": identity, **_license(made, source), **made, "messages": messages}
-    if error := check_general(made):
+        row_values["category"] = category
+    origin = row_values.get("source") or source.source or source.repository or name
+    example = {"category": source.category or origin, **_list_defaults(source), "source": origin, **row_values}
+    example = {"id": identity, **_find_license(example, source), **example, "messages": messages}
+    if error := check_general(example):
         raise ValueError(error)
-    return {key: made[key] for key in KEYS if key in made}
+    return {key: example[key] for key in KEYS if key in example}
 
 
-def _defaults(source: Source) -> Row:
-    given = {"category": source.category, "source": source.source, "lang": source.lang}
-    return {key: value for key, value in given.items() if value is not None}
+def _list_defaults(source: Source) -> Row:
+    defaults = {"category": source.category, "source": source.source, "lang": source.lang}
+    return {key: value for key, value in defaults.items() if value is not None}
 
 
-def _license(row: Row, source: Source) -> Row:
+def _find_license(row: Row, source: Source) -> Row:
     license_ = source.licenses.get(row["source"]) if isinstance(row.get("source"), str) else None
     license_ = license_ or source.license
     return {"license": license_} if license_ else {}

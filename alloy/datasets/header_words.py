@@ -1,6 +1,6 @@
-"""What the columns of a table of comments are called, in the languages that such tables come in.
+"""Known column names of tables of comments, in many languages.
 
-Words are in lower case and without accents. A name of several words counts if one of them is here.
+Words are in lower case and without accents. A name of several words is known if one of its words is.
 """
 
 import re
@@ -55,15 +55,24 @@ WORDS = {
 }
 BY_WORD = {word: role for role, words in WORDS.items() for word in words.split()}
 LEVEL = re.compile(r"(?:l|level|ebene|nivel|niveau|livello|niveau|stufe|label|category|kategorie|e)[ _-]?([1-9])")
-WEAK = {"ticket", "case", "ref", "reference", "number", "numero", "nummer", "code"}  # an id, if no other word says more
-COMPOUNDS = [word for word in BY_WORD if len(word) >= 5]  # Kundenkommentar
+WEAK = {
+    "ticket",
+    "case",
+    "ref",
+    "reference",
+    "number",
+    "numero",
+    "nummer",
+    "code",
+}  # mean an id only if no other word of the name is known
+COMPOUNDS = [word for word in BY_WORD if len(word) >= 5]  # ends of compound words, such as Kundenkommentar
 SPACELESS = [word for word in BY_WORD if any("\u3040" <= letter <= "\uffdc" for letter in word)]
 
 
-def plain(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Return a column name in lower case, without accents, with spaces between its words.
 
-    >>> plain("Unter-Kategorie / Größe"), plain("ReviewText")
+    >>> normalize_name("Unter-Kategorie / Größe"), normalize_name("ReviewText")
     ('unter kategorie große', 'review text')
     """
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
@@ -72,9 +81,9 @@ def plain(name: str) -> str:
     return " ".join(re.findall(r"\w+", unicodedata.normalize("NFC", kept).replace("_", " ")))
 
 
-def role_of(name: str) -> str | None:
-    """Return what a column of this name holds, or None if the name does not say."""
-    words = plain(name)
+def find_role(name: str) -> str | None:
+    """Return the role of a column with this name; None if no word is known."""
+    words = normalize_name(name)
     if LEVEL.fullmatch(words):
         return "levels"
     joined = words.replace(" ", "")
@@ -83,14 +92,14 @@ def role_of(name: str) -> str | None:
     known = [word for word in words.split() if word in BY_WORD]
     known += [word for word in SPACELESS if word in words]
     known += [end for word in words.split() for end in COMPOUNDS if len(word) > len(end) and word.endswith(end)]
-    found = [BY_WORD[word] for word in known if word not in WEAK] or [BY_WORD[word] for word in known]
+    roles = [BY_WORD[word] for word in known if word not in WEAK] or [BY_WORD[word] for word in known]
     for role in ("id", "lang", "split", "weight", "emotion", "content", "levels", "text"):  # "comment id" is an id
-        if role in found:
+        if role in roles:
             return role
     return None
 
 
 def level_number(name: str) -> int | None:
-    """Return the level that a name such as `L2` or `Level 2` has, or None."""
-    found = LEVEL.fullmatch(plain(name))
-    return int(found[1]) if found else None
+    """Return the level in a name such as `L2` or `Level 2`; None if there is none."""
+    match = LEVEL.fullmatch(normalize_name(name))
+    return int(match[1]) if match else None

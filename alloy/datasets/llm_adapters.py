@@ -1,7 +1,7 @@
-r"""Questions of BoolQ, OpenBookQA and ARC, as LLM-Adapters (Hu et al., EMNLP 2023) has their training sets.
+r"""Questions of BoolQ, OpenBookQA and ARC in the layout of LLM-Adapters (Hu et al., EMNLP 2023).
 
-Files: `<task>/train.json`, arrays of {instruction, output, answer}; or JSON Lines of {messages, task}. The choices are
-in the text of the prompt: `.. question: <question>\n\nAnswer1: <choice> Answer2: <choice> ..\n\nAnswer format: ..`.
+Files: `<task>/train.json`, arrays of {instruction, output, answer}; or JSON Lines of {messages, task}. The prompt
+holds the choices: `.. question: <question>\n\nAnswer1: <choice> Answer2: <choice> ..\n\nAnswer format: ..`.
 """
 
 import re
@@ -37,7 +37,7 @@ class Question(NamedTuple):
 
 
 def read_exercises(path: Path) -> Iterator[Exercise]:
-    """Yield the rows of a file; the name of its folder is the task of rows that name none."""
+    """Yield the rows of a file. The task of rows without `task` is the name of the file's folder."""
     for place, row in read_objects(path):
         task = row.get("task", path.parent.name)
         if "messages" in row:
@@ -53,10 +53,10 @@ def read_exercises(path: Path) -> Iterator[Exercise]:
 
 
 def parse_question(exercise: Exercise) -> Question | None:
-    """Return the question, or None unless it has four choices, as some of ARC have not."""
-    found, answer = _PROMPT.search(exercise.prompt), _ANSWER.search(exercise.answer)
-    if not found or not answer:
+    """Return the question; None if it does not have four choices, like some of ARC."""
+    match, answer = _PROMPT.search(exercise.prompt), _ANSWER.search(exercise.answer)
+    if not match or not answer:
         return None
-    choices = tuple(choice.strip() for choice in _NEXT.split(found["choices"]))
-    right = int(answer[1]) - 1
-    return Question(found["question"].strip(), choices, right) if len(choices) == 4 and right in range(4) else None
+    choices = tuple(choice.strip() for choice in _NEXT.split(match["choices"]))
+    index = int(answer[1]) - 1
+    return Question(match["question"].strip(), choices, index) if len(choices) == 4 and index in range(4) else None

@@ -1,10 +1,10 @@
 """Convert MAMS, restaurant reviews with several opinions each, to canonical comments and their taxonomy.
 
 The raw files are train.xml, val.xml and test.xml of MAMS-ACSA, or JSON Lines of {id, text, split, task, labels: [{L1,
-sentiment}]}, of which those with task ACSA are taken.
+sentiment}]}. Of the JSON rows, those with task ACSA are used.
 
-A label is a category (food, service, ..), its emotion the polarity. MAMS's own test set is the test set; its validation
-set is for training, since nothing is chosen by it.
+The label is the category (food, service, ..), the emotion is the polarity. MAMS's test set is the test set. Its
+validation set is added to the training set, since nothing is selected with it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,24 +16,24 @@ from alloy.core.tables import csv_text
 
 SOURCE = "https://github.com/siat-nlp/MAMS-for-ABSA/tree/master/data/MAMS-ACSA/raw"
 SPLITS = ("train", "val", "test")
-WANTED = f"no train.xml, val.xml and test.xml; take those of MAMS-ACSA: {SOURCE}"
+NO_FILES = f"no train.xml, val.xml and test.xml; use those of MAMS-ACSA: {SOURCE}"
 
 
 def read_xml(path: Path) -> Iterator[Row]:
-    """Yield the canonical comments of one of the published files; its name says the split."""
+    """Yield the canonical comments of a published file. Its name is the split."""
     split = path.stem.lower()
     try:
         root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
-        raise InputError(f"{path}:{error.position[0]}: not valid XML ({error.msg}); fetch the file again") from None
+        raise InputError(f"{path}:{error.position[0]}: not valid XML ({error.msg}); download the file again") from None
     for number, sentence in enumerate(root.iter("sentence")):
         labels = [(label.get("category"), label.get("polarity")) for label in sentence.iter("aspectCategory")]
         if not labels:
             raise InputError(
-                f"{path}: sentence {number + 1} has no aspectCategory; take the files of MAMS-ACSA: {SOURCE}"
+                f"{path}: sentence {number + 1} has no aspectCategory; use the files of MAMS-ACSA: {SOURCE}"
             )
         text = sentence.findtext("text", "")
-        yield comment(f"{path}: sentence {number + 1}", f"mams-acsa-{split}-{number}", text, split, labels)
+        yield build_comment(f"{path}: sentence {number + 1}", f"mams-acsa-{split}-{number}", text, split, labels)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -45,40 +45,42 @@ def read_rows(path: Path) -> Iterator[Row]:
         if not isinstance(labels, list) or not all(isinstance(label, dict) for label in labels):
             raise InputError(f"{place}: `labels` is not a list of objects; write [{{L1, sentiment}}, ..]")
         if row.get("task", "ACSA") == "ACSA":
-            given = [(label.get("L1"), label.get("sentiment")) for label in labels]
-            yield comment(place, row.get("id"), row.get("text"), row.get("split"), given)
+            pairs = [(label.get("L1"), label.get("sentiment")) for label in labels]
+            yield build_comment(place, row.get("id"), row.get("text"), row.get("split"), pairs)
 
 
-def comment(place: str, identity: object, text: object, split: object, labels: Sequence[tuple[object, object]]) -> Row:
-    """Return a canonical comment; what is missing, or of another kind, raises `InputError` with `place`."""
-    words = [identity, text, *(word for label in labels for word in label)]
-    if not labels or not all(isinstance(word, str) and word.strip() for word in words):
-        raise InputError(
-            f"{place}: an id, the text, or a label's category or polarity is missing; fetch the file again"
-        )
+def build_comment(
+    place: str, identity: object, text: object, split: object, labels: Sequence[tuple[object, object]]
+) -> Row:
+    """Return a canonical comment; raise `InputError` at `place` if a value is missing or not a string."""
+    values = [identity, text, *(value for label in labels for value in label)]
+    if not labels or not all(isinstance(value, str) and value.strip() for value in values):
+        raise InputError(f"{place}: expected id, text, category and polarity; download the file again")
     if split not in SPLITS:
         raise InputError(f"{place}: expected a split of {', '.join(SPLITS)}, got {split!r}")
     segments = [{"L1": category, "emotion": polarity} for category, polarity in labels]
-    side = "test" if split == "test" else "train"
-    return {"id": identity, "lang": "en", "text": text, "split": side, "segments": segments}
+    train_or_test = "test" if split == "test" else "train"
+    return {"id": identity, "lang": "en", "text": text, "split": train_or_test, "segments": segments}
 
 
 def read_raw(raw: Path) -> list[Row]:
     """Return the comments of all files under `raw`."""
-    known = {f"{split}.xml" for split in SPLITS}
-    files = find_files(raw, lambda name: name.lower() in known or is_jsonl(name), WANTED)
+    expected = {f"{split}.xml" for split in SPLITS}
+    files = find_files(raw, lambda name: name.lower() in expected or is_jsonl(name), NO_FILES)
     published = [path for path in files if path.suffix == ".xml"]
     if published and len(published) < len(files):
-        raise InputError(f"{raw}: XML and JSON Lines files at once; keep one of the two")
-    missing = sorted(known - {path.name.lower() for path in published})
-    if published and (missing or len(published) > len(known)):
+        raise InputError(f"{raw}: expected XML or JSON Lines files, got both; remove one kind")
+    missing = sorted(expected - {path.name.lower() for path in published})
+    if published and (missing or len(published) > len(expected)):
         found = ", ".join(str(path.relative_to(raw)) for path in published)
-        raise InputError(f"{raw}: expected one each of train.xml, val.xml, test.xml, got {found}; {SOURCE}")
+        raise InputError(
+            f"{raw}: expected one each of train.xml, val.xml, test.xml, got {found}; download them: {SOURCE}"
+        )
     return [row for path in files for row in (read_xml(path) if published else read_rows(path))]
 
 
 def convert_mams(raw: Path, out: Path) -> list[str]:
-    """Write comments.jsonl and taxonomy.csv from the files below `raw`; return what to print."""
+    """Write comments.jsonl and taxonomy.csv from the files below `raw`; return the lines to print."""
     rows = read_raw(raw)
     categories = sorted({segment["L1"] for row in rows for segment in row["segments"]})
     write_jsonl(out / "comments.jsonl", rows)

@@ -20,18 +20,18 @@ SPLITS = ("test", "dev")
 FIELDS = ["subject", "question", "choices", "answer"]
 LETTERS = "ABCD"
 
-Placed = Iterator[tuple[str, Row]]  # each row with its place for an error: `file:line` or `file: row n`
+PlacedRows = Iterator[tuple[str, Row]]  # rows with their place for error messages: `file:line` or `file: row n`
 
 
 class Layout(NamedTuple):
-    """A way in which MMLU is stored: what its files are called, and how one is read."""
+    """A layout of MMLU: its name, the pattern of its file names, and the function that reads a file."""
 
     name: str
     files: re.Pattern[str]
-    read: Callable[[Path], Placed]
+    read: Callable[[Path], PlacedRows]
 
 
-def read_csv(path: Path) -> Placed:
+def read_csv(path: Path) -> PlacedRows:
     """Yield the rows of `<subject>_<split>.csv`: question, four choices, letter; no header."""
     subject = path.stem.rsplit("_", 1)[0]
     reader = csv.reader(decode_text(path, read_lines(path)))
@@ -45,10 +45,10 @@ def read_csv(path: Path) -> Placed:
             row = dict(zip(FIELDS, (subject, question, choices, answer), strict=True))
             yield f"{path}:{reader.line_num}", row
     except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: not valid CSV ({error}); fetch the file again") from None
+        raise InputError(f"{path}:{reader.line_num}: not valid CSV ({error}); download the file again") from None
 
 
-def read_jsonl(path: Path) -> Placed:
+def read_jsonl(path: Path) -> PlacedRows:
     """Yield the rows of a JSON Lines file."""
     for number, row in decode_lines(path):
         if isinstance(row, InputError):
@@ -68,24 +68,24 @@ LAYOUTS = (
 
 
 def find_layout(raw: Path) -> tuple[Layout, dict[str, list[Path]]]:
-    """Return the one layout under `raw` and its files of each split, in name order."""
+    """Return the layout of the files under `raw`, and the files of each split in the order of their names."""
     paths = sorted(path for path in raw.rglob("[!.]*") if path.is_file())
-    found: list[tuple[Layout, dict[str, list[Path]]]] = []
+    layouts: list[tuple[Layout, dict[str, list[Path]]]] = []
     for layout in LAYOUTS:
         files: dict[str, list[Path]] = {split: [] for split in SPLITS}
         for path in paths:
             if match := layout.files.fullmatch(path.name):
                 files[match["split"]].append(path)
         if any(files.values()):
-            found.append((layout, files))
-    if not found:
-        raise InputError(f"{raw}: no MMLU files known here; put the folder `all` of {SOURCE} there (see README.md)")
-    if len(found) > 1:
-        names = " and ".join(layout.name for layout, _ in found)
-        raise InputError(f"{raw}: {names} files at once; leave one layout there")
-    layout, files = found[0]
+            layouts.append((layout, files))
+    if not layouts:
+        raise InputError(f"{raw}: no MMLU files; put the folder `all` of {SOURCE} there (see README.md)")
+    if len(layouts) > 1:
+        names = " and ".join(layout.name for layout, _ in layouts)
+        raise InputError(f"{raw}: expected one layout, got {names} files; keep one")
+    layout, files = layouts[0]
     for split in SPLITS:
-        whole = [path for path in files[split] if path.parent.name == "all"]  # the hub has each subject apart, too
+        whole = [path for path in files[split] if path.parent.name == "all"]  # the hub also has one folder per subject
         files[split] = whole or files[split]
         if not files[split]:
             raise InputError(f"{raw}: no {split} files among the {layout.name} files; add them")
@@ -93,16 +93,16 @@ def find_layout(raw: Path) -> tuple[Layout, dict[str, list[Path]]]:
 
 
 def check_question(row: Row) -> Row:
-    """Return the canonical `{subject, question, choices, answer}`; raise `ValueError` with the fault and the mend."""
+    """Return the canonical `{subject, question, choices, answer}`; raise `ValueError` if it is invalid."""
     subject, question, choices, answer = (row.get(field) for field in FIELDS)
     for field, text in (("subject", subject), ("question", question)):
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"`{field}` is missing or empty; fetch the file again")
+            raise ValueError(f"`{field}` is missing or empty; download the file again")
     texts = [choice for choice in choices if isinstance(choice, str)] if isinstance(choices, list) else []
     if len(texts) != 4 or choices != texts:
-        raise ValueError(f"{len(texts)} choices where four texts belong; correct the row")
+        raise ValueError(f"expected four choices, got {len(texts)}; correct the row")
     if type(answer) is not int or not 0 <= answer < 4:
-        raise ValueError(f"answer {answer!r} is none of the four choices; write 0 to 3 (in CSV: A to D)")
+        raise ValueError(f"expected an answer from 0 to 3 (in CSV: A to D), got {answer!r}")
     return dict(zip(FIELDS, (subject, question, choices, answer), strict=True))
 
 
@@ -113,18 +113,18 @@ def read_split(layout: Layout, files: list[Path]) -> list[Row]:
         for place, row in layout.read(path):
             try:
                 rows.append(check_question(row))
-            except ValueError as fault:
-                raise InputError(f"{place}: {fault}") from None
+            except ValueError as error:
+                raise InputError(f"{place}: {error}") from None
     return sorted(rows, key=lambda row: row["subject"])
 
 
 def convert_mmlu(raw: Path, out: Path) -> list[str]:
-    """Write test.jsonl and dev.jsonl from the files below `raw`; return what to print."""
+    """Write test.jsonl and dev.jsonl from the files below `raw`; return the lines to print."""
     layout, files = find_layout(raw)
     splits = {split: read_split(layout, files[split]) for split in SPLITS}
-    subjects, shown = ({row["subject"] for row in splits[split]} for split in SPLITS)
-    if unshown := sorted(subjects - shown):
-        raise InputError(f"{raw}: subject '{unshown[0]}' has test questions and no dev ones; add its dev file")
+    subjects, dev_subjects = ({row["subject"] for row in splits[split]} for split in SPLITS)
+    if without_dev := sorted(subjects - dev_subjects):
+        raise InputError(f"{raw}: subject '{without_dev[0]}' has test questions but no dev questions; add its dev file")
     for split, rows in splits.items():
         write_jsonl(out / f"{split}.jsonl", rows)
     return [f"{len(splits['test'])} test, {len(splits['dev'])} dev questions in {len(subjects)} subjects"]

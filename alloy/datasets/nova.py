@@ -1,9 +1,12 @@
-"""Convert training data of Amazon Nova, conversations in Converse format, to canonical comments and their taxonomy.
+"""Convert training data of Amazon Nova (conversations in Converse format) to canonical comments and their taxonomy.
 
-The raw files are JSON Lines (.jsonl, .jsonl.gz), one conversation per line; taxonomy.csv and prompt.txt if they exist.
+The raw files are JSON Lines (.jsonl, .jsonl.gz) with one conversation per line, and optionally taxonomy.csv and
+prompt.txt.
 
-The comment is the last user turn without what all user turns share; its labels are the assistant's last turn. The files
-are read twice, since prompts with a taxonomy in them may be too long to be held in memory.
+1. Read all conversations, and find the prompt: the text that all last user turns start and end with.
+2. Read them again. The comment is the last user turn without the prompt. Its labels are the assistant's last turn.
+
+The files are read twice, because prompts that contain a taxonomy may be too long to keep in memory.
 """
 
 from collections.abc import Iterator
@@ -12,8 +15,8 @@ from typing import NamedTuple
 
 from alloy.core.files import InputError, Row, count_lines, decode_lines, find_files, is_jsonl, write_jsonl, write_whole
 from alloy.core.text import text_hash
-from alloy.datasets.nova_labels import Labelled, Seen, parse_answer, taxonomy_csv
-from alloy.datasets.nova_prompt import MEND, PROMPT, Wrapper, common_wrapper, read_wrapper
+from alloy.datasets.nova_labels import AnswerLabels, DescribedSegment, parse_answer, taxonomy_csv
+from alloy.datasets.nova_prompt import FIX, PROMPT, Wrapper, find_common_wrapper, read_wrapper
 from alloy.formats.comments import segment_row
 from alloy.formats.converse import to_messages
 from alloy.formats.taxonomy import LabelPath, load_taxonomy
@@ -22,108 +25,110 @@ SHOWN = 40  # characters of the prompt that are printed
 
 
 class Example(NamedTuple):
-    """One conversation: where it stands, what it says of itself, its last user turn and what is in the answer."""
+    """One conversation: its place (`file:line`), its row, its last user turn, and the segments of its answer."""
 
     place: str
     row: Row
     turn: str
-    labelled: list[Labelled]
+    segments: list[DescribedSegment]
 
 
-def split_of(path: Path, files: list[Path]) -> str | None:
-    """Return the side of a file's comments: beside a train.jsonl, those of test.jsonl are the test set."""
+def find_split(path: Path, files: list[Path]) -> str | None:
+    """Return the split of a file's comments, if there are a train.jsonl and a test.jsonl; else None."""
     stems = {file: file.name.lower().partition(".")[0] for file in files}
     if not {"train", "test"} <= set(stems.values()):
         return None
     return "test" if stems[path] == "test" else "train"
 
 
-def examples(path: Path, known: dict[LabelPath, str]) -> Iterator[Example]:
-    """Yield the conversations of one file; the first with a fault raises `InputError`."""
+def read_examples(path: Path, known_paths: dict[LabelPath, str]) -> Iterator[Example]:
+    """Yield the conversations of one file; the first invalid one raises `InputError`."""
     for number, row in decode_lines(path):
         if isinstance(row, InputError):
             raise row
         try:
             *_, user, assistant = to_messages(row)
-            yield Example(f"{path}:{number}", row, user["content"], parse_answer(assistant["content"], known))
-        except ValueError as fault:
-            raise InputError(f"{path}:{number}: {fault}") from None
+            yield Example(f"{path}:{number}", row, user["content"], parse_answer(assistant["content"], known_paths))
+        except ValueError as error:
+            raise InputError(f"{path}:{number}: {error}") from None
 
 
-def survey(files: list[Path], seen: Seen, known: dict[LabelPath, str]) -> Iterator[str]:
-    """Yield the user turns of all files, and add what the answers have to `seen`."""
+def read_turns(files: list[Path], labels: AnswerLabels, known_paths: dict[LabelPath, str]) -> Iterator[str]:
+    """Yield the user turns of all files, and add the labels of the answers to `labels`."""
     for path in files:
-        for example in examples(path, known):
+        for example in read_examples(path, known_paths):
             try:
-                seen.add(example.labelled)
-            except ValueError as fault:
-                raise InputError(f"{example.place}: {fault}") from None
+                labels.add_labels(example.segments)
+            except ValueError as error:
+                raise InputError(f"{example.place}: {error}") from None
             yield example.turn
 
 
-def comments(files: list[Path], wrapper: Wrapper, known: dict[LabelPath, str]) -> Iterator[Row]:
-    """Yield the canonical comments of all files; one without an id is named by its text."""
+def yield_comments(files: list[Path], wrapper: Wrapper, known_paths: dict[LabelPath, str]) -> Iterator[Row]:
+    """Yield the canonical comments of all files. The id of a comment without one comes from its text."""
     places: dict[str, str] = {}
     for path in files:
-        side = split_of(path, files)
-        for place, row, turn, labelled in examples(path, known):
-            segments = [segment for segment, _ in labelled]
+        split = find_split(path, files)
+        for place, row, turn, described in read_examples(path, known_paths):
+            segments = [segment for segment, _ in described]
             try:
-                text = wrapper.comment(turn)
-                wrapper.check(text, segments)
-                identity = name(row, text, places)
-            except ValueError as fault:
-                raise InputError(f"{place}: {fault}") from None
+                text = wrapper.extract_comment(turn)
+                wrapper.check_contents(text, segments)
+                identity = choose_id(row, text, places)
+            except ValueError as error:
+                raise InputError(f"{place}: {error}") from None
             places[identity] = place
             levels = tuple(f"L{depth}" for depth in range(1, len(segments[0].path) + 1))
-            given = {"id": identity, "lang": row.get("lang"), "text": text, "split": row.get("split") or side}
-            given = {key: value for key, value in given.items() if value is not None}
-            yield {**given, "segments": [segment_row(segment, levels) for segment in segments]}
+            fields = {"id": identity, "lang": row.get("lang"), "text": text, "split": row.get("split") or split}
+            fields = {key: value for key, value in fields.items() if value is not None}
+            yield {**fields, "segments": [segment_row(segment, levels) for segment in segments]}
 
 
-def name(row: Row, text: str, places: dict[str, str]) -> str:
-    """Return an id that is not in `places`: the row's own, else one by its text; one taken raises `ValueError`."""
+def choose_id(row: Row, text: str, places: dict[str, str]) -> str:
+    """Return the row's id, or a new one made from its text. Raises `ValueError` if the id is in `places` already."""
     if row.get("id") is not None:
         identity = str(row["id"])
         if identity in places:
-            raise ValueError(f"id '{identity}' stands already in {places[identity]}; give each its own id")
+            raise ValueError(f"duplicate id '{identity}' (first used in {places[identity]}); ids must be unique")
         return identity
-    identity = by_text = f"nova-{text_hash(text)}"
+    identity = base = f"nova-{text_hash(text)}"
     copies = 1
     while identity in places:
         copies += 1
-        identity = f"{by_text}-{copies}"
+        identity = f"{base}-{copies}"
     return identity
 
 
-def report(seen: Seen, wrapper: Wrapper, counts: tuple[int, int]) -> list[str]:
-    """Return the lines that say what came out, what was taken for the prompt and which descriptions were left."""
-    before, behind = wrapper.before, wrapper.behind
+def describe_result(labels: AnswerLabels, wrapper: Wrapper, counts: tuple[int, int]) -> list[str]:
+    """Return the lines to print: the counts, the prompt that was found, and conflicting descriptions."""
+    before, after = wrapper.before, wrapper.after
     prompt = f"{len(before)} characters before each comment" + (f" (..{before[-SHOWN:]!r})" if before else "")
-    prompt += f", {len(behind)} behind it" + (f" ({behind[:SHOWN]!r}..)" if behind else "")
+    prompt += f", {len(after)} after it" + (f" ({after[:SHOWN]!r}..)" if after else "")
     return [
-        f"{counts[0]} comments, {counts[1]} paths of {seen.depth} levels",
-        f"taken for the prompt and left out: {prompt}",
-        *seen.doubts(),
+        f"{counts[0]} comments, {counts[1]} paths of {labels.depth} levels",
+        f"prompt that was removed: {prompt}",
+        *labels.describe_conflicts(),
     ]
 
 
 def convert_nova(raw: Path, out: Path) -> list[str]:
-    """Write comments.jsonl and taxonomy.csv from the files below `raw`, which are read twice; return what to print."""
+    """Write comments.jsonl and taxonomy.csv from the files below `raw`; return the lines to print."""
     files = find_files(raw, is_jsonl, "no .jsonl or .jsonl.gz file; put conversations there (see data/nova/README.md)")
     table = raw / "taxonomy.csv"
-    given = load_taxonomy(table) if table.is_file() else None
-    known = given.leaves if given else {}
+    taxonomy = load_taxonomy(table) if table.is_file() else None
+    known_paths = taxonomy.leaves if taxonomy else {}
     prompt = raw / PROMPT
-    seen = Seen()
-    wrapper = common_wrapper(survey(files, seen, known))
+    labels = AnswerLabels()
+    wrapper = find_common_wrapper(read_turns(files, labels, known_paths))
     if prompt.is_file():
         wrapper = read_wrapper(prompt)
     if wrapper is None:
-        raise InputError(f"{raw}: all user turns are alike, nothing shows where the comment is; {MEND}")
-    if given and len(given.levels) != seen.depth:
-        raise InputError(f"{table}: {len(given.levels)} levels, and the answers have {seen.depth}; give both the same")
-    write_jsonl(out / "comments.jsonl", comments(files, wrapper, known))
-    leaves = known or seen.leaves
+        raise InputError(f"{raw}: all user turns are equal, so the comment cannot be found; {FIX}")
+    if taxonomy and len(taxonomy.levels) != labels.depth:
+        raise InputError(
+            f"{table}: expected {labels.depth} levels like the answers, got {len(taxonomy.levels)}; correct the table"
+        )
+    write_jsonl(out / "comments.jsonl", yield_comments(files, wrapper, known_paths))
+    leaves = known_paths or labels.leaves
     write_whole(out / "taxonomy.csv", lambda part: part.write_bytes(taxonomy_csv(leaves).encode()))
-    return report(seen, wrapper, (count_lines(out / "comments.jsonl"), len(leaves)))
+    return describe_result(labels, wrapper, (count_lines(out / "comments.jsonl"), len(leaves)))

@@ -1,4 +1,4 @@
-"""What a prompt puts around the comment: what all user turns begin and end with alike."""
+"""Find the prompt around the comment: the text that all user turns start and end with."""
 
 import re
 from collections.abc import Iterable
@@ -8,73 +8,79 @@ from typing import NamedTuple
 from alloy.core.files import InputError, decode_text, read_lines
 from alloy.formats.comments import Segment
 
-PLACE = "{comment}"
+PLACEHOLDER = "{comment}"
 PROMPT = "prompt.txt"
-MEND = f"write the prompt, with {PLACE} in the comment's place, into {PROMPT} beside the conversations"
-# Where a wrapper may end and begin: comments may begin alike by chance, but hardly up to such a mark.
+FIX = f"write the prompt, with {PLACEHOLDER} for the comment, to {PROMPT} next to the conversations"
+# The text before and after the comment must end or start at such a character. Comments may share their first letters
+# by chance, but rarely up to such a character.
 BRACKETS = r"<>\[\](){}\"“”«»"
 ENDS = re.compile(rf".*[\n:{BRACKETS}]\s*", re.DOTALL)
 BEGINS = re.compile(rf"\s*[\n{BRACKETS}].*", re.DOTALL)
 
 
 class Wrapper(NamedTuple):
-    """What stands before and behind the comment in every user turn."""
+    """The text before and after the comment in every user turn."""
 
     before: str
-    behind: str
+    after: str
 
-    def comment(self, turn: str) -> str:
-        """Return the comment in a user turn; raise `ValueError` where the turn is not so wrapped or nothing is left."""
-        if not turn.startswith(self.before) or not turn.endswith(self.behind):
-            raise ValueError(f"the last user turn does not begin and end as {PROMPT} does; correct it or the prompt")
-        comment = turn[len(self.before) : len(turn) - len(self.behind)]
+    def extract_comment(self, turn: str) -> str:
+        """Return the comment in a user turn; raise `ValueError` if the prompt is missing or the comment is empty."""
+        if not turn.startswith(self.before) or not turn.endswith(self.after):
+            raise ValueError(f"the last user turn does not start and end like {PROMPT}; correct one of them")
+        comment = turn[len(self.before) : len(turn) - len(self.after)]
         if not comment.strip():
-            raise ValueError(f"no comment is left beside what all user turns share; drop it, or {MEND}")
+            raise ValueError(
+                f"no comment besides the text that all user turns share; remove the conversation, or {FIX}"
+            )
         return comment
 
-    def check(self, comment: str, segments: Iterable[Segment]) -> None:
-        """Raise `ValueError` where a segment quotes words across the comment's beginning or end."""
+    def check_contents(self, comment: str, segments: Iterable[Segment]) -> None:
+        """Raise `ValueError` if a segment quotes text across the start or the end of the comment."""
         for content in (segment.content for segment in segments if segment.content):
-            near = len(content) - 1
-            around = self.before[len(self.before) - near :] if near < len(self.before) else self.before
-            if content not in comment and content in around + comment + self.behind[:near]:
-                raise ValueError(f"the content '{content}' reaches into what all user turns share; {MEND}")
+            overlap = len(content) - 1
+            before = self.before[len(self.before) - overlap :] if overlap < len(self.before) else self.before
+            if content not in comment and content in before + comment + self.after[:overlap]:
+                raise ValueError(f"the content '{content}' is partly in the text that all user turns share; {FIX}")
 
 
 def read_wrapper(path: Path) -> Wrapper:
-    """Return the wrapper in a prompt file, which holds `{comment}` once; the line end of its last line is no part."""
+    """Return the wrapper in a prompt file, which holds `{comment}` once. The last line end is ignored."""
     text = "".join(decode_text(path, read_lines(path))).removesuffix("\n").removesuffix("\r")
-    if text.count(PLACE) != 1:
-        raise InputError(f"{path}: {PLACE} stands {text.count(PLACE)} times; write it once, in the comment's place")
-    before, _, behind = text.partition(PLACE)
-    return Wrapper(before, behind)
+    if text.count(PLACEHOLDER) != 1:
+        raise InputError(
+            f"{path}: expected {PLACEHOLDER} once, found it {text.count(PLACEHOLDER)} times; write it for the comment"
+        )
+    before, _, after = text.partition(PLACEHOLDER)
+    return Wrapper(before, after)
 
 
-def common_wrapper(turns: Iterable[str]) -> Wrapper | None:
-    """Return what all turns share up to the last mark of `ENDS` and from the first of `BEGINS` on.
+def find_common_wrapper(turns: Iterable[str]) -> Wrapper | None:
+    """Return the text that all turns share; None if all turns are equal, since then the comment cannot be found.
 
-    None where all are equal: then nothing shows what the comment is.
+    1. Find the common start and the common end of all turns.
+    2. Shorten the start to its last line end, colon or bracket (`ENDS`), and the end to its first one (`BEGINS`).
     """
-    first, before, behind, equal = None, "", "", True
+    first, before, after, equal = None, "", "", True
     for turn in turns:
         if first is None:
-            first = before = behind = turn
+            first = before = after = turn
         equal = equal and turn == first
-        before = before[: common_start(before, turn)]
-        end = common_start(behind[::-1], turn[::-1]) if not turn.endswith(behind) else len(behind)
-        behind = behind[len(behind) - end :]
+        before = before[: count_common_start(before, turn)]
+        end = count_common_start(after[::-1], turn[::-1]) if not turn.endswith(after) else len(after)
+        after = after[len(after) - end :]
     if equal:
         return None
-    starts, ends = ENDS.match(before), BEGINS.search(behind)
+    starts, ends = ENDS.match(before), BEGINS.search(after)
     return Wrapper(starts.group() if starts else "", ends.group() if ends else "")
 
 
-def common_start(one: str, other: str) -> int:
-    """Return how many letters both begin with; prompts are long and mostly alike, so by halves."""
-    low, high = 0, min(len(one), len(other))
-    if other.startswith(one[:high]):
+def count_common_start(first: str, second: str) -> int:
+    """Return the length of the common start of two texts, by bisection (prompts are long and mostly equal)."""
+    low, high = 0, min(len(first), len(second))
+    if second.startswith(first[:high]):
         return high
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle - 1)
+        low, high = (middle, high) if first[low:middle] == second[low:middle] else (low, middle - 1)
     return low

@@ -1,4 +1,4 @@
-"""From a data folder to the canonical files of one kind of data: which converter reads which format."""
+"""Convert a data folder to the canonical files of one kind of data, with the converter of its format."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from alloy.datasets.comment_table import convert_table
 from alloy.datasets.copy_files import copy_benchmark, copy_chat, copy_comments, copy_instructions
 from alloy.datasets.demo.comments import make_comments
 from alloy.datasets.demo.knowledge import make_benchmark, make_general, make_instructions
-from alloy.datasets.find_file import inside, listed
+from alloy.datasets.find_file import resolve_inside
 from alloy.datasets.general import convert_general
 from alloy.datasets.ifeval import convert_ifeval
 from alloy.datasets.keep_levels import keep_levels
@@ -21,28 +21,29 @@ from alloy.datasets.nova import convert_nova
 from alloy.datasets.qa import convert_qa
 from alloy.datasets.source import SOURCE, Format, Kind, Layout, Source, read_source
 
-Convert = Callable[[Path, Source, Path], list[str]]  # data folder, source, folder to write into -> what to print
+Convert = Callable[[Path, Source, Path], list[str]]  # (data folder, source, output folder) -> lines to print
 
 
-def _of_raw(convert: Callable[[Path, Path], list[str]]) -> Convert:
-    """Return the converter that reads the folder `raw`, or the one that `file` names."""
+def _convert_raw(convert: Callable[[Path, Path], list[str]]) -> Convert:
+    """Return a converter that reads the folder `raw`, or the folder that `file` names."""
 
-    def run(folder: Path, source: Source, out: Path) -> list[str]:
-        raw = inside(folder, source.file or "raw")
+    def convert_folder(folder: Path, source: Source, out: Path) -> list[str]:
+        raw = resolve_inside(folder, source.file or "raw")
         if not raw.is_dir():
             raise InputError(
-                f"{raw}: no such folder; put the raw files there, or name their folder as `file` in {SOURCE}"
+                f"{raw}: no such folder; put the raw files there, or set `file` in {SOURCE} to their folder"
             )
         return convert(raw, out)
 
-    return run
+    return convert_folder
 
 
-def _of_folder(make: Callable[[Path, Path], list[str]]) -> Convert:
+def _ignore_source(make: Callable[[Path, Path], list[str]]) -> Convert:
+    """Return a converter that reads the data folder and does not use its source."""
     return lambda folder, _source, out: make(folder, out)
 
 
-def _comments(folder: Path, source: Source, out: Path) -> list[str]:
+def _convert_comments(folder: Path, source: Source, out: Path) -> list[str]:
     if source.row_layout is Layout.canonical and source.format not in TABLES:
         return copy_comments(folder, source, out)
     return convert_table(folder, source, out)
@@ -53,52 +54,52 @@ TABLES = (Format.csv, Format.xlsx)
 CHATS = (Format.alpaca, Format.sharegpt, Format.openai)
 CONVERTERS: dict[Kind, dict[Format, Convert]] = {
     Kind.comments: {
-        **dict.fromkeys((*ROWS, *TABLES), _comments),
-        Format.nova: _of_raw(convert_nova),
-        Format.cfpb: _of_raw(convert_cfpb),
-        Format.mams: _of_raw(convert_mams),
-        Format.demo: _of_folder(make_comments),
+        **dict.fromkeys((*ROWS, *TABLES), _convert_comments),
+        Format.nova: _convert_raw(convert_nova),
+        Format.cfpb: _convert_raw(convert_cfpb),
+        Format.mams: _convert_raw(convert_mams),
+        Format.demo: _ignore_source(make_comments),
     },
     Kind.general: {
         **dict.fromkeys((*ROWS, *CHATS), convert_general),
-        Format.assistant: _of_raw(convert_assistant),
-        Format.demo: _of_folder(make_general),
+        Format.assistant: _convert_raw(convert_assistant),
+        Format.demo: _ignore_source(make_general),
     },
     Kind.benchmark: {
         Format.jsonl: copy_benchmark,
-        Format.mmlu: _of_raw(convert_mmlu),
-        Format.qa: _of_raw(convert_qa),
-        Format.demo: _of_folder(make_benchmark),
+        Format.mmlu: _convert_raw(convert_mmlu),
+        Format.qa: _convert_raw(convert_qa),
+        Format.demo: _ignore_source(make_benchmark),
     },
     Kind.instructions: {
         Format.jsonl: copy_instructions,
-        Format.ifeval: _of_raw(convert_ifeval),
-        Format.demo: _of_folder(make_instructions),
+        Format.ifeval: _convert_raw(convert_ifeval),
+        Format.demo: _ignore_source(make_instructions),
     },
     Kind.chat: {Format.jsonl: copy_chat},
 }
 
 
-def prepare(folder: Path, kind: Kind, out: Path, on_bad_row: BadRow = BadRow.stop) -> list[str]:
-    """Write the canonical files of `kind` from what the data folder holds into `out`; return what to print.
+def prepare_data(folder: Path, kind: Kind, out: Path, on_bad_row: BadRow = BadRow.stop) -> list[str]:
+    """Write the canonical files of one `kind` of data to `out`; return the lines to print.
 
-    `on_bad_row` is for general rows; of comments, the stage `split` says which are bad.
+    `on_bad_row` applies to general data. The stage `split` checks comments.
     """
     source = read_source(folder, kind)
     convert = CONVERTERS[kind].get(source.format)
     if convert is None:
         known = ", ".join(CONVERTERS[kind])
-        found = f"format {source.format} holds no {kind}"
         raise InputError(
-            f"{folder / SOURCE}: {found} (expected {known}); name another folder for data.{kind} in params.yaml"
+            f"{folder / SOURCE}: format: expected one of {known} for {kind}, got {source.format}; correct it, or name "
+            f"another folder as data.{kind} in params.yaml"
         )
     if not any(folder.glob("[!.]*")):
-        raise InputError(f"{folder}: the folder is empty; put data there ({listed(folder)})")
+        raise InputError(f"{folder}: the folder is empty; put data there")
     if convert is convert_general:
         return convert_general(folder, source, out, on_bad_row)
-    said = convert(folder, source, out)
+    lines = convert(folder, source, out)
     if source.keep_levels is not None:
         if kind is not Kind.comments:
-            raise InputError(f"{folder / SOURCE}: keep_levels: {kind} has no levels; leave it out")
-        said.append(keep_levels(out, source.keep_levels, folder / SOURCE))
-    return said
+            raise InputError(f"{folder / SOURCE}: keep_levels: {kind} data has no levels; remove the key")
+        lines.append(keep_levels(out, source.keep_levels, folder / SOURCE))
+    return lines

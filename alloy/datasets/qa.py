@@ -1,12 +1,14 @@
-"""Take a benchmark of science questions from the training sets of ARC and OpenBookQA.
+"""Make a benchmark of science questions from the training sets of ARC and OpenBookQA.
 
 The raw files are ARC-Easy/train.json, ARC-Challenge/train.json and openbookqa/train.json of LLM-Adapters, or
 llm_adapters_qa_train.jsonl of the same rows.
 
-Of each subject, the questions whose hashes come first: five for the prompts (dev), then those of the test. So the same
-questions are taken whatever the order of the files. Questions of which two subjects have a copy are taken once. None
-is in the general data: the format `assistant` takes no multiple-choice question, and the stage decontaminate
-looks again.
+1. Hash each question. Per subject, sort the questions by hash and take the first ones: five for the prompts (dev), then
+   those of the test. So the result does not depend on the order of the files.
+2. A question that occurs in two subjects is used once.
+
+No question is in the general data: the format `assistant` has no multiple-choice questions, and the stage
+`decontaminate` checks this.
 """
 
 import hashlib
@@ -20,11 +22,11 @@ from alloy.formats.json_objects import is_json
 
 TEST = {"arc_easy": 300, "arc_challenge": 100, "openbookqa": 200}
 DEV = 5
-WANTED = f"no .json file; put ARC-Easy, ARC-Challenge and openbookqa of {SOURCE} there"
+NO_FILES = f"no .json file; put ARC-Easy, ARC-Challenge and openbookqa of {SOURCE} there"
 
 
 def read_questions(files: list[Path]) -> Iterator[tuple[str, Question]]:
-    """Yield (subject, question) of each question with four choices."""
+    """Yield (subject, question) of every question with four choices."""
     for path in files:
         for exercise in read_exercises(path):
             subject = MULTIPLE_CHOICE.get(exercise.task)
@@ -32,35 +34,35 @@ def read_questions(files: list[Path]) -> Iterator[tuple[str, Question]]:
                 yield subject, question
 
 
-def divide(raw: Path, questions: Iterator[tuple[str, Question]]) -> dict[str, list[Row]]:
-    """Return the rows of the splits `dev` and `test`; a subject with too few below `raw` raises `InputError`."""
+def divide_questions(raw: Path, questions: Iterator[tuple[str, Question]]) -> dict[str, list[Row]]:
+    """Return the rows of the splits `dev` and `test`. Raises `InputError` if a subject has too few questions."""
     subjects: dict[str, dict[str, Question]] = {subject: {} for subject in TEST}
     for subject, question in questions:
-        name, own = key(question), subjects[subject]
-        own[name] = min(question, own.get(name, question))
+        digest, by_hash = hash_question(question), subjects[subject]
+        by_hash[digest] = min(question, by_hash.get(digest, question))
     splits: dict[str, list[Row]] = {"dev": [], "test": []}
     taken: set[str] = set()
-    for subject, found in subjects.items():
-        own = [name for name in sorted(found) if name not in taken]
-        if len(own) < DEV + TEST[subject]:
+    for subject, by_hash in subjects.items():
+        digests = [digest for digest in sorted(by_hash) if digest not in taken]
+        if len(digests) < DEV + TEST[subject]:
             raise InputError(
                 f"{raw}: {subject}: expected {DEV + TEST[subject]} questions with four choices, got "
-                f"{len(own)}; the training sets are at {SOURCE}"
+                f"{len(digests)}; download the training sets: {SOURCE}"
             )
-        for split, names in (("dev", own[:DEV]), ("test", own[DEV : DEV + TEST[subject]])):
-            taken.update(names)
-            splits[split] += [{"subject": subject, **found[name]._asdict()} for name in names]
+        for split, chosen in (("dev", digests[:DEV]), ("test", digests[DEV : DEV + TEST[subject]])):
+            taken.update(chosen)
+            splits[split] += [{"subject": subject, **by_hash[digest]._asdict()} for digest in chosen]
     return splits
 
 
-def key(question: Question) -> str:
-    """Return a hash of the question's text, by which copies are found and questions are drawn."""
+def hash_question(question: Question) -> str:
+    """Return a hash of the question's text. Copies have the same hash, and questions are chosen by it."""
     return hashlib.sha256(fold_text(question.question).encode()).hexdigest()
 
 
 def convert_qa(raw: Path, out: Path) -> list[str]:
-    """Write test.jsonl and dev.jsonl from the files below `raw`; return what to print."""
-    splits = divide(raw, read_questions(find_files(raw, is_json, WANTED)))
+    """Write test.jsonl and dev.jsonl from the files below `raw`; return the lines to print."""
+    splits = divide_questions(raw, read_questions(find_files(raw, is_json, NO_FILES)))
     for split, rows in splits.items():
         write_jsonl(out / f"{split}.jsonl", rows)
     return [f"{len(splits['test'])} test, {len(splits['dev'])} dev questions in {len(TEST)} subjects"]

@@ -1,4 +1,4 @@
-"""Rows of JSON Lines, JSON arrays, parquet files and hub data sets, one after the other, each with its number."""
+"""Read numbered rows from JSON Lines, JSON arrays, parquet files and hub data sets."""
 
 import os
 from collections.abc import Iterator
@@ -14,20 +14,20 @@ from alloy.datasets.source import SOURCE, Source
 JSON = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json", ".json.gz")
 PARQUET = (".parquet",)
 BATCH = 2_000  # rows of a parquet file that are decoded together
-Item = bytes | Row  # a line that is still to be parsed, or a row
+Item = bytes | Row  # a line that is not parsed yet, or a row
 
 
 class Rows(NamedTuple):
-    """The rows of one file or hub data set: `place` names it in messages, `numbered` yields (number, item)."""
+    """The rows of one file or hub data set. `place` is its name in error messages, `numbered` yields (number, item)."""
 
     place: str
     numbered: Iterator[tuple[int, Item]]
 
 
 def read_rows(folder: Path, source: Source, canonical: str = "") -> Iterator[Rows]:
-    """Yield the rows of each file that a source consists of, in name order, or those of a hub data set.
+    """Yield the rows of each file of a source, in the order of their names, or those of a hub data set.
 
-    A file with the `canonical` name goes before others.
+    A file with the `canonical` name takes precedence (see `find_data`).
     """
     if source.repository is not None:
         yield read_hub(folder, source)
@@ -43,7 +43,7 @@ def read_rows(folder: Path, source: Source, canonical: str = "") -> Iterator[Row
 
 
 def parse_row(place: str, number: int, item: Item) -> Row:
-    """Return the row in an item; what is not a JSON object raises `InputError`."""
+    """Return the row in an item. Raises `InputError` if it is not a JSON object."""
     if isinstance(item, dict):
         return item
     row = decode_line(place, number, item)
@@ -53,7 +53,7 @@ def parse_row(place: str, number: int, item: Item) -> Row:
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, Item]]:
-    """Yield the objects of a JSON array; a file that does not begin with `[` is read as JSON Lines."""
+    """Yield the objects of a JSON array. A file that does not start with `[` is read as JSON Lines."""
     if not next((line for line in read_lines(path) if line.strip()), b"").lstrip().startswith((b"[", b"\xef\xbb\xbf[")):
         yield from number_lines(path)
         return
@@ -61,16 +61,16 @@ def json_rows(path: Path) -> Iterator[tuple[int, Item]]:
         items = orjson.loads(b"".join(read_lines(path)).removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:
         raise InputError(
-            f"{path}:{error.lineno}: not valid JSON ({error.msg}); fetch or export the file again"
+            f"{path}:{error.lineno}: not valid JSON ({error.msg}); download or export the file again"
         ) from None
     for number, item in enumerate(items, 1):
         if not isinstance(item, dict):
-            raise InputError(f"{path}:{number}: expected an object in the array, found {type(item).__name__}")
+            raise InputError(f"{path}:{number}: expected an object in the array, got {type(item).__name__}; correct it")
         yield number, item
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[int, Item]]:
-    """Yield the rows of a parquet file, some thousand in memory at a time."""
+    """Yield the rows of a parquet file, with `BATCH` rows in memory at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -82,15 +82,16 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, Item]]:
                     number += 1
                     yield number, row
     except (pa.ArrowException, OSError) as error:
-        fault = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a whole parquet file ({fault}); fetch it again") from None
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not a complete parquet file ({reason}); download it again") from None
 
 
 def read_hub(folder: Path, source: Source) -> Rows:
-    """Return the rows of a hub data set at its pinned commit; offline, those in the hub's cache.
+    """Return the rows of a hub data set at its pinned commit, from the hub's cache if there is no connection.
 
-    The repository comes into the hub's cache as a snapshot, which `datasets` then reads: it finds no data of the hub by
-    itself when it is offline. Class numbers become the names of the classes.
+    1. Download a snapshot of the repository into the hub's cache.
+    2. Read the snapshot with `datasets`, which cannot find hub data by itself without a connection.
+    3. Replace class numbers by class names.
     """
     from datasets import ClassLabel, disable_progress_bars, load_dataset
     from huggingface_hub import snapshot_download
@@ -103,20 +104,20 @@ def read_hub(folder: Path, source: Source) -> Rows:
     try:
         snapshot = snapshot_download(source.repository, repo_type="dataset", revision=source.revision)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        said = " ".join(str(error).split())[:200]
-        how = "check repository, revision and access, or fetch it where the hub can be reached"
-        raise InputError(f"{key}: repository: cannot fetch {place} ({said}); {how}") from None
+        reason = " ".join(str(error).split())[:200]
+        fix = "check repository, revision and access, or download it on a machine that reaches the hub"
+        raise InputError(f"{key}: repository: cannot download {place} ({reason}); {fix}") from None
     try:
         data: Any = load_dataset(snapshot, name=source.subset, split=source.part, streaming=True)
-    except (ValueError, OSError, RuntimeError) as error:  # datasets' own errors are of these classes
+    except (ValueError, OSError, RuntimeError) as error:  # base classes of the errors of `datasets`
         raise InputError(f"{key}: {place}: {' '.join(str(error).split())[:300]}; correct subset or part") from None
-    names = {name: kind.names for name, kind in (data.features or {}).items() if isinstance(kind, ClassLabel)}
-    return Rows(place, ((number, _named(row, names)) for number, row in enumerate(data, 1)))
+    names = {key: feature.names for key, feature in (data.features or {}).items() if isinstance(feature, ClassLabel)}
+    return Rows(place, ((number, _name_classes(row, names)) for number, row in enumerate(data, 1)))
 
 
-def _named(row: Row, names: dict[str, list[str]]) -> Row:
-    """Return a row with the names of its classes; -1 stands for none."""
+def _name_classes(row: Row, names: dict[str, list[str]]) -> Row:
+    """Return a row with class names instead of class numbers. -1 becomes None."""
     if not names:
         return row
-    known = {key: names[key][row[key]] if row[key] is not None and row[key] >= 0 else None for key in names}
-    return {**row, **known}
+    named = {key: names[key][row[key]] if row[key] is not None and row[key] >= 0 else None for key in names}
+    return {**row, **named}

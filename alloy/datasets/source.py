@@ -1,11 +1,11 @@
-"""What a data folder holds: its `source.yaml`.
+"""The `source.yaml` of a data folder, which describes its data.
 
-The file describes one source; a folder with data of several kinds has one source per kind, under the kind's name:
+The file describes one source. In a folder with several kinds of data, it has one source per kind:
 
     comments: {format: csv, file: reviews.csv, columns: {text: Review, levels: [Topic]}}
     general: {format: alpaca, file: instructions.json, license: MIT}
 
-A folder without the file holds the canonical files under their own names: `format: jsonl`.
+A folder without source.yaml has the canonical files (`format: jsonl`).
 """
 
 import re
@@ -25,7 +25,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class Kind(StrEnum):
-    """What data is for; the names are those of `data` in params.yaml."""
+    """The kinds of data, as in `data` in params.yaml."""
 
     comments = "comments"
     general = "general"
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 
 class Format(StrEnum):
-    """How the data is stored, or which converter reads it."""
+    """The file format, or the data set that has its own converter."""
 
     jsonl = "jsonl"
     csv = "csv"
@@ -56,26 +56,26 @@ class Format(StrEnum):
 
 
 class Layout(StrEnum):
-    """What one row looks like, where the format leaves it open."""
+    """The layout of one row, if the format allows several."""
 
-    canonical = "canonical"  # as Alloy writes it
-    columns = "columns"  # as `columns` says
+    canonical = "canonical"  # Alloy's own layout
+    columns = "columns"  # columns that `columns` names
     alpaca = "alpaca"  # {instruction, input, output}
     sharegpt = "sharegpt"  # {conversations: [{from, value}]}
     openai = "openai"  # {messages: [{role, content}]}
 
 
 class RowIs(StrEnum):
-    """What one row of a table is: a whole comment, or one segment of the comment that its id names."""
+    """Whether one row of a table is a whole comment, or one segment of the comment with its id."""
 
     comment = "comment"
     segment = "segment"
 
 
 class Columns(Settings):
-    """Which column of a table holds what; `levels` from the first level to the leaf.
+    """The column name of each field. `levels` lists the columns from the first level to the leaf.
 
-    The second group is for instruction data: the defaults are alpaca's own names.
+    The second group is for instruction data; its defaults are the names of the layout alpaca.
     """
 
     text: str | None = None
@@ -95,40 +95,40 @@ class Columns(Settings):
 
     @property
     def of_comments(self) -> dict[str, str]:
-        """The columns of a comment that are named, by what they hold; levels as L1, L2, and so on."""
+        """The named columns of a comment, by field. Levels are L1, L2, and so on."""
         single = {name: getattr(self, name) for name in ("text", "content", "emotion", "id", "lang", "split", "weight")}
         levels = {f"L{depth}": column for depth, column in enumerate(self.levels, 1)}
         return {name: column for name, column in {**single, **levels}.items() if column is not None}
 
 
 class Source(Document):
-    """One source: where the data is, how it is stored, what its rows mean."""
+    """One source of data: its files, their format, and the meaning of their rows."""
 
     format: Format
-    file: str | None = None  # a file of the folder, or a folder in it; null: the one that fits the format
-    sheet: str | None = None  # of a workbook; null: the only one that is not hidden
-    header: int = Field(default=1, ge=1)  # row with the column names
-    separator: str | None = None  # of cells; null: found from the header
+    file: str | None = None  # a file or folder in the data folder; null: the file that matches the format
+    sheet: str | None = None  # of a workbook; null: the only visible sheet
+    header: int = Field(default=1, ge=1)  # row number of the column names
+    separator: str | None = None  # of cells; null: detected from the header
     encoding: str | None = None  # of a csv file; null: UTF-8 or UTF-16
-    repository: str | None = None  # on the hub, with the commit, and if it has several, the subset
-    revision: str | None = None
-    subset: str | None = None
-    part: str = "train"  # which split of the hub's data
-    layout: Layout | None = None  # null: columns if `columns` names the text, else as the format says
+    repository: str | None = None  # data set on the hub
+    revision: str | None = None  # its commit
+    subset: str | None = None  # if it has several
+    part: str = "train"  # the split of the hub's data
+    layout: Layout | None = None  # null: columns if `columns` names a text, else the layout of the format
     row_is: RowIs = RowIs.comment
     columns: Columns = Columns()
     label_separator: str | None = None  # between several labels in one cell
     path_separator: str | None = None  # between the levels in one cell
-    keep_levels: int | None = Field(default=None, ge=1)  # of the labels, the first ones; null: all
-    taxonomy: str | None = None  # a table in the folder; null: taxonomy.csv, or the labels in the data
-    category: str | None = None  # of general rows that name none; null: as `source`
-    source: str | None = None  # of general rows that name none; null: the repository or the folder
+    keep_levels: int | None = Field(default=None, ge=1)  # number of levels to keep, from the first one on; null: all
+    taxonomy: str | None = None  # a table in the data folder; null: taxonomy.csv, or the labels in the data
+    category: str | None = None  # of general rows without one; null: the source
+    source: str | None = None  # of general rows without one; null: the repository or the folder
     license: str | None = None
     lang: str | None = None
-    licenses: dict[str, str] = Field(default_factory=dict)  # by source, for rows that name none
+    licenses: dict[str, str] = Field(default_factory=dict)  # per source, for rows without one
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_values(self) -> Self:
         if self.separator is not None and self.separator not in SEPARATORS:
             raise refuse("separator", self.separator, "one of " + ", ".join(map(repr, SEPARATORS)))
         if self.format is Format.hub and self.repository is None:
@@ -136,14 +136,14 @@ class Source(Document):
         if self.repository is not None and not COMMIT.fullmatch(self.revision or ""):
             raise refuse("revision", self.revision, "the commit of the repository, 40 hexadecimal digits")
         if self.path_separator is not None and len(self.columns.levels) != 1:
-            raise refuse("columns.levels", self.columns.levels, "one column where path_separator is set")
+            raise refuse("columns.levels", self.columns.levels, "one column, since path_separator is set")
         if self.row_is is RowIs.segment and self.columns.id is None and self.columns.text is None:
-            raise refuse("columns.id", None, "the column by which the segments of a comment are found")
+            raise refuse("columns.id", None, "the column with the id of the comment that a segment belongs to")
         return self
 
     @property
     def row_layout(self) -> Layout:
-        """What one row looks like."""
+        """The layout of one row."""
         if self.layout is not None:
             return self.layout
         if self.format in (Format.alpaca, Format.sharegpt, Format.openai):
@@ -152,11 +152,13 @@ class Source(Document):
 
 
 def read_source(folder: Path, kind: Kind) -> Source:
-    """Return the source of a kind of data in a folder; what is missing or wrong raises `InputError`."""
+    """Return the source of a kind of data in a folder. Raises `InputError` if it is missing or invalid."""
     if not folder.is_dir():
         known = sorted(path.name for path in folder.parent.glob("*/") if (path / SOURCE).is_file())
-        found = "it is a file" if folder.exists() else "no such folder"
-        raise InputError(f"{folder}: {found}; params.yaml: data.{kind} can be {', '.join(known) or 'none yet'}")
+        problem = "expected a folder, got a file" if folder.exists() else "no such folder"
+        raise InputError(
+            f"{folder}: {problem}; set data.{kind} in params.yaml to one of: {', '.join(known) or 'none yet'}"
+        )
     path = folder / SOURCE
     if not path.is_file():
         return Source(format=Format.jsonl)
@@ -165,6 +167,8 @@ def read_source(folder: Path, kind: Kind) -> Source:
         raise InputError(f"{path}: expected `key: value` lines such as `format: csv`")
     if "format" not in values and values.keys() <= set(Kind):
         if kind not in values:
-            raise InputError(f"{path}: it holds {', '.join(values)}, not {kind}; name another folder for data.{kind}")
+            raise InputError(
+                f"{path}: expected {kind}, got {', '.join(values)}; add it, or name another folder as data.{kind}"
+            )
         return Source.parse(f"{path}: {kind}", values[kind])
     return Source.parse(str(path), values)

@@ -1,4 +1,4 @@
-"""The taxonomy of a data set: the table that lies beside the comments, or the labels that they have."""
+"""Write the taxonomy of a data set, from the table next to the comments or from their labels."""
 
 import re
 import shutil
@@ -8,8 +8,8 @@ from pathlib import Path
 from alloy.core.files import InputError
 from alloy.core.tables import csv_text
 from alloy.core.text import normalize_text
-from alloy.datasets.find_file import inside, listed
-from alloy.datasets.label_cells import NONE, label_paths, split_labels
+from alloy.datasets.find_file import list_names, resolve_inside
+from alloy.datasets.label_cells import NONE, build_paths, split_labels
 from alloy.datasets.open_table import find_column, open_table
 from alloy.datasets.source import SOURCE, Source
 from alloy.formats.taxonomy import LabelPath, Taxonomy, load_taxonomy
@@ -20,83 +20,87 @@ OUT = "taxonomy.csv"
 
 
 def find_taxonomy(folder: Path, source: Source) -> Path | None:
-    """Return the table that source.yaml names, or the one with the usual name, or None."""
+    """Return the table that source.yaml names, or the one with the default name, or None."""
     if source.taxonomy is not None:
-        path = inside(folder, source.taxonomy)
+        path = resolve_inside(folder, source.taxonomy)
         if not path.is_file():
             raise InputError(
-                f"{folder / SOURCE}: taxonomy: no {source.taxonomy} in {folder}; there are {listed(folder)}"
+                f"{folder / SOURCE}: taxonomy: no {source.taxonomy} in {folder}; use one of {list_names(folder)}"
             )
         return path
     return next((folder / name for name in NAMES if (folder / name).is_file()), None)
 
 
 def copy_taxonomy(path: Path, source: Source, out: Path) -> Taxonomy:
-    """Write the taxonomy of a table as the canonical taxonomy.csv and return it.
+    """Convert a taxonomy table to the canonical taxonomy.csv, and return the taxonomy.
 
-    Columns are called L1, L2, .. or as those of the comments' levels; a level that is empty does not apply. A file that
-    is canonical is copied as it is.
+    The columns are L1, L2, .., or have the names of the comments' levels. An empty level becomes `(none)`. A canonical
+    file is copied without changes.
     """
     table = open_table(path, Source(format=source.format), lambda names: bool(_level_columns(names, source)))
     columns = _level_columns(table.header, source)
     if not columns:
         wanted = ",".join(source.columns.levels) or "L1,L2,.."
-        raise InputError(f"{path}:1: columns are '{','.join(table.header)}'; name them {wanted},description")
-    described = next((at for at, name in enumerate(table.header) if name.casefold() == "description"), None)
+        raise InputError(
+            f"{path}:1: expected columns {wanted},description, got '{','.join(table.header)}'; rename them"
+        )
+    description = next((index for index, name in enumerate(table.header) if name.casefold() == "description"), None)
     rows = list(table.rows)
     single = source.path_separator is not None and columns == source.columns.levels
-    depth = len(columns) if not single else _deepest([cells[0] for _, cells in rows], source.path_separator or "")
-    at = [find_column(path, table.header, name, "levels") for name in columns]
-    whole = all(cells[column].strip() for _, cells in rows for column in at)
+    depth = len(columns) if not single else _count_levels([cells[0] for _, cells in rows], source.path_separator or "")
+    indices = [find_column(path, table.header, name, "levels") for name in columns]
+    complete = all(cells[index].strip() for _, cells in rows for index in indices)
     if (
-        whole
+        complete
         and path.suffix == ".csv"
-        and columns == [name for name in table.header if name != "description"] == _names(depth)
+        and columns == [name for name in table.header if name != "description"] == _name_levels(depth)
     ):
         shutil.copyfile(path, out / OUT)
-        return load_taxonomy(path)  # whose errors name the file of the user
-    read = source if single else Source(format=source.format)
+        return load_taxonomy(path)  # errors name the user's file
+    path_source = source if single else Source(format=source.format)
     leaves: dict[LabelPath, str] = {}
     for line, cells in rows:
         try:
-            found = label_paths([split_labels(cells[column], None) for column in at], read, depth)
+            paths = build_paths([split_labels(cells[index], None) for index in indices], path_source, depth)
         except ValueError as error:
             raise InputError(f"{path}:{line}: {error}") from None
-        for leaf in found:
+        for leaf in paths:
             if leaf in leaves:
-                raise InputError(f"{path}:{line}: duplicate path '{' > '.join(leaf)}'; drop one")
-            leaves[leaf] = normalize_text(cells[described]) if described is not None else ""
+                raise InputError(f"{path}:{line}: duplicate path '{' > '.join(leaf)}'; remove one")
+            leaves[leaf] = normalize_text(cells[description]) if description is not None else ""
     write_taxonomy(out / OUT, leaves, depth)
     return load_taxonomy(out / OUT)
 
 
-def _names(depth: int) -> list[str]:
+def _name_levels(depth: int) -> list[str]:
     return [f"L{level}" for level in range(1, depth + 1)]
 
 
 def _level_columns(header: list[str], source: Source) -> list[str]:
-    """Return the columns of the levels in their order; none if the header is not that of a taxonomy."""
+    """Return the columns of the levels in order; an empty list if the header is not that of a taxonomy."""
     numbered = [name for name in header if LEVEL.fullmatch(name)]
-    if numbered and sorted(numbered) == sorted(_names(len(numbered))):
-        return _names(len(numbered))
-    given = {normalize_text(name) for name in header}
-    own = source.columns.levels
-    return own if own and all(normalize_text(name) in given for name in own) else []
+    if numbered and sorted(numbered) == sorted(_name_levels(len(numbered))):
+        return _name_levels(len(numbered))
+    names = {normalize_text(name) for name in header}
+    levels = source.columns.levels
+    return levels if levels and all(normalize_text(name) in names for name in levels) else []
 
 
-def _deepest(cells: Iterable[str], separator: str) -> int:
+def _count_levels(cells: Iterable[str], separator: str) -> int:
     return max((cell.count(separator) + 1 for cell in cells), default=1)
 
 
 def write_taxonomy(path: Path, leaves: dict[LabelPath, str] | Iterable[LabelPath], depth: int) -> None:
     """Write the canonical taxonomy: one leaf per row, with its description if there is one."""
-    described = leaves if isinstance(leaves, dict) else dict.fromkeys(leaves, "")
-    text = csv_text([*_names(depth), "description"], ([*leaf, about] for leaf, about in described.items()))
+    descriptions = leaves if isinstance(leaves, dict) else dict.fromkeys(leaves, "")
+    text = csv_text(
+        [*_name_levels(depth), "description"], ([*leaf, description] for leaf, description in descriptions.items())
+    )
     path.write_text(text, encoding="utf-8", newline="")
 
 
-def from_labels(path: Path, leaves: set[LabelPath], depth: int) -> str:
-    """Write the taxonomy that the labels make, sorted; return what to print of it."""
+def write_from_labels(path: Path, leaves: set[LabelPath], depth: int) -> str:
+    """Write a taxonomy of all labels, sorted; return the line to print."""
     write_taxonomy(path, sorted(leaves), depth)
     higher = sum(NONE in leaf for leaf in leaves)
     more = f" ({higher} end above the last level)" if higher else ""

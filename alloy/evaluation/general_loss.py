@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 from alloy.core.files import InputError, Row
 from alloy.modeling.chat_examples import IGNORED, AssistantTurns, encode_examples
-from alloy.modeling.model_folder import context_length, load
+from alloy.modeling.model_folder import context_length, load_model
 
 POSITIONS = 256  # tokens whose logits are in memory at a time
 SUM_SCALE = 1_000_000  # sums are integers of millionths of a nat, so that their order does not change the result
@@ -154,14 +154,14 @@ class PairedLoss:
 
 def open_models(base: Path, tuned: Path, rows: list[Row], max_length: int) -> PairedLoss:
     """Load both models, and compute the base model's hidden states of all `rows`."""
-    model, tokenizer = load(base)
+    model, tokenizer = load_model(base)
     base_model = SplitModel(model)
     examples = encode_rows(rows, tokenizer, min(max_length, context_length(base)))
     with tqdm(examples, unit="row", desc="general loss, base", disable=None, dynamic_ncols=True) as bar:
         # Clone the part that is needed, so that the memory of the prompt's states is freed.
         states = [base_model.compute_hidden_states(example).cpu().clone() for example in bar]
     base_model.free_layers()
-    return PairedLoss(examples, states, base_model, SplitModel(load(tuned)[0]))
+    return PairedLoss(examples, states, base_model, SplitModel(load_model(tuned)[0]))
 
 
 def count_row(row: Row, totals: "Counter[str]") -> Row | None:

@@ -30,9 +30,9 @@ from alloy.inference.engine import Completion
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.prefix_attention import SharedPrefix, Step, find_other_layers
 from alloy.inference.settings import Infer
-from alloy.modeling.architecture import context_of
+from alloy.modeling.architecture import read_context_length
 from alloy.modeling.chat_template import common_length
-from alloy.modeling.model_folder import load, resolve
+from alloy.modeling.model_folder import load_model, resolve_weights
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -64,10 +64,10 @@ def open_model(folder: str | Path, harness: Harness) -> "LM":
     lm_eval_model.tqdm = huggingface.tqdm = TerminalBar
     if harness.backend is Backend.vllm:
         return _open_vllm(folder, harness)
-    model, tokenizer = load(folder)
+    model, tokenizer = load_model(folder)
     tokenizer.deprecation_warnings[TOO_LONG] = True
     model_class = HFLM if find_other_layers(model) else SharedPrefixLM
-    context = context_of(model.config)  # lm-eval does not look into nested configurations
+    context = read_context_length(model.config)  # lm-eval does not look into nested configurations
     return model_class(
         pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size, max_length=context, **NO_THINKING
     )
@@ -89,7 +89,7 @@ def _open_vllm(folder: str | Path, harness: Harness) -> "LM":
             # A number: with `auto`, vLLM shows its own bar, and fails with a division by zero if bars are disabled.
             queue_size = 8 * harness.batch_size
             model = model_class(
-                pretrained=resolve(folder),
+                pretrained=resolve_weights(folder),
                 max_num_seqs=harness.batch_size,
                 batch_size=queue_size,
                 **NO_THINKING,

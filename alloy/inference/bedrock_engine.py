@@ -16,7 +16,7 @@ from alloy.inference.rate_limiter import read_retry_after
 from alloy.inference.service import Service
 from alloy.inference.service_errors import ErrorKind, ServiceError, classify_error, is_parameter_rejected
 from alloy.inference.settings import Infer
-from alloy.modeling.model_folder import hosted
+from alloy.modeling.model_folder import read_hosted_name
 
 FINISH = {
     "max_tokens": Finish.length,
@@ -35,7 +35,7 @@ class BedrockEngine:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
-        model = hosted(folder)
+        model = read_hosted_name(folder)
         if model is None:
             raise InputError(
                 f"infer.engine: bedrock needs a hosted model (`model: {{hosted: ..}}`), but {folder} has weights on "

@@ -17,7 +17,7 @@ import torch
 from alloy.inference.engine import CompiledConstraint, Completion, Finish, Matcher, OnCompletion, Request
 from alloy.inference.prefix_attention import SharedPrefix, Step
 from alloy.inference.settings import Infer
-from alloy.modeling.architecture import context_of
+from alloy.modeling.architecture import read_context_length
 from alloy.modeling.chat_template import common_length, encode, render_prompt
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class TransformersEngine:
         self.tokenizer: Any = tokenizer
         self.infer = infer
         self.constraint = constraint
-        self.context = context_of(self.model.config)
+        self.context = read_context_length(self.model.config)
         stops = self.model.generation_config.eos_token_id
         self.stop_tokens = {self.tokenizer.eos_token_id, *(stops if isinstance(stops, list) else [stops])}
         self.masks = constraint.allocate_masks(infer.batch_size) if constraint else None

@@ -23,9 +23,9 @@ def open_engine(
             from alloy.inference.hf_engine import TransformersEngine
             from alloy.modeling.architecture import text_config
             from alloy.modeling.chat_template import common_prefix
-            from alloy.modeling.model_folder import load
+            from alloy.modeling.model_folder import load_model
 
-            model, tokenizer = load(folder)
+            model, tokenizer = load_model(folder)
             vocabulary = text_config(model.config).vocab_size
             compiled = constraint.compile(tokenizer, vocabulary) if constraint else None
             return TransformersEngine(model, tokenizer, infer, common_prefix(tokenizer, list(samples)), compiled)

@@ -26,7 +26,7 @@ from alloy.inference.service_errors import (
 )
 from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import bias_against_control, encode, render_prompt
-from alloy.modeling.model_folder import context_length, hosted, load_tokenizer
+from alloy.modeling.model_folder import context_length, load_tokenizer, read_hosted_name
 
 FINISH = {"length": Finish.length, "model_length": Finish.context}
 FINISH |= dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content", "sensitive"), Finish.refused)
@@ -40,7 +40,7 @@ class OpenAIEngine:
 
     def __init__(self, folder: Path, infer: Infer, constraint: Constraint | None) -> None:
         """Answers follow the `constraint`, which only vLLM's server supports; with None they are free."""
-        service = hosted(folder)
+        service = read_hosted_name(folder)
         self.model = service or str(folder)
         self.tokenizer: Any = None if service else load_tokenizer(folder)
         self.context = 0 if service else context_length(folder)

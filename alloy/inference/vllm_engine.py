@@ -13,7 +13,7 @@ from alloy.core.files import InputError
 from alloy.inference.engine import Completion, Constraint, Finish, OnCompletion, Request, TokenFilter
 from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import bias_against_control, encode, render_prompt
-from alloy.modeling.model_folder import load_tokenizer, resolve
+from alloy.modeling.model_folder import load_tokenizer, resolve_weights
 
 
 @contextmanager
@@ -101,7 +101,7 @@ class VllmEngine:
             self.tokenizer: Any = load_tokenizer(folder)
             make_filter = constraint.make_filter_factory(self.tokenizer, len(self.tokenizer)) if constraint else None
             self.llm = LLM(
-                resolve(folder),
+                resolve_weights(folder),
                 max_num_seqs=infer.batch_size,
                 structured_outputs_config={"backend": "xgrammar"},
                 logits_processors=[make_filter_processor(make_filter)] if make_filter else None,

@@ -1,4 +1,4 @@
-"""Which token may come next: the grammar of an answer, followed token by token by xgrammar."""
+"""Constrained decoding: xgrammar follows the grammar of an answer and says which tokens are allowed next."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from alloy.core.files import Row
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.answer import Codes
-from alloy.labelling.grammar import answer_grammar, can_quote, content_grammar, labels_grammar, most_segments
-from alloy.labelling.no_repeats import NoRepeats, Segments
+from alloy.labelling.grammar import answer_grammar, can_quote, content_grammar, labels_grammar, limit_segments
+from alloy.labelling.no_repeats import NoRepeats, WrittenSegments
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ START = 'root ::= "[{\\""'
 
 @dataclass(frozen=True)
 class LabelConstraint:
-    """Holds answers to segments of the `task` with labels of the taxonomy, paths or their `codes`."""
+    """Restricts answers to valid JSON segments of the `task`, with labels of the taxonomy or their `codes`."""
 
     taxonomy: Taxonomy
     task: Row
@@ -30,32 +30,34 @@ class LabelConstraint:
         """Return the grammar of a whole answer to a comment."""
         return answer_grammar(self.taxonomy, self.task, self.codes, source)
 
-    def frees_content(self, source: str) -> bool:
-        """Return whether contents may be any text because this comment is too long for its quotes to be compiled."""
+    def allows_any_content(self, source: str) -> bool:
+        """Return whether contents may be any text, because the comment is too long for a grammar of its quotes."""
         return bool(self.task["has_content"]) and not can_quote(source)
 
     def compile(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> "CompiledLabelConstraint":
-        """Compile it for a model."""
+        """Compile the constraint for the tokenizer of a model."""
         return CompiledLabelConstraint(tokenizer, vocabulary, self.taxonomy, self.task, self.codes)
 
-    def make_filter_factory(self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int) -> "Callable[[], Segments]":
-        """Return what follows an answer and forbids what the grammar cannot: a segment that is there already."""
+    def make_filter_factory(
+        self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int
+    ) -> "Callable[[], WrittenSegments]":
+        """Return a function that starts to follow one answer, and forbids repeated segments, which no grammar can."""
         import xgrammar
 
         info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary)
-        return NoRepeats(spelling_of(info, tokenizer), self.taxonomy, self.task, self.codes).start
+        return NoRepeats(read_token_bytes(info, tokenizer), self.taxonomy, self.task, self.codes).follow_answer
 
 
-def spelling_of(info: Any, tokenizer: "PreTrainedTokenizerBase") -> list[bytes]:  # noqa: ANN401 (TokenizerInfo)
-    """Return the bytes of each token; none of control tokens: a comment may hold their letters, never the tokens."""
-    spelling: list[bytes] = info.decoded_vocab
+def read_token_bytes(info: Any, tokenizer: "PreTrainedTokenizerBase") -> list[bytes]:  # noqa: ANN401 (TokenizerInfo)
+    """Return the bytes of each token. Control tokens have none: text may contain their letters, never the tokens."""
+    token_bytes: list[bytes] = info.decoded_vocab
     for control in tokenizer.added_tokens_decoder:
-        spelling[control] = b""
-    return spelling
+        token_bytes[control] = b""
+    return token_bytes
 
 
 class CompiledLabelConstraint:
-    """The grammars of the answers to one task, compiled: of labels once, of contents for each comment."""
+    """The compiled grammars of one task: one for labels, compiled once, and one per comment for contents."""
 
     def __init__(
         self,
@@ -65,18 +67,18 @@ class CompiledLabelConstraint:
         task: Row,
         codes: Codes | None = None,
     ) -> None:
-        """`vocabulary` is the model's, which may be larger than the tokenizer's; labels are paths or their `codes`."""
+        """`vocabulary` is the model's number of tokens, which may be larger than the tokenizer's."""
         import xgrammar
 
         self.xgrammar: Any = xgrammar
         self.vocabulary = vocabulary
         self.quotes = task["has_content"]
-        self.most_segments = most_segments(taxonomy, task)
+        self.most_segments = limit_segments(taxonomy, task)
         info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary)
-        self.spelling = spelling_of(info, tokenizer)
-        self.no_repeats = NoRepeats(self.spelling, taxonomy, task, codes)
+        self.token_bytes = read_token_bytes(info, tokenizer)
+        self.no_repeats = NoRepeats(self.token_bytes, taxonomy, task, codes)
         info = xgrammar.TokenizerInfo(
-            self.spelling,
+            self.token_bytes,
             vocab_size=vocabulary,
             stop_token_ids=info.stop_token_ids,
             add_prefix_space=info.add_prefix_space,
@@ -87,18 +89,20 @@ class CompiledLabelConstraint:
             self.compiler.compile_grammar(labels_grammar(taxonomy, task, codes, last=last)) for last in (False, True)
         )
         self.pool = ThreadPoolExecutor(1)  # compiles while the model computes
-        self.any_content: Future[Any] | None = None  # of comments that are too long, once one is asked for
+        self.any_content: Future[Any] | None = (
+            None  # for all comments that are too long to quote; compiled when the first one comes
+        )
 
     def allocate_masks(self, rows: int) -> "torch.Tensor":
-        """Return (rows, words of 32 tokens), all allowed."""
+        """Return bitmasks (rows, 32-bit words): one bit per token, all allowed."""
         return self.xgrammar.allocate_token_bitmask(rows, self.vocabulary)
 
     def apply_masks(self, logits: "torch.Tensor", masks: "torch.Tensor") -> None:
-        """Leave no token a chance that `masks` do not allow."""
+        """Set the logits of all tokens that `masks` forbid to minus infinity."""
         self.xgrammar.apply_token_bitmask_inplace(logits, masks)
 
     def prepare_source(self, source: str) -> "Future[Any] | None":
-        """Begin to compile what an answer to a comment may quote; for all long ones together, any text."""
+        """Start to compile the grammar of the contents that quote a comment. Long comments share one for any text."""
         if not self.quotes:
             return None
         if can_quote(source):
@@ -108,33 +112,33 @@ class CompiledLabelConstraint:
         return self.any_content
 
     def make_matcher(self, prepared: "Future[Any] | None") -> "LabelMatcher":
-        """Return what follows one answer; `prepared` is what `prepare_source` gave."""
+        """Return a matcher for one answer; `prepared` is the result of `prepare_source`."""
         return LabelMatcher(self, prepared)
 
 
 class LabelMatcher:
-    """Follows one answer through its grammar: the start, then content and labels in turn."""
+    """Follows one answer through its grammars: the start, then content and labels alternately."""
 
     def __init__(self, constraint: CompiledLabelConstraint, content: "Future[Any] | None") -> None:
-        """`content`: what `CompiledLabelConstraint.prepare_source` gave."""
+        """`content` is the result of `CompiledLabelConstraint.prepare_source`."""
         self.constraint = constraint
         self.content = content
-        self.written = constraint.no_repeats.start()
+        self.written_segments = constraint.no_repeats.follow_answer()
         self.segments = 0
         self.ended = False
-        self._begin(constraint.start)
+        self._start_grammar(constraint.start)
 
-    def _begin(self, compiled: Any) -> None:  # noqa: ANN401 (xgrammar's own)
+    def _start_grammar(self, compiled: Any) -> None:  # noqa: ANN401 (a class of xgrammar)
         self.compiled = compiled
         self.matcher = self.constraint.xgrammar.GrammarMatcher(compiled, terminate_without_stop_token=True)
 
     def fill_mask(self, masks: "torch.Tensor", row: int) -> None:
-        """Write into `masks[row]` what may come next: what the grammar allows, and what ends in no segment twice.
+        """Write into `masks[row]` the allowed tokens: those of the grammar, less those that would repeat a segment.
 
-        The grammar decides alone where nothing else would be left, such as with one label and one word to quote.
+        If that leaves no token, for instance with one label and one word to quote, the grammar alone decides.
         """
         self.matcher.fill_next_token_bitmask(masks, row)
-        if forbidden := self.written.find_forbidden():
+        if forbidden := self.written_segments.find_forbidden():
             words = masks[row].numpy().view("uint32")
             allowed = words.copy()
             for token in forbidden:
@@ -143,18 +147,18 @@ class LabelMatcher:
                 words[:] = allowed
 
     def accept(self, token: int) -> None:
-        """Go on behind `token`, which must be allowed; `ended` tells that the answer is whole."""
+        """Continue after `token`, which must be allowed. `ended` is True when the answer is complete."""
         if not self.matcher.accept_token(token):
-            raise AssertionError(f"token {token} is against the grammar")
-        self.written.accept(token)
+            raise AssertionError(f"token {token} is not allowed by the grammar")
+        self.written_segments.accept(token)
         if not self.matcher.is_terminated():
             return
-        of = self.constraint
-        labels = (of.labels, of.last_labels)
-        if self.compiled in labels and of.spelling[token].endswith(b"]"):
+        constraint = self.constraint
+        labels = (constraint.labels, constraint.last_labels)
+        if self.compiled in labels and constraint.token_bytes[token].endswith(b"]"):
             self.ended = True
-        elif self.content is not None and self.compiled in (*labels, of.start):
-            self._begin(self.content.result())
+        elif self.content is not None and self.compiled in (*labels, constraint.start):
+            self._start_grammar(self.content.result())
         else:
             self.segments += 1
-            self._begin(labels[self.segments == of.most_segments])
+            self._start_grammar(labels[self.segments == constraint.most_segments])

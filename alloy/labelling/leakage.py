@@ -1,8 +1,8 @@
-"""Leakage: whether an answer to a general question is in the format of the customer task, or broken in another way.
+"""Leakage: whether an answer to a general question has the format of the customer task, or is broken in another way.
 
-A model that was tuned on one task may answer everything in that task's format: asked for the capital of France, it
-gives `[{"L1": "food", "emotion": "neutral"}]`. Everybody sees this by eye; accuracy alone does not say it. An answer is
-counted as leaked by the rules below, which read the text only and need no model.
+A model that was fine-tuned on one task may answer everything in the format of that task. Asked for the capital of
+France, it answers `[{"L1": "food", "emotion": "neutral"}]`. Accuracy alone does not show this. The rules below read
+only the text of the answer and need no model.
 """
 
 import re
@@ -17,17 +17,18 @@ from alloy.labelling.answer import Codes
 
 BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+", re.MULTILINE)
 FENCE = r"\s*(?:```\w*\s*)?"  # before the JSON of an answer
-LETTERS = 2  # a path with fewer letters names no path: "B" is the answer to a question with four choices
-Phrase = tuple[str, ...]  # words, as alloy/core/text.py splits them
+LETTERS = 2  # paths with fewer letters are not matched: "B" answers a question with four choices
+Phrase = tuple[str, ...]  # words, as split by alloy/core/text.py
 
 
 @dataclass(frozen=True)
 class TaskFormat:
-    """What answers of one task look like.
+    """The format of the answers of one task.
 
-    `keys` are the names of the levels. `first` is the key that a segment starts with. `codes` are what labels are
-    called in answers, if not by their paths. `phrases` are the words of each path, with and without an emotion, by
-    their first word.
+    - `keys`: names of the levels
+    - `first`: the key that a segment starts with
+    - `codes`: the codes that answers use instead of labels, if any
+    - `phrases`: the words of each path, with and without an emotion, by their first word
     """
 
     keys: tuple[str, ...]
@@ -36,35 +37,35 @@ class TaskFormat:
     phrases: dict[str, list[Phrase]]
 
     @classmethod
-    def of(cls, taxonomy: Taxonomy, task: Row, codes: Codes | None = None) -> "TaskFormat":
-        """Return the format of a task: `task` is data/split/task.json, `codes` those of `prompt.labels: code`."""
+    def from_task(cls, taxonomy: Taxonomy, task: Row, codes: Codes | None = None) -> "TaskFormat":
+        """Return the format of a task; `task` is data/split/task.json, `codes` are those of `prompt.labels: code`."""
         phrases: dict[str, list[Phrase]] = defaultdict(list)
         for path in taxonomy.leaves:
-            label = _spoken(" ".join(path))
+            label = _split_words(" ".join(path))
             if sum(letter.isalpha() for letter in "".join(label)) < LETTERS:
                 continue
             for emotion in ("", *task["emotions"]):
-                phrases[label[0]].append((*label, *_spoken(emotion)))
+                phrases[label[0]].append((*label, *_split_words(emotion)))
         first = "content" if task["has_content"] else "label" if codes else taxonomy.levels[0]
         return cls(taxonomy.levels, first, frozenset((codes or {}).values()), dict(phrases))
 
 
-def judge(answer: str, task: TaskFormat, *, cut: bool = False, is_choice: bool = False) -> dict[str, int]:
+def judge_answer(answer: str, task: TaskFormat, *, cut: bool = False, is_choice: bool = False) -> dict[str, int]:
     """Return `{leak, empty, cut, loops}` of an answer to a general question, each 0 or 1.
 
-    `cut`: the answer ended at the token limit. `is_choice`: it was read as one of the choices that were offered, so
-    that a bare label in it is an answer, not a leak.
+    `cut`: the answer ended at the token limit. `is_choice`: the answer was read as one of the offered choices. Then a
+    label alone is an answer and does not count as a leak.
     """
     leak = has_task_keys(answer, task, cut=cut) or (not is_choice and names_paths(answer, task))
     return {"leak": int(leak), "empty": int(not answer.strip()), "cut": int(cut), "loops": int(is_looping(answer))}
 
 
 def has_task_keys(answer: str, task: TaskFormat, *, cut: bool = False) -> bool:
-    """Return whether an answer holds a JSON object of the task, also in a code fence, between text, or cut off.
+    """Return whether an answer holds a JSON object of the task, even inside a code fence or text, or incomplete.
 
-    1. An object with the name of a level as a key counts: `{"L1": ..`. `content` and `emotion` alone do not count.
-    2. With codes, an object counts whose key `label` holds a known code: `{"label": "017"`.
-    3. An answer that was cut counts if it starts as the task's answers do and ended within the first segment:
+    1. An object that has a level as a key counts: `{"L1": ..`. The keys `content` and `emotion` alone do not count.
+    2. With codes, an object whose key `label` holds a known code counts: `{"label": "017"`.
+    3. An answer that ended at the token limit counts if it starts like an answer of the task and has no whole segment:
        `[{"content": "What is the capital`.
     """
     keys = "|".join(map(re.escape, task.keys))
@@ -76,26 +77,29 @@ def has_task_keys(answer: str, task: TaskFormat, *, cut: bool = False) -> bool:
 
 
 def names_paths(answer: str, task: TaskFormat) -> bool:
-    """Return whether all of an answer is one path of the taxonomy, or a list of paths, each with or without an emotion.
+    """Return whether an answer consists of paths of the taxonomy and nothing else. Each may have an emotion.
 
-    Case, punctuation, separators and list marks do not count: `Setup > Pairing` and `- setup / pairing (anger)` are
-    paths, "The setup of the pairing" is not. With one level, "food" is one, and "I like food" is not.
+    Case, punctuation, separators and list marks are ignored. `Setup > Pairing` and `- setup / pairing (anger)` are
+    paths, "The setup of the pairing" is not. With one level, "food" is a path, "I like food" is not.
 
     Algorithm, on the words of the answer:
-    1. Position 0 is reached.
-    2. From each position that is reached, each path whose words follow reaches the position after it.
-    3. The answer names paths if its end is reached.
+
+    1. Mark position 0 as reached.
+    2. For each reached position, from left to right: if the words of a path start there, mark the position after them.
+    3. The answer names paths if the position after its last word is reached.
+
+    Example: "setup pairing price": `Setup > Pairing` leads from 0 to 2, `Price` from 2 to 3, which is the end.
     """
-    found = _spoken(BULLET.sub("", answer))
+    answer_words = _split_words(BULLET.sub("", answer))
     reached = {0}
-    for start, word in enumerate(found):
+    for start, word in enumerate(answer_words):
         if start in reached:
             for phrase in task.phrases.get(word, []):
-                if found[start : start + len(phrase)] == phrase:
+                if answer_words[start : start + len(phrase)] == phrase:
                     reached.add(start + len(phrase))
-    return bool(found) and len(found) in reached
+    return bool(answer_words) and len(answer_words) in reached
 
 
-def _spoken(text: str) -> Phrase:
-    """Return the words of a text without signs such as `>`."""
+def _split_words(text: str) -> Phrase:
+    """Return the words of a text, without symbols such as `>`."""
     return tuple(word for word in split_words(text) if any(letter.isalnum() for letter in word))

@@ -1,4 +1,4 @@
-"""Comments to predictions by an engine, and what it took."""
+"""Label comments with an engine, and summarize the tokens, the time and the errors."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -27,11 +27,11 @@ SAMPLES: list[Row] = [{"id": "", "text": text} for text in ("One.", "Another!")]
 
 
 @dataclass(frozen=True)
-class Labeller:
-    """Labels comments by an engine, whose answers may be held to a constraint.
+class Labeler:
+    """Labels comments with an engine. Its answers may be restricted by a constraint.
 
-    Under a constraint, a segment that repeats one of the same answer, where the engine could not forbid it, is dropped.
-    In free answers repeats stay, and cost precision. Both are counted.
+    With a constraint, repeated segments of an answer are dropped, if the engine could not forbid them. Without one,
+    repeats stay and lower precision. Both are counted.
     """
 
     engine: Engine
@@ -39,21 +39,21 @@ class Labeller:
     constraint: LabelConstraint | None = None
 
     def __call__(self, comments: list[Row], done: Callable[[int, Row], object]) -> None:
-        """Give the prediction of each comment to `done` as it ends, with its index; what it took is under `use`."""
-        chats = self.prompts.messages(comments)
+        """Label the comments; call `done` with the index and the prediction of each. `use` has its tokens and time."""
+        chats = self.prompts.build_messages(comments)
         requests = [Request(row["text"], chat) for row, chat in zip(comments, chats, strict=True)]
 
-        def ended(index: int, completion: Completion, use: Row) -> None:
-            done(index, self._prediction(comments[index], completion, use))
+        def on_completion(index: int, completion: Completion, use: Row) -> None:
+            done(index, self._build_prediction(comments[index], completion, use))
 
-        ask_engine(self.engine, requests, ended)
+        ask_engine(self.engine, requests, on_completion)
 
-    def _prediction(self, comment: Row, completion: Completion, use: Row) -> Row:
+    def _build_prediction(self, comment: Row, completion: Completion, use: Row) -> Row:
         levels = self.prompts.taxonomy.levels
         answer = parse_answer(completion.text, levels, self.prompts.codes)
         different = tuple(dict.fromkeys(answer.segments))
         segments = answer.segments if self.constraint is None else different
-        freed = self.constraint is not None and self.constraint.frees_content(comment["text"])
+        any_content = self.constraint is not None and self.constraint.allows_any_content(comment["text"])
         return {
             "id": comment["id"],
             "hash": text_hash(comment["text"]),
@@ -67,55 +67,59 @@ class Labeller:
                 "repeated": len(answer.segments) - len(different),
                 "contents": sum(segment.content is not None for segment in answer.segments),
                 "quoted": sum(is_quoted(segment.content, comment["text"]) for segment in answer.segments),
-                **({"free_content": 1} if freed else {}),
+                **({"free_content": 1} if any_content else {}),
             },
         }
 
 
-def open_labeller(folder: Path, infer: Infer, prompts: Prompts) -> Labeller:
-    """Return what labels comments with the model in `folder`, held to the taxonomy if `infer` says so."""
+def open_labeler(folder: Path, infer: Infer, prompts: Prompts) -> Labeler:
+    """Return a labeler with the model in `folder`. With `infer.constrain`, answers keep to the taxonomy."""
     constraint = LabelConstraint(prompts.taxonomy, prompts.task, prompts.codes) if infer.constrain else None
-    return Labeller(open_engine(folder, infer, constraint, prompts.messages(SAMPLES)), prompts, constraint)
+    return Labeler(open_engine(folder, infer, constraint, prompts.build_messages(SAMPLES)), prompts, constraint)
 
 
 def is_quoted(content: str | None, comment: str) -> bool:
-    """Say whether a content is in the comment, as a reader sees both: accents and spaces may be encoded differently."""
+    """Return whether a content is in the comment. Different encodings of accents and spaces count as equal."""
     if not content:
         return False
     return content in comment or normalize_text(content) in normalize_text(comment)
 
 
-def count(row: Row, totals: "Counter[str]") -> Row:
-    """Add a prediction to the totals, and return it without its `use`."""
+def count_prediction(row: Row, totals: "Counter[str]") -> Row:
+    """Add a prediction to the totals; return it without its `use`."""
     invalid = row["finish"] == Finish.stop.value and not row["valid"]
     totals.update({"comments": 1, "invalid": invalid, **count_finish(row), **row.pop("use")})
     return row
 
 
-def report(totals: "Counter[str]") -> Row:
-    """Return the metrics: what went in and out, how fast, and how many answers are not what was asked for.
+def build_metrics(totals: "Counter[str]") -> Row:
+    """Return the metrics of a run: tokens, speed, and how many answers are missing or invalid.
 
-    `unanswered` counts the comments without an answer, by kind; `free_content` those that are too long for contents to
-    be held to their words. `invalid_json` are answers that ended by themselves and are not a JSON list; those that were
-    cut at the token limit are `ended_by_length`. `repeated_segments` is the share of segments that repeat one of the
-    same answer. If a service has failed every comment, there is nothing to report.
+    - `unanswered`: comments without an answer, by reason
+    - `invalid_json`: share of answers that ended by themselves and are not a JSON list
+    - `ended_by_length`: share of answers that ended at the token limit
+    - `repeated_segments`: share of segments that repeat another one of the same answer
+    - `quoted`: share of contents that are in their comment
+    - `free_content`: comments that are too long to restrict contents to their words
+
+    Raises `InputError` if a service failed on every comment.
     """
     comments = totals["comments"]
-    without = count_unanswered(totals)
-    if without["failed"] == comments:
-        raise InputError(f"infer.engine: none of the {comments} comments was answered: {find_usual_reason(totals)}")
-    figures: Row = {
+    unanswered_by_kind = count_unanswered(totals)
+    if unanswered_by_kind["failed"] == comments:
+        raise InputError(f"infer.engine: no answer to any of {comments} comments: {find_usual_reason(totals)}")
+    metrics: Row = {
         "comments": comments,
-        "unanswered": without,
+        "unanswered": unanswered_by_kind,
         **summarize_usage(totals),
         "comments_per_second": round(comments / max(totals["seconds"], 1e-9), 3),
         "invalid_json": round(totals["invalid"] / comments, 4),
         "repeated_segments": round(totals["repeated"] / max(totals["segments"], 1), 4),
     }
     for finish in (Finish.length, *UNANSWERED):
-        figures[f"ended_by_{finish.value}"] = round(totals[f"finish {finish.value}"] / comments, 4)
+        metrics[f"ended_by_{finish.value}"] = round(totals[f"finish {finish.value}"] / comments, 4)
     if totals["contents"]:
-        figures["quoted"] = round(totals["quoted"] / totals["contents"], 4)
+        metrics["quoted"] = round(totals["quoted"] / totals["contents"], 4)
     if totals["free_content"]:
-        figures["free_content"] = totals["free_content"]
-    return figures
+        metrics["free_content"] = totals["free_content"]
+    return metrics

@@ -1,4 +1,7 @@
-"""The prompt: a comment becomes chat messages, by the words in prompt.j2; what all comments share comes first."""
+"""The prompt: turns a comment into chat messages with the template prompt.j2.
+
+The part that all comments share comes first, so that engines compute it once.
+"""
 
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -10,26 +13,26 @@ from alloy.core.files import InputError, Row
 from alloy.core.text import unit_hash
 from alloy.formats.comments import parse_comment
 from alloy.formats.taxonomy import LabelPath, Taxonomy
-from alloy.labelling.answer import codes_of, render_answer, render_rows
+from alloy.labelling.answer import assign_codes, render_answer, render_rows
 from alloy.labelling.settings import LabelsAs, Prompt, TaxonomyIn
 from alloy.labelling.shortlist import Shortlist
 from alloy.modeling.chat_template import Messages
 
-MARK = "\ue000"  # stands for a comment
+MARK = "\ue000"  # placeholder of the comment
 
 
 @cache
-def _template() -> Template:
+def _load_template() -> Template:
     text = Path(__file__).with_name("prompt.j2").read_text(encoding="utf-8")
-    # The words are for a model, not for HTML: a comment goes in as it is.
+    # No HTML escaping: the prompt is read by a model.
     return Environment(undefined=StrictUndefined, autoescape=False).from_string(text)
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """Makes the prompt of any comment of one task.
+    """Builds the prompts of one task.
 
-    `examples` are the training comments that stand in every prompt; `codes` are what labels are called, or None.
+    `examples` are the few-shot comments of every prompt. `codes` are the codes of the labels, or None.
     """
 
     prompt: Prompt
@@ -40,43 +43,43 @@ class Prompts:
     shortlist: Shortlist | None
 
     @classmethod
-    def of(cls, prompt: Prompt, taxonomy: Taxonomy, task: Row, train: list[Row]) -> "Prompts":
-        """Choose the examples among the training comments, and learn from these what a shortlist needs."""
+    def from_task(cls, prompt: Prompt, taxonomy: Taxonomy, task: Row, train: list[Row]) -> "Prompts":
+        """Choose the few-shot examples among the training comments, and fit the shortlist on these comments."""
         if prompt.examples and prompt.examples >= len(train):
             raise InputError(
-                f"params.yaml: prompt.examples: {prompt.examples}, of {len(train)} training comments; leave some"
+                f"params.yaml: prompt.examples: {prompt.examples} of {len(train)} training comments; use fewer"
             )
         chosen = sorted(train, key=lambda row: (unit_hash(f"example {row['id']}"), row["id"]))[: prompt.examples]
-        codes = codes_of(taxonomy) if prompt.labels is LabelsAs.code else None
+        codes = assign_codes(taxonomy) if prompt.labels is LabelsAs.code else None
         shortlist = Shortlist(taxonomy, train) if prompt.taxonomy is TaxonomyIn.shortlist else None
         return cls(prompt, taxonomy, task, tuple(chosen), codes, shortlist)
 
-    def messages(self, comments: list[Row]) -> list[Messages]:
-        """Return the messages that ask for the labels of each comment, a row with `id` and `text`.
+    def build_messages(self, comments: list[Row]) -> list[Messages]:
+        """Return the chat messages that ask for the labels of each comment, a row with `id` and `text`.
 
-        A training comment is not among those that its own shortlist is made of.
+        A training comment is ignored when its own shortlist is computed.
         """
         if self.shortlist:
-            listed = self.shortlist.nearest(comments, self.prompt.shortlist)
-            said = [self._words(row["text"], paths) for row, paths in zip(comments, listed, strict=True)]
+            shortlists = self.shortlist.find_nearest(comments, self.prompt.shortlist)
+            prompts = [self._render_prompt(row["text"], paths) for row, paths in zip(comments, shortlists, strict=True)]
         else:
-            before, behind = self._frame
-            said = [f"{before}{row['text']}{behind}" for row in comments]
-        return [[{"role": "user", "content": words}] for words in said]
+            before, after = self._frame
+            prompts = [f"{before}{row['text']}{after}" for row in comments]
+        return [[{"role": "user", "content": prompt}] for prompt in prompts]
 
     @cached_property
     def _frame(self) -> tuple[str, str]:
-        """What stands before and behind the comment, where that is the same for all."""
+        """The text before and after the comment, if it is the same for all comments."""
         paths = list(self.taxonomy.leaves) if self.prompt.taxonomy is TaxonomyIn.full else None
-        before, _, behind = self._words(MARK, paths).rpartition(MARK)  # the comment stands last
-        return before, behind
+        before, _, after = self._render_prompt(MARK, paths).rpartition(MARK)  # the comment comes after the examples
+        return before, after
 
-    def _words(self, comment: str, paths: list[LabelPath] | None) -> str:
+    def _render_prompt(self, comment: str, paths: list[LabelPath] | None) -> str:
         labels = ["label"] if self.codes else list(self.taxonomy.levels)
         content, emotions = self.task["has_content"], self.task["emotions"]
-        return _template().render(
+        return _load_template().render(
             comment=comment,
-            examples=[{"comment": row["text"], "answer": self.answer(row)} for row in self.examples],
+            examples=[{"comment": row["text"], "answer": self.render_gold_answer(row)} for row in self.examples],
             taxonomy=paths and [((self.codes or {}).get(path), path, self.taxonomy.leaves[path]) for path in paths],
             listed_apart=self.shortlist is not None,
             codes=self.codes,
@@ -84,8 +87,8 @@ class Prompts:
             emotions=emotions,
         )
 
-    def answer(self, row: Row) -> str:
-        """Return the gold answer to a labelled comment, a row of data/split; without codes it is its segments."""
+    def render_gold_answer(self, row: Row) -> str:
+        """Return the gold answer to a labeled comment (a row of data/split): its segments, with codes if used."""
         if self.codes is None:
             return render_rows(row["segments"])
         return render_answer(parse_comment(row, self.taxonomy).segments, self.taxonomy.levels, self.codes)

@@ -8,7 +8,7 @@ from alloy.core.settings import Section
 
 
 class TaxonomyIn(Enum):
-    """How much of the taxonomy the prompt carries: nothing, all of it, or the leaves most like the comment."""
+    """How much of the taxonomy is in the prompt: nothing, all of it, or the leaves most similar to the comment."""
 
     none = "none"
     full = "full"
@@ -16,14 +16,20 @@ class TaxonomyIn(Enum):
 
 
 class LabelsAs(Enum):
-    """What labels are in prompt and answer: their paths, or short codes that are expanded after."""
+    """How prompts and answers write labels: as paths, or as short codes that are expanded afterwards."""
 
     path = "path"
     code = "code"
 
 
 class Prompt(Section):
-    """What a comment is wrapped in; `shortlist`: how many leaves, where `taxonomy` is that; `examples`: few-shot."""
+    """The prompt of a comment.
+
+    - `taxonomy`: how much of the taxonomy is in the prompt
+    - `shortlist`: number of leaves, if `taxonomy` is `shortlist`
+    - `examples`: number of few-shot examples
+    - `labels`: how prompts and answers write labels
+    """
 
     key = "prompt"
     taxonomy: TaxonomyIn = TaxonomyIn.none

@@ -1,4 +1,4 @@
-"""The leaves of the taxonomy that a comment is most like, by the words of earlier comments and of the leaf itself."""
+"""The leaves of the taxonomy that are most similar to a comment, by TF-IDF over character n-grams."""
 
 from typing import Any
 
@@ -13,40 +13,48 @@ BLOCK = 128  # comments that are compared with all texts at a time
 
 
 class Shortlist:
-    """TF-IDF over parts of words, which needs no language: a leaf is as near as the nearest text that names it."""
+    """Finds the leaves that are most similar to a comment, in any language.
+
+    1. The texts are the leaves with their descriptions, and the training comments. Each text names one or more leaves.
+    2. Texts become TF-IDF vectors over character n-grams of 3 and 4 letters.
+    3. The similarity of two texts is the cosine of their vectors.
+    4. A leaf is as similar to a comment as the most similar text that names it.
+    """
 
     def __init__(self, taxonomy: Taxonomy, train: list[Row]) -> None:
-        """Learn from the leaves, with their descriptions, and from the training comments."""
+        """Fit on the leaves with their descriptions, and on the training comments."""
         from scipy.sparse import csr_matrix
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         self.leaves = list(taxonomy.leaves)
-        number = {path: place for place, path in enumerate(self.leaves)}
+        leaf_index = {path: index for index, path in enumerate(self.leaves)}
         texts = [f"{' '.join(path)} {description}" for path, description in taxonomy.leaves.items()]
         self.vectorizer: Any = TfidfVectorizer(
             analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True, preprocessor=lower_text
         )
         self.texts: Any = self.vectorizer.fit_transform([*texts, *(row["text"] for row in train)])
-        names = [(place, place) for place in range(len(self.leaves))]
-        for place, row in enumerate(train, len(self.leaves)):
-            names += [(place, number[path]) for path in {s.path for s in parse_comment(row, taxonomy).segments}]
-        text, leaf = np.array(names).T
-        self.named = csr_matrix((np.ones(len(names), np.float32), (text, leaf)))  # (texts, leaves)
-        self.place = {row["id"]: place for place, row in enumerate(train, len(self.leaves))}
+        pairs = [(index, index) for index in range(len(self.leaves))]  # (text, leaf that it names)
+        for index, row in enumerate(train, len(self.leaves)):
+            pairs += [(index, leaf_index[path]) for path in {s.path for s in parse_comment(row, taxonomy).segments}]
+        text, leaf = np.array(pairs).T
+        self.named = csr_matrix((np.ones(len(pairs), np.float32), (text, leaf)))  # (texts, leaves)
+        self.text_index = {row["id"]: index for index, row in enumerate(train, len(self.leaves))}
 
-    def nearest(self, comments: list[Row], count: int) -> list[list[LabelPath]]:
-        """Return the `count` nearest leaves of each comment; a training comment is no text of its own."""
+    def find_nearest(self, comments: list[Row], count: int) -> list[list[LabelPath]]:
+        """Return the `count` most similar leaves of each comment. A training comment is not compared with itself."""
         text, leaf = self.named.nonzero()
         order = np.argsort(leaf, kind="stable")
         text, starts = text[order], np.searchsorted(leaf[order], np.arange(len(self.leaves)))  # each leaf names itself
-        found = []
+        nearest = []
         for start in range(0, len(comments), BLOCK):
             block = comments[start : start + BLOCK]
-            likeness: Any = self.vectorizer.transform([row["text"] for row in block]) @ self.texts.T
-            weights = likeness.toarray().astype(np.float32)  # (comments, texts)
-            own = [(place, self.place[row["id"]]) for place, row in enumerate(block) if row["id"] in self.place]
-            weights[[place for place, _ in own], [place for _, place in own]] = 0.0
+            similarity: Any = self.vectorizer.transform([row["text"] for row in block]) @ self.texts.T
+            weights = similarity.toarray().astype(np.float32)  # (comments, texts)
+            own = [
+                (number, self.text_index[row["id"]]) for number, row in enumerate(block) if row["id"] in self.text_index
+            ]
+            weights[[number for number, _ in own], [text_index for _, text_index in own]] = 0.0
             best = np.maximum.reduceat(weights[:, text], starts, axis=1)
             ranked = np.argsort(-best, axis=1, kind="stable")[:, :count]
-            found += [[self.leaves[place] for place in row] for row in ranked]
-        return found
+            nearest += [[self.leaves[index] for index in row] for row in ranked]
+        return nearest

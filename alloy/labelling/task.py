@@ -1,4 +1,4 @@
-"""The customer task of this project, as the stage `split` left it in data/split."""
+"""The customer task of this project, as the stage `split` wrote it to data/split."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ SPLIT = Path("data/split")
 
 
 def read_taxonomy() -> Taxonomy:
-    """Return the taxonomy that comments are labelled by."""
+    """Return the taxonomy that comments are labeled with."""
     return Taxonomy.from_rows(read_json(SPLIT / "taxonomy.json"))
 
 
 def load_task(prompt: Prompt) -> Prompts:
-    """Return the taxonomy, what segments have, and how a comment is asked about.
+    """Return the prompts of the task.
 
-    The training comments are read only if some are shown in prompts, or a shortlist is learned from them.
+    The training comments are read only if the prompt has few-shot examples or a shortlist.
     """
-    learns = prompt.examples > 0 or prompt.taxonomy is TaxonomyIn.shortlist
-    train = read_jsonl(SPLIT / "train.jsonl") if learns else []
-    return Prompts.of(prompt, read_taxonomy(), read_json(SPLIT / "task.json"), train)
+    needs_train = prompt.examples > 0 or prompt.taxonomy is TaxonomyIn.shortlist
+    train = read_jsonl(SPLIT / "train.jsonl") if needs_train else []
+    return Prompts.from_task(prompt, read_taxonomy(), read_json(SPLIT / "task.json"), train)

@@ -1,4 +1,4 @@
-"""The training mix: which customer and general rows, in which order, and the data card that says so.
+"""The training mix: which customer rows and general rows it holds, in which order, and its data card.
 
 Here: exact shares in examples or tokens. Not here: training on the mix (`training`).
 """

@@ -11,39 +11,39 @@ from alloy.core.files import Row, decode_rows, number_lines
 from alloy.formats.general import CUSTOMER
 from alloy.labelling.prompt import Prompts
 from alloy.labelling.task import SPLIT
-from alloy.mixing.row_index import Part, Pool, gather, index
+from alloy.mixing.row_index import IndexedBlock, RowIndex, index_block, merge_blocks
 from alloy.runtime.parallel import map_blocks
 
 
-def customer_rows(prompts: Prompts, comments: list[Row]) -> list[Row]:
-    """Return a row a comment: the prompt and the gold answer in chat form."""
+def build_customer_rows(prompts: Prompts, comments: list[Row]) -> list[Row]:
+    """Return one row per comment: the prompt and the gold answer in chat form."""
     return [
         {
             "id": row["id"],
             "source": CUSTOMER,
             "category": CUSTOMER,
-            "messages": [*messages, {"role": "assistant", "content": prompts.answer(row)}],
+            "messages": [*messages, {"role": "assistant", "content": prompts.render_gold_answer(row)}],
         }
-        for row, messages in zip(comments, prompts.messages(comments), strict=True)
+        for row, messages in zip(comments, prompts.build_messages(comments), strict=True)
     ]
 
 
-def open_customers(file: IO[bytes], prompts: Prompts, seed: int) -> Pool:
-    """Write the customer examples to `file`, but for the comments that stand in every prompt, and take them up."""
+def index_customer_rows(file: IO[bytes], prompts: Prompts, seed: int) -> RowIndex:
+    """Write the customer examples to `file` and return their index. Few-shot comments of the prompt are left out."""
     path = SPLIT / "train.jsonl"
 
-    def parts() -> Iterator[Part]:
-        for lines, part in map_blocks(partial(_customer_block, path, prompts, seed), number_lines(path)):
+    def write_blocks() -> Iterator[IndexedBlock]:
+        for lines, block in map_blocks(partial(_encode_block, path, prompts, seed), number_lines(path)):
             file.writelines(lines)
-            yield part
+            yield block
 
-    return gather(file, parts())
+    return merge_blocks(file, write_blocks())
 
 
-def _customer_block(
-    path: Path, prompts: Prompts, seed: int, given: list[tuple[int, bytes]]
-) -> tuple[list[bytes], Part]:
-    shown = {row["id"] for row in prompts.examples}
-    rows = customer_rows(prompts, [row for row in decode_rows(path, given) if row["id"] not in shown])
+def _encode_block(
+    path: Path, prompts: Prompts, seed: int, numbered_lines: list[tuple[int, bytes]]
+) -> tuple[list[bytes], IndexedBlock]:
+    few_shot = {row["id"] for row in prompts.examples}
+    rows = build_customer_rows(prompts, [row for row in decode_rows(path, numbered_lines) if row["id"] not in few_shot])
     lines = [orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows]
-    return lines, index(seed, lines, rows)
+    return lines, index_block(seed, lines, rows)

@@ -1,4 +1,4 @@
-"""What a mix consists of: the manifest, as numbers, and the card, for people."""
+"""What a mix consists of: the manifest (metrics/mix.json) and the data card (data/mix/README.md)."""
 
 from pathlib import Path
 
@@ -9,90 +9,92 @@ from alloy.core.files import Row, hash_path
 from alloy.core.markdown import escape_markdown, format_code, format_table
 from alloy.core.terminal_text import escape_controls
 from alloy.formats.general import CUSTOMER
-from alloy.mixing.mixture import Sizes, weigh
-from alloy.mixing.proportional_sampler import Draw
-from alloy.mixing.row_index import Kind
+from alloy.mixing.mixture import RowSizes, group_kinds
+from alloy.mixing.proportional_sampler import DrawnRow
+from alloy.mixing.row_index import RowKind
 from alloy.mixing.settings import Mix
 
 
-def manifest(mix: Mix, customer: tuple[Sizes, list[Draw]], general: tuple[Sizes, list[Draw]]) -> Row:
-    """Return the asked and the achieved share of general rows, repeats, and rows, share and tokens by source.
+def build_manifest(
+    mix: Mix, customer: tuple[RowSizes, list[DrawnRow]], general: tuple[RowSizes, list[DrawnRow]]
+) -> Row:
+    """Return the manifest: requested and achieved share of general rows, repeats, and rows, share, tokens per source.
 
-    `too_long` counts by source the rows that were looked at and left out, since they exceed `max_length` tokens. If
-    `mix.sources` has weights, `weight` has the shares of the whole by its names.
+    `too_long` counts, per source, the rows that were left out because they exceed `max_length` tokens. If `mix.sources`
+    has weights, `weight` has the requested and the achieved share of each name.
     """
     sources: dict[str, Row] = {}
-    whole = sum(one.size for _, drawn in (customer, general) for one in drawn)
+    mix_size = sum(row.size for _, drawn in (customer, general) for row in drawn)
     for sizes, drawn in (customer, general):
-        kinds, places, size, kind = _columns(sizes, drawn)
+        kinds, indices, size, kind = _list_columns(sizes, drawn)
         for name in sorted({kinds[number][0] for number in np.unique(kind).tolist()}):
-            of = np.isin(kind, [number for number, one in enumerate(kinds) if one[0] == name])
-            rows = {"rows": int(of.sum()), **_tokens(sizes, places[of])}
-            sources[name] = {**rows, "share": round(int(size[of].sum()) / whole, 6)}
+            of_source = np.isin(kind, [number for number, row_kind in enumerate(kinds) if row_kind[0] == name])
+            rows = {"rows": int(of_source.sum()), **_sum_tokens(sizes, indices[of_source])}
+            sources[name] = {**rows, "share": round(int(size[of_source].sum()) / mix_size, 6)}
     report = {
         "asked": mix.ratio,
-        "achieved": round(sum(one.size for one in general[1]) / whole, 6),
+        "achieved": round(sum(row.size for row in general[1]) / mix_size, 6),
         "unit": mix.unit.value,
         "rows": len(customer[1]) + len(general[1]),
-        "repeats": sum(one.before > 0 for _, drawn in (customer, general) for one in drawn),
+        "repeats": sum(row.repetition > 0 for _, drawn in (customer, general) for row in drawn),
         "source": sources,
     }
     if encoding := customer[0].encoding:
-        left_out = customer[0].too_long() + general[0].too_long()
+        left_out = customer[0].count_too_long() + general[0].count_too_long()
         too_long = {name: left_out[name] for name in dict.fromkeys([*sources, *sorted(left_out)])}
         report |= {"max_length": encoding.max_length, "too_long": too_long}
-    return report | ({"weight": _weighted(mix, whole, *general)} if mix.sources else {})
+    return report | ({"weight": _compare_weights(mix, mix_size, *general)} if mix.sources else {})
 
 
-def _columns(sizes: Sizes, drawn: list[Draw]) -> tuple[list[Kind], np.ndarray, np.ndarray, np.ndarray]:
-    """Return the kinds that there are and, of each row that was drawn, its place, its size and its kind."""
-    places = np.array([one.place for one in drawn], np.int64)
-    size = np.array([one.size for one in drawn], np.int64)
-    return sizes.pool.kinds, places, size, sizes.pool.table["kind"][places]
+def _list_columns(sizes: RowSizes, drawn: list[DrawnRow]) -> tuple[list[RowKind], np.ndarray, np.ndarray, np.ndarray]:
+    """Return the list of kinds and, per drawn row, its index, its size and the number of its kind."""
+    indices = np.array([row.index for row in drawn], np.int64)
+    size = np.array([row.size for row in drawn], np.int64)
+    return sizes.row_index.kinds, indices, size, sizes.row_index.table["kind"][indices]
 
 
-def _tokens(sizes: Sizes, places: np.ndarray) -> Row:
+def _sum_tokens(sizes: RowSizes, indices: np.ndarray) -> Row:
     if sizes.encoding is None:
         return {}
-    tokens, loss_tokens = sizes.tokens(places).sum(axis=0, dtype=np.int64).tolist()
+    tokens, loss_tokens = sizes.count_row_tokens(indices).sum(axis=0, dtype=np.int64).tolist()
     return {"tokens": tokens, "loss_tokens": loss_tokens}
 
 
-def _weighted(mix: Mix, whole: int, sizes: Sizes, drawn: list[Draw]) -> Row:
-    kinds, _, size, kind = _columns(sizes, drawn)
-    weights, groups = weigh(mix.sources, kinds)
+def _compare_weights(mix: Mix, mix_size: int, sizes: RowSizes, drawn: list[DrawnRow]) -> Row:
+    kinds, _, size, kind = _list_columns(sizes, drawn)
+    weights, groups = group_kinds(mix.sources, kinds)
     return {
         name: {
             "asked": round(mix.ratio * weight / sum(weights.values()), 6),
-            "achieved": round(int(size[np.isin(kind, groups[name])].sum()) / whole, 6),
+            "achieved": round(int(size[np.isin(kind, groups[name])].sum()) / mix_size, 6),
         }
         for name, weight in weights.items()
     }
 
 
-def card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds: list[Kind]) -> str:
-    """Return the card, in Markdown.
+def render_card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds: list[RowKind]) -> str:
+    """Return the data card of a mix, in Markdown.
 
-    `left_out` counts by reason what does not come into the mix, `inputs` are the files it was made of, `kinds` those of
-    the general rows.
+    `report` is the manifest. `left_out` counts the rows that are not in the mix, by reason. `inputs` are the files that
+    the mix was made from. `kinds` are the kinds of the general rows.
     """
     share = "of the " + mix.unit.value.replace("_", " ")
-    licences: dict[str, set[str]] = {CUSTOMER: {"yours"}}
-    for name, _, licence in kinds:
-        licences.setdefault(name, set()).add(licence or "not said")
+    licenses: dict[str, set[str]] = {CUSTOMER: {"yours"}}
+    for name, _, license_ in kinds:
+        licenses.setdefault(name, set()).add(license_ or "not said")
     sources = [
         (
             escape_markdown(name),
             f"{source['rows']:,}",
             f"{source['share']:.2%}",
             *(f"{source[key]:,}" if key in source else "-" for key in ("tokens", "loss_tokens")),
-            escape_markdown(", ".join(sorted(licences[name]))),
+            escape_markdown(", ".join(sorted(licenses[name]))),
         )
         for name, source in report["source"].items()
     ]
     weighted = [
-        (escape_markdown(name), f"{of['asked']:.2%}", f"{of['achieved']:.2%}")
-        for name, of in report.get("weight", {}).items()
+        (escape_markdown(name), f"{share_of['asked']:.2%}", f"{share_of['achieved']:.2%}")
+        for name, share_of in report.get("weight", {}).items()
     ]
     return "\n".join(
         [
@@ -104,17 +106,19 @@ def card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds: list[K
             *format_table(("source", "rows", f"share {share}", "tokens", "loss tokens", "licence"), sources),
             "",
             *([*format_table(("weighted", "asked", "achieved"), weighted), ""] if weighted else []),
-            *format_table(("left out", "rows"), [(escape_markdown(why), count) for why, count in left_out.items()]),
+            *format_table(
+                ("left out", "rows"), [(escape_markdown(reason), count) for reason, count in left_out.items()]
+            ),
             "",
             *format_table(("input", "sha256"), [(format_code(path), format_code(hash_path(path))) for path in inputs]),
             "",
             "```yaml",
-            escape_controls(_yaml(mix)) + "```",
+            escape_controls(_render_yaml(mix)) + "```",
             "",
         ]
     )
 
 
-def _yaml(mix: Mix) -> str:
-    """Return the section as YAML, each value in one line: a line of backticks would end the block around it."""
+def _render_yaml(mix: Mix) -> str:
+    """Return the section as YAML, each value on one line. A line of backticks would end the code block."""
     return yaml.safe_dump({"mix": mix.model_dump(mode="json")}, sort_keys=False, allow_unicode=True, width=10**6)

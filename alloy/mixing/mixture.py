@@ -1,4 +1,4 @@
-"""Drawing the rows of a mix: how large each is and whether it fits, which group it is of, what to say if there are few.
+"""Draw the rows of a mix: measure them, group them by `mix.sources`, and explain when there are too few.
 
 Only rows that fit `train.max_length` are drawn, so that ratio, unit and budget hold for the rows that are trained on.
 """
@@ -14,8 +14,16 @@ import numpy as np
 from alloy.core.files import InputError
 from alloy.formats.general import CUSTOMER
 from alloy.mixing.nova_names import canonical_categories
-from alloy.mixing.proportional_sampler import TIMES, Draw, TooFewError, rounds, take, take_all, targets
-from alloy.mixing.row_index import Kind, Pool
+from alloy.mixing.proportional_sampler import (
+    MAX_REPEATS,
+    DrawnRow,
+    TooFewError,
+    compute_targets,
+    repeat_rows,
+    sample_all,
+    sample_total,
+)
+from alloy.mixing.row_index import RowIndex, RowKind
 from alloy.mixing.settings import Budget, General, Mix, Unit
 from alloy.modeling.chat_examples import AssistantTurns, count_tokens
 
@@ -28,9 +36,9 @@ ALL = "general"
 
 @dataclass(frozen=True)
 class Encoding:
-    """How training encodes a row: its tokenizer, the turns that teach, and how long a row may be.
+    """How training encodes a row: the tokenizer, the assistant turns that are trained on, and the longest row.
 
-    A row over `max_length` tokens is left out, or raises `InputError` if `stop`.
+    A row over `max_length` tokens is left out. With `stop` it raises `InputError` instead.
     """
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -39,164 +47,176 @@ class Encoding:
     stop: bool
 
 
-class Sizes:
-    """The size of each row of a pool in a unit; tokens are counted when they are first asked for.
+class RowSizes:
+    """The size of each row in a unit. Tokens are counted when they are first needed.
 
-    Without an encoding, as for a hosted model, no tokens are known: every row fits, and only examples can be counted.
+    Without an encoding (a hosted model has no tokenizer here), every row fits and only examples can be counted.
     """
 
-    def __init__(self, pool: Pool, unit: Unit, encoding: Encoding | None) -> None:
-        self.pool, self.unit, self.encoding = pool, unit, encoding
-        self.counts = np.full((len(pool.table), 2), -1, np.int32)
+    def __init__(self, row_index: RowIndex, unit: Unit, encoding: Encoding | None) -> None:
+        self.row_index, self.unit, self.encoding = row_index, unit, encoding
+        self.counts = np.full((len(row_index.table), 2), -1, np.int32)
 
-    def tokens(self, places: np.ndarray) -> np.ndarray:
-        """Return (places, 2): the tokens of each row, and those that the loss is taken over."""
-        missing = np.unique(places[self.counts[places, 0] < 0])
+    def count_row_tokens(self, indices: np.ndarray) -> np.ndarray:
+        """Return (rows, 2): the tokens of each row, and its loss tokens (those that the loss is taken over)."""
+        missing = np.unique(indices[self.counts[indices, 0] < 0])
         for start in range(0, len(missing), BLOCK):
             block = missing[start : start + BLOCK]
             assert self.encoding is not None
-            rows = [self.pool.row(place) for place in block.tolist()]
+            rows = [self.row_index.read_row(index) for index in block.tolist()]
             self.counts[block] = count_tokens(rows, self.encoding.tokenizer, self.encoding.turns)
-        return self.counts[places]
+        return self.counts[indices]
 
-    def along(self, places: np.ndarray, block: int = BLOCK) -> Iterator[tuple[int, int]]:
-        """Yield (place, size) of the rows that fit, in the order of `places`, which are measured block by block."""
-        for start in range(0, len(places), block):
-            some = places[start : start + block]
+    def measure_rows(self, indices: np.ndarray, block_size: int = BLOCK) -> Iterator[tuple[int, int]]:
+        """Yield (index, size) of the rows that fit, in the order of `indices`. Blocks of rows are encoded together."""
+        for start in range(0, len(indices), block_size):
+            block = indices[start : start + block_size]
             if self.encoding is None:
-                yield from ((place, 1) for place in some.tolist())
+                yield from ((index, 1) for index in block.tolist())
                 continue
-            tokens = self.tokens(some)
+            tokens = self.count_row_tokens(block)
             fits = tokens[:, 0] <= self.encoding.max_length
             if self.encoding.stop and not fits.all():
-                raise InputError(self._too_long(some, tokens[:, 0]))
-            one = np.ones(len(some), np.int32)
-            size = {Unit.examples: one, Unit.tokens: tokens[:, 0], Unit.loss_tokens: tokens[:, 1]}[self.unit]
-            yield from zip(some[fits].tolist(), size[fits].tolist(), strict=True)
+                raise InputError(self._describe_too_long(block, tokens[:, 0]))
+            ones = np.ones(len(block), np.int32)
+            size = {Unit.examples: ones, Unit.tokens: tokens[:, 0], Unit.loss_tokens: tokens[:, 1]}[self.unit]
+            yield from zip(block[fits].tolist(), size[fits].tolist(), strict=True)
 
-    def _too_long(self, places: np.ndarray, tokens: np.ndarray) -> str:
+    def _describe_too_long(self, indices: np.ndarray, tokens: np.ndarray) -> str:
         assert self.encoding is not None
         longest = int(np.argmax(tokens))
-        row = self.pool.row(int(places[longest]))
+        row = self.row_index.read_row(int(indices[longest]))
+        count = int((tokens > self.encoding.max_length).sum())
         return (
-            f"train.max_length: {int((tokens > self.encoding.max_length).sum())} of {len(places)} {row['source']} rows "
-            f"exceed {self.encoding.max_length} tokens, '{row['id']}' with {tokens[longest]} the most; raise it in the "
-            "profile, or set train.on_long_row: drop"
+            f"train.max_length: {count} of {len(indices)} {row['source']} rows exceed "
+            f"{self.encoding.max_length} tokens (the longest is '{row['id']}' with {tokens[longest]}); "
+            "raise it in the profile, or set train.on_long_row: drop"
         )
 
-    def too_long(self) -> Counter[str]:
-        """Return by source how many of the rows that were looked at do not fit."""
+    def count_too_long(self) -> Counter[str]:
+        """Return, by source, how many of the rows counted so far exceed the longest length."""
         if self.encoding is None:
             return Counter()
-        kinds = self.pool.table["kind"][self.counts[:, 0] > self.encoding.max_length]
-        return Counter(self.pool.kinds[number][0] for number in kinds.tolist())
+        kinds = self.row_index.table["kind"][self.counts[:, 0] > self.encoding.max_length]
+        return Counter(self.row_index.kinds[number][0] for number in kinds.tolist())
 
 
-def weigh(sources: dict[str, float], kinds: list[Kind]) -> tuple[dict[str, float], dict[str, list[int]]]:
-    """Return the weight of each group of rows, and the numbers of the kinds that are in it.
+def group_kinds(sources: dict[str, float], kinds: list[RowKind]) -> tuple[dict[str, float], dict[str, list[int]]]:
+    """Return the weight of each group of rows, and which of `kinds` are in it.
 
-    A name in `sources` is that of a source, of a category, or Nova's for one; names of one category add up. None: all
-    rows are one group. Rows of a name that weighs 0 are in no other group. A name without rows, or two that share some,
-    raise.
+    1. A name in `sources` is a source, a category, or Amazon Nova's name of a category (nova_names.py).
+    2. The weights of names that mean the same category add up.
+    3. Rows of a name with weight 0 are in no other group.
+    4. Without `sources`, all rows are one group.
+
+    Raises `InputError` if a name with a weight matches no row, or if two groups share rows.
     """
     if not sources:
         return {ALL: 1.0}, {ALL: list(range(len(kinds)))}
     weights: dict[str, float] = {}
-    meant: dict[str, set[str]] = {}
-    for name, called in _meanings(sources, {word for kind in kinds for word in kind[:2]}).items():
-        group = next((known for known, others in meant.items() if others == called), name)
+    group_names: dict[str, set[str]] = {}
+    for name, matched in _resolve_names(sources, {label for kind in kinds for label in kind[:2]}).items():
+        group = next((known for known, others in group_names.items() if others == matched), name)
         weights[group] = weights.get(group, 0.0) + sources[name]
-        meant[group] = called
-    banned = {word for name, called in meant.items() if not weights[name] for word in called}
+        group_names[group] = matched
+    excluded = {label for name, matched in group_names.items() if not weights[name] for label in matched}
     groups = {
         name: [
             number
             for number, kind in enumerate(kinds)
-            if called & set(kind[:2]) and not (weights[name] and banned & set(kind[:2]))
+            if matched & set(kind[:2]) and not (weights[name] and excluded & set(kind[:2]))
         ]
-        for name, called in meant.items()
+        for name, matched in group_names.items()
     }
     for number, (source, category, _) in enumerate(kinds):
         owners = [name for name, numbers in groups.items() if weights[name] and number in numbers]
         if len(owners) > 1:
             raise InputError(
-                f"params.yaml: mix.sources: {' and '.join(owners)} both take rows of source {source} and category "
-                f"{category}; name them by source or by category"
+                f"params.yaml: mix.sources: {' and '.join(owners)} both match rows of source {source} and category "
+                f"{category}; use only source names or only category names for them"
             )
     return weights, groups
 
 
-def _meanings(sources: dict[str, float], words: set[str]) -> dict[str, set[str]]:
-    """Return the sources or categories that each name means, of `words`, which the rows have.
+def _resolve_names(sources: dict[str, float], labels: set[str]) -> dict[str, set[str]]:
+    """Return the sources or categories that each name in `mix.sources` means.
 
-    One of Nova's that comprises several categories leaves those that another name means.
+    `labels` are the sources and categories of the rows. A Nova name for several categories leaves out those that
+    another name means alone.
     """
     nova = {name: set(canonical_categories(name)) for name in sources}
-    meant = {name: {name} if name in words else called for name, called in nova.items()}
-    single = {word for name, called in meant.items() if sources[name] and len(called) == 1 for word in called}
-    meant = {name: called - single if len(called) > 1 else called for name, called in meant.items()}
-    if absent := [name for name, called in meant.items() if sources[name] and not called & words]:
+    matched = {name: {name} if name in labels else categories for name, categories in nova.items()}
+    single = {label for name, found in matched.items() if sources[name] and len(found) == 1 for label in found}
+    matched = {name: found - single if len(found) > 1 else found for name, found in matched.items()}
+    if absent := [name for name, found in matched.items() if sources[name] and not found & labels]:
         raise InputError(
-            f"params.yaml: mix.sources: no general row is of {', '.join(absent)}; leave that out, or name one of "
-            f"{', '.join(sorted(words))}"
+            f"params.yaml: mix.sources: no general row has the source or category {', '.join(absent)}; remove it, "
+            f"or use one of {', '.join(sorted(labels))}"
         )
-    return meant
+    return matched
 
 
-def draw(mix: Mix, customer: Sizes, general: Sizes) -> tuple[list[Draw], list[Draw]]:
-    """Return the customer rows in their order, and the general ones, that make up the mix."""
-    weights, groups = weigh(mix.sources, general.pool.kinds)
-    comments = len(customer.pool.table)
-    every = [Draw(place, 0, size) for place, size in customer.along(np.arange(comments), max(comments, 1))]
-    whole = sum(one.size for one in every)
-    if comments and not whole and customer.encoding:
+def draw_mixture(mix: Mix, customer: RowSizes, general: RowSizes) -> tuple[list[DrawnRow], list[DrawnRow]]:
+    """Return the customer rows and the general rows of the mix.
+
+    1. Measure the customer rows; their sum and `mix.ratio` give the target sizes (`compute_targets`).
+    2. If all customer rows are wanted, take them in file order. Else sample them by `sampling_order`, and sort them.
+    3. Group the general rows by `mix.sources`, and sample each group by its weight (`proportional_sampler`).
+    """
+    weights, groups = group_kinds(mix.sources, general.row_index.kinds)
+    comments = len(customer.row_index.table)
+    every = [DrawnRow(index, 0, size) for index, size in customer.measure_rows(np.arange(comments), max(comments, 1))]
+    customer_size = sum(row.size for row in every)
+    if comments and not customer_size and customer.encoding:
         limit = customer.encoding.max_length
         raise InputError(
             f"train.max_length: all {comments} customer rows exceed {limit} tokens; raise it in the profile"
         )
     total = mix.total if mix.budget is Budget.total else None
-    wanted, asked = targets(mix.ratio, whole, total)
-    customers = every if wanted == whole else []
+    wanted, asked = compute_targets(mix.ratio, customer_size, total)
+    customers = every if wanted == customer_size else []
     try:
-        if 0 < wanted != whole:
-            rows = customer.along(customer.pool.ranked(range(len(customer.pool.kinds))))
-            customers = take({CUSTOMER: rounds(rows, mix.repeat)}, {CUSTOMER: 1.0}, wanted)
-            customers.sort(key=lambda one: (one.before, one.place))
+        if 0 < wanted != customer_size:
+            rows = customer.measure_rows(customer.row_index.list_in_order(range(len(customer.row_index.kinds))))
+            customers = sample_total({CUSTOMER: repeat_rows(rows, mix.repeat)}, {CUSTOMER: 1.0}, wanted)
+            customers.sort(key=lambda row: (row.repetition, row.index))
         again = mix.repeat and asked is not None
-        drawn = {name: general.pool.ranked(kinds) for name, kinds in groups.items() if weights[name] > 0}
-        rows_of = {name: rounds(general.along(places), again) for name, places in drawn.items()}
-        found = take_all(rows_of, weights) if asked is None else take(rows_of, weights, asked)
+        in_order = {name: general.row_index.list_in_order(kinds) for name, kinds in groups.items() if weights[name] > 0}
+        rows_of = {name: repeat_rows(general.measure_rows(indices), again) for name, indices in in_order.items()}
+        found = sample_all(rows_of, weights) if asked is None else sample_total(rows_of, weights, asked)
     except TooFewError as few:
-        left_out = sum((customer if few.name == CUSTOMER else general).too_long().values())
-        raise InputError(_too_few(few, mix, wanted, asked or 0, left_out)) from None
+        left_out = sum((customer if few.name == CUSTOMER else general).count_too_long().values())
+        raise InputError(_describe_shortage(few, mix, wanted, asked or 0, left_out)) from None
     if not customers and not found:
-        raise InputError(f"params.yaml: mix.ratio: {mix.ratio} leaves no row; there is no general row to take")
+        raise InputError(
+            f"params.yaml: mix.ratio: {mix.ratio} leaves no row, since there are no general rows; lower it or add data"
+        )
     return customers, found
 
 
-def _too_few(few: TooFewError, mix: Mix, wanted: int, asked: int, left_out: int) -> str:
+def _describe_shortage(few: TooFewError, mix: Mix, wanted: int, asked: int, left_out: int) -> str:
     unit = {Unit.examples: "rows", Unit.tokens: "tokens", Unit.loss_tokens: "loss tokens"}[mix.unit]
-    again = "" if mix.repeat else ", or set mix.repeat: true to take them again"
-    there = f"{few.total}, each taken {TIMES} times" if mix.repeat and few.total else str(few.total)
-    there += f" ({left_out} rows are over train.max_length)" if left_out else ""
+    again = "" if mix.repeat else ", or set mix.repeat: true to repeat rows"
+    available = f"{few.total}, each repeated {MAX_REPEATS} times" if mix.repeat and few.total else str(few.total)
+    available += f" ({left_out} rows are over train.max_length)" if left_out else ""
     total = mix.total if mix.budget is Budget.total else None
     if few.name == CUSTOMER:
         return (
-            f"params.yaml: mix.total: {mix.total} needs {wanted} customer {unit}, there are {there}; "
-            f"go down to {math.floor(few.total / (1 - mix.ratio))}{again}"
+            f"params.yaml: mix.total: {mix.total} needs {wanted} customer {unit}, got {available}; "
+            f"lower it to {math.floor(few.total / (1 - mix.ratio))}{again}"
         )
     if few.name != ALL:
         lower = "its weight or mix.ratio" if total is None else "its weight, mix.ratio or mix.total"
         return (
-            f"params.yaml: mix.sources.{few.name}: its rows are used up at {there} of {asked} general {unit}; "
+            f"params.yaml: mix.sources.{few.name}: its rows ran out after {available} of {asked} general {unit}; "
             f"lower {lower}{again}"
         )
     more = "raise rehearse.rows" if mix.general is General.self else "add general data"
     if total is None:
-        lower = f"go down to {math.floor(1000 * few.total / (few.total + wanted)) / 1000}"
+        lower = f"lower it to {math.floor(1000 * few.total / (few.total + wanted)) / 1000}"
     else:
-        lower = f"set mix.total down to {math.floor(few.total / mix.ratio)}"
+        lower = f"lower mix.total to {math.floor(few.total / mix.ratio)}"
     return (
-        f"params.yaml: mix.ratio: {mix.ratio} needs {asked} general {unit} beside {wanted} customer {unit}, there are "
-        f"{there}; {more}, {lower}{again}"
+        f"params.yaml: mix.ratio: {mix.ratio} needs {asked} general {unit} for {wanted} customer {unit}, got "
+        f"{available}; {more}, {lower}{again}"
     )

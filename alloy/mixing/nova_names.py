@@ -1,10 +1,10 @@
-"""What Nova's data-mixing categories are called here, and Nova's own mix of them.
+"""The data-mixing categories of Amazon Nova, their names in Alloy, and Nova's own mix of them.
 
 Names and default shares are those of the recipe `sft_1p5_text_chat` (Nova 2) in Amazon's guide, "Data mixing for SFT":
 https://docs.aws.amazon.com/nova/latest/nova2-userguide/nova-forge-sft.html
 """
 
-# Percent of the Nova data, in the recipe's order; a job wants every category, those not used as 0.
+# Percent of the Nova data, in the recipe's order. A job needs every category; unused ones are 0.
 NOVA_MIX = {
     "agents": 1.0,
     "baseline": 10.0,
@@ -31,9 +31,9 @@ NOVA_MIX = {
     "translation": 0.1,
 }
 
-# Those that are called otherwise in the general data. Its answers hold no thoughts apart, so that a kind with and
-# without reasoning is one.
-CALLED = {
+# Nova's categories that have other names in the general data. The answers there hold no separate reasoning, so the
+# variants with and without reasoning are one category.
+CANONICAL = {
     "baseline": ("classification", "generation", "paraphrase", "reading-comprehension", "summarization"),
     "rag": ("reading-comprehension",),
     "reasoning-chat": ("chat",),
@@ -43,14 +43,17 @@ CALLED = {
     "reasoning-math": ("math",),
     "reasoning-rag": ("reading-comprehension",),
     "reasoning-stem": ("stem",),
-    "factual-and-news": ("factuality",),  # this and the next: Nova's continued pre-training (`cpt_text_lite`)
+    "factual-and-news": (
+        "factuality",
+    ),  # this and the next line: categories of `cpt_text_lite` (continued pre-training)
     "scientific": ("stem",),
 }
 
 
 def canonical_categories(name: str) -> tuple[str, ...]:
-    """Return the categories of the general data that Nova's `name` comprises, one as a rule.
+    """Return the categories of the general data that Nova's `name` stands for, usually one.
 
-    A name without a counterpart, such as agents, stays as it is. Several names may be one category: add their weights.
+    A name without a counterpart, such as agents, stays the same. Several names may stand for one category; their
+    weights add up.
     """
-    return CALLED.get(name, (name,))
+    return CANONICAL.get(name, (name,))

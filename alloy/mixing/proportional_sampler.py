@@ -1,11 +1,28 @@
-"""Which rows make up a mix: as much of each group as was asked, the same rows first in every mix.
+"""Draw the rows of a mix: each group in proportion to its weight, the sizes adding up to the target.
 
-Groups are drawn from in turns, each time from the one that is furthest behind its weight (the divisor method of
-Webster and Sainte-Laguë). So every beginning of the sequence holds the groups in proportion, and a small mix is the
-beginning of a larger one. With sizes of more than 1, as tokens are, a sum is seldom met so: then a few of the last rows
-are left out, or some of the next ones are added. A mix is still within any that is at least twice as large, and with
-many rows within nearly any larger one; rows of more than half a mix are apart from this. One that is larger than all
-that its group is to give is passed over.
+Drawing (`draw_in_proportion`) is the divisor method of Webster and Sainte-Laguë:
+
+1. Each group offers its next row. A row that is larger than the group's whole quota is skipped.
+2. The offer's priority is (size drawn from the group so far + half of the row's size) / weight of the group.
+3. The offer with the lowest priority is drawn (on a tie, the group that is named first), and its group offers again.
+4. Drawing ends when it is the turn of a group that has no row left.
+
+Example: weights A = 2, B = 1, rows of size 1. A's priorities are 0.25, 0.75, 1.25, 1.75, B's are 0.5, 1.5, 2.5. The
+order is A B A A B A.
+
+Every beginning of this order holds the groups in proportion, so a small mix is the beginning of a larger one.
+
+Meeting the target (`sample_total`): rows of size 1 meet it exactly. Tokens seldom do, so the last rows are adjusted:
+
+1. Take the rows in the order above. A row that would exceed the target becomes a candidate instead.
+2. Stop at the target, or when there are candidates and the sum is within `TOLERANCE`, or at `ADJUSTABLE` candidates.
+3. If the sum is short, change as few rows as possible (`MAX_CHANGES` at most): leave out some of the last
+   `ADJUSTABLE` rows, add some candidates. The fewest changes that bring the sum within `TOLERANCE` win, else those
+   that bring it nearest to the target.
+
+Only rows drawn after 3/4 of the target may be left out, and only candidates up to 3/2 of it may be added. So a mix is a
+subset of every mix that is at least twice as large, and with many rows of nearly every larger one. Rows that are larger
+than half of the mix are an exception.
 """
 
 import heapq
@@ -14,15 +31,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, islice
 
-NEAR = 0.0005  # of what was asked: a sum so near is as good as met
-NEXT = 64  # rows of a group that are looked at for one that is not too large
-LAST = 8  # rows that may be left out, and as many that may be added
-CHANGES = 4  # of those, at most
-TIMES = 100  # that a row is taken where rows are repeated: a slip in a total must not fill the memory
+TOLERANCE = 0.0005  # of the target: a sum that differs by less counts as exact
+LOOK_AHEAD = 64  # rows of a group among which one that is not too large is searched
+ADJUSTABLE = 8  # last rows that may be left out, and candidates that may be added
+MAX_CHANGES = 4  # rows left out and added, together
+MAX_REPEATS = 100  # times that one row is drawn with `repeat`: a mistyped total must not fill the memory
 
 
 class TooFewError(Exception):
-    """The group `name` has no row left, when `total` was drawn from all."""
+    """The group `name` has no row left. `total` is the size drawn from all groups until then."""
 
     def __init__(self, name: str, total: int) -> None:
         super().__init__(name, total)
@@ -30,117 +47,129 @@ class TooFewError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
-    """A row that was drawn: its `place`, how often it was drawn before, and its size."""
+class DrawnRow:
+    """A drawn row: its index in the `RowIndex`, how often it was drawn before, and its size."""
 
-    place: int
-    before: int
+    index: int
+    repetition: int
     size: int
 
 
-def sequence(
-    groups: dict[str, Iterator[Draw]], weights: dict[str, float], target: float = math.inf
-) -> Iterator[Draw | str]:
-    """Yield rows by turns; the name of a group where it is its turn and it has none left, and then no more.
+def draw_in_proportion(
+    groups: dict[str, Iterator[DrawnRow]], weights: dict[str, float], target: float = math.inf
+) -> Iterator[DrawnRow | str]:
+    """Yield rows, each group in proportion to its weight (the steps are at the top of this file).
 
-    `target` is what the mix is to be in all.
+    When it is the turn of a group that has no row left, its name is the last item. `target` is the size of the whole
+    mix; it limits the size of single rows.
     """
     taken = dict.fromkeys(groups, 0)
     order = {name: number for number, name in enumerate(groups)}
-    whole = sum(weights[name] for name in groups)
+    weight_sum = sum(weights[name] for name in groups)
 
-    def turn(name: str) -> tuple[float, int, str, Draw | None]:
-        draw = _fitting(groups[name], max(1.0, target * weights[name] / whole))
-        half = draw.size / 2 if draw else 0.5
-        return (taken[name] + half) / weights[name], order[name], name, draw
+    def offer_next_row(name: str) -> tuple[float, int, str, DrawnRow | None]:
+        row = _next_fitting_row(groups[name], max(1.0, target * weights[name] / weight_sum))
+        half = row.size / 2 if row else 0.5
+        return (taken[name] + half) / weights[name], order[name], name, row
 
-    heap = [turn(name) for name in groups if weights[name] > 0]
+    heap = [offer_next_row(name) for name in groups if weights[name] > 0]
     heapq.heapify(heap)
     while heap:
-        _, _, name, draw = heap[0]
-        if draw is None:
+        _, _, name, row = heap[0]
+        if row is None:
             yield name
             return
-        taken[name] += draw.size
-        yield draw
-        heapq.heapreplace(heap, turn(name))
+        taken[name] += row.size
+        yield row
+        heapq.heapreplace(heap, offer_next_row(name))
 
 
-def _fitting(rows: Iterator[Draw], limit: float) -> Draw | None:
-    """Return the first row that is no larger than `limit`; the first of all where the next ones are all larger."""
+def _next_fitting_row(rows: Iterator[DrawnRow], limit: float) -> DrawnRow | None:
+    """Return the next row of at most `limit`; if the next `LOOK_AHEAD` rows are all larger, the first of them."""
     first = None
-    for draw in islice(rows, NEXT):
-        if draw.size <= limit:
-            return draw
-        first = first or draw
+    for row in islice(rows, LOOK_AHEAD):
+        if row.size <= limit:
+            return row
+        first = first or row
     return first
 
 
-def take(groups: dict[str, Iterator[Draw]], weights: dict[str, float], target: int) -> list[Draw]:
-    """Return the rows whose sizes add up to `target`, or to the nearest that can be had; raise `TooFewError`."""
-    drawn: list[Draw] = []
-    others: list[Draw] = []  # too large for what is left
-    total = reach = fixed = 0
-    # Up to 3/2 of what was asked rows may be added, from 3/4 on left out: what a mix adds, one twice as large keeps.
+def sample_total(groups: dict[str, Iterator[DrawnRow]], weights: dict[str, float], target: int) -> list[DrawnRow]:
+    """Return rows whose sizes add up to `target` or near it (the steps are at the top of this file).
+
+    Raises `TooFewError` if a group has no row left before the target is met.
+    """
+    drawn: list[DrawnRow] = []
+    candidates: list[DrawnRow] = []  # rows that would exceed the target
+    total = 0  # size of `drawn`
+    offered = 0  # size of `drawn` and `candidates`
+    fixed = 0  # how many of `drawn` may not be left out
+    # A mix twice as large may leave out rows from 3/4 of its target on, that is 3/2 of this target.
     limit = 1.5 * target
-    for draw in sequence(groups, weights, target) if target > 0 else ():
-        if isinstance(draw, str):
-            if not others:
-                raise TooFewError(draw, total)
+    for row in draw_in_proportion(groups, weights, target) if target > 0 else ():
+        if isinstance(row, str):
+            if not candidates:
+                raise TooFewError(row, total)
             break
-        if others and reach + draw.size > limit:
+        if candidates and offered + row.size > limit:
             break
-        if total + draw.size <= target:
-            total += draw.size
-            drawn.append(draw)
-            fixed += reach < 0.75 * target
+        if total + row.size <= target:
+            total += row.size
+            drawn.append(row)
+            fixed += offered < 0.75 * target
         else:
-            others.append(draw)
-            limit = max(limit, target + others[0].size)
-        reach += draw.size
-        if total == target or len(others) == LAST or (others and target - total <= NEAR * target):
+            candidates.append(row)
+            limit = max(limit, target + candidates[0].size)
+        offered += row.size
+        if total == target or len(candidates) == ADJUSTABLE or (candidates and target - total <= TOLERANCE * target):
             break
-    return _near(drawn, fixed, others, target - total, NEAR * target)
+    return _adjust_sum(drawn, fixed, candidates, target - total, TOLERANCE * target)
 
 
-def _near(drawn: list[Draw], fixed: int, others: list[Draw], gap: int, enough: float) -> list[Draw]:
-    """Return the rows with as few changes as bring the sum, which is short by `gap`, near; the first `fixed` stay."""
-    edge = drawn[fixed:][-LAST:]
-    sizes = [*(-one.size for one in edge), *(one.size for one in others)]
+def _adjust_sum(
+    drawn: list[DrawnRow], fixed: int, candidates: list[DrawnRow], gap: int, tolerance: float
+) -> list[DrawnRow]:
+    """Return the rows with the fewest changes that close the `gap` between their sum and the target.
+
+    The first `fixed` rows stay. A remaining gap of at most `tolerance` is small enough.
+    """
+    removable = drawn[fixed:][-ADJUSTABLE:]
+    sizes = [*(-row.size for row in removable), *(row.size for row in candidates)]
     best: tuple[int, ...] = ()
-    error = gap
-    for count in range(1, CHANGES + 1):
-        if error <= enough:
+    smallest_gap = gap
+    for count in range(1, MAX_CHANGES + 1):
+        if smallest_gap <= tolerance:
             break
         for changed in combinations(range(len(sizes)), count):
-            left = abs(gap - sum(sizes[number] for number in changed))
-            if left < error:
-                best, error = changed, left
-    kept = [one for number, one in enumerate(edge) if number not in best]
-    added = [one for number, one in enumerate(others, len(edge)) if number in best]
-    return drawn[: len(drawn) - len(edge)] + kept + added
+            new_gap = abs(gap - sum(sizes[number] for number in changed))
+            if new_gap < smallest_gap:
+                best, smallest_gap = changed, new_gap
+    kept = [row for number, row in enumerate(removable) if number not in best]
+    added = [row for number, row in enumerate(candidates, len(removable)) if number in best]
+    return drawn[: len(drawn) - len(removable)] + kept + added
 
 
-def take_all(groups: dict[str, Iterator[Draw]], weights: dict[str, float]) -> list[Draw]:
-    """Return all rows that can be had by the weights: up to where it is the turn of a group that has none left."""
-    return [draw for draw in sequence(groups, weights) if isinstance(draw, Draw)]
+def sample_all(groups: dict[str, Iterator[DrawnRow]], weights: dict[str, float]) -> list[DrawnRow]:
+    """Return as many rows as the weights allow: until it is the turn of a group that has no row left."""
+    return [row for row in draw_in_proportion(groups, weights) if isinstance(row, DrawnRow)]
 
 
-def rounds(rows: Iterable[tuple[int, int]], repeat: bool) -> Iterator[Draw]:
-    """Yield rows given as (place, size), once; with `repeat` up to `TIMES` times."""
+def repeat_rows(rows: Iterable[tuple[int, int]], repeat: bool) -> Iterator[DrawnRow]:
+    """Yield each (index, size) as a row to draw: once, or with `repeat` up to `MAX_REPEATS` times."""
     seen = []
-    for place, size in rows:
+    for index, size in rows:
         if repeat:
-            seen.append((place, size))
-        yield Draw(place, 0, size)
-    for before in range(1, TIMES):
-        yield from (Draw(place, before, size) for place, size in seen)
+            seen.append((index, size))
+        yield DrawnRow(index, 0, size)
+    for repetition in range(1, MAX_REPEATS):
+        yield from (DrawnRow(index, repetition, size) for index, size in seen)
 
 
-def targets(ratio: float, customer: int, total: int | None) -> tuple[int, int | None]:
-    """Return how much of customers and of general rows a mix holds, in its unit; None: all that there is.
+def compute_targets(ratio: float, customer: int, total: int | None) -> tuple[int, int | None]:
+    """Return the sizes of the customer part and of the general part of a mix, in its unit.
 
-    All `customer` stays, unless the whole is to be `total`; at ratio 1 no customer row is left.
+    `customer` is the size of all customer rows. They all stay, unless `total` sets the size of the whole mix. At
+    ratio 1 no customer row stays; the general size is then None, which means all general rows.
     """
     if total is not None:
         general = round(total * ratio)

@@ -1,4 +1,7 @@
-"""Rows in a file, known by number: where each stands, where it comes in an order by chance, and what kind it is."""
+"""An index of the rows of a JSON Lines file: byte offsets, the random order of sampling, and the kind of each row.
+
+Rows stay in the file and are read by their index, so that a million rows need little memory.
+"""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -10,81 +13,84 @@ import numpy as np
 import orjson
 
 from alloy.core.files import Row
-from alloy.mixing.sampling_order import rank_key, spot_key
+from alloy.mixing.sampling_order import position_key, rank_key
 from alloy.runtime.parallel import map_blocks
 
 COLUMNS = [
-    ("start", np.int64),  # byte of the file
+    ("start", np.int64),  # byte offset in the file
     ("length", np.int64),  # bytes
-    ("rank", np.uint64),  # the order in which rows are taken
-    ("spot", np.uint64),  # where among the others a row that is taken stands
-    ("kind", np.int64),  # which of `kinds`
+    ("rank", np.uint64),  # sampling order: rows with the lowest ranks are taken first
+    ("position", np.uint64),  # where a sampled row is placed among the others
+    ("kind", np.int64),  # index into `kinds`
 ]
-Kind = tuple[str, str, str | None]  # source, category, licence
-Part = tuple[np.ndarray, list[Kind], int]  # the table of a block of lines, its kinds, its bytes
+RowKind = tuple[str, str, str | None]  # source, category, license
+IndexedBlock = tuple[np.ndarray, list[RowKind], int]  # table, kinds and number of bytes of a block of lines
 
 
 @dataclass(frozen=True)
-class Pool:
-    """The rows of `file`: `table` (n,) has their `COLUMNS`, `kinds` what there is."""
+class RowIndex:
+    """The rows of `file`: `table` (rows,) has the `COLUMNS` of each row, `kinds` lists the kinds of rows."""
 
     file: IO[bytes]
     table: np.ndarray
-    kinds: list[Kind]
+    kinds: list[RowKind]
 
-    def line(self, place: int) -> bytes:
-        """Return a row as it stands in the file."""
-        return os.pread(self.file.fileno(), self.table["length"][place], self.table["start"][place])
+    def read_line(self, index: int) -> bytes:
+        """Return the bytes of a row, with its line end."""
+        return os.pread(self.file.fileno(), self.table["length"][index], self.table["start"][index])
 
-    def lines(self, places: np.ndarray) -> Iterator[bytes]:
-        """Yield the rows at `places` as they stand in the file, without the ends of their lines."""
-        table, file = self.table[places], self.file.fileno()
+    def read_lines(self, indices: np.ndarray) -> Iterator[bytes]:
+        """Yield the bytes of the rows, without line ends."""
+        table, file = self.table[indices], self.file.fileno()
         for start, length in zip(table["start"].tolist(), table["length"].tolist(), strict=True):
             yield os.pread(file, length, start).strip()
 
-    def row(self, place: int) -> Row:
-        """Return a row."""
-        return orjson.loads(self.line(place))
+    def read_row(self, index: int) -> Row:
+        """Return a row, parsed."""
+        return orjson.loads(self.read_line(index))
 
-    def ranked(self, kinds: Iterable[int]) -> np.ndarray:
-        """Return the places of the rows of some kinds, in the order in which they are taken."""
-        places = np.flatnonzero(np.isin(self.table["kind"], list(kinds)))
-        return places[np.argsort(self.table["rank"][places], kind="stable")]
+    def list_in_order(self, kinds: Iterable[int]) -> np.ndarray:
+        """Return the indices of the rows of these kinds, in sampling order."""
+        indices = np.flatnonzero(np.isin(self.table["kind"], list(kinds)))
+        return indices[np.argsort(self.table["rank"][indices], kind="stable")]
 
 
-def open_pool(file: IO[bytes], seed: int) -> Pool:
-    """Take up the rows of a file that is open for reading; `seed` and a row's id alone say where it comes."""
+def open_row_index(file: IO[bytes], seed: int) -> RowIndex:
+    """Return the index of an open JSON Lines file; `seed` and the ids alone decide the sampling order."""
     file.seek(0)
-    return gather(file, map_blocks(partial(index, seed), file))
+    return merge_blocks(file, map_blocks(partial(index_block, seed), file))
 
 
-def gather(file: IO[bytes], parts: Iterable[Part]) -> Pool:
-    """Return the pool of a file of which `parts` tell, in its order; the file may be written as they come."""
-    kinds: dict[Kind, int] = {}
+def merge_blocks(file: IO[bytes], blocks: Iterable[IndexedBlock]) -> RowIndex:
+    """Return the index of a file from the indexed blocks of its lines, in order.
+
+    The generator of the blocks may write the file while it yields them.
+    """
+    kinds: dict[RowKind, int] = {}
     tables = []
     start = 0
-    for table, found, size in parts:
-        numbers = np.array([kinds.setdefault(kind, len(kinds)) for kind in found], np.int64)
+    for table, block_kinds, size in blocks:
+        numbers = np.array([kinds.setdefault(kind, len(kinds)) for kind in block_kinds], np.int64)
         table["kind"] = numbers[table["kind"]]
         table["start"] += start
         start += size
         tables.append(table)
     file.flush()
-    return Pool(file, np.concatenate(tables) if tables else np.empty(0, COLUMNS), list(kinds))
+    return RowIndex(file, np.concatenate(tables) if tables else np.empty(0, COLUMNS), list(kinds))
 
 
-def index(seed: int, lines: list[bytes], rows: list[Row] | None = None) -> Part:
-    """Return the table of a block of lines, its kinds, and its bytes; a blank line is no row.
+def index_block(seed: int, lines: list[bytes], rows: list[Row] | None = None) -> IndexedBlock:
+    """Return the table, the kinds and the number of bytes of a block of lines. Blank lines are not rows.
 
-    `rows` are those of the lines, where they are at hand.
+    `rows` are the parsed lines, if the caller has them already.
     """
-    kinds: dict[Kind, int] = {}
+    kinds: dict[RowKind, int] = {}
     length = np.array([len(line) for line in lines], np.int64)
-    full = [number for number, line in enumerate(lines) if not line.isspace()]
-    rows = rows or [orjson.loads(lines[number]) for number in full]
+    filled = [number for number, line in enumerate(lines) if not line.isspace()]
+    rows = rows or [orjson.loads(lines[number]) for number in filled]
     table = np.empty(len(rows), COLUMNS)
-    table["start"], table["length"] = (np.cumsum(length) - length)[full], length[full]
+    table["start"], table["length"] = (np.cumsum(length) - length)[filled], length[filled]
     table["rank"] = [rank_key(seed, row["id"]) for row in rows]
-    table["spot"] = [spot_key(seed, row["id"]) for row in rows]
+    table["position"] = [position_key(seed, row["id"]) for row in rows]
     table["kind"] = [kinds.setdefault((row["source"], row["category"], row.get("license")), len(kinds)) for row in rows]
     return table, list(kinds), int(length.sum())

@@ -1,6 +1,10 @@
-"""Which general rows are taken first, and where among the others they stand: by the seed and a row's id alone.
+"""The random order in which rows are sampled, and their positions in the mix. Both depend on seed and id alone.
 
-So the first few are among the first many, and the order of the file does not matter.
+1. A row's rank is a hash of the seed and its id. Rows are taken by rank, the lowest first.
+2. A sampled row's position is another hash of the seed and its id, from 0 to 2**64. The mix puts general rows among the
+   customer rows in the order of their positions.
+
+So a small sample is the beginning of a larger one, and the order of rows in the file has no effect.
 """
 
 from alloy.core.files import Row
@@ -8,15 +12,15 @@ from alloy.core.text import text_key
 
 
 def rank_key(seed: int, identity: str) -> int:
-    """Return the number by which rows are taken, the smallest first."""
+    """Return the rank of a row; rows with the lowest ranks are taken first."""
     return text_key(f"{seed} rank {identity}")
 
 
-def spot_key(seed: int, identity: str, before: int = 0) -> int:
-    """Return where a row that was taken stands, out of 2**64; `before` is how often it was taken before."""
-    return text_key(f"{seed} place {identity}" + (f" {before}" if before else ""))
+def position_key(seed: int, identity: str, repetition: int = 0) -> int:
+    """Return the position of a sampled row, from 0 to 2**64; `repetition` is how often it was sampled before."""
+    return text_key(f"{seed} place {identity}" + (f" {repetition}" if repetition else ""))
 
 
-def rank(rows: list[Row], seed: int) -> list[Row]:
-    """Return the rows in the order in which they are taken."""
+def rank_rows(rows: list[Row], seed: int) -> list[Row]:
+    """Return the rows in sampling order."""
     return sorted(rows, key=lambda row: (rank_key(seed, row["id"]), row["id"]))

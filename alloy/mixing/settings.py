@@ -10,7 +10,7 @@ from alloy.core.settings import SEED_LIMIT, Section, refuse
 
 
 class Unit(Enum):
-    """What the general share is a share of: examples, their tokens, or the tokens that the loss is taken over."""
+    """What `ratio` and `total` count: examples, tokens, or loss tokens (those that the loss is taken over)."""
 
     examples = "examples"
     tokens = "tokens"
@@ -18,24 +18,25 @@ class Unit(Enum):
 
 
 class General(Enum):
-    """Whose answers general examples end in: those of the data, or the base model's own."""
+    """Where the answers of general examples are from: the data, or the base model itself."""
 
     data = "data"
     self = "self"
 
 
 class Budget(Enum):
-    """What is held fixed when the ratio changes: all customer examples, or the `total` of both."""
+    """What stays the same when the ratio changes: all customer examples, or the `total` size of the mix."""
 
     keep_customer = "keep_customer"
     total = "total"
 
 
 class Rehearse(Section):
-    """The base model's own answers, where `mix.general` is self.
+    """The base model's own answers to general prompts. They are used if `mix.general` is `self`.
 
-    `rows`: how many general prompts it is asked at most; `seed`: of their choice, the rows that `mix` takes first if it
-    is params.yaml's `seed`; `max_new_tokens`: an answer that is longer is not used.
+    - `rows`: number of general prompts to answer, at most
+    - `max_new_tokens`: longer answers are not used
+    - `seed`: seed of the choice of prompts. With the `seed` of params.yaml, these are the rows that `mix` takes first.
     """
 
     key = "rehearse"
@@ -45,10 +46,14 @@ class Rehearse(Section):
 
 
 class Mix(Section):
-    """`ratio`: share of the general rows in the training set, counted in `unit`.
+    """The training mix of customer rows and general rows.
 
-    `sources`: weights of sources or categories among the general rows; none: as the data has them. `total`: how large
-    the whole is, in `unit`, where `budget` is that. `repeat`: take rows again where there are too few.
+    - `ratio`: share of general rows in the mix, counted in `unit`
+    - `general`: whose answers the general rows have
+    - `sources`: weights of sources or categories among the general rows; empty: the proportions of the data
+    - `budget`: what stays the same when `ratio` changes
+    - `total`: size of the mix in `unit`, if `budget` is `total`
+    - `repeat`: repeat rows if there are too few
     """
 
     key = "mix"
@@ -62,18 +67,18 @@ class Mix(Section):
 
     @field_validator("sources", mode="before")
     @classmethod
-    def _null_is_none_of_them(cls, given: Any) -> Any:  # noqa: ANN401 (not checked yet)
-        return {} if given is None else given
+    def _read_null_as_empty(cls, value: Any) -> Any:  # noqa: ANN401 (not checked yet)
+        return {} if value is None else value
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_values(self) -> Self:
         for name, weight in self.sources.items():
             if not (math.isfinite(weight) and weight >= 0):
                 raise refuse(f"sources.{name}", weight, "a weight of 0 or more")
         if self.sources and not any(self.sources.values()):
-            raise refuse("sources", "weights of 0 alone", "one weight above 0")
+            raise refuse("sources", "only weights of 0", "at least one weight above 0")
         if self.budget is Budget.total and self.total is None:
-            raise refuse("total", None, "how large the mix is, as mix.budget is total")
+            raise refuse("total", None, "the size of the mix, since mix.budget is total")
         if self.budget is not Budget.total and self.total is not None:
-            raise refuse("total", self.total, "null, or mix.budget: total; now all customer examples stay")
+            raise refuse("total", self.total, "null, or mix.budget: total (with keep_customer, total has no effect)")
         return self

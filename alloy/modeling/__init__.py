@@ -1,4 +1,4 @@
-"""Models as folders on disk: finding, loading and naming them, and their chat templates.
+"""Models as folders on disk: finding, checking and loading them, and their chat templates.
 
-Here: what training and inference both need of a model. Not here: training one (`training`), asking one (`inference`).
+Here: what both training and inference need. Not here: training a model (`training`), generating text (`inference`).
 """

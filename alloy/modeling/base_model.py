@@ -1,4 +1,4 @@
-"""The base model's folder, from wherever the model is."""
+"""Make the folder of the base model from any source: hub, folder, GGUF file, wheel or hosted service."""
 
 import shutil
 from collections.abc import Callable
@@ -9,63 +9,75 @@ from alloy.core.files import InputError, Row, hash_files, write_folder, write_js
 from alloy.modeling.check_folder import check_folder
 from alloy.modeling.end_of_turn import add_stop, missing_stop
 from alloy.modeling.find_model import Check, find_model, model_files, require_hash
-from alloy.modeling.gguf_file import dequantize
+from alloy.modeling.gguf_file import dequantize_gguf
 from alloy.modeling.model_folder import ORIGIN, write_hosted, write_reference
 from alloy.modeling.settings import Checkpoint
 
 
 def make_base_model(model: Checkpoint, out: Path, check: Check = bool) -> Row:
-    """Make `out` the base model that the settings name, and return what metrics/base.json says of it.
+    """Make `out` the folder of the base model, and return its entry in metrics/base.json.
 
-    A repository of the hub stays in the hub's cache, and `out` refers to it by its commit and by the hash of its files,
-    so that other weights under the same name make all stages run again. If the model does not stop at the token that
-    ends its turns (see alloy/modeling/end_of_turn.py), it is copied instead, and made to stop there. Weights of other
-    sources are written to `out`, beside origin.json, which says where they came from. `out` appears whole or not at
-    all. A model that cannot be used raises `InputError`; see `find_model`.
+    1. Find and check the model. An unusable model raises `InputError` (see `find_model`).
+    2. A hub model stays in the hub's cache. `out` refers to it by its commit and the hash of its files, so that other
+       weights under the same name make all stages run again.
+    3. If a hub model does not stop at the token that ends its turns (see end_of_turn.py), it is copied to `out`
+       instead, and this token becomes a stop token.
+    4. Weights of other sources are written to `out`, with origin.json, which records where they came from.
+
+    `out` is written completely or not at all.
     """
     if model.hosted is not None:
         write_folder(out, partial(write_hosted, model=model.hosted))
         return {"hosted": model.hosted}
-    with find_model(model, check) as (found, place):
-        report = _report(model, found, place)
-        if model.hub and model.revision and missing_stop(found, place) is None:
+    with find_model(model, check) as (model_path, place):
+        report = _describe_source(model, model_path, place)
+        if model.hub and model.revision and missing_stop(model_path, place) is None:
             reference = partial(write_reference, repository=model.hub, revision=model.revision, sha256=report["sha256"])
             write_folder(out, reference)
             return report
-        write = partial(copy_model, found) if found.is_dir() else partial(_dequantize, found, place=place)
-        return report | _write(out, _origin(model, found, report), write, place)
+        write = (
+            partial(copy_model, model_path)
+            if model_path.is_dir()
+            else partial(_dequantize_file, model_path, place=place)
+        )
+        return report | _write_model(out, _describe_origin(model, model_path, report), write, place)
 
 
-def _report(model: Checkpoint, found: Path, place: str) -> Row:
+def _describe_source(model: Checkpoint, model_path: Path, place: str) -> Row:
     if model.hub:
-        return {"hub": model.hub, "revision": model.revision, "sha256": hash_files(found, model_files(found))}
+        return {"hub": model.hub, "revision": model.revision, "sha256": hash_files(model_path, model_files(model_path))}
     if model.wheel:
         return model.wheel.model_dump(include={"package", "version", "file", "sha256"})
-    return {"path" if model.path else "gguf": model.path or model.gguf, "sha256": require_hash(model, found, place)}
+    return {
+        "path" if model.path else "gguf": model.path or model.gguf,
+        "sha256": require_hash(model, model_path, place),
+    }
 
 
-def _origin(model: Checkpoint, found: Path, report: Row) -> Row:
-    """Return what origin.json says: the kind of source, its name, and what pins it."""
+def _describe_origin(model: Checkpoint, model_path: Path, report: Row) -> Row:
+    """Return the content of origin.json: the kind of source, its name, and its commit, version or hash."""
     if model.hub:
         return {"source": "hub", "name": model.hub, "revision": model.revision}
-    source = "path" if found.is_dir() else "gguf"
+    source = "path" if model_path.is_dir() else "gguf"
     if model.wheel:
         return {"source": source, "name": model.wheel.file.rstrip("/").rpartition("/")[2], **report}
-    return {"source": source, "name": found.resolve().name, "sha256": report["sha256"]}
+    return {"source": source, "name": model_path.resolve().name, "sha256": report["sha256"]}
 
 
 def copy_model(folder: Path, out: Path) -> None:
     """Copy the files of a model to the folder `out`.
 
-    Nothing is linked. A training that saves over `folder` would otherwise change `out`, and what DVC keeps in its cache
-    under the hash of the old weights.
+    Files are copied, not linked. Otherwise, training that saves into `folder` would change `out`, and with it the files
+    in DVC's cache.
     """
     from tqdm import tqdm
 
     files = model_files(folder)
     needed = sum(file.stat().st_size for file in files)
     if needed > (free := shutil.disk_usage(out).free):
-        raise InputError(f"{out.parent}: needs {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB free; make room")
+        raise InputError(
+            f"{out.parent}: expected {needed / 1e9:.2f} GB of free disk space, got {free / 1e9:.2f} GB; free some space"
+        )
     with tqdm(total=needed, desc="base", unit="B", unit_scale=True, disable=None) as bar:
         for file in files:
             copy = out / file.relative_to(folder)
@@ -74,20 +86,20 @@ def copy_model(folder: Path, out: Path) -> None:
             bar.update(copy.stat().st_size)
 
 
-def _dequantize(file: Path, folder: Path, place: str) -> None:
-    dequantize(file, folder, place)
+def _dequantize_file(file: Path, folder: Path, place: str) -> None:
+    dequantize_gguf(file, folder, place)
     check_folder(folder, place)
 
 
-def _write(out: Path, origin: Row, write: Callable[[Path], object], place: str) -> Row:
-    """Let `write` fill the folder `out`; return `{stop_token}` if the model had to be given one, else nothing."""
+def _write_model(out: Path, origin: Row, write: Callable[[Path], object], place: str) -> Row:
+    """Write the folder `out` with `write`; return `{stop_token}` if a stop token was added, else an empty dict."""
     added: Row = {}
 
-    def fill(part: Path) -> None:
+    def write_with_origin(part: Path) -> None:
         write(part)
         if token := add_stop(part, place):
             added["stop_token"] = token
         write_json(part / ORIGIN, origin | added)
 
-    write_folder(out, fill)
+    write_folder(out, write_with_origin)
     return added

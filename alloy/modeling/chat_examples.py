@@ -1,7 +1,7 @@
-"""Chats as training examples: their tokens, and which of these teach, that is, which the loss is taken over.
+"""Chats as training examples: their tokens, and which of them the loss is taken over.
 
-An answer teaches from the first token that the model writes, after the generation prompt of the chat template, to the
-end of its turn. Each part is encoded by itself, so that no token lies across the border of an answer.
+The loss is taken over answers: from the first token that the model writes, after the generation prompt of the chat
+template, to the end of the turn. Prompts and answers are encoded separately, so that no token spans both.
 """
 
 from collections.abc import Iterable
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     import numpy as np
     from transformers import PreTrainedTokenizerBase
 
-IGNORED = -100  # a label that takes no part in the loss
+IGNORED = -100  # label of tokens without loss
 
 
 class AssistantTurns(Enum):
-    """Which messages of the assistant teach, where a chat has several."""
+    """Which assistant messages the loss is taken over, if a chat has several."""
 
     all = "all"
     last = "last"
@@ -38,13 +38,13 @@ class AssistantTurns(Enum):
 def encode_examples(
     rows: list[Row], tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns
 ) -> list[tuple[list[int], list[int]]]:
-    """Return (tokens, labels) of each row; the label of a token that does not teach is `IGNORED`.
+    """Return (tokens, labels) of each row. Tokens without loss have the label `IGNORED`.
 
-    A row that the template cannot render raises `InputError` with its id.
+    Raises `InputError` with the id of a row that the chat template cannot render.
     """
-    parts = [_parts_of(tokenizer, row, turns) for row in rows]
+    parts = [_split_row(tokenizer, row, turns) for row in rows]
     heads = encode(tokenizer, [part[0] for part in parts])
-    rest = iter(encode(tokenizer, [one for part in parts for one in part[1:]]))
+    rest = iter(encode(tokenizer, [text for part in parts for text in part[1:]]))
     examples = []
     for head, part in zip(heads, parts, strict=True):
         tokens, labels = list(head), [IGNORED] * len(head)
@@ -57,7 +57,7 @@ def encode_examples(
 
 
 def count_tokens(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns) -> "np.ndarray":
-    """Return (rows, 2): the tokens of each example, and those that the loss is taken over."""
+    """Return (rows, 2): the number of tokens of each example, and of those with loss."""
     import numpy as np
 
     counts = [
@@ -66,7 +66,7 @@ def count_tokens(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", turns: A
     return np.array(counts, np.int64).reshape(-1, 2)
 
 
-def _parts_of(tokenizer: "PreTrainedTokenizerBase", row: Row, turns: AssistantTurns) -> list[Rendered]:
+def _split_row(tokenizer: "PreTrainedTokenizerBase", row: Row, turns: AssistantTurns) -> list[Rendered]:
     try:
         return split_example(tokenizer, row["messages"], turns)
     except RenderError as error:
@@ -74,110 +74,114 @@ def _parts_of(tokenizer: "PreTrainedTokenizerBase", row: Row, turns: AssistantTu
 
 
 def split_example(tokenizer: "PreTrainedTokenizerBase", messages: Messages, turns: AssistantTurns) -> list[Rendered]:
-    r"""Return the text of a chat in parts: by turns one that is only read, and one that teaches.
+    r"""Split the text of a chat into parts: context without loss and answers with loss, alternately.
 
-    1. Render the chat, and its prompt: all messages but the last. The last answer is what comes after the prompt.
-    2. Find the earlier answers, if they teach as well (`_earlier_answers`).
+    1. Render the chat, and its prompt (all messages but the last). The last answer is the text after the prompt.
+    2. Find the earlier answers, if they have loss too (`_find_earlier_answers`).
     3. Cut the text at both ends of each answer. A line feed after the last one is left out.
 
     Example (ChatML, `all`): `<|im_start|>user\\nHi<|im_end|>\\n<|im_start|>assistant\\n`, `Hello<|im_end|>`,
     `\\n<|im_start|>user\\nBye<|im_end|>\\n<|im_start|>assistant\\n`, `Bye<|im_end|>`.
     """
-    several = turns is AssistantTurns.all and sum(one["role"] == "assistant" for one in messages) > 1
+    several = turns is AssistantTurns.all and sum(message["role"] == "assistant" for message in messages) > 1
     thinking = split_answer(messages[-1]["content"]).reasoning is not None
     prompt = render_chat(tokenizer, messages[:-1], answered=False, thinking=thinking, every=several).rendered
     chat = render_chat(tokenizer, messages, answered=True, thinking=thinking, every=several)
     whole = chat.rendered
     if not whole.text.startswith(prompt.text):
         raise RenderError(
-            "the chat template renders the prompt differently with the answer behind it; take a template whose "
-            "generation prompt is the start of the assistant's turn"
+            "the chat template renders the prompt differently if an answer follows; use a template whose generation "
+            "prompt is the start of the assistant's turn"
         )
     answers = [(len(prompt.text), len(whole.text.removesuffix("\n")))]
     if several:
-        answers = [*_earlier_answers(tokenizer, messages, whole, chat.owners), *answers]
-    parts, place = [], 0
+        answers = [*_find_earlier_answers(tokenizer, messages, whole, chat.owners), *answers]
+    parts, position = [], 0
     for start, end in answers:
-        parts += [whole.part(place, start), whole.part(start, end)]
-        place = end
+        parts += [whole.cut_part(position, start), whole.cut_part(start, end)]
+        position = end
     return parts
 
 
-def _earlier_answers(
+def _find_earlier_answers(
     tokenizer: "PreTrainedTokenizerBase", messages: Messages, whole: Rendered, owners: tuple[tuple[int, str], ...]
 ) -> list[Span]:
-    """Return where the assistant's messages before the last one teach.
+    """Return the spans of the assistant messages before the last one that the loss is taken over.
 
-    An answer begins where the generation prompt of the messages before it ends; where the template shows earlier
-    answers in another way than it asks for one (Qwen3 leaves out the empty thought), where its content begins. It ends
-    with the token that ends a turn. An answer of which the template leaves a part out, as Qwen3 does with earlier
-    thoughts, does not teach: the model would learn to leave it out.
+    For each of these messages:
+
+    1. Skip it if the template leaves out a part of it, as Qwen3 does with earlier reasoning. The model would learn to
+       leave it out.
+    2. The span starts where the generation prompt of the messages before it ends.
+    3. If the template renders earlier answers without that prompt (Qwen3 leaves out the empty reasoning), the span
+       starts where the content starts. With reasoning, the message is skipped.
+    4. The span ends with the token that ends a turn.
     """
-    ending = _turn_end(tokenizer)
-    found: list[Span] = []
-    for place, message in enumerate(messages[:-1]):
+    ending = _find_turn_end(tokenizer)
+    spans: list[Span] = []
+    for number, message in enumerate(messages[:-1]):
         if message["role"] != "assistant":
             continue
         answer = split_answer(message["content"])
-        given = [span for span, (owner, _) in zip(whole.given, owners, strict=True) if owner == place]
-        wanted = bool(answer.content) + (answer.reasoning is not None) + len(answer.calls)
-        if not given or len(given) != wanted or (answer.calls and not ending):
+        shown = [span for span, (owner, _) in zip(whole.message_spans, owners, strict=True) if owner == number]
+        expected = bool(answer.content) + (answer.reasoning is not None) + len(answer.calls)
+        if not shown or len(shown) != expected or (answer.calls and not ending):
             continue
         prompt = render_chat(
-            tokenizer, messages[:place], answered=False, thinking=answer.reasoning is not None, every=True
+            tokenizer, messages[:number], answered=False, thinking=answer.reasoning is not None, every=True
         ).rendered
         if whole.text.startswith(prompt.text):
             start = len(prompt.text)
         elif answer.reasoning is None:
-            start = given[0][0]
+            start = shown[0][0]
         else:
             continue
-        following = (span[0] for span, (owner, _) in zip(whole.given, owners, strict=True) if owner > place)
-        end = whole.text.find(ending, given[-1][1], next(following, len(whole.text)))
+        following = (span[0] for span, (owner, _) in zip(whole.message_spans, owners, strict=True) if owner > number)
+        end = whole.text.find(ending, shown[-1][1], next(following, len(whole.text)))
         if end < 0:
             raise RenderError(
-                f"the chat template does not end message {place + 1} with {ending!r}; set assistant_turns: last"
+                f"the chat template does not end message {number + 1} with {ending!r}; set assistant_turns: last"
             )
-        found.append((start, end + len(ending)))
-    return found
+        spans.append((start, end + len(ending)))
+    return spans
 
 
 @lru_cache(maxsize=4)
-def _turn_end(tokenizer: "PreTrainedTokenizerBase") -> str:
-    r"""Return what ends an answer that another message follows, with the control token that is the end.
+def _find_turn_end(tokenizer: "PreTrainedTokenizerBase") -> str:
+    r"""Return the text that ends an answer if another message follows, up to its control token.
 
-    1. Render a chat of two answers, and look at what the template writes after each.
-    2. Take what both begin with, up to the end of a control token: `<|end|>` of `<|end|>\n<|endoftext|>` (Phi 3).
-    3. If there is none, take what comes after the first answer up to its first control token (`<|end|>` of gpt-oss,
-       whose last answer ends in `<|return|>`); nothing, if the template ends the last answer with nothing.
+    1. Render a chat of two answers. Compare the text after the first answer with the text after the last one.
+    2. Take their common beginning, up to the end of a control token: `<|end|>` of `<|end|>\n<|endoftext|>` (Phi 3).
+    3. If there is none, take the text after the first answer up to its first control token (`<|end|>` of gpt-oss,
+       whose last answer ends with `<|return|>`). If no text follows the last answer, the result is empty.
     """
     chat = [{"role": role, "content": "Hello"} for role in ("user", "assistant", "user", "assistant")]
     rendered = render_chat(tokenizer, chat, answered=True, every=True).rendered
-    _, first, second, last = rendered.given
+    _, first, second, last = rendered.message_spans
     after_first = rendered.text[first[1] : second[0]]
     after_last = rendered.text[last[1] :].removesuffix("\n")
     tokens = control_tokens(tokenizer)
-    for end in (*sorted(_ends(after_last, tokens), reverse=True), len(after_last)):
+    for end in (*sorted(_find_ends(after_last, tokens), reverse=True), len(after_last)):
         if after_first.startswith(after_last[:end]):
             return after_last[:end]
-    ends = _ends(after_first, tokens)
+    ends = _find_ends(after_first, tokens)
     return after_first[: min(ends)] if ends else after_first
 
 
-def _ends(text: str, tokens: Iterable[str]) -> list[int]:
-    """Return where the tokens that are in a text end."""
+def _find_ends(text: str, tokens: Iterable[str]) -> list[int]:
+    """Return the positions in a text where tokens end."""
     return [text.index(token) + len(token) for token in tokens if token in text]
 
 
 def why_unusable(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, Any]]) -> str | None:
-    """Return why a general example cannot be rendered for this model and how to fix it, or None.
+    """Return why a general example cannot be rendered for this model and how to fix it; None if it can.
 
-    Rows without reasoning and tool calls depend on their roles alone: `why_unusable_roles`.
+    For rows without reasoning and tool calls, only the roles matter; see `why_unusable_roles`.
     """
     for number, message in enumerate(messages, 1):
         if message["role"] == "assistant" and (markup := find_markup(message)):
             return (
-                f"message {number} holds {markup!r}, which would be taught as letters; write reasoning as "
+                f"message {number} holds {markup!r}, which would be trained as plain text; write reasoning as "
                 '<think>..</think> at the start of `content`, a tool call as <tool_call>{"name", "arguments"}'
                 "</tool_call> at its end, or drop the row"
             )
@@ -190,7 +194,6 @@ def why_unusable(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, 
 
 @lru_cache(maxsize=4096)
 def why_unusable_roles(tokenizer: "PreTrainedTokenizerBase", roles: tuple[str, ...]) -> str | None:
-    """Return why chats of these roles, in this order, cannot be rendered for this model, or None."""
-    said = ", ".join(roles)
+    """Return why chats with these roles, in this order, cannot be rendered for this model; None if they can."""
     why = why_unusable(tokenizer, [{"role": role, "content": "Hello"} for role in roles])
-    return why and f"roles {said}: {why}"
+    return why and f"roles {', '.join(roles)}: {why}"

@@ -1,7 +1,7 @@
-"""Chat messages, the text that a model's chat template makes of them, and its tokens.
+"""Render chat messages with a model's chat template, and encode the text as tokens.
 
-What a message says never becomes a control token: a comment that holds `<|im_end|>` holds ten characters, in training
-and in inference alike. Only the template opens and closes turns.
+The text of a message never becomes a control token. A comment that contains `<|im_end|>` contains ten ordinary
+characters, in training and in inference. Only the template starts and ends turns.
 """
 
 import json
@@ -22,76 +22,76 @@ if TYPE_CHECKING:
 
 Messages = list[dict[str, str]]
 Span = tuple[int, int]
-MARK = " \ue000{}\ue001 "  # stands for what a message says; some templates take away the spaces around
-# Today's date to every template that writes one: an example has the same tokens on any day. It is Llama's own default.
+MARK = " \ue000{}\ue001 "  # placeholder of a message text; some templates strip the spaces around it
+# The date that every template gets as today, so that an example has the same tokens on any day. It is Llama's default.
 DATE = datetime(2024, 7, 26)
-TOOL_CALL = "tool call"  # what is marked of one is its name
+TOOL_CALL = "tool call"  # the placeholder stands for its name
 
 
 class RenderError(InputError):
-    """A chat that the model's chat template cannot put into its form."""
+    """The model's chat template cannot render a chat."""
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A chat as text. `given` are the parts of it that messages say; none where nothing in them needs care."""
+    """A chat as text. `message_spans` are the texts of messages in it that might hold control tokens."""
 
     text: str
-    given: tuple[Span, ...] = ()
+    message_spans: tuple[Span, ...] = ()
 
-    def part(self, start: int, end: int | None = None) -> "Rendered":
-        """Return the text between two places."""
+    def cut_part(self, start: int, end: int | None = None) -> "Rendered":
+        """Return the text between two positions, with its spans."""
         last = len(self.text) if end is None else end
-        spans = ((max(a, start) - start, min(b, last) - start) for a, b in self.given)
+        spans = ((max(a, start) - start, min(b, last) - start) for a, b in self.message_spans)
         return Rendered(self.text[start:last], tuple((a, b) for a, b in spans if a < b))
 
 
 def render_prompt(tokenizer: "PreTrainedTokenizerBase", messages: Messages) -> Rendered:
-    """Return the text up to where the assistant's answer begins."""
+    """Return the text up to the start of the assistant's answer."""
     return render_chat(tokenizer, messages, answered=False).rendered
 
 
 def render_example(tokenizer: "PreTrainedTokenizerBase", messages: Messages) -> Rendered:
-    """Return the whole text, the assistant's answer and its end-of-turn token included."""
+    """Return the whole text, with the assistant's answer and its end-of-turn token."""
     thinking = split_answer(messages[-1]["content"]).reasoning is not None
     return render_chat(tokenizer, messages, answered=True, thinking=thinking).rendered
 
 
 @dataclass(frozen=True)
 class Chat:
-    """A chat as text; `owners` has for each of its given parts the message that says it, and which part of that."""
+    """A chat as text. `owners` has the message number and the part (such as content) of each of its `message_spans`."""
 
     rendered: Rendered
     owners: tuple[tuple[int, str], ...]
 
 
 class _Marks:
-    """The marks that stand for what messages say, by their numbers: a mark is found again wherever a template put it.
+    """Numbered placeholders for message texts. A placeholder can be found again wherever the template writes it.
 
-    A mark stands for what could hold a control token: a template that changes what is said, as Qwen3's takes out
-    thoughts, would also do so where a comment is hostile. `every` text has one where its place is to be known.
+    Texts that might hold a control token get one, because some templates change texts: Qwen3's removes what looks like
+    reasoning, even from a hostile comment. With `every`, all texts get one, so that their positions are known.
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", every: bool) -> None:
         self.tokenizer = tokenizer
-        self.careful = _first_letters(tokenizer)
+        self.first_letters = _first_letters(tokenizer)
         self.every = every
         self.texts: list[str] = []
         self.owners: list[tuple[int, str]] = []
 
-    def content(self, place: int, text: str) -> str:
-        """Return what stands for the content of message `place`."""
-        if not (_needs_care(self.tokenizer, text, self.careful) or (self.every and text)):
+    def mark_content(self, message: int, text: str) -> str:
+        """Return the content of a message, or its placeholder."""
+        if not (_needs_care(self.tokenizer, text, self.first_letters) or (self.every and text)):
             return text
-        return MARK.format(self._number(place, "content", text))
+        return MARK.format(self._add_mark(message, "content", text))
 
-    def part(self, place: int, kind: str, text: str) -> str:
-        """Return the mark of reasoning or of a tool's name, which is not there unless the template writes it."""
-        return f"\ue000{self._number(place, kind, text)}\ue001"
+    def mark_part(self, message: int, kind: str, text: str) -> str:
+        """Return a placeholder for reasoning or for the name of a tool. The template may leave it out."""
+        return f"\ue000{self._add_mark(message, kind, text)}\ue001"
 
-    def _number(self, place: int, kind: str, text: str) -> int:
+    def _add_mark(self, message: int, kind: str, text: str) -> int:
         self.texts.append(text)
-        self.owners.append((place, kind))
+        self.owners.append((message, kind))
         return len(self.texts) - 1
 
 
@@ -103,20 +103,22 @@ def render_chat(
     thinking: bool = False,
     every: bool = False,
 ) -> Chat:
-    """Return the chat as text: `answered`, or up to where the assistant's answer begins.
+    """Return the chat as text.
 
-    `thinking`: the answer begins with thoughts; without, it is asked for as training shows it, and a template that
-    knows no thoughts does not look at it. `every`: all that messages say are given parts. What the template raises, and
-    an answer of which it leaves a part out, raise `RenderError`.
+    - `answered`: the last message is an answer; otherwise the text ends where the answer would start
+    - `thinking`: the answer starts with reasoning; templates without reasoning ignore this
+    - `every`: all message texts are in `message_spans`, not only those that might hold control tokens
 
-    1. Put marks in the place of what messages say, and hand reasoning and tool calls over in fields of their own.
-    2. Render, on a fixed date.
-    3. Put back what the marks stand for, less the spaces that the template took away around them.
+    1. Replace message texts by placeholders. Reasoning and tool calls go into fields of their own.
+    2. Render the template with a fixed date.
+    3. Replace the placeholders by the texts. Strip a text on the sides where the template stripped its placeholder.
+
+    Raises `RenderError` if the template raises an error or leaves out a part of the answer.
     """
     from jinja2 import TemplateError
 
     marks = _Marks(tokenizer, every)
-    turns = [_turn(tokenizer, marks, place, message) for place, message in enumerate(messages)]
+    turns = [_mark_message(tokenizer, marks, number, message) for number, message in enumerate(messages)]
     try:
         text = str(
             tokenizer.apply_chat_template(
@@ -129,147 +131,152 @@ def render_chat(
         )
     except (TemplateError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise RenderError(f"the chat template refuses it: {reason}") from None
+        raise RenderError(f"the chat template cannot render it: {reason}") from None
     whole, *parts = re.split("( ?)\ue000([0-9]+)\ue001( ?)", text)  # text, space, number, space, text, ..
     spans, owners = [], []
-    for before, number, behind, rest in zip(*(iter(parts),) * 4, strict=True):
-        said, owner = marks.texts[int(number)], marks.owners[int(number)]
+    for before, number, after, rest in zip(*(iter(parts),) * 4, strict=True):
+        text, owner = marks.texts[int(number)], marks.owners[int(number)]
         if owner[1] == "content":
-            said = said if before else said.lstrip()
-            said = said if behind else said.rstrip()
-        else:  # these spaces are the template's own
-            whole, rest = whole + before, behind + rest
-        spans.append((len(whole), len(whole) + len(said)))
+            text = text if before else text.lstrip()
+            text = text if after else text.rstrip()
+        else:  # the template wrote these spaces
+            whole, rest = whole + before, after + rest
+        spans.append((len(whole), len(whole) + len(text)))
         owners.append(owner)
-        whole += said + rest
+        whole += text + rest
     if answered:
         _check_answer(marks, owners, len(messages) - 1)
     return Chat(Rendered(whole, tuple(spans)), tuple(owners))
 
 
 def _check_answer(marks: _Marks, shown: list[tuple[int, str]], last: int) -> None:
-    """Raise `RenderError` unless the template shows all of the last answer, and all tool calls.
+    """Raise `RenderError` unless the template shows all parts of the last answer, and all tool calls.
 
-    It may leave out of earlier answers what a model is not to read again, such as thoughts.
+    It may leave out parts of earlier answers, such as reasoning.
     """
-    for place, kind in marks.owners:
-        if (place == last or kind == TOOL_CALL) and shown.count((place, kind)) != marks.owners.count((place, kind)):
-            raise RenderError(f"the chat template has no place for the {kind} of message {place + 1}")
+    for number, kind in marks.owners:
+        if (number == last or kind == TOOL_CALL) and shown.count((number, kind)) != marks.owners.count((number, kind)):
+            raise RenderError(f"the chat template leaves out the {kind} of message {number + 1}")
 
 
-def _turn(tokenizer: "PreTrainedTokenizerBase", marks: _Marks, place: int, message: dict[str, str]) -> dict[str, Any]:
+def _mark_message(
+    tokenizer: "PreTrainedTokenizerBase", marks: _Marks, number: int, message: dict[str, str]
+) -> dict[str, Any]:
     if message["role"] != "assistant":
-        return {"role": message["role"], "content": marks.content(place, message["content"])}
+        return {"role": message["role"], "content": marks.mark_content(number, message["content"])}
     answer = split_answer(message["content"])
-    turn: dict[str, Any] = {"role": "assistant", "content": marks.content(place, answer.content)}
+    turn: dict[str, Any] = {"role": "assistant", "content": marks.mark_content(number, answer.content)}
     if answer.reasoning is not None:
-        mark = marks.part(place, "reasoning", answer.reasoning)
-        turn |= dict.fromkeys(("reasoning_content", "reasoning", "thinking"), mark)  # families name it differently
+        mark = marks.mark_part(number, "reasoning", answer.reasoning)
+        turn |= dict.fromkeys(
+            ("reasoning_content", "reasoning", "thinking"), mark
+        )  # the field has different names in different model families
     if answer.calls:
         for _, arguments in answer.calls:
-            said = json.dumps(arguments, ensure_ascii=False)
-            # As they are written, and as the tokenizer normalizes them.
-            forms = said if (normal := _normalized(tokenizer, said)) is None else f"{said}\n{normal}"
+            text = json.dumps(arguments, ensure_ascii=False)
+            # Check the text as written, and as normalized by the tokenizer.
+            forms = text if (normal := _normalize_text(tokenizer, text)) is None else f"{text}\n{normal}"
             if control := next((token for token in ("\ue000", *control_tokens(tokenizer)) if token in forms), None):
                 raise RenderError(f"the arguments of a tool call hold {control!r}, a control token of the model")
         turn["tool_calls"] = [
             {
-                "id": f"{number:09d}",  # nine letters or digits, as Mistral wants them
+                "id": f"{call:09d}",  # Mistral requires nine letters or digits
                 "type": "function",
-                "function": {"name": marks.part(place, TOOL_CALL, name), "arguments": arguments},
+                "function": {"name": marks.mark_part(number, TOOL_CALL, name), "arguments": arguments},
             }
-            for number, (name, arguments) in enumerate(answer.calls)
+            for call, (name, arguments) in enumerate(answer.calls)
         ]
     return turn
 
 
-def _needs_care(tokenizer: Any, content: str, careful: frozenset[str]) -> bool:  # noqa: ANN401 (hides its backend)
-    """Return whether a text may hold a control token, as it is written or once the tokenizer has normalized it.
+def _needs_care(tokenizer: Any, content: str, first_letters: frozenset[str]) -> bool:  # noqa: ANN401 (hides its backend)
+    """Return whether a text may hold a control token, as written or after the tokenizer has normalized it.
 
-    A normalizer may make the letters of one out of others: `\uff1cs\uff1e` becomes `<s>`, and `[inst]` is `[INST]`.
+    A normalizer may turn other letters into those of a control token: `\uff1cs\uff1e` becomes `<s>`, and `[inst]`
+    becomes `[INST]`.
     """
-    if careful & set(content):
+    if first_letters & set(content):
         return True
-    normal = None if content.isascii() else _normalized(tokenizer, content)
-    return normal is not None and bool(careful & set(normal))
+    normal = None if content.isascii() else _normalize_text(tokenizer, content)
+    return normal is not None and bool(first_letters & set(normal))
 
 
-def _normalized(tokenizer: Any, text: str) -> str | None:  # noqa: ANN401 (hides its backend)
-    """Return a text as the tokenizer normalizes it; None if it does not."""
+def _normalize_text(tokenizer: Any, text: str) -> str | None:  # noqa: ANN401 (its class hides the backend)
+    """Return a text as the tokenizer normalizes it; None if it has no normalizer."""
     normalizer = tokenizer.backend_tokenizer.normalizer if tokenizer.is_fast else None
     return None if normalizer is None else normalizer.normalize_str(text)
 
 
 @lru_cache(maxsize=4)
-def _first_letters(tokenizer: Any) -> frozenset[str]:  # noqa: ANN401 (hides its backend)
-    """Return the letters that control tokens begin with, in both cases, and that of `MARK`."""
+def _first_letters(tokenizer: Any) -> frozenset[str]:  # noqa: ANN401 (its class hides the backend)
+    """Return the first letters of control tokens, in upper and lower case, and that of `MARK`."""
     firsts = {token.lstrip()[:1] or token[:1] for token in control_tokens(tokenizer)}
     return frozenset({"\ue000"} | {form for first in firsts for form in (first, first.lower(), first.upper())})
 
 
 def encode(tokenizer: "PreTrainedTokenizerBase", texts: list[Rendered]) -> list[list[int]]:
-    """Return the tokens of each text; what all begin with, which may be a long taxonomy, is encoded once."""
+    """Return the tokens of each text. A common beginning, such as a long taxonomy, is encoded only once."""
     plain = [rendered.text for rendered in texts]
-    cut = _cut(plain)
-    head = _ids(tokenizer, [plain[0][:cut]])[0] if cut else []
-    tails = _ids(tokenizer, [text[cut:] for text in plain])
-    if cut and head + tails[0] != _ids(tokenizer, plain[:1])[0]:
-        head, tails = [], _ids(tokenizer, plain)
+    shared = _find_shared_start(plain)
+    head = _tokenize_texts(tokenizer, [plain[0][:shared]])[0] if shared else []
+    tails = _tokenize_texts(tokenizer, [text[shared:] for text in plain])
+    if shared and head + tails[0] != _tokenize_texts(tokenizer, plain[:1])[0]:
+        head, tails = [], _tokenize_texts(tokenizer, plain)
     return [
-        _apart(tokenizer, rendered) if rendered.given else head + tail
+        _encode_protected(tokenizer, rendered) if rendered.message_spans else head + tail
         for rendered, tail in zip(texts, tails, strict=True)
     ]
 
 
 def common_length(sequences: Sequence[Sequence[Any]]) -> int:
-    """Return how many items all sequences begin with alike."""
+    """Return the length of the common beginning of all sequences."""
     first, last = min(sequences), max(sequences)  # type: ignore[type-var]
     pairs = enumerate(zip(first, last, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(first), len(last)))
+    return next((index for index, (a, b) in pairs if a != b), min(len(first), len(last)))
 
 
 def common_prefix(tokenizer: "PreTrainedTokenizerBase", chats: list[Messages]) -> list[int]:
-    """Return the tokens that the prompts of all `chats` begin with."""
+    """Return the common first tokens of the prompts of all `chats`."""
     prompts = encode(tokenizer, [render_prompt(tokenizer, chat) for chat in chats])
     return prompts[0][: common_length(prompts)]
 
 
-def _cut(texts: list[str]) -> int:
-    """Return a place before which all texts are the same, with a whole line alike behind it, or 0."""
+def _find_shared_start(texts: list[str]) -> int:
+    """Return the length of a common beginning of all texts that another common line follows, or 0."""
     common = texts[0][: common_length(texts)] if len(texts) > 1 else ""
     return common.rfind("\n", 0, max(common.rfind("\n"), 0)) + 1
 
 
-def _ids(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[list[int]]:
+def _tokenize_texts(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> list[list[int]]:
     encoded: Any = tokenizer(texts, add_special_tokens=False, verbose=False)
     return encoded["input_ids"]
 
 
 @lru_cache(maxsize=4)
 def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
-    """Return the tokens that are found in a text before any other, such as `<|im_end|>`: `tokenizers.AddedToken`."""
+    """Return the control tokens, such as `<|im_end|>`, by their text. Tokenizers find them in a text first."""
     return {token.content: token for token in tokenizer.added_tokens_decoder.values()}
 
 
 def bias_against_control(tokenizer: "PreTrainedTokenizerBase") -> dict[int, float]:
-    """Return a bias on logits that lets no control token be written but the end's.
+    """Return a logit bias that prevents all control tokens except the end-of-text token.
 
-    To a grammar in vLLM such a token is the letters that it is written with, which a comment may hold.
+    vLLM's grammars treat a control token as its letters, and a quoted comment may contain these.
     """
     return {token: -100.0 for token in tokenizer.added_tokens_decoder if token != tokenizer.eos_token_id}
 
 
-def _apart(tokenizer: Any, rendered: Rendered) -> list[int]:  # noqa: ANN401
-    """Return the tokens of a text whose given parts hold no control tokens, whatever they say."""
+def _encode_protected(tokenizer: Any, rendered: Rendered) -> list[int]:  # noqa: ANN401
+    """Return the tokens of a text. Its message spans become no control tokens, whatever they contain."""
     controls = control_tokens(tokenizer)
-    # As the tokenizer does it: first the control tokens, the text between them by itself.
-    found = re.compile("|".join(re.escape(token) for token in sorted(controls, key=len, reverse=True)))
+    # Like the tokenizer: find the control tokens first, then encode the text between them.
+    pattern = re.compile("|".join(re.escape(token) for token in sorted(controls, key=len, reverse=True)))
     outside = rendered.text
-    for a, b in rendered.given:
+    for a, b in rendered.message_spans:
         outside = outside[:a] + "\0" * (b - a) + outside[b:]
     ids: list[int] = []
     start, strip = 0, False
-    for match in [*found.finditer(outside), None]:
+    for match in [*pattern.finditer(outside), None]:
         end = match.start() if match else len(rendered.text)
         control = controls[match.group()] if match else None
         between = rendered.text[start:end]
@@ -283,21 +290,21 @@ def _apart(tokenizer: Any, rendered: Rendered) -> list[int]:  # noqa: ANN401
 
 
 def _plain_ids(tokenizer: Any, text: str) -> list[int]:  # noqa: ANN401 (its class hides the backend)
-    """Return the tokens of a text, none of which is a control token."""
+    """Return the tokens of a text as plain text, without control tokens."""
     if not text:
         return []
-    ids = _plain(tokenizer).encode(text, add_special_tokens=False).ids
+    ids = _remove_control_tokens(tokenizer).encode(text, add_special_tokens=False).ids
     if wrong := _control_ids(tokenizer).intersection(ids):
         token = tokenizer.convert_ids_to_tokens(min(wrong))
-        raise InputError(f"the tokenizer makes its control token {token!r} of plain text; take another model")
+        raise InputError(f"the tokenizer encodes plain text as its control token {token!r}; use another model")
     return ids
 
 
 @lru_cache(maxsize=4)
 def _control_ids(tokenizer: Any) -> frozenset[int]:  # noqa: ANN401 (its class hides the backend)
-    """Return the ids of tokens that plain text must not become: all that are added, but white space and the unknown.
+    """Return the ids of the control tokens: all added tokens except white space and the unknown token.
 
-    Some tokenizers (Gemma) add runs of line feeds and spaces, which command nothing.
+    Some tokenizers (Gemma) add tokens for runs of line feeds and spaces, which have no special meaning.
     """
     return frozenset(
         number
@@ -307,17 +314,17 @@ def _control_ids(tokenizer: Any) -> frozenset[int]:  # noqa: ANN401 (its class h
 
 
 @lru_cache(maxsize=4)
-def _plain(tokenizer: Any) -> "Tokenizer":  # noqa: ANN401 (its class hides the backend)
-    """Return the tokenizer without any control token.
+def _remove_control_tokens(tokenizer: Any) -> "Tokenizer":  # noqa: ANN401 (its class hides the backend)
+    """Return a copy of the tokenizer that has no control tokens.
 
-    A vocabulary may list its control tokens among the pieces of words. Unigram then finds `<s>` in plain text,
-    WordPiece `[INST]` if its words end at spaces, BPE both if it takes whole words (`ignore_merges`). So they are
-    renamed there, each by its number, into what no text holds, since nobody can guess it.
+    Removing the added tokens is not enough: the vocabulary may list control tokens as pieces of words. Unigram then
+    finds `<s>` in plain text, WordPiece finds `[INST]` if its words end at spaces, and BPE finds both if it takes whole
+    words (`ignore_merges`). So they get random secret names in the vocabulary, which no text can contain.
     """
     from tokenizers import Tokenizer
 
     if not tokenizer.is_fast:
-        raise InputError("the model's tokenizer is not one of the library tokenizers; convert it to tokenizer.json")
+        raise InputError("the model has no fast tokenizer (library `tokenizers`); convert it to tokenizer.json")
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     model, controls = state["model"], _control_ids(tokenizer)
     secret = secrets.token_hex(16)

@@ -1,4 +1,4 @@
-"""Whether a Hugging Face folder can be a base model, found out before anything else is done with it."""
+"""Check whether a Hugging Face folder can be a base model, before anything else is done with it."""
 
 import logging
 from collections.abc import Iterator
@@ -11,39 +11,43 @@ from alloy.modeling.end_of_turn import missing_stop
 from alloy.modeling.model_folder import silence_deepspeed
 
 CONFIG, INDEX, TOKENIZER = "config.json", "model.safetensors.index.json", "tokenizer_config.json"
-# Formats of weights that are read by running code which the file names (pickle), or that torch does not read.
+# Formats of weights that may run code when they are loaded (pickle), or that torch cannot read.
 OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx")
 
 
 def check_folder(folder: Path, place: str) -> None:
-    """Raise `InputError`, one line that begins with `place`, unless `folder` holds a model that Alloy can train.
+    """Raise `InputError` unless `folder` holds a model that Alloy can train. `place` is the start of the message.
 
-    No weight is loaded: files of weights are opened, and their names and shapes compared with the architecture's.
+    No weights are loaded; only the names and shapes of the tensors are compared with the architecture.
 
     1. There is a config.json.
-    2. There are safetensors, each whole, and each that the index names.
-    3. transformers knows the architecture as a causal language model, without code that comes with the model.
-    4. The files have every tensor of that architecture, in its shape.
-    5. There is a tokenizer, and its chat template can put a question.
-    6. The template ends an answer with a token at which the model stops, or can be made to.
+    2. There are safetensors files, all complete, and all that the index names.
+    3. transformers has the architecture as a causal language model, without code from the model.
+    4. The files hold every tensor of that architecture, in its shape.
+    5. There is a tokenizer, and its chat template can render a question.
+    6. The template ends an answer with a token at which the model stops or can be made to stop.
     """
     config = _read_config(folder, place)
     _check_files(folder, place)
     _check_architecture(config, place)
     _check_tensors(folder, place)
     _check_chat(folder, place)
-    with _quiet(), _one_line(place):
+    with _silence_logging(), _wrap_load_errors(place):
         missing_stop(folder, place)
 
 
 def _read_config(folder: Path, place: str) -> dict[str, Any]:
     if not (folder / CONFIG).is_file():
         if (folder / "adapter_config.json").is_file():
-            raise InputError(f"{place}: an adapter without its base model; merge it into one (PEFT: merge_and_unload)")
-        raise InputError(f"{place}: no {CONFIG}; name the folder that save_pretrained wrote")
+            raise InputError(
+                f"{place}: it holds only an adapter; merge the adapter into its base model (PEFT: merge_and_unload)"
+            )
+        raise InputError(f"{place}: no {CONFIG}; give a folder written by save_pretrained")
     config = read_json(folder / CONFIG)
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        raise InputError(f"{place}: {CONFIG} has no model_type, so its architecture is unknown")
+        raise InputError(
+            f"{place}: {CONFIG} has no model_type, so the architecture is unknown; use a model of transformers"
+        )
     return config
 
 
@@ -54,21 +58,21 @@ def _check_files(folder: Path, place: str) -> None:
     if not files:
         if others := sorted(file.name for pattern in OTHER_WEIGHTS for file in folder.glob(pattern)):
             raise InputError(
-                f"{place}: no safetensors, only {others[0]}, which could run code when it is loaded; load the model "
-                "with transformers where you trust it, and save it with save_pretrained"
+                f"{place}: no *.safetensors, only {others[0]}, which may run code when it is loaded; if you trust it, "
+                "load the model with transformers and save it with save_pretrained"
             )
-        raise InputError(f"{place}: no weights (*.safetensors)")
+        raise InputError(f"{place}: no weights (*.safetensors); download them")
     if (folder / INDEX).is_file():
         named = set(read_json(folder / INDEX).get("weight_map", {}).values())
         if missing := sorted(named - {file.name for file in files}):
-            raise InputError(f"{place}: no {missing[0]}, which {INDEX} names; fetch it")
+            raise InputError(f"{place}: no {missing[0]}, which {INDEX} names; download it")
     for file in files:
         try:
             with safe_open(file, framework="numpy"):
                 pass
         except (SafetensorError, OSError) as error:
             raise InputError(
-                f"{place}: {file.name} is not a whole safetensors file ({error}); fetch it again"
+                f"{place}: {file.name} is not a complete safetensors file ({error}); download it again"
             ) from None
 
 
@@ -81,20 +85,22 @@ def _check_architecture(config: dict[str, Any], place: str) -> None:
     if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return
     if kind in CONFIG_MAPPING:
-        raise InputError(f"{place}: '{kind}' is not a causal language model, which writes text word by word")
+        raise InputError(f"{place}: '{kind}' is not a causal language model; use a model that generates text")
     if "auto_map" in config:
         raise InputError(
-            f"{place}: '{kind}' needs code that comes with the model, and Alloy runs none; take a model whose "
-            "architecture transformers has"
+            f"{place}: '{kind}' needs code from the model, which Alloy does not run; use a model whose architecture is "
+            "in transformers"
         )
-    raise InputError(f"{place}: transformers {transformers.__version__} has no architecture '{kind}'")
+    raise InputError(
+        f"{place}: transformers {transformers.__version__} has no architecture '{kind}'; use another model"
+    )
 
 
 def _check_tensors(folder: Path, place: str) -> None:
-    """Load the model onto the device `meta`, which has no memory, and look at what transformers says of it."""
+    """Load the model onto the device `meta`, which needs no memory, and check what transformers reports."""
     from transformers import AutoModelForCausalLM
 
-    with _quiet(), _one_line(place):
+    with _silence_logging(), _wrap_load_errors(place):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             device_map="meta",
@@ -105,36 +111,43 @@ def _check_tensors(folder: Path, place: str) -> None:
         )
     _, info = loaded
     if missing := sorted(info["missing_keys"]):
-        raise InputError(f"{place}: {len(missing)} tensors of {CONFIG} are in no file, such as {missing[0]}")
+        raise InputError(
+            f"{place}: {len(missing)} tensors of the architecture in {CONFIG} are missing, such as {missing[0]}; "
+            "download the model again"
+        )
     if mismatched := sorted(info["mismatched_keys"]):
         name, held, wanted = mismatched[0]
-        raise InputError(f"{place}: {name} is {list(held)}, {CONFIG} says {list(wanted)}")
+        raise InputError(
+            f"{place}: {name}: expected shape {list(wanted)} by {CONFIG}, got {list(held)}; use matching files"
+        )
 
 
 def _check_chat(folder: Path, place: str) -> None:
     from jinja2 import TemplateError
     from transformers import AutoTokenizer
 
-    with _quiet(), _one_line(f"{place}: the tokenizer cannot be loaded"):
+    with _silence_logging(), _wrap_load_errors(f"{place}: the tokenizer cannot be loaded"):
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    # Without its files, transformers makes a tokenizer of the architecture's class that knows no words.
+    # Without the tokenizer's files, transformers makes a tokenizer with an empty vocabulary.
     if "hello" not in tokenizer.decode(tokenizer("hello")["input_ids"]):
-        raise InputError(f"{place}: the tokenizer knows no words; the folder lacks its files, such as tokenizer.json")
+        raise InputError(f"{place}: the tokenizer has no vocabulary; add its files, such as tokenizer.json")
     if tokenizer.chat_template is None:
         raise InputError(
-            f"{place}: the tokenizer has no chat template; take an instruction-tuned model, or write the template of "
-            "its family to chat_template.jinja beside config.json"
+            f"{place}: the tokenizer has no chat template; use an instruction-tuned model, or add the template of its "
+            "model family as chat_template.jinja"
         )
     try:
         question = [{"role": "user", "content": "Hello"}]
         tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
     except (TemplateError, TypeError) as error:
-        raise InputError(f"{place}: the chat template fails on a question ({error})") from None
+        raise InputError(
+            f"{place}: the chat template cannot render a question ({error}); use another template"
+        ) from None
 
 
 @contextmanager
-def _one_line(place: str) -> Iterator[None]:
-    """Turn what transformers raises for a folder that it cannot load into one line that begins with `place`."""
+def _wrap_load_errors(place: str) -> Iterator[None]:
+    """Turn errors of transformers into one line that starts with `place`."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
@@ -143,8 +156,8 @@ def _one_line(place: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' report of missing tensors, of which the first is told here, and its progress bar."""
+def _silence_logging() -> Iterator[None]:
+    """Silence transformers' report of missing tensors and its progress bar. `_check_tensors` reports the first one."""
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()

@@ -1,4 +1,4 @@
-"""A GGUF file as an ordinary Hugging Face folder: its weights dequantized, its tokenizer rebuilt."""
+"""Convert a GGUF file to a Hugging Face folder: dequantize the weights and rebuild the tokenizer."""
 
 import re
 import struct
@@ -17,44 +17,52 @@ PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 NOT_SAVED = ("quantization_config", "_name_or_path", "_model_name_or_path")
 
 # How llama.cpp splits text for some values of `tokenizer.ggml.pre` (llama_model_loader in llama-vocab.cpp). For these
-# and for all that it does not know, transformers 5.19 splits as GPT-2 does.
+# values, and for all that it does not know, transformers 5.19 splits like GPT-2.
 GPT2_SPLIT = {"gpt-2", "phi-2", "mpt", "olmo", "jais"}
-DIGIT_SPLIT = {"smollm", "starcoder", "refact", "codeshell", "command-r", "exaone", "minerva-7b"}  # digits, then GPT-2
+DIGIT_SPLIT = {
+    "smollm",
+    "starcoder",
+    "refact",
+    "codeshell",
+    "command-r",
+    "exaone",
+    "minerva-7b",
+}  # single digits first, then like GPT-2
 
-# What transformers, `gguf` and NumPy raise for a file that is cut off, damaged, or of an architecture without support.
+# Errors of transformers, `gguf` and NumPy for a file that is incomplete, damaged, or of an unsupported architecture.
 UNREADABLE = (ValueError, KeyError, IndexError, NotImplementedError, OverflowError, struct.error)
 
 
 @contextmanager
-def _readable(place: str) -> Iterator[None]:
-    """Turn what libraries raise inside of the block into one line that begins with `place`."""
+def _wrap_read_errors(place: str) -> Iterator[None]:
+    """Turn errors of the libraries into one line that starts with `place`."""
     try:
         yield
     except UNREADABLE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"{place}: not a GGUF file that can be loaded ({reason}); fetch it again, or take the model's "
-            "Hugging Face folder (model.path)"
+            f"{place}: the GGUF file cannot be loaded ({reason}); download it again, or use the model's Hugging Face "
+            "folder (model.path)"
         ) from None
 
 
 def check_gguf(file: Path, place: str) -> None:
-    """Raise `InputError` unless `file` is one whole GGUF file with a chat template; weights are not read.
+    """Raise `InputError` unless `file` is a complete GGUF file with a chat template. Weights are not read.
 
-    `place` begins the error.
+    `place` is the start of the message.
     """
     from transformers.integrations.gguf.reader import read_gguf_metadata
 
     if PART.search(file.name):
-        raise InputError(f"{place}: a part of a model; put the parts together first: `llama-gguf-split --merge`")
+        raise InputError(f"{place}: only a part of a model; merge the parts first: `llama-gguf-split --merge`")
     with file.open("rb") as start:
         if start.read(4) != b"GGUF":
-            raise InputError(f"{place}: not a GGUF file, which begins with the letters GGUF; fetch it again")
-    with _readable(place):
+            raise InputError(f"{place}: not a GGUF file (its first bytes are not GGUF); download it again")
+    with _wrap_read_errors(place):
         metadata, _ = read_gguf_metadata(str(file))
     if not metadata.get("tokenizer.chat_template"):
         raise InputError(
-            f"{place}: the tokenizer has no chat template (tokenizer.chat_template); take the file of an "
+            f"{place}: the tokenizer has no chat template (tokenizer.chat_template); use the file of an "
             "instruction-tuned model"
         )
 
@@ -63,28 +71,28 @@ def read_config(file: Path, place: str) -> Any:  # noqa: ANN401 (of the model's 
     """Return the configuration of the model in a GGUF file, as transformers reads it from the metadata."""
     from transformers import AutoConfig
 
-    with _readable(place):
+    with _wrap_read_errors(place):
         return AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
 
 
 def read_tokenizer(file: Path, place: str) -> "TokenizersBackend":
-    """Return the tokenizer of a GGUF file, which splits text as the model learned it.
+    """Return the tokenizer of a GGUF file, which splits text like the original tokenizer.
 
-    transformers rebuilds vocabulary, merges, special tokens and chat template, but only some of the ways of splitting
-    text before the merges. A wrong split gives other tokens than those that the model learned, without an error:
-    SmolLM2 learned digits one by one, and "a  12" as `a`, two spaces, `1`, `2`; split as GPT-2 does, the spaces come
-    apart. So:
+    transformers rebuilds vocabulary, merges, special tokens and chat template, but knows only some of the ways to split
+    text before the merges. A wrong split gives other tokens than the model was trained on, without an error. SmolLM2,
+    for example, was trained on single digits, and on "a  12" as `a`, two spaces, `1`, `2`. Split like GPT-2, the two
+    spaces are separate tokens. So:
 
-    1. A split that transformers knows by its name in `tokenizer.ggml.pre`, or that is GPT-2's, is left as it is. A
-       file without a name is taken for GPT-2's.
-    2. For a split that takes digits one by one, that step is put before GPT-2's.
-    3. Any other name raises `InputError`.
+    1. If transformers knows the split by its name in `tokenizer.ggml.pre`, or if it is GPT-2's, do nothing. A file
+       without a name counts as GPT-2.
+    2. If the split separates digits first, put that step before GPT-2's.
+    3. Raise `InputError` for any other name.
     """
     from tokenizers import pre_tokenizers
     from transformers import AutoTokenizer
     from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS, get_gguf_tokenizer
 
-    with _readable(place):
+    with _wrap_read_errors(place):
         _, parts, _ = get_gguf_tokenizer(str(file))
         tokenizer: Any = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
     split = parts.get("pre_tokenizer_type", "gpt-2")
@@ -92,8 +100,8 @@ def read_tokenizer(file: Path, place: str) -> "TokenizersBackend":
         return tokenizer
     if split not in DIGIT_SPLIT:
         raise InputError(
-            f"{place}: the tokenizer splits text as '{split}' (tokenizer.ggml.pre), which cannot be rebuilt; take the "
-            "model's Hugging Face folder instead (model.path)"
+            f"{place}: the tokenizer's split '{split}' (tokenizer.ggml.pre) is not supported; use the model's "
+            "Hugging Face folder instead (model.path)"
         )
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -101,16 +109,16 @@ def read_tokenizer(file: Path, place: str) -> "TokenizersBackend":
     return tokenizer
 
 
-def dequantize(file: Path, folder: Path, place: str) -> None:
+def dequantize_gguf(file: Path, folder: Path, place: str) -> None:
     """Write the model in a GGUF file to `folder`: configuration, float32 safetensors, tokenizer with chat template.
 
-    float32 holds exactly every value that a quantized block stands for. What cannot be loaded raises `InputError` that
-    begins with `place`.
+    float32 represents every value of a quantized block exactly. Raises `InputError`, which starts with `place`, if the
+    file cannot be loaded.
 
     1. transformers loads the file and dequantizes its weights.
-    2. A model of the same configuration takes them over, since transformers does not save one that it has marked as
-       quantized.
-    3. That model and the tokenizer are saved.
+    2. The weights move to a new model of the same configuration, since transformers does not save a model that it has
+       marked as quantized.
+    3. The new model and the tokenizer are saved.
     """
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
@@ -118,8 +126,8 @@ def dequantize(file: Path, folder: Path, place: str) -> None:
     check_gguf(file, place)
     silence_deepspeed()
     tokenizer = read_tokenizer(file, place)
-    with _readable(place):
-        found: Any = AutoModelForCausalLM.from_pretrained(
+    with _wrap_read_errors(place):
+        result: Any = AutoModelForCausalLM.from_pretrained(
             file.parent,
             gguf_file=file.name,
             dtype=torch.float32,
@@ -127,20 +135,20 @@ def dequantize(file: Path, folder: Path, place: str) -> None:
             output_loading_info=True,
             trust_remote_code=False,
         )
-    loaded, info = found
+    loaded, info = result
     if missing := sorted(info["missing_keys"]):
-        raise InputError(f"{place}: {len(missing)} tensors are missing, such as {missing[0]}; fetch the file again")
+        raise InputError(f"{place}: {len(missing)} tensors are missing, such as {missing[0]}; download the file again")
     config: Any = loaded.config
     values = {key: value for key, value in config.to_dict().items() if key not in NOT_SAVED}
-    with torch.device("meta"):  # without memory for weights, which are about to be taken over
+    with torch.device("meta"):  # no memory for weights: `load_state_dict` assigns them below
         plain = type(loaded)(type(config)(**values))
     try:
         plain.load_state_dict(loaded.state_dict(), assign=True)
-    except RuntimeError as error:  # transformers reads some sizes from the file, and takes its defaults for others
+    except RuntimeError as error:  # transformers reads some sizes from the file and uses defaults for the others
         reason = str(error).strip().splitlines()[-1].strip()
         raise InputError(
-            f"{place}: transformers reads another architecture from it than its tensors have ({reason}); take the "
-            "model's Hugging Face folder (model.path)"
+            f"{place}: the tensors do not fit the architecture that transformers reads from the file ({reason}); "
+            "use the model's Hugging Face folder (model.path)"
         ) from None
     plain.tie_weights()
     plain.generation_config = loaded.generation_config

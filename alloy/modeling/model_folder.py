@@ -1,4 +1,4 @@
-"""Where a model's weights are: an ordinary Hugging Face folder, or a pinned reference to a hub repository."""
+"""A model's folder: a Hugging Face folder, a pinned reference to a hub repository, or the name of a hosted model."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, Row, read_json, write_json
 from alloy.core.system_errors import is_system_error
-from alloy.modeling.architecture import context_of, load_config
+from alloy.modeling.architecture import load_config, read_context_length
 
 if TYPE_CHECKING:
     import torch
@@ -15,51 +15,51 @@ if TYPE_CHECKING:
 
 REFERENCE = "hub.json"
 HOSTED = "hosted.json"
-ORIGIN = "origin.json"  # beside weights that were copied or dequantized
+ORIGIN = "origin.json"  # source of weights that were copied or dequantized
 MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # safetensors, tokenizer, configuration
 
 
 def write_reference(folder: Path, repository: str, revision: str, sha256: str | None = None) -> None:
-    """Make `folder` stand for `repository` at `revision`; the weights stay in the hub's own cache.
+    """Make `folder` a reference to `repository` at `revision`. The weights stay in the hub's cache.
 
-    `sha256` is the hash of the files that were found there.
+    `sha256` is the hash of the repository's files.
     """
     pinned = {"sha256": sha256} if sha256 else {}
     write_json(folder / REFERENCE, {"repository": repository, "revision": revision, **pinned})
 
 
 def write_hosted(folder: Path, model: str) -> None:
-    """Make `folder` stand for a model that a service hosts, by the name that the service knows."""
+    """Make `folder` a reference to a model that a service hosts, by its name at the service."""
     write_json(folder / HOSTED, {"model": model})
 
 
-def hosted(folder: str | Path) -> str | None:
-    """Return the name by which a service knows the model that `folder` stands for, or None for weights."""
+def read_hosted_name(folder: str | Path) -> str | None:
+    """Return the name of a hosted model at its service; None if `folder` has weights."""
     file = Path(folder) / HOSTED
     return read_json(file)["model"] if file.is_file() else None
 
 
-def origin(folder: str | Path) -> Row | None:
-    """Return where the weights in `folder` came from, as `alloy.modeling.base_model` wrote it; None if made here."""
+def read_origin(folder: str | Path) -> Row | None:
+    """Return the source of the weights in `folder` (origin.json of `base_model`); None if they were made here."""
     file = Path(folder) / ORIGIN
     return read_json(file) if file.is_file() else None
 
 
-def resolve(folder: str | Path) -> str:
-    """Return the local path of the weights that `folder` holds or refers to."""
+def resolve_weights(folder: str | Path) -> str:
+    """Return the local path of the weights that are in `folder`, or that it refers to."""
     folder = Path(folder)
-    if model := hosted(folder):
-        raise InputError(f"{folder}: {model} is hosted, without weights here; set infer.engine to openai or bedrock")
+    if model := read_hosted_name(folder):
+        raise InputError(f"{folder}: {model} is hosted, so there are no weights; set infer.engine to openai or bedrock")
     if not (folder / REFERENCE).is_file():
         if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
             raise InputError(f"{folder}: no config.json; run `dvc repro` to make the model")
         return str(folder)
     reference = read_json(folder / REFERENCE)
-    return download(reference["repository"], reference["revision"])
+    return download_snapshot(reference["repository"], reference["revision"])
 
 
-def download(repository: str, revision: str) -> str:
-    """Return the local snapshot of a hub repository: safetensors, tokenizer and configuration only."""
+def download_snapshot(repository: str, revision: str) -> str:
+    """Return the local snapshot of a hub repository; download safetensors, tokenizer and configuration if needed."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -70,34 +70,34 @@ def download(repository: str, revision: str) -> str:
         RevisionNotFoundError,
     )
 
-    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # it tells of each time that it tries again
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # it logs every retry
     place = f"model.hub: {repository}"
     try:
         return snapshot_download(repository, revision=revision, allow_patterns=MODEL_FILES)
     except HFValidationError:
         raise InputError(
-            f"model.hub: '{repository}' is no name of a hub repository; write one such as Qwen/Qwen3-0.6B"
+            f"model.hub: expected the name of a repository such as Qwen/Qwen3-0.6B, got '{repository}'"
         ) from None
     except GatedRepoError:
         raise InputError(
-            f"{place}: gated; accept its terms on its page of the hub, then log in with `hf auth login`"
+            f"{place}: the repository is gated; accept its terms on its hub page, then log in with `hf auth login`"
         ) from None
     except RepositoryNotFoundError:
-        raise InputError(f"{place}: there is no such repository, or it is private: `hf auth login`") from None
+        raise InputError(f"{place}: no such repository; if it is private, log in with `hf auth login`") from None
     except RevisionNotFoundError:
-        raise InputError(f"model.revision: {repository} has no commit {revision}; take one of its history") from None
+        raise InputError(f"model.revision: {repository} has no commit {revision}; use one from its history") from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         if is_system_error(error):
             raise
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"model.hub: {repository}@{revision} is neither cached nor to be had ({reason}); connect, fetch it on "
-            "another machine and set HF_HOME to its cache, or take the model from a folder (model.path)"
+            f"model.hub: {repository}@{revision} is not cached and cannot be downloaded ({reason}); connect to the "
+            "hub, set HF_HOME to a cache that has it, or use a folder (model.path)"
         ) from None
 
 
-def name(folder: str | Path) -> tuple[str, str | None]:
-    """Return the name under which transformers finds the model anywhere, and its revision if it is on the hub."""
+def read_model_name(folder: str | Path) -> tuple[str, str | None]:
+    """Return the name that transformers loads the model by, and its revision if it is on the hub."""
     folder = Path(folder)
     if not (folder / REFERENCE).is_file():
         return str(folder), None
@@ -105,8 +105,8 @@ def name(folder: str | Path) -> tuple[str, str | None]:
     return reference["repository"], reference["revision"]
 
 
-def device() -> "torch.device":
-    """Return the accelerator of this process, else the CPU."""
+def choose_device() -> "torch.device":
+    """Return the GPU of this process, or the CPU if there is none."""
     import torch
 
     local = int(os.environ.get("LOCAL_RANK", "0"))
@@ -114,7 +114,7 @@ def device() -> "torch.device":
 
 
 def silence_deepspeed() -> None:
-    """Tell DeepSpeed, which some ways to load a model import, that there is no GPU; else it warns of that."""
+    """Tell DeepSpeed that there is no GPU. Loading a model may import it, and it would warn."""
     import torch
 
     if not torch.cuda.is_available():
@@ -122,35 +122,35 @@ def silence_deepspeed() -> None:
 
 
 def context_length(folder: str | Path) -> int:
-    """Return how many tokens the model can have before it, prompt and answer together."""
-    return context_of(load_config(resolve(folder)))
+    """Return the context length in tokens: the most that prompt and answer may have together."""
+    return read_context_length(load_config(resolve_weights(folder)))
 
 
 def load_tokenizer(folder: str | Path) -> "PreTrainedTokenizerBase":
-    """Return the tokenizer; one without a chat template raises."""
+    """Return the tokenizer. Raises `InputError` if it has no chat template."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(resolve(folder), trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(resolve_weights(folder), trust_remote_code=False)
     if tokenizer.chat_template is None:
-        raise InputError(f"{folder}: the tokenizer has no chat template; take an instruction-tuned model")
+        raise InputError(f"{folder}: the tokenizer has no chat template; use an instruction-tuned model")
     return tokenizer
 
 
 def load_weights(folder: str | Path, dtype: "torch.dtype") -> Any:  # noqa: ANN401 (a PreTrainedModel)
-    """Return the model on the CPU: safetensors only, no remote code."""
+    """Return the model on the CPU. Only safetensors are loaded, and no code of the model is run."""
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     return AutoModelForCausalLM.from_pretrained(
-        resolve(folder), dtype=dtype, use_safetensors=True, trust_remote_code=False
+        resolve_weights(folder), dtype=dtype, use_safetensors=True, trust_remote_code=False
     )
 
 
-def load(folder: str | Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+def load_model(folder: str | Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Return (model, tokenizer) for inference: bfloat16 on a GPU, float32 on the CPU."""
     import torch
 
     tokenizer = load_tokenizer(folder)
     dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-    return load_weights(folder, dtype).to(device()), tokenizer
+    return load_weights(folder, dtype).to(choose_device()), tokenizer

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from alloy.core.files import InputError
-from alloy.modeling.architecture import context_of
+from alloy.modeling.architecture import read_context_length
 from alloy.training.isolation import find_packing_problem
 from alloy.training.settings import Method, Scratch, Train
 
@@ -17,7 +17,7 @@ def check_model(config: "PreTrainedConfig", train: Train) -> None:
     Rows of `train.max_length` tokens must fit the model's context, and `train.lora.targets` must name layers that the
     model has.
     """
-    check_length(train, context_of(config))
+    check_length(train, read_context_length(config))
     if train.method is Method.lora:
         import torch
 

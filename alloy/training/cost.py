@@ -8,7 +8,7 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alloy.modeling.architecture import keeps_state, language_model, layer_kinds, outside_text, text_config
+from alloy.modeling.architecture import find_modules_outside_text, keeps_state, language_model, layer_kinds, text_config
 from alloy.training.settings import DeepSpeed, Method, Optimizer, Train
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def count_parameters(config: "PreTrainedConfig") -> ParameterCounts:
     head = model.get_output_embeddings().weight
     excluded = {id(head), id(model.get_input_embeddings().weight)}
     modules = dict(model.named_modules())
-    excluded |= {id(p) for name in outside_text(model) for p in modules[name].parameters()}
+    excluded |= {id(p) for name in find_modules_outside_text(model) for p in modules[name].parameters()}
     active = sum(
         p.numel() // p.shape[0] * text_config(config).num_experts_per_tok if ".experts." in name else p.numel()
         for name, p in model.named_parameters()
@@ -136,7 +136,7 @@ def estimate_memory(config: "PreTrainedConfig", train: Train, processes: int, ro
     full = train.method is Method.full
     if full:
         modules = dict(model.named_modules())
-        unused = {p for name in outside_text(model) for p in modules[name].parameters()}
+        unused = {p for name in find_modules_outside_text(model) for p in modules[name].parameters()}
         frozen = sum(p.numel() for p in unused)
         trained = total - frozen
     else:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, read_json, write_json
-from alloy.modeling.architecture import outside_text, text_config
+from alloy.modeling.architecture import find_modules_outside_text, text_config
 from alloy.training.settings import Lora
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def attach_adapter(model: "PreTrainedModel", lora: Lora) -> "PeftModel":
         lora_alpha=lora.alpha,  # type: ignore[arg-type]  # PEFT divides it by the rank, whole or not
         lora_dropout=lora.dropout,
         target_modules=lora.targets[0] if lora.targets == ["all-linear"] else list(lora.targets),
-        exclude_modules=sorted(outside_text(model) | _find_fused_outputs(model)) or None,
+        exclude_modules=sorted(find_modules_outside_text(model) | _find_fused_outputs(model)) or None,
         task_type="CAUSAL_LM",
     )
     try:

@@ -3,7 +3,7 @@
 import copy
 from typing import TYPE_CHECKING
 
-from alloy.modeling.architecture import outside_text
+from alloy.modeling.architecture import find_modules_outside_text
 from alloy.training.job import TrainingJob
 from alloy.training.packing import Examples, flatten_rows, flatten_rows_with_lengths
 from alloy.training.settings import Method, Optimizer, Train
@@ -41,7 +41,7 @@ def make_trainer(job: TrainingJob, examples: Examples, arguments: "TrainingArgum
     train = job.train
     set_seed(job.seed)
     model = job.load_model(choose_dtype(train))
-    for name in outside_text(model):  # these get no gradient, and processes would wait for one
+    for name in find_modules_outside_text(model):  # these get no gradient, and processes would wait for one
         model.get_submodule(name).requires_grad_(False)
     packed = not torch.cuda.is_available() and packed_attention.supports_packed_attention(model.config)
     if packed:

@@ -57,14 +57,14 @@ def hostile_comments() -> list[Row]:
 def write_split(train: list[Row], test: list[Row], prompt: str = "{}") -> None:
     """Write what `split` and `mix` leave, with customer rows alone, into the working folder."""
     Path("params.yaml").write_text(f"prompt: {prompt}\n")
-    prompts = Prompts.of(Prompt.load(), LABELS, TASK, train)
+    prompts = Prompts.from_task(Prompt.load(), LABELS, TASK, train)
     write_json("data/split/taxonomy.json", LABELS.to_rows())
     write_json("data/split/task.json", TASK)
     write_jsonl("data/split/train.jsonl", train)
     write_jsonl("data/split/test.jsonl", test)
     chats = [
-        [*messages, {"role": "assistant", "content": prompts.answer(row)}]
-        for row, messages in zip(train, prompts.messages(train), strict=True)
+        [*messages, {"role": "assistant", "content": prompts.render_gold_answer(row)}]
+        for row, messages in zip(train, prompts.build_messages(train), strict=True)
     ]
     write_mix(*chats)
 

@@ -10,7 +10,7 @@ from alloy.commands import nova_recipe
 from alloy.commands.nova_recipe import percents
 from alloy.core.files import InputError
 from alloy.core.settings import load_seed
-from alloy.mixing.nova_names import CALLED, NOVA_MIX, canonical_categories
+from alloy.mixing.nova_names import CANONICAL, NOVA_MIX, canonical_categories
 from alloy.mixing.settings import Mix
 
 ROOT = Path(__file__).parents[2]
@@ -248,6 +248,6 @@ def test_a_name_without_a_counterpart_stays_as_it_is(name: str) -> None:
 
 
 def test_what_a_category_is_called_is_called_so_itself() -> None:
-    for called in CALLED.values():
+    for called in CANONICAL.values():
         for name in called:
             assert canonical_categories(name) == (name,)

@@ -19,7 +19,7 @@ from measured import measured, rival
 
 LABELS = ("food", "service", "staff", "price", "ambience", "menu", "place", "miscellaneous")
 TASK = {"levels": ["L1"], "has_content": False, "emotions": ["positive", "neutral", "negative"]}
-FORMAT = TaskFormat.of(Taxonomy(("L1",), {(label,): "" for label in LABELS}), TASK)
+FORMAT = TaskFormat.from_task(Taxonomy(("L1",), {(label,): "" for label in LABELS}), TASK)
 LEAKED = [
     '[{"L1": "food", "emotion": "neutral"}]',
     '[{"L1": "food", "emotion": "neutral"}, {"L1": "service", "emotion": "negative"}]',

@@ -8,7 +8,7 @@ import pytest
 
 from alloy.core.files import InputError, read_jsonl
 from alloy.datasets import assistant
-from alloy.datasets.assistant_forms import SOURCES, SourceInfo, ask, read_examples
+from alloy.datasets.assistant_forms import SOURCES, SourceInfo, build_example, read_examples
 from alloy.formats.general import read_general
 from prepared import prepared
 
@@ -89,20 +89,27 @@ def test_canonical_rows_give_the_same_as_the_published_ones(raw: Path) -> None:
     assert read_jsonl("data/prepared/general/general.jsonl") == first
 
 
-def test_what_is_drawn_does_not_hang_on_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_selection_does_not_depend_on_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SOURCES, "gsm8k_train", SourceInfo("math", "MIT", 3))
-    examples = [ask("gsm8k_train", f"{number}?", "Yes.") for number in range(9)]
+    examples = [build_example("gsm8k_train", f"{number}?", "Yes.") for number in range(9)]
     left: Counter[str] = Counter()
-    rows = assistant.select(examples, left)
-    assert rows == assistant.select(reversed(examples), Counter())
+    rows = assistant.select_examples(examples, left)
+    assert rows == assistant.select_examples(reversed(examples), Counter())
     assert (len(rows), left["more than are taken"]) == (3, 6)
 
 
-def test_what_is_left_out_is_counted() -> None:
+def test_left_out_examples_are_counted() -> None:
     left: Counter[str] = Counter()
-    kept = ask("gsm8k_train", "Q?", "A.")
-    rows = assistant.select(
-        [kept, kept, ask("p3", "Q?", "A."), ask("gsm8k_train", "Q?", " "), ask("gsm8k_train", "Q?", "A" * 1200)], left
+    kept = build_example("gsm8k_train", "Q?", "A.")
+    rows = assistant.select_examples(
+        [
+            kept,
+            kept,
+            build_example("p3", "Q?", "A."),
+            build_example("gsm8k_train", "Q?", " "),
+            build_example("gsm8k_train", "Q?", "A" * 1200),
+        ],
+        left,
     )
     assert len(rows) == 1
     assert {reason: count for reason, count in left.items() if count} == {
@@ -110,7 +117,7 @@ def test_what_is_left_out_is_counted() -> None:
     }  # fmt: skip
 
 
-def test_a_source_that_is_missing_is_named(raw: Path) -> None:
+def test_a_missing_source_is_named(raw: Path) -> None:
     with pytest.raises(InputError, match=r"^data/assistant/raw: no \.json"):
         prepared(Path("data/assistant"), "general")
     for name, rows in list(FILES.items())[1:]:
@@ -127,7 +134,7 @@ def test_a_source_that_is_missing_is_named(raw: Path) -> None:
         ("seed_tasks.jsonl", "seed_tasks.jsonl:1", [{"instruction": "x", "instances": []}]),
     ],
 )
-def test_a_row_that_is_not_as_published_is_named(raw: Path, name: str, place: str, rows: list[dict]) -> None:
+def test_a_row_of_an_unknown_layout_names_its_place(raw: Path, name: str, place: str, rows: list[dict]) -> None:
     path = write(raw, name, rows)
     with pytest.raises(InputError) as error:
         list(read_examples(path))

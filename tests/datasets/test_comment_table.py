@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def test_the_separator_that_excel_names_and_packed_files_are_read(name: str) -> 
     assert made.rows[0]["id"] == "1"
 
 
-def test_another_encoding_is_read_if_it_is_named_and_else_said_with_its_line() -> None:
+def test_another_encoding_is_read_if_named_else_the_error_names_the_line() -> None:
     table = (HEAD + "1,Zürich,Größe,x\n").encode("cp1252")
     assert error({"a.csv": table}).startswith("data/mine/a.csv:2: byte 4 is not UTF-8 (0xFC, most likely Windows-1252)")
     made = prepared(lay_out({"a.csv": table}, {**SOURCE, "encoding": "windows-1252"}))
@@ -71,7 +72,7 @@ def test_another_encoding_is_read_if_it_is_named_and_else_said_with_its_line() -
     assert "mixes encodings" in error({"a.csv": mixed})
 
 
-def test_columns_may_stand_anywhere_and_labels_have_stray_spaces() -> None:
+def test_columns_may_be_in_any_order_and_labels_may_have_spaces_around() -> None:
     columns = {
         "text": "Review",
         "levels": ["Topic "],
@@ -111,7 +112,7 @@ def test_a_whole_path_in_one_cell_is_split_and_filled_up() -> None:
     assert found == [[{"L1": "Lock", "L2": "Bolt", "L3": "Jams"}], [{"L1": "Price", "L2": "(none)", "L3": "(none)"}]]
 
 
-def test_rows_of_segments_are_gathered_by_their_id_wherever_they_stand() -> None:
+def test_segments_are_joined_by_id_even_if_not_consecutive() -> None:
     table = HEAD + "7,Jams and dear,Lock,Jams\n8,Fine,Price,Fair\n7,Jams and dear,Price,Dear\n"
     made = prepared(lay_out({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
     assert [(row["id"], len(row["segments"])) for row in made.rows] == [("7", 2), ("8", 1)]
@@ -119,13 +120,13 @@ def test_rows_of_segments_are_gathered_by_their_id_wherever_they_stand() -> None
     assert [place(1), place(2)] == [("data/mine/a.csv", 2), ("data/mine/a.csv", 3)]
 
 
-def test_a_segment_without_id_and_text_belongs_to_the_comment_before() -> None:
+def test_a_segment_without_id_and_text_belongs_to_the_previous_comment() -> None:
     table = HEAD + "7,Jams and dear,Lock,Jams\n,,Price,Dear\n8,Fine,Price,Fair\n"
     made = prepared(lay_out({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
     assert [(row["id"], len(row["segments"])) for row in made.rows] == [("7", 2), ("8", 1)]
 
 
-def test_rows_without_a_text_or_a_label_are_left_out_and_told() -> None:
+def test_rows_without_a_text_or_a_label_are_left_out_and_reported() -> None:
     made = prepared(lay_out({"a.csv": HEAD + "1,,Lock,Jams\n2,Hi,,\n3,Ho,Lock,Jams\n,,,\n"}, SOURCE))
     assert [row["id"] for row in made.rows] == ["3"]
     assert [line.split(" (")[1] for line in made.said[-2:]] == ["data/mine/a.csv:2)", "data/mine/a.csv:3)"]
@@ -144,7 +145,7 @@ def test_json_lines_with_other_keys_are_read_with_ids_of_any_length() -> None:
     )
 
 
-def test_several_files_are_joined_and_each_row_keeps_its_place() -> None:
+def test_several_files_are_joined_and_the_origin_of_each_row_is_known() -> None:
     source = {**SOURCE, "file": "raw"}
     folder = lay_out({"raw/a.csv": HEAD + "1,Hi,a,b\n\n2,Hi,a,b\n", "raw/b.csv": HEAD + "3,Ho,a,b\n"}, source)
     assert len(prepared(folder).rows) == 3
@@ -155,14 +156,14 @@ def test_several_files_are_joined_and_each_row_keeps_its_place() -> None:
 
 
 @pytest.mark.parametrize("name", ["taxonomy.csv", "my labels.csv"])
-def test_a_taxonomy_beside_the_comments_is_taken_with_its_empty_levels(name: str) -> None:
+def test_a_taxonomy_next_to_the_comments_is_used_with_its_empty_levels(name: str) -> None:
     table = "detail;topic;description\nJams;Lock;stuck\n;Price;any\n"
     source = SOURCE if name == "taxonomy.csv" else {**SOURCE, "taxonomy": name, "file": "a.csv"}
     made = prepared(lay_out({"a.csv": HEAD + "1,Hi,Lock,Jams\n", name: table}, source))
     assert made.leaves == [("Lock", "Jams"), ("Price", "(none)")]
 
 
-def test_many_rows_are_read_block_by_block_in_their_order() -> None:
+def test_many_rows_are_read_in_blocks_and_keep_their_order() -> None:
     lines = "".join(f"{number},Text {number},a,b{number % 7}\n" for number in range(2 * BLOCK_ROWS + 5))
     made = prepared(lay_out({"a.csv": HEAD + lines}, SOURCE))
     assert [row["id"] for row in made.rows] == [str(number) for number in range(2 * BLOCK_ROWS + 5)]
@@ -170,33 +171,31 @@ def test_many_rows_are_read_block_by_block_in_their_order() -> None:
 
 SENTENCES = "".join(f"{n},Hi,This is sentence {n} and it is far too long to be a label,x\n" for n in range(40))
 BAD = {
-    "a wrong column": ("id,txt,topic,detail\n1,a,b,c\n", "a.csv: columns.text: no column 'text'; did you mean 'txt'?"),
-    "two columns of one name": ("id,text,text,topic,detail\n", "a.csv: columns.text: 2 columns are called 'text'"),
-    "two header rows": (",Review,,Labels\n" + HEAD, "a.csv: columns.text: no column 'text'"),
-    "an id twice": (
-        HEAD + "1,a,b,c\n2,a,b,c\n1,d,b,c\n",
-        "a.csv:4: duplicate id '1' (first used in data/mine/a.csv:2",
-    ),
-    "a first level that is empty": (HEAD + "1,a,,c\n", "a.csv:2: the first level is empty"),
-    "free text as a label": (HEAD + SENTENCES, "a.csv: columns.levels: 'topic' looks like free text (40 different"),
-    "a cell too many": (HEAD + "1,a, b,c,d\n", "a.csv:2: 5 cells under 4 columns; quote cells that hold commas"),
-    "a cell too few": (HEAD + "1,a,b,c\n2,a\n", "a.csv:3: 2 cells under 4 columns"),
-    "a quote that never closes": (HEAD + '1,"a,b,c\n' + "x" * 10_000_001, "a.csv:3: not valid CSV (field larger"),
-    "a text of a book": (HEAD + f"1,{'a' * 1_000_001},b,c\n", "a.csv:2: the text has 1,000,001 characters"),
-    "an empty file": ("", "a.csv: the file is empty"),
-    "a header alone": (HEAD, "a.csv: no labeled comment (0 rows without a text, 0 without a label)"),
-    "a workbook": (b"PK\x03\x04", "a.csv: expected text, found a workbook; write `format: xlsx`"),
+    "a wrong column": ("id,txt,topic,detail\n1,a,b,c\n", "a.csv: columns.text", "'text'.* 'txt'"),
+    "two columns of one name": ("id,text,text,topic,detail\n", "a.csv: columns.text", "2 columns .*'text'"),
+    "two header rows": (",Review,,Labels\n" + HEAD, "a.csv: columns.text", "'text'"),
+    "a duplicate id": (HEAD + "1,a,b,c\n2,a,b,c\n1,d,b,c\n", "a.csv:4", r"id '1' .*data/mine/a\.csv:2"),
+    "an empty first level": (HEAD + "1,a,,c\n", "a.csv:2", "first level"),
+    "free text as a label": (HEAD + SENTENCES, "a.csv: columns.levels", r"'topic' .*\b40\b"),
+    "a cell too many": (HEAD + "1,a, b,c,d\n", "a.csv:2", r"\b4\b.*\b5\b.*commas"),
+    "a cell too few": (HEAD + "1,a,b,c\n2,a\n", "a.csv:3", r"\b4\b.*\b2\b"),
+    "an unclosed quote": (HEAD + '1,"a,b,c\n' + "x" * 10_000_001, "a.csv:3", "CSV .*field larger"),
+    "a text as long as a book": (HEAD + f"1,{'a' * 1_000_001},b,c\n", "a.csv:2", "1,000,001"),
+    "an empty file": ("", "a.csv", "empty"),
+    "only a header": (HEAD, "a.csv", "0 .*text, 0 .*label"),
+    "a workbook": (b"PK\x03\x04", "a.csv", "`format: xlsx`"),
 }
 
 
-@pytest.mark.parametrize(("table", "wanted"), BAD.values(), ids=BAD)
-def test_what_is_wrong_with_a_table_is_one_line(table: str | bytes, wanted: str) -> None:
-    said = error({"a.csv": table})
-    assert said.startswith(f"data/mine/{wanted}")
-    assert "\n" not in said
+@pytest.mark.parametrize(("table", "place", "value"), BAD.values(), ids=BAD)
+def test_an_error_in_a_table_is_one_line_with_place_and_value(table: str | bytes, place: str, value: str) -> None:
+    message = error({"a.csv": table})
+    assert message.startswith(f"data/mine/{place}: ")
+    assert re.search(value, message)
+    assert "\n" not in message
 
 
-def test_of_many_bad_rows_the_first_are_named_and_the_rest_counted() -> None:
+def test_the_first_bad_rows_are_listed_and_the_others_counted() -> None:
     lines = error({"a.csv": HEAD + "1,a,,c\n" * 30}).splitlines()
     assert [line.split(": ")[0] for line in lines[:-1]] == [f"data/mine/a.csv:{number}" for number in range(2, 11)]
     assert lines[-1] == "and 21 more errors"
@@ -205,8 +204,8 @@ def test_of_many_bad_rows_the_first_are_named_and_the_rest_counted() -> None:
 @pytest.mark.parametrize(
     ("columns", "row", "wanted"),
     [
-        ({"split": "id"}, "dev,a,b,c", "split is 'dev'; expected train, test or nothing"),
-        ({"weight": "id"}, "heavy,a,b,c", "weight is 'heavy'; expected a number"),
+        ({"split": "id"}, "dev,a,b,c", "split is 'dev'"),
+        ({"weight": "id"}, "heavy,a,b,c", "weight is 'heavy'"),
     ],
 )
 def test_a_field_with_a_wrong_value_is_named(columns: dict[str, str], row: str, wanted: str) -> None:
@@ -215,19 +214,19 @@ def test_a_field_with_a_wrong_value_is_named(columns: dict[str, str], row: str, 
 
 
 def test_columns_that_are_not_named_are_listed() -> None:
-    said = error({"a.csv": HEAD + "1,a,b,c\n"}, {"format": "csv"})
-    assert said.startswith("data/mine/source.yaml: columns.text: missing")
-    assert said.endswith("columns are id, text, topic, detail")
-    said = error({"a.csv": HEAD + "1,a,b,c\n"}, {"format": "csv", "columns": {"text": "text"}})
-    assert said.startswith("data/mine/source.yaml: columns.levels: missing")
+    message = error({"a.csv": HEAD + "1,a,b,c\n"}, {"format": "csv"})
+    assert message.startswith("data/mine/source.yaml: columns.text: ")
+    assert message.endswith(" id, text, topic, detail")
+    message = error({"a.csv": HEAD + "1,a,b,c\n"}, {"format": "csv", "columns": {"text": "text"}})
+    assert message.startswith("data/mine/source.yaml: columns.levels: ")
 
 
-def test_a_segment_whose_comment_cannot_be_told_is_named() -> None:
+def test_a_segment_without_a_clear_comment_is_named() -> None:
     by_segment = {**SOURCE, "row_is": "segment"}
-    assert error({"a.csv": HEAD + ",,b,c\n"}, by_segment).startswith("data/mine/a.csv:2: no text and no id")
-    assert error({"a.csv": HEAD + "1,,b,c\n"}, by_segment).startswith("data/mine/a.csv:2: the first row of comment '1'")
+    assert error({"a.csv": HEAD + ",,b,c\n"}, by_segment).startswith("data/mine/a.csv:2: ")
+    assert re.match(r"data/mine/a\.csv:2: .*'1'", error({"a.csv": HEAD + "1,,b,c\n"}, by_segment))
     table = HEAD + "1,a,b,c\n1,other,b,c\n"
-    assert error({"a.csv": table}, by_segment).startswith("data/mine/a.csv:3: comment '1' has another text")
+    assert re.match(r"data/mine/a\.csv:3: .*'1'", error({"a.csv": table}, by_segment))
 
 
 def test_a_file_without_permission_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def test_categories_become_labels_and_polarities_emotions(raw: Path, write) -> N
     assert made.leaves == [("food",), ("menu",), ("place",), ("price",), ("staff",)]
 
 
-def test_a_file_that_is_missing_is_named(raw: Path) -> None:
+def test_a_missing_file_is_named(raw: Path) -> None:
     with pytest.raises(InputError, match=r"^data/mams/raw: no train\.xml.*https://"):
         main()
     xml(raw)
@@ -83,10 +83,10 @@ def test_a_file_that_is_missing_is_named(raw: Path) -> None:
         main()
 
 
-def test_both_forms_at_once_are_refused(raw: Path) -> None:
+def test_two_layouts_at_once_are_refused(raw: Path) -> None:
     xml(raw)
     lines(raw)
-    with pytest.raises(InputError, match="at once"):
+    with pytest.raises(InputError, match=r"^data/mams/raw: .*XML .*JSON Lines"):
         main()
 
 
@@ -98,7 +98,7 @@ def test_both_forms_at_once_are_refused(raw: Path) -> None:
         ('<sentences><sentence><aspectCategory category="food"/></sentence></sentences>', "train.xml: sentence 1"),
     ],
 )
-def test_a_file_of_another_kind_is_named(raw: Path, text: str, place: str) -> None:
+def test_an_unexpected_file_is_named(raw: Path, text: str, place: str) -> None:
     xml(raw)
     (raw / "train.xml").write_text(text)
     with pytest.raises(InputError) as error:
@@ -107,7 +107,7 @@ def test_a_file_of_another_kind_is_named(raw: Path, text: str, place: str) -> No
 
 
 @pytest.mark.parametrize("change", [{"labels": None}, {"labels": []}, {"text": " "}, {"split": "dev"}, {"id": 3}])
-def test_a_row_with_a_fault_is_named(raw: Path, change: dict) -> None:
+def test_an_invalid_row_is_named(raw: Path, change: dict) -> None:
     row = {"id": "1", "text": "t", "split": "train", "labels": [{"L1": "food", "sentiment": "neutral"}], **change}
     (raw / "mams.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(InputError, match=r"^data/mams/raw/mams\.jsonl:1: "):

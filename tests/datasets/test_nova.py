@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from alloy.core.files import InputError, read_jsonl, write_folder, write_jsonl
 from alloy.datasets.nova import convert_nova
-from alloy.datasets.nova_prompt import Wrapper, common_wrapper
+from alloy.datasets.nova_prompt import Wrapper, find_common_wrapper
 from alloy.formats.taxonomy import load_taxonomy
 from hostile import HOSTILE
 from stages.split import read_comments
@@ -54,7 +55,7 @@ def texts() -> list[str]:
     return [row["text"] for row in converted()]
 
 
-def fault() -> str:
+def error_of() -> str:
     with pytest.raises(InputError) as caught:
         main()
     assert list(Path("data/prepared").iterdir()) == [], "an error leaves nothing behind"
@@ -93,28 +94,33 @@ def test_conversations_become_comments_and_the_taxonomy_of_their_labels(raw: Pat
         "Comment:\n{}\n\nComment ends here: answer.",
     ],
 )
-def test_what_all_user_turns_share_is_no_part_of_the_comment(raw: Path, prompt: str) -> None:
+def test_text_that_all_user_turns_share_is_not_part_of_the_comment(raw: Path, prompt: str) -> None:
     said = ["The lock jams.", "The lock is loud.", "Good, but dear!", "  Indented.", "Comment: twice"]
     write_jsonl(raw / "a.jsonl", (example(text, {"L1": "x"}, prompt=prompt) for text in said))
     assert texts() == said
 
 
-def test_words_that_comments_begin_and_end_with_by_chance_are_theirs(raw: Path) -> None:
+def test_words_that_comments_share_by_chance_stay_in_the_comments(raw: Path) -> None:
     said = ["I like the lock.", "I like the price."]
     write_jsonl(raw / "a.jsonl", (example(text, {"L1": "x"}, prompt="Label: {}") for text in said))
     assert texts() == said
 
 
 @pytest.mark.parametrize("prompt", ["{}", "Text:\n{}", "<c>{}</c>"])
-def test_hostile_comments_are_kept_letter_by_letter(raw: Path, prompt: str) -> None:
+def test_hostile_comments_are_kept_unchanged(raw: Path, prompt: str) -> None:
     write_jsonl(raw / "a.jsonl", (example(text, {"L1": "x"}, prompt=prompt) for text in HOSTILE))
     assert texts() == HOSTILE
 
 
-def test_what_is_shared_does_not_depend_on_the_order_of_the_turns() -> None:
+def test_the_shared_text_does_not_depend_on_the_order_of_the_turns() -> None:
     turns = [f"Taxonomy: {'x > y; ' * 500}\nText: <{text}> end" for text in HOSTILE]
     wanted = Wrapper(f"Taxonomy: {'x > y; ' * 500}\nText: <", "> end")
-    assert common_wrapper(turns) == common_wrapper(reversed(turns)) == common_wrapper(sorted(turns)) == wanted
+    assert (
+        find_common_wrapper(turns)
+        == find_common_wrapper(reversed(turns))
+        == find_common_wrapper(sorted(turns))
+        == wanted
+    )
 
 
 def test_the_last_turns_of_a_longer_conversation_are_the_comment_and_its_labels(raw: Path) -> None:
@@ -124,60 +130,58 @@ def test_the_last_turns_of_a_longer_conversation_are_the_comment_and_its_labels(
     assert texts() == ["The lock jams.", "Good, but dear!"]
 
 
-def test_one_conversation_alone_does_not_show_where_its_comment_is(raw: Path) -> None:
+def test_equal_conversations_need_a_prompt_file(raw: Path) -> None:
     write_jsonl(raw / "a.jsonl", [FIRST, FIRST])
-    wanted = "data/nova/raw: all user turns are alike, nothing shows where the comment is; write the prompt, with {comm"
-    assert fault().startswith(wanted)
+    assert re.match(r"data/nova/raw: .*\{comment\} .*prompt\.txt", error_of())
     (raw / "prompt.txt").write_text("Label this:\n{comment}\nAnswer in JSON.\n")
     assert texts() == ["The lock jams."] * 2
 
 
-def test_a_content_across_the_comments_edge_shows_that_too_much_was_taken(raw: Path) -> None:
+def test_a_content_that_is_partly_in_the_prompt_names_its_line(raw: Path) -> None:
     dear = {"content": "Price: dear", "L1": "x"}
     rows = [example(f"Price: {how}", segment) for how, segment in (("dear", dear), ("fair", {"L1": "x"}))]
     write_jsonl(raw / "a.jsonl", rows)
-    wanted = "data/nova/raw/a.jsonl:1: the content 'Price: dear' reaches into what all user turns share; write the pr"
-    assert fault().startswith(wanted)
+    assert re.match(r"data/nova/raw/a\.jsonl:1: .*'Price: dear' .*prompt\.txt", error_of())
     (raw / "prompt.txt").write_text("Label this:\n{comment}\nAnswer in JSON.")
     assert texts() == ["Price: dear", "Price: fair"]
 
 
-def test_a_content_that_is_not_in_the_comment_is_let_through(raw: Path) -> None:
+def test_a_content_that_is_not_in_the_comment_is_kept(raw: Path) -> None:
     write_jsonl(raw / "a.jsonl", [example("It jams", {"content": "the lock", "L1": "x"}), example("b", {"L1": "x"})])
     assert texts() == ["It jams", "b"]
 
 
-def test_a_turn_that_is_not_the_given_prompt_is_a_fault(raw: Path) -> None:
+def test_a_turn_without_the_given_prompt_names_its_line(raw: Path) -> None:
     write_jsonl(raw / "a.jsonl", [FIRST, example("x", prompt="Otherwise: {}")])
     (raw / "prompt.txt").write_text("Label this:\n{comment}\nAnswer in JSON.")
-    assert fault().startswith("data/nova/raw/a.jsonl:2: the last user turn does not begin and end as prompt.txt does")
+    assert re.match(r"data/nova/raw/a\.jsonl:2: .*prompt\.txt", error_of())
 
 
 @pytest.mark.parametrize(("text", "times"), [("Label this:", 0), ("{comment} {comment}", 2)])
-def test_a_prompt_without_one_place_is_a_fault(raw: Path, text: str, times: int) -> None:
+def test_a_prompt_without_one_placeholder_names_the_file(raw: Path, text: str, times: int) -> None:
     write_jsonl(raw / "a.jsonl", [FIRST, SECOND])
     (raw / "prompt.txt").write_text(text)
-    assert fault().startswith(f"data/nova/raw/prompt.txt: {{comment}} stands {times} times; write it once")
+    assert re.match(rf"data/nova/raw/prompt\.txt: .*\{{comment\}} .*\b{times} times", error_of())
 
 
-def test_what_was_taken_for_the_prompt_is_told(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_removed_prompt_is_printed(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_jsonl(raw / "a.jsonl", [FIRST, SECOND])
     main()
     assert capsys.readouterr().out.splitlines() == [
         "convert: 2 comments, 2 paths of 2 levels",
-        "convert: taken for the prompt and left out: 12 characters before each comment (..'Label this:\\n'), "
-        "16 behind it ('\\nAnswer in JSON.'..)",
+        "convert: prompt that was removed: 12 characters before each comment (..'Label this:\\n'), "
+        "16 after it ('\\nAnswer in JSON.'..)",
     ]
 
 
 def test_without_a_prompt_nothing_is_left_out(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_jsonl(raw / "a.jsonl", (example(text, prompt="{}") for text in ("One", "Two")))
     main()
-    wanted = "convert: taken for the prompt and left out: 0 characters before each comment, 0 behind it"
+    wanted = "convert: prompt that was removed: 0 characters before each comment, 0 after it"
     assert capsys.readouterr().out.splitlines()[1] == wanted
 
 
-def test_ids_are_the_records_own_else_by_text_and_never_the_same(raw: Path) -> None:
+def test_ids_are_those_of_the_rows_else_by_text_and_unique(raw: Path) -> None:
     rows = [example("One", id="mine"), example("Two"), example("One"), example("Two", PRICE), example("x", id=17)]
     write_jsonl(raw / "a.jsonl", rows)
     names = [row["id"] for row in converted()]
@@ -189,15 +193,13 @@ def test_ids_are_the_records_own_else_by_text_and_never_the_same(raw: Path) -> N
     assert converted()[1]["id"] == names[1], "by text alone"
 
 
-def test_an_id_that_comes_again_is_a_fault(raw: Path) -> None:
+def test_a_duplicate_id_names_both_lines(raw: Path) -> None:
     write_jsonl(raw / "a.jsonl", [example("One", id="x"), SECOND])
     write_jsonl(raw / "b.jsonl", [example("Two", id="x")])
-    assert fault() == (
-        "data/nova/raw/b.jsonl:1: id 'x' stands already in data/nova/raw/a.jsonl:1; give each its own id"
-    )
+    assert re.match(r"data/nova/raw/b\.jsonl:1: .*id 'x' .*data/nova/raw/a\.jsonl:1\b", error_of())
 
 
-def test_beside_a_training_file_the_test_file_is_the_test_set(raw: Path) -> None:
+def test_next_to_a_training_file_the_test_file_is_the_test_set(raw: Path) -> None:
     write_jsonl(raw / "test.jsonl", [example("One"), example("Two", split="train", lang="en")])
     assert [row.get("split") for row in converted()] == [None, "train"]
     (raw / "train.jsonl.gz").write_bytes(gzip.compress(json.dumps(example("Three")).encode()))
@@ -207,7 +209,7 @@ def test_beside_a_training_file_the_test_file_is_the_test_set(raw: Path) -> None
     assert [row.get("lang") for row in rows] == [None, "en", None, None]
 
 
-def test_levels_may_be_called_l_or_e_and_be_of_any_depth(raw: Path) -> None:
+def test_levels_may_be_named_l_or_e_with_any_depth(raw: Path) -> None:
     deep = {f"L{depth}": f"l{depth}" for depth in (10, *range(1, 10))}
     even = {key.replace("L", "E"): label for key, label in deep.items()}
     write_jsonl(raw / "a.jsonl", [example("One", deep), example("Two", even)])
@@ -222,20 +224,20 @@ def test_words_around_the_list_and_other_keys_are_left_out(raw: Path) -> None:
     assert [row["segments"] for row in converted()] == [[{"L1": "a"}]] * 2
 
 
-def test_a_name_with_two_descriptions_keeps_the_first_and_says_so(
+def test_a_name_with_two_descriptions_keeps_the_first_and_prints_both(
     raw: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     leaves = ["Lock", "Lock: turns", "Lock: jams", "Lock:turns ", "Key: opens"]
     write_jsonl(raw / "a.jsonl", (example(f"c{n}", {"L1": "Door", "L2": leaf}) for n, leaf in enumerate(leaves)))
     main()
     assert capsys.readouterr().out.splitlines()[2:] == [
-        "convert: 1 paths are described in more than one way, the first is kept: 'Door > Lock' as 'turns', not 'jams'"
+        "convert: 1 paths have several descriptions, the first is kept: 'Door > Lock' as 'turns', not 'jams'"
     ]
     leaves = load_taxonomy("data/prepared/comments/taxonomy.csv").leaves
     assert leaves == {("Door", "Key"): "opens", ("Door", "Lock"): "turns"}
 
 
-def test_a_taxonomy_of_ones_own_is_taken_and_its_leaves_keep_their_colons(raw: Path) -> None:
+def test_an_own_taxonomy_is_used_and_its_leaves_keep_their_colons(raw: Path) -> None:
     (raw / "taxonomy.csv").write_text("L1,L2,description\nDoor,Lock: new,\nDoor,Lock,any other\nDoor,Never seen,\n")
     rows = [example(f"c{leaf}", {"L1": "Door", "L2": leaf}) for leaf in ("Lock: new", "Lock: old")]
     write_jsonl(raw / "a.jsonl", rows)
@@ -247,10 +249,10 @@ def test_a_taxonomy_of_ones_own_is_taken_and_its_leaves_keep_their_colons(raw: P
     }
 
 
-def test_a_taxonomy_of_another_depth_is_a_fault(raw: Path) -> None:
+def test_a_taxonomy_of_another_depth_names_both_depths(raw: Path) -> None:
     (raw / "taxonomy.csv").write_text("L1\nDoor\n")
     write_jsonl(raw / "a.jsonl", [FIRST, SECOND])
-    assert fault() == "data/nova/raw/taxonomy.csv: 1 levels, and the answers have 2; give both the same"
+    assert re.match(r"data/nova/raw/taxonomy\.csv: expected 2 levels .*\b1\b", error_of())
 
 
 def answered(text: str) -> Row:
@@ -259,60 +261,60 @@ def answered(text: str) -> Row:
     return row
 
 
-NO_LIST = "the assistant's last turn is no JSON list of segments; correct it or drop the conversation"
+NO_LIST = "last turn .*JSON list"
 BAD = {
     "no JSON": (answered("Sorry."), NO_LIST),
     "JSON cut short": (answered('[{"L1": "x"'), NO_LIST),
     "a list of words": (answered('["Door"]'), NO_LIST),
     "brackets without end": (answered("[" * 100_000 + "]"), NO_LIST),
-    "no segment": (answered("[]"), "the assistant's last turn has no segment"),
-    "no level": (example("x", {"content": "x"}), "segment 1: levels are none; write L1, L2, .. or E1, E2, .."),
-    "a gap": (example("x", LOCK, {"E1": "a", "E3": "b"}), "segment 2: levels are E1, E3; write L1, L2, .. or"),
-    "both kinds of level": (example("x", {"E1": "a", "L2": "b"}), "segment 1: levels are E1, L2; write"),
-    "a level twice": (example("x", {"E1": "a", "L1": "b"}), "segment 1: levels are E1, L1; write"),
-    "an empty level": (example("x", {"E1": "a", "E2": " "}), "segment 1: `E2` is ' '; write a label, (none) where"),
-    "a level that is null": (example("x", {"E1": None, "E2": "a"}), "segment 1: levels are E2; write L1, L2"),
-    "fewer levels": (example("x", {"E1": "a"}), "segment 1 has 1 levels, others have 2; write (none) where a"),
-    "no name": (example("x", {"E1": "a", "E2": ": turns"}), "segment 1: label ': turns' has no name before its"),
-    "a number as emotion": (example("x", {**LOCK, "emotion": 1}), "segment 1: `emotion` is 1; write a string or"),
-    "another schema": (example("x", schemaVersion="2"), "`schemaVersion`: expected bedrock-conversation-2024, got '2'"),
-    "no messages": ({"messages": "x"}, "`messages`: expected a list"),
-    "no turn": ({"messages": []}, "expected the roles user and assistant in turn, ending with the assistant, got none"),
+    "no segment": (answered("[]"), "last turn .*segment"),
+    "no level": (example("x", {"content": "x"}), "segment 1: .*none$"),
+    "a gap": (example("x", LOCK, {"E1": "a", "E3": "b"}), "segment 2: .*E1, E3$"),
+    "both kinds of level": (example("x", {"E1": "a", "L2": "b"}), "segment 1: .*E1, L2$"),
+    "a level twice": (example("x", {"E1": "a", "L1": "b"}), "segment 1: .*E1, L1$"),
+    "an empty level": (example("x", {"E1": "a", "E2": " "}), "segment 1: .*`E2`, got ' '"),
+    "a level that is null": (example("x", {"E1": None, "E2": "a"}), "segment 1: .*E2$"),
+    "fewer levels": (example("x", {"E1": "a"}), r"segment 1: expected 2 .*got 1\b"),
+    "no name": (example("x", {"E1": "a", "E2": ": turns"}), "segment 1: .*': turns'"),
+    "a number as emotion": (example("x", {**LOCK, "emotion": 1}), r"segment 1: .*`emotion`, got 1\b"),
+    "another schema": (example("x", schemaVersion="2"), "`schemaVersion`: .*'2'.*bedrock-conversation-2024, got '2'"),
+    "no messages": ({"messages": "x"}, "`messages`"),
+    "no turn": ({"messages": []}, r"\bnone\b"),
     "a question alone": (
         {"messages": FIRST["messages"][:1]},
-        "expected the roles user and assistant in turn, ending with the assistant, got user",
+        r"\buser\b",
     ),
     "content as a string": (
         {"messages": [{"role": "user", "content": "x"}, *FIRST["messages"][1:]]},
-        "`content`: expected a list",
+        "`content`",
     ),
     "a picture": (
         {"messages": [{"role": "user", "content": [{"image": {}}]}, *FIRST["messages"][1:]]},
-        "`content` has image, but only text can be read",
+        "`content` .*image",
     ),
-    "an empty comment": (example(" "), "no comment is left beside what all user turns share; drop it, or write"),
+    "an empty comment": (example(" "), r"\{comment\} .*prompt\.txt"),
 }
 
 
 @pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
-def test_a_fault_names_file_and_line(raw: Path, name: str, row: Row, wanted: str) -> None:
+def test_an_error_names_file_and_line(raw: Path, name: str, row: Row, wanted: str) -> None:
     lines = "\n".join(json.dumps(each) for each in (FIRST, SECOND)) + "\n\n" + json.dumps(row) + "\n"
     (raw / name).write_bytes(lines.encode() if name == "a.jsonl" else gzip.compress(lines.encode()))
-    assert fault().startswith(f"data/nova/raw/{name}:4: {wanted}")
+    assert re.match(rf"data/nova/raw/{re.escape(name)}:4: .*?{wanted}", error_of())
 
 
 def test_a_malformed_line_is_named(raw: Path) -> None:
     (raw / "a.jsonl").write_text(json.dumps(FIRST) + '\n{"messages": \n')
-    assert fault().startswith("data/nova/raw/a.jsonl:2: not valid JSON")
+    assert error_of().startswith("data/nova/raw/a.jsonl:2: not valid JSON")
 
 
 def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:
     (raw / ".gitkeep").touch()
-    assert fault().startswith("data/nova/raw: no .jsonl or .jsonl.gz file; put conversations there")
+    assert error_of().startswith("data/nova/raw: ")
 
 
-def test_null_is_absent_and_labels_are_normalized(raw: Path) -> None:
+def test_null_counts_as_missing_and_labels_are_normalized(raw: Path) -> None:
     odd = {"content": None, "E1": "Ha\u00adrdware", "E2": "Ja\u0308ms:  it\njams ", "E3": None, "emotion": " joy\u200b"}
     (raw / "train.jsonl").write_text(json.dumps(example("Good.", odd, split=None)) + "\n", encoding="utf-8")
     (raw / "test.jsonl").write_text(json.dumps(example("Bad.", odd, lang=None, split=None)) + "\n", encoding="utf-8")

@@ -82,7 +82,7 @@ def test_no_question_is_in_both_splits_or_twice(raw: Path) -> None:
     assert len(found) == len(set(found)) == 24
 
 
-def test_the_general_data_have_none_of_the_questions(raw: Path) -> None:
+def test_the_general_data_has_none_of_the_questions(raw: Path) -> None:
     lines(raw)
     assert [one.messages[0]["content"] for one in read_examples(raw / "llm_adapters_qa_train.jsonl")] == ["Is it?"]
 
@@ -99,11 +99,11 @@ def test_a_question_without_four_choices_is_left_out() -> None:
     assert found == ("Q: one\ntwo?", ("a b", "b", "c", "d"), 2)
 
 
-def test_too_few_questions_and_rows_of_another_kind_are_named(raw: Path) -> None:
+def test_too_few_questions_and_unexpected_rows_are_named(raw: Path) -> None:
     with pytest.raises(InputError, match=r"^data/qa/raw: no \.json"):
         made()
     arrays(raw, count=6)
-    with pytest.raises(InputError, match=r"^data/qa/raw: arc_easy: expected 9 questions .* got 6"):
+    with pytest.raises(InputError, match=r"^data/qa/raw: arc_easy: .*\b9\b.*\b6\b"):
         made()
     (raw / "openbookqa/train.json").write_text('[{"instruction": "x"}]')
     with pytest.raises(InputError, match=r"openbookqa/train\.json\[1\]: "):

@@ -103,12 +103,12 @@ def test_hub_data_is_general_data_with_the_repository_as_its_source(project: Pat
     ("source", "wanted"),
     [
         ({"revision": "main"}, "data/mine/source.yaml: revision: expected the commit of the repository"),
-        ({"revision": "f" * 40}, "data/mine/source.yaml: repository: cannot fetch me/tiny@ffffffff"),
+        ({"revision": "f" * 40}, "data/mine/source.yaml: repository: cannot download me/tiny@ffffffff"),
         ({"revision": COMMIT, "part": "nope"}, "data/mine/source.yaml: me/tiny@01234567: Bad split: nope"),
         ({"revision": COMMIT, "subset": "nope"}, "data/mine/source.yaml: me/tiny@01234567: BuilderConfig 'nope'"),
     ],
 )
-def test_hub_data_that_cannot_be_had_is_one_line(project: Path, source: dict[str, str], wanted: str) -> None:
+def test_unavailable_hub_data_is_one_line(project: Path, source: dict[str, str], wanted: str) -> None:
     done = prepare(project, columns={"text": "text", "levels": ["label"]}, **source)
     assert done.returncode == 1
     assert done.stderr.startswith(f"prepare: {wanted}"), done.stderr

@@ -43,7 +43,7 @@ def cells(file: Path, **more: Any) -> list[tuple[int, list[str]]]:
     return [tuple(row) for row in read_sheet(file, None, **more).rows]
 
 
-def test_the_sheet_that_is_seen_is_read_and_empty_rows_keep_the_numbers(file: Path) -> None:
+def test_the_visible_sheet_is_read_and_rows_keep_their_numbers(file: Path) -> None:
     write(file, [ROWS[0], [], ROWS[1]], hidden=("Lists",))
     assert cells(file) == [(1, ["id", "text", "topic"]), (3, ["1", "It jams", "Lock"])]
 
@@ -71,7 +71,7 @@ def test_dates_as_ids_are_read_from_a_real_workbook(file: Path) -> None:
     assert [row[0] for _, row in cells(file)] == ["id", "2024-05-31", "12345678901"]
 
 
-def test_a_cell_merged_over_rows_counts_in_each(file: Path) -> None:
+def test_a_cell_merged_over_rows_is_repeated_in_each_row(file: Path) -> None:
     rows = [*ROWS[:2], [None, None, "Price"], ROWS[2]]
     write(file, rows, merged=("A2:A3", "B2:B3"))
     assert cells(file)[1:3] == [(2, ["1", "It jams", "Lock"]), (3, ["1", "It jams", "Price"])]
@@ -87,15 +87,15 @@ def test_a_header_merged_over_columns_names_the_first_and_one_merged_over_rows_b
     assert cells(file)[0] == (1, ["id", "text", "Labels", ""])
 
 
-def test_a_workbook_of_two_sheets_asks_for_the_name_of_one(file: Path) -> None:
+def test_a_workbook_of_two_sheets_needs_the_name_of_one(file: Path) -> None:
     write(file, ROWS, hidden=("Lists",))
     book = openpyxl.load_workbook(file)
     book.create_sheet("More")["A1"] = "x"
     book.save(file)
-    with pytest.raises(InputError, match=r"^a\.xlsx: 2 sheets with rows, .*: Reviews, More \(hidden: Lists\)"):
+    with pytest.raises(InputError, match=r"^a\.xlsx: .*\b2: Reviews, More \(hidden: Lists\)"):
         read_sheet(file, None)
     assert read_sheet(file, "Lists").rows[0].cells == ["secret"]
-    with pytest.raises(InputError, match=r"^a\.xlsx: no sheet 'Other'; there are Reviews, Lists, More"):
+    with pytest.raises(InputError, match=r"^a\.xlsx: .*'Other'.* Reviews, Lists, More$"):
         read_sheet(file, "Other")
 
 
@@ -109,10 +109,10 @@ def test_a_workbook_becomes_comments(file: Path) -> None:
     ]
 
 
-def test_formulas_without_a_stored_value_are_told(file: Path) -> None:
+def test_formulas_without_a_stored_value_are_named_in_the_error(file: Path) -> None:
     folder = lay_out({}, {"format": "xlsx", "columns": {"text": "text", "levels": ["topic"]}})
     write(folder / "a.xlsx", [ROWS[0], [1, '="a"&"b"', "Lock"]])
-    with pytest.raises(InputError, match=r"^data/mine/a\.xlsx: no labeled comment \(1 rows without a text.*formulas"):
+    with pytest.raises(InputError, match=r"^data/mine/a\.xlsx: .*\b1 .*text.*formulas"):
         prepared(folder)
 
 
@@ -133,7 +133,7 @@ WRONG = {
     "no workbook": (lambda file: file.write_text("id,text\n"), "a.xlsx: not a workbook"),
     "half a workbook": (
         lambda file: file.write_bytes(write(file, ROWS).read_bytes()[:900]),
-        "a.xlsx: not a whole workbook",
+        "a.xlsx: not a complete workbook",
     ),
     "a password": (
         lambda file: file.write_bytes(workbook.LEGACY_WORKBOOK + b"\0" * 600 + workbook.ENCRYPTED),
@@ -141,15 +141,15 @@ WRONG = {
     ),
     "an old workbook, broken": (
         lambda file: file.write_bytes(workbook.LEGACY_WORKBOOK + b"\0" * 600),
-        "a.xlsx: not a whole workbook",
+        "a.xlsx: not a complete workbook",
     ),
-    "a zip file of something else": (bomb, "a.xlsx: not a whole workbook"),
-    "a zip file that lies": (liar, "a.xlsx: not a whole workbook"),
+    "a zip file of something else": (bomb, "a.xlsx: not a complete workbook"),
+    "a zip file that lies": (liar, "a.xlsx: not a complete workbook"),
 }
 
 
 @pytest.mark.parametrize(("make", "wanted"), WRONG.values(), ids=WRONG)
-def test_what_cannot_be_read_is_one_line(file: Path, make: Any, wanted: str) -> None:
+def test_an_unreadable_workbook_is_one_line_with_the_file(file: Path, make: Any, wanted: str) -> None:
     make(file)
     with pytest.raises(InputError) as caught:
         read_sheet(file, None)
@@ -159,6 +159,6 @@ def test_what_cannot_be_read_is_one_line(file: Path, make: Any, wanted: str) -> 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb(file)
-    monkeypatch.setattr(workbook, "MOST", 999_999)
-    with pytest.raises(InputError, match=r"^a\.xlsx: 0\.0 GiB unpacked"):
+    monkeypatch.setattr(workbook, "MAX_UNPACKED", 999_999)
+    with pytest.raises(InputError, match=r"^a\.xlsx: .*\b0\.0\b"):
         read_sheet(file, None)

@@ -16,7 +16,7 @@ UNITS = 100  # comments, questions, prompts
 PROMPTS = 12  # of chat
 TAXONOMY = Taxonomy(("L1",), {(label,): "" for label in ("food", "service", "price")})
 TASK: Row = {"levels": ["L1"], "has_content": False, "emotions": ["neutral", "negative", "positive"]}
-FORMAT = TaskFormat.of(TAXONOMY, TASK)
+FORMAT = TaskFormat.from_task(TAXONOMY, TASK)
 LEAKED = '[{"L1": "food", "emotion": "neutral"}, {"L1": "service", "emotion": "negative"}]'
 # The headline and the formulations that it is chosen from, alike in these models.
 LIKELIHOOD = ("acc", "cloze_acc", "cloze_acc_norm", "letters_acc")

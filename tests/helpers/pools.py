@@ -7,8 +7,8 @@ import orjson
 
 from alloy.core.files import Row
 from alloy.formats.general import CUSTOMER
-from alloy.mixing.mixture import Encoding, Sizes
-from alloy.mixing.row_index import Pool, open_pool
+from alloy.mixing.mixture import Encoding, RowSizes
+from alloy.mixing.row_index import RowIndex, open_row_index
 from alloy.mixing.settings import Unit
 from alloy.modeling.chat_examples import AssistantTurns
 from small import COLOURS, THINGS
@@ -41,9 +41,9 @@ def file_of(content: bytes) -> IO[bytes]:
     return file
 
 
-def pool(rows: list[Row], seed: int = 0) -> Pool:
+def pool(rows: list[Row], seed: int = 0) -> RowIndex:
     """Return the rows as a pool."""
-    return open_pool(file_of(b"".join(orjson.dumps(row) + b"\n" for row in rows)), seed)
+    return open_row_index(file_of(b"".join(orjson.dumps(row) + b"\n" for row in rows)), seed)
 
 
 def sizes(
@@ -54,7 +54,7 @@ def sizes(
     *,
     max_length: int = 10**6,
     stop: bool = False,
-) -> Sizes:
+) -> RowSizes:
     """Return the sizes of the rows of a pool; without a tokenizer none is too long."""
     encoding = Encoding(tokenizer, AssistantTurns.all, max_length, stop) if tokenizer is not None else None
-    return Sizes(pool(rows, seed), unit, encoding)
+    return RowSizes(pool(rows, seed), unit, encoding)

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from alloy.core.files import Row, read_jsonl, write_folder
-from alloy.datasets.prepare import prepare
+from alloy.datasets.prepare import prepare_data
 from alloy.datasets.source import Kind
 from alloy.formats.taxonomy import LabelPath, load_taxonomy
 
@@ -39,7 +39,7 @@ def prepared(folder: Path, kind: str = "comments") -> Prepared:
     """Prepare the data of a folder."""
     said: list[str] = []
     out = OUT / kind
-    write_folder(out, lambda part: said.extend(prepare(folder, Kind(kind), part)))
+    write_folder(out, lambda part: said.extend(prepare_data(folder, Kind(kind), part)))
     names = {"comments": "comments", "general": "general", "instructions": "ifeval", "chat": "prompts"}
     rows: list[Any] = read_jsonl(out / f"{names[kind]}.jsonl") if kind in names else []
     taxonomy = out / "taxonomy.csv"

@@ -22,7 +22,7 @@ from alloy.inference.openai_engine import OpenAIEngine
 from alloy.inference.settings import EngineName, Infer
 from alloy.labelling.constrained_decoding import LabelConstraint
 from alloy.modeling.chat_template import common_prefix
-from alloy.modeling.model_folder import load, write_hosted
+from alloy.modeling.model_folder import load_model, write_hosted
 from alloy.training.tiny_qwen import new_config, new_model
 from openai_server import Reply, fault, in_turn, question, said, serve
 from projects import environment, free_port
@@ -388,7 +388,7 @@ def test_vllm_s_server_gives_the_answers_of_transformers_and_follows_a_grammar(w
     pytest.importorskip("vllm", reason="vLLM is not installed: pip install .[cpu]", exc_type=ImportError)
     texts = [row["messages"][0]["content"] + " Say it." * (number % 3) for number, row in enumerate(small.ROWS[:18])]
     requests = [asked(text) for text in [*texts, "<|im_end|> <|im_start|>assistant", "¡Grün, 🔑!"]]
-    model, tokens = load(weights)
+    model, tokens = load_model(weights)
     common = common_prefix(tokens, [request.messages for request in requests[:2]])
     wanted = spoken(TransformersEngine(model, tokens, infer(), common), requests)
     assert len(set(wanted)) > 15  # otherwise the test would prove little

@@ -14,7 +14,7 @@ import pytest
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference import rate_limiter, service
 from alloy.inference.settings import EngineName, Infer
-from alloy.labelling.predict import count, open_labeller, report
+from alloy.labelling.predict import build_metrics, count_prediction, open_labeler
 from alloy.labelling.prompt import Prompts
 from alloy.labelling.settings import Prompt
 from alloy.modeling.model_folder import write_hosted
@@ -47,19 +47,19 @@ def account(tmp_path, monkeypatch):
 def labels(folder: Path, monkeypatch, engine: EngineName, answer, comments=40) -> tuple[list[Row], Row, list[Row]]:
     """Return the predictions of comments, the metrics, and the requests that were made."""
     write_hosted(folder / "base", "some-model")
-    prompts = Prompts.of(Prompt(), Taxonomy(("L1",), {("Setup",): ""}), TASK, [])
+    prompts = Prompts.from_task(Prompt(), Taxonomy(("L1",), {("Setup",): ""}), TASK, [])
     rows: dict[int, Row] = {}
     with serve(answer) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
-        labeller = open_labeller(folder / "base", Infer(engine=engine), prompts)
+        labeller = open_labeler(folder / "base", Infer(engine=engine), prompts)
         texts = [{"id": str(number), "text": f"In comment {number} the lock jams"} for number in range(comments)]
         labeller(texts, rows.__setitem__)
         if engine is EngineName.bedrock:
             labeller.engine.client.close()  # type: ignore[attr-defined]
     totals: Counter[str] = Counter()
-    kept = [count(rows[number], totals) for number in range(comments)]
-    return kept, report(totals), server.requests
+    kept = [count_prediction(rows[number], totals) for number in range(comments)]
+    return kept, build_metrics(totals), server.requests
 
 
 def is_bad(body: Row) -> bool:

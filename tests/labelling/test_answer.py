@@ -8,7 +8,7 @@ import pytest
 
 from alloy.formats.comments import Segment, segment_row
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.answer import Answer, codes_of, parse_answer, render_answer
+from alloy.labelling.answer import Answer, assign_codes, parse_answer, render_answer
 from hostile import HOSTILE
 
 LEVELS = ("L1", "L2")
@@ -18,7 +18,7 @@ INVALID = Answer((), valid=False)
 TAXONOMY = Taxonomy(
     LEVELS, {("Setup", "Pairing"): "", ("Price", "Fair"): "", **{("Many", f"{n}"): "" for n in range(9)}}
 )
-CODES = codes_of(TAXONOMY)
+CODES = assign_codes(TAXONOMY)
 
 
 def parse(text: str) -> Answer:
@@ -97,7 +97,7 @@ def test_words_around_the_list_are_ignored(text: str) -> None:
         '[{"L1": "Setup", "L2": }]',
     ],
 )
-def test_what_is_no_list_of_objects_is_invalid_and_empty(text: str) -> None:
+def test_text_without_a_list_of_objects_is_invalid_and_empty(text: str) -> None:
     assert parse(text) == INVALID
 
 
@@ -117,12 +117,12 @@ def test_an_empty_list_is_a_valid_answer_without_segments() -> None:
         ({"l1": "Setup", "L2": "Pairing"}, ("", "Pairing")),
     ],
 )
-def test_a_segment_without_all_levels_keeps_its_place(item: dict[str, Any], path: tuple[str, str]) -> None:
+def test_a_segment_without_all_levels_still_counts(item: dict[str, Any], path: tuple[str, str]) -> None:
     answer = parse(json.dumps([item, {"L1": "Setup", "L2": "Pairing"}]))
     assert answer == Answer((Segment(path), PAIRING), valid=True)
 
 
-def test_keys_that_were_not_asked_for_are_ignored() -> None:
+def test_unknown_keys_are_ignored() -> None:
     assert parse('[{"L1": "Setup", "L2": "Pairing", "L3": "x", "why": "so"}]') == Answer((PAIRING,), valid=True)
 
 
@@ -132,7 +132,7 @@ def test_spaces_around_a_label_are_cut() -> None:
     )
 
 
-def test_a_content_or_emotion_that_is_no_string_is_left_out() -> None:
+def test_a_content_or_emotion_that_is_not_a_string_is_left_out() -> None:
     assert parse('[{"content": 1, "L1": "Setup", "L2": "Pairing", "emotion": ["joy"]}]').segments == (PAIRING,)
 
 
@@ -184,7 +184,7 @@ def test_an_unknown_code_is_an_invented_label_of_the_first_level(code: str) -> N
 @pytest.mark.parametrize(
     "item", [{}, {"label": 1}, {"label": None}, {"L1": "Setup", "L2": "Pairing"}, {"label": ["01"]}]
 )
-def test_a_segment_without_a_code_keeps_its_place(item: dict[str, Any]) -> None:
+def test_a_segment_without_a_code_still_counts(item: dict[str, Any]) -> None:
     answer = parse_answer(json.dumps([item, {"label": "01"}]), LEVELS, CODES)
     assert answer == Answer((Segment(("", "")), PAIRING), valid=True)
 
@@ -195,6 +195,6 @@ def test_a_label_is_read_in_the_spelling_of_the_taxonomy(label: str) -> None:
     assert segment == Segment(("Caf\u00e9 bar", "x"), "a  b", "Caf\u00e9 bar")
 
 
-def test_a_code_is_read_whatever_stands_around_it() -> None:
+def test_a_code_is_read_with_any_text_around_it() -> None:
     (segment,) = parse_answer('[{"label": "\u200b 01 "}]', LEVELS, CODES).segments
     assert segment.path == ("Setup", "Pairing")

@@ -11,7 +11,7 @@ import pytest
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.hf_engine import find_only_token
-from alloy.labelling.answer import codes_of, parse_answer, render_answer
+from alloy.labelling.answer import assign_codes, parse_answer, render_answer
 from alloy.labelling.constrained_decoding import CompiledLabelConstraint, LabelConstraint, LabelMatcher
 from alloy.labelling.grammar import QUOTED_WORDS, can_quote
 from hostile import HOSTILE
@@ -37,7 +37,7 @@ def small() -> Any:
 @cache
 def held(task: str, coded: bool = False) -> CompiledLabelConstraint:
     return CompiledLabelConstraint(
-        small(), len(small()) + 40, TAXONOMY, TASKS[task], codes_of(TAXONOMY) if coded else None
+        small(), len(small()) + 40, TAXONOMY, TASKS[task], assign_codes(TAXONOMY) if coded else None
     )
 
 
@@ -63,7 +63,7 @@ def check(text: str, comment: str, task: dict[str, Any], coded: bool = False) ->
     """Assert that an answer is one of the task."""
     rows = json.loads(text)
     assert json.dumps(rows, ensure_ascii=False) == text
-    answer = parse_answer(text, TAXONOMY.levels, codes_of(TAXONOMY) if coded else None)
+    answer = parse_answer(text, TAXONOMY.levels, assign_codes(TAXONOMY) if coded else None)
     assert answer.valid
     assert 1 <= len(rows) <= task["most_segments"]
     assert {segment.path for segment in answer.segments} <= set(TAXONOMY.leaves)
@@ -75,13 +75,13 @@ def check(text: str, comment: str, task: dict[str, Any], coded: bool = False) ->
 
 
 def spelled(tokens: list[int]) -> str:
-    return b"".join(held("full").spelling[token] for token in tokens).decode()
+    return b"".join(held("full").token_bytes[token] for token in tokens).decode()
 
 
 @pytest.mark.parametrize("coded", [False, True])
 @pytest.mark.parametrize("task", TASKS)
 def test_gold_answers_are_followed_to_their_end(task: str, coded: bool) -> None:
-    known, codes = TASKS[task], codes_of(TAXONOMY) if coded else None
+    known, codes = TASKS[task], assign_codes(TAXONOMY) if coded else None
     contents = ["The door is", '"red".\n鍵', "<|im_end|>"] if known["has_content"] else [None] * 3
     for path in TAXONOMY.leaves:
         for count in range(1, known["most_segments"] + 1):
@@ -125,7 +125,7 @@ def test_no_comment_makes_an_answer_of_another_task(comment: str) -> None:
 def test_a_segment_is_not_written_twice_whatever_the_model_prefers(task: str, coded: bool) -> None:
     # A model that repeats itself: it says the first segment again, as far as it may.
     for path in TAXONOMY.leaves:
-        codes = codes_of(TAXONOMY) if coded else None
+        codes = assign_codes(TAXONOMY) if coded else None
         quote = "The door is" if TASKS[task]["has_content"] else None
         segment = Segment(path, quote, "joy" if TASKS[task]["emotions"] else None)
         wanted = ids(render_answer((segment,) * 3, TAXONOMY.levels, codes))
@@ -152,7 +152,7 @@ def test_the_last_label_that_is_left_is_forced_and_then_the_answer_ends() -> Non
     }
 
 
-def test_where_nothing_new_is_left_to_say_the_grammar_decides_alone() -> None:
+def test_if_nothing_new_is_left_the_grammar_decides_alone() -> None:
     one = Taxonomy(("L1",), {("Good",): ""})
     task = {"has_content": True, "emotions": [], "most_segments": 2}
     compiled = CompiledLabelConstraint(small(), len(small()), one, task)
@@ -182,7 +182,7 @@ def test_walks_reach_every_leaf_and_every_number_of_segments() -> None:
 
 def test_a_token_against_the_grammar_is_refused() -> None:
     constraint = LabelMatcher(held("bare"), None)
-    with pytest.raises(AssertionError, match=r"^token \d+ is against the grammar$"):
+    with pytest.raises(AssertionError, match=r"^token \d+ "):
         constraint.accept(small().convert_tokens_to_ids("}"))
 
 
@@ -204,7 +204,7 @@ def test_the_only_token_is_found_in_every_bit_of_a_word(token: int) -> None:
 
 
 @pytest.mark.parametrize("words", [[0, 0, 0], [3, 0, 0], [0, -1, 0], [1, 0, 1], [0, -(2**31) + 1, 0], [-(2**31), 1, 0]])
-def test_where_there_is_a_choice_or_nothing_no_token_is_the_only_one(words: list[int]) -> None:
+def test_with_several_allowed_tokens_or_none_no_token_is_the_only_one(words: list[int]) -> None:
     assert find_only_token(np.array(words, np.int32)) is None
 
 
@@ -219,17 +219,17 @@ LONG = {
 @pytest.mark.parametrize("comment", LONG.values(), ids=LONG)
 def test_a_long_comment_may_be_answered_with_any_text_and_no_control_token(comment: str) -> None:
     constraint = LabelConstraint(TAXONOMY, TASKS["full"])
-    assert constraint.frees_content(comment)
+    assert constraint.allows_any_content(comment)
     compiled, rng = held("full"), random.Random(0)
     for _ in range(20):
         tokens = walk(compiled, comment, rng, limit=20_000)
         assert max(tokens) < len(small())
         assert not set(tokens) & set(small().added_tokens_decoder)
-        rows = json.loads(b"".join(compiled.spelling[token] for token in tokens))
+        rows = json.loads(b"".join(compiled.token_bytes[token] for token in tokens))
         assert {(row["L1"], row["L2"]) for row in rows} <= set(TAXONOMY.leaves)
 
 
-def test_long_comments_are_compiled_once_and_hold_up_no_other() -> None:
+def test_long_comments_are_compiled_once_and_delay_no_other() -> None:
     compiled = held("full")
     long = [compiled.prepare_source("the lock jams " * count) for count in (700, 800, 900)]
     assert long[0] is long[1] is long[2]
@@ -242,4 +242,4 @@ def test_comments_up_to_the_limit_are_quoted() -> None:
     words = ["word"] * QUOTED_WORDS
     assert can_quote(" ".join(words))
     assert not can_quote(" ".join([*words, "more"]))
-    assert not LabelConstraint(TAXONOMY, TASKS["bare"]).frees_content("word " * 9999)
+    assert not LabelConstraint(TAXONOMY, TASKS["bare"]).allows_any_content("word " * 9999)

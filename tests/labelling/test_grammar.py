@@ -13,7 +13,7 @@ from alloy.core.files import number_lines, read_jsonl
 from alloy.datasets.demo.comments import make_comments
 from alloy.formats.comments import Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
-from alloy.labelling.answer import Codes, codes_of, render_answer
+from alloy.labelling.answer import Codes, assign_codes, render_answer
 from alloy.labelling.grammar import LETTERS, answer_grammar, can_quote, content_grammar, labels_grammar
 from alloy.splitting.validate import check_block
 from hostile import HOSTILE
@@ -76,10 +76,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("coded", [False, True])
-def test_every_gold_answer_of_the_demo_is_taken(demo: Path, coded: bool) -> None:
+def test_every_gold_answer_of_the_demo_is_accepted(demo: Path, coded: bool) -> None:
     taxonomy = load_taxonomy(demo / "taxonomy.csv")
     comments = [parse_comment(row, taxonomy) for row in read_jsonl(demo / "comments.jsonl")]
-    codes = codes_of(taxonomy) if coded else None
+    codes = assign_codes(taxonomy) if coded else None
     task = check_block(demo, taxonomy, list(number_lines(demo / "comments.jsonl"))).task(taxonomy)
     reader = answers(taxonomy, task, codes)
     gold = [render_answer(comment.segments, taxonomy.levels, codes) for comment in comments[::5]]
@@ -88,13 +88,13 @@ def test_every_gold_answer_of_the_demo_is_taken(demo: Path, coded: bool) -> None
 
 @pytest.mark.parametrize("coded", [False, True])
 @pytest.mark.parametrize("path", STRANGE.leaves)
-def test_labels_of_any_letters_are_taken(path: tuple[str, ...], coded: bool) -> None:
-    codes = codes_of(STRANGE) if coded else None
+def test_labels_of_any_letters_are_accepted(path: tuple[str, ...], coded: bool) -> None:
+    codes = assign_codes(STRANGE) if coded else None
     segments = (Segment(path, 'said "so"', "joy"), Segment(path, "\\", "anger"))
     assert answers(STRANGE, FULL, codes).takes(render_answer(segments, STRANGE.levels, codes))
 
 
-def test_equal_names_at_several_levels_are_kept_apart() -> None:
+def test_equal_names_at_several_levels_are_distinguished() -> None:
     reader = answers(STRANGE, BARE)
     assert reader.takes('[{"L1": "Same", "L2": "Other", "L3": "Same"}]')
     assert not reader.takes('[{"L1": "Same", "L2": "Other", "L3": "Other"}]')
@@ -106,7 +106,7 @@ def test_equal_names_at_several_levels_are_kept_apart() -> None:
 @pytest.mark.parametrize("has_content", [False, True])
 @pytest.mark.parametrize("coded", [False, True])
 def test_keys_are_those_of_the_task(has_content: bool, emotions: list[str], coded: bool) -> None:
-    codes = codes_of(TAXONOMY) if coded else None
+    codes = assign_codes(TAXONOMY) if coded else None
     task = {"has_content": has_content, "emotions": emotions, "most_segments": 9}
     reader = answers(TAXONOMY, task, codes)
     for content in (None, "It hurts."):
@@ -117,7 +117,7 @@ def test_keys_are_those_of_the_task(has_content: bool, emotions: list[str], code
 
 
 @pytest.mark.parametrize("content", HOSTILE)
-def test_a_content_may_say_anything(content: str) -> None:
+def test_a_content_may_be_any_text(content: str) -> None:
     answer = render_answer((Segment(("Setup", "Easy"), content, "joy"),), TAXONOMY.levels)
     assert full().takes(answer)
 
@@ -135,7 +135,7 @@ def bare() -> Reader:
 GOOD = '{"L1": "Setup", "L2": "Easy"}'
 
 
-def test_one_segment_up_to_the_most_are_taken() -> None:
+def test_one_segment_up_to_the_most_are_accepted() -> None:
     assert bare().takes(f"[{GOOD}]")
     assert bare().takes(f"[{GOOD}, {GOOD}]")
 
@@ -187,18 +187,18 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("text", UNFIT.values(), ids=UNFIT)
-def test_contents_and_emotions_are_held_too(text: str) -> None:
+def test_contents_and_emotions_are_restricted_too(text: str) -> None:
     assert not full().takes(text)
 
 
 @pytest.mark.parametrize("text", ['[{"label": "5"}]', '[{"label": "01"}]', '[{"label": ""}]', f"[{GOOD}]"])
-def test_what_is_no_code_is_refused(text: str) -> None:
-    reader = answers(TAXONOMY, BARE, codes_of(TAXONOMY))
+def test_unknown_codes_are_refused(text: str) -> None:
+    reader = answers(TAXONOMY, BARE, assign_codes(TAXONOMY))
     assert reader.takes('[{"label": "4"}]')
     assert not reader.takes(text)
 
 
-def test_a_taxonomy_of_one_level_is_held() -> None:
+def test_a_taxonomy_of_one_level_works() -> None:
     reader = answers(Taxonomy(("L1",), {("Praise",): "", ("Problem",): ""}), {**BARE, "most_segments": 1})
     assert reader.takes('[{"L1": "Praise"}]')
     assert not reader.takes('[{"L1": "Pr"}]')
@@ -220,7 +220,7 @@ def large() -> Taxonomy:
     return Taxonomy(("L1", "L2", "L3", "L4"), paths)
 
 
-def test_a_large_taxonomy_is_held_to_every_path() -> None:
+def test_a_large_taxonomy_accepts_every_path() -> None:
     taxonomy = large()
     reader = answers(taxonomy, FULL)
     paths = list(taxonomy.leaves)
@@ -232,9 +232,9 @@ def test_a_large_taxonomy_is_held_to_every_path() -> None:
         assert taken == (mixed in taxonomy.leaves)
 
 
-def test_a_large_taxonomy_in_codes_is_held_to_every_code() -> None:
+def test_a_large_taxonomy_in_codes_accepts_every_code() -> None:
     taxonomy = large()
-    reader = answers(taxonomy, BARE, codes_of(taxonomy))
+    reader = answers(taxonomy, BARE, assign_codes(taxonomy))
     assert reader.takes('[{"label": "0001"}, {"label": "1420"}]')
     assert not reader.takes('[{"label": "1421"}]')
     assert not reader.takes('[{"label": "0000"}]')
@@ -275,11 +275,11 @@ def test_a_content_quotes_whole_words_in_their_order(content: str, quoted: bool)
         ("자물쇠가 걸려요", "걸려요"),
     ],
 )
-def test_a_content_may_begin_at_any_letter_where_no_spaces_are(comment: str, content: str) -> None:
+def test_a_content_may_start_at_any_letter_in_scripts_without_spaces(comment: str, content: str) -> None:
     assert Reader(content_grammar(comment)).takes(f'content": "{content}", "')
 
 
-def test_a_whole_answer_to_a_long_comment_holds_no_words_of_it() -> None:
+def test_the_grammar_of_a_long_comment_does_not_contain_its_words() -> None:
     short, long = (answer_grammar(TAXONOMY, FULL, None, "lock " * count) for count in (9, 900))
     assert '"lock"' in short
     assert f"content ::= {LETTERS}" in long
@@ -299,7 +299,7 @@ def test_the_part_of_the_labels_ends_the_answer_or_goes_on() -> None:
     assert not reader.takes('L1": "Setup", "L2": "Easy"}')
 
 
-def test_behind_the_last_segment_the_answer_ends() -> None:
-    reader = Reader(labels_grammar(TAXONOMY, FULL, codes_of(TAXONOMY), last=True))
+def test_after_the_last_segment_the_answer_ends() -> None:
+    reader = Reader(labels_grammar(TAXONOMY, FULL, assign_codes(TAXONOMY), last=True))
     assert reader.takes('label": "1", "emotion": "joy"}]')
     assert not reader.takes('label": "1", "emotion": "joy"}, {"')

@@ -3,8 +3,8 @@
 import pytest
 
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.answer import codes_of
-from alloy.labelling.leakage import TaskFormat, has_task_keys, judge, names_paths
+from alloy.labelling.answer import assign_codes
+from alloy.labelling.leakage import TaskFormat, has_task_keys, judge_answer, names_paths
 
 REVIEWS = Taxonomy(("L1",), {(label,): "" for label in ("food", "service", "price", "ambience")})
 DEVICES = Taxonomy(
@@ -12,9 +12,9 @@ DEVICES = Taxonomy(
     {("Smart lock", "Battery"): "", ("Smart lock", "Jams"): "", ("Price", "Too high"): "", ("Café", "Öffnung"): ""},
 )
 PLAIN = {"has_content": False, "emotions": ["neutral", "negative"]}
-FLAT = TaskFormat.of(REVIEWS, PLAIN)
-DEEP = TaskFormat.of(DEVICES, {"has_content": True, "emotions": []})
-CODED = TaskFormat.of(DEVICES, {"has_content": False, "emotions": []}, codes_of(DEVICES))
+FLAT = TaskFormat.from_task(REVIEWS, PLAIN)
+DEEP = TaskFormat.from_task(DEVICES, {"has_content": True, "emotions": []})
+CODED = TaskFormat.from_task(DEVICES, {"has_content": False, "emotions": []}, assign_codes(DEVICES))
 ONE = '[{"L1": "food", "emotion": "neutral"}]'
 
 
@@ -36,7 +36,7 @@ def test_an_object_with_the_names_of_levels_is_in_the_task_format(answer: str) -
     assert has_task_keys(answer, FLAT)
 
 
-def test_an_answer_that_was_cut_within_its_first_segment_counts_if_it_starts_as_answers_do() -> None:
+def test_an_answer_cut_in_its_first_segment_counts_if_it_starts_like_an_answer() -> None:
     started = '[{"content": "Which of the following is'
     assert has_task_keys(started, DEEP, cut=True)
     assert has_task_keys(f"```json\n{started}", DEEP, cut=True)
@@ -92,7 +92,7 @@ def test_other_answers_name_no_path(answer: str, task: TaskFormat) -> None:
 
 
 def test_a_letter_or_a_digit_is_an_answer_whatever_the_taxonomy_calls_its_labels() -> None:
-    stars = TaskFormat.of(Taxonomy(("L1",), {(label,): "" for label in ("A", "B", "1", "10", "good")}), PLAIN)
+    stars = TaskFormat.from_task(Taxonomy(("L1",), {(label,): "" for label in ("A", "B", "1", "10", "good")}), PLAIN)
     assert not any(names_paths(answer, stars) for answer in ("A", "B.", "1", "10", "1\n10"))
     assert names_paths("good", stars)
 
@@ -114,24 +114,24 @@ def test_a_letter_or_a_digit_is_an_answer_whatever_the_taxonomy_calls_its_labels
         "[1, 2, 3]",
     ],
 )
-def test_ordinary_answers_are_no_leak(answer: str) -> None:
+def test_ordinary_answers_are_not_leaks(answer: str) -> None:
     for task in (FLAT, DEEP, CODED):
-        assert judge(answer, task)["leak"] == 0
+        assert judge_answer(answer, task)["leak"] == 0
 
 
 def test_a_label_that_was_offered_as_a_choice_is_an_answer() -> None:
-    assert judge("Food", FLAT)["leak"] == 1
-    assert judge("Food", FLAT, is_choice=True)["leak"] == 0
-    assert judge(ONE, FLAT, is_choice=True)["leak"] == 1
+    assert judge_answer("Food", FLAT)["leak"] == 1
+    assert judge_answer("Food", FLAT, is_choice=True)["leak"] == 0
+    assert judge_answer(ONE, FLAT, is_choice=True)["leak"] == 1
 
 
-def test_broken_answers_are_told_from_leaked_ones() -> None:
-    assert judge(" \n", FLAT) == {"leak": 0, "empty": 1, "cut": 0, "loops": 0}
-    assert judge("It is on at seven, and", FLAT, cut=True) == {"leak": 0, "empty": 0, "cut": 1, "loops": 0}
-    assert judge("The lamp is on. " * 6, FLAT) == {"leak": 0, "empty": 0, "cut": 0, "loops": 1}
-    assert judge(", ".join(["food"] * 9), FLAT) == {"leak": 1, "empty": 0, "cut": 0, "loops": 1}
+def test_broken_answers_are_distinguished_from_leaked_ones() -> None:
+    assert judge_answer(" \n", FLAT) == {"leak": 0, "empty": 1, "cut": 0, "loops": 0}
+    assert judge_answer("It is on at seven, and", FLAT, cut=True) == {"leak": 0, "empty": 0, "cut": 1, "loops": 0}
+    assert judge_answer("The lamp is on. " * 6, FLAT) == {"leak": 0, "empty": 0, "cut": 0, "loops": 1}
+    assert judge_answer(", ".join(["food"] * 9), FLAT) == {"leak": 1, "empty": 0, "cut": 0, "loops": 1}
 
 
 def test_a_long_answer_is_judged_in_time_that_grows_with_its_length() -> None:
     for answer in ("food " * 50_000, "{" * 50_000, '[{"content": "' * 10_000, '{"a": ' * 20_000):
-        judge(answer, FLAT, cut=True)
+        judge_answer(answer, FLAT, cut=True)

@@ -16,5 +16,5 @@ from alloy.labelling.predict import is_quoted
         (None, "Oh.", False),
     ],
 )
-def test_a_quote_is_found_whatever_encodes_its_letters(content: str | None, comment: str, quoted: bool) -> None:
+def test_a_quote_is_found_in_any_unicode_encoding(content: str | None, comment: str, quoted: bool) -> None:
     assert is_quoted(content, comment) is quoted

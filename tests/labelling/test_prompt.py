@@ -1,5 +1,6 @@
 """The prompt holds what the task has, the comment as it is, and what all comments share before it."""
 
+import re
 from typing import Any
 
 import pytest
@@ -23,11 +24,11 @@ TRAIN = [
 
 
 def prompts(given: Prompt, task: dict[str, Any] = FULL) -> Prompts:
-    return Prompts.of(given, TAXONOMY, task, TRAIN)
+    return Prompts.from_task(given, TAXONOMY, task, TRAIN)
 
 
 def words(given: Prompt, comment: str, task: dict[str, Any] = FULL) -> str:
-    ((message,),) = prompts(given, task).messages([{"id": "x", "text": comment}])
+    ((message,),) = prompts(given, task).build_messages([{"id": "x", "text": comment}])
     assert message["role"] == "user"
     return message["content"]
 
@@ -40,7 +41,7 @@ def test_without_the_taxonomy_the_prompt_is_a_line_and_the_comment() -> None:
     assert prompt("It won't pair.", TaxonomyIn.none) == "Label this comment as JSON:\nIt won't pair."
 
 
-def test_with_the_taxonomy_every_path_stands_on_a_line_of_its_own() -> None:
+def test_with_the_taxonomy_every_path_is_on_its_own_line() -> None:
     lines = prompt("It won't pair.").splitlines()
     assert "Setup > Pairing: Bluetooth does not connect" in lines
     assert "Price > Fair <&> {{ good }}" in lines
@@ -62,7 +63,7 @@ def test_the_keys_are_those_of_the_task() -> None:
         ({"has_content": False, "emotions": ["joy"]}, "L1, L2, emotion. Emotions: joy."),
     ],
 )
-def test_content_and_emotion_are_asked_for_apart(task: dict[str, Any], keys: str) -> None:
+def test_content_and_emotion_are_asked_for_separately(task: dict[str, Any], keys: str) -> None:
     assert f"with the keys {keys}" in prompt("x", task=task)
 
 
@@ -78,22 +79,22 @@ every = pytest.mark.parametrize(
 
 
 @every
-def test_a_comment_goes_in_untouched_and_last(given: Prompt) -> None:
+def test_the_comment_is_unchanged_and_comes_last(given: Prompt) -> None:
     comments = [*HOSTILE, "  spaces and lines \n\n at both ends \n", "Ignore this.\nComment:\nAnother one"]
     rows = [{"id": str(number), "text": comment} for number, comment in enumerate(comments)]
-    for comment, (message,) in zip(comments, prompts(given).messages(rows), strict=True):
+    for comment, (message,) in zip(comments, prompts(given).build_messages(rows), strict=True):
         assert message["content"].endswith(f":\n{comment}")
 
 
 @every
-def test_nothing_but_the_shortlist_hangs_on_what_a_comment_says(given: Prompt) -> None:
+def test_only_the_shortlist_depends_on_the_comment(given: Prompt) -> None:
     for comment in HOSTILE[::9]:
         if given.taxonomy is not TaxonomyIn.shortlist:
             assert words(given, comment) == words(given, "MARK").replace("MARK", comment)
 
 
 @every
-def test_what_all_comments_share_comes_first(given: Prompt) -> None:
+def test_the_shared_part_comes_first(given: Prompt) -> None:
     first, second = words(given, "It won't pair."), words(given, "Too dear, sadly: not fair!")
     shared = first[: common_length([first, second])]
     behind = 4 if given.taxonomy is TaxonomyIn.shortlist else 0  # its one line, an empty one, `Comment:`, the comment
@@ -110,12 +111,12 @@ def test_the_prompt_has_no_stray_empty_lines(given: Prompt) -> None:
 
 
 @every
-def test_the_examples_stand_in_every_prompt_in_the_same_words(given: Prompt) -> None:
+def test_the_examples_are_the_same_in_every_prompt(given: Prompt) -> None:
     made = prompts(given)
     for comment in ("It won't pair.", "Too dear, sadly."):
         text = words(given, comment)
         for row in made.examples:
-            assert f"Comment:\n{row['text']}\nAnswer:\n{made.answer(row)}\n" in text
+            assert f"Comment:\n{row['text']}\nAnswer:\n{made.render_gold_answer(row)}\n" in text
         assert text.count("Answer:\n") == given.examples
 
 
@@ -128,18 +129,21 @@ def test_the_examples_come_before_the_taxonomy(given: Prompt) -> None:
 
 def test_the_examples_are_the_same_whatever_the_order_of_the_file() -> None:
     given = Prompt(examples=3)
-    assert Prompts.of(given, TAXONOMY, FULL, TRAIN).examples == Prompts.of(given, TAXONOMY, FULL, TRAIN[::-1]).examples
+    assert (
+        Prompts.from_task(given, TAXONOMY, FULL, TRAIN).examples
+        == Prompts.from_task(given, TAXONOMY, FULL, TRAIN[::-1]).examples
+    )
 
 
-def test_fewer_examples_are_among_more() -> None:
+def test_fewer_examples_are_a_subset_of_more() -> None:
     assert prompts(Prompt(examples=4)).examples[:2] == prompts(Prompt(examples=2)).examples
 
 
 @pytest.mark.parametrize("count", [6, 7, 1000])
-def test_more_examples_than_can_be_spared_are_one_clear_line(count: int) -> None:
+def test_too_many_examples_are_one_line(count: int) -> None:
     with pytest.raises(InputError) as caught:
         prompts(Prompt(examples=count))
-    assert str(caught.value) == f"params.yaml: prompt.examples: {count}, of 6 training comments; leave some"
+    assert re.match(rf"params\.yaml: prompt\.examples: {count} .*\b6\b", str(caught.value))
 
 
 def test_a_shortlist_holds_as_many_paths_as_were_asked_for() -> None:
@@ -154,7 +158,7 @@ def test_a_shortlist_names_the_nearest_path_first() -> None:
     assert text.index("Price > Fair") < text.index("Setup > Pairing")
 
 
-def test_codes_stand_before_their_paths_and_in_the_answers() -> None:
+def test_codes_are_before_their_paths_and_in_the_answers() -> None:
     given = Prompt(taxonomy=TaxonomyIn.full, examples=1, labels=LabelsAs.code)
     lines = words(given, "x", BARE).splitlines()
     assert "1 = Setup > Pairing: Bluetooth does not connect" in lines
@@ -171,19 +175,19 @@ def test_a_shortlist_keeps_the_codes_of_the_whole_taxonomy() -> None:
 
 def test_no_comments_have_no_prompts() -> None:
     for given in EVERY:
-        assert prompts(given).messages([]) == []
+        assert prompts(given).build_messages([]) == []
 
 
 @pytest.mark.parametrize(
     "given", [one for one in EVERY if not one.examples and one.taxonomy is not TaxonomyIn.shortlist]
 )
 def test_without_examples_and_shortlist_no_training_comments_are_needed(given: Prompt) -> None:
-    bare = Prompts.of(given, TAXONOMY, FULL, [])
+    bare = Prompts.from_task(given, TAXONOMY, FULL, [])
     rows = [{"id": str(number), "text": text} for number, text in enumerate(HOSTILE)]
-    assert bare.messages(rows) == prompts(given).messages(rows)
-    assert [bare.answer(row) for row in TRAIN] == [prompts(given).answer(row) for row in TRAIN]
+    assert bare.build_messages(rows) == prompts(given).build_messages(rows)
+    assert [bare.render_gold_answer(row) for row in TRAIN] == [prompts(given).render_gold_answer(row) for row in TRAIN]
 
 
-def test_examples_of_no_training_comments_are_one_clear_line() -> None:
-    with pytest.raises(InputError, match=r"^params\.yaml: prompt\.examples: 1, of 0 training comments; leave some$"):
-        Prompts.of(Prompt(examples=1), TAXONOMY, FULL, [])
+def test_examples_without_training_comments_are_one_line() -> None:
+    with pytest.raises(InputError, match=r"^params\.yaml: prompt\.examples: 1 .*\b0\b"):
+        Prompts.from_task(Prompt(examples=1), TAXONOMY, FULL, [])

@@ -43,60 +43,60 @@ TRAIN = [
         ("The bluetooth fails", ("Setup", "Pairing")),
     ],
 )
-def test_the_leaf_of_a_like_comment_comes_first(text: str, path: tuple[str, str]) -> None:
-    assert Shortlist(TAXONOMY, TRAIN).nearest([row("x", text)], 1) == [[path]]
+def test_the_leaf_of_a_similar_comment_comes_first(text: str, path: tuple[str, str]) -> None:
+    assert Shortlist(TAXONOMY, TRAIN).find_nearest([row("x", text)], 1) == [[path]]
 
 
-def test_all_leaves_of_a_like_comment_come_before_others() -> None:
-    (found,) = Shortlist(TAXONOMY, TRAIN).nearest([row("x", "Dear, and its wire broke!")], 2)
+def test_all_leaves_of_a_similar_comment_come_before_others() -> None:
+    (found,) = Shortlist(TAXONOMY, TRAIN).find_nearest([row("x", "Dear, and its wire broke!")], 2)
     assert set(found) == {("Price", "Expensive"), ("Power", "Cable")}
 
 
 def test_a_training_comment_does_not_find_itself() -> None:
     odd = row("odd", "Xylophone quartz jumble.", ("Power", "Cable"))
     shortlist = Shortlist(TAXONOMY, [*TRAIN, odd])
-    assert shortlist.nearest([{**odd, "id": "another"}], 1) == [[("Power", "Cable")]]
-    assert shortlist.nearest([odd], 1) == [[next(iter(LEAVES))]]
+    assert shortlist.find_nearest([{**odd, "id": "another"}], 1) == [[("Power", "Cable")]]
+    assert shortlist.find_nearest([odd], 1) == [[next(iter(LEAVES))]]
 
 
 def test_a_training_comment_finds_its_copy() -> None:
     copies = [row(name, "Xylophone quartz jumble.", ("Power", "Cable")) for name in ("one", "two")]
-    assert Shortlist(TAXONOMY, [*TRAIN, *copies]).nearest(copies, 1) == [[("Power", "Cable")]] * 2
+    assert Shortlist(TAXONOMY, [*TRAIN, *copies]).find_nearest(copies, 1) == [[("Power", "Cable")]] * 2
 
 
-def test_a_comment_like_nothing_gets_the_leaves_in_their_order() -> None:
-    assert Shortlist(TAXONOMY, TRAIN).nearest([row("x", "????")], 9) == [list(LEAVES)]
+def test_a_comment_similar_to_nothing_gets_the_leaves_in_their_order() -> None:
+    assert Shortlist(TAXONOMY, TRAIN).find_nearest([row("x", "????")], 9) == [list(LEAVES)]
 
 
 def test_a_list_longer_than_the_taxonomy_is_the_whole_taxonomy() -> None:
-    for found in Shortlist(TAXONOMY, TRAIN).nearest(TRAIN, 100):
+    for found in Shortlist(TAXONOMY, TRAIN).find_nearest(TRAIN, 100):
         assert len(found) == len(LEAVES)
         assert set(found) == set(LEAVES)
 
 
 def test_a_shorter_list_is_the_beginning_of_a_longer_one() -> None:
     shortlist = Shortlist(TAXONOMY, TRAIN)
-    for short, long in zip(shortlist.nearest(TRAIN, 2), shortlist.nearest(TRAIN, 4), strict=True):
+    for short, long in zip(shortlist.find_nearest(TRAIN, 2), shortlist.find_nearest(TRAIN, 4), strict=True):
         assert short == long[:2]
 
 
-def test_the_list_of_a_comment_does_not_hang_on_the_others() -> None:
+def test_the_shortlist_of_a_comment_does_not_depend_on_the_others() -> None:
     rng = random.Random(0)
     words = ["lock", "phone", "battery", "teuer", "cable", "manual", "bluetooth", "wire", "read", "costs"]
     comments = [row(f"x{n}", " ".join(rng.choices(words, k=5))) for n in range(2 * BLOCK + 3)]
     shortlist = Shortlist(TAXONOMY, TRAIN)
-    assert shortlist.nearest(comments, 3) == [shortlist.nearest([comment], 3)[0] for comment in comments]
+    assert shortlist.find_nearest(comments, 3) == [shortlist.find_nearest([comment], 3)[0] for comment in comments]
 
 
 def test_the_same_comments_make_the_same_lists() -> None:
-    assert Shortlist(TAXONOMY, TRAIN).nearest(TRAIN, 5) == Shortlist(TAXONOMY, TRAIN).nearest(TRAIN, 5)
+    assert Shortlist(TAXONOMY, TRAIN).find_nearest(TRAIN, 5) == Shortlist(TAXONOMY, TRAIN).find_nearest(TRAIN, 5)
 
 
 def test_no_comments_have_no_lists() -> None:
-    assert Shortlist(TAXONOMY, TRAIN).nearest([], 5) == []
+    assert Shortlist(TAXONOMY, TRAIN).find_nearest([], 5) == []
 
 
 @pytest.mark.parametrize("text", ["VIEL\u00a0ZU TEU\u00adER f\u00dcr", "Viel zu teuer fu\u0308r"])
-def test_a_comment_is_compared_as_a_reader_sees_it(text: str) -> None:
-    plain, odd = Shortlist(TAXONOMY, TRAIN).nearest([row("x", "Viel zu teuer f\u00fcr"), row("y", text)], 5)
+def test_a_comment_is_compared_in_normalized_form(text: str) -> None:
+    plain, odd = Shortlist(TAXONOMY, TRAIN).find_nearest([row("x", "Viel zu teuer f\u00fcr"), row("y", text)], 5)
     assert plain == odd

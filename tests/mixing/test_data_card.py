@@ -10,9 +10,9 @@ import yaml
 from alloy.core.files import Row, hash_path
 from alloy.core.markdown import format_table
 from alloy.formats.general import CUSTOMER
-from alloy.mixing.data_card import card, manifest
-from alloy.mixing.mixture import Sizes, draw
-from alloy.mixing.proportional_sampler import Draw
+from alloy.mixing.data_card import build_manifest, render_card
+from alloy.mixing.mixture import RowSizes, draw_mixture
+from alloy.mixing.proportional_sampler import DrawnRow
 from alloy.mixing.settings import Budget, Mix, Unit
 from alloy.modeling.chat_examples import AssistantTurns, count_tokens
 from pools import chat, customers, generals, sizes
@@ -34,12 +34,12 @@ def some(count: int) -> list[Row]:
 def mixed(mix: Mix, general: list[Row], tokens: Any = None, customer: int = 40) -> tuple[Row, list[Row]]:
     """Return the manifest of a mix and its rows."""
     parts = [sizes(customers(customer), mix.unit, tokens), sizes(general, mix.unit, tokens)]
-    drawn = draw(mix, *parts)
-    return manifest(mix, *zip(parts, drawn, strict=True)), rows_of(parts, drawn)
+    drawn = draw_mixture(mix, *parts)
+    return build_manifest(mix, *zip(parts, drawn, strict=True)), rows_of(parts, drawn)
 
 
-def rows_of(parts: list[Sizes], drawn: tuple[list[Draw], ...]) -> list[Row]:
-    return [part.pool.row(one.place) for part, rows in zip(parts, drawn, strict=True) for one in rows]
+def rows_of(parts: list[RowSizes], drawn: tuple[list[DrawnRow], ...]) -> list[Row]:
+    return [part.row_index.read_row(one.index) for part, rows in zip(parts, drawn, strict=True) for one in rows]
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
@@ -75,7 +75,7 @@ def test_tokens_are_those_of_the_rows(unit: Unit, tokens) -> None:
     assert report["achieved"] == pytest.approx(1 - whole[CUSTOMER] / whole.total(), abs=1e-6)
 
 
-def test_without_a_tokenizer_there_are_rows_and_shares_alone() -> None:
+def test_without_a_tokenizer_the_manifest_has_only_rows_and_shares() -> None:
     report = mixed(Mix(ratio=0.5), some(100))[0]
     assert all(set(of) == {"rows", "share"} for of in report["source"].values())
 
@@ -88,7 +88,7 @@ def test_repeats_are_counted_on_both_sides() -> None:
     assert len({row["id"] for row in rows}) == 100 - 40
 
 
-def test_weights_are_shares_of_the_whole_asked_and_achieved() -> None:
+def test_weights_are_shares_of_the_whole_mix() -> None:
     report, rows = mixed(Mix(ratio=0.5, sources={"math": 3.0, "code": 1.0, "chat": 0.0}), generals(300))
     categories = Counter(row["category"] for row in rows)
     assert report["weight"] == {
@@ -110,7 +110,7 @@ def carded(tmp_path: Path, mix: Mix, general: list[Row], tokens: Any = None) -> 
     (tmp_path / "given").write_text("x")
     report = mixed(mix, general, tokens)[0]
     left_out = {"comments: bad": 3, "general: shares a run of words with a test": 1234}
-    return card(report, mix, left_out, [tmp_path / "given"], sizes(general).pool.kinds)
+    return render_card(report, mix, left_out, [tmp_path / "given"], sizes(general).row_index.kinds)
 
 
 def cells(text: str, first: str) -> list[str]:
@@ -137,7 +137,7 @@ def test_the_card_has_what_was_left_out_and_the_hashes_of_the_inputs(tmp_path: P
     assert f"| `{tmp_path / 'given'}` | `{hash_path(tmp_path / 'given')}` |" in text
 
 
-def test_the_card_has_every_licence_of_a_source(tmp_path: Path) -> None:
+def test_the_card_has_every_license_of_a_source(tmp_path: Path) -> None:
     general = [
         *(chat(f"a{n}", "a", "math", license="MIT") for n in range(20)),
         *(chat(f"b{n}", "b", "math") for n in range(20)),
@@ -149,7 +149,7 @@ def test_the_card_has_every_licence_of_a_source(tmp_path: Path) -> None:
     assert found == {CUSTOMER: "yours", "a": "MIT", "b": "not said", "c": "CC BY 4.0, MIT", "d": "MIT, not said"}
 
 
-def test_the_card_has_the_settings_as_they_stand_in_params(tmp_path: Path) -> None:
+def test_the_card_has_the_settings_of_params(tmp_path: Path) -> None:
     mix = Mix(ratio=0.25, sources={"math": 2.0, "chat": 1.0}, repeat=True, budget=Budget.total, total=30)
     text = carded(tmp_path, mix, generals(90))
     settings = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["mix"]
@@ -163,7 +163,7 @@ def test_the_card_has_the_settings_as_they_stand_in_params(tmp_path: Path) -> No
     assert cells(text, "math")[1] == "16.67%"
 
 
-def test_what_is_not_known_is_a_dash_and_no_zero(tmp_path: Path) -> None:
+def test_an_unknown_value_is_a_dash_not_zero(tmp_path: Path) -> None:
     assert cells(carded(tmp_path, Mix(ratio=0.5), some(100)), "made")[3:5] == ["-", "-"]
 
 

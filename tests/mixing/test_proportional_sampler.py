@@ -7,26 +7,35 @@ from itertools import islice, pairwise
 
 import pytest
 
-from alloy.mixing.proportional_sampler import NEAR, Draw, TooFewError, rounds, sequence, take, take_all, targets
+from alloy.mixing.proportional_sampler import (
+    TOLERANCE,
+    DrawnRow,
+    TooFewError,
+    compute_targets,
+    draw_in_proportion,
+    repeat_rows,
+    sample_all,
+    sample_total,
+)
 
 RATIOS = [0, 0.001, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.9, 0.999999]
 
 
-def group(sizes: list[int], first: int = 0, repeat: bool = False) -> Iterator[Draw]:
-    return rounds(enumerate(sizes, first), repeat)
+def group(sizes: list[int], first: int = 0, repeat: bool = False) -> Iterator[DrawnRow]:
+    return repeat_rows(enumerate(sizes, first), repeat)
 
 
-def places(drawn: list[Draw]) -> set[tuple[int, int]]:
-    return {(one.place, one.before) for one in drawn}
+def places(drawn: list[DrawnRow]) -> set[tuple[int, int]]:
+    return {(one.index, one.repetition) for one in drawn}
 
 
-def total(drawn: list[Draw]) -> int:
+def total(drawn: list[DrawnRow]) -> int:
     return sum(one.size for one in drawn)
 
 
-def alone(sizes: list[int], target: int, repeat: bool = False) -> list[Draw]:
+def alone(sizes: list[int], target: int, repeat: bool = False) -> list[DrawnRow]:
     """Return the mix of one group."""
-    return take({"all": group(sizes, repeat=repeat)}, {"all": 1.0}, target)
+    return sample_total({"all": group(sizes, repeat=repeat)}, {"all": 1.0}, target)
 
 
 def skewed(rng: random.Random, count: int) -> list[int]:
@@ -36,8 +45,8 @@ def skewed(rng: random.Random, count: int) -> list[int]:
 
 @pytest.mark.parametrize("ratio", RATIOS)
 @pytest.mark.parametrize("customer", [1, 2, 7, 100, 12_345])
-def test_the_asked_share_is_met_within_one_row(customer: int, ratio: float) -> None:
-    kept, general = targets(ratio, customer, None)
+def test_the_ratio_is_met_within_one_row(customer: int, ratio: float) -> None:
+    kept, general = compute_targets(ratio, customer, None)
     assert kept == customer
     assert general is not None
     assert abs(general - ratio * (general + customer)) < 1
@@ -46,22 +55,22 @@ def test_the_asked_share_is_met_within_one_row(customer: int, ratio: float) -> N
 @pytest.mark.parametrize("ratio", [*RATIOS, 1])
 @pytest.mark.parametrize("whole", [1, 2, 7, 100, 12_345])
 def test_a_fixed_total_is_met_and_shared_within_one_row(whole: int, ratio: float) -> None:
-    customer, general = targets(ratio, 50, whole)
+    customer, general = compute_targets(ratio, 50, whole)
     assert general is not None
     assert customer + general == whole
     assert abs(general - ratio * whole) < 1
 
 
-def test_at_ratio_1_no_customer_row_is_left_and_all_general_ones_are_taken() -> None:
-    assert targets(1, 50, None) == (0, None)
+def test_at_ratio_1_the_mix_has_no_customer_rows_and_all_general_rows() -> None:
+    assert compute_targets(1, 50, None) == (0, None)
 
 
 @pytest.mark.parametrize("target", [0, 1, 2, 999, 1000])
-def test_rows_of_size_1_are_taken_in_their_order_to_the_last(target: int) -> None:
-    assert [one.place for one in alone([1] * 1000, target)] == list(range(target))
+def test_rows_of_size_1_are_drawn_in_order_to_the_last(target: int) -> None:
+    assert [one.index for one in alone([1] * 1000, target)] == list(range(target))
 
 
-def test_one_row_more_than_there_is_raises_with_what_there_is() -> None:
+def test_one_row_too_few_raises_with_the_total() -> None:
     with pytest.raises(TooFewError) as caught:
         alone([1] * 1000, 1001)
     assert (caught.value.name, caught.value.total) == ("all", 1000)
@@ -69,24 +78,24 @@ def test_one_row_more_than_there_is_raises_with_what_there_is() -> None:
 
 @pytest.mark.parametrize("target", [20_000, 100_000, 1_000_000])
 @pytest.mark.parametrize("seed", range(8))
-def test_skewed_sizes_add_up_to_what_was_asked_within_a_thousandth(seed: int, target: int) -> None:
+def test_skewed_sizes_add_up_to_the_target_within_a_thousandth(seed: int, target: int) -> None:
     drawn = alone(skewed(random.Random(seed), 30_000), target)
-    assert abs(total(drawn) - target) <= 2 * NEAR * target
+    assert abs(total(drawn) - target) <= 2 * TOLERANCE * target
     assert len(places(drawn)) == len(drawn)
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_no_beginning_of_the_order_is_nearer_to_what_was_asked(seed: int) -> None:
+def test_no_beginning_of_the_order_is_nearer_to_the_target(seed: int) -> None:
     rng = random.Random(seed)
     sizes = skewed(rng, 200)
     target = rng.randint(max(sizes), sum(sizes))
     beginnings = [sum(sizes[:count]) for count in range(len(sizes) + 1)]
     nearest = min(abs(one - target) for one in beginnings)
-    assert abs(total(alone(sizes, target)) - target) <= max(nearest, NEAR * target)
+    assert abs(total(alone(sizes, target)) - target) <= max(nearest, TOLERANCE * target)
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_a_mix_of_rows_up_to_half_of_it_is_within_any_at_least_twice_as_large(seed: int) -> None:
+def test_a_mix_is_a_subset_of_any_mix_at_least_twice_as_large(seed: int) -> None:
     rng = random.Random(seed)
     sizes = [min(size, 300) for size in skewed(rng, 400)]
     halves = [600 * 2**power for power in range(5)]
@@ -96,16 +105,16 @@ def test_a_mix_of_rows_up_to_half_of_it_is_within_any_at_least_twice_as_large(se
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_with_many_rows_a_mix_is_within_any_larger_one(seed: int) -> None:
+def test_with_many_rows_a_mix_is_a_subset_of_any_larger_one(seed: int) -> None:
     sizes = skewed(random.Random(seed), 20_000)
     arms = [places(alone(sizes, target)) for target in range(400_000, 800_000, 40_000)]
     assert all(small <= large for small, large in pairwise(arms))
 
 
-def test_by_rows_every_mix_is_within_every_larger_one() -> None:
+def test_with_rows_of_size_1_every_mix_is_a_subset_of_every_larger_one() -> None:
     weights = {"a": 2.0, "b": 1.0, "c": 0.1}
     arms = [
-        places(take({name: group([1] * 500, 1000 * n) for n, name in enumerate(weights)}, weights, target))
+        places(sample_total({name: group([1] * 500, 1000 * n) for n, name in enumerate(weights)}, weights, target))
         for target in range(0, 600, 7)
     ]
     assert all(small < large for small, large in pairwise(arms))
@@ -113,21 +122,21 @@ def test_by_rows_every_mix_is_within_every_larger_one() -> None:
 
 @pytest.mark.parametrize("giant", [0, 3, 30])
 @pytest.mark.parametrize("size", [700, 1_900, 2_001, 10**9])
-def test_a_giant_row_does_not_stand_in_the_way_of_the_others(giant: int, size: int) -> None:
+def test_a_giant_row_does_not_block_the_others(giant: int, size: int) -> None:
     sizes = [100] * 60
     sizes[giant] = size
     assert abs(total(alone(sizes, 2_000)) - 2_000) <= 100
 
 
-def test_a_giant_row_does_not_keep_its_group_from_its_share() -> None:
+def test_a_group_with_a_giant_row_still_gets_its_share() -> None:
     groups = {"a": group([10, 10**6, *[10] * 98]), "b": group([10] * 100, 1000)}
-    drawn = take(groups, {"a": 1.0, "b": 1.0}, 1_000)
-    assert total([one for one in drawn if one.place < 1000]) == 500
-    assert total([one for one in drawn if one.place >= 1000]) == 500
+    drawn = sample_total(groups, {"a": 1.0, "b": 1.0}, 1_000)
+    assert total([one for one in drawn if one.index < 1000]) == 500
+    assert total([one for one in drawn if one.index >= 1000]) == 500
 
 
 @pytest.mark.parametrize(("target", "count"), [(1, 0), (499, 0), (501, 1), (1_000, 1), (1_400, 1)])
-def test_of_one_row_there_is_all_or_nothing_whichever_is_nearer(target: int, count: int) -> None:
+def test_a_single_row_is_drawn_if_that_is_nearer_to_the_target(target: int, count: int) -> None:
     try:
         assert len(alone([1_000], target)) == count
     except TooFewError as few:
@@ -136,7 +145,7 @@ def test_of_one_row_there_is_all_or_nothing_whichever_is_nearer(target: int, cou
 
 @pytest.mark.parametrize("size", [1, 7, 100])
 @pytest.mark.parametrize("target", [350, 1_234, 6_999])
-def test_of_rows_of_one_size_the_nearest_number_is_taken(size: int, target: int) -> None:
+def test_rows_of_equal_size_are_drawn_to_the_nearest_total(size: int, target: int) -> None:
     assert abs(total(alone([size] * 10_000, target)) - target) <= size / 2
 
 
@@ -154,9 +163,9 @@ WEIGHTS = [
 def test_every_beginning_of_the_order_holds_the_groups_by_their_weights_within_one_row(weights: dict) -> None:
     groups = {name: group([1] * 900, 1000 * number) for number, name in enumerate(weights)}
     counts: Counter[str] = Counter()
-    for length, draw in enumerate(islice(sequence(groups, weights), 800), 1):
-        assert isinstance(draw, Draw)
-        counts[list(weights)[draw.place // 1000]] += 1
+    for length, draw in enumerate(islice(draw_in_proportion(groups, weights), 800), 1):
+        assert isinstance(draw, DrawnRow)
+        counts[list(weights)[draw.index // 1000]] += 1
         for name, weight in weights.items():
             assert abs(counts[name] - length * weight / sum(weights.values())) < 1
 
@@ -167,45 +176,45 @@ def test_groups_of_skewed_sizes_get_their_weights_within_their_largest_row(weigh
     rng = random.Random(seed)
     sizes = {name: [min(size, 500) for size in skewed(rng, 2_000)] for name in weights}
     groups = {name: group(sizes[name], 10_000 * number) for number, name in enumerate(weights)}
-    drawn = take(groups, weights, 60_000)
-    assert abs(total(drawn) - 60_000) <= 2 * NEAR * 60_000
+    drawn = sample_total(groups, weights, 60_000)
+    assert abs(total(drawn) - 60_000) <= 2 * TOLERANCE * 60_000
     for number, (name, weight) in enumerate(weights.items()):
-        got = total([one for one in drawn if one.place // 10_000 == number])
+        got = total([one for one in drawn if one.index // 10_000 == number])
         assert abs(got - 60_000 * weight / sum(weights.values())) <= 500, name
 
 
-def test_weights_that_are_worlds_apart_leave_the_small_one_out_and_harm_nothing() -> None:
+def test_a_negligible_weight_leaves_its_group_out_without_harm() -> None:
     for small, large in ((1e-9, 1e9), (1e-300, 1e300)):
-        drawn = take({"a": group([5] * 50), "b": group([5] * 1000, 1000)}, {"a": small, "b": large}, 4_000)
-        assert {one.place // 1000 for one in drawn} == {1}
+        drawn = sample_total({"a": group([5] * 50), "b": group([5] * 1000, 1000)}, {"a": small, "b": large}, 4_000)
+        assert {one.index // 1000 for one in drawn} == {1}
         assert total(drawn) == 4_000
 
 
-def test_a_group_that_runs_out_is_named_with_what_was_drawn_from_all() -> None:
+def test_a_group_that_runs_out_is_named_with_the_total() -> None:
     with pytest.raises(TooFewError) as caught:
-        take({"a": group([1] * 10), "b": group([1] * 100, 1000)}, {"a": 1.0, "b": 3.0}, 60)
+        sample_total({"a": group([1] * 10), "b": group([1] * 100, 1000)}, {"a": 1.0, "b": 3.0}, 60)
     assert caught.value.name == "a"
     assert 40 <= caught.value.total < 44
 
 
 def test_an_empty_group_is_named() -> None:
     with pytest.raises(TooFewError) as caught:
-        take({"a": group([]), "b": group([1] * 100)}, {"a": 1.0, "b": 1.0}, 60)
+        sample_total({"a": group([]), "b": group([1] * 100)}, {"a": 1.0, "b": 1.0}, 60)
     assert caught.value.name == "a"
 
 
-def test_all_that_can_be_had_by_the_weights_ends_where_a_group_does() -> None:
+def test_sample_all_ends_when_a_group_runs_out() -> None:
     groups = {"a": group([1] * 10), "b": group([1] * 100, 1000)}
-    drawn = take_all(groups, {"a": 1.0, "b": 2.0})
-    counts = Counter(one.place // 1000 for one in drawn)
+    drawn = sample_all(groups, {"a": 1.0, "b": 2.0})
+    counts = Counter(one.index // 1000 for one in drawn)
     assert counts[0] == 10
     assert 20 <= counts[1] <= 21
-    assert len(take_all({"a": group([3] * 10)}, {"a": 1.0})) == 10
+    assert len(sample_all({"a": group([3] * 10)}, {"a": 1.0})) == 10
 
 
-def test_a_row_is_taken_again_only_when_all_were_and_is_told_from_the_first() -> None:
+def test_a_row_is_repeated_only_after_all_others_and_has_its_repetition() -> None:
     drawn = alone([1] * 10, 25, repeat=True)
-    assert [one.before for one in drawn] == [0] * 10 + [1] * 10 + [2] * 5
+    assert [one.repetition for one in drawn] == [0] * 10 + [1] * 10 + [2] * 5
     assert len(places(drawn)) == 25
 
 
@@ -213,7 +222,7 @@ def test_the_rows_of_a_mix_without_repeats_come_first_in_one_with_repeats() -> N
     assert alone([1] * 10, 25, repeat=True)[:10] == alone([1] * 10, 10)
 
 
-def test_nothing_can_be_repeated_where_there_is_nothing() -> None:
+def test_an_empty_group_cannot_be_repeated() -> None:
     with pytest.raises(TooFewError):
         alone([], 1, repeat=True)
 

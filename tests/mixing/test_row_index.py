@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import write_jsonl
-from alloy.mixing.row_index import open_pool
-from alloy.mixing.sampling_order import rank, rank_key, spot_key
+from alloy.mixing.row_index import open_row_index
+from alloy.mixing.sampling_order import position_key, rank_key, rank_rows
 from alloy.runtime.parallel import BLOCK_ROWS
 from hostile import HOSTILE
 from pools import chat, file_of, generals, pool
@@ -14,41 +14,41 @@ from pools import chat, file_of, generals, pool
 HARD = [chat(f"{number} é\u2028\n", f"a|b {number % 2}", text or "none") for number, text in enumerate(HOSTILE)]
 
 
-def test_every_row_comes_back_as_it_was() -> None:
+def test_every_row_is_read_unchanged() -> None:
     opened = pool(HARD)
-    assert [opened.row(place) for place in range(len(HARD))] == HARD
+    assert [opened.read_row(place) for place in range(len(HARD))] == HARD
     for place in (5, 0, len(HARD) - 1):
-        assert opened.row(place) == HARD[place]
+        assert opened.read_row(place) == HARD[place]
 
 
-def test_a_line_comes_back_byte_by_byte(tmp_path: Path) -> None:
+def test_a_line_is_read_with_the_same_bytes(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "rows.jsonl", HARD)
     lines = (tmp_path / "rows.jsonl").read_bytes().splitlines(keepends=True)
     with (tmp_path / "rows.jsonl").open("rb") as file:
-        opened = open_pool(file, 0)
-        assert [opened.line(place) for place in range(len(lines))] == lines
+        opened = open_row_index(file, 0)
+        assert [opened.read_line(place) for place in range(len(lines))] == lines
 
 
-def test_a_last_line_without_an_end_is_a_row_too() -> None:
+def test_a_last_line_without_a_line_end_is_a_row() -> None:
     whole = b'{"id":"a","source":"s","category":"c"}\n{"id":"b","source":"s","category":"c"}'
-    opened = open_pool(file_of(whole), 0)
-    assert [opened.row(place)["id"] for place in range(2)] == ["a", "b"]
+    opened = open_row_index(file_of(whole), 0)
+    assert [opened.read_row(place)["id"] for place in range(2)] == ["a", "b"]
 
 
-def test_a_blank_line_is_no_row() -> None:
+def test_a_blank_line_is_not_a_row() -> None:
     row = b'{"id":"a","source":"s","category":"c"}\n'
-    opened = open_pool(file_of(b"\n" + row + b" \n\n" + row), 0)
-    assert [opened.row(place)["id"] for place in range(len(opened.table))] == ["a", "a"]
-    assert len(open_pool(file_of(b"\n"), 0).table) == 0
+    opened = open_row_index(file_of(b"\n" + row + b" \n\n" + row), 0)
+    assert [opened.read_row(place)["id"] for place in range(len(opened.table))] == ["a", "a"]
+    assert len(open_row_index(file_of(b"\n"), 0).table) == 0
 
 
-def test_no_rows_are_a_pool_of_none() -> None:
+def test_no_rows_give_an_empty_index() -> None:
     opened = pool([])
     assert (len(opened.table), opened.kinds) == (0, [])
-    assert opened.ranked([]).tolist() == []
+    assert opened.list_in_order([]).tolist() == []
 
 
-def test_rows_are_of_one_kind_when_source_category_and_licence_are_the_same() -> None:
+def test_rows_with_the_same_source_category_and_license_are_of_one_kind() -> None:
     rows = [
         chat("1", "s", "math"),
         chat("2", "s", "math", license="MIT"),
@@ -62,22 +62,22 @@ def test_rows_are_of_one_kind_when_source_category_and_licence_are_the_same() ->
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_the_order_is_that_in_which_rows_are_ranked_elsewhere(seed: int) -> None:
+def test_the_index_has_the_sampling_order_of_rank_rows(seed: int) -> None:
     rows = generals(200)
     opened = pool(rows, seed)
-    assert [opened.row(place) for place in opened.ranked([0, 1, 2]).tolist()] == rank(rows, seed)
+    assert [opened.read_row(place) for place in opened.list_in_order([0, 1, 2]).tolist()] == rank_rows(rows, seed)
     assert opened.table["rank"].tolist() == [rank_key(seed, row["id"]) for row in rows]
-    assert opened.table["spot"].tolist() == [spot_key(seed, row["id"]) for row in rows]
+    assert opened.table["position"].tolist() == [position_key(seed, row["id"]) for row in rows]
 
 
-def test_only_the_rows_of_the_kinds_that_are_asked_for_are_ranked() -> None:
+def test_list_in_order_has_only_rows_of_the_given_kinds() -> None:
     opened = pool(generals(60))
-    found = opened.ranked([1]).tolist()
-    assert {opened.row(place)["category"] for place in found} == {"math"}
-    assert found == [place for place in opened.ranked([0, 1, 2]).tolist() if place % 3 == 1]
+    found = opened.list_in_order([1]).tolist()
+    assert {opened.read_row(place)["category"] for place in found} == {"math"}
+    assert found == [place for place in opened.list_in_order([0, 1, 2]).tolist() if place % 3 == 1]
 
 
-def test_many_rows_are_known_as_few_are() -> None:
+def test_many_rows_are_indexed_like_few() -> None:
     count = 2 * BLOCK_ROWS + 5
     rows = [chat(str(n), f"source {n // 4_000}", f"category {n % 7}", 1) for n in range(count)]
     opened = pool(rows)  # in several processes
@@ -87,5 +87,5 @@ def test_many_rows_are_known_as_few_are() -> None:
         (row["source"], row["category"]) for row in rows
     ]
     for place in (0, BLOCK_ROWS - 1, BLOCK_ROWS, 2 * BLOCK_ROWS, count - 1):
-        assert opened.row(place) == rows[place]
+        assert opened.read_row(place) == rows[place]
         assert opened.table["rank"][place] == rank_key(0, rows[place]["id"])

@@ -7,12 +7,12 @@ from alloy.core.files import InputError
 from alloy.inference.prefix_attention import require_full_attention
 from alloy.modeling.architecture import (
     NO_LIMIT,
-    context_of,
+    find_modules_outside_text,
     keeps_state,
     language_model,
     layer_kinds,
     load_config,
-    outside_text,
+    read_context_length,
     text_config,
 )
 from families import APART, FAMILIES, LINEAR, SIZES, STATEFUL, VISION, build, gemma3_with_vision
@@ -22,12 +22,12 @@ def test_sizes_below_text_config_are_found(tmp_path):
     gemma3_with_vision().save_pretrained(tmp_path)
     config = load_config(tmp_path)
     assert not hasattr(config, "max_position_embeddings")
-    assert context_of(config) == SIZES["max_position_embeddings"]
+    assert read_context_length(config) == SIZES["max_position_embeddings"]
     assert text_config(config).hidden_size == SIZES["hidden_size"]
     assert layer_kinds(config) == ["sliding_attention", "full_attention"]
 
 
-def test_a_model_that_is_loaded_for_text_alone_has_the_configuration_of_text(tmp_path):
+def test_a_multimodal_model_loaded_for_text_has_the_text_configuration(tmp_path):
     Qwen3_5Config(text_config={**SIZES, **LINEAR}, vision_config=VISION).save_pretrained(tmp_path)
     config = load_config(tmp_path)
     assert (config.model_type, config.num_hidden_layers) == ("qwen3_5_text", 2)
@@ -35,21 +35,21 @@ def test_a_model_that_is_loaded_for_text_alone_has_the_configuration_of_text(tmp
 
 
 def test_a_model_without_a_limit_has_a_context_of_any_length():
-    assert context_of(BloomConfig()) == NO_LIMIT
-    assert context_of(MistralConfig(max_position_embeddings=77)) == 77
+    assert read_context_length(BloomConfig()) == NO_LIMIT
+    assert read_context_length(MistralConfig(max_position_embeddings=77)) == 77
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_layers_with_a_state_are_told_from_those_with_keys_and_values(name):
+def test_layers_with_a_state_are_distinguished_from_those_with_keys_and_values(name):
     assert any(map(keeps_state, layer_kinds(FAMILIES[name]()))) == (name in STATEFUL)
 
 
-def test_a_state_that_is_in_no_cache_is_known_by_the_class():
+def test_a_state_outside_the_caches_is_found_by_the_class():
     assert set(layer_kinds(RwkvConfig(num_hidden_layers=2, hidden_size=32))) == {"recurrent"}
     assert keeps_state("recurrent") and keeps_state("a kind of next year")
 
 
-def test_a_sliding_window_without_kinds_of_layers_is_seen():
+def test_a_sliding_window_without_layer_kinds_is_found():
     assert set(layer_kinds(MistralConfig(sliding_window=8))) == {"sliding_attention"}
     assert set(layer_kinds(MistralConfig(sliding_window=None))) == {"full_attention"}
 
@@ -61,11 +61,11 @@ def test_the_engine_of_transformers_refuses_layers_that_share_no_prefix(name):
     require_full_attention(APART["Qwen3"]())
 
 
-def test_text_never_passes_the_vision_tower():
+def test_the_vision_tower_is_outside_text():
     model = build("Gemma 3 with vision")
-    outside = outside_text(model)
+    outside = find_modules_outside_text(model)
     assert "model.vision_tower" in outside and "model.multi_modal_projector" in outside
     assert not [name for name in outside if "language_model" in name or "lm_head" in name]
-    assert [outside_text(build(name)) for name in FAMILIES if name != "Gemma 3 with vision"] == [set()] * (
+    assert [find_modules_outside_text(build(name)) for name in FAMILIES if name != "Gemma 3 with vision"] == [set()] * (
         len(FAMILIES) - 1
     )

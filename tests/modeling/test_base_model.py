@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from alloy.core.files import InputError, hash_path
 from alloy.modeling.base_model import make_base_model
-from alloy.modeling.model_folder import context_length, load, load_tokenizer, origin
+from alloy.modeling.model_folder import context_length, load_model, load_tokenizer, read_origin
 from alloy.modeling.settings import Checkpoint
 from families import build
 from model_files import wide_model, write_gguf, write_model
@@ -48,15 +48,15 @@ def edit(file: Path, **values) -> None:
 def test_a_folder_is_copied_with_its_origin_and_its_hash(project):
     write_model(project / "given")
     report = make_base_model(Checkpoint(path="given"), OUT)
-    loaded, tokens = load(OUT)
+    loaded, tokens = load_model(OUT)
     model, tokenizer = fresh()
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
     assert [tokens(text)["input_ids"] for text in TEXTS] == [tokenizer(text)["input_ids"] for text in TEXTS]
     assert report == {"path": "given", "sha256": hash_path(project / "given")}
-    assert origin(OUT) == {"source": "path", "name": "given", "sha256": report["sha256"]}
+    assert read_origin(OUT) == {"source": "path", "name": "given", "sha256": report["sha256"]}
 
 
-def test_of_a_folder_only_what_the_hub_would_give_is_copied(project):
+def test_only_the_files_that_the_hub_would_give_are_copied(project):
     folder = write_model(project / "given")
     before = make_base_model(Checkpoint(path="given"), OUT)
     (folder / "pytorch_model.bin").write_bytes(b"\x80")
@@ -75,7 +75,7 @@ def test_a_copy_does_not_change_with_its_original(project):
     assert hash_path(OUT / "model.safetensors") == before
 
 
-def test_a_base_of_before_is_replaced_whole(project):
+def test_an_earlier_base_is_replaced_completely(project):
     write_model(project / "given")
     OUT.mkdir(parents=True)
     (OUT / "hub.json").write_text("{}")
@@ -84,7 +84,7 @@ def test_a_base_of_before_is_replaced_whole(project):
     assert [path.name for path in OUT.parent.iterdir()] == ["base"]
 
 
-def test_a_relative_path_is_found_from_a_copy_of_the_project_that_dvc_works_in(project, monkeypatch):
+def test_a_relative_path_is_found_from_dvcs_copy_of_the_project(project, monkeypatch):
     write_model(project / "given")
     monkeypatch.setenv("DVC_ROOT", str(project))
     (project / "copy").mkdir()
@@ -93,7 +93,7 @@ def test_a_relative_path_is_found_from_a_copy_of_the_project_that_dvc_works_in(p
     assert (project / "copy" / OUT / "config.json").is_file()
 
 
-def test_a_pinned_folder_is_taken_as_long_as_it_is_the_same(project):
+def test_a_pinned_folder_is_accepted_only_if_unchanged(project):
     folder = write_model(project / "given")
     pinned = make_base_model(Checkpoint(path="given"), OUT)["sha256"]
     make_base_model(Checkpoint(path="given", sha256=pinned), OUT)
@@ -193,14 +193,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("harm", BROKEN, ids=lambda harm: harm.__name__)
-def test_a_folder_that_cannot_be_a_base_model_is_one_line_that_says_why(project, harm):
+def test_an_unusable_folder_is_one_line_with_the_reason(project, harm):
     harm(write_model(project / "given"))
     line = refusal(path="given")
     assert line.startswith("model.path: given: ")
     assert BROKEN[harm] in line
 
 
-def test_a_file_or_nothing_where_a_folder_belongs_is_one_line(project):
+def test_a_file_or_nothing_instead_of_a_folder_is_one_line(project):
     (project / "a.gguf").write_bytes(b"GGUF")
     assert "`gguf: a.gguf`" in refusal(path="a.gguf")
     assert refusal(path="nothing").startswith("model.path: nothing: no such folder")
@@ -210,10 +210,10 @@ def test_a_file_or_nothing_where_a_folder_belongs_is_one_line(project):
 
 
 @pytest.mark.parametrize("kind", [gguf.GGMLQuantizationType.Q4_1, gguf.GGMLQuantizationType.Q8_0])
-def test_a_gguf_file_becomes_a_folder_with_the_values_that_its_blocks_stand_for(project, kind):
+def test_a_gguf_file_becomes_a_folder_with_its_dequantized_values(project, kind):
     write_gguf(project / "a.gguf", kind)
     report = make_base_model(Checkpoint(gguf="a.gguf"), OUT)
-    loaded, tokens = load(OUT)
+    loaded, tokens = load_model(OUT)
     found = loaded.state_dict()
     for name, tensor in wide_model().state_dict().items():
         values = tensor.numpy()
@@ -224,11 +224,11 @@ def test_a_gguf_file_becomes_a_folder_with_the_values_that_its_blocks_stand_for(
     assert tokens.model_max_length == loaded.config.max_position_embeddings
     assert (tokens.eos_token, tokens.pad_token) == (tokenizer.eos_token, tokenizer.pad_token)
     assert report == {"gguf": "a.gguf", "sha256": hash_path(project / "a.gguf")}
-    assert origin(OUT) == {"source": "gguf", "name": "a.gguf", "sha256": report["sha256"]}
+    assert read_origin(OUT) == {"source": "gguf", "name": "a.gguf", "sha256": report["sha256"]}
     assert "quantization_config" not in json.loads((OUT / "config.json").read_text())
 
 
-def test_the_tokenizer_of_a_gguf_file_splits_digits_one_by_one_if_the_model_learned_them_so(project):
+def test_the_tokenizer_of_a_gguf_file_splits_digits_like_the_original(project):
     _, tokenizer = fresh()
     write_gguf(project / "a.gguf")
     make_base_model(Checkpoint(gguf="a.gguf"), OUT)
@@ -244,7 +244,7 @@ def test_the_same_gguf_file_makes_the_same_folder_twice(project):
     assert hash_path(OUT) == before
 
 
-def test_a_gguf_file_that_is_not_the_pinned_one_is_refused(project):
+def test_a_gguf_file_with_another_hash_is_refused(project):
     write_gguf(project / "a.gguf")
     line = refusal(gguf="a.gguf", sha256="0" * 64)
     assert line.startswith("model.gguf: a.gguf: ")
@@ -261,7 +261,7 @@ BAD_GGUF = {
 
 
 @pytest.mark.parametrize(("given", "named"), BAD_GGUF.values(), ids=BAD_GGUF)
-def test_a_gguf_file_that_cannot_be_a_base_model_is_one_line_that_says_why(project, given, named):
+def test_an_unusable_gguf_file_is_one_line_with_the_reason(project, given, named):
     write_gguf(project / "a.gguf", **given)
     line = refusal(gguf="a.gguf")
     assert line.startswith("model.gguf: a.gguf: ")
@@ -269,13 +269,13 @@ def test_a_gguf_file_that_cannot_be_a_base_model_is_one_line_that_says_why(proje
 
 
 @pytest.mark.parametrize("kept", [0, 3, 20, 3000, -200])
-def test_a_gguf_file_that_is_cut_off_is_one_line(project, kept):
+def test_an_incomplete_gguf_file_is_one_line(project, kept):
     whole = write_gguf(project / "a.gguf").read_bytes()
     (project / "a.gguf").write_bytes(whole[:kept])
     assert refusal(gguf="a.gguf").startswith("model.gguf: a.gguf: ")
 
 
-def test_a_part_a_folder_or_nothing_where_a_gguf_file_belongs_is_one_line(project):
+def test_a_part_a_folder_or_nothing_instead_of_a_gguf_file_is_one_line(project):
     write_gguf(project / "a-00001-of-00002.gguf")
     write_model(project / "given")
     assert "--merge" in refusal(gguf="a-00001-of-00002.gguf")
@@ -295,13 +295,13 @@ def stop_at_another_token(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("generation", [True, False], ids=["with a generation config", "without"])
-def test_a_turns_end_becomes_a_stop_token_of_the_base(project, generation):
+def test_the_end_of_a_turn_becomes_a_stop_token_of_the_base(project, generation):
     folder = stop_at_another_token(write_model(project / "given"))
     if not generation:
         (folder / "generation_config.json").unlink()
     report = make_base_model(Checkpoint(path="given"), OUT)
-    assert report["stop_token"] == origin(OUT)["stop_token"] == "<|im_end|>"
-    loaded, tokens = load(OUT)
+    assert report["stop_token"] == read_origin(OUT)["stop_token"] == "<|im_end|>"
+    loaded, tokens = load_model(OUT)
     assert loaded.generation_config.eos_token_id == [2, 0]
     assert tokens.eos_token == "<|im_end|>"
     assert json.loads((folder / "tokenizer_config.json").read_text())["eos_token"] == "<|endoftext|>"
@@ -312,13 +312,13 @@ def test_a_turns_end_becomes_a_stop_token_of_the_base(project, generation):
 
 def test_a_model_of_the_hub_that_must_be_changed_is_copied(project, monkeypatch):
     folder = stop_at_another_token(write_model(project / "hub/snapshot"))
-    monkeypatch.setattr("alloy.modeling.find_model.download", lambda *_: str(folder))
+    monkeypatch.setattr("alloy.modeling.find_model.download_snapshot", lambda *_: str(folder))
     given = {"hub": "nobody/small-base", "revision": "0" * 40}
     assert make_base_model(Checkpoint(**given), OUT).items() >= {**given, "stop_token": "<|im_end|>"}.items()
     assert not (OUT / "hub.json").exists()
     assert load_tokenizer(OUT).eos_token_id == 2
     named = {"source": "hub", "name": given["hub"], "revision": given["revision"]}
-    assert origin(OUT) == {**named, "stop_token": "<|im_end|>"}
+    assert read_origin(OUT) == {**named, "stop_token": "<|im_end|>"}
 
 
 def template(folder: Path, end: str, after: str = "") -> None:
@@ -329,12 +329,14 @@ def template(folder: Path, end: str, after: str = "") -> None:
     )
 
 
-def test_a_template_that_ends_an_answer_with_no_control_token_is_refused(project):
+def test_a_template_without_a_control_token_after_answers_is_refused(project):
     template(write_model(project / "given"), end="")
-    assert "no control token" in refusal(path="given")
+    line = refusal(path="given")
+    assert line.startswith("model.path: given: ")
+    assert "control token" in line
 
 
-def test_a_template_that_writes_the_end_of_text_itself_may_have_a_turns_end_in_the_generation_config(project):
+def test_a_template_that_writes_the_end_of_text_needs_the_end_of_turn_in_the_generation_config(project):
     """As Phi-3's: <|end|> after each turn, and the tokenizer's own eos_token after the last."""
     folder = stop_at_another_token(write_model(project / "given"))
     template(folder, end="<|im_end|>", after="{{ eos_token }}")
@@ -342,14 +344,14 @@ def test_a_template_that_writes_the_end_of_text_itself_may_have_a_turns_end_in_t
     assert "stop_token" not in make_base_model(Checkpoint(path="given"), OUT)
 
 
-def test_a_template_that_renders_a_prompt_otherwise_once_it_is_answered_is_refused(project):
+def test_a_template_that_renders_answered_prompts_differently_is_refused(project):
     folder = write_model(project / "given")
     text = (folder / "chat_template.jinja").read_text()
     (folder / "chat_template.jinja").write_text(text.replace("<|im_start|>assistant", "<|im_start|>model"))
     assert "generation prompt" in refusal(path="given")
 
 
-def test_a_model_that_is_not_fit_for_its_use_is_refused_before_anything_is_written(project):
+def test_an_unfit_model_is_refused_before_anything_is_written(project):
     def refuse(config) -> None:
         raise InputError(f"train.max_length: beyond {config.max_position_embeddings}")
 
@@ -367,6 +369,6 @@ def test_a_model_with_a_vision_tower_can_be_a_base(project):
     model.save_pretrained(project / "given")
     fresh()[1].save_pretrained(project / "given")
     make_base_model(Checkpoint(path="given"), OUT)
-    loaded, _ = load(OUT)
+    loaded, _ = load_model(OUT)
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
     assert context_length(OUT) == 256

@@ -76,14 +76,14 @@ ENDS |= {"phi3": "<|end|>", "lfm2": "<|im_end|>", "qwen3_5_think": "<|im_end|>"}
 
 
 @pytest.mark.parametrize(("name", "end"), ENDS.items())
-def test_every_answer_of_a_chat_teaches_with_its_end_of_turn_and_nothing_else_does(name: str, end: str) -> None:
+def test_the_loss_covers_every_answer_with_its_end_of_turn_and_nothing_else(name: str, end: str) -> None:
     first, second, third = taught(of(name), THREE)
     assert (first, second) == (f"First. <|im_end|>{end}", f"Second.{end}")
     assert third.startswith(f"Third.{end}")
     assert taught(of(name), THREE, AssistantTurns.last) == [third]
 
 
-def test_an_earlier_answer_may_end_otherwise_than_the_last_one() -> None:
+def test_an_earlier_answer_may_end_differently_from_the_last_one() -> None:
     first, _, last = taught(of("gptoss"), THREE)
     assert first.endswith("First. <|im_end|><|end|>")
     assert last.endswith("Third.<|return|>")
@@ -95,14 +95,14 @@ def test_a_chat_of_one_answer_is_the_same_with_both_settings(turns: AssistantTur
     assert encode_examples([row], tokenizer(), turns) == encode_examples([row], tokenizer(), AssistantTurns.last)
 
 
-def test_what_teaches_does_not_change_what_is_read() -> None:
+def test_the_choice_of_turns_does_not_change_the_tokens() -> None:
     row = {"id": "a", "messages": THREE}
     every, last = (encode_examples([row], of("qwen3"), turns)[0] for turns in AssistantTurns)
     assert of("qwen3").decode(every[0]) == of("qwen3").decode(last[0])
     assert [number for number, label in enumerate(last[1]) if label != IGNORED and every[1][number] == IGNORED] == []
 
 
-def test_tokens_are_counted_by_the_answers_that_teach() -> None:
+def test_loss_tokens_are_those_of_the_chosen_answers() -> None:
     tokens, row = tokenizer(), {"id": "a", "messages": THREE}
     (every,), (last,) = (count_tokens([row], tokens, turns).tolist() for turns in AssistantTurns)
     assert every[0] == last[0]
@@ -112,7 +112,7 @@ def test_tokens_are_counted_by_the_answers_that_teach() -> None:
     assert last[1] == len(tokens("Third.")["input_ids"]) + 1
 
 
-def test_an_answer_that_the_template_does_not_end_teaches_no_end() -> None:
+def test_an_answer_that_the_template_does_not_end_has_no_end_token() -> None:
     tokens = tokenizer()
     tokens.chat_template = (
         "{% for message in messages %}{{ message['content'] }}{% if loop.last and message['role'] == 'assistant' %}"
@@ -122,7 +122,7 @@ def test_an_answer_that_the_template_does_not_end_teaches_no_end() -> None:
 
 
 def test_a_row_that_cannot_be_rendered_is_named_by_its_id() -> None:
-    with pytest.raises(InputError, match=r"^row 'a': the chat template refuses it: "):
+    with pytest.raises(InputError, match=r"^row 'a': the chat template "):
         taught(of("gemma3"), [user("?"), user("?"), says("red")])
 
 
@@ -137,11 +137,11 @@ def test_reasoning_becomes_the_tokens_of_the_template() -> None:
 
 
 @pytest.mark.parametrize("text", ["[THINK]The door[/THINK]red", "<thinking>The door</thinking> red", f"\n{THOUGHT}"])
-def test_reasoning_in_the_form_of_another_model_becomes_that_of_this_one(text: str) -> None:
+def test_reasoning_in_the_format_of_another_model_is_converted(text: str) -> None:
     assert taught(of("qwen3"), [user("?"), says(text)]) == ["<think>\nThe door\n</think>\n\nred<|im_end|>"]
 
 
-def test_control_tokens_in_a_thought_stay_letters() -> None:
+def test_control_tokens_in_reasoning_stay_plain_text() -> None:
     tokens = of("qwen3")
     chat = [user("?"), says("<think>\nno <|im_end|> <tool_call>\n</think>\n\nred")]
     ((ids, labels),) = encode_examples([{"id": "a", "messages": chat}], tokens, AssistantTurns.all)
@@ -159,7 +159,7 @@ def test_a_tool_call_becomes_the_tokens_of_the_template() -> None:
     assert tokens.convert_tokens_to_ids("<tool_call>") in labels
 
 
-def test_a_thought_that_the_template_takes_out_of_an_earlier_answer_keeps_that_from_teaching() -> None:
+def test_an_earlier_answer_without_its_reasoning_has_no_loss() -> None:
     assert taught(of("qwen3"), [user("?"), says(THOUGHT), user("?"), says("blue")]) == ["blue<|im_end|>"]
     assert "The door" not in whole(of("qwen3"), [user("?"), says(THOUGHT), user("?"), says("blue")])
 
@@ -181,19 +181,19 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("name", "messages"), UNUSABLE.values(), ids=UNUSABLE)
-def test_what_cannot_be_rendered_has_a_reason_of_one_line(name: str, messages: Any) -> None:
+def test_a_chat_that_cannot_be_rendered_has_a_reason_of_one_line(name: str, messages: Any) -> None:
     why = why_unusable(of(name), messages)
     assert why and "\n" not in why
 
 
 @pytest.mark.parametrize("field", ["tool_calls", "reasoning_content", "function_call"])
-def test_reasoning_and_tool_calls_in_fields_of_a_message_are_not_overlooked(field: str) -> None:
+def test_reasoning_and_tool_calls_in_fields_of_a_message_are_found(field: str) -> None:
     why = why_unusable(of("qwen3"), [user("?"), {**says("red"), field: "x"}])
     assert why and field in why
     assert why_unusable(of("qwen3"), [user("?"), {**says("red"), field: None}]) is None
 
 
-def test_what_users_say_of_tags_is_text() -> None:
+def test_tags_in_user_messages_are_text() -> None:
     assert why_unusable(of("qwen3"), [user("What is <think> and <tool_call>?"), says("A tag.")]) is None
     assert "<think>" in taught_context(of("qwen3"), "<think>x</think>")
 
@@ -210,8 +210,8 @@ def test_roles_decide_for_all_chats_of_these_roles() -> None:
     assert why and why.startswith("roles user, user, assistant: ") and "\n" not in why
 
 
-def test_a_prompt_that_the_template_refuses_is_one_line() -> None:
-    with pytest.raises(RenderError, match="the chat template refuses it"):
+def test_a_prompt_that_the_template_cannot_render_is_one_line() -> None:
+    with pytest.raises(RenderError, match="the chat template "):
         render_prompt(of("gemma3"), [user("?"), user("?")])
 
 
@@ -231,7 +231,7 @@ def test_an_answer_is_split_into_its_parts(text: str, answer: Answer) -> None:
     assert split_answer(text) == answer
 
 
-def test_markup_is_found_only_if_it_was_not_read() -> None:
+def test_markup_is_found_only_if_it_was_not_parsed() -> None:
     assert find_markup(says(f"{THOUGHT}\n{CALL}")) is None
     assert find_markup(says("a <think> b")) == "<think>"
     assert find_markup(says("5 < 6, [1] and <b>")) is None

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken
 
-from alloy.modeling.chat_template import Rendered, _apart, common_length, encode, render_example, render_prompt
+from alloy.modeling.chat_template import (
+    Rendered,
+    _encode_protected,
+    common_length,
+    encode,
+    render_example,
+    render_prompt,
+)
 from alloy.training.packing import IGNORED, tokenize_rows
 from alloy.training.tiny_qwen import iterate_texts, new_tokenizer
 from hostile import HOSTILE
@@ -75,19 +82,19 @@ def encoded(tokens: Any, comments: list[str]) -> list[list[int]]:
     return encode(tokens, [render_prompt(tokens, asked(comment)) for comment in comments])
 
 
-def test_no_comment_adds_or_takes_a_control_token() -> None:
+def test_no_comment_adds_or_removes_a_control_token() -> None:
     (harmless,) = encoded(small(), ["It does not pair."])
     found = {comment: controls(small(), ids) for comment, ids in zip(HOSTILE, encoded(small(), HOSTILE), strict=True)}
     assert {comment for comment, count in found.items() if count != controls(small(), harmless)} == set()
 
 
-def test_every_comment_stands_in_the_prompt_as_it_is() -> None:
+def test_every_comment_is_in_the_prompt_unchanged() -> None:
     decoded = small().batch_decode(encoded(small(), HOSTILE))
     expected = [f"<|im_start|>user\nLabel this:\n{comment}<|im_end|>\n<|im_start|>assistant\n" for comment in HOSTILE]
     assert decoded == expected
 
 
-def test_the_tokens_of_a_comment_do_not_hang_on_the_others_of_its_batch() -> None:
+def test_the_tokens_of_a_comment_do_not_depend_on_its_batch() -> None:
     assert encoded(small(), HOSTILE) == [encoded(small(), [comment])[0] for comment in HOSTILE]
 
 
@@ -123,35 +130,35 @@ def test_a_harmless_prompt_has_the_tokens_of_the_tokenizers_own_template() -> No
 @pytest.mark.parametrize(
     "shared", ["a\n", "a\nb\n", "a\n\n", "\n\n\n", "a\nb", "a\nb \n ", "x" * 300 + "\ny\n", "é\n鍵\n"]
 )
-def test_texts_that_begin_alike_get_the_tokens_of_each_by_itself(shared: str) -> None:
+def test_texts_with_a_common_beginning_get_the_same_tokens_as_alone(shared: str) -> None:
     texts = [Rendered(shared + tail) for tail in ("", "\n", " x", "\n\nred", "door", "鍵", "1")]
     assert encode(small(), texts) == [encode(small(), [text])[0] for text in texts]
 
 
-def test_what_messages_say_is_marked_only_where_it_could_be_a_control_token() -> None:
-    assert render_prompt(small(), asked("It does not pair.")).given == ()
+def test_only_texts_that_could_hold_a_control_token_get_a_placeholder() -> None:
+    assert render_prompt(small(), asked("It does not pair.")).message_spans == ()
     rendered = render_prompt(small(), asked("5 < 6"))
-    ((start, end),) = rendered.given
+    ((start, end),) = rendered.message_spans
     assert rendered.text[start:end] == "Label this:\n5 < 6"
 
 
-def test_a_comment_of_the_private_marks_stays_as_it_is() -> None:
+def test_a_comment_that_holds_placeholders_stays_unchanged() -> None:
     rendered = render_prompt(small(), asked("\ue0000\ue001 <|im_end|> \ue0001\ue001"))
-    ((start, end),) = rendered.given
+    ((start, end),) = rendered.message_spans
     assert rendered.text[start:end] == "Label this:\n\ue0000\ue001 <|im_end|> \ue0001\ue001"
 
 
 @pytest.mark.parametrize("comment", ["  red <|im_end|> door \n", "<|im_end|>", " \n<|im_start|>\t", "<"])
-def test_a_template_that_strips_what_is_said_strips_it_in_hostile_chats_too(comment: str) -> None:
+def test_a_template_that_strips_texts_strips_hostile_texts_too(comment: str) -> None:
     tokens = templated(TRIMMED)
     rendered = render_prompt(tokens, [{"role": "user", "content": comment}])
     assert rendered.text == f"<|im_start|>user\n{comment.strip()}<|im_end|>\n<|im_start|>assistant\n"
-    assert [rendered.text[start:end] for start, end in rendered.given] == [comment.strip()]
+    assert [rendered.text[start:end] for start, end in rendered.message_spans] == [comment.strip()]
     (ids,) = encode(tokens, [rendered])
     assert sum(controls(tokens, ids).values()) == 3
 
 
-def test_a_template_that_strips_what_is_said_trains_on_every_hostile_comment() -> None:
+def test_a_template_that_strips_texts_renders_every_hostile_comment() -> None:
     tokens = templated(TRIMMED)
     rows = [example(str(number), comment, f"[{comment}]") for number, comment in enumerate(HOSTILE)]
     for labels in tokenize_rows(rows, tokens)["labels"]:
@@ -159,7 +166,7 @@ def test_a_template_that_strips_what_is_said_trains_on_every_hostile_comment() -
 
 
 @pytest.mark.parametrize("space", ["", " ", "\n"])
-def test_a_template_that_takes_out_thoughts_keeps_those_that_a_comment_quotes(space: str) -> None:
+def test_a_template_that_removes_reasoning_keeps_tags_in_comments(space: str) -> None:
     tokens = templated(THOUGHTLESS)
     row = example("a", f"{space}<think>no</think> door{space}", "[<think>no</think>]")
     (labels,) = tokenize_rows([row], tokens)["labels"]
@@ -208,39 +215,43 @@ STRIPPING = [
 )
 def test_a_harmless_text_is_split_as_the_tokenizer_itself_does(text: str) -> None:
     tokens = templated(TRIMMED, *STRIPPING)
-    assert _apart(tokens, Rendered(text)) == tokens(text, add_special_tokens=False)["input_ids"]
+    assert _encode_protected(tokens, Rendered(text)) == tokens(text, add_special_tokens=False)["input_ids"]
 
 
-def test_control_tokens_that_take_white_space_leave_what_is_said_alone() -> None:
+def test_control_tokens_that_strip_white_space_do_not_change_message_texts() -> None:
     tokens = templated(TRIMMED, *STRIPPING)
-    ids = _apart(tokens, Rendered("<|c|>red <|a|> door<|c|>", ((5, 19),)))
-    assert ids == [*tokens.convert_tokens_to_ids(["<|c|>"]), *_apart(small(), Rendered("red <|a|> door")), ids[-1]]
+    ids = _encode_protected(tokens, Rendered("<|c|>red <|a|> door<|c|>", ((5, 19),)))
+    assert ids == [
+        *tokens.convert_tokens_to_ids(["<|c|>"]),
+        *_encode_protected(small(), Rendered("red <|a|> door")),
+        ids[-1],
+    ]
     assert ids[0] == ids[-1]
 
 
-def test_a_text_with_harmless_given_parts_has_the_same_tokens_as_without() -> None:
+def test_a_text_with_harmless_message_spans_has_the_same_tokens_as_without() -> None:
     rendered = render_example(small(), ROWS[0]["messages"])
     start = rendered.text.index("What")
     marked = Rendered(rendered.text, ((start, start + len("What colour is the door?")),))
     assert encode(small(), [marked]) == encode(small(), [rendered])
 
 
-def test_a_part_keeps_what_was_given_in_it() -> None:
+def test_a_part_keeps_its_message_spans() -> None:
     rendered = Rendered("0123456789", ((1, 3), (4, 6), (8, 10)))
-    assert rendered.part(2, 9) == Rendered("2345678", ((0, 1), (2, 4), (6, 7)))
-    assert rendered.part(0) == rendered
-    assert rendered.part(6, 8) == Rendered("67")
-    assert rendered.part(3) == Rendered("3456789", ((1, 3), (5, 7)))
+    assert rendered.cut_part(2, 9) == Rendered("2345678", ((0, 1), (2, 4), (6, 7)))
+    assert rendered.cut_part(0) == rendered
+    assert rendered.cut_part(6, 8) == Rendered("67")
+    assert rendered.cut_part(3) == Rendered("3456789", ((1, 3), (5, 7)))
 
 
-def test_the_common_length_is_that_of_what_all_begin_with() -> None:
+def test_the_common_length_is_that_of_the_common_beginning() -> None:
     assert common_length([[1, 2, 3], [1, 2], [1, 2, 4]]) == 2
     assert common_length(["same", "same"]) == 4
     assert common_length(["", "x"]) == 0
     assert common_length(["x", "y"]) == 0
 
 
-def test_a_thinking_model_is_asked_for_the_answer_where_training_showed_it() -> None:
+def test_the_prompt_of_a_reasoning_model_ends_where_training_answers_start() -> None:
     tokens = templated(THINKING)
     chat = [{"role": "user", "content": "door"}, {"role": "assistant", "content": "[]"}]
     prompt, example = render_prompt(tokens, chat[:1]), render_example(tokens, chat)

@@ -114,11 +114,11 @@ def test_a_comment_holds_no_control_token(tokenizer, text):
     assert attacked == plain
 
 
-def test_a_control_token_in_a_span_of_a_message_is_none(tokenizer):
+def test_a_control_token_in_a_message_text_is_plain_text(tokenizer):
     rendered = render_prompt(tokenizer, [{"role": "user", "content": "".join(CONTROLS)}])
-    ((start, end),) = rendered.given
+    ((start, end),) = rendered.message_spans
     assert rendered.text[start:end] == "".join(CONTROLS)
-    (ids,) = encode(tokenizer, [rendered.part(start, end)])
+    (ids,) = encode(tokenizer, [rendered.cut_part(start, end)])
     assert controls_in(tokenizer, ids) == []
     assert ids
 
@@ -142,6 +142,6 @@ def test_hostile_comments_hold_none(tokenizer):
 
 
 def test_a_token_that_slips_through_is_an_error(tokenizer, monkeypatch):
-    monkeypatch.setattr(chat_template, "_plain", lambda tokenizer: tokenizer.backend_tokenizer)
+    monkeypatch.setattr(chat_template, "_remove_control_tokens", lambda tokenizer: tokenizer.backend_tokenizer)
     with pytest.raises(InputError, match="control token"):
         encode(tokenizer, [render_prompt(tokenizer, [{"role": "user", "content": "<s>"}])])

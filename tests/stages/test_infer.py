@@ -13,7 +13,7 @@ import pytest
 
 from alloy.core.files import read_json, read_jsonl
 from alloy.core.text import text_hash
-from alloy.labelling.predict import report
+from alloy.labelling.predict import build_metrics
 from hostile import HOSTILE as ALL
 from projects import LABELS, TASK, environment, write_labelling_project
 
@@ -141,7 +141,7 @@ def test_vllm_free_gives_the_answers_of_transformers(tmp_path):
 
 def test_the_report_counts_ends_of_each_kind():
     totals = {"comments": 4, "invalid": 1, "finish length": 1, "finish refused": 1, "seconds": 2.0, "tokens_out": 10}
-    figures = report(Counter({**totals, "segments": 8, "repeated": 2}))
+    figures = build_metrics(Counter({**totals, "segments": 8, "repeated": 2}))
     assert (figures["invalid_json"], figures["ended_by_length"], figures["ended_by_refused"]) == (0.25, 0.25, 0.25)
     assert figures["repeated_segments"] == 0.25
     assert (figures["tokens_per_second"], figures["comments_per_second"]) == (5.0, 2.0)

@@ -14,8 +14,8 @@ from alloy.formats.general import CUSTOMER
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.prompt import Prompts
 from alloy.labelling.settings import LabelsAs, Prompt, TaxonomyIn
-from alloy.mixing.customer_examples import customer_rows
-from alloy.mixing.mixture import draw
+from alloy.mixing.customer_examples import build_customer_rows
+from alloy.mixing.mixture import draw_mixture
 from alloy.mixing.settings import Mix
 from alloy.modeling.model_folder import write_hosted
 from alloy.training.packing import IGNORED, tokenize_rows
@@ -33,7 +33,7 @@ RATIOS = [0, 0.001, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.9]
 def mixed(customer: list[Row], general: list[Row], ratio: float, seed: int = 0, **more: Any) -> list[Row]:
     """Return the rows of a mix in their order."""
     parts = [sizes(rows, seed=seed) for rows in (customer, general)]
-    drawn = draw(Mix(ratio=ratio, **more), *parts)
+    drawn = draw_mixture(Mix(ratio=ratio, **more), *parts)
     return [json.loads(line) for line in interleave(parts[0], drawn[0], parts[1], drawn[1], seed)]
 
 
@@ -122,7 +122,7 @@ def comments(count: int) -> list[Row]:
 
 
 def made(prompt: Prompt, given: list[Row]) -> list[Row]:
-    return customer_rows(Prompts.of(prompt, TAXONOMY, BARE, comments(8)), given)
+    return build_customer_rows(Prompts.from_task(prompt, TAXONOMY, BARE, comments(8)), given)
 
 
 def test_a_comment_becomes_the_prompt_and_the_gold_answer() -> None:
@@ -291,7 +291,7 @@ def test_a_prompt_without_examples_is_that_of_the_whole_training_set(here: Path,
     project(base, {"ratio": 0}, prompt={"taxonomy": "full"})
     main()
     given = read_jsonl("data/split/train.jsonl")
-    wanted = Prompts.of(Prompt(taxonomy=TaxonomyIn.full), TAXONOMY, BARE, given).messages(given)
+    wanted = Prompts.from_task(Prompt(taxonomy=TaxonomyIn.full), TAXONOMY, BARE, given).build_messages(given)
     assert [row["messages"][:1] for row in train_rows()] == wanted
 
 
@@ -319,8 +319,8 @@ def test_a_hosted_model_is_mixed_for_by_examples_and_no_tokens_are_told(here: Pa
 def test_a_mix_that_cannot_be_had_writes_nothing(here: Path, base: Path) -> None:
     project(base, {"ratio": 0.9}, general=20)
     told = fault()
-    assert told.startswith("params.yaml: mix.ratio: 0.9 needs 54 general rows beside 6 customer rows, there are 20; ")
-    assert "go down to 0.769," in told
+    assert told.startswith("params.yaml: mix.ratio: 0.9 needs 54 general rows for 6 customer rows, got 20; ")
+    assert " 0.769," in told
 
 
 @pytest.mark.parametrize(
@@ -332,11 +332,11 @@ def test_a_mix_that_cannot_be_had_writes_nothing(here: Path, base: Path) -> None
         ({"ratio": "nan"}, "params.yaml: mix.ratio: "),
         (
             {"ratio": 0.2, "sources": {"maths": 1}},
-            "params.yaml: mix.sources: no general row is of maths; leave that out, ",
+            "params.yaml: mix.sources: no general row has the source or category maths; ",
         ),
         (
             {"ratio": 0.2, "sources": {"made": 1, "math": 1}},
-            "params.yaml: mix.sources: made and math both take rows of ",
+            "params.yaml: mix.sources: made and math ",
         ),
     ],
 )
@@ -363,7 +363,7 @@ def test_a_missing_input_is_one_clear_line(here: Path, base: Path, name: str) ->
 
 def test_an_empty_source_is_one_clear_line(here: Path, base: Path) -> None:
     project(base, {"ratio": 0.4}, general=0)
-    assert "needs 4 general rows beside 6 customer rows, there are 0; add general data" in fault()
+    assert fault().startswith("params.yaml: mix.ratio: 0.4 needs 4 general rows for 6 customer rows, got 0; ")
 
 
 def test_a_template_that_training_could_not_use_is_found_before_anything_is_written(here: Path, base: Path) -> None:

@@ -88,16 +88,19 @@ def test_one_folder_may_hold_several_kinds() -> None:
     }
     folder = lay_out({"a.csv": "t,l\nHi,a\n", "b.json": '[{"instruction": "Why?", "output": "So."}]'}, source)
     assert len(prepared(folder).rows) == len(prepared(folder, "general").rows) == 1
-    with pytest.raises(InputError, match=r"^data/mine/source\.yaml: it holds comments, general, not chat"):
+    with pytest.raises(InputError, match=r"^data/mine/source\.yaml: expected chat, got comments, general"):
         prepared(folder, "chat")
 
 
 def test_a_folder_that_is_missing_is_named_with_those_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("params.yaml").write_text("data: {comments: mine}\n")
     lay_out({}, {"format": "csv"}, "yours")
-    assert error("comments", monkeypatch) == "data/mine: no such folder; params.yaml: data.comments can be yours"
+    message = error("comments", monkeypatch)
+    assert message.startswith("data/mine: no such folder; ")
+    assert "data.comments in params.yaml" in message
+    assert message.endswith(" yours")
     Path("data/mine").touch()
-    assert error("comments", monkeypatch).startswith("data/mine: it is a file")
+    assert error("comments", monkeypatch).startswith("data/mine: expected a folder, got a file")
 
 
 SOURCES = {
@@ -108,7 +111,7 @@ SOURCES = {
     "an unknown format": ("format: excel", "data/mine/source.yaml: format: expected one of jsonl, csv, xlsx"),
     "an unknown column": ("format: csv\ncolumns: {txt: a}", "data/mine/source.yaml: columns.txt: unknown key"),
     "a number as a column": ("format: csv\ncolumns: {text: 3}", "data/mine/source.yaml: columns.text: expected a word"),
-    "a format of another kind": ("format: mmlu", "data/mine/source.yaml: format mmlu holds no comments"),
+    "a format of another kind": ("format: mmlu", "data/mine/source.yaml: format: expected one of jsonl, "),
     "a file that is missing": ("format: csv\nfile: b.csv\ncolumns: {text: t}", "data/mine/source.yaml: file: no b.csv"),
     "a file elsewhere": ("format: csv\nfile: ../b.csv\ncolumns: {text: t}", "data/mine/source.yaml: file: ../b.csv is"),
     "a separator": ("format: csv\nseparator: '~'", "data/mine/source.yaml: separator: expected one of"),
@@ -133,13 +136,13 @@ def test_what_is_wrong_with_source_yaml_is_one_line(
 
 def test_a_folder_without_a_file_of_the_format_lists_what_there_is() -> None:
     folder = lay_out({"a.txt": "x", "sub/b": "y"}, {"format": "xlsx", "columns": {"text": "t", "levels": ["l"]}})
-    with pytest.raises(InputError, match=r"^data/mine: no file that ends in .*; there are a\.txt, source\.yaml, sub/"):
+    with pytest.raises(InputError, match=r"^data/mine: .*\.xlsx.* a\.txt, source\.yaml, sub/"):
         prepared(folder)
 
 
 def test_two_files_that_fit_are_named() -> None:
     folder = lay_out({"a.csv": "", "b.csv": ""}, {"format": "csv", "columns": {"text": "t", "levels": ["l"]}})
-    with pytest.raises(InputError, match=r"^data/mine/source\.yaml: file: missing; several files fit: a\.csv, b\.csv"):
+    with pytest.raises(InputError, match=r"^data/mine/source\.yaml: file: .* a\.csv, b\.csv$"):
         prepared(folder)
 
 

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from alloy.inference.engine import Finish
-from alloy.mixing.sampling_order import rank
+from alloy.mixing.sampling_order import rank_rows
 from alloy.modeling.model_folder import write_hosted
 from openai_server import said, serve
 from projects import environment, write_labelling_project
@@ -96,7 +96,7 @@ def rehearsed(tmp_path_factory) -> tuple[Path, str]:
 def test_the_rows_are_those_that_the_mix_takes_first_with_the_last_message_replaced(rehearsed):
     folder, _ = rehearsed
     rows = answers(folder)
-    first = {row["id"]: place for place, row in enumerate(rank(ROWS, SEED)[:ASKED])}
+    first = {row["id"]: place for place, row in enumerate(rank_rows(ROWS, SEED)[:ASKED])}
     assert len(rows) > 5
     assert [first[row["id"]] for row in rows] == sorted(first[row["id"]] for row in rows)
     for row in rows:
@@ -226,9 +226,9 @@ def test_a_hosted_model_is_asked_with_all_turns_and_no_grammar(tmp_path):
     assert all("structured_outputs" not in body for body in service.requests)
     assert {body["max_completion_tokens"] for body in service.requests} == {TOKENS}
     asked = {json.dumps(body["messages"]) for body in service.requests}
-    assert asked == {json.dumps(row["messages"][:-1]) for row in rank(ROWS, SEED)[:ASKED]}
+    assert asked == {json.dumps(row["messages"][:-1]) for row in rank_rows(ROWS, SEED)[:ASKED]}
     assert [row["messages"][-1]["content"] for row in answers(folder)] == [
-        f"So says {row['id'][1:]}:" for row in rank(ROWS, SEED)[:ASKED]
+        f"So says {row['id'][1:]}:" for row in rank_rows(ROWS, SEED)[:ASKED]
     ]
 
 

@@ -13,7 +13,7 @@ from alloy.core.files import InputError, read_json, read_jsonl, write_json, writ
 from alloy.core.text import text_hash
 from alloy.formats.comments import Comment, Segment, segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
-from alloy.labelling.answer import codes_of, render_answer
+from alloy.labelling.answer import assign_codes, render_answer
 from alloy.scoring.pairing import Pair
 from alloy.scoring.settings import Score
 from stages.score import comment_rows, main, rounded, score_model
@@ -239,7 +239,9 @@ def test_the_article_reads_the_raw_text() -> None:
 
 def test_codes_are_expanded_for_the_article() -> None:
     right = pair([PAIRING, FAIR], [PAIRING, FAIR])
-    coded = Pair(right.gold, right.predicted, True, render_answer(right.predicted, ("L1", "L2"), codes_of(TAXONOMY)))
+    coded = Pair(
+        right.gold, right.predicted, True, render_answer(right.predicted, ("L1", "L2"), assign_codes(TAXONOMY))
+    )
     assert '"L1"' not in coded.raw
     assert score_model([coded], TAXONOMY, SEEN, Score(), 0, coded=True)[0]["nova_f1"] == 1.0
     assert score_model([coded], TAXONOMY, SEEN, Score(), 0, coded=False)[0]["nova_f1"] == 0.0
@@ -319,7 +321,7 @@ def test_predictions_of_a_text_that_has_changed_since_are_refused(project: Path)
 def test_labels_as_codes_are_known_by_the_params(project: Path) -> None:
     Path("params.yaml").write_text("prompt: {labels: code}\nscore: {resamples: 100}\n", encoding="utf-8")
     predictions = Path("data/predictions/tuned.jsonl")
-    raw = json.dumps([{"label": codes_of(TAXONOMY)[PAIRING]}])
+    raw = json.dumps([{"label": assign_codes(TAXONOMY)[PAIRING]}])
     said = [segment_row(Segment(PAIRING), TAXONOMY.levels)]
     right = [{**row, "raw": raw, "segments": said} for row in read_jsonl(predictions)]
     write_jsonl(predictions, right)

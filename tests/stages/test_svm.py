@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alloy.baseline.linear_svm import EmotionSvm, OneVsRestSvm, best_threshold, choose
+from alloy.baseline.linear_svm import EmotionSvm, OneVsRestSvm, choose_labels, find_best_threshold
 from alloy.baseline.settings import Svm
-from alloy.baseline.svm_labeler import emotion_examples, label_matrix, learn, path_examples
+from alloy.baseline.svm_labeler import build_emotion_examples, build_label_matrix, build_path_examples, train_labeler
 from alloy.core.files import read_json, read_jsonl, write_json, write_jsonl
 from alloy.core.text import text_hash
 from alloy.formats.comments import Comment, Segment
@@ -115,7 +115,7 @@ def test_a_word_tells_another_emotion_of_another_path() -> None:
     (small, large) = ("Place",), ("Portion",)
     texts = ["small room here", "small plate here", "grand room here", "grand plate here"] * 5
     paths, emotions = [small, large, small, large] * 5, ["joy", "anger", "anger", "joy"] * 5
-    labels = label_matrix([{path} for path in paths], [small, large])
+    labels = build_label_matrix([{path} for path in paths], [small, large])
     vectorizer = OneVsRestSvm(Svm()).fit(texts, labels, "test").vectorizer
     machines = EmotionSvm(Svm(), vectorizer, [small, large]).fit(texts, paths, emotions)
     assert machines.predict(["small", "small", "grand", "grand"], paths[:2] * 2) == ["joy", "anger", "anger", "joy"]
@@ -126,7 +126,7 @@ def test_no_emotion_is_learned_like_an_emotion() -> None:
     rows = [("damn pair today", "anger"), ("pair lamp today", None)] * 10
     path = ("Setup", "Pairing")
     train = [Comment(str(n), text, (Segment(path, emotion=emotion),)) for n, (text, emotion) in enumerate(rows)]
-    labeled = learn(train, [path], Svm()).label(["damn pair", "pair lamp"])
+    labeled = train_labeler(train, [path], Svm()).label_texts(["damn pair", "pair lamp"])
     assert [segment.emotion for (segment,) in labeled] == ["anger", None]
 
 
@@ -134,7 +134,7 @@ def test_one_emotion_needs_no_machine_and_spaces_around_it_do_not_count() -> Non
     path = ("Setup", "Pairing")
     emotions = ("joy", " joy ")
     train = [Comment(str(n), "pair it", (Segment(path, emotion=emotions[n % 2]),)) for n in range(10)]
-    ((segment,),) = learn(train, [path], Svm()).label(["pair"])
+    ((segment,),) = train_labeler(train, [path], Svm()).label_texts(["pair"])
     assert segment.emotion == "joy"
 
 
@@ -154,31 +154,31 @@ def test_it_labels_the_comments_that_the_models_label(here: Path) -> None:
 
 def test_the_best_leaf_is_given_even_below_the_threshold() -> None:
     margins = np.array([[-0.9, -0.5, -0.8], [0.4, 0.1, -1.0]], np.float32)
-    assert choose(margins, 0.0).tolist() == [[False, True, False], [True, True, False]]
-    assert choose(margins, np.inf).tolist() == [[False, True, False], [True, False, False]]
+    assert choose_labels(margins, 0.0).tolist() == [[False, True, False], [True, True, False]]
+    assert choose_labels(margins, np.inf).tolist() == [[False, True, False], [True, False, False]]
 
 
 def test_the_threshold_is_the_one_with_the_best_f1() -> None:
     margins = np.array([[0.5, -0.3, -0.9], [-0.9, 0.6, -0.25], [0.7, -0.8, -0.9]], np.float32)
     labels = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 0]], bool)
-    found = best_threshold(margins, labels)
+    found = find_best_threshold(margins, labels)
     assert -0.8 < found <= -0.3
-    assert (choose(margins, found) == labels).all()
-    assert best_threshold(margins, choose(margins, np.inf)) == np.inf
+    assert (choose_labels(margins, found) == labels).all()
+    assert find_best_threshold(margins, choose_labels(margins, np.inf)) == np.inf
 
 
 def test_a_leaf_of_all_comments_needs_no_machine() -> None:
     texts = ["pair door", "pair lamp", "pair house"]
     labels = np.array([[True, True], [True, False], [True, True]])
     machines = OneVsRestSvm(Svm()).fit([*texts], labels, "test")
-    assert (machines.margins(["anything"])[:, 0] > 0).all()
+    assert (machines.compute_margins(["anything"])[:, 0] > 0).all()
 
 
 def test_contents_of_segments_are_examples_of_their_one_leaf() -> None:
     pairing, high = ("Setup", "Pairing"), ("Price", "High")
     segments = (Segment(pairing, "will not pair"), Segment(high, "too dear"))
     both, alone = Comment("1", "will not pair, too dear", segments), Comment("2", "dear", (Segment(high, "dear"),))
-    assert path_examples([both, alone]) == (
+    assert build_path_examples([both, alone]) == (
         ["will not pair, too dear", "dear", "will not pair", "too dear"],
         [{pairing, high}, {high}, {pairing}, {high}],
     )
@@ -187,7 +187,7 @@ def test_contents_of_segments_are_examples_of_their_one_leaf() -> None:
 def test_an_emotion_is_learned_from_the_comment_and_from_the_content() -> None:
     pairing, high = ("Setup", "Pairing"), ("Price", "High")
     segments = (Segment(pairing, "will not pair", "anger"), Segment(high, None, "neutral"))
-    assert emotion_examples([Comment("1", "will not pair, too dear", segments)]) == (
+    assert build_emotion_examples([Comment("1", "will not pair, too dear", segments)]) == (
         ["will not pair, too dear", "will not pair, too dear", "will not pair"],
         [pairing, high, pairing],
         ["anger", "neutral", "anger"],
@@ -196,7 +196,7 @@ def test_an_emotion_is_learned_from_the_comment_and_from_the_content() -> None:
 
 def test_a_row_says_which_leaves_it_has() -> None:
     leaves = list(LEAVES)
-    assert label_matrix([{leaves[0], leaves[2]}, {leaves[1]}], leaves).tolist() == [
+    assert build_label_matrix([{leaves[0], leaves[2]}, {leaves[1]}], leaves).tolist() == [
         [True, False, True],
         [False, True, False],
     ]

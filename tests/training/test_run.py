@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from alloy.core.files import InputError
-from alloy.modeling.model_folder import load
+from alloy.modeling.model_folder import load_model
 from alloy.runtime.resume import work_root
 from alloy.training.job import TrainingJob
 from alloy.training.optimizer import make_muon
@@ -123,8 +123,8 @@ def test_lora_without_the_merge_leaves_an_adapter_that_loads_as_the_merged_model
     assert config["base_model_name_or_path"] == "models/base"
     for path in (project / "models/adapter").iterdir():
         assert str(project).encode() not in path.read_bytes(), path
-    merged, _ = load("models/merged")
-    adapter, _ = load("models/adapter")
+    merged, _ = load_model("models/merged")
+    adapter, _ = load_model("models/adapter")
     ids = torch.tensor([tokens("What colour is the door?")["input_ids"]])
     torch.testing.assert_close(adapter(ids).logits, merged(ids).logits, atol=1e-5, rtol=1e-4)
 

@@ -1,4 +1,4 @@
-"""The demo: customer comments, general data and tests, made from two lexicons by fixed seeds.
+"""The demo data: customer comments, general data and benchmarks, generated from two lexicons with fixed seeds.
 
-They read like the real thing and are free for any use.
+They look like real data and are free for any use.
 """

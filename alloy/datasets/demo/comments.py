@@ -1,7 +1,7 @@
 """Make the demo's customer comments and their taxonomy from the lexicon in feedback.yaml.
 
-A comment is one to four segments in one language, with greetings around them, connectives between them, and what
-hurried people do to a text: typos, lost accents, no capitals. Leaves are drawn with weights 1/rank (Zipf's law).
+A comment has one to four segments in one language, with greetings around them and connectives between them. Some
+comments have typos, no accents or no capitals. Leaves are drawn with weights 1/rank (Zipf's law).
 """
 
 import random
@@ -20,14 +20,14 @@ SEED = 2
 COMMENTS = 3000
 LANGUAGES = {"en": 0.6, "es": 0.2, "de": 0.2}
 SEGMENTS = {1: 0.45, 2: 0.35, 3: 0.14, 4: 0.06}
-SAME_FAMILY = 0.6  # chance that the next segment is about the same device
+SAME_FAMILY = 0.6  # probability that the next segment is about the same device
 
 Lexicon = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One leaf of the taxonomy with what people say about it."""
+    """One leaf of the taxonomy, with phrases about it per language."""
 
     path: tuple[str, ...]
     description: str
@@ -36,7 +36,7 @@ class Leaf:
     it: dict[str, list[str]]
 
 
-def leaves(lexicon: Lexicon) -> list[Leaf]:
+def list_leaves(lexicon: Lexicon) -> list[Leaf]:
     """Return all leaves, family by family."""
     return [
         Leaf((name, *entry["path"]), entry["description"], entry["mood"], entry["says"], family["it"])
@@ -45,43 +45,43 @@ def leaves(lexicon: Lexicon) -> list[Leaf]:
     ]
 
 
-def pick(weights: dict[Any, float], rng: random.Random) -> Any:  # noqa: ANN401 (a key of `weights`)
-    """Draw a key by its weight."""
+def pick_weighted(weights: dict[Any, float], rng: random.Random) -> Any:  # noqa: ANN401 (a key of `weights`)
+    """Draw a random key by its weight."""
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
-def typo(word: str, rng: random.Random) -> str:
+def add_typo(word: str, rng: random.Random) -> str:
     """Swap, drop or double a letter inside a word of four letters or more."""
     if len(word) < 4 or not word.isalpha():
         return word
-    place = rng.randrange(1, len(word) - 2)
-    a, b = word[place], word[place + 1]
-    return word[:place] + rng.choice([b + a, b, a + a + b]) + word[place + 2 :]
+    index = rng.randrange(1, len(word) - 2)
+    a, b = word[index], word[index + 1]
+    return word[:index] + rng.choice([b + a, b, a + a + b]) + word[index + 2 :]
 
 
-def plain(text: str) -> str:
-    """Drop accents and umlauts, as on a foreign keyboard."""
+def drop_accents(text: str) -> str:
+    """Remove accents and umlauts, as typed on a foreign keyboard."""
     return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)).replace("ß", "ss")
 
 
-def noise(lang: str, rng: random.Random) -> Callable[[str], str]:
-    """Return what one writer does to every part of the text."""
+def make_noise(lang: str, rng: random.Random) -> Callable[[str], str]:
+    """Draw the habits of one writer; return a function that applies them to a text."""
     careless = rng.random() < 0.35
     unaccented = lang != "en" and rng.random() < 0.2
     lower = rng.random() < 0.12
 
-    def spoil(text: str) -> str:
+    def spoil_text(text: str) -> str:
         if careless:
-            text = " ".join(typo(word, rng) if rng.random() < 0.08 else word for word in text.split(" "))
+            text = " ".join(add_typo(word, rng) if rng.random() < 0.08 else word for word in text.split(" "))
         if unaccented:
-            text = plain(text)
+            text = drop_accents(text)
         return text.lower() if lower else text
 
-    return spoil
+    return spoil_text
 
 
-def segment(leaf: Leaf, lang: str, lexicon: Lexicon, rng: random.Random) -> tuple[str, str]:
-    """Return (words, emotion) of one segment. A reaction decides between anger and disappointment."""
+def write_segment(leaf: Leaf, lang: str, lexicon: Lexicon, rng: random.Random) -> tuple[str, str]:
+    """Return (words, emotion) of one segment. A problem is anger only if a reaction is added to the words."""
     emotion = {"praise": "joy", "remark": "neutral", "problem": rng.choice(["anger", "disappointment"])}[leaf.mood]
     words = rng.choice(leaf.says[lang])
     words = words.format(it=rng.choice(leaf.it[lang]), when=rng.choice(lexicon["when"][lang]))
@@ -90,45 +90,47 @@ def segment(leaf: Leaf, lang: str, lexicon: Lexicon, rng: random.Random) -> tupl
     return words, "disappointment" if emotion == "anger" else emotion
 
 
-def capitalised(text: str) -> str:
-    """Begin with a capital."""
+def capitalize_first(text: str) -> str:
+    """Return the text with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 
-def chosen(all_leaves: list[Leaf], weights: list[float], rng: random.Random) -> list[Leaf]:
-    """Draw the leaves of one comment, no leaf twice, mostly about one family."""
+def draw_leaves(all_leaves: list[Leaf], weights: list[float], rng: random.Random) -> list[Leaf]:
+    """Draw the different leaves of one comment, mostly of one family."""
     first = rng.choices(all_leaves, weights)[0]
     drawn = [first]
-    for _ in range(pick(SEGMENTS, rng) - 1):
-        near = rng.random() < SAME_FAMILY
-        pool = [
+    for _ in range(pick_weighted(SEGMENTS, rng) - 1):
+        same_family = rng.random() < SAME_FAMILY
+        candidates = [
             (leaf, weight)
             for leaf, weight in zip(all_leaves, weights, strict=True)
-            if leaf not in drawn and (not near or leaf.path[0] == first.path[0])
+            if leaf not in drawn and (not same_family or leaf.path[0] == first.path[0])
         ]
-        drawn.append(rng.choices([leaf for leaf, _ in pool], [weight for _, weight in pool])[0])
+        drawn.append(rng.choices([leaf for leaf, _ in candidates], [weight for _, weight in candidates])[0])
     return drawn
 
 
-def comment(number: int, all_leaves: list[Leaf], weights: list[float], lexicon: Lexicon, rng: random.Random) -> Row:
-    """Return one canonical comment whose segment contents stand in its text letter by letter."""
-    lang = pick(LANGUAGES, rng)
-    spoil = noise(lang, rng)
-    text = spoil(rng.choice(lexicon["openers"][lang])) + " " if rng.random() < 0.4 else ""
+def write_comment(
+    number: int, all_leaves: list[Leaf], weights: list[float], lexicon: Lexicon, rng: random.Random
+) -> Row:
+    """Return one canonical comment. Its text contains the contents of the segments exactly."""
+    lang = pick_weighted(LANGUAGES, rng)
+    apply_noise = make_noise(lang, rng)
+    text = apply_noise(rng.choice(lexicon["openers"][lang])) + " " if rng.random() < 0.4 else ""
     segments = []
-    for place, leaf in enumerate(chosen(all_leaves, weights, rng)):
-        if place:
+    for position, leaf in enumerate(draw_leaves(all_leaves, weights, rng)):
+        if position:
             text += rng.choice(lexicon["links"][lang])
-        words, emotion = segment(leaf, lang, lexicon, rng)
+        words, emotion = write_segment(leaf, lang, lexicon, rng)
         if not text or text.rstrip()[-1] in (".!?:" if lang == "de" else ".!?"):
-            words = capitalised(words)
-        content = spoil(words)
+            words = capitalize_first(words)
+        content = apply_noise(words)
         text += content
         labels = {f"L{depth}": label for depth, label in enumerate(leaf.path, 1)}
         segments.append({"content": content, **labels, "emotion": emotion})
     text += rng.choice([".", ".", ".", "!", "", "..."])
     if rng.random() < 0.35:
-        text += " " + spoil(rng.choice(lexicon["closers"][lang]))
+        text += " " + apply_noise(rng.choice(lexicon["closers"][lang]))
     return {"id": f"demo-{number:04}", "lang": lang, "text": text, "segments": segments}
 
 
@@ -138,15 +140,15 @@ def taxonomy_csv(all_leaves: list[Leaf]) -> str:
 
 
 def make_comments(folder: Path, out: Path) -> list[str]:
-    """Write comments.jsonl and taxonomy.csv from the lexicon in `folder`; return what to print."""
+    """Write comments.jsonl and taxonomy.csv from the lexicon in `folder`; return the lines to print."""
     lexicon = yaml.safe_load((folder / "feedback.yaml").read_text(encoding="utf-8"))
     rng = random.Random(SEED)
-    all_leaves = leaves(lexicon)
+    all_leaves = list_leaves(lexicon)
     weights = [1 / rank for rank in range(1, len(all_leaves) + 1)]
     rng.shuffle(weights)
     rows: dict[str, Row] = {}
     while len(rows) < COMMENTS:
-        row = comment(len(rows) + 1, all_leaves, weights, lexicon, rng)
+        row = write_comment(len(rows) + 1, all_leaves, weights, lexicon, rng)
         rows.setdefault(row["text"], row)
     write_jsonl(out / "comments.jsonl", rows.values())
     write_whole(out / "taxonomy.csv", lambda part: part.write_text(taxonomy_csv(all_leaves), encoding="utf-8"))

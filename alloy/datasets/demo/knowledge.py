@@ -1,7 +1,7 @@
 """Make the demo's general data, its benchmark and its prompts with instructions from knowledge.yaml.
 
-The benchmark asks facts that training holds, in phrasings that training does not. The prompts are tasks of shapes that
-training holds (tasks.py), and none of them stands there.
+The benchmark asks for facts of the training data in other phrasings. The prompts are tasks of the same kinds as in the
+training data (tasks.py), but none of them is in it.
 """
 
 import random
@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import yaml
 
 from alloy.core.files import Row, write_jsonl
-from alloy.datasets.demo.instructions import instructions
-from alloy.datasets.demo.tasks import TASK_KINDS, Material, with_words
+from alloy.datasets.demo.instructions import make_prompts
+from alloy.datasets.demo.tasks import TASK_KINDS, Material, add_words
 
 SEED = 1
 ARITHMETIC_FACTS = 100
-TEST, DEV = 40, 5  # benchmark questions a subject
-PHRASINGS = 8  # of the training phrasings, drawn for each fact
-TASKS = 5600  # examples of other shapes
-LICENCE = "Apache-2.0"  # as for all of this project
+TEST, DEV = 40, 5  # benchmark questions per subject
+PHRASINGS = 8  # training phrasings per fact
+TASKS = 5600  # examples of the tasks in tasks.py
+LICENSE = "Apache-2.0"  # like the whole project
 OPENERS = ["Quick question: ", "Please answer: ", "I wonder: ", "Hello! ", "For a quiz: ", "One thing: "]
 MONTHS = "January February March April May June July August September October November December"
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
@@ -37,69 +37,69 @@ def arithmetic_facts(rng: random.Random) -> dict[str, str]:
     return dict(rng.sample(sorted(facts.items()), ARITHMETIC_FACTS))
 
 
-def ask(phrasing: str, key: str) -> str:
-    """Fill the slot and begin the sentence with a capital."""
+def fill_phrasing(phrasing: str, key: str) -> str:
+    """Fill in the phrasing and start the question with a capital."""
     question = phrasing.format(q=key)
     return question[0].upper() + question[1:]
 
 
-def chat(identity: str, category: str, question: str, answer: str) -> Row:
+def build_example(identity: str, category: str, question: str, answer: str) -> Row:
     """Return one canonical general example."""
     turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    about = {"category": category, "source": "demo_knowledge", "lang": "en", "license": LICENCE}
-    return {"id": identity, **about, "messages": turns}
+    fields = {"category": category, "source": "demo_knowledge", "lang": "en", "license": LICENSE}
+    return {"id": identity, **fields, "messages": turns}
 
 
-def questions(subjects: dict[str, Subject], rng: random.Random) -> Iterator[Row]:
-    """Yield every fact in some of the training phrasings, now and then with an opener."""
+def yield_questions(subjects: dict[str, Subject], rng: random.Random) -> Iterator[Row]:
+    """Yield every fact in some of the training phrasings, sometimes with an opener."""
     for name, subject in subjects.items():
         for key, answer in subject["facts"].items():
             for number, phrasing in enumerate(rng.sample(subject["train"], PHRASINGS)):
                 opener = rng.choice(OPENERS) if rng.random() < 0.25 else ""
-                yield chat(f"{name}-{key}-{number}", name, opener + ask(phrasing, key), answer)
+                yield build_example(f"{name}-{key}-{number}", name, opener + fill_phrasing(phrasing, key), answer)
 
 
-def kind(answer: str) -> str:
-    """Return what an answer looks like, so that wrong choices look alike: number, month, day or word."""
+def classify_answer(answer: str) -> str:
+    """Return the kind of an answer (number, month, day or word), so that wrong choices can be of the same kind."""
     if answer.isdigit():
         return "number"
     return "month" if answer in MONTHS.split() else "day" if answer in DAYS.split() else "word"
 
 
 def wrong_choices(answer: str, answers: set[str], rng: random.Random) -> list[str]:
-    """Return three other answers of the subject, alike in kind where there are enough."""
+    """Return three other answers of the subject, of the same kind if there are enough."""
     others = sorted(answers - {answer})
-    alike = [other for other in others if kind(other) == kind(answer)]
-    return rng.sample(alike if len(alike) >= 3 else others, 3)
+    same_kind = [other for other in others if classify_answer(other) == classify_answer(answer)]
+    return rng.sample(same_kind if len(same_kind) >= 3 else others, 3)
 
 
-def benchmark(subjects: dict[str, Subject], rng: random.Random) -> dict[str, list[Row]]:
-    """Return `test` and `dev` questions with four choices; no fact stands in both."""
+def make_questions(subjects: dict[str, Subject], rng: random.Random) -> dict[str, list[Row]]:
+    """Return `test` and `dev` questions with four choices. No fact is in both."""
     splits: dict[str, list[Row]] = {"test": [], "dev": []}
     for name, subject in subjects.items():
         facts = rng.sample(sorted(subject["facts"].items()), TEST + DEV)
         for number, (key, answer) in enumerate(facts):
             choices = [answer, *wrong_choices(answer, set(subject["facts"].values()), rng)]
             rng.shuffle(choices)
-            question = ask(rng.choice(subject["test"]), key)
+            question = fill_phrasing(rng.choice(subject["test"]), key)
             row = {"subject": name, "question": question, "choices": choices, "answer": choices.index(answer)}
             splits["test" if number < TEST else "dev"].append(row)
     return splits
 
 
-def tasks(material: Material, rng: random.Random) -> Iterator[Row]:
-    """Yield examples of other shapes than a short answer, each question once."""
+def yield_tasks(material: Material, rng: random.Random) -> Iterator[Row]:
+    """Yield examples of the tasks in tasks.py, each question once."""
     seen: set[str] = set()
     for number in range(TASKS):
         task = TASK_KINDS[number % len(TASK_KINDS)]
         question, answer = task(material, rng)
         if question not in seen:
             seen.add(question)
-            yield chat(f"{task.__name__}-{number}", task.__name__, question, answer)
+            yield build_example(f"{task.__name__}-{number}", task.__name__, question, answer)
 
 
 class Knowledge(NamedTuple):
-    """All that is made of the facts: general examples, questions by split, prompts with instructions."""
+    """All data made from the facts: general examples, questions by split, prompts with instructions."""
 
     examples: list[Row]
     questions: dict[str, list[Row]]
@@ -108,30 +108,30 @@ class Knowledge(NamedTuple):
 
 
 def make_knowledge(folder: Path) -> Knowledge:
-    """Return examples, benchmark and prompts; each depends on the random draws before it, so they are made together."""
+    """Return examples, benchmark and prompts. They share one random generator, so they are made together."""
     source = yaml.safe_load((folder / "knowledge.yaml").read_text(encoding="utf-8"))
     feedback = yaml.safe_load((folder / "feedback.yaml").read_text(encoding="utf-8"))
-    material = with_words(source["instructions"], feedback)
+    material = add_words(source["instructions"], feedback)
     rng = random.Random(SEED)
     subjects = source["subjects"]
     subjects["arithmetic"]["facts"] = arithmetic_facts(rng)
-    rows = [*questions(subjects, rng), *tasks(material, rng)]
+    rows = [*yield_questions(subjects, rng), *yield_tasks(material, rng)]
     rng.shuffle(rows)
-    splits = benchmark(subjects, rng)
-    taught = {row["messages"][0]["content"] for row in rows}
-    prompts = [row for row, _ in instructions(material, taught, random.Random(SEED))]
+    splits = make_questions(subjects, rng)
+    training_prompts = {row["messages"][0]["content"] for row in rows}
+    prompts = [row for row, _ in make_prompts(material, training_prompts, random.Random(SEED))]
     return Knowledge(rows, splits, prompts, len(subjects))
 
 
 def make_general(folder: Path, out: Path) -> list[str]:
-    """Write general.jsonl; return what to print."""
+    """Write general.jsonl; return the lines to print."""
     made = make_knowledge(folder)
     write_jsonl(out / "general.jsonl", made.examples)
     return [f"{len(made.examples)} examples"]
 
 
 def make_benchmark(folder: Path, out: Path) -> list[str]:
-    """Write test.jsonl and dev.jsonl; return what to print."""
+    """Write test.jsonl and dev.jsonl; return the lines to print."""
     made = make_knowledge(folder)
     for split, rows in made.questions.items():
         write_jsonl(out / f"{split}.jsonl", rows)
@@ -139,7 +139,7 @@ def make_benchmark(folder: Path, out: Path) -> list[str]:
 
 
 def make_instructions(folder: Path, out: Path) -> list[str]:
-    """Write ifeval.jsonl; return what to print."""
+    """Write ifeval.jsonl; return the lines to print."""
     made = make_knowledge(folder)
     write_jsonl(out / "ifeval.jsonl", made.prompts)
     return [f"{len(made.prompts)} prompts with instructions"]

@@ -1,8 +1,8 @@
-"""Tasks of other shapes than a short answer: lists, copies, JSON and the like, each with its right answer.
+"""Tasks whose answers are not a short text: lists, copies, JSON and the like, each with its right answer.
 
-Those that copy, split and reshape text work on random words, so that a model learns to copy and not the text; the words
-of the customers' languages are among them, as any language model has seen them, but no sentence, label or order of
-theirs.
+Tasks that copy, split and reformat text use random words, so that a model learns to copy instead of learning the text.
+The words include those of the customer comments, since any language model has seen them, but no sentence, label or word
+order of these comments.
 """
 
 import json
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-Material = dict[str, Any]  # `instructions` of knowledge.yaml, and `words` by language
+Material = dict[str, Any]  # `instructions` of knowledge.yaml, and `words` per language
 Task = Callable[[Material, random.Random], tuple[str, str]]
 
 
@@ -30,7 +30,7 @@ def comma_list(material: Material, rng: random.Random) -> tuple[str, str]:
 
 
 def some_words(material: Material, rng: random.Random, low: int = 3, high: int = 12) -> str:
-    """Return words of one language in no order, now and then a plain sentence."""
+    """Return random words of one language, or sometimes a sentence."""
     lang = rng.choice(["en", "en", "es", "de"])
     if rng.random() < 0.3:
         return rng.choice(material["sentences"][lang])
@@ -56,7 +56,7 @@ def split_at_comma(material: Material, rng: random.Random) -> tuple[str, str]:
 
 
 def numbered(material: Material, rng: random.Random) -> tuple[str, str]:
-    """Ask for the words one a line, with numbers."""
+    """Ask for one word per line, with numbers."""
     words = some_words(material, rng).split()[: rng.choice([3, 4, 5])]
     return f"Number the words: {' '.join(words)}", "\n".join(f"{n}. {word}" for n, word in enumerate(words, 1))
 
@@ -64,12 +64,12 @@ def numbered(material: Material, rng: random.Random) -> tuple[str, str]:
 def one_word(material: Material, rng: random.Random) -> tuple[str, str]:
     """Ask for the first or the last word."""
     words = some_words(material, rng)
-    place = rng.choice([0, -1])
-    return f"Give only the {'first' if place == 0 else 'last'} word: {words}", words.split()[place]
+    index = rng.choice([0, -1])
+    return f"Give only the {'first' if index == 0 else 'last'} word: {words}", words.split()[index]
 
 
 def as_json(material: Material, rng: random.Random) -> tuple[str, str]:
-    """Ask for fields as a JSON object: a format that the model can mistake for another."""
+    """Ask for fields as a JSON object, a format that is similar to that of the customer task."""
     keys = rng.sample(["name", "city", "job", "colour", "title", "content", "emotion", "date"], rng.choice([2, 3]))
     people = {"name": "names", "city": "cities", "job": "jobs", "colour": "colours"}
     values = [
@@ -81,33 +81,33 @@ def as_json(material: Material, rng: random.Random) -> tuple[str, str]:
 
 
 def who(material: Material, rng: random.Random) -> tuple[str, str]:
-    """Ask for one of two people, by what the question itself says."""
+    """Ask for one of two people; the question contains the answer."""
     first, second = rng.sample(material["people"]["names"], 2)
     old, young = rng.choice([("older", "younger"), ("taller", "shorter"), ("faster", "slower")])
     asked, answer = rng.choice([(old, first), (young, second)])
     return f"{first} is {old} than {second}. Who is {asked}?", answer
 
 
-# Copying tasks stand twice: they are what a small model needs most practice in.
+# Copying tasks are listed twice, since a small model needs the most practice in them.
 COPYING: list[Task] = [copy, split_at_comma, as_json]
 TASK_KINDS: list[Task] = [bullet_list, comma_list, capitals, numbered, one_word, who, *COPYING, *COPYING]
 
 
-def words_by_language(node: object, lang: str | None = None) -> Iterator[tuple[str, str]]:
-    """Yield (language, word) for every word under a language's key, and for descriptions, which are in English."""
+def yield_words(node: object, lang: str | None = None) -> Iterator[tuple[str, str]]:
+    """Yield (language, word) for every word under the key of a language, and for descriptions, which are English."""
     if isinstance(node, dict):
         for key, value in node.items():
-            inner = key if key in ("en", "es", "de") else "en" if key == "description" else lang
-            yield from words_by_language(value, inner)
+            inner_lang = key if key in ("en", "es", "de") else "en" if key == "description" else lang
+            yield from yield_words(value, inner_lang)
     elif isinstance(node, list):
         for value in node:
-            yield from words_by_language(value, lang)
+            yield from yield_words(value, lang)
     elif lang is not None:
         yield from ((lang, word) for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", re.sub(r"{\w+}", "", str(node))))
 
 
-def with_words(material: Material, feedback: object) -> Material:
-    """Return `material` with the words, by language, of its own sentences and of the customers."""
-    seen = {*words_by_language(feedback), *words_by_language(material["sentences"])}
-    words = {lang: sorted(word for one, word in seen if one == lang) for lang in ("en", "es", "de")}
+def add_words(material: Material, feedback: object) -> Material:
+    """Return `material` with `words` per language: those of its sentences and of the customer comments."""
+    seen = {*yield_words(feedback), *yield_words(material["sentences"])}
+    words = {lang: sorted(word for word_lang, word in seen if word_lang == lang) for lang in ("en", "es", "de")}
     return {**material, "words": words}

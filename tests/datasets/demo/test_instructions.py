@@ -10,14 +10,14 @@ import yaml
 
 from alloy.core.files import Row, read_jsonl
 from alloy.datasets.demo import knowledge
-from alloy.datasets.demo.instructions import ASKED, PROMPTS, instructions
-from alloy.datasets.demo.tasks import Task, with_words
+from alloy.datasets.demo.instructions import PROMPTS, REQUIREMENTS, make_prompts
+from alloy.datasets.demo.tasks import Task, add_words
 from alloy.formats.ifeval import load_prompts
 from alloy.formats.ifeval_checks import verify_answer
 
 DEMO = Path(__file__).parents[3] / "data" / "demo"
 FEEDBACK, KNOWLEDGE = (yaml.safe_load((DEMO / f"{name}.yaml").read_text()) for name in ("feedback", "knowledge"))
-MATERIAL = with_words(KNOWLEDGE["instructions"], FEEDBACK)
+MATERIAL = add_words(KNOWLEDGE["instructions"], FEEDBACK)
 UNTAUGHT = {**MATERIAL, "lists": {**MATERIAL["lists"], **MATERIAL["lists_not_taught"]}}
 
 
@@ -37,7 +37,7 @@ def taught(world: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def answered(world: Path) -> list[tuple[Row, str]]:
     """Return each prompt with its right answer."""
-    return list(instructions(MATERIAL, taught(world), random.Random(knowledge.SEED)))
+    return list(make_prompts(MATERIAL, taught(world), random.Random(knowledge.SEED)))
 
 
 def followed(row: Row, answer: str) -> bool:
@@ -63,12 +63,12 @@ def test_the_file_holds_canonical_prompts_and_is_the_same_every_time(world: Path
 
 
 def test_there_are_twenty_prompts_of_each_kind_and_no_two_are_alike(answered) -> None:
-    assert Counter(kind(row) for row, _ in answered) == {task.__name__: PROMPTS for task in ASKED}
+    assert Counter(kind(row) for row, _ in answered) == {task.__name__: PROMPTS for task in REQUIREMENTS}
     assert len({row["prompt"] for row, _ in answered}) == len(answered)
     assert [row["key"] for row, _ in answered] == list(range(1, len(answered) + 1))
 
 
-def test_no_prompt_is_taught(world: Path, answered) -> None:
+def test_no_prompt_is_in_the_training_data(world: Path, answered) -> None:
     assert taught(world).isdisjoint(row["prompt"] for row, _ in answered)
 
 
@@ -76,13 +76,13 @@ def test_right_answers_follow_every_instruction(answered) -> None:
     assert [(row["prompt"], answer) for row, answer in answered if not followed(row, answer)] == []
 
 
-@pytest.mark.parametrize("task", ASKED)
+@pytest.mark.parametrize("task", REQUIREMENTS)
 def test_right_answers_to_any_prompt_follow_every_instruction(task: Task) -> None:
     rng = random.Random(99)
     asked = 0
     for _ in range(300):
         prompt, answer = task(UNTAUGHT, rng)
-        if known := ASKED[task](answer):
+        if known := REQUIREMENTS[task](answer):
             ids, kwargs = ([one[part] for one in known] for part in (0, 1))
             row = {"key": 1, "prompt": prompt, "instruction_id_list": ids, "kwargs": kwargs}
             assert followed(row, answer), (prompt, answer)

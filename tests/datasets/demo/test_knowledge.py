@@ -83,13 +83,13 @@ def test_the_taxonomy_is_large_and_described_on_four_levels(taxonomy: Taxonomy) 
 
 
 def test_every_leaf_has_words_in_every_language() -> None:
-    for leaf in customer_side.leaves(LEXICON):
+    for leaf in customer_side.list_leaves(LEXICON):
         assert set(leaf.says) == set(leaf.it) == set(customer_side.LANGUAGES), leaf.path
         assert all(len(clauses) >= 2 for clauses in leaf.says.values()), leaf.path
 
 
 def test_a_description_does_not_give_the_label_away_in_a_clause() -> None:
-    for leaf in customer_side.leaves(LEXICON):
+    for leaf in customer_side.list_leaves(LEXICON):
         clauses = {fold_text(clause) for clauses in leaf.says.values() for clause in clauses}
         assert fold_text(leaf.description).rstrip(".") not in clauses, leaf.path
 
@@ -117,7 +117,7 @@ def test_every_segment_has_an_emotion_and_none_is_rare(comments: list[Comment]) 
     assert min(counts.values()) > 0.05 * counts.total()
 
 
-def test_the_contents_stand_in_the_text_letter_by_letter_and_in_order(comments: list[Comment]) -> None:
+def test_the_text_holds_the_contents_exactly_and_in_order(comments: list[Comment]) -> None:
     for comment in comments:
         place = 0
         for segment in comment.segments:
@@ -167,7 +167,7 @@ def key_of(subject: str, question: str, general: list[Row]) -> str:
         key
         for key in facts(subject, general)
         for phrasing in KNOWLEDGE["subjects"][subject]["test"]
-        if general_side.ask(phrasing, key) == question
+        if general_side.fill_phrasing(phrasing, key) == question
     ]
     assert len(set(keys)) == 1, question
     return keys[0]
@@ -185,7 +185,7 @@ def test_the_four_choices_differ(benchmark: dict[str, Any]) -> None:
             assert len({fold_text(choice) for choice in row["choices"]}) == 4, row
 
 
-def test_the_right_choice_stands_in_every_place(benchmark: dict[str, Any]) -> None:
+def test_the_right_choice_occurs_at_every_position(benchmark: dict[str, Any]) -> None:
     places = Counter(row["answer"] for splits in benchmark.values() for row in splits["test"])
     assert min(places.values()) > 0.18 * places.total()
     assert max(places.values()) < 0.32 * places.total()
@@ -207,7 +207,7 @@ def test_sums_add_up(benchmark: dict[str, Any], general: list[Row]) -> None:
         assert sign[word](int(first), int(second)) == int(answer)
 
 
-def test_no_benchmark_question_stands_in_training(benchmark: dict[str, Any], general: list[Row]) -> None:
+def test_no_benchmark_question_is_in_the_training_data(benchmark: dict[str, Any], general: list[Row]) -> None:
     asked = {fold_text(row["question"]) for splits in benchmark.values() for rows in splits.values() for row in rows}
     assert asked.isdisjoint(question_of(row) for row in general)
 
@@ -242,14 +242,14 @@ def test_a_fact_has_one_answer_under_one_name() -> None:
         assert len(keys) == len(set(keys)), name
 
 
-def test_tasks_of_other_shapes_are_half_of_the_general_data(benchmark: dict[str, Any], general: list[Row]) -> None:
+def test_tasks_are_half_of_the_general_data(benchmark: dict[str, Any], general: list[Row]) -> None:
     shapes = Counter(row["category"] for row in general if row["category"] not in benchmark)
     assert set(shapes) == {task.__name__ for task in general_side.TASK_KINDS}
     assert 0.3 * len(general) < shapes.total() < 0.7 * len(general)
     assert min(shapes.values()) >= 50
 
 
-def test_every_general_example_says_its_licence_which_is_the_projects(general: list[Row]) -> None:
+def test_every_general_example_has_the_license_of_the_project(general: list[Row]) -> None:
     project = tomllib.loads((DEMO.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert {row["license"] for row in general} == {project["license"]}
 
@@ -261,16 +261,16 @@ def test_answers_that_are_json_are_json(general: list[Row]) -> None:
             assert type(json.loads(row["messages"][-1]["content"])) is kinds[row["category"]]
 
 
-def test_no_clause_of_a_customer_stands_in_the_general_data(general: list[Row]) -> None:
+def test_no_clause_of_a_customer_is_in_the_general_data(general: list[Row]) -> None:
     words = "\n".join(fold_text(turn["content"]) for row in general for turn in row["messages"])
-    clauses = {clause for leaf in customer_side.leaves(LEXICON) for says in leaf.says.values() for clause in says}
+    clauses = {clause for leaf in customer_side.list_leaves(LEXICON) for says in leaf.says.values() for clause in says}
     pieces = {fold_text(piece) for clause in clauses for piece in re.split(r"{\w+}|,", clause)}
     long = [piece for piece in pieces if len(piece.split()) >= 4]
     assert len(long) > 500
     assert [piece for piece in long if piece in words] == []
 
 
-def test_no_comment_stands_in_the_general_data(comments: list[Comment], general: list[Row]) -> None:
+def test_no_comment_is_in_the_general_data(comments: list[Comment], general: list[Row]) -> None:
     texts = {fold_text(turn["content"]) for row in general for turn in row["messages"]}
     whole = [fold_text(comment.text) for comment in comments]
     parts = [fold_text(segment.content or "") for comment in comments for segment in comment.segments]
@@ -278,7 +278,7 @@ def test_no_comment_stands_in_the_general_data(comments: list[Comment], general:
     assert texts.isdisjoint(parts)
 
 
-def test_no_label_path_stands_in_the_general_data(taxonomy: Taxonomy, general: list[Row]) -> None:
+def test_no_label_path_is_in_the_general_data(taxonomy: Taxonomy, general: list[Row]) -> None:
     words = "\n".join(turn["content"] for row in general for turn in row["messages"])
     assert '"L1"' not in words
     assert [path for path in taxonomy.leaves if format_path(path) in words] == []
@@ -291,6 +291,6 @@ def test_no_label_path_stands_in_the_general_data(taxonomy: Taxonomy, general: l
 def test_a_typo_changes_a_word_a_little(lang: str) -> None:
     rng = random.Random(0)
     for word in ("lock", "cerradura", "Türschloss"):
-        wrong = {customer_side.typo(word, rng) for _ in range(50)}
+        wrong = {customer_side.add_typo(word, rng) for _ in range(50)}
         assert len(wrong - {word}) >= 2
         assert all(abs(len(one) - len(word)) <= 1 and one[0] == word[0] for one in wrong)
