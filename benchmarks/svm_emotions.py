@@ -46,8 +46,8 @@ from alloy.core.stage import run
 from alloy.core.text import unit_hash
 from alloy.formats.comments import Comment, Segment, parse_comment
 from alloy.formats.taxonomy import LabelPath, load_taxonomy
-from alloy.scoring.bootstrap import Counts, change, f1
-from alloy.scoring.matching import count_full, count_matches, rates
+from alloy.scoring.bootstrap import Counts, estimate_change, f1
+from alloy.scoring.matching import compute_rates, count_full, count_matches
 from alloy.splitting.assignment import TRAIN
 from alloy.splitting.settings import Split
 from stages.split import divide, read_survey
@@ -170,7 +170,10 @@ def measure(comments: list[Comment]) -> Row:
             own.seconds.append(time.perf_counter() - start)
             own.full.append(count_full(gold, labeled))
             own.paths.append(count_matches(*([[s.path for s in side] for side in sides] for sides in (gold, labeled))))
-            print(f"fold {fold}, {name}: {rates(own.paths[-1]).f1:.4f}, {rates(own.full[-1]).f1:.4f}", flush=True)
+            print(
+                f"fold {fold}, {name}: {compute_rates(own.paths[-1]).f1:.4f}, {compute_rates(own.full[-1]).f1:.4f}",
+                flush=True,
+            )
     chosen = np.concatenate(next(iter(measured.values())).full)
     return {name: summary(own, chosen) for name, own in measured.items()}
 
@@ -178,14 +181,14 @@ def measure(comments: list[Comment]) -> Row:
 def summary(own: Measured, chosen: Counts) -> Row:
     """Return the figures of one way; `chosen` are the counts of the way to compare with, of all folds."""
     full = np.concatenate(own.full)
-    found = change(chosen, full, f1, RESAMPLES, 0)
+    found = estimate_change(chosen, full, f1, RESAMPLES, 0)
     if found is None:
         raise InputError("too few comments to compare; take a larger data set")
     return {
-        "f1": round(rates(np.concatenate(own.paths)).f1, 4),
-        "f1_full": round(rates(full).f1, 4),
-        "f1 by fold": [round(rates(counts).f1, 4) for counts in own.paths],
-        "f1_full by fold": [round(rates(counts).f1, 4) for counts in own.full],
+        "f1": round(compute_rates(np.concatenate(own.paths)).f1, 4),
+        "f1_full": round(compute_rates(full).f1, 4),
+        "f1 by fold": [round(compute_rates(counts).f1, 4) for counts in own.paths],
+        "f1_full by fold": [round(compute_rates(counts).f1, 4) for counts in own.full],
         "f1_full less the first way's": {key: round(value, 4) for key, value in asdict(found).items()},
         "seconds": round(float(np.mean(own.seconds)), 1),
     }

@@ -22,7 +22,7 @@ from alloy.core.files import Row, read_json, read_jsonl, write_whole
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import Data, profile_name
 from alloy.core.stage import run
-from alloy.scoring.bootstrap import ENOUGH
+from alloy.scoring.bootstrap import MIN_ITEMS
 
 EXAMPLES = 3  # of each kind of mistake
 
@@ -74,7 +74,7 @@ def main() -> None:
             "mistakes": wrong,
             "costs": read_costs(),
             "amount": amount,
-            "enough": ENOUGH,
+            "enough": MIN_ITEMS,
             "few": lambda line: not enough(line),
             "p_value": p_value,
         }

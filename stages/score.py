@@ -31,21 +31,21 @@ from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labelling.answer import render_answer
 from alloy.labelling.settings import LabelsAs, Prompt
 from alloy.labelling.task import read_taxonomy
-from alloy.scoring.article_score import nova_scores
+from alloy.scoring.answer_errors import measure_answer_errors
+from alloy.scoring.article_score import compute_article_scores
 from alloy.scoring.bootstrap import Counts
-from alloy.scoring.faults import faults
 from alloy.scoring.matching import (
+    compute_mean_depth,
+    compute_rates,
+    compute_rates_with_interval,
     count_emotions,
     count_full,
     count_levels,
     count_nodes,
-    mean_depth,
-    rates,
-    rates_with_interval,
 )
 from alloy.scoring.pairing import CONTEXT, Pair, pair_up
-from alloy.scoring.per_leaf import averages, by_group, count_leaves
-from alloy.scoring.segment_boundaries import contents_of, of_contents
+from alloy.scoring.per_leaf import average_over_leaves, compute_group_rates, count_leaves
+from alloy.scoring.segment_boundaries import list_contents, measure_contents
 from alloy.scoring.settings import Score
 
 
@@ -69,20 +69,20 @@ def score_model(
     leaves = count_leaves(gold, predicted, taxonomy.leaves)
     figures = {
         "comments": len(pairs),
-        **rates_with_interval(whole, score.resamples, seed),
-        **({} if full is None else rates_with_interval(full, score.resamples, seed, "_full")),
-        **averages(leaves),
-        "levels": {level: vars(rates(counts)) for level, counts in zip(taxonomy.levels, levels, strict=True)},
-        "hierarchical": vars(rates(count_nodes(levels, predicted))),
-        "mean_depth": mean_depth(levels),
+        **compute_rates_with_interval(whole, score.resamples, seed),
+        **({} if full is None else compute_rates_with_interval(full, score.resamples, seed, "_full")),
+        **average_over_leaves(leaves),
+        "levels": {level: vars(compute_rates(counts)) for level, counts in zip(taxonomy.levels, levels, strict=True)},
+        "hierarchical": vars(compute_rates(count_nodes(levels, predicted))),
+        "mean_depth": compute_mean_depth(levels),
         "emotion_accuracy": right / matched if matched and emotions else None,
-        **of_contents(
+        **measure_contents(
             [pair.gold.text for pair in pairs],
-            [contents_of(pair.gold.segments) for pair in pairs],
-            [contents_of(pair.predicted) for pair in pairs],
+            [list_contents(pair.gold.segments) for pair in pairs],
+            [list_contents(pair.predicted) for pair in pairs],
         ),
-        "groups": by_group(leaves, taxonomy.leaves, training, score.head, score.tail),
-        **faults(pairs, taxonomy),
+        "groups": compute_group_rates(leaves, taxonomy.leaves, training, score.head, score.tail),
+        **measure_answer_errors(pairs, taxonomy),
         **nova(pairs, taxonomy.levels, coded=coded),
     }
     return figures, whole if full is None else np.hstack([whole, full[:, :1]])
@@ -92,7 +92,7 @@ def nova(pairs: list[Pair], levels: tuple[str, ...], *, coded: bool) -> Row:
     """Return the article's figures of raw answers; where these hold codes, of what they stand for."""
     gold = (render_answer(pair.gold.segments, levels) for pair in pairs)
     said = (render_answer(pair.predicted, levels) if coded else pair.raw for pair in pairs)
-    scores = nova_scores(gold, said, levels)
+    scores = compute_article_scores(gold, said, levels)
     return {**{f"nova_{name}": value for name, value in scores[levels[-1]].items()}, "nova_levels": scores}
 
 

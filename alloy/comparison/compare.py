@@ -7,7 +7,7 @@ import numpy as np
 from alloy.comparison.informative import chance_of
 from alloy.comparison.metrics import METRICS, MODELS, Metric, is_task, task_metric
 from alloy.core.files import InputError, Row
-from alloy.scoring.bootstrap import Counts, Estimate, change, estimate
+from alloy.scoring.bootstrap import Counts, Estimate, estimate_change, estimate_statistic
 
 AGAIN = "remove the file and run `dvc repro`"
 Rows = list[Row]  # what was counted of each comment, question or prompt
@@ -38,14 +38,20 @@ def _line(metric: Metric, figures: dict[str, Row], rows: dict[str, dict[str, Row
     }
 
     def known(model: str) -> Row:
-        found = estimate(counts[model], items.statistic, resamples, seed) if items and model in counts else None
+        found = (
+            estimate_statistic(counts[model], items.statistic, resamples, seed) if items and model in counts else None
+        )
         return {"value": values[model], **_interval(found)}
 
     def between(before: str, after: str) -> Row | None:
         if not {before, after} <= values.keys():
             return None
         paired = items is not None and {before, after} <= counts.keys()
-        found = change(counts[before], counts[after], items.statistic, resamples, seed) if items and paired else None
+        found = (
+            estimate_change(counts[before], counts[after], items.statistic, resamples, seed)
+            if items and paired
+            else None
+        )
         return {"value": round(values[after] - values[before], 4), **_interval(found)}
 
     return {

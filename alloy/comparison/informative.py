@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from alloy.comparison.formulation import FORMULATIONS
 from alloy.core.files import Row
-from alloy.scoring.bootstrap import ENOUGH
+from alloy.scoring.bootstrap import MIN_ITEMS
 
 # What guessing gives, by the name of a metric: a number, or the key of base's metrics that holds it.
 CHANCE: dict[str, float | str] = {
@@ -36,7 +36,7 @@ class Sensitivity:
     @property
     def can_show_loss(self) -> bool:
         """Whether base is above chance, so that a tuned model can be below base: its whole interval lies above."""
-        return self.n >= ENOUGH and self.low is not None and self.low > self.chance
+        return self.n >= MIN_ITEMS and self.low is not None and self.low > self.chance
 
 
 def chance_of(name: str, figures: Row) -> float | None:
@@ -77,8 +77,8 @@ def explain(test: Sensitivity, tests: list[Sensitivity]) -> str | None:
         return None
     other = most_sensitive(tests)
     instead = f"'{other.title}' can" if other else "none of the tests can"
-    if test.n < ENOUGH:
-        return f"{test.title}: too few items ({test.n}; {ENOUGH} or more are needed); {instead}."
+    if test.n < MIN_ITEMS:
+        return f"{test.title}: too few items ({test.n}; {MIN_ITEMS} or more are needed); {instead}."
     return (
         f"{test.title}: base ({test.value:.3f}) is not clearly above chance ({test.chance:.3f}), so this test "
         f"cannot show forgetting; {instead}."

@@ -15,7 +15,7 @@ from enum import Enum
 
 from alloy.comparison.metrics import BY_NAME, TESTS
 from alloy.core.files import Row
-from alloy.scoring.bootstrap import ALPHA, ENOUGH
+from alloy.scoring.bootstrap import ALPHA, MIN_ITEMS
 
 TOLERANCE = 0.05  # a smaller loss is no loss of an ability
 UNREADABLE = 0.95  # if base gives no choice this often, a rise cannot be seen
@@ -244,7 +244,9 @@ def _kind(line: Row) -> Kind:
 
 
 def _too_few(topic: str, line: Row, items: str) -> Finding:
-    return Finding(topic, Kind.too_few, f"{line['n']} {items} are too few for a verdict; {ENOUGH} or more are needed.")
+    return Finding(
+        topic, Kind.too_few, f"{line['n']} {items} are too few for a verdict; {MIN_ITEMS} or more are needed."
+    )
 
 
 def _higher_is_better(line: Row) -> bool:
@@ -254,7 +256,7 @@ def _higher_is_better(line: Row) -> bool:
 
 def enough(line: Row) -> bool:
     """Return whether a line is measured on enough items for a verdict; an unknown number is taken to be enough."""
-    return line["n"] is None or line["n"] >= ENOUGH
+    return line["n"] is None or line["n"] >= MIN_ITEMS
 
 
 def within_chance(line: Row) -> bool:

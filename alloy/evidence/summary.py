@@ -12,7 +12,7 @@ from alloy.evidence.experiment import Experiment
 from alloy.evidence.machine import machine_words
 from alloy.evidence.record import as_run, runs_by_configuration, seen
 from alloy.scoring.bootstrap import Estimate
-from alloy.scoring.seeds import change_over_seeds, mean_of_values
+from alloy.scoring.seeds import estimate_change_over_seeds, estimate_mean_of_values
 from alloy.scoring.settings import Score
 from alloy.sweep.configurations import mean
 from alloy.sweep.results import Run, counts_of
@@ -79,9 +79,9 @@ def difference(metric: Metric, runs: list[Run], model: str, key: str, score: Sco
     if not any(run.too_few(metric) for run in runs):
         items, counts = metric.items, counts_of(metric, [(runs[0], model), *((run, "tuned") for run in runs)])
         if items is None or counts is None:
-            found = mean_of_values(values)
+            found = estimate_mean_of_values(values)
         else:
-            found = change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
+            found = estimate_change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
     whole = asdict(found) if found else {"value": fmean(values)}
     return {name: round(value, 4) for name, value in whole.items()}
 

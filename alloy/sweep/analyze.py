@@ -3,7 +3,7 @@
 from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.verdict import significant
 from alloy.core.files import Row
-from alloy.scoring.bootstrap import ENOUGH, Change
+from alloy.scoring.bootstrap import MIN_ITEMS, Change
 from alloy.scoring.settings import Score
 from alloy.sweep.axis import TASK, short_title
 from alloy.sweep.configurations import Configuration, task_difference
@@ -23,7 +23,7 @@ def too_few(configurations: list[Configuration]) -> str:
         few = [run.items(metric) or 0 for one in configurations for run in one.runs if run.too_few(metric)]
         if few:
             said.append(f"{short_title(metric)} is measured on {min(few)} {metric.n or 'items'}")
-    return f"Too few items to choose by: {'; '.join(said)}; {ENOUGH} or more are needed." if said else ""
+    return f"Too few items to choose by: {'; '.join(said)}; {MIN_ITEMS} or more are needed." if said else ""
 
 
 def front_of(configurations: list[Configuration]) -> list[bool]:

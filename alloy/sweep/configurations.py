@@ -7,7 +7,12 @@ from statistics import fmean
 from alloy.comparison.metrics import Metric
 from alloy.core.files import Row
 from alloy.scoring.bootstrap import Change, Estimate
-from alloy.scoring.seeds import change_over_seeds, difference_of_seeds, mean_of_values, mean_over_seeds
+from alloy.scoring.seeds import (
+    estimate_change_over_seeds,
+    estimate_difference_over_seeds,
+    estimate_mean_of_values,
+    estimate_mean_over_seeds,
+)
 from alloy.scoring.settings import Score
 from alloy.sweep.axis import TASK, worsening
 from alloy.sweep.results import Run, counts_of
@@ -88,8 +93,8 @@ def mean(metric: Metric, runs: list[Run], score: Score) -> Row | None:
         return _without_interval(values)
     items, counts = metric.items, counts_of(metric, [(run, "tuned") for run in runs])
     if items is None or counts is None:
-        return rounded(mean_of_values(values))
-    overall = mean_over_seeds(counts, items.statistic, score.resamples, score.seed)
+        return rounded(estimate_mean_of_values(values))
+    overall = estimate_mean_over_seeds(counts, items.statistic, score.resamples, score.seed)
     return rounded(overall) if overall else _without_interval(values)
 
 
@@ -108,9 +113,9 @@ def loss_of(metric: Metric, runs: list[Run], score: Score) -> Row:
     items, counts = metric.items, counts_of(metric, [(runs[0], "base"), *((run, "tuned") for run in runs)])
     found: Estimate | None = None
     if items is None or counts is None:
-        found = mean_of_values(values)
+        found = estimate_mean_of_values(values)
     else:
-        found = change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
+        found = estimate_change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
     return worsening(rounded(found) if found else _without_interval(values), metric)
 
 
@@ -121,7 +126,7 @@ def task_difference(one: Configuration, other: Configuration, score: Score) -> C
     if items is None or counts is None:
         return None
     split = len(one.runs)
-    return difference_of_seeds(counts[:split], counts[split:], items.statistic, score.resamples, score.seed)
+    return estimate_difference_over_seeds(counts[:split], counts[split:], items.statistic, score.resamples, score.seed)
 
 
 def missing_seeds(configurations: list[Configuration], name: Callable[[Configuration], str]) -> list[str]:

@@ -16,7 +16,7 @@ from alloy.comparison.costs import Budget, budget
 from alloy.comparison.item_rows import rows_of
 from alloy.comparison.metrics import Metric
 from alloy.core.files import InputError, Row
-from alloy.scoring.bootstrap import ENOUGH, Counts
+from alloy.scoring.bootstrap import MIN_ITEMS, Counts
 from alloy.sweep.axis import TASK
 from alloy.sweep.dvc_experiments import (
     WORKSPACE,
@@ -63,7 +63,7 @@ class Run:
     def too_few(self, metric: Metric) -> bool:
         """Return whether the items of a metric are too few for an interval or a comparison."""
         items = self.items(metric)
-        return items is not None and items < ENOUGH
+        return items is not None and items < MIN_ITEMS
 
     def change(self, metric: Metric) -> Row | None:
         """Return `{value, low?, high?}` of the tuned model less base, or None if either was not measured."""

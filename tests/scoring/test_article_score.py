@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from alloy.core.files import read_json, read_jsonl
-from alloy.scoring.article_score import nova_scores
+from alloy.scoring.article_score import compute_article_scores
 
 FIXTURE = Path(__file__).parents[3] / "shared/fixtures/nova_scorer"
 ZERO, ONE = ({"precision": value, "recall": value, "f1": value} for value in (0.0, 1.0))
@@ -19,7 +19,7 @@ def answer(*leaves: str) -> str:
 
 
 def leaf(gold: str, said: str) -> dict[str, float]:
-    return nova_scores([gold], [said])["L4"]
+    return compute_article_scores([gold], [said])["L4"]
 
 
 def f1(gold: list[str], said: list[str]) -> float:
@@ -38,18 +38,18 @@ def published():
 def test_it_is_equal_to_the_published_scorer_to_the_last_digit(published):
     gold, said, wanted = published
     assert len(gold) == 120
-    assert nova_scores(gold, said) == wanted
+    assert compute_article_scores(gold, said) == wanted
 
 
 def test_it_is_so_for_the_same_texts_with_our_names_of_levels(published):
     gold, said, wanted = published
     ours = [[text.replace('"E', '"L') for text in texts] for texts in (gold, said)]
     assert all('"E1"' not in text for texts in ours for text in texts)
-    assert nova_scores(*ours) == wanted
+    assert compute_article_scores(*ours) == wanted
 
 
 def test_the_right_answer_is_1_at_every_level():
-    scores = nova_scores([answer("a", "b")], [answer("a", "b")])
+    scores = compute_article_scores([answer("a", "b")], [answer("a", "b")])
     assert scores == {"L1": ONE, "L2": ONE, "L3": ONE, "L4": ONE}
 
 
@@ -85,8 +85,8 @@ def test_ten_labels_count_and_these_are_ten_different_ones():
 def test_the_last_level_ends_at_a_colon_and_no_other_does():
     assert f1(["App: slow"], ["App : fast"]) == 1.0
     colon = [json.dumps([{"L1": f"Area: {end}", "L2": "b"}]) for end in ("x", "y")]
-    assert nova_scores(colon[:1], colon[1:], ("L1", "L2")) == {"L1": ZERO, "L2": ONE}
-    assert nova_scores(colon[:1], colon[1:], ("L1",)) == {"L1": ONE}
+    assert compute_article_scores(colon[:1], colon[1:], ("L1", "L2")) == {"L1": ZERO, "L2": ONE}
+    assert compute_article_scores(colon[:1], colon[1:], ("L1",)) == {"L1": ONE}
 
 
 def test_labels_that_are_the_same_before_the_colon_are_one():
@@ -95,19 +95,19 @@ def test_labels_that_are_the_same_before_the_colon_are_one():
 
 def test_every_level_is_scored_alone():
     other = json.dumps([{"L1": "Elsewhere", "L2": "Topic", "L3": "Aspect", "L4": "a"}])
-    assert nova_scores([answer("a")], [other]) == {"L1": ZERO, "L2": ONE, "L3": ONE, "L4": ONE}
+    assert compute_article_scores([answer("a")], [other]) == {"L1": ZERO, "L2": ONE, "L3": ONE, "L4": ONE}
 
 
 def test_precision_and_recall_are_weighted_by_gold():
     # Gold a a a b, said a a b a. a: 2 of 3 said, 2 of 3 found; b: 0 of 1. Weights 3/4 and 1/4.
     gold, said = [answer(label) for label in "aaab"], [answer(label) for label in "aaba"]
     half = pytest.approx(0.75 * 2 / 3)
-    assert nova_scores(gold, said)["L4"] == {"precision": half, "recall": half, "f1": half}
+    assert compute_article_scores(gold, said)["L4"] == {"precision": half, "recall": half, "f1": half}
 
 
 def test_it_is_scikit_learns_weighted_average_over_names():
     gold, said = [*"aabbbccz"], [*"abbbbcxa"]
-    found = nova_scores([answer(label) for label in gold], [answer(label) for label in said])["L4"]
+    found = compute_article_scores([answer(label) for label in gold], [answer(label) for label in said])["L4"]
     wanted = precision_recall_fscore_support(gold, said, average="weighted", zero_division=0)[:3]
     assert tuple(found.values()) == wanted
 
@@ -145,15 +145,15 @@ def test_an_answer_without_labels_scores_0(said):
 
 
 def test_where_gold_has_no_labels_nothing_is_compared():
-    assert nova_scores(["[]"], [answer("a")])["L4"] == ZERO
-    assert nova_scores(["[]", answer("a")], [answer("x"), answer("a")])["L4"] == ONE
+    assert compute_article_scores(["[]"], [answer("a")])["L4"] == ZERO
+    assert compute_article_scores(["[]", answer("a")], [answer("x"), answer("a")])["L4"] == ONE
 
 
 def test_a_taxonomy_may_have_other_depths():
     gold, said = ['[{"L1": "a", "L2": "b: c"}]'], ['[{"E1": "a", "E2": "b"}]']
-    assert nova_scores(gold, said, ("L1", "L2")) == {"L1": ONE, "L2": ONE}
+    assert compute_article_scores(gold, said, ("L1", "L2")) == {"L1": ONE, "L2": ONE}
 
 
 def test_as_many_answers_as_gold_ones_are_wanted():
     with pytest.raises(ValueError, match="shorter"):
-        nova_scores([answer("a")] * 2, [answer("a")])
+        compute_article_scores([answer("a")] * 2, [answer("a")])

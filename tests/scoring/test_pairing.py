@@ -9,7 +9,7 @@ from alloy.core.files import InputError
 from alloy.core.text import text_hash
 from alloy.formats.comments import Comment, Segment
 from alloy.formats.taxonomy import Taxonomy
-from alloy.scoring.pairing import Pair, align, pair_up
+from alloy.scoring.pairing import Pair, align_predictions, pair_up
 
 TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): ""})
 SOURCE = Path("data/predictions/tuned.jsonl")
@@ -34,13 +34,13 @@ GOLD = [gold(f"c{number}") for number in range(3)]
 
 def fault(predictions: list[Row], source: Path = SOURCE) -> str:
     with pytest.raises(InputError) as caught:
-        align(GOLD, predictions, source)
+        align_predictions(GOLD, predictions, source)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_predictions_may_answer_the_first_comments_only(count: int) -> None:
-    assert align(GOLD, [said(f"c{number}") for number in range(count)], SOURCE) == GOLD[:count]
+    assert align_predictions(GOLD, [said(f"c{number}") for number in range(count)], SOURCE) == GOLD[:count]
 
 
 @pytest.mark.parametrize(

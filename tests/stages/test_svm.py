@@ -14,7 +14,7 @@ from alloy.core.files import read_json, read_jsonl, write_json, write_jsonl
 from alloy.core.text import text_hash
 from alloy.formats.comments import Comment, Segment
 from alloy.formats.taxonomy import Taxonomy
-from alloy.scoring.article_score import nova_scores
+from alloy.scoring.article_score import compute_article_scores
 from projects import SECTIONS
 from stages.svm import main
 
@@ -99,8 +99,8 @@ def test_emotions_change_no_path_and_not_the_articles_score(here: Path) -> None:
     rows = list(read_jsonl("data/predictions/svm.jsonl"))
     bare = [[{key: part[key] for key in TAXONOMY.levels} for part in row["segments"]] for row in rows]
     gold = [json.dumps(row["segments"]) for row in read_jsonl("data/split/test.jsonl")]
-    scored = nova_scores(gold, [row["raw"] for row in rows], TAXONOMY.levels)
-    assert scored == nova_scores(gold, [json.dumps(segments) for segments in bare], TAXONOMY.levels)
+    scored = compute_article_scores(gold, [row["raw"] for row in rows], TAXONOMY.levels)
+    assert scored == compute_article_scores(gold, [json.dumps(segments) for segments in bare], TAXONOMY.levels)
     for side in ("train", "test"):
         plain = [
             {**row, "segments": [{k: v for k, v in part.items() if k != "emotion"} for part in row["segments"]]}
