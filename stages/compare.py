@@ -11,15 +11,15 @@ Run     dvc repro compare
 
 from pathlib import Path
 
-from alloy.comparison.answers import judge_answers, with_leakage
+from alloy.comparison.answers import add_leakage, flag_answers
 from alloy.comparison.common_items import keep_common_comments
-from alloy.comparison.compare import Rows, compare, require_same
-from alloy.comparison.costs import amount, budget, read_costs, told, trained_share
-from alloy.comparison.formulation import FORMULATIONS, with_headline
-from alloy.comparison.item_rows import loss_rows
-from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, headline
+from alloy.comparison.compare import Rows, compare_models, require_same_ids
+from alloy.comparison.costs import compute_budget, describe_budget, find_trained_share, format_amount, read_costs
+from alloy.comparison.formulation import FORMULATIONS, add_headline
+from alloy.comparison.item_rows import select_loss_rows
+from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, select_headline
 from alloy.comparison.seeds import ONE_SEED
-from alloy.comparison.verdict import as_text, enough, p_value, verdict
+from alloy.comparison.verdict import format_p, has_enough_items, judge_comparison, render_findings
 from alloy.core.files import Row, count_lines, read_json, read_jsonl, write_json, write_jsonl, write_whole
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import load_sections
@@ -39,9 +39,9 @@ def table(lines: list[Row]) -> str:
     for line in lines:
         base, tuned, svm = (_cell(line["models"].get(model, {}).get("value"), "8.3f") for model in MODELS)
         change = line["change"] or {}
-        few = "too few items" if change and not enough(line) else "-"
+        few = "too few items" if change and not has_enough_items(line) else "-"
         interval = f"{change['low']:+.3f} to {change['high']:+.3f}" if "low" in change else few
-        p = p_value(change.get("p")) or "-"
+        p = format_p(change.get("p")) or "-"
         start = f"{line['title']:38}{_cell(line['n'], '7,d')}{base}{tuned}"
         text.append(f"{start}{_cell(change.get('value'), '+9.3f')}{interval:>18}{p:>7}{svm}")
     return "\n".join(text)
@@ -52,7 +52,7 @@ def cost_table(lines: list[Row]) -> str:
     text = []
     for line in lines:
         own = line["models"]
-        base, tuned, svm = (f" {amount(own[model]) if model in own else '-':>7}" for model in MODELS)
+        base, tuned, svm = (f" {format_amount(own[model]) if model in own else '-':>7}" for model in MODELS)
         text.append(f"{line['title']:38}{'':7}{base}{tuned}{'':34}{svm}")
     return "\n".join(text)
 
@@ -75,7 +75,7 @@ def _read(model: str) -> tuple[Row, dict[str, Rows]]:
         if part in figures and counted.is_file() and counted.read_bytes().strip():
             rows[part] = read_jsonl(counted)
     if "loss" in rows:  # one file of both models
-        rows["loss"] = loss_rows(rows["loss"], model)
+        rows["loss"] = select_loss_rows(rows["loss"], model)
     return figures, rows
 
 
@@ -89,28 +89,28 @@ def main() -> None:
     """Read, compare, write."""
     score, prompt, train = load_sections(Score, Prompt, Train)
     read = {model: _read(model) for model in MODELS}
-    figures, rows = with_headline(
+    figures, rows = add_headline(
         {model: figures for model, (figures, _) in read.items()}, {model: rows for model, (_, rows) in read.items()}
     )
     figures, rows = keep_common_comments(figures, rows)
     for model in MODELS[1:]:
         for part, counted in rows[model].items():
             if part in rows["base"]:
-                require_same(f"metrics/{STAGES[part]}/{model}.jsonl", counted, rows["base"][part])
+                require_same_ids(f"metrics/{STAGES[part]}/{model}.jsonl", counted, rows["base"][part])
     task = _task_format(prompt)
-    rows = {model: judge_answers(own, task) for model, own in rows.items()}
-    figures = {model: with_leakage(own, rows[model]) for model, own in figures.items()}
-    lines = compare(figures, rows, score.resamples, score.seed)
-    findings = verdict(lines)
+    rows = {model: flag_answers(own, task) for model, own in rows.items()}
+    figures = {model: add_leakage(own, rows[model]) for model, own in figures.items()}
+    lines = compare_models(figures, rows, score.resamples, score.seed)
+    findings = judge_comparison(lines)
     mix = read_metrics("metrics/mix.json", "mix", need=("achieved", "source"))
     trained = read_metrics("metrics/train.json", "train")
-    ratio = trained_share(mix, trained)
+    ratio = find_trained_share(mix, trained)
     print(f"Trained on {1 - ratio:.0%} customer and {ratio:.0%} general data")
-    if given := budget(mix, trained, train.lr):
-        print(*told(given, count_lines("data/split/train.jsonl") - prompt.examples), sep="\n")
+    if given := compute_budget(mix, trained, train.lr):
+        print(*describe_budget(given, count_lines("data/split/train.jsonl") - prompt.examples), sep="\n")
     print()
     one_seed = [ONE_SEED] if figures["tuned"] else []  # a hosted base is not
-    words = "\n".join([as_text(findings), *one_seed])
+    words = "\n".join([render_findings(findings), *one_seed])
     print(table(lines), cost_table(read_costs()), words, sep="\n\n")
     formulation = figures["base"].get("mmlu", {}).get("formulation")
     if formulation:
@@ -126,7 +126,7 @@ def main() -> None:
         "metrics/compare.json",
         {"measures": lines, "verdict": [finding.row for finding in findings], "mmlu": {"formulation": formulation}},
     )
-    write_json("metrics/summary.json", {model: headline(figures[model]) for model in MODELS})
+    write_json("metrics/summary.json", {model: select_headline(figures[model]) for model in MODELS})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Writes  nothing: all metrics and the report of this run are there to be looked a
 Run     dvc repro gate
 """
 
-from alloy.comparison.gate import failures
+from alloy.comparison.gate import find_broken_limits
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError, read_json
 from alloy.core.stage import run
@@ -14,7 +14,7 @@ from alloy.core.stage import run
 def main() -> None:
     """Read, judge."""
     gate = Gate.load()
-    if broken := failures(read_json("metrics/compare.json")["measures"], gate):
+    if broken := find_broken_limits(read_json("metrics/compare.json")["measures"], gate):
         raise InputError("\n".join(broken))
     print(f"gate: {len(gate.limits())} limits, none is broken")
 

@@ -10,14 +10,13 @@ The page quotes customers' comments: DVC keeps it, git does not.
 
 from pathlib import Path
 
-from alloy.comparison import charts
-from alloy.comparison.costs import amount, read_costs, trained_share
-from alloy.comparison.error_analysis import mistakes
-from alloy.comparison.formulation import headline_of
+from alloy.comparison.costs import find_trained_share, format_amount, read_costs
+from alloy.comparison.error_analysis import list_mistakes
+from alloy.comparison.formulation import add_headline_to_mmlu
 from alloy.comparison.metrics import ANSWERS, MODELS
-from alloy.comparison.report_page import GROUPS, LEAKAGE, inline, plots, render, side_by_side
+from alloy.comparison.report_page import GROUPS, LEAKAGE, draw_plots, inline_svg, pair_chat_answers, render_page
 from alloy.comparison.seeds import ONE_SEED
-from alloy.comparison.verdict import enough, p_value
+from alloy.comparison.verdict import format_p, has_enough_items
 from alloy.core.files import Row, read_json, read_jsonl, write_whole
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import Data, profile_name
@@ -44,39 +43,38 @@ def main() -> None:
     compared = read_json("metrics/compare.json")
     scores, mmlu = _figures("score", "voc", MODELS), _figures("mmlu", "mmlu", MODELS[:2])
     if formulation := compared["mmlu"]["formulation"]:
-        mmlu = {model: headline_of(figures, formulation) for model, figures in mmlu.items()}
-    drawn = plots(compared["measures"], scores, mmlu)
+        mmlu = {model: add_headline_to_mmlu(figures, formulation) for model, figures in mmlu.items()}
+    drawn = draw_plots(compared["measures"], scores, mmlu)
     predictions = Path("data/predictions/tuned.jsonl")
     wrong: list[Row] = []
     if "tuned" in scores:
         task = read_json("data/split/task.json")
         gold = read_jsonl("data/split/test.jsonl")
-        wrong = mistakes(gold, read_jsonl(predictions), task["levels"], EXAMPLES)
+        wrong = list_mistakes(gold, read_jsonl(predictions), task["levels"], EXAMPLES)
     mix, trained = read_metrics("metrics/mix.json", "mix"), read_metrics("metrics/train.json", "train")
-    page = render(
+    page = render_page(
         {
             "profile": profile_name(),
             "data": Data.load().model_dump(),
             "mix": mix,
             "trained": trained,
-            "share": trained_share(mix, trained),
+            "share": find_trained_share(mix, trained),
             "lines": [line for line in compared["measures"] if line["name"] not in LEAKAGE],
             "leakage": [line for line in compared["measures"] if line["name"] in ("leak", *LEAKAGE)],
-            "chats": side_by_side(_rows("chat"), _rows(ANSWERS)),
+            "chats": pair_chat_answers(_rows("chat"), _rows(ANSWERS)),
             "verdict": compared["verdict"],
             "one_seed": ONE_SEED.replace("`", "") if compared["verdict"] else "",
             "models": MODELS,
-            "colours": charts.COLOURS,
             "scores": scores,
             "groups": GROUPS,
             "plots": drawn,
-            "inline": inline,
+            "inline_svg": inline_svg,
             "mistakes": wrong,
             "costs": read_costs(),
-            "amount": amount,
-            "enough": MIN_ITEMS,
-            "few": lambda line: not enough(line),
-            "p_value": p_value,
+            "format_amount": format_amount,
+            "min_items": MIN_ITEMS,
+            "has_too_few_items": lambda line: not has_enough_items(line),
+            "format_p": format_p,
         }
     )
     for name, svg in drawn.items():

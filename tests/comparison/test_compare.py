@@ -2,7 +2,7 @@
 
 import pytest
 
-from alloy.comparison.compare import compare, require_same
+from alloy.comparison.compare import compare_models, require_same_ids
 from alloy.core.files import InputError
 from measured import lines, measured, rival
 
@@ -92,15 +92,15 @@ def test_a_model_that_did_not_change_has_no_change_of_its_loss() -> None:
 def test_a_base_that_is_hosted_has_but_the_task() -> None:
     figures, rows = rival()
     models = {"base": figures, "tuned": {}, "svm": figures}
-    compared = compare(models, {"base": rows, "tuned": {}, "svm": rows}, 200, 0)
+    compared = compare_models(models, {"base": rows, "tuned": {}, "svm": rows}, 200, 0)
     assert {line["part"] for line in compared} == {"voc"}
     assert all(line["change"] is None for line in compared)
 
 
 def test_rows_of_other_comments_make_no_pairs() -> None:
     rows = [{"id": "a"}, {"id": "b"}]
-    require_same("x.jsonl", rows, rows)
+    require_same_ids("x.jsonl", rows, rows)
     with pytest.raises(InputError, match=r"^x\.jsonl:2: id 'c' where base has 'b'"):
-        require_same("x.jsonl", [{"id": "a"}, {"id": "c"}], rows)
+        require_same_ids("x.jsonl", [{"id": "a"}, {"id": "c"}], rows)
     with pytest.raises(InputError, match=r"^x\.jsonl: 1 rows where base has 2"):
-        require_same("x.jsonl", rows[:1], rows)
+        require_same_ids("x.jsonl", rows[:1], rows)

@@ -1,6 +1,6 @@
 """What models say stays text on a page, and tables have a base and an SVM for each test."""
 
-from alloy.evidence.page import CUT, columns, plain
+from alloy.evidence.page import MAX_ANSWER_LENGTH, escape_text, list_columns
 
 
 def one(label: str, base: float) -> dict:
@@ -8,18 +8,18 @@ def one(label: str, base: float) -> dict:
 
 
 def test_what_a_model_says_is_one_line_that_markdown_leaves_alone() -> None:
-    assert plain("# No *title*\n<b>&amp;</b> [a](b) `c`") == (
+    assert escape_text("# No *title*\n<b>&amp;</b> [a](b) `c`") == (
         r"\# No \*title\* &lt;b&gt;&amp;amp;&lt;/b&gt; \[a\](b) \`c\`"
     )
-    assert plain(" \n ") == "(empty)"
-    assert plain("a" * (CUT + 1)) == "a" * CUT + ".."
+    assert escape_text(" \n ") == "(empty)"
+    assert escape_text("a" * (MAX_ANSWER_LENGTH + 1)) == "a" * MAX_ANSWER_LENGTH + ".."
 
 
 def test_configurations_that_share_their_tests_share_a_column_for_base() -> None:
     found = {"configurations": [one("A", 0.1), one("B", 0.1001)]}
-    assert [title for title, _ in columns(found)] == ["base", "A", "B"]
+    assert [title for title, _ in list_columns(found)] == ["base", "A", "B"]
 
 
 def test_configurations_with_tests_of_their_own_have_a_base_of_their_own() -> None:
     found = {"configurations": [one("A", 0.1), one("B", 0.2)]}
-    assert [title for title, _ in columns(found)] == ["base, A", "base, B", "A", "B"]
+    assert [title for title, _ in list_columns(found)] == ["base, A", "base, B", "A", "B"]

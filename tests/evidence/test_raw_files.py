@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from alloy.core.files import InputError
-from alloy.evidence.raw_files import folders_of, missing_files, raw_files, raw_folder
+from alloy.evidence.raw_files import describe_missing_files, find_raw_folder, list_raw_data_sets, list_raw_files
 
 ROOT = Path(__file__).parents[2]
 GROUPS = [
@@ -33,15 +33,15 @@ def put(root: Path, *names: str) -> None:
 
 
 def missing(root: Path) -> str:
-    return missing_files([Path("data/set")], root)
+    return describe_missing_files([Path("data/set")], root)
 
 
 def test_only_sets_that_convert_raw_files_need_some(root: Path) -> None:
-    assert folders_of(["made", "set", "plain", "set"], root) == [Path("data/set"), Path("data/plain")]
+    assert list_raw_data_sets(["made", "set", "plain", "set"], root) == [Path("data/set"), Path("data/plain")]
 
 
 def test_all_that_is_missing_is_named_in_one_line(root: Path) -> None:
-    both = missing_files([Path("data/set"), Path("data/plain")], root)
+    both = describe_missing_files([Path("data/set"), Path("data/plain")], root)
     assert both == (
         "data/set/raw: a/train.json, b.xml (https://example.org/one); c.csv (https://example.org/two) | "
         "data/plain/raw: * (see plain/README.md)"
@@ -54,7 +54,7 @@ def test_one_of_the_lists_is_enough(root: Path, names: tuple[str, ...]) -> None:
     assert missing(root) == "data/set/raw: c.csv (https://example.org/two)"
     put(root, "c.csv")
     assert missing(root) == ""
-    assert len(raw_files(root / "data/set/raw")) == len(names) + 1
+    assert len(list_raw_files(root / "data/set/raw")) == len(names) + 1
 
 
 def test_a_part_of_a_list_is_not_enough(root: Path) -> None:
@@ -71,11 +71,11 @@ def test_a_file_that_says_nothing_of_raw_files_is_named(root: Path) -> None:
 def test_a_set_with_the_raw_files_of_another_asks_for_them_once(root: Path) -> None:
     (root / "data/short/raw").mkdir(parents=True)
     (root / "data/short/raw_files.yaml").write_text("same_as: set\n")
-    assert folders_of(["short"], root) == [Path("data/short")]
-    assert raw_folder(root / "data/short") == root / "data/set/raw"
+    assert list_raw_data_sets(["short"], root) == [Path("data/short")]
+    assert find_raw_folder(root / "data/short") == root / "data/set/raw"
     asked = missing(root)
     assert asked.startswith("data/set/raw: ")
-    assert missing_files([Path("data/short"), Path("data/set")], root) == asked
+    assert describe_missing_files([Path("data/short"), Path("data/set")], root) == asked
 
 
 def test_the_projects_own_sets_say_what_they_need() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from alloy.comparison.costs import Budget, budget, told, trained_share
+from alloy.comparison.costs import Budget, compute_budget, describe_budget, find_trained_share
 from alloy.core.files import read_json, read_jsonl, write_json, write_jsonl
 from alloy.formats.general import CUSTOMER
 from alloy.formats.taxonomy import Taxonomy
@@ -76,11 +76,11 @@ def test_after_a_whole_epoch_what_was_trained_is_what_was_asked_mixed_and_told(h
     # The last global batch may run on into the next epoch.
     assert seen["general_share"][unit] == pytest.approx(mixed["achieved"], abs=0.02)
     assert mixed["achieved"] == pytest.approx(0.4, abs=0.005)
-    given = budget(mixed, seen, 1e-3)
+    given = compute_budget(mixed, seen, 1e-3)
     share = seen["general_share"][unit]
     assert given == Budget(SHORT, seen["steps"], 1e-3, general=share, too_long=LONG, unseen=0)
-    assert trained_share(mixed, seen) == share
-    assert f"{LONG} of {SHORT + LONG}" in told(given, SHORT + LONG)[1]
+    assert find_trained_share(mixed, seen) == share
+    assert f"{LONG} of {SHORT + LONG}" in describe_budget(given, SHORT + LONG)[1]
     assert f"| {CUSTOMER} | {SHORT} |" in Path("models/trained/README.md").read_text(encoding="utf-8")
 
 

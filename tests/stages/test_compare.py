@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alloy.comparison.metrics import headline
+from alloy.comparison.metrics import select_headline
 from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from measured import lines, measured, rival, spent, write
@@ -19,18 +19,18 @@ def test_a_summary_keeps_the_headline_figures_only() -> None:
         "voc": {**figures["voc"], "levels": {}, "comments": 3},
         "mmlu": {**figures["mmlu"], "subjects": {}},
     }
-    kept = headline(more)
+    kept = select_headline(more)
     assert kept["voc"] == {**figures["voc"], "comments": 3}
     assert kept["mmlu"] == {key: figures["mmlu"][key] for key in ("acc", "generated_acc", "unparsed", "questions")}
     shares = ("prompt_strict", "prompts", "instruction_strict", "instructions")
     assert kept["ifeval"] == {key: figures["ifeval"][key] for key in shares}
     assert kept["general"] == {"gsm8k exact_match": 0.5}
-    assert headline({"general": {"gsm8k exact_match": 0.5, "n": {"gsm8k exact_match": 80}}})["general"]["n"] == {
+    assert select_headline({"general": {"gsm8k exact_match": 0.5, "n": {"gsm8k exact_match": 80}}})["general"]["n"] == {
         "gsm8k exact_match": 80
     }
-    assert headline({"leak": 0.5, "answers": {"n": 212, "cut": 0.1}}) == {"leak": 0.5, "answers": {"n": 212}}
-    assert headline({"mmlu": {"acc": 0.5, "questions": 8, "over_context": 2}})["mmlu"]["over_context"] == 2
-    assert headline({}) == {}
+    assert select_headline({"leak": 0.5, "answers": {"n": 212, "cut": 0.1}}) == {"leak": 0.5, "answers": {"n": 212}}
+    assert select_headline({"mmlu": {"acc": 0.5, "questions": 8, "over_context": 2}})["mmlu"]["over_context"] == 2
+    assert select_headline({}) == {}
 
 
 def test_the_table_has_a_line_a_measure_in_columns() -> None:
