@@ -97,10 +97,10 @@ def test_a_base_that_is_hosted_has_but_the_task() -> None:
     assert all(line["change"] is None for line in compared)
 
 
-def test_rows_of_other_comments_make_no_pairs() -> None:
+def test_rows_of_other_comments_are_refused() -> None:
     rows = [{"id": "a"}, {"id": "b"}]
     require_same_ids("x.jsonl", rows, rows)
-    with pytest.raises(InputError, match=r"^x\.jsonl:2: id 'c' where base has 'b'"):
+    with pytest.raises(InputError, match=r"^x\.jsonl:2: .*'b'.*'c'"):
         require_same_ids("x.jsonl", [{"id": "a"}, {"id": "c"}], rows)
-    with pytest.raises(InputError, match=r"^x\.jsonl: 1 rows where base has 2"):
+    with pytest.raises(InputError, match=r"^x\.jsonl: .*\b2 rows .*\b1;"):
         require_same_ids("x.jsonl", rows[:1], rows)

@@ -41,12 +41,12 @@ def test_what_is_better_when_it_falls_is_known() -> None:
     assert falling == {*task, *faults, *leaks, "loss.general", "loss.kl"}
 
 
-def test_a_number_of_the_whole_model_has_no_part() -> None:
+def test_a_metric_of_the_whole_model_has_no_part() -> None:
     metric = BY_NAME["leak"]
     assert (metric.part, metric.key, metric.rows) == ("", "leak", "answers")
     assert metric.read_value({"leak": 0.25, "mmlu": {"leak": 0.5}}) == 0.25
-    assert BY_NAME["mmlu.leak"].value({"leak": 0.25, "mmlu": {"leak": 0.5}}) == 0.5
-    assert BY_NAME["mmlu.leak"].value({"leak": 0.25}) is None
+    assert BY_NAME["mmlu.leak"].read_value({"leak": 0.25, "mmlu": {"leak": 0.5}}) == 0.5
+    assert BY_NAME["mmlu.leak"].read_value({"leak": 0.25}) is None
 
 
 def test_the_committed_summary_has_the_headline_metrics_in_the_order_of_the_registry() -> None:
@@ -104,7 +104,7 @@ def test_params_yaml_names_every_metric_that_a_gate_can_be_put_on() -> None:
         ("mmlu_drop: 0.02", ("gate.mmlu_drop", "0.02")),
     ],
 )
-def test_a_limit_that_is_none_is_one_line(tmp_path: Path, given: str, named: tuple[str, ...]) -> None:
+def test_an_invalid_limit_is_one_line_with_key_and_value(tmp_path: Path, given: str, named: tuple[str, ...]) -> None:
     (tmp_path / "params.yaml").write_text(f"gate: {{{given}}}\n")
     with pytest.raises(InputError) as caught:
         Gate.load(root=tmp_path)

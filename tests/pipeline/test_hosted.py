@@ -147,7 +147,7 @@ def test_the_mix_is_made_by_examples_since_a_hosted_model_tells_no_tokens(run):
 
 
 def test_training_is_skipped_and_says_why(run):
-    assert run.ended["train"].stdout == "train: skipped, some-model is hosted and has no weights to train\n"
+    assert run.ended["train"].stdout.startswith("train: skipped, some-model is hosted")
     assert run.metrics("train") == {"train": {"hosted": "some-model"}}
     assert (run.folder / "metrics/loss.csv").read_text() == "step,category,loss\n"
 
