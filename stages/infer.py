@@ -48,8 +48,8 @@ def main() -> None:
     inference = run_job(job, key, stream_jsonl(test), total, infer.chunk, (out, metrics))[name]["infer"]
     print(
         f"infer {name}: {inference['comments']} comments, {inference['comments_per_second']:.1f} per second; "
-        f"{inference['invalid_json']:.1%} of the answers are not valid JSON, {inference['ended_by_length']:.1%} are cut "
-        "at infer.max_new_tokens"
+        f"{inference['invalid_json']:.1%} of the answers are not valid JSON, {inference['ended_by_length']:.1%} are "
+        "cut at infer.max_new_tokens"
     )
     if any(inference["unanswered"].values()):
         note = unanswered_note(f"infer@{name}", inference["unanswered"], f"see `reason` in {out}", infer)

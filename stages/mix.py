@@ -115,8 +115,8 @@ def main() -> None:
     service = hosted(BASE)
     if service and mix.unit is not Unit.examples:
         raise InputError(
-            f"params.yaml: mix.unit: expected examples, got {mix.unit.value}; {service} is hosted, so its tokens cannot "
-            "be counted"
+            f"params.yaml: mix.unit: expected examples, got {mix.unit.value}; {service} is hosted, so its tokens "
+            "cannot be counted"
         )
     if not source.is_file():
         raise InputError(f"{source}: no such file; `dvc repro` makes it")

@@ -429,6 +429,6 @@ def test_keys_without_effect_are_named_with_the_number_of_their_rows(
         ("general/general.jsonl", "`messages.train`", " 1 row", keys),
     ]
     _, *warnings = capsys.readouterr().out.splitlines()
-    for warning, (file, *words) in zip(warnings, wanted, strict=True):
+    for warning, (file, *parts) in zip(warnings, wanted, strict=True):
         assert warning.startswith(f"decontaminate: data/prepared/{file}: ")
-        assert all(word in warning for word in words)
+        assert all(part in warning for part in parts)
