@@ -16,7 +16,7 @@ import yaml
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from alloy.core.text import words
 from alloy.runtime.parallel import ROWS
-from benchmarks.leaks import leaks
+from benchmarks.leaks import disguise_texts
 from real import real_rows
 from small import tokenizer
 from stages.decontaminate import main
@@ -386,7 +386,7 @@ def test_95_percent_of_leaks_of_real_tests_are_dropped_and_hardly_any_other_exam
     rng = random.Random(0)
     texts = [row["question"] for row in test] + 10 * [row["prompt"] for row in prompts]
     chosen = rng.sample([text for text in texts if len(words(text)) > 1], 200)
-    planted = [example(f"leak{n}", text, "B") for n, (_, text) in enumerate(leaks(chosen))]
+    planted = [example(f"leak{n}", text, "B") for n, (_, text) in enumerate(disguise_texts(chosen))]
     names = ("self_instruct_human_seeds", "oasst1_eval953", "gsm8k_train", "gpteacher_roleplay", "mbpp_train")
     real = [row for name in names for row in real_rows(f"general/{name}", 400)]
     rows = [*planted, *real]

@@ -23,7 +23,7 @@ from alloy.runtime.parallel import ROWS
 from alloy.splitting.assignment import LEFT_OUT, TEST, TRAIN
 from alloy.splitting.near_duplicates import same
 from alloy.splitting.validate import Survey, examine, gather
-from benchmarks.leaks import DISGUISES, leaks
+from benchmarks.leaks import DISGUISES, disguise_texts
 from real import real_rows
 from stages.split import divide, main
 
@@ -207,7 +207,7 @@ def test_a_comment_given_as_train_is_left_out_if_a_copy_is_in_test(tmp_path: Pat
     texts = long_texts(80)
     test = [row(f"t{number}", text, split="test") for number, text in enumerate(texts[:40])]
     train = [row(f"r{number}", text, split="train") for number, text in enumerate(texts[40:])]
-    planted = [row(f"p{n}", text, split="train") for n, (_, text) in enumerate(leaks(texts[:40]))]
+    planted = [row(f"p{n}", text, split="train") for n, (_, text) in enumerate(disguise_texts(texts[:40]))]
     found = divided(tmp_path, [*planted, *train, *test] if copies_first else [*test, *train, *planted])
     assert (len(found[TEST]), len(found[TRAIN])) == (40, 40)
     assert set(found[LEFT_OUT]) == {one["id"] for one in planted}
@@ -541,7 +541,7 @@ def test_near_duplicates_among_real_comments_are_found_with_hardly_any_false_one
 ) -> None:
     texts = list(dict.fromkeys(one["text"] for one in real_rows(name, 1500) if len(one["text"].split()) > 1))
     test, train = texts[:200], texts[200:]
-    planted = leaks(test)
+    planted = disguise_texts(test)
     rows = [
         *(row(f"t{number}", text, split="test") for number, text in enumerate(test)),
         *(row(f"r{number}", text, split="train") for number, text in enumerate(train)),
