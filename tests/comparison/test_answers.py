@@ -77,7 +77,7 @@ def lines(tuned: tuple[dict, dict]) -> list[dict]:
 @pytest.mark.parametrize(
     ("tuned", "questions", "prompts"), [(BASE, 0, 0), (COLLAPSED, 459, 57), (CURED, 4, 12)], ids=["base", "0", "0.25"]
 )
-def test_every_leaked_answer_and_no_other_is_counted(tuned: tuple, questions: int, prompts: int) -> None:
+def test_exactly_the_leaked_answers_are_counted(tuned: tuple, questions: int, prompts: int) -> None:
     found = {line["name"]: line for line in lines(tuned)}
     shares = {name: (found[name]["n"], found[name]["models"]["tuned"]["value"]) for name in ("leak", "mmlu.leak")}
     assert shares == {"leak": (560, round((questions + prompts) / 560, 4)), "mmlu.leak": (500, questions / 500)}
@@ -120,12 +120,12 @@ def test_the_gate_fails_for_the_collapsed_model_and_passes_for_the_cured_one() -
     assert len(find_broken_limits(lines(CURED), Gate.model_validate({"ifeval": {"leak": 0.05}}))) == 1
 
 
-def test_a_model_that_was_asked_nothing_general_has_no_leakage() -> None:
+def test_a_model_without_general_answers_has_no_leakage() -> None:
     figures, rows = rival()
     assert flag_answers({**rows, "mmlu": []}, FORMAT) == {**rows, "mmlu": []}
     assert add_leakage(figures, rows) == figures
 
 
-def test_a_choice_that_is_called_like_a_label_is_no_leak() -> None:
+def test_a_choice_with_the_name_of_a_label_is_not_a_leak() -> None:
     rows = {"mmlu": [{"id": str(n), "answer": "Food.", "unparsed": n} for n in (0, 1)]}
     assert [row["leak"] for row in flag_answers(rows, FORMAT)["mmlu"]] == [0, 1]

@@ -21,12 +21,12 @@ def words(text: str) -> list[str]:
     return [element.text or "" for element in ET.fromstring(text).iter() if element.tag.endswith("}text")]
 
 
-def test_the_same_figures_give_the_same_bytes() -> None:
+def test_the_same_input_gives_the_same_bytes() -> None:
     draw = make_trade_off_chart(lines(measured(f1=50, acc=40)))
     assert render_svg(draw) == render_svg(draw)
 
 
-def test_ids_of_two_plots_do_not_meet() -> None:
+def test_two_plots_have_different_ids() -> None:
     draw = make_trade_off_chart(lines(measured(f1=50, acc=40)))
     one, other = (set(re.findall(r'id="([mp][0-9a-f]{10})"', render_svg(draw, name=name))) for name in "ab")
     assert one and other and not one & other
@@ -44,7 +44,7 @@ def test_the_trade_off_of_a_base_alone_can_be_drawn() -> None:
     assert "base" in words(render_svg(make_trade_off_chart(compared)))
 
 
-def test_a_bar_stands_for_each_model_that_has_a_figure() -> None:
+def test_each_value_has_a_bar() -> None:
     drawn = render_svg(make_bar_chart(["L1", "L2"], {"base": [0.25, None], "tuned": [0.5, 0.75]}, "F1"))
     assert {"0.25", "0.50", "0.75", "L1", "L2"} <= set(words(drawn))
     assert drawn.count(f"fill: {COLORS['tuned']}") == 2 + 1  # and the legend's
@@ -81,7 +81,7 @@ def test_the_line_of_guessing_is_at_the_chance_of_the_test(chance: float | None)
     assert places == ([] if chance is None else [chance])
 
 
-def test_ink_is_a_colour_of_its_own_that_a_page_can_replace() -> None:
+def test_the_foreground_color_differs_from_the_models_colors() -> None:
     drawn = render_svg(make_bar_chart(["L1"], {"base": [0.5]}, "F1"))
     assert FOREGROUND in drawn
     assert FOREGROUND not in COLORS.values()

@@ -10,11 +10,11 @@ def row(identity: str, *paths: tuple[str, str], valid: bool = True) -> dict:
     return {"id": identity, "text": f"text {identity}", "segments": segments, "valid": valid, "raw": "raw"}
 
 
-def test_right_labels_in_any_order_are_no_mistake() -> None:
+def test_right_labels_in_any_order_are_not_a_mistake() -> None:
     assert classify_mistake([A, B], [B, A], valid=True) is None
 
 
-def test_each_kind_is_told() -> None:
+def test_each_kind_of_mistake_is_recognized() -> None:
     assert classify_mistake([A], [], valid=False) == "invalid"
     assert classify_mistake([A, OTHER], [A], valid=True) == "missed"
     assert classify_mistake([A], [A, A], valid=True) == "extra"
@@ -22,7 +22,7 @@ def test_each_kind_is_told() -> None:
     assert classify_mistake([A], [OTHER], valid=True) == "branch"
 
 
-def test_one_leaf_nearby_does_not_excuse_another_branch() -> None:
+def test_a_label_of_another_branch_makes_the_mistake_a_branch_mistake() -> None:
     assert classify_mistake([A, A], [B, OTHER], valid=True) == "branch"
 
 
@@ -43,7 +43,7 @@ def test_examples_do_not_depend_on_the_order_of_the_file() -> None:
     assert forth == back
 
 
-def test_a_label_is_right_as_often_as_the_other_side_has_it() -> None:
+def test_a_label_is_right_as_many_times_as_in_the_other_segments() -> None:
     (kind,) = list_mistakes([row("1", A)], [row("1", A, A)], ["L1", "L2"], max_examples=1)
     (example,) = kind["examples"]
     assert [label["right"] for label in example["predicted"]] == [True, False]

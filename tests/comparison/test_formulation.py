@@ -17,11 +17,11 @@ TUNED = {"cloze_acc": 0.31, "cloze_acc_norm": 0.38, "letters_acc": 0.60}
         ({"cloze_acc": 0.41, "letters_acc": 0.41}, "cloze_acc_norm"),
     ],
 )
-def test_base_decides_and_the_first_of_equal_ones_is_taken(better: dict, wanted: str) -> None:
+def test_base_decides_and_of_equal_formulations_the_first_is_used(better: dict, wanted: str) -> None:
     assert find_best_formulation({**BASE, **better}) == wanted
 
 
-def test_a_model_that_was_not_asked_has_no_formulation() -> None:
+def test_a_model_that_was_not_measured_has_no_formulation() -> None:
     assert find_best_formulation({}) is None
     figures, rows = {"base": {"voc": {"f1": 0.1}}, "tuned": {"mmlu": TUNED}}, {"base": {}, "tuned": {}}
     assert add_headline(figures, rows) == (figures, rows)

@@ -47,7 +47,7 @@ def test_a_test_that_cannot_show_loss_names_one_that_can() -> None:
     assert "none" in (explain_insensitivity(LETTERS, [LETTERS]) or "")
 
 
-def test_base_s_values_and_chance_levels_come_from_the_comparison() -> None:
+def test_values_of_base_and_chance_levels_come_from_the_comparison() -> None:
     found = {
         test.name: test for test in list_sensitivities(lines(measured(acc=10), base=measured(acc=26, generated=0)))
     }
@@ -77,12 +77,12 @@ def test_an_answer_cannot_be_guessed_from_choices_that_are_not_shown() -> None:
     assert found["mmlu.generated_acc"].can_show_loss
 
 
-def test_a_metric_without_a_known_chance_level_is_not_judged() -> None:
+def test_a_metric_without_a_chance_level_is_left_out() -> None:
     assert find_chance_level("voc.f1", {"voc": {"f1": 0.1}}) is None
     assert find_chance_level("mmlu.acc", {}) is None
     assert find_chance_level("mmlu.acc", {"mmlu": {"chance": 0.33}}) == 0.33
     assert find_chance_level("ifeval.prompt_strict", {}) == 0.0
 
 
-def test_without_base_there_is_nothing_to_judge() -> None:
+def test_without_base_there_are_no_sensitivities() -> None:
     assert list_sensitivities(lines(measured(), base=({"voc": measured()[0]["voc"]}, {}))) == []

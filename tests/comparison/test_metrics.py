@@ -21,7 +21,7 @@ def named(parts: dict) -> list[str]:
     ]
 
 
-def test_names_and_titles_are_told_apart() -> None:
+def test_names_and_titles_are_unique() -> None:
     assert len(BY_NAME) == len(METRICS)
     assert len({metric.title for metric in METRICS}) == len(METRICS)
 
@@ -32,7 +32,7 @@ def test_a_metric_knows_its_part_its_key_and_the_stage_that_measures_it() -> Non
     assert (make_task_metric("gsm8k exact_match,strict").part, STAGES["general"]) == ("general", "general")
 
 
-def test_what_is_better_when_it_falls_is_known() -> None:
+def test_metrics_of_which_lower_is_better_are_marked() -> None:
     falling = {metric.name for metric in METRICS if not metric.higher_is_better}
     leaks = {"leak", *(f"{test}.leak" for test in TESTS)}
     faults = {"answers.empty", "answers.cut", "answers.loops", "mmlu.unparsed"}
@@ -56,7 +56,7 @@ def test_the_committed_summary_has_the_headline_metrics_in_the_order_of_the_regi
     assert names == [metric.name for metric in METRICS if metric.headline]
 
 
-def test_the_summary_of_a_model_has_what_was_measured_of_it() -> None:
+def test_the_summary_of_a_model_has_only_measured_metrics() -> None:
     figures = {"voc": {metric.key: 0.5 for metric in METRICS if metric.part == "voc"}, "general": {"gsm8k acc": 0.1}}
     assert list(select_headline({**figures, "mmlu": {}})) == ["voc", "general"]
 

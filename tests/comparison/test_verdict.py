@@ -42,7 +42,7 @@ def test_a_model_that_answers_in_customer_labels_has_lost_the_format_and_not_wha
     assert found["Answers in chat"].outcome is Outcome.lost
 
 
-def test_answers_that_name_no_choice_are_a_lost_format_even_if_they_are_no_labels() -> None:
+def test_answers_without_a_choice_are_a_lost_format_even_if_they_are_not_labels() -> None:
     found = judged(measured(unparsed=60))["Answer format"]
     assert found.outcome is Outcome.lost
     assert "60% of the answers to multiple-choice questions name none of the choices (base: 1.0%)" in found.text
@@ -55,7 +55,7 @@ def test_a_model_that_knows_less_has_lost_knowledge_and_kept_the_format() -> Non
     assert "40% of the questions are answered right (base: 80%)" in found["Knowledge"].text
 
 
-def test_a_test_in_which_base_guesses_shows_nothing_and_one_that_can_is_named() -> None:
+def test_if_base_guesses_in_a_test_another_test_is_named() -> None:
     base = measured(acc=28, generated=0, unparsed=97)
     found = judged(measured(acc=22, generated=0, unparsed=100), base=base)
     assert found["Knowledge"].outcome is Outcome.blind
@@ -73,7 +73,7 @@ def test_base_with_no_format_to_lose_does_not_hide_leakage() -> None:
 
 
 @pytest.mark.parametrize(("chance", "kind"), [(None, Outcome.kept), (0.25, Outcome.kept), (0.55, Outcome.blind)])
-def test_chance_is_that_of_the_test_if_it_says_so(chance: float | None, kind: Outcome) -> None:
+def test_chance_is_that_of_the_test_if_it_is_known(chance: float | None, kind: Outcome) -> None:
     compared = lines(measured(acc=60), base=measured(acc=60))
     next(line for line in compared if line["name"] == "mmlu.acc")["chance"] = chance
     found = next(finding for finding in judge_comparison(compared) if finding.topic == "Knowledge")
@@ -81,7 +81,7 @@ def test_chance_is_that_of_the_test_if_it_says_so(chance: float | None, kind: Ou
     assert ("guessing gives 55%" in found.text) is (kind is Outcome.blind)
 
 
-def test_more_is_a_gain() -> None:
+def test_a_significant_rise_is_a_gain() -> None:
     assert judged(measured(acc=99))["Knowledge"].outcome is Outcome.gained
 
 
@@ -95,7 +95,7 @@ def test_more_is_a_gain() -> None:
         (-0.06, 0.0, Outcome.unclear),
     ],
 )
-def test_an_interval_that_holds_0_tells_no_difference(low: float, high: float, kind: Outcome) -> None:
+def test_an_interval_that_contains_0_is_not_distinguishable(low: float, high: float, kind: Outcome) -> None:
     known = line("mmlu.acc", 0.8, 0.8 + (low + high) / 2, (low, high))
     found = {finding.topic: finding for finding in judge_comparison([line("voc.f1", 0.1, 0.5, (0.3, 0.5)), known])}
     assert found["Knowledge"].outcome is kind
@@ -109,7 +109,7 @@ def test_less_than_thirty_items_are_too_few_for_a_verdict() -> None:
     assert "12 general answers" in findings[1].text
 
 
-def test_twelve_chat_prompts_alone_make_no_verdict_but_count_among_all_answers() -> None:
+def test_twelve_chat_prompts_are_too_few_alone_but_count_among_all_answers() -> None:
     found = judged(measured(chat=12))["Answer format"]
     assert found.outcome is Outcome.lost  # 12 of 212, and none before
     assert "5.7% of all 212 general answers are customer labels (base: 0%)" in found.text
@@ -124,7 +124,7 @@ def test_answers_that_became_empty_or_loop_are_named() -> None:
     assert found["Answers"].text == "30% of the general answers are empty (base: 0%)."
 
 
-def test_the_score_with_emotions_is_the_headline_if_it_is_there() -> None:
+def test_the_score_with_emotions_is_the_headline_if_it_exists() -> None:
     paths, full = line("voc.f1", 0.2, 0.8, (0.5, 0.7)), line("voc.f1_full", 0.05, 0.48, (0.4, 0.5))
     (found,) = judge_comparison([paths, full])
     assert "F1 of paths with emotions 0.480 (base: 0.050). F1 of paths alone 0.800 (base: 0.200)." in found.text
@@ -149,11 +149,11 @@ def test_a_loss_on_general_text_that_rises_is_a_loss() -> None:
         (90, "A linear SVM has 0.900: the SVM is better."),
     ],
 )
-def test_the_svm_is_the_bar(svm: int, words: str) -> None:
+def test_the_task_is_compared_with_the_svm(svm: int, words: str) -> None:
     assert judged(measured(f1=50), svm=rival(svm))["Task"].text == f"F1 0.500 (base: 0.100). {words}"
 
 
-def test_instructions_say_when_nothing_is_shown() -> None:
+def test_instructions_name_another_test_if_they_cannot_show_forgetting() -> None:
     lost, same = judged(measured(ifeval=20))["Instructions"], judged(measured())["Instructions"]
     assert (lost.outcome, same.outcome) == (Outcome.lost, Outcome.kept)
     assert "20% of IFEval's prompts are followed in full (base: 60%)" in lost.text
@@ -168,7 +168,7 @@ def test_without_a_tuned_model_there_is_nothing_to_compare() -> None:
     ("share", "said"),
     [(0.0, "0%"), (0.008, "0.8%"), (0.0286, "2.9%"), (0.0996, "10%"), (0.92, "92%"), (0.998, "99.8%"), (1.0, "100%")],
 )
-def test_shares_are_said_as_people_read_them(share: float, said: str) -> None:
+def test_shares_are_shown_as_percentages(share: float, said: str) -> None:
     assert format_percent(share) == said
 
 
@@ -190,12 +190,12 @@ def test_the_gate_breaks_above_its_limit(lost: int, passes: bool) -> None:
         assert (not find_broken_limits(lines(tuned, base=base), own)) is passes
 
 
-def test_a_gate_of_0_lets_no_loss_pass_but_equality() -> None:
+def test_a_gate_of_0_allows_no_loss() -> None:
     assert find_broken_limits(lines(measured()), gate(NOTHING)) == []
     assert len(find_broken_limits(lines(measured(acc=79)), gate(NOTHING))) == 1
 
 
-def test_every_broken_limit_has_a_line_with_its_mend() -> None:
+def test_every_broken_limit_has_a_line_with_its_fix() -> None:
     assert find_broken_limits(
         lines(measured(acc=70, generated=10, ifeval=30)),
         gate({"mmlu.acc": 0.05, "mmlu.generated_acc": 0.2, "ifeval.prompt_strict": 0.1}),
@@ -209,5 +209,5 @@ def test_every_broken_limit_has_a_line_with_its_mend() -> None:
     ]
 
 
-def test_a_limit_on_what_was_not_measured_breaks_nothing() -> None:
+def test_without_a_trained_model_no_limit_is_broken() -> None:
     assert find_broken_limits(lines(({}, {}), base=rival()), gate(NOTHING)) == []

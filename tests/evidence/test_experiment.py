@@ -35,7 +35,7 @@ def test_all_configurations_are_run_with_one_seed_before_the_next(tmp_path: Path
     assert points[1].settings == {"mix.unit": "examples", "mix.ratio": 0.5}
 
 
-def test_a_part_is_named_by_labels_and_seeds(tmp_path: Path) -> None:
+def test_runs_are_selected_by_labels_and_seeds(tmp_path: Path) -> None:
     experiment = read_experiment("one", declared(tmp_path))
     assert [point.name for point in experiment.select_points("B b", "1")] == ["b-b-seed-1"]
     with pytest.raises(InputError, match=r"^--only: .*A, B b.*'C'$"):
@@ -44,7 +44,7 @@ def test_a_part_is_named_by_labels_and_seeds(tmp_path: Path) -> None:
         experiment.select_points("", "2")
 
 
-def test_a_label_becomes_the_name_of_a_file() -> None:
+def test_a_label_becomes_a_file_name() -> None:
     assert make_slug("mix.ratio 0.25, LoRA / a") == "mix.ratio-0.25-lora-a"
 
 
@@ -64,13 +64,13 @@ def test_a_label_becomes_the_name_of_a_file() -> None:
         ("title", 3),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path: Path, key: str, value: object) -> None:
+def test_an_invalid_value_is_named_by_file_and_key(tmp_path: Path, key: str, value: object) -> None:
     with pytest.raises(InputError) as error:
         read_experiment("one", declared(tmp_path, **{key: value}))
     assert str(error.value).startswith(f"{tmp_path / 'one.yaml'}: {key}")
 
 
-def test_a_file_that_is_not_there_or_not_yaml_is_named(tmp_path: Path) -> None:
+def test_a_missing_or_invalid_file_is_named(tmp_path: Path) -> None:
     declared(tmp_path)
     with pytest.raises(InputError, match=r"two\.yaml: .*: one$"):
         read_experiment("two", tmp_path)
@@ -80,7 +80,7 @@ def test_a_file_that_is_not_there_or_not_yaml_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mams", "methods", "complaints"])
-def test_the_experiments_of_the_project_fit_its_settings_and_data(
+def test_the_projects_experiments_have_valid_settings_and_data(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)

@@ -32,7 +32,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_every_metric_counts_the_same_of_the_kept_rows(project: Path) -> None:
+def test_metrics_of_recorded_rows_are_those_of_the_files(project: Path) -> None:
     kept = Run("kept", SETTINGS, {}, None, RecordedRows(read_items(project)), "cloze_acc")
     whole = Run("whole", SETTINGS, {}, None, Folder(), "cloze_acc")
     counted = 0
@@ -47,7 +47,7 @@ def test_every_metric_counts_the_same_of_the_kept_rows(project: Path) -> None:
     assert counted > 30
 
 
-def test_no_text_is_kept_and_ids_of_the_same_items_once(project: Path) -> None:
+def test_no_text_is_recorded_and_ids_are_recorded_once(project: Path) -> None:
     found = read_items(project)
     assert sorted(found["files"]) == sorted(FILES)
     assert set(found["files"]["metrics/ifeval/tuned.jsonl"]) == {

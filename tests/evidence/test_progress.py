@@ -22,13 +22,13 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_the_first_run_makes_what_later_ones_share(clock: Clock) -> None:
+def test_shared_stages_count_only_for_the_first_run(clock: Clock) -> None:
     progress = Progress(3, EXPECTED, {"base"}, clock)
     progress.start_run()
     assert progress.seconds_left() == 400 + 2 * 300
 
 
-def test_a_machine_of_half_the_speed_needs_twice_the_time(clock: Clock) -> None:
+def test_on_a_machine_of_half_the_speed_the_time_left_doubles(clock: Clock) -> None:
     progress = Progress(2, EXPECTED, {"base"}, clock)
     progress.start_run()
     progress.read_line("Running stage 'base':")
@@ -39,7 +39,7 @@ def test_a_machine_of_half_the_speed_needs_twice_the_time(clock: Clock) -> None:
     assert progress.seconds == {"base": 200}
 
 
-def test_stages_that_are_cached_take_no_time_and_stages_of_data_sets_are_known_by_name(clock: Clock) -> None:
+def test_cached_stages_take_no_time_and_stages_of_data_sets_are_recognized(clock: Clock) -> None:
     progress = Progress(1, EXPECTED, set(), clock)
     progress.start_run()
     progress.read_line("Stage 'base' didn't change, skipping")
@@ -52,14 +52,14 @@ def test_stages_that_are_cached_take_no_time_and_stages_of_data_sets_are_known_b
     assert progress.seconds == {"convert": 5}
 
 
-def test_nothing_is_said_of_the_time_left_if_nothing_is_known(clock: Clock) -> None:
+def test_without_expected_times_the_time_left_is_unknown(clock: Clock) -> None:
     progress = Progress(1, {}, set(), clock)
     progress.start_run()
     assert progress.read_line("Running stage 'base':") == "evidence: run 1 of 1, stage base; 0 min so far"
     assert progress.read_line("base: 3 rows") is None
 
 
-def test_a_stage_that_was_measured_counts_as_measured() -> None:
+def test_measured_times_replace_declared_ones() -> None:
     records = [{"seconds": {"train": 50.0, "base": 9.0}}, {"seconds": {"train": 60.0}}]
     assert estimate_stage_seconds({"train": 10.0, "mmlu@base": 7.0}, records) == {
         "train": 60.0, "mmlu@base": 7.0, "base": 9.0,

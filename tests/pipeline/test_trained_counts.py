@@ -66,7 +66,7 @@ def trained(ratio: float, unit: str = "examples", **more: Any) -> tuple[dict[str
 
 
 @pytest.mark.parametrize("unit", ["examples", "tokens", "loss_tokens"])
-def test_after_a_whole_epoch_what_was_trained_is_what_was_asked_mixed_and_told(here: Path, unit: str) -> None:
+def test_after_a_whole_epoch_the_trained_counts_are_those_of_the_mix(here: Path, unit: str) -> None:
     mixed, seen = trained(0.4, unit)
     rows = read_jsonl("data/mix/train.jsonl")
     counts = Counter(row["source"] for row in rows)
@@ -84,7 +84,7 @@ def test_after_a_whole_epoch_what_was_trained_is_what_was_asked_mixed_and_told(h
     assert f"| {CUSTOMER} | {SHORT} |" in Path("models/trained/README.md").read_text(encoding="utf-8")
 
 
-def test_a_training_that_ends_within_an_epoch_tells_what_it_saw(here: Path, capsys: Any) -> None:
+def test_a_training_that_ends_within_an_epoch_counts_what_it_saw(here: Path, capsys: Any) -> None:
     mixed, seen = trained(0.4, max_steps=3, packing=False)
     assert (mixed["rows"], seen["examples"], seen["steps"], seen["epochs"] < 0.1) == (67, 6, 3, True)
     assert sum(of["examples"] for of in seen["source"].values()) == 6

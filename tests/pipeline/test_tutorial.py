@@ -25,7 +25,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_blocks_lead_from_the_spreadsheet_to_the_report(project: Path) -> None:
+def test_the_commands_of_the_tutorial_lead_from_a_spreadsheet_to_a_report(project: Path) -> None:
     said = []
     for block in BLOCKS:
         done = subprocess.run(

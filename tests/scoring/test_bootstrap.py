@@ -28,17 +28,17 @@ def test_the_interval_of_a_share_is_that_of_the_binomial() -> None:
     assert found.high == pytest.approx(0.3 + half, abs=0.003)
 
 
-def test_each_draw_has_as_many_units_as_there_are() -> None:
+def test_each_draw_has_the_same_number_of_items() -> None:
     assert set(resample_totals(coins(3, 10), 50, seed=1)[:, 1]) == {10}
 
 
-def test_units_are_drawn_whole() -> None:
+def test_all_columns_of_an_item_are_drawn_together() -> None:
     counts = np.array([(5, 50), (0, 0), (1, 10)] * 20)
     drawn = resample_totals(counts, 100, seed=0)
     assert (drawn[:, 1] == 10 * drawn[:, 0]).all()
 
 
-def test_the_same_seed_gives_the_same_interval_and_the_order_of_units_does_not_matter() -> None:
+def test_the_interval_depends_on_the_seed_and_not_on_the_order_of_items() -> None:
     counts = coins(30, 100)
     assert estimate_statistic(counts, share, 200, 7) == estimate_statistic(counts[::-1], share, 200, 7)
     assert estimate_statistic(counts, share, 200, 7) != estimate_statistic(counts, share, 200, 8)
@@ -58,7 +58,7 @@ def test_too_few_items_have_no_interval_and_no_p(items: int) -> None:
 
 
 @pytest.mark.parametrize(("right", "value"), [(40, 1.0), (0, 0.0)])
-def test_items_that_are_all_alike_have_the_exact_interval_of_the_binomial(right: int, value: float) -> None:
+def test_equal_items_have_the_exact_binomial_interval(right: int, value: float) -> None:
     found = estimate_statistic(coins(right, 40), share, 200, 0)
     wanted = binomtest(right, 40).proportion_ci(0.95, "exact")
     assert found is not None
@@ -66,7 +66,7 @@ def test_items_that_are_all_alike_have_the_exact_interval_of_the_binomial(right:
     assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
 
 
-def test_items_that_all_become_wrong_have_an_exact_interval_and_the_p_of_the_sign_test() -> None:
+def test_if_all_items_become_wrong_the_interval_is_exact_and_p_is_that_of_the_sign_test() -> None:
     found = estimate_change(coins(30, 30), coins(0, 30), share, 1000, 0)
     assert found is not None
     assert (found.value, found.low) == (-1.0, -1.0)
@@ -75,7 +75,7 @@ def test_items_that_all_become_wrong_have_an_exact_interval_and_the_p_of_the_sig
 
 
 @pytest.mark.parametrize("changed", [1, 3, 5, 6, 20])
-def test_changes_in_one_direction_have_the_p_of_mcnemar_s_exact_test_and_an_interval_that_agrees(changed: int) -> None:
+def test_changes_in_one_direction_have_the_p_of_mcnemars_test_and_a_matching_interval(changed: int) -> None:
     for before, after in ((50, 50 + changed), (50 + changed, 50)):
         found = estimate_change(coins(before, 100), coins(after, 100), share, 1000, 0)
         assert found is not None
@@ -83,7 +83,7 @@ def test_changes_in_one_direction_have_the_p_of_mcnemar_s_exact_test_and_an_inte
         assert (found.p < 0.05) is not (found.low <= 0 <= found.high)
 
 
-def test_an_f1_that_is_the_same_in_all_comments_has_an_interval_of_some_width() -> None:
+def test_an_f1_that_is_equal_in_all_comments_has_a_wide_interval() -> None:
     counts = np.array([(1, 1, 1), (2, 2, 2)] * 30)
     found = estimate_statistic(counts, f1, 200, 0)
     assert found is not None
@@ -91,7 +91,7 @@ def test_an_f1_that_is_the_same_in_all_comments_has_an_interval_of_some_width() 
     assert 0.9 < found.low < 0.95
 
 
-def test_a_pair_shows_what_two_intervals_hide() -> None:
+def test_a_paired_difference_is_significant_where_two_intervals_overlap() -> None:
     # Both models are right about the same questions, one about eight more: apart, their intervals overlap widely.
     before, after = coins(500, 1000), coins(508, 1000)
     assert estimate_statistic(before, share, 1000, 0).high > estimate_statistic(after, share, 1000, 0).low

@@ -56,7 +56,7 @@ def test_no_comments_give_no_counts() -> None:
     assert count_matches([], []).shape == (0, 3)
 
 
-def test_an_answer_too_few_is_an_error() -> None:
+def test_a_missing_answer_is_an_error() -> None:
     with pytest.raises(ValueError, match="shorter"):
         count_matches([["a"], ["b"]], [["a"]])
 
@@ -72,7 +72,7 @@ def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
 
 
 @pytest.mark.parametrize("counts", [[[0, 0, 3]], [[0, 3, 0]], [[0, 0, 0]], [[0, 2, 2]]])
-def test_rates_are_0_where_nothing_matches(counts: list[list[int]]) -> None:
+def test_rates_are_0_if_nothing_matches(counts: list[list[int]]) -> None:
     assert compute_rates(np.array(counts)) == Rates(0.0, 0.0, 0.0)
 
 
@@ -95,7 +95,7 @@ def cross_off(gold: Labels, predicted: Labels) -> int:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_count_is_that_of_crossing_labels_off_a_list(seed: int) -> None:
+def test_counts_equal_those_of_crossing_labels_off_a_list(seed: int) -> None:
     gold, predicted = made(seed)
     wanted = [cross_off(gold, predicted), sum(map(len, predicted)), sum(map(len, gold))]
     assert count_matches(gold, predicted).sum(axis=0).tolist() == wanted
@@ -119,7 +119,7 @@ def test_swapping_gold_and_predicted_swaps_precision_and_recall(seed: int) -> No
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_one_label_a_comment_it_is_the_micro_f1_of_scikit_learn(seed: int) -> None:
+def test_with_one_label_per_comment_f1_is_scikit_learns_micro_f1(seed: int) -> None:
     rng = random.Random(seed)
     gold = rng.choices("abcdefgh", [8, 4, 2, 1, 1, 1, 1, 1], k=300)
     predicted = [label if rng.random() < 0.6 else rng.choice("abcdefgh") for label in gold]
@@ -128,7 +128,7 @@ def test_with_one_label_a_comment_it_is_the_micro_f1_of_scikit_learn(seed: int) 
     assert 0.5 < ours.f1 < 0.8
 
 
-def test_with_several_labels_it_is_the_micro_f1_of_scikit_learn_where_none_stands_twice() -> None:
+def test_with_different_labels_f1_is_scikit_learns_micro_f1() -> None:
     gold, predicted = ([sorted(set(labels)) for labels in side] for side in made(7))
     table = [[[kind in labels for kind in "abcde"] for labels in side] for side in (gold, predicted)]
     wanted = f1_score(np.array(table[0]), np.array(table[1]), average="micro")
@@ -158,7 +158,7 @@ def test_a_level_is_right_if_all_labels_down_to_it_are() -> None:
     assert [level.tolist() for level in count_levels(gold, predicted, 3)] == [[[1, 3, 2]], [[1, 3, 2]], [[0, 3, 2]]]
 
 
-def test_a_prefix_is_counted_as_often_as_it_stands_there() -> None:
+def test_a_prefix_counts_once_per_segment() -> None:
     gold, predicted = [paths("ab", "ac"), paths("ab")], [paths("ad", "ae", "af"), paths("ab", "ab")]
     assert [level.tolist() for level in count_levels(gold, predicted, 2)] == [
         [[2, 3, 2], [1, 2, 1]],
@@ -172,7 +172,7 @@ def test_the_nodes_of_a_comment_are_those_of_its_labels_and_their_ancestors() ->
     assert count_nodes(count_levels(gold, predicted, 3), predicted).tolist() == [[2, 4, 3]]
 
 
-def test_an_empty_label_is_no_node_but_what_stands_below_it_is() -> None:
+def test_an_empty_label_is_not_a_node_but_labels_below_it_are() -> None:
     gold, predicted = [paths("abc")], [paths("a-c")]
     assert count_nodes(count_levels(gold, predicted, 3), predicted).tolist() == [[1, 2, 3]]
 
@@ -185,7 +185,7 @@ def drawn_paths(seed: int, comments: int, most: int) -> list[list[LabelPath]]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_hierarchical_rates_are_those_of_hiclass_where_a_comment_has_one_label(seed: int) -> None:
+def test_with_one_label_per_comment_hierarchical_rates_are_those_of_hiclass(seed: int) -> None:
     from hiclass import metrics
 
     gold, predicted = drawn_paths(seed, 80, 1), drawn_paths(seed + 100, 80, 1)
@@ -276,14 +276,14 @@ FULL = {
 
 
 @pytest.mark.parametrize(("gold", "predicted", "wanted"), FULL.values(), ids=FULL)
-def test_path_and_emotion_are_both_right_or_nothing_is(
+def test_a_segment_matches_only_if_path_and_emotion_are_right(
     gold: list[Segment], predicted: list[Segment], wanted: tuple
 ) -> None:
     assert count_full([gold], [predicted]).tolist() == [list(wanted)]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_emotions_no_more_is_matched_than_by_paths(seed: int) -> None:
+def test_emotions_never_add_matches(seed: int) -> None:
     rng = random.Random(seed)
     sides = [[felt(*((p, rng.choice("xy")) for p in own)) for own in side] for side in made(seed)]
     full = count_full(*sides)

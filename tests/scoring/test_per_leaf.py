@@ -19,7 +19,7 @@ def test_leaves_are_counted_over_all_comments_as_multisets():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_one_label_a_comment_averages_are_scikit_learns(seed):
+def test_with_one_label_per_comment_averages_are_scikit_learns(seed):
     rng = random.Random(seed)
     gold = rng.choices("abcdefg", [8, 4, 2, 1, 1, 1, 1], k=60)  # h is in neither, x no leaf
     predicted = [label if rng.random() < 0.6 else rng.choice("abcdefx") for label in gold]
@@ -46,13 +46,13 @@ def test_averages_of_nothing_are_0():
     assert set(average_over_leaves(np.zeros((2, 3), dtype=np.int64)).values()) == {0.0}
 
 
-def test_leaves_are_grouped_by_what_training_has_of_them():
+def test_leaves_are_grouped_by_their_training_segments():
     training = Counter({("a",): 101, ("b",): 100, ("c",): 20, ("d",): 19, ("e",): 1})
     groups = compute_group_rates(np.zeros((8, 3), dtype=np.int64), LEAVES, training, head=100, tail=20)
     assert {name: group["leaves"] for name, group in groups.items()} == {"head": 1, "middle": 2, "tail": 2, "unseen": 3}
 
 
-def test_a_group_has_the_figures_of_its_leaves():
+def test_a_group_has_the_rates_of_its_leaves():
     counts = np.array([[3, 4, 6], [1, 2, 1], [0, 0, 2]])
     groups = compute_group_rates(counts, LEAVES[:3], Counter({("a",): 9, ("b",): 8}), head=7, tail=2)
     assert groups == {

@@ -41,7 +41,7 @@ def covariances(right: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("runs", [3, 5])
 @pytest.mark.parametrize("shared", SHARED)
 @pytest.mark.parametrize("ratio", SEED_TO_ITEM)
-def test_the_interval_covers_the_truth_in_93_to_97_of_100(runs: int, ratio: float, shared: float) -> None:
+def test_the_interval_covers_the_true_mean_in_93_to_97_percent(runs: int, ratio: float, shared: float) -> None:
     rng = np.random.default_rng(0)
     covered = []
     for _ in range(SIMULATIONS // BATCH):
@@ -73,7 +73,7 @@ def columns(right: np.ndarray) -> list[np.ndarray]:
     return [np.stack([run, np.ones(len(run))], axis=1).astype(np.int64) for run in right]
 
 
-def test_the_bootstrap_over_items_and_seeds_covers_as_the_formula_does() -> None:
+def test_the_bootstrap_over_items_has_the_coverage_of_the_formula() -> None:
     rng, covered = np.random.default_rng(0), 0
     for right in simulate(rng, 3, 1.0, 0.3, 1500):
         found = estimate_mean_over_seeds(columns(right), share, 200, 0)
@@ -81,7 +81,7 @@ def test_the_bootstrap_over_items_and_seeds_covers_as_the_formula_does() -> None
     assert 0.93 <= covered / 1500 <= 0.97
 
 
-def test_percentiles_of_draws_of_three_seeds_cover_far_less() -> None:
+def test_percentiles_over_three_seeds_have_a_lower_coverage() -> None:
     # Why there is a method of our own: seeds drawn with replacement, then items, without correction.
     rng, covered = np.random.default_rng(0), 0
     for right in simulate(rng, 3, 9.0, 0.25, 500):
@@ -113,7 +113,7 @@ def test_one_run_has_the_interval_over_items_alone() -> None:
     )
 
 
-def test_runs_that_answer_alike_have_the_interval_of_the_items() -> None:
+def test_equal_runs_have_the_interval_over_items() -> None:
     # No luck of training, and all of the items' chance is shared: seeds make nothing surer.
     one = estimate_statistic(coins(300, 1000), share, 4000, 0)
     found = estimate_mean_over_seeds([coins(300, 1000)] * 3, share, 4000, 0)
@@ -134,14 +134,14 @@ def test_a_mean_share_stays_within_0_and_1() -> None:
     assert estimate_mean_over_seeds([coins(0)] * 3, share, 200, 0) == estimate_statistic(coins(0), share, 200, 0)
 
 
-def test_the_difference_to_base_is_by_pairs_with_the_same_base_for_all_runs() -> None:
+def test_the_difference_to_base_is_paired_with_the_same_base_for_all_runs() -> None:
     found = estimate_change_over_seeds(coins(500, 1000), [coins(n, 1000) for n in (508, 509, 510)], share, 1000, 0)
     assert found.value == pytest.approx(0.009)
     assert 0 < found.low < found.high < 0.02  # apart, the interval of each is 0.06 wide
     assert found.p < 0.05
 
 
-def test_two_configurations_are_told_apart_only_if_their_seeds_agree() -> None:
+def test_configurations_differ_significantly_only_if_their_seeds_agree() -> None:
     one, near, far = [coins(n) for n in (50, 51, 52)], [coins(n) for n in (20, 21, 22)], [coins(n) for n in (5, 20, 60)]
     assert estimate_difference_over_seeds(one, near, share, 1000, 0).p < 0.01
     apart = estimate_difference_over_seeds(one, far, share, 1000, 0)
@@ -151,7 +151,7 @@ def test_two_configurations_are_told_apart_only_if_their_seeds_agree() -> None:
 
 
 @pytest.mark.parametrize("value", [0.02, 0.05, 0.1, 0.3])
-def test_p_is_below_a_twentieth_just_if_the_interval_leaves_0_out(value: float) -> None:
+def test_p_is_below_5_percent_exactly_if_the_interval_excludes_0(value: float) -> None:
     runs = [coins(round(1000 * (0.4 + value + step)), 1000) for step in (-0.02, 0, 0.02)]
     found = estimate_change_over_seeds(coins(400, 1000), runs, share, 500, 0)
     assert (found.p < 0.05) is not (found.low <= 0 <= found.high)
@@ -165,7 +165,7 @@ def test_a_configuration_of_one_run_is_compared_over_items_alone() -> None:
     assert alone == estimate_change(coins(40), coins(50), share, 500, 0)
 
 
-def test_values_without_items_have_the_interval_of_student() -> None:
+def test_values_without_items_have_a_t_interval() -> None:
     values = [0.42, 0.46, 0.51]
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     found = estimate_mean_of_values(values)

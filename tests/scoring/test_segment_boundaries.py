@@ -73,11 +73,11 @@ def test_contents_cover_words(comment, contents, wanted):
     assert count_covered_words(comment.split(), split(*contents)) == wanted
 
 
-def test_a_model_that_repeats_itself_covers_the_first_place_once_all_are_taken():
+def test_a_repeated_content_covers_the_first_position_after_all_others_are_covered():
     assert count_covered_words(["a"] * 2000, [["a"]] * 3000) == (2000, 1, 0)
 
 
-def test_the_figures_by_hand():
+def test_metrics_computed_by_hand():
     texts = ["The lock jams. Nice app!", "Too dear."]
     gold = [["The lock jams", "Nice app"], ["Too dear"]]
     predicted = [["the lock", "lock jams", "broken door"], []]
@@ -92,19 +92,19 @@ def test_the_figures_by_hand():
     }
 
 
-def test_labels_do_not_matter_to_boundaries():
+def test_boundaries_do_not_depend_on_labels():
     segments = (Segment(("a",), "x"), Segment(("b",)), Segment(("c",), ""))
     assert list_contents(segments) == ["x", ""]
 
 
-def test_what_has_no_contents_says_nothing():
+def test_without_contents_the_metrics_are_none():
     found = measure_contents(["a b"], [["a"]], [[]])
     assert found == {"boundaries": None, "coverage": None, "gold_coverage": 0.5, "overlap": None, "unquoted": None}
     found = measure_contents(["a b"], [[]], [["a"]])
     assert found == {"boundaries": None, "coverage": 0.5, "gold_coverage": None, "overlap": 0.0, "unquoted": 0.0}
 
 
-def test_contents_that_are_nowhere_cover_nothing():
+def test_contents_not_in_the_comment_cover_nothing():
     found = measure_contents(["a b"], [["a b"]], [["c"]])
     assert (found["coverage"], found["overlap"], found["unquoted"]) == (0.0, 0.0, 1.0)
     assert found["boundaries"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0}

@@ -53,7 +53,7 @@ def test_a_gguf_file_becomes_the_base_and_its_hash_is_a_metric(project):
     assert read_json(project / "models/base/config.json")["model_type"] == "qwen3"
 
 
-def test_a_folder_that_cannot_be_used_is_one_line_of_the_stage(project):
+def test_an_unusable_folder_is_one_line(project):
     (write_model(project / "given") / "config.json").unlink()
     done = start(project, {"path": "given"})
     assert (done.returncode, done.stdout) == (1, "")
