@@ -6,7 +6,7 @@ from alloy.core.files import Row
 from alloy.core.metrics_file import read_metrics
 from alloy.formats.general import CUSTOMER
 
-TRAINING = ("train_seconds", "tokens", "tokens_per_second", "core_hours", "gpu_hours")  # metrics of what a training took
+TRAINING = ("train_seconds", "tokens", "tokens_per_second", "core_hours", "gpu_hours")  # cost metrics of a training
 
 
 @dataclass(frozen=True)

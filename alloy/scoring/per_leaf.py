@@ -57,8 +57,8 @@ def compute_group_rates(
     """Return `{group: {leaves, gold, precision, recall, f1}}` of leaves grouped by their number of training segments.
 
     The groups are `head` (more than `head` segments), `tail` (fewer than `tail`), `middle` (the leaves between) and
-    `unseen` (none). In the result, `leaves` is the number of leaves of the taxonomy in the group and `gold` that of their
-    gold segments. The rates are None if the group is neither in gold nor in predictions.
+    `unseen` (none). In the result, `leaves` is the number of leaves of the taxonomy in the group and `gold` that of
+    their gold segments. The rates are None if the group is neither in gold nor in predictions.
 
     Source of the groups: Liu et al., Large-Scale Long-Tailed Recognition in an Open World, 2019, where the limits are
     100 and 20.

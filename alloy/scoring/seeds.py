@@ -18,9 +18,9 @@ Algorithm, for k runs of one configuration:
 Example: three runs with F1 of 0.42, 0.46 and 0.51, item part 0.0002. The value is 0.463, the seed part
 0.00203 / 3 = 0.00068, V = 0.00088, d = 2.6, and the interval 0.463 -+ 3.5 * 0.0297 = 0.36 to 0.57.
 
-The difference to the base model is computed by the same steps, from the difference of each run to base: the base is
-one model, and it answers the same drawn items. The difference of two configurations adds the seed parts of both (Welch), and
-uses the item part of the difference.
+The difference to the base model is computed by the same steps, from the difference of each run to base: the base is one
+model, and it answers the same drawn items. The difference of two configurations adds the seed parts of both (Welch),
+and uses the item part of the difference.
 
 Alternatives that were tried (`tests/scoring/test_seeds.py`, `python -m benchmarks.interval_coverage`):
 
@@ -28,7 +28,8 @@ Alternatives that were tried (`tests/scoring/test_seeds.py`, `python -m benchmar
   3.8; Saravanan et al. 2020). Its coverage is 95 % with many seeds, and lower with three: the variance of its draws is
   (k - 1) / k of the right one, and percentiles do not have the wider tails of the t distribution.
 - Satterthwaite's (1946) degrees of freedom are (k - 1) * (V / seed part)^2. With three seeds they cover 92 % at worst:
-  if the seed part is small by chance, the square makes them too large. With the power 1 of step 5 coverage is 94 to 96 %.
+  if the seed part is small by chance, the square makes them too large. With the power 1 of step 5 coverage is 94 to 96
+  %.
 
 With two seeds, coverage is 91 % at worst, so use at least three. For items that all runs share, see also Owen, The
 pigeonhole bootstrap, 2007.
