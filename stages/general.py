@@ -90,14 +90,14 @@ def main() -> None:
         return
     manager = find_tasks(tasks, file)
 
-    def measure_tasks(kept: Path) -> tuple[Row, list[Row]]:
+    def measure_tasks(database: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model
 
         model = open_model(f"models/{name}", harness)
         options = {"task_manager": manager, "apply_chat_template": True, "fewshot_as_multiturn": True}
         options |= {"gen_kwargs": {"do_sample": False, "temperature": 0.0}}  # the backends have different defaults
         try:
-            results = evaluate(model, [*tasks], kept, log_samples=True, **options)
+            results = evaluate(model, [*tasks], database, log_samples=True, **options)
         except OSError as error:  # the library `datasets` finds neither the file nor the hub
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{file}: general: cannot load the data of {', '.join(tasks)}: {reason}") from None

@@ -41,15 +41,15 @@ def main() -> None:
         )
     prompts = load_prompts(Path("data/prepared/instructions/ifeval.jsonl"))
 
-    def measure_prompts(kept: Path) -> tuple[Row, list[Row]]:
+    def measure_prompts(database: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model
 
         model, task = open_model(f"models/{name}", harness), instructions_task(prompts, ifeval.max_new_tokens)
         options = {"limit": ifeval.limit, "apply_chat_template": True}
-        results = evaluate(model, [task], kept, log_samples=True, **options)
-        shares, judged = figures(results["samples"][TASK])
+        results = evaluate(model, [task], database, log_samples=True, **options)
+        shares, checked_rows = figures(results["samples"][TASK])
         return {name: {"ifeval": {**shares, "over_context": results["over_context"][TASK]}}}, [
-            {**row, "cut": cut_at(model, row["answer"], ifeval.max_new_tokens)} for row in judged
+            {**row, "cut": cut_at(model, row["answer"], ifeval.max_new_tokens)} for row in checked_rows
         ]
 
     metrics = evaluation("ifeval", name, [ifeval, harness], measure_prompts, {METRICS: out, ROWS: rows})[name]["ifeval"]

@@ -114,10 +114,10 @@ def main() -> None:
     questions = load_questions(Path("data/prepared/benchmark"))
     require_examples(questions, mmlu.fewshot, f"profiles/{profile_name()}.yaml")
 
-    def measure_questions(kept: Path) -> tuple[Row, list[Row]]:
+    def measure_questions(database: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model
 
-        rows_of_questions = ask_questions(open_model(f"models/{name}", harness), questions, mmlu, kept)
+        rows_of_questions = ask_questions(open_model(f"models/{name}", harness), questions, mmlu, database)
         shares = compute_metrics(rows_of_questions, show_choices=mmlu.show_choices)
         total = sum(len(splits["test"][: mmlu.limit]) for splits in questions.values())
         return {name: {"mmlu": {**shares, "over_context": total - len(rows_of_questions)}}}, rows_of_questions

@@ -43,7 +43,7 @@ def main() -> None:
     compared = read_json("metrics/compare.json")
     scores, mmlu = _read_part("score", "voc", MODELS), _read_part("mmlu", "mmlu", MODELS[:2])
     if formulation := compared["mmlu"]["formulation"]:
-        mmlu = {model: add_headline_to_mmlu(figures, formulation) for model, figures in mmlu.items()}
+        mmlu = {model: add_headline_to_mmlu(model_metrics, formulation) for model, model_metrics in mmlu.items()}
     plots = draw_plots(compared["measures"], scores, mmlu)
     predictions = Path("data/predictions/tuned.jsonl")
     mistakes: list[Row] = []

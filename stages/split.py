@@ -80,7 +80,10 @@ def main() -> None:
     write_json(out / "taxonomy.json", taxonomy.to_rows())
     write_json(out / "task.json", survey.task(taxonomy))
     write_json(out / "rejects.json", survey.rejects)
-    leaks = [{"id": survey.id(one), "like": survey.id(other)} for one, other in left_out.items()]
+    leaks = [
+        {"id": survey.id(left_out_index), "like": survey.id(duplicate_index)}
+        for left_out_index, duplicate_index in left_out.items()
+    ]
     write_json(out / "leaks.json", leaks)
     write_json(out / "contradictions.json", contradictions)
     write_json("metrics/split.json", {"split": metrics})

@@ -76,8 +76,8 @@ def _compare_metric(
 
 def _count_items(metric: Metric, metrics: dict[str, Row], counts: dict[str, Counts]) -> int | None:
     """Return the number of items that a metric is measured on, or None if it is not known."""
-    recorded = (count for own in metrics.values() if (count := metric.read_count(own)) is not None)
-    return next(recorded, next((len(own) for own in counts.values()), None))
+    recorded = (count for model_metrics in metrics.values() if (count := metric.read_count(model_metrics)) is not None)
+    return next(recorded, next((len(model_metrics) for model_metrics in counts.values()), None))
 
 
 def _interval_fields(estimate: Estimate | None) -> Row:

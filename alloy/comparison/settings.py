@@ -28,17 +28,19 @@ class Gate(Section):
         for part, limits in self.__pydantic_extra__.items():
             if part not in GATED and limits is not None and not isinstance(limits, dict):
                 likely = get_close_matches(part, GATED, 3)
-                wanted = f"a metric such as {', '.join(likely)}" if likely else "limits by metric, such as `acc: 0.02`"
-                raise refuse(part, limits, wanted)
+                expected = (
+                    f"a metric such as {', '.join(likely)}" if likely else "limits by metric, such as `acc: 0.02`"
+                )
+                raise refuse(part, limits, expected)
         for name, limit in self._limits_by_name().items():
             if name not in GATED and not name.startswith("general."):
                 known = get_close_matches(name, GATED, 3) or [*GATED[:5], ".."]
                 raise refuse(name, name, f"a metric such as {', '.join(known)}")
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
                 raise refuse(name, limit, "a number such as 0.02, or null")
-            share = name not in BY_NAME or not BY_NAME[name].unit
-            if limit is not None and not (0 <= limit <= 1 if share else 0 <= limit < inf):
-                raise refuse(name, limit, f"a number {'from 0 to 1' if share else 'of at least 0'}, or null")
+            is_share = name not in BY_NAME or not BY_NAME[name].unit
+            if limit is not None and not (0 <= limit <= 1 if is_share else 0 <= limit < inf):
+                raise refuse(name, limit, f"a number {'from 0 to 1' if is_share else 'of at least 0'}, or null")
         return self
 
     def _limits_by_name(self) -> dict[str, Any]:

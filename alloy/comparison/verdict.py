@@ -31,7 +31,7 @@ class Outcome(Enum):
     partly_lost = "partly lost"
     lost = "lost"
     too_few = "too few items"
-    blind = "cannot tell"
+    uninformative = "cannot tell"
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _judge_format(lines: Lines) -> list[Finding]:
     if cut and base_and_tuned(cut)[0] >= UNREADABLE:
         share = _describe_share(cut, "the general answers are cut at the token limit")
         text = f"{share}: a loss of the format cannot be seen."
-        return [Finding(topic, Outcome.blind, text)]
+        return [Finding(topic, Outcome.uninformative, text)]
     text = _describe_share(leak, f"the {leak['n']} general answers are customer labels") + "." if leak else ""
     outcome = _classify_change(leak) if leak else Outcome.kept
     unparsed = lines.get("mmlu.unparsed")
@@ -132,7 +132,7 @@ def _judge_format(lines: Lines) -> list[Finding]:
         if base >= UNREADABLE:
             share = format_percent(base)
             text += f" Base names none of the choices in {share} of its answers: a loss there cannot be seen."
-            outcome = outcome if leak else Outcome.blind
+            outcome = outcome if leak else Outcome.uninformative
         elif has_risen(unparsed) and unparsed["change"]["value"] > TOLERANCE:
             text += (
                 f" {_describe_share(unparsed, 'the answers to multiple-choice questions name none of the choices')}."
@@ -181,7 +181,7 @@ def _judge_knowledge(lines: Lines) -> Finding | None:
     if is_within_chance(line):
         return Finding(
             topic,
-            Outcome.blind,
+            Outcome.uninformative,
             "This test cannot show forgetting for this model: by likelihood, base answers "
             f"{format_percent(base)} of the questions right{_describe_base_interval(line)}, and guessing gives "
             f"{format_percent(chance_level_of(line))}. {_suggest_test(lines)}",
@@ -204,7 +204,7 @@ def _judge_chat_answers(lines: Lines) -> Finding | None:
     if is_within_chance(line):
         return Finding(
             topic,
-            Outcome.blind,
+            Outcome.uninformative,
             f"{text}; guessing gives {format_percent(chance_level_of(line))}. {_suggest_test(lines)}",
         )
     return _make_finding(topic, line, f"{text}{_describe_change_interval(line)}.")
@@ -218,12 +218,14 @@ def _judge_instructions(lines: Lines) -> Finding | None:
         return _make_too_few_finding("Instructions", line, "prompts")
     text = _describe_share(line, "IFEval's prompts are followed in full")
     if is_within_chance(line):
-        return Finding("Instructions", Outcome.blind, f"{text}: base has nothing to lose. {_suggest_test(lines)}")
+        return Finding(
+            "Instructions", Outcome.uninformative, f"{text}: base has nothing to lose. {_suggest_test(lines)}"
+        )
     leak = lines.get("ifeval.leak")
     if leak and has_risen(leak) and leak["change"]["value"] > TOLERANCE and _classify_change(line) is not Outcome.lost:
         share = _describe_share(leak, "these answers are customer labels")
         leak_text = f"{text}, but {share}: those pass some checks by chance."
-        return Finding("Instructions", Outcome.blind, leak_text)
+        return Finding("Instructions", Outcome.uninformative, leak_text)
     return _make_finding("Instructions", line, f"{text}{_describe_change_interval(line)}.")
 
 

@@ -59,9 +59,9 @@ class Experiment(Settings):
     def list_points(self) -> list["PlannedRun"]:
         """Return all runs: every configuration with the first seed, then every configuration with the next seed."""
         return [
-            PlannedRun(label, seed, {**self.settings, **own})
+            PlannedRun(label, seed, {**self.settings, **settings})
             for seed in self.seeds
-            for label, own in self.configurations.items()
+            for label, settings in self.configurations.items()
         ]
 
     def select_points(self, only: str, seeds: str) -> list["PlannedRun"]:
@@ -106,8 +106,8 @@ def read_experiment(name: str, folder: Path = FOLDER) -> Experiment:
         raise InputError(f"{path}: no such file; known experiments: {known}")
     try:
         return Experiment.model_validate(read_yaml(path))
-    except ValidationError as found:
-        raise InputError("\n".join(f"{path}: {_describe_error(error)}" for error in found.errors())) from None
+    except ValidationError as errors:
+        raise InputError("\n".join(f"{path}: {_describe_error(error)}" for error in errors.errors())) from None
 
 
 def _describe_error(error: Any) -> str:  # noqa: ANN401 (an error of pydantic)

@@ -59,15 +59,15 @@ def _to_number(value: Any, exact: bool) -> Any:  # noqa: ANN401 (whatever a row 
 class RecordedRows:
     """The rows of a record as JSON Lines files, for `Run` in alloy/sweep/results.py."""
 
-    def __init__(self, kept: Row) -> None:
-        self._kept = kept
+    def __init__(self, record: Row) -> None:
+        self._record = record
 
     def read_text(self, path: str, /) -> str:
         """Return the text of a file of rows; raise `FileNotFoundError` if the record has none."""
-        if path not in self._kept["files"]:
+        if path not in self._record["files"]:
             raise FileNotFoundError(path)
-        columns = dict(self._kept["files"][path])
-        names = self._kept["names"][columns.pop("items")]
+        columns = dict(self._record["files"][path])
+        names = self._record["names"][columns.pop("items")]
         rows = [
             {**dict(zip(ID_KEYS, name, strict=False)), **{key: values[number] for key, values in columns.items()}}
             for number, name in enumerate(names)

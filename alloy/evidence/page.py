@@ -201,18 +201,18 @@ def _format_known(value: object) -> object:
 
 def make_plot(experiment: Experiment, records: dict[str, Row], score: Score) -> Draw:
     """Return the plot: task over axis with intervals; or, without axis, bars of the task per configuration."""
-    groups = {label: [to_run(metric) for metric in own] for label, own in group_records(experiment, records).items()}
+    groups = {label: [to_run(metric) for metric in runs] for label, runs in group_records(experiment, records).items()}
     axis = BY_NAME[experiment.axis] if experiment.axis else None
-    if axis is None or any(run.read_estimate(axis) is None for own in groups.values() for run in own):
+    if axis is None or any(run.read_estimate(axis) is None for runs in groups.values() for run in runs):
         heights: dict[str, list[float | None]] = {
             model: [
-                value["value"] if (value := own[0].read_estimate(TASK_METRIC, model)) else None
-                for own in groups.values()
+                value["value"] if (value := runs[0].read_estimate(TASK_METRIC, model)) else None
+                for runs in groups.values()
             ]
             for model in ("base", "svm")
         }
         means = [
-            value["value"] if (value := compute_mean(TASK_METRIC, own, score)) else None for own in groups.values()
+            value["value"] if (value := compute_mean(TASK_METRIC, runs, score)) else None for runs in groups.values()
         ]
         return make_bar_chart(
             list(groups), {"base": heights["base"], "tuned": means, "svm": heights["svm"]}, TASK_METRIC.title
@@ -222,10 +222,10 @@ def make_plot(experiment: Experiment, records: dict[str, Row], score: Score) -> 
     configurations = [
         Configuration(
             axis,
-            tuple(own),
-            {metric.name: compute_mean(metric, own, score) for metric in (TASK_METRIC, axis)},
-            compute_mean_loss(axis, own, score),
+            tuple(runs),
+            {metric.name: compute_mean(metric, runs, score) for metric in (TASK_METRIC, axis)},
+            compute_mean_loss(axis, runs, score),
         )
-        for own in groups.values()
+        for runs in groups.values()
     ]
     return make_frontier_chart(configurations, list(groups), None, experiment.max_loss, legend="tuned")

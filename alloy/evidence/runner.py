@@ -133,8 +133,8 @@ def main(
             print("\nevidence: stopped; run the same command to continue", file=sys.stderr)
             raise
         finished = select_finished(experiment.list_points(), read_records(partial), partial)
-    wanted = experiment.list_points() if folder == FOLDER else points
-    missing_runs = [point.name for point in wanted if point.name not in finished]
+    needed_points = experiment.list_points() if folder == FOLDER else points
+    missing_runs = [point.name for point in needed_points if point.name not in finished]
     if finished and (show or not missing_runs):
         write_results(
             name, experiment if folder == FOLDER else select_part(experiment, points), finished, folder, score

@@ -23,7 +23,12 @@ def describe_too_few(configurations: list[Configuration]) -> str:
         return ""
     parts = []
     for metric in (TASK_METRIC, configurations[0].axis):
-        few = [run.count_items(metric) or 0 for one in configurations for run in one.runs if run.too_few(metric)]
+        few = [
+            run.count_items(metric) or 0
+            for configuration in configurations
+            for run in configuration.runs
+            if run.too_few(metric)
+        ]
         if few:
             parts.append(f"{short_title_of(metric)} is measured on {min(few)} {metric.n or 'items'}")
     return f"Too few items to choose by: {'; '.join(parts)}; {MIN_ITEMS} or more are needed." if parts else ""
@@ -36,24 +41,28 @@ def mark_front(configurations: list[Configuration]) -> list[bool]:
     """
     if describe_too_few(configurations):
         return [False] * len(configurations)
-    return mark_pareto_front([(-one.loss["value"], one.task["value"]) for one in configurations])
+    return mark_pareto_front(
+        [(-configuration.loss["value"], configuration.task["value"]) for configuration in configurations]
+    )
 
 
-def make_label(one: Configuration, configurations: list[Configuration], rates: bool = True) -> str:
+def make_label(configuration: Configuration, configurations: list[Configuration], rates: bool = True) -> str:
     """Return the shortest text that identifies a configuration among the others.
 
     It is the ratio; the learning rate if there are several, and `rates`; the name of the first run if needed.
     """
-    text = f"{one.ratio:g}"
+    text = f"{configuration.ratio:g}"
     if rates and len({other.lr for other in configurations}) > 1:
-        text += f", lr {one.lr:g}"
-    same_settings = [other for other in configurations if (other.ratio, other.lr) == (one.ratio, one.lr)]
-    return f"{text} ({one.runs[0].name})" if len(same_settings) > 1 else text
+        text += f", lr {configuration.lr:g}"
+    same_settings = [
+        other for other in configurations if (other.ratio, other.lr) == (configuration.ratio, configuration.lr)
+    ]
+    return f"{text} ({configuration.runs[0].name})" if len(same_settings) > 1 else text
 
 
 def select_within(configurations: list[Configuration], limit: float) -> list[Configuration]:
     """Return the configurations whose mean loss is at most `limit`."""
-    return [one for one in configurations if one.loss["value"] <= limit]
+    return [configuration for configuration in configurations if configuration.loss["value"] <= limit]
 
 
 def choose_best(configurations: list[Configuration], limit: float) -> Configuration | None:
@@ -64,7 +73,11 @@ def choose_best(configurations: list[Configuration], limit: float) -> Configurat
     if describe_too_few(configurations):
         return None
     allowed = select_within(configurations, limit)
-    return max(allowed, key=lambda one: (one.task["value"], -one.loss["value"], -one.ratio), default=None)
+    return max(
+        allowed,
+        key=lambda configuration: (configuration.task["value"], -configuration.loss["value"], -configuration.ratio),
+        default=None,
+    )
 
 
 def list_indistinguishable(
@@ -78,12 +91,14 @@ def list_indistinguishable(
     if chosen is None:
         return []
     others = [
-        (one, compute_task_difference(chosen, one, score))
-        for one in select_within(configurations, limit)
-        if one is not chosen
+        (configuration, compute_task_difference(chosen, configuration, score))
+        for configuration in select_within(configurations, limit)
+        if configuration is not chosen
     ]
     return [
-        (one, difference) for one, difference in others if difference is None or not is_significant({"p": difference.p})
+        (configuration, difference)
+        for configuration, difference in others
+        if difference is None or not is_significant({"p": difference.p})
     ]
 
 
@@ -96,7 +111,10 @@ def describe_recommendation(configurations: list[Configuration], limit: float, s
     axis = short_title_of(configurations[0].axis)
     allowed, chosen = select_within(configurations, limit), choose_best(configurations, limit)
     if chosen is None:
-        nearest = min(configurations, key=lambda one: (one.loss["value"], -one.task["value"], one.ratio))
+        nearest = min(
+            configurations,
+            key=lambda configuration: (configuration.loss["value"], -configuration.task["value"], configuration.ratio),
+        )
         return (
             f"No configuration loses {limit:g} of {axis} or less; the nearest is mix.ratio "
             f"{make_label(nearest, configurations)}, which {_describe_loss(nearest)}, {_describe_task(nearest)}."
@@ -111,22 +129,26 @@ def describe_recommendation(configurations: list[Configuration], limit: float, s
         f"mix.ratio {name}: {_describe_task(chosen)}, {among} {limit:g} of {axis} or less (it {_describe_loss(chosen)})"
     )
     if as_good := list_indistinguishable(configurations, limit, score):
-        others = "; ".join(make_label(one, configurations) for one, _ in as_good)
+        others = "; ".join(make_label(configuration, configurations) for configuration, _ in as_good)
         text = f"Not distinguishable by {short_title_of(TASK_METRIC)}: mix.ratio {name}; {others}. Highest: {text}"
-    better = [one for one in configurations if one.loss["value"] > limit and one.task["value"] > chosen.task["value"]]
+    better = [
+        configuration
+        for configuration in configurations
+        if configuration.loss["value"] > limit and configuration.task["value"] > chosen.task["value"]
+    ]
     if not better:
         return f"{text}; no configuration has a better {short_title_of(TASK_METRIC)}."
-    next_best = min(better, key=lambda one: one.loss["value"])
+    next_best = min(better, key=lambda configuration: configuration.loss["value"])
     name = make_label(next_best, configurations)
     return f"{text}; the next, {name}, has {_describe_task(next_best)} and {_describe_loss(next_best)}."
 
 
-def _describe_task(one: Configuration) -> str:
-    return f"{short_title_of(TASK_METRIC)} {one.task['value']:.3f}"
+def _describe_task(configuration: Configuration) -> str:
+    return f"{short_title_of(TASK_METRIC)} {configuration.task['value']:.3f}"
 
 
-def _describe_loss(one: Configuration) -> str:
-    value = one.loss["value"]
+def _describe_loss(configuration: Configuration) -> str:
+    value = configuration.loss["value"]
     return f"loses {value:.3f}" if value >= 0 else f"gains {-value:.3f}"
 
 
@@ -136,8 +158,8 @@ def list_caveats(configurations: list[Configuration], limit: float, score: Score
     if chosen is None:
         return []
     lines = []
-    for one, difference in list_indistinguishable(configurations, limit, score):
-        name = make_label(one, configurations)
+    for configuration, difference in list_indistinguishable(configurations, limit, score):
+        name = make_label(configuration, configurations)
         if difference is None:
             lines.append(
                 f"{name}: its rows are not in the DVC cache, so its {short_title_of(TASK_METRIC)} cannot be compared."
@@ -161,7 +183,9 @@ def _format_interval(estimate: Row) -> str:
 
 def describe_intervals(configurations: list[Configuration]) -> list[str]:
     """Return notes on what the intervals include: variation between training seeds only if there are several seeds."""
-    single_seed = [make_label(one, configurations) for one in configurations if len(one.runs) == 1]
+    single_seed = [
+        make_label(configuration, configurations) for configuration in configurations if len(configuration.runs) == 1
+    ]
     if not single_seed:
         return ["Intervals (95 %) are over seeds and test items together."]
     if len(single_seed) == len(configurations):

@@ -31,21 +31,25 @@ def make_frontier_chart(
     axis, first = configurations[0].axis, configurations[0].runs[0]
     base_general, base_task = first.read_estimate(axis, "base"), first.read_estimate(TASK_METRIC, "base")
     on_front = mark_front(configurations)
-    rates = sorted({one.lr for one in configurations})
-    seeds = max(len(one.runs) for one in configurations)
+    rates = sorted({configuration.lr for configuration in configurations})
+    seeds = max(len(configuration.runs) for configuration in configurations)
 
     def draw_frontier(axes: "Axes") -> None:
-        front_points = sorted(_chart_point(one) for one, best in zip(configurations, on_front, strict=True) if best)
+        front_points = sorted(
+            _chart_point(configuration) for configuration, best in zip(configurations, on_front, strict=True) if best
+        )
         for rate, marker in zip(rates, MARKERS * len(rates), strict=False):
-            for series_index, one in enumerate(same_rate for same_rate in configurations if same_rate.lr == rate):
+            for series_index, configuration in enumerate(
+                same_rate for same_rate in configurations if same_rate.lr == rate
+            ):
                 bars = {
-                    "xerr": error_bar_lengths(one.general),
-                    "yerr": error_bar_lengths(one.task),
+                    "xerr": error_bar_lengths(configuration.general),
+                    "yerr": error_bar_lengths(configuration.task),
                     "elinewidth": 1,
                     "capsize": 2,
                 }
                 name = legend + (f" at lr {rate:g}" if len(rates) > 1 else "") if series_index == 0 else None
-                axes.errorbar(*_chart_point(one), **bars, fmt=marker, ms=6, color=COLORS["tuned"], label=name)
+                axes.errorbar(*_chart_point(configuration), **bars, fmt=marker, ms=6, color=COLORS["tuned"], label=name)
         if front_points:
             axes.plot(*zip(*front_points, strict=True), color=COLORS["tuned"], lw=1, zorder=1, label="Pareto front")
         if chosen:
@@ -70,8 +74,8 @@ def make_frontier_chart(
     return draw_frontier
 
 
-def _chart_point(one: Configuration) -> tuple[float, float]:
-    return one.general["value"], one.task["value"]
+def _chart_point(configuration: Configuration) -> tuple[float, float]:
+    return configuration.general["value"], configuration.task["value"]
 
 
 def place_labels(axes: "Axes", configurations: list[Configuration], labels: list[str]) -> None:
@@ -90,17 +94,19 @@ def place_labels(axes: "Axes", configurations: list[Configuration], labels: list
     pixels_per_point = figure.dpi / 72
     to_pixels = axes.transData.transform
     frame = axes.get_window_extent()
-    centers = [(float(x), float(y)) for x, y in to_pixels([_chart_point(one) for one in configurations])]
+    centers = [
+        (float(x), float(y)) for x, y in to_pixels([_chart_point(configuration) for configuration in configurations])
+    ]
     taken: list[Box] = [
         (x - 5 * pixels_per_point, y - 5 * pixels_per_point, x + 5 * pixels_per_point, y + 5 * pixels_per_point)
         for x, y in centers
     ]
     interval_boxes = [
         (*to_pixels((a, b)), *to_pixels((c, d)))
-        for one in configurations
-        for a, b, c, d in _interval_boxes(one.general, one.task)
+        for configuration in configurations
+        for a, b, c, d in _interval_boxes(configuration.general, configuration.task)
     ]
-    for (x, y), one, text in zip(centers, configurations, labels, strict=True):
+    for (x, y), configuration, text in zip(centers, configurations, labels, strict=True):
         width, height = 0.62 * SIZE * len(text) * pixels_per_point, 1.2 * SIZE * pixels_per_point
         choices = []
         for distance in (5, 16, 28, 40, 54):
@@ -117,7 +123,7 @@ def place_labels(axes: "Axes", configurations: list[Configuration], labels: list
         taken.append(box)
         axes.annotate(
             text,
-            _chart_point(one),
+            _chart_point(configuration),
             (distance if right else -distance, distance if up else -distance),
             textcoords="offset points",
             fontsize=SIZE,

@@ -68,15 +68,15 @@ def group_runs(runs: list[Run], axis: Metric, metrics: list[Metric], score: Scor
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.settings.others, []).append(run)
-    wanted = {metric.name: metric for metric in (TASK_METRIC, axis, *metrics)}.values()
+    all_metrics = {metric.name: metric for metric in (TASK_METRIC, axis, *metrics)}.values()
     return [
         Configuration(
             axis,
-            tuple(own),
-            {metric.name: compute_mean(metric, own, score) for metric in wanted},
-            compute_mean_loss(axis, own, score),
+            tuple(group),
+            {metric.name: compute_mean(metric, group, score) for metric in all_metrics},
+            compute_mean_loss(axis, group, score),
         )
-        for own in groups.values()
+        for group in groups.values()
     ]
 
 
@@ -132,14 +132,14 @@ def compute_task_difference(first: Configuration, second: Configuration, score: 
 
 def describe_missing_seeds(configurations: list[Configuration], label: Callable[[Configuration], str]) -> list[str]:
     """Return one line per configuration that lacks a seed that another configuration has."""
-    all_seeds = sorted({seed for one in configurations for seed in one.seeds})
+    all_seeds = sorted({seed for configuration in configurations for seed in configuration.seeds})
     lines = []
-    for one in configurations:
-        missing = [str(seed) for seed in all_seeds if seed not in one.seeds]
+    for configuration in configurations:
+        missing = [str(seed) for seed in all_seeds if seed not in configuration.seeds]
         if missing:
-            available = ", ".join(map(str, one.seeds))
+            available = ", ".join(map(str, configuration.seeds))
             lines.append(
-                f"mix.ratio {label(one)}: no finished run of seed {', '.join(missing)}; "
+                f"mix.ratio {label(configuration)}: no finished run of seed {', '.join(missing)}; "
                 f"its metrics are from seed {available}"
             )
     return lines

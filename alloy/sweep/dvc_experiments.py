@@ -106,15 +106,15 @@ def shared_hashes(lock: Row) -> dict[str, Any]:
 def find_upstream_stages(lock: Row, last: str) -> list[str]:
     """Return the names of the stages in a lock on which `last` depends, including itself, sorted."""
     makers = _index_outputs(lock)
-    pending, found = [last], set[str]()
+    pending, stages = [last], set[str]()
     while pending:
-        name = pending.pop()
-        if name not in found and name in lock:
-            found.add(name)
+        stage = pending.pop()
+        if stage not in stages and stage in lock:
+            stages.add(stage)
             pending += [
-                maker for dep in lock[name].get("deps", []) for maker, _ in _outputs_at(dep["path"], makers).values()
+                maker for dep in lock[stage].get("deps", []) for maker, _ in _outputs_at(dep["path"], makers).values()
             ]
-    return sorted(found)
+    return sorted(stages)
 
 
 def _index_outputs(lock: Row) -> dict[str, tuple[str, str | None]]:

@@ -54,16 +54,16 @@ def render_table(configurations: list[Configuration], limit: float) -> str:
     ]
     lines = [
         [
-            f"{'> ' if one is chosen else ''}{one.ratio:g}",
-            "-" if one.general_share is None else f"{one.general_share:.3f}",
-            f"{one.lr:g}",
-            *(_format_interval(one.estimates.get(metric.name)) for metric in metrics),
-            _format_interval(one.loss),
+            f"{'> ' if configuration is chosen else ''}{configuration.ratio:g}",
+            "-" if configuration.general_share is None else f"{configuration.general_share:.3f}",
+            f"{configuration.lr:g}",
+            *(_format_interval(configuration.estimates.get(metric.name)) for metric in metrics),
+            _format_interval(configuration.loss),
             "*" if on_front else "",
-            ", ".join(map(str, one.seeds)),
-            one.runs[0].name,
+            ", ".join(map(str, configuration.seeds)),
+            configuration.runs[0].name,
         ]
-        for one, on_front in zip(configurations, mark_front(configurations), strict=True)
+        for configuration, on_front in zip(configurations, mark_front(configurations), strict=True)
     ]
     for model in ("base", "svm"):
         cells = [_format_interval(configurations[0].runs[0].read_estimate(metric, model)) for metric in metrics]
@@ -74,7 +74,14 @@ def render_table(configurations: list[Configuration], limit: float) -> str:
 
 def _describe_items(metric: Metric, configurations: list[Configuration]) -> str:
     """Return the number of items of a metric in these runs, as ` (n 240)` or ` (n 236-240)`; "" if unknown."""
-    counts = sorted({n for one in configurations for run in one.runs if (n := run.count_items(metric)) is not None})
+    counts = sorted(
+        {
+            n
+            for configuration in configurations
+            for run in configuration.runs
+            if (n := run.count_items(metric)) is not None
+        }
+    )
     return f" (n {'-'.join(map(str, dict.fromkeys((counts[0], counts[-1]))))})" if counts else ""
 
 
@@ -90,14 +97,19 @@ def render_csv(configurations: list[Configuration], limit: float) -> str:
     """Return CSV with one number per column: a row per configuration, followed by a row per run (column `kind`)."""
     axis, chosen = configurations[0].axis, choose_best(configurations, limit)
     metrics, rows = select_metrics(axis), list[Row]()
-    for one, on_front in zip(configurations, mark_front(configurations), strict=True):
-        marks = {"front": int(on_front), "recommended": int(one is chosen)}
-        head = {"kind": "configuration", "experiment": "", "ratio": one.ratio, "general_share": one.general_share}
-        head |= {"lr": one.lr, "seed": ""}
-        estimates = {metric.name: one.estimates.get(metric.name) for metric in metrics}
-        columns = _metric_columns(metrics, axis, estimates, one.loss, one.runs[0])
-        rows.append({**head, "seeds": len(one.runs), **columns, **marks})
-        rows += [{**_run_row(run, metrics, axis), "front": "", "recommended": ""} for run in one.runs]
+    for configuration, on_front in zip(configurations, mark_front(configurations), strict=True):
+        marks = {"front": int(on_front), "recommended": int(configuration is chosen)}
+        head = {
+            "kind": "configuration",
+            "experiment": "",
+            "ratio": configuration.ratio,
+            "general_share": configuration.general_share,
+        }
+        head |= {"lr": configuration.lr, "seed": ""}
+        estimates = {metric.name: configuration.estimates.get(metric.name) for metric in metrics}
+        columns = _metric_columns(metrics, axis, estimates, configuration.loss, configuration.runs[0])
+        rows.append({**head, "seeds": len(configuration.runs), **columns, **marks})
+        rows += [{**_run_row(run, metrics, axis), "front": "", "recommended": ""} for run in configuration.runs]
     return csv_text([*rows[0]], [[row[name] for name in rows[0]] for row in rows])
 
 
@@ -110,7 +122,7 @@ def _run_row(run: Run, metrics: list[Metric], axis: Metric) -> Row:
     return {
         **head,
         "seeds": 1,
-        **_metric_columns(metrics, axis, {one.name: run.read_estimate(one) for one in metrics}, loss, run),
+        **_metric_columns(metrics, axis, {metric.name: run.read_estimate(metric) for metric in metrics}, loss, run),
     }
 
 
@@ -139,7 +151,9 @@ def write_frontier(max_loss: str = "", axis_name: str = "") -> None:
     configurations = group_runs(runs, axis, select_metrics(axis), score)
     notes = [f"Left out: {line}" for line in left_out]
     if runs:
-        missing = describe_missing_seeds(configurations, lambda one: make_label(one, configurations))
+        missing = describe_missing_seeds(
+            configurations, lambda configuration: make_label(configuration, configurations)
+        )
         budgets = [run.budget for run in runs if run.budget]
         notes = [
             *describe_intervals(configurations),
@@ -154,7 +168,7 @@ def write_frontier(max_loss: str = "", axis_name: str = "") -> None:
     from alloy.comparison.charts import render_svg
     from alloy.sweep.chart import make_frontier_chart
 
-    labels = [make_label(one, configurations, rates=False) for one in configurations]
+    labels = [make_label(configuration, configurations, rates=False) for configuration in configurations]
     chart = render_svg(
         make_frontier_chart(configurations, labels, choose_best(configurations, limit), limit),
         height=4.4,

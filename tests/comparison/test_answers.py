@@ -94,9 +94,9 @@ def test_the_verdict_on_the_collapsed_model_is_that_its_answers_are_customer_lab
     assert "95% of the answers to IFEval's prompts are customer labels (base: 0%)" in lost.text
     assert "92% of all 560 general answers (base: 0%)" in lost.text
     assert not any("none to lose" in finding.text for finding in findings.values())
-    assert findings["Answers in chat"].outcome is Outcome.blind  # base is right in none of them
+    assert findings["Answers in chat"].outcome is Outcome.uninformative  # base is right in none of them
     # As many prompts are followed as before, by answers that are labels: "no commas" holds for those, too.
-    assert findings["Instructions"].outcome is Outcome.blind
+    assert findings["Instructions"].outcome is Outcome.uninformative
     assert "95% of these answers are customer labels (base: 0%)" in findings["Instructions"].text
 
 

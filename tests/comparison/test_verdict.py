@@ -58,7 +58,7 @@ def test_a_model_that_knows_less_has_lost_knowledge_and_kept_the_format() -> Non
 def test_if_base_guesses_in_a_test_another_test_is_named() -> None:
     base = measured(acc=28, generated=0, unparsed=97)
     found = judged(measured(acc=22, generated=0, unparsed=100), base=base)
-    assert found["Knowledge"].outcome is Outcome.blind
+    assert found["Knowledge"].outcome is Outcome.uninformative
     assert "base answers 28% of the questions right (95% interval: " in found["Knowledge"].text
     assert "guessing gives 25%" in found["Knowledge"].text
     assert "A test that can: " in found["Knowledge"].text
@@ -72,13 +72,15 @@ def test_base_with_no_format_to_lose_does_not_hide_leakage() -> None:
     assert "50% of the answers to multiple-choice questions are customer labels (base: 0%)" in found.text
 
 
-@pytest.mark.parametrize(("chance", "kind"), [(None, Outcome.kept), (0.25, Outcome.kept), (0.55, Outcome.blind)])
+@pytest.mark.parametrize(
+    ("chance", "kind"), [(None, Outcome.kept), (0.25, Outcome.kept), (0.55, Outcome.uninformative)]
+)
 def test_chance_is_that_of_the_test_if_it_is_known(chance: float | None, kind: Outcome) -> None:
     compared = lines(measured(acc=60), base=measured(acc=60))
     next(line for line in compared if line["name"] == "mmlu.acc")["chance"] = chance
     found = next(finding for finding in judge_comparison(compared) if finding.topic == "Knowledge")
     assert found.outcome is kind
-    assert ("guessing gives 55%" in found.text) is (kind is Outcome.blind)
+    assert ("guessing gives 55%" in found.text) is (kind is Outcome.uninformative)
 
 
 def test_a_significant_rise_is_a_gain() -> None:
