@@ -15,8 +15,8 @@ from alloy.core.yaml_text import read_yaml
 from alloy.evidence.experiment import Experiment, PlannedRun
 from alloy.evidence.items import BASE_AND_TUNED, RecordedRows, read_items
 from alloy.evidence.machine import describe_machine, list_versions
-from alloy.sweep.dvc_experiments import shared_hashes
-from alloy.sweep.results import COMPARE_FILE, Run, Settings, index_by_metric
+from alloy.sweep.dvc_experiments import RunSettings, shared_hashes
+from alloy.sweep.results import COMPARE_FILE, Run, index_by_metric
 
 MAX_ANSWER_LENGTH = 1500  # characters; longer chat answers are cut in the record
 SHARED_DATA = ("data/split", "data/decontaminate")  # data that runs of one configuration must share
@@ -116,7 +116,7 @@ def read_budget(record: Row) -> Budget | None:
 def to_run(record: Row) -> Run:
     """Return a record as a run of a sweep; the label identifies its configuration."""
     ratio = float(record["mix"].get("asked", record["mix"]["achieved"]))
-    settings = Settings(ratio, record["lr"], record["seed"], record["configuration"])
+    settings = RunSettings(ratio, record["lr"], record["seed"], record["configuration"])
     lines = index_by_metric(record["measures"])
     return Run(
         record["run"], settings, lines, read_budget(record), RecordedRows(record["items"]), record["formulation"]

@@ -9,10 +9,11 @@ from alloy.comparison.item_rows import select_rows
 from alloy.comparison.metrics import METRICS
 from alloy.core.files import read_jsonl, write_jsonl
 from alloy.evidence.items import FILES, RecordedRows, read_items
-from alloy.sweep.results import Run, Settings, count_rows
+from alloy.sweep.dvc_experiments import RunSettings
+from alloy.sweep.results import Run, count_rows
 from measured import FORMAT, measured, rival, write
 
-SETTINGS = Settings(0.0, 0.1, 0, "")
+SETTINGS = RunSettings(0.0, 0.1, 0, "")
 
 
 class Folder:
