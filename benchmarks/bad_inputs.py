@@ -304,7 +304,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="list the inputs and exit")
     parser.add_argument("--show", action="store_true", help="print the output of each input")
     options = parser.parse_args()
-    cases = [case for group in (bad_rows, bad_settings, bad_commands) for case in group.cases()]
+    cases = [case for group in (bad_rows, bad_settings, bad_commands) for case in group.list_cases()]
     cases = [case for case in cases if options.only in case.name]
     if options.list:
         print(*(case.name for case in cases), sep="\n")
