@@ -82,8 +82,8 @@ class Outcome:
             found.append("refused" if self.case.legal else "accepted")
         if "Traceback (most recent call last)" in self.output:
             found.append("traceback")
-        if self.case.folder and self.case.folder not in self.output:
-            found.append(f"does not name {self.case.folder!r}")
+        if self.case.place and self.case.place not in self.output:
+            found.append(f"does not name {self.case.place!r}")
         if any(CONTROL.search(line) for line in lines):
             found.append("control characters")
         if self.case.legal:
