@@ -546,4 +546,4 @@ def test_a_run_that_did_not_measure_the_axis_is_left_out(project: Path, monkeypa
     monkeypatch.chdir(project)
     runs, left = read_runs(find_axis("general.gsm8k acc"))
     assert runs == []
-    assert "quarter: general.gsm8k acc was not measured for base and tuned model" in left
+    assert any(line.startswith("quarter: general.gsm8k acc ") for line in left)
