@@ -1,4 +1,4 @@
-"""Plots are whole SVG, the same for the same figures, and show what they are given."""
+"""Plots are complete SVG files, deterministic, and show the given values."""
 
 import re
 import xml.etree.ElementTree as ET

@@ -1,4 +1,4 @@
-"""Models compared: every measure with its interval, and the change by pairs."""
+"""Comparison of models: every metric with its interval, and paired changes."""
 
 import pytest
 

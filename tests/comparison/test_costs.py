@@ -1,4 +1,4 @@
-"""What a training was given is compared among arms, and what models cost stands in one table."""
+"""Training budgets are compared between runs, and the costs of all models are listed in one table."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Each kind of mistake is told from the others, and examples are drawn by nobody's choice."""
+"""Each kind of mistake is recognized, and examples are drawn by the hash of their ids."""
 
 from alloy.comparison.error_analysis import classify_mistake, list_mistakes
 

@@ -1,4 +1,4 @@
-"""A test in which base is within chance cannot show forgetting, and the page names one that can."""
+"""A test in which base is not above chance cannot show forgetting; the explanation names one that can."""
 
 from dataclasses import replace
 

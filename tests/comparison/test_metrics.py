@@ -1,4 +1,4 @@
-"""The registry of metrics is one table that all others follow."""
+"""The registry of metrics: names, titles, directions, and the gates that can be set on them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An experiment as its file declares it; those of the project fit its settings."""
+"""An experiment as its file declares it; the project's own experiments have valid settings."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rows of metrics are kept as columns of counts, without text, and come back as the rows that metrics count."""
+"""Rows of metrics are recorded as columns of numbers, without text, and give the same metrics when read back."""
 
 from pathlib import Path
 

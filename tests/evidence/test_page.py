@@ -1,4 +1,4 @@
-"""What models say stays text on a page, and tables have a base and an SVM for each test."""
+"""Model answers are escaped on the page, and tables have the right columns for base and SVM."""
 
 from alloy.evidence.page import MAX_ANSWER_LENGTH, escape_text, list_columns
 

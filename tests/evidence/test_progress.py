@@ -1,4 +1,4 @@
-"""The time that is left, by what stages took elsewhere and how fast this machine is."""
+"""The time left is estimated from expected stage times and the speed of this machine."""
 
 import pytest
 

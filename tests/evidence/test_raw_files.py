@@ -1,4 +1,4 @@
-"""Raw files that are missing are named with the place where they can be had."""
+"""Missing raw files are named with the address where they can be downloaded."""
 
 from pathlib import Path
 

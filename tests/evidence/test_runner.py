@@ -1,4 +1,4 @@
-"""An experiment as a user starts it: killed, continued, continued from another clone's records, shown."""
+"""`alloy evidence` as a user runs it: killed, continued, continued from another clone's records, shown."""
 
 import json
 import shutil

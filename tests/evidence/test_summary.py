@@ -1,4 +1,4 @@
-"""What a run's training saw, and what the notes say of it."""
+"""The training budget of a run, and the notes of a summary."""
 
 from alloy.comparison.seeds import ONE_SEED
 from alloy.evidence.summary import describe_training, find_largest_base_difference, list_notes

@@ -1,4 +1,4 @@
-"""dvc.yaml says the truth: what a stage imports and which settings it loads are what DVC watches."""
+"""dvc.yaml lists exactly the code that each stage imports and the settings that it loads."""
 
 import ast
 import importlib

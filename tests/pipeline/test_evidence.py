@@ -1,4 +1,4 @@
-"""The real pipeline at its smallest scale as an experiment: killed in training, continued on another machine."""
+"""An experiment with the real pipeline at its smallest scale: killed in training, continued on another machine."""
 
 import shutil
 import subprocess

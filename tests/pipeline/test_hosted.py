@@ -1,4 +1,4 @@
-"""The pipeline with a model that a service hosts: it is asked and scored, and what needs weights is skipped."""
+"""The pipeline with a hosted model: it is asked and scored, and stages that need weights are skipped."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Text from data is never run, whatever file and field it is in: a whole run on data of nothing else."""
+"""Text from data is never executed: a complete run on data that consists only of hostile text."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The folders are what the README says: layers that import only downwards, and tests in the same folders."""
+"""Folders form layers that import only from lower ones; tests have the folders and names of the code."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""A team makes a project of its own from Alloy and takes in a later version, by the commands of docs/own-project.md."""
+"""A team starts its own project and merges a later version, by the commands of docs/own-project.md."""
 
 import re
 from pathlib import Path

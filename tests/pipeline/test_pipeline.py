@@ -1,4 +1,4 @@
-"""The user's own flow, as typed: one whole run, a run with another ratio, and nothing to do after either."""
+"""The commands of a user: a complete run, a run with another ratio, and nothing to do after each."""
 
 import json
 import re

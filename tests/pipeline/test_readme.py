@@ -1,4 +1,4 @@
-"""README says what the project says: its table of stages and its headline figures are those of the files."""
+"""The README's table of stages and its metrics are those of the files."""
 
 import json
 import re

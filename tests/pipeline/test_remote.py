@@ -1,4 +1,4 @@
-"""What DVC's remotes do, as the README promises it: S3's protocol and a shared folder, whole and spoilt."""
+"""DVC remotes as the documentation describes them: S3, SSH and shared folders, with intact and corrupt files."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is reported is what was trained: mix, training, model card and comparison tell the same counts and shares."""
+"""Mix, training, model card and comparison report the same counts and shares, and these are the trained ones."""
 
 import random
 import re

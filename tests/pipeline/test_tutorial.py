@@ -1,4 +1,4 @@
-"""The tutorial works as it is written: its blocks are run in their order, from the spreadsheet to the report."""
+"""The commands of the tutorial work in their order, from the spreadsheet to the report."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The score as the article has it: equal to the published scorer's output, and rule by rule on pairs made by hand."""
+"""The article's score equals the published scorer's output, and follows its rules on pairs made by hand."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Intervals and paired differences: against what is known of a binomial, and with the same draws for both models."""
+"""Intervals and paired differences, compared with known binomial results."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Order-free matching, by hand, against an obvious count, and against scikit-learn where both say the same."""
+"""Order-free matching, compared with results by hand, with a simple count, and with scikit-learn."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Intervals over seeds and items: how often they cover a truth that is known, and what they are in simple cases."""
+"""Intervals over seeds and items: their coverage in simulations, and their values in simple cases."""
 
 import numpy as np
 import pytest

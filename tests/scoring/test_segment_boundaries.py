@@ -1,4 +1,4 @@
-"""Contents laid against gold ones and on their comment, word by word."""
+"""Predicted contents are compared with gold contents and with their comment, word by word."""
 
 import random
 from itertools import permutations

@@ -1,4 +1,4 @@
-"""The stage `base` as a user starts it: the model of the profile in models/base, or one line and nothing there."""
+"""The stage `base` as a user runs it: it makes models/base, or fails with one line and leaves nothing."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The stage: what it prints, what it writes, and how it fails."""
+"""The stage `compare`: what it prints, what it writes, and how it fails."""
 
 import re
 from pathlib import Path

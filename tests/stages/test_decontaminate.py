@@ -1,4 +1,4 @@
-"""General examples that give a test away are dropped and listed, all others stay as they are, byte for byte."""
+"""General examples that share text with a test are dropped and listed; all others stay unchanged."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Other tasks are named in the profile alone: lm-eval's, or a YAML file's."""
+"""Other tasks of lm-eval, or of a YAML file, are run if the profile names them."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The stage: what it writes, when it is skipped, and that a kill costs no more than a chunk."""
+"""The stage `general_loss`: what it writes, when it is skipped, and how it continues after a kill."""
 
 import shutil
 import signal

@@ -1,4 +1,4 @@
-"""The stage `ifeval` as DVC starts it, with a small random model and with a hosted one."""
+"""The stage `ifeval` as DVC runs it, with a small random model and with a hosted model."""
 
 import json
 import subprocess

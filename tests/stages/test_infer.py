@@ -1,4 +1,4 @@
-"""infer writes a prediction for each comment in their order, and goes on after a kill with the same bytes."""
+"""The stage `infer` writes a prediction per comment, in order, and continues after a kill with the same bytes."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Interpolation: the tuned model lies between the base and the trained one, and appears whole or not at all."""
+"""Interpolation between base and trained model; the result is complete or absent."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The mix: every customer row in its order, as many general rows as were asked, and the same for the same seed."""
+"""The mix: all customer rows in their order, the requested number of general rows, deterministic by seed."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""General accuracy: the same as lm-eval's own `mmlu` on the same files, by question, group and subject."""
+"""MMLU accuracy equals lm-eval's own `mmlu` on the same files, by question, group and subject."""
 
 import json
 import random

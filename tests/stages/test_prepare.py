@@ -1,4 +1,4 @@
-"""The stage `prepare`: every kind of data from its folder, and one line when a folder or its source.yaml is wrong."""
+"""The stage `prepare`: all kinds of data, and one line if a folder or its source.yaml is wrong."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The report is one page that needs nothing else, says what was measured, and quotes without running what it quotes."""
+"""The report is one self-contained page with all results, and text from data is escaped."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The score of hand-made predictions, figure by figure."""
+"""Scores of predictions made by hand, metric by metric."""
 
 import json
 import sys

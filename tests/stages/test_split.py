@@ -1,4 +1,4 @@
-"""The split: stable, nothing nearly the same on both sides, near the share asked, and nothing where a row is bad."""
+"""The split is stable, keeps near-duplicates together, has the requested share, and refuses bad rows."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The SVM: learns what can be learnt, gives several leaves where there are several, and the same every time."""
+"""The stage `svm` learns simple rules, predicts several leaves, and is deterministic."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Which configuration to take: the front and the limit as functions, and what is read of a real repository's runs."""
+"""The recommended configuration: Pareto front and limit as functions, and runs read from a real repository."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A sweep as a user starts it, in a repository of its own: runs that fail, that are there already, that are stopped."""
+"""`alloy sweep` as a user runs it, in its own repository: failed, finished and stopped runs."""
 
 import os
 import pty
