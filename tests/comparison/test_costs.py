@@ -48,7 +48,7 @@ def test_the_share_is_the_trained_one_or_that_of_the_mix_without_training(train:
     ("other", "said"),
     [
         (Budget(90, 50, 1e-3), "Warning: customer examples differ: 90 to 100; "),
-        (Budget(100, 1074, 1e-3), "Warning: steps differ: 50 to 1,074; mix.budget: total "),
+        (Budget(100, 1074, 1e-3), "Warning: steps differ: 50 to 1,074; set mix.budget to total "),
         (Budget(100, 50, 1e-5), "Warning: learning rates differ: 1e-05 to 0.001; "),
         (Budget(100, 50, 1e-3, too_long=3), "Warning: examples that are too long differ: 0 to 3; "),
     ],
