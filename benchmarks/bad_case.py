@@ -1,4 +1,4 @@
-"""One malformed input of the campaign `benchmarks/bad_inputs.py`, and the ways to damage a file."""
+"""One malformed input for `benchmarks/bad_inputs.py`, and functions that damage a file."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,17 +10,20 @@ import orjson
 
 from alloy.core.files import Row, remove_path
 
-Edit = Callable[[Path], object]  # what damages a copy of the project
+Edit = Callable[[Path], object]  # a function that damages a copy of the project
 MISSING = object()  # the value of a key that is removed
 
 
 @dataclass(frozen=True)
 class Case:
-    """An input that is not as it should be, and what should come of it.
+    """A malformed input, and the expected outcome.
 
-    `file` is what the user wrote, or the command whose arguments they gave; `what` is wrong with it; `edit` makes it
-    so in a copy of the project; `command` reads it. `place` is a text that the output must have: a file with its line,
-    or a key. `legal`: the input is accepted after all, and `place` is in the warning, if there should be one.
+    - `file`: the file that the user wrote, or the command whose arguments they gave.
+    - `what`: what is wrong with it.
+    - `edit`: damages a copy of the project in this way.
+    - `command`: the command that reads the file.
+    - `place`: text that the output must have: a file with its line, or a key.
+    - `legal`: whether the input is accepted; then `place` must be in the warning, if it is not empty.
     """
 
     file: str
@@ -33,15 +36,15 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The case as it is listed and chosen by."""
+        """The name by which `--list` shows and `--only` selects the case."""
         return f"{self.file}: {self.what}"
 
 
-def nothing(_project: Path) -> None:
-    """Leave the project as it is; the command alone is wrong."""
+def leave_unchanged(_project: Path) -> None:
+    """Do not change the project; only the command is wrong."""
 
 
-def write(file: str, content: bytes) -> Edit:
+def write_file(file: str, content: bytes) -> Edit:
     """Replace the content of a file."""
 
     def edit(project: Path) -> None:
@@ -52,20 +55,20 @@ def write(file: str, content: bytes) -> Edit:
     return edit
 
 
-def rewrite(file: str, change: Callable[[bytes], bytes]) -> Edit:
-    """Replace the content of a file by what `change` makes of it."""
+def rewrite_file(file: str, change: Callable[[bytes], bytes]) -> Edit:
+    """Replace the content of a file by the result of `change`."""
     return lambda project: (project / file).write_bytes(change((project / file).read_bytes()))
 
 
-def replace(file: str, old: str, new: str) -> Edit:
-    """Replace a text in a file, which must be there."""
+def replace_text(file: str, old: str, new: str) -> Edit:
+    """Replace a text that must be in a file."""
 
     def change(content: bytes) -> bytes:
         text = content.decode()
         assert old in text, f"{file} has no {old!r}"
         return text.replace(old, new, 1).encode("utf-8", "surrogatepass")
 
-    return rewrite(file, change)
+    return rewrite_file(file, change)
 
 
 def write_line(file: str, number: int, line: bytes) -> Edit:
@@ -76,7 +79,7 @@ def write_line(file: str, number: int, line: bytes) -> Edit:
         lines[number - 1] = line
         return b"\n".join([*lines, b""])
 
-    return rewrite(file, change)
+    return rewrite_file(file, change)
 
 
 def edit_row(file: str, number: int, path: list[Any], value: object) -> Edit:
@@ -84,50 +87,50 @@ def edit_row(file: str, number: int, path: list[Any], value: object) -> Edit:
 
     def edit(project: Path) -> object:
         row = orjson.loads((project / file).read_bytes().splitlines()[number - 1])
-        return write_line(file, number, orjson.dumps(with_value(row, path, value)))(project)
+        return write_line(file, number, orjson.dumps(set_json_value(row, path, value)))(project)
 
     return edit
 
 
 def edit_json(file: str, path: list[Any], value: object) -> Edit:
     """Set a value in a JSON document, as `edit_row` does."""
-    return rewrite(file, lambda content: orjson.dumps(with_value(orjson.loads(content), path, value)))
+    return rewrite_file(file, lambda content: orjson.dumps(set_json_value(orjson.loads(content), path, value)))
 
 
-def with_value(row: Any, path: list[Any], value: object) -> Row:  # noqa: ANN401 (any JSON value)
-    """Return a JSON value with another value at a path."""
-    place = row
+def set_json_value(row: Any, path: list[Any], value: object) -> Row:  # noqa: ANN401 (any JSON value)
+    """Return `row` with another value at a path of keys and indices; `MISSING` removes the key."""
+    parent = row
     for key in path[:-1]:
-        place = place[key]
+        parent = parent[key]
     if value is MISSING:
-        del place[path[-1]]
+        del parent[path[-1]]
     else:
-        place[path[-1]] = value
+        parent[path[-1]] = value
     return row
 
 
-def _folder(path: Path) -> None:
+def _make_folder(path: Path) -> None:
     path.mkdir()
     (path / "file").write_text("x")
 
 
-def _loop(path: Path) -> None:
+def _make_link_loop(path: Path) -> None:
     (path.parent / "loop").symlink_to(path.name)
     path.symlink_to("loop")
 
 
 NOT_A_FILE: dict[str, Callable[[Path], object]] = {
     "missing": lambda path: None,
-    "a folder": _folder,
-    "a loop of links": _loop,
+    "a folder": _make_folder,
+    "a loop of links": _make_link_loop,
     "a link to nothing": lambda path: path.symlink_to("nowhere"),
     "a pipe": os.mkfifo,
     "a file that nobody may read": lambda path: (path.write_text("x"), path.chmod(0)),
 }
 
 
-def not_a_file(file: str, command: tuple[str, ...]) -> Iterator[Case]:
-    """Yield what can be in the place of a file; the folder's name alone is enough as the place."""
+def list_not_a_file(file: str, command: tuple[str, ...]) -> Iterator[Case]:
+    """Yield cases in which something else than a file is at its path; the message must name the path."""
     for what, make in NOT_A_FILE.items():
 
         def edit(project: Path, make: Callable[[Path], object] = make) -> None:
@@ -137,7 +140,7 @@ def not_a_file(file: str, command: tuple[str, ...]) -> Iterator[Case]:
         yield Case(file, what, edit, command, file)
 
 
-# What other programs, and accidents, make of a text file. True: it is read all the same.
+# Damages of a text file by other programs and accidents. True: the file is still accepted.
 BYTES: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
     "empty": (lambda content: b"", False),
     "blank lines alone": (lambda content: b"\n \n\t\n", False),
@@ -156,8 +159,8 @@ BYTES: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
 }
 
 
-def bad_bytes(file: str, command: tuple[str, ...], *, read: tuple[str, ...] = ()) -> Iterator[Case]:
-    """Yield the damages of `BYTES`; those named in `read` are accepted in this file, whatever `BYTES` says."""
+def list_bad_bytes(file: str, command: tuple[str, ...], *, read: tuple[str, ...] = ()) -> Iterator[Case]:
+    """Yield the damages in `BYTES`; those named in `read` are accepted in this file, too."""
     for what, (change, legal) in BYTES.items():
         accepted = legal or what in read
-        yield Case(file, what, rewrite(file, change), command, "" if accepted else file, accepted)
+        yield Case(file, what, rewrite_file(file, change), command, "" if accepted else file, accepted)

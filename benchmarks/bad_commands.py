@@ -6,12 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import remove_path
-from benchmarks.bad_case import MISSING, Case, bad_bytes, edit_json, edit_row, not_a_file, nothing, rewrite, write
+from benchmarks.bad_case import (
+    MISSING,
+    Case,
+    edit_json,
+    edit_row,
+    leave_unchanged,
+    list_bad_bytes,
+    list_not_a_file,
+    rewrite_file,
+    write_file,
+)
 
 MODELS = ("base", "tuned")
 
 
-# What is wrong in a call, and what the message must name. Words are split at spaces.
+# Wrong arguments by command, and the text that the message must have. Arguments are separated by spaces.
 CALLS: dict[str, dict[str, str]] = {
     "": {"nothere": "nothere", "--nothere": "--nothere"},
     "classify": {
@@ -88,20 +98,24 @@ UNUSUAL: list[tuple[str, list[str], str]] = [
 ]
 
 
-def arguments() -> Iterator[Case]:
+def list_bad_arguments() -> Iterator[Case]:
     """Yield wrong arguments of commands and stages."""
-    calls = [(command, words.split(), place) for command, given in CALLS.items() for words, place in given.items()]
+    calls = [
+        (command, words.split(), place)
+        for command, calls_of_command in CALLS.items()
+        for words, place in calls_of_command.items()
+    ]
     for command, words, place in [*calls, *UNUSUAL]:
         shown = " ".join(words)
         what = f"called with {shown[:40]!r}{'.. and so on' if len(shown) > 40 else ''}"
-        yield Case(f"alloy {command}".strip(), what, nothing, ("alloy", *command.split(), *words), place)
+        yield Case(f"alloy {command}".strip(), what, leave_unchanged, ("alloy", *command.split(), *words), place)
     for stage in ("infer", "score", "mmlu", "ifeval", "general", "chat"):
         for words in ([], ["nothere"], ["base", "tuned"], [""]):
             place = "nothere" if words == ["nothere"] else stage
-            yield Case(f"stages.{stage}", f"called with {words}", nothing, (f"stages.{stage}", *words), place)
+            yield Case(f"stages.{stage}", f"called with {words}", leave_unchanged, (f"stages.{stage}", *words), place)
 
 
-def recipes() -> Iterator[Case]:
+def list_bad_recipes() -> Iterator[Case]:
     """Yield recipes of Amazon Nova that cannot be read."""
     file, command = "recipe.yaml", ("alloy", "nova", "recipe", "read", "recipe.yaml")
     good = "data_mixing:\n  sources:\n    customer_data: {percent: 50}\n    nova_data: {code: 40, math: 60}\n"
@@ -123,24 +137,24 @@ def recipes() -> Iterator[Case]:
         "nested a hundred thousand deep": "data_mixing: " + "[" * 100_000,
     }
     for what, text in texts.items():
-        yield Case(file, what, write(file, text.encode()), command, file)
-    for case in bad_bytes("params.yaml", command):
+        yield Case(file, what, write_file(file, text.encode()), command, file)
+    for case in list_bad_bytes("params.yaml", command):
         if not case.legal and case.what != "empty":
-            edit = both(case.edit, write(file, good.encode()))
+            edit = combine_edits(case.edit, write_file(file, good.encode()))
             yield Case("params.yaml", f"{case.what}, edited by a recipe", edit, command, "params.yaml")
 
 
-def both(*edits: Any) -> Any:  # noqa: ANN401 (of `Edit`)
-    """Do several edits, the first one first."""
+def combine_edits(*edits: Any) -> Any:  # noqa: ANN401 (of `Edit`)
+    """Return an edit that makes several edits in their order."""
 
     def edit(project: Path) -> None:
-        for one in edits:
-            one(project)
+        for single_edit in edits:
+            single_edit(project)
 
     return edit
 
 
-# Files for `alloy classify` that hold no comment that can be labelled, and what is said of them.
+# Files for `alloy classify` without a comment that can be labeled: name, content, text that the message must have.
 UNLABELLED: dict[str, tuple[str, bytes, str]] = {
     "an empty file": ("c.jsonl", b"", "c.jsonl"),
     "blank lines": ("c.txt", b"\n\n \n", "c.txt"),
@@ -170,20 +184,25 @@ UNLABELLED: dict[str, tuple[str, bytes, str]] = {
 }
 
 
-def classify() -> Iterator[Case]:
+def list_classify_cases() -> Iterator[Case]:
     """Yield files that `alloy classify` cannot read."""
     for what, (name, content, place) in UNLABELLED.items():
-        yield Case("alloy classify", what, write(name, content), ("alloy", "classify", name), place)
+        yield Case("alloy classify", what, write_file(name, content), ("alloy", "classify", name), place)
         if name != "c.jsonl.gz" and what in ("an empty file", "rows that are cut off", "a workbook"):
             yield Case(
-                "alloy classify", f"{what}, from a pipe", nothing, ("alloy", "classify", "-"), "-", stdin=content
+                "alloy classify",
+                f"{what}, from a pipe",
+                leave_unchanged,
+                ("alloy", "classify", "-"),
+                "-",
+                stdin=content,
             )
-    for case in not_a_file("c.jsonl", ("alloy", "classify", "c.jsonl")):
+    for case in list_not_a_file("c.jsonl", ("alloy", "classify", "c.jsonl")):
         yield Case("alloy classify", case.what, case.edit, case.command, "c.jsonl")
 
 
-def metrics() -> Iterator[Case]:
-    """Yield metrics that were edited by hand, or by a merge."""
+def list_metrics_cases() -> Iterator[Case]:
+    """Yield metrics files that were edited by hand or by a merge."""
     compare, report = ("stages.compare",), ("stages.report",)
     files = {
         "metrics/score/tuned.json": (["tuned", "voc"], "f1", compare),
@@ -206,7 +225,7 @@ def metrics() -> Iterator[Case]:
             "empty": b"", "cut off": b'{"tuned": {"v', "a list": b"[]", "null": b"null", "an empty object": b"{}",
             "NaN": b'{"tuned": NaN}', "marks of a merge conflict": b"<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n",
         }.items():  # fmt: skip
-            yield Case(file, what, write(file, content), command, file)
+            yield Case(file, what, write_file(file, content), command, file)
         yield Case(file, f"`{top}` is a text", edit_json(file, path[:1], "x"), command, file)
         if top != "measures":
             yield Case(file, f"`{top}` is null", edit_json(file, path[:1], None), command, file)
@@ -214,7 +233,7 @@ def metrics() -> Iterator[Case]:
             if key == "models" and what == "an object":  # as it is
                 continue
             yield Case(file, f"`{key}` is {what}", edit_json(file, [*path, key], value), command, file)
-        yield from (case for case in not_a_file(file, command) if case.what != "a pipe")
+        yield from (case for case in list_not_a_file(file, command) if case.what != "a pipe")
     rows = {
         "metrics/score/tuned.jsonl": "matched",
         "metrics/mmlu/tuned.jsonl": "cloze_acc",
@@ -226,10 +245,10 @@ def metrics() -> Iterator[Case]:
         for what, value in {"missing": MISSING, "null": None, "a text": "x", "an object": {"x": 1}}.items():
             if key != "answer" or what != "a text":
                 yield Case(file, f"`{key}`: {what}", edit_row(file, 2, [key], value), compare, file)
-        yield Case(file, "a line that is no JSON", rewrite(file, lambda rows: rows + b"{\n"), compare, f"{file}:")
-        if "tuned" in file or "base" in file:  # else one file of both models
+        yield Case(file, "a line that is no JSON", rewrite_file(file, lambda rows: rows + b"{\n"), compare, f"{file}:")
+        if "tuned" in file or "base" in file:  # other metrics files have both models
             yield Case(file, "`id`: of another row", edit_row(file, 2, ["id"], "x"), compare, "tuned.jsonl")
-            double = rewrite(file, lambda rows: rows + rows.splitlines()[0] + b"\n")
+            double = rewrite_file(file, lambda rows: rows + rows.splitlines()[0] + b"\n")
             yield Case(file, "a row twice", double, compare, "tuned.jsonl")
     check = ("alloy", "check", "tests")
     for what, content in {
@@ -239,11 +258,11 @@ def metrics() -> Iterator[Case]:
         "null in it": b'{"base": null}',
     }.items():
         file = "metrics/mmlu/base.json"
-        yield Case(file, f"{what}, read by alloy check tests", write(file, content), check, file)
+        yield Case(file, f"{what}, read by alloy check tests", write_file(file, content), check, file)
 
 
-def folders() -> Iterator[Case]:
-    """Yield data folders that are not what DVC and the stages want."""
+def list_folder_cases() -> Iterator[Case]:
+    """Yield data folders that DVC and the stages do not accept."""
     made: dict[str, Any] = {
         "missing": lambda path: None,
         "a file": lambda path: path.write_text("x"),
@@ -288,27 +307,34 @@ def folders() -> Iterator[Case]:
 CONFLICT = b"<<<<<<< HEAD\n%b=======\n%b>>>>>>> theirs\n"
 
 
-def dvc() -> Iterator[Case]:
-    """Yield what DVC reads itself, and what a user sees of it."""
+def list_dvc_cases() -> Iterator[Case]:
+    """Yield broken files that DVC reads itself, with the command of a user who finds them."""
     repair = ("alloy", "check", "--repair")
     for file in ("dvc.lock", "dvc.yaml", "params.yaml"):
-        conflict = rewrite(file, lambda content: CONFLICT % (content, content))
+        conflict = rewrite_file(file, lambda content: CONFLICT % (content, content))
         yield Case(file, "marks of a merge conflict, seen by make repro", conflict, repair, f"{file}:1")
         if file != "dvc.yaml":
             yield Case(
                 file, "marks of a merge conflict, seen by alloy check lock", conflict, ("alloy", "check", "lock"), file
             )
-    unread = write("data/mine/comments.jsonl", b"{}\n")
+    unread = write_file("data/mine/comments.jsonl", b"{}\n")
 
     def mine(project: Path) -> None:
         unread(project)
-        write("data/mine/taxonomy.csv", b"L1\nx\n")(project)
-        rewrite("params.yaml", lambda text: text.replace(b"comments: demo", b"comments: mine"))(project)
+        write_file("data/mine/taxonomy.csv", b"L1\nx\n")(project)
+        rewrite_file("params.yaml", lambda text: text.replace(b"comments: demo", b"comments: mine"))(project)
 
     yield Case("data/mine", "comments that neither git nor DVC knows", mine, ("alloy", "sweep"), "data/mine")
 
 
-def cases() -> Iterator[Case]:
-    """Yield all of them."""
-    for group in (arguments, recipes, classify, metrics, folders, dvc):
+def list_cases() -> Iterator[Case]:
+    """Yield all cases of this module."""
+    for group in (
+        list_bad_arguments,
+        list_bad_recipes,
+        list_classify_cases,
+        list_metrics_cases,
+        list_folder_cases,
+        list_dvc_cases,
+    ):
         yield from group()

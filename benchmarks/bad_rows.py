@@ -3,7 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.bad_case import MISSING, Case, bad_bytes, edit_row, not_a_file, replace, rewrite, write, write_line
+from benchmarks.bad_case import (
+    MISSING,
+    Case,
+    edit_row,
+    list_bad_bytes,
+    list_not_a_file,
+    replace_text,
+    rewrite_file,
+    write_file,
+    write_line,
+)
 
 PREPARED = "data/prepared"
 COMMENTS, TAXONOMY = f"{PREPARED}/comments/comments.jsonl", f"{PREPARED}/comments/taxonomy.csv"
@@ -41,81 +51,89 @@ LINES = {
     "a raw control character": b'{"id": "a\x01b"}',
     "Latin-1": b'{"id": "caf\xe9"}',
 }
-# What may be in the place of a text. Those after `EMPTY` are strings.
+# Values instead of a text. Those after `EMPTY` are strings.
 NO_TEXT: dict[str, Any] = {"missing": MISSING, "null": None, "a number": 3.5, "a list": ["x"], "an object": {"x": 1}}
 EMPTY: dict[str, Any] = {"empty": "", "a zero-width space alone": "\u200b"}
 TEXT = NO_TEXT | EMPTY
 OPTIONAL = {what: value for what, value in TEXT.items() if value is not MISSING and value is not None}
 
 
-def fields(file: str, name: str, path: list[Any], values: dict[str, Any], line: int = LINE) -> Iterator[Case]:
-    """Yield a case for each value in the place of a field."""
+def list_bad_fields(file: str, name: str, path: list[Any], values: dict[str, Any], line: int = LINE) -> Iterator[Case]:
+    """Yield a case for each value that replaces a field."""
     for what, value in values.items():
         edit = edit_row(file, line, path, value)
         yield Case(file, f"`{name}`: {what}", edit, READERS[file], f"{file}:{line}")
 
 
-def accepted(file: str, what: str, path: list[Any], value: object, warning: str = "") -> Case:
-    """Return the case of a value that is read all the same."""
+def list_accepted(file: str, what: str, path: list[Any], value: object, warning: str = "") -> Case:
+    """Return the case of a value that is accepted."""
     return Case(file, what, edit_row(file, LINE, path, value), READERS[file], warning, legal=True)
 
 
-def every_file() -> Iterator[Case]:
-    """Yield what can be wrong with any file of JSON Lines."""
+def list_cases_of_any_file() -> Iterator[Case]:
+    """Yield errors that any JSON Lines file can have."""
     for file, command in READERS.items():
         skipped = file == PREDICTIONS  # without a row: a hosted base has no tuned model
-        yield from (case for case in not_a_file(file, command))
-        yield from (case for case in bad_bytes(file, command) if not (skipped and case.what == "empty"))
+        yield from (case for case in list_not_a_file(file, command))
+        yield from (case for case in list_bad_bytes(file, command) if not (skipped and case.what == "empty"))
         for what, line in LINES.items():
             yield Case(file, f"a line that is {what}", write_line(file, LINE, line), command, f"{file}:{LINE}")
         yield Case(
-            file, "twenty bad lines", rewrite(file, lambda content: content + b"no JSON\n" * 20), command, f"{file}:"
+            file,
+            "twenty bad lines",
+            rewrite_file(file, lambda content: content + b"no JSON\n" * 20),
+            command,
+            f"{file}:",
         )
 
 
-def comments() -> Iterator[Case]:
-    """Yield what can be wrong in comments."""
-    yield from fields(COMMENTS, "id", ["id"], TEXT)
-    yield from fields(COMMENTS, "text", ["text"], TEXT)
+def list_comment_cases() -> Iterator[Case]:
+    """Yield errors in comments."""
+    yield from list_bad_fields(COMMENTS, "id", ["id"], TEXT)
+    yield from list_bad_fields(COMMENTS, "text", ["text"], TEXT)
     lists = {"missing": MISSING, "null": None, "a text": "x", "an object": {}, "empty": [], "a list of texts": ["x"]}
-    yield from fields(COMMENTS, "segments", ["segments"], lists | {"a list of null": [None]})
-    yield from fields(COMMENTS, "L1", ["segments", 0, "L1"], TEXT | {"not in the taxonomy": "Nowhere"})
-    yield from fields(COMMENTS, "L4", ["segments", 0, "L4"], TEXT | {"a path instead": "Setup > Pairing"})
-    yield from fields(COMMENTS, "content", ["segments", 0, "content"], OPTIONAL)
-    yield from fields(COMMENTS, "emotion", ["segments", 0, "emotion"], OPTIONAL)
-    yield from fields(COMMENTS, "L9", ["segments", 0, "L9"], {"a level too many": "x"})
-    yield from fields(COMMENTS, "mood", ["segments", 0, "mood"], {"a field that segments do not have": "x"})
-    yield from fields(COMMENTS, "lang", ["lang"], {"a number": 3, "a list": ["en"]})
-    yield from fields(COMMENTS, "split", ["split"], {"unknown": "validation", "a number": 1, "empty": ""})
-    yield from fields(COMMENTS, "id", ["id"], {"the id of another row": "demo-0001"})
+    yield from list_bad_fields(COMMENTS, "segments", ["segments"], lists | {"a list of null": [None]})
+    yield from list_bad_fields(COMMENTS, "L1", ["segments", 0, "L1"], TEXT | {"not in the taxonomy": "Nowhere"})
+    yield from list_bad_fields(COMMENTS, "L4", ["segments", 0, "L4"], TEXT | {"a path instead": "Setup > Pairing"})
+    yield from list_bad_fields(COMMENTS, "content", ["segments", 0, "content"], OPTIONAL)
+    yield from list_bad_fields(COMMENTS, "emotion", ["segments", 0, "emotion"], OPTIONAL)
+    yield from list_bad_fields(COMMENTS, "L9", ["segments", 0, "L9"], {"a level too many": "x"})
+    yield from list_bad_fields(COMMENTS, "mood", ["segments", 0, "mood"], {"a field that segments do not have": "x"})
+    yield from list_bad_fields(COMMENTS, "lang", ["lang"], {"a number": 3, "a list": ["en"]})
+    yield from list_bad_fields(COMMENTS, "split", ["split"], {"unknown": "validation", "a number": 1, "empty": ""})
+    yield from list_bad_fields(COMMENTS, "id", ["id"], {"the id of another row": "demo-0001"})
     hostile = {"an escape sequence": "\x1b[31mred", "a line break": "one\ntwo", "a million letters": "x" * 10**6}
-    yield from fields(COMMENTS, "L1", ["segments", 0, "L1"], {f"{what} in it": text for what, text in hostile.items()})
-    yield accepted(COMMENTS, "`lang`: null", ["lang"], None)
-    yield accepted(COMMENTS, "`emotion`: null", ["segments", 0, "emotion"], None)
-    yield accepted(COMMENTS, "an unknown key", ["Split"], "test", "`Split`")
-    yield accepted(COMMENTS, "a text of a million letters", ["text"], "x" * 10**6)
-    yield accepted(COMMENTS, "a text of control characters and letters", ["text"], "a\x01\x1b[31mb\u202ec")
-    yield accepted(
+    yield from list_bad_fields(
+        COMMENTS, "L1", ["segments", 0, "L1"], {f"{what} in it": text for what, text in hostile.items()}
+    )
+    yield list_accepted(COMMENTS, "`lang`: null", ["lang"], None)
+    yield list_accepted(COMMENTS, "`emotion`: null", ["segments", 0, "emotion"], None)
+    yield list_accepted(COMMENTS, "an unknown key", ["Split"], "test", "`Split`")
+    yield list_accepted(COMMENTS, "a text of a million letters", ["text"], "x" * 10**6)
+    yield list_accepted(COMMENTS, "a text of control characters and letters", ["text"], "a\x01\x1b[31mb\u202ec")
+    yield list_accepted(
         COMMENTS, "a content that the text does not have", ["segments", 0, "content"], "elsewhere", "content"
     )
     for side in ("train", "test"):
         yield Case(
             COMMENTS,
             f"every comment is in {side}",
-            rewrite(
+            rewrite_file(
                 COMMENTS, lambda content, side=side: content.replace(b'{"id"', b'{"split":"%b","id"' % side.encode())
             ),
             READERS[COMMENTS],
             f"{COMMENTS}: ",
         )
-    yield Case(COMMENTS, "one row", rewrite(COMMENTS, lambda rows: rows.splitlines()[0]), READERS[COMMENTS], COMMENTS)
+    yield Case(
+        COMMENTS, "one row", rewrite_file(COMMENTS, lambda rows: rows.splitlines()[0]), READERS[COMMENTS], COMMENTS
+    )
 
 
-def taxonomy() -> Iterator[Case]:
-    """Yield what can be wrong in the taxonomy."""
+def list_taxonomy_cases() -> Iterator[Case]:
+    """Yield errors in the taxonomy."""
     command, header = ("stages.split",), "L1,L2,L3,L4,description\n"
-    yield from not_a_file(TAXONOMY, command)
-    yield from bad_bytes(TAXONOMY, command, read=("UTF-16",))
+    yield from list_not_a_file(TAXONOMY, command)
+    yield from list_bad_bytes(TAXONOMY, command, read=("UTF-16",))
     headers = {
         "no header": "Smart lock,Hardware,Bolt,Jams,x\n",
         "names in lower case": "l1,l2,l3,l4,description\n",
@@ -131,8 +149,8 @@ def taxonomy() -> Iterator[Case]:
         "columns of one name": "label,label,label,label,label\n",
     }
     for what, line in headers.items():
-        place = TAXONOMY if "quote" in what else f"{TAXONOMY}:1"  # a quoted cell goes on to the last line
-        yield Case(TAXONOMY, f"header: {what}", replace(TAXONOMY, header, line), command, place)
+        place = TAXONOMY if "quote" in what else f"{TAXONOMY}:1"  # a quoted cell extends to the last line
+        yield Case(TAXONOMY, f"header: {what}", replace_text(TAXONOMY, header, line), command, place)
     rows = {
         "a cell too few": "Smart lock,Hardware,Bolt",
         "a cell too many": "a,b,c,d,e,f",
@@ -148,10 +166,12 @@ def taxonomy() -> Iterator[Case]:
     }
     for what, line in rows.items():
         yield Case(TAXONOMY, what, write_line(TAXONOMY, 2, line.encode()), command, f"{TAXONOMY}:")
-    yield Case(TAXONOMY, "a header alone", write(TAXONOMY, header.encode()), command, TAXONOMY)
-    yield Case(TAXONOMY, "a column `description` alone", write(TAXONOMY, b"description\nx\n"), command, f"{TAXONOMY}:1")
-    yield Case(TAXONOMY, "another taxonomy", write(TAXONOMY, b"L1,L2\nA,B\n"), command, f"{COMMENTS}:1")
-    yield Case(TAXONOMY, "JSON Lines", write(TAXONOMY, b'{"L1": "A"}\n{"L1": "B"}\n'), command, f"{TAXONOMY}:1")
+    yield Case(TAXONOMY, "a header alone", write_file(TAXONOMY, header.encode()), command, TAXONOMY)
+    yield Case(
+        TAXONOMY, "a column `description` alone", write_file(TAXONOMY, b"description\nx\n"), command, f"{TAXONOMY}:1"
+    )
+    yield Case(TAXONOMY, "another taxonomy", write_file(TAXONOMY, b"L1,L2\nA,B\n"), command, f"{COMMENTS}:1")
+    yield Case(TAXONOMY, "JSON Lines", write_file(TAXONOMY, b'{"L1": "A"}\n{"L1": "B"}\n'), command, f"{TAXONOMY}:1")
     legal = {
         "separated by semicolons, as in half of Europe": lambda text: (
             text.replace(";", " ").replace(",", ";") if '"' not in text else text
@@ -160,42 +180,44 @@ def taxonomy() -> Iterator[Case]:
         "empty lines at the end": lambda text: f"{text}\n,,,,\n,,,,\n",
     }
     for what, change in legal.items():
-        edit = rewrite(TAXONOMY, lambda content, change=change: change(content.decode()).encode())
+        edit = rewrite_file(TAXONOMY, lambda content, change=change: change(content.decode()).encode())
         yield Case(TAXONOMY, what, edit, command, "", legal=True)
     formula = write_line(TAXONOMY, 2, b"Smart lock,Hardware,Bolt,Jams,=cmd|' /C calc'!A0")
     yield Case(TAXONOMY, "a description that is a formula", formula, command, "", legal=True)
 
 
-def general() -> Iterator[Case]:
-    """Yield what can be wrong in general examples."""
+def list_general_cases() -> Iterator[Case]:
+    """Yield errors in general examples."""
     for key in ("id", "category", "source"):
-        yield from fields(GENERAL, key, [key], TEXT)
+        yield from list_bad_fields(GENERAL, key, [key], TEXT)
     for key in ("lang", "license"):
-        yield from fields(GENERAL, key, [key], OPTIONAL)
-        yield accepted(GENERAL, f"`{key}`: null", [key], None)
+        yield from list_bad_fields(GENERAL, key, [key], OPTIONAL)
+        yield list_accepted(GENERAL, f"`{key}`: null", [key], None)
     lists = {"missing": MISSING, "null": None, "a text": "x", "empty": [], "a list of texts": ["x", "y"]}
-    yield from fields(GENERAL, "messages", ["messages"], lists | {"no answer": [{"role": "user", "content": "x"}]})
-    yield from fields(GENERAL, "role", ["messages", 0, "role"], TEXT | {"unknown": "human"})
-    yield from fields(GENERAL, "content", ["messages", 0, "content"], TEXT)
-    yield from fields(GENERAL, "content of the answer", ["messages", 1, "content"], TEXT)
-    yield from fields(GENERAL, "source", ["source"], {"the customers'": "customer"})
-    yield from fields(GENERAL, "id", ["id"], {"the id of another row": "one_word-3304"})
-    yield accepted(GENERAL, "an unknown key", ["weight"], 2, "`weight`")
-    yield accepted(GENERAL, "a message of a million letters", ["messages", 0, "content"], "word " * 200_000)
+    yield from list_bad_fields(
+        GENERAL, "messages", ["messages"], lists | {"no answer": [{"role": "user", "content": "x"}]}
+    )
+    yield from list_bad_fields(GENERAL, "role", ["messages", 0, "role"], TEXT | {"unknown": "human"})
+    yield from list_bad_fields(GENERAL, "content", ["messages", 0, "content"], TEXT)
+    yield from list_bad_fields(GENERAL, "content of the answer", ["messages", 1, "content"], TEXT)
+    yield from list_bad_fields(GENERAL, "source", ["source"], {"the customers'": "customer"})
+    yield from list_bad_fields(GENERAL, "id", ["id"], {"the id of another row": "one_word-3304"})
+    yield list_accepted(GENERAL, "an unknown key", ["weight"], 2, "`weight`")
+    yield list_accepted(GENERAL, "a message of a million letters", ["messages", 0, "content"], "word " * 200_000)
 
 
-def benchmark() -> Iterator[Case]:
-    """Yield what can be wrong in multiple-choice questions."""
+def list_benchmark_cases() -> Iterator[Case]:
+    """Yield errors in multiple-choice questions."""
     for file in (TEST, DEV):
-        yield from fields(file, "subject", ["subject"], TEXT)
-        yield from fields(file, "question", ["question"], TEXT)
+        yield from list_bad_fields(file, "subject", ["subject"], TEXT)
+        yield from list_bad_fields(file, "question", ["question"], TEXT)
         lists = {"missing": MISSING, "null": None, "a text": "ABCD", "three": ["a", "b", "c"], "numbers": [1, 2, 3, 4]}
-        yield from fields(file, "choices", ["choices"], lists | {"one empty": ["a", "b", "c", ""]})
+        yield from list_bad_fields(file, "choices", ["choices"], lists | {"one empty": ["a", "b", "c", ""]})
         answers = {"missing": MISSING, "null": None, "a letter": "A", "4": 4, "-1": -1, "true": True, "a fraction": 1.5}
-        yield from fields(file, "answer", ["answer"], answers)
+        yield from list_bad_fields(file, "answer", ["answer"], answers)
         other = edit_row(file, LINE, ["subject"], "a subject of one file alone")
         yield Case(file, "`subject`: in this file alone", other, READERS[file], "a subject of one file alone")
-    yield accepted(TEST, "an unknown key", ["explanation"], "x", "`explanation`")
+    yield list_accepted(TEST, "an unknown key", ["explanation"], "x", "`explanation`")
     yield Case(
         f"{PREPARED}/benchmark", "a file instead of the folder",
         lambda project: (_remove_folder(project), (project / PREPARED / "benchmark").write_text("x")),
@@ -209,50 +231,50 @@ def _remove_folder(project: Any) -> None:  # noqa: ANN401 (a path)
     remove_path(project / PREPARED / "benchmark")
 
 
-def ifeval() -> Iterator[Case]:
-    """Yield what can be wrong in prompts with instructions that a program can check."""
+def list_ifeval_cases() -> Iterator[Case]:
+    """Yield errors in prompts with instructions that a program can check."""
     keys = {"missing": MISSING, "null": None, "a text": "1", "a fraction": 1.5, "true": True, "of another prompt": 1}
-    yield from fields(IFEVAL, "key", ["key"], keys)
-    yield from fields(IFEVAL, "prompt", ["prompt"], TEXT)
+    yield from list_bad_fields(IFEVAL, "key", ["key"], keys)
+    yield from list_bad_fields(IFEVAL, "prompt", ["prompt"], TEXT)
     lists = {"missing": MISSING, "null": None, "a text": "x", "empty": [], "numbers": [1], "unknown": ["no:such"]}
-    yield from fields(IFEVAL, "instruction_id_list", ["instruction_id_list"], lists)
+    yield from list_bad_fields(IFEVAL, "instruction_id_list", ["instruction_id_list"], lists)
     given = {"missing": MISSING, "null": None, "a text": "x", "empty": [], "a list of texts": ["x"], "two": [{}, {}]}
-    yield from fields(IFEVAL, "kwargs", ["kwargs"], given)
+    yield from list_bad_fields(IFEVAL, "kwargs", ["kwargs"], given)
     arguments = {"missing": MISSING, "null": None, "a text": "3", "0": 0, "a fraction": 1.5, "a list": [3]}
-    yield from fields(IFEVAL, "num_bullets", ["kwargs", 0, "num_bullets"], arguments)
-    yield from fields(IFEVAL, "extra", ["kwargs", 0, "extra"], {"unknown": 1})
-    pattern = orjson_line(key=3, prompt="x", instruction_id_list=["keywords:existence"], kwargs=[{"keywords": ["("]}])
+    yield from list_bad_fields(IFEVAL, "num_bullets", ["kwargs", 0, "num_bullets"], arguments)
+    yield from list_bad_fields(IFEVAL, "extra", ["kwargs", 0, "extra"], {"unknown": 1})
+    pattern = encode_line(key=3, prompt="x", instruction_id_list=["keywords:existence"], kwargs=[{"keywords": ["("]}])
     yield Case(IFEVAL, "a keyword that is no pattern", write_line(IFEVAL, 3, pattern), READERS[IFEVAL], f"{IFEVAL}:3")
     text = edit_row(IFEVAL, LINE, ["prompt"], MISSING)
     yield Case(IFEVAL, "no prompt, read by decontaminate", text, ("stages.decontaminate",), f"{IFEVAL}:{LINE}")
 
 
-def orjson_line(**row: object) -> bytes:
-    """Return a row as a line."""
+def encode_line(**row: object) -> bytes:
+    """Return a row as one line of JSON."""
     import orjson
 
     return orjson.dumps(row)
 
 
-def chat() -> Iterator[Case]:
-    """Yield what can be wrong in plain chat prompts."""
-    yield from fields(CHAT, "id", ["id"], TEXT | {"of another prompt": "fact"})
-    yield from fields(CHAT, "category", ["category"], TEXT)
+def list_chat_cases() -> Iterator[Case]:
+    """Yield errors in plain chat prompts."""
+    yield from list_bad_fields(CHAT, "id", ["id"], TEXT | {"of another prompt": "fact"})
+    yield from list_bad_fields(CHAT, "category", ["category"], TEXT)
     lists = {"missing": MISSING, "null": None, "a text": "Hi!", "empty": [], "a list of texts": ["Hi!"]}
     answer = [{"role": "user", "content": "Hi!"}, {"role": "assistant", "content": "Hello."}]
-    yield from fields(CHAT, "messages", ["messages"], lists | {"the last is an answer": answer})
-    yield from fields(CHAT, "role", ["messages", 0, "role"], TEXT | {"unknown": "human"})
-    yield from fields(CHAT, "content", ["messages", 0, "content"], TEXT)
-    yield accepted(CHAT, "an unknown key", ["weight"], 2, "`weight`")
+    yield from list_bad_fields(CHAT, "messages", ["messages"], lists | {"the last is an answer": answer})
+    yield from list_bad_fields(CHAT, "role", ["messages", 0, "role"], TEXT | {"unknown": "human"})
+    yield from list_bad_fields(CHAT, "content", ["messages", 0, "content"], TEXT)
+    yield list_accepted(CHAT, "an unknown key", ["weight"], 2, "`weight`")
 
 
-def predictions() -> Iterator[Case]:
-    """Yield what can be wrong in predictions that are handed in."""
-    yield from fields(PREDICTIONS, "id", ["id"], TEXT | {"of another comment": "demo-0001"})
-    yield from fields(PREDICTIONS, "hash", ["hash"], NO_TEXT | {"of another text": "0" * 16})
-    yield from fields(PREDICTIONS, "raw", ["raw"], NO_TEXT)
+def list_prediction_cases() -> Iterator[Case]:
+    """Yield errors in predictions."""
+    yield from list_bad_fields(PREDICTIONS, "id", ["id"], TEXT | {"of another comment": "demo-0001"})
+    yield from list_bad_fields(PREDICTIONS, "hash", ["hash"], NO_TEXT | {"of another text": "0" * 16})
+    yield from list_bad_fields(PREDICTIONS, "raw", ["raw"], NO_TEXT)
     flags = {"missing": MISSING, "null": None, "a text": "yes", "a number": 1}
-    yield from fields(PREDICTIONS, "valid", ["valid"], flags)
+    yield from list_bad_fields(PREDICTIONS, "valid", ["valid"], flags)
     lists = {
         "missing": MISSING,
         "null": None,
@@ -261,17 +283,28 @@ def predictions() -> Iterator[Case]:
         "a list of texts": ["x"],
         "null in it": [None],
     }
-    yield from fields(PREDICTIONS, "segments", ["segments"], lists)
+    yield from list_bad_fields(PREDICTIONS, "segments", ["segments"], lists)
     segment = {"content": "x", "L1": "a", "L2": "b", "L3": "c", "L4": "d", "emotion": "joy"}
     for key in ("L1", "content", "emotion"):
         for what, value in {"a number": 3, "a list": ["x"], "an object": {"x": 1}}.items():
-            yield from fields(PREDICTIONS, f"{key} of a segment", ["segments"], {what: [{**segment, key: value}]})
-    yield from fields(PREDICTIONS, "L1 of a segment", ["segments"], {"missing": [{"L2": "b"}]})
-    doubled = rewrite(PREDICTIONS, lambda content: content * 500)
+            yield from list_bad_fields(
+                PREDICTIONS, f"{key} of a segment", ["segments"], {what: [{**segment, key: value}]}
+            )
+    yield from list_bad_fields(PREDICTIONS, "L1 of a segment", ["segments"], {"missing": [{"L2": "b"}]})
+    doubled = rewrite_file(PREDICTIONS, lambda content: content * 500)
     yield Case(PREDICTIONS, "more rows than comments", doubled, READERS[PREDICTIONS], PREDICTIONS)
 
 
-def cases() -> Iterator[Case]:
-    """Yield all of them."""
-    for group in (every_file, comments, taxonomy, general, benchmark, ifeval, chat, predictions):
+def list_cases() -> Iterator[Case]:
+    """Yield all cases of this module."""
+    for group in (
+        list_cases_of_any_file,
+        list_comment_cases,
+        list_taxonomy_cases,
+        list_general_cases,
+        list_benchmark_cases,
+        list_ifeval_cases,
+        list_chat_cases,
+        list_prediction_cases,
+    ):
         yield from group()

@@ -21,7 +21,17 @@ from alloy.modeling.settings import Interpolate
 from alloy.scoring.settings import Score
 from alloy.splitting.settings import Split
 from alloy.training.settings import Model, Train
-from benchmarks.bad_case import MISSING, Case, Edit, bad_bytes, not_a_file, replace, rewrite, with_value, write
+from benchmarks.bad_case import (
+    MISSING,
+    Case,
+    Edit,
+    list_bad_bytes,
+    list_not_a_file,
+    replace_text,
+    rewrite_file,
+    set_json_value,
+    write_file,
+)
 
 PARAMS, PROFILE = "params.yaml", "profiles/smoke.yaml"
 READERS: dict[type[Section | ListSection], tuple[str, ...]] = {
@@ -52,19 +62,18 @@ def set_value(file: str, path: list[Any], value: object) -> Edit:
 
     def change(content: bytes) -> bytes:
         values = yaml.safe_load(content)
-        place = values
-        for key in path[:-1]:  # a section that is null, or not there
-            place[key] = place.get(key) or {}
-            place = place[key]
-        return yaml.safe_dump(with_value(values, path, value), allow_unicode=True).replace("'.nan'", ".nan").replace(
-            "'.inf'", ".inf"
-        ).encode()  # fmt: skip
+        parent = values
+        for key in path[:-1]:  # sections may be null or missing
+            parent[key] = parent.get(key) or {}
+            parent = parent[key]
+        text = yaml.safe_dump(set_json_value(values, path, value), allow_unicode=True)
+        return text.replace("'.nan'", ".nan").replace("'.inf'", ".inf").encode()
 
-    return rewrite(file, change)
+    return rewrite_file(file, change)
 
 
-def wrong_values(annotation: Any) -> dict[str, object]:  # noqa: ANN401 (a type)
-    """Return values that a field of this type refuses, by what they are."""
+def list_wrong_values(annotation: Any) -> dict[str, object]:  # noqa: ANN401 (a type)
+    """Return values that a field of this type refuses, by their description."""
     kinds = [one for one in get_args(annotation) if one is not NoneType] if NoneType in get_args(annotation) else []
     plain = kinds[0] if kinds else annotation
     null: dict[str, object] = {} if kinds else {"null": None}
@@ -81,18 +90,18 @@ def wrong_values(annotation: Any) -> dict[str, object]:  # noqa: ANN401 (a type)
     return {"a text": "x", "a list": ["x"]}
 
 
-def walk(kind: type[BaseModel], path: list[Any]) -> Iterator[tuple[list[Any], Any]]:
-    """Yield the path and the type of each field of a section, those of sections in it too."""
+def walk_keys(kind: type[BaseModel], path: list[Any]) -> Iterator[tuple[list[Any], Any]]:
+    """Yield the path and the type of each field of a section, including fields of nested sections."""
     for name, field in kind.model_fields.items():
         yield [*path, name], field.annotation
         inner = [one for one in (field.annotation, *get_args(field.annotation)) if isinstance(one, type)]
         for one in inner:
             if issubclass(one, Settings) and name != "wheel" and path != ["model", "scratch"]:  # as `train` itself
-                yield from walk(one, [*path, name])
+                yield from walk_keys(one, [*path, name])
 
 
-def values() -> Iterator[Case]:
-    """Yield the wrong values of every field of every section."""
+def list_value_cases() -> Iterator[Case]:
+    """Yield wrong values of every field of every section."""
     for kind, command in READERS.items():
         file = PROFILE if kind.in_profile else PARAMS
         section = [kind.key]
@@ -105,14 +114,14 @@ def values() -> Iterator[Case]:
             continue
         edit = set_value(file, [kind.key, "unknown_key"], 1)
         yield Case(file, f"{kind.key}: an unknown key", edit, command, f"{file}: {kind.key}.unknown_key")
-        for path, annotation in walk(kind, section):
+        for path, annotation in walk_keys(kind, section):
             name = ".".join(path)
-            for what, value in wrong_values(annotation).items():
+            for what, value in list_wrong_values(annotation).items():
                 yield Case(file, f"{name}: {what}", set_value(file, path, value), command, f"{file}: {kind.key}")
 
 
-def together() -> Iterator[Case]:
-    """Yield values that are right alone and wrong together, and those beyond their bounds."""
+def list_conflicting_cases() -> Iterator[Case]:
+    """Yield values that are valid alone but not together, and values out of bounds."""
     given: list[tuple[type[Section | ListSection], dict[str, Any], str]] = [
         (Mix, {"ratio": 1.5}, "mix.ratio"),
         (Mix, {"budget": "total"}, "mix.total"),
@@ -156,12 +165,12 @@ def together() -> Iterator[Case]:
             return yaml.safe_dump(whole).encode()
 
         legal = not place
-        yield Case(file, f"{kind.key}: {extra}", rewrite(file, change), command, place, legal)
+        yield Case(file, f"{kind.key}: {extra}", rewrite_file(file, change), command, place, legal)
     tasks = set_value(PROFILE, ["general"], ["no_such_task"])
     yield Case(PROFILE, "general: no such task", tasks, READERS[GeneralTasks], f"{PROFILE}: general")
 
 
-def scalars() -> Iterator[Case]:
+def list_scalar_cases() -> Iterator[Case]:
     """Yield wrong values of `seed`, `profile` and `data`."""
     seeds = {"missing quotes": "one", "negative": -1, "a fraction": 0.5, "too large": 2**32, "true": True, "null": None}
     for what, value in seeds.items():
@@ -191,14 +200,14 @@ def scalars() -> Iterator[Case]:
         yield Case(PARAMS, f"data.comments: {what}", edit, ("stages.split",), "")
     for key in ("data", "seed", "profile", "split", "gate"):
         yield Case(
-            PARAMS, f"{key}: misspelled", replace(PARAMS, f"\n{key}:", f"\n{key}s:"), ("stages.split",), f"{key}s"
+            PARAMS, f"{key}: misspelled", replace_text(PARAMS, f"\n{key}:", f"\n{key}s:"), ("stages.split",), f"{key}s"
         )
 
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )
-# YAML that is appended to the file. True: it is read all the same.
+# YAML that is appended to the file. True: the file is still accepted.
 APPENDED = {
     "a key twice": ("split: {test: 0.2}\nsplit: {test: 0.3}\n", False),
     "a tab as indentation": ("split:\n\ttest: 0.2\n", False),
@@ -224,17 +233,17 @@ APPENDED = {
 }
 
 
-def yaml_files() -> Iterator[Case]:
-    """Yield what can be wrong with params.yaml and a profile as YAML."""
+def list_yaml_cases() -> Iterator[Case]:
+    """Yield errors in the YAML of params.yaml and of a profile."""
     for file, command in ((PARAMS, ("stages.split",)), (PROFILE, ("stages.train",))):
-        yield from not_a_file(file, command)
-        yield from (case for case in bad_bytes(file, command) if case.what != "empty" or file == PROFILE)
+        yield from list_not_a_file(file, command)
+        yield from (case for case in list_bad_bytes(file, command) if case.what != "empty" or file == PROFILE)
         for what, (text, legal) in APPENDED.items():
-            edit = rewrite(file, lambda content, text=text: content + text.encode())
+            edit = rewrite_file(file, lambda content, text=text: content + text.encode())
             yield Case(file, f"YAML: {what}", edit, command, "" if legal else file, legal)
         for what, content in {"a list": b"- a\n- b\n", "a text": b"hello\n", "JSON cut off": b'{"split": '}.items():
-            yield Case(file, f"YAML: {what} alone", write(file, content), command, file)
-        many = rewrite(file, lambda content: content + "".join(f"more{n}: 1\n" for n in range(50)).encode())
+            yield Case(file, f"YAML: {what} alone", write_file(file, content), command, file)
+        many = rewrite_file(file, lambda content: content + "".join(f"more{n}: 1\n" for n in range(50)).encode())
         yield Case(file, "fifty unknown sections", many, command, file)
     yield Case(
         "profiles/tasks", "a task that is no YAML", _with_task(b"task: [\n"), READERS[GeneralTasks], "profiles/tasks"
@@ -245,12 +254,12 @@ def yaml_files() -> Iterator[Case]:
 def _with_task(content: bytes) -> Edit:
     def edit(project: Path) -> None:
         set_value(PROFILE, ["general"], ["my_task"])(project)
-        write("profiles/tasks/my_task.yaml", content)(project)
+        write_file("profiles/tasks/my_task.yaml", content)(project)
 
     return edit
 
 
-def cases() -> Iterator[Case]:
-    """Yield all of them."""
-    for group in (values, together, scalars, yaml_files):
+def list_cases() -> Iterator[Case]:
+    """Yield all cases of this module."""
+    for group in (list_value_cases, list_conflicting_cases, list_scalar_cases, list_yaml_cases):
         yield from group()

@@ -2,12 +2,12 @@
 
     python -m benchmarks.data [rows ..]
 
-So many comments and as many general rows, 10,000, 100,000 and 1,000,000 without arguments, go through `split`,
-`decontaminate` and `mix` as DVC starts them. Comments have 10 to 30 words of real complaints with one to three labels
-of the 1,280 real paths of ../shared/data/cfpb_voc; general rows have a question of up to 30 words and an answer of up
-to 40; the benchmark is the real MMLU and IFEval. `mix.ratio` is so high that nearly all general rows are taken. Memory
-is the most that a stage and its processes held at one time, what they share counted once (PSS), looked at ten times a
-second. The result goes to benchmarks/results/data-<machine>-<date>.json.
+Runs `split`, `decontaminate` and `mix`, as DVC starts them, on `rows` comments and `rows` general rows (default:
+10,000, 100,000 and 1,000,000). Comments have 10 to 30 words of real complaints and one to three of the 1,280 real paths
+of ../shared/data/cfpb_voc. General rows have a question of up to 30 words and an answer of up to 40. The benchmarks are
+the real MMLU and IFEval. `mix.ratio` is so high that nearly all general rows are sampled. Memory is the peak of a stage
+and its child processes, with shared memory counted once (PSS), measured ten times per second. The result is written to
+benchmarks/results/data-<machine>-<date>.json.
 """
 
 import datetime
@@ -35,14 +35,14 @@ from benchmarks.infer import make_model
 SHARED = Path("../shared/data")
 CFPB = SHARED / "cfpb_voc"
 STAGES = ("split", "decontaminate", "mix")
-GOAL = ("split", "mix")  # together
+STAGES_WITH_GOAL = ("split", "mix")  # stages whose total has a goal
 PARAMS = """
 mix: {ratio: 0.55}
 """
 
 
-class Words:
-    """Real words, drawn as often as they stand in complaints."""
+class WordSampler:
+    """Samples texts from the words of real complaints, by their frequency."""
 
     def __init__(self) -> None:
         with gzip.open(CFPB / "cfpb_voc.jsonl.gz", "rt", encoding="utf-8") as lines:
@@ -51,22 +51,22 @@ class Words:
         self.words, self.weights = list(counts), list(accumulate(counts.values()))
         self.rng = random.Random(0)
 
-    def sentence(self, least: int, most: int) -> str:
-        """Return a text of so many words."""
+    def sample_text(self, least: int, most: int) -> str:
+        """Return a text of `least` to `most` words."""
         return " ".join(self.rng.choices(self.words, cum_weights=self.weights, k=self.rng.randint(least, most)))
 
 
-def comments(count: int, words: Words, paths: list[Row]) -> Iterator[Row]:
+def make_comments(count: int, words: WordSampler, paths: list[Row]) -> Iterator[Row]:
     """Yield canonical comments."""
     for number in range(count):
         segments = [{**words.rng.choice(paths)} for _ in range(words.rng.randint(1, 3))]
-        yield {"id": f"c{number}", "text": words.sentence(10, 30), "segments": segments}
+        yield {"id": f"c{number}", "text": words.sample_text(10, 30), "segments": segments}
 
 
-def general(count: int, words: Words) -> Iterator[Row]:
+def make_general_rows(count: int, words: WordSampler) -> Iterator[Row]:
     """Yield canonical general rows of four sources."""
     for number in range(count):
-        chat = [("user", words.sentence(5, 30)), ("assistant", words.sentence(1, 40))]
+        chat = [("user", words.sample_text(5, 30)), ("assistant", words.sample_text(1, 40))]
         yield {
             "id": f"g{number}",
             "category": "chat",
@@ -75,47 +75,47 @@ def general(count: int, words: Words) -> Iterator[Row]:
         }
 
 
-def lay_out(folder: Path, count: int, words: Words) -> None:
-    """Make `folder` a project that is done up to the stage `split`."""
+def write_project(folder: Path, count: int, words: WordSampler) -> None:
+    """Make `folder` a project in which all stages before `split` are done."""
     shutil.copytree("stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "params.yaml").write_text(PARAMS)
     (folder / "profiles").mkdir()
     (folder / "profiles/demo.yaml").write_text("train: {lr: 1.0e-3, max_length: 1024}\n")
-    made = folder / "data/prepared"
+    prepared = folder / "data/prepared"
     paths = [
         {level: row[level] for level in ("L1", "L2", "L3", "L4")}
         for row in map(json.loads, (CFPB / "taxonomy.jsonl").open(encoding="utf-8"))
     ]
-    write_jsonl(made / "comments/comments.jsonl", comments(count, words, paths))
+    write_jsonl(prepared / "comments/comments.jsonl", make_comments(count, words, paths))
     rows = (",".join('"' + cell.replace('"', '""') + '"' for cell in row.values()) for row in paths)
-    (made / "comments/taxonomy.csv").write_text("\n".join(["L1,L2,L3,L4", *rows, ""]), encoding="utf-8")
-    write_jsonl(made / "general/general.jsonl", general(count, words))
+    (prepared / "comments/taxonomy.csv").write_text("\n".join(["L1,L2,L3,L4", *rows, ""]), encoding="utf-8")
+    write_jsonl(prepared / "general/general.jsonl", make_general_rows(count, words))
     for split in ("test", "dev"):
-        write_jsonl(made / "benchmark" / f"{split}.jsonl", read_jsonl(SHARED / "mmlu" / f"mmlu_{split}.jsonl.gz"))
-    write_jsonl(made / "instructions/ifeval.jsonl", read_jsonl(SHARED / "ifeval/ifeval_input_data.jsonl.gz"))
+        write_jsonl(prepared / "benchmark" / f"{split}.jsonl", read_jsonl(SHARED / "mmlu" / f"mmlu_{split}.jsonl.gz"))
+    write_jsonl(prepared / "instructions/ifeval.jsonl", read_jsonl(SHARED / "ifeval/ifeval_input_data.jsonl.gz"))
 
 
-def measure(stage: str, folder: Path, *arguments: str) -> tuple[float, float]:
-    """Run a stage and return (seconds, GiB)."""
+def measure_stage(stage: str, folder: Path, *arguments: str) -> tuple[float, float]:
+    """Run a stage and return (seconds, peak memory in GiB)."""
     start = time.perf_counter()
     process = psutil.Popen([sys.executable, "-m", f"stages.{stage}", *arguments], cwd=folder)
-    most = 0
+    peak = 0
     while process.poll() is None:
-        most = max(most, sum(map(_held, [process, *_children(process)])))
+        peak = max(peak, sum(map(_memory_of, [process, *_children_of(process)])))
         time.sleep(0.1)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, stage)
-    return time.perf_counter() - start, most / 2**30
+    return time.perf_counter() - start, peak / 2**30
 
 
-def _children(process: psutil.Process) -> list[psutil.Process]:
+def _children_of(process: psutil.Process) -> list[psutil.Process]:
     try:
         return process.children(recursive=True)
     except psutil.NoSuchProcess:
         return []
 
 
-def _held(process: psutil.Process) -> int:
+def _memory_of(process: psutil.Process) -> int:
     try:
         return process.memory_full_info().pss
     except (psutil.NoSuchProcess, psutil.AccessDenied):
@@ -123,9 +123,9 @@ def _held(process: psutil.Process) -> int:
 
 
 def main() -> None:
-    """Measure and write the result."""
+    """Measure the stages and write the result."""
     counts = [int(text) for text in sys.argv[1:]] or [10_000, 100_000, 1_000_000]
-    words = Words()
+    words = WordSampler()
     result: Row = {
         "command": " ".join(["python -m benchmarks.data", *sys.argv[1:]]),
         "machine": f"cpu{os.cpu_count()}",
@@ -136,15 +136,15 @@ def main() -> None:
         make_model(Path(temporary) / "base", words.texts[:2000])
         for count in counts:
             folder = Path(temporary) / str(count)
-            lay_out(folder, count, words)
+            write_project(folder, count, words)
             shutil.copytree(Path(temporary) / "base", folder / "models/base")
-            taken = {stage: measure(stage, folder) for stage in STAGES}
+            measured = {stage: measure_stage(stage, folder) for stage in STAGES}
             shutil.rmtree(folder)
             result["rows"][str(count)] = {
-                **{stage: {"seconds": round(s, 2), "GiB": round(gib, 3)} for stage, (s, gib) in taken.items()},
+                **{stage: {"seconds": round(s, 2), "GiB": round(gib, 3)} for stage, (s, gib) in measured.items()},
                 "split and mix": {
-                    "seconds": round(sum(taken[stage][0] for stage in GOAL), 2),
-                    "GiB": round(max(taken[stage][1] for stage in GOAL), 3),
+                    "seconds": round(sum(measured[stage][0] for stage in STAGES_WITH_GOAL), 2),
+                    "GiB": round(max(measured[stage][1] for stage in STAGES_WITH_GOAL), 3),
                 },
             }
             print(count, result["rows"][str(count)], flush=True)

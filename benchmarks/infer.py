@@ -1,13 +1,13 @@
-"""Seconds a comment of each way to answer, with the whole taxonomy of 1,280 real paths in the prompt.
+"""Seconds per comment of several inference engines, with the whole taxonomy of 1,280 real paths in the prompt.
 
     python -m benchmarks.infer [comments] [rounds]
 
-Every arm is a process of its own, by turns: `naive` is transformers' `generate` over whole prompts in batches, as most
-scripts do it (on a few comments, for it is slow); `transformers` and `vllm` are Alloy's engines, free and constrained.
-All answer the same complaints with the same random weights, greedily, 64 tokens at most. A first, unmeasured chunk
-loads, compiles and computes the shared prefix; what that takes stands under `ready`. The result goes to
-benchmarks/results/infer-<machine>-<date>.json, with the share of answers that are the same as naive's or, beyond its
-few comments, as those of `transformers`.
+Each measurement is a separate process; the engines take turns. `naive` is transformers' `generate` over whole prompts
+in batches, as in most scripts (on a few comments only, because it is slow). `transformers` and `vllm` are Alloy's
+engines, with and without constraints. All engines answer the same complaints with the same random weights, by greedy
+decoding of at most 64 tokens. A first chunk loads the model, compiles, and computes the shared prefix; its time is
+reported as `ready`. The result is written to benchmarks/results/infer-<machine>-<date>.json, with the share of answers
+that are equal to those of `transformers`.
 """
 
 import datetime
@@ -33,8 +33,8 @@ from alloy.labelling.settings import Prompt, TaxonomyIn
 from alloy.training.settings import Scratch, Train
 
 CFPB = Path("../shared/data/cfpb_voc")
-ARMS = ("naive", "transformers", "transformers constrained", "vllm", "vllm constrained")
-NAIVE = 4  # comments, two in a batch: its masks take gigabytes
+ENGINES = ("naive", "transformers", "transformers constrained", "vllm", "vllm constrained")
+NAIVE_COMMENTS = 4  # in batches of two: the masks take gigabytes
 INFER = Infer(batch_size=32, max_new_tokens=64)
 SHAPE = Scratch(
     vocab_size=16384,
@@ -49,8 +49,8 @@ SHAPE = Scratch(
 )
 
 
-def complaints(count: int) -> list[Row]:
-    """Return the first test complaints of up to 1,000 letters."""
+def read_complaints(count: int) -> list[Row]:
+    """Return the first test complaints of up to 1,000 characters."""
     rows = []
     with gzip.open(CFPB / "cfpb_voc.jsonl.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
@@ -62,7 +62,7 @@ def complaints(count: int) -> list[Row]:
     return rows
 
 
-def prompts() -> Prompts:
+def make_prompts() -> Prompts:
     """Return the prompts with the whole taxonomy."""
     paths = [json.loads(line) for line in (CFPB / "taxonomy.jsonl").open(encoding="utf-8")]
     levels = ("L1", "L2", "L3", "L4")
@@ -72,7 +72,7 @@ def prompts() -> Prompts:
 
 
 def make_model(folder: Path, texts: list[str]) -> None:
-    """Write random weights, and a tokenizer learnt from the complaints and the taxonomy."""
+    """Write a model with random weights, and a tokenizer trained on `texts`."""
     import torch
 
     from alloy.training.tiny_qwen import new_config, new_model, new_tokenizer
@@ -84,8 +84,8 @@ def make_model(folder: Path, texts: list[str]) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def naive(folder: Path, requests: list[Request]) -> list[str]:
-    """Answer as most scripts do."""
+def answer_naively(folder: Path, requests: list[Request]) -> list[str]:
+    """Return answers generated in the way of most scripts."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
@@ -101,50 +101,53 @@ def naive(folder: Path, requests: list[Request]) -> list[str]:
     return texts
 
 
-def arm(name: str, folder: Path, count: int) -> Row:
-    """Return how long this way takes to be ready and for each comment, and its answers."""
-    asked = prompts()
-    rows = complaints(count + 2)
-    requests = [Request(row["text"], chat) for row, chat in zip(rows, asked.messages(rows), strict=True)]
+def measure_engine(name: str, folder: Path, count: int) -> Row:
+    """Return how long an engine takes to start and per comment, and its answers."""
+    task_prompts = make_prompts()
+    rows = read_complaints(count + 2)
+    requests = [Request(row["text"], chat) for row, chat in zip(rows, task_prompts.messages(rows), strict=True)]
     first, rest = requests[:2], requests[2:]
     start = time.perf_counter()
     tokens = 0
     if name == "naive":
-        rest = rest[:NAIVE]
+        rest = rest[:NAIVE_COMMENTS]
         ready = 0.0
-        texts = naive(folder, rest)
+        texts = answer_naively(folder, rest)
     else:
         from alloy.labelling.predict import open_labeler
 
         engine_name, _, constrained = name.partition(" ")
         infer = INFER.model_copy(update={"engine": EngineName(engine_name), "constrain": bool(constrained)})
-        engine = open_labeler(folder, infer, asked).engine
+        engine = open_labeler(folder, infer, task_prompts).engine
         engine.complete(first, lambda *_: None)
         ready = time.perf_counter() - start
         start = time.perf_counter()
-        done = engine.complete(rest, lambda *_: None)
-        texts, tokens = [completion.text for completion in done], sum(completion.tokens_out for completion in done)
+        completions = engine.complete(rest, lambda *_: None)
+        texts, tokens = (
+            [completion.text for completion in completions],
+            sum(completion.tokens_out for completion in completions),
+        )
     seconds = time.perf_counter() - start
     return {"ready": ready, "seconds": seconds / len(rest), "tokens": tokens / len(rest), "texts": texts}
 
 
-def compare(taken: dict[str, list[Row]]) -> Row:
-    """Return medians, ratios of rounds, and how many answers are the same."""
+def compare_engines(measured: dict[str, list[Row]]) -> Row:
+    """Return seconds by round, median ratios, and how many answers are equal."""
     result: Row = {"seconds a comment": {}, "ready": {}, "tokens an answer": {}, "same answers": {}, "ratio": {}}
-    for name, rounds in taken.items():
-        result["seconds a comment"][name] = [round(one["seconds"], 4) for one in rounds]
-        result["ready"][name] = [round(one["ready"], 1) for one in rounds]
+    for name, rounds in measured.items():
+        result["seconds a comment"][name] = [round(row["seconds"], 4) for row in rounds]
+        result["ready"][name] = [round(row["ready"], 1) for row in rounds]
         result["tokens an answer"][name] = round(rounds[0]["tokens"], 1)
-        like = "transformers constrained" if "constrained" in name else "transformers"
-        pairs = list(zip(rounds[0]["texts"], taken[like][0]["texts"], strict=False))
-        result["same answers"][f"{name} = {like}"] = f"{sum(a == b for a, b in pairs)} of {len(pairs)}"
+        reference = "transformers constrained" if "constrained" in name else "transformers"
+        pairs = list(zip(rounds[0]["texts"], measured[reference][0]["texts"], strict=False))
+        result["same answers"][f"{name} = {reference}"] = f"{sum(a == b for a, b in pairs)} of {len(pairs)}"
     for faster, slower in (
         ("transformers", "naive"),
         ("transformers", "vllm"),
         ("transformers constrained", "transformers"),
         ("vllm constrained", "vllm"),
     ):
-        pairs = list(zip(taken[slower], taken[faster], strict=True))
+        pairs = list(zip(measured[slower], measured[faster], strict=True))
         result["ratio"][f"{faster} / {slower}"] = round(
             statistics.median(a["seconds"] / b["seconds"] for a, b in pairs), 3
         )
@@ -152,25 +155,27 @@ def compare(taken: dict[str, list[Row]]) -> Row:
 
 
 def main() -> None:
-    """Measure and write the result."""
+    """Measure the engines and write the result."""
     if sys.argv[1:2] == ["--arm"]:
         name, folder, count, out = sys.argv[2:]
-        write_json(out, arm(name, Path(folder), int(count)))
+        write_json(out, measure_engine(name, Path(folder), int(count)))
         return
     count, rounds = (int(text) for text in [*sys.argv[1:], *("64", "2")[len(sys.argv) - 1 :]])
-    taken: dict[str, list[Row]] = {name: [] for name in ARMS}
+    measured: dict[str, list[Row]] = {name: [] for name in ENGINES}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        asked = prompts()
-        labels = [" > ".join(path) for path in asked.taxonomy.leaves] * 20  # as words that a real tokenizer knows
-        make_model(folder, [*(row["text"] for row in complaints(861)), *labels])
+        task_prompts = make_prompts()
+        labels = [
+            " > ".join(path) for path in task_prompts.taxonomy.leaves
+        ] * 20  # so that the tokenizer knows their words
+        make_model(folder, [*(row["text"] for row in read_complaints(861)), *labels])
         for _ in range(rounds):
-            for name in ARMS:
+            for name in ENGINES:
                 out = Path(temporary) / "out.json"
                 command = [sys.executable, "-m", "benchmarks.infer", "--arm", name, str(folder), str(count), str(out)]
                 subprocess.run(command, check=True)
-                taken[name].append(json.loads(out.read_bytes()))
-                print(f"{name}: {taken[name][-1]['seconds']:.3f} s a comment", flush=True)
+                measured[name].append(json.loads(out.read_bytes()))
+                print(f"{name}: {measured[name][-1]['seconds']:.3f} s a comment", flush=True)
 
     import torch
 
@@ -180,7 +185,7 @@ def main() -> None:
         "machine": machine,
         "processor": platform.processor() or platform.machine(),
         "comments": count,
-        **compare(taken),
+        **compare_engines(measured),
     }
     day = datetime.datetime.now(tz=datetime.UTC).date()
     out = Path(f"benchmarks/results/infer-{machine}-{day}.json")

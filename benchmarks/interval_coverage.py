@@ -1,9 +1,9 @@
-"""Coverage of 95 % intervals for a mean over seeds, by rules for their half-width, one of alloy/scoring/seeds.py.
+"""Coverage of 95 % intervals for a mean over seeds, for several rules, including that of alloy/scoring/seeds.py.
 
 Run     python -m benchmarks.interval_coverage
 
-Seeds and items are normal; the item part is known, the seed part is estimated from k runs. The coverage is that of the
-normal distribution, averaged over the chi-squared distribution of the estimate.
+Seed and item effects are normally distributed. The item part of the variance is known, the seed part is estimated from
+k runs. The coverage is that of the normal distribution, averaged over the chi-squared distribution of the estimate.
 """
 
 from collections.abc import Callable
@@ -14,44 +14,48 @@ from scipy import stats
 
 Numbers = npt.NDArray[np.float64]
 Rule = Callable[[Numbers, float, int], Numbers]  # from estimated seed part, item part, runs to the half-width
-SHARES = (0, 0.03, 0.1, 0.2, 0.4, 0.7, 1, 2, 4, 8, 20, 100)  # item part over the true seed part
-LEVEL = 0.975
+ITEM_TO_SEED_RATIOS = (0, 0.03, 0.1, 0.2, 0.4, 0.7, 1, 2, 4, 8, 20, 100)  # item part over the true seed part
+QUANTILE = 0.975
 
 
-def t_rule(power: float) -> Rule:
+def make_t_rule(power: float) -> Rule:
     """Return the t-interval with (k - 1) * (V / seed part) ** power degrees of freedom."""
 
     def half_width(seed: Numbers, item: float, runs: int) -> Numbers:
         whole = seed + item
-        return stats.t.ppf(LEVEL, (runs - 1) * (whole / seed) ** power) * np.sqrt(whole)
+        return stats.t.ppf(QUANTILE, (runs - 1) * (whole / seed) ** power) * np.sqrt(whole)
 
     return half_width
 
 
-def behrens_fisher(seed: Numbers, item: float, runs: int) -> Numbers:
+def compute_behrens_fisher(seed: Numbers, item: float, runs: int) -> Numbers:
     """Return the quantile of t(k - 1) * sqrt(seed part) + z * sqrt(item part), by bisection."""
     points = stats.t.ppf((np.arange(400) + 0.5) / 400, runs - 1)
     low, high = np.zeros(len(seed)), 20 * np.sqrt(seed + item)
     for _ in range(30):
         middle = (low + high) / 2
         below = stats.norm.cdf((middle[:, None] - points * np.sqrt(seed)[:, None]) / np.sqrt(item + 1e-12)).mean(axis=1)
-        low, high = np.where(below < LEVEL, middle, low), np.where(below < LEVEL, high, middle)
+        low, high = np.where(below < QUANTILE, middle, low), np.where(below < QUANTILE, high, middle)
     return high
 
 
-def coverage(rule: Rule, runs: int, item: float) -> float:
-    """Return how often the interval covers the mean if the true seed part is 1."""
+def compute_coverage(rule: Rule, runs: int, item: float) -> float:
+    """Return the coverage of the interval if the true seed part is 1."""
     seed = stats.chi2.ppf((np.arange(500) + 0.5) / 500, runs - 1) / (runs - 1)
     return float((2 * stats.norm.cdf(rule(seed, item, runs) / np.sqrt(1 + item)) - 1).mean())
 
 
 def main() -> None:
     """Print the lowest and the highest coverage of each rule."""
-    rules = {"t, power 2 (Satterthwaite)": t_rule(2), "t, power 1 (taken)": t_rule(1), "Behrens-Fisher": behrens_fisher}
+    rules = {
+        "t, power 2 (Satterthwaite)": make_t_rule(2),
+        "t, power 1 (used)": make_t_rule(1),
+        "Behrens-Fisher": compute_behrens_fisher,
+    }
     for runs in (2, 3, 5, 10):
         for name, rule in rules.items():
-            found = [coverage(rule, runs, item) for item in SHARES]
-            print(f"{runs:2} seeds  {name:28} {min(found):.3f} to {max(found):.3f}")
+            coverages = [compute_coverage(rule, runs, item) for item in ITEM_TO_SEED_RATIOS]
+            print(f"{runs:2} seeds  {name:28} {min(coverages):.3f} to {max(coverages):.3f}")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""Seconds of multiple-choice questions: Alloy's way to ask lm-eval's questions beside lm-eval's own class.
+"""Seconds for multiple-choice questions: Alloy's class for lm-eval compared with lm-eval's own class.
 
     python -m benchmarks.lm_eval_speed MODEL BENCHMARK [questions per subject] [rounds] [shots ..]
 
-MODEL is a folder with a model, BENCHMARK one with test.jsonl and dev.jsonl. Both classes ask the same tasks of the same
-model in batches of 32, one after the other in one process: the cloze form and letters by likelihood, and generated
-answers of up to 16 tokens, each with 0 and with 5 examples (or `shots`). Loading does not count. Neither class reads
-lm-eval's own task files, which takes lm-eval 8 seconds per call. The result goes to
-benchmarks/results/lm-eval-speed-<machine>-<date>.json: seconds; processor seconds, which other work on the machine
-disturbs less; the ratio of the latter, lm-eval's by Alloy's (the median over rounds); and how many questions are
-answered alike.
+MODEL is a folder with a model, BENCHMARK one with test.jsonl and dev.jsonl. Both classes run the same tasks with the
+same model in batches of 32, one after the other in one process: cloze form and letters by likelihood, and generated
+answers of up to 16 tokens, each with 0 and with 5 examples (or `shots`). Loading is not measured. Neither class reads
+lm-eval's own task files, which takes lm-eval 8 seconds per call. The result is written to
+benchmarks/results/lm-eval-speed-<machine>-<date>.json: seconds; processor seconds, which depend less on other work on
+the machine; the ratio of processor seconds, lm-eval / Alloy (median over rounds); the number of equal answers.
 
-For a processor without AVX-512, as most have:
+To measure as on a processor without AVX-512:
 
     ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 python -m benchmarks.lm_eval_speed ..
 """
@@ -38,33 +37,33 @@ BATCH = 32
 ENVIRONMENT = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "OMP_NUM_THREADS")
 
 
-def ask(model: Any, kind: str, folder: Path, mmlu: Mmlu) -> tuple[tuple[float, float], dict[str, Any]]:  # noqa: ANN401
-    """Return the seconds and processor seconds of a model for all tasks of a kind, and what came of each question."""
+def run_tasks(model: Any, kind: str, folder: Path, mmlu: Mmlu) -> tuple[tuple[float, float], dict[str, Any]]:  # noqa: ANN401
+    """Return the seconds and processor seconds of a model for all tasks of a kind, and the result per question."""
     tasks: list[Any] = [KINDS[kind](subject, splits, mmlu) for subject, splits in load_questions(folder).items()]
-    asked = {"num_fewshot": mmlu.fewshot, "limit": mmlu.limit, "apply_chat_template": kind == "generated"}
+    options = {"num_fewshot": mmlu.fewshot, "limit": mmlu.limit, "apply_chat_template": kind == "generated"}
     start = time.perf_counter(), time.process_time()
-    results = run_lm_eval(model, tasks, log_samples=True, **asked)
+    results = run_lm_eval(model, tasks, log_samples=True, **options)
     seconds = time.perf_counter() - start[0], time.process_time() - start[1]
-    found = {
+    results_by_question = {
         f"{task}/{sample['doc_id']}": sample["resps"][0][0] if kind == "generated" else sample["acc"]
         for task, samples in results["samples"].items()
         for sample in samples
     }
-    return seconds, found
+    return seconds, results_by_question
 
 
-def measure(models: dict[str, Any], kind: str, folder: Path, mmlu: Mmlu, rounds: int) -> Row:
-    """Return seconds by model and round, the ratio, and how many questions are answered alike."""
+def measure_models(models: dict[str, Any], kind: str, folder: Path, mmlu: Mmlu, rounds: int) -> Row:
+    """Return seconds by model and round, the ratio, and the number of equal answers."""
     seconds: dict[str, list[float]] = {name: [] for name in models}
     processor: dict[str, list[float]] = {name: [] for name in models}
-    found: dict[str, dict[str, Any]] = {}
+    answers: dict[str, dict[str, Any]] = {}
     for _ in range(rounds):
         for name, model in models.items():
-            (wall, cpu), found[name] = ask(model, kind, folder, mmlu)
+            (wall, cpu), answers[name] = run_tasks(model, kind, folder, mmlu)
             seconds[name].append(round(wall, 2))
             processor[name].append(round(cpu, 2))
     ratios = [theirs / ours for theirs, ours in zip(processor["lm-eval"], processor["alloy"], strict=True)]
-    theirs, ours = found["lm-eval"], found["alloy"]
+    theirs, ours = answers["lm-eval"], answers["alloy"]
     return {
         "seconds": seconds,
         "processor_seconds": processor,
@@ -74,7 +73,7 @@ def measure(models: dict[str, Any], kind: str, folder: Path, mmlu: Mmlu, rounds:
 
 
 def main() -> None:
-    """Measure and write the result."""
+    """Measure both classes and write the result."""
     from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
@@ -87,7 +86,7 @@ def main() -> None:
     for number in shots:
         for kind in KINDS:
             key = f"{kind} {number}-shot"
-            measured[key] = measure(models, kind, benchmark, Mmlu(fewshot=number, limit=limit), rounds)
+            measured[key] = measure_models(models, kind, benchmark, Mmlu(fewshot=number, limit=limit), rounds)
             print(f"{key}: {measured[key]}", flush=True)
         of_shots = [measured[f"{kind} {number}-shot"]["processor_seconds"] for kind in KINDS]
         total = {name: sum(statistics.median(seconds[name]) for seconds in of_shots) for name in models}

@@ -1,13 +1,17 @@
-"""Seconds of MMLU by likelihood: lm-eval as it comes, lm-eval in batches, and Alloy's way to ask lm-eval's questions.
+"""Seconds for MMLU by likelihood: lm-eval's defaults, lm-eval in batches, and Alloy's class for lm-eval.
 
-    python -m benchmarks.mmlu [questions a subject, 0 for all 14,042] [rounds] [arm ..]
+    python -m benchmarks.mmlu [questions per subject, 0 for all 14,042] [rounds] [variant ..]
 
-Every arm is a process of its own, by turns, over the same questions of ../shared/data/mmlu with the same small random
-model, 0-shot and 5-shot. `default` is lm-eval's class for transformers with its batch size of 1, `batches` the same in
-batches of 32; `shared` is alloy/evaluation/lm_eval_model.py in batches of 32, and `kept` the same where each answer is
-kept on disk, as the stages do. Where arms are named, only these are measured, with `default` and `shared`. Loading does
-not count. The result goes to benchmarks/results/mmlu-<machine>-<date>.json, with the share of questions that are judged
-as by `default`.
+Each measurement is a separate process; the variants take turns, on the same questions of ../shared/data/mmlu with the
+same small random model, 0-shot and 5-shot:
+
+- `default`: lm-eval's class for transformers with its default batch size of 1.
+- `batches`: the same in batches of 32.
+- `shared`: alloy/evaluation/lm_eval_model.py in batches of 32.
+- `kept`: the same, and each answer is stored on disk, as in the stages.
+
+If variants are given, only these, `default` and `shared` are measured. Loading is not measured. The result is written
+to benchmarks/results/mmlu-<machine>-<date>.json, with the number of questions whose verdict is that of `default`.
 """
 
 import datetime
@@ -32,35 +36,35 @@ from alloy.modeling.model_folder import load_model
 from benchmarks.infer import make_model
 
 SOURCE = Path("../shared/data/mmlu")
-ARMS = {"default": 1, "batches": 32, "shared": 32, "kept": 32}  # rows at once
+BATCH_SIZES = {"default": 1, "batches": 32, "shared": 32, "kept": 32}  # rows per batch, by variant
 SHOTS = (0, 5)
 
 
-def write_questions(folder: Path, each: int) -> None:
+def write_questions(folder: Path, per_subject: int) -> None:
     """Write the first `each` test questions of every subject, or all, and all dev ones."""
     for split in ("test", "dev"):
-        taken: dict[str, int] = {}
+        counts: dict[str, int] = {}
         rows = []
         for row in read_jsonl(SOURCE / f"mmlu_{split}.jsonl.gz"):
-            taken[row["subject"]] = taken.get(row["subject"], 0) + 1
-            if split == "dev" or not each or taken[row["subject"]] <= each:
+            counts[row["subject"]] = counts.get(row["subject"], 0) + 1
+            if split == "dev" or not per_subject or counts[row["subject"]] <= per_subject:
                 rows.append(row)
         write_jsonl(folder / f"{split}.jsonl", rows)
 
 
-def arm(name: str, shots: int, folder: Path) -> Row:
-    """Return the seconds that this way takes, and each question's verdict."""
+def measure_variant(name: str, shots: int, folder: Path) -> Row:
+    """Return the seconds of a variant, and its verdict on each question."""
     from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     model, tokenizer = load_model(folder / "model")
     kind = SharedPrefixLM if name in ("shared", "kept") else HFLM
-    asked = kind(pretrained=model, tokenizer=tokenizer, batch_size=ARMS[name])
+    lm = kind(pretrained=model, tokenizer=tokenizer, batch_size=BATCH_SIZES[name])
     mmlu = Mmlu(fewshot=shots)
     tasks = [make_letters_task(subject, splits, mmlu) for subject, splits in load_questions(folder).items()]
-    kept = folder / f"answers-{time.time_ns()}" if name == "kept" else None
+    database = folder / f"answers-{time.time_ns()}" if name == "kept" else None
     start = time.perf_counter()
-    results = run_lm_eval(asked, tasks, kept, num_fewshot=shots, log_samples=True)
+    results = run_lm_eval(lm, tasks, database, num_fewshot=shots, log_samples=True)
     seconds = time.perf_counter() - start
     verdicts = {
         f"{task}/{sample['doc_id']}": int(sample["acc"])
@@ -70,38 +74,40 @@ def arm(name: str, shots: int, folder: Path) -> Row:
     return {"seconds": seconds, "verdicts": verdicts}
 
 
-def compare(taken: dict[str, list[Row]], arms: list[str]) -> Row:
-    """Return the seconds, the ratios by rounds, and how many questions are judged alike."""
+def compare_variants(measured: dict[str, list[Row]], variants: list[str]) -> Row:
+    """Return the seconds, the median ratios, and the number of equal verdicts."""
     result: Row = {"seconds": {}, "ratio": {}, "same verdicts": {}}
     for shots in SHOTS:
-        ours = taken[f"shared {shots}-shot"]
-        for name in arms:
+        shared = measured[f"shared {shots}-shot"]
+        for name in variants:
             key = f"{name} {shots}-shot"
-            result["seconds"][key] = [round(one["seconds"], 1) for one in taken[key]]
-            pairs = zip(taken[key], ours, strict=True)
+            result["seconds"][key] = [round(row["seconds"], 1) for row in measured[key]]
+            pairs = zip(measured[key], shared, strict=True)
             result["ratio"][f"{key} / shared"] = round(
                 statistics.median(a["seconds"] / b["seconds"] for a, b in pairs), 2
             )
-            theirs, own = taken[f"default {shots}-shot"][0]["verdicts"], taken[key][0]["verdicts"]
-            result["same verdicts"][key] = f"{sum(own[q] == theirs[q] for q in theirs)} of {len(theirs)}"
+            default_verdicts, verdicts = measured[f"default {shots}-shot"][0]["verdicts"], measured[key][0]["verdicts"]
+            result["same verdicts"][key] = (
+                f"{sum(verdicts[q] == default_verdicts[q] for q in default_verdicts)} of {len(default_verdicts)}"
+            )
     return result
 
 
 def main() -> None:
-    """Measure and write the result."""
+    """Measure the variants and write the result."""
     if sys.argv[1:2] == ["--arm"]:
         name, shots, folder, out = sys.argv[2:]
-        write_json(out, arm(name, int(shots), Path(folder)))
+        write_json(out, measure_variant(name, int(shots), Path(folder)))
         return
-    each, rounds = (int(text) for text in [*sys.argv[1:3], *("10", "1")[len(sys.argv) - 1 :]])
-    arms = [name for name in ARMS if name in {"default", "shared", *(sys.argv[3:] or ARMS)}]
-    taken: dict[str, list[Row]] = {f"{name} {shots}-shot": [] for name in arms for shots in SHOTS}
+    per_subject, rounds = (int(text) for text in [*sys.argv[1:3], *("10", "1")[len(sys.argv) - 1 :]])
+    variants = [name for name in BATCH_SIZES if name in {"default", "shared", *(sys.argv[3:] or BATCH_SIZES)}]
+    measured: dict[str, list[Row]] = {f"{name} {shots}-shot": [] for name in variants for shots in SHOTS}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_questions(folder, each)
+        write_questions(folder, per_subject)
         make_model(folder / "model", [row["question"] for row in read_jsonl(SOURCE / "mmlu_test.jsonl.gz")])
         for _ in range(rounds):
-            for key, rows in taken.items():
+            for key, rows in measured.items():
                 name, _, shots = key.partition(" ")
                 out = folder / "out.json"
                 command = [
@@ -128,8 +134,8 @@ def main() -> None:
         "command": " ".join(["python -m benchmarks.mmlu", *sys.argv[1:]]),
         "machine": machine,
         "processor": platform.processor() or platform.machine(),
-        "questions": len(next(iter(taken.values()))[0]["verdicts"]),
-        **compare(taken, arms),
+        "questions": len(next(iter(measured.values()))[0]["verdicts"]),
+        **compare_variants(measured, variants),
     }
     out = Path(f"benchmarks/results/mmlu-{machine}-{datetime.datetime.now(tz=datetime.UTC).date()}.json")
     write_json(out, result)

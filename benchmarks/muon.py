@@ -1,9 +1,9 @@
-"""How long a step of Muon takes with and without AVX-512: torch's own, and that of alloy/training/optimizer.py.
+"""Milliseconds per step of Muon with and without AVX-512: torch's own and that of alloy/training/optimizer.py.
 
     python -m benchmarks.muon [rounds]
 
-Steps over the matrices of the demo's model, by turns, in a process that sees this processor as it is and in one that
-sees AVX2 alone. Milliseconds a step by round, their median and the ratio go to
+Both optimizers take turns on the matrices of the demo's model, in a process that uses all instructions of this
+processor and in one that uses only AVX2. Milliseconds per step by round, their median and the ratio are written to
 benchmarks/results/muon-<machine>-<date>.json.
 """
 
@@ -39,16 +39,18 @@ print(json.dumps([[milliseconds(torch.optim.Muon), milliseconds(Muon)] for _ in 
 
 
 def main() -> None:
-    """Measure and write the result."""
+    """Measure both optimizers and write the result."""
     rounds = sys.argv[1] if len(sys.argv) > 1 else "5"
     result: Row = {
         "command": f"python -m benchmarks.muon {rounds}",
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
     }
-    for name, seen in (("as it is", {}), ("AVX2 alone", AVX2)):
-        said = subprocess.check_output([sys.executable, "-c", STEPS, rounds], env={**os.environ, **seen}, text=True)
-        pairs = json.loads(said)
+    for name, environment in (("as it is", {}), ("AVX2 alone", AVX2)):
+        output = subprocess.check_output(
+            [sys.executable, "-c", STEPS, rounds], env={**os.environ, **environment}, text=True
+        )
+        pairs = json.loads(output)
         theirs, ours = (statistics.median(values) for values in zip(*pairs, strict=True))
         result[name] = {
             "torch": round(theirs, 2),

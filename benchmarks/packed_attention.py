@@ -1,10 +1,10 @@
-"""Training steps on a CPU with a mask over packed rows, and with each example attending by itself.
+"""Tokens per second of training on a CPU: a mask over packed rows, or separate attention per example.
 
     python -m benchmarks.packed_attention [rounds]
 
-Forward and backward passes of a model of the demo's shape over four rows of 256 and of 512 tokens, a row at a time and
-all at once, by turns; in a process that sees this processor as it is, and in one that sees AVX2 alone. Tokens a second
-by round, and the median ratio to the mask a row at a time, go to
+Runs forward and backward passes of a model of the demo's shape over four rows of 256 and of 512 tokens, one row at a
+time and all rows at once, in turn; in a process that uses all instructions of this processor, and in one that uses only
+AVX2. Tokens per second by round, and the median ratio to the mask with one row at a time, are written to
 benchmarks/results/packed-attention-cpu<cores>-<date>.json.
 """
 
@@ -50,23 +50,23 @@ print(json.dumps([{name: speed(*way) for name, way in ways.items()} for _ in ran
 
 
 def main() -> None:
-    """Measure and write the result."""
+    """Measure all variants and write the result."""
     rounds = sys.argv[1] if len(sys.argv) > 1 else "7"
     result: Row = {
         "command": f"python -m benchmarks.packed_attention {rounds}",
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
     }
-    for seen, environment in (("as it is", {}), ("AVX2 alone", AVX2)):
+    for title, environment in (("as it is", {}), ("AVX2 alone", AVX2)):
         env = {**os.environ, "GOMP_SPINCOUNT": "10000", **environment}
-        taken = json.loads(subprocess.check_output([sys.executable, "-c", STEPS, rounds], env=env, text=True))
-        result[seen] = {}
-        for way in taken[0]:
-            plain = f"mask, 1 row of {256 if ' 256 ' in way else 512} at once"
-            speeds = [round(one[way]) for one in taken]
-            ratio = round(statistics.median(one[way] / one[plain] for one in taken), 2)
-            result[seen][way] = {"tokens_per_second": speeds, "ratio": ratio}
-            print(f"{seen}: {way}: {statistics.median(speeds):,.0f} tokens a second, {ratio} times")
+        rounds_measured = json.loads(subprocess.check_output([sys.executable, "-c", STEPS, rounds], env=env, text=True))
+        result[title] = {}
+        for variant in rounds_measured[0]:
+            baseline = f"mask, 1 row of {256 if ' 256 ' in variant else 512} at once"
+            speeds = [round(row[variant]) for row in rounds_measured]
+            ratio = round(statistics.median(row[variant] / row[baseline] for row in rounds_measured), 2)
+            result[title][variant] = {"tokens_per_second": speeds, "ratio": ratio}
+            print(f"{title}: {variant}: {statistics.median(speeds):,.0f} tokens per second, {ratio} times")
     day = datetime.datetime.now(tz=datetime.UTC).date()
     write_json(Path(f"benchmarks/results/packed-attention-cpu{os.cpu_count()}-{day}.json"), result)
 

@@ -2,11 +2,11 @@
 
     python -m benchmarks.prepare [rows]
 
-So many comments, 1,000,000 without an argument, of 10 to 30 words of real complaints with one of the 1,280 real paths
-of ../shared/data/cfpb_voc and an emotion, as csv, as JSON Lines with columns and as canonical JSON Lines; 200,000 at
-most as xlsx, for which the result also has the seconds that openpyxl takes for reading alone, read-only. Memory is
-the most that the stage and its processes held at one time (see benchmarks/data.py). The result goes to
-benchmarks/results/prepare-<machine>-<date>.json.
+Converts `rows` comments (default: 1,000,000) as csv, as JSON Lines with columns and as canonical JSON Lines, and at
+most 200,000 as xlsx. A comment has 10 to 30 words of real complaints, one of the 1,280 real paths of
+../shared/data/cfpb_voc and an emotion. For xlsx, the result also has the seconds in which openpyxl reads the file in
+read-only mode. Memory is the peak of the stage and its child processes (see benchmarks/data.py). The result is written
+to benchmarks/results/prepare-<machine>-<date>.json.
 """
 
 import csv
@@ -25,22 +25,22 @@ import yaml
 
 from alloy.core.files import Row, write_json
 from alloy.core.stage import run
-from benchmarks.data import CFPB, Words, measure
+from benchmarks.data import CFPB, WordSampler, measure_stage
 
 LEVELS = ["L1", "L2", "L3", "L4"]
-NAMES = ["id", "text", *LEVELS, "emotion"]
+COLUMN_NAMES = ["id", "text", *LEVELS, "emotion"]
 COLUMNS = {"id": "id", "text": "text", "levels": LEVELS, "emotion": "emotion"}
-SHEET = 200_000  # rows
+MAX_SHEET_ROWS = 200_000
 
 
-def rows(count: int) -> Iterator[list[str]]:
-    """Yield the cells of comments."""
-    words = Words()
+def make_rows(count: int) -> Iterator[list[str]]:
+    """Yield the cells of each comment."""
+    words = WordSampler()
     paths = [
         [row[level] for level in LEVELS] for row in map(json.loads, (CFPB / "taxonomy.jsonl").open(encoding="utf-8"))
     ]
     for number in range(count):
-        text, path = words.sentence(10, 30), words.rng.choice(paths)
+        text, path = words.sample_text(10, 30), words.rng.choice(paths)
         yield [f"c{number}", text, *path, words.rng.choice(["joy", "anger", "neutral"])]
 
 
@@ -48,20 +48,20 @@ def write_csv(path: Path, count: int) -> None:
     """Write the comments as a table."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(NAMES)
-        writer.writerows(rows(count))
+        writer.writerow(COLUMN_NAMES)
+        writer.writerows(make_rows(count))
 
 
 def write_jsonl(path: Path, count: int) -> None:
-    """Write the comments as JSON Lines whose keys are columns."""
+    """Write the comments as JSON Lines whose keys are the column names."""
     with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(dict(zip(NAMES, row, strict=True))) + "\n" for row in rows(count))
+        file.writelines(json.dumps(dict(zip(COLUMN_NAMES, row, strict=True))) + "\n" for row in make_rows(count))
 
 
 def write_canonical(path: Path, count: int) -> None:
-    """Write the comments as Alloy has them."""
+    """Write the comments in Alloy's canonical format."""
     with path.open("w", encoding="utf-8") as file:
-        for identity, text, *path_, emotion in rows(count):
+        for identity, text, *path_, emotion in make_rows(count):
             segment = {**dict(zip(LEVELS, path_, strict=True)), "emotion": emotion}
             file.write(json.dumps({"id": identity, "text": text, "segments": [segment]}) + "\n")
 
@@ -72,13 +72,13 @@ def write_xlsx(path: Path, count: int) -> None:
 
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("Comments")
-    sheet.append(NAMES)
-    for row in rows(count):
+    sheet.append(COLUMN_NAMES)
+    for row in make_rows(count):
         sheet.append(row)
     book.save(path)
 
 
-def read_by_openpyxl(path: Path) -> float:
+def measure_openpyxl(path: Path) -> float:
     """Return the seconds that openpyxl takes to read all rows."""
     import openpyxl
 
@@ -98,7 +98,7 @@ FORMATS: dict[str, tuple[str, Callable[[Path, int], None], Row]] = {
 
 
 def main() -> None:
-    """Measure and write the result."""
+    """Measure all formats and write the result."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     result: Row = {
         "command": " ".join(["python -m benchmarks.prepare", *sys.argv[1:]]),
@@ -112,18 +112,18 @@ def main() -> None:
         for name, (file, write, source) in FORMATS.items():
             folder = project / "data" / name.replace(" ", "-")
             folder.mkdir(parents=True)
-            wanted = min(count, SHEET) if name == "xlsx" else count
-            write(folder / file, wanted)
+            row_count = min(count, MAX_SHEET_ROWS) if name == "xlsx" else count
+            write(folder / file, row_count)
             (folder / "source.yaml").write_text(yaml.safe_dump(source))
             (project / "params.yaml").write_text(f"data: {{comments: {folder.name}}}\n")
-            seconds, memory = measure("prepare", project, "comments")
-            found = {"rows": wanted, "MB": round((folder / file).stat().st_size / 1e6)}
-            found |= {"seconds": round(seconds, 2), "GiB": round(memory, 3)}
+            seconds, memory = measure_stage("prepare", project, "comments")
+            measured = {"rows": row_count, "MB": round((folder / file).stat().st_size / 1e6)}
+            measured |= {"seconds": round(seconds, 2), "GiB": round(memory, 3)}
             if name == "xlsx":
-                found["openpyxl seconds"] = round(read_by_openpyxl(folder / file), 2)
-            result["formats"][name] = found
+                measured["openpyxl seconds"] = round(measure_openpyxl(folder / file), 2)
+            result["formats"][name] = measured
             shutil.rmtree(folder)
-            print(name, found, flush=True)
+            print(name, measured, flush=True)
     today = datetime.datetime.now(tz=datetime.UTC).date()
     out = Path(f"benchmarks/results/prepare-cpu{os.cpu_count()}-{today}.json")
     write_json(out, result)

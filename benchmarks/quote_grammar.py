@@ -1,11 +1,10 @@
-"""CPU seconds to compile the grammar of the quotes of a comment, by its number of words: before and after the bound.
+"""CPU seconds to compile the grammar of quotes from a comment, by its number of words, with and without a bound.
 
     python -m benchmarks.quote_grammar [words ..]
 
-`unbounded` compiles the grammar of all words, whatever their number; `bounded` does what answering does: a comment of
-more than `QUOTED_WORDS` words gets the grammar of any text. `wait`: how long a short comment that comes after the
-longest one waits for its grammar. The tokenizer is the one in models/base. The result goes to
-benchmarks/results/quote-grammar-<machine>-<date>.json.
+`unbounded` compiles a grammar of all words. `bounded` does the same as inference: a comment of more than `QUOTED_WORDS`
+words gets the grammar of any text. `wait` is how long a short comment waits for its grammar after the longest one. The
+tokenizer is that of models/base. The result is written to benchmarks/results/quote-grammar-<machine>-<date>.json.
 """
 
 import datetime
@@ -29,49 +28,49 @@ NUMBERS = count()
 TASK: Row = {"levels": ["L1"], "has_content": True, "emotions": [], "most_segments": 3}
 
 
-def comment(words: int) -> str:
-    """Return so many different words, and others each time, so that nothing is known from the time before."""
+def make_comment(words: int) -> str:
+    """Return a text of `words` different words that no earlier text has, so that nothing is cached."""
     first = next(NUMBERS)
     return " ".join(f"{first}word{number}" for number in range(words))
 
 
-def cpu_seconds(compiler: Any, grammar: str) -> float:  # noqa: ANN401 (xgrammar's own)
-    """Return what it takes to compile a grammar."""
+def measure_compilation(compiler: Any, grammar: str) -> float:  # noqa: ANN401 (xgrammar's own)
+    """Return the CPU seconds in which a grammar compiles."""
     start = time.process_time()
     compiler.compile_grammar(grammar)
     return round(time.process_time() - start, 4)
 
 
-def wait_behind(constraint: CompiledLabelConstraint, words: int, *, bounded: bool) -> float:
-    """Return the seconds that a short comment waits for its grammar behind one of so many words."""
+def measure_wait(constraint: CompiledLabelConstraint, words: int, *, bounded: bool) -> float:
+    """Return the seconds that a short comment waits for its grammar after a comment of `words` words."""
     start = time.perf_counter()
     if bounded:
-        constraint.prepare_source(comment(words))
+        constraint.prepare_source(make_comment(words))
     else:
-        constraint.pool.submit(constraint.compiler.compile_grammar, content_grammar(comment(words)))
+        constraint.pool.submit(constraint.compiler.compile_grammar, content_grammar(make_comment(words)))
     short: Any = constraint.prepare_source("The lock jams.")
     short.result()
     return round(time.perf_counter() - start, 4)
 
 
 def main() -> None:
-    """Measure and write the result."""
+    """Measure all sizes and write the result."""
     sizes = [int(text) for text in sys.argv[1:]] or WORDS
     tokenizer = load_tokenizer(Path("models/base"))
     constraint = CompiledLabelConstraint(tokenizer, len(tokenizer), Taxonomy(("L1",), {("Lock",): ""}), TASK)
     rows = []
     for words in sizes:
-        text = comment(words)
+        text = make_comment(words)
         bounded = content_grammar(text if can_quote(text) else None)
         seconds = {
-            "unbounded": cpu_seconds(constraint.compiler, content_grammar(comment(words))),
-            "bounded": cpu_seconds(constraint.compiler, bounded),
+            "unbounded": measure_compilation(constraint.compiler, content_grammar(make_comment(words))),
+            "bounded": measure_compilation(constraint.compiler, bounded),
         }
         rows.append({"words": words, **seconds})
         print(f"{words:5} words: {seconds['unbounded']:8.3f} s unbounded, {seconds['bounded']:.3f} s bounded")
-    most = rows[-1]
+    longest = rows[-1]
     waits = {
-        name: wait_behind(constraint, most["words"], bounded=name == "bounded") for name in ("unbounded", "bounded")
+        name: measure_wait(constraint, longest["words"], bounded=name == "bounded") for name in ("unbounded", "bounded")
     }
     result: Row = {
         "command": " ".join(["python -m benchmarks.quote_grammar", *sys.argv[1:]]),
@@ -80,7 +79,9 @@ def main() -> None:
         "xgrammar": version("xgrammar"),
         "quoted words": QUOTED_WORDS,
         "CPU seconds": rows,
-        "CPU seconds of the longest, unbounded / bounded": round(most["unbounded"] / max(most["bounded"], 1e-4), 1),
+        "CPU seconds of the longest, unbounded / bounded": round(
+            longest["unbounded"] / max(longest["bounded"], 1e-4), 1
+        ),
         "seconds that a short comment waits behind the longest": waits,
         "wait, unbounded / bounded": round(waits["unbounded"] / max(waits["bounded"], 1e-4), 1),
     }
@@ -88,7 +89,8 @@ def main() -> None:
     out = Path(f"benchmarks/results/quote-grammar-cpu{os.cpu_count()}-{day}.json")
     write_json(out, result)
     print(
-        f"{most['words']} words, unbounded / bounded: {result['CPU seconds of the longest, unbounded / bounded']}", out
+        f"{longest['words']} words, unbounded / bounded: {result['CPU seconds of the longest, unbounded / bounded']}",
+        out,
     )
 
 

@@ -1,9 +1,9 @@
-"""What a `dvc repro` that finds nothing to do costs, against `dvc status` of a project of one stage.
+"""CPU seconds of a `dvc repro` with nothing to do, compared with `dvc status` in a project with one stage.
 
     python -m benchmarks.repro [rounds]
 
-The pipeline of this folder must be up to date. CPU seconds (user and system, with children) of each command by turns,
-their medians and the ratio of each round go to benchmarks/results/repro-cpu<cores>-<date>.json.
+The pipeline of this folder must be up to date. The commands take turns. Their CPU seconds (user and system, with child
+processes) and the median ratio are written to benchmarks/results/repro-cpu<cores>-<date>.json.
 """
 
 import datetime
@@ -18,11 +18,11 @@ from pathlib import Path
 
 from alloy.core.files import InputError, Row, write_json
 
-ONE = "stages:\n  one:\n    cmd: echo 1 > one\n    outs: [one]\n"
+ONE_STAGE = "stages:\n  one:\n    cmd: echo 1 > one\n    outs: [one]\n"
 
 
-def cpu_seconds(folder: Path, *command: str) -> float:
-    """Return the CPU seconds of a command that must find nothing to do."""
+def measure_command(folder: Path, *command: str) -> float:
+    """Return the CPU seconds of a command; raise `InputError` if it runs a stage."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "true"}
@@ -34,27 +34,27 @@ def cpu_seconds(folder: Path, *command: str) -> float:
 
 
 def main() -> None:
-    """Measure and write the result."""
+    """Measure both commands and write the result."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    taken: list[tuple[float, float]] = []
+    measured: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as name:
         small = Path(name)
         subprocess.run(["git", "init", "-q"], cwd=small, check=True)
         dvc = str(Path(sys.executable).with_name("dvc"))
         subprocess.run([dvc, "init", "-q"], cwd=small, check=True)
-        (small / "dvc.yaml").write_text(ONE)
+        (small / "dvc.yaml").write_text(ONE_STAGE)
         subprocess.run([dvc, "repro", "-q"], cwd=small, check=True)
         for number in range(rounds + 1):
-            pair = cpu_seconds(Path.cwd(), "dvc", "repro"), cpu_seconds(small, "dvc", "status")
-            if number:  # the first fills caches
-                taken.append((round(pair[0], 2), round(pair[1], 2)))
+            pair = measure_command(Path.cwd(), "dvc", "repro"), measure_command(small, "dvc", "status")
+            if number:  # the first round fills caches
+                measured.append((round(pair[0], 2), round(pair[1], 2)))
                 print(f"dvc repro {pair[0]:.2f} s, dvc status of one stage {pair[1]:.2f} s", flush=True)
     result: Row = {
         "command": " ".join(["python -m benchmarks.repro", *sys.argv[1:]]),
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        "cpu_seconds": {"dvc repro": [a for a, _ in taken], "dvc status of one stage": [b for _, b in taken]},
-        "ratio": round(statistics.median(a / b for a, b in taken), 2),
+        "cpu_seconds": {"dvc repro": [a for a, _ in measured], "dvc status of one stage": [b for _, b in measured]},
+        "ratio": round(statistics.median(a / b for a, b in measured), 2),
     }
     print(f"ratio {result['ratio']}")
     day = datetime.datetime.now(tz=datetime.UTC).date()

@@ -1,11 +1,11 @@
-"""Seconds that scoring takes, by the number of comments.
+"""Seconds of scoring, by the number of comments.
 
     python -m benchmarks.score [comments ..]
 
-Made-up comments of 1 to 4 segments with contents and emotions, over 1,420 leaves of four levels, frequent and rare;
-three of four predicted segments are right, a fiftieth of the answers is no JSON. What is timed is the stage `score`
-from rows as `read_jsonl` gives them to its figures, with intervals and the article's score. A first, unmeasured round
-loads the libraries. The result goes to benchmarks/results/score-<machine>-<date>.json.
+Scores generated comments of 1 to 4 segments with contents and emotions, over 1,420 frequent and rare leaves of four
+levels. Three of four predicted segments are right, and one in fifty answers is not valid JSON. Measured is the stage
+`score` from parsed rows to metrics, with intervals and the article's score. A first round, which loads the libraries,
+is not measured. The result is written to benchmarks/results/score-<machine>-<date>.json.
 """
 
 import datetime
@@ -33,8 +33,8 @@ WORDS = [f"word{number}" for number in range(2000)]
 EMOTIONS = ("anger", "joy", "neutral")
 
 
-def made_taxonomy() -> Taxonomy:
-    """Return 1,420 leaves: up to 5 under a node, 6 and 5 nodes above, 10 at the top."""
+def make_taxonomy() -> Taxonomy:
+    """Return a taxonomy with 1,420 leaves: 10 nodes at the first level, each with 5 or 6 nodes at each next level."""
     paths = [
         (f"Area {n // 142}", f"Topic {n // 25}", f"Aspect {n // 5}", f"Leaf {n}: what it is about")
         for n in range(LEAVES)
@@ -42,8 +42,8 @@ def made_taxonomy() -> Taxonomy:
     return Taxonomy(LEVELS, dict.fromkeys(paths, ""))
 
 
-def made_rows(count: int, taxonomy: Taxonomy) -> tuple[list[Row], list[Row]]:
-    """Return (gold, predictions) as their files have them."""
+def make_rows(count: int, taxonomy: Taxonomy) -> tuple[list[Row], list[Row]]:
+    """Return (gold, predictions) as rows of their files."""
     rng = random.Random(0)
     leaves = list(taxonomy.leaves)
     weights = [1 / rank for rank in range(1, LEAVES + 1)]
@@ -52,8 +52,8 @@ def made_rows(count: int, taxonomy: Taxonomy) -> tuple[list[Row], list[Row]]:
         paths = rng.choices(leaves, weights, k=rng.randint(1, 4))
         segments = [Segment(path, " ".join(rng.choices(WORDS, k=9)), rng.choice(EMOTIONS)) for path in paths]
         text = ". ".join(str(segment.content) for segment in segments)
-        said = tuple(_said(segment, leaves, rng) for segment in rng.sample(segments, len(segments)))
-        raw = render_answer(said, LEVELS)[: None if rng.random() < 0.98 else -9]
+        predicted = tuple(_predict_segment(segment, leaves, rng) for segment in rng.sample(segments, len(segments)))
+        raw = render_answer(predicted, LEVELS)[: None if rng.random() < 0.98 else -9]
         answer = parse_answer(raw, LEVELS)
         rows = [segment_row(segment, LEVELS) for segment in answer.segments]
         gold.append({"id": str(number), "text": text, "segments": [segment_row(part, LEVELS) for part in segments]})
@@ -62,16 +62,16 @@ def made_rows(count: int, taxonomy: Taxonomy) -> tuple[list[Row], list[Row]]:
     return gold, predictions
 
 
-def _said(segment: Segment, leaves: list[LabelPath], rng: random.Random) -> Segment:
+def _predict_segment(segment: Segment, leaves: list[LabelPath], rng: random.Random) -> Segment:
     path = segment.path if rng.random() < 0.75 else rng.choice(leaves)
     content = " ".join(str(segment.content).split()[rng.randrange(3) :])
     return Segment(path, content, rng.choice(EMOTIONS))
 
 
-def seconds(count: int) -> float:
-    """Return how long it takes to score `count` comments."""
-    taxonomy = made_taxonomy()
-    gold, predictions = made_rows(count, taxonomy)
+def measure_seconds(count: int) -> float:
+    """Return the seconds to score `count` comments."""
+    taxonomy = make_taxonomy()
+    gold, predictions = make_rows(count, taxonomy)
     training = Counter(dict(zip(taxonomy.leaves, range(LEAVES), strict=True)))
     start = time.perf_counter()
     pairs = pair_up(gold, predictions, taxonomy, Path("predictions"))
@@ -80,20 +80,20 @@ def seconds(count: int) -> float:
 
 
 def main() -> None:
-    """Measure and write the result."""
+    """Measure all sizes and write the result."""
     counts = [int(text) for text in sys.argv[1:]] or [10_000, 30_000, 100_000]
-    seconds(100)
-    taken = {count: round(seconds(count), 3) for count in counts}
-    each = {count: value / count for count, value in taken.items()}
-    ratio = round(each[max(counts)] / each[min(counts)], 3)
-    for count, value in taken.items():
-        print(f"{count:,} comments: {value:.1f} s, {1e6 * each[count]:.0f} microseconds each")
+    measure_seconds(100)
+    measured = {count: round(measure_seconds(count), 3) for count in counts}
+    per_comment = {count: value / count for count, value in measured.items()}
+    ratio = round(per_comment[max(counts)] / per_comment[min(counts)], 3)
+    for count, value in measured.items():
+        print(f"{count:,} comments: {value:.1f} s, {1e6 * per_comment[count]:.0f} microseconds each")
     result: Row = {
         "command": " ".join(["python -m benchmarks.score", *sys.argv[1:]]),
         "machine": f"cpu{os.cpu_count()}",
         "processor": platform.processor() or platform.machine(),
         "leaves": LEAVES,
-        "seconds": {str(count): value for count, value in taken.items()},
+        "seconds": {str(count): value for count, value in measured.items()},
         "seconds a comment, most / fewest comments": ratio,
     }
     day = datetime.datetime.now(tz=datetime.UTC).date()

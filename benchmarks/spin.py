@@ -1,9 +1,9 @@
-"""What threads that wait by spinning cost a training beside other work, and what alloy/core/stage.py does about it.
+"""Seconds of training with spinning OpenMP threads on a busy machine; alloy/core/stage.py limits the spinning.
 
     python -m benchmarks.spin [rounds]
 
-Eight training steps of a model of the demo's shape, alone and beside as many busy processes as there are cores, under
-each way to wait that OpenMP offers, by turns. Seconds by round and their median go to
+Measures eight training steps of a model of the demo's shape, alone and while each core has another busy process, with
+each wait policy of OpenMP in turn. Seconds by round and their median are written to
 benchmarks/results/spin-<machine>-<date>.json.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from alloy.core.files import Row, write_json
 
-WAYS = {
+WAIT_POLICIES = {
     "as OpenMP comes": {},
     "GOMP_SPINCOUNT=10000": {"GOMP_SPINCOUNT": "10000"},
     "GOMP_SPINCOUNT=0": {"GOMP_SPINCOUNT": "0"},
@@ -38,14 +38,14 @@ print(time.perf_counter() - start)
 """
 
 
-def seconds(environment: dict[str, str]) -> float:
-    """Return how long the steps take in a process of this environment."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
-    return float(subprocess.check_output([sys.executable, "-c", STEPS], env={**kept, **environment}, text=True))
+def measure_seconds(environment: dict[str, str]) -> float:
+    """Return the seconds of the steps in a process with these environment variables."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    return float(subprocess.check_output([sys.executable, "-c", STEPS], env={**inherited, **environment}, text=True))
 
 
 def main() -> None:
-    """Measure and write the result."""
+    """Measure all policies and write the result."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     cores = os.cpu_count() or 1
     result: Row = {
@@ -53,22 +53,22 @@ def main() -> None:
         "processor": platform.processor() or platform.machine(),
         "cores": cores,
     }
-    for beside in (0, cores):
-        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(beside)]
+    for busy_processes in (0, cores):
+        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy_processes)]
         try:
-            taken: dict[str, list[float]] = {way: [] for way in WAYS}
+            measured: dict[str, list[float]] = {policy: [] for policy in WAIT_POLICIES}
             for _ in range(rounds):
-                for way, environment in WAYS.items():
-                    taken[way].append(round(seconds(environment), 3))
+                for policy, environment in WAIT_POLICIES.items():
+                    measured[policy].append(round(measure_seconds(environment), 3))
         finally:
             for process in busy:
                 process.kill()
                 process.wait()
-        result[f"beside {beside} busy processes"] = {
-            way: {"median": statistics.median(values), "seconds": values} for way, values in taken.items()
+        result[f"beside {busy_processes} busy processes"] = {
+            policy: {"median": statistics.median(values), "seconds": values} for policy, values in measured.items()
         }
-        for way, values in taken.items():
-            print(f"beside {beside}: {way}: {statistics.median(values):.2f} s")
+        for policy, values in measured.items():
+            print(f"beside {busy_processes}: {policy}: {statistics.median(values):.2f} s")
     day = datetime.datetime.now(tz=datetime.UTC).date()
     write_json(Path(f"benchmarks/results/spin-cpu{cores}-{day}.json"), result)
 

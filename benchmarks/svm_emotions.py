@@ -1,22 +1,23 @@
-"""How the SVM should tell emotions: several ways, on training comments held out.
+"""Compare methods by which the SVM can predict emotions, on held-out training comments.
 
     python -m benchmarks.svm_emotions data/prepared/comments data/mams
 
-Each folder has `comments.jsonl` and `taxonomy.csv`; its test comments, as the stage `split` finds them, are not used.
-`dvc repro prepare@comments` makes the demo's; MAMS is made from ../shared/data, by prepare.py in
+Each folder has `comments.jsonl` and `taxonomy.csv`; its test comments, as chosen by the stage `split`, are not used.
+`dvc repro prepare@comments` makes the demo's files; those of MAMS are made from ../shared/data, by prepare.py in
 ../shared/cases/real-model.
-Three folds of a fifth of the training comments are held out in turn. For each way, the result has `f1` (paths) and
-`f1_full` (paths with emotions) by fold and over all held-out comments, the mean seconds of learning and labeling, and
-how `f1_full` differs from the chosen way's with its 95 % interval, by paired bootstrap over comments. It goes to
-benchmarks/results/svm-emotions-cpu<cores>-<date>.json.
 
-The ways, of which the stage `svm` uses the first (`alloy/baseline/svm_labeler.py`):
+Three folds, each a fifth of the training comments, are held out in turn. For each method, the result has `f1` (paths)
+and `f1_full` (paths with emotions) by fold and over all held-out comments, the mean seconds of training and labeling,
+and the difference of its `f1_full` to that of the first method, with a 95 % interval by paired bootstrap over comments.
+It is written to benchmarks/results/svm-emotions-cpu<cores>-<date>.json.
 
-- `words, also by path`: paths first, then emotions by the words, the path, and the words in columns of their path.
-- `words and path`: the same without the columns by path.
-- `one label for both`: each pair of a path and an emotion is a label; all labels above a threshold are given.
-- `paths, then one label for both`: the paths of the first way, each with the emotion whose pair has the largest margin.
-- `most frequent`: the paths of the first way, each with the emotion that it has most often in training.
+The methods, of which the stage `svm` uses the first (`alloy/baseline/svm_labeler.py`):
+
+- `words, also by path`: predict paths, then emotions from the words, the path, and the words in a column per path.
+- `words and path`: the same without the columns per path.
+- `one label for both`: each pair of a path and an emotion is a label; predict all labels above a threshold.
+- `paths, then one label for both`: the paths of the first method, with the emotion whose pair has the largest margin.
+- `most frequent`: the paths of the first method, with the most frequent emotion of the path in training.
 """
 
 import datetime
@@ -46,8 +47,8 @@ from alloy.core.stage import run
 from alloy.core.text import unit_hash
 from alloy.formats.comments import Comment, Segment, parse_comment
 from alloy.formats.taxonomy import LabelPath, load_taxonomy
-from alloy.scoring.bootstrap import Counts, change, f1
-from alloy.scoring.matching import count_full, count_matches, rates
+from alloy.scoring.bootstrap import MIN_ITEMS, Counts, estimate_change, f1
+from alloy.scoring.matching import compute_rates, count_full, count_matches
 from alloy.splitting.assignment import TRAIN
 from alloy.splitting.settings import Split
 from stages.split import divide_comments, read_comments
@@ -55,11 +56,11 @@ from stages.split import divide_comments, read_comments
 FOLDS, RESAMPLES = 3, 1000
 SVM = Svm()
 Labeled = list[tuple[Segment, ...]]
-Way = Callable[[list[Comment], list[LabelPath], list[str]], Labeled]
+LabelingMethod = Callable[[list[Comment], list[LabelPath], list[str]], Labeled]
 
 
 class WordsAndPath(EmotionSvm):
-    """`EmotionSvm` without the columns of words by path."""
+    """`EmotionSvm` without the columns of words per path."""
 
     def _crossed(self, words: Any, own: Any) -> Any:  # noqa: ANN401 (as its parent's)
         from scipy.sparse import csr_matrix
@@ -67,141 +68,150 @@ class WordsAndPath(EmotionSvm):
         return csr_matrix((words.shape[0], 0), dtype=words.dtype)
 
 
-def words_by_path(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
-    """Label `texts` as the stage does."""
+def label_by_words_and_crossed_path(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
+    """Label `texts` by the method of the stage."""
     return train_labeler(train, leaves, SVM).label_texts(texts)
 
 
-def words_and_path(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
-    """Label `texts` without columns of words by path."""
-    labeler = _paths_alone(train, leaves)
+def label_by_words_and_path(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
+    """Label `texts` without the columns of words per path."""
+    labeler = _train_path_labeler(train, leaves)
     emotions = WordsAndPath(SVM, labeler.paths.vectorizer, leaves).fit(*build_emotion_examples(train))
     return SvmLabeler(leaves, labeler.paths, labeler.threshold, emotions).label_texts(texts)
 
 
-def one_label(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
-    """Label `texts` by machines for pairs of a path and an emotion."""
-    labeler = train_labeler(_joined(train), _pairs(train), SVM)
+def label_pairs(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
+    """Label `texts` by SVMs for pairs of a path and an emotion."""
+    labeler = train_labeler(_join_emotions(train), _list_pairs(train), SVM)
     return [tuple(Segment(s.path[:-1], emotion=s.path[-1]) for s in own) for own in labeler.label_texts(texts)]
 
 
-def paths_then_one_label(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
-    """Label `texts` with the paths of `words_by_path`, and the emotion whose pair has the largest margin."""
-    pairs = _pairs(train)
-    margins = train_path_svm(_joined(train), pairs, SVM, "pairs").compute_margins(texts)
+def label_paths_then_pairs(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
+    """Label `texts` with the paths of the stage's method, and the emotion whose pair has the largest margin."""
+    pairs = _list_pairs(train)
+    margins = train_path_svm(_join_emotions(train), pairs, SVM, "pairs").compute_margins(texts)
     columns: defaultdict[LabelPath, list[int]] = defaultdict(list)
     for number, pair in enumerate(pairs):
         columns[pair[:-1]].append(number)
 
-    def best(path: LabelPath, own: Margins) -> Segment:
-        return Segment(path, emotion=pairs[max(columns[path], key=lambda number: own[number])][-1])
+    def choose_emotion(path: LabelPath, pair_margins: Margins) -> Segment:
+        return Segment(path, emotion=pairs[max(columns[path], key=lambda number: pair_margins[number])][-1])
 
-    labeled = _paths_alone(train, leaves).label_texts(texts)
-    return [tuple(best(s.path, own) for s in segments) for segments, own in zip(labeled, margins, strict=True)]
+    labeled = _train_path_labeler(train, leaves).label_texts(texts)
+    return [
+        tuple(choose_emotion(s.path, pair_margins) for s in segments)
+        for segments, pair_margins in zip(labeled, margins, strict=True)
+    ]
 
 
-def most_frequent(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
-    """Label `texts` with the paths of `words_by_path`, and the most frequent emotion of each."""
+def label_by_most_frequent_emotion(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
+    """Label `texts` with the paths of the stage's method, and the most frequent emotion of each path."""
     counted: defaultdict[LabelPath, Counter[str | None]] = defaultdict(Counter)
     for comment in train:
         for segment in comment.segments:
             counted[segment.path][segment.emotion] += 1
     usual = {path: counts.most_common(1)[0][0] for path, counts in counted.items()}
-    labeled = _paths_alone(train, leaves).label_texts(texts)
+    labeled = _train_path_labeler(train, leaves).label_texts(texts)
     return [tuple(Segment(s.path, emotion=usual[s.path]) for s in own) for own in labeled]
 
 
-WAYS: dict[str, Way] = {
-    "words, also by path": words_by_path,
-    "words and path": words_and_path,
-    "one label for both": one_label,
-    "paths, then one label for both": paths_then_one_label,
-    "most frequent": most_frequent,
+METHODS: dict[str, LabelingMethod] = {
+    "words, also by path": label_by_words_and_crossed_path,
+    "words and path": label_by_words_and_path,
+    "one label for both": label_pairs,
+    "paths, then one label for both": label_paths_then_pairs,
+    "most frequent": label_by_most_frequent_emotion,
 }
 
 
-def _paths_alone(train: list[Comment], leaves: list[LabelPath]) -> SvmLabeler:
-    """Return the labeler of paths: `learn` on the comments without their emotions."""
+def _train_path_labeler(train: list[Comment], leaves: list[LabelPath]) -> SvmLabeler:
+    """Return a labeler of paths, trained on the comments without their emotions."""
     return train_labeler(
         [c._replace(segments=tuple(s._replace(emotion=None) for s in c.segments)) for c in train], leaves, SVM
     )
 
 
-def _joined(comments: list[Comment]) -> list[Comment]:
-    """Return the comments with each emotion as one more level of the path."""
+def _join_emotions(comments: list[Comment]) -> list[Comment]:
+    """Return the comments with each emotion as the last level of its path."""
     return [
         c._replace(segments=tuple(Segment((*s.path, s.emotion or ""), s.content) for s in c.segments)) for c in comments
     ]
 
 
-def _pairs(comments: list[Comment]) -> list[LabelPath]:
-    return sorted({segment.path for comment in _joined(comments) for segment in comment.segments})
+def _list_pairs(comments: list[Comment]) -> list[LabelPath]:
+    return sorted({segment.path for comment in _join_emotions(comments) for segment in comment.segments})
 
 
 @dataclass
-class Measured:
-    """What one way did, a fold at a time: counts of paths and of paths with emotions, and seconds."""
+class Measurement:
+    """The results of one method per fold: counts of paths, counts of paths with emotions, seconds."""
 
     paths: list[Counts]
     full: list[Counts]
     seconds: list[float]
 
 
-def training_comments(folder: Path) -> list[Comment]:
-    """Return the comments of a folder that `split` puts into train."""
+def read_training_comments(folder: Path) -> list[Comment]:
+    """Return the comments of a folder that `split` assigns to the training set."""
     taxonomy = load_taxonomy(folder / "taxonomy.csv")
     survey = read_comments(folder / "comments.jsonl", taxonomy)
     split = Split()
-    sides, _ = divide_comments(survey, split.test, split.near)
-    rows = (orjson.loads(survey.rows[place]) for place in np.flatnonzero(sides == TRAIN).tolist())
+    assignment, _ = divide_comments(survey, split.test, split.near)
+    rows = (orjson.loads(survey.rows[index]) for index in np.flatnonzero(assignment == TRAIN).tolist())
     return [parse_comment(row, taxonomy) for row in rows]
 
 
-def measure(comments: list[Comment]) -> Row:
-    """Return what each way reaches on the folds of `comments`."""
-    measured = {name: Measured([], [], []) for name in WAYS}
+def measure_methods(comments: list[Comment]) -> Row:
+    """Return the results of each method on the folds of `comments`."""
+    measured = {name: Measurement([], [], []) for name in METHODS}
     for fold in range(FOLDS):
-        held = [c for c in comments if fold * HELD_OUT <= unit_hash(f"fold {c.id}") < (fold + 1) * HELD_OUT]
+        held_out = [c for c in comments if fold * HELD_OUT <= unit_hash(f"fold {c.id}") < (fold + 1) * HELD_OUT]
         train = [c for c in comments if not fold * HELD_OUT <= unit_hash(f"fold {c.id}") < (fold + 1) * HELD_OUT]
         leaves = sorted({segment.path for comment in train for segment in comment.segments})
-        gold = [comment.segments for comment in held]
-        for name, way in WAYS.items():
+        gold = [comment.segments for comment in held_out]
+        for name, way in METHODS.items():
             start = time.perf_counter()
-            labeled = way(train, leaves, [comment.text for comment in held])
-            own = measured[name]
-            own.seconds.append(time.perf_counter() - start)
-            own.full.append(count_full(gold, labeled))
-            own.paths.append(count_matches(*([[s.path for s in side] for side in sides] for sides in (gold, labeled))))
-            print(f"fold {fold}, {name}: {rates(own.paths[-1]).f1:.4f}, {rates(own.full[-1]).f1:.4f}", flush=True)
+            labeled = way(train, leaves, [comment.text for comment in held_out])
+            measurement = measured[name]
+            measurement.seconds.append(time.perf_counter() - start)
+            measurement.full.append(count_full(gold, labeled))
+            measurement.paths.append(
+                count_matches(*([[s.path for s in side] for side in sides] for sides in (gold, labeled)))
+            )
+            print(
+                f"fold {fold}, {name}: {compute_rates(measurement.paths[-1]).f1:.4f}, "
+                f"{compute_rates(measurement.full[-1]).f1:.4f}",
+                flush=True,
+            )
     chosen = np.concatenate(next(iter(measured.values())).full)
-    return {name: summary(own, chosen) for name, own in measured.items()}
+    return {name: summarize(measurement, chosen) for name, measurement in measured.items()}
 
 
-def summary(own: Measured, chosen: Counts) -> Row:
-    """Return the figures of one way; `chosen` are the counts of the way to compare with, of all folds."""
-    full = np.concatenate(own.full)
-    found = change(chosen, full, f1, RESAMPLES, 0)
-    if found is None:
-        raise InputError("too few comments to compare; take a larger data set")
+def summarize(measurement: Measurement, chosen: Counts) -> Row:
+    """Return the metrics of one method; `chosen` are the counts of the first method, over all folds."""
+    full = np.concatenate(measurement.full)
+    change = estimate_change(chosen, full, f1, RESAMPLES, 0)
+    if change is None:
+        raise InputError(f"expected at least {MIN_ITEMS} held-out comments, got {len(full)}; use a larger data set")
     return {
-        "f1": round(rates(np.concatenate(own.paths)).f1, 4),
-        "f1_full": round(rates(full).f1, 4),
-        "f1 by fold": [round(rates(counts).f1, 4) for counts in own.paths],
-        "f1_full by fold": [round(rates(counts).f1, 4) for counts in own.full],
-        "f1_full less the first way's": {key: round(value, 4) for key, value in asdict(found).items()},
-        "seconds": round(float(np.mean(own.seconds)), 1),
+        "f1": round(compute_rates(np.concatenate(measurement.paths)).f1, 4),
+        "f1_full": round(compute_rates(full).f1, 4),
+        "f1 by fold": [round(compute_rates(counts).f1, 4) for counts in measurement.paths],
+        "f1_full by fold": [round(compute_rates(counts).f1, 4) for counts in measurement.full],
+        "f1_full less the first way's": {key: round(value, 4) for key, value in asdict(change).items()},
+        "seconds": round(float(np.mean(measurement.seconds)), 1),
     }
 
 
 def main() -> None:
-    """Measure each folder, write the result."""
+    """Measure the methods on each folder and write the result."""
     folders = [Path(name) for name in sys.argv[1:]]
     if not folders:
-        raise InputError("no folder given; run python -m benchmarks.svm_emotions data/prepared/comments")
+        raise InputError("expected at least one folder; run python -m benchmarks.svm_emotions data/prepared/comments")
     result: Row = {"command": " ".join(["python -m benchmarks.svm_emotions", *sys.argv[1:]])}
     for folder in folders:
-        comments = training_comments(folder)
-        result[folder.name] = {"comments": len(comments), **measure(comments)}
+        comments = read_training_comments(folder)
+        result[folder.name] = {"comments": len(comments), **measure_methods(comments)}
     date = datetime.datetime.now(tz=datetime.UTC).date()
     out = Path(f"benchmarks/results/svm-emotions-cpu{os.cpu_count()}-{date}.json")
     write_json(out, result)

@@ -1,13 +1,13 @@
-"""Tokens a second of Alloy's training, beside a bare PyTorch loop over the same batches and TRL's plain defaults.
+"""Tokens per second of Alloy's training, compared with a bare PyTorch loop and with TRL's defaults.
 
     dvc repro mix
     python -m benchmarks.train [profile] [steps] [rounds] [config.json]
 
-The three train the same random weights of the profile's shape on the rows of data/mix/train.jsonl with the same AdamW,
-by turns, so that what else the machine does falls on all alike; a token is one of the rows', padding is none. The
-result goes to benchmarks/results/train-<profile>-<machine>-<date>.json: speeds by round, and the median of the rounds'
-ratios. A hub profile takes its shape from `config.json`, its tokenizer's size too: token ids are what the demo's
-tokenizer makes of the rows.
+All three train the same random weights of the profile's shape on the rows of data/mix/train.jsonl with the same AdamW.
+They take turns, so that other work on the machine affects all of them. Padding does not count as tokens. The result is
+written to benchmarks/results/train-<profile>-<machine>-<date>.json: speeds by round, and the median ratios. A profile
+with a model of the hub takes its shape and vocabulary size from `config.json`; the token ids are those of the demo's
+tokenizer.
 """
 
 import datetime
@@ -22,31 +22,30 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from measure_alloy.core.files import Row, read_jsonl, write_json
+from measure_alloy.runtime.resume import WorkFolder
+from measure_alloy.training.arguments import make_arguments
+from measure_alloy.training.callbacks import Checkpoints, Progress
+from measure_alloy.training.cost import count_training_flops, find_peak_flops
+from measure_alloy.training.job import TrainingJob
+from measure_alloy.training.library_warnings import silence_libraries
+from measure_alloy.training.optimizer import BETAS
+from measure_alloy.training.packing import Examples, flatten_rows, prepare_examples, tokenize_rows
+from measure_alloy.training.settings import LongRow, Method, Model, Optimizer, Schedule, Train
+from measure_alloy.training.tiny_qwen import iterate_texts, new_config, new_tokenizer
+from measure_alloy.training.trainer_setup import make_trainer
 from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from alloy.core.files import Row, read_jsonl, write_json
-from alloy.runtime.resume import WorkFolder
-from alloy.training.arguments import make_arguments
-from alloy.training.callbacks import Checkpoints, Progress
-from alloy.training.cost import count_training_flops, find_peak_flops
-from alloy.training.job import TrainingJob
-from alloy.training.library_warnings import silence_libraries
-from alloy.training.optimizer import BETAS
-from alloy.training.packing import Examples, flatten_rows, prepare_examples, tokenize_rows
-from alloy.training.settings import LongRow, Method, Model, Optimizer, Schedule, Train
-from alloy.training.tiny_qwen import iterate_texts, new_config, new_tokenizer
-from alloy.training.trainer_setup import make_trainer
-
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long `work` takes, to the end of what it leaves on the GPU."""
+def measure_seconds(work: Callable[[], object]) -> float:
+    """Return the seconds of `work`, including its pending work on the GPU."""
     start = time.perf_counter()
     work()
     if GPU:
@@ -54,14 +53,14 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def fresh(run: TrainingJob) -> Any:  # noqa: ANN401 (a PreTrainedModel)
-    """Return the same random weights every time, in float32."""
+def make_model(run: TrainingJob) -> Any:  # noqa: ANN401 (a PreTrainedModel)
+    """Return a model in float32, with the same random weights every time."""
     torch.manual_seed(0)
     return AutoModelForCausalLM.from_config(run.config, dtype=torch.float32)
 
 
-def alloy(run: TrainingJob, examples: Examples, folder: Path) -> float:
-    """Return the seconds of Alloy's own training, with its bar, clock and checkpoints."""
+def measure_alloy(run: TrainingJob, examples: Examples, folder: Path) -> float:
+    """Return the seconds of Alloy's training, with its progress bar and checkpoints."""
     arguments = make_arguments(run, len(examples.dataset))
     arguments.output_dir = str(folder)
     trainer = make_trainer(run, examples, arguments)
@@ -76,16 +75,16 @@ def alloy(run: TrainingJob, examples: Examples, folder: Path) -> float:
     return progress.seconds
 
 
-def bare(run: TrainingJob, examples: Examples, order: list[int]) -> float:
-    """Return the seconds of the shortest loop that does the same steps."""
+def measure_bare_loop(run: TrainingJob, examples: Examples, order: list[int]) -> float:
+    """Return the seconds of a minimal loop with the same steps."""
     train = run.train
-    model = fresh(run).to(DEVICE)
+    model = make_model(run).to(DEVICE)
     model.train()
     if train.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     optimizer = torch.optim.AdamW(model.parameters(), lr=train.lr, betas=BETAS, weight_decay=0.0, fused=True)
 
-    def steps() -> None:
+    def run_steps() -> None:
         for first in range(0, len(order), train.global_batch):
             batches = [
                 {key: value.to(DEVICE) for key, value in flatten_rows([examples.dataset[row]]).items()}
@@ -102,20 +101,20 @@ def bare(run: TrainingJob, examples: Examples, order: list[int]) -> float:
             optimizer.step()
             optimizer.zero_grad()
 
-    return seconds(steps)
+    return measure_seconds(run_steps)
 
 
-def defaults(run: TrainingJob, rows: "Dataset", steps: int, folder: Path) -> float:
-    """Return the seconds of TRL's SFTTrainer as it comes, told only how many steps."""
+def measure_trl(run: TrainingJob, rows: "Dataset", steps: int, folder: Path) -> float:
+    """Return the seconds per token of TRL's SFTTrainer with its defaults, except for the number of steps."""
     trainer = SFTTrainer(
-        model=fresh(run).to(DEVICE),
+        model=make_model(run).to(DEVICE),
         processing_class=run.tokenizer,
         train_dataset=rows,
         args=SFTConfig(
             output_dir=str(folder),
             max_steps=steps,
             use_cpu=not GPU,
-            bf16=GPU,  # on a CPU its default is refused; all three are float32 there
+            bf16=GPU,  # its default is not supported on a CPU, where all three use float32
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
@@ -125,17 +124,17 @@ def defaults(run: TrainingJob, rows: "Dataset", steps: int, folder: Path) -> flo
     seen: list[int] = []
     original = trainer.compute_loss
 
-    def counted(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (Trainer's own)
+    def count_tokens(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (Trainer's own)
         seen.append(int(inputs["attention_mask"].sum()))
         return original(model, inputs, *args, **kwargs)
 
-    trainer.compute_loss = counted  # type: ignore[method-assign]
-    took = seconds(trainer.train)
-    return took / sum(seen)
+    trainer.compute_loss = count_tokens  # type: ignore[method-assign]
+    elapsed = measure_seconds(trainer.train)
+    return elapsed / sum(seen)
 
 
-def measure(run: TrainingJob, rows: list[Row], steps: int, rounds: int) -> Row:
-    """Return the speeds in tokens a second of each round, and the ratios."""
+def measure_speeds(run: TrainingJob, rows: list[Row], steps: int, rounds: int) -> Row:
+    """Return tokens per second of each round, and the median ratios."""
     examples = prepare_examples(rows, run.tokenizer, run.train)
     plain = tokenize_rows(rows, run.tokenizer).select_columns(["input_ids", "labels"])
     longest = run.train.max_length
@@ -144,12 +143,12 @@ def measure(run: TrainingJob, rows: list[Row], steps: int, rounds: int) -> Row:
         folder = Path(name)
         order = list(make_trainer(run, examples, make_arguments(run, len(examples.dataset))).order)
         tokens, squares, completions = examples.measure_work()[order].sum(axis=0).tolist()
-        bare(run, examples, order[: 2 * run.train.global_batch])  # warm-up
+        measure_bare_loop(run, examples, order[: 2 * run.train.global_batch])  # warm-up
         speeds: dict[str, list[float]] = {"alloy": [], "bare": [], "trl": []}
         for _ in range(rounds):
-            speeds["alloy"].append(tokens / alloy(run, examples, folder))
-            speeds["bare"].append(tokens / bare(run, examples, order))
-            speeds["trl"].append(1 / defaults(run, plain, steps, folder))
+            speeds["alloy"].append(tokens / measure_alloy(run, examples, folder))
+            speeds["bare"].append(tokens / measure_bare_loop(run, examples, order))
+            speeds["trl"].append(1 / measure_trl(run, plain, steps, folder))
             print({key: round(values[-1]) for key, values in speeds.items()}, flush=True)
     ratios = {
         f"alloy/{other}": round(
@@ -165,7 +164,7 @@ def measure(run: TrainingJob, rows: list[Row], steps: int, rounds: int) -> Row:
 
 
 def main() -> None:
-    """Measure and write the result."""
+    """Measure all three and write the result."""
     profile, steps, rounds, config = [*sys.argv[1:], *("demo", "20", "5", "")[len(sys.argv) - 1 :]]
     silence_libraries()
     model = Model.load(profile)
@@ -192,7 +191,7 @@ def main() -> None:
         seed=0,
         config=AutoConfig.from_pretrained(config) if config else new_config(tokenizer, shape),
         tokenizer=tokenizer,
-        load_model=lambda dtype: fresh(run),
+        load_model=lambda dtype: make_model(run),
         output=Path("unused"),
     )
     machine = torch.cuda.get_device_name().replace(" ", "-") if GPU else f"cpu{torch.get_num_threads()}"
@@ -201,9 +200,9 @@ def main() -> None:
         "machine": machine,
         "processor": platform.processor() or platform.machine(),
         "torch": torch.__version__,
-        "parameters": fresh(run).num_parameters(),
+        "parameters": make_model(run).num_parameters(),
         "steps": int(steps),
-        **measure(run, rows, int(steps), int(rounds)),
+        **measure_speeds(run, rows, int(steps), int(rounds)),
     }
     day = datetime.datetime.now(tz=datetime.UTC).date()
     out = Path(f"benchmarks/results/train-{profile}-{machine}-{day}.json")

@@ -1,5 +1,5 @@
-"""The stages of dvc.yaml: one script per stage, named for it, and nothing else.
+"""The stages of dvc.yaml: one script per stage, with the stage's name, and nothing else.
 
-A script opens with what it reads and writes, has a pure core, and ends in a `main` that does the reading and writing.
-What two stages share is in `alloy/`.
+A script starts with a docstring that lists what it reads and writes. It has a pure core and a `main` that does the
+reading and writing. Code that several stages use is in `alloy/`.
 """

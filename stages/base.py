@@ -1,7 +1,7 @@
-"""Make the base model: one that exists (docs/models.md), or a small Qwen3 trained on the general data alone.
+"""Make the base model: an existing one (docs/models.md), or a small Qwen3 trained only on the general data.
 
-A model that cannot be trained is refused here, before any other stage runs. The section `train` is read for that alone:
-it changes nothing of what is written, so DVC does not watch it here, and the stage `train` checks it again.
+A model that cannot be trained is refused here, before any other stage runs. The section `train` is read only for this
+check. It does not change the outputs, so DVC does not watch it here; the stage `train` checks it again.
 
 Reads   data/prepared/general/general.jsonl, or the model that the profile names
 Writes  models/base, metrics/base.json
@@ -29,18 +29,20 @@ if TYPE_CHECKING:
 OUT = Path("models/base")
 
 
-def usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tuple[list[Row], TokenizersBackend]":
-    """Return the general examples that can be trained on, and a tokenizer that learned from all that are well-formed.
+def select_usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tuple[list[Row], TokenizersBackend]":
+    """Return the general examples that can be trained on, and a tokenizer trained on all well-formed examples.
 
-    A bad one raises `InputError`, or is left out; the stage `decontaminate` lists and counts those.
+    By `on_bad_row`, bad examples raise `InputError` or are left out; the stage `decontaminate` lists and counts them.
     """
     from alloy.modeling.chat_examples import why_unusable
     from alloy.training.tiny_qwen import iterate_texts, new_tokenizer
 
-    read = list(check_rows(path, set()))
-    good = [(number, row) for number, row in read if not isinstance(row, InputError)]
+    checked = list(check_rows(path, set()))
+    good = [(number, row) for number, row in checked if not isinstance(row, InputError)]
     tokenizer = new_tokenizer(iterate_texts(row for _, row in good), scratch)
-    bad = [(number, str(row).removeprefix(f"{path}:{number}: ")) for number, row in read if isinstance(row, InputError)]
+    bad = [
+        (number, str(row).removeprefix(f"{path}:{number}: ")) for number, row in checked if isinstance(row, InputError)
+    ]
     rows = []
     for number, row in good:
         if why := why_unusable(tokenizer, row["messages"]):
@@ -52,18 +54,18 @@ def usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tuple[list
         errors = [origin.format_error(number, reason) for number, reason in sorted(bad)]
         if on_bad_row is BadRow.stop or not rows:
             raise bad_general_rows(errors)
-        print(f"base: {len(bad)} bad general rows left out, the first is {errors[0]}")
+        print(f"base: {len(bad)} bad general rows were left out; the first is {errors[0]}")
     return rows, tokenizer
 
 
 def train_from_scratch(rows: list[Row], tokenizer: "TokenizersBackend", scratch: Scratch) -> Row | None:
-    """Train on every row, save to models/base and return the report; None beside rank 0."""
+    """Train on all rows, save to models/base and return the report; return None on ranks other than 0."""
     from alloy.training.job import TrainingJob
     from alloy.training.run import fit
     from alloy.training.tiny_qwen import new_config, new_model
 
     config = new_config(tokenizer, scratch)
-    done = fit(
+    result = fit(
         TrainingJob(
             stage="base",
             section="model.scratch.train",
@@ -77,27 +79,27 @@ def train_from_scratch(rows: list[Row], tokenizer: "TokenizersBackend", scratch:
         ),
         rows,
     )
-    return done and done[0]
+    return result and result[0]
 
 
-def check(config: "PreTrainedConfig", train: Train) -> None:
-    """Refuse a model that cannot be trained as the profile says, and say if its rows will not be packed."""
+def check_trainable(config: "PreTrainedConfig", train: Train) -> None:
+    """Raise `InputError` if the model cannot be trained as in the profile; print a note if rows will not be packed."""
     check_model(config, train)
-    if unpacked := resolve_packing(config, train)[1]:
-        print(f"base: {unpacked}")
+    if packing_note := resolve_packing(config, train)[1]:
+        print(f"base: {packing_note}")
 
 
 def main() -> None:
-    """Fetch or train."""
+    """Fetch or train the base model, and write its metrics."""
     model, train, general_rows = load_sections(Model, Train, GeneralRows)
     report: Row | None
     if model.scratch is None:
-        report = make_base_model(model, OUT, partial(check, train=train))
+        report = make_base_model(model, OUT, partial(check_trainable, train=train))
     else:
         check_scratch(model.scratch, train)
         distributed.launch_processes("stages.base", gpu=model.scratch.train.gpu)
         path = Path("data/prepared/general/general.jsonl")
-        rows, tokenizer = usable_rows(path, model.scratch, general_rows.on_bad_row)
+        rows, tokenizer = select_usable_rows(path, model.scratch, general_rows.on_bad_row)
         report = train_from_scratch(rows, tokenizer, model.scratch)
     if report is None:
         return

@@ -1,13 +1,13 @@
-"""Let a model answer twelve plain chat prompts, for people to read.
+"""Generate a model's answers to twelve plain chat prompts, for people to read.
 
 Reads   data/prepared/chat/prompts.jsonl; models/<model>
 Writes  metrics/chat/<model>.jsonl: `{id, category, messages, answer, finish, tokens, cut}` per prompt, with the
         `reason` if there is no answer;
-        metrics/chat/<model>.json: their number, how many have no answer, mean length, the share cut at the limit
+        metrics/chat/<model>.json: number of answers, prompts without answer, mean length, share cut at the limit
 Run     dvc repro chat@tuned
 
-Answers are greedy and free, not held to the taxonomy. The report shows them side by side, and `compare` counts those in
-the task's format (leakage).
+Answers are decoded greedily, without a grammar. The report shows them side by side, and `compare` counts answers in the
+task's format (leakage).
 """
 
 import sys
@@ -29,12 +29,12 @@ from alloy.runtime.resume import hash_inputs
 
 
 def main() -> None:
-    """Load, ask, write."""
+    """Load the model, generate the answers, write rows and metrics."""
     name = model_name()
     chat, infer = load_sections(Chat, Infer)
     out, rows = Path(f"metrics/chat/{name}.json"), Path(f"metrics/chat/{name}.jsonl")
     model = Path("models", name)
-    if name != "base" and read_hosted_name(model):  # it is the base; asking it again costs money and tells nothing
+    if name != "base" and read_hosted_name(model):  # it is the base model, and asking it again costs money
         write_json(out, {name: {}})
         write_jsonl(rows, [])
         print(f"chat {name}: skipped, nothing was trained")
@@ -51,13 +51,13 @@ def main() -> None:
         make_retry_test(infer),
     )
     key = hash_inputs("chat", [chat, infer.answer_settings], name)
-    found = run_job(job, key, prompts, len(prompts), infer.chunk_size, (rows, out))[name]["chat"]
+    metrics = run_job(job, key, prompts, len(prompts), infer.chunk_size, (rows, out))[name]["chat"]
     print(
-        f"chat {name}: {found['answers']} answers of {found['mean_tokens']:.0f} tokens on average, "
-        f"{found['cut']:.0%} cut at {chat.max_new_tokens}; {found['over_context']} over the context are left out"
+        f"chat {name}: {metrics['answers']} answers of {metrics['mean_tokens']:.0f} tokens on average, "
+        f"{metrics['cut']:.0%} cut at {chat.max_new_tokens}; {metrics['over_context']} over the context are left out"
     )
-    if any(found["unanswered"].values()):
-        note = format_unanswered(f"chat@{name}", found["unanswered"], f"see `reason` in {rows}", infer)
+    if any(metrics["unanswered"].values()):
+        note = format_unanswered(f"chat@{name}", metrics["unanswered"], f"see `reason` in {rows}", infer)
         print(f"chat {name}: {note}", file=sys.stderr)
     print("".join(f"chat {name}: {warning}\n" for warning in warnings), end="")
 

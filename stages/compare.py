@@ -1,25 +1,25 @@
-"""Set base, tuned model and rival side by side: each figure with its interval, and what tuning changed.
+"""Compare base, tuned model and baseline: each metric with its interval, and what tuning changed.
 
 Reads   metrics/{score,mmlu,ifeval,general,chat}/<model>.json and, for intervals and leakage, .jsonl;
-        metrics/general_loss.json and .jsonl; data/split/taxonomy.json, task.json: the task's format; train.jsonl,
-        counted; metrics/mix.json, base.json, train.json, svm.json, infer/<model>.json: what was spent
-Writes  metrics/answers/<model>.jsonl (general answers: in the task's format, empty, cut, looping),
-        metrics/summary.json (the headline figures, for `dvc metrics diff`), metrics/compare.json (all of them, with
+        metrics/general_loss.json and .jsonl; data/split/taxonomy.json, task.json (the task's format), train.jsonl
+        (its number of rows); metrics/mix.json, base.json, train.json, svm.json, infer/<model>.json (costs)
+Writes  metrics/answers/<model>.jsonl (each general answer: is it in the task's format, empty, cut, looping),
+        metrics/summary.json (headline metrics, for `dvc metrics diff`), metrics/compare.json (all metrics with
         intervals and significance), metrics/tradeoff.csv (for `dvc plots`)
 Run     dvc repro compare
 """
 
 from pathlib import Path
 
-from alloy.comparison.answers import judge_answers, with_leakage
+from alloy.comparison.answers import add_leakage, flag_answers
 from alloy.comparison.common_items import keep_common_comments
-from alloy.comparison.compare import Rows, compare, require_same
-from alloy.comparison.costs import amount, budget, read_costs, told, trained_share
-from alloy.comparison.formulation import FORMULATIONS, with_headline
-from alloy.comparison.item_rows import loss_rows
-from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, headline
+from alloy.comparison.compare import Rows, compare_models, require_same_ids
+from alloy.comparison.costs import compute_budget, describe_budget, find_trained_share, format_amount, read_costs
+from alloy.comparison.formulation import FORMULATIONS, add_headline
+from alloy.comparison.item_rows import select_loss_rows
+from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, select_headline
 from alloy.comparison.seeds import ONE_SEED
-from alloy.comparison.verdict import as_text, enough, p_value, verdict
+from alloy.comparison.verdict import format_p, has_enough_items, judge_comparison, render_findings
 from alloy.core.files import Row, count_lines, read_json, read_jsonl, write_json, write_jsonl, write_whole
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import load_sections
@@ -33,92 +33,92 @@ from alloy.scoring.settings import Score
 from alloy.training.settings import Train
 
 
-def table(lines: list[Row]) -> str:
-    """Return a line per metric: items, base, tuned, the change with its interval and p, the SVM; "-" if unknown."""
+def render_table(lines: list[Row]) -> str:
+    """Return a table with one line per metric: items, base, tuned, change with interval and p, SVM; "-" if unknown."""
     text = [f"{'':38}{'n':>7}{'base':>8}{'tuned':>8}{'change':>9}{'95 % interval':>18}{'p':>7}{'svm':>8}"]
     for line in lines:
-        base, tuned, svm = (_cell(line["models"].get(model, {}).get("value"), "8.3f") for model in MODELS)
+        base, tuned, svm = (_format_cell(line["models"].get(model, {}).get("value"), "8.3f") for model in MODELS)
         change = line["change"] or {}
-        few = "too few items" if change and not enough(line) else "-"
-        interval = f"{change['low']:+.3f} to {change['high']:+.3f}" if "low" in change else few
-        p = p_value(change.get("p")) or "-"
-        start = f"{line['title']:38}{_cell(line['n'], '7,d')}{base}{tuned}"
-        text.append(f"{start}{_cell(change.get('value'), '+9.3f')}{interval:>18}{p:>7}{svm}")
+        missing_interval = "too few items" if change and not has_enough_items(line) else "-"
+        interval = f"{change['low']:+.3f} to {change['high']:+.3f}" if "low" in change else missing_interval
+        p = format_p(change.get("p")) or "-"
+        title_and_items = f"{line['title']:38}{_format_cell(line['n'], '7,d')}{base}{tuned}"
+        text.append(f"{title_and_items}{_format_cell(change.get('value'), '+9.3f')}{interval:>18}{p:>7}{svm}")
     return "\n".join(text)
 
 
-def cost_table(lines: list[Row]) -> str:
-    """Return one kind of cost a line, in the columns of `table`."""
+def render_cost_table(lines: list[Row]) -> str:
+    """Return a table with one line per kind of cost, in the columns of `render_table`."""
     text = []
     for line in lines:
-        own = line["models"]
-        base, tuned, svm = (f" {amount(own[model]) if model in own else '-':>7}" for model in MODELS)
+        amounts = line["models"]
+        base, tuned, svm = (f" {format_amount(amounts[model]) if model in amounts else '-':>7}" for model in MODELS)
         text.append(f"{line['title']:38}{'':7}{base}{tuned}{'':34}{svm}")
     return "\n".join(text)
 
 
-def _cell(value: float | None, form: str) -> str:
-    width = int(form.lstrip("+").split(".")[0].rstrip(",d"))
-    return f"{'-':>{width}}" if value is None else f"{value:{form}}"
+def _format_cell(value: float | None, format_spec: str) -> str:
+    width = int(format_spec.lstrip("+").split(".")[0].rstrip(",d"))
+    return f"{'-':>{width}}" if value is None else f"{value:{format_spec}}"
 
 
-def _read(model: str) -> tuple[Row, dict[str, Rows]]:
-    """Return a model's figures and rows, by part; the rival has but the task's."""
-    figures: Row = {}
+def _read_model(model: str) -> tuple[Row, dict[str, Rows]]:
+    """Return a model's metrics and rows, by part; the SVM has only those of the customer task."""
+    metrics: Row = {}
     rows: dict[str, Rows] = {}
     for part, stage in STAGES.items():
         file = Path("metrics/general_loss.json" if part == "loss" else f"metrics/{stage}/{model}.json")
         if model == "svm" and part != "voc":
             continue
-        figures |= read_metrics(file, model)
-        counted = file.with_suffix(".jsonl")
-        if part in figures and counted.is_file() and counted.read_bytes().strip():
-            rows[part] = read_jsonl(counted)
-    if "loss" in rows:  # one file of both models
-        rows["loss"] = loss_rows(rows["loss"], model)
-    return figures, rows
+        metrics |= read_metrics(file, model)
+        rows_file = file.with_suffix(".jsonl")
+        if part in metrics and rows_file.is_file() and rows_file.read_bytes().strip():
+            rows[part] = read_jsonl(rows_file)
+    if "loss" in rows:  # one file for both models
+        rows["loss"] = select_loss_rows(rows["loss"], model)
+    return metrics, rows
 
 
-def _task_format(prompt: Prompt) -> TaskFormat:
+def _load_task_format(prompt: Prompt) -> TaskFormat:
     taxonomy = Taxonomy.from_rows(read_json("data/split/taxonomy.json"))
     codes = assign_codes(taxonomy) if prompt.labels is LabelsAs.code else None
     return TaskFormat.from_task(taxonomy, read_json("data/split/task.json"), codes)
 
 
 def main() -> None:
-    """Read, compare, write."""
+    """Read metrics and rows, compare the models, print and write the comparison."""
     score, prompt, train = load_sections(Score, Prompt, Train)
-    read = {model: _read(model) for model in MODELS}
-    figures, rows = with_headline(
-        {model: figures for model, (figures, _) in read.items()}, {model: rows for model, (_, rows) in read.items()}
+    read = {model: _read_model(model) for model in MODELS}
+    metrics, rows = add_headline(
+        {model: metrics for model, (metrics, _) in read.items()}, {model: rows for model, (_, rows) in read.items()}
     )
-    figures, rows = keep_common_comments(figures, rows)
+    metrics, rows = keep_common_comments(metrics, rows)
     for model in MODELS[1:]:
-        for part, counted in rows[model].items():
+        for part, part_rows in rows[model].items():
             if part in rows["base"]:
-                require_same(f"metrics/{STAGES[part]}/{model}.jsonl", counted, rows["base"][part])
-    task = _task_format(prompt)
-    rows = {model: judge_answers(own, task) for model, own in rows.items()}
-    figures = {model: with_leakage(own, rows[model]) for model, own in figures.items()}
-    lines = compare(figures, rows, score.resamples, score.seed)
-    findings = verdict(lines)
+                require_same_ids(f"metrics/{STAGES[part]}/{model}.jsonl", part_rows, rows["base"][part])
+    task = _load_task_format(prompt)
+    rows = {model: flag_answers(model_rows, task) for model, model_rows in rows.items()}
+    metrics = {model: add_leakage(model_metrics, rows[model]) for model, model_metrics in metrics.items()}
+    lines = compare_models(metrics, rows, score.resamples, score.seed)
+    findings = judge_comparison(lines)
     mix = read_metrics("metrics/mix.json", "mix", required=("achieved", "source"))
-    trained = read_metrics("metrics/train.json", "train")
-    ratio = trained_share(mix, trained)
+    train_metrics = read_metrics("metrics/train.json", "train")
+    ratio = find_trained_share(mix, train_metrics)
     print(f"Trained on {1 - ratio:.0%} customer and {ratio:.0%} general data")
-    if given := budget(mix, trained, train.lr):
-        print(*told(given, count_lines("data/split/train.jsonl") - prompt.examples), sep="\n")
+    if budget := compute_budget(mix, train_metrics, train.lr):
+        print(*describe_budget(budget, count_lines("data/split/train.jsonl") - prompt.examples), sep="\n")
     print()
-    one_seed = [ONE_SEED] if figures["tuned"] else []  # a hosted base is not
-    words = "\n".join([as_text(findings), *one_seed])
-    print(table(lines), cost_table(read_costs()), words, sep="\n\n")
-    formulation = figures["base"].get("mmlu", {}).get("formulation")
+    one_seed = [ONE_SEED] if metrics["tuned"] else []  # a hosted model is not trained
+    conclusion = "\n".join([render_findings(findings), *one_seed])
+    print(render_table(lines), render_cost_table(read_costs()), conclusion, sep="\n\n")
+    formulation = metrics["base"].get("mmlu", {}).get("formulation")
     if formulation:
         print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), where base does best")
     if ratio == 0:
-        print("Mix general data in and see what it keeps: dvc exp run -S mix.ratio=0.25")
-    both = [model for model in MODELS if {"voc", "mmlu"} <= figures[model].keys()]
-    points = [(model, figures[model]["mmlu"]["acc"], figures[model]["voc"]["f1"]) for model in both]
+        print("To reduce forgetting, mix in general data: dvc exp run -S mix.ratio=0.25")
+    both = [model for model in MODELS if {"voc", "mmlu"} <= metrics[model].keys()]
+    points = [(model, metrics[model]["mmlu"]["acc"], metrics[model]["voc"]["f1"]) for model in both]
     write_whole("metrics/tradeoff.csv", lambda part: part.write_text(csv_text(("model", "mmlu_acc", "voc_f1"), points)))
     for model in MODELS[:2]:
         write_jsonl(f"metrics/{ANSWERS}/{model}.jsonl", rows[model].get(ANSWERS, []))
@@ -126,7 +126,7 @@ def main() -> None:
         "metrics/compare.json",
         {"measures": lines, "verdict": [finding.row for finding in findings], "mmlu": {"formulation": formulation}},
     )
-    write_json("metrics/summary.json", {model: headline(figures[model]) for model in MODELS})
+    write_json("metrics/summary.json", {model: select_headline(metrics[model]) for model in MODELS})
 
 
 if __name__ == "__main__":

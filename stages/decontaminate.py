@@ -1,16 +1,16 @@
-"""Leave out the general examples that give a test away: those that share its words. Hold out some for the general loss.
+"""Drop general examples that share text with a test, and hold out some others for the general loss.
 
 Reads   data/prepared/general/general.jsonl, benchmark/test.jsonl, instructions/ifeval.jsonl; data/split/test.jsonl;
         models/base (its chat template)
-Writes  data/decontaminate/general.jsonl (what may be mixed, as it was), heldout.jsonl (rows for the stage
-        `general_loss`, which are in no mix), dropped.jsonl (each example that shares words, with what it shares and
-        with which test), rejected.jsonl (each bad one, with its file, its line and the reason; those that `prepare`
-        left out, too), metrics/decontaminate.json
+Writes  data/decontaminate/general.jsonl (rows that may be mixed, unchanged), heldout.jsonl (rows for the stage
+        `general_loss`, never mixed), dropped.jsonl (each dropped example, the shared text and the test),
+        rejected.jsonl (each bad example with file, line and reason, including those that `prepare` left out),
+        metrics/decontaminate.json
 Run     dvc repro decontaminate
 
-Bad examples, which are malformed or which the chat template refuses, stop the stage, or are left out and counted by
-`general_rows.on_bad_row`. What counts as shared: see alloy/decontamination/ngram_overlap.py. Which rows are held out:
-held_out.py beside it.
+Examples that are malformed, or that the chat template cannot render, stop the stage or are left out and counted, as set
+by `general_rows.on_bad_row`. alloy/decontamination/ngram_overlap.py defines what counts as shared text, and
+alloy/decontamination/held_out.py which rows are held out.
 """
 
 import gc
@@ -45,32 +45,33 @@ OUT = Path("data/decontaminate")
 BASE = Path("models/base")
 
 
-def publish(path: Path, mixable: npt.NDArray[np.bool_], held: list[int]) -> None:
-    """Copy the rows of `path` that are `mixable` (rows,) to general.jsonl, and those `held` (indices) to heldout.jsonl.
+def write_rows(path: Path, mixable: npt.NDArray[np.bool_], held_out: list[int]) -> None:
+    """Copy the `mixable` rows of `path` to general.jsonl, and the `held_out` rows to heldout.jsonl.
 
-    The file is read a second time, so that it is never in memory.
+    `mixable` has one bool per row, `held_out` is a list of row indices. The file is read a second time here, so that it
+    never needs to be in memory.
     """
-    lines: dict[int, bytes] = dict.fromkeys(held, b"")
+    lines: dict[int, bytes] = dict.fromkeys(held_out, b"")
 
-    def kept() -> Iterator[bytes]:
-        for place, (_, line) in enumerate(number_lines(path)):
-            if mixable[place]:
+    def iterate_mixable() -> Iterator[bytes]:
+        for index, (_, line) in enumerate(number_lines(path)):
+            if mixable[index]:
                 yield line.strip()
-            elif place in lines:
-                lines[place] = line.strip()
+            elif index in lines:
+                lines[index] = line.strip()
 
-    write_lines(OUT / "general.jsonl", kept())
-    write_lines(OUT / "heldout.jsonl", lines.values() or [b""])  # DVC would warn of a file without a byte
+    write_lines(OUT / "general.jsonl", iterate_mixable())
+    write_lines(OUT / "heldout.jsonl", lines.values() or [b""])  # DVC warns about empty files
 
 
-def _rejected_before(path: Path) -> list[Row]:
-    """Return the reports of the bad rows that the stage `prepare` left out."""
+def _read_rejected_by_prepare(path: Path) -> list[Row]:
+    """Return the reports on the bad rows that the stage `prepare` left out."""
     reports = path.with_name(REJECTED)
     return read_jsonl(reports) if reports.is_file() else []
 
 
 def main() -> None:
-    """Read the tests, check the examples, hold some out, write."""
+    """Read the tests, check the examples, choose the held-out rows, write."""
     from tqdm import tqdm
 
     decontaminate, general_rows = load_sections(Decontaminate, GeneralRows)
@@ -85,15 +86,15 @@ def main() -> None:
     tokenizer = None if read_hosted_name(BASE) else load_tokenizer(BASE)
     with tqdm(number_lines(path), unit=" rows", desc="decontaminate", disable=None, dynamic_ncols=True) as lines:
         blocks = map_blocks(partial(check_block, path, index, tests.names), lines)
-        found = collect_blocks(path, blocks, tokenizer, general_rows.on_bad_row)
-    keys, dropped, rejected = found.keys, found.dropped, found.rejected
+        checked = collect_blocks(path, blocks, tokenizer, general_rows.on_bad_row)
+    keys, dropped, rejected = checked.keys, checked.dropped, checked.rejected
     clean = np.delete(np.arange(len(keys)), [*dropped, *rejected])
-    chosen, stays = hold_out(keys[clean], decontaminate.held_out)
+    chosen, kept = hold_out(keys[clean], decontaminate.held_out)
     mixable = np.zeros(len(keys), np.bool_)
-    mixable[clean] = stays
-    publish(path, mixable, clean[chosen].tolist())
+    mixable[clean] = kept
+    write_rows(path, mixable, clean[chosen].tolist())
     write_jsonl(OUT / "dropped.jsonl", dropped.values())
-    left_out = [*_rejected_before(path), *rejected.values()]
+    left_out = [*_read_rejected_by_prepare(path), *rejected.values()]
     write_jsonl(OUT / "rejected.jsonl", left_out)
     report = {
         "rows": len(keys) + len(left_out) - len(rejected),
@@ -106,19 +107,19 @@ def main() -> None:
     }
     write_json("metrics/decontaminate.json", {"decontaminate": report})
     print(
-        f"decontaminate: {mixable.sum()} general rows; {len(dropped)} dropped that share words with a test, "
-        f"{len(chosen)} held out"
+        f"decontaminate: {mixable.sum()} general rows; {len(dropped)} dropped because they share text with a "
+        f"test, {len(chosen)} held out"
     )
     if left_out:
         first = left_out[0]
         print(
-            f"decontaminate: {len(left_out)} bad general rows left out ({OUT}/rejected.jsonl), the first is "
+            f"decontaminate: {len(left_out)} bad general rows were left out ({OUT}/rejected.jsonl); the first is "
             f"{first['file']}:{first['line']}: {first['reason']}"
         )
-    for warning in tests.warnings + unknown_key_warnings(path, found.unknown):
+    for warning in tests.warnings + unknown_key_warnings(path, checked.unknown):
         print(f"decontaminate: {warning}")
 
 
 if __name__ == "__main__":
-    gc.disable()  # rows hold no cycles, and the search for some takes a third of the time
+    gc.disable()  # rows have no reference cycles, and searching for them takes a third of the time
     run(main)

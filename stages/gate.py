@@ -1,22 +1,22 @@
-"""Fail if tuning costs more than a limit of the gate allows.
+"""Fail if tuning worsens a metric by more than the gate allows.
 
-Reads   metrics/compare.json; metrics/report.html, so that it comes last
-Writes  nothing: all metrics and the report of this run are there to be looked at, also if it fails
+Reads   metrics/compare.json; metrics/report.html, so that this stage runs last
+Writes  nothing: if it fails, all metrics and the report of the run exist already
 Run     dvc repro gate
 """
 
-from alloy.comparison.gate import failures
+from alloy.comparison.gate import find_broken_limits
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError, read_json
 from alloy.core.stage import run
 
 
 def main() -> None:
-    """Read, judge."""
+    """Read the comparison and check the limits."""
     gate = Gate.load()
-    if broken := failures(read_json("metrics/compare.json")["measures"], gate):
-        raise InputError("\n".join(broken))
-    print(f"gate: {len(gate.limits())} limits, none is broken")
+    if broken_limits := find_broken_limits(read_json("metrics/compare.json")["measures"], gate):
+        raise InputError("\n".join(broken_limits))
+    print(f"gate: none of {len(gate.limits())} limits is broken")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Run other tasks of lm-eval: those that the profile's `general` names.
+"""Run more tasks of lm-eval: those listed in the profile's `general`.
 
-Reads   models/<model>; profiles/tasks/*.yaml, tasks of your own; lm-eval's tasks fetch their data from the hub
+Reads   models/<model>; profiles/tasks/*.yaml (your own tasks); lm-eval's tasks fetch their data from the hub
 Writes  metrics/general/<model>.json: `{task metric: value, n: {task metric: items}}`;
         metrics/general/<model>.jsonl: `{id, task, answer, cut}` per generated answer
 Run     dvc repro general@tuned
@@ -21,62 +21,63 @@ from alloy.runtime.resume import METRICS, ROWS
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
-NO_ROW = b""  # a file of no byte would make DVC warn
+NO_ROW = b""  # with a line feed: DVC warns about empty files
 
 
-def figures(results: Row, named: list[str]) -> Row:
-    """Return `<task> <metric>` and its value for each task and group that was `named`; of a tag, for all its tasks.
+def collect_metrics(results: Row, tasks: list[str]) -> Row:
+    """Return `{"<task> <metric>": value}` of the `tasks` and groups in the profile; of a tag, for all its tasks.
 
-    lm-eval calls a metric `<metric>,<filter>`; the filter is said where it is one. `n` has the number of items of each
-    metric; `over_context`, if there are any, how many items of each task do not fit the model's context.
+    lm-eval names a metric `<metric>,<filter>`; the filter becomes part of the name unless it is `none`. `n` has the
+    number of items of each metric. `over_context`, if present, has the number of items of each task that exceed the
+    model's context.
     """
     shares = {**results["results"], **results.get("groups", {})}
-    found: Row = {}
+    metrics: Row = {}
     counts: dict[str, int] = {}
-    for task in named if set(named) <= shares.keys() else [*shares]:
+    for task in tasks if set(tasks) <= shares.keys() else [*shares]:
         for key, value in shares[task].items():
-            metric, _, way = key.partition(",")
+            metric, _, filter_name = key.partition(",")
             if isinstance(value, float) and not metric.endswith("_stderr"):
-                name = f"{task} {metric}" + (f" ({way})" if way not in ("", "none") else "")
-                found[name], counts[name] = round(value, 4), items_of(task, results)
-    over = {task: count for task, count in results["over_context"].items() if count}
-    return {**found, "n": counts, **({"over_context": over} if over else {})}
+                name = f"{task} {metric}" + (f" ({filter_name})" if filter_name not in ("", "none") else "")
+                metrics[name], counts[name] = round(value, 4), count_items(task, results)
+    over_context = {task: count for task, count in results["over_context"].items() if count}
+    return {**metrics, "n": counts, **({"over_context": over_context} if over_context else {})}
 
 
-def items_of(task: str, results: Row) -> int:
-    """Return how many items a task was measured on; a group has those of its tasks."""
+def count_items(task: str, results: Row) -> int:
+    """Return the number of items of a task, or the sum over the tasks of a group."""
     if task in results["n-samples"]:
         return results["n-samples"][task]["effective"]
-    return sum(items_of(child, results) for child in results["group_subtasks"][task])
+    return sum(count_items(child, results) for child in results["group_subtasks"][task])
 
 
-def answers(model: "LM", results: Row) -> list[Row]:
-    """Return `{id, task, answer, cut}` per generated answer, of lm-eval's results with samples.
+def collect_answers(model: "LM", results: Row) -> list[Row]:
+    """Return `{id, task, answer, cut}` per generated answer, from lm-eval's results with samples.
 
-    A task with several filters has a sample per filter; their answers are the same, and are taken once.
+    A task with several filters has one sample per filter. Their answers are the same, so each answer is returned once.
     """
     from lm_eval.models.utils import normalize_gen_kwargs
 
-    asked: Any = model  # its default length is not a part of lm-eval's interface
-    found: dict[str, Row] = {}
+    lm: Any = model  # `max_gen_toks` is not part of lm-eval's interface
+    rows: dict[str, Row] = {}
     for task, samples in results["samples"].items():
         if results["configs"][task]["output_type"] != "generate_until":
             continue
         for sample in samples:
-            settings: Any = normalize_gen_kwargs(sample["arguments"][0][1], asked.max_gen_toks)
+            settings: Any = normalize_gen_kwargs(sample["arguments"][0][1], lm.max_gen_toks)
             for number, answer in enumerate(sample["resps"][0]):
                 key = f"{task}/{sample['doc_id']}" + (f"/{number}" if number else "")
-                found[key] = {
+                rows[key] = {
                     "id": key,
                     "task": task,
                     "answer": answer,
                     "cut": reached_limit(model, answer, settings["max_gen_toks"]),
                 }
-    return list(found.values())
+    return list(rows.values())
 
 
 def main() -> None:
-    """Look the tasks up, load, ask, write."""
+    """Find the tasks, run them with lm-eval, write metrics and answers."""
     name = model_name()
     general, harness = load_sections(GeneralTasks, Harness)
     tasks, file = general.root, f"profiles/{profile_name()}.yaml"
@@ -89,23 +90,25 @@ def main() -> None:
         return
     manager = find_tasks(tasks, file)
 
-    def measure(kept: Path) -> tuple[Row, list[Row]]:
+    def measure_tasks(database: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model
 
         model = open_model(f"models/{name}", harness)
-        asked = {"task_manager": manager, "apply_chat_template": True, "fewshot_as_multiturn": True}
-        asked |= {"gen_kwargs": {"do_sample": False, "temperature": 0.0}}  # backends do not agree when nothing is said
+        options = {"task_manager": manager, "apply_chat_template": True, "fewshot_as_multiturn": True}
+        options |= {"gen_kwargs": {"do_sample": False, "temperature": 0.0}}  # the backends have different defaults
         try:
-            results = run_lm_eval(model, [*tasks], kept, log_samples=True, **asked)
-        except OSError as error:  # the library datasets finds neither file nor hub
+            results = run_lm_eval(model, [*tasks], database, log_samples=True, **options)
+        except OSError as error:  # the library `datasets` finds neither the file nor the hub
             reason = str(error).strip().splitlines()[0]
-            raise InputError(f"{file}: general: the data of {', '.join(tasks)} is not to be had: {reason}") from None
-        return {name: {"general": figures(results, tasks)}}, answers(model, results)
+            raise InputError(f"{file}: general: cannot load the data of {', '.join(tasks)}: {reason}") from None
+        return {name: {"general": collect_metrics(results, tasks)}}, collect_answers(model, results)
 
-    found = run_resumable("general", name, [tasks, harness], measure, {METRICS: out, ROWS: rows})[name]["general"]
-    shares = ", ".join(f"{key} {found[key]:.3f} (n {count})" for key, count in found["n"].items())
+    metrics = run_resumable("general", name, [tasks, harness], measure_tasks, {METRICS: out, ROWS: rows})[name][
+        "general"
+    ]
+    shares = ", ".join(f"{key} {metrics[key]:.3f} (n {count})" for key, count in metrics["n"].items())
     left_out = "".join(
-        f"; {task}: {n} over the context are left out" for task, n in found.get("over_context", {}).items()
+        f"; {task}: {n} over the context are left out" for task, n in metrics.get("over_context", {}).items()
     )
     print(f"general {name}: {shares}{left_out}")
 

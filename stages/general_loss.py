@@ -1,12 +1,12 @@
-"""Measure the loss of base and tuned model on general rows that no mix has, and their divergence KL(base || tuned).
+"""Measure the loss of base and tuned model on held-out general rows, and their divergence KL(base || tuned).
 
 Reads   data/decontaminate/heldout.jsonl; models/base, models/tuned
 Writes  metrics/general_loss.json: nats per token, by model; metrics/general_loss.jsonl: `{id, tokens, base, tuned, kl}`
-        a row, sums over its tokens in nats
+        per row, in nats, summed over its tokens
 Run     dvc repro general_loss
 
-A small model's accuracy on questions hardly moves; its loss does. How it is measured, with one model in memory at a
-time: alloy/evaluation/general_loss.py.
+The accuracy of a small model on questions hardly changes, but its loss does. alloy/evaluation/general_loss.py explains
+how both models are measured with only one in memory at a time.
 """
 
 import sys
@@ -27,35 +27,35 @@ if TYPE_CHECKING:
 HELD_OUT = Path("data/decontaminate/heldout.jsonl")
 BASE, TUNED = Path("models/base"), Path("models/tuned")
 ROWS, METRICS = Path("metrics/general_loss.jsonl"), Path("metrics/general_loss.json")
-CHUNK = 16  # rows that a kill costs at most, beside what the base computes first
+CHUNK = 16  # rows; a kill loses at most one chunk, and what base computes first
 
 
-def measure(models: "PairedLoss", rows: list[Row], done: OnRowDone) -> None:
-    """Give what was measured of each row to `done`."""
+def measure_rows(models: "PairedLoss", rows: list[Row], done: OnRowDone) -> None:
+    """Measure each row and pass the result to `done`."""
     for index, row in enumerate(rows):
         done(index, models.measure_row(row))
 
 
 def main() -> None:
-    """Load, measure, publish."""
+    """Load the models, measure the rows, write rows and metrics."""
     settings = GeneralLoss.load()
     service = read_hosted_name(BASE)
     total = min(count_lines(HELD_OUT), settings.limit or sys.maxsize)
     if service or not total:
         write_json(METRICS, {"base": {}, "tuned": {}})
         write_jsonl(ROWS, [])
-        why = f"{service} is hosted and tells no likelihoods" if service else "decontaminate holds no rows out"
+        why = f"{service} is hosted and returns no likelihoods" if service else "decontaminate held out no rows"
         print(f"general_loss: skipped, {why}")
         return
     rows = read_jsonl(HELD_OUT)[:total]
     from alloy.evaluation.general_loss import count_row, open_models, summarize_losses
 
     def open_measure() -> "partial[None]":
-        return partial(measure, open_models(BASE, TUNED, rows, settings.max_length))
+        return partial(measure_rows, open_models(BASE, TUNED, rows, settings.max_length))
 
     job = Job("general loss", "row", open_measure, count_row, summarize_losses)
-    found = run_job(job, hash_inputs("general_loss", [settings]), rows, total, CHUNK, (ROWS, METRICS))
-    base, tuned = found["base"]["loss"], found["tuned"]["loss"]
+    metrics = run_job(job, hash_inputs("general_loss", [settings]), rows, total, CHUNK, (ROWS, METRICS))
+    base, tuned = metrics["base"]["loss"], metrics["tuned"]["loss"]
     print(
         f"general_loss: {tuned['rows']} rows, {tuned['tokens']} tokens; base {base['general']:.3f}, "
         f"tuned {tuned['general']:.3f} nats per token, KL {tuned['kl']:.3f}"

@@ -1,13 +1,13 @@
-"""Measure how well a model follows instructions that a program can check (IFEval), with lm-eval.
+"""Measure with lm-eval how well a model follows instructions that a program can check (IFEval).
 
 Reads   data/prepared/instructions/ifeval.jsonl; models/<model>
-Writes  metrics/ifeval/<model>.json, metrics/ifeval/<model>.jsonl (each prompt: what was followed, the answer,
-        and `cut`: 1 if it ended at the token limit)
+Writes  metrics/ifeval/<model>.json, metrics/ifeval/<model>.jsonl (per prompt: which instructions were followed, the
+        answer, and `cut`: 1 if it ended at the token limit)
 Run     dvc repro ifeval@tuned
 
-A prompt counts when all its instructions are followed. `strict` takes the answer as it is, `loose` also without its
-first or last line or its asterisks. Prompts that do not fit the model's context with the longest answer are left out
-and counted as `over_context`.
+A prompt is followed if all its instructions are. `strict` checks the answer as it is; `loose` also accepts it without
+its first or last line, or without asterisks. Prompts that do not fit the model's context together with the longest
+answer are left out and counted as `over_context`.
 """
 
 from pathlib import Path
@@ -24,38 +24,40 @@ from alloy.runtime.resume import METRICS, ROWS
 
 
 def main() -> None:
-    """Load, ask, check, write."""
+    """Load the model, generate and check the answers, write rows and metrics."""
     name = model_name()
     ifeval, harness = load_sections(Ifeval, Harness)
     out, rows = Path(f"metrics/ifeval/{name}.json"), Path(f"metrics/ifeval/{name}.jsonl")
     if service := read_hosted_name(f"models/{name}"):
         write_json(out, {name: {}})
         write_jsonl(rows, [])
-        print(f"ifeval {name}: skipped, {service} is hosted and lm-eval runs weights on this machine")
+        print(f"ifeval {name}: skipped, {service} is hosted, and lm-eval needs a local model")
         return
     context = context_length(f"models/{name}")
     if ifeval.max_new_tokens >= context:
         raise InputError(
-            f"profiles/{profile_name()}.yaml: ifeval.max_new_tokens: {ifeval.max_new_tokens} leaves no room for a "
-            f"prompt in the model's context of {context} tokens; lower it"
+            f"profiles/{profile_name()}.yaml: ifeval.max_new_tokens: expected less than the model's context of "
+            f"{context} tokens, got {ifeval.max_new_tokens}; lower it to leave room for prompts"
         )
     prompts = load_prompts(Path("data/prepared/instructions/ifeval.jsonl"))
 
-    def measure(kept: Path) -> tuple[Row, list[Row]]:
+    def measure_prompts(database: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model
 
         model, task = open_model(f"models/{name}", harness), make_ifeval_task(prompts, ifeval.max_new_tokens)
-        asked = {"limit": ifeval.limit, "apply_chat_template": True}
-        results = run_lm_eval(model, [task], kept, log_samples=True, **asked)
-        shares, judged = compute_metrics(results["samples"][TASK])
+        options = {"limit": ifeval.limit, "apply_chat_template": True}
+        results = run_lm_eval(model, [task], database, log_samples=True, **options)
+        shares, checked_rows = compute_metrics(results["samples"][TASK])
         return {name: {"ifeval": {**shares, "over_context": results["over_context"][TASK]}}}, [
-            {**row, "cut": reached_limit(model, row["answer"], ifeval.max_new_tokens)} for row in judged
+            {**row, "cut": reached_limit(model, row["answer"], ifeval.max_new_tokens)} for row in checked_rows
         ]
 
-    found = run_resumable("ifeval", name, [ifeval, harness], measure, {METRICS: out, ROWS: rows})[name]["ifeval"]
+    metrics = run_resumable("ifeval", name, [ifeval, harness], measure_prompts, {METRICS: out, ROWS: rows})[name][
+        "ifeval"
+    ]
     print(
-        f"ifeval {name}: {found['prompts']} prompts, {found['prompt_strict']:.3f} followed, "
-        f"{found['instruction_strict']:.3f} of the instructions; {found['over_context']} over the context are left out"
+        f"ifeval {name}: {metrics['prompts']} prompts, {metrics['prompt_strict']:.3f} followed, "
+        f"{metrics['instruction_strict']:.3f} of the instructions; {metrics['over_context']} over the context left out"
     )
 
 

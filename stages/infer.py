@@ -1,4 +1,4 @@
-"""Let a model label the test comments.
+"""Label the test comments with a model.
 
 Reads   data/split/test.jsonl, train.jsonl, taxonomy.json, task.json; models/<model>
 Writes  data/predictions/<model>.jsonl: `{id, hash, raw, valid, finish, segments}`, in the order of the test set,
@@ -24,14 +24,12 @@ from alloy.runtime.resume import hash_inputs
 
 
 def main() -> None:
-    """Load, label, publish."""
+    """Load model and prompts, label the comments, write predictions and metrics."""
     name = model_name()
     prompt, infer = load_sections(Prompt, Infer)
     out, metrics = Path(f"data/predictions/{name}.jsonl"), Path(f"metrics/infer/{name}.json")
     model, test = Path("models", name), SPLIT / "test.jsonl"
-    if name != "base" and read_hosted_name(
-        model
-    ):  # the base under another name: to ask it again costs money and tells nothing
+    if name != "base" and read_hosted_name(model):  # it is the base model, and asking it again costs money
         write_jsonl(out, [])
         write_json(metrics, {name: {}})
         print(f"infer {name}: skipped, nothing was trained")
@@ -47,14 +45,14 @@ def main() -> None:
     )
     total = min(count_lines(test), infer.limit or sys.maxsize)
     key = hash_inputs("infer", [prompt, infer.answer_settings], name)
-    figures = run_job(job, key, stream_jsonl(test), total, infer.chunk_size, (out, metrics))[name]["infer"]
+    inference = run_job(job, key, stream_jsonl(test), total, infer.chunk_size, (out, metrics))[name]["infer"]
     print(
-        f"infer {name}: {figures['comments']} comments, {figures['comments_per_second']:.1f} a second; "
-        f"{figures['invalid_json']:.1%} of the answers are not valid JSON, {figures['ended_by_length']:.1%} are cut at "
-        f"infer.max_new_tokens"
+        f"infer {name}: {inference['comments']} comments, {inference['comments_per_second']:.1f} per second; "
+        f"{inference['invalid_json']:.1%} of the answers are not valid JSON, {inference['ended_by_length']:.1%} are "
+        "cut at infer.max_new_tokens"
     )
-    if any(figures["unanswered"].values()):
-        note = format_unanswered(f"infer@{name}", figures["unanswered"], f"see `reason` in {out}", infer)
+    if any(inference["unanswered"].values()):
+        note = format_unanswered(f"infer@{name}", inference["unanswered"], f"see `reason` in {out}", infer)
         print(f"infer {name}: {note}", file=sys.stderr)
 
 

@@ -1,7 +1,7 @@
-"""Draw the trained model back towards the base, against forgetting: base + alpha * (trained - base).
+"""Interpolate the trained model with the base model to reduce forgetting: base + alpha * (trained - base).
 
-WiSE-FT (Wortsman et al., 2022, "Robust fine-tuning of zero-shot models"). Nothing is trained again, so that a sweep
-over `interpolate.alpha` costs only its measurements.
+WiSE-FT (Wortsman et al., 2022, "Robust fine-tuning of zero-shot models"). Nothing is trained again, so a sweep over
+`interpolate.alpha` costs only its evaluations.
 
 Reads   models/base, models/trained
 Writes  models/tuned
@@ -26,35 +26,40 @@ if TYPE_CHECKING:
 
 BASE, TRAINED, OUT = Path("models/base"), Path("models/trained"), Path("models/tuned")
 INDEX, WEIGHTS, ADAPTER = "model.safetensors.index.json", "model.safetensors", "adapter_model.safetensors"
-# A tied model has one tensor under two names, and its files one of the names or both.
+# A model with tied embeddings has one tensor with two names; its files have one or both names.
 TIED = (("lm_head.weight", "embed_tokens.weight"), ("embed_tokens.weight", "lm_head.weight"))
-MISMATCH = "base and trained are not the same architecture: run `dvc repro`"
+MISMATCH = "base and trained have different architectures; run `dvc repro`"
 
-Weights = dict[str, tuple[Path, Any]]  # a tensor's name: its file and the open file
+Weights = dict[str, tuple[Path, Any]]  # tensor name -> its path and its open file
 
 
-def blend(base: "Tensor", trained: "Tensor", alpha: float) -> "Tensor":
-    """Return base + alpha * (trained - base), computed in float32, in the dtype of `trained`; integers stay trained."""
+def blend_tensors(base: "Tensor", trained: "Tensor", alpha: float) -> "Tensor":
+    """Return base + alpha * (trained - base), computed in float32, in the dtype of `trained`.
+
+    Integer tensors are those of `trained`.
+    """
     if not trained.is_floating_point():
         return trained
     start = base.float()
     return (trained.float() - start).mul_(alpha).add_(start).to(trained.dtype)
 
 
-def scale(name: str, tensor: "Tensor", alpha: float) -> "Tensor":
-    """Return an adapter's tensor such that its whole update becomes `alpha` times what it was.
+def scale_adapter(name: str, tensor: "Tensor", alpha: float) -> "Tensor":
+    """Return an adapter's tensor, scaled so that the adapter's update is multiplied by `alpha`.
 
-    The update is linear in B alone, whatever ranks and scales adapter_config.json gives.
+    The update is linear in B. So scaling B is enough, whatever ranks and scales adapter_config.json has.
     """
     if ".lora_B." in name:
         return (tensor.float() * alpha).to(tensor.dtype)
     if ".lora_A." in name:
         return tensor
-    raise InputError(f"{TRAINED / ADAPTER}: {name} is no low-rank update, so alpha cannot scale it; train without it")
+    raise InputError(
+        f"{TRAINED / ADAPTER}: {name}: expected lora_A or lora_B, which alpha can scale; train without this module"
+    )
 
 
 def open_weights(folder: Path, stack: ExitStack) -> Weights:
-    """Return what a folder holds, file after file; each is mapped, not read, and open for as long as `stack` lasts."""
+    """Return all tensors of a folder, file by file; the files are memory-mapped, and open until `stack` is closed."""
     from safetensors import SafetensorError, safe_open
 
     if (folder / INDEX).is_file():
@@ -66,76 +71,84 @@ def open_weights(folder: Path, stack: ExitStack) -> Weights:
         try:
             shard = stack.enter_context(safe_open(file, framework="pt"))
         except (SafetensorError, OSError) as error:
-            raise InputError(f"{file}: not a whole safetensors file ({error}); make or fetch it again") from None
+            raise InputError(f"{file}: not a complete safetensors file ({error}); make or fetch it again") from None
         weights |= dict.fromkeys(shard.offset_keys(), (file, shard))
     return weights
 
 
-def find(name: str, trained: "Tensor", base: Weights) -> "Tensor":
-    """Return the base's tensor of that name, or of the name it is tied to; its shape must be that of `trained`."""
+def find_base_tensor(name: str, trained: "Tensor", base: Weights) -> "Tensor":
+    """Return base's tensor of this name, or of the name tied to it; raise `InputError` unless the shapes are equal."""
     tied = (other for other in base for a, b in TIED if name.endswith(a) and other.endswith(b))
-    known = name if name in base else next(tied, None)
-    if known is None:
-        raise InputError(f"{BASE}: no tensor {name}, which {TRAINED} has; {MISMATCH}")
-    file, shard = base[known]
-    held = shard.get_tensor(known)
-    if (here := list(held.shape)) != (there := list(trained.shape)):
-        raise InputError(f"{file}: {known} is {here} where {TRAINED} has {there}; {MISMATCH}")
-    return held
+    base_name = name if name in base else next(tied, None)
+    if base_name is None:
+        raise InputError(f"{BASE}: expected a tensor {name} as in {TRAINED}, found none; {MISMATCH}")
+    file, shard = base[base_name]
+    base_tensor = shard.get_tensor(base_name)
+    if (base_shape := list(base_tensor.shape)) != (trained_shape := list(trained.shape)):
+        raise InputError(
+            f"{file}: {base_name}: expected shape {trained_shape} as in {TRAINED}, got {base_shape}; {MISMATCH}"
+        )
+    return base_tensor
 
 
 def open_base(stack: ExitStack) -> Weights:
-    """Return the base's weights, after a look at its depth.
+    """Return the base's weights, after checking that both models have the same number of layers.
 
-    A name that only the base has is no fault: on the hub are buffers and draft heads that no loaded model keeps.
+    A tensor that only the base has is ignored: models on the hub may have buffers and draft heads that are not loaded.
     """
     folder = Path(resolve_weights(BASE))
-    depth, wanted = (text_config(load_config(each)).num_hidden_layers for each in (folder, TRAINED))
-    if depth != wanted:
-        raise InputError(f"{folder}/config.json: {depth} layers where {TRAINED} has {wanted}; {MISMATCH}")
+    depth, trained_depth = (text_config(load_config(path)).num_hidden_layers for path in (folder, TRAINED))
+    if depth != trained_depth:
+        raise InputError(
+            f"{folder}/config.json: expected {trained_depth} layers as in {TRAINED}, got {depth}; {MISMATCH}"
+        )
     return open_weights(folder, stack)
 
 
 def write_weights(out: Path, alpha: float) -> int:
-    """Write each file of trained weights anew to `out`; return the count of tensors. Memory holds one file's."""
+    """Write the interpolated weights to `out`, with one file in memory at a time; return the number of tensors."""
     from safetensors.torch import save_file
     from tqdm import tqdm
 
     with ExitStack() as stack:
         trained = open_weights(TRAINED, stack)
         base = None if (TRAINED / ADAPTER).is_file() else open_base(stack)
-        bar = stack.enter_context(tqdm(total=len(trained), desc="interpolate", unit="tensor", disable=None))
+        progress = stack.enter_context(tqdm(total=len(trained), desc="interpolate", unit="tensor", disable=None))
         for (file, shard), names in groupby(trained, key=trained.__getitem__):
             tensors = {}
             for name in names:
-                old = shard.get_tensor(name)
+                trained_tensor = shard.get_tensor(name)
                 tensors[name] = (
-                    blend(find(name, old, base), old, alpha) if base is not None else scale(name, old, alpha)
+                    blend_tensors(find_base_tensor(name, trained_tensor, base), trained_tensor, alpha)
+                    if base is not None
+                    else scale_adapter(name, trained_tensor, alpha)
                 )
-                bar.update()
+                progress.update()
             save_file(tensors, out / file.name, metadata=shard.metadata())
         return len(trained)
 
 
 def main() -> None:
-    """Copy or interpolate, then let the folder appear whole."""
+    """Copy or interpolate the model into a temporary folder, then rename it."""
     alpha = 1.0 if read_hosted_name(TRAINED) else Interpolate.load().alpha
-    remove_finished_work()  # DVC has the trained model by now
+    remove_finished_work()  # scratch folders are not needed any more: DVC has the trained model
     if not TRAINED.is_dir():
         raise InputError(f"{TRAINED}: no such folder; run `dvc repro` to train the model")
     remove_path(OUT)
     remove_temporary_files(OUT)
     needed = sum(file.stat().st_size for file in TRAINED.rglob("*"))
     if needed > (free := shutil.disk_usage(OUT.parent).free):
-        raise InputError(f"{OUT}: needs {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB free; make room")
+        raise InputError(
+            f"{OUT}: needs {needed / 1e9:.2f} GB, but only {free / 1e9:.2f} GB of disk space are free; free some"
+        )
     part = temporary_path(OUT)
-    rewritten = shutil.ignore_patterns("*.safetensors") if alpha < 1 else None
+    ignored = shutil.ignore_patterns("*.safetensors") if alpha < 1 else None
     try:
-        # No links: who writes through one corrupts DVC's cache. `copyfile`: DVC may write-protect the originals.
-        shutil.copytree(TRAINED, part, ignore=rewritten, copy_function=shutil.copyfile)
-        said = "the trained model as it is"
+        # No links: writing through one would corrupt DVC's cache. `copyfile`: the originals may be write-protected.
+        shutil.copytree(TRAINED, part, ignore=ignored, copy_function=shutil.copyfile)
+        description = "the trained model unchanged"
         if alpha < 1:
-            said = f"{write_weights(part, alpha)} tensors"
+            description = f"{write_weights(part, alpha)} tensors"
             if (card := part / "README.md").is_file():
                 text = card.read_text(encoding="utf-8").rstrip()
                 note = f"Interpolated with the base: alpha {alpha:g} (Wortsman et al., 2022)."
@@ -143,7 +156,7 @@ def main() -> None:
         part.rename(OUT)
     finally:
         remove_path(part)
-    print(f"interpolate: alpha {alpha:g}, {said}")
+    print(f"interpolate: alpha {alpha:g}, {description}")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""Measure a model's general knowledge on multiple-choice questions, asked in three ways, with lm-eval.
+"""Measure a model's general knowledge with lm-eval, on multiple-choice questions that are asked in three forms.
 
 Reads   data/prepared/benchmark/test.jsonl, dev.jsonl; models/<model>
 Writes  metrics/mmlu/<model>.json: overall, by MMLU's own groups and by subject;
         metrics/mmlu/<model>.jsonl: `{id, subject, chance, <0 or 1 for each metric>, answer, cut}` per question
 Run     dvc repro mmlu@tuned
 
-- `cloze_acc`, `cloze_acc_norm`: the choices are not shown; is the right one the likeliest, in sum and per character?
-- `letters_acc`: the choices are shown; is the letter of the right one the likeliest?
-- `generated_acc`, `generated_strict`, `unparsed`: does the generated answer name the right choice, is it the right
-  choice and nothing else, does it name none?
-- `over_context`: how many questions were left out, since they do not fit the model's context in one of the forms.
+- `cloze_acc`, `cloze_acc_norm`: the choices are not shown. Is the right one the most likely, in total or per character?
+- `letters_acc`: the choices are shown. Is the letter of the right one the most likely?
+- `generated_acc`, `generated_strict`, `unparsed`: the model generates an answer. Does it name the right choice; is it
+  the right choice and nothing else; does it name no choice?
+- `over_context`: the number of questions left out because they do not fit the model's context in one of the forms.
 
-The stage `compare` picks the headline `mmlu.acc` among the first three, by base (alloy/comparison/formulation.py).
+The stage `compare` chooses one of the first three as the headline `mmlu.acc` (alloy/comparison/formulation.py).
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,98 +32,100 @@ if TYPE_CHECKING:
     from lm_eval.api.model import LM
     from lm_eval.api.task import Task
 
-SHARES = ("cloze_acc", "cloze_acc_norm", "letters_acc", "generated_acc", "generated_strict", "unparsed")
+METRIC_KEYS = ("cloze_acc", "cloze_acc_norm", "letters_acc", "generated_acc", "generated_strict", "unparsed")
 
 
-def ask(model: "LM", questions: Questions, mmlu: Mmlu, kept: Path | None = None) -> list[Row]:
-    """Return `{id, subject, chance, <0 or 1 for each of SHARES>, answer, cut}` per question, in order.
+def ask_questions(model: "LM", questions: Questions, mmlu: Mmlu, database: Path | None = None) -> list[Row]:
+    """Return `{id, subject, chance, <0 or 1 for each of METRIC_KEYS>, answer, cut}` per question, in order.
 
-    `chance` is what guessing gives, `answer` the generated text. Answers are kept in the database `kept`. A question
-    that does not fit the model's context in one of its forms is left out in all of them.
+    `chance` is the accuracy of guessing, `answer` the generated text. Answers are cached in `database`, so an
+    interrupted run can continue. A question that does not fit the model's context in one form is left out in all forms.
     """
     numbers = find_fitting_questions(model, questions, mmlu)
     questions = {
-        subject: {**questions[subject], "test": [questions[subject]["test"][number] for number in own]}
-        for subject, own in numbers.items()
+        subject: {**questions[subject], "test": [questions[subject]["test"][number] for number in subject_numbers]}
+        for subject, subject_numbers in numbers.items()
     }
     cloze, letters, generated = (
-        _samples(model, tasks, kept, mmlu, chat) for tasks, chat in make_forms(questions, mmlu)
+        _run_form(model, tasks, database, mmlu, chat) for tasks, chat in make_forms(questions, mmlu)
     )
     rows = []
     for subject in questions:
         of_subject = (cloze[f"mmlu_{subject}_cloze"], letters[f"mmlu_{subject}_letters"])
-        asked = zip(numbers[subject], *of_subject, generated[f"mmlu_{subject}_generated"], strict=True)
-        for number, text, letter, said in asked:
+        results = zip(numbers[subject], *of_subject, generated[f"mmlu_{subject}_generated"], strict=True)
+        for number, cloze_sample, letters_sample, generated_sample in results:
             rows.append(
                 {
                     "id": f"{subject}/{number}",
                     "subject": subject,
-                    "chance": 1 / len(text["doc"]["choices"]),
-                    "cloze_acc": int(text["acc"]),
-                    "cloze_acc_norm": int(text["acc_norm"]),
-                    "letters_acc": int(letter["acc"]),
-                    **{key: int(said[key]) for key in ("generated_acc", "generated_strict", "unparsed")},
-                    "answer": said["resps"][0][0],
-                    "cut": reached_limit(model, said["resps"][0][0], mmlu.max_new_tokens),
+                    "chance": 1 / len(cloze_sample["doc"]["choices"]),
+                    "cloze_acc": int(cloze_sample["acc"]),
+                    "cloze_acc_norm": int(cloze_sample["acc_norm"]),
+                    "letters_acc": int(letters_sample["acc"]),
+                    **{key: int(generated_sample[key]) for key in ("generated_acc", "generated_strict", "unparsed")},
+                    "answer": generated_sample["resps"][0][0],
+                    "cut": reached_limit(model, generated_sample["resps"][0][0], mmlu.max_new_tokens),
                 }
             )
     return rows
 
 
-def _samples(model: "LM", tasks: "Sequence[Task]", kept: Path | None, mmlu: Mmlu, chat: bool) -> dict[str, list[Row]]:
-    """Return what lm-eval saw of each question, by task, in the order of the questions."""
-    asked = {"num_fewshot": mmlu.fewshot, "apply_chat_template": chat, "fewshot_as_multiturn": True}
-    results = run_lm_eval(model, [*tasks], kept, log_samples=True, **asked)
+def _run_form(
+    model: "LM", tasks: "Sequence[Task]", database: Path | None, mmlu: Mmlu, chat: bool
+) -> dict[str, list[Row]]:
+    """Ask the questions in one form; return lm-eval's samples by task, in the order of the questions."""
+    options = {"num_fewshot": mmlu.fewshot, "apply_chat_template": chat, "fewshot_as_multiturn": True}
+    results = run_lm_eval(model, [*tasks], database, log_samples=True, **options)
     return {name: sorted(samples, key=lambda sample: sample["doc_id"]) for name, samples in results["samples"].items()}
 
 
-def figures(rows: list[Row], *, show_choices: bool) -> Row:
-    """Return the shares over all questions, over each of MMLU's groups and over each subject.
+def compute_metrics(rows: list[Row], *, show_choices: bool) -> Row:
+    """Return the metrics over all questions, over each of MMLU's groups and over each subject.
 
-    `generated_chance` is 0 unless the prompt shows the choices: an answer cannot be guessed from what is not seen.
+    `generated_chance` is 0 unless the prompt shows the choices: a choice that is not shown cannot be guessed.
     """
     subjects = dict.fromkeys(row["subject"] for row in rows)
 
-    def shares(members: Iterable[str]) -> Row:
-        return _shares([row for row in rows if row["subject"] in members], show_choices)
+    def average_subjects(members: Iterable[str]) -> Row:
+        return _average_rows([row for row in rows if row["subject"] in members], show_choices)
 
     return {
-        **shares(subjects),
-        "groups": {group: shares(members) for group, members in group_subjects(subjects).items()},
-        "subjects": {subject: shares([subject]) for subject in subjects},
+        **average_subjects(subjects),
+        "groups": {group: average_subjects(members) for group, members in group_subjects(subjects).items()},
+        "subjects": {subject: average_subjects([subject]) for subject in subjects},
     }
 
 
-def _shares(rows: list[Row], show_choices: bool) -> Row:
-    means = {key: round(sum(row[key] for row in rows) / len(rows), 4) for key in ("chance", *SHARES)}
+def _average_rows(rows: list[Row], show_choices: bool) -> Row:
+    means = {key: round(sum(row[key] for row in rows) / len(rows), 4) for key in ("chance", *METRIC_KEYS)}
     return {"questions": len(rows), "generated_chance": means["chance"] if show_choices else 0.0, **means}
 
 
 def main() -> None:
-    """Load, ask, write."""
+    """Load model and questions, ask them in all forms, write rows and metrics."""
     name = model_name()
     mmlu, harness = load_sections(Mmlu, Harness)
     out, rows = Path(f"metrics/mmlu/{name}.json"), Path(f"metrics/mmlu/{name}.jsonl")
     if service := read_hosted_name(f"models/{name}"):
         write_json(out, {name: {}})
         write_jsonl(rows, [])
-        print(f"mmlu {name}: skipped, {service} is hosted and tells no likelihoods")
+        print(f"mmlu {name}: skipped, {service} is hosted and returns no likelihoods")
         return
     questions = load_questions(Path("data/prepared/benchmark"))
     require_examples(questions, mmlu.fewshot, f"profiles/{profile_name()}.yaml")
 
-    def measure(kept: Path) -> tuple[Row, list[Row]]:
+    def measure_questions(database: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model
 
-        asked = ask(open_model(f"models/{name}", harness), questions, mmlu, kept)
-        shares = figures(asked, show_choices=mmlu.show_choices)
+        rows_of_questions = ask_questions(open_model(f"models/{name}", harness), questions, mmlu, database)
+        shares = compute_metrics(rows_of_questions, show_choices=mmlu.show_choices)
         total = sum(len(splits["test"][: mmlu.limit]) for splits in questions.values())
-        return {name: {"mmlu": {**shares, "over_context": total - len(asked)}}}, asked
+        return {name: {"mmlu": {**shares, "over_context": total - len(rows_of_questions)}}}, rows_of_questions
 
-    found = run_resumable("mmlu", name, [mmlu, harness], measure, {METRICS: out, ROWS: rows})[name]["mmlu"]
-    shown = ", ".join(f"{key} {found[key]:.3f}" for key in SHARES)
-    left_out = f" ({found['over_context']} more are over the context)" if found["over_context"] else ""
-    print(f"mmlu {name}: {found['questions']} questions{left_out}, chance {found['chance']:.3f}; {shown}")
+    metrics = run_resumable("mmlu", name, [mmlu, harness], measure_questions, {METRICS: out, ROWS: rows})[name]["mmlu"]
+    shown = ", ".join(f"{key} {metrics[key]:.3f}" for key in METRIC_KEYS)
+    left_out = f" ({metrics['over_context']} more are over the context)" if metrics["over_context"] else ""
+    print(f"mmlu {name}: {metrics['questions']} questions{left_out}, chance {metrics['chance']:.3f}; {shown}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Let the base model answer general prompts itself, where `mix.general` is self.
+"""Generate the base model's own answers to general prompts, if `mix.general` is self.
 
 Reads   data/decontaminate/general.jsonl; models/base
-Writes  data/rehearse/general.jsonl: the same rows, their last message the base's answer, in the order in which `mix`
-        takes them; metrics/rehearse.json
+Writes  data/rehearse/general.jsonl: the same rows with the base's answer as last message, in the order in which `mix`
+        samples them; metrics/rehearse.json
 Run     dvc repro rehearse
 
-Training on such rows holds a model to what it was, as pseudorehearsal does (Robins 1995, "Catastrophic forgetting,
-rehearsal and pseudorehearsal"). Answers that are empty, cut off or stuck in a loop are left out and counted, and so are
+Training on the model's own answers reduces forgetting (pseudorehearsal: Robins 1995, "Catastrophic forgetting,
+rehearsal and pseudorehearsal"). Answers that are empty, cut off or repeat themselves are left out and counted; so are
 prompts without an answer (over the context, refused, failed after retries).
 """
 
@@ -39,27 +39,29 @@ from alloy.runtime.resume import hash_inputs
 
 ROWS, METRICS = Path("data/rehearse/general.jsonl"), Path("metrics/rehearse.json")
 BASE = Path("models/base")
-FAULTS = ("empty", "truncated", "repeated", "context", "refused", "failed")
+REJECT_REASONS = ("empty", "truncated", "repeated", "context", "refused", "failed")
 
 
-def rehearse(engine: Engine, rows: list[Row], done: OnRowDone) -> None:
-    """Give each row to `done` with the engine's answer to all but its last message, how this ended and what it took."""
+def answer_prompts(engine: Engine, rows: list[Row], done: OnRowDone) -> None:
+    """Replace each row's last message by the engine's answer; pass the row, `finish` and `use` (usage) to `done`."""
 
-    def ended(index: int, completion: Completion, use: Row) -> None:
+    def on_completion(index: int, completion: Completion, usage: Row) -> None:
         row = rows[index]
-        answer = {"role": "assistant", "content": spoken(completion.text)}
-        done(index, {**row, "messages": [*row["messages"][:-1], answer], **make_finish_fields(completion), "use": use})
+        answer = {"role": "assistant", "content": strip_thoughts(completion.text)}
+        done(
+            index, {**row, "messages": [*row["messages"][:-1], answer], **make_finish_fields(completion), "use": usage}
+        )
 
-    ask_engine(engine, [Request("", row["messages"][:-1]) for row in rows], ended)
+    ask_engine(engine, [Request("", row["messages"][:-1]) for row in rows], on_completion)
 
 
-def spoken(text: str) -> str:
-    """Return an answer without the thoughts before it, and without the space around it."""
+def strip_thoughts(text: str) -> str:
+    """Return an answer without the reasoning before `</think>`, and without surrounding white space."""
     return text.rpartition("</think>")[2].strip()
 
 
-def fault(answer: str, finish: Finish) -> str | None:
-    """Return why an answer is of no use, one of `FAULTS`, or None."""
+def find_reject_reason(answer: str, finish: Finish) -> str | None:
+    """Return why an answer cannot be used, one of `REJECT_REASONS`, or None if it can."""
     if finish in UNANSWERED:
         return finish.value
     if finish is Finish.length:
@@ -69,50 +71,59 @@ def fault(answer: str, finish: Finish) -> str | None:
     return "repeated" if is_looping(answer) else None
 
 
-def keep(row: Row, totals: "Counter[str]") -> Row | None:
-    """Add an answered row to the totals; return it in the form of general rows, or None where it is of no use."""
-    why = fault(row["messages"][-1]["content"], Finish(row["finish"]))
-    totals.update({"asked": 1, why or "kept": 1, **count_finish(row), **row["use"]})
-    return None if why else {key: value for key, value in row.items() if key not in ("finish", "use")}
+def keep_row(row: Row, totals: "Counter[str]") -> Row | None:
+    """Add a row to the totals; return it in the format of general rows, or None if its answer cannot be used."""
+    reason = find_reject_reason(row["messages"][-1]["content"], Finish(row["finish"]))
+    totals.update({"asked": 1, reason or "kept": 1, **count_finish(row), **row["use"]})
+    return None if reason else {key: value for key, value in row.items() if key not in ("finish", "use")}
 
 
-def report(totals: "Counter[str]") -> Row:
-    """Return the metrics: how many answers there are, how many are of use and why not the others, what they took."""
-    dropped = {why: totals[why] for why in FAULTS}
+def make_report(totals: "Counter[str]") -> Row:
+    """Return the metrics: prompts asked, answers kept, answers dropped by reason, and usage.
+
+    Raise `InputError` if no answer can be used.
+    """
+    dropped = {reasons: totals[reasons] for reasons in REJECT_REASONS}
     if not totals["kept"]:
-        why = ", ".join(f"{count} {name}" for name, count in dropped.items() if count)
-        why += f"; {reason}" if (reason := find_usual_reason(totals)) else ""
+        reasons = ", ".join(f"{count} {name}" for name, count in dropped.items() if count)
+        reasons += f"; {reason}" if (reason := find_usual_reason(totals)) else ""
         raise InputError(
-            f"models/base: none of its {totals['asked']} answers to general prompts is of use ({why}); raise "
-            "rehearse.max_new_tokens where they are truncated, else set mix.general: data"
+            f"models/base: none of its {totals['asked']} answers to general prompts can be used ({reasons}); if they "
+            "are truncated, raise rehearse.max_new_tokens, otherwise set mix.general to data"
         )
-    figures = {"asked": totals["asked"], "kept": totals["kept"], "dropped": dropped, **summarize_usage(totals)}
-    return {"rehearse": {**figures, "seconds": round(totals["seconds"], 1)}}
+    metrics = {"asked": totals["asked"], "kept": totals["kept"], "dropped": dropped, **summarize_usage(totals)}
+    return {"rehearse": {**metrics, "seconds": round(totals["seconds"], 1)}}
 
 
 def main() -> None:
-    """Choose, ask, publish."""
+    """Choose the prompts, generate the answers, write rows and metrics."""
     mix, settings, infer = load_sections(Mix, Rehearse, Infer)
     if mix.general is General.data:
-        write_whole(ROWS, lambda part: part.write_text("\n"))  # no row; DVC would warn of a file without a byte
+        write_whole(ROWS, lambda part: part.write_text("\n"))  # no rows, but a line feed: DVC warns about empty files
         write_json(METRICS, {"rehearse": {}})
         print("rehearse: skipped, mix.general is data")
         return
     general = read_general(Path("data/decontaminate/general.jsonl"))
     rows = rank_rows(general, settings.seed)[: settings.rows]
-    freely = {"constrain": False, "limit": None, "max_new_tokens": settings.max_new_tokens}
-    infer = infer.model_copy(update=freely)
+    options = {"constrain": False, "limit": None, "max_new_tokens": settings.max_new_tokens}
+    infer = infer.model_copy(update=options)
     job = Job(
-        "rehearse", "answer", lambda: partial(rehearse, open_engine(BASE, infer)), keep, report, make_retry_test(infer)
+        "rehearse",
+        "answer",
+        lambda: partial(answer_prompts, open_engine(BASE, infer)),
+        keep_row,
+        make_report,
+        make_retry_test(infer),
     )
     key = hash_inputs("rehearse", [settings, infer.answer_settings])
-    figures = run_job(job, key, rows, len(rows), infer.chunk_size, (ROWS, METRICS))["rehearse"]
-    dropped = ", ".join(f"{count} {why}" for why, count in figures["dropped"].items() if count)
-    print(f"rehearse: {figures['kept']} of {figures['asked']} answers kept" + (f"; {dropped}" if dropped else ""))
-    without = {finish.value: figures["dropped"][finish.value] for finish in UNANSWERED}
-    if any(without.values()):
+    metrics = run_job(job, key, rows, len(rows), infer.chunk_size, (ROWS, METRICS))["rehearse"]
+    dropped = ", ".join(f"{count} {why}" for why, count in metrics["dropped"].items() if count)
+    print(f"rehearse: {metrics['kept']} of {metrics['asked']} answers kept" + (f"; {dropped}" if dropped else ""))
+    unanswered = {finish.value: metrics["dropped"][finish.value] for finish in UNANSWERED}
+    if any(unanswered.values()):
         print(
-            f"rehearse: {format_unanswered('rehearse', without, f'see `dropped` in {METRICS}', infer)}", file=sys.stderr
+            f"rehearse: {format_unanswered('rehearse', unanswered, f'see `dropped` in {METRICS}', infer)}",
+            file=sys.stderr,
         )
 
 

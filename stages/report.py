@@ -1,88 +1,86 @@
-"""Make one page of all that was measured, to be read without a network and sent to others.
+"""Write the report: one HTML page with all results, which needs no network or other files.
 
 Reads   metrics/compare.json, mix.json, base.json, train.json, svm.json; metrics/{score,mmlu,infer}/<model>.json;
         metrics/{answers,chat}/<model>.jsonl; data/predictions/tuned.jsonl, data/split/test.jsonl, task.json
 Writes  metrics/report.html, metrics/plots/*.svg
 Run     dvc repro report
 
-The page quotes customers' comments: DVC keeps it, git does not.
+The page quotes customers' comments, so it is stored by DVC and not by git.
 """
 
 from pathlib import Path
 
-from alloy.comparison import charts
-from alloy.comparison.costs import amount, read_costs, trained_share
-from alloy.comparison.error_analysis import mistakes
-from alloy.comparison.formulation import headline_of
+from alloy.comparison.costs import find_trained_share, format_amount, read_costs
+from alloy.comparison.error_analysis import list_mistakes
+from alloy.comparison.formulation import add_headline_to_mmlu
 from alloy.comparison.metrics import ANSWERS, MODELS
-from alloy.comparison.report_page import GROUPS, LEAKAGE, inline, plots, render, side_by_side
+from alloy.comparison.report_page import GROUPS, LEAKAGE, draw_plots, inline_svg, pair_chat_answers, render_page
 from alloy.comparison.seeds import ONE_SEED
-from alloy.comparison.verdict import enough, p_value
+from alloy.comparison.verdict import format_p, has_enough_items
 from alloy.core.files import Row, read_json, read_jsonl, write_whole
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import Data, profile_name
 from alloy.core.stage import run
-from alloy.scoring.bootstrap import ENOUGH
+from alloy.scoring.bootstrap import MIN_ITEMS
 
-EXAMPLES = 3  # of each kind of mistake
-
-
-def _figures(stage: str, part: str, models: tuple[str, ...]) -> dict[str, Row]:
-    """Return a stage's figures of each model that it measured."""
-    read = {model: read_metrics(f"metrics/{stage}/{model}.json", model) for model in models}
-    return {model: figures[part] for model, figures in read.items() if figures.get(part)}
+EXAMPLES = 3  # comments shown per kind of mistake
 
 
-def _rows(folder: str) -> dict[str, list[Row]]:
-    """Return the rows of base and tuned model in a folder of metrics; none for a model that was not asked."""
+def _read_part(stage: str, part: str, models: tuple[str, ...]) -> dict[str, Row]:
+    """Return the metrics that a stage wrote for each model that it measured."""
+    metrics = {model: read_metrics(f"metrics/{stage}/{model}.json", model) for model in models}
+    return {model: model_metrics[part] for model, model_metrics in metrics.items() if model_metrics.get(part)}
+
+
+def _read_rows(folder: str) -> dict[str, list[Row]]:
+    """Return the rows of base and tuned model in a folder of metrics; an empty list if a model was not asked."""
     files = {model: Path(f"metrics/{folder}/{model}.jsonl") for model in MODELS[:2]}
     return {model: read_jsonl(file) if file.stat().st_size > 1 else [] for model, file in files.items()}
 
 
 def main() -> None:
-    """Read, draw, write."""
+    """Read the metrics, draw the plots, write page and plots."""
     compared = read_json("metrics/compare.json")
-    scores, mmlu = _figures("score", "voc", MODELS), _figures("mmlu", "mmlu", MODELS[:2])
+    scores, mmlu = _read_part("score", "voc", MODELS), _read_part("mmlu", "mmlu", MODELS[:2])
     if formulation := compared["mmlu"]["formulation"]:
-        mmlu = {model: headline_of(figures, formulation) for model, figures in mmlu.items()}
-    drawn = plots(compared["measures"], scores, mmlu)
+        mmlu = {model: add_headline_to_mmlu(model_metrics, formulation) for model, model_metrics in mmlu.items()}
+    plots = draw_plots(compared["measures"], scores, mmlu)
     predictions = Path("data/predictions/tuned.jsonl")
-    wrong: list[Row] = []
+    mistakes: list[Row] = []
     if "tuned" in scores:
         task = read_json("data/split/task.json")
         gold = read_jsonl("data/split/test.jsonl")
-        wrong = mistakes(gold, read_jsonl(predictions), task["levels"], EXAMPLES)
-    mix, trained = read_metrics("metrics/mix.json", "mix"), read_metrics("metrics/train.json", "train")
-    page = render(
+        mistakes = list_mistakes(gold, read_jsonl(predictions), task["levels"], EXAMPLES)
+    mix, train_metrics = read_metrics("metrics/mix.json", "mix"), read_metrics("metrics/train.json", "train")
+    page = render_page(
         {
             "profile": profile_name(),
             "data": Data.load().model_dump(),
             "mix": mix,
-            "trained": trained,
-            "share": trained_share(mix, trained),
+            "trained": train_metrics,
+            "share": find_trained_share(mix, train_metrics),
             "lines": [line for line in compared["measures"] if line["name"] not in LEAKAGE],
             "leakage": [line for line in compared["measures"] if line["name"] in ("leak", *LEAKAGE)],
-            "chats": side_by_side(_rows("chat"), _rows(ANSWERS)),
+            "chats": pair_chat_answers(_read_rows("chat"), _read_rows(ANSWERS)),
             "verdict": compared["verdict"],
             "one_seed": ONE_SEED.replace("`", "") if compared["verdict"] else "",
             "models": MODELS,
-            "colours": charts.COLOURS,
             "scores": scores,
             "groups": GROUPS,
-            "plots": drawn,
-            "inline": inline,
-            "mistakes": wrong,
+            "plots": plots,
+            "inline_svg": inline_svg,
+            "mistakes": mistakes,
             "costs": read_costs(),
-            "amount": amount,
-            "enough": ENOUGH,
-            "few": lambda line: not enough(line),
-            "p_value": p_value,
+            "format_amount": format_amount,
+            "min_items": MIN_ITEMS,
+            "has_too_few_items": lambda line: not has_enough_items(line),
+            "format_p": format_p,
         }
     )
-    for name, svg in drawn.items():
+    for name, svg in plots.items():
         write_whole(f"metrics/plots/{name}.svg", lambda part, svg=svg: part.write_text(svg, encoding="utf-8"))
     write_whole("metrics/report.html", lambda part: part.write_text(page, encoding="utf-8"))
-    print(f"report: metrics/report.html, {len(drawn)} plots")
+    print(f"report: metrics/report.html, {len(plots)} plots")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,29 @@
-"""Score a model's labels honestly, and as the article did.
+"""Score a model's labels by order-free matching, and by the rules of the article.
 
 Reads   data/predictions/<model>.jsonl; data/split/test.jsonl, train.jsonl, taxonomy.json
-Writes  metrics/score/<model>.json: the figures below, under `<model>.voc`, with four digits;
-        metrics/score/<model>.jsonl: `{id, matched, predicted, gold}`, a comment's whole paths, and `matched_full`
+Writes  metrics/score/<model>.json: the metrics below, under `<model>.voc`, with four decimals;
+        metrics/score/<model>.jsonl: `{id, matched, predicted, gold, matched_full?}` of the whole paths of each comment
 Run     dvc repro score@tuned
 
-`precision`, `recall`, `f1`: whole paths, micro-averaged, in any order (`count_matches` in alloy/scoring/matching.py);
-`f1_low` and `f1_high` are the 95 % interval, by bootstrap over comments, null if these are too few. `precision_full`,
-`recall_full`, `f1_full`, `f1_full_low`, `f1_full_high`: the same for segments whose path and emotion are both right
-(`count_full`); these keys and `matched_full` are absent if no gold segment of the scored comments has an emotion. There
-too: `levels`, each with its ancestors (`count_levels`), `hierarchical` (`count_nodes`), `mean_depth` and
-`emotion_accuracy` (`count_emotions`). By leaf: `macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py). Of
-contents alone: `boundaries`, `coverage`, `gold_coverage`, `overlap`, `unquoted` (alloy/scoring/segment_boundaries.py).
-What went wrong: `faults` (alloy/scoring/faults.py). As the article: `nova_*` are its figures of the last level,
-`nova_levels` of each (alloy/scoring/article_score.py). `over_context`: comments that did not fit the model's context,
-left out of all this. Null is what gold or predictions do not have.
+Metrics of whole paths, in any order (alloy/scoring/matching.py):
+
+- `precision`, `recall`, `f1`: micro averages (`count_matches`). `f1_low` and `f1_high` are the 95 % interval by
+  bootstrap over comments, null if there are too few comments.
+- `precision_full`, `recall_full`, `f1_full`, `f1_full_low`, `f1_full_high`: the same for segments whose path and
+  emotion are both right (`count_full`). These keys, and `matched_full`, are absent if no gold segment has an emotion.
+- `levels`: rates per level, each with its ancestors (`count_levels`); `hierarchical` (`count_nodes`); `mean_depth`;
+  `emotion_accuracy` (`count_emotions`).
+
+Other metrics:
+
+- Per leaf: `macro_*`, `weighted_*` and `groups` (alloy/scoring/per_leaf.py).
+- Of contents, without labels: `boundaries`, `coverage`, `gold_coverage`, `overlap` and `unquoted`
+  (alloy/scoring/segment_boundaries.py).
+- Errors: `invalid_json`, `invented_labels` and others (alloy/scoring/answer_errors.py).
+- By the rules of the article: `nova_*` of the last level, `nova_levels` of each level (alloy/scoring/article_score.py).
+- `over_context`: the number of comments that exceed the model's context; they are left out of all other metrics.
+
+A metric is null if gold or predictions lack what it measures.
 """
 
 from collections import Counter
@@ -31,81 +40,82 @@ from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labelling.answer import render_answer
 from alloy.labelling.settings import LabelsAs, Prompt
 from alloy.labelling.task import read_taxonomy
-from alloy.scoring.article_score import nova_scores
+from alloy.scoring.answer_errors import measure_answer_errors
+from alloy.scoring.article_score import compute_article_scores
 from alloy.scoring.bootstrap import Counts
-from alloy.scoring.faults import faults
 from alloy.scoring.matching import (
+    compute_mean_depth,
+    compute_rates,
+    compute_rates_with_interval,
     count_emotions,
     count_full,
     count_levels,
     count_nodes,
-    mean_depth,
-    rates,
-    rates_with_interval,
 )
 from alloy.scoring.pairing import CONTEXT, Pair, pair_up
-from alloy.scoring.per_leaf import averages, by_group, count_leaves
-from alloy.scoring.segment_boundaries import contents_of, of_contents
+from alloy.scoring.per_leaf import average_over_leaves, compute_group_rates, count_leaves
+from alloy.scoring.segment_boundaries import list_contents, measure_contents
 from alloy.scoring.settings import Score
 
 
 def score_model(
     pairs: list[Pair], taxonomy: Taxonomy, training: Counter[LabelPath], score: Score, seed: int, *, coded: bool = False
 ) -> tuple[Row, Counts]:
-    """Return all figures of one model, and (matched, predicted, gold) whole paths of each comment.
+    """Return all metrics of one model, and (matched, predicted, gold) whole paths of each comment.
 
-    If the labels have emotions, the counts have a fourth column: how many segments match with their emotions.
+    If the labels have emotions, the counts have a fourth column: the segments that match with their emotion.
 
-    `training` has the segments of each leaf that the model could learn from; `coded`: `raw` has codes for paths.
+    `training` has the number of training segments of each leaf. With `coded`, raw answers have codes instead of paths.
     """
     gold = [[segment.path for segment in pair.gold.segments] for pair in pairs]
     predicted = [[segment.path for segment in pair.predicted] for pair in pairs]
     levels = count_levels(gold, predicted, len(taxonomy.levels))
-    whole = levels[-1]
-    sides = [pair.gold.segments for pair in pairs], [pair.predicted for pair in pairs]
-    right, matched = count_emotions(*sides)
-    full = count_full(*sides) if any(s.emotion is not None for segments in sides[0] for s in segments) else None
-    emotions = any(segment.emotion is not None for pair in pairs for segment in pair.predicted)
+    path_counts = levels[-1]
+    gold_segments, predicted_segments = [pair.gold.segments for pair in pairs], [pair.predicted for pair in pairs]
+    right, matched = count_emotions(gold_segments, predicted_segments)
+    has_emotions = any(segment.emotion is not None for segments in gold_segments for segment in segments)
+    full_counts = count_full(gold_segments, predicted_segments) if has_emotions else None
+    predicts_emotions = any(segment.emotion is not None for pair in pairs for segment in pair.predicted)
     leaves = count_leaves(gold, predicted, taxonomy.leaves)
-    figures = {
+    metrics = {
         "comments": len(pairs),
-        **rates_with_interval(whole, score.resamples, seed),
-        **({} if full is None else rates_with_interval(full, score.resamples, seed, "_full")),
-        **averages(leaves),
-        "levels": {level: vars(rates(counts)) for level, counts in zip(taxonomy.levels, levels, strict=True)},
-        "hierarchical": vars(rates(count_nodes(levels, predicted))),
-        "mean_depth": mean_depth(levels),
-        "emotion_accuracy": right / matched if matched and emotions else None,
-        **of_contents(
+        **compute_rates_with_interval(path_counts, score.resamples, seed),
+        **({} if full_counts is None else compute_rates_with_interval(full_counts, score.resamples, seed, "_full")),
+        **average_over_leaves(leaves),
+        "levels": {level: vars(compute_rates(counts)) for level, counts in zip(taxonomy.levels, levels, strict=True)},
+        "hierarchical": vars(compute_rates(count_nodes(levels, predicted))),
+        "mean_depth": compute_mean_depth(levels),
+        "emotion_accuracy": right / matched if matched and predicts_emotions else None,
+        **measure_contents(
             [pair.gold.text for pair in pairs],
-            [contents_of(pair.gold.segments) for pair in pairs],
-            [contents_of(pair.predicted) for pair in pairs],
+            [list_contents(pair.gold.segments) for pair in pairs],
+            [list_contents(pair.predicted) for pair in pairs],
         ),
-        "groups": by_group(leaves, taxonomy.leaves, training, score.head, score.tail),
-        **faults(pairs, taxonomy),
-        **nova(pairs, taxonomy.levels, coded=coded),
+        "groups": compute_group_rates(leaves, taxonomy.leaves, training, score.head, score.tail),
+        **measure_answer_errors(pairs, taxonomy),
+        **score_as_article(pairs, taxonomy.levels, coded=coded),
     }
-    return figures, whole if full is None else np.hstack([whole, full[:, :1]])
+    return metrics, path_counts if full_counts is None else np.hstack([path_counts, full_counts[:, :1]])
 
 
-def nova(pairs: list[Pair], levels: tuple[str, ...], *, coded: bool) -> Row:
-    """Return the article's figures of raw answers; where these hold codes, of what they stand for."""
+def score_as_article(pairs: list[Pair], levels: tuple[str, ...], *, coded: bool) -> Row:
+    """Return the article's metrics of the raw answers; if these have codes, the codes are replaced by their labels."""
     gold = (render_answer(pair.gold.segments, levels) for pair in pairs)
-    said = (render_answer(pair.predicted, levels) if coded else pair.raw for pair in pairs)
-    scores = nova_scores(gold, said, levels)
+    predicted = (render_answer(pair.predicted, levels) if coded else pair.raw for pair in pairs)
+    scores = compute_article_scores(gold, predicted, levels)
     return {**{f"nova_{name}": value for name, value in scores[levels[-1]].items()}, "nova_levels": scores}
 
 
-def rounded(figures: Row) -> Row:
-    """Return `figures` with four digits."""
+def round_values(metrics: Row) -> Row:
+    """Return `metrics` with all floats rounded to four decimals."""
     return {
-        key: rounded(value) if isinstance(value, dict) else round(value, 4) if isinstance(value, float) else value
-        for key, value in figures.items()
+        key: round_values(value) if isinstance(value, dict) else round(value, 4) if isinstance(value, float) else value
+        for key, value in metrics.items()
     }
 
 
-def comment_rows(pairs: Sequence[Pair], counts: Counts) -> list[Row]:
-    """Return `{id, matched, predicted, gold, matched_full?}` a comment, to compare models on the same comments."""
+def make_comment_rows(pairs: Sequence[Pair], counts: Counts) -> list[Row]:
+    """Return `{id, matched, predicted, gold, matched_full?}` per comment, to compare models on the same comments."""
     names = ("matched", "predicted", "gold", "matched_full")
     return [
         {"id": pair.gold.id, **dict(zip(names, row, strict=False))}
@@ -114,7 +124,7 @@ def comment_rows(pairs: Sequence[Pair], counts: Counts) -> list[Row]:
 
 
 def main() -> None:
-    """Read, pair up, score, write."""
+    """Read predictions and comments, pair and score them, write rows and metrics."""
     name = model_name()
     score, prompt = load_sections(Score, Prompt)
     split, source, out = Path("data/split"), Path(f"data/predictions/{name}.jsonl"), Path(f"metrics/score/{name}")
@@ -126,17 +136,17 @@ def main() -> None:
     taxonomy = read_taxonomy()
     train = (parse_comment(row, taxonomy) for row in stream_jsonl(split / "train.jsonl"))
     training = Counter(segment.path for comment in train for segment in comment.segments)
-    asked = pair_up(read_jsonl(split / "test.jsonl"), read_jsonl(source), taxonomy, source)
-    pairs = [pair for pair in asked if pair.finish != CONTEXT]
+    all_pairs = pair_up(read_jsonl(split / "test.jsonl"), read_jsonl(source), taxonomy, source)
+    pairs = [pair for pair in all_pairs if pair.finish != CONTEXT]
     if not pairs:
         raise InputError(f"{source}: no comment fits the model's context; shorten the prompt (`prompt` in params.yaml)")
     coded = prompt.labels is LabelsAs.code
-    figures, counts = score_model(pairs, taxonomy, training, score, score.seed, coded=coded)
-    voc = {**rounded(figures), "over_context": len(asked) - len(pairs)}
+    metrics, counts = score_model(pairs, taxonomy, training, score, score.seed, coded=coded)
+    voc = {**round_values(metrics), "over_context": len(all_pairs) - len(pairs)}
     write_json(f"{out}.json", {name: {"voc": voc}})
-    write_jsonl(f"{out}.jsonl", comment_rows(pairs, counts))
-    few = voc["f1_low"] is None
-    interval = "too few for an interval" if few else f"{voc['f1_low']:.3f} to {voc['f1_high']:.3f}"
+    write_jsonl(f"{out}.jsonl", make_comment_rows(pairs, counts))
+    interval_is_missing = voc["f1_low"] is None
+    interval = "too few for an interval" if interval_is_missing else f"{voc['f1_low']:.3f} to {voc['f1_high']:.3f}"
     full = f"; with emotions {voc['f1_full']:.3f}" if "f1_full" in voc else ""
     left_out = f"; {voc['over_context']} over the context are left out" if voc["over_context"] else ""
     print(f"score {name}: {voc['comments']} comments, F1 {voc['f1']:.3f} ({interval}){full}{left_out}")

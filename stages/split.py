@@ -1,15 +1,19 @@
-"""Split the comments into train and test, and write down the task they define.
+"""Split the comments into training set and test set, and write the task that they define.
 
-Reads   data/prepared/comments/: comments.jsonl, taxonomy.csv, and where their rows are from
-Writes  data/split/train.jsonl, test.jsonl, taxonomy.json, task.json; rejects.json (rows with a fault), leaks.json
-        (comments left out of both, with their like on the other side), contradictions.json (texts that come with
+Reads   data/prepared/comments/: comments.jsonl, taxonomy.csv, and the origin of their rows
+Writes  data/split/train.jsonl, test.jsonl, taxonomy.json, task.json; rejects.json (bad rows), leaks.json (comments
+        left out of both sets, with their near-duplicate in the other set), contradictions.json (equal texts with
         different labels); metrics/split.json (counts)
 Run     dvc repro split
 
-A comment that names its `split` goes there. Any other goes where the first one before it went that is nearly the same,
-else to test when the hash of its folded text falls below `split.test`: comments added behind the others never move
-these. Rare leaves follow the same rule, since one by their counts would move comments when others come; a leaf that is
-in test alone is counted here, and scored apart as `unseen`.
+Rules, in this order:
+
+1. A comment with a `split` goes to that set.
+2. A comment with an earlier near-duplicate goes to the same set as the first of these.
+3. Any other comment goes to test if the hash of its folded text is below `split.test`, else to train.
+
+So comments that are added at the end never move earlier ones. Rare leaves have no rule of their own: a rule by counts
+would move comments when others are added. A leaf that is only in test is counted here and scored as `unseen`.
 """
 
 import gc
@@ -32,30 +36,32 @@ from alloy.splitting.settings import Split
 from alloy.splitting.validate import CheckedComments
 
 
-def counts(survey: CheckedComments, sides: np.ndarray, contradictions: list[Row]) -> Row:
-    """Return how many comments went where, how many are copies or quote what is not there, and the leaves by side."""
-    seen = {side: {leaf for place in _places(sides, side) for leaf in survey.leaves[place]} for side in (TRAIN, TEST)}
+def count_split(survey: CheckedComments, sides: np.ndarray, contradictions: list[Row]) -> Row:
+    """Return the metrics: comments per set, rejected, contradictory, copies and unquoted, and leaves per set."""
+    leaves = {
+        side: {leaf for index in _indices_of(sides, side) for leaf in survey.leaves[index]} for side in (TRAIN, TEST)
+    }
     return {
         "train": int((sides == TRAIN).sum()),
         "test": int((sides == TEST).sum()),
         "rejected": len(survey.rejects),
         "left_out": int(len(sides) - np.isin(sides, (TRAIN, TEST)).sum()),
         "contradictory_texts": len(contradictions),
-        "contradictory_comments": sum(one["comments"] for one in contradictions),
+        "contradictory_comments": sum(contradiction["comments"] for contradiction in contradictions),
         "copies": len(sides) - len(np.unique(survey.table["key"])),
         "unquoted": int((~survey.table["quoted"]).sum()),
-        "leaves_in_train": len(seen[TRAIN]),
-        "leaves_in_test": len(seen[TEST]),
-        "leaves_in_test_alone": len(seen[TEST] - seen[TRAIN]),
+        "leaves_in_train": len(leaves[TRAIN]),
+        "leaves_in_test": len(leaves[TEST]),
+        "leaves_in_test_alone": len(leaves[TEST] - leaves[TRAIN]),
     }
 
 
-def _places(sides: np.ndarray, side: int) -> Iterator[int]:
+def _indices_of(sides: np.ndarray, side: int) -> Iterator[int]:
     return iter(np.flatnonzero(sides == side).tolist())
 
 
 def main() -> None:
-    """Read, check, divide, write."""
+    """Read and check the comments, split them, write both sets and the task."""
     split = Split.load()
     source = Path("data/prepared/comments")
     warnings: list[str] = []
@@ -66,37 +72,41 @@ def main() -> None:
     require_good_rows(survey, split)
     sides, left_out = divide_comments(survey, split.test, split.near)
     contradictions = find_contradictions(survey)
-    found = counts(survey, sides, contradictions)
+    metrics = count_split(survey, sides, contradictions)
     require_both_sides(sides, origin.files[0])
     out = Path("data/split")
     for name, side in (("train", TRAIN), ("test", TEST)):
-        write_lines(out / f"{name}.jsonl", (survey.rows[place] for place in _places(sides, side)))
+        write_lines(out / f"{name}.jsonl", (survey.rows[index] for index in _indices_of(sides, side)))
     write_json(out / "taxonomy.json", taxonomy.to_rows())
     write_json(out / "task.json", survey.describe_task(taxonomy))
     write_json(out / "rejects.json", survey.rejects)
-    leaks = [{"id": survey.comment_id(one), "like": survey.comment_id(other)} for one, other in left_out.items()]
+    leaks = [
+        {"id": survey.comment_id(left_out_index), "like": survey.comment_id(duplicate_index)}
+        for left_out_index, duplicate_index in left_out.items()
+    ]
     write_json(out / "leaks.json", leaks)
     write_json(out / "contradictions.json", contradictions)
-    write_json("metrics/split.json", {"split": found})
+    write_json("metrics/split.json", {"split": metrics})
     print(
-        f"split: {found['train']} train, {found['test']} test, {found['rejected']} rejected, {found['left_out']} left "
-        f"out as like the other side; {found['leaves_in_test_alone']} of {len(taxonomy.leaves)} leaves in test alone"
+        f"split: {metrics['train']} train, {metrics['test']} test, {metrics['rejected']} rejected, "
+        f"{metrics['left_out']} left out as near-duplicates of the other set; "
+        f"{metrics['leaves_in_test_alone']} of {len(taxonomy.leaves)} leaves only in test"
     )
-    achieved = found["test"] / len(sides)
+    achieved = metrics["test"] / len(sides)
     if (survey.table["named_side"] == FREE).all() and abs(achieved - split.test) > max(
         0.05, 3 * (0.25 / len(sides)) ** 0.5
     ):
         print(
-            f"split: {achieved:.0%} of the comments are test where split.test is {split.test:.0%}: many are "
-            "alike and stay together; take out what they share, or raise split.near"
+            f"split: expected {split.test:.0%} of the comments in test (split.test), got {achieved:.0%}: many are "
+            "near-duplicates and stay together; remove the text that they share, or raise split.near"
         )
-    if found["unquoted"]:
-        warnings.append(f"{found['unquoted']} comments have a segment whose `content` is not in their text")
+    if metrics["unquoted"]:
+        warnings.append(f"{metrics['unquoted']} comments have a segment whose `content` is not in their text")
     warnings += describe_unknown_keys(origin.files[0], survey.unknown, KEYS)
     warnings += describe_inconsistencies(survey, contradictions, out / "contradictions.json")
     print("".join(f"split: {warning}\n" for warning in warnings), end="")
 
 
 if __name__ == "__main__":
-    gc.disable()  # rows hold no cycles, and the search for some takes a third of the time
+    gc.disable()  # rows have no reference cycles, and searching for them takes a third of the time
     run(main)

@@ -24,25 +24,25 @@ MIX = Path("data/mix/train.jsonl")
 OUT = Path("models/trained")
 
 
-def table(curve: list[Row]) -> str:
+def render_loss_csv(curve: list[Row]) -> str:
     """Return the loss curve as CSV."""
     rows = [(row["step"], row["category"], f"{row['loss']:.4f}") for row in curve]
     return csv_text(("step", "category", "loss"), rows)
 
 
-def publish(report: Row, curve: list[Row]) -> None:
-    """Write what is known of the training."""
-    write_whole("metrics/loss.csv", lambda part: part.write_text(table(curve), encoding="utf-8"))
+def write_report(report: Row, curve: list[Row]) -> None:
+    """Write the loss curve and the metrics of the training."""
+    write_whole("metrics/loss.csv", lambda part: part.write_text(render_loss_csv(curve), encoding="utf-8"))
     write_json("metrics/train.json", {"train": report})
 
 
 def main() -> None:
-    """Load, train, save."""
+    """Load model and mix, train, write the metrics."""
     train, seed = Train.load(), load_seed()
     if service := model_folder.read_hosted_name(BASE):
         model_folder.write_hosted(OUT, service)
-        publish({"hosted": service}, [])
-        print(f"train: skipped, {service} is hosted and has no weights to train")
+        write_report({"hosted": service}, [])
+        print(f"train: skipped, {service} is hosted, so there are no weights to train")
         return
     distributed.launch_processes("stages.train", gpu=train.gpu)
     rows = read_jsonl(MIX)
@@ -53,10 +53,10 @@ def main() -> None:
 
     base, config = model_folder.read_model_name(BASE), load_config(model_folder.resolve_weights(BASE))
     check_model(config, train)
-    train, unpacked = resolve_packing(config, train)
-    if unpacked and distributed.is_main():
-        print(f"train: {unpacked}")
-    done = fit(
+    train, packing_note = resolve_packing(config, train)
+    if packing_note and distributed.is_main():
+        print(f"train: {packing_note}")
+    result = fit(
         TrainingJob(
             stage="train",
             section="train",
@@ -72,13 +72,13 @@ def main() -> None:
         ),
         rows,
     )
-    if done is None:
+    if result is None:
         return
-    report, curve = done
-    publish(report, curve)
+    report, curve = result
+    write_report(report, curve)
     print("train: " + ", ".join(f"{key} {value}" for key, value in report.items() if not isinstance(value, dict)))
-    said = ", ".join(f"{of['examples']:,} of {name}" for name, of in report["source"].items())
-    print(f"train: examples seen: {said}; general share {report['general_share']['examples']:.4f}")
+    seen = ", ".join(f"{of['examples']:,} of {name}" for name, of in report["source"].items())
+    print(f"train: examples seen: {seen}; general share {report['general_share']['examples']:.4f}")
 
 
 if __name__ == "__main__":

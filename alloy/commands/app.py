@@ -102,9 +102,9 @@ def sweep(
 @app.command()
 def frontier(max_loss: MaxLoss = "", axis: Axis = "") -> None:
     """Say which of the finished experiments to take."""
-    from alloy.sweep.frontier import conclude
+    from alloy.sweep.frontier import write_frontier
 
-    conclude(max_loss, axis)
+    write_frontier(max_loss, axis)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from pathlib import Path
 from alloy.core.dvc_repair import PARSED_FILES
 from alloy.core.files import InputError
 from alloy.core.yaml_fix import require_resolved
-from alloy.sweep.dvc_experiments import WORKSPACE, read_lock, stale_stages
+from alloy.sweep.dvc_experiments import WORKSPACE, find_stale_stages, read_lock
 
 COMMAND = ["dvc", "repro", "--dry", "--allow-missing"]
 MEND = "run `dvc repro`, then commit dvc.lock and metrics/"
@@ -35,7 +35,7 @@ def main() -> None:
     asked = subprocess.run(COMMAND, text=True, capture_output=True, check=False)
     judge(asked.returncode, asked.stdout + asked.stderr)
     # Without the data, DVC does not compare a folder that a stage reads with the outputs of other stages in it.
-    if stages := stale_stages(read_lock(WORKSPACE)):
+    if stages := find_stale_stages(read_lock(WORKSPACE)):
         names = ", ".join(f"'{stage}'" for stage in stages)
         raise InputError(f"dvc.lock: {names} ran on other inputs than the ones recorded now; {MEND}")
     print("lock: up to date")

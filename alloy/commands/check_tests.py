@@ -10,9 +10,9 @@ import json
 import subprocess
 from pathlib import Path
 
-from alloy.comparison.compare import Rows, compare
-from alloy.comparison.formulation import FORMULATIONS, with_headline
-from alloy.comparison.informative import Sensitivity, explain, most_sensitive, sensitivities
+from alloy.comparison.compare import Rows, compare_models
+from alloy.comparison.formulation import FORMULATIONS, add_headline
+from alloy.comparison.informative import Sensitivity, explain_insensitivity, find_most_sensitive, list_sensitivities
 from alloy.core.files import InputError, Row, read_jsonl
 from alloy.core.metrics_file import read_metrics
 from alloy.scoring.settings import Score
@@ -64,17 +64,17 @@ def main() -> None:
     """Read, judge, print; fail if no test can show anything."""
     score = Score.load()
     base, base_rows = read_base()
-    figures, rows = with_headline({"base": base, "tuned": {}, "svm": {}}, {"base": base_rows, "tuned": {}, "svm": {}})
-    lines = compare(figures, rows, score.resamples, score.seed)
-    tests = sensitivities(lines)
+    figures, rows = add_headline({"base": base, "tuned": {}, "svm": {}}, {"base": base_rows, "tuned": {}, "svm": {}})
+    lines = compare_models(figures, rows, score.resamples, score.seed)
+    tests = list_sensitivities(lines)
     if not tests:
         raise InputError("metrics: base took no test that can show forgetting; a hosted model tells no likelihoods")
     shown = [test for test in tests if test.name != "mmlu.acc"]  # it repeats the formulation that is named below
     print(table(shown), end="\n\n")
     if formulation := figures["base"].get("mmlu", {}).get("formulation"):
         print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), where base does best.")
-    print(*(line for test in shown if (line := explain(test, shown))), *warn_if_stale(), sep="\n")
-    if most_sensitive(shown) is None:
+    print(*(line for test in shown if (line := explain_insensitivity(test, shown))), *warn_if_stale(), sep="\n")
+    if find_most_sensitive(shown) is None:
         raise InputError(
             "metrics: base is not above chance in any test, so none can show forgetting; take easier questions for "
             "data.benchmark, or a larger model"

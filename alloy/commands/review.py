@@ -18,7 +18,7 @@ from alloy.comparison.seeds import ONE_SEED_EACH
 from alloy.core.files import InputError, Row
 from alloy.core.git import run_git
 from alloy.core.markdown import escape_markdown, format_code, format_table
-from alloy.scoring.bootstrap import ENOUGH
+from alloy.scoring.bootstrap import MIN_ITEMS
 
 Items = dict[str, tuple[int | None, ...]]  # of metrics, before and after
 Value = float | int | str | bool | list | None
@@ -92,7 +92,7 @@ def is_count(name: str) -> bool:
 
 def too_few(name: str, counts: Items) -> bool:
     """Return whether a metric has too few items to say what changed."""
-    return any(count is not None and count < ENOUGH for count in counts.get(name, ()))
+    return any(count is not None and count < MIN_ITEMS for count in counts.get(name, ()))
 
 
 def render(params: list[Change], figures: list[Change], base: str, head: str, counts: Items | None = None) -> str:
@@ -149,7 +149,7 @@ def sentence(params: list[Change], figures: list[Change], counts: Items | None =
         ]
         said += f" {word}: {'; '.join(shown) or 'nothing'}."
     if few:
-        said += f" Too few items to tell (fewer than {ENOUGH}): {'; '.join(few)}."
+        said += f" Too few items to tell (fewer than {MIN_ITEMS}): {'; '.join(few)}."
     trained_again = any(name.startswith("tuned.") for name in by_name)
     return f"{said} {ONE_SEED_EACH}" if trained_again else said
 

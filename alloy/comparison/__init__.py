@@ -1,5 +1,5 @@
-"""Base, tuned model and baseline side by side: the registry of metrics, the verdict, charts and the report.
+"""Compare base model, tuned model and baseline: the registry of metrics, the verdict, charts and the report.
 
-Here: what is shown to people. A metric that a stage writes is shown by one entry in `metrics.py`. Not here: how a
-metric is computed (`scoring` and `stages/score.py`, `evaluation`).
+Here: what people see. To show a metric that a stage writes, add one entry to `metrics.py`. Not here: how a metric is
+computed (`scoring` and `stages/score.py`, `evaluation`).
 """

@@ -1,7 +1,7 @@
-"""All generated answers to general questions, of all tests together, and how many of them are in the task's format.
+"""Leakage: how many generated answers to general questions are in the format of the customer task, over all tests.
 
-Leakage needs the customer's taxonomy, of which the stages that ask general questions know nothing: it is computed from
-the answers that they wrote.
+The stages that ask general questions do not know the customer's taxonomy. So leakage is computed here, from the answers
+that they wrote.
 """
 
 from statistics import fmean
@@ -14,42 +14,42 @@ FLAGS = ("leak", "empty", "cut", "loops")
 Rows = list[Row]
 
 
-def judge_answers(rows: dict[str, Rows], task: TaskFormat) -> dict[str, Rows]:
-    """Return a model's rows by part: those with an `answer` get `leak`, `empty`, `cut` and `loops`, each 0 or 1.
+def flag_answers(rows: dict[str, Rows], task: TaskFormat) -> dict[str, Rows]:
+    """Return a model's rows by part, with `leak`, `empty`, `cut` and `loops` (0 or 1) in each row that has an `answer`.
 
-    The part `answers` is added: `{test, id, leak, empty, cut, loops}` per general answer.
+    Add the part `answers`: one row `{test, id, leak, empty, cut, loops}` per general answer of all tests.
     """
-    judged: dict[str, Rows] = {
-        test: [{**row, **_judged(row, task)} for row in rows[test]]
+    flagged: dict[str, Rows] = {
+        test: [{**row, **_flags_of(row, task)} for row in rows[test]]
         for test in TESTS
         if rows.get(test) and "answer" in rows[test][0]
     }
-    together = [
+    all_answers = [
         {"test": test, "id": row["id"], **{flag: row[flag] for flag in FLAGS}}
-        for test, own in judged.items()
-        for row in own
+        for test, test_rows in flagged.items()
+        for row in test_rows
     ]
-    return {**rows, **judged, **({ANSWERS: together} if together else {})}
+    return {**rows, **flagged, **({ANSWERS: all_answers} if all_answers else {})}
 
 
-def _judged(row: Row, task: TaskFormat) -> dict[str, int]:
-    # `unparsed` is 0 where the answer to a multiple-choice question was read as one of the choices.
+def _flags_of(row: Row, task: TaskFormat) -> dict[str, int]:
+    # `unparsed` is 0 if the answer to a multiple-choice question names one of the choices.
     return judge_answer(row["answer"], task, cut=bool(row.get("cut")), is_choice=row.get("unparsed") == 0)
 
 
-def with_leakage(figures: Row, judged: dict[str, Rows]) -> Row:
-    """Return a model's metrics with `leak`, `answers` and the `leak` of each test, of what `judge_answers` returned."""
-    if ANSWERS not in judged:
-        return figures
-    shares = {flag: _share(judged[ANSWERS], flag) for flag in FLAGS}
+def add_leakage(metrics: Row, rows: dict[str, Rows]) -> Row:
+    """Return a model's metrics with `leak`, `answers` and the `leak` of each test; `rows` are from `flag_answers`."""
+    if ANSWERS not in rows:
+        return metrics
+    shares = {flag: _mean_flag(rows[ANSWERS], flag) for flag in FLAGS}
     leak = shares.pop("leak")
     tests = {
-        test: {**figures.get(test, {}), "leak": _share(judged[test], "leak")}
+        test: {**metrics.get(test, {}), "leak": _mean_flag(rows[test], "leak")}
         for test in TESTS
-        if judged.get(test) and "leak" in judged[test][0]
+        if rows.get(test) and "leak" in rows[test][0]
     }
-    return {**figures, **tests, "leak": leak, ANSWERS: {"n": len(judged[ANSWERS]), **shares}}
+    return {**metrics, **tests, "leak": leak, ANSWERS: {"n": len(rows[ANSWERS]), **shares}}
 
 
-def _share(rows: Rows, flag: str) -> float:
+def _mean_flag(rows: Rows, flag: str) -> float:
     return round(fmean(row[flag] for row in rows), 4)

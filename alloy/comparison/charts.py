@@ -1,4 +1,4 @@
-"""The report's plots, by matplotlib: models by colour everywhere, text as text, no decoration."""
+"""The report's plots, drawn by matplotlib: one color per model in all plots, and text that stays text in the SVG."""
 
 import io
 from collections.abc import Callable
@@ -10,21 +10,21 @@ from alloy.core.terminal_text import escape_controls
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Told apart by those who do not see red and green (Okabe and Ito, 2008), on white and on black.
-COLOURS = {"base": "#56b4e9", "tuned": "#e69f00", "svm": "#009e73"}
-INK = "#747474"  # axes and letters: legible on both; a page puts its own colour there
+# Distinguishable for color-blind readers (Okabe and Ito, 2008), on white and on black.
+COLORS = {"base": "#56b4e9", "tuned": "#e69f00", "svm": "#009e73"}
+FOREGROUND = "#747474"  # axes and text, readable on white and on black; a page replaces it by its own color
 
 Draw = Callable[["Axes"], None]
 
 
-def svg(draw: Draw, width: float = 7.0, height: float = 3.2, name: str = "plot") -> str:
-    """Return what `draw` puts on axes of `width` x `height` inches, as SVG; the same figures give the same bytes."""
+def render_svg(draw: Draw, width: float = 7.0, height: float = 3.2, name: str = "plot") -> str:
+    """Return the SVG of what `draw` draws on axes of `width` x `height` inches; the same input gives the same bytes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     settings: Any = {
         "svg.fonttype": "none",
-        "text.parse_math": False,  # names from data are text, also those with a `$`
+        "text.parse_math": False,  # a `$` in names from data is not math
         "svg.hashsalt": name,  # ids of several plots on one page must differ
         "font.family": "sans-serif",
         "font.size": 10,
@@ -34,7 +34,7 @@ def svg(draw: Draw, width: float = 7.0, height: float = 3.2, name: str = "plot")
         "axes.axisbelow": True,
         "grid.alpha": 0.25,
         "legend.frameon": False,
-        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
+        **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), FOREGROUND),
     }
     with mpl.rc_context(settings):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -47,83 +47,88 @@ def svg(draw: Draw, width: float = 7.0, height: float = 3.2, name: str = "plot")
     return escape_controls(out.getvalue())
 
 
-def trade_off(lines: list[Row]) -> Draw:
-    """Return the plot of the task's F1 over general accuracy, with intervals, from base to tuned."""
-    found = {(line["part"], line["key"]): line for line in lines}
-    task, general = (found.get(name, {}).get("models", {}) for name in (("voc", "f1"), ("mmlu", "acc")))
-    chance = found.get(("mmlu", "acc"), {}).get("chance")
+def make_trade_off_chart(lines: list[Row]) -> Draw:
+    """Return a plot of the task's F1 over general accuracy, with intervals, and an arrow from base to tuned."""
+    by_name = {(line["part"], line["key"]): line for line in lines}
+    task, general = (by_name.get(name, {}).get("models", {}) for name in (("voc", "f1"), ("mmlu", "acc")))
+    chance = by_name.get(("mmlu", "acc"), {}).get("chance")
 
-    def draw(axes: "Axes") -> None:
+    def draw_trade_off(axes: "Axes") -> None:
         points = {model: (general[model]["value"], task[model]["value"]) for model in general if model in task}
         for model, (x, y) in points.items():
             axes.errorbar(
                 x,
                 y,
-                xerr=error_bars(general[model]),
-                yerr=error_bars(task[model]),
+                xerr=error_bar_lengths(general[model]),
+                yerr=error_bar_lengths(task[model]),
                 fmt="o",
                 ms=8,
                 capsize=3,
-                color=COLOURS[model],
+                color=COLORS[model],
                 label=model,
             )
         if len(points) == 2:
-            arrow = {"arrowstyle": "->", "color": INK, "shrinkA": 10, "shrinkB": 10}
+            arrow = {"arrowstyle": "->", "color": FOREGROUND, "shrinkA": 10, "shrinkB": 10}
             axes.annotate("", xy=points["tuned"], xytext=points["base"], arrowprops=arrow)
         if "svm" in task:
-            axes.axhline(task["svm"]["value"], color=COLOURS["svm"], ls="--", label="svm (knows nothing else)")
+            axes.axhline(task["svm"]["value"], color=COLORS["svm"], ls="--", label="svm (knows nothing else)")
         if chance is not None:
-            axes.axvline(chance, color=INK, ls=":", label="guessing")
+            axes.axvline(chance, color=FOREGROUND, ls=":", label="guessing")
         axes.set(xlabel="general accuracy, by likelihood", ylabel="VOC F1", xlim=(0, 1), ylim=(0, 1))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
-    return draw
+    return draw_trade_off
 
 
-def error_bars(figure: Row) -> list[list[float]] | None:
-    """Return how far a figure's interval reaches below and above it, as matplotlib takes it."""
-    if "low" not in figure:
+def error_bar_lengths(estimate: Row) -> list[list[float]] | None:
+    """Return the distances from a value to the ends of its interval, in matplotlib's format; None without interval."""
+    if "low" not in estimate:
         return None
-    return [[max(figure["value"] - figure["low"], 0)], [max(figure["high"] - figure["value"], 0)]]
+    return [[max(estimate["value"] - estimate["low"], 0)], [max(estimate["high"] - estimate["value"], 0)]]
 
 
-def bars(groups: list[str], values: dict[str, list[float | None]], label: str) -> Draw:
-    """Return bars of every model in each group, from 0 to 1; None leaves a gap."""
+def make_bar_chart(groups: list[str], values: dict[str, list[float | None]], label: str) -> Draw:
+    """Return a bar chart with one bar per model in each group, on an axis from 0 to 1; None leaves a gap."""
 
-    def draw(axes: "Axes") -> None:
+    def draw_bars(axes: "Axes") -> None:
         width = 0.8 / max(len(values), 1)
-        for place, (model, heights) in enumerate(values.items()):
-            at = [number + (place - (len(values) - 1) / 2) * width for number in range(len(groups))]
-            shown = [(x, height) for x, height in zip(at, heights, strict=True) if height is not None]
-            drawn = axes.bar(
-                [x for x, _ in shown], [y for _, y in shown], width * 0.92, color=COLOURS[model], label=model
+        for model_index, (model, heights) in enumerate(values.items()):
+            positions = [
+                group_index + (model_index - (len(values) - 1) / 2) * width for group_index in range(len(groups))
+            ]
+            shown = [(x, height) for x, height in zip(positions, heights, strict=True) if height is not None]
+            container = axes.bar(
+                [x for x, _ in shown], [y for _, y in shown], width * 0.92, color=COLORS[model], label=model
             )
-            axes.bar_label(drawn, fmt="%.2f", fontsize=8, padding=2)
+            axes.bar_label(container, fmt="%.2f", fontsize=8, padding=2)
         axes.set(ylabel=label, ylim=(0, 1.08))
         axes.set_xticks(range(len(groups)), groups)
         axes.grid(axis="x", visible=False)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
-    return draw
+    return draw_bars
 
 
-def forgetting(subjects: dict[str, dict[str, float]], counts: dict[str, int], key: str, chance: float) -> Draw:
-    """Return what became of each subject, the largest loss on top; `subjects`: name -> model -> share.
+def make_forgetting_chart(
+    subjects: dict[str, dict[str, float]], counts: dict[str, int], key: str, chance: float
+) -> Draw:
+    """Return a plot of the accuracy of base and tuned model per subject, with the largest loss on top.
 
-    `counts` are the questions of each subject, `chance` is what guessing gives.
+    `subjects` maps subject -> model -> accuracy, `counts` maps subject -> number of questions; `chance` is the accuracy
+    of guessing.
     """
     ranked = sorted(subjects, key=lambda name: (subjects[name]["base"] - subjects[name]["tuned"], name))
 
-    def draw(axes: "Axes") -> None:
+    def draw_subjects(axes: "Axes") -> None:
         rows = range(len(ranked))
         base, tuned = ([subjects[name][model] for name in ranked] for model in ("base", "tuned"))
-        axes.hlines(rows, tuned, base, color=INK, lw=1)
-        axes.scatter(base, rows, color=COLOURS["base"], label="base", zorder=3, clip_on=False)
-        axes.scatter(tuned, rows, color=COLOURS["tuned"], label="tuned", zorder=3, clip_on=False)
+        axes.hlines(rows, tuned, base, color=FOREGROUND, lw=1)
+        axes.scatter(base, rows, color=COLORS["base"], label="base", zorder=3, clip_on=False)
+        axes.scatter(tuned, rows, color=COLORS["tuned"], label="tuned", zorder=3, clip_on=False)
         if chance:
-            axes.axvline(chance, color=INK, ls=":", label="guessing")
+            axes.axvline(chance, color=FOREGROUND, ls=":", label="guessing")
         axes.set(xlabel=key, xlim=(0, 1.02), ylim=(-0.7, len(ranked) - 0.3))
         axes.set_yticks(rows, [f"{name.replace('_', ' ')} ({counts[name]})" for name in ranked])
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
-    return draw
+    return draw_subjects

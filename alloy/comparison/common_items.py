@@ -1,4 +1,4 @@
-"""The comments that all models are scored on: those that fit the context of the language models."""
+"""Restrict all models to the same comments: those that fit the context of the language models."""
 
 import numpy as np
 
@@ -9,19 +9,19 @@ VOC = "voc"  # the part of the customer task
 Parts = dict[str, list[Row]]
 
 
-def keep_common_comments(figures: dict[str, Row], rows: dict[str, Parts]) -> tuple[dict[str, Row], dict[str, Parts]]:
-    """Return copies of `figures` and `rows` (by model and part) in which the SVM has base's comments only.
+def keep_common_comments(metrics: dict[str, Row], rows: dict[str, Parts]) -> tuple[dict[str, Row], dict[str, Parts]]:
+    """Return copies of `metrics` and `rows` (by model and part) in which the SVM has only the comments that base has.
 
-    The SVM labels comments of any length. If base left some out as over its context, the SVM's metrics are computed
-    again from the rows that remain, and those that have no rows, such as `nova_f1`, are dropped.
+    The SVM labels comments of any length. If base left out comments that exceed its context, the SVM's metrics are
+    computed again from the remaining rows. Metrics without rows, such as `nova_f1`, are dropped.
     """
-    if not figures.get("base", {}).get(VOC, {}).get(OVER_CONTEXT) or VOC not in rows.get("svm", {}):
-        return figures, rows
-    kept = {row["id"] for row in rows["base"][VOC]}
-    own = [row for row in rows["svm"][VOC] if row["id"] in kept]
-    again: Row = {"comments": len(own)}
+    if not metrics.get("base", {}).get(VOC, {}).get(OVER_CONTEXT) or VOC not in rows.get("svm", {}):
+        return metrics, rows
+    common_ids = {row["id"] for row in rows["base"][VOC]}
+    svm_rows = [row for row in rows["svm"][VOC] if row["id"] in common_ids]
+    svm_metrics: Row = {"comments": len(svm_rows)}
     for metric in METRICS:
-        if metric.part == VOC and metric.items and metric.key in figures["svm"][VOC]:
-            totals = np.array([metric.items.counts(row) for row in own], np.int64).sum(axis=0, keepdims=True)
-            again[metric.key] = round(float(metric.items.statistic(totals)[0]), 4)
-    return {**figures, "svm": {VOC: again}}, {**rows, "svm": {VOC: own}}
+        if metric.part == VOC and metric.items and metric.key in metrics["svm"][VOC]:
+            totals = np.array([metric.items.counts(row) for row in svm_rows], np.int64).sum(axis=0, keepdims=True)
+            svm_metrics[metric.key] = round(float(metric.items.statistic(totals)[0]), 4)
+    return {**metrics, "svm": {VOC: svm_metrics}}, {**rows, "svm": {VOC: svm_rows}}

@@ -1,4 +1,4 @@
-"""What a training was given, by which arms are held equal, and what each model cost."""
+"""Training budget (used to compare runs) and cost of each model."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,15 @@ from alloy.core.files import Row
 from alloy.core.metrics_file import read_metrics
 from alloy.formats.general import CUSTOMER
 
-TRAINING = ("train_seconds", "tokens", "tokens_per_second", "core_hours", "gpu_hours")  # what a training took
+TRAINING = ("train_seconds", "tokens", "tokens_per_second", "core_hours", "gpu_hours")  # cost metrics of a training
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What training saw: different customer examples, steps, learning rate, and the share of general data.
+    """What training saw: distinct customer examples, steps, learning rate, and the share of general data.
 
-    `general` is in the unit of the mix. Customer examples that it did not see: `too_long` are over `train.max_length`,
-    `unseen` are in the mix and were not reached.
+    `general` is in the unit of the mix. Customer examples that training did not see: `too_long` ones exceed
+    `train.max_length`; `unseen` ones are in the mix, but training ended before them.
     """
 
     customer: int
@@ -25,76 +25,88 @@ class Budget:
     unseen: int = 0
 
 
-def budget(mix: Row, train: Row, lr: float) -> Budget | None:
-    """Return what a training saw, by metrics/mix.json and train.json; None if nothing was trained."""
+def compute_budget(mix: Row, train: Row, lr: float) -> Budget | None:
+    """Return the budget of a training from metrics/mix.json and metrics/train.json; None if nothing was trained."""
     if "steps" not in train:
         return None
-    seen = train["source"].get(CUSTOMER, {"examples": 0})["examples"]
-    mixed = mix["source"].get(CUSTOMER, {"rows": 0})["rows"]
+    customer_seen = train["source"].get(CUSTOMER, {"examples": 0})["examples"]
+    customer_mixed = mix["source"].get(CUSTOMER, {"rows": 0})["rows"]
     too_long = mix.get("too_long", {}).get(CUSTOMER, 0)
-    return Budget(seen, train["steps"], lr, trained_share(mix, train), too_long, mixed - seen)
+    return Budget(
+        customer_seen, train["steps"], lr, find_trained_share(mix, train), too_long, customer_mixed - customer_seen
+    )
 
 
-def trained_share(mix: Row, train: Row) -> float:
-    """Return the share of general data that was trained on, in the unit of the mix; that of the mix if nothing was."""
+def find_trained_share(mix: Row, train: Row) -> float:
+    """Return the share of general data that was trained on, in the unit of the mix.
+
+    If nothing was trained, return the share in the mix.
+    """
     return train["general_share"][mix["unit"]] if "general_share" in train else mix["achieved"]
 
 
-def told(given: Budget, comments: int) -> list[str]:
-    """Say what was seen, and warn of what was not; `comments`: how many of the customer's are there to train on."""
-    said = [f"Budget: {given.customer:,} customer examples, {given.steps:,} steps, learning rate {given.lr:g}"]
-    if given.too_long:
-        said.append(
-            f"Warning: {given.too_long:,} of {comments:,} customer examples exceed train.max_length and were left out"
+def describe_budget(budget: Budget, comments: int) -> list[str]:
+    """Return a line about the budget, and warnings about examples not seen; `comments`: customer examples in total."""
+    lines = [f"Budget: {budget.customer:,} customer examples, {budget.steps:,} steps, learning rate {budget.lr:g}"]
+    if budget.too_long:
+        lines.append(
+            f"Warning: {budget.too_long:,} of {comments:,} customer examples exceed train.max_length and were left out"
         )
-    if (left := comments - given.too_long - given.customer - given.unseen) > 0:
-        said.append(f"Warning: mix left {left:,} of {comments:,} customer examples out")
-    if given.unseen:
-        said.append(
-            f"Warning: training ended before it saw {given.unseen:,} of {given.customer + given.unseen:,} customer "
+    if (not_mixed := comments - budget.too_long - budget.customer - budget.unseen) > 0:
+        lines.append(f"Warning: mix left {not_mixed:,} of {comments:,} customer examples out")
+    if budget.unseen:
+        lines.append(
+            f"Warning: training ended before it saw {budget.unseen:,} of {budget.customer + budget.unseen:,} customer "
             "examples of the mix; raise train.max_steps, or set it to null and train.epochs to 1 or more"
         )
-    return said
+    return lines
 
 
-def unequal(budgets: list[Budget]) -> list[str]:
-    """Warn, one line each, of what arms differ in beside the mix."""
-    said = []
-    for name, form, mend in (
-        ("customer", ",", "the arms did not see the same comments; mix.budget: keep_customer keeps all of them"),
-        ("steps", ",", "mix.budget: total with mix.unit: tokens holds them nearly equal"),
-        ("lr", "g", "compare arms of one rate with each other"),
+def describe_unequal_budgets(budgets: list[Budget]) -> list[str]:
+    """Return a warning per part of the budget, other than the mix, in which runs differ."""
+    lines = []
+    for name, number_format, fix in (
+        (
+            "customer",
+            ",",
+            "the runs did not see the same comments; set mix.budget to keep_customer to keep all of them",
+        ),
+        ("steps", ",", "set mix.budget to total and mix.unit to tokens to hold them nearly equal"),
+        ("lr", "g", "compare only runs of the same learning rate"),
         ("too_long", ",", "raise train.max_length"),
     ):
-        values = [getattr(given, name) for given in budgets]
+        values = [getattr(budget, name) for budget in budgets]
         if len(set(values)) > 1:
             title = {"customer": "customer examples", "lr": "learning rates", "too_long": "examples that are too long"}
-            low, high = (f"{value:{form}}" for value in (min(values), max(values)))
-            said.append(f"Warning: {title.get(name, name)} differ: {low} to {high}; {mend}")
-    return said
+            low, high = (f"{value:{number_format}}" for value in (min(values), max(values)))
+            lines.append(f"Warning: {title.get(name, name)} differ: {low} to {high}; {fix}")
+    return lines
 
 
 def read_costs() -> list[Row]:
-    """Return what each model cost, by the files of their stages."""
-    base = read_metrics("metrics/base.json", "base", numbers=TRAINING)  # the rest says where the model comes from
+    """Return the costs of each model, from the metrics files of the stages."""
+    base = read_metrics("metrics/base.json", "base", numbers=TRAINING)  # other keys describe the origin of the model
     train = read_metrics("metrics/train.json", "train")
     infer = {model: read_metrics(f"metrics/infer/{model}.json", model).get("infer", {}) for model in ("base", "tuned")}
-    return costs(base, train, read_metrics("metrics/svm.json", "svm").get("svm", {}), infer)
+    return list_costs(base, train, read_metrics("metrics/svm.json", "svm").get("svm", {}), infer)
 
 
-def costs(base: Row, train: Row, svm: Row, infer: dict[str, Row]) -> list[Row]:
-    """Return a line a kind of cost that is known: `{title, models}`, the amount by model.
+def list_costs(base: Row, train: Row, svm: Row, infer: dict[str, Row]) -> list[Row]:
+    """Return one line per kind of cost that is known: `{title, models}`, where `models` has the amount by model.
 
-    `base`, `train` and `svm` are what metrics/base.json, train.json and svm.json say of the training, empty where there
-    was none; `infer` is by model. The rival's core hours hold its labelling, too, a moment beside the training.
+    `base`, `train` and `svm` are the contents of metrics/base.json, train.json and svm.json, empty if nothing was
+    trained; `infer` is by model. The SVM's core hours include its labeling, which is short compared with its training.
     """
-    trained = {"base": base, "tuned": train, "svm": svm}
-    asked = {**infer, "svm": svm}
+    training = {"base": base, "tuned": train, "svm": svm}
+    inference = {**infer, "svm": svm}
     lines = (
-        ("seconds of training", {model: _seconds(figures) for model, figures in trained.items()}),
-        ("core hours of training", {model: figures.get("core_hours") for model, figures in trained.items()}),
-        ("GPU hours of training", {model: figures.get("gpu_hours") for model, figures in trained.items()}),
-        ("comments labelled a second", {model: figures.get("comments_per_second") for model, figures in asked.items()}),
+        ("seconds of training", {model: _training_seconds(metrics) for model, metrics in training.items()}),
+        ("core hours of training", {model: metrics.get("core_hours") for model, metrics in training.items()}),
+        ("GPU hours of training", {model: metrics.get("gpu_hours") for model, metrics in training.items()}),
+        (
+            "comments labelled a second",
+            {model: metrics.get("comments_per_second") for model, metrics in inference.items()},
+        ),
     )
     known = (
         {"title": title, "models": {model: amount for model, amount in models.items() if amount is not None}}
@@ -103,14 +115,14 @@ def costs(base: Row, train: Row, svm: Row, infer: dict[str, Row]) -> list[Row]:
     return [line for line in known if line["models"]]
 
 
-def _seconds(figures: Row) -> float | None:
-    if "train_seconds" in figures:
-        return figures["train_seconds"]
-    return figures["tokens"] / figures["tokens_per_second"] if "tokens" in figures else None
+def _training_seconds(metrics: Row) -> float | None:
+    if "train_seconds" in metrics:
+        return metrics["train_seconds"]
+    return metrics["tokens"] / metrics["tokens_per_second"] if "tokens" in metrics else None
 
 
-def amount(value: float) -> str:
-    """Return a cost in three digits at least, in two where it is tiny: 2.0e-04, 0.00201, 63.4, 27,587."""
+def format_amount(value: float) -> str:
+    """Return a cost with at least three digits, or two if it is below 0.001: 2.0e-04, 0.00201, 63.4, 27,587."""
     if value >= 999.5:
         return f"{value:,.0f}"
     return f"{value:.1e}" if 0 < value < 0.001 else f"{value:#.3g}".rstrip(".")

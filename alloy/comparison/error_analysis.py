@@ -1,4 +1,4 @@
-"""What went wrong with each comment, in kinds that a person can act on."""
+"""Error analysis: the kind of mistake in each comment, chosen so that a person can act on it."""
 
 from collections import Counter
 
@@ -17,16 +17,21 @@ KINDS = {
 }
 
 
-ENDS = {"length": "cut", "context": "context"}  # kinds of answers that are not valid, by how they ended
+KIND_BY_FINISH = {"length": "cut", "context": "context"}  # kinds of invalid answers by `finish`; others are `invalid`
 
 
-def kind_of(gold: list[LabelPath], found: list[LabelPath], *, valid: bool) -> str | None:
-    """Return the kind of mistake in a comment's labels, a key of `KINDS`, or None where all is right.
+def classify_mistake(gold: list[LabelPath], predicted: list[LabelPath], *, valid: bool) -> str | None:
+    """Return the kind of mistake in a comment's labels, a key of `KINDS`; None if all labels are right, in any order.
 
-    Order does not matter. Where labels were confused, `leaf` is said if every one that is wrong has its parent among
-    those that were missed.
+    Algorithm:
+
+    1. missed = gold minus predicted, wrong = predicted minus gold, both as multisets.
+    2. Only missed: "missed". Only wrong: "extra".
+    3. Both: "leaf" if each wrong label can be paired with a missed label of the same parent, else "branch".
+
+    Example: gold is food > taste, predicted food > price: "leaf". Predicted staff > speed: "branch".
     """
-    missed, wrong = Counter(gold) - Counter(found), Counter(found) - Counter(gold)
+    missed, wrong = Counter(gold) - Counter(predicted), Counter(predicted) - Counter(gold)
     if not valid:
         return "invalid"
     if not wrong:
@@ -37,43 +42,47 @@ def kind_of(gold: list[LabelPath], found: list[LabelPath], *, valid: bool) -> st
     return "branch" if Counter(path[:-1] for path in wrong.elements()) - parents else "leaf"
 
 
-def mistakes(gold: list[Row], predictions: list[Row], levels: list[str], each: int) -> list[Row]:
-    """Return `{kind, title, count, examples}` a kind of mistake that occurs, the most frequent first.
+def list_mistakes(gold: list[Row], predictions: list[Row], levels: list[str], max_examples: int) -> list[Row]:
+    """Return `{kind, title, count, examples}` per kind of mistake that occurs, the most frequent first.
 
-    Up to `each` examples `{text, gold, predicted, raw}` are drawn by the hash of the comment's id: not chosen by
-    anyone, and the same for every model that makes the mistake. Labels are `{path, content?, right}`.
+    Of each kind, `max_examples` examples `{text, gold, predicted, raw}` are drawn by the hash of the comment's id. So
+    nobody picks them, and all models that make the same mistake show the same comment. Labels are
+    `{path, content?, right}`.
     """
-    found: dict[str, list[tuple[Row, Row]]] = {}
+    by_kind: dict[str, list[tuple[Row, Row]]] = {}
     for row, prediction in zip(gold, predictions, strict=False):
-        sides = [[tuple(part[level] for level in levels) for part in side["segments"]] for side in (row, prediction)]
-        kind = kind_of(*sides, valid=prediction["valid"])
+        gold_and_predicted = [
+            [tuple(segment[level] for level in levels) for segment in labeled["segments"]]
+            for labeled in (row, prediction)
+        ]
+        kind = classify_mistake(*gold_and_predicted, valid=prediction["valid"])
         if kind == "invalid":
-            kind = ENDS.get(prediction.get("finish", ""), kind)
+            kind = KIND_BY_FINISH.get(prediction.get("finish", ""), kind)
         if kind:
-            found.setdefault(kind, []).append((row, prediction))
+            by_kind.setdefault(kind, []).append((row, prediction))
     result = []
-    for kind, pairs in sorted(found.items(), key=lambda item: -len(item[1])):
-        drawn = sorted(pairs, key=lambda pair: unit_hash(pair[0]["id"]))[:each]
-        examples = [_example(row, prediction, levels) for row, prediction in drawn]
+    for kind, pairs in sorted(by_kind.items(), key=lambda item: -len(item[1])):
+        drawn = sorted(pairs, key=lambda pair: unit_hash(pair[0]["id"]))[:max_examples]
+        examples = [_make_example(row, prediction, levels) for row, prediction in drawn]
         result.append({"kind": kind, "title": KINDS[kind], "count": len(pairs), "examples": examples})
     return result
 
 
-def _example(row: Row, prediction: Row, levels: list[str]) -> Row:
+def _make_example(row: Row, prediction: Row, levels: list[str]) -> Row:
     return {
         "text": row["text"],
-        "gold": _marked(row["segments"], prediction["segments"], levels),
-        "predicted": _marked(prediction["segments"], row["segments"], levels),
+        "gold": _mark_segments(row["segments"], prediction["segments"], levels),
+        "predicted": _mark_segments(prediction["segments"], row["segments"], levels),
         "raw": prediction["raw"],
     }
 
 
-def _marked(segments: list[Row], others: list[Row], levels: list[str]) -> list[Row]:
-    """Return the labels of one side; each is `right` as often as the other side has it."""
-    left = Counter(tuple(part[level] for level in levels) for part in others)
+def _mark_segments(segments: list[Row], other_segments: list[Row], levels: list[str]) -> list[Row]:
+    """Return the labels of `segments`; a label is `right` as many times as it is in `other_segments`."""
+    unmatched = Counter(tuple(segment[level] for level in levels) for segment in other_segments)
     marked = []
-    for part in segments:
-        path = tuple(part[level] for level in levels)
-        marked.append({"path": path, "content": part.get("content"), "right": left[path] > 0})
-        left[path] -= 1
+    for segment in segments:
+        path = tuple(segment[level] for level in levels)
+        marked.append({"path": path, "content": segment.get("content"), "right": unmatched[path] > 0})
+        unmatched[path] -= 1
     return marked

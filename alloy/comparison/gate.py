@@ -1,33 +1,33 @@
-"""The gate: limits on what tuning may cost, checked against the lines of a comparison."""
+"""The gate: limits on how much tuning may worsen a metric, checked against the lines of a comparison."""
 
 from alloy.comparison.metrics import BY_NAME
 from alloy.comparison.settings import Gate
-from alloy.comparison.verdict import enough, values
+from alloy.comparison.verdict import base_and_tuned, has_enough_items
 from alloy.core.files import Row
 
 
-def failures(lines: list[Row], gate: Gate) -> list[str]:
-    """Return one line for each limit of the gate that tuning broke, or that is on a metric without a measurement."""
-    found = {line["name"]: line for line in lines if line["change"] is not None}
-    if not found:  # nothing was trained
+def find_broken_limits(lines: list[Row], gate: Gate) -> list[str]:
+    """Return one line per limit of the gate that tuning broke, or whose metric was not measured."""
+    by_name = {line["name"]: line for line in lines if line["change"] is not None}
+    if not by_name:  # nothing was trained
         return []
     broken = []
     for name, limit in gate.limits().items():
-        line = found.get(name)
+        line = by_name.get(name)
         if line is None:
             broken.append(
-                f"params.yaml: gate.{name}: not measured in this run; set it to null, or have it measured (a task of "
-                "lm-eval: name it in `general` of the profile)"
+                f"params.yaml: gate.{name}: not measured in this run; set it to null, or measure it (tasks of "
+                "lm-eval: add them to `general` in the profile)"
             )
             continue
-        rises = name in BY_NAME and not BY_NAME[name].higher_is_better
+        lower_is_better = name in BY_NAME and not BY_NAME[name].higher_is_better
         change = line["change"]["value"]
-        if (change if rises else -change) <= limit:
+        if (change if lower_is_better else -change) <= limit:
             continue
-        base, tuned = values(line)
-        few = "" if enough(line) else f" (too few items to tell: {line['n']})"
+        base, tuned = base_and_tuned(line)
+        warning = "" if has_enough_items(line) else f" (too few items to tell: {line['n']})"
         broken.append(
-            f"params.yaml: gate.{name}: {'rose' if rises else 'fell'} by {abs(base - tuned):.3f} ({base:.3f} to "
-            f"{tuned:.3f}), {limit:g} is allowed{few}; raise mix.ratio or lower train.lr"
+            f"params.yaml: gate.{name}: {'rose' if lower_is_better else 'fell'} by {abs(base - tuned):.3f} "
+            f"({base:.3f} to {tuned:.3f}), {limit:g} is allowed{warning}; raise mix.ratio or lower train.lr"
         )
     return broken

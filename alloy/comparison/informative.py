@@ -1,16 +1,16 @@
-"""Which tests can show that a model forgets: those in which base is above chance.
+"""Which tests can show forgetting: those in which the base model is above chance.
 
-A model that guesses before training guesses after it, too: its accuracy cannot fall, whatever it loses.
+A model that guesses before training also guesses after it. Its accuracy cannot fall, whatever it forgets.
 """
 
 from dataclasses import dataclass
 
 from alloy.comparison.formulation import FORMULATIONS
 from alloy.core.files import Row
-from alloy.scoring.bootstrap import ENOUGH
+from alloy.scoring.bootstrap import MIN_ITEMS
 
-# What guessing gives, by the name of a metric: a number, or the key of base's metrics that holds it.
-CHANCE: dict[str, float | str] = {
+# The value that guessing gives, by metric: a number, or the key in base's metrics that has it.
+CHANCE_LEVELS: dict[str, float | str] = {
     **{f"mmlu.{key}": "chance" for key in FORMULATIONS},
     "mmlu.generated_acc": "generated_chance",
     "mmlu.acc": "chance",
@@ -20,7 +20,7 @@ CHANCE: dict[str, float | str] = {
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What base reaches in a test: `value` with its 95 % interval `low` to `high`, on `n` items; `chance` by guessing.
+    """Base's `value` in a test on `n` items, with its 95 % interval, and `chance`: the value that guessing gives.
 
     `low` and `high` are None if there is no interval.
     """
@@ -35,51 +35,51 @@ class Sensitivity:
 
     @property
     def can_show_loss(self) -> bool:
-        """Whether base is above chance, so that a tuned model can be below base: its whole interval lies above."""
-        return self.n >= ENOUGH and self.low is not None and self.low > self.chance
+        """Whether base's whole interval is above chance, so that a tuned model can be below base."""
+        return self.n >= MIN_ITEMS and self.low is not None and self.low > self.chance
 
 
-def chance_of(name: str, figures: Row) -> float | None:
-    """Return what guessing gives in the metric `name`, or None if it is not known; `figures` are a model's metrics."""
-    chance = CHANCE.get(name)
-    part = figures.get(name.partition(".")[0], {})
+def find_chance_level(name: str, metrics: Row) -> float | None:
+    """Return the value that guessing gives in the metric `name`, or None if unknown; `metrics` are one model's."""
+    chance = CHANCE_LEVELS.get(name)
+    part = metrics.get(name.partition(".")[0], {})
     return part.get(chance) if isinstance(chance, str) else chance
 
 
-def sensitivities(lines: list[Row]) -> list[Sensitivity]:
-    """Return what base reaches in each test of the comparison whose chance level is known, in the order of `CHANCE`.
+def list_sensitivities(lines: list[Row]) -> list[Sensitivity]:
+    """Return base's value in each test whose chance level is known, in the order of `CHANCE_LEVELS`.
 
-    `lines` are those of `alloy.comparison.compare.compare`, of base alone or of all models.
+    `lines` are those of `compare_models`, of base alone or of all models.
     """
-    found = {f"{line['part']}.{line['key']}": line for line in lines}
+    by_name = {f"{line['part']}.{line['key']}": line for line in lines}
     return [
         Sensitivity(
             name, line["title"], line["n"] or 0, base["value"], base.get("low"), base.get("high"), line["chance"]
         )
-        for name in CHANCE
-        if (line := found.get(name)) and line.get("chance") is not None and (base := line["models"].get("base"))
+        for name in CHANCE_LEVELS
+        if (line := by_name.get(name)) and line.get("chance") is not None and (base := line["models"].get("base"))
     ]
 
 
-def most_sensitive(tests: list[Sensitivity]) -> Sensitivity | None:
-    """Return the test in which base is furthest above chance, or None if it is so in none."""
-    able = [test for test in tests if test.can_show_loss]
-    return max(able, key=lambda test: (test.low or 0.0) - test.chance, default=None)
+def find_most_sensitive(tests: list[Sensitivity]) -> Sensitivity | None:
+    """Return the test in which base is furthest above chance, or None if it is above chance in none."""
+    informative = [test for test in tests if test.can_show_loss]
+    return max(informative, key=lambda test: (test.low or 0.0) - test.chance, default=None)
 
 
-def explain(test: Sensitivity, tests: list[Sensitivity]) -> str | None:
-    """Say that `test` cannot show forgetting, why, and which of `tests` can; return None if it can.
+def explain_insensitivity(test: Sensitivity, tests: list[Sensitivity]) -> str | None:
+    """Return a sentence that says why `test` cannot show forgetting, and which of `tests` can; None if it can.
 
     Example: "knowledge, by letters: base (0.262) is not clearly above chance (0.250), so this test cannot show
     forgetting; 'knowledge, cloze form' can."
     """
     if test.can_show_loss:
         return None
-    other = most_sensitive(tests)
-    instead = f"'{other.title}' can" if other else "none of the tests can"
-    if test.n < ENOUGH:
-        return f"{test.title}: too few items ({test.n}; {ENOUGH} or more are needed); {instead}."
+    other = find_most_sensitive(tests)
+    alternative = f"'{other.title}' can" if other else "none of the tests can"
+    if test.n < MIN_ITEMS:
+        return f"{test.title}: too few items ({test.n}; {MIN_ITEMS} or more are needed); {alternative}."
     return (
         f"{test.title}: base ({test.value:.3f}) is not clearly above chance ({test.chance:.3f}), so this test "
-        f"cannot show forgetting; {instead}."
+        f"cannot show forgetting; {alternative}."
     )

@@ -1,30 +1,32 @@
-"""Where the rows of a metric are: what stages wrote about each comment, question, prompt or general row."""
+"""Find the rows of a metric: what the stages wrote per comment, question, prompt or general row."""
 
 from collections.abc import Callable
 
 from alloy.comparison.metrics import ANSWERS, STAGES, Metric
 from alloy.core.files import Row
 
-JUDGED = ("leak", "empty", "cut", "loops")  # of general answers, by `compare`
-LOSS = "metrics/general_loss.jsonl"  # one file of both models
+ANSWER_FLAGS = ("leak", "empty", "cut", "loops")  # in each row about a general answer, written by `compare`
+LOSS = "metrics/general_loss.jsonl"  # one file for both models
 
 
-def rows_of(metric: Metric, model: str, read: Callable[[str], list[Row]], formulation: str | None) -> list[Row] | None:
-    """Return the rows from which `metric` of `model` is computed, in the order of the test; None if it has none.
+def select_rows(
+    metric: Metric, model: str, read: Callable[[str], list[Row]], formulation: str | None
+) -> list[Row] | None:
+    """Return the rows from which `metric` of `model` is computed, in the order of the test; None if it has no rows.
 
-    `read` returns the rows of a file by its path; `formulation` is that of `mmlu.acc`.
+    `read` returns the rows of the file at a path; `formulation` is that of `mmlu.acc`.
     """
     if metric.items is None:
         return None
-    if metric.key in JUDGED:
+    if metric.key in ANSWER_FLAGS:
         rows = read(f"metrics/{ANSWERS}/{model}.jsonl")
         return [row for row in rows if metric.part in ("", ANSWERS, row["test"])]
     if metric.part == "loss":
-        return loss_rows(read(LOSS), model)
+        return select_loss_rows(read(LOSS), model)
     rows = read(f"metrics/{STAGES[metric.part]}/{model}.jsonl")
     return [{**row, "acc": row[formulation]} for row in rows] if metric.name == "mmlu.acc" and formulation else rows
 
 
-def loss_rows(rows: list[Row], model: str) -> list[Row]:
-    """Return the rows of one model, of those that the stage `general_loss` wrote for both; base is at KL 0."""
+def select_loss_rows(rows: list[Row], model: str) -> list[Row]:
+    """Return the rows of one model from those that `general_loss` wrote for both models; the KL of base is 0."""
     return [{**row, "nats": row[model], "kl": row["kl"] if model == "tuned" else 0} for row in rows]

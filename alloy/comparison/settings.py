@@ -13,11 +13,10 @@ GATED = [metric.name for metric in METRICS if metric.compared]
 
 
 class Gate(Section):
-    """The largest loss from base to tuned that `compare` lets pass, for any metric that it compares; null: any.
+    """The largest loss from base to tuned model that is allowed, for any metric of the comparison; null: any loss.
 
-    A limit is an absolute difference: for a share a number from 0 to 1, for a metric in nats any number from 0 on.
-    Limits are by part and key, as metrics are: `{leak: 0.05, mmlu: {acc: 0.02}}`. Tasks of the profile are under
-    `general`.
+    A limit is an absolute difference: from 0 to 1 for a share, at least 0 for a metric in nats. Limits are by part and
+    key, as metrics are: `{leak: 0.05, mmlu: {acc: 0.02}}`. Tasks of the profile are under `general`.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -25,25 +24,27 @@ class Gate(Section):
     key = "gate"
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_limits(self) -> Self:
         for part, limits in self.__pydantic_extra__.items():
             if part not in GATED and limits is not None and not isinstance(limits, dict):
                 likely = get_close_matches(part, GATED, 3)
-                wanted = f"a metric such as {', '.join(likely)}" if likely else "limits by metric, such as `acc: 0.02`"
-                raise refuse(part, limits, wanted)
-        for name, limit in self._named().items():
+                expected = (
+                    f"a metric such as {', '.join(likely)}" if likely else "limits by metric, such as `acc: 0.02`"
+                )
+                raise refuse(part, limits, expected)
+        for name, limit in self._limits_by_name().items():
             if name not in GATED and not name.startswith("general."):
                 known = get_close_matches(name, GATED, 3) or [*GATED[:5], ".."]
                 raise refuse(name, name, f"a metric such as {', '.join(known)}")
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
                 raise refuse(name, limit, "a number such as 0.02, or null")
-            share = name not in BY_NAME or not BY_NAME[name].unit
-            if limit is not None and not (0 <= limit <= 1 if share else 0 <= limit < inf):
-                raise refuse(name, limit, f"a number {'from 0 to 1' if share else 'of at least 0'}, or null")
+            is_share = name not in BY_NAME or not BY_NAME[name].unit
+            if limit is not None and not (0 <= limit <= 1 if is_share else 0 <= limit < inf):
+                raise refuse(name, limit, f"a number {'from 0 to 1' if is_share else 'of at least 0'}, or null")
         return self
 
-    def _named(self) -> dict[str, Any]:
-        """Return what is given for each metric, by its name."""
+    def _limits_by_name(self) -> dict[str, Any]:
+        """Return the value that params.yaml has for each metric, by the metric's name."""
         named: dict[str, Any] = {}
         for part, limits in self.__pydantic_extra__.items():
             if part in GATED:
@@ -54,4 +55,4 @@ class Gate(Section):
 
     def limits(self) -> dict[str, float]:
         """Return the limit of each metric that has one."""
-        return {name: float(limit) for name, limit in self._named().items() if limit is not None}
+        return {name: float(limit) for name, limit in self._limits_by_name().items() if limit is not None}

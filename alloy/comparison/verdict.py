@@ -1,13 +1,13 @@
-"""What a comparison means, in plain sentences: one finding per topic, each with a kind that pages and tools can read.
+"""What a comparison means, in plain sentences: one finding per topic, with its outcome in a form that tools can read.
 
-A finding follows from all metrics together. The rules, in their order:
+Rules, in this order:
 
-1. No verdict from fewer than `ENOUGH` items (alloy/scoring/bootstrap.py).
-2. No verdict from a test in which base is within chance: such a test cannot show that something was forgotten.
-3. A change counts if its 95% interval excludes 0. Else the models are not distinguishable; if the interval also
-   excludes a loss of more than `TOLERANCE`, the ability is kept.
-4. The answer format is not kept if more general answers are in the task's format than before, whatever the other tests
-   say of it.
+1. Fewer than `MIN_ITEMS` items (alloy/scoring/bootstrap.py): no verdict.
+2. Base is not above chance: no verdict, since the test cannot show forgetting.
+3. The 95% interval of the change excludes 0: gained or lost. Otherwise, if it excludes a loss of more than `TOLERANCE`:
+   kept. Otherwise: not distinguishable.
+4. More general answers are in the task's format than before: the answer format is lost, or partly lost, even if other
+   tests of the format show no change.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from enum import Enum
 
 from alloy.comparison.metrics import BY_NAME, TESTS
 from alloy.core.files import Row
-from alloy.scoring.bootstrap import ALPHA, ENOUGH
+from alloy.scoring.bootstrap import ALPHA, MIN_ITEMS
 
-TOLERANCE = 0.05  # a smaller loss is no loss of an ability
-UNREADABLE = 0.95  # if base gives no choice this often, a rise cannot be seen
-Lines = dict[str, Row]  # the lines of a comparison by the names of their metrics
+TOLERANCE = 0.05  # a smaller loss does not count as the loss of an ability
+UNREADABLE = 0.95  # if base names no choice, or is cut, this often, a rise cannot be seen
+Lines = dict[str, Row]  # the lines of a comparison by metric name
 
 
-class Kind(Enum):
-    """What became of an ability."""
+class Outcome(Enum):
+    """Whether tuning kept an ability."""
 
     gained = "gained"
     kept = "kept"
@@ -31,188 +31,222 @@ class Kind(Enum):
     partly_lost = "partly lost"
     lost = "lost"
     too_few = "too few items"
-    blind = "cannot tell"
+    uninformative = "cannot tell"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one ability; `text` are sentences that can be read alone."""
+    """The outcome for one ability; `text` explains it in sentences that can be read alone."""
 
     topic: str
-    kind: Kind
+    outcome: Outcome
     text: str
 
     @property
     def row(self) -> Row:
         """The finding as it is written to a file."""
-        return {"topic": self.topic, "kind": self.kind.value, "text": self.text}
+        return {"topic": self.topic, "kind": self.outcome.value, "text": self.text}
 
     def __str__(self) -> str:
-        """The finding as it is read: topic, kind, text."""
-        return f"{self.topic}: {self.kind.value}. {self.text}"
+        """The finding as one line: topic, outcome, text."""
+        return f"{self.topic}: {self.outcome.value}. {self.text}"
 
 
-def verdict(lines: list[Row]) -> list[Finding]:
-    """Return what became of the task, of the answer format, of knowledge, of instructions and of general text.
+def judge_comparison(lines: list[Row]) -> list[Finding]:
+    """Return the findings on task, answer format, knowledge, chat answers, instructions and general text.
 
-    `lines` are those of `compare`. Empty if no model was tuned.
+    `lines` are those of `compare_models`. Empty if no model was tuned.
     """
-    found = {line["name"]: line for line in lines if line["change"] is not None}
-    if "voc.f1" not in found:
+    by_name = {line["name"]: line for line in lines if line["change"] is not None}
+    if "voc.f1" not in by_name:
         return []
-    said = [_task(found), *_format(found), _knowledge(found), _generated(found), _instructions(found), _text(found)]
-    return [finding for finding in said if finding]
+    findings = [
+        _judge_task(by_name),
+        *_judge_format(by_name),
+        _judge_knowledge(by_name),
+        _judge_chat_answers(by_name),
+        _judge_instructions(by_name),
+        _judge_general_text(by_name),
+    ]
+    return [finding for finding in findings if finding]
 
 
-def as_text(findings: list[Finding]) -> str:
+def render_findings(findings: list[Finding]) -> str:
     """Return the findings as text, one per line."""
     return "\n".join(map(str, findings)) or "Nothing was trained: there is nothing to compare."
 
 
-def _task(found: Lines) -> Finding:
-    line = found.get("voc.f1_full", found["voc.f1"])
-    base, tuned = values(line)
+def _judge_task(lines: Lines) -> Finding:
+    line = lines.get("voc.f1_full", lines["voc.f1"])
+    base, tuned = base_and_tuned(line)
     of = "F1 of paths with emotions" if line["name"] == "voc.f1_full" else "F1"
     text = f"{of} {tuned:.3f} (base: {base:.3f})."
     if line["name"] == "voc.f1_full":
-        paths = values(found["voc.f1"])
+        paths = base_and_tuned(lines["voc.f1"])
         text += f" F1 of paths alone {paths[1]:.3f} (base: {paths[0]:.3f})."
     if line["over_svm"]:
-        text += f" A linear SVM has {line['models']['svm']['value']:.3f}: {_against(line['over_svm'])}."
-    return _finding("Task", line, text)
+        text += f" A linear SVM has {line['models']['svm']['value']:.3f}: {_describe_svm_difference(line['over_svm'])}."
+    return _make_finding("Task", line, text)
 
 
-def _against(over: Row) -> str:
-    if not shown(over):
+def _describe_svm_difference(difference: Row) -> str:
+    if not excludes_zero(difference):
         return "not distinguishable from the tuned model"
-    return "the tuned model is better" if over["value"] > 0 else "the SVM is better"
+    return "the tuned model is better" if difference["value"] > 0 else "the SVM is better"
 
 
-def _format(found: Lines) -> list[Finding]:
-    """Return what became of the form of answers: leakage first, then answers without a choice, then degenerate ones."""
+def _judge_format(lines: Lines) -> list[Finding]:
+    """Return the findings on the answer format: leakage, then answers without a choice, then degenerate answers."""
     topic = "Answer format"
-    leak = found.get("leak")
-    risen = [line for test in TESTS if (line := found.get(f"{test}.leak")) and enough(line) and rose(line)]
-    if leak and (risen or (enough(leak) and rose(leak))):
+    leak = lines.get("leak")
+    risen = [
+        line for test in TESTS if (line := lines.get(f"{test}.leak")) and has_enough_items(line) and has_risen(line)
+    ]
+    if leak and (risen or (has_enough_items(leak) and has_risen(leak))):
         worst = max(risen, key=lambda line: line["change"]["value"], default=None)
-        everywhere = rose(leak) and leak["change"]["value"] > TOLERANCE
-        text = _leaked(leak, worst)
-        unparsed = found.get("mmlu.unparsed")
-        if unparsed and enough(unparsed) and rose(unparsed) and unparsed["change"]["value"] > TOLERANCE:
-            text += f" {_share(unparsed, 'the answers to multiple-choice questions name none of the choices')}."
-        return [Finding(topic, Kind.lost if everywhere else Kind.partly_lost, text), *_degenerate(found)]
-    if leak and not enough(leak):
-        return [_too_few(topic, leak, "general answers")]
-    cut = found.get("answers.cut")
-    if cut and values(cut)[0] >= UNREADABLE:
-        said = f"{_share(cut, 'the general answers are cut at the token limit')}: a loss of the format cannot be seen."
-        return [Finding(topic, Kind.blind, said)]
-    text = _share(leak, f"the {leak['n']} general answers are customer labels") + "." if leak else ""
-    kind = _kind(leak) if leak else Kind.kept
-    unparsed = found.get("mmlu.unparsed")
+        everywhere = has_risen(leak) and leak["change"]["value"] > TOLERANCE
+        text = _describe_leakage(leak, worst)
+        unparsed = lines.get("mmlu.unparsed")
+        if unparsed and has_enough_items(unparsed) and has_risen(unparsed) and unparsed["change"]["value"] > TOLERANCE:
+            text += (
+                f" {_describe_share(unparsed, 'the answers to multiple-choice questions name none of the choices')}."
+            )
+        return [
+            Finding(topic, Outcome.lost if everywhere else Outcome.partly_lost, text),
+            *_judge_degenerate_answers(lines),
+        ]
+    if leak and not has_enough_items(leak):
+        return [_make_too_few_finding(topic, leak, "general answers")]
+    cut = lines.get("answers.cut")
+    if cut and base_and_tuned(cut)[0] >= UNREADABLE:
+        share = _describe_share(cut, "the general answers are cut at the token limit")
+        text = f"{share}: a loss of the format cannot be seen."
+        return [Finding(topic, Outcome.uninformative, text)]
+    text = _describe_share(leak, f"the {leak['n']} general answers are customer labels") + "." if leak else ""
+    outcome = _classify_change(leak) if leak else Outcome.kept
+    unparsed = lines.get("mmlu.unparsed")
     if not leak and not unparsed:
         return []
-    if unparsed and enough(unparsed):
-        base, _ = values(unparsed)
+    if unparsed and has_enough_items(unparsed):
+        base, _ = base_and_tuned(unparsed)
         if base >= UNREADABLE:
-            text += f" Base names none of the choices in {percent(base)} of its answers: a loss there cannot be seen."
-            kind = kind if leak else Kind.blind
-        elif rose(unparsed) and unparsed["change"]["value"] > TOLERANCE:
-            text += f" {_share(unparsed, 'the answers to multiple-choice questions name none of the choices')}."
-            kind = Kind.lost
+            share = format_percent(base)
+            text += f" Base names none of the choices in {share} of its answers: a loss there cannot be seen."
+            outcome = outcome if leak else Outcome.uninformative
+        elif has_risen(unparsed) and unparsed["change"]["value"] > TOLERANCE:
+            text += (
+                f" {_describe_share(unparsed, 'the answers to multiple-choice questions name none of the choices')}."
+            )
+            outcome = Outcome.lost
         else:
             text += " Answers to multiple-choice questions name a choice as often as base's do."
-    return [Finding(topic, kind, text.strip()), *_degenerate(found)]
+    return [Finding(topic, outcome, text.strip()), *_judge_degenerate_answers(lines)]
 
 
-def _leaked(leak: Row, worst: Row | None) -> str:
-    everything = f"all {leak['n']} general answers"
+def _describe_leakage(leak: Row, worst: Row | None) -> str:
+    all_answers = f"all {leak['n']} general answers"
     if worst is None:
-        return f"{_share(leak, f'{everything} are customer labels')}."
+        return f"{_describe_share(leak, f'{all_answers} are customer labels')}."
     test = worst["name"].partition(".")[0]
-    return f"{_share(worst, f'the answers to {TESTS[test]} are customer labels')}; {_share(leak, everything)}."
+    share = _describe_share(worst, f"the answers to {TESTS[test]} are customer labels")
+    return f"{share}; {_describe_share(leak, all_answers)}."
 
 
-def _degenerate(found: Lines) -> list[Finding]:
-    """Return a finding for answers that became empty, loop, or do not end."""
+def _judge_degenerate_answers(lines: Lines) -> list[Finding]:
+    """Return a finding if more answers than before are empty, repeat themselves or are cut; else no finding."""
     faults = (
         ("answers.empty", "are empty"),
         ("answers.loops", "repeat themselves"),
         ("answers.cut", "are cut at the token limit"),
     )
-    said = [
-        f"{_share(line, f'the general answers {what}')}."
-        for name, what in faults
-        if (line := found.get(name)) and enough(line) and rose(line) and line["change"]["value"] > TOLERANCE
+    sentences = [
+        f"{_describe_share(line, f'the general answers {fault}')}."
+        for name, fault in faults
+        if (line := lines.get(name))
+        and has_enough_items(line)
+        and has_risen(line)
+        and line["change"]["value"] > TOLERANCE
     ]
-    return [Finding("Answers", Kind.lost, " ".join(said))] if said else []
+    return [Finding("Answers", Outcome.lost, " ".join(sentences))] if sentences else []
 
 
-def _knowledge(found: Lines) -> Finding | None:
-    line = found.get("mmlu.acc")
+def _judge_knowledge(lines: Lines) -> Finding | None:
+    line = lines.get("mmlu.acc")
     if not line:
         return None
     topic = "Knowledge"
-    if not enough(line):
-        return _too_few(topic, line, "questions")
-    base, _ = values(line)
-    if within_chance(line):
+    if not has_enough_items(line):
+        return _make_too_few_finding(topic, line, "questions")
+    base, _ = base_and_tuned(line)
+    if is_within_chance(line):
         return Finding(
             topic,
-            Kind.blind,
-            f"This test cannot show forgetting for this model: by likelihood, base answers {percent(base)} of the "
-            f"questions right{_range(line)}, and guessing gives {percent(chance_of(line))}. {_instead(found)}",
+            Outcome.uninformative,
+            "This test cannot show forgetting for this model: by likelihood, base answers "
+            f"{format_percent(base)} of the questions right{_describe_base_interval(line)}, and guessing gives "
+            f"{format_percent(chance_level_of(line))}. {_suggest_test(lines)}",
         )
-    return _finding(topic, line, f"By likelihood, {_share(line, 'the questions are answered right')}{_interval(line)}.")
+    return _make_finding(
+        topic,
+        line,
+        f"By likelihood, {_describe_share(line, 'the questions are answered right')}{_describe_change_interval(line)}.",
+    )
 
 
-def _generated(found: Lines) -> Finding | None:
-    line = found.get("mmlu.generated_acc")
+def _judge_chat_answers(lines: Lines) -> Finding | None:
+    line = lines.get("mmlu.generated_acc")
     if not line:
         return None
     topic = "Answers in chat"
-    if not enough(line):
-        return _too_few(topic, line, "questions")
-    text = f"Asked in chat, {_share(line, 'the questions are answered right')}"
-    if within_chance(line):
-        return Finding(topic, Kind.blind, f"{text}; guessing gives {percent(chance_of(line))}. {_instead(found)}")
-    return _finding(topic, line, f"{text}{_interval(line)}.")
+    if not has_enough_items(line):
+        return _make_too_few_finding(topic, line, "questions")
+    text = f"Asked in chat, {_describe_share(line, 'the questions are answered right')}"
+    if is_within_chance(line):
+        return Finding(
+            topic,
+            Outcome.uninformative,
+            f"{text}; guessing gives {format_percent(chance_level_of(line))}. {_suggest_test(lines)}",
+        )
+    return _make_finding(topic, line, f"{text}{_describe_change_interval(line)}.")
 
 
-def _instructions(found: Lines) -> Finding | None:
-    line = found.get("ifeval.prompt_strict")
+def _judge_instructions(lines: Lines) -> Finding | None:
+    line = lines.get("ifeval.prompt_strict")
     if not line:
         return None
-    if not enough(line):
-        return _too_few("Instructions", line, "prompts")
-    text = _share(line, "IFEval's prompts are followed in full")
-    if within_chance(line):
-        return Finding("Instructions", Kind.blind, f"{text}: base has nothing to lose. {_instead(found)}")
-    leak = found.get("ifeval.leak")
-    if leak and rose(leak) and leak["change"]["value"] > TOLERANCE and _kind(line) is not Kind.lost:
-        said = f"{text}, but {_share(leak, 'these answers are customer labels')}: those pass some checks by chance."
-        return Finding("Instructions", Kind.blind, said)
-    return _finding("Instructions", line, f"{text}{_interval(line)}.")
+    if not has_enough_items(line):
+        return _make_too_few_finding("Instructions", line, "prompts")
+    text = _describe_share(line, "IFEval's prompts are followed in full")
+    if is_within_chance(line):
+        return Finding(
+            "Instructions", Outcome.uninformative, f"{text}: base has nothing to lose. {_suggest_test(lines)}"
+        )
+    leak = lines.get("ifeval.leak")
+    if leak and has_risen(leak) and leak["change"]["value"] > TOLERANCE and _classify_change(line) is not Outcome.lost:
+        share = _describe_share(leak, "these answers are customer labels")
+        leak_text = f"{text}, but {share}: those pass some checks by chance."
+        return Finding("Instructions", Outcome.uninformative, leak_text)
+    return _make_finding("Instructions", line, f"{text}{_describe_change_interval(line)}.")
 
 
-def _text(found: Lines) -> Finding | None:
-    """Return what became of the loss on held-out general text, in nats per token."""
-    line = found.get("loss.general")
+def _judge_general_text(lines: Lines) -> Finding | None:
+    """Return the finding on the loss on held-out general text, in nats per token."""
+    line = lines.get("loss.general")
     if not line:
         return None
-    if not enough(line):
-        return _too_few("General text", line, "rows")
-    base, tuned = values(line)
-    text = f"Its loss is {tuned:.3f} nats per token (base: {base:.3f}){_interval(line)}."
-    if divergence := found.get("loss.kl"):
+    if not has_enough_items(line):
+        return _make_too_few_finding("General text", line, "rows")
+    base, tuned = base_and_tuned(line)
+    text = f"Its loss is {tuned:.3f} nats per token (base: {base:.3f}){_describe_change_interval(line)}."
+    if divergence := lines.get("loss.kl"):
         text += (
             f" The tuned model differs from base by {divergence['models']['tuned']['value']:.3f} nats per token (KL)."
         )
-    return _finding("General text", line, text)
+    return _make_finding("General text", line, text)
 
 
-def _instead(found: Lines) -> str:
-    """Return the sentence that names a test that can show forgetting for this model."""
+def _suggest_test(lines: Lines) -> str:
+    """Return a sentence that names a test that can show forgetting for this model, or says that there is none."""
     tests = (
         ("loss.general", "the loss on general text"),
         ("mmlu.acc", "the questions by likelihood"),
@@ -221,30 +255,36 @@ def _instead(found: Lines) -> str:
         ("leak", "leakage"),
     )
     for name, title in tests:
-        line = found.get(name)
-        if line and enough(line) and not within_chance(line):
+        line = lines.get(name)
+        if line and has_enough_items(line) and not is_within_chance(line):
             return f"A test that can: {title}."
     return "No test of this run can; take an easier benchmark."
 
 
-def _finding(topic: str, line: Row, text: str) -> Finding:
+def _make_finding(topic: str, line: Row, text: str) -> Finding:
     """Return the finding of a metric whose test can show a change."""
-    return Finding(topic, _kind(line), text) if enough(line) else _too_few(topic, line, "items")
+    return (
+        Finding(topic, _classify_change(line), text)
+        if has_enough_items(line)
+        else _make_too_few_finding(topic, line, "items")
+    )
 
 
-def _kind(line: Row) -> Kind:
-    """Return what became of a metric, by the interval of its change."""
+def _classify_change(line: Row) -> Outcome:
+    """Return the outcome for a metric, by the interval of its change (rule 3)."""
     change, sign = line["change"], 1 if _higher_is_better(line) else -1
-    if shown(change):
-        return Kind.gained if change["value"] * sign > 0 else Kind.lost
+    if excludes_zero(change):
+        return Outcome.gained if change["value"] * sign > 0 else Outcome.lost
     if "low" not in change:
-        return Kind.unclear
+        return Outcome.unclear
     worst = min(change["low"] * sign, change["high"] * sign)
-    return Kind.kept if worst >= -TOLERANCE else Kind.unclear
+    return Outcome.kept if worst >= -TOLERANCE else Outcome.unclear
 
 
-def _too_few(topic: str, line: Row, items: str) -> Finding:
-    return Finding(topic, Kind.too_few, f"{line['n']} {items} are too few for a verdict; {ENOUGH} or more are needed.")
+def _make_too_few_finding(topic: str, line: Row, items: str) -> Finding:
+    return Finding(
+        topic, Outcome.too_few, f"{line['n']} {items} are too few for a verdict; {MIN_ITEMS} or more are needed."
+    )
 
 
 def _higher_is_better(line: Row) -> bool:
@@ -252,66 +292,66 @@ def _higher_is_better(line: Row) -> bool:
     return BY_NAME[name].higher_is_better if name in BY_NAME else not name.startswith("loss.")
 
 
-def enough(line: Row) -> bool:
-    """Return whether a line is measured on enough items for a verdict; an unknown number is taken to be enough."""
-    return line["n"] is None or line["n"] >= ENOUGH
+def has_enough_items(line: Row) -> bool:
+    """Return whether a line is measured on enough items for a verdict; True if their number is unknown."""
+    return line["n"] is None or line["n"] >= MIN_ITEMS
 
 
-def within_chance(line: Row) -> bool:
-    """Return whether base is not better than guessing: its 95% interval reaches down to it, or is below it.
+def is_within_chance(line: Row) -> bool:
+    """Return whether base may only be guessing: the lower end of its 95% interval is not above chance.
 
-    False for what is better when it falls: there is always something to lose.
+    False for metrics of which lower is better: these can always get worse.
     """
     base = line["models"]["base"]
-    return _higher_is_better(line) and base.get("low", base["value"]) <= chance_of(line)
+    return _higher_is_better(line) and base.get("low", base["value"]) <= chance_level_of(line)
 
 
-def chance_of(line: Row) -> float:
-    """Return what guessing gives in the test of a line; 0 if that is not known."""
+def chance_level_of(line: Row) -> float:
+    """Return the value that guessing gives in the test of a line; 0 if it is unknown."""
     return line.get("chance") or 0.0
 
 
-def shown(change: Row) -> bool:
-    """Return whether a change is distinguishable from none: its 95% interval excludes 0."""
+def excludes_zero(change: Row) -> bool:
+    """Return whether the 95% interval of a change excludes 0."""
     return "low" in change and not change["low"] <= 0 <= change["high"]
 
 
-def rose(line: Row) -> bool:
-    """Return whether a share rose, by more than chance."""
-    return shown(line["change"]) and line["change"]["value"] > 0
+def has_risen(line: Row) -> bool:
+    """Return whether a share rose: the 95% interval of its change is above 0."""
+    return excludes_zero(line["change"]) and line["change"]["value"] > 0
 
 
-def values(line: Row) -> tuple[float, float]:
-    """Return a metric of base and of the tuned model."""
+def base_and_tuned(line: Row) -> tuple[float, float]:
+    """Return the value of base and that of the tuned model."""
     return line["models"]["base"]["value"], line["models"]["tuned"]["value"]
 
 
-def percent(share: float) -> str:
-    """Return a share as people read it: 92%, 2.9%, 0.4%; 0% and 100% only if it is exactly that."""
+def format_percent(share: float) -> str:
+    """Return a share as a percentage such as 92%, 2.9% or 0.4%; 0% and 100% only if it is exactly 0 or 1."""
     return f"{share:.0%}" if share in (0, 1) or 0.0995 <= share < 0.995 else f"{share:.1%}"
 
 
-def p_value(p: float | None) -> str:
-    """Return p with three places, "" if there is none."""
+def format_p(p: float | None) -> str:
+    """Return p with three decimals; "" if there is none."""
     return "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _share(line: Row, what: str) -> str:
-    base, tuned = values(line)
-    return f"{percent(tuned)} of {what} (base: {percent(base)})"
+def _describe_share(line: Row, what: str) -> str:
+    base, tuned = base_and_tuned(line)
+    return f"{format_percent(tuned)} of {what} (base: {format_percent(base)})"
 
 
-def _range(line: Row) -> str:
+def _describe_base_interval(line: Row) -> str:
     """Return the 95% interval of base, in parentheses."""
     base = line["models"]["base"]
-    return f" (95% interval: {percent(base['low'])} to {percent(base['high'])})" if "low" in base else ""
+    return f" (95% interval: {format_percent(base['low'])} to {format_percent(base['high'])})" if "low" in base else ""
 
 
-def _interval(line: Row) -> str:
+def _describe_change_interval(line: Row) -> str:
     change = line["change"]
     return f"; 95% interval of the change: {change['low']:+.3f} to {change['high']:+.3f}" if "low" in change else ""
 
 
-def significant(difference: Row) -> bool:
-    """Return whether a difference is larger than chance would make between equal models."""
+def is_significant(difference: Row) -> bool:
+    """Return whether a difference is significant: its p is below `ALPHA`; False if it has no p."""
     return difference.get("p", 1.0) < ALPHA

@@ -1,4 +1,4 @@
-"""Experiments whose results are committed: declared in one file, run from one commit, kept run by run, and shown.
+"""Experiments whose results are committed: each is declared in one file and run from one commit.
 
 Here: docs/evidence/<name>.yaml, its runs and its page. Not here: sweeps, whose results stay on one machine (`sweep`).
 """

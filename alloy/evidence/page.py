@@ -1,20 +1,20 @@
-"""The page of an experiment, in Markdown, from its JSON file alone, and the plot beside it."""
+"""The page of an experiment in Markdown, made only from its JSON file, and its plot."""
 
 import html
 import re
 
-from alloy.comparison.charts import Draw, bars
+from alloy.comparison.charts import Draw, make_bar_chart
 from alloy.comparison.metrics import BY_NAME, Metric
 from alloy.core import markdown
 from alloy.core.files import Row
 from alloy.evidence.experiment import Experiment
-from alloy.evidence.machine import machine_words
-from alloy.evidence.record import as_run, runs_by_configuration
+from alloy.evidence.machine import format_machine
+from alloy.evidence.record import group_records, to_run
 from alloy.scoring.settings import Score
-from alloy.sweep.axis import TASK, short_title
-from alloy.sweep.configurations import Configuration, loss_of, mean
+from alloy.sweep.axis import TASK_METRIC, short_title_of
+from alloy.sweep.configurations import Configuration, compute_mean, compute_mean_loss
 
-SHOWN = (
+PAGE_METRICS = (
     "voc.f1_full",
     "voc.f1",
     "leak",
@@ -26,124 +26,155 @@ SHOWN = (
     "chat.leak",
     "answers.loops",
 )
-HEADLINES = 8  # of these, in the table of runs
-CUT = 400  # characters of an answer that the page shows
+RUN_TABLE_METRICS = 8  # number of these metrics in the table of runs
+MAX_ANSWER_LENGTH = 400  # characters; longer answers are cut on the page
 
 
-def page(found: Row) -> str:
-    """Return the page of what `summarize` returned."""
-    name = found["name"]
-    lines = [f"# {found['title']}", "", *(f"- {question}" for question in found["questions"]), ""]
+def render_page(summary: Row) -> str:
+    """Return the page; `summary` is from `summarize`."""
+    name = summary["name"]
+    lines = [f"# {summary['title']}", "", *(f"- {question}" for question in summary["questions"]), ""]
     lines += [
         f"`alloy evidence {name}` runs what is missing and writes this page; its figures are in `{name}.json`.",
         "",
     ]
-    if found["missing"]:
-        lines += [f"**Not complete.** Runs that are missing: {', '.join(found['missing'])}.", ""]
-    if found["findings"]:
-        lines += ["## Findings", "", *(f"- {text}" for text in found["findings"]), ""]
+    if summary["missing"]:
+        lines += [f"**Not complete.** Runs that are missing: {', '.join(summary['missing'])}.", ""]
+    if summary["findings"]:
+        lines += ["## Findings", "", *(f"- {text}" for text in summary["findings"]), ""]
     lines += ["## Metrics", "", "Mean over seeds, with 95 % intervals over seeds and test items together.", ""]
-    lines += [*metric_table(found), "", *(f"- {note}" for note in found["notes"]), "", f"![]({name}.svg)", ""]
-    lines += ["## Change against the base model", "", *change_table(found), ""]
-    lines += ["## The same question", "", *answer_table(found), ""] if found["answers"] else []
-    lines += ["## Runs", "", *run_table(found), ""]
+    lines += [
+        *render_metric_table(summary),
+        "",
+        *(f"- {note}" for note in summary["notes"]),
+        "",
+        f"![]({name}.svg)",
+        "",
+    ]
+    lines += ["## Change against the base model", "", *render_change_table(summary), ""]
+    lines += ["## The same question", "", *render_answer_table(summary), ""] if summary["answers"] else []
+    lines += ["## Runs", "", *render_run_table(summary), ""]
     return "\n".join(lines)
 
 
-def shown(found: Row) -> list[Metric]:
-    """Return the metrics of the tables that some configuration measured."""
-    measured = {name for one in found["configurations"] for name in one["metrics"]}
-    return [BY_NAME[name] for name in SHOWN if name in measured]
+def select_metrics(summary: Row) -> list[Metric]:
+    """Return the metrics of the page that at least one configuration measured."""
+    measured = {name for configuration in summary["configurations"] for name in configuration["metrics"]}
+    return [BY_NAME[name] for name in PAGE_METRICS if name in measured]
 
 
-def columns(found: Row) -> list[tuple[str, dict[str, Row]]]:
-    """Return (title, figure by metric) of base, each configuration and the SVM.
+def list_columns(summary: Row) -> list[tuple[str, dict[str, Row]]]:
+    """Return (title, estimate by metric) of base, each configuration and the SVM.
 
-    Configurations that have tests of their own have a base and an SVM of their own.
+    If configurations have different test sets, there is one column for base and one for the SVM per configuration.
     """
-    made: list[tuple[str, dict[str, Row]]] = []
+    columns: list[tuple[str, dict[str, Row]]] = []
     for model, title in (("base", "base"), ("tuned", ""), ("svm", "SVM")):
-        own = [(one["label"], _of(one, model)) for one in found["configurations"]]
+        by_configuration = [
+            (configuration["label"], _estimates_of(configuration, model)) for configuration in summary["configurations"]
+        ]
         if model == "tuned":
-            made += own
-        elif all(_values(figures) == _values(own[0][1]) for _, figures in own):
-            made.append((title, own[0][1]))
+            columns += by_configuration
+        elif all(
+            _rounded_values(estimates) == _rounded_values(by_configuration[0][1]) for _, estimates in by_configuration
+        ):
+            columns.append((title, by_configuration[0][1]))
         else:
-            made += [(f"{title}, {label}", figures) for label, figures in own]
-    return [(title, figures) for title, figures in made if figures]
+            columns += [(f"{title}, {label}", estimates) for label, estimates in by_configuration]
+    return [(title, estimates) for title, estimates in columns if estimates]
 
 
-def _of(one: Row, model: str) -> dict[str, Row]:
-    return {name: own[model] for name, own in one["metrics"].items() if model in own}
+def _estimates_of(configuration: Row, model: str) -> dict[str, Row]:
+    return {name: models[model] for name, models in configuration["metrics"].items() if model in models}
 
 
-def _values(figures: dict[str, Row]) -> dict[str, float]:
-    """Return figures as a table shows them, by which they are told apart."""
-    return {name: round(figure["value"], 3) for name, figure in figures.items()}
+def _rounded_values(estimates: dict[str, Row]) -> dict[str, float]:
+    """Return the values as the table shows them; they decide whether configurations share a column."""
+    return {name: round(estimate["value"], 3) for name, estimate in estimates.items()}
 
 
-def metric_table(found: Row) -> list[str]:
-    """Return the table of means: a metric per line, a model per column."""
-    models = columns(found)
-    sizes = {name: own["n"] for one in found["configurations"] for name, own in one["metrics"].items()}
+def render_metric_table(summary: Row) -> list[str]:
+    """Return the table of means: one line per metric, one column per model."""
+    columns = list_columns(summary)
+    sizes = {
+        name: values["n"]
+        for configuration in summary["configurations"]
+        for name, values in configuration["metrics"].items()
+    }
     rows = [
-        [_title(metric), sizes[metric.name], *(_figure(figures.get(metric.name)) for _, figures in models)]
-        for metric in shown(found)
+        [
+            _metric_title(metric),
+            sizes[metric.name],
+            *(_format_estimate(estimates.get(metric.name)) for _, estimates in columns),
+        ]
+        for metric in select_metrics(summary)
     ]
-    return markdown.format_table(["", "n", *(title for title, _ in models)], rows)
+    return markdown.format_table(["", "n", *(title for title, _ in columns)], rows)
 
 
-def change_table(found: Row) -> list[str]:
-    """Return the table of changes: a metric per line, a configuration per column; at the end those against the SVM."""
-    own = found["configurations"]
+def render_change_table(summary: Row) -> list[str]:
+    """Return the table of changes: one line per metric, one column per configuration; at the end, tuned less SVM."""
+    configurations = summary["configurations"]
     rows = [
-        [_title(metric), *(_figure(one["metrics"].get(metric.name, {}).get("change"), sign="+") for one in own)]
-        for metric in shown(found)
+        [
+            _metric_title(metric),
+            *(
+                _format_estimate(configuration["metrics"].get(metric.name, {}).get("change"), sign="+")
+                for configuration in configurations
+            ),
+        ]
+        for metric in select_metrics(summary)
     ]
     rows += [
         [
-            f"{_title(metric)}, tuned less SVM",
-            *(_figure(one["metrics"][metric.name].get("over_svm"), sign="+") for one in own),
+            f"{_metric_title(metric)}, tuned less SVM",
+            *(
+                _format_estimate(configuration["metrics"][metric.name].get("over_svm"), sign="+")
+                for configuration in configurations
+            ),
         ]
-        for metric in shown(found)
-        if any("over_svm" in one["metrics"].get(metric.name, {}) for one in own)
+        for metric in select_metrics(summary)
+        if any("over_svm" in configuration["metrics"].get(metric.name, {}) for configuration in configurations)
     ]
-    return markdown.format_table(["", *(one["label"] for one in own)], rows)
+    return markdown.format_table(["", *(configuration["label"] for configuration in configurations)], rows)
 
 
-def _title(metric: Metric) -> str:
+def _metric_title(metric: Metric) -> str:
     return metric.title if metric.higher_is_better else f"{metric.title} (lower is better)"
 
 
-def _figure(figure: Row | None, sign: str = "") -> str:
-    if not figure:
+def _format_estimate(estimate: Row | None, sign: str = "") -> str:
+    if not estimate:
         return "-"
     form = f"{sign}.3f"
-    interval = f" ({figure['low']:{form}} to {figure['high']:{form}})" if "low" in figure else ""
-    return f"{figure['value']:{form}}{interval}"
+    interval = f" ({estimate['low']:{form}} to {estimate['high']:{form}})" if "low" in estimate else ""
+    return f"{estimate['value']:{form}}{interval}"
 
 
-def answer_table(found: Row) -> list[str]:
-    """Return the question and its answers, by model; those of the first seed."""
-    said = found["answers"]
-    rows = [["base", plain(said["base"])], *([label, plain(text)] for label, text in said["tuned"].items())]
-    return [f"> {plain(said['prompt'])}", "", *markdown.format_table(["model", "answer"], rows)]
+def render_answer_table(summary: Row) -> list[str]:
+    """Return the chat prompt and the answer of each model, from the runs of the first seed."""
+    answers = summary["answers"]
+    rows = [
+        ["base", escape_text(answers["base"])],
+        *([label, escape_text(text)] for label, text in answers["tuned"].items()),
+    ]
+    return [f"> {escape_text(answers['prompt'])}", "", *markdown.format_table(["model", "answer"], rows)]
 
 
-def plain(text: str) -> str:
-    """Return a model's text as one line that Markdown and HTML leave as it is, cut if it is long."""
+def escape_text(text: str) -> str:
+    """Return text as one line in which Markdown and HTML characters are escaped, cut at `MAX_ANSWER_LENGTH`."""
     line = " ".join(text.split()) or "(empty)"
-    line = line if len(line) <= CUT else f"{line[:CUT]}.."
+    line = line if len(line) <= MAX_ANSWER_LENGTH else f"{line[:MAX_ANSWER_LENGTH]}.."
     return re.sub(r"([\\`*_\[\]#~])", r"\\\1", html.escape(line, quote=False))
 
 
-def run_table(found: Row) -> list[str]:
-    """Return a line per run: what it was made from and on, and the headline metrics."""
-    metrics = shown(found)[:HEADLINES]
-    seen = {
-        (one["label"], seed): told
-        for one in found["configurations"]
-        for seed, told in zip(one["seeds"], one["trained"], strict=True)
+def render_run_table(summary: Row) -> list[str]:
+    """Return the table with one line per run: configuration, headline metrics, budget, commit and machine."""
+    metrics = select_metrics(summary)[:RUN_TABLE_METRICS]
+    training = {
+        (configuration["label"], seed): budget
+        for configuration in summary["configurations"]
+        for seed, budget in zip(configuration["seeds"], configuration["trained"], strict=True)
     }
     rows = [
         [
@@ -153,38 +184,48 @@ def run_table(found: Row) -> list[str]:
                 f"{value:.3f}" if (value := run["metrics"].get(metric.name, {}).get("tuned")) is not None else "-"
                 for metric in metrics
             ),
-            *(_known(seen[run["configuration"], run["seed"]][key]) for key in ("customer", "steps")),
+            *(_format_known(training[run["configuration"], run["seed"]][key]) for key in ("customer", "steps")),
             f"{run['seconds'] / 60:.0f}" if run["seconds"] else "-",
             run["commit"][:12],
-            machine_words(run["machine"]),
+            format_machine(run["machine"]),
         ]
-        for run in found["runs"]
+        for run in summary["runs"]
     ]
-    head = ["configuration", "seed", *map(short_title, metrics), "comments", "steps", "minutes", "commit", "machine"]
+    head = ["configuration", "seed", *map(short_title_of, metrics), "comments", "steps", "minutes", "commit", "machine"]
     return markdown.format_table(head, rows)
 
 
-def _known(value: object) -> object:
+def _format_known(value: object) -> object:
     return "-" if value is None else value
 
 
-def plot(experiment: Experiment, records: dict[str, Row], score: Score) -> Draw:
-    """Return the plot: the task over the axis, with intervals; or bars of the task, by configuration."""
-    groups = {label: [as_run(one) for one in own] for label, own in runs_by_configuration(experiment, records).items()}
+def make_plot(experiment: Experiment, records: dict[str, Row], score: Score) -> Draw:
+    """Return the plot: task over axis with intervals; or, without axis, bars of the task per configuration."""
+    groups = {label: [to_run(metric) for metric in runs] for label, runs in group_records(experiment, records).items()}
     axis = BY_NAME[experiment.axis] if experiment.axis else None
-    if axis is None or any(run.figure(axis) is None for own in groups.values() for run in own):
+    if axis is None or any(run.read_estimate(axis) is None for runs in groups.values() for run in runs):
         heights: dict[str, list[float | None]] = {
-            model: [value["value"] if (value := own[0].figure(TASK, model)) else None for own in groups.values()]
+            model: [
+                value["value"] if (value := runs[0].read_estimate(TASK_METRIC, model)) else None
+                for runs in groups.values()
+            ]
             for model in ("base", "svm")
         }
-        means = [value["value"] if (value := mean(TASK, own, score)) else None for own in groups.values()]
-        return bars(list(groups), {"base": heights["base"], "tuned": means, "svm": heights["svm"]}, TASK.title)
-    from alloy.sweep.chart import front
+        means = [
+            value["value"] if (value := compute_mean(TASK_METRIC, runs, score)) else None for runs in groups.values()
+        ]
+        return make_bar_chart(
+            list(groups), {"base": heights["base"], "tuned": means, "svm": heights["svm"]}, TASK_METRIC.title
+        )
+    from alloy.sweep.chart import make_frontier_chart
 
     configurations = [
         Configuration(
-            axis, tuple(own), {one.name: mean(one, own, score) for one in (TASK, axis)}, loss_of(axis, own, score)
+            axis,
+            tuple(runs),
+            {metric.name: compute_mean(metric, runs, score) for metric in (TASK_METRIC, axis)},
+            compute_mean_loss(axis, runs, score),
         )
-        for own in groups.values()
+        for runs in groups.values()
     ]
-    return front(configurations, list(groups), None, experiment.max_loss, legend="tuned")
+    return make_frontier_chart(configurations, list(groups), None, experiment.max_loss, legend="tuned")

@@ -1,8 +1,9 @@
-"""Raw files of public data sets: which are needed, whether they are there, and where they can be had.
+"""Raw files of public data sets: which are needed, whether they exist, and where to download them.
 
-data/<set>/raw_files.yaml lists them: `raw: [{any: [[<pattern>, ..], ..], from: <address>}]`, where one of the lists in
-`any` must be there whole. Or it says `same_as: <set>`: the files are those of another set, which converts them
-otherwise.
+data/<set>/raw_files.yaml has either of these:
+
+- `raw: [{any: [[<pattern>, ..], ..], from: <address>}]`: all files of one of the lists in `any` must exist.
+- `same_as: <set>`: the raw files are those of another data set, converted in another way.
 """
 
 from pathlib import Path
@@ -11,69 +12,72 @@ from typing import Any
 from alloy.core.files import InputError, Row
 from alloy.core.yaml_text import read_yaml
 
-LIST, RAW = "raw_files.yaml", "raw"
-HIDDEN_BY = ".dvcignore"  # in older commits, data sets had pipelines of their own, which this file hid
-HIDDEN = "[!.]*"
+LIST_FILE, RAW = "raw_files.yaml", "raw"
+HIDDEN_BY = ".dvcignore"  # in older commits, data sets had their own pipelines, and this file hid them from DVC
+NOT_HIDDEN = "[!.]*"
 
 
-def folders_of(data: list[str], root: Path) -> list[Path]:
-    """Return the folders of data sets that convert raw files, of the names in params.yaml's `data`, each once."""
+def list_raw_data_sets(data: list[str], root: Path) -> list[Path]:
+    """Return the folders of the data sets that have raw files, without duplicates; `data` has names below data/."""
     sets = dict.fromkeys(Path("data", name) for name in data)
     return [folder for folder in sets if (root / folder / RAW).is_dir()]
 
 
-def raw_folder(folder: Path) -> Path:
-    """Return the folder in which users put the raw files of a set: its own, or that of the set with the same files."""
-    given = _read(folder)
-    other = given.get("same_as")
+def find_raw_folder(folder: Path) -> Path:
+    """Return the folder of a data set's raw files: its own, or that of the set in `same_as`."""
+    entries = _read_list_file(folder)
+    other = entries.get("same_as")
     return (folder.with_name(str(other)) if other else folder) / RAW
 
 
-def missing_files(folders: list[Path], root: Path) -> str:
-    """Return in one line which raw files are missing and where they are; "" if all are there."""
-    said = []
-    for raw in dict.fromkeys(raw_folder(root / folder) for folder in folders):
-        wanted = [
-            f"{', '.join(group['any'][0])} ({group['from']})" for group in _groups(raw.parent) if not _found(raw, group)
+def describe_missing_files(folders: list[Path], root: Path) -> str:
+    """Return one line with all missing raw files and where to download them; "" if none is missing."""
+    lines = []
+    for raw in dict.fromkeys(find_raw_folder(root / folder) for folder in folders):
+        missing = [
+            f"{', '.join(group['any'][0])} ({group['from']})"
+            for group in _read_groups(raw.parent)
+            if not _has_group(raw, group)
         ]
-        if wanted:
-            said.append(f"{raw.relative_to(root)}: {'; '.join(wanted)}")
-    return " | ".join(said)
+        if missing:
+            lines.append(f"{raw.relative_to(root)}: {'; '.join(missing)}")
+    return " | ".join(lines)
 
 
-def _read(folder: Path) -> Row:
-    """Return what raw_files.yaml says; empty where there is none."""
-    path = folder / LIST
-    given: Any = read_yaml(path) if path.is_file() else {}
-    if not isinstance(given, dict):
+def _read_list_file(folder: Path) -> Row:
+    """Return the contents of raw_files.yaml; empty if there is no such file."""
+    path = folder / LIST_FILE
+    entries: Any = read_yaml(path) if path.is_file() else {}
+    if not isinstance(entries, dict):
         raise InputError(f"{path}: expected `raw:` or `same_as:`")
-    return given
+    return entries
 
 
-def _groups(folder: Path) -> list[Row]:
-    """Return what a set needs; one that does not say it needs any file."""
-    path = folder / LIST
+def _read_groups(folder: Path) -> list[Row]:
+    """Return the groups of raw files that a data set needs; without raw_files.yaml, it needs at least one file."""
+    path = folder / LIST_FILE
     if not path.is_file():
         return [{"any": [["*"]], "from": f"see {folder.name}/README.md"}]
-    given = _read(folder)
+    entries = _read_list_file(folder)
     try:
         groups = [
-            {"any": [list(map(str, files)) for files in one["any"]], "from": str(one["from"])} for one in given["raw"]
+            {"any": [list(map(str, files)) for files in group["any"]], "from": str(group["from"])}
+            for group in entries["raw"]
         ]
     except (KeyError, TypeError):
         raise InputError(f"{path}: expected `raw:` with a list of {{any: [[file, ..], ..], from: address}}") from None
     return groups
 
 
-def _found(raw: Path, group: Row) -> bool:
-    return any(all(_matches(raw, pattern) for pattern in files) for files in group["any"])
+def _has_group(raw: Path, group: Row) -> bool:
+    return any(all(_match_pattern(raw, pattern) for pattern in files) for files in group["any"])
 
 
-def _matches(raw: Path, pattern: str) -> list[Path]:
-    found = raw.rglob(pattern) if "/" not in pattern else [*raw.glob(pattern), *raw.glob(f"**/{pattern}")]
-    return [path for path in found if path.is_file() and not path.name.startswith(".")]
+def _match_pattern(raw: Path, pattern: str) -> list[Path]:
+    paths = raw.rglob(pattern) if "/" not in pattern else [*raw.glob(pattern), *raw.glob(f"**/{pattern}")]
+    return [path for path in paths if path.is_file() and not path.name.startswith(".")]
 
 
-def raw_files(raw: Path) -> list[Path]:
-    """Return the files below a raw folder, hidden ones left out."""
-    return sorted(path for path in raw.rglob(HIDDEN) if path.is_file())
+def list_raw_files(raw: Path) -> list[Path]:
+    """Return the files below a raw folder, without hidden files."""
+    return sorted(path for path in raw.rglob(NOT_HIDDEN) if path.is_file())

@@ -1,7 +1,7 @@
-"""The record of a run, docs/evidence/partial/<experiment>/<run>.json: all that its page and other runs need of it.
+"""The record of a run, docs/evidence/partial/<experiment>/<run>.json: everything that the page needs from the run.
 
-Written as soon as the run is finished. Whoever has the records goes on from them: no model, no cache, no machine of
-those that made them is needed.
+It is written as soon as the run is finished. An experiment can be continued from its records alone, on any machine:
+without the models and the DVC cache of the earlier runs.
 """
 
 from pathlib import Path
@@ -9,22 +9,22 @@ from typing import Any
 
 import orjson
 
-from alloy.comparison.costs import Budget, budget
+from alloy.comparison.costs import Budget, compute_budget
 from alloy.core.files import InputError, Row, count_lines, read_json, read_jsonl, write_whole
 from alloy.core.yaml_text import read_yaml
-from alloy.evidence.experiment import Experiment, Point
-from alloy.evidence.items import PAIR, Items, read_items
-from alloy.evidence.machine import machine, versions
-from alloy.sweep.dvc_experiments import shared
-from alloy.sweep.results import COMPARED, Run, Settings, by_metric
+from alloy.evidence.experiment import Experiment, PlannedRun
+from alloy.evidence.items import BASE_AND_TUNED, RecordedRows, read_items
+from alloy.evidence.machine import describe_machine, list_versions
+from alloy.sweep.dvc_experiments import RunSettings, shared_hashes
+from alloy.sweep.results import COMPARE_FILE, Run, index_by_metric
 
-LONGEST = 1500  # characters of a chat answer that are kept
-SAME = ("data/split", "data/decontaminate")  # what runs must share for their items to be the same
+MAX_ANSWER_LENGTH = 1500  # characters; longer chat answers are cut in the record
+SHARED_DATA = ("data/split", "data/decontaminate")  # data that runs of one configuration must share
 
 
-def collect(project: Path, point: Point, commit: str, seconds: Row, date: str) -> Row:
-    """Return the record of the run that is finished in `project`; `seconds` are those of the stages that ran."""
-    compared = read_json(project / COMPARED)
+def collect_record(project: Path, point: PlannedRun, commit: str, seconds: Row, date: str) -> Row:
+    """Return the record of the finished run in `project`; `seconds` has the time of each stage that ran."""
+    compared = read_json(project / COMPARE_FILE)
     lock = read_yaml(project / "dvc.lock")["stages"]
     params, train = lock["train"]["params"], project / "data/split/train.jsonl"
     profile = next(file for file in params if file.startswith("profiles/"))
@@ -35,11 +35,11 @@ def collect(project: Path, point: Point, commit: str, seconds: Row, date: str) -
         "settings": point.settings,
         "commit": commit,
         "date": date,
-        "machine": machine(),
-        "versions": versions(),
+        "machine": describe_machine(),
+        "versions": list_versions(),
         "seconds": seconds,
-        "lr": float(_at(params[profile], "train.lr")),
-        "inputs": {path: content for path, content in shared(lock).items() if path in SAME},
+        "lr": float(_value_at(params[profile], "train.lr")),
+        "inputs": {path: content for path, content in shared_hashes(lock).items() if path in SHARED_DATA},
         "comments": count_lines(train) if train.is_file() else None,
         "mix": read_json(project / "metrics/mix.json")["mix"],
         "train": read_json(project / "metrics/train.json")["train"],
@@ -47,28 +47,28 @@ def collect(project: Path, point: Point, commit: str, seconds: Row, date: str) -
         "formulation": compared["mmlu"]["formulation"],
         "measures": compared["measures"],
         "verdict": compared["verdict"],
-        "chat": _chat(project),
+        "chat": _read_chat(project),
         "items": read_items(project),
     }
 
 
-def _at(values: Any, key: str) -> Any:  # noqa: ANN401 (whatever a lock holds)
-    for word in key.split("."):
-        values = values[word]
+def _value_at(values: Any, key: str) -> Any:  # noqa: ANN401 (whatever a lock holds)
+    for part in key.split("."):
+        values = values[part]
     return values
 
 
-def _chat(project: Path) -> list[Row]:
+def _read_chat(project: Path) -> list[Row]:
     """Return `{id, prompt, base, tuned}` of each chat prompt; `prompt` is the last message."""
-    files = [project / f"metrics/chat/{model}.jsonl" for model in PAIR]
+    files = [project / f"metrics/chat/{model}.jsonl" for model in BASE_AND_TUNED]
     base, tuned = (read_jsonl(file) if file.is_file() and file.read_bytes().strip() else [] for file in files)
     answers = {row["id"]: row["answer"] for row in tuned}
     return [
         {
             "id": row["id"],
             "prompt": row["messages"][-1]["content"],
-            "base": row["answer"][:LONGEST],
-            "tuned": answers[row["id"]][:LONGEST],
+            "base": row["answer"][:MAX_ANSWER_LENGTH],
+            "tuned": answers[row["id"]][:MAX_ANSWER_LENGTH],
         }
         for row in base
         if row["id"] in answers
@@ -76,64 +76,70 @@ def _chat(project: Path) -> list[Row]:
 
 
 def write_record(path: Path, record: Row) -> None:
-    """Write a record, one line per key: small in git, and its head can be read."""
+    """Write a record as JSON with one line per key, which is compact and keeps the first lines readable."""
     lines = ",\n".join(f"{orjson.dumps(key).decode()}: {orjson.dumps(value).decode()}" for key, value in record.items())
     write_whole(path, lambda part: part.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8"))
 
 
 def read_records(folder: Path) -> dict[str, Row]:
-    """Return the records below `folder` by the names of their runs."""
+    """Return the records in `folder`, by the name of their run."""
     records = {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}
     for name, record in records.items():
         if not isinstance(record, dict) or {"settings", "items", "measures", "commit"} - record.keys():
-            raise InputError(f"{folder / name}.json: not a record of a run; remove it, and the run is made again")
+            raise InputError(f"{folder / name}.json: not a record of a run; remove the file to run it again")
     return records
 
 
-def finished(points: list[Point], records: dict[str, Row], folder: Path) -> dict[str, Row]:
-    """Return the records of `points` that are there; one that was run by other settings raises `InputError`."""
-    found = {}
+def select_finished(points: list[PlannedRun], records: dict[str, Row], folder: Path) -> dict[str, Row]:
+    """Return the records that exist for `points`; raise `InputError` if one was run with other settings."""
+    selected = {}
     for point in points:
         record = records.get(point.name)
         if record is None:
             continue
         keys = sorted(record["settings"].keys() | point.settings.keys())
-        if other := [key for key in keys if record["settings"].get(key) != point.settings.get(key)]:
-            wanted, got = point.settings.get(other[0]), record["settings"].get(other[0])
+        if different := [key for key in keys if record["settings"].get(key) != point.settings.get(key)]:
+            expected, got = point.settings.get(different[0]), record["settings"].get(different[0])
             raise InputError(
-                f"{folder / point.name}.json: {other[0]}: expected {wanted!r} as the experiment says, got {got!r}; "
-                "set it back, or remove the record to run it again"
+                f"{folder / point.name}.json: {different[0]}: expected {expected!r} as in the experiment, got {got!r}; "
+                "undo the change, or remove the record to run it again"
             )
-        found[point.name] = record
-    return found
+        selected[point.name] = record
+    return selected
 
 
-def seen(record: Row) -> Budget | None:
-    """Return what a run's training saw; None if nothing was trained, or by a commit that did not tell it."""
-    return budget(record["mix"], record["train"], record["lr"]) if "source" in record["train"] else None
+def read_budget(record: Row) -> Budget | None:
+    """Return the training budget of a run; None if nothing was trained, or if an old commit did not record it."""
+    return compute_budget(record["mix"], record["train"], record["lr"]) if "source" in record["train"] else None
 
 
-def as_run(record: Row) -> Run:
-    """Return a record as the sweep's run: its configuration is told by its label alone."""
+def to_run(record: Row) -> Run:
+    """Return a record as a run of a sweep; the label identifies its configuration."""
     ratio = float(record["mix"].get("asked", record["mix"]["achieved"]))
-    settings = Settings(ratio, record["lr"], record["seed"], record["configuration"])
-    lines = by_metric(record["measures"])
-    return Run(record["run"], settings, lines, seen(record), Items(record["items"]), record["formulation"])
+    settings = RunSettings(ratio, record["lr"], record["seed"], record["configuration"])
+    lines = index_by_metric(record["measures"])
+    return Run(
+        record["run"], settings, lines, read_budget(record), RecordedRows(record["items"]), record["formulation"]
+    )
 
 
-def runs_by_configuration(experiment: Experiment, records: dict[str, Row]) -> dict[str, list[Row]]:
-    """Return the records of each configuration that has some, in the order of the experiment and of the seeds.
+def group_records(experiment: Experiment, records: dict[str, Row]) -> dict[str, list[Row]]:
+    """Return the records of each configuration that has some, in the order of the experiment and of its seeds.
 
-    Those of one configuration must be of the same data, or `InputError` is raised.
+    Raise `InputError` if the records of one configuration were made from different data.
     """
     groups: dict[str, list[Row]] = {}
-    for point in sorted(experiment.points(), key=lambda one: list(experiment.configurations).index(one.configuration)):
+    for point in sorted(
+        experiment.list_points(), key=lambda one: list(experiment.configurations).index(one.configuration)
+    ):
         if point.name in records:
             groups.setdefault(point.configuration, []).append(records[point.name])
-    for own in groups.values():
-        for record in own[1:]:
-            if other := [path for path, content in record["inputs"].items() if content != own[0]["inputs"].get(path)]:
+    for group in groups.values():
+        for record in group[1:]:
+            if different := [
+                path for path, content in record["inputs"].items() if content != group[0]["inputs"].get(path)
+            ]:
                 raise InputError(
-                    f"{record['run']} and {own[0]['run']}: {other[0]} is not the same; run one of them again"
+                    f"{record['run']} and {group[0]['run']}: {different[0]} is not the same; run one of them again"
                 )
     return groups

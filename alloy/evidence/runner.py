@@ -1,11 +1,11 @@
-"""Run what is missing of an experiment, keep each run at once, and write the page when all are there.
+"""Run the missing runs of an experiment, write a record after each, and the page when all are finished.
 
-Reads   docs/evidence/<name>.yaml: the experiment; docs/evidence/partial/<name>/: runs that are finished
+Reads   docs/evidence/<name>.yaml: the experiment; docs/evidence/partial/<name>/: records of finished runs
 Writes  docs/evidence/partial/<name>/<run>.json after each run; docs/evidence/<name>.json, .svg and .md at the end
 Run     alloy evidence mams, alloy evidence mams --only "mix.ratio 0" --seeds 0 --out metrics/real
 
-Runs are made one after another, niced, in a clone of one commit (alloy/evidence/workplace.py). After a kill the same
-command goes on where it was; on another machine it goes on from the records in docs/evidence/partial.
+Runs are executed one after another, at low priority, in a clone of one commit (alloy/evidence/clone.py). After a kill,
+the same command continues; on another machine, it continues from the records in docs/evidence/partial.
 """
 
 import os
@@ -13,126 +13,142 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from alloy.comparison.charts import svg
+from alloy.comparison.charts import render_svg
 from alloy.core.dvc_repair import repair_dvc
 from alloy.core.files import InputError, Row, write_json, write_whole
 from alloy.core.git import run_git
-from alloy.evidence.experiment import FOLDER, Experiment, Point, read_experiment
-from alloy.evidence.page import metric_table, page, plot
-from alloy.evidence.progress import Progress, expected_seconds
-from alloy.evidence.raw_files import folders_of, missing_files
-from alloy.evidence.record import collect, finished, read_records, write_record
+from alloy.evidence.clone import (
+    CLONE_FOLDER,
+    choose_commit,
+    copy_raw_files,
+    list_data_sets,
+    prepare_clone,
+    run_dvc,
+    write_settings,
+)
+from alloy.evidence.experiment import FOLDER, Experiment, PlannedRun, read_experiment
+from alloy.evidence.external_run import check_run
+from alloy.evidence.page import make_plot, render_metric_table, render_page
+from alloy.evidence.progress import Progress, estimate_stage_seconds
+from alloy.evidence.raw_files import describe_missing_files, list_raw_data_sets
+from alloy.evidence.record import collect_record, read_records, select_finished, write_record
 from alloy.evidence.summary import summarize
-from alloy.evidence.take import check_run
-from alloy.evidence.workplace import HOME, commit_of, copy_raw_files, data_of, dvc, prepare, write_settings
 from alloy.scoring.settings import Score
-from alloy.sweep.runner import alone, shared_stages
-from alloy.sweep.terminal import tee
+from alloy.sweep.runner import find_shared_stages, hold_lock
+from alloy.sweep.terminal import run_and_log
 
 NICE = 10
-LAST = "compare"  # the stage that has all metrics
+LAST_STAGE = "compare"  # the last stage that a record needs
 
 
-def run_points(name: str, todo: list[Point], partial: Path, commit: str, declared: dict[str, float]) -> list[str]:
-    """Make the runs and write their records; return a line for each that failed."""
-    clone, logs = HOME / name, HOME / f"{name}.logs"
+def run_points(
+    name: str, pending: list[PlannedRun], partial: Path, commit: str, declared_seconds: dict[str, float]
+) -> list[str]:
+    """Execute the runs and write their records; return one line per failed run."""
+    clone, logs = CLONE_FOLDER / name, CLONE_FOLDER / f"{name}.logs"
     failed = []
-    with alone(logs) as lock:
-        prepare(clone, commit)
+    with hold_lock(logs) as lock:
+        prepare_clone(clone, commit)
         print("".join(f"{line}\n" for line in repair_dvc(clone)), end="", flush=True)
-        copy_raw_files(clone, data_of(todo, commit))
-        write_settings(clone, todo[0], commit)
-        shared = set(shared_stages(dvc(clone, "dag", "--dot", "dvc.yaml")))
-        known = [*read_records(partial).values(), *read_records(FOLDER / "partial" / name).values()]
-        progress = Progress(len(todo), expected_seconds(declared, known), shared)
-        for point in todo:
+        copy_raw_files(clone, list_data_sets(pending, commit))
+        write_settings(clone, pending[0], commit)
+        shared = set(find_shared_stages(run_dvc(clone, "dag", "--dot", "dvc.yaml")))
+        records = [*read_records(partial).values(), *read_records(FOLDER / "partial" / name).values()]
+        progress = Progress(len(pending), estimate_stage_seconds(declared_seconds, records), shared)
+        for point in pending:
             write_settings(clone, point, commit)
-            progress.start()
+            progress.start_run()
             print(f"evidence: {point.name}, commit {commit[:12]}", flush=True)
             log = logs / f"{point.name}.log"
-            if tee(["dvc", "repro", LAST], log, lock, clone, progress.see):
-                failed.append(f"{point.name} failed: {log}; the same command tries it again")
+            if run_and_log(["dvc", "repro", LAST_STAGE], log, lock, clone, progress.read_line):
+                failed.append(f"{point.name} failed: {log}; run the same command to try it again")
                 if progress.stage in shared:
                     break
                 continue
             progress.end_stage()
-            record = collect(clone, point, commit, progress.seconds, today())
+            record = collect_record(clone, point, commit, progress.seconds, current_date())
             write_record(partial / f"{point.name}.json", record)
             print(f"evidence: wrote {partial / point.name}.json", flush=True)
     return failed
 
 
 def write_results(name: str, experiment: Experiment, records: dict[str, Row], out: Path, score: Score) -> None:
-    """Write JSON, plot and page, and print the table."""
-    found = summarize(name, experiment, records, score)
-    write_json(out / f"{name}.json", found)
-    drawn = svg(plot(experiment, records, score), height=4.4, name=name)
-    for path, text in ((out / f"{name}.svg", drawn), (out / f"{name}.md", page(found))):
+    """Write JSON, plot and page; print the table of metrics."""
+    summary = summarize(name, experiment, records, score)
+    write_json(out / f"{name}.json", summary)
+    plot_svg = render_svg(make_plot(experiment, records, score), height=4.4, name=name)
+    for path, text in ((out / f"{name}.svg", plot_svg), (out / f"{name}.md", render_page(summary))):
         write_whole(path, lambda part, text=text: part.write_text(text, encoding="utf-8"))
-    print("\n".join([*metric_table(found), "", *found["notes"], "", f"evidence: {out / name}.md, .json, .svg"]))
+    print(
+        "\n".join([*render_metric_table(summary), "", *summary["notes"], "", f"evidence: {out / name}.md, .json, .svg"])
+    )
 
 
-def take(folder: Path, points: list[Point], partial: Path, commit: str) -> None:
-    """Write the record of a run that was made in another project folder; `points` must be that run alone."""
+def record_external_run(folder: Path, points: list[PlannedRun], partial: Path, commit: str) -> None:
+    """Write the record of a finished run in another project folder; `points` must be only this run."""
     if len(points) != 1 or not commit:
-        raise InputError("--take: name the run by --only and --seeds, and its commit by --commit")
+        raise InputError("--take: expected exactly one run and its commit; give --only, --seeds and --commit")
     (point,) = points
     check_run(folder, point)
-    record = collect(folder, point, run_git("rev-parse", "--verify", f"{commit}^{{commit}}").strip(), {}, today())
+    record = collect_record(
+        folder, point, run_git("rev-parse", "--verify", f"{commit}^{{commit}}").strip(), {}, current_date()
+    )
     write_record(partial / f"{point.name}.json", record)
-    print(f"evidence: wrote {partial / point.name}.json, on this machine's name: correct `machine` if it was another")
+    print(f"evidence: wrote {partial / point.name}.json; correct its `machine` if the run was made on another one")
 
 
-def today() -> str:
-    """Return the date as a record has it."""
+def current_date() -> str:
+    """Return the current date (UTC) in the form of records, such as 2026-01-31."""
     return datetime.now(UTC).strftime("%Y-%m-%d")
 
 
 def main(
     name: str, only: str = "", seeds: str = "", out: str = "", commit: str = "", show: bool = False, taken: str = ""
 ) -> None:
-    """Check, run what is missing, write the results if nothing is missing any more, or with `show` what there is.
+    """Run the missing runs and write the results when all are finished; with `show`, write them from those that exist.
 
-    `taken` is the folder of a project with one finished run, which becomes a record instead.
+    If `taken` is given, do not run anything: write a record of the finished run in this project folder.
     """
     experiment = read_experiment(name)
     score = Score.load()
     folder = Path(out) if out else FOLDER
     partial = folder / "partial" / name
-    points = experiment.chosen(only, seeds)
-    done = finished(experiment.points(), read_records(partial), partial)
-    todo = [point for point in points if point.name not in done]
+    points = experiment.select_points(only, seeds)
+    finished = select_finished(experiment.list_points(), read_records(partial), partial)
+    pending = [point for point in points if point.name not in finished]
     if taken:
-        take(Path(taken), points, partial, commit)
+        record_external_run(Path(taken), points, partial, commit)
         return
     failed: list[str] = []
-    print(f"evidence: {len(points) - len(todo)} of {len(points)} runs are there", flush=True)
-    if todo and not show:
-        start = commit_of(done, commit, partial)
-        data = data_of(todo, start)
-        if missing := missing_files(folders_of(data, Path()), Path()):
+    print(f"evidence: {len(points) - len(pending)} of {len(points)} runs are finished", flush=True)
+    if pending and not show:
+        run_commit = choose_commit(finished, commit, partial)
+        data = list_data_sets(pending, run_commit)
+        if missing := describe_missing_files(list_raw_data_sets(data, Path()), Path()):
             raise InputError(f"missing raw files: {missing}")
         os.nice(NICE)
         try:
-            failed = run_points(name, todo, partial, start, experiment.seconds)
+            failed = run_points(name, pending, partial, run_commit, experiment.seconds)
         except KeyboardInterrupt:
-            print("\nevidence: stopped; the same command goes on where it was", file=sys.stderr)
+            print("\nevidence: stopped; run the same command to continue", file=sys.stderr)
             raise
-        done = finished(experiment.points(), read_records(partial), partial)
-    whole = experiment.points() if folder == FOLDER else points
-    missing_runs = [point.name for point in whole if point.name not in done]
-    if done and (show or not missing_runs):
-        write_results(name, experiment if folder == FOLDER else part(experiment, points), done, folder, score)
+        finished = select_finished(experiment.list_points(), read_records(partial), partial)
+    needed_points = experiment.list_points() if folder == FOLDER else points
+    missing_runs = [point.name for point in needed_points if point.name not in finished]
+    if finished and (show or not missing_runs):
+        write_results(
+            name, experiment if folder == FOLDER else select_part(experiment, points), finished, folder, score
+        )
     elif not failed:
-        print(f"evidence: the page is written when these are there too: {', '.join(missing_runs)}")
+        print(f"evidence: the page will be written when these runs are finished, too: {', '.join(missing_runs)}")
     if failed:
         raise InputError("\n".join(failed))
 
 
-def part(experiment: Experiment, points: list[Point]) -> Experiment:
-    """Return the experiment with the configurations and seeds of some of its runs alone."""
+def select_part(experiment: Experiment, points: list[PlannedRun]) -> Experiment:
+    """Return the experiment with only the configurations and seeds of `points`."""
     labels, seeds = {point.configuration for point in points}, {point.seed for point in points}
-    kept = {label: own for label, own in experiment.configurations.items() if label in labels}
+    configurations = {label: settings for label, settings in experiment.configurations.items() if label in labels}
     return experiment.model_copy(
-        update={"configurations": kept, "seeds": [seed for seed in experiment.seeds if seed in seeds]}
+        update={"configurations": configurations, "seeds": [seed for seed in experiment.seeds if seed in seeds]}
     )

@@ -1,4 +1,4 @@
-"""What the records of an experiment say together: means over seeds with intervals, each run, answers side by side."""
+"""Summary of an experiment's records: means over seeds with intervals, each run, answers of all models."""
 
 from dataclasses import asdict, fields
 from statistics import fmean
@@ -9,21 +9,21 @@ from alloy.comparison.metrics import METRICS, Metric
 from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import Row
 from alloy.evidence.experiment import Experiment
-from alloy.evidence.machine import machine_words
-from alloy.evidence.record import as_run, runs_by_configuration, seen
+from alloy.evidence.machine import format_machine
+from alloy.evidence.record import group_records, read_budget, to_run
 from alloy.scoring.bootstrap import Estimate
-from alloy.scoring.seeds import change_over_seeds, mean_of_values
+from alloy.scoring.seeds import estimate_change_over_seeds, estimate_mean_of_values
 from alloy.scoring.settings import Score
-from alloy.sweep.configurations import mean
-from alloy.sweep.results import Run, counts_of
+from alloy.sweep.configurations import compute_mean
+from alloy.sweep.results import Run, count_rows
 
 COMPARED = [metric for metric in METRICS if metric.compared]
-MODELS = ("base", "svm")
+OTHER_MODELS = ("base", "svm")
 
 
 def summarize(name: str, experiment: Experiment, records: dict[str, Row], score: Score) -> Row:
-    """Return the content of docs/evidence/<name>.json; `records` are by run."""
-    groups = runs_by_configuration(experiment, records)
+    """Return the contents of docs/evidence/<name>.json; `records` are by run name."""
+    groups = group_records(experiment, records)
     return {
         "name": name,
         "title": experiment.title,
@@ -31,121 +31,125 @@ def summarize(name: str, experiment: Experiment, records: dict[str, Row], score:
         "findings": experiment.findings,
         "settings": experiment.settings,
         "seeds": experiment.seeds,
-        "missing": [point.name for point in experiment.points() if point.name not in records],
-        "notes": notes(groups),
+        "missing": [point.name for point in experiment.list_points() if point.name not in records],
+        "notes": list_notes(groups),
         "configurations": [
             {
                 "label": label,
                 "settings": experiment.configurations[label],
-                "seeds": [record["seed"] for record in own],
-                "trained": [trained(record) for record in own],
-                "metrics": metrics([as_run(record) for record in own], score),
+                "seeds": [record["seed"] for record in group],
+                "trained": [describe_training(record) for record in group],
+                "metrics": summarize_metrics([to_run(record) for record in group], score),
             }
-            for label, own in groups.items()
+            for label, group in groups.items()
         ],
-        "runs": [run_row(record) for own in groups.values() for record in own],
-        "answers": answers(experiment.prompt, groups),
+        "runs": [summarize_run(record) for group in groups.values() for record in group],
+        "answers": collect_answers(experiment.prompt, groups),
     }
 
 
-def metrics(runs: list[Run], score: Score) -> Row:
+def summarize_metrics(runs: list[Run], score: Score) -> Row:
     """Return `{n, base, tuned, svm, change, over_svm}` of each metric that all runs of a configuration measured.
 
-    `change` is of the tuned models against base, `over_svm` against the SVM, each `{value, low?, high?, p?}`.
+    `change` is tuned minus base and `over_svm` tuned minus SVM, each `{value, low?, high?, p?}`.
     """
-    found = {}
+    summarized = {}
     for metric in COMPARED:
-        tuned = mean(metric, runs, score)
+        tuned = compute_mean(metric, runs, score)
         if tuned is None:
             continue
-        others = {model: figure for model in MODELS if (figure := runs[0].figure(metric, model))}
+        other_models = {model: estimate for model in OTHER_MODELS if (estimate := runs[0].read_estimate(metric, model))}
         changes = {
             key: change
             for key, model in (("change", "base"), ("over_svm", "svm"))
-            if model in others and (change := difference(metric, runs, model, key, score))
+            if model in other_models and (change := estimate_difference(metric, runs, model, key, score))
         }
-        found[metric.name] = {"n": runs[0].lines[metric.name]["n"], **others, "tuned": tuned, **changes}
-    return found
+        summarized[metric.name] = {"n": runs[0].lines[metric.name]["n"], **other_models, "tuned": tuned, **changes}
+    return summarized
 
 
-def difference(metric: Metric, runs: list[Run], model: str, key: str, score: Score) -> Row | None:
-    """Return by how much the tuned models' mean exceeds `model`; `key` is its place in the line of a comparison."""
+def estimate_difference(metric: Metric, runs: list[Run], model: str, key: str, score: Score) -> Row | None:
+    """Return the tuned models' mean minus `model`; `key` is the key of this difference in a line of a comparison."""
     if len(runs) == 1:
         return runs[0].lines[metric.name].get(key)
     values = [change["value"] for run in runs if (change := run.lines[metric.name].get(key))]
     if len(values) < len(runs):
         return None
-    found: Estimate | None = None
+    estimate: Estimate | None = None
     if not any(run.too_few(metric) for run in runs):
-        items, counts = metric.items, counts_of(metric, [(runs[0], model), *((run, "tuned") for run in runs)])
+        items, counts = metric.items, count_rows(metric, [(runs[0], model), *((run, "tuned") for run in runs)])
         if items is None or counts is None:
-            found = mean_of_values(values)
+            estimate = estimate_mean_of_values(values)
         else:
-            found = change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
-    whole = asdict(found) if found else {"value": fmean(values)}
-    return {name: round(value, 4) for name, value in whole.items()}
+            estimate = estimate_change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
+    fields = asdict(estimate) if estimate else {"value": fmean(values)}
+    return {name: round(value, 4) for name, value in fields.items()}
 
 
-def trained(record: Row) -> Row:
-    """Return what a run's training saw: customer examples, the share of general data, steps.
-
-    `comments` is how many there were to train on. What the run does not tell is None.
-    """
-    given = seen(record)
-    told = asdict(given) if given else dict.fromkeys(one.name for one in fields(Budget))
-    return {"comments": record["comments"], **told}
+def describe_training(record: Row) -> Row:
+    """Return the training budget of a run and `comments`, the number of training comments; unknown values are None."""
+    budget = read_budget(record)
+    values = asdict(budget) if budget else dict.fromkeys(field.name for field in fields(Budget))
+    return {"comments": record["comments"], **values}
 
 
-def run_row(record: Row) -> Row:
-    """Return a run: what it was made from and on, and each metric's value and n, by model."""
-    kept = {key: record[key] for key in ("run", "configuration", "seed", "settings", "commit", "date")}
+def summarize_run(record: Row) -> Row:
+    """Return a run's settings, commit and machine, and the value and n of each metric, by model."""
+    identity = {key: record[key] for key in ("run", "configuration", "seed", "settings", "commit", "date")}
     lines = {line["name"]: line for line in record["measures"] if line.get("name")}
     values = {
-        name: {"n": line["n"], **{model: figure["value"] for model, figure in line["models"].items()}}
+        name: {"n": line["n"], **{model: estimate["value"] for model, estimate in line["models"].items()}}
         for name, line in lines.items()
     }
-    made = {"machine": record["machine"], "versions": record["versions"], "seconds": sum(record["seconds"].values())}
-    return {**kept, **made, "verdict": record["verdict"], "metrics": values}
+    environment = {
+        "machine": record["machine"],
+        "versions": record["versions"],
+        "seconds": sum(record["seconds"].values()),
+    }
+    return {**identity, **environment, "verdict": record["verdict"], "metrics": values}
 
 
-def answers(prompt: str, groups: dict[str, list[Row]]) -> Row | None:
-    """Return what base and the first run of each configuration answered to one prompt; None if it was not asked."""
-    found: dict[str, Any] = {}
-    for label, own in groups.items():
-        row = next((row for row in own[0]["chat"] if row["id"] == prompt), None)
+def collect_answers(prompt: str, groups: dict[str, list[Row]]) -> Row | None:
+    """Return the answers of base and of each configuration's first run to one prompt; None if it was not asked."""
+    collected: dict[str, Any] = {}
+    for label, group in groups.items():
+        row = next((row for row in group[0]["chat"] if row["id"] == prompt), None)
         if row:
-            found.setdefault("prompt", row["prompt"])
-            found.setdefault("base", row["base"])
-            found.setdefault("tuned", {})[label] = row["tuned"]
-    return found or None
+            collected.setdefault("prompt", row["prompt"])
+            collected.setdefault("base", row["base"])
+            collected.setdefault("tuned", {})[label] = row["tuned"]
+    return collected or None
 
 
-def notes(groups: dict[str, list[Row]]) -> list[str]:
-    """Return what a reader must know of the figures: one seed alone, several machines, what the SVM learned from."""
-    records = [record for own in groups.values() for record in own]
-    said = []
-    if any(len(own) == 1 for own in groups.values()):
-        said.append(ONE_SEED)
-    machines = list(dict.fromkeys(machine_words(record["machine"]) for record in records))
-    said.append(f"Made on {' and on '.join(machines)}.")
-    if moved := base_differences(list(groups.values())):
-        said.append(
-            f"The base model's metrics differ between the machines, by {moved:.4f} at most; each run has its own."
+def list_notes(groups: dict[str, list[Row]]) -> list[str]:
+    """Return notes for readers of the metrics: single seeds, several machines, what the SVM learned from."""
+    records = [record for group in groups.values() for record in group]
+    lines = []
+    if any(len(group) == 1 for group in groups.values()):
+        lines.append(ONE_SEED)
+    machines = list(dict.fromkeys(format_machine(record["machine"]) for record in records))
+    lines.append(f"Made on {' and on '.join(machines)}.")
+    if base_difference := find_largest_base_difference(list(groups.values())):
+        lines.append(
+            f"The base model's metrics differ between the machines, by {base_difference:.4f} at most; each run has its "
+            "own."
         )
-    learned = sorted({count for record in records if (count := trained(record)["customer"]) is not None})
-    given = sorted({record["comments"] for record in records if record["comments"]})
-    if given and learned and learned != given:
-        span = " to ".join(f"{count:,}" for count in dict.fromkeys((learned[0], learned[-1])))
-        said.append(f"The SVM learned from all {given[-1]:,} training comments, the tuned models from {span} of them.")
-    return said
+    seen_counts = sorted({count for record in records if (count := describe_training(record)["customer"]) is not None})
+    comment_counts = sorted({record["comments"] for record in records if record["comments"]})
+    if comment_counts and seen_counts and seen_counts != comment_counts:
+        span = " to ".join(f"{count:,}" for count in dict.fromkeys((seen_counts[0], seen_counts[-1])))
+        lines.append(
+            f"The SVM learned from all {comment_counts[-1]:,} training comments, the tuned models from {span} of them."
+        )
+    return lines
 
 
-def base_differences(groups: list[list[Row]]) -> float:
-    """Return by how much a metric of base differs at most between runs of a configuration; 0 if it does not."""
-    most = 0.0
-    for own in groups:
-        lines = [{line["name"]: line["models"] for line in record["measures"] if line.get("name")} for record in own]
+def find_largest_base_difference(groups: list[list[Row]]) -> float:
+    """Return the largest difference of a metric of base between runs of one configuration."""
+    largest = 0.0
+    for group in groups:
+        lines = [{line["name"]: line["models"] for line in record["measures"] if line.get("name")} for record in group]
         for name in lines[0]:
             values = [models[name]["base"]["value"] for models in lines if "base" in models.get(name, {})]
-            most = max(most, max(values) - min(values)) if values else most
-    return most
+            largest = max(largest, max(values) - min(values)) if values else largest
+    return largest

@@ -1,14 +1,16 @@
-"""The score that the article reports, by the rules of the scorer published beside it; docs/evidence.md shows its flaws.
+"""The score that the article reports, by the rules of the scorer published with it; docs/evidence.md shows its flaws.
 
-Rules, each for one level of the taxonomy at a time:
+Algorithm, for one level of the taxonomy at a time:
 
-1. A text is read as JSON from its first `[` to its last `]`. Where that is no list of objects, labels are what stands
-   as `"L1": "..."` anywhere in the text.
-2. Labels count in their order, each once, the first ten of them. Of the last level's only what stands before a `:`.
-3. The first predicted label is compared with the first gold one, the second with the second, and so on. Predictions
-   beyond the number of gold labels are cut off; where there are fewer, the place stays empty.
-4. Precision, recall and F1 are scikit-learn's, weighted by the gold labels, over all labels that were compared; 0 where
-   nothing is to be divided.
+1. Parse the text from its first `[` to its last `]` as JSON. If that is not a list of objects, find all labels written
+   as `"L1": "..."` anywhere in the text instead.
+2. Keep the first ten different labels, in their order. At the last level, cut each label at its first `:`.
+3. Compare the first predicted label with the first gold label, the second with the second, and so on. Drop predictions
+   beyond the number of gold labels. If there are fewer predictions than gold labels, the missing ones are empty.
+4. Compute scikit-learn's precision, recall and F1 over all labels compared, weighted by the gold labels. A division by
+   zero gives 0.
+
+Example: gold (food, staff), predicted (staff, food). Both labels are right, but in another order: the score is 0.
 """
 
 import json
@@ -19,32 +21,34 @@ from typing import Any
 from sklearn.metrics import precision_recall_fscore_support
 
 LEVELS = ("L1", "L2", "L3", "L4")
-MOST = 10  # labels of a comment and level that are looked at
-EMPTY = -1
+MAX_LABELS = 10  # labels of one comment and level that are compared
+NO_LABEL = -1
 
 
-def nova_scores(
+def compute_article_scores(
     gold_texts: Iterable[str], predicted_texts: Iterable[str], levels: Sequence[str] = LEVELS
 ) -> dict[str, dict[str, float]]:
-    """Return `{level: {precision, recall, f1}}` of raw answers; texts may call their levels L1, L2, .. or E1, E2, ..
+    """Return `{level: {precision, recall, f1}}` of raw answers.
 
-    The last of `levels` is the one whose labels end at a `:`.
+    The texts may name their levels L1, L2, .. or E1, E2, .. Labels of the last of `levels` are cut at a `:`.
     """
     compared: dict[str, tuple[list[str], list[str]]] = {level: ([], []) for level in levels}
     for gold_text, predicted_text in zip(gold_texts, predicted_texts, strict=True):
-        wanted, said = _read(gold_text), _read(predicted_text)
+        gold_answer, predicted_answer = _parse_answer(gold_text), _parse_answer(predicted_text)
         for level, (gold, predicted) in compared.items():
-            labels = _labels(wanted, level, cut=level == levels[-1])
-            found = _labels(said, level, cut=level == levels[-1])[: len(labels)]
-            gold += labels
-            predicted += [*found, *[""] * (len(labels) - len(found))]
-    return {level: _weighted(*labels) for level, labels in compared.items()}
+            gold_labels = _collect_labels(gold_answer, level, cut_at_colon=level == levels[-1])
+            predicted_labels = _collect_labels(predicted_answer, level, cut_at_colon=level == levels[-1])[
+                : len(gold_labels)
+            ]
+            gold += gold_labels
+            predicted += [*predicted_labels, *[""] * (len(gold_labels) - len(predicted_labels))]
+    return {level: _compute_weighted_rates(gold, predicted) for level, (gold, predicted) in compared.items()}
 
 
-Read = list[dict[str, Any]] | str  # the objects of an answer, or the text where it holds none
+ParsedAnswer = list[dict[str, Any]] | str  # the objects of an answer, or its text if it is not a list of objects
 
 
-def _read(text: str) -> Read:
+def _parse_answer(text: str) -> ParsedAnswer:
     try:
         items = json.loads(text[text.find("[") : text.rfind("]") + 1])
     except (ValueError, RecursionError):
@@ -52,27 +56,27 @@ def _read(text: str) -> Read:
     return items if isinstance(items, list) and all(isinstance(item, dict) for item in items) else text
 
 
-def _labels(read: Read, level: str, *, cut: bool) -> list[str]:
-    """Return the labels of one level that count, in their order; `cut`: they end at a `:`."""
-    names = (level, f"E{level[1:]}")
-    if isinstance(read, str):
-        labels = re.findall(rf'"(?:{"|".join(names)})"\s*:\s*"([^"]*)"', read)
+def _collect_labels(answer: ParsedAnswer, level: str, *, cut_at_colon: bool) -> list[str]:
+    """Return the labels of one level that are compared, in their order; with `cut_at_colon` they end at a `:`."""
+    level_keys = (level, f"E{level[1:]}")
+    if isinstance(answer, str):
+        labels = re.findall(rf'"(?:{"|".join(level_keys)})"\s*:\s*"([^"]*)"', answer)
     else:
-        given = [item.get(names[0], item.get(names[1])) for item in read]
-        labels = [label for label in given if isinstance(label, str)]
-    whole = (label.partition(":")[0].strip() if cut else label.strip() for label in labels)
-    return list(dict.fromkeys(label for label in whole if label))[:MOST]
+        values = [item.get(level_keys[0], item.get(level_keys[1])) for item in answer]
+        labels = [label for label in values if isinstance(label, str)]
+    cleaned = (label.partition(":")[0].strip() if cut_at_colon else label.strip() for label in labels)
+    return list(dict.fromkeys(label for label in cleaned if label))[:MAX_LABELS]
 
 
-def _weighted(gold: list[str], predicted: list[str]) -> dict[str, float]:
-    # As numbers in the order of the names, which scikit-learn sorts too: the same sums, many times faster.
+def _compute_weighted_rates(gold: list[str], predicted: list[str]) -> dict[str, float]:
+    # Integers in the order of the names are many times faster. The sums stay the same: scikit-learn sorts names, too.
     names = sorted({*gold, *predicted} - {""})
-    numbers = {"": EMPTY, **{name: number for number, name in enumerate(names)}}
+    label_numbers = {"": NO_LABEL, **{name: number for number, name in enumerate(names)}}
     if not names:
         return {"precision": 0.0, "recall": 0.0, "f1": 0.0}
     precision, recall, f1, _ = precision_recall_fscore_support(
-        [numbers[label] for label in gold],
-        [numbers[label] for label in predicted],
+        [label_numbers[label] for label in gold],
+        [label_numbers[label] for label in predicted],
         labels=range(len(names)),
         average="weighted",
         zero_division=0,  # pyright: ignore[reportArgumentType] (its stub says str)

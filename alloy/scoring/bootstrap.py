@@ -3,13 +3,23 @@
 Efron and Tibshirani, An Introduction to the Bootstrap, 1993; paired as by Koehn, Statistical Significance Tests for
 Machine Translation Evaluation, 2004.
 
-Where the bootstrap says nothing, exact tests take its place:
+Algorithm:
 
-- Fewer than `ENOUGH` items have no interval and no p.
-- If all items are alike, every draw gives the same value. The interval is then that of the binomial distribution
-  (Clopper and Pearson, 1934): of n items that are alike, at least the share L = 0.025 ** (1 / n) of all items is so.
-- If all items that changed did so in one direction, draws hardly reach 0. p is then that of the sign test, which for
-  right and wrong answers is the exact McNemar test; and an interval does not exclude 0 unless p does.
+1. Draw as many items as there are, with replacement. Repeat `resamples` times.
+2. Compute the statistic of each draw. For a difference: draw the same items for both models, and subtract.
+3. Interval = the 2.5th and the 97.5th percentile of these values.
+4. p of a difference = 2 * (draws in the smaller tail + 1) / (resamples + 1). The smaller tail is the draws at or below
+   0, or those at or above 0, whichever are fewer.
+
+Example: 100 items, of which 30 are right. The share is 0.30, and its interval about 0.21 to 0.39.
+
+Exact tests replace the bootstrap in three cases:
+
+- Fewer than `MIN_ITEMS` items: no interval and no p.
+- All items are equal, so every draw gives the same value. The interval is that of the binomial distribution (Clopper
+  and Pearson, 1934). If all of n items are right, at least the share L = 0.025 ** (1 / n) of all possible items is.
+- All items that changed did so in one direction, so draws hardly reach 0. p is that of the sign test; for right and
+  wrong answers, this is the exact McNemar test. The interval is widened to contain 0 unless p < `ALPHA`.
 """
 
 from collections.abc import Callable
@@ -18,16 +28,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-ENOUGH = 30  # items; fewer have no interval, no p and no verdict
-ALPHA = 0.05  # for p and intervals
-EQUAL = 1e-9  # values that are nearer than this are equal
-Counts = npt.NDArray[np.int64]  # (units, columns): what each comment, question or prompt adds to the totals
-Statistic = Callable[[Counts], npt.NDArray[np.float64]]  # from totals (draws, columns) to a value a draw
+MIN_ITEMS = 30  # fewer items have no interval, no p and no verdict
+ALPHA = 0.05  # level of significance, of p and of intervals
+EPSILON = 1e-9  # values that differ by less are equal
+Counts = npt.NDArray[np.int64]  # (items, columns): what each comment, question or prompt adds to the totals
+Statistic = Callable[[Counts], npt.NDArray[np.float64]]  # from totals (draws, columns) to one value per draw
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % percentile interval."""
+    """A value with its 95 % interval."""
 
     value: float
     low: float
@@ -36,82 +46,82 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Change(Estimate):
-    """The difference of two models on the same units; `p` is two-sided, of the hypothesis that there is none."""
+    """The difference of two models on the same items; `p` is two-sided, of the hypothesis that it is 0."""
 
     p: float
 
 
-def estimate(counts: Counts, statistic: Statistic, resamples: int, seed: int) -> Estimate | None:
-    """Return `statistic` of all units with its interval; None if the units are too few."""
-    if len(counts) < ENOUGH:
+def estimate_statistic(counts: Counts, statistic: Statistic, resamples: int, seed: int) -> Estimate | None:
+    """Return `statistic` of all items with its interval; None if there are fewer than `MIN_ITEMS`."""
+    if len(counts) < MIN_ITEMS:
         return None
-    value = _value(counts, statistic)
-    low, high = _interval(statistic(totals(counts, resamples, seed)))
-    if high - low < EQUAL and statistic in SHARES:
-        alike = _least_share(len(counts))
-        low, high = alike * value, alike * value + (1 - alike)
+    value = _compute_value(counts, statistic)
+    low, high = _percentile_interval(statistic(resample_totals(counts, resamples, seed)))
+    if high - low < EPSILON and statistic in SHARE_STATISTICS:
+        least = _least_share(len(counts))
+        low, high = least * value, least * value + (1 - least)
     return Estimate(value, low, high)
 
 
-def change(before: Counts, after: Counts, statistic: Statistic, resamples: int, seed: int) -> Change | None:
-    """Return how `statistic` differs between two models; row by row, both are of the same unit, drawn together.
+def estimate_change(before: Counts, after: Counts, statistic: Statistic, resamples: int, seed: int) -> Change | None:
+    """Return `statistic` of `after` minus that of `before`; None if there are fewer than `MIN_ITEMS` items.
 
-    None if the units are too few.
+    Row i of both is the same item, so the two rows are always drawn together.
     """
-    if len(before) < ENOUGH:
+    if len(before) < MIN_ITEMS:
         return None
     columns = before.shape[1]
-    drawn = totals(np.hstack([before, after]), resamples, seed)
+    drawn = resample_totals(np.hstack([before, after]), resamples, seed)
     differences = statistic(drawn[:, columns:]) - statistic(drawn[:, :columns])
-    value = _value(after, statistic) - _value(before, statistic)
-    low, high = _interval(differences)
-    if high - low < EQUAL and statistic in SHARES:
-        alike = _least_share(len(before))
-        low, high = max(alike * value - (1 - alike), -1.0), min(alike * value + (1 - alike), 1.0)
-    steps = statistic(after) - statistic(before)  # of each unit
-    better, worse = int((steps > 0).sum()), int((steps < 0).sum())
+    value = _compute_value(after, statistic) - _compute_value(before, statistic)
+    low, high = _percentile_interval(differences)
+    if high - low < EPSILON and statistic in SHARE_STATISTICS:
+        least = _least_share(len(before))
+        low, high = max(least * value - (1 - least), -1.0), min(least * value + (1 - least), 1.0)
+    item_differences = statistic(after) - statistic(before)
+    better, worse = int((item_differences > 0).sum()), int((item_differences < 0).sum())
     if better and worse:
-        one_side = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-        return Change(value, low, high, p=min(1.0, 2 * (one_side + 1) / (resamples + 1)))
+        draws_in_smaller_tail = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
+        return Change(value, low, high, p=min(1.0, 2 * (draws_in_smaller_tail + 1) / (resamples + 1)))
     p = min(1.0, 2.0 * 0.5 ** (better + worse))
     return Change(value, low, high, p) if p < ALPHA else Change(value, min(low, 0.0), max(high, 0.0), p)
 
 
-def _least_share(units: int) -> float:
-    """Return the lower end of the 95 % interval of a share that all of so many units have."""
-    return (ALPHA / 2) ** (1 / units)
+def _least_share(items: int) -> float:
+    """Return the lower end of the 95 % interval of a share if all of the items have the property (Clopper, Pearson)."""
+    return (ALPHA / 2) ** (1 / items)
 
 
-def totals(counts: Counts, resamples: int, seed: int) -> Counts:
-    """Return the column sums (resamples, columns) of draws with replacement, each of as many units as there are.
+def resample_totals(counts: Counts, resamples: int, seed: int) -> Counts:
+    """Return the column sums (resamples, columns) of draws with replacement, each of as many items as there are.
 
-    Units with the same counts are drawn together, by a multinomial over the distinct ones: the same distribution, at a
-    cost that grows with the distinct ones alone.
+    Items with equal rows are drawn as one group, by a multinomial distribution over the distinct rows. The distribution
+    of the sums is the same, and the cost grows only with the number of distinct rows.
     """
-    distinct, times = np.unique(counts, axis=0, return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(len(counts), times / len(counts), size=resamples)
+    distinct, repetitions = np.unique(counts, axis=0, return_counts=True)
+    drawn = np.random.default_rng(seed).multinomial(len(counts), repetitions / len(counts), size=resamples)
     return drawn @ distinct
 
 
-def _value(counts: Counts, statistic: Statistic) -> float:
+def _compute_value(counts: Counts, statistic: Statistic) -> float:
     return float(statistic(counts.sum(axis=0, keepdims=True))[0])
 
 
-def _interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+def _percentile_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
 def f1(counts: Counts) -> npt.NDArray[np.float64]:
-    """Return micro F1 of totals (matched, predicted, gold); 0 where nothing was predicted and nothing is there."""
+    """Return micro F1 of totals (matched, predicted, gold); 0 if both predicted and gold are 0."""
     matched, predicted, gold = counts.T
     return 2 * matched / np.maximum(predicted + gold, 1)
 
 
 def share(counts: Counts) -> npt.NDArray[np.float64]:
-    """Return the share that totals (held, units) say."""
-    held, units = counts.T
-    return held / np.maximum(units, 1)
+    """Return the share of totals (items with the property, items)."""
+    holding, items = counts.T
+    return holding / np.maximum(items, 1)
 
 
 def nats_per_token(counts: Counts) -> npt.NDArray[np.float64]:
@@ -130,4 +140,4 @@ def recall(counts: Counts) -> npt.NDArray[np.float64]:
     return counts[:, 0] / np.maximum(counts[:, 2], 1)
 
 
-SHARES = frozenset[Statistic]({f1, share, precision, recall})  # statistics that are from 0 to 1
+SHARE_STATISTICS = frozenset[Statistic]({f1, share, precision, recall})  # statistics from 0 to 1

@@ -1,6 +1,14 @@
-"""Order-free matching: how much of a comment's labels was found, wherever it stands in the answer.
+"""Segment matching: how many of a comment's gold labels were predicted, in any order.
 
-A comment's labels are a multiset: a label that stands there twice can be found twice, and a third one costs precision.
+Algorithm, for one comment:
+
+1. Take the labels of its gold segments as a multiset, and those of the predicted segments as another one.
+2. matched = size of the intersection: each label counts as often as it is in both.
+3. Sum matched, predicted and gold over all comments.
+4. Precision = matched / predicted, recall = matched / gold, F1 = 2 * matched / (predicted + gold) (micro averages).
+
+Example: gold is (food, food, staff), predicted (staff, food, food, food). matched is 3: two of the three predicted
+`food`, and `staff`. The third `food` costs precision: precision 3/4, recall 3/3, F1 6/7.
 """
 
 from collections import Counter
@@ -11,12 +19,12 @@ import numpy as np
 
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath
-from alloy.scoring.bootstrap import Counts, estimate, f1
+from alloy.scoring.bootstrap import Counts, estimate_statistic, f1
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Micro-averaged precision, recall and F1; 0 where nothing was predicted or nothing is there to find."""
+    """Micro-averaged precision, recall and F1; 0 if their denominator is 0."""
 
     precision: float
     recall: float
@@ -24,82 +32,95 @@ class Rates:
 
 
 def count_matches(gold: Iterable[Sequence[Hashable]], predicted: Iterable[Sequence[Hashable]]) -> Counts:
-    """Return per comment (matched, predicted, gold) labels as multisets: a label counts as often as it stands there."""
+    """Return (matched, predicted, gold) labels of each comment, as multisets (steps 1 and 2)."""
     rows = [
-        (len(multiset(wanted) & multiset(found)), len(found), len(wanted))
-        for wanted, found in zip(gold, predicted, strict=True)
+        (len(as_multiset(gold_labels) & as_multiset(predicted_labels)), len(predicted_labels), len(gold_labels))
+        for gold_labels, predicted_labels in zip(gold, predicted, strict=True)
     ]
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
-def multiset(items: Sequence[Hashable]) -> set[Hashable]:
-    """Return a set that stands for a multiset: an item's second occurrence is in it as `(item, 1)`, and so on.
+def as_multiset(items: Sequence[Hashable]) -> set[Hashable]:
+    """Return a set that represents a multiset: the second occurrence of an item is `(item, 1)`, the third `(item, 2)`.
 
-    The intersection of two such sets has as many elements as that of the multisets, and is many times as fast as
-    `Counter`'s.
+    The intersection of two such sets is as large as that of the multisets, and much faster than that of two `Counter`s.
+
+    Example: (food, food, staff) is {food, (food, 1), staff}.
     """
     distinct: set[Hashable] = set(items)
     if len(distinct) < len(items):
-        for item, times in Counter(items).items():
-            distinct.update((item, number) for number in range(1, times))
+        for item, count in Counter(items).items():
+            distinct.update((item, repetition) for repetition in range(1, count))
     return distinct
 
 
 def count_levels(gold: list[list[LabelPath]], predicted: list[list[LabelPath]], depth: int) -> list[Counts]:
-    """Return the counts of each level, 1 to `depth`: a segment is right there if its labels down to it all are.
+    """Return the counts of each level, 1 to `depth`: at level k, the first k labels of a segment must all be right.
 
-    A predicted segment counts at every level, also where it has no label.
+    A predicted segment counts at every level, even if its label there is empty.
     """
-    return [count_matches(cut(gold, level), cut(predicted, level)) for level in range(1, depth + 1)]
+    return [count_matches(cut_paths(gold, level), cut_paths(predicted, level)) for level in range(1, depth + 1)]
 
 
-def cut(comments: list[list[LabelPath]], depth: int) -> Iterator[list[LabelPath]]:
+def cut_paths(comments: list[list[LabelPath]], depth: int) -> Iterator[list[LabelPath]]:
     """Yield the paths of each comment down to `depth` levels."""
     for paths in comments:
         yield [path[:depth] for path in paths]
 
 
 def count_nodes(levels: list[Counts], predicted: list[list[LabelPath]]) -> Counts:
-    """Return per comment the nodes of the taxonomy (matched, predicted, gold) that its labels stand for.
+    """Return (matched, predicted, gold) nodes of the taxonomy of each comment, for hierarchical F1.
 
-    A segment stands for its leaf and all the ancestors of this; two segments under one node count it twice, and a
-    label that is empty is no node. Micro rates of it are the hierarchical precision, recall and F of Kiritchenko,
-    Matwin and Famili, Functional Annotation of Genes Using Hierarchical Text Categorization, 2005.
+    Algorithm:
+
+    1. Replace each segment by the nodes on its path: its leaf and all ancestors of the leaf.
+    2. Count these nodes as multisets: two segments below one node count this node twice. An empty label is not a node.
+    3. matched is the sum of the matches of all levels (`count_levels`).
+
+    Micro rates of these counts are hierarchical precision, recall and F1 (Kiritchenko, Matwin and Famili, Functional
+    Annotation of Genes Using Hierarchical Text Categorization, 2005).
+
+    Example: gold is food > taste, predicted food > price. Of the two nodes, `food` matches: (1, 2, 2), F1 0.5.
     """
     nodes = np.sum(levels, axis=0)
     nodes[:, 1] = [sum(label != "" for path in paths for label in path) for paths in predicted]
     return nodes
 
 
-def mean_depth(levels: list[Counts]) -> float:
-    """Return how deep a gold segment is right, on average: 0 where its first label is wrong, all levels if its leaf is.
+def compute_mean_depth(levels: list[Counts]) -> float:
+    """Return the mean number of levels, from the first one down, to which a gold segment is right.
 
-    Gold and predicted segments are paired one to one so that this is as much as can be. In a tree the pairing that
-    matches whole paths first, then what is left one level up, and so on, is best at all levels at once; so the depths
-    sum up to what matches, over all levels.
+    It is 0 if the first label is wrong, and the number of levels if the leaf is right. Gold and predicted segments are
+    paired one to one so that this mean is as large as possible:
+
+    1. Pair segments with equal whole paths. Of those that are left, pair the ones that are equal one level up, and so
+       on. In a tree, this pairing gives the most matches at all levels at once.
+    2. So the sum of the depths is the sum of the matches over all levels, and no pairing needs to be computed.
     """
     return float(sum(level[:, 0].sum() for level in levels) / max(levels[0][:, 2].sum(), 1))
 
 
 def count_emotions(gold: Iterable[Sequence[Segment]], predicted: Iterable[Sequence[Segment]]) -> tuple[int, int]:
-    """Return (right, matched): among segments matched by their whole paths, how many have the right emotion too.
+    """Return (right, matched): of the segments whose whole path matches, how many have the right emotion, too.
 
-    Segments of one path in one comment share their emotions as multisets. Gold segments without an emotion are left
-    out.
+    If several segments of a comment have the same path, their emotions are compared as multisets. Gold segments without
+    an emotion are left out.
     """
     right = matched = 0
-    for wanted, found in zip(gold, predicted, strict=True):
-        with_emotion = [segment for segment in wanted if segment.emotion is not None]
-        matched += len(multiset([s.path for s in with_emotion]) & multiset([s.path for s in found]))
-        right += len(multiset(_paths_and_emotions(with_emotion)) & multiset(_paths_and_emotions(found)))
+    for gold_segments, predicted_segments in zip(gold, predicted, strict=True):
+        with_emotion = [segment for segment in gold_segments if segment.emotion is not None]
+        matched += len(as_multiset([s.path for s in with_emotion]) & as_multiset([s.path for s in predicted_segments]))
+        right += len(
+            as_multiset(_paths_and_emotions(with_emotion)) & as_multiset(_paths_and_emotions(predicted_segments))
+        )
     return right, matched
 
 
 def count_full(gold: Iterable[Sequence[Segment]], predicted: Iterable[Sequence[Segment]]) -> Counts:
-    """Return per comment (matched, predicted, gold) segments, of which path and emotion must both be right.
+    """Return (matched, predicted, gold) segments of each comment; path and emotion must both be right to match.
 
-    This is `count_matches` with (path, emotion) as the label: in any order, as multisets. No emotion is a value like
-    any other: a gold segment without one is matched only by a predicted segment without one.
+    This is `count_matches` with (path, emotion) as the label. A gold segment without an emotion is matched only by a
+    predicted segment without one.
 
     Example: gold is (food, positive) and (food, negative), predicted (food, negative) and (food, neutral). The paths
     alone give (2, 2, 2); with emotions, one segment is matched: (1, 2, 2).
@@ -111,8 +132,8 @@ def _paths_and_emotions(segments: Sequence[Segment]) -> list[tuple[LabelPath, st
     return [segment.path_and_emotion for segment in segments]
 
 
-def rates(counts: Counts) -> Rates:
-    """Return the micro average over all rows of `counts`."""
+def compute_rates(counts: Counts) -> Rates:
+    """Return the micro averages over all rows of `counts` (steps 3 and 4)."""
     matched, predicted, gold = (int(total) for total in counts.sum(axis=0))
     return Rates(
         precision=matched / predicted if predicted else 0.0,
@@ -121,12 +142,12 @@ def rates(counts: Counts) -> Rates:
     )
 
 
-def rates_with_interval(counts: Counts, resamples: int, seed: int, suffix: str = "") -> dict[str, float | None]:
-    """Return the micro averages by name, and the 95 % interval of F1; `suffix` comes after `precision`, `recall`, `f1`.
+def compute_rates_with_interval(counts: Counts, resamples: int, seed: int, suffix: str = "") -> dict[str, float | None]:
+    """Return the micro averages by name, and the 95 % interval of F1.
 
-    Keys are, with the suffix `_full`: `precision_full`, `recall_full`, `f1_full`, `f1_full_low`, `f1_full_high`.
-    The ends of the interval are None if the comments are too few for one.
+    With the suffix `_full`, the keys are `precision_full`, `recall_full`, `f1_full`, `f1_full_low` and `f1_full_high`.
+    The ends of the interval are None if there are too few comments.
     """
-    named = {f"{name}{suffix}": value for name, value in vars(rates(counts)).items()}
-    found = estimate(counts, f1, resamples, seed)
-    return {**named, f"f1{suffix}_low": found and found.low, f"f1{suffix}_high": found and found.high}
+    metrics = {f"{name}{suffix}": value for name, value in vars(compute_rates(counts)).items()}
+    interval = estimate_statistic(counts, f1, resamples, seed)
+    return {**metrics, f"f1{suffix}_low": interval and interval.low, f"f1{suffix}_high": interval and interval.high}

@@ -1,4 +1,4 @@
-"""Predictions beside the gold comments they answer, checked to belong together."""
+"""Pair each prediction with its gold comment, after checking that they belong together."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from alloy.formats.comments import Comment, Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy
 
 STOP, LENGTH, CONTEXT = "stop", "length", "context"  # ways to end: by itself, at the token limit, prompt too long
-# Of a prediction: the type of each field, and what it is called.
+# The fields of a prediction: type, and the type's name in errors.
 FIELDS = {
     "id": (str, "a string"),
     "hash": (str, "a string"),
@@ -21,7 +21,7 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class Pair:
-    """A labelled comment and what a model said: `raw` is its text, `predicted` the segments that were read in it.
+    """A labeled comment and a model's answer: `raw` is its text, `predicted` the segments parsed from it.
 
     `finish` says how the answer ended (`Finish` in alloy/inference/engine.py).
     """
@@ -33,59 +33,65 @@ class Pair:
     finish: str = STOP
 
 
-def align(gold: list[Row], predictions: list[Row], source: Path) -> list[Row]:
-    """Return the gold rows that the predictions in `source` answer, the first of the test set, in their order.
+def align_predictions(gold: list[Row], predictions: list[Row], source: Path) -> list[Row]:
+    """Return the gold rows that the predictions in `source` belong to: the first ones of the test set, in their order.
 
-    Rows that are no predictions, answer another comment, or one whose text has changed since, make one `InputError`.
+    Raise one `InputError` for all bad rows: those that are not predictions, belong to another comment, or to a comment
+    whose text has changed since.
     """
-    again = _again(source)
+    hint = _rerun_hint(source)
     errors = [
-        f"{source}:{number}: {error}; {again}"
-        for number, (wanted, row) in enumerate(zip(gold, predictions, strict=False), 1)
-        if (error := _error_in(row, wanted))
+        f"{source}:{number}: {error}; {hint}"
+        for number, (comment, row) in enumerate(zip(gold, predictions, strict=False), 1)
+        if (error := _find_error(row, comment))
     ]
     if errors:
         raise join_errors(errors)
     if not predictions or len(predictions) > len(gold):
-        raise InputError(f"{source}: {len(predictions)} predictions for {len(gold)} comments; {again}")
+        raise InputError(f"{source}: expected 1 to {len(gold)} predictions, got {len(predictions)}; {hint}")
     return gold[: len(predictions)]
 
 
-def _error_in(row: Row, wanted: Row) -> str | None:
-    """Return what is wrong with a prediction of the comment `wanted`."""
-    for field, (kind, name) in FIELDS.items():
-        if not isinstance(row.get(field), kind):
-            return f"`{field}` is {json_type(row[field]) if field in row else 'missing'}, expected {name}"
-    if row["id"] != wanted["id"]:
-        return f"id '{row['id']}' where '{wanted['id']}' belongs"
-    if row["hash"] != text_hash(wanted["text"]):
-        return f"the text of comment '{row['id']}' is not the one that was labelled"
+def _find_error(row: Row, comment: Row) -> str | None:
+    """Return what is wrong with the prediction `row` of `comment`, or None."""
+    for field, (type_, type_name) in FIELDS.items():
+        if not isinstance(row.get(field), type_):
+            return f"`{field}`: expected {type_name}, got {json_type(row[field]) if field in row else 'nothing'}"
+    if row["id"] != comment["id"]:
+        return f"`id`: expected '{comment['id']}', got '{row['id']}'"
+    if row["hash"] != text_hash(comment["text"]):
+        return f"the text of comment '{row['id']}' has changed since it was labeled"
     for segment in row["segments"]:
         if not isinstance(segment, dict):
-            return f"a segment is {json_type(segment)}, expected an object"
+            return f"`segments`: expected objects, got {json_type(segment)}"
         for key, value in segment.items():
             if value is not None and not isinstance(value, str):
-                return f"`{key}` of a segment is {json_type(value)}, expected a string"
+                return f"`segments.{key}`: expected a string, got {json_type(value)}"
     return None
 
 
 def pair_up(gold: list[Row], predictions: list[Row], taxonomy: Taxonomy, source: Path) -> list[Pair]:
-    """Return each prediction with its comment; what does not belong together raises `InputError`."""
+    """Return each prediction with its comment; raise `InputError` if they do not belong together."""
     pairs = []
-    for number, (wanted, row) in enumerate(zip(align(gold, predictions, source), predictions, strict=True), 1):
+    for number, (comment, row) in enumerate(
+        zip(align_predictions(gold, predictions, source), predictions, strict=True), 1
+    ):
         try:
-            predicted = tuple(_segment(part, taxonomy.levels) for part in row["segments"])
+            predicted = tuple(_parse_segment(part, taxonomy.levels) for part in row["segments"])
         except KeyError as level:
-            fault = f"a segment of comment '{row['id']}' has no `{level.args[0]}`"
-            raise InputError(f"{source}:{number}: {fault}; {_again(source)}") from None
+            error = f"a segment of comment '{row['id']}' has no label `{level.args[0]}`"
+            raise InputError(f"{source}:{number}: {error}; {_rerun_hint(source)}") from None
         pairs.append(
-            Pair(parse_comment(wanted, taxonomy), predicted, row["valid"], row["raw"], row.get("finish", STOP))
+            Pair(parse_comment(comment, taxonomy), predicted, row["valid"], row["raw"], row.get("finish", STOP))
         )
     return pairs
 
 
-def _segment(part: Row, levels: tuple[str, ...]) -> Segment:
-    """Return a segment of a prediction, whose labels may be spelled in any way that looks like the taxonomy's."""
+def _parse_segment(part: Row, levels: tuple[str, ...]) -> Segment:
+    """Return a segment of a prediction; its labels may differ from the taxonomy's in invisible characters.
+
+    Raise `KeyError` with the name of the level if a label is missing.
+    """
     emotion = part.get("emotion")
     if missing := [level for level in levels if part.get(level) is None]:
         raise KeyError(missing[0])
@@ -93,5 +99,5 @@ def _segment(part: Row, levels: tuple[str, ...]) -> Segment:
     return Segment(path, part.get("content"), emotion and normalize_text(emotion))
 
 
-def _again(source: Path) -> str:
+def _rerun_hint(source: Path) -> str:
     return f"run {'svm' if source.stem == 'svm' else 'infer'} again"

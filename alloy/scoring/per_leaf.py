@@ -1,4 +1,4 @@
-"""Figures by leaf: averages in which each leaf counts, and frequent and rare leaves apart."""
+"""Metrics per leaf: macro and weighted averages over leaves, and rates of frequent and of rare leaves."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from alloy.core.files import Row
 from alloy.formats.taxonomy import LabelPath
 from alloy.scoring.bootstrap import Counts
-from alloy.scoring.matching import rates
+from alloy.scoring.matching import compute_rates
 
 GROUPS = ("head", "middle", "tail", "unseen")
 
@@ -17,26 +17,26 @@ GROUPS = ("head", "middle", "tail", "unseen")
 def count_leaves(
     gold: Iterable[Sequence[LabelPath]], predicted: Iterable[Sequence[LabelPath]], leaves: Iterable[LabelPath]
 ) -> Counts:
-    """Return for each of `leaves` its (matched, predicted, gold) segments of all comments, matched as multisets.
+    """Return (matched, predicted, gold) segments of each of `leaves`, over all comments, matched as multisets.
 
-    Predicted paths that are no leaf are not here.
+    Predicted paths that are not leaves are not counted.
     """
     matched: Counter[LabelPath] = Counter()
-    wanted: Counter[LabelPath] = Counter()
-    found: Counter[LabelPath] = Counter()
+    in_gold: Counter[LabelPath] = Counter()
+    in_predictions: Counter[LabelPath] = Counter()
     for gold_paths, predicted_paths in zip(gold, predicted, strict=True):
         matched.update((Counter(gold_paths) & Counter(predicted_paths)).elements())
-        wanted.update(gold_paths)
-        found.update(predicted_paths)
-    rows = [(matched[leaf], found[leaf], wanted[leaf]) for leaf in leaves]
+        in_gold.update(gold_paths)
+        in_predictions.update(predicted_paths)
+    rows = [(matched[leaf], in_predictions[leaf], in_gold[leaf]) for leaf in leaves]
     return np.array(rows, dtype=np.int64).reshape(-1, 3)
 
 
-def averages(counts: Counts) -> Row:
-    """Return `macro_*` and `weighted_*` of precision, recall and F1 over the leaves that are in gold or predictions.
+def average_over_leaves(counts: Counts) -> Row:
+    """Return `macro_*` and `weighted_*` of precision, recall and F1 over the leaves in gold or predictions.
 
-    In `macro` each leaf counts the same, in `weighted` as often as it is in gold. A leaf's figure is 0 where it was
-    never predicted or is not there to find, as in scikit-learn with `zero_division=0`.
+    In `macro_*`, all leaves have the same weight; in `weighted_*`, the weight is the number of gold segments. A rate
+    whose denominator is 0 counts as 0, as in scikit-learn with `zero_division=0`.
     """
     present = counts[(counts[:, 1] > 0) | (counts[:, 2] > 0)]
     matched, predicted, gold = present.T
@@ -45,31 +45,36 @@ def averages(counts: Counts) -> Row:
         "recall": matched / np.maximum(gold, 1),
         "f1": 2 * matched / np.maximum(predicted + gold, 1),
     }
-    figures: Row = {f"macro_{name}": float(values.sum() / max(len(present), 1)) for name, values in by_leaf.items()}
+    metrics: Row = {f"macro_{name}": float(values.sum() / max(len(present), 1)) for name, values in by_leaf.items()}
     for name, values in by_leaf.items():
-        figures[f"weighted_{name}"] = float(values @ gold / max(gold.sum(), 1))
-    return figures
+        metrics[f"weighted_{name}"] = float(values @ gold / max(gold.sum(), 1))
+    return metrics
 
 
-def by_group(counts: Counts, leaves: Iterable[LabelPath], training: Counter[LabelPath], head: int, tail: int) -> Row:
-    """Return `{group: {leaves, gold, precision, recall, f1}}` by how many segments of a leaf training has.
+def compute_group_rates(
+    counts: Counts, leaves: Iterable[LabelPath], training: Counter[LabelPath], head: int, tail: int
+) -> Row:
+    """Return `{group: {leaves, gold, precision, recall, f1}}` of leaves grouped by their number of training segments.
 
-    `head`: more than `head` of them, `tail`: fewer than `tail`, `middle`: between, `unseen`: none. `leaves` are all
-    the taxonomy has in this group, `gold` the segments to be found; precision is that of predictions of its leaves.
-    Rates of a group that is neither in gold nor in predictions are null.
+    The groups are `head` (more than `head` segments), `tail` (fewer than `tail`), `middle` (the leaves between) and
+    `unseen` (none). In the result, `leaves` is the number of leaves of the taxonomy in the group and `gold` that of
+    their gold segments. The rates are None if the group is neither in gold nor in predictions.
 
-    Groups as by Liu et al., Large-Scale Long-Tailed Recognition in an Open World, 2019 (there above 100 and below 20).
+    Source of the groups: Liu et al., Large-Scale Long-Tailed Recognition in an Open World, 2019, where the limits are
+    100 and 20.
     """
-    groups = np.array([_group(training[leaf], head, tail) for leaf in leaves])
-    figures: Row = {}
+    groups = np.array([_choose_group(training[leaf], head, tail) for leaf in leaves])
+    metrics: Row = {}
     for name in GROUPS:
-        own = counts[groups == name]
-        found: Row = asdict(rates(own)) if own.any() else dict.fromkeys(("precision", "recall", "f1"))
-        figures[name] = {"leaves": len(own), "gold": int(own[:, 2].sum()), **found}
-    return figures
+        group_counts = counts[groups == name]
+        group_rates: Row = (
+            asdict(compute_rates(group_counts)) if group_counts.any() else dict.fromkeys(("precision", "recall", "f1"))
+        )
+        metrics[name] = {"leaves": len(group_counts), "gold": int(group_counts[:, 2].sum()), **group_rates}
+    return metrics
 
 
-def _group(count: int, head: int, tail: int) -> str:
+def _choose_group(count: int, head: int, tail: int) -> str:
     if count == 0:
         return "unseen"
     return "head" if count > head else "tail" if count < tail else "middle"

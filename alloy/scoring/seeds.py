@@ -1,10 +1,10 @@
 """Means over training seeds, with 95 % intervals over seeds and test items together.
 
 The same configuration, trained with another seed, gives another model. An interval over the test items of one run does
-not show that. The intervals here do: they cover the mean over all seeds and all test items, of which a few are seen.
+not show this. The intervals here do: they are for the mean over all possible seeds and test items.
 
-Model: run s scores y_si = mean + seed_s + item_i + rest_si on item i. All runs answer the same items, so averaging over
-runs makes the chance of seed_s and rest_si smaller, and leaves that of item_i as it is.
+Model: run s scores y_si = mean + seed_s + item_i + rest_si on item i. All runs answer the same items. So averaging over
+runs reduces the variance of seed_s and rest_si, but not that of item_i.
 
 Algorithm, for k runs of one configuration:
 1. Compute the statistic of each run on all items: v_1 .. v_k. The value is their mean.
@@ -18,16 +18,20 @@ Algorithm, for k runs of one configuration:
 Example: three runs with F1 of 0.42, 0.46 and 0.51, item part 0.0002. The value is 0.463, the seed part
 0.00203 / 3 = 0.00068, V = 0.00088, d = 2.6, and the interval 0.463 -+ 3.5 * 0.0297 = 0.36 to 0.57.
 
-A difference to the base model is the same with the differences of each run: the base is one model, and it answers the
-items that are drawn. The difference of two configurations adds the seed parts of both (Welch), and takes the item part
-of the difference.
+The difference to the base model is computed by the same steps, from the difference of each run to base: the base is one
+model, and it answers the same drawn items. The difference of two configurations adds the seed parts of both (Welch),
+and uses the item part of the difference.
 
-The plain hierarchical bootstrap (draw seeds, then items, take percentiles: Davison and Hinkley 1997, section 3.8;
-Saravanan et al. 2020) covers 95 % when there are many seeds. With three it covers less: the variance of its draws is
-(k - 1) / k of what it should be, and percentiles know nothing of t. Satterthwaite's (1946) degrees of freedom,
-(k - 1) * (V / seed part)^2, cover 92 % at worst with three seeds, since a seed part that is small by chance raises them
-twice over; with the power 1 of step 5 it is 94 to 96 %. With two seeds it is 91 % at worst: take three. See
-`tests/scoring/test_seeds.py` and `python -m benchmarks.interval_coverage`. For items that all runs share, see Owen, The
+Alternatives that were tried (`tests/scoring/test_seeds.py`, `python -m benchmarks.interval_coverage`):
+
+- The plain hierarchical bootstrap draws seeds, then items, and takes percentiles (Davison and Hinkley 1997, section
+  3.8; Saravanan et al. 2020). Its coverage is 95 % with many seeds, and lower with three: the variance of its draws is
+  (k - 1) / k of the right one, and percentiles do not have the wider tails of the t distribution.
+- Satterthwaite's (1946) degrees of freedom are (k - 1) * (V / seed part)^2. With three seeds they cover 92 % at worst:
+  if the seed part is small by chance, the square makes them too large. With the power 1 of step 5 coverage is 94 to 96
+  %.
+
+With two seeds, coverage is 91 % at worst, so use at least three. For items that all runs share, see also Owen, The
 pigeonhole bootstrap, 2007.
 """
 
@@ -36,28 +40,38 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alloy.scoring.bootstrap import ENOUGH, SHARES, Change, Counts, Estimate, Statistic, change, estimate, totals
+from alloy.scoring.bootstrap import (
+    MIN_ITEMS,
+    SHARE_STATISTICS,
+    Change,
+    Counts,
+    Estimate,
+    Statistic,
+    estimate_change,
+    estimate_statistic,
+    resample_totals,
+)
 
-Numbers = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How far values may be off: `error` is one standard error, `degrees` its degrees of freedom; any shape."""
+    """The uncertainty of values: `error` is the standard error, `degrees` its degrees of freedom; any shape."""
 
-    error: Numbers
-    degrees: Numbers
+    error: FloatArray
+    degrees: FloatArray
 
     @property
-    def half_width(self) -> Numbers:
+    def half_width(self) -> FloatArray:
         """Half of the 95 % interval's width."""
         from scipy import stats
 
         return stats.t.ppf((1 + CONFIDENCE) / 2, self.degrees) * self.error
 
-    def p(self, value: float) -> float:
-        """Return the two-sided p of the hypothesis that a single value is 0 but for chance."""
+    def p_value(self, value: float) -> float:
+        """Return the two-sided p of the hypothesis that the true value is 0; `error` must be a single number."""
         from scipy import stats
 
         if self.error == 0:
@@ -65,107 +79,127 @@ class Spread:
         return float(2 * stats.t.sf(abs(value) / self.error, self.degrees))
 
 
-def mean_over_seeds(runs: list[Counts], statistic: Statistic, resamples: int, seed: int) -> Estimate | None:
-    """Return the mean of `statistic` over the runs of one configuration, each on the same items in the same order.
+def estimate_mean_over_seeds(runs: list[Counts], statistic: Statistic, resamples: int, seed: int) -> Estimate | None:
+    """Return the mean of `statistic` over the runs of one configuration, all on the same items in the same order.
 
-    One run has the interval over items alone, and so have runs that are all alike. None if the items are too few.
+    The interval is over items alone if there is one run, or if all runs are equal. None if there are too few items.
     """
-    if len(runs) == 1 or len(runs[0]) < ENOUGH:
-        return estimate(runs[0], statistic, resamples, seed)
-    values, drawn = _measure(runs, statistic, resamples, seed)
-    found = _estimate([values], item_part(_covariance(drawn)))
-    if found.low == found.high:
-        return estimate(runs[0], statistic, resamples, seed)
-    if statistic in SHARES:
-        return Estimate(found.value, max(found.low, 0.0), min(found.high, 1.0))
-    return Estimate(found.value, found.low, found.high)
+    if len(runs) == 1 or len(runs[0]) < MIN_ITEMS:
+        return estimate_statistic(runs[0], statistic, resamples, seed)
+    values, drawn = _resample_runs(runs, statistic, resamples, seed)
+    estimate = _combine_groups([values], compute_item_variance(_compute_covariance(drawn)))
+    if estimate.low == estimate.high:
+        return estimate_statistic(runs[0], statistic, resamples, seed)
+    if statistic in SHARE_STATISTICS:
+        return Estimate(estimate.value, max(estimate.low, 0.0), min(estimate.high, 1.0))
+    return Estimate(estimate.value, estimate.low, estimate.high)
 
 
-def change_over_seeds(
+def estimate_change_over_seeds(
     before: Counts, runs: list[Counts], statistic: Statistic, resamples: int, seed: int
 ) -> Change | None:
-    """Return by how much the mean of the runs differs from one model, which is the same for all of them.
+    """Return the mean of the runs minus one model `before`, which is the same for all runs.
 
-    None if the items are too few.
+    None if there are too few items.
     """
-    if len(runs) == 1 or len(before) < ENOUGH:
-        return change(before, runs[0], statistic, resamples, seed)
-    values, drawn = _measure([before, *runs], statistic, resamples, seed)
+    if len(runs) == 1 or len(before) < MIN_ITEMS:
+        return estimate_change(before, runs[0], statistic, resamples, seed)
+    values, drawn = _resample_runs([before, *runs], statistic, resamples, seed)
     differences = drawn[:, 1:] - drawn[:, :1]
-    found = _estimate([values[1:] - values[0]], item_part(_covariance(differences)))
-    return change(before, runs[0], statistic, resamples, seed) if found.low == found.high else found
+    change = _combine_groups([values[1:] - values[0]], compute_item_variance(_compute_covariance(differences)))
+    return estimate_change(before, runs[0], statistic, resamples, seed) if change.low == change.high else change
 
 
-def difference_of_seeds(
-    one: list[Counts], other: list[Counts], statistic: Statistic, resamples: int, seed: int
+def estimate_difference_over_seeds(
+    first: list[Counts], second: list[Counts], statistic: Statistic, resamples: int, seed: int
 ) -> Change | None:
-    """Return by how much the mean of one configuration's runs exceeds that of another's, on the same items.
+    """Return the mean of the runs `first` minus that of `second`, two configurations on the same items.
 
-    If either has a single run, the interval is over items alone. None if the items are too few.
+    The interval is over items alone if one of them has a single run. None if there are too few items.
     """
-    if len(one) == len(other) == 1 or len(one[0]) < ENOUGH:
-        return change(other[0], one[0], statistic, resamples, seed)
-    values, drawn = _measure([*other, *one], statistic, resamples, seed)
-    split = len(other)
-    if min(split, len(one)) == 1:
-        means = drawn[:, split:].mean(axis=1) - drawn[:, :split].mean(axis=1)
+    if len(first) == len(second) == 1 or len(first[0]) < MIN_ITEMS:
+        return estimate_change(second[0], first[0], statistic, resamples, seed)
+    values, drawn = _resample_runs([*second, *first], statistic, resamples, seed)
+    second_count = len(second)
+    if min(second_count, len(first)) == 1:
+        means = drawn[:, second_count:].mean(axis=1) - drawn[:, :second_count].mean(axis=1)
         low, high = np.percentile(means, [2.5, 97.5])
-        one_side = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
-        value = values[split:].mean() - values[:split].mean()
-        return Change(float(value), float(low), float(high), p=min(1.0, 2 * (one_side + 1) / (resamples + 1)))
-    covariance = _covariance(drawn)
-    within = item_part(covariance[:split, :split]) + item_part(covariance[split:, split:])
-    between = covariance[:split, split:].mean()
-    shared = np.maximum(within - 2 * between, 0.0)
-    found = _estimate([values[split:], -values[:split]], shared)
-    return change(other[0], one[0], statistic, resamples, seed) if found.low == found.high else found
+        draws_in_smaller_tail = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
+        value = values[second_count:].mean() - values[:second_count].mean()
+        return Change(
+            float(value), float(low), float(high), p=min(1.0, 2 * (draws_in_smaller_tail + 1) / (resamples + 1))
+        )
+    covariance = _compute_covariance(drawn)
+    within = compute_item_variance(covariance[:second_count, :second_count]) + compute_item_variance(
+        covariance[second_count:, second_count:]
+    )
+    between = covariance[:second_count, second_count:].mean()
+    item_variance = np.maximum(within - 2 * between, 0.0)
+    difference = _combine_groups([values[second_count:], -values[:second_count]], item_variance)
+    return (
+        estimate_change(second[0], first[0], statistic, resamples, seed)
+        if difference.low == difference.high
+        else difference
+    )
 
 
-def mean_of_values(values: list[float]) -> Estimate:
-    """Return the mean of values of which no items are known, with its t-interval over seeds; two or more."""
-    found = _estimate([np.array(values)], np.array(0.0))
-    return Estimate(found.value, found.low, found.high)
+def estimate_mean_of_values(values: list[float]) -> Estimate:
+    """Return the mean of two or more values, with its t interval over seeds; for runs whose items are not known."""
+    estimate = _combine_groups([np.array(values)], np.array(0.0))
+    return Estimate(estimate.value, estimate.low, estimate.high)
 
 
-def spread_of_means(groups: list[Numbers], shared: Numbers) -> Spread:
-    """Return the spread of a sum of means (steps 4 and 5): of each group's values (.., runs) over its last axis.
+def compute_spread(groups: list[FloatArray], item_variance: FloatArray) -> Spread:
+    """Return the spread of a sum of means (steps 4 and 5); a group is (.., runs) values, with its mean over the runs.
 
-    `shared` (..) is the item part of the sum. Degrees of freedom d = V * sum(A_g) / sum(A_g^2 / (k_g - 1)) with the
-    seed part A_g and the number of runs k_g of group g; infinite if all seed parts are 0.
+    `item_variance` (..) is the item part of the sum. The degrees of freedom are V * sum(A_g) / sum(A_g^2 / (k_g - 1)),
+    where A_g is the seed part and k_g the number of runs of group g. They are infinite if all seed parts are 0.
     """
-    parts = [values.var(axis=-1, ddof=1) / values.shape[-1] for values in groups]
-    whole = sum(parts, start=shared)
-    weights = np.asarray(sum(part**2 / (values.shape[-1] - 1) for part, values in zip(parts, groups, strict=True)))
+    seed_variances = [values.var(axis=-1, ddof=1) / values.shape[-1] for values in groups]
+    variance = sum(seed_variances, start=item_variance)
+    weights = np.asarray(
+        sum(
+            seed_variance**2 / (values.shape[-1] - 1)
+            for seed_variance, values in zip(seed_variances, groups, strict=True)
+        )
+    )
     infinite = np.full(weights.shape, np.inf)
-    degrees = np.divide(whole * sum(parts), weights, out=infinite, where=weights > 0)
-    return Spread(np.sqrt(whole), degrees)
+    degrees = np.divide(variance * sum(seed_variances), weights, out=infinite, where=weights > 0)
+    return Spread(np.sqrt(variance), degrees)
 
 
-def item_part(covariance: Numbers) -> Numbers:
-    """Return the mean covariance (..) of two different runs, of covariances (.., runs, runs); at least 0 (step 3)."""
-    runs = covariance.shape[-1]
-    apart = covariance.sum(axis=(-2, -1)) - np.trace(covariance, axis1=-2, axis2=-1)
-    return np.maximum(apart / (runs * (runs - 1)), 0.0)
+def compute_item_variance(covariance: FloatArray) -> FloatArray:
+    """Return the item part (..): the mean covariance of two different runs, at least 0 (step 3).
 
-
-def _measure(runs: list[Counts], statistic: Statistic, resamples: int, seed: int) -> tuple[Numbers, Numbers]:
-    """Return `statistic` of each run (runs), and that of draws of the items (resamples, runs) (steps 1 and 2).
-
-    Draws cost as many multinomial numbers as there are distinct rows over all runs, whatever the number of runs.
+    `covariance` is (.., runs, runs).
     """
-    drawn = totals(np.hstack(runs), resamples, seed)
+    runs = covariance.shape[-1]
+    off_diagonal = covariance.sum(axis=(-2, -1)) - np.trace(covariance, axis1=-2, axis2=-1)
+    return np.maximum(off_diagonal / (runs * (runs - 1)), 0.0)
+
+
+def _resample_runs(
+    runs: list[Counts], statistic: Statistic, resamples: int, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return `statistic` of each run (runs), and that of each draw of the items (resamples, runs) (steps 1 and 2).
+
+    One draw serves all runs. Its cost grows with the number of distinct rows, not with the number of runs.
+    """
+    drawn = resample_totals(np.hstack(runs), resamples, seed)
     columns = np.cumsum([run.shape[1] for run in runs])[:-1]
     values = [statistic(run.sum(axis=0, keepdims=True))[0] for run in runs]
-    return np.array(values), np.stack([statistic(own) for own in np.split(drawn, columns, axis=1)], axis=1)
+    return np.array(values), np.stack(
+        [statistic(run_totals) for run_totals in np.split(drawn, columns, axis=1)], axis=1
+    )
 
 
-def _covariance(drawn: Numbers) -> Numbers:
+def _compute_covariance(drawn: FloatArray) -> FloatArray:
     return np.atleast_2d(np.cov(drawn, rowvar=False)).astype(np.float64)
 
 
-def _estimate(groups: list[Numbers], shared: Numbers) -> Change:
-    """Return the sum of the groups' means with interval and p (step 6)."""
+def _combine_groups(groups: list[FloatArray], item_variance: FloatArray) -> Change:
+    """Return the sum of the means of the groups, with interval and p (step 6)."""
     value = float(sum(values.mean() for values in groups))
-    spread = spread_of_means(groups, shared)
-    half = float(spread.half_width)
-    return Change(value, value - half, value + half, spread.p(value))
+    spread = compute_spread(groups, item_variance)
+    half_width = float(spread.half_width)
+    return Change(value, value - half_width, value + half_width, spread.p_value(value))

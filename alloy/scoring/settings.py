@@ -8,9 +8,9 @@ from alloy.core.settings import SEED_LIMIT, Section, refuse
 
 
 class Score(Section):
-    """`resamples`: bootstrap draws over comments for the 95 % intervals, drawn by `seed`.
+    """`resamples`: number of bootstrap draws for the 95 % intervals; `seed`: the seed of these draws.
 
-    A leaf with more than `head` training segments is of the head, one with fewer than `tail` of the tail.
+    A leaf with more than `head` training segments is in the group head, one with fewer than `tail` in the group tail.
     """
 
     key = "score"
@@ -20,7 +20,7 @@ class Score(Section):
     seed: int = Field(default=0, ge=0, lt=SEED_LIMIT)
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check_head_and_tail(self) -> Self:
         if self.head < self.tail:
             raise refuse("head", self.head, f"an integer of at least score.tail ({self.tail})")
         return self

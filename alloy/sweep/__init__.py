@@ -1,4 +1,4 @@
-"""Many runs: a grid of mix ratios and learning rates as DVC experiments, their results, and which one to take.
+"""Sweeps: run a grid of mix ratios and learning rates as DVC experiments, compare the runs and recommend one.
 
 Here: running and comparing experiments. Not here: comparing models within one run (`comparison`).
 """

@@ -1,153 +1,196 @@
-"""Which configuration to take: the Pareto front of task against general ability, and the best task within a limit."""
+"""Recommend a configuration: the Pareto front of task and general ability, and the best task within a limit on loss."""
 
 from alloy.comparison.seeds import ONE_SEED
-from alloy.comparison.verdict import significant
+from alloy.comparison.verdict import is_significant
 from alloy.core.files import Row
-from alloy.scoring.bootstrap import ENOUGH, Change
+from alloy.scoring.bootstrap import MIN_ITEMS, Change
 from alloy.scoring.settings import Score
-from alloy.sweep.axis import TASK, short_title
-from alloy.sweep.configurations import Configuration, task_difference
+from alloy.sweep.axis import TASK_METRIC, short_title_of
+from alloy.sweep.configurations import Configuration, compute_task_difference
 
 
-def pareto(points: list[tuple[float, float]]) -> list[bool]:
-    """Say of each point whether none is as good in both and better in one."""
+def mark_pareto_front(points: list[tuple[float, float]]) -> list[bool]:
+    """Return for each point whether it is on the Pareto front: no other point is at least as good in both values.
+
+    Equal points do not exclude each other.
+    """
     return [not any(x >= a and y >= b and (x, y) != (a, b) for x, y in points) for a, b in points]
 
 
-def too_few(configurations: list[Configuration]) -> str:
-    """Say which of the two metrics has too few items to choose by, "" if none has."""
+def describe_too_few(configurations: list[Configuration]) -> str:
+    """Return a sentence about metrics with too few items to choose a configuration; "" if both have enough."""
     if not configurations:
         return ""
-    said = []
-    for metric in (TASK, configurations[0].axis):
-        few = [run.items(metric) or 0 for one in configurations for run in one.runs if run.too_few(metric)]
+    parts = []
+    for metric in (TASK_METRIC, configurations[0].axis):
+        few = [
+            run.count_items(metric) or 0
+            for configuration in configurations
+            for run in configuration.runs
+            if run.too_few(metric)
+        ]
         if few:
-            said.append(f"{short_title(metric)} is measured on {min(few)} {metric.n or 'items'}")
-    return f"Too few items to choose by: {'; '.join(said)}; {ENOUGH} or more are needed." if said else ""
+            parts.append(f"{short_title_of(metric)} is measured on {min(few)} {metric.n or 'items'}")
+    return f"Too few items to choose by: {'; '.join(parts)}; {MIN_ITEMS} or more are needed." if parts else ""
 
 
-def front_of(configurations: list[Configuration]) -> list[bool]:
-    """Say of each configuration whether none has as good a task and as small a loss, and is better in one.
+def mark_front(configurations: list[Configuration]) -> list[bool]:
+    """Return for each configuration whether it is on the Pareto front of high task metric and low loss.
 
-    Of none if there are too few items to say it.
+    All are False if there are too few items.
     """
-    if too_few(configurations):
+    if describe_too_few(configurations):
         return [False] * len(configurations)
-    return pareto([(-one.loss["value"], one.task["value"]) for one in configurations])
+    return mark_pareto_front(
+        [(-configuration.loss["value"], configuration.task["value"]) for configuration in configurations]
+    )
 
 
-def label(one: Configuration, configurations: list[Configuration], rates: bool = True) -> str:
-    """Return the shortest text that tells a configuration from the others: its ratio, rate (with `rates`), name."""
-    text = f"{one.ratio:g}"
-    if rates and len({other.lr for other in configurations}) > 1:
-        text += f", lr {one.lr:g}"
-    alike = [other for other in configurations if (other.ratio, other.lr) == (one.ratio, one.lr)]
-    return f"{text} ({one.runs[0].name})" if len(alike) > 1 else text
+def make_label(configuration: Configuration, configurations: list[Configuration], rates: bool = True) -> str:
+    """Return the shortest text that identifies a configuration among the others.
 
-
-def within(configurations: list[Configuration], limit: float) -> list[Configuration]:
-    """Return the configurations that lose `limit` at most on average."""
-    return [one for one in configurations if one.loss["value"] <= limit]
-
-
-def best(configurations: list[Configuration], limit: float) -> Configuration | None:
-    """Return the configuration with the best task within `limit`; of equal ones that which loses least.
-
-    None if there is none, or if there are too few items to say it.
+    It is the ratio; the learning rate if there are several, and `rates`; the name of the first run if needed.
     """
-    if too_few(configurations):
+    text = f"{configuration.ratio:g}"
+    if rates and len({other.lr for other in configurations}) > 1:
+        text += f", lr {configuration.lr:g}"
+    same_settings = [
+        other for other in configurations if (other.ratio, other.lr) == (configuration.ratio, configuration.lr)
+    ]
+    return f"{text} ({configuration.runs[0].name})" if len(same_settings) > 1 else text
+
+
+def select_within(configurations: list[Configuration], limit: float) -> list[Configuration]:
+    """Return the configurations whose mean loss is at most `limit`."""
+    return [configuration for configuration in configurations if configuration.loss["value"] <= limit]
+
+
+def choose_best(configurations: list[Configuration], limit: float) -> Configuration | None:
+    """Return the configuration with the best task metric within `limit`; of equal ones, the one that loses least.
+
+    None if no configuration is within the limit, or if there are too few items.
+    """
+    if describe_too_few(configurations):
         return None
-    kept = within(configurations, limit)
-    return max(kept, key=lambda one: (one.task["value"], -one.loss["value"], -one.ratio), default=None)
+    allowed = select_within(configurations, limit)
+    return max(
+        allowed,
+        key=lambda configuration: (configuration.task["value"], -configuration.loss["value"], -configuration.ratio),
+        default=None,
+    )
 
 
-def indistinguishable(
+def list_indistinguishable(
     configurations: list[Configuration], limit: float, score: Score
 ) -> list[tuple[Configuration, Change | None]]:
-    """Return the configurations within `limit` whose task is not shown to be worse than the best one's.
+    """Return the configurations within `limit` whose task metric is not significantly worse than the best one's.
 
-    Each has by how much the best one exceeds it, or None if that is not known.
+    With each comes the difference, best minus this one, or None if it is not known.
     """
-    chosen = best(configurations, limit)
+    chosen = choose_best(configurations, limit)
     if chosen is None:
         return []
-    others = [(one, task_difference(chosen, one, score)) for one in within(configurations, limit) if one is not chosen]
-    return [(one, found) for one, found in others if found is None or not significant({"p": found.p})]
+    others = [
+        (configuration, compute_task_difference(chosen, configuration, score))
+        for configuration in select_within(configurations, limit)
+        if configuration is not chosen
+    ]
+    return [
+        (configuration, difference)
+        for configuration, difference in others
+        if difference is None or not is_significant({"p": difference.p})
+    ]
 
 
-def recommend(configurations: list[Configuration], limit: float, score: Score) -> str:
-    """Say which configuration to take, and why; or that the best ones are not distinguishable."""
+def describe_recommendation(configurations: list[Configuration], limit: float, score: Score) -> str:
+    """Return text on which configuration to use, and why; or that the best ones are not distinguishable."""
     if not configurations:
         return "No run is finished: `make sweep` runs some."
-    if few := too_few(configurations):
+    if few := describe_too_few(configurations):
         return few
-    axis = short_title(configurations[0].axis)
-    kept, chosen = within(configurations, limit), best(configurations, limit)
+    axis = short_title_of(configurations[0].axis)
+    allowed, chosen = select_within(configurations, limit), choose_best(configurations, limit)
     if chosen is None:
-        near = min(configurations, key=lambda one: (one.loss["value"], -one.task["value"], one.ratio))
+        nearest = min(
+            configurations,
+            key=lambda configuration: (configuration.loss["value"], -configuration.task["value"], configuration.ratio),
+        )
         return (
             f"No configuration loses {limit:g} of {axis} or less; the nearest is mix.ratio "
-            f"{label(near, configurations)}, which {_lost(near)}, {_task(near)}."
+            f"{make_label(nearest, configurations)}, which {_describe_loss(nearest)}, {_describe_task(nearest)}."
         )
-    name = label(chosen, configurations)
+    name = make_label(chosen, configurations)
     among = (
         "the only configuration that loses"
-        if len(kept) == 1
-        else f"the best of the {len(kept)} configurations that lose"
+        if len(allowed) == 1
+        else f"the best of the {len(allowed)} configurations that lose"
     )
-    text = f"mix.ratio {name}: {_task(chosen)}, {among} {limit:g} of {axis} or less (it {_lost(chosen)})"
-    if alike := indistinguishable(configurations, limit, score):
-        others = "; ".join(label(one, configurations) for one, _ in alike)
-        text = f"Not distinguishable by {short_title(TASK)}: mix.ratio {name}; {others}. Highest: {text}"
-    better = [one for one in configurations if one.loss["value"] > limit and one.task["value"] > chosen.task["value"]]
+    text = (
+        f"mix.ratio {name}: {_describe_task(chosen)}, {among} {limit:g} of {axis} or less (it {_describe_loss(chosen)})"
+    )
+    if as_good := list_indistinguishable(configurations, limit, score):
+        others = "; ".join(make_label(configuration, configurations) for configuration, _ in as_good)
+        text = f"Not distinguishable by {short_title_of(TASK_METRIC)}: mix.ratio {name}; {others}. Highest: {text}"
+    better = [
+        configuration
+        for configuration in configurations
+        if configuration.loss["value"] > limit and configuration.task["value"] > chosen.task["value"]
+    ]
     if not better:
-        return f"{text}; no configuration has a better {short_title(TASK)}."
-    after = min(better, key=lambda one: one.loss["value"])
-    return f"{text}; the next, {label(after, configurations)}, has {_task(after)} and {_lost(after)}."
+        return f"{text}; no configuration has a better {short_title_of(TASK_METRIC)}."
+    next_best = min(better, key=lambda configuration: configuration.loss["value"])
+    name = make_label(next_best, configurations)
+    return f"{text}; the next, {name}, has {_describe_task(next_best)} and {_describe_loss(next_best)}."
 
 
-def _task(one: Configuration) -> str:
-    return f"{short_title(TASK)} {one.task['value']:.3f}"
+def _describe_task(configuration: Configuration) -> str:
+    return f"{short_title_of(TASK_METRIC)} {configuration.task['value']:.3f}"
 
 
-def _lost(one: Configuration) -> str:
-    value = one.loss["value"]
+def _describe_loss(configuration: Configuration) -> str:
+    value = configuration.loss["value"]
     return f"loses {value:.3f}" if value >= 0 else f"gains {-value:.3f}"
 
 
-def doubts(configurations: list[Configuration], limit: float, score: Score) -> list[str]:
-    """Say what the figures do not show of the recommendation: configurations as good, a loss that may be too large."""
-    chosen = best(configurations, limit)
+def list_caveats(configurations: list[Configuration], limit: float, score: Score) -> list[str]:
+    """Return the caveats of the recommendation: configurations that may be as good, a loss that may be too large."""
+    chosen = choose_best(configurations, limit)
     if chosen is None:
         return []
-    said = []
-    for one, found in indistinguishable(configurations, limit, score):
-        name = label(one, configurations)
-        if found is None:
-            said.append(f"{name}: its rows are not in DVC's cache, so its {short_title(TASK)} cannot be compared.")
+    lines = []
+    for configuration, difference in list_indistinguishable(configurations, limit, score):
+        name = make_label(configuration, configurations)
+        if difference is None:
+            lines.append(
+                f"{name}: its rows are not in the DVC cache, so its {short_title_of(TASK_METRIC)} cannot be compared."
+            )
             continue
-        interval = _interval({"value": -found.value, "low": -found.high, "high": -found.low})
-        said.append(f"{name}: its {short_title(TASK)} differs by {interval}.")
+        interval = _format_interval({"value": -difference.value, "low": -difference.high, "high": -difference.low})
+        lines.append(f"{name}: its {short_title_of(TASK_METRIC)} differs by {interval}.")
     high = chosen.loss.get("high", chosen.loss["value"])
     if high > limit:
-        said.append(f"Its loss may be as large as {high:.3f} (95 %), over the limit of {limit:g}.")
+        lines.append(f"Its loss may be as large as {high:.3f} (95 %), over the limit of {limit:g}.")
     if len(configurations) > 1:
-        said.append("It was chosen on the test set that it is measured by: expect a little less on new comments.")
-    return said
+        lines.append(
+            "It was chosen on the same test set that measures it: expect slightly lower results on new comments."
+        )
+    return lines
 
 
-def _interval(figure: Row) -> str:
-    return f"{figure['value']:+.3f} (95 %: {figure['low']:+.3f} to {figure['high']:+.3f})"
+def _format_interval(estimate: Row) -> str:
+    return f"{estimate['value']:+.3f} (95 %: {estimate['low']:+.3f} to {estimate['high']:+.3f})"
 
 
-def seeds_note(configurations: list[Configuration]) -> list[str]:
-    """Say what the intervals hold: the luck of training only if there are several seeds."""
-    alone = [label(one, configurations) for one in configurations if len(one.runs) == 1]
-    if not alone:
+def describe_intervals(configurations: list[Configuration]) -> list[str]:
+    """Return notes on what the intervals include: variation between training seeds only if there are several seeds."""
+    single_seed = [
+        make_label(configuration, configurations) for configuration in configurations if len(configuration.runs) == 1
+    ]
+    if not single_seed:
         return ["Intervals (95 %) are over seeds and test items together."]
-    if len(alone) == len(configurations):
+    if len(single_seed) == len(configurations):
         return [ONE_SEED]
     return [
         "Intervals (95 %) are over seeds and test items together; with one seed, of mix.ratio "
-        f"{'; '.join(alone)}, the luck of training is not in them."
+        f"{'; '.join(single_seed)}, the luck of training is not in them."
     ]

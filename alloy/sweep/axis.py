@@ -1,54 +1,54 @@
-"""The two metrics that a sweep weighs: the task's, and a general ability with the loss of it that is allowed."""
+"""The two metrics that a sweep trades off: the task, and a general ability (the axis) with the loss that is allowed."""
 
 from difflib import get_close_matches
 from math import inf
 
-from alloy.comparison.metrics import BY_NAME, METRICS, Metric, task_metric
+from alloy.comparison.metrics import BY_NAME, METRICS, Metric, make_task_metric
 from alloy.core.files import InputError, Row
 
-TASK = BY_NAME["voc.f1"]
-GENERAL = "mmlu.acc"  # the general ability, unless another is chosen
-LIMIT = 0.02
-LM_EVAL = "general."  # tasks of lm-eval that the profile names: `general.<task> <metric>`
+TASK_METRIC = BY_NAME["voc.f1"]
+DEFAULT_AXIS = "mmlu.acc"  # the general ability, if no other is chosen
+DEFAULT_LIMIT = 0.02
+LM_EVAL_PREFIX = "general."  # prefix of lm-eval tasks that the profile names: `general.<task> <metric>`
 
 
 def find_axis(name: str) -> Metric:
-    """Return the metric of general ability called `name`; "" is `mmlu.acc`. Raise `InputError` if there is none."""
-    known = {metric.name: metric for metric in METRICS if metric.compared and metric.part != TASK.part}
-    name = name or GENERAL
+    """Return the metric of general ability called `name`; "" means `mmlu.acc`. Raise `InputError` if it is unknown."""
+    known = {metric.name: metric for metric in METRICS if metric.compared and metric.part != TASK_METRIC.part}
+    name = name or DEFAULT_AXIS
     if name in known:
         return known[name]
-    if name.startswith(LM_EVAL) and len(name) > len(LM_EVAL):
-        return task_metric(name.removeprefix(LM_EVAL))
+    if name.startswith(LM_EVAL_PREFIX) and len(name) > len(LM_EVAL_PREFIX):
+        return make_task_metric(name.removeprefix(LM_EVAL_PREFIX))
     likely = get_close_matches(name, known, 3) or known
     raise InputError(f"--axis: expected a metric of general ability such as {', '.join(likely)}, got '{name}'")
 
 
-def short_title(metric: Metric) -> str:
-    """Return what a metric is called in tables and sentences of a sweep."""
+def short_title_of(metric: Metric) -> str:
+    """Return the name of a metric in tables and sentences of a sweep."""
     return metric.short or metric.title
 
 
-def limit_of(given: str, gate: float | None, metric: Metric) -> float:
-    """Return the largest loss of `metric` that is allowed: the one given, else the gate's, else `LIMIT`.
+def choose_limit(text: str, gate_limit: float | None, metric: Metric) -> float:
+    """Return the largest loss of `metric` that is allowed: `text` as a number, else the gate's, else `DEFAULT_LIMIT`.
 
-    A limit on a share is from 0 to 1; one on a metric with a unit, such as nats, may be larger.
+    A limit on a share is from 0 to 1; a limit on a metric with a unit, such as nats, may be larger.
     """
-    if not given:
-        return LIMIT if gate is None else gate
+    if not text:
+        return DEFAULT_LIMIT if gate_limit is None else gate_limit
     try:
-        limit = float(given)
+        limit = float(text)
     except ValueError:
         limit = -1.0
     if not (0 <= limit < inf if metric.unit else 0 <= limit <= 1):
-        wanted = "a number of at least 0" if metric.unit else "a number from 0 to 1"
-        raise InputError(f"--max-loss: expected {wanted}, got '{given}'")
+        expected = "a number of at least 0" if metric.unit else "a number from 0 to 1"
+        raise InputError(f"--max-loss: expected {expected}, got '{text}'")
     return limit
 
 
-def worsening(change: Row, metric: Metric) -> Row:
-    """Return by how much a metric got worse, of its change from base `{value, low?, high?}`; below 0 it got better."""
+def compute_loss(change: Row, metric: Metric) -> Row:
+    """Return the loss `{value, low?, high?}` from a metric's change from base; below 0, the metric got better."""
     if not metric.higher_is_better:
         return {key: change[key] for key in ("value", "low", "high") if key in change}
-    turned = {"value": "value", "low": "high", "high": "low"}
-    return {key: 0.0 - change[other] for key, other in turned.items() if other in change}
+    swapped = {"value": "value", "low": "high", "high": "low"}
+    return {key: 0.0 - change[other] for key, other in swapped.items() if other in change}

@@ -1,4 +1,4 @@
-"""Configurations: runs that differ in their seed alone, as one row with means and intervals."""
+"""Configurations: runs that differ only in their seed, as one row with means and intervals."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -7,24 +7,28 @@ from statistics import fmean
 from alloy.comparison.metrics import Metric
 from alloy.core.files import Row
 from alloy.scoring.bootstrap import Change, Estimate
-from alloy.scoring.seeds import change_over_seeds, difference_of_seeds, mean_of_values, mean_over_seeds
+from alloy.scoring.seeds import (
+    estimate_change_over_seeds,
+    estimate_difference_over_seeds,
+    estimate_mean_of_values,
+    estimate_mean_over_seeds,
+)
 from alloy.scoring.settings import Score
-from alloy.sweep.axis import TASK, worsening
-from alloy.sweep.results import Run, counts_of
+from alloy.sweep.axis import TASK_METRIC, compute_loss
+from alloy.sweep.results import Run, count_rows
 
 
 @dataclass(frozen=True)
 class Configuration:
     """The runs of one configuration, and their means.
 
-    `figures`: `{value, low?, high?}` of the tuned models by metric's name. `loss`: the same of what was lost on `axis`
-    against base, which is better the lower it is. Intervals are over seeds and items if there are several runs, else
-    over items.
+    `estimates`: `{value, low?, high?}` of the tuned models, by metric name. `loss`: the same for the loss on `axis`
+    compared with base; lower is better. Intervals are over seeds and items if there are several runs, else over items.
     """
 
     axis: Metric
     runs: tuple[Run, ...]
-    figures: dict[str, Row | None]
+    estimates: dict[str, Row | None]
     loss: Row = field(default_factory=dict)
 
     @property
@@ -34,8 +38,8 @@ class Configuration:
 
     @property
     def general_share(self) -> float | None:
-        """The mean share of general data that training saw, in the unit of the mix; None if a run does not tell it."""
-        shares = [run.given.general for run in self.runs if run.given]
+        """The mean share of general data that training saw, in the unit of the mix; None if a run has no budget."""
+        shares = [run.budget.general for run in self.runs if run.budget]
         return round(sum(shares) / len(shares), 4) if len(shares) == len(self.runs) else None
 
     @property
@@ -50,94 +54,97 @@ class Configuration:
 
     @property
     def task(self) -> Row:
-        """The task's metric."""
-        return self.figures[TASK.name] or {}
+        """The estimate of the task metric."""
+        return self.estimates[TASK_METRIC.name] or {}
 
     @property
     def general(self) -> Row:
-        """The metric of the axis."""
-        return self.figures[self.axis.name] or {}
+        """The estimate of the metric of the axis."""
+        return self.estimates[self.axis.name] or {}
 
 
 def group_runs(runs: list[Run], axis: Metric, metrics: list[Metric], score: Score) -> list[Configuration]:
-    """Return the configurations of `runs` in their order, with the means of TASK, `axis` and other `metrics`."""
+    """Return the configurations of `runs`, in their order, with the means of task metric, `axis` and `metrics`."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.settings.others, []).append(run)
-    wanted = {metric.name: metric for metric in (TASK, axis, *metrics)}.values()
+    all_metrics = {metric.name: metric for metric in (TASK_METRIC, axis, *metrics)}.values()
     return [
         Configuration(
             axis,
-            tuple(own),
-            {metric.name: mean(metric, own, score) for metric in wanted},
-            loss_of(axis, own, score),
+            tuple(group),
+            {metric.name: compute_mean(metric, group, score) for metric in all_metrics},
+            compute_mean_loss(axis, group, score),
         )
-        for own in groups.values()
+        for group in groups.values()
     ]
 
 
-def mean(metric: Metric, runs: list[Run], score: Score) -> Row | None:
-    """Return the tuned models' mean, or None unless all were measured."""
-    found = [figure for run in runs if (figure := run.figure(metric))]
-    if len(found) < len(runs):
+def compute_mean(metric: Metric, runs: list[Run], score: Score) -> Row | None:
+    """Return the mean of the tuned models; None unless the metric was measured in all runs."""
+    estimates = [estimate for run in runs if (estimate := run.read_estimate(metric))]
+    if len(estimates) < len(runs):
         return None
     if len(runs) == 1:
-        return {key: found[0][key] for key in ("value", "low", "high") if key in found[0]}
-    values = [figure["value"] for figure in found]
+        return {key: estimates[0][key] for key in ("value", "low", "high") if key in estimates[0]}
+    values = [estimate["value"] for estimate in estimates]
     if any(run.too_few(metric) for run in runs):
-        return _without_interval(values)
-    items, counts = metric.items, counts_of(metric, [(run, "tuned") for run in runs])
+        return _mean_without_interval(values)
+    items, counts = metric.items, count_rows(metric, [(run, "tuned") for run in runs])
     if items is None or counts is None:
-        return rounded(mean_of_values(values))
-    overall = mean_over_seeds(counts, items.statistic, score.resamples, score.seed)
-    return rounded(overall) if overall else _without_interval(values)
+        return round_estimate(estimate_mean_of_values(values))
+    overall = estimate_mean_over_seeds(counts, items.statistic, score.resamples, score.seed)
+    return round_estimate(overall) if overall else _mean_without_interval(values)
 
 
-def _without_interval(values: list[float]) -> Row:
+def _mean_without_interval(values: list[float]) -> Row:
     return {"value": round(fmean(values), 4)}
 
 
-def loss_of(metric: Metric, runs: list[Run], score: Score) -> Row:
-    """Return the mean of what was lost against base, which must be measured in all runs."""
-    changes = [run.change(metric) or {} for run in runs]
+def compute_mean_loss(metric: Metric, runs: list[Run], score: Score) -> Row:
+    """Return the mean loss compared with base; the metric must be measured in all runs."""
+    changes = [run.read_change(metric) or {} for run in runs]
     if len(runs) == 1:
-        return worsening(changes[0], metric)
+        return compute_loss(changes[0], metric)
     values = [change["value"] for change in changes]
     if any(run.too_few(metric) for run in runs):
-        return worsening(_without_interval(values), metric)
-    items, counts = metric.items, counts_of(metric, [(runs[0], "base"), *((run, "tuned") for run in runs)])
-    found: Estimate | None = None
+        return compute_loss(_mean_without_interval(values), metric)
+    items, counts = metric.items, count_rows(metric, [(runs[0], "base"), *((run, "tuned") for run in runs)])
+    estimate: Estimate | None = None
     if items is None or counts is None:
-        found = mean_of_values(values)
+        estimate = estimate_mean_of_values(values)
     else:
-        found = change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
-    return worsening(rounded(found) if found else _without_interval(values), metric)
+        estimate = estimate_change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
+    return compute_loss(round_estimate(estimate) if estimate else _mean_without_interval(values), metric)
 
 
-def task_difference(one: Configuration, other: Configuration, score: Score) -> Change | None:
-    """Return by how much the task's metric of `one` exceeds that of `other`; None if their rows are not known."""
-    items = TASK.items
-    counts = counts_of(TASK, [(run, "tuned") for run in (*one.runs, *other.runs)])
+def compute_task_difference(first: Configuration, second: Configuration, score: Score) -> Change | None:
+    """Return the task metric of `first` minus that of `second`; None if some of their rows are missing."""
+    items = TASK_METRIC.items
+    counts = count_rows(TASK_METRIC, [(run, "tuned") for run in (*first.runs, *second.runs)])
     if items is None or counts is None:
         return None
-    split = len(one.runs)
-    return difference_of_seeds(counts[:split], counts[split:], items.statistic, score.resamples, score.seed)
+    first_count = len(first.runs)
+    return estimate_difference_over_seeds(
+        counts[:first_count], counts[first_count:], items.statistic, score.resamples, score.seed
+    )
 
 
-def missing_seeds(configurations: list[Configuration], name: Callable[[Configuration], str]) -> list[str]:
-    """Return a line for each configuration without a run of a seed that another one has."""
-    every = sorted({seed for one in configurations for seed in one.seeds})
+def describe_missing_seeds(configurations: list[Configuration], label: Callable[[Configuration], str]) -> list[str]:
+    """Return one line per configuration that lacks a seed that another configuration has."""
+    all_seeds = sorted({seed for configuration in configurations for seed in configuration.seeds})
     lines = []
-    for one in configurations:
-        missing = [str(seed) for seed in every if seed not in one.seeds]
+    for configuration in configurations:
+        missing = [str(seed) for seed in all_seeds if seed not in configuration.seeds]
         if missing:
-            given = ", ".join(map(str, one.seeds))
+            available = ", ".join(map(str, configuration.seeds))
             lines.append(
-                f"mix.ratio {name(one)}: no finished run of seed {', '.join(missing)}; its figures are of {given}"
+                f"mix.ratio {label(configuration)}: no finished run of seed {', '.join(missing)}; "
+                f"its metrics are from seed {available}"
             )
     return lines
 
 
-def rounded(found: Estimate) -> Row:
-    """Return value and interval with four places, as comparisons have them."""
-    return {key: round(number, 4) for key, number in asdict(found).items() if key in ("value", "low", "high")}
+def round_estimate(estimate: Estimate) -> Row:
+    """Return value and interval with four decimals, as in comparisons."""
+    return {key: round(number, 4) for key, number in asdict(estimate).items() if key in ("value", "low", "high")}

@@ -1,6 +1,6 @@
-"""Runs of this commit, as DVC and git keep them: what is finished, and by which settings it was made.
+"""Experiments of the current commit as DVC and git store them: which are finished, and with which settings.
 
-Settings are those of a run's dvc.lock: params.yaml may have been edited since.
+The settings of a run are read from its dvc.lock, because params.yaml may have been edited since.
 """
 
 import hashlib
@@ -15,17 +15,17 @@ from alloy.core.git import run_git
 from alloy.core.yaml_text import load_yaml
 
 WORKSPACE = "workspace"
-# What must be the same for metrics to be compared: the comments asked, the general rows that the loss is measured on,
-# and what base answered to everything.
-SHARED = (
+# Outputs that must be equal for runs to be comparable: the test comments, the general rows on which the loss is
+# measured, and the metrics of base.
+SHARED_OUTPUTS = (
     "data/split",
     "data/decontaminate",
     *(f"metrics/{stage}/base.json" for stage in ("score", "mmlu", "ifeval", "general", "chat")),
 )
 
 
-def experiments() -> tuple[list[tuple[str, str]], list[str]]:
-    """Return (name, revision) of each finished experiment of this commit, and a line for each that is not finished."""
+def list_experiments() -> tuple[list[tuple[str, str]], list[str]]:
+    """Return (name, revision) of each finished experiment of this commit, and one line per unfinished experiment."""
     import dvc.api
     from dvc.exceptions import DvcException
 
@@ -33,12 +33,14 @@ def experiments() -> tuple[list[tuple[str, str]], list[str]]:
         rows = dvc.api.exp_show()
     except DvcException as error:
         raise InputError(f"dvc: {error}") from None
-    found = [row for row in rows if row["typ"] != "baseline"]
-    # DVC gives an experiment that failed or waits the figures of its commit.
-    done = [(row["Experiment"] or row["rev"], row["rev"]) for row in found if row["State"] in (None, "Success")]
-    names = {name for name, _ in done}
-    undone = {row["Experiment"]: row["State"] for row in found if row["Experiment"] not in names}
-    return done, [f"{name}: {state.lower()}, it has no figures" for name, state in undone.items()]
+    experiment_rows = [row for row in rows if row["typ"] != "baseline"]
+    # For an experiment that failed or is queued, DVC shows the metrics of its commit.
+    finished = [
+        (row["Experiment"] or row["rev"], row["rev"]) for row in experiment_rows if row["State"] in (None, "Success")
+    ]
+    names = {name for name, _ in finished}
+    unfinished = {row["Experiment"]: row["State"] for row in experiment_rows if row["Experiment"] not in names}
+    return finished, [f"{name}: {state.lower()}, so it has no metrics" for name, state in unfinished.items()]
 
 
 def read_lock(rev: str) -> Row:
@@ -48,8 +50,8 @@ def read_lock(rev: str) -> Row:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a run set: mix ratio, learning rate and seed; `others` is all other params, code and data, as text."""
+class RunSettings:
+    """The settings of a run: mix ratio, learning rate, seed; `others` is all other params, code and data, as text."""
 
     ratio: float
     lr: float
@@ -57,74 +59,76 @@ class Settings:
     others: str
 
 
-def settings_of(lock: Row) -> Settings:
-    """Return what the stages of a lock ran by; the gate, which changes no figure, is not part of it.
+def read_run_settings(lock: Row) -> RunSettings:
+    """Return the settings of the stages in a lock, without those of the gate, which change no metric.
 
-    Runs with the same ratio, learning rate and `others` are of one configuration.
+    Runs with the same ratio, learning rate and `others` belong to one configuration.
     """
-    names = upstream(lock, "compare")
+    names = find_upstream_stages(lock, "compare")
     params: dict[str, Any] = {}
     for name in names:
         for file, values in lock[name].get("params", {}).items():
-            params |= {f"{file}:{key}": value for key, value in _flat(values)}
+            params |= {f"{file}:{key}": value for key, value in _flatten_values(values)}
     (profile,) = (file for file in lock["train"]["params"] if file.startswith("profiles/"))
     # PyYAML reads 1e-05 as a string.
     ratio, lr = float(params.pop("params.yaml:mix.ratio")), float(params.pop(f"{profile}:train.lr"))
     seed = int(params.pop("params.yaml:seed", 0))
-    kept = {key: value for key, value in params.items() if not key.startswith("params.yaml:gate")}
-    makers = _makers(lock)
-    given = {dep["path"]: dep.get("md5") for name in names for dep in lock[name].get("deps", [])}
-    inputs = {path: content for path, content in given.items() if not _made_at(path, makers)}
-    return Settings(ratio, lr, seed, json.dumps([ratio, lr, kept, inputs], sort_keys=True, default=str))
+    other_params = {key: value for key, value in params.items() if not key.startswith("params.yaml:gate")}
+    makers = _index_outputs(lock)
+    hashes = {dep["path"]: dep.get("md5") for name in names for dep in lock[name].get("deps", [])}
+    inputs = {path: content for path, content in hashes.items() if not _outputs_at(path, makers)}
+    return RunSettings(ratio, lr, seed, json.dumps([ratio, lr, other_params, inputs], sort_keys=True, default=str))
 
 
-def _flat(values: Row, before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each value below a mapping with its dotted key."""
+def _flatten_values(values: Row, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) of each value in a nested mapping."""
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            yield from _flat(value, f"{before}{key}.")
+            yield from _flatten_values(value, f"{prefix}{key}.")
         else:
-            yield f"{before}{key}", value
+            yield f"{prefix}{key}", value
 
 
-def in_place(path: str, lock: Row) -> bool:
-    """Say whether the workspace's file is the one that a lock's stages made: a checkout by git alone leaves others."""
+def is_in_workspace(path: str, lock: Row) -> bool:
+    """Return whether the file in the workspace is the output in the lock; after `git checkout` alone, it may differ."""
     file = Path(path)
     if not file.is_file():
         return False
-    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == _hashes(lock).get(path)
+    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == _output_hashes(lock).get(path)
 
 
-def shared(lock: Row) -> dict[str, Any]:
-    """Return the hashes of what runs must share, by path."""
-    made = _hashes(lock)
-    return {path: made.get(path) for path in SHARED}
+def shared_hashes(lock: Row) -> dict[str, Any]:
+    """Return the hashes of the outputs that runs must share, by path."""
+    hashes = _output_hashes(lock)
+    return {path: hashes.get(path) for path in SHARED_OUTPUTS}
 
 
-def upstream(lock: Row, last: str) -> list[str]:
-    """Return the stages of a lock that `last` follows from, by name, with itself."""
-    makers = _makers(lock)
-    todo, found = [last], set[str]()
-    while todo:
-        name = todo.pop()
-        if name not in found and name in lock:
-            found.add(name)
-            todo += [maker for dep in lock[name].get("deps", []) for maker, _ in _made_at(dep["path"], makers).values()]
-    return sorted(found)
+def find_upstream_stages(lock: Row, last: str) -> list[str]:
+    """Return the names of the stages in a lock on which `last` depends, including itself, sorted."""
+    makers = _index_outputs(lock)
+    pending, stages = [last], set[str]()
+    while pending:
+        stage = pending.pop()
+        if stage not in stages and stage in lock:
+            stages.add(stage)
+            pending += [
+                maker for dep in lock[stage].get("deps", []) for maker, _ in _outputs_at(dep["path"], makers).values()
+            ]
+    return sorted(stages)
 
 
-def _makers(lock: Row) -> dict[str, tuple[str, str | None]]:
-    """Return (stage, hash) of each output of a lock's stages, by path."""
+def _index_outputs(lock: Row) -> dict[str, tuple[str, str | None]]:
+    """Return (stage, hash) of each output in a lock, by path."""
     return {out["path"]: (name, out.get("md5")) for name, stage in lock.items() for out in stage.get("outs", [])}
 
 
-def _hashes(lock: Row) -> dict[str, str | None]:
-    """Return the hash of each output of a lock's stages, by path."""
-    return {path: md5 for path, (_, md5) in _makers(lock).items()}
+def _output_hashes(lock: Row) -> dict[str, str | None]:
+    """Return the hash of each output in a lock, by path."""
+    return {path: md5 for path, (_, md5) in _index_outputs(lock).items()}
 
 
-def _made_at(path: str, makers: dict[str, tuple[str, str | None]]) -> dict[str, tuple[str, str | None]]:
-    """Return those of `makers` whose output is at `path`, below it, or a folder that holds it."""
+def _outputs_at(path: str, makers: dict[str, tuple[str, str | None]]) -> dict[str, tuple[str, str | None]]:
+    """Return the outputs in `makers` that are at `path`, below it, or a folder that contains it."""
     return {
         out: maker
         for out, maker in makers.items()
@@ -132,33 +136,33 @@ def _made_at(path: str, makers: dict[str, tuple[str, str | None]]) -> dict[str, 
     }
 
 
-def finished(lock: Row) -> bool:
-    """Say whether `compare` and each stage before it ran on the latest outputs of the stages before them."""
-    return "compare" in lock and not set(upstream(lock, "compare")) & set(stale_stages(lock))
+def is_finished(lock: Row) -> bool:
+    """Return whether `compare` and all stages it depends on ran on the latest outputs of the stages before them."""
+    return "compare" in lock and not set(find_upstream_stages(lock, "compare")) & set(find_stale_stages(lock))
 
 
-def stale_stages(lock: Row) -> list[str]:
-    """Return the stages of a lock that ran on other inputs than the outputs that the lock records now."""
-    makers = _makers(lock)
+def find_stale_stages(lock: Row) -> list[str]:
+    """Return the stages in a lock whose inputs differ from the outputs that the lock has for the same paths."""
+    makers = _index_outputs(lock)
     return [
         name
         for name, stage in lock.items()
-        if any((made := _made_at(dep["path"], makers)) and _read_another(dep, made) for dep in stage.get("deps", []))
+        if any((made := _outputs_at(dep["path"], makers)) and _has_changed(dep, made) for dep in stage.get("deps", []))
     ]
 
 
-def _read_another(dep: Row, made: dict[str, tuple[str, str | None]]) -> bool:
-    """Say whether the dependency of a stage had another content than the outputs at its path have now."""
+def _has_changed(dep: Row, made: dict[str, tuple[str, str | None]]) -> bool:
+    """Return whether the outputs at the path of a dependency have changed since the stage read it."""
     path = dep["path"]
     if path in made:
         return made[path][1] != dep.get("md5")
-    if any(path.startswith(f"{out}/") for out in made):  # a file in a folder, of which the lock has the hash of all
+    if any(path.startswith(f"{out}/") for out in made):  # the lock has only the hash of the whole folder
         return False
     return _folder_hash(path, {out: md5 for out, (_, md5) in made.items()}) != dep.get("md5")
 
 
 def _folder_hash(folder: str, hashes: dict[str, str | None]) -> str | None:
-    """Return DVC's hash of a folder that holds exactly the files in `hashes`, by their paths."""
+    """Return DVC's hash of a folder that contains exactly the files in `hashes` (path -> hash)."""
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.tree import Tree
 

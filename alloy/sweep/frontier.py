@@ -1,18 +1,18 @@
-"""Say which configuration to take: those of this commit's runs side by side, the Pareto front, the best in a limit.
+"""Compare the configurations of this commit's runs: table, Pareto front, and the best one within a limit on loss.
 
 Reads   the finished experiments of the current commit, that commit and the workspace, through DVC
         (alloy/sweep/results.py)
-Writes  metrics/frontier/frontier.md, .csv, .svg; git ignores them, since the experiments that they tell of are local
+Writes  metrics/frontier/frontier.md, .csv, .svg; git ignores them, since the experiments are local, too
 Run     alloy frontier, alloy frontier --max-loss 0.05, alloy frontier --axis ifeval.prompt_strict
 
-No stage: it compares runs of the pipeline. Runs that differ in their seed alone are one configuration: means, with
-intervals over seeds and test items (alloy/scoring/seeds.py). The limit is the largest loss of general ability against
-base: what is given, else the gate's of that metric, else 0.02.
+This is not a stage: it compares runs of the whole pipeline. Runs that differ only in their seed are one configuration,
+shown as means with intervals over seeds and test items (alloy/scoring/seeds.py). The limit is the largest loss of
+general ability compared with base: `--max-loss`, else the gate's limit on that metric, else 0.02.
 """
 
 from pathlib import Path
 
-from alloy.comparison.costs import unequal
+from alloy.comparison.costs import describe_unequal_budgets
 from alloy.comparison.metrics import METRICS, Metric
 from alloy.comparison.settings import Gate
 from alloy.core import markdown
@@ -20,124 +20,160 @@ from alloy.core.files import InputError, Row, write_whole
 from alloy.core.settings import load_sections
 from alloy.core.tables import csv_text
 from alloy.scoring.settings import Score
-from alloy.sweep.analyze import best, doubts, front_of, label, recommend, seeds_note
-from alloy.sweep.axis import find_axis, limit_of, short_title, worsening
-from alloy.sweep.configurations import Configuration, group_runs, missing_seeds
+from alloy.sweep.analyze import (
+    choose_best,
+    describe_intervals,
+    describe_recommendation,
+    list_caveats,
+    make_label,
+    mark_front,
+)
+from alloy.sweep.axis import choose_limit, compute_loss, find_axis, short_title_of
+from alloy.sweep.configurations import Configuration, describe_missing_seeds, group_runs
 from alloy.sweep.results import Run, read_runs
 
 OUT = Path("metrics/frontier")
 
 
-def shown(axis: Metric) -> list[Metric]:
-    """Return the metrics that are columns: those that tell the trade-off, and the axis."""
+def select_metrics(axis: Metric) -> list[Metric]:
+    """Return the metrics that become columns: those that describe the trade-off, and the axis."""
     metrics = [metric for metric in METRICS if metric.short]
     return metrics if axis.name in {metric.name for metric in metrics} else [*metrics, axis]
 
 
-def table(configurations: list[Configuration], limit: float) -> str:
-    """Return the configurations as a Markdown table that is aligned for a terminal, with base and SVM below them.
+def render_table(configurations: list[Configuration], limit: float) -> str:
+    """Return the configurations, then base and SVM, as a Markdown table aligned for the terminal.
 
-    `ratio` is the share of general data that was asked for, `trained` the one that training saw.
+    Column `ratio` is the requested share of general data, `trained` the share that training saw.
     """
     axis = configurations[0].axis
-    metrics, chosen = shown(axis), best(configurations, limit)
+    metrics, chosen = select_metrics(axis), choose_best(configurations, limit)
     titles = [
-        *(f"{short_title(metric)}{_items(metric, configurations)}" for metric in metrics),
-        f"{short_title(axis)} loss",
+        *(f"{short_title_of(metric)}{_describe_items(metric, configurations)}" for metric in metrics),
+        f"{short_title_of(axis)} loss",
     ]
     lines = [
         [
-            f"{'> ' if one is chosen else ''}{one.ratio:g}",
-            "-" if one.general_share is None else f"{one.general_share:.3f}",
-            f"{one.lr:g}",
-            *(_interval(one.figures.get(metric.name)) for metric in metrics),
-            _interval(one.loss),
-            "*" if on else "",
-            ", ".join(map(str, one.seeds)),
-            one.runs[0].name,
+            f"{'> ' if configuration is chosen else ''}{configuration.ratio:g}",
+            "-" if configuration.general_share is None else f"{configuration.general_share:.3f}",
+            f"{configuration.lr:g}",
+            *(_format_interval(configuration.estimates.get(metric.name)) for metric in metrics),
+            _format_interval(configuration.loss),
+            "*" if on_front else "",
+            ", ".join(map(str, configuration.seeds)),
+            configuration.runs[0].name,
         ]
-        for one, on in zip(configurations, front_of(configurations), strict=True)
+        for configuration, on_front in zip(configurations, mark_front(configurations), strict=True)
     ]
     for model in ("base", "svm"):
-        figures = [_interval(configurations[0].runs[0].figure(metric, model)) for metric in metrics]
-        lines.append([model, "", "", *figures, "", "", "", ""])
+        cells = [_format_interval(configurations[0].runs[0].read_estimate(metric, model)) for metric in metrics]
+        lines.append([model, "", "", *cells, "", "", "", ""])
     head = ["ratio", "trained", "lr", *titles, "front", "seeds", "experiment (first seed)"]
     return "\n".join(markdown.format_table(head, lines, padded=True))
 
 
-def _items(metric: Metric, configurations: list[Configuration]) -> str:
-    """Return on how many items a metric is measured in these runs, as ` (n 240)` or ` (n 236-240)`; "" if not known."""
-    found = sorted({n for one in configurations for run in one.runs if (n := run.items(metric)) is not None})
-    return f" (n {'-'.join(map(str, dict.fromkeys((found[0], found[-1]))))})" if found else ""
+def _describe_items(metric: Metric, configurations: list[Configuration]) -> str:
+    """Return the number of items of a metric in these runs, as ` (n 240)` or ` (n 236-240)`; "" if unknown."""
+    counts = sorted(
+        {
+            n
+            for configuration in configurations
+            for run in configuration.runs
+            if (n := run.count_items(metric)) is not None
+        }
+    )
+    return f" (n {'-'.join(map(str, dict.fromkeys((counts[0], counts[-1]))))})" if counts else ""
 
 
-def _interval(figure: Row | None) -> str:
-    if figure is None:
+def _format_interval(estimate: Row | None) -> str:
+    if estimate is None:
         return "-"
-    return f"{figure['value']:.3f}" + (f" ({figure['low']:.3f} to {figure['high']:.3f})" if "low" in figure else "")
+    return f"{estimate['value']:.3f}" + (
+        f" ({estimate['low']:.3f} to {estimate['high']:.3f})" if "low" in estimate else ""
+    )
 
 
-def as_csv(configurations: list[Configuration], limit: float) -> str:
-    """Return configurations, and below each its runs, as CSV with one number per column; `kind` says which it is."""
-    axis, chosen = configurations[0].axis, best(configurations, limit)
-    metrics, rows = shown(axis), list[Row]()
-    for one, on in zip(configurations, front_of(configurations), strict=True):
-        place = {"front": int(on), "recommended": int(one is chosen)}
-        head = {"kind": "configuration", "experiment": "", "ratio": one.ratio, "general_share": one.general_share}
-        head |= {"lr": one.lr, "seed": ""}
-        figures = {metric.name: one.figures.get(metric.name) for metric in metrics}
-        shown_figures = _columns(metrics, axis, figures, one.loss, one.runs[0])
-        rows.append({**head, "seeds": len(one.runs), **shown_figures, **place})
-        rows += [{**_run_row(run, metrics, axis), "front": "", "recommended": ""} for run in one.runs]
+def render_csv(configurations: list[Configuration], limit: float) -> str:
+    """Return CSV with one number per column: a row per configuration, followed by a row per run (column `kind`)."""
+    axis, chosen = configurations[0].axis, choose_best(configurations, limit)
+    metrics, rows = select_metrics(axis), list[Row]()
+    for configuration, on_front in zip(configurations, mark_front(configurations), strict=True):
+        marks = {"front": int(on_front), "recommended": int(configuration is chosen)}
+        head = {
+            "kind": "configuration",
+            "experiment": "",
+            "ratio": configuration.ratio,
+            "general_share": configuration.general_share,
+        }
+        head |= {"lr": configuration.lr, "seed": ""}
+        estimates = {metric.name: configuration.estimates.get(metric.name) for metric in metrics}
+        columns = _metric_columns(metrics, axis, estimates, configuration.loss, configuration.runs[0])
+        rows.append({**head, "seeds": len(configuration.runs), **columns, **marks})
+        rows += [{**_run_row(run, metrics, axis), "front": "", "recommended": ""} for run in configuration.runs]
     return csv_text([*rows[0]], [[row[name] for name in rows[0]] for row in rows])
 
 
 def _run_row(run: Run, metrics: list[Metric], axis: Metric) -> Row:
     settings = run.settings
-    share = round(run.given.general, 4) if run.given else None
+    share = round(run.budget.general, 4) if run.budget else None
     head = {"kind": "run", "experiment": run.name, "ratio": settings.ratio, "general_share": share}
     head |= {"lr": settings.lr, "seed": settings.seed}
-    loss = worsening(run.change(axis) or {}, axis)
-    return {**head, "seeds": 1, **_columns(metrics, axis, {one.name: run.figure(one) for one in metrics}, loss, run)}
+    loss = compute_loss(run.read_change(axis) or {}, axis)
+    return {
+        **head,
+        "seeds": 1,
+        **_metric_columns(metrics, axis, {metric.name: run.read_estimate(metric) for metric in metrics}, loss, run),
+    }
 
 
-def _columns(metrics: list[Metric], axis: Metric, figures: dict[str, Row | None], loss: Row, run: Run) -> Row:
-    """Return four columns per metric, three for the loss: the value, the ends of its interval, its items in `run`."""
-    columns = {short_title(metric): figures[metric.name] or {} for metric in metrics}
-    columns[f"{short_title(axis)} loss"] = loss
-    counts = {short_title(metric): {"n": run.items(metric)} for metric in metrics}
+def _metric_columns(metrics: list[Metric], axis: Metric, estimates: dict[str, Row | None], loss: Row, run: Run) -> Row:
+    """Return the columns of each metric (value, ends of the interval, items in `run`), and of the loss (no items)."""
+    columns = {short_title_of(metric): estimates[metric.name] or {} for metric in metrics}
+    columns[f"{short_title_of(axis)} loss"] = loss
+    counts = {short_title_of(metric): {"n": run.count_items(metric)} for metric in metrics}
     ends = (("", "value"), ("_low", "low"), ("_high", "high"), ("_n", "n"))
     return {
         title.lower().replace(" ", "_") + end: ""
-        if (found := {**counts.get(title, {}), **figure}.get(key)) is None
-        else found
-        for title, figure in columns.items()
+        if (value := {**counts.get(title, {}), **estimate}.get(key)) is None
+        else value
+        for title, estimate in columns.items()
         for end, key in ends
         if title in counts or key != "n"
     }
 
 
-def conclude(given: str = "", axis_name: str = "") -> None:
-    """Read the runs, print table, warnings and recommendation, and write them."""
+def write_frontier(max_loss: str = "", axis_name: str = "") -> None:
+    """Read the runs; print and write table, notes and recommendation."""
     score, gate = load_sections(Score, Gate)
     axis = find_axis(axis_name)
-    limit = limit_of(given, gate.limits().get(axis.name), axis)
-    runs, left = read_runs(axis)
-    configurations = group_runs(runs, axis, shown(axis), score)
-    said = [f"Left out: {line}" for line in left]
+    limit = choose_limit(max_loss, gate.limits().get(axis.name), axis)
+    runs, left_out = read_runs(axis)
+    configurations = group_runs(runs, axis, select_metrics(axis), score)
+    notes = [f"Left out: {line}" for line in left_out]
     if runs:
-        missing = missing_seeds(configurations, lambda one: label(one, configurations))
-        budgets = [run.given for run in runs if run.given]
-        said = [*seeds_note(configurations), *unequal(budgets), *(f"Missing: {line}" for line in missing), *said]
-    words = [recommend(configurations, limit, score), *doubts(configurations, limit, score)]
+        missing = describe_missing_seeds(
+            configurations, lambda configuration: make_label(configuration, configurations)
+        )
+        budgets = [run.budget for run in runs if run.budget]
+        notes = [
+            *describe_intervals(configurations),
+            *describe_unequal_budgets(budgets),
+            *(f"Missing: {line}" for line in missing),
+            *notes,
+        ]
+    conclusions = [describe_recommendation(configurations, limit, score), *list_caveats(configurations, limit, score)]
     if not runs:
-        raise InputError("\n".join([*said, *words]))
-    text = "\n\n".join([table(configurations, limit), "\n".join(said), "\n".join(words)])
-    from alloy.comparison.charts import svg
-    from alloy.sweep.chart import front
+        raise InputError("\n".join([*notes, *conclusions]))
+    text = "\n\n".join([render_table(configurations, limit), "\n".join(notes), "\n".join(conclusions)])
+    from alloy.comparison.charts import render_svg
+    from alloy.sweep.chart import make_frontier_chart
 
-    labels = [label(one, configurations, rates=False) for one in configurations]
-    chart = svg(front(configurations, labels, best(configurations, limit), limit), height=4.4, name="frontier")
-    for name, content in (("md", f"{text}\n"), ("csv", as_csv(configurations, limit)), ("svg", chart)):
+    labels = [make_label(configuration, configurations, rates=False) for configuration in configurations]
+    chart = render_svg(
+        make_frontier_chart(configurations, labels, choose_best(configurations, limit), limit),
+        height=4.4,
+        name="frontier",
+    )
+    for name, content in (("md", f"{text}\n"), ("csv", render_csv(configurations, limit)), ("svg", chart)):
         write_whole(OUT / f"frontier.{name}", lambda part, content=content: part.write_text(content, encoding="utf-8"))
     print(f"{text}\n\nfrontier: {OUT}/frontier.svg, .csv, .md")

@@ -1,4 +1,4 @@
-"""The points of a sweep: what each run sets, and which experiment has set it already."""
+"""The grid of a sweep: the settings of each run, and which experiment already has them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from omegaconf import OmegaConf
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError, Row
 from alloy.core.git import run_git
-from alloy.sweep.dvc_experiments import finished, read_lock
+from alloy.sweep.dvc_experiments import is_finished, read_lock
 
-# What decides what a run does; not what DVC writes beside it.
-WRITTEN = (":(exclude,glob)**/dvc.lock", ":(exclude,glob)**/.gitignore")
-INPUTS = ("dvc.yaml", "params.yaml", "versions.yaml", "alloy", "stages", "profiles", "data", *WRITTEN)
+# The files that determine the result of a run, without those that DVC writes.
+NOT_WRITTEN_BY_DVC = (":(exclude,glob)**/dvc.lock", ":(exclude,glob)**/.gitignore")
+INPUTS = ("dvc.yaml", "params.yaml", "versions.yaml", "alloy", "stages", "profiles", "data", *NOT_WRITTEN_BY_DVC)
 
 
 @dataclass(frozen=True)
-class Point:
-    """What one run sets."""
+class GridPoint:
+    """The settings of one run of a sweep."""
 
     ratio: float
     lr: float
@@ -27,56 +27,66 @@ class Point:
 
     @property
     def name(self) -> str:
-        """The name of its experiment."""
+        """The name of the DVC experiment."""
         return f"ratio-{self.ratio:g}-lr-{self.lr:g}-seed-{self.seed}"
 
 
-def numbers(name: str, text: str, fits: Callable[[float], bool], kind: str) -> list[float]:
-    """Return the numbers of a list with commas, each once; one that does not fit raises `InputError`."""
-    found = []
+def parse_numbers(option: str, text: str, is_valid: Callable[[float], bool], expected: str) -> list[float]:
+    """Return the distinct numbers of a comma-separated list; raise `InputError` if one is not valid."""
+    values = []
     for word in text.replace(",", " ").split():
         try:
             value = float(word)
         except ValueError:
             value = float("nan")
-        if not fits(value):
-            raise InputError(f"{name}: '{word}' where {kind} belongs; write numbers with commas between them")
-        found.append(value)
-    return list(dict.fromkeys(found))
+        if not is_valid(value):
+            raise InputError(f"{option}: expected {expected}, got '{word}'; separate numbers by commas")
+        values.append(value)
+    return list(dict.fromkeys(values))
 
 
-def grid(ratios: list[float], rates: list[float], seeds: list[int]) -> list[Point]:
-    """Return the points of a sweep: all configurations with the first seed, then all with the next one.
+def make_grid(ratios: list[float], rates: list[float], seeds: list[int]) -> list[GridPoint]:
+    """Return the points of a sweep: all configurations with the first seed, then all with the next seed.
 
-    So a sweep that is stopped on its way has compared all of them.
+    So a sweep that is stopped early can already compare all configurations.
     """
-    return [Point(ratio, rate, seed) for seed, rate, ratio in product(seeds, rates, ratios)]
+    return [GridPoint(ratio, rate, seed) for seed, rate, ratio in product(seeds, rates, ratios)]
 
 
-def overrides(point: Point, gate: Gate, profile: str) -> list[str]:
-    """Return what `dvc exp run` is told: a run's settings, and no gate, whose failure would lose its figures."""
+def make_overrides(point: GridPoint, gate: Gate, profile: str) -> list[str]:
+    """Return the options of `dvc exp run`: a run's settings, and no gate, since a failed run loses its metrics."""
     gates = [f"gate.{name}=null" for name in gate.limits()]
     rate = f"profiles/{profile}.yaml:train.lr={point.lr!r}"
-    sets = [f"mix.ratio={point.ratio!r}", rate, f"seed={point.seed}", *gates]
-    return [word for setting in sets for word in ("-S", setting)]
+    settings = [f"mix.ratio={point.ratio!r}", rate, f"seed={point.seed}", *gates]
+    return [word for setting in settings for word in ("-S", setting)]
 
 
-def settings(read: Callable[[str], str], profile: str) -> tuple[Row, Row]:
-    """Return params and profile, without the gate; `read` gives a file's text."""
-    params, scale = (OmegaConf.to_container(OmegaConf.create(read(file))) for file in ("params.yaml", profile))
-    assert isinstance(params, dict) and isinstance(scale, dict)
-    return {str(key): value for key, value in params.items() if key != "gate"}, {str(k): v for k, v in scale.items()}
+def read_settings(read_text: Callable[[str], str], profile: str) -> tuple[Row, Row]:
+    """Return the values of params.yaml, without the gate, and of the profile; `read_text` returns a file's text."""
+    params, profile_values = (
+        OmegaConf.to_container(OmegaConf.create(read_text(file))) for file in ("params.yaml", profile)
+    )
+    assert isinstance(params, dict) and isinstance(profile_values, dict)
+    return {str(key): value for key, value in params.items() if key != "gate"}, {
+        str(k): v for k, v in profile_values.items()
+    }
 
 
-def point_of(rev: str, profile: str) -> Point | None:
-    """Return what an experiment set, or None: it is not finished, or differs from the workspace in more than that."""
-    if not finished(read_lock(rev)):
+def find_point(rev: str, profile: str) -> GridPoint | None:
+    """Return the grid point of an experiment.
+
+    None if it is not finished, or differs from the workspace in more than ratio, learning rate and seed.
+    """
+    if not is_finished(read_lock(rev)):
         return None
     if run_git("diff", "--name-only", rev, "--", *INPUTS, ":(exclude)params.yaml", f":(exclude){profile}"):
         return None
-    own, scale = settings(lambda file: run_git("show", f"{rev}:./{file}"), profile)
-    here, here_scale = settings(lambda file: Path(file).read_text(encoding="utf-8"), profile)
-    point = Point(float(own["mix"]["ratio"]), float(scale["train"]["lr"]), own.setdefault("seed", 0))
-    here["mix"]["ratio"], here_scale["train"]["lr"] = own["mix"]["ratio"], scale["train"]["lr"]
-    here["seed"] = own["seed"]
-    return point if (own, scale) == (here, here_scale) else None
+    params, profile_values = read_settings(lambda file: run_git("show", f"{rev}:./{file}"), profile)
+    current_params, current_profile = read_settings(lambda file: Path(file).read_text(encoding="utf-8"), profile)
+    point = GridPoint(float(params["mix"]["ratio"]), float(profile_values["train"]["lr"]), params.setdefault("seed", 0))
+    current_params["mix"]["ratio"], current_profile["train"]["lr"] = (
+        params["mix"]["ratio"],
+        profile_values["train"]["lr"],
+    )
+    current_params["seed"] = params["seed"]
+    return point if (params, profile_values) == (current_params, current_profile) else None

@@ -1,7 +1,7 @@
-"""Finished runs of this commit, as DVC keeps them, with the settings they were trained by.
+"""Finished runs of the current commit, with their settings and metrics.
 
-A run is an experiment of the current commit, that commit itself, or the workspace. Its figures are those of its
-metrics/compare.json and of the rows beside it, from DVC's cache.
+A run is an experiment of the current commit, that commit itself, or the workspace. Its metrics are read from its
+metrics/compare.json and from the rows of its stages, through the DVC cache.
 """
 
 import json
@@ -11,153 +11,159 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from alloy.comparison.compare import require_same
-from alloy.comparison.costs import Budget, budget
-from alloy.comparison.item_rows import rows_of
+from alloy.comparison.compare import require_same_ids
+from alloy.comparison.costs import Budget, compute_budget
+from alloy.comparison.item_rows import select_rows
 from alloy.comparison.metrics import Metric
 from alloy.core.files import InputError, Row
-from alloy.scoring.bootstrap import ENOUGH, Counts
-from alloy.sweep.axis import TASK
+from alloy.scoring.bootstrap import MIN_ITEMS, Counts
+from alloy.sweep.axis import TASK_METRIC
 from alloy.sweep.dvc_experiments import (
     WORKSPACE,
-    Settings,
-    experiments,
-    finished,
-    in_place,
+    RunSettings,
+    is_finished,
+    is_in_workspace,
+    list_experiments,
     read_lock,
-    settings_of,
-    shared,
+    read_run_settings,
+    shared_hashes,
 )
 
-FILES = COMPARED, SCORED = "metrics/compare.json", "metrics/score/tuned.jsonl"
+REQUIRED_FILES = COMPARE_FILE, SCORE_ROWS = "metrics/compare.json", "metrics/score/tuned.jsonl"
 
 
-class Files(Protocol):
+class FileReader(Protocol):
     """The files of a run."""
 
     def read_text(self, path: str, /) -> str | bytes:
-        """Return the text of a file; raise `FileNotFoundError` if there is none, or if it is not in the cache."""
+        """Return the text of a file; raise `FileNotFoundError` if it does not exist or is not in the cache."""
         ...
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its settings, the lines of its comparison by metric, what its training was given, its files."""
+    """A finished run: settings, lines of its comparison by metric, training budget, and a reader of its files."""
 
     name: str
-    settings: Settings
+    settings: RunSettings
     lines: dict[str, Row]
-    given: Budget | None = None
-    files: Files | None = field(default=None, compare=False, repr=False)
+    budget: Budget | None = None
+    files: FileReader | None = field(default=None, compare=False, repr=False)
     formulation: str | None = None  # of `mmlu.acc`
-    _read: dict[str, list[Row]] = field(default_factory=dict, compare=False, repr=False)
+    _rows_by_path: dict[str, list[Row]] = field(default_factory=dict, compare=False, repr=False)
 
-    def figure(self, metric: Metric, model: str = "tuned") -> Row | None:
+    def read_estimate(self, metric: Metric, model: str = "tuned") -> Row | None:
         """Return `{value, low?, high?}` of a model, or None if it was not measured."""
         return self.lines.get(metric.name, {}).get("models", {}).get(model)
 
-    def items(self, metric: Metric) -> int | None:
-        """Return how many items a metric is measured on, None if that is not known."""
+    def count_items(self, metric: Metric) -> int | None:
+        """Return the number of items that a metric is measured on, or None if it is not known."""
         return self.lines.get(metric.name, {}).get("n")
 
     def too_few(self, metric: Metric) -> bool:
-        """Return whether the items of a metric are too few for an interval or a comparison."""
-        items = self.items(metric)
-        return items is not None and items < ENOUGH
+        """Return whether a metric has too few items for an interval or a comparison."""
+        items = self.count_items(metric)
+        return items is not None and items < MIN_ITEMS
 
-    def change(self, metric: Metric) -> Row | None:
-        """Return `{value, low?, high?}` of the tuned model less base, or None if either was not measured."""
+    def read_change(self, metric: Metric) -> Row | None:
+        """Return `{value, low?, high?}` of tuned model minus base, or None if one of them was not measured."""
         return self.lines.get(metric.name, {}).get("change")
 
-    def rows(self, metric: Metric, model: str = "tuned") -> list[Row] | None:
-        """Return what a metric counts of each item, in the order of the test; None if the run keeps no such rows."""
+    def read_rows(self, metric: Metric, model: str = "tuned") -> list[Row] | None:
+        """Return the rows of a metric, one per item, in the order of the test; None if the run does not have them."""
         if self.files is None:
             return None
         try:
-            return rows_of(metric, model, self._rows, self.formulation) or None
+            return select_rows(metric, model, self._read_file, self.formulation) or None
         except FileNotFoundError:
             return None
 
-    def _rows(self, path: str) -> list[Row]:
+    def _read_file(self, path: str) -> list[Row]:
         assert self.files is not None
-        if path not in self._read:
-            self._read[path] = [json.loads(line) for line in str(self.files.read_text(path)).split("\n") if line]
-        return self._read[path]
+        if path not in self._rows_by_path:
+            self._rows_by_path[path] = [
+                json.loads(line) for line in str(self.files.read_text(path)).split("\n") if line
+            ]
+        return self._rows_by_path[path]
 
 
-def counts_of(metric: Metric, runs: list[tuple[Run, str]]) -> list[Counts] | None:
-    """Return the counts of each (run, model), row by row of the same items; None if one has none.
+def count_rows(metric: Metric, runs: list[tuple[Run, str]]) -> list[Counts] | None:
+    """Return the counts (items, columns) of each (run, model); None if one of them has no rows.
 
-    Rows of other items than the first one's raise `InputError`.
+    Raise `InputError` if their items are not those of the first run, in the same order.
     """
-    found = [run.rows(metric, model) for run, model in runs]
-    items, first = metric.items, found[0] if found else None
+    rows_of_runs = [run.read_rows(metric, model) for run, model in runs]
+    items, first = metric.items, rows_of_runs[0] if rows_of_runs else None
     if items is None or first is None:
         return None
     counts = []
-    for (run, model), rows in zip(runs, found, strict=True):
+    for (run, model), rows in zip(runs, rows_of_runs, strict=True):
         if rows is None:
             return None
-        require_same(f"{run.name}: {metric.name} of {model}", rows, first)
+        require_same_ids(f"{run.name}: {metric.name} of {model}", rows, first)
         counts.append(np.array([items.counts(row) for row in rows], np.int64))
     return counts
 
 
 def read_runs(axis: Metric) -> tuple[list[Run], list[str]]:
-    """Return the finished runs that measured `axis`, each once, and a line for each that is left out."""
-    done, left = experiments()
-    here = Path("dvc.lock").is_file()
-    like = shared(read_lock(WORKSPACE if here else "HEAD"))
+    """Return the finished runs that measured `axis`, without duplicates, and one line per run that is left out."""
+    finished, left_out = list_experiments()
+    has_lock = Path("dvc.lock").is_file()
+    shared = shared_hashes(read_lock(WORKSPACE if has_lock else "HEAD"))
     runs: list[Run] = []
-    quiet: list[str] = []  # why HEAD and workspace are no runs: of no interest beside some that are
-    for name, rev in [*done, ("HEAD", "HEAD"), *([(WORKSPACE, WORKSPACE)] if here else [])]:
+    not_runs: list[str] = []  # why HEAD or workspace is not a run; shown only if there are no runs
+    for name, rev in [*finished, ("HEAD", "HEAD"), *([(WORKSPACE, WORKSPACE)] if has_lock else [])]:
         try:
-            run = _read_run(name, rev, like, axis)
+            run = _read_run(name, rev, shared, axis)
         except InputError as error:
-            (left if (name, rev) in done else quiet).append(f"{name}: {error}")
+            (left_out if (name, rev) in finished else not_runs).append(f"{name}: {error}")
             continue
-        alike = [other for other in runs if other.settings == run.settings]
-        if not alike:
+        same_settings = [other for other in runs if other.settings == run.settings]
+        if not same_settings:
             runs.append(run)
-        elif alike[0].lines != run.lines:
-            left.append(f"{name}: the settings and seed of {alike[0].name}, and other figures; one of them is used")
-    order = sorted(runs, key=lambda run: (run.settings.lr, run.settings.ratio, run.settings.seed))
-    return order, left if runs else [*left, *quiet]
+        elif same_settings[0].lines != run.lines:
+            left_out.append(
+                f"{name}: same settings and seed as {same_settings[0].name}, but other metrics; only the latter is used"
+            )
+    ordered = sorted(runs, key=lambda run: (run.settings.lr, run.settings.ratio, run.settings.seed))
+    return ordered, left_out if runs else [*left_out, *not_runs]
 
 
-def by_metric(lines: list[Row]) -> dict[str, Row]:
-    """Return the lines of a comparison by the names of their metrics."""
+def index_by_metric(lines: list[Row]) -> dict[str, Row]:
+    """Return the lines of a comparison by metric name."""
     return {line.get("name") or f"{line['part']}.{line['key']}".rstrip("."): line for line in lines}
 
 
-def _read_run(name: str, rev: str, like: dict[str, Any], axis: Metric) -> Run:
+def _read_run(name: str, rev: str, shared: dict[str, Any], axis: Metric) -> Run:
     from dvc.api import DVCFileSystem
 
     lock = read_lock(rev)
-    if not finished(lock):
-        raise InputError("not run to its end")
-    other = [path for path, content in shared(lock).items() if content != like[path]]
-    if other:
-        raise InputError(f"{other[0]} is another, figures cannot be compared")
-    if rev == WORKSPACE and (stale := [path for path in FILES if not in_place(path, lock)]):
-        raise InputError(f"{stale[0]} is not that of dvc.lock; `dvc checkout` brings it")
+    if not is_finished(lock):
+        raise InputError("not finished")
+    different = [path for path, content in shared_hashes(lock).items() if content != shared[path]]
+    if different:
+        raise InputError(f"{different[0]} differs from that of the workspace, so metrics cannot be compared")
+    if rev == WORKSPACE and (stale := [path for path in REQUIRED_FILES if not is_in_workspace(path, lock)]):
+        raise InputError(f"{stale[0]} differs from dvc.lock; run `dvc checkout`")
     files = DVCFileSystem(rev=None if rev == WORKSPACE else rev)
 
-    def read(path: str) -> Any:  # noqa: ANN401 (a JSON document may be anything)
+    def read_json_output(path: str) -> Any:  # noqa: ANN401 (a JSON document may be anything)
         try:
             return json.loads(files.read_text(path))
         except FileNotFoundError:
-            raise InputError(f"{path} is not in DVC's cache; run it again") from None
+            raise InputError(f"{path} is not in the DVC cache; run it again") from None
 
-    compared = read(COMPARED)
-    lines = by_metric(compared["measures"])
-    for metric in (TASK, axis):
+    compared = read_json_output(COMPARE_FILE)
+    lines = index_by_metric(compared["measures"])
+    for metric in (TASK_METRIC, axis):
         if not {"base", "tuned"} <= lines.get(metric.name, {"models": {}})["models"].keys():
-            raise InputError(f"{metric.name} was not measured for base and tuned model")
-    settings = settings_of(lock)
-    given = budget(read("metrics/mix.json")["mix"], read("metrics/train.json")["train"], settings.lr)
-    run = Run(name, settings, lines, given, files, compared["mmlu"]["formulation"])
-    for metric in (TASK, axis):
-        if metric.items and run.rows(metric) is None:
-            raise InputError(f"the rows of {metric.name} are not in DVC's cache; run it again")
+            raise InputError(f"{metric.name} was not measured for both base and tuned model")
+    settings = read_run_settings(lock)
+    budget = compute_budget(
+        read_json_output("metrics/mix.json")["mix"], read_json_output("metrics/train.json")["train"], settings.lr
+    )
+    run = Run(name, settings, lines, budget, files, compared["mmlu"]["formulation"])
+    for metric in (TASK_METRIC, axis):
+        if metric.items and run.read_rows(metric) is None:
+            raise InputError(f"the rows of {metric.name} are not in the DVC cache; run it again")
     return run

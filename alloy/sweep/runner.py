@@ -1,11 +1,11 @@
-"""Run each mix ratio, learning rate and seed as a DVC experiment, and say which configuration to take.
+"""Run each mix ratio, learning rate and seed as a DVC experiment, and recommend a configuration.
 
-Reads   params.yaml, profiles/<profile>.yaml, what git and DVC know of this commit
-Writes  an experiment per run; their logs in .dvc/tmp/sweep; metrics/frontier (alloy/sweep/frontier.py)
+Reads   params.yaml, profiles/<profile>.yaml, the experiments of this commit in git and DVC
+Writes  one experiment per run, its log in .dvc/tmp/sweep; metrics/frontier (alloy/sweep/frontier.py)
 Run     alloy sweep, alloy sweep --seeds 3, alloy sweep --ratios 0,0.25 --lrs 1.0e-3,3.0e-3 --max-loss 0.05
 
-Experiments run one after another in copies of the workspace, by `dvc exp run --temp`: DVC's queue would lose sight of
-one whose worker is killed. What was run from the same files and params is not run again. No stage: it runs stages.
+Experiments run one after another in copies of the workspace, by `dvc exp run --temp`; DVC's queue would lose track of a
+run whose worker is killed. A run of the same files and params is not repeated. This is not a stage: it runs stages.
 """
 
 import fcntl
@@ -22,37 +22,40 @@ from alloy.core.dvc_repair import repair_dvc
 from alloy.core.files import InputError, join_errors
 from alloy.core.git import run_git
 from alloy.core.settings import SEED_LIMIT, Data, load_sections, load_seed, profile_name
-from alloy.sweep.axis import find_axis, limit_of
-from alloy.sweep.dvc_experiments import experiments
-from alloy.sweep.frontier import conclude
-from alloy.sweep.grid import INPUTS, Point, grid, numbers, overrides, point_of
-from alloy.sweep.terminal import tee
+from alloy.sweep.axis import choose_limit, find_axis
+from alloy.sweep.dvc_experiments import list_experiments
+from alloy.sweep.frontier import write_frontier
+from alloy.sweep.grid import INPUTS, GridPoint, find_point, make_grid, make_overrides, parse_numbers
+from alloy.sweep.terminal import run_and_log
 from alloy.training.settings import Train
 
-LOGS = Path(".dvc/tmp/sweep")
-SKIPPED = {"raw", "__pycache__"}  # of ignored files: copied to each run (see `ignored`), of no interest
-SWEPT = "mix"  # the first stage that differs between runs
+LOG_FOLDER = Path(".dvc/tmp/sweep")
+SKIPPED = {
+    "raw",
+    "__pycache__",
+}  # ignored folders that need not be known to DVC: raw data, which `copy_options` copies to each run, and caches
+FIRST_SWEPT_STAGE = "mix"  # the first stage whose result differs between runs
 
 
-def shared_stages(dot: str) -> list[str]:
-    """Return the stages that are the same in all runs, of the graph that `dvc dag --dot` prints."""
+def find_shared_stages(dot: str) -> list[str]:
+    """Return the stages whose results are the same in all runs; `dot` is the graph that `dvc dag --dot` prints."""
     edges = re.findall(r'"([^"]+)" -> "([^"]+)";', dot)
-    changed, todo = {SWEPT}, [SWEPT]
-    while todo:
-        stage = todo.pop()
-        after = {late for early, late in edges if early == stage} - changed
-        changed |= after
-        todo += after
+    changed, pending = {FIRST_SWEPT_STAGE}, [FIRST_SWEPT_STAGE]
+    while pending:
+        stage = pending.pop()
+        later_stages = {late for early, late in edges if early == stage} - changed
+        changed |= later_stages
+        pending += later_stages
     return [name for name in re.findall(r'^"([^"]+)";$', dot, re.MULTILINE) if name not in changed]
 
 
-def state() -> str:
-    """Return what runs are made of as text: the commit and what differs from it."""
+def read_state() -> str:
+    """Return the state from which runs are made, as text: the commit, and the changes since."""
     return run_git("rev-parse", "HEAD") + run_git("diff", "HEAD", "--", *INPUTS)
 
 
-def require_known(data: list[str]) -> None:
-    """Raise `InputError` unless git or DVC knows all files of the data: experiments run in copies of what they know."""
+def require_known_files(data: list[str]) -> None:
+    """Raise `InputError` unless git or DVC tracks all files of the data; an experiment's copy has only those."""
     unknown = run_git(
         "ls-files", "--others", "--exclude-standard", "--", *data, "alloy", "stages", "profiles"
     ).splitlines()
@@ -63,92 +66,101 @@ def require_known(data: list[str]) -> None:
         and not find_stage_of(Path(file))
         and not is_tracked_by_dvc(Path(file))
     ]
-    fix = "neither git nor DVC knows it, and runs would be without it; `dvc add` (data) or `git add` it"
+    fix = "not tracked by git or DVC, so runs would not have it; `dvc add` (data) or `git add` it"
     if unknown:
         raise join_errors(f"{file}: {fix}" for file in unknown)
 
 
 @contextmanager
-def alone(folder: Path = LOGS) -> Iterator[int]:
-    """Hold the lock of the sweep in `folder`; its number is passed to what must not outlive it unseen."""
+def hold_lock(folder: Path = LOG_FOLDER) -> Iterator[int]:
+    """Hold the lock of the sweep in `folder`, and yield its file descriptor.
+
+    Child processes inherit the descriptor, so the lock is held until the last of them has ended.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                "another sweep, or an experiment that it left, runs in this folder; wait for its end"
+                f"{folder}/lock: another sweep, or an experiment that it started, is still running; wait for its end"
             ) from None
         yield lock.fileno()
 
 
-def ignored(data: list[str]) -> list[str]:
-    """Return the options by which copies of the workspace get the files of raw data too, which git ignores."""
+def copy_options(data: list[str]) -> list[str]:
+    """Return the options of `dvc exp run` that copy the raw data, which git ignores, to the run's folder."""
     files = (file for folder in dict.fromkeys(data) for file in sorted(Path(folder, "raw").rglob("[!.]*")))
     return [word for file in files if file.is_file() for word in ("--copy-paths", str(file))]
 
 
-def run_points(points: list[Point], data: list[str], gate: Gate, lock: int) -> list[str]:
-    """Run what is not there yet; return a line for each run that failed."""
-    scale = profile_name()
-    profile, copied = f"profiles/{scale}.yaml", ignored(data)
-    done, _ = experiments()
-    there = {point: name for name, rev in done if (point := point_of(rev, profile))}
-    taken = {name for name, _ in done}
+def run_points(points: list[GridPoint], data: list[str], gate: Gate, lock: int) -> list[str]:
+    """Run the points that have no finished experiment yet; return one line per failed run."""
+    profile_label = profile_name()
+    profile, copied = f"profiles/{profile_label}.yaml", copy_options(data)
+    finished, _ = list_experiments()
+    name_of_point = {point: name for name, rev in finished if (point := find_point(rev, profile))}
+    used_names = {name for name, _ in finished}
     for point in points:
-        if point in there:
-            print(f"sweep: {there[point]} is there", flush=True)
-    todo = [point for point in points if point not in there]
-    begun, failed = state(), []
+        if point in name_of_point:
+            print(f"sweep: {name_of_point[point]} is already finished", flush=True)
+    todo = [point for point in points if point not in name_of_point]
+    initial_state, failed = read_state(), []
     for number, point in enumerate(todo, 1):
-        if state() != begun:
-            raise InputError("params, code or data changed while the sweep ran; `make sweep` runs what is now there")
-        free = (point.name, *(f"{point.name}-{again}" for again in range(2, len(taken) + 3)))
-        name = next(own for own in free if own not in taken)
-        log = LOGS / f"{name}.log"
+        if read_state() != initial_state:
+            raise InputError(
+                "params, code or data changed during the sweep; run `make sweep` again to use the new ones"
+            )
+        candidates = (point.name, *(f"{point.name}-{suffix}" for suffix in range(2, len(used_names) + 3)))
+        name = next(candidate for candidate in candidates if candidate not in used_names)
+        log = LOG_FOLDER / f"{name}.log"
         print(f"sweep: run {number} of {len(todo)}, {name}", flush=True)
-        if tee(["dvc", "exp", "run", "--temp", "--name", name, *copied, *overrides(point, gate, scale)], log, lock):
-            failed.append(f"{name} failed: {log}; `make sweep` tries it again")
+        if run_and_log(
+            ["dvc", "exp", "run", "--temp", "--name", name, *copied, *make_overrides(point, gate, profile_label)],
+            log,
+            lock,
+        ):
+            failed.append(f"{name} failed: {log}; run `make sweep` to try it again")
     return failed
 
 
 def run_shared() -> None:
-    """Run in the workspace what all runs share, so that a fault there shows once and at the start."""
+    """Run the stages that all runs share in the workspace, so that an error there shows once, before all runs."""
     graph = subprocess.run(["dvc", "dag", "--dot", "dvc.yaml"], text=True, stdout=subprocess.PIPE, check=False)
-    stages = shared_stages(graph.stdout)
-    print("sweep: first what all runs share", flush=True)
+    stages = find_shared_stages(graph.stdout)
+    print("sweep: running the stages that all runs share", flush=True)
     if graph.returncode or (stages and subprocess.run(["dvc", "repro", *stages], check=False).returncode):
-        raise InputError("what all runs share failed, see above; none was started")
+        raise InputError("a stage that all runs share failed (see above), so no run was started")
 
 
 def main(ratios: str, lrs: str = "", seeds: int = 1, max_loss: str = "", axis: str = "") -> None:
-    """Check, run what all runs share, then `seeds` runs of each configuration from params.yaml's seed on; compare."""
-    given, gate, train = load_sections(Data, Gate, Train)
-    data = [f"data/{folder}" for _, folder in given]
-    limit_of(max_loss, None, find_axis(axis))
-    mixes = numbers("--ratios", ratios, lambda value: 0 <= value <= 1, "a share from 0 to 1")
-    rates = numbers("--lrs", lrs, lambda value: 0 < value < 1, "a number above 0 and below 1") or [train.lr]
+    """Check the options, run shared stages and `seeds` runs per configuration (from params.yaml's seed on), compare."""
+    data_settings, gate, train = load_sections(Data, Gate, Train)
+    data = [f"data/{folder}" for _, folder in data_settings]
+    choose_limit(max_loss, None, find_axis(axis))
+    mixes = parse_numbers("--ratios", ratios, lambda value: 0 <= value <= 1, "a share from 0 to 1")
+    rates = parse_numbers("--lrs", lrs, lambda value: 0 < value < 1, "a number above 0 and below 1") or [train.lr]
     if not mixes:
-        raise InputError("--ratios: no ratio is given; write --ratios 0,0.25")
+        raise InputError("--ratios: expected at least one ratio, got none; write --ratios 0,0.25")
     first = load_seed()
     if first + seeds > SEED_LIMIT:
         raise InputError(
             f"--seeds: expected at most {SEED_LIMIT - first} from params.yaml's seed {first} on, got {seeds}"
         )
-    points = grid(mixes, rates, list(range(first, first + seeds)))
-    require_known(data)
-    with alone() as lock:
+    points = make_grid(mixes, rates, list(range(first, first + seeds)))
+    require_known_files(data)
+    with hold_lock() as lock:
         print("".join(f"{line}\n" for line in repair_dvc()), end="", flush=True)
         run_shared()
         try:
             failed = run_points(points, data, gate, lock)
         except KeyboardInterrupt:
-            print("\nsweep: stopped; `make sweep` goes on where it was", file=sys.stderr)
+            print("\nsweep: stopped; run `make sweep` to continue", file=sys.stderr)
             raise
     print(flush=True)
     try:
-        conclude(max_loss, axis)
-    except InputError as error:  # no run is finished; what failed is said below it
+        write_frontier(max_loss, axis)
+    except InputError as error:  # no run is finished; the failed runs are listed after it
         failed = [*str(error).splitlines(), *failed]
     if failed:
         raise InputError("\n".join(failed))

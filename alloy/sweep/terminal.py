@@ -1,4 +1,4 @@
-"""A command whose output is seen and kept."""
+"""Run a command, show its output on the terminal and write it to a log."""
 
 import os
 import pty
@@ -8,43 +8,46 @@ import termios
 from collections.abc import Callable
 from pathlib import Path
 
-Watch = Callable[[str], str | None]
+LineWatcher = Callable[[str], str | None]
 
 
-def tee(command: list[str], log: Path, keep: int, folder: Path | None = None, watch: Watch | None = None) -> int:
-    """Run a command, show what it prints, keep that in `log`, and return its exit status; it inherits the file `keep`.
+def run_and_log(
+    command: list[str], log: Path, lock_file: int, folder: Path | None = None, watch: LineWatcher | None = None
+) -> int:
+    """Run a command in `folder`, show its output, write it to `log`, and return its exit status.
 
-    It runs in `folder`. `watch` is given each line that is complete; what it returns is shown below the line.
+    The command inherits the file descriptor `lock_file`. `watch` is called with each complete line; the text that it
+    returns is shown after the line.
 
-    On a terminal the command is given one of the same size, so that it shows its bars. Ctrl-C reaches it and this
-    process alike: what it says at its end is waited for, then `KeyboardInterrupt` goes on.
+    If stdout is a terminal, the command gets a pseudo-terminal of the same size, so that it shows progress bars. Ctrl-C
+    reaches both the command and this process: we read the command's output to its end, then raise `KeyboardInterrupt`.
     """
-    seen = sys.stdout.isatty()
-    reads, writes = pty.openpty() if seen else os.pipe()
-    if seen:
-        termios.tcsetwinsize(writes, termios.tcgetwinsize(sys.stdout.fileno()))
-    stopped: KeyboardInterrupt | None = None
+    on_terminal = sys.stdout.isatty()
+    read_end, write_end = pty.openpty() if on_terminal else os.pipe()
+    if on_terminal:
+        termios.tcsetwinsize(write_end, termios.tcgetwinsize(sys.stdout.fileno()))
+    interrupted: KeyboardInterrupt | None = None
     with log.open("wb") as file:
-        child = subprocess.Popen(command, cwd=folder, stdout=writes, stderr=writes, pass_fds=[keep])
-        os.close(writes)
-        begun = b""  # a line that is not complete yet
+        child = subprocess.Popen(command, cwd=folder, stdout=write_end, stderr=write_end, pass_fds=[lock_file])
+        os.close(write_end)
+        incomplete_line = b""  # bytes after the last line feed
         while True:
             try:
-                block = os.read(reads, 2**16)
+                block = os.read(read_end, 2**16)
                 if not block:
                     break
                 file.write(block)
                 file.flush()
-                *lines, begun = (begun + block).split(b"\n")
-                said = [text for line in lines if watch and (text := watch(line.decode(errors="replace")))]
-                sys.stdout.buffer.write(block + "".join(f"{text}\n" for text in said).encode())
+                *lines, incomplete_line = (incomplete_line + block).split(b"\n")
+                notes = [text for line in lines if watch and (text := watch(line.decode(errors="replace")))]
+                sys.stdout.buffer.write(block + "".join(f"{text}\n" for text in notes).encode())
                 sys.stdout.flush()
             except KeyboardInterrupt as interrupt:
-                stopped = interrupt
-            except OSError:  # how Linux says that no one holds the other end of a terminal
+                interrupted = interrupt
+            except OSError:  # on Linux: the other end of the pseudo-terminal was closed
                 break
-        os.close(reads)
+        os.close(read_end)
         child.wait()
-    if stopped:
-        raise stopped
+    if interrupted:
+        raise interrupted
     return child.returncode

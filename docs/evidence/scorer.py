@@ -1,23 +1,23 @@
-"""Print the table of docs/evidence/scorer.md: what the article's score says of answers whose faults are known.
+"""Print the table of docs/evidence/scorer.md: the article's score of answers with known errors.
 
     python -m docs.evidence.scorer
 
-Every row is one comment of a taxonomy of two levels, scored at the last one by `nova_scores` and, in any order and by
-whole paths, by `rates`.
+Every row is one comment of a taxonomy of two levels. It is scored at the last level by `compute_article_scores`, and by
+whole paths in any order by `compute_rates`.
 """
 
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath
 from alloy.labelling.answer import render_answer
-from alloy.scoring.article_score import nova_scores
-from alloy.scoring.matching import count_matches, rates
+from alloy.scoring.article_score import compute_article_scores
+from alloy.scoring.matching import compute_rates, count_matches
 
 LEVELS = ("L1", "L2")
 A, B, C, D = [("Setup", name) for name in ("Pairing", "Manual", "Cable", "Update")]
 TWELVE = [("Price", f"Reason {number}") for number in range(12)]
 INVENTED = [("Nothing", f"Made up {number}") for number in range(3)]
 
-# What is wrong, gold and prediction in words, gold, prediction.
+# Error, gold and prediction in words, gold, prediction.
 CASES: list[tuple[str, str, str, list[LabelPath], list[LabelPath]]] = [
     ("nothing", "A, B, C", "A, B, C", [A, B, C], [A, B, C]),
     ("nothing, but the order is another", "A, B, C", "B, C, A", [A, B, C], [B, C, A]),
@@ -46,25 +46,25 @@ CASES: list[tuple[str, str, str, list[LabelPath], list[LabelPath]]] = [
 ]
 
 
-def figures(gold: list[LabelPath], predicted: list[LabelPath]) -> tuple[float, float, float, float]:
-    """Return F1 as the article has it, and the honest precision, recall and F1, of one comment."""
+def compute_scores(gold: list[LabelPath], predicted: list[LabelPath]) -> tuple[float, float, float, float]:
+    """Return the article's F1, and order-free precision, recall and F1, of one comment."""
     texts = [render_answer(tuple(Segment(path) for path in paths), LEVELS) for paths in (gold, predicted)]
-    nova = nova_scores(texts[:1], texts[1:], LEVELS)[LEVELS[-1]]["f1"]
-    honest = rates(count_matches([gold], [predicted]))
+    nova = compute_article_scores(texts[:1], texts[1:], LEVELS)[LEVELS[-1]]["f1"]
+    honest = compute_rates(count_matches([gold], [predicted]))
     return nova, honest.precision, honest.recall, honest.f1
 
 
-def table() -> str:
+def render_table() -> str:
     """Return the table in Markdown."""
     lines = [
         "| what is wrong | gold | predicted | article's F1 | honest F1 | precision | recall |",
         "|---|---|---|---|---|---|---|",
     ]
     for fault, wanted, said, gold, predicted in CASES:
-        nova, precision, recall, f1 = figures(gold, predicted)
+        nova, precision, recall, f1 = compute_scores(gold, predicted)
         lines.append(f"| {fault} | {wanted} | {said} | {nova:.3f} | {f1:.3f} | {precision:.3f} | {recall:.3f} |")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    print(table())
+    print(render_table())

@@ -8,11 +8,11 @@ from itertools import cycle, islice
 
 import pytest
 
-from alloy.comparison.answers import judge_answers, with_leakage
-from alloy.comparison.compare import compare
-from alloy.comparison.gate import failures
+from alloy.comparison.answers import add_leakage, flag_answers
+from alloy.comparison.compare import compare_models
+from alloy.comparison.gate import find_broken_limits
 from alloy.comparison.settings import Gate
-from alloy.comparison.verdict import Kind, verdict
+from alloy.comparison.verdict import Outcome, judge_comparison
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labelling.leakage import TaskFormat
 from measured import measured, rival
@@ -69,15 +69,15 @@ BASE, COLLAPSED, CURED = model(0, 0, 0), model(459, 57, 0), model(4, 12, 5)
 
 def lines(tuned: tuple[dict, dict]) -> list[dict]:
     models = {"base": BASE, "tuned": tuned, "svm": rival()}
-    rows = {name: judge_answers(own, FORMAT) for name, (_, own) in models.items()}
-    figures = {name: with_leakage(own, rows[name]) for name, (own, _) in models.items()}
-    return compare(figures, rows, 500, 0)
+    rows = {name: flag_answers(own, FORMAT) for name, (_, own) in models.items()}
+    figures = {name: add_leakage(own, rows[name]) for name, (own, _) in models.items()}
+    return compare_models(figures, rows, 500, 0)
 
 
 @pytest.mark.parametrize(
     ("tuned", "questions", "prompts"), [(BASE, 0, 0), (COLLAPSED, 459, 57), (CURED, 4, 12)], ids=["base", "0", "0.25"]
 )
-def test_every_leaked_answer_and_no_other_is_counted(tuned: tuple, questions: int, prompts: int) -> None:
+def test_exactly_the_leaked_answers_are_counted(tuned: tuple, questions: int, prompts: int) -> None:
     found = {line["name"]: line for line in lines(tuned)}
     shares = {name: (found[name]["n"], found[name]["models"]["tuned"]["value"]) for name in ("leak", "mmlu.leak")}
     assert shares == {"leak": (560, round((questions + prompts) / 560, 4)), "mmlu.leak": (500, questions / 500)}
@@ -88,44 +88,44 @@ def test_every_leaked_answer_and_no_other_is_counted(tuned: tuple, questions: in
 
 
 def test_the_verdict_on_the_collapsed_model_is_that_its_answers_are_customer_labels() -> None:
-    findings = {finding.topic: finding for finding in verdict(lines(COLLAPSED))}
+    findings = {finding.topic: finding for finding in judge_comparison(lines(COLLAPSED))}
     lost = findings["Answer format"]
-    assert lost.kind is Kind.lost
+    assert lost.outcome is Outcome.lost
     assert "95% of the answers to IFEval's prompts are customer labels (base: 0%)" in lost.text
     assert "92% of all 560 general answers (base: 0%)" in lost.text
     assert not any("none to lose" in finding.text for finding in findings.values())
-    assert findings["Answers in chat"].kind is Kind.blind  # base is right in none of them
+    assert findings["Answers in chat"].outcome is Outcome.uninformative  # base is right in none of them
     # As many prompts are followed as before, by answers that are labels: "no commas" holds for those, too.
-    assert findings["Instructions"].kind is Kind.blind
+    assert findings["Instructions"].outcome is Outcome.uninformative
     assert "95% of these answers are customer labels (base: 0%)" in findings["Instructions"].text
 
 
 def test_the_verdict_on_the_cured_model_names_what_is_left() -> None:
-    partly = next(finding for finding in verdict(lines(CURED)) if finding.topic == "Answer format")
-    assert partly.kind is Kind.partly_lost
+    partly = next(finding for finding in judge_comparison(lines(CURED)) if finding.topic == "Answer format")
+    assert partly.outcome is Outcome.partly_lost
     assert "20% of the answers to IFEval's prompts are customer labels (base: 0%)" in partly.text
     assert "2.9% of all 560 general answers (base: 0%)" in partly.text
 
 
 def test_the_verdict_on_an_unchanged_model_is_that_its_format_is_kept() -> None:
-    kept = next(finding for finding in verdict(lines(BASE)) if finding.topic == "Answer format")
-    assert kept.kind is Kind.kept
+    kept = next(finding for finding in judge_comparison(lines(BASE)) if finding.topic == "Answer format")
+    assert kept.outcome is Outcome.kept
     assert "0% of the 560 general answers are customer labels (base: 0%)" in kept.text
 
 
 def test_the_gate_fails_for_the_collapsed_model_and_passes_for_the_cured_one() -> None:
-    (line,) = failures(lines(COLLAPSED), LIMITS)
+    (line,) = find_broken_limits(lines(COLLAPSED), LIMITS)
     assert line.startswith("params.yaml: gate.leak: rose by 0.921 (0.000 to 0.921), 0.05 is allowed")
-    assert failures(lines(CURED), LIMITS) == []
-    assert len(failures(lines(CURED), Gate.model_validate({"ifeval": {"leak": 0.05}}))) == 1
+    assert find_broken_limits(lines(CURED), LIMITS) == []
+    assert len(find_broken_limits(lines(CURED), Gate.model_validate({"ifeval": {"leak": 0.05}}))) == 1
 
 
-def test_a_model_that_was_asked_nothing_general_has_no_leakage() -> None:
+def test_a_model_without_general_answers_has_no_leakage() -> None:
     figures, rows = rival()
-    assert judge_answers({**rows, "mmlu": []}, FORMAT) == {**rows, "mmlu": []}
-    assert with_leakage(figures, rows) == figures
+    assert flag_answers({**rows, "mmlu": []}, FORMAT) == {**rows, "mmlu": []}
+    assert add_leakage(figures, rows) == figures
 
 
-def test_a_choice_that_is_called_like_a_label_is_no_leak() -> None:
+def test_a_choice_with_the_name_of_a_label_is_not_a_leak() -> None:
     rows = {"mmlu": [{"id": str(n), "answer": "Food.", "unparsed": n} for n in (0, 1)]}
-    assert [row["leak"] for row in judge_answers(rows, FORMAT)["mmlu"]] == [0, 1]
+    assert [row["leak"] for row in flag_answers(rows, FORMAT)["mmlu"]] == [0, 1]

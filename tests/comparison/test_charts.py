@@ -1,4 +1,4 @@
-"""Plots are whole SVG, the same for the same figures, and show what they are given."""
+"""Plots are complete SVG files, deterministic, and show the given values."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -6,7 +6,14 @@ import xml.etree.ElementTree as ET
 import pytest
 from matplotlib.figure import Figure
 
-from alloy.comparison.charts import COLOURS, INK, bars, forgetting, svg, trade_off
+from alloy.comparison.charts import (
+    COLORS,
+    FOREGROUND,
+    make_bar_chart,
+    make_forgetting_chart,
+    make_trade_off_chart,
+    render_svg,
+)
 from measured import lines, measured
 
 
@@ -14,19 +21,19 @@ def words(text: str) -> list[str]:
     return [element.text or "" for element in ET.fromstring(text).iter() if element.tag.endswith("}text")]
 
 
-def test_the_same_figures_give_the_same_bytes() -> None:
-    draw = trade_off(lines(measured(f1=50, acc=40)))
-    assert svg(draw) == svg(draw)
+def test_the_same_input_gives_the_same_bytes() -> None:
+    draw = make_trade_off_chart(lines(measured(f1=50, acc=40)))
+    assert render_svg(draw) == render_svg(draw)
 
 
-def test_ids_of_two_plots_do_not_meet() -> None:
-    draw = trade_off(lines(measured(f1=50, acc=40)))
-    one, other = (set(re.findall(r'id="([mp][0-9a-f]{10})"', svg(draw, name=name))) for name in "ab")
+def test_two_plots_have_different_ids() -> None:
+    draw = make_trade_off_chart(lines(measured(f1=50, acc=40)))
+    one, other = (set(re.findall(r'id="([mp][0-9a-f]{10})"', render_svg(draw, name=name))) for name in "ab")
     assert one and other and not one & other
 
 
 def test_the_trade_off_names_its_axes_models_and_guessing() -> None:
-    text = words(svg(trade_off(lines(measured(f1=50, acc=40)))))
+    text = words(render_svg(make_trade_off_chart(lines(measured(f1=50, acc=40)))))
     assert {"general accuracy, by likelihood", "VOC F1", "base", "tuned", "guessing"} <= set(text)
 
 
@@ -34,18 +41,18 @@ def test_the_trade_off_of_a_base_alone_can_be_drawn() -> None:
     compared = [line for line in lines(measured()) if line["key"] in ("f1", "acc")]
     for line in compared:
         line["models"] = {"base": line["models"]["base"]}
-    assert "base" in words(svg(trade_off(compared)))
+    assert "base" in words(render_svg(make_trade_off_chart(compared)))
 
 
-def test_a_bar_stands_for_each_model_that_has_a_figure() -> None:
-    drawn = svg(bars(["L1", "L2"], {"base": [0.25, None], "tuned": [0.5, 0.75]}, "F1"))
+def test_each_value_has_a_bar() -> None:
+    drawn = render_svg(make_bar_chart(["L1", "L2"], {"base": [0.25, None], "tuned": [0.5, 0.75]}, "F1"))
     assert {"0.25", "0.50", "0.75", "L1", "L2"} <= set(words(drawn))
-    assert drawn.count(f"fill: {COLOURS['tuned']}") == 2 + 1  # and the legend's
+    assert drawn.count(f"fill: {COLORS['tuned']}") == 2 + 1  # and the legend's
 
 
 def test_the_subject_that_lost_most_is_on_top() -> None:
     subjects = {"much_lost": {"base": 0.9, "tuned": 0.3}, "kept": {"base": 0.5, "tuned": 0.5}}
-    text = svg(forgetting(subjects, {"much_lost": 12, "kept": 40}, "accuracy", 0.25))
+    text = render_svg(make_forgetting_chart(subjects, {"much_lost": 12, "kept": 40}, "accuracy", 0.25))
     drawn = ET.fromstring(text)
     height = {}
     for group in drawn.iter():
@@ -58,9 +65,9 @@ def test_the_subject_that_lost_most_is_on_top() -> None:
 
 @pytest.mark.parametrize("name", ["price $5 or $10", r"cost $\frac$", "a_b^{c} $x_1$"])
 def test_names_from_data_are_plain_text(name: str) -> None:
-    drawn = svg(forgetting({name: {"base": 0.9, "tuned": 0.3}}, {name: 40}, "accuracy", 0.25))
+    drawn = render_svg(make_forgetting_chart({name: {"base": 0.9, "tuned": 0.3}}, {name: 40}, "accuracy", 0.25))
     assert f"{name.replace('_', ' ')} (40)" in words(drawn)
-    assert name in words(svg(bars([name], {"base": [0.5]}, "F1")))
+    assert name in words(render_svg(make_bar_chart([name], {"base": [0.5]}, "F1")))
 
 
 @pytest.mark.parametrize("chance", [0.2, 0.5, None])
@@ -69,12 +76,12 @@ def test_the_line_of_guessing_is_at_the_chance_of_the_test(chance: float | None)
     next(line for line in compared if line["name"] == "mmlu.acc")["chance"] = chance
     figure = Figure()
     axes = figure.add_subplot()
-    trade_off(compared)(axes)
+    make_trade_off_chart(compared)(axes)
     places = [line.get_xdata()[0] for line in axes.lines if line.get_label() == "guessing"]
     assert places == ([] if chance is None else [chance])
 
 
-def test_ink_is_a_colour_of_its_own_that_a_page_can_replace() -> None:
-    drawn = svg(bars(["L1"], {"base": [0.5]}, "F1"))
-    assert INK in drawn
-    assert INK not in COLOURS.values()
+def test_the_foreground_color_differs_from_the_models_colors() -> None:
+    drawn = render_svg(make_bar_chart(["L1"], {"base": [0.5]}, "F1"))
+    assert FOREGROUND in drawn
+    assert FOREGROUND not in COLORS.values()

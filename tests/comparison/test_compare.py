@@ -1,8 +1,8 @@
-"""Models compared: every measure with its interval, and the change by pairs."""
+"""Comparison of models: every metric with its interval, and paired changes."""
 
 import pytest
 
-from alloy.comparison.compare import compare, require_same
+from alloy.comparison.compare import compare_models, require_same_ids
 from alloy.core.files import InputError
 from measured import lines, measured, rival
 
@@ -11,7 +11,7 @@ def by_key(compared: list[dict]) -> dict[tuple[str, str], dict]:
     return {(line["part"], line["key"]): line for line in compared}
 
 
-def test_a_measure_has_the_models_values_and_the_change() -> None:
+def test_a_line_has_the_models_values_and_the_change() -> None:
     line = by_key(lines(measured(f1=50)))["voc", "f1"]
     assert line["n"] == 100
     assert {model: value["value"] for model, value in line["models"].items()} == {"base": 0.1, "tuned": 0.5, "svm": 0.3}
@@ -21,7 +21,7 @@ def test_a_measure_has_the_models_values_and_the_change() -> None:
     assert line["over_svm"]["value"] == 0.2
 
 
-def test_an_instruction_counts_by_itself_and_a_prompt_only_as_a_whole() -> None:
+def test_instructions_count_separately_and_prompts_as_a_whole() -> None:
     found = by_key(lines(measured(ifeval=20)))
     assert found["ifeval", "prompt_strict"]["models"]["tuned"]["value"] == 0.2
     assert found["ifeval", "instruction_strict"]["models"]["tuned"]["value"] == 0.6
@@ -44,7 +44,7 @@ def test_path_and_emotion_have_a_line_with_n_interval_and_p() -> None:
     assert line["over_svm"]["value"] == 0.1
 
 
-def test_labels_without_emotions_give_no_line_of_them() -> None:
+def test_labels_without_emotions_have_no_line_for_emotions() -> None:
     assert ("voc", "f1") in by_key(lines(measured()))
     assert ("voc", "f1_full") not in by_key(lines(measured()))
 
@@ -55,7 +55,7 @@ def test_the_articles_score_has_no_interval() -> None:
     assert line["change"] == {"value": 0.0}
 
 
-def test_the_rival_is_measured_at_the_task_alone() -> None:
+def test_the_svm_has_only_task_metrics() -> None:
     assert [line["key"] for line in lines(measured()) if "svm" in line["models"]] == [
         "f1",
         "precision",
@@ -64,13 +64,13 @@ def test_the_rival_is_measured_at_the_task_alone() -> None:
     ]
 
 
-def test_tasks_that_a_profile_adds_get_a_line_each() -> None:
+def test_each_task_of_a_profile_has_a_line() -> None:
     compared = lines(measured(**{"gsm8k exact_match": 0.5}), base=measured(**{"gsm8k exact_match": 0.75}))
     line = compared[-1]
     assert (line["title"], line["change"]) == ("gsm8k exact_match", {"value": -0.25})
 
 
-def test_the_general_loss_is_a_mean_over_tokens_and_its_change_is_by_pairs() -> None:
+def test_the_general_loss_is_a_mean_over_tokens_and_its_change_is_paired() -> None:
     found = by_key(lines(measured(loss=2.5, kl=0.25), base=measured(loss=2.0)))
     loss, kl = found["loss", "general"], found["loss", "kl"]
     assert [loss["n"], loss["models"]["base"]["value"], loss["models"]["tuned"]["value"]] == [100, 2.0, 2.5]
@@ -89,18 +89,18 @@ def test_a_model_that_did_not_change_has_no_change_of_its_loss() -> None:
         assert found["loss", key]["change"] == {"value": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
 
 
-def test_a_base_that_is_hosted_has_but_the_task() -> None:
+def test_a_hosted_base_has_only_task_metrics() -> None:
     figures, rows = rival()
     models = {"base": figures, "tuned": {}, "svm": figures}
-    compared = compare(models, {"base": rows, "tuned": {}, "svm": rows}, 200, 0)
+    compared = compare_models(models, {"base": rows, "tuned": {}, "svm": rows}, 200, 0)
     assert {line["part"] for line in compared} == {"voc"}
     assert all(line["change"] is None for line in compared)
 
 
-def test_rows_of_other_comments_make_no_pairs() -> None:
+def test_rows_of_other_comments_are_refused() -> None:
     rows = [{"id": "a"}, {"id": "b"}]
-    require_same("x.jsonl", rows, rows)
-    with pytest.raises(InputError, match=r"^x\.jsonl:2: id 'c' where base has 'b'"):
-        require_same("x.jsonl", [{"id": "a"}, {"id": "c"}], rows)
-    with pytest.raises(InputError, match=r"^x\.jsonl: 1 rows where base has 2"):
-        require_same("x.jsonl", rows[:1], rows)
+    require_same_ids("x.jsonl", rows, rows)
+    with pytest.raises(InputError, match=r"^x\.jsonl:2: .*'b'.*'c'"):
+        require_same_ids("x.jsonl", [{"id": "a"}, {"id": "c"}], rows)
+    with pytest.raises(InputError, match=r"^x\.jsonl: .*\b2 rows .*\b1;"):
+        require_same_ids("x.jsonl", rows[:1], rows)

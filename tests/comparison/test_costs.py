@@ -1,60 +1,74 @@
-"""What a training was given is compared among arms, and what models cost stands in one table."""
+"""Training budgets are compared between runs, and the costs of all models are listed in one table."""
 
 from pathlib import Path
 
 import pytest
 
-from alloy.comparison.costs import Budget, amount, budget, costs, read_costs, told, trained_share, unequal
+from alloy.comparison.costs import (
+    Budget,
+    compute_budget,
+    describe_budget,
+    describe_unequal_budgets,
+    find_trained_share,
+    format_amount,
+    list_costs,
+    read_costs,
+)
 from alloy.core.files import InputError, write_json
 
 EQUAL = Budget(customer=100, steps=50, lr=1e-3)
 
 
 def test_a_model_that_was_not_trained_has_no_budget() -> None:
-    assert budget({"achieved": 0.25}, {"hosted": "some-model"}, 1e-3) is None
+    assert compute_budget({"achieved": 0.25}, {"hosted": "some-model"}, 1e-3) is None
 
 
-def test_a_mix_without_customer_rows_has_none_of_them() -> None:
+def test_a_mix_without_customer_rows_has_a_budget_of_0_examples() -> None:
     train = {"steps": 5, "source": {"maths": {"examples": 9}}, "general_share": {"tokens": 1.0}}
     mix = {"unit": "tokens", "source": {"maths": {"rows": 10}}, "too_long": {"maths": 1}}
-    assert budget(mix, train, 1e-3) == Budget(0, 5, 1e-3, general=1.0)
+    assert compute_budget(mix, train, 1e-3) == Budget(0, 5, 1e-3, general=1.0)
 
 
-def test_a_budget_counts_what_was_seen_and_not_what_was_mixed() -> None:
+def test_a_budget_counts_seen_examples_and_not_mixed_ones() -> None:
     source = {"customer": {"examples": 715}, "maths": {"examples": 30}}
     train = {"steps": 5, "source": source, "general_share": {"examples": 0.04, "tokens": 0.1}}
     mix = {"unit": "tokens", "achieved": 0.25, "source": {"customer": {"rows": 3549}}, "too_long": {"customer": 7}}
-    given = budget(mix, train, 1e-3)
+    given = compute_budget(mix, train, 1e-3)
     assert given == Budget(715, 5, 1e-3, general=0.1, too_long=7, unseen=2834)
-    assert [line.split(":")[0] for line in told(given, 3556)] == ["Budget", "Warning", "Warning"]
-    assert "715" in told(given, 3556)[0]
+    assert [line.split(":")[0] for line in describe_budget(given, 3556)] == ["Budget", "Warning", "Warning"]
+    assert "715" in describe_budget(given, 3556)[0]
 
 
 @pytest.mark.parametrize(("train", "share"), [({"general_share": {"examples": 0.2}}, 0.2), ({"hosted": "m"}, 0.25)])
-def test_the_share_is_what_was_trained_or_that_of_the_mix_if_nothing_was(train: dict, share: float) -> None:
-    assert trained_share({"achieved": 0.25, "unit": "examples"}, train) == share
+def test_the_share_is_the_trained_one_or_that_of_the_mix_without_training(train: dict, share: float) -> None:
+    assert find_trained_share({"achieved": 0.25, "unit": "examples"}, train) == share
 
 
 @pytest.mark.parametrize(
     ("other", "said"),
     [
         (Budget(90, 50, 1e-3), "Warning: customer examples differ: 90 to 100; "),
-        (Budget(100, 1074, 1e-3), "Warning: steps differ: 50 to 1,074; mix.budget: total "),
+        (Budget(100, 1074, 1e-3), "Warning: steps differ: 50 to 1,074; set mix.budget to total "),
         (Budget(100, 50, 1e-5), "Warning: learning rates differ: 1e-05 to 0.001; "),
         (Budget(100, 50, 1e-3, too_long=3), "Warning: examples that are too long differ: 0 to 3; "),
     ],
 )
-def test_each_thing_that_differs_is_one_line(other: Budget, said: str) -> None:
-    (line,) = unequal([EQUAL, other, EQUAL])
+def test_each_difference_of_budgets_is_one_line(other: Budget, said: str) -> None:
+    (line,) = describe_unequal_budgets([EQUAL, other, EQUAL])
     assert line.startswith(said)
 
 
-def test_equal_budgets_one_and_none_are_not_warned_of() -> None:
-    assert unequal([EQUAL, EQUAL]) == unequal([EQUAL]) == unequal([]) == []
+def test_equal_budgets_a_single_one_and_none_give_no_warning() -> None:
+    assert (
+        describe_unequal_budgets([EQUAL, EQUAL])
+        == describe_unequal_budgets([EQUAL])
+        == describe_unequal_budgets([])
+        == []
+    )
 
 
 def test_gpu_hours_and_core_hours_are_two_lines() -> None:
-    lines = {line["title"]: line["models"] for line in costs({}, {"gpu_hours": 2.5}, {"core_hours": 0.1}, {})}
+    lines = {line["title"]: line["models"] for line in list_costs({}, {"gpu_hours": 2.5}, {"core_hours": 0.1}, {})}
     assert lines == {"core hours of training": {"svm": 0.1}, "GPU hours of training": {"tuned": 2.5}}
 
 
@@ -72,8 +86,8 @@ def test_gpu_hours_and_core_hours_are_two_lines() -> None:
         (27587.0, "27,587"),
     ],
 )
-def test_an_amount_has_three_digits_or_all_before_the_point_and_two_where_it_is_tiny(value: float, text: str) -> None:
-    assert amount(value) == text
+def test_an_amount_has_three_digits_or_two_if_it_is_tiny(value: float, text: str) -> None:
+    assert format_amount(value) == text
 
 
 ORIGINS = [{"hub": "a/b", "revision": "c"}, {"path": "../m"}, {"gguf": "m.gguf"}, {"package": "p", "version": "1"}]

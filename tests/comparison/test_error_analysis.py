@@ -1,6 +1,6 @@
-"""Each kind of mistake is told from the others, and examples are drawn by nobody's choice."""
+"""Each kind of mistake is recognized, and examples are drawn by the hash of their ids."""
 
-from alloy.comparison.error_analysis import kind_of, mistakes
+from alloy.comparison.error_analysis import classify_mistake, list_mistakes
 
 A, B, OTHER = ("Setup", "Pairing"), ("Setup", "Manual"), ("Price", "High")
 
@@ -10,26 +10,26 @@ def row(identity: str, *paths: tuple[str, str], valid: bool = True) -> dict:
     return {"id": identity, "text": f"text {identity}", "segments": segments, "valid": valid, "raw": "raw"}
 
 
-def test_right_labels_in_any_order_are_no_mistake() -> None:
-    assert kind_of([A, B], [B, A], valid=True) is None
+def test_right_labels_in_any_order_are_not_a_mistake() -> None:
+    assert classify_mistake([A, B], [B, A], valid=True) is None
 
 
-def test_each_kind_is_told() -> None:
-    assert kind_of([A], [], valid=False) == "invalid"
-    assert kind_of([A, OTHER], [A], valid=True) == "missed"
-    assert kind_of([A], [A, A], valid=True) == "extra"
-    assert kind_of([A, OTHER], [B, OTHER], valid=True) == "leaf"
-    assert kind_of([A], [OTHER], valid=True) == "branch"
+def test_each_kind_of_mistake_is_recognized() -> None:
+    assert classify_mistake([A], [], valid=False) == "invalid"
+    assert classify_mistake([A, OTHER], [A], valid=True) == "missed"
+    assert classify_mistake([A], [A, A], valid=True) == "extra"
+    assert classify_mistake([A, OTHER], [B, OTHER], valid=True) == "leaf"
+    assert classify_mistake([A], [OTHER], valid=True) == "branch"
 
 
-def test_one_leaf_nearby_does_not_excuse_another_branch() -> None:
-    assert kind_of([A, A], [B, OTHER], valid=True) == "branch"
+def test_a_label_of_another_branch_makes_the_mistake_a_branch_mistake() -> None:
+    assert classify_mistake([A, A], [B, OTHER], valid=True) == "branch"
 
 
 def test_the_most_frequent_kind_comes_first_and_counts_all() -> None:
     gold = [row(str(number), A) for number in range(9)]
     predicted = [row(str(number), *([OTHER] if number < 5 else [A, B] if number < 7 else [A])) for number in range(9)]
-    found = mistakes(gold, predicted, ["L1", "L2"], each=2)
+    found = list_mistakes(gold, predicted, ["L1", "L2"], max_examples=2)
     assert [(kind["kind"], kind["count"], len(kind["examples"])) for kind in found] == [
         ("branch", 5, 2),
         ("extra", 2, 2),
@@ -39,16 +39,16 @@ def test_the_most_frequent_kind_comes_first_and_counts_all() -> None:
 def test_examples_do_not_depend_on_the_order_of_the_file() -> None:
     gold = [row(str(number), A) for number in range(9)]
     predicted = [row(str(number), OTHER) for number in range(9)]
-    forth, back = (mistakes(gold[::step], predicted[::step], ["L1", "L2"], each=3) for step in (1, -1))
+    forth, back = (list_mistakes(gold[::step], predicted[::step], ["L1", "L2"], max_examples=3) for step in (1, -1))
     assert forth == back
 
 
-def test_a_label_is_right_as_often_as_the_other_side_has_it() -> None:
-    (kind,) = mistakes([row("1", A)], [row("1", A, A)], ["L1", "L2"], each=1)
+def test_a_label_is_right_as_many_times_as_in_the_other_segments() -> None:
+    (kind,) = list_mistakes([row("1", A)], [row("1", A, A)], ["L1", "L2"], max_examples=1)
     (example,) = kind["examples"]
     assert [label["right"] for label in example["predicted"]] == [True, False]
     assert [label["right"] for label in example["gold"]] == [True]
 
 
 def test_without_mistakes_there_is_nothing_to_show() -> None:
-    assert mistakes([row("1", A)], [row("1", A)], ["L1", "L2"], each=3) == []
+    assert list_mistakes([row("1", A)], [row("1", A)], ["L1", "L2"], max_examples=3) == []

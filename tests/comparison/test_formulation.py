@@ -2,7 +2,7 @@
 
 import pytest
 
-from alloy.comparison.formulation import best_formulation, with_headline
+from alloy.comparison.formulation import add_headline, find_best_formulation
 
 BASE = {"cloze_acc": 0.32, "cloze_acc_norm": 0.41, "letters_acc": 0.26}
 TUNED = {"cloze_acc": 0.31, "cloze_acc_norm": 0.38, "letters_acc": 0.60}
@@ -17,14 +17,14 @@ TUNED = {"cloze_acc": 0.31, "cloze_acc_norm": 0.38, "letters_acc": 0.60}
         ({"cloze_acc": 0.41, "letters_acc": 0.41}, "cloze_acc_norm"),
     ],
 )
-def test_base_decides_and_the_first_of_equal_ones_is_taken(better: dict, wanted: str) -> None:
-    assert best_formulation({**BASE, **better}) == wanted
+def test_base_decides_and_of_equal_formulations_the_first_is_used(better: dict, wanted: str) -> None:
+    assert find_best_formulation({**BASE, **better}) == wanted
 
 
-def test_a_model_that_was_not_asked_has_no_formulation() -> None:
-    assert best_formulation({}) is None
+def test_a_model_that_was_not_measured_has_no_formulation() -> None:
+    assert find_best_formulation({}) is None
     figures, rows = {"base": {"voc": {"f1": 0.1}}, "tuned": {"mmlu": TUNED}}, {"base": {}, "tuned": {}}
-    assert with_headline(figures, rows) == (figures, rows)
+    assert add_headline(figures, rows) == (figures, rows)
 
 
 def test_all_models_get_the_accuracy_of_the_same_formulation_everywhere() -> None:
@@ -34,7 +34,7 @@ def test_all_models_get_the_accuracy_of_the_same_formulation_everywhere() -> Non
     asked = [{"id": "1", "cloze_acc": 0, "cloze_acc_norm": 1, "letters_acc": 0}]
     figures = {"base": of(BASE), "tuned": of(TUNED), "svm": {"voc": {"f1": 0.2}}}
     rows = {"base": {"mmlu": asked, "voc": [{"id": "c"}]}, "tuned": {"mmlu": asked}, "svm": {}}
-    named, copied = with_headline(figures, rows)
+    named, copied = add_headline(figures, rows)
     for model, shares in (("base", BASE), ("tuned", TUNED)):
         mmlu = named[model]["mmlu"]
         wanted = shares["cloze_acc_norm"]

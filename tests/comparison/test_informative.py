@@ -1,11 +1,17 @@
-"""A test in which base is within chance cannot show forgetting, and the page names one that can."""
+"""A test in which base is not above chance cannot show forgetting; the explanation names one that can."""
 
 from dataclasses import replace
 
 import pytest
 
-from alloy.comparison.compare import compare
-from alloy.comparison.informative import Sensitivity, chance_of, explain, most_sensitive, sensitivities
+from alloy.comparison.compare import compare_models
+from alloy.comparison.informative import (
+    Sensitivity,
+    explain_insensitivity,
+    find_chance_level,
+    find_most_sensitive,
+    list_sensitivities,
+)
 from measured import lines, measured
 
 CLOZE = Sensitivity("mmlu.cloze_acc_norm", "knowledge, cloze form", 500, 0.41, 0.36, 0.45, 0.25)
@@ -28,21 +34,23 @@ def test_a_test_shows_loss_if_the_whole_interval_is_above_chance(change: dict, w
 
 
 def test_the_most_sensitive_test_is_that_furthest_above_chance() -> None:
-    assert most_sensitive([LETTERS, IFEVAL, CLOZE]) is CLOZE
-    assert most_sensitive([LETTERS, IFEVAL]) is IFEVAL
-    assert most_sensitive([LETTERS]) is None
-    assert most_sensitive([]) is None
+    assert find_most_sensitive([LETTERS, IFEVAL, CLOZE]) is CLOZE
+    assert find_most_sensitive([LETTERS, IFEVAL]) is IFEVAL
+    assert find_most_sensitive([LETTERS]) is None
+    assert find_most_sensitive([]) is None
 
 
 def test_a_test_that_cannot_show_loss_names_one_that_can() -> None:
-    assert explain(CLOZE, [LETTERS, CLOZE]) is None
-    said = explain(LETTERS, [LETTERS, CLOZE]) or ""
+    assert explain_insensitivity(CLOZE, [LETTERS, CLOZE]) is None
+    said = explain_insensitivity(LETTERS, [LETTERS, CLOZE]) or ""
     assert all(part in said for part in (LETTERS.title, CLOZE.title, "0.270", "0.250"))
-    assert "none" in (explain(LETTERS, [LETTERS]) or "")
+    assert "none" in (explain_insensitivity(LETTERS, [LETTERS]) or "")
 
 
-def test_base_s_values_and_chance_levels_come_from_the_comparison() -> None:
-    found = {test.name: test for test in sensitivities(lines(measured(acc=10), base=measured(acc=26, generated=0)))}
+def test_values_of_base_and_chance_levels_come_from_the_comparison() -> None:
+    found = {
+        test.name: test for test in list_sensitivities(lines(measured(acc=10), base=measured(acc=26, generated=0)))
+    }
     assert list(found) == [
         "mmlu.cloze_acc_norm",
         "mmlu.cloze_acc",
@@ -55,7 +63,7 @@ def test_base_s_values_and_chance_levels_come_from_the_comparison() -> None:
     assert (letters.value, letters.chance, letters.n, letters.can_show_loss) == (0.26, 0.25, 100, False)
     assert (ifeval.value, ifeval.chance, ifeval.n, ifeval.can_show_loss) == (0.6, 0.0, 100, True)
     assert not found["mmlu.generated_acc"].can_show_loss
-    assert most_sensitive(list(found.values())) == ifeval
+    assert find_most_sensitive(list(found.values())) == ifeval
 
 
 def test_an_answer_cannot_be_guessed_from_choices_that_are_not_shown() -> None:
@@ -63,17 +71,18 @@ def test_an_answer_cannot_be_guessed_from_choices_that_are_not_shown() -> None:
     figures["mmlu"]["generated_chance"] = 0.0
     empty = {"tuned": {}, "svm": {}}
     found = {
-        test.name: test for test in sensitivities(compare({"base": figures, **empty}, {"base": rows, **empty}, 500, 0))
+        test.name: test
+        for test in list_sensitivities(compare_models({"base": figures, **empty}, {"base": rows, **empty}, 500, 0))
     }
     assert found["mmlu.generated_acc"].can_show_loss
 
 
-def test_a_metric_without_a_known_chance_level_is_not_judged() -> None:
-    assert chance_of("voc.f1", {"voc": {"f1": 0.1}}) is None
-    assert chance_of("mmlu.acc", {}) is None
-    assert chance_of("mmlu.acc", {"mmlu": {"chance": 0.33}}) == 0.33
-    assert chance_of("ifeval.prompt_strict", {}) == 0.0
+def test_a_metric_without_a_chance_level_is_left_out() -> None:
+    assert find_chance_level("voc.f1", {"voc": {"f1": 0.1}}) is None
+    assert find_chance_level("mmlu.acc", {}) is None
+    assert find_chance_level("mmlu.acc", {"mmlu": {"chance": 0.33}}) == 0.33
+    assert find_chance_level("ifeval.prompt_strict", {}) == 0.0
 
 
-def test_without_base_there_is_nothing_to_judge() -> None:
-    assert sensitivities(lines(measured(), base=({"voc": measured()[0]["voc"]}, {}))) == []
+def test_without_base_there_are_no_sensitivities() -> None:
+    assert list_sensitivities(lines(measured(), base=({"voc": measured()[0]["voc"]}, {}))) == []

@@ -1,11 +1,11 @@
-"""The registry of metrics is one table that all others follow."""
+"""The registry of metrics: names, titles, directions, and the gates that can be set on them."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
-from alloy.comparison.metrics import BY_NAME, METRICS, STAGES, TESTS, headline, task_metric
+from alloy.comparison.metrics import BY_NAME, METRICS, STAGES, TESTS, make_task_metric, select_headline
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError, read_json
 
@@ -21,7 +21,7 @@ def named(parts: dict) -> list[str]:
     ]
 
 
-def test_names_and_titles_are_told_apart() -> None:
+def test_names_and_titles_are_unique() -> None:
     assert len(BY_NAME) == len(METRICS)
     assert len({metric.title for metric in METRICS}) == len(METRICS)
 
@@ -29,10 +29,10 @@ def test_names_and_titles_are_told_apart() -> None:
 def test_a_metric_knows_its_part_its_key_and_the_stage_that_measures_it() -> None:
     metric = BY_NAME["mmlu.generated_acc"]
     assert (metric.part, metric.key, STAGES[metric.part]) == ("mmlu", "generated_acc", "mmlu")
-    assert (task_metric("gsm8k exact_match,strict").part, STAGES["general"]) == ("general", "general")
+    assert (make_task_metric("gsm8k exact_match,strict").part, STAGES["general"]) == ("general", "general")
 
 
-def test_what_is_better_when_it_falls_is_known() -> None:
+def test_metrics_of_which_lower_is_better_are_marked() -> None:
     falling = {metric.name for metric in METRICS if not metric.higher_is_better}
     leaks = {"leak", *(f"{test}.leak" for test in TESTS)}
     faults = {"answers.empty", "answers.cut", "answers.loops", "mmlu.unparsed"}
@@ -41,12 +41,12 @@ def test_what_is_better_when_it_falls_is_known() -> None:
     assert falling == {*task, *faults, *leaks, "loss.general", "loss.kl"}
 
 
-def test_a_number_of_the_whole_model_has_no_part() -> None:
+def test_a_metric_of_the_whole_model_has_no_part() -> None:
     metric = BY_NAME["leak"]
     assert (metric.part, metric.key, metric.rows) == ("", "leak", "answers")
-    assert metric.value({"leak": 0.25, "mmlu": {"leak": 0.5}}) == 0.25
-    assert BY_NAME["mmlu.leak"].value({"leak": 0.25, "mmlu": {"leak": 0.5}}) == 0.5
-    assert BY_NAME["mmlu.leak"].value({"leak": 0.25}) is None
+    assert metric.read_value({"leak": 0.25, "mmlu": {"leak": 0.5}}) == 0.25
+    assert BY_NAME["mmlu.leak"].read_value({"leak": 0.25, "mmlu": {"leak": 0.5}}) == 0.5
+    assert BY_NAME["mmlu.leak"].read_value({"leak": 0.25}) is None
 
 
 def test_the_committed_summary_has_the_headline_metrics_in_the_order_of_the_registry() -> None:
@@ -56,14 +56,14 @@ def test_the_committed_summary_has_the_headline_metrics_in_the_order_of_the_regi
     assert names == [metric.name for metric in METRICS if metric.headline]
 
 
-def test_the_summary_of_a_model_has_what_was_measured_of_it() -> None:
+def test_the_summary_of_a_model_has_only_measured_metrics() -> None:
     figures = {"voc": {metric.key: 0.5 for metric in METRICS if metric.part == "voc"}, "general": {"gsm8k acc": 0.1}}
-    assert list(headline({**figures, "mmlu": {}})) == ["voc", "general"]
+    assert list(select_headline({**figures, "mmlu": {}})) == ["voc", "general"]
 
 
 def test_the_summary_names_the_formulation_of_the_headline_accuracy() -> None:
     mmlu = {metric.key: 0.5 for metric in METRICS if metric.part == "mmlu"}
-    assert headline({"mmlu": {**mmlu, "formulation": "letters_acc"}})["mmlu"]["formulation"] == "letters_acc"
+    assert select_headline({"mmlu": {**mmlu, "formulation": "letters_acc"}})["mmlu"]["formulation"] == "letters_acc"
 
 
 def test_a_gate_can_be_put_on_every_metric_that_is_compared(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_params_yaml_names_every_metric_that_a_gate_can_be_put_on() -> None:
         ("mmlu_drop: 0.02", ("gate.mmlu_drop", "0.02")),
     ],
 )
-def test_a_limit_that_is_none_is_one_line(tmp_path: Path, given: str, named: tuple[str, ...]) -> None:
+def test_an_invalid_limit_is_one_line_with_key_and_value(tmp_path: Path, given: str, named: tuple[str, ...]) -> None:
     (tmp_path / "params.yaml").write_text(f"gate: {{{given}}}\n")
     with pytest.raises(InputError) as caught:
         Gate.load(root=tmp_path)

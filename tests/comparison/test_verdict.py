@@ -2,9 +2,9 @@
 
 import pytest
 
-from alloy.comparison.gate import failures
+from alloy.comparison.gate import find_broken_limits
 from alloy.comparison.settings import Gate
-from alloy.comparison.verdict import Finding, Kind, as_text, percent, verdict
+from alloy.comparison.verdict import Finding, Outcome, format_percent, judge_comparison, render_findings
 from measured import lines, measured, rival
 
 
@@ -21,7 +21,7 @@ NOTHING = {"mmlu.acc": 0.0, "mmlu.generated_acc": 0.0, "ifeval.prompt_strict": 0
 
 
 def judged(tuned, base=None, svm=None) -> dict[str, Finding]:
-    return {finding.topic: finding for finding in verdict(lines(tuned, base, svm))}
+    return {finding.topic: finding for finding in judge_comparison(lines(tuned, base, svm))}
 
 
 def line(name: str, base: float, tuned: float, change: tuple[float, float], n: int | None = 100) -> dict:
@@ -33,32 +33,32 @@ def line(name: str, base: float, tuned: float, change: tuple[float, float], n: i
 
 def test_a_model_that_answers_in_customer_labels_has_lost_the_format_and_not_what_it_knows() -> None:
     found = judged(measured(acc=79, generated=0, unparsed=96, leak=96))
-    assert found["Knowledge"].kind is Kind.kept
+    assert found["Knowledge"].outcome is Outcome.kept
     assert "79% of the questions are answered right (base: 80%)" in found["Knowledge"].text
-    assert found["Answer format"].kind is Kind.lost
+    assert found["Answer format"].outcome is Outcome.lost
     assert (
         "96% of the answers to multiple-choice questions are customer labels (base: 0%)" in found["Answer format"].text
     )
-    assert found["Answers in chat"].kind is Kind.lost
+    assert found["Answers in chat"].outcome is Outcome.lost
 
 
-def test_answers_that_name_no_choice_are_a_lost_format_even_if_they_are_no_labels() -> None:
+def test_answers_without_a_choice_are_a_lost_format_even_if_they_are_not_labels() -> None:
     found = judged(measured(unparsed=60))["Answer format"]
-    assert found.kind is Kind.lost
+    assert found.outcome is Outcome.lost
     assert "60% of the answers to multiple-choice questions name none of the choices (base: 1.0%)" in found.text
     assert "0% of the 212 general answers are customer labels (base: 0%)" in found.text
 
 
 def test_a_model_that_knows_less_has_lost_knowledge_and_kept_the_format() -> None:
     found = judged(measured(acc=40, generated=35))
-    assert (found["Knowledge"].kind, found["Answer format"].kind) == (Kind.lost, Kind.kept)
+    assert (found["Knowledge"].outcome, found["Answer format"].outcome) == (Outcome.lost, Outcome.kept)
     assert "40% of the questions are answered right (base: 80%)" in found["Knowledge"].text
 
 
-def test_a_test_in_which_base_guesses_shows_nothing_and_one_that_can_is_named() -> None:
+def test_if_base_guesses_in_a_test_another_test_is_named() -> None:
     base = measured(acc=28, generated=0, unparsed=97)
     found = judged(measured(acc=22, generated=0, unparsed=100), base=base)
-    assert found["Knowledge"].kind is Kind.blind
+    assert found["Knowledge"].outcome is Outcome.uninformative
     assert "base answers 28% of the questions right (95% interval: " in found["Knowledge"].text
     assert "guessing gives 25%" in found["Knowledge"].text
     assert "A test that can: " in found["Knowledge"].text
@@ -68,50 +68,52 @@ def test_a_test_in_which_base_guesses_shows_nothing_and_one_that_can_is_named() 
 def test_base_with_no_format_to_lose_does_not_hide_leakage() -> None:
     silent = measured(generated=0, unparsed=100)
     found = judged(measured(generated=0, unparsed=100, leak=50), base=silent)["Answer format"]
-    assert found.kind is Kind.lost
+    assert found.outcome is Outcome.lost
     assert "50% of the answers to multiple-choice questions are customer labels (base: 0%)" in found.text
 
 
-@pytest.mark.parametrize(("chance", "kind"), [(None, Kind.kept), (0.25, Kind.kept), (0.55, Kind.blind)])
-def test_chance_is_that_of_the_test_if_it_says_so(chance: float | None, kind: Kind) -> None:
+@pytest.mark.parametrize(
+    ("chance", "kind"), [(None, Outcome.kept), (0.25, Outcome.kept), (0.55, Outcome.uninformative)]
+)
+def test_chance_is_that_of_the_test_if_it_is_known(chance: float | None, kind: Outcome) -> None:
     compared = lines(measured(acc=60), base=measured(acc=60))
     next(line for line in compared if line["name"] == "mmlu.acc")["chance"] = chance
-    found = next(finding for finding in verdict(compared) if finding.topic == "Knowledge")
-    assert found.kind is kind
-    assert ("guessing gives 55%" in found.text) is (kind is Kind.blind)
+    found = next(finding for finding in judge_comparison(compared) if finding.topic == "Knowledge")
+    assert found.outcome is kind
+    assert ("guessing gives 55%" in found.text) is (kind is Outcome.uninformative)
 
 
-def test_more_is_a_gain() -> None:
-    assert judged(measured(acc=99))["Knowledge"].kind is Kind.gained
+def test_a_significant_rise_is_a_gain() -> None:
+    assert judged(measured(acc=99))["Knowledge"].outcome is Outcome.gained
 
 
 @pytest.mark.parametrize(
     ("low", "high", "kind"),
     [
-        (-0.2, -0.01, Kind.lost),
-        (0.01, 0.2, Kind.gained),
-        (-0.04, 0.2, Kind.kept),  # a loss of more than 0.05 is excluded
-        (-0.06, 0.2, Kind.unclear),
-        (-0.06, 0.0, Kind.unclear),
+        (-0.2, -0.01, Outcome.lost),
+        (0.01, 0.2, Outcome.gained),
+        (-0.04, 0.2, Outcome.kept),  # a loss of more than 0.05 is excluded
+        (-0.06, 0.2, Outcome.unclear),
+        (-0.06, 0.0, Outcome.unclear),
     ],
 )
-def test_an_interval_that_holds_0_tells_no_difference(low: float, high: float, kind: Kind) -> None:
+def test_an_interval_that_contains_0_is_not_distinguishable(low: float, high: float, kind: Outcome) -> None:
     known = line("mmlu.acc", 0.8, 0.8 + (low + high) / 2, (low, high))
-    found = {finding.topic: finding for finding in verdict([line("voc.f1", 0.1, 0.5, (0.3, 0.5)), known])}
-    assert found["Knowledge"].kind is kind
+    found = {finding.topic: finding for finding in judge_comparison([line("voc.f1", 0.1, 0.5, (0.3, 0.5)), known])}
+    assert found["Knowledge"].outcome is kind
 
 
 def test_less_than_thirty_items_are_too_few_for_a_verdict() -> None:
     task = line("voc.f1", 0.1, 0.5, (0.3, 0.5), n=29)
     few = [task, *(line(name, 0.8, 0.1, (-0.8, -0.6), n=29) for name in ("mmlu.acc", "ifeval.prompt_strict"))]
-    findings = verdict([*few, line("leak", 0.0, 1.0, (1.0, 1.0), n=12)])
-    assert [finding.kind for finding in findings] == [Kind.too_few] * 4
+    findings = judge_comparison([*few, line("leak", 0.0, 1.0, (1.0, 1.0), n=12)])
+    assert [finding.outcome for finding in findings] == [Outcome.too_few] * 4
     assert "12 general answers" in findings[1].text
 
 
-def test_twelve_chat_prompts_alone_make_no_verdict_but_count_among_all_answers() -> None:
+def test_twelve_chat_prompts_are_too_few_alone_but_count_among_all_answers() -> None:
     found = judged(measured(chat=12))["Answer format"]
-    assert found.kind is Kind.lost  # 12 of 212, and none before
+    assert found.outcome is Outcome.lost  # 12 of 212, and none before
     assert "5.7% of all 212 general answers are customer labels (base: 0%)" in found.text
     assert "chat prompts" not in found.text
 
@@ -119,22 +121,24 @@ def test_twelve_chat_prompts_alone_make_no_verdict_but_count_among_all_answers()
 def test_answers_that_became_empty_or_loop_are_named() -> None:
     task = line("voc.f1", 0.1, 0.5, (0.3, 0.5))
     faults = [line("answers.empty", 0.0, 0.3, (0.2, 0.4)), line("answers.loops", 0.01, 0.02, (0.005, 0.03))]
-    found = {f.topic: f for f in verdict([task, line("leak", 0.0, 0.0, (0.0, 0.0)), *faults])}
-    assert found["Answer format"].kind is Kind.kept
+    found = {f.topic: f for f in judge_comparison([task, line("leak", 0.0, 0.0, (0.0, 0.0)), *faults])}
+    assert found["Answer format"].outcome is Outcome.kept
     assert found["Answers"].text == "30% of the general answers are empty (base: 0%)."
 
 
-def test_the_score_with_emotions_is_the_headline_if_it_is_there() -> None:
+def test_the_score_with_emotions_is_the_headline_if_it_exists() -> None:
     paths, full = line("voc.f1", 0.2, 0.8, (0.5, 0.7)), line("voc.f1_full", 0.05, 0.48, (0.4, 0.5))
-    (found,) = verdict([paths, full])
+    (found,) = judge_comparison([paths, full])
     assert "F1 of paths with emotions 0.480 (base: 0.050). F1 of paths alone 0.800 (base: 0.200)." in found.text
-    assert found.kind is Kind.gained
+    assert found.outcome is Outcome.gained
 
 
 def test_a_loss_on_general_text_that_rises_is_a_loss() -> None:
     task = line("voc.f1", 0.1, 0.5, (0.3, 0.5))
-    found = verdict([task, line("loss.general", 3.15, 3.2, (0.04, 0.06)), line("loss.kl", 0.0, 0.08, (0.07, 0.09))])
-    assert found[1].kind is Kind.lost
+    found = judge_comparison(
+        [task, line("loss.general", 3.15, 3.2, (0.04, 0.06)), line("loss.kl", 0.0, 0.08, (0.07, 0.09))]
+    )
+    assert found[1].outcome is Outcome.lost
     assert "3.200 nats per token (base: 3.150)" in found[1].text
     assert "0.080 nats per token (KL)" in found[1].text
 
@@ -147,31 +151,31 @@ def test_a_loss_on_general_text_that_rises_is_a_loss() -> None:
         (90, "A linear SVM has 0.900: the SVM is better."),
     ],
 )
-def test_the_svm_is_the_bar(svm: int, words: str) -> None:
+def test_the_task_is_compared_with_the_svm(svm: int, words: str) -> None:
     assert judged(measured(f1=50), svm=rival(svm))["Task"].text == f"F1 0.500 (base: 0.100). {words}"
 
 
-def test_instructions_say_when_nothing_is_shown() -> None:
+def test_instructions_name_another_test_if_they_cannot_show_forgetting() -> None:
     lost, same = judged(measured(ifeval=20))["Instructions"], judged(measured())["Instructions"]
-    assert (lost.kind, same.kind) == (Kind.lost, Kind.kept)
+    assert (lost.outcome, same.outcome) == (Outcome.lost, Outcome.kept)
     assert "20% of IFEval's prompts are followed in full (base: 60%)" in lost.text
 
 
 def test_without_a_tuned_model_there_is_nothing_to_compare() -> None:
-    assert verdict(lines(({}, {}), base=rival())) == []
-    assert as_text([]) == "Nothing was trained: there is nothing to compare."
+    assert judge_comparison(lines(({}, {}), base=rival())) == []
+    assert render_findings([]) == "Nothing was trained: there is nothing to compare."
 
 
 @pytest.mark.parametrize(
     ("share", "said"),
     [(0.0, "0%"), (0.008, "0.8%"), (0.0286, "2.9%"), (0.0996, "10%"), (0.92, "92%"), (0.998, "99.8%"), (1.0, "100%")],
 )
-def test_shares_are_said_as_people_read_them(share: float, said: str) -> None:
-    assert percent(share) == said
+def test_shares_are_shown_as_percentages(share: float, said: str) -> None:
+    assert format_percent(share) == said
 
 
 def test_without_a_gate_anything_passes() -> None:
-    assert failures(lines(measured(acc=0, generated=0, ifeval=0)), Gate()) == []
+    assert find_broken_limits(lines(measured(acc=0, generated=0, ifeval=0)), Gate()) == []
 
 
 @pytest.mark.parametrize(("lost", "passes"), [(6, False), (5, True), (4, True), (0, True), (-9, True)])
@@ -185,16 +189,16 @@ def test_the_gate_breaks_above_its_limit(lost: int, passes: bool) -> None:
         (gate({"general.gsm8k acc": 0.05}), measured(**{"gsm8k acc": round(0.5 - lost / 100, 2)})),
     ):
         base = measured(**{"gsm8k acc": 0.5})
-        assert (not failures(lines(tuned, base=base), own)) is passes
+        assert (not find_broken_limits(lines(tuned, base=base), own)) is passes
 
 
-def test_a_gate_of_0_lets_no_loss_pass_but_equality() -> None:
-    assert failures(lines(measured()), gate(NOTHING)) == []
-    assert len(failures(lines(measured(acc=79)), gate(NOTHING))) == 1
+def test_a_gate_of_0_allows_no_loss() -> None:
+    assert find_broken_limits(lines(measured()), gate(NOTHING)) == []
+    assert len(find_broken_limits(lines(measured(acc=79)), gate(NOTHING))) == 1
 
 
-def test_every_broken_limit_has_a_line_with_its_mend() -> None:
-    assert failures(
+def test_every_broken_limit_has_a_line_with_its_fix() -> None:
+    assert find_broken_limits(
         lines(measured(acc=70, generated=10, ifeval=30)),
         gate({"mmlu.acc": 0.05, "mmlu.generated_acc": 0.2, "ifeval.prompt_strict": 0.1}),
     ) == [
@@ -207,5 +211,5 @@ def test_every_broken_limit_has_a_line_with_its_mend() -> None:
     ]
 
 
-def test_a_limit_on_what_was_not_measured_breaks_nothing() -> None:
-    assert failures(lines(({}, {}), base=rival()), gate(NOTHING)) == []
+def test_without_a_trained_model_no_limit_is_broken() -> None:
+    assert find_broken_limits(lines(({}, {}), base=rival()), gate(NOTHING)) == []

@@ -7,7 +7,7 @@ import pytest
 
 from alloy.core.text import split_words
 from alloy.decontamination.ngram_overlap import Limits, Overlap, OverlapIndex
-from benchmarks.leaks import leaks
+from benchmarks.leaks import disguise_texts
 from real import real_rows
 
 LIMITS = Limits(ngram=13, min_words=8)
@@ -182,7 +182,9 @@ def test_of_200_leaks_of_real_questions_95_percent_are_found_and_no_other_text()
     questions += [row["prompt"] for row in real_rows("ifeval/ifeval_input_data")]
     chosen = rng.sample([text for text in questions if len(split_words(text)) > 1], 200)
     general = [turn["content"] for row in real_rows("general/oasst1_eval953") for turn in row["messages"]]
-    found = OverlapIndex.from_texts(questions, [], LIMITS).find_overlaps([text for _, text in leaks(chosen)] + general)
+    found = OverlapIndex.from_texts(questions, [], LIMITS).find_overlaps(
+        [text for _, text in disguise_texts(chosen)] + general
+    )
     assert sum(one is not None for one in found[:200]) >= 190
     assert sum(one is not None for one in found[200:]) <= 0.01 * len(general)
     assert all(found[at] for at in range(200) if at % 4 < 3), "what differs in case and spaces alone is always found"

@@ -12,7 +12,7 @@ from alloy.evaluation.lm_eval_run import run_lm_eval
 from alloy.evaluation.mmlu_tasks import make_forms
 from alloy.evaluation.settings import ClozePrompt, Mmlu
 from small import fresh
-from stages.mmlu import ask, figures
+from stages.mmlu import ask_questions, compute_metrics
 
 Row = dict[str, Any]
 CONTEXT = 256
@@ -38,9 +38,11 @@ def model() -> Any:
 def test_a_question_that_is_too_long_in_one_form_is_skipped_in_all(model: Any, cloze: ClozePrompt) -> None:
     test = [question("What colour is the door?"), question(LONG), question("What colour is the lamp?")]
     mmlu = Mmlu(cloze=cloze, fewshot=0, max_new_tokens=4)
-    rows = ask(model, {"reading": {"test": test, "dev": SHOWN}, "long": {"test": [test[1]], "dev": SHOWN}}, mmlu)
+    rows = ask_questions(
+        model, {"reading": {"test": test, "dev": SHOWN}, "long": {"test": [test[1]], "dev": SHOWN}}, mmlu
+    )
     assert [row["id"] for row in rows] == ["reading/0", "reading/2"]  # indices in the file
-    assert figures(rows, show_choices=True)["questions"] == 2
+    assert compute_metrics(rows, show_choices=True)["questions"] == 2
 
 
 def test_a_question_fits_if_its_longest_answer_does(model: Any) -> None:
@@ -56,7 +58,7 @@ def test_a_question_fits_if_its_longest_answer_does(model: Any) -> None:
 
 def test_a_benchmark_without_a_question_that_fits_is_an_error(model: Any) -> None:
     with pytest.raises(InputError, match=r"^mmlu: .*mmlu\.fewshot.*mmlu\.max_new_tokens"):
-        ask(model, {"reading": {"test": [question(LONG)], "dev": SHOWN}}, Mmlu(fewshot=0, max_new_tokens=4))
+        ask_questions(model, {"reading": {"test": [question(LONG)], "dev": SHOWN}}, Mmlu(fewshot=0, max_new_tokens=4))
 
 
 def prompts(*texts: str) -> list[Row]:

@@ -1,4 +1,4 @@
-"""An experiment as its file declares it; those of the project fit its settings."""
+"""An experiment as its file declares it; the project's own experiments have valid settings."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import yaml
 from alloy.core.files import InputError
 from alloy.core.settings import Data
 from alloy.evaluation.settings import Chat, GeneralLoss, Harness, Ifeval, Mmlu
-from alloy.evidence.experiment import FOLDER, read_experiment, slug
-from alloy.evidence.workplace import settings_files
+from alloy.evidence.clone import make_settings_files
+from alloy.evidence.experiment import FOLDER, make_slug, read_experiment
 from alloy.inference.settings import Infer
 from alloy.mixing.settings import Mix
 from alloy.training.settings import Model, Train
@@ -30,22 +30,22 @@ def declared(folder: Path, **changes: object) -> Path:
 
 
 def test_all_configurations_are_run_with_one_seed_before_the_next(tmp_path: Path) -> None:
-    points = read_experiment("one", declared(tmp_path)).points()
+    points = read_experiment("one", declared(tmp_path)).list_points()
     assert [point.name for point in points] == ["a-seed-3", "b-b-seed-3", "a-seed-1", "b-b-seed-1"]
     assert points[1].settings == {"mix.unit": "examples", "mix.ratio": 0.5}
 
 
-def test_a_part_is_named_by_labels_and_seeds(tmp_path: Path) -> None:
+def test_runs_are_selected_by_labels_and_seeds(tmp_path: Path) -> None:
     experiment = read_experiment("one", declared(tmp_path))
-    assert [point.name for point in experiment.chosen("B b", "1")] == ["b-b-seed-1"]
+    assert [point.name for point in experiment.select_points("B b", "1")] == ["b-b-seed-1"]
     with pytest.raises(InputError, match=r"^--only: .*A, B b.*'C'$"):
-        experiment.chosen("A, C", "")
+        experiment.select_points("A, C", "")
     with pytest.raises(InputError, match=r"^--seeds: .*3, 1.*'2'$"):
-        experiment.chosen("", "2")
+        experiment.select_points("", "2")
 
 
-def test_a_label_becomes_the_name_of_a_file() -> None:
-    assert slug("mix.ratio 0.25, LoRA / a") == "mix.ratio-0.25-lora-a"
+def test_a_label_becomes_a_file_name() -> None:
+    assert make_slug("mix.ratio 0.25, LoRA / a") == "mix.ratio-0.25-lora-a"
 
 
 @pytest.mark.parametrize(
@@ -64,29 +64,29 @@ def test_a_label_becomes_the_name_of_a_file() -> None:
         ("title", 3),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path: Path, key: str, value: object) -> None:
+def test_an_invalid_value_is_named_by_file_and_key(tmp_path: Path, key: str, value: object) -> None:
     with pytest.raises(InputError) as error:
         read_experiment("one", declared(tmp_path, **{key: value}))
     assert str(error.value).startswith(f"{tmp_path / 'one.yaml'}: {key}")
 
 
-def test_a_file_that_is_not_there_or_not_yaml_is_named(tmp_path: Path) -> None:
+def test_a_missing_or_invalid_file_is_named(tmp_path: Path) -> None:
     declared(tmp_path)
-    with pytest.raises(InputError, match="known experiments: one"):
+    with pytest.raises(InputError, match=r"two\.yaml: .*: one$"):
         read_experiment("two", tmp_path)
     (tmp_path / "bad.yaml").write_text("title: [\n")
-    with pytest.raises(InputError, match=r"bad\.yaml:2: not valid YAML"):
+    with pytest.raises(InputError, match=r"bad\.yaml:2: "):
         read_experiment("bad", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["mams", "methods", "complaints"])
-def test_the_experiments_of_the_project_fit_its_settings_and_data(
+def test_the_projects_experiments_have_valid_settings_and_data(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    for point in read_experiment(name, ROOT / FOLDER).points():
+    for point in read_experiment(name, ROOT / FOLDER).list_points():
         monkeypatch.chdir(ROOT)
-        files = settings_files(Path(), point, "HEAD")
+        files = make_settings_files(Path(), point, "HEAD")
         for path, values in files.items():
             (tmp_path / path).parent.mkdir(exist_ok=True)
             (tmp_path / path).write_text(yaml.safe_dump(values))

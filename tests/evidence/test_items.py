@@ -1,18 +1,19 @@
-"""Rows of metrics are kept as columns of counts, without text, and come back as the rows that metrics count."""
+"""Rows of metrics are recorded as columns of numbers, without text, and give the same metrics when read back."""
 
 from pathlib import Path
 
 import pytest
 
-from alloy.comparison.answers import judge_answers
-from alloy.comparison.item_rows import rows_of
+from alloy.comparison.answers import flag_answers
+from alloy.comparison.item_rows import select_rows
 from alloy.comparison.metrics import METRICS
 from alloy.core.files import read_jsonl, write_jsonl
-from alloy.evidence.items import FILES, Items, read_items
-from alloy.sweep.results import Run, Settings, counts_of
+from alloy.evidence.items import FILES, RecordedRows, read_items
+from alloy.sweep.dvc_experiments import RunSettings
+from alloy.sweep.results import Run, count_rows
 from measured import FORMAT, measured, rival, write
 
-SETTINGS = Settings(0.0, 0.1, 0, "")
+SETTINGS = RunSettings(0.0, 0.1, 0, "")
 
 
 class Folder:
@@ -28,18 +29,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     models = {"base": measured(full=4), "tuned": measured(f1=40, leak=30, full=20, kl=0.3), "svm": rival(full=10)}
     write(models)
     for model in ("base", "tuned"):
-        write_jsonl(f"metrics/answers/{model}.jsonl", judge_answers(models[model][1], FORMAT)["answers"])
+        write_jsonl(f"metrics/answers/{model}.jsonl", flag_answers(models[model][1], FORMAT)["answers"])
     return tmp_path
 
 
-def test_every_metric_counts_the_same_of_the_kept_rows(project: Path) -> None:
-    kept = Run("kept", SETTINGS, {}, None, Items(read_items(project)), "cloze_acc")
+def test_metrics_of_recorded_rows_are_those_of_the_files(project: Path) -> None:
+    kept = Run("kept", SETTINGS, {}, None, RecordedRows(read_items(project)), "cloze_acc")
     whole = Run("whole", SETTINGS, {}, None, Folder(), "cloze_acc")
     counted = 0
     for metric in METRICS:
         for model in ("base", "tuned", *(["svm"] if metric.part == "voc" else [])):
-            before = counts_of(metric, [(whole, model)])
-            after = counts_of(metric, [(kept, model)])
+            before = count_rows(metric, [(whole, model)])
+            after = count_rows(metric, [(kept, model)])
             assert (before is None) == (after is None), metric.name
             if before is not None and after is not None:
                 counted += 1
@@ -47,7 +48,7 @@ def test_every_metric_counts_the_same_of_the_kept_rows(project: Path) -> None:
     assert counted > 30
 
 
-def test_no_text_is_kept_and_ids_of_the_same_items_once(project: Path) -> None:
+def test_no_text_is_recorded_and_ids_are_recorded_once(project: Path) -> None:
     found = read_items(project)
     assert sorted(found["files"]) == sorted(FILES)
     assert set(found["files"]["metrics/ifeval/tuned.jsonl"]) == {
@@ -60,8 +61,8 @@ def test_no_text_is_kept_and_ids_of_the_same_items_once(project: Path) -> None:
 
 def test_a_model_that_was_not_measured_has_no_rows(project: Path) -> None:
     (project / "metrics/mmlu/tuned.jsonl").write_text("")
-    run = Run("kept", SETTINGS, {}, None, Items(read_items(project)), "cloze_acc")
+    run = Run("kept", SETTINGS, {}, None, RecordedRows(read_items(project)), "cloze_acc")
     acc = next(metric for metric in METRICS if metric.name == "mmlu.acc")
-    assert run.rows(acc, "tuned") is None
-    assert len(run.rows(acc, "base") or []) == len(read_jsonl("metrics/mmlu/base.jsonl"))
-    assert rows_of(acc, "base", read_jsonl, "cloze_acc") is not None
+    assert run.read_rows(acc, "tuned") is None
+    assert len(run.read_rows(acc, "base") or []) == len(read_jsonl("metrics/mmlu/base.jsonl"))
+    assert select_rows(acc, "base", read_jsonl, "cloze_acc") is not None

@@ -1,25 +1,25 @@
-"""What models say stays text on a page, and tables have a base and an SVM for each test."""
+"""Model answers are escaped on the page, and tables have the right columns for base and SVM."""
 
-from alloy.evidence.page import CUT, columns, plain
+from alloy.evidence.page import MAX_ANSWER_LENGTH, escape_text, list_columns
 
 
 def one(label: str, base: float) -> dict:
     return {"label": label, "metrics": {"voc.f1": {"n": 9, "base": {"value": base}, "tuned": {"value": 0.5}}}}
 
 
-def test_what_a_model_says_is_one_line_that_markdown_leaves_alone() -> None:
-    assert plain("# No *title*\n<b>&amp;</b> [a](b) `c`") == (
+def test_an_answer_becomes_one_escaped_line() -> None:
+    assert escape_text("# No *title*\n<b>&amp;</b> [a](b) `c`") == (
         r"\# No \*title\* &lt;b&gt;&amp;amp;&lt;/b&gt; \[a\](b) \`c\`"
     )
-    assert plain(" \n ") == "(empty)"
-    assert plain("a" * (CUT + 1)) == "a" * CUT + ".."
+    assert escape_text(" \n ") == "(empty)"
+    assert escape_text("a" * (MAX_ANSWER_LENGTH + 1)) == "a" * MAX_ANSWER_LENGTH + ".."
 
 
 def test_configurations_that_share_their_tests_share_a_column_for_base() -> None:
     found = {"configurations": [one("A", 0.1), one("B", 0.1001)]}
-    assert [title for title, _ in columns(found)] == ["base", "A", "B"]
+    assert [title for title, _ in list_columns(found)] == ["base", "A", "B"]
 
 
-def test_configurations_with_tests_of_their_own_have_a_base_of_their_own() -> None:
+def test_configurations_with_different_tests_have_separate_columns_for_base() -> None:
     found = {"configurations": [one("A", 0.1), one("B", 0.2)]}
-    assert [title for title, _ in columns(found)] == ["base, A", "base, B", "A", "B"]
+    assert [title for title, _ in list_columns(found)] == ["base, A", "base, B", "A", "B"]

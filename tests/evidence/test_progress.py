@@ -1,8 +1,8 @@
-"""The time that is left, by what stages took elsewhere and how fast this machine is."""
+"""The time left is estimated from expected stage times and the speed of this machine."""
 
 import pytest
 
-from alloy.evidence.progress import Progress, expected_seconds
+from alloy.evidence.progress import Progress, estimate_stage_seconds
 
 EXPECTED = {"base": 100.0, "train": 200.0, "mmlu@tuned": 100.0}
 
@@ -22,45 +22,45 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_the_first_run_makes_what_later_ones_share(clock: Clock) -> None:
+def test_shared_stages_count_only_for_the_first_run(clock: Clock) -> None:
     progress = Progress(3, EXPECTED, {"base"}, clock)
-    progress.start()
-    assert progress.left() == 400 + 2 * 300
+    progress.start_run()
+    assert progress.seconds_left() == 400 + 2 * 300
 
 
-def test_a_machine_of_half_the_speed_needs_twice_the_time(clock: Clock) -> None:
+def test_on_a_machine_of_half_the_speed_the_time_left_doubles(clock: Clock) -> None:
     progress = Progress(2, EXPECTED, {"base"}, clock)
-    progress.start()
-    progress.see("Running stage 'base':")
+    progress.start_run()
+    progress.read_line("Running stage 'base':")
     clock.now = 200
-    said = progress.see("\x1b[32mRunning stage 'train':\x1b[0m")
+    said = progress.read_line("\x1b[32mRunning stage 'train':\x1b[0m")
     assert said == "evidence: run 1 of 2, stage train; 3 min so far, about 20 min left"
-    assert progress.left() == 2 * (300 + 300)
+    assert progress.seconds_left() == 2 * (300 + 300)
     assert progress.seconds == {"base": 200}
 
 
-def test_stages_that_are_cached_take_no_time_and_stages_of_data_sets_are_known_by_name(clock: Clock) -> None:
+def test_cached_stages_take_no_time_and_stages_of_data_sets_are_recognized(clock: Clock) -> None:
     progress = Progress(1, EXPECTED, set(), clock)
-    progress.start()
-    progress.see("Stage 'base' didn't change, skipping")
-    progress.see("Stage 'train' is cached - skipping run, checking out outputs")
-    assert progress.left() == 100
-    progress.see("Running stage 'data/mams/dvc.yaml:convert':")
+    progress.start_run()
+    progress.read_line("Stage 'base' didn't change, skipping")
+    progress.read_line("Stage 'train' is cached - skipping run, checking out outputs")
+    assert progress.seconds_left() == 100
+    progress.read_line("Running stage 'data/mams/dvc.yaml:convert':")
     assert progress.stage == "convert"
     clock.now = 5
     progress.end_stage()
     assert progress.seconds == {"convert": 5}
 
 
-def test_nothing_is_said_of_the_time_left_if_nothing_is_known(clock: Clock) -> None:
+def test_without_expected_times_the_time_left_is_unknown(clock: Clock) -> None:
     progress = Progress(1, {}, set(), clock)
-    progress.start()
-    assert progress.see("Running stage 'base':") == "evidence: run 1 of 1, stage base; 0 min so far"
-    assert progress.see("base: 3 rows") is None
+    progress.start_run()
+    assert progress.read_line("Running stage 'base':") == "evidence: run 1 of 1, stage base; 0 min so far"
+    assert progress.read_line("base: 3 rows") is None
 
 
-def test_a_stage_that_was_measured_counts_as_measured() -> None:
+def test_measured_times_replace_declared_ones() -> None:
     records = [{"seconds": {"train": 50.0, "base": 9.0}}, {"seconds": {"train": 60.0}}]
-    assert expected_seconds({"train": 10.0, "mmlu@base": 7.0}, records) == {
+    assert estimate_stage_seconds({"train": 10.0, "mmlu@base": 7.0}, records) == {
         "train": 60.0, "mmlu@base": 7.0, "base": 9.0,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Raw files that are missing are named with the place where they can be had."""
+"""Missing raw files are named with the address where they can be downloaded."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from alloy.core.files import InputError
-from alloy.evidence.raw_files import folders_of, missing_files, raw_files, raw_folder
+from alloy.evidence.raw_files import describe_missing_files, find_raw_folder, list_raw_data_sets, list_raw_files
 
 ROOT = Path(__file__).parents[2]
 GROUPS = [
@@ -33,15 +33,15 @@ def put(root: Path, *names: str) -> None:
 
 
 def missing(root: Path) -> str:
-    return missing_files([Path("data/set")], root)
+    return describe_missing_files([Path("data/set")], root)
 
 
-def test_only_sets_that_convert_raw_files_need_some(root: Path) -> None:
-    assert folders_of(["made", "set", "plain", "set"], root) == [Path("data/set"), Path("data/plain")]
+def test_only_data_sets_with_a_raw_folder_need_raw_files(root: Path) -> None:
+    assert list_raw_data_sets(["made", "set", "plain", "set"], root) == [Path("data/set"), Path("data/plain")]
 
 
-def test_all_that_is_missing_is_named_in_one_line(root: Path) -> None:
-    both = missing_files([Path("data/set"), Path("data/plain")], root)
+def test_all_missing_files_are_named_in_one_line(root: Path) -> None:
+    both = describe_missing_files([Path("data/set"), Path("data/plain")], root)
     assert both == (
         "data/set/raw: a/train.json, b.xml (https://example.org/one); c.csv (https://example.org/two) | "
         "data/plain/raw: * (see plain/README.md)"
@@ -49,36 +49,36 @@ def test_all_that_is_missing_is_named_in_one_line(root: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [("a/train.json", "b.xml"), ("deep/a/train.json", "deep/b.xml"), ("all.jsonl.gz",)])
-def test_one_of_the_lists_is_enough(root: Path, names: tuple[str, ...]) -> None:
+def test_one_complete_list_is_enough(root: Path, names: tuple[str, ...]) -> None:
     put(root, *names)
     assert missing(root) == "data/set/raw: c.csv (https://example.org/two)"
     put(root, "c.csv")
     assert missing(root) == ""
-    assert len(raw_files(root / "data/set/raw")) == len(names) + 1
+    assert len(list_raw_files(root / "data/set/raw")) == len(names) + 1
 
 
-def test_a_part_of_a_list_is_not_enough(root: Path) -> None:
+def test_an_incomplete_list_is_not_enough(root: Path) -> None:
     put(root, "b.xml", "other/train.json", "c.csv")
     assert "a/train.json, b.xml" in missing(root)
 
 
-def test_a_file_that_says_nothing_of_raw_files_is_named(root: Path) -> None:
+def test_an_invalid_raw_files_yaml_is_named(root: Path) -> None:
     (root / "data/set/raw_files.yaml").write_text("raw: [{any: 3}]\n")
     with pytest.raises(InputError, match=r"data/set/raw_files\.yaml: expected"):
         missing(root)
 
 
-def test_a_set_with_the_raw_files_of_another_asks_for_them_once(root: Path) -> None:
+def test_shared_raw_files_are_named_once(root: Path) -> None:
     (root / "data/short/raw").mkdir(parents=True)
     (root / "data/short/raw_files.yaml").write_text("same_as: set\n")
-    assert folders_of(["short"], root) == [Path("data/short")]
-    assert raw_folder(root / "data/short") == root / "data/set/raw"
+    assert list_raw_data_sets(["short"], root) == [Path("data/short")]
+    assert find_raw_folder(root / "data/short") == root / "data/set/raw"
     asked = missing(root)
     assert asked.startswith("data/set/raw: ")
-    assert missing_files([Path("data/short"), Path("data/set")], root) == asked
+    assert describe_missing_files([Path("data/short"), Path("data/set")], root) == asked
 
 
-def test_the_projects_own_sets_say_what_they_need() -> None:
+def test_the_projects_data_sets_list_their_raw_files() -> None:
     for path in ROOT.glob("data/*/raw_files.yaml"):
         given = yaml.safe_load(path.read_text())
         assert "raw" in given or (ROOT / "data" / given["same_as"] / "raw_files.yaml").is_file()

@@ -1,4 +1,4 @@
-"""An experiment as a user starts it: killed, continued, continued from another clone's records, shown."""
+"""`alloy evidence` as a user runs it: killed, continued, continued from another clone's records, shown."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def whole(project: Path) -> str:
     return run(project, *EVIDENCE, "small")
 
 
-def test_each_run_has_a_record_and_the_page_its_figures(project: Path, whole: str) -> None:
+def test_each_run_has_a_record_and_the_page_shows_their_means(project: Path, whole: str) -> None:
     assert records(project) == RUNS
     found = results(project)
     assert found["missing"] == []
@@ -64,22 +64,22 @@ def test_each_run_has_a_record_and_the_page_its_figures(project: Path, whole: st
     assert "<svg" in (project / "docs/evidence/small.svg").read_text()
 
 
-def test_what_all_runs_share_runs_once_and_the_workspace_stays_as_it_is(project: Path, whole: str) -> None:
+def test_shared_stages_run_once_and_the_workspace_is_not_changed(project: Path, whole: str) -> None:
     assert whole.count("Running stage 'base'") == 1
     assert run(project, "git", "status", "--porcelain", "--", "params.yaml", "profiles", "metrics", "dvc.lock") == ""
     assert "evidence: run 4 of 4, stage train; " in whole
 
 
-def test_runs_that_are_there_are_not_repeated(project: Path, whole: str) -> None:
+def test_finished_runs_are_not_repeated(project: Path, whole: str) -> None:
     before = results(project)
     again = run(project, *EVIDENCE, "small")
-    assert "4 of 4 runs are there" in again
+    assert "4 of 4 runs are finished" in again
     assert "Running stage" not in again
     assert results(project) == before
 
 
 @pytest.mark.parametrize("moment", [("Running stage 'train'", 2), ("evidence: wrote", 3)])
-def test_an_experiment_that_was_killed_goes_on_to_the_same_result(
+def test_a_killed_experiment_continues_to_the_same_result(
     project: Path, whole: str, tmp_path: Path, moment: tuple[str, int]
 ) -> None:
     copy = clone(project, tmp_path / "copy")
@@ -88,7 +88,7 @@ def test_an_experiment_that_was_killed_goes_on_to_the_same_result(
     assert 0 < done < len(RUNS)
     assert not (copy / "docs/evidence/small.json").exists()
     said = run(copy, *EVIDENCE, "small")
-    assert f"{done} of 4 runs are there" in said
+    assert f"{done} of 4 runs are finished" in said
     assert results(copy) == results(project)
 
 
@@ -100,9 +100,7 @@ def clone(project: Path, copy: Path) -> Path:
     return copy
 
 
-def test_another_machine_goes_on_from_the_records_and_by_their_commit(
-    project: Path, whole: str, tmp_path: Path
-) -> None:
+def test_another_machine_continues_from_the_records_and_their_commit(project: Path, whole: str, tmp_path: Path) -> None:
     copy = clone(project, tmp_path / "other")
     partial = Path("docs/evidence/partial/small")
     (copy / partial).mkdir(parents=True)
@@ -113,7 +111,7 @@ def test_another_machine_goes_on_from_the_records_and_by_their_commit(
     (copy / "work.py").write_text("raise SystemExit('work that goes on, and does not run')\n")
     commit(copy)
     said = run(copy, *EVIDENCE, "small")
-    assert "3 of 4 runs are there" in said
+    assert "3 of 4 runs are finished" in said
     assert said.count("Running stage 'train'") == 1
     assert results(copy) == results(project)
 
@@ -127,7 +125,9 @@ def test_a_part_of_an_experiment_is_run_and_shown_elsewhere(project: Path, whole
     assert (found["missing"], len(found["configurations"])) == ([], 1)
 
 
-def test_what_is_there_can_be_shown_and_says_what_is_missing(project: Path, whole: str, tmp_path: Path) -> None:
+def test_an_incomplete_experiment_can_be_shown_and_names_missing_runs(
+    project: Path, whole: str, tmp_path: Path
+) -> None:
     copy = clone(project, tmp_path / "part")
     shutil.copytree(project / "docs/evidence/partial", copy / "docs/evidence/partial")
     (copy / "docs/evidence/partial/small/ratio-0-seed-0.json").unlink()
@@ -186,7 +186,7 @@ def test_missing_raw_files_are_named_at_once_in_one_line(project: Path, tmp_path
     )
 
 
-def test_a_run_that_was_made_elsewhere_becomes_a_record(project: Path, whole: str, tmp_path: Path) -> None:
+def test_a_run_of_another_folder_becomes_a_record(project: Path, whole: str, tmp_path: Path) -> None:
     copy, made = clone(project, tmp_path / "taking"), clone(project, tmp_path / "cluster")
     params = made / "params.yaml"
     params.write_text(params.read_text().replace("ratio: 0.0 ", "ratio: 0.25 ").replace("\nseed: 0", "\nseed: 1"))

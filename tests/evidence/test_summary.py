@@ -1,7 +1,7 @@
-"""What a run's training saw, and what the notes say of it."""
+"""The training budget of a run, and the notes of a summary."""
 
 from alloy.comparison.seeds import ONE_SEED
-from alloy.evidence.summary import base_differences, notes, trained
+from alloy.evidence.summary import describe_training, find_largest_base_difference, list_notes
 
 
 def record(
@@ -21,28 +21,28 @@ def record(
     }
 
 
-def test_what_training_saw_is_told_and_not_what_the_mix_held() -> None:
-    told = trained(record(customer=600, mixed=3000))
+def test_the_budget_is_what_training_saw_and_not_the_mix() -> None:
+    told = describe_training(record(customer=600, mixed=3000))
     assert (told["customer"], told["unseen"], told["general"], told["comments"]) == (600, 2400, 0.1, 3549)
 
 
-def test_a_run_that_does_not_tell_what_it_saw_has_none() -> None:
+def test_a_run_without_counts_has_no_budget() -> None:
     old = record()
     del old["train"]["source"]
-    assert trained(old)["customer"] is None
-    assert len(notes({"A": [old, old]})) == 1
+    assert describe_training(old)["customer"] is None
+    assert len(list_notes({"A": [old, old]})) == 1
 
 
-def test_one_seed_several_machines_and_what_the_svm_saw_are_told() -> None:
-    said = notes({"A": [record()], "B": [record(processor="B", gpus=["H"]), record(customer=499)]})
+def test_notes_name_single_seeds_machines_and_the_svms_comments() -> None:
+    said = list_notes({"A": [record()], "B": [record(processor="B", gpus=["H"]), record(customer=499)]})
     assert said[0] == ONE_SEED
     assert said[1] == "Made on 2 cores of A, AVX2 and on 2 cores of B, AVX2, H."
     assert said[2].startswith("The SVM learned from all 3,549 training comments, the tuned models from 499 to 500 ")
     assert len(said) == 3
-    assert len(notes({"A": [record(customer=3549), record(customer=3549)]})) == 1
-    assert len(notes({"A": [record(comments=None)] * 2})) == 1
+    assert len(list_notes({"A": [record(customer=3549), record(customer=3549)]})) == 1
+    assert len(list_notes({"A": [record(comments=None)] * 2})) == 1
 
 
-def test_a_base_that_differs_between_machines_is_told() -> None:
-    assert base_differences([[record(base=0.5), record(base=0.5)], [record(base=0.7)]]) == 0
-    assert round(base_differences([[record(base=0.5), record(base=0.54)]]), 4) == 0.04
+def test_a_difference_of_base_between_machines_is_found() -> None:
+    assert find_largest_base_difference([[record(base=0.5), record(base=0.5)], [record(base=0.7)]]) == 0
+    assert round(find_largest_base_difference([[record(base=0.5), record(base=0.54)]]), 4) == 0.04

@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from alloy.comparison.answers import judge_answers, with_leakage
-from alloy.comparison.compare import compare
+from alloy.comparison.answers import add_leakage, flag_answers
+from alloy.comparison.compare import compare_models
 from alloy.comparison.metrics import STAGES
 from alloy.core.files import write_json, write_jsonl
 from alloy.formats.taxonomy import Taxonomy
@@ -140,9 +140,9 @@ def lines(
     tuned: tuple[Row, dict], base: tuple[Row, dict] | None = None, svm: tuple[Row, dict] | None = None
 ) -> list[Row]:
     models = {"base": base or measured(), "tuned": tuned, "svm": svm or rival()}
-    rows = {model: judge_answers(own, FORMAT) for model, (_, own) in models.items()}
-    figures = {model: with_leakage(own, rows[model]) for model, (own, _) in models.items()}
-    return compare(figures, rows, 500, 0)
+    rows = {model: flag_answers(own, FORMAT) for model, (_, own) in models.items()}
+    figures = {model: add_leakage(own, rows[model]) for model, (own, _) in models.items()}
+    return compare_models(figures, rows, 500, 0)
 
 
 def spent(achieved: float = 0.25, customer: int = 30, too_long: int = 0, unseen: int = 0) -> None:

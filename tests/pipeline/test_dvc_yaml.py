@@ -1,4 +1,4 @@
-"""dvc.yaml says the truth: what a stage imports and which settings it loads are what DVC watches."""
+"""dvc.yaml lists exactly the code that each stage imports and the settings that it loads."""
 
 import ast
 import importlib
@@ -67,12 +67,12 @@ def script(stage: dict) -> Path:
 
 
 @pytest.mark.parametrize("name", MAIN)
-def test_every_stage_says_what_it_does(name):
+def test_every_stage_has_a_description(name):
     assert MAIN[name]["desc"]
 
 
 @pytest.mark.parametrize("name", MAIN)
-def test_a_stage_depends_on_all_that_it_imports_and_on_no_other_code(name):
+def test_a_stage_depends_on_exactly_the_code_that_it_imports(name):
     imported = {file.relative_to(ROOT) for file in local_imports(script(MAIN[name]))}
     listed = {Path(dep) for dep in MAIN[name]["deps"] if dep.startswith("alloy") or dep.endswith((".py", ".j2"))}
     assert {file for file in imported if not listed & {file, *file.parents}} == set()
@@ -99,7 +99,7 @@ def test_the_walk_sees_an_import_inside_a_function_and_a_template():
 
 
 @pytest.mark.parametrize("name", MAIN)
-def test_a_stage_is_named_as_its_script(name):
+def test_a_stage_has_the_name_of_its_script(name):
     assert script(MAIN[name]).stem == name
 
 
@@ -230,7 +230,7 @@ def test_a_stage_watches_the_versions_of_the_packages_that_it_imports(name):
     assert set(used_packages(MAIN[name])) == {package for file in files for package in packages_imported(file)}
 
 
-def test_the_versions_that_dvc_reads_are_those_of_the_constraints():
+def test_versions_yaml_has_the_versions_of_the_constraints():
     assert (ROOT / "versions.yaml").read_text() == versions_text((ROOT / "constraints.txt").read_text())
 
 
@@ -241,14 +241,14 @@ def test_every_stage_that_writes_records_its_environment(name):
 
 
 @pytest.mark.parametrize("name", MAIN)
-def test_what_a_stage_imports_loads_no_settings_itself(name):
+def test_modules_that_a_stage_imports_load_no_settings(name):
     stage = script(MAIN[name])
     library = [file for file in local_imports(stage) - {stage} if file.suffix == ".py"]
     assert library
     assert {file.relative_to(ROOT): found for file in library if (found := loaded(file.read_text()))} == {}
 
 
-def test_settings_are_loaded_by_stages_and_commands_alone():
+def test_only_stages_and_commands_load_settings():
     files = [file.relative_to(ROOT) for folder in ("alloy", "stages") for file in (ROOT / folder).rglob("*.py")]
     loading = {file for file in files if loaded((ROOT / file).read_text())}
     assert {file.parent.as_posix() for file in loading} == {"stages", "alloy/commands", "alloy/evidence", "alloy/sweep"}
@@ -276,7 +276,7 @@ def main():
 """
 
 
-def test_what_is_loaded_is_seen_with_the_keys_that_are_read_of_it():
+def test_loaded_sections_are_found_with_the_keys_that_are_read():
     assert loaded(LOADING) == {
         "Mix": {"general", "ratio"},
         "Rehearse": {"rows"},
@@ -289,7 +289,7 @@ def test_what_is_loaded_is_seen_with_the_keys_that_are_read_of_it():
     assert loaded("def load_seed(): return yaml.load(open('params.yaml')).mix.ratio") == {}
 
 
-def test_what_is_loaded_becomes_what_dvc_yaml_lists():
+def test_dvc_yaml_must_list_what_is_loaded():
     found = {f"{PROFILE}:infer", f"{PROFILE}:train", "interpolate", "rehearse", "score", "seed"}
     assert asked_for(LOADING, set()) == found | {"mix"}
     assert asked_for(LOADING + "    Data.load()", {"mix", "seed"}) == found | {"mix"}
@@ -298,7 +298,7 @@ def test_what_is_loaded_becomes_what_dvc_yaml_lists():
     assert watched_by({}) == set()
 
 
-def test_a_key_that_is_watched_by_name_is_the_only_one_read_of_its_section():
+def test_if_a_key_is_watched_no_other_key_of_its_section_is_read():
     code = "mix, score = load_sections(Mix, Score)\nprint(mix.general, 'params.yaml: mix.ratio', score.head)"
     assert asked_for(code, {"mix.general", "score"}) == {"mix.general", "score"}
     assert asked_for(code, {"mix", "score.head"}) == {"mix", "score.head"}
@@ -309,7 +309,7 @@ def test_a_key_that_is_watched_by_name_is_the_only_one_read_of_its_section():
 
 
 @pytest.mark.parametrize("name", ["mmlu", "ifeval", "general", "chat", "general_loss"])
-def test_what_measures_general_ability_knows_nothing_of_labelling(name):
+def test_stages_that_measure_general_ability_do_not_import_labeling(name):
     labelling = Path("alloy/labelling")
     assert [dep for dep in MAIN[name]["deps"] if Path(dep).is_relative_to(labelling)] == []
     assert [file for file in local_imports(script(MAIN[name])) if file.is_relative_to(ROOT / labelling)] == []
@@ -368,7 +368,7 @@ def out_of_date(folder: Path) -> dict[str, set[str]]:
 
 
 @pytest.mark.slow
-def test_a_new_setting_of_the_score_asks_for_scores_comparison_and_report_alone(done, tmp_path):
+def test_a_new_score_setting_repeats_only_scores_comparison_and_report(done, tmp_path):
     folder = shutil.copytree(done, tmp_path / "project")
     assert out_of_date(folder) == {}
     settings, params = folder / "alloy/scoring/settings.py", folder / "params.yaml"
@@ -394,7 +394,7 @@ def test_a_new_setting_of_the_score_asks_for_scores_comparison_and_report_alone(
         ("vllm", ["rehearse", "infer", "mmlu", "ifeval", "general", "chat"]),
     ],
 )
-def test_another_version_asks_for_the_stages_that_use_the_package(done, tmp_path, package, stages):
+def test_another_version_repeats_the_stages_that_use_the_package(done, tmp_path, package, stages):
     folder = shutil.copytree(done, tmp_path / "project")
     file = folder / "versions.yaml"
     file.write_text(re.sub(rf'^{package}: "', f'{package}: "9.', file.read_text(), flags=re.MULTILINE))
@@ -403,7 +403,7 @@ def test_another_version_asks_for_the_stages_that_use_the_package(done, tmp_path
     assert {key for keys in changed.values() for key in keys} == {f"versions.yaml:{package}"}
 
 
-def test_a_new_ratio_does_not_ask_the_base_model_again():
+def test_a_new_ratio_does_not_repeat_measurements_of_base():
     watched = MAIN["rehearse"]["params"]
     assert "mix.general" in watched
     assert "mix" not in watched
@@ -413,13 +413,13 @@ def test_another_seed_repeats_the_mix_and_the_training_and_keeps_the_base():
     assert {name for name, stage in MAIN.items() if "seed" in watched_by(stage)} == {"mix", "train"}
 
 
-def test_models_are_asked_alike_and_the_rival_is_scored_with_them():
+def test_all_models_have_the_same_stages_and_the_svm_is_scored_with_them():
     for name in ("infer", "mmlu", "ifeval", "general", "chat"):
         assert MAIN[name]["matrix"] == {"model": ["base", "tuned"]}
     assert MAIN["score"]["matrix"] == {"model": ["base", "tuned", "svm"]}
 
 
-def test_the_stages_are_those_of_the_readme_in_their_order():
+def test_the_stages_have_the_order_of_the_readme():
     making = ["prepare", "base", "split", "decontaminate", "rehearse", "mix", "train", "interpolate", "infer", "svm"]
     measures = ["score", "mmlu", "ifeval", "general", "chat", "general_loss"]
     assert list(MAIN) == [*making, *measures, "compare", "report", "gate"]
@@ -429,6 +429,6 @@ def test_train_watches_the_files_that_deepspeed_reads():
     assert "profiles/deepspeed" in MAIN["train"]["deps"]
 
 
-def test_no_stage_script_grows_over_150_lines():
+def test_no_stage_script_has_more_than_150_lines():
     for stage in MAIN.values():
         assert len(script(stage).read_text().splitlines()) <= 150

@@ -1,4 +1,4 @@
-"""The real pipeline at its smallest scale as an experiment: killed in training, continued on another machine."""
+"""An experiment with the real pipeline at its smallest scale: killed in training, continued on another machine."""
 
 import shutil
 import subprocess
@@ -40,7 +40,7 @@ def evidence(folder: Path) -> str:
     return done.stdout
 
 
-def test_a_run_that_was_killed_while_it_trained_and_one_of_another_clone_give_the_same_result(tmp_path: Path) -> None:
+def test_a_killed_run_and_a_run_of_another_clone_give_the_same_result(tmp_path: Path) -> None:
     one = project(tmp_path / "one")
     said = evidence(one)
     assert records(one, "tiny") == ["lora-seed-0", "ratio-0-seed-0"]

@@ -1,4 +1,4 @@
-"""Text from data is never run, whatever file and field it is in: a whole run on data of nothing else."""
+"""Text from data is never executed: a complete run on data that consists only of hostile text."""
 
 import csv
 import json
@@ -156,7 +156,7 @@ def written(folder: Path) -> dict[str, str]:
     return texts
 
 
-def test_nothing_was_run_and_nothing_computed(folder, output):
+def test_no_text_is_executed_or_evaluated(folder, output):
     assert [str(path) for path in folder.rglob(f"*{TOUCH}*")] == []
     texts = written(folder)
     assert {"metrics/report.html", "data/mix/README.md", "models/tuned/README.md", "metrics/loss.csv"} <= texts.keys()
@@ -165,11 +165,11 @@ def test_nothing_was_run_and_nothing_computed(folder, output):
     assert "PWNED\n" not in output
 
 
-def test_nothing_that_is_printed_commands_the_terminal(output):
+def test_output_has_no_terminal_control_sequences(output):
     assert re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", output) is None
 
 
-def test_texts_arrive_as_they_were_written(folder, output):
+def test_texts_are_not_changed(folder, output):
     mixed = [json.loads(line) for line in (folder / "data/mix/train.jsonl").read_text().splitlines()]
     said = "\n".join(message["content"] for row in mixed for message in row["messages"])
     for text in (PAYLOADS["template"], PAYLOADS["template that runs"]):
@@ -192,7 +192,7 @@ class Elements(HTMLParser):
                 self.found.append(f"{tag} {name}={value}")
 
 
-def test_pages_and_plots_hold_no_markup_of_data(folder, output):
+def test_pages_and_plots_have_no_markup_from_data(folder, output):
     for name, text in written(folder).items():
         if name.endswith((".html", ".svg")):
             page = Elements()
@@ -201,7 +201,7 @@ def test_pages_and_plots_hold_no_markup_of_data(folder, output):
             assert re.search("[\x1b\u202a-\u202e]", text) is None, name
 
 
-def test_cards_hold_no_markup_of_data(folder, output):
+def test_cards_have_no_markup_from_data(folder, output):
     texts = written(folder)
     for name in ("data/mix/README.md", "models/tuned/README.md"):
         fenced = re.sub(r"^```.*?^```$", "", texts[name], flags=re.MULTILINE | re.DOTALL)

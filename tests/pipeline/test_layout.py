@@ -1,4 +1,4 @@
-"""The folders are what the README says: layers that import only downwards, and tests in the same folders."""
+"""Folders form layers that import only from lower ones; tests have the folders and names of the code."""
 
 import ast
 import subprocess
@@ -34,13 +34,13 @@ def test_every_folder_is_in_a_layer_and_in_the_readme() -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_folder_says_what_belongs_in_it_and_holds_nothing_else_in_its_init(folder: str) -> None:
+def test_an_init_file_has_only_a_docstring_about_its_folder(folder: str) -> None:
     tree = ast.parse((ROOT / "alloy" / folder / "__init__.py").read_text())
     assert len(tree.body) == 1
     assert len((ast.get_docstring(tree) or "").splitlines()) in range(3, 6)
 
 
-def test_stages_holds_the_stages_alone() -> None:
+def test_the_folder_stages_has_only_stages() -> None:
     assert {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"} == {
         line.split("stages.")[1].split()[0]
         for line in (ROOT / "dvc.yaml").read_text().splitlines()
@@ -48,7 +48,7 @@ def test_stages_holds_the_stages_alone() -> None:
     }
 
 
-def test_tests_are_in_the_folders_and_named_for_the_files_that_they_test() -> None:
+def test_test_files_have_the_folders_and_names_of_the_files_they_test() -> None:
     known = {path.relative_to(ROOT / "alloy").with_suffix("") for path in (ROOT / "alloy").rglob("*.py")}
     named = [path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")]
     strangers = {

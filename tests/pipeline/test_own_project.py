@@ -1,4 +1,4 @@
-"""A team makes a project of its own from Alloy and takes in a later version, by the commands of docs/own-project.md."""
+"""A team starts its own project and merges a later version, by the commands of docs/own-project.md."""
 
 import re
 from pathlib import Path
@@ -83,7 +83,7 @@ def team(tmp_path: Path, alloy: Path) -> Path:
     return folder
 
 
-def test_a_team_takes_in_a_later_version_and_keeps_its_settings_and_results(alloy: Path, team: Path) -> None:
+def test_a_team_merges_a_later_version_and_keeps_settings_and_results(alloy: Path, team: Path) -> None:
     mine = {name: (team / name).read_text() for name in ("dvc.lock", "metrics/split.json")}
     set_in(alloy / "params.yaml", "resamples: 1000 ", "resamples: 2000 ")
     with (alloy / "stages/split.py").open("a") as file:
@@ -106,7 +106,7 @@ def test_a_team_takes_in_a_later_version_and_keeps_its_settings_and_results(allo
     assert said(team, "git", "status", "--porcelain") == ""
 
 
-def test_another_clone_of_the_teams_repository_has_its_comments(tmp_path: Path, team: Path) -> None:
+def test_a_clone_of_the_teams_repository_has_its_comments(tmp_path: Path, team: Path) -> None:
     said(tmp_path, "git", "clone", "-q", str(tmp_path / "origin.git"), "copy")
     copy = tmp_path / "copy"
     assert not (copy / "data/team/comments.jsonl").exists()

@@ -1,4 +1,4 @@
-"""The user's own flow, as typed: one whole run, a run with another ratio, and nothing to do after either."""
+"""The commands of a user: a complete run, a run with another ratio, and nothing to do after each."""
 
 import json
 import re
@@ -61,38 +61,38 @@ def other_machine(project: Path, first_run: str, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def second_arm(project: Path, first_run: str) -> str:
+def second_ratio(project: Path, first_run: str) -> str:
     return run_command(project, "dvc", "exp", "run", "-S", "mix.ratio=0.25")
 
 
-def test_the_first_run_runs_every_stage_and_prints_base_against_tuned(first_run):
+def test_the_first_run_runs_every_stage_and_prints_the_comparison(first_run):
     assert stages_run(first_run) == ALL
     assert re.search(r"VOC F1 +\d+ +0\.\d+ +0\.\d+ +[+-]0\.\d+", first_run)
 
 
-def test_the_first_run_is_quiet_about_itself(first_run):
+def test_the_first_run_prints_no_warnings(first_run):
     few_steps = "Warning: training ended before it saw"  # of the smallest scale
     assert [line for line in first_run.splitlines() if "warning" in line.lower() and few_steps not in line] == []
 
 
-def test_another_machine_takes_the_results_from_the_remote_and_runs_nothing(project, other_machine):
+def test_another_machine_pulls_the_results_and_runs_nothing(project, other_machine):
     assert stages_run(run_command(other_machine, "dvc", "repro")) == set()
     for name in ("models/tuned/model.safetensors", "metrics/report.html", "data/prepared/comments/comments.jsonl"):
         assert (other_machine / name).read_bytes() == (project / name).read_bytes()
     assert run_command(other_machine, "git", "status", "--porcelain") == ""
 
 
-def test_the_lock_is_seen_to_be_up_to_date_where_no_data_is(other_machine, tmp_path):
+def test_the_lock_can_be_checked_without_data(other_machine, tmp_path):
     run_command(other_machine, "git", "clone", "-q", str(other_machine), str(tmp_path / "bare"))
     assert run_command(tmp_path / "bare", sys.executable, "-m", "alloy", "check", "lock") == "lock: up to date\n"
 
 
-def test_a_new_ratio_runs_only_what_depends_on_it(second_arm):
+def test_a_new_ratio_runs_only_what_depends_on_it(second_ratio):
     # A model of a few steps may answer as before, and then DVC sees nothing new to score.
-    assert stages_run(second_arm) | {"score@tuned"} == AFTER_THE_MIX
+    assert stages_run(second_ratio) | {"score@tuned"} == AFTER_THE_MIX
 
 
-def test_the_metric_diff_shows_both_sides_of_the_trade_off(project, second_arm):
+def test_the_metric_diff_shows_both_sides_of_the_trade_off(project, second_ratio):
     changes = json.loads(run_command(project, "dvc", "metrics", "diff", "--all", "--json"))
     summary = changes["diff"]["metrics/summary.json"] if "diff" in changes else changes["metrics/summary.json"]
     assert {"base.voc.f1", "tuned.voc.f1", "base.mmlu.acc", "tuned.mmlu.acc", "tuned.mmlu.generated_acc"} <= set(
@@ -106,25 +106,25 @@ def test_the_metric_diff_shows_both_sides_of_the_trade_off(project, second_arm):
     assert "| metrics/mix.json" in markdown
 
 
-def test_an_experiment_is_applied_without_a_complaint(project, second_arm):
-    (name,) = re.findall(r"Ran experiment\(s\): (\S+)", second_arm)
+def test_an_experiment_is_applied_without_warnings(project, second_ratio):
+    (name,) = re.findall(r"Ran experiment\(s\): (\S+)", second_ratio)
     output = run_command(project, "dvc", "exp", "apply", name)
     assert "ERROR" not in output
     assert "WARNING" not in output
 
 
-def test_nothing_runs_when_nothing_changed(project, second_arm):
+def test_nothing_runs_when_nothing_changed(project, second_ratio):
     assert stages_run(run_command(project, "dvc", "repro")) == set()
 
 
-def test_going_back_to_the_first_arm_trains_nothing(project, second_arm):
+def test_going_back_to_the_first_ratio_trains_nothing(project, second_ratio):
     run_command(project, "git", "checkout", "-q", "--", "params.yaml")
     output = run_command(project, "dvc", "repro")
     assert stages_run(output) <= {"gate"}  # which writes nothing that could be kept
     assert "is cached - skipping run" in output
 
 
-def test_a_comment_that_is_added_reruns_the_split_but_not_the_base_model(project, second_arm):
+def test_an_added_comment_repeats_the_split_but_not_the_base_model(project, second_ratio):
     (project / "params.yaml").write_text((project / "params.yaml").read_text().replace("test: 0.2 ", "test: 0.21"))
     planned = stages_run(run_command(project, "dvc", "repro", "--dry"))
     assert "split" in planned

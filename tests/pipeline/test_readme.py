@@ -1,4 +1,4 @@
-"""README says what the project says: its table of stages and its headline figures are those of the files."""
+"""The README's table of stages and its metrics are those of the files."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def test_the_table_of_stages_is_that_of_dvc_yaml():
     assert stage_table() in README, f"put this into README.md:\n{stage_table()}"
 
 
-def test_the_figures_of_the_committed_run_are_those_of_the_summary():
+def test_the_metrics_in_the_readme_are_those_of_the_summary():
     # The committed file: another machine's `make repro` may write other last digits.
     committed = subprocess.check_output(["git", "show", "HEAD:metrics/summary.json"], cwd=ROOT, text=True)
     summary = json.loads(committed)
@@ -41,7 +41,7 @@ def test_the_figures_of_the_committed_run_are_those_of_the_summary():
         assert re.search(rf"^{re.escape(BY_NAME[name].title)} +\d+ +{base:.3f} +{tuned:.3f} ", README, re.MULTILINE)
 
 
-def test_what_the_pages_set_on_the_command_line_is_a_key_of_the_file():
+def test_settings_in_commands_of_the_pages_are_existing_keys():
     # DVC adds a key that is not there only with a plus.
     pages = [README, *(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
     settings = re.findall(r"-S (?:(profiles/\w+\.yaml):)?(\+?)([\w.]+)=", "\n".join(pages))
@@ -54,7 +54,7 @@ def test_what_the_pages_set_on_the_command_line_is_a_key_of_the_file():
         assert (last in value) != bool(plus), f"{file or 'params.yaml'}: {key}"
 
 
-def test_links_between_the_pages_lead_somewhere():
+def test_links_between_the_pages_have_existing_targets():
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,4 +1,4 @@
-"""What DVC's remotes do, as the README promises it: S3's protocol and a shared folder, whole and spoilt."""
+"""DVC remotes as the documentation describes them: S3, SSH and shared folders, with intact and corrupt files."""
 
 import shutil
 from pathlib import Path
@@ -39,7 +39,7 @@ def name_storage(project: Path, url: str, **settings: str) -> None:
     commit(project, "storage")
 
 
-def test_a_clone_takes_all_from_s3_and_runs_nothing(project, bucket, tmp_path):
+def test_a_clone_pulls_everything_from_s3_and_runs_nothing(project, bucket, tmp_path):
     name_storage(project, "s3://alloy/whole", endpointurl=bucket.endpoint)
     said(project, "dvc", "push")
     copy = clone(project, tmp_path / "copy")
@@ -49,7 +49,7 @@ def test_a_clone_takes_all_from_s3_and_runs_nothing(project, bucket, tmp_path):
     assert "in sync" in said(copy, "dvc", "status", "--cloud")
 
 
-def test_keys_are_in_no_file_that_git_sees(project, bucket, tmp_path):
+def test_no_file_in_git_has_the_keys(project, bucket, tmp_path):
     name_storage(project, "s3://alloy/keys", endpointurl=bucket.endpoint)
     keys = (("access_key_id", "nobody"), ("secret_access_key", "hidden-nothing"))
     for key, value in keys:
@@ -61,7 +61,7 @@ def test_keys_are_in_no_file_that_git_sees(project, bucket, tmp_path):
     assert command(project, "git", "grep", "--cached", "hidden-nothing", check=False).returncode == 1
 
 
-def test_a_spoilt_file_of_s3_is_refused_where_the_remote_says_verify(project, bucket, tmp_path):
+def test_a_corrupt_file_on_s3_is_refused_with_verify(project, bucket, tmp_path):
     name_storage(project, "s3://alloy/spoilt", endpointurl=bucket.endpoint, verify="true")
     said(project, "dvc", "push")
     spoilt = next(key for key in bucket.files() if key.startswith("spoilt/") and not key.endswith(".dir"))
@@ -82,7 +82,7 @@ def test_a_spoilt_file_of_s3_is_refused_where_the_remote_says_verify(project, bu
     assert (copy / "answers").read_text() == "vocabulary\nweights\n"
 
 
-def test_a_spoilt_file_of_s3_is_taken_where_the_remote_does_not_say_verify(project, bucket, tmp_path):
+def test_a_corrupt_file_on_s3_is_accepted_without_verify(project, bucket, tmp_path):
     name_storage(project, "s3://alloy/unseen", endpointurl=bucket.endpoint)
     said(project, "dvc", "push")
     for key in bucket.files():
@@ -93,7 +93,7 @@ def test_a_spoilt_file_of_s3_is_taken_where_the_remote_does_not_say_verify(proje
     assert (copy / "answers").read_text() == "noise"
 
 
-def test_a_shared_folder_serves_as_a_remote_and_verifies_too(project, tmp_path):
+def test_a_shared_folder_can_be_a_remote_with_verify(project, tmp_path):
     name_storage(project, str(tmp_path / "shared"), verify="true")
     said(project, "dvc", "push")
     copy = clone(project, tmp_path / "copy")
@@ -104,7 +104,7 @@ def test_a_shared_folder_serves_as_a_remote_and_verifies_too(project, tmp_path):
     assert command(another, "dvc", "pull", check=False).returncode != 0
 
 
-def test_a_folder_behind_ssh_serves_as_a_remote_with_its_password_in_no_file_that_git_sees(project, tmp_path):
+def test_a_folder_over_ssh_can_be_a_remote_without_its_password_in_git(project, tmp_path):
     with ssh_server.serve() as port:
         name_storage(project, f"ssh://{ssh_server.USER}@127.0.0.1:{port}{tmp_path}/store")
         copy = clone(project, tmp_path / "copy")

@@ -1,4 +1,4 @@
-"""What is reported is what was trained: mix, training, model card and comparison tell the same counts and shares."""
+"""Mix, training, model card and comparison report the same counts and shares, and these are the trained ones."""
 
 import random
 import re
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from alloy.comparison.costs import Budget, budget, told, trained_share
+from alloy.comparison.costs import Budget, compute_budget, describe_budget, find_trained_share
 from alloy.core.files import read_json, read_jsonl, write_json, write_jsonl
 from alloy.formats.general import CUSTOMER
 from alloy.formats.taxonomy import Taxonomy
@@ -66,7 +66,7 @@ def trained(ratio: float, unit: str = "examples", **more: Any) -> tuple[dict[str
 
 
 @pytest.mark.parametrize("unit", ["examples", "tokens", "loss_tokens"])
-def test_after_a_whole_epoch_what_was_trained_is_what_was_asked_mixed_and_told(here: Path, unit: str) -> None:
+def test_after_a_whole_epoch_the_trained_counts_are_those_of_the_mix(here: Path, unit: str) -> None:
     mixed, seen = trained(0.4, unit)
     rows = read_jsonl("data/mix/train.jsonl")
     counts = Counter(row["source"] for row in rows)
@@ -76,15 +76,15 @@ def test_after_a_whole_epoch_what_was_trained_is_what_was_asked_mixed_and_told(h
     # The last global batch may run on into the next epoch.
     assert seen["general_share"][unit] == pytest.approx(mixed["achieved"], abs=0.02)
     assert mixed["achieved"] == pytest.approx(0.4, abs=0.005)
-    given = budget(mixed, seen, 1e-3)
+    given = compute_budget(mixed, seen, 1e-3)
     share = seen["general_share"][unit]
     assert given == Budget(SHORT, seen["steps"], 1e-3, general=share, too_long=LONG, unseen=0)
-    assert trained_share(mixed, seen) == share
-    assert f"{LONG} of {SHORT + LONG}" in told(given, SHORT + LONG)[1]
+    assert find_trained_share(mixed, seen) == share
+    assert f"{LONG} of {SHORT + LONG}" in describe_budget(given, SHORT + LONG)[1]
     assert f"| {CUSTOMER} | {SHORT} |" in Path("models/trained/README.md").read_text(encoding="utf-8")
 
 
-def test_a_training_that_ends_within_an_epoch_tells_what_it_saw(here: Path, capsys: Any) -> None:
+def test_a_training_that_ends_within_an_epoch_counts_what_it_saw(here: Path, capsys: Any) -> None:
     mixed, seen = trained(0.4, max_steps=3, packing=False)
     assert (mixed["rows"], seen["examples"], seen["steps"], seen["epochs"] < 0.1) == (67, 6, 3, True)
     assert sum(of["examples"] for of in seen["source"].values()) == 6

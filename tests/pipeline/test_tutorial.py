@@ -1,4 +1,4 @@
-"""The tutorial works as it is written: its blocks are run in their order, from the spreadsheet to the report."""
+"""The commands of the tutorial work in their order, from the spreadsheet to the report."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_blocks_lead_from_the_spreadsheet_to_the_report(project: Path) -> None:
+def test_the_commands_of_the_tutorial_lead_from_a_spreadsheet_to_a_report(project: Path) -> None:
     said = []
     for block in BLOCKS:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The score as the article has it: equal to the published scorer's output, and rule by rule on pairs made by hand."""
+"""The article's score equals the published scorer's output, and follows its rules on pairs made by hand."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from alloy.core.files import read_json, read_jsonl
-from alloy.scoring.article_score import nova_scores
+from alloy.scoring.article_score import compute_article_scores
 
 FIXTURE = Path(__file__).parents[3] / "shared/fixtures/nova_scorer"
 ZERO, ONE = ({"precision": value, "recall": value, "f1": value} for value in (0.0, 1.0))
@@ -19,7 +19,7 @@ def answer(*leaves: str) -> str:
 
 
 def leaf(gold: str, said: str) -> dict[str, float]:
-    return nova_scores([gold], [said])["L4"]
+    return compute_article_scores([gold], [said])["L4"]
 
 
 def f1(gold: list[str], said: list[str]) -> float:
@@ -35,21 +35,21 @@ def published():
     return [pair["gold"] for pair in pairs], [pair["inference"] for pair in pairs], wanted
 
 
-def test_it_is_equal_to_the_published_scorer_to_the_last_digit(published):
+def test_scores_equal_those_of_the_published_scorer_exactly(published):
     gold, said, wanted = published
     assert len(gold) == 120
-    assert nova_scores(gold, said) == wanted
+    assert compute_article_scores(gold, said) == wanted
 
 
-def test_it_is_so_for_the_same_texts_with_our_names_of_levels(published):
+def test_scores_are_the_same_with_our_names_of_levels(published):
     gold, said, wanted = published
     ours = [[text.replace('"E', '"L') for text in texts] for texts in (gold, said)]
     assert all('"E1"' not in text for texts in ours for text in texts)
-    assert nova_scores(*ours) == wanted
+    assert compute_article_scores(*ours) == wanted
 
 
 def test_the_right_answer_is_1_at_every_level():
-    scores = nova_scores([answer("a", "b")], [answer("a", "b")])
+    scores = compute_article_scores([answer("a", "b")], [answer("a", "b")])
     assert scores == {"L1": ONE, "L2": ONE, "L3": ONE, "L4": ONE}
 
 
@@ -62,18 +62,18 @@ def test_predictions_beyond_the_gold_labels_are_cut_off():
     assert f1(["a"], ["a", "x", "y"]) == 1.0
 
 
-def test_where_predictions_are_too_few_the_place_is_empty():
+def test_missing_predictions_count_as_empty_labels():
     found = leaf(answer("a", "b"), answer("a"))
     # a: precision, recall 1; b: never predicted, 0. Each is one half of gold.
     assert found == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
 
 
-def test_a_label_counts_once_a_comment():
+def test_a_label_counts_once_per_comment():
     assert f1(["a", "a", "b"], ["a", "b"]) == 1.0
     assert f1(["a", "b"], ["a", "a", "a", "b"]) == 1.0
 
 
-def test_ten_labels_count_and_these_are_ten_different_ones():
+def test_the_first_ten_different_labels_count():
     twelve = [f"leaf {number}" for number in range(12)]
     assert f1(twelve, twelve[:10]) == 1.0
     assert f1(twelve, [*twelve[:10], "x", "y"]) == 1.0
@@ -82,32 +82,32 @@ def test_ten_labels_count_and_these_are_ten_different_ones():
     assert f1(["a", "a", *twelve[:9]], ["a", *twelve[:8]]) == pytest.approx(0.9)
 
 
-def test_the_last_level_ends_at_a_colon_and_no_other_does():
+def test_only_labels_of_the_last_level_are_cut_at_a_colon():
     assert f1(["App: slow"], ["App : fast"]) == 1.0
     colon = [json.dumps([{"L1": f"Area: {end}", "L2": "b"}]) for end in ("x", "y")]
-    assert nova_scores(colon[:1], colon[1:], ("L1", "L2")) == {"L1": ZERO, "L2": ONE}
-    assert nova_scores(colon[:1], colon[1:], ("L1",)) == {"L1": ONE}
+    assert compute_article_scores(colon[:1], colon[1:], ("L1", "L2")) == {"L1": ZERO, "L2": ONE}
+    assert compute_article_scores(colon[:1], colon[1:], ("L1",)) == {"L1": ONE}
 
 
-def test_labels_that_are_the_same_before_the_colon_are_one():
+def test_labels_that_are_equal_before_the_colon_count_once():
     assert f1(["App: slow", "App: dear", "b"], ["App", "b"]) == 1.0
 
 
 def test_every_level_is_scored_alone():
     other = json.dumps([{"L1": "Elsewhere", "L2": "Topic", "L3": "Aspect", "L4": "a"}])
-    assert nova_scores([answer("a")], [other]) == {"L1": ZERO, "L2": ONE, "L3": ONE, "L4": ONE}
+    assert compute_article_scores([answer("a")], [other]) == {"L1": ZERO, "L2": ONE, "L3": ONE, "L4": ONE}
 
 
 def test_precision_and_recall_are_weighted_by_gold():
     # Gold a a a b, said a a b a. a: 2 of 3 said, 2 of 3 found; b: 0 of 1. Weights 3/4 and 1/4.
     gold, said = [answer(label) for label in "aaab"], [answer(label) for label in "aaba"]
     half = pytest.approx(0.75 * 2 / 3)
-    assert nova_scores(gold, said)["L4"] == {"precision": half, "recall": half, "f1": half}
+    assert compute_article_scores(gold, said)["L4"] == {"precision": half, "recall": half, "f1": half}
 
 
-def test_it_is_scikit_learns_weighted_average_over_names():
+def test_scores_are_scikit_learns_weighted_averages():
     gold, said = [*"aabbbccz"], [*"abbbbcxa"]
-    found = nova_scores([answer(label) for label in gold], [answer(label) for label in said])["L4"]
+    found = compute_article_scores([answer(label) for label in gold], [answer(label) for label in said])["L4"]
     wanted = precision_recall_fscore_support(gold, said, average="weighted", zero_division=0)[:3]
     assert tuple(found.values()) == wanted
 
@@ -128,11 +128,11 @@ def test_json_is_read_from_the_first_bracket_to_the_last(said):
         '["L4", {"L4": "a"}, {"L4": "b"}]',  # not all are objects
     ],
 )
-def test_where_there_is_no_json_labels_are_what_stands_behind_their_key(said):
+def test_without_json_labels_are_found_after_their_keys(said):
     assert leaf(answer("a", "b"), said) == ONE
 
 
-def test_a_text_that_is_cut_within_a_label_loses_that_label():
+def test_a_label_that_is_cut_off_is_lost():
     text = '[{"L4": "a"}, {"L4": "b'
     assert leaf(answer("a", "b"), text) == {"precision": 0.5, "recall": 0.5, "f1": 0.5}
 
@@ -144,16 +144,16 @@ def test_an_answer_without_labels_scores_0(said):
     assert leaf(answer("a"), said) == ZERO
 
 
-def test_where_gold_has_no_labels_nothing_is_compared():
-    assert nova_scores(["[]"], [answer("a")])["L4"] == ZERO
-    assert nova_scores(["[]", answer("a")], [answer("x"), answer("a")])["L4"] == ONE
+def test_without_gold_labels_nothing_is_compared():
+    assert compute_article_scores(["[]"], [answer("a")])["L4"] == ZERO
+    assert compute_article_scores(["[]", answer("a")], [answer("x"), answer("a")])["L4"] == ONE
 
 
 def test_a_taxonomy_may_have_other_depths():
     gold, said = ['[{"L1": "a", "L2": "b: c"}]'], ['[{"E1": "a", "E2": "b"}]']
-    assert nova_scores(gold, said, ("L1", "L2")) == {"L1": ONE, "L2": ONE}
+    assert compute_article_scores(gold, said, ("L1", "L2")) == {"L1": ONE, "L2": ONE}
 
 
-def test_as_many_answers_as_gold_ones_are_wanted():
+def test_a_missing_answer_is_an_error():
     with pytest.raises(ValueError, match="shorter"):
-        nova_scores([answer("a")] * 2, [answer("a")])
+        compute_article_scores([answer("a")] * 2, [answer("a")])

@@ -1,10 +1,19 @@
-"""Intervals and paired differences: against what is known of a binomial, and with the same draws for both models."""
+"""Intervals and paired differences, compared with known binomial results."""
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from alloy.scoring.bootstrap import change, estimate, f1, nats_per_token, precision, recall, share, totals
+from alloy.scoring.bootstrap import (
+    estimate_change,
+    estimate_statistic,
+    f1,
+    nats_per_token,
+    precision,
+    recall,
+    resample_totals,
+    share,
+)
 
 
 def coins(heads: int, of: int) -> np.ndarray:
@@ -12,31 +21,31 @@ def coins(heads: int, of: int) -> np.ndarray:
 
 
 def test_the_interval_of_a_share_is_that_of_the_binomial() -> None:
-    found = estimate(coins(300, 1000), share, resamples=4000, seed=0)
+    found = estimate_statistic(coins(300, 1000), share, resamples=4000, seed=0)
     assert found.value == 0.3
     half = 1.96 * np.sqrt(0.3 * 0.7 / 1000)
     assert found.low == pytest.approx(0.3 - half, abs=0.003)
     assert found.high == pytest.approx(0.3 + half, abs=0.003)
 
 
-def test_each_draw_has_as_many_units_as_there_are() -> None:
-    assert set(totals(coins(3, 10), 50, seed=1)[:, 1]) == {10}
+def test_each_draw_has_the_same_number_of_items() -> None:
+    assert set(resample_totals(coins(3, 10), 50, seed=1)[:, 1]) == {10}
 
 
-def test_units_are_drawn_whole() -> None:
+def test_all_columns_of_an_item_are_drawn_together() -> None:
     counts = np.array([(5, 50), (0, 0), (1, 10)] * 20)
-    drawn = totals(counts, 100, seed=0)
+    drawn = resample_totals(counts, 100, seed=0)
     assert (drawn[:, 1] == 10 * drawn[:, 0]).all()
 
 
-def test_the_same_seed_gives_the_same_interval_and_the_order_of_units_does_not_matter() -> None:
+def test_the_interval_depends_on_the_seed_and_not_on_the_order_of_items() -> None:
     counts = coins(30, 100)
-    assert estimate(counts, share, 200, 7) == estimate(counts[::-1], share, 200, 7)
-    assert estimate(counts, share, 200, 7) != estimate(counts, share, 200, 8)
+    assert estimate_statistic(counts, share, 200, 7) == estimate_statistic(counts[::-1], share, 200, 7)
+    assert estimate_statistic(counts, share, 200, 7) != estimate_statistic(counts, share, 200, 8)
 
 
 def test_a_model_does_not_differ_from_itself() -> None:
-    found = change(coins(30, 100), coins(30, 100), share, 500, 0)
+    found = estimate_change(coins(30, 100), coins(30, 100), share, 500, 0)
     assert (found.value, found.p) == (0.0, 1.0)
     assert found.low == -found.high  # that nothing changed in 100 of them does not say that nothing ever changes
     assert found.high == pytest.approx(1 - binomtest(100, 100).proportion_ci(0.95, "exact").low)
@@ -44,21 +53,21 @@ def test_a_model_does_not_differ_from_itself() -> None:
 
 @pytest.mark.parametrize("items", [0, 1, 29])
 def test_too_few_items_have_no_interval_and_no_p(items: int) -> None:
-    assert estimate(coins(items, items), share, 200, 0) is None
-    assert change(coins(0, items), coins(items, items), share, 200, 0) is None
+    assert estimate_statistic(coins(items, items), share, 200, 0) is None
+    assert estimate_change(coins(0, items), coins(items, items), share, 200, 0) is None
 
 
 @pytest.mark.parametrize(("right", "value"), [(40, 1.0), (0, 0.0)])
-def test_items_that_are_all_alike_have_the_exact_interval_of_the_binomial(right: int, value: float) -> None:
-    found = estimate(coins(right, 40), share, 200, 0)
+def test_equal_items_have_the_exact_binomial_interval(right: int, value: float) -> None:
+    found = estimate_statistic(coins(right, 40), share, 200, 0)
     wanted = binomtest(right, 40).proportion_ci(0.95, "exact")
     assert found is not None
     assert found.value == value
     assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
 
 
-def test_items_that_all_become_wrong_have_an_exact_interval_and_the_p_of_the_sign_test() -> None:
-    found = change(coins(30, 30), coins(0, 30), share, 1000, 0)
+def test_if_all_items_become_wrong_the_interval_is_exact_and_p_is_that_of_the_sign_test() -> None:
+    found = estimate_change(coins(30, 30), coins(0, 30), share, 1000, 0)
     assert found is not None
     assert (found.value, found.low) == (-1.0, -1.0)
     assert found.high == pytest.approx(1 - 2 * binomtest(30, 30).proportion_ci(0.95, "exact").low)
@@ -66,27 +75,27 @@ def test_items_that_all_become_wrong_have_an_exact_interval_and_the_p_of_the_sig
 
 
 @pytest.mark.parametrize("changed", [1, 3, 5, 6, 20])
-def test_changes_in_one_direction_have_the_p_of_mcnemar_s_exact_test_and_an_interval_that_agrees(changed: int) -> None:
+def test_changes_in_one_direction_have_the_p_of_mcnemars_test_and_a_matching_interval(changed: int) -> None:
     for before, after in ((50, 50 + changed), (50 + changed, 50)):
-        found = change(coins(before, 100), coins(after, 100), share, 1000, 0)
+        found = estimate_change(coins(before, 100), coins(after, 100), share, 1000, 0)
         assert found is not None
         assert found.p == pytest.approx(binomtest(0, changed).pvalue)
         assert (found.p < 0.05) is not (found.low <= 0 <= found.high)
 
 
-def test_an_f1_that_is_the_same_in_all_comments_has_an_interval_of_some_width() -> None:
+def test_an_f1_that_is_equal_in_all_comments_has_a_wide_interval() -> None:
     counts = np.array([(1, 1, 1), (2, 2, 2)] * 30)
-    found = estimate(counts, f1, 200, 0)
+    found = estimate_statistic(counts, f1, 200, 0)
     assert found is not None
     assert (found.value, found.high) == (1.0, 1.0)
     assert 0.9 < found.low < 0.95
 
 
-def test_a_pair_shows_what_two_intervals_hide() -> None:
+def test_a_paired_difference_is_significant_where_two_intervals_overlap() -> None:
     # Both models are right about the same questions, one about eight more: apart, their intervals overlap widely.
     before, after = coins(500, 1000), coins(508, 1000)
-    assert estimate(before, share, 1000, 0).high > estimate(after, share, 1000, 0).low
-    found = change(before, after, share, 1000, 0)
+    assert estimate_statistic(before, share, 1000, 0).high > estimate_statistic(after, share, 1000, 0).low
+    found = estimate_change(before, after, share, 1000, 0)
     assert found.value == pytest.approx(0.008)
     assert 0 < found.low < found.high < 0.02
     assert found.p < 0.01
@@ -95,7 +104,7 @@ def test_a_pair_shows_what_two_intervals_hide() -> None:
 def test_p_of_a_difference_by_chance_is_large() -> None:
     rng = np.random.default_rng(0)
     sides = [np.stack([rng.integers(0, 2, 400), np.ones(400, int)], axis=1) for _ in range(2)]
-    assert change(*sides, share, 1000, 0).p > 0.05
+    assert estimate_change(*sides, share, 1000, 0).p > 0.05
 
 
 def test_the_rates_of_totals() -> None:

@@ -1,4 +1,4 @@
-"""Order-free matching, by hand, against an obvious count, and against scikit-learn where both say the same."""
+"""Order-free matching, compared with results by hand, with a simple count, and with scikit-learn."""
 
 import random
 
@@ -11,15 +11,15 @@ from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath
 from alloy.scoring.matching import (
     Rates,
+    as_multiset,
+    compute_mean_depth,
+    compute_rates,
+    compute_rates_with_interval,
     count_emotions,
     count_full,
     count_levels,
     count_matches,
     count_nodes,
-    mean_depth,
-    multiset,
-    rates,
-    rates_with_interval,
 )
 
 CASES = {
@@ -56,24 +56,24 @@ def test_no_comments_give_no_counts() -> None:
     assert count_matches([], []).shape == (0, 3)
 
 
-def test_an_answer_too_few_is_an_error() -> None:
+def test_a_missing_answer_is_an_error() -> None:
     with pytest.raises(ValueError, match="shorter"):
         count_matches([["a"], ["b"]], [["a"]])
 
 
 def test_rates_by_hand() -> None:
     # 3 of 4 predicted are right, 3 of 6 are found: F1 = 2 * 3 / (4 + 6).
-    assert rates(np.array([[1, 2, 4], [2, 2, 2]])) == Rates(precision=0.75, recall=0.5, f1=0.6)
+    assert compute_rates(np.array([[1, 2, 4], [2, 2, 2]])) == Rates(precision=0.75, recall=0.5, f1=0.6)
 
 
 def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
-    found = rates(np.array([[3, 5, 4], [0, 2, 3]]))
+    found = compute_rates(np.array([[3, 5, 4], [0, 2, 3]]))
     assert found.f1 == pytest.approx(2 * found.precision * found.recall / (found.precision + found.recall))
 
 
 @pytest.mark.parametrize("counts", [[[0, 0, 3]], [[0, 3, 0]], [[0, 0, 0]], [[0, 2, 2]]])
-def test_rates_are_0_where_nothing_matches(counts: list[list[int]]) -> None:
-    assert rates(np.array(counts)) == Rates(0.0, 0.0, 0.0)
+def test_rates_are_0_if_nothing_matches(counts: list[list[int]]) -> None:
+    assert compute_rates(np.array(counts)) == Rates(0.0, 0.0, 0.0)
 
 
 def made(seed: int, comments: int = 40, kinds: str = "abcde") -> tuple[Labels, Labels]:
@@ -95,7 +95,7 @@ def cross_off(gold: Labels, predicted: Labels) -> int:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_count_is_that_of_crossing_labels_off_a_list(seed: int) -> None:
+def test_counts_equal_those_of_crossing_labels_off_a_list(seed: int) -> None:
     gold, predicted = made(seed)
     wanted = [cross_off(gold, predicted), sum(map(len, predicted)), sum(map(len, gold))]
     assert count_matches(gold, predicted).sum(axis=0).tolist() == wanted
@@ -104,48 +104,48 @@ def test_the_count_is_that_of_crossing_labels_off_a_list(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_neither_the_order_of_labels_nor_of_comments_matters(seed: int) -> None:
     gold, predicted = made(seed)
-    whole = rates(count_matches(gold, predicted))
+    whole = compute_rates(count_matches(gold, predicted))
     rng = random.Random(seed)
     shuffled = [rng.sample(labels, len(labels)) for labels in predicted]
-    assert rates(count_matches(gold, shuffled)) == whole
-    assert rates(count_matches(gold[::-1], predicted[::-1])) == whole
+    assert compute_rates(count_matches(gold, shuffled)) == whole
+    assert compute_rates(count_matches(gold[::-1], predicted[::-1])) == whole
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_swapping_gold_and_predicted_swaps_precision_and_recall(seed: int) -> None:
     gold, predicted = made(seed)
-    there, back = rates(count_matches(gold, predicted)), rates(count_matches(predicted, gold))
+    there, back = compute_rates(count_matches(gold, predicted)), compute_rates(count_matches(predicted, gold))
     assert (there.precision, there.recall, there.f1) == (back.recall, back.precision, back.f1)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_one_label_a_comment_it_is_the_micro_f1_of_scikit_learn(seed: int) -> None:
+def test_with_one_label_per_comment_f1_is_scikit_learns_micro_f1(seed: int) -> None:
     rng = random.Random(seed)
     gold = rng.choices("abcdefgh", [8, 4, 2, 1, 1, 1, 1, 1], k=300)
     predicted = [label if rng.random() < 0.6 else rng.choice("abcdefgh") for label in gold]
-    ours = rates(count_matches([[label] for label in gold], [[label] for label in predicted]))
+    ours = compute_rates(count_matches([[label] for label in gold], [[label] for label in predicted]))
     assert ours.f1 == pytest.approx(f1_score(gold, predicted, average="micro"))
     assert 0.5 < ours.f1 < 0.8
 
 
-def test_with_several_labels_it_is_the_micro_f1_of_scikit_learn_where_none_stands_twice() -> None:
+def test_with_different_labels_f1_is_scikit_learns_micro_f1() -> None:
     gold, predicted = ([sorted(set(labels)) for labels in side] for side in made(7))
     table = [[[kind in labels for kind in "abcde"] for labels in side] for side in (gold, predicted)]
     wanted = f1_score(np.array(table[0]), np.array(table[1]), average="micro")
-    assert rates(count_matches(gold, predicted)).f1 == pytest.approx(wanted)
+    assert compute_rates(count_matches(gold, predicted)).f1 == pytest.approx(wanted)
 
 
 def test_a_multiset_as_a_set_has_an_element_for_each_occurrence() -> None:
-    assert multiset(["a", "b", "a", "a"]) == {"a", "b", ("a", 1), ("a", 2)}
-    assert multiset([]) == set()
+    assert as_multiset(["a", "b", "a", "a"]) == {"a", "b", ("a", 1), ("a", 2)}
+    assert as_multiset([]) == set()
 
 
 def test_rates_with_an_interval_are_named_with_a_suffix() -> None:
     counts = np.array([[1, 1, 1], [0, 1, 1]] * 20)
-    found = rates_with_interval(counts, 200, 0, "_full")
+    found = compute_rates_with_interval(counts, 200, 0, "_full")
     assert list(found) == ["precision_full", "recall_full", "f1_full", "f1_full_low", "f1_full_high"]
     assert found["f1_full_low"] < found["f1_full"] == 0.5 < found["f1_full_high"]
-    assert list(rates_with_interval(counts, 200, 0)) == ["precision", "recall", "f1", "f1_low", "f1_high"]
+    assert list(compute_rates_with_interval(counts, 200, 0)) == ["precision", "recall", "f1", "f1_low", "f1_high"]
 
 
 def paths(*texts: str) -> list[LabelPath]:
@@ -158,7 +158,7 @@ def test_a_level_is_right_if_all_labels_down_to_it_are() -> None:
     assert [level.tolist() for level in count_levels(gold, predicted, 3)] == [[[1, 3, 2]], [[1, 3, 2]], [[0, 3, 2]]]
 
 
-def test_a_prefix_is_counted_as_often_as_it_stands_there() -> None:
+def test_a_prefix_counts_once_per_segment() -> None:
     gold, predicted = [paths("ab", "ac"), paths("ab")], [paths("ad", "ae", "af"), paths("ab", "ab")]
     assert [level.tolist() for level in count_levels(gold, predicted, 2)] == [
         [[2, 3, 2], [1, 2, 1]],
@@ -172,7 +172,7 @@ def test_the_nodes_of_a_comment_are_those_of_its_labels_and_their_ancestors() ->
     assert count_nodes(count_levels(gold, predicted, 3), predicted).tolist() == [[2, 4, 3]]
 
 
-def test_an_empty_label_is_no_node_but_what_stands_below_it_is() -> None:
+def test_an_empty_label_is_not_a_node_but_labels_below_it_are() -> None:
     gold, predicted = [paths("abc")], [paths("a-c")]
     assert count_nodes(count_levels(gold, predicted, 3), predicted).tolist() == [[1, 2, 3]]
 
@@ -185,7 +185,7 @@ def drawn_paths(seed: int, comments: int, most: int) -> list[list[LabelPath]]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_hierarchical_rates_are_those_of_hiclass_where_a_comment_has_one_label(seed: int) -> None:
+def test_with_one_label_per_comment_hierarchical_rates_are_those_of_hiclass(seed: int) -> None:
     from hiclass import metrics
 
     gold, predicted = drawn_paths(seed, 80, 1), drawn_paths(seed + 100, 80, 1)
@@ -193,7 +193,7 @@ def test_hierarchical_rates_are_those_of_hiclass_where_a_comment_has_one_label(s
         [(predicted[0][0][0], "", "")],
         [(*predicted[1][0][:2], "")],
     )  # it says less than a leaf
-    found = rates(count_nodes(count_levels(gold, predicted, 3), predicted))
+    found = compute_rates(count_nodes(count_levels(gold, predicted, 3), predicted))
     sides = [np.array([own[0] for own in side]) for side in (gold, predicted)]
     wanted = [getattr(metrics, name)(*sides) for name in ("precision", "recall", "f1")]
     assert [found.precision, found.recall, found.f1] == pytest.approx(wanted)
@@ -205,7 +205,7 @@ def test_hierarchical_rates_are_those_of_hiclass_with_two_labels_that_share_no_a
 
     gold = [[("a", "ab"), ("c", "cd")], [("a", "ae"), ("c", "cd")]]
     predicted = [[("c", "cf"), ("a", "ab")], [("g", "gh"), ("a", "ab")]]
-    found = rates(count_nodes(count_levels(gold, predicted, 2), predicted))
+    found = compute_rates(count_nodes(count_levels(gold, predicted, 2), predicted))
     wanted = [getattr(metrics, name)(np.array(gold), np.array(predicted)) for name in ("precision", "recall", "f1")]
     assert [found.precision, found.recall, found.f1] == pytest.approx(wanted)
 
@@ -213,11 +213,11 @@ def test_hierarchical_rates_are_those_of_hiclass_with_two_labels_that_share_no_a
 def test_mean_depth_by_hand() -> None:
     # abc is right down to c; of xyz only x is; q is not there at all.
     gold, predicted = [paths("abc", "xyz"), paths("qrs")], [paths("xab", "abc"), []]
-    assert mean_depth(count_levels(gold, predicted, 3)) == pytest.approx((3 + 1 + 0) / 3)
+    assert compute_mean_depth(count_levels(gold, predicted, 3)) == pytest.approx((3 + 1 + 0) / 3)
 
 
 def test_one_predicted_segment_makes_one_gold_segment_deeper() -> None:
-    assert mean_depth(count_levels([paths("abc", "abd")], [paths("abc")], 3)) == 1.5
+    assert compute_mean_depth(count_levels([paths("abc", "abd")], [paths("abc")], 3)) == 1.5
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -227,7 +227,7 @@ def test_mean_depth_is_that_of_the_best_assignment(seed: int) -> None:
     for wanted, found in zip(gold, predicted, strict=True):
         depths = np.array([[sum(a == b for a, b in zip(one, other)) for other in found] for one in wanted])  # noqa: B905
         total += depths[linear_sum_assignment(depths, maximize=True)].sum()
-    assert mean_depth(count_levels(gold, predicted, 3)) == pytest.approx(total / sum(map(len, gold)))
+    assert compute_mean_depth(count_levels(gold, predicted, 3)) == pytest.approx(total / sum(map(len, gold)))
 
 
 def felt(*labels: tuple[str, str | None]) -> list[Segment]:
@@ -276,14 +276,14 @@ FULL = {
 
 
 @pytest.mark.parametrize(("gold", "predicted", "wanted"), FULL.values(), ids=FULL)
-def test_path_and_emotion_are_both_right_or_nothing_is(
+def test_a_segment_matches_only_if_path_and_emotion_are_right(
     gold: list[Segment], predicted: list[Segment], wanted: tuple
 ) -> None:
     assert count_full([gold], [predicted]).tolist() == [list(wanted)]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_emotions_no_more_is_matched_than_by_paths(seed: int) -> None:
+def test_emotions_never_add_matches(seed: int) -> None:
     rng = random.Random(seed)
     sides = [[felt(*((p, rng.choice("xy")) for p in own)) for own in side] for side in made(seed)]
     full = count_full(*sides)

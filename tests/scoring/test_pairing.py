@@ -1,5 +1,6 @@
-"""Predictions are paired with their comments, or refused in one line where they do not belong to them."""
+"""Predictions are paired with their comments, or refused in one line if they do not belong to them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from alloy.core.files import InputError
 from alloy.core.text import text_hash
 from alloy.formats.comments import Comment, Segment
 from alloy.formats.taxonomy import Taxonomy
-from alloy.scoring.pairing import Pair, align, pair_up
+from alloy.scoring.pairing import Pair, align_predictions, pair_up
 
 TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): ""})
 SOURCE = Path("data/predictions/tuned.jsonl")
@@ -34,32 +35,32 @@ GOLD = [gold(f"c{number}") for number in range(3)]
 
 def fault(predictions: list[Row], source: Path = SOURCE) -> str:
     with pytest.raises(InputError) as caught:
-        align(GOLD, predictions, source)
+        align_predictions(GOLD, predictions, source)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_predictions_may_answer_the_first_comments_only(count: int) -> None:
-    assert align(GOLD, [said(f"c{number}") for number in range(count)], SOURCE) == GOLD[:count]
+    assert align_predictions(GOLD, [said(f"c{number}") for number in range(count)], SOURCE) == GOLD[:count]
 
 
 @pytest.mark.parametrize(
     ("identities", "wanted"),
     [
-        ([], "data/predictions/tuned.jsonl: 0 predictions for 3 comments; run infer again"),
-        (["c0", "x1"], "data/predictions/tuned.jsonl:2: id 'x1' where 'c1' belongs; run infer again"),
-        (["c0", "c2"], "data/predictions/tuned.jsonl:2: id 'c2' where 'c1' belongs; run infer again"),
-        (["c0", "c1", "c2", "c3"], "data/predictions/tuned.jsonl: 4 predictions for 3 comments; run infer again"),
+        ([], r"data/predictions/tuned\.jsonl: .*\b3\b.*\b0; run infer again"),
+        (["c0", "x1"], r"data/predictions/tuned\.jsonl:2: `id`: .*'c1'.*'x1'; run infer again"),
+        (["c0", "c2"], r"data/predictions/tuned\.jsonl:2: `id`: .*'c1'.*'c2'; run infer again"),
+        (["c0", "c1", "c2", "c3"], r"data/predictions/tuned\.jsonl: .*\b3\b.*\b4; run infer again"),
     ],
 )
 def test_predictions_of_other_comments_are_refused_in_one_line(identities: list[str], wanted: str) -> None:
-    assert fault([said(identity) for identity in identities]) == wanted
+    assert re.fullmatch(wanted, fault([said(identity) for identity in identities]))
 
 
 def test_a_prediction_of_another_text_under_the_same_id_is_refused() -> None:
     other = {**said("c1"), "hash": text_hash("Other words.")}
-    assert fault([said("c0"), other]) == (
-        "data/predictions/tuned.jsonl:2: the text of comment 'c1' is not the one that was labelled; run infer again"
+    assert re.fullmatch(
+        r"data/predictions/tuned\.jsonl:2: .*text of comment 'c1'.*; run infer again", fault([said("c0"), other])
     )
 
 
@@ -70,7 +71,7 @@ WANTED["segments"] = "a list of objects"
 @pytest.mark.parametrize("value", [None, 3, {"x": 1}])
 @pytest.mark.parametrize("field", WANTED)
 def test_a_field_of_another_type_is_named(field: str, value: object) -> None:
-    assert f"`{field}` is " in fault([{**said("c0"), field: value}])
+    assert f"{SOURCE}:1: `{field}`: expected {WANTED[field]}, got " in fault([{**said("c0"), field: value}])
 
 
 @pytest.mark.parametrize("segment", [None, "x", {"L1": 3, "L2": "x"}, {"L1": "x", "L2": "x", "emotion": []}])
@@ -88,17 +89,14 @@ def test_all_bad_predictions_are_named() -> None:
 @pytest.mark.parametrize("field", WANTED)
 def test_a_prediction_without_a_field_is_refused(field: str) -> None:
     row = {key: value for key, value in said("c0").items() if key != field}
-    assert (
-        fault([row])
-        == f"data/predictions/tuned.jsonl:1: `{field}` is missing, expected {WANTED[field]}; run infer again"
-    )
+    assert fault([row]) == f"{SOURCE}:1: `{field}`: expected {WANTED[field]}, got nothing; run infer again"
 
 
-def test_the_rival_is_not_told_to_infer() -> None:
-    assert fault([said("x")], Path("svm.jsonl")) == "svm.jsonl:1: id 'x' where 'c0' belongs; run svm again"
+def test_for_predictions_of_the_svm_the_hint_names_the_stage_svm() -> None:
+    assert re.fullmatch(r"svm\.jsonl:1: .*'c0'.*'x'; run svm again", fault([said("x")], Path("svm.jsonl")))
 
 
-def test_a_pair_has_the_comment_and_what_was_said_of_it() -> None:
+def test_a_pair_has_the_comment_and_the_predicted_segments() -> None:
     part = {"content": "words", "L1": "Setup", "L2": "", "emotion": "joy"}
     (pair,) = pair_up(GOLD, [said("c0", part)], TAXONOMY, SOURCE)
     comment = Comment("c0", "Words of c0.", (Segment(("Setup", "Pairing")),))
@@ -108,18 +106,16 @@ def test_a_pair_has_the_comment_and_what_was_said_of_it() -> None:
 def test_segments_of_another_taxonomy_are_refused() -> None:
     with pytest.raises(InputError) as caught:
         pair_up(GOLD, [said("c0"), said("c1", {"L1": "Setup"})], TAXONOMY, SOURCE)
-    assert str(caught.value) == (
-        "data/predictions/tuned.jsonl:2: a segment of comment 'c1' has no `L2`; run infer again"
-    )
+    assert re.fullmatch(r"data/predictions/tuned\.jsonl:2: .*'c1'.*`L2`; run infer again", str(caught.value))
 
 
-def test_labels_of_a_prediction_may_be_spelled_in_any_way_that_looks_the_same() -> None:
+def test_invisible_characters_in_predicted_labels_are_ignored() -> None:
     (pair,) = pair_up(
         GOLD, [said("c0", {"L1": "Set\u00adup", "L2": "\u00a0Pairing", "emotion": "jo\u200by "})], TAXONOMY, SOURCE
     )
     assert pair.predicted == (Segment(("Setup", "Pairing"), None, "joy"),)
 
 
-def test_a_level_that_is_null_is_absent() -> None:
-    with pytest.raises(InputError, match=r"tuned\.jsonl:1: a segment of comment 'c0' has no `L2`"):
+def test_a_level_that_is_null_is_missing() -> None:
+    with pytest.raises(InputError, match=r"tuned\.jsonl:1: .*'c0'.*`L2`"):
         pair_up(GOLD, [said("c0", {"L1": "Setup", "L2": None})], TAXONOMY, SOURCE)

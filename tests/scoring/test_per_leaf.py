@@ -1,4 +1,4 @@
-"""Figures by leaf, by hand and against scikit-learn where both say the same."""
+"""Metrics per leaf, compared with results by hand and with scikit-learn."""
 
 import random
 from collections import Counter
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from alloy.scoring.per_leaf import averages, by_group, count_leaves
+from alloy.scoring.per_leaf import average_over_leaves, compute_group_rates, count_leaves
 
 LEAVES = [(letter,) for letter in "abcdefgh"]
 
@@ -19,13 +19,13 @@ def test_leaves_are_counted_over_all_comments_as_multisets():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_with_one_label_a_comment_averages_are_scikit_learns(seed):
+def test_with_one_label_per_comment_averages_are_scikit_learns(seed):
     rng = random.Random(seed)
     gold = rng.choices("abcdefg", [8, 4, 2, 1, 1, 1, 1], k=60)  # h is in neither, x no leaf
     predicted = [label if rng.random() < 0.6 else rng.choice("abcdefx") for label in gold]
     counts = count_leaves([[(label,)] for label in gold], [[(label,)] for label in predicted], LEAVES)
     present = sorted({*gold, *predicted} - {"x"})
-    found = averages(counts)
+    found = average_over_leaves(counts)
     for average in ("macro", "weighted"):
         wanted = precision_recall_fscore_support(gold, predicted, labels=present, average=average, zero_division=0)
         ours = [found[f"{average}_{name}"] for name in ("precision", "recall", "f1")]
@@ -35,7 +35,7 @@ def test_with_one_label_a_comment_averages_are_scikit_learns(seed):
 
 def test_averages_by_hand():
     # (matched, predicted, gold): precision 1, 1/2, 0; recall 1/3, 1, 0; F1 1/2, 2/3, 0. The last is in neither.
-    found = averages(np.array([[1, 1, 3], [1, 2, 1], [0, 1, 0], [0, 0, 0]]))
+    found = average_over_leaves(np.array([[1, 1, 3], [1, 2, 1], [0, 1, 0], [0, 0, 0]]))
     macro = [found[f"macro_{name}"] for name in ("precision", "recall", "f1")]
     weighted = [found[f"weighted_{name}"] for name in ("precision", "recall", "f1")]
     assert macro == pytest.approx([1.5 / 3, 4 / 9, 7 / 18])
@@ -43,18 +43,18 @@ def test_averages_by_hand():
 
 
 def test_averages_of_nothing_are_0():
-    assert set(averages(np.zeros((2, 3), dtype=np.int64)).values()) == {0.0}
+    assert set(average_over_leaves(np.zeros((2, 3), dtype=np.int64)).values()) == {0.0}
 
 
-def test_leaves_are_grouped_by_what_training_has_of_them():
+def test_leaves_are_grouped_by_their_training_segments():
     training = Counter({("a",): 101, ("b",): 100, ("c",): 20, ("d",): 19, ("e",): 1})
-    groups = by_group(np.zeros((8, 3), dtype=np.int64), LEAVES, training, head=100, tail=20)
+    groups = compute_group_rates(np.zeros((8, 3), dtype=np.int64), LEAVES, training, head=100, tail=20)
     assert {name: group["leaves"] for name, group in groups.items()} == {"head": 1, "middle": 2, "tail": 2, "unseen": 3}
 
 
-def test_a_group_has_the_figures_of_its_leaves():
+def test_a_group_has_the_rates_of_its_leaves():
     counts = np.array([[3, 4, 6], [1, 2, 1], [0, 0, 2]])
-    groups = by_group(counts, LEAVES[:3], Counter({("a",): 9, ("b",): 8}), head=7, tail=2)
+    groups = compute_group_rates(counts, LEAVES[:3], Counter({("a",): 9, ("b",): 8}), head=7, tail=2)
     assert groups == {
         "head": {"leaves": 2, "gold": 7, "precision": 4 / 6, "recall": 4 / 7, "f1": 8 / 13},
         "middle": {"leaves": 0, "gold": 0, "precision": None, "recall": None, "f1": None},

@@ -1,17 +1,17 @@
-"""Intervals over seeds and items: how often they cover a truth that is known, and what they are in simple cases."""
+"""Intervals over seeds and items: their coverage in simulations, and their values in simple cases."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from alloy.scoring.bootstrap import SHARES, change, estimate, f1, share
+from alloy.scoring.bootstrap import SHARE_STATISTICS, estimate_change, estimate_statistic, f1, share
 from alloy.scoring.seeds import (
-    change_over_seeds,
-    difference_of_seeds,
-    item_part,
-    mean_of_values,
-    mean_over_seeds,
-    spread_of_means,
+    compute_item_variance,
+    compute_spread,
+    estimate_change_over_seeds,
+    estimate_difference_over_seeds,
+    estimate_mean_of_values,
+    estimate_mean_over_seeds,
 )
 
 TRUTH, ITEMS, SIMULATIONS, BATCH = 0.5, 400, 12_000, 500
@@ -41,13 +41,13 @@ def covariances(right: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("runs", [3, 5])
 @pytest.mark.parametrize("shared", SHARED)
 @pytest.mark.parametrize("ratio", SEED_TO_ITEM)
-def test_the_interval_covers_the_truth_in_93_to_97_of_100(runs: int, ratio: float, shared: float) -> None:
+def test_the_interval_covers_the_true_mean_in_93_to_97_percent(runs: int, ratio: float, shared: float) -> None:
     rng = np.random.default_rng(0)
     covered = []
     for _ in range(SIMULATIONS // BATCH):
         right = simulate(rng, runs, ratio, shared, BATCH)
         values = right.mean(axis=2)
-        half = spread_of_means([values], item_part(covariances(right))).half_width
+        half = compute_spread([values], compute_item_variance(covariances(right))).half_width
         covered += list(np.abs(values.mean(axis=1) - TRUTH) <= half)
     assert 0.93 <= np.mean(covered) <= 0.97
 
@@ -61,9 +61,9 @@ def test_the_difference_of_two_configurations_is_covered_as_well(runs: int, rati
         right = simulate(rng, 2 * runs, ratio, 0.5, BATCH)
         values, covariance = right.mean(axis=2), covariances(right)
         one, other = values[:, :runs], values[:, runs:]
-        within = item_part(covariance[:, :runs, :runs]) + item_part(covariance[:, runs:, runs:])
+        within = compute_item_variance(covariance[:, :runs, :runs]) + compute_item_variance(covariance[:, runs:, runs:])
         shared = np.maximum(within - 2 * covariance[:, :runs, runs:].mean(axis=(1, 2)), 0)
-        half = spread_of_means([one, -other], shared).half_width
+        half = compute_spread([one, -other], shared).half_width
         covered += list(np.abs(one.mean(axis=1) - other.mean(axis=1)) <= half)
     assert 0.93 <= np.mean(covered) <= 0.97
 
@@ -73,15 +73,15 @@ def columns(right: np.ndarray) -> list[np.ndarray]:
     return [np.stack([run, np.ones(len(run))], axis=1).astype(np.int64) for run in right]
 
 
-def test_the_bootstrap_over_items_and_seeds_covers_as_the_formula_does() -> None:
+def test_the_bootstrap_over_items_has_the_coverage_of_the_formula() -> None:
     rng, covered = np.random.default_rng(0), 0
     for right in simulate(rng, 3, 1.0, 0.3, 1500):
-        found = mean_over_seeds(columns(right), share, 200, 0)
+        found = estimate_mean_over_seeds(columns(right), share, 200, 0)
         covered += found.low <= TRUTH <= found.high
     assert 0.93 <= covered / 1500 <= 0.97
 
 
-def test_percentiles_of_draws_of_three_seeds_cover_far_less() -> None:
+def test_percentiles_over_three_seeds_have_a_lower_coverage() -> None:
     # Why there is a method of our own: seeds drawn with replacement, then items, without correction.
     rng, covered = np.random.default_rng(0), 0
     for right in simulate(rng, 3, 9.0, 0.25, 500):
@@ -94,7 +94,7 @@ def test_percentiles_of_draws_of_three_seeds_cover_far_less() -> None:
 
 
 def test_an_example_by_hand() -> None:
-    spread = spread_of_means([np.array([0.42, 0.46, 0.51])], np.array(0.0002))
+    spread = compute_spread([np.array([0.42, 0.46, 0.51])], np.array(0.0002))
     seed_part = np.var([0.42, 0.46, 0.51], ddof=1) / 3
     assert spread.error == pytest.approx(np.sqrt(seed_part + 0.0002))
     assert spread.degrees == pytest.approx(2 * (seed_part + 0.0002) / seed_part)
@@ -107,74 +107,76 @@ def coins(heads: int, of: int = 100) -> np.ndarray:
 
 
 def test_one_run_has_the_interval_over_items_alone() -> None:
-    assert mean_over_seeds([coins(30)], share, 500, 0) == estimate(coins(30), share, 500, 0)
-    assert change_over_seeds(coins(20), [coins(30)], share, 500, 0) == change(coins(20), coins(30), share, 500, 0)
+    assert estimate_mean_over_seeds([coins(30)], share, 500, 0) == estimate_statistic(coins(30), share, 500, 0)
+    assert estimate_change_over_seeds(coins(20), [coins(30)], share, 500, 0) == estimate_change(
+        coins(20), coins(30), share, 500, 0
+    )
 
 
-def test_runs_that_answer_alike_have_the_interval_of_the_items() -> None:
+def test_equal_runs_have_the_interval_over_items() -> None:
     # No luck of training, and all of the items' chance is shared: seeds make nothing surer.
-    one = estimate(coins(300, 1000), share, 4000, 0)
-    found = mean_over_seeds([coins(300, 1000)] * 3, share, 4000, 0)
+    one = estimate_statistic(coins(300, 1000), share, 4000, 0)
+    found = estimate_mean_over_seeds([coins(300, 1000)] * 3, share, 4000, 0)
     assert (found.value, found.low, found.high) == pytest.approx((one.value, one.low, one.high), abs=0.002)
 
 
 def test_runs_that_differ_have_a_wider_interval_than_each_of_them() -> None:
-    found = mean_over_seeds([coins(heads) for heads in (42, 46, 61)], share, 1000, 0)
-    alone = estimate(coins(46), share, 1000, 0)
+    found = estimate_mean_over_seeds([coins(heads) for heads in (42, 46, 61)], share, 1000, 0)
+    alone = estimate_statistic(coins(46), share, 1000, 0)
     assert found.value == pytest.approx(149 / 300)
     assert found.high - found.low > alone.high - alone.low
 
 
 def test_a_mean_share_stays_within_0_and_1() -> None:
-    found = mean_over_seeds([coins(0), coins(1), coins(6)], share, 1000, 0)
-    assert share in SHARES
+    found = estimate_mean_over_seeds([coins(0), coins(1), coins(6)], share, 1000, 0)
+    assert share in SHARE_STATISTICS
     assert found.low == 0
-    assert mean_over_seeds([coins(0)] * 3, share, 200, 0) == estimate(coins(0), share, 200, 0)
+    assert estimate_mean_over_seeds([coins(0)] * 3, share, 200, 0) == estimate_statistic(coins(0), share, 200, 0)
 
 
-def test_the_difference_to_base_is_by_pairs_with_the_same_base_for_all_runs() -> None:
-    found = change_over_seeds(coins(500, 1000), [coins(n, 1000) for n in (508, 509, 510)], share, 1000, 0)
+def test_the_difference_to_base_is_paired_with_the_same_base_for_all_runs() -> None:
+    found = estimate_change_over_seeds(coins(500, 1000), [coins(n, 1000) for n in (508, 509, 510)], share, 1000, 0)
     assert found.value == pytest.approx(0.009)
     assert 0 < found.low < found.high < 0.02  # apart, the interval of each is 0.06 wide
     assert found.p < 0.05
 
 
-def test_two_configurations_are_told_apart_only_if_their_seeds_agree() -> None:
+def test_configurations_differ_significantly_only_if_their_seeds_agree() -> None:
     one, near, far = [coins(n) for n in (50, 51, 52)], [coins(n) for n in (20, 21, 22)], [coins(n) for n in (5, 20, 60)]
-    assert difference_of_seeds(one, near, share, 1000, 0).p < 0.01
-    apart = difference_of_seeds(one, far, share, 1000, 0)
+    assert estimate_difference_over_seeds(one, near, share, 1000, 0).p < 0.01
+    apart = estimate_difference_over_seeds(one, far, share, 1000, 0)
     assert apart.value == pytest.approx(0.51 - 0.85 / 3)
     assert apart.low < 0 < apart.high
     assert apart.p > 0.05
 
 
 @pytest.mark.parametrize("value", [0.02, 0.05, 0.1, 0.3])
-def test_p_is_below_a_twentieth_just_if_the_interval_leaves_0_out(value: float) -> None:
+def test_p_is_below_5_percent_exactly_if_the_interval_excludes_0(value: float) -> None:
     runs = [coins(round(1000 * (0.4 + value + step)), 1000) for step in (-0.02, 0, 0.02)]
-    found = change_over_seeds(coins(400, 1000), runs, share, 500, 0)
+    found = estimate_change_over_seeds(coins(400, 1000), runs, share, 500, 0)
     assert (found.p < 0.05) is not (found.low <= 0 <= found.high)
 
 
 def test_a_configuration_of_one_run_is_compared_over_items_alone() -> None:
-    found = difference_of_seeds([coins(50)], [coins(40), coins(41), coins(42)], share, 500, 0)
+    found = estimate_difference_over_seeds([coins(50)], [coins(40), coins(41), coins(42)], share, 500, 0)
     assert found.value == pytest.approx(0.09)
     assert found.low > 0
-    alone = difference_of_seeds([coins(50)], [coins(40)], share, 500, 0)
-    assert alone == change(coins(40), coins(50), share, 500, 0)
+    alone = estimate_difference_over_seeds([coins(50)], [coins(40)], share, 500, 0)
+    assert alone == estimate_change(coins(40), coins(50), share, 500, 0)
 
 
-def test_values_without_items_have_the_interval_of_student() -> None:
+def test_values_without_items_have_a_t_interval() -> None:
     values = [0.42, 0.46, 0.51]
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
-    found = mean_of_values(values)
+    found = estimate_mean_of_values(values)
     assert (found.low, found.high) == pytest.approx((low, high))
 
 
 def test_a_statistic_of_totals_is_averaged_over_runs() -> None:
     runs = [np.array([(2, 4, 8), (1, 1, 1)] * 20), np.array([(8, 8, 8), (0, 1, 1)] * 20)]
-    assert mean_over_seeds(runs, f1, 200, 0).value == pytest.approx((6 / 14 + 16 / 18) / 2)
+    assert estimate_mean_over_seeds(runs, f1, 200, 0).value == pytest.approx((6 / 14 + 16 / 18) / 2)
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     runs = [coins(heads) for heads in (42, 46, 61)]
-    assert mean_over_seeds(runs, share, 200, 7) == mean_over_seeds(runs, share, 200, 7)
+    assert estimate_mean_over_seeds(runs, share, 200, 7) == estimate_mean_over_seeds(runs, share, 200, 7)

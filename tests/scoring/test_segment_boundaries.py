@@ -1,4 +1,4 @@
-"""Contents laid against gold ones and on their comment, word by word."""
+"""Predicted contents are compared with gold contents and with their comment, word by word."""
 
 import random
 from itertools import permutations
@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 
 from alloy.formats.comments import Segment
-from alloy.scoring.segment_boundaries import contents_of, count_cover, count_shared, of_contents
+from alloy.scoring.segment_boundaries import count_covered_words, count_shared, list_contents, measure_contents
 
 
 def split(*contents: str) -> list[list[str]]:
@@ -70,20 +70,20 @@ COVER = {  # comment, contents, (covered, covered more than once, absent)
 
 @pytest.mark.parametrize(("comment", "contents", "wanted"), COVER.values(), ids=COVER)
 def test_contents_cover_words(comment, contents, wanted):
-    assert count_cover(comment.split(), split(*contents)) == wanted
+    assert count_covered_words(comment.split(), split(*contents)) == wanted
 
 
-def test_a_model_that_repeats_itself_covers_the_first_place_once_all_are_taken():
-    assert count_cover(["a"] * 2000, [["a"]] * 3000) == (2000, 1, 0)
+def test_a_repeated_content_covers_the_first_position_after_all_others_are_covered():
+    assert count_covered_words(["a"] * 2000, [["a"]] * 3000) == (2000, 1, 0)
 
 
-def test_the_figures_by_hand():
+def test_metrics_computed_by_hand():
     texts = ["The lock jams. Nice app!", "Too dear."]
     gold = [["The lock jams", "Nice app"], ["Too dear"]]
     predicted = [["the lock", "lock jams", "broken door"], []]
     # Words: 5 + 2. Shared: of `the lock` and `lock jams` one can have the gold content of the three words: 2 of 6 said,
     # 2 of 7 there. Covered are the, lock (twice) and jams.
-    assert of_contents(texts, gold, predicted) == {
+    assert measure_contents(texts, gold, predicted) == {
         "boundaries": {"precision": 2 / 6, "recall": 2 / 7, "f1": 4 / 13},
         "coverage": 3 / 7,
         "gold_coverage": 1.0,
@@ -92,19 +92,19 @@ def test_the_figures_by_hand():
     }
 
 
-def test_labels_do_not_matter_to_boundaries():
+def test_boundaries_do_not_depend_on_labels():
     segments = (Segment(("a",), "x"), Segment(("b",)), Segment(("c",), ""))
-    assert contents_of(segments) == ["x", ""]
+    assert list_contents(segments) == ["x", ""]
 
 
-def test_what_has_no_contents_says_nothing():
-    found = of_contents(["a b"], [["a"]], [[]])
+def test_without_contents_the_metrics_are_none():
+    found = measure_contents(["a b"], [["a"]], [[]])
     assert found == {"boundaries": None, "coverage": None, "gold_coverage": 0.5, "overlap": None, "unquoted": None}
-    found = of_contents(["a b"], [[]], [["a"]])
+    found = measure_contents(["a b"], [[]], [["a"]])
     assert found == {"boundaries": None, "coverage": 0.5, "gold_coverage": None, "overlap": 0.0, "unquoted": 0.0}
 
 
-def test_contents_that_are_nowhere_cover_nothing():
-    found = of_contents(["a b"], [["a b"]], [["c"]])
+def test_contents_not_in_the_comment_cover_nothing():
+    found = measure_contents(["a b"], [["a b"]], [["c"]])
     assert (found["coverage"], found["overlap"], found["unquoted"]) == (0.0, 0.0, 1.0)
     assert found["boundaries"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0}

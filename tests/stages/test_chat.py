@@ -1,4 +1,4 @@
-"""The stage `chat` as DVC starts it: it answers, goes on with what is done, and refuses prompts that are none."""
+"""The stage `chat` as DVC runs it: it answers prompts, skips untrained models and refuses bad prompts."""
 
 import shutil
 import subprocess

@@ -1,8 +1,9 @@
-"""General examples that give a test away are dropped and listed, all others stay as they are, byte for byte."""
+"""General examples that share text with a test are dropped and listed; all others stay unchanged."""
 
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -15,7 +16,7 @@ import yaml
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from alloy.core.text import split_words
 from alloy.runtime.parallel import BLOCK_ROWS
-from benchmarks.leaks import leaks
+from benchmarks.leaks import disguise_texts
 from real import real_rows
 from small import tokenizer
 from stages.decontaminate import main
@@ -94,7 +95,9 @@ SHARED = {
 
 @pytest.mark.parametrize(("text", "why", "test"), SHARED.values(), ids=SHARED)
 @pytest.mark.parametrize("turn", [0, 1])
-def test_an_example_is_dropped_that_shares(here: Path, text: str, why: str, test: str, turn: int) -> None:
+def test_an_example_that_shares_text_with_a_test_is_dropped(
+    here: Path, text: str, why: str, test: str, turn: int
+) -> None:
     leak = example("leak", text) if turn == 0 else example("leak", "What do you say?", text)
     assert cleaned(example("good", "What is a moon?"), leak) == (["good"], {"leak": (why, test)})
 
@@ -109,11 +112,11 @@ CLEAN = {
 
 
 @pytest.mark.parametrize("text", CLEAN.values(), ids=CLEAN)
-def test_an_example_stays_that_shares_no_more_than(here: Path, text: str) -> None:
+def test_an_example_that_shares_too_little_is_kept(here: Path, text: str) -> None:
     assert cleaned(example("a", text), example("leak", LETTER))[0] == ["a"]
 
 
-def test_what_is_dropped_says_what_it_shares(here: Path) -> None:
+def test_a_dropped_example_names_the_shared_text(here: Path) -> None:
     cleaned(example("a", "What is a moon?"), example("leak", f"So: {PLANETS}", source="web"))
     shared = "which of the planets of our sun has the largest number of known"
     assert read_jsonl("data/decontaminate/dropped.jsonl") == [
@@ -128,7 +131,7 @@ def test_an_example_that_shares_in_several_messages_is_listed_once(here: Path) -
     assert len(read_jsonl("data/decontaminate/dropped.jsonl")) == 1
 
 
-def test_what_stays_is_byte_for_byte_as_it_was(here: Path) -> None:
+def test_kept_rows_are_byte_for_byte_unchanged(here: Path) -> None:
     odd = b'{"messages": [{"role":"user", "content":"\\u00dcber\\n?"},{"content": "x", "role":"assistant"}],  '
     odd += b'"lang":null, "id":"odd","source" : "s","category":"c", "more": [1.50, {"a": 1}]}'
     lay(odd, example("leak", LETTER), example("last", "鍵は?"))
@@ -138,14 +141,14 @@ def test_what_stays_is_byte_for_byte_as_it_was(here: Path) -> None:
     assert json.loads(last) == example("last", "鍵は?")
 
 
-def test_line_ends_of_windows_blank_lines_and_a_byte_order_mark_are_no_part_of_an_example(here: Path) -> None:
+def test_line_ends_blank_lines_and_a_byte_order_mark_are_not_part_of_an_example(here: Path) -> None:
     rows = [json.dumps(example(identity, "Hi")).encode() for identity in "ab"]
     lay(b"\xef\xbb\xbf" + rows[0] + b"\r", b"\r", rows[1] + b"  \r")
     main()
     assert Path("data/decontaminate/general.jsonl").read_bytes() == b"\n".join(rows) + b"\n"
 
 
-def test_what_was_dropped_is_counted_by_cause_and_source(here: Path) -> None:
+def test_dropped_examples_are_counted_by_reason_and_source(here: Path) -> None:
     cleaned(
         example("a", "Hi"),
         example("b", LETTER, source="web"),
@@ -184,22 +187,23 @@ def test_the_limits_are_those_of_the_params(here: Path) -> None:
 
 
 BAD = {
-    "no JSON": (b'{"id": ', "not valid JSON at column"),
-    "no object": (b"[]", "expected a JSON object, found an array"),
-    "no UTF-8": (b'{"id": "\xff"}', "byte 9 is not UTF-8"),
-    "no messages": ({**example("x", "Hi"), "messages": []}, "`messages`: expected a list of {role, content}"),
-    "no answer": (example("x", "Hi", " "), "message 2: the assistant's `content` is empty"),
-    "no id": (example("x", "Hi") | {"id": 3}, "`id` is missing, empty or not a string"),
-    "an id that was there": (example("g1", "Hi"), "duplicate id 'g1'; ids must be unique"),
+    "not JSON": (b'{"id": ', ["JSON", "column"]),
+    "no object": (b"[]", ["JSON object", "array"]),
+    "not UTF-8": (b'{"id": "\xff"}', ["byte 9", "UTF-8"]),
+    "no messages": ({**example("x", "Hi"), "messages": []}, ["`messages`", "{role, content}"]),
+    "no answer": (example("x", "Hi", " "), ["assistant", "empty"]),
+    "no id": (example("x", "Hi") | {"id": 3}, ["`id`"]),
+    "a duplicate id": (example("g1", "Hi"), ["'g1'"]),
 }
 
 
 @pytest.mark.parametrize(("bad", "wanted"), BAD.values(), ids=BAD)
-def test_a_bad_example_is_one_line_and_nothing_is_written(here: Path, bad: Any, wanted: str) -> None:
+def test_a_bad_example_is_one_line_and_nothing_is_written(here: Path, bad: Any, wanted: list[str]) -> None:
     lay(example("g0", "Hi"), b"", example("g1", LETTER), bad)
     with pytest.raises(InputError) as caught:
         main()
-    assert str(caught.value).startswith(f"data/prepared/general/general.jsonl:4: {wanted}")
+    assert str(caught.value).startswith("data/prepared/general/general.jsonl:4: ")
+    assert all(word in str(caught.value) for word in wanted)
     assert "\n" not in str(caught.value)
     left = [path for folder in ("data/decontaminate", "metrics") for path in Path(folder).rglob("*")]
     assert left == []
@@ -241,7 +245,7 @@ def test_a_row_that_the_template_cannot_render_is_named_by_file_and_line(alterna
     assert not Path("data/decontaminate").exists()
 
 
-def test_bad_rows_are_left_out_listed_and_counted_if_they_are_to_be(alternating: None, capsys: Any) -> None:
+def test_bad_rows_are_left_out_listed_and_counted_with_reject(alternating: None, capsys: Any) -> None:
     with Path("params.yaml").open("a") as file:
         file.write("general_rows: {on_bad_row: reject}\n")
     bad = [{**example("x", "Hi"), **row, "id": f"odd{number}"} for number, row in enumerate(UNRENDERABLE.values())]
@@ -257,27 +261,27 @@ def test_bad_rows_are_left_out_listed_and_counted_if_they_are_to_be(alternating:
     assert "data/prepared/general/general.jsonl:3: " in capsys.readouterr().out
 
 
-MISSING = {
-    "data/prepared/general/general.jsonl": "no such file",
-    "data/prepared/benchmark/test.jsonl": "no such file",
-    "data/prepared/instructions/ifeval.jsonl": "no such file",
-    "data/split/test.jsonl": "no such file",
-}
+MISSING = (
+    "data/prepared/general/general.jsonl",
+    "data/prepared/benchmark/test.jsonl",
+    "data/prepared/instructions/ifeval.jsonl",
+    "data/split/test.jsonl",
+)
 
 
-@pytest.mark.parametrize(("path", "wanted"), MISSING.items())
-def test_a_missing_file_is_one_line(here: Path, path: str, wanted: str) -> None:
+@pytest.mark.parametrize("path", MISSING)
+def test_a_missing_file_is_one_line(here: Path, path: str) -> None:
     lay(example("a", "Hi"))
     Path(path).unlink()
     with pytest.raises(InputError) as caught:
         main()
-    assert str(caught.value).startswith(f"{path}: {wanted}")
+    assert str(caught.value).startswith(f"{path}: no such file")
 
 
 def test_a_prompt_without_text_is_one_line(here: Path) -> None:
     lay(example("a", "Hi"))
     write_jsonl("data/prepared/instructions/ifeval.jsonl", [{"key": 1, "prompt": "Sing."}, {"key": 2}])
-    with pytest.raises(InputError, match=r"^data/prepared/instructions/ifeval\.jsonl:2: `prompt` is missing or not"):
+    with pytest.raises(InputError, match=r"^data/prepared/instructions/ifeval\.jsonl:2: .*`prompt`"):
         main()
 
 
@@ -347,7 +351,7 @@ def start() -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.slow
-def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) -> None:
+def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> None:
     rows = [
         example(f"g{number}", LETTER if number % BLOCK_ROWS == 7 else f"Hi, {number}")
         for number in range(2 * BLOCK_ROWS + 5)
@@ -355,8 +359,9 @@ def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) ->
     lay(*rows)
     done = start()
     assert (done.returncode, done.stderr) == (0, "")
-    shared = "2 dropped that share words with a test"
-    assert done.stdout == f"decontaminate: {2 * BLOCK_ROWS + 3 - 200} general rows; {shared}, 200 held out\n"
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("decontaminate: ")
+    assert re.findall(r"\d+", line) == [str(2 * BLOCK_ROWS + 3 - 200), "2", "200"]  # mixable, dropped, held out
     held = {row["id"] for row in read_jsonl("data/decontaminate/heldout.jsonl")}
     assert len(held) == 200
     assert read_jsonl("data/decontaminate/general.jsonl") == [
@@ -366,25 +371,25 @@ def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) ->
 
 
 @pytest.mark.parametrize("line", [5, 2 * BLOCK_ROWS])
-def test_an_id_that_comes_again_in_another_block_is_one_line(here: Path, line: int) -> None:
+def test_a_duplicate_id_in_another_block_is_one_line(here: Path, line: int) -> None:
     rows = [example(f"g{number}", "Hi") for number in range(2 * BLOCK_ROWS + 5)]
     lay(*rows[: 2 * BLOCK_ROWS], {**rows[line - 1]}, *rows[2 * BLOCK_ROWS :])
     done = start()
     place = f"data/prepared/general/general.jsonl:{2 * BLOCK_ROWS + 1}"
-    wanted = f"decontaminate: {place}: duplicate id 'g{line - 1}'; ids must be unique; or set general_rows."
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert done.stderr.startswith(wanted)
+    assert done.stderr.startswith(f"decontaminate: {place}: ")
+    assert f"'g{line - 1}'" in done.stderr and "general_rows.on_bad_row" in done.stderr
     assert not Path("data/decontaminate").exists()
 
 
-def test_of_200_leaks_of_real_tests_95_percent_are_dropped_and_next_to_none_of_the_real_examples(here: Path) -> None:
+def test_95_percent_of_leaks_of_real_tests_are_dropped_and_hardly_any_other_example(here: Path) -> None:
     test = real_rows("mmlu/mmlu_test")
     prompts = real_rows("ifeval/ifeval_input_data")
     lay_tests(test, prompts)
     rng = random.Random(0)
     texts = [row["question"] for row in test] + 10 * [row["prompt"] for row in prompts]
     chosen = rng.sample([text for text in texts if len(split_words(text)) > 1], 200)
-    planted = [example(f"leak{n}", text, "B") for n, (_, text) in enumerate(leaks(chosen))]
+    planted = [example(f"leak{n}", text, "B") for n, (_, text) in enumerate(disguise_texts(chosen))]
     names = ("self_instruct_human_seeds", "oasst1_eval953", "gsm8k_train", "gpteacher_roleplay", "mbpp_train")
     real = [row for name in names for row in real_rows(f"general/{name}", 400)]
     rows = [*planted, *real]
@@ -409,23 +414,24 @@ def test_questions_are_found_whatever_encodes_their_letters(here: Path) -> None:
     assert (kept, sorted(dropped)) == (["e"], ["a", "b", "c", "d"])
 
 
-def test_keys_that_have_no_effect_are_told_with_their_rows(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_without_effect_are_named_with_the_number_of_their_rows(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [example(f"g{number}", f"What is {number}?", weight=2, Lang="de", license=None) for number in range(3)]
     rows[0]["messages"][1]["train"] = False
     lay_tests([{**question("Why?"), "Subject": "x"}], [{"key": 9, "prompt": LETTER, "keywords": 1}])
     lay(*rows)
     main()
-    assert capsys.readouterr().out.splitlines()[1:] == [
-        "decontaminate: data/prepared/benchmark/test.jsonl: unknown key `Subject` in 1 row has no effect; "
-        "did you mean `subject`?",
-        "decontaminate: data/prepared/benchmark/dev.jsonl: unknown key `Subject` in 1 row has no effect; "
-        "did you mean `subject`?",
-        "decontaminate: data/prepared/instructions/ifeval.jsonl: unknown key `keywords` in 1 row has no effect; "
-        "known keys: key, prompt, instruction_id_list, kwargs",
-        "decontaminate: data/prepared/general/general.jsonl: unknown key `weight` in 3 rows has no effect; "
-        "known keys: id, category, source, lang, license, messages, messages.role, messages.content",
-        "decontaminate: data/prepared/general/general.jsonl: unknown key `Lang` in 3 rows has no effect; "
-        "did you mean `lang`?",
-        "decontaminate: data/prepared/general/general.jsonl: unknown key `messages.train` in 1 row has no effect; "
-        "known keys: id, category, source, lang, license, messages, messages.role, messages.content",
+    keys = "id, category, source, lang, license, messages, messages.role, messages.content"
+    wanted = [
+        ("benchmark/test.jsonl", "`Subject`", " 1 row", "`subject`"),
+        ("benchmark/dev.jsonl", "`Subject`", " 1 row", "`subject`"),
+        ("instructions/ifeval.jsonl", "`keywords`", " 1 row", "key, prompt, instruction_id_list, kwargs"),
+        ("general/general.jsonl", "`weight`", " 3 rows", keys),
+        ("general/general.jsonl", "`Lang`", " 3 rows", "`lang`"),
+        ("general/general.jsonl", "`messages.train`", " 1 row", keys),
     ]
+    _, *warnings = capsys.readouterr().out.splitlines()
+    for warning, (file, *parts) in zip(warnings, wanted, strict=True):
+        assert warning.startswith(f"decontaminate: data/prepared/{file}: ")
+        assert all(part in warning for part in parts)

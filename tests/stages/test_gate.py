@@ -1,4 +1,4 @@
-"""The stage: it fails if a limit of the gate is broken, after everything else is there to be looked at."""
+"""The stage gate: it fails if a limit is broken, after all other outputs of the run are written."""
 
 import re
 from pathlib import Path
@@ -36,13 +36,13 @@ def test_the_gate_comes_last_after_the_report_of_the_same_run() -> None:
 
 def test_without_limits_it_passes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     judge()
-    assert capsys.readouterr().out.splitlines()[-1].startswith("gate: 0 limits")
+    assert re.fullmatch(r"gate: .*\b0 limits.*", capsys.readouterr().out.splitlines()[-1])
 
 
-def test_a_loss_measured_on_too_few_items_says_so(here: Path) -> None:
+def test_a_broken_limit_on_too_few_items_names_their_number(here: Path) -> None:
     write({"tuned": measured(chat=12)})
     Path("params.yaml").write_text("gate: {chat: {leak: 0.5}}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"^params\.yaml: gate\.chat\.leak: rose by 1\.000 .*too few items.* 12"):
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.chat\.leak: rose by 1\.000 .*\b12\b"):
         judge()
 
 
@@ -66,7 +66,7 @@ def test_a_broken_gate_fails_with_a_line_per_limit(here: Path) -> None:
 
 def test_a_gate_can_be_put_on_path_and_emotion(here: Path) -> None:
     Path("params.yaml").write_text("gate: {voc: {f1_full: 0.05}}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"^params\.yaml: gate\.voc\.f1_full: not measured"):
+    with pytest.raises(InputError, match=r"^params\.yaml: gate\.voc\.f1_full: not "):
         judge()  # labels without emotions
     with_emotions(5)
     judge()

@@ -1,4 +1,4 @@
-"""The stage `ifeval` as DVC starts it, with a small random model and with a hosted one."""
+"""The stage `ifeval` as DVC runs it, with a small random model and with a hosted model."""
 
 import json
 import subprocess
@@ -61,7 +61,7 @@ def run(tmp_path_factory) -> Run:
     return Run(folder, start(folder, "base"))
 
 
-def test_the_stage_says_one_line_and_nothing_beside_it(run):
+def test_the_stage_prints_exactly_one_line(run):
     assert (run.done.returncode, run.done.stderr) == (0, "")
     (line,) = run.done.stdout.splitlines()
     assert line.startswith("ifeval base: 4 prompts, ")
@@ -80,7 +80,7 @@ def test_each_prompt_up_to_the_limit_has_its_row_in_the_order_of_the_file(run):
             assert row[f"instruction_{way}"] == judged[f"inst_level_{way}_acc"]
 
 
-def test_the_figures_are_the_means_of_the_rows(run):
+def test_the_metrics_are_the_means_of_the_rows(run):
     rows = read_jsonl(run.folder / "metrics/ifeval/base.jsonl")
     figures = read_json(run.folder / "metrics/ifeval/base.json")["base"]["ifeval"]
     assert (figures["prompts"], figures["instructions"]) == (4, 6)
@@ -138,7 +138,6 @@ def test_a_bad_prompt_ends_the_stage_with_one_line_before_the_model_is_loaded(ru
     )
     done = start(run.folder, "base")
     assert done.returncode == 1
-    assert done.stderr.startswith(
-        "ifeval: data/prepared/instructions/ifeval.jsonl:6: punctuation:no_comma: unknown argument `letter`"
-    )
+    assert done.stderr.startswith("ifeval: data/prepared/instructions/ifeval.jsonl:6: ")
+    assert "punctuation:no_comma" in done.stderr and "`letter`" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""infer writes a prediction for each comment in their order, and goes on after a kill with the same bytes."""
+"""The stage `infer` writes a prediction per comment, in order, and continues after a kill with the same bytes."""
 
 import json
 import shutil
@@ -66,14 +66,14 @@ def test_hostile_comments_get_labels_of_the_taxonomy_and_quotes_of_themselves(he
     sound(predictions(held), HOSTILE, TASK)
 
 
-def test_each_prediction_names_its_comment_and_the_text_that_was_labelled(held):
+def test_each_prediction_has_the_id_and_the_hash_of_its_comment(held):
     rows = predictions(held)
     assert [(row["id"], row["hash"]) for row in rows] == [
         (f"c{number}", text_hash(text)) for number, text in enumerate(HOSTILE)
     ]
 
 
-def test_the_metrics_say_what_it_took(held):
+def test_the_metrics_have_the_usage(held):
     figures = read_json(held / "metrics/infer/base.json")["base"]["infer"]
     rows = predictions(held)
     assert figures["comments"] == len(rows)
@@ -120,7 +120,7 @@ def by_vllm(tmp_path_factory):
     return project, infer(project)
 
 
-def test_vllm_holds_hostile_comments_to_the_taxonomy_and_quotes_too(by_vllm):
+def test_vllm_labels_hostile_comments_with_the_taxonomy_and_quotes_too(by_vllm):
     project, done = by_vllm
     sound(predictions(project), HOSTILE, TASK)
     assert done.stderr == ""
@@ -139,7 +139,7 @@ def test_vllm_free_gives_the_answers_of_transformers(tmp_path):
     assert texts["vllm"] == texts["transformers"]
 
 
-def test_the_report_counts_ends_of_each_kind():
+def test_the_report_counts_how_answers_ended():
     totals = {"comments": 4, "invalid": 1, "finish length": 1, "finish refused": 1, "seconds": 2.0, "tokens_out": 10}
     figures = build_metrics(Counter({**totals, "segments": 8, "repeated": 2}))
     assert (figures["invalid_json"], figures["ended_by_length"], figures["ended_by_refused"]) == (0.25, 0.25, 0.25)

@@ -1,5 +1,6 @@
-"""Interpolation: the tuned model lies between the base and the trained one, and appears whole or not at all."""
+"""Interpolation between base and trained model; the result is complete or absent."""
 
+import re
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -15,7 +16,7 @@ from alloy.core.files import InputError, read_json
 from alloy.modeling.model_folder import write_reference
 from alloy.training.settings import Scratch, Train
 from alloy.training.tiny_qwen import new_config, new_model, new_tokenizer
-from stages.interpolate import BASE, OUT, TRAINED, blend, main
+from stages.interpolate import BASE, OUT, TRAINED, blend_tensors, main
 
 SIZES = {
     "vocab_size": 300,
@@ -90,7 +91,7 @@ def test_alpha_one_is_the_trained_model_file_for_file(capsys):
     assert sorted(path.name for path in OUT.iterdir()) == files
     assert all((OUT / name).read_bytes() == (TRAINED / name).read_bytes() for name in files)
     assert all((OUT / name).stat().st_nlink == 1 for name in files)
-    assert capsys.readouterr().out == "interpolate: alpha 1, the trained model as it is\n"
+    assert capsys.readouterr().out == "interpolate: alpha 1, the trained model unchanged\n"
 
 
 def test_alpha_one_half_is_the_mean_of_the_two_models(capsys):
@@ -145,12 +146,12 @@ def test_the_result_has_the_precision_of_the_trained_model():
     assert {tensor.dtype for tensor in weights(OUT).values()} == {torch.float32}
 
 
-def test_whole_numbers_are_taken_from_the_trained_model():
-    assert torch.equal(blend(torch.tensor([1, 2]), torch.tensor([5, 6]), 0.5), torch.tensor([5, 6]))
+def test_integers_are_those_of_the_trained_model():
+    assert torch.equal(blend_tensors(torch.tensor([1, 2]), torch.tensor([5, 6]), 0.5), torch.tensor([5, 6]))
 
 
 @pytest.mark.parametrize(("base", "trained"), [("50GB", "20KB"), ("20KB", "50GB"), ("30KB", "20KB")])
-def test_shards_need_not_be_cut_alike(base, trained):
+def test_the_models_may_have_different_shards(base, trained):
     save(BASE, shard=base)
     save(TRAINED, seed=1, shard=trained)
     main()
@@ -170,7 +171,7 @@ def keep_only_the_head(tensors):
 
 @pytest.mark.parametrize("change", [untie, keep_only_the_head])
 @pytest.mark.parametrize("side", [BASE, TRAINED])
-def test_a_tied_head_may_stand_under_either_name_or_both(side, change):
+def test_a_tied_head_may_have_either_name_or_both(side, change):
     save(BASE)
     save(TRAINED, seed=1)
     embedding = "model.embed_tokens.weight"
@@ -183,7 +184,7 @@ def test_a_tied_head_may_stand_under_either_name_or_both(side, change):
     torch.testing.assert_close(model.model.embed_tokens.weight.detach(), mean)
 
 
-def test_buffers_that_only_the_base_keeps_are_left_out():
+def test_tensors_that_only_the_base_has_are_left_out():
     save(BASE)
     save(TRAINED, seed=1)
     extra = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(8)}
@@ -205,7 +206,7 @@ def test_the_base_may_be_a_pinned_hub_model(tmp_path, monkeypatch):
     assert_same(weights(OUT), weights(snapshot))
 
 
-def test_the_model_card_says_so_in_its_last_line():
+def test_the_model_card_names_alpha_in_its_last_line():
     save(BASE)
     save(TRAINED, seed=1)
     (TRAINED / "README.md").write_text("# A model\n")
@@ -253,57 +254,49 @@ def test_a_scaled_adapter_is_the_interpolated_model(options, alpha):
     assert read_json(OUT / "adapter_config.json") == read_json(TRAINED / "adapter_config.json")
 
 
-def test_an_adapter_that_also_holds_whole_weights_is_refused():
+def test_an_adapter_with_full_weights_is_refused():
     save(BASE)
     save_adapter(TRAINED, modules_to_save=["up_proj"], target_modules=["q_proj"])
-    with pytest.raises(InputError, match=r"adapter_model\.safetensors: \S*up_proj\S* is no low-rank update"):
+    with pytest.raises(InputError, match=r"^models/trained/adapter_model\.safetensors: \S*up_proj\S*: "):
         main()
     assert_nothing_left()
 
 
-def test_another_width_is_one_clear_line_and_leaves_nothing():
+def test_another_width_is_named_and_leaves_nothing():
     save(BASE, intermediate_size=96)
     save(TRAINED, seed=1)
     with pytest.raises(InputError) as error:
         main()
-    assert str(error.value) == (
-        "models/base/model.safetensors: model.layers.0.mlp.down_proj.weight is [32, 96] where models/trained has "
-        "[32, 64]; base and trained are not the same architecture: run `dvc repro`"
-    )
+    assert str(error.value).startswith("models/base/model.safetensors: model.layers.0.mlp.down_proj.weight: ")
+    assert re.search(r"\[32, 64\] as in models/trained, got \[32, 96\]; .*`dvc repro`$", str(error.value))
     assert_nothing_left()
 
 
 @pytest.mark.parametrize(("base", "trained"), [(2, 3), (3, 2)])
-def test_another_depth_is_one_clear_line_and_leaves_nothing(base, trained):
+def test_another_depth_is_named_and_leaves_nothing(base, trained):
     save(BASE, num_hidden_layers=base)
     save(TRAINED, seed=1, num_hidden_layers=trained)
-    with pytest.raises(
-        InputError, match=rf"config\.json: {base} layers where models/trained has {trained}; .*`dvc repro`"
-    ):
+    with pytest.raises(InputError, match=rf"config\.json: .*\b{trained} .*models/trained.*\b{base}; .*`dvc repro`"):
         main()
     assert_nothing_left()
 
 
-def test_a_tensor_that_the_base_lacks_is_one_clear_line_and_leaves_nothing():
+def test_a_tensor_missing_in_base_is_named_and_leaves_nothing():
     save(BASE)
     save(TRAINED, seed=1)
     rewrite(BASE / "model.safetensors", lambda tensors: tensors.pop("model.norm.weight"))
-    with pytest.raises(
-        InputError, match=r"models/base: no tensor model\.norm\.weight, which models/trained has; .*`dvc"
-    ):
+    with pytest.raises(InputError, match=r"^models/base: .*model\.norm\.weight .*models/trained.*`dvc repro`"):
         main()
     assert_nothing_left()
 
 
 @pytest.mark.parametrize("side", [BASE, TRAINED])
-def test_a_broken_file_is_one_clear_line_and_leaves_nothing(side):
+def test_a_broken_file_is_named_and_leaves_nothing(side):
     save(BASE)
     save(TRAINED, seed=1)
     whole = (side / "model.safetensors").read_bytes()
     (side / "model.safetensors").write_bytes(whole[:-100])
-    with pytest.raises(
-        InputError, match=rf"{side}/model\.safetensors: not a whole safetensors file .*make or fetch it"
-    ):
+    with pytest.raises(InputError, match=rf"^{side}/model\.safetensors: "):
         main()
     assert_nothing_left()
 
@@ -313,12 +306,12 @@ def test_a_failure_after_the_first_shard_leaves_nothing():
     save(TRAINED, seed=1, shard="20KB")
     last = sorted(TRAINED.glob("*.safetensors"))[-1]
     rewrite(last, lambda tensors: tensors.update({name: tensor[:1].clone() for name, tensor in tensors.items()}))
-    with pytest.raises(InputError, match="not the same architecture"):
+    with pytest.raises(InputError, match=r"^models/base/model\.safetensors: .*`dvc repro`"):
         main()
     assert_nothing_left()
 
 
-def test_what_a_killed_run_left_is_cleared_away():
+def test_files_of_a_killed_run_are_removed():
     set_alpha(1)
     save(TRAINED)
     for stale in (OUT, OUT.with_name(".tuned.1.part")):
@@ -330,20 +323,20 @@ def test_what_a_killed_run_left_is_cleared_away():
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1])
-def test_a_disk_without_room_is_one_clear_line_before_anything_is_written(monkeypatch, alpha):
+def test_a_full_disk_is_named_before_anything_is_written(monkeypatch, alpha):
     set_alpha(alpha)
     save(BASE)
     save(TRAINED, seed=1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(20_000_000))
     with (TRAINED / "training.log").open("wb") as file:
         file.truncate(30_000_000)
-    with pytest.raises(InputError, match=r"models/tuned: needs 0\.03 GB, the disk has 0\.02 GB free; make room"):
+    with pytest.raises(InputError, match=r"^models/tuned: .*0\.03 GB.*0\.02 GB"):
         main()
     assert_nothing_left()
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1])
-def test_a_missing_trained_model_is_one_clear_line(alpha):
+def test_a_missing_trained_model_is_named(alpha):
     set_alpha(alpha)
-    with pytest.raises(InputError, match=r"models/trained: no such folder; run `dvc repro`"):
+    with pytest.raises(InputError, match=r"^models/trained: no such folder; .*`dvc repro`"):
         main()

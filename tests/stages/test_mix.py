@@ -1,6 +1,7 @@
-"""The mix: every customer row in its order, as many general rows as were asked, and the same for the same seed."""
+"""The mix: all customer rows in their order, the requested number of general rows, deterministic by seed."""
 
 import json
+import re
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +24,7 @@ from hostile import HOSTILE
 from pools import customers, generals, sizes
 from small import tokenizer
 from stages import decontaminate
-from stages.mix import interleave, main
+from stages.mix import interleave_rows, main
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mix.jsonl"
 Row = dict[str, Any]
@@ -34,24 +35,24 @@ def mixed(customer: list[Row], general: list[Row], ratio: float, seed: int = 0, 
     """Return the rows of a mix in their order."""
     parts = [sizes(rows, seed=seed) for rows in (customer, general)]
     drawn = draw_mixture(Mix(ratio=ratio, **more), *parts)
-    return [json.loads(line) for line in interleave(parts[0], drawn[0], parts[1], drawn[1], seed)]
+    return [json.loads(line) for line in interleave_rows(parts[0], drawn[0], parts[1], drawn[1], seed)]
 
 
 def ids(rows: list[Row], kind: str) -> list[str]:
     return [row["id"] for row in rows if row["id"].startswith(kind)]
 
 
-def test_a_ratio_of_1_is_all_general_rows_and_no_other() -> None:
+def test_a_ratio_of_1_has_only_general_rows() -> None:
     rows = mixed(customers(10), generals(30), 1)
     assert sorted(ids(rows, "g")) == sorted(row["id"] for row in generals(30))
     assert ids(rows, "c") == []
 
 
-def test_a_ratio_of_0_is_the_customer_rows_as_they_are() -> None:
+def test_a_ratio_of_0_has_only_customer_rows_in_their_order() -> None:
     assert mixed(customers(10), generals(30), 0) == customers(10)
 
 
-def test_no_general_row_comes_twice() -> None:
+def test_no_general_row_is_in_the_mix_twice() -> None:
     chosen = ids(mixed(customers(100), generals(120), 0.5), "g")
     assert len(chosen) == len(set(chosen)) == 100
 
@@ -61,18 +62,18 @@ def test_the_general_rows_of_a_small_ratio_are_among_those_of_a_larger_one() -> 
     assert all(small <= large for small, large in pairwise(arms))
 
 
-def test_the_general_rows_keep_their_order_from_arm_to_arm() -> None:
+def test_general_rows_have_the_same_order_in_all_mixes() -> None:
     small, large = (ids(mixed(customers(40), generals(200), ratio), "g") for ratio in (0.25, 0.75))
     assert small == [identity for identity in large if identity in small]
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
-def test_customer_rows_keep_their_order_in_every_arm(ratio: float) -> None:
+def test_customer_rows_keep_their_order_in_all_mixes(ratio: float) -> None:
     rows = mixed(customers(100), generals(1000), ratio, seed=3)
     assert ids(rows, "c") == [row["id"] for row in customers(100)]
 
 
-def test_the_seed_alone_places_a_row_so_that_weights_do_not_move_it() -> None:
+def test_the_position_of_a_row_depends_on_the_seed_and_not_on_weights() -> None:
     every = ids(mixed(customers(40), generals(120), 0.5), "g")
     weighted = ids(mixed(customers(40), generals(120), 0.5, sources={"math": 2.0, "code": 1.0}), "g")
     both = set(every) & set(weighted)
@@ -97,14 +98,14 @@ def test_the_file_order_of_general_rows_does_not_matter() -> None:
     assert mixed(customers(20), generals(50), 0.4) == mixed(customers(20), generals(50)[::-1], 0.4)
 
 
-def test_another_seed_chooses_and_places_otherwise() -> None:
+def test_another_seed_samples_and_orders_other_rows() -> None:
     first, second = (mixed(customers(50), generals(200), 0.5, seed) for seed in (0, 1))
     assert set(ids(first, "g")) != set(ids(second, "g"))
     everything = [ids(mixed(customers(50), generals(50), 1, seed), "g") for seed in (0, 1)]
     assert everything[0] != everything[1]
 
 
-def test_a_small_mix_is_what_it_was_before() -> None:
+def test_a_small_mix_has_not_changed() -> None:
     rows = mixed(customers(24), generals(40), 0.25)
     golden = [json.loads(line) for line in GOLDEN.read_text(encoding="utf-8").splitlines()]
     assert [{"id": row["id"], "source": row["source"]} for row in rows] == golden
@@ -134,7 +135,7 @@ def test_a_comment_becomes_the_prompt_and_the_gold_answer() -> None:
     assert answer == {"role": "assistant", "content": '[{"L1": "Setup", "L2": "Pairing"}]'}
 
 
-def test_what_is_taught_is_a_code_where_labels_are_codes() -> None:
+def test_the_answer_has_codes_if_labels_are_codes() -> None:
     (row,) = made(Prompt(labels=LabelsAs.code), comments(1))
     assert row["messages"][-1]["content"] == '[{"label": "1"}]'
 
@@ -277,7 +278,7 @@ def test_the_same_seed_writes_the_same_bytes(here: Path, base: Path) -> None:
 
 
 @pytest.mark.parametrize("prompt", [{"examples": 3}, {"taxonomy": "shortlist", "shortlist": 1, "examples": 3}])
-def test_the_examples_of_every_prompt_are_not_trained_on_and_counted(here: Path, base: Path, prompt: Row) -> None:
+def test_examples_in_the_prompt_are_counted_and_not_trained_on(here: Path, base: Path, prompt: Row) -> None:
     project(base, {"ratio": 0}, prompt=prompt)
     main()
     rows = train_rows()
@@ -295,7 +296,7 @@ def test_a_prompt_without_examples_is_that_of_the_whole_training_set(here: Path,
     assert [row["messages"][:1] for row in train_rows()] == wanted
 
 
-def test_the_bases_own_answers_are_mixed_where_they_are_asked_for(here: Path, base: Path) -> None:
+def test_the_base_models_own_answers_are_mixed_with_self(here: Path, base: Path) -> None:
     project(base, {"ratio": 0.4, "general": "self"})
     own = [{**row, "messages": [row["messages"][0], {"role": "assistant", "content": "mine"}]} for row in generals(20)]
     write_jsonl("data/rehearse/general.jsonl", own)
@@ -305,22 +306,22 @@ def test_the_bases_own_answers_are_mixed_where_they_are_asked_for(here: Path, ba
     assert "| general: the base's answer is truncated | 7 |" in Path("data/mix/README.md").read_text(encoding="utf-8")
 
 
-def test_a_hosted_model_is_mixed_for_by_examples_and_no_tokens_are_told(here: Path, base: Path) -> None:
+def test_a_mix_for_a_hosted_model_counts_examples_and_no_tokens(here: Path, base: Path) -> None:
     project(base, {"ratio": 0.4})
     Path("models/base").unlink()
     write_hosted(Path("models/base"), "some-model")
     settings({"ratio": 0.4, "unit": "tokens"})
-    assert fault() == "params.yaml: mix.unit: some-model is hosted and tells no tokens; take examples"
+    assert re.match(r"params\.yaml: mix\.unit: expected examples, got tokens; .*some-model", fault())
     settings({"ratio": 0.4})
     main()
     assert all("tokens" not in of for of in read_json("metrics/mix.json")["mix"]["source"].values())
 
 
-def test_a_mix_that_cannot_be_had_writes_nothing(here: Path, base: Path) -> None:
+def test_an_impossible_mix_names_what_is_missing_and_writes_nothing(here: Path, base: Path) -> None:
     project(base, {"ratio": 0.9}, general=20)
-    told = fault()
-    assert told.startswith("params.yaml: mix.ratio: 0.9 needs 54 general rows for 6 customer rows, got 20; ")
-    assert " 0.769," in told
+    line = fault()
+    assert line.startswith("params.yaml: mix.ratio: ")
+    assert all(re.search(rf"\b{re.escape(number)}\b", line) for number in ("0.9", "54", "6", "20", "0.769"))
 
 
 @pytest.mark.parametrize(
@@ -330,19 +331,13 @@ def test_a_mix_that_cannot_be_had_writes_nothing(here: Path, base: Path) -> None
         ({"ratio": 1.5}, "params.yaml: mix.ratio: "),
         ({"ratio": float("nan")}, "params.yaml: mix.ratio: "),
         ({"ratio": "nan"}, "params.yaml: mix.ratio: "),
-        (
-            {"ratio": 0.2, "sources": {"maths": 1}},
-            "params.yaml: mix.sources: no general row has the source or category maths; ",
-        ),
-        (
-            {"ratio": 0.2, "sources": {"made": 1, "math": 1}},
-            "params.yaml: mix.sources: made and math ",
-        ),
+        ({"ratio": 0.2, "sources": {"maths": 1}}, r"params\.yaml: mix\.sources: .*\bmaths\b"),
+        ({"ratio": 0.2, "sources": {"made": 1, "math": 1}}, r"params\.yaml: mix\.sources: .*\bmade and math\b"),
     ],
 )
-def test_what_cannot_be_meant_is_one_clear_line(here: Path, base: Path, mix: Row, wanted: str) -> None:
+def test_a_setting_that_makes_no_sense_is_named(here: Path, base: Path, mix: Row, wanted: str) -> None:
     project(base, mix)
-    assert fault().startswith(wanted)
+    assert re.match(wanted, fault())
 
 
 @pytest.mark.parametrize(
@@ -355,15 +350,17 @@ def test_what_cannot_be_meant_is_one_clear_line(here: Path, base: Path, mix: Row
         "metrics/decontaminate.json",
     ],
 )
-def test_a_missing_input_is_one_clear_line(here: Path, base: Path, name: str) -> None:
+def test_a_missing_input_is_named(here: Path, base: Path, name: str) -> None:
     project(base, {"ratio": 0.4})
     Path(name).unlink()
     assert fault().startswith(f"{name}: no such file; ")
 
 
-def test_an_empty_source_is_one_clear_line(here: Path, base: Path) -> None:
+def test_a_mix_without_general_rows_names_how_many_it_needs(here: Path, base: Path) -> None:
     project(base, {"ratio": 0.4}, general=0)
-    assert fault().startswith("params.yaml: mix.ratio: 0.4 needs 4 general rows for 6 customer rows, got 0; ")
+    line = fault()
+    assert line.startswith("params.yaml: mix.ratio: ")
+    assert all(re.search(rf"\b{number}\b", line) for number in (4, 6, 0))
 
 
 def test_a_template_that_training_could_not_use_is_found_before_anything_is_written(here: Path, base: Path) -> None:
@@ -373,7 +370,7 @@ def test_a_template_that_training_could_not_use_is_found_before_anything_is_writ
     tokens.chat_template = "{% if add_generation_prompt %}?{% endif %}{{ messages[0]['content'] }}"
     tokens.save_pretrained("models/base")
     write_json("models/base/config.json", {"model_type": "qwen3"})
-    assert "the chat template renders the prompt differently" in fault()
+    assert "chat template" in fault()
 
 
 def test_files_are_read_from_where_dvc_puts_them(here: Path, base: Path) -> None:

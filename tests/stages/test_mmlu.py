@@ -1,4 +1,4 @@
-"""General accuracy: the same as lm-eval's own `mmlu` on the same files, by question, group and subject."""
+"""MMLU accuracy equals lm-eval's own `mmlu` on the same files, by question, group and subject."""
 
 import json
 import random
@@ -25,7 +25,7 @@ from alloy.formats.mmlu import load_questions
 from alloy.training.tiny_qwen import new_config, new_model
 from projects import environment, start_history, write_labelling_project
 from small import SCRATCH, tokenizer
-from stages.mmlu import SHARES, ask, figures
+from stages.mmlu import METRIC_KEYS, ask_questions, compute_metrics
 
 pytestmark = pytest.mark.slow
 
@@ -103,8 +103,8 @@ def own_mmlu(model, folder: Path, where: Path, shots: int, kind: str) -> dict:
 
 
 @pytest.mark.parametrize("shots", [0, 5])
-def test_every_question_is_judged_as_by_lm_eval_s_own_mmlu(model, benchmark, tmp_path, shots) -> None:
-    ours = ask(
+def test_every_question_has_the_verdict_of_lm_evals_own_mmlu(model, benchmark, tmp_path, shots) -> None:
+    ours = ask_questions(
         SharedPrefixLM(pretrained=model[0], tokenizer=model[1], batch_size=8),
         load_questions(benchmark),
         Mmlu(fewshot=shots, max_new_tokens=2),
@@ -122,13 +122,13 @@ def test_every_question_is_judged_as_by_lm_eval_s_own_mmlu(model, benchmark, tmp
 
 
 def row(subject: str, number: int, chance: float = 0.25) -> dict:
-    right = {key: int(number < 3) for key in SHARES if key != "unparsed"}
+    right = {key: int(number < 3) for key in METRIC_KEYS if key != "unparsed"}
     return {"subject": subject, "chance": chance, **right, "generated_acc": number % 2, "unparsed": 0}
 
 
-def test_figures_are_shares_of_all_of_groups_and_of_subjects() -> None:
+def test_metrics_are_shares_of_all_questions_of_groups_and_of_subjects() -> None:
     rows = [row(subject, number) for subject, count in (("virology", 4), ("philosophy", 6)) for number in range(count)]
-    found = figures(rows, show_choices=True)
+    found = compute_metrics(rows, show_choices=True)
     assert (found["questions"], found["cloze_acc"], found["generated_acc"], found["unparsed"]) == (10, 0.6, 0.5, 0.0)
     other = found["groups"]["other"]
     assert (other["questions"], other["letters_acc"], other["generated_strict"]) == (4, 0.75, 0.75)
@@ -137,11 +137,11 @@ def test_figures_are_shares_of_all_of_groups_and_of_subjects() -> None:
 
 @pytest.mark.parametrize(("show_choices", "generated"), [(True, 0.375), (False, 0.0)])
 def test_chance_is_the_mean_over_questions_and_0_for_answers_without_choices(show_choices, generated) -> None:
-    found = figures([row("virology", 0), row("virology", 1, chance=0.5)], show_choices=show_choices)
+    found = compute_metrics([row("virology", 0), row("virology", 1, chance=0.5)], show_choices=show_choices)
     assert (found["chance"], found["generated_chance"]) == (0.375, generated)
 
 
-def test_the_57_subjects_are_in_mmlu_s_four_groups() -> None:
+def test_the_57_subjects_are_in_four_groups() -> None:
     from lm_eval.tasks.mmlu._generate_configs import SUBJECTS as ALL
 
     groups = group_subjects([*ALL, "colours_of_lamps"])
@@ -182,16 +182,16 @@ class Counting(SharedPrefixLM):
 
 
 @pytest.mark.parametrize("kind", ["loglikelihood", "generate_until"])
-def test_what_was_answered_before_is_not_asked_again(model, benchmark, tmp_path, kind) -> None:
+def test_answered_questions_are_not_asked_again(model, benchmark, tmp_path, kind) -> None:
     questions, mmlu = load_questions(benchmark), Mmlu(fewshot=0, max_new_tokens=2)
     whole = Counting(model)
-    wanted = ask(whole, questions, mmlu, tmp_path / "whole")
+    wanted = ask_questions(whole, questions, mmlu, tmp_path / "whole")
     with pytest.raises(InterruptedError):
-        ask(Counting(model, kind, 30), questions, mmlu, tmp_path / "kept")
+        ask_questions(Counting(model, kind, 30), questions, mmlu, tmp_path / "kept")
     rest, nothing = Counting(model), Counting(model)
-    assert ask(rest, questions, mmlu, tmp_path / "kept") == wanted
+    assert ask_questions(rest, questions, mmlu, tmp_path / "kept") == wanted
     assert rest.asked[kind] == whole.asked[kind] - 30
-    assert ask(nothing, questions, mmlu, tmp_path / "kept") == wanted
+    assert ask_questions(nothing, questions, mmlu, tmp_path / "kept") == wanted
     assert not nothing.asked
 
 
@@ -231,7 +231,7 @@ def answers(log: Path) -> int:
 
 
 @pytest.mark.parametrize("mmlu", [{"fewshot": 0}, {"fewshot": 0, "cloze": "chat", "show_choices": False}])
-def test_vllm_judges_as_transformers_does(project, mmlu) -> None:
+def test_vllm_gives_the_verdicts_of_transformers(project, mmlu) -> None:
     pytest.importorskip("vllm", reason="vLLM is not installed")
     profile = project / "profiles/small.yaml"
     written = {}

@@ -1,4 +1,4 @@
-"""The stage `prepare`: every kind of data from its folder, and one line when a folder or its source.yaml is wrong."""
+"""The stage `prepare`: all kinds of data, and one line if a folder or its source.yaml is wrong."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def error(kind: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(caught.value)
 
 
-def test_the_demo_is_the_same_bytes_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bytes_of_the_demo_have_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("params.yaml").write_text("data: {}\n")
     Path("data").mkdir()
     for name in ("demo", "chat"):
@@ -69,7 +69,7 @@ def test_a_folder_of_canonical_files_needs_no_source_yaml(monkeypatch: pytest.Mo
     assert Path("data/prepared/benchmark/dev.jsonl").is_file()
 
 
-def test_canonical_comments_without_a_taxonomy_get_that_of_their_labels() -> None:
+def test_without_taxonomy_csv_the_taxonomy_is_made_from_the_labels() -> None:
     made = prepared(lay_out({"comments.jsonl": COMMENT}, {"format": "jsonl", "file": "comments.jsonl"}))
     assert made.leaves == [("a", "b")]
 
@@ -88,66 +88,60 @@ def test_one_folder_may_hold_several_kinds() -> None:
     }
     folder = lay_out({"a.csv": "t,l\nHi,a\n", "b.json": '[{"instruction": "Why?", "output": "So."}]'}, source)
     assert len(prepared(folder).rows) == len(prepared(folder, "general").rows) == 1
-    with pytest.raises(InputError, match=r"^data/mine/source\.yaml: expected chat, got comments, general"):
+    with pytest.raises(InputError, match=r"^data/mine/source\.yaml: .*comments, general.*chat"):
         prepared(folder, "chat")
 
 
-def test_a_folder_that_is_missing_is_named_with_those_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_folder_is_named_with_the_existing_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("params.yaml").write_text("data: {comments: mine}\n")
     lay_out({}, {"format": "csv"}, "yours")
-    message = error("comments", monkeypatch)
-    assert message.startswith("data/mine: no such folder; ")
-    assert "data.comments in params.yaml" in message
-    assert message.endswith(" yours")
+    assert re.match(r"data/mine: no such folder; .*data\.comments.*yours", error("comments", monkeypatch))
     Path("data/mine").touch()
-    assert error("comments", monkeypatch).startswith("data/mine: expected a folder, got a file")
+    assert error("comments", monkeypatch).startswith("data/mine: ")
 
 
 SOURCES = {
-    "not YAML": ("format: [", "data/mine/source.yaml:1: not valid YAML"),
-    "not UTF-8": (b"format: \xff", "data/mine/source.yaml: not UTF-8"),
-    "empty": ("", "data/mine/source.yaml: expected"),
-    "an unknown key": ("format: csv\nfiel: a", "data/mine/source.yaml: fiel: unknown key; did you mean file?"),
-    "an unknown format": ("format: excel", "data/mine/source.yaml: format: expected one of jsonl, csv, xlsx"),
-    "an unknown column": ("format: csv\ncolumns: {txt: a}", "data/mine/source.yaml: columns.txt: unknown key"),
-    "a number as a column": ("format: csv\ncolumns: {text: 3}", "data/mine/source.yaml: columns.text: expected a word"),
-    "a format of another kind": ("format: mmlu", "data/mine/source.yaml: format: expected one of jsonl, "),
-    "a file that is missing": ("format: csv\nfile: b.csv\ncolumns: {text: t}", "data/mine/source.yaml: file: no b.csv"),
-    "a file elsewhere": ("format: csv\nfile: ../b.csv\ncolumns: {text: t}", "data/mine/source.yaml: file: ../b.csv is"),
-    "a separator": ("format: csv\nseparator: '~'", "data/mine/source.yaml: separator: expected one of"),
-    "an encoding": (
-        "format: csv\nencoding: nope\ncolumns: {text: t, levels: [l]}",
-        "data/mine/a.csv: unknown encoding 'nope'",
-    ),
-    "raw files that are missing": ("format: cfpb", "data/mine/raw: no such folder"),
+    "not YAML": ("format: [", r"source\.yaml:1: .*YAML"),
+    "not UTF-8": (b"format: \xff", r"source\.yaml: .*UTF-8"),
+    "empty": ("", r"source\.yaml: expected"),
+    "an unknown key": ("format: csv\nfiel: a", r"source\.yaml: fiel: .*\bfile\b"),
+    "an unknown format": ("format: excel", r"source\.yaml: format: .*jsonl, csv, xlsx"),
+    "an unknown column": ("format: csv\ncolumns: {txt: a}", r"source\.yaml: columns\.txt: "),
+    "a number as a column": ("format: csv\ncolumns: {text: 3}", r"source\.yaml: columns\.text: .*\b3\b"),
+    "a format of another kind": ("format: mmlu", r"source\.yaml: .*\bmmlu\b.*comments"),
+    "a file that is missing": ("format: csv\nfile: b.csv\ncolumns: {text: t}", r"source\.yaml: file: .*b\.csv"),
+    "a file elsewhere": ("format: csv\nfile: ../b.csv\ncolumns: {text: t}", r"source\.yaml: file: .*\.\./b\.csv"),
+    "a separator": ("format: csv\nseparator: '~'", r"source\.yaml: separator: .*'~'"),
+    "an encoding": ("format: csv\nencoding: nope\ncolumns: {text: t, levels: [l]}", r"a\.csv: .*'nope'"),
+    "raw files that are missing": ("format: cfpb", r"raw: no such folder"),
 }
 
 
 @pytest.mark.parametrize(("text", "wanted"), SOURCES.values(), ids=SOURCES)
-def test_what_is_wrong_with_source_yaml_is_one_line(
+def test_an_error_in_source_yaml_is_one_line_with_its_key(
     text: str | bytes, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("params.yaml").write_text("data: {comments: mine}\n")
     lay_out({"a.csv": "t,l\nHi,a\n", "source.yaml": text})
-    said = error("comments", monkeypatch)
-    assert said.startswith(wanted)
-    assert "\n" not in said
+    line = error("comments", monkeypatch)
+    assert re.match(f"data/mine/{wanted}", line)
+    assert "\n" not in line
 
 
-def test_a_folder_without_a_file_of_the_format_lists_what_there_is() -> None:
+def test_a_folder_without_a_file_of_the_format_lists_its_files() -> None:
     folder = lay_out({"a.txt": "x", "sub/b": "y"}, {"format": "xlsx", "columns": {"text": "t", "levels": ["l"]}})
-    with pytest.raises(InputError, match=r"^data/mine: .*\.xlsx.* a\.txt, source\.yaml, sub/"):
+    with pytest.raises(InputError, match=r"^data/mine: .*\.xlsx.*a\.txt, source\.yaml, sub/"):
         prepared(folder)
 
 
-def test_two_files_that_fit_are_named() -> None:
+def test_several_files_of_the_format_are_named() -> None:
     folder = lay_out({"a.csv": "", "b.csv": ""}, {"format": "csv", "columns": {"text": "t", "levels": ["l"]}})
-    with pytest.raises(InputError, match=r"^data/mine/source\.yaml: file: .* a\.csv, b\.csv$"):
+    with pytest.raises(InputError, match=r"^data/mine/source\.yaml: file: .*a\.csv, b\.csv$"):
         prepared(folder)
 
 
 def test_a_kind_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="comments, general, benchmark, instructions, chat"):
+    with pytest.raises(InputError, match=r"comments, general, benchmark, instructions, chat.*'reviews'"):
         run("reviews", monkeypatch)
 
 
@@ -156,5 +150,5 @@ def test_a_bad_benchmark_is_named_in_the_users_folder(monkeypatch: pytest.Monkey
     folder = lay_out({"ifeval.jsonl": json.dumps({"key": "a"}) + "\n"})
     assert re.match(r"data/mine/benchmark: no such folder", error("benchmark", monkeypatch))
     write_jsonl(folder / "benchmark/test.jsonl", [{**QUESTION, "answer": 7}])
-    assert error("benchmark", monkeypatch).startswith("data/mine/benchmark/test.jsonl:1: `answer` is 7")
-    assert error("instructions", monkeypatch).startswith("data/mine/ifeval.jsonl:1: `key`: expected")
+    assert error("benchmark", monkeypatch).startswith("data/mine/benchmark/test.jsonl:1: `answer`")
+    assert error("instructions", monkeypatch).startswith("data/mine/ifeval.jsonl:1: `key`")

@@ -1,6 +1,7 @@
-"""rehearse lets the base model answer the general prompts that the mix takes first, and keeps what is of use."""
+"""The base model answers the general prompts that the mix samples first; answers that can be used are kept."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from alloy.modeling.model_folder import write_hosted
 from openai_server import said, serve
 from projects import environment, write_labelling_project
 from small import COLOURS, THINGS
-from stages.rehearse import fault, keep, report, spoken
+from stages.rehearse import find_reject_reason, keep_row, make_report, strip_thoughts
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +144,7 @@ def test_the_metrics_count_what_was_asked_kept_and_dropped_and_why(rehearsed):
     assert output.count("\n") == 1
 
 
-def test_a_new_ratio_takes_the_answers_that_are_there(rehearsed, tmp_path):
+def test_a_new_ratio_reuses_the_existing_answers(rehearsed, tmp_path):
     folder = shutil.copytree(rehearsed[0], tmp_path / "project")
     set_params(folder, "self", ratio=0.75, rehearse={"rows": ASKED, "max_new_tokens": TOKENS, "seed": SEED})
     before = figures(folder)
@@ -151,7 +152,7 @@ def test_a_new_ratio_takes_the_answers_that_are_there(rehearsed, tmp_path):
     assert figures(folder) == before  # to the tenth of a second and token a second
 
 
-def test_more_rows_leave_the_first_answers_as_they_are(rehearsed, tmp_path):
+def test_more_rows_do_not_change_the_first_answers(rehearsed, tmp_path):
     folder = write_project(tmp_path / "project", rows=30)
     assert start(folder).returncode == 0
     few, many = answers(folder), answers(rehearsed[0])
@@ -178,7 +179,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(rehearsed, tmp_pat
     assert [again[key] for key in same] == [figures(rehearsed[0])[key] for key in same]
 
 
-def test_with_the_answers_of_the_data_it_is_skipped_and_torch_is_not_loaded(tmp_path):
+def test_with_data_it_is_skipped_and_torch_is_not_imported(tmp_path):
     folder = write_project(tmp_path / "project")
     set_params(folder, "data")
     code = "import sys, stages.rehearse; stages.rehearse.main(); sys.exit('torch' in sys.modules)"
@@ -191,25 +192,23 @@ def test_with_the_answers_of_the_data_it_is_skipped_and_torch_is_not_loaded(tmp_
     assert read_json(folder / "metrics/rehearse.json") == {"rehearse": {}}
 
 
-def test_a_model_of_whose_answers_none_is_of_use_is_one_line(tmp_path):
+def test_a_model_without_usable_answers_is_one_line(tmp_path):
     line = refused(write_project(tmp_path / "project", rows=8, max_new_tokens=1))
-    assert line.startswith("rehearse: models/base: none of its 8 answers to general prompts is of use (")
-    assert " truncated" in line
-    assert line.endswith("raise rehearse.max_new_tokens where they are truncated, else set mix.general: data")
+    assert line.startswith("rehearse: models/base: ")
+    assert re.search(r"\b8 answers .*\(.*\d truncated.*\).*rehearse\.max_new_tokens.*mix\.general", line)
 
 
-def test_a_faulty_general_row_is_one_line_before_any_model_is_loaded(tmp_path):
+def test_a_bad_general_row_is_one_line_before_any_model_is_loaded(tmp_path):
     folder = write_project(tmp_path / "project")
     write_jsonl(folder / "data/decontaminate/general.jsonl", [ROWS[0], ROWS[0]])
     shutil.rmtree(folder / "models")
-    assert refused(folder).startswith("rehearse: data/decontaminate/general.jsonl:2: duplicate id 'g0'")
+    assert refused(folder).startswith("rehearse: data/decontaminate/general.jsonl:2: ")
 
 
 @pytest.mark.parametrize("key", ["rows", "max_new_tokens"])
 def test_a_value_out_of_range_is_one_line(tmp_path, key):
     line = refused(write_project(tmp_path / "project", **{key: 0}))
-    assert line.startswith(f"rehearse: params.yaml: rehearse.{key}: ")
-    assert "at least 1" in line
+    assert re.match(rf"rehearse: params\.yaml: rehearse\.{key}: .*\b1\b.*\b0\b", line)
 
 
 def test_a_hosted_model_is_asked_with_all_turns_and_no_grammar(tmp_path):
@@ -249,22 +248,22 @@ def test_a_hosted_model_is_asked_with_all_turns_and_no_grammar(tmp_path):
         ("It is red red red red red red red", Finish.length, "truncated"),
     ],
 )
-def test_an_answer_is_of_use_or_not_for_one_reason(answer, finish, why):
-    assert fault(answer, finish) == why
+def test_an_answer_is_kept_or_rejected_for_one_reason(answer, finish, why):
+    assert find_reject_reason(answer, finish) == why
 
 
-def test_thoughts_are_no_part_of_an_answer():
-    assert spoken("<think>\nA lamp. Red?\n</think>\n\nIt is red.\n") == "It is red."
-    assert spoken("Hm.</think> It is red.") == "It is red."
-    assert spoken("<think>\n\n</think>\n\n") == ""
-    assert spoken(" It is <b>red</b>. ") == "It is <b>red</b>."
+def test_reasoning_is_not_part_of_an_answer():
+    assert strip_thoughts("<think>\nA lamp. Red?\n</think>\n\nIt is red.\n") == "It is red."
+    assert strip_thoughts("Hm.</think> It is red.") == "It is red."
+    assert strip_thoughts("<think>\n\n</think>\n\n") == ""
+    assert strip_thoughts(" It is <b>red</b>. ") == "It is <b>red</b>."
 
 
-def test_a_row_that_is_kept_has_the_form_of_the_general_rows():
+def test_a_kept_row_has_the_format_of_general_rows():
     totals: Counter[str] = Counter()
     use = {"seconds": 0.5, "tokens_in": 7, "cached_in": 2, "tokens_out": 3}
-    assert keep({**ROWS[1], "finish": "stop", "use": use}, totals) == ROWS[1]
-    assert keep({**ROWS[2], "finish": "length", "use": use}, totals) is None
+    assert keep_row({**ROWS[1], "finish": "stop", "use": use}, totals) == ROWS[1]
+    assert keep_row({**ROWS[2], "finish": "length", "use": use}, totals) is None
     assert totals == {
         "asked": 2,
         "kept": 1,
@@ -276,11 +275,11 @@ def test_a_row_that_is_kept_has_the_form_of_the_general_rows():
         "cached_in": 4,
         "tokens_out": 6,
     }
-    found = report(totals)["rehearse"]
+    found = make_report(totals)["rehearse"]
     assert (found["asked"], found["kept"], found["dropped"]["truncated"]) == (2, 1, 1)
     assert (found["tokens_per_second"], found["seconds"]) == (6.0, 1.0)
 
 
-def test_the_line_about_nothing_of_use_says_why():
-    with pytest.raises(InputError, match=r"none of its 3 answers .* \(2 empty, 1 repeated\)"):
-        report(Counter({"asked": 3, "empty": 2, "repeated": 1}))
+def test_if_no_answer_can_be_used_the_reasons_are_counted():
+    with pytest.raises(InputError, match=r"^models/base: .*\b3 answers .* \(2 empty, 1 repeated\)"):
+        make_report(Counter({"asked": 3, "empty": 2, "repeated": 1}))

@@ -1,4 +1,4 @@
-"""The report is one page that needs nothing else, says what was measured, and quotes without running what it quotes."""
+"""The report is one self-contained page with all results, and text from data is escaped."""
 
 import re
 from pathlib import Path
@@ -56,7 +56,7 @@ def page() -> str:
     return Path("metrics/report.html").read_text(encoding="utf-8")
 
 
-def test_the_page_needs_nothing_from_outside(here: Path) -> None:
+def test_the_page_needs_no_other_file(here: Path) -> None:
     text = page()
     assert "<script" not in text
     assert not re.search(r'(?:src|href)="(?!#)', text)
@@ -67,13 +67,13 @@ def test_the_page_needs_nothing_from_outside(here: Path) -> None:
     assert all("creativecommons" in url or "purl.org" in url or "w3.org" in url for url in outside)  # names, not links
 
 
-def test_what_comments_and_models_say_is_text(here: Path) -> None:
+def test_texts_of_comments_and_models_are_escaped(here: Path) -> None:
     text = page()
     assert "&lt;/div&gt;&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;quotes&#34; {{ 7 * 7 }}" in text
     assert "alert(1)</script>" not in text
 
 
-def test_every_measure_and_every_sentence_of_the_verdict_is_there(here: Path) -> None:
+def test_the_page_has_every_metric_and_every_finding(here: Path) -> None:
     text = page()
     compared = read_json("metrics/compare.json")
     for line in compared["measures"]:
@@ -86,7 +86,7 @@ def test_every_measure_and_every_sentence_of_the_verdict_is_there(here: Path) ->
     assert KINDS["leaf"] in text
 
 
-def test_the_chat_answers_stand_side_by_side_and_say_what_is_wrong_with_them(here: Path) -> None:
+def test_chat_answers_are_side_by_side_with_their_faults(here: Path) -> None:
     _, rows = measured(chat=3)
     answers = [LEAKED, HOSTILE, " ", *["It is 4."] * 9]
     write_jsonl(
@@ -117,13 +117,13 @@ def test_leakage_is_shown_by_test_with_n_and_interval(here: Path) -> None:
     assert re.findall(r"<td>([^<]*)</td>", row)[:6] == cells
 
 
-def test_what_each_model_cost_stands_below(here: Path) -> None:
+def test_the_page_has_the_costs_of_each_model(here: Path) -> None:
     text = page()
     assert "<tr><td>seconds of training</td><td>50.0</td><td>100</td><td>7.00</td></tr>" in text
     assert "<tr><td>comments labelled a second</td><td>22.2</td><td>12.5</td><td>27,587</td></tr>" in text
 
 
-def test_each_plot_stands_in_the_page_and_as_a_file(here: Path) -> None:
+def test_each_plot_is_in_the_page_and_in_a_file(here: Path) -> None:
     text = page()
     files = {file.stem for file in Path("metrics/plots").glob("*.svg")}
     assert files == {"tradeoff", "levels", "tail", "subjects_acc", "subjects_generated_acc"}
@@ -131,7 +131,7 @@ def test_each_plot_stands_in_the_page_and_as_a_file(here: Path) -> None:
     assert "currentColor" in text
 
 
-def test_path_and_emotion_are_a_bar_beside_the_levels_if_the_labels_have_emotions(here: Path) -> None:
+def test_path_and_emotion_have_bars_if_labels_have_emotions(here: Path) -> None:
     page()
     assert "path and emotion" not in Path("metrics/plots/levels.svg").read_text(encoding="utf-8")
     project({"base": measured(full=5), "tuned": measured(f1=50, full=40), "svm": rival(full=20)})
@@ -139,11 +139,11 @@ def test_path_and_emotion_are_a_bar_beside_the_levels_if_the_labels_have_emotion
     assert "path and emotion" in Path("metrics/plots/levels.svg").read_text(encoding="utf-8")
 
 
-def test_the_same_figures_give_the_same_page(here: Path) -> None:
+def test_the_same_metrics_give_the_same_page(here: Path) -> None:
     assert page() == page()
 
 
-def test_a_hosted_base_gets_a_page_of_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hosted_base_has_a_page_with_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     project({"base": rival(20), "tuned": ({}, {}), "svm": rival()})
     write_json("metrics/train.json", {"train": {"hosted": "some-model"}})

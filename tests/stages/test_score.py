@@ -1,4 +1,4 @@
-"""The score of hand-made predictions, figure by figure."""
+"""Scores of predictions made by hand, metric by metric."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labelling.answer import assign_codes, render_answer
 from alloy.scoring.pairing import Pair
 from alloy.scoring.settings import Score
-from stages.score import comment_rows, main, rounded, score_model
+from stages.score import main, make_comment_rows, round_values, score_model
 
 PATHS = [("Setup", "Pairing"), ("Setup", "Manual"), ("Price", "Fair"), ("Price", "Dear")]
 TAXONOMY = Taxonomy(("L1", "L2"), dict.fromkeys(PATHS, ""))
@@ -43,7 +43,7 @@ def figures(*pairs: Pair, taxonomy: Taxonomy = TAXONOMY) -> Row:
     return score_model(list(pairs), taxonomy, SEEN, Score(resamples=200, head=7, tail=3), seed=0)[0]
 
 
-def test_all_right_is_1_everywhere() -> None:
+def test_right_predictions_score_1_in_all_metrics() -> None:
     one, other = Segment(PAIRING, "pairs well", "joy"), Segment(FAIR, "a fair price", "joy")
     found = figures(*[pair([one, other], [other, one], "It pairs well. A fair price.")] * 40)
     group = {"leaves": 1, "gold": 40, **ONE}
@@ -86,7 +86,7 @@ def test_all_right_is_1_everywhere() -> None:
     }
 
 
-def test_no_answer_at_all_is_0_and_divides_nothing_by_0() -> None:
+def test_without_answers_all_scores_are_0() -> None:
     found = figures(*[pair([PAIRING], [], valid=False)] * 4)
     assert [found[key] for key in ("precision", "recall", "f1", "macro_f1", "nova_f1")] == [0.0] * 5
     assert (found["f1_low"], found["f1_high"]) == (None, None)  # four comments are too few
@@ -123,7 +123,7 @@ def test_leaves_by_hand() -> None:
     }
 
 
-def test_f1_falls_with_depth_where_only_the_leaf_is_wrong() -> None:
+def test_f1_falls_with_depth_if_only_the_leaf_is_wrong() -> None:
     taxonomy = Taxonomy(("L1", "L2", "L3"), dict.fromkeys([("a", "b", "c"), ("a", "b", "d"), ("a", "e", "f")], ""))
     right, near, far = taxonomy.leaves
     pairs = [pair([right], [said], levels=taxonomy.levels) for said in (near, far, right, right)]
@@ -142,12 +142,12 @@ def test_a_level_is_matched_with_its_ancestors_but_not_by_the_article() -> None:
     assert found["nova_levels"] == {"L1": ZERO, "L2": ONE}
 
 
-def test_the_f1_stands_within_its_interval() -> None:
+def test_the_f1_is_within_its_interval() -> None:
     found = figures(*[pair([PAIRING], [PAIRING])] * 30, *[pair([FAIR], [DEAR])] * 20)
     assert found["f1_low"] < found["f1"] == 0.6 < found["f1_high"]
 
 
-def test_invented_labels_and_broken_paths_are_counted_apart() -> None:
+def test_invented_labels_and_broken_paths_are_counted_separately() -> None:
     found = figures(
         pair([PAIRING], [PAIRING, ("Setup", "Fair")]),  # two real labels that do not belong together
         pair([PAIRING], [("Setup", "Pairng"), ("Shipping", "Fair")]),  # invented
@@ -164,7 +164,7 @@ def test_a_level_left_empty_counts_as_invented_and_as_wrong() -> None:
     assert (found["invented_labels"], found["broken_paths"], found["levels"]["L1"], found["f1"]) == (1.0, 0.0, ONE, 0.0)
 
 
-def test_an_empty_list_is_an_empty_answer_and_no_invalid_one() -> None:
+def test_an_empty_list_is_an_empty_answer_and_not_invalid() -> None:
     found = figures(pair([PAIRING], []), pair([PAIRING], [], valid=False), pair([FAIR], [FAIR]), pair([FAIR], [FAIR]))
     assert (found["empty_answers"], found["invalid_json"]) == (0.25, 0.25)
 
@@ -189,7 +189,7 @@ def test_path_and_emotion_by_hand() -> None:
     assert found["f1_full_low"] < found["f1_full"] < found["f1_full_high"]
 
 
-def test_answers_that_were_cut_or_refused_are_not_called_invalid_json() -> None:
+def test_cut_or_refused_answers_do_not_count_as_invalid_json() -> None:
     good = pair([PAIRING], [PAIRING])
     broken = pair([PAIRING], [], valid=False)
     others = [replace(broken, finish=finish) for finish in ("length", "length", "refused")]
@@ -204,27 +204,27 @@ def test_repeated_segments_are_counted_and_cost_precision() -> None:
     assert (found["repeated_segments"], found["precision"]) == (1 / 4, 1 / 4)
 
 
-def test_without_emotions_in_gold_nothing_is_said_of_path_and_emotion() -> None:
+def test_without_gold_emotions_there_are_no_metrics_of_path_and_emotion() -> None:
     pairs = [pair([PAIRING], [Segment(PAIRING, None, "joy")])]
     found, counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)
     assert not [key for key in found if "full" in key]
-    assert list(comment_rows(pairs, counts)[0]) == ["id", "matched", "predicted", "gold"]
+    assert list(make_comment_rows(pairs, counts)[0]) == ["id", "matched", "predicted", "gold"]
 
 
 @pytest.mark.parametrize(
     ("gold", "said"),
     [
         ([PAIRING], [PAIRING]),
-        ([Segment(PAIRING, None, "joy")], [PAIRING]),  # the rival names none
+        ([Segment(PAIRING, None, "joy")], [PAIRING]),  # the SVM names none
         ([PAIRING], [Segment(PAIRING, None, "joy")]),
         ([Segment(PAIRING, None, "joy")], [Segment(FAIR, None, "joy")]),  # nothing is matched
     ],
 )
-def test_where_there_is_no_emotion_to_judge_its_accuracy_is_null(gold: list[Any], said: list[Any]) -> None:
+def test_without_emotions_their_accuracy_is_null(gold: list[Any], said: list[Any]) -> None:
     assert figures(pair(gold, said))["emotion_accuracy"] is None
 
 
-def test_without_contents_what_they_would_say_is_null() -> None:
+def test_without_contents_their_metrics_are_null() -> None:
     found = figures(pair([Segment(PAIRING, "Words")], [PAIRING]))
     assert [found[key] for key in ("boundaries", "coverage", "overlap", "unquoted")] == [None] * 4
     assert found["gold_coverage"] == 1.0
@@ -250,7 +250,7 @@ def test_codes_are_expanded_for_the_article() -> None:
 def test_each_comment_has_its_counts() -> None:
     pairs = [pair([PAIRING, FAIR], [FAIR]), pair([DEAR], [DEAR, DEAR])]
     counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)[1]
-    assert comment_rows(pairs, counts) == [
+    assert make_comment_rows(pairs, counts) == [
         {"id": "c", "matched": 1, "predicted": 1, "gold": 2},
         {"id": "c", "matched": 1, "predicted": 2, "gold": 1},
     ]
@@ -260,12 +260,12 @@ def test_each_comment_has_its_count_of_paths_with_emotions() -> None:
     joy, anger = Segment(PAIRING, None, "joy"), Segment(PAIRING, None, "anger")
     pairs = [pair([joy, FAIR], [anger, FAIR]), pair([joy], [joy])]
     counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)[1]
-    assert [(row["matched"], row["matched_full"]) for row in comment_rows(pairs, counts)] == [(2, 1), (1, 1)]
+    assert [(row["matched"], row["matched_full"]) for row in make_comment_rows(pairs, counts)] == [(2, 1), (1, 1)]
 
 
-def test_figures_are_rounded_at_any_depth() -> None:
+def test_metrics_are_rounded_at_any_depth() -> None:
     given = {"a": 1 / 3, "b": {"c": 2 / 3, "d": 7, "e": None}, "f": 2.0}
-    assert rounded(given) == {"a": 0.3333, "b": {"c": 0.6667, "d": 7, "e": None}, "f": 2.0}
+    assert round_values(given) == {"a": 0.3333, "b": {"c": 0.6667, "d": 7, "e": None}, "f": 2.0}
 
 
 @pytest.fixture
@@ -297,7 +297,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_stage_writes_the_figures_under_the_name_of_the_model(project: Path) -> None:
+def test_the_stage_writes_metrics_under_the_name_of_the_model(project: Path) -> None:
     main()
     voc = read_json("metrics/score/tuned.json")["tuned"]["voc"]
     # The article's: of two gold `Pairing` one is found, F1 = 2 * 1 / (1 + 2).
@@ -313,12 +313,12 @@ def test_the_stage_writes_the_figures_under_the_name_of_the_model(project: Path)
 def test_predictions_of_a_text_that_has_changed_since_are_refused(project: Path) -> None:
     test = Path("data/split/test.jsonl")
     test.write_text(test.read_text().replace("Words 1", "Other words"))
-    with pytest.raises(InputError, match=r"tuned\.jsonl:2: the text of comment 'c1' .*; run infer again"):
+    with pytest.raises(InputError, match=r"tuned\.jsonl:2: .*'c1' .*; run infer again"):
         main()
     assert not Path("metrics/score/tuned.json").exists()
 
 
-def test_labels_as_codes_are_known_by_the_params(project: Path) -> None:
+def test_params_say_whether_labels_are_codes(project: Path) -> None:
     Path("params.yaml").write_text("prompt: {labels: code}\nscore: {resamples: 100}\n", encoding="utf-8")
     predictions = Path("data/predictions/tuned.jsonl")
     raw = json.dumps([{"label": assign_codes(TAXONOMY)[PAIRING]}])
@@ -329,7 +329,7 @@ def test_labels_as_codes_are_known_by_the_params(project: Path) -> None:
     assert read_json("metrics/score/tuned.json")["tuned"]["voc"]["nova_f1"] == 1.0
 
 
-def test_a_model_that_was_not_asked_has_no_figures(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_without_predictions_has_no_metrics(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("data/predictions/tuned.jsonl").write_text("")
     main()
     assert read_json("metrics/score/tuned.json") == {"tuned": {}}

@@ -1,8 +1,9 @@
-"""The split: stable, nothing nearly the same on both sides, near the share asked, and nothing where a row is bad."""
+"""The split is stable, keeps near-duplicates together, has the requested share, and refuses bad rows."""
 
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from alloy.runtime.parallel import BLOCK_ROWS
 from alloy.splitting.assignment import LEFT_OUT, TEST, TRAIN
 from alloy.splitting.near_duplicates import are_near_duplicates
 from alloy.splitting.validate import CheckedComments, check_block, join_blocks
-from benchmarks.leaks import DISGUISES, leaks
+from benchmarks.leaks import DISGUISES, disguise_texts
 from real import real_rows
 from stages.split import divide_comments, main
 
@@ -125,12 +126,12 @@ def test_a_comment_never_moves_when_others_are_added(tmp_path: Path, near: float
         assert set(few[side]) <= set(many[side])
 
 
-def test_a_comment_keeps_its_side_wherever_it_stands_in_the_file(tmp_path: Path) -> None:
+def test_the_set_of_a_comment_does_not_depend_on_its_position_in_the_file(tmp_path: Path) -> None:
     rows = made(long_texts(100))
     assert set(divided(tmp_path, rows, 0.3)[TEST]) == set(divided(tmp_path, rows[::-1], 0.3)[TEST])
 
 
-def test_each_side_keeps_the_order_of_the_file(tmp_path: Path) -> None:
+def test_each_set_keeps_the_order_of_the_file(tmp_path: Path) -> None:
     for ids in divided(tmp_path, made(many_texts(100)), 0.5).values():
         numbers = [int(identity[1:]) for identity in ids]
         assert numbers == sorted(numbers)
@@ -143,7 +144,7 @@ def test_a_larger_test_set_holds_the_smaller_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("near", [0.8, 1.0])
-def test_copies_of_a_text_stay_on_one_side(tmp_path: Path, near: float) -> None:
+def test_copies_of_a_text_are_in_the_same_set(tmp_path: Path, near: float) -> None:
     texts = long_texts(200)
     copies = [*texts, *(text.upper() for text in texts), *(f" {text.replace(' ', '  ')}\n" for text in texts)]
     found = divided(tmp_path, made(copies), 0.5, near)
@@ -153,14 +154,14 @@ def test_copies_of_a_text_stay_on_one_side(tmp_path: Path, near: float) -> None:
         assert set(numbers.values()) == {3}
 
 
-def test_copies_that_write_an_accent_in_two_ways_stay_on_one_side(tmp_path: Path) -> None:
+def test_copies_with_differently_encoded_accents_are_in_the_same_set(tmp_path: Path) -> None:
     composed = [f"caf\u00e9 {text}" for text in long_texts(50)]
     decomposed = [text.replace("\u00e9", "e\u0301") for text in composed]
     sides = [divided(tmp_path, made(texts), 0.5)[TEST] for texts in (composed, decomposed)]
     assert sides[0] == sides[1]
 
 
-def test_what_is_nearly_the_same_stays_on_one_side(tmp_path: Path) -> None:
+def test_near_duplicates_are_in_the_same_set(tmp_path: Path) -> None:
     texts = long_texts(100)
     rng = random.Random(2)
     again = [DISGUISES["a word changed"](text, rng) for text in texts]
@@ -172,20 +173,20 @@ def test_what_is_nearly_the_same_stays_on_one_side(tmp_path: Path) -> None:
     assert 1 in Counter(int(identity[1:]) % 100 for identity in apart[TEST]).values(), "1 keeps copies alone together"
 
 
-def test_a_likeness_of_1_means_copies_alone(tmp_path: Path) -> None:
+def test_a_similarity_of_1_keeps_only_copies_together(tmp_path: Path) -> None:
     laughs = made(["ha" * number for number in range(5, 45)])  # all of the same two windows
     assert sorted(map(len, divided(tmp_path, laughs, 0.5, near=0.99).values())) == [0, 0, 40]
     assert min(len(divided(tmp_path, laughs, 0.5, near=1.0)[side]) for side in (TRAIN, TEST)) > 10
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.8])
-def test_the_share_is_near_what_was_asked(tmp_path: Path, share: float) -> None:
+def test_the_share_of_test_is_close_to_the_requested_one(tmp_path: Path, share: float) -> None:
     found = divided(tmp_path, made(long_texts(2000)), share)
     assert abs(len(found[TEST]) / 2000 - share) < 0.035  # three deviations at most
 
 
 @pytest.mark.parametrize(("given", "share", "side"), [("test", 0.0, TEST), ("train", 1.0, TRAIN)])
-def test_a_given_split_is_kept_whatever_the_hash_says(tmp_path: Path, given: str, share: float, side: int) -> None:
+def test_a_given_split_takes_precedence_over_the_hash(tmp_path: Path, given: str, share: float, side: int) -> None:
     assert len(divided(tmp_path, made(long_texts(50), split=given), share)[side]) == 50
 
 
@@ -203,11 +204,11 @@ def test_a_rare_leaf_moves_no_comment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("copies_first", [True, False])
-def test_a_copy_of_a_test_comment_that_is_given_as_train_is_left_out(tmp_path: Path, copies_first: bool) -> None:
+def test_a_comment_given_as_train_is_left_out_if_a_copy_is_in_test(tmp_path: Path, copies_first: bool) -> None:
     texts = long_texts(80)
     test = [row(f"t{number}", text, split="test") for number, text in enumerate(texts[:40])]
     train = [row(f"r{number}", text, split="train") for number, text in enumerate(texts[40:])]
-    planted = [row(f"p{n}", text, split="train") for n, (_, text) in enumerate(leaks(texts[:40]))]
+    planted = [row(f"p{n}", text, split="train") for n, (_, text) in enumerate(disguise_texts(texts[:40]))]
     found = divided(tmp_path, [*planted, *train, *test] if copies_first else [*test, *train, *planted])
     assert (len(found[TEST]), len(found[TRAIN])) == (40, 40)
     assert set(found[LEFT_OUT]) == {one["id"] for one in planted}
@@ -220,7 +221,7 @@ def test_a_text_of_one_letter_is_split_like_any_other(tmp_path: Path, text: str)
     assert any({"c0", "c1"} <= set(found[side]) for side in (TRAIN, TEST))
 
 
-def test_the_made_texts_go_where_they_went_before(tmp_path: Path) -> None:
+def test_the_split_of_generated_texts_has_not_changed(tmp_path: Path) -> None:
     found = divided(tmp_path, made(many_texts(60)), 0.25, near=1.0)
     assert found[TEST] == json.loads(GOLDEN.read_text(encoding="utf-8"))
 
@@ -238,7 +239,7 @@ def test_a_taxonomy_of_any_depth_is_split(here: Path, depth: int) -> None:
     assert read_json("data/split/rejects.json") == []
 
 
-def test_what_went_where_is_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_comments_per_set_are_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     easy = [{"L1": "Setup", "L2": "Easy setup", "content": "not there"}]
     rows = [
         row("a", "Pairing works.", split="train"),
@@ -265,12 +266,14 @@ def test_what_went_where_is_counted(here: Path, capsys: pytest.CaptureFixture[st
         }
     }
     assert read_json("data/split/leaks.json") == [{"id": "d", "like": "c"}]
-    assert capsys.readouterr().out.splitlines() == [
-        "split: 2 train, 2 test, 0 rejected, 1 left out as like the other side; 1 of 2 leaves in test alone",
-        "split: 1 comments have a segment whose `content` is not in their text",
-        "split: 1 text has different labels in 3 copies (ids b, c), which limits the F1 that a model can reach; "
-        "see data/split/contradictions.json",
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("split: ") for line in lines)
+    assert [re.findall(r"\b\d+\b", line) for line in lines] == [
+        ["2", "2", "0", "1", "1", "2"],  # train, test, rejected, left out, leaves only in test, leaves
+        ["1"],  # comments with a segment whose content is not in their text
+        ["1", "3"],  # texts with different labels, and their copies
     ]
+    assert "(ids b, c)" in lines[2] and "data/split/contradictions.json" in lines[2]
     assert read_json("data/split/contradictions.json") == [
         {
             "text": "Setup was easy.",
@@ -283,14 +286,11 @@ def test_what_went_where_is_counted(here: Path, capsys: pytest.CaptureFixture[st
     ]
 
 
-CASES = {  # folders of shared/cases, as far as they are about comments: what `split` then says of them
+CASES = {  # folders of shared/cases that are about comments: words in what `split` prints about them
     "taxonomy-nfd": [],
-    "emotions": ["split: emotions 'ANGER' (", "differ only in case and count as 3"],
-    "conflicting-copies": ["split: 1 text has different labels in 30 copies (ids c0, c1, c2, c3)"],
-    "unknown-keys": [
-        "split: data/prepared/comments/comments.jsonl: unknown key `Split` in 60 rows has no effect; "
-        "did you mean `split`?",
-    ],
+    "emotions": ["'ANGER'", " 3"],
+    "conflicting-copies": [" 1 ", " 30 ", "c0, c1, c2, c3"],
+    "unknown-keys": ["data/prepared/comments/comments.jsonl: ", "`Split`", " 60 ", "`split`"],
     "null-fields": [],
     "semicolon-csv": [],
 }
@@ -308,7 +308,9 @@ def lay_case(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_looks_the_same_is_split_as_the_same(here: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_cases_that_look_the_same_are_split_in_the_same_way(
+    here: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     lay_case(here, name)
     main()
     said = capsys.readouterr().out
@@ -341,39 +343,42 @@ def test_the_same_input_gives_the_same_bytes(here: Path) -> None:
 
 
 BAD = {
-    "malformed JSON": (b'{"id": "x", ', "not valid JSON at column"),
-    "no object": (b"[]", "expected a JSON object, found an array; write one {...} per line"),
-    "not UTF-8": (b'{"id": "x", "text": "caf\xe9"}', "byte 25 is not UTF-8; save the file as UTF-8"),
-    "missing text": (row("x") | {"text": None}, "comment 'x': `text` is missing or empty; write"),
-    "unknown label": (
-        row("x", segments=[{"L1": "Setup", "L2": "Easy"}]),
-        "label 'Setup > Easy' is not in the taxonomy (did you mean 'Setup > Easy setup'?)",
-    ),
-    "duplicate id": (row("g0"), "duplicate id 'g0' (first used on line 1); ids must be unique"),
-    "wrong depth": (row("x", segments=[{"L1": "Setup"}]), "a segment has levels L1; expected L1..L2"),
+    "malformed JSON": (b'{"id": "x", ', ["JSON", "column"]),
+    "no object": (b"[]", ["JSON object", "array"]),
+    "not UTF-8": (b'{"id": "x", "text": "caf\xe9"}', ["byte 25", "UTF-8"]),
+    "missing text": (row("x") | {"text": None}, ["'x'", "`text`"]),
+    "unknown label": (row("x", segments=[{"L1": "Setup", "L2": "Easy"}]), ["'Setup > Easy'", "'Setup > Easy setup'"]),
+    "duplicate id": (row("g0"), ["'g0'", "line 1"]),
+    "wrong depth": (row("x", segments=[{"L1": "Setup"}]), [" L1", "L1..L2"]),
 }
 
 
+def names_all(text: str, words: list[str]) -> bool:
+    """Return whether a text has all words."""
+    return all(word in text for word in words)
+
+
 @pytest.mark.parametrize(("line", "wanted"), BAD.values(), ids=BAD)
-def test_a_bad_row_stops_the_split_with_one_line(here: Path, line: Any, wanted: str) -> None:
+def test_a_bad_row_stops_the_split_with_its_line_and_the_fix(here: Path, line: Any, wanted: list[str]) -> None:
     project(here, [*GOOD, line])
-    named, mend = fault(here)
-    assert named.startswith(f"data/prepared/comments/comments.jsonl:9: {wanted}")
-    assert mend == "no split was made; correct the rows, or set split.on_bad_row: reject to leave them out"
+    named, fix = fault(here)
+    assert named.startswith("data/prepared/comments/comments.jsonl:9: ")
+    assert names_all(named, wanted)
+    assert "split.on_bad_row: reject" in fix
 
 
 @pytest.mark.parametrize(("line", "wanted"), BAD.values(), ids=BAD)
-def test_a_rejected_row_is_listed_and_the_others_are_split(here: Path, line: Any, wanted: str) -> None:
+def test_a_rejected_row_is_listed_and_the_others_are_split(here: Path, line: Any, wanted: list[str]) -> None:
     project(here, [*GOOD[:4], line, *GOOD[4:]], on_bad_row="reject")
     main()
     (reject,) = read_json("data/split/rejects.json")
     assert (reject["file"], reject["line"]) == ("data/prepared/comments/comments.jsonl", 5)
-    assert reject["reason"].startswith(wanted)
+    assert names_all(reject["reason"], wanted)
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
     assert sorted(one["id"] for one in written) == [good["id"] for good in GOOD]
 
 
-def test_every_fault_of_a_file_is_named_at_once(here: Path) -> None:
+def test_all_errors_of_a_file_are_named_at_once(here: Path) -> None:
     project(here, [*GOOD, *(line for line, _ in BAD.values())])
     lines = fault(here)
     assert [line.split(": ")[0] for line in lines[:-1]] == [
@@ -382,43 +387,48 @@ def test_every_fault_of_a_file_is_named_at_once(here: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "rest"), [(9, None), (10, "and 2 more errors"), (65, "and 57 more errors")])
-def test_many_faults_are_cut_with_a_count(here: Path, count: int, rest: str | None) -> None:
+def test_many_errors_are_cut_with_a_count(here: Path, count: int, rest: str | None) -> None:
     project(here, [*GOOD, *([b"{"] * count)])
-    *named, mend = fault(here)
+    *named, fix = fault(here)
     shown = 8 if rest else 9
     assert len([line for line in named if line.startswith("data/prepared/comments/comments.jsonl:")]) == shown
     assert named[shown:] == ([rest] if rest else [])
-    assert mend.startswith("no split was made")
+    assert "split.on_bad_row" in fix
 
 
-def test_rejects_are_all_listed_however_many(here: Path) -> None:
+def test_all_rejects_are_listed_even_if_there_are_many(here: Path) -> None:
     project(here, [*GOOD, *([b"{"] * 65)], on_bad_row="reject")
     main()
     assert [reject["line"] for reject in read_json("data/split/rejects.json")] == list(range(9, 74))
 
 
 BROKEN = {
-    "a repeated path": ("L1,L2\nSetup,Pairing\nSetup,Pairing\n", "taxonomy.csv:3: duplicate path 'Setup > Pairing'"),
-    "no CSV": ('L1,L2\nSetup,"Pairing\n', "taxonomy.csv:2: not valid CSV"),
-    "a wrong header": ("theme,topic\nSetup,Pairing\n", "taxonomy.csv:1: expected a header line such as L1,L2"),
-    "a missing cell": ("L1,L2\nSetup\n", "taxonomy.csv:2: expected 2 cells, found 1"),
-    "an empty cell": ("L1,L2\nSetup,\n", "taxonomy.csv:2: L2 is empty; write (none)"),
-    "an empty file": ("", "taxonomy.csv:1: expected a header line such as L1,L2"),
+    "a repeated path": ("L1,L2\nSetup,Pairing\nSetup,Pairing\n", "taxonomy.csv:3: ", ["'Setup > Pairing'"]),
+    "no CSV": ('L1,L2\nSetup,"Pairing\n', "taxonomy.csv:2: ", ["CSV"]),
+    "a wrong header": ("theme,topic\nSetup,Pairing\n", "taxonomy.csv:1: ", ["L1,L2"]),
+    "a missing cell": ("L1,L2\nSetup\n", "taxonomy.csv:2: ", ["1 cell", "2 1"]),
+    "an empty cell": ("L1,L2\nSetup,\n", "taxonomy.csv:2: ", ["L2", "(none)"]),
+    "an empty file": ("", "taxonomy.csv:1: ", ["L1,L2"]),
 }
 
 
 @pytest.mark.parametrize("on_bad_row", ["stop", "reject"])
-@pytest.mark.parametrize(("taxonomy", "wanted"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_taxonomy_always_stops_the_split(here: Path, taxonomy: str, wanted: str, on_bad_row: str) -> None:
+@pytest.mark.parametrize(("taxonomy", "place", "wanted"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_taxonomy_always_stops_the_split(
+    here: Path, taxonomy: str, place: str, wanted: list[str], on_bad_row: str
+) -> None:
     project(here, GOOD, taxonomy, on_bad_row)
     (line,) = fault(here)
-    assert line.startswith(f"data/prepared/comments/{wanted}")
+    assert line.startswith(f"data/prepared/comments/{place}")
+    assert names_all(line, wanted)
 
 
 @pytest.mark.parametrize("on_bad_row", ["stop", "reject"])
-def test_an_empty_file_of_comments_says_what_to_write(here: Path, on_bad_row: str) -> None:
+def test_an_empty_file_of_comments_is_named(here: Path, on_bad_row: str) -> None:
     project(here, [], on_bad_row=on_bad_row)
-    assert fault(here) == ["data/prepared/comments/comments.jsonl: the file is empty; write one JSON object per line"]
+    (line,) = fault(here)
+    assert line.startswith("data/prepared/comments/comments.jsonl: ")
+    assert "empty" in line
 
 
 def test_a_missing_taxonomy_is_one_line(here: Path) -> None:
@@ -428,7 +438,7 @@ def test_a_missing_taxonomy_is_one_line(here: Path) -> None:
     assert line.startswith("data/prepared/comments/taxonomy.csv: no such file")
 
 
-def test_a_bad_row_is_named_by_the_file_and_the_line_that_it_came_from(here: Path) -> None:
+def test_a_bad_row_is_named_by_its_original_file_and_line(here: Path) -> None:
     project(here, [*GOOD, row("x", segments=[]), row("y", segments=[])])
     folder = Path("data/prepared/comments")
     write_origin(folder, {"data/mine/a.csv": 9, "data/mine/b.csv": 1}, np.array([*range(2, 20, 2), 5]))
@@ -440,17 +450,16 @@ def test_a_bad_row_is_named_by_the_file_and_the_line_that_it_came_from(here: Pat
 
 
 @pytest.mark.parametrize(("share", "sides"), [(0, "8 train and 0 test"), (1, "0 train and 8 test")])
-def test_a_side_without_comments_is_refused(here: Path, share: float, sides: str) -> None:
+def test_an_empty_training_or_test_set_is_refused(here: Path, share: float, sides: str) -> None:
     project(here, GOOD, share=share)
     (line,) = fault(here)
-    assert line.startswith(
-        f"data/prepared/comments/comments.jsonl: {sides} comments; add comments or change split.test"
-    )
+    assert line.startswith("data/prepared/comments/comments.jsonl: ")
+    assert names_all(line, [sides, "split.test"])
 
 
-def test_a_file_of_nothing_but_rejects_says_why(here: Path) -> None:
+def test_a_file_with_only_rejects_names_them(here: Path) -> None:
     project(here, [b"{", b"{"], on_bad_row="reject")
-    assert any("comments.jsonl:1: not valid JSON" in line for line in fault(here))
+    assert any("comments.jsonl:1: " in line and "JSON" in line for line in fault(here))
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
@@ -465,39 +474,38 @@ def start(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_the_stage_ends_with_status_1_its_lines_and_no_traceback(here: Path) -> None:
+def test_a_failed_stage_exits_with_status_1_and_no_traceback(here: Path) -> None:
     project(here, [*GOOD, b"{"])
     stage = start(here)
     said, faults = stage.communicate()
     assert (stage.returncode, said) == (1, "")
     lines = faults.splitlines()
-    assert lines[0].startswith("split: data/prepared/comments/comments.jsonl:9: not valid JSON")
-    assert lines[1].startswith("split: no split was made")
+    assert lines[0].startswith("split: data/prepared/comments/comments.jsonl:9: ")
+    assert lines[1].startswith("split: ") and "split.on_bad_row: reject" in lines[1]
     assert len(lines) == 2
 
 
 @pytest.mark.slow
-def test_the_stage_says_one_line_also_where_processes_do_the_work(here: Path) -> None:
+def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> None:
     rows = [row(f"c{number}") for number in range(2 * BLOCK_ROWS + 5)]
     project(here, [*rows, {**row("c7"), "text": "Other words"}], on_bad_row="reject")
     stage = start(here)
     said, faults = stage.communicate()
     assert (stage.returncode, faults) == (0, "")
     counted = read_json("metrics/split.json")["split"]
-    assert said == (
-        f"split: {counted['train']} train, {counted['test']} test, 1 rejected, 0 left out as like the other side; "
-        "0 of 2 leaves in test alone\n"
-    )
+    (line,) = said.splitlines()
+    assert line.startswith(f"split: {counted['train']} train, {counted['test']} test, 1 rejected, 0 left out")
     assert counted["train"] + counted["test"] == len(rows)
     (reject,) = read_json("data/split/rejects.json")
-    assert (reject["line"], reject["reason"][:39]) == (2 * BLOCK_ROWS + 6, "duplicate id 'c7' (first used on line 8")
+    assert reject["line"] == 2 * BLOCK_ROWS + 6
+    assert names_all(reject["reason"], ["'c7'", "line 8"])
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
     assert sorted(written, key=lambda one: int(one["id"][1:])) == rows
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_kill_leaves_no_half_file_and_no_process(here: Path, ended_by: signal.Signals) -> None:
+def test_a_kill_leaves_no_partial_file_and_no_process(here: Path, ended_by: signal.Signals) -> None:
     project(here, [row(f"c{number}") for number in range(3 * BLOCK_ROWS)])
     stage = start(here)
     children = Path(f"/proc/{stage.pid}/task/{stage.pid}/children")
@@ -529,12 +537,12 @@ def runs(process: int) -> bool:
 
 @pytest.mark.parametrize("name", ["cfpb_voc/cfpb_voc", "mams/mams"])
 @pytest.mark.parametrize("given", [True, False])
-def test_of_200_leaks_among_real_comments_all_are_found_that_are_near_and_next_to_nothing_else(
+def test_near_duplicates_among_real_comments_are_found_with_hardly_any_false_ones(
     tmp_path: Path, name: str, given: bool
 ) -> None:
     texts = list(dict.fromkeys(one["text"] for one in real_rows(name, 1500) if len(one["text"].split()) > 1))
     test, train = texts[:200], texts[200:]
-    planted = leaks(test)
+    planted = disguise_texts(test)
     rows = [
         *(row(f"t{number}", text, split="test") for number, text in enumerate(test)),
         *(row(f"r{number}", text, split="train") for number, text in enumerate(train)),

@@ -1,4 +1,4 @@
-"""The rival: learns what can be learnt, gives several leaves where there are several, and the same every time."""
+"""The stage `svm` learns simple rules, predicts several leaves, and is deterministic."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from alloy.core.files import read_json, read_jsonl, write_json, write_jsonl
 from alloy.core.text import text_hash
 from alloy.formats.comments import Comment, Segment
 from alloy.formats.taxonomy import Taxonomy
-from alloy.scoring.article_score import nova_scores
+from alloy.scoring.article_score import compute_article_scores
 from projects import SECTIONS
 from stages.svm import main
 
@@ -65,7 +65,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("most", [1, 2])
-def test_what_words_tell_is_learnt_with_one_leaf_or_several(here: Path, most: int) -> None:
+def test_labels_that_depend_on_words_are_learned_with_one_leaf_or_several(here: Path, most: int) -> None:
     write_project(most)
     main()
     for wanted, row in zip(read_jsonl("data/split/test.jsonl"), read_jsonl("data/predictions/svm.jsonl"), strict=True):
@@ -79,7 +79,7 @@ def test_what_words_tell_is_learnt_with_one_leaf_or_several(here: Path, most: in
     assert figures["train_seconds"] >= 0 and figures["core_hours"] >= 0
 
 
-def test_emotions_that_words_tell_are_learned_for_each_path_of_a_comment(here: Path) -> None:
+def test_emotions_that_depend_on_words_are_learned_for_each_path(here: Path) -> None:
     write_project(2, emotions=True)
     main()
     right = wanted = 0
@@ -99,8 +99,8 @@ def test_emotions_change_no_path_and_not_the_articles_score(here: Path) -> None:
     rows = list(read_jsonl("data/predictions/svm.jsonl"))
     bare = [[{key: part[key] for key in TAXONOMY.levels} for part in row["segments"]] for row in rows]
     gold = [json.dumps(row["segments"]) for row in read_jsonl("data/split/test.jsonl")]
-    scored = nova_scores(gold, [row["raw"] for row in rows], TAXONOMY.levels)
-    assert scored == nova_scores(gold, [json.dumps(segments) for segments in bare], TAXONOMY.levels)
+    scored = compute_article_scores(gold, [row["raw"] for row in rows], TAXONOMY.levels)
+    assert scored == compute_article_scores(gold, [json.dumps(segments) for segments in bare], TAXONOMY.levels)
     for side in ("train", "test"):
         plain = [
             {**row, "segments": [{k: v for k, v in part.items() if k != "emotion"} for part in row["segments"]]}
@@ -111,7 +111,7 @@ def test_emotions_change_no_path_and_not_the_articles_score(here: Path) -> None:
     assert [row["segments"] for row in read_jsonl("data/predictions/svm.jsonl")] == bare
 
 
-def test_a_word_tells_another_emotion_of_another_path() -> None:
+def test_the_same_word_may_mean_another_emotion_for_another_path() -> None:
     (small, large) = ("Place",), ("Portion",)
     texts = ["small room here", "small plate here", "grand room here", "grand plate here"] * 5
     paths, emotions = [small, large, small, large] * 5, ["joy", "anger", "anger", "joy"] * 5
@@ -122,7 +122,7 @@ def test_a_word_tells_another_emotion_of_another_path() -> None:
     assert machines.predict([], []) == []
 
 
-def test_no_emotion_is_learned_like_an_emotion() -> None:
+def test_a_missing_emotion_is_learned_like_an_emotion() -> None:
     rows = [("damn pair today", "anger"), ("pair lamp today", None)] * 10
     path = ("Setup", "Pairing")
     train = [Comment(str(n), text, (Segment(path, emotion=emotion),)) for n, (text, emotion) in enumerate(rows)]
@@ -130,7 +130,7 @@ def test_no_emotion_is_learned_like_an_emotion() -> None:
     assert [segment.emotion for (segment,) in labeled] == ["anger", None]
 
 
-def test_one_emotion_needs_no_machine_and_spaces_around_it_do_not_count() -> None:
+def test_a_single_emotion_needs_no_svm_and_spaces_around_it_are_ignored() -> None:
     path = ("Setup", "Pairing")
     emotions = ("joy", " joy ")
     train = [Comment(str(n), "pair it", (Segment(path, emotion=emotions[n % 2]),)) for n in range(10)]
@@ -146,13 +146,13 @@ def test_the_same_comments_give_the_same_bytes(here: Path) -> None:
     assert Path("data/predictions/svm.jsonl").read_bytes() == first
 
 
-def test_it_labels_the_comments_that_the_models_label(here: Path) -> None:
+def test_it_labels_the_same_comments_as_the_models(here: Path) -> None:
     write_project(1, limit=7)
     main()
     assert len(read_jsonl("data/predictions/svm.jsonl")) == 7
 
 
-def test_the_best_leaf_is_given_even_below_the_threshold() -> None:
+def test_the_best_leaf_is_predicted_even_below_the_threshold() -> None:
     margins = np.array([[-0.9, -0.5, -0.8], [0.4, 0.1, -1.0]], np.float32)
     assert choose_labels(margins, 0.0).tolist() == [[False, True, False], [True, True, False]]
     assert choose_labels(margins, np.inf).tolist() == [[False, True, False], [True, False, False]]
@@ -167,7 +167,7 @@ def test_the_threshold_is_the_one_with_the_best_f1() -> None:
     assert find_best_threshold(margins, choose_labels(margins, np.inf)) == np.inf
 
 
-def test_a_leaf_of_all_comments_needs_no_machine() -> None:
+def test_a_leaf_of_all_comments_needs_no_svm() -> None:
     texts = ["pair door", "pair lamp", "pair house"]
     labels = np.array([[True, True], [True, False], [True, True]])
     machines = OneVsRestSvm(Svm()).fit([*texts], labels, "test")
@@ -194,7 +194,7 @@ def test_an_emotion_is_learned_from_the_comment_and_from_the_content() -> None:
     )
 
 
-def test_a_row_says_which_leaves_it_has() -> None:
+def test_a_prediction_row_has_its_leaves() -> None:
     leaves = list(LEAVES)
     assert build_label_matrix([{leaves[0], leaves[2]}, {leaves[1]}], leaves).tolist() == [
         [True, False, True],
