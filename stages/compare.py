@@ -14,12 +14,13 @@ from pathlib import Path
 from alloy.comparison.answers import judge_answers, with_leakage
 from alloy.comparison.common_items import keep_common_comments
 from alloy.comparison.compare import Rows, compare, require_same
-from alloy.comparison.costs import amount, budget, read_costs, told, trained_share
+from alloy.comparison.costs import budget, read_costs, told, trained_share
 from alloy.comparison.formulation import FORMULATIONS, with_headline
 from alloy.comparison.item_rows import loss_rows
 from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, headline
+from alloy.comparison.result_tables import format_cost_table, format_metric_table
 from alloy.comparison.seeds import ONE_SEED
-from alloy.comparison.verdict import as_text, enough, p_value, verdict
+from alloy.comparison.verdict import as_text, verdict
 from alloy.core.files import Row, count_lines, read_json, read_jsonl, write_json, write_jsonl, write_whole
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import load_sections
@@ -31,35 +32,6 @@ from alloy.labelling.leakage import TaskFormat
 from alloy.labelling.settings import LabelsAs, Prompt
 from alloy.scoring.settings import Score
 from alloy.training.settings import Train
-
-
-def table(lines: list[Row]) -> str:
-    """Return a line per metric: items, base, tuned, the change with its interval and p, the SVM; "-" if unknown."""
-    text = [f"{'':38}{'n':>7}{'base':>8}{'tuned':>8}{'change':>9}{'95 % interval':>18}{'p':>7}{'svm':>8}"]
-    for line in lines:
-        base, tuned, svm = (_cell(line["models"].get(model, {}).get("value"), "8.3f") for model in MODELS)
-        change = line["change"] or {}
-        few = "too few items" if change and not enough(line) else "-"
-        interval = f"{change['low']:+.3f} to {change['high']:+.3f}" if "low" in change else few
-        p = p_value(change.get("p")) or "-"
-        start = f"{line['title']:38}{_cell(line['n'], '7,d')}{base}{tuned}"
-        text.append(f"{start}{_cell(change.get('value'), '+9.3f')}{interval:>18}{p:>7}{svm}")
-    return "\n".join(text)
-
-
-def cost_table(lines: list[Row]) -> str:
-    """Return one kind of cost a line, in the columns of `table`."""
-    text = []
-    for line in lines:
-        own = line["models"]
-        base, tuned, svm = (f" {amount(own[model]) if model in own else '-':>7}" for model in MODELS)
-        text.append(f"{line['title']:38}{'':7}{base}{tuned}{'':34}{svm}")
-    return "\n".join(text)
-
-
-def _cell(value: float | None, form: str) -> str:
-    width = int(form.lstrip("+").split(".")[0].rstrip(",d"))
-    return f"{'-':>{width}}" if value is None else f"{value:{form}}"
 
 
 def _read(model: str) -> tuple[Row, dict[str, Rows]]:
@@ -111,7 +83,7 @@ def main() -> None:
     print()
     one_seed = [ONE_SEED] if figures["tuned"] else []  # a hosted base is not
     words = "\n".join([as_text(findings), *one_seed])
-    print(table(lines), cost_table(read_costs()), words, sep="\n\n")
+    print(format_metric_table(lines), format_cost_table(read_costs()), words, sep="\n\n")
     formulation = figures["base"].get("mmlu", {}).get("formulation")
     if formulation:
         print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), where base does best")

@@ -81,11 +81,11 @@ def edited_inputs(stage: str) -> list[str]:
         for name, entry in recorded.items()
         for out in entry.get("outs") or []
         for path in [out["path"]]
-        if any(path == dep or path.startswith(f"{dep}/") for dep in read) and not _as_recorded(Path(path), out)
+        if any(path == dep or path.startswith(f"{dep}/") for dep in read) and not is_as_recorded(Path(path), out)
     ]
 
 
-def _as_recorded(path: Path, out: Row) -> bool:
+def is_as_recorded(path: Path, out: Row) -> bool:
     """Say whether an output is what an entry of dvc.lock says of it; what is large is judged by its size."""
     try:
         if not path.is_dir():

@@ -12,9 +12,14 @@ LIMIT = 0.02
 LM_EVAL = "general."  # tasks of lm-eval that the profile names: `general.<task> <metric>`
 
 
+def list_axes() -> dict[str, Metric]:
+    """Return the metrics of general ability by name; tasks of lm-eval are not among them."""
+    return {metric.name: metric for metric in METRICS if metric.compared and metric.part != TASK.part}
+
+
 def find_axis(name: str) -> Metric:
     """Return the metric of general ability called `name`; "" is `mmlu.acc`. Raise `InputError` if there is none."""
-    known = {metric.name: metric for metric in METRICS if metric.compared and metric.part != TASK.part}
+    known = list_axes()
     name = name or GENERAL
     if name in known:
         return known[name]
