@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alloy.commands.check_cache import cached, is_whole, spoilt
+from alloy.commands.check_cache import find_corrupt_files, is_intact, list_cached_files
 from repositories import clone, command, finished, said, spoil
 
 pytestmark = pytest.mark.slow
@@ -34,17 +34,17 @@ def verify(folder: Path):
 
 def file_of(folder: Path, content: str) -> Path:
     """Return the cached file that has `content`."""
-    return next(file for file in cached(folder / ".dvc/cache") if file.read_text() == content)
+    return next(file for file in list_cached_files(folder / ".dvc/cache") if file.read_text() == content)
 
 
 def test_a_whole_cache_is_said_to_be_whole(copy):
     said(copy, "dvc", "pull")
     done = verify(copy)
-    assert (done.returncode, done.stdout) == (0, "cache: 4 files, all whole\n")
+    assert (done.returncode, done.stdout) == (0, "cache: 4 files, all intact\n")
 
 
-def test_a_cache_that_is_empty_is_whole(copy):
-    assert verify(copy).stdout == "cache: 0 files, all whole\n"
+def test_a_cache_that_is_empty_is_intact(copy):
+    assert verify(copy).stdout == "cache: 0 files, all intact\n"
 
 
 def test_dvc_itself_takes_a_spoilt_file_that_nobody_may_write_for_whole(copy):
@@ -86,7 +86,7 @@ def test_without_a_remote_the_stage_makes_it_again(copy, link):
 
 def test_the_list_of_a_folder_is_read_too(copy):
     said(copy, "dvc", "pull")
-    spoil(next(file for file in cached(copy / ".dvc/cache") if file.suffix == ".dir"))
+    spoil(next(file for file in list_cached_files(copy / ".dvc/cache") if file.suffix == ".dir"))
     assert ".dir: " in verify(copy).stderr
     said(copy, "dvc", "pull", "--force")
     assert verify(copy).returncode == 0
@@ -95,7 +95,7 @@ def test_the_list_of_a_folder_is_read_too(copy):
 def test_a_cache_elsewhere_is_the_one_that_is_read(copy, tmp_path):
     said(copy, "dvc", "cache", "dir", str(tmp_path / "elsewhere"))
     said(copy, "dvc", "pull")
-    assert verify(copy).stdout == "cache: 4 files, all whole\n"
+    assert verify(copy).stdout == "cache: 4 files, all intact\n"
 
 
 def test_files_that_dvc_is_just_writing_are_left_alone(tmp_path):
@@ -104,8 +104,8 @@ def test_files_that_dvc_is_just_writing_are_left_alone(tmp_path):
     whole = folder / "0150983cd24fb0d6963f7d28e17f72"  # with its folder, the MD5 sum of "abc"
     whole.write_text("abc")
     (folder / ".xyz.tmp").write_text("half")
-    assert list(cached(tmp_path)) == [whole]
-    assert is_whole(whole)
-    assert spoilt([whole], workers=2) == []
+    assert list(list_cached_files(tmp_path)) == [whole]
+    assert is_intact(whole)
+    assert find_corrupt_files([whole], workers=2) == []
     whole.write_text("abd")
-    assert spoilt([whole], workers=2) == [whole]
+    assert find_corrupt_files([whole], workers=2) == [whole]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from alloy.commands.check_lock import judge
+from alloy.commands.check_lock import require_up_to_date
 from alloy.core.files import InputError
 from repositories import clone, command, finished, said
 
@@ -82,10 +82,10 @@ def test_a_pipeline_that_dvc_cannot_read_is_told_in_its_words(bare):
 
 
 def test_what_dvc_says_decides():
-    judge(0, "Stage 'mix' didn't change, skipping\nData and pipelines are up to date.\n")
+    require_up_to_date(0, "Stage 'mix' didn't change, skipping\nData and pipelines are up to date.\n")
     with pytest.raises(InputError, match="'mix', 'train' on"):
-        judge(0, "Running stage 'mix':\n> python -m stages.mix\n\nRunning stage 'train':\n")
+        require_up_to_date(0, "Running stage 'mix':\n> python -m stages.mix\n\nRunning stage 'train':\n")
     with pytest.raises(InputError, match="'mix' on"):
-        judge(255, "ERROR: failed to reproduce 'mix': [Errno 2] No such file or directory: '/x'\n")
+        require_up_to_date(255, "ERROR: failed to reproduce 'mix': [Errno 2] No such file or directory: '/x'\n")
     with pytest.raises(InputError, match=r"^something else$"):
-        judge(255, "ERROR: something else\n")
+        require_up_to_date(255, "ERROR: something else\n")

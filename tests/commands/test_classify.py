@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from alloy.commands.classify import KeptAnswers, encode, labelled
+from alloy.commands.classify import KeptAnswers, encode_row, label_chunk
 from alloy.formats.unlabelled import Unlabelled
 from alloy.inference.usage import is_unanswered
 from alloy.runtime.row_log import RowLog
@@ -27,7 +27,7 @@ def answer(comment: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def rows_of(chunk: list[Unlabelled], **more: Any) -> list[dict[str, Any]]:
-    return list(labelled(chunk, lambda comments: [answer(comment, **more) for comment in comments]))
+    return list(label_chunk(chunk, lambda comments: [answer(comment, **more) for comment in comments]))
 
 
 def test_a_row_without_a_text_is_returned_in_its_place_with_the_reason() -> None:
@@ -62,13 +62,13 @@ def test_a_chunk_of_nothing_to_label_asks_nobody() -> None:
     def asked(_comments: list[Any]) -> list[Any]:
         raise AssertionError("nothing is to be labelled")
 
-    assert len(list(labelled([Unlabelled({"id": "1"}, "empty")], asked))) == 1
+    assert len(list(label_chunk([Unlabelled({"id": "1"}, "empty")], asked))) == 1
 
 
 def test_numbers_and_letters_are_written_as_they_were() -> None:
     row = {"id": 12345678901234567890123, "text": "很好", "odd": "\ud83d"}
-    assert json.loads(encode(row)) == row
-    assert "很好".encode() in encode({"text": "很好"})
+    assert json.loads(encode_row(row)) == row
+    assert "很好".encode() in encode_row({"text": "很好"})
 
 
 def test_answers_are_kept_for_the_same_texts_alone(tmp_path: Path) -> None:
@@ -81,18 +81,18 @@ def test_answers_are_kept_for_the_same_texts_alone(tmp_path: Path) -> None:
 
     one, other, both = ([{"id": "", "text": text} for text in texts] for texts in ("a", "b", "ba"))
     with closing(KeptAnswers(tmp_path / "key", None)) as first:
-        answers = first.answer(one, work)
-        assert first.answer(one, work) == answers
-        first.answer([*other, *other], work)
+        answers = first.answer_all(one, work)
+        assert first.answer_all(one, work) == answers
+        first.answer_all([*other, *other], work)
     with closing(KeptAnswers(tmp_path / "key", None)) as again:
-        assert again.answer(one, work) == answers
+        assert again.answer_all(one, work) == answers
     assert asked == [["a"], ["b"]]
     file = first.logs[-1].path
     file.write_bytes(file.read_bytes()[:-9])  # damaged
     with closing(KeptAnswers(tmp_path / "key", None)) as second:
-        second.answer(both, work)
+        second.answer_all(both, work)
     assert asked == [["a"], ["b"], ["b"]]
-    second.drop()
+    second.remove_finished()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -108,8 +108,8 @@ def test_what_a_service_has_not_answered_is_asked_again_by_the_next_run_alone(tm
                 done(index, answer(comment, finish=ends.get(comment["text"], "stop"), reason="gone"))
 
         with closing(KeptAnswers(tmp_path / "key", is_unanswered)) as kept:
-            kept.answer(comments, work)
-        kept.drop()
+            kept.answer_all(comments, work)
+        kept.remove_finished()
         return asked
 
     assert run(b="refused", c="failed", d="context") == ["a", "b", "c", "d"]

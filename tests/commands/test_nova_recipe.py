@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from alloy.commands import nova_recipe
-from alloy.commands.nova_recipe import percents
+from alloy.commands.nova_recipe import round_percentages
 from alloy.core.files import InputError
 from alloy.core.settings import load_seed
 from alloy.mixing.nova_names import CALLED, NOVA_MIX, canonical_categories
@@ -38,7 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(command: str, *files: str) -> None:
-    {"read": nova_recipe.read, "write": nova_recipe.write}[command](*map(Path, files) if files else (None,))
+    {"read": nova_recipe.read_recipe, "write": nova_recipe.write_recipe}[command](*map(Path, files) if files else (None,))
 
 
 def read() -> str:
@@ -224,7 +224,7 @@ def test_a_source_that_nova_has_not_is_refused(project: Path) -> None:
 
 @pytest.mark.parametrize("weights", [[1, 1, 1], [1] * 7, [0, 1, 0], [1e-9, 1], [0.1, 0.2, 0.3], [5e8, 3, 1e9]])
 def test_percents_of_two_decimals_sum_to_100(weights: list[float]) -> None:
-    shares = percents({str(place): weight for place, weight in enumerate(weights)})
+    shares = round_percentages({str(place): weight for place, weight in enumerate(weights)})
     assert sum(round(100 * share) for share in shares.values()) == 10_000
     for place, weight in enumerate(weights):
         assert shares[str(place)] == pytest.approx(100 * weight / sum(weights), abs=0.0101)
@@ -232,7 +232,7 @@ def test_percents_of_two_decimals_sum_to_100(weights: list[float]) -> None:
 
 
 def test_novas_own_mix_sums_to_100_and_stays_itself() -> None:
-    assert percents(NOVA_MIX) == NOVA_MIX
+    assert round_percentages(NOVA_MIX) == NOVA_MIX
     assert round(sum(NOVA_MIX.values()), 9) == 100
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.commands.review import Change, changes, render, sentence
+from alloy.commands.review import Change, list_changes, render_page, summarize_changes
 from alloy.comparison.metrics import BY_NAME
 from alloy.comparison.seeds import ONE_SEED_EACH
 from repositories import command, commit, repository, said
@@ -91,25 +91,25 @@ def test_the_sentence_says_what_was_changed_gained_and_paid(project):
     sentence = review(project, "before", "after").splitlines()[2]
     assert sentence == (
         "Changed: `mix.ratio` from 0.0 to 0.25; `note` from a to a | &lt;b&gt;. "
-        f"Gained: {BY_NAME['mmlu.acc'].title} +0.316 (0.414 to 0.730). Cost: VOC F1 -0.037 (0.463 to 0.425). "
+        f"Gained: {BY_NAME['mmlu.acc'].title} +0.316 (0.414 to 0.730). Lost: VOC F1 -0.037 (0.463 to 0.425). "
         + ONE_SEED_EACH
     )
 
 
 def test_a_loss_that_rises_is_a_cost_and_one_that_falls_a_gain():
     def said(old: float, new: float) -> str:
-        return sentence([], [Change("metrics/summary.json", "tuned.loss.general", old, new)])
+        return summarize_changes([], [Change("metrics/summary.json", "tuned.loss.general", old, new)])
 
     title = BY_NAME["loss.general"].title
-    assert f"Gained: nothing. Cost: {title} +0.500 (2.000 to 2.500)." in said(2.0, 2.5)
-    assert f"Gained: {title} -0.500 (2.500 to 2.000). Cost: nothing." in said(2.5, 2.0)
+    assert f"Gained: nothing. Lost: {title} +0.500 (2.000 to 2.500)." in said(2.0, 2.5)
+    assert f"Gained: {title} -0.500 (2.500 to 2.000). Lost: nothing." in said(2.5, 2.0)
 
 
 def test_a_metric_of_too_few_items_is_neither_gained_nor_lost():
     change = Change("metrics/summary.json", "tuned.voc.f1", 0.1, 0.9)
-    page = sentence([], [change], {"tuned.voc.f1": (29, 200)})
-    assert "Gained: nothing. Cost: nothing. Too few items to tell (fewer than 30): VOC F1." in page
-    assert "Gained: VOC F1" in sentence([], [change], {"tuned.voc.f1": (30, 30)})
+    page = summarize_changes([], [change], {"tuned.voc.f1": (29, 200)})
+    assert "Gained: nothing. Lost: nothing. Too few items to tell (fewer than 30): VOC F1." in page
+    assert "Gained: VOC F1" in summarize_changes([], [change], {"tuned.voc.f1": (30, 30)})
 
 
 @pytest.mark.slow
@@ -133,29 +133,29 @@ def test_every_row_of_a_table_has_the_cells_of_its_head(project):
 
 @pytest.mark.slow
 def test_nothing_changed_is_said(project):
-    assert review(project, "after", "after") == "## What this changes\n\nNo param and no figure changed.\n"
+    assert review(project, "after", "after") == "## What this changes\n\nNo param and no metric changed.\n"
 
 
 @pytest.mark.slow
 def test_params_without_figures_are_said_to_have_changed_none(project):
-    page = render([Change("params.yaml", "seed", 0, 1)], [], "before", "after")
-    assert "Changed: `seed` from 0 to 1. No figure did." in page
+    page = render_page([Change("params.yaml", "seed", 0, 1)], [], "before", "after")
+    assert "Changed: `seed` from 0 to 1. No metric did." in page
 
 
 def test_figures_without_params_are_said_to_come_from_none():
     change = Change("metrics/summary.json", "tuned.voc.f1", 0.5, 0.6)
-    page = render([], [change], "before", "after")
-    assert "No param changed. Gained: VOC F1 +0.100 (0.500 to 0.600). Cost: nothing." in page
+    page = render_page([], [change], "before", "after")
+    assert "No param changed. Gained: VOC F1 +0.100 (0.500 to 0.600). Lost: nothing." in page
 
 
 def test_the_luck_of_one_seed_is_named_if_the_tuned_model_changed_and_not_else():
     for model, named in (("tuned", True), ("svm", False)):
-        page = render([], [Change("metrics/summary.json", f"{model}.voc.f1", 0.5, 0.6)], "before", "after")
+        page = render_page([], [Change("metrics/summary.json", f"{model}.voc.f1", 0.5, 0.6)], "before", "after")
         assert (ONE_SEED_EACH in page) is named
 
 
 def test_a_value_that_stayed_is_no_change():
-    assert changes({"metrics/summary.json": {"tuned.voc.f1": {"old": 0.5, "new": 0.5, "diff": 0.0}}}) == []
+    assert list_changes({"metrics/summary.json": {"tuned.voc.f1": {"old": 0.5, "new": 0.5, "diff": 0.0}}}) == []
 
 
 @pytest.mark.slow

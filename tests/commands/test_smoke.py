@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.commands.smoke import main, smallest
+from alloy.commands.smoke import main, smallest_params
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError
 from alloy.core.settings import Data, load_seed, profile_name
@@ -23,7 +23,7 @@ PARAMS = {
 
 
 def test_settings_of_the_experiment_stay_and_those_of_its_data_and_gate_go(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest(PARAMS)))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest_params(PARAMS)))
     assert (profile_name(tmp_path), load_seed(tmp_path), Split.load(root=tmp_path).test) == ("smoke", 7, 0.4)
     mix = Mix.load(root=tmp_path)
     assert (mix.ratio, mix.unit.value, mix.sources, mix.total) == (0.25, "tokens", {}, None)
@@ -32,7 +32,7 @@ def test_settings_of_the_experiment_stay_and_those_of_its_data_and_gate_go(tmp_p
 
 
 def test_params_without_sections_get_what_the_smallest_run_needs(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest({})))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest_params({})))
     assert (profile_name(tmp_path), Mix.load(root=tmp_path)) == ("smoke", Mix())
 
 

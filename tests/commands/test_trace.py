@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from alloy.commands.trace import main, trace
+from alloy.commands.trace import main, trace_rows
 from alloy.core.files import InputError, read_jsonl, write_jsonl
 from alloy.formats.general import CUSTOMER
 from alloy.modeling.chat_template import encode, render_example
@@ -132,9 +132,9 @@ def test_without_max_steps_epochs_say_how_many_there_are(epochs: float, steps: i
     rows = [chat(str(n), "made", "made") for n in range(7)]
     train = Train(lr=1e-3, epochs=epochs, global_batch=2)
     packed = [[number] for number in range(7)]
-    assert len(list(trace(rows, packed, train, 0, steps))) == 2
+    assert len(list(trace_rows(rows, packed, train, 0, steps))) == 2
     with pytest.raises(InputError, match=f"steps 1 to {steps}$"):
-        list(trace(rows, packed, train, 0, steps + 1))
+        list(trace_rows(rows, packed, train, 0, steps + 1))
 
 
 def test_an_epoch_takes_every_row_once() -> None:
@@ -142,7 +142,7 @@ def test_an_epoch_takes_every_row_once() -> None:
     packed = [[number] for number in range(12)]
     train = Train(lr=1e-3, epochs=2, global_batch=4)
     ids = [
-        [row["id"] for step in steps for row in trace(rows, packed, train, 3, step)] for steps in ((1, 2, 3), (4, 5, 6))
+        [row["id"] for step in steps for row in trace_rows(rows, packed, train, 3, step)] for steps in ((1, 2, 3), (4, 5, 6))
     ]
     assert sorted(ids[0]) == sorted(ids[1]) == sorted(row["id"] for row in rows)
     assert ids[0] != ids[1]
