@@ -5,7 +5,7 @@ Reads   data/split/train.jsonl, taxonomy.json, task.json; data/decontaminate/gen
         decontaminate.json, rehearse.json (what was left out)
 Writes  data/mix/train.jsonl (chat messages with their source; general rows as they are), data/mix/README.md (the
         card), metrics/mix.json
-Run     dvc repro mix; then `python -m alloy.commands.trace <step>` tells which rows a training step took
+Run     dvc repro mix; then `alloy trace <step>` prints the rows that a training step used
 
 General rows make up `mix.ratio` of the whole, counted in `mix.unit`. Arms are nested: the general rows of a small ratio
 are among those of a larger one (alloy/mixing/proportional_sampler.py), and customer rows keep their order.

@@ -63,11 +63,14 @@ def parse(arguments: list[str]) -> list[str]:
         words.append(name)
 
 
-def run_alloy(code: str, *arguments: str, cwd: Path = ROOT, **env: str) -> "subprocess.CompletedProcess[str]":
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def run_alloy(code: str, *arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     """Run Python code that may use `app` and `main` of the command."""
-    known = {**os.environ, "PYTHONPATH": str(ROOT), **env}
     command = [sys.executable, "-c", MAIN + code, *arguments]
-    return subprocess.run(command, cwd=cwd, env=known, text=True, capture_output=True, check=False)
+    return subprocess.run(command, cwd=cwd, env=environment(), text=True, capture_output=True, check=False)
 
 
 @pytest.mark.parametrize("words", [(), *COMMANDS], ids=" ".join)
@@ -178,7 +181,7 @@ def test_ctrl_c_ends_with_status_130_and_no_traceback() -> None:
     wait = "import time; app.command('wait')(lambda: (print('ready', flush=True), time.sleep(60))); main()"
     command = [sys.executable, "-c", MAIN + wait, "wait"]
     with subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == b"ready\n"
@@ -195,7 +198,12 @@ def test_a_closed_pipe_ends_quietly_with_the_status_of_sigpipe(words: list[str])
     os.close(read)
     command = [sys.executable, "-c", MAIN + many, *words]
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=write, stderr=subprocess.PIPE, check=False
+        command,
+        cwd=ROOT,
+        env=environment(),
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
@@ -214,9 +222,10 @@ def complete_in_bash(words: str, tmp_path: Path) -> list[str]:
     alloy = tmp_path / "alloy"
     alloy.write_text(f"#!{sys.executable}\n{MAIN}main()\n")
     alloy.chmod(0o755)
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     script = BASH.format(alloy=alloy, words=words)
-    done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=env, text=True, capture_output=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, env=environment(), text=True, capture_output=True, check=True
+    )
     return done.stdout.split()
 
 

@@ -1,4 +1,4 @@
-"""The cache is read whole: what is spoilt in it is found, taken away, and fetched or made again."""
+"""All files of the cache are read: corrupt ones are found and removed, then fetched or made again."""
 
 import sys
 from pathlib import Path

@@ -38,7 +38,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(command: str, *files: str) -> None:
-    {"read": nova_recipe.read_recipe, "write": nova_recipe.write_recipe}[command](*map(Path, files) if files else (None,))
+    {"read": nova_recipe.read_recipe, "write": nova_recipe.write_recipe}[command](
+        *map(Path, files) if files else (None,)
+    )
 
 
 def read() -> str:
