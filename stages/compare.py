@@ -18,7 +18,7 @@ from alloy.comparison.costs import budget, read_costs, told, trained_share
 from alloy.comparison.formulation import FORMULATIONS, with_headline
 from alloy.comparison.item_rows import loss_rows
 from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, headline
-from alloy.comparison.result_tables import format_cost_table, format_metric_table
+from alloy.comparison.result_tables import render_cost_table, render_table
 from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.verdict import as_text, verdict
 from alloy.core.files import Row, count_lines, read_json, read_jsonl, write_json, write_jsonl, write_whole
@@ -83,7 +83,7 @@ def main() -> None:
     print()
     one_seed = [ONE_SEED] if figures["tuned"] else []  # a hosted base is not
     words = "\n".join([as_text(findings), *one_seed])
-    print(format_metric_table(lines), format_cost_table(read_costs()), words, sep="\n\n")
+    print(render_table(lines), render_cost_table(read_costs()), words, sep="\n\n")
     formulation = figures["base"].get("mmlu", {}).get("formulation")
     if formulation:
         print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), where base does best")

@@ -11,7 +11,7 @@ import webbrowser
 from pathlib import Path
 
 from alloy.comparison.costs import read_costs
-from alloy.comparison.result_tables import format_cost_table, format_metric_table
+from alloy.comparison.result_tables import render_cost_table, render_table
 from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.verdict import Finding, Kind, as_text
 from alloy.core.dvc_outputs import LOCK, is_as_recorded
@@ -28,7 +28,7 @@ def format_results(compared: Row, costs: list[Row]) -> str:
     try:
         findings = [Finding(row["topic"], Kind(row["kind"]), row["text"]) for row in compared["verdict"]]
         words = "\n".join([as_text(findings), *([ONE_SEED] if findings else [])])
-        return "\n\n".join([format_metric_table(compared["measures"]), format_cost_table(costs), words])
+        return "\n\n".join([render_table(compared["measures"]), render_cost_table(costs), words])
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(f"{COMPARED}: not a comparison; run `dvc repro --force compare`") from None
 

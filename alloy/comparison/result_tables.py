@@ -9,7 +9,7 @@ from alloy.comparison.verdict import enough, p_value
 from alloy.core.files import Row
 
 
-def format_metric_table(lines: list[Row]) -> str:
+def render_table(lines: list[Row]) -> str:
     """Return one line per metric: items, base, tuned, the change with its interval and p, the SVM; "-" if unknown."""
     text = [f"{'':38}{'n':>7}{'base':>8}{'tuned':>8}{'change':>9}{'95 % interval':>18}{'p':>7}{'svm':>8}"]
     for line in lines:
@@ -23,8 +23,8 @@ def format_metric_table(lines: list[Row]) -> str:
     return "\n".join(text)
 
 
-def format_cost_table(lines: list[Row]) -> str:
-    """Return one line per kind of cost, in the columns of `format_metric_table`."""
+def render_cost_table(lines: list[Row]) -> str:
+    """Return one line per kind of cost, in the columns of `render_table`."""
     text = []
     for line in lines:
         costs = line["models"]

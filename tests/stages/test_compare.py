@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alloy.comparison.metrics import headline
-from alloy.comparison.result_tables import format_cost_table, format_metric_table
+from alloy.comparison.result_tables import render_cost_table, render_table
 from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from measured import lines, measured, rival, spent, write
@@ -35,7 +35,7 @@ def test_a_summary_keeps_the_headline_figures_only() -> None:
 
 
 def test_the_table_has_a_line_a_measure_in_columns() -> None:
-    header, *rest = format_metric_table(lines(measured(f1=50, acc=75))).splitlines()
+    header, *rest = render_table(lines(measured(f1=50, acc=75))).splitlines()
     assert header.split() == ["n", "base", "tuned", "change", "95", "%", "interval", "p", "svm"]
     assert rest[0].startswith("VOC F1 ")
     assert rest[0].split()[2:6] == ["100", "0.100", "0.500", "+0.400"]
@@ -137,13 +137,13 @@ def test_costs_stand_below_the_table_in_its_columns(here: Path, capsys: pytest.C
 
 def test_small_costs_stand_apart() -> None:
     costs = {"base": 7.0e-5, "tuned": 0.00022, "svm": 3.0e-6}
-    (line,) = format_cost_table([{"title": "core hours of training", "models": costs}]).splitlines()
+    (line,) = render_cost_table([{"title": "core hours of training", "models": costs}]).splitlines()
     assert line.split()[-3:] == ["7.0e-05", "2.2e-04", "3.0e-06"]
-    assert len(line) == len(format_metric_table([]).splitlines()[0])
+    assert len(line) == len(render_table([]).splitlines()[0])
 
 
 def test_a_model_that_was_not_made_here_has_a_dash_for_what_it_cost() -> None:
-    (line,) = format_cost_table([{"title": "seconds of training", "models": {"svm": 7.0}}]).splitlines()
+    (line,) = render_cost_table([{"title": "seconds of training", "models": {"svm": 7.0}}]).splitlines()
     assert line.split()[3:] == ["-", "-", "7.00"]
 
 
