@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from alloy.commands import report
-from alloy.core.files import InputError, Row, write_json
+from alloy.comparison.costs import read_costs
+from alloy.core.files import InputError, Row, read_json, write_json
+from measured import measured, rival, spent, write
 from repositories import command, commit, repository, said
+from stages import compare
 
 LINE: Row = {
     "name": "voc.f1",
@@ -43,6 +46,20 @@ def test_the_results_are_the_tables_and_the_verdict() -> None:
     assert costs.split()[-4:] == ["training", "92.0", "109", "-"]
     assert words.splitlines()[0] == "Task: gained. F1 0.500 (base: 0.100)."
     assert len(words.splitlines()) == 2  # the second is about training seeds
+
+
+def test_the_results_are_those_that_the_stage_compare_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("seed: 1\n")
+    write({"base": measured(), "tuned": measured(f1=50, acc=40), "svm": rival()})
+    spent()
+    compare.main()
+    printed = capsys.readouterr().out
+    results = report.format_results(read_json(report.COMPARED), read_costs())
+    assert results in printed
+    assert results.count("\n") > 20
 
 
 def test_without_a_tuned_model_nothing_is_said_of_training_seeds() -> None:
