@@ -142,7 +142,7 @@ def both(*edits: Any) -> Any:  # noqa: ANN401 (of `Edit`)
     return edit
 
 
-# Files for `alloy classify` that hold no comment that can be labelled, and what is said of them.
+# Files without a comment that can be labeled, for `alloy classify`: name, content, place in the error.
 UNLABELLED: dict[str, tuple[str, bytes, str]] = {
     "an empty file": ("c.jsonl", b"", "c.jsonl"),
     "blank lines": ("c.txt", b"\n\n \n", "c.txt"),
