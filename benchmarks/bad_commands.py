@@ -21,7 +21,7 @@ from benchmarks.bad_case import (
 MODELS = ("base", "tuned")
 
 
-# Wrong arguments by command, and the text that the message must have. Arguments are separated by spaces.
+# What is wrong in a call, and what the message must name. Words are split at spaces.
 CALLS: dict[str, dict[str, str]] = {
     "": {"nothere": "nothere", "--nothere": "--nothere"},
     "classify": {
@@ -70,6 +70,7 @@ CALLS: dict[str, dict[str, str]] = {
         "--axis voc.f1": "--axis",
         "--axis general.": "--axis",
     },
+    "report": {"x": "x", "--opn": "--open"},
     "review": {"": "base", "nowhere": "nowhere", "HEAD nowhere": "nowhere", "-- -x": "base"},
     "check": {"nothere": "nothere", "tests x": "x"},
     "nova": {
@@ -86,6 +87,7 @@ CALLS: dict[str, dict[str, str]] = {
     },
     "smoke": {"--folder data": "data", "--folder .": ".", "--folder params.yaml": "params.yaml", "--folder ..": ".."},
 }
+# Arguments that cannot be split at spaces.
 UNUSUAL: list[tuple[str, list[str], str]] = [
     ("", ["\x1b[31m"], "Usage"),
     ("classify", [""], "found a folder"),
@@ -100,11 +102,7 @@ UNUSUAL: list[tuple[str, list[str], str]] = [
 
 def list_bad_arguments() -> Iterator[Case]:
     """Yield wrong arguments of commands and stages."""
-    calls = [
-        (command, words.split(), place)
-        for command, calls_of_command in CALLS.items()
-        for words, place in calls_of_command.items()
-    ]
+    calls = [(command, words.split(), place) for command, given in CALLS.items() for words, place in given.items()]
     for command, words, place in [*calls, *UNUSUAL]:
         shown = " ".join(words)
         what = f"called with {shown[:40]!r}{'.. and so on' if len(shown) > 40 else ''}"
@@ -140,21 +138,21 @@ def list_bad_recipes() -> Iterator[Case]:
         yield Case(file, what, write_file(file, text.encode()), command, file)
     for case in list_bad_bytes("params.yaml", command):
         if not case.legal and case.what != "empty":
-            edit = combine_edits(case.edit, write_file(file, good.encode()))
+            edit = both(case.edit, write_file(file, good.encode()))
             yield Case("params.yaml", f"{case.what}, edited by a recipe", edit, command, "params.yaml")
 
 
-def combine_edits(*edits: Any) -> Any:  # noqa: ANN401 (of `Edit`)
-    """Return an edit that makes several edits in their order."""
+def both(*edits: Any) -> Any:  # noqa: ANN401 (of `Edit`)
+    """Do several edits, the first one first."""
 
     def edit(project: Path) -> None:
-        for single_edit in edits:
-            single_edit(project)
+        for one in edits:
+            one(project)
 
     return edit
 
 
-# Files for `alloy classify` without a comment that can be labeled: name, content, text that the message must have.
+# Files without a comment that can be labeled, for `alloy classify`: name, content, place in the error.
 UNLABELLED: dict[str, tuple[str, bytes, str]] = {
     "an empty file": ("c.jsonl", b"", "c.jsonl"),
     "blank lines": ("c.txt", b"\n\n \n", "c.txt"),
@@ -180,11 +178,11 @@ UNLABELLED: dict[str, tuple[str, bytes, str]] = {
     "lines in Latin-1": ("c.txt", b"caf\xe9\n", "c.txt"),
     "UTF-16 cut off in a letter": ("c.txt", "hello".encode("utf-16")[:-1], "c.txt"),
     "a gzip file cut off": ("c.jsonl.gz", gzip.compress(b'{"text": "x"}\n' * 100)[:-12], "c.jsonl.gz"),
-    "a file named .gz that is none": ("c.jsonl.gz", b'{"text": "x"}\n', "c.jsonl.gz"),
+    "a file named .gz that is not packed": ("c.jsonl.gz", b'{"text": "x"}\n', "c.jsonl.gz"),
 }
 
 
-def list_classify_cases() -> Iterator[Case]:
+def classify() -> Iterator[Case]:
     """Yield files that `alloy classify` cannot read."""
     for what, (name, content, place) in UNLABELLED.items():
         yield Case("alloy classify", what, write_file(name, content), ("alloy", "classify", name), place)
@@ -201,68 +199,81 @@ def list_classify_cases() -> Iterator[Case]:
         yield Case("alloy classify", case.what, case.edit, case.command, "c.jsonl")
 
 
-def list_metrics_cases() -> Iterator[Case]:
-    """Yield metrics files that were edited by hand or by a merge."""
-    compare, report = ("stages.compare",), ("stages.report",)
-    files = {
-        "metrics/score/tuned.json": (["tuned", "voc"], "f1", compare),
-        "metrics/mmlu/base.json": (["base", "mmlu"], "cloze_acc", compare),
-        "metrics/ifeval/tuned.json": (["tuned", "ifeval"], "prompt_strict", compare),
-        "metrics/chat/base.json": (["base", "chat"], "answers", compare),
-        "metrics/general_loss.json": (["tuned", "loss"], "general", compare),
-        "metrics/mix.json": (["mix"], "achieved", compare),
-        "metrics/train.json": (["train"], "steps", compare),
-        "metrics/infer/tuned.json": (["tuned", "infer"], "comments_per_second", compare),
-        "metrics/svm.json": (["svm", "svm"], "train_seconds", compare),
-        "metrics/base.json": (["base"], "core_hours", compare),
-        "metrics/compare.json": (["measures", 0], "models", report),
-        "metrics/split.json": (["split"], "rejected", ("stages.mix",)),
-        "metrics/decontaminate.json": (["decontaminate"], "why", ("stages.mix",)),
-    }  # fmt: skip
-    for file, (path, key, command) in files.items():
-        top = path[0]
-        for what, content in {
-            "empty": b"", "cut off": b'{"tuned": {"v', "a list": b"[]", "null": b"null", "an empty object": b"{}",
-            "NaN": b'{"tuned": NaN}', "marks of a merge conflict": b"<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n",
-        }.items():  # fmt: skip
-            yield Case(file, what, write_file(file, content), command, file)
-        yield Case(file, f"`{top}` is a text", edit_json(file, path[:1], "x"), command, file)
-        if top != "measures":
-            yield Case(file, f"`{top}` is null", edit_json(file, path[:1], None), command, file)
-        for what, value in {"a text": "high", "a list": [1], "an object": {"x": "y"}}.items():
-            if key == "models" and what == "an object":  # as it is
-                continue
+COMPARE, REPORT = ("stages.compare",), ("stages.report",)
+# Of each file of metrics: the keys down to an object, a key in it, and the command that reads the file.
+METRICS: dict[str, tuple[list[Any], str, tuple[str, ...]]] = {
+    "metrics/score/tuned.json": (["tuned", "voc"], "f1", COMPARE),
+    "metrics/mmlu/base.json": (["base", "mmlu"], "cloze_acc", COMPARE),
+    "metrics/ifeval/tuned.json": (["tuned", "ifeval"], "prompt_strict", COMPARE),
+    "metrics/chat/base.json": (["base", "chat"], "answers", COMPARE),
+    "metrics/general_loss.json": (["tuned", "loss"], "general", COMPARE),
+    "metrics/mix.json": (["mix"], "achieved", COMPARE),
+    "metrics/train.json": (["train"], "steps", COMPARE),
+    "metrics/infer/tuned.json": (["tuned", "infer"], "comments_per_second", COMPARE),
+    "metrics/svm.json": (["svm", "svm"], "train_seconds", COMPARE),
+    "metrics/base.json": (["base"], "core_hours", COMPARE),
+    "metrics/compare.json": (["measures", 0], "models", REPORT),
+    "metrics/split.json": (["split"], "rejected", ("stages.mix",)),
+    "metrics/decontaminate.json": (["decontaminate"], "why", ("stages.mix",)),
+}
+DAMAGED = {
+    "empty": b"",
+    "cut off": b'{"tuned": {"v',
+    "a list": b"[]",
+    "null": b"null",
+    "an empty object": b"{}",
+    "NaN": b'{"tuned": NaN}',
+    "marks of a merge conflict": b"<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n",
+}
+# A key of the rows in each file of rows that `compare` reads.
+ROWS = {
+    "metrics/score/tuned.jsonl": "matched",
+    "metrics/mmlu/tuned.jsonl": "cloze_acc",
+    "metrics/ifeval/base.jsonl": "prompt_strict",
+    "metrics/chat/tuned.jsonl": "answer",
+    "metrics/general_loss.jsonl": "kl",
+}
+
+
+def damaged_metrics(file: str, path: list[Any], key: str, command: tuple[str, ...]) -> Iterator[Case]:
+    """Yield a file of metrics that is damaged as a whole, at its top, and at `key` of the object at `path`."""
+    for what, content in DAMAGED.items():
+        yield Case(file, what, write_file(file, content), command, file)
+    yield Case(file, f"`{path[0]}` is a text", edit_json(file, path[:1], "x"), command, file)
+    if path[0] != "measures":
+        yield Case(file, f"`{path[0]}` is null", edit_json(file, path[:1], None), command, file)
+    for what, value in {"a text": "high", "a list": [1], "an object": {"x": "y"}}.items():
+        if key != "models" or what != "an object":  # `models` is one
             yield Case(file, f"`{key}` is {what}", edit_json(file, [*path, key], value), command, file)
-        yield from (case for case in list_not_a_file(file, command) if case.what != "a pipe")
-    rows = {
-        "metrics/score/tuned.jsonl": "matched",
-        "metrics/mmlu/tuned.jsonl": "cloze_acc",
-        "metrics/ifeval/base.jsonl": "prompt_strict",
-        "metrics/chat/tuned.jsonl": "answer",
-        "metrics/general_loss.jsonl": "kl",
-    }
-    for file, key in rows.items():
-        for what, value in {"missing": MISSING, "null": None, "a text": "x", "an object": {"x": 1}}.items():
-            if key != "answer" or what != "a text":
-                yield Case(file, f"`{key}`: {what}", edit_row(file, 2, [key], value), compare, file)
-        yield Case(file, "a line that is no JSON", rewrite_file(file, lambda rows: rows + b"{\n"), compare, f"{file}:")
-        if "tuned" in file or "base" in file:  # other metrics files have both models
-            yield Case(file, "`id`: of another row", edit_row(file, 2, ["id"], "x"), compare, "tuned.jsonl")
-            double = rewrite_file(file, lambda rows: rows + rows.splitlines()[0] + b"\n")
-            yield Case(file, "a row twice", double, compare, "tuned.jsonl")
-    check = ("alloy", "check", "tests")
-    for what, content in {
-        "empty": b"",
-        "an empty object": b"{}",
-        "a list": b"[]",
-        "null in it": b'{"base": null}',
-    }.items():
-        file = "metrics/mmlu/base.json"
-        yield Case(file, f"{what}, read by alloy check tests", write_file(file, content), check, file)
+    yield from (case for case in list_not_a_file(file, command) if case.what != "a pipe")
 
 
-def list_folder_cases() -> Iterator[Case]:
-    """Yield data folders that DVC and the stages do not accept."""
+def damaged_rows(file: str, key: str) -> Iterator[Case]:
+    """Yield a file of rows in which a key, a line or an id is wrong."""
+    for what, value in {"missing": MISSING, "null": None, "a text": "x", "an object": {"x": 1}}.items():
+        if key != "answer" or what != "a text":  # an answer is a text
+            yield Case(file, f"`{key}`: {what}", edit_row(file, 2, [key], value), COMPARE, file)
+    yield Case(file, "a line that is not JSON", rewrite_file(file, lambda rows: rows + b"{\n"), COMPARE, f"{file}:")
+    if "tuned" in file or "base" in file:  # else one file of both models
+        yield Case(file, "`id`: of another row", edit_row(file, 2, ["id"], "x"), COMPARE, "tuned.jsonl")
+        twice = rewrite_file(file, lambda rows: rows + rows.splitlines()[0] + b"\n")
+        yield Case(file, "a row twice", twice, COMPARE, "tuned.jsonl")
+
+
+def metrics() -> Iterator[Case]:
+    """Yield metrics that were edited by hand, or by a merge."""
+    for file, (path, key, command) in METRICS.items():
+        yield from damaged_metrics(file, path, key, command)
+    for file, key in ROWS.items():
+        yield from damaged_rows(file, key)
+    read_by = {"metrics/mmlu/base.json": ("alloy", "check", "tests"), "metrics/compare.json": ("alloy", "report")}
+    for file, command in read_by.items():
+        for what, content in {**DAMAGED, "null in it": b'{"base": null, "measures": null, "verdict": null}'}.items():
+            yield Case(file, f"{what}, read by {' '.join(command)}", write_file(file, content), command, file)
+
+
+def folders() -> Iterator[Case]:
+    """Yield data folders that are not what DVC and the stages want."""
     made: dict[str, Any] = {
         "missing": lambda path: None,
         "a file": lambda path: path.write_text("x"),
@@ -307,8 +318,8 @@ def list_folder_cases() -> Iterator[Case]:
 CONFLICT = b"<<<<<<< HEAD\n%b=======\n%b>>>>>>> theirs\n"
 
 
-def list_dvc_cases() -> Iterator[Case]:
-    """Yield broken files that DVC reads itself, with the command of a user who finds them."""
+def dvc() -> Iterator[Case]:
+    """Yield what DVC reads itself, and what a user sees of it."""
     repair = ("alloy", "check", "--repair")
     for file in ("dvc.lock", "dvc.yaml", "params.yaml"):
         conflict = rewrite_file(file, lambda content: CONFLICT % (content, content))
@@ -327,14 +338,7 @@ def list_dvc_cases() -> Iterator[Case]:
     yield Case("data/mine", "comments that neither git nor DVC knows", mine, ("alloy", "sweep"), "data/mine")
 
 
-def list_cases() -> Iterator[Case]:
-    """Yield all cases of this module."""
-    for group in (
-        list_bad_arguments,
-        list_bad_recipes,
-        list_classify_cases,
-        list_metrics_cases,
-        list_folder_cases,
-        list_dvc_cases,
-    ):
+def cases() -> Iterator[Case]:
+    """Yield all of them."""
+    for group in (arguments, recipes, classify, metrics, folders, dvc):
         yield from group()

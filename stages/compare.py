@@ -14,12 +14,13 @@ from pathlib import Path
 from alloy.comparison.answers import add_leakage, flag_answers
 from alloy.comparison.common_items import keep_common_comments
 from alloy.comparison.compare import Rows, compare_models, require_same_ids
-from alloy.comparison.costs import compute_budget, describe_budget, find_trained_share, format_amount, read_costs
+from alloy.comparison.costs import compute_budget, describe_budget, find_trained_share, read_costs
 from alloy.comparison.formulation import FORMULATIONS, add_headline
 from alloy.comparison.item_rows import select_loss_rows
 from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, select_headline
+from alloy.comparison.result_tables import render_cost_table, render_table
 from alloy.comparison.seeds import ONE_SEED
-from alloy.comparison.verdict import format_p, has_enough_items, judge_comparison, render_findings
+from alloy.comparison.verdict import judge_comparison, render_findings
 from alloy.core.files import Row, count_lines, read_json, read_jsonl, write_json, write_jsonl, write_whole
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import load_sections
@@ -31,35 +32,6 @@ from alloy.labelling.leakage import TaskFormat
 from alloy.labelling.settings import LabelsAs, Prompt
 from alloy.scoring.settings import Score
 from alloy.training.settings import Train
-
-
-def render_table(lines: list[Row]) -> str:
-    """Return a table with one line per metric: items, base, tuned, change with interval and p, SVM; "-" if unknown."""
-    text = [f"{'':38}{'n':>7}{'base':>8}{'tuned':>8}{'change':>9}{'95 % interval':>18}{'p':>7}{'svm':>8}"]
-    for line in lines:
-        base, tuned, svm = (_format_cell(line["models"].get(model, {}).get("value"), "8.3f") for model in MODELS)
-        change = line["change"] or {}
-        missing_interval = "too few items" if change and not has_enough_items(line) else "-"
-        interval = f"{change['low']:+.3f} to {change['high']:+.3f}" if "low" in change else missing_interval
-        p = format_p(change.get("p")) or "-"
-        title_and_items = f"{line['title']:38}{_format_cell(line['n'], '7,d')}{base}{tuned}"
-        text.append(f"{title_and_items}{_format_cell(change.get('value'), '+9.3f')}{interval:>18}{p:>7}{svm}")
-    return "\n".join(text)
-
-
-def render_cost_table(lines: list[Row]) -> str:
-    """Return a table with one line per kind of cost, in the columns of `render_table`."""
-    text = []
-    for line in lines:
-        amounts = line["models"]
-        base, tuned, svm = (f" {format_amount(amounts[model]) if model in amounts else '-':>7}" for model in MODELS)
-        text.append(f"{line['title']:38}{'':7}{base}{tuned}{'':34}{svm}")
-    return "\n".join(text)
-
-
-def _format_cell(value: float | None, format_spec: str) -> str:
-    width = int(format_spec.lstrip("+").split(".")[0].rstrip(",d"))
-    return f"{'-':>{width}}" if value is None else f"{value:{format_spec}}"
 
 
 def _read_model(model: str) -> tuple[Row, dict[str, Rows]]:

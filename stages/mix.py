@@ -5,7 +5,7 @@ Reads   data/split/train.jsonl, taxonomy.json, task.json; data/decontaminate/gen
         decontaminate.json, rehearse.json (how many rows were left out)
 Writes  data/mix/train.jsonl (chat messages with their source; general rows unchanged), data/mix/README.md (the data
         card), metrics/mix.json
-Run     dvc repro mix; then `python -m alloy.commands.trace <step>` shows the rows of a training step
+Run     dvc repro mix; then `alloy trace <step>` prints the rows that a training step used
 
 General rows are `mix.ratio` of the mix, counted in `mix.unit`. Mixes are nested: the general rows of a small ratio are
 also in the mix of a larger ratio (alloy/mixing/proportional_sampler.py). Customer rows keep their order.

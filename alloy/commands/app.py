@@ -1,183 +1,292 @@
-"""The `alloy` command: its subcommands and their arguments; each imports what does its work when it is called."""
+"""The `alloy` command: its subcommands and their arguments.
 
+Each subcommand imports its code when it is called, so that `alloy --help` is fast.
+"""
+
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
+from alloy.core.files import InputError
 from alloy.core.stage import run
-
-Given = typer.Argument
-Flag = typer.Option
 
 SETTINGS: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}
 app = typer.Typer(
-    help="Fine-tune a language model on customer comments without making it forget the rest.",
-    add_completion=False,
+    help=(
+        "Fine-tune a language model on customer comments without making it forget the rest.\n\n"
+        "Example: alloy import docs/reviews.xlsx --as reviews"
+    ),
     pretty_exceptions_enable=False,
     **SETTINGS,
 )
 check = typer.Typer(rich_markup_mode=None)
-nova = typer.Typer(help="Amazon Nova: training files, recipes.", **SETTINGS)
-recipe = typer.Typer(help="Read or write a data-mixing recipe of Amazon Nova.", **SETTINGS)
+nova = typer.Typer(help="Amazon Nova: training files, recipes.\n\nExample: alloy nova export", **SETTINGS)
+recipe = typer.Typer(
+    help="Read or write a data-mixing recipe of Amazon Nova.\n\nExample: alloy nova recipe write recipe.yaml",
+    **SETTINGS,
+)
 app.add_typer(check, name="check")
 app.add_typer(nova, name="nova")
 nova.add_typer(recipe, name="recipe")
 
 
-@app.command()
-def classify(
+def find_project(folder: Path) -> Path | None:
+    """Return the folder of the project that `folder` is in; None if it is in none."""
+    files = ("params.yaml", "dvc.yaml")
+    return next((path for path in (folder, *folder.parents) if any((path / file).is_file() for file in files)), None)
+
+
+def complete_names(folder: str) -> Callable[[str], list[str]]:
+    """Return a completion for the shell: the names of the YAML files in a folder of the project."""
+
+    def complete(incomplete: str) -> list[str]:
+        return sorted(file.stem for file in Path(folder).glob("*.yaml") if file.stem.startswith(incomplete))
+
+    return complete
+
+
+def complete_revisions(incomplete: str) -> list[str]:
+    """Return the branches and tags whose names begin with `incomplete`."""
+    from alloy.core.git import run_git
+
+    try:
+        names = run_git("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").split()
+    except InputError:  # not a git repository
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_metrics(incomplete: str) -> list[str]:
+    """Return the metrics of general ability whose names begin with `incomplete`."""
+    from alloy.sweep.axis import list_axes
+
+    return [name for name in list_axes() if name.startswith(incomplete)]
+
+
+@app.callback()
+def require_project() -> None:
+    """Raise `InputError` unless this folder is a project; `--help` works everywhere."""
+    here = Path.cwd()
+    root = find_project(here)
+    if root == here or "--help" in sys.argv:
+        return
+    fix = f"run `cd {root}` first" if root else "run `cd` to the folder of a project first"
+    raise InputError(f"{here}: no Alloy project here (params.yaml and dvc.yaml are missing); {fix}")
+
+
+@app.command("classify")
+def classify_comments(
     comments: Annotated[
-        str, Given(help="JSON Lines, a JSON array or a CSV file with `text`, or plain lines; - is standard input")
+        str, Argument(help="JSON Lines, a JSON array or a CSV file with `text`, or plain lines; - is standard input")
     ],
-    model: Annotated[Path, Flag(help="the folder of a model")] = Path("models/tuned"),
+    model: Annotated[Path, Option(help="the folder of a model")] = Path("models/tuned"),
 ) -> None:
     """Label comments with the tuned model.
 
-    Prints one JSON object per comment. After an interruption the same command goes on where it was.
+    Prints one JSON object per comment. After an interruption, the same command continues where it stopped.
+
+    Example: alloy classify data/split/test.jsonl > labeled.jsonl
+
+    Example: echo "The lock jams every morning." | alloy classify -
     """
     from alloy.commands.classify import main
 
     main(comments, model)
 
 
-Column = Annotated[str, Flag(help="the column that holds it, if the guess is wrong")]
+Column = Annotated[str, Option(help="the column that holds it, if the guess is wrong")]
 
 
-@app.command(name="import")
-def import_(
-    file: Annotated[Path, Given(help="a table (.csv, .xlsx, ..), a parquet or a JSON file")],
-    name: Annotated[str, Flag("--as", help="the name of the data set: it is written to data/<name>")],
+@app.command("import")
+def import_file(
+    file: Annotated[Path, Argument(help="a table (.csv, .xlsx, ..), a parquet or a JSON file")],
+    name: Annotated[str, Option("--as", help="the name of the data set: it is written to data/<name>")],
     text: Column = "",
-    levels: Annotated[str, Flag(help="the columns with the labels, first level first, with commas between them")] = "",
-    id_: Annotated[str, Flag("--id", help="the column with the comments' ids")] = "",
+    levels: Annotated[str, Option(help="the columns with the labels, first level first, separated by commas")] = "",
+    id_: Annotated[str, Option("--id", help="the column with the comments' ids")] = "",
     emotion: Column = "",
     content: Column = "",
-    taxonomy: Annotated[bool, Flag("--taxonomy", help="write the labels to taxonomy.csv as well")] = False,
-    yes: Annotated[bool, Flag("--yes", "-y", help="write without asking")] = False,
+    taxonomy: Annotated[bool, Option("--taxonomy", help="write the labels to taxonomy.csv as well")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="write without asking")] = False,
 ) -> None:
     """Import a spreadsheet or another file as a data set.
 
     Guesses what the columns hold, shows it with the first rows, and asks before it writes data/<name>.
 
-    Example: alloy import reviews.xlsx --as reviews
+    Example: alloy import docs/reviews.xlsx --as reviews
     """
-    from alloy.commands.import_data import Wishes, main
+    from alloy.commands.import_data import ColumnChoices, main
 
     given = {"text": text, "id": id_, "emotion": emotion, "content": content}
     columns = {role: column for role, column in given.items() if column}
-    main(
-        file,
-        name,
-        Wishes(columns, [level.strip() for level in levels.split(",") if level.strip()]),
-        yes=yes,
-        taxonomy=taxonomy,
-    )
+    choices = ColumnChoices(columns, [level.strip() for level in levels.split(",") if level.strip()])
+    main(file, name, choices, yes=yes, taxonomy=taxonomy)
 
 
 MaxLoss = Annotated[
     str,
-    Flag("--max-loss", "--mmlu-drop", help="largest loss of general ability against base that may be recommended"),
+    Option("--max-loss", "--mmlu-drop", help="largest loss of general ability, compared to base, that is acceptable"),
 ]
-Axis = Annotated[str, Flag(help="the metric of general ability; mmlu.acc, if none is given")]
+Axis = Annotated[
+    str, Option(help="the metric of general ability; the default is mmlu.acc", autocompletion=complete_metrics)
+]
 
 
-@app.command()
-def sweep(
-    ratios: Annotated[str, Flag(help="mix ratios, with commas between them")] = "0,0.05,0.1,0.25,0.5",
-    lrs: Annotated[str, Flag(help="learning rates, with commas between them; the profile's, if none is given")] = "",
-    seeds: Annotated[int, Flag(help="how many seeds each configuration is run with, params.yaml's first", min=1)] = 1,
+@app.command("sweep")
+def run_sweep(
+    ratios: Annotated[str, Option(help="mix ratios, separated by commas")] = "0,0.05,0.1,0.25,0.5",
+    lrs: Annotated[str, Option(help="learning rates, separated by commas; the default is the profile's")] = "",
+    seeds: Annotated[int, Option(help="how many seeds to run per configuration, from that of params.yaml", min=1)] = 1,
     max_loss: MaxLoss = "",
     axis: Axis = "",
 ) -> None:
     """Run an experiment per mix ratio, learning rate and seed.
 
-    Says which configuration to take at the end. After a kill it goes on where it was.
+    At the end, recommends a configuration. After a kill, the same command continues where it stopped.
+
+    Example: alloy sweep --ratios 0,0.25 --seeds 2
     """
     from alloy.sweep.runner import main
 
     main(ratios, lrs, seeds, max_loss, axis)
 
 
-@app.command()
-def frontier(max_loss: MaxLoss = "", axis: Axis = "") -> None:
-    """Say which of the finished experiments to take."""
+@app.command("frontier")
+def recommend_experiment(max_loss: MaxLoss = "", axis: Axis = "") -> None:
+    """Recommend one of the finished experiments.
+
+    Example: alloy frontier --max-loss 0.05
+    """
     from alloy.sweep.frontier import write_frontier
 
     write_frontier(max_loss, axis)
 
 
-@app.command()
-def evidence(
-    name: Annotated[str, Given(help="an experiment: the name of a file docs/evidence/<name>.yaml")],
-    only: Annotated[str, Flag(help="its configurations to run, with commas between them; all, if none is given")] = "",
-    seeds: Annotated[str, Flag(help="its seeds to run, with commas between them; all, if none is given")] = "",
-    out: Annotated[str, Flag(help="where records and results are; docs/evidence, if none is given")] = "",
-    commit: Annotated[str, Flag(help="the commit to run; that of the records, else HEAD, if none is given")] = "",
-    show: Annotated[bool, Flag("--show", help="run nothing, and write the page of the runs that are there")] = False,
-    take: Annotated[str, Flag(help="a project folder with one finished run, which becomes a record")] = "",
+@app.command("evidence")
+def run_experiment(
+    name: Annotated[
+        str,
+        Argument(
+            help="an experiment: the name of a file docs/evidence/<name>.yaml",
+            autocompletion=complete_names("docs/evidence"),
+        ),
+    ],
+    only: Annotated[str, Option(help="the configurations to run, separated by commas; the default is all")] = "",
+    seeds: Annotated[str, Option(help="the seeds to run, separated by commas; the default is all")] = "",
+    out: Annotated[str, Option(help="the folder of records and results; the default is docs/evidence")] = "",
+    commit: Annotated[str, Option(help="the commit to run; the default is that of the records, else HEAD")] = "",
+    show: Annotated[bool, Option("--show", help="run nothing; write the page of the finished runs")] = False,
+    take: Annotated[str, Option(help="a project folder with one finished run, which becomes a record")] = "",
 ) -> None:
     """Run an experiment of docs/evidence and write its page.
 
-    Runs that have a record are not repeated. After a kill it goes on where it was, also on another machine.
+    Runs that have a record are not repeated. After a kill, the same command continues, also on another machine.
+
+    Example: alloy evidence mams --show
     """
     from alloy.evidence.runner import main
 
     main(name, only, seeds, out, commit, show, take)
 
 
-@app.command()
-def trace(step: Annotated[int, Given(help="a training step, from 1")]) -> None:
-    """Print the rows that a training step took."""
+@app.command("report")
+def show_report(
+    browse: Annotated[bool, Option("--open", help="open the report in a browser")] = False,
+) -> None:
+    """Show the results of the last run.
+
+    Prints the comparison, the verdict and the path of the report, which is written again if it is out of date. Trains
+    nothing.
+
+    Example: alloy report --open
+    """
+    from alloy.commands.report import main
+
+    main(browse=browse)
+
+
+@app.command("trace")
+def trace_step(step: Annotated[int, Argument(help="a training step, from 1")]) -> None:
+    """Print the rows that a training step used.
+
+    Example: alloy trace 1
+    """
     from alloy.commands.trace import main
 
     main(step)
 
 
-@app.command()
-def review(
-    base: Annotated[str, Given(help="a branch, tag or commit; the commit where HEAD left it is compared")],
-    head: Annotated[str, Given(help="another revision than the files in this folder")] = "",
+@app.command("review")
+def review_changes(
+    base: Annotated[
+        str,
+        Argument(
+            help="a branch, tag or commit; its merge base with HEAD is compared", autocompletion=complete_revisions
+        ),
+    ],
+    head: Annotated[
+        str,
+        Argument(
+            help="another branch, tag or commit instead of the files in this folder", autocompletion=complete_revisions
+        ),
+    ] = "",
 ) -> None:
-    """Print what changed since a commit, in Markdown."""
+    """Print what changed since a commit, in Markdown.
+
+    Example: alloy review main
+    """
     from alloy.commands.review import main
 
     main(base, head)
 
 
-@app.command()
-def cost(
-    profile: Annotated[str, Given(help="the name of a profile")],
-    processes: Annotated[int, Given(help="how many GPUs train together", min=1)] = 1,
-    config: Annotated[Path | None, Given(help="a model's config.json, instead of the hub's")] = None,
+@app.command("cost")
+def estimate_cost(
+    profile: Annotated[str, Argument(help="the name of a profile", autocompletion=complete_names("profiles"))],
+    processes: Annotated[int, Argument(help="how many GPUs train together", min=1)] = 1,
+    config: Annotated[Path | None, Argument(help="a model's config.json, instead of the hub's")] = None,
 ) -> None:
     """Estimate what training a profile costs.
 
     Memory, FLOPs and GPU hours. The model's configuration comes from the hub unless a file is given.
+
+    Example: alloy cost demo
+
+    Example: alloy cost qwen3-8b 8 tests/configs/qwen3-8b.json
     """
     from alloy.commands.cost import main
 
     main(profile, processes, config)
 
 
-@app.command()
-def grammar() -> None:
+@app.command("grammar")
+def print_grammar() -> None:
     """Print the grammar (EBNF) of the answers.
 
-    For a server that takes a grammar with each request.
+    For a server that accepts a grammar with each request.
+
+    Example: alloy grammar > answers.ebnf
     """
     from alloy.commands.print_grammar import main
 
     main()
 
 
-@app.command()
-def smoke(
-    folder: Annotated[Path, Flag(help="where the clone is made; what is there is removed")] = Path(".dvc/tmp/smoke"),
+@app.command("smoke")
+def run_smoke_test(
+    folder: Annotated[Path, Option(help="where the clone is made; an earlier clone there is removed")] = Path(
+        ".dvc/tmp/smoke"
+    ),
 ) -> None:
     """Run the last commit at the smallest scale.
 
-    In a clone, on the demo's data: neither results nor customers' comments are touched.
+    In a clone, on the demo's data: your results and your comments are not touched.
+
+    Example: alloy smoke
     """
     from alloy.commands.smoke import main
 
@@ -187,11 +296,15 @@ def smoke(
 @check.callback(invoke_without_command=True)
 def check_before_training(
     context: typer.Context,
-    repair: Annotated[bool, Flag("--repair", help="remove what a killed DVC left damaged, and check nothing")] = False,
+    repair: Annotated[
+        bool, Option("--repair", help="remove what a killed DVC left damaged, and check nothing")
+    ] = False,
 ) -> None:
     """Check inputs and tests before training, locks and caches.
 
     Without a command: the inputs, and the tests as soon as base is measured.
+
+    Example: alloy check
     """
     if repair:
         from alloy.core.dvc_repair import repair_dvc
@@ -207,87 +320,122 @@ def check_before_training(
             print(f"tests: not measured; run `{check_tests.MEASURE}`, then `alloy check tests`")
 
 
-@check.command()
-def inputs() -> None:
+@check.command("inputs")
+def check_only_inputs() -> None:
     """Check settings, data and model.
 
     As the stages do, without training anything.
+
+    Example: alloy check inputs
     """
     from alloy.commands.check_inputs import main
 
     main()
 
 
-@check.command()
-def tests() -> None:
+@check.command("tests")
+def check_only_tests() -> None:
     """Say which tests can show forgetting.
 
-    Before training, by what base reaches in them. Fails if no test can.
+    Before training, from the base model's results. Fails if no test can.
+
+    Example: alloy check tests
     """
     from alloy.commands.check_tests import main
 
     main()
 
 
-@check.command()
-def lock() -> None:
+@check.command("lock")
+def check_lock_file() -> None:
     """Check that committed metrics fit the commit.
 
-    They must be those of the committed code, params and data. No data is needed to ask.
+    They must be those of the committed code, params and data. The data itself is not needed.
+
+    Example: alloy check lock
     """
     from alloy.commands.check_lock import main
 
     main()
 
 
-@check.command()
-def cache() -> None:
-    """Remove corrupt files from DVC's cache."""
+@check.command("cache")
+def check_cache_files() -> None:
+    """Remove corrupt files from DVC's cache.
+
+    Example: alloy check cache
+    """
     from alloy.commands.check_cache import main
 
     main()
 
 
-@check.command()
-def versions(
-    write: Annotated[bool, Flag("--write", help="make versions.yaml what constraints.txt says")] = False,
+@check.command("versions")
+def check_pinned_versions(
+    write: Annotated[bool, Option("--write", help="write versions.yaml from constraints.txt")] = False,
 ) -> None:
     """Check that packages are the pinned ones.
 
     versions.yaml must repeat constraints.txt, since DVC reads the versions there.
+
+    Example: alloy check versions
     """
     from alloy.core.versions import check_versions
 
     print("".join(f"versions: {line}\n" for line in check_versions(write=write)) or "versions: as pinned\n", end="")
 
 
-@nova.command()
-def export(folder: Annotated[Path, Given(help="where to write")] = Path("data/converse")) -> None:
+@nova.command("export")
+def export_to_nova(folder: Annotated[Path, Argument(help="where to write")] = Path("data/converse")) -> None:
     """Write the mix and the test set for Nova.
 
     In Converse format, as a customization job reads them.
+
+    Example: alloy nova export
     """
     from alloy.commands.nova_export import main
 
     main(folder)
 
 
-@recipe.command()
-def read(file: Annotated[Path, Given(help="a recipe, a YAML file")]) -> None:
-    """Set mix.ratio and mix.sources by a recipe."""
-    from alloy.commands.nova_recipe import read
+@recipe.command("read")
+def read_nova_recipe(file: Annotated[Path, Argument(help="a recipe, a YAML file")]) -> None:
+    """Set mix.ratio and mix.sources from a recipe.
 
-    read(file)
+    Example: alloy nova recipe read recipe.yaml
+    """
+    from alloy.commands.nova_recipe import read_recipe
+
+    read_recipe(file)
 
 
-@recipe.command()
-def write(file: Annotated[Path | None, Given(help="where to write; standard output, if none is given")] = None) -> None:
-    """Write the recipe of params.yaml."""
-    from alloy.commands.nova_recipe import write
+@recipe.command("write")
+def write_nova_recipe(
+    file: Annotated[Path | None, Argument(help="where to write; the default is standard output")] = None,
+) -> None:
+    """Write the recipe of params.yaml.
 
-    write(file)
+    Example: alloy nova recipe write recipe.yaml
+    """
+    from alloy.commands.nova_recipe import write_recipe
+
+    write_recipe(file)
+
+
+def run_app() -> None:
+    """Run the command that the arguments name.
+
+    Typer ends with status 1 if the reader of standard output has closed it (`alloy .. | head -1`). `run` ends quietly
+    with the status that shells know, that of SIGPIPE.
+    """
+    try:
+        app()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        raise
 
 
 def main() -> None:
-    """Run the command that the arguments name."""
-    run(app)
+    """Run the command as a user starts it."""
+    run(run_app)

@@ -1,6 +1,6 @@
-"""Say whether the committed figures are those of the committed code, params and data; no data is needed to ask.
+"""Check that the committed metrics are those of the committed code, params and data. The data itself is not needed.
 
-Reads   dvc.yaml, dvc.lock and what they name, as far as it is there
+Reads   dvc.yaml, dvc.lock and the files that they name, if they exist
 Run     alloy check lock
 """
 
@@ -14,28 +14,28 @@ from alloy.core.yaml_fix import require_resolved
 from alloy.sweep.dvc_experiments import WORKSPACE, find_stale_stages, read_lock
 
 COMMAND = ["dvc", "repro", "--dry", "--allow-missing"]
-MEND = "run `dvc repro`, then commit dvc.lock and metrics/"
+FIX = "run `dvc repro`, then commit dvc.lock and metrics/"
 WOULD_RUN = re.compile(r"^Running stage '(.+)'", re.MULTILINE)
-# A stage that is out of date and whose data this machine has not.
+# A stage that is out of date, and whose data is not on this machine.
 CANNOT_RUN = re.compile(r"^ERROR: failed to reproduce '(.+)': \[Errno 2\]", re.MULTILINE)
 
 
-def judge(status: int, said: str) -> None:
-    """Raise `InputError` unless `COMMAND`, which ended with `status` and `said` so, finds nothing to run."""
-    if stages := WOULD_RUN.findall(said) + CANNOT_RUN.findall(said):
+def require_up_to_date(status: int, output: str) -> None:
+    """Raise `InputError` if `COMMAND`, which ended with this exit status and output, found a stage to run."""
+    if stages := WOULD_RUN.findall(output) + CANNOT_RUN.findall(output):
         names = ", ".join(f"'{stage}'" for stage in stages)
-        raise InputError(f"dvc.lock: not up to date from {names} on; {MEND}")
+        raise InputError(f"dvc.lock: out of date from {names} on; {FIX}")
     if status:
-        raise InputError(said.strip().removeprefix("ERROR: "))
+        raise InputError(output.strip().removeprefix("ERROR: "))
 
 
 def main() -> None:
-    """Ask DVC, judge."""
+    """Ask DVC which stages it would run; fail if there are any."""
     require_resolved(map(Path, ("dvc.lock", *PARSED_FILES)))
-    asked = subprocess.run(COMMAND, text=True, capture_output=True, check=False)
-    judge(asked.returncode, asked.stdout + asked.stderr)
+    done = subprocess.run(COMMAND, text=True, capture_output=True, check=False)
+    require_up_to_date(done.returncode, done.stdout + done.stderr)
     # Without the data, DVC does not compare a folder that a stage reads with the outputs of other stages in it.
     if stages := find_stale_stages(read_lock(WORKSPACE)):
         names = ", ".join(f"'{stage}'" for stage in stages)
-        raise InputError(f"dvc.lock: {names} ran on other inputs than the ones recorded now; {MEND}")
+        raise InputError(f"dvc.lock: {names} ran on other inputs than those recorded now; {FIX}")
     print("lock: up to date")

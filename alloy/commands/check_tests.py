@@ -3,11 +3,12 @@
 Reads   metrics/mmlu/base.json, base.jsonl; metrics/ifeval/base.json, base.jsonl
 Run     dvc repro mmlu@base ifeval@base, then alloy check tests
 
-It ends with exit status 1 if no test can.
+The exit status is 1 if no test can.
 """
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 from alloy.comparison.compare import Rows, compare_models
@@ -22,36 +23,36 @@ MEASURE = f"dvc repro {' '.join(f'{stage}@base' for stage in STAGES)}"
 
 
 def is_measured() -> bool:
-    """Say whether base has taken the tests."""
+    """Return whether the results of the base model exist."""
     return all(Path(f"metrics/{stage}/base.json").is_file() for stage in STAGES)
 
 
 def read_base() -> tuple[Row, dict[str, Rows]]:
-    """Return base's metrics and rows by part; a file that is missing raises."""
-    figures: Row = {}
+    """Return the metrics and the rows of base, by part; a missing file raises `InputError`."""
+    metrics: Row = {}
     rows: dict[str, Rows] = {}
     for stage in STAGES:
         paths = Path(f"metrics/{stage}/base.json"), Path(f"metrics/{stage}/base.jsonl")
         for path in paths:
             if not path.is_file():
                 raise InputError(f"{path}: no such file; run `{MEASURE}`")
-        own = read_metrics(paths[0], "base")
-        if own.get(stage):
-            figures[stage], rows[stage] = own[stage], read_jsonl(paths[1])
-    return figures, rows
+        measured = read_metrics(paths[0], "base")
+        if measured.get(stage):
+            metrics[stage], rows[stage] = measured[stage], read_jsonl(paths[1])
+    return metrics, rows
 
 
 def warn_if_stale() -> list[str]:
-    """Return a line if DVC finds that base's metrics are not those of today's settings; none if DVC cannot tell."""
+    """Return a warning if DVC finds that the settings changed since base was measured; none if DVC cannot tell."""
     command = ["dvc", "status", "--json", *(f"{stage}@base" for stage in STAGES)]
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode or not json.loads(done.stdout or "{}"):
         return []
-    return [f"Warning: these metrics are not of today's model and settings; run `{MEASURE}`"]
+    return [f"check: the model or the settings changed since base was measured; run `{MEASURE}`"]
 
 
-def table(tests: list[Sensitivity]) -> str:
-    """Return a line per test: base's value, its interval, the chance level, and whether it can show forgetting."""
+def format_table(tests: list[Sensitivity]) -> str:
+    """Return one line per test: value of base, its interval, chance level, and whether it can show forgetting."""
     lines = [f"{'':52}{'n':>6}{'base':>8}{'95 % interval':>18}{'chance':>8}  shows forgetting"]
     for test in tests:
         interval = "-" if test.low is None else f"{test.low:.3f} to {test.high:.3f}"
@@ -61,21 +62,22 @@ def table(tests: list[Sensitivity]) -> str:
 
 
 def main() -> None:
-    """Read, judge, print; fail if no test can show anything."""
+    """Print which tests can show forgetting; fail if none can."""
     score = Score.load()
     base, base_rows = read_base()
-    figures, rows = add_headline({"base": base, "tuned": {}, "svm": {}}, {"base": base_rows, "tuned": {}, "svm": {}})
-    lines = compare_models(figures, rows, score.resamples, score.seed)
+    metrics, rows = add_headline({"base": base, "tuned": {}, "svm": {}}, {"base": base_rows, "tuned": {}, "svm": {}})
+    lines = compare_models(metrics, rows, score.resamples, score.seed)
     tests = list_sensitivities(lines)
     if not tests:
-        raise InputError("metrics: base took no test that can show forgetting; a hosted model tells no likelihoods")
-    shown = [test for test in tests if test.name != "mmlu.acc"]  # it repeats the formulation that is named below
-    print(table(shown), end="\n\n")
-    if formulation := figures["base"].get("mmlu", {}).get("formulation"):
+        raise InputError("metrics: base has no test that can show forgetting; a hosted model gives no likelihoods")
+    shown = [test for test in tests if test.name != "mmlu.acc"]  # the same as the formulation that is named below
+    print(format_table(shown), end="\n\n")
+    if formulation := metrics["base"].get("mmlu", {}).get("formulation"):
         print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), where base does best.")
-    print(*(line for test in shown if (line := explain_insensitivity(test, shown))), *warn_if_stale(), sep="\n")
+    print(*(line for test in shown if (line := explain_insensitivity(test, shown))), sep="\n", flush=True)
+    print("".join(f"{line}\n" for line in warn_if_stale()), end="", file=sys.stderr)
     if find_most_sensitive(shown) is None:
         raise InputError(
-            "metrics: base is not above chance in any test, so none can show forgetting; take easier questions for "
-            "data.benchmark, or a larger model"
+            "data.benchmark: base is not above chance in any test, so none can show forgetting; use easier questions, "
+            "or a larger model"
         )

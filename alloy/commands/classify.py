@@ -1,15 +1,16 @@
-"""Label any comments with the tuned model.
+"""Label comments with the tuned model.
 
-Run     alloy classify comments.jsonl > labelled.jsonl
+Run     alloy classify comments.jsonl > labeled.jsonl
 
-Takes JSON Lines, a JSON array, a table (CSV) with a column `text`, or plain lines; `-` is standard input
-(alloy/formats/unlabeled.py). Prints one JSON object per comment, in their order: its fields as they were, and its
-`segments`. One that could not be labelled has no segments, `valid: false` and the `reason`; fields of these three names
-that the input has, from an earlier run, are replaced.
+Reads JSON Lines, a JSON array, a CSV table with a column `text`, or plain lines; `-` is standard input
+(alloy/formats/unlabeled.py). Prints one JSON object per comment, in the order of the input: its fields, unchanged, and
+its `segments`. A comment without labels has no segments, `valid: false` and the `reason`. If the input has fields of
+these three names, from an earlier run, they are replaced.
 
-Each answer is kept until the run has ended: the same command goes on after an interruption where it was. If a service
-has not answered some (refused, over the context, failed after retries), it asks for these again, and only for them. The
-engine and its settings are those of the profile; `infer.engine: openai` asks a server that `make serve` started.
+Answers are kept until the run has finished, so that the same command continues after an interruption. If a service did
+not answer some comments (refused, over the context, failed after retries), the same command asks for these again, and
+only for these. The engine and its settings come from the profile; `infer.engine: openai` asks a server that `make
+serve` started.
 """
 
 import hashlib
@@ -40,51 +41,50 @@ from alloy.labelling.task import SPLIT, load_task
 from alloy.runtime.resume import KEPT_DAYS, LIBRARIES, work_root
 from alloy.runtime.row_log import RowLog
 
-KEPT = ("segments", "valid", "finish", "reason")  # of an answer
-OURS = ("segments", "valid", "reason")  # fields that are written
+KEPT_FIELDS = ("segments", "valid", "finish", "reason")  # of an answer
+WRITTEN_FIELDS = ("segments", "valid", "reason")
 REASONS = {
     Finish.context.value: "the comment does not fit into the model's context",
     Finish.refused.value: "the service refused to answer",
     Finish.failed.value: "the service failed",
     Finish.length.value: "the answer was cut off at infer.max_new_tokens",
 }
-NO_JSON = "the answer is not a JSON list of segments"
-Labeller = Callable[[list[Row], Callable[[int, Row], object]], object]  # gives each answer, with its index
+NOT_JSON = "the answer is not a JSON list of segments"
+Labeler = Callable[[list[Row], Callable[[int, Row], object]], object]  # reports each answer with its index
 
 
 class KeptAnswers:
-    """Answers in `folder` by the text that they answer: those of interrupted runs, and those of this one.
+    """Answers in `folder`, by the text of the comment: those of interrupted runs, and those of this run.
 
-    Each run writes a log of its own, so that two may go on at once.
+    Each run writes its own log, so that two runs can work at the same time.
     """
 
     def __init__(self, folder: Path, again: Callable[[Row], bool] | None) -> None:
-        """`again` says which answers of an earlier run are asked for again."""
+        """`again` returns whether to ask again for an answer of an earlier run."""
         self.folder = folder
         self.again = again
         self.logs = [RowLog(path, again, writes=False) for path in sorted(folder.glob("*.log"))]
         self.logs.append(RowLog(folder / f"{uuid.uuid4().hex}.log"))
-        self.unfinished = False  # some have no answer
+        self.unfinished = False  # whether some comments have no answer
 
-    def answer(self, comments: list[Row], work: Labeller) -> list[Row]:
-        """Return the answers to comments: those that are kept, and those that `work` makes, each then kept."""
+    def answer_all(self, comments: list[Row], label: Labeler) -> list[Row]:
+        """Return the answers to comments: the kept ones, and those of `label`, which are kept as they arrive."""
         keys = [hashlib.sha256(comment["text"].encode()).hexdigest()[:32] for comment in comments]
-        answers = {key: found for key in keys if (found := self._find(key)) is not None}
-        first = dict.fromkeys(key for key in keys if key not in answers)  # a text that comes twice is asked once
-        left = [comments[keys.index(key)] for key in first]
-        asked = list(first)
+        answers = {key: answer for key in keys if (answer := self._find_answer(key)) is not None}
+        new_keys = list(dict.fromkeys(key for key in keys if key not in answers))  # each text is asked once
+        unanswered = [comments[keys.index(key)] for key in new_keys]
 
-        def done(index: int, answer: Row) -> None:
-            kept = {name: answer[name] for name in KEPT if name in answer}
-            self.logs[-1].write(asked[index], kept)
-            answers[asked[index]] = kept
+        def keep_answer(index: int, answer: Row) -> None:
+            kept = {name: answer[name] for name in KEPT_FIELDS if name in answer}
+            self.logs[-1].write(new_keys[index], kept)
+            answers[new_keys[index]] = kept
 
-        if left:
-            work(left, done)
+        if unanswered:
+            label(unanswered, keep_answer)
         self.unfinished |= any(self.again is not None and self.again(answers[key]) for key in keys)
         return [answers[key] for key in keys]
 
-    def _find(self, key: str) -> Row | None:
+    def _find_answer(self, key: str) -> Row | None:
         return next((row for log in reversed(self.logs) if not log.needs_row(key) and (row := log.read(key))), None)
 
     def close(self) -> None:
@@ -92,8 +92,8 @@ class KeptAnswers:
         for log in self.logs:
             log.close()
 
-    def drop(self) -> None:
-        """Remove what is kept, unless the next run is to ask for some again, and what nobody has gone on with."""
+    def remove_finished(self) -> None:
+        """Remove the kept answers if all comments have one, and logs of runs that nobody has continued for days."""
         if not self.unfinished:
             for log in self.logs:
                 log.path.unlink(missing_ok=True)
@@ -103,63 +103,57 @@ class KeptAnswers:
                 if file.stat().st_mtime < old:
                     file.unlink()
         for folder in self.folder.parent.glob("*"):
-            with suppress(OSError):  # it is not empty
+            with suppress(OSError):  # a folder that is not empty
                 folder.rmdir()
 
 
-def kept_answers(model: Path, infer: Infer, prompt: Prompt) -> KeptAnswers:
-    """Return the answers kept for this model and all else that an answer depends on but the comment.
+def open_kept_answers(model: Path, infer: Infer, prompt: Prompt) -> KeptAnswers:
+    """Return the answers that were made by this model, with the same settings, taxonomy, code and libraries.
 
-    A change of the model is seen by the sizes and times of its files: to read it would take minutes.
+    A changed model is recognized by the sizes and times of its files, because reading it would take minutes.
     """
     settings = [infer.answer_settings, prompt.model_dump(mode="json")]
     states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in list_files([str(model)])]
-    parts = [
-        settings,
-        states,
-        hash_path(SPLIT),
-        hash_path(Path(alloy.__path__[0])),
-        [_version(name) for name in LIBRARIES],
-    ]
+    libraries = [_installed_version(name) for name in LIBRARIES]
+    parts = [settings, states, hash_path(SPLIT), hash_path(Path(alloy.__path__[0])), libraries]
     key = hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
     return KeptAnswers(work_root() / "classify" / key, make_retry_test(infer))
 
 
-def _version(library: str) -> str:
+def _installed_version(library: str) -> str:
     try:
         return version(library)
     except PackageNotFoundError:
         return ""
 
 
-def labelled(chunk: list[Unlabeled], work: Callable[[list[Row]], list[Row]]) -> Iterator[Row]:
-    """Yield the rows of a chunk with their labels; `work` answers those that can be labelled."""
+def label_chunk(chunk: list[Unlabeled], answer_all: Callable[[list[Row]], list[Row]]) -> Iterator[Row]:
+    """Yield the rows of a chunk with their labels; `answer_all` returns the answers to the usable comments."""
     usable = [{"id": "", "text": comment.row["text"]} for comment in chunk if comment.reason is None]
-    answers = iter(work(usable) if usable else [])
+    answers = iter(answer_all(usable) if usable else [])
     for row, reason in chunk:
-        given = {key: value for key, value in row.items() if key not in OURS}
+        fields = {key: value for key, value in row.items() if key not in WRITTEN_FIELDS}
         if reason is None:
-            answer = next(answers)
-            yield {**given, **said(answer)}
+            yield {**fields, **to_output_fields(next(answers))}
         else:
-            yield {**given, "segments": [], "valid": False, "reason": reason}
+            yield {**fields, "segments": [], "valid": False, "reason": reason}
 
 
-def said(answer: Row) -> Row:
-    """Return what is written of an answer."""
+def to_output_fields(answer: Row) -> Row:
+    """Return the fields that are written for an answer."""
     if answer["valid"]:
         return {"segments": answer["segments"]}
-    reason = REASONS.get(answer["finish"], NO_JSON)
+    reason = REASONS.get(answer["finish"], NOT_JSON)
     return {"segments": [], "valid": False, "reason": f"{reason}: {why}" if (why := answer.get("reason")) else reason}
 
 
-def encode(row: Row) -> bytes:
-    """Return a row as a line of JSON: numbers as they were read, control characters as JSON escapes."""
+def encode_row(row: Row) -> bytes:
+    """Return a row as a line of JSON: numbers are unchanged, control characters are JSON escapes."""
     return escape_controls(json.dumps(row, ensure_ascii=False, separators=(",", ":"))).encode() + b"\n"
 
 
 def read_source(source: str) -> Iterable[Unlabeled]:
-    """Return the comments of a file, all at once, or those of standard input as they come."""
+    """Return the comments of a file as a list, or those of standard input one by one."""
     if source == "-":
         return read_unlabeled(source, sys.stdin.buffer)
     require_file(source, "give JSON Lines, CSV, or plain text with one comment per line")
@@ -167,47 +161,47 @@ def read_source(source: str) -> Iterable[Unlabeled]:
 
 
 def main(source: str, model: Path) -> None:
-    """Read, label, print, a chunk at a time."""
+    """Label the comments of a source and print them, one chunk at a time."""
     from tqdm import tqdm
 
     comments = read_source(source)
     total = len(comments) if isinstance(comments, list) else None
-    rest = iter(comments)
-    first = next(rest, None)
+    remaining = iter(comments)
+    first = next(remaining, None)
     if first is None:
-        raise InputError(f"{source}: no comments; give one per line")
+        raise InputError(f"{source}: expected one comment per line, found none")
     prompt, infer = load_sections(Prompt, Infer)
     prompts = load_task(prompt)
-    labellers: list[Labeller] = []  # one, from the first answer on that is not kept
+    labelers: list[Labeler] = []  # at most one, which is opened for the first answer that is not kept
 
-    def work(rows: list[Row], done: Callable[[int, Row], object]) -> None:
-        if not labellers:
-            labellers.append(open_labeler(model, infer, prompts))
-        labellers[0](rows, done)
+    def label_with_model(rows: list[Row], report: Callable[[int, Row], object]) -> None:
+        if not labelers:
+            labelers.append(open_labeler(model, infer, prompts))
+        labelers[0](rows, report)
 
     counts = {"rows": 0, "without labels": 0, "usable": 0}
     chunk, reason = [first], None
-    hidden = True if sys.stdout.isatty() else None  # a bar would stand among the rows
+    hidden = True if sys.stdout.isatty() else None  # the bar would be mixed with the rows
     with (
-        closing(kept_answers(model, infer, prompt)) as kept,
+        closing(open_kept_answers(model, infer, prompt)) as kept,
         tqdm(total=total, unit=" comments", desc="classify", disable=hidden, dynamic_ncols=True) as bar,
     ):
-        while chunk := [*chunk, *islice(rest, infer.chunk_size - len(chunk))]:
+        while chunk := [*chunk, *islice(remaining, infer.chunk_size - len(chunk))]:
             counts["usable"] += sum(comment.reason is None for comment in chunk)
-            for row in labelled(chunk, lambda rows: kept.answer(rows, work)):
-                sys.stdout.buffer.write(encode(row))
+            for row in label_chunk(chunk, lambda rows: kept.answer_all(rows, label_with_model)):
+                sys.stdout.buffer.write(encode_row(row))
                 counts["rows"] += 1
                 counts["without labels"] += "reason" in row
                 reason = reason or row.get("reason")
             sys.stdout.buffer.flush()
             bar.update(len(chunk))
             chunk = []
-    kept.drop()
+    kept.remove_finished()
     if not counts["usable"]:
-        raise InputError(f"{source}: none of the {counts['rows']} rows can be labelled; the first: {reason}")
+        raise InputError(f"{source}: none of the {counts['rows']} rows can be labeled; the first reason: {reason}")
     if counts["without labels"]:
         print(
-            f"classify: {counts['without labels']} of {counts['rows']} rows have no labels, see their `reason`; "
-            f"the first: {reason}" + ("; the same command asks for these again" if kept.unfinished else ""),
+            f"classify: {counts['without labels']} of {counts['rows']} rows have no labels, see `reason`; "
+            f"the first reason: {reason}" + ("; the same command asks for these again" if kept.unfinished else ""),
             file=sys.stderr,
         )

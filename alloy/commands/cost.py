@@ -1,10 +1,12 @@
-"""Print what the training of a profile costs: memory, FLOPs, GPU hours.
+"""Estimate what training a profile costs: memory, FLOPs, GPU hours.
 
 Run     alloy cost <profile> [processes] [config.json]
 
-The configuration comes from the hub, the folder `model.path` or else models/base, unless a file is given.
+The model's configuration is the given file. Without one, it comes from the hub, from the folder `model.path`, or else
+from models/base.
 """
 
+import sys
 from pathlib import Path
 
 from alloy.core.files import InputError, require_file
@@ -25,27 +27,35 @@ from alloy.training.settings import Model, Train
 
 
 def main(profile: str, processes: int, file: Path | None) -> None:
-    """Print what the training of a profile costs."""
+    """Print what training a profile costs."""
     if file:
-        require_file(file, "give a model's config.json, or leave it out")
+        require_file(file, "expected the config.json of a model")
     model, train = Model.load(profile), Train.load(profile)
     source = str(file) if file else model.hub or model.path or "models/base"
     if source == "models/base" and (profile != profile_name() or not Path(source, "config.json").is_file()):
         raise InputError(
-            f"profiles/{profile}.yaml: the model's configuration is known after `dvc repro base` with "
-            f"`profile: {profile}` in params.yaml; or give a config.json"
+            f"profiles/{profile}.yaml: the model has no configuration yet; run `dvc repro base` with "
+            f"`profile: {profile}` in params.yaml, or name a config.json"
         )
     try:
         config = load_config(source, model.revision)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # the last four: no model's config
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:  # the last four: a file that is not a model's configuration
         reason = (str(error).splitlines() or [""])[0]
-        raise InputError(f"{source}: not a model's configuration: {reason}; give its config.json") from None
+        raise InputError(f"{source}: not a model's configuration: {reason}; name its config.json") from None
     train, unpacked = resolve_packing(config, train)
     if unpacked:
-        print(unpacked)
+        print(unpacked, file=sys.stderr)
     print(format_memory(estimate_memory(config, train, processes, 1, train.gpu), None))
     size = count_parameters(config)
-    print(f"{size.total:,} parameters; {size.body_active:,} and the head's {size.head:,} work on a token")
+    print(
+        f"{size.total:,} parameters; for each token, {size.body_active:,} of them and the head's {size.head:,} are used"
+    )
     flops = count_training_flops(config, 1e6, 1e6 * EXAMPLE_TOKENS, 1e6 * COMPLETION_SHARE, train.method)
     hours = estimate_gpu_hours(flops)
-    print(f"a million tokens: {flops:.3g} FLOPs, {hours:.2g} GPU hours of an H100 at an assumed MFU of {MFU:.0%}")
+    print(f"one million tokens: {flops:.3g} FLOPs, {hours:.2g} GPU hours of an H100 at an assumed MFU of {MFU:.0%}")

@@ -1,12 +1,14 @@
 """Write the training mix and the test set in Converse format, as a customization job of Amazon Nova reads them.
 
+Reads   data/mix/train.jsonl, data/split/test.jsonl, taxonomy.json and task.json
+Writes  train.jsonl and test.jsonl in the folder (data/converse), one conversation per line, in the order of the inputs
 Run     alloy nova export [folder]
 
-Reads what `split` and `mix` wrote, and writes train.jsonl and test.jsonl into the folder (data/converse), one
-conversation a line in the order of data/mix/train.jsonl and data/split/test.jsonl. The lines hold Nova's own fields
-alone: a job may refuse others, so that ids stay behind. Of a test comment the last turn is the gold answer.
+The lines have only the fields of the format, without ids, because a job may refuse other fields. The last turn of a
+test comment is the correct answer.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -19,58 +21,61 @@ from alloy.labelling.task import SPLIT, load_task
 TRAIN = Path("data/mix/train.jsonl")
 
 
-def conversations(rows: Iterable[tuple[str, Row]], refused: dict[str, list[str]]) -> Iterator[Row]:
-    """Yield the conversation of each row that comes with its place; `refused` gets those with refused words."""
+def convert_rows(rows: Iterable[tuple[str, Row]], refused: dict[str, list[str]]) -> Iterator[Row]:
+    """Yield the conversation of each row; rows come with their place, as `file:line`.
+
+    Places of rows with words that Nova refuses, and these words, are added to `refused`.
+    """
     for place, row in rows:
         if words := refused_words(row["messages"]):
             refused[place] = words
         try:
             yield to_conversation(row["messages"])
-        except ValueError as fault:
-            raise InputError(f"{place}: {fault}") from None
+        except ValueError as error:
+            raise InputError(f"{place}: {error}") from None
 
 
-def training_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    """Yield the rows of the mix, each with its place."""
+def read_training_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    """Yield the rows of the mix with their places."""
     for number, row in decode_lines(path):
         if isinstance(row, InputError):
             raise row
         yield f"{path}:{number}", row
 
 
-def test_rows(test: list[Row], prompts: Prompts, path: Path) -> Iterator[tuple[str, Row]]:
-    """Yield the test comments as chats that end in their gold answers, each with its place."""
+def make_test_rows(test: list[Row], prompts: Prompts, path: Path) -> Iterator[tuple[str, Row]]:
+    """Yield the test comments with their places, as chats that end with the correct answer."""
     for number, (row, messages) in enumerate(zip(test, prompts.build_messages(test), strict=True), 1):
         answer = {"role": "assistant", "content": prompts.render_gold_answer(row)}
         yield f"{path}:{number}", {"messages": [*messages, answer]}
 
 
-def warning(refused: dict[str, list[str]], total: int) -> str:
-    """Return the line that says what a job would stumble over."""
+def format_warning(refused: dict[str, list[str]], total: int) -> str:
+    """Return a line about the conversations that a job would refuse."""
     words = ", ".join(sorted({word for found in refused.values() for word in found}))
     place = next(iter(refused))
     return (
-        f"converse: {len(refused)} of {total} conversations hold words that Nova's check of training data refuses "
-        f"({words}), the first is {place}; drop or reword them before the job"
+        f"converse: {place}: Nova refuses training data with these words: {words} ({len(refused)} of {total} "
+        "conversations have them); drop or reword them before the job"
     )
 
 
 def main(out: Path) -> None:
-    """Read, turn, write."""
+    """Write both files; warn of words that Nova refuses."""
     prompts, test = load_task(Prompt.load()), read_jsonl(SPLIT / "test.jsonl")
     refused: dict[str, list[str]] = {}
     counts = {"train": 0, "test": 0}
 
-    def counted(side: str, rows: Iterator[Row]) -> Iterator[Row]:
+    def count_rows(side: str, rows: Iterator[Row]) -> Iterator[Row]:
         for row in rows:
             counts[side] += 1
             yield row
 
-    write_jsonl(out / "train.jsonl", counted("train", conversations(training_rows(TRAIN), refused)))
-    tests = test_rows(test, prompts, SPLIT / "test.jsonl")
-    write_jsonl(out / "test.jsonl", counted("test", conversations(tests, refused)))
+    write_jsonl(out / "train.jsonl", count_rows("train", convert_rows(read_training_rows(TRAIN), refused)))
+    tests = make_test_rows(test, prompts, SPLIT / "test.jsonl")
+    write_jsonl(out / "test.jsonl", count_rows("test", convert_rows(tests, refused)))
     print(
         f"converse: {counts['train']} conversations in {out / 'train.jsonl'}, {counts['test']} in {out / 'test.jsonl'}"
     )
     if refused:
-        print(warning(refused, sum(counts.values())))
+        print(format_warning(refused, sum(counts.values())), file=sys.stderr)

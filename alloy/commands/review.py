@@ -1,11 +1,10 @@
-"""Say in Markdown what one commit changed against another: params, and figures in an order that is always the same.
+"""Print in Markdown what changed between two commits: params, then metrics, always in the same order.
 
-Reads   params and metrics of both commits, as `dvc params diff` and `dvc metrics diff` have them
-Run     alloy review <base> [<head>]; without <head>, what is in the folder now
+Reads   params and metrics of both commits, from `dvc params diff` and `dvc metrics diff`
+Run     alloy review <base> [<head>]; without <head>, the files in this folder
 
-Of <base> it takes the commit where <head> left it.
-
-The figures are those that were committed: nothing is run. `make lock` says whether they belong to the code.
+<head> is compared with its merge base with <base>. Nothing is run: the metrics are the committed ones. `make lock`
+checks that they belong to the code.
 """
 
 import html
@@ -20,7 +19,7 @@ from alloy.core.git import run_git
 from alloy.core.markdown import escape_markdown, format_code, format_table
 from alloy.scoring.bootstrap import MIN_ITEMS
 
-Items = dict[str, tuple[int | None, ...]]  # of metrics, before and after
+Counts = dict[str, tuple[int | None, ...]]  # number of items by metric, before and after
 Value = float | int | str | bool | list | None
 SUMMARY_FILE = "metrics/summary.json"
 COUNTS = {metric.n or COUNT for metric in METRICS}
@@ -31,7 +30,7 @@ ORDER = [
 
 @dataclass(frozen=True)
 class Change:
-    """A param or a figure, by its name in `file`, before and after; None where it was not there."""
+    """A param or a metric in `file`, before and after; None if it was not there."""
 
     file: str
     name: str
@@ -39,182 +38,187 @@ class Change:
     new: Value
 
     @property
-    def step(self) -> float | None:
-        """By how much it changed; None where it is no number, or was not there."""
+    def difference(self) -> float | None:
+        """The new value minus the old one; None if one of them is not a number, or was not there."""
         if isinstance(self.old, bool | str | list | None) or isinstance(self.new, bool | str | list | None):
             return None
         return self.new - self.old
 
 
-def changes(diff: dict[str, dict[str, Row]]) -> list[Change]:
-    """Return what is in the JSON of `dvc params diff` or `dvc metrics diff`: headline figures first, then by name."""
-    found = [
+def list_changes(diff: dict[str, dict[str, Row]]) -> list[Change]:
+    """Return the changes in the JSON of `dvc params diff` or `dvc metrics diff`, headline metrics first."""
+    changes = [
         Change(file, name, entry.get("old"), entry.get("new"))
         for file, names in diff.items()
         for name, entry in names.items()
     ]
 
-    def place(change: Change) -> tuple[int, int, str, str]:
+    def sort_key(change: Change) -> tuple[int, int, str, str]:
         headline = change.file == SUMMARY_FILE
         rank = ORDER.index(change.name) if change.name in ORDER else len(ORDER)
         return (not headline, rank if headline else 0, change.file, change.name)
 
-    return sorted((change for change in found if change.old != change.new), key=place)
+    return sorted((change for change in changes if change.old != change.new), key=sort_key)
 
 
-def items(diff: dict[str, dict[str, Row]]) -> Items:
-    """Return how many items each headline metric is measured on, before and after, of all metrics of both commits."""
+def find_counts(diff: dict[str, dict[str, Row]]) -> Counts:
+    """Return how many items each headline metric is measured on; `diff` has all metrics of both commits."""
     summary = diff.get(SUMMARY_FILE, {})
-    found: Items = {}
+    counts: Counts = {}
     for name in summary:
-        model, _, own = name.partition(".")
-        metric = BY_NAME.get(own)
+        model, _, metric_name = name.partition(".")
+        metric = BY_NAME.get(metric_name)
         if metric:
-            place = f"{model}.{metric.part or ANSWERS}.{metric.n or COUNT}"
+            count_name = f"{model}.{metric.part or ANSWERS}.{metric.n or COUNT}"
         else:  # a task of lm-eval
-            place = f"{model}.{TASKS}{COUNT}.{own.removeprefix(TASKS)}"
-        entry = summary.get(place, {})
-        if place != name and entry:
-            found[name] = (entry.get("old"), entry.get("new"))
-    return found
+            count_name = f"{model}.{TASKS}{COUNT}.{metric_name.removeprefix(TASKS)}"
+        entry = summary.get(count_name, {})
+        if count_name != name and entry:
+            counts[name] = (entry.get("old"), entry.get("new"))
+    return counts
 
 
-def counted(name: str, counts: Items) -> str:
-    """Return the items of a metric for a cell: 240, or 236 → 240 if they differ."""
+def format_count(name: str, counts: Counts) -> str:
+    """Return the number of items of a metric for a cell: 240, or 236 → 240 if it changed."""
     known = [str(count) for count in dict.fromkeys(counts.get(name, ())) if count is not None]
     return " → ".join(known) or "-"
 
 
 def is_count(name: str) -> bool:
-    """Return whether a metric is a number of items; the table shows it in the column `n` of the other metrics."""
+    """Return whether a metric is a number of items, which the table shows in the column `n` of other metrics."""
     return name.rpartition(".")[2] in COUNTS or f".{TASKS}{COUNT}." in name
 
 
-def too_few(name: str, counts: Items) -> bool:
-    """Return whether a metric has too few items to say what changed."""
+def has_too_few_items(name: str, counts: Counts) -> bool:
+    """Return whether a metric has too few items to tell what changed."""
     return any(count is not None and count < MIN_ITEMS for count in counts.get(name, ()))
 
 
-def render(params: list[Change], figures: list[Change], base: str, head: str, counts: Items | None = None) -> str:
-    """Return the page: a sentence, the params, the headline figures, and all others folded away."""
+def render_page(params: list[Change], metrics: list[Change], base: str, head: str, counts: Counts | None = None) -> str:
+    """Return the page: a summary, the params, the headline metrics, and all other metrics folded away."""
     counts = counts or {}
-    parts = ["## What this changes", sentence(params, figures, counts)]
+    parts = ["## What this changes", summarize_changes(params, metrics, counts)]
     if params:
-        rows = [(format_code(change.name), setting(change.old), setting(change.new)) for change in params]
-        parts.append(_table(("param", base, head), rows))
-    headline = [change for change in figures if change.file == SUMMARY_FILE and not is_count(change.name)]
+        rows = [(format_code(change.name), format_setting(change.old), format_setting(change.new)) for change in params]
+        parts.append(_format_table(("param", base, head), rows))
+    headline = [change for change in metrics if change.file == SUMMARY_FILE and not is_count(change.name)]
     if headline:
         rows = [
-            (titled(c.name), counted(c.name, counts), figure(c.old), figure(c.new), signed(c.step)) for c in headline
+            (
+                title_with_model(c.name),
+                format_count(c.name, counts),
+                format_metric(c.old),
+                format_metric(c.new),
+                format_difference(c.difference),
+            )
+            for c in headline
         ]
-        parts.append(_table(("metric", "n", base, head, "change"), rows))
-    if others := [change for change in figures if change not in headline]:
+        parts.append(_format_table(("metric", "n", base, head, "change"), rows))
+    if others := [change for change in metrics if change not in headline]:
         rows = [
-            (f"{format_code(c.file)} {format_code(c.name)}", figure(c.old), figure(c.new), signed(c.step))
+            (
+                f"{format_code(c.file)} {format_code(c.name)}",
+                format_metric(c.old),
+                format_metric(c.new),
+                format_difference(c.difference),
+            )
             for c in others
         ]
-        summary = "<details><summary>Other figures, the time that things took among them</summary>"
-        parts += [summary, _table(("metric", base, head, "change"), rows), "</details>"]
+        summary = "<details><summary>Other metrics, such as times</summary>"
+        parts += [summary, _format_table(("metric", base, head, "change"), rows), "</details>"]
     return "\n\n".join(parts)
 
 
-def sentence(params: list[Change], figures: list[Change], counts: Items | None = None) -> str:
-    """Say what changed, what the tuned model gained by it and what it cost, and what of it may be luck.
+def summarize_changes(params: list[Change], metrics: list[Change], counts: Counts | None = None) -> str:
+    """Return what changed, what the tuned model gained and lost, and a warning if a difference may be chance.
 
-    A metric with too few items is not called gained or lost.
+    A metric with too few items counts as neither gained nor lost.
     """
     counts = counts or {}
-    if not params and not figures:
-        return "No param and no figure changed."
-    told = [f"{format_code(change.name)} from {setting(change.old)} to {setting(change.new)}" for change in params]
-    said = (
-        f"Changed: {'; '.join(told[:3])}{f' and {len(told) - 3} more' if told[3:] else ''}."
-        if told
+    if not params and not metrics:
+        return "No param and no metric changed."
+    edits = [
+        f"{format_code(change.name)} from {format_setting(change.old)} to {format_setting(change.new)}"
+        for change in params
+    ]
+    text = (
+        f"Changed: {'; '.join(edits[:3])}{f' and {len(edits) - 3} more' if edits[3:] else ''}."
+        if edits
         else "No param changed."
     )
-    if not figures:
-        return f"{said} No figure did."
-    by_name = {change.name: change for change in figures if change.file == SUMMARY_FILE}
-    moved = [
+    if not metrics:
+        return f"{text} No metric did."
+    by_name = {change.name: change for change in metrics if change.file == SUMMARY_FILE}
+    changed = [
         (by_name[name], 1 if metric.higher_is_better else -1)
         for metric in METRICS
-        if metric.short and (name := f"tuned.{metric.name}") in by_name and not too_few(name, counts)
+        if metric.short and (name := f"tuned.{metric.name}") in by_name and not has_too_few_items(name, counts)
     ]
-    few = [title(name) for name in by_name if name.startswith("tuned.") and too_few(name, counts)]
-    for word, sign in (("Gained", 1), ("Cost", -1)):
+    few = [find_title(name) for name in by_name if name.startswith("tuned.") and has_too_few_items(name, counts)]
+    for word, sign in (("Gained", 1), ("Lost", -1)):
         shown = [
-            f"{title(change.name)} {change.step:+.3f} ({change.old:.3f} to {change.new:.3f})"
-            for change, better in moved
-            if change.step and change.step * better * sign > 0
+            f"{find_title(change.name)} {change.difference:+.3f} ({change.old:.3f} to {change.new:.3f})"
+            for change, better in changed
+            if change.difference and change.difference * better * sign > 0
         ]
-        said += f" {word}: {'; '.join(shown) or 'nothing'}."
+        text += f" {word}: {'; '.join(shown) or 'nothing'}."
     if few:
-        said += f" Too few items to tell (fewer than {MIN_ITEMS}): {'; '.join(few)}."
+        text += f" Too few items to tell (fewer than {MIN_ITEMS}): {'; '.join(few)}."
     trained_again = any(name.startswith("tuned.") for name in by_name)
-    return f"{said} {ONE_SEED_EACH}" if trained_again else said
+    return f"{text} {ONE_SEED_EACH}" if trained_again else text
 
 
-def _better(name: str) -> int:
-    """Return 1 for a metric that is better when it rises, -1 for one that is better when it falls."""
-    return 1 if BY_NAME[name.partition(".")[2]].higher_is_better else -1
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _format_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(format_table([html.escape(cell, quote=False) for cell in head], rows, right=True))
 
 
-def titled(name: str) -> str:
-    """Return a headline figure's title with its model, or its name where it has no title."""
-    return f"{name.split('.')[0]}: {title(name)}"
+def title_with_model(name: str) -> str:
+    """Return the model and the title of a headline metric."""
+    return f"{name.split('.')[0]}: {find_title(name)}"
 
 
-def title(name: str) -> str:
-    """Return what a headline figure is called in the comparison, or its name without its model."""
-    own = name.partition(".")[2]
-    return BY_NAME[own].title if own in BY_NAME else format_code(own.partition(".")[2])
+def find_title(name: str) -> str:
+    """Return the title of a headline metric in the comparison; for a task of lm-eval, the name of the task."""
+    metric_name = name.partition(".")[2]
+    return BY_NAME[metric_name].title if metric_name in BY_NAME else format_code(metric_name.partition(".")[2])
 
 
-def setting(value: Value) -> str:
-    """Return a param's value as YAML has it."""
+def format_setting(value: Value) -> str:
+    """Return the value of a param as in YAML, escaped for a table in Markdown."""
     if value is None or isinstance(value, bool):
         return {None: "-", True: "true", False: "false"}[value]
-    return escaped(str(value))
+    return escape_markdown(str(value))
 
 
-def figure(value: Value) -> str:
-    """Return a figure for a cell: whole numbers whole, shares with three places, others with four digits."""
+def format_metric(value: Value) -> str:
+    """Return a metric for a cell: integers as they are, shares with three decimals, others with four digits."""
     if isinstance(value, float):
         return f"{value:.3f}" if 0.001 <= abs(value) <= 1 or value == 0 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else setting(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else format_setting(value)
 
 
-def signed(step: float | None) -> str:
-    """Return a change with its sign, as precisely as figures are shown."""
-    return f"{'+' if step and step > 0 else ''}{figure(step)}"
+def format_difference(difference: float | None) -> str:
+    """Return a difference with its sign, as precisely as metrics are shown."""
+    return f"{'+' if difference and difference > 0 else ''}{format_metric(difference)}"
 
 
-def escaped(words: str) -> str:
-    """Return `words` so that they are no markup in a table's cell."""
-    return escape_markdown(words)
-
-
-def ask(what: str, revisions: list[str]) -> dict[str, dict[str, Row]]:
-    """Return the JSON of `dvc <what> diff` between revisions."""
-    asked = subprocess.run(["dvc", what, "diff", "--json", *revisions], text=True, capture_output=True, check=False)
-    if asked.returncode:
-        raise InputError(asked.stderr.strip().removeprefix("ERROR: "))
-    return json.loads(asked.stdout or "{}")
+def run_dvc_diff(kind: str, revisions: list[str]) -> dict[str, dict[str, Row]]:
+    """Return the JSON of `dvc <kind> diff` between revisions; `kind` is params or metrics."""
+    done = subprocess.run(["dvc", kind, "diff", "--json", *revisions], text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise InputError(done.stderr.strip().removeprefix("ERROR: "))
+    return json.loads(done.stdout or "{}")
 
 
 def main(base: str, head: str) -> None:
-    """Ask DVC for both differences, print the page."""
+    """Print the page of the differences between two commits."""
     for name, revision in (("base", base), ("head", head or "HEAD")):
-        if not revision.strip() or revision.startswith("-"):  # git would take it for an option
+        if not revision.strip() or revision.startswith("-"):  # git would read it as an option
             raise InputError(f"{name}: expected a branch, tag or commit, got '{revision}'")
     try:
-        left = run_git("merge-base", base, head or "HEAD").strip()
-    except InputError as fault:
-        raise InputError(f"{fault}; name branches, tags or commits") from None
-    revisions = [left, *([head] if head else [])]
-    params, metrics = ask("params", revisions), ask("metrics", ["--all", *revisions])
-    print(render(changes(params), changes(metrics), "before", "after", items(metrics)))
+        merge_base = run_git("merge-base", base, head or "HEAD").strip()
+    except InputError as error:
+        raise InputError(f"{error}; expected branches, tags or commits") from None
+    revisions = [merge_base, *([head] if head else [])]
+    params, metrics = run_dvc_diff("params", revisions), run_dvc_diff("metrics", ["--all", *revisions])
+    print(render_page(list_changes(params), list_changes(metrics), "before", "after", find_counts(metrics)))

@@ -2,8 +2,8 @@
 
 Run     alloy smoke
 
-Neither results nor customers' comments of this folder are touched. The mix takes nothing of other data than the demo's,
-and no gate is closed: the metrics of so small a model mean nothing.
+The results and comments of this folder are not touched. The mix has no weights for other data than the demo's. The gate
+has no limits, because the metrics of so small a model mean nothing.
 """
 
 import os
@@ -19,24 +19,26 @@ from alloy.core.git import run_git
 from alloy.core.settings import PARAMS, Data
 from alloy.core.yaml_text import read_yaml
 
-MARK = Path(".git/alloy-smoke")  # in a clone that this command has made, and may remove
+MARK = Path(".git/alloy-smoke")  # in a clone that this command made and may remove
 
 
-def smallest(params: Row) -> Row:
+def smallest_params(params: Row) -> Row:
     """Return the params of the smallest run of the same experiment."""
     mix = {**params.get("mix", {}), "sources": {}, "budget": "keep_customer", "total": None}
     return {**params, "profile": "smoke", "data": Data().model_dump(), "mix": mix, "gate": {}}
 
 
 def main(folder: Path) -> None:
-    """Clone, write the params, run."""
+    """Clone the last commit, write the params, run all stages."""
     if folder.exists() and not (folder / MARK).is_file():
-        raise InputError(f"--folder: {folder} exists and `alloy smoke` did not make it; name one that does not exist")
+        raise InputError(
+            f"--folder: {folder} exists and was not made by `alloy smoke`; name a folder that does not exist"
+        )
     shutil.rmtree(folder, ignore_errors=True)
     run_git("clone", "--quiet", ".", str(folder))
     (folder / MARK).touch()
     file = folder / PARAMS
-    file.write_text(yaml.safe_dump(smallest(read_yaml(file)), sort_keys=False))
+    file.write_text(yaml.safe_dump(smallest_params(read_yaml(file)), sort_keys=False))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     if subprocess.run(["dvc", "exp", "run"], cwd=folder, env={**os.environ, "PATH": path}, check=False).returncode:
         raise InputError(f"{folder}: `dvc exp run` failed, see above")

@@ -81,11 +81,11 @@ def find_edited_inputs(stage: str) -> list[str]:
         for name, entry in recorded.items()
         for out in entry.get("outs") or []
         for path in [out["path"]]
-        if any(path == dep or path.startswith(f"{dep}/") for dep in read) and not _matches_record(Path(path), out)
+        if any(path == dep or path.startswith(f"{dep}/") for dep in read) and not is_as_recorded(Path(path), out)
     ]
 
 
-def _matches_record(path: Path, out: Row) -> bool:
+def is_as_recorded(path: Path, out: Row) -> bool:
     """Return whether an output matches its entry `out` in dvc.lock; a large one is compared by its size only."""
     try:
         if not path.is_dir():

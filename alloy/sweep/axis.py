@@ -12,9 +12,14 @@ DEFAULT_LIMIT = 0.02
 LM_EVAL_PREFIX = "general."  # prefix of lm-eval tasks that the profile names: `general.<task> <metric>`
 
 
+def list_axes() -> dict[str, Metric]:
+    """Return the metrics of general ability by name; tasks of lm-eval are not among them."""
+    return {metric.name: metric for metric in METRICS if metric.compared and metric.part != TASK_METRIC.part}
+
+
 def find_axis(name: str) -> Metric:
     """Return the metric of general ability called `name`; "" means `mmlu.acc`. Raise `InputError` if it is unknown."""
-    known = {metric.name: metric for metric in METRICS if metric.compared and metric.part != TASK_METRIC.part}
+    known = list_axes()
     name = name or DEFAULT_AXIS
     if name in known:
         return known[name]

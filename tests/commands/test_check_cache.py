@@ -1,11 +1,11 @@
-"""The cache is read whole: what is spoilt in it is found, taken away, and fetched or made again."""
+"""All files of the cache are read: corrupt ones are found and removed, then fetched or made again."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-from alloy.commands.check_cache import cached, is_whole, spoilt
+from alloy.commands.check_cache import find_corrupt_files, is_intact, list_cached_files
 from repositories import clone, command, finished, said, spoil
 
 pytestmark = pytest.mark.slow
@@ -28,84 +28,84 @@ def copy(origin, tmp_path) -> Path:
     return clone(origin, tmp_path / "copy")
 
 
-def verify(folder: Path):
+def check_cache(folder: Path):
     return command(folder, sys.executable, "-m", "alloy", "check", "cache", check=False)
 
 
-def file_of(folder: Path, content: str) -> Path:
+def find_cached(folder: Path, content: str) -> Path:
     """Return the cached file that has `content`."""
-    return next(file for file in cached(folder / ".dvc/cache") if file.read_text() == content)
+    return next(file for file in list_cached_files(folder / ".dvc/cache") if file.read_text() == content)
 
 
-def test_a_whole_cache_is_said_to_be_whole(copy):
+def test_an_intact_cache_passes(copy):
     said(copy, "dvc", "pull")
-    done = verify(copy)
-    assert (done.returncode, done.stdout) == (0, "cache: 4 files, all whole\n")
+    done = check_cache(copy)
+    assert (done.returncode, done.stdout) == (0, "cache: 4 files, all intact\n")
 
 
-def test_a_cache_that_is_empty_is_whole(copy):
-    assert verify(copy).stdout == "cache: 0 files, all whole\n"
+def test_a_cache_that_is_empty_is_intact(copy):
+    assert check_cache(copy).stdout == "cache: 0 files, all intact\n"
 
 
-def test_dvc_itself_takes_a_spoilt_file_that_nobody_may_write_for_whole(copy):
+def test_dvc_itself_does_not_notice_a_corrupt_read_only_file(copy):
     said(copy, "dvc", "fetch")
-    spoil(file_of(copy, WHOLE))
+    spoil(find_cached(copy, WHOLE))
     said(copy, "dvc", "pull")
     assert (copy / "answers").read_text() != WHOLE
     assert "up to date" in said(copy, "dvc", "status")
 
 
 @pytest.mark.parametrize("link", ["copy", "hardlink", "symlink"])
-def test_a_spoilt_file_is_taken_away_and_fetched_again_with_the_outputs_made_of_it(copy, link):
+def test_a_corrupt_file_is_removed_and_fetched_again_with_its_outputs(copy, link):
     said(copy, "dvc", "config", "cache.type", link)
     said(copy, "dvc", "fetch")
-    weights = file_of(copy, "weights\n")
+    weights = find_cached(copy, "weights\n")
     spoil(weights)
     said(copy, "dvc", "checkout")
-    done = verify(copy)
+    done = check_cache(copy)
     assert done.returncode == 1
     assert done.stderr.startswith(f"alloy: {weights.relative_to(copy)}: ")
     assert len(done.stderr.splitlines()) == 1
     assert not weights.exists()
     said(copy, "dvc", "pull", "--force")
     assert (copy / "model/weights").read_text() == "weights\n"
-    assert verify(copy).returncode == 0
+    assert check_cache(copy).returncode == 0
 
 
 @pytest.mark.parametrize("link", ["copy", "symlink"])
-def test_without_a_remote_the_stage_makes_it_again(copy, link):
+def test_without_a_remote_the_stage_makes_the_file_again(copy, link):
     said(copy, "dvc", "config", "cache.type", link)
     said(copy, "dvc", "pull")
     said(copy, "dvc", "remote", "remove", "storage")
-    spoil(file_of(copy, "weights\n"))
-    assert verify(copy).returncode == 1
+    spoil(find_cached(copy, "weights\n"))
+    assert check_cache(copy).returncode == 1
     assert "Running stage 'model'" in said(copy, "dvc", "repro")
     assert (copy / "model/weights").read_text() == "weights\n"
-    assert verify(copy).returncode == 0
+    assert check_cache(copy).returncode == 0
 
 
-def test_the_list_of_a_folder_is_read_too(copy):
+def test_the_list_of_a_folder_is_checked_too(copy):
     said(copy, "dvc", "pull")
-    spoil(next(file for file in cached(copy / ".dvc/cache") if file.suffix == ".dir"))
-    assert ".dir: " in verify(copy).stderr
+    spoil(next(file for file in list_cached_files(copy / ".dvc/cache") if file.suffix == ".dir"))
+    assert ".dir: " in check_cache(copy).stderr
     said(copy, "dvc", "pull", "--force")
-    assert verify(copy).returncode == 0
+    assert check_cache(copy).returncode == 0
 
 
-def test_a_cache_elsewhere_is_the_one_that_is_read(copy, tmp_path):
+def test_a_cache_in_another_folder_is_found(copy, tmp_path):
     said(copy, "dvc", "cache", "dir", str(tmp_path / "elsewhere"))
     said(copy, "dvc", "pull")
-    assert verify(copy).stdout == "cache: 4 files, all whole\n"
+    assert check_cache(copy).stdout == "cache: 4 files, all intact\n"
 
 
-def test_files_that_dvc_is_just_writing_are_left_alone(tmp_path):
+def test_temporary_files_of_dvc_are_ignored(tmp_path):
     folder = tmp_path / "files/md5/90"
     folder.mkdir(parents=True)
     whole = folder / "0150983cd24fb0d6963f7d28e17f72"  # with its folder, the MD5 sum of "abc"
     whole.write_text("abc")
     (folder / ".xyz.tmp").write_text("half")
-    assert list(cached(tmp_path)) == [whole]
-    assert is_whole(whole)
-    assert spoilt([whole], workers=2) == []
+    assert list(list_cached_files(tmp_path)) == [whole]
+    assert is_intact(whole)
+    assert find_corrupt_files([whole], workers=2) == []
     whole.write_text("abd")
-    assert spoilt([whole], workers=2) == [whole]
+    assert find_corrupt_files([whole], workers=2) == [whole]

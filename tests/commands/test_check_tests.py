@@ -1,4 +1,4 @@
-"""Before training, the tests that can show forgetting are told from those that cannot."""
+"""Before training, `alloy check tests` says which tests can show forgetting."""
 
 from pathlib import Path
 
@@ -39,13 +39,13 @@ def test_the_command_prints_the_table() -> None:
 
 def test_it_fails_if_no_test_can_show_forgetting(capsys: pytest.CaptureFixture[str]) -> None:
     write({"base": measured(acc=26, generated=20, ifeval=0)})
-    with pytest.raises(InputError, match=r"data\.benchmark"):
+    with pytest.raises(InputError, match=r"^data\.benchmark: "):
         main()
     assert answers(capsys.readouterr().out) == ["no"] * 5
 
 
 @pytest.mark.parametrize("missing", ["metrics/mmlu/base.json", "metrics/mmlu/base.jsonl", "metrics/ifeval/base.json"])
-def test_what_is_missing_is_named_with_the_command_that_makes_it(missing: str) -> None:
+def test_a_missing_file_is_named_with_the_command_that_makes_it(missing: str) -> None:
     write({"base": measured()})
     Path(missing).unlink()
     with pytest.raises(InputError) as caught:

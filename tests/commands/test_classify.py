@@ -1,4 +1,4 @@
-"""classify labels any comments, passes on what else they have, and goes on after an interruption."""
+"""`alloy classify` labels comments, keeps their other fields, and continues after an interruption."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from alloy.commands.classify import KeptAnswers, encode, labelled
+from alloy.commands.classify import KeptAnswers, encode_row, label_chunk
 from alloy.formats.unlabeled import Unlabeled
 from alloy.inference.usage import is_unanswered
 from alloy.runtime.row_log import RowLog
@@ -27,17 +27,17 @@ def answer(comment: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def rows_of(chunk: list[Unlabeled], **more: Any) -> list[dict[str, Any]]:
-    return list(labelled(chunk, lambda comments: [answer(comment, **more) for comment in comments]))
+    return list(label_chunk(chunk, lambda comments: [answer(comment, **more) for comment in comments]))
 
 
-def test_a_row_without_a_text_is_returned_in_its_place_with_the_reason() -> None:
+def test_a_row_without_a_text_keeps_its_position_and_has_the_reason() -> None:
     chunk = [Unlabeled({"id": 1, "text": "a"}), Unlabeled({"id": 2}, "no text"), Unlabeled({"id": 3, "text": "b"})]
     first, second, third = rows_of(chunk)
     assert (first, third["id"]) == ({"id": 1, "text": "a", "segments": [SEGMENT]}, 3)
     assert second == {"id": 2, "segments": [], "valid": False, "reason": "no text"}
 
 
-def test_what_an_earlier_run_has_said_is_replaced() -> None:
+def test_fields_of_an_earlier_run_are_replaced() -> None:
     again = {"id": "9", "text": "The lock jams", "segments": [], "valid": False, "reason": "refused", "shop": 3}
     assert rows_of([Unlabeled(again)]) == [{"id": "9", "text": "The lock jams", "shop": 3, "segments": [SEGMENT]}]
 
@@ -52,26 +52,26 @@ def test_what_an_earlier_run_has_said_is_replaced() -> None:
         ("stop", "JSON"),
     ],
 )
-def test_an_answer_that_is_none_has_its_reason(finish: str, word: str) -> None:
+def test_an_unusable_answer_has_a_reason(finish: str, word: str) -> None:
     (row,) = rows_of([Unlabeled({"id": "1", "text": "a"})], valid=False, segments=[], finish=finish)
     assert (row["segments"], row["valid"]) == ([], False)
     assert word in row["reason"]
 
 
-def test_a_chunk_of_nothing_to_label_asks_nobody() -> None:
+def test_a_chunk_without_usable_comments_asks_no_model() -> None:
     def asked(_comments: list[Any]) -> list[Any]:
         raise AssertionError("nothing is to be labelled")
 
-    assert len(list(labelled([Unlabeled({"id": "1"}, "empty")], asked))) == 1
+    assert len(list(label_chunk([Unlabeled({"id": "1"}, "empty")], asked))) == 1
 
 
-def test_numbers_and_letters_are_written_as_they_were() -> None:
+def test_numbers_and_letters_are_written_unchanged() -> None:
     row = {"id": 12345678901234567890123, "text": "很好", "odd": "\ud83d"}
-    assert json.loads(encode(row)) == row
-    assert "很好".encode() in encode({"text": "很好"})
+    assert json.loads(encode_row(row)) == row
+    assert "很好".encode() in encode_row({"text": "很好"})
 
 
-def test_answers_are_kept_for_the_same_texts_alone(tmp_path: Path) -> None:
+def test_answers_are_kept_only_for_the_same_texts(tmp_path: Path) -> None:
     asked = []
 
     def work(comments: list[Any], done: Any) -> None:
@@ -81,22 +81,22 @@ def test_answers_are_kept_for_the_same_texts_alone(tmp_path: Path) -> None:
 
     one, other, both = ([{"id": "", "text": text} for text in texts] for texts in ("a", "b", "ba"))
     with closing(KeptAnswers(tmp_path / "key", None)) as first:
-        answers = first.answer(one, work)
-        assert first.answer(one, work) == answers
-        first.answer([*other, *other], work)
+        answers = first.answer_all(one, work)
+        assert first.answer_all(one, work) == answers
+        first.answer_all([*other, *other], work)
     with closing(KeptAnswers(tmp_path / "key", None)) as again:
-        assert again.answer(one, work) == answers
+        assert again.answer_all(one, work) == answers
     assert asked == [["a"], ["b"]]
     file = first.logs[-1].path
     file.write_bytes(file.read_bytes()[:-9])  # damaged
     with closing(KeptAnswers(tmp_path / "key", None)) as second:
-        second.answer(both, work)
+        second.answer_all(both, work)
     assert asked == [["a"], ["b"], ["b"]]
-    second.drop()
+    second.remove_finished()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_service_has_not_answered_is_asked_again_by_the_next_run_alone(tmp_path: Path) -> None:
+def test_the_next_run_asks_again_only_for_unanswered_comments(tmp_path: Path) -> None:
     comments = [{"id": "", "text": text} for text in "abcd"]
 
     def run(**ends: str) -> list[str]:
@@ -108,8 +108,8 @@ def test_what_a_service_has_not_answered_is_asked_again_by_the_next_run_alone(tm
                 done(index, answer(comment, finish=ends.get(comment["text"], "stop"), reason="gone"))
 
         with closing(KeptAnswers(tmp_path / "key", is_unanswered)) as kept:
-            kept.answer(comments, work)
-        kept.drop()
+            kept.answer_all(comments, work)
+        kept.remove_finished()
         return asked
 
     assert run(b="refused", c="failed", d="context") == ["a", "b", "c", "d"]
@@ -126,34 +126,34 @@ def classify(project: Path, *arguments: str, given: str = "") -> "subprocess.Com
 
 
 @pytest.mark.slow
-def test_comments_come_out_in_their_order_with_labels_of_the_taxonomy(tmp_path):
+def test_comments_are_labeled_in_order_with_labels_of_the_taxonomy(tmp_path):
     project = write_labelling_project(tmp_path / "project", ["Good."], constrain=True, max_new_tokens=400)
     given = "".join(json.dumps({"text": f"The lock jams {number}.", "shop": number}) + "\n" for number in range(40))
     done = classify(project, "-", "--model", "models/base", given=given)
     assert done.returncode == 0, done.stderr
     rows = [orjson.loads(line) for line in done.stdout.splitlines()]
     assert [row["shop"] for row in rows] == list(range(40))
-    labelled = [row for row in rows if row.get("valid", True)]
-    assert len(labelled) > 20
+    labeled = [row for row in rows if row.get("valid", True)]
+    assert len(labeled) > 20
     assert all(
-        (s["L1"], s["L2"]) in LABELS.leaves and s["content"] in row["text"] for row in labelled for s in row["segments"]
+        (s["L1"], s["L2"]) in LABELS.leaves and s["content"] in row["text"] for row in labeled for s in row["segments"]
     )
-    unlabelled = [row for row in rows if not row.get("valid", True)]
-    assert all(row["reason"] for row in unlabelled)
-    assert bool(unlabelled) == (f"{len(unlabelled)} of 40 rows have no labels" in done.stderr)
+    unlabeled = [row for row in rows if not row.get("valid", True)]
+    assert all(row["reason"] for row in unlabeled)
+    assert bool(unlabeled) == (f"{len(unlabeled)} of 40 rows have no labels" in done.stderr)
     assert not list((project / ".dvc/tmp/alloy").glob("classify/*"))
 
 
 @pytest.mark.slow
-def test_a_file_that_is_not_there_is_one_clear_line(tmp_path):
+def test_a_missing_file_is_named_in_one_line(tmp_path):
     done = classify(write_labelling_project(tmp_path / "project", ["Good."]), "nowhere.jsonl")
     assert done.returncode == 1
-    assert done.stderr.startswith("alloy: nowhere.jsonl: no such file; ")
+    assert done.stderr.startswith("alloy: nowhere.jsonl: ")
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
+def test_an_interrupted_run_continues(tmp_path):
     project = write_labelling_project(
         tmp_path / "project", ["Good."], constrain=True, max_new_tokens=200, batch_size=1
     )  # chunks of 8
@@ -189,7 +189,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_reader_that_has_read_enough_ends_the_command_quietly(tmp_path):
+def test_a_closed_pipe_ends_the_command_quietly(tmp_path):
     project = write_labelling_project(tmp_path / "project", ["Good."], max_new_tokens=8, batch_size=1)
     (project / "new.txt").write_text("".join(f"The lock jams {number}.\n" for number in range(200)), encoding="utf-8")
     read, write = os.pipe()
@@ -203,5 +203,5 @@ def test_a_reader_that_has_read_enough_ends_the_command_quietly(tmp_path):
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
         assert orjson.loads(pipe.readline())["id"] == "1"
-    _, faults = run.communicate(timeout=120)
-    assert (faults, run.returncode in (1, 141)) == (b"", True)
+    _, errors = run.communicate(timeout=120)
+    assert (errors, run.returncode) == (b"", 141)

@@ -1,4 +1,4 @@
-"""Chats become conversations in Converse format and come back the same, whatever is said in them."""
+"""Chats are written as conversations in Converse format, and are the same when they are read again."""
 
 import json
 import random
@@ -34,20 +34,22 @@ TASK = {"levels": ["L1", "L2"], "has_content": True, "emotions": ["anger", "joy"
 
 
 def chat(*turns: str, system: tuple[str, ...] = ()) -> list[dict[str, str]]:
-    said = [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(turns)]
-    return [*({"role": "system", "content": text} for text in system), *said]
+    messages = [{"role": ("user", "assistant")[index % 2], "content": turn} for index, turn in enumerate(turns)]
+    return [*({"role": "system", "content": text} for text in system), *messages]
 
 
 def hostile_comments() -> list[Row]:
-    """Return one labelled comment for each hostile text: contents, paths and emotions drawn at random."""
-    draw = random.Random(0)
+    """Return one labeled comment per hostile text, with random contents, paths and emotions."""
+    generator = random.Random(0)
     rows = []
     for number, text in enumerate(HOSTILE):
         segments = []
-        for _ in range(draw.randint(1, 4)):
-            content = draw.choice([None, text, text[: len(text) // 2 + 1]])
+        for _ in range(generator.randint(1, 4)):
+            content = generator.choice([None, text, text[: len(text) // 2 + 1]])
             content = content if content and content.strip() else None
-            segments.append(Segment(draw.choice(list(LABELS.leaves)), content, draw.choice([None, "anger", "joy"])))
+            segments.append(
+                Segment(generator.choice(list(LABELS.leaves)), content, generator.choice([None, "anger", "joy"]))
+            )
         rows.append(
             {"id": f"c{number}", "text": text, "segments": [segment_row(part, LABELS.levels) for part in segments]}
         )
@@ -55,7 +57,7 @@ def hostile_comments() -> list[Row]:
 
 
 def write_split(train: list[Row], test: list[Row], prompt: str = "{}") -> None:
-    """Write what `split` and `mix` leave, with customer rows alone, into the working folder."""
+    """Write the outputs of `split` and `mix`, with customer rows only, into the working folder."""
     Path("params.yaml").write_text(f"prompt: {prompt}\n")
     prompts = Prompts.from_task(Prompt.load(), LABELS, TASK, train)
     write_json("data/split/taxonomy.json", LABELS.to_rows())
@@ -70,7 +72,7 @@ def write_split(train: list[Row], test: list[Row], prompt: str = "{}") -> None:
 
 
 def write_mix(*chats: list[dict[str, str]]) -> None:
-    rows = [{"id": f"r{n}", "source": "x", "category": "x", "messages": said} for n, said in enumerate(chats)]
+    rows = [{"id": f"r{n}", "source": "x", "category": "x", "messages": messages} for n, messages in enumerate(chats)]
     write_jsonl("data/mix/train.jsonl", rows)
 
 
@@ -82,7 +84,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_any_text_comes_back_from_every_place_of_a_conversation(text: str) -> None:
+def test_any_text_is_unchanged_in_every_turn_of_a_conversation(text: str) -> None:
     for messages in (
         chat("Hello", text),
         chat(text, "[]"),
@@ -95,7 +97,7 @@ def test_any_text_comes_back_from_every_place_of_a_conversation(text: str) -> No
         assert to_messages(conversation) == messages
 
 
-def test_what_the_system_says_stands_apart() -> None:
+def test_system_turns_have_a_field_of_their_own() -> None:
     assert to_conversation(chat("Hi", "Ho", system=("Be brief.",))) == {
         "schemaVersion": "bedrock-conversation-2024",
         "system": [{"text": "Be brief."}],
@@ -104,7 +106,7 @@ def test_what_the_system_says_stands_apart() -> None:
     assert "system" not in to_conversation(chat("Hi", "Ho"))
 
 
-def test_several_texts_of_a_turn_are_one_and_thoughts_are_left_aside() -> None:
+def test_texts_of_a_turn_are_joined_and_thoughts_are_dropped() -> None:
     conversation = to_conversation(chat("Hi", "Ho"))
     thought = {"reasoningContent": {"reasoningText": {"text": "Hm."}}}
     conversation["messages"][1]["content"] = [thought, {"text": "H"}, {"text": "o"}]
@@ -124,13 +126,13 @@ def test_several_texts_of_a_turn_are_one_and_thoughts_are_left_aside() -> None:
         (chat("a", "b", system=("",)), "a message is empty"),
     ],
 )
-def test_a_chat_that_nova_would_refuse_is_a_fault(messages: list[dict[str, str]], fault: str) -> None:
+def test_a_chat_that_nova_would_refuse_is_an_error(messages: list[dict[str, str]], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         to_conversation(messages)
 
 
 @pytest.mark.parametrize("prompt", ["{}", "{examples: 3}", "{taxonomy: full}", "{taxonomy: full, examples: 2}"])
-def test_comments_come_back_from_the_files_as_they_were(project: Path, prompt: str) -> None:
+def test_comments_are_unchanged_when_the_files_are_read_again(project: Path, prompt: str) -> None:
     rows = hostile_comments()
     train, test = rows[:-40], rows[-40:]
     write_split(train, test, prompt)
@@ -147,7 +149,7 @@ def test_comments_come_back_from_the_files_as_they_were(project: Path, prompt: s
     assert load_taxonomy("back/taxonomy.csv") == Taxonomy(LABELS.levels, dict(sorted(LABELS.leaves.items())))
 
 
-def test_the_lines_are_those_of_mix_and_test_set_with_novas_fields_alone(
+def test_the_lines_are_those_of_mix_and_test_set_with_fields_of_nova_only(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = hostile_comments()[:5]
@@ -161,7 +163,8 @@ def test_the_lines_are_those_of_mix_and_test_set_with_novas_fields_alone(
     assert [list(row) for row in train] == [["schemaVersion", "messages"], ["schemaVersion", "system", "messages"]]
     assert [json.loads(row["messages"][-1]["content"][0]["text"]) for row in test] == [r["segments"] for r in rows[3:]]
     assert all(
-        row["text"] in said["messages"][0]["content"][0]["text"] for row, said in zip(rows[3:], test, strict=True)
+        row["text"] in conversation["messages"][0]["content"][0]["text"]
+        for row, conversation in zip(rows[3:], test, strict=True)
     )
 
 
@@ -173,28 +176,29 @@ def test_the_folder_can_be_named(project: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("word", REFUSED_WORDS)
-def test_words_that_nova_refuses_are_told_with_their_place(
+def test_words_that_nova_refuses_are_named_with_their_place(
     project: Path, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
     rows = hostile_comments()[:3]
     write_split(rows[:2], rows[2:])
     write_mix(chat("Hello", "Hi"), chat(f"He said {word} no", "Oh"))
     main(Path("data/converse"))
-    told = capsys.readouterr().out.splitlines()[1]
-    assert told.startswith("converse: 1 of 3 conversations hold words that Nova's check of training data refuses")
-    assert f"({word}), the first is data/mix/train.jsonl:2;" in told
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("converse: data/mix/train.jsonl:2: ")
+    assert word in warning
+    assert "1 of 3" in warning
     assert word in read_jsonl("data/converse/train.jsonl")[1]["messages"][0]["content"][0]["text"]
 
 
-def test_a_row_that_is_no_conversation_stops_with_its_line_and_writes_nothing(project: Path) -> None:
+def test_a_row_that_is_not_a_conversation_is_named_and_nothing_is_written(project: Path) -> None:
     rows = hostile_comments()[:3]
     write_split(rows[:2], rows[2:])
     write_mix(chat("Hello", "Hi"), chat("Hello", "Hi", "Bye"))
-    with pytest.raises(InputError, match=r"^data/mix/train\.jsonl:2: .* user, assistant, user$"):
+    with pytest.raises(InputError, match=r"^data/mix/train\.jsonl:2: "):
         main(Path("data/converse"))
     assert list(Path("data/converse").iterdir()) == []
 
 
-def test_before_split_and_mix_it_says_what_is_missing(project: Path) -> None:
-    with pytest.raises(InputError, match=r"^data/split/taxonomy.json: no such file; "):
+def test_before_split_and_mix_the_missing_file_is_named(project: Path) -> None:
+    with pytest.raises(InputError, match=r"^data/split/taxonomy.json: "):
         main(Path("data/converse"))

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from alloy.commands import nova_recipe
-from alloy.commands.nova_recipe import percents
+from alloy.commands.nova_recipe import round_percentages
 from alloy.core.files import InputError
 from alloy.core.settings import load_seed
 from alloy.mixing.nova_names import CANONICAL, NOVA_MIX, canonical_categories
@@ -38,7 +38,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call(command: str, *files: str) -> None:
-    {"read": nova_recipe.read, "write": nova_recipe.write}[command](*map(Path, files) if files else (None,))
+    {"read": nova_recipe.read_recipe, "write": nova_recipe.write_recipe}[command](
+        *map(Path, files) if files else (None,)
+    )
 
 
 def read() -> str:
@@ -51,7 +53,7 @@ def written() -> dict[str, Any]:
     return yaml.safe_load(Path("out.yaml").read_text())["data_mixing"]
 
 
-def fault(*arguments: str) -> str:
+def find_error(*arguments: str) -> str:
     before = Path("params.yaml").read_bytes()
     with pytest.raises(InputError) as caught:
         call(*arguments)
@@ -75,7 +77,7 @@ def test_a_recipe_sets_ratio_and_sources_and_nothing_else(project: Path) -> None
         assert before.partition("#")[2] == after.partition("#")[2]
 
 
-def test_a_second_recipe_takes_the_place_of_the_first(project: Path) -> None:
+def test_a_second_recipe_replaces_the_first(project: Path) -> None:
     first = read()
     Path("recipe.yaml").write_text(RECIPE.replace("75", "10").replace("30.5", "100").replace("69.5", "0"))
     read()
@@ -110,7 +112,7 @@ def test_params_of_any_shape_are_edited_in_place(project: Path, text: str, line_
         assert (comment in edited) == (comment in text)
 
 
-def test_a_recipe_may_mix_within_its_training_config(project: Path) -> None:
+def test_the_mix_may_be_below_training_config(project: Path) -> None:
     Path("recipe.yaml").write_text(yaml.safe_dump({"training_config": yaml.safe_load(RECIPE)}))
     read()
     assert Mix.load().ratio == 0.25
@@ -122,66 +124,49 @@ def test_percents_may_be_strings(project: Path) -> None:
     assert Mix.load().sources["math"] == 30.5
 
 
+# What is replaced in the recipe, by what, the place in the error, and a word or value in it.
 BAD = {
-    "no section": ("data_mixing", "mixing", "recipe.yaml: the section `data_mixing` is missing"),
-    "no sources": ("sources", "source", "recipe.yaml:3: data_mixing: there is no `sources`; add it"),
-    "no customer": ("customer_data", "customers", "recipe.yaml:5: data_mixing.sources: there is no `customer_data`"),
-    "no percent": ("percent", "share", "recipe.yaml:6: data_mixing.sources.customer_data: there is no `percent`"),
-    "over 100": (
-        "75",
-        "101",
-        "recipe.yaml:6: data_mixing.sources.customer_data.percent: expected a percentage from 0 to 100, got 101",
-    ),
-    "negative": (
-        "30.5",
-        "-1",
-        "recipe.yaml:8: data_mixing.sources.nova_data.math: expected a percentage from 0 to 100, got -1",
-    ),
-    "a word": (
-        "30.5",
-        "much",
-        "recipe.yaml:8: data_mixing.sources.nova_data.math: expected a percentage from 0 to 100, got much",
-    ),
-    "not a number": (
-        "30.5",
-        ".nan",
-        "recipe.yaml:8: data_mixing.sources.nova_data.math: expected a percentage from 0 to 100, got nan",
-    ),
-    "a placeholder": (
-        "75",
-        "{{x}}",
-        "recipe.yaml:6: data_mixing.sources.customer_data.percent: expected a percentage from 0 to 100, got a",
-    ),
-    "a list": (
-        "30.5",
-        "[30.5]",
-        "recipe.yaml:8: data_mixing.sources.nova_data.math: expected a percentage from 0 to 100, got a l",
-    ),
-    "a sum of 99.9": ("30.5", "30.4", "recipe.yaml:8: data_mixing.sources.nova_data: percents sum to 99.9; let those"),
-    "not YAML": ("nova_data:", "nova_data: [", "recipe.yaml:9: not valid YAML"),
-    "no mapping": (RECIPE, "- 1\n", "recipe.yaml: expected `key: value` lines"),
+    "no section": ("data_mixing", "mixing", "recipe.yaml", "`data_mixing`"),
+    "no sources": ("sources", "source", "recipe.yaml:3: data_mixing", "`sources`"),
+    "no customer": ("customer_data", "customers", "recipe.yaml:5: data_mixing.sources", "`customer_data`"),
+    "no percent": ("percent", "share", "recipe.yaml:6: data_mixing.sources.customer_data", "`percent`"),
+    "over 100": ("75", "101", "recipe.yaml:6: data_mixing.sources.customer_data.percent", "got 101"),
+    "negative": ("30.5", "-1", "recipe.yaml:8: data_mixing.sources.nova_data.math", "got -1"),
+    "a word": ("30.5", "much", "recipe.yaml:8: data_mixing.sources.nova_data.math", "got much"),
+    "not a number": ("30.5", ".nan", "recipe.yaml:8: data_mixing.sources.nova_data.math", "got nan"),
+    "a placeholder": ("75", "{{x}}", "recipe.yaml:6: data_mixing.sources.customer_data.percent", "got a mapping"),
+    "a list": ("30.5", "[30.5]", "recipe.yaml:8: data_mixing.sources.nova_data.math", "got a list"),
+    "a sum of 99.9": ("30.5", "30.4", "recipe.yaml:8: data_mixing.sources.nova_data", "99.9"),
+    "not YAML": ("nova_data:", "nova_data: [", "recipe.yaml:9", "YAML"),
+    "not a mapping": (RECIPE, "- 1\n", "recipe.yaml", "`key: value`"),
 }
 
 
-@pytest.mark.parametrize(("old", "new", "wanted"), BAD.values(), ids=BAD)
-def test_a_fault_names_line_and_key_and_changes_nothing(project: Path, old: str, new: str, wanted: str) -> None:
+@pytest.mark.parametrize(("old", "new", "place", "value"), BAD.values(), ids=BAD)
+def test_an_error_names_line_and_key_and_nothing_changes(
+    project: Path, old: str, new: str, place: str, value: str
+) -> None:
     assert RECIPE.count(old) >= 1
     Path("recipe.yaml").write_text(RECIPE.replace(old, new, 1))
-    assert fault("read", "recipe.yaml").startswith(wanted)
+    message = find_error("read", "recipe.yaml")
+    assert message.startswith(f"{place}: ")
+    assert value in message
 
 
-def test_a_recipe_that_is_not_there_is_one_line(project: Path) -> None:
-    assert fault("read", "x.yaml") == "x.yaml: No such file or directory; name a recipe, a YAML file"
+def test_a_missing_recipe_is_named(project: Path) -> None:
+    assert find_error("read", "x.yaml").startswith("x.yaml: ")
 
 
-def test_a_file_that_is_no_text_is_one_line(project: Path) -> None:
+def test_a_file_that_is_not_text_names_the_byte(project: Path) -> None:
     Path("recipe.yaml").write_bytes(b"a: \xff\n")
-    assert fault("read", "recipe.yaml") == "recipe.yaml: byte 4 is not UTF-8; save the file as UTF-8"
+    assert find_error("read", "recipe.yaml").startswith("recipe.yaml: byte 4 ")
 
 
-def test_params_without_the_key_say_so(project: Path) -> None:
+def test_params_without_the_key_are_named(project: Path) -> None:
     Path("params.yaml").write_text("mix:\n  ratio: 0.5\n")
-    assert fault("read", "recipe.yaml") == "params.yaml:2: mix: there is no `sources`; add it"
+    message = find_error("read", "recipe.yaml")
+    assert message.startswith("params.yaml:2: mix: ")
+    assert "`sources`" in message
 
 
 def test_a_mix_is_written_with_every_category_of_nova(project: Path) -> None:
@@ -216,27 +201,29 @@ def test_what_is_written_reads_as_the_same_mix(project: Path, ratio: float, sour
     assert read() == once
 
 
-def test_a_source_that_nova_has_not_is_refused(project: Path) -> None:
+def test_a_source_that_nova_does_not_have_is_refused(project: Path) -> None:
     Path("params.yaml").write_text("mix: {sources: {math: 1, gsm8k_train: 1}}")
-    wanted = "params.yaml: mix.sources: 'gsm8k_train' is not one of Nova's categories; use one of agents, baseline, "
-    assert fault("write", "out.yaml").startswith(wanted)
+    message = find_error("write", "out.yaml")
+    assert message.startswith("params.yaml: mix.sources: ")
+    assert "'gsm8k_train'" in message
+    assert "agents, baseline, " in message
 
 
 @pytest.mark.parametrize("weights", [[1, 1, 1], [1] * 7, [0, 1, 0], [1e-9, 1], [0.1, 0.2, 0.3], [5e8, 3, 1e9]])
 def test_percents_of_two_decimals_sum_to_100(weights: list[float]) -> None:
-    shares = percents({str(place): weight for place, weight in enumerate(weights)})
+    shares = round_percentages({str(index): weight for index, weight in enumerate(weights)})
     assert sum(round(100 * share) for share in shares.values()) == 10_000
-    for place, weight in enumerate(weights):
-        assert shares[str(place)] == pytest.approx(100 * weight / sum(weights), abs=0.0101)
-        assert round(shares[str(place)], 2) == shares[str(place)]
+    for index, weight in enumerate(weights):
+        assert shares[str(index)] == pytest.approx(100 * weight / sum(weights), abs=0.0101)
+        assert round(shares[str(index)], 2) == shares[str(index)]
 
 
 def test_novas_own_mix_sums_to_100_and_stays_itself() -> None:
-    assert percents(NOVA_MIX) == NOVA_MIX
+    assert round_percentages(NOVA_MIX) == NOVA_MIX
     assert round(sum(NOVA_MIX.values()), 9) == 100
 
 
-def test_a_category_of_nova_is_called_as_in_the_general_data() -> None:
+def test_a_category_of_nova_has_the_name_of_the_general_data() -> None:
     assert canonical_categories("reasoning-math") == canonical_categories("math") == ("math",)
     assert canonical_categories("rag") == ("reading-comprehension",)
     assert "summarization" in canonical_categories("baseline")
@@ -247,7 +234,7 @@ def test_a_name_without_a_counterpart_stays_as_it_is(name: str) -> None:
     assert canonical_categories(name) == (name,)
 
 
-def test_what_a_category_is_called_is_called_so_itself() -> None:
+def test_a_canonical_category_is_its_own_canonical_category() -> None:
     for called in CANONICAL.values():
         for name in called:
             assert canonical_categories(name) == (name,)

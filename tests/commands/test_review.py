@@ -1,4 +1,4 @@
-"""A review's page: its order, its words, and the workflow that prints it in a pull request."""
+"""The page of a review: its order, its summary, and the workflow that prints it in a pull request."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.commands.review import Change, changes, render, sentence
+from alloy.commands.review import Change, list_changes, render_page, summarize_changes
 from alloy.comparison.metrics import BY_NAME
 from alloy.comparison.seeds import ONE_SEED_EACH
 from repositories import command, commit, repository, said
@@ -60,12 +60,12 @@ def review(folder: Path, *revisions: str, **env: str) -> str:
 
 
 def first_cells(page: str) -> list[str]:
-    """Return what stands in the first column of the page's tables."""
+    """Return the cells in the first column of the page's tables."""
     return re.findall(r"^\| (?!---|metric|param)(.+?) \|", page, re.MULTILINE)
 
 
 @pytest.mark.slow
-def test_the_order_is_params_then_headline_figures_of_the_tuned_model_then_the_rest(project):
+def test_the_order_is_params_then_headline_metrics_then_other_metrics(project):
     assert first_cells(review(project, "before", "after")) == [
         "`mix.ratio`",
         "`note`",
@@ -81,39 +81,39 @@ def test_the_order_is_params_then_headline_figures_of_the_tuned_model_then_the_r
 
 
 @pytest.mark.slow
-def test_the_page_is_the_same_whatever_the_order_of_pythons_sets(project):
+def test_the_page_does_not_depend_on_hash_seeds(project):
     pages = {review(project, "before", "after", PYTHONHASHSEED=seed) for seed in ("1", "2", "3")}
     assert len(pages) == 1
 
 
 @pytest.mark.slow
-def test_the_sentence_says_what_was_changed_gained_and_paid(project):
+def test_the_summary_has_the_changed_params_and_the_gained_and_lost_metrics(project):
     sentence = review(project, "before", "after").splitlines()[2]
     assert sentence == (
         "Changed: `mix.ratio` from 0.0 to 0.25; `note` from a to a | &lt;b&gt;. "
-        f"Gained: {BY_NAME['mmlu.acc'].title} +0.316 (0.414 to 0.730). Cost: VOC F1 -0.037 (0.463 to 0.425). "
+        f"Gained: {BY_NAME['mmlu.acc'].title} +0.316 (0.414 to 0.730). Lost: VOC F1 -0.037 (0.463 to 0.425). "
         + ONE_SEED_EACH
     )
 
 
-def test_a_loss_that_rises_is_a_cost_and_one_that_falls_a_gain():
-    def said(old: float, new: float) -> str:
-        return sentence([], [Change("metrics/summary.json", "tuned.loss.general", old, new)])
+def test_a_training_loss_is_lost_if_it_rises_and_gained_if_it_falls():
+    def summarize(old: float, new: float) -> str:
+        return summarize_changes([], [Change("metrics/summary.json", "tuned.loss.general", old, new)])
 
     title = BY_NAME["loss.general"].title
-    assert f"Gained: nothing. Cost: {title} +0.500 (2.000 to 2.500)." in said(2.0, 2.5)
-    assert f"Gained: {title} -0.500 (2.500 to 2.000). Cost: nothing." in said(2.5, 2.0)
+    assert f"Gained: nothing. Lost: {title} +0.500 (2.000 to 2.500)." in summarize(2.0, 2.5)
+    assert f"Gained: {title} -0.500 (2.500 to 2.000). Lost: nothing." in summarize(2.5, 2.0)
 
 
 def test_a_metric_of_too_few_items_is_neither_gained_nor_lost():
     change = Change("metrics/summary.json", "tuned.voc.f1", 0.1, 0.9)
-    page = sentence([], [change], {"tuned.voc.f1": (29, 200)})
-    assert "Gained: nothing. Cost: nothing. Too few items to tell (fewer than 30): VOC F1." in page
-    assert "Gained: VOC F1" in sentence([], [change], {"tuned.voc.f1": (30, 30)})
+    page = summarize_changes([], [change], {"tuned.voc.f1": (29, 200)})
+    assert "Gained: nothing. Lost: nothing. Too few items to tell (fewer than 30): VOC F1." in page
+    assert "Gained: VOC F1" in summarize_changes([], [change], {"tuned.voc.f1": (30, 30)})
 
 
 @pytest.mark.slow
-def test_figures_are_shown_with_three_places_counts_whole_and_what_was_not_there_as_a_dash(project):
+def test_shares_have_three_decimals_counts_have_none_and_missing_values_are_dashes(project):
     page = review(project, "before", "after")
     assert "| tuned: VOC F1 | 291 | 0.463 | 0.425 | -0.037 |" in page
     assert f"| tuned: {BY_NAME['mmlu.unparsed'].title} | 280 → 270 | - | 0.562 | - |" in page
@@ -124,7 +124,7 @@ def test_figures_are_shown_with_three_places_counts_whole_and_what_was_not_there
 
 
 @pytest.mark.slow
-def test_every_row_of_a_table_has_the_cells_of_its_head(project):
+def test_every_row_of_a_table_has_as_many_cells_as_its_header(project):
     tables = re.findall(r"(?:^\|.*\n?)+", review(project, "before", "after"), re.MULTILINE)
     assert len(tables) == 3
     for table in tables:
@@ -132,34 +132,34 @@ def test_every_row_of_a_table_has_the_cells_of_its_head(project):
 
 
 @pytest.mark.slow
-def test_nothing_changed_is_said(project):
-    assert review(project, "after", "after") == "## What this changes\n\nNo param and no figure changed.\n"
+def test_two_equal_commits_have_no_changes(project):
+    assert review(project, "after", "after") == "## What this changes\n\nNo param and no metric changed.\n"
 
 
 @pytest.mark.slow
-def test_params_without_figures_are_said_to_have_changed_none(project):
-    page = render([Change("params.yaml", "seed", 0, 1)], [], "before", "after")
-    assert "Changed: `seed` from 0 to 1. No figure did." in page
+def test_changed_params_with_equal_metrics_are_shown(project):
+    page = render_page([Change("params.yaml", "seed", 0, 1)], [], "before", "after")
+    assert "Changed: `seed` from 0 to 1. No metric did." in page
 
 
-def test_figures_without_params_are_said_to_come_from_none():
+def test_changed_metrics_with_equal_params_are_shown():
     change = Change("metrics/summary.json", "tuned.voc.f1", 0.5, 0.6)
-    page = render([], [change], "before", "after")
-    assert "No param changed. Gained: VOC F1 +0.100 (0.500 to 0.600). Cost: nothing." in page
+    page = render_page([], [change], "before", "after")
+    assert "No param changed. Gained: VOC F1 +0.100 (0.500 to 0.600). Lost: nothing." in page
 
 
-def test_the_luck_of_one_seed_is_named_if_the_tuned_model_changed_and_not_else():
+def test_chance_by_seeds_is_named_only_if_the_tuned_model_changed():
     for model, named in (("tuned", True), ("svm", False)):
-        page = render([], [Change("metrics/summary.json", f"{model}.voc.f1", 0.5, 0.6)], "before", "after")
+        page = render_page([], [Change("metrics/summary.json", f"{model}.voc.f1", 0.5, 0.6)], "before", "after")
         assert (ONE_SEED_EACH in page) is named
 
 
-def test_a_value_that_stayed_is_no_change():
-    assert changes({"metrics/summary.json": {"tuned.voc.f1": {"old": 0.5, "new": 0.5, "diff": 0.0}}}) == []
+def test_an_equal_value_is_not_a_change():
+    assert list_changes({"metrics/summary.json": {"tuned.voc.f1": {"old": 0.5, "new": 0.5, "diff": 0.0}}}) == []
 
 
 @pytest.mark.slow
-def test_without_a_head_the_folder_as_it_is_now_is_compared(project):
+def test_without_a_head_the_files_in_the_folder_are_compared(project):
     assert "tuned: VOC F1" in review(project, "before")
 
 
@@ -171,7 +171,7 @@ def test_without_a_head_the_folder_as_it_is_now_is_compared(project):
         (["nowhere"], "nowhere"),
     ],
 )
-def test_revisions_that_are_none_get_one_line(project, revisions, words):
+def test_an_unknown_revision_is_named_in_one_line(project, revisions, words):
     done = command(project, sys.executable, "-m", "alloy", "review", *revisions, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
@@ -179,7 +179,7 @@ def test_revisions_that_are_none_get_one_line(project, revisions, words):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_workflow_may_read_and_knows_no_secret():
+def test_the_workflow_may_only_read_and_has_no_secret():
     flow = yaml.safe_load(WORKFLOW)
     assert flow[True] == "pull_request"  # YAML reads `on` so; pull_request_target would run strangers' code with rights
     assert flow["permissions"] == {"contents": "read"}
@@ -200,7 +200,7 @@ def test_actions_are_pinned_by_commit_and_leave_no_credentials_behind():
                     assert step["with"]["persist-credentials"] is False
 
 
-def test_what_the_workflow_runs_is_there_to_be_run_by_hand():
+def test_the_workflow_runs_targets_of_the_makefile():
     targets = set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     steps = [step for job in yaml.safe_load(WORKFLOW)["jobs"].values() for step in job["steps"]]
     lines = [line for step in steps for line in step.get("run", "").splitlines()]

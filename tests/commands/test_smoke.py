@@ -1,11 +1,11 @@
-"""The smallest run is of the same experiment, on the demo's data, and nothing can stop it but a fault."""
+"""The smallest run has the settings of the experiment, the demo's data, and no gate."""
 
 from pathlib import Path
 
 import pytest
 import yaml
 
-from alloy.commands.smoke import main, smallest
+from alloy.commands.smoke import main, smallest_params
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError
 from alloy.core.settings import Data, load_seed, profile_name
@@ -22,8 +22,8 @@ PARAMS = {
 }
 
 
-def test_settings_of_the_experiment_stay_and_those_of_its_data_and_gate_go(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest(PARAMS)))
+def test_the_settings_stay_except_those_of_data_and_gate(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest_params(PARAMS)))
     assert (profile_name(tmp_path), load_seed(tmp_path), Split.load(root=tmp_path).test) == ("smoke", 7, 0.4)
     mix = Mix.load(root=tmp_path)
     assert (mix.ratio, mix.unit.value, mix.sources, mix.total) == (0.25, "tokens", {}, None)
@@ -31,13 +31,13 @@ def test_settings_of_the_experiment_stay_and_those_of_its_data_and_gate_go(tmp_p
     assert Gate.load(root=tmp_path).limits() == {}
 
 
-def test_params_without_sections_get_what_the_smallest_run_needs(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest({})))
+def test_empty_params_get_the_settings_of_the_smallest_run(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest_params({})))
     assert (profile_name(tmp_path), Mix.load(root=tmp_path)) == ("smoke", Mix())
 
 
 @pytest.mark.parametrize("folder", ["mine", ".", "mine/file"])
-def test_a_folder_that_it_did_not_make_is_never_removed(
+def test_a_folder_that_another_made_is_never_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

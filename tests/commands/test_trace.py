@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from alloy.commands.trace import main, trace
+from alloy.commands.trace import main, trace_rows
 from alloy.core.files import InputError, read_jsonl, write_jsonl
 from alloy.formats.general import CUSTOMER
 from alloy.modeling.chat_template import encode, render_example
@@ -82,7 +82,7 @@ def batches(project: Path) -> list[list[list[tuple[int, ...]]]]:
     return [taken[start : start + BATCH] for start in range(0, STEPS * BATCH, BATCH)]
 
 
-def test_every_step_of_a_real_training_is_traced_to_the_rows_that_it_took(here, capsys) -> None:
+def test_the_traced_rows_of_every_step_are_those_that_the_trainer_used(here, capsys) -> None:
     tokens = load_tokenizer(here / "models/base")
     rows = {row["id"]: row for row in chats()}
     written = encode(tokens, [render_example(tokens, row["messages"]) for row in rows.values()])
@@ -103,7 +103,7 @@ def test_every_step_of_a_real_training_is_traced_to_the_rows_that_it_took(here, 
     assert len(seen) > 20
 
 
-def test_the_steps_are_the_rounds_over_what_is_packed(here, capsys) -> None:
+def test_the_steps_follow_the_order_of_the_packed_rows(here, capsys) -> None:
     train = Train.load("small")
     packed = prepare_examples(chats(), load_tokenizer(here / "models/base"), train).dataset
     order = list(EpochSampler(len(packed), STEPS * BATCH, 0))
@@ -113,7 +113,7 @@ def test_the_steps_are_the_rounds_over_what_is_packed(here, capsys) -> None:
         assert [sum(row["packed"] == number for row in found) for number in range(1, BATCH + 1)] == wanted
 
 
-def test_another_seed_takes_other_rows(here, capsys) -> None:
+def test_another_seed_uses_other_rows(here, capsys) -> None:
     first = traced(1, capsys)
     params = Path("params.yaml").read_text()
     Path("params.yaml").write_text(yaml.safe_dump({**yaml.safe_load(params), "seed": 1}))
@@ -122,27 +122,28 @@ def test_another_seed_takes_other_rows(here, capsys) -> None:
 
 
 @pytest.mark.parametrize("step", [0, STEPS + 1])
-def test_a_step_that_there_is_not_is_one_clear_line(here, capsys, step: int) -> None:
-    with pytest.raises(InputError, match=rf"^there is no step {step}; training has steps 1 to {STEPS}$"):
+def test_a_step_outside_the_training_is_refused_with_the_range(here, capsys, step: int) -> None:
+    with pytest.raises(InputError, match=rf"^step: .* 1 to {STEPS}, .* got {step}$"):
         traced(step, capsys)
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1.0, 4), (2.5, 9), (0.1, 1)])
-def test_without_max_steps_epochs_say_how_many_there_are(epochs: float, steps: int) -> None:
+def test_without_max_steps_the_number_of_epochs_sets_the_steps(epochs: float, steps: int) -> None:
     rows = [chat(str(n), "made", "made") for n in range(7)]
     train = Train(lr=1e-3, epochs=epochs, global_batch=2)
     packed = [[number] for number in range(7)]
-    assert len(list(trace(rows, packed, train, 0, steps))) == 2
-    with pytest.raises(InputError, match=f"steps 1 to {steps}$"):
-        list(trace(rows, packed, train, 0, steps + 1))
+    assert len(list(trace_rows(rows, packed, train, 0, steps))) == 2
+    with pytest.raises(InputError, match=f"1 to {steps}, .* got {steps + 1}$"):
+        list(trace_rows(rows, packed, train, 0, steps + 1))
 
 
-def test_an_epoch_takes_every_row_once() -> None:
+def test_an_epoch_uses_every_row_once() -> None:
     rows = [chat(str(n), "made", "made") for n in range(12)]
     packed = [[number] for number in range(12)]
     train = Train(lr=1e-3, epochs=2, global_batch=4)
     ids = [
-        [row["id"] for step in steps for row in trace(rows, packed, train, 3, step)] for steps in ((1, 2, 3), (4, 5, 6))
+        [row["id"] for step in steps for row in trace_rows(rows, packed, train, 3, step)]
+        for steps in ((1, 2, 3), (4, 5, 6))
     ]
     assert sorted(ids[0]) == sorted(ids[1]) == sorted(row["id"] for row in rows)
     assert ids[0] != ids[1]

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from alloy.comparison.metrics import select_headline
+from alloy.comparison.result_tables import render_cost_table, render_table
 from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from measured import lines, measured, rival, spent, write
-from stages.compare import main, render_cost_table, render_table
+from stages.compare import main
 
 
 def test_a_summary_has_only_headline_metrics() -> None:
