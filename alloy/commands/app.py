@@ -209,9 +209,11 @@ def check_before_training(
 
 @check.command()
 def inputs() -> None:
-    """Check settings, data and model.
+    """Check settings, data and model, and estimate the cost.
 
-    As the stages do, without training anything.
+    As the stages do, without training anything. Prints a table; fails if something cannot work.
+
+    Example: alloy check inputs
     """
     from alloy.commands.check_inputs import main
 

@@ -48,7 +48,10 @@ def alpaca(row: Row, columns: Columns) -> Messages:
             raise ValueError(f"no `{column}`; found {', '.join(row) or 'nothing'}")
     asked = [_text(row, columns.instruction), _text(row, columns.input)]
     said: list[tuple[str, str]] = [("system", _text(row, columns.system))] if _text(row, columns.system) else []
-    for pair in row.get("history") or []:
+    history = row.get("history") or []
+    if not isinstance(history, list | tuple):
+        raise ValueError("`history` must be a list of [question, answer]")
+    for pair in history:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
             raise ValueError("`history` must be a list of [question, answer]")
         said += [("user", pair[0]), ("assistant", pair[1])]

@@ -30,6 +30,11 @@ def cache() -> Path:
     return (Path(named) if named else user_cache_path("alloy")) / "wheels"
 
 
+def is_fetched(wheel: Wheel) -> bool:
+    """Say whether the cache has a file of this wheel; `fetch_wheel` checks its hash."""
+    return any((cache() / wheel.sha256).glob("*.whl"))
+
+
 def fetch_wheel(wheel: Wheel) -> Path:
     """Return the file of a wheel with the wanted sha256, from the cache or by `pip download`.
 

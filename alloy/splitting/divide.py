@@ -15,11 +15,17 @@ def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[
 
     Comments belong together when their texts are copies, or nearly the same at a likeness of `near`.
     """
+    sides, left_out, _ = divide_with_pairs(survey, share, near)
+    return sides, left_out
+
+
+def divide_with_pairs(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[int, int], np.ndarray]:
+    """Return what `divide` does, and the pairs (n, 2) of copies and near-duplicates by which it went."""
     keys, given = survey.table["key"], survey.table["given"]
     pairs, first = copies(keys)
     sides, left_out = assign(keys, given, pairs, share)
     if near == 1:
-        return sides, left_out
+        return sides, left_out, pairs
     signed = survey.table["signature"][first]
     shelved = shelves(signed, survey.table["halves"][first], near)
     looked_at = found = candidates(signed, shelved)
@@ -30,7 +36,7 @@ def divide(survey: Survey, share: float, near: float) -> tuple[np.ndarray, dict[
         sides, left_out = assign(keys, given, pairs, share)
         found = unseen(between(signed, shelved, sides[first] == TEST, sides[first] == TRAIN), looked_at)
         looked_at = np.concatenate([looked_at, found])
-    return sides, left_out
+    return sides, left_out, pairs
 
 
 def require_both_sides(sides: np.ndarray, file: str) -> None:
