@@ -2,7 +2,7 @@
 
 Reads   params.yaml, the profile; data/<...> in any format, prepared as the stage `prepare` does it, in a temporary
         folder; the model's files, as far as they are on this machine
-Writes  to standard output, a table (docs/check.md) and warnings
+Writes  a table to standard output (docs/check.md), warnings and errors to standard error
 Run     alloy check inputs
 
 All errors are reported together after the table, a line for each; the exit status is then 1. Warnings alone leave it 0.
@@ -11,6 +11,7 @@ fetched; if that is not possible, or the model is in a wheel that is not in the 
 checked.
 """
 
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -276,6 +277,10 @@ def check_model(inputs: Inputs) -> None:
         inputs.summary.model = f"{model.hosted}, hosted, not trained"
         if infer.engine in (EngineName.transformers, EngineName.vllm):
             raise InputError(f"infer.engine: {model.hosted} is hosted, without weights here; set openai or bedrock")
+        if (unit := inputs.settings[Mix].unit) is not Unit.examples:
+            raise InputError(
+                f"params.yaml: mix.unit: {unit.value}, and {model.hosted} is hosted and tells no tokens; take examples"
+            )
         return
     unchecked = "context, layers, chat template, tokens and cost were not checked"
     if model.wheel and not is_fetched(model.wheel):
@@ -358,16 +363,16 @@ def estimate_cost(inputs: Inputs) -> None:
     seen = epoch.scaled(cost.passes(train, epoch))
     summary.trained_tokens = seen.tokens
     speed, summary.basis = cost.speed_here(config)
-    steps = [("train, on this machine", config, train, seen)]
+    steps = [("train, on this machine", train, seen)]
     if model.scratch:
         own = model.scratch.train
         fitting = count_general(inputs.general, inputs.tokenizer, own.assistant_turns, own.max_length)
-        steps.insert(0, ("base, on this machine", config, own, fitting.scaled(cost.passes(own, fitting))))
+        steps.insert(0, ("base, on this machine", own, fitting.scaled(cost.passes(own, fitting))))
     memory = available = 0
-    for title, of, settings, lengths in steps:
-        memory, available = cost.memory_here(of, settings)
-        seconds = cost.flops_of(of, settings, lengths) / speed if speed else None
-        summary.costs.append(cost.Cost(title, None, seconds, memory))
+    for title, settings, lengths in steps:
+        memory, available = cost.memory_here(config, settings)
+        seconds = cost.flops_of(config, settings, lengths) / speed if speed else None
+        summary.costs.append(cost.Cost(title, cost.devices_here(), seconds, memory))
     summary.costs += cost.costs_on_gpus(config, train, cost.flops_of(config, train, seen))
     check_cost(inputs, memory, available, epoch.tokens, needed)
 
@@ -431,6 +436,6 @@ def main() -> None:
     summary = check_inputs()
     print(table(summary), end="")
     for line in summary.warnings:
-        print(f"warning: {line}")
+        print(f"alloy: warning: {line}", file=sys.stderr)
     if summary.errors:
         raise InputError("\n".join(summary.errors))

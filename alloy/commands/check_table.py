@@ -129,8 +129,8 @@ def _cost_lines(summary: Summary) -> Iterator[str]:
     for cost in summary.costs:
         devices = NONE if cost.devices is None else str(cost.devices)
         time = NONE if cost.seconds is None else name_time(cost.seconds)
-        memory = NONE if cost.memory is None else f"{cost.memory / 2**30:,.1f} GiB"
-        dollars = NONE if cost.dollars is None else f"${cost.dollars:,.2f}"
+        memory = NONE if cost.memory is None else name_memory(cost.memory)
+        dollars = NONE if cost.dollars is None else name_price(cost.dollars)
         yield f"{cost.title:<36}{devices:>9}{time:>9}{memory:>11}{dollars:>9}"
     if summary.basis:
         yield f"({summary.basis})"
@@ -159,6 +159,16 @@ def name_time(seconds: float) -> str:
     if seconds < 100 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def name_memory(size: int) -> str:
+    """Return bytes in GiB, fewer in MiB: `71.0 GiB`, `229 MiB`."""
+    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.0f} MiB"
+
+
+def name_price(dollars: float) -> str:
+    """Return dollars with cents: `$1.50`, `< $0.01`."""
+    return f"${dollars:,.2f}" if dollars >= 0.01 else "< $0.01"
 
 
 def round_amount(count: float) -> str:

@@ -15,6 +15,8 @@ from alloy.commands.check_table import (
     Summary,
     TokenFacts,
     name_languages,
+    name_memory,
+    name_price,
     name_time,
     round_amount,
     table,
@@ -23,9 +25,9 @@ from alloy.commands.estimate_training import Cost
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/check.md").read_text(encoding="utf-8")
-# Of a line of the costs: devices, time, memory and cost; of the line below them: what was measured.
+# What differs between machines: of a line of the costs all but its title, and what was measured for them.
 MEASURED = re.compile(
-    r"(?<=\S) +(?:\d+|-) +(?:< )?[\d.,]+ (?:s|min|h|days) +[\d.,]+ GiB +(?:\$[\d.,]+|-)$|\(.* GFLOP/s .*\)$"
+    r" +\d+ +(?:< )?[\d.,]+ (?:s|min|h|days) +[\d.,]+ [GM]iB +(?:(?:< )?\$[\d.,]+|-)$|\(.* GFLOP/s .*\)$"
 )
 COMMENTS = CommentFacts(
     levels=4,
@@ -52,6 +54,7 @@ LARGE = Summary(
     trained_tokens=1.2e9,
     costs=[
         Cost("L4, 24 GB, $0.80 per hour", None, memory=443 * 2**30),
+        Cost("train, on this machine", 1, 0.3, 229 * 2**20, 0.001),
         Cost("H200, 141 GB, $4.00 per hour", 32, 1.3e6, 71 * 2**30, 12_345.67),
     ],
     basis="60% of the 95 GFLOP/s of 2 cores, just measured",
@@ -112,4 +115,6 @@ def test_languages_are_named_by_their_share() -> None:
 
 def test_times_and_amounts_have_three_digits_at_most() -> None:
     assert [name_time(one) for one in (0.2, 99, 101, 7200, 2e6)] == ["< 1 s", "99 s", "2 min", "2.0 h", "23.1 days"]
+    assert [name_memory(one) for one in (2**20 * 229, 2**30 * 71)] == ["229 MiB", "71.0 GiB"]
+    assert [name_price(one) for one in (0.004, 1234.5)] == ["< $0.01", "$1,234.50"]
     assert [round_amount(one) for one in (999, 1_038_205, 12_300, 2.5e9)] == ["999", "1.04 M", "12.3 K", "2.5 B"]

@@ -107,7 +107,7 @@ def test_a_bad_row_of_hub_data_is_left_out_and_listed_by_its_number(project: Pat
         for roles in (("human", "gpt"), ("human", "alien"), ("human", "gpt"))
     ]
     write_parquet(snapshot / "data/train-00000-of-00001.parquet", rows)
-    (snapshot / "README.md").write_text("")
+    (snapshot / "README.md").write_text("---\nconfigs: [{config_name: default, data_files: data/train-*}]\n---\n")
     (project / "params.yaml").write_text("data: {general: mine}\ngeneral_rows: {on_bad_row: reject}\n")
     done = prepare(project, "general", revision=COMMIT, layout="sharegpt")
     assert (done.returncode, done.stderr) == (0, "")
