@@ -124,14 +124,16 @@ def _fact(title: str, value: str) -> str:
 
 
 def _cost_lines(summary: Summary) -> Iterator[str]:
-    seen = "" if summary.trained_tokens is None else f" ({round_amount(summary.trained_tokens)} tokens)"
-    yield f"{'training, estimated' + seen:<36}{'devices':>9}{'time':>9}{'memory':>11}{'cost':>9}"
+    seen = (
+        "training" if summary.trained_tokens is None else f"training on {round_amount(summary.trained_tokens)} tokens"
+    )
+    yield f"{seen + ', about':<34}{'devices':>9}{'time':>10}{'memory':>11}{'cost':>10}"
     for cost in summary.costs:
         devices = NONE if cost.devices is None else str(cost.devices)
         time = NONE if cost.seconds is None else name_time(cost.seconds)
         memory = NONE if cost.memory is None else name_memory(cost.memory)
         dollars = NONE if cost.dollars is None else name_price(cost.dollars)
-        yield f"{cost.title:<36}{devices:>9}{time:>9}{memory:>11}{dollars:>9}"
+        yield f"{cost.title:<34}{devices:>9}{time:>10}{memory:>11}{dollars:>10}"
     if summary.basis:
         yield f"({summary.basis})"
 
