@@ -113,7 +113,7 @@ def _comment_lines(facts: CommentFacts | None) -> Iterator[tuple[str, str]]:
 def _token_lines(facts: TokenFacts | None) -> Iterator[tuple[str, str]]:
     if facts is None:
         return
-    about = "" if facts.exact else "about "
+    about = "about " if facts.too_long and not facts.exact else ""  # if none of the longest is too long, none is
     yield "longest comment with prompt and answer, tokens", f"{facts.longest:,}"
     left_out = " (left out)" if facts.too_long and facts.left_out else ""
     yield f"longer than train.max_length ({facts.limit:,} tokens)", f"{about}{facts.too_long:,}{left_out}"

@@ -107,6 +107,19 @@ def test_near_duplicates_that_were_not_looked_for_are_not_zero() -> None:
     assert line.endswith("1,234, not looked for")
 
 
+@pytest.mark.parametrize(
+    ("tokens", "ending"),
+    [
+        (TokenFacts(900, 0, 512, left_out=True, exact=False), " 0"),
+        (TokenFacts(900, 7, 512, left_out=True, exact=False), " about 7 (left out)"),
+        (TokenFacts(900, 7, 512, left_out=False), " 7"),
+    ],
+)
+def test_only_a_count_from_a_sample_is_about(tokens: TokenFacts, ending: str) -> None:
+    (line,) = (line for line in table(Summary(tokens=tokens)).splitlines() if line.startswith("longer than"))
+    assert line.removeprefix("longer than train.max_length (512 tokens)").lstrip() == ending.lstrip()
+
+
 def test_languages_are_named_by_their_share() -> None:
     assert name_languages(Counter({"": 3})) == "not named in the rows"
     assert name_languages(Counter({"en": 3, "": 1})) == "en 75%, not named 25%"
