@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from alloy.baseline.settings import Svm
-from alloy.commands.check_table import CommentFacts, DataRow, Summary, TokenFacts, table
+from alloy.commands.check_table import CommentFacts, DataRow, Summary, TokenFacts, render_table
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError, count_lines, number_lines
 from alloy.core.settings import Data, GeneralRows, load_all, load_seed, profile_name
@@ -89,14 +89,14 @@ def check_settings() -> Settings:
 
 
 @contextmanager
-def prepared_in_temporary_folder(inputs: Inputs, kind: Kind) -> Iterator[Path]:
+def prepare_in_temporary_folder(inputs: Inputs, kind: Kind) -> Iterator[Path]:
     """Prepare one kind of data in a temporary folder; rows that were left out become a warning."""
     with tempfile.TemporaryDirectory() as out:
         folder = Path("data") / getattr(inputs.settings[Data], kind)
-        lines = prepare(folder, kind, Path(out), inputs.settings[GeneralRows].on_bad_row)
+        _, *lines = prepare(folder, kind, Path(out), inputs.settings[GeneralRows].on_bad_row)  # the first counts rows
         for line in lines:
             if "left out" in line or "no effect" in line:
-                inputs.warn(f"{kind}: {line}")
+                inputs.warn(line if line.startswith("data/") else f"{kind}: {line}")
         yield Path(out)
 
 
@@ -108,7 +108,7 @@ def check_comments(inputs: Inputs) -> None:
     from alloy.splitting.validate import examine, gather
 
     split = inputs.settings[Split]
-    with prepared_in_temporary_folder(inputs, Kind.comments) as folder:
+    with prepare_in_temporary_folder(inputs, Kind.comments) as folder:
         path = folder / "comments.jsonl"
         taxonomy = load_taxonomy(folder / "taxonomy.csv", lambda line: inputs.warn(line.replace(str(folder), PREPARED)))
         survey = gather(path, over_blocks(partial(examine, path, taxonomy), number_lines(path)))
@@ -174,7 +174,7 @@ def count_comment_tokens(inputs: Inputs, survey: "Survey", taxonomy: Taxonomy, s
     if inputs.tokenizer is None:
         return
     inputs.comments = counted = count_comments(lines, prompts, inputs.tokenizer, train.assistant_turns)
-    longest, too_long = int(counted.counts[:, 0].max()), counted.too_long(train.max_length)
+    longest, too_long = int(counted.counts[:, 0].max()), counted.count_too_long(train.max_length)
     inputs.summary.tokens = TokenFacts(
         longest, too_long, train.max_length, left_out=train.on_long_row is LongRow.drop, exact=counted.exact
     )
@@ -197,7 +197,7 @@ def check_general(inputs: Inputs) -> None:
     settings = inputs.settings
     scratch, mix = settings[Model].scratch, settings[Mix]
     no_tests = Index.of([], [], Limits(settings[Decontaminate].run, settings[Decontaminate].changed))
-    with prepared_in_temporary_folder(inputs, Kind.general) as folder:
+    with prepare_in_temporary_folder(inputs, Kind.general) as folder:
         path, before = folder / "general.jsonl", folder / REJECTED
         if scratch:
             inputs.tokenizer = learn_tokenizer(inputs, path, scratch)
@@ -235,7 +235,7 @@ def learn_tokenizer(inputs: Inputs, path: Path, scratch: Scratch) -> Any:  # noq
 
 def check_benchmark(inputs: Inputs) -> None:
     """Check the multiple-choice questions, and that there are as many examples as the prompts show."""
-    with prepared_in_temporary_folder(inputs, Kind.benchmark) as folder:
+    with prepare_in_temporary_folder(inputs, Kind.benchmark) as folder:
         questions = load_questions(folder)
     inputs.set_rows(Kind.benchmark, sum(len(splits["test"]) for splits in questions.values()))
     require_examples(questions, inputs.settings[Mmlu].fewshot, f"profiles/{profile_name()}.yaml")
@@ -243,13 +243,13 @@ def check_benchmark(inputs: Inputs) -> None:
 
 def check_instructions(inputs: Inputs) -> None:
     """Check the prompts of IFEval."""
-    with prepared_in_temporary_folder(inputs, Kind.instructions) as folder:
+    with prepare_in_temporary_folder(inputs, Kind.instructions) as folder:
         inputs.set_rows(Kind.instructions, count_lines(folder / "ifeval.jsonl"))
 
 
 def check_chat(inputs: Inputs) -> None:
     """Check the chat prompts."""
-    with prepared_in_temporary_folder(inputs, Kind.chat) as folder:
+    with prepare_in_temporary_folder(inputs, Kind.chat) as folder:
         inputs.set_rows(Kind.chat, count_lines(folder / "prompts.jsonl"))
 
 
@@ -290,8 +290,8 @@ def check_model(inputs: Inputs) -> None:
         inputs.summary.model = model.hub
         try:
             check_description(inputs, model.hub, model.revision)
-        except HubUnreachableError as error:
-            inputs.warn(f"{error}: {unchecked}")
+        except HubUnreachableError:
+            inputs.warn(f"model.hub: {model.hub}: not in the cache, and the hub cannot be reached: {unchecked}")
     else:
         check_files(inputs)
 
@@ -357,23 +357,23 @@ def estimate_cost(inputs: Inputs) -> None:
     summary.model += f", {parameters(config).total / 1e6:,.1f} M parameters"
     if inputs.comments is None or inputs.general is None:
         return
-    customer = inputs.comments.fitting(train.max_length)
+    customer = inputs.comments.sum_fitting(train.max_length)
     general = count_general(inputs.general, inputs.tokenizer, train.assistant_turns, train.max_length)
-    epoch, needed = cost.mixed(mix, customer, general)
-    seen = epoch.scaled(cost.passes(train, epoch))
+    epoch, needed = cost.estimate_mix(mix, customer, general)
+    seen = epoch.scale(cost.count_epochs(train, epoch))
     summary.trained_tokens = seen.tokens
-    speed, summary.basis = cost.speed_here(config)
+    speed, summary.basis = cost.measure_speed_here(config)
     steps = [("train, on this machine", train, seen)]
     if model.scratch:
         own = model.scratch.train
         fitting = count_general(inputs.general, inputs.tokenizer, own.assistant_turns, own.max_length)
-        steps.insert(0, ("base, on this machine", own, fitting.scaled(cost.passes(own, fitting))))
+        steps.insert(0, ("base, on this machine", own, fitting.scale(cost.count_epochs(own, fitting))))
     memory = available = 0
     for title, settings, lengths in steps:
-        memory, available = cost.memory_here(config, settings)
-        seconds = cost.flops_of(config, settings, lengths) / speed if speed else None
-        summary.costs.append(cost.Cost(title, cost.devices_here(), seconds, memory))
-    summary.costs += cost.costs_on_gpus(config, train, cost.flops_of(config, train, seen))
+        memory, available = cost.estimate_memory_here(config, settings)
+        seconds = cost.count_flops(config, settings, lengths) / speed if speed else None
+        summary.costs.append(cost.Cost(title, cost.count_devices_here(), seconds, memory))
+    summary.costs += cost.estimate_costs_on_gpus(config, train, cost.count_flops(config, train, seen))
     check_cost(inputs, memory, available, epoch.tokens, needed)
 
 
@@ -434,7 +434,7 @@ def check_inputs() -> Summary:
 def main() -> None:
     """Print the table and the warnings; fail if there are errors."""
     summary = check_inputs()
-    print(table(summary), end="")
+    print(render_table(summary), end="")
     for line in summary.warnings:
         print(f"alloy: warning: {line}", file=sys.stderr)
     if summary.errors:

@@ -78,22 +78,22 @@ class Summary:
     errors: list[str] = field(default_factory=list)
 
 
-def table(summary: Summary) -> str:
+def render_table(summary: Summary) -> str:
     """Return the table, without warnings and errors."""
-    lines = [f"profile {summary.profile}: {summary.model}", *_data_lines(summary.data)]
-    facts = [*_comment_lines(summary.comments), *_token_lines(summary.tokens)]
-    lines += ["", *(_fact(title, value) for title, value in facts)] if facts else []
-    lines += ["", *_cost_lines(summary)] if summary.costs else []
+    lines = [f"profile {summary.profile}: {summary.model}", *_render_data(summary.data)]
+    facts = [*_list_comment_facts(summary.comments), *_list_token_facts(summary.tokens)]
+    lines += ["", *(_align_fact(title, value) for title, value in facts)] if facts else []
+    lines += ["", *_render_costs(summary)] if summary.costs else []
     return "".join(f"{line}\n" for line in lines)
 
 
-def _data_lines(data: dict[str, DataRow]) -> Iterator[str]:
+def _render_data(data: dict[str, DataRow]) -> Iterator[str]:
     yield f"{'data':<14}{'folder':<36}{'rows':>12}{'bad rows':>12}"
     for row in data.values():
-        yield f"{row.kind:<14}{row.folder:<36}{_count(row.rows):>12}{_count(row.bad):>12}"
+        yield f"{row.kind:<14}{row.folder:<36}{_format_count(row.rows):>12}{_format_count(row.bad):>12}"
 
 
-def _comment_lines(facts: CommentFacts | None) -> Iterator[tuple[str, str]]:
+def _list_comment_facts(facts: CommentFacts | None) -> Iterator[tuple[str, str]]:
     if facts is None:
         return
     yield "comments to train on, to test on", f"{facts.train:,}, {facts.test:,}"
@@ -110,7 +110,7 @@ def _comment_lines(facts: CommentFacts | None) -> Iterator[tuple[str, str]]:
     yield f"leaves with fewer than {facts.rare_below} training segments", rare
 
 
-def _token_lines(facts: TokenFacts | None) -> Iterator[tuple[str, str]]:
+def _list_token_facts(facts: TokenFacts | None) -> Iterator[tuple[str, str]]:
     if facts is None:
         return
     about = "about " if facts.too_long and not facts.exact else ""  # if none of the longest is too long, none is
@@ -119,11 +119,11 @@ def _token_lines(facts: TokenFacts | None) -> Iterator[tuple[str, str]]:
     yield f"longer than train.max_length ({facts.limit:,} tokens)", f"{about}{facts.too_long:,}{left_out}"
 
 
-def _fact(title: str, value: str) -> str:
+def _align_fact(title: str, value: str) -> str:
     return f"{title} {value:>{WIDTH - len(title) - 1}}"
 
 
-def _cost_lines(summary: Summary) -> Iterator[str]:
+def _render_costs(summary: Summary) -> Iterator[str]:
     seen = (
         "training" if summary.trained_tokens is None else f"training on {round_amount(summary.trained_tokens)} tokens"
     )
@@ -185,5 +185,5 @@ def round_amount(count: float) -> str:
     return f"{count:.0f}"
 
 
-def _count(count: int | None) -> str:
+def _format_count(count: int | None) -> str:
     return NONE if count is None else f"{count:,}"

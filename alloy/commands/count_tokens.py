@@ -33,13 +33,13 @@ class CommentTokens:
     weight: np.ndarray
     exact: bool
 
-    def fitting(self, max_length: int) -> Lengths:
+    def sum_fitting(self, max_length: int) -> Lengths:
         """Return the sums over the examples of at most `max_length` tokens."""
         fits = self.counts[:, 0] <= max_length
-        parts = [Lengths.of(self.counts[fits & (self.weight == one)], float(one)) for one in np.unique(self.weight)]
+        parts = [Lengths.sum_up(self.counts[fits & (self.weight == one)], float(one)) for one in np.unique(self.weight)]
         return sum_lengths(parts)
 
-    def too_long(self, max_length: int) -> int:
+    def count_too_long(self, max_length: int) -> int:
         """Return how many examples are over `max_length` tokens, rounded if they were not all counted."""
         return round(float(self.weight[self.counts[:, 0] > max_length].sum()))
 
@@ -48,7 +48,7 @@ def sum_lengths(parts: list[Lengths]) -> Lengths:
     """Return the lengths of all parts together."""
     whole = Lengths()
     for part in parts:
-        whole = whole.plus(part)
+        whole = whole.add(part)
     return whole
 
 
@@ -63,7 +63,7 @@ def count_comments(
     """
     chosen, weight = choose_lines([len(line) for line in lines])
     rows = customer_rows(prompts, [orjson.loads(lines[number]) for number in chosen.tolist()])
-    return CommentTokens(_count(rows, tokenizer, turns), weight, exact=len(chosen) == len(lines))
+    return CommentTokens(_count_in_blocks(rows, tokenizer, turns), weight, exact=len(chosen) == len(lines))
 
 
 def choose_lines(sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -109,10 +109,10 @@ def count_general(
     facts: GeneralFacts, tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns, max_length: int
 ) -> Lengths:
     """Return the lengths of the general rows that fit `max_length` tokens, taken from the sample."""
-    counts = _count(facts.sample, tokenizer, turns)
-    return Lengths.of(counts[counts[:, 0] <= max_length], facts.rows / max(len(counts), 1))
+    counts = _count_in_blocks(facts.sample, tokenizer, turns)
+    return Lengths.sum_up(counts[counts[:, 0] <= max_length], facts.rows / max(len(counts), 1))
 
 
-def _count(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns) -> np.ndarray:
+def _count_in_blocks(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns) -> np.ndarray:
     parts = [count_tokens(rows[start : start + BLOCK], tokenizer, turns) for start in range(0, len(rows), BLOCK)]
     return np.concatenate(parts) if parts else np.zeros((0, 2), np.int64)

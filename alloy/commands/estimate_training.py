@@ -53,17 +53,17 @@ class Lengths:
     loss_tokens: float = 0.0
 
     @classmethod
-    def of(cls, counts: np.ndarray, times: float = 1.0) -> "Lengths":
+    def sum_up(cls, counts: np.ndarray, times: float = 1.0) -> "Lengths":
         """Return the sums of (n, 2) tokens and loss tokens, each example counted so many `times`."""
         tokens = counts[:, 0].astype(np.float64)
         sums = (len(tokens), tokens.sum(), (tokens**2).sum(), counts[:, 1].sum())
         return cls(*(float(value) * times for value in sums))
 
-    def scaled(self, factor: float) -> "Lengths":
+    def scale(self, factor: float) -> "Lengths":
         """Return as many times the same examples."""
         return Lengths(*(factor * value for value in self.values()))
 
-    def plus(self, other: "Lengths") -> "Lengths":
+    def add(self, other: "Lengths") -> "Lengths":
         """Return both together."""
         return Lengths(*(one + two for one, two in zip(self.values(), other.values(), strict=True)))
 
@@ -71,25 +71,25 @@ class Lengths:
         """Return the four sums."""
         return self.examples, self.tokens, self.squares, self.loss_tokens
 
-    def amount(self, unit: Unit) -> float:
+    def get_amount(self, unit: Unit) -> float:
         """Return how much it is in the unit of the mix."""
         return {Unit.examples: self.examples, Unit.tokens: self.tokens, Unit.loss_tokens: self.loss_tokens}[unit]
 
 
-def mixed(mix: Mix, customer: Lengths, general: Lengths) -> tuple[Lengths, float]:
+def estimate_mix(mix: Mix, customer: Lengths, general: Lengths) -> tuple[Lengths, float]:
     """Return the lengths of a mix of customer and general examples, and the amount of general rows that it asks for.
 
     The mean general example stands for those that would be drawn.
     """
-    whole = customer.amount(mix.unit)
+    whole = customer.get_amount(mix.unit)
     wanted, asked = targets(mix.ratio, round(whole), mix.total)
-    needed = general.amount(mix.unit) if asked is None else float(asked)
-    part = customer.scaled(wanted / whole if whole else 0.0)
-    there = general.amount(mix.unit)
-    return part.plus(general.scaled(needed / there if there else 0.0)), needed
+    needed = general.get_amount(mix.unit) if asked is None else float(asked)
+    part = customer.scale(wanted / whole if whole else 0.0)
+    there = general.get_amount(mix.unit)
+    return part.add(general.scale(needed / there if there else 0.0)), needed
 
 
-def passes(train: Train, epoch: Lengths) -> float:
+def count_epochs(train: Train, epoch: Lengths) -> float:
     """Return how many times a training goes through the examples; packed rows are taken to be full."""
     if train.max_steps is None:
         return train.epochs
@@ -108,17 +108,17 @@ class Cost:
     dollars: float | None = None
 
 
-def flops_of(config: Any, train: Train, seen: Lengths) -> float:  # noqa: ANN401 (of the model's own class)
+def count_flops(config: Any, train: Train, seen: Lengths) -> float:  # noqa: ANN401 (of the model's own class)
     """Return the model FLOPs of a training that sees these examples."""
     return training_flops(config, seen.tokens, seen.squares, seen.loss_tokens, train.method)
 
 
-def costs_on_gpus(config: Any, train: Train, flops: float) -> list[Cost]:  # noqa: ANN401
+def estimate_costs_on_gpus(config: Any, train: Train, flops: float) -> list[Cost]:  # noqa: ANN401
     """Return the cost on each of `GPUS`, on as few as hold the training."""
     needed: dict[int, int] = {}
     costs = []
     for gpu in GPUS:
-        count = _devices(gpu, config, train, needed)
+        count = _count_gpus(gpu, config, train, needed)
         if count is None:
             costs.append(Cost(gpu.title, None, memory=needed[max(needed)]))
             continue
@@ -129,7 +129,7 @@ def costs_on_gpus(config: Any, train: Train, flops: float) -> list[Cost]:  # noq
     return costs
 
 
-def _devices(gpu: Gpu, config: Any, train: Train, needed: dict[int, int]) -> int | None:  # noqa: ANN401
+def _count_gpus(gpu: Gpu, config: Any, train: Train, needed: dict[int, int]) -> int | None:  # noqa: ANN401
     """Return how many GPUs hold a training, or None; `needed` keeps the bytes of each by their number."""
     for count in DEVICES:
         if train.global_batch % count or (count > 1 and train.deepspeed is None):
@@ -141,42 +141,42 @@ def _devices(gpu: Gpu, config: Any, train: Train, needed: dict[int, int]) -> int
     return None
 
 
-def devices_here() -> int:
+def count_devices_here() -> int:
     """Return the number of GPUs of this machine, 1 for the processor."""
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 1
 
 
-def memory_here(config: Any, train: Train) -> tuple[int, int]:  # noqa: ANN401
+def estimate_memory_here(config: Any, train: Train) -> tuple[int, int]:  # noqa: ANN401
     """Return the bytes that a training takes on this machine, on each GPU or in memory, and those that there are."""
     import psutil
     import torch
 
     if torch.cuda.is_available():
         available = torch.cuda.mem_get_info()[1]
-        return memory(config, train, devices_here(), 1, gpu=True)["total"], available
+        return memory(config, train, count_devices_here(), 1, gpu=True)["total"], available
     rows = min(max(TOKENS // train.max_length, 1), train.global_batch)
     return memory(config, train, 1, rows, gpu=False)["total"], psutil.virtual_memory().total
 
 
-def speed_here(config: Any) -> tuple[float | None, str]:  # noqa: ANN401
+def measure_speed_here(config: Any) -> tuple[float | None, str]:  # noqa: ANN401
     """Return the FLOP/s that training reaches on this machine, None for a GPU that is not known, and the basis."""
     import torch
 
     if torch.cuda.is_available():
-        count, name = devices_here(), torch.cuda.get_device_name()
+        count, name = count_devices_here(), torch.cuda.get_device_name()
         peak = peak_flops(name)
         return peak and MFU * peak * count, f"{count} x {name}, {MFU:.0%} of the peak"
     threads = torch.get_num_threads()
-    measured = time_products(config)
+    measured = time_matrix_products(config)
     return (
         CPU_SHARE * measured,
         f"{CPU_SHARE:.0%} of the {measured / 1e9:,.0f} GFLOP/s of {threads} cores, just measured",
     )
 
 
-def time_products(config: Any) -> float:  # noqa: ANN401
+def time_matrix_products(config: Any) -> float:  # noqa: ANN401
     """Return the float32 FLOP/s of matrix products of the model's size on all cores.
 
     1. Multiply on one thread for `SECONDS`, and take the fastest product by the processor's time, which stands still
@@ -198,7 +198,7 @@ def time_products(config: Any) -> float:  # noqa: ANN401
     fastest, begun = float("inf"), time.perf_counter()
     while time.perf_counter() - begun < SECONDS:
         start = time.thread_time()
-        left @ right
+        torch.matmul(left, right)
         fastest = min(fastest, time.thread_time() - start)
     torch.set_num_threads(threads)
     return threads * 2 * TOKENS * hidden * inner / fastest

@@ -18,8 +18,8 @@ from alloy.commands.check_table import (
     name_memory,
     name_price,
     name_time,
+    render_table,
     round_amount,
-    table,
 )
 from alloy.commands.estimate_training import Cost
 
@@ -75,7 +75,7 @@ def test_the_page_shows_the_table_of_the_demo(tmp_path: Path, monkeypatch: pytes
         Path(name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "dvc.yaml", ".")
     summary = check_inputs()
-    made = table(summary)
+    made = render_table(summary)
     assert without_measured(made) in without_measured(PAGE), f"put this into docs/check.md:\n{made}"
     assert (summary.errors, summary.warnings) == ([], [])
     assert made.count("\n") <= 27
@@ -83,7 +83,7 @@ def test_the_page_shows_the_table_of_the_demo(tmp_path: Path, monkeypatch: pytes
 
 
 def test_large_figures_stay_in_80_columns_and_are_aligned_to_the_right() -> None:
-    lines = table(LARGE).splitlines()
+    lines = render_table(LARGE).splitlines()
     assert max(map(len, lines)) <= 80
     assert {len(line) for line in lines[1:-1] if line} == {74}
     assert [line.split()[-2:] for line in lines if line.startswith(("instructions", "L4"))] == [
@@ -93,7 +93,7 @@ def test_large_figures_stay_in_80_columns_and_are_aligned_to_the_right() -> None
 
 
 def test_what_is_not_known_is_left_out_or_a_dash() -> None:
-    lines = table(Summary("p", "m", {"chat": DataRow("chat", "x")})).splitlines()
+    lines = render_table(Summary("p", "m", {"chat": DataRow("chat", "x")})).splitlines()
     assert len(lines) == 3
     assert lines[-1].split() == ["chat", "x", "-", "-"]
 
@@ -101,7 +101,7 @@ def test_what_is_not_known_is_left_out_or_a_dash() -> None:
 def test_near_duplicates_that_were_not_looked_for_are_not_zero() -> None:
     (line,) = (
         line
-        for line in table(Summary(comments=replace(COMMENTS, near=None))).splitlines()
+        for line in render_table(Summary(comments=replace(COMMENTS, near=None))).splitlines()
         if line.startswith("exact copies")
     )
     assert line.endswith("1,234, not looked for")
@@ -116,7 +116,7 @@ def test_near_duplicates_that_were_not_looked_for_are_not_zero() -> None:
     ],
 )
 def test_only_a_count_from_a_sample_is_about(tokens: TokenFacts, ending: str) -> None:
-    (line,) = (line for line in table(Summary(tokens=tokens)).splitlines() if line.startswith("longer than"))
+    (line,) = (line for line in render_table(Summary(tokens=tokens)).splitlines() if line.startswith("longer than"))
     assert line.removeprefix("longer than train.max_length (512 tokens)").lstrip() == ending.lstrip()
 
 

@@ -7,12 +7,12 @@ from alloy.commands.count_tokens import LONGEST, SAMPLE, CommentTokens, choose_l
 from alloy.commands.estimate_training import (
     GPUS,
     Lengths,
-    costs_on_gpus,
-    flops_of,
-    mixed,
-    passes,
-    speed_here,
-    time_products,
+    count_epochs,
+    count_flops,
+    estimate_costs_on_gpus,
+    estimate_mix,
+    measure_speed_here,
+    time_matrix_products,
 )
 from alloy.mixing.settings import Budget, Mix, Unit
 from alloy.training.cost import MFU, peak_flops
@@ -24,7 +24,7 @@ GENERAL = Lengths(examples=1_000, tokens=50_000, squares=2_500_000, loss_tokens=
 
 
 def test_lengths_are_sums_over_the_examples() -> None:
-    assert Lengths.of(np.array([[3, 1], [4, 2]]), 2) == Lengths(4, 14, 50, 6)
+    assert Lengths.sum_up(np.array([[3, 1], [4, 2]]), 2) == Lengths(4, 14, 50, 6)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_lengths_are_sums_over_the_examples() -> None:
     ],
 )
 def test_a_mix_has_the_examples_that_its_ratio_asks_for(mix: Mix, needed: float, examples: float) -> None:
-    epoch, asked = mixed(mix, CUSTOMER, GENERAL)
+    epoch, asked = estimate_mix(mix, CUSTOMER, GENERAL)
     assert (asked, epoch.examples) == pytest.approx((needed, examples))
 
 
@@ -52,13 +52,13 @@ def test_a_mix_has_the_examples_that_its_ratio_asks_for(mix: Mix, needed: float,
     ],
 )
 def test_passes_come_from_epochs_or_steps(train: Train, wanted: float) -> None:
-    assert passes(train, CUSTOMER) == pytest.approx(wanted)
+    assert count_epochs(train, CUSTOMER) == pytest.approx(wanted)
 
 
 def test_a_small_model_fits_every_gpu_and_costs_time_times_price() -> None:
     train = Train(lr=1e-4)
-    flops = flops_of(dense(), train, CUSTOMER)
-    costs = costs_on_gpus(dense(), train, flops)
+    flops = count_flops(dense(), train, CUSTOMER)
+    costs = estimate_costs_on_gpus(dense(), train, flops)
     assert [cost.devices for cost in costs] == [1] * len(GPUS)
     for gpu, cost in zip(GPUS, costs, strict=True):
         seconds = flops / (MFU * (peak_flops(gpu.name) or 0))
@@ -80,14 +80,14 @@ def test_only_a_shared_training_takes_more_gpus_and_only_as_many_as_divide_the_b
     monkeypatch.setattr(
         "alloy.commands.estimate_training.memory", lambda _config, _train, count, *_, gpu: {"total": needs[count]}
     )
-    assert [cost.devices for cost in costs_on_gpus(dense(), train, 1e15)] == wanted
+    assert [cost.devices for cost in estimate_costs_on_gpus(dense(), train, 1e15)] == wanted
 
 
 def test_the_speed_of_this_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alloy.commands.estimate_training.SECONDS", 0.05)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert time_products(dense()) > 1e6
-    speed, basis = speed_here(dense())
+    assert time_matrix_products(dense()) > 1e6
+    speed, basis = measure_speed_here(dense())
     assert speed is not None
     assert "GFLOP/s" in basis
 
@@ -105,5 +105,5 @@ def test_few_comments_are_all_counted_and_of_many_the_longest_and_a_sample() -> 
 
 def test_examples_over_the_limit_are_counted_by_their_weight() -> None:
     tokens = CommentTokens(np.array([[90, 3], [40, 2], [10, 1]]), np.array([1.0, 10.0, 10.0]), exact=False)
-    assert (tokens.too_long(50), tokens.too_long(30)) == (1, 11)
-    assert tokens.fitting(50) == Lengths(20, 500, 17_000, 30)
+    assert (tokens.count_too_long(50), tokens.count_too_long(30)) == (1, 11)
+    assert tokens.sum_fitting(50) == Lengths(20, 500, 17_000, 30)
