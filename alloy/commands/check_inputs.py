@@ -93,8 +93,8 @@ def prepare_in_temporary_folder(inputs: Inputs, kind: Kind) -> Iterator[Path]:
     """Prepare one kind of data in a temporary folder; rows that were left out become a warning."""
     with tempfile.TemporaryDirectory() as out:
         folder = Path("data") / getattr(inputs.settings[Data], kind)
-        _, *lines = prepare(folder, kind, Path(out), inputs.settings[GeneralRows].on_bad_row)  # the first counts rows
-        for line in lines:
+        lines = prepare(folder, kind, Path(out), inputs.settings[GeneralRows].on_bad_row)
+        for line in lines[1:]:  # the first one counts rows
             if "left out" in line or "no effect" in line:
                 inputs.warn(line if line.startswith("data/") else f"{kind}: {line}")
         yield Path(out)
