@@ -138,11 +138,11 @@ def list_bad_recipes() -> Iterator[Case]:
         yield Case(file, what, write_file(file, text.encode()), command, file)
     for case in list_bad_bytes("params.yaml", command):
         if not case.legal and case.what != "empty":
-            edit = both(case.edit, write_file(file, good.encode()))
+            edit = combine_edits(case.edit, write_file(file, good.encode()))
             yield Case("params.yaml", f"{case.what}, edited by a recipe", edit, command, "params.yaml")
 
 
-def both(*edits: Any) -> Any:  # noqa: ANN401 (of `Edit`)
+def combine_edits(*edits: Any) -> Any:  # noqa: ANN401 (of `Edit`)
     """Do several edits, the first one first."""
 
     def edit(project: Path) -> None:
@@ -182,7 +182,7 @@ UNLABELLED: dict[str, tuple[str, bytes, str]] = {
 }
 
 
-def classify() -> Iterator[Case]:
+def list_classify_cases() -> Iterator[Case]:
     """Yield files that `alloy classify` cannot read."""
     for what, (name, content, place) in UNLABELLED.items():
         yield Case("alloy classify", what, write_file(name, content), ("alloy", "classify", name), place)
@@ -235,7 +235,7 @@ ROWS = {
 }
 
 
-def damaged_metrics(file: str, path: list[Any], key: str, command: tuple[str, ...]) -> Iterator[Case]:
+def list_damaged_metrics(file: str, path: list[Any], key: str, command: tuple[str, ...]) -> Iterator[Case]:
     """Yield a file of metrics that is damaged as a whole, at its top, and at `key` of the object at `path`."""
     for what, content in DAMAGED.items():
         yield Case(file, what, write_file(file, content), command, file)
@@ -248,7 +248,7 @@ def damaged_metrics(file: str, path: list[Any], key: str, command: tuple[str, ..
     yield from (case for case in list_not_a_file(file, command) if case.what != "a pipe")
 
 
-def damaged_rows(file: str, key: str) -> Iterator[Case]:
+def list_damaged_rows(file: str, key: str) -> Iterator[Case]:
     """Yield a file of rows in which a key, a line or an id is wrong."""
     for what, value in {"missing": MISSING, "null": None, "a text": "x", "an object": {"x": 1}}.items():
         if key != "answer" or what != "a text":  # an answer is a text
@@ -260,19 +260,19 @@ def damaged_rows(file: str, key: str) -> Iterator[Case]:
         yield Case(file, "a row twice", twice, COMPARE, "tuned.jsonl")
 
 
-def metrics() -> Iterator[Case]:
+def list_metrics_cases() -> Iterator[Case]:
     """Yield metrics that were edited by hand, or by a merge."""
     for file, (path, key, command) in METRICS.items():
-        yield from damaged_metrics(file, path, key, command)
+        yield from list_damaged_metrics(file, path, key, command)
     for file, key in ROWS.items():
-        yield from damaged_rows(file, key)
+        yield from list_damaged_rows(file, key)
     read_by = {"metrics/mmlu/base.json": ("alloy", "check", "tests"), "metrics/compare.json": ("alloy", "report")}
     for file, command in read_by.items():
         for what, content in {**DAMAGED, "null in it": b'{"base": null, "measures": null, "verdict": null}'}.items():
             yield Case(file, f"{what}, read by {' '.join(command)}", write_file(file, content), command, file)
 
 
-def folders() -> Iterator[Case]:
+def list_folder_cases() -> Iterator[Case]:
     """Yield data folders that are not what DVC and the stages want."""
     made: dict[str, Any] = {
         "missing": lambda path: None,
@@ -318,7 +318,7 @@ def folders() -> Iterator[Case]:
 CONFLICT = b"<<<<<<< HEAD\n%b=======\n%b>>>>>>> theirs\n"
 
 
-def dvc() -> Iterator[Case]:
+def list_dvc_cases() -> Iterator[Case]:
     """Yield what DVC reads itself, and what a user sees of it."""
     repair = ("alloy", "check", "--repair")
     for file in ("dvc.lock", "dvc.yaml", "params.yaml"):
@@ -338,7 +338,14 @@ def dvc() -> Iterator[Case]:
     yield Case("data/mine", "comments that neither git nor DVC knows", mine, ("alloy", "sweep"), "data/mine")
 
 
-def cases() -> Iterator[Case]:
+def list_cases() -> Iterator[Case]:
     """Yield all of them."""
-    for group in (arguments, recipes, classify, metrics, folders, dvc):
+    for group in (
+        list_bad_arguments,
+        list_bad_recipes,
+        list_classify_cases,
+        list_metrics_cases,
+        list_folder_cases,
+        list_dvc_cases,
+    ):
         yield from group()

@@ -322,9 +322,11 @@ def check_before_training(
 
 @check.command("inputs")
 def check_only_inputs() -> None:
-    """Check settings, data and model.
+    """Check settings, data and model, and estimate the cost.
 
-    As the stages do, without training anything.
+    As the stages do, without training anything. Prints a table; fails if something cannot work.
+
+    Example: alloy check inputs
 
     Example: alloy check inputs
     """

@@ -50,7 +50,10 @@ def read_alpaca(row: Row, columns: Columns) -> Messages:
     turns: list[tuple[str, str]] = (
         [("system", _read_text(row, columns.system))] if _read_text(row, columns.system) else []
     )
-    for pair in row.get("history") or []:
+    history = row.get("history") or []
+    if not isinstance(history, list | tuple):
+        raise ValueError("`history` must be a list of [question, answer]")
+    for pair in history:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
             raise ValueError("`history` must be a list of [question, answer]")
         turns += [("user", pair[0]), ("assistant", pair[1])]

@@ -53,7 +53,10 @@ def parse_row(place: str, number: int, item: Item) -> Row:
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, Item]]:
-    """Yield the objects of a JSON array. A file that does not start with `[` is read as JSON Lines."""
+    """Yield the items of a JSON array. A file that does not start with `[` is read as JSON Lines.
+
+    An item that is not an object is yielded as its JSON text, so that `parse_row` says what is wrong with that row.
+    """
     if not next((line for line in read_lines(path) if line.strip()), b"").lstrip().startswith((b"[", b"\xef\xbb\xbf[")):
         yield from number_lines(path)
         return
@@ -64,9 +67,7 @@ def json_rows(path: Path) -> Iterator[tuple[int, Item]]:
             f"{path}:{error.lineno}: not valid JSON ({error.msg}); download or export the file again"
         ) from None
     for number, item in enumerate(items, 1):
-        if not isinstance(item, dict):
-            raise InputError(f"{path}:{number}: expected an object in the array, got {type(item).__name__}; correct it")
-        yield number, item
+        yield number, item if isinstance(item, dict) else orjson.dumps(item)
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[int, Item]]:
@@ -81,7 +82,7 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, Item]]:
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a complete parquet file ({reason}); download it again") from None
 

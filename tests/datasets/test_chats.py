@@ -83,6 +83,11 @@ def test_columns_of_another_name_are_read() -> None:
 BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     "no column": ("alpaca", {"question": "Why?", "output": "So."}, "`instruction`.* question, output"),
     "a number": ("alpaca", {"instruction": 3, "output": "So."}, "`instruction` .*int"),
+    "a history that is no list": (
+        "alpaca",
+        {"instruction": "Why?", "output": "So.", "history": 3},
+        "`history` must be a list of [question, answer]",
+    ),
     "no list": ("sharegpt", {"conversations": "Hi"}, "`conversations` .*list"),
     "a speaker unknown": ("sharegpt", {"conversations": turns(("alien", "Hi"))}, "`from` .*'alien'.* human, user"),
     "a turn without a role": ("openai", {"messages": [{"content": "Hi"}]}, "`role`"),
@@ -147,7 +152,7 @@ def test_several_files_get_ids_that_differ() -> None:
     ("text", "wanted"),
     [
         ('[{"instruction": "Why?"}]', "data/mine/a.json:1: expected a key `output`"),
-        ("[1]", "data/mine/a.json:1: "),
+        ("[1]", "data/mine/a.json:1: expected a JSON object, found a number"),
         ('[{"instruction"', "data/mine/a.json:1: not valid JSON"),
         ('{"instruction": "Why?", "output": ""}', "data/mine: "),
         ("", "data/mine/a.json: "),

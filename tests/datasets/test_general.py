@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from alloy.core.files import InputError, read_jsonl, write_folder
 from alloy.core.settings import BadRow
 from alloy.datasets.general import convert_general
-from alloy.datasets.source import Kind, read_source
+from alloy.datasets.prepare import prepare_data
+from alloy.datasets.source import Kind, Layout, read_source
 from alloy.formats.general import MARKUP_KEYS, REJECTED, read_general
 from alloy.formats.origin import read_origin
 from alloy.modeling.answer_markup import FIELDS
@@ -215,6 +218,78 @@ def test_bad_rows_can_be_left_out_and_are_listed(raw: Path) -> None:
     ]
     assert any(line.startswith("3 bad rows left out, the first is data/general/raw/a.jsonl:2: ") for line in said)
     assert read_origin(out / "general.jsonl").place(2) == ("data/general/raw/a.jsonl", 5)
+
+
+CHATS = {
+    Layout.canonical: lambda role: [example("?")["messages"][0], {"role": role, "content": "4"}],
+    Layout.openai: lambda role: [{"role": "user", "content": "2 + 2?"}, {"role": role, "content": "4"}],
+    Layout.sharegpt: lambda role: [{"from": "human", "value": "2 + 2?"}, {"from": role, "value": "4"}],
+}
+
+
+def row_in(layout: Layout, identity: str, *, bad: bool) -> Row:
+    """Return a row in a layout; a bad one has a role that no model knows, or a history that is not in pairs."""
+    if layout is Layout.alpaca:
+        return {"instruction": "2 + 2?", "output": "4", "history": [["2 + 1?"]] if bad else None}
+    turns = CHATS[layout]("alien" if bad else "assistant")
+    if layout is Layout.canonical:
+        return example(identity, messages=turns)
+    return {"conversations" if layout is Layout.sharegpt else "messages": turns}
+
+
+def written(path: Path, rows: list[Row]) -> None:
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows))
+    else:
+        path.write_bytes(gzip.compress(jsonl(*rows)) if path.suffix == ".gz" else jsonl(*rows))
+
+
+OWN = [Layout.alpaca, Layout.sharegpt, Layout.openai]  # layouts that are formats, too
+FORMATS = {"jsonl": ["a.jsonl", "a.jsonl.gz", "a.json"], "parquet": ["a.parquet"]}
+CASES = [
+    *(
+        (format_, layout, name)
+        for format_ in FORMATS
+        for layout in [Layout.canonical, *OWN]
+        for name in FORMATS[format_]
+    ),
+    *((layout.value, layout, name) for layout in OWN for names in FORMATS.values() for name in names),
+]
+
+
+@pytest.mark.parametrize(("format_", "layout", "name"), CASES)
+def test_a_bad_row_of_any_format_and_layout_is_left_out_and_listed(
+    raw: Path, format_: str, layout: Layout, name: str
+) -> None:
+    (raw.parent / "source.yaml").write_text(f"format: {format_}\nlayout: {layout.value}\nfile: raw\n")
+    written(raw / name, [row_in(layout, str(number), bad=number == 2) for number in range(1, 4)])
+    out = Path("data/prepared/general")
+    out.mkdir(parents=True)
+    prepare_data(raw.parent, Kind.general, out, BadRow.reject)
+    assert len(read_jsonl(out / "general.jsonl")) == 2
+    rejected = read_jsonl(out / REJECTED)
+    assert [(row["file"], row["line"]) for row in rejected] == [(f"data/general/raw/{name}", 2)]
+    assert read_origin(out / "general.jsonl").place(2) == (f"data/general/raw/{name}", 3)
+
+
+def test_an_item_of_an_array_that_is_not_an_object_is_left_out_and_listed(raw: Path) -> None:
+    (raw / "a.json").write_text(json.dumps([example("1"), ["2"], None, example("3")]))
+    out = Path("data/prepared/general")
+    out.mkdir(parents=True)
+    prepare_data(raw.parent, Kind.general, out, BadRow.reject)
+    assert [row["id"] for row in read_jsonl(out / "general.jsonl")] == ["1", "3"]
+    assert [row["line"] for row in read_jsonl(out / REJECTED)] == [2, 3]
+
+
+def test_if_every_row_is_bad_nothing_is_left_out_and_the_first_is_named(raw: Path) -> None:
+    (raw / "a.jsonl").write_bytes(jsonl(example("1", answer=""), example("2", answer="")))
+    out = Path("data/prepared/general")
+    out.mkdir(parents=True)
+    with pytest.raises(InputError) as caught:
+        prepare_data(raw.parent, Kind.general, out, BadRow.reject)
+    assert str(caught.value).startswith("data/general/raw/a.jsonl:1: ")
 
 
 def test_all_bad_rows_are_reported_together(raw: Path) -> None:

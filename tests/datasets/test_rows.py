@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from alloy.core.files import InputError, read_jsonl
+from alloy.formats.general import REJECTED
 from prepared import lay_out, prepared
 from projects import copy_code, environment
 
@@ -96,6 +97,23 @@ def test_hub_data_is_general_data_with_the_repository_as_its_source(project: Pat
     assert (done.returncode, done.stderr) == (0, "")
     row = read_jsonl(project / "data/prepared/general/general.jsonl")[0]
     assert (row["source"], row["license"], row["messages"][1]["content"]) == ("me/tiny", "MIT", "Price")
+
+
+@pytest.mark.slow
+def test_a_bad_row_of_hub_data_is_left_out_and_listed_by_its_number(project: Path) -> None:
+    (snapshot,) = project.parent.glob("hub/*/snapshots/*")
+    rows = [
+        {"conversations": [{"from": role, "value": "Hi"} for role in roles]}
+        for roles in (("human", "gpt"), ("human", "alien"), ("human", "gpt"))
+    ]
+    write_parquet(snapshot / "data/train-00000-of-00001.parquet", rows)
+    (snapshot / "README.md").write_text("---\nconfigs: [{config_name: default, data_files: data/train-*}]\n---\n")
+    (project / "params.yaml").write_text("data: {general: mine}\ngeneral_rows: {on_bad_row: reject}\n")
+    done = prepare(project, "general", revision=COMMIT, layout="sharegpt")
+    assert (done.returncode, done.stderr) == (0, "")
+    prepared = project / "data/prepared/general"
+    assert len(read_jsonl(prepared / "general.jsonl")) == 2
+    assert [(row["file"], row["line"]) for row in read_jsonl(prepared / REJECTED)] == [("me/tiny@01234567", 2)]
 
 
 @pytest.mark.slow

@@ -261,6 +261,20 @@ def test_bad_rows_are_left_out_listed_and_counted_with_reject(alternating: None,
     assert "data/prepared/general/general.jsonl:3: " in capsys.readouterr().out
 
 
+def test_bad_rows_that_prepare_left_out_are_listed_and_counted_too(alternating: None) -> None:
+    with Path("params.yaml").open("a") as file:
+        file.write("general_rows: {on_bad_row: reject}\n")
+    lay(example("g0", "Hi"), {**example("odd", "Hi"), **next(iter(UNRENDERABLE.values())), "id": "odd"})
+    before = {"file": "data/mine/a.json", "line": 7, "id": None, "reason": "no `output`"}
+    write_jsonl("data/prepared/general/rejected.jsonl", [before])
+    main()
+    rejected = read_jsonl("data/decontaminate/rejected.jsonl")
+    assert rejected[0] == before
+    assert [(row["file"], row["line"]) for row in rejected[1:]] == [("data/prepared/general/general.jsonl", 2)]
+    report = read_json("metrics/decontaminate.json")["decontaminate"]
+    assert (report["rows"], report["rejected"]) == (3, 2)
+
+
 MISSING = (
     "data/prepared/general/general.jsonl",
     "data/prepared/benchmark/test.jsonl",

@@ -1,0 +1,189 @@
+"""The table of `alloy check`: what there is to know of data, model and training before anything trains.
+
+Figures are kept apart from their words: the checks fill a `Summary`, and `table` writes it in at most 80 columns.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from alloy.commands.estimate_training import Cost
+
+WIDTH = 74  # of every line whose last column is aligned
+LANGUAGES = 4  # that are named, the others are counted
+NONE = "-"
+
+
+@dataclass(frozen=True)
+class DataRow:
+    """One kind of data: the folder below data/, its rows, those among them that are bad; None if it has an error."""
+
+    kind: str
+    folder: str
+    rows: int | None = None
+    bad: int | None = None
+
+
+@dataclass(frozen=True)
+class CommentFacts:
+    """What is to be known of the comments.
+
+    `languages` counts comments, "" for those that name none. `near` counts near duplicates of an earlier comment, None
+    if `split.near: 1` looks for none. `rare` leaves have fewer than `rare_below` training segments, `absent` have none.
+    """
+
+    levels: int
+    leaves: int
+    mean_segments: float
+    most_segments: int
+    languages: Counter[str]
+    copies: int
+    near: int | None
+    contradictory_texts: int
+    contradictory_comments: int
+    rare: int
+    rare_below: int
+    absent: int
+    train: int
+    test: int
+
+
+@dataclass(frozen=True)
+class TokenFacts:
+    """Training examples in tokens of the model; `too_long` ones exceed `limit`, and are `left_out` or stop the mix.
+
+    `exact`: all of them were counted, not a sample.
+    """
+
+    longest: int
+    too_long: int
+    limit: int
+    left_out: bool
+    exact: bool = True
+
+
+@dataclass
+class Summary:
+    """All that `alloy check` found out; what could not be found out is missing."""
+
+    profile: str = ""
+    model: str = ""
+    data: dict[str, DataRow] = field(default_factory=dict)
+    comments: CommentFacts | None = None
+    tokens: TokenFacts | None = None
+    trained_tokens: float | None = None
+    costs: list[Cost] = field(default_factory=list)
+    basis: str = ""
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def render_table(summary: Summary) -> str:
+    """Return the table, without warnings and errors."""
+    lines = [f"profile {summary.profile}: {summary.model}", *_render_data(summary.data)]
+    facts = [*_list_comment_facts(summary.comments), *_list_token_facts(summary.tokens)]
+    lines += ["", *(_align_fact(title, value) for title, value in facts)] if facts else []
+    lines += ["", *_render_costs(summary)] if summary.costs else []
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _render_data(data: dict[str, DataRow]) -> Iterator[str]:
+    yield f"{'data':<14}{'folder':<36}{'rows':>12}{'bad rows':>12}"
+    for row in data.values():
+        yield f"{row.kind:<14}{row.folder:<36}{_format_count(row.rows):>12}{_format_count(row.bad):>12}"
+
+
+def _list_comment_facts(facts: CommentFacts | None) -> Iterator[tuple[str, str]]:
+    if facts is None:
+        return
+    yield "comments to train on, to test on", f"{facts.train:,}, {facts.test:,}"
+    yield "levels, leaves", f"{facts.levels}, {facts.leaves:,}"
+    yield "segments per comment: mean, most", f"{facts.mean_segments:.2f}, {facts.most_segments}"
+    yield "languages", name_languages(facts.languages)
+    near = "not looked for" if facts.near is None else f"{facts.near:,}"
+    yield "exact copies, near duplicates", f"{facts.copies:,}, {near}"
+    contradictions = f"{facts.contradictory_texts:,}"
+    if facts.contradictory_texts:
+        contradictions += f" ({facts.contradictory_comments:,} copies)"
+    yield "texts whose copies have different labels", contradictions
+    rare = f"{facts.rare:,}" + (f" ({facts.absent:,} have none)" if facts.absent else "")
+    yield f"leaves with fewer than {facts.rare_below} training segments", rare
+
+
+def _list_token_facts(facts: TokenFacts | None) -> Iterator[tuple[str, str]]:
+    if facts is None:
+        return
+    about = "about " if facts.too_long and not facts.exact else ""  # if none of the longest is too long, none is
+    yield "longest comment with prompt and answer, tokens", f"{facts.longest:,}"
+    left_out = " (left out)" if facts.too_long and facts.left_out else ""
+    yield f"longer than train.max_length ({facts.limit:,} tokens)", f"{about}{facts.too_long:,}{left_out}"
+
+
+def _align_fact(title: str, value: str) -> str:
+    return f"{title} {value:>{WIDTH - len(title) - 1}}"
+
+
+def _render_costs(summary: Summary) -> Iterator[str]:
+    seen = (
+        "training" if summary.trained_tokens is None else f"training on {round_amount(summary.trained_tokens)} tokens"
+    )
+    yield f"{seen + ', about':<34}{'devices':>9}{'time':>10}{'memory':>11}{'cost':>10}"
+    for cost in summary.costs:
+        devices = NONE if cost.devices is None else str(cost.devices)
+        time = NONE if cost.seconds is None else name_time(cost.seconds)
+        memory = NONE if cost.memory is None else name_memory(cost.memory)
+        dollars = NONE if cost.dollars is None else name_price(cost.dollars)
+        yield f"{cost.title:<34}{devices:>9}{time:>10}{memory:>11}{dollars:>10}"
+    if summary.basis:
+        yield f"({summary.basis})"
+
+
+def name_languages(languages: Counter[str]) -> str:
+    """Return the shares of the languages: `en 60%, de 40%`; comments that name none are counted as such."""
+    if not any(languages):
+        return "not named in the rows"
+    total = languages.total()
+    named = [f"{name or 'not named'} {count / total:.0%}" for name, count in languages.most_common(LANGUAGES)]
+    more = len(languages) - LANGUAGES
+    return ", ".join(named) + (f", {more} more" if more > 0 else "")
+
+
+def name_time(seconds: float) -> str:
+    """Return a time in its largest unit: `40 s`, `12 min`, `3.5 h`, `2.1 days`.
+
+    >>> [name_time(seconds) for seconds in (0.2, 40, 720, 12600, 181440)]
+    ['< 1 s', '40 s', '12 min', '3.5 h', '2.1 days']
+    """
+    if seconds < 1:
+        return "< 1 s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def name_memory(size: int) -> str:
+    """Return bytes in GiB, fewer in MiB: `71.0 GiB`, `229 MiB`."""
+    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.0f} MiB"
+
+
+def name_price(dollars: float) -> str:
+    """Return dollars with cents: `$1.50`, `< $0.01`."""
+    return f"${dollars:,.2f}" if dollars >= 0.01 else "< $0.01"
+
+
+def round_amount(count: float) -> str:
+    """Return a count in three digits: `870`, `12.3 K`, `1.04 M`.
+
+    >>> [round_amount(count) for count in (870, 12340, 1038205, 2.5e9)]
+    ['870', '12.3 K', '1.04 M', '2.5 B']
+    """
+    for size, unit in ((1e9, " B"), (1e6, " M"), (1e3, " K")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:.0f}"
+
+
+def _format_count(count: int | None) -> str:
+    return NONE if count is None else f"{count:,}"

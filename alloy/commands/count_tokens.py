@@ -1,0 +1,118 @@
+"""Tokens of training examples, before there is a mix: those of the comments, and those of the general rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import orjson
+
+from alloy.commands.estimate_training import Lengths
+from alloy.core.files import Row, number_lines
+from alloy.labelling.prompt import Prompts
+from alloy.mixing.customer_examples import build_customer_rows
+from alloy.mixing.row_index import RowKind
+from alloy.modeling.chat_examples import AssistantTurns, count_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LONGEST, SAMPLE = 500, 3_500  # comments that are counted if there are more: those with the most characters, any others
+GENERAL = 500  # general rows that are counted
+BLOCK = 512  # rows that are encoded together
+
+
+@dataclass(frozen=True)
+class CommentTokens:
+    """Tokens (n, 2) of the examples that were counted: all, and those with a loss.
+
+    Each stands for `weight` (n,) examples; `exact` says that all examples were counted.
+    """
+
+    counts: np.ndarray
+    weight: np.ndarray
+    exact: bool
+
+    def sum_fitting(self, max_length: int) -> Lengths:
+        """Return the sums over the examples of at most `max_length` tokens."""
+        fits = self.counts[:, 0] <= max_length
+        parts = [Lengths.sum_up(self.counts[fits & (self.weight == one)], float(one)) for one in np.unique(self.weight)]
+        return sum_lengths(parts)
+
+    def count_too_long(self, max_length: int) -> int:
+        """Return how many examples are over `max_length` tokens, rounded if they were not all counted."""
+        return round(float(self.weight[self.counts[:, 0] > max_length].sum()))
+
+
+def sum_lengths(parts: list[Lengths]) -> Lengths:
+    """Return the lengths of all parts together."""
+    whole = Lengths()
+    for part in parts:
+        whole = whole.add(part)
+    return whole
+
+
+def count_comments(
+    lines: list[bytes], prompts: Prompts, tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns
+) -> CommentTokens:
+    """Count the tokens of labeled comments, canonical lines, as training encodes them.
+
+    1. Up to `LONGEST + SAMPLE` comments are all counted.
+    2. Of more, the `LONGEST` lines are counted, and `SAMPLE` of the others, evenly spread; each of these stands for as
+       many as were left out.
+    """
+    chosen, weight = choose_lines([len(line) for line in lines])
+    rows = build_customer_rows(prompts, [orjson.loads(lines[number]) for number in chosen.tolist()])
+    return CommentTokens(_count_in_blocks(rows, tokenizer, turns), weight, exact=len(chosen) == len(lines))
+
+
+def choose_lines(sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the lines to count, by their sizes, and how many lines each of them stands for."""
+    count = len(sizes)
+    if count <= LONGEST + SAMPLE:
+        return np.arange(count), np.ones(count)
+    order = np.argsort(-np.asarray(sizes), kind="stable")
+    others = order[LONGEST:]
+    spread = others[np.linspace(0, len(others) - 1, SAMPLE).astype(int)]
+    weight = np.concatenate([np.ones(LONGEST), np.full(SAMPLE, len(others) / SAMPLE)])
+    return np.concatenate([order[:LONGEST], spread]), weight
+
+
+@dataclass(frozen=True)
+class GeneralFacts:
+    """The general rows: how many good ones there are, their kinds, and some of them, evenly spread."""
+
+    rows: int
+    kinds: list[RowKind]
+    sample: list[Row]
+
+
+def read_general_facts(path: Path, rows: int, bad: set[int], *, kinds: bool) -> GeneralFacts:
+    """Return what is to be known of a file of `rows` canonical general rows; `bad` are the numbers of those left out.
+
+    Every row is parsed only if their `kinds` are wanted.
+    """
+    found: dict[RowKind, None] = {}
+    sample: list[Row] = []
+    picked = set(np.linspace(0, rows - 1, GENERAL).astype(int).tolist())
+    for number, (_, line) in enumerate(number_lines(path)):
+        if number in bad or not (kinds or number in picked):
+            continue
+        row = orjson.loads(line)
+        found[row["source"], row["category"], row.get("license")] = None
+        if number in picked:
+            sample.append(row)
+    return GeneralFacts(rows - len(bad), list(found), sample)
+
+
+def count_general(
+    facts: GeneralFacts, tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns, max_length: int
+) -> Lengths:
+    """Return the lengths of the general rows that fit `max_length` tokens, taken from the sample."""
+    counts = _count_in_blocks(facts.sample, tokenizer, turns)
+    return Lengths.sum_up(counts[counts[:, 0] <= max_length], facts.rows / max(len(counts), 1))
+
+
+def _count_in_blocks(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns) -> np.ndarray:
+    parts = [count_tokens(rows[start : start + BLOCK], tokenizer, turns) for start in range(0, len(rows), BLOCK)]
+    return np.concatenate(parts) if parts else np.zeros((0, 2), np.int64)
