@@ -217,7 +217,7 @@ def test_bad_rows_can_be_left_out_and_are_listed(raw: Path) -> None:
         ("data/general/raw/a.jsonl", line) for line in (2, 3, 4)
     ]
     assert any(line.startswith("3 bad rows left out, the first is data/general/raw/a.jsonl:2: ") for line in said)
-    assert read_origin(out / "general.jsonl").place(2) == ("data/general/raw/a.jsonl", 5)
+    assert read_origin(out / "general.jsonl").locate_line(2) == ("data/general/raw/a.jsonl", 5)
 
 
 CHATS = {
