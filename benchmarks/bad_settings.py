@@ -15,7 +15,7 @@ from alloy.core.settings import ListSection, Section, Settings
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
 from alloy.inference.settings import Infer
-from alloy.labelling.settings import Prompt
+from alloy.labeling.settings import Prompt
 from alloy.mixing.settings import Mix, Rehearse
 from alloy.modeling.settings import Interpolate
 from alloy.scoring.settings import Score

@@ -28,8 +28,8 @@ from alloy.core.stage import run
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.engine import Request
 from alloy.inference.settings import EngineName, Infer
-from alloy.labelling.prompt import Prompts
-from alloy.labelling.settings import Prompt, TaxonomyIn
+from alloy.labeling.prompt import Prompts
+from alloy.labeling.settings import Prompt, TaxonomyIn
 from alloy.training.settings import Scratch, Train
 
 CFPB = Path("../shared/data/cfpb_voc")
@@ -114,7 +114,7 @@ def measure_engine(name: str, folder: Path, count: int) -> Row:
         ready = 0.0
         texts = answer_naively(folder, rest)
     else:
-        from alloy.labelling.predict import open_labeler
+        from alloy.labeling.predict import open_labeler
 
         engine_name, _, constrained = name.partition(" ")
         infer = INFER.model_copy(update={"engine": EngineName(engine_name), "constrain": bool(constrained)})

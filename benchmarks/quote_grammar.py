@@ -19,8 +19,8 @@ from typing import Any
 from alloy.core.files import Row, write_json
 from alloy.core.stage import run
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.constrained_decoding import CompiledLabelConstraint
-from alloy.labelling.grammar import QUOTED_WORDS, can_quote, content_grammar
+from alloy.labeling.constrained_decoding import CompiledLabelConstraint
+from alloy.labeling.grammar import QUOTED_WORDS, can_quote, content_grammar
 from alloy.modeling.model_folder import load_tokenizer
 
 WORDS = [50, 100, 200, 400, 800, 1400, 2000]

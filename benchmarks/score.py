@@ -22,7 +22,7 @@ from alloy.core.stage import run
 from alloy.core.text import text_hash
 from alloy.formats.comments import Segment, segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
-from alloy.labelling.answer import parse_answer, render_answer
+from alloy.labeling.answer import parse_answer, render_answer
 from alloy.scoring.pairing import pair_up
 from alloy.scoring.settings import Score
 from stages.score import score_model

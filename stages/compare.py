@@ -27,9 +27,9 @@ from alloy.core.settings import load_sections
 from alloy.core.stage import run
 from alloy.core.tables import csv_text
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.answer import assign_codes
-from alloy.labelling.leakage import TaskFormat
-from alloy.labelling.settings import LabelsAs, Prompt
+from alloy.labeling.answer import assign_codes
+from alloy.labeling.leakage import TaskFormat
+from alloy.labeling.settings import LabelsAs, Prompt
 from alloy.scoring.settings import Score
 from alloy.training.settings import Train
 

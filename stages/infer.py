@@ -15,9 +15,9 @@ from alloy.core.settings import load_sections
 from alloy.core.stage import model_name, run
 from alloy.inference.settings import Infer
 from alloy.inference.usage import format_unanswered, make_retry_test
-from alloy.labelling.predict import build_metrics, count_prediction, open_labeler
-from alloy.labelling.settings import Prompt
-from alloy.labelling.task import SPLIT, load_task
+from alloy.labeling.predict import build_metrics, count_prediction, open_labeler
+from alloy.labeling.settings import Prompt
+from alloy.labeling.task import SPLIT, load_task
 from alloy.modeling.model_folder import read_hosted_name
 from alloy.runtime.chunks import Job, run_job
 from alloy.runtime.resume import hash_inputs

@@ -27,8 +27,8 @@ from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import load_sections, load_seed
 from alloy.core.stage import run
 from alloy.formats.general import CUSTOMER
-from alloy.labelling.settings import Prompt
-from alloy.labelling.task import SPLIT, load_task
+from alloy.labeling.settings import Prompt
+from alloy.labeling.task import SPLIT, load_task
 from alloy.mixing.customer_examples import index_customer_rows
 from alloy.mixing.data_card import build_manifest, render_card
 from alloy.mixing.mixture import Encoding, RowSizes, draw_mixture

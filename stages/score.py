@@ -37,9 +37,9 @@ from alloy.core.settings import load_sections
 from alloy.core.stage import model_name, run
 from alloy.formats.comments import parse_comment
 from alloy.formats.taxonomy import LabelPath, Taxonomy
-from alloy.labelling.answer import render_answer
-from alloy.labelling.settings import LabelsAs, Prompt
-from alloy.labelling.task import read_taxonomy
+from alloy.labeling.answer import render_answer
+from alloy.labeling.settings import LabelsAs, Prompt
+from alloy.labeling.task import read_taxonomy
 from alloy.scoring.answer_errors import measure_answer_errors
 from alloy.scoring.article_score import compute_article_scores
 from alloy.scoring.bootstrap import Counts

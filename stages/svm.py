@@ -25,8 +25,8 @@ from alloy.core.stage import run
 from alloy.core.text import text_hash
 from alloy.formats.comments import Segment, parse_comment, segment_row
 from alloy.inference.settings import Infer
-from alloy.labelling.answer import render_answer
-from alloy.labelling.task import read_taxonomy
+from alloy.labeling.answer import render_answer
+from alloy.labeling.task import read_taxonomy
 
 BLOCK_SIZE = 1024  # comments whose margins are in memory at the same time
 

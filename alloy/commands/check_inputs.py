@@ -39,7 +39,7 @@ from alloy.formats.mmlu import load_questions, require_examples
 from alloy.formats.origin import read_origin
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.inference.settings import EngineName, Infer
-from alloy.labelling.settings import Prompt, TaxonomyIn
+from alloy.labeling.settings import Prompt, TaxonomyIn
 from alloy.mixing.settings import Mix, Rehearse, Unit
 from alloy.modeling.settings import Interpolate
 from alloy.scoring.settings import Score
@@ -164,7 +164,7 @@ def count_comment_tokens(inputs: Inputs, comments: "CheckedComments", taxonomy: 
     import numpy as np
 
     from alloy.commands.count_tokens import count_comments
-    from alloy.labelling.prompt import Prompts
+    from alloy.labeling.prompt import Prompts
     from alloy.splitting.assignment import TRAIN
 
     train, prompt = inputs.settings[Train], inputs.settings[Prompt]

@@ -35,9 +35,9 @@ from alloy.formats.unlabeled import Unlabeled, read_unlabeled
 from alloy.inference.engine import Finish
 from alloy.inference.settings import Infer
 from alloy.inference.usage import make_retry_test
-from alloy.labelling.predict import open_labeler
-from alloy.labelling.settings import Prompt
-from alloy.labelling.task import SPLIT, load_task
+from alloy.labeling.predict import open_labeler
+from alloy.labeling.settings import Prompt
+from alloy.labeling.task import SPLIT, load_task
 from alloy.runtime.resume import KEPT_DAYS, LIBRARIES, work_root
 from alloy.runtime.row_log import RowLog
 

@@ -9,7 +9,7 @@ import orjson
 
 from alloy.commands.estimate_training import Lengths
 from alloy.core.files import Row, number_lines
-from alloy.labelling.prompt import Prompts
+from alloy.labeling.prompt import Prompts
 from alloy.mixing.customer_examples import build_customer_rows
 from alloy.mixing.row_index import RowKind
 from alloy.modeling.chat_examples import AssistantTurns, count_tokens

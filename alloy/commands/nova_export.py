@@ -14,9 +14,9 @@ from pathlib import Path
 
 from alloy.core.files import InputError, Row, decode_lines, read_jsonl, write_jsonl
 from alloy.formats.converse import refused_words, to_conversation
-from alloy.labelling.prompt import Prompts
-from alloy.labelling.settings import Prompt
-from alloy.labelling.task import SPLIT, load_task
+from alloy.labeling.prompt import Prompts
+from alloy.labeling.settings import Prompt
+from alloy.labeling.task import SPLIT, load_task
 
 TRAIN = Path("data/mix/train.jsonl")
 

@@ -3,9 +3,9 @@
 Run     alloy grammar
 """
 
-from alloy.labelling.grammar import answer_grammar
-from alloy.labelling.settings import Prompt
-from alloy.labelling.task import load_task
+from alloy.labeling.grammar import answer_grammar
+from alloy.labeling.settings import Prompt
+from alloy.labeling.task import load_task
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from alloy.comparison.metrics import ANSWERS, TESTS
 from alloy.core.files import Row
-from alloy.labelling.leakage import TaskFormat, judge_answer
+from alloy.labeling.leakage import TaskFormat, judge_answer
 
 FLAGS = ("leak", "empty", "cut", "loops")
 Rows = list[Row]

@@ -9,8 +9,8 @@ import orjson
 
 from alloy.core.files import Row, decode_rows, number_lines
 from alloy.formats.general import CUSTOMER
-from alloy.labelling.prompt import Prompts
-from alloy.labelling.task import SPLIT
+from alloy.labeling.prompt import Prompts
+from alloy.labeling.task import SPLIT
 from alloy.mixing.row_index import IndexedBlock, RowIndex, index_block, merge_blocks
 from alloy.runtime.parallel import map_blocks
 

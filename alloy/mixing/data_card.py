@@ -103,7 +103,7 @@ def render_card(report: Row, mix: Mix, left_out: Row, inputs: list[Path], kinds:
             f"General rows: {report['asked']:.2%} {share} asked, {report['achieved']:.2%} achieved. "
             f"{report['rows']:,} rows, {report['repeats']:,} of them repeats.",
             "",
-            *format_table(("source", "rows", f"share {share}", "tokens", "loss tokens", "licence"), sources),
+            *format_table(("source", "rows", f"share {share}", "tokens", "loss tokens", "license"), sources),
             "",
             *([*format_table(("weighted", "asked", "achieved"), weighted), ""] if weighted else []),
             *format_table(

@@ -8,7 +8,7 @@ whole paths in any order by `compute_rates`.
 
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath
-from alloy.labelling.answer import render_answer
+from alloy.labeling.answer import render_answer
 from alloy.scoring.article_score import compute_article_scores
 from alloy.scoring.matching import compute_rates, count_matches
 

@@ -17,7 +17,7 @@ from alloy.commands.classify import KeptAnswers, encode_row, label_chunk
 from alloy.formats.unlabeled import Unlabeled
 from alloy.inference.usage import is_unanswered
 from alloy.runtime.row_log import RowLog
-from projects import LABELS, environment, write_labelling_project
+from projects import LABELS, environment, write_labeling_project
 
 SEGMENT = {"L1": "Setup", "L2": "Pairing"}
 
@@ -60,7 +60,7 @@ def test_an_unusable_answer_has_a_reason(finish: str, word: str) -> None:
 
 def test_a_chunk_without_usable_comments_asks_no_model() -> None:
     def asked(_comments: list[Any]) -> list[Any]:
-        raise AssertionError("nothing is to be labelled")
+        raise AssertionError("nothing is to be labeled")
 
     assert len(list(label_chunk([Unlabeled({"id": "1"}, "empty")], asked))) == 1
 
@@ -127,7 +127,7 @@ def classify(project: Path, *arguments: str, given: str = "") -> "subprocess.Com
 
 @pytest.mark.slow
 def test_comments_are_labeled_in_order_with_labels_of_the_taxonomy(tmp_path):
-    project = write_labelling_project(tmp_path / "project", ["Good."], constrain=True, max_new_tokens=400)
+    project = write_labeling_project(tmp_path / "project", ["Good."], constrain=True, max_new_tokens=400)
     given = "".join(json.dumps({"text": f"The lock jams {number}.", "shop": number}) + "\n" for number in range(40))
     done = classify(project, "-", "--model", "models/base", given=given)
     assert done.returncode == 0, done.stderr
@@ -146,7 +146,7 @@ def test_comments_are_labeled_in_order_with_labels_of_the_taxonomy(tmp_path):
 
 @pytest.mark.slow
 def test_a_missing_file_is_named_in_one_line(tmp_path):
-    done = classify(write_labelling_project(tmp_path / "project", ["Good."]), "nowhere.jsonl")
+    done = classify(write_labeling_project(tmp_path / "project", ["Good."]), "nowhere.jsonl")
     assert done.returncode == 1
     assert done.stderr.startswith("alloy: nowhere.jsonl: ")
     assert len(done.stderr.splitlines()) == 1
@@ -154,7 +154,7 @@ def test_a_missing_file_is_named_in_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupted_run_continues(tmp_path):
-    project = write_labelling_project(
+    project = write_labeling_project(
         tmp_path / "project", ["Good."], constrain=True, max_new_tokens=200, batch_size=1
     )  # chunks of 8
     source = project / "new.jsonl"
@@ -190,7 +190,7 @@ def test_an_interrupted_run_continues(tmp_path):
 
 @pytest.mark.slow
 def test_a_closed_pipe_ends_the_command_quietly(tmp_path):
-    project = write_labelling_project(tmp_path / "project", ["Good."], max_new_tokens=8, batch_size=1)
+    project = write_labeling_project(tmp_path / "project", ["Good."], max_new_tokens=8, batch_size=1)
     (project / "new.txt").write_text("".join(f"The lock jams {number}.\n" for number in range(200)), encoding="utf-8")
     read, write = os.pipe()
     run = subprocess.Popen(

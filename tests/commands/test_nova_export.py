@@ -15,8 +15,8 @@ from alloy.datasets.nova_labels import taxonomy_csv
 from alloy.formats.comments import Segment, segment_row
 from alloy.formats.converse import REFUSED_WORDS, SCHEMA, to_conversation, to_messages
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
-from alloy.labelling.prompt import Prompts
-from alloy.labelling.settings import Prompt
+from alloy.labeling.prompt import Prompts
+from alloy.labeling.settings import Prompt
 from hostile import HOSTILE
 
 Row = dict[str, Any]

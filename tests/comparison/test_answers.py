@@ -14,7 +14,7 @@ from alloy.comparison.gate import find_broken_limits
 from alloy.comparison.settings import Gate
 from alloy.comparison.verdict import Outcome, judge_comparison
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.leakage import TaskFormat
+from alloy.labeling.leakage import TaskFormat
 from measured import measured, rival
 
 LABELS = ("food", "service", "staff", "price", "ambience", "menu", "place", "miscellaneous")

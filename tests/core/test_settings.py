@@ -17,7 +17,7 @@ from alloy.core.settings import BadRow, Data, GeneralRows, load_sections, load_s
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
 from alloy.inference.settings import Infer
-from alloy.labelling.settings import Prompt
+from alloy.labeling.settings import Prompt
 from alloy.mixing.settings import Budget, Mix, Rehearse, Unit
 from alloy.modeling.settings import Interpolate
 from alloy.scoring.settings import Score
@@ -333,7 +333,7 @@ BAD_PROFILES: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
         "train.schedule",
         ("cosine", "linear", "constant_with_warmup", "'cosin'"),
     ),
-    "an unknown optimiser": (Train, train("optimizer: sgd"), "train.optimizer", ("adamw", "muon", "'sgd'")),
+    "an unknown optimizer": (Train, train("optimizer: sgd"), "train.optimizer", ("adamw", "muon", "'sgd'")),
     "an empty batch": (Infer, "infer: {batch_size: 0}", "infer.batch_size", ("at least 1", "0")),
     "a limit of none": (Infer, "infer: {limit: 0}", "infer.limit", ("at least 1", "null", "0")),
     "fewer than no shots": (Mmlu, "mmlu: {fewshot: -1}", "mmlu.fewshot", ("at least 0", "-1")),

@@ -1,4 +1,4 @@
-"""Comments are read as what they are; one that cannot be labelled keeps its place, with the reason."""
+"""Comments are read as what they are; one that cannot be labeled keeps its place, with the reason."""
 
 import gzip
 from pathlib import Path
@@ -13,7 +13,7 @@ CASES = Path(__file__).parents[3] / "shared/cases/classify"
 
 
 def read(data: bytes | str, name: str = "-") -> list[Any]:
-    """Return rows that can be labelled as they are, others as (id, reason)."""
+    """Return rows that can be labeled as they are, others as (id, reason)."""
     data = data if isinstance(data, bytes) else data.encode()
     comments = read_unlabeled(name, data.splitlines(keepends=True))
     return [(one.row["id"], one.reason) if one.reason else one.row for one in comments]

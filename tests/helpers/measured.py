@@ -9,7 +9,7 @@ from alloy.comparison.compare import compare_models
 from alloy.comparison.metrics import STAGES
 from alloy.core.files import write_json, write_jsonl
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.leakage import TaskFormat
+from alloy.labeling.leakage import TaskFormat
 
 Row = dict[str, Any]
 UNITS = 100  # comments, questions, prompts

@@ -25,7 +25,7 @@ from small import ROWS, SCRATCH, tokenizer
 ROOT = Path(__file__).parents[2]
 # 40 rows make about 16 packed ones: four steps go through the data more than twice.
 TRAIN = {"lr": 1.0e-2, "max_steps": 4, "global_batch": 10, "max_length": 64}
-# A task of two levels, for comments that are labelled.
+# A task of two levels, for comments that are labeled.
 LABELS = Taxonomy(
     ("L1", "L2"),
     {("Setup", "Pairing"): "", ("Setup", 'The "manual"'): "", ("Preis", "Zu teuer \\ fair"): "", ("価格", "安い"): ""},
@@ -90,7 +90,7 @@ def write_project(folder: Path, config, dtype=torch.float32, **train) -> Path:
     return folder
 
 
-def write_labelling_project(folder: Path, comments: list[str], task=TASK, **infer) -> Path:
+def write_labeling_project(folder: Path, comments: list[str], task=TASK, **infer) -> Path:
     """Make `folder` a project that is done up to the stage `infer`, with a small random model as its base."""
     copy_code(folder)
     shutil.copy(ROOT / "dvc.yaml", folder)

@@ -13,7 +13,7 @@ from alloy.inference.bedrock_engine import BedrockEngine
 from alloy.inference.engine import Completion, Finish, Request
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import EngineName, Infer
-from alloy.labelling.constrained_decoding import LabelConstraint
+from alloy.labeling.constrained_decoding import LabelConstraint
 from alloy.modeling.model_folder import write_hosted
 from openai_server import Reply, in_turn, serve
 from projects import free_port

@@ -12,7 +12,7 @@ from alloy.inference.engine import Finish, Request
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.prefix_attention import SharedPrefix, Step
 from alloy.inference.settings import Infer
-from alloy.labelling.constrained_decoding import CompiledLabelConstraint
+from alloy.labeling.constrained_decoding import CompiledLabelConstraint
 from alloy.modeling.chat_template import common_prefix, render_prompt
 from projects import dense, mixture
 from small import tokenizer

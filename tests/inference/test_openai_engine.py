@@ -20,7 +20,7 @@ from alloy.inference.engine import UNANSWERED, Completion, Finish, Request
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.openai_engine import OpenAIEngine
 from alloy.inference.settings import EngineName, Infer
-from alloy.labelling.constrained_decoding import LabelConstraint
+from alloy.labeling.constrained_decoding import LabelConstraint
 from alloy.modeling.chat_template import common_prefix
 from alloy.modeling.model_folder import load_model, write_hosted
 from alloy.training.tiny_qwen import new_config, new_model

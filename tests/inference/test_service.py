@@ -1,4 +1,4 @@
-"""An unusual reply to one of forty comments does not stop the labelling of the others.
+"""An unusual reply to one of forty comments does not stop the labeling of the others.
 
 The replies are those of shared/cases/services/replies.json.
 """
@@ -14,9 +14,9 @@ import pytest
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference import rate_limiter, service
 from alloy.inference.settings import EngineName, Infer
-from alloy.labelling.predict import build_metrics, count_prediction, open_labeler
-from alloy.labelling.prompt import Prompts
-from alloy.labelling.settings import Prompt
+from alloy.labeling.predict import build_metrics, count_prediction, open_labeler
+from alloy.labeling.prompt import Prompts
+from alloy.labeling.settings import Prompt
 from alloy.modeling.model_folder import write_hosted
 from openai_server import Reply, Row, said, serve
 
@@ -52,11 +52,11 @@ def labels(folder: Path, monkeypatch, engine: EngineName, answer, comments=40) -
     with serve(answer) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
-        labeller = open_labeler(folder / "base", Infer(engine=engine), prompts)
+        labeler = open_labeler(folder / "base", Infer(engine=engine), prompts)
         texts = [{"id": str(number), "text": f"In comment {number} the lock jams"} for number in range(comments)]
-        labeller(texts, rows.__setitem__)
+        labeler(texts, rows.__setitem__)
         if engine is EngineName.bedrock:
-            labeller.engine.client.close()  # type: ignore[attr-defined]
+            labeler.engine.client.close()  # type: ignore[attr-defined]
     totals: Counter[str] = Counter()
     kept = [count_prediction(rows[number], totals) for number in range(comments)]
     return kept, build_metrics(totals), server.requests
@@ -89,7 +89,7 @@ NO_CHOICES = Reply({"id": "x", "object": "chat.completion", "created": 1, "model
 
 
 @pytest.mark.parametrize(("reply", "finish"), [(LLAMA_CPP, "context"), (NO_CHOICES, "refused")])
-def test_a_comment_without_an_answer_is_counted_and_the_others_are_labelled(tmp_path, monkeypatch, reply, finish):
+def test_a_comment_without_an_answer_is_counted_and_the_others_are_labeled(tmp_path, monkeypatch, reply, finish):
     rows, figures, requests = labels(tmp_path, monkeypatch, EngineName.openai, openai(reply))
     assert [row["finish"] for row in rows] == ["stop"] * 17 + [finish] + ["stop"] * 22
     assert [row["valid"] for row in rows].count(True) == 39
@@ -124,7 +124,7 @@ def test_a_greedy_answer_is_not_counted_as_sampled(tmp_path, monkeypatch):
 NOVA = "The model returned the following errors: Input Tokens Exceeded: Number of input tokens exceeds maximum length. "
 
 
-def test_a_comment_over_the_context_of_nova_is_counted_and_the_others_are_labelled(tmp_path, monkeypatch):
+def test_a_comment_over_the_context_of_nova_is_counted_and_the_others_are_labeled(tmp_path, monkeypatch):
     over = bedrock(400, "ValidationException", message=f"{NOVA}Please update the input to try again.")
     answer = lambda body: over if is_bad(body) else converse(json.dumps(SEGMENTS))  # noqa: E731
     rows, figures, _ = labels(tmp_path, monkeypatch, EngineName.bedrock, answer)

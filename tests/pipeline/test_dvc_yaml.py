@@ -310,9 +310,9 @@ def test_if_a_key_is_watched_no_other_key_of_its_section_is_read():
 
 @pytest.mark.parametrize("name", ["mmlu", "ifeval", "general", "chat", "general_loss"])
 def test_stages_that_measure_general_ability_do_not_import_labeling(name):
-    labelling = Path("alloy/labelling")
-    assert [dep for dep in MAIN[name]["deps"] if Path(dep).is_relative_to(labelling)] == []
-    assert [file for file in local_imports(script(MAIN[name])) if file.is_relative_to(ROOT / labelling)] == []
+    labeling = Path("alloy/labeling")
+    assert [dep for dep in MAIN[name]["deps"] if Path(dep).is_relative_to(labeling)] == []
+    assert [file for file in local_imports(script(MAIN[name])) if file.is_relative_to(ROOT / labeling)] == []
 
 
 def stage_items(stage: dict, key: str, item: str) -> Iterator[str]:

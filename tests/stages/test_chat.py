@@ -10,7 +10,7 @@ import yaml
 
 from alloy.core.files import read_json, read_jsonl
 from alloy.modeling.model_folder import write_hosted
-from projects import ROOT, environment, write_labelling_project
+from projects import ROOT, environment, write_labeling_project
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ def chat(project: Path, model: str = "base") -> "subprocess.CompletedProcess[str
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    folder = write_labelling_project(tmp_path_factory.mktemp("chat") / "project", ["A lamp."], constrain=True, limit=1)
+    folder = write_labeling_project(tmp_path_factory.mktemp("chat") / "project", ["A lamp."], constrain=True, limit=1)
     shutil.copytree(ROOT / "data/chat", folder / "data/prepared/chat")
     profile = folder / "profiles/small.yaml"
     profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), "chat": {"max_new_tokens": 8}}))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from alloy.core.files import read_json, read_jsonl
-from projects import environment, start_history, write_labelling_project
+from projects import environment, start_history, write_labeling_project
 from small import THINGS
 from stages.general import collect_metrics
 
@@ -50,7 +50,7 @@ def general(project: Path, tasks: list[str], backend: str = "hf") -> "subprocess
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    folder = write_labelling_project(tmp_path_factory.mktemp("general") / "project", ["A lamp."])
+    folder = write_labeling_project(tmp_path_factory.mktemp("general") / "project", ["A lamp."])
     start_history(folder)
     (folder / "profiles/tasks").mkdir()
     (folder / "profiles/tasks/colours.yaml").write_text(COLOUR_TASK)

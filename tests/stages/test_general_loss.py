@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from alloy.core.files import InputError, read_json, read_jsonl, write_jsonl
 from alloy.modeling.model_folder import write_hosted
-from projects import environment, saved, write_labelling_project
+from projects import environment, saved, write_labeling_project
 from small import chat
 from stages.general_loss import main
 
@@ -23,7 +23,7 @@ COMMAND = [sys.executable, "-m", "stages.general_loss"]
 
 def write_project(folder: Path, rows: int, noise: float = 0.02) -> Path:
     """Make `folder` a project done up to the stage: held-out rows, and a tuned model that is the base with noise."""
-    write_labelling_project(folder, ["A lamp."])
+    write_labeling_project(folder, ["A lamp."])
     shutil.copytree(folder / "models/base", folder / "models/tuned")
     weights = saved(folder / "models/base")
     generator = torch.Generator().manual_seed(0)

@@ -12,7 +12,7 @@ import yaml
 from alloy.core.files import read_json, read_jsonl, write_jsonl
 from alloy.formats.ifeval_checks import verify_answer
 from alloy.modeling.model_folder import write_hosted
-from projects import dense, environment, start_history, write_labelling_project, write_project
+from projects import dense, environment, start_history, write_labeling_project, write_project
 
 pytestmark = pytest.mark.slow
 
@@ -104,7 +104,7 @@ def test_the_model_is_asked_in_its_chat_format_and_answers_greedily(run):
 
 def test_vllm_answers_as_transformers_does(tmp_path):
     pytest.importorskip("vllm", reason="vLLM is not installed")
-    folder = write_labelling_project(tmp_path / "project", ["A lamp."])
+    folder = write_labeling_project(tmp_path / "project", ["A lamp."])
     start_history(folder)
     write_jsonl(folder / "data/prepared/instructions/ifeval.jsonl", PROMPTS)
     (folder / "params.yaml").write_text("profile: small\n")

@@ -13,9 +13,9 @@ import pytest
 
 from alloy.core.files import read_json, read_jsonl
 from alloy.core.text import text_hash
-from alloy.labelling.predict import build_metrics
+from alloy.labeling.predict import build_metrics
 from hostile import HOSTILE as ALL
-from projects import LABELS, TASK, environment, write_labelling_project
+from projects import LABELS, TASK, environment, write_labeling_project
 
 pytestmark = pytest.mark.slow
 
@@ -37,8 +37,8 @@ def predictions(project: Path) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def held(tmp_path_factory):
-    """Hostile comments, labelled by the engine on transformers and held to the taxonomy."""
-    project = write_labelling_project(tmp_path_factory.mktemp("held") / "project", HOSTILE, constrain=True)
+    """Hostile comments, labeled by the engine on transformers and held to the taxonomy."""
+    project = write_labeling_project(tmp_path_factory.mktemp("held") / "project", HOSTILE, constrain=True)
     done = infer(project)
     assert done.stderr == ""
     return project
@@ -113,10 +113,10 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(held, tmp_path):
 
 @pytest.fixture(scope="module")
 def by_vllm(tmp_path_factory):
-    """The same comments, labelled by vLLM."""
+    """The same comments, labeled by vLLM."""
     pytest.importorskip("vllm", reason="vLLM is not installed")
     folder = tmp_path_factory.mktemp("vllm") / "project"
-    project = write_labelling_project(folder, HOSTILE, TASK, constrain=True, engine="vllm")
+    project = write_labeling_project(folder, HOSTILE, TASK, constrain=True, engine="vllm")
     return project, infer(project)
 
 
@@ -131,7 +131,7 @@ def test_vllm_free_gives_the_answers_of_transformers(tmp_path):
     pytest.importorskip("vllm", reason="vLLM is not installed")
     texts = {}
     for engine in ("transformers", "vllm"):
-        project = write_labelling_project(tmp_path / engine, HOSTILE, engine=engine, max_new_tokens=24, limit=40)
+        project = write_labeling_project(tmp_path / engine, HOSTILE, engine=engine, max_new_tokens=24, limit=40)
         infer(project)
         assert len(predictions(project)) == 40
         texts[engine] = [(row["raw"], row["finish"]) for row in predictions(project)]

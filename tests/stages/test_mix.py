@@ -13,8 +13,8 @@ import yaml
 from alloy.core.files import InputError, hash_path, read_json, read_jsonl, write_json, write_jsonl
 from alloy.formats.general import CUSTOMER
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.prompt import Prompts
-from alloy.labelling.settings import LabelsAs, Prompt, TaxonomyIn
+from alloy.labeling.prompt import Prompts
+from alloy.labeling.settings import LabelsAs, Prompt, TaxonomyIn
 from alloy.mixing.customer_examples import build_customer_rows
 from alloy.mixing.mixture import draw_mixture
 from alloy.mixing.settings import Mix

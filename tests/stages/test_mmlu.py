@@ -23,7 +23,7 @@ from alloy.evaluation.mmlu_tasks import group_subjects
 from alloy.evaluation.settings import Mmlu
 from alloy.formats.mmlu import load_questions
 from alloy.training.tiny_qwen import new_config, new_model
-from projects import environment, start_history, write_labelling_project
+from projects import environment, start_history, write_labeling_project
 from small import SCRATCH, tokenizer
 from stages.mmlu import METRIC_KEYS, ask_questions, compute_metrics
 
@@ -197,7 +197,7 @@ def test_answered_questions_are_not_asked_again(model, benchmark, tmp_path, kind
 
 @pytest.fixture
 def project(benchmark, tmp_path) -> Path:
-    folder = write_labelling_project(tmp_path / "project", ["A lamp."])
+    folder = write_labeling_project(tmp_path / "project", ["A lamp."])
     start_history(folder)
     (folder / "data/prepared").mkdir()
     (folder / "data/prepared/benchmark").symlink_to(benchmark)

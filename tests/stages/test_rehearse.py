@@ -20,7 +20,7 @@ from alloy.inference.engine import Finish
 from alloy.mixing.sampling_order import rank_rows
 from alloy.modeling.model_folder import write_hosted
 from openai_server import said, serve
-from projects import environment, write_labelling_project
+from projects import environment, write_labeling_project
 from small import COLOURS, THINGS
 from stages.rehearse import find_reject_reason, keep_row, make_report, strip_thoughts
 
@@ -47,7 +47,7 @@ ROWS = [general(number) for number in range(70)]
 
 def write_project(folder: Path, **rehearse: int) -> Path:
     """Make `folder` a project done up to the stage, whose random base model comes to an end now and then."""
-    write_labelling_project(folder, ["A lamp."], constrain=True)  # which is for labels alone
+    write_labeling_project(folder, ["A lamp."], constrain=True)  # which is for labels alone
     set_params(folder, "self", rehearse={"rows": ASKED, "max_new_tokens": TOKENS, "seed": SEED, **rehearse})
     write_jsonl(folder / "data/decontaminate/general.jsonl", ROWS)
     config = folder / "models/base/generation_config.json"

@@ -13,7 +13,7 @@ from alloy.core.files import InputError, read_json, read_jsonl, write_json, writ
 from alloy.core.text import text_hash
 from alloy.formats.comments import Comment, Segment, segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
-from alloy.labelling.answer import assign_codes, render_answer
+from alloy.labeling.answer import assign_codes, render_answer
 from alloy.scoring.pairing import Pair
 from alloy.scoring.settings import Score
 from stages.score import main, make_comment_rows, round_values, score_model
@@ -270,7 +270,7 @@ def test_metrics_are_rounded_at_any_depth() -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is done up to the stage: three comments, of which the first two were labelled."""
+    """A folder that is done up to the stage: three comments, of which the first two were labeled."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["score.py", "tuned"])
     Path("params.yaml").write_text("score: {resamples: 100}\n", encoding="utf-8")

@@ -52,7 +52,7 @@ def kind(row: Row) -> str:
     return name
 
 
-def labelled(row: Row) -> str:
+def labeled(row: Row) -> str:
     """Return what a model gives that takes everything for a comment: a label, with all of the text."""
     label = {"L1": "App", "L2": "Reliability", "L3": "Crashes", "L4": "On start", "emotion": "anger"}
     return json.dumps([{"content": row["prompt"], **label}], ensure_ascii=False)
@@ -91,7 +91,7 @@ def test_right_answers_to_any_prompt_follow_every_instruction(task: Task) -> Non
 
 
 def test_labels_in_json_follow_little_but_json(answered) -> None:
-    passed = Counter(kind(row) for row, _ in answered if followed(row, labelled(row)))
+    passed = Counter(kind(row) for row, _ in answered if followed(row, labeled(row)))
     assert passed["as_json"] == passed["split_at_comma"] == PROMPTS
     # A word of the text may be in capitals, beside the four levels: one prompt in a hundred.
     assert passed.total() - 2 * PROMPTS <= 2

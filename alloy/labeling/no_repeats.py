@@ -22,8 +22,8 @@ from collections import defaultdict
 
 from alloy.core.files import Row
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.answer import Codes
-from alloy.labelling.grammar import list_tails
+from alloy.labeling.answer import Codes
+from alloy.labeling.grammar import list_tails
 
 ENDS = (b"]", b', {"')  # text after a segment
 QUOTE, ESCAPE, CLOSE = b'"\\}'

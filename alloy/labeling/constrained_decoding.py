@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import Row
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.answer import Codes
-from alloy.labelling.grammar import answer_grammar, can_quote, content_grammar, labels_grammar, limit_segments
-from alloy.labelling.no_repeats import NoRepeats, WrittenSegments
+from alloy.labeling.answer import Codes
+from alloy.labeling.grammar import answer_grammar, can_quote, content_grammar, labels_grammar, limit_segments
+from alloy.labeling.no_repeats import NoRepeats, WrittenSegments
 
 if TYPE_CHECKING:
     import torch

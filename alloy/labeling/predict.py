@@ -19,9 +19,9 @@ from alloy.inference.usage import (
     make_finish_fields,
     summarize_usage,
 )
-from alloy.labelling.answer import parse_answer
-from alloy.labelling.constrained_decoding import LabelConstraint
-from alloy.labelling.prompt import Prompts
+from alloy.labeling.answer import parse_answer
+from alloy.labeling.constrained_decoding import LabelConstraint
+from alloy.labeling.prompt import Prompts
 
 SAMPLES: list[Row] = [{"id": "", "text": text} for text in ("One.", "Another!")]
 

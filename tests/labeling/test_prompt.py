@@ -7,8 +7,8 @@ import pytest
 
 from alloy.core.files import InputError
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.prompt import Prompts
-from alloy.labelling.settings import LabelsAs, Prompt, TaxonomyIn
+from alloy.labeling.prompt import Prompts
+from alloy.labeling.settings import LabelsAs, Prompt, TaxonomyIn
 from alloy.modeling.chat_template import common_length
 from hostile import HOSTILE
 

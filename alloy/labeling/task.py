@@ -4,8 +4,8 @@ from pathlib import Path
 
 from alloy.core.files import read_json, read_jsonl
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.prompt import Prompts
-from alloy.labelling.settings import Prompt, TaxonomyIn
+from alloy.labeling.prompt import Prompts
+from alloy.labeling.settings import Prompt, TaxonomyIn
 
 SPLIT = Path("data/split")
 

@@ -13,7 +13,7 @@ from alloy.core.files import Row
 from alloy.core.repetition import is_looping
 from alloy.core.text import split_words
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.answer import Codes
+from alloy.labeling.answer import Codes
 
 BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+", re.MULTILINE)
 FENCE = r"\s*(?:```\w*\s*)?"  # before the JSON of an answer

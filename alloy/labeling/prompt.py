@@ -13,9 +13,9 @@ from alloy.core.files import InputError, Row
 from alloy.core.text import unit_hash
 from alloy.formats.comments import parse_comment
 from alloy.formats.taxonomy import LabelPath, Taxonomy
-from alloy.labelling.answer import assign_codes, render_answer, render_rows
-from alloy.labelling.settings import LabelsAs, Prompt, TaxonomyIn
-from alloy.labelling.shortlist import Shortlist
+from alloy.labeling.answer import assign_codes, render_answer, render_rows
+from alloy.labeling.settings import LabelsAs, Prompt, TaxonomyIn
+from alloy.labeling.shortlist import Shortlist
 from alloy.modeling.chat_template import Messages
 
 MARK = "\ue000"  # placeholder of the comment

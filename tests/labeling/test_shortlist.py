@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.shortlist import BLOCK, Shortlist
+from alloy.labeling.shortlist import BLOCK, Shortlist
 
 LEAVES = {
     ("Setup", "Pairing"): "Bluetooth does not connect",

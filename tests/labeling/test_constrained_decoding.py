@@ -11,9 +11,9 @@ import pytest
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.hf_engine import find_only_token
-from alloy.labelling.answer import assign_codes, parse_answer, render_answer
-from alloy.labelling.constrained_decoding import CompiledLabelConstraint, LabelConstraint, LabelMatcher
-from alloy.labelling.grammar import QUOTED_WORDS, can_quote
+from alloy.labeling.answer import assign_codes, parse_answer, render_answer
+from alloy.labeling.constrained_decoding import CompiledLabelConstraint, LabelConstraint, LabelMatcher
+from alloy.labeling.grammar import QUOTED_WORDS, can_quote
 from hostile import HOSTILE
 from small import tokenizer
 

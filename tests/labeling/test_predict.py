@@ -2,7 +2,7 @@
 
 import pytest
 
-from alloy.labelling.predict import is_quoted
+from alloy.labeling.predict import is_quoted
 
 
 @pytest.mark.parametrize(

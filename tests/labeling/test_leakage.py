@@ -3,8 +3,8 @@
 import pytest
 
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.answer import assign_codes
-from alloy.labelling.leakage import TaskFormat, has_task_keys, judge_answer, names_paths
+from alloy.labeling.answer import assign_codes
+from alloy.labeling.leakage import TaskFormat, has_task_keys, judge_answer, names_paths
 
 REVIEWS = Taxonomy(("L1",), {(label,): "" for label in ("food", "service", "price", "ambience")})
 DEVICES = Taxonomy(

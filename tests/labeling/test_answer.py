@@ -8,7 +8,7 @@ import pytest
 
 from alloy.formats.comments import Segment, segment_row
 from alloy.formats.taxonomy import Taxonomy
-from alloy.labelling.answer import Answer, assign_codes, parse_answer, render_answer
+from alloy.labeling.answer import Answer, assign_codes, parse_answer, render_answer
 from hostile import HOSTILE
 
 LEVELS = ("L1", "L2")

@@ -13,8 +13,8 @@ from alloy.core.files import number_lines, read_jsonl
 from alloy.datasets.demo.comments import make_comments
 from alloy.formats.comments import Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
-from alloy.labelling.answer import Codes, assign_codes, render_answer
-from alloy.labelling.grammar import LETTERS, answer_grammar, can_quote, content_grammar, labels_grammar
+from alloy.labeling.answer import Codes, assign_codes, render_answer
+from alloy.labeling.grammar import LETTERS, answer_grammar, can_quote, content_grammar, labels_grammar
 from alloy.splitting.validate import check_block
 from hostile import HOSTILE
 from small import tokenizer

@@ -12,7 +12,7 @@ from itertools import islice
 from alloy.core.files import Row
 from alloy.core.text import SPACELESS
 from alloy.formats.taxonomy import LabelPath, Taxonomy
-from alloy.labelling.answer import Codes
+from alloy.labeling.answer import Codes
 
 WORD = re.compile(rf"([{SPACELESS}]|[^\W{SPACELESS}]+|[^\w\s])(\s*)")
 QUOTED = 300  # leaves; with more, compiling a grammar per comment takes longer than generating its answer
