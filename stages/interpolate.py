@@ -34,10 +34,7 @@ Weights = dict[str, tuple[Path, Any]]  # tensor name -> its path and its open fi
 
 
 def blend_tensors(base: "Tensor", trained: "Tensor", alpha: float) -> "Tensor":
-    """Return base + alpha * (trained - base), computed in float32, in the dtype of `trained`.
-
-    Integer tensors are those of `trained`.
-    """
+    """Return base + alpha * (trained - base), computed in float32, in the dtype of `trained`; integers as trained."""
     if not trained.is_floating_point():
         return trained
     start = base.float()
@@ -53,19 +50,16 @@ def scale_adapter(name: str, tensor: "Tensor", alpha: float) -> "Tensor":
         return (tensor.float() * alpha).to(tensor.dtype)
     if ".lora_A." in name:
         return tensor
-    raise InputError(
-        f"{TRAINED / ADAPTER}: {name}: expected lora_A or lora_B, which alpha can scale; train without this module"
-    )
+    raise InputError(f"{TRAINED / ADAPTER}: {name}: alpha can only scale lora_A and lora_B; train without this module")
 
 
 def open_weights(folder: Path, stack: ExitStack) -> Weights:
     """Return all tensors of a folder, file by file; the files are memory-mapped, and open until `stack` is closed."""
     from safetensors import SafetensorError, safe_open
 
+    names = [ADAPTER if (folder / ADAPTER).is_file() else WEIGHTS]
     if (folder / INDEX).is_file():
         names = sorted(set(read_json(folder / INDEX)["weight_map"].values()))
-    else:
-        names = [ADAPTER if (folder / ADAPTER).is_file() else WEIGHTS]
     weights = {}
     for file in (folder / name for name in names):
         try:
@@ -84,10 +78,9 @@ def find_base_tensor(name: str, trained: "Tensor", base: Weights) -> "Tensor":
         raise InputError(f"{BASE}: expected a tensor {name} as in {TRAINED}, found none; {MISMATCH}")
     file, shard = base[base_name]
     base_tensor = shard.get_tensor(base_name)
-    if (base_shape := list(base_tensor.shape)) != (trained_shape := list(trained.shape)):
-        raise InputError(
-            f"{file}: {base_name}: expected shape {trained_shape} as in {TRAINED}, got {base_shape}; {MISMATCH}"
-        )
+    shape, expected = list(base_tensor.shape), list(trained.shape)
+    if shape != expected:
+        raise InputError(f"{file}: {base_name}: expected shape {expected} as in {TRAINED}, got {shape}; {MISMATCH}")
     return base_tensor
 
 
@@ -99,9 +92,7 @@ def open_base(stack: ExitStack) -> Weights:
     folder = Path(resolve_weights(BASE))
     depth, trained_depth = (text_config(load_config(path)).num_hidden_layers for path in (folder, TRAINED))
     if depth != trained_depth:
-        raise InputError(
-            f"{folder}/config.json: expected {trained_depth} layers as in {TRAINED}, got {depth}; {MISMATCH}"
-        )
+        raise InputError(f"{folder}/config.json: expected {trained_depth} layers as trained, got {depth}; {MISMATCH}")
     return open_weights(folder, stack)
 
 
@@ -117,12 +108,11 @@ def write_weights(out: Path, alpha: float) -> int:
         for (file, shard), names in groupby(trained, key=trained.__getitem__):
             tensors = {}
             for name in names:
-                trained_tensor = shard.get_tensor(name)
-                tensors[name] = (
-                    blend_tensors(find_base_tensor(name, trained_tensor, base), trained_tensor, alpha)
-                    if base is not None
-                    else scale_adapter(name, trained_tensor, alpha)
-                )
+                tensor = shard.get_tensor(name)
+                if base is None:
+                    tensors[name] = scale_adapter(name, tensor, alpha)
+                else:
+                    tensors[name] = blend_tensors(find_base_tensor(name, tensor, base), tensor, alpha)
                 progress.update()
             save_file(tensors, out / file.name, metadata=shard.metadata())
         return len(trained)
@@ -138,9 +128,7 @@ def main() -> None:
     remove_temporary_files(OUT)
     needed = sum(file.stat().st_size for file in TRAINED.rglob("*"))
     if needed > (free := shutil.disk_usage(OUT.parent).free):
-        raise InputError(
-            f"{OUT}: needs {needed / 1e9:.2f} GB, but only {free / 1e9:.2f} GB of disk space are free; free some"
-        )
+        raise InputError(f"{OUT}: needs {needed / 1e9:.2f} GB of disk space, {free / 1e9:.2f} GB are free; free some")
     part = temporary_path(OUT)
     ignored = shutil.ignore_patterns("*.safetensors") if alpha < 1 else None
     try:
@@ -150,9 +138,8 @@ def main() -> None:
         if alpha < 1:
             description = f"{write_weights(part, alpha)} tensors"
             if (card := part / "README.md").is_file():
-                text = card.read_text(encoding="utf-8").rstrip()
-                note = f"Interpolated with the base: alpha {alpha:g} (Wortsman et al., 2022)."
-                card.write_text(f"{text}\n\n{note}\n", encoding="utf-8")
+                note = f"\nInterpolated with the base: alpha {alpha:g} (Wortsman et al., 2022).\n"
+                card.write_text(f"{card.read_text(encoding='utf-8').rstrip()}\n{note}", encoding="utf-8")
         part.rename(OUT)
     finally:
         remove_path(part)

@@ -28,6 +28,7 @@ A metric is null if gold or predictions lack what it measures.
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,18 +41,10 @@ from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labeling.answer import render_answer
 from alloy.labeling.settings import LabelsAs, Prompt
 from alloy.labeling.task import read_taxonomy
+from alloy.scoring import matching
 from alloy.scoring.answer_errors import measure_answer_errors
 from alloy.scoring.article_score import compute_article_scores
 from alloy.scoring.bootstrap import Counts
-from alloy.scoring.matching import (
-    compute_mean_depth,
-    compute_rates,
-    compute_rates_with_interval,
-    count_emotions,
-    count_full,
-    count_levels,
-    count_nodes,
-)
 from alloy.scoring.pairing import CONTEXT, Pair, pair_up
 from alloy.scoring.per_leaf import average_over_leaves, compute_group_rates, count_leaves
 from alloy.scoring.segment_boundaries import list_contents, measure_contents
@@ -63,28 +56,30 @@ def score_model(
 ) -> tuple[Row, Counts]:
     """Return all metrics of one model, and (matched, predicted, gold) whole paths of each comment.
 
-    If the labels have emotions, the counts have a fourth column: the segments that match with their emotion.
-
-    `training` has the number of training segments of each leaf. With `coded`, raw answers have codes instead of paths.
+    If the labels have emotions, the counts have a fourth column: the segments that match with their emotion. `training`
+    has the number of training segments of each leaf. With `coded`, raw answers have codes instead of paths.
     """
     gold = [[segment.path for segment in pair.gold.segments] for pair in pairs]
     predicted = [[segment.path for segment in pair.predicted] for pair in pairs]
-    levels = count_levels(gold, predicted, len(taxonomy.levels))
+    levels = matching.count_levels(gold, predicted, len(taxonomy.levels))
     path_counts = levels[-1]
     gold_segments, predicted_segments = [pair.gold.segments for pair in pairs], [pair.predicted for pair in pairs]
-    right, matched = count_emotions(gold_segments, predicted_segments)
+    right, matched = matching.count_emotions(gold_segments, predicted_segments)
     has_emotions = any(segment.emotion is not None for segments in gold_segments for segment in segments)
-    full_counts = count_full(gold_segments, predicted_segments) if has_emotions else None
+    full_counts = matching.count_full(gold_segments, predicted_segments) if has_emotions else None
     predicts_emotions = any(segment.emotion is not None for pair in pairs for segment in pair.predicted)
     leaves = count_leaves(gold, predicted, taxonomy.leaves)
+    rates_of = partial(matching.compute_rates_with_interval, resamples=score.resamples, seed=seed)
+    full = {} if full_counts is None else rates_of(full_counts, suffix="_full")
+    level_rates = zip(taxonomy.levels, map(matching.compute_rates, levels), strict=True)
     metrics = {
         "comments": len(pairs),
-        **compute_rates_with_interval(path_counts, score.resamples, seed),
-        **({} if full_counts is None else compute_rates_with_interval(full_counts, score.resamples, seed, "_full")),
+        **rates_of(path_counts),
+        **full,
         **average_over_leaves(leaves),
-        "levels": {level: vars(compute_rates(counts)) for level, counts in zip(taxonomy.levels, levels, strict=True)},
-        "hierarchical": vars(compute_rates(count_nodes(levels, predicted))),
-        "mean_depth": compute_mean_depth(levels),
+        "levels": {level: vars(rates) for level, rates in level_rates},
+        "hierarchical": vars(matching.compute_rates(matching.count_nodes(levels, predicted))),
+        "mean_depth": matching.compute_mean_depth(levels),
         "emotion_accuracy": right / matched if matched and predicts_emotions else None,
         **measure_contents(
             [pair.gold.text for pair in pairs],
@@ -99,7 +94,7 @@ def score_model(
 
 
 def score_as_article(pairs: list[Pair], levels: tuple[str, ...], *, coded: bool) -> Row:
-    """Return the article's metrics of the raw answers; if these have codes, the codes are replaced by their labels."""
+    """Return the article's metrics of the raw answers; codes are replaced by their labels first."""
     gold = (render_answer(pair.gold.segments, levels) for pair in pairs)
     predicted = (render_answer(pair.predicted, levels) if coded else pair.raw for pair in pairs)
     scores = compute_article_scores(gold, predicted, levels)
@@ -116,11 +111,8 @@ def round_values(metrics: Row) -> Row:
 
 def make_comment_rows(pairs: Sequence[Pair], counts: Counts) -> list[Row]:
     """Return `{id, matched, predicted, gold, matched_full?}` per comment, to compare models on the same comments."""
-    names = ("matched", "predicted", "gold", "matched_full")
-    return [
-        {"id": pair.gold.id, **dict(zip(names, row, strict=False))}
-        for pair, row in zip(pairs, counts.tolist(), strict=True)
-    ]
+    names, rows = ("matched", "predicted", "gold", "matched_full"), zip(pairs, counts.tolist(), strict=True)
+    return [{"id": pair.gold.id, **dict(zip(names, row, strict=False))} for pair, row in rows]
 
 
 def main() -> None:

@@ -327,8 +327,6 @@ def check_only_inputs() -> None:
     As the stages do, without training anything. Prints a table; fails if something cannot work.
 
     Example: alloy check inputs
-
-    Example: alloy check inputs
     """
     from alloy.commands.check_inputs import main
 

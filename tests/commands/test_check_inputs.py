@@ -1,6 +1,7 @@
 """`alloy check inputs`: settings, data and model are checked as the stages do, and all errors are told together."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -196,7 +197,7 @@ def test_of_a_hub_model_without_weights_all_but_these_is_checked(project, monkey
     assert [line.partition(": ")[0] for line in summary.warnings] == ["model.hub"]
     assert summary.tokens is not None
     settings(project, model={"hub": "nobody/small", "revision": "0" * 40}, train={"lr": 1e-4, "max_length": 3000})
-    assert errors()[0].startswith("train.max_length: 3000 ")
+    assert re.match(r"train\.max_length: .*\b2048\b.*\b3000\b", errors()[0])
     (project / "given/chat_template.jinja").unlink()
     settings(project, model={"hub": "nobody/small", "revision": "0" * 40})
     assert errors()[0].startswith("model.hub: nobody/small: ")
@@ -255,10 +256,10 @@ def test_what_is_missing_in_several_places_is_told_together(project):
     (project / "data/x/general.jsonl").unlink()
     (project / "data/x/prompts.jsonl").unlink()
     settings(project, mmlu={"fewshot": 2}, train={"lr": 1.0e-4, "max_length": 3000})
-    starts = ["train.max_length: 3000", "data/x: no file", "profiles/p.yaml: mmlu.fewshot", "data/x: no file"]
+    starts = ["train.max_length: ", "data/x: ", "profiles/p.yaml: mmlu.fewshot", "data/x: "]
     told = errors()
     assert len(told) == len(starts)
-    assert all(line.startswith(start) for line, start in zip(told, starts, strict=True))
+    assert [line[: len(start)] for line, start in zip(told, starts, strict=True)] == starts
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ def test_only_a_shared_training_takes_more_gpus_and_only_as_many_as_divide_the_b
 ) -> None:
     needs = {1: 300 * 10**9, 2: 70 * 10**9, 4: 60 * 10**9, 8: 50 * 10**9}
     monkeypatch.setattr(
-        "alloy.commands.estimate_training.memory", lambda _config, _train, count, *_, gpu: {"total": needs[count]}
+        "alloy.commands.estimate_training.estimate_memory",
+        lambda _config, _train, count, *_, gpu: {"total": needs[count]},
     )
     assert [cost.devices for cost in estimate_costs_on_gpus(dense(), train, 1e15)] == wanted
 

@@ -360,7 +360,7 @@ BAD_PROFILES: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
         Model,
         SCRATCH.replace("{lr: 1.0e-2}", "{lr: 1.0e-2, method: lora}"),
         "model.scratch.train.method",
-        ("nothing", "lora"),
+        ("lora",),
     ),
     "a base that is trained too fast": (
         Model,

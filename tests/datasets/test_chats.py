@@ -86,7 +86,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
     "a history that is no list": (
         "alpaca",
         {"instruction": "Why?", "output": "So.", "history": 3},
-        "`history` must be a list of [question, answer]",
+        r"`history`.*\[question, answer\]",
     ),
     "no list": ("sharegpt", {"conversations": "Hi"}, "`conversations` .*list"),
     "a speaker unknown": ("sharegpt", {"conversations": turns(("alien", "Hi"))}, "`from` .*'alien'.* human, user"),

@@ -116,7 +116,7 @@ def test_segments_are_joined_by_id_even_if_not_consecutive() -> None:
     table = HEAD + "7,Jams and dear,Lock,Jams\n8,Fine,Price,Fair\n7,Jams and dear,Price,Dear\n"
     made = prepared(lay_out({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
     assert [(row["id"], len(row["segments"])) for row in made.rows] == [("7", 2), ("8", 1)]
-    place = read_origin(OUT / "comments/comments.jsonl").place
+    place = read_origin(OUT / "comments/comments.jsonl").locate_line
     assert [place(1), place(2)] == [("data/mine/a.csv", 2), ("data/mine/a.csv", 3)]
 
 

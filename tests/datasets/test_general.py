@@ -116,7 +116,7 @@ BAD = {
     "an answer alone": (example("x", messages=example("x")["messages"][1:]), CHAT),
     "a role that no model knows": (
         example("x", messages=[{"role": "human", "content": "2 + 2?"}, example("x")["messages"][1]]),
-        "role 'human' .*system, user, assistant",
+        "`role` .*system, user, assistant.*'human'",
     ),
     "an empty question": (
         example("x", messages=[{"role": "user", "content": " "}, example("x")["messages"][1]]),
@@ -271,7 +271,7 @@ def test_a_bad_row_of_any_format_and_layout_is_left_out_and_listed(
     assert len(read_jsonl(out / "general.jsonl")) == 2
     rejected = read_jsonl(out / REJECTED)
     assert [(row["file"], row["line"]) for row in rejected] == [(f"data/general/raw/{name}", 2)]
-    assert read_origin(out / "general.jsonl").place(2) == (f"data/general/raw/{name}", 3)
+    assert read_origin(out / "general.jsonl").locate_line(2) == (f"data/general/raw/{name}", 3)
 
 
 def test_an_item_of_an_array_that_is_not_an_object_is_left_out_and_listed(raw: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_parquet_file_becomes_comments(tmp_path: Path, monkeypatch: pytest.Mon
     made = prepared(folder)
     assert [(row["id"], len(row["segments"])) for row in made.rows] == [("1", 2)]
     (folder / "a.parquet").write_bytes((folder / "a.parquet").read_bytes()[:-9])
-    with pytest.raises(InputError, match=r"^data/mine/a\.parquet: not a complete Parquet file"):
+    with pytest.raises(InputError, match=r"^data/mine/a\.parquet: not a complete parquet file"):
         prepared(folder)
 
 

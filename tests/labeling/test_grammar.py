@@ -80,7 +80,7 @@ def test_every_gold_answer_of_the_demo_is_accepted(demo: Path, coded: bool) -> N
     taxonomy = load_taxonomy(demo / "taxonomy.csv")
     comments = [parse_comment(row, taxonomy) for row in read_jsonl(demo / "comments.jsonl")]
     codes = assign_codes(taxonomy) if coded else None
-    task = check_block(demo, taxonomy, list(number_lines(demo / "comments.jsonl"))).task(taxonomy)
+    task = check_block(demo, taxonomy, list(number_lines(demo / "comments.jsonl"))).describe_task(taxonomy)
     reader = answers(taxonomy, task, codes)
     gold = [render_answer(comment.segments, taxonomy.levels, codes) for comment in comments[::5]]
     assert [answer for answer in gold if not reader.takes(answer)] == []

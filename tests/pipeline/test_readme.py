@@ -37,7 +37,7 @@ def test_the_metrics_in_the_readme_are_those_of_the_summary():
     committed = subprocess.check_output(["git", "show", "HEAD:metrics/summary.json"], cwd=ROOT, text=True)
     summary = json.loads(committed)
     for name in ("voc.f1", "leak", "mmlu.acc", "mmlu.generated_acc", "loss.general"):
-        base, tuned = (BY_NAME[name].value(summary[model]) for model in ("base", "tuned"))
+        base, tuned = (BY_NAME[name].read_value(summary[model]) for model in ("base", "tuned"))
         assert re.search(rf"^{re.escape(BY_NAME[name].title)} +\d+ +{base:.3f} +{tuned:.3f} ", README, re.MULTILINE)
 
 

@@ -99,7 +99,7 @@ def test_an_example_by_hand() -> None:
     assert spread.error == pytest.approx(np.sqrt(seed_part + 0.0002))
     assert spread.degrees == pytest.approx(2 * (seed_part + 0.0002) / seed_part)
     assert spread.half_width == pytest.approx(0.104, abs=0.001)
-    assert spread.p(float(spread.half_width)) == pytest.approx(0.05)
+    assert spread.p_value(float(spread.half_width)) == pytest.approx(0.05)
 
 
 def coins(heads: int, of: int = 100) -> np.ndarray:

@@ -276,7 +276,7 @@ def test_another_width_is_named_and_leaves_nothing():
 def test_another_depth_is_named_and_leaves_nothing(base, trained):
     save(BASE, num_hidden_layers=base)
     save(TRAINED, seed=1, num_hidden_layers=trained)
-    with pytest.raises(InputError, match=rf"config\.json: .*\b{trained} .*models/trained.*\b{base}; .*`dvc repro`"):
+    with pytest.raises(InputError, match=rf"config\.json: .*\b{trained} .*\b{base}; .*`dvc repro`"):
         main()
     assert_nothing_left()
 

@@ -406,7 +406,7 @@ BROKEN = {
     "a repeated path": ("L1,L2\nSetup,Pairing\nSetup,Pairing\n", "taxonomy.csv:3: ", ["'Setup > Pairing'"]),
     "no CSV": ('L1,L2\nSetup,"Pairing\n', "taxonomy.csv:2: ", ["CSV"]),
     "a wrong header": ("theme,topic\nSetup,Pairing\n", "taxonomy.csv:1: ", ["L1,L2"]),
-    "a missing cell": ("L1,L2\nSetup\n", "taxonomy.csv:2: ", ["1 cell", "2 1"]),
+    "a missing cell": ("L1,L2\nSetup\n", "taxonomy.csv:2: ", ["2 cells", "1"]),
     "an empty cell": ("L1,L2\nSetup,\n", "taxonomy.csv:2: ", ["L2", "(none)"]),
     "an empty file": ("", "taxonomy.csv:1: ", ["L1,L2"]),
 }
