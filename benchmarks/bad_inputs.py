@@ -11,8 +11,8 @@ An input is a small edit of a good project: a clone of the last commit that has 
    key) and the fix, without a traceback or control characters. No file of the copy may have changed.
 3. A legal input must be accepted, with a warning if the case names one.
 
-The inputs are in benchmarks/bad_rows.py, bad_settings.py and bad_commands.py. Prints progress, and a line per input
-with a bad outcome; a complete run writes benchmarks/results/bad-inputs-<date>.json.
+The inputs are in benchmarks/bad_rows.py, bad_settings.py, bad_tables.py and bad_commands.py. Prints progress, and a
+line per input with a bad outcome; a complete run writes benchmarks/results/bad-inputs-<date>.json.
 """
 
 import argparse
@@ -38,7 +38,7 @@ os.environ.update(DVC_NO_ANALYTICS="true", NO_COLOR="1", PYTHONWARNINGS="ignore"
 
 import alloy
 from alloy.core.files import InputError, Row, write_json
-from benchmarks import bad_commands, bad_rows, bad_settings
+from benchmarks import bad_commands, bad_rows, bad_settings, bad_tables
 from benchmarks.bad_case import Case
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -305,7 +305,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="list the inputs and exit")
     parser.add_argument("--show", action="store_true", help="print the output of each input")
     options = parser.parse_args()
-    cases = [case for group in (bad_rows, bad_settings, bad_commands) for case in group.list_cases()]
+    cases = [case for group in (bad_rows, bad_settings, bad_tables, bad_commands) for case in group.list_cases()]
     cases = [case for case in cases if options.only in case.name]
     if options.list:
         print(*(case.name for case in cases), sep="\n")
