@@ -190,7 +190,7 @@ def list_workbook_cases() -> Iterator[Case]:
     for what, line in {
         "cut off": lines[1][:20],
         "a list": "[1]",
-        "a nested text": '{"id": "2", "text": {"a": 1}}',
+        "a nested text": '{"id": "2", "text": {"a": 1}, "Topic": "Lock", "Detail": "Jams", "mood": "joy"}',
     }.items():
         text = "\n".join([lines[0], line, *lines[2:]]).encode()
         yield Case(

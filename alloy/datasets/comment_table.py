@@ -19,7 +19,7 @@ from alloy.core.files import InputError
 from alloy.datasets.comment_rows import RowReader, build_comment_row, is_blank, make_id
 from alloy.datasets.comment_writer import Block, CommentWriter
 from alloy.datasets.find_file import find_data
-from alloy.datasets.open_table import TEXT, WORKBOOKS, find_column, open_table
+from alloy.datasets.open_table import TEXT, WORKBOOKS, OpenTable, find_column, open_table
 from alloy.datasets.rows import Item, parse_row, read_rows
 from alloy.datasets.source import SOURCE, Format, RowIs, Source
 from alloy.datasets.taxonomy_table import copy_taxonomy, find_taxonomy, write_from_labels
@@ -93,7 +93,17 @@ def open_files(folder: Path, source: Source) -> Iterator[CommentFile]:
             name: find_column(path, table.header, column, "levels" if name[0] == "L" else name)
             for name, column in wanted.items()
         }
-        yield CommentFile(str(path), columns, ((row.line, row.cells) for row in table.rows))
+        yield CommentFile(str(path), columns, _yield_numbered_rows(path, table))
+
+
+def _yield_numbered_rows(path: Path, table: OpenTable) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows with their numbers. Raises `InputError` if one repeats the column names."""
+    for row in table.rows:
+        if row.cells == table.header:
+            raise InputError(
+                f"{path}:{row.line}: the row repeats the column names; remove it, or set `header: {row.line}`"
+            )
+        yield row.line, row.cells
 
 
 def _find_depth(folder: Path, source: Source) -> int:

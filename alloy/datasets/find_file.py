@@ -44,7 +44,11 @@ def find_data(folder: Path, source: Source, endings: tuple[str, ...], canonical:
 def resolve_inside(folder: Path, name: str) -> Path:
     """Return the path of a file in the data folder. Raises `InputError` if the path leads out of it."""
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        resolved = path.resolve()
+    except (RuntimeError, OSError) as error:  # before Python 3.13 a loop of links is a RuntimeError
+        raise InputError(f"{path}: cannot be opened ({error}); replace it with the file itself") from None
+    if not resolved.is_relative_to(folder.resolve()):
         raise InputError(
             f"{folder / SOURCE}: file: {name} is outside {folder}, where DVC does not track it; copy it into the folder"
         )

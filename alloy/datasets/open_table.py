@@ -34,8 +34,14 @@ def open_table(path: Path, source: Source, fits: Callable[[list[str]], bool]) ->
         table = read_table(path, lines, fits, source.separator, source.header - 1)
     except PermissionError:
         raise InputError(f"{path}: no permission to read it; `chmod u+r {path}`") from None
+    if not table.header and source.header > 1:
+        raise InputError(
+            f"{path}: there is no row {source.header}; set `header` in source.yaml to the row with the column names"
+        )
     if not table.header:
         raise InputError(f"{path}: the file is empty; write the column names in its first row")
+    if any("\0" in name for name in table.header):
+        raise InputError(f"{path}: expected text, got NUL bytes in the column names; export the file again")
     return OpenTable(
         table.header, _check_widths(path, table.header, table.rows, table.separator), None, table.separator
     )
@@ -82,4 +88,7 @@ def _suggest_column(name: str, header: list[str]) -> str:
     names = [column for column in header if column]
     similar = nearest_key(name, names)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return (f"; did you mean '{similar}'?" if similar else ";") + f" columns are {', '.join(names[:SHOWN])}{more}"
+    shown = ", ".join(names[:SHOWN]) + more
+    if len(names) == 1 and any(separator in names[0] for separator in SEPARATORS):
+        return f"; the only column is '{shown}': set `separator` or `header` in source.yaml"
+    return (f"; did you mean '{similar}'?" if similar else ";") + f" name one of the columns {shown}"

@@ -8,14 +8,16 @@ The file describes one source. In a folder with several kinds of data, it has on
 A folder without source.yaml has the canonical files (`format: jsonl`).
 """
 
+import os
 import re
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
-from alloy.core.files import InputError
+from alloy.core.files import InputError, join_errors
 from alloy.core.settings import Document, Settings, refuse
 from alloy.core.tables import SEPARATORS
 from alloy.core.yaml_text import read_yaml
@@ -139,6 +141,12 @@ class Source(Document):
             raise refuse("columns.levels", self.columns.levels, "one column, since path_separator is set")
         if self.row_is is RowIs.segment and self.columns.id is None and self.columns.text is None:
             raise refuse("columns.id", None, "the column with the id of the comment that a segment belongs to")
+        columns = self.columns.of_comments
+        columns.pop("content", None)  # a comment with one segment may be its own content
+        repeated = [name for name, count in Counter(columns.values()).items() if count > 1]
+        if repeated:
+            fields = [field for field, column in columns.items() if column == repeated[0]]
+            raise refuse("columns", repeated[0], f"a different column for each of {', '.join(fields)}")
         return self
 
     @property
@@ -161,6 +169,8 @@ def read_source(folder: Path, kind: Kind) -> Source:
         )
     path = folder / SOURCE
     if not path.is_file():
+        if os.path.lexists(path):
+            raise InputError(f"{path}: expected a file, got a folder, a pipe or a broken link; replace it with a file")
         return Source(format=Format.jsonl)
     values = read_yaml(path)
     if not isinstance(values, dict) or not values:
@@ -170,5 +180,13 @@ def read_source(folder: Path, kind: Kind) -> Source:
             raise InputError(
                 f"{path}: expected {kind}, got {', '.join(values)}; add it, or name another folder as data.{kind}"
             )
-        return Source.parse(f"{path}: {kind}", values[kind])
-    return Source.parse(str(path), values)
+        return _parse_source(f"{path}: {kind}", values[kind])
+    return _parse_source(str(path), values)
+
+
+def _parse_source(place: str, values: object) -> Source:
+    """Return the source in `values`; many errors are cut to a few lines."""
+    try:
+        return Source.parse(place, values)
+    except InputError as error:
+        raise join_errors(str(error).splitlines()) from None
