@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from alloy.core.files import Row
+from alloy.core.files import InputError, Row
 from alloy.core.text import normalize_text
 from alloy.datasets.label_cells import build_paths, split_labels
 from alloy.datasets.rows import Item, parse_row
@@ -50,7 +50,13 @@ class RowReader:
         identity = row.get(str(self.columns.get("id")))
         if isinstance(identity, float) and isinstance(item, bytes):  # an integer of more than 64 bits
             row = parse_json(item.decode())
-        return {name: _convert_value(row.get(str(column))) for name, column in self.columns.items()}
+        cells = {name: _convert_value(row.get(str(column))) for name, column in self.columns.items()}
+        if nested := [name for name, cell in cells.items() if cell is None]:
+            raise InputError(
+                f"{self.place}:{number}: `{self.columns[nested[0]]}`: expected a text, a number or a list of texts, got "
+                "an object; name a column of texts"
+            )
+        return cells
 
     def parse_cells(self, cells: Cells) -> Parsed:
         """Return the parsed row; raise `ValueError` if a cell is invalid."""
@@ -109,9 +115,12 @@ def build_comment_row(identity: str, parsed: Parsed, segments: list[dict[str, st
 
 
 def _convert_value(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
-    if isinstance(value, list | tuple):
-        return [cell_text(item) for item in value]
-    return cell_text(value)
+    """Return a value as text or as a list of texts; None if it is or holds an object."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(item, dict | list | tuple) for item in items):
+        return None
+    texts = [cell_text(item) for item in items]
+    return texts if isinstance(value, list | tuple) else texts[0]
 
 
 def _read_single(cells: Cells, name: str) -> str:

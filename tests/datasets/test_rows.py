@@ -131,3 +131,10 @@ def test_unavailable_hub_data_is_one_line(project: Path, source: dict[str, str],
     assert done.returncode == 1
     assert done.stderr.startswith(f"prepare: {wanted}"), done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_an_object_where_a_text_belongs_is_named_with_its_row() -> None:
+    source = {"format": "jsonl", "columns": {"text": "body", "levels": ["tags"]}}
+    rows = '{"body": "a", "tags": ["x"]}\n{"body": {"html": "b"}, "tags": ["x"]}\n'
+    with pytest.raises(InputError, match=r"^data/mine/a\.jsonl:2: `body`"):
+        prepared(lay_out({"a.jsonl": rows}, source))
