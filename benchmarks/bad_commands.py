@@ -102,15 +102,19 @@ UNUSUAL: list[tuple[str, list[str], str]] = [
 
 def list_bad_arguments() -> Iterator[Case]:
     """Yield wrong arguments of commands and stages."""
-    calls = [(command, words.split(), place) for command, given in CALLS.items() for words, place in given.items()]
-    for command, words, place in [*calls, *UNUSUAL]:
+    calls = [
+        (command, words.split(), location) for command, given in CALLS.items() for words, location in given.items()
+    ]
+    for command, words, location in [*calls, *UNUSUAL]:
         shown = " ".join(words)
         what = f"called with {shown[:40]!r}{'.. and so on' if len(shown) > 40 else ''}"
-        yield Case(f"alloy {command}".strip(), what, leave_unchanged, ("alloy", *command.split(), *words), place)
+        yield Case(f"alloy {command}".strip(), what, leave_unchanged, ("alloy", *command.split(), *words), location)
     for stage in ("infer", "score", "mmlu", "ifeval", "general", "chat"):
         for words in ([], ["nothere"], ["base", "tuned"], [""]):
-            place = "nothere" if words == ["nothere"] else stage
-            yield Case(f"stages.{stage}", f"called with {words}", leave_unchanged, (f"stages.{stage}", *words), place)
+            location = "nothere" if words == ["nothere"] else stage
+            yield Case(
+                f"stages.{stage}", f"called with {words}", leave_unchanged, (f"stages.{stage}", *words), location
+            )
 
 
 def list_bad_recipes() -> Iterator[Case]:
@@ -152,7 +156,7 @@ def combine_edits(*edits: Any) -> Any:  # noqa: ANN401 (of `Edit`)
     return edit
 
 
-# Files without a comment that can be labeled, for `alloy classify`: name, content, place in the error.
+# Files without a comment that can be labeled, for `alloy classify`: name, content, location in the error.
 UNLABELLED: dict[str, tuple[str, bytes, str]] = {
     "an empty file": ("c.jsonl", b"", "c.jsonl"),
     "blank lines": ("c.txt", b"\n\n \n", "c.txt"),
@@ -184,8 +188,8 @@ UNLABELLED: dict[str, tuple[str, bytes, str]] = {
 
 def list_classify_cases() -> Iterator[Case]:
     """Yield files that `alloy classify` cannot read."""
-    for what, (name, content, place) in UNLABELLED.items():
-        yield Case("alloy classify", what, write_file(name, content), ("alloy", "classify", name), place)
+    for what, (name, content, location) in UNLABELLED.items():
+        yield Case("alloy classify", what, write_file(name, content), ("alloy", "classify", name), location)
         if name != "c.jsonl.gz" and what in ("an empty file", "rows that are cut off", "a workbook"):
             yield Case(
                 "alloy classify",

@@ -271,7 +271,7 @@ def test_a_bad_row_of_any_format_and_layout_is_left_out_and_listed(
     assert len(read_jsonl(out / "general.jsonl")) == 2
     rejected = read_jsonl(out / REJECTED)
     assert [(row["file"], row["line"]) for row in rejected] == [(f"data/general/raw/{name}", 2)]
-    assert read_origin(out / "general.jsonl").place(2) == (f"data/general/raw/{name}", 3)
+    assert read_origin(out / "general.jsonl").location(2) == (f"data/general/raw/{name}", 3)
 
 
 def test_an_item_of_an_array_that_is_not_an_object_is_left_out_and_listed(raw: Path) -> None:
