@@ -513,7 +513,7 @@ def test_a_full_disk_is_one_line_and_loses_no_work(small_disk, whole):
     project, resize = small_disk
     run = project.start(*REPRO)
     assert run.end() != 0
-    said = [line for line in run.output.splitlines() if "make room" in line]
+    said = [line for line in run.output.splitlines() if "a checkpoint needs" in line]
     assert len(said) == 1, run.output
     assert re.search(r"a checkpoint needs [\d.]+ GiB, but [\d.]+ GiB are free; ", said[0])
     assert "Traceback" not in run.output

@@ -78,7 +78,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(project, kind):
     done = start(project, {kind: {"path": "given", "gguf": "a.gguf"}[kind]}, [*own_view, *BASE])
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    assert "make room" in line
+    assert line.startswith("base: ")
+    assert "free some space" in line
     assert left(project) == []
 
 

@@ -31,7 +31,7 @@ def test_a_list_keeps_each_number_once_in_order() -> None:
     assert parse_numbers("RATIOS", "0.25, 0,0.25,1.0e-1", share, "a share") == [0.25, 0.0, 0.1]
 
 
-@pytest.mark.parametrize("word", ["a quarter", "1.5", "-0.1", "nan", "25%"])
+@pytest.mark.parametrize("word", ["quarter", "1.5", "-0.1", "nan", "25%"])
 def test_a_number_that_is_not_valid_is_named(word: str) -> None:
     with pytest.raises(InputError, match=rf"^RATIOS: .*'{re.escape(word)}'"):
         parse_numbers("RATIOS", f"0,{word}", share, "a share")
@@ -222,7 +222,7 @@ def test_a_second_sweep_in_the_same_folder_is_refused(project: Path, monkeypatch
 
 @pytest.mark.parametrize(("words", "line"), [
     (["--ratios", ""], "alloy: --ratios: "),
-    (["--ratios", "0", "--lrs", "3"], "alloy: --lrs: '3'"),
+    (["--ratios", "0", "--lrs", "3"], "alloy: --lrs: "),
     (["--ratios", "0", "--mmlu-drop", "2%"], "alloy: --max-loss: "),
     (["--ratios", "0", "--axis", "mmlu.ac"], "alloy: --axis: "),
     (["--ratios", "0", "--seeds", str(2**32 + 1)], "alloy: --seeds: "),
