@@ -44,6 +44,16 @@ def leave_unchanged(_project: Path) -> None:
     """Do not change the project; only the command is wrong."""
 
 
+def combine_edits(*edits: Edit) -> Edit:
+    """Return an edit that makes several edits in their order."""
+
+    def edit(project: Path) -> None:
+        for single_edit in edits:
+            single_edit(project)
+
+    return edit
+
+
 def write_file(file: str, content: bytes) -> Edit:
     """Replace the content of a file."""
 

@@ -9,6 +9,7 @@ from alloy.core.files import remove_path
 from benchmarks.bad_case import (
     MISSING,
     Case,
+    combine_edits,
     edit_json,
     edit_row,
     leave_unchanged,
@@ -140,16 +141,6 @@ def list_bad_recipes() -> Iterator[Case]:
         if not case.legal and case.what != "empty":
             edit = combine_edits(case.edit, write_file(file, good.encode()))
             yield Case("params.yaml", f"{case.what}, edited by a recipe", edit, command, "params.yaml")
-
-
-def combine_edits(*edits: Any) -> Any:  # noqa: ANN401 (of `Edit`)
-    """Do several edits, the first one first."""
-
-    def edit(project: Path) -> None:
-        for one in edits:
-            one(project)
-
-    return edit
 
 
 # Files without a comment that can be labeled, for `alloy classify`: name, content, place in the error.

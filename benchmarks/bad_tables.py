@@ -8,7 +8,7 @@ from pathlib import Path
 
 import openpyxl
 
-from benchmarks.bad_case import Case, Edit, list_bad_bytes, list_not_a_file, replace_text, write_file
+from benchmarks.bad_case import Case, Edit, combine_edits, list_bad_bytes, list_not_a_file, replace_text, write_file
 
 FOLDER = "data/bad"
 SOURCE, TABLE, SHEET = f"{FOLDER}/source.yaml", f"{FOLDER}/a.csv", f"{FOLDER}/a.xlsx"
@@ -57,7 +57,10 @@ SOURCES = {
     "a hub without a repository": ("format: hub\n", "repository"),
     "a license that is a list": (f"{GOOD_SOURCE}license: [MIT]\n", "license"),
     "one block without the kind": ("general: {format: alpaca, file: a.csv}\n", "comments"),
-    "a laughing anchor": ("a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*a, *a, *a]\n" for n in range(9)), "source.yaml"),
+    "anchors that multiply to billions of items": (
+        "b0: &b0 [x, x, x]\n" + "".join(f"b{n}: &b{n} [{f'*b{n - 1}, ' * 9}]\n" for n in range(1, 12)),
+        "source.yaml",
+    ),
 }
 # Content of the table, and the text that the message must have.
 TABLES = {
@@ -95,16 +98,6 @@ def make_table_project(content: bytes | Callable[[], bytes], source: str = GOOD_
     return edit
 
 
-def chain_edits(first: Edit, second: Edit) -> Edit:
-    """Return an edit that makes two edits."""
-
-    def edit(project: Path) -> None:
-        first(project)
-        second(project)
-
-    return edit
-
-
 def list_source_cases() -> Iterator[Case]:
     """Yield errors in source.yaml."""
     for what, (text, place) in SOURCES.items():
@@ -112,8 +105,8 @@ def list_source_cases() -> Iterator[Case]:
     good = make_table_project(GOOD)
     for case in list_not_a_file(SOURCE, COMMAND):
         if case.what != "missing":  # a folder without source.yaml has the canonical files
-            yield Case(SOURCE, case.what, chain_edits(good, case.edit), COMMAND, case.place)
-    yield Case(SOURCE, "none, and no canonical files", chain_edits(good, _remove_source), COMMAND, FOLDER)
+            yield Case(SOURCE, case.what, combine_edits(good, case.edit), COMMAND, case.place)
+    yield Case(SOURCE, "none, and no canonical files", combine_edits(good, _remove_source), COMMAND, FOLDER)
 
 
 def _remove_source(project: Path) -> None:
@@ -132,7 +125,7 @@ def list_table_cases() -> Iterator[Case]:
     read = ("UTF-16",)
     for case in [*list_not_a_file(TABLE, COMMAND), *list_bad_bytes(TABLE, COMMAND, read=read)]:
         place = "" if case.legal else "a.csv"
-        yield Case(TABLE, case.what, chain_edits(good, case.edit), COMMAND, place, case.legal)
+        yield Case(TABLE, case.what, combine_edits(good, case.edit), COMMAND, place, case.legal)
 
 
 def make_workbook(rows: list[list[object]], *, hidden: bool = False, sheets: int = 1) -> bytes:

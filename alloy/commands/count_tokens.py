@@ -26,7 +26,7 @@ BLOCK = 512  # rows that are encoded together
 class CommentTokens:
     """Tokens (n, 2) of the examples that were counted: all, and those with a loss.
 
-    Each stands for `weight` (n,) examples; `exact` says that all examples were counted.
+    `weight` (n,) is the number of examples that each row represents. `exact`: all examples were counted.
     """
 
     counts: np.ndarray
@@ -58,8 +58,8 @@ def count_comments(
     """Count the tokens of labeled comments, canonical lines, as training encodes them.
 
     1. Up to `LONGEST + SAMPLE` comments are all counted.
-    2. Of more, the `LONGEST` lines are counted, and `SAMPLE` of the others, evenly spread; each of these stands for as
-       many as were left out.
+    2. If there are more, count the `LONGEST` longest lines and an even sample of `SAMPLE` other lines. Each line of the
+       sample gets the weight (other lines / `SAMPLE`).
     """
     chosen, weight = choose_lines([len(line) for line in lines])
     rows = build_customer_rows(prompts, [orjson.loads(lines[number]) for number in chosen.tolist()])
@@ -67,7 +67,7 @@ def count_comments(
 
 
 def choose_lines(sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers of the lines to count, by their sizes, and how many lines each of them stands for."""
+    """Return the indices of the lines to count, and the weight of each: the number of lines that it represents."""
     count = len(sizes)
     if count <= LONGEST + SAMPLE:
         return np.arange(count), np.ones(count)

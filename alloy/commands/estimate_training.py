@@ -79,7 +79,7 @@ class Lengths:
 def estimate_mix(mix: Mix, customer: Lengths, general: Lengths) -> tuple[Lengths, float]:
     """Return the lengths of a mix of customer and general examples, and the amount of general rows that it asks for.
 
-    The mean general example stands for those that would be drawn.
+    Drawn general examples are assumed to have the mean length of all general examples.
     """
     whole = customer.get_amount(mix.unit)
     wanted, asked = compute_targets(mix.ratio, round(whole), mix.total)
@@ -179,9 +179,9 @@ def measure_speed_here(config: Any) -> tuple[float | None, str]:  # noqa: ANN401
 def time_matrix_products(config: Any) -> float:  # noqa: ANN401
     """Return the float32 FLOP/s of matrix products of the model's size on all cores.
 
-    1. Multiply on one thread for `SECONDS`, and take the fastest product by the processor's time, which stands still
-       while other programs run: on a busy machine the clock would tell of these.
-    2. Take as many times that speed as torch has threads.
+    1. Multiply on one thread for `SECONDS`, and keep the fastest product. It is timed by the processor time of the
+       thread, since the wall clock would include the time of other programs.
+    2. Multiply this speed by the number of torch's threads.
     """
     import time
 
