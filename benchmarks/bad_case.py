@@ -22,15 +22,15 @@ class Case:
     - `what`: what is wrong with it.
     - `edit`: damages a copy of the project in this way.
     - `command`: the command that reads the file.
-    - `place`: text that the output must have: a file with its line, or a key.
-    - `legal`: whether the input is accepted; then `place` must be in the warning, if it is not empty.
+    - `location`: text that the output must have: a file with its line, or a key.
+    - `legal`: whether the input is accepted; then `location` must be in the warning, if it is not empty.
     """
 
     file: str
     what: str
     edit: Edit
     command: tuple[str, ...]
-    place: str
+    location: str
     legal: bool = False
     stdin: bytes = b""
 

@@ -103,15 +103,19 @@ UNUSUAL: list[tuple[str, list[str], str]] = [
 
 def list_bad_arguments() -> Iterator[Case]:
     """Yield wrong arguments of commands and stages."""
-    calls = [(command, words.split(), place) for command, given in CALLS.items() for words, place in given.items()]
-    for command, words, place in [*calls, *UNUSUAL]:
+    calls = [
+        (command, words.split(), location) for command, given in CALLS.items() for words, location in given.items()
+    ]
+    for command, words, location in [*calls, *UNUSUAL]:
         shown = " ".join(words)
         what = f"called with {shown[:40]!r}{'.. and so on' if len(shown) > 40 else ''}"
-        yield Case(f"alloy {command}".strip(), what, leave_unchanged, ("alloy", *command.split(), *words), place)
+        yield Case(f"alloy {command}".strip(), what, leave_unchanged, ("alloy", *command.split(), *words), location)
     for stage in ("infer", "score", "mmlu", "ifeval", "general", "chat"):
         for words in ([], ["nothere"], ["base", "tuned"], [""]):
-            place = "nothere" if words == ["nothere"] else stage
-            yield Case(f"stages.{stage}", f"called with {words}", leave_unchanged, (f"stages.{stage}", *words), place)
+            location = "nothere" if words == ["nothere"] else stage
+            yield Case(
+                f"stages.{stage}", f"called with {words}", leave_unchanged, (f"stages.{stage}", *words), location
+            )
 
 
 def list_bad_recipes() -> Iterator[Case]:
@@ -143,7 +147,7 @@ def list_bad_recipes() -> Iterator[Case]:
             yield Case("params.yaml", f"{case.what}, edited by a recipe", edit, command, "params.yaml")
 
 
-# Files without a comment that can be labeled, for `alloy classify`: name, content, place in the error.
+# Files without a comment that can be labeled, for `alloy classify`: name, content, location in the error.
 UNLABELLED: dict[str, tuple[str, bytes, str]] = {
     "an empty file": ("c.jsonl", b"", "c.jsonl"),
     "blank lines": ("c.txt", b"\n\n \n", "c.txt"),
@@ -175,8 +179,8 @@ UNLABELLED: dict[str, tuple[str, bytes, str]] = {
 
 def list_classify_cases() -> Iterator[Case]:
     """Yield files that `alloy classify` cannot read."""
-    for what, (name, content, place) in UNLABELLED.items():
-        yield Case("alloy classify", what, write_file(name, content), ("alloy", "classify", name), place)
+    for what, (name, content, location) in UNLABELLED.items():
+        yield Case("alloy classify", what, write_file(name, content), ("alloy", "classify", name), location)
         if name != "c.jsonl.gz" and what in ("an empty file", "rows that are cut off", "a workbook"):
             yield Case(
                 "alloy classify",

@@ -7,8 +7,8 @@ An input is a small edit of a good project: a clone of the last commit that has 
 
 1. Copy the project, edit the copy, and run the stage or command that reads the input in it. Stages and commands are
    forked from a process that has loaded their libraries, and run as `python -m` would run them.
-2. Check the outcome. The command must fail with one message of at most ten lines that has the place (file and line, or
-   key) and the fix, without a traceback or control characters. No file of the copy may have changed.
+2. Check the outcome. The command must fail with one message of at most ten lines. It has the location (file and line,
+   or key) and the fix, and no traceback or control characters. No file of the copy may have changed.
 3. A legal input must be accepted, with a warning if the case names one.
 
 The inputs are in benchmarks/bad_rows.py, bad_settings.py, bad_tables.py and bad_commands.py. Prints progress, and a
@@ -83,8 +83,8 @@ class Outcome:
             found.append("refused" if self.case.legal else "accepted")
         if "Traceback (most recent call last)" in self.output:
             found.append("traceback")
-        if self.case.place and self.case.place not in self.output:
-            found.append(f"does not name {self.case.place!r}")
+        if self.case.location and self.case.location not in self.output:
+            found.append(f"does not name {self.case.location!r}")
         if any(CONTROL.search(line) for line in lines):
             found.append("control characters")
         if self.case.legal:

@@ -149,8 +149,8 @@ def list_taxonomy_cases() -> Iterator[Case]:
         "columns of one name": "label,label,label,label,label\n",
     }
     for what, line in headers.items():
-        place = TAXONOMY if "quote" in what else f"{TAXONOMY}:1"  # a quoted cell extends to the last line
-        yield Case(TAXONOMY, f"header: {what}", replace_text(TAXONOMY, header, line), command, place)
+        location = TAXONOMY if "quote" in what else f"{TAXONOMY}:1"  # a quoted cell extends to the last line
+        yield Case(TAXONOMY, f"header: {what}", replace_text(TAXONOMY, header, line), command, location)
     rows = {
         "a cell too few": "Smart lock,Hardware,Bolt",
         "a cell too many": "a,b,c,d,e,f",

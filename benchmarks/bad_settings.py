@@ -156,7 +156,7 @@ def list_conflicting_cases() -> Iterator[Case]:
         (Mmlu, {"answer": "letter"}, "mmlu.answer"),
         (GeneralLoss, {"max_length": 1}, "general_loss.max_length"),
     ]
-    for kind, extra, place in given:
+    for kind, extra, location in given:
         file, command = (PROFILE if kind.in_profile else PARAMS), READERS[kind]
 
         def change(content: bytes, kind: Any = kind, extra: dict[str, Any] = extra) -> bytes:  # noqa: ANN401
@@ -164,8 +164,8 @@ def list_conflicting_cases() -> Iterator[Case]:
             whole[kind.key] = {**(whole.get(kind.key) or {}), **extra}
             return yaml.safe_dump(whole).encode()
 
-        legal = not place
-        yield Case(file, f"{kind.key}: {extra}", rewrite_file(file, change), command, place, legal)
+        legal = not location
+        yield Case(file, f"{kind.key}: {extra}", rewrite_file(file, change), command, location, legal)
     tasks = set_value(PROFILE, ["general"], ["no_such_task"])
     yield Case(PROFILE, "general: no such task", tasks, READERS[GeneralTasks], f"{PROFILE}: general")
 
@@ -188,8 +188,8 @@ def list_scalar_cases() -> Iterator[Case]:
     }
     for key, command in stages.items():
         for what, value in {"no such folder": "nowhere", "a number": 2024, "null": None, "empty": ""}.items():
-            place = "data/nowhere" if value == "nowhere" else f"params.yaml: data.{key}"
-            yield Case(PARAMS, f"data.{key}: {what}", set_value(PARAMS, ["data", key], value), command, place)
+            location = "data/nowhere" if value == "nowhere" else f"params.yaml: data.{key}"
+            yield Case(PARAMS, f"data.{key}: {what}", set_value(PARAMS, ["data", key], value), command, location)
     for what, value in {
         "a path upwards": "../secret",
         "an absolute path": "/etc",

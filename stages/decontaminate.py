@@ -89,9 +89,9 @@ def main() -> None:
         checked = collect_blocks(path, blocks, tokenizer, general_rows.on_bad_row)
     keys, dropped, rejected = checked.keys, checked.dropped, checked.rejected
     clean = np.delete(np.arange(len(keys)), [*dropped, *rejected])
-    chosen, kept = hold_out(keys[clean], decontaminate.held_out)
+    chosen, is_mixable = hold_out(keys[clean], decontaminate.held_out)
     mixable = np.zeros(len(keys), np.bool_)
-    mixable[clean] = kept
+    mixable[clean] = is_mixable
     write_rows(path, mixable, clean[chosen].tolist())
     write_jsonl(OUT / "dropped.jsonl", dropped.values())
     left_out = [*_read_rejected_by_prepare(path), *rejected.values()]

@@ -109,8 +109,8 @@ class EmotionSvm:
         known = column < len(self.columns)
         known[known] = self.columns[column[known]] == crossed.indices[known]
         ends = np.concatenate([[0], np.cumsum(known)])[crossed.indptr]
-        kept = csr_matrix((crossed.data[known], column[known], ends), (count, len(self.columns)))
-        return hstack([words, path, kept], format="csr")
+        known_features = csr_matrix((crossed.data[known], column[known], ends), (count, len(self.columns)))
+        return hstack([words, path, known_features], format="csr")
 
 
 def fit_linear_svms(features: Any, labels: LabelMatrix, c: float, note: str) -> tuple[Margins, npt.NDArray[np.float32]]:  # noqa: ANN401

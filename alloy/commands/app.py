@@ -121,8 +121,8 @@ def import_file(
     """
     from alloy.commands.import_data import ColumnChoices, main
 
-    given = {"text": text, "id": id_, "emotion": emotion, "content": content}
-    columns = {role: column for role, column in given.items() if column}
+    choices_by_role = {"text": text, "id": id_, "emotion": emotion, "content": content}
+    columns = {role: column for role, column in choices_by_role.items() if column}
     choices = ColumnChoices(columns, [level.strip() for level in levels.split(",") if level.strip()])
     main(file, name, choices, yes=yes, taxonomy=taxonomy)
 

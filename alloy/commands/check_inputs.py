@@ -306,10 +306,10 @@ def check_files(inputs: Inputs) -> None:
 
     model = inputs.settings[Model]
     inputs.summary.model = str(model.hub or model.path or model.gguf or (model.wheel and model.wheel.file))
-    with find_model(model, partial(check_config, inputs)) as (found, place):
+    with find_model(model, partial(check_config, inputs)) as (found, location):
         if model.sha256:
-            require_hash(model, found, place)
-        inputs.tokenizer = load_tokenizer(found) if found.is_dir() else read_tokenizer(found, place)
+            require_hash(model, found, location)
+        inputs.tokenizer = load_tokenizer(found) if found.is_dir() else read_tokenizer(found, location)
 
 
 def check_description(inputs: Inputs, repository: str, revision: str) -> None:
@@ -367,9 +367,13 @@ def estimate_cost(inputs: Inputs) -> None:
     speed, summary.basis = cost.measure_speed_here(config)
     steps = [("train, on this machine", train, seen)]
     if model.scratch:
-        own = model.scratch.train
-        fitting = count_general(inputs.general, inputs.tokenizer, own.assistant_turns, own.max_length)
-        steps.insert(0, ("base, on this machine", own, fitting.scale(cost.count_epochs(own, fitting))))
+        scratch_train = model.scratch.train
+        fitting = count_general(
+            inputs.general, inputs.tokenizer, scratch_train.assistant_turns, scratch_train.max_length
+        )
+        steps.insert(
+            0, ("base, on this machine", scratch_train, fitting.scale(cost.count_epochs(scratch_train, fitting)))
+        )
     memory = available = 0
     for title, settings, lengths in steps:
         memory, available = cost.estimate_memory_here(config, settings)

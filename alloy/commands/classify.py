@@ -183,12 +183,12 @@ def main(source: str, model: Path) -> None:
     chunk, reason = [first], None
     hidden = True if sys.stdout.isatty() else None  # the bar would be mixed with the rows
     with (
-        closing(open_kept_answers(model, infer, prompt)) as kept,
+        closing(open_kept_answers(model, infer, prompt)) as kept_answers,
         tqdm(total=total, unit=" comments", desc="classify", disable=hidden, dynamic_ncols=True) as bar,
     ):
         while chunk := [*chunk, *islice(remaining, infer.chunk_size - len(chunk))]:
             counts["usable"] += sum(comment.reason is None for comment in chunk)
-            for row in label_chunk(chunk, lambda rows: kept.answer_all(rows, label_with_model)):
+            for row in label_chunk(chunk, lambda rows: kept_answers.answer_all(rows, label_with_model)):
                 sys.stdout.buffer.write(encode_row(row))
                 counts["rows"] += 1
                 counts["without labels"] += "reason" in row
@@ -196,12 +196,13 @@ def main(source: str, model: Path) -> None:
             sys.stdout.buffer.flush()
             bar.update(len(chunk))
             chunk = []
-    kept.remove_finished()
+    kept_answers.remove_finished()
     if not counts["usable"]:
         raise InputError(f"{source}: none of the {counts['rows']} rows can be labeled; the first reason: {reason}")
     if counts["without labels"]:
         print(
             f"classify: {counts['without labels']} of {counts['rows']} rows have no labels, see `reason`; "
-            f"the first reason: {reason}" + ("; the same command asks for these again" if kept.unfinished else ""),
+            f"the first reason: {reason}"
+            + ("; the same command asks for these again" if kept_answers.unfinished else ""),
             file=sys.stderr,
         )

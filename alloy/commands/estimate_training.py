@@ -65,7 +65,7 @@ class Lengths:
 
     def add(self, other: "Lengths") -> "Lengths":
         """Return both together."""
-        return Lengths(*(one + two for one, two in zip(self.values(), other.values(), strict=True)))
+        return Lengths(*map(sum, zip(self.values(), other.values(), strict=True)))
 
     def values(self) -> tuple[float, float, float, float]:
         """Return the four sums."""
@@ -85,8 +85,8 @@ def estimate_mix(mix: Mix, customer: Lengths, general: Lengths) -> tuple[Lengths
     wanted, asked = compute_targets(mix.ratio, round(whole), mix.total)
     needed = general.get_amount(mix.unit) if asked is None else float(asked)
     part = customer.scale(wanted / whole if whole else 0.0)
-    there = general.get_amount(mix.unit)
-    return part.add(general.scale(needed / there if there else 0.0)), needed
+    general_amount = general.get_amount(mix.unit)
+    return part.add(general.scale(needed / general_amount if general_amount else 0.0)), needed
 
 
 def count_epochs(train: Train, epoch: Lengths) -> float:

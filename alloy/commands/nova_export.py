@@ -22,21 +22,21 @@ TRAIN = Path("data/mix/train.jsonl")
 
 
 def convert_rows(rows: Iterable[tuple[str, Row]], refused: dict[str, list[str]]) -> Iterator[Row]:
-    """Yield the conversation of each row; rows come with their place, as `file:line`.
+    """Yield the conversation of each row; rows come with their location, as `file:line`.
 
     Places of rows with words that Nova refuses, and these words, are added to `refused`.
     """
-    for place, row in rows:
+    for location, row in rows:
         if words := refused_words(row["messages"]):
-            refused[place] = words
+            refused[location] = words
         try:
             yield to_conversation(row["messages"])
         except ValueError as error:
-            raise InputError(f"{place}: {error}") from None
+            raise InputError(f"{location}: {error}") from None
 
 
 def read_training_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    """Yield the rows of the mix with their places."""
+    """Yield the rows of the mix with their locations."""
     for number, row in decode_lines(path):
         if isinstance(row, InputError):
             raise row
@@ -44,7 +44,7 @@ def read_training_rows(path: Path) -> Iterator[tuple[str, Row]]:
 
 
 def make_test_rows(test: list[Row], prompts: Prompts, path: Path) -> Iterator[tuple[str, Row]]:
-    """Yield the test comments with their places, as chats that end with the correct answer."""
+    """Yield the test comments with their locations, as chats that end with the correct answer."""
     for number, (row, messages) in enumerate(zip(test, prompts.build_messages(test), strict=True), 1):
         answer = {"role": "assistant", "content": prompts.render_gold_answer(row)}
         yield f"{path}:{number}", {"messages": [*messages, answer]}
@@ -53,9 +53,9 @@ def make_test_rows(test: list[Row], prompts: Prompts, path: Path) -> Iterator[tu
 def format_warning(refused: dict[str, list[str]], total: int) -> str:
     """Return a line about the conversations that a job would refuse."""
     words = ", ".join(sorted({word for found in refused.values() for word in found}))
-    place = next(iter(refused))
+    location = next(iter(refused))
     return (
-        f"converse: {place}: Nova refuses training data with these words: {words} ({len(refused)} of {total} "
+        f"converse: {location}: Nova refuses training data with these words: {words} ({len(refused)} of {total} "
         "conversations have them); drop or reword them before the job"
     )
 

@@ -57,7 +57,7 @@ def parse_recipe(text: str, path: Path) -> Recipe:
 
 @dataclass(frozen=True)
 class Value:
-    """A value in a YAML file with its place; as a string: `file:line: key`."""
+    """A value in a YAML file with its location; as a string: `file:line: key`."""
 
     value: Any
     path: Path

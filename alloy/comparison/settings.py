@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import ConfigDict, model_validator
 
 from alloy.comparison.metrics import BY_NAME, METRICS
-from alloy.core.settings import Section, refuse
+from alloy.core.settings import Section, make_error
 
 GATED = [metric.name for metric in METRICS if metric.compared]
 
@@ -31,16 +31,16 @@ class Gate(Section):
                 expected = (
                     f"a metric such as {', '.join(likely)}" if likely else "limits by metric, such as `acc: 0.02`"
                 )
-                raise refuse(part, limits, expected)
+                raise make_error(part, limits, expected)
         for name, limit in self._limits_by_name().items():
             if name not in GATED and not name.startswith("general."):
                 known = get_close_matches(name, GATED, 3) or [*GATED[:5], ".."]
-                raise refuse(name, name, f"a metric such as {', '.join(known)}")
+                raise make_error(name, name, f"a metric such as {', '.join(known)}")
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
-                raise refuse(name, limit, "a number such as 0.02, or null")
+                raise make_error(name, limit, "a number such as 0.02, or null")
             is_share = name not in BY_NAME or not BY_NAME[name].unit
             if limit is not None and not (0 <= limit <= 1 if is_share else 0 <= limit < inf):
-                raise refuse(name, limit, f"a number {'from 0 to 1' if is_share else 'of at least 0'}, or null")
+                raise make_error(name, limit, f"a number {'from 0 to 1' if is_share else 'of at least 0'}, or null")
         return self
 
     def _limits_by_name(self) -> dict[str, Any]:

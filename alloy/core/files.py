@@ -77,13 +77,15 @@ def read_lines(path: str | Path) -> Iterator[bytes]:
             raise InputError(f"{path}: not a complete gzip file ({error}); download it again") from None
 
 
-def decode_text(place: str | Path, lines: Iterable[bytes]) -> Iterator[str]:
-    """Yield `lines` as text without a byte order mark; `place` names the file in the error if one is not UTF-8."""
+def decode_text(location: str | Path, lines: Iterable[bytes]) -> Iterator[str]:
+    """Yield `lines` as text without a byte order mark; `location` names the file in the error if one is not UTF-8."""
     for number, line in enumerate(lines, 1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(f"{place}:{number}: byte {error.start + 1} is not UTF-8; save the file as UTF-8") from None
+            raise InputError(
+                f"{location}:{number}: byte {error.start + 1} is not UTF-8; save the file as UTF-8"
+            ) from None
 
 
 def number_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:

@@ -32,10 +32,10 @@ def read_metrics(
     return value
 
 
-def _require_object(value: object, place: str, fix: str) -> Row:
+def _require_object(value: object, location: str, fix: str) -> Row:
     if not isinstance(value, dict):
         found = "nothing" if value is None else json_type(value)
-        raise InputError(f"{place}: expected an object, found {found}; {fix}")
+        raise InputError(f"{location}: expected an object, found {found}; {fix}")
     return value
 
 

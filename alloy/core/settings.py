@@ -71,13 +71,13 @@ class Document(Settings):
     key: ClassVar[str] = ""
 
     @classmethod
-    def parse(cls, place: str, values: object) -> Self:
-        """Return the settings in `values`; the lines of an error begin with `place`, the file."""
+    def parse(cls, location: str, values: object) -> Self:
+        """Return the settings in `values`; the lines of an error begin with `location`, the file."""
         try:
             return cls.model_validate_json(json.dumps(values, default=str))
         except ValidationError as invalid:
             raise InputError(
-                "\n".join(f"{place}: {_describe_error(cls, error)}" for error in invalid.errors())
+                "\n".join(f"{location}: {_describe_error(cls, error)}" for error in invalid.errors())
             ) from None
 
 
@@ -108,7 +108,7 @@ class Data(Section):
     def _check_names(self) -> Self:
         for key, folder in self:
             if not _is_name(folder):
-                raise refuse(key, folder, "the name of a folder under data/, such as demo")
+                raise make_error(key, folder, "the name of a folder under data/, such as demo")
         return self
 
 
@@ -192,8 +192,8 @@ def _scalar_errors(path: Path, values: Row) -> Iterator[str]:
         yield f"{path}: profile: expected {TYPE_WORDS[str]}, got {_show_value(name)}"
 
 
-def refuse(key: str, value: object, expected: str) -> PydanticCustomError:
-    """Return the error that a validator of a model raises about `value`; `key` is the field, below the model."""
+def make_error(key: str, value: object, expected: str) -> PydanticCustomError:
+    """Make the error that a validator raises about `value`; `key` is the field of the model that is validated."""
     shown = _show_value(value.value if isinstance(value, Enum) else value)
     return PydanticCustomError("refused", "refused", {"key": key, "expected": expected, "shown": shown})
 
@@ -432,8 +432,8 @@ def _read_mapping(path: Path) -> DictConfig:
         raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
     except (OmegaConfBaseException, RecursionError) as error:
         key = getattr(error, "full_key", None)
-        place = f"{path}: {key}" if key else path
-        raise InputError(f"{place}: {str(error).splitlines()[0]}; write plain `key: value` lines") from None
+        location = f"{path}: {key}" if key else path
+        raise InputError(f"{location}: {str(error).splitlines()[0]}; write plain `key: value` lines") from None
     except YAMLError as error:
         require_resolved([path])
         raise yaml_error(error, path) from None

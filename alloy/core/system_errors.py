@@ -65,8 +65,8 @@ def explain_system_error(error: BaseException, *, gpu: bool = True) -> str | Non
         number = error_number(cause)
         if number is not None:
             file = getattr(cause, "filename", None)
-            place = f"{os.fsdecode(file)}: " if isinstance(file, str | bytes | os.PathLike) else ""
-            return f"{place}{ADVICE[number]}"
+            location = f"{os.fsdecode(file)}: " if isinstance(file, str | bytes | os.PathLike) else ""
+            return f"{location}{ADVICE[number]}"
     return None
 
 

@@ -26,6 +26,10 @@ MAX_CELL_LENGTH = 10_000_000  # characters; the default limit of the csv module 
 CONTEXT_LINES = 1000  # before a line that cannot be decoded, from which its encoding is guessed
 
 
+class OtherEncodingError(InputError):
+    """A text file that is in another encoding than UTF-8, in all of its lines."""
+
+
 class TableRow(NamedTuple):
     """A row of a table and its first line in the file, from 1."""
 
@@ -46,26 +50,26 @@ class Table(NamedTuple):
         return SEPARATORS[self.separator]
 
 
-def decode_document(place: str | Path, data: bytes) -> str:
-    """Return the text of a whole file; `place` names it in errors.
+def decode_document(location: str | Path, data: bytes) -> str:
+    """Return the text of a whole file; `location` names it in errors.
 
     It may be UTF-8, with or without a byte order mark, or UTF-16, as "Unicode text" of Excel. Other encodings cannot be
     detected reliably (0xE9 is é in Windows-1252 and щ in Windows-1251), so they raise `InputError`.
     """
     if data.startswith((WORKBOOK, LEGACY_WORKBOOK)):
-        raise InputError(f"{place}: expected text, found a workbook; save its sheet as CSV UTF-8")
+        raise InputError(f"{location}: expected text, found a workbook; save its sheet as CSV UTF-8")
     encoding = UTF_16.get(data[:2]) or _detect_utf_16(data)
     if encoding:
         try:
             return data.decode(encoding).removeprefix("\ufeff")
         except UnicodeDecodeError as error:
-            raise InputError(f"{place}: not valid UTF-16 at byte {error.start + 1}; {SAVE_AS}") from None
+            raise InputError(f"{location}: not valid UTF-16 at byte {error.start + 1}; {SAVE_AS}") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         line, byte = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        raise InputError(f"{place}:{line}: {_describe_bad_byte(data, byte, error.object[error.start])}") from None
+        raise InputError(f"{location}:{line}: {_describe_bad_byte(data, byte, error.object[error.start])}") from None
 
 
 def stream_text(path: Path, encoding: str | None = None) -> Iterator[str]:
@@ -109,19 +113,25 @@ def _decoding_error(path: Path, encoding: str | None, error: UnicodeDecodeError)
         try:
             line.decode()
         except UnicodeDecodeError as line_error:
-            problem = _describe_bad_byte(b"".join(context), line_error.start + 1, line[line_error.start])
-            return InputError(f"{path}:{number}: {problem}, or name its encoding as `encoding` in source.yaml")
+            text = b"".join(context)
+            problem = _describe_bad_byte(text, line_error.start + 1, line[line_error.start])
+            error_class = InputError if _mixes_encodings(text) else OtherEncodingError
+            return error_class(f"{path}:{number}: {problem}, or name its encoding as `encoding` in source.yaml")
     return InputError(f"{path}: not valid UTF-8 ({error.reason}); {SAVE_AS}")
 
 
 def _describe_bad_byte(data: bytes, position: int, value: int) -> str:
     """Describe a byte of a line that is not UTF-8, and the likely encoding of `data`, the text around it."""
-    is_mixed = any(not line.isascii() and _is_utf_8(line) for line in data.splitlines())
-    if is_mixed:
+    if _mixes_encodings(data):
         likely = "; other lines are UTF-8, so the file mixes encodings"
     else:
         likely = ", most likely Windows-1252" if _is_windows_1252(data) else ""
     return f"byte {position} is not UTF-8 (0x{value:02X}{likely}); {SAVE_AS}"
+
+
+def _mixes_encodings(data: bytes) -> bool:
+    """Return whether some lines of a text that is not UTF-8 as a whole are UTF-8 and not ASCII."""
+    return any(not line.isascii() and _is_utf_8(line) for line in data.splitlines())
 
 
 def _is_utf_8(line: bytes) -> bool:
@@ -153,13 +163,13 @@ def _is_windows_1252(data: bytes) -> bool:
 
 
 def read_table(
-    place: str | Path,
+    location: str | Path,
     lines: Iterable[str],
     is_header: Callable[[list[str]], bool],
     separator: str | None = None,
     skip: int = 0,
 ) -> Table:
-    """Return the table in `lines`; `place` names the file in errors.
+    """Return the table in `lines`; `location` names the file in errors.
 
     The first line is the header, after `skip` other lines. `is_header` returns whether column names are as expected.
 
@@ -177,15 +187,15 @@ def read_table(
     if first.strip().lower().startswith("sep=") and len(first.strip()) == len("sep=;"):
         separator = first.strip()[-1]
         if separator not in SEPARATORS:
-            raise InputError(f"{place}:1: expected a comma, semicolon, tab or bar as separator, got '{separator}'")
+            raise InputError(f"{location}:1: expected a comma, semicolon, tab or bar as separator, got '{separator}'")
         first, skipped = next(rest, ""), skipped + 1
     elif separator is None:
         separator = _find_separator(first, is_header)
     csv.field_size_limit(MAX_CELL_LENGTH)
     reader = csv.reader(_prepend_line(first, rest), delimiter=separator, strict=True)
-    header = next(_read_rows(place, reader, separator, skipped), TableRow(1, []))
+    header = next(_read_rows(location, reader, separator, skipped), TableRow(1, []))
     names = _without_empty_end([name.strip() for name in header.cells], 0)
-    rows = _read_rows(place, reader, separator, skipped)
+    rows = _read_rows(location, reader, separator, skipped)
     return Table(names, separator, (TableRow(line, _without_empty_end(cells, len(names))) for line, cells in rows))
 
 
@@ -239,7 +249,7 @@ def _prepend_line(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield from rest
 
 
-def _read_rows(place: str | Path, reader: Any, separator: str, skipped: int) -> Iterator[TableRow]:  # noqa: ANN401
+def _read_rows(location: str | Path, reader: Any, separator: str, skipped: int) -> Iterator[TableRow]:  # noqa: ANN401
     """Yield the rows with text, each with its first line; `reader` is a csv.reader, whose type has no name."""
     while True:
         line = reader.line_num + skipped + 1
@@ -249,7 +259,7 @@ def _read_rows(place: str | Path, reader: Any, separator: str, skipped: int) -> 
             fix = f"quote cells with {SEPARATORS[separator]}, and double the quotes inside them"
             if "field limit" in str(error):
                 fix = "look for a quote that opens a cell and is never closed"
-            raise InputError(f"{place}:{reader.line_num + skipped}: not valid CSV ({error}); {fix}") from None
+            raise InputError(f"{location}:{reader.line_num + skipped}: not valid CSV ({error}); {fix}") from None
         if cells is None:
             return
         if any(cell.strip() for cell in cells):

@@ -16,8 +16,8 @@ def find_unknown_keys(row: Row, known: frozenset[str]) -> list[str]:
     return [key for key, value in row.items() if key not in known and value is not None]
 
 
-def describe_unknown_keys(place: object, counts: Counter[str], known: Collection[str]) -> list[str]:
-    """Return a warning per unknown key of the file `place`; `counts` has the number of rows with each key.
+def describe_unknown_keys(location: object, counts: Counter[str], known: Collection[str]) -> list[str]:
+    """Return a warning per unknown key of the file `location`; `counts` has the number of rows with each key.
 
     >>> describe_unknown_keys("c.jsonl", Counter({"Split": 60}), ["id", "split"])
     ['c.jsonl: unknown key `Split` in 60 rows has no effect; did you mean `split`?']
@@ -27,9 +27,9 @@ def describe_unknown_keys(place: object, counts: Counter[str], known: Collection
         similar = nearest_key(key, known)
         hint = f"did you mean `{similar}`?" if similar else f"known keys: {', '.join(known)}"
         plural = "rows" if rows != 1 else "row"
-        lines.append(f"{place}: unknown key `{key}` in {rows} {plural} has no effect; {hint}")
+        lines.append(f"{location}: unknown key `{key}` in {rows} {plural} has no effect; {hint}")
     if len(counts) > MAX_SHOWN_KEYS:
-        lines.append(f"{place}: {len(counts) - MAX_SHOWN_KEYS} more unknown keys have no effect")
+        lines.append(f"{location}: {len(counts) - MAX_SHOWN_KEYS} more unknown keys have no effect")
     return lines
 
 

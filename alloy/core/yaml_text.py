@@ -20,22 +20,22 @@ MAX_CHARACTERS = 50_000_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def load_yaml(text: str, place: str | Path) -> Any:  # noqa: ANN401 (a YAML document may be anything)
-    """Return the values in a YAML text; `place` names the file in errors. Tags do not create Python objects.
+def load_yaml(text: str, location: str | Path) -> Any:  # noqa: ANN401 (a YAML document may be anything)
+    """Return the values in a YAML text; `location` names the file in errors. Tags do not create Python objects.
 
     A text that is not valid YAML, or that has too many values, raises `InputError`.
     """
-    check_yaml(text, place)
+    check_yaml(text, location)
     try:
         return yaml.load(text, Loader=_LOADER)  # the loader of yaml.safe_load
     except yaml.YAMLError:
         try:
             yaml.safe_load(text)  # slower, but more exact about the line
         except yaml.YAMLError as error:
-            raise yaml_error(error, place) from None
+            raise yaml_error(error, location) from None
         raise
     except ValueError as error:  # a date such as 2024-13-45
-        raise InputError(f"{place}: not valid YAML: {error}; quote the value if it is text") from None
+        raise InputError(f"{location}: not valid YAML: {error}; quote the value if it is text") from None
 
 
 def read_yaml(path: str | Path) -> Any:  # noqa: ANN401 (a YAML document may be anything)
@@ -48,15 +48,15 @@ def read_yaml(path: str | Path) -> Any:  # noqa: ANN401 (a YAML document may be 
         raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
 
 
-def yaml_error(error: yaml.YAMLError, place: str | Path) -> InputError:
+def yaml_error(error: yaml.YAMLError, location: str | Path) -> InputError:
     """Return the error about a text that is not valid YAML: file, line, reason, how to fix it."""
     mark = getattr(error, "problem_mark", None)
     line = f":{mark.line + 1}" if mark else ""
     reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return InputError(f"{place}{line}: not valid YAML: {reason}; {how_to_fix(reason)}")
+    return InputError(f"{location}{line}: not valid YAML: {reason}; {how_to_fix(reason)}")
 
 
-def check_yaml(text: str, place: str | Path) -> None:
+def check_yaml(text: str, location: str | Path) -> None:
     """Raise `InputError` if a YAML text is nested too deeply, or has too many values with all aliases resolved.
 
     1. Go through the events of the parser, which does not build values.
@@ -67,7 +67,7 @@ def check_yaml(text: str, place: str | Path) -> None:
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(
-            f"{place}: expected at most {MAX_CHARACTERS:,} characters, found {len(text):,}; make the file smaller"
+            f"{location}: expected at most {MAX_CHARACTERS:,} characters, found {len(text):,}; make the file smaller"
         )
     open_counts, open_anchors = [0], [""]
     anchors: dict[str, int] = {}
@@ -76,7 +76,7 @@ def check_yaml(text: str, place: str | Path) -> None:
         open_counts[-1] += count
         if open_counts[-1] > MAX_VALUES and anchors:
             raise InputError(
-                f"{place}:{line}: expected at most {MAX_VALUES:,} values with aliases (*name) resolved, found more; "
+                f"{location}:{line}: expected at most {MAX_VALUES:,} values with aliases (*name) resolved, found more; "
                 "write the values instead of aliases"
             )
 
@@ -86,7 +86,7 @@ def check_yaml(text: str, place: str | Path) -> None:
             if isinstance(event, yaml.AliasEvent):
                 if event.anchor in open_anchors:
                     raise InputError(
-                        f"{place}:{line}: *{event.anchor} contains itself; write the values instead of the alias"
+                        f"{location}:{line}: *{event.anchor} contains itself; write the values instead of the alias"
                     )
                 add_values(anchors.get(event.anchor, 1), line)
             elif isinstance(event, yaml.ScalarEvent):
@@ -97,7 +97,7 @@ def check_yaml(text: str, place: str | Path) -> None:
             elif isinstance(event, yaml.CollectionStartEvent):
                 if len(open_counts) > MAX_DEPTH:
                     raise InputError(
-                        f"{place}:{line}: expected at most {MAX_DEPTH} levels of nesting, found more; reduce them"
+                        f"{location}:{line}: expected at most {MAX_DEPTH} levels of nesting, found more; reduce them"
                     )
                 open_counts.append(1)
                 open_anchors.append(event.anchor or "")

@@ -91,7 +91,7 @@ def read_examples(path: Path) -> Iterator[Example]:
 
     Of the questions of LLM-Adapters, only BoolQ's are yielded. A row of an unknown layout raises `InputError`.
     """
-    place, first = next(read_objects(path))
+    location, first = next(read_objects(path))
     if first.get("source") == QA or {"instruction", "output", "answer"} <= first.keys():
         yield from (
             build_example(QA, exercise.prompt, exercise.answer)
@@ -99,11 +99,11 @@ def read_examples(path: Path) -> Iterator[Example]:
             if exercise.task == BOOLQ
         )
         return
-    for place, row in read_objects(path):
+    for location, row in read_objects(path):
         try:
             example = _read_canonical(row) if "messages" in row else _read_published(row, path)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-            raise InputError(f"{place}: the row has an unknown layout; download the file again") from None
+            raise InputError(f"{location}: the row has an unknown layout; download the file again") from None
         if example:
             yield example
 

@@ -58,15 +58,15 @@ def read_table(path: Path) -> Iterator[Complaint]:
         raise InputError(f"{path}: not a complete zip file ({error}); download it again") from None
 
 
-def table_rows(place: str, lines: Iterable[bytes]) -> Iterator[Complaint]:
-    """Yield the rows of a CSV table; `place` is its name in error messages."""
+def table_rows(location: str, lines: Iterable[bytes]) -> Iterator[Complaint]:
+    """Yield the rows of a CSV table; `location` is its name in error messages."""
     csv.field_size_limit(MAX_CELL)
-    reader = csv.reader(decode_text(place, lines), strict=True)
+    reader = csv.reader(decode_text(location, lines), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
         for name in (*LABELS, TEXT):
             if name not in header:
-                raise InputError(f"{place}:1: no column '{name}'; use the CFPB's CSV export with its header line")
+                raise InputError(f"{location}:1: no column '{name}'; use the CFPB's CSV export with its header line")
         labels, text = [header.index(name) for name in LABELS], header.index(TEXT)
         identity = header.index(ID) if ID in header else None
         for cells in reader:
@@ -74,12 +74,12 @@ def table_rows(place: str, lines: Iterable[bytes]) -> Iterator[Complaint]:
                 continue
             if len(cells) != len(header):
                 found = f"expected {len(header)} cells, got {len(cells)}"
-                raise InputError(f"{place}:{reader.line_num}: {found}; download the file again")
+                raise InputError(f"{location}:{reader.line_num}: {found}; download the file again")
             number = cells[identity].strip() if identity is not None else ""
             path = tuple(normalize_text(cells[column]) or "(none)" for column in labels)
             yield Complaint(f"cfpb-{number}" if number else None, cells[text], (path,))
     except csv.Error as error:
-        raise InputError(f"{place}:{reader.line_num}: not valid CSV ({error}); download the file again") from None
+        raise InputError(f"{location}:{reader.line_num}: not valid CSV ({error}); download the file again") from None
 
 
 def read_records(path: Path) -> Iterator[Complaint]:

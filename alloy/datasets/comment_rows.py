@@ -32,7 +32,7 @@ class Parsed(NamedTuple):
 class RowReader:
     """Reads the rows of one file. `columns` has, for each field, the index of its cell or its key in a JSON row."""
 
-    place: str
+    location: str
     columns: dict[str, int | str]
     source: Source
     depth: int
@@ -46,7 +46,7 @@ class RowReader:
         """Return the cells of a row by field. Keys that a JSON row does not have are empty."""
         if isinstance(item, list):
             return {name: item[column] for name, column in self.columns.items()}  # type: ignore[call-overload]
-        row = parse_row(self.place, number, item)
+        row = parse_row(self.location, number, item)
         identity = row.get(str(self.columns.get("id")))
         if isinstance(identity, float) and isinstance(item, bytes):  # an integer of more than 64 bits
             row = parse_json(item.decode())
@@ -103,9 +103,9 @@ class RowReader:
         return fields
 
 
-def make_id(place: str, number: int) -> str:
+def make_id(location: str, number: int) -> str:
     """Return an id for a comment without one: its file name and row number."""
-    return f"{PurePath(place).name.partition('.')[0]}-{number}"
+    return f"{PurePath(location).name.partition('.')[0]}-{number}"
 
 
 def build_comment_row(identity: str, parsed: Parsed, segments: list[dict[str, str]]) -> Row:

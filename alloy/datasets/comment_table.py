@@ -32,7 +32,7 @@ ENDINGS = {Format.csv: TEXT, Format.xlsx: WORKBOOKS}
 class CommentFile(NamedTuple):
     """One file of comments: its numbered rows, and the index or key of each column by field."""
 
-    place: str
+    location: str
     columns: dict[str, int | str]
     rows: Iterator[tuple[int, Any]]
 
@@ -45,8 +45,8 @@ def convert_table(folder: Path, source: Source, out: Path) -> list[str]:
     writer = CommentWriter(source)
     with (out / "comments.jsonl").open("wb") as file:
         for table_file in open_files(folder, source):
-            reader = RowReader(table_file.place, table_file.columns, source, depth)
-            writer.begin_file(table_file.place)
+            reader = RowReader(table_file.location, table_file.columns, source, depth)
+            writer.begin_file(table_file.location)
             for block in map_blocks(partial(read_block, reader), table_file.rows):
                 writer.add_block(block)
                 file.writelines(writer.take_lines())
@@ -85,7 +85,7 @@ def open_files(folder: Path, source: Source) -> Iterator[CommentFile]:
     wanted = source.columns.of_comments
     if source.format not in ENDINGS:
         for rows in read_rows(folder, source):
-            yield CommentFile(rows.place, dict(wanted), rows.numbered)
+            yield CommentFile(rows.location, dict(wanted), rows.numbered)
         return
     for path in find_data(folder, source, ENDINGS[source.format]):
         table = open_table(path, source, lambda names: set(wanted.values()) <= set(names))
@@ -114,7 +114,7 @@ def _find_depth(folder: Path, source: Source) -> int:
     for table_file in open_files(folder, source):
         column = table_file.columns["L1"]
         for number, item in table_file.rows:
-            row: Any = item if isinstance(item, list) else parse_row(table_file.place, number, item)
+            row: Any = item if isinstance(item, list) else parse_row(table_file.location, number, item)
             cell = row[column] if isinstance(item, list) else row.get(column)
             for text in cell if isinstance(cell, list) else [cell or ""]:
                 parts = text.split(source.label_separator) if source.label_separator else [text]
@@ -144,7 +144,7 @@ def read_block(reader: RowReader, block: list[tuple[int, Item | list[str]]]) -> 
         for path in parsed.paths:
             parsed_block.paths[path] = parsed_block.paths.get(path, 0) + 1
         if rows_are_comments:
-            row = build_comment_row(parsed.id or make_id(reader.place, number), parsed, parsed.segments)
+            row = build_comment_row(parsed.id or make_id(reader.location, number), parsed, parsed.segments)
             parsed_block.comments.append((number, row["id"], orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)))
         else:
             parsed_block.segments.append((number, parsed))

@@ -43,26 +43,26 @@ class CommentWriter:
         self.unlabeled: list[str] = []
         self.errors: list[str] = []
         self.keys: set[str] = set()
-        self.place = ""
+        self.location = ""
         self.ready: list[bytes] = []
 
-    def begin_file(self, place: str) -> None:
+    def begin_file(self, location: str) -> None:
         """Start the next file."""
-        self.place = place
-        self.files[place] = 0
+        self.location = location
+        self.files[location] = 0
 
     def add_block(self, block: Block) -> None:
         """Add the rows of a block of the current file."""
-        place = self.place
+        location = self.location
         for path, count in block.paths.items():
             self.paths[path] = self.paths.get(path, 0) + count
-        self.empty += [f"{place}:{number}" for number in block.empty]
-        self.unlabeled += [f"{place}:{number}" for number in block.unlabeled]
-        self.errors += [f"{place}:{number}: {error}" for number, error in block.errors]
+        self.empty += [f"{location}:{number}" for number in block.empty]
+        self.unlabeled += [f"{location}:{number}" for number in block.unlabeled]
+        self.errors += [f"{location}:{number}: {error}" for number, error in block.errors]
         self.keys |= block.keys
         for number, identity, line in block.comments:
             if "id" in self.source.columns.of_comments:
-                here = f"{place}:{number}"
+                here = f"{location}:{number}"
                 if (first := self.ids.setdefault(identity, here)) != here:
                     fix = "ids must be unique; if each row is one segment of a comment, write `row_is: segment`"
                     self.errors.append(f"{here}: duplicate id '{identity}' (first used in {first}); {fix}")
@@ -72,14 +72,14 @@ class CommentWriter:
             self._add_segments(number, parsed)
 
     def _count_comment(self, number: int) -> None:
-        self.files[self.place] += 1
+        self.files[self.location] += 1
         self.numbers.append(number)
 
     def _add_segments(self, number: int, parsed: Parsed) -> None:
         """Add the segments of a row to its comment. A row without id and text belongs to the previous comment."""
         blank = is_blank(parsed.text)
         key = parsed.id or (parsed.text if not blank else self.previous)
-        here = f"{self.place}:{number}"
+        here = f"{self.location}:{number}"
         if key is None:
             self.errors.append(f"{here}: no text, no id, and no comment before this row; fill in one of them")
             return
@@ -89,7 +89,7 @@ class CommentWriter:
             if blank:
                 self.errors.append(f"{here}: no text in the first row of comment '{key}'; write it there")
                 return
-            identity = parsed.id or make_id(self.place, number)
+            identity = parsed.id or make_id(self.location, number)
             head = orjson.dumps(build_comment_row(identity, parsed, []))[:-2]  # the JSON up to the first segment
             self.joined[key] = head, segments
             self._count_comment(number)
@@ -114,7 +114,7 @@ class CommentWriter:
         missing = [name for name, key in columns.items() if isinstance(key, str) and name not in self.keys]
         if missing and (self.numbers or self.empty or self.unlabeled):
             found = f"columns.{missing[0]}: no row has a value for '{columns[missing[0]]}'"
-            raise InputError(f"{self.place}: {found}; correct the name, or remove it")
+            raise InputError(f"{self.location}: {found}; correct the name, or remove it")
 
     def check_rows(self, folder: Path) -> None:
         """Raise `InputError` if rows are invalid, if there are no comments, or if the labels look like free text."""
@@ -123,7 +123,9 @@ class CommentWriter:
         if not self.numbers:
             found = f"{len(self.empty)} rows without a text, {len(self.unlabeled)} without a label"
             hint = "; formulas need stored values: open the workbook and save it" if self.empty else ""
-            raise InputError(f"{self.place}: no labeled comments ({found}); correct columns in {folder / SOURCE}{hint}")
+            raise InputError(
+                f"{self.location}: no labeled comments ({found}); correct columns in {folder / SOURCE}{hint}"
+            )
         depth = len(next(iter(self.paths)))
         labels = [{path[level] for path in self.paths} for level in range(depth)]
         if level := looks_like_text(labels, sum(self.paths.values())):
@@ -131,7 +133,7 @@ class CommentWriter:
             column = columns[min(level, len(columns)) - 1]
             found = f"{len(labels[level - 1])} different values in {sum(self.paths.values())} segments"
             fix = "name the columns with the labels"
-            raise InputError(f"{self.place}: columns.levels: '{column}' looks like free text ({found}); {fix}")
+            raise InputError(f"{self.location}: columns.levels: '{column}' looks like free text ({found}); {fix}")
 
     def describe_left_out(self) -> list[str]:
         """Return the lines to print about rows that were left out."""

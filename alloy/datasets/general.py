@@ -57,25 +57,25 @@ def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow 
     with (out / "general.jsonl").open("wb") as file:
         for rows in read_rows(folder, source, "general.jsonl"):
             # Made ids start with the folder, from the second file on also with the file.
-            prefix = f"{folder.name}-{Path(rows.place).name.partition('.')[0]}" if files else folder.name
-            files[rows.place] = 0
-            for block in map_blocks(partial(convert_block, rows.place, prefix, source, folder.name), rows.numbered):
+            prefix = f"{folder.name}-{Path(rows.location).name.partition('.')[0]}" if files else folder.name
+            files[rows.location] = 0
+            for block in map_blocks(partial(convert_block, rows.location, prefix, source, folder.name), rows.numbered):
                 for number, identity, row_source, line in zip(
                     block.numbers, block.ids, block.sources, block.lines, strict=True
                 ):
-                    place = f"{rows.place}:{number}"
-                    if (earlier := first_use.setdefault(identity, place)) != place:
+                    location = f"{rows.location}:{number}"
+                    if (earlier := first_use.setdefault(identity, location)) != location:
                         reason = f"duplicate id '{identity}' (first used in {earlier}); ids must be unique"
                         block.errors.append((number, reason))
                         continue
                     file.write(line)
                     numbers.append(number)
-                    files[rows.place] += 1
+                    files[rows.location] += 1
                     counts[row_source] += 1
                 unknown.update(block.unknown)
-                unanswered += [f"{rows.place}:{number}" for number in block.unanswered]
+                unanswered += [f"{rows.location}:{number}" for number in block.unanswered]
                 bad += [
-                    {"file": rows.place, "line": number, "id": None, "reason": reason}
+                    {"file": rows.location, "line": number, "id": None, "reason": reason}
                     for number, reason in sorted(block.errors)
                 ]
     errors = [f"{row['file']}:{row['line']}: {row['reason']}" for row in bad]
@@ -96,18 +96,18 @@ def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow 
     return lines + unknown_key_warnings(folder, unknown)
 
 
-def convert_block(place: str, prefix: str, source: Source, name: str, block: list[tuple[int, Item]]) -> Block:
+def convert_block(location: str, prefix: str, source: Source, name: str, block: list[tuple[int, Item]]) -> Block:
     """Return the canonical lines of a block of rows. Made ids start with `prefix`; `name` is the default source."""
     converted = Block([], [], [], [], Counter(), [], [])
     for number, item in block:
         try:
-            row = parse_row(place, number, item)
+            row = parse_row(location, number, item)
             canonical = convert_row(row, source, f"{prefix}-{number}", name, converted.unknown)
         except NoAnswer:
             converted.unanswered.append(number)
             continue
         except (InputError, ValueError) as error:
-            converted.errors.append((number, str(error).removeprefix(f"{place}:{number}: ")))
+            converted.errors.append((number, str(error).removeprefix(f"{location}:{number}: ")))
             continue
         converted.lines.append(orjson.dumps(canonical, option=orjson.OPT_APPEND_NEWLINE))
         converted.numbers.append(number)

@@ -77,8 +77,8 @@ def normalize_name(name: str) -> str:
     """
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     letters = unicodedata.normalize("NFD", name.casefold())
-    kept = "".join(letter for letter in letters if not "\u0300" <= letter <= "\u036f")
-    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFC", kept).replace("_", " ")))
+    base_letters = "".join(letter for letter in letters if not "\u0300" <= letter <= "\u036f")
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFC", base_letters).replace("_", " ")))
 
 
 def find_role(name: str) -> str | None:

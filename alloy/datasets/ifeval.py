@@ -28,7 +28,7 @@ def find_layout(raw: Path) -> list[Path]:
 
 
 def read_raw(files: list[Path]) -> Iterator[tuple[str, Row]]:
-    """Yield the rows of all files, each with its place (`file:line`)."""
+    """Yield the rows of all files, each with its location (`file:line`)."""
     for path in files:
         yield from read_parquet(path, FIELDS, SOURCE) if path.suffix == ".parquet" else locate_rows(path)
 

@@ -38,7 +38,7 @@ class Question(NamedTuple):
 
 def read_exercises(path: Path) -> Iterator[Exercise]:
     """Yield the rows of a file. The task of rows without `task` is the name of the file's folder."""
-    for place, row in read_objects(path):
+    for location, row in read_objects(path):
         task = row.get("task", path.parent.name)
         if "messages" in row:
             texts = [turn.get("content") if isinstance(turn, dict) else None for turn in row["messages"]]
@@ -47,7 +47,7 @@ def read_exercises(path: Path) -> Iterator[Exercise]:
         texts = [text.strip() for text in (task, *texts) if isinstance(text, str) and text.strip()]
         if len(texts) != 3:
             raise InputError(
-                f"{place}: expected {{instruction, output}} or {{messages, task}} of LLM-Adapters: {SOURCE}"
+                f"{location}: expected {{instruction, output}} or {{messages, task}} of LLM-Adapters: {SOURCE}"
             )
         yield Exercise(texts[0].lower(), *texts[1:])
 

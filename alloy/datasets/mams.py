@@ -41,23 +41,23 @@ def read_rows(path: Path) -> Iterator[Row]:
     for number, row in decode_lines(path):
         if isinstance(row, InputError):
             raise row
-        place, labels = f"{path}:{number}", row.get("labels")
+        location, labels = f"{path}:{number}", row.get("labels")
         if not isinstance(labels, list) or not all(isinstance(label, dict) for label in labels):
-            raise InputError(f"{place}: `labels` is not a list of objects; write [{{L1, sentiment}}, ..]")
+            raise InputError(f"{location}: `labels` is not a list of objects; write [{{L1, sentiment}}, ..]")
         if row.get("task", "ACSA") == "ACSA":
             pairs = [(label.get("L1"), label.get("sentiment")) for label in labels]
-            yield build_comment(place, row.get("id"), row.get("text"), row.get("split"), pairs)
+            yield build_comment(location, row.get("id"), row.get("text"), row.get("split"), pairs)
 
 
 def build_comment(
-    place: str, identity: object, text: object, split: object, labels: Sequence[tuple[object, object]]
+    location: str, identity: object, text: object, split: object, labels: Sequence[tuple[object, object]]
 ) -> Row:
-    """Return a canonical comment; raise `InputError` at `place` if a value is missing or not a string."""
+    """Return a canonical comment; raise `InputError` at `location` if a value is missing or not a string."""
     values = [identity, text, *(value for label in labels for value in label)]
     if not labels or not all(isinstance(value, str) and value.strip() for value in values):
-        raise InputError(f"{place}: expected id, text, category and polarity; download the file again")
+        raise InputError(f"{location}: expected id, text, category and polarity; download the file again")
     if split not in SPLITS:
-        raise InputError(f"{place}: expected a split of {', '.join(SPLITS)}, got {split!r}")
+        raise InputError(f"{location}: expected a split of {', '.join(SPLITS)}, got {split!r}")
     segments = [{"L1": category, "emotion": polarity} for category, polarity in labels]
     train_or_test = "test" if split == "test" else "train"
     return {"id": identity, "lang": "en", "text": text, "split": train_or_test, "segments": segments}

@@ -20,7 +20,7 @@ SPLITS = ("test", "dev")
 FIELDS = ["subject", "question", "choices", "answer"]
 LETTERS = "ABCD"
 
-PlacedRows = Iterator[tuple[str, Row]]  # rows with their place for error messages: `file:line` or `file: row n`
+LocatedRows = Iterator[tuple[str, Row]]  # rows with their location for error messages: `file:line` or `file: row n`
 
 
 class Layout(NamedTuple):
@@ -28,10 +28,10 @@ class Layout(NamedTuple):
 
     name: str
     files: re.Pattern[str]
-    read: Callable[[Path], PlacedRows]
+    read: Callable[[Path], LocatedRows]
 
 
-def read_csv(path: Path) -> PlacedRows:
+def read_csv(path: Path) -> LocatedRows:
     """Yield the rows of `<subject>_<split>.csv`: question, four choices, letter; no header."""
     subject = path.stem.rsplit("_", 1)[0]
     reader = csv.reader(decode_text(path, read_lines(path)))
@@ -48,7 +48,7 @@ def read_csv(path: Path) -> PlacedRows:
         raise InputError(f"{path}:{reader.line_num}: not valid CSV ({error}); download the file again") from None
 
 
-def read_jsonl(path: Path) -> PlacedRows:
+def read_jsonl(path: Path) -> LocatedRows:
     """Yield the rows of a JSON Lines file."""
     for number, row in decode_lines(path):
         if isinstance(row, InputError):
@@ -110,11 +110,11 @@ def read_split(layout: Layout, files: list[Path]) -> list[Row]:
     """Return the questions of one split, sorted by subject."""
     rows = []
     for path in files:
-        for place, row in layout.read(path):
+        for location, row in layout.read(path):
             try:
                 rows.append(check_question(row))
             except ValueError as error:
-                raise InputError(f"{place}: {error}") from None
+                raise InputError(f"{location}: {error}") from None
     return sorted(rows, key=lambda row: row["subject"])
 
 

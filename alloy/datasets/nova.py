@@ -25,9 +25,9 @@ SHOWN = 40  # characters of the prompt that are printed
 
 
 class Example(NamedTuple):
-    """One conversation: its place (`file:line`), its row, its last user turn, and the segments of its answer."""
+    """One conversation: its location (`file:line`), its row, its last user turn, and the segments of its answer."""
 
-    place: str
+    location: str
     row: Row
     turn: str
     segments: list[DescribedSegment]
@@ -60,40 +60,40 @@ def read_turns(files: list[Path], labels: AnswerLabels, known_paths: dict[LabelP
             try:
                 labels.add_labels(example.segments)
             except ValueError as error:
-                raise InputError(f"{example.place}: {error}") from None
+                raise InputError(f"{example.location}: {error}") from None
             yield example.turn
 
 
 def yield_comments(files: list[Path], wrapper: Wrapper, known_paths: dict[LabelPath, str]) -> Iterator[Row]:
     """Yield the canonical comments of all files. The id of a comment without one comes from its text."""
-    places: dict[str, str] = {}
+    locations: dict[str, str] = {}
     for path in files:
         split = find_split(path, files)
-        for place, row, turn, described in read_examples(path, known_paths):
+        for location, row, turn, described in read_examples(path, known_paths):
             segments = [segment for segment, _ in described]
             try:
                 text = wrapper.extract_comment(turn)
                 wrapper.check_contents(text, segments)
-                identity = choose_id(row, text, places)
+                identity = choose_id(row, text, locations)
             except ValueError as error:
-                raise InputError(f"{place}: {error}") from None
-            places[identity] = place
+                raise InputError(f"{location}: {error}") from None
+            locations[identity] = location
             levels = tuple(f"L{depth}" for depth in range(1, len(segments[0].path) + 1))
             fields = {"id": identity, "lang": row.get("lang"), "text": text, "split": row.get("split") or split}
             fields = {key: value for key, value in fields.items() if value is not None}
             yield {**fields, "segments": [segment_row(segment, levels) for segment in segments]}
 
 
-def choose_id(row: Row, text: str, places: dict[str, str]) -> str:
-    """Return the row's id, or a new one made from its text. Raises `ValueError` if the id is in `places` already."""
+def choose_id(row: Row, text: str, locations: dict[str, str]) -> str:
+    """Return the row's id, or a new one made from its text. Raises `ValueError` if the id is in `locations` already."""
     if row.get("id") is not None:
         identity = str(row["id"])
-        if identity in places:
-            raise ValueError(f"duplicate id '{identity}' (first used in {places[identity]}); ids must be unique")
+        if identity in locations:
+            raise ValueError(f"duplicate id '{identity}' (first used in {locations[identity]}); ids must be unique")
         return identity
     identity = base = f"nova-{text_hash(text)}"
     copies = 1
-    while identity in places:
+    while identity in locations:
         copies += 1
         identity = f"{base}-{copies}"
     return identity

@@ -106,8 +106,8 @@ class AnswerLabels:
         if not self.conflicts:
             return []
         path, other = next(iter(self.conflicts.items()))
-        kept = f"'{format_path(path)}' as '{self.leaves[path]}', not '{other}'"
-        return [f"{len(self.conflicts)} paths have several descriptions, the first is kept: {kept}"]
+        example = f"'{format_path(path)}' as '{self.leaves[path]}', not '{other}'"
+        return [f"{len(self.conflicts)} paths have several descriptions, the first is kept: {example}"]
 
 
 def taxonomy_csv(leaves: dict[LabelPath, str]) -> str:

@@ -70,7 +70,7 @@ def _open_sheet(path: Path, source: Source) -> OpenTable:
     return OpenTable(names, iter(below[1:]), sheet.name)
 
 
-def find_column(place: Path | str, header: list[str], name: str, key: str) -> int:
+def find_column(location: Path | str, header: list[str], name: str, key: str) -> int:
     """Return the index of a column; `key` is its key below `columns` in source.yaml.
 
     Names are normalized before they are compared, so spaces around them do not matter.
@@ -80,8 +80,10 @@ def find_column(place: Path | str, header: list[str], name: str, key: str) -> in
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise InputError(f"{place}: columns.{key}: {len(matches)} columns have the name '{name}'; names must be unique")
-    raise InputError(f"{place}: columns.{key}: no column '{name}'{_suggest_column(name, header)}")
+        raise InputError(
+            f"{location}: columns.{key}: {len(matches)} columns have the name '{name}'; names must be unique"
+        )
+    raise InputError(f"{location}: columns.{key}: no column '{name}'{_suggest_column(name, header)}")
 
 
 def _suggest_column(name: str, header: list[str]) -> str:

@@ -18,9 +18,9 @@ Item = bytes | Row  # a line that is not parsed yet, or a row
 
 
 class Rows(NamedTuple):
-    """The rows of one file or hub data set. `place` is its name in error messages, `numbered` yields (number, item)."""
+    """The rows of one file or hub data set, as (number, item). `location` names it in error messages."""
 
-    place: str
+    location: str
     numbered: Iterator[tuple[int, Item]]
 
 
@@ -42,11 +42,11 @@ def read_rows(folder: Path, source: Source, canonical: str = "") -> Iterator[Row
             yield Rows(str(path), number_lines(path))
 
 
-def parse_row(place: str, number: int, item: Item) -> Row:
+def parse_row(location: str, number: int, item: Item) -> Row:
     """Return the row in an item. Raises `InputError` if it is not a JSON object."""
     if isinstance(item, dict):
         return item
-    row = decode_line(place, number, item)
+    row = decode_line(location, number, item)
     if isinstance(row, InputError):
         raise row
     return row
@@ -99,7 +99,7 @@ def read_hub(folder: Path, source: Source) -> Rows:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     assert source.repository is not None
-    place, key = f"{source.repository}@{(source.revision or '')[:8]}", folder / SOURCE
+    location, key = f"{source.repository}@{(source.revision or '')[:8]}", folder / SOURCE
     if not os.isatty(2):
         disable_progress_bars()
     try:
@@ -107,13 +107,13 @@ def read_hub(folder: Path, source: Source) -> Rows:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         fix = "check repository, revision and access, or download it on a machine that reaches the hub"
-        raise InputError(f"{key}: repository: cannot download {place} ({reason}); {fix}") from None
+        raise InputError(f"{key}: repository: cannot download {location} ({reason}); {fix}") from None
     try:
         data: Any = load_dataset(snapshot, name=source.subset, split=source.part, streaming=True)
     except (ValueError, OSError, RuntimeError) as error:  # base classes of the errors of `datasets`
-        raise InputError(f"{key}: {place}: {' '.join(str(error).split())[:300]}; correct subset or part") from None
+        raise InputError(f"{key}: {location}: {' '.join(str(error).split())[:300]}; correct subset or part") from None
     names = {key: feature.names for key, feature in (data.features or {}).items() if isinstance(feature, ClassLabel)}
-    return Rows(place, ((number, _name_classes(row, names)) for number, row in enumerate(data, 1)))
+    return Rows(location, ((number, _name_classes(row, names)) for number, row in enumerate(data, 1)))
 
 
 def _name_classes(row: Row, names: dict[str, list[str]]) -> Row:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from alloy.core.files import InputError, read_lines
-from alloy.core.tables import decode_document, stream_text
+from alloy.core.tables import OtherEncodingError, decode_document, stream_text
 from alloy.datasets.header_words import find_role
 from alloy.datasets.open_table import TEXT, WORKBOOKS, open_table
 from alloy.datasets.rows import JSON, json_rows, parquet_rows, parse_row
@@ -59,11 +59,9 @@ def find_encoding(path: Path) -> dict[str, str]:
     try:
         for _ in stream_text(path):
             pass
-    except InputError as error:
-        if "is not UTF-8" not in str(error) or "mixes encodings" in str(error):
-            raise
-    else:
         return {}
+    except OtherEncodingError:
+        pass
     from charset_normalizer import from_bytes
 
     data = b"".join(chain.from_iterable(_limit_size(read_lines(path), HEAD)))

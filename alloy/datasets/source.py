@@ -18,7 +18,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from alloy.core.files import InputError, join_errors
-from alloy.core.settings import Document, Settings, refuse
+from alloy.core.settings import Document, Settings, make_error
 from alloy.core.tables import SEPARATORS
 from alloy.core.yaml_text import read_yaml
 
@@ -132,15 +132,15 @@ class Source(Document):
     @model_validator(mode="after")
     def _check_values(self) -> Self:
         if self.separator is not None and self.separator not in SEPARATORS:
-            raise refuse("separator", self.separator, "one of " + ", ".join(map(repr, SEPARATORS)))
+            raise make_error("separator", self.separator, "one of " + ", ".join(map(repr, SEPARATORS)))
         if self.format is Format.hub and self.repository is None:
-            raise refuse("repository", None, "a repository of the hub such as databricks/databricks-dolly-15k")
+            raise make_error("repository", None, "a repository of the hub such as databricks/databricks-dolly-15k")
         if self.repository is not None and not COMMIT.fullmatch(self.revision or ""):
-            raise refuse("revision", self.revision, "the commit of the repository, 40 hexadecimal digits")
+            raise make_error("revision", self.revision, "the commit of the repository, 40 hexadecimal digits")
         if self.path_separator is not None and len(self.columns.levels) != 1:
-            raise refuse("columns.levels", self.columns.levels, "one column, since path_separator is set")
+            raise make_error("columns.levels", self.columns.levels, "one column, since path_separator is set")
         if self.row_is is RowIs.segment and self.columns.id is None and self.columns.text is None:
-            raise refuse("columns.id", None, "the column with the id of the comment that a segment belongs to")
+            raise make_error("columns.id", None, "the column with the id of the comment that a segment belongs to")
         columns = self.columns.of_comments
         columns.pop("content", None)  # a comment with one segment may be its own content
         repeated = [name for name, count in Counter(columns.values()).items() if count > 1]

@@ -204,8 +204,8 @@ class _ShortUnits:
         """Hash each unit of 2 to 2 * `limits.ngram` words: whole, and without each word in turn.
 
         1. The term of word i, from 1, is h(word) * FACTOR ** i. The hash of the whole unit is the sum of its terms.
-        2. Without word i, the words before it keep their terms. Those after it move forward by one place, so the sum of
-           their terms is divided by FACTOR, which is a product with its inverse.
+        2. Without word i, the words before it keep their terms. Those after it move forward by one position, so the sum
+           of their terms is divided by FACTOR, which is a product with its inverse.
 
         Example: the unit a b c has the hash aF + bFF + cFFF. Without b it is aF + cFFF / F = aF + cFF, the hash of a c.
         """

@@ -57,15 +57,15 @@ def run_resumable(
     `measure` gets the path of the answer log and returns (metrics, rows). `values` are the params that it uses.
     """
 
-    def evaluate(place: WorkFolder) -> None:
-        metrics, rows = measure(place.path / "answers")
+    def evaluate(work_folder: WorkFolder) -> None:
+        metrics, rows = measure(work_folder.path / "answers")
 
         def write_result(part: Path) -> None:
             write_json(part / METRICS, metrics)
             write_lines(part / ROWS, [orjson.dumps(row) for row in rows] or [b""])  # DVC warns about empty files
 
-        place.write_result(write_result)
-        for file in place.path.glob("answers*"):
+        work_folder.write_result(write_result)
+        for file in work_folder.path.glob("answers*"):
             file.unlink()
 
     return resume_or_reuse(f"{stage}-{model}", hash_inputs(stage, values, model), evaluate, outs)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from alloy.core.settings import ListSection, Section, refuse
+from alloy.core.settings import ListSection, Section, make_error
 
 
 class ClozePrompt(Enum):
@@ -57,7 +57,7 @@ class Mmlu(Section):
                 "letter": "no such key: letters are always asked, and are the default for generated answers",
             }
             new_keys = "`cloze: plain` or `chat`, `show_choices: true` or `false` instead"
-            raise refuse("answer", section["answer"], expected.get(str(section["answer"]), new_keys))
+            raise make_error("answer", section["answer"], expected.get(str(section["answer"]), new_keys))
         return section
 
 

@@ -92,29 +92,29 @@ def _is_same_file(original: Path, copy: Path) -> bool:
     return (first.st_size, first.st_mtime_ns) == (second.st_size, second.st_mtime_ns)
 
 
-def write_settings(folder: Path, point: PlannedRun, commit: str) -> None:
+def write_settings(folder: Path, run: PlannedRun, commit: str) -> None:
     """Write params.yaml and the profile of a run to the clone: those of its commit, with the run's settings."""
-    for path, values in make_settings_files(folder, point, commit).items():
+    for path, values in make_settings_files(folder, run, commit).items():
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         write_whole(folder / path, lambda part, text=text: part.write_text(text, encoding="utf-8"))
 
 
-def make_settings_files(folder: Path, point: PlannedRun, commit: str) -> dict[str, Row]:
+def make_settings_files(folder: Path, run: PlannedRun, commit: str) -> dict[str, Row]:
     """Return the contents of params.yaml and of the profile of a run, by path.
 
     A key belongs to the profile if its section does, else to params.yaml. Raise `InputError` if no stage in dvc.yaml
     depends on its section.
     """
     params = read_committed(folder, commit, str(PARAMS))
-    profile = f"profiles/{point.settings.get('profile', params.get('profile', 'demo'))}.yaml"
+    profile = f"profiles/{run.settings.get('profile', params.get('profile', 'demo'))}.yaml"
     profile_values = read_committed(folder, commit, profile)
     param_sections, profile_sections = watched_sections(folder)
-    for key, value in point.settings.items():
+    for key, value in run.settings.items():
         section, *parts = key.split(".")
         values = profile_values if section in profile_sections else params
         if section not in param_sections | profile_sections:
             known = ", ".join(sorted(param_sections | profile_sections))
-            raise InputError(f"{point.configuration}: {key}: unknown section; expected one of {known}")
+            raise InputError(f"{run.configuration}: {key}: unknown section; expected one of {known}")
         if not parts:
             values[section] = value
             continue
@@ -123,7 +123,7 @@ def make_settings_files(folder: Path, point: PlannedRun, commit: str) -> dict[st
                 values[part] = {}
             values = values[part]
         values[parts[-1]] = value
-    params["seed"] = point.seed
+    params["seed"] = run.seed
     params["gate"] = {}  # a gate that fails would fail the run
     return {str(PARAMS): params, profile: profile_values}
 
@@ -133,7 +133,7 @@ def read_committed(folder: Path, commit: str, path: str) -> Row:
     return load_yaml(run_git("-C", str(folder), "show", f"{commit}:{path}"), f"{commit[:12]}:{path}") or {}
 
 
-def list_data_sets(points: list[PlannedRun], commit: str) -> list[str]:
+def list_data_sets(runs: list[PlannedRun], commit: str) -> list[str]:
     """Return the names of the folders below data/ that runs read, without duplicates."""
-    files = [make_settings_files(Path(), point, commit)[str(PARAMS)] for point in points]
+    files = [make_settings_files(Path(), run, commit)[str(PARAMS)] for run in runs]
     return list(dict.fromkeys(name for params in files for name in params.get("data", {}).values()))

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from alloy.comparison.metrics import BY_NAME
 from alloy.core.files import InputError, Row
-from alloy.core.settings import SEED_LIMIT, Settings, refuse
+from alloy.core.settings import SEED_LIMIT, Settings, make_error
 from alloy.core.yaml_text import read_yaml
 
 FOLDER = Path("docs/evidence")
@@ -42,21 +42,21 @@ class Experiment(Settings):
     @model_validator(mode="after")
     def _check_experiment(self) -> Self:
         if self.axis is not None and self.axis not in BY_NAME:
-            raise refuse("axis", self.axis, "a metric such as mmlu.acc or leak")
+            raise make_error("axis", self.axis, "a metric such as mmlu.acc or leak")
         if len(set(self.seeds)) < len(self.seeds) or not all(0 <= seed < SEED_LIMIT for seed in self.seeds):
-            raise refuse("seeds", self.seeds, f"different integers from 0 to {SEED_LIMIT - 1}")
+            raise make_error("seeds", self.seeds, f"different integers from 0 to {SEED_LIMIT - 1}")
         for label, settings in {"": self.settings, **self.configurations}.items():
             for key in settings:
                 if key in ("seed", "gate") or key.startswith("gate."):
                     section = f"configurations.{label}" if label else "settings"
-                    raise refuse(section, key, "other keys: seeds are listed in `seeds`, and runs have no gate")
+                    raise make_error(section, key, "other keys: seeds are listed in `seeds`, and runs have no gate")
         names = [make_slug(label) for label in self.configurations]
         if len(set(names)) < len(names) or any("," in label for label in self.configurations):
             expected = "labels without commas that differ in letters or digits"
-            raise refuse("configurations", list(self.configurations), expected)
+            raise make_error("configurations", list(self.configurations), expected)
         return self
 
-    def list_points(self) -> list["PlannedRun"]:
+    def list_runs(self) -> list["PlannedRun"]:
         """Return all runs: every configuration with the first seed, then every configuration with the next seed."""
         return [
             PlannedRun(label, seed, {**self.settings, **settings})
@@ -64,11 +64,11 @@ class Experiment(Settings):
             for label, settings in self.configurations.items()
         ]
 
-    def select_points(self, only: str, seeds: str) -> list["PlannedRun"]:
+    def select_runs(self, only: str, seeds: str) -> list["PlannedRun"]:
         """Return the runs of some configurations and seeds, given as comma-separated lists; "" means all."""
         labels = _parse_list(only, list(self.configurations), "--only", "configuration")
         numbers = _parse_list(seeds, [str(seed) for seed in self.seeds], "--seeds", "seed")
-        return [point for point in self.list_points() if point.configuration in labels and str(point.seed) in numbers]
+        return [run for run in self.list_runs() if run.configuration in labels and str(run.seed) in numbers]
 
 
 @dataclass(frozen=True)

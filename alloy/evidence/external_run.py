@@ -16,21 +16,21 @@ from alloy.sweep.dvc_experiments import is_finished
 MISSING = object()
 
 
-def check_run(folder: Path, point: PlannedRun) -> None:
-    """Raise `InputError` unless the run in `folder` is finished and has the settings of `point`."""
+def check_run(folder: Path, run: PlannedRun) -> None:
+    """Raise `InputError` unless the run in `folder` is finished and has the settings of `run`."""
     files = [folder / "dvc.lock", folder / PARAMS]
     if missing := [file for file in files if not file.is_file()]:
         raise InputError(f"{missing[0]}: no such file; expected a project with a finished run")
     lock, params = map(read_yaml, files)
     if not is_finished(lock["stages"]):
         raise InputError(f"{files[0]}: expected a finished run, got a stage that is not up to date; run `dvc repro`")
-    for key, expected in {**point.settings, "seed": point.seed}.items():
+    for key, expected in {**run.settings, "seed": run.seed}.items():
         value = read_setting(key, params, lock["stages"])
         if value is MISSING and expected is None:
             continue
         if value is MISSING or value != expected:
             got = "nothing" if value is MISSING else repr(value)
-            raise InputError(f"{folder}: {key}: expected {expected!r} as {point.configuration} has it, got {got}")
+            raise InputError(f"{folder}: {key}: expected {expected!r} as {run.configuration} has it, got {got}")
 
 
 def read_setting(key: str, params: Row, stages: Row) -> Any:  # noqa: ANN401 (whatever YAML holds)

@@ -22,17 +22,17 @@ MAX_ANSWER_LENGTH = 1500  # characters; longer chat answers are cut in the recor
 SHARED_DATA = ("data/split", "data/decontaminate")  # data that runs of one configuration must share
 
 
-def collect_record(project: Path, point: PlannedRun, commit: str, seconds: Row, date: str) -> Row:
+def collect_record(project: Path, run: PlannedRun, commit: str, seconds: Row, date: str) -> Row:
     """Return the record of the finished run in `project`; `seconds` has the time of each stage that ran."""
     compared = read_json(project / COMPARE_FILE)
     lock = read_yaml(project / "dvc.lock")["stages"]
     params, train = lock["train"]["params"], project / "data/split/train.jsonl"
     profile = next(file for file in params if file.startswith("profiles/"))
     return {
-        "run": point.name,
-        "configuration": point.configuration,
-        "seed": point.seed,
-        "settings": point.settings,
+        "run": run.name,
+        "configuration": run.configuration,
+        "seed": run.seed,
+        "settings": run.settings,
         "commit": commit,
         "date": date,
         "machine": describe_machine(),
@@ -90,21 +90,21 @@ def read_records(folder: Path) -> dict[str, Row]:
     return records
 
 
-def select_finished(points: list[PlannedRun], records: dict[str, Row], folder: Path) -> dict[str, Row]:
-    """Return the records that exist for `points`; raise `InputError` if one was run with other settings."""
+def select_finished(runs: list[PlannedRun], records: dict[str, Row], folder: Path) -> dict[str, Row]:
+    """Return the records that exist for `runs`; raise `InputError` if one was run with other settings."""
     selected = {}
-    for point in points:
-        record = records.get(point.name)
+    for run in runs:
+        record = records.get(run.name)
         if record is None:
             continue
-        keys = sorted(record["settings"].keys() | point.settings.keys())
-        if different := [key for key in keys if record["settings"].get(key) != point.settings.get(key)]:
-            expected, got = point.settings.get(different[0]), record["settings"].get(different[0])
+        keys = sorted(record["settings"].keys() | run.settings.keys())
+        if different := [key for key in keys if record["settings"].get(key) != run.settings.get(key)]:
+            expected, got = run.settings.get(different[0]), record["settings"].get(different[0])
             raise InputError(
-                f"{folder / point.name}.json: {different[0]}: expected {expected!r} as in the experiment, got {got!r}; "
+                f"{folder / run.name}.json: {different[0]}: expected {expected!r} as in the experiment, got {got!r}; "
                 "undo the change, or remove the record to run it again"
             )
-        selected[point.name] = record
+        selected[run.name] = record
     return selected
 
 
@@ -129,11 +129,9 @@ def group_records(experiment: Experiment, records: dict[str, Row]) -> dict[str, 
     Raise `InputError` if the records of one configuration were made from different data.
     """
     groups: dict[str, list[Row]] = {}
-    for point in sorted(
-        experiment.list_points(), key=lambda one: list(experiment.configurations).index(one.configuration)
-    ):
-        if point.name in records:
-            groups.setdefault(point.configuration, []).append(records[point.name])
+    for run in sorted(experiment.list_runs(), key=lambda run: list(experiment.configurations).index(run.configuration)):
+        if run.name in records:
+            groups.setdefault(run.configuration, []).append(records[run.name])
     for group in groups.values():
         for record in group[1:]:
             if different := [

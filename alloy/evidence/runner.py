@@ -55,20 +55,20 @@ def run_points(
         shared = set(find_shared_stages(run_dvc(clone, "dag", "--dot", "dvc.yaml")))
         records = [*read_records(partial).values(), *read_records(FOLDER / "partial" / name).values()]
         progress = Progress(len(pending), estimate_stage_seconds(declared_seconds, records), shared)
-        for point in pending:
-            write_settings(clone, point, commit)
+        for run in pending:
+            write_settings(clone, run, commit)
             progress.start_run()
-            print(f"evidence: {point.name}, commit {commit[:12]}", flush=True)
-            log = logs / f"{point.name}.log"
+            print(f"evidence: {run.name}, commit {commit[:12]}", flush=True)
+            log = logs / f"{run.name}.log"
             if run_and_log(["dvc", "repro", LAST_STAGE], log, lock, clone, progress.read_line):
-                failed.append(f"{point.name} failed: {log}; run the same command to try it again")
+                failed.append(f"{run.name} failed: {log}; run the same command to try it again")
                 if progress.stage in shared:
                     break
                 continue
             progress.end_stage()
-            record = collect_record(clone, point, commit, progress.seconds, current_date())
-            write_record(partial / f"{point.name}.json", record)
-            print(f"evidence: wrote {partial / point.name}.json", flush=True)
+            record = collect_record(clone, run, commit, progress.seconds, current_date())
+            write_record(partial / f"{run.name}.json", record)
+            print(f"evidence: wrote {partial / run.name}.json", flush=True)
     return failed
 
 
@@ -84,17 +84,17 @@ def write_results(name: str, experiment: Experiment, records: dict[str, Row], ou
     )
 
 
-def record_external_run(folder: Path, points: list[PlannedRun], partial: Path, commit: str) -> None:
-    """Write the record of a finished run in another project folder; `points` must be only this run."""
-    if len(points) != 1 or not commit:
+def record_external_run(folder: Path, runs: list[PlannedRun], partial: Path, commit: str) -> None:
+    """Write the record of a finished run in another project folder; `runs` must be only this run."""
+    if len(runs) != 1 or not commit:
         raise InputError("--take: expected exactly one run and its commit; give --only, --seeds and --commit")
-    (point,) = points
-    check_run(folder, point)
+    (run,) = runs
+    check_run(folder, run)
     record = collect_record(
-        folder, point, run_git("rev-parse", "--verify", f"{commit}^{{commit}}").strip(), {}, current_date()
+        folder, run, run_git("rev-parse", "--verify", f"{commit}^{{commit}}").strip(), {}, current_date()
     )
-    write_record(partial / f"{point.name}.json", record)
-    print(f"evidence: wrote {partial / point.name}.json; correct its `machine` if the run was made on another one")
+    write_record(partial / f"{run.name}.json", record)
+    print(f"evidence: wrote {partial / run.name}.json; correct its `machine` if the run was made on another one")
 
 
 def current_date() -> str:
@@ -113,14 +113,14 @@ def main(
     score = Score.load()
     folder = Path(out) if out else FOLDER
     partial = folder / "partial" / name
-    points = experiment.select_points(only, seeds)
-    finished = select_finished(experiment.list_points(), read_records(partial), partial)
-    pending = [point for point in points if point.name not in finished]
+    runs = experiment.select_runs(only, seeds)
+    finished = select_finished(experiment.list_runs(), read_records(partial), partial)
+    pending = [run for run in runs if run.name not in finished]
     if taken:
-        record_external_run(Path(taken), points, partial, commit)
+        record_external_run(Path(taken), runs, partial, commit)
         return
     failed: list[str] = []
-    print(f"evidence: {len(points) - len(pending)} of {len(points)} runs are finished", flush=True)
+    print(f"evidence: {len(runs) - len(pending)} of {len(runs)} runs are finished", flush=True)
     if pending and not show:
         run_commit = choose_commit(finished, commit, partial)
         data = list_data_sets(pending, run_commit)
@@ -132,22 +132,20 @@ def main(
         except KeyboardInterrupt:
             print("\nevidence: stopped; run the same command to continue", file=sys.stderr)
             raise
-        finished = select_finished(experiment.list_points(), read_records(partial), partial)
-    needed_points = experiment.list_points() if folder == FOLDER else points
-    missing_runs = [point.name for point in needed_points if point.name not in finished]
+        finished = select_finished(experiment.list_runs(), read_records(partial), partial)
+    needed_runs = experiment.list_runs() if folder == FOLDER else runs
+    missing_runs = [run.name for run in needed_runs if run.name not in finished]
     if finished and (show or not missing_runs):
-        write_results(
-            name, experiment if folder == FOLDER else select_part(experiment, points), finished, folder, score
-        )
+        write_results(name, experiment if folder == FOLDER else select_part(experiment, runs), finished, folder, score)
     elif not failed:
         print(f"evidence: the page will be written when these runs are finished, too: {', '.join(missing_runs)}")
     if failed:
         raise InputError("\n".join(failed))
 
 
-def select_part(experiment: Experiment, points: list[PlannedRun]) -> Experiment:
-    """Return the experiment with only the configurations and seeds of `points`."""
-    labels, seeds = {point.configuration for point in points}, {point.seed for point in points}
+def select_part(experiment: Experiment, runs: list[PlannedRun]) -> Experiment:
+    """Return the experiment with only the configurations and seeds of `runs`."""
+    labels, seeds = {run.configuration for run in runs}, {run.seed for run in runs}
     configurations = {label: settings for label, settings in experiment.configurations.items() if label in labels}
     return experiment.model_copy(
         update={"configurations": configurations, "seeds": [seed for seed in experiment.seeds if seed in seeds]}

@@ -31,7 +31,7 @@ def summarize(name: str, experiment: Experiment, records: dict[str, Row], score:
         "findings": experiment.findings,
         "settings": experiment.settings,
         "seeds": experiment.seeds,
-        "missing": [point.name for point in experiment.list_points() if point.name not in records],
+        "missing": [run.name for run in experiment.list_runs() if run.name not in records],
         "notes": list_notes(groups),
         "configurations": [
             {

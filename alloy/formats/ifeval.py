@@ -61,20 +61,20 @@ def _check_instruction(name: Any, values: Row) -> None:  # noqa: ANN401 (any JSO
         raise ValueError(f"{name}: lm-eval refuses {values} ({error}); correct the arguments") from None
 
 
-def _check_value(place: str, field: str, value: Any) -> None:  # noqa: ANN401 (any JSON value)
+def _check_value(location: str, field: str, value: Any) -> None:  # noqa: ANN401 (any JSON value)
     if COUNT_FIELDS.fullmatch(field):
         if type(value) is not int or value < 1:
-            raise ValueError(f"{place}: expected an integer above 0, got {value!r}")
+            raise ValueError(f"{location}: expected an integer above 0, got {value!r}")
         return
     is_list = field in LIST_FIELDS
     words: list[Any] = value if is_list and isinstance(value, list) and value else [None if is_list else value]
     if not all(isinstance(word, str) and word.strip() for word in words):
-        raise ValueError(f"{place}: expected {'a list of words' if is_list else 'a text'}, got {value!r}")
+        raise ValueError(f"{location}: expected {'a list of words' if is_list else 'a text'}, got {value!r}")
     for word in words if field in PATTERN_FIELDS else []:
         try:
             re.compile(word)
         except re.error as error:
-            raise ValueError(f"{place}: {word!r} is not a valid regular expression ({error}); correct it") from None
+            raise ValueError(f"{location}: {word!r} is not a valid regular expression ({error}); correct it") from None
 
 
 class PromptChecker:
@@ -93,13 +93,13 @@ class PromptChecker:
 
 
 def check_prompts(located_rows: Iterable[tuple[str, Row]]) -> list[Row]:
-    """Return the canonical prompts of `(place, row)` pairs; all bad rows are raised as one `InputError`."""
+    """Return the canonical prompts of `(location, row)` pairs; all bad rows are raised as one `InputError`."""
     check, rows, errors = PromptChecker(), list[Row](), list[str]()
-    for place, raw in located_rows:
+    for location, raw in located_rows:
         try:
             rows.append(check(0, raw))
         except ValueError as error:
-            errors.append(f"{place}: {error}")
+            errors.append(f"{location}: {error}")
     if errors:
         raise join_errors(errors)
     return rows

@@ -16,7 +16,7 @@ def is_json(name: str) -> bool:
 
 
 def read_objects(path: Path) -> Iterator[tuple[str, Row]]:
-    """Yield `(place, object)`; the place is `file:line` in JSON Lines and `file[number]`, from 1, in an array.
+    """Yield `(location, object)`; the location is `file:line` in JSON Lines and `file[number]`, from 1, in an array.
 
     A value that is not an object, or a file that is not valid JSON, raises `InputError`.
     """

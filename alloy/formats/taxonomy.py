@@ -134,12 +134,12 @@ def _wrong_header(header: list[str]) -> str:
     return f"expected levels L1,L2,.. in order and without gaps, found {','.join(levels)}"
 
 
-def _parse_label(place: str, level: str, cell: str) -> str:
+def _parse_label(location: str, level: str, cell: str) -> str:
     if len(cell.strip().splitlines()) > 1:
-        raise InputError(f"{place}: {level} has a line break; write the label on one line")
+        raise InputError(f"{location}: {level} has a line break; write the label on one line")
     label = normalize_text(cell)
     if not label:
-        raise InputError(f"{place}: {level} is empty; write (none) if the level does not apply")
+        raise InputError(f"{location}: {level} is empty; write (none) if the level does not apply")
     return label
 
 

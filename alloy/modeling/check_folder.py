@@ -15,8 +15,8 @@ CONFIG, INDEX, TOKENIZER = "config.json", "model.safetensors.index.json", "token
 OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx")
 
 
-def check_folder(folder: Path, place: str) -> None:
-    """Raise `InputError` unless `folder` holds a model that Alloy can train. `place` is the start of the message.
+def check_folder(folder: Path, location: str) -> None:
+    """Raise `InputError` unless `folder` holds a model that Alloy can train. `location` is the start of the message.
 
     No weights are loaded; only the names and shapes of the tensors are compared with the architecture.
 
@@ -27,56 +27,56 @@ def check_folder(folder: Path, place: str) -> None:
     5. There is a tokenizer, and its chat template can render a question.
     6. The template ends an answer with a token at which the model stops or can be made to stop.
     """
-    config = _read_config(folder, place)
-    _check_files(folder, place)
-    _check_architecture(config, place)
-    _check_tensors(folder, place)
-    _check_chat(folder, place)
-    with _silence_logging(), _wrap_load_errors(place):
-        missing_stop(folder, place)
+    config = _read_config(folder, location)
+    _check_files(folder, location)
+    _check_architecture(config, location)
+    _check_tensors(folder, location)
+    _check_chat(folder, location)
+    with _silence_logging(), _wrap_load_errors(location):
+        missing_stop(folder, location)
 
 
-def _read_config(folder: Path, place: str) -> dict[str, Any]:
+def _read_config(folder: Path, location: str) -> dict[str, Any]:
     if not (folder / CONFIG).is_file():
         if (folder / "adapter_config.json").is_file():
             raise InputError(
-                f"{place}: it holds only an adapter; merge the adapter into its base model (PEFT: merge_and_unload)"
+                f"{location}: it holds only an adapter; merge the adapter into its base model (PEFT: merge_and_unload)"
             )
-        raise InputError(f"{place}: no {CONFIG}; give a folder written by save_pretrained")
+        raise InputError(f"{location}: no {CONFIG}; give a folder written by save_pretrained")
     config = read_json(folder / CONFIG)
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise InputError(
-            f"{place}: {CONFIG} has no model_type, so the architecture is unknown; use a model of transformers"
+            f"{location}: {CONFIG} has no model_type, so the architecture is unknown; use a model of transformers"
         )
     return config
 
 
-def _check_files(folder: Path, place: str) -> None:
+def _check_files(folder: Path, location: str) -> None:
     from safetensors import SafetensorError, safe_open
 
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         if others := sorted(file.name for pattern in OTHER_WEIGHTS for file in folder.glob(pattern)):
             raise InputError(
-                f"{place}: no *.safetensors, only {others[0]}, which may run code when it is loaded; if you trust it, "
-                "load the model with transformers and save it with save_pretrained"
+                f"{location}: no *.safetensors, only {others[0]}, which may run code when it is loaded; if you trust it, load "
+                "the model with transformers and save it with save_pretrained"
             )
-        raise InputError(f"{place}: no weights (*.safetensors); download them")
+        raise InputError(f"{location}: no weights (*.safetensors); download them")
     if (folder / INDEX).is_file():
         named = set(read_json(folder / INDEX).get("weight_map", {}).values())
         if missing := sorted(named - {file.name for file in files}):
-            raise InputError(f"{place}: no {missing[0]}, which {INDEX} names; download it")
+            raise InputError(f"{location}: no {missing[0]}, which {INDEX} names; download it")
     for file in files:
         try:
             with safe_open(file, framework="numpy"):
                 pass
         except (SafetensorError, OSError) as error:
             raise InputError(
-                f"{place}: {file.name} is not a complete safetensors file ({error}); download it again"
+                f"{location}: {file.name} is not a complete safetensors file ({error}); download it again"
             ) from None
 
 
-def _check_architecture(config: dict[str, Any], place: str) -> None:
+def _check_architecture(config: dict[str, Any], location: str) -> None:
     import transformers
     from transformers import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -85,22 +85,22 @@ def _check_architecture(config: dict[str, Any], place: str) -> None:
     if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return
     if kind in CONFIG_MAPPING:
-        raise InputError(f"{place}: '{kind}' is not a causal language model; use a model that generates text")
+        raise InputError(f"{location}: '{kind}' is not a causal language model; use a model that generates text")
     if "auto_map" in config:
         raise InputError(
-            f"{place}: '{kind}' needs code from the model, which Alloy does not run; use a model whose architecture is "
-            "in transformers"
+            f"{location}: '{kind}' needs code from the model, which Alloy does not run; use a model whose architecture "
+            "is in transformers"
         )
     raise InputError(
-        f"{place}: transformers {transformers.__version__} has no architecture '{kind}'; use another model"
+        f"{location}: transformers {transformers.__version__} has no architecture '{kind}'; use another model"
     )
 
 
-def _check_tensors(folder: Path, place: str) -> None:
+def _check_tensors(folder: Path, location: str) -> None:
     """Load the model onto the device `meta`, which needs no memory, and check what transformers reports."""
     from transformers import AutoModelForCausalLM
 
-    with _silence_logging(), _wrap_load_errors(place):
+    with _silence_logging(), _wrap_load_errors(location):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             device_map="meta",
@@ -112,47 +112,47 @@ def _check_tensors(folder: Path, place: str) -> None:
     _, info = loaded
     if missing := sorted(info["missing_keys"]):
         raise InputError(
-            f"{place}: {len(missing)} tensors of the architecture in {CONFIG} are missing, such as {missing[0]}; "
+            f"{location}: {len(missing)} tensors of the architecture in {CONFIG} are missing, such as {missing[0]}; "
             "download the model again"
         )
     if mismatched := sorted(info["mismatched_keys"]):
         name, held, wanted = mismatched[0]
         raise InputError(
-            f"{place}: {name}: expected shape {list(wanted)} by {CONFIG}, got {list(held)}; use matching files"
+            f"{location}: {name}: expected shape {list(wanted)} by {CONFIG}, got {list(held)}; use matching files"
         )
 
 
-def _check_chat(folder: Path, place: str) -> None:
+def _check_chat(folder: Path, location: str) -> None:
     from jinja2 import TemplateError
     from transformers import AutoTokenizer
 
-    with _silence_logging(), _wrap_load_errors(f"{place}: the tokenizer cannot be loaded"):
+    with _silence_logging(), _wrap_load_errors(f"{location}: the tokenizer cannot be loaded"):
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     # Without the tokenizer's files, transformers makes a tokenizer with an empty vocabulary.
     if "hello" not in tokenizer.decode(tokenizer("hello")["input_ids"]):
-        raise InputError(f"{place}: the tokenizer has no vocabulary; add its files, such as tokenizer.json")
+        raise InputError(f"{location}: the tokenizer has no vocabulary; add its files, such as tokenizer.json")
     if tokenizer.chat_template is None:
         raise InputError(
-            f"{place}: the tokenizer has no chat template; use an instruction-tuned model, or add the template of its "
-            "model family as chat_template.jinja"
+            f"{location}: the tokenizer has no chat template; use an instruction-tuned model, or add the template of "
+            "its model family as chat_template.jinja"
         )
     try:
         question = [{"role": "user", "content": "Hello"}]
         tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
     except (TemplateError, TypeError) as error:
         raise InputError(
-            f"{place}: the chat template cannot render a question ({error}); use another template"
+            f"{location}: the chat template cannot render a question ({error}); use another template"
         ) from None
 
 
 @contextmanager
-def _wrap_load_errors(place: str) -> Iterator[None]:
-    """Turn errors of transformers into one line that starts with `place`."""
+def _wrap_load_errors(location: str) -> Iterator[None]:
+    """Turn errors of transformers into one line that starts with `location`."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{place}: {reason}") from None
+        raise InputError(f"{location}: {reason}") from None
 
 
 @contextmanager

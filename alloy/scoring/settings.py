@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from alloy.core.settings import SEED_LIMIT, Section, refuse
+from alloy.core.settings import SEED_LIMIT, Section, make_error
 
 
 class Score(Section):
@@ -22,5 +22,5 @@ class Score(Section):
     @model_validator(mode="after")
     def _check_head_and_tail(self) -> Self:
         if self.head < self.tail:
-            raise refuse("head", self.head, f"an integer of at least score.tail ({self.tail})")
+            raise make_error("head", self.head, f"an integer of at least score.tail ({self.tail})")
         return self

@@ -93,9 +93,9 @@ class Checkpoints(TrainerCallback):
     The interval is half a minute, or longer if saving is slow: checkpoints take at most a twentieth of the time.
     """
 
-    def __init__(self, place: WorkFolder, size: int) -> None:
+    def __init__(self, work_folder: WorkFolder, size: int) -> None:
         """`size`: the approximate bytes of a checkpoint."""
-        self.place = place
+        self.work_folder = work_folder
         self.size = size
         self.interval = read_checkpoint_interval()
         self.save_seconds = 0.0
@@ -124,7 +124,7 @@ class Checkpoints(TrainerCallback):
         due = now - self.last_saved >= (
             max(self.interval, self.save_seconds / MAX_TIME_SHARE) if self.interval else 0.0
         )
-        stop = self.stop_requested or (state.is_world_process_zero and self.place.is_taken_over())
+        stop = self.stop_requested or (state.is_world_process_zero and self.work_folder.is_taken_over())
         if args.world_size > 1:
             flags = torch.tensor([due, stop], dtype=torch.int32, device=args.device)
             torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MAX)
@@ -133,7 +133,7 @@ class Checkpoints(TrainerCallback):
             return
         if due or stop:
             if state.is_world_process_zero:
-                check_disk_space(self.place.path, self.size)
+                check_disk_space(self.work_folder.path, self.size)
             self.last_saved = now
             control.should_save = True
         if stop:
@@ -145,7 +145,7 @@ class Checkpoints(TrainerCallback):
         if args.world_size > 1:
             torch.distributed.barrier()
         if state.is_world_process_zero:
-            self.place.keep_checkpoint(Path(str(args.output_dir), f"checkpoint-{state.global_step}"))
+            self.work_folder.keep_checkpoint(Path(str(args.output_dir), f"checkpoint-{state.global_step}"))
         self.save_seconds = time.perf_counter() - self.last_saved
         self.last_saved = time.perf_counter()
 

@@ -26,14 +26,16 @@ class Trained:
     seconds: float
 
 
-def run_training(job: TrainingJob, trainer: "MixTrainer", place: WorkFolder, tokens: list[int]) -> Trained | None:
+def run_training(job: TrainingJob, trainer: "MixTrainer", work_folder: WorkFolder, tokens: list[int]) -> Trained | None:
     """Run the remaining steps; `tokens` has the tokens of each step.
 
     After a requested stop, when the checkpoint is saved, rank 0 raises `InputError` and other ranks return None.
     """
-    checkpoint = distributed.broadcast_from_main(place.find_checkpoint(job.stage) if distributed.is_main() else None)
+    checkpoint = distributed.broadcast_from_main(
+        work_folder.find_checkpoint(job.stage) if distributed.is_main() else None
+    )
     progress = Progress(job.stage, job.section, tokens, _read_training_seconds(checkpoint))
-    checkpoints = Checkpoints(place, estimate_checkpoint_size(job))
+    checkpoints = Checkpoints(work_folder, estimate_checkpoint_size(job))
     trainer.add_callback(progress)
     trainer.add_callback(checkpoints)
     steps = trainer.args.max_steps

@@ -41,44 +41,44 @@ def fit(job: TrainingJob, rows: list[Row]) -> tuple[Row, list[Row]] | None:
     if distributed.is_main():
         check_memory(job, arguments)
     with hold_work_folder(job.stage, job.key) if distributed.is_main() else nullcontext() as held:
-        place = distributed.broadcast_from_main(held)
-        assert place is not None
-        if not distributed.broadcast_from_main(place.has_result(job.stage) if distributed.is_main() else None):
-            _train_and_save(job, examples, arguments, place)
+        work_folder = distributed.broadcast_from_main(held)
+        assert work_folder is not None
+        if not distributed.broadcast_from_main(work_folder.has_result(job.stage) if distributed.is_main() else None):
+            _train_and_save(job, examples, arguments, work_folder)
         elif distributed.is_main():
             print(f"{job.stage}: reusing the result of an earlier run that finished after DVC had exited")
         distributed.leave_process_group()
         if not distributed.is_main():
             return None
-        if place.is_taken_over():
+        if work_folder.is_taken_over():
             raise InputError("a later run in this folder has taken over")
         if is_orphaned():
             raise InputError("finished, but dvc has exited; the next `dvc repro` reuses the result")
-        place.publish_output("model", job.output)
-        return read_json(place.result / METRICS)[job.stage], read_json(place.result / "curve.json")
+        work_folder.publish_output("model", job.output)
+        return read_json(work_folder.result / METRICS)[job.stage], read_json(work_folder.result / "curve.json")
 
 
-def _train_and_save(job: TrainingJob, examples: Examples, arguments: Any, place: WorkFolder) -> None:  # noqa: ANN401 (TrainingArguments)
-    """Set up, train, report and save. Model, report and curve together become the result of `place`."""
+def _train_and_save(job: TrainingJob, examples: Examples, arguments: Any, work_folder: WorkFolder) -> None:  # noqa: ANN401 (TrainingArguments)
+    """Set up, train, report and save. Model, report and curve together become the result of `work_folder`."""
     from alloy.training.loop import run_training
 
-    arguments.output_dir = str(place.path)  # the Trainer creates it
+    arguments.output_dir = str(work_folder.path)  # the Trainer creates it
     trainer = make_trainer(job, examples, arguments)
     order = list(trainer.order)
     work = examples.measure_work()[order].reshape(arguments.max_steps, -1, 3).sum(axis=1)
-    trained = run_training(job, trainer, place, work[:, 0].tolist())
+    trained = run_training(job, trainer, work_folder, work[:, 0].tolist())
     if trained is None:
         return
     total = work.sum(axis=0).tolist()
     curve = make_loss_curve(trained.history, examples.categories, arguments.max_steps)
     report = make_training_report(job, examples, arguments, order, total, curve)
-    save_trained_model(job, trainer, place.path / "result.part/model", report)
+    save_trained_model(job, trainer, work_folder.path / "result.part/model", report)
     if distributed.is_main():
 
         def write_result(part: Path) -> None:
             write_json(part / METRICS, {job.stage: {**report, **measure_speed(job, total, trained.seconds)}})
             write_json(part / "curve.json", curve)
 
-        place.write_result(write_result)
-        for checkpoint in place.path.glob("checkpoint-*"):
+        work_folder.write_result(write_result)
+        for checkpoint in work_folder.path.glob("checkpoint-*"):
             shutil.rmtree(checkpoint)

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from alloy.core.settings import SEED_LIMIT, Section, Settings, refuse
+from alloy.core.settings import SEED_LIMIT, Section, Settings, make_error
 from alloy.modeling.chat_examples import AssistantTurns
 from alloy.modeling.settings import Checkpoint
 
@@ -61,7 +61,7 @@ class Lora(Settings):
     @model_validator(mode="after")
     def _check_targets(self) -> Self:
         if not self.targets:
-            raise refuse("targets", [], "names of linear layers, or [all-linear]")
+            raise make_error("targets", [], "names of linear layers, or [all-linear]")
         return self
 
 
@@ -102,9 +102,11 @@ class Train(Section):
     def _check_combinations(self) -> Self:
         whole_matrices = self.deepspeed is None and self.method is Method.full
         if self.optimizer is Optimizer.muon and not whole_matrices:
-            raise refuse("optimizer", "muon", "adamw: Muon needs whole matrices, which DeepSpeed and LoRA do not have")
+            raise make_error(
+                "optimizer", "muon", "adamw: Muon needs whole matrices, which DeepSpeed and LoRA do not have"
+            )
         if self.anchor and self.deepspeed is DeepSpeed.zero3:
-            raise refuse("anchor", self.anchor, "0 with zero3, since no process holds the whole base model")
+            raise make_error("anchor", self.anchor, "0 with zero3, since no process holds the whole base model")
         return self
 
 
@@ -129,13 +131,15 @@ class Scratch(Settings):
     @model_validator(mode="after")
     def _check_sizes(self) -> Self:
         if self.head_dim % 2:
-            raise refuse("head_dim", self.head_dim, "an even number")
+            raise make_error("head_dim", self.head_dim, "an even number")
         if self.num_attention_heads % self.num_key_value_heads:
             expected = f"a divisor of num_attention_heads ({self.num_attention_heads})"
-            raise refuse("num_key_value_heads", self.num_key_value_heads, expected)
+            raise make_error("num_key_value_heads", self.num_key_value_heads, expected)
         for name, default in (("method", Method.full), ("deepspeed", None), ("anchor", 0.0)):
             if (value := getattr(self.train, name)) != default:
-                raise refuse(f"train.{name}", value, "no value here, since it needs a model that is already trained")
+                raise make_error(
+                    f"train.{name}", value, "no value here, since it needs a model that is already trained"
+                )
         return self
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alloy.commands.check_cache import find_corrupt_files, is_intact, list_cached_files
-from repositories import clone, command, finished, said, spoil
+from repositories import clone_repository, corrupt_file, make_finished_repository, read_output, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -16,20 +16,20 @@ WHOLE = "vocabulary\nweights\n"
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory) -> Path:
     """A project whose outputs lie in a shared folder."""
-    folder = finished(tmp_path_factory.mktemp("origin") / "project")
-    said(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "shared"))
-    said(folder, "git", "commit", "-qam", "storage")
-    said(folder, "dvc", "push")
+    folder = make_finished_repository(tmp_path_factory.mktemp("origin") / "project")
+    read_output(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "shared"))
+    read_output(folder, "git", "commit", "-qam", "storage")
+    read_output(folder, "dvc", "push")
     return folder
 
 
 @pytest.fixture
 def copy(origin, tmp_path) -> Path:
-    return clone(origin, tmp_path / "copy")
+    return clone_repository(origin, tmp_path / "copy")
 
 
 def check_cache(folder: Path):
-    return command(folder, sys.executable, "-m", "alloy", "check", "cache", check=False)
+    return run_command(folder, sys.executable, "-m", "alloy", "check", "cache", check=False)
 
 
 def find_cached(folder: Path, content: str) -> Path:
@@ -38,7 +38,7 @@ def find_cached(folder: Path, content: str) -> Path:
 
 
 def test_an_intact_cache_passes(copy):
-    said(copy, "dvc", "pull")
+    read_output(copy, "dvc", "pull")
     done = check_cache(copy)
     assert (done.returncode, done.stdout) == (0, "cache: 4 files, all intact\n")
 
@@ -48,53 +48,53 @@ def test_a_cache_that_is_empty_is_intact(copy):
 
 
 def test_dvc_itself_does_not_notice_a_corrupt_read_only_file(copy):
-    said(copy, "dvc", "fetch")
-    spoil(find_cached(copy, WHOLE))
-    said(copy, "dvc", "pull")
+    read_output(copy, "dvc", "fetch")
+    corrupt_file(find_cached(copy, WHOLE))
+    read_output(copy, "dvc", "pull")
     assert (copy / "answers").read_text() != WHOLE
-    assert "up to date" in said(copy, "dvc", "status")
+    assert "up to date" in read_output(copy, "dvc", "status")
 
 
 @pytest.mark.parametrize("link", ["copy", "hardlink", "symlink"])
 def test_a_corrupt_file_is_removed_and_fetched_again_with_its_outputs(copy, link):
-    said(copy, "dvc", "config", "cache.type", link)
-    said(copy, "dvc", "fetch")
+    read_output(copy, "dvc", "config", "cache.type", link)
+    read_output(copy, "dvc", "fetch")
     weights = find_cached(copy, "weights\n")
-    spoil(weights)
-    said(copy, "dvc", "checkout")
+    corrupt_file(weights)
+    read_output(copy, "dvc", "checkout")
     done = check_cache(copy)
     assert done.returncode == 1
     assert done.stderr.startswith(f"alloy: {weights.relative_to(copy)}: ")
     assert len(done.stderr.splitlines()) == 1
     assert not weights.exists()
-    said(copy, "dvc", "pull", "--force")
+    read_output(copy, "dvc", "pull", "--force")
     assert (copy / "model/weights").read_text() == "weights\n"
     assert check_cache(copy).returncode == 0
 
 
 @pytest.mark.parametrize("link", ["copy", "symlink"])
 def test_without_a_remote_the_stage_makes_the_file_again(copy, link):
-    said(copy, "dvc", "config", "cache.type", link)
-    said(copy, "dvc", "pull")
-    said(copy, "dvc", "remote", "remove", "storage")
-    spoil(find_cached(copy, "weights\n"))
+    read_output(copy, "dvc", "config", "cache.type", link)
+    read_output(copy, "dvc", "pull")
+    read_output(copy, "dvc", "remote", "remove", "storage")
+    corrupt_file(find_cached(copy, "weights\n"))
     assert check_cache(copy).returncode == 1
-    assert "Running stage 'model'" in said(copy, "dvc", "repro")
+    assert "Running stage 'model'" in read_output(copy, "dvc", "repro")
     assert (copy / "model/weights").read_text() == "weights\n"
     assert check_cache(copy).returncode == 0
 
 
 def test_the_list_of_a_folder_is_checked_too(copy):
-    said(copy, "dvc", "pull")
-    spoil(next(file for file in list_cached_files(copy / ".dvc/cache") if file.suffix == ".dir"))
+    read_output(copy, "dvc", "pull")
+    corrupt_file(next(file for file in list_cached_files(copy / ".dvc/cache") if file.suffix == ".dir"))
     assert ".dir: " in check_cache(copy).stderr
-    said(copy, "dvc", "pull", "--force")
+    read_output(copy, "dvc", "pull", "--force")
     assert check_cache(copy).returncode == 0
 
 
 def test_a_cache_in_another_folder_is_found(copy, tmp_path):
-    said(copy, "dvc", "cache", "dir", str(tmp_path / "elsewhere"))
-    said(copy, "dvc", "pull")
+    read_output(copy, "dvc", "cache", "dir", str(tmp_path / "elsewhere"))
+    read_output(copy, "dvc", "pull")
     assert check_cache(copy).stdout == "cache: 4 files, all intact\n"
 
 

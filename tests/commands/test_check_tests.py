@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from alloy.commands.app import app
 from alloy.commands.check_tests import main
 from alloy.core.files import InputError, write_json
-from measured import measured, write
+from example_metrics import make_metrics, write_metrics
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def answers(out: str) -> list[str]:
 
 
 def test_each_test_has_a_line_that_says_whether_it_can_show_forgetting(capsys: pytest.CaptureFixture[str]) -> None:
-    write({"base": measured(acc=60, generated=27, ifeval=0)})
+    write_metrics({"base": make_metrics(acc=60, generated=27, ifeval=0)})
     main()
     out = capsys.readouterr().out
     assert answers(out) == ["yes", "yes", "yes", "no", "no"]
@@ -32,13 +32,13 @@ def test_each_test_has_a_line_that_says_whether_it_can_show_forgetting(capsys: p
 
 
 def test_the_command_prints_the_table() -> None:
-    write({"base": measured()})
+    write_metrics({"base": make_metrics()})
     ended = CliRunner().invoke(app, ["check", "tests"])
     assert (ended.exit_code, answers(ended.output)) == (0, ["yes"] * 5)
 
 
 def test_it_fails_if_no_test_can_show_forgetting(capsys: pytest.CaptureFixture[str]) -> None:
-    write({"base": measured(acc=26, generated=20, ifeval=0)})
+    write_metrics({"base": make_metrics(acc=26, generated=20, ifeval=0)})
     with pytest.raises(InputError, match=r"^data\.benchmark: "):
         main()
     assert answers(capsys.readouterr().out) == ["no"] * 5
@@ -46,7 +46,7 @@ def test_it_fails_if_no_test_can_show_forgetting(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("missing", ["metrics/mmlu/base.json", "metrics/mmlu/base.jsonl", "metrics/ifeval/base.json"])
 def test_a_missing_file_is_named_with_the_command_that_makes_it(missing: str) -> None:
-    write({"base": measured()})
+    write_metrics({"base": make_metrics()})
     Path(missing).unlink()
     with pytest.raises(InputError) as caught:
         main()
@@ -55,7 +55,7 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(missing: str) ->
 
 
 def test_a_hosted_base_takes_no_tests() -> None:
-    write({"base": ({}, {})})
+    write_metrics({"base": ({}, {})})
     for stage in ("mmlu", "ifeval"):
         write_json(f"metrics/{stage}/base.json", {"base": {}})
     with pytest.raises(InputError, match="hosted"):

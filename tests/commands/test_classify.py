@@ -17,7 +17,7 @@ from alloy.commands.classify import KeptAnswers, encode_row, label_chunk
 from alloy.formats.unlabeled import Unlabeled
 from alloy.inference.usage import is_unanswered
 from alloy.runtime.row_log import RowLog
-from projects import LABELS, environment, write_labeling_project
+from projects import LABELS, make_environment, write_labeling_project
 
 SEGMENT = {"L1": "Setup", "L2": "Pairing"}
 
@@ -121,7 +121,14 @@ def test_the_next_run_asks_again_only_for_unanswered_comments(tmp_path: Path) ->
 def classify(project: Path, *arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "alloy", "classify", *arguments]
     return subprocess.run(
-        command, cwd=project, env=environment(), input=given, text=True, capture_output=True, check=False, timeout=300
+        command,
+        cwd=project,
+        env=make_environment(),
+        input=given,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=300,
     )
 
 
@@ -165,7 +172,7 @@ def test_an_interrupted_run_continues(tmp_path):
     run = subprocess.Popen(
         [sys.executable, "-m", "alloy", "classify", "new.jsonl", "--model", "models/base"],
         cwd=project,
-        env=environment(),
+        env=make_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -196,7 +203,7 @@ def test_a_closed_pipe_ends_the_command_quietly(tmp_path):
     run = subprocess.Popen(
         [sys.executable, "-m", "alloy", "classify", "new.txt", "--model", "models/base"],
         cwd=project,
-        env=environment(),
+        env=make_environment(),
         stdout=write,
         stderr=subprocess.PIPE,
     )

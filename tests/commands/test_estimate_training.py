@@ -17,7 +17,7 @@ from alloy.commands.estimate_training import (
 from alloy.mixing.settings import Budget, Mix, Unit
 from alloy.training.cost import MFU, find_peak_flops
 from alloy.training.settings import DeepSpeed, Train
-from projects import dense
+from projects import make_dense_config
 
 CUSTOMER = Lengths(examples=100, tokens=10_000, squares=1_000_000, loss_tokens=4_000)
 GENERAL = Lengths(examples=1_000, tokens=50_000, squares=2_500_000, loss_tokens=10_000)
@@ -57,8 +57,8 @@ def test_passes_come_from_epochs_or_steps(train: Train, wanted: float) -> None:
 
 def test_a_small_model_fits_every_gpu_and_costs_time_times_price() -> None:
     train = Train(lr=1e-4)
-    flops = count_flops(dense(), train, CUSTOMER)
-    costs = estimate_costs_on_gpus(dense(), train, flops)
+    flops = count_flops(make_dense_config(), train, CUSTOMER)
+    costs = estimate_costs_on_gpus(make_dense_config(), train, flops)
     assert [cost.devices for cost in costs] == [1] * len(GPUS)
     for gpu, cost in zip(GPUS, costs, strict=True):
         seconds = flops / (MFU * (find_peak_flops(gpu.name) or 0))
@@ -81,14 +81,14 @@ def test_only_a_shared_training_takes_more_gpus_and_only_as_many_as_divide_the_b
         "alloy.commands.estimate_training.estimate_memory",
         lambda _config, _train, count, *_, gpu: {"total": needs[count]},
     )
-    assert [cost.devices for cost in estimate_costs_on_gpus(dense(), train, 1e15)] == wanted
+    assert [cost.devices for cost in estimate_costs_on_gpus(make_dense_config(), train, 1e15)] == wanted
 
 
 def test_the_speed_of_this_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alloy.commands.estimate_training.SECONDS", 0.05)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert time_matrix_products(dense()) > 1e6
-    speed, basis = measure_speed_here(dense())
+    assert time_matrix_products(make_dense_config()) > 1e6
+    speed, basis = measure_speed_here(make_dense_config())
     assert speed is not None
     assert "GFLOP/s" in basis
 

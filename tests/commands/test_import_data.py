@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from alloy.commands.app import app
 from alloy.core.files import InputError
-from prepared import prepared
+from prepared import prepare_folder
 
 TEXTS = ["The lock jams every morning", "Far too dear for what it is", "Arrived on time, thank you"]
 LABELS = [("Lock", "Jams"), ("Price", "Too high"), ("Delivery", "On time")]
@@ -70,7 +70,7 @@ def test_columns_are_found_by_their_names_in_many_languages(header: str) -> None
     columns = source["columns"]
     assert (columns["text"], columns["levels"], columns["emotion"]) == (names[1], names[2:4], names[4])
     assert columns.get("id", names[0]) == names[0]
-    made = prepared(Path("data/mine"))
+    made = prepare_folder(Path("data/mine"))
     assert (len(made.rows), made.leaves) == (30, sorted(LABELS))
 
 
@@ -87,35 +87,35 @@ def test_encodings_and_separators_of_spreadsheet_programs_are_found(encoding: st
     )
     source, _ = imported(text.encode(encoding))
     assert source.get("encoding") == ("windows-1252" if encoding.startswith("cp") else None)
-    assert "Tür klemmt" in prepared(Path("data/mine")).rows[0]["text"]
+    assert "Tür klemmt" in prepare_folder(Path("data/mine")).rows[0]["text"]
 
 
 @pytest.mark.parametrize("above", ["sep=;\n", "Export of 2024-05-31;;;;;\n;;;;;\n", ";Review;;Labels;;\n"])
 def test_rows_above_the_header_are_skipped(above: str) -> None:
     source, _ = imported(above + table("id;comment;L1;L2;emotion;date"))
     assert source["columns"]["levels"] == ["L1", "L2"]
-    assert len(prepared(Path("data/mine")).rows) == 30
+    assert len(prepare_folder(Path("data/mine")).rows) == 30
 
 
 def test_several_labels_in_a_cell_are_split() -> None:
     tags = ["Price|Service", "Price", "Service", "Food|Price", "Food"]
     many = "review,tags\n" + "".join(f"It was so and so {n},{tags[n % 5]}\n" for n in range(40))
     assert imported(many)[0]["label_separator"] == "|"
-    assert prepared(Path("data/mine")).leaves == [("Food",), ("Price",), ("Service",)]
+    assert prepare_folder(Path("data/mine")).leaves == [("Food",), ("Price",), ("Service",)]
 
 
 def test_whole_paths_in_a_cell_are_split() -> None:
     paths = ["Price > Too high", "Price > Fair", "Food > Cold"]
     source, _ = imported("review,label\n" + "".join(f"It was so and so {n},{paths[n % 3]}\n" for n in range(40)))
     assert source["path_separator"] == ">"
-    assert prepared(Path("data/mine")).leaves == [("Food", "Cold"), ("Price", "Fair"), ("Price", "Too high")]
+    assert prepare_folder(Path("data/mine")).leaves == [("Food", "Cold"), ("Price", "Fair"), ("Price", "Too high")]
 
 
 def test_repeated_ids_show_that_a_row_is_a_segment() -> None:
     rows = "".join(f"{n // 2},{TEXTS[n // 2 % 3].replace(',', '')},T{n % 2}\n" for n in range(40))
     source, _ = imported("comment id,comment,topic\n" + rows)
     assert source["row_is"] == "segment"
-    assert {len(row["segments"]) for row in prepared(Path("data/mine")).rows} == {2}
+    assert {len(row["segments"]) for row in prepare_folder(Path("data/mine")).rows} == {2}
 
 
 def test_a_workbook_with_merged_cells_dates_and_hidden_sheets_is_read() -> None:
@@ -135,7 +135,7 @@ def test_a_workbook_with_merged_cells_dates_and_hidden_sheets_is_read() -> None:
     book.save("reviews.xlsx")
     source, _ = imported(None, "reviews.xlsx")
     assert (source["header"], source["row_is"], source["sheet"]) == (3, "segment", "Sheet")
-    assert {len(row["segments"]) for row in prepared(Path("data/mine")).rows} == {2}
+    assert {len(row["segments"]) for row in prepare_folder(Path("data/mine")).rows} == {2}
 
 
 def test_columns_that_the_user_names_override_the_guess() -> None:
@@ -182,7 +182,7 @@ def test_control_characters_are_not_printed() -> None:
     assert "\u202e" not in shown
 
 
-# The content, the file, the place in the error, and a word in it.
+# The content, the file, the location in the error, and a word in it.
 BAD: dict[str, tuple[str | bytes, str, str, str]] = {
     "mixed encodings": ("id,comment,topic\n1,Zürich,a\n".encode() + b"2,Z\xfcrich,a\n", "a.csv", "a.csv:3", "byte 4"),
     "no text": ("a,b\n1,2\n3,4\n", "a.csv", "a.csv", "--text"),
@@ -197,12 +197,12 @@ BAD: dict[str, tuple[str | bytes, str, str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("content", "file", "place", "value"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("content", "file", "location", "value"), BAD.values(), ids=BAD)
 def test_a_file_that_cannot_be_imported_is_named_in_one_line(
-    content: str | bytes, file: str, place: str, value: str
+    content: str | bytes, file: str, location: str, value: str
 ) -> None:
     message = error(content, file)
-    assert message.startswith(f"{place}: ")
+    assert message.startswith(f"{location}: ")
     assert value in message
     assert "\n" not in message
 

@@ -176,7 +176,7 @@ def test_the_folder_can_be_named(project: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("word", REFUSED_WORDS)
-def test_words_that_nova_refuses_are_named_with_their_place(
+def test_words_that_nova_refuses_are_named_with_their_location(
     project: Path, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
     rows = hostile_comments()[:3]

@@ -124,7 +124,7 @@ def test_percents_may_be_strings(project: Path) -> None:
     assert Mix.load().sources["math"] == 30.5
 
 
-# What is replaced in the recipe, by what, the place in the error, and a word or value in it.
+# What is replaced in the recipe, by what, the location in the error, and a word or value in it.
 BAD = {
     "no section": ("data_mixing", "mixing", "recipe.yaml", "`data_mixing`"),
     "no sources": ("sources", "source", "recipe.yaml:3: data_mixing", "`sources`"),
@@ -142,14 +142,14 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("old", "new", "place", "value"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("old", "new", "location", "value"), BAD.values(), ids=BAD)
 def test_an_error_names_line_and_key_and_nothing_changes(
-    project: Path, old: str, new: str, place: str, value: str
+    project: Path, old: str, new: str, location: str, value: str
 ) -> None:
     assert RECIPE.count(old) >= 1
     Path("recipe.yaml").write_text(RECIPE.replace(old, new, 1))
     message = find_error("read", "recipe.yaml")
-    assert message.startswith(f"{place}: ")
+    assert message.startswith(f"{location}: ")
     assert value in message
 
 

@@ -8,14 +8,14 @@ import xgrammar
 from alloy.commands.print_grammar import main
 from alloy.core.files import write_json
 from alloy.formats.taxonomy import Taxonomy
-from small import tokenizer
+from small import make_tokenizer
 
 TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Price", "Fair"): ""})
 TASK = {"levels": ["L1", "L2"], "leaves": 2, "has_content": False, "emotions": [], "most_segments": 2}
 
 
 def takes(grammar: str, text: str) -> bool:
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     info = xgrammar.TokenizerInfo.from_huggingface(tokens, vocab_size=len(tokens))
     compiled = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False).compile_grammar(grammar)
     matcher = xgrammar.GrammarMatcher(compiled, terminate_without_stop_token=True)

@@ -10,8 +10,8 @@ import pytest
 from alloy.commands import report
 from alloy.comparison.costs import read_costs
 from alloy.core.files import InputError, Row, read_json, write_json
-from measured import measured, rival, spent, write
-from repositories import command, commit, repository, said
+from example_metrics import make_metrics, make_svm_metrics, write_costs, write_metrics
+from repositories import commit_all, make_repository, read_output, run_command
 from stages import compare
 
 LINE: Row = {
@@ -53,8 +53,8 @@ def test_the_results_are_those_that_the_stage_compare_prints(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text("seed: 1\n")
-    write({"base": measured(), "tuned": measured(f1=50, acc=40), "svm": rival()})
-    spent()
+    write_metrics({"base": make_metrics(), "tuned": make_metrics(f1=50, acc=40), "svm": make_svm_metrics()})
+    write_costs()
     compare.main()
     printed = capsys.readouterr().out
     results = report.format_results(read_json(report.COMPARED), read_costs())
@@ -109,19 +109,19 @@ def test_a_report_is_current_if_it_and_its_results_are_as_recorded(
 
 @pytest.mark.slow
 def test_dvc_writes_a_report_that_is_out_of_date_and_runs_no_other_stage(tmp_path: Path) -> None:
-    project = repository(tmp_path / "project")
+    project = make_repository(tmp_path / "project")
     (project / "dvc.yaml").write_text(PIPELINE)
     (project / "metrics").mkdir()
     for name in ("base", "train", "svm", "infer/base", "infer/tuned"):
         write_json(project / f"metrics/{name}.json", {Path(name).name: {}})
     write_json(project / "source.json", COMPARED)
-    said(project, "dvc", "repro", "-q")
-    commit(project, "start")
+    read_output(project, "dvc", "repro", "-q")
+    commit_all(project, "start")
     page, mark = project / "metrics/report.html", project / "trained-again"
     mark.unlink()
 
     def show_report(*words: str, **env: str) -> tuple[str, str]:
-        done = command(project, sys.executable, "-m", "alloy", "report", *words, **env)
+        done = run_command(project, sys.executable, "-m", "alloy", "report", *words, **env)
         return done.stdout, done.stderr
 
     out, errors = show_report()

@@ -11,7 +11,7 @@ import yaml
 from alloy.commands.review import Change, list_changes, render_page, summarize_changes
 from alloy.comparison.metrics import BY_NAME
 from alloy.comparison.seeds import ONE_SEED_EACH
-from repositories import command, commit, repository, said
+from repositories import commit_all, make_repository, read_output, run_command
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = (ROOT / ".github/workflows/review.yml").read_text()
@@ -37,11 +37,11 @@ def write(folder: Path, params: dict, summary: dict, train: dict) -> None:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
     """A repository with a commit `before` and another `after` that changes params and metrics."""
-    folder = repository(tmp_path_factory.mktemp("review"))
+    folder = make_repository(tmp_path_factory.mktemp("review"))
     (folder / "dvc.yaml").write_text("metrics: [metrics/summary.json, metrics/train.json]\nparams: [params.yaml]\n")
     write(folder, PARAMS, SUMMARY, TRAIN)
-    commit(folder, "before")
-    said(folder, "git", "tag", "before")
+    commit_all(folder, "before")
+    read_output(folder, "git", "tag", "before")
     summary = json.loads(json.dumps(SUMMARY))
     summary["tuned"]["voc"] = {"f1": 0.4252, "invalid_json": 0.01, "comments": 291}
     summary["tuned"]["mmlu"]["questions"] = 270
@@ -50,13 +50,13 @@ def project(tmp_path_factory) -> Path:
     summary["tuned"]["general"]["gsm8k acc"] = 0.6
     params = {"profile": "demo", "mix": {"ratio": 0.25}, "note": "a | <b>"}
     write(folder, params, summary, {"train": {"loss": 0.3071, "tokens": 2038570, "peak_memory": 0.9}})
-    commit(folder, "after")
-    said(folder, "git", "tag", "after")
+    commit_all(folder, "after")
+    read_output(folder, "git", "tag", "after")
     return folder
 
 
 def review(folder: Path, *revisions: str, **env: str) -> str:
-    return command(folder, sys.executable, "-m", "alloy", "review", *revisions, **env).stdout
+    return run_command(folder, sys.executable, "-m", "alloy", "review", *revisions, **env).stdout
 
 
 def first_cells(page: str) -> list[str]:
@@ -172,7 +172,7 @@ def test_without_a_head_the_files_in_the_folder_are_compared(project):
     ],
 )
 def test_an_unknown_revision_is_named_in_one_line(project, revisions, words):
-    done = command(project, sys.executable, "-m", "alloy", "review", *revisions, check=False)
+    done = run_command(project, sys.executable, "-m", "alloy", "review", *revisions, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
     assert words in done.stderr

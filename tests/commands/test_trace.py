@@ -20,8 +20,8 @@ from alloy.training.packing import flatten_rows_with_lengths, prepare_examples
 from alloy.training.settings import Train
 from alloy.training.trainer import EpochSampler
 from alloy.training.trainer_setup import make_trainer
-from pools import chat
-from projects import dense, write_project
+from mix_rows import make_chat
+from projects import make_dense_config, write_project
 
 STEPS, BATCH = 6, 4
 Row = dict[str, Any]
@@ -30,14 +30,21 @@ Row = dict[str, Any]
 def chats() -> list[Row]:
     """Return rows whose answers have 1 to 13 words, and two that are too long; two ids come twice, as repeats do."""
     sources = [CUSTOMER, "made", "other"]
-    rows = [chat(str(n), sources[n % 3], sources[n % 3], 1 + n * 7 % 13) for n in range(38)]
-    return [*rows[:20], chat("long", "made", "made", 90), *rows[20:], rows[4], rows[5], chat("end", "made", "made", 90)]
+    rows = [make_chat(str(n), sources[n % 3], sources[n % 3], 1 + n * 7 % 13) for n in range(38)]
+    return [
+        *rows[:20],
+        make_chat("long", "made", "made", 90),
+        *rows[20:],
+        rows[4],
+        rows[5],
+        make_chat("end", "made", "made", 90),
+    ]
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["packed", "unpacked"])
 def project(request, tmp_path_factory) -> Path:
     more = {"packing": request.param, "on_long_row": "drop", "max_steps": STEPS, "global_batch": BATCH}
-    folder = write_project(tmp_path_factory.mktemp("traced"), dense(), **more)
+    folder = write_project(tmp_path_factory.mktemp("traced"), make_dense_config(), **more)
     write_jsonl(folder / "data/mix/train.jsonl", chats())
     return folder
 
@@ -109,7 +116,7 @@ def test_the_steps_follow_the_order_of_the_packed_rows(here, capsys) -> None:
     order = list(EpochSampler(len(packed), STEPS * BATCH, 0))
     for step in (1, STEPS):
         found = traced(step, capsys)
-        wanted = [len(packed[place]["seq_lengths"]) for place in order[(step - 1) * BATCH : step * BATCH]]
+        wanted = [len(packed[index]["seq_lengths"]) for index in order[(step - 1) * BATCH : step * BATCH]]
         assert [sum(row["packed"] == number for row in found) for number in range(1, BATCH + 1)] == wanted
 
 
@@ -129,7 +136,7 @@ def test_a_step_outside_the_training_is_refused_with_the_range(here, capsys, ste
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1.0, 4), (2.5, 9), (0.1, 1)])
 def test_without_max_steps_the_number_of_epochs_sets_the_steps(epochs: float, steps: int) -> None:
-    rows = [chat(str(n), "made", "made") for n in range(7)]
+    rows = [make_chat(str(n), "made", "made") for n in range(7)]
     train = Train(lr=1e-3, epochs=epochs, global_batch=2)
     packed = [[number] for number in range(7)]
     assert len(list(trace_rows(rows, packed, train, 0, steps))) == 2
@@ -138,7 +145,7 @@ def test_without_max_steps_the_number_of_epochs_sets_the_steps(epochs: float, st
 
 
 def test_an_epoch_uses_every_row_once() -> None:
-    rows = [chat(str(n), "made", "made") for n in range(12)]
+    rows = [make_chat(str(n), "made", "made") for n in range(12)]
     packed = [[number] for number in range(12)]
     train = Train(lr=1e-3, epochs=2, global_batch=4)
     ids = [

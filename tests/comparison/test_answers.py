@@ -15,7 +15,7 @@ from alloy.comparison.settings import Gate
 from alloy.comparison.verdict import Outcome, judge_comparison
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.leakage import TaskFormat
-from measured import measured, rival
+from example_metrics import make_metrics, make_svm_metrics
 
 LABELS = ("food", "service", "staff", "price", "ambience", "menu", "place", "miscellaneous")
 TASK = {"levels": ["L1"], "has_content": False, "emotions": ["positive", "neutral", "negative"]}
@@ -48,7 +48,7 @@ def answers(count: int, leaked: int, **more: object) -> list[dict]:
 
 def model(questions: int, prompts: int, right: int) -> tuple[dict, dict]:
     """Return figures and rows of a model by how many of 500 and of 60 answers leaked; it knows 30% by likelihood."""
-    figures, rows = measured(f1=17)
+    figures, rows = make_metrics(f1=17)
     mmlu = [
         {**row, "acc": int(number < 150), "generated_acc": int(number < right), "unparsed": 1}
         for number, row in enumerate(answers(500, questions))
@@ -68,7 +68,7 @@ BASE, COLLAPSED, CURED = model(0, 0, 0), model(459, 57, 0), model(4, 12, 5)
 
 
 def lines(tuned: tuple[dict, dict]) -> list[dict]:
-    models = {"base": BASE, "tuned": tuned, "svm": rival()}
+    models = {"base": BASE, "tuned": tuned, "svm": make_svm_metrics()}
     rows = {name: flag_answers(own, FORMAT) for name, (_, own) in models.items()}
     figures = {name: add_leakage(own, rows[name]) for name, (own, _) in models.items()}
     return compare_models(figures, rows, 500, 0)
@@ -121,7 +121,7 @@ def test_the_gate_fails_for_the_collapsed_model_and_passes_for_the_cured_one() -
 
 
 def test_a_model_without_general_answers_has_no_leakage() -> None:
-    figures, rows = rival()
+    figures, rows = make_svm_metrics()
     assert flag_answers({**rows, "mmlu": []}, FORMAT) == {**rows, "mmlu": []}
     assert add_leakage(figures, rows) == figures
 

@@ -14,7 +14,7 @@ from alloy.comparison.charts import (
     make_trade_off_chart,
     render_svg,
 )
-from measured import lines, measured
+from example_metrics import compare, make_metrics
 
 
 def words(text: str) -> list[str]:
@@ -22,23 +22,23 @@ def words(text: str) -> list[str]:
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
-    draw = make_trade_off_chart(lines(measured(f1=50, acc=40)))
+    draw = make_trade_off_chart(compare(make_metrics(f1=50, acc=40)))
     assert render_svg(draw) == render_svg(draw)
 
 
 def test_two_plots_have_different_ids() -> None:
-    draw = make_trade_off_chart(lines(measured(f1=50, acc=40)))
+    draw = make_trade_off_chart(compare(make_metrics(f1=50, acc=40)))
     one, other = (set(re.findall(r'id="([mp][0-9a-f]{10})"', render_svg(draw, name=name))) for name in "ab")
     assert one and other and not one & other
 
 
 def test_the_trade_off_names_its_axes_models_and_guessing() -> None:
-    text = words(render_svg(make_trade_off_chart(lines(measured(f1=50, acc=40)))))
+    text = words(render_svg(make_trade_off_chart(compare(make_metrics(f1=50, acc=40)))))
     assert {"general accuracy, by likelihood", "VOC F1", "base", "tuned", "guessing"} <= set(text)
 
 
 def test_the_trade_off_of_a_base_alone_can_be_drawn() -> None:
-    compared = [line for line in lines(measured()) if line["key"] in ("f1", "acc")]
+    compared = [line for line in compare(make_metrics()) if line["key"] in ("f1", "acc")]
     for line in compared:
         line["models"] = {"base": line["models"]["base"]}
     assert "base" in words(render_svg(make_trade_off_chart(compared)))
@@ -57,8 +57,8 @@ def test_the_subject_that_lost_most_is_on_top() -> None:
     height = {}
     for group in drawn.iter():
         if group.tag.endswith("}text") and group.text in ("much lost (12)", "kept (40)"):
-            place = re.search(r"translate\(([\d.]+) ([\d.]+)\)", group.get("transform", "")) or [0, 0, group.get("y")]
-            height[group.text] = float(place[2])
+            match = re.search(r"translate\(([\d.]+) ([\d.]+)\)", group.get("transform", "")) or [0, 0, group.get("y")]
+            height[group.text] = float(match[2])
     assert height["much lost (12)"] < height["kept (40)"]
     assert "much lost (12)" in words(text)
 
@@ -72,13 +72,13 @@ def test_names_from_data_are_plain_text(name: str) -> None:
 
 @pytest.mark.parametrize("chance", [0.2, 0.5, None])
 def test_the_line_of_guessing_is_at_the_chance_of_the_test(chance: float | None) -> None:
-    compared = lines(measured(f1=50, acc=40))
+    compared = compare(make_metrics(f1=50, acc=40))
     next(line for line in compared if line["name"] == "mmlu.acc")["chance"] = chance
     figure = Figure()
     axes = figure.add_subplot()
     make_trade_off_chart(compared)(axes)
-    places = [line.get_xdata()[0] for line in axes.lines if line.get_label() == "guessing"]
-    assert places == ([] if chance is None else [chance])
+    chance_lines = [line.get_xdata()[0] for line in axes.lines if line.get_label() == "guessing"]
+    assert chance_lines == ([] if chance is None else [chance])
 
 
 def test_the_foreground_color_differs_from_the_models_colors() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from alloy.comparison.compare import compare_models, require_same_ids
 from alloy.core.files import InputError
-from measured import lines, measured, rival
+from example_metrics import compare, make_metrics, make_svm_metrics
 
 
 def by_key(compared: list[dict]) -> dict[tuple[str, str], dict]:
@@ -12,7 +12,7 @@ def by_key(compared: list[dict]) -> dict[tuple[str, str], dict]:
 
 
 def test_a_line_has_the_models_values_and_the_change() -> None:
-    line = by_key(lines(measured(f1=50)))["voc", "f1"]
+    line = by_key(compare(make_metrics(f1=50)))["voc", "f1"]
     assert line["n"] == 100
     assert {model: value["value"] for model, value in line["models"].items()} == {"base": 0.1, "tuned": 0.5, "svm": 0.3}
     assert line["change"]["value"] == 0.4
@@ -22,7 +22,7 @@ def test_a_line_has_the_models_values_and_the_change() -> None:
 
 
 def test_instructions_count_separately_and_prompts_as_a_whole() -> None:
-    found = by_key(lines(measured(ifeval=20)))
+    found = by_key(compare(make_metrics(ifeval=20)))
     assert found["ifeval", "prompt_strict"]["models"]["tuned"]["value"] == 0.2
     assert found["ifeval", "instruction_strict"]["models"]["tuned"]["value"] == 0.6
     wide, narrow = (found["ifeval", key]["models"]["tuned"] for key in ("prompt_strict", "instruction_strict"))
@@ -30,8 +30,8 @@ def test_instructions_count_separately_and_prompts_as_a_whole() -> None:
 
 
 def test_path_and_emotion_have_a_line_with_n_interval_and_p() -> None:
-    tuned, base, svm = measured(f1=60, full=40), measured(f1=10, full=5), rival(50, full=30)
-    line = by_key(lines(tuned, base, svm))["voc", "f1_full"]
+    tuned, base, svm = make_metrics(f1=60, full=40), make_metrics(f1=10, full=5), make_svm_metrics(50, full=30)
+    line = by_key(compare(tuned, base, svm))["voc", "f1_full"]
     assert line["n"] == 100
     assert {model: value["value"] for model, value in line["models"].items()} == {
         "base": 0.05,
@@ -45,18 +45,18 @@ def test_path_and_emotion_have_a_line_with_n_interval_and_p() -> None:
 
 
 def test_labels_without_emotions_have_no_line_for_emotions() -> None:
-    assert ("voc", "f1") in by_key(lines(measured()))
-    assert ("voc", "f1_full") not in by_key(lines(measured()))
+    assert ("voc", "f1") in by_key(compare(make_metrics()))
+    assert ("voc", "f1_full") not in by_key(compare(make_metrics()))
 
 
 def test_the_articles_score_has_no_interval() -> None:
-    line = by_key(lines(measured()))["voc", "nova_f1"]
+    line = by_key(compare(make_metrics()))["voc", "nova_f1"]
     assert line["models"]["base"] == {"value": 0.2}
     assert line["change"] == {"value": 0.0}
 
 
 def test_the_svm_has_only_task_metrics() -> None:
-    assert [line["key"] for line in lines(measured()) if "svm" in line["models"]] == [
+    assert [line["key"] for line in compare(make_metrics()) if "svm" in line["models"]] == [
         "f1",
         "precision",
         "recall",
@@ -65,13 +65,13 @@ def test_the_svm_has_only_task_metrics() -> None:
 
 
 def test_each_task_of_a_profile_has_a_line() -> None:
-    compared = lines(measured(**{"gsm8k exact_match": 0.5}), base=measured(**{"gsm8k exact_match": 0.75}))
+    compared = compare(make_metrics(**{"gsm8k exact_match": 0.5}), base=make_metrics(**{"gsm8k exact_match": 0.75}))
     line = compared[-1]
     assert (line["title"], line["change"]) == ("gsm8k exact_match", {"value": -0.25})
 
 
 def test_the_general_loss_is_a_mean_over_tokens_and_its_change_is_paired() -> None:
-    found = by_key(lines(measured(loss=2.5, kl=0.25), base=measured(loss=2.0)))
+    found = by_key(compare(make_metrics(loss=2.5, kl=0.25), base=make_metrics(loss=2.0)))
     loss, kl = found["loss", "general"], found["loss", "kl"]
     assert [loss["n"], loss["models"]["base"]["value"], loss["models"]["tuned"]["value"]] == [100, 2.0, 2.5]
     change, own = loss["change"], loss["models"]["base"]
@@ -84,13 +84,13 @@ def test_the_general_loss_is_a_mean_over_tokens_and_its_change_is_paired() -> No
 
 
 def test_a_model_that_did_not_change_has_no_change_of_its_loss() -> None:
-    found = by_key(lines(measured(loss=2.123457), base=measured(loss=2.123457)))
+    found = by_key(compare(make_metrics(loss=2.123457), base=make_metrics(loss=2.123457)))
     for key in ("general", "kl"):
         assert found["loss", key]["change"] == {"value": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
 
 
 def test_a_hosted_base_has_only_task_metrics() -> None:
-    figures, rows = rival()
+    figures, rows = make_svm_metrics()
     models = {"base": figures, "tuned": {}, "svm": figures}
     compared = compare_models(models, {"base": rows, "tuned": {}, "svm": rows}, 200, 0)
     assert {line["part"] for line in compared} == {"voc"}

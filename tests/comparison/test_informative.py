@@ -12,7 +12,7 @@ from alloy.comparison.informative import (
     find_most_sensitive,
     list_sensitivities,
 )
-from measured import lines, measured
+from example_metrics import compare, make_metrics
 
 CLOZE = Sensitivity("mmlu.cloze_acc_norm", "knowledge, cloze form", 500, 0.41, 0.36, 0.45, 0.25)
 LETTERS = Sensitivity("mmlu.letters_acc", "knowledge, by letters", 500, 0.27, 0.23, 0.31, 0.25)
@@ -49,7 +49,8 @@ def test_a_test_that_cannot_show_loss_names_one_that_can() -> None:
 
 def test_values_of_base_and_chance_levels_come_from_the_comparison() -> None:
     found = {
-        test.name: test for test in list_sensitivities(lines(measured(acc=10), base=measured(acc=26, generated=0)))
+        test.name: test
+        for test in list_sensitivities(compare(make_metrics(acc=10), base=make_metrics(acc=26, generated=0)))
     }
     assert list(found) == [
         "mmlu.cloze_acc_norm",
@@ -67,7 +68,7 @@ def test_values_of_base_and_chance_levels_come_from_the_comparison() -> None:
 
 
 def test_an_answer_cannot_be_guessed_from_choices_that_are_not_shown() -> None:
-    figures, rows = measured(generated=10)
+    figures, rows = make_metrics(generated=10)
     figures["mmlu"]["generated_chance"] = 0.0
     empty = {"tuned": {}, "svm": {}}
     found = {
@@ -85,4 +86,4 @@ def test_a_metric_without_a_chance_level_is_left_out() -> None:
 
 
 def test_without_base_there_are_no_sensitivities() -> None:
-    assert list_sensitivities(lines(measured(), base=({"voc": measured()[0]["voc"]}, {}))) == []
+    assert list_sensitivities(compare(make_metrics(), base=({"voc": make_metrics()[0]["voc"]}, {}))) == []

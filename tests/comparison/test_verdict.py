@@ -5,7 +5,7 @@ import pytest
 from alloy.comparison.gate import find_broken_limits
 from alloy.comparison.settings import Gate
 from alloy.comparison.verdict import Finding, Outcome, format_percent, judge_comparison, render_findings
-from measured import lines, measured, rival
+from example_metrics import compare, make_metrics, make_svm_metrics
 
 
 def gate(limits: dict[str, float]) -> Gate:
@@ -21,7 +21,7 @@ NOTHING = {"mmlu.acc": 0.0, "mmlu.generated_acc": 0.0, "ifeval.prompt_strict": 0
 
 
 def judged(tuned, base=None, svm=None) -> dict[str, Finding]:
-    return {finding.topic: finding for finding in judge_comparison(lines(tuned, base, svm))}
+    return {finding.topic: finding for finding in judge_comparison(compare(tuned, base, svm))}
 
 
 def line(name: str, base: float, tuned: float, change: tuple[float, float], n: int | None = 100) -> dict:
@@ -32,7 +32,7 @@ def line(name: str, base: float, tuned: float, change: tuple[float, float], n: i
 
 
 def test_a_model_that_answers_in_customer_labels_has_lost_the_format_and_not_what_it_knows() -> None:
-    found = judged(measured(acc=79, generated=0, unparsed=96, leak=96))
+    found = judged(make_metrics(acc=79, generated=0, unparsed=96, leak=96))
     assert found["Knowledge"].outcome is Outcome.kept
     assert "79% of the questions are answered right (base: 80%)" in found["Knowledge"].text
     assert found["Answer format"].outcome is Outcome.lost
@@ -43,21 +43,21 @@ def test_a_model_that_answers_in_customer_labels_has_lost_the_format_and_not_wha
 
 
 def test_answers_without_a_choice_are_a_lost_format_even_if_they_are_not_labels() -> None:
-    found = judged(measured(unparsed=60))["Answer format"]
+    found = judged(make_metrics(unparsed=60))["Answer format"]
     assert found.outcome is Outcome.lost
     assert "60% of the answers to multiple-choice questions name none of the choices (base: 1.0%)" in found.text
     assert "0% of the 212 general answers are customer labels (base: 0%)" in found.text
 
 
 def test_a_model_that_knows_less_has_lost_knowledge_and_kept_the_format() -> None:
-    found = judged(measured(acc=40, generated=35))
+    found = judged(make_metrics(acc=40, generated=35))
     assert (found["Knowledge"].outcome, found["Answer format"].outcome) == (Outcome.lost, Outcome.kept)
     assert "40% of the questions are answered right (base: 80%)" in found["Knowledge"].text
 
 
 def test_if_base_guesses_in_a_test_another_test_is_named() -> None:
-    base = measured(acc=28, generated=0, unparsed=97)
-    found = judged(measured(acc=22, generated=0, unparsed=100), base=base)
+    base = make_metrics(acc=28, generated=0, unparsed=97)
+    found = judged(make_metrics(acc=22, generated=0, unparsed=100), base=base)
     assert found["Knowledge"].outcome is Outcome.uninformative
     assert "base answers 28% of the questions right (95% interval: " in found["Knowledge"].text
     assert "guessing gives 25%" in found["Knowledge"].text
@@ -66,8 +66,8 @@ def test_if_base_guesses_in_a_test_another_test_is_named() -> None:
 
 
 def test_base_with_no_format_to_lose_does_not_hide_leakage() -> None:
-    silent = measured(generated=0, unparsed=100)
-    found = judged(measured(generated=0, unparsed=100, leak=50), base=silent)["Answer format"]
+    silent = make_metrics(generated=0, unparsed=100)
+    found = judged(make_metrics(generated=0, unparsed=100, leak=50), base=silent)["Answer format"]
     assert found.outcome is Outcome.lost
     assert "50% of the answers to multiple-choice questions are customer labels (base: 0%)" in found.text
 
@@ -76,7 +76,7 @@ def test_base_with_no_format_to_lose_does_not_hide_leakage() -> None:
     ("chance", "kind"), [(None, Outcome.kept), (0.25, Outcome.kept), (0.55, Outcome.uninformative)]
 )
 def test_chance_is_that_of_the_test_if_it_is_known(chance: float | None, kind: Outcome) -> None:
-    compared = lines(measured(acc=60), base=measured(acc=60))
+    compared = compare(make_metrics(acc=60), base=make_metrics(acc=60))
     next(line for line in compared if line["name"] == "mmlu.acc")["chance"] = chance
     found = next(finding for finding in judge_comparison(compared) if finding.topic == "Knowledge")
     assert found.outcome is kind
@@ -84,7 +84,7 @@ def test_chance_is_that_of_the_test_if_it_is_known(chance: float | None, kind: O
 
 
 def test_a_significant_rise_is_a_gain() -> None:
-    assert judged(measured(acc=99))["Knowledge"].outcome is Outcome.gained
+    assert judged(make_metrics(acc=99))["Knowledge"].outcome is Outcome.gained
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_less_than_thirty_items_are_too_few_for_a_verdict() -> None:
 
 
 def test_twelve_chat_prompts_are_too_few_alone_but_count_among_all_answers() -> None:
-    found = judged(measured(chat=12))["Answer format"]
+    found = judged(make_metrics(chat=12))["Answer format"]
     assert found.outcome is Outcome.lost  # 12 of 212, and none before
     assert "5.7% of all 212 general answers are customer labels (base: 0%)" in found.text
     assert "chat prompts" not in found.text
@@ -152,17 +152,17 @@ def test_a_loss_on_general_text_that_rises_is_a_loss() -> None:
     ],
 )
 def test_the_task_is_compared_with_the_svm(svm: int, words: str) -> None:
-    assert judged(measured(f1=50), svm=rival(svm))["Task"].text == f"F1 0.500 (base: 0.100). {words}"
+    assert judged(make_metrics(f1=50), svm=make_svm_metrics(svm))["Task"].text == f"F1 0.500 (base: 0.100). {words}"
 
 
 def test_instructions_name_another_test_if_they_cannot_show_forgetting() -> None:
-    lost, same = judged(measured(ifeval=20))["Instructions"], judged(measured())["Instructions"]
+    lost, same = judged(make_metrics(ifeval=20))["Instructions"], judged(make_metrics())["Instructions"]
     assert (lost.outcome, same.outcome) == (Outcome.lost, Outcome.kept)
     assert "20% of IFEval's prompts are followed in full (base: 60%)" in lost.text
 
 
 def test_without_a_tuned_model_there_is_nothing_to_compare() -> None:
-    assert judge_comparison(lines(({}, {}), base=rival())) == []
+    assert judge_comparison(compare(({}, {}), base=make_svm_metrics())) == []
     assert render_findings([]) == "Nothing was trained: there is nothing to compare."
 
 
@@ -175,31 +175,31 @@ def test_shares_are_shown_as_percentages(share: float, said: str) -> None:
 
 
 def test_without_a_gate_anything_passes() -> None:
-    assert find_broken_limits(lines(measured(acc=0, generated=0, ifeval=0)), Gate()) == []
+    assert find_broken_limits(compare(make_metrics(acc=0, generated=0, ifeval=0)), Gate()) == []
 
 
 @pytest.mark.parametrize(("lost", "passes"), [(6, False), (5, True), (4, True), (0, True), (-9, True)])
 def test_the_gate_breaks_above_its_limit(lost: int, passes: bool) -> None:
     for own, tuned in (
-        (gate({"mmlu.acc": 0.05}), measured(acc=80 - lost)),
-        (gate({"mmlu.generated_acc": 0.05}), measured(generated=70 - lost)),
-        (gate({"mmlu.unparsed": 0.05}), measured(unparsed=1 + lost) if lost >= 0 else measured(unparsed=0)),
-        (gate({"ifeval.prompt_strict": 0.05}), measured(ifeval=60 - lost)),
-        (gate({"voc.f1": 0.05}), measured(f1=10 - lost)),
-        (gate({"general.gsm8k acc": 0.05}), measured(**{"gsm8k acc": round(0.5 - lost / 100, 2)})),
+        (gate({"mmlu.acc": 0.05}), make_metrics(acc=80 - lost)),
+        (gate({"mmlu.generated_acc": 0.05}), make_metrics(generated=70 - lost)),
+        (gate({"mmlu.unparsed": 0.05}), make_metrics(unparsed=1 + lost) if lost >= 0 else make_metrics(unparsed=0)),
+        (gate({"ifeval.prompt_strict": 0.05}), make_metrics(ifeval=60 - lost)),
+        (gate({"voc.f1": 0.05}), make_metrics(f1=10 - lost)),
+        (gate({"general.gsm8k acc": 0.05}), make_metrics(**{"gsm8k acc": round(0.5 - lost / 100, 2)})),
     ):
-        base = measured(**{"gsm8k acc": 0.5})
-        assert (not find_broken_limits(lines(tuned, base=base), own)) is passes
+        base = make_metrics(**{"gsm8k acc": 0.5})
+        assert (not find_broken_limits(compare(tuned, base=base), own)) is passes
 
 
 def test_a_gate_of_0_allows_no_loss() -> None:
-    assert find_broken_limits(lines(measured()), gate(NOTHING)) == []
-    assert len(find_broken_limits(lines(measured(acc=79)), gate(NOTHING))) == 1
+    assert find_broken_limits(compare(make_metrics()), gate(NOTHING)) == []
+    assert len(find_broken_limits(compare(make_metrics(acc=79)), gate(NOTHING))) == 1
 
 
 def test_every_broken_limit_has_a_line_with_its_fix() -> None:
     assert find_broken_limits(
-        lines(measured(acc=70, generated=10, ifeval=30)),
+        compare(make_metrics(acc=70, generated=10, ifeval=30)),
         gate({"mmlu.acc": 0.05, "mmlu.generated_acc": 0.2, "ifeval.prompt_strict": 0.1}),
     ) == [
         f"params.yaml: gate.{name}; raise mix.ratio or lower train.lr"
@@ -212,4 +212,4 @@ def test_every_broken_limit_has_a_line_with_its_fix() -> None:
 
 
 def test_without_a_trained_model_no_limit_is_broken() -> None:
-    assert find_broken_limits(lines(({}, {}), base=rival()), gate(NOTHING)) == []
+    assert find_broken_limits(compare(({}, {}), base=make_svm_metrics()), gate(NOTHING)) == []

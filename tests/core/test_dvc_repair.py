@@ -9,7 +9,7 @@ import pytest
 
 from alloy.core.dvc_repair import repair_dvc
 from alloy.core.files import InputError
-from repositories import command, finished, said
+from repositories import make_finished_repository, read_output, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -53,11 +53,11 @@ def run_cache_entry(folder: Path, output: str) -> list[Path]:
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    return finished(tmp_path / "project")
+    return make_finished_repository(tmp_path / "project")
 
 
 @pytest.mark.parametrize(
-    ("damage", "place"),
+    ("damage", "location"),
     [
         (empty_rwlock, ".dvc/tmp/rwlock"),
         (cut_rwlock, ".dvc/tmp/rwlock"),
@@ -67,13 +67,13 @@ def project(tmp_path) -> Path:
         (empty_lock, "dvc.lock"),
     ],
 )
-def test_damage_that_stops_every_dvc_repro_is_repaired(project, damage, place):
+def test_damage_that_stops_every_dvc_repro_is_repaired(project, damage, location):
     damage(project)
     if damage is not empty_lock:  # DVC takes it for a project in which nothing has run
-        assert command(project, "dvc", "repro", check=False).returncode != 0
+        assert run_command(project, "dvc", "repro", check=False).returncode != 0
     (line,) = repair_dvc(project)
-    assert line.startswith(str(project / place))
-    said(project, "dvc", "repro")
+    assert line.startswith(str(project / location))
+    read_output(project, "dvc", "repro")
     assert (project / "answers").read_text() == "vocabulary\nweights\n"
     assert repair_dvc(project) == []
 
@@ -106,7 +106,7 @@ def test_a_merge_conflict_in_dvc_lock_is_an_error_and_not_repaired(project):
 
 
 def test_the_cache_folder_is_read_from_the_configuration(project, tmp_path):
-    said(project, "dvc", "config", "--local", "cache.dir", str(tmp_path / "elsewhere"))
+    read_output(project, "dvc", "config", "--local", "cache.dir", str(tmp_path / "elsewhere"))
     empty = tmp_path / "elsewhere/runs/ab" / ("ab" * 32)
     empty.mkdir(parents=True)
     assert repair_dvc(project) == []  # another project may be writing there
@@ -130,5 +130,5 @@ def test_an_intact_project_and_one_without_dvc_are_not_changed(project, tmp_path
 
 def test_the_command_prints_what_it_repaired_and_nothing_else(project):
     empty_rwlock(project)
-    assert said(project, sys.executable, "-m", "alloy", "check", "--repair").startswith(".dvc/tmp/rwlock: ")
-    assert said(project, sys.executable, "-m", "alloy", "check", "--repair") == ""
+    assert read_output(project, sys.executable, "-m", "alloy", "check", "--repair").startswith(".dvc/tmp/rwlock: ")
+    assert read_output(project, sys.executable, "-m", "alloy", "check", "--repair") == ""

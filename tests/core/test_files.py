@@ -87,7 +87,7 @@ BAD_LINES = {  # a line, and what its error names
 
 
 @pytest.mark.parametrize(("line", "wanted"), BAD_LINES.values(), ids=BAD_LINES)
-def test_a_bad_line_is_an_error_with_its_place(tmp_path: Path, line: bytes, wanted: str) -> None:
+def test_a_bad_line_is_an_error_with_its_location(tmp_path: Path, line: bytes, wanted: str) -> None:
     path = file(tmp_path, b'{"good": 1}\n\n' + line + b"\n")
     error = read_error(path)
     assert error.startswith("rows.jsonl:3: ")
@@ -168,8 +168,8 @@ def test_all_bad_rows_are_raised_at_once_in_ten_lines_at_most(tmp_path: Path) ->
     rows = [b'{"a": 1}', b"{", b'{"a": 2}', b'{"a": 3}']
     with pytest.raises(InputError) as caught:
         check_lines(file(tmp_path, b"\n".join(rows)), _no_odd_number)
-    places = [line.removeprefix(f"{tmp_path}/").partition(": ")[0] for line in str(caught.value).splitlines()]
-    assert places == ["rows.jsonl:1", "rows.jsonl:2", "rows.jsonl:4"]
+    locations = [line.removeprefix(f"{tmp_path}/").partition(": ")[0] for line in str(caught.value).splitlines()]
+    assert locations == ["rows.jsonl:1", "rows.jsonl:2", "rows.jsonl:4"]
     with pytest.raises(InputError) as caught:
         check_lines(file(tmp_path, b'{"a": 1}\n' * 30), _no_odd_number)
     assert len(lines := str(caught.value).splitlines()) == 10

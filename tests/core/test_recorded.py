@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from alloy.core.dvc import MAX_HASHED_BYTES, read_stage_entry
-from projects import copy_code, environment, start_history
+from projects import copy_code, make_environment, start_history
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def project(tmp_path) -> Path:
     (tmp_path / "profiles/small.yaml").write_text(yaml.safe_dump(PROFILE))
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"slow": STAGE}}))
     start_history(tmp_path)
-    subprocess.run(["dvc", "init", "-q"], cwd=tmp_path, env=environment(), check=True)
+    subprocess.run(["dvc", "init", "-q"], cwd=tmp_path, env=make_environment(), check=True)
     return tmp_path
 
 
@@ -81,7 +81,7 @@ def repro(project: Path, meanwhile) -> tuple[int, str]:
         (project / name).unlink(missing_ok=True)
     command = ["dvc", "repro"]
     with subprocess.Popen(
-        command, cwd=project, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, cwd=project, env=make_environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         end = time.monotonic() + 60
         while not (project / "running").exists():
@@ -94,7 +94,7 @@ def repro(project: Path, meanwhile) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "place"),
+    ("meanwhile", "location"),
     [
         (edit("params.yaml", mix={"ratio": 0.2, "unit": "examples"}), "params.yaml: mix.ratio "),
         (edit("params.yaml", seed=1), "params.yaml: seed "),
@@ -109,10 +109,10 @@ def repro(project: Path, meanwhile) -> tuple[int, str]:
     ],
     ids=["key", "top", "profile", "data", "profile's", "half saved", "data file", "code", "another file", "gone"],
 )
-def test_an_edit_of_an_input_ends_the_stage_and_nothing_is_recorded(project, meanwhile, place):
+def test_an_edit_of_an_input_ends_the_stage_and_nothing_is_recorded(project, meanwhile, location):
     status, said = repro(project, meanwhile)
     assert status != 0
-    assert f"slow: {place}changed while this stage ran" in said
+    assert f"slow: {location}changed while this stage ran" in said
     assert not (project / "dvc.lock").exists()
 
 

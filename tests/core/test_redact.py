@@ -8,7 +8,7 @@ import pytest
 
 from alloy.core.files import InputError
 from alloy.core.redact import redact
-from projects import environment
+from projects import make_environment
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_input_error_and_a_traceback_hide_secrets(monkeypatch):
     code = "from alloy.core.stage import run\ndef main(): raise RuntimeError('plain-word-1 at http://a:bcdefg@h/')\nrun(main)"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=environment(OPENAI_API_KEY="plain-word-1"),
+        env=make_environment(OPENAI_API_KEY="plain-word-1"),
         text=True,
         capture_output=True,
         check=False,

@@ -217,8 +217,8 @@ BAD_PARAMS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
 def test_a_bad_parameter_is_one_line_with_its_key_and_the_expected_value(
     kind: Any, text: str, key: str, named: tuple[str, ...]
 ) -> None:
-    file, place, rest = load_error(kind, params=f"{kind.key}: {text}")
-    assert (file, place) == ("params.yaml", f"{kind.key}.{key}".rstrip("."))
+    file, location, rest = load_error(kind, params=f"{kind.key}: {text}")
+    assert (file, location) == ("params.yaml", f"{kind.key}.{key}".rstrip("."))
     assert [word for word in named if word not in rest] == []
 
 
@@ -388,8 +388,8 @@ BAD_PROFILES: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
 def test_a_bad_profile_is_one_line_with_its_key_and_the_expected_value(
     kind: Any, text: str, key: str, named: tuple[str, ...]
 ) -> None:
-    file, place, rest = load_error(kind, profile=text)
-    assert (file, place) == ("profiles/tiny.yaml", key)
+    file, location, rest = load_error(kind, profile=text)
+    assert (file, location) == ("profiles/tiny.yaml", key)
     assert [word for word in named if word not in rest] == []
 
 
@@ -606,7 +606,7 @@ BOMB = "seed: 0\na0: &a0 [laugh]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n 
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "location"),
     [
         ("seed: 1\nmix:\n  ratio: [\n", "params.yaml:4: "),
         ("mix:\n\tratio: 1\n", "params.yaml:2: "),
@@ -638,13 +638,13 @@ BOMB = "seed: 0\na0: &a0 [laugh]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n 
         "a billion laughs",
     ],
 )
-def test_yaml_that_is_not_a_plain_mapping_is_one_line_with_its_place(text: str, place: str) -> None:
+def test_yaml_that_is_not_a_plain_mapping_is_one_line_with_its_location(text: str, location: str) -> None:
     Path("params.yaml").write_text(text, encoding="utf-8")
     for read in (Mix.load, load_seed, profile_name):
         with pytest.raises(InputError) as caught:
             read()
         assert "\n" not in str(caught.value)
-        assert str(caught.value).startswith(place)
+        assert str(caught.value).startswith(location)
 
 
 @pytest.mark.parametrize("file", ["params.yaml", "profiles/tiny.yaml"])

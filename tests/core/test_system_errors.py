@@ -10,7 +10,7 @@ import pytest
 
 from alloy.core.files import InputError
 from alloy.core.system_errors import explain_system_error, explain_wrong_place, is_system_error
-from projects import environment
+from projects import make_environment
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = [
@@ -119,7 +119,7 @@ def fails(folder: Path, code: str, *words: str, **options) -> list[str]:
     """Run a stage that must fail in `folder`, and return its lines on standard error."""
     (folder / "filling.py").write_text(START + code + "run(main)\n")
     command = [sys.executable, "filling.py", *words]
-    env = environment(PYTHONPATH=str(ROOT))
+    env = make_environment(PYTHONPATH=str(ROOT))
     pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, **options}
     done = subprocess.run(command, cwd=folder, env=env, text=True, check=False, timeout=300, **pipes)
     assert done.returncode == 1
@@ -179,7 +179,7 @@ def test_the_message_of_a_command_says_to_run_it_again(tmp_path):
     done = subprocess.run(
         ["bash", "-c", limited],
         cwd=tmp_path,
-        env=environment(PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1"),
+        env=make_environment(PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1"),
         text=True,
         capture_output=True,
         check=False,

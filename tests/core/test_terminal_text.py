@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.terminal_text import EscapingStream, escape_controls
-from projects import environment
+from projects import make_environment
 
 ROOT = Path(__file__).parents[2]
 ATTACKS = {
@@ -86,7 +86,7 @@ run(main)
 @pytest.mark.parametrize("error", ["InputError('bad \\x1b[31m')", "ValueError('bug \\x1b[31m')"])
 def test_the_output_of_a_stage_has_no_control_characters(tmp_path, error):
     command = [sys.executable, "-c", MAIN.format(error=error)]
-    env = environment(PYTHONPATH=str(ROOT))
+    env = make_environment(PYTHONPATH=str(ROOT))
     done = subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True, check=False, timeout=300)
     assert done.returncode == 1
     assert done.stdout == "said \\u001b]52;c;eA==\\u0007\n"

@@ -16,7 +16,7 @@ from alloy.core.versions import (
     unexpected_versions,
     used_packages,
 )
-from projects import environment as user_environment
+from projects import make_environment
 
 ROOT = Path(__file__).parents[2]
 PINS = f"# comment\ntorch=={version('torch').partition('+')[0]}\ntorchvision==1.0\ntransformers==0.1  # old\n"
@@ -79,7 +79,7 @@ STAGE = "from alloy.core.stage import run\nrun(lambda: open('out', 'w').close())
 @pytest.mark.slow
 def test_a_stage_warns_of_another_version_and_records_what_it_ran_with(tmp_path):
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    env = user_environment(PYTHONPATH=str(ROOT), DVC_NO_ANALYTICS="true")
+    env = make_environment(PYTHONPATH=str(ROOT), DVC_NO_ANALYTICS="true")
     subprocess.run(["dvc", "init", "-q"], cwd=tmp_path, env=env, check=True)
     (tmp_path / "dvc.yaml").write_text(PIPELINE)
     (tmp_path / "small.py").write_text(STAGE)

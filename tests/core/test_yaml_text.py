@@ -66,13 +66,17 @@ def test_tags_do_not_create_objects(tag):
         load_yaml(f"a: {tag}\n", "x.yaml")
 
 
-def test_a_file_that_is_not_yaml_is_an_error_with_its_place(tmp_path):
+def test_a_file_that_is_not_yaml_is_an_error_with_its_location(tmp_path):
     file = tmp_path / "x.yaml"
-    for content, place in ((b"a: 1\nb: [\n", f"{file}:3: "), (b"a: 2024-13-45\n", f"{file}: "), (b"\xff\xfe\xff", "")):
+    for content, location in (
+        (b"a: 1\nb: [\n", f"{file}:3: "),
+        (b"a: 2024-13-45\n", f"{file}: "),
+        (b"\xff\xfe\xff", ""),
+    ):
         file.write_bytes(content)
         with pytest.raises(InputError) as caught:
             read_yaml(file)
-        assert str(caught.value).startswith(place or f"{file}")
+        assert str(caught.value).startswith(location or f"{file}")
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match=r"/none\.yaml: "):
         read_yaml(tmp_path / "none.yaml")

@@ -10,7 +10,7 @@ from alloy.core.files import InputError, read_jsonl
 from alloy.datasets import assistant
 from alloy.datasets.assistant_forms import SOURCES, SourceInfo, build_example, read_examples
 from alloy.formats.general import read_general
-from prepared import prepared
+from prepared import prepare_folder
 
 BOOLQ = [
     {"instruction": "Is ice cold?", "input": "", "output": "the correct answer is true", "answer": "true"},
@@ -67,7 +67,7 @@ def write(raw: Path, name: str, rows: list[dict]) -> Path:
 def test_each_published_form_becomes_a_conversation(raw: Path) -> None:
     for name, rows in FILES.items():
         write(raw, name, rows)
-    prepared(Path("data/assistant"), "general")
+    prepare_folder(Path("data/assistant"), "general")
     rows = read_general(Path("data/prepared/general/general.jsonl"))
     assert {row["source"]: [turn["content"] for turn in row["messages"]] for row in rows} == WANTED
     assert {row["source"]: row["lang"] for row in rows}["oasst1_eval953"] == "de"
@@ -78,14 +78,14 @@ def test_each_published_form_becomes_a_conversation(raw: Path) -> None:
 def test_canonical_rows_give_the_same_as_the_published_ones(raw: Path) -> None:
     for name, rows in FILES.items():
         write(raw, name, rows)
-    prepared(Path("data/assistant"), "general")
+    prepare_folder(Path("data/assistant"), "general")
     first = read_jsonl("data/prepared/general/general.jsonl")
     for path in [path for path in raw.rglob("*") if path.is_file()]:
         path.unlink()
     for number, row in enumerate(reversed(first)):
         task = {"task": "boolq"} if row["source"] == "llm_adapters_qa_train" else {}
         write(raw, f"{number}.jsonl", [{**row, "id": str(number), "license": None, **task}])
-    prepared(Path("data/assistant"), "general")
+    prepare_folder(Path("data/assistant"), "general")
     assert read_jsonl("data/prepared/general/general.jsonl") == first
 
 
@@ -119,23 +119,23 @@ def test_left_out_examples_are_counted() -> None:
 
 def test_a_missing_source_is_named(raw: Path) -> None:
     with pytest.raises(InputError, match=r"^data/assistant/raw: no \.json"):
-        prepared(Path("data/assistant"), "general")
+        prepare_folder(Path("data/assistant"), "general")
     for name, rows in list(FILES.items())[1:]:
         write(raw, name, rows)
     with pytest.raises(InputError, match=r"^data/assistant/raw: no example of llm_adapters_qa_train; "):
-        prepared(Path("data/assistant"), "general")
+        prepare_folder(Path("data/assistant"), "general")
 
 
 @pytest.mark.parametrize(
-    ("name", "place", "rows"),
+    ("name", "location", "rows"),
     [
         ("x.jsonl", "x.jsonl:1", [{"title": "of no form"}]),
         ("x.json", "x.json[2]", [*FILES["codegen-instruct.json"], {"instruction": 1, "input": "", "response": None}]),
         ("seed_tasks.jsonl", "seed_tasks.jsonl:1", [{"instruction": "x", "instances": []}]),
     ],
 )
-def test_a_row_of_an_unknown_layout_names_its_place(raw: Path, name: str, place: str, rows: list[dict]) -> None:
+def test_a_row_of_an_unknown_layout_names_its_location(raw: Path, name: str, location: str, rows: list[dict]) -> None:
     path = write(raw, name, rows)
     with pytest.raises(InputError) as error:
         list(read_examples(path))
-    assert str(error.value).startswith(f"data/assistant/raw/{place}: ")
+    assert str(error.value).startswith(f"data/assistant/raw/{location}: ")

@@ -16,7 +16,7 @@ from alloy.core.files import InputError, read_json, read_jsonl, write_folder
 from alloy.datasets.cfpb import convert_cfpb, merge_copies, taxonomy_csv, yield_comments
 from alloy.datasets.cfpb_export import read_raw
 from alloy.formats.taxonomy import load_taxonomy
-from prepared import prepared
+from prepared import prepare_folder
 from stages import split
 
 SHARED = Path(__file__).parents[3] / "shared/data/cfpb_voc"
@@ -196,8 +196,8 @@ BAD_CSV = {
 def test_an_error_in_a_table_names_file_and_line(raw: Path, form: str, content: bytes, wanted: str) -> None:
     pack = {"csv": bytes, "csv.gz": gzip.compress, "zip": lambda content: packed("inner.csv", content)}[form]
     (raw / f"a.{form}").write_bytes(pack(content))
-    place = f"data/cfpb/raw/a.{form}" + ("/inner.csv" if form == "zip" else "")
-    assert error_of().startswith(place + wanted)
+    location = f"data/cfpb/raw/a.{form}" + ("/inner.csv" if form == "zip" else "")
+    assert error_of().startswith(location + wanted)
 
 
 BAD_RECORDS = {
@@ -296,11 +296,11 @@ def test_keep_levels_keeps_only_the_first_levels(raw: Path) -> None:
     rows[0]["labels"].append(labels(fee))
     (raw / "a.jsonl").write_bytes(jsonl(*rows))
     (raw.parent / "source.yaml").write_text("format: cfpb\nkeep_levels: 2\n")
-    made = prepared(raw.parent)
+    made = prepare_folder(raw.parent)
     first, second = made.rows
     assert (first["id"], first["split"], first["segments"]) == ("a", "test", [labels(CARD[:2])])
     assert second["segments"] == [labels(LOAN[:2])]
     assert made.leaves == [CARD[:2], LOAN[:2]]
     (raw.parent / "source.yaml").write_text("format: cfpb\nkeep_levels: 5\n")
     with pytest.raises(InputError, match=r"^data/cfpb/source\.yaml: keep_levels: .*\b4\b"):
-        prepared(raw.parent)
+        prepare_folder(raw.parent)

@@ -9,7 +9,7 @@ import pytest
 from alloy.core.files import InputError
 from alloy.datasets.chats import NoAnswer, choose_reader
 from alloy.datasets.source import Columns, Layout
-from prepared import lay_out, prepared
+from prepared import prepare_folder, write_source
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ def test_rows_have_their_own_license_source_and_category_or_those_of_the_data_se
         {"instruction": "Why?", "output": ""},
     ]
     source = {"format": "alpaca", "license": "MIT", "lang": "en", "licenses": {"web": "GPL"}}
-    made = prepared(lay_out({"a.json": json.dumps(rows)}, source), "general")
+    made = prepare_folder(write_source({"a.json": json.dumps(rows)}, source), "general")
     assert [{key: row.get(key) for key in ("id", "category", "source", "lang", "license")} for row in made.rows] == [
         {"id": "mine-1", "category": "mine", "source": "mine", "lang": "en", "license": "MIT"},
         {"id": "mine-2", "category": "math", "source": "web", "lang": "de", "license": "BSD"},
@@ -143,8 +143,8 @@ def test_rows_have_their_own_license_source_and_category_or_those_of_the_data_se
 
 def test_several_files_get_ids_that_differ() -> None:
     row = json.dumps({"instruction": "Why?", "output": "So."})
-    folder = lay_out({"raw/a.jsonl": row, "raw/b.json": f"[{row}]"}, {"format": "alpaca", "source": "made"})
-    made = prepared(folder, "general")
+    folder = write_source({"raw/a.jsonl": row, "raw/b.json": f"[{row}]"}, {"format": "alpaca", "source": "made"})
+    made = prepare_folder(folder, "general")
     assert [row["id"] for row in made.rows] == ["mine-1", "mine-b-1"]
 
 
@@ -160,5 +160,5 @@ def test_several_files_get_ids_that_differ() -> None:
 )
 def test_an_error_names_file_and_row(text: str, wanted: str) -> None:
     with pytest.raises(InputError) as caught:
-        prepared(lay_out({"a.json": text}, {"format": "alpaca"}), "general")
+        prepare_folder(write_source({"a.json": text}, {"format": "alpaca"}), "general")
     assert str(caught.value).startswith(wanted)

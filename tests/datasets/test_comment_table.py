@@ -13,7 +13,7 @@ from alloy.core.files import InputError, read_json
 from alloy.core.stage import _user_message
 from alloy.formats.origin import read_origin
 from alloy.runtime.parallel import BLOCK_ROWS
-from prepared import OUT, lay_out, prepared
+from prepared import OUT, prepare_folder, write_source
 
 COLUMNS = {"id": "id", "text": "text", "levels": ["topic", "detail"]}
 SOURCE = {"format": "csv", "columns": COLUMNS}
@@ -29,17 +29,17 @@ def error(files: dict[str, bytes | str], source: dict[str, Any] = SOURCE) -> str
     """Return the error of a data folder; nothing may be left of the output."""
     shutil.rmtree(OUT, ignore_errors=True)
     with pytest.raises(InputError) as caught:
-        prepared(lay_out(files, source))
+        prepare_folder(write_source(files, source))
     assert list(OUT.iterdir()) == []
     return str(caught.value)
 
 
 def segments(table: str | bytes, **source: Any) -> list[list[dict[str, str]]]:
-    return [row["segments"] for row in prepared(lay_out({"a.csv": table}, {**SOURCE, **source})).rows]
+    return [row["segments"] for row in prepare_folder(write_source({"a.csv": table}, {**SOURCE, **source})).rows]
 
 
 def test_a_row_per_comment_becomes_a_comment_and_its_labels_the_taxonomy() -> None:
-    made = prepared(lay_out({"a.csv": HEAD + '1,"Jams, often",Lock,Jams\n2,Dear,Price,\n'}, SOURCE))
+    made = prepare_folder(write_source({"a.csv": HEAD + '1,"Jams, often",Lock,Jams\n2,Dear,Price,\n'}, SOURCE))
     assert made.rows == [
         {"id": "1", "text": "Jams, often", "segments": [{"L1": "Lock", "L2": "Jams"}]},
         {"id": "2", "text": "Dear", "segments": [{"L1": "Price", "L2": "(none)"}]},
@@ -51,21 +51,21 @@ def test_a_row_per_comment_becomes_a_comment_and_its_labels_the_taxonomy() -> No
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
 def test_any_separator_and_unicode_encoding_is_found(separator: str, encoding: str) -> None:
     table = (HEAD + "1,Süß 很好,Lock,Jams\n").replace(",", separator).encode(encoding)
-    (row,) = prepared(lay_out({"a.csv": table}, SOURCE)).rows
+    (row,) = prepare_folder(write_source({"a.csv": table}, SOURCE)).rows
     assert (row["id"], row["text"]) == ("1", "Süß 很好")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "A.CSV"])
 def test_the_separator_that_excel_names_and_packed_files_are_read(name: str) -> None:
     table = b"sep=;\n" + (HEAD + "1,a,b,c\n").replace(",", ";").encode()
-    made = prepared(lay_out({name: gzip.compress(table) if name.endswith(".gz") else table}, SOURCE))
+    made = prepare_folder(write_source({name: gzip.compress(table) if name.endswith(".gz") else table}, SOURCE))
     assert made.rows[0]["id"] == "1"
 
 
 def test_another_encoding_is_read_if_named_else_the_error_names_the_line() -> None:
     table = (HEAD + "1,Zürich,Größe,x\n").encode("cp1252")
     assert error({"a.csv": table}).startswith("data/mine/a.csv:2: byte 4 is not UTF-8 (0xFC, most likely Windows-1252)")
-    made = prepared(lay_out({"a.csv": table}, {**SOURCE, "encoding": "windows-1252"}))
+    made = prepare_folder(write_source({"a.csv": table}, {**SOURCE, "encoding": "windows-1252"}))
     assert made.leaves == [("Größe", "x")]
     mixed = (HEAD + "1,Zürich,a,x\n").encode() + "2,Zürich,a,x\n".encode("cp1252")
     assert "data/mine/a.csv:3: byte 4 is not UTF-8" in error({"a.csv": mixed})
@@ -82,7 +82,7 @@ def test_columns_may_be_in_any_order_and_labels_may_have_spaces_around() -> None
         "weight": "w",
     }
     table = "part,Mood,x, Topic,Review,lang,w\nTest, joy ,1, Lock  jams ,It jams,en,2\n,,2,Lock jams,Again,,\n"
-    made = prepared(lay_out({"a.csv": table}, {"format": "csv", "columns": columns}))
+    made = prepare_folder(write_source({"a.csv": table}, {"format": "csv", "columns": columns}))
     assert made.rows == [
         {
             "id": "a-2",
@@ -114,20 +114,20 @@ def test_a_whole_path_in_one_cell_is_split_and_filled_up() -> None:
 
 def test_segments_are_joined_by_id_even_if_not_consecutive() -> None:
     table = HEAD + "7,Jams and dear,Lock,Jams\n8,Fine,Price,Fair\n7,Jams and dear,Price,Dear\n"
-    made = prepared(lay_out({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
+    made = prepare_folder(write_source({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
     assert [(row["id"], len(row["segments"])) for row in made.rows] == [("7", 2), ("8", 1)]
-    place = read_origin(OUT / "comments/comments.jsonl").locate_line
-    assert [place(1), place(2)] == [("data/mine/a.csv", 2), ("data/mine/a.csv", 3)]
+    location = read_origin(OUT / "comments/comments.jsonl").locate_line
+    assert [location(1), location(2)] == [("data/mine/a.csv", 2), ("data/mine/a.csv", 3)]
 
 
 def test_a_segment_without_id_and_text_belongs_to_the_previous_comment() -> None:
     table = HEAD + "7,Jams and dear,Lock,Jams\n,,Price,Dear\n8,Fine,Price,Fair\n"
-    made = prepared(lay_out({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
+    made = prepare_folder(write_source({"a.csv": table}, {**SOURCE, "row_is": "segment"}))
     assert [(row["id"], len(row["segments"])) for row in made.rows] == [("7", 2), ("8", 1)]
 
 
 def test_rows_without_a_text_or_a_label_are_left_out_and_reported() -> None:
-    made = prepared(lay_out({"a.csv": HEAD + "1,,Lock,Jams\n2,Hi,,\n3,Ho,Lock,Jams\n,,,\n"}, SOURCE))
+    made = prepare_folder(write_source({"a.csv": HEAD + "1,,Lock,Jams\n2,Hi,,\n3,Ho,Lock,Jams\n,,,\n"}, SOURCE))
     assert [row["id"] for row in made.rows] == ["3"]
     assert [line.split(" (")[1] for line in made.said[-2:]] == ["data/mine/a.csv:2)", "data/mine/a.csv:3)"]
 
@@ -136,7 +136,7 @@ def test_json_lines_with_other_keys_are_read_with_ids_of_any_length() -> None:
     columns = {"id": "nr", "text": "body", "levels": ["tags"]}
     rows = [{"nr": 12345678901234567890123, "body": "Hi", "tags": ["a", "b"]}, {"nr": 1.5, "body": "Ho", "tags": "a"}]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
-    made = prepared(lay_out({"a.jsonl": lines}, {"format": "jsonl", "columns": columns}))
+    made = prepare_folder(write_source({"a.jsonl": lines}, {"format": "jsonl", "columns": columns}))
     assert [row["id"] for row in made.rows] == ["12345678901234567890123", "1.5"]
     assert [len(row["segments"]) for row in made.rows] == [2, 1]
     wrong = {"format": "jsonl", "columns": {**columns, "text": "boddy"}}
@@ -147,8 +147,8 @@ def test_json_lines_with_other_keys_are_read_with_ids_of_any_length() -> None:
 
 def test_several_files_are_joined_and_the_origin_of_each_row_is_known() -> None:
     source = {**SOURCE, "file": "raw"}
-    folder = lay_out({"raw/a.csv": HEAD + "1,Hi,a,b\n\n2,Hi,a,b\n", "raw/b.csv": HEAD + "3,Ho,a,b\n"}, source)
-    assert len(prepared(folder).rows) == 3
+    folder = write_source({"raw/a.csv": HEAD + "1,Hi,a,b\n\n2,Hi,a,b\n", "raw/b.csv": HEAD + "3,Ho,a,b\n"}, source)
+    assert len(prepare_folder(folder).rows) == 3
     origin = read_origin(OUT / "comments/comments.jsonl")
     files = [("data/mine/raw/a.csv", 2), ("data/mine/raw/a.csv", 4), ("data/mine/raw/b.csv", 2)]
     assert [origin.locate_line(line) for line in (1, 2, 3)] == files
@@ -159,13 +159,13 @@ def test_several_files_are_joined_and_the_origin_of_each_row_is_known() -> None:
 def test_a_taxonomy_next_to_the_comments_is_used_with_its_empty_levels(name: str) -> None:
     table = "detail;topic;description\nJams;Lock;stuck\n;Price;any\n"
     source = SOURCE if name == "taxonomy.csv" else {**SOURCE, "taxonomy": name, "file": "a.csv"}
-    made = prepared(lay_out({"a.csv": HEAD + "1,Hi,Lock,Jams\n", name: table}, source))
+    made = prepare_folder(write_source({"a.csv": HEAD + "1,Hi,Lock,Jams\n", name: table}, source))
     assert made.leaves == [("Lock", "Jams"), ("Price", "(none)")]
 
 
 def test_many_rows_are_read_in_blocks_and_keep_their_order() -> None:
     lines = "".join(f"{number},Text {number},a,b{number % 7}\n" for number in range(2 * BLOCK_ROWS + 5))
-    made = prepared(lay_out({"a.csv": HEAD + lines}, SOURCE))
+    made = prepare_folder(write_source({"a.csv": HEAD + lines}, SOURCE))
     assert [row["id"] for row in made.rows] == [str(number) for number in range(2 * BLOCK_ROWS + 5)]
 
 
@@ -187,10 +187,10 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("table", "place", "value"), BAD.values(), ids=BAD)
-def test_an_error_in_a_table_is_one_line_with_place_and_value(table: str | bytes, place: str, value: str) -> None:
+@pytest.mark.parametrize(("table", "location", "value"), BAD.values(), ids=BAD)
+def test_an_error_in_a_table_is_one_line_with_location_and_value(table: str | bytes, location: str, value: str) -> None:
     message = error({"a.csv": table})
-    assert message.startswith(f"data/mine/{place}: ")
+    assert message.startswith(f"data/mine/{location}: ")
     assert re.search(value, message)
     assert "\n" not in message
 
@@ -230,7 +230,7 @@ def test_a_segment_without_a_clear_comment_is_named() -> None:
 
 
 def test_a_file_without_permission_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = lay_out({"a.csv": HEAD + "1,a,b,c\n"}, SOURCE)
+    folder = write_source({"a.csv": HEAD + "1,a,b,c\n"}, SOURCE)
     opened = Path.open
 
     def refuse(self: Path, *args: Any, **more: Any) -> Any:
@@ -240,16 +240,16 @@ def test_a_file_without_permission_is_one_line(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Path, "open", refuse)  # root may read everything
     with pytest.raises((InputError, PermissionError)) as caught:
-        prepared(folder)
+        prepare_folder(folder)
     assert (_user_message(caught.value) or "").startswith("data/mine/a.csv: ")
 
 
 def test_an_error_in_the_taxonomy_names_the_file_of_the_user() -> None:
-    folder = lay_out(
+    folder = write_source(
         {"comments.jsonl": '{"id": "1", "text": "t", "segments": [{"L1": "a"}]}\n', "taxonomy.csv": "L1\na\na\n"}
     )
     with pytest.raises(InputError, match=r"^data/mine/taxonomy\.csv:3: "):
-        prepared(folder)
+        prepare_folder(folder)
 
 
 def test_a_row_that_repeats_the_column_names_is_named_with_its_number() -> None:

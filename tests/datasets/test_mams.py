@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import InputError
-from prepared import Prepared, prepared
+from prepared import Prepared, prepare_folder
 from real import SHARED
 
 REVIEWS = {
@@ -31,7 +31,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def main() -> Prepared:
-    return prepared(Path("data/mams"))
+    return prepare_folder(Path("data/mams"))
 
 
 def xml(raw: Path) -> None:
@@ -91,19 +91,19 @@ def test_two_layouts_at_once_are_refused(raw: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "location"),
     [
         ("<sentences><sentence>", "train.xml:1"),
         ("<sentences><sentence><text>t</text><aspectTerms/></sentence></sentences>", "train.xml: sentence 1"),
         ('<sentences><sentence><aspectCategory category="food"/></sentence></sentences>', "train.xml: sentence 1"),
     ],
 )
-def test_an_unexpected_file_is_named(raw: Path, text: str, place: str) -> None:
+def test_an_unexpected_file_is_named(raw: Path, text: str, location: str) -> None:
     xml(raw)
     (raw / "train.xml").write_text(text)
     with pytest.raises(InputError) as error:
         main()
-    assert str(error.value).startswith(f"data/mams/raw/{place}")
+    assert str(error.value).startswith(f"data/mams/raw/{location}")
 
 
 @pytest.mark.parametrize("change", [{"labels": None}, {"labels": []}, {"text": " "}, {"split": "dev"}, {"id": 3}])

@@ -10,7 +10,7 @@ from alloy.datasets import qa
 from alloy.datasets.assistant_forms import read_examples
 from alloy.datasets.llm_adapters import Exercise, parse_question
 from alloy.formats.mmlu import load_questions
-from prepared import prepared
+from prepared import prepare_folder
 
 TASKS = {"ARC-Easy": "arc_easy", "ARC-Challenge": "arc_challenge", "openbookqa": "openbookqa"}
 
@@ -56,7 +56,7 @@ def lines(raw: Path, count: int = 12) -> None:
 
 
 def made() -> dict[str, list[dict]]:
-    prepared(Path("data/qa"), "benchmark")
+    prepare_folder(Path("data/qa"), "benchmark")
     return {split: read_jsonl(f"data/prepared/benchmark/{split}.jsonl") for split in ("test", "dev")}
 
 

@@ -12,8 +12,8 @@ import yaml
 
 from alloy.core.files import InputError, read_jsonl
 from alloy.formats.general import REJECTED
-from prepared import lay_out, prepared
-from projects import copy_code, environment
+from prepared import prepare_folder, write_source
+from projects import copy_code, make_environment
 
 COMMIT = "0123456789" * 4
 CARD = """---
@@ -41,13 +41,13 @@ def write_parquet(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def test_a_parquet_file_becomes_comments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = lay_out({}, {"format": "parquet", "columns": {"id": "n", "text": "t", "levels": ["l"]}})
+    folder = write_source({}, {"format": "parquet", "columns": {"id": "n", "text": "t", "levels": ["l"]}})
     write_parquet(folder / "a.parquet", [{"n": 1, "t": "Hi", "l": ["a", "b"]}, {"n": 2, "t": None, "l": ["a"]}])
-    made = prepared(folder)
+    made = prepare_folder(folder)
     assert [(row["id"], len(row["segments"])) for row in made.rows] == [("1", 2)]
     (folder / "a.parquet").write_bytes((folder / "a.parquet").read_bytes()[:-9])
     with pytest.raises(InputError, match=r"^data/mine/a\.parquet: not a complete parquet file"):
-        prepared(folder)
+        prepare_folder(folder)
 
 
 @pytest.fixture
@@ -67,14 +67,14 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-def prepare(project: Path, kind: str = "comments", **source: Any) -> "subprocess.CompletedProcess[str]":
+def run_prepare(project: Path, kind: str = "comments", **source: Any) -> "subprocess.CompletedProcess[str]":
     (project / "data/mine").mkdir(parents=True, exist_ok=True)
     (project / "data/mine/source.yaml").write_text(yaml.safe_dump({"format": "hub", "repository": "me/tiny", **source}))
     cache = {"HF_HUB_CACHE": str(project.parent / "hub"), "HF_DATASETS_CACHE": str(project.parent / "datasets")}
     return subprocess.run(
         [sys.executable, "-m", "stages.prepare", kind],
         cwd=project,
-        env=environment(PYTHONPATH=":".join(sys.path), **cache),
+        env=make_environment(PYTHONPATH=":".join(sys.path), **cache),
         text=True,
         capture_output=True,
         check=False,
@@ -84,7 +84,7 @@ def prepare(project: Path, kind: str = "comments", **source: Any) -> "subprocess
 
 @pytest.mark.slow
 def test_hub_data_comes_from_the_cache_at_its_commit_with_the_names_of_its_classes(project: Path) -> None:
-    done = prepare(project, revision=COMMIT, columns={"text": "text", "levels": ["label"]})
+    done = run_prepare(project, revision=COMMIT, columns={"text": "text", "levels": ["label"]})
     assert (done.returncode, done.stderr) == (0, "")
     rows = read_jsonl(project / "data/prepared/comments/comments.jsonl")
     assert [(row["text"], row["segments"]) for row in rows] == [("Dear", [{"L1": "Price"}]), ("Jams", [{"L1": "Lock"}])]
@@ -93,7 +93,7 @@ def test_hub_data_comes_from_the_cache_at_its_commit_with_the_names_of_its_class
 @pytest.mark.slow
 def test_hub_data_is_general_data_with_the_repository_as_its_source(project: Path) -> None:
     columns = {"instruction": "text", "output": "label"}
-    done = prepare(project, "general", revision=COMMIT, layout="alpaca", columns=columns, license="MIT")
+    done = run_prepare(project, "general", revision=COMMIT, layout="alpaca", columns=columns, license="MIT")
     assert (done.returncode, done.stderr) == (0, "")
     row = read_jsonl(project / "data/prepared/general/general.jsonl")[0]
     assert (row["source"], row["license"], row["messages"][1]["content"]) == ("me/tiny", "MIT", "Price")
@@ -109,7 +109,7 @@ def test_a_bad_row_of_hub_data_is_left_out_and_listed_by_its_number(project: Pat
     write_parquet(snapshot / "data/train-00000-of-00001.parquet", rows)
     (snapshot / "README.md").write_text("---\nconfigs: [{config_name: default, data_files: data/train-*}]\n---\n")
     (project / "params.yaml").write_text("data: {general: mine}\ngeneral_rows: {on_bad_row: reject}\n")
-    done = prepare(project, "general", revision=COMMIT, layout="sharegpt")
+    done = run_prepare(project, "general", revision=COMMIT, layout="sharegpt")
     assert (done.returncode, done.stderr) == (0, "")
     prepared = project / "data/prepared/general"
     assert len(read_jsonl(prepared / "general.jsonl")) == 2
@@ -127,7 +127,7 @@ def test_a_bad_row_of_hub_data_is_left_out_and_listed_by_its_number(project: Pat
     ],
 )
 def test_unavailable_hub_data_is_one_line(project: Path, source: dict[str, str], wanted: str) -> None:
-    done = prepare(project, columns={"text": "text", "levels": ["label"]}, **source)
+    done = run_prepare(project, columns={"text": "text", "levels": ["label"]}, **source)
     assert done.returncode == 1
     assert done.stderr.startswith(f"prepare: {wanted}"), done.stderr
     assert done.stderr.count("\n") == 1

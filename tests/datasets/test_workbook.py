@@ -11,7 +11,7 @@ import pytest
 from alloy.core.files import InputError
 from alloy.datasets import workbook
 from alloy.datasets.workbook import cell_text, read_sheet
-from prepared import lay_out, prepared
+from prepared import prepare_folder, write_source
 
 ROWS = [["id", "text", "topic"], [1, "It jams", "Lock"], [2, "Dear", "Price"]]
 
@@ -100,20 +100,20 @@ def test_a_workbook_of_two_sheets_needs_the_name_of_one(file: Path) -> None:
 
 
 def test_a_workbook_becomes_comments(file: Path) -> None:
-    folder = lay_out({}, {"format": "xlsx", "columns": {"id": "id", "text": "text", "levels": ["topic"]}})
+    folder = write_source({}, {"format": "xlsx", "columns": {"id": "id", "text": "text", "levels": ["topic"]}})
     write(folder / "a.xlsx", [[], *ROWS])
     (folder / "source.yaml").write_text((folder / "source.yaml").read_text() + "header: 2\n")
-    assert [(row["id"], row["segments"]) for row in prepared(folder).rows] == [
+    assert [(row["id"], row["segments"]) for row in prepare_folder(folder).rows] == [
         ("1", [{"L1": "Lock"}]),
         ("2", [{"L1": "Price"}]),
     ]
 
 
 def test_formulas_without_a_stored_value_are_named_in_the_error(file: Path) -> None:
-    folder = lay_out({}, {"format": "xlsx", "columns": {"text": "text", "levels": ["topic"]}})
+    folder = write_source({}, {"format": "xlsx", "columns": {"text": "text", "levels": ["topic"]}})
     write(folder / "a.xlsx", [ROWS[0], [1, '="a"&"b"', "Lock"]])
     with pytest.raises(InputError, match=r"^data/mine/a\.xlsx: .*\b1 .*text.*formulas"):
-        prepared(folder)
+        prepare_folder(folder)
 
 
 def bomb(file: Path) -> None:

@@ -12,14 +12,14 @@ from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.open_engine import SAMPLE_CHATS
 from alloy.inference.settings import Infer
 from alloy.modeling.chat_template import common_prefix, render_prompt
-from small import SCRATCH, new_config, new_model, set_seed, tokenizer
+from small import SCRATCH, make_tokenizer, new_config, new_model, set_seed
 
 PROMPTS = read_chat_prompts(Path(__file__).parents[2] / "data/chat/prompts.jsonl")
 LIMIT = 6
 
 
 def test_each_prompt_has_the_greedy_answer_to_all_its_turns() -> None:
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     config = new_config(tokens, SCRATCH)
     config.initializer_range, config.max_position_embeddings = 0.4, 1024
     set_seed(0)

@@ -11,7 +11,7 @@ from alloy.evaluation.lm_eval_model import HFLM, SharedPrefixLM
 from alloy.evaluation.lm_eval_run import run_lm_eval
 from alloy.evaluation.mmlu_tasks import make_forms
 from alloy.evaluation.settings import ClozePrompt, Mmlu
-from small import fresh
+from small import make_model_and_tokenizer
 from stages.mmlu import ask_questions, compute_metrics
 
 Row = dict[str, Any]
@@ -28,7 +28,7 @@ SHOWN = [question("What colour is the hat?")]
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    weights, tokens = fresh()
+    weights, tokens = make_model_and_tokenizer()
     assert weights.config.max_position_embeddings == CONTEXT
     tokens.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
     return SharedPrefixLM(pretrained=weights, tokenizer=tokens, batch_size=4)
@@ -70,7 +70,7 @@ def prompts(*texts: str) -> list[Row]:
 
 @pytest.mark.parametrize("kind", [SharedPrefixLM, HFLM])
 def test_prompts_over_the_context_are_skipped_and_counted(kind: Any) -> None:
-    weights, tokens = fresh()
+    weights, tokens = make_model_and_tokenizer()
     lm = kind(pretrained=weights, tokenizer=tokens, batch_size=4)
     task = make_ifeval_task(prompts("Say it.", LONG, "Say it again."), 8)
     found = run_lm_eval(lm, [task], log_samples=True, apply_chat_template=True)

@@ -22,16 +22,16 @@ from alloy.evaluation.general_loss import (
     summarize_losses,
 )
 from alloy.training.packing import IGNORED, tokenize_rows
-from projects import dense, mixture
-from small import ROWS, tokenizer
+from projects import make_dense_config, make_moe_config
+from small import ROWS, make_tokenizer
 
-TOKENS = tokenizer()
+TOKENS = make_tokenizer()
 SUMS = ("base", "tuned", "kl")
 
 
 def random_model(seed: int, config: Any = None) -> Any:
     """Return a model whose logits differ much, so that errors are visible."""
-    config = config or dense()
+    config = config or make_dense_config()
     config.initializer_range = 0.3
     set_seed(seed)
     return AutoModelForCausalLM.from_config(config).eval()
@@ -109,8 +109,8 @@ def tabled(probabilities: list[float]) -> Any:
 GEMMA = {"vocab_size": 320, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "head_dim": 16}
 GEMMA |= {"num_attention_heads": 2, "num_key_value_heads": 1, "final_logit_softcapping": 2.0, "pad_token_id": 0}
 ARCHITECTURES = {
-    "tied embeddings": dense,
-    "experts": mixture,
+    "tied embeddings": make_dense_config,
+    "experts": make_moe_config,
     "a soft cap on logits": lambda: Gemma2Config(**GEMMA),
     "layers under another name": lambda: GPT2Config(**{**TINY, "vocab_size": 320}, n_embd=32, n_layer=2, n_head=2),
 }

@@ -16,15 +16,15 @@ from alloy.evaluation.lm_eval_model import (
     split_into_runs,
 )
 from alloy.training.tiny_qwen import new_config, new_model
-from projects import dense
-from small import SCRATCH, tokenizer
+from projects import make_dense_config
+from small import SCRATCH, make_tokenizer
 
 WORDS = ["what", "colour", "is", "the", "door", "lamp", "lock", "chair", "table", "cup", "and", "The", "red", "green"]
 
 
 @pytest.fixture(scope="module")
 def both():
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     config = new_config(tokens, SCRATCH)
     config.initializer_range = 0.4
     set_seed(0)
@@ -191,8 +191,8 @@ def test_a_model_with_other_layers_uses_the_class_of_lm_eval(tmp_path) -> None:
 
     for kinds, wanted in ((["full_attention"] * 2, SharedPrefixLM), (["full_attention", "sliding_attention"], HFLM)):
         folder = tmp_path / wanted.__name__
-        config = dense()
+        config = make_dense_config()
         config.layer_types, config.use_sliding_window, config.sliding_window = kinds, True, 64
         new_model(config).save_pretrained(folder)
-        tokenizer().save_pretrained(folder)
+        make_tokenizer().save_pretrained(folder)
         assert type(open_model(folder, Harness(batch_size=2))) is wanted

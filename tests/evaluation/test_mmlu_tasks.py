@@ -64,7 +64,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
-def test_a_bad_question_is_one_line_with_its_place(tmp_path: Path, row: Row, wanted: str) -> None:
+def test_a_bad_question_is_one_line_with_its_location(tmp_path: Path, row: Row, wanted: str) -> None:
     for side, *given in (("test", [question(), row], [question()]), ("dev", [question()], [question(), row])):
         (line,) = fault(benchmark(tmp_path, *given)).splitlines()
         assert line.startswith(f"{side}.jsonl:2: {wanted}")

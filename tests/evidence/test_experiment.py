@@ -30,18 +30,18 @@ def declared(folder: Path, **changes: object) -> Path:
 
 
 def test_all_configurations_are_run_with_one_seed_before_the_next(tmp_path: Path) -> None:
-    points = read_experiment("one", declared(tmp_path)).list_points()
-    assert [point.name for point in points] == ["a-seed-3", "b-b-seed-3", "a-seed-1", "b-b-seed-1"]
-    assert points[1].settings == {"mix.unit": "examples", "mix.ratio": 0.5}
+    runs = read_experiment("one", declared(tmp_path)).list_runs()
+    assert [run.name for run in runs] == ["a-seed-3", "b-b-seed-3", "a-seed-1", "b-b-seed-1"]
+    assert runs[1].settings == {"mix.unit": "examples", "mix.ratio": 0.5}
 
 
 def test_runs_are_selected_by_labels_and_seeds(tmp_path: Path) -> None:
     experiment = read_experiment("one", declared(tmp_path))
-    assert [point.name for point in experiment.select_points("B b", "1")] == ["b-b-seed-1"]
+    assert [run.name for run in experiment.select_runs("B b", "1")] == ["b-b-seed-1"]
     with pytest.raises(InputError, match=r"^--only: .*A, B b.*'C'$"):
-        experiment.select_points("A, C", "")
+        experiment.select_runs("A, C", "")
     with pytest.raises(InputError, match=r"^--seeds: .*3, 1.*'2'$"):
-        experiment.select_points("", "2")
+        experiment.select_runs("", "2")
 
 
 def test_a_label_becomes_a_file_name() -> None:
@@ -84,9 +84,9 @@ def test_the_projects_experiments_have_valid_settings_and_data(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    for point in read_experiment(name, ROOT / FOLDER).list_points():
+    for run in read_experiment(name, ROOT / FOLDER).list_runs():
         monkeypatch.chdir(ROOT)
-        files = make_settings_files(Path(), point, "HEAD")
+        files = make_settings_files(Path(), run, "HEAD")
         for path, values in files.items():
             (tmp_path / path).parent.mkdir(exist_ok=True)
             (tmp_path / path).write_text(yaml.safe_dump(values))

@@ -11,7 +11,7 @@ from alloy.core.files import read_jsonl, write_jsonl
 from alloy.evidence.items import FILES, RecordedRows, read_items
 from alloy.sweep.dvc_experiments import RunSettings
 from alloy.sweep.results import Run, count_rows
-from measured import FORMAT, measured, rival, write
+from example_metrics import FORMAT, make_metrics, make_svm_metrics, write_metrics
 
 SETTINGS = RunSettings(0.0, 0.1, 0, "")
 
@@ -26,8 +26,12 @@ class Folder:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    models = {"base": measured(full=4), "tuned": measured(f1=40, leak=30, full=20, kl=0.3), "svm": rival(full=10)}
-    write(models)
+    models = {
+        "base": make_metrics(full=4),
+        "tuned": make_metrics(f1=40, leak=30, full=20, kl=0.3),
+        "svm": make_svm_metrics(full=10),
+    }
+    write_metrics(models)
     for model in ("base", "tuned"):
         write_jsonl(f"metrics/answers/{model}.jsonl", flag_answers(models[model][1], FORMAT)["answers"])
     return tmp_path

@@ -10,8 +10,8 @@ import yaml
 
 from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import read_json
-from evidence_runs import EVIDENCE, commit, kill_at, records, results
-from sweeping import run, write_project
+from evidence_runs import EVIDENCE, commit_all, kill_at, list_records, read_results
+from sweeping import run_command, write_project
 
 pytestmark = pytest.mark.slow
 
@@ -31,19 +31,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_project(tmp_path_factory.mktemp("evidence") / "project")
     (folder / "docs/evidence").mkdir(parents=True)
     (folder / "docs/evidence/small.yaml").write_text(yaml.safe_dump(SMALL))
-    commit(folder)
+    commit_all(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def whole(project: Path) -> str:
     """All runs at once."""
-    return run(project, *EVIDENCE, "small")
+    return run_command(project, *EVIDENCE, "small")
 
 
 def test_each_run_has_a_record_and_the_page_shows_their_means(project: Path, whole: str) -> None:
-    assert records(project) == RUNS
-    found = results(project)
+    assert list_records(project) == RUNS
+    found = read_results(project)
     assert found["missing"] == []
     assert [one["seeds"] for one in found["configurations"]] == [[0, 1], [0, 1]]
     f1 = found["configurations"][0]["metrics"]["voc.f1"]
@@ -52,7 +52,7 @@ def test_each_run_has_a_record_and_the_page_shows_their_means(project: Path, who
     assert f1["change"]["value"] == 0.51
     assert f1["over_svm"]["value"] == 0.31
     assert [row["metrics"]["voc.f1"]["tuned"] for row in found["runs"]] == [0.6, 0.62, 0.5, 0.52]
-    assert {row["commit"] for row in found["runs"]} == {run(project, "git", "rev-parse", "HEAD").strip()}
+    assert {row["commit"] for row in found["runs"]} == {run_command(project, "git", "rev-parse", "HEAD").strip()}
     assert found["runs"][0]["machine"]["cores"] >= 1
     assert found["answers"] == {
         "prompt": "What is 0?", "base": "It is 0.", "tuned": {"ratio 0": "It is 0.", "ratio 0.25": "It is 0."},
@@ -66,16 +66,19 @@ def test_each_run_has_a_record_and_the_page_shows_their_means(project: Path, who
 
 def test_shared_stages_run_once_and_the_workspace_is_not_changed(project: Path, whole: str) -> None:
     assert whole.count("Running stage 'base'") == 1
-    assert run(project, "git", "status", "--porcelain", "--", "params.yaml", "profiles", "metrics", "dvc.lock") == ""
+    assert (
+        run_command(project, "git", "status", "--porcelain", "--", "params.yaml", "profiles", "metrics", "dvc.lock")
+        == ""
+    )
     assert "evidence: run 4 of 4, stage train; " in whole
 
 
 def test_finished_runs_are_not_repeated(project: Path, whole: str) -> None:
-    before = results(project)
-    again = run(project, *EVIDENCE, "small")
+    before = read_results(project)
+    again = run_command(project, *EVIDENCE, "small")
     assert "4 of 4 runs are finished" in again
     assert "Running stage" not in again
-    assert results(project) == before
+    assert read_results(project) == before
 
 
 @pytest.mark.parametrize("moment", [("Running stage 'train'", 2), ("evidence: wrote", 3)])
@@ -84,19 +87,19 @@ def test_a_killed_experiment_continues_to_the_same_result(
 ) -> None:
     copy = clone(project, tmp_path / "copy")
     kill_at(copy, *moment, *EVIDENCE, "small")
-    done = len(records(copy))
+    done = len(list_records(copy))
     assert 0 < done < len(RUNS)
     assert not (copy / "docs/evidence/small.json").exists()
-    said = run(copy, *EVIDENCE, "small")
+    said = run_command(copy, *EVIDENCE, "small")
     assert f"{done} of 4 runs are finished" in said
-    assert results(copy) == results(project)
+    assert read_results(copy) == read_results(project)
 
 
 def clone(project: Path, copy: Path) -> Path:
     """Return a fresh clone of the commit that the experiment was declared by, without its cache."""
-    first = run(project, "git", "log", "--reverse", "--format=%H", "--", "docs/evidence/small.yaml").split()[0]
-    run(project, "git", "clone", "-q", str(project), str(copy))
-    run(copy, "git", "checkout", "-q", "-B", "main", first)
+    first = run_command(project, "git", "log", "--reverse", "--format=%H", "--", "docs/evidence/small.yaml").split()[0]
+    run_command(project, "git", "clone", "-q", str(project), str(copy))
+    run_command(copy, "git", "checkout", "-q", "-B", "main", first)
     return copy
 
 
@@ -106,19 +109,19 @@ def test_another_machine_continues_from_the_records_and_their_commit(project: Pa
     (copy / partial).mkdir(parents=True)
     for name in RUNS[:3]:
         shutil.copy(project / partial / f"{name}.json", copy / partial)
-    run(copy, "git", "config", "user.email", "test@example.org")
-    run(copy, "git", "config", "user.name", "Test")
+    run_command(copy, "git", "config", "user.email", "test@example.org")
+    run_command(copy, "git", "config", "user.name", "Test")
     (copy / "work.py").write_text("raise SystemExit('work that goes on, and does not run')\n")
-    commit(copy)
-    said = run(copy, *EVIDENCE, "small")
+    commit_all(copy)
+    said = run_command(copy, *EVIDENCE, "small")
     assert "3 of 4 runs are finished" in said
     assert said.count("Running stage 'train'") == 1
-    assert results(copy) == results(project)
+    assert read_results(copy) == read_results(project)
 
 
 def test_a_part_of_an_experiment_is_run_and_shown_elsewhere(project: Path, whole: str) -> None:
-    said = run(project, *EVIDENCE, "small", "--only", "ratio 0", "--seeds", "0", "--out", "metrics/real")
-    assert records(project, out="metrics/real") == ["ratio-0-seed-0"]
+    said = run_command(project, *EVIDENCE, "small", "--only", "ratio 0", "--seeds", "0", "--out", "metrics/real")
+    assert list_records(project, out="metrics/real") == ["ratio-0-seed-0"]
     assert ONE_SEED in said
     found = read_json(project / "metrics/real/small.json")
     assert [row["run"] for row in found["runs"]] == ["ratio-0-seed-0"]
@@ -131,8 +134,8 @@ def test_an_incomplete_experiment_can_be_shown_and_names_missing_runs(
     copy = clone(project, tmp_path / "part")
     shutil.copytree(project / "docs/evidence/partial", copy / "docs/evidence/partial")
     (copy / "docs/evidence/partial/small/ratio-0-seed-0.json").unlink()
-    run(copy, *EVIDENCE, "small", "--show")
-    assert results(copy)["missing"] == ["ratio-0-seed-0"]
+    run_command(copy, *EVIDENCE, "small", "--show")
+    assert read_results(copy)["missing"] == ["ratio-0-seed-0"]
     assert "Runs that are missing: ratio-0-seed-0." in (copy / "docs/evidence/small.md").read_text()
 
 
@@ -141,7 +144,7 @@ def test_a_record_of_other_settings_is_named(project: Path, whole: str, tmp_path
     shutil.copytree(project / "docs/evidence/partial", copy / "docs/evidence/partial")
     edited = {**SMALL, "settings": {"mix.unit": "tokens"}}
     (copy / "docs/evidence/small.yaml").write_text(yaml.safe_dump(edited))
-    said = run(copy, *EVIDENCE, "small", status=1)
+    said = run_command(copy, *EVIDENCE, "small", status=1)
     assert "docs/evidence/partial/small/ratio-0-seed-0.json: mix.unit: expected 'tokens'" in said
 
 
@@ -151,22 +154,22 @@ def test_records_of_two_commits_are_refused(project: Path, whole: str, tmp_path:
     path = copy / "docs/evidence/partial/small/ratio-0-seed-0.json"
     path.write_text(json.dumps({**read_json(path), "commit": "0" * 40}))
     path.with_stem("ratio-0-seed-1").unlink()
-    assert f"commit {'0' * 12}, " in run(copy, *EVIDENCE, "small", status=1)
+    assert f"commit {'0' * 12}, " in run_command(copy, *EVIDENCE, "small", status=1)
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_kept(project: Path, whole: str, tmp_path: Path) -> None:
     copy = clone(project, tmp_path / "failing")
     broken = {**SMALL, "configurations": {"ratio 0.4": {"mix.ratio": 0.4}, "ratio 0": {"mix.ratio": 0.0}}, "seeds": [0]}
     (copy / "docs/evidence/broken.yaml").write_text(yaml.safe_dump(broken))
-    said = run(copy, *EVIDENCE, "broken", status=1)
-    assert records(copy, "broken") == ["ratio-0-seed-0"]
+    said = run_command(copy, *EVIDENCE, "broken", status=1)
+    assert list_records(copy, "broken") == ["ratio-0-seed-0"]
     assert said.splitlines()[-1].startswith("alloy: ratio-0.4-seed-0 failed: .dvc/tmp/evidence/broken.logs/ratio-0.4")
 
 
 def test_code_that_is_not_committed_is_refused(project: Path, tmp_path: Path) -> None:
     copy = clone(project, tmp_path / "dirty")
     (copy / "params.yaml").write_text((copy / "params.yaml").read_text() + "\n# edited\n")
-    assert "params.yaml: not committed" in run(copy, *EVIDENCE, "small", status=1)
+    assert "params.yaml: not committed" in run_command(copy, *EVIDENCE, "small", status=1)
 
 
 def test_missing_raw_files_are_named_at_once_in_one_line(project: Path, tmp_path: Path) -> None:
@@ -178,7 +181,7 @@ def test_missing_raw_files_are_named_at_once_in_one_line(project: Path, tmp_path
     asked = {**SMALL, "settings": {"data.comments": "reviews", "data.benchmark": "questions"}}
     (copy / "docs/evidence/small.yaml").write_text(yaml.safe_dump(asked))
     began = time.monotonic()
-    said = run(copy, *EVIDENCE, "small", status=1)
+    said = run_command(copy, *EVIDENCE, "small", status=1)
     assert time.monotonic() - began < 100
     assert said.splitlines()[-1] == (
         "alloy: missing raw files: data/reviews/raw: reviews.xml, more.xml (https://example.org/reviews) | "
@@ -190,13 +193,13 @@ def test_a_run_of_another_folder_becomes_a_record(project: Path, whole: str, tmp
     copy, made = clone(project, tmp_path / "taking"), clone(project, tmp_path / "cluster")
     params = made / "params.yaml"
     params.write_text(params.read_text().replace("ratio: 0.0 ", "ratio: 0.25 ").replace("\nseed: 0", "\nseed: 1"))
-    run(made, "dvc", "repro", "compare")
+    run_command(made, "dvc", "repro", "compare")
     take = (*EVIDENCE, "small", "--take", str(made), "--commit", "HEAD", "--seeds", "1")
-    said = run(copy, *take, "--only", "ratio 0", status=1)
+    said = run_command(copy, *take, "--only", "ratio 0", status=1)
     assert f"{made}: mix.ratio: expected 0.0 as ratio 0 has it, got 0.25" in said
-    run(copy, *take, "--only", "ratio 0.25")
+    run_command(copy, *take, "--only", "ratio 0.25")
     name = "ratio-0.25-seed-1"
-    assert records(copy) == [name]
+    assert list_records(copy) == [name]
     paths = (folder / f"docs/evidence/partial/small/{name}.json" for folder in (copy, project))
     one, other = ({key: value for key, value in read_json(path).items() if key != "seconds"} for path in paths)
     assert one == other

@@ -1,4 +1,4 @@
-"""Chat prompts that are committed can be read, and a line that is not a prompt is an error with its place."""
+"""Chat prompts that are committed can be read, and a line that is not a prompt is an error with its location."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Prompts with instructions are checked when they are read: each error is one line with its place."""
+"""Prompts with instructions are checked when they are read: each error is one line with its location."""
 
 import json
 from pathlib import Path
@@ -83,7 +83,7 @@ def read_error(path: Path) -> str:
 
 
 @pytest.mark.parametrize(("row", "parts"), BAD.values(), ids=BAD)
-def test_a_bad_prompt_is_one_line_with_place_key_and_value(tmp_path: Path, row: Row, parts: tuple[str, ...]) -> None:
+def test_a_bad_prompt_is_one_line_with_location_key_and_value(tmp_path: Path, row: Row, parts: tuple[str, ...]) -> None:
     path = write(tmp_path / "ifeval.jsonl", prompt(2), row)
     error = read_error(path)
     assert error.startswith(f"{path}:2: ")

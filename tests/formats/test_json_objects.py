@@ -1,4 +1,4 @@
-"""Objects are read from JSON Lines and from one array alike, packed or not, each with its place."""
+"""Objects are read from JSON Lines and from one array alike, packed or not, each with its location."""
 
 import gzip
 from pathlib import Path
@@ -10,7 +10,7 @@ from alloy.formats.json_objects import is_json, read_objects
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "places"),
+    ("name", "text", "locations"),
     [
         ("a.jsonl", '{"a": 1}\n\n{"a": 2}\n', [":1", ":3"]),
         ("a.json", '\n[{"a": 1},\n {"a": 2}]\n', ["[1]", "[2]"]),
@@ -18,21 +18,21 @@ from alloy.formats.json_objects import is_json, read_objects
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_each_object_comes_with_its_place(
-    tmp_path: Path, name: str, text: str, places: list[str], packed: bool
+def test_each_object_comes_with_its_location(
+    tmp_path: Path, name: str, text: str, locations: list[str], packed: bool
 ) -> None:
     path = tmp_path / f"{name}{'.gz' * packed}"
     path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
     assert is_json(path.name)
-    assert list(read_objects(path)) == [(f"{path}{places[0]}", {"a": 1}), (f"{path}{places[1]}", {"a": 2})]
+    assert list(read_objects(path)) == [(f"{path}{locations[0]}", {"a": 1}), (f"{path}{locations[1]}", {"a": 2})]
 
 
 @pytest.mark.parametrize(
-    ("text", "place"), [("[{}, 3]", "[2]: "), ("[{}", ":1: "), ('{"a"\n', ":1: "), ("3\n", ":1: "), ("", ": ")]
+    ("text", "location"), [("[{}, 3]", "[2]: "), ("[{}", ":1: "), ('{"a"\n', ":1: "), ("3\n", ":1: "), ("", ": ")]
 )
-def test_a_value_that_is_not_an_object_is_an_error_with_its_place(tmp_path: Path, text: str, place: str) -> None:
+def test_a_value_that_is_not_an_object_is_an_error_with_its_location(tmp_path: Path, text: str, location: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(text)
     with pytest.raises(InputError) as error:
         list(read_objects(path))
-    assert str(error.value).startswith(f"{path}{place}")
+    assert str(error.value).startswith(f"{path}{location}")

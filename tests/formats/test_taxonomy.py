@@ -59,7 +59,7 @@ def test_a_path_is_shown_as_people_read_it() -> None:
     assert format_path(("Setup", "Pairing", "Bluetooth")) == "Setup > Pairing > Bluetooth"
 
 
-BAD_FILES = {  # a file, the place that the error names, and the values in it
+BAD_FILES = {  # a file, the location in the error, and values in the error
     "nothing at all": (b"", ":1:", ["''", "L1,L2,L3,description"]),
     "a header alone": (b"L1,description\n", ":", ["no rows"]),
     "other names": (b"Theme,Topic\na,b\n", ":1:", ["'Theme,Topic'", "L1,L2,L3,description"]),
@@ -165,10 +165,12 @@ def test_letters_of_two_alphabets_are_named(tmp_path: Path) -> None:
     assert "U+0430 CYRILLIC SMALL LETTER A" in error
 
 
-@pytest.mark.parametrize(("text", "place", "parts"), BAD_FILES.values(), ids=BAD_FILES)
-def test_an_error_is_one_line_with_place_and_values(tmp_path: Path, text: bytes, place: str, parts: list[str]) -> None:
+@pytest.mark.parametrize(("text", "location", "parts"), BAD_FILES.values(), ids=BAD_FILES)
+def test_an_error_is_one_line_with_location_and_values(
+    tmp_path: Path, text: bytes, location: str, parts: list[str]
+) -> None:
     error = load_error(tmp_path, text)
-    assert error.startswith(f"taxonomy.csv{place} ")
+    assert error.startswith(f"taxonomy.csv{location} ")
     assert all(part in error for part in parts), error
 
 

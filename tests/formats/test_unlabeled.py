@@ -1,4 +1,4 @@
-"""Comments are read as what they are; one that cannot be labeled keeps its place, with the reason."""
+"""Comments are read from tables, JSON Lines and text; those that cannot be labeled stay, with a reason."""
 
 import gzip
 from pathlib import Path
@@ -87,7 +87,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("line", "parts"), UNUSABLE.values(), ids=UNUSABLE)
-def test_a_row_that_cannot_be_labeled_keeps_its_place(line: str | bytes, parts: tuple[str, ...]) -> None:
+def test_a_row_that_cannot_be_labeled_keeps_its_position(line: str | bytes, parts: tuple[str, ...]) -> None:
     data = b'{"text": "a"}\n' + (line if isinstance(line, bytes) else line.encode()) + b'\n{"text": "b"}\n'
     first, (identity, reason), last = read(data)
     assert (first["text"], identity, last) == ("a", "2", {"id": "3", "text": "b"})
@@ -95,7 +95,7 @@ def test_a_row_that_cannot_be_labeled_keeps_its_place(line: str | bytes, parts: 
     assert all(part in reason for part in parts), reason
 
 
-def test_a_row_of_a_table_with_another_number_of_cells_keeps_its_place() -> None:
+def test_a_row_of_a_table_with_another_number_of_cells_keeps_its_position() -> None:
     first, (identity, reason), last = read("id;text\n1;a\n2;b;c\n3;d\n")
     assert (first["text"], identity, last["text"]) == ("a", "2", "d")
     assert reason.startswith("line 3: ")
@@ -103,7 +103,7 @@ def test_a_row_of_a_table_with_another_number_of_cells_keeps_its_place() -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "place", "parts"),
+    ("name", "data", "location", "parts"),
     [
         ("f.csv", b"id,Text\n1,a\n", "f.csv:1: ", ["'id,Text'", "`text`", "`Text`"]),
         ("f.csv", b"text,id,id\na,1,2\n", "f.csv:1: ", ["'id'"]),
@@ -113,13 +113,13 @@ def test_a_row_of_a_table_with_another_number_of_cells_keeps_its_place() -> None
         ("f.xlsx", b"PK\x03\x04\n", "f.xlsx: ", ["workbook"]),
     ],
 )
-def test_a_file_that_cannot_be_read_at_all_is_an_error_with_its_place(
-    name: str, data: bytes, place: str, parts: list[str]
+def test_a_file_that_cannot_be_read_at_all_is_an_error_with_its_location(
+    name: str, data: bytes, location: str, parts: list[str]
 ) -> None:
     with pytest.raises(InputError) as caught:
         read(data, name)
     error = str(caught.value)
-    assert error.startswith(place)
+    assert error.startswith(location)
     assert all(part in error for part in parts), error
 
 

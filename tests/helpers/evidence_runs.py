@@ -7,17 +7,17 @@ import sys
 from pathlib import Path
 
 from alloy.core.files import read_json
-from sweeping import ROOT, run
+from sweeping import ROOT, run_command
 
 EVIDENCE = ("python", "-m", "alloy", "evidence")
 
 
-def commit(project: Path) -> None:
-    run(project, "git", "add", "-A")
-    run(project, "git", "commit", "-qm", "more")
+def commit_all(project: Path) -> None:
+    run_command(project, "git", "add", "-A")
+    run_command(project, "git", "commit", "-qm", "more")
 
 
-def environment() -> dict[str, str]:
+def make_environment() -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/helpers'}"}
 
@@ -25,7 +25,7 @@ def environment() -> dict[str, str]:
 def kill_at(project: Path, word: str, count: int, *command: str) -> str:
     """Run a command until it has printed a word `count` times, kill all its processes, and return what it printed."""
     child = subprocess.Popen(
-        command, cwd=project, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        command, cwd=project, env=make_environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True,
     )  # fmt: skip
     assert child.stdout
@@ -41,11 +41,11 @@ def kill_at(project: Path, word: str, count: int, *command: str) -> str:
     return said
 
 
-def records(project: Path, name: str = "small", out: str = "docs/evidence") -> list[str]:
+def list_records(project: Path, name: str = "small", out: str = "docs/evidence") -> list[str]:
     return sorted(path.stem for path in (project / out / "partial" / name).glob("*.json"))
 
 
-def results(project: Path, name: str = "small") -> dict:
+def read_results(project: Path, name: str = "small") -> dict:
     """Return the JSON of an experiment without what differs from one time to another."""
     found = read_json(project / f"docs/evidence/{name}.json")
     for row in found["runs"]:

@@ -95,7 +95,7 @@ UNMASKED = {
 FAMILIES = APART | STATEFUL | UNMASKED
 
 
-def build(name: str) -> Any:
+def build_model(name: str) -> Any:
     """Return the tiny model of a family with random weights, the same every time."""
     set_seed(0)
     return AutoModelForCausalLM.from_config(FAMILIES[name]()).eval()

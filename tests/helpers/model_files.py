@@ -9,7 +9,7 @@ import gguf
 from transformers import set_seed
 
 from alloy.training.tiny_qwen import new_config, new_model
-from small import SCRATCH, fresh, tokenizer
+from small import SCRATCH, make_model_and_tokenizer, make_tokenizer
 
 HEAD = 128  # of every Qwen3; transformers reads no other one from a GGUF file
 VOCABULARY = {False: gguf.TokenType.NORMAL, True: gguf.TokenType.CONTROL}
@@ -17,7 +17,7 @@ VOCABULARY = {False: gguf.TokenType.NORMAL, True: gguf.TokenType.CONTROL}
 
 def write_model(folder: Path, **config: object) -> Path:
     """Save the small Qwen3 with its tokenizer to `folder`; `config` changes its config.json."""
-    model, tokenizer = fresh()
+    model, tokenizer = make_model_and_tokenizer()
     for key, value in config.items():
         setattr(model.config, key, value)
     model.save_pretrained(folder)
@@ -28,7 +28,7 @@ def write_model(folder: Path, **config: object) -> Path:
 def wide_model(head_dim: int = HEAD):
     """Return the small Qwen3 with another size of its heads, the same every time."""
     set_seed(0)
-    return new_model(new_config(tokenizer(), SCRATCH.model_copy(update={"head_dim": head_dim})))
+    return new_model(new_config(make_tokenizer(), SCRATCH.model_copy(update={"head_dim": head_dim})))
 
 
 def write_gguf(
@@ -45,7 +45,7 @@ def write_gguf(
 
     `split` is `tokenizer.ggml.pre`. The small tokenizer splits as SmolLM's does. `without` leaves a tensor out.
     """
-    tokens, model = tokenizer(), wide_model(head_dim)
+    tokens, model = make_tokenizer(), wide_model(head_dim)
     writer = gguf.GGUFWriter(file, architecture)
     writer.add_name("small")
     writer.add_block_count(SCRATCH.num_hidden_layers)

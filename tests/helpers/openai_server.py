@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(answer: Callable[[Row], Reply]) -> Iterator[Service]:
+def serve_replies(answer: Callable[[Row], Reply]) -> Iterator[Service]:
     """Answer requests by `answer`, one call at a time, until the end of the block."""
     with Service(answer) as service:
         thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
@@ -88,13 +88,13 @@ def serve(answer: Callable[[Row], Reply]) -> Iterator[Service]:
             thread.join()
 
 
-def in_turn(*replies: Reply) -> Callable[[Row], Reply]:
+def reply_in_turn(*replies: Reply) -> Callable[[Row], Reply]:
     """Return what gives one reply after another, and the last for ever."""
     left = list(replies)
     return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
-def said(text: str, finish: str = "stop", wait: float = 0.0, **usage: Any) -> Reply:
+def make_reply(text: str, finish: str = "stop", wait: float = 0.0, **usage: Any) -> Reply:
     """Return a chat completion as OpenAI writes it."""
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
     used = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, **usage}
@@ -104,12 +104,12 @@ def said(text: str, finish: str = "stop", wait: float = 0.0, **usage: Any) -> Re
     )
 
 
-def fault(status: int, message: str = "as the test wants", code: str | None = None, **headers: str) -> Reply:
+def make_error(status: int, message: str = "as the test wants", code: str | None = None, **headers: str) -> Reply:
     """Return an error as OpenAI writes it; who is to ask again need not wait."""
     error = {"message": message, "type": "error", "param": None, "code": code}
     return Reply({"error": error}, status, {"Retry-After-Ms": "1", **headers})
 
 
-def question(body: Row) -> str:
+def read_question(body: Row) -> str:
     """Return what the last message of a request says."""
     return body["messages"][-1]["content"]

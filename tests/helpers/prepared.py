@@ -14,7 +14,7 @@ from alloy.formats.taxonomy import LabelPath, load_taxonomy
 OUT = Path("data/prepared")
 
 
-def lay_out(files: dict[str, bytes | str], source: Row | None = None, name: str = "mine") -> Path:
+def write_source(files: dict[str, bytes | str], source: Row | None = None, name: str = "mine") -> Path:
     """Write the files of data/<name>, below the current folder, and its source.yaml."""
     folder = Path("data") / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ class Prepared:
     said: list[str]
 
 
-def prepared(folder: Path, kind: str = "comments") -> Prepared:
+def prepare_folder(folder: Path, kind: str = "comments") -> Prepared:
     """Prepare the data of a folder."""
     said: list[str] = []
     out = OUT / kind

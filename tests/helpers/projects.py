@@ -20,7 +20,7 @@ from alloy.core.files import write_json, write_jsonl
 from alloy.formats.taxonomy import Taxonomy
 from alloy.training.settings import Scratch
 from alloy.training.tiny_qwen import new_config
-from small import ROWS, SCRATCH, tokenizer
+from small import ROWS, SCRATCH, make_tokenizer
 
 ROOT = Path(__file__).parents[2]
 # 40 rows make about 16 packed ones: four steps go through the data more than twice.
@@ -45,21 +45,21 @@ def copy_code(folder: Path) -> None:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def uneven(number: int) -> dict:
+def make_uneven_chat(number: int) -> dict:
     """Return a chat whose answer is up to four times as long as another's, so that processes have unequal work."""
     question, answer = ROWS[number]["messages"]
     longer = " ".join([answer["content"]] * (1 + number % 4))
     return {**ROWS[number], "messages": [question, {**answer, "content": longer}]}
 
 
-def dense(scratch=SCRATCH):
+def make_dense_config(scratch=SCRATCH):
     """Return the configuration of a dense model, its embeddings tied."""
-    return new_config(tokenizer(), scratch)
+    return new_config(make_tokenizer(), scratch)
 
 
-def mixture():
+def make_moe_config():
     """Return the configuration of a mixture of experts, its embeddings apart."""
-    like = dense().to_dict()
+    like = make_dense_config().to_dict()
     kept = {key: like[key] for key in like if key in Scratch.model_fields or key.endswith("_token_id")}
     experts = {"moe_intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 2}
     return Qwen3MoeConfig(**kept, **experts, tie_word_embeddings=False)
@@ -83,9 +83,9 @@ def write_project(folder: Path, config, dtype=torch.float32, **train) -> Path:
     model = AutoModelForCausalLM.from_config(config, dtype=dtype)
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=config.eos_token_id)
     model.save_pretrained(folder / "models/base")
-    tokenizer().save_pretrained(folder / "models/base")
+    make_tokenizer().save_pretrained(folder / "models/base")
     (folder / "data/mix").mkdir(parents=True)
-    rows = (json.dumps(uneven(number)) + "\n" for number in range(len(ROWS)))
+    rows = (json.dumps(make_uneven_chat(number)) + "\n" for number in range(len(ROWS)))
     (folder / "data/mix/train.jsonl").write_text("".join(rows))
     return folder
 
@@ -104,14 +104,14 @@ def write_labeling_project(folder: Path, comments: list[str], task=TASK, **infer
     }
     (folder / "profiles").mkdir()
     (folder / "profiles/small.yaml").write_text(yaml.safe_dump(profile))
-    config = dense()
+    config = make_dense_config()
     config.initializer_range, config.tie_word_embeddings, config.max_position_embeddings = 0.4, False, 4096
     config.head_dim = 32  # the least that vLLM computes with on a CPU
     set_seed(0)
     model = AutoModelForCausalLM.from_config(config)
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=config.eos_token_id)
     model.save_pretrained(folder / "models/base")
-    tokenizer().save_pretrained(folder / "models/base")
+    make_tokenizer().save_pretrained(folder / "models/base")
     split = folder / "data/split"
     write_json(split / "task.json", task)
     write_json(split / "taxonomy.json", LABELS.to_rows())
@@ -128,14 +128,14 @@ def start_history(folder: Path) -> None:
         subprocess.run(["git", *command], cwd=folder, check=True)
 
 
-def put_infinity_into_the_base(project: Path) -> None:
+def put_infinity_into_base(project: Path) -> None:
     """Make the loss of the first step no number."""
-    weights = saved(project / "models/base")
+    weights = read_weights(project / "models/base")
     weights["model.norm.weight"][0] = torch.inf
     save_file(weights, project / "models/base/model.safetensors", {"format": "pt"})
 
 
-def environment(**extra: str) -> dict[str, str]:
+def make_environment(**extra: str) -> dict[str, str]:
     """Return the environment of a user in this virtual environment, on a machine without GPU and network."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(FOREIGN) and name not in FOREIGN_NAMES
@@ -151,11 +151,11 @@ def free_port() -> str:
         return str(free.getsockname()[1])
 
 
-def start(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+def start_training(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     """Start the training in `folder` as a user does, and return how it ended."""
     command = [sys.executable, "-m", "stages.train"]
     return subprocess.run(
-        command, cwd=folder, env=environment(**env), text=True, capture_output=True, check=False, timeout=300
+        command, cwd=folder, env=make_environment(**env), text=True, capture_output=True, check=False, timeout=300
     )
 
 
@@ -169,21 +169,21 @@ class Trained:
     weights: dict[str, torch.Tensor]
 
 
-def train(folder: Path, **env: str) -> Trained:
+def run_training(folder: Path, **env: str) -> Trained:
     """Train in `folder`, and return what came of it."""
-    done = start(folder, **env)
+    done = start_training(folder, **env)
     assert done.returncode == 0, done.stdout + done.stderr
     with (folder / "metrics/loss.csv").open() as file:
         losses = {(int(row["step"]), row["category"]): float(row["loss"]) for row in csv.DictReader(file)}
-    weights = saved(folder / "models/trained")
+    weights = read_weights(folder / "models/trained")
     return Trained(folder, done.stdout + done.stderr, losses, weights)
 
 
-def saved(folder: Path) -> dict[str, torch.Tensor]:
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     """Return the tensors in a model's folder."""
     return {name: tensor for file in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(file).items()}
 
 
-def strangers(output: str) -> list[str]:
+def find_foreign_lines(output: str) -> list[str]:
     """Return the lines that are not the stage's own."""
     return [line for line in output.splitlines() if not line.startswith("train: ")]

@@ -17,7 +17,7 @@ stages:
 """
 
 
-def command(folder: Path, *words: str, check: bool = True, **env: str) -> "subprocess.CompletedProcess[str]":
+def run_command(folder: Path, *words: str, check: bool = True, **env: str) -> "subprocess.CompletedProcess[str]":
     """Run a command in `folder` as a user would, with this tree's stages at hand; unless it may fail, it must not."""
     root = Path(__file__).parents[2]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -27,19 +27,19 @@ def command(folder: Path, *words: str, check: bool = True, **env: str) -> "subpr
     return done
 
 
-def said(folder: Path, *words: str, **env: str) -> str:
+def read_output(folder: Path, *words: str, **env: str) -> str:
     """Run a command that must not fail and return what it printed."""
-    done = command(folder, *words, **env)
+    done = run_command(folder, *words, **env)
     return done.stdout + done.stderr
 
 
-def commit(folder: Path, message: str) -> None:
+def commit_all(folder: Path, message: str) -> None:
     """Commit all that git does not ignore."""
-    said(folder, "git", "add", "-A")
-    said(folder, "git", "commit", "-qm", message)
+    read_output(folder, "git", "add", "-A")
+    read_output(folder, "git", "commit", "-qm", message)
 
 
-def repository(folder: Path) -> Path:
+def make_repository(folder: Path) -> Path:
     """Make `folder` an empty repository of git and DVC."""
     folder.mkdir(parents=True, exist_ok=True)
     for words in (
@@ -49,26 +49,26 @@ def repository(folder: Path) -> Path:
         ["dvc", "init", "-q"],
         ["dvc", "config", "core.analytics", "false"],
     ):
-        said(folder, *words)
+        read_output(folder, *words)
     return folder
 
 
-def finished(folder: Path) -> Path:
+def make_finished_repository(folder: Path) -> Path:
     """Make `folder` a repository whose two stages have run: `model`, a folder, and `answers` made of it."""
-    repository(folder)
+    make_repository(folder)
     (folder / "dvc.yaml").write_text(PIPELINE)
-    said(folder, "dvc", "repro", "-q")
-    commit(folder, "start")
+    read_output(folder, "dvc", "repro", "-q")
+    commit_all(folder, "start")
     return folder
 
 
-def clone(folder: Path, copy: Path) -> Path:
+def clone_repository(folder: Path, copy: Path) -> Path:
     """Return a fresh clone of `folder`."""
-    said(folder, "git", "clone", "-q", str(folder), str(copy))
+    read_output(folder, "git", "clone", "-q", str(folder), str(copy))
     return copy
 
 
-def spoil(file: Path) -> None:
+def corrupt_file(file: Path) -> None:
     """Change the last byte of a file that nobody may write, as a bad disk does: its mode stays."""
     mode = file.stat().st_mode
     file.chmod(0o644)

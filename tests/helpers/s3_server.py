@@ -31,7 +31,7 @@ class Bucket:
 
 
 @contextmanager
-def serve(name: str) -> Iterator[Bucket]:
+def serve_bucket(name: str) -> Iterator[Bucket]:
     """Serve a bucket from a thread, which ends with this process however it ends; keys are in the environment."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     with pytest.MonkeyPatch.context() as environment:
@@ -39,15 +39,15 @@ def serve(name: str) -> Iterator[Bucket]:
             if variable.startswith("AWS_"):
                 environment.delenv(variable)
         nowhere = os.path.join(os.path.dirname(__file__), "no-such-file")
-        places = {"AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere, "NO_PROXY": "127.0.0.1"}
-        for variable, value in {**KEYS, **places}.items():
+        variables = {"AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere, "NO_PROXY": "127.0.0.1"}
+        for variable, value in {**KEYS, **variables}.items():
             environment.setenv(variable, value)
         server.start()
         try:
             host, port = server.get_host_and_port()
             bucket = Bucket(f"http://{host}:{port}", name)
-            place = {"LocationConstraint": KEYS["AWS_DEFAULT_REGION"]}
-            bucket.client.create_bucket(Bucket=name, CreateBucketConfiguration=place)
+            configuration = {"LocationConstraint": KEYS["AWS_DEFAULT_REGION"]}
+            bucket.client.create_bucket(Bucket=name, CreateBucketConfiguration=configuration)
             yield bucket
         finally:
             server.stop()

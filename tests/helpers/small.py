@@ -5,12 +5,12 @@ from transformers import set_seed
 from alloy.training.settings import LongRow, Scratch, Train
 from alloy.training.tiny_qwen import iterate_texts, new_config, new_model, new_tokenizer
 
-COLOURS = ["red", "green", "blue", "white", "black", "brown", "grey", "pink"]
+COLORS = ["red", "green", "blue", "white", "black", "brown", "grey", "pink"]
 THINGS = ["door", "lamp", "lock", "chair", "table", "cup", "hat", "bag", "book", "shoe"]
 
 
-def chat(number: int) -> dict:
-    thing, colour = THINGS[number % len(THINGS)], COLOURS[number % len(COLOURS)]
+def make_chat(number: int) -> dict:
+    thing, colour = THINGS[number % len(THINGS)], COLORS[number % len(COLORS)]
     return {
         "id": str(number),
         "category": "customer" if number % 2 else "facts",
@@ -22,7 +22,7 @@ def chat(number: int) -> dict:
     }
 
 
-ROWS = [chat(number) for number in range(40)]
+ROWS = [make_chat(number) for number in range(40)]
 LONG = {
     "id": "long",
     "category": "facts",
@@ -43,16 +43,16 @@ SCRATCH = Scratch(
 )
 
 
-def tokenizer():
+def make_tokenizer():
     return new_tokenizer(iterate_texts(ROWS), SCRATCH)
 
 
-def model(tokens=None):
+def make_model(tokens=None):
     set_seed(0)
-    return new_model(new_config(tokens or tokenizer(), SCRATCH))
+    return new_model(new_config(tokens or make_tokenizer(), SCRATCH))
 
 
-def fresh():
+def make_model_and_tokenizer():
     """Return the same small model and tokenizer every time."""
-    tokens = tokenizer()
-    return model(tokens), tokens
+    tokens = make_tokenizer()
+    return make_model(tokens), tokens

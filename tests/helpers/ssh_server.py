@@ -19,7 +19,7 @@ class _Door(asyncssh.SSHServer):
 
 
 @contextmanager
-def serve() -> Iterator[int]:
+def serve_files() -> Iterator[int]:
     """Serve this machine's files to `USER` from a thread, which ends with this process; yields the port."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)

@@ -16,7 +16,7 @@ SPLIT = ("train.jsonl", "test.jsonl", "taxonomy.json", "task.json")
 WORK = """
 import sys
 import yaml
-from measured import TASK, TAXONOMY, measured, rival, write, write_loss
+from example_metrics import TASK, TAXONOMY, measured, rival, write, write_loss
 from alloy.core.files import write_json, write_jsonl
 
 params = yaml.safe_load(open("params.yaml"))
@@ -74,7 +74,7 @@ def _of(model: str, parts: tuple[str, ...] = PARTS) -> list[str]:
     return [f"metrics/{part}/{model}.{end}" for part in parts for end in ("json", "jsonl")]
 
 
-def dvc_yaml() -> str:
+def make_dvc_yaml() -> str:
     """Return the pipeline, with the names of the real one."""
     shared = [*_of("base"), *_of("svm", ("score",)), *(f"data/split/{name}" for name in SPLIT)]
     spent = ["metrics/base.json", "metrics/svm.json", "metrics/infer/base.json"]
@@ -116,7 +116,7 @@ def dvc_yaml() -> str:
     )
 
 
-def run(folder: Path, *command: str, status: int = 0) -> str:
+def run_command(folder: Path, *command: str, status: int = 0) -> str:
     """Run a command in `folder` and return all that it printed; it must end with `status`."""
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     env["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'tests/helpers'}"
@@ -131,7 +131,7 @@ def write_project(folder: Path) -> Path:
     shutil.copy(ROOT / "params.yaml", folder)
     (folder / "profiles").mkdir()
     shutil.copy(ROOT / "profiles/demo.yaml", folder / "profiles")
-    (folder / "dvc.yaml").write_text(dvc_yaml())
+    (folder / "dvc.yaml").write_text(make_dvc_yaml())
     (folder / "work.py").write_text(WORK)
     (folder / ".gitignore").write_text("/metrics/frontier/\n__pycache__/\n")
     for command in (
@@ -143,5 +143,5 @@ def write_project(folder: Path) -> Path:
         ["git", "add", "-A"],
         ["git", "commit", "-qm", "start"],
     ):
-        run(folder, *command)
+        run_command(folder, *command)
     return folder

@@ -15,7 +15,7 @@ from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import EngineName, Infer
 from alloy.labeling.constrained_decoding import LabelConstraint
 from alloy.modeling.model_folder import write_hosted
-from openai_server import Reply, in_turn, serve
+from openai_server import Reply, reply_in_turn, serve_replies
 from projects import free_port
 
 MODEL = "eu.amazon.nova-lite-v1:0"
@@ -61,8 +61,8 @@ def account(tmp_path, monkeypatch):
     for name in OTHERS:
         monkeypatch.delenv(name, raising=False)
     files = {"AWS_CONFIG_FILE": tmp_path / "no-config", "AWS_SHARED_CREDENTIALS_FILE": tmp_path / "no-credentials"}
-    places = {**files, **KEYS, "AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"}
-    for name, value in places.items():
+    variables = {**files, **KEYS, "AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"}
+    for name, value in variables.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
@@ -87,7 +87,7 @@ def ask(folder, monkeypatch):
 
     def ask(answer, comments=("x",), advance=lambda *_: None, **settings):
         requests = [comment if isinstance(comment, Request) else asked(comment) for comment in comments]
-        with serve(answer) as service:
+        with serve_replies(answer) as service:
             monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
             engine = BedrockEngine(folder, infer(**settings), None)
             try:
@@ -129,12 +129,12 @@ def test_more_requests_run_at_a_time_than_boto3_allows_by_default(ask):
 
 def test_every_answer_is_reported_once(ask):
     told = []
-    ask(in_turn(said("x")), ["x"] * 7, lambda index, _: told.append(index))
+    ask(reply_in_turn(said("x")), ["x"] * 7, lambda index, _: told.append(index))
     assert sorted(told) == list(range(7))
 
 
 def test_a_request_has_the_name_of_the_model_and_temperature_0(ask):
-    _, service = ask(in_turn(said("x")), ["Hello"], max_new_tokens=5)
+    _, service = ask(reply_in_turn(said("x")), ["Hello"], max_new_tokens=5)
     assert service.paths == ["/model/eu.amazon.nova-lite-v1%3A0/converse"]
     assert service.requests == [
         {
@@ -158,7 +158,7 @@ PASSING = [
 
 @pytest.mark.parametrize("reply", PASSING)
 def test_requests_to_a_busy_or_failing_service_are_retried(ask, reply):
-    (completion,), service = ask(in_turn(reply, reply, said("at last")))
+    (completion,), service = ask(reply_in_turn(reply, reply, said("at last")))
     assert (completion.text, len(service.requests)) == ("at last", 3)
 
 
@@ -179,20 +179,20 @@ def test_a_quota_of_requests_slows_the_job_down_and_it_finishes(ask):
 
 
 def test_requests_that_are_always_throttled_end_with_a_reason(ask):
-    completions, _ = ask(in_turn(THROTTLED), ["x"] * 4, retries=2)
+    completions, _ = ask(reply_in_turn(THROTTLED), ["x"] * 4, retries=2)
     assert {one.finish for one in completions} == {Finish.failed}
     assert all(one.reason.startswith("ThrottlingException: Too many requests") for one in completions)
 
 
 def test_a_service_that_always_throttles_stops_a_long_job(refused):
-    line = refused(in_turn(THROTTLED), ["x"] * 99, retries=2)
+    line = refused(reply_in_turn(THROTTLED), ["x"] * 99, retries=2)
     assert line.startswith(f"infer.engine: {MODEL}: ")
     assert "ThrottlingException" in line
     assert line.endswith(KEPT)
 
 
 def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):
-    (completion,), _ = ask(in_turn(said("too late", wait=5)), timeout=0.2, retries=0)
+    (completion,), _ = ask(reply_in_turn(said("too late", wait=5)), timeout=0.2, retries=0)
     assert (completion.finish, "Read timeout" in completion.reason) == (Finish.failed, True)
 
 
@@ -206,7 +206,7 @@ def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):
     ],
 )
 def test_an_error_of_the_account_or_model_stops_the_job_at_once(refused, reply):
-    line = refused(in_turn(reply), ["x"] * 40)
+    line = refused(reply_in_turn(reply), ["x"] * 40)
     kind = reply.headers["x-amzn-ErrorType"].partition(":")[0]
     assert line.startswith(f"infer.engine: {MODEL}: {kind}: {reply.body['message']}")
     assert line.endswith(KEPT)
@@ -232,7 +232,7 @@ def test_a_model_with_a_fixed_temperature_gets_requests_without_it(ask, message)
 
 
 def test_after_a_fatal_error_no_more_requests_are_sent(folder, monkeypatch):
-    with serve(lambda _: fault(403, "AccessDeniedException")) as service:
+    with serve_replies(lambda _: fault(403, "AccessDeniedException")) as service:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
         engine = BedrockEngine(folder, infer(concurrency=2), None)
         with pytest.raises(InputError):
@@ -246,7 +246,7 @@ def test_after_ctrl_c_no_more_requests_are_sent(folder, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    with serve(lambda _: said("x", wait=0.02)) as service:
+    with serve_replies(lambda _: said("x", wait=0.02)) as service:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
         engine = BedrockEngine(folder, infer(concurrency=2), None)
         with pytest.raises(KeyboardInterrupt):
@@ -268,7 +268,7 @@ def test_after_ctrl_c_no_more_requests_are_sent(folder, monkeypatch):
     ],
 )
 def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish, text):
-    (completion,), _ = ask(in_turn(reply))
+    (completion,), _ = ask(reply_in_turn(reply))
     assert (completion.finish, completion.text) == (finish, text)
 
 
@@ -283,7 +283,7 @@ def test_a_request_that_is_not_valid_fails_alone(ask):
 def test_tokens_that_are_not_counted_are_0(ask, usage):
     reply = said("x")
     reply.body["usage"] = usage
-    (completion,), _ = ask(in_turn(reply))
+    (completion,), _ = ask(reply_in_turn(reply))
     assert completion == Completion("x", Finish.stop, 0, 0, 0)
 
 
@@ -291,25 +291,25 @@ def test_an_answer_is_the_concatenation_of_its_text_parts(ask):
     reply = said("[")
     thought = {"reasoningContent": {"reasoningText": {"text": "Let me see."}}}
     reply.body["output"]["message"]["content"] = [thought, {"text": "["}, {"text": "]"}]
-    (completion,), _ = ask(in_turn(reply))
+    (completion,), _ = ask(reply_in_turn(reply))
     assert completion.text == "[]"
 
 
 def test_tokens_are_those_that_the_service_counted_including_its_cache(ask):
-    (completion,), _ = ask(in_turn(said("x", inputTokens=10, outputTokens=7, cacheReadInputTokens=90)))
+    (completion,), _ = ask(reply_in_turn(said("x", inputTokens=10, outputTokens=7, cacheReadInputTokens=90)))
     assert completion == Completion("x", Finish.stop, tokens_in=100, cached_in=90, tokens_out=7)
 
 
 def test_the_region_can_be_set_by_aws_region(ask, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    (completion,), _ = ask(in_turn(said("x")))
+    (completion,), _ = ask(reply_in_turn(said("x")))
     assert completion.text == "x"
 
 
 def test_a_missing_region_names_the_variable(refused, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    line = refused(in_turn(said("x")))
+    line = refused(reply_in_turn(said("x")))
     assert line.startswith("infer.engine: bedrock: ")
     assert "region" in line
     assert "AWS_REGION" in line
@@ -318,12 +318,12 @@ def test_a_missing_region_names_the_variable(refused, monkeypatch):
 def test_missing_aws_keys_are_one_line(refused, monkeypatch):
     for name in KEYS:
         monkeypatch.delenv(name)
-    assert "credentials" in refused(in_turn(said("x")))
+    assert "credentials" in refused(reply_in_turn(said("x")))
 
 
 def test_a_missing_aws_profile_is_named(refused, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    assert "nobody" in refused(in_turn(said("x")))
+    assert "nobody" in refused(reply_in_turn(said("x")))
 
 
 def test_infer_constrain_with_bedrock_is_an_error(folder):
@@ -334,7 +334,7 @@ def test_infer_constrain_with_bedrock_is_an_error(folder):
 
 
 def test_a_model_with_weights_is_an_error_with_bedrock(tmp_path):
-    small.model().save_pretrained(tmp_path / "tuned")
+    small.make_model().save_pretrained(tmp_path / "tuned")
     with pytest.raises(InputError, match=rf"\Ainfer.engine: .*{tmp_path / 'tuned'}.*\Z"):
         BedrockEngine(tmp_path / "tuned", infer(), None)
 
@@ -342,7 +342,7 @@ def test_a_model_with_weights_is_an_error_with_bedrock(tmp_path):
 def test_system_messages_are_separate_from_the_turns(ask):
     turns = [("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi"), ("user", "Bye")]
     chat = [{"role": role, "content": content} for role, content in turns]
-    _, service = ask(in_turn(said("x")), [Request("", chat)])
+    _, service = ask(reply_in_turn(said("x")), [Request("", chat)])
     (body,) = service.requests
     assert body["system"] == [{"text": "Be brief."}]
     assert body["messages"] == [{"role": role, "content": [{"text": content}]} for role, content in turns[1:]]

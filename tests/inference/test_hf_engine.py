@@ -14,8 +14,8 @@ from alloy.inference.prefix_attention import SharedPrefix, Step
 from alloy.inference.settings import Infer
 from alloy.labeling.constrained_decoding import CompiledLabelConstraint
 from alloy.modeling.chat_template import common_prefix, render_prompt
-from projects import dense, mixture
-from small import tokenizer
+from projects import make_dense_config, make_moe_config
+from small import make_tokenizer
 
 WORDS = ["What", "colour", "is", "the", "door", "and", "the", "lamp", "and", "the", "lock"]
 INFER = Infer(batch_size=4, max_new_tokens=12)
@@ -31,17 +31,17 @@ def request(number: int) -> Request:
 
 REQUESTS = [request(number) for number in range(14)]
 SAMPLES = [REQUESTS[1].messages, REQUESTS[2].messages]
-COMMON = common_prefix(tokenizer(), SAMPLES)
+COMMON = common_prefix(make_tokenizer(), SAMPLES)
 
 
 def small(config=None):
     """Return (model, tokenizer); its weights are so large that its answers differ."""
-    config = copy.deepcopy(config or dense())
+    config = copy.deepcopy(config or make_dense_config())
     config.initializer_range, config.tie_word_embeddings = 0.4, False
     set_seed(0)
     model = AutoModelForCausalLM.from_config(config)
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=config.eos_token_id)
-    return model, tokenizer()
+    return model, make_tokenizer()
 
 
 def generated(model, tokens, infer=INFER):
@@ -59,7 +59,7 @@ def answers(model, tokens, infer=INFER, constraints=None):
     return engine.complete(REQUESTS, lambda *_: None)
 
 
-@pytest.mark.parametrize("config", [None, mixture()], ids=["dense", "mixture"])
+@pytest.mark.parametrize("config", [None, make_moe_config()], ids=["dense", "mixture"])
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_answers_are_those_of_generate_whatever_the_batch(config, batch_size):
     wanted = generated(*small(config))

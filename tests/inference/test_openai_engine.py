@@ -24,8 +24,8 @@ from alloy.labeling.constrained_decoding import LabelConstraint
 from alloy.modeling.chat_template import common_prefix
 from alloy.modeling.model_folder import load_model, write_hosted
 from alloy.training.tiny_qwen import new_config, new_model
-from openai_server import Reply, fault, in_turn, question, said, serve
-from projects import environment, free_port
+from openai_server import Reply, make_error, make_reply, read_question, reply_in_turn, serve_replies
+from projects import free_port, make_environment
 
 KEPT = "answers so far are kept"
 TASK = {"levels": ["L1", "L2"], "has_content": False, "emotions": [], "most_segments": 2}
@@ -51,7 +51,7 @@ def ask(folder, monkeypatch):
     """Return a function that serves `answer`, sends comments, and returns (completions, server)."""
 
     def ask(answer, comments, **settings):
-        with serve(answer) as service:
+        with serve_replies(answer) as service:
             monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
             monkeypatch.setenv("OPENAI_API_KEY", "a-key")
             engine = OpenAIEngine(folder, infer(**settings), None)
@@ -65,7 +65,7 @@ def refused(folder, monkeypatch):
     """Return a function that serves `answer`, sends comments, and returns (the error that stops the job, server)."""
 
     def refused(answer, comments=("x",), **settings):
-        with serve(answer) as service:
+        with serve_replies(answer) as service:
             monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
             monkeypatch.setenv("OPENAI_API_KEY", "a-key")
             engine = OpenAIEngine(folder, infer(**settings), None)
@@ -78,18 +78,20 @@ def refused(folder, monkeypatch):
 
 
 def test_answers_come_in_the_order_of_the_requests_and_not_of_their_end(ask):
-    completions, _ = ask(lambda body: said(question(body), wait=0.2 / (1 + int(question(body)))), map(str, range(6)))
+    completions, _ = ask(
+        lambda body: make_reply(read_question(body), wait=0.2 / (1 + int(read_question(body)))), map(str, range(6))
+    )
     assert [completion.text for completion in completions] == list("012345")
 
 
 def test_exactly_infer_concurrency_requests_run_at_a_time(ask):
-    _, service = ask(lambda _: said("x", wait=0.05), ["x"] * 12, concurrency=4)
+    _, service = ask(lambda _: make_reply("x", wait=0.05), ["x"] * 12, concurrency=4)
     assert (len(service.requests), service.most) == (12, 4)
 
 
 def test_every_answer_is_reported_once(folder, monkeypatch):
     told = []
-    with serve(in_turn(said("x"))) as service:
+    with serve_replies(reply_in_turn(make_reply("x"))) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", "a-key")
         OpenAIEngine(folder, infer(), None).complete([asked("x")] * 7, lambda index, _: told.append(index))
@@ -97,7 +99,7 @@ def test_every_answer_is_reported_once(folder, monkeypatch):
 
 
 def test_a_request_to_a_hosted_model_has_its_name_the_key_and_temperature_0(ask):
-    _, service = ask(in_turn(said("x")), ["Hello"], max_new_tokens=5)
+    _, service = ask(reply_in_turn(make_reply("x")), ["Hello"], max_new_tokens=5)
     assert (service.paths, service.keys) == (["/v1/chat/completions"], ["Bearer a-key"])
     assert service.requests == [
         {
@@ -111,33 +113,35 @@ def test_a_request_to_a_hosted_model_has_its_name_the_key_and_temperature_0(ask)
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_requests_to_a_busy_or_failing_service_are_retried(ask, status):
-    (completion,), service = ask(in_turn(fault(status), fault(status), said("at last")), ["x"])
+    (completion,), service = ask(reply_in_turn(make_error(status), make_error(status), make_reply("at last")), ["x"])
     assert (completion.text, len(service.requests)) == ("at last", 3)
 
 
 def test_the_retry_after_header_of_a_service_is_respected(ask):
     busy = Reply({"error": {"message": "slow down"}}, 429, {"Retry-After": "1"})
     start = time.monotonic()
-    ask(in_turn(busy, said("x")), ["x"])
+    ask(reply_in_turn(busy, make_reply("x")), ["x"])
     assert time.monotonic() - start >= 1
 
 
 @pytest.mark.parametrize("status", [429, 500])
 def test_after_infer_retries_the_request_has_no_answer_and_a_reason(ask, status):
-    (completion,), service = ask(in_turn(fault(status, "too\nmuch")), ["x"], retries=2)
+    (completion,), service = ask(reply_in_turn(make_error(status, "too\nmuch")), ["x"], retries=2)
     assert len(service.requests) == 3
     assert (completion.finish, completion.text) == (Finish.failed, "")
     assert completion.reason == f"{status} error: too much (asked 3 times)"
 
 
 def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):
-    (completion,), service = ask(in_turn(said("too late", wait=5)), ["x"], timeout=0.1, retries=0)
+    (completion,), service = ask(reply_in_turn(make_reply("too late", wait=5)), ["x"], timeout=0.1, retries=0)
     assert len(service.requests) == 1
     assert (completion.finish, "infer.timeout" in completion.reason) == (Finish.failed, True)
 
 
 def test_a_request_that_times_out_once_is_retried(ask):
-    (completion,), service = ask(in_turn(said("too late", wait=5), said("in time")), ["x"], timeout=0.3, retries=1)
+    (completion,), service = ask(
+        reply_in_turn(make_reply("too late", wait=5), make_reply("in time")), ["x"], timeout=0.3, retries=1
+    )
     assert (completion.text, len(service.requests)) == ("in time", 2)
 
 
@@ -162,16 +166,16 @@ def test_an_invalid_address_is_one_line(folder, monkeypatch, address):
 @pytest.mark.parametrize(
     "reply",
     [
-        fault(401, "Incorrect API key provided", "invalid_api_key"),
-        fault(403, "Your account may not use this model"),
-        fault(404, "The model 'some-model' does not exist", "model_not_found"),
-        fault(400, "API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT"),
-        fault(402, "Insufficient Balance"),
-        fault(429, "You exceeded your current quota", "insufficient_quota"),
+        make_error(401, "Incorrect API key provided", "invalid_api_key"),
+        make_error(403, "Your account may not use this model"),
+        make_error(404, "The model 'some-model' does not exist", "model_not_found"),
+        make_error(400, "API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT"),
+        make_error(402, "Insufficient Balance"),
+        make_error(429, "You exceeded your current quota", "insufficient_quota"),
     ],
 )
 def test_an_error_of_the_account_or_model_stops_the_job_at_once(refused, reply):
-    line, service = refused(in_turn(reply), ["x"] * 40, concurrency=2, retries=8)
+    line, service = refused(reply_in_turn(reply), ["x"] * 40, concurrency=2, retries=8)
     assert len(service.requests) <= 4
     assert line.startswith(f"infer.engine: some-model at {service.url}/v1/: {reply.status} ")
     assert reply.body["error"]["message"] in line
@@ -180,7 +184,9 @@ def test_an_error_of_the_account_or_model_stops_the_job_at_once(refused, reply):
 
 def test_answers_that_arrive_after_a_fatal_error_are_kept(folder, monkeypatch):
     kept = {}
-    with serve(lambda body: fault(401) if question(body) == "bad" else said("x", wait=0.5)) as service:
+    with serve_replies(
+        lambda body: make_error(401) if read_question(body) == "bad" else make_reply("x", wait=0.5)
+    ) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", "a-key")
         engine = OpenAIEngine(folder, infer(), None)
@@ -192,15 +198,17 @@ def test_answers_that_arrive_after_a_fatal_error_are_kept(folder, monkeypatch):
 @pytest.mark.parametrize(
     "reply",
     [
-        fault(400, "Invalid value for 'content'", "invalid_value"),
-        fault(403, "Forbidden"),
-        fault(404, "Not here"),
-        fault(422, "The input has lone surrogates"),
+        make_error(400, "Invalid value for 'content'", "invalid_value"),
+        make_error(403, "Forbidden"),
+        make_error(404, "Not here"),
+        make_error(422, "The input has lone surrogates"),
         Reply({"error": {"message": "no provider", "code": 400}}),
     ],
 )
 def test_a_request_that_the_service_rejects_fails_alone(ask, reply):
-    completions, service = ask(lambda body: reply if question(body) == "7" else said("x"), map(str, range(20)))
+    completions, service = ask(
+        lambda body: reply if read_question(body) == "7" else make_reply("x"), map(str, range(20))
+    )
     assert [one.text for one in completions] == ["x"] * 7 + [""] + ["x"] * 12
     assert completions[7].finish is Finish.failed
     assert reply.body["error"]["message"] in completions[7].reason
@@ -208,14 +216,14 @@ def test_a_request_that_the_service_rejects_fails_alone(ask, reply):
 
 
 def test_many_failed_requests_in_a_row_stop_the_job(refused):
-    line, service = refused(in_turn(fault(400, "Unknown parameter: 'x'", "unknown_parameter")), ["x"] * 90)
+    line, service = refused(reply_in_turn(make_error(400, "Unknown parameter: 'x'", "unknown_parameter")), ["x"] * 90)
     assert "Unknown parameter: 'x'" in line
     assert line.endswith(KEPT)
     assert 10 <= len(service.requests) <= 12
 
 
 def test_failures_of_the_last_requests_do_not_stop_the_job(ask):
-    answer = lambda body: said("x") if int(question(body)) < 20 else fault(500)  # noqa: E731
+    answer = lambda body: make_reply("x") if int(read_question(body)) < 20 else make_error(500)  # noqa: E731
     completions, _ = ask(answer, map(str, range(35)), concurrency=35, retries=0)
     assert [one.finish for one in completions] == [Finish.stop] * 20 + [Finish.failed] * 15
 
@@ -228,7 +236,7 @@ def test_failures_of_the_last_requests_do_not_stop_the_job(ask):
     ],
 )
 def test_a_rejected_parameter_is_left_out(ask, parameter, message):
-    answer = lambda body: fault(400, message, "unsupported_value") if parameter in body else said("x")  # noqa: E731
+    answer = lambda body: make_error(400, message, "unsupported_value") if parameter in body else make_reply("x")  # noqa: E731
     completions, service = ask(answer, ["x"] * 9, concurrency=1)
     assert {one.text for one in completions} == {"x"}
     assert {one.sampled for one in completions} == {parameter == "temperature"}
@@ -236,14 +244,14 @@ def test_a_rejected_parameter_is_left_out(ask, parameter, message):
     assert service.requests[-1].get("max_tokens" if parameter.startswith("max") else "max_completion_tokens") == 24
 
 
-COMPLETION = said("x").body
+COMPLETION = make_reply("x").body
 PAGE = Reply({}, headers={"Content-Type": "text/html"})
 CUT = Reply({}, headers={"Content-Length": "1"})
 
 
 @pytest.mark.parametrize("reply", [Reply({"hello": "world"}), PAGE, CUT])
 def test_a_reply_that_is_not_a_completion_names_the_variable(refused, reply):
-    line, service = refused(in_turn(reply), retries=0)
+    line, service = refused(reply_in_turn(reply), retries=0)
     assert service.url in line
     assert "OPENAI_BASE_URL" in line
 
@@ -256,27 +264,27 @@ def refusal(text):
 @pytest.mark.parametrize(
     ("reply", "finish", "text"),
     [
-        (said("[]", "stop"), Finish.stop, "[]"),
-        (said("[{", "length"), Finish.length, "[{"),
-        (said("I", "content_filter"), Finish.refused, "I"),
-        (fault(400, "too long", "context_length_exceeded"), Finish.context, ""),
-        (fault(400, "This model's maximum context length is 256 tokens", "400"), Finish.context, ""),
-        (fault(400, "the prompt is refused", "content_filter"), Finish.refused, ""),
+        (make_reply("[]", "stop"), Finish.stop, "[]"),
+        (make_reply("[{", "length"), Finish.length, "[{"),
+        (make_reply("I", "content_filter"), Finish.refused, "I"),
+        (make_error(400, "too long", "context_length_exceeded"), Finish.context, ""),
+        (make_error(400, "This model's maximum context length is 256 tokens", "400"), Finish.context, ""),
+        (make_error(400, "the prompt is refused", "content_filter"), Finish.refused, ""),
         (Reply({**COMPLETION, "choices": []}), Finish.refused, ""),
         (Reply({**COMPLETION, "choices": [], "usage": None}), Finish.refused, ""),
         (refusal("I cannot help with that."), Finish.refused, ""),
     ],
 )
 def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish, text):
-    (completion,), _ = ask(in_turn(reply), ["x"])
+    (completion,), _ = ask(reply_in_turn(reply), ["x"])
     assert (completion.finish, completion.text) == (finish, text)
     assert bool(completion.reason) == (finish in UNANSWERED)
 
 
 def test_an_answer_without_a_text_is_empty(ask):
-    reply = said("")
+    reply = make_reply("")
     reply.body["choices"][0]["message"]["content"] = None
-    (completion,), _ = ask(in_turn(reply), ["x"])
+    (completion,), _ = ask(reply_in_turn(reply), ["x"])
     assert completion.text == ""
 
 
@@ -285,7 +293,7 @@ def test_an_answer_without_a_text_is_empty(ask):
     [({"prompt_tokens_details": {"cached_tokens": 64}}, 64), ({"prompt_tokens_details": None}, 0), ({}, 0)],
 )
 def test_tokens_are_those_that_the_service_counted(ask, details, cached):
-    (completion,), _ = ask(in_turn(said("x", prompt_tokens=100, completion_tokens=7, **details)), ["x"])
+    (completion,), _ = ask(reply_in_turn(make_reply("x", prompt_tokens=100, completion_tokens=7, **details)), ["x"])
     assert completion == Completion("x", Finish.stop, tokens_in=100, cached_in=cached, tokens_out=7)
 
 
@@ -294,11 +302,11 @@ NULLS = {"prompt_tokens": None, "completion_tokens": None, "prompt_tokens_detail
 
 @pytest.mark.parametrize("usage", ["absent", None, {}, NULLS])
 def test_a_service_that_counts_no_tokens_gives_0_tokens(ask, usage):
-    reply = said("x")
+    reply = make_reply("x")
     del reply.body["usage"]
     if usage != "absent":
         reply.body["usage"] = usage
-    (completion,), _ = ask(in_turn(reply), ["x"])
+    (completion,), _ = ask(reply_in_turn(reply), ["x"])
     assert completion == Completion("x", Finish.stop, 0, 0, 0)
 
 
@@ -318,7 +326,7 @@ def weights(tmp_path_factory):
     Its heads have a size that vLLM supports on a CPU.
     """
     folder = tmp_path_factory.mktemp("models") / "tuned"
-    tokenizer = small.tokenizer()
+    tokenizer = small.make_tokenizer()
     config = new_config(tokenizer, small.SCRATCH.model_copy(update={"head_dim": 32}))
     config.tie_word_embeddings, config.initializer_range = False, 0.3
     set_seed(0)
@@ -337,7 +345,7 @@ def test_a_missing_server_address_names_the_variable(weights, monkeypatch):
 
 
 def test_a_comment_that_leaves_no_room_for_an_answer_is_not_sent(weights, monkeypatch):
-    with serve(in_turn(fault(500))) as service:
+    with serve_replies(reply_in_turn(make_error(500))) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
         (completion,) = OpenAIEngine(weights, infer(), None).complete([asked("red " * 400)], lambda *_: None)
     assert (completion.finish, completion.text, service.requests) == (Finish.context, "", [])
@@ -351,7 +359,7 @@ def vllm_serve(folder: Path, log: Path):
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--host", "127.0.0.1", "--port", port, "--served-model-name", str(folder), "--enforce-eager"]
     command += ["--dtype", "float32", "--max-num-seqs", "8"]
-    quiet = environment(VLLM_NO_USAGE_STATS="1", VLLM_CPU_KVCACHE_SPACE="1")
+    quiet = make_environment(VLLM_NO_USAGE_STATS="1", VLLM_CPU_KVCACHE_SPACE="1")
     with log.open("w") as output:
         server = subprocess.Popen(command, env=quiet, stdout=output, stderr=output, start_new_session=True)
     try:
@@ -404,8 +412,8 @@ def test_vllm_s_server_gives_the_answers_of_transformers_and_follows_a_grammar(w
 
 
 def test_no_secret_is_in_a_message(folder, monkeypatch):
-    echo = fault(401, "No key sk-wrong-1234 of ann:hunter22 at /v1?code=opensesame, Basic YW5uOmh1bnRlcjIy")
-    with serve(in_turn(echo)) as service:
+    echo = make_error(401, "No key sk-wrong-1234 of ann:hunter22 at /v1?code=opensesame, Basic YW5uOmh1bnRlcjIy")
+    with serve_replies(reply_in_turn(echo)) as service:
         address = service.url.replace("http://", "http://ann:hunter22@")
         monkeypatch.setenv("OPENAI_BASE_URL", f"{address}/v1?code=opensesame")
         monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-1234")
@@ -418,6 +426,6 @@ def test_no_secret_is_in_a_message(folder, monkeypatch):
 
 def test_no_secret_is_in_a_reason(ask, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "plain-word-1")
-    answer = lambda body: fault(400, "bad plain-word-1") if question(body) == "1" else said("x")  # noqa: E731
+    answer = lambda body: make_error(400, "bad plain-word-1") if read_question(body) == "1" else make_reply("x")  # noqa: E731
     completions, _ = ask(answer, map(str, range(4)))
     assert completions[1].reason == "400 error: bad ***"

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from alloy.inference.prefix_attention import SharedPrefix, Step
-from small import fresh
+from small import make_model_and_tokenizer
 
 
 def test_branches_come_right_after_the_stem_and_do_not_see_one_another() -> None:
@@ -24,7 +24,7 @@ def test_positions_are_cache_indices_without_branches() -> None:
 
 
 def test_logits_of_branches_are_those_of_whole_rows() -> None:
-    model, _ = fresh()
+    model, _ = make_model_and_tokenizer()
     model = model.eval()
     before = model.config._attn_implementation
     prefix, trees = [5, 6, 7], [([11, 12], [[13], [14, 15, 16]]), ([21], [[22, 23], []])]

@@ -18,7 +18,7 @@ from alloy.labeling.predict import build_metrics, count_prediction, open_labeler
 from alloy.labeling.prompt import Prompts
 from alloy.labeling.settings import Prompt
 from alloy.modeling.model_folder import write_hosted
-from openai_server import Reply, Row, said, serve
+from openai_server import Reply, Row, make_reply, serve_replies
 
 SEGMENTS = [{"content": "the lock jams", "L1": "Setup"}]
 TASK = {"levels": ["L1"], "has_content": True, "emotions": [], "most_segments": 1}
@@ -49,7 +49,7 @@ def labels(folder: Path, monkeypatch, engine: EngineName, answer, comments=40) -
     write_hosted(folder / "base", "some-model")
     prompts = Prompts.from_task(Prompt(), Taxonomy(("L1",), {("Setup",): ""}), TASK, [])
     rows: dict[int, Row] = {}
-    with serve(answer) as server:
+    with serve_replies(answer) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", server.url)
         labeler = open_labeler(folder / "base", Infer(engine=engine), prompts)
@@ -68,7 +68,7 @@ def is_bad(body: Row) -> bool:
 
 def openai(reply: Reply):
     """Return a function that answers in the format of OpenAI, and one comment with `reply`."""
-    return lambda body: reply if is_bad(body) else said(json.dumps(SEGMENTS))
+    return lambda body: reply if is_bad(body) else make_reply(json.dumps(SEGMENTS))
 
 
 def converse(text: str) -> Reply:
@@ -104,20 +104,20 @@ def test_a_model_with_a_fixed_temperature_gets_requests_without_it_and_the_metri
         "Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) is supported."
     )
     rejected = Reply({"error": {"message": message, "param": "temperature", "code": "unsupported_value"}}, 400)
-    answer = lambda body: rejected if "temperature" in body else said(json.dumps(SEGMENTS))  # noqa: E731
+    answer = lambda body: rejected if "temperature" in body else make_reply(json.dumps(SEGMENTS))  # noqa: E731
     rows, figures, _ = labels(tmp_path, monkeypatch, EngineName.openai, answer)
     assert all(row["valid"] for row in rows)
     assert (figures["sampled"], figures["unanswered"]["failed"]) == (40, 0)
 
 
 def test_the_list_after_a_thought_is_read(tmp_path, monkeypatch):
-    thought = said(f"<think>Labels are in [brackets].</think>\n{json.dumps(SEGMENTS)}")
+    thought = make_reply(f"<think>Labels are in [brackets].</think>\n{json.dumps(SEGMENTS)}")
     rows, _, _ = labels(tmp_path, monkeypatch, EngineName.openai, openai(thought))
     assert (rows[17]["valid"], rows[17]["segments"]) == (True, SEGMENTS)
 
 
 def test_a_greedy_answer_is_not_counted_as_sampled(tmp_path, monkeypatch):
-    _, figures, _ = labels(tmp_path, monkeypatch, EngineName.openai, lambda _: said(json.dumps(SEGMENTS)))
+    _, figures, _ = labels(tmp_path, monkeypatch, EngineName.openai, lambda _: make_reply(json.dumps(SEGMENTS)))
     assert "sampled" not in figures
 
 

@@ -15,7 +15,7 @@ from alloy.labeling.answer import assign_codes, parse_answer, render_answer
 from alloy.labeling.constrained_decoding import CompiledLabelConstraint, LabelConstraint, LabelMatcher
 from alloy.labeling.grammar import QUOTED_WORDS, can_quote
 from hostile import HOSTILE
-from small import tokenizer
+from small import make_tokenizer
 
 TAXONOMY = Taxonomy(
     ("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", 'The "door"'): "", ("Price", "Fair"): "", ("Größe", "鍵"): ""}
@@ -31,7 +31,7 @@ COMMENT = 'The door is "red".\n鍵 は <|im_end|>!'
 
 @cache
 def small() -> Any:
-    return tokenizer()
+    return make_tokenizer()
 
 
 @cache

@@ -17,7 +17,7 @@ from alloy.labeling.answer import Codes, assign_codes, render_answer
 from alloy.labeling.grammar import LETTERS, answer_grammar, can_quote, content_grammar, labels_grammar
 from alloy.splitting.validate import check_block
 from hostile import HOSTILE
-from small import tokenizer
+from small import make_tokenizer
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 TAXONOMY = Taxonomy(
@@ -44,7 +44,7 @@ STRANGE = Taxonomy(
 
 @cache
 def compiler() -> xgrammar.GrammarCompiler:
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     info = xgrammar.TokenizerInfo.from_huggingface(tokens, vocab_size=len(tokens))
     return xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
 

@@ -15,25 +15,25 @@ from alloy.mixing.mixture import RowSizes, draw_mixture
 from alloy.mixing.proportional_sampler import DrawnRow
 from alloy.mixing.settings import Budget, Mix, Unit
 from alloy.modeling.chat_examples import AssistantTurns, count_tokens
-from pools import chat, customers, generals, sizes
-from small import tokenizer
+from mix_rows import make_chat, make_customer_rows, make_general_rows, make_row_sizes
+from small import make_tokenizer
 
 RATIOS = [0, 0.001, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.9, 1]
 
 
 @pytest.fixture(scope="module")
 def tokens() -> Any:
-    return tokenizer()
+    return make_tokenizer()
 
 
 def some(count: int) -> list[Row]:
     """Return general rows of two sources."""
-    return [row if n % 4 else {**row, "source": "other"} for n, row in enumerate(generals(count))]
+    return [row if n % 4 else {**row, "source": "other"} for n, row in enumerate(make_general_rows(count))]
 
 
 def mixed(mix: Mix, general: list[Row], tokens: Any = None, customer: int = 40) -> tuple[Row, list[Row]]:
     """Return the manifest of a mix and its rows."""
-    parts = [sizes(customers(customer), mix.unit, tokens), sizes(general, mix.unit, tokens)]
+    parts = [make_row_sizes(make_customer_rows(customer), mix.unit, tokens), make_row_sizes(general, mix.unit, tokens)]
     drawn = draw_mixture(mix, *parts)
     return build_manifest(mix, *zip(parts, drawn, strict=True)), rows_of(parts, drawn)
 
@@ -89,7 +89,7 @@ def test_repeats_are_counted_on_both_sides() -> None:
 
 
 def test_weights_are_shares_of_the_whole_mix() -> None:
-    report, rows = mixed(Mix(ratio=0.5, sources={"math": 3.0, "code": 1.0, "chat": 0.0}), generals(300))
+    report, rows = mixed(Mix(ratio=0.5, sources={"math": 3.0, "code": 1.0, "chat": 0.0}), make_general_rows(300))
     categories = Counter(row["category"] for row in rows)
     assert report["weight"] == {
         "math": {"asked": 0.375, "achieved": categories["math"] / 80},
@@ -100,7 +100,7 @@ def test_weights_are_shares_of_the_whole_mix() -> None:
 
 
 def test_without_weights_the_manifest_has_none() -> None:
-    assert "weight" not in mixed(Mix(ratio=0.5), generals(300))[0]
+    assert "weight" not in mixed(Mix(ratio=0.5), make_general_rows(300))[0]
 
 
 # The card
@@ -110,7 +110,7 @@ def carded(tmp_path: Path, mix: Mix, general: list[Row], tokens: Any = None) -> 
     (tmp_path / "given").write_text("x")
     report = mixed(mix, general, tokens)[0]
     left_out = {"comments: bad": 3, "general: shares a run of words with a test": 1234}
-    return render_card(report, mix, left_out, [tmp_path / "given"], sizes(general).row_index.kinds)
+    return render_card(report, mix, left_out, [tmp_path / "given"], make_row_sizes(general).row_index.kinds)
 
 
 def cells(text: str, first: str) -> list[str]:
@@ -139,10 +139,13 @@ def test_the_card_has_what_was_left_out_and_the_hashes_of_the_inputs(tmp_path: P
 
 def test_the_card_has_every_license_of_a_source(tmp_path: Path) -> None:
     general = [
-        *(chat(f"a{n}", "a", "math", license="MIT") for n in range(20)),
-        *(chat(f"b{n}", "b", "math") for n in range(20)),
-        *(chat(f"c{n}", "c", "math", **({"license": "CC BY 4.0"} if n % 2 else {"license": "MIT"})) for n in range(20)),
-        *(chat(f"d{n}", "d", "math", **({"license": "MIT"} if n % 2 else {})) for n in range(20)),
+        *(make_chat(f"a{n}", "a", "math", license="MIT") for n in range(20)),
+        *(make_chat(f"b{n}", "b", "math") for n in range(20)),
+        *(
+            make_chat(f"c{n}", "c", "math", **({"license": "CC BY 4.0"} if n % 2 else {"license": "MIT"}))
+            for n in range(20)
+        ),
+        *(make_chat(f"d{n}", "d", "math", **({"license": "MIT"} if n % 2 else {})) for n in range(20)),
     ]
     text = carded(tmp_path, Mix(ratio=0.5), general)
     found = {name: cells(text, name)[-1] for name in (CUSTOMER, "a", "b", "c", "d")}
@@ -151,7 +154,7 @@ def test_the_card_has_every_license_of_a_source(tmp_path: Path) -> None:
 
 def test_the_card_has_the_settings_of_params(tmp_path: Path) -> None:
     mix = Mix(ratio=0.25, sources={"math": 2.0, "chat": 1.0}, repeat=True, budget=Budget.total, total=30)
-    text = carded(tmp_path, mix, generals(90))
+    text = carded(tmp_path, mix, make_general_rows(90))
     settings = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["mix"]
     assert settings["sources"] == {"math": 2.0, "chat": 1.0}
     assert (settings["budget"], settings["total"], settings["repeat"], settings["unit"]) == (

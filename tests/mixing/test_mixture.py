@@ -18,8 +18,8 @@ from alloy.modeling.chat_examples import AssistantTurns, count_tokens
 from alloy.training.packing import IGNORED, tokenize_rows
 from alloy.training.tiny_qwen import new_tokenizer
 from hostile import HOSTILE
-from pools import CATEGORIES, chat, customers, generals, sizes
-from small import SCRATCH, tokenizer
+from mix_rows import CATEGORIES, make_chat, make_customer_rows, make_general_rows, make_row_sizes
+from small import SCRATCH, make_tokenizer
 
 SHARED = Path(__file__).parents[3] / "shared/data/general"
 RATIOS = [0, 0.001, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.9]
@@ -28,7 +28,7 @@ TOKENS = [Unit.tokens, Unit.loss_tokens]
 
 @pytest.fixture(scope="module")
 def tokens() -> Any:
-    return tokenizer()
+    return make_tokenizer()
 
 
 def ids(part: RowSizes, drawn: list[DrawnRow]) -> list[str]:
@@ -41,7 +41,7 @@ def total(drawn: list[DrawnRow]) -> int:
 
 def error_of(mix: Mix, customer: list[Row], general: list[Row]) -> str:
     with pytest.raises(InputError) as caught:
-        draw_mixture(mix, sizes(customer), sizes(general))
+        draw_mixture(mix, make_row_sizes(customer), make_row_sizes(general))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -57,7 +57,7 @@ def named_number(message: str) -> float:
 
 
 def test_a_row_counts_as_many_tokens_as_training_sees(tokens) -> None:
-    rows = [*generals(40), *(chat(f"h{n}", "s", "c") for n in range(1))]
+    rows = [*make_general_rows(40), *(make_chat(f"h{n}", "s", "c") for n in range(1))]
     rows += [
         {**rows[0], "id": f"x{n}", "messages": [{"role": "user", "content": text or "?"}, *rows[0]["messages"][1:]]}
         for n, text in enumerate(HOSTILE)
@@ -68,27 +68,27 @@ def test_a_row_counts_as_many_tokens_as_training_sees(tokens) -> None:
         for ids, labels in zip(seen["input_ids"], seen["labels"], strict=True)
     ]
     assert count_tokens(rows, tokens, AssistantTurns.all).tolist() == [list(pair) for pair in wanted]
-    counted = sizes(rows, Unit.tokens, tokens)
+    counted = make_row_sizes(rows, Unit.tokens, tokens)
     order = np.random.default_rng(0).permutation(len(rows))
-    assert counted.count_row_tokens(order).tolist() == [list(wanted[place]) for place in order]
-    assert dict(counted.measure_rows(order)) == {place: wanted[place][0] for place in range(len(rows))}
-    assert dict(sizes(rows, Unit.loss_tokens, tokens).measure_rows(order)) == {
-        place: wanted[place][1] for place in range(len(rows))
+    assert counted.count_row_tokens(order).tolist() == [list(wanted[location]) for location in order]
+    assert dict(counted.measure_rows(order)) == {location: wanted[location][0] for location in range(len(rows))}
+    assert dict(make_row_sizes(rows, Unit.loss_tokens, tokens).measure_rows(order)) == {
+        location: wanted[location][1] for location in range(len(rows))
     }
 
 
 def test_rows_have_the_same_tokens_alone_and_in_a_block(tokens) -> None:
-    rows = generals(30)
+    rows = make_general_rows(30)
     apart = [count_tokens([row], tokens, AssistantTurns.all)[0].tolist() for row in rows]
     assert count_tokens(rows, tokens, AssistantTurns.all).tolist() == apart
 
 
 def test_no_rows_have_no_tokens(tokens) -> None:
-    assert sizes([], Unit.tokens, tokens).count_row_tokens(np.empty(0, np.int64)).tolist() == []
+    assert make_row_sizes([], Unit.tokens, tokens).count_row_tokens(np.empty(0, np.int64)).tolist() == []
 
 
 def test_rows_have_size_1_if_the_unit_is_examples() -> None:
-    assert list(sizes(generals(5)).measure_rows(np.array([3, 1]))) == [(3, 1), (1, 1)]
+    assert list(make_row_sizes(make_general_rows(5)).measure_rows(np.array([3, 1]))) == [(3, 1), (1, 1)]
 
 
 # Rows that are too long
@@ -100,7 +100,7 @@ def lengths(rows: list[Row], tokens: Any) -> dict[str, int]:
 
 def long_customers(count: int) -> list[Row]:
     """Return customer rows of which two in three are long."""
-    return [chat(f"c{number}", CUSTOMER, CUSTOMER, 60 if number % 3 else 3) for number in range(count)]
+    return [make_chat(f"c{number}", CUSTOMER, CUSTOMER, 60 if number % 3 else 3) for number in range(count)]
 
 
 LIMIT = 100
@@ -113,8 +113,8 @@ LIMIT = 100
 def test_share_unit_and_budget_hold_for_the_rows_that_fit(unit: Unit, mix: Row, tokens) -> None:
     total_of = {Unit.examples: 80, Unit.tokens: 4000, Unit.loss_tokens: 800}[unit]
     mix = Mix(unit=unit, total=total_of if "budget" in mix else None, **mix)
-    own, others = long_customers(300), generals(900)
-    parts = [sizes(rows, unit, tokens, max_length=LIMIT) for rows in (own, others)]
+    own, others = long_customers(300), make_general_rows(900)
+    parts = [make_row_sizes(rows, unit, tokens, max_length=LIMIT) for rows in (own, others)]
     kept, found = draw_mixture(mix, *parts)
     long = lengths([*own, *others], tokens)
     taken = [*ids(parts[0], kept), *ids(parts[1], found)]
@@ -128,18 +128,21 @@ def test_share_unit_and_budget_hold_for_the_rows_that_fit(unit: Unit, mix: Row, 
 
 
 def test_rows_that_fit_are_drawn_as_if_the_others_did_not_exist(tokens) -> None:
-    own, others = long_customers(60), generals(300)
+    own, others = long_customers(60), make_general_rows(300)
     long = lengths([*own, *others], tokens)
     mix = Mix(ratio=0.5)
-    parts = [sizes(rows, mix.unit, tokens, max_length=70) for rows in (own, others)]
-    short = [sizes([row for row in rows if long[row["id"]] <= 70], mix.unit, tokens) for rows in (own, others)]
+    parts = [make_row_sizes(rows, mix.unit, tokens, max_length=70) for rows in (own, others)]
+    short = [make_row_sizes([row for row in rows if long[row["id"]] <= 70], mix.unit, tokens) for rows in (own, others)]
     assert [ids(*pair) for pair in zip(parts, draw_mixture(mix, *parts), strict=True)] == [
         ids(*pair) for pair in zip(short, draw_mixture(mix, *short), strict=True)
     ]
 
 
 def test_only_the_general_rows_that_drawing_looks_at_are_measured(tokens) -> None:
-    parts = [sizes(rows, Unit.examples, tokens, max_length=70) for rows in (customers(30), generals(3000))]
+    parts = [
+        make_row_sizes(rows, Unit.examples, tokens, max_length=70)
+        for rows in (make_customer_rows(30), make_general_rows(3000))
+    ]
     draw_mixture(Mix(ratio=0), *parts)
     assert (parts[1].counts < 0).all()
     draw_mixture(Mix(ratio=0.5), *parts)
@@ -148,34 +151,36 @@ def test_only_the_general_rows_that_drawing_looks_at_are_measured(tokens) -> Non
 
 
 def test_with_stop_the_error_names_the_longest_row(tokens) -> None:
-    own = [*long_customers(30), chat("longest", CUSTOMER, CUSTOMER, 90)]
+    own = [*long_customers(30), make_chat("longest", CUSTOMER, CUSTOMER, 90)]
     length = lengths(own, tokens)["longest"]
     with pytest.raises(
         InputError, match=rf"^train\.max_length: 21 of 31 customer .* {LIMIT} .*'longest' .*\b{length}\b"
     ):
-        draw_mixture(Mix(), sizes(own, Unit.examples, tokens, max_length=LIMIT, stop=True), sizes([]))
+        draw_mixture(Mix(), make_row_sizes(own, Unit.examples, tokens, max_length=LIMIT, stop=True), make_row_sizes([]))
     with pytest.raises(InputError, match=r"^train\.max_length: 1 of 1 made .*'g' "):
         draw_mixture(
             Mix(ratio=0.5),
-            sizes(customers(5), Unit.examples, tokens, max_length=LIMIT, stop=True),
-            sizes([chat("g", "made", "chat", 90)], Unit.examples, tokens, max_length=LIMIT, stop=True),
+            make_row_sizes(make_customer_rows(5), Unit.examples, tokens, max_length=LIMIT, stop=True),
+            make_row_sizes([make_chat("g", "made", "chat", 90)], Unit.examples, tokens, max_length=LIMIT, stop=True),
         )
 
 
 def test_customer_rows_that_are_all_too_long_raise_one_line(tokens) -> None:
     with pytest.raises(InputError, match=r"^train\.max_length: .*\b5\b.*\b20\b"):
-        draw_mixture(Mix(), sizes(customers(5), Unit.examples, tokens, max_length=20), sizes([]))
+        draw_mixture(
+            Mix(), make_row_sizes(make_customer_rows(5), Unit.examples, tokens, max_length=20), make_row_sizes([])
+        )
 
 
 def test_too_few_rows_that_fit_name_how_many_are_too_long(tokens) -> None:
-    others = [chat(f"g{number}", "made", "chat", 90 if number % 2 else 3) for number in range(40)]
+    others = [make_chat(f"g{number}", "made", "chat", 90 if number % 2 else 3) for number in range(40)]
     with pytest.raises(
         InputError, match=r"^params\.yaml: mix\.ratio: 0\.5 .*\b30\b.*\b20\b.*\b20\b.*train\.max_length"
     ):
         draw_mixture(
             Mix(ratio=0.5),
-            sizes(customers(30), Unit.examples, tokens),
-            sizes(others, Unit.examples, tokens, max_length=LIMIT),
+            make_row_sizes(make_customer_rows(30), Unit.examples, tokens),
+            make_row_sizes(others, Unit.examples, tokens, max_length=LIMIT),
         )
 
 
@@ -185,14 +190,19 @@ def test_too_few_rows_that_fit_name_how_many_are_too_long(tokens) -> None:
 @pytest.mark.parametrize("ratio", RATIOS)
 @pytest.mark.parametrize("count", [1, 7, 100])
 def test_the_share_is_within_one_row_of_the_ratio(count: int, ratio: float) -> None:
-    customer, general = draw_mixture(Mix(ratio=ratio), sizes(customers(count)), sizes(generals(1000)))
+    customer, general = draw_mixture(
+        Mix(ratio=ratio), make_row_sizes(make_customer_rows(count)), make_row_sizes(make_general_rows(1000))
+    )
     assert abs(len(general) - ratio * (len(general) + count)) < 1
     assert [one.index for one in customer] == list(range(count))
 
 
 @pytest.mark.parametrize("unit", TOKENS)
 def test_the_share_of_tokens_is_within_a_thousandth_of_the_ratio(unit: Unit, tokens) -> None:
-    customer, general = sizes(customers(1500), unit, tokens), sizes(generals(2500), unit, tokens)
+    customer, general = (
+        make_row_sizes(make_customer_rows(1500), unit, tokens),
+        make_row_sizes(make_general_rows(2500), unit, tokens),
+    )
     for ratio in (0.05, 0.1, 0.25, 1 / 3, 0.5):
         kept, found = draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)
         achieved = total(found) / (total(found) + total(kept))
@@ -206,7 +216,7 @@ def test_the_share_of_real_tokens_is_within_a_thousandth_of_the_ratio(unit: Unit
         pytest.skip(f"{SHARED} is absent: real general data cannot be mixed")
     every = [row for file in find_files(SHARED, is_jsonl, "no file") for row in read_jsonl(file)][::41]
     made = new_tokenizer([turn["content"] for row in every[:300] for turn in row["messages"]], SCRATCH)
-    customer, general = sizes(customers(3000), unit, made), sizes(every, unit, made)
+    customer, general = make_row_sizes(make_customer_rows(3000), unit, made), make_row_sizes(every, unit, made)
     runs = []
     for ratio in (0.1, 0.25, 0.5):
         kept, found = draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)
@@ -223,41 +233,51 @@ def test_the_share_of_real_tokens_is_within_a_thousandth_of_the_ratio(unit: Unit
 
 
 def test_a_ratio_of_0_gives_only_the_customer_rows() -> None:
-    customer, general = draw_mixture(Mix(), sizes(customers(10)), sizes(generals(30)))
+    customer, general = draw_mixture(
+        Mix(), make_row_sizes(make_customer_rows(10)), make_row_sizes(make_general_rows(30))
+    )
     assert (len(customer), general) == (10, [])
-    assert len(draw_mixture(Mix(), sizes(customers(10)), sizes([]))[0]) == 10
+    assert len(draw_mixture(Mix(), make_row_sizes(make_customer_rows(10)), make_row_sizes([]))[0]) == 10
 
 
 @pytest.mark.parametrize("repeat", [False, True])
 @pytest.mark.parametrize("unit", list(Unit))
 def test_a_ratio_of_1_gives_all_general_rows_once_and_no_others(unit: Unit, repeat: bool, tokens) -> None:
     mix = Mix(ratio=1, unit=unit, repeat=repeat)
-    customer, general = draw_mixture(mix, sizes(customers(10), unit, tokens), sizes(generals(30), unit, tokens))
+    customer, general = draw_mixture(
+        mix, make_row_sizes(make_customer_rows(10), unit, tokens), make_row_sizes(make_general_rows(30), unit, tokens)
+    )
     assert customer == []
     assert sorted(one.index for one in general) == list(range(30))
 
 
 def test_a_ratio_of_1_keeps_the_weights_and_ends_when_a_source_runs_out() -> None:
     mix = Mix(ratio=1, sources={"math": 1.0, "code": 2.0}, repeat=True)
-    general = sizes(generals(90))
+    general = make_row_sizes(make_general_rows(90))
     counts = Counter(
-        general.row_index.read_row(one.index)["category"] for one in draw_mixture(mix, sizes(customers(5)), general)[1]
+        general.row_index.read_row(one.index)["category"]
+        for one in draw_mixture(mix, make_row_sizes(make_customer_rows(5)), general)[1]
     )
     assert counts["code"] == 30
     assert abs(counts["math"] - 15) <= 1
 
 
 def test_a_ratio_near_1_keeps_the_customer_rows() -> None:
-    customer, general = draw_mixture(Mix(ratio=0.999), sizes(customers(1)), sizes(generals(1000)))
+    customer, general = draw_mixture(
+        Mix(ratio=0.999), make_row_sizes(make_customer_rows(1)), make_row_sizes(make_general_rows(1000))
+    )
     assert (len(customer), len(general)) == (1, 999)
-    message = error_of(Mix(ratio=0.999999), customers(1), generals(1000))
+    message = error_of(Mix(ratio=0.999999), make_customer_rows(1), make_general_rows(1000))
     assert message.startswith("params.yaml: mix.ratio: 0.999999 ")
     assert re.findall(r"\b\d+\b", message.partition(";")[0])[2:] == ["999999", "1", "1000"]
 
 
 @pytest.mark.parametrize("unit", list(Unit))
 def test_the_general_rows_of_a_small_ratio_are_a_subset_of_those_of_a_larger_one(unit: Unit, tokens) -> None:
-    customer, general = sizes(customers(60), unit, tokens), sizes(generals(1500), unit, tokens)
+    customer, general = (
+        make_row_sizes(make_customer_rows(60), unit, tokens),
+        make_row_sizes(make_general_rows(1500), unit, tokens),
+    )
     runs = [
         {one.index for one in draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)[1]}
         for ratio in (0.1, 0.25, 0.5, 1)
@@ -271,14 +291,19 @@ def test_the_general_rows_of_a_small_ratio_are_a_subset_of_those_of_a_larger_one
 @pytest.mark.parametrize("ratio", [*RATIOS, 1])
 def test_a_total_holds_whatever_the_ratio(ratio: float) -> None:
     mix = Mix(ratio=ratio, budget=Budget.total, total=80)
-    customer, general = draw_mixture(mix, sizes(customers(100)), sizes(generals(100)))
+    customer, general = draw_mixture(
+        mix, make_row_sizes(make_customer_rows(100)), make_row_sizes(make_general_rows(100))
+    )
     assert len(customer) + len(general) == 80
     assert abs(len(general) - 80 * ratio) <= 0.5
 
 
 @pytest.mark.parametrize("unit", TOKENS)
 def test_a_total_of_tokens_holds_whatever_the_ratio(unit: Unit, tokens) -> None:
-    customer, general = sizes(customers(1200), unit, tokens), sizes(generals(1000), unit, tokens)
+    customer, general = (
+        make_row_sizes(make_customer_rows(1200), unit, tokens),
+        make_row_sizes(make_general_rows(1000), unit, tokens),
+    )
     for ratio in (0.1, 0.25, 0.5, 0.75):
         mix = Mix(ratio=ratio, unit=unit, budget=Budget.total, total=9000)
         kept, found = draw_mixture(mix, customer, general)
@@ -287,7 +312,7 @@ def test_a_total_of_tokens_holds_whatever_the_ratio(unit: Unit, tokens) -> None:
 
 
 def test_customer_rows_of_a_small_total_are_a_subset_of_those_of_a_larger_one_in_order() -> None:
-    customer, general = sizes(customers(100)), sizes(generals(100))
+    customer, general = make_row_sizes(make_customer_rows(100)), make_row_sizes(make_general_rows(100))
     small, large = (
         [one.index for one in draw_mixture(Mix(ratio=0.25, budget=Budget.total, total=whole), customer, general)[0]]
         for whole in (40, 80)
@@ -299,12 +324,14 @@ def test_customer_rows_of_a_small_total_are_a_subset_of_those_of_a_larger_one_in
 
 def test_a_total_that_needs_more_customer_rows_needs_repeats() -> None:
     mix = Mix(ratio=0.5, budget=Budget.total, total=30)
-    message = error_of(mix, customers(10), generals(100))
+    message = error_of(mix, make_customer_rows(10), make_general_rows(100))
     assert message.startswith("params.yaml: mix.total: 30 ")
     assert re.findall(r"\d+", message) == ["30", "15", "10", "20"]
     assert "mix.repeat: true" in message
     customer, general = draw_mixture(
-        Mix(ratio=0.5, budget=Budget.total, total=30, repeat=True), sizes(customers(10)), sizes(generals(100))
+        Mix(ratio=0.5, budget=Budget.total, total=30, repeat=True),
+        make_row_sizes(make_customer_rows(10)),
+        make_row_sizes(make_general_rows(100)),
     )
     assert [one.index for one in customer[:10]] == list(range(10))
     assert [one.repetition for one in customer] == [0] * 10 + [1] * 5
@@ -315,25 +342,36 @@ def test_a_total_that_needs_more_customer_rows_needs_repeats() -> None:
 
 
 def test_too_little_general_data_names_the_largest_possible_ratio() -> None:
-    message = error_of(Mix(ratio=0.5), customers(300), generals(100))
+    message = error_of(Mix(ratio=0.5), make_customer_rows(300), make_general_rows(100))
     assert message.startswith("params.yaml: mix.ratio: 0.5 ")
     assert re.findall(r"\d[\d.]*\d", message) == ["0.5", "300", "300", "100", "0.25"]
     assert "mix.repeat: true" in message
 
 
 def test_too_few_answers_of_the_base_model_name_the_setting_to_raise() -> None:
-    assert "rehearse.rows" in error_of(Mix(ratio=0.5, general=General.self), customers(9), generals(3))
+    assert "rehearse.rows" in error_of(
+        Mix(ratio=0.5, general=General.self), make_customer_rows(9), make_general_rows(3)
+    )
 
 
 def test_a_ratio_that_needs_every_general_row_is_met() -> None:
-    assert len(draw_mixture(Mix(ratio=0.25), sizes(customers(300)), sizes(generals(100)))[1]) == 100
+    assert (
+        len(
+            draw_mixture(
+                Mix(ratio=0.25), make_row_sizes(make_customer_rows(300)), make_row_sizes(make_general_rows(100))
+            )[1]
+        )
+        == 100
+    )
 
 
 @pytest.mark.parametrize(("customer", "general"), [(24, 11), (300, 7), (7, 300), (100, 0), (61, 60)])
 def test_the_proposed_ratio_is_possible(customer: int, general: int) -> None:
-    named = named_number(error_of(Mix(ratio=0.99), customers(customer), generals(general)))
+    named = named_number(error_of(Mix(ratio=0.99), make_customer_rows(customer), make_general_rows(general)))
     assert named < 0.99
-    draw_mixture(Mix(ratio=named), sizes(customers(customer)), sizes(generals(general)))
+    draw_mixture(
+        Mix(ratio=named), make_row_sizes(make_customer_rows(customer)), make_row_sizes(make_general_rows(general))
+    )
 
 
 @pytest.mark.parametrize(("customer", "general"), [(24, 11), (300, 7), (7, 300), (5, 5)])
@@ -343,7 +381,9 @@ def test_the_proposed_total_is_possible(customer: int, general: int, ratio: floa
     both, errors = ([], []), 0
     while not any(both):
         try:
-            both = draw_mixture(mix, sizes(customers(customer)), sizes(generals(general)))
+            both = draw_mixture(
+                mix, make_row_sizes(make_customer_rows(customer)), make_row_sizes(make_general_rows(general))
+            )
         except InputError as few:
             mix = mix.model_copy(update={"total": int(named_number(str(few)))})
             errors += 1
@@ -353,23 +393,26 @@ def test_the_proposed_total_is_possible(customer: int, general: int, ratio: floa
 
 def test_a_mistyped_total_raises_before_it_fills_the_memory() -> None:
     mix = Mix(ratio=0.25, budget=Budget.total, total=10**23, repeat=True)
-    message = error_of(mix, customers(10), generals(10))
+    message = error_of(mix, make_customer_rows(10), make_general_rows(10))
     assert message.startswith(f"params.yaml: mix.total: {10**23} ")
     assert re.findall(r"\d+", message.partition(" customer ")[2]) == ["1000", "100", "1333"]
     mix = Mix(ratio=0.999, repeat=True)
-    message = error_of(mix, customers(10), generals(10))
+    message = error_of(mix, make_customer_rows(10), make_general_rows(10))
     assert message.startswith("params.yaml: mix.ratio: 0.999 ")
     assert re.findall(r"\d[\d.]*", message.partition(" customer ")[2]) == ["1000", "100", "0.99"]
 
 
 def test_the_error_does_not_suggest_to_repeat_if_there_are_no_rows() -> None:
-    assert "repeat" not in error_of(Mix(ratio=0.5, repeat=True), customers(5), [])
-    assert "repeat" not in error_of(Mix(ratio=0.5, budget=Budget.total, total=9, repeat=True), [], generals(5))
+    assert "repeat" not in error_of(Mix(ratio=0.5, repeat=True), make_customer_rows(5), [])
+    assert "repeat" not in error_of(Mix(ratio=0.5, budget=Budget.total, total=9, repeat=True), [], make_general_rows(5))
 
 
 @pytest.mark.parametrize("unit", TOKENS)
 def test_the_proposed_ratio_of_tokens_is_possible(unit: Unit, tokens) -> None:
-    customer, general = sizes(customers(100), unit, tokens), sizes(generals(20), unit, tokens)
+    customer, general = (
+        make_row_sizes(make_customer_rows(100), unit, tokens),
+        make_row_sizes(make_general_rows(20), unit, tokens),
+    )
     with pytest.raises(InputError) as caught:
         draw_mixture(Mix(ratio=0.9, unit=unit), customer, general)
     assert f"general {unit.value.replace('_', ' ')} " in str(caught.value)
@@ -378,15 +421,16 @@ def test_the_proposed_ratio_of_tokens_is_possible(unit: Unit, tokens) -> None:
 
 
 def test_ratio_1_without_general_rows_names_the_ratio() -> None:
-    assert error_of(Mix(ratio=1), customers(5), []).startswith("params.yaml: mix.ratio: 1.0 ")
+    assert error_of(Mix(ratio=1), make_customer_rows(5), []).startswith("params.yaml: mix.ratio: 1.0 ")
 
 
 def test_rows_are_repeated_only_if_needed_and_counted() -> None:
-    general = sizes(generals(10))
-    found = draw_mixture(Mix(ratio=0.5, repeat=True), sizes(customers(25)), general)[1]
+    general = make_row_sizes(make_general_rows(10))
+    found = draw_mixture(Mix(ratio=0.5, repeat=True), make_row_sizes(make_customer_rows(25)), general)[1]
     assert Counter(one.repetition for one in found) == {0: 10, 1: 10, 2: 5}
     assert not any(
-        one.repetition for one in draw_mixture(Mix(ratio=0.25, repeat=True), sizes(customers(25)), general)[1]
+        one.repetition
+        for one in draw_mixture(Mix(ratio=0.25, repeat=True), make_row_sizes(make_customer_rows(25)), general)[1]
     )
 
 
@@ -471,8 +515,8 @@ def test_two_names_that_share_rows_are_both_named() -> None:
 )
 def test_the_general_part_is_shared_by_the_weights(sources: dict[str, float], unit: Unit, tokens) -> None:
     mix = Mix(ratio=0.4, unit=unit, sources=sources)
-    general = sizes(generals(1200), unit, tokens)
-    found = draw_mixture(mix, sizes(customers(200), unit, tokens), general)[1]
+    general = make_row_sizes(make_general_rows(1200), unit, tokens)
+    found = draw_mixture(mix, make_row_sizes(make_customer_rows(200), unit, tokens), general)[1]
     got: Counter[str] = Counter()
     for one in found:
         got[general.row_index.read_row(one.index)["category"]] += one.size
@@ -483,19 +527,21 @@ def test_the_general_part_is_shared_by_the_weights(sources: dict[str, float], un
 
 
 def test_a_source_that_runs_out_is_named_and_can_be_repeated() -> None:
-    rows = [*generals(300), *(chat(f"r{n}", "rare", "rare") for n in range(5))]
+    rows = [*make_general_rows(300), *(make_chat(f"r{n}", "rare", "rare") for n in range(5))]
     sources = {"math": 1.0, "rare": 1.0}
     assert re.search(
         r"^params\.yaml: mix\.sources\.rare: .*\b1\d of 40 ",
-        error_of(Mix(ratio=0.5, sources=sources), customers(40), rows),
+        error_of(Mix(ratio=0.5, sources=sources), make_customer_rows(40), rows),
     )
-    general = sizes(rows)
-    found = draw_mixture(Mix(ratio=0.5, sources=sources, repeat=True), sizes(customers(40)), general)[1]
+    general = make_row_sizes(rows)
+    found = draw_mixture(Mix(ratio=0.5, sources=sources, repeat=True), make_row_sizes(make_customer_rows(40)), general)[
+        1
+    ]
     assert Counter(general.row_index.read_row(one.index)["category"] for one in found) == {"math": 20, "rare": 20}
     assert sum(one.repetition > 0 for one in found) == 15
 
 
 def test_customer_rows_are_not_a_general_source() -> None:
-    message = error_of(Mix(ratio=0.5, sources={CUSTOMER: 1.0}), customers(4), generals(9))
+    message = error_of(Mix(ratio=0.5, sources={CUSTOMER: 1.0}), make_customer_rows(4), make_general_rows(9))
     assert message.startswith("params.yaml: mix.sources: ")
     assert CUSTOMER in message.partition(";")[0]

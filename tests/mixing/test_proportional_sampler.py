@@ -25,7 +25,7 @@ def group(sizes: list[int], first: int = 0, repeat: bool = False) -> Iterator[Dr
     return repeat_rows(enumerate(sizes, first), repeat)
 
 
-def places(drawn: list[DrawnRow]) -> set[tuple[int, int]]:
+def list_drawn_indices(drawn: list[DrawnRow]) -> set[tuple[int, int]]:
     return {(one.index, one.repetition) for one in drawn}
 
 
@@ -81,7 +81,7 @@ def test_one_row_too_few_raises_with_the_total() -> None:
 def test_skewed_sizes_add_up_to_the_target_within_a_thousandth(seed: int, target: int) -> None:
     drawn = alone(skewed(random.Random(seed), 30_000), target)
     assert abs(total(drawn) - target) <= 2 * TOLERANCE * target
-    assert len(places(drawn)) == len(drawn)
+    assert len(list_drawn_indices(drawn)) == len(drawn)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -99,7 +99,7 @@ def test_a_mix_is_a_subset_of_any_mix_at_least_twice_as_large(seed: int) -> None
     rng = random.Random(seed)
     sizes = [min(size, 300) for size in skewed(rng, 400)]
     halves = [600 * 2**power for power in range(5)]
-    arms = [places(alone(sizes, target)) for target in halves if target <= sum(sizes)]
+    arms = [list_drawn_indices(alone(sizes, target)) for target in halves if target <= sum(sizes)]
     assert len(arms) >= 5
     assert all(small <= large for small, large in pairwise(arms))
 
@@ -107,14 +107,16 @@ def test_a_mix_is_a_subset_of_any_mix_at_least_twice_as_large(seed: int) -> None
 @pytest.mark.parametrize("seed", range(10))
 def test_with_many_rows_a_mix_is_a_subset_of_any_larger_one(seed: int) -> None:
     sizes = skewed(random.Random(seed), 20_000)
-    arms = [places(alone(sizes, target)) for target in range(400_000, 800_000, 40_000)]
+    arms = [list_drawn_indices(alone(sizes, target)) for target in range(400_000, 800_000, 40_000)]
     assert all(small <= large for small, large in pairwise(arms))
 
 
 def test_with_rows_of_size_1_every_mix_is_a_subset_of_every_larger_one() -> None:
     weights = {"a": 2.0, "b": 1.0, "c": 0.1}
     arms = [
-        places(sample_total({name: group([1] * 500, 1000 * n) for n, name in enumerate(weights)}, weights, target))
+        list_drawn_indices(
+            sample_total({name: group([1] * 500, 1000 * n) for n, name in enumerate(weights)}, weights, target)
+        )
         for target in range(0, 600, 7)
     ]
     assert all(small < large for small, large in pairwise(arms))
@@ -215,7 +217,7 @@ def test_sample_all_ends_when_a_group_runs_out() -> None:
 def test_a_row_is_repeated_only_after_all_others_and_has_its_repetition() -> None:
     drawn = alone([1] * 10, 25, repeat=True)
     assert [one.repetition for one in drawn] == [0] * 10 + [1] * 10 + [2] * 5
-    assert len(places(drawn)) == 25
+    assert len(list_drawn_indices(drawn)) == 25
 
 
 def test_the_rows_of_a_mix_without_repeats_come_first_in_one_with_repeats() -> None:

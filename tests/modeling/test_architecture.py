@@ -15,7 +15,7 @@ from alloy.modeling.architecture import (
     read_context_length,
     text_config,
 )
-from families import APART, FAMILIES, LINEAR, SIZES, STATEFUL, VISION, build, gemma3_with_vision
+from families import APART, FAMILIES, LINEAR, SIZES, STATEFUL, VISION, build_model, gemma3_with_vision
 
 
 def test_sizes_below_text_config_are_found(tmp_path):
@@ -62,10 +62,10 @@ def test_the_engine_of_transformers_refuses_layers_that_share_no_prefix(name):
 
 
 def test_the_vision_tower_is_outside_text():
-    model = build("Gemma 3 with vision")
+    model = build_model("Gemma 3 with vision")
     outside = find_modules_outside_text(model)
     assert "model.vision_tower" in outside and "model.multi_modal_projector" in outside
     assert not [name for name in outside if "language_model" in name or "lm_head" in name]
-    assert [find_modules_outside_text(build(name)) for name in FAMILIES if name != "Gemma 3 with vision"] == [set()] * (
-        len(FAMILIES) - 1
-    )
+    assert [find_modules_outside_text(build_model(name)) for name in FAMILIES if name != "Gemma 3 with vision"] == [
+        set()
+    ] * (len(FAMILIES) - 1)

@@ -13,9 +13,9 @@ from alloy.core.files import InputError, hash_path
 from alloy.modeling.base_model import make_base_model
 from alloy.modeling.model_folder import context_length, load_model, load_tokenizer, read_origin
 from alloy.modeling.settings import Checkpoint
-from families import build
+from families import build_model
 from model_files import wide_model, write_gguf, write_model
-from small import fresh
+from small import make_model_and_tokenizer
 
 OUT = Path("models/base")
 TEXTS = ["What colour is the  12 door?", "\n\n3. don't <|im_end|> x", "é 鍵"]
@@ -49,7 +49,7 @@ def test_a_folder_is_copied_with_its_origin_and_its_hash(project):
     write_model(project / "given")
     report = make_base_model(Checkpoint(path="given"), OUT)
     loaded, tokens = load_model(OUT)
-    model, tokenizer = fresh()
+    model, tokenizer = make_model_and_tokenizer()
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
     assert [tokens(text)["input_ids"] for text in TEXTS] == [tokenizer(text)["input_ids"] for text in TEXTS]
     assert report == {"path": "given", "sha256": hash_path(project / "given")}
@@ -219,7 +219,7 @@ def test_a_gguf_file_becomes_a_folder_with_its_dequantized_values(project, kind)
         values = tensor.numpy()
         wanted = gguf.dequantize(gguf.quantize(values, kind), kind) if values.ndim == 2 else values
         assert torch.equal(found[name], torch.from_numpy(wanted)), name
-    _, tokenizer = fresh()
+    _, tokenizer = make_model_and_tokenizer()
     assert tokens.chat_template == tokenizer.chat_template
     assert tokens.model_max_length == loaded.config.max_position_embeddings
     assert (tokens.eos_token, tokens.pad_token) == (tokenizer.eos_token, tokenizer.pad_token)
@@ -229,7 +229,7 @@ def test_a_gguf_file_becomes_a_folder_with_its_dequantized_values(project, kind)
 
 
 def test_the_tokenizer_of_a_gguf_file_splits_digits_like_the_original(project):
-    _, tokenizer = fresh()
+    _, tokenizer = make_model_and_tokenizer()
     write_gguf(project / "a.gguf")
     make_base_model(Checkpoint(gguf="a.gguf"), OUT)
     tokens = load_tokenizer(OUT)
@@ -364,10 +364,10 @@ def test_an_unfit_model_is_refused_before_anything_is_written(project):
 
 
 def test_a_model_with_a_vision_tower_can_be_a_base(project):
-    model = build("Gemma 3 with vision")
+    model = build_model("Gemma 3 with vision")
     model.generation_config.eos_token_id = 2
     model.save_pretrained(project / "given")
-    fresh()[1].save_pretrained(project / "given")
+    make_model_and_tokenizer()[1].save_pretrained(project / "given")
     make_base_model(Checkpoint(path="given"), OUT)
     loaded, _ = load_model(OUT)
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)

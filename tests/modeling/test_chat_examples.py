@@ -20,7 +20,7 @@ from alloy.modeling.chat_examples import (
     why_unusable_roles,
 )
 from alloy.modeling.chat_template import RenderError, render_prompt
-from small import tokenizer
+from small import make_tokenizer
 
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
 MARKS = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<start_of_turn>", "<end_of_turn>", "<|end|>"]
@@ -30,7 +30,7 @@ MARKS += ["<|return|>", "<|message|>", "<|channel|>"]
 
 def of(name: str) -> Any:
     """Return the small tokenizer with the chat template of a family, and the control tokens of these families."""
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     tokens.add_tokens([AddedToken(mark, normalized=False, special=True) for mark in MARKS])
     tokens.bos_token = "<|endoftext|>"
     tokens.chat_template = (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
@@ -92,7 +92,9 @@ def test_an_earlier_answer_may_end_differently_from_the_last_one() -> None:
 @pytest.mark.parametrize("turns", list(AssistantTurns))
 def test_a_chat_of_one_answer_is_the_same_with_both_settings(turns: AssistantTurns) -> None:
     row = {"id": "a", "messages": THREE[:2]}
-    assert encode_examples([row], tokenizer(), turns) == encode_examples([row], tokenizer(), AssistantTurns.last)
+    assert encode_examples([row], make_tokenizer(), turns) == encode_examples(
+        [row], make_tokenizer(), AssistantTurns.last
+    )
 
 
 def test_the_choice_of_turns_does_not_change_the_tokens() -> None:
@@ -103,7 +105,7 @@ def test_the_choice_of_turns_does_not_change_the_tokens() -> None:
 
 
 def test_loss_tokens_are_those_of_the_chosen_answers() -> None:
-    tokens, row = tokenizer(), {"id": "a", "messages": THREE}
+    tokens, row = make_tokenizer(), {"id": "a", "messages": THREE}
     (every,), (last,) = (count_tokens([row], tokens, turns).tolist() for turns in AssistantTurns)
     assert every[0] == last[0]
     assert every[1] == sum(len(tokens(text)["input_ids"]) for text in ("First. ", "Second.", "Third.")) + 3 + len(
@@ -113,7 +115,7 @@ def test_loss_tokens_are_those_of_the_chosen_answers() -> None:
 
 
 def test_an_answer_that_the_template_does_not_end_has_no_end_token() -> None:
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     tokens.chat_template = (
         "{% for message in messages %}{{ message['content'] }}{% if loop.last and message['role'] == 'assistant' %}"
         "<|im_end|>{% endif %}{% endfor %}"

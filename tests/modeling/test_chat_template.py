@@ -18,7 +18,7 @@ from alloy.modeling.chat_template import (
 from alloy.training.packing import IGNORED, tokenize_rows
 from alloy.training.tiny_qwen import iterate_texts, new_tokenizer
 from hostile import HOSTILE
-from small import ROWS, SCRATCH, tokenizer
+from small import ROWS, SCRATCH, make_tokenizer
 
 LLAMA = (
     "{{ '<|begin_of_text|>' }}{% for message in messages %}"
@@ -47,7 +47,7 @@ THINKING = (  # thinks unless told not to; an answer given without thoughts has 
 
 @cache
 def small() -> Any:
-    return tokenizer()
+    return make_tokenizer()
 
 
 def templated(template: str, *controls: AddedToken | str) -> Any:

@@ -6,7 +6,7 @@ import torch
 from alloy.core.files import InputError
 from alloy.modeling.model_folder import download_snapshot, load_model, read_model_name, resolve_weights, write_reference
 from hub_server import refusing_hub
-from small import fresh
+from small import make_model_and_tokenizer
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -55,7 +55,7 @@ def test_an_error_of_the_hub_is_one_line(tmp_path, monkeypatch, status, code, ke
 
 
 def test_a_model_without_a_chat_template_is_refused(tmp_path):
-    model, tokenizer = fresh()
+    model, tokenizer = make_model_and_tokenizer()
     tokenizer.chat_template = None
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
@@ -64,7 +64,7 @@ def test_a_model_without_a_chat_template_is_refused(tmp_path):
 
 
 def test_a_saved_model_loads_with_the_same_weights(tmp_path):
-    model, tokenizer = fresh()
+    model, tokenizer = make_model_and_tokenizer()
     model.save_pretrained(tmp_path / "weights")
     tokenizer.save_pretrained(tmp_path / "weights")
     loaded, _ = load_model(tmp_path / "weights")
@@ -72,7 +72,7 @@ def test_a_saved_model_loads_with_the_same_weights(tmp_path):
 
 
 def test_a_pinned_hub_model_is_loaded_from_the_hubs_own_cache(tmp_path, monkeypatch):
-    model, tokenizer = fresh()
+    model, tokenizer = make_model_and_tokenizer()
     snapshot = tmp_path / "cache/models--someone--small/snapshots" / REVISION
     model.save_pretrained(snapshot)
     tokenizer.save_pretrained(snapshot)

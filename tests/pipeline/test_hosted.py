@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from openai_server import Reply, Row, Service, fault, question, said, serve
-from pools import generals
-from projects import ROOT, copy_code, environment
+from mix_rows import make_general_rows
+from openai_server import Reply, Row, Service, make_error, make_reply, read_question, serve_replies
+from projects import ROOT, copy_code, make_environment
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +63,7 @@ def comment(number: int) -> Row:
 
 def gold(body: Row) -> str:
     """Return the right answer to a request: labels of a comment, words for a chat prompt."""
-    rows = [row for row in map(comment, range(40)) if row["text"] in question(body)]
+    rows = [row for row in map(comment, range(40)) if row["text"] in read_question(body)]
     return json.dumps(rows[0]["segments"]) if rows else "Well, that is a good question."
 
 
@@ -80,8 +80,8 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
     params = (ROOT / "params.yaml").read_text()
     params = params.replace("profile: demo", "profile: hosted").replace("ratio: 0.0 ", "ratio: 0.2 ")
     (folder / "params.yaml").write_text(params)
-    for place in ("profiles", "data/split", "data/decontaminate", "metrics"):
-        (folder / place).mkdir(parents=True)
+    for subfolder in ("profiles", "data/split", "data/decontaminate", "metrics"):
+        (folder / subfolder).mkdir(parents=True)
     (folder / "profiles/hosted.yaml").write_text(profile)
     split = folder / "data/split"
     write_jsonl(split / "test.jsonl", [comment(number) for number in range(comments)])
@@ -90,8 +90,8 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
     (split / "taxonomy.json").write_text(json.dumps(taxonomy))
     task = {"levels": ["L1", "L2"], "has_content": False, "emotions": [], "most_segments": 1}
     (split / "task.json").write_text(json.dumps(task))
-    write_jsonl(folder / "data/decontaminate/general.jsonl", generals(9))
-    write_jsonl(folder / "data/decontaminate/heldout.jsonl", generals(9)[:1])
+    write_jsonl(folder / "data/decontaminate/general.jsonl", make_general_rows(9))
+    write_jsonl(folder / "data/decontaminate/heldout.jsonl", make_general_rows(9)[:1])
     (folder / "metrics/split.json").write_text(json.dumps({"split": {"rejected": 0, "left_out": 0}}))
     clean = {"rejected": 0, "why": {}, "held_out": 0, "same_prompt": 0}
     (folder / "metrics/decontaminate.json").write_text(json.dumps({"decontaminate": clean}))
@@ -101,7 +101,7 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
 def start(folder: Path, stage: str, service: Service) -> "subprocess.CompletedProcess[str]":
     """Start a stage as DVC does, and return how it ended."""
     module, *model = stage.split()
-    there = environment(OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
+    there = make_environment(OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
     command = [sys.executable, "-m", f"stages.{module}", *model]
     return subprocess.run(command, cwd=folder, env=there, text=True, capture_output=True, check=False, timeout=300)
 
@@ -122,7 +122,7 @@ class Run:
 def run(tmp_path_factory) -> Run:
     folder = write_project(tmp_path_factory.mktemp("projects") / "hosted")
     ended, asked = {}, {}
-    with serve(lambda body: said(gold(body))) as service:
+    with serve_replies(lambda body: make_reply(gold(body))) as service:
         for stage in STAGES:
             before = len(service.requests)
             ended[stage] = start(folder, stage, service)
@@ -182,7 +182,9 @@ def test_the_summary_has_only_measured_metrics(run):
 
 def test_answers_before_an_error_are_kept_and_the_next_run_asks_for_the_rest(tmp_path):
     folder = write_project(tmp_path / "hosted", 20, PROFILE.replace("limit: 6, concurrency: 3", "concurrency: 1"))
-    with serve(lambda body: said(gold(body)) if len(service.requests) <= 10 else fault(401)) as service:
+    with serve_replies(
+        lambda body: make_reply(gold(body)) if len(service.requests) <= 10 else make_error(401)
+    ) as service:
         assert start(folder, "base", service).returncode == 0
         failed = start(folder, "infer base", service)
         (line,) = failed.stderr.splitlines()
@@ -192,7 +194,7 @@ def test_answers_before_an_error_are_kept_and_the_next_run_asks_for_the_rest(tmp
     (folder / "profiles/hosted.yaml").write_text(
         profile.replace("concurrency: 1", "concurrency: 2")
     )  # how fast is free
-    with serve(lambda body: said(gold(body))) as service:
+    with serve_replies(lambda body: make_reply(gold(body))) as service:
         assert start(folder, "infer base", service).returncode == 0
     assert len(service.requests) == 20 - 10
     rows = (folder / "data/predictions/base.jsonl").read_text().splitlines()
@@ -202,15 +204,17 @@ def test_answers_before_an_error_are_kept_and_the_next_run_asks_for_the_rest(tmp
 def test_only_comments_without_an_answer_are_asked_again(tmp_path):
     folder = write_project(tmp_path / "hosted", 40, PROFILE.replace("limit: 6, ", ""))
     bad = {
-        "number 3 ": fault(400, "This model's maximum context length is 9 tokens", "context_length_exceeded"),
-        "number 11 ": fault(400, "filtered", "content_filter"),
-        "number 12 ": fault(500, "out of order"),
+        "number 3 ": make_error(400, "This model's maximum context length is 9 tokens", "context_length_exceeded"),
+        "number 11 ": make_error(400, "filtered", "content_filter"),
+        "number 12 ": make_error(500, "out of order"),
     }
 
     def answer(body: Row) -> Reply:
-        return next((reply for text, reply in bad.items() if text in question(body)), None) or said(gold(body))
+        return next((reply for text, reply in bad.items() if text in read_question(body)), None) or make_reply(
+            gold(body)
+        )
 
-    with serve(answer) as service:
+    with serve_replies(answer) as service:
         assert start(folder, "base", service).returncode == 0
         done = start(folder, "infer base", service)
     assert done.returncode == 0
@@ -226,10 +230,10 @@ def test_only_comments_without_an_answer_are_asked_again(tmp_path):
     figures = json.loads((folder / "metrics/infer/base.json").read_text())["base"]["infer"]
     assert figures["unanswered"] == {"context": 1, "refused": 1, "failed": 1}
     assert figures["ended_by_failed"] == 0.025
-    with serve(lambda body: said(gold(body))) as service:
+    with serve_replies(lambda body: make_reply(gold(body))) as service:
         again = start(folder, "infer base", service)
     assert (again.returncode, again.stderr) == (0, "")
-    assert sorted(question(body).partition("number ")[2].partition(" ")[0] for body in service.requests) == [
+    assert sorted(read_question(body).partition("number ")[2].partition(" ")[0] for body in service.requests) == [
         "11",
         "12",
         "3",
@@ -240,7 +244,7 @@ def test_only_comments_without_an_answer_are_asked_again(tmp_path):
 
 def test_a_service_that_answers_nothing_is_one_line(tmp_path):
     folder = write_project(tmp_path / "hosted")
-    with serve(lambda _: fault(500, "out of order")) as service:
+    with serve_replies(lambda _: make_error(500, "out of order")) as service:
         assert start(folder, "base", service).returncode == 0
         failed = start(folder, "infer base", service)
     (line,) = failed.stderr.splitlines()
@@ -251,7 +255,7 @@ def test_a_service_that_answers_nothing_is_one_line(tmp_path):
 
 def test_a_local_engine_refuses_a_hosted_model(tmp_path):
     folder = write_project(tmp_path / "hosted", profile=PROFILE.replace("openai", "transformers"))
-    with serve(lambda _: fault(500)) as service:
+    with serve_replies(lambda _: make_error(500)) as service:
         assert start(folder, "base", service).returncode == 0
         failed = start(folder, "infer base", service)
     (line,) = failed.stderr.splitlines()

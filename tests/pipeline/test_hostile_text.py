@@ -148,7 +148,12 @@ def output(folder: Path) -> str:
 
 def written(folder: Path) -> dict[str, str]:
     """Return the text of each file that the run has written."""
-    files = [file for place in ("metrics", "data", "models") for file in (folder / place).rglob("*") if file.is_file()]
+    files = [
+        file
+        for subfolder in ("metrics", "data", "models")
+        for file in (folder / subfolder).rglob("*")
+        if file.is_file()
+    ]
     texts = {}
     for file in files:
         if "evil" not in file.parts and file.suffix in (".json", ".jsonl", ".csv", ".md", ".html", ".svg", ".jinja"):
@@ -213,7 +218,10 @@ def test_cards_have_no_markup_from_data(folder, output):
 
 def test_no_cell_is_a_formula(folder, output):
     files = [
-        file for place in ("metrics", "data") for file in (folder / place).rglob("*.csv") if "evil" not in file.parts
+        file
+        for subfolder in ("metrics", "data")
+        for file in (folder / subfolder).rglob("*.csv")
+        if "evil" not in file.parts
     ]
     assert {file.name for file in files} >= {"loss.csv", "tradeoff.csv"}
     for file in files:

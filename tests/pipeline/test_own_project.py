@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from alloy.core.files import write_jsonl
-from repositories import command, commit, said
+from repositories import commit_all, read_output, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -40,14 +40,14 @@ def run_block(folder: Path, block: str, **replaced: str) -> str:
     """Run a block of the page, each address replaced by a local folder."""
     for address, local in {**ADDRESSES, **replaced}.items():
         block = block.replace(address, local)
-    return said(folder, "bash", "-euo", "pipefail", "-c", block, **AUTHOR)
+    return read_output(folder, "bash", "-euo", "pipefail", "-c", block, **AUTHOR)
 
 
 ADDRESSES = {"make repro": "dvc repro split"}
 
 
 def set_in(file: Path, old: str, new: str) -> None:
-    """Replace the one place of `old` in a file."""
+    """Replace the only occurrence of `old` in a file."""
     text = file.read_text(encoding="utf-8")
     assert text.count(old) == 1, old
     file.write_text(text.replace(old, new), encoding="utf-8")
@@ -56,10 +56,10 @@ def set_in(file: Path, old: str, new: str) -> None:
 @pytest.fixture
 def alloy(tmp_path: Path) -> Path:
     """A repository that stands for Alloy's."""
-    said(tmp_path, "git", "clone", "-q", str(ROOT), "alloy")
+    read_output(tmp_path, "git", "clone", "-q", str(ROOT), "alloy")
     for key, value in (("user.name", "Test"), ("user.email", "test@example.org")):
-        said(tmp_path / "alloy", "git", "config", key, value)
-    said(tmp_path / "alloy", "git", "checkout", "-q", "-B", "main")
+        read_output(tmp_path / "alloy", "git", "config", key, value)
+    read_output(tmp_path / "alloy", "git", "checkout", "-q", "-B", "main")
     return tmp_path / "alloy"
 
 
@@ -67,7 +67,7 @@ def alloy(tmp_path: Path) -> Path:
 def team(tmp_path: Path, alloy: Path) -> Path:
     """The team's clone, with comments of its own, split and committed."""
     origin, storage = tmp_path / "origin.git", tmp_path / "storage"
-    said(tmp_path, "git", "init", "-q", "--bare", "-b", "main", str(origin))
+    read_output(tmp_path, "git", "init", "-q", "--bare", "-b", "main", str(origin))
     start, remote = block_with("remote rename"), block_with("dvc remote add")
     (upstream,), (own,) = re.findall(r"clone (\S+) ", start), re.findall(r"remote add origin (\S+)", start)
     run_block(tmp_path, start, **{upstream: str(alloy), own: str(origin)})
@@ -76,7 +76,7 @@ def team(tmp_path: Path, alloy: Path) -> Path:
     (folder / "data/team").mkdir()
     write_jsonl(folder / "data/team/comments.jsonl", LABELED)
     (folder / "data/team/taxonomy.csv").write_text("L1\nFood\nService\n")
-    said(folder, "dvc", "add", "-q", "data/team/comments.jsonl")
+    read_output(folder, "dvc", "add", "-q", "data/team/comments.jsonl")
     set_in(folder / "params.yaml", "comments: demo ", "comments: team ")
     set_in(folder / "params.yaml", "ratio: 0.0 ", "ratio: 0.25 ")
     run_block(folder, block_with("First results"))
@@ -92,24 +92,24 @@ def test_a_team_merges_a_later_version_and_keeps_settings_and_results(alloy: Pat
     for name in mine:
         with (alloy / name).open("a") as file:
             file.write("\n")
-    commit(alloy, "A later version")
+    commit_all(alloy, "A later version")
 
     run_block(team, block_with("git merge"))
 
-    assert said(team, "git", "status", "--porcelain") == ""
+    assert read_output(team, "git", "status", "--porcelain") == ""
     params = yaml.safe_load((team / "params.yaml").read_text())
     assert (params["data"]["comments"], params["mix"]["ratio"]) == ("team", 0.25)
     assert params["score"]["resamples"] == 2000
     assert (team / "stages/split.py").read_text().endswith("# A later version.\n")
     assert {name: (team / name).read_text() for name in mine} == mine
     assert "Running stage 'split'" in run_block(team, block_with("Results with"))
-    assert said(team, "git", "status", "--porcelain") == ""
+    assert read_output(team, "git", "status", "--porcelain") == ""
 
 
 def test_a_clone_of_the_teams_repository_has_its_comments(tmp_path: Path, team: Path) -> None:
-    said(tmp_path, "git", "clone", "-q", str(tmp_path / "origin.git"), "copy")
+    read_output(tmp_path, "git", "clone", "-q", str(tmp_path / "origin.git"), "copy")
     copy = tmp_path / "copy"
     assert not (copy / "data/team/comments.jsonl").exists()
-    said(copy, "dvc", "pull", "-q", "data/team/comments.jsonl.dvc", "prepare@comments", "split")
+    read_output(copy, "dvc", "pull", "-q", "data/team/comments.jsonl.dvc", "prepare@comments", "split")
     assert (copy / "data/team/comments.jsonl").read_bytes() == (team / "data/team/comments.jsonl").read_bytes()
-    assert command(copy, "dvc", "repro", "--dry", "split").stdout.count("Running stage") == 0
+    assert run_command(copy, "dvc", "repro", "--dry", "split").stdout.count("Running stage") == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from s3_server import serve
+from s3_server import serve_bucket
 from whole_project import commit_project, copy_project, run_command
 
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ def first_run(project: Path) -> str:
 @pytest.fixture(scope="module")
 def other_machine(project: Path, first_run: str, tmp_path_factory) -> Path:
     """A fresh clone that has pulled the first run's results from S3."""
-    with serve("team") as bucket:
+    with serve_bucket("team") as bucket:
         run_command(project, "dvc", "remote", "add", "-d", "storage", "s3://team/alloy")
         run_command(project, "dvc", "remote", "modify", "storage", "endpointurl", bucket.endpoint)
         run_command(project, "git", "commit", "-qam", "storage")

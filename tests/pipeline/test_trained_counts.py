@@ -15,10 +15,10 @@ from alloy.core.files import read_json, read_jsonl, write_json, write_jsonl
 from alloy.formats.general import CUSTOMER
 from alloy.formats.taxonomy import Taxonomy
 from alloy.modeling.chat_examples import AssistantTurns, count_tokens
-from measured import measured, rival, write
+from example_metrics import make_metrics, make_svm_metrics, write_metrics
+from mix_rows import make_general_rows
 from model_files import write_model
-from pools import generals
-from small import tokenizer
+from small import make_tokenizer
 from stages import compare, mix, train
 
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json("metrics/split.json", {"split": {"rejected": 0, "left_out": 0}})
     clean = {"rejected": 0, "why": {}, "held_out": 0, "same_prompt": 0}
     write_json("metrics/decontaminate.json", {"decontaminate": clean})
-    write_jsonl("data/decontaminate/general.jsonl", [{**row, "lang": "en"} for row in generals(200)])
+    write_jsonl("data/decontaminate/general.jsonl", [{**row, "lang": "en"} for row in make_general_rows(200)])
     write_model(tmp_path / "models/base")
     return tmp_path
 
@@ -94,7 +94,7 @@ def test_a_training_that_ends_within_an_epoch_counts_what_it_saw(here: Path, cap
     assert seen["general_share"]["examples"] == pytest.approx(1 - own / 6, abs=1e-6)
     card = Path("models/trained/README.md").read_text(encoding="utf-8")
     assert f"| {CUSTOMER} | {own} |" in card
-    write({"base": measured(), "tuned": measured(f1=90), "svm": rival()})
+    write_metrics({"base": make_metrics(), "tuned": make_metrics(f1=90), "svm": make_svm_metrics()})
     for stage in ("base", "tuned"):
         write_json(f"metrics/infer/{stage}.json", {stage: {}})
     write_json("metrics/base.json", {"base": {}})
@@ -112,7 +112,7 @@ def test_the_tokens_of_each_source_are_those_of_the_rows_of_the_mix(here: Path) 
     rows = read_jsonl("data/mix/train.jsonl")
     for name, of in seen["source"].items():
         own = [row for row in rows if row["source"] == name]
-        tokens, loss_tokens = count_tokens(own, tokenizer(), AssistantTurns.all).sum(axis=0).tolist()
+        tokens, loss_tokens = count_tokens(own, make_tokenizer(), AssistantTurns.all).sum(axis=0).tolist()
         assert of == {"examples": len(own), "passes": len(own), "tokens": tokens, "loss_tokens": loss_tokens}
         assert [mixed["source"][name][key] for key in ("rows", "tokens", "loss_tokens")] == [
             len(own),

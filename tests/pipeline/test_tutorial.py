@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from projects import environment
+from projects import make_environment
 from whole_project import commit_project, copy_project
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def test_the_commands_of_the_tutorial_lead_from_a_spreadsheet_to_a_report(projec
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block],
             cwd=project,
-            env=environment(PYTHONPATH=":".join([str(project), *filter(None, sys.path)])),
+            env=make_environment(PYTHONPATH=":".join([str(project), *filter(None, sys.path)])),
             text=True,
             capture_output=True,
             check=False,

@@ -20,7 +20,7 @@ from alloy.core.settings import load_seed
 from alloy.runtime.durable import SEAL, seal_folder
 from alloy.runtime.resume import METRICS, WorkFolder, hash_inputs, hold_work_folder, remove_finished_work
 from alloy.training.settings import Train
-from projects import ROOT, SECTIONS, dense, environment, mixture, needs_compiler, write_project
+from projects import ROOT, SECTIONS, make_dense_config, make_environment, make_moe_config, needs_compiler, write_project
 
 pytestmark = pytest.mark.slow
 
@@ -95,7 +95,7 @@ class Project:
         every_step = {"ALLOY_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1", **env}
         with log.open("w") as sink:
             process = subprocess.Popen(
-                command, cwd=self.folder, env=environment(**every_step), stdout=sink, stderr=subprocess.STDOUT
+                command, cwd=self.folder, env=make_environment(**every_step), stdout=sink, stderr=subprocess.STDOUT
             )
         return Run(process, log)
 
@@ -175,7 +175,9 @@ def blank(world: Path) -> dict[str, Path]:
     folders = {}
     for setting, train in SETTINGS.items():
         folder = folders[setting] = world / "blank" / setting
-        write_project(folder, mixture() if "mixture" in setting else dense(), global_batch=2, **train)
+        write_project(
+            folder, make_moe_config() if "mixture" in setting else make_dense_config(), global_batch=2, **train
+        )
         stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
         rest = {"profiles/${profile}.yaml": ["model", "infer", *SECTIONS]}  # of the profile, for stages not here
         other = {"cmd": "echo other", "params": [rest]}
@@ -493,12 +495,12 @@ def test_a_queued_experiment_resumes_from_the_one_whose_trainer_was_killed(fresh
 def small_disk(fresh: Callable[..., Project]) -> Iterator[tuple[Project, Callable[[int], None]]]:
     """A project whose .dvc/tmp is a file system of its own, too small for two checkpoints; and what resizes it."""
     project = fresh("small-disk")
-    place = project.folder / ".dvc/tmp"
-    place.mkdir()
+    mount_point = project.folder / ".dvc/tmp"
+    mount_point.mkdir()
     checkpoint = 4 * (project.folder / "models/base/model.safetensors").stat().st_size
 
     def mount(options: str) -> "subprocess.CompletedProcess[str]":
-        command = ["mount", "-t", "tmpfs", "-o", options, "alloy-test", str(place)]
+        command = ["mount", "-t", "tmpfs", "-o", options, "alloy-test", str(mount_point)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     if not shutil.which("mount") or (done := mount(f"size={checkpoint * 3 // 2}")).returncode:
@@ -506,7 +508,7 @@ def small_disk(fresh: Callable[..., Project]) -> Iterator[tuple[Project, Callabl
     try:
         yield project, lambda size: mount(f"remount,size={size}").check_returncode()
     finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(mount_point)], check=True)
 
 
 def test_a_full_disk_is_one_line_and_loses_no_work(small_disk, whole):
@@ -581,78 +583,78 @@ def copies(tmp_path: Path, monkeypatch) -> list[Path]:
     return folders
 
 
-def finish(place: WorkFolder) -> None:
-    (place.result / "model").mkdir(parents=True)
-    (place.result / "model/config.json").write_text("{}")
-    (place.result / METRICS).write_text("{}")
+def finish(work_folder: WorkFolder) -> None:
+    (work_folder.result / "model").mkdir(parents=True)
+    (work_folder.result / "model/config.json").write_text("{}")
+    (work_folder.result / METRICS).write_text("{}")
 
 
 def test_an_unsealed_checkpoint_is_removed_and_not_resumed_from(copies):
-    with hold_work_folder("train", KEY) as place:
+    with hold_work_folder("train", KEY) as work_folder:
         for step in (8, 9):
-            (place.path / f"checkpoint-{step}").mkdir()
-        place.keep_checkpoint(place.path / "checkpoint-9")
-        (place.path / "checkpoint-10").mkdir()
-        (place.path / "result.part").mkdir()
-    with hold_work_folder("train", KEY) as place:
-        assert place.find_checkpoint("train") == place.path / "checkpoint-9"
-        assert {path.name for path in place.path.iterdir()} == {"checkpoint-9", "project"}
+            (work_folder.path / f"checkpoint-{step}").mkdir()
+        work_folder.keep_checkpoint(work_folder.path / "checkpoint-9")
+        (work_folder.path / "checkpoint-10").mkdir()
+        (work_folder.path / "result.part").mkdir()
+    with hold_work_folder("train", KEY) as work_folder:
+        assert work_folder.find_checkpoint("train") == work_folder.path / "checkpoint-9"
+        assert {path.name for path in work_folder.path.iterdir()} == {"checkpoint-9", "project"}
 
 
 def test_steps_of_checkpoints_are_compared_as_numbers(copies):
-    with hold_work_folder("train", KEY) as place:
+    with hold_work_folder("train", KEY) as work_folder:
         for step in (9, 10):
-            (place.path / f"checkpoint-{step}").mkdir()
-            seal_folder(place.path / f"checkpoint-{step}")
-        assert place.find_checkpoint("train") == place.path / "checkpoint-10"
+            (work_folder.path / f"checkpoint-{step}").mkdir()
+            seal_folder(work_folder.path / f"checkpoint-{step}")
+        assert work_folder.find_checkpoint("train") == work_folder.path / "checkpoint-10"
 
 
 def test_a_later_run_in_the_same_folder_takes_over_and_one_in_another_does_not(copies, monkeypatch):
-    with hold_work_folder("train", KEY) as place:
-        assert not place.is_taken_over()
+    with hold_work_folder("train", KEY) as work_folder:
+        assert not work_folder.is_taken_over()
         monkeypatch.chdir(copies[1])
         with hold_work_folder("train", "another" * 8):
-            assert not place.is_taken_over()
+            assert not work_folder.is_taken_over()
         monkeypatch.chdir(copies[0])
         with hold_work_folder("train", "another" * 8):
-            assert place.is_taken_over()
+            assert work_folder.is_taken_over()
 
 
 def test_finished_work_is_removed_with_its_project_folder(copies, monkeypatch):
-    with hold_work_folder("train", KEY) as place:
-        finish(place)
+    with hold_work_folder("train", KEY) as work_folder:
+        finish(work_folder)
     monkeypatch.chdir(copies[1])
     remove_finished_work()
-    assert place.path.exists()
+    assert work_folder.path.exists()
     copies[0].rmdir()
     remove_finished_work()
-    assert not place.path.exists()
+    assert not work_folder.path.exists()
 
 
 def test_finished_work_is_not_removed_while_a_run_uses_it(copies, monkeypatch):
-    with hold_work_folder("train", KEY) as place:
-        finish(place)
-        (place.path / "project").write_text("/a folder that has gone")
+    with hold_work_folder("train", KEY) as work_folder:
+        finish(work_folder)
+        (work_folder.path / "project").write_text("/a folder that has gone")
         remove_finished_work()
-        assert place.result.exists()
+        assert work_folder.result.exists()
     remove_finished_work()
-    assert not place.path.exists()
+    assert not work_folder.path.exists()
 
 
 def test_a_result_outlives_the_temporary_copy_whose_run_dvc_could_not_record(copies, monkeypatch):
     """DVC removes the copy after any failure, so that of its own cache's full disk; the next copy is another folder."""
-    with hold_work_folder("train", KEY) as place:
-        finish(place)
+    with hold_work_folder("train", KEY) as work_folder:
+        finish(work_folder)
     monkeypatch.chdir(copies[1])
     copies[0].rmdir()
-    with hold_work_folder("train", KEY) as place:
-        assert place.result.exists()
+    with hold_work_folder("train", KEY) as work_folder:
+        assert work_folder.result.exists()
 
 
 @pytest.mark.parametrize("first", ["project", "result/model"])
 def test_an_interrupted_removal_is_completed_by_the_next(copies, monkeypatch, first):
-    with hold_work_folder("train", KEY) as place:
-        finish(place)
+    with hold_work_folder("train", KEY) as work_folder:
+        finish(work_folder)
     monkeypatch.chdir(copies[1])
     copies[0].rmdir()
     whole_removal = shutil.rmtree
@@ -666,8 +668,8 @@ def test_an_interrupted_removal_is_completed_by_the_next(copies, monkeypatch, fi
         patch.setattr(shutil, "rmtree", cut_short)
         with pytest.raises(KeyboardInterrupt):
             remove_finished_work()
-    with hold_work_folder("train", KEY) as place:
-        assert not place.result.exists()
+    with hold_work_folder("train", KEY) as work_folder:
+        assert not work_folder.result.exists()
     remove_finished_work()
-    left = [path for path in place.path.parent.rglob("*") if path.is_file() and "locks" not in path.parts]
-    assert left == [place.path / "project"]
+    left = [path for path in work_folder.path.parent.rglob("*") if path.is_file() and "locks" not in path.parts]
+    assert left == [work_folder.path / "project"]

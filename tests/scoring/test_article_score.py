@@ -78,7 +78,7 @@ def test_the_first_ten_different_labels_count():
     assert f1(twelve, twelve[:10]) == 1.0
     assert f1(twelve, [*twelve[:10], "x", "y"]) == 1.0
     assert f1(twelve, twelve[:9]) == pytest.approx(0.9)
-    assert f1(["a", "a", *twelve[:9]], ["a", *twelve[:9]]) == 1.0  # the tenth is looked at: repeated ones take no place
+    assert f1(["a", "a", *twelve[:9]], ["a", *twelve[:9]]) == 1.0  # the tenth counts: repeated labels are skipped
     assert f1(["a", "a", *twelve[:9]], ["a", *twelve[:8]]) == pytest.approx(0.9)
 
 

@@ -106,7 +106,7 @@ def random_comments(rng: random.Random, count: int) -> tuple[list[int], list[int
     pool = [rng.randrange(2**64) for _ in range(count // 2)]
     keys = [rng.choice(pool) for _ in range(count)]
     given = [rng.choice((FREE, FREE, TRAIN, TEST)) for _ in range(count)]
-    firsts = [place for place, key in enumerate(keys) if key not in keys[:place]]
+    firsts = [location for location, key in enumerate(keys) if key not in keys[:location]]
     near = {tuple(sorted(rng.sample(firsts, 2))) for _ in range(count // 3)}
     return keys, given, sorted(near)
 

@@ -131,8 +131,8 @@ def test_pairs_of_earlier_texts_stay_when_others_are_added() -> None:
     assert few == {(a, b) for a, b in many if b < 150}
 
 
-def changed(words: list[str], place: int, by: str) -> list[str]:
-    return [*words[:place], by, *words[place + 1 :]]
+def changed(words: list[str], index: int, by: str) -> list[str]:
+    return [*words[:index], by, *words[index + 1 :]]
 
 
 def test_almost_all_texts_similar_to_the_first_are_found() -> None:
@@ -140,11 +140,11 @@ def test_almost_all_texts_similar_to_the_first_are_found() -> None:
     stars = []
     for at in range(0, len(words) - 2, 3):
         other = words
-        for place in (at, at + 1, at + 2):
-            other = changed(other, place, f"x{place}x{place}")
+        for index in (at, at + 1, at + 2):
+            other = changed(other, index, f"x{index}x{index}")
         stars.append(" ".join(other))
     assert jaccard_similarity(" ".join(words), stars[3]) > 0.8 > jaccard_similarity(stars[1], stars[3])
-    wanted = {(0, place) for place, star in enumerate(stars, 1) if jaccard_similarity(" ".join(words), star) >= 0.8}
+    wanted = {(0, index) for index, star in enumerate(stars, 1) if jaccard_similarity(" ".join(words), star) >= 0.8}
     assert len(wanted) > 10
     assert len(wanted - near_duplicates([" ".join(words), *stars])) <= 1
 
@@ -155,15 +155,15 @@ def test_all_texts_similar_to_the_one_before_are_found() -> None:
         words = changed(words, step * 5 % len(words), f"z{step}z")
         chain.append(" ".join(words))
     assert jaccard_similarity(chain[0], chain[40]) < 0.3
-    assert {(place, place + 1) for place in range(len(chain) - 1)} <= near_duplicates(chain)
+    assert {(index, index + 1) for index in range(len(chain) - 1)} <= near_duplicates(chain)
 
 
 EIGHT = "my lamp is off and nobody knows why"
 
 
-@pytest.mark.parametrize("place", range(8))
-def test_a_short_text_with_any_word_changed_is_found_whatever_its_similarity(place: int) -> None:
-    other = " ".join(changed(EIGHT.split(), place, "zeppelins"))
+@pytest.mark.parametrize("index", range(8))
+def test_a_short_text_with_any_word_changed_is_found_whatever_its_similarity(index: int) -> None:
+    other = " ".join(changed(EIGHT.split(), index, "zeppelins"))
     assert jaccard_similarity(EIGHT, other) < 0.8
     assert near_duplicates([EIGHT, SENTENCE, other]) == {(0, 2)}
 

@@ -46,7 +46,7 @@ def test_each_comment_has_its_line_its_hashes_its_side_and_its_signature(tmp_pat
     assert np.array_equal(found.table["signature"][:1], minhash_signatures(["too dear"]))
     assert np.array_equal(found.table["halves"], hash_halves(map(found.folded_text, range(3))))
     assert found.leaves == [(0,), (0,), (1, 0)]
-    assert [found.comment_id(place) for place in range(3)] == ["a", "b", "c"]
+    assert [found.comment_id(index) for index in range(3)] == ["a", "b", "c"]
     assert found.folded_text(0) == "too dear"
 
 
@@ -73,7 +73,7 @@ def test_rejects_are_listed_in_order_with_their_lines(tmp_path: Path) -> None:
     assert said[2].startswith("expected a JSON object, found an array")
     assert said[3] == "byte 9 is not UTF-8; save the file as UTF-8"
     assert {reject["file"] for reject in found.rejects} == {str(tmp_path / "comments.jsonl")}
-    assert [found.comment_id(place) for place in range(2)] == ["a", "c"]
+    assert [found.comment_id(index) for index in range(2)] == ["a", "c"]
 
 
 @pytest.mark.parametrize("folder", ["my: set", "50%", "a b"])
@@ -91,7 +91,7 @@ def test_a_duplicate_id_names_both_lines_also_in_another_block(tmp_path: Path, b
     found = check_comments(tmp_path, rows, block)
     assert [line for line, _ in reasons(found)] == [4, 6]
     assert all("'a'" in reason and "line 1" in reason for _, reason in reasons(found))
-    assert [found.comment_id(place) for place in range(3)] == ["a", "b", "c"]
+    assert [found.comment_id(index) for index in range(3)] == ["a", "b", "c"]
     assert found.folded_text(0) == "it does not pair."
 
 

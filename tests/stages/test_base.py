@@ -12,7 +12,7 @@ import yaml
 from alloy.core.files import InputError, hash_path, read_json, write_jsonl
 from alloy.core.settings import BadRow
 from model_files import write_gguf, write_model
-from projects import ROOT, SECTIONS, copy_code, environment
+from projects import ROOT, SECTIONS, copy_code, make_environment
 from small import ROWS, SCRATCH
 from stages.base import select_usable_rows
 
@@ -35,7 +35,7 @@ def start(project: Path, model: dict, command: list[str] = BASE, **env: str) -> 
     profile = {"model": model, "train": {"lr": 1.0e-4, "max_length": 256}, "infer": {}, **SECTIONS}
     (project / "profiles/small.yaml").write_text(yaml.safe_dump(profile))
     return subprocess.run(
-        command, cwd=project, env=environment(**env), text=True, capture_output=True, check=False, timeout=300
+        command, cwd=project, env=make_environment(**env), text=True, capture_output=True, check=False, timeout=300
     )
 
 
@@ -93,8 +93,8 @@ def test_a_model_from_scratch_stops_at_a_bad_general_row_or_leaves_it_out(tmp_pa
     write_jsonl(file, [*good[:5], *bad, *good[5:]])
     with pytest.raises(InputError) as caught:
         select_usable_rows(file, SCRATCH, BadRow.stop)
-    *places, end = str(caught.value).splitlines()
-    assert [line.split(": ")[0] for line in places] == [f"{file}:{number}" for number in (6, 7, 8)]
+    *locations, end = str(caught.value).splitlines()
+    assert [line.split(": ")[0] for line in locations] == [f"{file}:{number}" for number in (6, 7, 8)]
     assert "general_rows.on_bad_row: reject" in end
     rows, tokens = select_usable_rows(file, SCRATCH, BadRow.reject)
     assert rows == good

@@ -10,7 +10,7 @@ import yaml
 
 from alloy.core.files import read_json, read_jsonl
 from alloy.modeling.model_folder import write_hosted
-from projects import ROOT, environment, write_labeling_project
+from projects import ROOT, make_environment, write_labeling_project
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 def chat(project: Path, model: str = "base") -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "stages.chat", model]
     return subprocess.run(
-        command, cwd=project, env=environment(), text=True, capture_output=True, check=False, timeout=300
+        command, cwd=project, env=make_environment(), text=True, capture_output=True, check=False, timeout=300
     )
 
 
@@ -51,7 +51,7 @@ def test_a_model_that_was_not_trained_is_not_asked_again(project: Path) -> None:
     assert (project / "metrics/chat/tuned.jsonl").read_text() == ""
 
 
-def test_a_bad_prompt_is_one_line_with_its_place(project: Path) -> None:
+def test_a_bad_prompt_is_one_line_with_its_location(project: Path) -> None:
     (project / "data/prepared/chat/prompts.jsonl").write_text('{"id": "a", "category": "fact", "messages": []}\n')
     done = chat(project)
     assert done.returncode == 1

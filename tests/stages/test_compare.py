@@ -9,12 +9,12 @@ from alloy.comparison.metrics import select_headline
 from alloy.comparison.result_tables import render_cost_table, render_table
 from alloy.comparison.seeds import ONE_SEED
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
-from measured import lines, measured, rival, spent, write
+from example_metrics import compare, make_metrics, make_svm_metrics, write_costs, write_metrics
 from stages.compare import main
 
 
 def test_a_summary_has_only_headline_metrics() -> None:
-    figures, _ = measured(**{"gsm8k exact_match": 0.5})
+    figures, _ = make_metrics(**{"gsm8k exact_match": 0.5})
     more = {
         **figures,
         "voc": {**figures["voc"], "levels": {}, "comments": 3},
@@ -35,7 +35,7 @@ def test_a_summary_has_only_headline_metrics() -> None:
 
 
 def test_the_table_has_a_line_per_metric_in_columns() -> None:
-    header, *rest = render_table(lines(measured(f1=50, acc=75))).splitlines()
+    header, *rest = render_table(compare(make_metrics(f1=50, acc=75))).splitlines()
     assert header.split() == ["n", "base", "tuned", "change", "95", "%", "interval", "p", "svm"]
     assert rest[0].startswith("VOC F1 ")
     assert rest[0].split()[2:6] == ["100", "0.100", "0.500", "+0.400"]
@@ -47,8 +47,8 @@ def test_the_table_has_a_line_per_metric_in_columns() -> None:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    write({"base": measured(), "tuned": measured(f1=90, acc=70), "svm": rival()})
-    spent()
+    write_metrics({"base": make_metrics(), "tuned": make_metrics(f1=90, acc=70), "svm": make_svm_metrics()})
+    write_costs()
     Path("params.yaml").write_text("gate: {}\n", encoding="utf-8")
     return tmp_path
 
@@ -64,7 +64,7 @@ def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
     assert "mmlu" not in summary["svm"]
     assert Path("metrics/tradeoff.csv").read_text() == "model,mmlu_acc,voc_f1\nbase,0.8,0.1\ntuned,0.7,0.9\n"
     compared = read_json("metrics/compare.json")
-    assert [line["key"] for line in compared["measures"]] == [line["key"] for line in lines(measured())]
+    assert [line["key"] for line in compared["measures"]] == [line["key"] for line in compare(make_metrics())]
     assert [(finding["topic"], finding["kind"]) for finding in compared["verdict"]][:2] == [
         ("Task", "gained"),
         ("Answer format", "kept"),
@@ -77,7 +77,7 @@ def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
 
 
 def test_general_answers_of_both_models_are_checked_for_leakage(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write({"tuned": measured(f1=90, leak=92, chat=12)})
+    write_metrics({"tuned": make_metrics(f1=90, leak=92, chat=12)})
     main()
     summary = read_json("metrics/summary.json")
     assert (summary["base"]["leak"], summary["tuned"]["leak"]) == (0.0, round((92 + 92 + 12) / 212, 4))
@@ -96,7 +96,7 @@ def test_general_answers_of_both_models_are_checked_for_leakage(here: Path, caps
 
 
 def test_with_codes_as_labels_a_known_code_is_a_leak(here: Path) -> None:
-    _, rows = measured()
+    _, rows = make_metrics()
     write_jsonl("metrics/chat/tuned.jsonl", [{**row, "answer": '[{"label": "2"}]'} for row in rows["chat"]])
     Path("params.yaml").write_text("prompt: {labels: code}\n", encoding="utf-8")
     main()
@@ -154,14 +154,14 @@ def test_an_unknown_cost_is_a_dash() -> None:
 def test_a_warning_counts_customer_examples_not_trained_on(
     here: Path, capsys: pytest.CaptureFixture[str], customer: int, too_long: int, unseen: int, said: str
 ) -> None:
-    spent(customer=customer, too_long=too_long, unseen=unseen)
+    write_costs(customer=customer, too_long=too_long, unseen=unseen)
     main()
     warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Warning")]
     assert len(warnings) == 1 and warnings[0].startswith(said)
 
 
 def test_comments_in_every_prompt_do_not_count_as_left_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    spent(customer=28)
+    write_costs(customer=28)
     Path("params.yaml").write_text("prompt: {examples: 2}\n", encoding="utf-8")
     main()
     assert "Warning" not in capsys.readouterr().out
@@ -169,7 +169,13 @@ def test_comments_in_every_prompt_do_not_count_as_left_out(here: Path, capsys: p
 
 def with_emotions(tuned: int) -> None:
     """Write the files of models of which so many answers of the tuned one, of a hundred, are right with emotions."""
-    write({"base": measured(full=10), "tuned": measured(f1=90, full=tuned, acc=70), "svm": rival(full=20)})
+    write_metrics(
+        {
+            "base": make_metrics(full=10),
+            "tuned": make_metrics(f1=90, full=tuned, acc=70),
+            "svm": make_svm_metrics(full=20),
+        }
+    )
 
 
 def test_path_and_emotion_are_a_headline_if_the_labels_have_emotions(
@@ -188,13 +194,13 @@ def test_path_and_emotion_are_a_headline_if_the_labels_have_emotions(
 def test_without_general_data_the_next_step_is_named(
     here: Path, capsys: pytest.CaptureFixture[str], achieved: float, said: bool
 ) -> None:
-    spent(achieved=achieved)
+    write_costs(achieved=achieved)
     main()
     assert ("dvc exp run -S mix.ratio=" in capsys.readouterr().out) is said
 
 
 def test_rows_of_another_test_set_are_refused(here: Path) -> None:
-    _, rows = measured()
+    _, rows = make_metrics()
     write_jsonl("metrics/mmlu/tuned.jsonl", rows["mmlu"][1:])
     with pytest.raises(InputError, match=r"^metrics/mmlu/tuned\.jsonl:1: .*'q0'.*'q1'"):
         main()
@@ -202,7 +208,7 @@ def test_rows_of_another_test_set_are_refused(here: Path) -> None:
 
 
 def test_the_loss_of_each_model_is_read_from_the_common_file(here: Path) -> None:
-    write({"base": measured(loss=2.0), "tuned": measured(loss=2.5, kl=0.3), "svm": rival()})
+    write_metrics({"base": make_metrics(loss=2.0), "tuned": make_metrics(loss=2.5, kl=0.3), "svm": make_svm_metrics()})
     main()
     summary = read_json("metrics/summary.json")
     assert summary["base"]["loss"] == {"general": 2.0, "rows": 100, "kl": 0.0}
@@ -221,7 +227,7 @@ def test_a_comparison_without_held_out_rows_has_no_loss(here: Path) -> None:
 
 
 def test_a_hosted_base_is_compared_with_the_svm(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write({"base": rival(20), "tuned": ({}, {}), "svm": rival()})
+    write_metrics({"base": make_svm_metrics(20), "tuned": ({}, {}), "svm": make_svm_metrics()})
     write_json("metrics/base.json", {"base": {"hosted": "some-model"}})
     write_json("metrics/train.json", {"train": {"hosted": "some-model"}})
     write_json("metrics/infer/tuned.json", {"tuned": {}})
@@ -236,7 +242,7 @@ def test_a_hosted_base_is_compared_with_the_svm(here: Path, capsys: pytest.Captu
 
 def test_too_few_items_have_neither_interval_nor_p_nor_verdict(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for model, f1 in (("base", 0), ("tuned", 90), ("svm", 30)):
-        figures, rows = measured(f1=f1)
+        figures, rows = make_metrics(f1=f1)
         file = Path(f"metrics/score/{model}.json")
         write_json(file, {model: {"voc": {**figures["voc"], "comments": 29, "f1_low": None, "f1_high": None}}})
         write_jsonl(file.with_suffix(".jsonl"), rows["voc"][:29])
@@ -253,7 +259,7 @@ def test_too_few_items_have_neither_interval_nor_p_nor_verdict(here: Path, capsy
 
 def test_comments_over_the_context_are_left_out_of_the_svms_metrics_too(here: Path) -> None:
     for model in ("base", "tuned"):
-        figures, rows = measured(f1=50)
+        figures, rows = make_metrics(f1=50)
         file = Path(f"metrics/score/{model}.json")
         write_json(file, {model: {"voc": {**figures["voc"], "comments": 90, "over_context": 10}}})
         write_jsonl(file.with_suffix(".jsonl"), rows["voc"][10:])

@@ -18,7 +18,7 @@ from alloy.core.text import split_words
 from alloy.runtime.parallel import BLOCK_ROWS
 from benchmarks.leaks import disguise_texts
 from real import real_rows
-from small import tokenizer
+from small import make_tokenizer
 from stages.decontaminate import main
 
 REPOSITORY = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def question(text: str, choices: list[str] | None = None) -> dict[str, Any]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text("data: {}\n")
-    tokenizer().save_pretrained("models/base")
+    make_tokenizer().save_pretrained("models/base")
     write_json("models/base/config.json", {"model_type": "qwen3"})
     lay_tests(
         [question(PLANETS, ["Mars", CHOICE, "Venus", "Saturn"]), question("Why?")], [{"key": 9, "prompt": LETTER}]
@@ -229,7 +229,7 @@ ALTERNATING = (
 
 @pytest.fixture
 def alternating(here: Path) -> None:
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     tokens.chat_template = ALTERNATING
     tokens.save_pretrained("models/base")
 
@@ -389,9 +389,9 @@ def test_a_duplicate_id_in_another_block_is_one_line(here: Path, line: int) -> N
     rows = [example(f"g{number}", "Hi") for number in range(2 * BLOCK_ROWS + 5)]
     lay(*rows[: 2 * BLOCK_ROWS], {**rows[line - 1]}, *rows[2 * BLOCK_ROWS :])
     done = start()
-    place = f"data/prepared/general/general.jsonl:{2 * BLOCK_ROWS + 1}"
+    location = f"data/prepared/general/general.jsonl:{2 * BLOCK_ROWS + 1}"
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert done.stderr.startswith(f"decontaminate: {place}: ")
+    assert done.stderr.startswith(f"decontaminate: {location}: ")
     assert f"'g{line - 1}'" in done.stderr and "general_rows.on_bad_row" in done.stderr
     assert not Path("data/decontaminate").exists()
 

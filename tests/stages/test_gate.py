@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from alloy.core.files import InputError
-from measured import measured, rival, spent, write
+from example_metrics import make_metrics, make_svm_metrics, write_costs, write_metrics
 from stages import compare, gate
 
 ROOT = Path(__file__).parents[2]
@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    write({"base": measured(), "tuned": measured(f1=90, acc=70), "svm": rival()})
-    spent()
+    write_metrics({"base": make_metrics(), "tuned": make_metrics(f1=90, acc=70), "svm": make_svm_metrics()})
+    write_costs()
     Path("params.yaml").write_text("gate: {}\n", encoding="utf-8")
     return tmp_path
 
@@ -40,7 +40,7 @@ def test_without_limits_it_passes(here: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_a_broken_limit_on_too_few_items_names_their_number(here: Path) -> None:
-    write({"tuned": measured(chat=12)})
+    write_metrics({"tuned": make_metrics(chat=12)})
     Path("params.yaml").write_text("gate: {chat: {leak: 0.5}}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^params\.yaml: gate\.chat\.leak: rose by 1\.000 .*\b12\b"):
         judge()
@@ -48,11 +48,17 @@ def test_a_broken_limit_on_too_few_items_names_their_number(here: Path) -> None:
 
 def with_emotions(tuned: int) -> None:
     """Write the files of models of which so many answers of the tuned one, of a hundred, are right with emotions."""
-    write({"base": measured(full=10), "tuned": measured(f1=90, full=tuned, acc=70), "svm": rival(full=20)})
+    write_metrics(
+        {
+            "base": make_metrics(full=10),
+            "tuned": make_metrics(f1=90, full=tuned, acc=70),
+            "svm": make_svm_metrics(full=20),
+        }
+    )
 
 
 def test_a_gate_on_leakage_fails_the_stage(here: Path) -> None:
-    write({"tuned": measured(leak=92)})
+    write_metrics({"tuned": make_metrics(leak=92)})
     Path("params.yaml").write_text("gate: {leak: 0.05}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^params\.yaml: gate\.leak: rose by 0\.868 \(0\.000 to 0\.868\)"):
         judge()
@@ -77,7 +83,7 @@ def test_a_gate_can_be_put_on_path_and_emotion(here: Path) -> None:
 
 @pytest.mark.parametrize(("key", "rose"), [("general", "0.500 (2.000 to 2.500)"), ("kl", "0.300 (0.000 to 0.300)")])
 def test_a_gate_on_the_loss_is_in_nats(here: Path, key: str, rose: str) -> None:
-    write({"base": measured(loss=2.0), "tuned": measured(loss=2.5, kl=0.3), "svm": rival()})
+    write_metrics({"base": make_metrics(loss=2.0), "tuned": make_metrics(loss=2.5, kl=0.3), "svm": make_svm_metrics()})
     Path("params.yaml").write_text(f"gate: {{loss: {{{key}: 1.5}}}}\n", encoding="utf-8")
     judge()
     Path("params.yaml").write_text(f"gate: {{loss: {{{key}: 0.2}}}}\n", encoding="utf-8")

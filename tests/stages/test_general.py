@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from alloy.core.files import read_json, read_jsonl
-from projects import environment, start_history, write_labeling_project
+from projects import make_environment, start_history, write_labeling_project
 from small import THINGS
 from stages.general import collect_metrics
 
@@ -44,7 +44,7 @@ def general(project: Path, tasks: list[str], backend: str = "hf") -> "subprocess
     sections = {"general": tasks, "harness": {"backend": backend, "batch_size": 4}}
     profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **sections}))
     command = [sys.executable, "-m", "stages.general", "base"]
-    env = environment(HF_HUB_OFFLINE="1", HF_HOME=str(project / "home"))
+    env = make_environment(HF_HUB_OFFLINE="1", HF_HOME=str(project / "home"))
     return subprocess.run(command, cwd=project, env=env, text=True, capture_output=True, check=False, timeout=300)
 
 

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 from alloy.core.files import InputError, read_json, read_jsonl, write_jsonl
 from alloy.modeling.model_folder import write_hosted
-from projects import environment, saved, write_labeling_project
-from small import chat
+from projects import make_environment, read_weights, write_labeling_project
+from small import make_chat
 from stages.general_loss import main
 
 OUTS = [Path("metrics/general_loss.json"), Path("metrics/general_loss.jsonl")]
@@ -25,11 +25,11 @@ def write_project(folder: Path, rows: int, noise: float = 0.02) -> Path:
     """Make `folder` a project done up to the stage: held-out rows, and a tuned model that is the base with noise."""
     write_labeling_project(folder, ["A lamp."])
     shutil.copytree(folder / "models/base", folder / "models/tuned")
-    weights = saved(folder / "models/base")
+    weights = read_weights(folder / "models/base")
     generator = torch.Generator().manual_seed(0)
     noisy = {name: tensor + noise * torch.randn(tensor.shape, generator=generator) for name, tensor in weights.items()}
     save_file(noisy, folder / "models/tuned/model.safetensors", {"format": "pt"})
-    write_jsonl(folder / "data/decontaminate/heldout.jsonl", [{**chat(n), "id": f"g{n}"} for n in range(rows)])
+    write_jsonl(folder / "data/decontaminate/heldout.jsonl", [{**make_chat(n), "id": f"g{n}"} for n in range(rows)])
     return folder
 
 
@@ -94,7 +94,7 @@ def test_it_is_skipped_if_there_is_nothing_to_measure(here: Path, why: str, caps
 @pytest.mark.slow
 def test_killed_and_started_again_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
     folder = write_project(tmp_path / "project", 400)
-    with subprocess.Popen(COMMAND, cwd=folder, env=environment()) as process:
+    with subprocess.Popen(COMMAND, cwd=folder, env=make_environment()) as process:
         while (
             sum(len(log.read_bytes().splitlines()) for log in folder.glob(".dvc/tmp/alloy/general-loss-*/done.log"))
             < 33
@@ -103,9 +103,9 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(tmp_path: Path) ->
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
     assert not any((folder / out).exists() for out in OUTS)
-    done = subprocess.run(COMMAND, cwd=folder, env=environment(), text=True, capture_output=True, check=True)
+    done = subprocess.run(COMMAND, cwd=folder, env=make_environment(), text=True, capture_output=True, check=True)
     assert done.stderr == ""
     killed = [(folder / out).read_bytes() for out in OUTS]
     shutil.rmtree(folder / ".dvc")
-    subprocess.run(COMMAND, cwd=folder, env=environment(), capture_output=True, check=True)
+    subprocess.run(COMMAND, cwd=folder, env=make_environment(), capture_output=True, check=True)
     assert [(folder / out).read_bytes() for out in OUTS] == killed

@@ -12,7 +12,7 @@ import yaml
 from alloy.core.files import read_json, read_jsonl, write_jsonl
 from alloy.formats.ifeval_checks import verify_answer
 from alloy.modeling.model_folder import write_hosted
-from projects import dense, environment, start_history, write_labeling_project, write_project
+from projects import make_dense_config, make_environment, start_history, write_labeling_project, write_project
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ AUTHOR = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
 def start(folder: Path, model: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "stages.ifeval", model]
     return subprocess.run(
-        command, cwd=folder, env=environment(), text=True, capture_output=True, check=False, timeout=300
+        command, cwd=folder, env=make_environment(), text=True, capture_output=True, check=False, timeout=300
     )
 
 
@@ -45,7 +45,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Run:
-    config = dense()
+    config = make_dense_config()
     config.initializer_range, config.tie_word_embeddings = (
         0.4,
         False,

@@ -15,7 +15,7 @@ from alloy.core.files import read_json, read_jsonl
 from alloy.core.text import text_hash
 from alloy.labeling.predict import build_metrics
 from hostile import HOSTILE as ALL
-from projects import LABELS, TASK, environment, write_labeling_project
+from projects import LABELS, TASK, make_environment, write_labeling_project
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ HOSTILE = ALL[::2]
 def infer(project: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "stages.infer", "base"]
     done = subprocess.run(
-        command, cwd=project, env=environment(**env), text=True, capture_output=True, check=False, timeout=300
+        command, cwd=project, env=make_environment(**env), text=True, capture_output=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
@@ -96,7 +96,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(held, tmp_path):
     command = [sys.executable, "-m", "stages.infer", "base"]
     for _ in range(2):
         done = rows_kept(project)
-        with subprocess.Popen(command, cwd=project, env=environment()) as process:
+        with subprocess.Popen(command, cwd=project, env=make_environment()) as process:
             while rows_kept(project) == done:
                 assert process.poll() is None
                 time.sleep(0.002)

@@ -21,8 +21,8 @@ from alloy.mixing.settings import Mix
 from alloy.modeling.model_folder import write_hosted
 from alloy.training.packing import IGNORED, tokenize_rows
 from hostile import HOSTILE
-from pools import customers, generals, sizes
-from small import tokenizer
+from mix_rows import make_customer_rows, make_general_rows, make_row_sizes
+from small import make_tokenizer
 from stages import decontaminate
 from stages.mix import interleave_rows, main
 
@@ -33,7 +33,7 @@ RATIOS = [0, 0.001, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.9]
 
 def mixed(customer: list[Row], general: list[Row], ratio: float, seed: int = 0, **more: Any) -> list[Row]:
     """Return the rows of a mix in their order."""
-    parts = [sizes(rows, seed=seed) for rows in (customer, general)]
+    parts = [make_row_sizes(rows, seed=seed) for rows in (customer, general)]
     drawn = draw_mixture(Mix(ratio=ratio, **more), *parts)
     return [json.loads(line) for line in interleave_rows(parts[0], drawn[0], parts[1], drawn[1], seed)]
 
@@ -43,70 +43,72 @@ def ids(rows: list[Row], kind: str) -> list[str]:
 
 
 def test_a_ratio_of_1_has_only_general_rows() -> None:
-    rows = mixed(customers(10), generals(30), 1)
-    assert sorted(ids(rows, "g")) == sorted(row["id"] for row in generals(30))
+    rows = mixed(make_customer_rows(10), make_general_rows(30), 1)
+    assert sorted(ids(rows, "g")) == sorted(row["id"] for row in make_general_rows(30))
     assert ids(rows, "c") == []
 
 
 def test_a_ratio_of_0_has_only_customer_rows_in_their_order() -> None:
-    assert mixed(customers(10), generals(30), 0) == customers(10)
+    assert mixed(make_customer_rows(10), make_general_rows(30), 0) == make_customer_rows(10)
 
 
 def test_no_general_row_is_in_the_mix_twice() -> None:
-    chosen = ids(mixed(customers(100), generals(120), 0.5), "g")
+    chosen = ids(mixed(make_customer_rows(100), make_general_rows(120), 0.5), "g")
     assert len(chosen) == len(set(chosen)) == 100
 
 
 def test_the_general_rows_of_a_small_ratio_are_among_those_of_a_larger_one() -> None:
-    arms = [set(ids(mixed(customers(100), generals(1000), ratio), "g")) for ratio in (*RATIOS, 1)]
+    arms = [set(ids(mixed(make_customer_rows(100), make_general_rows(1000), ratio), "g")) for ratio in (*RATIOS, 1)]
     assert all(small <= large for small, large in pairwise(arms))
 
 
 def test_general_rows_have_the_same_order_in_all_mixes() -> None:
-    small, large = (ids(mixed(customers(40), generals(200), ratio), "g") for ratio in (0.25, 0.75))
+    small, large = (ids(mixed(make_customer_rows(40), make_general_rows(200), ratio), "g") for ratio in (0.25, 0.75))
     assert small == [identity for identity in large if identity in small]
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_customer_rows_keep_their_order_in_all_mixes(ratio: float) -> None:
-    rows = mixed(customers(100), generals(1000), ratio, seed=3)
-    assert ids(rows, "c") == [row["id"] for row in customers(100)]
+    rows = mixed(make_customer_rows(100), make_general_rows(1000), ratio, seed=3)
+    assert ids(rows, "c") == [row["id"] for row in make_customer_rows(100)]
 
 
 def test_the_position_of_a_row_depends_on_the_seed_and_not_on_weights() -> None:
-    every = ids(mixed(customers(40), generals(120), 0.5), "g")
-    weighted = ids(mixed(customers(40), generals(120), 0.5, sources={"math": 2.0, "code": 1.0}), "g")
+    every = ids(mixed(make_customer_rows(40), make_general_rows(120), 0.5), "g")
+    weighted = ids(mixed(make_customer_rows(40), make_general_rows(120), 0.5, sources={"math": 2.0, "code": 1.0}), "g")
     both = set(every) & set(weighted)
     assert len(both) > 10
     assert [one for one in every if one in both] == [one for one in weighted if one in both]
 
 
 def test_general_rows_are_spread_over_the_whole_set() -> None:
-    rows = mixed(customers(1000), generals(1000), 0.5)
+    rows = mixed(make_customer_rows(1000), make_general_rows(1000), 0.5)
     for start in range(0, 2000, 500):
         assert 180 < len(ids(rows[start : start + 500], "g")) < 320
 
 
 def test_repeats_are_spread_over_the_whole_set_too() -> None:
-    rows = mixed(customers(1000), generals(250), 0.5, repeat=True)
+    rows = mixed(make_customer_rows(1000), make_general_rows(250), 0.5, repeat=True)
     assert Counter(Counter(ids(rows, "g")).values()) == {4: 250}
     for start in range(0, 2000, 500):
         assert 180 < len(ids(rows[start : start + 500], "g")) < 320
 
 
 def test_the_file_order_of_general_rows_does_not_matter() -> None:
-    assert mixed(customers(20), generals(50), 0.4) == mixed(customers(20), generals(50)[::-1], 0.4)
+    assert mixed(make_customer_rows(20), make_general_rows(50), 0.4) == mixed(
+        make_customer_rows(20), make_general_rows(50)[::-1], 0.4
+    )
 
 
 def test_another_seed_samples_and_orders_other_rows() -> None:
-    first, second = (mixed(customers(50), generals(200), 0.5, seed) for seed in (0, 1))
+    first, second = (mixed(make_customer_rows(50), make_general_rows(200), 0.5, seed) for seed in (0, 1))
     assert set(ids(first, "g")) != set(ids(second, "g"))
-    everything = [ids(mixed(customers(50), generals(50), 1, seed), "g") for seed in (0, 1)]
+    everything = [ids(mixed(make_customer_rows(50), make_general_rows(50), 1, seed), "g") for seed in (0, 1)]
     assert everything[0] != everything[1]
 
 
 def test_a_small_mix_has_not_changed() -> None:
-    rows = mixed(customers(24), generals(40), 0.25)
+    rows = mixed(make_customer_rows(24), make_general_rows(40), 0.25)
     golden = [json.loads(line) for line in GOLDEN.read_text(encoding="utf-8").splitlines()]
     assert [{"id": row["id"], "source": row["source"]} for row in rows] == golden
 
@@ -153,7 +155,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a model of which only the tokenizer is there."""
     folder = tmp_path_factory.mktemp("models") / "base"
-    tokenizer().save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
     write_json(folder / "config.json", {"model_type": "qwen3"})
     return folder
 
@@ -177,7 +179,8 @@ def project(base: Path, mix: Row, texts: list[str] | None = None, general: int =
     clean = {"rejected": 3, "why": {"a run of words": 5}, "held_out": 4, "same_prompt": 1}
     write_json("metrics/decontaminate.json", {"decontaminate": clean})
     write_jsonl(
-        "data/decontaminate/general.jsonl", [{**row, "lang": "en", "license": "MIT"} for row in generals(general)]
+        "data/decontaminate/general.jsonl",
+        [{**row, "lang": "en", "license": "MIT"} for row in make_general_rows(general)],
     )
     Path("models").mkdir(exist_ok=True)
     Path("models/base").symlink_to(base)
@@ -240,7 +243,7 @@ def test_rows_that_decontaminate_holds_out_are_in_no_mix(here: Path, base: Path,
     write_jsonl("data/split/test.jsonl", [{"id": "t0", "text": "Something else altogether.", "segments": []}])
     rows = [
         {**row, "messages": [{"role": "user", "content": f"What is {row['id']}?"}, *row["messages"][1:]]}
-        for row in generals(60)
+        for row in make_general_rows(60)
     ]
     write_jsonl("data/prepared/general/general.jsonl", rows)
     decontaminate.main()
@@ -256,7 +259,7 @@ def test_the_share_holds_in_the_tokens_that_training_sees(here: Path, base: Path
     project(base, {"ratio": 0.25, "unit": unit}, [*HOSTILE[1:], *(f"No {n}!" for n in range(200))], general=900)
     main()
     rows = train_rows()
-    seen = tokenize_rows(rows, tokenizer())
+    seen = tokenize_rows(rows, make_tokenizer())
     counts: Counter[str] = Counter()
     for row, ids_, labels in zip(rows, seen["input_ids"], seen["labels"], strict=True):
         counts[row["source"]] += len(ids_) if unit == "tokens" else sum(label != IGNORED for label in labels)
@@ -298,7 +301,10 @@ def test_a_prompt_without_examples_is_that_of_the_whole_training_set(here: Path,
 
 def test_the_base_models_own_answers_are_mixed_with_self(here: Path, base: Path) -> None:
     project(base, {"ratio": 0.4, "general": "self"})
-    own = [{**row, "messages": [row["messages"][0], {"role": "assistant", "content": "mine"}]} for row in generals(20)]
+    own = [
+        {**row, "messages": [row["messages"][0], {"role": "assistant", "content": "mine"}]}
+        for row in make_general_rows(20)
+    ]
     write_jsonl("data/rehearse/general.jsonl", own)
     write_json("metrics/rehearse.json", {"rehearse": {"dropped": {"empty": 0, "truncated": 7}}})
     main()
@@ -366,7 +372,7 @@ def test_a_mix_without_general_rows_names_how_many_it_needs(here: Path, base: Pa
 def test_a_template_that_training_could_not_use_is_found_before_anything_is_written(here: Path, base: Path) -> None:
     project(base, {"ratio": 0.4})
     Path("models/base").unlink()
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     tokens.chat_template = "{% if add_generation_prompt %}?{% endif %}{{ messages[0]['content'] }}"
     tokens.save_pretrained("models/base")
     write_json("models/base/config.json", {"model_type": "qwen3"})

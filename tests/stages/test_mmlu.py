@@ -23,8 +23,8 @@ from alloy.evaluation.mmlu_tasks import group_subjects
 from alloy.evaluation.settings import Mmlu
 from alloy.formats.mmlu import load_questions
 from alloy.training.tiny_qwen import new_config, new_model
-from projects import environment, start_history, write_labeling_project
-from small import SCRATCH, tokenizer
+from projects import make_environment, start_history, write_labeling_project
+from small import SCRATCH, make_tokenizer
 from stages.mmlu import METRIC_KEYS, ask_questions, compute_metrics
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def benchmark(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def model():
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     config = new_config(tokens, SCRATCH)
     config.initializer_range, config.max_position_embeddings = 0.4, 4096
     set_seed(0)
@@ -207,21 +207,21 @@ def project(benchmark, tmp_path) -> Path:
 def test_killed_and_started_again_it_ends_with_the_same_bytes(project) -> None:
     command = [sys.executable, "-m", "stages.mmlu", "base"]
     outs = [project / "metrics/mmlu" / name for name in ("base.json", "base.jsonl")]
-    with subprocess.Popen(command, cwd=project, env=environment()) as process:
+    with subprocess.Popen(command, cwd=project, env=make_environment()) as process:
         while not any(answers(path) for path in project.glob(".dvc/tmp/alloy/mmlu-base-*/answers*.db")):
             assert process.poll() is None
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
     assert not any(out.exists() for out in outs)
     done = subprocess.run(
-        command, cwd=project, env=environment(), text=True, capture_output=True, check=True, timeout=300
+        command, cwd=project, env=make_environment(), text=True, capture_output=True, check=True, timeout=300
     )
     assert done.stderr == ""
     killed = [out.read_bytes() for out in outs]
     (folder,) = project.glob(".dvc/tmp/alloy/mmlu-base-*")
     assert sorted(path.name for path in folder.iterdir()) == ["project", "result"]
     shutil.rmtree(project / ".dvc")
-    subprocess.run(command, cwd=project, env=environment(), capture_output=True, check=True, timeout=300)
+    subprocess.run(command, cwd=project, env=make_environment(), capture_output=True, check=True, timeout=300)
     assert [out.read_bytes() for out in outs] == killed
 
 
@@ -240,7 +240,7 @@ def test_vllm_gives_the_verdicts_of_transformers(project, mmlu) -> None:
         profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **sections}))
         command = [sys.executable, "-m", "stages.mmlu", "base"]
         done = subprocess.run(
-            command, cwd=project, env=environment(), text=True, capture_output=True, check=False, timeout=300
+            command, cwd=project, env=make_environment(), text=True, capture_output=True, check=False, timeout=300
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.count("\n") == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import InputError, hash_path, write_jsonl
-from prepared import lay_out, prepared
+from prepared import prepare_folder, write_source
 from stages import prepare
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def test_a_folder_of_canonical_files_needs_no_source_yaml(monkeypatch: pytest.Mo
     Path("params.yaml").write_text("data: {comments: mine, benchmark: mine, instructions: mine, chat: mine}\n")
     prompt = {"key": 1, "prompt": "Hi", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
     chat = {"id": "a", "category": "fact", "messages": [{"role": "user", "content": "Hi"}]}
-    folder = lay_out({"comments.jsonl": COMMENT, "taxonomy.csv": "L1,L2\na,b\na,c\n"})
+    folder = write_source({"comments.jsonl": COMMENT, "taxonomy.csv": "L1,L2\na,b\na,c\n"})
     write_jsonl(folder / "ifeval.jsonl", [prompt])
     write_jsonl(folder / "prompts.jsonl", [chat])
     for split in ("test", "dev"):
@@ -70,13 +70,13 @@ def test_a_folder_of_canonical_files_needs_no_source_yaml(monkeypatch: pytest.Mo
 
 
 def test_without_taxonomy_csv_the_taxonomy_is_made_from_the_labels() -> None:
-    made = prepared(lay_out({"comments.jsonl": COMMENT}, {"format": "jsonl", "file": "comments.jsonl"}))
+    made = prepare_folder(write_source({"comments.jsonl": COMMENT}, {"format": "jsonl", "file": "comments.jsonl"}))
     assert made.leaves == [("a", "b")]
 
 
 def test_canonical_comments_in_several_files_keep_their_lines() -> None:
-    folder = lay_out({"raw/a.jsonl": COMMENT + "\n" + COMMENT[:-1], "raw/b.jsonl": COMMENT}, {"format": "jsonl"})
-    assert len(prepared(folder).rows) == 3
+    folder = write_source({"raw/a.jsonl": COMMENT + "\n" + COMMENT[:-1], "raw/b.jsonl": COMMENT}, {"format": "jsonl"})
+    assert len(prepare_folder(folder).rows) == 3
     lines = Path("data/prepared/comments/comments.jsonl").read_text().splitlines()
     assert lines == [COMMENT.strip(), "", COMMENT.strip(), COMMENT.strip()]
 
@@ -86,15 +86,15 @@ def test_one_folder_may_hold_several_kinds() -> None:
         "comments": {"format": "csv", "file": "a.csv", "columns": {"text": "t", "levels": ["l"]}},
         "general": {"format": "alpaca", "file": "b.json"},
     }
-    folder = lay_out({"a.csv": "t,l\nHi,a\n", "b.json": '[{"instruction": "Why?", "output": "So."}]'}, source)
-    assert len(prepared(folder).rows) == len(prepared(folder, "general").rows) == 1
+    folder = write_source({"a.csv": "t,l\nHi,a\n", "b.json": '[{"instruction": "Why?", "output": "So."}]'}, source)
+    assert len(prepare_folder(folder).rows) == len(prepare_folder(folder, "general").rows) == 1
     with pytest.raises(InputError, match=r"^data/mine/source\.yaml: .*comments, general.*chat"):
-        prepared(folder, "chat")
+        prepare_folder(folder, "chat")
 
 
 def test_a_missing_folder_is_named_with_the_existing_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("params.yaml").write_text("data: {comments: mine}\n")
-    lay_out({}, {"format": "csv"}, "yours")
+    write_source({}, {"format": "csv"}, "yours")
     assert re.match(r"data/mine: no such folder; .*data\.comments.*yours", error("comments", monkeypatch))
     Path("data/mine").touch()
     assert error("comments", monkeypatch).startswith("data/mine: ")
@@ -122,22 +122,22 @@ def test_an_error_in_source_yaml_is_one_line_with_its_key(
     text: str | bytes, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("params.yaml").write_text("data: {comments: mine}\n")
-    lay_out({"a.csv": "t,l\nHi,a\n", "source.yaml": text})
+    write_source({"a.csv": "t,l\nHi,a\n", "source.yaml": text})
     line = error("comments", monkeypatch)
     assert re.match(f"data/mine/{wanted}", line)
     assert "\n" not in line
 
 
 def test_a_folder_without_a_file_of_the_format_lists_its_files() -> None:
-    folder = lay_out({"a.txt": "x", "sub/b": "y"}, {"format": "xlsx", "columns": {"text": "t", "levels": ["l"]}})
+    folder = write_source({"a.txt": "x", "sub/b": "y"}, {"format": "xlsx", "columns": {"text": "t", "levels": ["l"]}})
     with pytest.raises(InputError, match=r"^data/mine: .*\.xlsx.*a\.txt, source\.yaml, sub/"):
-        prepared(folder)
+        prepare_folder(folder)
 
 
 def test_several_files_of_the_format_are_named() -> None:
-    folder = lay_out({"a.csv": "", "b.csv": ""}, {"format": "csv", "columns": {"text": "t", "levels": ["l"]}})
+    folder = write_source({"a.csv": "", "b.csv": ""}, {"format": "csv", "columns": {"text": "t", "levels": ["l"]}})
     with pytest.raises(InputError, match=r"^data/mine/source\.yaml: file: .*a\.csv, b\.csv$"):
-        prepared(folder)
+        prepare_folder(folder)
 
 
 def test_a_kind_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_a_kind_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_bad_benchmark_is_named_in_the_users_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("params.yaml").write_text("data: {benchmark: mine, instructions: mine}\n")
-    folder = lay_out({"ifeval.jsonl": json.dumps({"key": "a"}) + "\n"})
+    folder = write_source({"ifeval.jsonl": json.dumps({"key": "a"}) + "\n"})
     assert re.match(r"data/mine/benchmark: no such folder", error("benchmark", monkeypatch))
     write_jsonl(folder / "benchmark/test.jsonl", [{**QUESTION, "answer": 7}])
     assert error("benchmark", monkeypatch).startswith("data/mine/benchmark/test.jsonl:1: `answer`")

@@ -19,9 +19,9 @@ from alloy.core.files import InputError, read_json, read_jsonl, write_json, writ
 from alloy.inference.engine import Finish
 from alloy.mixing.sampling_order import rank_rows
 from alloy.modeling.model_folder import write_hosted
-from openai_server import said, serve
-from projects import environment, write_labeling_project
-from small import COLOURS, THINGS
+from openai_server import make_reply, serve_replies
+from projects import make_environment, write_labeling_project
+from small import COLORS, THINGS
 from stages.rehearse import find_reject_reason, keep_row, make_report, strip_thoughts
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ COMMAND = [sys.executable, "-m", "stages.rehearse"]
 
 def general(number: int) -> dict:
     """Return a general row; one in five has an earlier turn, one in seven a system message."""
-    thing, colour = THINGS[number % len(THINGS)], COLOURS[number % len(COLOURS)]
+    thing, colour = THINGS[number % len(THINGS)], COLORS[number % len(COLORS)]
     turns = [("user", f"Question {number}: what is the {thing}?"), ("assistant", f"The answer of people, {number}.")]
     if number % 5 == 0:
         turns = [("user", f"Is the {thing} {colour}?"), ("assistant", "Yes."), *turns]
@@ -63,7 +63,7 @@ def set_params(folder: Path, whose: str, ratio: float = 0.25, **more: object) ->
 
 def start(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        COMMAND, cwd=folder, env=environment(**env), text=True, capture_output=True, check=False, timeout=300
+        COMMAND, cwd=folder, env=make_environment(**env), text=True, capture_output=True, check=False, timeout=300
     )
 
 
@@ -97,7 +97,7 @@ def rehearsed(tmp_path_factory) -> tuple[Path, str]:
 def test_the_rows_are_those_that_the_mix_takes_first_with_the_last_message_replaced(rehearsed):
     folder, _ = rehearsed
     rows = answers(folder)
-    first = {row["id"]: place for place, row in enumerate(rank_rows(ROWS, SEED)[:ASKED])}
+    first = {row["id"]: index for index, row in enumerate(rank_rows(ROWS, SEED)[:ASKED])}
     assert len(rows) > 5
     assert [first[row["id"]] for row in rows] == sorted(first[row["id"]] for row in rows)
     for row in rows:
@@ -165,7 +165,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(rehearsed, tmp_pat
     for left in (".dvc", "data/rehearse"):
         shutil.rmtree(folder / left)
     (folder / "metrics/rehearse.json").unlink()
-    with subprocess.Popen(COMMAND, cwd=folder, env=environment()) as process:
+    with subprocess.Popen(COMMAND, cwd=folder, env=make_environment()) as process:
         while not list(folder.glob(".dvc/tmp/alloy/rehearse-*/done.log")):
             assert process.poll() is None
             time.sleep(0.002)
@@ -184,7 +184,7 @@ def test_with_data_it_is_skipped_and_torch_is_not_imported(tmp_path):
     set_params(folder, "data")
     code = "import sys, stages.rehearse; stages.rehearse.main(); sys.exit('torch' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment(), text=True, capture_output=True, check=False
+        [sys.executable, "-c", code], cwd=folder, env=make_environment(), text=True, capture_output=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "rehearse: skipped, mix.general is data\n"
@@ -218,7 +218,7 @@ def test_a_hosted_model_is_asked_with_all_turns_and_no_grammar(tmp_path):
     profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), "infer": infer}))
     shutil.rmtree(folder / "models/base")
     write_hosted(folder / "models/base", "some-model")
-    with serve(lambda body: said(f"So says {body['messages'][-1]['content'].split()[1]}")) as service:
+    with serve_replies(lambda body: make_reply(f"So says {body['messages'][-1]['content'].split()[1]}")) as service:
         done = start(folder, OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
     assert (done.returncode, done.stderr) == (0, "")
     assert len(service.requests) == ASKED

@@ -8,7 +8,7 @@ from markupsafe import escape
 
 from alloy.comparison.error_analysis import KINDS
 from alloy.core.files import read_json, write_json, write_jsonl
-from measured import LEAKED, TASK, measured, rival, spent, write
+from example_metrics import LEAKED, TASK, make_metrics, make_svm_metrics, write_costs, write_metrics
 from stages import compare, report
 
 SUBJECTS = ("world_capitals", "currencies")
@@ -28,12 +28,18 @@ def score_of(model: str) -> dict:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    project({"base": measured(), "tuned": measured(f1=50, acc=40, generated=0, unparsed=99), "svm": rival()})
+    project(
+        {
+            "base": make_metrics(),
+            "tuned": make_metrics(f1=50, acc=40, generated=0, unparsed=99),
+            "svm": make_svm_metrics(),
+        }
+    )
     return tmp_path
 
 
 def project(models: dict) -> None:
-    write(models)
+    write_metrics(models)
     for model in models:
         write_json(f"metrics/score/{model}.json", {model: score_of(model)})
     for model in ("base", "tuned"):
@@ -41,7 +47,7 @@ def project(models: dict) -> None:
         if mmlu:
             mmlu["mmlu"]["subjects"] = {name: dict(mmlu["mmlu"]) for name in SUBJECTS}
         write_json(f"metrics/mmlu/{model}.json", {model: mmlu})
-    spent()
+    write_costs()
     write_json("data/split/task.json", {**TASK, "levels": ["L1", "L2"]})
     right, wrong = ({"L1": "Setup", "L2": leaf, "content": HOSTILE} for leaf in ("Pairing", "Manual"))
     write_jsonl("data/split/test.jsonl", [{"id": "1", "text": HOSTILE, "segments": [right]}])
@@ -87,7 +93,7 @@ def test_the_page_has_every_metric_and_every_finding(here: Path) -> None:
 
 
 def test_chat_answers_are_side_by_side_with_their_faults(here: Path) -> None:
-    _, rows = measured(chat=3)
+    _, rows = make_metrics(chat=3)
     answers = [LEAKED, HOSTILE, " ", *["It is 4."] * 9]
     write_jsonl(
         "metrics/chat/tuned.jsonl",
@@ -106,7 +112,7 @@ def test_chat_answers_are_side_by_side_with_their_faults(here: Path) -> None:
 
 
 def test_leakage_is_shown_by_test_with_n_and_interval(here: Path) -> None:
-    project({"base": measured(), "tuned": measured(leak=92), "svm": rival()})
+    project({"base": make_metrics(), "tuned": make_metrics(leak=92), "svm": make_svm_metrics()})
     lines = {line["name"]: line for line in read_json("metrics/compare.json")["measures"]}
     change = lines["mmlu.leak"]["change"]
     cells = ["leaked answers, multiple choice", "100", "0.000", "0.920", "+0.920"]
@@ -134,7 +140,7 @@ def test_each_plot_is_in_the_page_and_in_a_file(here: Path) -> None:
 def test_path_and_emotion_have_bars_if_labels_have_emotions(here: Path) -> None:
     page()
     assert "path and emotion" not in Path("metrics/plots/levels.svg").read_text(encoding="utf-8")
-    project({"base": measured(full=5), "tuned": measured(f1=50, full=40), "svm": rival(full=20)})
+    project({"base": make_metrics(full=5), "tuned": make_metrics(f1=50, full=40), "svm": make_svm_metrics(full=20)})
     assert "VOC F1, path and emotion" in page()
     assert "path and emotion" in Path("metrics/plots/levels.svg").read_text(encoding="utf-8")
 
@@ -145,7 +151,7 @@ def test_the_same_metrics_give_the_same_page(here: Path) -> None:
 
 def test_a_hosted_base_has_a_page_with_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    project({"base": rival(20), "tuned": ({}, {}), "svm": rival()})
+    project({"base": make_svm_metrics(20), "tuned": ({}, {}), "svm": make_svm_metrics()})
     write_json("metrics/train.json", {"train": {"hosted": "some-model"}})
     write_json("metrics/infer/tuned.json", {"tuned": {}})
     text = page()

@@ -66,7 +66,7 @@ def divided(folder: Path, rows: list[dict[str, Any]], share: float = 0.2, near: 
     survey = surveyed(folder, rows)
     sides, _ = divide_comments(survey, share, near)
     return {
-        side: [survey.comment_id(place) for place, one in enumerate(sides) if one == side]
+        side: [survey.comment_id(index) for index, one in enumerate(sides) if one == side]
         for side in (TRAIN, TEST, LEFT_OUT)
     }
 
@@ -413,13 +413,13 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("on_bad_row", ["stop", "reject"])
-@pytest.mark.parametrize(("taxonomy", "place", "wanted"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(("taxonomy", "location", "wanted"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_taxonomy_always_stops_the_split(
-    here: Path, taxonomy: str, place: str, wanted: list[str], on_bad_row: str
+    here: Path, taxonomy: str, location: str, wanted: list[str], on_bad_row: str
 ) -> None:
     project(here, GOOD, taxonomy, on_bad_row)
     (line,) = fault(here)
-    assert line.startswith(f"data/prepared/comments/{place}")
+    assert line.startswith(f"data/prepared/comments/{location}")
     assert names_all(line, wanted)
 
 

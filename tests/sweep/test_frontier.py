@@ -36,8 +36,8 @@ from alloy.sweep.configurations import Configuration, describe_missing_seeds, gr
 from alloy.sweep.dvc_experiments import RunSettings, read_run_settings
 from alloy.sweep.frontier import render_csv, render_table, select_metrics, write_frontier
 from alloy.sweep.results import Run, index_by_metric, read_runs
-from measured import lines, measured, rival
-from sweeping import run, write_project
+from example_metrics import compare, make_metrics, make_svm_metrics
+from sweeping import run_command, write_project
 
 SCORE = Score(resamples=500)
 MMLU = find_axis("")
@@ -61,11 +61,14 @@ class Rows:
 
 def made(ratio: float, f1: int, acc: int, lr: float = 1e-3, name: str = "", seed: int = 0, **more: Any) -> Run:
     """Return a run whose base has an accuracy of 0.80; its name makes a configuration of its own."""
-    tuned = measured(f1=f1, acc=acc, **more)
-    files = Rows(tuned[1], measured()[1])
+    tuned = make_metrics(f1=f1, acc=acc, **more)
+    files = Rows(tuned[1], make_metrics()[1])
     settings = RunSettings(ratio, lr, seed, f"{ratio} {lr} {name}")
     return Run(
-        name or f"ratio-{ratio:g}-seed-{seed}", settings, index_by_metric(lines(tuned, svm=rival())), files=files
+        name or f"ratio-{ratio:g}-seed-{seed}",
+        settings,
+        index_by_metric(compare(tuned, svm=make_svm_metrics())),
+        files=files,
     )
 
 
@@ -355,10 +358,13 @@ def test_the_table_shows_the_trained_share_beside_the_requested_one() -> None:
 
 
 def test_the_column_of_path_and_emotion_is_empty_if_labels_have_no_emotions() -> None:
-    tuned = measured(f1=60, full=40)
-    with_emotions = lines(tuned, base=measured(full=5), svm=rival(full=20))
+    tuned = make_metrics(f1=60, full=40)
+    with_emotions = compare(tuned, base=make_metrics(full=5), svm=make_svm_metrics(full=20))
     run = Run(
-        "one", RunSettings(0.0, 1e-3, 0, ""), index_by_metric(with_emotions), files=Rows(tuned[1], measured(full=5)[1])
+        "one",
+        RunSettings(0.0, 1e-3, 0, ""),
+        index_by_metric(with_emotions),
+        files=Rows(tuned[1], make_metrics(full=5)[1]),
     )
     found = configurations(run)
     row, _ = csv.DictReader(io.StringIO(render_csv(found, 0.1)))
@@ -441,11 +447,11 @@ def test_a_plot_of_several_seeds_says_that_it_shows_means() -> None:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ratio 0 is committed, 0.25 an experiment, 0.3 waits in DVC's queue."""
     folder = write_project(tmp_path_factory.mktemp("frontier") / "project")
-    run(folder, "dvc", "repro", "-q")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "customer data only")
-    run(folder, "dvc", "exp", "run", "-q", "--temp", "-n", "quarter", "-S", "mix.ratio=0.25")
-    run(folder, "dvc", "exp", "run", "-q", "--queue", "-n", "waits", "-S", "mix.ratio=0.3")
+    run_command(folder, "dvc", "repro", "-q")
+    run_command(folder, "git", "add", "-A")
+    run_command(folder, "git", "commit", "-qm", "customer data only")
+    run_command(folder, "dvc", "exp", "run", "-q", "--temp", "-n", "quarter", "-S", "mix.ratio=0.25")
+    run_command(folder, "dvc", "exp", "run", "-q", "--queue", "-n", "waits", "-S", "mix.ratio=0.3")
     return folder
 
 
@@ -501,7 +507,7 @@ def test_an_unfinished_run_is_left_out(project: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(project)
     lock = Path("dvc.lock")
     before = lock.read_text()
-    run(project, "dvc", "exp", "run", "-q", "--temp", "-n", "half", "-S", "mix.ratio=0.1", "mix")
+    run_command(project, "dvc", "exp", "run", "-q", "--temp", "-n", "half", "-S", "mix.ratio=0.1", "mix")
     try:
         stages = yaml.safe_load(before)
         del stages["stages"]["compare"]
@@ -538,7 +544,7 @@ def test_the_recommendation_is_printed_and_written(
     assert "Warning: steps differ: 100 to 133;" in said
     assert Path("metrics/frontier/frontier.md").read_text() in said
     assert ET.parse("metrics/frontier/frontier.svg").getroot().tag.endswith("}svg")
-    assert run(project, "git", "status", "--short", "metrics/frontier") == ""
+    assert run_command(project, "git", "status", "--short", "metrics/frontier") == ""
 
 
 @pytest.mark.slow

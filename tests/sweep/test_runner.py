@@ -16,7 +16,7 @@ from alloy.core.files import InputError
 from alloy.sweep.dvc_experiments import list_experiments
 from alloy.sweep.grid import GridPoint, find_point, make_grid, make_overrides, parse_numbers
 from alloy.sweep.runner import copy_options, find_shared_stages, hold_lock, require_known_files
-from sweeping import ROOT, run, write_project
+from sweeping import ROOT, run_command, write_project
 
 pytestmark = pytest.mark.slow
 
@@ -75,7 +75,7 @@ def test_raw_files_are_copied_to_runs_since_git_ignores_them(tmp_path: Path, mon
 
 
 def names(project: Path) -> list[str]:
-    return sorted(run(project, "dvc", "exp", "list", "--name-only").split())
+    return sorted(run_command(project, "dvc", "exp", "list", "--name-only").split())
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def first(project: Path) -> str:
     """The run of ratio 0.4 fails."""
-    said = run(project, *SWEEP, "--ratios", "0.4,0", "--mmlu-drop", "0.5", status=1)
-    run(project, "git", "add", "-A")
+    said = run_command(project, *SWEEP, "--ratios", "0.4,0", "--mmlu-drop", "0.5", status=1)
+    run_command(project, "git", "add", "-A")
     return said
 
 
@@ -106,7 +106,7 @@ def test_shared_stages_run_once(first: str) -> None:
 
 
 def test_the_workspace_keeps_its_params(project: Path, first: str) -> None:
-    assert run(project, "git", "diff", "HEAD", "--", "params.yaml", "profiles") == ""
+    assert run_command(project, "git", "diff", "HEAD", "--", "params.yaml", "profiles") == ""
 
 
 def test_a_run_of_other_settings_is_not_taken_for_this_one(
@@ -158,7 +158,7 @@ def test_a_stopped_sweep_continues_and_a_gate_fails_no_run(project: Path, first:
     assert sweep.returncode == 130
     assert "sweep: stopped; " in rest
     assert names(project) == ["ratio-0-lr-0.003-seed-0"]
-    said = run(project, *SWEEP, "--ratios", "0,0.25")
+    said = run_command(project, *SWEEP, "--ratios", "0,0.25")
     assert "sweep: ratio-0-lr-0.003-seed-0 is already finished" in said
     assert "sweep: run 1 of 1, ratio-0.25-lr-0.003-seed-0" in said
     assert "No configuration loses 0.02 of MMLU or less; the nearest is mix.ratio 0.25" in said
@@ -166,7 +166,7 @@ def test_a_stopped_sweep_continues_and_a_gate_fails_no_run(project: Path, first:
 
 
 def test_seeds_are_added_to_finished_runs_and_a_failed_one_is_named(project: Path, first: str) -> None:
-    said = run(project, *SWEEP, "--ratios", "0,0.25", "--seeds", "3", "--mmlu-drop", "0.5", status=1)
+    said = run_command(project, *SWEEP, "--ratios", "0,0.25", "--seeds", "3", "--mmlu-drop", "0.5", status=1)
     assert {f"sweep: ratio-{ratio}-lr-0.003-seed-0 is already finished" for ratio in ("0", "0.25")} <= set(
         said.splitlines()
     )
@@ -191,9 +191,9 @@ def test_files_not_tracked_by_git_or_dvc_stop_the_sweep(project: Path, monkeypat
     stray.write_text("{}\n")
     with pytest.raises(InputError, match=r"^data/mine/comments\.jsonl: .*`dvc add`"):
         require_known_files(["data/mine"])
-    run(project, "git", "add", "-N", str(stray))
+    run_command(project, "git", "add", "-N", str(stray))
     require_known_files(["data/mine"])
-    run(project, "git", "rm", "-qf", str(stray))
+    run_command(project, "git", "rm", "-qf", str(stray))
 
 
 def test_comments_that_git_ignores_must_be_tracked_by_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,12 +203,12 @@ def test_comments_that_git_ignores_must_be_tracked_by_dvc(tmp_path: Path, monkey
         Path("data/mine", file).touch()
     Path(".gitignore").write_text("/data/mine/*\n")
     Path("data/mine/dvc.yaml").write_text("stages: {convert: {cmd: x, outs: [general.jsonl]}}")
-    run(tmp_path, "git", "init", "-q")
-    run(tmp_path, "git", "add", "-f", "data/mine/dvc.yaml")
+    run_command(tmp_path, "git", "init", "-q")
+    run_command(tmp_path, "git", "add", "-f", "data/mine/dvc.yaml")
     with pytest.raises(InputError, match=r"^data/mine/comments\.jsonl: .*`dvc add`.*$"):
         require_known_files(["data/mine"])
     Path("data/mine/comments.jsonl.dvc").touch()
-    run(tmp_path, "git", "add", "-f", "data/mine/comments.jsonl.dvc")
+    run_command(tmp_path, "git", "add", "-f", "data/mine/comments.jsonl.dvc")
     require_known_files(["data/mine"])
 
 
@@ -228,7 +228,7 @@ def test_a_second_sweep_in_the_same_folder_is_refused(project: Path, monkeypatch
     (["--ratios", "0", "--seeds", str(2**32 + 1)], "alloy: --seeds: "),
 ])  # fmt: skip
 def test_a_wrong_option_is_named_before_anything_runs(project: Path, words: list[str], line: str) -> None:
-    (said,) = run(project, *SWEEP, *words, status=1).splitlines()
+    (said,) = run_command(project, *SWEEP, *words, status=1).splitlines()
     assert said.startswith(line)
 
 

@@ -41,7 +41,7 @@ def clock(monkeypatch) -> Clock:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> WorkFolder:
+def work_folder(tmp_path: Path) -> WorkFolder:
     claim = tmp_path / "claim"
     claim.write_text("this run")
     return WorkFolder(tmp_path / "train", claim, "this run")
@@ -70,11 +70,11 @@ class Training:
     """Calls the callbacks as `Trainer` does, one step at a time."""
 
     def __init__(
-        self, callback: Any, clock: Clock, place: WorkFolder, steps: int = 1000, begun: int = 0, **state: Any
+        self, callback: Any, clock: Clock, work_folder: WorkFolder, steps: int = 1000, begun: int = 0, **state: Any
     ) -> None:
         self.callback = callback
         self.clock = clock
-        self.args = TrainingArguments(output_dir=str(place.path), use_cpu=True, report_to="none")
+        self.args = TrainingArguments(output_dir=str(work_folder.path), use_cpu=True, report_to="none")
         self.state = TrainerState(max_steps=steps, global_step=begun, **state)
         self.control = TrainerControl()
         callback.on_train_begin(self.args, self.state, self.control)
@@ -95,13 +95,13 @@ class Training:
 
 
 @pytest.fixture
-def start(clock: Clock, place: WorkFolder, free: list[int], signals: list[int]) -> Iterator[Any]:
+def start(clock: Clock, work_folder: WorkFolder, free: list[int], signals: list[int]) -> Iterator[Any]:
     """Return a function that starts a training with checkpoints of 10 GiB."""
     started: list[Checkpoints] = []
 
     def begin(**kwargs: Any) -> Training:
-        started.append(Checkpoints(place, 10 * GIB))
-        return Training(started[-1], clock, place, **kwargs)
+        started.append(Checkpoints(work_folder, 10 * GIB))
+        return Training(started[-1], clock, work_folder, **kwargs)
 
     yield begin
     for checkpoints in started:
@@ -136,10 +136,10 @@ def test_the_environment_sets_the_checkpoint_interval(monkeypatch, start, given,
 
 
 @pytest.mark.parametrize("given", ["often", "-1", "nan"])
-def test_an_invalid_number_of_seconds_names_the_variable(monkeypatch, place, given):
+def test_an_invalid_number_of_seconds_names_the_variable(monkeypatch, work_folder, given):
     monkeypatch.setenv("ALLOY_CHECKPOINT_SECONDS", given)
     with pytest.raises(InputError, match=rf"^ALLOY_CHECKPOINT_SECONDS: .* got '{given}'"):
-        Checkpoints(place, 1)
+        Checkpoints(work_folder, 1)
 
 
 def test_an_interval_of_0_seconds_saves_after_every_step(monkeypatch, start):
@@ -157,19 +157,19 @@ def test_after_the_last_step_no_checkpoint_is_due(start):
     assert not control.should_training_stop
 
 
-def test_a_checkpoint_is_complete_once_it_is_written_and_replaces_earlier_ones(start, place):
+def test_a_checkpoint_is_complete_once_it_is_written_and_replaces_earlier_ones(start, work_folder):
     training = start()
     training.step(30)
     training.save()
-    assert place.find_checkpoint("train") == place.path / "checkpoint-1"
+    assert work_folder.find_checkpoint("train") == work_folder.path / "checkpoint-1"
     training.step(30)
-    (place.path / "checkpoint-2").mkdir()
-    assert place.find_checkpoint("train") == place.path / "checkpoint-1"
-    (place.path / "checkpoint-2").rmdir()
+    (work_folder.path / "checkpoint-2").mkdir()
+    assert work_folder.find_checkpoint("train") == work_folder.path / "checkpoint-1"
+    (work_folder.path / "checkpoint-2").rmdir()
     training.save()
-    assert place.find_checkpoint("train") == place.path / "checkpoint-2"
-    assert [path.name for path in place.path.iterdir()] == ["checkpoint-2"]
-    assert [path.name for path in (place.path / "checkpoint-2").iterdir()] == [SEAL]
+    assert work_folder.find_checkpoint("train") == work_folder.path / "checkpoint-2"
+    assert [path.name for path in work_folder.path.iterdir()] == ["checkpoint-2"]
+    assert [path.name for path in (work_folder.path / "checkpoint-2").iterdir()] == [SEAL]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -204,8 +204,8 @@ def test_the_signal_handlers_are_restored(start, signals):
     assert signals == [signal.SIGTERM, signal.SIGINT]
 
 
-def test_signals_of_a_training_that_never_started_are_not_changed(place, signals):
-    Checkpoints(place, 1).restore_signals()
+def test_signals_of_a_training_that_never_started_are_not_changed(work_folder, signals):
+    Checkpoints(work_folder, 1).restore_signals()
     signal.raise_signal(signal.SIGTERM)
     assert signals == [signal.SIGTERM]
 
@@ -217,17 +217,17 @@ def test_a_signal_in_the_last_step_lets_the_training_finish(start):
     assert not training.callback.stopped
 
 
-def test_a_training_that_a_later_run_takes_over_saves_and_stops(start, place):
+def test_a_training_that_a_later_run_takes_over_saves_and_stops(start, work_folder):
     training = start()
     assert not training.step().should_training_stop
-    place.claim.write_text("a later run")
+    work_folder.claim.write_text("a later run")
     control = training.step()
     assert (control.should_save, control.should_training_stop) == (True, True)
 
 
-def test_a_training_without_a_claim_is_taken_over(start, place):
+def test_a_training_without_a_claim_is_taken_over(start, work_folder):
     training = start()
-    place.claim.unlink()
+    work_folder.claim.unlink()
     assert training.step().should_training_stop
 
 
@@ -260,10 +260,10 @@ def test_a_full_disk_is_an_error_with_the_needed_and_the_free_space(tmp_path, fr
 
 
 @pytest.fixture
-def progress(clock: Clock, place: WorkFolder) -> Iterator[Training]:
+def progress(clock: Clock, work_folder: WorkFolder) -> Iterator[Training]:
     """A training with steps of 100 tokens that was continued after 50 seconds."""
     callback = Progress("train", "train", [100] * 1000, seconds=50.0)
-    training = Training(callback, clock, place)
+    training = Training(callback, clock, work_folder)
     yield training
     callback.on_train_end(training.args, training.state, training.control)
 
@@ -292,10 +292,10 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_bar_starts_at_the_current_step_and_shows_the_loss_and_the_speed_of_this_session(clock, place):
+def test_the_bar_starts_at_the_current_step_and_shows_the_loss_and_the_speed_of_this_session(clock, work_folder):
     with redirect_stderr(Terminal()) as terminal:
         callback = Progress("train", "train", [100] * 1000, seconds=50.0)
-        training = Training(callback, clock, place, begun=400)
+        training = Training(callback, clock, work_folder, begun=400)
         for _ in range(2):
             training.step(2)
             log(training, loss=1.23456)
@@ -306,10 +306,10 @@ def test_the_bar_starts_at_the_current_step_and_shows_the_loss_and_the_speed_of_
 
 
 @pytest.mark.parametrize("screen", [Terminal(), io.StringIO()], ids=["beside rank 0", "in a log"])
-def test_the_bar_is_shown_on_a_terminal_of_rank_0_only(clock, place, screen):
+def test_the_bar_is_shown_on_a_terminal_of_rank_0_only(clock, work_folder, screen):
     with redirect_stderr(screen):
         callback = Progress("train", "train", [100] * 1000)
-        training = Training(callback, clock, place, is_world_process_zero=not screen.isatty())
+        training = Training(callback, clock, work_folder, is_world_process_zero=not screen.isatty())
         training.step()
         log(training, loss=1.0)
         callback.on_train_end(training.args, training.state, training.control)
@@ -317,9 +317,9 @@ def test_the_bar_is_shown_on_a_terminal_of_rank_0_only(clock, place, screen):
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_names_the_step_and_the_setting(clock, place, loss):
+def test_a_loss_that_is_not_finite_names_the_step_and_the_setting(clock, work_folder, loss):
     callback = Progress("base", "model.scratch.train", [100] * 1000)
-    training = Training(callback, clock, place)
+    training = Training(callback, clock, work_folder)
     training.step()
     training.step()
     with pytest.raises(InputError) as fault:
@@ -329,10 +329,10 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_setting(clock, place, 
     assert "model.scratch.train.lr" in line
 
 
-def test_a_log_without_a_loss_is_ignored(clock, place):
+def test_a_log_without_a_loss_is_ignored(clock, work_folder):
     with redirect_stderr(Terminal()) as terminal:
         callback = Progress("train", "train", [100] * 1000)
-        training = Training(callback, clock, place)
+        training = Training(callback, clock, work_folder)
         log(training, train_runtime=1.0)
         callback.on_log(training.args, training.state, training.control)
         callback.on_train_end(training.args, training.state, training.control)

@@ -14,14 +14,14 @@ from alloy.core.files import InputError
 from alloy.training.distributed import DEFAULT_PORT, build_launch_command, get_world_size, is_main, split_global_batch
 from projects import (
     ROOT,
-    dense,
-    environment,
+    find_foreign_lines,
     free_port,
+    make_dense_config,
+    make_environment,
     needs_compiler,
-    saved,
-    start,
-    strangers,
-    train,
+    read_weights,
+    run_training,
+    start_training,
     write_project,
 )
 
@@ -147,7 +147,7 @@ def test_rank_0_writes_and_a_process_without_a_launcher_is_alone(monkeypatch):
 
 @pytest.mark.slow
 def test_a_profile_for_gpus_on_a_machine_without_one_is_an_error(tmp_path):
-    done = start(write_project(tmp_path / "project", dense(), gpu=True))
+    done = start_training(write_project(tmp_path / "project", make_dense_config(), gpu=True))
     assert done.returncode == 1
     assert re.fullmatch(r"train: train\.gpu: .*\n", done.stderr), done.stderr
 
@@ -155,7 +155,7 @@ def test_a_profile_for_gpus_on_a_machine_without_one_is_an_error(tmp_path):
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """The weights after a training with one process."""
-    return train(write_project(tmp_path_factory.mktemp("alone"), dense())).weights
+    return run_training(write_project(tmp_path_factory.mktemp("alone"), make_dense_config())).weights
 
 
 def assert_same(weights, wanted):
@@ -174,7 +174,7 @@ def cluster(tmp_path):
         for name, script in scripts.items():
             (folder / name).write_text("#!/bin/bash\n" + script)
             (folder / name).chmod(0o755)
-        return f"{folder}{os.pathsep}{environment()['PATH']}"
+        return f"{folder}{os.pathsep}{make_environment()['PATH']}"
 
     return put
 
@@ -190,29 +190,31 @@ exit ${failed:-0}
 
 @pytest.mark.slow
 def test_two_nodes_of_slurm_give_the_model_of_one_process(alone, cluster, tmp_path):
-    together = train(
-        write_project(tmp_path / "project", dense()),
+    together = run_training(
+        write_project(tmp_path / "project", make_dense_config()),
         PATH=cluster(srun=SRUN),
         SLURM_JOB_ID="17",
         SLURM_JOB_NUM_NODES="2",
         MASTER_PORT=free_port(),
     )
     assert "10 rows per step = 2 processes x 5 at a time x 1 accumulated" in together.output
-    assert strangers(together.output) == []
+    assert find_foreign_lines(together.output) == []
     assert_same(together.weights, alone)
 
 
 @pytest.mark.slow
 def test_an_error_on_two_nodes_is_one_line(cluster, tmp_path):
-    project = write_project(tmp_path / "project", dense(), global_batch=5)
-    done = start(project, PATH=cluster(srun=SRUN), SLURM_JOB_NUM_NODES="2", MASTER_PORT=free_port())
+    project = write_project(tmp_path / "project", make_dense_config(), global_batch=5)
+    done = start_training(project, PATH=cluster(srun=SRUN), SLURM_JOB_NUM_NODES="2", MASTER_PORT=free_port())
     assert done.returncode != 0
     assert re.fullmatch(r"train: train\.global_batch: .* got 5; .*\n", done.stderr), done.stderr
 
 
 @pytest.mark.slow
 def test_nodes_without_slurm_commands_are_an_error_that_names_srun(tmp_path):
-    done = start(write_project(tmp_path / "project", dense()), SLURM_JOB_NUM_NODES="2", PATH=str(tmp_path))
+    done = start_training(
+        write_project(tmp_path / "project", make_dense_config()), SLURM_JOB_NUM_NODES="2", PATH=str(tmp_path)
+    )
     assert done.returncode == 1
     assert re.fullmatch(r"train: .*srun.*\n", done.stderr), done.stderr
 
@@ -238,9 +240,9 @@ exit ${failed:-0}
 @needs_compiler
 @pytest.mark.skipif(torch.cuda.is_available(), reason="DeepSpeed's launcher gives its processes the GPUs")
 def test_the_hosts_of_a_hostfile_give_the_model_of_one_process(alone, cluster, tmp_path):
-    project = write_project(tmp_path / "project", dense(), deepspeed="zero2")
+    project = write_project(tmp_path / "project", make_dense_config(), deepspeed="zero2")
     (tmp_path / "hosts").write_text("one slots=1\ntwo slots=1\n")
-    done = start(
+    done = start_training(
         project,
         PATH=cluster(ssh=SSH, pdsh=PDSH),
         ALLOY_HOSTFILE=str(tmp_path / "hosts"),
@@ -250,7 +252,7 @@ def test_the_hosts_of_a_hostfile_give_the_model_of_one_process(alone, cluster, t
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10 rows per step = 2 processes x 5 at a time x 1 accumulated" in done.stdout
-    assert_same(saved(project / "models/trained"), alone)
+    assert_same(read_weights(project / "models/trained"), alone)
 
 
 def test_the_script_for_slurm_is_valid_and_its_header_shows_how_to_submit_it():
@@ -260,7 +262,7 @@ def test_the_script_for_slurm_is_valid_and_its_header_shows_how_to_submit_it():
 
 
 def test_the_script_for_slurm_runs_its_arguments_in_the_project(tmp_path):
-    env = environment(SLURM_SUBMIT_DIR=str(tmp_path), SLURM_CPUS_ON_NODE="16", SLURM_JOB_ID="17")
+    env = make_environment(SLURM_SUBMIT_DIR=str(tmp_path), SLURM_CPUS_ON_NODE="16", SLURM_JOB_ID="17")
     given = ["sh", "-c", 'echo "$PWD $SRUN_CPUS_PER_TASK $1"; exit 3', "sh", "two words"]
     done = subprocess.run(["bash", str(SBATCH), *given], env=env, text=True, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (3, f"{tmp_path} 16 two words\n", "")
@@ -274,7 +276,7 @@ def test_the_script_for_slurm_is_requeued_when_its_command_has_ended(cluster, tm
         scontrol=f'echo "scontrol $*" >>{tmp_path}/log\n',
     )
     command = f"trap 'sleep 1; echo saved >>{tmp_path}/log; exit 1' TERM; echo $$ >{pid}; while :; do sleep 0.1; done"
-    env = environment(PATH=path, SLURM_SUBMIT_DIR=str(tmp_path), SLURM_CPUS_ON_NODE="1", SLURM_JOB_ID="17")
+    env = make_environment(PATH=path, SLURM_SUBMIT_DIR=str(tmp_path), SLURM_CPUS_ON_NODE="1", SLURM_JOB_ID="17")
     script = subprocess.Popen(["bash", str(SBATCH), "sh", "-c", command], env=env)
     while not (pid.exists() and pid.read_text().strip()):
         time.sleep(0.05)

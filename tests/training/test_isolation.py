@@ -8,8 +8,8 @@ from alloy.training.check_model import resolve_packing
 from alloy.training.isolation import examples_stay_apart, find_packing_problem
 from alloy.training.packing import Examples, flatten_rows, prepare_examples
 from alloy.training.settings import Train
-from families import APART, FAMILIES, STATEFUL, UNMASKED, build
-from small import ROWS, tokenizer
+from families import APART, FAMILIES, STATEFUL, UNMASKED, build_model
+from small import ROWS, make_tokenizer
 
 TRAIN = Train(lr=1e-3, max_length=128)
 ROWS = ROWS[:6]
@@ -42,32 +42,32 @@ def packed(model, examples: Examples) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_an_example_in_a_row_has_the_logits_of_the_example_alone(name):
-    model = build(name)
+    model = build_model(name)
     train, _ = resolve_packing(model.config, TRAIN)
-    examples = prepare_examples(ROWS, tokenizer(), train)
+    examples = prepare_examples(ROWS, make_tokenizer(), train)
     torch.testing.assert_close(packed(model, examples), apart(model, examples), atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", APART)
 def test_examples_that_stay_apart_are_packed(name):
-    config = build(name).config
+    config = build_model(name).config
     assert resolve_packing(config, TRAIN) == (TRAIN, None)
-    assert max(len(row["seq_lengths"]) for row in prepare_examples(ROWS, tokenizer(), TRAIN).dataset) > 1
+    assert max(len(row["seq_lengths"]) for row in prepare_examples(ROWS, make_tokenizer(), TRAIN).dataset) > 1
 
 
 @pytest.mark.parametrize("name", STATEFUL | UNMASKED)
 def test_examples_that_see_each_other_are_not_packed(name):
-    model = build(name)
+    model = build_model(name)
     train, line = resolve_packing(model.config, TRAIN)
     assert not train.packing
     assert "train.packing" in str(line)
-    examples = prepare_examples(ROWS, tokenizer(), TRAIN)
+    examples = prepare_examples(ROWS, make_tokenizer(), TRAIN)
     assert (packed(model, examples) - apart(model, examples)).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_layers_with_a_state_are_read_from_the_configuration_and_masks_are_tested(name):
-    config = build(name).config
+    config = build_model(name).config
     assert any(map(keeps_state, layer_kinds(config))) == (name in STATEFUL)
     assert examples_stay_apart(config) == (name in APART)
     assert (find_packing_problem(config) is None) == (name in APART)

@@ -13,8 +13,8 @@ from alloy.training.job import TrainingJob
 from alloy.training.lora import attach_adapter, merge_adapter
 from alloy.training.save_model import save_trained_model
 from alloy.training.settings import Lora, Method, Train
-from families import APART, STATEFUL, build
-from small import tokenizer
+from families import APART, STATEFUL, build_model
+from small import make_tokenizer
 
 IDS = torch.arange(10, 30)[None]
 TARGETS = {
@@ -66,7 +66,7 @@ def test_a_saved_merged_model_has_the_logits_of_its_adapter(tmp_path, tied, targ
     assert (wanted - logits(tiny(tied))).abs().max() > 0.01
     train = Train(lr=1e-3, method=Method.lora, lora=Lora(rank=2, targets=targets))
     base = tiny(tied)
-    job = TrainingJob("train", "train", "", train, 0, base.config, tokenizer(), lambda _: base, tmp_path)
+    job = TrainingJob("train", "train", "", train, 0, base.config, make_tokenizer(), lambda _: base, tmp_path)
     save_trained_model(job, Trainer(model), tmp_path / "out", {})
     loaded = load_weights(tmp_path / "out", torch.float32).eval()
     torch.testing.assert_close(logits(loaded), wanted, atol=1e-4, rtol=1e-4)
@@ -84,11 +84,11 @@ def test_an_adapter_that_is_not_merged_has_the_same_logits_on_a_tied_base(tmp_pa
 @pytest.mark.parametrize("name", ["Gemma 3 with vision", *STATEFUL])
 @pytest.mark.parametrize("targets", [["all-linear"], ["q_proj", "v_proj"]], ids=["all", "some"])
 def test_adapters_are_on_layers_that_text_uses_and_merge_in_every_family(tmp_path: Path, name, targets):
-    before = logits(build(name))
-    model = adapted(build(name), targets)
+    before = logits(build_model(name))
+    model = adapted(build_model(name), targets)
     names = [key for key, parameter in model.named_parameters() if parameter.requires_grad]
     assert names and not [key for key in names if "vision" in key or "multi_modal" in key]
     wanted = logits(model)
     assert (wanted - before).abs().max() > 1e-4
     model.save_pretrained(tmp_path, save_embedding_layers=False)
-    torch.testing.assert_close(logits(merge_adapter(build(name), tmp_path)), wanted, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(logits(merge_adapter(build_model(name), tmp_path)), wanted, atol=1e-3, rtol=1e-3)

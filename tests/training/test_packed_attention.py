@@ -18,7 +18,7 @@ from transformers import (
 from alloy.training import packed_attention
 from alloy.training.packing import flatten_rows, flatten_rows_with_lengths, prepare_examples
 from alloy.training.settings import Train
-from small import ROWS, tokenizer
+from small import ROWS, make_tokenizer
 
 SIZES = {
     "vocab_size": 320,
@@ -53,7 +53,7 @@ def loss_and_gradients(model, rows, collate):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_losses_and_gradients_are_those_with_a_mask(name):
-    rows = list(prepare_examples(ROWS, tokenizer(), Train(lr=1e-3, max_length=128)).dataset.select(range(3)))
+    rows = list(prepare_examples(ROWS, make_tokenizer(), Train(lr=1e-3, max_length=128)).dataset.select(range(3)))
     assert max(len(row["seq_lengths"]) for row in rows) > 1
     masked = model(CONFIGS[name])
     assert packed_attention.supports_packed_attention(masked.config)

@@ -17,7 +17,7 @@ from alloy.training.packing import (
     tokenize_rows,
 )
 from alloy.training.settings import LongRow, Train
-from small import LONG, ROWS, TRAIN, fresh, tokenizer
+from small import LONG, ROWS, TRAIN, make_model_and_tokenizer, make_tokenizer
 
 
 def loss_and_gradients(model, rows):
@@ -36,7 +36,7 @@ def loss_and_gradients(model, rows):
 
 
 def test_only_the_answer_and_its_end_of_turn_have_a_loss():
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     row = tokenize_rows(ROWS[:1], tokens)[0]
     seen = [token for token in row["labels"] if token != IGNORED]
     assert tokens.decode(seen) == "The door is red.<|im_end|>"
@@ -44,39 +44,39 @@ def test_only_the_answer_and_its_end_of_turn_have_a_loss():
 
 
 def test_a_token_has_the_category_of_its_row():
-    examples = prepare_examples(ROWS, tokenizer(), Train(lr=1e-3, packing=False))
+    examples = prepare_examples(ROWS, make_tokenizer(), Train(lr=1e-3, packing=False))
     assert examples.categories == ["customer", "facts"]
     assert set(examples.dataset[0]["category"]) == {1}
     assert set(examples.dataset[1]["category"]) == {0}
 
 
 def test_a_row_over_the_limit_is_dropped_and_counted():
-    examples = prepare_examples([*ROWS, LONG], tokenizer(), TRAIN)
+    examples = prepare_examples([*ROWS, LONG], make_tokenizer(), TRAIN)
     assert (examples.example_count, examples.dropped) == (40, 1)
 
 
 def test_a_row_over_the_limit_is_an_error_by_default():
-    longest = len(tokenize_rows([LONG], tokenizer())["input_ids"][0])
+    longest = len(tokenize_rows([LONG], make_tokenizer())["input_ids"][0])
     with pytest.raises(InputError, match=rf"^train\.max_length: 1 of 41 .*\b64\b.*'long'.*\b{longest}\b"):
-        prepare_examples([*ROWS, LONG], tokenizer(), Train(lr=1e-3, max_length=64))
+        prepare_examples([*ROWS, LONG], make_tokenizer(), Train(lr=1e-3, max_length=64))
 
 
 def test_selected_rows_keep_their_indices():
     rows = [LONG, *ROWS[:3], LONG, *ROWS[3:]]
-    whole = select_fitting(rows, tokenizer(), TRAIN, "train")
+    whole = select_fitting(rows, make_tokenizer(), TRAIN, "train")
     assert [numbers[0] for numbers in whole["example"]] == [*range(1, 4), *range(5, 42)]
-    assert whole["input_ids"] == tokenize_rows(ROWS, tokenizer())["input_ids"]
+    assert whole["input_ids"] == tokenize_rows(ROWS, make_tokenizer())["input_ids"]
 
 
 def test_the_tokens_of_rows_are_counted_as_they_are_trained_on():
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     seen = tokenize_rows([*ROWS, LONG], tokens)
     wanted = [(len(row["labels"]), sum(label != IGNORED for label in row["labels"])) for row in seen]
     assert list(map(tuple, count_tokens([*ROWS, LONG], tokens, AssistantTurns.all).tolist())) == wanted
 
 
 def test_prompt_and_completion_together_are_the_rendered_chat():
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     for row, (ids, labels) in zip(ROWS, encode_examples(ROWS[:5], tokens, AssistantTurns.all), strict=False):
         text = tokens.apply_chat_template(row["messages"], tokenize=False)
         assert tokens.decode(ids) == text.removesuffix("\n")
@@ -87,11 +87,11 @@ def test_prompt_and_completion_together_are_the_rendered_chat():
 
 def test_only_rows_over_the_limit_are_an_error():
     with pytest.raises(InputError, match=r"^train\.max_length: .*\b40\b.*\b4\b"):
-        prepare_examples(ROWS, tokenizer(), Train(lr=1e-3, max_length=4, on_long_row=LongRow.drop))
+        prepare_examples(ROWS, make_tokenizer(), Train(lr=1e-3, max_length=4, on_long_row=LongRow.drop))
 
 
 def test_a_template_that_renders_the_prompt_in_two_ways_names_the_row():
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     tokens.chat_template = "{% if add_generation_prompt %}?{% endif %}{{ messages[0]['content'] }}"
     with pytest.raises(InputError, match=r"row '0': .*chat template"):
         prepare_examples(ROWS, tokens, TRAIN)
@@ -99,7 +99,7 @@ def test_a_template_that_renders_the_prompt_in_two_ways_names_the_row():
 
 @pytest.mark.parametrize("packing", [True, False], ids=["packed", "unpacked"])
 def test_every_example_is_in_a_row_whole_and_once_with_its_end_of_turn(packing):
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     packed = prepare_examples(ROWS, tokens, Train(lr=1e-3, max_length=64, packing=packing)).dataset
     found = []
     for row in packed:
@@ -111,7 +111,7 @@ def test_every_example_is_in_a_row_whole_and_once_with_its_end_of_turn(packing):
 
 
 def test_the_work_of_a_row_is_its_tokens_squares_and_completions():
-    examples = prepare_examples(ROWS, tokenizer(), Train(lr=1e-3, max_length=64))
+    examples = prepare_examples(ROWS, make_tokenizer(), Train(lr=1e-3, max_length=64))
     row, work = examples.dataset[0], examples.measure_work()[0]
     assert work.tolist() == [
         len(row["input_ids"]),
@@ -121,7 +121,7 @@ def test_the_work_of_a_row_is_its_tokens_squares_and_completions():
 
 
 def test_a_batch_has_logits_only_before_completion_tokens():
-    rows = list(prepare_examples(ROWS, tokenizer(), Train(lr=1e-3, max_length=64)).dataset.select(range(2)))
+    rows = list(prepare_examples(ROWS, make_tokenizer(), Train(lr=1e-3, max_length=64)).dataset.select(range(2)))
     batch = flatten_rows(rows)
     whole = np.concatenate([row["labels"] for row in rows])
     assert batch["labels"][0].tolist() == whole[batch["logits_to_keep"] + 1].tolist()
@@ -131,7 +131,7 @@ def test_a_batch_has_logits_only_before_completion_tokens():
 
 
 def test_packed_rows_give_the_loss_and_the_gradients_of_unpacked_rows():
-    model, tokens = fresh()
+    model, tokens = make_model_and_tokenizer()
     results = []
     for packing in (True, False):
         rows = list(prepare_examples(ROWS, tokens, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
@@ -142,7 +142,7 @@ def test_packed_rows_give_the_loss_and_the_gradients_of_unpacked_rows():
 
 
 def test_an_example_cannot_see_the_one_before_it_in_its_row():
-    model, tokens = fresh()
+    model, tokens = make_model_and_tokenizer()
     row = prepare_examples(ROWS, tokens, Train(lr=1e-3, max_length=128)).dataset[0]
     batch = flatten_rows([row])
     positions = {name: batch[name] for name in ("input_ids", "position_ids")}
@@ -154,7 +154,7 @@ def test_an_example_cannot_see_the_one_before_it_in_its_row():
 
 
 def test_the_loss_is_that_of_trl_on_padded_rows(tmp_path):
-    model, tokens = fresh()
+    model, tokens = make_model_and_tokenizer()
     ours, gradients = loss_and_gradients(
         model, list(prepare_examples(ROWS[:8], tokens, Train(lr=1e-3, max_length=64)).dataset)
     )
@@ -186,7 +186,7 @@ SEVERAL = [several(number) for number in range(30)]
 @pytest.mark.parametrize("turns", list(AssistantTurns))
 @pytest.mark.parametrize("packing", [True, False], ids=["packed", "unpacked"])
 def test_only_the_answers_of_packed_chats_have_a_loss(packing, turns):
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     examples = prepare_examples(SEVERAL, tokens, Train(lr=1e-3, max_length=128, packing=packing, assistant_turns=turns))
     found = {}
     for row, members in zip(examples.dataset, examples.row_examples, strict=True):
@@ -202,7 +202,7 @@ def test_only_the_answers_of_packed_chats_have_a_loss(packing, turns):
 
 
 def test_packed_chats_with_several_answers_have_the_loss_of_unpacked_chats():
-    model, tokens = fresh()
+    model, tokens = make_model_and_tokenizer()
     results = []
     for packing in (True, False):
         rows = list(prepare_examples(SEVERAL, tokens, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
@@ -216,11 +216,11 @@ def test_packed_chats_with_several_answers_have_the_loss_of_unpacked_chats():
 @pytest.mark.parametrize("order", [[0], [3, 1, 4], [0, 1, 2, 3, 4, 5, 0, 1, 0]], ids=["one", "some", "more than once"])
 def test_examples_and_tokens_are_counted_by_source_for_the_rows_in_the_order(packing, order):
     examples = prepare_examples(
-        [*SEVERAL, LONG], tokenizer(), TRAIN.model_copy(update={"packing": packing, "max_length": 100})
+        [*SEVERAL, LONG], make_tokenizer(), TRAIN.model_copy(update={"packing": packing, "max_length": 100})
     )
     assert examples.dropped == 1
     shown = [member for index in order for member in examples.row_examples[index]]
-    counts = count_tokens(SEVERAL, tokenizer(), AssistantTurns.all)
+    counts = count_tokens(SEVERAL, make_tokenizer(), AssistantTurns.all)
     seen = count_by_source(examples, order)
     for source in ("customer", "made"):
         own = [member for member in shown if SEVERAL[member]["source"] == source]

@@ -15,7 +15,7 @@ from alloy.training.report import make_loss_curve
 from alloy.training.run import fit
 from alloy.training.settings import Lora, Method, Optimizer, Train
 from alloy.training.tiny_qwen import new_config
-from small import LONG, ROWS, SCRATCH, TRAIN, fresh, model, tokenizer
+from small import LONG, ROWS, SCRATCH, TRAIN, make_model, make_model_and_tokenizer, make_tokenizer
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ def project(tmp_path, monkeypatch):
 
 
 def run_of(train, out, *, key="0" * 16, seed=0, make=None, card=None):
-    tokens = tokenizer()
+    tokens = make_tokenizer()
     config = new_config(tokens, SCRATCH)
     return TrainingJob(
         stage="train",
@@ -39,7 +39,7 @@ def run_of(train, out, *, key="0" * 16, seed=0, make=None, card=None):
         seed=seed,
         config=config,
         tokenizer=tokens,
-        load_model=make or (lambda dtype: model(tokens)),
+        load_model=make or (lambda dtype: make_model(tokens)),
         output=out,
         format_card=card,
     )
@@ -91,7 +91,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(project):
 
 def test_a_loss_that_is_not_finite_is_an_error_and_leaves_no_model(project):
     def broken(dtype):
-        made = model()
+        made = make_model()
         with torch.no_grad():
             made.model.norm.weight.fill_(float("nan"))
         return made
@@ -106,15 +106,15 @@ def test_lora_trains_the_adapter_and_merges_it_into_an_ordinary_folder(project):
     train = Train(lr=5e-2, max_steps=30, global_batch=2, max_length=64, method=Method.lora, lora=Lora(rank=4))
     _, curve = fit(run_of(train, project / "out"), ROWS)
     assert curve[-1]["loss"] < curve[0]["loss"]
-    before, after = model().state_dict(), weights(project / "out")
+    before, after = make_model().state_dict(), weights(project / "out")
     changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
     assert changed == {name for name in before if "_proj" in name}
     assert not list((project / "out").glob("adapter*"))
 
 
 def test_lora_without_the_merge_leaves_an_adapter_that_loads_as_the_merged_model(project):
-    tokens = tokenizer()
-    model(tokens).save_pretrained("models/base")
+    tokens = make_tokenizer()
+    make_model(tokens).save_pretrained("models/base")
     rows = {"max_steps": 10, "global_batch": 2, "max_length": 64, "method": Method.lora}
     for name, merge in (("merged", True), ("adapter", False)):
         run = run_of(Train(lr=5e-2, lora=Lora(merge=merge), **rows), project / "models" / name, key=name * 4)
@@ -157,8 +157,8 @@ def test_the_size_of_the_device_batch_does_not_change_the_weights(project, monke
 # An adapter hardly changes a random model of this size, so the anchor needs a large weight to have a visible effect.
 @pytest.mark.parametrize(("method", "weight"), [(Method.full, 5.0), (Method.lora, 100.0)])
 def test_the_anchor_keeps_the_model_close_to_the_base_on_general_rows_only(project, method, weight):
-    tokens = tokenizer()
-    base = model(tokens)
+    tokens = make_tokenizer()
+    base = make_model(tokens)
     drift = {}
     for anchor in (0.0, weight):
         name = f"anchor{anchor:g}"
@@ -204,7 +204,7 @@ def test_a_category_without_tokens_in_a_span_has_no_point():
 
 
 def test_muon_steps_every_parameter_once_and_follows_the_schedule():
-    made, _ = fresh()
+    made, _ = make_model_and_tokenizer()
     optimizer = make_muon(made, lr=1e-3, weight_decay=0.0)
     held = [id(p) for group in optimizer.param_groups for p in group["params"]]
     assert sorted(held) == sorted(id(p) for p in made.parameters())

@@ -19,22 +19,22 @@ from alloy.training.settings import Model, Scratch, Train
 from projects import (
     ROOT,
     Trained,
-    dense,
-    environment,
-    mixture,
+    find_foreign_lines,
+    make_dense_config,
+    make_environment,
+    make_moe_config,
     needs_compiler,
-    put_infinity_into_the_base,
-    saved,
-    start,
-    strangers,
-    train,
+    put_infinity_into_base,
+    read_weights,
+    run_training,
+    start_training,
     write_project,
 )
-from small import tokenizer
+from small import make_tokenizer
 
 pytestmark = pytest.mark.slow
 
-ARCHITECTURES = {"dense": dense, "mixture": mixture}
+ARCHITECTURES = {"dense": make_dense_config, "mixture": make_moe_config}
 # All pairs of architecture, method and sharding.
 WAYS = [
     pytest.param("dense", "full", None, id="dense-full-ddp"),
@@ -56,7 +56,7 @@ def trained(tmp_path_factory):
     def once(arch: str, method: str, sharding: str | None = None, processes: int = 1, **more) -> Trained:
         folder = tmp_path_factory.mktemp(f"{arch}-{method}-{sharding}-{processes}")
         write_project(folder, ARCHITECTURES[arch](), method=method, deepspeed=sharding, **more)
-        return train(folder, ALLOY_PROCESSES=str(processes))
+        return run_training(folder, ALLOY_PROCESSES=str(processes))
 
     return once
 
@@ -75,12 +75,12 @@ def test_two_processes_give_the_model_of_one(trained, arch, method, sharding):
     assert "10 rows per step = 1 process x 10 at a time x 1 accumulated" in alone.output
     assert "10 rows per step = 2 processes x 5 at a time x 1 accumulated" in together.output
     assert_alike(together, alone)
-    base = saved(alone.folder / "models/base")
+    base = read_weights(alone.folder / "models/base")
     moved = {name: (weight - base[name]).abs().max().item() for name, weight in alone.weights.items()}
     adapted = {name for name, weight in base.items() if method == "full" or (weight.ndim == 2 and "layers" in name)}
     assert {name for name in moved if moved[name]} == adapted
     assert max(moved.values()) > 1e4 * CLOSE["atol"]
-    assert strangers(together.output) == strangers(alone.output) == []
+    assert find_foreign_lines(together.output) == find_foreign_lines(alone.output) == []
 
 
 @needs_compiler
@@ -93,7 +93,7 @@ def test_an_anchor_has_the_same_effect_with_two_processes_as_with_one(trained):
 
 def test_several_rows_at_a_time_give_the_model_of_one_row_at_a_time(trained, tmp_path):
     together = trained("dense", "full")
-    alone = train(write_project(tmp_path / "project", dense()), ALLOY_DEVICE_ROWS="1")
+    alone = run_training(write_project(tmp_path / "project", make_dense_config()), ALLOY_DEVICE_ROWS="1")
     assert "1 process x 1 at a time x 10 accumulated" in alone.output
     assert_alike(together, alone)
 
@@ -106,13 +106,13 @@ def test_two_processes_write_an_ordinary_folder(trained, arch, method, sharding)
     model = AutoModelForCausalLM.from_pretrained(folder)
     tied = arch == "dense"
     assert torch.equal(model.lm_head.weight, model.model.embed_tokens.weight) == tied
-    assert ("lm_head.weight" in saved(folder)) != tied
-    assert saved(folder).keys() == saved(base).keys()
+    assert ("lm_head.weight" in read_weights(folder)) != tied
+    assert read_weights(folder).keys() == read_weights(base).keys()
     config = AutoConfig.from_pretrained(folder)
     assert config.use_cache
     assert config.to_dict() == {**AutoConfig.from_pretrained(base).to_dict(), "_name_or_path": config._name_or_path}
     assert GenerationConfig.from_pretrained(folder).eos_token_id == config.eos_token_id
-    assert AutoTokenizer.from_pretrained(folder).chat_template == tokenizer().chat_template
+    assert AutoTokenizer.from_pretrained(folder).chat_template == make_tokenizer().chat_template
     card = (folder / "README.md").read_text()
     mix = hashlib.sha256((project / "data/mix/train.jsonl").read_bytes()).hexdigest()
     assert f"| `data/mix/train.jsonl` | `{mix}` |" in card
@@ -121,8 +121,10 @@ def test_two_processes_write_an_ordinary_folder(trained, arch, method, sharding)
 
 @needs_compiler
 def test_an_unmerged_adapter_names_its_base_and_no_path_of_the_machine(trained, tmp_path, monkeypatch):
-    project = write_project(tmp_path / "project", dense(), method="lora", lora={"merge": False}, deepspeed="zero3")
-    done = start(project, ALLOY_PROCESSES="2")
+    project = write_project(
+        tmp_path / "project", make_dense_config(), method="lora", lora={"merge": False}, deepspeed="zero3"
+    )
+    done = start_training(project, ALLOY_PROCESSES="2")
     assert done.returncode == 0, done.stderr
     folder = project / "models/trained"
     assert {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "README.md"} <= {
@@ -142,7 +144,7 @@ def test_an_unmerged_adapter_names_its_base_and_no_path_of_the_machine(trained, 
 def shrunk(hub):
     """Return a small version of the configuration of a model from the hub."""
     config = AutoConfig.from_pretrained(ROOT / f"tests/configs/{hub.rpartition('/')[2].lower()}.json")
-    for name, value in dense().to_dict().items():
+    for name, value in make_dense_config().to_dict().items():
         if (name in Scratch.model_fields and name != "train") or name.endswith("_token_id"):
             setattr(config, name, value)
     if hasattr(config, "num_experts"):
@@ -164,39 +166,41 @@ def test_every_shipped_profile_trains(tmp_path, name):
     settings.pop("epochs", None)
     # Changes for this machine and these rows.
     settings |= {"gpu": False, "liger": False, "max_length": 64, "global_batch": 4, "max_steps": 2}
-    config = shrunk(model.hub) if model.hub else dense(model.scratch) if model.scratch else dense()
+    config = (
+        shrunk(model.hub) if model.hub else make_dense_config(model.scratch) if model.scratch else make_dense_config()
+    )
     dtype = torch.bfloat16 if model.hub else torch.float32
     project = write_project(tmp_path / "project", config, dtype, **settings)
-    after = train(project, ALLOY_PROCESSES="2" if settings.get("deepspeed") else "1")
+    after = run_training(project, ALLOY_PROCESSES="2" if settings.get("deepspeed") else "1")
     assert {step for step, _ in after.losses} == {1, 2}
     assert {weight.dtype for weight in after.weights.values()} == {dtype}
-    assert after.weights.keys() == saved(project / "models/base").keys()
+    assert after.weights.keys() == read_weights(project / "models/base").keys()
     assert AutoConfig.from_pretrained(project / "models/trained").dtype == dtype
-    assert strangers(after.output) == []
+    assert find_foreign_lines(after.output) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "spoil", "line"),
     [
-        ({}, put_infinity_into_the_base, r".*\b(nan|inf) in step 1;.*\btrain\.lr.*"),
+        ({}, put_infinity_into_base, r".*\b(nan|inf) in step 1;.*\btrain\.lr.*"),
         ({"global_batch": 5}, None, r"train\.global_batch: .* got 5; .*"),
     ],
     ids=["infinite", "no-divisor"],
 )
 def test_an_error_in_two_processes_is_one_line_and_leaves_no_model(tmp_path, changes, spoil, line):
-    project = write_project(tmp_path / "project", dense(), **changes)
+    project = write_project(tmp_path / "project", make_dense_config(), **changes)
     if spoil:
         spoil(project)
-    done = start(project, ALLOY_PROCESSES="2")
+    done = start_training(project, ALLOY_PROCESSES="2")
     assert done.returncode == 1
     assert re.fullmatch(f"train: {line}\n", done.stderr), done.stderr
-    assert strangers(done.stdout) == []
+    assert find_foreign_lines(done.stdout) == []
     assert [path.name for path in (project / "models").iterdir()] == ["base"]
 
 
 def test_a_killed_process_ends_all_and_one_line_names_the_signal(tmp_path):
-    project = write_project(tmp_path / "project", dense(), max_steps=100_000)
-    env = environment(ALLOY_PROCESSES="2", ALLOY_CHECKPOINT_SECONDS="0")
+    project = write_project(tmp_path / "project", make_dense_config(), max_steps=100_000)
+    env = make_environment(ALLOY_PROCESSES="2", ALLOY_CHECKPOINT_SECONDS="0")
     started = subprocess.Popen(
         [sys.executable, "-m", "stages.train"],
         cwd=project,

@@ -119,10 +119,10 @@ def test_every_segment_has_an_emotion_and_none_is_rare(comments: list[Comment]) 
 
 def test_the_text_holds_the_contents_exactly_and_in_order(comments: list[Comment]) -> None:
     for comment in comments:
-        place = 0
+        start = 0
         for segment in comment.segments:
             assert segment.content
-            place = comment.text.index(segment.content, place) + len(segment.content)
+            start = comment.text.index(segment.content, start) + len(segment.content)
 
 
 def test_no_slot_of_the_lexicon_is_left_open(comments: list[Comment]) -> None:
@@ -186,9 +186,9 @@ def test_the_four_choices_differ(benchmark: dict[str, Any]) -> None:
 
 
 def test_the_right_choice_occurs_at_every_position(benchmark: dict[str, Any]) -> None:
-    places = Counter(row["answer"] for splits in benchmark.values() for row in splits["test"])
-    assert min(places.values()) > 0.18 * places.total()
-    assert max(places.values()) < 0.32 * places.total()
+    counts = Counter(row["answer"] for splits in benchmark.values() for row in splits["test"])
+    assert min(counts.values()) > 0.18 * counts.total()
+    assert max(counts.values()) < 0.32 * counts.total()
 
 
 def test_the_right_answer_is_right(benchmark: dict[str, Any], general: list[Row]) -> None:

@@ -22,15 +22,15 @@ LEAKED = '[{"L1": "food", "emotion": "neutral"}, {"L1": "service", "emotion": "n
 LIKELIHOOD = ("acc", "cloze_acc", "cloze_acc_norm", "letters_acc")
 
 
-def ones(count: int) -> list[int]:
+def make_ones(count: int) -> list[int]:
     return [1] * count + [0] * (UNITS - count)
 
 
-def generated_row(right: float) -> Row:
+def make_generated_row(right: float) -> Row:
     return {"generated_acc": right, "generated_strict": right}
 
 
-def measured(
+def make_metrics(
     f1: int = 10,
     acc: int = 80,
     generated: int = 70,
@@ -49,22 +49,22 @@ def measured(
     `loss` and `kl` are nats per token, on average: those of single rows are up to a half below and above.
     `full` are right with their emotions; None if the labels have none.
     """
-    matched = ones(f1)
+    matched = make_ones(f1)
     answers = [LEAKED if number >= UNITS - leak else f"Well, {number}." for number in range(UNITS)]
     said = [0] * (UNITS - unparsed) + [1] * unparsed
-    prompts = ones(ifeval)
+    prompts = make_ones(ifeval)
     rows = {
         "voc": [{"id": f"c{n}", "matched": matched[n], "predicted": 1, "gold": 1} for n in range(UNITS)],
         "mmlu": [
             {
                 "id": f"q{n}",
                 **dict.fromkeys(LIKELIHOOD, a),
-                **generated_row(g),
+                **make_generated_row(g),
                 "unparsed": u,
                 "answer": answer,
                 "cut": 0,
             }
-            for n, (a, g, u, answer) in enumerate(zip(ones(acc), ones(generated), said, answers, strict=True))
+            for n, (a, g, u, answer) in enumerate(zip(make_ones(acc), make_ones(generated), said, answers, strict=True))
         ],
         "ifeval": [
             {
@@ -103,7 +103,7 @@ def measured(
         "f1_high": share + 0.05,
     }
     if full is not None:
-        for row, held in zip(rows["voc"], ones(full), strict=True):
+        for row, held in zip(rows["voc"], make_ones(full), strict=True):
             row["matched_full"] = held
         ends = {"f1_full_low": full / UNITS - 0.05, "f1_full_high": full / UNITS + 0.05}
         voc |= {"f1_full": full / UNITS, **ends}
@@ -115,7 +115,7 @@ def measured(
             "chance": 0.25,
             "generated_chance": 0.25,
             **dict.fromkeys(LIKELIHOOD, acc / UNITS),
-            **generated_row(generated / UNITS),
+            **make_generated_row(generated / UNITS),
             "unparsed": unparsed / UNITS,
         },
         "ifeval": {
@@ -131,21 +131,21 @@ def measured(
     return (figures | {"general": general} if general else figures), rows
 
 
-def rival(f1: int = 30, full: int | None = None) -> tuple[Row, dict[str, list[Row]]]:
-    figures, rows = measured(f1=f1, full=full)
+def make_svm_metrics(f1: int = 30, full: int | None = None) -> tuple[Row, dict[str, list[Row]]]:
+    figures, rows = make_metrics(f1=f1, full=full)
     return {"voc": figures["voc"]}, {"voc": rows["voc"]}
 
 
-def lines(
+def compare(
     tuned: tuple[Row, dict], base: tuple[Row, dict] | None = None, svm: tuple[Row, dict] | None = None
 ) -> list[Row]:
-    models = {"base": base or measured(), "tuned": tuned, "svm": svm or rival()}
+    models = {"base": base or make_metrics(), "tuned": tuned, "svm": svm or make_svm_metrics()}
     rows = {model: flag_answers(own, FORMAT) for model, (_, own) in models.items()}
     figures = {model: add_leakage(own, rows[model]) for model, (own, _) in models.items()}
     return compare_models(figures, rows, 500, 0)
 
 
-def spent(achieved: float = 0.25, customer: int = 30, too_long: int = 0, unseen: int = 0) -> None:
+def write_costs(achieved: float = 0.25, customer: int = 30, too_long: int = 0, unseen: int = 0) -> None:
     """Put what was spent where `compare` and `report` read it: of 30 customer comments, 40 examples, on two cores.
 
     So many customer examples were seen, of so many more in the mix; others are too long for it.
@@ -169,7 +169,7 @@ def spent(achieved: float = 0.25, customer: int = 30, too_long: int = 0, unseen:
     shutil.copy(Path(__file__).parents[2] / "profiles/demo.yaml", "profiles")
 
 
-def write(models: dict[str, tuple[Row, dict[str, list[Row]]]]) -> None:
+def write_metrics(models: dict[str, tuple[Row, dict[str, list[Row]]]]) -> None:
     """Put the files of the models where their stages would."""
     for model, (figures, rows) in models.items():
         for part, stage in STAGES.items():

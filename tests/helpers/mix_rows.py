@@ -11,29 +11,29 @@ from alloy.mixing.mixture import Encoding, RowSizes
 from alloy.mixing.row_index import RowIndex, open_row_index
 from alloy.mixing.settings import Unit
 from alloy.modeling.chat_examples import AssistantTurns
-from small import COLOURS, THINGS
+from small import COLORS, THINGS
 
 CATEGORIES = ("code", "math", "chat")
 
 
-def chat(identity: str, source: str, category: str, words: int = 3, **more: str) -> Row:
+def make_chat(identity: str, source: str, category: str, words: int = 3, **more: str) -> Row:
     """Return a row whose answer has so many words."""
-    answer = " ".join((COLOURS + THINGS)[number % 18] for number in range(words))
+    answer = " ".join((COLORS + THINGS)[number % 18] for number in range(words))
     turns = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": answer}]
     return {"id": identity, "source": source, "category": category, **more, "messages": turns}
 
 
-def customers(count: int) -> list[Row]:
+def make_customer_rows(count: int) -> list[Row]:
     """Return so many customer rows, as long as one another."""
-    return [chat(f"c{number}", CUSTOMER, CUSTOMER) for number in range(count)]
+    return [make_chat(f"c{number}", CUSTOMER, CUSTOMER) for number in range(count)]
 
 
-def generals(count: int) -> list[Row]:
+def make_general_rows(count: int) -> list[Row]:
     """Return general rows of one source and three categories, their answers of 1 to 41 words."""
-    return [chat(f"g{n}", "made", CATEGORIES[n % 3], 1 + n * 7919 % 41) for n in range(count)]
+    return [make_chat(f"g{n}", "made", CATEGORIES[n % 3], 1 + n * 7919 % 41) for n in range(count)]
 
 
-def file_of(content: bytes) -> IO[bytes]:
+def make_file(content: bytes) -> IO[bytes]:
     """Return a file in memory that stays open as long as the process."""
     file = open(os.memfd_create("rows"), "w+b", closefd=False)  # noqa: SIM115
     file.write(content)
@@ -41,12 +41,12 @@ def file_of(content: bytes) -> IO[bytes]:
     return file
 
 
-def pool(rows: list[Row], seed: int = 0) -> RowIndex:
+def index_rows(rows: list[Row], seed: int = 0) -> RowIndex:
     """Return the rows as a pool."""
-    return open_row_index(file_of(b"".join(orjson.dumps(row) + b"\n" for row in rows)), seed)
+    return open_row_index(make_file(b"".join(orjson.dumps(row) + b"\n" for row in rows)), seed)
 
 
-def sizes(
+def make_row_sizes(
     rows: list[Row],
     unit: Unit = Unit.examples,
     tokenizer: Any = None,
@@ -57,4 +57,4 @@ def sizes(
 ) -> RowSizes:
     """Return the sizes of the rows of a pool; without a tokenizer none is too long."""
     encoding = Encoding(tokenizer, AssistantTurns.all, max_length, stop) if tokenizer is not None else None
-    return RowSizes(pool(rows, seed), unit, encoding)
+    return RowSizes(index_rows(rows, seed), unit, encoding)
