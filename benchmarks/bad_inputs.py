@@ -206,8 +206,8 @@ class RunningCase:
         if self.case.command[0] != "dvc":  # DVC removes outputs before a stage runs
             changed += [f"{name} (removed)" for name in self.before.keys() - after.keys()]
         code = os.waitstatus_to_exitcode(status) if pid else None
-        said = self.output.read_bytes()[: 10**6].decode("utf-8", "replace")
-        return Outcome(self.case, code, said, sorted(changed), time.monotonic() - self.begin)
+        output = self.output.read_bytes()[: 10**6].decode("utf-8", "replace")
+        return Outcome(self.case, code, output, sorted(changed), time.monotonic() - self.begin)
 
 
 def _remove(folder: Path) -> None:

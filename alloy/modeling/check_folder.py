@@ -58,8 +58,8 @@ def _check_files(folder: Path, location: str) -> None:
     if not files:
         if others := sorted(file.name for pattern in OTHER_WEIGHTS for file in folder.glob(pattern)):
             raise InputError(
-                f"{location}: no *.safetensors, only {others[0]}, which may run code when it is loaded; if you trust it, load "
-                "the model with transformers and save it with save_pretrained"
+                f"{location}: no *.safetensors, only {others[0]}, which may run code when it is loaded; if you trust "
+                "it, load the model with transformers and save it with save_pretrained"
             )
         raise InputError(f"{location}: no weights (*.safetensors); download them")
     if (folder / INDEX).is_file():

@@ -52,7 +52,7 @@ def split_example(example: str) -> list[str]:
     return words[: words.index(">")] if ">" in words else words
 
 
-def parse(arguments: list[str]) -> list[str]:
+def parse_arguments(arguments: list[str]) -> list[str]:
     """Parse arguments as the command does, without running it; return the words of the subcommand."""
     command, words, rest = TREE, [], arguments
     while True:
@@ -63,14 +63,14 @@ def parse(arguments: list[str]) -> list[str]:
         words.append(name)
 
 
-def environment() -> dict[str, str]:
+def make_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def run_alloy(code: str, *arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     """Run Python code that may use `app` and `main` of the command."""
     command = [sys.executable, "-c", MAIN + code, *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment(), text=True, capture_output=True, check=False)
+    return subprocess.run(command, cwd=cwd, env=make_environment(), text=True, capture_output=True, check=False)
 
 
 @pytest.mark.parametrize("words", [(), *COMMANDS], ids=" ".join)
@@ -78,13 +78,13 @@ def test_every_help_has_an_example_of_this_command_that_parses(words: tuple[str,
     examples = EXAMPLE.findall(show_help(words))
     assert examples
     for example in examples:
-        assert parse(split_example(example))[: len(words)] == list(words)
+        assert parse_arguments(split_example(example))[: len(words)] == list(words)
 
 
 @pytest.mark.parametrize("example", ["alloy cost --nothere demo", "alloy nothere", "alloy sweep --seeds few"])
 def test_an_example_with_an_unknown_command_or_option_does_not_parse(example: str) -> None:
     with pytest.raises(typer._click.exceptions.UsageError):
-        parse(split_example(example))
+        parse_arguments(split_example(example))
 
 
 @pytest.mark.parametrize("words", GROUPS, ids=" ".join)
@@ -181,7 +181,7 @@ def test_ctrl_c_ends_with_status_130_and_no_traceback() -> None:
     wait = "import time; app.command('wait')(lambda: (print('ready', flush=True), time.sleep(60))); main()"
     command = [sys.executable, "-c", MAIN + wait, "wait"]
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, cwd=ROOT, env=make_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == b"ready\n"
@@ -200,7 +200,7 @@ def test_a_closed_pipe_ends_quietly_with_the_status_of_sigpipe(words: list[str])
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env=environment(),
+        env=make_environment(),
         stdout=write,
         stderr=subprocess.PIPE,
         check=False,
@@ -224,7 +224,7 @@ def complete_in_bash(words: str, tmp_path: Path) -> list[str]:
     alloy.chmod(0o755)
     script = BASH.format(alloy=alloy, words=words)
     done = subprocess.run(
-        ["bash", "-c", script], cwd=ROOT, env=environment(), text=True, capture_output=True, check=True
+        ["bash", "-c", script], cwd=ROOT, env=make_environment(), text=True, capture_output=True, check=True
     )
     return done.stdout.split()
 
@@ -243,7 +243,7 @@ def test_bash_completes_commands_and_names_of_the_project(tmp_path: Path, words:
     assert complete_in_bash(words, tmp_path) == offered
 
 
-def complete(*words: str) -> list[str]:
+def list_completions(*words: str) -> list[str]:
     """Return the completions of the last word, as the script of bash asks for them."""
     env = {"_ALLOY_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(["alloy", *words]), "COMP_CWORD": str(len(words))}
     return CliRunner().invoke(app, env=env, prog_name="alloy").output.split()
@@ -262,7 +262,7 @@ def complete(*words: str) -> list[str]:
 )
 def test_words_are_completed(monkeypatch: pytest.MonkeyPatch, words: list[str], offered: list[str]) -> None:
     monkeypatch.chdir(ROOT)
-    assert complete(*words) == offered
+    assert list_completions(*words) == offered
 
 
 def test_revisions_are_completed_and_outside_a_repository_nothing_is(
@@ -270,12 +270,12 @@ def test_revisions_are_completed_and_outside_a_repository_nothing_is(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert complete("review", "wor") == []
+    assert list_completions("review", "wor") == []
     subprocess.run(["git", "init", "-q", "-b", "main"], check=True)
     identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
     subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "start"], check=True)
     subprocess.run(["git", "branch", "work"], check=True)
-    assert complete("review", "wor") == ["work"]
+    assert list_completions("review", "wor") == ["work"]
 
 
 def test_the_scripts_of_completion_are_shown() -> None:

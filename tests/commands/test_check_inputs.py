@@ -42,11 +42,11 @@ def project(tmp_path, monkeypatch) -> Path:
         write_jsonl(tmp_path / "data/x" / name, rows)
     (tmp_path / "data/x/taxonomy.csv").write_text("L1,L2,description\nSetup,Pairing,\nSetup,Manual,\n")
     write_model(tmp_path / "given", max_position_embeddings=2048)
-    settings(tmp_path)
+    write_settings(tmp_path)
     return tmp_path
 
 
-def settings(project: Path, params: dict | None = None, **profile) -> None:
+def write_settings(project: Path, params: dict | None = None, **profile) -> None:
     data = dict.fromkeys(["comments", "general", "benchmark", "instructions", "chat"], "x")
     (project / "params.yaml").write_text(yaml.safe_dump({"profile": "p", "data": data, **(params or {})}))
     (project / "profiles").mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ def settings(project: Path, params: dict | None = None, **profile) -> None:
     (project / "profiles/p.yaml").write_text(yaml.safe_dump(given))
 
 
-def errors() -> list[str]:
+def read_errors() -> list[str]:
     with pytest.raises(InputError) as caught:
         main()
     return str(caught.value).splitlines()
@@ -113,7 +113,7 @@ def write_comments(project: Path, *rows: tuple[str, str, list[dict]]) -> None:
 
 
 def test_the_facts_about_comments_are_those_of_the_rows(project):
-    settings(project, {"score": {"tail": 3}})
+    write_settings(project, {"score": {"tail": 3}})
     manual = [{"L1": "Setup", "L2": "Manual"}]
     long = "the lock of the door jams every morning when it is cold outside"
     write_comments(
@@ -139,28 +139,28 @@ def test_the_facts_about_comments_are_those_of_the_rows(project):
 def test_examples_that_are_too_long_are_an_error_or_counted(project):
     comments = [("short", "", LABELS), *((f"{word} " * 3, "", LABELS) for word in ("red", "green", "blue"))]
     write_comments(project, *comments, ("word " * 400, "", LABELS))
-    settings(project, train={"lr": 1.0e-4, "max_length": 300})
-    assert errors()[0].startswith("train.max_length: 1 of 4 ")
-    settings(project, train={"lr": 1.0e-4, "max_length": 300, "on_long_row": "drop"})
+    write_settings(project, train={"lr": 1.0e-4, "max_length": 300})
+    assert read_errors()[0].startswith("train.max_length: 1 of 4 ")
+    write_settings(project, train={"lr": 1.0e-4, "max_length": 300, "on_long_row": "drop"})
     summary = check_inputs()
     assert summary.errors == []
     assert summary.tokens is not None
     assert (summary.tokens.too_long, summary.tokens.limit, summary.tokens.left_out) == (1, 300, True)
     assert summary.tokens.longest > 400
-    settings(project, train={"lr": 1.0e-4, "max_length": 8, "on_long_row": "drop"})
-    assert errors()[0].startswith("train.max_length: 4 of 4 ")
+    write_settings(project, train={"lr": 1.0e-4, "max_length": 8, "on_long_row": "drop"})
+    assert read_errors()[0].startswith("train.max_length: 4 of 4 ")
 
 
 def test_a_mix_that_needs_more_general_rows_than_there_are_is_an_error(project):
-    settings(project, {"mix": {"ratio": 0.5}})
-    assert errors()[0].startswith("params.yaml: mix.ratio: 0.5 ")
-    settings(project, {"mix": {"ratio": 0.5, "repeat": True}})
+    write_settings(project, {"mix": {"ratio": 0.5}})
+    assert read_errors()[0].startswith("params.yaml: mix.ratio: 0.5 ")
+    write_settings(project, {"mix": {"ratio": 0.5, "repeat": True}})
     assert check_inputs().errors == []
 
 
 def test_a_source_that_no_general_row_has_is_an_error(project):
-    settings(project, {"mix": {"ratio": 0.1, "sources": {"nowhere": 1}}})
-    assert errors()[0].startswith("params.yaml: mix.sources: ")
+    write_settings(project, {"mix": {"ratio": 0.1, "sources": {"nowhere": 1}}})
+    assert read_errors()[0].startswith("params.yaml: mix.sources: ")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_model_that_is_not_here_is_a_warning_and_the_rest_is_checked(project, 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(project.parent / "empty"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("ALLOY_CACHE", str(project.parent / "empty"))
-    settings(project, model=model)
+    write_settings(project, model=model)
     summary = check_inputs()
     assert summary.errors == []
     (warning,) = summary.warnings
@@ -191,23 +191,23 @@ def test_of_a_hub_model_without_weights_all_but_these_is_checked(project, monkey
 
     monkeypatch.setattr("alloy.modeling.model_folder.is_cached", lambda *_: False)
     monkeypatch.setattr("alloy.modeling.model_folder.download_description", fetch)
-    settings(project, model={"hub": "nobody/small", "revision": "0" * 40})
+    write_settings(project, model={"hub": "nobody/small", "revision": "0" * 40})
     summary = check_inputs()
     assert summary.errors == []
     assert [line.partition(": ")[0] for line in summary.warnings] == ["model.hub"]
     assert summary.tokens is not None
-    settings(project, model={"hub": "nobody/small", "revision": "0" * 40}, train={"lr": 1e-4, "max_length": 3000})
-    assert re.match(r"train\.max_length: .*\b2048\b.*\b3000\b", errors()[0])
+    write_settings(project, model={"hub": "nobody/small", "revision": "0" * 40}, train={"lr": 1e-4, "max_length": 3000})
+    assert re.match(r"train\.max_length: .*\b2048\b.*\b3000\b", read_errors()[0])
     (project / "given/chat_template.jinja").unlink()
-    settings(project, model={"hub": "nobody/small", "revision": "0" * 40})
-    assert errors()[0].startswith("model.hub: nobody/small: ")
+    write_settings(project, model={"hub": "nobody/small", "revision": "0" * 40})
+    assert read_errors()[0].startswith("model.hub: nobody/small: ")
 
 
 def test_a_training_that_memory_cannot_hold_is_an_error_and_one_without_its_gpu_a_warning(project, monkeypatch):
     monkeypatch.setattr("alloy.commands.estimate_training.estimate_memory_here", lambda *_: (2**40, 2**30))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert errors()[0].startswith("train: needs about 1024.0 GiB")
-    settings(project, train={"lr": 1e-4, "max_length": 1024, "gpu": True})
+    assert read_errors()[0].startswith("train: needs about 1024.0 GiB")
+    write_settings(project, train={"lr": 1e-4, "max_length": 1024, "gpu": True})
     summary = check_inputs()
     assert summary.errors == []
     assert summary.warnings[0].startswith("train.gpu: ")
@@ -215,7 +215,7 @@ def test_a_training_that_memory_cannot_hold_is_an_error_and_one_without_its_gpu_
 
 def test_what_a_bad_kind_of_data_leaves_unknown_is_shown_as_such(project, capsys):
     (project / "data/x/prompts.jsonl").unlink()
-    errors()
+    read_errors()
     rows = data_rows(capsys.readouterr().out)
     assert rows["chat"] == ["x", "-", "-"]
     assert rows["general"] == ["x", "1", "0"]
@@ -231,10 +231,10 @@ def test_what_a_bad_kind_of_data_leaves_unknown_is_shown_as_such(project, capsys
     ],
 )
 def test_every_section_is_checked_and_all_errors_are_told(project, params, profile, locations):
-    settings(project, params, **profile)
-    told = errors()
-    assert len(told) == len(locations)
-    assert all(any(line.startswith(location) for line in told) for location in locations)
+    write_settings(project, params, **profile)
+    errors_shown = read_errors()
+    assert len(errors_shown) == len(locations)
+    assert all(any(line.startswith(location) for line in errors_shown) for location in locations)
 
 
 @pytest.mark.parametrize(
@@ -249,17 +249,17 @@ def test_every_section_is_checked_and_all_errors_are_told(project, params, profi
 )
 def test_each_file_of_data_is_checked(project, name, values, location):
     break_row(project, name, **values)
-    assert errors()[0].startswith(location)
+    assert read_errors()[0].startswith(location)
 
 
 def test_what_is_missing_in_several_files_is_reported_together(project):
     (project / "data/x/general.jsonl").unlink()
     (project / "data/x/prompts.jsonl").unlink()
-    settings(project, mmlu={"fewshot": 2}, train={"lr": 1.0e-4, "max_length": 3000})
+    write_settings(project, mmlu={"fewshot": 2}, train={"lr": 1.0e-4, "max_length": 3000})
     starts = ["train.max_length: ", "data/x: ", "profiles/p.yaml: mmlu.fewshot", "data/x: "]
-    told = errors()
-    assert len(told) == len(starts)
-    assert [line[: len(start)] for line, start in zip(told, starts, strict=True)] == starts
+    errors_shown = read_errors()
+    assert len(errors_shown) == len(starts)
+    assert [line[: len(start)] for line, start in zip(errors_shown, starts, strict=True)] == starts
 
 
 @pytest.mark.parametrize(
@@ -275,8 +275,8 @@ def test_what_is_missing_in_several_files_is_reported_together(project):
     ],
 )
 def test_the_model_is_checked_with_the_sections_that_use_it(project, profile, location):
-    settings(project, **profile)
-    (line,) = errors()
+    write_settings(project, **profile)
+    (line,) = read_errors()
     assert line.startswith(location)
 
 
@@ -289,7 +289,7 @@ def test_a_general_row_that_the_models_template_refuses_is_an_error_or_left_out(
     turns = [*CHAT, {"role": "tool", "content": "4"}, {"role": "assistant", "content": "It is 4."}]
     good = json.loads((project / "data/x/general.jsonl").read_text())
     write_jsonl(project / "data/x/general.jsonl", [good, {**good, "id": "h", "messages": turns}])
-    assert errors()[0].startswith("data/x/general.jsonl:2: ")
-    settings(project, {"general_rows": {"on_bad_row": "reject"}})
+    assert read_errors()[0].startswith("data/x/general.jsonl:2: ")
+    write_settings(project, {"general_rows": {"on_bad_row": "reject"}})
     main()
     assert data_rows(capsys.readouterr().out)["general"] == ["x", "2", "1"]

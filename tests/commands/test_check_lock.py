@@ -24,12 +24,12 @@ def bare(origin, tmp_path):
     return clone_repository(origin, tmp_path / "bare")
 
 
-def lock(folder):
+def read_lock(folder):
     return run_command(folder, sys.executable, "-m", "alloy", "check", "lock", check=False)
 
 
 def test_a_lock_that_is_up_to_date_needs_no_data(bare):
-    done = lock(bare)
+    done = read_lock(bare)
     assert (done.returncode, done.stdout) == (0, "lock: up to date\n")
 
 
@@ -38,7 +38,7 @@ def test_a_stage_whose_command_changed_is_named_with_the_fix(bare, words, stage)
     file = bare / "dvc.yaml"
     first, rest = words.split(" ", 1)
     file.write_text(file.read_text().replace(words, f"{first}  {rest}"))
-    done = lock(bare)
+    done = read_lock(bare)
     assert done.returncode == 1
     assert done.stderr.startswith("alloy: dvc.lock: ")
     assert f"from '{stage}' on" in done.stderr
@@ -55,14 +55,14 @@ def test_a_stage_that_read_other_outputs_of_a_folder_is_named_without_data(origi
         "  two:\n    cmd: cat all/one all/one > two\n    deps: [all]\n    outs: [two]\n"
     )
     read_output(copy, "dvc", "repro", "-q")
-    assert lock(copy).stdout == "lock: up to date\n"
+    assert read_lock(copy).stdout == "lock: up to date\n"
     text = (copy / "dvc.lock").read_text()
     made = hashlib.md5(b"1\n", usedforsecurity=False).hexdigest()
     assert text.count(made) == 1
     (copy / "dvc.lock").write_text(text.replace(made, hashlib.md5(b"2\n", usedforsecurity=False).hexdigest()))
     shutil.rmtree(copy / "all")
     (copy / "two").unlink()
-    done = lock(copy)
+    done = read_lock(copy)
     assert done.returncode == 1
     assert "'two'" in done.stderr
 
@@ -71,12 +71,12 @@ def test_with_the_data_each_stage_that_would_run_is_named(origin, tmp_path):
     copy = clone_repository(origin, tmp_path / "copy")
     read_output(copy, "dvc", "repro", "--force", "-q")
     (copy / "dvc.lock").unlink()
-    assert "from 'model', 'answers' on" in lock(copy).stderr
+    assert "from 'model', 'answers' on" in read_lock(copy).stderr
 
 
 def test_a_pipeline_that_dvc_cannot_read_is_named(bare):
     (bare / "dvc.yaml").write_text("stages: {")
-    done = lock(bare)
+    done = read_lock(bare)
     assert done.returncode == 1
     assert "dvc.yaml" in done.stderr
     assert "Traceback" not in done.stderr

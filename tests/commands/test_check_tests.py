@@ -18,7 +18,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def answers(out: str) -> list[str]:
+def read_answers(out: str) -> list[str]:
     """Return the last column of the table."""
     return [line.split()[-1] for line in out.split("\n\n")[0].splitlines()[1:]]
 
@@ -27,21 +27,21 @@ def test_each_test_has_a_line_that_says_whether_it_can_show_forgetting(capsys: p
     write_metrics({"base": make_metrics(acc=60, generated=27, ifeval=0)})
     main()
     out = capsys.readouterr().out
-    assert answers(out) == ["yes", "yes", "yes", "no", "no"]
+    assert read_answers(out) == ["yes", "yes", "yes", "no", "no"]
     assert "mmlu.cloze_acc_norm" in out
 
 
 def test_the_command_prints_the_table() -> None:
     write_metrics({"base": make_metrics()})
     ended = CliRunner().invoke(app, ["check", "tests"])
-    assert (ended.exit_code, answers(ended.output)) == (0, ["yes"] * 5)
+    assert (ended.exit_code, read_answers(ended.output)) == (0, ["yes"] * 5)
 
 
 def test_it_fails_if_no_test_can_show_forgetting(capsys: pytest.CaptureFixture[str]) -> None:
     write_metrics({"base": make_metrics(acc=26, generated=20, ifeval=0)})
     with pytest.raises(InputError, match=r"^data\.benchmark: "):
         main()
-    assert answers(capsys.readouterr().out) == ["no"] * 5
+    assert read_answers(capsys.readouterr().out) == ["no"] * 5
 
 
 @pytest.mark.parametrize("missing", ["metrics/mmlu/base.json", "metrics/mmlu/base.jsonl", "metrics/ifeval/base.json"])

@@ -22,12 +22,12 @@ from projects import LABELS, make_environment, write_labeling_project
 SEGMENT = {"L1": "Setup", "L2": "Pairing"}
 
 
-def answer(comment: dict[str, Any], **more: Any) -> dict[str, Any]:
+def make_answer(comment: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"id": comment["id"], "segments": [SEGMENT], "valid": True, "finish": "stop", "use": {}, **more}
 
 
 def rows_of(chunk: list[Unlabeled], **more: Any) -> list[dict[str, Any]]:
-    return list(label_chunk(chunk, lambda comments: [answer(comment, **more) for comment in comments]))
+    return list(label_chunk(chunk, lambda comments: [make_answer(comment, **more) for comment in comments]))
 
 
 def test_a_row_without_a_text_keeps_its_position_and_has_the_reason() -> None:
@@ -77,7 +77,7 @@ def test_answers_are_kept_only_for_the_same_texts(tmp_path: Path) -> None:
     def work(comments: list[Any], done: Any) -> None:
         asked.append([comment["text"] for comment in comments])
         for index, comment in enumerate(comments):
-            done(index, answer(comment))
+            done(index, make_answer(comment))
 
     one, other, both = ([{"id": "", "text": text} for text in texts] for texts in ("a", "b", "ba"))
     with closing(KeptAnswers(tmp_path / "key", None)) as first:
@@ -105,7 +105,7 @@ def test_the_next_run_asks_again_only_for_unanswered_comments(tmp_path: Path) ->
         def work(left: list[Any], done: Any) -> None:
             for index, comment in enumerate(left):
                 asked.append(comment["text"])
-                done(index, answer(comment, finish=ends.get(comment["text"], "stop"), reason="gone"))
+                done(index, make_answer(comment, finish=ends.get(comment["text"], "stop"), reason="gone"))
 
         with closing(KeptAnswers(tmp_path / "key", is_unanswered)) as kept:
             kept.answer_all(comments, work)
@@ -118,7 +118,7 @@ def test_the_next_run_asks_again_only_for_unanswered_comments(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def classify(project: Path, *arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+def run_classify(project: Path, *arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "alloy", "classify", *arguments]
     return subprocess.run(
         command,
@@ -136,7 +136,7 @@ def classify(project: Path, *arguments: str, given: str = "") -> "subprocess.Com
 def test_comments_are_labeled_in_order_with_labels_of_the_taxonomy(tmp_path):
     project = write_labeling_project(tmp_path / "project", ["Good."], constrain=True, max_new_tokens=400)
     given = "".join(json.dumps({"text": f"The lock jams {number}.", "shop": number}) + "\n" for number in range(40))
-    done = classify(project, "-", "--model", "models/base", given=given)
+    done = run_classify(project, "-", "--model", "models/base", given=given)
     assert done.returncode == 0, done.stderr
     rows = [orjson.loads(line) for line in done.stdout.splitlines()]
     assert [row["shop"] for row in rows] == list(range(40))
@@ -153,7 +153,7 @@ def test_comments_are_labeled_in_order_with_labels_of_the_taxonomy(tmp_path):
 
 @pytest.mark.slow
 def test_a_missing_file_is_named_in_one_line(tmp_path):
-    done = classify(write_labeling_project(tmp_path / "project", ["Good."]), "nowhere.jsonl")
+    done = run_classify(write_labeling_project(tmp_path / "project", ["Good."]), "nowhere.jsonl")
     assert done.returncode == 1
     assert done.stderr.startswith("alloy: nowhere.jsonl: ")
     assert len(done.stderr.splitlines()) == 1
@@ -185,7 +185,7 @@ def test_an_interrupted_run_continues(tmp_path):
         log.write(
             next(iter(log.offsets)), {"segments": [{"L1": "kept", "L2": "kept"}], "valid": True, "finish": "stop"}
         )
-    done = classify(project, "new.jsonl", "--model", "models/base")
+    done = run_classify(project, "new.jsonl", "--model", "models/base")
     assert done.returncode == 0, done.stderr
     found = [orjson.loads(line) for line in done.stdout.splitlines()]
     assert [row["id"] for row in found] == list(range(60))

@@ -23,7 +23,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("dvc.yaml").touch()
 
 
-def table(header: str, count: int = 30, separator: str = ";") -> str:
+def make_table(header: str, count: int = 30, separator: str = ";") -> str:
     """Return a table of an id, a text, two levels, an emotion and a date, under a header."""
     rows = [
         [str(n), f"{TEXTS[n % 3]} ({n})", *LABELS[n % 3], ("joy", "anger")[n % 2], f"2024-05-{n % 28 + 1:02}"]
@@ -32,7 +32,7 @@ def table(header: str, count: int = 30, separator: str = ";") -> str:
     return "\n".join([header, *(separator.join(f'"{cell}"' for cell in row) for row in rows)]) + "\n"
 
 
-def imported(content: str | bytes | None, file: str = "reviews.csv", *words: str) -> tuple[dict[str, Any], str]:
+def import_file(content: str | bytes | None, file: str = "reviews.csv", *words: str) -> tuple[dict[str, Any], str]:
     """Import a file, and return source.yaml with what was printed."""
     if content is not None:
         Path(file).write_bytes(content.encode() if isinstance(content, str) else content)
@@ -40,9 +40,9 @@ def imported(content: str | bytes | None, file: str = "reviews.csv", *words: str
     return yaml.safe_load(Path("data/mine/source.yaml").read_text(encoding="utf-8")), shown.output
 
 
-def error(content: str | bytes | None, file: str = "reviews.csv", *words: str) -> str:
+def read_error(content: str | bytes | None, file: str = "reviews.csv", *words: str) -> str:
     with pytest.raises(InputError) as caught:
-        imported(content, file, *words)
+        import_file(content, file, *words)
     assert not Path("data").exists() or list(Path("data").iterdir()) == [], "an error leaves nothing behind"
     return str(caught.value)
 
@@ -66,7 +66,7 @@ HEADERS = {
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
 def test_columns_are_found_by_their_names_in_many_languages(header: str) -> None:
     names = header.split(";")
-    source, _ = imported(table(header))
+    source, _ = import_file(make_table(header))
     columns = source["columns"]
     assert (columns["text"], columns["levels"], columns["emotion"]) == (names[1], names[2:4], names[4])
     assert columns.get("id", names[0]) == names[0]
@@ -75,24 +75,24 @@ def test_columns_are_found_by_their_names_in_many_languages(header: str) -> None
 
 
 def test_columns_with_meaningless_names_are_found_by_their_values() -> None:
-    source, shown = imported(table("a;b;c;d;e;f").replace('"joy"', '""').replace('"anger"', '""'))
+    source, shown = import_file(make_table("a;b;c;d;e;f").replace('"joy"', '""').replace('"anger"', '""'))
     assert source["columns"] == {"text": "b", "levels": ["c", "d"]}
     assert "from column 'b'" in shown
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "cp1252", "cp1250"])
 def test_encodings_and_separators_of_spreadsheet_programs_are_found(encoding: str) -> None:
-    text = table("Nr;Kommentar;Kategorie;Unterkategorie;Gefühl;Datum").replace(
+    text = make_table("Nr;Kommentar;Kategorie;Unterkategorie;Gefühl;Datum").replace(
         "lock jams", "Tür klemmt, für ewig, größer"
     )
-    source, _ = imported(text.encode(encoding))
+    source, _ = import_file(text.encode(encoding))
     assert source.get("encoding") == ("windows-1252" if encoding.startswith("cp") else None)
     assert "Tür klemmt" in prepare_folder(Path("data/mine")).rows[0]["text"]
 
 
 @pytest.mark.parametrize("above", ["sep=;\n", "Export of 2024-05-31;;;;;\n;;;;;\n", ";Review;;Labels;;\n"])
 def test_rows_above_the_header_are_skipped(above: str) -> None:
-    source, _ = imported(above + table("id;comment;L1;L2;emotion;date"))
+    source, _ = import_file(above + make_table("id;comment;L1;L2;emotion;date"))
     assert source["columns"]["levels"] == ["L1", "L2"]
     assert len(prepare_folder(Path("data/mine")).rows) == 30
 
@@ -100,20 +100,20 @@ def test_rows_above_the_header_are_skipped(above: str) -> None:
 def test_several_labels_in_a_cell_are_split() -> None:
     tags = ["Price|Service", "Price", "Service", "Food|Price", "Food"]
     many = "review,tags\n" + "".join(f"It was so and so {n},{tags[n % 5]}\n" for n in range(40))
-    assert imported(many)[0]["label_separator"] == "|"
+    assert import_file(many)[0]["label_separator"] == "|"
     assert prepare_folder(Path("data/mine")).leaves == [("Food",), ("Price",), ("Service",)]
 
 
 def test_whole_paths_in_a_cell_are_split() -> None:
     paths = ["Price > Too high", "Price > Fair", "Food > Cold"]
-    source, _ = imported("review,label\n" + "".join(f"It was so and so {n},{paths[n % 3]}\n" for n in range(40)))
+    source, _ = import_file("review,label\n" + "".join(f"It was so and so {n},{paths[n % 3]}\n" for n in range(40)))
     assert source["path_separator"] == ">"
     assert prepare_folder(Path("data/mine")).leaves == [("Food", "Cold"), ("Price", "Fair"), ("Price", "Too high")]
 
 
 def test_repeated_ids_show_that_a_row_is_a_segment() -> None:
     rows = "".join(f"{n // 2},{TEXTS[n // 2 % 3].replace(',', '')},T{n % 2}\n" for n in range(40))
-    source, _ = imported("comment id,comment,topic\n" + rows)
+    source, _ = import_file("comment id,comment,topic\n" + rows)
     assert source["row_is"] == "segment"
     assert {len(row["segments"]) for row in prepare_folder(Path("data/mine")).rows} == {2}
 
@@ -133,7 +133,7 @@ def test_a_workbook_with_merged_cells_dates_and_hidden_sheets_is_read() -> None:
     hidden.sheet_state = "hidden"
     hidden["A1"] = "x"
     book.save("reviews.xlsx")
-    source, _ = imported(None, "reviews.xlsx")
+    source, _ = import_file(None, "reviews.xlsx")
     assert (source["header"], source["row_is"], source["sheet"]) == (3, "segment", "Sheet")
     assert {len(row["segments"]) for row in prepare_folder(Path("data/mine")).rows} == {2}
 
@@ -143,7 +143,7 @@ def test_columns_that_the_user_names_override_the_guess() -> None:
     rows = "".join(
         f"{n},k{n},short {n},A much longer text that is no comment {n},K{n % 3},T{n % 2}\n" for n in range(20)
     )
-    source, _ = imported("id,Key,Note,comment,Kind,topic\n" + rows, "reviews.csv", *words)
+    source, _ = import_file("id,Key,Note,comment,Kind,topic\n" + rows, "reviews.csv", *words)
     assert (source["columns"]["text"], source["columns"]["levels"], source["columns"]["id"]) == (
         "Note",
         ["Kind"],
@@ -152,7 +152,7 @@ def test_columns_that_the_user_names_override_the_guess() -> None:
 
 
 def test_the_labels_are_written_if_asked_and_the_data_is_hidden_from_git() -> None:
-    imported(table("id;comment;L1;L2;emotion;date"), "reviews.csv", "--taxonomy")
+    import_file(make_table("id;comment;L1;L2;emotion;date"), "reviews.csv", "--taxonomy")
     written = sorted(path.name for path in Path("data/mine").iterdir())
     assert written == [".gitignore", "reviews.csv", "source.yaml", "taxonomy.csv"]
     assert Path("data/mine/taxonomy.csv").read_text().splitlines()[:2] == ["L1,L2,description", "Delivery,On time,"]
@@ -171,13 +171,13 @@ def test_the_labels_are_written_if_asked_and_the_data_is_hidden_from_git() -> No
 def test_instruction_data_and_canonical_comments_are_recognized_by_their_keys(
     row: Any, format_: str, kind: str
 ) -> None:
-    source, shown = imported(json.dumps(row) + "\n", "data.jsonl")
+    source, shown = import_file(json.dumps(row) + "\n", "data.jsonl")
     assert source["format"] == format_
     assert f"write `{kind}: mine`" in shown
 
 
 def test_control_characters_are_not_printed() -> None:
-    _, shown = imported(table("id;comment;L1;L2;emotion;date").replace("every", "\x1b[31mevery\u202e"))
+    _, shown = import_file(make_table("id;comment;L1;L2;emotion;date").replace("every", "\x1b[31mevery\u202e"))
     assert "\x1b" not in shown
     assert "\u202e" not in shown
 
@@ -201,7 +201,7 @@ BAD: dict[str, tuple[str | bytes, str, str, str]] = {
 def test_a_file_that_cannot_be_imported_is_named_in_one_line(
     content: str | bytes, file: str, location: str, value: str
 ) -> None:
-    message = error(content, file)
+    message = read_error(content, file)
     assert message.startswith(f"{location}: ")
     assert value in message
     assert "\n" not in message
@@ -209,11 +209,11 @@ def test_a_file_that_cannot_be_imported_is_named_in_one_line(
 
 def test_a_folder_or_a_missing_file_is_named() -> None:
     Path("sub").mkdir()
-    assert error(None, "sub").startswith("sub: ")
-    missing = error(None, "b.csv")
+    assert read_error(None, "sub").startswith("sub: ")
+    missing = read_error(None, "b.csv")
     assert missing.startswith("b.csv: ")
     assert "dvc.yaml" in missing  # a file that exists
-    unknown = error("id,comment,topic\n1,Hi,a\n", "a.csv", "--levels", "Topics")
+    unknown = read_error("id,comment,topic\n1,Hi,a\n", "a.csv", "--levels", "Topics")
     assert unknown.startswith("a.csv: ")
     assert "'Topics'" in unknown
 
@@ -230,6 +230,6 @@ def test_nothing_is_written_without_a_yes_and_nothing_is_overwritten() -> None:
     with pytest.raises(InputError, match="--yes"):
         CliRunner().invoke(app, ["import", "a.csv", "--as", "mine"], catch_exceptions=False)
     assert not Path("data/mine").exists()
-    imported(None, "a.csv")
+    import_file(None, "a.csv")
     with pytest.raises(InputError, match=r"^data/mine: "):
-        imported(None, "a.csv")
+        import_file(None, "a.csv")

@@ -33,7 +33,7 @@ LABELS = Taxonomy(
 TASK = {"levels": ["L1", "L2"], "has_content": True, "emotions": ["anger", "joy"], "most_segments": 4}
 
 
-def chat(*turns: str, system: tuple[str, ...] = ()) -> list[dict[str, str]]:
+def make_chat(*turns: str, system: tuple[str, ...] = ()) -> list[dict[str, str]]:
     messages = [{"role": ("user", "assistant")[index % 2], "content": turn} for index, turn in enumerate(turns)]
     return [*({"role": "system", "content": text} for text in system), *messages]
 
@@ -86,10 +86,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_any_text_is_unchanged_in_every_turn_of_a_conversation(text: str) -> None:
     for messages in (
-        chat("Hello", text),
-        chat(text, "[]"),
-        chat("a", text, text, "b", system=(text,)),
-        chat(text, text, system=("x", text)),
+        make_chat("Hello", text),
+        make_chat(text, "[]"),
+        make_chat("a", text, text, "b", system=(text,)),
+        make_chat(text, text, system=("x", text)),
     ):
         conversation = json.loads(json.dumps(to_conversation(messages)))
         assert conversation["schemaVersion"] == SCHEMA
@@ -98,32 +98,32 @@ def test_any_text_is_unchanged_in_every_turn_of_a_conversation(text: str) -> Non
 
 
 def test_system_turns_have_a_field_of_their_own() -> None:
-    assert to_conversation(chat("Hi", "Ho", system=("Be brief.",))) == {
+    assert to_conversation(make_chat("Hi", "Ho", system=("Be brief.",))) == {
         "schemaVersion": "bedrock-conversation-2024",
         "system": [{"text": "Be brief."}],
         "messages": [{"role": "user", "content": [{"text": "Hi"}]}, {"role": "assistant", "content": [{"text": "Ho"}]}],
     }
-    assert "system" not in to_conversation(chat("Hi", "Ho"))
+    assert "system" not in to_conversation(make_chat("Hi", "Ho"))
 
 
 def test_texts_of_a_turn_are_joined_and_thoughts_are_dropped() -> None:
-    conversation = to_conversation(chat("Hi", "Ho"))
+    conversation = to_conversation(make_chat("Hi", "Ho"))
     thought = {"reasoningContent": {"reasoningText": {"text": "Hm."}}}
     conversation["messages"][1]["content"] = [thought, {"text": "H"}, {"text": "o"}]
-    assert to_messages(conversation) == chat("Hi", "Ho")
+    assert to_messages(conversation) == make_chat("Hi", "Ho")
 
 
 @pytest.mark.parametrize(
     ("messages", "fault"),
     [
-        (chat("a"), "got user$"),
-        (chat("a", "b", "c"), "got user, assistant, user$"),
-        (chat("a", "b")[::-1], "got assistant, user$"),
+        (make_chat("a"), "got user$"),
+        (make_chat("a", "b", "c"), "got user, assistant, user$"),
+        (make_chat("a", "b")[::-1], "got assistant, user$"),
         ([], "got none$"),
-        ([*chat("a"), {"role": "tool", "content": "x"}], "got user, tool$"),
-        ([*chat("a", "b"), {"role": "system", "content": "x"}], "a system message comes after other messages"),
-        (chat("a", " \n"), "a message is empty"),
-        (chat("a", "b", system=("",)), "a message is empty"),
+        ([*make_chat("a"), {"role": "tool", "content": "x"}], "got user, tool$"),
+        ([*make_chat("a", "b"), {"role": "system", "content": "x"}], "a system message comes after other messages"),
+        (make_chat("a", " \n"), "a message is empty"),
+        (make_chat("a", "b", system=("",)), "a message is empty"),
     ],
 )
 def test_a_chat_that_nova_would_refuse_is_an_error(messages: list[dict[str, str]], fault: str) -> None:
@@ -154,7 +154,7 @@ def test_the_lines_are_those_of_mix_and_test_set_with_fields_of_nova_only(
 ) -> None:
     rows = hostile_comments()[:5]
     write_split(rows[:3], rows[3:])
-    write_mix(chat("2 + 2?", "4"), chat("a", "b", "c", "d", system=("Be brief.",)))
+    write_mix(make_chat("2 + 2?", "4"), make_chat("a", "b", "c", "d", system=("Be brief.",)))
     main(Path("data/converse"))
     assert capsys.readouterr().out == (
         "converse: 2 conversations in data/converse/train.jsonl, 2 in data/converse/test.jsonl\n"
@@ -181,7 +181,7 @@ def test_words_that_nova_refuses_are_named_with_their_location(
 ) -> None:
     rows = hostile_comments()[:3]
     write_split(rows[:2], rows[2:])
-    write_mix(chat("Hello", "Hi"), chat(f"He said {word} no", "Oh"))
+    write_mix(make_chat("Hello", "Hi"), make_chat(f"He said {word} no", "Oh"))
     main(Path("data/converse"))
     (warning,) = capsys.readouterr().err.splitlines()
     assert warning.startswith("converse: data/mix/train.jsonl:2: ")
@@ -193,7 +193,7 @@ def test_words_that_nova_refuses_are_named_with_their_location(
 def test_a_row_that_is_not_a_conversation_is_named_and_nothing_is_written(project: Path) -> None:
     rows = hostile_comments()[:3]
     write_split(rows[:2], rows[2:])
-    write_mix(chat("Hello", "Hi"), chat("Hello", "Hi", "Bye"))
+    write_mix(make_chat("Hello", "Hi"), make_chat("Hello", "Hi", "Bye"))
     with pytest.raises(InputError, match=r"^data/mix/train\.jsonl:2: "):
         main(Path("data/converse"))
     assert list(Path("data/converse").iterdir()) == []

@@ -37,26 +37,26 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def call(command: str, *files: str) -> None:
+def run_nova(command: str, *files: str) -> None:
     {"read": nova_recipe.read_recipe, "write": nova_recipe.write_recipe}[command](
         *map(Path, files) if files else (None,)
     )
 
 
-def read() -> str:
-    call("read", "recipe.yaml")
+def read_recipe_command() -> str:
+    run_nova("read", "recipe.yaml")
     return Path("params.yaml").read_bytes().decode()
 
 
-def written() -> dict[str, Any]:
-    call("write", "out.yaml")
+def load_params() -> dict[str, Any]:
+    run_nova("write", "out.yaml")
     return yaml.safe_load(Path("out.yaml").read_text())["data_mixing"]
 
 
 def find_error(*arguments: str) -> str:
     before = Path("params.yaml").read_bytes()
     with pytest.raises(InputError) as caught:
-        call(*arguments)
+        run_nova(*arguments)
     assert Path("params.yaml").read_bytes() == before
     assert not Path("out.yaml").exists()
     assert "\n" not in str(caught.value)
@@ -64,7 +64,7 @@ def find_error(*arguments: str) -> str:
 
 
 def test_a_recipe_sets_ratio_and_sources_and_nothing_else(project: Path) -> None:
-    edited = read()
+    edited = read_recipe_command()
     mix = Mix.load()
     assert (mix.ratio, mix.sources) == (0.25, {"math": 30.5, "reasoning-code": 69.5})
     old, new = PARAMS.splitlines(), edited.splitlines()
@@ -78,13 +78,13 @@ def test_a_recipe_sets_ratio_and_sources_and_nothing_else(project: Path) -> None
 
 
 def test_a_second_recipe_replaces_the_first(project: Path) -> None:
-    first = read()
+    first = read_recipe_command()
     Path("recipe.yaml").write_text(RECIPE.replace("75", "10").replace("30.5", "100").replace("69.5", "0"))
-    read()
+    read_recipe_command()
     mix = Mix.load()
     assert (mix.ratio, mix.sources) == (0.9, {"math": 100})
     Path("recipe.yaml").write_text(RECIPE)
-    assert read() == first
+    assert read_recipe_command() == first
 
 
 SHAPES = {
@@ -102,7 +102,7 @@ SHAPES = {
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["lf", "crlf"])
 def test_params_of_any_shape_are_edited_in_place(project: Path, text: str, line_end: str) -> None:
     Path("params.yaml").write_bytes(text.replace("\n", line_end).encode())
-    edited = read()
+    edited = read_recipe_command()
     mix = Mix.load()
     assert (mix.ratio, mix.sources) == (0.25, {"math": 30.5, "reasoning-code": 69.5})
     assert load_seed() == 3
@@ -114,13 +114,13 @@ def test_params_of_any_shape_are_edited_in_place(project: Path, text: str, line_
 
 def test_the_mix_may_be_below_training_config(project: Path) -> None:
     Path("recipe.yaml").write_text(yaml.safe_dump({"training_config": yaml.safe_load(RECIPE)}))
-    read()
+    read_recipe_command()
     assert Mix.load().ratio == 0.25
 
 
 def test_percents_may_be_strings(project: Path) -> None:
     Path("recipe.yaml").write_text(RECIPE.replace("30.5", "'30.5'").replace("75", '"75"'))
-    read()
+    read_recipe_command()
     assert Mix.load().sources["math"] == 30.5
 
 
@@ -170,20 +170,20 @@ def test_params_without_the_key_are_named(project: Path) -> None:
 
 
 def test_a_mix_is_written_with_every_category_of_nova(project: Path) -> None:
-    read()
-    mixing = written()
+    read_recipe_command()
+    mixing = load_params()
     assert mixing["sources"]["customer_data"] == {"percent": 75}
     assert mixing["sources"]["nova_data"] == {**dict.fromkeys(NOVA_MIX, 0), "math": 30.5, "reasoning-code": 69.5}
 
 
 def test_a_mix_without_weights_is_novas_own(project: Path) -> None:
-    mixing = written()
+    mixing = load_params()
     assert mixing["sources"] == {"customer_data": {"percent": 100}, "nova_data": NOVA_MIX}
 
 
 def test_without_a_file_the_recipe_goes_to_standard_output(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    mixing = written()
-    call("write")
+    mixing = load_params()
+    run_nova("write")
     assert yaml.safe_load(capsys.readouterr().out) == {"data_mixing": mixing}
 
 
@@ -191,14 +191,14 @@ def test_without_a_file_the_recipe_goes_to_standard_output(project: Path, capsys
 @pytest.mark.parametrize("sources", [{"math": 1.0}, {"math": 2, "chat": 1}, {"rag": 1, "code": 1, "stem": 1}])
 def test_what_is_written_reads_as_the_same_mix(project: Path, ratio: float, sources: dict[str, float]) -> None:
     Path("params.yaml").write_text(yaml.safe_dump({"mix": {"ratio": ratio, "sources": sources}}))
-    call("write", "recipe.yaml")
-    once = read()
+    run_nova("write", "recipe.yaml")
+    once = read_recipe_command()
     mix = Mix.load()
     assert mix.ratio == pytest.approx(ratio, abs=1e-9)
     total = sum(sources.values())
     assert mix.sources == pytest.approx({name: 100 * weight / total for name, weight in sources.items()}, abs=0.01)
-    call("write", "recipe.yaml")
-    assert read() == once
+    run_nova("write", "recipe.yaml")
+    assert read_recipe_command() == once
 
 
 def test_a_source_that_nova_does_not_have_is_refused(project: Path) -> None:

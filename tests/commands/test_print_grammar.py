@@ -14,7 +14,7 @@ TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Price", "Fair"): 
 TASK = {"levels": ["L1", "L2"], "leaves": 2, "has_content": False, "emotions": [], "most_segments": 2}
 
 
-def takes(grammar: str, text: str) -> bool:
+def accepts_text(grammar: str, text: str) -> bool:
     tokens = make_tokenizer()
     info = xgrammar.TokenizerInfo.from_huggingface(tokens, vocab_size=len(tokens))
     compiled = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False).compile_grammar(grammar)
@@ -37,5 +37,5 @@ def test_the_command_prints_the_grammar_of_the_project(
     write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
     main()
     printed = capsys.readouterr().out
-    assert takes(printed, answer)
-    assert not takes(printed, answer.replace("2", "3"))
+    assert accepts_text(printed, answer)
+    assert not accepts_text(printed, answer.replace("2", "3"))

@@ -27,7 +27,7 @@ SUMMARY = {
 TRAIN = {"train": {"loss": 0.3071, "tokens": 1038570, "peak_memory": 0.88, "only_before": 1}}
 
 
-def write(folder: Path, params: dict, summary: dict, train: dict) -> None:
+def write_run(folder: Path, params: dict, summary: dict, train: dict) -> None:
     (folder / "metrics").mkdir(exist_ok=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     (folder / "metrics/summary.json").write_text(json.dumps(summary))
@@ -39,7 +39,7 @@ def project(tmp_path_factory) -> Path:
     """A repository with a commit `before` and another `after` that changes params and metrics."""
     folder = make_repository(tmp_path_factory.mktemp("review"))
     (folder / "dvc.yaml").write_text("metrics: [metrics/summary.json, metrics/train.json]\nparams: [params.yaml]\n")
-    write(folder, PARAMS, SUMMARY, TRAIN)
+    write_run(folder, PARAMS, SUMMARY, TRAIN)
     commit_all(folder, "before")
     read_output(folder, "git", "tag", "before")
     summary = json.loads(json.dumps(SUMMARY))
@@ -49,13 +49,13 @@ def project(tmp_path_factory) -> Path:
     summary["tuned"]["mmlu"]["unparsed"] = 0.5625
     summary["tuned"]["general"]["gsm8k acc"] = 0.6
     params = {"profile": "demo", "mix": {"ratio": 0.25}, "note": "a | <b>"}
-    write(folder, params, summary, {"train": {"loss": 0.3071, "tokens": 2038570, "peak_memory": 0.9}})
+    write_run(folder, params, summary, {"train": {"loss": 0.3071, "tokens": 2038570, "peak_memory": 0.9}})
     commit_all(folder, "after")
     read_output(folder, "git", "tag", "after")
     return folder
 
 
-def review(folder: Path, *revisions: str, **env: str) -> str:
+def run_review(folder: Path, *revisions: str, **env: str) -> str:
     return run_command(folder, sys.executable, "-m", "alloy", "review", *revisions, **env).stdout
 
 
@@ -66,7 +66,7 @@ def first_cells(page: str) -> list[str]:
 
 @pytest.mark.slow
 def test_the_order_is_params_then_headline_metrics_then_other_metrics(project):
-    assert first_cells(review(project, "before", "after")) == [
+    assert first_cells(run_review(project, "before", "after")) == [
         "`mix.ratio`",
         "`note`",
         "tuned: VOC F1",
@@ -82,13 +82,13 @@ def test_the_order_is_params_then_headline_metrics_then_other_metrics(project):
 
 @pytest.mark.slow
 def test_the_page_does_not_depend_on_hash_seeds(project):
-    pages = {review(project, "before", "after", PYTHONHASHSEED=seed) for seed in ("1", "2", "3")}
+    pages = {run_review(project, "before", "after", PYTHONHASHSEED=seed) for seed in ("1", "2", "3")}
     assert len(pages) == 1
 
 
 @pytest.mark.slow
 def test_the_summary_has_the_changed_params_and_the_gained_and_lost_metrics(project):
-    sentence = review(project, "before", "after").splitlines()[2]
+    sentence = run_review(project, "before", "after").splitlines()[2]
     assert sentence == (
         "Changed: `mix.ratio` from 0.0 to 0.25; `note` from a to a | &lt;b&gt;. "
         f"Gained: {BY_NAME['mmlu.acc'].title} +0.316 (0.414 to 0.730). Lost: VOC F1 -0.037 (0.463 to 0.425). "
@@ -114,7 +114,7 @@ def test_a_metric_of_too_few_items_is_neither_gained_nor_lost():
 
 @pytest.mark.slow
 def test_shares_have_three_decimals_counts_have_none_and_missing_values_are_dashes(project):
-    page = review(project, "before", "after")
+    page = run_review(project, "before", "after")
     assert "| tuned: VOC F1 | 291 | 0.463 | 0.425 | -0.037 |" in page
     assert f"| tuned: {BY_NAME['mmlu.unparsed'].title} | 280 → 270 | - | 0.562 | - |" in page
     assert "| tuned: `gsm8k acc` | 80 |" in page
@@ -125,7 +125,7 @@ def test_shares_have_three_decimals_counts_have_none_and_missing_values_are_dash
 
 @pytest.mark.slow
 def test_every_row_of_a_table_has_as_many_cells_as_its_header(project):
-    tables = re.findall(r"(?:^\|.*\n?)+", review(project, "before", "after"), re.MULTILINE)
+    tables = re.findall(r"(?:^\|.*\n?)+", run_review(project, "before", "after"), re.MULTILINE)
     assert len(tables) == 3
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1
@@ -133,7 +133,7 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_header(project):
 
 @pytest.mark.slow
 def test_two_equal_commits_have_no_changes(project):
-    assert review(project, "after", "after") == "## What this changes\n\nNo param and no metric changed.\n"
+    assert run_review(project, "after", "after") == "## What this changes\n\nNo param and no metric changed.\n"
 
 
 @pytest.mark.slow
@@ -160,7 +160,7 @@ def test_an_equal_value_is_not_a_change():
 
 @pytest.mark.slow
 def test_without_a_head_the_files_in_the_folder_are_compared(project):
-    assert "tuned: VOC F1" in review(project, "before")
+    assert "tuned: VOC F1" in run_review(project, "before")
 
 
 @pytest.mark.slow

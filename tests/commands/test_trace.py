@@ -27,7 +27,7 @@ STEPS, BATCH = 6, 4
 Row = dict[str, Any]
 
 
-def chats() -> list[Row]:
+def make_chats() -> list[Row]:
     """Return rows whose answers have 1 to 13 words, and two that are too long; two ids come twice, as repeats do."""
     sources = [CUSTOMER, "made", "other"]
     rows = [make_chat(str(n), sources[n % 3], sources[n % 3], 1 + n * 7 % 13) for n in range(38)]
@@ -45,7 +45,7 @@ def chats() -> list[Row]:
 def project(request, tmp_path_factory) -> Path:
     more = {"packing": request.param, "on_long_row": "drop", "max_steps": STEPS, "global_batch": BATCH}
     folder = write_project(tmp_path_factory.mktemp("traced"), make_dense_config(), **more)
-    write_jsonl(folder / "data/mix/train.jsonl", chats())
+    write_jsonl(folder / "data/mix/train.jsonl", make_chats())
     return folder
 
 
@@ -55,7 +55,7 @@ def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
-def traced(step: int, capsys: pytest.CaptureFixture[str]) -> list[Row]:
+def run_trace(step: int, capsys: pytest.CaptureFixture[str]) -> list[Row]:
     main(step)
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
@@ -66,7 +66,7 @@ def examples_of(packed: Row) -> list[tuple[int, ...]]:
     return [tuple(part.tolist()) for part in parts]
 
 
-def batches(project: Path) -> list[list[list[tuple[int, ...]]]]:
+def read_batches(project: Path) -> list[list[list[tuple[int, ...]]]]:
     """Train, and return the examples in each packed row of each step, as the Trainer collated them."""
     silence_libraries()
     base = project / "models/base"
@@ -91,12 +91,12 @@ def batches(project: Path) -> list[list[list[tuple[int, ...]]]]:
 
 def test_the_traced_rows_of_every_step_are_those_that_the_trainer_used(here, capsys) -> None:
     tokens = load_tokenizer(here / "models/base")
-    rows = {row["id"]: row for row in chats()}
+    rows = {row["id"]: row for row in make_chats()}
     written = encode(tokens, [render_example(tokens, row["messages"]) for row in rows.values()])
     ids = {identity: tuple(whole) for identity, whole in zip(rows, written, strict=True)}
     seen = set()
-    for step, took in enumerate(batches(here), 1):
-        found = traced(step, capsys)
+    for step, took in enumerate(read_batches(here), 1):
+        found = run_trace(step, capsys)
         assert {row["step"] for row in found} == {step}
         assert [row["packed"] for row in found] == sorted(row["packed"] for row in found)
         for number, examples in enumerate(took, 1):
@@ -112,26 +112,26 @@ def test_the_traced_rows_of_every_step_are_those_that_the_trainer_used(here, cap
 
 def test_the_steps_follow_the_order_of_the_packed_rows(here, capsys) -> None:
     train = Train.load("small")
-    packed = prepare_examples(chats(), load_tokenizer(here / "models/base"), train).dataset
+    packed = prepare_examples(make_chats(), load_tokenizer(here / "models/base"), train).dataset
     order = list(EpochSampler(len(packed), STEPS * BATCH, 0))
     for step in (1, STEPS):
-        found = traced(step, capsys)
+        found = run_trace(step, capsys)
         wanted = [len(packed[index]["seq_lengths"]) for index in order[(step - 1) * BATCH : step * BATCH]]
         assert [sum(row["packed"] == number for row in found) for number in range(1, BATCH + 1)] == wanted
 
 
 def test_another_seed_uses_other_rows(here, capsys) -> None:
-    first = traced(1, capsys)
+    first = run_trace(1, capsys)
     params = Path("params.yaml").read_text()
     Path("params.yaml").write_text(yaml.safe_dump({**yaml.safe_load(params), "seed": 1}))
-    assert traced(1, capsys) != first
+    assert run_trace(1, capsys) != first
     Path("params.yaml").write_text(params)
 
 
 @pytest.mark.parametrize("step", [0, STEPS + 1])
 def test_a_step_outside_the_training_is_refused_with_the_range(here, capsys, step: int) -> None:
     with pytest.raises(InputError, match=rf"^step: .* 1 to {STEPS}, .* got {step}$"):
-        traced(step, capsys)
+        run_trace(step, capsys)
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1.0, 4), (2.5, 9), (0.1, 1)])

@@ -41,19 +41,19 @@ ORDINARY = [
 LIMITS = Gate.model_validate({"leak": 0.05})
 
 
-def answers(count: int, leaked: int, **more: object) -> list[dict]:
-    said = [*islice(cycle(LEAKED), leaked), *islice(cycle(ORDINARY), count - leaked)]
-    return [{"id": str(number), "answer": answer, "cut": 0, **more} for number, answer in enumerate(said)]
+def make_answers(count: int, leaked: int, **more: object) -> list[dict]:
+    texts = [*islice(cycle(LEAKED), leaked), *islice(cycle(ORDINARY), count - leaked)]
+    return [{"id": str(number), "answer": answer, "cut": 0, **more} for number, answer in enumerate(texts)]
 
 
-def model(questions: int, prompts: int, right: int) -> tuple[dict, dict]:
+def make_model(questions: int, prompts: int, right: int) -> tuple[dict, dict]:
     """Return figures and rows of a model by how many of 500 and of 60 answers leaked; it knows 30% by likelihood."""
     figures, rows = make_metrics(f1=17)
     mmlu = [
         {**row, "acc": int(number < 150), "generated_acc": int(number < right), "unparsed": 1}
-        for number, row in enumerate(answers(500, questions))
+        for number, row in enumerate(make_answers(500, questions))
     ]
-    followed = [{**row, "prompt_strict": int(n % 8 == 0)} for n, row in enumerate(answers(60, prompts))]
+    followed = [{**row, "prompt_strict": int(n % 8 == 0)} for n, row in enumerate(make_answers(60, prompts))]
     lists = [{**row, "instruction_strict": [1], "instruction_loose": [1]} for row in followed]
     shares = {"questions": 500, "acc": 0.3, "generated_acc": right / 500, "unparsed": 1.0}
     instructions = {"prompts": 60, "instructions": 60, "prompt_strict": 8 / 60}
@@ -64,10 +64,10 @@ def model(questions: int, prompts: int, right: int) -> tuple[dict, dict]:
     )
 
 
-BASE, COLLAPSED, CURED = model(0, 0, 0), model(459, 57, 0), model(4, 12, 5)
+BASE, COLLAPSED, CURED = make_model(0, 0, 0), make_model(459, 57, 0), make_model(4, 12, 5)
 
 
-def lines(tuned: tuple[dict, dict]) -> list[dict]:
+def compare(tuned: tuple[dict, dict]) -> list[dict]:
     models = {"base": BASE, "tuned": tuned, "svm": make_svm_metrics()}
     rows = {name: flag_answers(own, FORMAT) for name, (_, own) in models.items()}
     figures = {name: add_leakage(own, rows[name]) for name, (own, _) in models.items()}
@@ -78,7 +78,7 @@ def lines(tuned: tuple[dict, dict]) -> list[dict]:
     ("tuned", "questions", "prompts"), [(BASE, 0, 0), (COLLAPSED, 459, 57), (CURED, 4, 12)], ids=["base", "0", "0.25"]
 )
 def test_exactly_the_leaked_answers_are_counted(tuned: tuple, questions: int, prompts: int) -> None:
-    found = {line["name"]: line for line in lines(tuned)}
+    found = {line["name"]: line for line in compare(tuned)}
     shares = {name: (found[name]["n"], found[name]["models"]["tuned"]["value"]) for name in ("leak", "mmlu.leak")}
     assert shares == {"leak": (560, round((questions + prompts) / 560, 4)), "mmlu.leak": (500, questions / 500)}
     assert found["ifeval.leak"]["models"]["tuned"]["value"] == prompts / 60
@@ -88,7 +88,7 @@ def test_exactly_the_leaked_answers_are_counted(tuned: tuple, questions: int, pr
 
 
 def test_the_verdict_on_the_collapsed_model_is_that_its_answers_are_customer_labels() -> None:
-    findings = {finding.topic: finding for finding in judge_comparison(lines(COLLAPSED))}
+    findings = {finding.topic: finding for finding in judge_comparison(compare(COLLAPSED))}
     lost = findings["Answer format"]
     assert lost.outcome is Outcome.lost
     assert "95% of the answers to IFEval's prompts are customer labels (base: 0%)" in lost.text
@@ -101,23 +101,23 @@ def test_the_verdict_on_the_collapsed_model_is_that_its_answers_are_customer_lab
 
 
 def test_the_verdict_on_the_cured_model_names_what_is_left() -> None:
-    partly = next(finding for finding in judge_comparison(lines(CURED)) if finding.topic == "Answer format")
+    partly = next(finding for finding in judge_comparison(compare(CURED)) if finding.topic == "Answer format")
     assert partly.outcome is Outcome.partly_lost
     assert "20% of the answers to IFEval's prompts are customer labels (base: 0%)" in partly.text
     assert "2.9% of all 560 general answers (base: 0%)" in partly.text
 
 
 def test_the_verdict_on_an_unchanged_model_is_that_its_format_is_kept() -> None:
-    kept = next(finding for finding in judge_comparison(lines(BASE)) if finding.topic == "Answer format")
+    kept = next(finding for finding in judge_comparison(compare(BASE)) if finding.topic == "Answer format")
     assert kept.outcome is Outcome.kept
     assert "0% of the 560 general answers are customer labels (base: 0%)" in kept.text
 
 
 def test_the_gate_fails_for_the_collapsed_model_and_passes_for_the_cured_one() -> None:
-    (line,) = find_broken_limits(lines(COLLAPSED), LIMITS)
+    (line,) = find_broken_limits(compare(COLLAPSED), LIMITS)
     assert line.startswith("params.yaml: gate.leak: rose by 0.921 (0.000 to 0.921), 0.05 is allowed")
-    assert find_broken_limits(lines(CURED), LIMITS) == []
-    assert len(find_broken_limits(lines(CURED), Gate.model_validate({"ifeval": {"leak": 0.05}}))) == 1
+    assert find_broken_limits(compare(CURED), LIMITS) == []
+    assert len(find_broken_limits(compare(CURED), Gate.model_validate({"ifeval": {"leak": 0.05}}))) == 1
 
 
 def test_a_model_without_general_answers_has_no_leakage() -> None:

@@ -17,7 +17,7 @@ from alloy.comparison.charts import (
 from example_metrics import compare, make_metrics
 
 
-def words(text: str) -> list[str]:
+def list_words(text: str) -> list[str]:
     return [element.text or "" for element in ET.fromstring(text).iter() if element.tag.endswith("}text")]
 
 
@@ -33,7 +33,7 @@ def test_two_plots_have_different_ids() -> None:
 
 
 def test_the_trade_off_names_its_axes_models_and_guessing() -> None:
-    text = words(render_svg(make_trade_off_chart(compare(make_metrics(f1=50, acc=40)))))
+    text = list_words(render_svg(make_trade_off_chart(compare(make_metrics(f1=50, acc=40)))))
     assert {"general accuracy, by likelihood", "VOC F1", "base", "tuned", "guessing"} <= set(text)
 
 
@@ -41,12 +41,12 @@ def test_the_trade_off_of_a_base_alone_can_be_drawn() -> None:
     compared = [line for line in compare(make_metrics()) if line["key"] in ("f1", "acc")]
     for line in compared:
         line["models"] = {"base": line["models"]["base"]}
-    assert "base" in words(render_svg(make_trade_off_chart(compared)))
+    assert "base" in list_words(render_svg(make_trade_off_chart(compared)))
 
 
 def test_each_value_has_a_bar() -> None:
     drawn = render_svg(make_bar_chart(["L1", "L2"], {"base": [0.25, None], "tuned": [0.5, 0.75]}, "F1"))
-    assert {"0.25", "0.50", "0.75", "L1", "L2"} <= set(words(drawn))
+    assert {"0.25", "0.50", "0.75", "L1", "L2"} <= set(list_words(drawn))
     assert drawn.count(f"fill: {COLORS['tuned']}") == 2 + 1  # and the legend's
 
 
@@ -60,14 +60,14 @@ def test_the_subject_that_lost_most_is_on_top() -> None:
             match = re.search(r"translate\(([\d.]+) ([\d.]+)\)", group.get("transform", "")) or [0, 0, group.get("y")]
             height[group.text] = float(match[2])
     assert height["much lost (12)"] < height["kept (40)"]
-    assert "much lost (12)" in words(text)
+    assert "much lost (12)" in list_words(text)
 
 
 @pytest.mark.parametrize("name", ["price $5 or $10", r"cost $\frac$", "a_b^{c} $x_1$"])
 def test_names_from_data_are_plain_text(name: str) -> None:
     drawn = render_svg(make_forgetting_chart({name: {"base": 0.9, "tuned": 0.3}}, {name: 40}, "accuracy", 0.25))
-    assert f"{name.replace('_', ' ')} (40)" in words(drawn)
-    assert name in words(render_svg(make_bar_chart([name], {"base": [0.5]}, "F1")))
+    assert f"{name.replace('_', ' ')} (40)" in list_words(drawn)
+    assert name in list_words(render_svg(make_bar_chart([name], {"base": [0.5]}, "F1")))
 
 
 @pytest.mark.parametrize("chance", [0.2, 0.5, None])

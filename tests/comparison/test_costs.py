@@ -45,7 +45,7 @@ def test_the_share_is_the_trained_one_or_that_of_the_mix_without_training(train:
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "expected"),
     [
         (Budget(90, 50, 1e-3), "Warning: customer examples differ: 90 to 100; "),
         (Budget(100, 1074, 1e-3), "Warning: steps differ: 50 to 1,074; set mix.budget to total "),
@@ -53,9 +53,9 @@ def test_the_share_is_the_trained_one_or_that_of_the_mix_without_training(train:
         (Budget(100, 50, 1e-3, too_long=3), "Warning: examples that are too long differ: 0 to 3; "),
     ],
 )
-def test_each_difference_of_budgets_is_one_line(other: Budget, said: str) -> None:
+def test_each_difference_of_budgets_is_one_line(other: Budget, expected: str) -> None:
     (line,) = describe_unequal_budgets([EQUAL, other, EQUAL])
-    assert line.startswith(said)
+    assert line.startswith(expected)
 
 
 def test_equal_budgets_a_single_one_and_none_give_no_warning() -> None:

@@ -5,7 +5,7 @@ from alloy.comparison.error_analysis import classify_mistake, list_mistakes
 A, B, OTHER = ("Setup", "Pairing"), ("Setup", "Manual"), ("Price", "High")
 
 
-def row(identity: str, *paths: tuple[str, str], valid: bool = True) -> dict:
+def make_row(identity: str, *paths: tuple[str, str], valid: bool = True) -> dict:
     segments = [{"L1": one, "L2": two} for one, two in paths]
     return {"id": identity, "text": f"text {identity}", "segments": segments, "valid": valid, "raw": "raw"}
 
@@ -27,8 +27,10 @@ def test_a_label_of_another_branch_makes_the_mistake_a_branch_mistake() -> None:
 
 
 def test_the_most_frequent_kind_comes_first_and_counts_all() -> None:
-    gold = [row(str(number), A) for number in range(9)]
-    predicted = [row(str(number), *([OTHER] if number < 5 else [A, B] if number < 7 else [A])) for number in range(9)]
+    gold = [make_row(str(number), A) for number in range(9)]
+    predicted = [
+        make_row(str(number), *([OTHER] if number < 5 else [A, B] if number < 7 else [A])) for number in range(9)
+    ]
     found = list_mistakes(gold, predicted, ["L1", "L2"], max_examples=2)
     assert [(kind["kind"], kind["count"], len(kind["examples"])) for kind in found] == [
         ("branch", 5, 2),
@@ -37,18 +39,18 @@ def test_the_most_frequent_kind_comes_first_and_counts_all() -> None:
 
 
 def test_examples_do_not_depend_on_the_order_of_the_file() -> None:
-    gold = [row(str(number), A) for number in range(9)]
-    predicted = [row(str(number), OTHER) for number in range(9)]
+    gold = [make_row(str(number), A) for number in range(9)]
+    predicted = [make_row(str(number), OTHER) for number in range(9)]
     forth, back = (list_mistakes(gold[::step], predicted[::step], ["L1", "L2"], max_examples=3) for step in (1, -1))
     assert forth == back
 
 
 def test_a_label_is_right_as_many_times_as_in_the_other_segments() -> None:
-    (kind,) = list_mistakes([row("1", A)], [row("1", A, A)], ["L1", "L2"], max_examples=1)
+    (kind,) = list_mistakes([make_row("1", A)], [make_row("1", A, A)], ["L1", "L2"], max_examples=1)
     (example,) = kind["examples"]
     assert [label["right"] for label in example["predicted"]] == [True, False]
     assert [label["right"] for label in example["gold"]] == [True]
 
 
 def test_without_mistakes_there_is_nothing_to_show() -> None:
-    assert list_mistakes([row("1", A)], [row("1", A)], ["L1", "L2"], max_examples=3) == []
+    assert list_mistakes([make_row("1", A)], [make_row("1", A)], ["L1", "L2"], max_examples=3) == []

@@ -42,8 +42,8 @@ def test_the_most_sensitive_test_is_that_furthest_above_chance() -> None:
 
 def test_a_test_that_cannot_show_loss_names_one_that_can() -> None:
     assert explain_insensitivity(CLOZE, [LETTERS, CLOZE]) is None
-    said = explain_insensitivity(LETTERS, [LETTERS, CLOZE]) or ""
-    assert all(part in said for part in (LETTERS.title, CLOZE.title, "0.270", "0.250"))
+    explanation = explain_insensitivity(LETTERS, [LETTERS, CLOZE]) or ""
+    assert all(part in explanation for part in (LETTERS.title, CLOZE.title, "0.270", "0.250"))
     assert "none" in (explain_insensitivity(LETTERS, [LETTERS]) or "")
 
 

@@ -12,7 +12,7 @@ from alloy.core.files import InputError, read_json
 ROOT = Path(__file__).parents[2]
 
 
-def named(parts: dict) -> list[str]:
+def list_names(parts: dict) -> list[str]:
     """Return the names of the metrics in a file, in its order: `<part>.<key>`, or `<key>` of a number."""
     return [
         name
@@ -52,7 +52,7 @@ def test_a_metric_of_the_whole_model_has_no_part() -> None:
 def test_the_committed_summary_has_the_headline_metrics_in_the_order_of_the_registry() -> None:
     summary = read_json(ROOT / "metrics/summary.json")["tuned"]
     del summary["mmlu"]["formulation"]
-    names = [name for name in named(summary) if name in BY_NAME]  # there are counts of items beside them
+    names = [name for name in list_names(summary) if name in BY_NAME]  # there are counts of items beside them
     assert names == [metric.name for metric in METRICS if metric.headline]
 
 
@@ -85,7 +85,7 @@ def test_a_limit_in_nats_may_exceed_1(tmp_path: Path, limit: str) -> None:
 
 def test_params_yaml_names_every_metric_that_a_gate_can_be_put_on() -> None:
     gate = yaml.safe_load((ROOT / "params.yaml").read_text())["gate"]
-    assert set(named(gate)) == {metric.name for metric in METRICS if metric.compared}
+    assert set(list_names(gate)) == {metric.name for metric in METRICS if metric.compared}
 
 
 @pytest.mark.parametrize(

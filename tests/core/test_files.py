@@ -25,7 +25,7 @@ from alloy.core.files import (
 )
 
 
-def file(folder: Path, content: bytes, name: str = "rows.jsonl") -> Path:
+def write_file(folder: Path, content: bytes, name: str = "rows.jsonl") -> Path:
     path = folder / name
     path.write_bytes(content)
     return path
@@ -64,12 +64,12 @@ def test_a_json_document_is_indented_and_ends_in_a_newline(tmp_path: Path) -> No
 
 
 def test_a_compressed_file_is_read_like_a_plain_one(tmp_path: Path) -> None:
-    path = file(tmp_path, gzip.compress(b'{"a": 1}\n{"a": 2}\n'), "rows.jsonl.gz")
+    path = write_file(tmp_path, gzip.compress(b'{"a": 1}\n{"a": 2}\n'), "rows.jsonl.gz")
     assert read_jsonl(path) == [{"a": 1}, {"a": 2}]
 
 
 def test_lines_count_from_one_and_blank_ones_count_too(tmp_path: Path) -> None:
-    path = file(tmp_path, b'\n{"a": 1}\r\n  \n{"a": 2}')
+    path = write_file(tmp_path, b'\n{"a": 1}\r\n  \n{"a": 2}')
     assert list(decode_lines(path)) == [(2, {"a": 1}), (4, {"a": 2})]
 
 
@@ -88,21 +88,21 @@ BAD_LINES = {  # a line, and what its error names
 
 @pytest.mark.parametrize(("line", "wanted"), BAD_LINES.values(), ids=BAD_LINES)
 def test_a_bad_line_is_an_error_with_its_location(tmp_path: Path, line: bytes, wanted: str) -> None:
-    path = file(tmp_path, b'{"good": 1}\n\n' + line + b"\n")
+    path = write_file(tmp_path, b'{"good": 1}\n\n' + line + b"\n")
     error = read_error(path)
     assert error.startswith("rows.jsonl:3: ")
     assert wanted in error
 
 
 def test_the_rows_around_a_bad_line_are_still_read(tmp_path: Path) -> None:
-    (_, first), (number, bad), (_, last) = decode_lines(file(tmp_path, b'{"a": 1}\n{\n{"a": 3}\n'))
+    (_, first), (number, bad), (_, last) = decode_lines(write_file(tmp_path, b'{"a": 1}\n{\n{"a": 3}\n'))
     assert (first, last, number) == ({"a": 1}, {"a": 3}, 2)
     assert isinstance(bad, InputError)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"  \r\n\n"])
 def test_an_empty_file_says_what_to_write(tmp_path: Path, content: bytes) -> None:
-    error = read_error(file(tmp_path, content))
+    error = read_error(write_file(tmp_path, content))
     assert error.startswith("rows.jsonl: ")
     assert "empty" in error
     assert "JSON" in error
@@ -119,7 +119,7 @@ def test_a_missing_file_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.
             read("data/mine/rows.jsonl")
 
 
-def _loop(path: Path) -> None:
+def _link_to_itself(path: Path) -> None:
     path.with_name("loop").symlink_to(path)
     path.symlink_to(path.with_name("loop"))
 
@@ -128,7 +128,7 @@ NO_FILES = {
     "a folder": (Path.mkdir, "folder"),
     "a pipe": (os.mkfifo, "pipe"),
     "a link to nothing": (lambda path: path.symlink_to("nowhere"), "link"),
-    "a loop of links": (_loop, "Too many levels of symbolic links"),
+    "a loop of links": (_link_to_itself, "Too many levels of symbolic links"),
 }
 
 
@@ -152,10 +152,10 @@ OTHER_FORMATS = {
 def test_a_file_of_another_format_is_one_error_and_not_one_per_line(
     tmp_path: Path, content: bytes, wanted: str
 ) -> None:
-    said = read_error(file(tmp_path, content))
-    assert said.startswith("rows.jsonl:1: ")
-    assert wanted in said
-    assert "\n" not in said
+    message = read_error(write_file(tmp_path, content))
+    assert message.startswith("rows.jsonl:1: ")
+    assert wanted in message
+    assert "\n" not in message
 
 
 def _no_odd_number(number: int, row: Row) -> int:
@@ -167,28 +167,28 @@ def _no_odd_number(number: int, row: Row) -> int:
 def test_all_bad_rows_are_raised_at_once_in_ten_lines_at_most(tmp_path: Path) -> None:
     rows = [b'{"a": 1}', b"{", b'{"a": 2}', b'{"a": 3}']
     with pytest.raises(InputError) as caught:
-        check_lines(file(tmp_path, b"\n".join(rows)), _no_odd_number)
+        check_lines(write_file(tmp_path, b"\n".join(rows)), _no_odd_number)
     locations = [line.removeprefix(f"{tmp_path}/").partition(": ")[0] for line in str(caught.value).splitlines()]
     assert locations == ["rows.jsonl:1", "rows.jsonl:2", "rows.jsonl:4"]
     with pytest.raises(InputError) as caught:
-        check_lines(file(tmp_path, b'{"a": 1}\n' * 30), _no_odd_number)
+        check_lines(write_file(tmp_path, b'{"a": 1}\n' * 30), _no_odd_number)
     assert len(lines := str(caught.value).splitlines()) == 10
     assert "21 more" in lines[-1]
 
 
 def test_a_broken_document_names_its_line(tmp_path: Path) -> None:
-    path = file(tmp_path, b'{\n"a": 1,\n"b" 2}', "task.json")
+    path = write_file(tmp_path, b'{\n"a": 1,\n"b" 2}', "task.json")
     with pytest.raises(InputError, match=r"task\.json:3: "):
         read_json(path)
 
 
 def test_a_truncated_archive_is_one_line(tmp_path: Path) -> None:
     whole = gzip.compress(b'{"a": 1}\n' * 100)
-    assert read_error(file(tmp_path, whole[:-9], "rows.jsonl.gz")).startswith("rows.jsonl.gz: ")
+    assert read_error(write_file(tmp_path, whole[:-9], "rows.jsonl.gz")).startswith("rows.jsonl.gz: ")
 
 
 def test_a_byte_order_mark_at_the_start_of_a_text_is_dropped(tmp_path: Path) -> None:
-    lines = read_lines(file(tmp_path, b"\xef\xbb\xbfa\nb\n"))
+    lines = read_lines(write_file(tmp_path, b"\xef\xbb\xbfa\nb\n"))
     assert list(decode_text("rows.txt", lines)) == ["a\n", "b\n"]
 
 
@@ -198,13 +198,13 @@ def test_a_text_line_that_is_not_utf_8_is_named() -> None:
 
 
 def test_numbered_lines_are_those_of_the_file_without_the_blank_ones_and_the_mark(tmp_path: Path) -> None:
-    path = file(tmp_path, b"\xef\xbb\xbfa \r\n \t\r\n\xef\xbb\xbfb\n\n\xff{")
+    path = write_file(tmp_path, b"\xef\xbb\xbfa \r\n \t\r\n\xef\xbb\xbfb\n\n\xff{")
     assert list(number_lines(path)) == [(1, b"a \r\n"), (3, b"\xef\xbb\xbfb\n"), (5, b"\xff{")]
 
 
 def test_lines_are_numbered_as_they_are_read(tmp_path: Path) -> None:
     whole = gzip.compress(b"first\n" * 10_000 + bytes(range(256)) * 400)
-    lines = number_lines(file(tmp_path, whole[:-200], "rows.jsonl.gz"))
+    lines = number_lines(write_file(tmp_path, whole[:-200], "rows.jsonl.gz"))
     assert next(lines) == (1, b"first\n")
     with pytest.raises(InputError, match=r"rows\.jsonl\.gz: "):
         list(lines)
@@ -226,7 +226,7 @@ def test_lines_are_written_as_they_are_each_with_an_end(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_before_the_first_row_is_dropped(tmp_path: Path) -> None:
-    assert read_jsonl(file(tmp_path, b'\xef\xbb\xbf{"a": 1}\n')) == [{"a": 1}]
+    assert read_jsonl(write_file(tmp_path, b'\xef\xbb\xbf{"a": 1}\n')) == [{"a": 1}]
 
 
 def fails_midway(part: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_writer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_fails_keeps_the_old_content(tmp_path: Path) -> None:
-    path = file(tmp_path, b"old", "kept.txt")
+    path = write_file(tmp_path, b"old", "kept.txt")
     with pytest.raises(OSError, match="no space left"):
         write_whole(path, fails_midway)
     assert list(tmp_path.iterdir()) == [path]
@@ -259,7 +259,7 @@ def test_rows_that_fail_midway_leave_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
-    path = file(tmp_path, b"old", "kept.txt")
+    path = write_file(tmp_path, b"old", "kept.txt")
     seen = []
 
     def write(part: Path) -> None:

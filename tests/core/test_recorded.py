@@ -54,7 +54,7 @@ def project(tmp_path) -> Path:
     return tmp_path
 
 
-def edit(file: str, **values: object):
+def edit_file(file: str, **values: object):
     """Return what writes other values of a YAML file."""
 
     def write(project: Path) -> None:
@@ -64,18 +64,18 @@ def edit(file: str, **values: object):
     return write
 
 
-def append(file: str, text: str = ""):
+def append_text(file: str, text: str = ""):
     """Return what adds to a file; with no text it is only written anew."""
     return lambda project: (project / file).write_text((project / file).read_text() + text)
 
 
-def compiled(project: Path) -> None:
+def compile_project(project: Path) -> None:
     """Do what Python does beside code that lies among the data."""
     (project / "data/mine/__pycache__").mkdir()
     (project / "data/mine/__pycache__/utils.cpython-311.pyc").write_bytes(b"\0")
 
 
-def repro(project: Path, meanwhile) -> tuple[int, str]:
+def run_repro(project: Path, meanwhile) -> tuple[int, str]:
     """Run the pipeline, do `meanwhile` while its stage runs, and return its exit status and what it said."""
     for name in ("running", "go"):
         (project / name).unlink(missing_ok=True)
@@ -89,37 +89,37 @@ def repro(project: Path, meanwhile) -> tuple[int, str]:
             time.sleep(0.02)
         meanwhile(project)
         (project / "go").touch()
-        said, _ = process.communicate(timeout=300)
-    return process.returncode, said
+        output, _ = process.communicate(timeout=300)
+    return process.returncode, output
 
 
 @pytest.mark.parametrize(
     ("meanwhile", "location"),
     [
-        (edit("params.yaml", mix={"ratio": 0.2, "unit": "examples"}), "params.yaml: mix.ratio "),
-        (edit("params.yaml", seed=1), "params.yaml: seed "),
-        (edit("params.yaml", profile="large"), "params.yaml: profile "),
-        (edit("params.yaml", data={"comments": "others"}), "params.yaml: data "),
-        (edit("profiles/small.yaml", train={"lr": 2.0e-4}), "profiles/small.yaml: train "),
-        (append("params.yaml", "mix: ["), "params.yaml: data "),
-        (append("data/mine/comments.jsonl", "{}\n"), "data/mine/comments.jsonl: "),
-        (append("stages/slow.py", "# other\n"), "stages/slow.py: "),
+        (edit_file("params.yaml", mix={"ratio": 0.2, "unit": "examples"}), "params.yaml: mix.ratio "),
+        (edit_file("params.yaml", seed=1), "params.yaml: seed "),
+        (edit_file("params.yaml", profile="large"), "params.yaml: profile "),
+        (edit_file("params.yaml", data={"comments": "others"}), "params.yaml: data "),
+        (edit_file("profiles/small.yaml", train={"lr": 2.0e-4}), "profiles/small.yaml: train "),
+        (append_text("params.yaml", "mix: ["), "params.yaml: data "),
+        (append_text("data/mine/comments.jsonl", "{}\n"), "data/mine/comments.jsonl: "),
+        (append_text("stages/slow.py", "# other\n"), "stages/slow.py: "),
         (lambda project: (project / "data/mine/more.jsonl").write_text("{}\n"), "data/mine/more.jsonl: "),
         (lambda project: (project / "profiles/small.yaml").unlink(), "profiles/small.yaml: train "),
     ],
     ids=["key", "top", "profile", "data", "profile's", "half saved", "data file", "code", "another file", "gone"],
 )
 def test_an_edit_of_an_input_ends_the_stage_and_nothing_is_recorded(project, meanwhile, location):
-    status, said = repro(project, meanwhile)
+    status, output = run_repro(project, meanwhile)
     assert status != 0
-    assert f"slow: {location}changed while this stage ran" in said
+    assert f"slow: {location}changed while this stage ran" in output
     assert not (project / "dvc.lock").exists()
 
 
 def test_after_an_edit_the_stage_runs_again_with_what_is_there_then(project):
-    repro(project, edit("params.yaml", seed=1))
-    status, said = repro(project, lambda _: None)
-    assert status == 0, said
+    run_repro(project, edit_file("params.yaml", seed=1))
+    status, output = run_repro(project, lambda _: None)
+    assert status == 0, output
     lock = yaml.safe_load((project / "dvc.lock").read_text())
     assert lock["stages"]["slow"]["params"]["params.yaml"]["seed"] == 1
 
@@ -127,34 +127,34 @@ def test_after_an_edit_the_stage_runs_again_with_what_is_there_then(project):
 @pytest.mark.parametrize(
     "meanwhile",
     [
-        edit("params.yaml", mix={"ratio": 0.1, "unit": "tokens"}, other=1),
-        edit("profiles/small.yaml", infer={"limit": 4}),
-        append("stages/slow.py"),
-        append("stages/mix.py", "# not a dependency\n"),
-        compiled,
+        edit_file("params.yaml", mix={"ratio": 0.1, "unit": "tokens"}, other=1),
+        edit_file("profiles/small.yaml", infer={"limit": 4}),
+        append_text("stages/slow.py"),
+        append_text("stages/mix.py", "# not a dependency\n"),
+        compile_project,
     ],
     ids=["other params", "other sections", "the same code written anew", "other code", "what Python compiles"],
 )
 def test_an_edit_of_anything_else_does_not_end_the_stage(project, meanwhile):
-    status, said = repro(project, meanwhile)
-    assert status == 0, said
+    status, output = run_repro(project, meanwhile)
+    assert status == 0, output
     assert (project / "dvc.lock").exists()
 
 
 def test_a_change_of_a_large_file_is_seen_by_its_modification_time(project):
     large = project / "data/mine/comments.jsonl"
     large.write_bytes(b"{}\n" * (MAX_HASHED_BYTES // 3 + 1))
-    status, said = repro(project, lambda _: os.utime(large, (1, 1)))
+    status, output = run_repro(project, lambda _: os.utime(large, (1, 1)))
     assert status != 0
-    assert "slow: data/mine/comments.jsonl: " in said
+    assert "slow: data/mine/comments.jsonl: " in output
 
 
 def test_what_a_killed_run_left_half_written_is_removed(project):
     for name in (".out.txt.99.part", "metrics/.slow.json.98.part", "data/mine/.other.97.part"):
         (project / name).write_text("half")
     (project / ".out.txt.96.part").mkdir()
-    status, said = repro(project, lambda _: None)
-    assert status == 0, said
+    status, output = run_repro(project, lambda _: None)
+    assert status == 0, output
     assert [path.name for path in project.rglob("*.part")] == [".other.97.part"]
 
 

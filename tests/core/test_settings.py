@@ -52,7 +52,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def load(*kinds: Any, params: str = "", profile: str = "") -> Any:
+def load_settings(*kinds: Any, params: str = "", profile: str = "") -> Any:
     """Return the sections of a project whose profile is `tiny`; one alone as itself."""
     Path("params.yaml").write_text(params if "profile:" in params else f"{params}\nprofile: tiny\n", encoding="utf-8")
     Path("profiles/tiny.yaml").write_text(profile, encoding="utf-8")
@@ -62,7 +62,7 @@ def load(*kinds: Any, params: str = "", profile: str = "") -> Any:
 def load_errors(*kinds: Any, **files: str) -> list[tuple[str, str, str]]:
     """Return file, key and what is said of each fault."""
     with pytest.raises(InputError) as caught:
-        load(*kinds, **files)
+        load_settings(*kinds, **files)
     return split_errors(caught.value)
 
 
@@ -101,12 +101,14 @@ def test_each_section_in_dvc_yaml_is_a_model_of_one_folder() -> None:
 
 
 def test_a_word_becomes_its_enum_value() -> None:
-    split, train = load(Split, Train, params="split: {on_bad_row: reject}", profile="train: {lr: 0.1, optimizer: muon}")
+    split, train = load_settings(
+        Split, Train, params="split: {on_bad_row: reject}", profile="train: {lr: 0.1, optimizer: muon}"
+    )
     assert (split.on_bad_row, train.optimizer) == (BadRow.reject, Optimizer.muon)
 
 
 def test_a_missing_setting_has_its_default() -> None:
-    mix, gate = load(Mix, Gate, params="seed: 3")
+    mix, gate = load_settings(Mix, Gate, params="seed: 3")
     assert (load_seed(), mix.ratio, gate.limits()) == (3, 0.0, {})
     Path("params.yaml").write_text("# nothing\n", encoding="utf-8")
     assert (load_seed(), profile_name()) == (0, "demo")
@@ -114,21 +116,21 @@ def test_a_missing_setting_has_its_default() -> None:
 
 @pytest.mark.parametrize("kind", OF_PARAMS, ids=lambda kind: kind.key)
 def test_null_for_a_whole_section_of_the_params_means_its_defaults(kind: Any) -> None:
-    assert load(kind, params=f"{kind.key}: ") == load(kind) == kind()
+    assert load_settings(kind, params=f"{kind.key}: ") == load_settings(kind) == kind()
 
 
 def test_null_for_weights_is_no_weights() -> None:
-    assert load(Mix, params="mix: {sources: }").sources == {}
+    assert load_settings(Mix, params="mix: {sources: }").sources == {}
 
 
 @pytest.mark.parametrize("ratio", ["0.1", "1e-1", "1.0e-1", ".1"])
 def test_a_number_may_be_written_in_any_way(ratio: str) -> None:
-    assert load(Mix, params=f"mix:\n  ratio: {ratio}\n").ratio == 0.1
+    assert load_settings(Mix, params=f"mix:\n  ratio: {ratio}\n").ratio == 0.1
 
 
 @pytest.mark.parametrize("ratio", ["0", "1", "0.999"])
 def test_both_ends_of_a_share_are_allowed(ratio: str) -> None:
-    assert load(Mix, params=f"mix:\n  ratio: {ratio}\n").ratio == float(ratio)
+    assert load_settings(Mix, params=f"mix:\n  ratio: {ratio}\n").ratio == float(ratio)
 
 
 @pytest.mark.parametrize(
@@ -136,18 +138,18 @@ def test_both_ends_of_a_share_are_allowed(ratio: str) -> None:
     [(Split, "near", 0.7), (Split, "near", 1), (Decontaminate, "run", 5), (Decontaminate, "changed", 2)],
 )
 def test_the_bound_itself_is_allowed(kind: Any, key: str, value: float) -> None:
-    assert getattr(load(kind, params=f"{kind.key}: {{{key}: {value}}}"), key) == value
+    assert getattr(load_settings(kind, params=f"{kind.key}: {{{key}: {value}}}"), key) == value
 
 
 def test_a_mix_may_have_weights_a_unit_and_a_total() -> None:
     sources = "sources: {math: 2, reasoning-math: 1.0e-9, a b: 0, Llama-3.1: 1}"
-    mix = load(Mix, params=f"mix: {{ratio: 0.5, unit: loss_tokens, {sources}, budget: total, total: 9}}")
+    mix = load_settings(Mix, params=f"mix: {{ratio: 0.5, unit: loss_tokens, {sources}, budget: total, total: 9}}")
     assert (mix.unit, mix.budget, mix.total) == (Unit.loss_tokens, Budget.total, 9)
     assert mix.sources == {"math": 2.0, "reasoning-math": 1e-9, "a b": 0.0, "Llama-3.1": 1.0}
 
 
 def test_a_section_cannot_be_changed() -> None:
-    mix = load(Mix)
+    mix = load_settings(Mix)
     with pytest.raises(ValueError, match="frozen"):
         mix.ratio = 0.5
 
@@ -225,7 +227,7 @@ def test_a_bad_parameter_is_one_line_with_its_key_and_the_expected_value(
 @pytest.mark.parametrize("seed", ["-1", str(2**32), "1.5", "null", "true", "word", "[1]", '"???"', '"${mix.total}"'])
 def test_a_seed_out_of_range_is_the_same_error_with_and_without_a_section(seed: str) -> None:
     with pytest.raises(InputError) as caught:
-        load(Mix, params=f"seed: {seed}\nmix: {{budget: total, total: 3}}")
+        load_settings(Mix, params=f"seed: {seed}\nmix: {{budget: total, total: 3}}")
     with pytest.raises(InputError) as alone:
         load_seed()
     assert split_errors(caught.value) == split_errors(alone.value)
@@ -237,7 +239,7 @@ def test_a_seed_out_of_range_is_the_same_error_with_and_without_a_section(seed: 
 @pytest.mark.parametrize("name", ["3", "null", "[tiny]", '"${data.comments}"'])
 def test_a_profile_that_is_not_a_word_is_one_error(name: str) -> None:
     with pytest.raises(InputError) as caught:
-        load(Mix, Infer, params=f"profile: {name}", profile="infer: {}")
+        load_settings(Mix, Infer, params=f"profile: {name}", profile="infer: {}")
     with pytest.raises(InputError) as alone:
         profile_name()
     ((file, key, rest),) = split_errors(caught.value)
@@ -246,11 +248,11 @@ def test_a_profile_that_is_not_a_word_is_one_error(name: str) -> None:
     assert "word" in rest
 
 
-def train(settings: str) -> str:
+def make_train(settings: str) -> str:
     return f"train: {{lr: 1.0e-4, {settings}}}"
 
 
-def wheel(**changed: Any) -> str:
+def make_wheel(**changed: Any) -> str:
     """Return a profile with a model in a wheel, of which something is changed."""
     return json.dumps({"model": {"wheel": {**WHEEL, **changed}}})
 
@@ -286,11 +288,11 @@ BAD_PROFILES: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
         "model.wheel.sha256",
         ("missing", "a word"),
     ),
-    "a wheel of half a hash": (Model, wheel(sha256="0abc"), "model.wheel.sha256", ("64 hex", "'0abc'")),
-    "an option in place of a package": (Model, wheel(package="--pre"), "model.wheel.package", ("name", "'--pre'")),
-    "any version of a package": (Model, wheel(version=">=1"), "model.wheel.version", ("0.1.2", "'>=1'")),
-    "a file outside of the wheel": (Model, wheel(file="a/../../b.gguf"), "model.wheel.file", ("inside", "b.gguf")),
-    "a number for a version": (Model, wheel(version=1.0), "model.wheel.version", ("a word", "1.0")),
+    "a wheel of half a hash": (Model, make_wheel(sha256="0abc"), "model.wheel.sha256", ("64 hex", "'0abc'")),
+    "an option in place of a package": (Model, make_wheel(package="--pre"), "model.wheel.package", ("name", "'--pre'")),
+    "any version of a package": (Model, make_wheel(version=">=1"), "model.wheel.version", ("0.1.2", "'>=1'")),
+    "a file outside of the wheel": (Model, make_wheel(file="a/../../b.gguf"), "model.wheel.file", ("inside", "b.gguf")),
+    "a number for a version": (Model, make_wheel(version=1.0), "model.wheel.version", ("a word", "1.0")),
     "two models": (
         Model,
         f"{SCRATCH}  hub: some/model\n  revision: {COMMIT}\n",
@@ -306,53 +308,63 @@ BAD_PROFILES: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
     "one task": (GeneralTasks, "general: gsm8k", "general", ("[a, b]", "'gsm8k'")),
     "null for tasks": (GeneralTasks, "general: ", "general", ("[a, b]", "null")),
     "a number among tasks": (GeneralTasks, "general: [a, 3]", "general[1]", ("word", "3")),
-    "an endless adapter": (Train, train("lora: {alpha: .inf}"), "train.lora.alpha", ("above 0", "inf")),
+    "an endless adapter": (Train, make_train("lora: {alpha: .inf}"), "train.lora.alpha", ("above 0", "inf")),
     "a word for targets": (
         Train,
-        train("lora: {targets: all-linear}"),
+        make_train("lora: {targets: all-linear}"),
         "train.lora.targets",
         ("[a, b]", "'all-linear'"),
     ),
-    "a number among targets": (Train, train("lora: {targets: [a, 3]}"), "train.lora.targets[1]", ("word", "3")),
+    "a number among targets": (Train, make_train("lora: {targets: [a, 3]}"), "train.lora.targets[1]", ("word", "3")),
     "no step": (Train, "train: {lr: 0}", "train.lr", ("above 0", "below 1", "0")),
     "a step that is no number": (Train, "train: {lr: .nan}", "train.lr", ("above 0", "below 1", "nan")),
-    "no epochs": (Train, train("epochs: 0"), "train.epochs", ("above 0",)),
-    "endless epochs": (Train, train("epochs: .inf"), "train.epochs", ("above 0", "inf")),
-    "no steps": (Train, train("max_steps: 0"), "train.max_steps", ("at least 1", "null", "0")),
-    "warm-up only": (Train, train("warmup: 1"), "train.warmup", ("at least 0", "below 1", "1")),
-    "a weight decay below 0": (Train, train("weight_decay: -1"), "train.weight_decay", ("at least 0", "below 1", "-1")),
+    "no epochs": (Train, make_train("epochs: 0"), "train.epochs", ("above 0",)),
+    "endless epochs": (Train, make_train("epochs: .inf"), "train.epochs", ("above 0", "inf")),
+    "no steps": (Train, make_train("max_steps: 0"), "train.max_steps", ("at least 1", "null", "0")),
+    "warm-up only": (Train, make_train("warmup: 1"), "train.warmup", ("at least 0", "below 1", "1")),
+    "a weight decay below 0": (
+        Train,
+        make_train("weight_decay: -1"),
+        "train.weight_decay",
+        ("at least 0", "below 1", "-1"),
+    ),
     "a weight decay that is no number": (
         Train,
-        train("weight_decay: .nan"),
+        make_train("weight_decay: .nan"),
         "train.weight_decay",
         ("at least 0", "below 1", "nan"),
     ),
     "an unknown schedule": (
         Train,
-        train("schedule: cosin"),
+        make_train("schedule: cosin"),
         "train.schedule",
         ("cosine", "linear", "constant_with_warmup", "'cosin'"),
     ),
-    "an unknown optimizer": (Train, train("optimizer: sgd"), "train.optimizer", ("adamw", "muon", "'sgd'")),
+    "an unknown optimizer": (Train, make_train("optimizer: sgd"), "train.optimizer", ("adamw", "muon", "'sgd'")),
     "an empty batch": (Infer, "infer: {batch_size: 0}", "infer.batch_size", ("at least 1", "0")),
     "a limit of none": (Infer, "infer: {limit: 0}", "infer.limit", ("at least 1", "null", "0")),
     "fewer than no shots": (Mmlu, "mmlu: {fewshot: -1}", "mmlu.fewshot", ("at least 0", "-1")),
     "an unknown cloze prompt": (Mmlu, "mmlu: {cloze: word}", "mmlu.cloze", ("plain", "chat", "'word'")),
     "a former key": (Mmlu, "mmlu: {answer: text}", "mmlu.answer", ("cloze: chat", "show_choices: false", "'text'")),
     "a former key's default": (Mmlu, "mmlu: {answer: letter}", "mmlu.answer", ("always", "'letter'")),
-    "no rank": (Train, train("lora: {rank: 0}"), "train.lora.rank", ("at least 1", "0")),
-    "an adapter on nothing": (Train, train("lora: {targets: []}"), "train.lora.targets", ("all-linear", "[]")),
-    "muon for an adapter": (Train, train("method: lora, optimizer: muon"), "train.optimizer", ("adamw", "muon")),
-    "muon under DeepSpeed": (Train, train("deepspeed: zero2, optimizer: muon"), "train.optimizer", ("adamw", "muon")),
+    "no rank": (Train, make_train("lora: {rank: 0}"), "train.lora.rank", ("at least 1", "0")),
+    "an adapter on nothing": (Train, make_train("lora: {targets: []}"), "train.lora.targets", ("all-linear", "[]")),
+    "muon for an adapter": (Train, make_train("method: lora, optimizer: muon"), "train.optimizer", ("adamw", "muon")),
+    "muon under DeepSpeed": (
+        Train,
+        make_train("deepspeed: zero2, optimizer: muon"),
+        "train.optimizer",
+        ("adamw", "muon"),
+    ),
     "an anchor that no GPU holds": (
         Train,
-        train("deepspeed: zero3, anchor: 0.1"),
+        make_train("deepspeed: zero3, anchor: 0.1"),
         "train.anchor",
         ("0", "zero3", "0.1"),
     ),
     "an unknown way to share": (
         Train,
-        train("deepspeed: zero1"),
+        make_train("deepspeed: zero1"),
         "train.deepspeed",
         ("zero2", "zero3", "null", "'zero1'"),
     ),
@@ -410,16 +422,16 @@ def test_a_missing_section_of_a_profile_is_an_error(kind: Any) -> None:
 
 
 def test_a_model_is_pinned_or_made_from_scratch() -> None:
-    assert load(Model, profile=f"model: {{hub: some/model, revision: {COMMIT}}}").revision == COMMIT
-    made = load(Model, profile=SCRATCH)
+    assert load_settings(Model, profile=f"model: {{hub: some/model, revision: {COMMIT}}}").revision == COMMIT
+    made = load_settings(Model, profile=SCRATCH)
     assert made.hub is None
     assert made.scratch.train.lr == 0.01
 
 
 def test_a_model_is_a_folder_a_file_or_in_a_wheel() -> None:
-    assert load(Model, profile="model: {path: ../some/folder}").path == "../some/folder"
-    assert load(Model, profile=f"model: {{gguf: a.gguf, sha256: {HASH}}}").sha256 == HASH
-    assert load(Model, profile=wheel()).wheel.model_dump() == WHEEL
+    assert load_settings(Model, profile="model: {path: ../some/folder}").path == "../some/folder"
+    assert load_settings(Model, profile=f"model: {{gguf: a.gguf, sha256: {HASH}}}").sha256 == HASH
+    assert load_settings(Model, profile=make_wheel()).wheel.model_dump() == WHEEL
 
 
 def test_a_missing_profile_lists_the_known_ones() -> None:
@@ -434,7 +446,7 @@ def test_a_missing_profile_lists_the_known_ones() -> None:
 def test_another_profile_and_another_project_folder_can_be_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load(Infer, profile="infer: {}")
+    load_settings(Infer, profile="infer: {}")
     Path("profiles/other.yaml").write_text("infer: {batch_size: 3}\n", encoding="utf-8")
     monkeypatch.chdir("/")
     assert Infer.load("other", tmp_path).batch_size == 3
@@ -469,7 +481,7 @@ def test_the_errors_of_sections_that_are_loaded_together_are_raised_at_once() ->
 
 def test_errors_in_a_section_that_is_not_loaded_are_ignored() -> None:
     params = "mix: {ratio: 2}\nscore: {head: '${mix.nothere}'}\nsplit: {near: '${oc.env:HOME}'}"
-    gate, infer = load(Gate, Infer, params=params, profile="infer: {}\ntrain: {lr: 5}\ngeneral: [3]")
+    gate, infer = load_settings(Gate, Infer, params=params, profile="infer: {}\ntrain: {lr: 5}\ngeneral: [3]")
     assert (gate, infer) == (Gate(), Infer())
 
 
@@ -480,7 +492,7 @@ def test_params_are_checked_even_if_the_profile_is_missing() -> None:
 
 def test_a_profile_that_cannot_be_read_does_not_hide_errors_in_the_params() -> None:
     with pytest.raises(InputError) as caught:
-        load(Mix, Infer, params="mix: {ratio: 2}", profile="infer: [\n")
+        load_settings(Mix, Infer, params="mix: {ratio: 2}", profile="infer: [\n")
     first, second = str(caught.value).splitlines()
     assert first.startswith("profiles/tiny.yaml:2: ")
     assert second.startswith("params.yaml: mix.ratio: ")
@@ -493,10 +505,10 @@ def test_a_value_may_refer_to_another_of_its_section() -> None:
     text = (
         "train: {lr: 0.01, global_batch: 4, max_length: '${train.global_batch}', lora: {rank: '${train.max_length}'}}"
     )
-    settings = load(Train, profile=text)
+    settings = load_settings(Train, profile=text)
     assert (settings.max_length, settings.lora.rank) == (4, 4)
-    assert load(Data, params="data: {general: 'a-${data.comments}', comments: x}").general == "a-x"
-    assert load(Prompt, params="prompt: {shortlist: 7, examples: '${prompt.shortlist}'}").examples == 7
+    assert load_settings(Data, params="data: {general: 'a-${data.comments}', comments: x}").general == "a-x"
+    assert load_settings(Prompt, params="prompt: {shortlist: 7, examples: '${prompt.shortlist}'}").examples == 7
 
 
 def test_a_reference_to_a_value_of_another_type_is_an_error() -> None:
@@ -575,7 +587,7 @@ def test_the_sections_in_dvc_yaml_are_known() -> None:
 
 def test_an_unknown_section_is_an_error_that_suggests_the_nearest_name() -> None:
     files = {"params": "mixx: {ratio: 0.1}\ndata: {}", "profile": "infer: {}\ntrian: {}\nqqq: {}"}
-    load(Score, Infer, **files)
+    load_settings(Score, Infer, **files)
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": WATCHED}), encoding="utf-8")
     mixx, trian, qqq = load_errors(Score, Infer, **files)
     assert mixx[:2] == ("params.yaml", "mixx")
@@ -687,7 +699,7 @@ def test_a_profile_is_a_name_below_profiles(name: str) -> None:
 
 def test_a_hundred_wrong_keys_make_ten_lines() -> None:
     with pytest.raises(InputError) as caught:
-        load(Data, params="data: {" + ", ".join(f"key{number}: 1" for number in range(100)) + "}")
+        load_settings(Data, params="data: {" + ", ".join(f"key{number}: 1" for number in range(100)) + "}")
     lines = str(caught.value).splitlines()
     assert len(lines) == 10
     assert "91 more" in lines[-1]
@@ -695,4 +707,4 @@ def test_a_hundred_wrong_keys_make_ten_lines() -> None:
 
 def test_merge_conflict_markers_are_named_with_their_line() -> None:
     with pytest.raises(InputError, match=r"^params\.yaml:2: "):
-        load(Data, params="seed: 0\n<<<<<<< HEAD\nprofile: a\n=======\nprofile: b\n>>>>>>> theirs\n")
+        load_settings(Data, params="seed: 0\n<<<<<<< HEAD\nprofile: a\n=======\nprofile: b\n>>>>>>> theirs\n")

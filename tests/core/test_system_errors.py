@@ -115,7 +115,7 @@ LIMITS = {
 }
 
 
-def fails(folder: Path, code: str, *words: str, **options) -> list[str]:
+def run_failing_code(folder: Path, code: str, *words: str, **options) -> list[str]:
     """Run a stage that must fail in `folder`, and return its lines on standard error."""
     (folder / "filling.py").write_text(START + code + "run(main)\n")
     command = [sys.executable, "filling.py", *words]
@@ -129,7 +129,7 @@ def fails(folder: Path, code: str, *words: str, **options) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("code", "word"), LIMITS.values(), ids=LIMITS)
 def test_a_reached_limit_is_one_line_and_finished_files_are_kept(tmp_path, code, word):
-    (line,) = fails(tmp_path, code, ".")
+    (line,) = run_failing_code(tmp_path, code, ".")
     assert line.startswith("filling: ")
     assert word in line
     assert "`dvc repro` again" in line
@@ -151,7 +151,7 @@ def small_disk(tmp_path):
 @pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_no_partial_files(small_disk, tmp_path):
     (small_disk / "before.json").write_text("{}")
-    (line,) = fails(tmp_path, FILL, str(small_disk))
+    (line,) = run_failing_code(tmp_path, FILL, str(small_disk))
     assert "the disk is full" in line
     assert [path.name for path in small_disk.iterdir()] == ["before.json"]
 
@@ -160,7 +160,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_partial_files(small_disk, tmp_pat
 def test_a_disk_that_cannot_be_written_to_is_one_line(small_disk, tmp_path):
     if subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=False).returncode:
         pytest.skip("it cannot be mounted again")
-    (line,) = fails(tmp_path, FILL, str(small_disk))
+    (line,) = run_failing_code(tmp_path, FILL, str(small_disk))
     assert "read-only" in line
 
 
@@ -168,7 +168,7 @@ def test_a_disk_that_cannot_be_written_to_is_one_line(small_disk, tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has /dev/full")
 def test_output_to_a_full_disk_is_one_line(tmp_path):
     with open("/dev/full", "w") as full:
-        (line,) = fails(tmp_path, "    print('said ' * 10_000)\n", ".", stdout=full)
+        (line,) = run_failing_code(tmp_path, "    print('said ' * 10_000)\n", ".", stdout=full)
     assert "the disk is full" in line
 
 

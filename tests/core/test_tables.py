@@ -11,12 +11,12 @@ from alloy.core.files import InputError
 from alloy.core.tables import csv_text, decode_document, read_table, split_lines
 
 
-def fits(names: list[str]) -> bool:
+def has_known_names(names: list[str]) -> bool:
     return names == ["id", "text"]
 
 
-def rows(text: str) -> list[tuple[int, list[str]]]:
-    table = read_table("f.csv", split_lines(text), fits)
+def read_rows(text: str) -> list[tuple[int, list[str]]]:
+    table = read_table("f.csv", split_lines(text), has_known_names)
     assert table.header == ["id", "text"]
     return [tuple(row) for row in table.rows]
 
@@ -25,31 +25,31 @@ def rows(text: str) -> list[tuple[int, list[str]]]:
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_any_separator_and_line_end_is_read(separator: str, end: str) -> None:
     text = end.join(separator.join(cells) for cells in (["id", " text "], ["1", "a"], ["2", '"b, ""c""; d"']))
-    assert rows(text) == [(2, ["1", "a"]), (3, ["2", 'b, "c"; d'])]
+    assert read_rows(text) == [(2, ["1", "a"]), (3, ["2", 'b, "c"; d'])]
 
 
 def test_a_row_has_its_first_line_and_rows_without_text_are_skipped() -> None:
-    assert rows('id,text\n\n1,"a\nb"\n,\n2,c') == [(3, ["1", "a\nb"]), (6, ["2", "c"])]
+    assert read_rows('id,text\n\n1,"a\nb"\n,\n2,c') == [(3, ["1", "a\nb"]), (6, ["2", "c"])]
 
 
 def test_empty_columns_at_the_end_are_dropped() -> None:
-    assert rows("id;text;;\n1;a;;\n2;;;\n") == [(2, ["1", "a"]), (3, ["2", ""])]
-    assert rows("id;text;;\n1;a;;b\n") == [(2, ["1", "a", "", "b"])]
+    assert read_rows("id;text;;\n1;a;;\n2;;;\n") == [(2, ["1", "a"]), (3, ["2", ""])]
+    assert read_rows("id;text;;\n1;a;;b\n") == [(2, ["1", "a", "", "b"])]
 
 
 def test_the_separator_that_excel_names_is_used() -> None:
-    assert rows("sep=;\nid;text\n1;a, b\n") == [(3, ["1", "a, b"])]
+    assert read_rows("sep=;\nid;text\n1;a, b\n") == [(3, ["1", "a, b"])]
     with pytest.raises(InputError, match=r"^f\.csv:1: .*'~'"):
-        rows("sep=~\nid~text\n")
+        read_rows("sep=~\nid~text\n")
 
 
 def test_a_broken_quote_is_an_error_with_its_line() -> None:
     with pytest.raises(InputError, match=r"^f\.csv:3: .*semicolons"):
-        rows('id;text\n1;a\n2;"b" c\n')
+        read_rows('id;text\n1;a\n2;"b" c\n')
 
 
 def test_a_cell_may_be_long() -> None:
-    assert rows(f"id,text\n1,{'a' * 200_000}\n")[0][1][1] == "a" * 200_000
+    assert read_rows(f"id,text\n1,{'a' * 200_000}\n")[0][1][1] == "a" * 200_000
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])

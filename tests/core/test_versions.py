@@ -95,11 +95,11 @@ def test_a_stage_warns_of_another_version_and_records_what_it_ran_with(tmp_path)
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
-    said = repro("0.1")
-    assert f"small: torch {version('torch')} is installed" in said
+    output = repro("0.1")
+    assert f"small: torch {version('torch')} is installed" in output
     record = json.loads((tmp_path / "metrics/environment/small.json").read_text())
     assert record["packages"]["torch"] == version("torch")
-    said = repro(version("torch").partition("+")[0])
-    assert "Running stage 'small'" in said
-    assert "is installed" not in said
+    output = repro(version("torch").partition("+")[0])
+    assert "Running stage 'small'" in output
+    assert "is installed" not in output
     assert "Running stage" not in repro(version("torch").partition("+")[0])

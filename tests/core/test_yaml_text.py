@@ -9,7 +9,7 @@ from alloy.core.files import InputError
 from alloy.core.yaml_text import check_yaml, load_yaml, read_yaml
 
 
-def laughs(levels: int, start: str = "[x, x, x]", form: str = "list") -> str:
+def make_nested_aliases(levels: int, start: str = "[x, x, x]", form: str = "list") -> str:
     lines = [f"a0: &a0 {start}"]
     for n in range(1, levels):
         if form == "list":
@@ -24,11 +24,11 @@ def laughs(levels: int, start: str = "[x, x, x]", form: str = "list") -> str:
 @pytest.mark.parametrize(
     "text",
     [
-        laughs(12),
-        laughs(30),
-        laughs(12, form="mapping"),
-        laughs(12, start="{x: 1}", form="merge"),
-        laughs(4, start=f'["{"x" * 10_000}"]', form="list") + "b: [*a3, *a3, *a3]\n",
+        make_nested_aliases(12),
+        make_nested_aliases(30),
+        make_nested_aliases(12, form="mapping"),
+        make_nested_aliases(12, start="{x: 1}", form="merge"),
+        make_nested_aliases(4, start=f'["{"x" * 10_000}"]', form="list") + "b: [*a3, *a3, *a3]\n",
         "a: &a [*a]\n",
         "a: &a {b: [*a]}\n",
         "[" * 5000,

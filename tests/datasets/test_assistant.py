@@ -56,7 +56,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def write(raw: Path, name: str, rows: list[dict]) -> Path:
+def write_rows(raw: Path, name: str, rows: list[dict]) -> Path:
     path = raw / name
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(row) + "\n" for row in rows)
@@ -66,7 +66,7 @@ def write(raw: Path, name: str, rows: list[dict]) -> Path:
 
 def test_each_published_form_becomes_a_conversation(raw: Path) -> None:
     for name, rows in FILES.items():
-        write(raw, name, rows)
+        write_rows(raw, name, rows)
     prepare_folder(Path("data/assistant"), "general")
     rows = read_general(Path("data/prepared/general/general.jsonl"))
     assert {row["source"]: [turn["content"] for turn in row["messages"]] for row in rows} == WANTED
@@ -77,14 +77,14 @@ def test_each_published_form_becomes_a_conversation(raw: Path) -> None:
 
 def test_canonical_rows_give_the_same_as_the_published_ones(raw: Path) -> None:
     for name, rows in FILES.items():
-        write(raw, name, rows)
+        write_rows(raw, name, rows)
     prepare_folder(Path("data/assistant"), "general")
     first = read_jsonl("data/prepared/general/general.jsonl")
     for path in [path for path in raw.rglob("*") if path.is_file()]:
         path.unlink()
     for number, row in enumerate(reversed(first)):
         task = {"task": "boolq"} if row["source"] == "llm_adapters_qa_train" else {}
-        write(raw, f"{number}.jsonl", [{**row, "id": str(number), "license": None, **task}])
+        write_rows(raw, f"{number}.jsonl", [{**row, "id": str(number), "license": None, **task}])
     prepare_folder(Path("data/assistant"), "general")
     assert read_jsonl("data/prepared/general/general.jsonl") == first
 
@@ -121,7 +121,7 @@ def test_a_missing_source_is_named(raw: Path) -> None:
     with pytest.raises(InputError, match=r"^data/assistant/raw: no \.json"):
         prepare_folder(Path("data/assistant"), "general")
     for name, rows in list(FILES.items())[1:]:
-        write(raw, name, rows)
+        write_rows(raw, name, rows)
     with pytest.raises(InputError, match=r"^data/assistant/raw: no example of llm_adapters_qa_train; "):
         prepare_folder(Path("data/assistant"), "general")
 
@@ -135,7 +135,7 @@ def test_a_missing_source_is_named(raw: Path) -> None:
     ],
 )
 def test_a_row_of_an_unknown_layout_names_its_location(raw: Path, name: str, location: str, rows: list[dict]) -> None:
-    path = write(raw, name, rows)
+    path = write_rows(raw, name, rows)
     with pytest.raises(InputError) as error:
         list(read_examples(path))
     assert str(error.value).startswith(f"data/assistant/raw/{location}: ")

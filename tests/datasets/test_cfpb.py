@@ -33,41 +33,41 @@ CARD = ("Credit card", "(none)", "Fees", "Late fee")
 LOAN = ("Mortgage", "FHA mortgage", "Closing", "(none)")
 
 
-def line(path: tuple[str, ...], text: str, number: str) -> list[str]:
+def make_line(path: tuple[str, ...], text: str, number: str) -> list[str]:
     labels = ["" if label == "(none)" else label for label in path]
     return ["2023-01-01", *labels, text, number]
 
 
-def table(*rows: list[str], header: list[str] = HEADER) -> bytes:
+def make_table(*rows: list[str], header: list[str] = HEADER) -> bytes:
     file = io.StringIO()
     csv.writer(file).writerows([header, *rows])
     return file.getvalue().encode()
 
 
-def record(path: tuple[str, ...], text: str, identity: str, **more: str) -> dict[str, Any]:
-    return {"id": identity, "text": text, "labels": [labels(path)], **more}
+def make_record(path: tuple[str, ...], text: str, identity: str, **more: str) -> dict[str, Any]:
+    return {"id": identity, "text": text, "labels": [make_labels(path)], **more}
 
 
-def labels(path: tuple[str, ...]) -> dict[str, str]:
+def make_labels(path: tuple[str, ...]) -> dict[str, str]:
     return {f"L{depth}": label for depth, label in enumerate(path, 1)}
 
 
-def jsonl(*rows: dict[str, Any]) -> bytes:
+def make_jsonl(*rows: dict[str, Any]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def packed(name: str, content: bytes) -> bytes:
+def make_zip(name: str, content: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(name, content)
     return file.getvalue()
 
 
-def main() -> None:
+def run_conversion() -> None:
     """Convert as the stage `prepare` does."""
-    said: list[str] = []
-    write_folder("data/prepared/comments", lambda folder: said.extend(convert_cfpb(Path("data/cfpb/raw"), folder)))
-    print("".join(f"convert: {line}\n" for line in said), end="")
+    printed: list[str] = []
+    write_folder("data/prepared/comments", lambda folder: printed.extend(convert_cfpb(Path("data/cfpb/raw"), folder)))
+    print("".join(f"convert: {line}\n" for line in printed), end="")
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def converted() -> tuple[list[dict[str, Any]], list[tuple[str, ...]]]:
-    main()
+def read_converted() -> tuple[list[dict[str, Any]], list[tuple[str, ...]]]:
+    run_conversion()
     return read_jsonl("data/prepared/comments/comments.jsonl"), list(
         load_taxonomy("data/prepared/comments/taxonomy.csv").leaves
     )
@@ -87,13 +87,13 @@ def converted() -> tuple[list[dict[str, Any]], list[tuple[str, ...]]]:
 
 def error_of() -> str:
     with pytest.raises(InputError) as caught:
-        main()
+        run_conversion()
     assert list(Path("data/prepared").iterdir()) == [], "an error leaves nothing behind"
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-TWO = table(line(CARD, "They charged me twice, \nreally.", "11"), line(LOAN, "", "12"))
+TWO = make_table(make_line(CARD, "They charged me twice, \nreally.", "11"), make_line(LOAN, "", "12"))
 
 
 @pytest.mark.parametrize(
@@ -102,64 +102,71 @@ TWO = table(line(CARD, "They charged me twice, \nreally.", "11"), line(LOAN, "",
         ("complaints.csv", TWO),
         ("complaints.CSV", b"\xef\xbb\xbf" + TWO),
         ("complaints.csv.gz", gzip.compress(TWO)),
-        ("complaints.csv.zip", packed("complaints.csv", TWO)),
-        ("complaints.zip", packed("export/complaints.csv", b"\xef\xbb\xbf" + TWO)),
+        ("complaints.csv.zip", make_zip("complaints.csv", TWO)),
+        ("complaints.zip", make_zip("export/complaints.csv", b"\xef\xbb\xbf" + TWO)),
         ("deeper/complaints.csv", TWO),
     ],
 )
 def test_an_export_becomes_comments_and_the_taxonomy_of_all_its_rows(raw: Path, name: str, content: bytes) -> None:
     (raw / name).parent.mkdir(exist_ok=True)
     (raw / name).write_bytes(content)
-    rows, paths = converted()
+    rows, paths = read_converted()
     text = "They charged me twice, \nreally."
-    assert rows == [{"id": "cfpb-11", "lang": "en", "text": text, "segments": [labels(CARD)]}]
+    assert rows == [{"id": "cfpb-11", "lang": "en", "text": text, "segments": [make_labels(CARD)]}]
     assert paths == [CARD, LOAN]
 
 
 @pytest.mark.parametrize(("name", "pack"), [("a.jsonl", bytes), ("a.jsonl.gz", gzip.compress)])
 def test_json_lines_keep_their_split_and_add_paths_without_complaints(raw: Path, name: str, pack: Any) -> None:
-    (raw / name).write_bytes(pack(jsonl(record(CARD, "Too dear", "cfpb-1", split="test", era="2023+"))))
-    (raw / "taxonomy.jsonl").write_bytes(jsonl({**labels(LOAN), "n_text": 0}))
-    rows, paths = converted()
-    assert rows == [{"id": "cfpb-1", "lang": "en", "text": "Too dear", "split": "test", "segments": [labels(CARD)]}]
+    (raw / name).write_bytes(pack(make_jsonl(make_record(CARD, "Too dear", "cfpb-1", split="test", era="2023+"))))
+    (raw / "taxonomy.jsonl").write_bytes(make_jsonl({**make_labels(LOAN), "n_text": 0}))
+    rows, paths = read_converted()
+    assert rows == [
+        {"id": "cfpb-1", "lang": "en", "text": "Too dear", "split": "test", "segments": [make_labels(CARD)]}
+    ]
     assert paths == [CARD, LOAN]
 
 
 def test_copies_of_a_text_become_one_comment_with_all_their_paths_in_order(raw: Path) -> None:
     rows = [
-        line(LOAN, "Help  me", "1"),
-        line(CARD, "Other", "2"),
-        line(CARD, "help ME ", "3"),
-        line(LOAN, "Help me", "4"),
+        make_line(LOAN, "Help  me", "1"),
+        make_line(CARD, "Other", "2"),
+        make_line(CARD, "help ME ", "3"),
+        make_line(LOAN, "Help me", "4"),
     ]
-    (raw / "a.csv").write_bytes(table(*rows))
-    merged, _ = converted()
+    (raw / "a.csv").write_bytes(make_table(*rows))
+    merged, _ = read_converted()
     assert [(row["id"], row["text"]) for row in merged] == [("cfpb-1", "Help  me"), ("cfpb-2", "Other")]
-    assert merged[0]["segments"] == [labels(LOAN), labels(CARD)]
+    assert merged[0]["segments"] == [make_labels(LOAN), make_labels(CARD)]
 
 
 def test_several_files_are_read_in_the_order_of_their_names_and_an_id_is_kept_once(raw: Path) -> None:
-    (raw / "b.csv").write_bytes(table(line(CARD, "Second", "2"), line(LOAN, "First again", "1")))
-    (raw / "a.jsonl").write_bytes(jsonl(record(CARD, "First", "cfpb-1")))
-    rows, paths = converted()
+    (raw / "b.csv").write_bytes(make_table(make_line(CARD, "Second", "2"), make_line(LOAN, "First again", "1")))
+    (raw / "a.jsonl").write_bytes(make_jsonl(make_record(CARD, "First", "cfpb-1")))
+    rows, paths = read_converted()
     assert [row["text"] for row in rows] == ["First", "Second"]
     assert paths == [CARD, LOAN]
 
 
 def test_left_out_rows_are_counted(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [line(CARD, "One", "1"), line(CARD, "one", "2"), line(CARD, "Again", "1"), line(CARD, " ", "3")]
-    (raw / "a.csv").write_bytes(table(*rows))
-    main()
+    rows = [
+        make_line(CARD, "One", "1"),
+        make_line(CARD, "one", "2"),
+        make_line(CARD, "Again", "1"),
+        make_line(CARD, " ", "3"),
+    ]
+    (raw / "a.csv").write_bytes(make_table(*rows))
+    run_conversion()
     fates = "1 copies, 1 repeated ids, 1 without text"
     assert capsys.readouterr().out == f"convert: 1 comments, 1 paths; left out: {fates}\n"
 
 
 def test_without_complaint_ids_the_id_comes_from_the_text(raw: Path) -> None:
-    first, second = line(CARD, "One", ""), line(CARD, "Two", "")
-    (raw / "a.csv").write_bytes(table(first[:-1], second[:-1], header=HEADER[:-1]))
-    names = {row["text"]: row["id"] for row in converted()[0]}
-    (raw / "a.csv").write_bytes(table(second, first))
-    assert {row["text"]: row["id"] for row in converted()[0]} == names
+    first, second = make_line(CARD, "One", ""), make_line(CARD, "Two", "")
+    (raw / "a.csv").write_bytes(make_table(first[:-1], second[:-1], header=HEADER[:-1]))
+    names = {row["text"]: row["id"] for row in read_converted()[0]}
+    (raw / "a.csv").write_bytes(make_table(second, first))
+    assert {row["text"]: row["id"] for row in read_converted()[0]} == names
     assert len(set(names.values())) == 2
 
 
@@ -167,7 +174,7 @@ def test_other_files_are_ignored(raw: Path) -> None:
     (raw / "a.csv").write_bytes(TWO)
     (raw / "SOURCE.md").write_text("# where it is from")
     (raw / "._a.csv").write_bytes(b"\xff")
-    assert len(converted()[0]) == 1
+    assert len(read_converted()[0]) == 1
 
 
 def test_an_empty_folder_says_where_the_export_is(raw: Path) -> None:
@@ -178,14 +185,14 @@ def test_an_empty_folder_says_where_the_export_is(raw: Path) -> None:
 
 
 def test_an_export_without_any_text_is_refused(raw: Path) -> None:
-    (raw / "a.csv").write_bytes(table(line(CARD, "", "1")))
+    (raw / "a.csv").write_bytes(make_table(make_line(CARD, "", "1")))
     assert error_of().startswith("data/cfpb/raw: no complaint has a text")
 
 
 BAD_CSV = {
-    "a missing column": (table(["x"], header=["Product"]), ":1: no column 'Sub-product'"),
+    "a missing column": (make_table(["x"], header=["Product"]), ":1: no column 'Sub-product'"),
     "an empty file": (b"", ":1: no column 'Product'"),
-    "a row cut short": (table(["2023-01-01", "Mortgage"]), ":2: expected 7 cells, got 2"),
+    "a row cut short": (make_table(["2023-01-01", "Mortgage"]), ":2: expected 7 cells, got 2"),
     "a byte that is not UTF-8": (TWO.replace(b"twice", b"tw\xffce"), ":2: byte 58 is not UTF-8"),
     "a quote that never closes": (TWO + b'2023-01-01,"Mortgage', ":5: not valid CSV"),
 }
@@ -194,7 +201,7 @@ BAD_CSV = {
 @pytest.mark.parametrize(("content", "wanted"), BAD_CSV.values(), ids=BAD_CSV)
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "zip"])
 def test_an_error_in_a_table_names_file_and_line(raw: Path, form: str, content: bytes, wanted: str) -> None:
-    pack = {"csv": bytes, "csv.gz": gzip.compress, "zip": lambda content: packed("inner.csv", content)}[form]
+    pack = {"csv": bytes, "csv.gz": gzip.compress, "zip": lambda content: make_zip("inner.csv", content)}[form]
     (raw / f"a.{form}").write_bytes(pack(content))
     location = f"data/cfpb/raw/a.{form}" + ("/inner.csv" if form == "zip" else "")
     assert error_of().startswith(location + wanted)
@@ -204,11 +211,11 @@ BAD_RECORDS = {
     "not JSON": (b'{"id": \n', "not valid JSON"),
     "no object": (b"[1]\n", "expected a JSON object, found an array"),
     "not UTF-8": (b'{"id": "\xff"}\n', "byte 9 is not UTF-8"),
-    "no text": (jsonl({"id": "1", "labels": [labels(CARD)]}), "`text`"),
-    "no labels": (jsonl({"id": "1", "text": "x", "labels": []}), "`labels`"),
-    "a level missing": (jsonl({"id": "1", "text": "x", "labels": [{"L1": "a"}]}), "L1 to L4"),
-    "neither complaint nor path": (jsonl({"id": "1"}), "L1 to L4"),
-    "an unknown split": (jsonl(record(CARD, "x", "1", split="val")), "split train, test or none, got 'val'"),
+    "no text": (make_jsonl({"id": "1", "labels": [make_labels(CARD)]}), "`text`"),
+    "no labels": (make_jsonl({"id": "1", "text": "x", "labels": []}), "`labels`"),
+    "a level missing": (make_jsonl({"id": "1", "text": "x", "labels": [{"L1": "a"}]}), "L1 to L4"),
+    "neither complaint nor path": (make_jsonl({"id": "1"}), "L1 to L4"),
+    "an unknown split": (make_jsonl(make_record(CARD, "x", "1", split="val")), "split train, test or none, got 'val'"),
 }
 
 
@@ -217,7 +224,7 @@ BAD_RECORDS = {
 def test_an_error_in_json_lines_names_file_and_line(
     raw: Path, form: str, pack: Any, content: bytes, wanted: str
 ) -> None:
-    (raw / f"a.{form}").write_bytes(pack(jsonl(record(CARD, "Good", "2")) + b"\n" + content))
+    (raw / f"a.{form}").write_bytes(pack(make_jsonl(make_record(CARD, "Good", "2")) + b"\n" + content))
     message = error_of()
     assert message.startswith(f"data/cfpb/raw/a.{form}:3: ")
     assert wanted in message
@@ -226,25 +233,25 @@ def test_an_error_in_json_lines_names_file_and_line(
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz"])
 @pytest.mark.parametrize("spoil", [lambda whole: whole[:-20], lambda whole: b"no" + whole, lambda whole: whole + b"x"])
 def test_a_broken_gzip_file_is_one_line(raw: Path, name: str, spoil: Any) -> None:
-    content = TWO if "csv" in name else jsonl(record(CARD, "Good", "1"))
+    content = TWO if "csv" in name else make_jsonl(make_record(CARD, "Good", "1"))
     (raw / name).write_bytes(spoil(gzip.compress(content)))
     assert error_of().startswith(f"data/cfpb/raw/{name}: not a complete gzip file")
 
 
 def test_an_incomplete_zip_file_is_one_line(raw: Path) -> None:
-    (raw / "a.zip").write_bytes(packed("a.csv", TWO)[:-30])
+    (raw / "a.zip").write_bytes(make_zip("a.csv", TWO)[:-30])
     assert error_of().startswith("data/cfpb/raw/a.zip: ")
 
 
 def test_a_zip_file_with_a_changed_byte_is_one_line(raw: Path) -> None:
-    whole = bytearray(packed("a.csv", TWO))
+    whole = bytearray(make_zip("a.csv", TWO))
     whole[60] ^= 0xFF
     (raw / "a.zip").write_bytes(whole)
     assert error_of().startswith("data/cfpb/raw/a.zip: ")
 
 
 def test_a_zip_file_without_a_table_is_one_line(raw: Path) -> None:
-    (raw / "a.zip").write_bytes(packed("a.txt", TWO))
+    (raw / "a.zip").write_bytes(make_zip("a.txt", TWO))
     assert error_of().startswith("data/cfpb/raw/a.zip: no .csv file inside")
 
 
@@ -265,7 +272,7 @@ def test_the_stage_split_keeps_the_split_of_the_real_sample_except_near_duplicat
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: the real CFPB sample cannot be read")
     shutil.copytree(SHARED, raw, dirs_exist_ok=True)
-    main()
+    run_conversion()
     Path("params.yaml").touch()
     split.main()
     counted = read_json("metrics/split.json")["split"]
@@ -278,28 +285,28 @@ def test_the_stage_split_keeps_the_split_of_the_real_sample_except_near_duplicat
 
 def test_a_level_that_is_null_does_not_apply_and_labels_are_normalized(raw: Path) -> None:
     one = {"L1": "Cre\u00addit  card", "L2": None, "L3": " Fees\u00a0", "L4": "Late fee"}
-    (raw / "a.jsonl").write_bytes(jsonl({**record(CARD, "Words.", "a"), "labels": [one], "split": None}))
-    comments, leaves = converted()
+    (raw / "a.jsonl").write_bytes(make_jsonl({**make_record(CARD, "Words.", "a"), "labels": [one], "split": None}))
+    comments, leaves = read_converted()
     assert leaves == [CARD]
-    assert comments[0]["segments"] == [labels(CARD)]
+    assert comments[0]["segments"] == [make_labels(CARD)]
 
 
 def test_copies_are_found_in_any_unicode_encoding(raw: Path) -> None:
     texts = ("They don't pay.", "They don&#39;t\u00a0pay.", "they DON\u2060'T pay.")
-    (raw / "a.jsonl").write_bytes(jsonl(*(record(CARD, text, f"{n}") for n, text in enumerate(texts))))
-    assert [row["text"] for row in converted()[0]] == ["They don't pay."]
+    (raw / "a.jsonl").write_bytes(make_jsonl(*(make_record(CARD, text, f"{n}") for n, text in enumerate(texts))))
+    assert [row["text"] for row in read_converted()[0]] == ["They don't pay."]
 
 
 def test_keep_levels_keeps_only_the_first_levels(raw: Path) -> None:
     fee = (*CARD[:3], "Balance fee")
-    rows = [record(CARD, "Both.", "a", split="test"), record(LOAN, "One.", "b")]
-    rows[0]["labels"].append(labels(fee))
-    (raw / "a.jsonl").write_bytes(jsonl(*rows))
+    rows = [make_record(CARD, "Both.", "a", split="test"), make_record(LOAN, "One.", "b")]
+    rows[0]["labels"].append(make_labels(fee))
+    (raw / "a.jsonl").write_bytes(make_jsonl(*rows))
     (raw.parent / "source.yaml").write_text("format: cfpb\nkeep_levels: 2\n")
     made = prepare_folder(raw.parent)
     first, second = made.rows
-    assert (first["id"], first["split"], first["segments"]) == ("a", "test", [labels(CARD[:2])])
-    assert second["segments"] == [labels(LOAN[:2])]
+    assert (first["id"], first["split"], first["segments"]) == ("a", "test", [make_labels(CARD[:2])])
+    assert second["segments"] == [make_labels(LOAN[:2])]
     assert made.leaves == [CARD[:2], LOAN[:2]]
     (raw.parent / "source.yaml").write_text("format: cfpb\nkeep_levels: 5\n")
     with pytest.raises(InputError, match=r"^data/cfpb/source\.yaml: keep_levels: .*\b4\b"):

@@ -17,12 +17,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def chat(layout: str, row: dict[str, Any], **columns: str) -> list[tuple[str, str]]:
+def convert_chat(layout: str, row: dict[str, Any], **columns: str) -> list[tuple[str, str]]:
     return [(turn["role"], turn["content"]) for turn in choose_reader(Layout(layout))(row, Columns(**columns))]
 
 
-def turns(*said: tuple[str, str]) -> list[dict[str, str]]:
-    return [{"from": role, "value": text} for role, text in said]
+def make_turns(*messages: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"from": role, "value": text} for role, text in messages]
 
 
 QA = [("user", "Why?"), ("assistant", "So.")]
@@ -39,15 +39,15 @@ READ: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
         {"instruction": "Why?", "output": "So.", "system": "Be short.", "history": [["Hi", "Ho"]]},
         [("system", "Be short."), ("user", "Hi"), ("assistant", "Ho"), *QA],
     ),
-    "sharegpt": ("sharegpt", {"conversations": turns(("human", "Why?"), ("gpt", "So."))}, QA),
+    "sharegpt": ("sharegpt", {"conversations": make_turns(("human", "Why?"), ("gpt", "So."))}, QA),
     "sharegpt with system": (
         "sharegpt",
-        {"system": "Be short.", "conversations": turns(("human", "Why?"), ("gpt", "So."))},
+        {"system": "Be short.", "conversations": make_turns(("human", "Why?"), ("gpt", "So."))},
         [("system", "Be short."), *QA],
     ),
     "sharegpt that ends with a question": (
         "sharegpt",
-        {"conversations": turns(("human", "Why?"), ("gpt", "So."), ("human", "And?"))},
+        {"conversations": make_turns(("human", "Why?"), ("gpt", "So."), ("human", "And?"))},
         QA,
     ),
     "openai": ("openai", {"messages": [{"role": r, "content": c} for r, c in QA]}, QA),
@@ -73,11 +73,11 @@ READ: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
 
 @pytest.mark.parametrize(("layout", "row", "wanted"), READ.values(), ids=READ)
 def test_a_row_is_read(layout: str, row: dict[str, Any], wanted: list[tuple[str, str]]) -> None:
-    assert chat(layout, row) == wanted
+    assert convert_chat(layout, row) == wanted
 
 
 def test_columns_of_another_name_are_read() -> None:
-    assert chat("alpaca", {"question": "Why?", "answer": "So."}, instruction="question", output="answer") == QA
+    assert convert_chat("alpaca", {"question": "Why?", "answer": "So."}, instruction="question", output="answer") == QA
 
 
 BAD: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -89,7 +89,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
         r"`history`.*\[question, answer\]",
     ),
     "no list": ("sharegpt", {"conversations": "Hi"}, "`conversations` .*list"),
-    "a speaker unknown": ("sharegpt", {"conversations": turns(("alien", "Hi"))}, "`from` .*'alien'.* human, user"),
+    "a speaker unknown": ("sharegpt", {"conversations": make_turns(("alien", "Hi"))}, "`from` .*'alien'.* human, user"),
     "a turn without a role": ("openai", {"messages": [{"content": "Hi"}]}, "`role`"),
     "a picture": (
         "openai",
@@ -107,7 +107,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
 @pytest.mark.parametrize(("layout", "row", "wanted"), BAD.values(), ids=BAD)
 def test_an_invalid_row_names_the_key_and_the_value(layout: str, row: dict[str, Any], wanted: str) -> None:
     with pytest.raises(ValueError, match=wanted) as caught:
-        chat(layout, row)
+        convert_chat(layout, row)
     assert not isinstance(caught.value, NoAnswer)
 
 
@@ -116,14 +116,14 @@ def test_an_invalid_row_names_the_key_and_the_value(layout: str, row: dict[str, 
     [
         ("alpaca", {"instruction": "Why?", "output": " "}),
         ("alpaca", {"instruction": "", "output": "So."}),
-        ("sharegpt", {"conversations": turns(("human", "Why?"))}),
+        ("sharegpt", {"conversations": make_turns(("human", "Why?"))}),
         ("sharegpt", {"conversations": []}),
         ("openai", {"messages": [{"role": "assistant", "content": "Hello."}]}),
     ],
 )
 def test_a_row_without_question_or_answer_raises_no_answer(layout: str, row: dict[str, Any]) -> None:
     with pytest.raises(NoAnswer):
-        chat(layout, row)
+        convert_chat(layout, row)
 
 
 def test_rows_have_their_own_license_source_and_category_or_those_of_the_data_set() -> None:
@@ -138,7 +138,7 @@ def test_rows_have_their_own_license_source_and_category_or_those_of_the_data_se
         {"id": "mine-1", "category": "mine", "source": "mine", "lang": "en", "license": "MIT"},
         {"id": "mine-2", "category": "math", "source": "web", "lang": "de", "license": "BSD"},
     ]
-    assert made.said == ["2 examples of 2 sources", "1 rows without an answer left out: data/mine/a.json:3, .."]
+    assert made.messages == ["2 examples of 2 sources", "1 rows without an answer left out: data/mine/a.json:3, .."]
 
 
 def test_several_files_get_ids_that_differ() -> None:

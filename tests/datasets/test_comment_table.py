@@ -25,7 +25,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def error(files: dict[str, bytes | str], source: dict[str, Any] = SOURCE) -> str:
+def read_error(files: dict[str, bytes | str], source: dict[str, Any] = SOURCE) -> str:
     """Return the error of a data folder; nothing may be left of the output."""
     shutil.rmtree(OUT, ignore_errors=True)
     with pytest.raises(InputError) as caught:
@@ -34,7 +34,7 @@ def error(files: dict[str, bytes | str], source: dict[str, Any] = SOURCE) -> str
     return str(caught.value)
 
 
-def segments(table: str | bytes, **source: Any) -> list[list[dict[str, str]]]:
+def read_segments(table: str | bytes, **source: Any) -> list[list[dict[str, str]]]:
     return [row["segments"] for row in prepare_folder(write_source({"a.csv": table}, {**SOURCE, **source})).rows]
 
 
@@ -64,12 +64,14 @@ def test_the_separator_that_excel_names_and_packed_files_are_read(name: str) -> 
 
 def test_another_encoding_is_read_if_named_else_the_error_names_the_line() -> None:
     table = (HEAD + "1,Zürich,Größe,x\n").encode("cp1252")
-    assert error({"a.csv": table}).startswith("data/mine/a.csv:2: byte 4 is not UTF-8 (0xFC, most likely Windows-1252)")
+    assert read_error({"a.csv": table}).startswith(
+        "data/mine/a.csv:2: byte 4 is not UTF-8 (0xFC, most likely Windows-1252)"
+    )
     made = prepare_folder(write_source({"a.csv": table}, {**SOURCE, "encoding": "windows-1252"}))
     assert made.leaves == [("Größe", "x")]
     mixed = (HEAD + "1,Zürich,a,x\n").encode() + "2,Zürich,a,x\n".encode("cp1252")
-    assert "data/mine/a.csv:3: byte 4 is not UTF-8" in error({"a.csv": mixed})
-    assert "mixes encodings" in error({"a.csv": mixed})
+    assert "data/mine/a.csv:3: byte 4 is not UTF-8" in read_error({"a.csv": mixed})
+    assert "mixes encodings" in read_error({"a.csv": mixed})
 
 
 def test_columns_may_be_in_any_order_and_labels_may_have_spaces_around() -> None:
@@ -98,17 +100,17 @@ def test_columns_may_be_in_any_order_and_labels_may_have_spaces_around() -> None
 
 def test_several_labels_in_one_cell_are_several_segments() -> None:
     one = {"label_separator": "|", "columns": {"text": "text", "levels": ["topic", "detail"], "emotion": "id"}}
-    found = segments(HEAD + "joy,Hi,Lock|Price,Jams|Dear\nanger|joy,Hi,Lock|Price,Jams|Dear\n", **one)
+    found = read_segments(HEAD + "joy,Hi,Lock|Price,Jams|Dear\nanger|joy,Hi,Lock|Price,Jams|Dear\n", **one)
     assert [[segment["emotion"] for segment in row] for row in found] == [["joy", "joy"], ["anger", "joy"]]
     assert [(segment["L1"], segment["L2"]) for segment in found[0]] == [("Lock", "Jams"), ("Price", "Dear")]
-    assert error({"a.csv": HEAD + "x,Hi,a|b|c,d|e\n"}, {**SOURCE, **one}).startswith(
+    assert read_error({"a.csv": HEAD + "x,Hi,a|b|c,d|e\n"}, {**SOURCE, **one}).startswith(
         "data/mine/a.csv:2: the levels have"
     )
 
 
 def test_a_whole_path_in_one_cell_is_split_and_filled_up() -> None:
     columns = {"text": "text", "levels": ["topic"]}
-    found = segments(HEAD + "1,Hi,Lock > Bolt > Jams,\n2,Hi,Price,\n", columns=columns, path_separator=">")
+    found = read_segments(HEAD + "1,Hi,Lock > Bolt > Jams,\n2,Hi,Price,\n", columns=columns, path_separator=">")
     assert found == [[{"L1": "Lock", "L2": "Bolt", "L3": "Jams"}], [{"L1": "Price", "L2": "(none)", "L3": "(none)"}]]
 
 
@@ -129,7 +131,7 @@ def test_a_segment_without_id_and_text_belongs_to_the_previous_comment() -> None
 def test_rows_without_a_text_or_a_label_are_left_out_and_reported() -> None:
     made = prepare_folder(write_source({"a.csv": HEAD + "1,,Lock,Jams\n2,Hi,,\n3,Ho,Lock,Jams\n,,,\n"}, SOURCE))
     assert [row["id"] for row in made.rows] == ["3"]
-    assert [line.split(" (")[1] for line in made.said[-2:]] == ["data/mine/a.csv:2)", "data/mine/a.csv:3)"]
+    assert [line.split(" (")[1] for line in made.printed[-2:]] == ["data/mine/a.csv:2)", "data/mine/a.csv:3)"]
 
 
 def test_json_lines_with_other_keys_are_read_with_ids_of_any_length() -> None:
@@ -140,7 +142,7 @@ def test_json_lines_with_other_keys_are_read_with_ids_of_any_length() -> None:
     assert [row["id"] for row in made.rows] == ["12345678901234567890123", "1.5"]
     assert [len(row["segments"]) for row in made.rows] == [2, 1]
     wrong = {"format": "jsonl", "columns": {**columns, "text": "boddy"}}
-    assert error({"a.jsonl": lines}, wrong).startswith(
+    assert read_error({"a.jsonl": lines}, wrong).startswith(
         "data/mine/a.jsonl: columns.text: no row has a value for 'boddy'"
     )
 
@@ -189,14 +191,14 @@ BAD = {
 
 @pytest.mark.parametrize(("table", "location", "value"), BAD.values(), ids=BAD)
 def test_an_error_in_a_table_is_one_line_with_location_and_value(table: str | bytes, location: str, value: str) -> None:
-    message = error({"a.csv": table})
+    message = read_error({"a.csv": table})
     assert message.startswith(f"data/mine/{location}: ")
     assert re.search(value, message)
     assert "\n" not in message
 
 
 def test_the_first_bad_rows_are_listed_and_the_others_counted() -> None:
-    lines = error({"a.csv": HEAD + "1,a,,c\n" * 30}).splitlines()
+    lines = read_error({"a.csv": HEAD + "1,a,,c\n" * 30}).splitlines()
     assert [line.split(": ")[0] for line in lines[:-1]] == [f"data/mine/a.csv:{number}" for number in range(2, 11)]
     assert lines[-1] == "and 21 more errors"
 
@@ -210,23 +212,23 @@ def test_the_first_bad_rows_are_listed_and_the_others_counted() -> None:
 )
 def test_a_field_with_a_wrong_value_is_named(columns: dict[str, str], row: str, wanted: str) -> None:
     source = {"format": "csv", "columns": {**COLUMNS, "id": None, **columns}}
-    assert error({"a.csv": f"{HEAD}{row}\n"}, source).startswith(f"data/mine/a.csv:2: {wanted}")
+    assert read_error({"a.csv": f"{HEAD}{row}\n"}, source).startswith(f"data/mine/a.csv:2: {wanted}")
 
 
 def test_columns_that_are_not_named_are_listed() -> None:
-    message = error({"a.csv": HEAD + "1,a,b,c\n"}, {"format": "csv"})
+    message = read_error({"a.csv": HEAD + "1,a,b,c\n"}, {"format": "csv"})
     assert message.startswith("data/mine/source.yaml: columns.text: ")
     assert message.endswith(" id, text, topic, detail")
-    message = error({"a.csv": HEAD + "1,a,b,c\n"}, {"format": "csv", "columns": {"text": "text"}})
+    message = read_error({"a.csv": HEAD + "1,a,b,c\n"}, {"format": "csv", "columns": {"text": "text"}})
     assert message.startswith("data/mine/source.yaml: columns.levels: ")
 
 
 def test_a_segment_without_a_clear_comment_is_named() -> None:
     by_segment = {**SOURCE, "row_is": "segment"}
-    assert error({"a.csv": HEAD + ",,b,c\n"}, by_segment).startswith("data/mine/a.csv:2: ")
-    assert re.match(r"data/mine/a\.csv:2: .*'1'", error({"a.csv": HEAD + "1,,b,c\n"}, by_segment))
+    assert read_error({"a.csv": HEAD + ",,b,c\n"}, by_segment).startswith("data/mine/a.csv:2: ")
+    assert re.match(r"data/mine/a\.csv:2: .*'1'", read_error({"a.csv": HEAD + "1,,b,c\n"}, by_segment))
     table = HEAD + "1,a,b,c\n1,other,b,c\n"
-    assert re.match(r"data/mine/a\.csv:3: .*'1'", error({"a.csv": table}, by_segment))
+    assert re.match(r"data/mine/a\.csv:3: .*'1'", read_error({"a.csv": table}, by_segment))
 
 
 def test_a_file_without_permission_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

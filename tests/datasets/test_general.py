@@ -23,21 +23,21 @@ SHARED = Path(__file__).parents[3] / "shared/data/general"
 Row = dict[str, Any]
 
 
-def example(identity: str, answer: str = "4", **more: Any) -> Row:
+def make_example(identity: str, answer: str = "4", **more: Any) -> Row:
     turns = [{"role": "user", "content": "2 + 2?"}, {"role": "assistant", "content": answer}]
     return {"id": identity, "category": "math", "source": "sums", "lang": "en", "messages": turns, **more}
 
 
-def jsonl(*rows: Row) -> bytes:
+def make_jsonl(*rows: Row) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def main(folder: Path = Path("data/general")) -> list[str]:
+def run_conversion(folder: Path = Path("data/general")) -> list[str]:
     """Convert as the stage `prepare` does, and return what it prints."""
-    said: list[str] = []
+    printed: list[str] = []
     source = read_source(folder, Kind.general)
-    write_folder("data/prepared/general", lambda out: said.extend(convert_general(folder, source, out)))
-    return said
+    write_folder("data/prepared/general", lambda out: printed.extend(convert_general(folder, source, out)))
+    return printed
 
 
 @pytest.fixture
@@ -48,45 +48,45 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def converted() -> list[Row]:
-    main()
+def read_converted() -> list[Row]:
+    run_conversion()
     return read_jsonl("data/prepared/general/general.jsonl")
 
 
 def error_of() -> str:
     with pytest.raises(InputError) as caught:
-        main()
+        run_conversion()
     assert list(Path("data/prepared").iterdir()) == [], "an error leaves nothing behind"
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_plain_and_compressed_files_are_joined_in_the_order_of_their_names(raw: Path) -> None:
-    (raw / "b.jsonl").write_bytes(jsonl(example("3")))
-    (raw / "a.jsonl.gz").write_bytes(gzip.compress(jsonl(example("2"), example("1"))))
+    (raw / "b.jsonl").write_bytes(make_jsonl(make_example("3")))
+    (raw / "a.jsonl.gz").write_bytes(gzip.compress(make_jsonl(make_example("2"), make_example("1"))))
     (raw / "SOURCE.md").write_text("# where it is from")
-    assert converted() == [example("2"), example("1"), example("3")]
+    assert read_converted() == [make_example("2"), make_example("1"), make_example("3")]
 
 
 def test_unknown_keys_are_dropped_and_a_missing_language_stays_missing(raw: Path) -> None:
-    row = example("1", weight=2)
+    row = make_example("1", weight=2)
     row["messages"][0]["weight"] = 1
     del row["lang"]
-    (raw / "a.jsonl").write_bytes(jsonl(row))
-    wanted = example("1")
+    (raw / "a.jsonl").write_bytes(make_jsonl(row))
+    wanted = make_example("1")
     del wanted["lang"]
-    assert converted() == [wanted]
+    assert read_converted() == [wanted]
 
 
 def test_the_stages_read_what_was_converted(raw: Path) -> None:
-    (raw / "a.jsonl").write_bytes(jsonl(example("1"), example("2")))
-    rows = converted()
+    (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1"), make_example("2")))
+    rows = read_converted()
     assert read_general(Path("data/prepared/general/general.jsonl")) == rows
 
 
 def test_an_id_in_two_files_is_refused(raw: Path) -> None:
-    (raw / "a.jsonl").write_bytes(jsonl(example("1")))
-    (raw / "b.jsonl").write_bytes(jsonl(example("2"), example("1")))
+    (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1")))
+    (raw / "b.jsonl").write_bytes(make_jsonl(make_example("2"), make_example("1")))
     assert error_of().startswith(
         "data/general/raw/b.jsonl:2: duplicate id '1' (first used in data/general/raw/a.jsonl:1)"
     )
@@ -94,53 +94,53 @@ def test_an_id_in_two_files_is_refused(raw: Path) -> None:
 
 CHAT = "`messages`: .*role, content.*assistant"
 BAD = {
-    "no id": (example("x", id=None), "`id` "),
-    "an empty id": (example(" "), "`id` "),
-    "an empty category": (example("x", category=""), "`source`"),
-    "an empty source": (example("x", source=" "), "`source`"),
-    "no category": (example("x", category=None), "`source`"),
-    "no source": (example("x", source=3), "`source`"),
+    "no id": (make_example("x", id=None), "`id` "),
+    "an empty id": (make_example(" "), "`id` "),
+    "an empty category": (make_example("x", category=""), "`source`"),
+    "an empty source": (make_example("x", source=" "), "`source`"),
+    "no category": (make_example("x", category=None), "`source`"),
+    "no source": (make_example("x", source=3), "`source`"),
     "a category that is the customers'": (
-        example("x", category="customer"),
+        make_example("x", category="customer"),
         "`category`: 'customer'",
     ),
-    "a source that is the customers'": (example("x", source="customer"), "`source`: 'customer'"),
-    "an empty licence": (example("x", license=" "), "`license`: .*' '"),
+    "a source that is the customers'": (make_example("x", source="customer"), "`source`: 'customer'"),
+    "an empty licence": (make_example("x", license=" "), "`license`: .*' '"),
     "two licences": (
-        example("x", license=["MIT", "BSD"]),
+        make_example("x", license=["MIT", "BSD"]),
         r"`license`: .*\['MIT', 'BSD'\]",
     ),
-    "no messages": (example("x", messages="hello"), CHAT),
-    "a message without content": (example("x", messages=[{"role": "user"}, {"role": "assistant"}]), CHAT),
-    "a question at the end": (example("x", messages=example("x")["messages"][::-1]), CHAT),
-    "an answer alone": (example("x", messages=example("x")["messages"][1:]), CHAT),
+    "no messages": (make_example("x", messages="hello"), CHAT),
+    "a message without content": (make_example("x", messages=[{"role": "user"}, {"role": "assistant"}]), CHAT),
+    "a question at the end": (make_example("x", messages=make_example("x")["messages"][::-1]), CHAT),
+    "an answer alone": (make_example("x", messages=make_example("x")["messages"][1:]), CHAT),
     "a role that no model knows": (
-        example("x", messages=[{"role": "human", "content": "2 + 2?"}, example("x")["messages"][1]]),
+        make_example("x", messages=[{"role": "human", "content": "2 + 2?"}, make_example("x")["messages"][1]]),
         "`role` .*system, user, assistant.*'human'",
     ),
     "an empty question": (
-        example("x", messages=[{"role": "user", "content": " "}, example("x")["messages"][1]]),
+        make_example("x", messages=[{"role": "user", "content": " "}, make_example("x")["messages"][1]]),
         "user's `content` .*empty",
     ),
-    "an empty answer": (example("x", answer=" \n"), "assistant.*empty"),
+    "an empty answer": (make_example("x", answer=" \n"), "assistant.*empty"),
 }
 
 
 @pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize(("name", "pack"), [("a.jsonl", bytes), ("a.jsonl.gz", gzip.compress)])
 def test_an_error_names_file_and_line(raw: Path, name: str, pack: Any, row: Row, wanted: str) -> None:
-    (raw / name).write_bytes(pack(jsonl(example("1")) + b"\n" + jsonl(row)))
+    (raw / name).write_bytes(pack(make_jsonl(make_example("1")) + b"\n" + make_jsonl(row)))
     assert re.match(rf"data/general/raw/{re.escape(name)}:3: .*{wanted}", error_of())
 
 
 def test_a_malformed_line_is_named(raw: Path) -> None:
-    (raw / "a.jsonl").write_bytes(jsonl(example("1")) + b'{"id": \n')
+    (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1")) + b'{"id": \n')
     assert error_of().startswith("data/general/raw/a.jsonl:2: not valid JSON")
 
 
 @pytest.mark.parametrize("spoil", [lambda whole: whole[:-9], lambda whole: b"no" + whole])
 def test_a_broken_gzip_file_is_one_line(raw: Path, spoil: Any) -> None:
-    (raw / "a.jsonl.gz").write_bytes(spoil(gzip.compress(jsonl(example("1")))))
+    (raw / "a.jsonl.gz").write_bytes(spoil(gzip.compress(make_jsonl(make_example("1")))))
     assert error_of().startswith("data/general/raw/a.jsonl.gz: not a complete gzip file")
 
 
@@ -149,34 +149,36 @@ def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:
     assert error_of().startswith("data/general/raw: ")
 
 
-def licenses(raw: Path, text: str) -> None:
+def write_licenses(raw: Path, text: str) -> None:
     (raw.parent / "source.yaml").write_text(f"format: jsonl\nfile: raw\n{text}\n", encoding="utf-8")
 
 
 def test_a_row_keeps_its_license_and_another_takes_that_of_its_source(raw: Path) -> None:
-    (raw / "a.jsonl").write_bytes(jsonl(example("1", license="MIT"), example("2"), example("3", source="else")))
-    licenses(raw, "licenses: {sums: CC BY 4.0}")
-    assert [row.get("license") for row in converted()] == ["MIT", "CC BY 4.0", None]
-    licenses(raw, "licenses: {sums: CC BY 4.0}\nlicense: BSD")
-    assert [row.get("license") for row in converted()] == ["MIT", "CC BY 4.0", "BSD"]
+    (raw / "a.jsonl").write_bytes(
+        make_jsonl(make_example("1", license="MIT"), make_example("2"), make_example("3", source="else"))
+    )
+    write_licenses(raw, "licenses: {sums: CC BY 4.0}")
+    assert [row.get("license") for row in read_converted()] == ["MIT", "CC BY 4.0", None]
+    write_licenses(raw, "licenses: {sums: CC BY 4.0}\nlicense: BSD")
+    assert [row.get("license") for row in read_converted()] == ["MIT", "CC BY 4.0", "BSD"]
 
 
 def test_without_licenses_rows_keep_their_own(raw: Path) -> None:
-    (raw / "a.jsonl").write_bytes(jsonl(example("1", license="MIT"), example("2")))
-    assert converted() == [example("1", license="MIT"), example("2")]
+    (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1", license="MIT"), make_example("2")))
+    assert read_converted() == [make_example("1", license="MIT"), make_example("2")]
 
 
 def test_a_license_for_a_source_without_rows_is_reported(raw: Path) -> None:
-    (raw / "a.jsonl").write_bytes(jsonl(example("1")))
-    licenses(raw, "licenses: {sums: MIT, sum: MIT}")
-    (line,) = (line for line in main() if line.startswith("data/general/source.yaml: licenses: "))
+    (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1")))
+    write_licenses(raw, "licenses: {sums: MIT, sum: MIT}")
+    (line,) = (line for line in run_conversion() if line.startswith("data/general/source.yaml: licenses: "))
     assert re.search(r"\bsum;.*\bsums\b", line)
 
 
 @pytest.mark.parametrize("text", ["licenses: {sums: }", "licenses: {sums: 4.0}", "licenses: [sums]"])
 def test_an_error_in_the_licenses_names_the_key(raw: Path, text: str) -> None:
-    (raw / "a.jsonl").write_bytes(jsonl(example("1")))
-    licenses(raw, text)
+    (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1")))
+    write_licenses(raw, text)
     Path("data/prepared").mkdir()
     assert error_of().startswith("data/general/source.yaml: licenses")
 
@@ -188,8 +190,8 @@ def test_the_real_examples_are_all_there(raw: Path) -> None:
         (raw / file.name).symlink_to(file)
     readme = (Path(__file__).parents[2] / "data/general/README.md").read_text(encoding="utf-8")
     (raw.parent / "source.yaml").write_text(readme.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
-    said = main()
-    assert said[0] == "98460 examples of 11 sources"
+    printed = run_conversion()
+    assert printed[0] == "98460 examples of 11 sources"
     found: dict[str, set[Any]] = {}
     for row in read_jsonl("data/prepared/general/general.jsonl"):
         found.setdefault(row["source"], set()).add(row.get("license"))
@@ -199,29 +201,29 @@ def test_the_real_examples_are_all_there(raw: Path) -> None:
 
 
 def test_null_counts_as_missing_and_dropped_keys_are_reported(raw: Path) -> None:
-    (raw / "a.jsonl").write_bytes(jsonl(example("1", license=None, rating=5) | {"lang": None}))
-    said = main()
+    (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1", license=None, rating=5) | {"lang": None}))
+    printed = run_conversion()
     (row,) = read_jsonl("data/prepared/general/general.jsonl")
     assert sorted(row) == ["category", "id", "messages", "source"]
-    assert any(line.startswith("data/general: unknown key `rating` in 1 row has no effect") for line in said)
+    assert any(line.startswith("data/general: unknown key `rating` in 1 row has no effect") for line in printed)
 
 
 def test_bad_rows_can_be_left_out_and_are_listed(raw: Path) -> None:
-    rows = [example("1"), example("2", answer=" "), example("1"), example("3")]
-    (raw / "a.jsonl").write_bytes(jsonl(*rows[:2]) + b"{\n" + jsonl(*rows[2:]))
+    rows = [make_example("1"), make_example("2", answer=" "), make_example("1"), make_example("3")]
+    (raw / "a.jsonl").write_bytes(make_jsonl(*rows[:2]) + b"{\n" + make_jsonl(*rows[2:]))
     out = Path("data/prepared/general")
     out.mkdir(parents=True)
-    said = convert_general(raw.parent, read_source(raw.parent, Kind.general), out, BadRow.reject)
+    printed = convert_general(raw.parent, read_source(raw.parent, Kind.general), out, BadRow.reject)
     assert [row["id"] for row in read_jsonl(out / "general.jsonl")] == ["1", "3"]
     assert [(row["file"], row["line"]) for row in read_jsonl(out / REJECTED)] == [
         ("data/general/raw/a.jsonl", line) for line in (2, 3, 4)
     ]
-    assert any(line.startswith("3 bad rows left out, the first is data/general/raw/a.jsonl:2: ") for line in said)
+    assert any(line.startswith("3 bad rows left out, the first is data/general/raw/a.jsonl:2: ") for line in printed)
     assert read_origin(out / "general.jsonl").locate_line(2) == ("data/general/raw/a.jsonl", 5)
 
 
 CHATS = {
-    Layout.canonical: lambda role: [example("?")["messages"][0], {"role": role, "content": "4"}],
+    Layout.canonical: lambda role: [make_example("?")["messages"][0], {"role": role, "content": "4"}],
     Layout.openai: lambda role: [{"role": "user", "content": "2 + 2?"}, {"role": role, "content": "4"}],
     Layout.sharegpt: lambda role: [{"from": "human", "value": "2 + 2?"}, {"from": role, "value": "4"}],
 }
@@ -233,17 +235,17 @@ def row_in(layout: Layout, identity: str, *, bad: bool) -> Row:
         return {"instruction": "2 + 2?", "output": "4", "history": [["2 + 1?"]] if bad else None}
     turns = CHATS[layout]("alien" if bad else "assistant")
     if layout is Layout.canonical:
-        return example(identity, messages=turns)
+        return make_example(identity, messages=turns)
     return {"conversations" if layout is Layout.sharegpt else "messages": turns}
 
 
-def written(path: Path, rows: list[Row]) -> None:
+def write_file(path: Path, rows: list[Row]) -> None:
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
     elif path.suffix == ".json":
         path.write_text(json.dumps(rows))
     else:
-        path.write_bytes(gzip.compress(jsonl(*rows)) if path.suffix == ".gz" else jsonl(*rows))
+        path.write_bytes(gzip.compress(make_jsonl(*rows)) if path.suffix == ".gz" else make_jsonl(*rows))
 
 
 OWN = [Layout.alpaca, Layout.sharegpt, Layout.openai]  # layouts that are formats, too
@@ -264,7 +266,7 @@ def test_a_bad_row_of_any_format_and_layout_is_left_out_and_listed(
     raw: Path, format_: str, layout: Layout, name: str
 ) -> None:
     (raw.parent / "source.yaml").write_text(f"format: {format_}\nlayout: {layout.value}\nfile: raw\n")
-    written(raw / name, [row_in(layout, str(number), bad=number == 2) for number in range(1, 4)])
+    write_file(raw / name, [row_in(layout, str(number), bad=number == 2) for number in range(1, 4)])
     out = Path("data/prepared/general")
     out.mkdir(parents=True)
     prepare_data(raw.parent, Kind.general, out, BadRow.reject)
@@ -275,7 +277,7 @@ def test_a_bad_row_of_any_format_and_layout_is_left_out_and_listed(
 
 
 def test_an_item_of_an_array_that_is_not_an_object_is_left_out_and_listed(raw: Path) -> None:
-    (raw / "a.json").write_text(json.dumps([example("1"), ["2"], None, example("3")]))
+    (raw / "a.json").write_text(json.dumps([make_example("1"), ["2"], None, make_example("3")]))
     out = Path("data/prepared/general")
     out.mkdir(parents=True)
     prepare_data(raw.parent, Kind.general, out, BadRow.reject)
@@ -284,7 +286,7 @@ def test_an_item_of_an_array_that_is_not_an_object_is_left_out_and_listed(raw: P
 
 
 def test_if_every_row_is_bad_nothing_is_left_out_and_the_first_is_named(raw: Path) -> None:
-    (raw / "a.jsonl").write_bytes(jsonl(example("1", answer=""), example("2", answer="")))
+    (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1", answer=""), make_example("2", answer="")))
     out = Path("data/prepared/general")
     out.mkdir(parents=True)
     with pytest.raises(InputError) as caught:
@@ -293,17 +295,19 @@ def test_if_every_row_is_bad_nothing_is_left_out_and_the_first_is_named(raw: Pat
 
 
 def test_all_bad_rows_are_reported_together(raw: Path) -> None:
-    (raw / "a.jsonl").write_bytes(jsonl(example("1", answer=""), example("2"), example("3", source="")))
+    (raw / "a.jsonl").write_bytes(
+        make_jsonl(make_example("1", answer=""), make_example("2"), make_example("3", source=""))
+    )
     with pytest.raises(InputError) as caught:
-        main()
+        run_conversion()
     lines = str(caught.value).splitlines()
     assert [line.split(": ")[0] for line in lines[:2]] == ["data/general/raw/a.jsonl:1", "data/general/raw/a.jsonl:3"]
     assert "general_rows.on_bad_row: reject" in lines[2]
 
 
 def test_reasoning_and_tool_calls_in_separate_fields_are_kept(raw: Path) -> None:
-    row = example("1")
+    row = make_example("1")
     row["messages"][1]["reasoning_content"] = "2 and 2"
-    (raw / "a.jsonl").write_bytes(jsonl(row))
-    assert converted() == [row]
+    (raw / "a.jsonl").write_bytes(make_jsonl(row))
+    assert read_converted() == [row]
     assert set(MARKUP_KEYS) == set(FIELDS)

@@ -31,13 +31,13 @@ SECOND = {
 ROWS = [FIRST, SECOND]
 
 
-def main() -> None:
+def run_conversion() -> None:
     """Convert as the stage `prepare` does."""
-    said: list[str] = []
+    printed: list[str] = []
     write_folder(
-        "data/prepared/instructions", lambda folder: said.extend(convert_ifeval(Path("data/ifeval/raw"), folder))
+        "data/prepared/instructions", lambda folder: printed.extend(convert_ifeval(Path("data/ifeval/raw"), folder))
     )
-    print("".join(f"convert: {line}\n" for line in said), end="")
+    print("".join(f"convert: {line}\n" for line in printed), end="")
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def lines(raw: Path, rows: list[Row], name: str = "input_data.jsonl") -> None:
+def write_lines(raw: Path, rows: list[Row], name: str = "input_data.jsonl") -> None:
     (raw / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def shared_lines(raw: Path, rows: list[Row]) -> None:
-    lines(raw, rows, "ifeval_input_data.jsonl")
+    write_lines(raw, rows, "ifeval_input_data.jsonl")
 
 
 def packed_lines(raw: Path, rows: list[Row]) -> None:
@@ -61,7 +61,7 @@ def packed_lines(raw: Path, rows: list[Row]) -> None:
     (raw / "ifeval_input_data.jsonl.gz").write_bytes(gzip.compress(text.encode()))
 
 
-def parquet(raw: Path, rows: list[Row], name: str = "train-00000-of-00001.parquet") -> None:
+def write_parquet(raw: Path, rows: list[Row], name: str = "train-00000-of-00001.parquet") -> None:
     """Write the rows as the hub has them: every instruction has all arguments, most of them null."""
     arguments = sorted({field for row in rows for given in row["kwargs"] for field in given} | {"language"})
     filled = [
@@ -72,17 +72,17 @@ def parquet(raw: Path, rows: list[Row], name: str = "train-00000-of-00001.parque
 
 
 Writer = Callable[[Path, list[Row]], None]
-LAYOUTS: list[Writer] = [lines, shared_lines, packed_lines, parquet]
+LAYOUTS: list[Writer] = [write_lines, shared_lines, packed_lines, write_parquet]
 
 
-def converted() -> list[Row]:
-    main()
+def read_converted() -> list[Row]:
+    run_conversion()
     return read_jsonl("data/prepared/instructions/ifeval.jsonl")
 
 
 def error_of() -> str:
     with pytest.raises(InputError) as caught:
-        main()
+        run_conversion()
     assert not Path("data/prepared/instructions/ifeval.jsonl").exists(), "a fault leaves nothing behind"
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -92,13 +92,13 @@ def error_of() -> str:
 def test_every_layout_gives_the_same_prompts_in_their_order(raw: Path, write: Writer) -> None:
     write(raw, ROWS)
     (raw / "SOURCE.md").write_text("# where it is from")
-    assert converted() == ROWS
+    assert read_converted() == ROWS
 
 
 def test_parts_of_a_parquet_file_follow_each_other(raw: Path) -> None:
-    parquet(raw, [FIRST], "train-00000-of-00002.parquet")
-    parquet(raw, [SECOND], "train-00001-of-00002.parquet")
-    assert converted() == ROWS
+    write_parquet(raw, [FIRST], "train-00000-of-00002.parquet")
+    write_parquet(raw, [SECOND], "train-00001-of-00002.parquet")
+    assert read_converted() == ROWS
 
 
 @pytest.mark.parametrize("write", LAYOUTS)
@@ -108,23 +108,23 @@ def test_all_541_real_prompts_are_converted(raw: Path, write: Writer, capsys: py
     with gzip.open(SHARED, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     write(raw, rows)
-    assert converted() == rows
+    assert read_converted() == rows
     assert capsys.readouterr().out == "convert: 541 prompts, 834 instructions of 25 kinds\n"
 
 
 def test_an_error_in_a_line_names_file_and_line(raw: Path) -> None:
-    lines(raw, [FIRST, {**SECOND, "kwargs": []}])
+    write_lines(raw, [FIRST, {**SECOND, "kwargs": []}])
     assert error_of().startswith("data/ifeval/raw/input_data.jsonl:2: ")
 
 
 def test_an_error_in_a_parquet_file_names_file_and_row(raw: Path) -> None:
-    parquet(raw, [FIRST, {**SECOND, "prompt": " "}])
+    write_parquet(raw, [FIRST, {**SECOND, "prompt": " "}])
     assert error_of().startswith("data/ifeval/raw/data/train-00000-of-00001.parquet: row 2: `prompt` ")
 
 
 def test_two_layouts_at_once_are_refused(raw: Path) -> None:
-    lines(raw, ROWS)
-    parquet(raw, ROWS)
+    write_lines(raw, ROWS)
+    write_parquet(raw, ROWS)
     assert re.match(r"data/ifeval/raw: .*train-00000-of-00001\.parquet and input_data\.jsonl", error_of())
 
 
@@ -140,5 +140,5 @@ def test_a_broken_parquet_file_is_one_line(raw: Path) -> None:
 
 
 def test_a_parquet_file_without_a_column_is_one_line(raw: Path) -> None:
-    parquet(raw, [{key: value for key, value in SECOND.items() if key != "key"}])
+    write_parquet(raw, [{key: value for key, value in SECOND.items() if key != "key"}])
     assert error_of().startswith("data/ifeval/raw/data/train-00000-of-00001.parquet: no column 'key'")

@@ -30,11 +30,11 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def main() -> Prepared:
+def run_conversion() -> Prepared:
     return prepare_folder(Path("data/mams"))
 
 
-def xml(raw: Path) -> None:
+def write_xml(raw: Path) -> None:
     for split, reviews in REVIEWS.items():
         sentences = "".join(
             f"<sentence><text>{text.replace('&', '&amp;')}</text><aspectCategories>"
@@ -45,7 +45,7 @@ def xml(raw: Path) -> None:
         (raw / f"{split}.xml").write_text(f"<?xml version='1.0'?><sentences>{sentences}</sentences>")
 
 
-def lines(raw: Path) -> None:
+def write_lines(raw: Path) -> None:
     rows = [
         {
             "id": f"mams-acsa-{split}-0",
@@ -60,10 +60,10 @@ def lines(raw: Path) -> None:
     (raw / "mams.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, other]))
 
 
-@pytest.mark.parametrize("write", [xml, lines])
+@pytest.mark.parametrize("write", [write_xml, write_lines])
 def test_categories_become_labels_and_polarities_emotions(raw: Path, write) -> None:
     write(raw)
-    made = main()
+    made = run_conversion()
     rows = sorted(
         made.rows,
         key=lambda row: WANTED.index(next(w for w in WANTED if w[0] == row["id"])),
@@ -76,18 +76,18 @@ def test_categories_become_labels_and_polarities_emotions(raw: Path, write) -> N
 
 def test_a_missing_file_is_named(raw: Path) -> None:
     with pytest.raises(InputError, match=r"^data/mams/raw: no train\.xml.*https://"):
-        main()
-    xml(raw)
+        run_conversion()
+    write_xml(raw)
     (raw / "val.xml").unlink()
     with pytest.raises(InputError, match=r"^data/mams/raw: expected .*got test\.xml, train\.xml"):
-        main()
+        run_conversion()
 
 
 def test_two_layouts_at_once_are_refused(raw: Path) -> None:
-    xml(raw)
-    lines(raw)
+    write_xml(raw)
+    write_lines(raw)
     with pytest.raises(InputError, match=r"^data/mams/raw: .*XML .*JSON Lines"):
-        main()
+        run_conversion()
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def test_two_layouts_at_once_are_refused(raw: Path) -> None:
     ],
 )
 def test_an_unexpected_file_is_named(raw: Path, text: str, location: str) -> None:
-    xml(raw)
+    write_xml(raw)
     (raw / "train.xml").write_text(text)
     with pytest.raises(InputError) as error:
-        main()
+        run_conversion()
     assert str(error.value).startswith(f"data/mams/raw/{location}")
 
 
@@ -111,7 +111,7 @@ def test_an_invalid_row_is_named(raw: Path, change: dict) -> None:
     row = {"id": "1", "text": "t", "split": "train", "labels": [{"L1": "food", "sentiment": "neutral"}], **change}
     (raw / "mams.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(InputError, match=r"^data/mams/raw/mams\.jsonl:1: "):
-        main()
+        run_conversion()
 
 
 def test_the_shared_file_gives_as_many_as_the_readme_says(raw: Path) -> None:
@@ -119,4 +119,4 @@ def test_the_shared_file_gives_as_many_as_the_readme_says(raw: Path) -> None:
     if not path.is_file():
         pytest.skip(f"{path} is absent: there is no real text to test on")
     (raw / path.name).symlink_to(path)
-    assert main().said[0].startswith("3949 comments, 400 of them")
+    assert run_conversion().printed[0].startswith("3949 comments, 400 of them")

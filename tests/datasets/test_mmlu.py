@@ -19,24 +19,24 @@ SHARED = Path(__file__).parents[3] / "shared/data/mmlu"
 Row = dict[str, Any]
 
 
-def question(subject: str, text: str, answer: Any = 0, choices: Iterable[Any] = ("w", "x", "y", "z")) -> Row:
+def make_question(subject: str, text: str, answer: Any = 0, choices: Iterable[Any] = ("w", "x", "y", "z")) -> Row:
     return {"subject": subject, "question": text, "choices": list(choices), "answer": answer}
 
 
 TEST = [
-    question("astronomy", "How far is the Sun?", 3),
-    question("virology", 'What is a "virus",\nin short?', 1, ["a, b", "None", "NA", "c"]),
-    question("astronomy", "And the Moon?", 2),
+    make_question("astronomy", "How far is the Sun?", 3),
+    make_question("virology", 'What is a "virus",\nin short?', 1, ["a, b", "None", "NA", "c"]),
+    make_question("astronomy", "And the Moon?", 2),
 ]
-DEV = [question("virology", "Seen?", 1), question("astronomy", "Near?", 0)]
+DEV = [make_question("virology", "Seen?", 1), make_question("astronomy", "Near?", 0)]
 WANTED = {"test": [TEST[0], TEST[2], TEST[1]], "dev": [DEV[1], DEV[0]]}
 
 
-def main() -> None:
+def run_conversion() -> None:
     """Convert as the stage `prepare` does."""
-    said: list[str] = []
-    write_folder("data/prepared/benchmark", lambda folder: said.extend(convert_mmlu(Path("data/mmlu/raw"), folder)))
-    print("".join(f"convert: {line}\n" for line in said), end="")
+    printed: list[str] = []
+    write_folder("data/prepared/benchmark", lambda folder: printed.extend(convert_mmlu(Path("data/mmlu/raw"), folder)))
+    print("".join(f"convert: {line}\n" for line in printed), end="")
 
 
 @pytest.fixture
@@ -75,20 +75,20 @@ def whole_hub(raw: Path, split: str, rows: list[Row]) -> None:
     parquet_by_subject(raw, split, rows)
 
 
-def tables(raw: Path, split: str, rows: list[Row]) -> None:
+def write_tables(raw: Path, split: str, rows: list[Row]) -> None:
     (raw / split).mkdir(parents=True, exist_ok=True)
     for name, part in by_subject(rows).items():
         with (raw / split / f"{name}_{split}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([row["question"], *row["choices"], "ABCD"[row["answer"]]] for row in part)
 
 
-def lines(raw: Path, split: str, rows: list[Row]) -> None:
+def write_lines(raw: Path, split: str, rows: list[Row]) -> None:
     text = "".join(json.dumps({"id": f"{split}-{n}", **row}) + "\n" for n, row in enumerate(rows))
     (raw / f"mmlu_{split}.jsonl").write_text(text)
 
 
 def packed_lines(raw: Path, split: str, rows: list[Row]) -> None:
-    lines(raw, split, rows)
+    write_lines(raw, split, rows)
     plain = raw / f"mmlu_{split}.jsonl"
     (raw / f"mmlu_{split}.jsonl.gz").write_bytes(gzip.compress(plain.read_bytes()))
     plain.unlink()
@@ -100,20 +100,20 @@ LAYOUTS: list[Writer] = [
     two_parquet_shards,
     parquet_by_subject,
     whole_hub,
-    tables,
-    lines,
+    write_tables,
+    write_lines,
     packed_lines,
 ]
 
 
-def converted() -> dict[str, list[Row]]:
-    main()
+def read_converted() -> dict[str, list[Row]]:
+    run_conversion()
     return {split: read_jsonl(f"data/prepared/benchmark/{split}.jsonl") for split in ("test", "dev")}
 
 
 def error_of() -> str:
     with pytest.raises(InputError) as caught:
-        main()
+        run_conversion()
     assert not Path("data/prepared/benchmark").exists(), "a fault leaves nothing behind"
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -123,7 +123,7 @@ def error_of() -> str:
 def test_every_layout_gives_the_same_benchmark_sorted_by_subject(raw: Path, write: Writer) -> None:
     write(raw, "test", TEST)
     write(raw, "dev", DEV)
-    assert converted() == WANTED
+    assert read_converted() == WANTED
 
 
 @pytest.mark.parametrize("write", LAYOUTS)
@@ -132,7 +132,7 @@ def test_validation_and_other_files_are_ignored(raw: Path, write: Writer) -> Non
         write(raw, split, rows)
     (raw / "SOURCE.md").write_text("# where it is from")
     (raw / "counts_per_subject.json").write_text("{}")
-    assert converted() == WANTED
+    assert read_converted() == WANTED
 
 
 @pytest.mark.parametrize("write", LAYOUTS)
@@ -144,13 +144,13 @@ def test_a_missing_split_is_named(raw: Path, write: Writer, present: str) -> Non
 
 
 def test_a_subject_without_dev_questions_is_named(raw: Path) -> None:
-    lines(raw, "test", TEST)
-    lines(raw, "dev", DEV[:1])
+    write_lines(raw, "test", TEST)
+    write_lines(raw, "dev", DEV[:1])
     assert error_of().startswith("data/mmlu/raw: subject 'astronomy' ")
 
 
 def test_two_layouts_at_once_are_refused(raw: Path) -> None:
-    for write in (one_parquet, tables):
+    for write in (one_parquet, write_tables):
         write(raw, "test", TEST)
         write(raw, "dev", DEV)
     assert re.match("data/mmlu/raw: .*parquet and CSV", error_of())
@@ -165,20 +165,20 @@ def test_an_unknown_layout_says_what_to_fetch(raw: Path, name: str) -> None:
 
 
 BAD = {
-    "an index out of range": (question("a", "q", 4), r"answer .*0 to 3.*\b4$"),
-    "a negative index": (question("a", "q", -1), r"answer .*0 to 3.*-1$"),
-    "three choices": (question("a", "q", 0, "xyz"), r"four .*\b3\b"),
-    "five choices": (question("a", "q", 0, "vwxyz"), r"four .*\b5\b"),
-    "an empty question": (question("a", " "), "`question` "),
-    "no subject": (question("", "q"), "`subject` "),
+    "an index out of range": (make_question("a", "q", 4), r"answer .*0 to 3.*\b4$"),
+    "a negative index": (make_question("a", "q", -1), r"answer .*0 to 3.*-1$"),
+    "three choices": (make_question("a", "q", 0, "xyz"), r"four .*\b3\b"),
+    "five choices": (make_question("a", "q", 0, "vwxyz"), r"four .*\b5\b"),
+    "an empty question": (make_question("a", " "), "`question` "),
+    "no subject": (make_question("", "q"), "`subject` "),
 }
-GOOD = question("a", "good")
+GOOD = make_question("a", "good")
 
 
 @pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
 def test_an_error_in_json_lines_names_file_and_line(raw: Path, row: Row, wanted: str) -> None:
-    lines(raw, "test", [GOOD, row])
-    lines(raw, "dev", [GOOD])
+    write_lines(raw, "test", [GOOD, row])
+    write_lines(raw, "dev", [GOOD])
     assert re.match(rf"data/mmlu/raw/mmlu_test\.jsonl:2: .*{wanted}", error_of())
 
 
@@ -203,7 +203,7 @@ BAD_TABLES = {
 
 @pytest.mark.parametrize(("content", "wanted"), BAD_TABLES.values(), ids=BAD_TABLES)
 def test_an_error_in_a_table_names_file_and_line(raw: Path, content: bytes, wanted: str) -> None:
-    tables(raw, "dev", [GOOD])
+    write_tables(raw, "dev", [GOOD])
     (raw / "test").mkdir()
     (raw / "test/a_test.csv").write_bytes(b'"two\nlines",w,x,y,z,A\n\n' + content)
     last = 4 + content.count(b"\nq")
@@ -211,14 +211,14 @@ def test_an_error_in_a_table_names_file_and_line(raw: Path, content: bytes, want
 
 
 def test_a_malformed_line_is_named(raw: Path) -> None:
-    lines(raw, "dev", [GOOD])
+    write_lines(raw, "dev", [GOOD])
     (raw / "mmlu_test.jsonl").write_text('{"subject": \n')
     assert error_of().startswith("data/mmlu/raw/mmlu_test.jsonl:1: not valid JSON")
 
 
 def test_choices_that_are_not_texts_are_refused(raw: Path) -> None:
-    lines(raw, "test", [question("a", "q", 0, [1, 2, 3, "x"])])
-    lines(raw, "dev", [GOOD])
+    write_lines(raw, "test", [make_question("a", "q", 0, [1, 2, 3, "x"])])
+    write_lines(raw, "dev", [GOOD])
     assert re.match(r"data/mmlu/raw/mmlu_test\.jsonl:1: .*four .*\b1\b", error_of())
 
 
@@ -234,7 +234,7 @@ def test_a_parquet_file_without_a_column_is_one_line(raw: Path) -> None:
     assert error_of().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: no column 'subject'")
 
 
-@pytest.mark.parametrize("write", [packed_lines, tables, one_parquet])
+@pytest.mark.parametrize("write", [packed_lines, write_tables, one_parquet])
 def test_the_real_questions_are_all_there_in_any_layout(raw: Path, write: Writer) -> None:
     if not SHARED.is_dir():
         pytest.skip(f"{SHARED} is absent: the real MMLU cannot be read")
@@ -243,7 +243,7 @@ def test_the_real_questions_are_all_there_in_any_layout(raw: Path, write: Writer
         with gzip.open(SHARED / f"mmlu_{split}.jsonl.gz", "rt", encoding="utf-8") as file:
             source[split] = [{key: row[key] for key in GOOD} for row in map(json.loads, file)]
         write(raw, split, source[split])
-    splits = converted()
+    splits = read_converted()
     assert (len(splits["test"]), len(splits["dev"])) == (14_042, 285)
     assert len({row["subject"] for row in splits["test"]}) == 57
     assert splits == {split: sorted(rows, key=lambda row: row["subject"]) for split, rows in source.items()}

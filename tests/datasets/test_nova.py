@@ -20,22 +20,22 @@ LOCK = {"content": "lock jams", "E1": "Door", "E2": "Lock: how it turns", "emoti
 PRICE = {"content": "dear", "E1": "Price", "E2": "Too dear: costs too much", "emotion": "anger"}
 
 
-def example(comment: str, *segments: Row, prompt: str = "Label this:\n{}\nAnswer in JSON.", **more: Any) -> Row:
+def make_example(comment: str, *segments: Row, prompt: str = "Label this:\n{}\nAnswer in JSON.", **more: Any) -> Row:
     turns = (prompt.format(comment), json.dumps(list(segments) or [LOCK]))
-    said = [
+    comments = [
         {"role": role, "content": [{"text": text}]} for role, text in zip(("user", "assistant"), turns, strict=True)
     ]
-    return {"schemaVersion": "bedrock-conversation-2024", "messages": said, **more}
+    return {"schemaVersion": "bedrock-conversation-2024", "messages": comments, **more}
 
 
-FIRST, SECOND = example("The lock jams.", LOCK), example("Good, but dear!", PRICE, LOCK)
+FIRST, SECOND = make_example("The lock jams.", LOCK), make_example("Good, but dear!", PRICE, LOCK)
 
 
-def main() -> None:
+def run_conversion() -> None:
     """Convert as the stage `prepare` does."""
-    said: list[str] = []
-    write_folder("data/prepared/comments", lambda folder: said.extend(convert_nova(Path("data/nova/raw"), folder)))
-    print("".join(f"convert: {line}\n" for line in said), end="")
+    comments: list[str] = []
+    write_folder("data/prepared/comments", lambda folder: comments.extend(convert_nova(Path("data/nova/raw"), folder)))
+    print("".join(f"convert: {line}\n" for line in comments), end="")
 
 
 @pytest.fixture
@@ -46,18 +46,18 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def converted() -> list[Row]:
-    main()
+def read_converted() -> list[Row]:
+    run_conversion()
     return read_jsonl("data/prepared/comments/comments.jsonl")
 
 
-def texts() -> list[str]:
-    return [row["text"] for row in converted()]
+def read_texts() -> list[str]:
+    return [row["text"] for row in read_converted()]
 
 
 def error_of() -> str:
     with pytest.raises(InputError) as caught:
-        main()
+        run_conversion()
     assert list(Path("data/prepared").iterdir()) == [], "an error leaves nothing behind"
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -69,7 +69,7 @@ def test_conversations_become_comments_and_the_taxonomy_of_their_labels(raw: Pat
     (raw / name).write_bytes(pack("".join(json.dumps(row) + "\n" for row in (FIRST, SECOND)).encode()))
     lock = {"content": "lock jams", "L1": "Door", "L2": "Lock", "emotion": "anger"}
     price = {"content": "dear", "L1": "Price", "L2": "Too dear", "emotion": "anger"}
-    rows = converted()
+    rows = read_converted()
     assert [(row["text"], row["segments"]) for row in rows] == [
         ("The lock jams.", [lock]),
         ("Good, but dear!", [price, lock]),
@@ -95,21 +95,21 @@ def test_conversations_become_comments_and_the_taxonomy_of_their_labels(raw: Pat
     ],
 )
 def test_text_that_all_user_turns_share_is_not_part_of_the_comment(raw: Path, prompt: str) -> None:
-    said = ["The lock jams.", "The lock is loud.", "Good, but dear!", "  Indented.", "Comment: twice"]
-    write_jsonl(raw / "a.jsonl", (example(text, {"L1": "x"}, prompt=prompt) for text in said))
-    assert texts() == said
+    comments = ["The lock jams.", "The lock is loud.", "Good, but dear!", "  Indented.", "Comment: twice"]
+    write_jsonl(raw / "a.jsonl", (make_example(text, {"L1": "x"}, prompt=prompt) for text in comments))
+    assert read_texts() == comments
 
 
 def test_words_that_comments_share_by_chance_stay_in_the_comments(raw: Path) -> None:
-    said = ["I like the lock.", "I like the price."]
-    write_jsonl(raw / "a.jsonl", (example(text, {"L1": "x"}, prompt="Label: {}") for text in said))
-    assert texts() == said
+    comments = ["I like the lock.", "I like the price."]
+    write_jsonl(raw / "a.jsonl", (make_example(text, {"L1": "x"}, prompt="Label: {}") for text in comments))
+    assert read_texts() == comments
 
 
 @pytest.mark.parametrize("prompt", ["{}", "Text:\n{}", "<c>{}</c>"])
 def test_hostile_comments_are_kept_unchanged(raw: Path, prompt: str) -> None:
-    write_jsonl(raw / "a.jsonl", (example(text, {"L1": "x"}, prompt=prompt) for text in HOSTILE))
-    assert texts() == HOSTILE
+    write_jsonl(raw / "a.jsonl", (make_example(text, {"L1": "x"}, prompt=prompt) for text in HOSTILE))
+    assert read_texts() == HOSTILE
 
 
 def test_the_shared_text_does_not_depend_on_the_order_of_the_turns() -> None:
@@ -124,35 +124,37 @@ def test_the_shared_text_does_not_depend_on_the_order_of_the_turns() -> None:
 
 
 def test_the_last_turns_of_a_longer_conversation_are_the_comment_and_its_labels(raw: Path) -> None:
-    shown = example("An example", PRICE)["messages"]
+    shown = make_example("An example", PRICE)["messages"]
     rows = [{**row, "system": [{"text": "Be brief."}], "messages": shown + row["messages"]} for row in (FIRST, SECOND)]
     write_jsonl(raw / "a.jsonl", rows)
-    assert texts() == ["The lock jams.", "Good, but dear!"]
+    assert read_texts() == ["The lock jams.", "Good, but dear!"]
 
 
 def test_equal_conversations_need_a_prompt_file(raw: Path) -> None:
     write_jsonl(raw / "a.jsonl", [FIRST, FIRST])
     assert re.match(r"data/nova/raw: .*\{comment\} .*prompt\.txt", error_of())
     (raw / "prompt.txt").write_text("Label this:\n{comment}\nAnswer in JSON.\n")
-    assert texts() == ["The lock jams."] * 2
+    assert read_texts() == ["The lock jams."] * 2
 
 
 def test_a_content_that_is_partly_in_the_prompt_names_its_line(raw: Path) -> None:
     dear = {"content": "Price: dear", "L1": "x"}
-    rows = [example(f"Price: {how}", segment) for how, segment in (("dear", dear), ("fair", {"L1": "x"}))]
+    rows = [make_example(f"Price: {how}", segment) for how, segment in (("dear", dear), ("fair", {"L1": "x"}))]
     write_jsonl(raw / "a.jsonl", rows)
     assert re.match(r"data/nova/raw/a\.jsonl:1: .*'Price: dear' .*prompt\.txt", error_of())
     (raw / "prompt.txt").write_text("Label this:\n{comment}\nAnswer in JSON.")
-    assert texts() == ["Price: dear", "Price: fair"]
+    assert read_texts() == ["Price: dear", "Price: fair"]
 
 
 def test_a_content_that_is_not_in_the_comment_is_kept(raw: Path) -> None:
-    write_jsonl(raw / "a.jsonl", [example("It jams", {"content": "the lock", "L1": "x"}), example("b", {"L1": "x"})])
-    assert texts() == ["It jams", "b"]
+    write_jsonl(
+        raw / "a.jsonl", [make_example("It jams", {"content": "the lock", "L1": "x"}), make_example("b", {"L1": "x"})]
+    )
+    assert read_texts() == ["It jams", "b"]
 
 
 def test_a_turn_without_the_given_prompt_names_its_line(raw: Path) -> None:
-    write_jsonl(raw / "a.jsonl", [FIRST, example("x", prompt="Otherwise: {}")])
+    write_jsonl(raw / "a.jsonl", [FIRST, make_example("x", prompt="Otherwise: {}")])
     (raw / "prompt.txt").write_text("Label this:\n{comment}\nAnswer in JSON.")
     assert re.match(r"data/nova/raw/a\.jsonl:2: .*prompt\.txt", error_of())
 
@@ -166,7 +168,7 @@ def test_a_prompt_without_one_placeholder_names_the_file(raw: Path, text: str, t
 
 def test_the_removed_prompt_is_printed(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_jsonl(raw / "a.jsonl", [FIRST, SECOND])
-    main()
+    run_conversion()
     assert capsys.readouterr().out.splitlines() == [
         "convert: 2 comments, 2 paths of 2 levels",
         "convert: prompt that was removed: 12 characters before each comment (..'Label this:\\n'), "
@@ -175,36 +177,42 @@ def test_the_removed_prompt_is_printed(raw: Path, capsys: pytest.CaptureFixture[
 
 
 def test_without_a_prompt_nothing_is_left_out(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_jsonl(raw / "a.jsonl", (example(text, prompt="{}") for text in ("One", "Two")))
-    main()
+    write_jsonl(raw / "a.jsonl", (make_example(text, prompt="{}") for text in ("One", "Two")))
+    run_conversion()
     wanted = "convert: prompt that was removed: 0 characters before each comment, 0 after it"
     assert capsys.readouterr().out.splitlines()[1] == wanted
 
 
 def test_ids_are_those_of_the_rows_else_by_text_and_unique(raw: Path) -> None:
-    rows = [example("One", id="mine"), example("Two"), example("One"), example("Two", PRICE), example("x", id=17)]
+    rows = [
+        make_example("One", id="mine"),
+        make_example("Two"),
+        make_example("One"),
+        make_example("Two", PRICE),
+        make_example("x", id=17),
+    ]
     write_jsonl(raw / "a.jsonl", rows)
-    names = [row["id"] for row in converted()]
+    names = [row["id"] for row in read_converted()]
     assert names[0] == "mine"
     assert names[4] == "17"
     assert names[3] == f"{names[1]}-2"
     assert len(set(names)) == 5
-    write_jsonl(raw / "a.jsonl", [example("New", PRICE), example("Two", LOCK, PRICE)])
-    assert converted()[1]["id"] == names[1], "by text alone"
+    write_jsonl(raw / "a.jsonl", [make_example("New", PRICE), make_example("Two", LOCK, PRICE)])
+    assert read_converted()[1]["id"] == names[1], "by text alone"
 
 
 def test_a_duplicate_id_names_both_lines(raw: Path) -> None:
-    write_jsonl(raw / "a.jsonl", [example("One", id="x"), SECOND])
-    write_jsonl(raw / "b.jsonl", [example("Two", id="x")])
+    write_jsonl(raw / "a.jsonl", [make_example("One", id="x"), SECOND])
+    write_jsonl(raw / "b.jsonl", [make_example("Two", id="x")])
     assert re.match(r"data/nova/raw/b\.jsonl:1: .*id 'x' .*data/nova/raw/a\.jsonl:1\b", error_of())
 
 
 def test_next_to_a_training_file_the_test_file_is_the_test_set(raw: Path) -> None:
-    write_jsonl(raw / "test.jsonl", [example("One"), example("Two", split="train", lang="en")])
-    assert [row.get("split") for row in converted()] == [None, "train"]
-    (raw / "train.jsonl.gz").write_bytes(gzip.compress(json.dumps(example("Three")).encode()))
-    write_jsonl(raw / "validation.jsonl", [example("Four")])
-    rows = converted()
+    write_jsonl(raw / "test.jsonl", [make_example("One"), make_example("Two", split="train", lang="en")])
+    assert [row.get("split") for row in read_converted()] == [None, "train"]
+    (raw / "train.jsonl.gz").write_bytes(gzip.compress(json.dumps(make_example("Three")).encode()))
+    write_jsonl(raw / "validation.jsonl", [make_example("Four")])
+    rows = read_converted()
     assert [row["split"] for row in rows] == ["test", "train", "train", "train"]
     assert [row.get("lang") for row in rows] == [None, "en", None, None]
 
@@ -212,24 +220,24 @@ def test_next_to_a_training_file_the_test_file_is_the_test_set(raw: Path) -> Non
 def test_levels_may_be_named_l_or_e_with_any_depth(raw: Path) -> None:
     deep = {f"L{depth}": f"l{depth}" for depth in (10, *range(1, 10))}
     even = {key.replace("L", "E"): label for key, label in deep.items()}
-    write_jsonl(raw / "a.jsonl", [example("One", deep), example("Two", even)])
-    rows = converted()
+    write_jsonl(raw / "a.jsonl", [make_example("One", deep), make_example("Two", even)])
+    rows = read_converted()
     assert rows[0]["segments"] == rows[1]["segments"] == [{f"L{d}": f"l{d}" for d in range(1, 11)}]
 
 
 def test_words_around_the_list_and_other_keys_are_left_out(raw: Path) -> None:
-    row = example("One", {"L1": " a ", "content": " ", "emotion": None, "why": "x"})
+    row = make_example("One", {"L1": " a ", "content": " ", "emotion": None, "why": "x"})
     row["messages"][1]["content"][0]["text"] = f"Here:\n```json\n{row['messages'][1]['content'][0]['text']}\n```"
-    write_jsonl(raw / "a.jsonl", [row, example("Two", {"L1": "a"})])
-    assert [row["segments"] for row in converted()] == [[{"L1": "a"}]] * 2
+    write_jsonl(raw / "a.jsonl", [row, make_example("Two", {"L1": "a"})])
+    assert [row["segments"] for row in read_converted()] == [[{"L1": "a"}]] * 2
 
 
 def test_a_name_with_two_descriptions_keeps_the_first_and_prints_both(
     raw: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     leaves = ["Lock", "Lock: turns", "Lock: jams", "Lock:turns ", "Key: opens"]
-    write_jsonl(raw / "a.jsonl", (example(f"c{n}", {"L1": "Door", "L2": leaf}) for n, leaf in enumerate(leaves)))
-    main()
+    write_jsonl(raw / "a.jsonl", (make_example(f"c{n}", {"L1": "Door", "L2": leaf}) for n, leaf in enumerate(leaves)))
+    run_conversion()
     assert capsys.readouterr().out.splitlines()[2:] == [
         "convert: 1 paths have several descriptions, the first is kept: 'Door > Lock' as 'turns', not 'jams'"
     ]
@@ -239,9 +247,9 @@ def test_a_name_with_two_descriptions_keeps_the_first_and_prints_both(
 
 def test_an_own_taxonomy_is_used_and_its_leaves_keep_their_colons(raw: Path) -> None:
     (raw / "taxonomy.csv").write_text("L1,L2,description\nDoor,Lock: new,\nDoor,Lock,any other\nDoor,Never seen,\n")
-    rows = [example(f"c{leaf}", {"L1": "Door", "L2": leaf}) for leaf in ("Lock: new", "Lock: old")]
+    rows = [make_example(f"c{leaf}", {"L1": "Door", "L2": leaf}) for leaf in ("Lock: new", "Lock: old")]
     write_jsonl(raw / "a.jsonl", rows)
-    assert [row["segments"][0]["L2"] for row in converted()] == ["Lock: new", "Lock"]
+    assert [row["segments"][0]["L2"] for row in read_converted()] == ["Lock: new", "Lock"]
     assert load_taxonomy("data/prepared/comments/taxonomy.csv").leaves == {
         ("Door", "Lock"): "any other",
         ("Door", "Lock: new"): "",
@@ -255,29 +263,32 @@ def test_a_taxonomy_of_another_depth_names_both_depths(raw: Path) -> None:
     assert re.match(r"data/nova/raw/taxonomy\.csv: expected 2 levels .*\b1\b", error_of())
 
 
-def answered(text: str) -> Row:
-    row = example("x")
+def make_answered(text: str) -> Row:
+    row = make_example("x")
     row["messages"][1]["content"][0]["text"] = text
     return row
 
 
 NO_LIST = "last turn .*JSON list"
 BAD = {
-    "no JSON": (answered("Sorry."), NO_LIST),
-    "JSON cut short": (answered('[{"L1": "x"'), NO_LIST),
-    "a list of words": (answered('["Door"]'), NO_LIST),
-    "brackets without end": (answered("[" * 100_000 + "]"), NO_LIST),
-    "no segment": (answered("[]"), "last turn .*segment"),
-    "no level": (example("x", {"content": "x"}), "segment 1: .*none$"),
-    "a gap": (example("x", LOCK, {"E1": "a", "E3": "b"}), "segment 2: .*E1, E3$"),
-    "both kinds of level": (example("x", {"E1": "a", "L2": "b"}), "segment 1: .*E1, L2$"),
-    "a level twice": (example("x", {"E1": "a", "L1": "b"}), "segment 1: .*E1, L1$"),
-    "an empty level": (example("x", {"E1": "a", "E2": " "}), "segment 1: .*`E2`, got ' '"),
-    "a level that is null": (example("x", {"E1": None, "E2": "a"}), "segment 1: .*E2$"),
-    "fewer levels": (example("x", {"E1": "a"}), r"segment 1: expected 2 .*got 1\b"),
-    "no name": (example("x", {"E1": "a", "E2": ": turns"}), "segment 1: .*': turns'"),
-    "a number as emotion": (example("x", {**LOCK, "emotion": 1}), r"segment 1: .*`emotion`, got 1\b"),
-    "another schema": (example("x", schemaVersion="2"), "`schemaVersion`: .*bedrock-conversation-2024, got '2'"),
+    "no JSON": (make_answered("Sorry."), NO_LIST),
+    "JSON cut short": (make_answered('[{"L1": "x"'), NO_LIST),
+    "a list of words": (make_answered('["Door"]'), NO_LIST),
+    "brackets without end": (make_answered("[" * 100_000 + "]"), NO_LIST),
+    "no segment": (make_answered("[]"), "last turn .*segment"),
+    "no level": (make_example("x", {"content": "x"}), "segment 1: .*none$"),
+    "a gap": (make_example("x", LOCK, {"E1": "a", "E3": "b"}), "segment 2: .*E1, E3$"),
+    "both kinds of level": (make_example("x", {"E1": "a", "L2": "b"}), "segment 1: .*E1, L2$"),
+    "a level twice": (make_example("x", {"E1": "a", "L1": "b"}), "segment 1: .*E1, L1$"),
+    "an empty level": (make_example("x", {"E1": "a", "E2": " "}), "segment 1: .*`E2`, got ' '"),
+    "a level that is null": (make_example("x", {"E1": None, "E2": "a"}), "segment 1: .*E2$"),
+    "fewer levels": (make_example("x", {"E1": "a"}), r"segment 1: expected 2 .*got 1\b"),
+    "no name": (make_example("x", {"E1": "a", "E2": ": turns"}), "segment 1: .*': turns'"),
+    "a number as emotion": (make_example("x", {**LOCK, "emotion": 1}), r"segment 1: .*`emotion`, got 1\b"),
+    "another schema": (
+        make_example("x", schemaVersion="2"),
+        "`schemaVersion`: .*bedrock-conversation-2024, got '2'",
+    ),
     "no messages": ({"messages": "x"}, "`messages`"),
     "no turn": ({"messages": []}, r"\bnone\b"),
     "a question alone": (
@@ -292,7 +303,7 @@ BAD = {
         {"messages": [{"role": "user", "content": [{"image": {}}]}, *FIRST["messages"][1:]]},
         "`content` .*image",
     ),
-    "an empty comment": (example(" "), r"\{comment\} .*prompt\.txt"),
+    "an empty comment": (make_example(" "), r"\{comment\} .*prompt\.txt"),
 }
 
 
@@ -316,8 +327,10 @@ def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:
 
 def test_null_counts_as_missing_and_labels_are_normalized(raw: Path) -> None:
     odd = {"content": None, "E1": "Ha\u00adrdware", "E2": "Ja\u0308ms:  it\njams ", "E3": None, "emotion": " joy\u200b"}
-    (raw / "train.jsonl").write_text(json.dumps(example("Good.", odd, split=None)) + "\n", encoding="utf-8")
-    (raw / "test.jsonl").write_text(json.dumps(example("Bad.", odd, lang=None, split=None)) + "\n", encoding="utf-8")
+    (raw / "train.jsonl").write_text(json.dumps(make_example("Good.", odd, split=None)) + "\n", encoding="utf-8")
+    (raw / "test.jsonl").write_text(
+        json.dumps(make_example("Bad.", odd, lang=None, split=None)) + "\n", encoding="utf-8"
+    )
     segment = {"L1": "Hardware", "L2": "J\u00e4ms", "emotion": "joy"}
-    assert [(row["split"], row["segments"]) for row in converted()] == [("test", [segment]), ("train", [segment])]
+    assert [(row["split"], row["segments"]) for row in read_converted()] == [("test", [segment]), ("train", [segment])]
     assert load_taxonomy("data/prepared/comments/taxonomy.csv").leaves == {("Hardware", "J\u00e4ms"): "it jams"}

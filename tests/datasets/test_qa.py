@@ -15,13 +15,13 @@ from prepared import prepare_folder
 TASKS = {"ARC-Easy": "arc_easy", "ARC-Challenge": "arc_challenge", "openbookqa": "openbookqa"}
 
 
-def prompt(question: str, choices: list[str]) -> str:
+def make_prompt(question: str, choices: list[str]) -> str:
     listed = " ".join(f"Answer{number}: {choice}" for number, choice in enumerate(choices, 1))
     return f"Please choose the correct answer to the question: {question}\n\n{listed}\n\nAnswer format: answer1/answer2"
 
 
-def exercise(task: str, number: int) -> tuple[str, str]:
-    return prompt(f"{task}: what is {number}?", ["a", "b", f"c{number}", "d"]), "the correct answer is answer3"
+def make_exercise(task: str, number: int) -> tuple[str, str]:
+    return make_prompt(f"{task}: what is {number}?", ["a", "b", f"c{number}", "d"]), "the correct answer is answer3"
 
 
 @pytest.fixture
@@ -34,18 +34,20 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def arrays(raw: Path, count: int = 12) -> None:
+def write_arrays(raw: Path, count: int = 12) -> None:
     for task in TASKS:
-        rows = [dict(zip(("instruction", "output"), exercise(task, n), strict=True)) for n in reversed(range(count))]
+        rows = [
+            dict(zip(("instruction", "output"), make_exercise(task, n), strict=True)) for n in reversed(range(count))
+        ]
         (raw / task).mkdir()
         (raw / task / "train.json").write_text(json.dumps([{**row, "input": "", "answer": "answer3"} for row in rows]))
 
 
-def lines(raw: Path, count: int = 12) -> None:
+def write_lines(raw: Path, count: int = 12) -> None:
     rows = [
-        {"messages": [{"role": "user", "content": ask}, {"role": "assistant", "content": said}], "task": task}
+        {"messages": [{"role": "user", "content": ask}, {"role": "assistant", "content": answer}], "task": task}
         for task in TASKS
-        for ask, said in (exercise(task, n) for n in range(count))
+        for ask, answer in (make_exercise(task, n) for n in range(count))
     ]
     boolq = {
         "messages": [{"role": "user", "content": "Is it?"}, {"role": "assistant", "content": "true"}],
@@ -55,56 +57,56 @@ def lines(raw: Path, count: int = 12) -> None:
     (raw / "llm_adapters_qa_train.jsonl").write_text(text)
 
 
-def made() -> dict[str, list[dict]]:
+def run_conversion() -> dict[str, list[dict]]:
     prepare_folder(Path("data/qa"), "benchmark")
     return {split: read_jsonl(f"data/prepared/benchmark/{split}.jsonl") for split in ("test", "dev")}
 
 
 def test_both_forms_give_the_same_questions_in_any_order(raw: Path) -> None:
-    arrays(raw)
-    first = made()
+    write_arrays(raw)
+    first = run_conversion()
     for path in sorted(raw.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
-    lines(raw)
-    assert made() == first
+    write_lines(raw)
+    assert run_conversion() == first
     assert [len(first[split]) for split in ("test", "dev")] == [9, 15]
     assert {row["answer"] for row in first["test"]} == {2}
     assert load_questions(Path("data/prepared/benchmark")).keys() == set(TASKS.values())
 
 
 def test_no_question_is_in_both_splits_or_twice(raw: Path) -> None:
-    arrays(raw)
+    write_arrays(raw)
     (raw / "more/ARC-Easy").mkdir(parents=True)
-    copies = [dict(zip(("instruction", "output"), exercise("openbookqa", n), strict=True)) for n in range(3)]
+    copies = [dict(zip(("instruction", "output"), make_exercise("openbookqa", n), strict=True)) for n in range(3)]
     (raw / "more/ARC-Easy/train.json").write_text(json.dumps(copies))  # questions of another subject as well
-    lines(raw)
-    found = [row["question"] for rows in made().values() for row in rows]
+    write_lines(raw)
+    found = [row["question"] for rows in run_conversion().values() for row in rows]
     assert len(found) == len(set(found)) == 24
 
 
 def test_the_general_data_has_none_of_the_questions(raw: Path) -> None:
-    lines(raw)
+    write_lines(raw)
     assert [one.messages[0]["content"] for one in read_examples(raw / "llm_adapters_qa_train.jsonl")] == ["Is it?"]
 
 
 def test_a_question_without_four_choices_is_left_out() -> None:
-    said = "the correct answer is answer3"
-    assert parse_question(Exercise("arc-easy", prompt("Q?", ["a", "b", "c"]), said)) is None
+    answer = "the correct answer is answer3"
+    assert parse_question(Exercise("arc-easy", make_prompt("Q?", ["a", "b", "c"]), answer)) is None
     assert (
-        parse_question(Exercise("arc-easy", prompt("Q?", ["a", "b", "c", "d"]), "the correct answer is answer5"))
+        parse_question(Exercise("arc-easy", make_prompt("Q?", ["a", "b", "c", "d"]), "the correct answer is answer5"))
         is None
     )
     assert parse_question(Exercise("arc-easy", "Is it?", "true")) is None
-    found = parse_question(Exercise("arc-easy", prompt("Q: one\ntwo?", ["a b", "b", "c", "d"]), said))
+    found = parse_question(Exercise("arc-easy", make_prompt("Q: one\ntwo?", ["a b", "b", "c", "d"]), answer))
     assert found == ("Q: one\ntwo?", ("a b", "b", "c", "d"), 2)
 
 
 def test_too_few_questions_and_unexpected_rows_are_named(raw: Path) -> None:
     with pytest.raises(InputError, match=r"^data/qa/raw: no \.json"):
-        made()
-    arrays(raw, count=6)
+        run_conversion()
+    write_arrays(raw, count=6)
     with pytest.raises(InputError, match=r"^data/qa/raw: arc_easy: .*\b9\b.*\b6\b"):
-        made()
+        run_conversion()
     (raw / "openbookqa/train.json").write_text('[{"instruction": "x"}]')
     with pytest.raises(InputError, match=r"openbookqa/train\.json\[1\]: "):
-        made()
+        run_conversion()

@@ -22,7 +22,9 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("a.xlsx")
 
 
-def write(file: Path, rows: list[list[Any]], merged: tuple[str, ...] = (), hidden: tuple[str, ...] = ()) -> Path:
+def write_workbook(
+    file: Path, rows: list[list[Any]], merged: tuple[str, ...] = (), hidden: tuple[str, ...] = ()
+) -> Path:
     book = openpyxl.Workbook()
     sheet = book.active
     assert sheet is not None
@@ -39,13 +41,13 @@ def write(file: Path, rows: list[list[Any]], merged: tuple[str, ...] = (), hidde
     return file
 
 
-def cells(file: Path, **more: Any) -> list[tuple[int, list[str]]]:
+def read_cells(file: Path, **more: Any) -> list[tuple[int, list[str]]]:
     return [tuple(row) for row in read_sheet(file, None, **more).rows]
 
 
 def test_the_visible_sheet_is_read_and_rows_keep_their_numbers(file: Path) -> None:
-    write(file, [ROWS[0], [], ROWS[1]], hidden=("Lists",))
-    assert cells(file) == [(1, ["id", "text", "topic"]), (3, ["1", "It jams", "Lock"])]
+    write_workbook(file, [ROWS[0], [], ROWS[1]], hidden=("Lists",))
+    assert read_cells(file) == [(1, ["id", "text", "topic"]), (3, ["1", "It jams", "Lock"])]
 
 
 @pytest.mark.parametrize(
@@ -67,28 +69,28 @@ def test_numbers_and_dates_are_written_as_people_write_them(value: Any, text: st
 
 
 def test_dates_as_ids_are_read_from_a_real_workbook(file: Path) -> None:
-    write(file, [["id", "text"], [datetime.datetime(2024, 5, 31), "a"], [12345678901, "b"]])
-    assert [row[0] for _, row in cells(file)] == ["id", "2024-05-31", "12345678901"]
+    write_workbook(file, [["id", "text"], [datetime.datetime(2024, 5, 31), "a"], [12345678901, "b"]])
+    assert [row[0] for _, row in read_cells(file)] == ["id", "2024-05-31", "12345678901"]
 
 
 def test_a_cell_merged_over_rows_is_repeated_in_each_row(file: Path) -> None:
     rows = [*ROWS[:2], [None, None, "Price"], ROWS[2]]
-    write(file, rows, merged=("A2:A3", "B2:B3"))
-    assert cells(file)[1:3] == [(2, ["1", "It jams", "Lock"]), (3, ["1", "It jams", "Price"])]
+    write_workbook(file, rows, merged=("A2:A3", "B2:B3"))
+    assert read_cells(file)[1:3] == [(2, ["1", "It jams", "Lock"]), (3, ["1", "It jams", "Price"])]
 
 
 def test_a_header_merged_over_columns_names_the_first_and_one_merged_over_rows_both(file: Path) -> None:
-    write(
+    write_workbook(
         file,
         [["id", "text", "Labels", None], [None, None, "L1", "L2"], [1, "a", "b", "c"]],
         ("A1:A2", "B1:B2", "C1:D1"),
     )
-    assert cells(file, header=2)[1] == (2, ["id", "text", "L1", "L2"])
-    assert cells(file)[0] == (1, ["id", "text", "Labels", ""])
+    assert read_cells(file, header=2)[1] == (2, ["id", "text", "L1", "L2"])
+    assert read_cells(file)[0] == (1, ["id", "text", "Labels", ""])
 
 
 def test_a_workbook_of_two_sheets_needs_the_name_of_one(file: Path) -> None:
-    write(file, ROWS, hidden=("Lists",))
+    write_workbook(file, ROWS, hidden=("Lists",))
     book = openpyxl.load_workbook(file)
     book.create_sheet("More")["A1"] = "x"
     book.save(file)
@@ -101,7 +103,7 @@ def test_a_workbook_of_two_sheets_needs_the_name_of_one(file: Path) -> None:
 
 def test_a_workbook_becomes_comments(file: Path) -> None:
     folder = write_source({}, {"format": "xlsx", "columns": {"id": "id", "text": "text", "levels": ["topic"]}})
-    write(folder / "a.xlsx", [[], *ROWS])
+    write_workbook(folder / "a.xlsx", [[], *ROWS])
     (folder / "source.yaml").write_text((folder / "source.yaml").read_text() + "header: 2\n")
     assert [(row["id"], row["segments"]) for row in prepare_folder(folder).rows] == [
         ("1", [{"L1": "Lock"}]),
@@ -111,20 +113,20 @@ def test_a_workbook_becomes_comments(file: Path) -> None:
 
 def test_formulas_without_a_stored_value_are_named_in_the_error(file: Path) -> None:
     folder = write_source({}, {"format": "xlsx", "columns": {"text": "text", "levels": ["topic"]}})
-    write(folder / "a.xlsx", [ROWS[0], [1, '="a"&"b"', "Lock"]])
+    write_workbook(folder / "a.xlsx", [ROWS[0], [1, '="a"&"b"', "Lock"]])
     with pytest.raises(InputError, match=r"^data/mine/a\.xlsx: .*\b1 .*text.*formulas"):
         prepare_folder(folder)
 
 
-def bomb(file: Path) -> None:
+def write_zip_bomb(file: Path) -> None:
     """Write a workbook of some kilobytes that says to be large when unpacked."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/worksheets/sheet1.xml", b"0" * 1_000_000)
 
 
-def liar(file: Path) -> None:
+def write_wrong_size(file: Path) -> None:
     """Write a workbook that is larger than it says."""
-    bomb(file)
+    write_zip_bomb(file)
     data = file.read_bytes().replace((1_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
     file.write_bytes(data)
 
@@ -132,7 +134,7 @@ def liar(file: Path) -> None:
 WRONG = {
     "no workbook": (lambda file: file.write_text("id,text\n"), "a.xlsx: not a workbook"),
     "half a workbook": (
-        lambda file: file.write_bytes(write(file, ROWS).read_bytes()[:900]),
+        lambda file: file.write_bytes(write_workbook(file, ROWS).read_bytes()[:900]),
         "a.xlsx: not a complete workbook",
     ),
     "a password": (
@@ -143,8 +145,8 @@ WRONG = {
         lambda file: file.write_bytes(workbook.LEGACY_WORKBOOK + b"\0" * 600),
         "a.xlsx: not a complete workbook",
     ),
-    "a zip file of something else": (bomb, "a.xlsx: not a complete workbook"),
-    "a zip file that lies": (liar, "a.xlsx: not a complete workbook"),
+    "a zip file of something else": (write_zip_bomb, "a.xlsx: not a complete workbook"),
+    "a zip file that lies": (write_wrong_size, "a.xlsx: not a complete workbook"),
 }
 
 
@@ -158,7 +160,7 @@ def test_an_unreadable_workbook_is_one_line_with_the_file(file: Path, make: Any,
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bomb(file)
+    write_zip_bomb(file)
     monkeypatch.setattr(workbook, "MAX_UNPACKED", 999_999)
     with pytest.raises(InputError, match=r"^a\.xlsx: .*\b0\.0\b"):
         read_sheet(file, None)

@@ -15,33 +15,33 @@ RUN = [f"word{number}" for number in range(40)]
 EIGHT = "how many legs does a spider have then"
 
 
-def hit(text: str, *questions: str, others: Iterable[str] = (), limits: Limits = LIMITS) -> Overlap | None:
+def find_overlap(text: str, *questions: str, others: Iterable[str] = (), limits: Limits = LIMITS) -> Overlap | None:
     (found,) = OverlapIndex.from_texts(questions, list(others), limits).find_overlaps([text])
     return found
 
 
-def why(text: str, *questions: str, limits: Limits = LIMITS) -> str | None:
-    found = hit(text, *questions, limits=limits)
+def find_reason(text: str, *questions: str, limits: Limits = LIMITS) -> str | None:
+    found = find_overlap(text, *questions, limits=limits)
     return found.why if found else None
 
 
 @pytest.mark.parametrize(("shared", "wanted"), [(12, None), (13, "13 words in a row"), (14, "13 words in a row")])
 def test_an_ngram_counts_from_its_length_on(shared: int, wanted: str | None) -> None:
     text = " ".join(["so", *RUN[5 : 5 + shared], "and", "on"])
-    assert why(text, " ".join(RUN)) == wanted
+    assert find_reason(text, " ".join(RUN)) == wanted
 
 
 @pytest.mark.parametrize("length", [12, 13, 14])
 def test_a_question_as_long_as_an_ngram_is_found(length: int) -> None:
     text = " ".join(RUN[:length])
-    assert why(text, text) == ("a whole question" if length < 13 else "13 words in a row")
+    assert find_reason(text, text) == ("a whole question" if length < 13 else "13 words in a row")
 
 
 @pytest.mark.parametrize("start", [0, 1, 27])
 def test_an_ngram_is_found_anywhere_in_a_text(start: int) -> None:
-    said = " ".join(RUN[start : start + 13])
-    assert hit(f"{said} and more", " ".join(RUN)) == Overlap("13 words in a row", 0, said)
-    assert hit(f"before it {said}", " ".join(RUN)) == Overlap("13 words in a row", 0, said)
+    run_of_words = " ".join(RUN[start : start + 13])
+    assert find_overlap(f"{run_of_words} and more", " ".join(RUN)) == Overlap("13 words in a row", 0, run_of_words)
+    assert find_overlap(f"before it {run_of_words}", " ".join(RUN)) == Overlap("13 words in a row", 0, run_of_words)
 
 
 def test_no_ngram_spans_two_texts() -> None:
@@ -54,7 +54,7 @@ def test_no_ngram_spans_two_texts() -> None:
 
 def test_an_ngram_may_span_lines() -> None:
     text = " ".join(RUN[:7]) + "\n" + " ".join(RUN[7:13])
-    assert why(text, " ".join(RUN)) == "13 words in a row"
+    assert find_reason(text, " ".join(RUN)) == "13 words in a row"
 
 
 def test_each_text_has_its_own_result_with_the_first_test() -> None:
@@ -65,8 +65,8 @@ def test_each_text_has_its_own_result_with_the_first_test() -> None:
 
 
 def test_texts_that_are_not_questions_do_not_count_as_a_whole() -> None:
-    assert hit(EIGHT, others=[EIGHT]) is None
-    assert hit(" ".join(RUN[:13]), others=[" ".join(RUN)]) is not None
+    assert find_overlap(EIGHT, others=[EIGHT]) is None
+    assert find_overlap(" ".join(RUN[:13]), others=[" ".join(RUN)]) is not None
 
 
 WHOLE = {
@@ -82,7 +82,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("text", WHOLE.values(), ids=WHOLE)
 def test_a_short_question_is_found_whole(text: str) -> None:
-    assert hit(text, "How many legs does a spider have then?") == Overlap("a whole question", 0, EIGHT)
+    assert find_overlap(text, "How many legs does a spider have then?") == Overlap("a whole question", 0, EIGHT)
 
 
 CHANGED = {
@@ -100,19 +100,19 @@ CHANGED = {
 
 @pytest.mark.parametrize(("text", "wanted"), CHANGED.values(), ids=CHANGED)
 def test_a_question_with_a_word(text: str, wanted: str | None) -> None:
-    assert why(text, EIGHT) == wanted
+    assert find_reason(text, EIGHT) == wanted
 
 
 @pytest.mark.parametrize("kind", ["replaced", "moved", "added", "left out"])
 def test_a_question_of_fewer_words_counts_only_whole(kind: str) -> None:
     seven, text = EIGHT.removesuffix(" then"), CHANGED[kind][0].replace(" then", "").replace("then ", "x ")
-    assert why(text, seven) is None
-    assert why(seven, seven) == "a whole question"
+    assert find_reason(text, seven) is None
+    assert find_reason(seven, seven) == "a whole question"
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\r\n", "...", "one"])
 def test_an_empty_text_and_one_word_are_not_questions(text: str) -> None:
-    assert hit(text, text, "one", "", others=["", text]) is None
+    assert find_overlap(text, text, "one", "", others=["", text]) is None
     assert OverlapIndex.from_texts([], [], LIMITS).find_overlaps([text, EIGHT]) == [None, None]
 
 
@@ -132,7 +132,7 @@ SCRIPTS = {
 
 @pytest.mark.parametrize(("question", "text"), SCRIPTS.values(), ids=SCRIPTS)
 def test_a_question_is_found_in_any_script(question: str, text: str) -> None:
-    assert why(text, question) == "a whole question"
+    assert find_reason(text, question) == "a whole question"
 
 
 def changed_by_one(question: tuple[str, ...], text: tuple[str, ...], least: int) -> bool:
@@ -193,4 +193,4 @@ def test_of_200_leaks_of_real_questions_95_percent_are_found_and_no_other_text()
 @pytest.mark.parametrize("mark", ["\u00ad", "\u200b", "\u200e", "\ufeff"])
 def test_invisible_characters_do_not_hide_an_overlap(mark: str) -> None:
     text = " ".join(RUN[:20])
-    assert why(text.replace("e", f"e{mark}"), text) == "13 words in a row"
+    assert find_reason(text.replace("e", f"e{mark}"), text) == "13 words in a row"

@@ -24,7 +24,7 @@ def opened(path):
         log.close()
 
 
-def fill(path) -> None:
+def fill_log(path) -> None:
     log = AnswerLog(path)
     log["one"] = "A lamp.\nNo: \u20ac"
     log["two"] = (-1.5, True)
@@ -33,7 +33,7 @@ def fill(path) -> None:
 
 
 def test_answers_come_back_as_they_were(path, opened, capsys):
-    fill(path)
+    fill_log(path)
     log = opened()
     assert ("one" in log, "three" in log) == (True, False)
     assert log["one"] == "A lamp.\nNo: \u20ac"
@@ -43,7 +43,7 @@ def test_answers_come_back_as_they_were(path, opened, capsys):
 
 
 def test_an_incomplete_last_line_is_computed_again_without_a_message(path, opened, capsys):
-    fill(path)
+    fill_log(path)
     path.write_bytes(path.read_bytes()[:-4])
     log = opened()
     assert ("one" in log, "two" in log) == (True, False)
@@ -55,7 +55,7 @@ def test_an_incomplete_last_line_is_computed_again_without_a_message(path, opene
 
 @pytest.mark.parametrize("damage", [(b"lamp", b"lump"), (b"A lamp", b""), (b" ", b"")])
 def test_a_damaged_line_is_reported_and_computed_again(path, opened, damage, capsys):
-    fill(path)
+    fill_log(path)
     path.write_bytes(path.read_bytes().replace(*damage, 1))
     log = opened()
     assert ("one" in log, "two" in log) == (False, True)

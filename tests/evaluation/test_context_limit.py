@@ -19,11 +19,11 @@ CONTEXT = 256
 LONG = "The contract says that the tenant pays on the first day of each month. " * 20
 
 
-def question(text: str) -> Row:
+def make_question(text: str) -> Row:
     return {"subject": "reading", "question": text, "choices": ["red", "green", "blue", "pink"], "answer": 0}
 
 
-SHOWN = [question("What colour is the hat?")]
+SHOWN = [make_question("What colour is the hat?")]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def model() -> Any:
 
 @pytest.mark.parametrize("cloze", ClozePrompt)
 def test_a_question_that_is_too_long_in_one_form_is_skipped_in_all(model: Any, cloze: ClozePrompt) -> None:
-    test = [question("What colour is the door?"), question(LONG), question("What colour is the lamp?")]
+    test = [make_question("What colour is the door?"), make_question(LONG), make_question("What colour is the lamp?")]
     mmlu = Mmlu(cloze=cloze, fewshot=0, max_new_tokens=4)
     rows = ask_questions(
         model, {"reading": {"test": test, "dev": SHOWN}, "long": {"test": [test[1]], "dev": SHOWN}}, mmlu
@@ -46,7 +46,7 @@ def test_a_question_that_is_too_long_in_one_form_is_skipped_in_all(model: Any, c
 
 
 def test_a_question_fits_if_its_longest_answer_does(model: Any) -> None:
-    rows = {"reading": {"test": [question("What colour is the door?")], "dev": SHOWN}}
+    rows = {"reading": {"test": [make_question("What colour is the door?")], "dev": SHOWN}}
     tasks, _ = make_forms(rows, Mmlu(fewshot=0))[2]
     tasks[0].build_all_requests(apply_chat_template=True, chat_template=model.apply_chat_template)
     prompt = len(model.tok_encode(tasks[0].instances[0].args[0]))
@@ -58,10 +58,12 @@ def test_a_question_fits_if_its_longest_answer_does(model: Any) -> None:
 
 def test_a_benchmark_without_a_question_that_fits_is_an_error(model: Any) -> None:
     with pytest.raises(InputError, match=r"^mmlu: .*mmlu\.fewshot.*mmlu\.max_new_tokens"):
-        ask_questions(model, {"reading": {"test": [question(LONG)], "dev": SHOWN}}, Mmlu(fewshot=0, max_new_tokens=4))
+        ask_questions(
+            model, {"reading": {"test": [make_question(LONG)], "dev": SHOWN}}, Mmlu(fewshot=0, max_new_tokens=4)
+        )
 
 
-def prompts(*texts: str) -> list[Row]:
+def make_prompts(*texts: str) -> list[Row]:
     return [
         {"key": number, "prompt": text, "instruction_id_list": ["change_case:english_lowercase"], "kwargs": [{}]}
         for number, text in enumerate(texts)
@@ -72,7 +74,7 @@ def prompts(*texts: str) -> list[Row]:
 def test_prompts_over_the_context_are_skipped_and_counted(kind: Any) -> None:
     weights, tokens = make_model_and_tokenizer()
     lm = kind(pretrained=weights, tokenizer=tokens, batch_size=4)
-    task = make_ifeval_task(prompts("Say it.", LONG, "Say it again."), 8)
+    task = make_ifeval_task(make_prompts("Say it.", LONG, "Say it again."), 8)
     found = run_lm_eval(lm, [task], log_samples=True, apply_chat_template=True)
     assert [sample["doc_id"] for sample in found["samples"][TASK]] == [0, 2]
     assert (found["over_context"], found["n-samples"][TASK]["effective"]) == ({TASK: 1}, 2)
@@ -80,6 +82,6 @@ def test_prompts_over_the_context_are_skipped_and_counted(kind: Any) -> None:
 
 @pytest.mark.parametrize("room", [0, 1, 4])
 def test_answers_that_leave_no_room_for_the_prompts_are_an_error_before_the_model_runs(model: Any, room: int) -> None:
-    task = make_ifeval_task(prompts("Say it.", "Say it again."), CONTEXT - room)
+    task = make_ifeval_task(make_prompts("Say it.", "Say it again."), CONTEXT - room)
     with pytest.raises(InputError, match=rf"^ifeval: .*\b2\b.*\b{CONTEXT} tokens.*`max_new_tokens`"):
         run_lm_eval(model, [task], log_samples=True, apply_chat_template=True)

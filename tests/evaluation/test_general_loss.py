@@ -37,7 +37,7 @@ def random_model(seed: int, config: Any = None) -> Any:
     return AutoModelForCausalLM.from_config(config).eval()
 
 
-def saved(folder: Path, seed: int) -> Path:
+def save_small_model(folder: Path, seed: int) -> Path:
     random_model(seed).save_pretrained(folder)
     TOKENS.save_pretrained(folder)
     return folder
@@ -46,10 +46,10 @@ def saved(folder: Path, seed: int) -> Path:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("models")
-    return saved(folder / "base", 0), saved(folder / "tuned", 1)
+    return save_small_model(folder / "base", 0), save_small_model(folder / "tuned", 1)
 
 
-def measured(base: Path, tuned: Path, rows: list[dict], max_length: int = 1024) -> list[dict]:
+def measure_loss(base: Path, tuned: Path, rows: list[dict], max_length: int = 1024) -> list[dict]:
     paired = open_models(base, tuned, rows, max_length)
     return [paired.measure_row(row) for row in rows]
 
@@ -64,7 +64,7 @@ def own_loss(model: Any, row: dict) -> tuple[float, int]:
 
 def test_the_loss_of_every_row_is_the_loss_of_transformers_on_the_tokens_of_training(models: tuple[Path, Path]) -> None:
     whole = random_model(0), random_model(1)
-    for row, found in zip(ROWS, measured(*models, ROWS), strict=True):
+    for row, found in zip(ROWS, measure_loss(*models, ROWS), strict=True):
         for name, model in zip(("base", "tuned"), whole, strict=True):
             loss, tokens = own_loss(model, row)
             assert found["tokens"] == tokens
@@ -72,14 +72,14 @@ def test_the_loss_of_every_row_is_the_loss_of_transformers_on_the_tokens_of_trai
 
 
 def test_the_divergence_of_a_model_from_itself_is_0(models: tuple[Path, Path]) -> None:
-    for row in measured(models[0], models[0], ROWS[:5]):
+    for row in measure_loss(models[0], models[0], ROWS[:5]):
         assert row["kl"] == 0.0
         assert row["base"] == row["tuned"] > 0
 
 
 def test_the_divergence_is_that_of_a_softmax_computed_by_hand() -> None:
     # One position whose next token is 1. Probabilities: base 1/2, 1/4, 1/4; tuned 1/4, 1/2, 1/4.
-    base, tuned = (tabled(probabilities) for probabilities in ([0.5, 0.25, 0.25], [0.25, 0.5, 0.25]))
+    base, tuned = (make_table_model(probabilities) for probabilities in ([0.5, 0.25, 0.25], [0.25, 0.5, 0.25]))
     example = Example("a", [2, 1], 1, truncated=False)
     before, after = SplitModel(base), SplitModel(tuned)
     found = PairedLoss([example], [before.compute_hidden_states(example)], before, after).measure_row({"id": "a"})
@@ -95,7 +95,7 @@ def test_the_divergence_is_that_of_a_softmax_computed_by_hand() -> None:
 TINY: Any = {"vocab_size": 3, "bos_token_id": 0, "eos_token_id": 0}
 
 
-def tabled(probabilities: list[float]) -> Any:
+def make_table_model(probabilities: list[float]) -> Any:
     """Return a real model of three tokens that gives these probabilities after any token."""
     config = GPT2Config(**TINY, n_embd=2, n_layer=1, n_head=1, n_positions=4, tie_word_embeddings=False)
     model = AutoModelForCausalLM.from_config(config).eval()
@@ -134,14 +134,14 @@ def test_a_split_model_gives_the_logits_of_the_whole_model_after_its_layers_are_
 def test_results_do_not_depend_on_how_many_positions_are_computed_at_a_time(
     models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = measured(*models, ROWS[:6])
+    whole = measure_loss(*models, ROWS[:6])
     monkeypatch.setattr(general_loss, "POSITIONS", 2)
-    for row, other in zip(whole, measured(*models, ROWS[:6]), strict=True):
+    for row, other in zip(whole, measure_loss(*models, ROWS[:6]), strict=True):
         assert [row[key] for key in SUMS] == pytest.approx([other[key] for key in SUMS], abs=1e-4)
 
 
 def test_the_result_of_a_row_does_not_depend_on_other_rows(models: tuple[Path, Path]) -> None:
-    assert measured(*models, ROWS[3:4]) == measured(*models, ROWS[:6])[3:4]
+    assert measure_loss(*models, ROWS[3:4]) == measure_loss(*models, ROWS[:6])[3:4]
 
 
 def test_a_long_row_is_cut_and_one_with_a_long_prompt_is_left_out(models: tuple[Path, Path]) -> None:
@@ -151,7 +151,7 @@ def test_a_long_row_is_cut_and_one_with_a_long_prompt_is_left_out(models: tuple[
     turns = [{"role": "user", "content": answer}, {"role": "assistant", "content": "Red."}]
     rows.append({"id": "skipped", "messages": turns})
     most = 30
-    cut, skipped = measured(*models, rows, most)
+    cut, skipped = measure_loss(*models, rows, most)
     (example,) = encode_rows(rows, TOKENS, most)
     assert (len(example.tokens), cut["tokens"], cut["truncated"]) == (most, most - example.start, True)
     assert skipped == {"id": "skipped", "tokens": 0}
@@ -189,4 +189,4 @@ def test_weights_that_are_not_finite_are_an_error_that_names_the_row(models: tup
     broken.save_pretrained(tmp_path)
     TOKENS.save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"^models/tuned: .*'0'.* got nan"):
-        measured(models[0], tmp_path, ROWS[:1])
+        measure_loss(models[0], tmp_path, ROWS[:1])

@@ -33,7 +33,7 @@ PROMPTS: list[Row] = [
 ]
 
 
-def real() -> dict[int, Row]:
+def read_real_prompts() -> dict[int, Row]:
     """Return IFEval by key, or skip the test."""
     if not SHARED.is_file():
         pytest.skip(f"{SHARED} is absent: the real IFEval cannot be read")
@@ -41,7 +41,7 @@ def real() -> dict[int, Row]:
         return {row["key"]: row for row in map(json.loads, file)}
 
 
-def results(row: Row, answer: str) -> tuple[list[bool], list[bool]]:
+def verify_results(row: Row, answer: str) -> tuple[list[bool], list[bool]]:
     """Return which instructions the answer follows, strictly and loosely; check that the prompt's results agree."""
     got = verify_answer(row, [answer])
     strict, loose = got["inst_level_strict_acc"], got["inst_level_loose_acc"]
@@ -49,7 +49,7 @@ def results(row: Row, answer: str) -> tuple[list[bool], list[bool]]:
     return strict, loose
 
 
-def sample(number: int, row: Row, answer: str) -> Row:
+def make_sample(number: int, row: Row, answer: str) -> Row:
     """Return a sample of lm-eval for one answer."""
     return {"doc_id": number, "doc": row, "filtered_resps": [answer], **verify_answer(row, [answer])}
 
@@ -82,7 +82,7 @@ def test_prompts_without_any_argument_are_a_task_too() -> None:
 def test_metrics_are_shares_of_prompts_and_of_instructions() -> None:
     answers = ['{"joke": 1}', "Here, two:\n- one\n- two"]
     # lm-eval's samples can be in any order
-    shares, rows = compute_metrics([sample(number, PROMPTS[number], answers[number]) for number in (1, 0)])
+    shares, rows = compute_metrics([make_sample(number, PROMPTS[number], answers[number]) for number in (1, 0)])
     assert shares == {
         "prompts": 2,
         "instructions": 3,
@@ -131,11 +131,11 @@ ANSWERS = {
 def test_answers_to_real_prompts_get_the_results_that_a_reader_would_give(
     key: int, answer: str, strict: list[bool], loose: list[bool]
 ) -> None:
-    assert results(check_prompt(real()[key]), answer) == (strict, loose)
+    assert verify_results(check_prompt(read_real_prompts()[key]), answer) == (strict, loose)
 
 
 def test_all_real_prompts_get_the_results_of_lm_eval() -> None:
-    prompts = real()
+    prompts = read_real_prompts()
     rows = [check_prompt(row) for row in prompts.values()]
     assert rows == list(prompts.values())
     task = make_ifeval_task(rows, 8)

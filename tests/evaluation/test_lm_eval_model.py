@@ -32,22 +32,22 @@ def both():
     return tuple(kind(pretrained=model, tokenizer=tokens, batch_size=4) for kind in (HFLM, SharedPrefixLM))
 
 
-def words(rng: random.Random, low: int, high: int) -> str:
+def make_words(rng: random.Random, low: int, high: int) -> str:
     return " ".join(rng.choices(WORDS, k=rng.randint(low, high)))
 
 
-def likelihoods(pairs: list[tuple[str, str]]) -> list[Instance]:
+def make_likelihood_requests(pairs: list[tuple[str, str]]) -> list[Instance]:
     return [Instance("loglikelihood", {}, pair, number) for number, pair in enumerate(pairs)]
 
 
-def questions(shots: int, choices: list[str]) -> list[tuple[str, str]]:
+def make_questions(shots: int, choices: list[str]) -> list[tuple[str, str]]:
     """Return (prompt, choice) pairs: questions of three subjects, each after the examples of its subject."""
     rng = random.Random(1)
     pairs = []
     for _ in range(3):
-        prefix = "".join(f"{words(rng, 3, 6)}\nAnswer: {rng.choice(choices)}\n\n" for _ in range(shots))
+        prefix = "".join(f"{make_words(rng, 3, 6)}\nAnswer: {rng.choice(choices)}\n\n" for _ in range(shots))
         for _ in range(7):
-            context = f"{prefix}{words(rng, 2, 9)}\nAnswer:"
+            context = f"{prefix}{make_words(rng, 2, 9)}\nAnswer:"
             pairs += [(context, f" {choice}") for choice in choices]
     return pairs
 
@@ -55,7 +55,7 @@ def questions(shots: int, choices: list[str]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("shots", [0, 5])
 @pytest.mark.parametrize("choices", [["A", "B", "C", "D"], ["red", "green door", "green lamp and lock", "a"]])
 def test_likelihoods_are_those_of_lm_eval_s_own_class(both, shots, choices):
-    asked = likelihoods(questions(shots, choices))
+    asked = make_likelihood_requests(make_questions(shots, choices))
     wanted, found = (model.loglikelihood(asked, disable_tqdm=True) for model in both)
     assert [value for value, _ in found] == pytest.approx([value for value, _ in wanted], abs=1e-4)
     assert [greedy for _, greedy in found] == [greedy for _, greedy in wanted]
@@ -77,28 +77,28 @@ def test_a_greedy_continuation_is_marked_as_greedy(both):
 
 def test_a_context_that_is_too_long_is_truncated_as_by_lm_eval(both):
     rng = random.Random(2)
-    asked = likelihoods([(words(rng, 290, 300), " red"), (words(rng, 5, 5), " red")])
+    asked = make_likelihood_requests([(make_words(rng, 290, 300), " red"), (make_words(rng, 5, 5), " red")])
     wanted, found = (model.loglikelihood(asked, disable_tqdm=True) for model in both)
     assert [value for value, _ in found] == pytest.approx([value for value, _ in wanted], abs=1e-4)
 
 
 def test_a_context_of_one_token_is_left_to_lm_eval(both):
-    asked = likelihoods([("", "the"), ("", " door lamp")])
+    asked = make_likelihood_requests([("", "the"), ("", " door lamp")])
     wanted, found = (model.loglikelihood(asked, disable_tqdm=True) for model in both)
     assert found == wanted
 
 
-def generations(settings: dict, count: int = 9) -> list[Instance]:
+def make_generation_requests(settings: dict, count: int = 9) -> list[Instance]:
     rng = random.Random(3)
     return [
-        Instance("generate_until", {}, (f"Tell me: {words(rng, 1, 12)}", dict(settings)), number)
+        Instance("generate_until", {}, (f"Tell me: {make_words(rng, 1, 12)}", dict(settings)), number)
         for number in range(count)
     ]
 
 
 @pytest.mark.parametrize("until", [[], [" the"]])
 def test_generated_answers_are_those_of_lm_eval_s_own_class(both, until):
-    asked = generations({"until": until, "max_gen_toks": 12, "do_sample": False, "temperature": 0.0})
+    asked = make_generation_requests({"until": until, "max_gen_toks": 12, "do_sample": False, "temperature": 0.0})
     wanted, found = (model.generate_until(asked, disable_tqdm=True) for model in both)
     assert found == wanted
     assert len(set(wanted)) > 4
@@ -107,17 +107,17 @@ def test_generated_answers_are_those_of_lm_eval_s_own_class(both, until):
 def test_likelihoods_and_answers_can_be_computed_in_turn(both):
     plain, quick = both
     settings = {"until": [], "max_gen_toks": 5, "do_sample": False}
-    first = quick.generate_until(generations(settings), disable_tqdm=True)
-    quick.loglikelihood(likelihoods(questions(1, ["A", "B"])), disable_tqdm=True)
-    assert quick.generate_until(generations(settings), disable_tqdm=True) == first
-    assert plain.generate_until(generations(settings), disable_tqdm=True) == first
+    first = quick.generate_until(make_generation_requests(settings), disable_tqdm=True)
+    quick.loglikelihood(make_likelihood_requests(make_questions(1, ["A", "B"])), disable_tqdm=True)
+    assert quick.generate_until(make_generation_requests(settings), disable_tqdm=True) == first
+    assert plain.generate_until(make_generation_requests(settings), disable_tqdm=True) == first
 
 
 def test_answers_with_examples_per_subject_are_those_of_lm_eval_s_own_class(both):
     rng = random.Random(4)
     settings = {"until": [], "max_gen_toks": 2, "do_sample": False, "temperature": 0.0}
-    examples = [words(rng, 70, 90) for _ in range(3)]
-    prompts = [f"{before}\n{words(rng, 1, 9)}" for before in examples for _ in range(6)]
+    examples = [make_words(rng, 70, 90) for _ in range(3)]
+    prompts = [f"{before}\n{make_words(rng, 1, 9)}" for before in examples for _ in range(6)]
     asked = [Instance("generate_until", {}, (prompt, dict(settings)), number) for number, prompt in enumerate(prompts)]
     encoded = [both[1].tok_encode(prompt) for prompt in prompts]
     assert [numbers for _, numbers in plan_answer_runs(encoded, 4, 2)] == [list(range(n, n + 6)) for n in (0, 6, 12)]

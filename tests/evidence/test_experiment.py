@@ -24,19 +24,19 @@ GIVEN = {
 }
 
 
-def declared(folder: Path, **changes: object) -> Path:
+def write_declaration(folder: Path, **changes: object) -> Path:
     (folder / "one.yaml").write_text(yaml.safe_dump({**GIVEN, **changes}))
     return folder
 
 
 def test_all_configurations_are_run_with_one_seed_before_the_next(tmp_path: Path) -> None:
-    runs = read_experiment("one", declared(tmp_path)).list_runs()
+    runs = read_experiment("one", write_declaration(tmp_path)).list_runs()
     assert [run.name for run in runs] == ["a-seed-3", "b-b-seed-3", "a-seed-1", "b-b-seed-1"]
     assert runs[1].settings == {"mix.unit": "examples", "mix.ratio": 0.5}
 
 
 def test_runs_are_selected_by_labels_and_seeds(tmp_path: Path) -> None:
-    experiment = read_experiment("one", declared(tmp_path))
+    experiment = read_experiment("one", write_declaration(tmp_path))
     assert [run.name for run in experiment.select_runs("B b", "1")] == ["b-b-seed-1"]
     with pytest.raises(InputError, match=r"^--only: .*A, B b.*'C'$"):
         experiment.select_runs("A, C", "")
@@ -66,12 +66,12 @@ def test_a_label_becomes_a_file_name() -> None:
 )
 def test_an_invalid_value_is_named_by_file_and_key(tmp_path: Path, key: str, value: object) -> None:
     with pytest.raises(InputError) as error:
-        read_experiment("one", declared(tmp_path, **{key: value}))
+        read_experiment("one", write_declaration(tmp_path, **{key: value}))
     assert str(error.value).startswith(f"{tmp_path / 'one.yaml'}: {key}")
 
 
 def test_a_missing_or_invalid_file_is_named(tmp_path: Path) -> None:
-    declared(tmp_path)
+    write_declaration(tmp_path)
     with pytest.raises(InputError, match=r"two\.yaml: .*: one$"):
         read_experiment("two", tmp_path)
     (tmp_path / "bad.yaml").write_text("title: [\n")

@@ -3,7 +3,7 @@
 from alloy.evidence.page import MAX_ANSWER_LENGTH, escape_text, list_columns
 
 
-def one(label: str, base: float) -> dict:
+def make_row(label: str, base: float) -> dict:
     return {"label": label, "metrics": {"voc.f1": {"n": 9, "base": {"value": base}, "tuned": {"value": 0.5}}}}
 
 
@@ -16,10 +16,10 @@ def test_an_answer_becomes_one_escaped_line() -> None:
 
 
 def test_configurations_that_share_their_tests_share_a_column_for_base() -> None:
-    found = {"configurations": [one("A", 0.1), one("B", 0.1001)]}
+    found = {"configurations": [make_row("A", 0.1), make_row("B", 0.1001)]}
     assert [title for title, _ in list_columns(found)] == ["base", "A", "B"]
 
 
 def test_configurations_with_different_tests_have_separate_columns_for_base() -> None:
-    found = {"configurations": [one("A", 0.1), one("B", 0.2)]}
+    found = {"configurations": [make_row("A", 0.1), make_row("B", 0.2)]}
     assert [title for title, _ in list_columns(found)] == ["base, A", "base, B", "A", "B"]

@@ -33,8 +33,8 @@ def test_on_a_machine_of_half_the_speed_the_time_left_doubles(clock: Clock) -> N
     progress.start_run()
     progress.read_line("Running stage 'base':")
     clock.now = 200
-    said = progress.read_line("\x1b[32mRunning stage 'train':\x1b[0m")
-    assert said == "evidence: run 1 of 2, stage train; 3 min so far, about 20 min left"
+    message = progress.read_line("\x1b[32mRunning stage 'train':\x1b[0m")
+    assert message == "evidence: run 1 of 2, stage train; 3 min so far, about 20 min left"
     assert progress.seconds_left() == 2 * (300 + 300)
     assert progress.seconds == {"base": 200}
 

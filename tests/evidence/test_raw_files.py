@@ -25,14 +25,14 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def put(root: Path, *names: str) -> None:
+def write_raw_files(root: Path, *names: str) -> None:
     for name in names:
         path = root / "data/set/raw" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 
 
-def missing(root: Path) -> str:
+def find_missing(root: Path) -> str:
     return describe_missing_files([Path("data/set")], root)
 
 
@@ -50,22 +50,22 @@ def test_all_missing_files_are_named_in_one_line(root: Path) -> None:
 
 @pytest.mark.parametrize("names", [("a/train.json", "b.xml"), ("deep/a/train.json", "deep/b.xml"), ("all.jsonl.gz",)])
 def test_one_complete_list_is_enough(root: Path, names: tuple[str, ...]) -> None:
-    put(root, *names)
-    assert missing(root) == "data/set/raw: c.csv (https://example.org/two)"
-    put(root, "c.csv")
-    assert missing(root) == ""
+    write_raw_files(root, *names)
+    assert find_missing(root) == "data/set/raw: c.csv (https://example.org/two)"
+    write_raw_files(root, "c.csv")
+    assert find_missing(root) == ""
     assert len(list_raw_files(root / "data/set/raw")) == len(names) + 1
 
 
 def test_an_incomplete_list_is_not_enough(root: Path) -> None:
-    put(root, "b.xml", "other/train.json", "c.csv")
-    assert "a/train.json, b.xml" in missing(root)
+    write_raw_files(root, "b.xml", "other/train.json", "c.csv")
+    assert "a/train.json, b.xml" in find_missing(root)
 
 
 def test_an_invalid_raw_files_yaml_is_named(root: Path) -> None:
     (root / "data/set/raw_files.yaml").write_text("raw: [{any: 3}]\n")
     with pytest.raises(InputError, match=r"data/set/raw_files\.yaml: expected"):
-        missing(root)
+        find_missing(root)
 
 
 def test_shared_raw_files_are_named_once(root: Path) -> None:
@@ -73,7 +73,7 @@ def test_shared_raw_files_are_named_once(root: Path) -> None:
     (root / "data/short/raw_files.yaml").write_text("same_as: set\n")
     assert list_raw_data_sets(["short"], root) == [Path("data/short")]
     assert find_raw_folder(root / "data/short") == root / "data/set/raw"
-    asked = missing(root)
+    asked = find_missing(root)
     assert asked.startswith("data/set/raw: ")
     assert describe_missing_files([Path("data/short"), Path("data/set")], root) == asked
 

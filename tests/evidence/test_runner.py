@@ -85,17 +85,17 @@ def test_finished_runs_are_not_repeated(project: Path, whole: str) -> None:
 def test_a_killed_experiment_continues_to_the_same_result(
     project: Path, whole: str, tmp_path: Path, moment: tuple[str, int]
 ) -> None:
-    copy = clone(project, tmp_path / "copy")
+    copy = clone_project(project, tmp_path / "copy")
     kill_at(copy, *moment, *EVIDENCE, "small")
     done = len(list_records(copy))
     assert 0 < done < len(RUNS)
     assert not (copy / "docs/evidence/small.json").exists()
-    said = run_command(copy, *EVIDENCE, "small")
-    assert f"{done} of 4 runs are finished" in said
+    output = run_command(copy, *EVIDENCE, "small")
+    assert f"{done} of 4 runs are finished" in output
     assert read_results(copy) == read_results(project)
 
 
-def clone(project: Path, copy: Path) -> Path:
+def clone_project(project: Path, copy: Path) -> Path:
     """Return a fresh clone of the commit that the experiment was declared by, without its cache."""
     first = run_command(project, "git", "log", "--reverse", "--format=%H", "--", "docs/evidence/small.yaml").split()[0]
     run_command(project, "git", "clone", "-q", str(project), str(copy))
@@ -104,7 +104,7 @@ def clone(project: Path, copy: Path) -> Path:
 
 
 def test_another_machine_continues_from_the_records_and_their_commit(project: Path, whole: str, tmp_path: Path) -> None:
-    copy = clone(project, tmp_path / "other")
+    copy = clone_project(project, tmp_path / "other")
     partial = Path("docs/evidence/partial/small")
     (copy / partial).mkdir(parents=True)
     for name in RUNS[:3]:
@@ -113,16 +113,16 @@ def test_another_machine_continues_from_the_records_and_their_commit(project: Pa
     run_command(copy, "git", "config", "user.name", "Test")
     (copy / "work.py").write_text("raise SystemExit('work that goes on, and does not run')\n")
     commit_all(copy)
-    said = run_command(copy, *EVIDENCE, "small")
-    assert "3 of 4 runs are finished" in said
-    assert said.count("Running stage 'train'") == 1
+    output = run_command(copy, *EVIDENCE, "small")
+    assert "3 of 4 runs are finished" in output
+    assert output.count("Running stage 'train'") == 1
     assert read_results(copy) == read_results(project)
 
 
 def test_a_part_of_an_experiment_is_run_and_shown_elsewhere(project: Path, whole: str) -> None:
-    said = run_command(project, *EVIDENCE, "small", "--only", "ratio 0", "--seeds", "0", "--out", "metrics/real")
+    output = run_command(project, *EVIDENCE, "small", "--only", "ratio 0", "--seeds", "0", "--out", "metrics/real")
     assert list_records(project, out="metrics/real") == ["ratio-0-seed-0"]
-    assert ONE_SEED in said
+    assert ONE_SEED in output
     found = read_json(project / "metrics/real/small.json")
     assert [row["run"] for row in found["runs"]] == ["ratio-0-seed-0"]
     assert (found["missing"], len(found["configurations"])) == ([], 1)
@@ -131,7 +131,7 @@ def test_a_part_of_an_experiment_is_run_and_shown_elsewhere(project: Path, whole
 def test_an_incomplete_experiment_can_be_shown_and_names_missing_runs(
     project: Path, whole: str, tmp_path: Path
 ) -> None:
-    copy = clone(project, tmp_path / "part")
+    copy = clone_project(project, tmp_path / "part")
     shutil.copytree(project / "docs/evidence/partial", copy / "docs/evidence/partial")
     (copy / "docs/evidence/partial/small/ratio-0-seed-0.json").unlink()
     run_command(copy, *EVIDENCE, "small", "--show")
@@ -140,16 +140,16 @@ def test_an_incomplete_experiment_can_be_shown_and_names_missing_runs(
 
 
 def test_a_record_of_other_settings_is_named(project: Path, whole: str, tmp_path: Path) -> None:
-    copy = clone(project, tmp_path / "edited")
+    copy = clone_project(project, tmp_path / "edited")
     shutil.copytree(project / "docs/evidence/partial", copy / "docs/evidence/partial")
     edited = {**SMALL, "settings": {"mix.unit": "tokens"}}
     (copy / "docs/evidence/small.yaml").write_text(yaml.safe_dump(edited))
-    said = run_command(copy, *EVIDENCE, "small", status=1)
-    assert "docs/evidence/partial/small/ratio-0-seed-0.json: mix.unit: expected 'tokens'" in said
+    output = run_command(copy, *EVIDENCE, "small", status=1)
+    assert "docs/evidence/partial/small/ratio-0-seed-0.json: mix.unit: expected 'tokens'" in output
 
 
 def test_records_of_two_commits_are_refused(project: Path, whole: str, tmp_path: Path) -> None:
-    copy = clone(project, tmp_path / "mixed")
+    copy = clone_project(project, tmp_path / "mixed")
     shutil.copytree(project / "docs/evidence/partial", copy / "docs/evidence/partial")
     path = copy / "docs/evidence/partial/small/ratio-0-seed-0.json"
     path.write_text(json.dumps({**read_json(path), "commit": "0" * 40}))
@@ -158,22 +158,22 @@ def test_records_of_two_commits_are_refused(project: Path, whole: str, tmp_path:
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_kept(project: Path, whole: str, tmp_path: Path) -> None:
-    copy = clone(project, tmp_path / "failing")
+    copy = clone_project(project, tmp_path / "failing")
     broken = {**SMALL, "configurations": {"ratio 0.4": {"mix.ratio": 0.4}, "ratio 0": {"mix.ratio": 0.0}}, "seeds": [0]}
     (copy / "docs/evidence/broken.yaml").write_text(yaml.safe_dump(broken))
-    said = run_command(copy, *EVIDENCE, "broken", status=1)
+    output = run_command(copy, *EVIDENCE, "broken", status=1)
     assert list_records(copy, "broken") == ["ratio-0-seed-0"]
-    assert said.splitlines()[-1].startswith("alloy: ratio-0.4-seed-0 failed: .dvc/tmp/evidence/broken.logs/ratio-0.4")
+    assert output.splitlines()[-1].startswith("alloy: ratio-0.4-seed-0 failed: .dvc/tmp/evidence/broken.logs/ratio-0.4")
 
 
 def test_code_that_is_not_committed_is_refused(project: Path, tmp_path: Path) -> None:
-    copy = clone(project, tmp_path / "dirty")
+    copy = clone_project(project, tmp_path / "dirty")
     (copy / "params.yaml").write_text((copy / "params.yaml").read_text() + "\n# edited\n")
     assert "params.yaml: not committed" in run_command(copy, *EVIDENCE, "small", status=1)
 
 
 def test_missing_raw_files_are_named_at_once_in_one_line(project: Path, tmp_path: Path) -> None:
-    copy = clone(project, tmp_path / "raw")
+    copy = clone_project(project, tmp_path / "raw")
     for name in ("reviews", "questions"):
         (copy / f"data/{name}/raw").mkdir(parents=True)
         groups = [{"any": [[f"{name}.xml", "more.xml"], ["all.jsonl"]], "from": f"https://example.org/{name}"}]
@@ -181,22 +181,22 @@ def test_missing_raw_files_are_named_at_once_in_one_line(project: Path, tmp_path
     asked = {**SMALL, "settings": {"data.comments": "reviews", "data.benchmark": "questions"}}
     (copy / "docs/evidence/small.yaml").write_text(yaml.safe_dump(asked))
     began = time.monotonic()
-    said = run_command(copy, *EVIDENCE, "small", status=1)
+    output = run_command(copy, *EVIDENCE, "small", status=1)
     assert time.monotonic() - began < 100
-    assert said.splitlines()[-1] == (
+    assert output.splitlines()[-1] == (
         "alloy: missing raw files: data/reviews/raw: reviews.xml, more.xml (https://example.org/reviews) | "
         "data/questions/raw: questions.xml, more.xml (https://example.org/questions)"
     )
 
 
 def test_a_run_of_another_folder_becomes_a_record(project: Path, whole: str, tmp_path: Path) -> None:
-    copy, made = clone(project, tmp_path / "taking"), clone(project, tmp_path / "cluster")
+    copy, made = clone_project(project, tmp_path / "taking"), clone_project(project, tmp_path / "cluster")
     params = made / "params.yaml"
     params.write_text(params.read_text().replace("ratio: 0.0 ", "ratio: 0.25 ").replace("\nseed: 0", "\nseed: 1"))
     run_command(made, "dvc", "repro", "compare")
     take = (*EVIDENCE, "small", "--take", str(made), "--commit", "HEAD", "--seeds", "1")
-    said = run_command(copy, *take, "--only", "ratio 0", status=1)
-    assert f"{made}: mix.ratio: expected 0.0 as ratio 0 has it, got 0.25" in said
+    output = run_command(copy, *take, "--only", "ratio 0", status=1)
+    assert f"{made}: mix.ratio: expected 0.0 as ratio 0 has it, got 0.25" in output
     run_command(copy, *take, "--only", "ratio 0.25")
     name = "ratio-0.25-seed-1"
     assert list_records(copy) == [name]

@@ -4,7 +4,7 @@ from alloy.comparison.seeds import ONE_SEED
 from alloy.evidence.summary import describe_training, find_largest_base_difference, list_notes
 
 
-def record(
+def make_record(
     customer: int = 500, mixed: int = 3549, comments: int | None = 3549, base: float = 0.5, **machine: str
 ) -> dict:
     return {
@@ -22,27 +22,27 @@ def record(
 
 
 def test_the_budget_is_what_training_saw_and_not_the_mix() -> None:
-    told = describe_training(record(customer=600, mixed=3000))
-    assert (told["customer"], told["unseen"], told["general"], told["comments"]) == (600, 2400, 0.1, 3549)
+    text = describe_training(make_record(customer=600, mixed=3000))
+    assert (text["customer"], text["unseen"], text["general"], text["comments"]) == (600, 2400, 0.1, 3549)
 
 
 def test_a_run_without_counts_has_no_budget() -> None:
-    old = record()
+    old = make_record()
     del old["train"]["source"]
     assert describe_training(old)["customer"] is None
     assert len(list_notes({"A": [old, old]})) == 1
 
 
 def test_notes_name_single_seeds_machines_and_the_svms_comments() -> None:
-    said = list_notes({"A": [record()], "B": [record(processor="B", gpus=["H"]), record(customer=499)]})
-    assert said[0] == ONE_SEED
-    assert said[1] == "Made on 2 cores of A, AVX2 and on 2 cores of B, AVX2, H."
-    assert said[2].startswith("The SVM learned from all 3,549 training comments, the tuned models from 499 to 500 ")
-    assert len(said) == 3
-    assert len(list_notes({"A": [record(customer=3549), record(customer=3549)]})) == 1
-    assert len(list_notes({"A": [record(comments=None)] * 2})) == 1
+    notes = list_notes({"A": [make_record()], "B": [make_record(processor="B", gpus=["H"]), make_record(customer=499)]})
+    assert notes[0] == ONE_SEED
+    assert notes[1] == "Made on 2 cores of A, AVX2 and on 2 cores of B, AVX2, H."
+    assert notes[2].startswith("The SVM learned from all 3,549 training comments, the tuned models from 499 to 500 ")
+    assert len(notes) == 3
+    assert len(list_notes({"A": [make_record(customer=3549), make_record(customer=3549)]})) == 1
+    assert len(list_notes({"A": [make_record(comments=None)] * 2})) == 1
 
 
 def test_a_difference_of_base_between_machines_is_found() -> None:
-    assert find_largest_base_difference([[record(base=0.5), record(base=0.5)], [record(base=0.7)]]) == 0
-    assert round(find_largest_base_difference([[record(base=0.5), record(base=0.54)]]), 4) == 0.04
+    assert find_largest_base_difference([[make_record(base=0.5), make_record(base=0.5)], [make_record(base=0.7)]]) == 0
+    assert round(find_largest_base_difference([[make_record(base=0.5), make_record(base=0.54)]]), 4) == 0.04

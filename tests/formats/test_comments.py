@@ -13,7 +13,7 @@ FLAT = Taxonomy(("L1",), {("Praise",): "", ("Problem",): ""})
 PAIRING = {"L1": "Setup", "L2": "Pairing"}
 
 
-def row(*segments: Any, **more: Any) -> dict[str, Any]:
+def make_row(*segments: Any, **more: Any) -> dict[str, Any]:
     return {"id": "c1", "text": "It does not pair.", "segments": list(segments or [PAIRING]), **more}
 
 
@@ -25,32 +25,35 @@ def parse_error(bad: dict[str, Any]) -> str:
 
 
 def test_a_full_row_becomes_a_comment() -> None:
-    given = row({"content": "no pair", **PAIRING, "emotion": "anger"}, {"L1": "Price", "L2": "Fair"}, lang="en")
+    given = make_row({"content": "no pair", **PAIRING, "emotion": "anger"}, {"L1": "Price", "L2": "Fair"}, lang="en")
     segments = (Segment(("Setup", "Pairing"), "no pair", "anger"), Segment(("Price", "Fair")))
     assert parse_comment(given, TAXONOMY) == Comment("c1", "It does not pair.", segments, "en", None)
 
 
 def test_a_taxonomy_of_one_level_needs_one_label() -> None:
-    assert parse_comment(row({"L1": "Praise"}), FLAT).segments == (Segment(("Praise",)),)
+    assert parse_comment(make_row({"L1": "Praise"}), FLAT).segments == (Segment(("Praise",)),)
 
 
 def test_spaces_around_a_label_do_not_matter() -> None:
-    assert parse_comment(row({"L1": " Setup ", "L2": "Pairing\n"}), TAXONOMY).segments[0].path == ("Setup", "Pairing")
+    assert parse_comment(make_row({"L1": " Setup ", "L2": "Pairing\n"}), TAXONOMY).segments[0].path == (
+        "Setup",
+        "Pairing",
+    )
 
 
 def test_text_and_content_are_not_changed() -> None:
-    given = row({"content": "  ¡No  vá! ", **PAIRING}, text="  ¡No  vá! \n")
+    given = make_row({"content": "  ¡No  vá! ", **PAIRING}, text="  ¡No  vá! \n")
     comment = parse_comment(given, TAXONOMY)
     assert (comment.text, comment.segments[0].content) == ("  ¡No  vá! \n", "  ¡No  vá! ")
 
 
 @pytest.mark.parametrize("split", ["train", "test", None])
 def test_a_given_split_is_kept(split: str | None) -> None:
-    assert parse_comment(row(split=split), TAXONOMY).split == split
+    assert parse_comment(make_row(split=split), TAXONOMY).split == split
 
 
 def test_a_comment_is_written_back_without_absent_fields() -> None:
-    bare, full = row(), row({"content": "x", **PAIRING, "emotion": "joy"}, lang="de")
+    bare, full = make_row(), make_row({"content": "x", **PAIRING, "emotion": "joy"}, lang="de")
     assert parse_comment(bare, TAXONOMY).to_row(("L1", "L2")) == bare
     assert parse_comment(full, TAXONOMY).to_row(("L1", "L2")) == full
 
@@ -61,50 +64,50 @@ def test_the_keys_of_a_segment_have_the_order_of_the_answer() -> None:
 
 
 def test_null_counts_as_absent() -> None:
-    given = row({**PAIRING, "content": None, "emotion": None, "L3": None}, lang=None, split=None)
-    assert parse_comment(given, TAXONOMY) == parse_comment(row(), TAXONOMY)
+    given = make_row({**PAIRING, "content": None, "emotion": None, "L3": None}, lang=None, split=None)
+    assert parse_comment(given, TAXONOMY) == parse_comment(make_row(), TAXONOMY)
 
 
 @pytest.mark.parametrize(
     "label", ["Pai\u00adring", "\u200bPairing\ufeff", "\u00a0Pairing\u3000", "Pairing\u200d", "Pair\x00ing"]
 )
 def test_invisible_characters_in_a_label_are_ignored(label: str) -> None:
-    segment = parse_comment(row({"L1": "Setup", "L2": label, "emotion": f"{label} "}), TAXONOMY).segments[0]
+    segment = parse_comment(make_row({"L1": "Setup", "L2": label, "emotion": f"{label} "}), TAXONOMY).segments[0]
     assert segment == Segment(("Setup", "Pairing"), None, "Pairing")
 
 
 def test_accents_may_be_encoded_in_two_ways() -> None:
     taxonomy = Taxonomy(("L1",), {("Caf\u00e9",): ""})
-    assert parse_comment(row({"L1": "Cafe\u0301"}), taxonomy).segments[0].path == ("Caf\u00e9",)
+    assert parse_comment(make_row({"L1": "Cafe\u0301"}), taxonomy).segments[0].path == ("Caf\u00e9",)
 
 
 NAME = "comment 'c1'"
 BAD_ROWS = {  # a row, and what the error names: the comment, the key, the value
     "no id": ({"text": "x", "segments": [PAIRING]}, ("`id`",)),
-    "a number as id": (row(id=7), ("`id`",)),
-    "an empty id": (row(id=""), ("`id`",)),
+    "a number as id": (make_row(id=7), ("`id`",)),
+    "an empty id": (make_row(id=""), ("`id`",)),
     "no text": ({"id": "c1", "segments": [PAIRING]}, (NAME, "`text`")),
-    "null as text": (row(text=None), (NAME, "`text`")),
-    "a blank text": (row(text=" \n\t"), (NAME, "`text`")),
-    "an invisible text": (row(text="\u200b\u3164\ufeff"), (NAME, "`text`")),
-    "null as a level": (row({"L1": "Setup", "L2": None}), ("levels L1;", "L1..L2")),
+    "null as text": (make_row(text=None), (NAME, "`text`")),
+    "a blank text": (make_row(text=" \n\t"), (NAME, "`text`")),
+    "an invisible text": (make_row(text="\u200b\u3164\ufeff"), (NAME, "`text`")),
+    "null as a level": (make_row({"L1": "Setup", "L2": None}), ("levels L1;", "L1..L2")),
     "a misspelled text": ({"id": "c1", "Text": "x", "segments": [PAIRING]}, (NAME, "`text`", "`Text`?")),
     "a misspelled list": ({"id": "c1", "text": "x", "segment": [PAIRING]}, (NAME, "`segments`", "`segment`?")),
     "no segments": ({"id": "c1", "text": "x"}, (NAME, "`segments`")),
     "an empty list": ({"id": "c1", "text": "x", "segments": []}, (NAME, "`segments`")),
     "an object for the list": ({"id": "c1", "text": "x", "segments": PAIRING}, (NAME, "`segments`")),
-    "an unknown split": (row(split="dev"), (NAME, "`split`", "'dev'")),
-    "a label as segment": (row("Setup"), (NAME, "{L1, L2, ..}", "'Setup'")),
-    "a level too few": (row({"L1": "Setup"}), ("levels L1;", "L1..L2")),
-    "a level too many": (row({**PAIRING, "L3": "x"}), ("levels L1,L2,L3;", "L1..L2")),
-    "no level": (row({"content": "x"}), ("levels none;", "L1..L2")),
-    "an unknown field": (row({**PAIRING, "mood": "x"}), ("`mood`", "L1, L2, content, emotion")),
-    "a number as label": (row({"L1": "Setup", "L2": 3}), ("`L2`", "got 3")),
-    "a list as content": (row({**PAIRING, "content": []}), ("`content`", "got []")),
-    "a misspelled label": (row({"L1": "Setup", "L2": "Easy"}), ("'Setup > Easy'", "'Setup > Easy setup'?")),
-    "labels of two branches": (row({"L1": "Price", "L2": "Pairing"}), ("'Price > Pairing'",)),
-    "an empty label": (row({"L1": "Setup", "L2": ""}), ("`L2`", "empty")),
-    "a good segment first": (row(PAIRING, {"L1": "Zzz", "L2": "Zzz"}), ("'Zzz > Zzz'",)),
+    "an unknown split": (make_row(split="dev"), (NAME, "`split`", "'dev'")),
+    "a label as segment": (make_row("Setup"), (NAME, "{L1, L2, ..}", "'Setup'")),
+    "a level too few": (make_row({"L1": "Setup"}), ("levels L1;", "L1..L2")),
+    "a level too many": (make_row({**PAIRING, "L3": "x"}), ("levels L1,L2,L3;", "L1..L2")),
+    "no level": (make_row({"content": "x"}), ("levels none;", "L1..L2")),
+    "an unknown field": (make_row({**PAIRING, "mood": "x"}), ("`mood`", "L1, L2, content, emotion")),
+    "a number as label": (make_row({"L1": "Setup", "L2": 3}), ("`L2`", "got 3")),
+    "a list as content": (make_row({**PAIRING, "content": []}), ("`content`", "got []")),
+    "a misspelled label": (make_row({"L1": "Setup", "L2": "Easy"}), ("'Setup > Easy'", "'Setup > Easy setup'?")),
+    "labels of two branches": (make_row({"L1": "Price", "L2": "Pairing"}), ("'Price > Pairing'",)),
+    "an empty label": (make_row({"L1": "Setup", "L2": ""}), ("`L2`", "empty")),
+    "a good segment first": (make_row(PAIRING, {"L1": "Zzz", "L2": "Zzz"}), ("'Zzz > Zzz'",)),
 }
 
 
@@ -116,12 +119,12 @@ def test_the_error_of_a_bad_row_names_comment_key_and_value(bad: dict[str, Any],
 
 def test_an_error_suggests_a_key_only_if_one_is_similar() -> None:
     assert "did you mean" not in parse_error({"id": "c1", "segments": [PAIRING]})
-    assert "did you mean" not in parse_error(row({"L1": "Zzz", "L2": "Zzz"}))
+    assert "did you mean" not in parse_error(make_row({"L1": "Zzz", "L2": "Zzz"}))
 
 
 @pytest.mark.parametrize("lang", [3, ["en"]])
 def test_a_language_that_is_not_a_string_is_an_error(lang: object) -> None:
-    assert "`lang`" in parse_error(row(lang=lang))
+    assert "`lang`" in parse_error(make_row(lang=lang))
 
 
 @pytest.mark.parametrize("copy", ["it works", "IT  Works", " it\tworks\n", "It\u00a0works"])

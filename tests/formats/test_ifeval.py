@@ -13,64 +13,67 @@ Row = dict[str, Any]
 WORDS, KEYWORDS, TITLE = "length_constraints:number_words", "keywords:existence", "detectable_format:title"
 
 
-def prompt(key: Any = 1, names: Any = (TITLE,), kwargs: Any = ({},), text: Any = "Write a poem.") -> Row:
+def make_prompt(key: Any = 1, names: Any = (TITLE,), kwargs: Any = ({},), text: Any = "Write a poem.") -> Row:
     names, kwargs = (list(value) if isinstance(value, tuple) else value for value in (names, kwargs))
     return {"key": key, "prompt": text, "instruction_id_list": names, "kwargs": kwargs}
 
 
-def words(**kwargs: Any) -> Row:
-    return prompt(names=(WORDS,), kwargs=(kwargs,))
+def make_words_prompt(**kwargs: Any) -> Row:
+    return make_prompt(names=(WORDS,), kwargs=(kwargs,))
 
 
-def keywords(*values: Any) -> Row:
-    return prompt(names=(KEYWORDS,), kwargs=({"keywords": list(values)},))
+def make_keywords_prompt(*values: Any) -> Row:
+    return make_prompt(names=(KEYWORDS,), kwargs=({"keywords": list(values)},))
 
 
-def write(path: Path, *rows: Row) -> Path:
+def write_prompts(path: Path, *rows: Row) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
 def test_prompts_keep_their_order_and_lose_the_null_arguments(tmp_path: Path) -> None:
-    second = words(num_words=5, relation="less than", keywords=None, letter=None)
-    rows = load_prompts(write(tmp_path / "ifeval.jsonl", prompt(9), {**second, "more": 1}, prompt(3)))
-    assert rows == [prompt(9), words(num_words=5, relation="less than"), prompt(3)]
+    second = make_words_prompt(num_words=5, relation="less than", keywords=None, letter=None)
+    rows = load_prompts(write_prompts(tmp_path / "ifeval.jsonl", make_prompt(9), {**second, "more": 1}, make_prompt(3)))
+    assert rows == [make_prompt(9), make_words_prompt(num_words=5, relation="less than"), make_prompt(3)]
 
 
 END_CHECKER, LANGUAGE = "startend:end_checker", "language:response_language"
 BAD = {  # a row, and the key and value that the error names
-    "no key": (prompt(None), ("`key`", "None")),
-    "a text as key": (prompt("1"), ("`key`", "'1'")),
-    "true as key": (prompt(True), ("`key`", "True")),
-    "an empty prompt": (prompt(text=" \n"), ("`prompt`",)),
-    "no prompt": (prompt(text=None), ("`prompt`",)),
-    "no instructions": (prompt(names=None), ("`instruction_id_list`",)),
-    "an empty list": (prompt(names=(), kwargs=()), ("`instruction_id_list`",)),
-    "no kwargs": (prompt(kwargs=None), ("`kwargs`",)),
-    "kwargs that are texts": (prompt(kwargs=("",)), ("`kwargs`",)),
-    "kwargs too few": (prompt(names=(TITLE, TITLE)), ("`kwargs`", "2", "1")),
-    "an unknown instruction": (prompt(names=("format:title",)), ("'format:title'", TITLE)),
-    "a number as instruction": (prompt(names=(3,)), (" 3;", TITLE)),
-    "a list as instruction": (prompt(names=([TITLE],)), (f"['{TITLE}']", WORDS)),
-    "an argument too many": (prompt(kwargs=({"num_words": 3},)), (TITLE, "`num_words`")),
-    "an argument too few": (words(num_words=3), (WORDS, "`relation`")),
-    "a null argument": (words(num_words=None, relation="at least"), (WORDS, "`num_words`")),
+    "no key": (make_prompt(None), ("`key`", "None")),
+    "a text as key": (make_prompt("1"), ("`key`", "'1'")),
+    "true as key": (make_prompt(True), ("`key`", "True")),
+    "an empty prompt": (make_prompt(text=" \n"), ("`prompt`",)),
+    "no prompt": (make_prompt(text=None), ("`prompt`",)),
+    "no instructions": (make_prompt(names=None), ("`instruction_id_list`",)),
+    "an empty list": (make_prompt(names=(), kwargs=()), ("`instruction_id_list`",)),
+    "no kwargs": (make_prompt(kwargs=None), ("`kwargs`",)),
+    "kwargs that are texts": (make_prompt(kwargs=("",)), ("`kwargs`",)),
+    "kwargs too few": (make_prompt(names=(TITLE, TITLE)), ("`kwargs`", "2", "1")),
+    "an unknown instruction": (make_prompt(names=("format:title",)), ("'format:title'", TITLE)),
+    "a number as instruction": (make_prompt(names=(3,)), (" 3;", TITLE)),
+    "a list as instruction": (make_prompt(names=([TITLE],)), (f"['{TITLE}']", WORDS)),
+    "an argument too many": (make_prompt(kwargs=({"num_words": 3},)), (TITLE, "`num_words`")),
+    "an argument too few": (make_words_prompt(num_words=3), (WORDS, "`relation`")),
+    "a null argument": (make_words_prompt(num_words=None, relation="at least"), (WORDS, "`num_words`")),
     # lm-eval reads 0 as an argument that is missing
-    "a zero": (words(num_words=0, relation="at least"), (WORDS, "`num_words`", "got 0")),
-    "a number in a text": (words(num_words="3", relation="at least"), (WORDS, "`num_words`", "got '3'")),
-    "half a word": (words(num_words=1.5, relation="at least"), (WORDS, "`num_words`", "got 1.5")),
-    "another relation": (words(num_words=3, relation="at most"), (WORDS, "'relation': 'at most'")),
-    "an unknown language": (prompt(names=(LANGUAGE,), kwargs=({"language": "xx"},)), (LANGUAGE, "'language': 'xx'")),
+    "a zero": (make_words_prompt(num_words=0, relation="at least"), (WORDS, "`num_words`", "got 0")),
+    "a number in a text": (make_words_prompt(num_words="3", relation="at least"), (WORDS, "`num_words`", "got '3'")),
+    "half a word": (make_words_prompt(num_words=1.5, relation="at least"), (WORDS, "`num_words`", "got 1.5")),
+    "another relation": (make_words_prompt(num_words=3, relation="at most"), (WORDS, "'relation': 'at most'")),
+    "an unknown language": (
+        make_prompt(names=(LANGUAGE,), kwargs=({"language": "xx"},)),
+        (LANGUAGE, "'language': 'xx'"),
+    ),
     "a word as keywords": (
-        prompt(names=(KEYWORDS,), kwargs=({"keywords": "lamp"},)),
+        make_prompt(names=(KEYWORDS,), kwargs=({"keywords": "lamp"},)),
         (KEYWORDS, "`keywords`", "'lamp'"),
     ),
-    "no keyword": (keywords(), (KEYWORDS, "`keywords`", "got []")),
-    "an empty keyword": (keywords("a", ""), (KEYWORDS, "`keywords`", "['a', '']")),
-    "a number among keywords": (keywords("a", 5), (KEYWORDS, "`keywords`", "['a', 5]")),
-    "a keyword that is not a pattern": (keywords("(plus"), (KEYWORDS, "`keywords`", "'(plus'")),
+    "no keyword": (make_keywords_prompt(), (KEYWORDS, "`keywords`", "got []")),
+    "an empty keyword": (make_keywords_prompt("a", ""), (KEYWORDS, "`keywords`", "['a', '']")),
+    "a number among keywords": (make_keywords_prompt("a", 5), (KEYWORDS, "`keywords`", "['a', 5]")),
+    "a keyword that is not a pattern": (make_keywords_prompt("(plus"), (KEYWORDS, "`keywords`", "'(plus'")),
     "a number as phrase": (
-        prompt(names=(END_CHECKER,), kwargs=({"end_phrase": 5},)),
+        make_prompt(names=(END_CHECKER,), kwargs=({"end_phrase": 5},)),
         (END_CHECKER, "`end_phrase`", "got 5"),
     ),
 }
@@ -84,7 +87,7 @@ def read_error(path: Path) -> str:
 
 @pytest.mark.parametrize(("row", "parts"), BAD.values(), ids=BAD)
 def test_a_bad_prompt_is_one_line_with_location_key_and_value(tmp_path: Path, row: Row, parts: tuple[str, ...]) -> None:
-    path = write(tmp_path / "ifeval.jsonl", prompt(2), row)
+    path = write_prompts(tmp_path / "ifeval.jsonl", make_prompt(2), row)
     error = read_error(path)
     assert error.startswith(f"{path}:2: ")
     assert all(part in error for part in parts), error
@@ -92,21 +95,21 @@ def test_a_bad_prompt_is_one_line_with_location_key_and_value(tmp_path: Path, ro
 
 
 def test_a_duplicate_key_names_its_line(tmp_path: Path) -> None:
-    path = write(tmp_path / "ifeval.jsonl", prompt(2), prompt(1), prompt(2))
+    path = write_prompts(tmp_path / "ifeval.jsonl", make_prompt(2), make_prompt(1), make_prompt(2))
     assert read_error(path).startswith(f"{path}:3: duplicate `key` 2")
 
 
 def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     path = tmp_path / "ifeval.jsonl"
-    path.write_text(json.dumps(prompt()) + "\n{\n")
+    path.write_text(json.dumps(make_prompt()) + "\n{\n")
     assert read_error(path).startswith(f"{path}:2: ")
 
 
 def test_checking_a_checked_prompt_changes_nothing() -> None:
-    row = check_prompt(words(num_words=5, relation="at least", letter=None))
+    row = check_prompt(make_words_prompt(num_words=5, relation="at least", letter=None))
     assert check_prompt(row) == row
 
 
 def test_null_kwargs_mean_no_arguments() -> None:
-    row = {**prompt(1), "kwargs": [None for _ in prompt(1)["kwargs"]]}
+    row = {**make_prompt(1), "kwargs": [None for _ in make_prompt(1)["kwargs"]]}
     assert check_prompt(row) == check_prompt({**row, "kwargs": [{} for _ in row["kwargs"]]})

@@ -33,20 +33,20 @@ print([verify(row, [text])["prompt_level_strict_acc"] for text in ("Dr. Smith le
 """
 
 
-def row(name: str, **kwargs: object) -> dict:
+def make_row(name: str, **kwargs: object) -> dict:
     return {"key": 7, "prompt": "Say it.", "instruction_id_list": [name], "kwargs": [kwargs]}
 
 
-def follows(answer: str, name: str, **kwargs: object) -> bool:
-    return verify_answer(row(name, **kwargs), [answer])["prompt_level_strict_acc"]
+def is_followed(answer: str, name: str, **kwargs: object) -> bool:
+    return verify_answer(make_row(name, **kwargs), [answer])["prompt_level_strict_acc"]
 
 
 @pytest.mark.parametrize(("text", "count"), COUNTED.items())
 def test_abbreviations_do_not_end_a_sentence(text: str, count: int) -> None:
     name = "length_constraints:number_sentences"
-    assert follows(text, name, num_sentences=count, relation="at least")
-    assert follows(text, name, num_sentences=count + 1, relation="less than")
-    assert not follows(text, name, num_sentences=count + 1, relation="at least")
+    assert is_followed(text, name, num_sentences=count, relation="at least")
+    assert is_followed(text, name, num_sentences=count + 1, relation="less than")
+    assert not is_followed(text, name, num_sentences=count + 1, relation="at least")
 
 
 @pytest.mark.slow
@@ -59,20 +59,20 @@ def test_no_network_and_no_data_of_the_user_are_needed(tmp_path: Path) -> None:
 
 def test_words_in_capitals_are_counted() -> None:
     name = "change_case:capital_word_frequency"
-    assert follows("THE LAMP is ON.", name, capital_frequency=3, capital_relation="at least")
-    assert not follows("THE LAMP is on.", name, capital_frequency=3, capital_relation="at least")
+    assert is_followed("THE LAMP is ON.", name, capital_frequency=3, capital_relation="at least")
+    assert not is_followed("THE LAMP is on.", name, capital_frequency=3, capital_relation="at least")
 
 
 def test_language_detection_is_deterministic() -> None:
     # Too few letters to be sure of: unseeded, langdetect says now one language and now another.
-    answers = [follows("no la una die", "language:response_language", language="es") for _ in range(30)]
+    answers = [is_followed("no la una die", "language:response_language", language="es") for _ in range(30)]
     assert len(set(answers)) == 1
-    assert follows("Ich habe keine Zeit, morgen vielleicht.", "language:response_language", language="de")
+    assert is_followed("Ich habe keine Zeit, morgen vielleicht.", "language:response_language", language="de")
 
 
 def test_random_arguments_are_deterministic_and_leave_other_random_state_unchanged() -> None:
     # As in two prompts of IFEval: '#' is no letter for lm-eval, which draws one.
-    asked = row("keywords:letter_frequency", letter="#", let_frequency=2, let_relation="at least")
+    asked = make_row("keywords:letter_frequency", letter="#", let_frequency=2, let_relation="at least")
     results = []
     for seed in range(20):
         random.seed(seed)
@@ -82,8 +82,8 @@ def test_random_arguments_are_deterministic_and_leave_other_random_state_unchang
 
 
 def test_an_empty_answer_follows_nothing() -> None:
-    assert not follows("", "punctuation:no_comma")
-    assert not follows(" \n", "punctuation:no_comma")
+    assert not is_followed("", "punctuation:no_comma")
+    assert not is_followed(" \n", "punctuation:no_comma")
 
 
 def test_there_are_25_kinds_of_instructions() -> None:

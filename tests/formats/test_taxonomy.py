@@ -11,7 +11,7 @@ from alloy.formats.taxonomy import Taxonomy, format_path, load_taxonomy
 TWO = "L1,L2,description\nSetup,Pairing,Bluetooth does not connect\nSetup,Manual,\n"
 
 
-def load(folder: Path, text: str | bytes) -> Taxonomy:
+def load_text(folder: Path, text: str | bytes) -> Taxonomy:
     path = folder / "taxonomy.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return load_taxonomy(path)
@@ -19,13 +19,13 @@ def load(folder: Path, text: str | bytes) -> Taxonomy:
 
 def load_error(folder: Path, text: str | bytes) -> str:
     with pytest.raises(InputError) as caught:
-        load(folder, text)
+        load_text(folder, text)
     assert "\n" not in str(caught.value)
     return str(caught.value).removeprefix(f"{folder}/")
 
 
 def test_a_row_is_a_leaf_with_its_description(tmp_path: Path) -> None:
-    taxonomy = load(tmp_path, TWO)
+    taxonomy = load_text(tmp_path, TWO)
     assert taxonomy.levels == ("L1", "L2")
     assert taxonomy.leaves == {("Setup", "Pairing"): "Bluetooth does not connect", ("Setup", "Manual"): ""}
 
@@ -34,23 +34,23 @@ def test_a_row_is_a_leaf_with_its_description(tmp_path: Path) -> None:
 def test_any_depth_is_read(tmp_path: Path, depth: int) -> None:
     levels = [f"L{level}" for level in range(1, depth + 1)]
     path = tuple(f"label {level}" for level in levels)
-    taxonomy = load(tmp_path, f"{','.join(levels)},description\n{','.join(path)},words\n")
+    taxonomy = load_text(tmp_path, f"{','.join(levels)},description\n{','.join(path)},words\n")
     assert taxonomy.levels == tuple(levels)
     assert taxonomy.leaves == {path: "words"}
 
 
 def test_the_description_may_stand_anywhere_or_be_left_out(tmp_path: Path) -> None:
-    assert load(tmp_path, "description,L1,L2\nwords,a,b\n").leaves == {("a", "b"): "words"}
-    assert load(tmp_path, "L1,L2\na,b\n").leaves == {("a", "b"): ""}
+    assert load_text(tmp_path, "description,L1,L2\nwords,a,b\n").leaves == {("a", "b"): "words"}
+    assert load_text(tmp_path, "L1,L2\na,b\n").leaves == {("a", "b"): ""}
 
 
 def test_empty_columns_and_rows_of_spreadsheets_are_ignored(tmp_path: Path) -> None:
     text = b'\xef\xbb\xbfL1, L2 ,description\r\n Setup ,"Pairing, wireless","over\ntwo lines"\r\n,,\r\n\r\n'
-    assert load(tmp_path, text).leaves == {("Setup", "Pairing, wireless"): "over two lines"}
+    assert load_text(tmp_path, text).leaves == {("Setup", "Pairing, wireless"): "over two lines"}
 
 
 def test_a_taxonomy_is_read_back_from_its_rows(tmp_path: Path) -> None:
-    taxonomy = load(tmp_path, TWO)
+    taxonomy = load_text(tmp_path, TWO)
     assert taxonomy.to_rows()[0] == {"L1": "Setup", "L2": "Pairing", "description": "Bluetooth does not connect"}
     assert Taxonomy.from_rows(taxonomy.to_rows()) == taxonomy
 
@@ -115,7 +115,7 @@ FILES = {
 
 @pytest.mark.parametrize("text", FILES.values(), ids=FILES)
 def test_a_file_is_read_as_spreadsheet_programs_write_it(tmp_path: Path, text: bytes) -> None:
-    taxonomy = load(tmp_path, text)
+    taxonomy = load_text(tmp_path, text)
     assert list(taxonomy.leaves) == [("Zustellung", "Zu sp\u00e4t")]
     assert next(iter(taxonomy.leaves.values())).endswith("Wochen")
 
@@ -140,7 +140,7 @@ def test_labels_that_differ_only_in_case_are_warned_of_once_with_both_lines(tmp_
     assert all(part in first for part in ("'bar'", "'Bar'", "line 2")), first
     assert second.startswith("taxonomy.csv:6: ")
     assert all(part in second for part in ("'Pub > it'", "'Pub > IT'", "line 5")), second
-    assert len(load(tmp_path, text).leaves) == 5
+    assert len(load_text(tmp_path, text).leaves) == 5
 
 
 def test_a_label_in_two_encodings_is_one_label_with_a_warning(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_good_taxonomy_is_not_warned_about(tmp_path: Path) -> None:
 
 def path_error(folder: Path, path: tuple[str, ...]) -> str:
     with pytest.raises(ValueError) as caught:
-        load(folder, TWO).check_path(path)
+        load_text(folder, TWO).check_path(path)
     return str(caught.value)
 
 
@@ -192,7 +192,7 @@ def test_a_missing_cell_is_not_blamed_on_quotes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [("Setup", "Pairing"), ("Setup", "Manual")])
 def test_a_leaf_is_accepted(tmp_path: Path, path: tuple[str, ...]) -> None:
-    load(tmp_path, TWO).check_path(path)
+    load_text(tmp_path, TWO).check_path(path)
 
 
 @pytest.mark.parametrize("path", [("Setup", "Pairng"), ("setup", "pairing"), ("Set up", "Pairing")])

@@ -12,7 +12,7 @@ from alloy.formats.unlabeled import read_unlabeled
 CASES = Path(__file__).parents[3] / "shared/cases/classify"
 
 
-def read(data: bytes | str, name: str = "-") -> list[Any]:
+def read_data(data: bytes | str, name: str = "-") -> list[Any]:
     """Return rows that can be labeled as they are, others as (id, reason)."""
     data = data if isinstance(data, bytes) else data.encode()
     comments = read_unlabeled(name, data.splitlines(keepends=True))
@@ -34,38 +34,38 @@ FORMATS = {
 @pytest.mark.parametrize(("data", "names"), FORMATS.values(), ids=FORMATS)
 def test_the_format_follows_from_name_and_content(data: str, names: tuple[str, ...], mark: str) -> None:
     for name in names:
-        assert read(mark + data, name) == ONE_TWO, name
-        assert read(f"\ufeff{data}".encode("utf-16-le"), name) == ONE_TWO, name
+        assert read_data(mark + data, name) == ONE_TWO, name
+        assert read_data(f"\ufeff{data}".encode("utf-16-le"), name) == ONE_TWO, name
 
 
 def test_plain_lines_are_comments() -> None:
     lines = "The lock jams, again.\n\n  很好 \nid, text and more\n[SIC] this is no array\n"
-    assert [row["text"] for row in read(lines)] == ["The lock jams, again.", "很好", *lines.splitlines()[3:]]
-    assert [row["id"] for row in read(lines, "f.txt")] == ["1", "3", "4", "5"]
-    assert [row["text"] for row in read("[SIC] this is no array\n{this} neither\n")] == [
+    assert [row["text"] for row in read_data(lines)] == ["The lock jams, again.", "很好", *lines.splitlines()[3:]]
+    assert [row["id"] for row in read_data(lines, "f.txt")] == ["1", "3", "4", "5"]
+    assert [row["text"] for row in read_data("[SIC] this is no array\n{this} neither\n")] == [
         "[SIC] this is no array",
         "{this} neither",
     ]
-    assert [row["text"] for row in read("text\nid\n")] == ["text", "id"]
+    assert [row["text"] for row in read_data("text\nid\n")] == ["text", "id"]
 
 
 def test_a_table_of_one_column_needs_a_table_name() -> None:
-    assert read("text\na\nb;c\n", "f.csv") == [{"id": "2", "text": "a"}, {"id": "3", "text": "b;c"}]
+    assert read_data("text\na\nb;c\n", "f.csv") == [{"id": "2", "text": "a"}, {"id": "3", "text": "b;c"}]
 
 
 def test_an_array_of_texts_is_read() -> None:
-    assert read('["a", "b"]', "f.json") == [{"id": "1", "text": "a"}, {"id": "2", "text": "b"}]
+    assert read_data('["a", "b"]', "f.json") == [{"id": "1", "text": "a"}, {"id": "2", "text": "b"}]
 
 
 @pytest.mark.parametrize("name", ["f.json", "f.jsonl"])
 def test_integers_are_kept_exactly(name: str) -> None:
     number = 12345678901234567890123
-    (row,) = read(f'{{"id": {number}, "text": "a", "x": [-{number}, 0.5, NaN, 1e999]}}', name)
+    (row,) = read_data(f'{{"id": {number}, "text": "a", "x": [-{number}, 0.5, NaN, 1e999]}}', name)
     assert row == {"id": number, "text": "a", "x": [-number, 0.5, None, "1e999"]}
 
 
 def test_null_counts_as_absent() -> None:
-    assert read('{"id": null, "text": "a"}\n{"id": 1, "text": null}') == [
+    assert read_data('{"id": null, "text": "a"}\n{"id": 1, "text": null}') == [
         {"id": "1", "text": "a"},
         (1, "`text` is missing"),
     ]
@@ -89,14 +89,14 @@ UNUSABLE = {
 @pytest.mark.parametrize(("line", "parts"), UNUSABLE.values(), ids=UNUSABLE)
 def test_a_row_that_cannot_be_labeled_keeps_its_position(line: str | bytes, parts: tuple[str, ...]) -> None:
     data = b'{"text": "a"}\n' + (line if isinstance(line, bytes) else line.encode()) + b'\n{"text": "b"}\n'
-    first, (identity, reason), last = read(data)
+    first, (identity, reason), last = read_data(data)
     assert (first["text"], identity, last) == ("a", "2", {"id": "3", "text": "b"})
     assert reason.startswith(parts[0])
     assert all(part in reason for part in parts), reason
 
 
 def test_a_row_of_a_table_with_another_number_of_cells_keeps_its_position() -> None:
-    first, (identity, reason), last = read("id;text\n1;a\n2;b;c\n3;d\n")
+    first, (identity, reason), last = read_data("id;text\n1;a\n2;b;c\n3;d\n")
     assert (first["text"], identity, last["text"]) == ("a", "2", "d")
     assert reason.startswith("line 3: ")
     assert all(part in reason for part in ("2 cells", "3", "semicolons")), reason
@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_read_at_all_is_an_error_with_its_location(
     name: str, data: bytes, location: str, parts: list[str]
 ) -> None:
     with pytest.raises(InputError) as caught:
-        read(data, name)
+        read_data(data, name)
     error = str(caught.value)
     assert error.startswith(location)
     assert all(part in error for part in parts), error
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_read_at_all_is_an_error_with_its_location(
 @pytest.mark.skipif(not CASES.is_dir(), reason="shared/cases is not here")
 def test_the_cases_of_classify_are_read() -> None:
     def case(name: str) -> list[Any]:
-        return read((CASES / name).read_bytes(), name)
+        return read_data((CASES / name).read_bytes(), name)
 
     assert case("comments.csv") == [
         {"id": "1", "text": "The lock jams, again"},

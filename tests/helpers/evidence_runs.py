@@ -29,16 +29,16 @@ def kill_at(project: Path, word: str, count: int, *command: str) -> str:
         start_new_session=True,
     )  # fmt: skip
     assert child.stdout
-    said = ""
+    output = ""
     for line in child.stdout:
-        said += line
-        if said.count(word) == count:
+        output += line
+        if output.count(word) == count:
             os.killpg(child.pid, signal.SIGKILL)
             break
     child.wait(60)
     child.stdout.close()
-    assert child.returncode == -signal.SIGKILL, said
-    return said
+    assert child.returncode == -signal.SIGKILL, output
+    return output
 
 
 def list_records(project: Path, name: str = "small", out: str = "docs/evidence") -> list[str]:

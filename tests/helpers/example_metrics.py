@@ -51,7 +51,7 @@ def make_metrics(
     """
     matched = make_ones(f1)
     answers = [LEAKED if number >= UNITS - leak else f"Well, {number}." for number in range(UNITS)]
-    said = [0] * (UNITS - unparsed) + [1] * unparsed
+    unparsed_flags = [0] * (UNITS - unparsed) + [1] * unparsed
     prompts = make_ones(ifeval)
     rows = {
         "voc": [{"id": f"c{n}", "matched": matched[n], "predicted": 1, "gold": 1} for n in range(UNITS)],
@@ -64,7 +64,9 @@ def make_metrics(
                 "answer": answer,
                 "cut": 0,
             }
-            for n, (a, g, u, answer) in enumerate(zip(make_ones(acc), make_ones(generated), said, answers, strict=True))
+            for n, (a, g, u, answer) in enumerate(
+                zip(make_ones(acc), make_ones(generated), unparsed_flags, answers, strict=True)
+            )
         ],
         "ifeval": [
             {

@@ -145,7 +145,7 @@ ALONE = [
 ]
 
 
-def _combined() -> list[str]:
+def _combine() -> list[str]:
     """Put each attack before, behind, between or around a plain comment, in language after language."""
     plain = list(PLAIN.values())
     attacks = [*ORDERS, *(attack for kind in BREAKS.values() for attack in kind)]
@@ -158,4 +158,4 @@ def _combined() -> list[str]:
     return made
 
 
-HOSTILE = [*PLAIN.values(), *_combined(), *ALONE]
+HOSTILE = [*PLAIN.values(), *_combine(), *ALONE]

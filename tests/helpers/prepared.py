@@ -32,15 +32,15 @@ class Prepared:
 
     rows: list[Row]
     leaves: list[LabelPath]
-    said: list[str]
+    printed: list[str]
 
 
 def prepare_folder(folder: Path, kind: str = "comments") -> Prepared:
     """Prepare the data of a folder."""
-    said: list[str] = []
+    printed: list[str] = []
     out = OUT / kind
-    write_folder(out, lambda part: said.extend(prepare_data(folder, Kind(kind), part)))
+    write_folder(out, lambda part: printed.extend(prepare_data(folder, Kind(kind), part)))
     names = {"comments": "comments", "general": "general", "instructions": "ifeval", "chat": "prompts"}
     rows: list[Any] = read_jsonl(out / f"{names[kind]}.jsonl") if kind in names else []
     taxonomy = out / "taxonomy.csv"
-    return Prepared(rows, list(load_taxonomy(taxonomy).leaves) if taxonomy.is_file() else [], said)
+    return Prepared(rows, list(load_taxonomy(taxonomy).leaves) if taxonomy.is_file() else [], printed)

@@ -65,18 +65,18 @@ SETTINGS = """    params:
 """
 
 
-def _listed(kind: str, files: list[str]) -> str:
+def _list_files(kind: str, files: list[str]) -> str:
     end = ": {cache: false}" if kind == "metrics" else ""
     return f"    {kind}:\n" + "".join(f"      - {file}{end}\n" for file in files)
 
 
-def _of(model: str, parts: tuple[str, ...] = PARTS) -> list[str]:
+def _list_metrics(model: str, parts: tuple[str, ...] = PARTS) -> list[str]:
     return [f"metrics/{part}/{model}.{end}" for part in parts for end in ("json", "jsonl")]
 
 
 def make_dvc_yaml() -> str:
     """Return the pipeline, with the names of the real one."""
-    shared = [*_of("base"), *_of("svm", ("score",)), *(f"data/split/{name}" for name in SPLIT)]
+    shared = [*_list_metrics("base"), *_list_metrics("svm", ("score",)), *(f"data/split/{name}" for name in SPLIT)]
     spent = ["metrics/base.json", "metrics/svm.json", "metrics/infer/base.json"]
     trained = ["metrics/train.json", "metrics/infer/tuned.json"]
     work = "    cmd: python work.py {0}\n"
@@ -84,26 +84,26 @@ def make_dvc_yaml() -> str:
         (
             "stages:\n  base:\n",
             work.format("base"),
-            _listed("deps", ["work.py"]),
+            _list_files("deps", ["work.py"]),
             SETTINGS,
-            _listed("outs", shared),
-            _listed("metrics", spent),
+            _list_files("outs", shared),
+            _list_files("metrics", spent),
             "  mix:\n",
             work.format("mix"),
-            _listed("deps", ["data/split/train.jsonl"]),
+            _list_files("deps", ["data/split/train.jsonl"]),
             "    params: [mix, seed]\n",
-            _listed("outs", ["data/mix/train.jsonl"]),
-            _listed("metrics", ["metrics/mix.json"]),
+            _list_files("outs", ["data/mix/train.jsonl"]),
+            _list_files("metrics", ["metrics/mix.json"]),
             "  train:\n",
             work.format("train"),
-            _listed("deps", ["data/mix/train.jsonl", "work.py"]),
+            _list_files("deps", ["data/mix/train.jsonl", "work.py"]),
             "    params: [mix.ratio, seed, {'profiles/${profile}.yaml': [train]}]\n",
-            _listed("outs", [*_of("tuned"), *LOSS]),
-            _listed("metrics", trained),
+            _list_files("outs", [*_list_metrics("tuned"), *LOSS]),
+            _list_files("metrics", trained),
             "  compare:\n    cmd: python -m stages.compare\n",
-            _listed("deps", [*shared, *spent, *_of("tuned"), *LOSS, *trained, "metrics/mix.json"]),
+            _list_files("deps", [*shared, *spent, *_list_metrics("tuned"), *LOSS, *trained, "metrics/mix.json"]),
             "    params: [gate]\n",
-            _listed(
+            _list_files(
                 "outs",
                 [
                     "metrics/compare.json",
@@ -111,7 +111,7 @@ def make_dvc_yaml() -> str:
                     *(f"metrics/answers/{m}.jsonl" for m in ("base", "tuned")),
                 ],
             ),
-            _listed("metrics", ["metrics/summary.json"]),
+            _list_files("metrics", ["metrics/summary.json"]),
         )
     )
 

@@ -27,7 +27,7 @@ OTHERS += ("AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_PROFILE", "AWS_SESSION_TOKE
 OTHERS += ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_ROLE_ARN")
 
 
-def said(text, reason="end_turn", wait=0.0, **usage):
+def make_reply(text, reason="end_turn", wait=0.0, **usage):
     """Return an answer in the format of Converse."""
     message = {"role": "assistant", "content": [{"text": text}]}
     used = {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2, **usage}
@@ -35,23 +35,23 @@ def said(text, reason="end_turn", wait=0.0, **usage):
     return Reply(body, wait=wait)
 
 
-def fault(status, kind, message="as the test wants"):
+def make_error_reply(status, kind, message="as the test wants"):
     """Return an error in the format of Bedrock."""
     return Reply({"message": message}, status, {"x-amzn-ErrorType": f"{kind}:http://internal.amazon.com/coral/"})
 
 
-THROTTLED = fault(429, "ThrottlingException", "Too many requests, please wait before trying again.")
+THROTTLED = make_error_reply(429, "ThrottlingException", "Too many requests, please wait before trying again.")
 
 
 def number_in(body):
     return int(body["messages"][-1]["content"][0]["text"])
 
 
-def asked(text):
+def make_request(text):
     return Request(text, [{"role": "user", "content": text}])
 
 
-def infer(**settings):
+def make_infer(**settings):
     return Infer(engine=EngineName.bedrock, **{"concurrency": 3, "retries": 2, **settings})
 
 
@@ -86,10 +86,10 @@ def ask(folder, monkeypatch):
     """Return a function that serves `answer`, sends comments or requests, and returns (completions, server)."""
 
     def ask(answer, comments=("x",), advance=lambda *_: None, **settings):
-        requests = [comment if isinstance(comment, Request) else asked(comment) for comment in comments]
+        requests = [comment if isinstance(comment, Request) else make_request(comment) for comment in comments]
         with serve_replies(answer) as service:
             monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
-            engine = BedrockEngine(folder, infer(**settings), None)
+            engine = BedrockEngine(folder, make_infer(**settings), None)
             try:
                 return engine.complete(requests, advance), service
             finally:
@@ -112,29 +112,29 @@ def refused(ask):
 
 
 def test_answers_come_in_the_order_of_the_requests_and_not_of_their_end(ask):
-    late_first = lambda body: said(str(number_in(body)), wait=0.2 / (1 + number_in(body)))  # noqa: E731
+    late_first = lambda body: make_reply(str(number_in(body)), wait=0.2 / (1 + number_in(body)))  # noqa: E731
     completions, _ = ask(late_first, map(str, range(6)))
     assert [completion.text for completion in completions] == list("012345")
 
 
 def test_exactly_infer_concurrency_requests_run_at_a_time(ask):
-    _, service = ask(lambda _: said("x", wait=0.1), ["x"] * 12, concurrency=4)
+    _, service = ask(lambda _: make_reply("x", wait=0.1), ["x"] * 12, concurrency=4)
     assert (len(service.requests), service.most) == (12, 4)
 
 
 def test_more_requests_run_at_a_time_than_boto3_allows_by_default(ask):
-    _, service = ask(lambda _: said("x", wait=0.3), ["x"] * 24, concurrency=24)
+    _, service = ask(lambda _: make_reply("x", wait=0.3), ["x"] * 24, concurrency=24)
     assert service.most > 10
 
 
 def test_every_answer_is_reported_once(ask):
-    told = []
-    ask(reply_in_turn(said("x")), ["x"] * 7, lambda index, _: told.append(index))
-    assert sorted(told) == list(range(7))
+    reported = []
+    ask(reply_in_turn(make_reply("x")), ["x"] * 7, lambda index, _: reported.append(index))
+    assert sorted(reported) == list(range(7))
 
 
 def test_a_request_has_the_name_of_the_model_and_temperature_0(ask):
-    _, service = ask(reply_in_turn(said("x")), ["Hello"], max_new_tokens=5)
+    _, service = ask(reply_in_turn(make_reply("x")), ["Hello"], max_new_tokens=5)
     assert service.paths == ["/model/eu.amazon.nova-lite-v1%3A0/converse"]
     assert service.requests == [
         {
@@ -147,18 +147,18 @@ def test_a_request_has_the_name_of_the_model_and_temperature_0(ask):
 
 PASSING = [
     THROTTLED,
-    fault(503, "ServiceUnavailableException"),
-    fault(429, "ModelNotReadyException"),
-    fault(500, "InternalServerException"),
-    fault(424, "ModelErrorException", "The system encountered an unexpected error during processing."),
-    fault(408, "ModelTimeoutException"),
-    fault(429, "ThrottlingException", "Too many tokens, please wait before trying again."),
+    make_error_reply(503, "ServiceUnavailableException"),
+    make_error_reply(429, "ModelNotReadyException"),
+    make_error_reply(500, "InternalServerException"),
+    make_error_reply(424, "ModelErrorException", "The system encountered an unexpected error during processing."),
+    make_error_reply(408, "ModelTimeoutException"),
+    make_error_reply(429, "ThrottlingException", "Too many tokens, please wait before trying again."),
 ]
 
 
 @pytest.mark.parametrize("reply", PASSING)
 def test_requests_to_a_busy_or_failing_service_are_retried(ask, reply):
-    (completion,), service = ask(reply_in_turn(reply, reply, said("at last")))
+    (completion,), service = ask(reply_in_turn(reply, reply, make_reply("at last")))
     assert (completion.text, len(service.requests)) == ("at last", 3)
 
 
@@ -171,7 +171,7 @@ def test_a_quota_of_requests_slows_the_job_down_and_it_finishes(ask):
         if len(seen) >= 6:
             return THROTTLED
         seen.append(now)
-        return said("x")
+        return make_reply("x")
 
     completions, service = ask(within_quota, ["x"] * 60, concurrency=16, retries=8)
     assert {one.text for one in completions} == {"x"}
@@ -192,17 +192,17 @@ def test_a_service_that_always_throttles_stops_a_long_job(refused):
 
 
 def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):
-    (completion,), _ = ask(reply_in_turn(said("too late", wait=5)), timeout=0.2, retries=0)
+    (completion,), _ = ask(reply_in_turn(make_reply("too late", wait=5)), timeout=0.2, retries=0)
     assert (completion.finish, "Read timeout" in completion.reason) == (Finish.failed, True)
 
 
 @pytest.mark.parametrize(
     "reply",
     [
-        fault(403, "AccessDeniedException", "You don't have access to the model."),
-        fault(403, "ExpiredTokenException", "The security token included in the request is expired"),
-        fault(404, "ResourceNotFoundException", "Model not found."),
-        fault(400, "ValidationException", "The provided model identifier is invalid."),
+        make_error_reply(403, "AccessDeniedException", "You don't have access to the model."),
+        make_error_reply(403, "ExpiredTokenException", "The security token included in the request is expired"),
+        make_error_reply(404, "ResourceNotFoundException", "Model not found."),
+        make_error_reply(400, "ValidationException", "The provided model identifier is invalid."),
     ],
 )
 def test_an_error_of_the_account_or_model_stops_the_job_at_once(refused, reply):
@@ -214,9 +214,9 @@ def test_an_error_of_the_account_or_model_stops_the_job_at_once(refused, reply):
 
 def test_a_failed_connection_stops_the_job_at_once(folder, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"http://127.0.0.1:{free_port()}")
-    engine = BedrockEngine(folder, infer(retries=8), None)
+    engine = BedrockEngine(folder, make_infer(retries=8), None)
     with pytest.raises(InputError, match=rf"\Ainfer.engine: {MODEL}: .*connect.*\Z"):
-        engine.complete([asked("x")] * 9, lambda *_: None)
+        engine.complete([make_request("x")] * 9, lambda *_: None)
     engine.client.close()
 
 
@@ -224,19 +224,19 @@ def test_a_failed_connection_stops_the_job_at_once(folder, monkeypatch):
     "message", ["`temperature` is deprecated for this model.", "This model doesn't support the temperature field."]
 )
 def test_a_model_with_a_fixed_temperature_gets_requests_without_it(ask, message):
-    rejected = fault(400, "ValidationException", message)
-    answer = lambda body: rejected if "temperature" in body["inferenceConfig"] else said("x")  # noqa: E731
+    rejected = make_error_reply(400, "ValidationException", message)
+    answer = lambda body: rejected if "temperature" in body["inferenceConfig"] else make_reply("x")  # noqa: E731
     completions, service = ask(answer, ["x"] * 9, concurrency=1)
     assert {(one.text, one.sampled) for one in completions} == {("x", True)}
     assert len(service.requests) == 10
 
 
 def test_after_a_fatal_error_no_more_requests_are_sent(folder, monkeypatch):
-    with serve_replies(lambda _: fault(403, "AccessDeniedException")) as service:
+    with serve_replies(lambda _: make_error_reply(403, "AccessDeniedException")) as service:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
-        engine = BedrockEngine(folder, infer(concurrency=2), None)
+        engine = BedrockEngine(folder, make_infer(concurrency=2), None)
         with pytest.raises(InputError):
-            engine.complete([asked("x")] * 200, lambda *_: None)
+            engine.complete([make_request("x")] * 200, lambda *_: None)
         engine.client.close()
     assert len(service.requests) <= 20
 
@@ -246,11 +246,11 @@ def test_after_ctrl_c_no_more_requests_are_sent(folder, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    with serve_replies(lambda _: said("x", wait=0.02)) as service:
+    with serve_replies(lambda _: make_reply("x", wait=0.02)) as service:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
-        engine = BedrockEngine(folder, infer(concurrency=2), None)
+        engine = BedrockEngine(folder, make_infer(concurrency=2), None)
         with pytest.raises(KeyboardInterrupt):
-            engine.complete([asked("x")] * 60, interrupt)
+            engine.complete([make_request("x")] * 60, interrupt)
         engine.client.close()
     assert len(service.requests) <= 20
 
@@ -258,13 +258,13 @@ def test_after_ctrl_c_no_more_requests_are_sent(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("reply", "finish", "text"),
     [
-        (said("[]", "end_turn"), Finish.stop, "[]"),
-        (said("[]", "stop_sequence"), Finish.stop, "[]"),
-        (said("[{", "max_tokens"), Finish.length, "[{"),
-        (said("[{", "model_context_window_exceeded"), Finish.context, "[{"),
-        (said("Sorry", "content_filtered"), Finish.refused, "Sorry"),
-        (said("Sorry", "guardrail_intervened"), Finish.refused, "Sorry"),
-        (fault(400, "ValidationException", "Input is too long for requested model."), Finish.context, ""),
+        (make_reply("[]", "end_turn"), Finish.stop, "[]"),
+        (make_reply("[]", "stop_sequence"), Finish.stop, "[]"),
+        (make_reply("[{", "max_tokens"), Finish.length, "[{"),
+        (make_reply("[{", "model_context_window_exceeded"), Finish.context, "[{"),
+        (make_reply("Sorry", "content_filtered"), Finish.refused, "Sorry"),
+        (make_reply("Sorry", "guardrail_intervened"), Finish.refused, "Sorry"),
+        (make_error_reply(400, "ValidationException", "Input is too long for requested model."), Finish.context, ""),
     ],
 )
 def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish, text):
@@ -273,22 +273,22 @@ def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish
 
 
 def test_a_request_that_is_not_valid_fails_alone(ask):
-    bad = fault(400, "ValidationException", "one\ntwo")
-    completions, _ = ask(lambda body: bad if number_in(body) == 3 else said("x"), map(str, range(20)))
+    bad = make_error_reply(400, "ValidationException", "one\ntwo")
+    completions, _ = ask(lambda body: bad if number_in(body) == 3 else make_reply("x"), map(str, range(20)))
     assert [one.finish for one in completions] == [Finish.stop] * 3 + [Finish.failed] + [Finish.stop] * 16
     assert completions[3].reason == "ValidationException: one two"
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"inputTokens": None, "outputTokens": None, "totalTokens": None}])
 def test_tokens_that_are_not_counted_are_0(ask, usage):
-    reply = said("x")
+    reply = make_reply("x")
     reply.body["usage"] = usage
     (completion,), _ = ask(reply_in_turn(reply))
     assert completion == Completion("x", Finish.stop, 0, 0, 0)
 
 
 def test_an_answer_is_the_concatenation_of_its_text_parts(ask):
-    reply = said("[")
+    reply = make_reply("[")
     thought = {"reasoningContent": {"reasoningText": {"text": "Let me see."}}}
     reply.body["output"]["message"]["content"] = [thought, {"text": "["}, {"text": "]"}]
     (completion,), _ = ask(reply_in_turn(reply))
@@ -296,20 +296,20 @@ def test_an_answer_is_the_concatenation_of_its_text_parts(ask):
 
 
 def test_tokens_are_those_that_the_service_counted_including_its_cache(ask):
-    (completion,), _ = ask(reply_in_turn(said("x", inputTokens=10, outputTokens=7, cacheReadInputTokens=90)))
+    (completion,), _ = ask(reply_in_turn(make_reply("x", inputTokens=10, outputTokens=7, cacheReadInputTokens=90)))
     assert completion == Completion("x", Finish.stop, tokens_in=100, cached_in=90, tokens_out=7)
 
 
 def test_the_region_can_be_set_by_aws_region(ask, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    (completion,), _ = ask(reply_in_turn(said("x")))
+    (completion,), _ = ask(reply_in_turn(make_reply("x")))
     assert completion.text == "x"
 
 
 def test_a_missing_region_names_the_variable(refused, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    line = refused(reply_in_turn(said("x")))
+    line = refused(reply_in_turn(make_reply("x")))
     assert line.startswith("infer.engine: bedrock: ")
     assert "region" in line
     assert "AWS_REGION" in line
@@ -318,31 +318,31 @@ def test_a_missing_region_names_the_variable(refused, monkeypatch):
 def test_missing_aws_keys_are_one_line(refused, monkeypatch):
     for name in KEYS:
         monkeypatch.delenv(name)
-    assert "credentials" in refused(reply_in_turn(said("x")))
+    assert "credentials" in refused(reply_in_turn(make_reply("x")))
 
 
 def test_a_missing_aws_profile_is_named(refused, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    assert "nobody" in refused(reply_in_turn(said("x")))
+    assert "nobody" in refused(reply_in_turn(make_reply("x")))
 
 
 def test_infer_constrain_with_bedrock_is_an_error(folder):
     task = {"levels": ["L1"], "has_content": False, "emotions": [], "most_segments": 2}
     constraint = LabelConstraint(Taxonomy(("L1",), {("door",): ""}), task)
     with pytest.raises(InputError, match=r"\Ainfer.constrain: .*false.*\Z"):
-        open_engine(folder, infer(constrain=True), constraint)
+        open_engine(folder, make_infer(constrain=True), constraint)
 
 
 def test_a_model_with_weights_is_an_error_with_bedrock(tmp_path):
     small.make_model().save_pretrained(tmp_path / "tuned")
     with pytest.raises(InputError, match=rf"\Ainfer.engine: .*{tmp_path / 'tuned'}.*\Z"):
-        BedrockEngine(tmp_path / "tuned", infer(), None)
+        BedrockEngine(tmp_path / "tuned", make_infer(), None)
 
 
 def test_system_messages_are_separate_from_the_turns(ask):
     turns = [("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi"), ("user", "Bye")]
     chat = [{"role": role, "content": content} for role, content in turns]
-    _, service = ask(reply_in_turn(said("x")), [Request("", chat)])
+    _, service = ask(reply_in_turn(make_reply("x")), [Request("", chat)])
     (body,) = service.requests
     assert body["system"] == [{"text": "Be brief."}]
     assert body["messages"] == [{"role": role, "content": [{"text": content}]} for role, content in turns[1:]]

@@ -23,18 +23,18 @@ TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", "Manual")
 TASK = {"has_content": True, "emotions": ["anger", "joy"], "most_segments": 2}
 
 
-def request(number: int) -> Request:
+def make_request(number: int) -> Request:
     """Return a request; the requests have different lengths."""
     comment = " ".join(WORDS[: 1 + 7 * number % 10] * (1 + number % 3))
     return Request(comment, [{"role": "user", "content": f"Tell me.\n\nComment:\n{comment} {number}"}])
 
 
-REQUESTS = [request(number) for number in range(14)]
+REQUESTS = [make_request(number) for number in range(14)]
 SAMPLES = [REQUESTS[1].messages, REQUESTS[2].messages]
 COMMON = common_prefix(make_tokenizer(), SAMPLES)
 
 
-def small(config=None):
+def make_small_model(config=None):
     """Return (model, tokenizer); its weights are so large that its answers differ."""
     config = copy.deepcopy(config or make_dense_config())
     config.initializer_range, config.tie_word_embeddings = 0.4, False
@@ -44,7 +44,7 @@ def small(config=None):
     return model, make_tokenizer()
 
 
-def generated(model, tokens, infer=INFER):
+def generate(model, tokens, infer=INFER):
     """Return the answers of `generate`, one by one."""
     texts = []
     for asked in REQUESTS:
@@ -54,7 +54,7 @@ def generated(model, tokens, infer=INFER):
     return texts
 
 
-def answers(model, tokens, infer=INFER, constraints=None):
+def generate_answers(model, tokens, infer=INFER, constraints=None):
     engine = TransformersEngine(model, tokens, infer, common_prefix(tokens, SAMPLES), constraints)
     return engine.complete(REQUESTS, lambda *_: None)
 
@@ -62,15 +62,15 @@ def answers(model, tokens, infer=INFER, constraints=None):
 @pytest.mark.parametrize("config", [None, make_moe_config()], ids=["dense", "mixture"])
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_answers_are_those_of_generate_whatever_the_batch(config, batch_size):
-    wanted = generated(*small(config))
+    wanted = generate(*make_small_model(config))
     assert len(set(wanted)) > 4
     infer = INFER.model_copy(update={"batch_size": batch_size})
-    assert [done.text for done in answers(*small(config), infer)] == wanted
+    assert [done.text for done in generate_answers(*make_small_model(config), infer)] == wanted
 
 
 def test_the_tokens_of_answers_are_counted():
-    model, tokens = small()
-    done = answers(model, tokens)
+    model, tokens = make_small_model()
+    done = generate_answers(model, tokens)
     prompts = [tokens.apply_chat_template(r.messages, add_generation_prompt=True)["input_ids"] for r in REQUESTS]
     assert [one.tokens_in for one in done] == [len(prompt) for prompt in prompts]
     assert len({one.cached_in for one in done}) == 1
@@ -80,23 +80,23 @@ def test_the_tokens_of_answers_are_counted():
 
 def test_every_request_is_reported_once():
     seen = []
-    done = TransformersEngine(*small(), INFER, COMMON).complete(REQUESTS, lambda *ended: seen.append(ended))
+    done = TransformersEngine(*make_small_model(), INFER, COMMON).complete(REQUESTS, lambda *ended: seen.append(ended))
     assert sorted(seen, key=lambda ended: ended[0]) == list(enumerate(done))
 
 
 def test_a_prompt_that_fills_the_context_has_no_answer_and_the_others_have():
-    model, tokens = small()
+    model, tokens = make_small_model()
     long = Request("x", [{"role": "user", "content": "Tell me.\n\nComment:\n" + "red " * 400}])
     engine = TransformersEngine(model, tokens, INFER, COMMON)
     done = engine.complete([REQUESTS[0], long, REQUESTS[1]], lambda *_: None)
     assert done[1].finish is Finish.context
     assert done[1].text == ""
     assert str(model.config.max_position_embeddings) in done[1].reason
-    assert [done[0].text, done[2].text] == generated(*small())[:2]
+    assert [done[0].text, done[2].text] == generate(*make_small_model())[:2]
 
 
 def test_no_grammar_is_compiled_for_a_prompt_over_the_context():
-    model, tokens = small()
+    model, tokens = make_small_model()
 
     class Counting(CompiledLabelConstraint):
         """Records the sources that it gets."""
@@ -113,14 +113,14 @@ def test_no_grammar_is_compiled_for_a_prompt_over_the_context():
 
 
 def test_an_answer_ends_with_the_context():
-    model, tokens = small()
+    model, tokens = make_small_model()
     wide = INFER.model_copy(update={"max_new_tokens": 10_000})
-    for one in answers(model, tokens, wide):
+    for one in generate_answers(model, tokens, wide):
         assert one.tokens_in + one.tokens_out <= model.config.max_position_embeddings
 
 
 def test_tokens_that_the_grammar_forces_do_not_change_the_answer():
-    model, tokens = small()
+    model, tokens = make_small_model()
     infer = INFER.model_copy(update={"max_new_tokens": 120})
     held = CompiledLabelConstraint(tokens, len(tokens), TAXONOMY, TASK)
 
@@ -149,11 +149,11 @@ def test_a_model_with_sliding_attention_is_an_error_that_names_the_setting():
     )
     config.layer_types = ["sliding_attention", "full_attention"]
     with pytest.raises(InputError, match=r"^infer\.engine: .*\bsliding_attention\b.*infer\.engine: vllm"):
-        TransformersEngine(*small(config), INFER, COMMON)
+        TransformersEngine(*make_small_model(config), INFER, COMMON)
 
 
 def test_logits_after_a_shared_prefix_are_those_of_the_whole_sequence():
-    model, _ = small()
+    model, _ = make_small_model()
     model.eval()
     ids = torch.arange(3, 53).tolist()
     with torch.inference_mode():

@@ -32,11 +32,11 @@ TASK = {"levels": ["L1", "L2"], "has_content": False, "emotions": [], "most_segm
 TAXONOMY = Taxonomy(("L1", "L2"), {("door", "red"): "", ("door", "blue"): "", ("lamp", "green"): ""})
 
 
-def asked(text):
+def make_request(text):
     return Request(text, [{"role": "user", "content": text}])
 
 
-def infer(**settings):
+def make_infer(**settings):
     return Infer(engine=EngineName.openai, **{"concurrency": 3, "retries": 2, "max_new_tokens": 24, **settings})
 
 
@@ -54,8 +54,8 @@ def ask(folder, monkeypatch):
         with serve_replies(answer) as service:
             monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
             monkeypatch.setenv("OPENAI_API_KEY", "a-key")
-            engine = OpenAIEngine(folder, infer(**settings), None)
-            return engine.complete([asked(comment) for comment in comments], lambda *_: None), service
+            engine = OpenAIEngine(folder, make_infer(**settings), None)
+            return engine.complete([make_request(comment) for comment in comments], lambda *_: None), service
 
     return ask
 
@@ -68,9 +68,9 @@ def refused(folder, monkeypatch):
         with serve_replies(answer) as service:
             monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
             monkeypatch.setenv("OPENAI_API_KEY", "a-key")
-            engine = OpenAIEngine(folder, infer(**settings), None)
+            engine = OpenAIEngine(folder, make_infer(**settings), None)
             with pytest.raises(InputError) as error:
-                engine.complete([asked(comment) for comment in comments], lambda *_: None)
+                engine.complete([make_request(comment) for comment in comments], lambda *_: None)
         (line,) = str(error.value).splitlines()
         return line, service
 
@@ -90,12 +90,14 @@ def test_exactly_infer_concurrency_requests_run_at_a_time(ask):
 
 
 def test_every_answer_is_reported_once(folder, monkeypatch):
-    told = []
+    reported = []
     with serve_replies(reply_in_turn(make_reply("x"))) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", "a-key")
-        OpenAIEngine(folder, infer(), None).complete([asked("x")] * 7, lambda index, _: told.append(index))
-    assert sorted(told) == list(range(7))
+        OpenAIEngine(folder, make_infer(), None).complete(
+            [make_request("x")] * 7, lambda index, _: reported.append(index)
+        )
+    assert sorted(reported) == list(range(7))
 
 
 def test_a_request_to_a_hosted_model_has_its_name_the_key_and_temperature_0(ask):
@@ -150,7 +152,7 @@ def test_an_unreachable_service_stops_the_job_at_once(folder, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "a-key")
     start = time.monotonic()
     with pytest.raises(InputError, match=r"\Ainfer.engine: some-model at http://127.*connection.*\Z"):
-        OpenAIEngine(folder, infer(retries=8), None).complete([asked("x")] * 9, lambda *_: None)
+        OpenAIEngine(folder, make_infer(retries=8), None).complete([make_request("x")] * 9, lambda *_: None)
     assert time.monotonic() - start < 5
 
 
@@ -159,7 +161,7 @@ def test_an_invalid_address_is_one_line(folder, monkeypatch, address):
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     monkeypatch.setenv("OPENAI_API_KEY", "a-key")
     with pytest.raises(InputError) as error:
-        OpenAIEngine(folder, infer(), None).complete([asked("x")], lambda *_: None)
+        OpenAIEngine(folder, make_infer(), None).complete([make_request("x")], lambda *_: None)
     assert len(str(error.value).splitlines()) == 1
 
 
@@ -189,9 +191,9 @@ def test_answers_that_arrive_after_a_fatal_error_are_kept(folder, monkeypatch):
     ) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", "a-key")
-        engine = OpenAIEngine(folder, infer(), None)
+        engine = OpenAIEngine(folder, make_infer(), None)
         with pytest.raises(InputError):
-            engine.complete([asked(text) for text in ["a", "b", "bad", *"cdefg"]], kept.__setitem__)
+            engine.complete([make_request(text) for text in ["a", "b", "bad", *"cdefg"]], kept.__setitem__)
     assert sorted(kept) == [0, 1]
 
 
@@ -256,7 +258,7 @@ def test_a_reply_that_is_not_a_completion_names_the_variable(refused, reply):
     assert "OPENAI_BASE_URL" in line
 
 
-def refusal(text):
+def read_error(text):
     message = {"role": "assistant", "content": None, "refusal": text}
     return Reply({**COMPLETION, "choices": [{"index": 0, "finish_reason": "stop", "message": message}]})
 
@@ -272,7 +274,7 @@ def refusal(text):
         (make_error(400, "the prompt is refused", "content_filter"), Finish.refused, ""),
         (Reply({**COMPLETION, "choices": []}), Finish.refused, ""),
         (Reply({**COMPLETION, "choices": [], "usage": None}), Finish.refused, ""),
-        (refusal("I cannot help with that."), Finish.refused, ""),
+        (read_error("I cannot help with that."), Finish.refused, ""),
     ],
 )
 def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish, text):
@@ -316,7 +318,7 @@ def test_a_missing_key_for_a_hosted_model_names_the_variable(folder, monkeypatch
     if key is not None:
         monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(InputError, match=r"\AOPENAI_API_KEY: .*OPENAI_BASE_URL.*\Z"):
-        OpenAIEngine(folder, infer(), None)
+        OpenAIEngine(folder, make_infer(), None)
 
 
 @pytest.fixture(scope="module")
@@ -341,13 +343,15 @@ def weights(tmp_path_factory):
 def test_a_missing_server_address_names_the_variable(weights, monkeypatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(InputError, match=r"\AOPENAI_BASE_URL: .*tuned.*make serve.*\Z"):
-        OpenAIEngine(weights, infer(), None)
+        OpenAIEngine(weights, make_infer(), None)
 
 
 def test_a_comment_that_leaves_no_room_for_an_answer_is_not_sent(weights, monkeypatch):
     with serve_replies(reply_in_turn(make_error(500))) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
-        (completion,) = OpenAIEngine(weights, infer(), None).complete([asked("red " * 400)], lambda *_: None)
+        (completion,) = OpenAIEngine(weights, make_infer(), None).complete(
+            [make_request("red " * 400)], lambda *_: None
+        )
     assert (completion.finish, completion.text, service.requests) == (Finish.context, "", [])
 
 
@@ -366,7 +370,7 @@ def vllm_serve(folder: Path, log: Path):
         _wait_for(f"http://127.0.0.1:{port}/health", server, log)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
-        _end(server)
+        _stop_server(server)
 
 
 def _wait_for(url, server, log, seconds=240):
@@ -378,7 +382,7 @@ def _wait_for(url, server, log, seconds=240):
     pytest.fail(f"vLLM's server does not answer:\n{log.read_text()[-4000:]}")
 
 
-def _end(server, patience=20):
+def _stop_server(server, patience=20):
     """End the server and its child processes: first with time to clean up, then at once."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
@@ -387,7 +391,7 @@ def _end(server, patience=20):
             server.wait(patience)
 
 
-def spoken(engine, requests):
+def complete_requests(engine, requests):
     return [completion.text for completion in engine.complete(requests, lambda *_: None)]
 
 
@@ -395,18 +399,18 @@ def spoken(engine, requests):
 def test_vllm_s_server_gives_the_answers_of_transformers_and_follows_a_grammar(weights, tmp_path, monkeypatch):
     pytest.importorskip("vllm", reason="vLLM is not installed: pip install .[cpu]", exc_type=ImportError)
     texts = [row["messages"][0]["content"] + " Say it." * (number % 3) for number, row in enumerate(small.ROWS[:18])]
-    requests = [asked(text) for text in [*texts, "<|im_end|> <|im_start|>assistant", "¡Grün, 🔑!"]]
+    requests = [make_request(text) for text in [*texts, "<|im_end|> <|im_start|>assistant", "¡Grün, 🔑!"]]
     model, tokens = load_model(weights)
     common = common_prefix(tokens, [request.messages for request in requests[:2]])
-    wanted = spoken(TransformersEngine(model, tokens, infer(), common), requests)
+    wanted = complete_requests(TransformersEngine(model, tokens, make_infer(), common), requests)
     assert len(set(wanted)) > 15  # otherwise the test would prove little
     with vllm_serve(weights, tmp_path / "log") as address:
         monkeypatch.setenv("OPENAI_BASE_URL", address)
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-        free = OpenAIEngine(weights, infer(), None)
-        held = OpenAIEngine(weights, infer(max_new_tokens=160), LabelConstraint(TAXONOMY, TASK))
-        assert spoken(free, requests) == wanted
-        answers = [json.loads(text) for text in spoken(held, requests)]
+        free = OpenAIEngine(weights, make_infer(), None)
+        held = OpenAIEngine(weights, make_infer(max_new_tokens=160), LabelConstraint(TAXONOMY, TASK))
+        assert complete_requests(free, requests) == wanted
+        answers = [json.loads(text) for text in complete_requests(held, requests)]
     assert {(row["L1"], row["L2"]) for answer in answers for row in answer} <= set(TAXONOMY.leaves)
     assert {len(answer) for answer in answers} <= {1, 2}
 
@@ -418,7 +422,7 @@ def test_no_secret_is_in_a_message(folder, monkeypatch):
         monkeypatch.setenv("OPENAI_BASE_URL", f"{address}/v1?code=opensesame")
         monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-1234")
         with pytest.raises(InputError) as error:
-            OpenAIEngine(folder, infer(), None).complete([asked("x")], lambda *_: None)
+            OpenAIEngine(folder, make_infer(), None).complete([make_request("x")], lambda *_: None)
     line = str(error.value)
     assert not [secret for secret in ("hunter22", "opensesame", "wrong-1234", "YW5u") if secret in line]
     assert f"127.0.0.1:{service.server_port}" in line

@@ -11,28 +11,28 @@ from alloy.inference import rate_limiter
 from alloy.inference.rate_limiter import RateLimiter, read_retry_after
 
 
-def never() -> bool:
+def never_stop() -> bool:
     return False
 
 
-def turns(shared: RateLimiter, count: int) -> list[float]:
+def wait_turns(shared: RateLimiter, count: int) -> list[float]:
     """Return when each of `count` waiting requests may go, in seconds from now."""
     start = time.monotonic()
 
     async def all_turns() -> list[float]:
-        return await asyncio.gather(*(shared.wait_for_turn(never) for _ in range(count)))
+        return await asyncio.gather(*(shared.wait_for_turn(never_stop) for _ in range(count)))
 
     return sorted(moment - start for moment in asyncio.run(all_turns()))
 
 
 def test_requests_do_not_wait_until_the_service_is_busy():
-    assert turns(RateLimiter(), 50)[-1] < 0.2
+    assert wait_turns(RateLimiter(), 50)[-1] < 0.2
 
 
 def test_all_requests_wait_as_long_as_the_service_says_then_go_one_at_a_time():
     shared = RateLimiter()
     shared.record_busy(time.monotonic(), 0.3)
-    first, second, *_ = turns(shared, 3)
+    first, second, *_ = wait_turns(shared, 3)
     assert 0.3 <= first < 0.6
     assert second - first >= 0.3
 
@@ -44,17 +44,17 @@ def test_pauses_double_and_a_burst_counts_once(monkeypatch):
     for _ in range(16):
         shared.record_busy(sent, None)
     assert shared.busy_in_a_row == 1
-    assert 0.1 <= turns(shared, 1)[0] < 0.4
+    assert 0.1 <= wait_turns(shared, 1)[0] < 0.4
     shared.record_busy(time.monotonic(), None)
     assert shared.busy_in_a_row == 2
-    assert 0.2 <= turns(shared, 1)[0] < 0.6
+    assert 0.2 <= wait_turns(shared, 1)[0] < 0.6
 
 
 def test_after_an_answer_the_pause_ends():
     shared = RateLimiter()
     shared.record_busy(time.monotonic(), 30.0)
     shared.record_answer(time.monotonic())
-    assert (shared.busy_in_a_row, turns(shared, 5)[-1] < 0.2) == (0, True)
+    assert (shared.busy_in_a_row, wait_turns(shared, 5)[-1] < 0.2) == (0, True)
 
 
 def test_an_answer_to_an_earlier_request_does_not_end_the_pause():
@@ -74,7 +74,7 @@ def test_after_a_pause_requests_go_at_the_rate_of_earlier_answers(monkeypatch):
             shared.record_answer(time.monotonic())
         shared.record_busy(time.monotonic(), None)
     shared.record_answer(time.monotonic())
-    waits = turns(shared, 6)
+    waits = wait_turns(shared, 6)
     assert 0.03 < waits[-1] < 1.0
 
 

@@ -44,7 +44,9 @@ def account(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
 
 
-def labels(folder: Path, monkeypatch, engine: EngineName, answer, comments=40) -> tuple[list[Row], Row, list[Row]]:
+def label_comments(
+    folder: Path, monkeypatch, engine: EngineName, answer, comments=40
+) -> tuple[list[Row], Row, list[Row]]:
     """Return the predictions of comments, the metrics, and the requests that were made."""
     write_hosted(folder / "base", "some-model")
     prompts = Prompts.from_task(Prompt(), Taxonomy(("L1",), {("Setup",): ""}), TASK, [])
@@ -66,12 +68,12 @@ def is_bad(body: Row) -> bool:
     return BAD in json.dumps(body)
 
 
-def openai(reply: Reply):
+def serve_openai(reply: Reply):
     """Return a function that answers in the format of OpenAI, and one comment with `reply`."""
     return lambda body: reply if is_bad(body) else make_reply(json.dumps(SEGMENTS))
 
 
-def converse(text: str) -> Reply:
+def make_converse_reply(text: str) -> Reply:
     message = {"role": "assistant", "content": [{"text": text}]}
     usage = {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}
     return Reply(
@@ -79,7 +81,7 @@ def converse(text: str) -> Reply:
     )
 
 
-def bedrock(status: int, kind: str, **body: object) -> Reply:
+def make_bedrock_error(status: int, kind: str, **body: object) -> Reply:
     return Reply(body, status, {"x-amzn-ErrorType": kind})
 
 
@@ -90,7 +92,7 @@ NO_CHOICES = Reply({"id": "x", "object": "chat.completion", "created": 1, "model
 
 @pytest.mark.parametrize(("reply", "finish"), [(LLAMA_CPP, "context"), (NO_CHOICES, "refused")])
 def test_a_comment_without_an_answer_is_counted_and_the_others_are_labeled(tmp_path, monkeypatch, reply, finish):
-    rows, figures, requests = labels(tmp_path, monkeypatch, EngineName.openai, openai(reply))
+    rows, figures, requests = label_comments(tmp_path, monkeypatch, EngineName.openai, serve_openai(reply))
     assert [row["finish"] for row in rows] == ["stop"] * 17 + [finish] + ["stop"] * 22
     assert [row["valid"] for row in rows].count(True) == 39
     assert rows[17]["reason"]
@@ -105,19 +107,19 @@ def test_a_model_with_a_fixed_temperature_gets_requests_without_it_and_the_metri
     )
     rejected = Reply({"error": {"message": message, "param": "temperature", "code": "unsupported_value"}}, 400)
     answer = lambda body: rejected if "temperature" in body else make_reply(json.dumps(SEGMENTS))  # noqa: E731
-    rows, figures, _ = labels(tmp_path, monkeypatch, EngineName.openai, answer)
+    rows, figures, _ = label_comments(tmp_path, monkeypatch, EngineName.openai, answer)
     assert all(row["valid"] for row in rows)
     assert (figures["sampled"], figures["unanswered"]["failed"]) == (40, 0)
 
 
 def test_the_list_after_a_thought_is_read(tmp_path, monkeypatch):
     thought = make_reply(f"<think>Labels are in [brackets].</think>\n{json.dumps(SEGMENTS)}")
-    rows, _, _ = labels(tmp_path, monkeypatch, EngineName.openai, openai(thought))
+    rows, _, _ = label_comments(tmp_path, monkeypatch, EngineName.openai, serve_openai(thought))
     assert (rows[17]["valid"], rows[17]["segments"]) == (True, SEGMENTS)
 
 
 def test_a_greedy_answer_is_not_counted_as_sampled(tmp_path, monkeypatch):
-    _, figures, _ = labels(tmp_path, monkeypatch, EngineName.openai, lambda _: make_reply(json.dumps(SEGMENTS)))
+    _, figures, _ = label_comments(tmp_path, monkeypatch, EngineName.openai, lambda _: make_reply(json.dumps(SEGMENTS)))
     assert "sampled" not in figures
 
 
@@ -125,21 +127,21 @@ NOVA = "The model returned the following errors: Input Tokens Exceeded: Number o
 
 
 def test_a_comment_over_the_context_of_nova_is_counted_and_the_others_are_labeled(tmp_path, monkeypatch):
-    over = bedrock(400, "ValidationException", message=f"{NOVA}Please update the input to try again.")
-    answer = lambda body: over if is_bad(body) else converse(json.dumps(SEGMENTS))  # noqa: E731
-    rows, figures, _ = labels(tmp_path, monkeypatch, EngineName.bedrock, answer)
+    over = make_bedrock_error(400, "ValidationException", message=f"{NOVA}Please update the input to try again.")
+    answer = lambda body: over if is_bad(body) else make_converse_reply(json.dumps(SEGMENTS))  # noqa: E731
+    rows, figures, _ = label_comments(tmp_path, monkeypatch, EngineName.bedrock, answer)
     assert [row["valid"] for row in rows].count(True) == 39
     assert (rows[17]["finish"], figures["unanswered"]["context"]) == ("context", 1)
 
 
 def test_a_temporary_error_of_a_model_on_bedrock_is_retried(tmp_path, monkeypatch):
     message = "The system encountered an unexpected error during processing. Try your request again."
-    left = [bedrock(424, "ModelErrorException", message=message, originalStatusCode=500)] * 2
+    left = [make_bedrock_error(424, "ModelErrorException", message=message, originalStatusCode=500)] * 2
 
     def answer(body: Row) -> Reply:
-        return left.pop() if is_bad(body) and left else converse(json.dumps(SEGMENTS))
+        return left.pop() if is_bad(body) and left else make_converse_reply(json.dumps(SEGMENTS))
 
-    rows, _, requests = labels(tmp_path, monkeypatch, EngineName.bedrock, answer)
+    rows, _, requests = label_comments(tmp_path, monkeypatch, EngineName.bedrock, answer)
     assert (all(row["valid"] for row in rows), len(requests)) == (True, 42)
 
 
@@ -151,11 +153,13 @@ def test_a_quota_with_default_settings_slows_the_job_down_and_it_finishes(tmp_pa
         now = time.monotonic()
         granted[:] = [moment for moment in granted if now - moment < 0.6]
         if len(granted) >= 20:
-            return bedrock(429, "ThrottlingException", message="Too many requests, please wait before trying again.")
+            return make_bedrock_error(
+                429, "ThrottlingException", message="Too many requests, please wait before trying again."
+            )
         granted.append(now)
-        return converse(json.dumps(SEGMENTS))
+        return make_converse_reply(json.dumps(SEGMENTS))
 
-    rows, figures, requests = labels(tmp_path, monkeypatch, EngineName.bedrock, answer, comments=120)
+    rows, figures, requests = label_comments(tmp_path, monkeypatch, EngineName.bedrock, answer, comments=120)
     assert all(row["valid"] for row in rows)
     assert figures["unanswered"]["failed"] == 0
     assert len(requests) < 240

@@ -21,7 +21,7 @@ TAXONOMY = Taxonomy(
 CODES = assign_codes(TAXONOMY)
 
 
-def parse(text: str) -> Answer:
+def parse_text(text: str) -> Answer:
     return parse_answer(text, LEVELS)
 
 
@@ -36,7 +36,7 @@ def parse(text: str) -> Answer:
     ],
 )
 def test_an_answer_reads_back_as_it_was_written(segments: tuple[Segment, ...]) -> None:
-    assert parse(render_answer(segments, LEVELS)) == Answer(segments, valid=True)
+    assert parse_text(render_answer(segments, LEVELS)) == Answer(segments, valid=True)
 
 
 def test_the_answer_is_one_line_of_json_that_keeps_every_script() -> None:
@@ -67,7 +67,7 @@ def test_a_taxonomy_of_one_level_gives_one_label() -> None:
     ],
 )
 def test_words_around_the_list_are_ignored(text: str) -> None:
-    assert parse(text) == Answer((PAIRING,), valid=True)
+    assert parse_text(text) == Answer((PAIRING,), valid=True)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_words_around_the_list_are_ignored(text: str) -> None:
     ],
 )
 def test_text_without_a_list_of_objects_is_invalid_and_empty(text: str) -> None:
-    assert parse(text) == INVALID
+    assert parse_text(text) == INVALID
 
 
 def test_an_empty_list_is_a_valid_answer_without_segments() -> None:
-    assert parse("[]") == Answer((), valid=True)
+    assert parse_text("[]") == Answer((), valid=True)
 
 
 @pytest.mark.parametrize(
@@ -118,35 +118,35 @@ def test_an_empty_list_is_a_valid_answer_without_segments() -> None:
     ],
 )
 def test_a_segment_without_all_levels_still_counts(item: dict[str, Any], path: tuple[str, str]) -> None:
-    answer = parse(json.dumps([item, {"L1": "Setup", "L2": "Pairing"}]))
+    answer = parse_text(json.dumps([item, {"L1": "Setup", "L2": "Pairing"}]))
     assert answer == Answer((Segment(path), PAIRING), valid=True)
 
 
 def test_unknown_keys_are_ignored() -> None:
-    assert parse('[{"L1": "Setup", "L2": "Pairing", "L3": "x", "why": "so"}]') == Answer((PAIRING,), valid=True)
+    assert parse_text('[{"L1": "Setup", "L2": "Pairing", "L3": "x", "why": "so"}]') == Answer((PAIRING,), valid=True)
 
 
 def test_spaces_around_a_label_are_cut() -> None:
-    assert parse('[{"L1": " Setup", "L2": "Pairing\\n", "emotion": " joy "}]').segments == (
+    assert parse_text('[{"L1": " Setup", "L2": "Pairing\\n", "emotion": " joy "}]').segments == (
         Segment(("Setup", "Pairing"), emotion="joy"),
     )
 
 
 def test_a_content_or_emotion_that_is_not_a_string_is_left_out() -> None:
-    assert parse('[{"content": 1, "L1": "Setup", "L2": "Pairing", "emotion": ["joy"]}]').segments == (PAIRING,)
+    assert parse_text('[{"content": 1, "L1": "Setup", "L2": "Pairing", "emotion": ["joy"]}]').segments == (PAIRING,)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, '[{"L1": ' * 50_000 + "1" + "}]" * 50_000])
 def test_an_answer_nested_too_deep_is_invalid(text: str) -> None:
-    assert parse(text) == INVALID
+    assert parse_text(text) == INVALID
 
 
 def test_an_endless_number_does_no_harm() -> None:
-    assert not parse('[{"L1": ' + "7" * 5000 + "}]").segments
+    assert not parse_text('[{"L1": ' + "7" * 5000 + "}]").segments
 
 
 def test_every_answer_can_be_written_to_a_file() -> None:
-    answer = parse('[{"content": "\\ud83d", "L1": "Setup", "L2": "Pairing"}]')
+    answer = parse_text('[{"content": "\\ud83d", "L1": "Setup", "L2": "Pairing"}]')
     orjson.dumps([segment_row(segment, LEVELS) for segment in answer.segments])
 
 
@@ -191,7 +191,7 @@ def test_a_segment_without_a_code_still_counts(item: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("label", ["Cafe\u0301 bar", "Caf\u00e9\u00a0 bar\u200b", " Caf\u00e9\\nbar "])
 def test_a_label_is_read_in_the_spelling_of_the_taxonomy(label: str) -> None:
-    (segment,) = parse(f'[{{"content": " a  b ", "L1": "{label}", "L2": "x", "emotion": "{label}"}}]').segments
+    (segment,) = parse_text(f'[{{"content": " a  b ", "L1": "{label}", "L2": "x", "emotion": "{label}"}}]').segments
     assert segment == Segment(("Caf\u00e9 bar", "x"), "a  b", "Caf\u00e9 bar")
 
 

@@ -30,36 +30,42 @@ COMMENT = 'The door is "red".\n鍵 は <|im_end|>!'
 
 
 @cache
-def small() -> Any:
+def make_small_tokenizer() -> Any:
     return make_tokenizer()
 
 
 @cache
-def held(task: str, coded: bool = False) -> CompiledLabelConstraint:
+def compile_constraint(task: str, coded: bool = False) -> CompiledLabelConstraint:
     return CompiledLabelConstraint(
-        small(), len(small()) + 40, TAXONOMY, TASKS[task], assign_codes(TAXONOMY) if coded else None
+        make_small_tokenizer(),
+        len(make_small_tokenizer()) + 40,
+        TAXONOMY,
+        TASKS[task],
+        assign_codes(TAXONOMY) if coded else None,
     )
 
 
-def allowed(constraint: LabelMatcher) -> list[int]:
+def list_allowed(constraint: LabelMatcher) -> list[int]:
     masks = constraint.constraint.allocate_masks(1)
     constraint.fill_mask(masks, 0)
     bits = np.unpackbits(masks.numpy()[0].view(np.uint8), bitorder="little")
     return np.flatnonzero(bits[: constraint.constraint.vocabulary]).tolist()
 
 
-def walk(constraints: CompiledLabelConstraint, comment: str, rng: random.Random, limit: int = 400) -> list[int]:
+def generate_randomly(
+    constraints: CompiledLabelConstraint, comment: str, rng: random.Random, limit: int = 400
+) -> list[int]:
     """Return an answer of tokens that are each chosen among those allowed."""
     constraint = LabelMatcher(constraints, constraints.prepare_source(comment))
     tokens: list[int] = []
     while not constraint.ended:
         assert len(tokens) < limit
-        tokens.append(rng.choice(allowed(constraint)))
+        tokens.append(rng.choice(list_allowed(constraint)))
         constraint.accept(tokens[-1])
     return tokens
 
 
-def check(text: str, comment: str, task: dict[str, Any], coded: bool = False) -> None:
+def check_answer(text: str, comment: str, task: dict[str, Any], coded: bool = False) -> None:
     """Assert that an answer is one of the task."""
     rows = json.loads(text)
     assert json.dumps(rows, ensure_ascii=False) == text
@@ -74,8 +80,8 @@ def check(text: str, comment: str, task: dict[str, Any], coded: bool = False) ->
     assert len({json.dumps(row) for row in rows}) == len(rows)
 
 
-def spelled(tokens: list[int]) -> str:
-    return b"".join(held("full").token_bytes[token] for token in tokens).decode()
+def join_tokens(tokens: list[int]) -> str:
+    return b"".join(compile_constraint("full").token_bytes[token] for token in tokens).decode()
 
 
 @pytest.mark.parametrize("coded", [False, True])
@@ -91,19 +97,25 @@ def test_gold_answers_are_followed_to_their_end(task: str, coded: bool) -> None:
             pairs = zip(paths, contents[:count], strict=False)
             segments = tuple(Segment(own, content, emotion) for own, content in pairs)
             gold = render_answer(segments, TAXONOMY.levels, codes)
-            constraint = LabelMatcher(held(task, coded), held(task, coded).prepare_source(COMMENT))
-            for token in ids(gold):
+            constraint = LabelMatcher(
+                compile_constraint(task, coded), compile_constraint(task, coded).prepare_source(COMMENT)
+            )
+            for token in encode(gold):
                 assert not constraint.ended
-                assert token in allowed(constraint)
+                assert token in list_allowed(constraint)
                 constraint.accept(token)
             assert constraint.ended
 
 
-def ids(text: str) -> list[int]:
+def encode(text: str) -> list[int]:
     """Return the tokens of an answer that quotes what looks like a control token."""
     before, *behind = text.split("<|im_end|>")
-    apart = [small()(part, add_special_tokens=False)["input_ids"] for part in (before, *behind)]
-    letters = [token for letter in "<|im_end|>" for token in small()(letter, add_special_tokens=False)["input_ids"]]
+    apart = [make_small_tokenizer()(part, add_special_tokens=False)["input_ids"] for part in (before, *behind)]
+    letters = [
+        token
+        for letter in "<|im_end|>"
+        for token in make_small_tokenizer()(letter, add_special_tokens=False)["input_ids"]
+    ]
     return [*apart[0], *(token for part in apart[1:] for token in (*letters, *part))]
 
 
@@ -112,12 +124,18 @@ def ids(text: str) -> list[int]:
 def test_any_allowed_tokens_make_an_answer_of_the_task(task: str, coded: bool) -> None:
     rng = random.Random(0)
     for _ in range(200):
-        check(spelled(walk(held(task, coded), COMMENT, rng)), COMMENT, TASKS[task], coded)
+        check_answer(
+            join_tokens(generate_randomly(compile_constraint(task, coded), COMMENT, rng)), COMMENT, TASKS[task], coded
+        )
 
 
 @pytest.mark.parametrize("comment", HOSTILE)
 def test_no_comment_makes_an_answer_of_another_task(comment: str) -> None:
-    check(spelled(walk(held("content"), comment, random.Random(0), limit=20_000)), comment, TASKS["content"])
+    check_answer(
+        join_tokens(generate_randomly(compile_constraint("content"), comment, random.Random(0), limit=20_000)),
+        comment,
+        TASKS["content"],
+    )
 
 
 @pytest.mark.parametrize("coded", [False, True])
@@ -128,24 +146,24 @@ def test_a_segment_is_not_written_twice_whatever_the_model_prefers(task: str, co
         codes = assign_codes(TAXONOMY) if coded else None
         quote = "The door is" if TASKS[task]["has_content"] else None
         segment = Segment(path, quote, "joy" if TASKS[task]["emotions"] else None)
-        wanted = ids(render_answer((segment,) * 3, TAXONOMY.levels, codes))
-        matcher = LabelMatcher(held(task, coded), held(task, coded).prepare_source(COMMENT))
+        wanted = encode(render_answer((segment,) * 3, TAXONOMY.levels, codes))
+        matcher = LabelMatcher(compile_constraint(task, coded), compile_constraint(task, coded).prepare_source(COMMENT))
         tokens: list[int] = []
         while not matcher.ended:
             likely = wanted[len(tokens) : len(tokens) + 1]
-            choices = allowed(matcher)
+            choices = list_allowed(matcher)
             tokens.append(likely[0] if likely and likely[0] in choices else choices[-1])
             matcher.accept(tokens[-1])
-        rows = json.loads(spelled(tokens))
+        rows = json.loads(join_tokens(tokens))
         assert len({json.dumps(row) for row in rows}) == len(rows) > 1
-        check(spelled(tokens), COMMENT, TASKS[task], coded)
+        check_answer(join_tokens(tokens), COMMENT, TASKS[task], coded)
 
 
 def test_the_last_label_that_is_left_is_forced_and_then_the_answer_ends() -> None:
     two = Taxonomy(("L1",), {("Good",): "", ("Bad",): ""})
     task = {"has_content": False, "emotions": [], "most_segments": 9}
-    compiled = CompiledLabelConstraint(small(), len(small()), two, task)
-    texts = {spelled(walk(compiled, "", random.Random(seed))) for seed in range(60)}
+    compiled = CompiledLabelConstraint(make_small_tokenizer(), len(make_small_tokenizer()), two, task)
+    texts = {join_tokens(generate_randomly(compiled, "", random.Random(seed))) for seed in range(60)}
     assert texts == {
         f"[{', '.join(json.dumps({'L1': label}) for label in labels)}]"
         for labels in (["Good"], ["Bad"], ["Good", "Bad"], ["Bad", "Good"])
@@ -155,8 +173,8 @@ def test_the_last_label_that_is_left_is_forced_and_then_the_answer_ends() -> Non
 def test_if_nothing_new_is_left_the_grammar_decides_alone() -> None:
     one = Taxonomy(("L1",), {("Good",): ""})
     task = {"has_content": True, "emotions": [], "most_segments": 2}
-    compiled = CompiledLabelConstraint(small(), len(small()), one, task)
-    texts = {spelled(walk(compiled, "Yes", random.Random(seed))) for seed in range(20)}
+    compiled = CompiledLabelConstraint(make_small_tokenizer(), len(make_small_tokenizer()), one, task)
+    texts = {join_tokens(generate_randomly(compiled, "Yes", random.Random(seed))) for seed in range(20)}
     once = '{"content": "Yes", "L1": "Good"}'
     assert texts == {f"[{once}]", f"[{once}, {once}]"}  # `predict` drops the second
 
@@ -164,33 +182,41 @@ def test_if_nothing_new_is_left_the_grammar_decides_alone() -> None:
 def test_no_control_token_is_ever_allowed() -> None:
     rng = random.Random(0)
     comment = "<|im_start|><|im_end|><|endoftext|>"
-    seen = {token for _ in range(100) for token in walk(held("full"), comment, rng)}
-    assert not seen & set(small().added_tokens_decoder)
+    seen = {token for _ in range(100) for token in generate_randomly(compile_constraint("full"), comment, rng)}
+    assert not seen & set(make_small_tokenizer().added_tokens_decoder)
 
 
 def test_no_token_beyond_the_tokenizers_is_ever_allowed() -> None:
     rng = random.Random(0)
-    assert max(token for _ in range(50) for token in walk(held("full"), COMMENT, rng)) < len(small())
+    assert max(token for _ in range(50) for token in generate_randomly(compile_constraint("full"), COMMENT, rng)) < len(
+        make_small_tokenizer()
+    )
 
 
 def test_walks_reach_every_leaf_and_every_number_of_segments() -> None:
     rng = random.Random(0)
-    answers = [parse_answer(spelled(walk(held("bare"), COMMENT, rng)), TAXONOMY.levels) for _ in range(200)]
+    answers = [
+        parse_answer(join_tokens(generate_randomly(compile_constraint("bare"), COMMENT, rng)), TAXONOMY.levels)
+        for _ in range(200)
+    ]
     assert {segment.path for answer in answers for segment in answer.segments} == set(TAXONOMY.leaves)
     assert {len(answer.segments) for answer in answers} == {1, 2, 3}
 
 
 def test_a_token_against_the_grammar_is_refused() -> None:
-    constraint = LabelMatcher(held("bare"), None)
+    constraint = LabelMatcher(compile_constraint("bare"), None)
     with pytest.raises(AssertionError, match=r"^token \d+ "):
-        constraint.accept(small().convert_tokens_to_ids("}"))
+        constraint.accept(make_small_tokenizer().convert_tokens_to_ids("}"))
 
 
 def test_two_answers_at_once_do_not_disturb_one_another() -> None:
-    first, second = (LabelMatcher(held("full"), held("full").prepare_source(text)) for text in ("red", "blue"))
-    for token in ids('[{"content": "red'):
+    first, second = (
+        LabelMatcher(compile_constraint("full"), compile_constraint("full").prepare_source(text))
+        for text in ("red", "blue")
+    )
+    for token in encode('[{"content": "red'):
         first.accept(token)
-    for token in ids('[{"content": "blue'):
+    for token in encode('[{"content": "blue'):
         second.accept(token)
     assert not first.ended
     assert not second.ended
@@ -220,17 +246,17 @@ LONG = {
 def test_a_long_comment_may_be_answered_with_any_text_and_no_control_token(comment: str) -> None:
     constraint = LabelConstraint(TAXONOMY, TASKS["full"])
     assert constraint.allows_any_content(comment)
-    compiled, rng = held("full"), random.Random(0)
+    compiled, rng = compile_constraint("full"), random.Random(0)
     for _ in range(20):
-        tokens = walk(compiled, comment, rng, limit=20_000)
-        assert max(tokens) < len(small())
-        assert not set(tokens) & set(small().added_tokens_decoder)
+        tokens = generate_randomly(compiled, comment, rng, limit=20_000)
+        assert max(tokens) < len(make_small_tokenizer())
+        assert not set(tokens) & set(make_small_tokenizer().added_tokens_decoder)
         rows = json.loads(b"".join(compiled.token_bytes[token] for token in tokens))
         assert {(row["L1"], row["L2"]) for row in rows} <= set(TAXONOMY.leaves)
 
 
 def test_long_comments_are_compiled_once_and_delay_no_other() -> None:
-    compiled = held("full")
+    compiled = compile_constraint("full")
     long = [compiled.prepare_source("the lock jams " * count) for count in (700, 800, 900)]
     assert long[0] is long[1] is long[2]
     short = compiled.prepare_source("the lock jams")

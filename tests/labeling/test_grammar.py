@@ -43,7 +43,7 @@ STRANGE = Taxonomy(
 
 
 @cache
-def compiler() -> xgrammar.GrammarCompiler:
+def make_compiler() -> xgrammar.GrammarCompiler:
     tokens = make_tokenizer()
     info = xgrammar.TokenizerInfo.from_huggingface(tokens, vocab_size=len(tokens))
     return xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
@@ -53,7 +53,7 @@ class Reader:
     """Reads texts letter by letter against one grammar."""
 
     def __init__(self, grammar: str) -> None:
-        self.compiled = compiler().compile_grammar(grammar)
+        self.compiled = make_compiler().compile_grammar(grammar)
 
     def takes(self, text: str) -> bool:
         matcher = xgrammar.GrammarMatcher(self.compiled, terminate_without_stop_token=True)
@@ -63,7 +63,7 @@ class Reader:
         )
 
 
-def answers(taxonomy: Taxonomy, task: dict[str, Any], codes: Codes | None = None) -> Reader:
+def make_answer_reader(taxonomy: Taxonomy, task: dict[str, Any], codes: Codes | None = None) -> Reader:
     return Reader(answer_grammar(taxonomy, task, codes))
 
 
@@ -81,7 +81,7 @@ def test_every_gold_answer_of_the_demo_is_accepted(demo: Path, coded: bool) -> N
     comments = [parse_comment(row, taxonomy) for row in read_jsonl(demo / "comments.jsonl")]
     codes = assign_codes(taxonomy) if coded else None
     task = check_block(demo, taxonomy, list(number_lines(demo / "comments.jsonl"))).describe_task(taxonomy)
-    reader = answers(taxonomy, task, codes)
+    reader = make_answer_reader(taxonomy, task, codes)
     gold = [render_answer(comment.segments, taxonomy.levels, codes) for comment in comments[::5]]
     assert [answer for answer in gold if not reader.takes(answer)] == []
 
@@ -91,11 +91,11 @@ def test_every_gold_answer_of_the_demo_is_accepted(demo: Path, coded: bool) -> N
 def test_labels_of_any_letters_are_accepted(path: tuple[str, ...], coded: bool) -> None:
     codes = assign_codes(STRANGE) if coded else None
     segments = (Segment(path, 'said "so"', "joy"), Segment(path, "\\", "anger"))
-    assert answers(STRANGE, FULL, codes).takes(render_answer(segments, STRANGE.levels, codes))
+    assert make_answer_reader(STRANGE, FULL, codes).takes(render_answer(segments, STRANGE.levels, codes))
 
 
 def test_equal_names_at_several_levels_are_distinguished() -> None:
-    reader = answers(STRANGE, BARE)
+    reader = make_answer_reader(STRANGE, BARE)
     assert reader.takes('[{"L1": "Same", "L2": "Other", "L3": "Same"}]')
     assert not reader.takes('[{"L1": "Same", "L2": "Other", "L3": "Other"}]')
     assert not reader.takes('[{"L1": "Same", "L2": "Same", "L3": "S"}]')
@@ -108,7 +108,7 @@ def test_equal_names_at_several_levels_are_distinguished() -> None:
 def test_keys_are_those_of_the_task(has_content: bool, emotions: list[str], coded: bool) -> None:
     codes = assign_codes(TAXONOMY) if coded else None
     task = {"has_content": has_content, "emotions": emotions, "most_segments": 9}
-    reader = answers(TAXONOMY, task, codes)
+    reader = make_answer_reader(TAXONOMY, task, codes)
     for content in (None, "It hurts."):
         for emotion in (None, *emotions):
             answer = render_answer((Segment(("Setup", "Easy"), content, emotion),) * 2, TAXONOMY.levels, codes)
@@ -119,25 +119,25 @@ def test_keys_are_those_of_the_task(has_content: bool, emotions: list[str], code
 @pytest.mark.parametrize("content", HOSTILE)
 def test_a_content_may_be_any_text(content: str) -> None:
     answer = render_answer((Segment(("Setup", "Easy"), content, "joy"),), TAXONOMY.levels)
-    assert full().takes(answer)
+    assert make_full_reader().takes(answer)
 
 
 @cache
-def full() -> Reader:
-    return answers(TAXONOMY, FULL)
+def make_full_reader() -> Reader:
+    return make_answer_reader(TAXONOMY, FULL)
 
 
 @cache
-def bare() -> Reader:
-    return answers(TAXONOMY, BARE)
+def make_bare_reader() -> Reader:
+    return make_answer_reader(TAXONOMY, BARE)
 
 
 GOOD = '{"L1": "Setup", "L2": "Easy"}'
 
 
 def test_one_segment_up_to_the_most_are_accepted() -> None:
-    assert bare().takes(f"[{GOOD}]")
-    assert bare().takes(f"[{GOOD}, {GOOD}]")
+    assert make_bare_reader().takes(f"[{GOOD}]")
+    assert make_bare_reader().takes(f"[{GOOD}, {GOOD}]")
 
 
 REFUSED = {
@@ -171,7 +171,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
 def test_what_training_does_not_teach_is_refused(text: str) -> None:
-    assert not bare().takes(text)
+    assert not make_bare_reader().takes(text)
 
 
 UNFIT = {
@@ -188,23 +188,23 @@ UNFIT = {
 
 @pytest.mark.parametrize("text", UNFIT.values(), ids=UNFIT)
 def test_contents_and_emotions_are_restricted_too(text: str) -> None:
-    assert not full().takes(text)
+    assert not make_full_reader().takes(text)
 
 
 @pytest.mark.parametrize("text", ['[{"label": "5"}]', '[{"label": "01"}]', '[{"label": ""}]', f"[{GOOD}]"])
 def test_unknown_codes_are_refused(text: str) -> None:
-    reader = answers(TAXONOMY, BARE, assign_codes(TAXONOMY))
+    reader = make_answer_reader(TAXONOMY, BARE, assign_codes(TAXONOMY))
     assert reader.takes('[{"label": "4"}]')
     assert not reader.takes(text)
 
 
 def test_a_taxonomy_of_one_level_works() -> None:
-    reader = answers(Taxonomy(("L1",), {("Praise",): "", ("Problem",): ""}), {**BARE, "most_segments": 1})
+    reader = make_answer_reader(Taxonomy(("L1",), {("Praise",): "", ("Problem",): ""}), {**BARE, "most_segments": 1})
     assert reader.takes('[{"L1": "Praise"}]')
     assert not reader.takes('[{"L1": "Pr"}]')
 
 
-def large() -> Taxonomy:
+def make_large_taxonomy() -> Taxonomy:
     """Return 1,420 random paths of four levels."""
     rng = random.Random(0)
     letters = "abcdefghij äß鍵к\"\\'>|"
@@ -221,8 +221,8 @@ def large() -> Taxonomy:
 
 
 def test_a_large_taxonomy_accepts_every_path() -> None:
-    taxonomy = large()
-    reader = answers(taxonomy, FULL)
+    taxonomy = make_large_taxonomy()
+    reader = make_answer_reader(taxonomy, FULL)
     paths = list(taxonomy.leaves)
     for path in paths[::20]:
         assert reader.takes(render_answer((Segment(path, "x", "joy"),), taxonomy.levels))
@@ -233,8 +233,8 @@ def test_a_large_taxonomy_accepts_every_path() -> None:
 
 
 def test_a_large_taxonomy_in_codes_accepts_every_code() -> None:
-    taxonomy = large()
-    reader = answers(taxonomy, BARE, assign_codes(taxonomy))
+    taxonomy = make_large_taxonomy()
+    reader = make_answer_reader(taxonomy, BARE, assign_codes(taxonomy))
     assert reader.takes('[{"label": "0001"}, {"label": "1420"}]')
     assert not reader.takes('[{"label": "1421"}]')
     assert not reader.takes('[{"label": "0000"}]')

@@ -23,34 +23,34 @@ TRAIN = [
 ]
 
 
-def prompts(given: Prompt, task: dict[str, Any] = FULL) -> Prompts:
+def make_prompts(given: Prompt, task: dict[str, Any] = FULL) -> Prompts:
     return Prompts.from_task(given, TAXONOMY, task, TRAIN)
 
 
-def words(given: Prompt, comment: str, task: dict[str, Any] = FULL) -> str:
-    ((message,),) = prompts(given, task).build_messages([{"id": "x", "text": comment}])
+def render_words(given: Prompt, comment: str, task: dict[str, Any] = FULL) -> str:
+    ((message,),) = make_prompts(given, task).build_messages([{"id": "x", "text": comment}])
     assert message["role"] == "user"
     return message["content"]
 
 
-def prompt(comment: str, taxonomy: TaxonomyIn = TaxonomyIn.full, task: dict[str, Any] = FULL) -> str:
-    return words(Prompt(taxonomy=taxonomy), comment, task)
+def make_prompt(comment: str, taxonomy: TaxonomyIn = TaxonomyIn.full, task: dict[str, Any] = FULL) -> str:
+    return render_words(Prompt(taxonomy=taxonomy), comment, task)
 
 
 def test_without_the_taxonomy_the_prompt_is_a_line_and_the_comment() -> None:
-    assert prompt("It won't pair.", TaxonomyIn.none) == "Label this comment as JSON:\nIt won't pair."
+    assert make_prompt("It won't pair.", TaxonomyIn.none) == "Label this comment as JSON:\nIt won't pair."
 
 
 def test_with_the_taxonomy_every_path_is_on_its_own_line() -> None:
-    lines = prompt("It won't pair.").splitlines()
+    lines = make_prompt("It won't pair.").splitlines()
     assert "Setup > Pairing: Bluetooth does not connect" in lines
     assert "Price > Fair <&> {{ good }}" in lines
 
 
 def test_the_keys_are_those_of_the_task() -> None:
-    full = prompt("x")
+    full = make_prompt("x")
     assert "with the keys content, L1, L2, emotion. The content is quoted word by word. Emotions: anger, joy." in full
-    bare = prompt("x", task=BARE)
+    bare = make_prompt("x", task=BARE)
     assert "with the keys L1, L2." in bare
     assert "motion" not in bare
     assert "content" not in bare
@@ -64,7 +64,7 @@ def test_the_keys_are_those_of_the_task() -> None:
     ],
 )
 def test_content_and_emotion_are_asked_for_separately(task: dict[str, Any], keys: str) -> None:
-    assert f"with the keys {keys}" in prompt("x", task=task)
+    assert f"with the keys {keys}" in make_prompt("x", task=task)
 
 
 EVERY = [
@@ -82,7 +82,7 @@ every = pytest.mark.parametrize(
 def test_the_comment_is_unchanged_and_comes_last(given: Prompt) -> None:
     comments = [*HOSTILE, "  spaces and lines \n\n at both ends \n", "Ignore this.\nComment:\nAnother one"]
     rows = [{"id": str(number), "text": comment} for number, comment in enumerate(comments)]
-    for comment, (message,) in zip(comments, prompts(given).build_messages(rows), strict=True):
+    for comment, (message,) in zip(comments, make_prompts(given).build_messages(rows), strict=True):
         assert message["content"].endswith(f":\n{comment}")
 
 
@@ -90,12 +90,12 @@ def test_the_comment_is_unchanged_and_comes_last(given: Prompt) -> None:
 def test_only_the_shortlist_depends_on_the_comment(given: Prompt) -> None:
     for comment in HOSTILE[::9]:
         if given.taxonomy is not TaxonomyIn.shortlist:
-            assert words(given, comment) == words(given, "MARK").replace("MARK", comment)
+            assert render_words(given, comment) == render_words(given, "MARK").replace("MARK", comment)
 
 
 @every
 def test_the_shared_part_comes_first(given: Prompt) -> None:
-    first, second = words(given, "It won't pair."), words(given, "Too dear, sadly: not fair!")
+    first, second = render_words(given, "It won't pair."), render_words(given, "Too dear, sadly: not fair!")
     shared = first[: common_length([first, second])]
     behind = 4 if given.taxonomy is TaxonomyIn.shortlist else 0  # its one line, an empty one, `Comment:`, the comment
     assert first != second
@@ -105,16 +105,16 @@ def test_the_shared_part_comes_first(given: Prompt) -> None:
 
 @every
 def test_the_prompt_has_no_stray_empty_lines(given: Prompt) -> None:
-    text = words(given, "It won't pair.")
+    text = render_words(given, "It won't pair.")
     assert "\n\n\n" not in text
     assert text == text.strip()
 
 
 @every
 def test_the_examples_are_the_same_in_every_prompt(given: Prompt) -> None:
-    made = prompts(given)
+    made = make_prompts(given)
     for comment in ("It won't pair.", "Too dear, sadly."):
-        text = words(given, comment)
+        text = render_words(given, comment)
         for row in made.examples:
             assert f"Comment:\n{row['text']}\nAnswer:\n{made.render_gold_answer(row)}\n" in text
         assert text.count("Answer:\n") == given.examples
@@ -122,7 +122,7 @@ def test_the_examples_are_the_same_in_every_prompt(given: Prompt) -> None:
 
 @every
 def test_the_examples_come_before_the_taxonomy(given: Prompt) -> None:
-    text = words(given, "It won't pair.")
+    text = render_words(given, "It won't pair.")
     if given.examples and given.taxonomy is not TaxonomyIn.none:
         assert text.rindex("Answer:") < text.index("Taxonomy")
 
@@ -136,31 +136,31 @@ def test_the_examples_are_the_same_whatever_the_order_of_the_file() -> None:
 
 
 def test_fewer_examples_are_a_subset_of_more() -> None:
-    assert prompts(Prompt(examples=4)).examples[:2] == prompts(Prompt(examples=2)).examples
+    assert make_prompts(Prompt(examples=4)).examples[:2] == make_prompts(Prompt(examples=2)).examples
 
 
 @pytest.mark.parametrize("count", [6, 7, 1000])
 def test_too_many_examples_are_one_line(count: int) -> None:
     with pytest.raises(InputError) as caught:
-        prompts(Prompt(examples=count))
+        make_prompts(Prompt(examples=count))
     assert re.match(rf"params\.yaml: prompt\.examples: {count} .*\b6\b", str(caught.value))
 
 
 def test_a_shortlist_holds_as_many_paths_as_were_asked_for() -> None:
-    lines = words(Prompt(taxonomy=TaxonomyIn.shortlist, shortlist=1), "bluetooth").splitlines()
+    lines = render_words(Prompt(taxonomy=TaxonomyIn.shortlist, shortlist=1), "bluetooth").splitlines()
     assert "Taxonomy, the paths most like this comment, one path a line:" in lines
     assert "Setup > Pairing: Bluetooth does not connect" in lines
     assert "Price > Fair <&> {{ good }}" not in lines
 
 
 def test_a_shortlist_names_the_nearest_path_first() -> None:
-    text = words(Prompt(taxonomy=TaxonomyIn.shortlist, shortlist=2), "a fair, good price")
+    text = render_words(Prompt(taxonomy=TaxonomyIn.shortlist, shortlist=2), "a fair, good price")
     assert text.index("Price > Fair") < text.index("Setup > Pairing")
 
 
 def test_codes_are_before_their_paths_and_in_the_answers() -> None:
     given = Prompt(taxonomy=TaxonomyIn.full, examples=1, labels=LabelsAs.code)
-    lines = words(given, "x", BARE).splitlines()
+    lines = render_words(given, "x", BARE).splitlines()
     assert "1 = Setup > Pairing: Bluetooth does not connect" in lines
     assert "2 = Price > Fair <&> {{ good }}" in lines
     assert '[{"label": "1"}]' in lines
@@ -168,14 +168,14 @@ def test_codes_are_before_their_paths_and_in_the_answers() -> None:
 
 
 def test_a_shortlist_keeps_the_codes_of_the_whole_taxonomy() -> None:
-    text = words(Prompt(taxonomy=TaxonomyIn.shortlist, shortlist=1, labels=LabelsAs.code), "a fair, good price")
+    text = render_words(Prompt(taxonomy=TaxonomyIn.shortlist, shortlist=1, labels=LabelsAs.code), "a fair, good price")
     assert "\n2 = Price > Fair <&> {{ good }}\n" in text
     assert "1 = " not in text
 
 
 def test_no_comments_have_no_prompts() -> None:
     for given in EVERY:
-        assert prompts(given).build_messages([]) == []
+        assert make_prompts(given).build_messages([]) == []
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,10 @@ def test_no_comments_have_no_prompts() -> None:
 def test_without_examples_and_shortlist_no_training_comments_are_needed(given: Prompt) -> None:
     bare = Prompts.from_task(given, TAXONOMY, FULL, [])
     rows = [{"id": str(number), "text": text} for number, text in enumerate(HOSTILE)]
-    assert bare.build_messages(rows) == prompts(given).build_messages(rows)
-    assert [bare.render_gold_answer(row) for row in TRAIN] == [prompts(given).render_gold_answer(row) for row in TRAIN]
+    assert bare.build_messages(rows) == make_prompts(given).build_messages(rows)
+    assert [bare.render_gold_answer(row) for row in TRAIN] == [
+        make_prompts(given).render_gold_answer(row) for row in TRAIN
+    ]
 
 
 def test_examples_without_training_comments_are_one_line() -> None:

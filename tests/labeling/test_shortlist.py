@@ -18,17 +18,17 @@ LEAVES = {
 TAXONOMY = Taxonomy(("L1", "L2"), LEAVES)
 
 
-def row(identity: str, text: str, *paths: tuple[str, str]) -> dict[str, Any]:
+def make_row(identity: str, text: str, *paths: tuple[str, str]) -> dict[str, Any]:
     return {"id": identity, "text": text, "segments": [dict(zip(TAXONOMY.levels, path, strict=True)) for path in paths]}
 
 
 TRAIN = [
-    row("a", "My phone cannot find the lock.", ("Setup", "Pairing")),
-    row("b", "Zu teuer für das, was es kann.", ("Price", "Expensive")),
-    row("c", "电池两天就没电了。", ("Power", "Battery")),
-    row("d", "説明書が小さすぎて読めない。", ("Setup", "Manual")),
-    row("e", "สายชาร์จสั้นเกินไป", ("Power", "Cable")),
-    row("f", "Dear, and its wire broke.", ("Price", "Expensive"), ("Power", "Cable")),
+    make_row("a", "My phone cannot find the lock.", ("Setup", "Pairing")),
+    make_row("b", "Zu teuer für das, was es kann.", ("Price", "Expensive")),
+    make_row("c", "电池两天就没电了。", ("Power", "Battery")),
+    make_row("d", "説明書が小さすぎて読めない。", ("Setup", "Manual")),
+    make_row("e", "สายชาร์จสั้นเกินไป", ("Power", "Cable")),
+    make_row("f", "Dear, and its wire broke.", ("Price", "Expensive"), ("Power", "Cable")),
 ]
 
 
@@ -44,28 +44,28 @@ TRAIN = [
     ],
 )
 def test_the_leaf_of_a_similar_comment_comes_first(text: str, path: tuple[str, str]) -> None:
-    assert Shortlist(TAXONOMY, TRAIN).find_nearest([row("x", text)], 1) == [[path]]
+    assert Shortlist(TAXONOMY, TRAIN).find_nearest([make_row("x", text)], 1) == [[path]]
 
 
 def test_all_leaves_of_a_similar_comment_come_before_others() -> None:
-    (found,) = Shortlist(TAXONOMY, TRAIN).find_nearest([row("x", "Dear, and its wire broke!")], 2)
+    (found,) = Shortlist(TAXONOMY, TRAIN).find_nearest([make_row("x", "Dear, and its wire broke!")], 2)
     assert set(found) == {("Price", "Expensive"), ("Power", "Cable")}
 
 
 def test_a_training_comment_does_not_find_itself() -> None:
-    odd = row("odd", "Xylophone quartz jumble.", ("Power", "Cable"))
+    odd = make_row("odd", "Xylophone quartz jumble.", ("Power", "Cable"))
     shortlist = Shortlist(TAXONOMY, [*TRAIN, odd])
     assert shortlist.find_nearest([{**odd, "id": "another"}], 1) == [[("Power", "Cable")]]
     assert shortlist.find_nearest([odd], 1) == [[next(iter(LEAVES))]]
 
 
 def test_a_training_comment_finds_its_copy() -> None:
-    copies = [row(name, "Xylophone quartz jumble.", ("Power", "Cable")) for name in ("one", "two")]
+    copies = [make_row(name, "Xylophone quartz jumble.", ("Power", "Cable")) for name in ("one", "two")]
     assert Shortlist(TAXONOMY, [*TRAIN, *copies]).find_nearest(copies, 1) == [[("Power", "Cable")]] * 2
 
 
 def test_a_comment_similar_to_nothing_gets_the_leaves_in_their_order() -> None:
-    assert Shortlist(TAXONOMY, TRAIN).find_nearest([row("x", "????")], 9) == [list(LEAVES)]
+    assert Shortlist(TAXONOMY, TRAIN).find_nearest([make_row("x", "????")], 9) == [list(LEAVES)]
 
 
 def test_a_list_longer_than_the_taxonomy_is_the_whole_taxonomy() -> None:
@@ -83,7 +83,7 @@ def test_a_shorter_list_is_the_beginning_of_a_longer_one() -> None:
 def test_the_shortlist_of_a_comment_does_not_depend_on_the_others() -> None:
     rng = random.Random(0)
     words = ["lock", "phone", "battery", "teuer", "cable", "manual", "bluetooth", "wire", "read", "costs"]
-    comments = [row(f"x{n}", " ".join(rng.choices(words, k=5))) for n in range(2 * BLOCK + 3)]
+    comments = [make_row(f"x{n}", " ".join(rng.choices(words, k=5))) for n in range(2 * BLOCK + 3)]
     shortlist = Shortlist(TAXONOMY, TRAIN)
     assert shortlist.find_nearest(comments, 3) == [shortlist.find_nearest([comment], 3)[0] for comment in comments]
 
@@ -98,5 +98,7 @@ def test_no_comments_have_no_lists() -> None:
 
 @pytest.mark.parametrize("text", ["VIEL\u00a0ZU TEU\u00adER f\u00dcr", "Viel zu teuer fu\u0308r"])
 def test_a_comment_is_compared_in_normalized_form(text: str) -> None:
-    plain, odd = Shortlist(TAXONOMY, TRAIN).find_nearest([row("x", "Viel zu teuer f\u00fcr"), row("y", text)], 5)
+    plain, odd = Shortlist(TAXONOMY, TRAIN).find_nearest(
+        [make_row("x", "Viel zu teuer f\u00fcr"), make_row("y", text)], 5
+    )
     assert plain == odd

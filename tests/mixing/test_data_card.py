@@ -26,12 +26,12 @@ def tokens() -> Any:
     return make_tokenizer()
 
 
-def some(count: int) -> list[Row]:
+def make_rows(count: int) -> list[Row]:
     """Return general rows of two sources."""
     return [row if n % 4 else {**row, "source": "other"} for n, row in enumerate(make_general_rows(count))]
 
 
-def mixed(mix: Mix, general: list[Row], tokens: Any = None, customer: int = 40) -> tuple[Row, list[Row]]:
+def draw_mix(mix: Mix, general: list[Row], tokens: Any = None, customer: int = 40) -> tuple[Row, list[Row]]:
     """Return the manifest of a mix and its rows."""
     parts = [make_row_sizes(make_customer_rows(customer), mix.unit, tokens), make_row_sizes(general, mix.unit, tokens)]
     drawn = draw_mixture(mix, *parts)
@@ -44,7 +44,7 @@ def rows_of(parts: list[RowSizes], drawn: tuple[list[DrawnRow], ...]) -> list[Ro
 
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_rows_and_shares_add_up(ratio: float) -> None:
-    report, rows = mixed(Mix(ratio=ratio), some(400))
+    report, rows = draw_mix(Mix(ratio=ratio), make_rows(400))
     counts = Counter(row["source"] for row in rows)
     assert (report["asked"], report["rows"], report["unit"], report["repeats"]) == (ratio, len(rows), "examples", 0)
     assert {name: of["rows"] for name, of in report["source"].items()} == counts
@@ -54,12 +54,12 @@ def test_rows_and_shares_add_up(ratio: float) -> None:
 
 
 def test_customers_come_first_then_sources_by_name() -> None:
-    assert list(mixed(Mix(ratio=0.5), some(400))[0]["source"]) == [CUSTOMER, "made", "other"]
+    assert list(draw_mix(Mix(ratio=0.5), make_rows(400))[0]["source"]) == [CUSTOMER, "made", "other"]
 
 
 @pytest.mark.parametrize("unit", list(Unit))
 def test_tokens_are_those_of_the_rows(unit: Unit, tokens) -> None:
-    report, rows = mixed(Mix(ratio=0.4, unit=unit), some(600), tokens, 200)
+    report, rows = draw_mix(Mix(ratio=0.4, unit=unit), make_rows(600), tokens, 200)
     whole: Counter[str] = Counter()
     for source in (CUSTOMER, "made", "other"):
         counts = (
@@ -76,20 +76,20 @@ def test_tokens_are_those_of_the_rows(unit: Unit, tokens) -> None:
 
 
 def test_without_a_tokenizer_the_manifest_has_only_rows_and_shares() -> None:
-    report = mixed(Mix(ratio=0.5), some(100))[0]
+    report = draw_mix(Mix(ratio=0.5), make_rows(100))[0]
     assert all(set(of) == {"rows", "share"} for of in report["source"].values())
 
 
 def test_repeats_are_counted_on_both_sides() -> None:
     mix = Mix(ratio=0.5, repeat=True, budget=Budget.total, total=100)
-    report, rows = mixed(mix, some(20))
+    report, rows = draw_mix(mix, make_rows(20))
     assert report["repeats"] == 10 + 30
     assert report["rows"] == len(rows) == 100
     assert len({row["id"] for row in rows}) == 100 - 40
 
 
 def test_weights_are_shares_of_the_whole_mix() -> None:
-    report, rows = mixed(Mix(ratio=0.5, sources={"math": 3.0, "code": 1.0, "chat": 0.0}), make_general_rows(300))
+    report, rows = draw_mix(Mix(ratio=0.5, sources={"math": 3.0, "code": 1.0, "chat": 0.0}), make_general_rows(300))
     categories = Counter(row["category"] for row in rows)
     assert report["weight"] == {
         "math": {"asked": 0.375, "achieved": categories["math"] / 80},
@@ -100,20 +100,20 @@ def test_weights_are_shares_of_the_whole_mix() -> None:
 
 
 def test_without_weights_the_manifest_has_none() -> None:
-    assert "weight" not in mixed(Mix(ratio=0.5), make_general_rows(300))[0]
+    assert "weight" not in draw_mix(Mix(ratio=0.5), make_general_rows(300))[0]
 
 
 # The card
 
 
-def carded(tmp_path: Path, mix: Mix, general: list[Row], tokens: Any = None) -> str:
+def write_card(tmp_path: Path, mix: Mix, general: list[Row], tokens: Any = None) -> str:
     (tmp_path / "given").write_text("x")
-    report = mixed(mix, general, tokens)[0]
+    report = draw_mix(mix, general, tokens)[0]
     left_out = {"comments: bad": 3, "general: shares a run of words with a test": 1234}
     return render_card(report, mix, left_out, [tmp_path / "given"], make_row_sizes(general).row_index.kinds)
 
 
-def cells(text: str, first: str) -> list[str]:
+def read_cells(text: str, first: str) -> list[str]:
     """Return the cells of the line of a table that begins with `first`."""
     (line,) = (line for line in text.splitlines() if line.startswith(f"| {first} |"))
     return [cell.strip() for cell in line.strip("|").split(" | ")]
@@ -121,19 +121,19 @@ def cells(text: str, first: str) -> list[str]:
 
 def test_the_card_has_asked_and_achieved_share_rows_and_tokens(tmp_path: Path, tokens) -> None:
     mix = Mix(ratio=0.4, unit=Unit.tokens)
-    text = carded(tmp_path, mix, some(600), tokens)
-    report = mixed(mix, some(600), tokens)[0]
+    text = write_card(tmp_path, mix, make_rows(600), tokens)
+    report = draw_mix(mix, make_rows(600), tokens)[0]
     assert f"General rows: 40.00% of the tokens asked, {report['achieved']:.2%} achieved." in text
     assert f"{report['rows']:,} rows, 0 of them repeats." in text
     of = report["source"]["made"]
     wanted = [f"{of['rows']:,}", f"{of['share']:.2%}", f"{of['tokens']:,}", f"{of['loss_tokens']:,}"]
-    assert cells(text, "made")[1:5] == wanted
+    assert read_cells(text, "made")[1:5] == wanted
 
 
 def test_the_card_has_what_was_left_out_and_the_hashes_of_the_inputs(tmp_path: Path) -> None:
-    text = carded(tmp_path, Mix(ratio=0.5), some(100))
-    assert cells(text, "comments: bad") == ["comments: bad", "3"]
-    assert cells(text, "general: shares a run of words with a test")[1] == "1234"
+    text = write_card(tmp_path, Mix(ratio=0.5), make_rows(100))
+    assert read_cells(text, "comments: bad") == ["comments: bad", "3"]
+    assert read_cells(text, "general: shares a run of words with a test")[1] == "1234"
     assert f"| `{tmp_path / 'given'}` | `{hash_path(tmp_path / 'given')}` |" in text
 
 
@@ -147,14 +147,14 @@ def test_the_card_has_every_license_of_a_source(tmp_path: Path) -> None:
         ),
         *(make_chat(f"d{n}", "d", "math", **({"license": "MIT"} if n % 2 else {})) for n in range(20)),
     ]
-    text = carded(tmp_path, Mix(ratio=0.5), general)
-    found = {name: cells(text, name)[-1] for name in (CUSTOMER, "a", "b", "c", "d")}
+    text = write_card(tmp_path, Mix(ratio=0.5), general)
+    found = {name: read_cells(text, name)[-1] for name in (CUSTOMER, "a", "b", "c", "d")}
     assert found == {CUSTOMER: "yours", "a": "MIT", "b": "not said", "c": "CC BY 4.0, MIT", "d": "MIT, not said"}
 
 
 def test_the_card_has_the_settings_of_params(tmp_path: Path) -> None:
     mix = Mix(ratio=0.25, sources={"math": 2.0, "chat": 1.0}, repeat=True, budget=Budget.total, total=30)
-    text = carded(tmp_path, mix, make_general_rows(90))
+    text = write_card(tmp_path, mix, make_general_rows(90))
     settings = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["mix"]
     assert settings["sources"] == {"math": 2.0, "chat": 1.0}
     assert (settings["budget"], settings["total"], settings["repeat"], settings["unit"]) == (
@@ -163,11 +163,11 @@ def test_the_card_has_the_settings_of_params(tmp_path: Path) -> None:
         True,
         "examples",
     )
-    assert cells(text, "math")[1] == "16.67%"
+    assert read_cells(text, "math")[1] == "16.67%"
 
 
 def test_an_unknown_value_is_a_dash_not_zero(tmp_path: Path) -> None:
-    assert cells(carded(tmp_path, Mix(ratio=0.5), some(100)), "made")[3:5] == ["-", "-"]
+    assert read_cells(write_card(tmp_path, Mix(ratio=0.5), make_rows(100)), "made")[3:5] == ["-", "-"]
 
 
 def test_a_name_cannot_leave_its_cell() -> None:

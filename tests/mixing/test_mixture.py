@@ -31,11 +31,11 @@ def tokens() -> Any:
     return make_tokenizer()
 
 
-def ids(part: RowSizes, drawn: list[DrawnRow]) -> list[str]:
+def list_ids(part: RowSizes, drawn: list[DrawnRow]) -> list[str]:
     return [part.row_index.read_row(one.index)["id"] for one in drawn]
 
 
-def total(drawn: list[DrawnRow]) -> int:
+def sum_sizes(drawn: list[DrawnRow]) -> int:
     return sum(one.size for one in drawn)
 
 
@@ -94,7 +94,7 @@ def test_rows_have_size_1_if_the_unit_is_examples() -> None:
 # Rows that are too long
 
 
-def lengths(rows: list[Row], tokens: Any) -> dict[str, int]:
+def count_lengths(rows: list[Row], tokens: Any) -> dict[str, int]:
     return {row["id"]: count_tokens([row], tokens, AssistantTurns.all)[0][0] for row in rows}
 
 
@@ -116,25 +116,25 @@ def test_share_unit_and_budget_hold_for_the_rows_that_fit(unit: Unit, mix: Row, 
     own, others = long_customers(300), make_general_rows(900)
     parts = [make_row_sizes(rows, unit, tokens, max_length=LIMIT) for rows in (own, others)]
     kept, found = draw_mixture(mix, *parts)
-    long = lengths([*own, *others], tokens)
-    taken = [*ids(parts[0], kept), *ids(parts[1], found)]
+    long = count_lengths([*own, *others], tokens)
+    taken = [*list_ids(parts[0], kept), *list_ids(parts[1], found)]
     assert max(long[identity] for identity in taken) <= LIMIT
-    assert total(found) / (total(found) + total(kept)) == pytest.approx(mix.ratio, abs=0.005)
+    assert sum_sizes(found) / (sum_sizes(found) + sum_sizes(kept)) == pytest.approx(mix.ratio, abs=0.005)
     if mix.total:
-        assert total(found) + total(kept) == pytest.approx(mix.total, rel=0.01)
+        assert sum_sizes(found) + sum_sizes(kept) == pytest.approx(mix.total, rel=0.01)
     else:
-        assert ids(parts[0], kept) == [row["id"] for row in own if long[row["id"]] <= LIMIT]
+        assert list_ids(parts[0], kept) == [row["id"] for row in own if long[row["id"]] <= LIMIT]
     assert parts[0].count_too_long() == {CUSTOMER: 200}
 
 
 def test_rows_that_fit_are_drawn_as_if_the_others_did_not_exist(tokens) -> None:
     own, others = long_customers(60), make_general_rows(300)
-    long = lengths([*own, *others], tokens)
+    long = count_lengths([*own, *others], tokens)
     mix = Mix(ratio=0.5)
     parts = [make_row_sizes(rows, mix.unit, tokens, max_length=70) for rows in (own, others)]
     short = [make_row_sizes([row for row in rows if long[row["id"]] <= 70], mix.unit, tokens) for rows in (own, others)]
-    assert [ids(*pair) for pair in zip(parts, draw_mixture(mix, *parts), strict=True)] == [
-        ids(*pair) for pair in zip(short, draw_mixture(mix, *short), strict=True)
+    assert [list_ids(*pair) for pair in zip(parts, draw_mixture(mix, *parts), strict=True)] == [
+        list_ids(*pair) for pair in zip(short, draw_mixture(mix, *short), strict=True)
     ]
 
 
@@ -152,7 +152,7 @@ def test_only_the_general_rows_that_drawing_looks_at_are_measured(tokens) -> Non
 
 def test_with_stop_the_error_names_the_longest_row(tokens) -> None:
     own = [*long_customers(30), make_chat("longest", CUSTOMER, CUSTOMER, 90)]
-    length = lengths(own, tokens)["longest"]
+    length = count_lengths(own, tokens)["longest"]
     with pytest.raises(
         InputError, match=rf"^train\.max_length: 21 of 31 customer .* {LIMIT} .*'longest' .*\b{length}\b"
     ):
@@ -205,7 +205,7 @@ def test_the_share_of_tokens_is_within_a_thousandth_of_the_ratio(unit: Unit, tok
     )
     for ratio in (0.05, 0.1, 0.25, 1 / 3, 0.5):
         kept, found = draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)
-        achieved = total(found) / (total(found) + total(kept))
+        achieved = sum_sizes(found) / (sum_sizes(found) + sum_sizes(kept))
         assert abs(achieved - ratio) <= 0.001 * ratio
         assert len({one.index for one in found}) == len(found)
 
@@ -220,7 +220,7 @@ def test_the_share_of_real_tokens_is_within_a_thousandth_of_the_ratio(unit: Unit
     runs = []
     for ratio in (0.1, 0.25, 0.5):
         kept, found = draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)
-        assert abs(total(found) / (total(found) + total(kept)) - ratio) <= 0.001
+        assert abs(sum_sizes(found) / (sum_sizes(found) + sum_sizes(kept)) - ratio) <= 0.001
         runs.append({one.index for one in found})
         seen = tokenize_rows([general.row_index.read_row(one.index) for one in found], made)
         counted = (
@@ -307,8 +307,8 @@ def test_a_total_of_tokens_holds_whatever_the_ratio(unit: Unit, tokens) -> None:
     for ratio in (0.1, 0.25, 0.5, 0.75):
         mix = Mix(ratio=ratio, unit=unit, budget=Budget.total, total=9000)
         kept, found = draw_mixture(mix, customer, general)
-        assert abs(total(kept) + total(found) - 9000) <= max(one.size for one in kept)  # all are of that size
-        assert abs(total(found) - 9000 * ratio) <= 0.001 * 9000
+        assert abs(sum_sizes(kept) + sum_sizes(found) - 9000) <= max(one.size for one in kept)  # all are of that size
+        assert abs(sum_sizes(found) - 9000 * ratio) <= 0.001 * 9000
 
 
 def test_customer_rows_of_a_small_total_are_a_subset_of_those_of_a_larger_one_in_order() -> None:
@@ -522,7 +522,7 @@ def test_the_general_part_is_shared_by_the_weights(sources: dict[str, float], un
         got[general.row_index.read_row(one.index)["category"]] += one.size
     largest = max(one.size for one in found)
     for name in CATEGORIES:
-        wanted = total(found) * sources.get(name, 0.0) / sum(sources.values())
+        wanted = sum_sizes(found) * sources.get(name, 0.0) / sum(sources.values())
         assert abs(got[name] - wanted) <= (1 if unit is Unit.examples else largest), name
 
 

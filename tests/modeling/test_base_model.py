@@ -28,7 +28,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def refusal(**model) -> str:
+def read_error(**model) -> str:
     """Return the line with which a model is refused; nothing is left of it."""
     with pytest.raises(InputError) as caught:
         make_base_model(Checkpoint(**model), OUT)
@@ -38,7 +38,7 @@ def refusal(**model) -> str:
     return line
 
 
-def edit(file: Path, **values) -> None:
+def edit_file(file: Path, **values) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
 
 
@@ -98,8 +98,8 @@ def test_a_pinned_folder_is_accepted_only_if_unchanged(project):
     pinned = make_base_model(Checkpoint(path="given"), OUT)["sha256"]
     make_base_model(Checkpoint(path="given", sha256=pinned), OUT)
     shutil.rmtree(OUT.parent)
-    edit(folder / "generation_config.json", temperature=0.5)
-    line = refusal(path="given", sha256=pinned)
+    edit_file(folder / "generation_config.json", temperature=0.5)
+    line = read_error(path="given", sha256=pinned)
     assert line.startswith("model.path: given: ")
     assert pinned in line and hash_path(folder) in line
 
@@ -139,11 +139,11 @@ def lose_a_tensor(folder: Path) -> None:
 
 
 def grow_the_config(folder: Path) -> None:
-    edit(folder / "config.json", intermediate_size=128)
+    edit_file(folder / "config.json", intermediate_size=128)
 
 
 def name_an_unknown_architecture(folder: Path) -> None:
-    edit(folder / "config.json", model_type="mamba9")
+    edit_file(folder / "config.json", model_type="mamba9")
 
 
 def name_no_architecture(folder: Path) -> None:
@@ -153,11 +153,11 @@ def name_no_architecture(folder: Path) -> None:
 
 
 def want_remote_code(folder: Path) -> None:
-    edit(folder / "config.json", model_type="ours", auto_map={"AutoModelForCausalLM": "modeling_ours.Ours"})
+    edit_file(folder / "config.json", model_type="ours", auto_map={"AutoModelForCausalLM": "modeling_ours.Ours"})
 
 
 def be_an_encoder(folder: Path) -> None:
-    edit(folder / "config.json", model_type="vit")
+    edit_file(folder / "config.json", model_type="vit")
 
 
 def remove_template(folder: Path) -> None:
@@ -195,15 +195,15 @@ BROKEN = {
 @pytest.mark.parametrize("harm", BROKEN, ids=lambda harm: harm.__name__)
 def test_an_unusable_folder_is_one_line_with_the_reason(project, harm):
     harm(write_model(project / "given"))
-    line = refusal(path="given")
+    line = read_error(path="given")
     assert line.startswith("model.path: given: ")
     assert BROKEN[harm] in line
 
 
 def test_a_file_or_nothing_instead_of_a_folder_is_one_line(project):
     (project / "a.gguf").write_bytes(b"GGUF")
-    assert "`gguf: a.gguf`" in refusal(path="a.gguf")
-    assert refusal(path="nothing").startswith("model.path: nothing: no such folder")
+    assert "`gguf: a.gguf`" in read_error(path="a.gguf")
+    assert read_error(path="nothing").startswith("model.path: nothing: no such folder")
 
 
 # A GGUF file.
@@ -246,7 +246,7 @@ def test_the_same_gguf_file_makes_the_same_folder_twice(project):
 
 def test_a_gguf_file_with_another_hash_is_refused(project):
     write_gguf(project / "a.gguf")
-    line = refusal(gguf="a.gguf", sha256="0" * 64)
+    line = read_error(gguf="a.gguf", sha256="0" * 64)
     assert line.startswith("model.gguf: a.gguf: ")
     assert hash_path(project / "a.gguf") in line
 
@@ -263,7 +263,7 @@ BAD_GGUF = {
 @pytest.mark.parametrize(("given", "named"), BAD_GGUF.values(), ids=BAD_GGUF)
 def test_an_unusable_gguf_file_is_one_line_with_the_reason(project, given, named):
     write_gguf(project / "a.gguf", **given)
-    line = refusal(gguf="a.gguf")
+    line = read_error(gguf="a.gguf")
     assert line.startswith("model.gguf: a.gguf: ")
     assert named in line
 
@@ -272,15 +272,15 @@ def test_an_unusable_gguf_file_is_one_line_with_the_reason(project, given, named
 def test_an_incomplete_gguf_file_is_one_line(project, kept):
     whole = write_gguf(project / "a.gguf").read_bytes()
     (project / "a.gguf").write_bytes(whole[:kept])
-    assert refusal(gguf="a.gguf").startswith("model.gguf: a.gguf: ")
+    assert read_error(gguf="a.gguf").startswith("model.gguf: a.gguf: ")
 
 
 def test_a_part_a_folder_or_nothing_instead_of_a_gguf_file_is_one_line(project):
     write_gguf(project / "a-00001-of-00002.gguf")
     write_model(project / "given")
-    assert "--merge" in refusal(gguf="a-00001-of-00002.gguf")
-    assert "`path: given`" in refusal(gguf="given")
-    assert refusal(gguf="b.gguf").startswith("model.gguf: b.gguf: no such file")
+    assert "--merge" in read_error(gguf="a-00001-of-00002.gguf")
+    assert "`path: given`" in read_error(gguf="given")
+    assert read_error(gguf="b.gguf").startswith("model.gguf: b.gguf: no such file")
 
 
 # The token that ends a turn.
@@ -288,9 +288,9 @@ def test_a_part_a_folder_or_nothing_instead_of_a_gguf_file_is_one_line(project):
 
 def stop_at_another_token(folder: Path) -> Path:
     """Make a model whose turns end in <|im_end|> (2) stop at <|endoftext|> (0) alone, as Qwen3-*-Base does."""
-    edit(folder / "tokenizer_config.json", eos_token="<|endoftext|>")
+    edit_file(folder / "tokenizer_config.json", eos_token="<|endoftext|>")
     for name in ("generation_config.json", "config.json"):
-        edit(folder / name, eos_token_id=0)
+        edit_file(folder / name, eos_token_id=0)
     return folder
 
 
@@ -321,7 +321,7 @@ def test_a_model_of_the_hub_that_must_be_changed_is_copied(project, monkeypatch)
     assert read_origin(OUT) == {**named, "stop_token": "<|im_end|>"}
 
 
-def template(folder: Path, end: str, after: str = "") -> None:
+def write_template(folder: Path, end: str, after: str = "") -> None:
     """Write a template whose turns end in `end`, and the whole chat in `after`."""
     (folder / "chat_template.jinja").write_text(
         "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}" + end + "\n{% endfor %}"
@@ -330,8 +330,8 @@ def template(folder: Path, end: str, after: str = "") -> None:
 
 
 def test_a_template_without_a_control_token_after_answers_is_refused(project):
-    template(write_model(project / "given"), end="")
-    line = refusal(path="given")
+    write_template(write_model(project / "given"), end="")
+    line = read_error(path="given")
     assert line.startswith("model.path: given: ")
     assert "control token" in line
 
@@ -339,8 +339,8 @@ def test_a_template_without_a_control_token_after_answers_is_refused(project):
 def test_a_template_that_writes_the_end_of_text_needs_the_end_of_turn_in_the_generation_config(project):
     """As Phi-3's: <|end|> after each turn, and the tokenizer's own eos_token after the last."""
     folder = stop_at_another_token(write_model(project / "given"))
-    template(folder, end="<|im_end|>", after="{{ eos_token }}")
-    edit(folder / "generation_config.json", eos_token_id=[0, 2])
+    write_template(folder, end="<|im_end|>", after="{{ eos_token }}")
+    edit_file(folder / "generation_config.json", eos_token_id=[0, 2])
     assert "stop_token" not in make_base_model(Checkpoint(path="given"), OUT)
 
 
@@ -348,7 +348,7 @@ def test_a_template_that_renders_answered_prompts_differently_is_refused(project
     folder = write_model(project / "given")
     text = (folder / "chat_template.jinja").read_text()
     (folder / "chat_template.jinja").write_text(text.replace("<|im_start|>assistant", "<|im_start|>model"))
-    assert "generation prompt" in refusal(path="given")
+    assert "generation prompt" in read_error(path="given")
 
 
 def test_an_unfit_model_is_refused_before_anything_is_written(project):

@@ -28,7 +28,7 @@ MARKS += ["<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|user|>", 
 MARKS += ["<|return|>", "<|message|>", "<|channel|>"]
 
 
-def of(name: str) -> Any:
+def load_family(name: str) -> Any:
     """Return the small tokenizer with the chat template of a family, and the control tokens of these families."""
     tokens = make_tokenizer()
     tokens.add_tokens([AddedToken(mark, normalized=False, special=True) for mark in MARKS])
@@ -37,20 +37,27 @@ def of(name: str) -> Any:
     return tokens
 
 
-def user(text: str) -> dict[str, str]:
+def make_user_turn(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
 
 
-def says(text: str) -> dict[str, str]:
+def make_assistant_turn(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
 
 
-THREE = [user("One?"), says("First. <|im_end|>"), user("Two?"), says("Second."), user("Three?"), says("Third.")]
+THREE = [
+    make_user_turn("One?"),
+    make_assistant_turn("First. <|im_end|>"),
+    make_user_turn("Two?"),
+    make_assistant_turn("Second."),
+    make_user_turn("Three?"),
+    make_assistant_turn("Third."),
+]
 THOUGHT = "<think>\nThe door\n</think>\n\nred"
 CALL = '<tool_call>\n{"name": "find", "arguments": {"what": "door"}}\n</tool_call>'
 
 
-def taught(tokens: Any, messages: Any, turns: AssistantTurns = AssistantTurns.all) -> list[str]:
+def list_taught(tokens: Any, messages: Any, turns: AssistantTurns = AssistantTurns.all) -> list[str]:
     """Return each run of tokens that teaches, as text."""
     ((ids, labels),) = encode_examples([{"id": "a", "messages": messages}], tokens, turns)
     assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
@@ -63,7 +70,7 @@ def taught(tokens: Any, messages: Any, turns: AssistantTurns = AssistantTurns.al
     return [tokens.decode(run) for run in runs if run]
 
 
-def whole(tokens: Any, messages: Any) -> str:
+def render_whole(tokens: Any, messages: Any) -> str:
     ((ids, _),) = encode_examples([{"id": "a", "messages": messages}], tokens, AssistantTurns.all)
     return tokens.decode(ids)
 
@@ -77,14 +84,14 @@ ENDS |= {"phi3": "<|end|>", "lfm2": "<|im_end|>", "qwen3_5_think": "<|im_end|>"}
 
 @pytest.mark.parametrize(("name", "end"), ENDS.items())
 def test_the_loss_covers_every_answer_with_its_end_of_turn_and_nothing_else(name: str, end: str) -> None:
-    first, second, third = taught(of(name), THREE)
+    first, second, third = list_taught(load_family(name), THREE)
     assert (first, second) == (f"First. <|im_end|>{end}", f"Second.{end}")
     assert third.startswith(f"Third.{end}")
-    assert taught(of(name), THREE, AssistantTurns.last) == [third]
+    assert list_taught(load_family(name), THREE, AssistantTurns.last) == [third]
 
 
 def test_an_earlier_answer_may_end_differently_from_the_last_one() -> None:
-    first, _, last = taught(of("gptoss"), THREE)
+    first, _, last = list_taught(load_family("gptoss"), THREE)
     assert first.endswith("First. <|im_end|><|end|>")
     assert last.endswith("Third.<|return|>")
 
@@ -99,8 +106,8 @@ def test_a_chat_of_one_answer_is_the_same_with_both_settings(turns: AssistantTur
 
 def test_the_choice_of_turns_does_not_change_the_tokens() -> None:
     row = {"id": "a", "messages": THREE}
-    every, last = (encode_examples([row], of("qwen3"), turns)[0] for turns in AssistantTurns)
-    assert of("qwen3").decode(every[0]) == of("qwen3").decode(last[0])
+    every, last = (encode_examples([row], load_family("qwen3"), turns)[0] for turns in AssistantTurns)
+    assert load_family("qwen3").decode(every[0]) == load_family("qwen3").decode(last[0])
     assert [number for number, label in enumerate(last[1]) if label != IGNORED and every[1][number] == IGNORED] == []
 
 
@@ -120,32 +127,38 @@ def test_an_answer_that_the_template_does_not_end_has_no_end_token() -> None:
         "{% for message in messages %}{{ message['content'] }}{% if loop.last and message['role'] == 'assistant' %}"
         "<|im_end|>{% endif %}{% endfor %}"
     )
-    assert taught(tokens, THREE) == ["First. <|im_end|>", "Second.", "Third.<|im_end|>"]
+    assert list_taught(tokens, THREE) == ["First. <|im_end|>", "Second.", "Third.<|im_end|>"]
 
 
 def test_a_row_that_cannot_be_rendered_is_named_by_its_id() -> None:
     with pytest.raises(InputError, match=r"^row 'a': the chat template "):
-        taught(of("gemma3"), [user("?"), user("?"), says("red")])
+        list_taught(load_family("gemma3"), [make_user_turn("?"), make_user_turn("?"), make_assistant_turn("red")])
 
 
 # Reasoning and tool calls
 
 
 def test_reasoning_becomes_the_tokens_of_the_template() -> None:
-    tokens = of("qwen3")
-    ((ids, _),) = encode_examples([{"id": "a", "messages": [user("?"), says(THOUGHT)]}], tokens, AssistantTurns.all)
-    assert taught(tokens, [user("?"), says(THOUGHT)]) == ["<think>\nThe door\n</think>\n\nred<|im_end|>"]
+    tokens = load_family("qwen3")
+    ((ids, _),) = encode_examples(
+        [{"id": "a", "messages": [make_user_turn("?"), make_assistant_turn(THOUGHT)]}], tokens, AssistantTurns.all
+    )
+    assert list_taught(tokens, [make_user_turn("?"), make_assistant_turn(THOUGHT)]) == [
+        "<think>\nThe door\n</think>\n\nred<|im_end|>"
+    ]
     assert [tokens.decode(token) for token in ids if token in tokens.convert_tokens_to_ids(MARKS[:2])] == MARKS[:2]
 
 
 @pytest.mark.parametrize("text", ["[THINK]The door[/THINK]red", "<thinking>The door</thinking> red", f"\n{THOUGHT}"])
 def test_reasoning_in_the_format_of_another_model_is_converted(text: str) -> None:
-    assert taught(of("qwen3"), [user("?"), says(text)]) == ["<think>\nThe door\n</think>\n\nred<|im_end|>"]
+    assert list_taught(load_family("qwen3"), [make_user_turn("?"), make_assistant_turn(text)]) == [
+        "<think>\nThe door\n</think>\n\nred<|im_end|>"
+    ]
 
 
 def test_control_tokens_in_reasoning_stay_plain_text() -> None:
-    tokens = of("qwen3")
-    chat = [user("?"), says("<think>\nno <|im_end|> <tool_call>\n</think>\n\nred")]
+    tokens = load_family("qwen3")
+    chat = [make_user_turn("?"), make_assistant_turn("<think>\nno <|im_end|> <tool_call>\n</think>\n\nred")]
     ((ids, labels),) = encode_examples([{"id": "a", "messages": chat}], tokens, AssistantTurns.all)
     answer = [label for label in labels if label != IGNORED]
     assert answer.count(tokens.convert_tokens_to_ids("<|im_end|>")) == 1
@@ -153,60 +166,93 @@ def test_control_tokens_in_reasoning_stay_plain_text() -> None:
 
 
 def test_a_tool_call_becomes_the_tokens_of_the_template() -> None:
-    tokens = of("qwen2_5")
-    chat = [user("?"), says(f"Wait.\n{CALL}"), {"role": "tool", "content": "red"}, says("It is red.")]
-    first, last = taught(tokens, chat)
+    tokens = load_family("qwen2_5")
+    chat = [
+        make_user_turn("?"),
+        make_assistant_turn(f"Wait.\n{CALL}"),
+        {"role": "tool", "content": "red"},
+        make_assistant_turn("It is red."),
+    ]
+    first, last = list_taught(tokens, chat)
     assert (first, last) == (f"Wait.\n{CALL}<|im_end|>", "It is red.<|im_end|>")
     ((_, labels),) = encode_examples([{"id": "a", "messages": chat}], tokens, AssistantTurns.all)
     assert tokens.convert_tokens_to_ids("<tool_call>") in labels
 
 
 def test_an_earlier_answer_without_its_reasoning_has_no_loss() -> None:
-    assert taught(of("qwen3"), [user("?"), says(THOUGHT), user("?"), says("blue")]) == ["blue<|im_end|>"]
-    assert "The door" not in whole(of("qwen3"), [user("?"), says(THOUGHT), user("?"), says("blue")])
+    assert list_taught(
+        load_family("qwen3"),
+        [make_user_turn("?"), make_assistant_turn(THOUGHT), make_user_turn("?"), make_assistant_turn("blue")],
+    ) == ["blue<|im_end|>"]
+    assert "The door" not in render_whole(
+        load_family("qwen3"),
+        [make_user_turn("?"), make_assistant_turn(THOUGHT), make_user_turn("?"), make_assistant_turn("blue")],
+    )
 
 
 UNUSABLE = {
-    "reasoning without a place in the template": ("qwen2_5", [user("?"), says(THOUGHT)]),
-    "reasoning that does not end": ("qwen3", [user("?"), says("<think>The door")]),
-    "reasoning that does not begin": ("qwen3", [user("?"), says("The door</think>red")]),
-    "reasoning after the answer": ("qwen3", [user("?"), says(f"red {THOUGHT}")]),
-    "a tool call without a place in the template": ("gemma3", [user("?"), says(CALL)]),
-    "a tool call that is no JSON": ("qwen3", [user("?"), says("<tool_call>find(door)</tool_call>")]),
-    "a tool call before the answer": ("qwen3", [user("?"), says(f"{CALL} red")]),
-    "a tool call of another model": ("qwen3", [user("?"), says("<|python_tag|>find()")]),
-    "a tool call that holds a control token": ("qwen3", [user("?"), says(CALL.replace("door", "<|im_end|>"))]),
-    "an earlier tool call that the template leaves out": ("phi3", [user("?"), says(CALL), user("?"), says("red")]),
-    "two turns of the user": ("gemma3", [user("?"), user("?"), says("red")]),
-    "a tool": ("gemma3", [user("?"), says("red"), {"role": "tool", "content": "x"}, says("red")]),
+    "reasoning without a place in the template": ("qwen2_5", [make_user_turn("?"), make_assistant_turn(THOUGHT)]),
+    "reasoning that does not end": ("qwen3", [make_user_turn("?"), make_assistant_turn("<think>The door")]),
+    "reasoning that does not begin": ("qwen3", [make_user_turn("?"), make_assistant_turn("The door</think>red")]),
+    "reasoning after the answer": ("qwen3", [make_user_turn("?"), make_assistant_turn(f"red {THOUGHT}")]),
+    "a tool call without a place in the template": ("gemma3", [make_user_turn("?"), make_assistant_turn(CALL)]),
+    "a tool call that is no JSON": (
+        "qwen3",
+        [make_user_turn("?"), make_assistant_turn("<tool_call>find(door)</tool_call>")],
+    ),
+    "a tool call before the answer": ("qwen3", [make_user_turn("?"), make_assistant_turn(f"{CALL} red")]),
+    "a tool call of another model": ("qwen3", [make_user_turn("?"), make_assistant_turn("<|python_tag|>find()")]),
+    "a tool call that holds a control token": (
+        "qwen3",
+        [make_user_turn("?"), make_assistant_turn(CALL.replace("door", "<|im_end|>"))],
+    ),
+    "an earlier tool call that the template leaves out": (
+        "phi3",
+        [make_user_turn("?"), make_assistant_turn(CALL), make_user_turn("?"), make_assistant_turn("red")],
+    ),
+    "two turns of the user": ("gemma3", [make_user_turn("?"), make_user_turn("?"), make_assistant_turn("red")]),
+    "a tool": (
+        "gemma3",
+        [make_user_turn("?"), make_assistant_turn("red"), {"role": "tool", "content": "x"}, make_assistant_turn("red")],
+    ),
 }
 
 
 @pytest.mark.parametrize(("name", "messages"), UNUSABLE.values(), ids=UNUSABLE)
 def test_a_chat_that_cannot_be_rendered_has_a_reason_of_one_line(name: str, messages: Any) -> None:
-    why = why_unusable(of(name), messages)
+    why = why_unusable(load_family(name), messages)
     assert why and "\n" not in why
 
 
 @pytest.mark.parametrize("field", ["tool_calls", "reasoning_content", "function_call"])
 def test_reasoning_and_tool_calls_in_fields_of_a_message_are_found(field: str) -> None:
-    why = why_unusable(of("qwen3"), [user("?"), {**says("red"), field: "x"}])
+    why = why_unusable(load_family("qwen3"), [make_user_turn("?"), {**make_assistant_turn("red"), field: "x"}])
     assert why and field in why
-    assert why_unusable(of("qwen3"), [user("?"), {**says("red"), field: None}]) is None
+    assert (
+        why_unusable(load_family("qwen3"), [make_user_turn("?"), {**make_assistant_turn("red"), field: None}]) is None
+    )
 
 
 def test_tags_in_user_messages_are_text() -> None:
-    assert why_unusable(of("qwen3"), [user("What is <think> and <tool_call>?"), says("A tag.")]) is None
-    assert "<think>" in taught_context(of("qwen3"), "<think>x</think>")
+    assert (
+        why_unusable(
+            load_family("qwen3"), [make_user_turn("What is <think> and <tool_call>?"), make_assistant_turn("A tag.")]
+        )
+        is None
+    )
+    assert "<think>" in taught_context(load_family("qwen3"), "<think>x</think>")
 
 
 def taught_context(tokens: Any, text: str) -> str:
-    ids = [part.text for part in split_example(tokens, [user(text), says("A tag.")], AssistantTurns.all)]
+    ids = [
+        part.text
+        for part in split_example(tokens, [make_user_turn(text), make_assistant_turn("A tag.")], AssistantTurns.all)
+    ]
     return ids[0]
 
 
 def test_roles_decide_for_all_chats_of_these_roles() -> None:
-    tokens = of("gemma3")
+    tokens = load_family("gemma3")
     assert why_unusable_roles(tokens, ("user", "assistant")) is None
     why = why_unusable_roles(tokens, ("user", "user", "assistant"))
     assert why and why.startswith("roles user, user, assistant: ") and "\n" not in why
@@ -214,7 +260,7 @@ def test_roles_decide_for_all_chats_of_these_roles() -> None:
 
 def test_a_prompt_that_the_template_cannot_render_is_one_line() -> None:
     with pytest.raises(RenderError, match="the chat template "):
-        render_prompt(of("gemma3"), [user("?"), user("?")])
+        render_prompt(load_family("gemma3"), [make_user_turn("?"), make_user_turn("?")])
 
 
 @pytest.mark.parametrize(
@@ -234,9 +280,9 @@ def test_an_answer_is_split_into_its_parts(text: str, answer: Answer) -> None:
 
 
 def test_markup_is_found_only_if_it_was_not_parsed() -> None:
-    assert find_markup(says(f"{THOUGHT}\n{CALL}")) is None
-    assert find_markup(says("a <think> b")) == "<think>"
-    assert find_markup(says("5 < 6, [1] and <b>")) is None
+    assert find_markup(make_assistant_turn(f"{THOUGHT}\n{CALL}")) is None
+    assert find_markup(make_assistant_turn("a <think> b")) == "<think>"
+    assert find_markup(make_assistant_turn("5 < 6, [1] and <b>")) is None
 
 
 # Dates
@@ -244,9 +290,9 @@ def test_markup_is_found_only_if_it_was_not_parsed() -> None:
 
 @pytest.mark.parametrize("name", ["llama3_2", "gptoss"])
 def test_a_template_that_writes_the_date_writes_the_same_on_any_day(name: str, monkeypatch: Any) -> None:
-    text = render_prompt(of(name), [user("?")]).text
+    text = render_prompt(load_family(name), [make_user_turn("?")]).text
     assert "2024" in text
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 10**8)
     assert time.strftime("%Y") not in text
-    assert render_prompt(of(name), [user("?")]).text == text
+    assert render_prompt(load_family(name), [make_user_turn("?")]).text == text

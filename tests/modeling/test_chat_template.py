@@ -46,11 +46,11 @@ THINKING = (  # thinks unless told not to; an answer given without thoughts has 
 
 
 @cache
-def small() -> Any:
+def make_small_tokenizer() -> Any:
     return make_tokenizer()
 
 
-def templated(template: str, *controls: AddedToken | str) -> Any:
+def make_tokenizer_with(template: str, *controls: AddedToken | str) -> Any:
     """Return a small tokenizer of its own with this template and more control tokens."""
     tokens: Any = new_tokenizer(iterate_texts(ROWS), SCRATCH)
     tokens.add_tokens(list(controls), special_tokens=True)
@@ -58,73 +58,84 @@ def templated(template: str, *controls: AddedToken | str) -> Any:
     return tokens
 
 
-def llama() -> Any:
-    return templated(LLAMA, "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+def make_llama_tokenizer() -> Any:
+    return make_tokenizer_with(LLAMA, "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 
 
-def asked(comment: str) -> list[dict[str, str]]:
+def make_question(comment: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": f"Label this:\n{comment}"}]
 
 
-def example(identity: str, comment: str, answer: str) -> dict[str, Any]:
+def make_example(identity: str, comment: str, answer: str) -> dict[str, Any]:
     return {
         "id": identity,
         "category": "customer",
-        "messages": [*asked(comment), {"role": "assistant", "content": answer}],
+        "messages": [*make_question(comment), {"role": "assistant", "content": answer}],
     }
 
 
-def controls(tokens: Any, ids: list[int]) -> Counter[int]:
+def count_control_tokens(tokens: Any, ids: list[int]) -> Counter[int]:
     return Counter(token for token in ids if token in tokens.added_tokens_decoder)
 
 
-def encoded(tokens: Any, comments: list[str]) -> list[list[int]]:
-    return encode(tokens, [render_prompt(tokens, asked(comment)) for comment in comments])
+def encode_comments(tokens: Any, comments: list[str]) -> list[list[int]]:
+    return encode(tokens, [render_prompt(tokens, make_question(comment)) for comment in comments])
 
 
 def test_no_comment_adds_or_removes_a_control_token() -> None:
-    (harmless,) = encoded(small(), ["It does not pair."])
-    found = {comment: controls(small(), ids) for comment, ids in zip(HOSTILE, encoded(small(), HOSTILE), strict=True)}
-    assert {comment for comment, count in found.items() if count != controls(small(), harmless)} == set()
+    (harmless,) = encode_comments(make_small_tokenizer(), ["It does not pair."])
+    found = {
+        comment: count_control_tokens(make_small_tokenizer(), ids)
+        for comment, ids in zip(HOSTILE, encode_comments(make_small_tokenizer(), HOSTILE), strict=True)
+    }
+    assert {
+        comment for comment, count in found.items() if count != count_control_tokens(make_small_tokenizer(), harmless)
+    } == set()
 
 
 def test_every_comment_is_in_the_prompt_unchanged() -> None:
-    decoded = small().batch_decode(encoded(small(), HOSTILE))
+    decoded = make_small_tokenizer().batch_decode(encode_comments(make_small_tokenizer(), HOSTILE))
     expected = [f"<|im_start|>user\nLabel this:\n{comment}<|im_end|>\n<|im_start|>assistant\n" for comment in HOSTILE]
     assert decoded == expected
 
 
 def test_the_tokens_of_a_comment_do_not_depend_on_its_batch() -> None:
-    assert encoded(small(), HOSTILE) == [encoded(small(), [comment])[0] for comment in HOSTILE]
+    assert encode_comments(make_small_tokenizer(), HOSTILE) == [
+        encode_comments(make_small_tokenizer(), [comment])[0] for comment in HOSTILE
+    ]
 
 
 def test_an_example_ends_its_turn_once_whatever_it_quotes() -> None:
-    rows = [example(str(number), comment, f'[{{"content": "{comment}"}}]') for number, comment in enumerate(HOSTILE)]
-    end = small().eos_token_id
-    for comment, labels in zip(HOSTILE, tokenize_rows(rows, small())["labels"], strict=True):
+    rows = [
+        make_example(str(number), comment, f'[{{"content": "{comment}"}}]') for number, comment in enumerate(HOSTILE)
+    ]
+    end = make_small_tokenizer().eos_token_id
+    for comment, labels in zip(HOSTILE, tokenize_rows(rows, make_small_tokenizer())["labels"], strict=True):
         answer = [token for token in labels if token != IGNORED]
-        assert controls(small(), answer) == {end: 1}, comment
+        assert count_control_tokens(make_small_tokenizer(), answer) == {end: 1}, comment
         assert answer[-1] == end
-        assert small().decode(answer) == f'[{{"content": "{comment}"}}]<|im_end|>'
+        assert make_small_tokenizer().decode(answer) == f'[{{"content": "{comment}"}}]<|im_end|>'
 
 
 def test_an_example_begins_with_the_tokens_of_its_prompt() -> None:
-    rows = [example(str(number), comment, f"[{comment}]") for number, comment in enumerate(HOSTILE)]
-    prompts = encoded(small(), HOSTILE)
-    for prompt, ids in zip(prompts, tokenize_rows(rows, small())["input_ids"], strict=True):
+    rows = [make_example(str(number), comment, f"[{comment}]") for number, comment in enumerate(HOSTILE)]
+    prompts = encode_comments(make_small_tokenizer(), HOSTILE)
+    for prompt, ids in zip(prompts, tokenize_rows(rows, make_small_tokenizer())["input_ids"], strict=True):
         assert ids[: len(prompt)] == prompt
 
 
 @pytest.mark.parametrize("row", ROWS[:10])
 def test_a_harmless_chat_has_the_tokens_of_the_tokenizers_own_template(row: dict[str, Any]) -> None:
-    own = small().apply_chat_template(row["messages"], tokenize=True, return_dict=False)
-    assert encode(small(), [render_example(small(), row["messages"])]) == [own]
+    own = make_small_tokenizer().apply_chat_template(row["messages"], tokenize=True, return_dict=False)
+    assert encode(make_small_tokenizer(), [render_example(make_small_tokenizer(), row["messages"])]) == [own]
 
 
 def test_a_harmless_prompt_has_the_tokens_of_the_tokenizers_own_template() -> None:
     harmless = [comment for comment in HOSTILE if "<" not in comment]
-    own = small().apply_chat_template([asked(c) for c in harmless], add_generation_prompt=True, return_dict=False)
-    assert encoded(small(), harmless) == own
+    own = make_small_tokenizer().apply_chat_template(
+        [make_question(c) for c in harmless], add_generation_prompt=True, return_dict=False
+    )
+    assert encode_comments(make_small_tokenizer(), harmless) == own
 
 
 @pytest.mark.parametrize(
@@ -132,63 +143,63 @@ def test_a_harmless_prompt_has_the_tokens_of_the_tokenizers_own_template() -> No
 )
 def test_texts_with_a_common_beginning_get_the_same_tokens_as_alone(shared: str) -> None:
     texts = [Rendered(shared + tail) for tail in ("", "\n", " x", "\n\nred", "door", "鍵", "1")]
-    assert encode(small(), texts) == [encode(small(), [text])[0] for text in texts]
+    assert encode(make_small_tokenizer(), texts) == [encode(make_small_tokenizer(), [text])[0] for text in texts]
 
 
 def test_only_texts_that_could_hold_a_control_token_get_a_placeholder() -> None:
-    assert render_prompt(small(), asked("It does not pair.")).message_spans == ()
-    rendered = render_prompt(small(), asked("5 < 6"))
+    assert render_prompt(make_small_tokenizer(), make_question("It does not pair.")).message_spans == ()
+    rendered = render_prompt(make_small_tokenizer(), make_question("5 < 6"))
     ((start, end),) = rendered.message_spans
     assert rendered.text[start:end] == "Label this:\n5 < 6"
 
 
 def test_a_comment_that_holds_placeholders_stays_unchanged() -> None:
-    rendered = render_prompt(small(), asked("\ue0000\ue001 <|im_end|> \ue0001\ue001"))
+    rendered = render_prompt(make_small_tokenizer(), make_question("\ue0000\ue001 <|im_end|> \ue0001\ue001"))
     ((start, end),) = rendered.message_spans
     assert rendered.text[start:end] == "Label this:\n\ue0000\ue001 <|im_end|> \ue0001\ue001"
 
 
 @pytest.mark.parametrize("comment", ["  red <|im_end|> door \n", "<|im_end|>", " \n<|im_start|>\t", "<"])
 def test_a_template_that_strips_texts_strips_hostile_texts_too(comment: str) -> None:
-    tokens = templated(TRIMMED)
+    tokens = make_tokenizer_with(TRIMMED)
     rendered = render_prompt(tokens, [{"role": "user", "content": comment}])
     assert rendered.text == f"<|im_start|>user\n{comment.strip()}<|im_end|>\n<|im_start|>assistant\n"
     assert [rendered.text[start:end] for start, end in rendered.message_spans] == [comment.strip()]
     (ids,) = encode(tokens, [rendered])
-    assert sum(controls(tokens, ids).values()) == 3
+    assert sum(count_control_tokens(tokens, ids).values()) == 3
 
 
 def test_a_template_that_strips_texts_renders_every_hostile_comment() -> None:
-    tokens = templated(TRIMMED)
-    rows = [example(str(number), comment, f"[{comment}]") for number, comment in enumerate(HOSTILE)]
+    tokens = make_tokenizer_with(TRIMMED)
+    rows = [make_example(str(number), comment, f"[{comment}]") for number, comment in enumerate(HOSTILE)]
     for labels in tokenize_rows(rows, tokens)["labels"]:
-        assert controls(tokens, [token for token in labels if token != IGNORED]) == {tokens.eos_token_id: 1}
+        assert count_control_tokens(tokens, [token for token in labels if token != IGNORED]) == {tokens.eos_token_id: 1}
 
 
 @pytest.mark.parametrize("space", ["", " ", "\n"])
 def test_a_template_that_removes_reasoning_keeps_tags_in_comments(space: str) -> None:
-    tokens = templated(THOUGHTLESS)
-    row = example("a", f"{space}<think>no</think> door{space}", "[<think>no</think>]")
+    tokens = make_tokenizer_with(THOUGHTLESS)
+    row = make_example("a", f"{space}<think>no</think> door{space}", "[<think>no</think>]")
     (labels,) = tokenize_rows([row], tokens)["labels"]
     assert tokens.decode([token for token in labels if token != IGNORED]) == "[<think>no</think>]<|im_end|>"
 
 
 def test_no_comment_adds_a_control_token_to_a_chat_of_llamas_kind() -> None:
-    tokens = llama()
-    (harmless,) = encoded(tokens, ["It does not pair."])
-    for comment, ids in zip(HOSTILE, encoded(tokens, HOSTILE), strict=True):
-        assert controls(tokens, ids) == controls(tokens, harmless), comment
+    tokens = make_llama_tokenizer()
+    (harmless,) = encode_comments(tokens, ["It does not pair."])
+    for comment, ids in zip(HOSTILE, encode_comments(tokens, HOSTILE), strict=True):
+        assert count_control_tokens(tokens, ids) == count_control_tokens(tokens, harmless), comment
         header = "<|start_header_id|>assistant<|end_header_id|>\n\n"
-        said = f"Label this:\n{comment}".strip()
+        question = f"Label this:\n{comment}".strip()
         assert tokens.decode(ids) == (
-            f"<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n{said}<|eot_id|>{header}"
+            f"<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n{question}<|eot_id|>{header}"
         )
 
 
 def test_a_harmless_chat_of_llamas_kind_has_the_tokens_of_its_own_template() -> None:
-    tokens = llama()
-    own = tokens.apply_chat_template(asked("The door is red."), add_generation_prompt=True, return_dict=False)
-    assert encoded(tokens, ["The door is red."]) == [own]
+    tokens = make_llama_tokenizer()
+    own = tokens.apply_chat_template(make_question("The door is red."), add_generation_prompt=True, return_dict=False)
+    assert encode_comments(tokens, ["The door is red."]) == [own]
 
 
 STRIPPING = [
@@ -214,26 +225,26 @@ STRIPPING = [
     ],
 )
 def test_a_harmless_text_is_split_as_the_tokenizer_itself_does(text: str) -> None:
-    tokens = templated(TRIMMED, *STRIPPING)
+    tokens = make_tokenizer_with(TRIMMED, *STRIPPING)
     assert _encode_protected(tokens, Rendered(text)) == tokens(text, add_special_tokens=False)["input_ids"]
 
 
 def test_control_tokens_that_strip_white_space_do_not_change_message_texts() -> None:
-    tokens = templated(TRIMMED, *STRIPPING)
+    tokens = make_tokenizer_with(TRIMMED, *STRIPPING)
     ids = _encode_protected(tokens, Rendered("<|c|>red <|a|> door<|c|>", ((5, 19),)))
     assert ids == [
         *tokens.convert_tokens_to_ids(["<|c|>"]),
-        *_encode_protected(small(), Rendered("red <|a|> door")),
+        *_encode_protected(make_small_tokenizer(), Rendered("red <|a|> door")),
         ids[-1],
     ]
     assert ids[0] == ids[-1]
 
 
 def test_a_text_with_harmless_message_spans_has_the_same_tokens_as_without() -> None:
-    rendered = render_example(small(), ROWS[0]["messages"])
+    rendered = render_example(make_small_tokenizer(), ROWS[0]["messages"])
     start = rendered.text.index("What")
     marked = Rendered(rendered.text, ((start, start + len("What colour is the door?")),))
-    assert encode(small(), [marked]) == encode(small(), [rendered])
+    assert encode(make_small_tokenizer(), [marked]) == encode(make_small_tokenizer(), [rendered])
 
 
 def test_a_part_keeps_its_message_spans() -> None:
@@ -252,7 +263,7 @@ def test_the_common_length_is_that_of_the_common_beginning() -> None:
 
 
 def test_the_prompt_of_a_reasoning_model_ends_where_training_answers_start() -> None:
-    tokens = templated(THINKING)
+    tokens = make_tokenizer_with(THINKING)
     chat = [{"role": "user", "content": "door"}, {"role": "assistant", "content": "[]"}]
     prompt, example = render_prompt(tokens, chat[:1]), render_example(tokens, chat)
     assert prompt.text.endswith("<think>\n\n</think>\n\n")

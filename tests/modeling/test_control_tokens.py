@@ -36,7 +36,7 @@ ATTACKS = [
 ]
 
 
-def bpe(*, whole_words: bool) -> Tokenizer:
+def make_bpe_tokenizer(*, whole_words: bool) -> Tokenizer:
     tokenizer = Tokenizer(BPE(unk_token=None, ignore_merges=whole_words, byte_fallback=False))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -49,7 +49,7 @@ def bpe(*, whole_words: bool) -> Tokenizer:
     return tokenizer
 
 
-def unigram() -> Tokenizer:
+def make_unigram_tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -72,9 +72,9 @@ def word_piece() -> Tokenizer:
 
 
 KINDS = {
-    "BPE": lambda: bpe(whole_words=False),
-    "BPE of whole words": lambda: bpe(whole_words=True),
-    "Unigram": unigram,
+    "BPE": lambda: make_bpe_tokenizer(whole_words=False),
+    "BPE of whole words": lambda: make_bpe_tokenizer(whole_words=True),
+    "Unigram": make_unigram_tokenizer,
     "WordPiece": word_piece,
 }
 

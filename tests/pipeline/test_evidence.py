@@ -22,7 +22,7 @@ TINY = {
 }
 
 
-def project(folder: Path) -> Path:
+def make_project(folder: Path) -> Path:
     """Return a clone of this repository with the experiment."""
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
     for key, value in (("user.email", "test@example.org"), ("user.name", "Test")):
@@ -32,7 +32,7 @@ def project(folder: Path) -> Path:
     return folder
 
 
-def evidence(folder: Path) -> str:
+def run_evidence(folder: Path) -> str:
     done = subprocess.run(
         [*EVIDENCE, "tiny"],
         cwd=folder,
@@ -47,10 +47,10 @@ def evidence(folder: Path) -> str:
 
 
 def test_a_killed_run_and_a_run_of_another_clone_give_the_same_result(tmp_path: Path) -> None:
-    one = project(tmp_path / "one")
-    said = evidence(one)
+    one = make_project(tmp_path / "one")
+    output = run_evidence(one)
     assert list_records(one, "tiny") == ["lora-seed-0", "ratio-0-seed-0"]
-    assert said.count("Running stage 'mmlu@base'") == 1
+    assert output.count("Running stage 'mmlu@base'") == 1
     found = read_results(one, "tiny")["configurations"]
     for name in ("voc.f1_full", "leak", "mmlu.cloze_acc_norm", "mmlu.generated_acc", "ifeval.prompt_strict", "loss.kl"):
         assert {"n", "base", "tuned", "change"} <= found[0]["metrics"][name].keys(), name
@@ -68,5 +68,5 @@ def test_a_killed_run_and_a_run_of_another_clone_give_the_same_result(tmp_path: 
     shutil.copy(one / "docs/evidence/partial/tiny/ratio-0-seed-0.json", partial)
     kill_at(other, "train: needs about", 1, *EVIDENCE, "tiny")
     assert list_records(other, "tiny") == ["ratio-0-seed-0"]
-    evidence(other)
+    run_evidence(other)
     assert read_results(other, "tiny") == read_results(one, "tiny")

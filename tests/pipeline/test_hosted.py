@@ -55,15 +55,15 @@ THINGS = ["door", "lamp", "lock", "chair", "table", "cup", "hat", "bag", "book",
 LEAVES = [("Colour", "Too dark"), ("Colour", "Too pale"), ("Price", "Too dear")]
 
 
-def comment(number: int) -> Row:
+def make_comment(number: int) -> Row:
     area, label = LEAVES[number % len(LEAVES)]
     text = f"The {THINGS[number % len(THINGS)]} number {number} is {label.lower()}."
     return {"id": str(number), "text": text, "segments": [{"L1": area, "L2": label}]}
 
 
-def gold(body: Row) -> str:
+def find_gold(body: Row) -> str:
     """Return the right answer to a request: labels of a comment, words for a chat prompt."""
-    rows = [row for row in map(comment, range(40)) if row["text"] in read_question(body)]
+    rows = [row for row in map(make_comment, range(40)) if row["text"] in read_question(body)]
     return json.dumps(rows[0]["segments"]) if rows else "Well, that is a good question."
 
 
@@ -84,8 +84,8 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
         (folder / subfolder).mkdir(parents=True)
     (folder / "profiles/hosted.yaml").write_text(profile)
     split = folder / "data/split"
-    write_jsonl(split / "test.jsonl", [comment(number) for number in range(comments)])
-    write_jsonl(split / "train.jsonl", [comment(number) for number in range(30, 40)])
+    write_jsonl(split / "test.jsonl", [make_comment(number) for number in range(comments)])
+    write_jsonl(split / "train.jsonl", [make_comment(number) for number in range(30, 40)])
     taxonomy = [{"L1": area, "L2": label, "description": ""} for area, label in LEAVES]
     (split / "taxonomy.json").write_text(json.dumps(taxonomy))
     task = {"levels": ["L1", "L2"], "has_content": False, "emotions": [], "most_segments": 1}
@@ -98,7 +98,7 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
     return folder
 
 
-def start(folder: Path, stage: str, service: Service) -> "subprocess.CompletedProcess[str]":
+def run_stage(folder: Path, stage: str, service: Service) -> "subprocess.CompletedProcess[str]":
     """Start a stage as DVC does, and return how it ended."""
     module, *model = stage.split()
     there = make_environment(OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
@@ -122,10 +122,10 @@ class Run:
 def run(tmp_path_factory) -> Run:
     folder = write_project(tmp_path_factory.mktemp("projects") / "hosted")
     ended, asked = {}, {}
-    with serve_replies(lambda body: make_reply(gold(body))) as service:
+    with serve_replies(lambda body: make_reply(find_gold(body))) as service:
         for stage in STAGES:
             before = len(service.requests)
-            ended[stage] = start(folder, stage, service)
+            ended[stage] = run_stage(folder, stage, service)
             asked[stage] = len(service.requests) - before
     return Run(folder, ended, asked)
 
@@ -183,10 +183,10 @@ def test_the_summary_has_only_measured_metrics(run):
 def test_answers_before_an_error_are_kept_and_the_next_run_asks_for_the_rest(tmp_path):
     folder = write_project(tmp_path / "hosted", 20, PROFILE.replace("limit: 6, concurrency: 3", "concurrency: 1"))
     with serve_replies(
-        lambda body: make_reply(gold(body)) if len(service.requests) <= 10 else make_error(401)
+        lambda body: make_reply(find_gold(body)) if len(service.requests) <= 10 else make_error(401)
     ) as service:
-        assert start(folder, "base", service).returncode == 0
-        failed = start(folder, "infer base", service)
+        assert run_stage(folder, "base", service).returncode == 0
+        failed = run_stage(folder, "infer base", service)
         (line,) = failed.stderr.splitlines()
         assert failed.returncode == 1
         assert line.startswith("infer: infer.engine: some-model at ")
@@ -194,8 +194,8 @@ def test_answers_before_an_error_are_kept_and_the_next_run_asks_for_the_rest(tmp
     (folder / "profiles/hosted.yaml").write_text(
         profile.replace("concurrency: 1", "concurrency: 2")
     )  # how fast is free
-    with serve_replies(lambda body: make_reply(gold(body))) as service:
-        assert start(folder, "infer base", service).returncode == 0
+    with serve_replies(lambda body: make_reply(find_gold(body))) as service:
+        assert run_stage(folder, "infer base", service).returncode == 0
     assert len(service.requests) == 20 - 10
     rows = (folder / "data/predictions/base.jsonl").read_text().splitlines()
     assert [json.loads(row)["id"] for row in rows] == [str(number) for number in range(20)]
@@ -211,12 +211,12 @@ def test_only_comments_without_an_answer_are_asked_again(tmp_path):
 
     def answer(body: Row) -> Reply:
         return next((reply for text, reply in bad.items() if text in read_question(body)), None) or make_reply(
-            gold(body)
+            find_gold(body)
         )
 
     with serve_replies(answer) as service:
-        assert start(folder, "base", service).returncode == 0
-        done = start(folder, "infer base", service)
+        assert run_stage(folder, "base", service).returncode == 0
+        done = run_stage(folder, "infer base", service)
     assert done.returncode == 0
     assert "dvc repro --force --single-item infer@base" in done.stderr
     assert len(service.requests) == 40
@@ -230,8 +230,8 @@ def test_only_comments_without_an_answer_are_asked_again(tmp_path):
     figures = json.loads((folder / "metrics/infer/base.json").read_text())["base"]["infer"]
     assert figures["unanswered"] == {"context": 1, "refused": 1, "failed": 1}
     assert figures["ended_by_failed"] == 0.025
-    with serve_replies(lambda body: make_reply(gold(body))) as service:
-        again = start(folder, "infer base", service)
+    with serve_replies(lambda body: make_reply(find_gold(body))) as service:
+        again = run_stage(folder, "infer base", service)
     assert (again.returncode, again.stderr) == (0, "")
     assert sorted(read_question(body).partition("number ")[2].partition(" ")[0] for body in service.requests) == [
         "11",
@@ -245,8 +245,8 @@ def test_only_comments_without_an_answer_are_asked_again(tmp_path):
 def test_a_service_that_answers_nothing_is_one_line(tmp_path):
     folder = write_project(tmp_path / "hosted")
     with serve_replies(lambda _: make_error(500, "out of order")) as service:
-        assert start(folder, "base", service).returncode == 0
-        failed = start(folder, "infer base", service)
+        assert run_stage(folder, "base", service).returncode == 0
+        failed = run_stage(folder, "infer base", service)
     (line,) = failed.stderr.splitlines()
     assert failed.returncode == 1
     assert "out of order" in line
@@ -256,8 +256,8 @@ def test_a_service_that_answers_nothing_is_one_line(tmp_path):
 def test_a_local_engine_refuses_a_hosted_model(tmp_path):
     folder = write_project(tmp_path / "hosted", profile=PROFILE.replace("openai", "transformers"))
     with serve_replies(lambda _: make_error(500)) as service:
-        assert start(folder, "base", service).returncode == 0
-        failed = start(folder, "infer base", service)
+        assert run_stage(folder, "base", service).returncode == 0
+        failed = run_stage(folder, "infer base", service)
     (line,) = failed.stderr.splitlines()
     assert "some-model is hosted" in line
     assert "set infer.engine to openai or bedrock" in line

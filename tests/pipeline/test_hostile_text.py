@@ -146,7 +146,7 @@ def output(folder: Path) -> str:
     return run_command(folder, "dvc", "repro", "report")
 
 
-def written(folder: Path) -> dict[str, str]:
+def read_written(folder: Path) -> dict[str, str]:
     """Return the text of each file that the run has written."""
     files = [
         file
@@ -163,7 +163,7 @@ def written(folder: Path) -> dict[str, str]:
 
 def test_no_text_is_executed_or_evaluated(folder, output):
     assert [str(path) for path in folder.rglob(f"*{TOUCH}*")] == []
-    texts = written(folder)
+    texts = read_written(folder)
     assert {"metrics/report.html", "data/mix/README.md", "models/tuned/README.md", "metrics/loss.csv"} <= texts.keys()
     assert [name for name, text in texts.items() if RESULT in text] == []
     assert RESULT not in output
@@ -176,10 +176,10 @@ def test_output_has_no_terminal_control_sequences(output):
 
 def test_texts_are_not_changed(folder, output):
     mixed = [json.loads(line) for line in (folder / "data/mix/train.jsonl").read_text().splitlines()]
-    said = "\n".join(message["content"] for row in mixed for message in row["messages"])
+    all_text = "\n".join(message["content"] for row in mixed for message in row["messages"])
     for text in (PAYLOADS["template"], PAYLOADS["template that runs"]):
-        assert text in said
-    assert any(text in said for text in (PAYLOADS["script"], PAYLOADS["shell"], PAYLOADS["interpolation"]))
+        assert text in all_text
+    assert any(text in all_text for text in (PAYLOADS["script"], PAYLOADS["shell"], PAYLOADS["interpolation"]))
 
 
 class Elements(HTMLParser):
@@ -198,7 +198,7 @@ class Elements(HTMLParser):
 
 
 def test_pages_and_plots_have_no_markup_from_data(folder, output):
-    for name, text in written(folder).items():
+    for name, text in read_written(folder).items():
         if name.endswith((".html", ".svg")):
             page = Elements()
             page.feed(text)
@@ -207,7 +207,7 @@ def test_pages_and_plots_have_no_markup_from_data(folder, output):
 
 
 def test_cards_have_no_markup_from_data(folder, output):
-    texts = written(folder)
+    texts = read_written(folder)
     for name in ("data/mix/README.md", "models/tuned/README.md"):
         fenced = re.sub(r"^```.*?^```$", "", texts[name], flags=re.MULTILINE | re.DOTALL)
         assert re.search(r"<(script|img|svg)", fenced) is None, name

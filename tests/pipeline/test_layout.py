@@ -13,7 +13,7 @@ FOLDERS = sorted(path.parent.name for path in (ROOT / "alloy").glob("*/__init__.
 ELSEWHERE = {"data", "pipeline", "stages", "helpers", "golden", "configs"}  # folders of tests that are none of alloy/
 
 
-def layers() -> list[str]:
+def read_layers() -> list[str]:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     return next(contract["layers"] for contract in contracts if contract["type"] == "layers")
 
@@ -25,7 +25,7 @@ def test_no_folder_imports_from_a_higher_layer() -> None:
 
 
 def test_every_folder_is_in_a_layer_and_in_the_readme() -> None:
-    assert sorted(name.strip() for layer in layers() for name in layer.split("|")) == FOLDERS
+    assert sorted(name.strip() for layer in read_layers() for name in layer.split("|")) == FOLDERS
     readme = (ROOT / "README.md").read_text()
     rows = [
         line.split("`")[1] for line in readme.splitlines() if line.startswith("| `") and line.split("`")[1] in FOLDERS

@@ -54,7 +54,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def trained(ratio: float, unit: str = "examples", **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def mix_and_train(ratio: float, unit: str = "examples", **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Mix and train, and return what metrics/mix.json and metrics/train.json say."""
     Path("params.yaml").write_text(yaml.safe_dump({"mix": {"ratio": ratio, "unit": unit}}))
     Path("profiles").mkdir(exist_ok=True)
@@ -67,7 +67,7 @@ def trained(ratio: float, unit: str = "examples", **more: Any) -> tuple[dict[str
 
 @pytest.mark.parametrize("unit", ["examples", "tokens", "loss_tokens"])
 def test_after_a_whole_epoch_the_trained_counts_are_those_of_the_mix(here: Path, unit: str) -> None:
-    mixed, seen = trained(0.4, unit)
+    mixed, seen = mix_and_train(0.4, unit)
     rows = read_jsonl("data/mix/train.jsonl")
     counts = Counter(row["source"] for row in rows)
     assert (counts[CUSTOMER], mixed["too_long"][CUSTOMER], seen["dropped"]) == (SHORT, LONG, 0)
@@ -85,7 +85,7 @@ def test_after_a_whole_epoch_the_trained_counts_are_those_of_the_mix(here: Path,
 
 
 def test_a_training_that_ends_within_an_epoch_counts_what_it_saw(here: Path, capsys: Any) -> None:
-    mixed, seen = trained(0.4, max_steps=3, packing=False)
+    mixed, seen = mix_and_train(0.4, max_steps=3, packing=False)
     assert (mixed["rows"], seen["examples"], seen["steps"], seen["epochs"] < 0.1) == (67, 6, 3, True)
     assert sum(of["examples"] for of in seen["source"].values()) == 6
     assert sum(of["tokens"] for of in seen["source"].values()) == seen["tokens"]
@@ -101,14 +101,14 @@ def test_a_training_that_ends_within_an_epoch_counts_what_it_saw(here: Path, cap
     write_json("metrics/svm.json", {"svm": {}})
     capsys.readouterr()
     compare.main()
-    said = capsys.readouterr().out
-    assert f"{100 * seen['general_share']['examples']:.0f}% general data" in said
-    assert re.search(rf"^Budget: {own} customer examples, 3 steps", said, re.MULTILINE)
-    assert f"{SHORT - own} of {SHORT} customer examples of the mix" in said
+    output = capsys.readouterr().out
+    assert f"{100 * seen['general_share']['examples']:.0f}% general data" in output
+    assert re.search(rf"^Budget: {own} customer examples, 3 steps", output, re.MULTILINE)
+    assert f"{SHORT - own} of {SHORT} customer examples of the mix" in output
 
 
 def test_the_tokens_of_each_source_are_those_of_the_rows_of_the_mix(here: Path) -> None:
-    mixed, seen = trained(0.4, max_steps=67, global_batch=1, packing=False)
+    mixed, seen = mix_and_train(0.4, max_steps=67, global_batch=1, packing=False)
     rows = read_jsonl("data/mix/train.jsonl")
     for name, of in seen["source"].items():
         own = [row for row in rows if row["source"] == name]

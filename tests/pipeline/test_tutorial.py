@@ -26,7 +26,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_commands_of_the_tutorial_lead_from_a_spreadsheet_to_a_report(project: Path) -> None:
-    said = []
+    printed = []
     for block in BLOCKS:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block],
@@ -38,13 +38,13 @@ def test_the_commands_of_the_tutorial_lead_from_a_spreadsheet_to_a_report(projec
             timeout=3600,
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
-        said.append(done.stdout)
-    assert "import: 400 comments, 721 segments" in said[0]
+        printed.append(done.stdout)
+    assert "import: 400 comments, 721 segments" in printed[0]
     source = yaml.safe_load((project / "data/reviews/source.yaml").read_text())
     assert source["columns"]["levels"] == ["Product", "Topic", "Subtopic", "Detail"]
-    assert "400 comments" in said[1]
+    assert "400 comments" in printed[1]
     assert (project / "metrics/report.html").is_file()
-    assert '"id"' in said[4]
+    assert '"id"' in printed[4]
     tracked = subprocess.check_output(["git", "ls-files"], cwd=project, text=True).splitlines()
     assert "data/reviews/source.yaml" in tracked
     assert "data/reviews/reviews.xlsx" not in tracked

@@ -17,21 +17,21 @@ from alloy.runtime.parallel import BLOCK_ROWS, map_blocks
 HERE = Path(__file__).parent
 
 
-def span(rows: list[int]) -> tuple[int, int, int]:
+def find_span(rows: list[int]) -> tuple[int, int, int]:
     return rows[0], rows[-1], len(rows)
 
 
-def refuse(row: int, rows: list[int]) -> int:
+def raise_at_row(row: int, rows: list[int]) -> int:
     if row in rows:
         raise InputError(f"rows.jsonl:{row}: this row has a fault; mend it")
     return len(rows)
 
 
-def length(_: bytes, rows: list[int]) -> int:
+def count_rows(_: bytes, rows: list[int]) -> int:
     return len(rows)
 
 
-def process(_: list[int]) -> int:
+def get_process(_: list[int]) -> int:
     return os.getpid()
 
 
@@ -73,23 +73,23 @@ needs_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one
 
 @pytest.mark.parametrize("count", [0, 1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS + 7])
 def test_every_row_is_processed_once_and_in_order(count: int) -> None:
-    wanted = [span(list(range(count))[start : start + BLOCK_ROWS]) for start in range(0, count, BLOCK_ROWS)]
-    assert list(map_blocks(span, iter(range(count)))) == wanted
+    wanted = [find_span(list(range(count))[start : start + BLOCK_ROWS]) for start in range(0, count, BLOCK_ROWS)]
+    assert list(map_blocks(find_span, iter(range(count)))) == wanted
 
 
 def test_few_rows_are_processed_in_this_process() -> None:
-    assert list(map_blocks(process, range(BLOCK_ROWS))) == [os.getpid()]
+    assert list(map_blocks(get_process, range(BLOCK_ROWS))) == [os.getpid()]
 
 
 @needs_cores
 def test_many_rows_are_processed_by_other_processes() -> None:
-    assert os.getpid() not in set(map_blocks(process, range(2 * BLOCK_ROWS)))
+    assert os.getpid() not in set(map_blocks(get_process, range(2 * BLOCK_ROWS)))
 
 
 @pytest.mark.parametrize("row", [3, BLOCK_ROWS + 3, 2 * BLOCK_ROWS + 3])
 def test_an_error_in_a_block_is_raised_unchanged(row: int) -> None:
     with pytest.raises(InputError) as caught:
-        list(map_blocks(partial(refuse, row), range(3 * BLOCK_ROWS)))
+        list(map_blocks(partial(raise_at_row, row), range(3 * BLOCK_ROWS)))
     assert str(caught.value) == f"rows.jsonl:{row}: this row has a fault; mend it"
 
 
@@ -100,18 +100,18 @@ def test_an_error_of_the_reader_is_raised_unchanged(good: int) -> None:
         raise InputError("rows.jsonl.gz: broken")
 
     with pytest.raises(InputError, match=r"^rows\.jsonl\.gz: broken$"):
-        list(map_blocks(span, rows()))
+        list(map_blocks(find_span, rows()))
 
 
 def test_the_first_of_two_errors_is_raised() -> None:
     with pytest.raises(InputError, match=f"^rows.jsonl:{BLOCK_ROWS + 1}: "):
-        list(map_blocks(partial(refuse, BLOCK_ROWS + 1), [*range(2 * BLOCK_ROWS), BLOCK_ROWS + 1]))
+        list(map_blocks(partial(raise_at_row, BLOCK_ROWS + 1), [*range(2 * BLOCK_ROWS), BLOCK_ROWS + 1]))
 
 
 def test_blocks_are_read_as_they_are_needed() -> None:
     read = []
     rows = (read.append(number) or number for number in range(100 * BLOCK_ROWS))
-    found = map_blocks(span, rows)
+    found = map_blocks(find_span, rows)
     assert next(found) == (0, BLOCK_ROWS - 1, BLOCK_ROWS)
     found.close()  # type: ignore[attr-defined]
     assert len(read) <= (2 * (os.cpu_count() or 1) + 2) * BLOCK_ROWS
@@ -156,5 +156,5 @@ def test_ctrl_c_ends_all_processes_without_output(tmp_path: Path) -> None:
         time.sleep(0.01)
     time.sleep(0.2)
     os.killpg(stage.pid, signal.SIGINT)  # a terminal tells all
-    said, _ = stage.communicate(timeout=300)
-    assert (stage.returncode, said) == (130, "")
+    output, _ = stage.communicate(timeout=300)
+    assert (stage.returncode, output) == (130, "")

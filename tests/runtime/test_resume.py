@@ -38,7 +38,7 @@ BY_HAND = (sys.executable, "-m", "stages.train")
 REPRO = ("dvc", "repro", "train")
 
 
-def until(what: Callable[[], Any], pause: float = 0.02) -> Any:
+def wait_until(what: Callable[[], Any], pause: float = 0.02) -> Any:
     """Return what `what` returns once it is true; ask again after `pause` seconds."""
     end = time.monotonic() + PATIENCE
     while not (value := what()):
@@ -47,7 +47,7 @@ def until(what: Callable[[], Any], pause: float = 0.02) -> Any:
     return value
 
 
-def below(folder: Path) -> list[psutil.Process]:
+def list_processes(folder: Path) -> list[psutil.Process]:
     """Return the processes at work in `folder` or below it."""
     found = []
     for process in psutil.process_iter():
@@ -120,7 +120,7 @@ class Project:
     def trainers(self) -> list[psutil.Process]:
         """Return the processes that train, without a launcher of theirs."""
         found = []
-        for process in below(self.folder):
+        for process in list_processes(self.folder):
             try:
                 command = process.cmdline()
             except psutil.Error:
@@ -137,8 +137,8 @@ class Project:
             assert run.process.poll() is None, run.output
             return self.step() >= before + steps
 
-        until(lambda: self.trainers() or run.process.poll() is not None, pause=0.2)
-        until(going)
+        wait_until(lambda: self.trainers() or run.process.poll() is not None, pause=0.2)
+        wait_until(going)
         return self.trainers()[-1]
 
     def weights(self) -> bytes:
@@ -163,7 +163,7 @@ def world(tmp_path_factory) -> Iterator[Path]:
     """A folder for everything here; no process outlives it."""
     folder = tmp_path_factory.mktemp("resume")
     yield folder
-    left = below(folder)
+    left = list_processes(folder)
     for process in left:
         process.kill()
     psutil.wait_procs(left, timeout=30)
@@ -225,20 +225,20 @@ def whole(fresh: Callable[..., Project]) -> Iterator[Callable[[str], Project]]:
         pool.shutdown(cancel_futures=True)
 
 
-def sigterm(run: Run, project: Project) -> None:
+def send_sigterm(run: Run, project: Project) -> None:
     project.trains(run).terminate()
 
 
-def sigint(run: Run, project: Project) -> None:
+def send_sigint(run: Run, project: Project) -> None:
     project.trains(run).send_signal(signal.SIGINT)
 
 
 def sigkill_amid_a_checkpoint(run: Run, project: Project) -> None:
     trainer = project.trains(run)
     while True:
-        until(project.half_written, pause=0.0)
+        wait_until(project.half_written, pause=0.0)
         trainer.suspend()
-        until(lambda: trainer.status() == psutil.STATUS_STOPPED)
+        wait_until(lambda: trainer.status() == psutil.STATUS_STOPPED)
         if project.half_written():
             trainer.kill()
             return
@@ -261,7 +261,7 @@ class Ended:
     after: int
 
 
-KILLS = [sigterm, sigint, sigkill_amid_a_checkpoint, sigkill_dvc_too]
+KILLS = [send_sigterm, send_sigint, sigkill_amid_a_checkpoint, sigkill_dvc_too]
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +274,7 @@ def killed(fresh: Callable[..., Project], whole: Callable[[str], Project]) -> tu
         run = project.start(*REPRO)
         kill(run, project)
         runs[kill.__name__] = Ended(run.end(), run.output, before, project.step())
-        until(lambda: not project.trainers())
+        wait_until(lambda: not project.trainers())
     return project, runs
 
 
@@ -315,10 +315,10 @@ def taken_over(killed: tuple[Project, dict[str, Ended]]) -> tuple[Project, str, 
     orphan.suspend()  # it would be done before the next one has begun
     first.kill()
     second = project.start(*REPRO)
-    until(lambda: f"process {orphan.pid} is doing the same work; waiting" in second.output)
+    wait_until(lambda: f"process {orphan.pid} is doing the same work; waiting" in second.output)
     assert len(project.trainers()) == 2
     orphan.resume()
-    until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
     assert second.end() == 0, second.output
     return project, first.output, second.output
 
@@ -366,7 +366,7 @@ def test_an_orphan_does_not_overwrite_what_dvc_has_put_there_since(taken_over):
     project.set_lr(1.0e-2)
     assert "cached - skipping run" in project.run("dvc", "repro")
     orphan.resume()
-    until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
     assert (project.weights(), project.report()) == recorded
 
 
@@ -388,9 +388,9 @@ def test_a_changed_learning_rate_starts_from_the_beginning(whole, world):
     (finished,) = project.scratch()
     project.set_lr(2.0e-2)
     run = project.start(*BY_HAND)
-    until(lambda: len(project.scratch()) == 2)
+    wait_until(lambda: len(project.scratch()) == 2)
     (other,) = set(project.scratch()) - {finished}
-    until(lambda: list(other.glob(f"checkpoint-*/{SEAL}")))
+    wait_until(lambda: list(other.glob(f"checkpoint-*/{SEAL}")))
     run.process.terminate()
     assert run.end() != 0
     assert "going on" not in run.output
@@ -408,7 +408,7 @@ def test_the_same_training_in_another_project_is_waited_for_and_its_result_reuse
     trainer = one.trains(first)
     trainer.suspend()
     second = two.start(*BY_HAND, DVC_ROOT=str(root))
-    until(lambda: f"process {trainer.pid} is doing the same work; waiting" in second.output)
+    wait_until(lambda: f"process {trainer.pid} is doing the same work; waiting" in second.output)
     trainer.resume()
     assert (first.end(), second.end()) == (0, 0), first.output + second.output
     assert "reusing the result" in second.output
@@ -444,14 +444,14 @@ def test_all_orphans_of_a_killed_launcher_stop(fresh, whole):
         orphan.suspend()
     first.kill()
     second = project.start(*BY_HAND, **env)
-    until(lambda: "is doing the same work; waiting" in second.output)
+    wait_until(lambda: "is doing the same work; waiting" in second.output)
     for orphan in orphans:
         orphan.resume()
     assert second.end() == 0, second.output
     assert re.search(r"train: continuing after step \d+ of 40", second.output)
     assert project.weights() == whole("zero2").weights()
     assert project.curve() == whole("zero2").curve()
-    until(lambda: not project.trainers(), pause=0.2)
+    wait_until(lambda: not project.trainers(), pause=0.2)
 
 
 def test_a_temporary_experiment_resumes_from_the_killed_one(fresh, whole):
@@ -474,12 +474,12 @@ def test_a_queued_experiment_resumes_from_the_one_whose_trainer_was_killed(fresh
         return project.start("dvc", "queue", "start", "--jobs", "1")
 
     def comes_to(name: str, state: str) -> None:
-        until(lambda: re.search(rf"{name} .*{state}", project.run("dvc", "queue", "status")))
+        wait_until(lambda: re.search(rf"{name} .*{state}", project.run("dvc", "queue", "status")))
 
     worker = queue("first")
     assert worker.end() == 0
-    until(project.trainers)
-    until(lambda: project.step() >= 3)
+    wait_until(project.trainers)
+    wait_until(lambda: project.step() >= 3)
     project.trainers()[0].kill()
     comes_to("first", "Failed")
     step = project.step()
@@ -515,9 +515,9 @@ def test_a_full_disk_is_one_line_and_loses_no_work(small_disk, whole):
     project, resize = small_disk
     run = project.start(*REPRO)
     assert run.end() != 0
-    said = [line for line in run.output.splitlines() if "a checkpoint needs" in line]
-    assert len(said) == 1, run.output
-    assert re.search(r"a checkpoint needs [\d.]+ GiB, but [\d.]+ GiB are free; ", said[0])
+    warnings = [line for line in run.output.splitlines() if "a checkpoint needs" in line]
+    assert len(warnings) == 1, run.output
+    assert re.search(r"a checkpoint needs [\d.]+ GiB, but [\d.]+ GiB are free; ", warnings[0])
     assert "Traceback" not in run.output
     step = project.step()
     assert step > 0
@@ -529,7 +529,7 @@ def test_a_full_disk_is_one_line_and_loses_no_work(small_disk, whole):
 # What goes into the name of a training's folder.
 
 
-def key() -> str:
+def make_key() -> str:
     return hash_inputs("train", [Train.load(), load_seed()])
 
 
@@ -553,20 +553,20 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_every_input_of_the_result_changes_the_work_folder(inside, name):
-    before = key()
+    before = make_key()
     text = (inside / name).read_text()
     assert CHANGES[name][0] in text
     (inside / name).write_text(text.replace(*CHANGES[name], 1))
-    assert key() != before
+    assert make_key() != before
 
 
 def test_inputs_of_other_stages_do_not_change_the_work_folder(inside):
-    before = key()
+    before = make_key()
     (inside / "params.yaml").write_text((inside / "params.yaml").read_text().replace("alpha: 1.0", "alpha: 0.5"))
     (inside / "stages/infer.py").write_text("# nothing")
     profile = inside / "profiles/small.yaml"
     profile.write_text(profile.read_text().replace("infer: {}", "infer: {batch_size: 2}"))
-    assert key() == before
+    assert make_key() == before
 
 
 # What becomes of the folder.
@@ -583,7 +583,7 @@ def copies(tmp_path: Path, monkeypatch) -> list[Path]:
     return folders
 
 
-def finish(work_folder: WorkFolder) -> None:
+def write_finished(work_folder: WorkFolder) -> None:
     (work_folder.result / "model").mkdir(parents=True)
     (work_folder.result / "model/config.json").write_text("{}")
     (work_folder.result / METRICS).write_text("{}")
@@ -622,7 +622,7 @@ def test_a_later_run_in_the_same_folder_takes_over_and_one_in_another_does_not(c
 
 def test_finished_work_is_removed_with_its_project_folder(copies, monkeypatch):
     with hold_work_folder("train", KEY) as work_folder:
-        finish(work_folder)
+        write_finished(work_folder)
     monkeypatch.chdir(copies[1])
     remove_finished_work()
     assert work_folder.path.exists()
@@ -633,7 +633,7 @@ def test_finished_work_is_removed_with_its_project_folder(copies, monkeypatch):
 
 def test_finished_work_is_not_removed_while_a_run_uses_it(copies, monkeypatch):
     with hold_work_folder("train", KEY) as work_folder:
-        finish(work_folder)
+        write_finished(work_folder)
         (work_folder.path / "project").write_text("/a folder that has gone")
         remove_finished_work()
         assert work_folder.result.exists()
@@ -644,7 +644,7 @@ def test_finished_work_is_not_removed_while_a_run_uses_it(copies, monkeypatch):
 def test_a_result_outlives_the_temporary_copy_whose_run_dvc_could_not_record(copies, monkeypatch):
     """DVC removes the copy after any failure, so that of its own cache's full disk; the next copy is another folder."""
     with hold_work_folder("train", KEY) as work_folder:
-        finish(work_folder)
+        write_finished(work_folder)
     monkeypatch.chdir(copies[1])
     copies[0].rmdir()
     with hold_work_folder("train", KEY) as work_folder:
@@ -654,7 +654,7 @@ def test_a_result_outlives_the_temporary_copy_whose_run_dvc_could_not_record(cop
 @pytest.mark.parametrize("first", ["project", "result/model"])
 def test_an_interrupted_removal_is_completed_by_the_next(copies, monkeypatch, first):
     with hold_work_folder("train", KEY) as work_folder:
-        finish(work_folder)
+        write_finished(work_folder)
     monkeypatch.chdir(copies[1])
     copies[0].rmdir()
     whole_removal = shutil.rmtree

@@ -31,7 +31,7 @@ CASES = {
     "the same once, there twice": (["a", "a"], ["a"], (1, 1, 2)),
     "the same twice, there twice": (["a", "a", "b"], ["a", "b", "a"], (3, 3, 3)),
     "none found": (["a"], ["b"], (0, 1, 1)),
-    "nothing said": (["a", "b"], [], (0, 0, 2)),
+    "nothing predicted": (["a", "b"], [], (0, 0, 2)),
     "nothing to find": ([], ["a"], (0, 1, 0)),
     "nothing at all": ([], [], (0, 0, 0)),
 }
@@ -76,7 +76,7 @@ def test_rates_are_0_if_nothing_matches(counts: list[list[int]]) -> None:
     assert compute_rates(np.array(counts)) == Rates(0.0, 0.0, 0.0)
 
 
-def made(seed: int, comments: int = 40, kinds: str = "abcde") -> tuple[Labels, Labels]:
+def make_labels(seed: int, comments: int = 40, kinds: str = "abcde") -> tuple[Labels, Labels]:
     rng = random.Random(seed)
     draw = [[rng.choices(kinds, k=rng.randrange(5)) for _ in range(comments)] for _ in range(2)]
     return draw[0], draw[1]
@@ -85,9 +85,9 @@ def made(seed: int, comments: int = 40, kinds: str = "abcde") -> tuple[Labels, L
 def cross_off(gold: Labels, predicted: Labels) -> int:
     """Count matches as a person would: cross each predicted label off the list."""
     matched = 0
-    for wanted, said in zip(gold, predicted, strict=True):
+    for wanted, prediction in zip(gold, predicted, strict=True):
         left = list(wanted)
-        for label in said:
+        for label in prediction:
             if label in left:
                 left.remove(label)
                 matched += 1
@@ -96,14 +96,14 @@ def cross_off(gold: Labels, predicted: Labels) -> int:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_counts_equal_those_of_crossing_labels_off_a_list(seed: int) -> None:
-    gold, predicted = made(seed)
+    gold, predicted = make_labels(seed)
     wanted = [cross_off(gold, predicted), sum(map(len, predicted)), sum(map(len, gold))]
     assert count_matches(gold, predicted).sum(axis=0).tolist() == wanted
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_neither_the_order_of_labels_nor_of_comments_matters(seed: int) -> None:
-    gold, predicted = made(seed)
+    gold, predicted = make_labels(seed)
     whole = compute_rates(count_matches(gold, predicted))
     rng = random.Random(seed)
     shuffled = [rng.sample(labels, len(labels)) for labels in predicted]
@@ -113,7 +113,7 @@ def test_neither_the_order_of_labels_nor_of_comments_matters(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_swapping_gold_and_predicted_swaps_precision_and_recall(seed: int) -> None:
-    gold, predicted = made(seed)
+    gold, predicted = make_labels(seed)
     there, back = compute_rates(count_matches(gold, predicted)), compute_rates(count_matches(predicted, gold))
     assert (there.precision, there.recall, there.f1) == (back.recall, back.precision, back.f1)
 
@@ -129,7 +129,7 @@ def test_with_one_label_per_comment_f1_is_scikit_learns_micro_f1(seed: int) -> N
 
 
 def test_with_different_labels_f1_is_scikit_learns_micro_f1() -> None:
-    gold, predicted = ([sorted(set(labels)) for labels in side] for side in made(7))
+    gold, predicted = ([sorted(set(labels)) for labels in side] for side in make_labels(7))
     table = [[[kind in labels for kind in "abcde"] for labels in side] for side in (gold, predicted)]
     wanted = f1_score(np.array(table[0]), np.array(table[1]), average="micro")
     assert compute_rates(count_matches(gold, predicted)).f1 == pytest.approx(wanted)
@@ -148,18 +148,18 @@ def test_rates_with_an_interval_are_named_with_a_suffix() -> None:
     assert list(compute_rates_with_interval(counts, 200, 0)) == ["precision", "recall", "f1", "f1_low", "f1_high"]
 
 
-def paths(*texts: str) -> list[LabelPath]:
+def make_paths(*texts: str) -> list[LabelPath]:
     """Return paths, a letter for each label; a dash is an empty one."""
     return [tuple(label.replace("-", "") for label in text) for text in texts]
 
 
 def test_a_level_is_right_if_all_labels_down_to_it_are() -> None:
-    gold, predicted = [paths("abc", "xyz")], [paths("abd", "wyz", "a--")]
+    gold, predicted = [make_paths("abc", "xyz")], [make_paths("abd", "wyz", "a--")]
     assert [level.tolist() for level in count_levels(gold, predicted, 3)] == [[[1, 3, 2]], [[1, 3, 2]], [[0, 3, 2]]]
 
 
 def test_a_prefix_counts_once_per_segment() -> None:
-    gold, predicted = [paths("ab", "ac"), paths("ab")], [paths("ad", "ae", "af"), paths("ab", "ab")]
+    gold, predicted = [make_paths("ab", "ac"), make_paths("ab")], [make_paths("ad", "ae", "af"), make_paths("ab", "ab")]
     assert [level.tolist() for level in count_levels(gold, predicted, 2)] == [
         [[2, 3, 2], [1, 2, 1]],
         [[0, 3, 2], [1, 2, 1]],
@@ -168,12 +168,12 @@ def test_a_prefix_counts_once_per_segment() -> None:
 
 def test_the_nodes_of_a_comment_are_those_of_its_labels_and_their_ancestors() -> None:
     # Gold: a, ab, abc. Said: a, ab, abd and a, twice an ancestor.
-    gold, predicted = [paths("abc")], [paths("abd", "a--")]
+    gold, predicted = [make_paths("abc")], [make_paths("abd", "a--")]
     assert count_nodes(count_levels(gold, predicted, 3), predicted).tolist() == [[2, 4, 3]]
 
 
 def test_an_empty_label_is_not_a_node_but_labels_below_it_are() -> None:
-    gold, predicted = [paths("abc")], [paths("a-c")]
+    gold, predicted = [make_paths("abc")], [make_paths("a-c")]
     assert count_nodes(count_levels(gold, predicted, 3), predicted).tolist() == [[1, 2, 3]]
 
 
@@ -212,12 +212,12 @@ def test_hierarchical_rates_are_those_of_hiclass_with_two_labels_that_share_no_a
 
 def test_mean_depth_by_hand() -> None:
     # abc is right down to c; of xyz only x is; q is not there at all.
-    gold, predicted = [paths("abc", "xyz"), paths("qrs")], [paths("xab", "abc"), []]
+    gold, predicted = [make_paths("abc", "xyz"), make_paths("qrs")], [make_paths("xab", "abc"), []]
     assert compute_mean_depth(count_levels(gold, predicted, 3)) == pytest.approx((3 + 1 + 0) / 3)
 
 
 def test_one_predicted_segment_makes_one_gold_segment_deeper() -> None:
-    assert compute_mean_depth(count_levels([paths("abc", "abd")], [paths("abc")], 3)) == 1.5
+    assert compute_mean_depth(count_levels([make_paths("abc", "abd")], [make_paths("abc")], 3)) == 1.5
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -230,21 +230,29 @@ def test_mean_depth_is_that_of_the_best_assignment(seed: int) -> None:
     assert compute_mean_depth(count_levels(gold, predicted, 3)) == pytest.approx(total / sum(map(len, gold)))
 
 
-def felt(*labels: tuple[str, str | None]) -> list[Segment]:
+def make_segments(*labels: tuple[str, str | None]) -> list[Segment]:
     return [Segment((path,), None, emotion) for path, emotion in labels]
 
 
 EMOTIONS = {
-    "right": (felt(("a", "joy")), felt(("a", "joy")), (1, 1)),
-    "wrong": (felt(("a", "joy")), felt(("a", "anger")), (0, 1)),
-    "not said": (felt(("a", "joy")), felt(("a", None)), (0, 1)),
-    "right, but of another path": (felt(("a", "joy")), felt(("b", "joy")), (0, 0)),
-    "of two alike, in another order": (felt(("a", "joy"), ("a", "anger")), felt(("a", "anger"), ("a", "joy")), (2, 2)),
-    "one of two alike": (felt(("a", "joy"), ("a", "joy")), felt(("a", "anger"), ("a", "joy")), (1, 2)),
-    "one said, two there": (felt(("a", "joy"), ("a", "anger")), felt(("a", "anger")), (1, 1)),
-    "two said, one there": (felt(("a", "joy")), felt(("a", "anger"), ("a", "joy")), (1, 1)),
-    "none in gold": (felt(("a", None)), felt(("a", "joy")), (0, 0)),
-    "spaces around it": (felt(("a", " joy ")), felt(("a", "joy")), (1, 1)),
+    "right": (make_segments(("a", "joy")), make_segments(("a", "joy")), (1, 1)),
+    "wrong": (make_segments(("a", "joy")), make_segments(("a", "anger")), (0, 1)),
+    "not predicted": (make_segments(("a", "joy")), make_segments(("a", None)), (0, 1)),
+    "right, but of another path": (make_segments(("a", "joy")), make_segments(("b", "joy")), (0, 0)),
+    "of two alike, in another order": (
+        make_segments(("a", "joy"), ("a", "anger")),
+        make_segments(("a", "anger"), ("a", "joy")),
+        (2, 2),
+    ),
+    "one of two alike": (
+        make_segments(("a", "joy"), ("a", "joy")),
+        make_segments(("a", "anger"), ("a", "joy")),
+        (1, 2),
+    ),
+    "one predicted, two gold": (make_segments(("a", "joy"), ("a", "anger")), make_segments(("a", "anger")), (1, 1)),
+    "two predicted, one gold": (make_segments(("a", "joy")), make_segments(("a", "anger"), ("a", "joy")), (1, 1)),
+    "none in gold": (make_segments(("a", None)), make_segments(("a", "joy")), (0, 0)),
+    "spaces around it": (make_segments(("a", " joy ")), make_segments(("a", "joy")), (1, 1)),
 }
 
 
@@ -254,24 +262,36 @@ def test_emotions_count_where_the_path_is_right(gold: list[Segment], predicted: 
 
 
 FULL = {
-    "right": (felt(("a", "joy")), felt(("a", "joy")), (1, 1, 1)),
-    "another emotion": (felt(("a", "joy")), felt(("a", "anger")), (0, 1, 1)),
-    "another path": (felt(("a", "joy")), felt(("b", "joy")), (0, 1, 1)),
-    "in another order": (felt(("a", "joy"), ("b", "anger")), felt(("b", "anger"), ("a", "joy")), (2, 2, 2)),
-    "emotions swapped": (felt(("a", "joy"), ("b", "anger")), felt(("a", "anger"), ("b", "joy")), (0, 2, 2)),
-    "one path twice, both emotions": (
-        felt(("a", "joy"), ("a", "anger")),
-        felt(("a", "anger"), ("a", "joy")),
+    "right": (make_segments(("a", "joy")), make_segments(("a", "joy")), (1, 1, 1)),
+    "another emotion": (make_segments(("a", "joy")), make_segments(("a", "anger")), (0, 1, 1)),
+    "another path": (make_segments(("a", "joy")), make_segments(("b", "joy")), (0, 1, 1)),
+    "in another order": (
+        make_segments(("a", "joy"), ("b", "anger")),
+        make_segments(("b", "anger"), ("a", "joy")),
         (2, 2, 2),
     ),
-    "one path twice, one emotion": (felt(("a", "joy"), ("a", "anger")), felt(("a", "joy"), ("a", "joy")), (1, 2, 2)),
-    "the same twice, there once": (felt(("a", "joy")), felt(("a", "joy"), ("a", "joy")), (1, 2, 1)),
-    "none said": (felt(("a", "joy")), felt(("a", None)), (0, 1, 1)),
-    "none in gold and none said": (felt(("a", None)), felt(("a", None)), (1, 1, 1)),
-    "none in gold, one said": (felt(("a", None)), felt(("a", "joy")), (0, 1, 1)),
-    "an empty one is none": (felt(("a", None)), felt(("a", " ")), (1, 1, 1)),
-    "spaces around it": (felt(("a", " joy ")), felt(("a", "joy")), (1, 1, 1)),
-    "nothing said": (felt(("a", "joy")), [], (0, 0, 1)),
+    "emotions swapped": (
+        make_segments(("a", "joy"), ("b", "anger")),
+        make_segments(("a", "anger"), ("b", "joy")),
+        (0, 2, 2),
+    ),
+    "one path twice, both emotions": (
+        make_segments(("a", "joy"), ("a", "anger")),
+        make_segments(("a", "anger"), ("a", "joy")),
+        (2, 2, 2),
+    ),
+    "one path twice, one emotion": (
+        make_segments(("a", "joy"), ("a", "anger")),
+        make_segments(("a", "joy"), ("a", "joy")),
+        (1, 2, 2),
+    ),
+    "the same twice, there once": (make_segments(("a", "joy")), make_segments(("a", "joy"), ("a", "joy")), (1, 2, 1)),
+    "none predicted": (make_segments(("a", "joy")), make_segments(("a", None)), (0, 1, 1)),
+    "none in gold and none predicted": (make_segments(("a", None)), make_segments(("a", None)), (1, 1, 1)),
+    "none in gold, one predicted": (make_segments(("a", None)), make_segments(("a", "joy")), (0, 1, 1)),
+    "an empty one is none": (make_segments(("a", None)), make_segments(("a", " ")), (1, 1, 1)),
+    "spaces around it": (make_segments(("a", " joy ")), make_segments(("a", "joy")), (1, 1, 1)),
+    "nothing predicted": (make_segments(("a", "joy")), [], (0, 0, 1)),
 }
 
 
@@ -285,7 +305,7 @@ def test_a_segment_matches_only_if_path_and_emotion_are_right(
 @pytest.mark.parametrize("seed", range(5))
 def test_emotions_never_add_matches(seed: int) -> None:
     rng = random.Random(seed)
-    sides = [[felt(*((p, rng.choice("xy")) for p in own)) for own in side] for side in made(seed)]
+    sides = [[make_segments(*((p, rng.choice("xy")) for p in own)) for own in side] for side in make_labels(seed)]
     full = count_full(*sides)
     paths = count_matches(*([[segment.path for segment in own] for own in side] for side in sides))
     assert (full[:, 0] <= paths[:, 0]).all()

@@ -17,23 +17,23 @@ SOURCE = Path("data/predictions/tuned.jsonl")
 Row = dict[str, Any]
 
 
-def words(identity: str) -> str:
+def make_text(identity: str) -> str:
     return f"Words of {identity}."
 
 
-def gold(identity: str) -> Row:
-    return {"id": identity, "text": words(identity), "segments": [{"L1": "Setup", "L2": "Pairing"}]}
+def make_gold(identity: str) -> Row:
+    return {"id": identity, "text": make_text(identity), "segments": [{"L1": "Setup", "L2": "Pairing"}]}
 
 
-def said(identity: str, *segments: Row) -> Row:
-    row = {"id": identity, "hash": text_hash(words(identity)), "raw": "raw", "valid": True, "finish": "stop"}
+def make_prediction(identity: str, *segments: Row) -> Row:
+    row = {"id": identity, "hash": text_hash(make_text(identity)), "raw": "raw", "valid": True, "finish": "stop"}
     return {**row, "segments": list(segments)}
 
 
-GOLD = [gold(f"c{number}") for number in range(3)]
+GOLD = [make_gold(f"c{number}") for number in range(3)]
 
 
-def fault(predictions: list[Row], source: Path = SOURCE) -> str:
+def read_error(predictions: list[Row], source: Path = SOURCE) -> str:
     with pytest.raises(InputError) as caught:
         align_predictions(GOLD, predictions, source)
     return str(caught.value)
@@ -41,7 +41,7 @@ def fault(predictions: list[Row], source: Path = SOURCE) -> str:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_predictions_may_answer_the_first_comments_only(count: int) -> None:
-    assert align_predictions(GOLD, [said(f"c{number}") for number in range(count)], SOURCE) == GOLD[:count]
+    assert align_predictions(GOLD, [make_prediction(f"c{number}") for number in range(count)], SOURCE) == GOLD[:count]
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,14 @@ def test_predictions_may_answer_the_first_comments_only(count: int) -> None:
     ],
 )
 def test_predictions_of_other_comments_are_refused_in_one_line(identities: list[str], wanted: str) -> None:
-    assert re.fullmatch(wanted, fault([said(identity) for identity in identities]))
+    assert re.fullmatch(wanted, read_error([make_prediction(identity) for identity in identities]))
 
 
 def test_a_prediction_of_another_text_under_the_same_id_is_refused() -> None:
-    other = {**said("c1"), "hash": text_hash("Other words.")}
+    other = {**make_prediction("c1"), "hash": text_hash("Other words.")}
     assert re.fullmatch(
-        r"data/predictions/tuned\.jsonl:2: .*text of comment 'c1'.*; run infer again", fault([said("c0"), other])
+        r"data/predictions/tuned\.jsonl:2: .*text of comment 'c1'.*; run infer again",
+        read_error([make_prediction("c0"), other]),
     )
 
 
@@ -71,16 +72,20 @@ WANTED["segments"] = "a list of objects"
 @pytest.mark.parametrize("value", [None, 3, {"x": 1}])
 @pytest.mark.parametrize("field", WANTED)
 def test_a_field_of_another_type_is_named(field: str, value: object) -> None:
-    assert f"{SOURCE}:1: `{field}`: expected {WANTED[field]}, got " in fault([{**said("c0"), field: value}])
+    assert f"{SOURCE}:1: `{field}`: expected {WANTED[field]}, got " in read_error(
+        [{**make_prediction("c0"), field: value}]
+    )
 
 
 @pytest.mark.parametrize("segment", [None, "x", {"L1": 3, "L2": "x"}, {"L1": "x", "L2": "x", "emotion": []}])
 def test_a_segment_of_another_type_is_named(segment: object) -> None:
-    assert fault([{**said("c0"), "segments": [segment]}]).startswith(f"{SOURCE}:1: ")
+    assert read_error([{**make_prediction("c0"), "segments": [segment]}]).startswith(f"{SOURCE}:1: ")
 
 
 def test_all_bad_predictions_are_named() -> None:
-    assert [line.partition(": ")[0] for line in fault([said("c1"), said("c0")]).splitlines()] == [
+    assert [
+        line.partition(": ")[0] for line in read_error([make_prediction("c1"), make_prediction("c0")]).splitlines()
+    ] == [
         f"{SOURCE}:1",
         f"{SOURCE}:2",
     ]
@@ -88,34 +93,39 @@ def test_all_bad_predictions_are_named() -> None:
 
 @pytest.mark.parametrize("field", WANTED)
 def test_a_prediction_without_a_field_is_refused(field: str) -> None:
-    row = {key: value for key, value in said("c0").items() if key != field}
-    assert fault([row]) == f"{SOURCE}:1: `{field}`: expected {WANTED[field]}, got nothing; run infer again"
+    row = {key: value for key, value in make_prediction("c0").items() if key != field}
+    assert read_error([row]) == f"{SOURCE}:1: `{field}`: expected {WANTED[field]}, got nothing; run infer again"
 
 
 def test_for_predictions_of_the_svm_the_hint_names_the_stage_svm() -> None:
-    assert re.fullmatch(r"svm\.jsonl:1: .*'c0'.*'x'; run svm again", fault([said("x")], Path("svm.jsonl")))
+    assert re.fullmatch(
+        r"svm\.jsonl:1: .*'c0'.*'x'; run svm again", read_error([make_prediction("x")], Path("svm.jsonl"))
+    )
 
 
 def test_a_pair_has_the_comment_and_the_predicted_segments() -> None:
     part = {"content": "words", "L1": "Setup", "L2": "", "emotion": "joy"}
-    (pair,) = pair_up(GOLD, [said("c0", part)], TAXONOMY, SOURCE)
+    (pair,) = pair_up(GOLD, [make_prediction("c0", part)], TAXONOMY, SOURCE)
     comment = Comment("c0", "Words of c0.", (Segment(("Setup", "Pairing")),))
     assert pair == Pair(comment, (Segment(("Setup", ""), "words", "joy"),), valid=True, raw="raw")
 
 
 def test_segments_of_another_taxonomy_are_refused() -> None:
     with pytest.raises(InputError) as caught:
-        pair_up(GOLD, [said("c0"), said("c1", {"L1": "Setup"})], TAXONOMY, SOURCE)
+        pair_up(GOLD, [make_prediction("c0"), make_prediction("c1", {"L1": "Setup"})], TAXONOMY, SOURCE)
     assert re.fullmatch(r"data/predictions/tuned\.jsonl:2: .*'c1'.*`L2`; run infer again", str(caught.value))
 
 
 def test_invisible_characters_in_predicted_labels_are_ignored() -> None:
     (pair,) = pair_up(
-        GOLD, [said("c0", {"L1": "Set\u00adup", "L2": "\u00a0Pairing", "emotion": "jo\u200by "})], TAXONOMY, SOURCE
+        GOLD,
+        [make_prediction("c0", {"L1": "Set\u00adup", "L2": "\u00a0Pairing", "emotion": "jo\u200by "})],
+        TAXONOMY,
+        SOURCE,
     )
     assert pair.predicted == (Segment(("Setup", "Pairing"), None, "joy"),)
 
 
 def test_a_level_that_is_null_is_missing() -> None:
     with pytest.raises(InputError, match=r"tuned\.jsonl:1: .*'c0'.*`L2`"):
-        pair_up(GOLD, [said("c0", {"L1": "Setup", "L2": None})], TAXONOMY, SOURCE)
+        pair_up(GOLD, [make_prediction("c0", {"L1": "Setup", "L2": None})], TAXONOMY, SOURCE)

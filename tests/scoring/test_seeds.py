@@ -32,7 +32,7 @@ def simulate(rng: np.random.Generator, runs: int, ratio: float, shared: float, c
     return rng.random((count, runs, ITEMS)) < np.clip(TRUTH + seeds + ease, 0, 1)
 
 
-def covariances(right: np.ndarray) -> np.ndarray:
+def compute_covariances(right: np.ndarray) -> np.ndarray:
     """Return the covariances (count, runs, runs) of shares under draws of items, which the bootstrap estimates."""
     centered = (right - right.mean(axis=2, keepdims=True)).astype(np.float32)
     return (centered @ centered.transpose(0, 2, 1)).astype(np.float64) / ITEMS**2
@@ -47,7 +47,7 @@ def test_the_interval_covers_the_true_mean_in_93_to_97_percent(runs: int, ratio:
     for _ in range(SIMULATIONS // BATCH):
         right = simulate(rng, runs, ratio, shared, BATCH)
         values = right.mean(axis=2)
-        half = compute_spread([values], compute_item_variance(covariances(right))).half_width
+        half = compute_spread([values], compute_item_variance(compute_covariances(right))).half_width
         covered += list(np.abs(values.mean(axis=1) - TRUTH) <= half)
     assert 0.93 <= np.mean(covered) <= 0.97
 
@@ -59,7 +59,7 @@ def test_the_difference_of_two_configurations_is_covered_as_well(runs: int, rati
     covered = []
     for _ in range(SIMULATIONS // BATCH):
         right = simulate(rng, 2 * runs, ratio, 0.5, BATCH)
-        values, covariance = right.mean(axis=2), covariances(right)
+        values, covariance = right.mean(axis=2), compute_covariances(right)
         one, other = values[:, :runs], values[:, runs:]
         within = compute_item_variance(covariance[:, :runs, :runs]) + compute_item_variance(covariance[:, runs:, runs:])
         shared = np.maximum(within - 2 * covariance[:, :runs, runs:].mean(axis=(1, 2)), 0)
@@ -68,7 +68,7 @@ def test_the_difference_of_two_configurations_is_covered_as_well(runs: int, rati
     assert 0.93 <= np.mean(covered) <= 0.97
 
 
-def columns(right: np.ndarray) -> list[np.ndarray]:
+def make_columns(right: np.ndarray) -> list[np.ndarray]:
     """Return the counts of each run of one experiment (runs, items)."""
     return [np.stack([run, np.ones(len(run))], axis=1).astype(np.int64) for run in right]
 
@@ -76,7 +76,7 @@ def columns(right: np.ndarray) -> list[np.ndarray]:
 def test_the_bootstrap_over_items_has_the_coverage_of_the_formula() -> None:
     rng, covered = np.random.default_rng(0), 0
     for right in simulate(rng, 3, 1.0, 0.3, 1500):
-        found = estimate_mean_over_seeds(columns(right), share, 200, 0)
+        found = estimate_mean_over_seeds(make_columns(right), share, 200, 0)
         covered += found.low <= TRUTH <= found.high
     assert 0.93 <= covered / 1500 <= 0.97
 
@@ -102,47 +102,57 @@ def test_an_example_by_hand() -> None:
     assert spread.p_value(float(spread.half_width)) == pytest.approx(0.05)
 
 
-def coins(heads: int, of: int = 100) -> np.ndarray:
+def make_coins(heads: int, of: int = 100) -> np.ndarray:
     return np.array([(1, 1)] * heads + [(0, 1)] * (of - heads))
 
 
 def test_one_run_has_the_interval_over_items_alone() -> None:
-    assert estimate_mean_over_seeds([coins(30)], share, 500, 0) == estimate_statistic(coins(30), share, 500, 0)
-    assert estimate_change_over_seeds(coins(20), [coins(30)], share, 500, 0) == estimate_change(
-        coins(20), coins(30), share, 500, 0
+    assert estimate_mean_over_seeds([make_coins(30)], share, 500, 0) == estimate_statistic(
+        make_coins(30), share, 500, 0
+    )
+    assert estimate_change_over_seeds(make_coins(20), [make_coins(30)], share, 500, 0) == estimate_change(
+        make_coins(20), make_coins(30), share, 500, 0
     )
 
 
 def test_equal_runs_have_the_interval_over_items() -> None:
     # No luck of training, and all of the items' chance is shared: seeds make nothing surer.
-    one = estimate_statistic(coins(300, 1000), share, 4000, 0)
-    found = estimate_mean_over_seeds([coins(300, 1000)] * 3, share, 4000, 0)
+    one = estimate_statistic(make_coins(300, 1000), share, 4000, 0)
+    found = estimate_mean_over_seeds([make_coins(300, 1000)] * 3, share, 4000, 0)
     assert (found.value, found.low, found.high) == pytest.approx((one.value, one.low, one.high), abs=0.002)
 
 
 def test_runs_that_differ_have_a_wider_interval_than_each_of_them() -> None:
-    found = estimate_mean_over_seeds([coins(heads) for heads in (42, 46, 61)], share, 1000, 0)
-    alone = estimate_statistic(coins(46), share, 1000, 0)
+    found = estimate_mean_over_seeds([make_coins(heads) for heads in (42, 46, 61)], share, 1000, 0)
+    alone = estimate_statistic(make_coins(46), share, 1000, 0)
     assert found.value == pytest.approx(149 / 300)
     assert found.high - found.low > alone.high - alone.low
 
 
 def test_a_mean_share_stays_within_0_and_1() -> None:
-    found = estimate_mean_over_seeds([coins(0), coins(1), coins(6)], share, 1000, 0)
+    found = estimate_mean_over_seeds([make_coins(0), make_coins(1), make_coins(6)], share, 1000, 0)
     assert share in SHARE_STATISTICS
     assert found.low == 0
-    assert estimate_mean_over_seeds([coins(0)] * 3, share, 200, 0) == estimate_statistic(coins(0), share, 200, 0)
+    assert estimate_mean_over_seeds([make_coins(0)] * 3, share, 200, 0) == estimate_statistic(
+        make_coins(0), share, 200, 0
+    )
 
 
 def test_the_difference_to_base_is_paired_with_the_same_base_for_all_runs() -> None:
-    found = estimate_change_over_seeds(coins(500, 1000), [coins(n, 1000) for n in (508, 509, 510)], share, 1000, 0)
+    found = estimate_change_over_seeds(
+        make_coins(500, 1000), [make_coins(n, 1000) for n in (508, 509, 510)], share, 1000, 0
+    )
     assert found.value == pytest.approx(0.009)
     assert 0 < found.low < found.high < 0.02  # apart, the interval of each is 0.06 wide
     assert found.p < 0.05
 
 
 def test_configurations_differ_significantly_only_if_their_seeds_agree() -> None:
-    one, near, far = [coins(n) for n in (50, 51, 52)], [coins(n) for n in (20, 21, 22)], [coins(n) for n in (5, 20, 60)]
+    one, near, far = (
+        [make_coins(n) for n in (50, 51, 52)],
+        [make_coins(n) for n in (20, 21, 22)],
+        [make_coins(n) for n in (5, 20, 60)],
+    )
     assert estimate_difference_over_seeds(one, near, share, 1000, 0).p < 0.01
     apart = estimate_difference_over_seeds(one, far, share, 1000, 0)
     assert apart.value == pytest.approx(0.51 - 0.85 / 3)
@@ -152,17 +162,19 @@ def test_configurations_differ_significantly_only_if_their_seeds_agree() -> None
 
 @pytest.mark.parametrize("value", [0.02, 0.05, 0.1, 0.3])
 def test_p_is_below_5_percent_exactly_if_the_interval_excludes_0(value: float) -> None:
-    runs = [coins(round(1000 * (0.4 + value + step)), 1000) for step in (-0.02, 0, 0.02)]
-    found = estimate_change_over_seeds(coins(400, 1000), runs, share, 500, 0)
+    runs = [make_coins(round(1000 * (0.4 + value + step)), 1000) for step in (-0.02, 0, 0.02)]
+    found = estimate_change_over_seeds(make_coins(400, 1000), runs, share, 500, 0)
     assert (found.p < 0.05) is not (found.low <= 0 <= found.high)
 
 
 def test_a_configuration_of_one_run_is_compared_over_items_alone() -> None:
-    found = estimate_difference_over_seeds([coins(50)], [coins(40), coins(41), coins(42)], share, 500, 0)
+    found = estimate_difference_over_seeds(
+        [make_coins(50)], [make_coins(40), make_coins(41), make_coins(42)], share, 500, 0
+    )
     assert found.value == pytest.approx(0.09)
     assert found.low > 0
-    alone = estimate_difference_over_seeds([coins(50)], [coins(40)], share, 500, 0)
-    assert alone == estimate_change(coins(40), coins(50), share, 500, 0)
+    alone = estimate_difference_over_seeds([make_coins(50)], [make_coins(40)], share, 500, 0)
+    assert alone == estimate_change(make_coins(40), make_coins(50), share, 500, 0)
 
 
 def test_values_without_items_have_a_t_interval() -> None:
@@ -178,5 +190,5 @@ def test_a_statistic_of_totals_is_averaged_over_runs() -> None:
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
-    runs = [coins(heads) for heads in (42, 46, 61)]
+    runs = [make_coins(heads) for heads in (42, 46, 61)]
     assert estimate_mean_over_seeds(runs, share, 200, 7) == estimate_mean_over_seeds(runs, share, 200, 7)

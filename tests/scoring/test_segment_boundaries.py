@@ -9,7 +9,7 @@ from alloy.formats.comments import Segment
 from alloy.scoring.segment_boundaries import count_covered_words, count_shared, list_contents, measure_contents
 
 
-def split(*contents: str) -> list[list[str]]:
+def split_contents(*contents: str) -> list[list[str]]:
     return [content.split() for content in contents]
 
 
@@ -20,8 +20,8 @@ SHARED = {
     "one word too many": (["a b"], ["a b c"], (2, 3, 2)),
     "both segments in one": (["a b", "c d e"], ["a b c d e"], (3, 5, 5)),
     "one segment in two": (["a b c d e"], ["a b", "c d e"], (3, 5, 5)),
-    "a word that stands there once, said twice": (["a"], ["a a"], (1, 2, 1)),
-    "a word that stands there twice, said twice": (["a b a"], ["a a c"], (2, 3, 3)),
+    "a word that occurs once, quoted twice": (["a"], ["a a"], (1, 2, 1)),
+    "a word that occurs twice, quoted twice": (["a b a"], ["a a c"], (2, 3, 3)),
     "nothing shared": (["a"], ["b"], (0, 1, 1)),
     "no content": (["a b"], [], (0, 0, 2)),
     "nothing to find": ([], ["a"], (0, 1, 0)),
@@ -33,7 +33,7 @@ SHARED = {
 
 @pytest.mark.parametrize(("gold", "predicted", "wanted"), SHARED.values(), ids=SHARED)
 def test_words_shared_by_the_best_pairing(gold, predicted, wanted):
-    assert count_shared(split(*gold), split(*predicted)) == wanted
+    assert count_shared(split_contents(*gold), split_contents(*predicted)) == wanted
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -70,7 +70,7 @@ COVER = {  # comment, contents, (covered, covered more than once, absent)
 
 @pytest.mark.parametrize(("comment", "contents", "wanted"), COVER.values(), ids=COVER)
 def test_contents_cover_words(comment, contents, wanted):
-    assert count_covered_words(comment.split(), split(*contents)) == wanted
+    assert count_covered_words(comment.split(), split_contents(*contents)) == wanted
 
 
 def test_a_repeated_content_covers_the_first_position_after_all_others_are_covered():
@@ -81,8 +81,8 @@ def test_metrics_computed_by_hand():
     texts = ["The lock jams. Nice app!", "Too dear."]
     gold = [["The lock jams", "Nice app"], ["Too dear"]]
     predicted = [["the lock", "lock jams", "broken door"], []]
-    # Words: 5 + 2. Shared: of `the lock` and `lock jams` one can have the gold content of the three words: 2 of 6 said,
-    # 2 of 7 there. Covered are the, lock (twice) and jams.
+    # Words: 5 + 2. Shared: of `the lock` and `lock jams` one can have the gold content of the three words:
+    # 2 of 6 predicted, 2 of 7 gold. Covered are the, lock (twice) and jams.
     assert measure_contents(texts, gold, predicted) == {
         "boundaries": {"precision": 2 / 6, "recall": 2 / 7, "f1": 4 / 13},
         "coverage": 3 / 7,

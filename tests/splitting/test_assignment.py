@@ -10,7 +10,7 @@ from alloy.splitting.assignment import FREE, LEFT_OUT, TEST, TRAIN, assign_sides
 LOW, HIGH = 0, 2**64 - 1  # hashes that go to test and to train, at any share between
 
 
-def assign(keys: list[int], given: list[int], near: list[tuple[int, int]], share: float = 0.5):
+def assign_comments(keys: list[int], given: list[int], near: list[tuple[int, int]], share: float = 0.5):
     """Return the sides of comments with these hashes, and who is left out for whom; copies are paired here."""
     hashes = np.array(keys, np.uint64)
     same, _ = find_copies(hashes)
@@ -34,70 +34,70 @@ def test_no_text_has_no_copies() -> None:
 def test_a_free_comment_goes_to_the_side_of_its_hash() -> None:
     quarter = 2**62
     keys = [quarter - 2**12, quarter + 2**12, LOW, HIGH]
-    assert assign(keys, [FREE] * 4, [], 0.25)[0] == [TEST, TRAIN, TEST, TRAIN]
+    assert assign_comments(keys, [FREE] * 4, [], 0.25)[0] == [TEST, TRAIN, TEST, TRAIN]
 
 
 @pytest.mark.parametrize(("side", "share"), [(TRAIN, 1.0), (TEST, 0.0)])
 def test_a_named_side_is_kept_whatever_the_hash(side: int, share: float) -> None:
-    assert assign([LOW, 1, HIGH], [side] * 3, [], share)[0] == [side] * 3
+    assert assign_comments([LOW, 1, HIGH], [side] * 3, [], share)[0] == [side] * 3
 
 
 @pytest.mark.parametrize(("first", "side"), [(LOW, TEST), (HIGH, TRAIN)])
 def test_a_free_comment_follows_an_earlier_similar_one(first: int, side: int) -> None:
-    assert assign([first, HIGH - 1, LOW + 1], [FREE] * 3, [(0, 1), (0, 2)])[0] == [side] * 3
+    assert assign_comments([first, HIGH - 1, LOW + 1], [FREE] * 3, [(0, 1), (0, 2)])[0] == [side] * 3
 
 
 @pytest.mark.parametrize("side", [TRAIN, TEST])
 def test_a_free_comment_follows_an_earlier_one_with_a_named_side(side: int) -> None:
-    assert assign([5, LOW, HIGH], [side, FREE, FREE], [(0, 1), (0, 2)])[0] == [side] * 3
+    assert assign_comments([5, LOW, HIGH], [side, FREE, FREE], [(0, 1), (0, 2)])[0] == [side] * 3
 
 
 def test_a_free_comment_follows_a_chain_of_similar_ones() -> None:
-    assert assign([LOW, HIGH, HIGH - 1], [FREE] * 3, [(0, 1), (1, 2)])[0] == [TEST] * 3
+    assert assign_comments([LOW, HIGH, HIGH - 1], [FREE] * 3, [(0, 1), (1, 2)])[0] == [TEST] * 3
 
 
 def test_a_free_comment_similar_to_both_sides_is_left_out() -> None:
-    found, left_out = assign([LOW, HIGH, 5], [FREE] * 3, [(0, 2), (1, 2)])
+    found, left_out = assign_comments([LOW, HIGH, 5], [FREE] * 3, [(0, 2), (1, 2)])
     assert (found, left_out) == ([TEST, TRAIN, LEFT_OUT], {2: 1})
 
 
 def test_a_named_training_comment_similar_to_a_test_comment_is_left_out() -> None:
     for given in ([TRAIN, TEST], [TEST, TRAIN]):
-        found, left_out = assign([5, 6], given, [(0, 1)])
+        found, left_out = assign_comments([5, 6], given, [(0, 1)])
         assert found == [LEFT_OUT if side == TRAIN else TEST for side in given]
         assert left_out == {given.index(TRAIN): given.index(TEST)}
 
 
 @pytest.mark.parametrize("side", [TRAIN, TEST])
 def test_a_later_comment_with_a_named_side_moves_no_earlier_one_to_the_other_side(side: int) -> None:
-    before, _ = assign([LOW, HIGH], [FREE] * 2, [])
-    after, _ = assign([LOW, HIGH, 5], [FREE, FREE, side], [(0, 2), (1, 2)])
+    before, _ = assign_comments([LOW, HIGH], [FREE] * 2, [])
+    after, _ = assign_comments([LOW, HIGH, 5], [FREE, FREE, side], [(0, 2), (1, 2)])
     assert before == [TEST, TRAIN]
     assert after == [TEST, LEFT_OUT if side == TEST else TRAIN, TEST if side == TEST else LEFT_OUT]
 
 
 def test_a_copy_of_a_test_comment_is_left_out_wherever_the_copies_stand() -> None:
     for given in ([TRAIN, TEST, TRAIN], [TRAIN, TRAIN, TEST], [TEST, TRAIN, TRAIN], [FREE, TRAIN, TEST]):
-        found, _ = assign([HIGH] * 3, given, [])
+        found, _ = assign_comments([HIGH] * 3, given, [])
         assert found.count(TEST) == 1
         assert TRAIN not in found, given
 
 
 def test_a_comment_similar_to_a_training_comment_with_a_copy_in_test_is_left_out() -> None:
     # 0 and 1 are one text, 2 is like it.
-    found, left_out = assign([7, 7, 9], [TRAIN, TEST, TRAIN], [(0, 2)])
+    found, left_out = assign_comments([7, 7, 9], [TRAIN, TEST, TRAIN], [(0, 2)])
     assert (found, left_out) == ([LEFT_OUT, TEST, LEFT_OUT], {0: 1, 2: 1})
 
 
 def test_a_copy_of_a_comment_similar_to_a_test_comment_is_left_out() -> None:
     # 1 and 2 are one text, like that of 0.
-    found, left_out = assign([7, 9, 9], [TEST, TRAIN, TRAIN], [(0, 1)])
+    found, left_out = assign_comments([7, 9, 9], [TEST, TRAIN, TRAIN], [(0, 1)])
     assert (found, left_out) == ([TEST, LEFT_OUT, LEFT_OUT], {1: 0, 2: 0})
 
 
 @pytest.mark.parametrize("own", [LOW + 1, HIGH - 1])
 def test_a_copy_of_a_comment_similar_to_both_sides_is_left_out(own: int) -> None:
-    found, left_out = assign([LOW, HIGH, own, own], [FREE] * 4, [(0, 2), (1, 2)])
+    found, left_out = assign_comments([LOW, HIGH, own, own], [FREE] * 4, [(0, 2), (1, 2)])
     assert (found, left_out) == ([TEST, TRAIN, LEFT_OUT, LEFT_OUT], {2: 1, 3: 1})
 
 
@@ -114,7 +114,7 @@ def random_comments(rng: random.Random, count: int) -> tuple[list[int], list[int
 @pytest.mark.parametrize("seed", range(60))
 def test_no_training_text_is_in_test_or_similar_to_a_test_text_in_random_data(seed: int) -> None:
     keys, given, near = random_comments(random.Random(seed), 30)
-    found, _ = assign(keys, given, near)
+    found, _ = assign_comments(keys, given, near)
     texts = {side: {key for key, one in zip(keys, found, strict=True) if one == side} for side in (TRAIN, TEST)}
     assert not texts[TRAIN] & texts[TEST]
     for a, b in near:
@@ -127,8 +127,8 @@ def test_no_comment_changes_sides_when_comments_are_added_in_random_data(seed: i
     rng = random.Random(seed)
     keys, given, near = random_comments(rng, 30)
     old = rng.randrange(1, 30)
-    before, _ = assign(keys[:old], given[:old], [pair for pair in near if max(pair) < old])
-    after, _ = assign(keys, given, near)
+    before, _ = assign_comments(keys[:old], given[:old], [pair for pair in near if max(pair) < old])
+    after, _ = assign_comments(keys, given, near)
     assert {TRAIN, TEST} not in [{one, other} for one, other in zip(before, after, strict=False)]
     assert all(other == TEST for one, other in zip(before, after, strict=False) if one == TEST)
 
@@ -136,5 +136,5 @@ def test_no_comment_changes_sides_when_comments_are_added_in_random_data(seed: i
 @pytest.mark.parametrize("seed", range(20))
 def test_every_named_test_comment_stays_in_test_in_random_data(seed: int) -> None:
     keys, given, near = random_comments(random.Random(seed), 30)
-    found, _ = assign(keys, given, near)
+    found, _ = assign_comments(keys, given, near)
     assert all(one == TEST for one, wanted in zip(found, given, strict=True) if wanted == TEST)

@@ -13,7 +13,7 @@ from alloy.splitting.validate import CheckedComments, check_block, join_blocks
 TAXONOMY = Taxonomy(("L1",), {("Price",): "", ("Setup",): ""})
 
 
-def row(identity: str, text: str, *labels: str, **more: str) -> dict[str, Any]:
+def make_row(identity: str, text: str, *labels: str, **more: str) -> dict[str, Any]:
     return {"id": identity, "text": text, "segments": [{"L1": label, **more} for label in labels]}
 
 
@@ -30,12 +30,12 @@ def test_copies_with_other_labels_are_listed_with_their_ids(tmp_path: Path) -> N
     found = find_contradictions(
         check_comments(
             tmp_path,
-            row("a", "Too dear", "Price"),
-            row("b", "Fine", "Price", "Setup"),
-            row("c", "too&nbsp;DEAR", "Setup"),
-            row("d", "fine", "Setup", "Price"),  # another order is no other labels
-            row("e", " Too dear\u200b", "Price"),
-            row("f", "Well", "Price"),
+            make_row("a", "Too dear", "Price"),
+            make_row("b", "Fine", "Price", "Setup"),
+            make_row("c", "too&nbsp;DEAR", "Setup"),
+            make_row("d", "fine", "Setup", "Price"),  # another order is no other labels
+            make_row("e", " Too dear\u200b", "Price"),
+            make_row("f", "Well", "Price"),
         )
     )
     ways = [{"labels": ["Price"], "ids": ["a", "e"]}, {"labels": ["Setup"], "ids": ["c"]}]
@@ -43,8 +43,8 @@ def test_copies_with_other_labels_are_listed_with_their_ids(tmp_path: Path) -> N
 
 
 def test_emotions_and_numbers_of_segments_are_labels_too(tmp_path: Path) -> None:
-    rows = [row("a", "x", "Price", emotion="joy"), row("b", "x", "Price"), row("c", "y", "Price")]
-    found = find_contradictions(check_comments(tmp_path, *rows, row("d", "y", "Price", "Price")))
+    rows = [make_row("a", "x", "Price", emotion="joy"), make_row("b", "x", "Price"), make_row("c", "y", "Price")]
+    found = find_contradictions(check_comments(tmp_path, *rows, make_row("d", "y", "Price", "Price")))
     assert [[way["labels"] for way in one["labels"]] for one in found] == [
         [["Price [joy]"], ["Price"]],
         [["Price"], ["Price", "Price"]],
@@ -53,15 +53,15 @@ def test_emotions_and_numbers_of_segments_are_labels_too(tmp_path: Path) -> None
 
 def test_the_text_with_the_most_copies_comes_first(tmp_path: Path) -> None:
     rows = [
-        row("a", "x", "Price"),
-        row("b", "x", "Setup"),
-        *(row(f"c{n}", "y", ["Price", "Setup"][n % 2]) for n in range(3)),
+        make_row("a", "x", "Price"),
+        make_row("b", "x", "Setup"),
+        *(make_row(f"c{n}", "y", ["Price", "Setup"][n % 2]) for n in range(3)),
     ]
     assert [one["comments"] for one in find_contradictions(check_comments(tmp_path, *rows))] == [3, 2]
 
 
 def test_without_copies_there_are_no_contradictions(tmp_path: Path) -> None:
-    assert find_contradictions(check_comments(tmp_path, row("a", "x", "Price"), row("b", "y", "Setup"))) == []
+    assert find_contradictions(check_comments(tmp_path, make_row("a", "x", "Price"), make_row("b", "y", "Setup"))) == []
     assert find_contradictions(check_comments(tmp_path, {"id": "broken"})) == []
     assert describe_contradictions([], "file") == []
 

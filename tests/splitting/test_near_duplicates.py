@@ -131,7 +131,7 @@ def test_pairs_of_earlier_texts_stay_when_others_are_added() -> None:
     assert few == {(a, b) for a, b in many if b < 150}
 
 
-def changed(words: list[str], index: int, by: str) -> list[str]:
+def replace_word(words: list[str], index: int, by: str) -> list[str]:
     return [*words[:index], by, *words[index + 1 :]]
 
 
@@ -141,7 +141,7 @@ def test_almost_all_texts_similar_to_the_first_are_found() -> None:
     for at in range(0, len(words) - 2, 3):
         other = words
         for index in (at, at + 1, at + 2):
-            other = changed(other, index, f"x{index}x{index}")
+            other = replace_word(other, index, f"x{index}x{index}")
         stars.append(" ".join(other))
     assert jaccard_similarity(" ".join(words), stars[3]) > 0.8 > jaccard_similarity(stars[1], stars[3])
     wanted = {(0, index) for index, star in enumerate(stars, 1) if jaccard_similarity(" ".join(words), star) >= 0.8}
@@ -152,7 +152,7 @@ def test_almost_all_texts_similar_to_the_first_are_found() -> None:
 def test_all_texts_similar_to_the_one_before_are_found() -> None:
     words, chain = (SENTENCE + " " + SENTENCE[::-1]).split(), []
     for step in range(2 * len(words)):
-        words = changed(words, step * 5 % len(words), f"z{step}z")
+        words = replace_word(words, step * 5 % len(words), f"z{step}z")
         chain.append(" ".join(words))
     assert jaccard_similarity(chain[0], chain[40]) < 0.3
     assert {(index, index + 1) for index in range(len(chain) - 1)} <= near_duplicates(chain)
@@ -163,13 +163,13 @@ EIGHT = "my lamp is off and nobody knows why"
 
 @pytest.mark.parametrize("index", range(8))
 def test_a_short_text_with_any_word_changed_is_found_whatever_its_similarity(index: int) -> None:
-    other = " ".join(changed(EIGHT.split(), index, "zeppelins"))
+    other = " ".join(replace_word(EIGHT.split(), index, "zeppelins"))
     assert jaccard_similarity(EIGHT, other) < 0.8
     assert near_duplicates([EIGHT, SENTENCE, other]) == {(0, 2)}
 
 
 OTHERS = {
-    "two words changed": " ".join(changed(changed(EIGHT.split(), 0, "your"), 7, "how")),
+    "two words changed": " ".join(replace_word(replace_word(EIGHT.split(), 0, "your"), 7, "how")),
     "a word added": f"{EIGHT} really",
     "a word left out": EIGHT.removeprefix("my "),
     "words in another order": " ".join(reversed(EIGHT.split())),

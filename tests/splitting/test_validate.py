@@ -18,7 +18,7 @@ TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", "Easy"): 
 PAIRING, EASY = {"L1": "Setup", "L2": "Pairing"}, {"L1": "Setup", "L2": "Easy"}
 
 
-def row(identity: str, text: str = "It does not pair.", **more: Any) -> dict[str, Any]:
+def make_row(identity: str, text: str = "It does not pair.", **more: Any) -> dict[str, Any]:
     return {"id": identity, "text": text, "segments": [PAIRING], **more}
 
 
@@ -32,12 +32,17 @@ def check_comments(folder: Path, rows: list[Any], block: int = 100) -> CheckedCo
     )
 
 
-def reasons(found: CheckedComments) -> list[tuple[int, str]]:
+def list_reasons(found: CheckedComments) -> list[tuple[int, str]]:
     return [(reject["line"], reject["reason"]) for reject in found.rejects]
 
 
 def test_each_comment_has_its_line_its_hashes_its_side_and_its_signature(tmp_path: Path) -> None:
-    rows = [row("a", "Too  DEAR"), b"", row("b", split="train"), row("c", split="test", segments=[EASY, PAIRING])]
+    rows = [
+        make_row("a", "Too  DEAR"),
+        b"",
+        make_row("b", split="train"),
+        make_row("c", split="test", segments=[EASY, PAIRING]),
+    ]
     found = check_comments(tmp_path, rows)
     assert found.table["line"].tolist() == [1, 3, 4]
     assert found.table["id"].tolist() == [text_key(identity) for identity in "abc"]
@@ -51,27 +56,29 @@ def test_each_comment_has_its_line_its_hashes_its_side_and_its_signature(tmp_pat
 
 
 def test_a_row_is_kept_unchanged_except_for_its_split(tmp_path: Path) -> None:
-    full = row("a", " ¡No  vá! ", lang="es", segments=[{"content": " ¡No  vá! ", **PAIRING, "emotion": "anger"}])
+    full = make_row("a", " ¡No  vá! ", lang="es", segments=[{"content": " ¡No  vá! ", **PAIRING, "emotion": "anger"}])
     found = check_comments(tmp_path, [full | {"split": "test"}])
     assert [json.loads(line) for line in found.rows] == [full]
 
 
 def test_the_order_of_the_blocks_is_that_of_the_file(tmp_path: Path) -> None:
-    rows = [row(f"c{number}", f"Text {number}", segments=[PAIRING, EASY][: 1 + number % 2]) for number in range(25)]
+    rows = [
+        make_row(f"c{number}", f"Text {number}", segments=[PAIRING, EASY][: 1 + number % 2]) for number in range(25)
+    ]
     whole, parts = check_comments(tmp_path, rows), check_comments(tmp_path, rows, block=4)
     assert (parts.rows, parts.leaves, parts.emotions) == (whole.rows, whole.leaves, whole.emotions)
     assert np.array_equal(parts.table, whole.table)
 
 
 def test_rejects_are_listed_in_order_with_their_lines(tmp_path: Path) -> None:
-    rows = [row("a"), b"{", row("b", segments=[]), b"[1]", b'{"id": "\xff"}', row("c")]
+    rows = [make_row("a"), b"{", make_row("b", segments=[]), b"[1]", b'{"id": "\xff"}', make_row("c")]
     found = check_comments(tmp_path, rows, block=2)
-    assert [line for line, _ in reasons(found)] == [2, 3, 4, 5]
-    said = [reason for _, reason in reasons(found)]
-    assert said[0].startswith("not valid JSON at column")
-    assert said[1] == "comment 'b': `segments` is missing or empty; label at least one segment"
-    assert said[2].startswith("expected a JSON object, found an array")
-    assert said[3] == "byte 9 is not UTF-8; save the file as UTF-8"
+    assert [line for line, _ in list_reasons(found)] == [2, 3, 4, 5]
+    messages = [reason for _, reason in list_reasons(found)]
+    assert messages[0].startswith("not valid JSON at column")
+    assert messages[1] == "comment 'b': `segments` is missing or empty; label at least one segment"
+    assert messages[2].startswith("expected a JSON object, found an array")
+    assert messages[3] == "byte 9 is not UTF-8; save the file as UTF-8"
     assert {reject["file"] for reject in found.rejects} == {str(tmp_path / "comments.jsonl")}
     assert [found.comment_id(index) for index in range(2)] == ["a", "c"]
 
@@ -79,7 +86,7 @@ def test_rejects_are_listed_in_order_with_their_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["my: set", "50%", "a b"])
 def test_a_reason_does_not_include_the_path(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
-    ((line, reason),) = reasons(check_comments(tmp_path / folder, [row("a"), b"[1]"]))
+    ((line, reason),) = list_reasons(check_comments(tmp_path / folder, [make_row("a"), b"[1]"]))
     assert line == 2
     assert "an array" in reason
     assert folder not in reason
@@ -87,18 +94,18 @@ def test_a_reason_does_not_include_the_path(tmp_path: Path, folder: str) -> None
 
 @pytest.mark.parametrize("block", [1, 2, 100])
 def test_a_duplicate_id_names_both_lines_also_in_another_block(tmp_path: Path, block: int) -> None:
-    rows = [row("a"), row("b"), b"", row("a", "Other words"), row("c"), row("a", "Yet others")]
+    rows = [make_row("a"), make_row("b"), b"", make_row("a", "Other words"), make_row("c"), make_row("a", "Yet others")]
     found = check_comments(tmp_path, rows, block)
-    assert [line for line, _ in reasons(found)] == [4, 6]
-    assert all("'a'" in reason and "line 1" in reason for _, reason in reasons(found))
+    assert [line for line, _ in list_reasons(found)] == [4, 6]
+    assert all("'a'" in reason and "line 1" in reason for _, reason in list_reasons(found))
     assert [found.comment_id(index) for index in range(3)] == ["a", "b", "c"]
     assert found.folded_text(0) == "it does not pair."
 
 
 def test_the_task_is_what_the_comments_show(tmp_path: Path) -> None:
     levels = {"levels": ["L1", "L2"], "leaves": 3}
-    bare = row("a")
-    full = row("b", segments=[{**EASY, "content": "pair", "emotion": "joy"}, {**EASY, "emotion": "anger"}])
+    bare = make_row("a")
+    full = make_row("b", segments=[{**EASY, "content": "pair", "emotion": "joy"}, {**EASY, "emotion": "anger"}])
     assert check_comments(tmp_path, [bare]).describe_task(TAXONOMY) == {
         **levels,
         "has_content": False,
@@ -117,7 +124,7 @@ def test_the_task_is_what_the_comments_show(tmp_path: Path) -> None:
 def test_a_rejected_row_adds_nothing_to_the_task(tmp_path: Path) -> None:
     more = [{**EASY, "content": "pair", "emotion": "joy"}] * 3
     found = check_comments(
-        tmp_path, [row("a"), row("a", "Again", segments=more), row("b", segments=[*more, {"L1": "x"}])]
+        tmp_path, [make_row("a"), make_row("a", "Again", segments=more), make_row("b", segments=[*more, {"L1": "x"}])]
     )
     assert len(found.rejects) == 2
     task = found.describe_task(TAXONOMY)
@@ -135,16 +142,16 @@ QUOTES = {
 
 @pytest.mark.parametrize(("text", "content", "quoted"), QUOTES.values(), ids=QUOTES)
 def test_content_is_looked_up_in_the_text(tmp_path: Path, text: str, content: str, quoted: bool) -> None:
-    found = check_comments(tmp_path, [row("a", text, segments=[PAIRING, {**EASY, "content": content}])])
+    found = check_comments(tmp_path, [make_row("a", text, segments=[PAIRING, {**EASY, "content": content}])])
     assert found.table["quoted"].tolist() == [quoted]
 
 
 def test_segments_without_content_count_as_quoted(tmp_path: Path) -> None:
-    assert check_comments(tmp_path, [row("a")]).table["quoted"].tolist() == [True]
+    assert check_comments(tmp_path, [make_row("a")]).table["quoted"].tolist() == [True]
 
 
 def test_line_ends_of_windows_and_a_byte_order_mark_change_nothing(tmp_path: Path) -> None:
-    rows = [row("a"), row("b", "Zwei\nZeilen")]
+    rows = [make_row("a"), make_row("b", "Zwei\nZeilen")]
     plain = check_comments(tmp_path, rows)
     lines = [json.dumps(one).encode() + b"\r" for one in rows]
     windows = check_comments(tmp_path, [b"\xef\xbb\xbf" + lines[0], lines[1]])

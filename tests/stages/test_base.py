@@ -31,7 +31,9 @@ def project(tmp_path) -> Path:
     return tmp_path
 
 
-def start(project: Path, model: dict, command: list[str] = BASE, **env: str) -> "subprocess.CompletedProcess[str]":
+def run_command(
+    project: Path, model: dict, command: list[str] = BASE, **env: str
+) -> "subprocess.CompletedProcess[str]":
     profile = {"model": model, "train": {"lr": 1.0e-4, "max_length": 256}, "infer": {}, **SECTIONS}
     (project / "profiles/small.yaml").write_text(yaml.safe_dump(profile))
     return subprocess.run(
@@ -39,14 +41,14 @@ def start(project: Path, model: dict, command: list[str] = BASE, **env: str) -> 
     )
 
 
-def left(project: Path) -> list[str]:
+def list_files(project: Path) -> list[str]:
     """Return what is in models/ and metrics/."""
     return [str(path.relative_to(project)) for name in ("models", "metrics") for path in (project / name).rglob("*")]
 
 
 def test_a_gguf_file_becomes_the_base_and_its_hash_is_a_metric(project):
     write_gguf(project / "a.gguf")
-    done = start(project, {"gguf": "a.gguf"})
+    done = run_command(project, {"gguf": "a.gguf"})
     digest = hash_path(project / "a.gguf")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"base: gguf a.gguf, sha256 {digest}\n", "")
     assert read_json(project / "metrics/base.json") == {"base": {"gguf": "a.gguf", "sha256": digest}}
@@ -55,12 +57,12 @@ def test_a_gguf_file_becomes_the_base_and_its_hash_is_a_metric(project):
 
 def test_an_unusable_folder_is_one_line(project):
     (write_model(project / "given") / "config.json").unlink()
-    done = start(project, {"path": "given"})
+    done = run_command(project, {"path": "given"})
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("base: model.path: given: ")
     assert "config.json" in line
-    assert left(project) == []
+    assert list_files(project) == []
 
 
 @pytest.mark.parametrize("kind", ["path", "gguf"])
@@ -75,12 +77,12 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(project, kind):
         pytest.skip("no unshare to make a small disk with")
     if subprocess.run([*own_view, "true"], cwd=project, capture_output=True, check=False).returncode:
         pytest.skip("this system lets no user mount a small disk")
-    done = start(project, {kind: {"path": "given", "gguf": "a.gguf"}[kind]}, [*own_view, *BASE])
+    done = run_command(project, {kind: {"path": "given", "gguf": "a.gguf"}[kind]}, [*own_view, *BASE])
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("base: ")
     assert "free some space" in line
-    assert left(project) == []
+    assert list_files(project) == []
 
 
 REASONING = [{"role": "user", "content": "17+25?"}, {"role": "assistant", "content": "<think>It is 42.</think>42"}]

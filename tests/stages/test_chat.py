@@ -15,7 +15,7 @@ from projects import ROOT, make_environment, write_labeling_project
 pytestmark = pytest.mark.slow
 
 
-def chat(project: Path, model: str = "base") -> "subprocess.CompletedProcess[str]":
+def run_chat(project: Path, model: str = "base") -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "stages.chat", model]
     return subprocess.run(
         command, cwd=project, env=make_environment(), text=True, capture_output=True, check=False, timeout=300
@@ -32,7 +32,7 @@ def project(tmp_path_factory) -> Path:
 
 
 def test_all_twelve_prompts_are_answered_freely(project: Path) -> None:
-    done = chat(project)
+    done = run_chat(project)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("chat base: 12 answers of ")
     rows = read_jsonl(project / "metrics/chat/base.jsonl")
@@ -45,7 +45,7 @@ def test_all_twelve_prompts_are_answered_freely(project: Path) -> None:
 
 def test_a_model_that_was_not_trained_is_not_asked_again(project: Path) -> None:
     write_hosted(project / "models/tuned", "some-model")
-    done = chat(project, "tuned")
+    done = run_chat(project, "tuned")
     assert (done.returncode, done.stdout) == (0, "chat tuned: skipped, nothing was trained\n")
     assert read_json(project / "metrics/chat/tuned.json") == {"tuned": {}}
     assert (project / "metrics/chat/tuned.jsonl").read_text() == ""
@@ -53,7 +53,7 @@ def test_a_model_that_was_not_trained_is_not_asked_again(project: Path) -> None:
 
 def test_a_bad_prompt_is_one_line_with_its_location(project: Path) -> None:
     (project / "data/prepared/chat/prompts.jsonl").write_text('{"id": "a", "category": "fact", "messages": []}\n')
-    done = chat(project)
+    done = run_chat(project)
     assert done.returncode == 1
     assert done.stderr.startswith("chat: data/prepared/chat/prompts.jsonl:1: `messages`")
     assert done.stderr.count("\n") == 1

@@ -69,11 +69,11 @@ def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
         ("Task", "gained"),
         ("Answer format", "kept"),
     ]
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "Trained on 75% customer and 25% general data"
-    assert said[1] == "Budget: 30 customer examples, 80 steps, learning rate 0.003"
-    assert not any(line.startswith("Warning") for line in said)
-    assert ONE_SEED in said
+    output = capsys.readouterr().out.splitlines()
+    assert output[0] == "Trained on 75% customer and 25% general data"
+    assert output[1] == "Budget: 30 customer examples, 80 steps, learning rate 0.003"
+    assert not any(line.startswith("Warning") for line in output)
+    assert ONE_SEED in output
 
 
 def test_general_answers_of_both_models_are_checked_for_leakage(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +144,7 @@ def test_an_unknown_cost_is_a_dash() -> None:
 
 
 @pytest.mark.parametrize(
-    ("customer", "too_long", "unseen", "said"),
+    ("customer", "too_long", "unseen", "output"),
     [
         (20, 0, 0, "Warning: mix left 10 of 30 customer examples out"),
         (26, 4, 0, "Warning: 4 of 30 customer examples exceed train.max_length and were left out"),
@@ -152,12 +152,12 @@ def test_an_unknown_cost_is_a_dash() -> None:
     ],
 )
 def test_a_warning_counts_customer_examples_not_trained_on(
-    here: Path, capsys: pytest.CaptureFixture[str], customer: int, too_long: int, unseen: int, said: str
+    here: Path, capsys: pytest.CaptureFixture[str], customer: int, too_long: int, unseen: int, output: str
 ) -> None:
     write_costs(customer=customer, too_long=too_long, unseen=unseen)
     main()
     warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Warning")]
-    assert len(warnings) == 1 and warnings[0].startswith(said)
+    assert len(warnings) == 1 and warnings[0].startswith(output)
 
 
 def test_comments_in_every_prompt_do_not_count_as_left_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,13 +190,13 @@ def test_path_and_emotion_are_a_headline_if_the_labels_have_emotions(
     assert {model: own["voc"]["f1_full"] for model, own in summary.items()} == {"base": 0.1, "tuned": 0.8, "svm": 0.2}
 
 
-@pytest.mark.parametrize(("achieved", "said"), [(0, True), (0.25, False)])
+@pytest.mark.parametrize(("achieved", "output"), [(0, True), (0.25, False)])
 def test_without_general_data_the_next_step_is_named(
-    here: Path, capsys: pytest.CaptureFixture[str], achieved: float, said: bool
+    here: Path, capsys: pytest.CaptureFixture[str], achieved: float, output: bool
 ) -> None:
     write_costs(achieved=achieved)
     main()
-    assert ("dvc exp run -S mix.ratio=" in capsys.readouterr().out) is said
+    assert ("dvc exp run -S mix.ratio=" in capsys.readouterr().out) is output
 
 
 def test_rows_of_another_test_set_are_refused(here: Path) -> None:

@@ -28,12 +28,12 @@ COMMENT = "The lamp in the hall does not pair with my phone since the last updat
 CHOICE = "It is the one that was seen first by Galileo in the winter of the year 1610 from Padua"
 
 
-def example(identity: str, user: str, answer: str = "I cannot tell.", **more: Any) -> dict[str, Any]:
+def make_example(identity: str, user: str, answer: str = "I cannot tell.", **more: Any) -> dict[str, Any]:
     messages = [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
     return {"id": identity, "category": "chat", "source": "made", "lang": "en", "messages": messages, **more}
 
 
-def question(text: str, choices: list[str] | None = None) -> dict[str, Any]:
+def make_question(text: str, choices: list[str] | None = None) -> dict[str, Any]:
     return {"subject": "astronomy", "question": text, "choices": choices or ["a", "b", "c", "d"], "answer": 0}
 
 
@@ -44,14 +44,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make_tokenizer().save_pretrained("models/base")
     write_json("models/base/config.json", {"model_type": "qwen3"})
     lay_tests(
-        [question(PLANETS, ["Mars", CHOICE, "Venus", "Saturn"]), question("Why?")], [{"key": 9, "prompt": LETTER}]
+        [make_question(PLANETS, ["Mars", CHOICE, "Venus", "Saturn"]), make_question("Why?")],
+        [{"key": 9, "prompt": LETTER}],
     )
     return tmp_path
 
 
 def lay_tests(test: list[dict[str, Any]], prompts: list[dict[str, Any]]) -> None:
     write_jsonl("data/prepared/benchmark/test.jsonl", test)
-    dev = {row["subject"]: {**question("What is seen in a mirror by those who look"), **row} for row in test}
+    dev = {row["subject"]: {**make_question("What is seen in a mirror by those who look"), **row} for row in test}
     write_jsonl(
         "data/prepared/benchmark/dev.jsonl", [{**row, "question": "Only shown before."} for row in dev.values()]
     )
@@ -59,16 +60,16 @@ def lay_tests(test: list[dict[str, Any]], prompts: list[dict[str, Any]]) -> None
     write_jsonl("data/split/test.jsonl", [{"id": "c1", "text": COMMENT, "segments": []}])
 
 
-def lay(*rows: Any) -> None:
+def write_inputs(*rows: Any) -> None:
     lines = [row if isinstance(row, bytes) else json.dumps(row, ensure_ascii=False).encode() for row in rows]
     path = Path("data/prepared/general/general.jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"".join(line + b"\n" for line in lines))
 
 
-def cleaned(*rows: Any) -> tuple[list[str], dict[str, tuple[str, str]]]:
+def run_and_read(*rows: Any) -> tuple[list[str], dict[str, tuple[str, str]]]:
     """Return the ids that are left, and of each dropped one why and which test it shares words with."""
-    lay(*rows)
+    write_inputs(*rows)
     main()
     dropped = (
         read_jsonl("data/decontaminate/dropped.jsonl")
@@ -98,8 +99,8 @@ SHARED = {
 def test_an_example_that_shares_text_with_a_test_is_dropped(
     here: Path, text: str, why: str, test: str, turn: int
 ) -> None:
-    leak = example("leak", text) if turn == 0 else example("leak", "What do you say?", text)
-    assert cleaned(example("good", "What is a moon?"), leak) == (["good"], {"leak": (why, test)})
+    leak = make_example("leak", text) if turn == 0 else make_example("leak", "What do you say?", text)
+    assert run_and_read(make_example("good", "What is a moon?"), leak) == (["good"], {"leak": (why, test)})
 
 
 CLEAN = {
@@ -113,11 +114,11 @@ CLEAN = {
 
 @pytest.mark.parametrize("text", CLEAN.values(), ids=CLEAN)
 def test_an_example_that_shares_too_little_is_kept(here: Path, text: str) -> None:
-    assert cleaned(example("a", text), example("leak", LETTER))[0] == ["a"]
+    assert run_and_read(make_example("a", text), make_example("leak", LETTER))[0] == ["a"]
 
 
 def test_a_dropped_example_names_the_shared_text(here: Path) -> None:
-    cleaned(example("a", "What is a moon?"), example("leak", f"So: {PLANETS}", source="web"))
+    run_and_read(make_example("a", "What is a moon?"), make_example("leak", f"So: {PLANETS}", source="web"))
     shared = "which of the planets of our sun has the largest number of known"
     assert read_jsonl("data/decontaminate/dropped.jsonl") == [
         {"id": "leak", "source": "web", "why": "13 words in a row", "test": "astronomy/0", "shared": shared}
@@ -125,7 +126,7 @@ def test_a_dropped_example_names_the_shared_text(here: Path) -> None:
 
 
 def test_an_example_that_shares_in_several_messages_is_listed_once(here: Path) -> None:
-    assert cleaned(example("good", "Hi"), example("leak", LETTER, PLANETS))[1] == {
+    assert run_and_read(make_example("good", "Hi"), make_example("leak", LETTER, PLANETS))[1] == {
         "leak": ("a whole question", "ifeval 9")
     }
     assert len(read_jsonl("data/decontaminate/dropped.jsonl")) == 1
@@ -134,26 +135,26 @@ def test_an_example_that_shares_in_several_messages_is_listed_once(here: Path) -
 def test_kept_rows_are_byte_for_byte_unchanged(here: Path) -> None:
     odd = b'{"messages": [{"role":"user", "content":"\\u00dcber\\n?"},{"content": "x", "role":"assistant"}],  '
     odd += b'"lang":null, "id":"odd","source" : "s","category":"c", "more": [1.50, {"a": 1}]}'
-    lay(odd, example("leak", LETTER), example("last", "鍵は?"))
+    write_inputs(odd, make_example("leak", LETTER), make_example("last", "鍵は?"))
     main()
     first, last = Path("data/decontaminate/general.jsonl").read_bytes().splitlines()
     assert first == odd
-    assert json.loads(last) == example("last", "鍵は?")
+    assert json.loads(last) == make_example("last", "鍵は?")
 
 
 def test_line_ends_blank_lines_and_a_byte_order_mark_are_not_part_of_an_example(here: Path) -> None:
-    rows = [json.dumps(example(identity, "Hi")).encode() for identity in "ab"]
-    lay(b"\xef\xbb\xbf" + rows[0] + b"\r", b"\r", rows[1] + b"  \r")
+    rows = [json.dumps(make_example(identity, "Hi")).encode() for identity in "ab"]
+    write_inputs(b"\xef\xbb\xbf" + rows[0] + b"\r", b"\r", rows[1] + b"  \r")
     main()
     assert Path("data/decontaminate/general.jsonl").read_bytes() == b"\n".join(rows) + b"\n"
 
 
 def test_dropped_examples_are_counted_by_reason_and_source(here: Path) -> None:
-    cleaned(
-        example("a", "Hi"),
-        example("b", LETTER, source="web"),
-        example("c", PLANETS),
-        example("d", PLANETS.upper(), source="web"),
+    run_and_read(
+        make_example("a", "Hi"),
+        make_example("b", LETTER, source="web"),
+        make_example("c", PLANETS),
+        make_example("d", PLANETS.upper(), source="web"),
     )
     assert read_json("metrics/decontaminate.json") == {
         "decontaminate": {
@@ -169,37 +170,37 @@ def test_dropped_examples_are_counted_by_reason_and_source(here: Path) -> None:
 
 
 def test_prompts_that_share_a_key_or_have_none_all_count(here: Path) -> None:
-    lay_tests([question("Why?")], [{"prompt": "Sing a song of it."}, {"prompt": "Dance it for me now."}])
-    assert cleaned(example("a", "Sing a song of it!"), example("b", "Dance it for me now"), example("c", "Hi"))[0] == [
-        "c"
-    ]
+    lay_tests([make_question("Why?")], [{"prompt": "Sing a song of it."}, {"prompt": "Dance it for me now."}])
+    assert run_and_read(
+        make_example("a", "Sing a song of it!"), make_example("b", "Dance it for me now"), make_example("c", "Hi")
+    )[0] == ["c"]
 
 
 def test_the_limits_are_those_of_the_params(here: Path) -> None:
     with (here / "params.yaml").open("a") as file:
         file.write("decontaminate: {run: 14, changed: 12}\n")
     rows = [
-        example("13 words", " ".join(PLANETS.split()[:13])),
-        example("14 words", " ".join(PLANETS.split()[:14])),
-        example("10 of 11 words", LETTER.replace("comma", "dash")),
+        make_example("13 words", " ".join(PLANETS.split()[:13])),
+        make_example("14 words", " ".join(PLANETS.split()[:14])),
+        make_example("10 of 11 words", LETTER.replace("comma", "dash")),
     ]
-    assert cleaned(*rows)[0] == ["13 words", "10 of 11 words"]
+    assert run_and_read(*rows)[0] == ["13 words", "10 of 11 words"]
 
 
 BAD = {
     "not JSON": (b'{"id": ', ["JSON", "column"]),
     "no object": (b"[]", ["JSON object", "array"]),
     "not UTF-8": (b'{"id": "\xff"}', ["byte 9", "UTF-8"]),
-    "no messages": ({**example("x", "Hi"), "messages": []}, ["`messages`", "{role, content}"]),
-    "no answer": (example("x", "Hi", " "), ["assistant", "empty"]),
-    "no id": (example("x", "Hi") | {"id": 3}, ["`id`"]),
-    "a duplicate id": (example("g1", "Hi"), ["'g1'"]),
+    "no messages": ({**make_example("x", "Hi"), "messages": []}, ["`messages`", "{role, content}"]),
+    "no answer": (make_example("x", "Hi", " "), ["assistant", "empty"]),
+    "no id": (make_example("x", "Hi") | {"id": 3}, ["`id`"]),
+    "a duplicate id": (make_example("g1", "Hi"), ["'g1'"]),
 }
 
 
 @pytest.mark.parametrize(("bad", "wanted"), BAD.values(), ids=BAD)
 def test_a_bad_example_is_one_line_and_nothing_is_written(here: Path, bad: Any, wanted: list[str]) -> None:
-    lay(example("g0", "Hi"), b"", example("g1", LETTER), bad)
+    write_inputs(make_example("g0", "Hi"), b"", make_example("g1", LETTER), bad)
     with pytest.raises(InputError) as caught:
         main()
     assert str(caught.value).startswith("data/prepared/general/general.jsonl:4: ")
@@ -209,15 +210,15 @@ def test_a_bad_example_is_one_line_and_nothing_is_written(here: Path, bad: Any, 
     assert left == []
 
 
-TURNS = [example("x", "Hi")["messages"][0], example("x", "Are you there?")["messages"][0]]
+TURNS = [make_example("x", "Hi")["messages"][0], make_example("x", "Are you there?")["messages"][0]]
 UNRENDERABLE = {
     "two turns of the user": {"messages": [*TURNS, {"role": "assistant", "content": "Yes"}]},
-    "reasoning, for which the template has no place": example("x", "17+25?", "<think>\nIt is 42.\n</think>\n\n42"),
-    "reasoning that does not end": example("x", "17+25?", "<think>It is 42."),
+    "reasoning, for which the template has no place": make_example("x", "17+25?", "<think>\nIt is 42.\n</think>\n\n42"),
+    "reasoning that does not end": make_example("x", "17+25?", "<think>It is 42."),
     "reasoning in a field": {
         "messages": [TURNS[0], {"role": "assistant", "content": "42", "reasoning_content": "It is 42."}]
     },
-    "a tool call": example("x", "Rain?", '<tool_call>{"name": "rain", "arguments": {}}</tool_call>'),
+    "a tool call": make_example("x", "Rain?", '<tool_call>{"name": "rain", "arguments": {}}</tool_call>'),
 }
 ALTERNATING = (
     "{% for message in messages %}{% if message['role'] == 'user' and loop.index0 % 2 %}"
@@ -236,7 +237,9 @@ def alternating(here: Path) -> None:
 
 @pytest.mark.parametrize("row", UNRENDERABLE.values(), ids=UNRENDERABLE)
 def test_a_row_that_the_template_cannot_render_is_named_by_file_and_line(alternating: None, row: Any) -> None:
-    lay(example("g0", "Hi"), example("g1", LETTER), {**example("odd", "Hi"), **row, "id": "odd"})
+    write_inputs(
+        make_example("g0", "Hi"), make_example("g1", LETTER), {**make_example("odd", "Hi"), **row, "id": "odd"}
+    )
     with pytest.raises(InputError) as caught:
         main()
     assert str(caught.value).startswith("data/prepared/general/general.jsonl:3: ")
@@ -248,10 +251,10 @@ def test_a_row_that_the_template_cannot_render_is_named_by_file_and_line(alterna
 def test_bad_rows_are_left_out_listed_and_counted_with_reject(alternating: None, capsys: Any) -> None:
     with Path("params.yaml").open("a") as file:
         file.write("general_rows: {on_bad_row: reject}\n")
-    bad = [{**example("x", "Hi"), **row, "id": f"odd{number}"} for number, row in enumerate(UNRENDERABLE.values())]
+    bad = [{**make_example("x", "Hi"), **row, "id": f"odd{number}"} for number, row in enumerate(UNRENDERABLE.values())]
     bad += [row for row, _ in BAD.values()]
-    good = [example("g0", "Hi"), example("g1", "What?"), example("g2", "A <think>?", "5 < 6")]
-    kept, dropped = cleaned(*good[:2], *bad, good[2], example("leak", LETTER))
+    good = [make_example("g0", "Hi"), make_example("g1", "What?"), make_example("g2", "A <think>?", "5 < 6")]
+    kept, dropped = run_and_read(*good[:2], *bad, good[2], make_example("leak", LETTER))
     assert (kept, list(dropped)) == (["g0", "g1", "g2"], ["leak"])
     rejected = read_jsonl("data/decontaminate/rejected.jsonl")
     assert [row["line"] for row in rejected] == list(range(3, 3 + len(bad)))
@@ -264,7 +267,9 @@ def test_bad_rows_are_left_out_listed_and_counted_with_reject(alternating: None,
 def test_bad_rows_that_prepare_left_out_are_listed_and_counted_too(alternating: None) -> None:
     with Path("params.yaml").open("a") as file:
         file.write("general_rows: {on_bad_row: reject}\n")
-    lay(example("g0", "Hi"), {**example("odd", "Hi"), **next(iter(UNRENDERABLE.values())), "id": "odd"})
+    write_inputs(
+        make_example("g0", "Hi"), {**make_example("odd", "Hi"), **next(iter(UNRENDERABLE.values())), "id": "odd"}
+    )
     before = {"file": "data/mine/a.json", "line": 7, "id": None, "reason": "no `output`"}
     write_jsonl("data/prepared/general/rejected.jsonl", [before])
     main()
@@ -285,7 +290,7 @@ MISSING = (
 
 @pytest.mark.parametrize("path", MISSING)
 def test_a_missing_file_is_one_line(here: Path, path: str) -> None:
-    lay(example("a", "Hi"))
+    write_inputs(make_example("a", "Hi"))
     Path(path).unlink()
     with pytest.raises(InputError) as caught:
         main()
@@ -293,25 +298,27 @@ def test_a_missing_file_is_one_line(here: Path, path: str) -> None:
 
 
 def test_a_prompt_without_text_is_one_line(here: Path) -> None:
-    lay(example("a", "Hi"))
+    write_inputs(make_example("a", "Hi"))
     write_jsonl("data/prepared/instructions/ifeval.jsonl", [{"key": 1, "prompt": "Sing."}, {"key": 2}])
     with pytest.raises(InputError, match=r"^data/prepared/instructions/ifeval\.jsonl:2: .*`prompt`"):
         main()
 
 
-def hold(rows: list[dict[str, Any]], wanted: int, **params: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def hold_out_rows(
+    rows: list[dict[str, Any]], wanted: int, **params: Any
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the rows that may be mixed and those that are held out."""
     settings = {**yaml.safe_load(Path("params.yaml").read_text()), "decontaminate": {"held_out": wanted}, **params}
     Path("params.yaml").write_text(yaml.safe_dump(settings))
-    lay(*rows)
+    write_inputs(*rows)
     main()
     mixable, held = (Path(f"data/decontaminate/{name}.jsonl").read_bytes() for name in ("general", "heldout"))
     return [json.loads(line) for line in mixable.splitlines()], [json.loads(line) for line in held.split(b"\n") if line]
 
 
 def test_held_out_rows_are_in_no_mix_and_unchanged(here: Path) -> None:
-    rows = [example(f"g{number}", f"What is {number}?", "é") for number in range(60)]
-    mixable, held = hold([*rows, example("leak", LETTER)], 5)
+    rows = [make_example(f"g{number}", f"What is {number}?", "é") for number in range(60)]
+    mixable, held = hold_out_rows([*rows, make_example("leak", LETTER)], 5)
     assert len(held) == 5
     assert mixable == [row for row in rows if row not in held]
     report = read_json("metrics/decontaminate.json")["decontaminate"]
@@ -319,19 +326,19 @@ def test_held_out_rows_are_in_no_mix_and_unchanged(here: Path) -> None:
 
 
 def test_which_rows_are_held_out_depends_on_their_prompts_alone(here: Path) -> None:
-    rows = [example(f"g{number}", f"What is {number}?") for number in range(60)]
-    _, held = hold(rows, 5)
-    others = [example(f"h{number}", f" what  IS {number}?", "Something else.") for number in reversed(range(60))]
-    _, again = hold(others, 5, seed=9, mix={"ratio": 0.5})
+    rows = [make_example(f"g{number}", f"What is {number}?") for number in range(60)]
+    _, held = hold_out_rows(rows, 5)
+    others = [make_example(f"h{number}", f" what  IS {number}?", "Something else.") for number in reversed(range(60))]
+    _, again = hold_out_rows(others, 5, seed=9, mix={"ratio": 0.5})
     assert [row["id"][1:] for row in held] == [row["id"][1:] for row in again]
     assert [row["id"] for row in held] != sorted(row["id"] for row in held)  # of the order of the file they say nothing
-    _, fewer = hold(rows, 3)
+    _, fewer = hold_out_rows(rows, 3)
     assert fewer == held[:3]
 
 
 def test_rows_with_the_same_prompt_are_on_one_side(here: Path) -> None:
-    rows = [example(f"g{number}", f"What is {number // 3}?", f"Answer {number}.") for number in range(90)]
-    mixable, held = hold(rows, 2)
+    rows = [make_example(f"g{number}", f"What is {number // 3}?", f"Answer {number}.") for number in range(90)]
+    mixable, held = hold_out_rows(rows, 2)
     prompts = {row["messages"][0]["content"] for row in held}
     assert len(held) == len(prompts) == 2
     assert len(mixable) == 84
@@ -341,19 +348,19 @@ def test_rows_with_the_same_prompt_are_on_one_side(here: Path) -> None:
 
 @pytest.mark.parametrize(("rows", "wanted", "held"), [(60, 0, 0), (9, 200, 0), (60, 200, 6), (60, 6, 6)])
 def test_no_more_than_a_tenth_of_the_rows_is_held_out(here: Path, rows: int, wanted: int, held: int) -> None:
-    given = [example(f"g{number}", f"What is {number}?") for number in range(rows)]
-    mixable, chosen = hold(given, wanted)
+    given = [make_example(f"g{number}", f"What is {number}?") for number in range(rows)]
+    mixable, chosen = hold_out_rows(given, wanted)
     assert (len(mixable), len(chosen)) == (rows - held, held)
 
 
 def test_a_prompt_that_too_many_rows_share_is_not_held_out(here: Path) -> None:
-    common = [example(f"c{number}", "Hi") for number in range(30)]
-    _, held = hold([*common, *(example(f"g{number}", f"What is {number}?") for number in range(30))], 6)
+    common = [make_example(f"c{number}", "Hi") for number in range(30)]
+    _, held = hold_out_rows([*common, *(make_example(f"g{number}", f"What is {number}?") for number in range(30))], 6)
     assert len(held) == 6
     assert not {row["id"] for row in held} & {row["id"] for row in common}
 
 
-def start() -> "subprocess.CompletedProcess[str]":
+def run_stage() -> "subprocess.CompletedProcess[str]":
     """Run the stage as DVC does."""
     return subprocess.run(
         [sys.executable, "-m", "stages.decontaminate"],
@@ -367,11 +374,11 @@ def start() -> "subprocess.CompletedProcess[str]":
 @pytest.mark.slow
 def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> None:
     rows = [
-        example(f"g{number}", LETTER if number % BLOCK_ROWS == 7 else f"Hi, {number}")
+        make_example(f"g{number}", LETTER if number % BLOCK_ROWS == 7 else f"Hi, {number}")
         for number in range(2 * BLOCK_ROWS + 5)
     ]
-    lay(*rows)
-    done = start()
+    write_inputs(*rows)
+    done = run_stage()
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = done.stdout.splitlines()
     assert line.startswith("decontaminate: ")
@@ -386,9 +393,9 @@ def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> No
 
 @pytest.mark.parametrize("line", [5, 2 * BLOCK_ROWS])
 def test_a_duplicate_id_in_another_block_is_one_line(here: Path, line: int) -> None:
-    rows = [example(f"g{number}", "Hi") for number in range(2 * BLOCK_ROWS + 5)]
-    lay(*rows[: 2 * BLOCK_ROWS], {**rows[line - 1]}, *rows[2 * BLOCK_ROWS :])
-    done = start()
+    rows = [make_example(f"g{number}", "Hi") for number in range(2 * BLOCK_ROWS + 5)]
+    write_inputs(*rows[: 2 * BLOCK_ROWS], {**rows[line - 1]}, *rows[2 * BLOCK_ROWS :])
+    done = run_stage()
     location = f"data/prepared/general/general.jsonl:{2 * BLOCK_ROWS + 1}"
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith(f"decontaminate: {location}: ")
@@ -403,12 +410,12 @@ def test_95_percent_of_leaks_of_real_tests_are_dropped_and_hardly_any_other_exam
     rng = random.Random(0)
     texts = [row["question"] for row in test] + 10 * [row["prompt"] for row in prompts]
     chosen = rng.sample([text for text in texts if len(split_words(text)) > 1], 200)
-    planted = [example(f"leak{n}", text, "B") for n, (_, text) in enumerate(disguise_texts(chosen))]
+    planted = [make_example(f"leak{n}", text, "B") for n, (_, text) in enumerate(disguise_texts(chosen))]
     names = ("self_instruct_human_seeds", "oasst1_eval953", "gsm8k_train", "gpteacher_roleplay", "mbpp_train")
     real = [row for name in names for row in real_rows(f"general/{name}", 400)]
     rows = [*planted, *real]
     rng.shuffle(rows)
-    lay(*rows)
+    write_inputs(*rows)
     main()
     dropped = Counter(row["id"].startswith("leak") for row in read_jsonl("data/decontaminate/dropped.jsonl"))
     assert dropped[True] >= 190
@@ -424,17 +431,19 @@ def test_questions_are_found_whatever_encodes_their_letters(here: Path) -> None:
         "c": PLANETS.replace("moons", "mo\u00ado\u200bns"),
         "d": COMMENT.replace("a", "&#97;"),
     }
-    kept, dropped = cleaned(*(example(identity, text) for identity, text in odd.items()), example("e", "Why not?"))
+    kept, dropped = run_and_read(
+        *(make_example(identity, text) for identity, text in odd.items()), make_example("e", "Why not?")
+    )
     assert (kept, sorted(dropped)) == (["e"], ["a", "b", "c", "d"])
 
 
 def test_keys_without_effect_are_named_with_the_number_of_their_rows(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [example(f"g{number}", f"What is {number}?", weight=2, Lang="de", license=None) for number in range(3)]
+    rows = [make_example(f"g{number}", f"What is {number}?", weight=2, Lang="de", license=None) for number in range(3)]
     rows[0]["messages"][1]["train"] = False
-    lay_tests([{**question("Why?"), "Subject": "x"}], [{"key": 9, "prompt": LETTER, "keywords": 1}])
-    lay(*rows)
+    lay_tests([{**make_question("Why?"), "Subject": "x"}], [{"key": 9, "prompt": LETTER, "keywords": 1}])
+    write_inputs(*rows)
     main()
     keys = "id, category, source, lang, license, messages, messages.role, messages.content"
     wanted = [

@@ -22,7 +22,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def judge() -> None:
+def run_gate() -> None:
     compare.main()
     gate.main()
 
@@ -35,7 +35,7 @@ def test_the_gate_comes_last_after_the_report_of_the_same_run() -> None:
 
 
 def test_without_limits_it_passes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    judge()
+    run_gate()
     assert re.fullmatch(r"gate: .*\b0 limits.*", capsys.readouterr().out.splitlines()[-1])
 
 
@@ -43,7 +43,7 @@ def test_a_broken_limit_on_too_few_items_names_their_number(here: Path) -> None:
     write_metrics({"tuned": make_metrics(chat=12)})
     Path("params.yaml").write_text("gate: {chat: {leak: 0.5}}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^params\.yaml: gate\.chat\.leak: rose by 1\.000 .*\b12\b"):
-        judge()
+        run_gate()
 
 
 def with_emotions(tuned: int) -> None:
@@ -61,31 +61,31 @@ def test_a_gate_on_leakage_fails_the_stage(here: Path) -> None:
     write_metrics({"tuned": make_metrics(leak=92)})
     Path("params.yaml").write_text("gate: {leak: 0.05}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^params\.yaml: gate\.leak: rose by 0\.868 \(0\.000 to 0\.868\)"):
-        judge()
+        run_gate()
 
 
 def test_a_broken_gate_fails_with_a_line_per_limit(here: Path) -> None:
     Path("params.yaml").write_text("gate: {mmlu: {acc: 0.05}}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^params\.yaml: gate\.mmlu\.acc: fell by 0\.100"):
-        judge()
+        run_gate()
 
 
 def test_a_gate_can_be_put_on_path_and_emotion(here: Path) -> None:
     Path("params.yaml").write_text("gate: {voc: {f1_full: 0.05}}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^params\.yaml: gate\.voc\.f1_full: not "):
-        judge()  # labels without emotions
+        run_gate()  # labels without emotions
     with_emotions(5)
-    judge()
+    run_gate()
     with_emotions(4)
     with pytest.raises(InputError, match=r"^params\.yaml: gate\.voc\.f1_full: fell by 0\.060"):
-        judge()
+        run_gate()
 
 
 @pytest.mark.parametrize(("key", "rose"), [("general", "0.500 (2.000 to 2.500)"), ("kl", "0.300 (0.000 to 0.300)")])
 def test_a_gate_on_the_loss_is_in_nats(here: Path, key: str, rose: str) -> None:
     write_metrics({"base": make_metrics(loss=2.0), "tuned": make_metrics(loss=2.5, kl=0.3), "svm": make_svm_metrics()})
     Path("params.yaml").write_text(f"gate: {{loss: {{{key}: 1.5}}}}\n", encoding="utf-8")
-    judge()
+    run_gate()
     Path("params.yaml").write_text(f"gate: {{loss: {{{key}: 0.2}}}}\n", encoding="utf-8")
     with pytest.raises(InputError, match=rf"^params\.yaml: gate\.loss\.{key}: rose by {re.escape(rose)}, 0\.2 is"):
-        judge()
+        run_gate()

@@ -39,7 +39,7 @@ metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
 """
 
 
-def general(project: Path, tasks: list[str], backend: str = "hf") -> "subprocess.CompletedProcess[str]":
+def run_general(project: Path, tasks: list[str], backend: str = "hf") -> "subprocess.CompletedProcess[str]":
     profile = project / "profiles/small.yaml"
     sections = {"general": tasks, "harness": {"backend": backend, "batch_size": 4}}
     profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **sections}))
@@ -61,7 +61,7 @@ def project(tmp_path_factory) -> Path:
 
 
 def test_yaml_files_of_the_project_are_tasks(project: Path) -> None:
-    done = general(project, ["colours", "words"])
+    done = run_general(project, ["colours", "words"])
     assert done.returncode == 0, done.stderr
     found = read_json(project / "metrics/general/base.json")["base"]["general"]
     assert set(found) == {"colours acc", "words exact_match", "n"}
@@ -81,14 +81,14 @@ def test_vllm_gives_the_same_metrics(project: Path) -> None:
     pytest.importorskip("vllm", reason="vLLM is not installed")
     found = []
     for backend in ("hf", "vllm"):
-        done = general(project, ["colours", "words"], backend)
+        done = run_general(project, ["colours", "words"], backend)
         assert (done.returncode, done.stderr) == (0, "")
         found.append(read_json(project / "metrics/general/base.json"))
     assert found[0] == found[1]
 
 
 def test_an_unknown_task_is_one_line(project: Path) -> None:
-    done = general(project, ["colors"])
+    done = run_general(project, ["colors"])
     assert done.returncode == 1
     assert done.stderr.startswith("general: profiles/small.yaml: general: ")
     assert "'colors'" in done.stderr
@@ -96,7 +96,7 @@ def test_an_unknown_task_is_one_line(project: Path) -> None:
 
 
 def test_a_task_whose_data_cannot_be_loaded_is_one_line(project: Path) -> None:
-    done = general(project, ["gsm8k"])
+    done = run_general(project, ["gsm8k"])
     assert done.returncode == 1
     assert done.stderr.startswith("general: profiles/small.yaml: general: ")
     assert "gsm8k" in done.stderr
@@ -104,7 +104,7 @@ def test_a_task_whose_data_cannot_be_loaded_is_one_line(project: Path) -> None:
 
 
 def test_without_tasks_nothing_is_loaded(project: Path) -> None:
-    done = general(project, [])
+    done = run_general(project, [])
     assert done.stdout == "general base: skipped, profiles/small.yaml names no tasks\n"
     assert read_json(project / "metrics/general/base.json") == {"base": {}}
     assert (project / "metrics/general/base.jsonl").read_text().strip() == ""
@@ -115,31 +115,31 @@ def test_a_filter_is_part_of_the_name_unless_it_is_none() -> None:
         "gsm8k": {"alias": "gsm8k", "exact_match,strict": 0.25, "exact_match_stderr,strict": 0.1, "sample_len": 4},
         "bbh": {"acc,none": 0.51239},
     }
-    found = collect_metrics(results(shares, {"gsm8k": 8, "bbh": 30}), ["gsm8k"])
+    found = collect_metrics(make_results(shares, {"gsm8k": 8, "bbh": 30}), ["gsm8k"])
     assert found == {"gsm8k exact_match (strict)": 0.25, "n": {"gsm8k exact_match (strict)": 8}}
-    assert collect_metrics(results(shares, {"gsm8k": 8, "bbh": 30}), ["bbh"]) == {
+    assert collect_metrics(make_results(shares, {"gsm8k": 8, "bbh": 30}), ["bbh"]) == {
         "bbh acc": 0.5124,
         "n": {"bbh acc": 30},
     }
 
 
-def results(shares: dict, items: dict[str, int], **more: dict) -> dict:
+def make_results(shares: dict, items: dict[str, int], **more: dict) -> dict:
     """Return what lm-eval says of tasks with so many items."""
     counts = {task: {"original": 99, "effective": count} for task, count in items.items()}
     return {"results": shares, "n-samples": counts, "group_subtasks": {}, "over_context": {}, **more}
 
 
 def test_a_group_has_the_items_of_its_tasks_and_left_out_items_are_counted() -> None:
-    said = results(
+    metrics = make_results(
         {"one": {"acc,none": 0.5}, "two": {"acc,none": 0.25}},
         {"one": 8, "two": 4},
         groups={"both": {"acc,none": 0.4}},
         group_subtasks={"both": ["one", "two"]},
         over_context={"one": 2, "two": 0},
     )
-    assert collect_metrics(said, ["both"]) == {"both acc": 0.4, "n": {"both acc": 12}, "over_context": {"one": 2}}
+    assert collect_metrics(metrics, ["both"]) == {"both acc": 0.4, "n": {"both acc": 12}, "over_context": {"one": 2}}
 
 
 def test_a_tag_is_all_its_tasks() -> None:
-    said = results({"one": {"acc,none": 0.5}, "two": {"acc,none": 0.25}}, {"one": 8, "two": 4})
-    assert set(collect_metrics(said, ["both"])) == {"one acc", "two acc", "n"}
+    metrics = make_results({"one": {"acc,none": 0.5}, "two": {"acc,none": 0.25}}, {"one": 8, "two": 4})
+    assert set(collect_metrics(metrics, ["both"])) == {"one acc", "two acc", "n"}

@@ -86,9 +86,9 @@ def test_it_is_skipped_if_there_is_nothing_to_measure(here: Path, why: str, caps
     main()
     assert read_json(OUTS[0]) == {"base": {}, "tuned": {}}
     assert OUTS[1].read_text() == ""
-    said = capsys.readouterr().out
-    assert said.startswith("general_loss: skipped, ")
-    assert why in said
+    output = capsys.readouterr().out
+    assert output.startswith("general_loss: skipped, ")
+    assert why in output
 
 
 @pytest.mark.slow

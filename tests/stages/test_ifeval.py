@@ -30,7 +30,7 @@ LIMIT = 4
 AUTHOR = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
 
 
-def start(folder: Path, model: str) -> "subprocess.CompletedProcess[str]":
+def run_ifeval(folder: Path, model: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "stages.ifeval", model]
     return subprocess.run(
         command, cwd=folder, env=make_environment(), text=True, capture_output=True, check=False, timeout=300
@@ -58,7 +58,7 @@ def run(tmp_path_factory) -> Run:
     scale = {"general": [], "harness": {"batch_size": 3}, "ifeval": {"max_new_tokens": 8, "limit": LIMIT}}
     profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **scale}))
     write_jsonl(folder / "data/prepared/instructions/ifeval.jsonl", PROMPTS)
-    return Run(folder, start(folder, "base"))
+    return Run(folder, run_ifeval(folder, "base"))
 
 
 def test_the_stage_prints_exactly_one_line(run):
@@ -113,7 +113,7 @@ def test_vllm_answers_as_transformers_does(tmp_path):
     for backend in ("hf", "vllm"):
         scale = {"harness": {"backend": backend, "batch_size": 4}, "ifeval": {"max_new_tokens": 8}}
         profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **scale}))
-        done = start(folder, "base")
+        done = run_ifeval(folder, "base")
         assert (done.returncode, done.stderr) == (0, "")
         # vLLM leaves out a letter whose bytes are not all there when an answer is cut.
         rows = read_jsonl(folder / "metrics/ifeval/base.jsonl")
@@ -124,7 +124,7 @@ def test_vllm_answers_as_transformers_does(tmp_path):
 
 def test_a_hosted_model_is_skipped_and_says_why(run):
     write_hosted(run.folder / "models/tuned", "some-model")
-    done = start(run.folder, "tuned")
+    done = run_ifeval(run.folder, "tuned")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("ifeval tuned: skipped, some-model is hosted")
     assert json.loads((run.folder / "metrics/ifeval/tuned.json").read_text()) == {"tuned": {}}
@@ -136,7 +136,7 @@ def test_a_bad_prompt_ends_the_stage_with_one_line_before_the_model_is_loaded(ru
         run.folder / "data/prepared/instructions/ifeval.jsonl",
         [*PROMPTS, {**PROMPTS[0], "key": 1, "kwargs": [{"letter": "a"}]}],
     )
-    done = start(run.folder, "base")
+    done = run_ifeval(run.folder, "base")
     assert done.returncode == 1
     assert done.stderr.startswith("ifeval: data/prepared/instructions/ifeval.jsonl:6: ")
     assert "punctuation:no_comma" in done.stderr and "`letter`" in done.stderr

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 HOSTILE = ALL[::2]
 
 
-def infer(project: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+def run_infer(project: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "stages.infer", "base"]
     done = subprocess.run(
         command, cwd=project, env=make_environment(**env), text=True, capture_output=True, check=False, timeout=300
@@ -31,7 +31,7 @@ def infer(project: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     return done
 
 
-def predictions(project: Path) -> list[dict]:
+def read_predictions(project: Path) -> list[dict]:
     return read_jsonl(project / "data/predictions/base.jsonl")
 
 
@@ -39,12 +39,12 @@ def predictions(project: Path) -> list[dict]:
 def held(tmp_path_factory):
     """Hostile comments, labeled by the engine on transformers and held to the taxonomy."""
     project = write_labeling_project(tmp_path_factory.mktemp("held") / "project", HOSTILE, constrain=True)
-    done = infer(project)
+    done = run_infer(project)
     assert done.stderr == ""
     return project
 
 
-def sound(rows: list[dict], comments: list[str], task: dict) -> None:
+def check_rows(rows: list[dict], comments: list[str], task: dict) -> None:
     """Check that answers that have ended are JSON as training writes it, with labels of the taxonomy, and quote."""
     keys = ["content", "L1", "L2", "emotion"] if task["has_content"] else ["L1", "L2", "emotion"]
     assert [row["id"] for row in rows] == [f"c{number}" for number in range(len(comments))]
@@ -63,11 +63,11 @@ def sound(rows: list[dict], comments: list[str], task: dict) -> None:
 
 
 def test_hostile_comments_get_labels_of_the_taxonomy_and_quotes_of_themselves(held):
-    sound(predictions(held), HOSTILE, TASK)
+    check_rows(read_predictions(held), HOSTILE, TASK)
 
 
 def test_each_prediction_has_the_id_and_the_hash_of_its_comment(held):
-    rows = predictions(held)
+    rows = read_predictions(held)
     assert [(row["id"], row["hash"]) for row in rows] == [
         (f"c{number}", text_hash(text)) for number, text in enumerate(HOSTILE)
     ]
@@ -75,7 +75,7 @@ def test_each_prediction_has_the_id_and_the_hash_of_its_comment(held):
 
 def test_the_metrics_have_the_usage(held):
     figures = read_json(held / "metrics/infer/base.json")["base"]["infer"]
-    rows = predictions(held)
+    rows = read_predictions(held)
     assert figures["comments"] == len(rows)
     assert figures["invalid_json"] == 0.0  # those that are not valid were cut
     assert figures["repeated_segments"] == 0.0
@@ -102,11 +102,11 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(held, tmp_path):
                 time.sleep(0.002)
             process.send_signal(signal.SIGKILL)
         assert not (project / "data/predictions/base.jsonl").exists()
-    infer(project)
+    run_infer(project)
     names = ("data/predictions/base.jsonl",)
     assert [(project / name).read_bytes() for name in names] == [(held / name).read_bytes() for name in names]
     shutil.rmtree(project / "data/predictions")  # as DVC does before it runs a stage again
-    again = infer(project)
+    again = run_infer(project)
     assert (project / names[0]).read_bytes() == (held / names[0]).read_bytes()
     assert "comments" in again.stdout
 
@@ -117,12 +117,12 @@ def by_vllm(tmp_path_factory):
     pytest.importorskip("vllm", reason="vLLM is not installed")
     folder = tmp_path_factory.mktemp("vllm") / "project"
     project = write_labeling_project(folder, HOSTILE, TASK, constrain=True, engine="vllm")
-    return project, infer(project)
+    return project, run_infer(project)
 
 
 def test_vllm_labels_hostile_comments_with_the_taxonomy_and_quotes_too(by_vllm):
     project, done = by_vllm
-    sound(predictions(project), HOSTILE, TASK)
+    check_rows(read_predictions(project), HOSTILE, TASK)
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
 
@@ -132,9 +132,9 @@ def test_vllm_free_gives_the_answers_of_transformers(tmp_path):
     texts = {}
     for engine in ("transformers", "vllm"):
         project = write_labeling_project(tmp_path / engine, HOSTILE, engine=engine, max_new_tokens=24, limit=40)
-        infer(project)
-        assert len(predictions(project)) == 40
-        texts[engine] = [(row["raw"], row["finish"]) for row in predictions(project)]
+        run_infer(project)
+        assert len(read_predictions(project)) == 40
+        texts[engine] = [(row["raw"], row["finish"]) for row in read_predictions(project)]
     assert len(set(texts["vllm"])) > 20
     assert texts["vllm"] == texts["transformers"]
 

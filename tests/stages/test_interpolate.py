@@ -32,7 +32,7 @@ SIZES = {
 PROMPT = torch.tensor([[1, 70, 80, 90, 2]])
 
 
-def fresh(seed=0, **sizes):
+def make_small_model(seed=0, **sizes):
     """Return a small model and its tokenizer, the same every time."""
     scratch = Scratch(**SIZES | sizes)
     set_seed(seed)
@@ -40,23 +40,23 @@ def fresh(seed=0, **sizes):
     return new_model(new_config(tokenizer, scratch)), tokenizer
 
 
-def save(folder, seed=0, dtype=torch.float32, shard="50GB", **sizes):
-    model, tokenizer = fresh(seed, **sizes)
+def save_small_model(folder, seed=0, dtype=torch.float32, shard="50GB", **sizes):
+    model, tokenizer = make_small_model(seed, **sizes)
     model.to(dtype).save_pretrained(folder, max_shard_size=shard)
     tokenizer.save_pretrained(folder)
 
 
-def weights(folder):
+def read_weights(folder):
     return {name: tensor for file in Path(folder).glob("*.safetensors") for name, tensor in load_file(file).items()}
 
 
-def rewrite(file, change):
+def rewrite_json(file, change):
     tensors = load_file(file)
     change(tensors)
     save_file(tensors, file, metadata={"format": "pt"})
 
 
-def logits(model):
+def compute_logits(model):
     with torch.no_grad():
         return model.eval()(input_ids=PROMPT).logits
 
@@ -83,7 +83,7 @@ def set_alpha(alpha):
 
 def test_alpha_one_is_the_trained_model_file_for_file(capsys):
     set_alpha(1.0)
-    save(TRAINED, seed=1)
+    save_small_model(TRAINED, seed=1)
     (TRAINED / "README.md").write_text("# A model\n")
     capsys.readouterr()  # what third parties print when first imported
     main()
@@ -95,11 +95,11 @@ def test_alpha_one_is_the_trained_model_file_for_file(capsys):
 
 
 def test_alpha_one_half_is_the_mean_of_the_two_models(capsys):
-    save(BASE)
-    save(TRAINED, seed=1)
+    save_small_model(BASE)
+    save_small_model(TRAINED, seed=1)
     capsys.readouterr()
     main()
-    base, trained, tuned = weights(BASE), weights(TRAINED), weights(OUT)
+    base, trained, tuned = read_weights(BASE), read_weights(TRAINED), read_weights(OUT)
     assert base.keys() == trained.keys() == tuned.keys()
     for name in tuned:
         torch.testing.assert_close(tuned[name], (base[name] + trained[name]) / 2)
@@ -108,19 +108,19 @@ def test_alpha_one_half_is_the_mean_of_the_two_models(capsys):
 
 def test_alpha_zero_is_the_base_tensor_for_tensor():
     set_alpha(0)
-    save(BASE)
-    save(TRAINED, seed=1)
+    save_small_model(BASE)
+    save_small_model(TRAINED, seed=1)
     main()
-    assert_same(weights(OUT), weights(BASE))
+    assert_same(read_weights(OUT), read_weights(BASE))
 
 
 def test_the_result_is_an_ordinary_folder_that_transformers_loads():
-    save(BASE)
-    save(TRAINED, seed=1)
+    save_small_model(BASE)
+    save_small_model(TRAINED, seed=1)
     main()
     model = AutoModelForCausalLM.from_pretrained(OUT)
     assert torch.equal(model.lm_head.weight, model.model.embed_tokens.weight)
-    assert torch.isfinite(logits(model)).all()
+    assert torch.isfinite(compute_logits(model)).all()
     assert AutoTokenizer.from_pretrained(OUT).chat_template
     assert {path.name for path in OUT.iterdir()} == {path.name for path in TRAINED.iterdir()}
     with safe_open(OUT / "model.safetensors", framework="pt") as file:
@@ -129,21 +129,21 @@ def test_the_result_is_an_ordinary_folder_that_transformers_loads():
 
 def test_bfloat16_is_computed_in_float32_and_rounded_once():
     set_alpha(0.3)
-    save(BASE, dtype=torch.bfloat16)
-    save(TRAINED, seed=1, dtype=torch.bfloat16)
+    save_small_model(BASE, dtype=torch.bfloat16)
+    save_small_model(TRAINED, seed=1, dtype=torch.bfloat16)
     main()
-    base, trained = weights(BASE), weights(TRAINED)
-    for name, tensor in weights(OUT).items():
+    base, trained = read_weights(BASE), read_weights(TRAINED)
+    for name, tensor in read_weights(OUT).items():
         exact = base[name].double() + 0.3 * (trained[name].double() - base[name].double())
         assert tensor.dtype == torch.bfloat16
         torch.testing.assert_close(tensor.double(), exact, rtol=2**-8, atol=1e-9)
 
 
 def test_the_result_has_the_precision_of_the_trained_model():
-    save(BASE, dtype=torch.bfloat16)
-    save(TRAINED, seed=1)
+    save_small_model(BASE, dtype=torch.bfloat16)
+    save_small_model(TRAINED, seed=1)
     main()
-    assert {tensor.dtype for tensor in weights(OUT).values()} == {torch.float32}
+    assert {tensor.dtype for tensor in read_weights(OUT).values()} == {torch.float32}
 
 
 def test_integers_are_those_of_the_trained_model():
@@ -152,16 +152,16 @@ def test_integers_are_those_of_the_trained_model():
 
 @pytest.mark.parametrize(("base", "trained"), [("50GB", "20KB"), ("20KB", "50GB"), ("30KB", "20KB")])
 def test_the_models_may_have_different_shards(base, trained):
-    save(BASE, shard=base)
-    save(TRAINED, seed=1, shard=trained)
+    save_small_model(BASE, shard=base)
+    save_small_model(TRAINED, seed=1, shard=trained)
     main()
     assert sorted(path.name for path in OUT.iterdir()) == sorted(path.name for path in TRAINED.iterdir())
-    for name, tensor in weights(OUT).items():
-        torch.testing.assert_close(tensor, (weights(BASE)[name] + weights(TRAINED)[name]) / 2)
+    for name, tensor in read_weights(OUT).items():
+        torch.testing.assert_close(tensor, (read_weights(BASE)[name] + read_weights(TRAINED)[name]) / 2)
     AutoModelForCausalLM.from_pretrained(OUT)
 
 
-def untie(tensors):
+def untie_embeddings(tensors):
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
 
 
@@ -169,28 +169,28 @@ def keep_only_the_head(tensors):
     tensors["lm_head.weight"] = tensors.pop("model.embed_tokens.weight")
 
 
-@pytest.mark.parametrize("change", [untie, keep_only_the_head])
+@pytest.mark.parametrize("change", [untie_embeddings, keep_only_the_head])
 @pytest.mark.parametrize("side", [BASE, TRAINED])
 def test_a_tied_head_may_have_either_name_or_both(side, change):
-    save(BASE)
-    save(TRAINED, seed=1)
+    save_small_model(BASE)
+    save_small_model(TRAINED, seed=1)
     embedding = "model.embed_tokens.weight"
-    mean = (weights(BASE)[embedding] + weights(TRAINED)[embedding]) / 2
-    rewrite(side / "model.safetensors", change)
+    mean = (read_weights(BASE)[embedding] + read_weights(TRAINED)[embedding]) / 2
+    rewrite_json(side / "model.safetensors", change)
     main()
-    assert weights(OUT).keys() == weights(TRAINED).keys()
+    assert read_weights(OUT).keys() == read_weights(TRAINED).keys()
     model = AutoModelForCausalLM.from_pretrained(OUT)
     torch.testing.assert_close(model.lm_head.weight.detach(), mean)
     torch.testing.assert_close(model.model.embed_tokens.weight.detach(), mean)
 
 
 def test_tensors_that_only_the_base_has_are_left_out():
-    save(BASE)
-    save(TRAINED, seed=1)
+    save_small_model(BASE)
+    save_small_model(TRAINED, seed=1)
     extra = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(8)}
-    rewrite(BASE / "model.safetensors", lambda tensors: tensors.update(extra))
+    rewrite_json(BASE / "model.safetensors", lambda tensors: tensors.update(extra))
     main()
-    assert weights(OUT).keys() == weights(TRAINED).keys()
+    assert read_weights(OUT).keys() == read_weights(TRAINED).keys()
 
 
 def test_the_base_may_be_a_pinned_hub_model(tmp_path, monkeypatch):
@@ -198,17 +198,17 @@ def test_the_base_may_be_a_pinned_hub_model(tmp_path, monkeypatch):
     snapshot = tmp_path / "cache/models--someone--small/snapshots" / revision
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    save(snapshot)
+    save_small_model(snapshot)
     write_reference(BASE, "someone/small", revision)
-    save(TRAINED, seed=1)
+    save_small_model(TRAINED, seed=1)
     set_alpha(0.0)
     main()
-    assert_same(weights(OUT), weights(snapshot))
+    assert_same(read_weights(OUT), read_weights(snapshot))
 
 
 def test_the_model_card_names_alpha_in_its_last_line():
-    save(BASE)
-    save(TRAINED, seed=1)
+    save_small_model(BASE)
+    save_small_model(TRAINED, seed=1)
     (TRAINED / "README.md").write_text("# A model\n")
     (TRAINED / "README.md").chmod(0o444)  # as DVC leaves what it links
     main()
@@ -228,7 +228,7 @@ def save_adapter(folder, **options):
     """Save an adapter with an update that is not zero and return the model with it merged in."""
     torch.manual_seed(3)
     model = get_peft_model(
-        fresh()[0], LoraConfig(**{"r": 4, "lora_alpha": 8, "target_modules": "all-linear"} | options)
+        make_small_model()[0], LoraConfig(**{"r": 4, "lora_alpha": 8, "target_modules": "all-linear"} | options)
     )
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -242,20 +242,20 @@ def save_adapter(folder, **options):
 @pytest.mark.parametrize("options", LORA.values(), ids=LORA)
 def test_a_scaled_adapter_is_the_interpolated_model(options, alpha):
     set_alpha(alpha)
-    save(BASE)
+    save_small_model(BASE)
     merged = save_adapter(TRAINED, **options)
     main()
-    between = fresh()[0]
+    between = make_small_model()[0]
     state, end = between.state_dict(), merged.state_dict()
     between.load_state_dict({name: state[name] + alpha * (end[name] - state[name]) for name in state})
     tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(BASE), OUT)
-    torch.testing.assert_close(logits(tuned), logits(between), rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(logits(merged), logits(tuned), atol=1e-3)
+    torch.testing.assert_close(compute_logits(tuned), compute_logits(between), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(compute_logits(merged), compute_logits(tuned), atol=1e-3)
     assert read_json(OUT / "adapter_config.json") == read_json(TRAINED / "adapter_config.json")
 
 
 def test_an_adapter_with_full_weights_is_refused():
-    save(BASE)
+    save_small_model(BASE)
     save_adapter(TRAINED, modules_to_save=["up_proj"], target_modules=["q_proj"])
     with pytest.raises(InputError, match=r"^models/trained/adapter_model\.safetensors: \S*up_proj\S*: "):
         main()
@@ -263,8 +263,8 @@ def test_an_adapter_with_full_weights_is_refused():
 
 
 def test_another_width_is_named_and_leaves_nothing():
-    save(BASE, intermediate_size=96)
-    save(TRAINED, seed=1)
+    save_small_model(BASE, intermediate_size=96)
+    save_small_model(TRAINED, seed=1)
     with pytest.raises(InputError) as error:
         main()
     assert str(error.value).startswith("models/base/model.safetensors: model.layers.0.mlp.down_proj.weight: ")
@@ -274,17 +274,17 @@ def test_another_width_is_named_and_leaves_nothing():
 
 @pytest.mark.parametrize(("base", "trained"), [(2, 3), (3, 2)])
 def test_another_depth_is_named_and_leaves_nothing(base, trained):
-    save(BASE, num_hidden_layers=base)
-    save(TRAINED, seed=1, num_hidden_layers=trained)
+    save_small_model(BASE, num_hidden_layers=base)
+    save_small_model(TRAINED, seed=1, num_hidden_layers=trained)
     with pytest.raises(InputError, match=rf"config\.json: .*\b{trained} .*\b{base}; .*`dvc repro`"):
         main()
     assert_nothing_left()
 
 
 def test_a_tensor_missing_in_base_is_named_and_leaves_nothing():
-    save(BASE)
-    save(TRAINED, seed=1)
-    rewrite(BASE / "model.safetensors", lambda tensors: tensors.pop("model.norm.weight"))
+    save_small_model(BASE)
+    save_small_model(TRAINED, seed=1)
+    rewrite_json(BASE / "model.safetensors", lambda tensors: tensors.pop("model.norm.weight"))
     with pytest.raises(InputError, match=r"^models/base: .*model\.norm\.weight .*models/trained.*`dvc repro`"):
         main()
     assert_nothing_left()
@@ -292,8 +292,8 @@ def test_a_tensor_missing_in_base_is_named_and_leaves_nothing():
 
 @pytest.mark.parametrize("side", [BASE, TRAINED])
 def test_a_broken_file_is_named_and_leaves_nothing(side):
-    save(BASE)
-    save(TRAINED, seed=1)
+    save_small_model(BASE)
+    save_small_model(TRAINED, seed=1)
     whole = (side / "model.safetensors").read_bytes()
     (side / "model.safetensors").write_bytes(whole[:-100])
     with pytest.raises(InputError, match=rf"^{side}/model\.safetensors: "):
@@ -302,10 +302,10 @@ def test_a_broken_file_is_named_and_leaves_nothing(side):
 
 
 def test_a_failure_after_the_first_shard_leaves_nothing():
-    save(BASE)
-    save(TRAINED, seed=1, shard="20KB")
+    save_small_model(BASE)
+    save_small_model(TRAINED, seed=1, shard="20KB")
     last = sorted(TRAINED.glob("*.safetensors"))[-1]
-    rewrite(last, lambda tensors: tensors.update({name: tensor[:1].clone() for name, tensor in tensors.items()}))
+    rewrite_json(last, lambda tensors: tensors.update({name: tensor[:1].clone() for name, tensor in tensors.items()}))
     with pytest.raises(InputError, match=r"^models/base/model\.safetensors: .*`dvc repro`"):
         main()
     assert_nothing_left()
@@ -313,7 +313,7 @@ def test_a_failure_after_the_first_shard_leaves_nothing():
 
 def test_files_of_a_killed_run_are_removed():
     set_alpha(1)
-    save(TRAINED)
+    save_small_model(TRAINED)
     for stale in (OUT, OUT.with_name(".tuned.1.part")):
         stale.mkdir()
         (stale / "half").write_text("")
@@ -325,8 +325,8 @@ def test_files_of_a_killed_run_are_removed():
 @pytest.mark.parametrize("alpha", [0.5, 1])
 def test_a_full_disk_is_named_before_anything_is_written(monkeypatch, alpha):
     set_alpha(alpha)
-    save(BASE)
-    save(TRAINED, seed=1)
+    save_small_model(BASE)
+    save_small_model(TRAINED, seed=1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: namedtuple("Usage", "free")(20_000_000))
     with (TRAINED / "training.log").open("wb") as file:
         file.truncate(30_000_000)

@@ -31,84 +31,90 @@ Row = dict[str, Any]
 RATIOS = [0, 0.001, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.9]
 
 
-def mixed(customer: list[Row], general: list[Row], ratio: float, seed: int = 0, **more: Any) -> list[Row]:
+def run_mix(customer: list[Row], general: list[Row], ratio: float, seed: int = 0, **more: Any) -> list[Row]:
     """Return the rows of a mix in their order."""
     parts = [make_row_sizes(rows, seed=seed) for rows in (customer, general)]
     drawn = draw_mixture(Mix(ratio=ratio, **more), *parts)
     return [json.loads(line) for line in interleave_rows(parts[0], drawn[0], parts[1], drawn[1], seed)]
 
 
-def ids(rows: list[Row], kind: str) -> list[str]:
+def list_ids(rows: list[Row], kind: str) -> list[str]:
     return [row["id"] for row in rows if row["id"].startswith(kind)]
 
 
 def test_a_ratio_of_1_has_only_general_rows() -> None:
-    rows = mixed(make_customer_rows(10), make_general_rows(30), 1)
-    assert sorted(ids(rows, "g")) == sorted(row["id"] for row in make_general_rows(30))
-    assert ids(rows, "c") == []
+    rows = run_mix(make_customer_rows(10), make_general_rows(30), 1)
+    assert sorted(list_ids(rows, "g")) == sorted(row["id"] for row in make_general_rows(30))
+    assert list_ids(rows, "c") == []
 
 
 def test_a_ratio_of_0_has_only_customer_rows_in_their_order() -> None:
-    assert mixed(make_customer_rows(10), make_general_rows(30), 0) == make_customer_rows(10)
+    assert run_mix(make_customer_rows(10), make_general_rows(30), 0) == make_customer_rows(10)
 
 
 def test_no_general_row_is_in_the_mix_twice() -> None:
-    chosen = ids(mixed(make_customer_rows(100), make_general_rows(120), 0.5), "g")
+    chosen = list_ids(run_mix(make_customer_rows(100), make_general_rows(120), 0.5), "g")
     assert len(chosen) == len(set(chosen)) == 100
 
 
 def test_the_general_rows_of_a_small_ratio_are_among_those_of_a_larger_one() -> None:
-    arms = [set(ids(mixed(make_customer_rows(100), make_general_rows(1000), ratio), "g")) for ratio in (*RATIOS, 1)]
+    arms = [
+        set(list_ids(run_mix(make_customer_rows(100), make_general_rows(1000), ratio), "g")) for ratio in (*RATIOS, 1)
+    ]
     assert all(small <= large for small, large in pairwise(arms))
 
 
 def test_general_rows_have_the_same_order_in_all_mixes() -> None:
-    small, large = (ids(mixed(make_customer_rows(40), make_general_rows(200), ratio), "g") for ratio in (0.25, 0.75))
+    small, large = (
+        list_ids(run_mix(make_customer_rows(40), make_general_rows(200), ratio), "g") for ratio in (0.25, 0.75)
+    )
     assert small == [identity for identity in large if identity in small]
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_customer_rows_keep_their_order_in_all_mixes(ratio: float) -> None:
-    rows = mixed(make_customer_rows(100), make_general_rows(1000), ratio, seed=3)
-    assert ids(rows, "c") == [row["id"] for row in make_customer_rows(100)]
+    rows = run_mix(make_customer_rows(100), make_general_rows(1000), ratio, seed=3)
+    assert list_ids(rows, "c") == [row["id"] for row in make_customer_rows(100)]
 
 
 def test_the_position_of_a_row_depends_on_the_seed_and_not_on_weights() -> None:
-    every = ids(mixed(make_customer_rows(40), make_general_rows(120), 0.5), "g")
-    weighted = ids(mixed(make_customer_rows(40), make_general_rows(120), 0.5, sources={"math": 2.0, "code": 1.0}), "g")
+    every = list_ids(run_mix(make_customer_rows(40), make_general_rows(120), 0.5), "g")
+    weighted = list_ids(
+        run_mix(make_customer_rows(40), make_general_rows(120), 0.5, sources={"math": 2.0, "code": 1.0}), "g"
+    )
     both = set(every) & set(weighted)
     assert len(both) > 10
     assert [one for one in every if one in both] == [one for one in weighted if one in both]
 
 
 def test_general_rows_are_spread_over_the_whole_set() -> None:
-    rows = mixed(make_customer_rows(1000), make_general_rows(1000), 0.5)
+    rows = run_mix(make_customer_rows(1000), make_general_rows(1000), 0.5)
     for start in range(0, 2000, 500):
-        assert 180 < len(ids(rows[start : start + 500], "g")) < 320
+        assert 180 < len(list_ids(rows[start : start + 500], "g")) < 320
 
 
 def test_repeats_are_spread_over_the_whole_set_too() -> None:
-    rows = mixed(make_customer_rows(1000), make_general_rows(250), 0.5, repeat=True)
-    assert Counter(Counter(ids(rows, "g")).values()) == {4: 250}
+    rows = run_mix(make_customer_rows(1000), make_general_rows(250), 0.5, repeat=True)
+    assert Counter(Counter(list_ids(rows, "g")).values()) == {4: 250}
     for start in range(0, 2000, 500):
-        assert 180 < len(ids(rows[start : start + 500], "g")) < 320
+        assert 180 < len(list_ids(rows[start : start + 500], "g")) < 320
 
 
 def test_the_file_order_of_general_rows_does_not_matter() -> None:
-    assert mixed(make_customer_rows(20), make_general_rows(50), 0.4) == mixed(
+    assert run_mix(make_customer_rows(20), make_general_rows(50), 0.4) == run_mix(
         make_customer_rows(20), make_general_rows(50)[::-1], 0.4
     )
 
 
 def test_another_seed_samples_and_orders_other_rows() -> None:
-    first, second = (mixed(make_customer_rows(50), make_general_rows(200), 0.5, seed) for seed in (0, 1))
-    assert set(ids(first, "g")) != set(ids(second, "g"))
-    everything = [ids(mixed(make_customer_rows(50), make_general_rows(50), 1, seed), "g") for seed in (0, 1)]
+    first, second = (run_mix(make_customer_rows(50), make_general_rows(200), 0.5, seed) for seed in (0, 1))
+    assert set(list_ids(first, "g")) != set(list_ids(second, "g"))
+    everything = [list_ids(run_mix(make_customer_rows(50), make_general_rows(50), 1, seed), "g") for seed in (0, 1)]
     assert everything[0] != everything[1]
 
 
 def test_a_small_mix_has_not_changed() -> None:
-    rows = mixed(make_customer_rows(24), make_general_rows(40), 0.25)
+    rows = run_mix(make_customer_rows(24), make_general_rows(40), 0.25)
     golden = [json.loads(line) for line in GOLDEN.read_text(encoding="utf-8").splitlines()]
     assert [{"id": row["id"], "source": row["source"]} for row in rows] == golden
 
@@ -120,16 +126,16 @@ LABELS = {"L1": "Setup", "L2": "Pairing"}
 BARE = {"has_content": False, "emotions": []}
 
 
-def comments(count: int) -> list[Row]:
+def make_comments(count: int) -> list[Row]:
     return [{"id": f"c{number}", "text": f"No {number}: ¡no!", "segments": [LABELS]} for number in range(count)]
 
 
-def made(prompt: Prompt, given: list[Row]) -> list[Row]:
-    return build_customer_rows(Prompts.from_task(prompt, TAXONOMY, BARE, comments(8)), given)
+def make_rows(prompt: Prompt, given: list[Row]) -> list[Row]:
+    return build_customer_rows(Prompts.from_task(prompt, TAXONOMY, BARE, make_comments(8)), given)
 
 
 def test_a_comment_becomes_the_prompt_and_the_gold_answer() -> None:
-    (row,) = made(Prompt(), comments(1))
+    (row,) = make_rows(Prompt(), make_comments(1))
     assert (row["id"], row["source"], row["category"]) == ("c0", CUSTOMER, CUSTOMER)
     question, answer = row["messages"]
     assert question["role"] == "user"
@@ -138,7 +144,7 @@ def test_a_comment_becomes_the_prompt_and_the_gold_answer() -> None:
 
 
 def test_the_answer_has_codes_if_labels_are_codes() -> None:
-    (row,) = made(Prompt(labels=LabelsAs.code), comments(1))
+    (row,) = make_rows(Prompt(labels=LabelsAs.code), make_comments(1))
     assert row["messages"][-1]["content"] == '[{"label": "1"}]'
 
 
@@ -160,16 +166,16 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def settings(mix: Row, train: Row | None = None, **more: Any) -> None:
+def write_settings(mix: Row, train: Row | None = None, **more: Any) -> None:
     Path("params.yaml").write_text(yaml.safe_dump({"mix": mix, **more}), encoding="utf-8")
     Path("profiles").mkdir(exist_ok=True)
     train = {"lr": 0.1, "max_length": 10_000, **(train or {})}
     Path("profiles/demo.yaml").write_text(yaml.safe_dump({"train": train}), encoding="utf-8")
 
 
-def project(base: Path, mix: Row, texts: list[str] | None = None, general: int = 60, **more: Any) -> None:
+def write_project(base: Path, mix: Row, texts: list[str] | None = None, general: int = 60, **more: Any) -> None:
     """Lay out what `mix` reads: a split of six comments or of these texts, some general rows, and a base model."""
-    settings(mix, **more)
+    write_settings(mix, **more)
     texts = texts or [f"No {number}!" for number in range(6)]
     rows = [{"id": f"c{number}", "text": text, "segments": [LABELS]} for number, text in enumerate(texts)]
     write_jsonl("data/split/train.jsonl", rows)
@@ -190,7 +196,7 @@ def train_rows() -> list[Row]:
     return read_jsonl("data/mix/train.jsonl")
 
 
-def fault() -> str:
+def read_error() -> str:
     with pytest.raises(InputError) as caught:
         main()
     assert not Path("data/mix").exists(), "a fault leaves nothing behind"
@@ -200,10 +206,10 @@ def fault() -> str:
 
 
 def test_the_stage_writes_the_mix_its_manifest_and_its_card(here: Path, base: Path, capsys) -> None:
-    project(base, {"ratio": 0.4})
+    write_project(base, {"ratio": 0.4})
     main()
     rows = train_rows()
-    assert (len(ids(rows, "c")), len(ids(rows, "g"))) == (6, 4)
+    assert (len(list_ids(rows, "c")), len(list_ids(rows, "g"))) == (6, 4)
     assert all(list(row) == ["id", "source", "category", "messages"] for row in rows if row["source"] == CUSTOMER)
     general = {row["id"]: row for row in read_jsonl("data/decontaminate/general.jsonl")}
     assert all(row == general[row["id"]] for row in rows if row["source"] != CUSTOMER)
@@ -235,7 +241,7 @@ def test_the_stage_writes_the_mix_its_manifest_and_its_card(here: Path, base: Pa
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_rows_that_decontaminate_holds_out_are_in_no_mix(here: Path, base: Path, seed: int) -> None:
-    project(base, {"ratio": 0.9}, seed=seed, decontaminate={"held_out": 6})
+    write_project(base, {"ratio": 0.9}, seed=seed, decontaminate={"held_out": 6})
     question = {"subject": "logic", "question": "Why?", "choices": ["a", "b", "c", "d"], "answer": 0}
     for part in ("test", "dev"):
         write_jsonl(f"data/prepared/benchmark/{part}.jsonl", [question])
@@ -256,7 +262,7 @@ def test_rows_that_decontaminate_holds_out_are_in_no_mix(here: Path, base: Path,
 
 @pytest.mark.parametrize("unit", ["tokens", "loss_tokens"])
 def test_the_share_holds_in_the_tokens_that_training_sees(here: Path, base: Path, unit: str) -> None:
-    project(base, {"ratio": 0.25, "unit": unit}, [*HOSTILE[1:], *(f"No {n}!" for n in range(200))], general=900)
+    write_project(base, {"ratio": 0.25, "unit": unit}, [*HOSTILE[1:], *(f"No {n}!" for n in range(200))], general=900)
     main()
     rows = train_rows()
     seen = tokenize_rows(rows, make_tokenizer())
@@ -269,20 +275,20 @@ def test_the_share_holds_in_the_tokens_that_training_sees(here: Path, base: Path
 
 
 def test_the_same_seed_writes_the_same_bytes(here: Path, base: Path) -> None:
-    project(base, {"ratio": 0.4})
+    write_project(base, {"ratio": 0.4})
     written = [Path(name) for name in ("data/mix/train.jsonl", "data/mix/README.md", "metrics/mix.json")]
     main()
     first = [path.read_bytes() for path in written]
     main()
     assert [path.read_bytes() for path in written] == first
-    settings({"ratio": 0.4}, seed=1)
+    write_settings({"ratio": 0.4}, seed=1)
     main()
     assert written[0].read_bytes() != first[0]
 
 
 @pytest.mark.parametrize("prompt", [{"examples": 3}, {"taxonomy": "shortlist", "shortlist": 1, "examples": 3}])
 def test_examples_in_the_prompt_are_counted_and_not_trained_on(here: Path, base: Path, prompt: Row) -> None:
-    project(base, {"ratio": 0}, prompt=prompt)
+    write_project(base, {"ratio": 0}, prompt=prompt)
     main()
     rows = train_rows()
     assert len(rows) == 3
@@ -292,7 +298,7 @@ def test_examples_in_the_prompt_are_counted_and_not_trained_on(here: Path, base:
 
 
 def test_a_prompt_without_examples_is_that_of_the_whole_training_set(here: Path, base: Path) -> None:
-    project(base, {"ratio": 0}, prompt={"taxonomy": "full"})
+    write_project(base, {"ratio": 0}, prompt={"taxonomy": "full"})
     main()
     given = read_jsonl("data/split/train.jsonl")
     wanted = Prompts.from_task(Prompt(taxonomy=TaxonomyIn.full), TAXONOMY, BARE, given).build_messages(given)
@@ -300,7 +306,7 @@ def test_a_prompt_without_examples_is_that_of_the_whole_training_set(here: Path,
 
 
 def test_the_base_models_own_answers_are_mixed_with_self(here: Path, base: Path) -> None:
-    project(base, {"ratio": 0.4, "general": "self"})
+    write_project(base, {"ratio": 0.4, "general": "self"})
     own = [
         {**row, "messages": [row["messages"][0], {"role": "assistant", "content": "mine"}]}
         for row in make_general_rows(20)
@@ -313,19 +319,19 @@ def test_the_base_models_own_answers_are_mixed_with_self(here: Path, base: Path)
 
 
 def test_a_mix_for_a_hosted_model_counts_examples_and_no_tokens(here: Path, base: Path) -> None:
-    project(base, {"ratio": 0.4})
+    write_project(base, {"ratio": 0.4})
     Path("models/base").unlink()
     write_hosted(Path("models/base"), "some-model")
-    settings({"ratio": 0.4, "unit": "tokens"})
-    assert re.match(r"params\.yaml: mix\.unit: expected examples, got tokens; .*some-model", fault())
-    settings({"ratio": 0.4})
+    write_settings({"ratio": 0.4, "unit": "tokens"})
+    assert re.match(r"params\.yaml: mix\.unit: expected examples, got tokens; .*some-model", read_error())
+    write_settings({"ratio": 0.4})
     main()
     assert all("tokens" not in of for of in read_json("metrics/mix.json")["mix"]["source"].values())
 
 
 def test_an_impossible_mix_names_what_is_missing_and_writes_nothing(here: Path, base: Path) -> None:
-    project(base, {"ratio": 0.9}, general=20)
-    line = fault()
+    write_project(base, {"ratio": 0.9}, general=20)
+    line = read_error()
     assert line.startswith("params.yaml: mix.ratio: ")
     assert all(re.search(rf"\b{re.escape(number)}\b", line) for number in ("0.9", "54", "6", "20", "0.769"))
 
@@ -342,8 +348,8 @@ def test_an_impossible_mix_names_what_is_missing_and_writes_nothing(here: Path, 
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(here: Path, base: Path, mix: Row, wanted: str) -> None:
-    project(base, mix)
-    assert re.match(wanted, fault())
+    write_project(base, mix)
+    assert re.match(wanted, read_error())
 
 
 @pytest.mark.parametrize(
@@ -357,26 +363,26 @@ def test_a_setting_that_makes_no_sense_is_named(here: Path, base: Path, mix: Row
     ],
 )
 def test_a_missing_input_is_named(here: Path, base: Path, name: str) -> None:
-    project(base, {"ratio": 0.4})
+    write_project(base, {"ratio": 0.4})
     Path(name).unlink()
-    assert fault().startswith(f"{name}: no such file; ")
+    assert read_error().startswith(f"{name}: no such file; ")
 
 
 def test_a_mix_without_general_rows_names_how_many_it_needs(here: Path, base: Path) -> None:
-    project(base, {"ratio": 0.4}, general=0)
-    line = fault()
+    write_project(base, {"ratio": 0.4}, general=0)
+    line = read_error()
     assert line.startswith("params.yaml: mix.ratio: ")
     assert all(re.search(rf"\b{number}\b", line) for number in (4, 6, 0))
 
 
 def test_a_template_that_training_could_not_use_is_found_before_anything_is_written(here: Path, base: Path) -> None:
-    project(base, {"ratio": 0.4})
+    write_project(base, {"ratio": 0.4})
     Path("models/base").unlink()
     tokens = make_tokenizer()
     tokens.chat_template = "{% if add_generation_prompt %}?{% endif %}{{ messages[0]['content'] }}"
     tokens.save_pretrained("models/base")
     write_json("models/base/config.json", {"model_type": "qwen3"})
-    assert "chat template" in fault()
+    assert "chat template" in read_error()
 
 
 def test_files_are_read_from_where_dvc_puts_them(here: Path, base: Path) -> None:

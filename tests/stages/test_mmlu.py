@@ -33,7 +33,7 @@ SUBJECTS = {"abstract_algebra": "stem", "virology": "other", "sociology": "socia
 REAL = Path(__file__).parents[2] / "../shared/data/mmlu"
 
 
-def rows(split: str, each: int) -> list[dict]:
+def make_rows(split: str, each: int) -> list[dict]:
     """Return real questions where they are to be had, else made ones."""
     if REAL.is_dir():
         found = [row for row in read_jsonl(REAL / f"mmlu_{split}.jsonl.gz") if row["subject"] in SUBJECTS]
@@ -56,7 +56,7 @@ def rows(split: str, each: int) -> list[dict]:
 def benchmark(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("benchmark")
     for split, each in (("test", 25), ("dev", 5)):
-        write_jsonl(folder / f"{split}.jsonl", rows(split, each))
+        write_jsonl(folder / f"{split}.jsonl", make_rows(split, each))
     return folder
 
 
@@ -121,13 +121,15 @@ def test_every_question_has_the_verdict_of_lm_evals_own_mmlu(model, benchmark, t
             assert 0 < sum(wanted.values()) < len(wanted) == 100
 
 
-def row(subject: str, number: int, chance: float = 0.25) -> dict:
+def make_row(subject: str, number: int, chance: float = 0.25) -> dict:
     right = {key: int(number < 3) for key in METRIC_KEYS if key != "unparsed"}
     return {"subject": subject, "chance": chance, **right, "generated_acc": number % 2, "unparsed": 0}
 
 
 def test_metrics_are_shares_of_all_questions_of_groups_and_of_subjects() -> None:
-    rows = [row(subject, number) for subject, count in (("virology", 4), ("philosophy", 6)) for number in range(count)]
+    rows = [
+        make_row(subject, number) for subject, count in (("virology", 4), ("philosophy", 6)) for number in range(count)
+    ]
     found = compute_metrics(rows, show_choices=True)
     assert (found["questions"], found["cloze_acc"], found["generated_acc"], found["unparsed"]) == (10, 0.6, 0.5, 0.0)
     other = found["groups"]["other"]
@@ -137,7 +139,7 @@ def test_metrics_are_shares_of_all_questions_of_groups_and_of_subjects() -> None
 
 @pytest.mark.parametrize(("show_choices", "generated"), [(True, 0.375), (False, 0.0)])
 def test_chance_is_the_mean_over_questions_and_0_for_answers_without_choices(show_choices, generated) -> None:
-    found = compute_metrics([row("virology", 0), row("virology", 1, chance=0.5)], show_choices=show_choices)
+    found = compute_metrics([make_row("virology", 0), make_row("virology", 1, chance=0.5)], show_choices=show_choices)
     assert (found["chance"], found["generated_chance"]) == (0.375, generated)
 
 
@@ -208,7 +210,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(project) -> None:
     command = [sys.executable, "-m", "stages.mmlu", "base"]
     outs = [project / "metrics/mmlu" / name for name in ("base.json", "base.jsonl")]
     with subprocess.Popen(command, cwd=project, env=make_environment()) as process:
-        while not any(answers(path) for path in project.glob(".dvc/tmp/alloy/mmlu-base-*/answers*.db")):
+        while not any(count_answers(path) for path in project.glob(".dvc/tmp/alloy/mmlu-base-*/answers*.db")):
             assert process.poll() is None
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
@@ -225,7 +227,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(project) -> None:
     assert [out.read_bytes() for out in outs] == killed
 
 
-def answers(log: Path) -> int:
+def count_answers(log: Path) -> int:
     """Return how many answers a file holds that another process writes."""
     return log.read_bytes().count(b"\n")
 

@@ -20,14 +20,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def run(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_prepare(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["prepare", kind])
     prepare.main()
 
 
-def error(kind: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def read_error(kind: str, monkeypatch: pytest.MonkeyPatch) -> str:
     with pytest.raises(InputError) as caught:
-        run(kind, monkeypatch)
+        run_prepare(kind, monkeypatch)
     assert not Path("data/prepared", kind).exists(), "an error leaves nothing behind"
     return str(caught.value)
 
@@ -39,7 +39,7 @@ def test_the_bytes_of_the_demo_have_not_changed(monkeypatch: pytest.MonkeyPatch)
         Path("data", name).symlink_to(ROOT / "data" / name)
     hashes = {}
     for kind in ("comments", "general", "benchmark", "instructions", "chat"):
-        run(kind, monkeypatch)
+        run_prepare(kind, monkeypatch)
         hashes |= {file.name: hash_path(file)[:8] for file in sorted(Path("data/prepared", kind).iterdir())}
     assert hashes == {
         "comments.jsonl": "e7f16fcb",
@@ -62,9 +62,9 @@ def test_a_folder_of_canonical_files_needs_no_source_yaml(monkeypatch: pytest.Mo
     for split in ("test", "dev"):
         write_jsonl(folder / f"benchmark/{split}.jsonl", [QUESTION])
     for kind, file in (("comments", "comments.jsonl"), ("instructions", "ifeval.jsonl"), ("chat", "prompts.jsonl")):
-        run(kind, monkeypatch)
+        run_prepare(kind, monkeypatch)
         assert Path("data/prepared", kind, file).read_bytes() == (folder / file).read_bytes()
-    run("benchmark", monkeypatch)
+    run_prepare("benchmark", monkeypatch)
     assert Path("data/prepared/comments/taxonomy.csv").read_text() == "L1,L2\na,b\na,c\n"
     assert Path("data/prepared/benchmark/dev.jsonl").is_file()
 
@@ -95,9 +95,9 @@ def test_one_folder_may_hold_several_kinds() -> None:
 def test_a_missing_folder_is_named_with_the_existing_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("params.yaml").write_text("data: {comments: mine}\n")
     write_source({}, {"format": "csv"}, "yours")
-    assert re.match(r"data/mine: no such folder; .*data\.comments.*yours", error("comments", monkeypatch))
+    assert re.match(r"data/mine: no such folder; .*data\.comments.*yours", read_error("comments", monkeypatch))
     Path("data/mine").touch()
-    assert error("comments", monkeypatch).startswith("data/mine: ")
+    assert read_error("comments", monkeypatch).startswith("data/mine: ")
 
 
 SOURCES = {
@@ -123,7 +123,7 @@ def test_an_error_in_source_yaml_is_one_line_with_its_key(
 ) -> None:
     Path("params.yaml").write_text("data: {comments: mine}\n")
     write_source({"a.csv": "t,l\nHi,a\n", "source.yaml": text})
-    line = error("comments", monkeypatch)
+    line = read_error("comments", monkeypatch)
     assert re.match(f"data/mine/{wanted}", line)
     assert "\n" not in line
 
@@ -142,13 +142,13 @@ def test_several_files_of_the_format_are_named() -> None:
 
 def test_a_kind_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"comments, general, benchmark, instructions, chat.*'reviews'"):
-        run("reviews", monkeypatch)
+        run_prepare("reviews", monkeypatch)
 
 
 def test_a_bad_benchmark_is_named_in_the_users_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("params.yaml").write_text("data: {benchmark: mine, instructions: mine}\n")
     folder = write_source({"ifeval.jsonl": json.dumps({"key": "a"}) + "\n"})
-    assert re.match(r"data/mine/benchmark: no such folder", error("benchmark", monkeypatch))
+    assert re.match(r"data/mine/benchmark: no such folder", read_error("benchmark", monkeypatch))
     write_jsonl(folder / "benchmark/test.jsonl", [{**QUESTION, "answer": 7}])
-    assert error("benchmark", monkeypatch).startswith("data/mine/benchmark/test.jsonl:1: `answer`")
-    assert error("instructions", monkeypatch).startswith("data/mine/ifeval.jsonl:1: `key`")
+    assert read_error("benchmark", monkeypatch).startswith("data/mine/benchmark/test.jsonl:1: `answer`")
+    assert read_error("instructions", monkeypatch).startswith("data/mine/ifeval.jsonl:1: `key`")

@@ -30,7 +30,7 @@ ASKED, TOKENS, SEED = 50, 60, 3
 COMMAND = [sys.executable, "-m", "stages.rehearse"]
 
 
-def general(number: int) -> dict:
+def make_general(number: int) -> dict:
     """Return a general row; one in five has an earlier turn, one in seven a system message."""
     thing, colour = THINGS[number % len(THINGS)], COLORS[number % len(COLORS)]
     turns = [("user", f"Question {number}: what is the {thing}?"), ("assistant", f"The answer of people, {number}.")]
@@ -42,7 +42,7 @@ def general(number: int) -> dict:
     return {"id": f"g{number}", "category": "facts", "source": f"s{number % 3}", "lang": "en", "messages": messages}
 
 
-ROWS = [general(number) for number in range(70)]
+ROWS = [make_general(number) for number in range(70)]
 
 
 def write_project(folder: Path, **rehearse: int) -> Path:
@@ -61,15 +61,15 @@ def set_params(folder: Path, whose: str, ratio: float = 0.25, **more: object) ->
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
-def start(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
+def run_rehearse(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         COMMAND, cwd=folder, env=make_environment(**env), text=True, capture_output=True, check=False, timeout=300
     )
 
 
-def refused(folder: Path) -> str:
+def read_error(folder: Path) -> str:
     """Return the one line that the stage ends with, having written nothing."""
-    done = start(folder)
+    done = run_rehearse(folder)
     assert done.returncode == 1, done.stdout + done.stderr
     assert not (folder / "data/rehearse").exists()
     assert not (folder / "metrics/rehearse.json").exists()
@@ -77,11 +77,11 @@ def refused(folder: Path) -> str:
     return line
 
 
-def answers(folder: Path) -> list[dict]:
+def read_answers(folder: Path) -> list[dict]:
     return read_jsonl(folder / "data/rehearse/general.jsonl")
 
 
-def figures(folder: Path) -> dict:
+def read_metrics(folder: Path) -> dict:
     return read_json(folder / "metrics/rehearse.json")["rehearse"]
 
 
@@ -89,14 +89,14 @@ def figures(folder: Path) -> dict:
 def rehearsed(tmp_path_factory) -> tuple[Path, str]:
     """A project whose base has answered, and what the stage said."""
     folder = write_project(tmp_path_factory.mktemp("rehearsed") / "project")
-    done = start(folder)
+    done = run_rehearse(folder)
     assert (done.returncode, done.stderr) == (0, "")
     return folder, done.stdout
 
 
 def test_the_rows_are_those_that_the_mix_takes_first_with_the_last_message_replaced(rehearsed):
     folder, _ = rehearsed
-    rows = answers(folder)
+    rows = read_answers(folder)
     first = {row["id"]: index for index, row in enumerate(rank_rows(ROWS, SEED)[:ASKED])}
     assert len(rows) > 5
     assert [first[row["id"]] for row in rows] == sorted(first[row["id"]] for row in rows)
@@ -118,7 +118,7 @@ def test_the_answers_are_what_the_model_generates_greedily_to_the_last_turn_give
     base = folder / "models/base"
     model: Any = AutoModelForCausalLM.from_pretrained(base)
     tokenizer: Any = AutoTokenizer.from_pretrained(base)
-    for row in answers(folder):
+    for row in read_answers(folder):
         prompt = tokenizer.apply_chat_template(
             row["messages"][:-1], add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
@@ -130,9 +130,9 @@ def test_the_answers_are_what_the_model_generates_greedily_to_the_last_turn_give
 
 def test_the_metrics_count_what_was_asked_kept_and_dropped_and_why(rehearsed):
     folder, output = rehearsed
-    found = figures(folder)
+    found = read_metrics(folder)
     assert found["asked"] == ASKED
-    assert found["kept"] == len(answers(folder))
+    assert found["kept"] == len(read_answers(folder))
     assert found["kept"] + sum(found["dropped"].values()) == ASKED
     assert list(found["dropped"]) == ["empty", "truncated", "repeated", "context", "refused", "failed"]
     assert found["dropped"]["truncated"] > 0
@@ -147,16 +147,16 @@ def test_the_metrics_count_what_was_asked_kept_and_dropped_and_why(rehearsed):
 def test_a_new_ratio_reuses_the_existing_answers(rehearsed, tmp_path):
     folder = shutil.copytree(rehearsed[0], tmp_path / "project")
     set_params(folder, "self", ratio=0.75, rehearse={"rows": ASKED, "max_new_tokens": TOKENS, "seed": SEED})
-    before = figures(folder)
-    assert start(folder).returncode == 0
-    assert figures(folder) == before  # to the tenth of a second and token a second
+    before = read_metrics(folder)
+    assert run_rehearse(folder).returncode == 0
+    assert read_metrics(folder) == before  # to the tenth of a second and token a second
 
 
 def test_more_rows_do_not_change_the_first_answers(rehearsed, tmp_path):
     folder = write_project(tmp_path / "project", rows=30)
-    assert start(folder).returncode == 0
-    few, many = answers(folder), answers(rehearsed[0])
-    assert figures(folder)["asked"] == 30
+    assert run_rehearse(folder).returncode == 0
+    few, many = read_answers(folder), read_answers(rehearsed[0])
+    assert read_metrics(folder)["asked"] == 30
     assert few == many[: len(few)]
 
 
@@ -171,12 +171,12 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(rehearsed, tmp_pat
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
     assert not (folder / "data/rehearse").exists()
-    assert start(folder).returncode == 0
+    assert run_rehearse(folder).returncode == 0
     name = "data/rehearse/general.jsonl"
     assert (folder / name).read_bytes() == (rehearsed[0] / name).read_bytes()
-    again = figures(folder)
+    again = read_metrics(folder)
     same = ("asked", "kept", "dropped", "tokens_in", "cached_share", "tokens_out")
-    assert [again[key] for key in same] == [figures(rehearsed[0])[key] for key in same]
+    assert [again[key] for key in same] == [read_metrics(rehearsed[0])[key] for key in same]
 
 
 def test_with_data_it_is_skipped_and_torch_is_not_imported(tmp_path):
@@ -193,7 +193,7 @@ def test_with_data_it_is_skipped_and_torch_is_not_imported(tmp_path):
 
 
 def test_a_model_without_usable_answers_is_one_line(tmp_path):
-    line = refused(write_project(tmp_path / "project", rows=8, max_new_tokens=1))
+    line = read_error(write_project(tmp_path / "project", rows=8, max_new_tokens=1))
     assert line.startswith("rehearse: models/base: ")
     assert re.search(r"\b8 answers .*\(.*\d truncated.*\).*rehearse\.max_new_tokens.*mix\.general", line)
 
@@ -202,12 +202,12 @@ def test_a_bad_general_row_is_one_line_before_any_model_is_loaded(tmp_path):
     folder = write_project(tmp_path / "project")
     write_jsonl(folder / "data/decontaminate/general.jsonl", [ROWS[0], ROWS[0]])
     shutil.rmtree(folder / "models")
-    assert refused(folder).startswith("rehearse: data/decontaminate/general.jsonl:2: ")
+    assert read_error(folder).startswith("rehearse: data/decontaminate/general.jsonl:2: ")
 
 
 @pytest.mark.parametrize("key", ["rows", "max_new_tokens"])
 def test_a_value_out_of_range_is_one_line(tmp_path, key):
-    line = refused(write_project(tmp_path / "project", **{key: 0}))
+    line = read_error(write_project(tmp_path / "project", **{key: 0}))
     assert re.match(rf"rehearse: params\.yaml: rehearse\.{key}: .*\b1\b.*\b0\b", line)
 
 
@@ -219,14 +219,14 @@ def test_a_hosted_model_is_asked_with_all_turns_and_no_grammar(tmp_path):
     shutil.rmtree(folder / "models/base")
     write_hosted(folder / "models/base", "some-model")
     with serve_replies(lambda body: make_reply(f"So says {body['messages'][-1]['content'].split()[1]}")) as service:
-        done = start(folder, OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
+        done = run_rehearse(folder, OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
     assert (done.returncode, done.stderr) == (0, "")
     assert len(service.requests) == ASKED
     assert all("structured_outputs" not in body for body in service.requests)
     assert {body["max_completion_tokens"] for body in service.requests} == {TOKENS}
     asked = {json.dumps(body["messages"]) for body in service.requests}
     assert asked == {json.dumps(row["messages"][:-1]) for row in rank_rows(ROWS, SEED)[:ASKED]}
-    assert [row["messages"][-1]["content"] for row in answers(folder)] == [
+    assert [row["messages"][-1]["content"] for row in read_answers(folder)] == [
         f"So says {row['id'][1:]}:" for row in rank_rows(ROWS, SEED)[:ASKED]
     ]
 

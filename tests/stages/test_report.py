@@ -28,7 +28,7 @@ def score_of(model: str) -> dict:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    project(
+    write_project(
         {
             "base": make_metrics(),
             "tuned": make_metrics(f1=50, acc=40, generated=0, unparsed=99),
@@ -38,7 +38,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def project(models: dict) -> None:
+def write_project(models: dict) -> None:
     write_metrics(models)
     for model in models:
         write_json(f"metrics/score/{model}.json", {model: score_of(model)})
@@ -57,13 +57,13 @@ def project(models: dict) -> None:
     compare.main()
 
 
-def page() -> str:
+def read_page() -> str:
     report.main()
     return Path("metrics/report.html").read_text(encoding="utf-8")
 
 
 def test_the_page_needs_no_other_file(here: Path) -> None:
-    text = page()
+    text = read_page()
     assert "<script" not in text
     assert not re.search(r'(?:src|href)="(?!#)', text)
     outside = set(re.findall(r"https?://[^\s\"'<>]+", text)) - {
@@ -74,13 +74,13 @@ def test_the_page_needs_no_other_file(here: Path) -> None:
 
 
 def test_texts_of_comments_and_models_are_escaped(here: Path) -> None:
-    text = page()
+    text = read_page()
     assert "&lt;/div&gt;&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;quotes&#34; {{ 7 * 7 }}" in text
     assert "alert(1)</script>" not in text
 
 
 def test_the_page_has_every_metric_and_every_finding(here: Path) -> None:
-    text = page()
+    text = read_page()
     compared = read_json("metrics/compare.json")
     for line in compared["measures"]:
         assert str(escape(line["title"])) in text
@@ -103,7 +103,7 @@ def test_chat_answers_are_side_by_side_with_their_faults(here: Path) -> None:
         ],
     )
     compare.main()
-    text = page()
+    text = read_page()
     assert text.count('<div class="chat">') == 12
     assert re.findall(r'<span class="flag">([^<]*)</span>', text) == ["customer labels", "cut at the limit", "empty"]
     assert str(escape(LEAKED)) in text
@@ -112,25 +112,25 @@ def test_chat_answers_are_side_by_side_with_their_faults(here: Path) -> None:
 
 
 def test_leakage_is_shown_by_test_with_n_and_interval(here: Path) -> None:
-    project({"base": make_metrics(), "tuned": make_metrics(leak=92), "svm": make_svm_metrics()})
+    write_project({"base": make_metrics(), "tuned": make_metrics(leak=92), "svm": make_svm_metrics()})
     lines = {line["name"]: line for line in read_json("metrics/compare.json")["measures"]}
     change = lines["mmlu.leak"]["change"]
     cells = ["leaked answers, multiple choice", "100", "0.000", "0.920", "+0.920"]
     cells.append(f"{change['low']:+.3f} to {change['high']:+.3f}")
-    text = page()
+    text = read_page()
     start = text.index(f"<tr><td>{cells[0]}</td>")
     row = text[start:].partition("</tr>")[0]
     assert re.findall(r"<td>([^<]*)</td>", row)[:6] == cells
 
 
 def test_the_page_has_the_costs_of_each_model(here: Path) -> None:
-    text = page()
+    text = read_page()
     assert "<tr><td>seconds of training</td><td>50.0</td><td>100</td><td>7.00</td></tr>" in text
     assert "<tr><td>comments labeled a second</td><td>22.2</td><td>12.5</td><td>27,587</td></tr>" in text
 
 
 def test_each_plot_is_in_the_page_and_in_a_file(here: Path) -> None:
-    text = page()
+    text = read_page()
     files = {file.stem for file in Path("metrics/plots").glob("*.svg")}
     assert files == {"tradeoff", "levels", "tail", "subjects_acc", "subjects_generated_acc"}
     assert text.count("<svg role=") == len(files)
@@ -138,22 +138,24 @@ def test_each_plot_is_in_the_page_and_in_a_file(here: Path) -> None:
 
 
 def test_path_and_emotion_have_bars_if_labels_have_emotions(here: Path) -> None:
-    page()
+    read_page()
     assert "path and emotion" not in Path("metrics/plots/levels.svg").read_text(encoding="utf-8")
-    project({"base": make_metrics(full=5), "tuned": make_metrics(f1=50, full=40), "svm": make_svm_metrics(full=20)})
-    assert "VOC F1, path and emotion" in page()
+    write_project(
+        {"base": make_metrics(full=5), "tuned": make_metrics(f1=50, full=40), "svm": make_svm_metrics(full=20)}
+    )
+    assert "VOC F1, path and emotion" in read_page()
     assert "path and emotion" in Path("metrics/plots/levels.svg").read_text(encoding="utf-8")
 
 
 def test_the_same_metrics_give_the_same_page(here: Path) -> None:
-    assert page() == page()
+    assert read_page() == read_page()
 
 
 def test_a_hosted_base_has_a_page_with_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    project({"base": make_svm_metrics(20), "tuned": ({}, {}), "svm": make_svm_metrics()})
+    write_project({"base": make_svm_metrics(20), "tuned": ({}, {}), "svm": make_svm_metrics()})
     write_json("metrics/train.json", {"train": {"hosted": "some-model"}})
     write_json("metrics/infer/tuned.json", {"tuned": {}})
-    text = page()
+    text = read_page()
     assert "Nothing was trained" in text
     assert {file.stem for file in Path("metrics/plots").glob("*.svg")} == {"levels", "tail"}

@@ -28,24 +28,28 @@ NONE = {"precision": None, "recall": None, "f1": None}
 ZERO = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
 
 
-def segments(*labels: LabelPath | Segment) -> tuple[Segment, ...]:
+def make_segments(*labels: LabelPath | Segment) -> tuple[Segment, ...]:
     return tuple(label if isinstance(label, Segment) else Segment(label) for label in labels)
 
 
-def pair(
-    gold: list[Any], said: list[Any], text: str = "Words.", valid: bool = True, levels: tuple[str, ...] = ("L1", "L2")
+def make_pair(
+    gold: list[Any],
+    predicted: list[Any],
+    text: str = "Words.",
+    valid: bool = True,
+    levels: tuple[str, ...] = ("L1", "L2"),
 ) -> Pair:
-    raw = render_answer(segments(*said), levels) if valid else "no JSON"
-    return Pair(Comment("c", text, segments(*gold)), segments(*said), valid, raw)
+    raw = render_answer(make_segments(*predicted), levels) if valid else "no JSON"
+    return Pair(Comment("c", text, make_segments(*gold)), make_segments(*predicted), valid, raw)
 
 
-def figures(*pairs: Pair, taxonomy: Taxonomy = TAXONOMY) -> Row:
+def compute_figures(*pairs: Pair, taxonomy: Taxonomy = TAXONOMY) -> Row:
     return score_model(list(pairs), taxonomy, SEEN, Score(resamples=200, head=7, tail=3), seed=0)[0]
 
 
 def test_right_predictions_score_1_in_all_metrics() -> None:
     one, other = Segment(PAIRING, "pairs well", "joy"), Segment(FAIR, "a fair price", "joy")
-    found = figures(*[pair([one, other], [other, one], "It pairs well. A fair price.")] * 40)
+    found = compute_figures(*[make_pair([one, other], [other, one], "It pairs well. A fair price.")] * 40)
     group = {"leaves": 1, "gold": 40, **ONE}
     lowest = 0.025 ** (1 / 40)  # of a share that all of forty have
     assert found == {
@@ -87,7 +91,7 @@ def test_right_predictions_score_1_in_all_metrics() -> None:
 
 
 def test_without_answers_all_scores_are_0() -> None:
-    found = figures(*[pair([PAIRING], [], valid=False)] * 4)
+    found = compute_figures(*[make_pair([PAIRING], [], valid=False)] * 4)
     assert [found[key] for key in ("precision", "recall", "f1", "macro_f1", "nova_f1")] == [0.0] * 5
     assert (found["f1_low"], found["f1_high"]) == (None, None)  # four comments are too few
     assert (found["hierarchical"], found["mean_depth"], found["levels"]["L1"]) == (ZERO, 0.0, ZERO)
@@ -96,12 +100,12 @@ def test_without_answers_all_scores_are_0() -> None:
 
 
 def test_whole_paths_and_levels_by_hand() -> None:
-    found = figures(
-        pair([PAIRING, FAIR], [PAIRING]),  # 1 of 1 said, 1 of 2 found, at both levels
-        pair([MANUAL], [PAIRING, DEAR]),  # 0 of 2 said; at L1 Setup is found
-        pair([DEAR], [DEAR]),
+    found = compute_figures(
+        make_pair([PAIRING, FAIR], [PAIRING]),  # 1 of 1 predicted is right, 1 of 2 gold is found, at both levels
+        make_pair([MANUAL], [PAIRING, DEAR]),  # 0 of 2 predicted are right; at L1 Setup is found
+        make_pair([DEAR], [DEAR]),
     )
-    # Paths: 2 matched, 4 said, 4 there. L1: 3 matched of 4 and 4. Nodes: 5 matched, 8 said, 8 there.
+    # Paths: 2 matched, 4 predicted, 4 gold. L1: 3 matched of 4 and 4. Nodes: 5 matched, 8 predicted, 8 gold.
     assert (found["precision"], found["recall"], found["f1"]) == (0.5, 0.5, 0.5)
     assert {level: rates["f1"] for level, rates in found["levels"].items()} == {"L1": 0.75, "L2": 0.5}
     assert found["hierarchical"]["f1"] == 5 / 8
@@ -110,8 +114,8 @@ def test_whole_paths_and_levels_by_hand() -> None:
 
 
 def test_leaves_by_hand() -> None:
-    found = figures(pair([PAIRING, PAIRING, MANUAL], [PAIRING, DEAR]), pair([FAIR], [PAIRING]))
-    # (matched, said, there): Pairing 1, 2, 2; Manual 0, 0, 1; Fair 0, 0, 1; Dear 0, 1, 0.
+    found = compute_figures(make_pair([PAIRING, PAIRING, MANUAL], [PAIRING, DEAR]), make_pair([FAIR], [PAIRING]))
+    # (matched, predicted, gold): Pairing 1, 2, 2; Manual 0, 0, 1; Fair 0, 0, 1; Dear 0, 1, 0.
     assert (found["macro_precision"], found["macro_recall"], found["macro_f1"]) == (0.125, 0.125, 0.125)
     assert (found["weighted_precision"], found["weighted_recall"], found["weighted_f1"]) == (0.25, 0.25, 0.25)
     half = {"precision": 0.5, "recall": 0.5, "f1": 0.5}
@@ -126,8 +130,8 @@ def test_leaves_by_hand() -> None:
 def test_f1_falls_with_depth_if_only_the_leaf_is_wrong() -> None:
     taxonomy = Taxonomy(("L1", "L2", "L3"), dict.fromkeys([("a", "b", "c"), ("a", "b", "d"), ("a", "e", "f")], ""))
     right, near, far = taxonomy.leaves
-    pairs = [pair([right], [said], levels=taxonomy.levels) for said in (near, far, right, right)]
-    found = figures(*pairs, taxonomy=taxonomy)
+    pairs = [make_pair([right], [predicted], levels=taxonomy.levels) for predicted in (near, far, right, right)]
+    found = compute_figures(*pairs, taxonomy=taxonomy)
     assert {level: rates["f1"] for level, rates in found["levels"].items()} == {"L1": 1.0, "L2": 0.75, "L3": 0.5}
     assert found["f1"] == 0.5
     assert found["nova_f1"] == pytest.approx(2 / 3)  # of the one gold label: precision 1, recall 1/2
@@ -137,22 +141,22 @@ def test_f1_falls_with_depth_if_only_the_leaf_is_wrong() -> None:
 def test_a_level_is_matched_with_its_ancestors_but_not_by_the_article() -> None:
     # "Other" stands under both; found under the wrong one, it is not found.
     taxonomy = Taxonomy(("L1", "L2"), dict.fromkeys([("Setup", "Other"), ("Price", "Other")], ""))
-    found = figures(pair([("Setup", "Other")], [("Price", "Other")]), taxonomy=taxonomy)
+    found = compute_figures(make_pair([("Setup", "Other")], [("Price", "Other")]), taxonomy=taxonomy)
     assert found["levels"] == {"L1": ZERO, "L2": ZERO}
     assert found["nova_levels"] == {"L1": ZERO, "L2": ONE}
 
 
 def test_the_f1_is_within_its_interval() -> None:
-    found = figures(*[pair([PAIRING], [PAIRING])] * 30, *[pair([FAIR], [DEAR])] * 20)
+    found = compute_figures(*[make_pair([PAIRING], [PAIRING])] * 30, *[make_pair([FAIR], [DEAR])] * 20)
     assert found["f1_low"] < found["f1"] == 0.6 < found["f1_high"]
 
 
 def test_invented_labels_and_broken_paths_are_counted_separately() -> None:
-    found = figures(
-        pair([PAIRING], [PAIRING, ("Setup", "Fair")]),  # two real labels that do not belong together
-        pair([PAIRING], [("Setup", "Pairng"), ("Shipping", "Fair")]),  # invented
-        pair([PAIRING], [("Pairing", "Setup")]),  # real labels at the wrong level are invented there
-        pair([PAIRING], [], valid=False),
+    found = compute_figures(
+        make_pair([PAIRING], [PAIRING, ("Setup", "Fair")]),  # two real labels that do not belong together
+        make_pair([PAIRING], [("Setup", "Pairng"), ("Shipping", "Fair")]),  # invented
+        make_pair([PAIRING], [("Pairing", "Setup")]),  # real labels at the wrong level are invented there
+        make_pair([PAIRING], [], valid=False),
     )
     assert found["invented_labels"] == 0.6  # 3 of 5 labels
     assert found["broken_paths"] == 0.2  # 1 of 5
@@ -160,59 +164,66 @@ def test_invented_labels_and_broken_paths_are_counted_separately() -> None:
 
 
 def test_a_level_left_empty_counts_as_invented_and_as_wrong() -> None:
-    found = figures(pair([PAIRING], [("Setup", "")]))
+    found = compute_figures(make_pair([PAIRING], [("Setup", "")]))
     assert (found["invented_labels"], found["broken_paths"], found["levels"]["L1"], found["f1"]) == (1.0, 0.0, ONE, 0.0)
 
 
 def test_an_empty_list_is_an_empty_answer_and_not_invalid() -> None:
-    found = figures(pair([PAIRING], []), pair([PAIRING], [], valid=False), pair([FAIR], [FAIR]), pair([FAIR], [FAIR]))
+    found = compute_figures(
+        make_pair([PAIRING], []),
+        make_pair([PAIRING], [], valid=False),
+        make_pair([FAIR], [FAIR]),
+        make_pair([FAIR], [FAIR]),
+    )
     assert (found["empty_answers"], found["invalid_json"]) == (0.25, 0.25)
 
 
 def test_emotions_count_on_matched_segments_only() -> None:
     gold = [Segment(PAIRING, None, "joy"), Segment(FAIR, None, "anger"), Segment(DEAR, None, "joy")]
-    said = [Segment(PAIRING, None, "joy"), Segment(FAIR, None, "joy"), Segment(MANUAL, None, "joy")]
-    assert figures(pair(gold, said))["emotion_accuracy"] == 0.5
+    predicted = [Segment(PAIRING, None, "joy"), Segment(FAIR, None, "joy"), Segment(MANUAL, None, "joy")]
+    assert compute_figures(make_pair(gold, predicted))["emotion_accuracy"] == 0.5
 
 
 def test_path_and_emotion_by_hand() -> None:
     joy, anger, fair = Segment(PAIRING, None, "joy"), Segment(PAIRING, None, "anger"), Segment(FAIR, None, "joy")
     pairs = [
-        pair([joy, anger], [anger, joy]),  # one path twice, in another order: 2 of 2
-        pair([joy, fair], [anger]),  # the path alone is right: 0 of 1 said, 0 of 2 there
-        pair([Segment(DEAR)], [DEAR]),  # neither has an emotion: 1 of 1
+        make_pair([joy, anger], [anger, joy]),  # one path twice, in another order: 2 of 2
+        make_pair([joy, fair], [anger]),  # the path alone is right: 0 of 1 predicted, 0 of 2 gold
+        make_pair([Segment(DEAR)], [DEAR]),  # neither has an emotion: 1 of 1
     ]
-    found = figures(*pairs * 10)
-    # Paths: 4 matched, 4 said, 5 there. With emotions 3 are matched.
+    found = compute_figures(*pairs * 10)
+    # Paths: 4 matched, 4 predicted, 5 gold. With emotions 3 are matched.
     assert (found["precision"], found["recall"], found["f1"]) == (1.0, 4 / 5, 8 / 9)
     assert (found["precision_full"], found["recall_full"], found["f1_full"]) == (3 / 4, 3 / 5, 6 / 9)
     assert found["f1_full_low"] < found["f1_full"] < found["f1_full_high"]
 
 
 def test_cut_or_refused_answers_do_not_count_as_invalid_json() -> None:
-    good = pair([PAIRING], [PAIRING])
-    broken = pair([PAIRING], [], valid=False)
+    good = make_pair([PAIRING], [PAIRING])
+    broken = make_pair([PAIRING], [], valid=False)
     others = [replace(broken, finish=finish) for finish in ("length", "length", "refused")]
-    found = figures(good, broken, *others)
+    found = compute_figures(good, broken, *others)
     shares = ("invalid_json", "ended_by_length", "unanswered")
     assert {key: found[key] for key in shares} == {"invalid_json": 0.2, "ended_by_length": 0.4, "unanswered": 0.2}
 
 
 def test_repeated_segments_are_counted_and_cost_precision() -> None:
     joy = Segment(PAIRING, "It", "joy")
-    found = figures(pair([joy], [joy, joy, Segment(PAIRING, "It", "anger"), Segment(PAIRING, "Not it", "joy")]))
+    found = compute_figures(
+        make_pair([joy], [joy, joy, Segment(PAIRING, "It", "anger"), Segment(PAIRING, "Not it", "joy")])
+    )
     assert (found["repeated_segments"], found["precision"]) == (1 / 4, 1 / 4)
 
 
 def test_without_gold_emotions_there_are_no_metrics_of_path_and_emotion() -> None:
-    pairs = [pair([PAIRING], [Segment(PAIRING, None, "joy")])]
+    pairs = [make_pair([PAIRING], [Segment(PAIRING, None, "joy")])]
     found, counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)
     assert not [key for key in found if "full" in key]
     assert list(make_comment_rows(pairs, counts)[0]) == ["id", "matched", "predicted", "gold"]
 
 
 @pytest.mark.parametrize(
-    ("gold", "said"),
+    ("gold", "predicted"),
     [
         ([PAIRING], [PAIRING]),
         ([Segment(PAIRING, None, "joy")], [PAIRING]),  # the SVM names none
@@ -220,25 +231,25 @@ def test_without_gold_emotions_there_are_no_metrics_of_path_and_emotion() -> Non
         ([Segment(PAIRING, None, "joy")], [Segment(FAIR, None, "joy")]),  # nothing is matched
     ],
 )
-def test_without_emotions_their_accuracy_is_null(gold: list[Any], said: list[Any]) -> None:
-    assert figures(pair(gold, said))["emotion_accuracy"] is None
+def test_without_emotions_their_accuracy_is_null(gold: list[Any], predicted: list[Any]) -> None:
+    assert compute_figures(make_pair(gold, predicted))["emotion_accuracy"] is None
 
 
 def test_without_contents_their_metrics_are_null() -> None:
-    found = figures(pair([Segment(PAIRING, "Words")], [PAIRING]))
+    found = compute_figures(make_pair([Segment(PAIRING, "Words")], [PAIRING]))
     assert [found[key] for key in ("boundaries", "coverage", "overlap", "unquoted")] == [None] * 4
     assert found["gold_coverage"] == 1.0
 
 
 def test_the_article_reads_the_raw_text() -> None:
-    right = pair([PAIRING, FAIR], [PAIRING, FAIR])
+    right = make_pair([PAIRING, FAIR], [PAIRING, FAIR])
     cut_off = Pair(right.gold, (), valid=False, raw=right.raw[:-1])
-    assert figures(cut_off)["nova_f1"] == 1.0
-    assert figures(cut_off)["f1"] == 0.0
+    assert compute_figures(cut_off)["nova_f1"] == 1.0
+    assert compute_figures(cut_off)["f1"] == 0.0
 
 
 def test_codes_are_expanded_for_the_article() -> None:
-    right = pair([PAIRING, FAIR], [PAIRING, FAIR])
+    right = make_pair([PAIRING, FAIR], [PAIRING, FAIR])
     coded = Pair(
         right.gold, right.predicted, True, render_answer(right.predicted, ("L1", "L2"), assign_codes(TAXONOMY))
     )
@@ -248,7 +259,7 @@ def test_codes_are_expanded_for_the_article() -> None:
 
 
 def test_each_comment_has_its_counts() -> None:
-    pairs = [pair([PAIRING, FAIR], [FAIR]), pair([DEAR], [DEAR, DEAR])]
+    pairs = [make_pair([PAIRING, FAIR], [FAIR]), make_pair([DEAR], [DEAR, DEAR])]
     counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)[1]
     assert make_comment_rows(pairs, counts) == [
         {"id": "c", "matched": 1, "predicted": 1, "gold": 2},
@@ -258,7 +269,7 @@ def test_each_comment_has_its_counts() -> None:
 
 def test_each_comment_has_its_count_of_paths_with_emotions() -> None:
     joy, anger = Segment(PAIRING, None, "joy"), Segment(PAIRING, None, "anger")
-    pairs = [pair([joy, FAIR], [anger, FAIR]), pair([joy], [joy])]
+    pairs = [make_pair([joy, FAIR], [anger, FAIR]), make_pair([joy], [joy])]
     counts = score_model(pairs, TAXONOMY, SEEN, Score(), 0)[1]
     assert [(row["matched"], row["matched_full"]) for row in make_comment_rows(pairs, counts)] == [(2, 1), (1, 1)]
 
@@ -282,18 +293,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]
     write_jsonl("data/split/test.jsonl", rows)
     write_jsonl("data/split/train.jsonl", rows[2:])
-    said = [
+    predicted = [
         {
             "id": row["id"],
             "hash": text_hash(row["text"]),
-            "raw": render_answer(segments(path), TAXONOMY.levels),
+            "raw": render_answer(make_segments(path), TAXONOMY.levels),
             "valid": True,
             "finish": "stop",
             "segments": [segment_row(Segment(path), TAXONOMY.levels)],
         }
         for row, path in zip(rows, [PAIRING, MANUAL], strict=False)
     ]
-    write_jsonl("data/predictions/tuned.jsonl", said)
+    write_jsonl("data/predictions/tuned.jsonl", predicted)
     return tmp_path
 
 
@@ -322,8 +333,8 @@ def test_params_say_whether_labels_are_codes(project: Path) -> None:
     Path("params.yaml").write_text("prompt: {labels: code}\nscore: {resamples: 100}\n", encoding="utf-8")
     predictions = Path("data/predictions/tuned.jsonl")
     raw = json.dumps([{"label": assign_codes(TAXONOMY)[PAIRING]}])
-    said = [segment_row(Segment(PAIRING), TAXONOMY.levels)]
-    right = [{**row, "raw": raw, "segments": said} for row in read_jsonl(predictions)]
+    predicted = [segment_row(Segment(PAIRING), TAXONOMY.levels)]
+    right = [{**row, "raw": raw, "segments": predicted} for row in read_jsonl(predictions)]
     write_jsonl(predictions, right)
     main()
     assert read_json("metrics/score/tuned.json")["tuned"]["voc"]["nova_f1"] == 1.0

@@ -47,23 +47,25 @@ OUTPUTS = {
 }
 
 
-def row(identity: str, text: str = "", **more: Any) -> dict[str, Any]:
+def make_row(identity: str, text: str = "", **more: Any) -> dict[str, Any]:
     return {"id": identity, "text": text or f"It does not pair, says {identity}.", "segments": [PAIRING], **more}
 
 
-def made(texts: list[str], **more: Any) -> list[dict[str, Any]]:
-    return [row(f"c{number}", text, **more) for number, text in enumerate(texts)]
+def make_comments(texts: list[str], **more: Any) -> list[dict[str, Any]]:
+    return [make_row(f"c{number}", text, **more) for number, text in enumerate(texts)]
 
 
-def surveyed(folder: Path, rows: list[dict[str, Any]]) -> CheckedComments:
+def check_rows(folder: Path, rows: list[dict[str, Any]]) -> CheckedComments:
     path = folder / "comments.jsonl"
     path.write_bytes(b"".join(json.dumps(one).encode() + b"\n" for one in rows))
     return join_blocks(path, [check_block(path, TAXONOMY, list(number_lines(path)))])
 
 
-def divided(folder: Path, rows: list[dict[str, Any]], share: float = 0.2, near: float = 0.8) -> dict[int, list[str]]:
+def divide_rows(
+    folder: Path, rows: list[dict[str, Any]], share: float = 0.2, near: float = 0.8
+) -> dict[int, list[str]]:
     """Return the ids of each side, in their order."""
-    survey = surveyed(folder, rows)
+    survey = check_rows(folder, rows)
     sides, _ = divide_comments(survey, share, near)
     return {
         side: [survey.comment_id(index) for index, one in enumerate(sides) if one == side]
@@ -84,7 +86,7 @@ def long_texts(count: int) -> list[str]:
     return [" ".join(rng.choices(words, k=40)) for _ in range(count)]
 
 
-def project(
+def write_project(
     folder: Path, rows: list[Any], taxonomy: str = TAXONOMIES[2][0], on_bad_row: str = "stop", share: float = 0.5
 ) -> None:
     """Lay out params.yaml and data/prepared/comments as `split` finds them; a row given as bytes is written as it is.
@@ -100,10 +102,10 @@ def project(
     (folder / "data" / "prepared" / "comments" / "taxonomy.csv").write_text(taxonomy, encoding="utf-8")
 
 
-GOOD = [row(f"g{number}") for number in range(8)]
+GOOD = [make_row(f"g{number}") for number in range(8)]
 
 
-def fault(folder: Path) -> list[str]:
+def read_errors(folder: Path) -> list[str]:
     """Run `split` where it must fail, and return its lines; nothing may be written."""
     with pytest.raises(InputError) as caught:
         main()
@@ -119,27 +121,27 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("near", [0.8, 1.0])
 def test_a_comment_never_moves_when_others_are_added(tmp_path: Path, near: float) -> None:
-    rows = made(many_texts(400))
-    few, many = divided(tmp_path, rows[:100], near=near), divided(tmp_path, rows, near=near)
+    rows = make_comments(many_texts(400))
+    few, many = divide_rows(tmp_path, rows[:100], near=near), divide_rows(tmp_path, rows, near=near)
     assert len(few[TRAIN]) + len(few[TEST]) > 90
     for side in (TRAIN, TEST):
         assert set(few[side]) <= set(many[side])
 
 
 def test_the_set_of_a_comment_does_not_depend_on_its_position_in_the_file(tmp_path: Path) -> None:
-    rows = made(long_texts(100))
-    assert set(divided(tmp_path, rows, 0.3)[TEST]) == set(divided(tmp_path, rows[::-1], 0.3)[TEST])
+    rows = make_comments(long_texts(100))
+    assert set(divide_rows(tmp_path, rows, 0.3)[TEST]) == set(divide_rows(tmp_path, rows[::-1], 0.3)[TEST])
 
 
 def test_each_set_keeps_the_order_of_the_file(tmp_path: Path) -> None:
-    for ids in divided(tmp_path, made(many_texts(100)), 0.5).values():
+    for ids in divide_rows(tmp_path, make_comments(many_texts(100)), 0.5).values():
         numbers = [int(identity[1:]) for identity in ids]
         assert numbers == sorted(numbers)
 
 
 def test_a_larger_test_set_holds_the_smaller_one(tmp_path: Path) -> None:
-    rows = made(long_texts(300))
-    small, large = (set(divided(tmp_path, rows, share)[TEST]) for share in (0.1, 0.3))
+    rows = make_comments(long_texts(300))
+    small, large = (set(divide_rows(tmp_path, rows, share)[TEST]) for share in (0.1, 0.3))
     assert small < large
 
 
@@ -147,7 +149,7 @@ def test_a_larger_test_set_holds_the_smaller_one(tmp_path: Path) -> None:
 def test_copies_of_a_text_are_in_the_same_set(tmp_path: Path, near: float) -> None:
     texts = long_texts(200)
     copies = [*texts, *(text.upper() for text in texts), *(f" {text.replace(' ', '  ')}\n" for text in texts)]
-    found = divided(tmp_path, made(copies), 0.5, near)
+    found = divide_rows(tmp_path, make_comments(copies), 0.5, near)
     assert not found[LEFT_OUT]
     for side in (TRAIN, TEST):
         numbers = Counter(int(identity[1:]) % 200 for identity in found[side])
@@ -157,7 +159,7 @@ def test_copies_of_a_text_are_in_the_same_set(tmp_path: Path, near: float) -> No
 def test_copies_with_differently_encoded_accents_are_in_the_same_set(tmp_path: Path) -> None:
     composed = [f"caf\u00e9 {text}" for text in long_texts(50)]
     decomposed = [text.replace("\u00e9", "e\u0301") for text in composed]
-    sides = [divided(tmp_path, made(texts), 0.5)[TEST] for texts in (composed, decomposed)]
+    sides = [divide_rows(tmp_path, make_comments(texts), 0.5)[TEST] for texts in (composed, decomposed)]
     assert sides[0] == sides[1]
 
 
@@ -165,72 +167,72 @@ def test_near_duplicates_are_in_the_same_set(tmp_path: Path) -> None:
     texts = long_texts(100)
     rng = random.Random(2)
     again = [DISGUISES["a word changed"](text, rng) for text in texts]
-    found = divided(tmp_path, made([*texts, *again]), 0.5)
+    found = divide_rows(tmp_path, make_comments([*texts, *again]), 0.5)
     assert not found[LEFT_OUT]
     for side in (TRAIN, TEST):
         assert set(Counter(int(identity[1:]) % 100 for identity in found[side]).values()) == {2}
-    apart = divided(tmp_path, made([*texts, *again]), 0.5, near=1.0)
+    apart = divide_rows(tmp_path, make_comments([*texts, *again]), 0.5, near=1.0)
     assert 1 in Counter(int(identity[1:]) % 100 for identity in apart[TEST]).values(), "1 keeps copies alone together"
 
 
 def test_a_similarity_of_1_keeps_only_copies_together(tmp_path: Path) -> None:
-    laughs = made(["ha" * number for number in range(5, 45)])  # all of the same two windows
-    assert sorted(map(len, divided(tmp_path, laughs, 0.5, near=0.99).values())) == [0, 0, 40]
-    assert min(len(divided(tmp_path, laughs, 0.5, near=1.0)[side]) for side in (TRAIN, TEST)) > 10
+    laughs = make_comments(["ha" * number for number in range(5, 45)])  # all of the same two windows
+    assert sorted(map(len, divide_rows(tmp_path, laughs, 0.5, near=0.99).values())) == [0, 0, 40]
+    assert min(len(divide_rows(tmp_path, laughs, 0.5, near=1.0)[side]) for side in (TRAIN, TEST)) > 10
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.8])
 def test_the_share_of_test_is_close_to_the_requested_one(tmp_path: Path, share: float) -> None:
-    found = divided(tmp_path, made(long_texts(2000)), share)
+    found = divide_rows(tmp_path, make_comments(long_texts(2000)), share)
     assert abs(len(found[TEST]) / 2000 - share) < 0.035  # three deviations at most
 
 
 @pytest.mark.parametrize(("given", "share", "side"), [("test", 0.0, TEST), ("train", 1.0, TRAIN)])
 def test_a_given_split_takes_precedence_over_the_hash(tmp_path: Path, given: str, share: float, side: int) -> None:
-    assert len(divided(tmp_path, made(long_texts(50), split=given), share)[side]) == 50
+    assert len(divide_rows(tmp_path, make_comments(long_texts(50), split=given), share)[side]) == 50
 
 
 def test_a_given_split_moves_no_other_comment(tmp_path: Path) -> None:
     texts = long_texts(60)
-    free = made(texts)
-    mixed = [*made(texts[:30], split="train"), *free[30:]]
-    assert divided(tmp_path, mixed, 0.4)[TEST] == divided(tmp_path, free[30:], 0.4)[TEST]
+    free = make_comments(texts)
+    mixed = [*make_comments(texts[:30], split="train"), *free[30:]]
+    assert divide_rows(tmp_path, mixed, 0.4)[TEST] == divide_rows(tmp_path, free[30:], 0.4)[TEST]
 
 
 def test_a_rare_leaf_moves_no_comment(tmp_path: Path) -> None:
-    rows = made(long_texts(60))
+    rows = make_comments(long_texts(60))
     rare = [{**rows[0], "segments": [{"L1": "Setup", "L2": "Easy setup"}]}, *rows[1:]]
-    assert divided(tmp_path, rare, 0.4) == divided(tmp_path, rows, 0.4)
+    assert divide_rows(tmp_path, rare, 0.4) == divide_rows(tmp_path, rows, 0.4)
 
 
 @pytest.mark.parametrize("copies_first", [True, False])
 def test_a_comment_given_as_train_is_left_out_if_a_copy_is_in_test(tmp_path: Path, copies_first: bool) -> None:
     texts = long_texts(80)
-    test = [row(f"t{number}", text, split="test") for number, text in enumerate(texts[:40])]
-    train = [row(f"r{number}", text, split="train") for number, text in enumerate(texts[40:])]
-    planted = [row(f"p{n}", text, split="train") for n, (_, text) in enumerate(disguise_texts(texts[:40]))]
-    found = divided(tmp_path, [*planted, *train, *test] if copies_first else [*test, *train, *planted])
+    test = [make_row(f"t{number}", text, split="test") for number, text in enumerate(texts[:40])]
+    train = [make_row(f"r{number}", text, split="train") for number, text in enumerate(texts[40:])]
+    planted = [make_row(f"p{n}", text, split="train") for n, (_, text) in enumerate(disguise_texts(texts[:40]))]
+    found = divide_rows(tmp_path, [*planted, *train, *test] if copies_first else [*test, *train, *planted])
     assert (len(found[TEST]), len(found[TRAIN])) == (40, 40)
     assert set(found[LEFT_OUT]) == {one["id"] for one in planted}
 
 
 @pytest.mark.parametrize("text", ["\u9375", "\U0001f44d", "a", ".", "\u0e01 \u0e02"])
 def test_a_text_of_one_letter_is_split_like_any_other(tmp_path: Path, text: str) -> None:
-    found = divided(tmp_path, made([text, f" {text} ", *long_texts(20)]), 0.5)
+    found = divide_rows(tmp_path, make_comments([text, f" {text} ", *long_texts(20)]), 0.5)
     assert sum(map(len, found.values())) == 22
     assert any({"c0", "c1"} <= set(found[side]) for side in (TRAIN, TEST))
 
 
 def test_the_split_of_generated_texts_has_not_changed(tmp_path: Path) -> None:
-    found = divided(tmp_path, made(many_texts(60)), 0.25, near=1.0)
+    found = divide_rows(tmp_path, make_comments(many_texts(60)), 0.25, near=1.0)
     assert found[TEST] == json.loads(GOLDEN.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("depth", TAXONOMIES)
 def test_a_taxonomy_of_any_depth_is_split(here: Path, depth: int) -> None:
     taxonomy, labels = TAXONOMIES[depth]
-    rows = [{**row(f"c{number}"), "segments": [labels]} for number in range(20)]
-    project(here, rows, taxonomy)
+    rows = [{**make_row(f"c{number}"), "segments": [labels]} for number in range(20)]
+    write_project(here, rows, taxonomy)
     main()
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
     assert sorted(written, key=lambda one: int(one["id"][1:])) == rows
@@ -242,13 +244,13 @@ def test_a_taxonomy_of_any_depth_is_split(here: Path, depth: int) -> None:
 def test_comments_per_set_are_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     easy = [{"L1": "Setup", "L2": "Easy setup", "content": "not there"}]
     rows = [
-        row("a", "Pairing works.", split="train"),
-        row("b", "Setup was easy.", split="test", segments=easy),
-        row("c", "setup  was easy.", split="test"),
-        row("d", "SETUP WAS EASY.", split="train"),
-        row("e", "Works", split="train", segments=[{**PAIRING, "content": "WORKS"}]),
+        make_row("a", "Pairing works.", split="train"),
+        make_row("b", "Setup was easy.", split="test", segments=easy),
+        make_row("c", "setup  was easy.", split="test"),
+        make_row("d", "SETUP WAS EASY.", split="train"),
+        make_row("e", "Works", split="train", segments=[{**PAIRING, "content": "WORKS"}]),
     ]
-    project(here, rows)
+    write_project(here, rows)
     main()
     assert read_json("metrics/split.json") == {
         "split": {
@@ -304,7 +306,7 @@ def lay_case(folder: Path, name: str) -> None:
         comments = case.parent / "null-fields" / "comments.jsonl"
     if not comments.is_file():
         pytest.skip("shared/cases is not here")
-    project(folder, comments.read_bytes().splitlines(), (case / "taxonomy.csv").read_text(encoding="utf-8"))
+    write_project(folder, comments.read_bytes().splitlines(), (case / "taxonomy.csv").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -313,19 +315,20 @@ def test_cases_that_look_the_same_are_split_in_the_same_way(
 ) -> None:
     lay_case(here, name)
     main()
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert read_json("metrics/split.json")["split"]["rejected"] == 0
-    assert len(said.splitlines()) == 1 or CASES[name]
+    assert len(output.splitlines()) == 1 or CASES[name]
     for wanted in CASES[name]:
-        assert wanted in said
+        assert wanted in output
 
 
 def test_labels_of_comments_take_the_spelling_of_the_taxonomy(here: Path) -> None:
     spellings = ["Caf\u00e9 au lait", "Cafe\u0301 au lait", "\u00a0Caf\u00e9  au\u200b lait", "Caf\u00e9 au\nlait"]
     rows = [
-        {**row(f"c{n}"), "segments": [{"L1": spellings[n % 4], "emotion": f" joy\u00ad{' ' * n}"}]} for n in range(12)
+        {**make_row(f"c{n}"), "segments": [{"L1": spellings[n % 4], "emotion": f" joy\u00ad{' ' * n}"}]}
+        for n in range(12)
     ]
-    project(here, rows, "L1\nCafe\u0301 au\u3000lait\n")
+    write_project(here, rows, "L1\nCafe\u0301 au\u3000lait\n")
     main()
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
     assert {segment["L1"] for one in written for segment in one["segments"]} == {"Caf\u00e9 au lait"}
@@ -334,7 +337,7 @@ def test_labels_of_comments_take_the_spelling_of_the_taxonomy(here: Path) -> Non
 
 
 def test_the_same_input_gives_the_same_bytes(here: Path) -> None:
-    project(here, GOOD)
+    write_project(here, GOOD)
     main()
     first = {path.name: path.read_bytes() for path in Path("data/split").iterdir()}
     main()
@@ -346,10 +349,13 @@ BAD = {
     "malformed JSON": (b'{"id": "x", ', ["JSON", "column"]),
     "no object": (b"[]", ["JSON object", "array"]),
     "not UTF-8": (b'{"id": "x", "text": "caf\xe9"}', ["byte 25", "UTF-8"]),
-    "missing text": (row("x") | {"text": None}, ["'x'", "`text`"]),
-    "unknown label": (row("x", segments=[{"L1": "Setup", "L2": "Easy"}]), ["'Setup > Easy'", "'Setup > Easy setup'"]),
-    "duplicate id": (row("g0"), ["'g0'", "line 1"]),
-    "wrong depth": (row("x", segments=[{"L1": "Setup"}]), [" L1", "L1..L2"]),
+    "missing text": (make_row("x") | {"text": None}, ["'x'", "`text`"]),
+    "unknown label": (
+        make_row("x", segments=[{"L1": "Setup", "L2": "Easy"}]),
+        ["'Setup > Easy'", "'Setup > Easy setup'"],
+    ),
+    "duplicate id": (make_row("g0"), ["'g0'", "line 1"]),
+    "wrong depth": (make_row("x", segments=[{"L1": "Setup"}]), [" L1", "L1..L2"]),
 }
 
 
@@ -360,8 +366,8 @@ def names_all(text: str, words: list[str]) -> bool:
 
 @pytest.mark.parametrize(("line", "wanted"), BAD.values(), ids=BAD)
 def test_a_bad_row_stops_the_split_with_its_line_and_the_fix(here: Path, line: Any, wanted: list[str]) -> None:
-    project(here, [*GOOD, line])
-    named, fix = fault(here)
+    write_project(here, [*GOOD, line])
+    named, fix = read_errors(here)
     assert named.startswith("data/prepared/comments/comments.jsonl:9: ")
     assert names_all(named, wanted)
     assert "split.on_bad_row: reject" in fix
@@ -369,7 +375,7 @@ def test_a_bad_row_stops_the_split_with_its_line_and_the_fix(here: Path, line: A
 
 @pytest.mark.parametrize(("line", "wanted"), BAD.values(), ids=BAD)
 def test_a_rejected_row_is_listed_and_the_others_are_split(here: Path, line: Any, wanted: list[str]) -> None:
-    project(here, [*GOOD[:4], line, *GOOD[4:]], on_bad_row="reject")
+    write_project(here, [*GOOD[:4], line, *GOOD[4:]], on_bad_row="reject")
     main()
     (reject,) = read_json("data/split/rejects.json")
     assert (reject["file"], reject["line"]) == ("data/prepared/comments/comments.jsonl", 5)
@@ -379,8 +385,8 @@ def test_a_rejected_row_is_listed_and_the_others_are_split(here: Path, line: Any
 
 
 def test_all_errors_of_a_file_are_named_at_once(here: Path) -> None:
-    project(here, [*GOOD, *(line for line, _ in BAD.values())])
-    lines = fault(here)
+    write_project(here, [*GOOD, *(line for line, _ in BAD.values())])
+    lines = read_errors(here)
     assert [line.split(": ")[0] for line in lines[:-1]] == [
         f"data/prepared/comments/comments.jsonl:{n}" for n in range(9, 16)
     ]
@@ -388,8 +394,8 @@ def test_all_errors_of_a_file_are_named_at_once(here: Path) -> None:
 
 @pytest.mark.parametrize(("count", "rest"), [(9, None), (10, "and 2 more errors"), (65, "and 57 more errors")])
 def test_many_errors_are_cut_with_a_count(here: Path, count: int, rest: str | None) -> None:
-    project(here, [*GOOD, *([b"{"] * count)])
-    *named, fix = fault(here)
+    write_project(here, [*GOOD, *([b"{"] * count)])
+    *named, fix = read_errors(here)
     shown = 8 if rest else 9
     assert len([line for line in named if line.startswith("data/prepared/comments/comments.jsonl:")]) == shown
     assert named[shown:] == ([rest] if rest else [])
@@ -397,7 +403,7 @@ def test_many_errors_are_cut_with_a_count(here: Path, count: int, rest: str | No
 
 
 def test_all_rejects_are_listed_even_if_there_are_many(here: Path) -> None:
-    project(here, [*GOOD, *([b"{"] * 65)], on_bad_row="reject")
+    write_project(here, [*GOOD, *([b"{"] * 65)], on_bad_row="reject")
     main()
     assert [reject["line"] for reject in read_json("data/split/rejects.json")] == list(range(9, 74))
 
@@ -417,52 +423,52 @@ BROKEN = {
 def test_a_broken_taxonomy_always_stops_the_split(
     here: Path, taxonomy: str, location: str, wanted: list[str], on_bad_row: str
 ) -> None:
-    project(here, GOOD, taxonomy, on_bad_row)
-    (line,) = fault(here)
+    write_project(here, GOOD, taxonomy, on_bad_row)
+    (line,) = read_errors(here)
     assert line.startswith(f"data/prepared/comments/{location}")
     assert names_all(line, wanted)
 
 
 @pytest.mark.parametrize("on_bad_row", ["stop", "reject"])
 def test_an_empty_file_of_comments_is_named(here: Path, on_bad_row: str) -> None:
-    project(here, [], on_bad_row=on_bad_row)
-    (line,) = fault(here)
+    write_project(here, [], on_bad_row=on_bad_row)
+    (line,) = read_errors(here)
     assert line.startswith("data/prepared/comments/comments.jsonl: ")
     assert "empty" in line
 
 
 def test_a_missing_taxonomy_is_one_line(here: Path) -> None:
-    project(here, GOOD)
+    write_project(here, GOOD)
     Path("data/prepared/comments/taxonomy.csv").unlink()
-    (line,) = fault(here)
+    (line,) = read_errors(here)
     assert line.startswith("data/prepared/comments/taxonomy.csv: no such file")
 
 
 def test_a_bad_row_is_named_by_its_original_file_and_line(here: Path) -> None:
-    project(here, [*GOOD, row("x", segments=[]), row("y", segments=[])])
+    write_project(here, [*GOOD, make_row("x", segments=[]), make_row("y", segments=[])])
     folder = Path("data/prepared/comments")
     write_origin(folder, {"data/mine/a.csv": 9, "data/mine/b.csv": 1}, np.array([*range(2, 20, 2), 5]))
-    first, second, _ = fault(here)
+    first, second, _ = read_errors(here)
     assert first.startswith("data/mine/a.csv:18: comment 'x': `segments`")
     assert second.startswith("data/mine/b.csv:5: comment 'y': `segments`")
     (folder / "lines.npy").unlink()
-    assert [line.split(": ")[0] for line in fault(here)[:2]] == ["data/mine/a.csv:9", "data/mine/b.csv:1"]
+    assert [line.split(": ")[0] for line in read_errors(here)[:2]] == ["data/mine/a.csv:9", "data/mine/b.csv:1"]
 
 
 @pytest.mark.parametrize(("share", "sides"), [(0, "8 train and 0 test"), (1, "0 train and 8 test")])
 def test_an_empty_training_or_test_set_is_refused(here: Path, share: float, sides: str) -> None:
-    project(here, GOOD, share=share)
-    (line,) = fault(here)
+    write_project(here, GOOD, share=share)
+    (line,) = read_errors(here)
     assert line.startswith("data/prepared/comments/comments.jsonl: ")
     assert names_all(line, [sides, "split.test"])
 
 
 def test_a_file_with_only_rejects_names_them(here: Path) -> None:
-    project(here, [b"{", b"{"], on_bad_row="reject")
-    assert any("comments.jsonl:1: " in line and "JSON" in line for line in fault(here))
+    write_project(here, [b"{", b"{"], on_bad_row="reject")
+    assert any("comments.jsonl:1: " in line and "JSON" in line for line in read_errors(here))
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start_split(folder: Path) -> subprocess.Popen[str]:
     """Start the stage as DVC does."""
     return subprocess.Popen(
         [sys.executable, "-m", "stages.split"],
@@ -475,10 +481,10 @@ def start(folder: Path) -> subprocess.Popen[str]:
 
 
 def test_a_failed_stage_exits_with_status_1_and_no_traceback(here: Path) -> None:
-    project(here, [*GOOD, b"{"])
-    stage = start(here)
-    said, faults = stage.communicate()
-    assert (stage.returncode, said) == (1, "")
+    write_project(here, [*GOOD, b"{"])
+    stage = start_split(here)
+    output, faults = stage.communicate()
+    assert (stage.returncode, output) == (1, "")
     lines = faults.splitlines()
     assert lines[0].startswith("split: data/prepared/comments/comments.jsonl:9: ")
     assert lines[1].startswith("split: ") and "split.on_bad_row: reject" in lines[1]
@@ -487,13 +493,13 @@ def test_a_failed_stage_exits_with_status_1_and_no_traceback(here: Path) -> None
 
 @pytest.mark.slow
 def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> None:
-    rows = [row(f"c{number}") for number in range(2 * BLOCK_ROWS + 5)]
-    project(here, [*rows, {**row("c7"), "text": "Other words"}], on_bad_row="reject")
-    stage = start(here)
-    said, faults = stage.communicate()
+    rows = [make_row(f"c{number}") for number in range(2 * BLOCK_ROWS + 5)]
+    write_project(here, [*rows, {**make_row("c7"), "text": "Other words"}], on_bad_row="reject")
+    stage = start_split(here)
+    output, faults = stage.communicate()
     assert (stage.returncode, faults) == (0, "")
     counted = read_json("metrics/split.json")["split"]
-    (line,) = said.splitlines()
+    (line,) = output.splitlines()
     assert line.startswith(f"split: {counted['train']} train, {counted['test']} test, 1 rejected, 0 left out")
     assert counted["train"] + counted["test"] == len(rows)
     (reject,) = read_json("data/split/rejects.json")
@@ -506,8 +512,8 @@ def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_kill_leaves_no_partial_file_and_no_process(here: Path, ended_by: signal.Signals) -> None:
-    project(here, [row(f"c{number}") for number in range(3 * BLOCK_ROWS)])
-    stage = start(here)
+    write_project(here, [make_row(f"c{number}") for number in range(3 * BLOCK_ROWS)])
+    stage = start_split(here)
     children = Path(f"/proc/{stage.pid}/task/{stage.pid}/children")
     if not children.parent.is_dir():
         stage.kill()
@@ -522,12 +528,12 @@ def test_a_kill_leaves_no_partial_file_and_no_process(here: Path, ended_by: sign
         path for path in Path("data").rglob("*") if path.suffix in (".jsonl", ".json") and "prepared" not in str(path)
     ]
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and any(runs(process) for process in mine):
+    while time.monotonic() < deadline and any(is_running(process) for process in mine):
         time.sleep(0.05)
-    assert not [process for process in mine if runs(process)]
+    assert not [process for process in mine if is_running(process)]
 
 
-def runs(process: int) -> bool:
+def is_running(process: int) -> bool:
     """Return whether the process is there and no zombie that nobody asks for any more."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -544,11 +550,11 @@ def test_near_duplicates_among_real_comments_are_found_with_hardly_any_false_one
     test, train = texts[:200], texts[200:]
     planted = disguise_texts(test)
     rows = [
-        *(row(f"t{number}", text, split="test") for number, text in enumerate(test)),
-        *(row(f"r{number}", text, split="train") for number, text in enumerate(train)),
-        *(row(f"p{n}", text, **({"split": "train"} if given else {})) for n, (_, text) in enumerate(planted)),
+        *(make_row(f"t{number}", text, split="test") for number, text in enumerate(test)),
+        *(make_row(f"r{number}", text, split="train") for number, text in enumerate(train)),
+        *(make_row(f"p{n}", text, **({"split": "train"} if given else {})) for n, (_, text) in enumerate(planted)),
     ]
-    found = divided(tmp_path, rows, share=0.0)
+    found = divide_rows(tmp_path, rows, share=0.0)
     hidden = [int(identity[1:]) for identity in found[TRAIN] if identity[0] == "p"]
     assert {planted[number][0] for number in hidden} <= {"a word changed"}
     assert len(hidden) <= 10, "of these texts at least 95 percent"

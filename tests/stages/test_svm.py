@@ -23,7 +23,7 @@ TAXONOMY = Taxonomy(("L1", "L2"), {**dict.fromkeys(LEAVES, ""), ("Price", "Never
 NOISE = ["door", "lamp", "today", "really", "about", "maybe", "when", "house"]
 
 
-def comments(count: int, most: int, seed: int = 0) -> list[dict]:
+def make_comments(count: int, most: int, seed: int = 0) -> list[dict]:
     """Return comments in which a word tells each leaf."""
     rng = random.Random(seed)
     rows = []
@@ -41,16 +41,16 @@ def with_emotions(rows: list[dict]) -> list[dict]:
     rng = random.Random(2)
     told = {"hooray": dict.fromkeys(LEAVES, "joy"), "damn": dict.fromkeys(LEAVES, "anger")}
     told["wow"] = dict(zip(sorted(LEAVES), ("joy", "anger", "joy"), strict=True))
-    said = []
+    answers = []
     for row in rows:
         word = rng.choice(sorted(told))
         segments = [{**part, "emotion": told[word][part["L1"], part["L2"]]} for part in row["segments"]]
-        said.append({**row, "text": f"{row['text']} {word}", "segments": segments})
-    return said
+        answers.append({**row, "text": f"{row['text']} {word}", "segments": segments})
+    return answers
 
 
 def write_project(most: int, limit: int | None = None, *, emotions: bool = False) -> None:
-    for side, rows in (("train", comments(200, most)), ("test", comments(50, most, seed=1))):
+    for side, rows in (("train", make_comments(200, most)), ("test", make_comments(50, most, seed=1))):
         write_jsonl(f"data/split/{side}.jsonl", with_emotions(rows) if emotions else rows)
     write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
     Path("params.yaml").write_text("profile: small\n")
@@ -84,8 +84,8 @@ def test_emotions_that_depend_on_words_are_learned_for_each_path(here: Path) -> 
     main()
     right = wanted = 0
     for gold, row in zip(read_jsonl("data/split/test.jsonl"), read_jsonl("data/predictions/svm.jsonl"), strict=True):
-        said = {tuple(part.values()) for part in row["segments"]}
-        right += len({tuple(part.values()) for part in gold["segments"]} & said)
+        answers = {tuple(part.values()) for part in row["segments"]}
+        right += len({tuple(part.values()) for part in gold["segments"]} & answers)
         wanted += len(gold["segments"])
         assert all(list(part) == ["L1", "L2", "emotion"] for part in row["segments"])
         assert row["raw"] == json.dumps(row["segments"])

@@ -59,7 +59,7 @@ class Rows:
         return "\n".join(json.dumps(row, ensure_ascii=False) for row in self.rows[path])
 
 
-def made(ratio: float, f1: int, acc: int, lr: float = 1e-3, name: str = "", seed: int = 0, **more: Any) -> Run:
+def make_run(ratio: float, f1: int, acc: int, lr: float = 1e-3, name: str = "", seed: int = 0, **more: Any) -> Run:
     """Return a run whose base has an accuracy of 0.80; its name makes a configuration of its own."""
     tuned = make_metrics(f1=f1, acc=acc, **more)
     files = Rows(tuned[1], make_metrics()[1])
@@ -72,17 +72,22 @@ def made(ratio: float, f1: int, acc: int, lr: float = 1e-3, name: str = "", seed
     )
 
 
-def configurations(*runs: Run, axis: str = "") -> list[Configuration]:
+def make_configurations(*runs: Run, axis: str = "") -> list[Configuration]:
     return group_runs(list(runs), find_axis(axis), select_metrics(find_axis(axis)), SCORE)
 
 
-def one(ratio: float, f1: int, acc: int, *others: object, **more: object) -> Configuration:
+def make_configuration(ratio: float, f1: int, acc: int, *others: object, **more: object) -> Configuration:
     """Return a configuration of one run."""
-    (found,) = configurations(made(ratio, f1, acc, *others, **more))  # type: ignore[arg-type]
+    (found,) = make_configurations(make_run(ratio, f1, acc, *others, **more))  # type: ignore[arg-type]
     return found
 
 
-FOUR = [one(0, 60, 40), one(0.1, 55, 60), one(0.25, 50, 70), one(0.5, 40, 75)]
+FOUR = [
+    make_configuration(0, 60, 40),
+    make_configuration(0.1, 55, 60),
+    make_configuration(0.25, 50, 70),
+    make_configuration(0.5, 40, 75),
+]
 
 
 def test_a_point_is_on_the_front_unless_another_is_as_good_in_both_and_better_in_one() -> None:
@@ -128,39 +133,47 @@ def test_without_runs_the_text_says_how_to_start_some() -> None:
 
 
 def test_a_gain_is_called_a_gain() -> None:
-    assert "(it gains 0.050)" in describe_recommendation([one(0.5, 40, 85)], 0.02, SCORE)
+    assert "(it gains 0.050)" in describe_recommendation([make_configuration(0.5, 40, 85)], 0.02, SCORE)
 
 
 def test_of_equal_f1_the_smaller_loss_is_chosen_then_the_smaller_ratio() -> None:
-    assert choose_best([one(0.1, 50, 70), one(0.25, 50, 75)], 0.2) == one(0.25, 50, 75)
-    assert choose_best([one(0.25, 50, 75), one(0.1, 50, 75)], 0.2) == one(0.1, 50, 75)
+    assert choose_best([make_configuration(0.1, 50, 70), make_configuration(0.25, 50, 75)], 0.2) == make_configuration(
+        0.25, 50, 75
+    )
+    assert choose_best([make_configuration(0.25, 50, 75), make_configuration(0.1, 50, 75)], 0.2) == make_configuration(
+        0.1, 50, 75
+    )
 
 
 def test_a_label_is_the_shortest_text_that_identifies_a_configuration() -> None:
-    plain, other, again = one(0.1, 5, 5), one(0.1, 5, 5, 1e-5), one(0.1, 6, 5, name="again")
-    assert make_label(plain, [plain, one(0.2, 5, 5)]) == "0.1"
+    plain, other, again = (
+        make_configuration(0.1, 5, 5),
+        make_configuration(0.1, 5, 5, 1e-5),
+        make_configuration(0.1, 6, 5, name="again"),
+    )
+    assert make_label(plain, [plain, make_configuration(0.2, 5, 5)]) == "0.1"
     assert make_label(plain, [plain, other]) == "0.1, lr 0.001"
     assert make_label(again, [plain, again]) == "0.1 (again)"
 
 
 def test_configurations_that_are_not_distinguishable_are_named_and_others_are_not() -> None:
-    three = [one(0.1, 50, 78), one(0.2, 49, 79), one(0.3, 20, 80)]
+    three = [make_configuration(0.1, 50, 78), make_configuration(0.2, 49, 79), make_configuration(0.3, 20, 80)]
     assert describe_recommendation(three, 0.1, SCORE).startswith(
         "Not distinguishable by VOC F1: mix.ratio 0.1; 0.2. Highest: "
     )
-    said = list_caveats(three, 0.1, SCORE)
+    output = list_caveats(three, 0.1, SCORE)
     # The rows of the first two differ in one comment of a hundred.
-    assert sum(line.startswith("0.2: its VOC F1 differs by -0.010 (95 %: ") for line in said) == 1
-    assert not any("0.3" in line for line in said)
+    assert sum(line.startswith("0.2: its VOC F1 differs by -0.010 (95 %: ") for line in output) == 1
+    assert not any("0.3" in line for line in output)
 
 
 def test_a_loss_whose_interval_exceeds_the_limit_is_a_caveat() -> None:
     assert any("over the limit of 0.1" in line for line in list_caveats(FOUR, 0.1, SCORE))
-    assert not any("over the limit" in line for line in list_caveats([one(0.5, 40, 80)], 0.1, SCORE))
+    assert not any("over the limit" in line for line in list_caveats([make_configuration(0.5, 40, 80)], 0.1, SCORE))
 
 
 def test_rows_are_separated_by_line_feeds_only() -> None:
-    own = made(0, 60, 40)
+    own = make_run(0, 60, 40)
     assert isinstance(own.files, Rows)
     own.files.rows["metrics/mmlu/tuned.jsonl"][0]["answer"] = "A\u2028B"
     rows = own.read_rows(MMLU)
@@ -169,11 +182,11 @@ def test_rows_are_separated_by_line_feeds_only() -> None:
 
 
 def seeds_of(ratio: float, *figures: tuple[int, int]) -> list[Run]:
-    return [made(ratio, f1, acc, seed=seed) for seed, (f1, acc) in enumerate(figures)]
+    return [make_run(ratio, f1, acc, seed=seed) for seed, (f1, acc) in enumerate(figures)]
 
 
 def test_runs_that_differ_in_their_seed_are_one_configuration_with_means() -> None:
-    few, many = configurations(*seeds_of(0, (60, 40), (66, 44), (57, 39)), made(0.5, 40, 75))
+    few, many = make_configurations(*seeds_of(0, (60, 40), (66, 44), (57, 39)), make_run(0.5, 40, 75))
     assert (few.seeds, many.seeds) == ([0, 1, 2], [0])
     assert few.task["value"] == pytest.approx(0.61)
     assert few.general["value"] == pytest.approx(0.41)
@@ -188,21 +201,23 @@ def test_runs_that_differ_in_their_seed_are_one_configuration_with_means() -> No
 
 
 def test_the_interval_over_seeds_is_wider_than_that_of_one_run() -> None:
-    (three,) = configurations(*seeds_of(0, (50, 40), (70, 40), (58, 40)))
-    alone = one(0, 58, 40).task
+    (three,) = make_configurations(*seeds_of(0, (50, 40), (70, 40), (58, 40)))
+    alone = make_configuration(0, 58, 40).task
     assert three.task["high"] - three.task["low"] > 1.5 * (alone["high"] - alone["low"])
 
 
 def test_a_difference_that_one_seed_shows_may_vanish_with_several_seeds() -> None:
-    assert describe_recommendation([one(0.1, 60, 80), one(0.2, 45, 80)], 0.1, SCORE).startswith(
-        "mix.ratio 0.1: VOC F1 0.600"
+    assert describe_recommendation(
+        [make_configuration(0.1, 60, 80), make_configuration(0.2, 45, 80)], 0.1, SCORE
+    ).startswith("mix.ratio 0.1: VOC F1 0.600")
+    two = make_configurations(
+        *seeds_of(0.1, (60, 80), (40, 80), (62, 80)), *seeds_of(0.2, (45, 80), (61, 80), (40, 80))
     )
-    two = configurations(*seeds_of(0.1, (60, 80), (40, 80), (62, 80)), *seeds_of(0.2, (45, 80), (61, 80), (40, 80)))
     assert describe_recommendation(two, 0.1, SCORE).startswith("Not distinguishable by VOC F1: mix.ratio 0.1; 0.2. ")
 
 
 def test_missing_seeds_are_named_and_the_others_are_used() -> None:
-    both = configurations(*seeds_of(0, (60, 40), (61, 40), (62, 41)), *seeds_of(0.5, (40, 75), (41, 76)))
+    both = make_configurations(*seeds_of(0, (60, 40), (61, 40), (62, 41)), *seeds_of(0.5, (40, 75), (41, 76)))
     assert describe_missing_seeds(both, lambda own: make_label(own, both)) == [
         "mix.ratio 0.5: no finished run of seed 2; its metrics are from seed 0, 1"
     ]
@@ -210,21 +225,21 @@ def test_missing_seeds_are_named_and_the_others_are_used() -> None:
 
 
 def test_the_note_on_intervals_depends_on_the_number_of_seeds() -> None:
-    several = configurations(*seeds_of(0, (60, 40), (61, 40)))
+    several = make_configurations(*seeds_of(0, (60, 40), (61, 40)))
     assert describe_intervals(FOUR) == [ONE_SEED]
     assert describe_intervals(several) == ["Intervals (95 %) are over seeds and test items together."]
-    (mixed,) = describe_intervals([*several, one(0.5, 40, 75)])
+    (mixed,) = describe_intervals([*several, make_configuration(0.5, 40, 75)])
     assert mixed.endswith("with one seed, of mix.ratio 0.5, the luck of training is not in them.")
 
 
 def test_a_metric_without_rows_has_an_interval_over_seeds_alone() -> None:
-    runs = [made(0, 60, 40, seed=seed, **{"gsm8k acc": value}) for seed, value in enumerate((0.5, 0.6, 0.55))]
+    runs = [make_run(0, 60, 40, seed=seed, **{"gsm8k acc": value}) for seed, value in enumerate((0.5, 0.6, 0.55))]
     base = {"value": 0.7}
     for own in runs:
         line = own.lines["general.gsm8k acc"]
         line["models"]["base"] = base
         line["change"] = {"value": round(line["models"]["tuned"]["value"] - 0.7, 4)}
-    (found,) = configurations(*runs, axis="general.gsm8k acc")
+    (found,) = make_configurations(*runs, axis="general.gsm8k acc")
     assert found.general == {
         "value": 0.55,
         "low": pytest.approx(0.426, abs=1e-3),
@@ -236,18 +251,18 @@ def test_a_metric_without_rows_has_an_interval_over_seeds_alone() -> None:
 
 def test_on_an_axis_where_lower_is_better_a_rise_is_a_loss() -> None:
     axis = "mmlu.unparsed"
-    two = configurations(made(0, 60, 40, unparsed=41), made(0.5, 55, 75, unparsed=6), axis=axis)
+    two = make_configurations(make_run(0, 60, 40, unparsed=41), make_run(0.5, 55, 75, unparsed=6), axis=axis)
     assert [own.loss["value"] for own in two] == [0.4, 0.05]
     assert all(own.loss["low"] <= own.loss["value"] <= own.loss["high"] for own in two)
     assert mark_front(two) == [True, True]
     assert choose_best(two, 0.1) is two[1]
     assert f"{BY_NAME['mmlu.unparsed'].title} loss" in render_table(two, 0.1).splitlines()[0]
-    drawn = words(render_svg(make_frontier_chart(two, ["0", "0.5"], two[1], 0.1)))
+    drawn = list_words(render_svg(make_frontier_chart(two, ["0", "0.5"], two[1], 0.1)))
     assert {"answers that name no choice (lower is better)", "base plus 0.1"} <= drawn
 
 
 def test_the_loss_is_that_of_the_chosen_axis() -> None:
-    (found,) = configurations(made(0, 60, 40, ifeval=20), axis="ifeval.prompt_strict")
+    (found,) = make_configurations(make_run(0, 60, 40, ifeval=20), axis="ifeval.prompt_strict")
     assert (found.general["value"], found.loss["value"]) == (0.2, 0.4)
     assert "0.4 of IFEval or less" in describe_recommendation([found], 0.4, SCORE)
 
@@ -294,7 +309,7 @@ LOCK = {
 }
 
 
-def changed(*path: str, to: object) -> RunSettings:
+def change_settings(*path: str, to: object) -> RunSettings:
     lock = json.loads(json.dumps(LOCK))
     inner = lock
     for key in path[:-1]:
@@ -310,18 +325,18 @@ def test_settings_of_a_run_are_read_from_its_lock() -> None:
 
 def test_seed_gate_report_and_outputs_are_not_part_of_a_configuration() -> None:
     same = read_run_settings(LOCK).others
-    assert changed("mix", "params", "params.yaml", "seed", to=4).others == same
-    assert changed("compare", "params", "params.yaml", "gate", to={"mmlu": {"acc": 0.1}}).others == same
-    assert changed("report", "deps", "0", "md5", to="x").others == same
-    assert changed("mix", "outs", "0", "md5", to="x").others == same
+    assert change_settings("mix", "params", "params.yaml", "seed", to=4).others == same
+    assert change_settings("compare", "params", "params.yaml", "gate", to={"mmlu": {"acc": 0.1}}).others == same
+    assert change_settings("report", "deps", "0", "md5", to="x").others == same
+    assert change_settings("mix", "outs", "0", "md5", to="x").others == same
 
 
 def test_another_param_or_other_code_is_another_configuration() -> None:
     same = read_run_settings(LOCK).others
-    assert changed("mix", "params", "params.yaml", "mix", "unit", to="examples").others != same
-    assert changed("train", "params", "profiles/demo.yaml", "train", "epochs", to=3).others != same
-    assert changed("mix", "deps", "1", "md5", to="other").others != same
-    assert changed("base", "params", "profiles/demo.yaml", "model", to={"hub": "y"}).others != same
+    assert change_settings("mix", "params", "params.yaml", "mix", "unit", to="examples").others != same
+    assert change_settings("train", "params", "profiles/demo.yaml", "train", "epochs", to=3).others != same
+    assert change_settings("mix", "deps", "1", "md5", to="other").others != same
+    assert change_settings("base", "params", "profiles/demo.yaml", "model", to={"hub": "y"}).others != same
 
 
 def test_the_table_lists_configurations_base_and_svm_and_marks_the_chosen_one() -> None:
@@ -332,7 +347,7 @@ def test_the_table_lists_configurations_base_and_svm_and_marks_the_chosen_one() 
 
 
 def test_the_csv_has_a_row_per_configuration_followed_by_its_runs() -> None:
-    three = configurations(*seeds_of(0, (60, 40), (66, 44)), *seeds_of(0.5, (40, 79)))
+    three = make_configurations(*seeds_of(0, (60, 40), (66, 44)), *seeds_of(0.5, (40, 79)))
     read = list(csv.DictReader(io.StringIO(render_csv(three, 0.1))))
     assert [(row["kind"], row["ratio"], row["seed"], row["seeds"]) for row in read] == [
         ("configuration", "0", "", "2"),
@@ -349,11 +364,11 @@ def test_the_csv_has_a_row_per_configuration_followed_by_its_runs() -> None:
 
 
 def test_the_table_shows_the_trained_share_beside_the_requested_one() -> None:
-    runs = [replace(made(0.4, 60, 70, seed=seed), budget=Budget(9, 5, 1e-3, general=0.3)) for seed in (0, 1)]
+    runs = [replace(make_run(0.4, 60, 70, seed=seed), budget=Budget(9, 5, 1e-3, general=0.3)) for seed in (0, 1)]
     runs = [replace(run, settings=replace(run.settings, others="same")) for run in runs]
-    (line,) = (line for line in render_table(configurations(*runs), 0.2).splitlines() if " 0.4 " in line)
+    (line,) = (line for line in render_table(make_configurations(*runs), 0.2).splitlines() if " 0.4 " in line)
     assert line.split("|")[2].strip() == "0.300"
-    shares = [row["general_share"] for row in csv.DictReader(io.StringIO(render_csv(configurations(*runs), 0.2)))]
+    shares = [row["general_share"] for row in csv.DictReader(io.StringIO(render_csv(make_configurations(*runs), 0.2)))]
     assert shares == ["0.3"] * 3
 
 
@@ -366,7 +381,7 @@ def test_the_column_of_path_and_emotion_is_empty_if_labels_have_no_emotions() ->
         index_by_metric(with_emotions),
         files=Rows(tuned[1], make_metrics(full=5)[1]),
     )
-    found = configurations(run)
+    found = make_configurations(run)
     row, _ = csv.DictReader(io.StringIO(render_csv(found, 0.1)))
     assert float(row["voc_f1_full_low"]) < float(row["voc_f1_full"]) == 0.4 < float(row["voc_f1_full_high"])
     assert next(csv.DictReader(io.StringIO(render_csv(FOUR, 0.1))))["voc_f1_full"] == ""
@@ -377,10 +392,12 @@ def test_the_column_of_path_and_emotion_is_empty_if_labels_have_no_emotions() ->
 @pytest.mark.parametrize("name", ["voc.f1", "mmlu.acc"])
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_too_few_items_have_no_marks_and_no_recommendation(name: str, seeds: int) -> None:
-    runs = [made(ratio, f1, acc, seed=seed) for seed in range(seeds) for ratio, f1, acc in ((0, 60, 40), (0.5, 50, 75))]
+    runs = [
+        make_run(ratio, f1, acc, seed=seed) for seed in range(seeds) for ratio, f1, acc in ((0, 60, 40), (0.5, 50, 75))
+    ]
     for one_run in runs:
         one_run.lines[name]["n"] = 29
-    found = configurations(*runs)
+    found = make_configurations(*runs)
     assert mark_front(found) == [False, False]
     assert choose_best(found, 0.5) is None
     assert "29" in describe_recommendation(found, 0.5, SCORE) and describe_recommendation(found, 0.5, SCORE).startswith(
@@ -410,16 +427,22 @@ def test_a_limit_that_is_not_a_share_is_refused(given: str) -> None:
         choose_limit(given, None, MMLU)
 
 
-def words(text: str) -> set[str]:
+def list_words(text: str) -> set[str]:
     """Return what an SVG says."""
     return {element.text or "" for element in ET.fromstring(text).iter() if element.tag.endswith("}text")}
 
 
 def test_the_plot_has_a_legend_and_no_label_covers_another() -> None:
-    close = [one(0, 60, 40), one(0.05, 60, 41), one(0.1, 59, 40), one(0.15, 60, 40, name="b"), one(0.5, 40, 79)]
+    close = [
+        make_configuration(0, 60, 40),
+        make_configuration(0.05, 60, 41),
+        make_configuration(0.1, 59, 40),
+        make_configuration(0.15, 60, 40, name="b"),
+        make_configuration(0.5, 40, 79),
+    ]
     labels = [make_label(own, close) for own in close]
     drawn = render_svg(make_frontier_chart(close, labels, close[-1], 0.02), height=4.4)
-    assert {"Pareto front", "recommended", "base", "base less 0.02", "mix.ratio", *labels} <= words(drawn)
+    assert {"Pareto front", "recommended", "base", "base less 0.02", "mix.ratio", *labels} <= list_words(drawn)
     assert render_svg(make_frontier_chart(close, labels, close[-1], 0.02), height=4.4) == drawn
     figure = Figure(figsize=(7, 4.4), layout="constrained")
     canvas = FigureCanvasAgg(figure)
@@ -433,14 +456,14 @@ def test_the_plot_has_a_legend_and_no_label_covers_another() -> None:
 
 def test_a_single_configuration_can_be_drawn_and_each_rate_has_its_marker() -> None:
     assert "recommended" not in render_svg(make_frontier_chart(FOUR[:1], ["0"], None, 0.02))
-    two = [one(0, 60, 40), one(0, 50, 45, 1e-5)]
+    two = [make_configuration(0, 60, 40), make_configuration(0, 50, 45, 1e-5)]
     drawn = render_svg(make_frontier_chart(two, ["0", "0"], None, 0.1))
-    assert {"mix.ratio at lr 0.001", "mix.ratio at lr 1e-05"} <= words(drawn)
+    assert {"mix.ratio at lr 0.001", "mix.ratio at lr 1e-05"} <= list_words(drawn)
 
 
 def test_a_plot_of_several_seeds_says_that_it_shows_means() -> None:
-    three = configurations(*seeds_of(0, (60, 40), (66, 44), (57, 39)))
-    assert "VOC F1, mean of 3 seeds" in words(render_svg(make_frontier_chart(three, ["0"], None, 0.02)))
+    three = make_configurations(*seeds_of(0, (60, 40), (66, 44), (57, 39)))
+    assert "VOC F1, mean of 3 seeds" in list_words(render_svg(make_frontier_chart(three, ["0"], None, 0.02)))
 
 
 @pytest.fixture(scope="module")
@@ -538,11 +561,11 @@ def test_the_recommendation_is_printed_and_written(
 ) -> None:
     monkeypatch.chdir(project)
     write_frontier("0.2")
-    said = capsys.readouterr().out
-    assert "mix.ratio 0.25: VOC F1 0.500, the only configuration that loses 0.2 of MMLU or less" in said
-    assert ONE_SEED in said.splitlines()
-    assert "Warning: steps differ: 100 to 133;" in said
-    assert Path("metrics/frontier/frontier.md").read_text() in said
+    output = capsys.readouterr().out
+    assert "mix.ratio 0.25: VOC F1 0.500, the only configuration that loses 0.2 of MMLU or less" in output
+    assert ONE_SEED in output.splitlines()
+    assert "Warning: steps differ: 100 to 133;" in output
+    assert Path("metrics/frontier/frontier.md").read_text() in output
     assert ET.parse("metrics/frontier/frontier.svg").getroot().tag.endswith("}svg")
     assert run_command(project, "git", "status", "--short", "metrics/frontier") == ""
 

@@ -23,18 +23,18 @@ pytestmark = pytest.mark.slow
 SWEEP = ("python", "-m", "alloy", "sweep")
 
 
-def share(value: float) -> bool:
+def is_share(value: float) -> bool:
     return 0 <= value <= 1
 
 
 def test_a_list_keeps_each_number_once_in_order() -> None:
-    assert parse_numbers("RATIOS", "0.25, 0,0.25,1.0e-1", share, "a share") == [0.25, 0.0, 0.1]
+    assert parse_numbers("RATIOS", "0.25, 0,0.25,1.0e-1", is_share, "a share") == [0.25, 0.0, 0.1]
 
 
 @pytest.mark.parametrize("word", ["quarter", "1.5", "-0.1", "nan", "25%"])
 def test_a_number_that_is_not_valid_is_named(word: str) -> None:
     with pytest.raises(InputError, match=rf"^RATIOS: .*'{re.escape(word)}'"):
-        parse_numbers("RATIOS", f"0,{word}", share, "a share")
+        parse_numbers("RATIOS", f"0,{word}", is_share, "a share")
 
 
 def test_the_name_of_a_run_has_its_ratio_rate_and_seed() -> None:
@@ -86,9 +86,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def first(project: Path) -> str:
     """The run of ratio 0.4 fails."""
-    said = run_command(project, *SWEEP, "--ratios", "0.4,0", "--mmlu-drop", "0.5", status=1)
+    output = run_command(project, *SWEEP, "--ratios", "0.4,0", "--mmlu-drop", "0.5", status=1)
     run_command(project, "git", "add", "-A")
-    return said
+    return output
 
 
 def test_a_run_that_fails_is_named_with_its_log_and_the_others_are_kept(project: Path, first: str) -> None:
@@ -158,29 +158,29 @@ def test_a_stopped_sweep_continues_and_a_gate_fails_no_run(project: Path, first:
     assert sweep.returncode == 130
     assert "sweep: stopped; " in rest
     assert names(project) == ["ratio-0-lr-0.003-seed-0"]
-    said = run_command(project, *SWEEP, "--ratios", "0,0.25")
-    assert "sweep: ratio-0-lr-0.003-seed-0 is already finished" in said
-    assert "sweep: run 1 of 1, ratio-0.25-lr-0.003-seed-0" in said
-    assert "No configuration loses 0.02 of MMLU or less; the nearest is mix.ratio 0.25" in said
+    output = run_command(project, *SWEEP, "--ratios", "0,0.25")
+    assert "sweep: ratio-0-lr-0.003-seed-0 is already finished" in output
+    assert "sweep: run 1 of 1, ratio-0.25-lr-0.003-seed-0" in output
+    assert "No configuration loses 0.02 of MMLU or less; the nearest is mix.ratio 0.25" in output
     params.write_text(before)
 
 
 def test_seeds_are_added_to_finished_runs_and_a_failed_one_is_named(project: Path, first: str) -> None:
-    said = run_command(project, *SWEEP, "--ratios", "0,0.25", "--seeds", "3", "--mmlu-drop", "0.5", status=1)
+    output = run_command(project, *SWEEP, "--ratios", "0,0.25", "--seeds", "3", "--mmlu-drop", "0.5", status=1)
     assert {f"sweep: ratio-{ratio}-lr-0.003-seed-0 is already finished" for ratio in ("0", "0.25")} <= set(
-        said.splitlines()
+        output.splitlines()
     )
-    assert "sweep: run 1 of 4, ratio-0-lr-0.003-seed-1" in said
-    assert said.splitlines()[-1].startswith("alloy: ratio-0.25-lr-0.003-seed-2 failed: ")
+    assert "sweep: run 1 of 4, ratio-0-lr-0.003-seed-1" in output
+    assert output.splitlines()[-1].startswith("alloy: ratio-0.25-lr-0.003-seed-2 failed: ")
     expected = [f"ratio-{ratio}-lr-0.003-seed-{seed}" for ratio in ("0", "0.25") for seed in (0, 1, 2)]
     assert names(project) == expected[:-1]
-    rows = {line.split("|")[1].strip(): line for line in said.splitlines() if line.startswith("| ")}
+    rows = {line.split("|")[1].strip(): line for line in output.splitlines() if line.startswith("| ")}
     assert "| 0.603 (" in rows["> 0"]  # 0.60, 0.62 and 0.59
     assert "| 0, 1, 2 |" in rows["> 0"]
     assert "| 0.510 (" in rows["0.25"]
     assert "| 0, 1 " in rows["0.25"]
-    assert "Missing: mix.ratio 0.25: no finished run of seed 2; its metrics are from seed 0, 1" in said
-    assert ONE_SEED in said  # of each run
+    assert "Missing: mix.ratio 0.25: no finished run of seed 2; its metrics are from seed 0, 1" in output
+    assert ONE_SEED in output  # of each run
     assert ONE_SEED not in (project / "metrics/frontier/frontier.md").read_text()
 
 
@@ -228,8 +228,8 @@ def test_a_second_sweep_in_the_same_folder_is_refused(project: Path, monkeypatch
     (["--ratios", "0", "--seeds", str(2**32 + 1)], "alloy: --seeds: "),
 ])  # fmt: skip
 def test_a_wrong_option_is_named_before_anything_runs(project: Path, words: list[str], line: str) -> None:
-    (said,) = run_command(project, *SWEEP, *words, status=1).splitlines()
-    assert said.startswith(line)
+    (output,) = run_command(project, *SWEEP, *words, status=1).splitlines()
+    assert output.startswith(line)
 
 
 def test_a_command_sees_a_terminal_and_its_output_is_logged(tmp_path: Path) -> None:

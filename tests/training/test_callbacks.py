@@ -268,7 +268,7 @@ def progress(clock: Clock, work_folder: WorkFolder) -> Iterator[Training]:
     callback.on_train_end(training.args, training.state, training.control)
 
 
-def log(training: Training, **logs: float) -> None:
+def log_loss(training: Training, **logs: float) -> None:
     training.callback.on_log(training.args, training.state, training.control, logs=logs)
 
 
@@ -298,7 +298,7 @@ def test_the_bar_starts_at_the_current_step_and_shows_the_loss_and_the_speed_of_
         training = Training(callback, clock, work_folder, begun=400)
         for _ in range(2):
             training.step(2)
-            log(training, loss=1.23456)
+            log_loss(training, loss=1.23456)
         callback.on_train_end(training.args, training.state, training.control)
     first, *_, last = re.split("[\r\n]+", terminal.getvalue().strip())
     assert re.match(r"train: +40%.* 400/1000 ", first)
@@ -311,7 +311,7 @@ def test_the_bar_is_shown_on_a_terminal_of_rank_0_only(clock, work_folder, scree
         callback = Progress("train", "train", [100] * 1000)
         training = Training(callback, clock, work_folder, is_world_process_zero=not screen.isatty())
         training.step()
-        log(training, loss=1.0)
+        log_loss(training, loss=1.0)
         callback.on_train_end(training.args, training.state, training.control)
     assert not screen.getvalue()
 
@@ -323,7 +323,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_setting(clock, work_fo
     training.step()
     training.step()
     with pytest.raises(InputError) as fault:
-        log(training, loss=loss)
+        log_loss(training, loss=loss)
     line = str(fault.value)
     assert f"loss became {loss} in step 2;" in line
     assert "model.scratch.train.lr" in line
@@ -333,7 +333,7 @@ def test_a_log_without_a_loss_is_ignored(clock, work_folder):
     with redirect_stderr(Terminal()) as terminal:
         callback = Progress("train", "train", [100] * 1000)
         training = Training(callback, clock, work_folder)
-        log(training, train_runtime=1.0)
+        log_loss(training, train_runtime=1.0)
         callback.on_log(training.args, training.state, training.control)
         callback.on_train_end(training.args, training.state, training.control)
     assert "loss" not in terminal.getvalue()

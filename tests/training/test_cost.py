@@ -37,20 +37,20 @@ SIZES = {
 LENGTH = 128
 
 
-def dense(layers=2, **changes):
+def make_dense_config(layers=2, **changes):
     return Qwen3Config(**{**SIZES, "tie_word_embeddings": True, "num_hidden_layers": layers, **changes})
 
 
-def mixture(layers=2, **changes):
+def make_moe_config(layers=2, **changes):
     experts = {"moe_intermediate_size": 96, "num_experts": 8, "num_experts_per_tok": 2}
     return Qwen3MoeConfig(**{**SIZES, **experts, "num_hidden_layers": layers, **changes})
 
 
-def published(name):
+def read_published_config(name):
     return AutoConfig.from_pretrained(ROOT / f"tests/configs/{name}.json")
 
 
-def build(config, **kwargs):
+def build_model(config, **kwargs):
     torch.manual_seed(0)
     return AutoModelForCausalLM.from_config(config, **kwargs)
 
@@ -64,7 +64,7 @@ def build(config, **kwargs):
     ],
 )
 def test_parameters_are_the_published_ones(name, total, active):
-    config = published(name)
+    config = read_published_config(name)
     counted = count_parameters(config)
     assert counted.total == total
     ends = counted.head * (1 if config.tie_word_embeddings else 2)
@@ -73,7 +73,7 @@ def test_parameters_are_the_published_ones(name, total, active):
 
 
 def test_counting_takes_no_memory_and_leaves_the_configuration_alone():
-    config = published("qwen3-30b-a3b")
+    config = read_published_config("qwen3-30b-a3b")
     before = config.to_dict()
     assert {p.device.type for p in make_empty_model(config).parameters()} == {"meta"}
     assert config.to_dict() == before
@@ -81,7 +81,9 @@ def test_counting_takes_no_memory_and_leaves_the_configuration_alone():
 
 def counted_flops(config, method):
     """Return (FLOPs that PyTorch counts for an example of LENGTH tokens, a quarter with a loss; size of the norms)."""
-    model = build(config, experts_implementation="eager") if hasattr(config, "num_experts") else build(config)
+    model = (
+        build_model(config, experts_implementation="eager") if hasattr(config, "num_experts") else build_model(config)
+    )
     inputs = {"input_ids": torch.randint(0, config.vocab_size, (1, LENGTH))}
     if method is Method.lora:  # frozen weights, with an adapter that is too small to count
         model.requires_grad_(False)
@@ -92,7 +94,7 @@ def counted_flops(config, method):
 
 
 @pytest.mark.parametrize("method", list(Method))
-@pytest.mark.parametrize("config", [dense(), mixture()], ids=["dense", "mixture"])
+@pytest.mark.parametrize("config", [make_dense_config(), make_moe_config()], ids=["dense", "mixture"])
 def test_flops_are_those_that_torch_counts(config, method):
     counted, norms = counted_flops(config, method)
     ours = count_training_flops(config, LENGTH, LENGTH**2, LENGTH // 4, method)
@@ -104,7 +106,7 @@ def test_flops_are_those_that_torch_counts(config, method):
 
 
 def test_flops_grow_with_tokens_squares_and_completions_separately():
-    flops = partial(count_training_flops, published("qwen3-8b"), method=Method.full)
+    flops = partial(count_training_flops, read_published_config("qwen3-8b"), method=Method.full)
     assert flops(tokens=2, squares=2, completions=2) == 2 * flops(tokens=1, squares=1, completions=1)
     assert flops(tokens=1, squares=1, completions=0) < flops(tokens=1, squares=1, completions=1)
     # Attention's share in a single example of 4,096 tokens: half the square is about a 24th of the layers' work.
@@ -150,36 +152,36 @@ def test_an_unknown_gpu_has_no_peak(name):
     assert find_peak_flops(name) is None
 
 
-EIGHT = published("qwen3-8b")
+EIGHT = read_published_config("qwen3-8b")
 
 
-def needs(processes=8, rows=1, config=EIGHT, gpu=True, **changes):
+def estimate_need(processes=8, rows=1, config=EIGHT, gpu=True, **changes):
     return estimate_memory(config, Train(lr=1e-5, max_length=4096, **changes), processes, rows, gpu)
 
 
 def test_dividing_more_of_the_state_needs_less_memory():
-    alone, zero2, zero3 = (needs(deepspeed=kind)["total"] for kind in (None, DeepSpeed.zero2, DeepSpeed.zero3))
+    alone, zero2, zero3 = (estimate_need(deepspeed=kind)["total"] for kind in (None, DeepSpeed.zero2, DeepSpeed.zero3))
     assert zero3 < zero2 < alone
-    assert needs(16, deepspeed=DeepSpeed.zero3)["total"] < zero3
-    assert needs(1)["weights"] == needs(8)["weights"]
+    assert estimate_need(16, deepspeed=DeepSpeed.zero3)["total"] < zero3
+    assert estimate_need(1)["weights"] == estimate_need(8)["weights"]
 
 
 def test_an_adapter_needs_less_than_all_weights_and_a_small_one_less_than_a_large_one():
-    small, large = (needs(1, method=Method.lora, lora=Lora(rank=rank)) for rank in (8, 64))
-    assert small["total"] < large["total"] < needs(1)["total"]
+    small, large = (estimate_need(1, method=Method.lora, lora=Lora(rank=rank)) for rank in (8, 64))
+    assert small["total"] < large["total"] < estimate_need(1)["total"]
     assert large["optimizer"] == 8 * small["optimizer"]
 
 
 def test_gradient_checkpointing_needs_less_memory_and_more_rows_need_more():
-    assert needs(gradient_checkpointing=True)["activations"] < needs()["activations"] / 10
-    assert needs(rows=2)["logits"] == 2 * needs()["logits"]
-    assert needs(rows=2)["activations"] > 2 * needs()["activations"]  # the mask grows with the square
+    assert estimate_need(gradient_checkpointing=True)["activations"] < estimate_need()["activations"] / 10
+    assert estimate_need(rows=2)["logits"] == 2 * estimate_need()["logits"]
+    assert estimate_need(rows=2)["activations"] > 2 * estimate_need()["activations"]  # the mask grows with the square
 
 
 def test_an_anchored_model_keeps_a_whole_copy_and_an_anchored_adapter_none():
-    anchored = needs(deepspeed=DeepSpeed.zero2, anchor=0.5)
+    anchored = estimate_need(deepspeed=DeepSpeed.zero2, anchor=0.5)
     assert anchored["reference"] == 2 * count_parameters(EIGHT).total
-    assert needs(method=Method.lora, anchor=0.5)["reference"] == needs()["reference"] == 0
+    assert estimate_need(method=Method.lora, anchor=0.5)["reference"] == estimate_need()["reference"] == 0
 
 
 @pytest.mark.parametrize(
@@ -193,8 +195,8 @@ def test_an_anchored_model_keeps_a_whole_copy_and_an_anchored_adapter_none():
     ],
 )
 def test_estimates_with_deepspeed_are_the_bytes_of_its_tensors(deepspeed, gpu, each):
-    config = dense()  # below a billion weights, ZeRO-3 can gather all of them: that is the second term
-    estimate = needs(2, config=config, gpu=gpu, deepspeed=deepspeed)
+    config = make_dense_config()  # below a billion weights, ZeRO-3 can gather all of them: that is the second term
+    estimate = estimate_need(2, config=config, gpu=gpu, deepspeed=deepspeed)
     total = count_parameters(config).total
     assert {key: estimate[key] / total for key in each} == each
 
@@ -206,10 +208,10 @@ def test_deepspeed_accumulates_gradients_in_float32_as_estimated():
 
 
 @pytest.mark.filterwarnings("ignore:The following .* keys did not match")  # PEFT warns, then adapts the experts
-@pytest.mark.parametrize("config", [dense(), mixture()], ids=["dense", "mixture"])
+@pytest.mark.parametrize("config", [make_dense_config(), make_moe_config()], ids=["dense", "mixture"])
 @pytest.mark.parametrize("kind", ["adamw", "muon", "lora"])
 def test_weights_gradients_and_optimizer_are_the_bytes_of_the_real_tensors(config, kind):
-    model = build(config)
+    model = build_model(config)
     if kind == "lora":
         model = attach_adapter(model, Lora())
     model(input_ids=torch.arange(8)[None], labels=torch.arange(8)[None]).loss.backward()
@@ -218,7 +220,7 @@ def test_weights_gradients_and_optimizer_are_the_bytes_of_the_real_tensors(confi
     optimizer.step()
     parts = getattr(optimizer, "parts", (optimizer,))
     states = [value for part in parts for state in part.state.values() for value in state.values()]
-    estimate = needs(
+    estimate = estimate_need(
         1,
         config=config,
         gpu=False,
@@ -230,10 +232,10 @@ def test_weights_gradients_and_optimizer_are_the_bytes_of_the_real_tensors(confi
     assert estimate["optimizer"] == sum(value.nbytes for value in states if value.ndim)  # without the step counters
 
 
-def saved(config, *, packed, dtype, autocast):
+def measure_saved(config, *, packed, dtype, autocast):
     """Return the bytes that a forward pass through the layers keeps for the backward pass, without the weights."""
     config._attn_implementation = "sdpa"
-    model = build(config).to(dtype)
+    model = build_model(config).to(dtype)
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept = {}
 
@@ -255,24 +257,24 @@ def saved(config, *, packed, dtype, autocast):
 @pytest.mark.parametrize(
     ("make", "gpu", "changes", "dtype", "autocast"),
     [
-        (dense, False, {}, torch.float32, False),
-        (dense, True, {"deepspeed": DeepSpeed.zero2}, torch.bfloat16, False),
-        (dense, True, {}, torch.float32, True),
-        (mixture, False, {}, torch.float32, False),
-        (mixture, True, {"deepspeed": DeepSpeed.zero3}, torch.bfloat16, False),
+        (make_dense_config, False, {}, torch.float32, False),
+        (make_dense_config, True, {"deepspeed": DeepSpeed.zero2}, torch.bfloat16, False),
+        (make_dense_config, True, {}, torch.float32, True),
+        (make_moe_config, False, {}, torch.float32, False),
+        (make_moe_config, True, {"deepspeed": DeepSpeed.zero3}, torch.bfloat16, False),
     ],
     ids=["float32", "bfloat16", "autocast", "experts-float32", "experts-bfloat16"],
 )
 def test_activations_are_those_that_a_layer_keeps(make, gpu, changes, dtype, autocast, packed):
     train = Train(lr=1e-5, max_length=LENGTH, packing=packed, **changes)
-    kept = partial(saved, packed=packed, dtype=dtype, autocast=autocast)
+    kept = partial(measure_saved, packed=packed, dtype=dtype, autocast=autocast)
     layer = kept(make(3)) - kept(make(2))
     ours = estimate_memory(make(1), train, 1, 1, gpu)["activations"]
     assert ours == pytest.approx(layer, rel=0.03)  # the estimate leaves out tensors with one number per head or expert
 
 
 def test_logits_are_log_probabilities_and_two_gradients_of_the_completions():
-    assert needs(config=dense())["logits"] == COMPLETION_SHARE * 4096 * 96 * 3 * 4
+    assert estimate_need(config=make_dense_config())["logits"] == COMPLETION_SHARE * 4096 * 96 * 3 * 4
 
 
 def test_the_memory_line_names_the_parts_in_gib_without_parts_of_0():
@@ -297,7 +299,7 @@ def test_the_head_of_a_profile_holds_what_the_command_prints(profile, processes,
     line, count, flops = capsys.readouterr().out.splitlines()
     head = (ROOT / f"profiles/{profile}.yaml").read_text()
     assert f"#   {line}\n" in head
-    assert count.startswith(f"{count_parameters(published(config)).total:,} parameters")
+    assert count.startswith(f"{count_parameters(read_published_config(config)).total:,} parameters")
     assert "GPU hours of an H100 at an assumed MFU of 40%" in flops
 
 

@@ -28,11 +28,11 @@ from projects import (
 SBATCH = ROOT / "profiles/slurm/train.sbatch"
 
 
-def launcher(env, gpus=0):
+def run_launcher(env, gpus=0):
     return build_launch_command("stages.train", env, gpus, "first")
 
 
-def torchrun(processes, *more):
+def run_torchrun(processes, *more):
     start = [sys.executable, "-m", "alloy.training.distributed", f"--nproc-per-node={processes}"]
     return [*start, "--shutdown-timeout=600", *more, "-m", "stages.train"]
 
@@ -48,7 +48,7 @@ def torchrun(processes, *more):
     ],
 )
 def test_a_single_process_needs_no_launcher(env, gpus):
-    assert launcher(env, gpus) is None
+    assert run_launcher(env, gpus) is None
 
 
 @pytest.mark.parametrize(
@@ -61,47 +61,47 @@ def test_a_single_process_needs_no_launcher(env, gpus):
     ],
 )
 def test_torchrun_starts_several_processes_on_this_machine(env, gpus, processes):
-    assert launcher(env, gpus) == torchrun(processes, "--standalone")
+    assert run_launcher(env, gpus) == run_torchrun(processes, "--standalone")
 
 
 @pytest.mark.parametrize(("gpus", "processes"), [(8, 8), (0, 1)])
 def test_srun_starts_several_nodes_of_slurm(gpus, processes):
-    started = launcher({"SLURM_JOB_NUM_NODES": "4", "SLURM_JOB_ID": "17"}, gpus)
+    started = run_launcher({"SLURM_JOB_NUM_NODES": "4", "SLURM_JOB_ID": "17"}, gpus)
     meeting = ["--nnodes=4", "--rdzv-backend=c10d", f"--rdzv-endpoint=first:{DEFAULT_PORT}", "--rdzv-id=17"]
-    each = torchrun(processes, *meeting)
+    each = run_torchrun(processes, *meeting)
     options = started[1 : -len(each)]
     assert started == ["srun", *options, *each]
     assert {"--nodes=4", "--ntasks-per-node=1"} <= set(options)
 
 
 def test_processes_per_node_and_the_port_of_the_rendezvous_can_be_set():
-    started = launcher({"SLURM_JOB_NUM_NODES": "2", "ALLOY_PROCESSES": "3", "MASTER_PORT": "12345"}, 8)
+    started = run_launcher({"SLURM_JOB_NUM_NODES": "2", "ALLOY_PROCESSES": "3", "MASTER_PORT": "12345"}, 8)
     assert {"--nproc-per-node=3", "--rdzv-endpoint=first:12345"} <= set(started)
 
 
 def test_a_hostfile_starts_the_launcher_of_deepspeed(tmp_path):
     hosts = tmp_path / "hosts"
     hosts.write_text("one slots=8\ntwo slots=8\n")
-    started = launcher({"ALLOY_HOSTFILE": str(hosts)}, 8)
+    started = run_launcher({"ALLOY_HOSTFILE": str(hosts)}, 8)
     assert f"--hostfile={hosts}" in started
     assert started[-2:] == ["--module", "stages.train"]
 
 
 def test_a_missing_hostfile_names_the_file():
     with pytest.raises(InputError, match=r"^ALLOY_HOSTFILE: nowhere: .*`<host> slots=<gpus>`"):
-        launcher({"ALLOY_HOSTFILE": "nowhere"})
+        run_launcher({"ALLOY_HOSTFILE": "nowhere"})
 
 
 @pytest.mark.parametrize("more", [{}, {"SLURM_JOB_NUM_NODES": "4"}, {"ALLOY_PROCESSES": "2"}])
 def test_a_process_that_a_launcher_started_starts_no_launcher(more):
-    assert launcher({"RANK": "0", "WORLD_SIZE": "8", **more}, 8) is None
+    assert run_launcher({"RANK": "0", "WORLD_SIZE": "8", **more}, 8) is None
 
 
 @pytest.mark.parametrize("name", ["ALLOY_PROCESSES", "SLURM_JOB_NUM_NODES"])
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", " "])
 def test_a_variable_that_is_not_an_integer_is_named(name, text):
     with pytest.raises(InputError, match=rf"^{name}: .* got '{text}'"):
-        launcher({name: text})
+        run_launcher({name: text})
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from projects import read_weights, run_training, write_project
 pytestmark = pytest.mark.slow
 
 
-def loads(folder: Path) -> torch.Tensor:
+def compute_logits(folder: Path) -> torch.Tensor:
     """Return logits of the model in `folder`, loaded with transformers only."""
     with torch.no_grad():
         return load_weights(folder, torch.float32).eval()(torch.arange(10, 30)[None]).logits
@@ -31,7 +31,7 @@ def test_a_model_with_a_vision_tower_is_trained_on_text_and_keeps_the_tower(tmp_
     assert seeing
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and not changed & seeing
-    assert (loads(project / "models/trained") - loads(project / "models/base")).abs().max() > 1e-3
+    assert (compute_logits(project / "models/trained") - compute_logits(project / "models/base")).abs().max() > 1e-3
     assert read_json(project / "models/trained/config.json")["model_type"] == "gemma3"
     assert context_length(project / "models/trained") == 256
     monkeypatch.chdir(project)
@@ -46,7 +46,7 @@ def test_layers_with_a_state_are_trained_without_packing_and_a_line_says_so(tmp_
     assert "carry a state" in done.output and "train.packing" in done.output
     assert read_json(project / "metrics/train.json")["train"]["epochs"] == 2.0
     assert "packing: false" in (project / "models/trained/README.md").read_text()
-    assert (loads(project / "models/trained") - loads(project / "models/base")).abs().max() > 1e-3
+    assert (compute_logits(project / "models/trained") - compute_logits(project / "models/base")).abs().max() > 1e-3
 
 
 def test_lora_on_a_tied_output_layer_is_merged_into_an_untied_model(tmp_path):

@@ -15,7 +15,7 @@ TRAIN = Train(lr=1e-3, max_length=128)
 ROWS = ROWS[:6]
 
 
-def logits(model, rows) -> torch.Tensor:
+def compute_logits(model, rows) -> torch.Tensor:
     """Return (completion tokens, vocabulary) for packed rows, as `MixTrainer` computes them."""
     batch = flatten_rows(rows)
     del batch["labels"], batch["category"]
@@ -23,21 +23,21 @@ def logits(model, rows) -> torch.Tensor:
         return model(**batch, use_cache=False).logits[0]
 
 
-def apart(model, examples: Examples) -> torch.Tensor:
+def compute_apart(model, examples: Examples) -> torch.Tensor:
     """Return the same for each example alone, in packed order."""
     found = []
     for row in examples.dataset:
         start = 0
         for length in row["seq_lengths"]:
             one = {key: row[key][start : start + length] for key in ("input_ids", "labels", "category")}
-            found.append(logits(model, [{**one, "seq_lengths": [length]}]))
+            found.append(compute_logits(model, [{**one, "seq_lengths": [length]}]))
             start += length
     return torch.cat(found)
 
 
-def packed(model, examples: Examples) -> torch.Tensor:
+def compute_packed(model, examples: Examples) -> torch.Tensor:
     """Return the same for the packed rows."""
-    return torch.cat([logits(model, [row]) for row in examples.dataset])
+    return torch.cat([compute_logits(model, [row]) for row in examples.dataset])
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -45,7 +45,7 @@ def test_an_example_in_a_row_has_the_logits_of_the_example_alone(name):
     model = build_model(name)
     train, _ = resolve_packing(model.config, TRAIN)
     examples = prepare_examples(ROWS, make_tokenizer(), train)
-    torch.testing.assert_close(packed(model, examples), apart(model, examples), atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(compute_packed(model, examples), compute_apart(model, examples), atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", APART)
@@ -62,7 +62,7 @@ def test_examples_that_see_each_other_are_not_packed(name):
     assert not train.packing
     assert "train.packing" in str(line)
     examples = prepare_examples(ROWS, make_tokenizer(), TRAIN)
-    assert (packed(model, examples) - apart(model, examples)).abs().max() > 1e-4
+    assert (compute_packed(model, examples) - compute_apart(model, examples)).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -25,14 +25,14 @@ TARGETS = {
 }
 
 
-def tiny(tied: bool):
+def make_tiny_model(tied: bool):
     config = APART["Qwen3"]()
     config.tie_word_embeddings = tied
     set_seed(0)
     return AutoModelForCausalLM.from_config(config).eval()
 
 
-def adapted(model, targets: list[str]) -> PeftModel:
+def add_adapter(model, targets: list[str]) -> PeftModel:
     """Return the model with an adapter that changes it."""
     found = attach_adapter(model, Lora(rank=2, targets=targets))
     set_seed(1)
@@ -43,7 +43,7 @@ def adapted(model, targets: list[str]) -> PeftModel:
     return found.eval()
 
 
-def logits(model) -> torch.Tensor:
+def compute_logits(model) -> torch.Tensor:
     with torch.no_grad():
         return model(IDS).logits
 
@@ -61,34 +61,36 @@ class Trainer:
 @pytest.mark.parametrize("targets", TARGETS.values(), ids=TARGETS)
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 def test_a_saved_merged_model_has_the_logits_of_its_adapter(tmp_path, tied, targets):
-    model = adapted(tiny(tied), targets)
-    wanted = logits(model)
-    assert (wanted - logits(tiny(tied))).abs().max() > 0.01
+    model = add_adapter(make_tiny_model(tied), targets)
+    wanted = compute_logits(model)
+    assert (wanted - compute_logits(make_tiny_model(tied))).abs().max() > 0.01
     train = Train(lr=1e-3, method=Method.lora, lora=Lora(rank=2, targets=targets))
-    base = tiny(tied)
+    base = make_tiny_model(tied)
     job = TrainingJob("train", "train", "", train, 0, base.config, make_tokenizer(), lambda _: base, tmp_path)
     save_trained_model(job, Trainer(model), tmp_path / "out", {})
     loaded = load_weights(tmp_path / "out", torch.float32).eval()
-    torch.testing.assert_close(logits(loaded), wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(compute_logits(loaded), wanted, atol=1e-4, rtol=1e-4)
     ends = targets in (TARGETS["the output layer"], TARGETS["the embeddings"])
     assert read_json(tmp_path / "out/config.json")["tie_word_embeddings"] == (tied and not ends)
 
 
 @pytest.mark.parametrize("targets", TARGETS.values(), ids=TARGETS)
 def test_an_adapter_that_is_not_merged_has_the_same_logits_on_a_tied_base(tmp_path, targets):
-    model = adapted(tiny(tied=True), targets)
+    model = add_adapter(make_tiny_model(tied=True), targets)
     model.save_pretrained(tmp_path, save_embedding_layers=False)
-    assert torch.equal(logits(merge_adapter(tiny(tied=True), tmp_path)), logits(model.merge_and_unload()))
+    assert torch.equal(
+        compute_logits(merge_adapter(make_tiny_model(tied=True), tmp_path)), compute_logits(model.merge_and_unload())
+    )
 
 
 @pytest.mark.parametrize("name", ["Gemma 3 with vision", *STATEFUL])
 @pytest.mark.parametrize("targets", [["all-linear"], ["q_proj", "v_proj"]], ids=["all", "some"])
 def test_adapters_are_on_layers_that_text_uses_and_merge_in_every_family(tmp_path: Path, name, targets):
-    before = logits(build_model(name))
-    model = adapted(build_model(name), targets)
+    before = compute_logits(build_model(name))
+    model = add_adapter(build_model(name), targets)
     names = [key for key, parameter in model.named_parameters() if parameter.requires_grad]
     assert names and not [key for key in names if "vision" in key or "multi_modal" in key]
-    wanted = logits(model)
+    wanted = compute_logits(model)
     assert (wanted - before).abs().max() > 1e-4
     model.save_pretrained(tmp_path, save_embedding_layers=False)
-    torch.testing.assert_close(logits(merge_adapter(build_model(name), tmp_path)), wanted, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(compute_logits(merge_adapter(build_model(name), tmp_path)), wanted, atol=1e-3, rtol=1e-3)

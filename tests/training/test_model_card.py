@@ -11,7 +11,7 @@ FOLDER = {"source": "path", "name": "given", "sha256": "cd" * 32}
 WHEEL = {"package": "a-model", "version": "0.1.2", "file": "a/a.gguf"}
 
 
-def written(origin):
+def write_card(origin):
     source = {"customer": {"examples": 30, "passes": 60, "tokens": 900, "loss_tokens": 90}}
     source["made"] = {"examples": 10, "passes": 20, "tokens": 100, "loss_tokens": 10}
     report = {"steps": 1, "source": source, "general_share": compute_general_share(source)}
@@ -19,16 +19,16 @@ def written(origin):
 
 
 def test_a_model_from_scratch_has_no_origin_in_its_card():
-    assert "sha256 `" not in written(None)
+    assert "sha256 `" not in write_card(None)
 
 
 @pytest.mark.parametrize("more", [{}, WHEEL])
 def test_of_a_gguf_file_the_card_says_that_its_weights_were_dequantized(more):
-    (line,) = (line for line in written({**FILE, **more}).splitlines() if "a.gguf" in line)
+    (line,) = (line for line in write_card({**FILE, **more}).splitlines() if "a.gguf" in line)
     assert "dequantized" in line and FILE["sha256"] in line
     assert ("`a-model` 0.1.2" in line) == bool(more)
 
 
 def test_of_a_folder_the_card_has_the_name_and_the_hash():
-    (line,) = (line for line in written(FOLDER).splitlines() if "`given`" in line)
+    (line,) = (line for line in write_card(FOLDER).splitlines() if "`given`" in line)
     assert FOLDER["sha256"] in line and "dequantized" not in line

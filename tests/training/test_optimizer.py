@@ -10,20 +10,20 @@ COEFFICIENTS = (DEFAULT_A, DEFAULT_B, DEFAULT_C)
 SHAPES = [(24, 24), (40, 16), (16, 40), (24, 24)]
 
 
-def random(*shape: int) -> torch.Tensor:
+def make_random(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
 
 
-def parameters() -> list[torch.nn.Parameter]:
-    made = [torch.nn.Parameter(random(*shape)) for shape in SHAPES]
+def make_parameters() -> list[torch.nn.Parameter]:
+    made = [torch.nn.Parameter(make_random(*shape)) for shape in SHAPES]
     for number, parameter in enumerate(made):
-        parameter.grad = random(*parameter.shape) * (number + 1)
+        parameter.grad = make_random(*parameter.shape) * (number + 1)
     return made
 
 
 @pytest.mark.parametrize("shape", [(3, 24, 24), (2, 40, 16), (2, 16, 40)])
 def test_the_iteration_moves_singular_values_close_to_one_and_keeps_singular_vectors(shape):
-    matrices = random(*shape)
+    matrices = make_random(*shape)
     done = orthogonalize(matrices, COEFFICIENTS, 5)
     assert done.dtype == torch.float32
     values = torch.linalg.svdvals(done)
@@ -34,7 +34,7 @@ def test_the_iteration_moves_singular_values_close_to_one_and_keeps_singular_vec
 
 
 def test_each_matrix_of_a_stack_is_orthogonalized_separately():
-    matrices = random(3, 40, 16)
+    matrices = make_random(3, 40, 16)
     alone = torch.cat([orthogonalize(one[None], COEFFICIENTS, 5) for one in matrices])
     torch.testing.assert_close(orthogonalize(matrices, COEFFICIENTS, 5), alone, atol=1e-5, rtol=0)
 
@@ -44,7 +44,7 @@ def test_a_zero_gradient_moves_nothing():
 
 
 def test_steps_are_those_of_torch_within_the_precision_of_bfloat16():
-    ours, theirs = parameters(), parameters()
+    ours, theirs = make_parameters(), make_parameters()
     settings = {"lr": 0.1, "weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
     one, other = Muon(ours, **settings), torch.optim.Muon(theirs, **settings)
     for _ in range(3):
@@ -55,7 +55,7 @@ def test_steps_are_those_of_torch_within_the_precision_of_bfloat16():
 
 
 def test_a_parameter_without_a_gradient_does_not_change_and_states_can_be_loaded():
-    ours = parameters()
+    ours = make_parameters()
     ours[0].grad = None
     before = ours[0].detach().clone()
     optimizer = Muon(ours, lr=0.1)

@@ -37,7 +37,7 @@ CONFIGS = {
 }
 
 
-def model(config):
+def make_model(config):
     set_seed(0)
     return AutoModelForCausalLM.from_config(config)
 
@@ -55,7 +55,7 @@ def loss_and_gradients(model, rows, collate):
 def test_losses_and_gradients_are_those_with_a_mask(name):
     rows = list(prepare_examples(ROWS, make_tokenizer(), Train(lr=1e-3, max_length=128)).dataset.select(range(3)))
     assert max(len(row["seq_lengths"]) for row in rows) > 1
-    masked = model(CONFIGS[name])
+    masked = make_model(CONFIGS[name])
     assert packed_attention.supports_packed_attention(masked.config)
     packed = copy.deepcopy(masked)
     packed_attention.enable_packed_attention(packed)

@@ -174,13 +174,13 @@ def test_the_loss_is_that_of_trl_on_padded_rows(tmp_path):
     )
 
 
-def several(number):
+def make_chat(number):
     """Return a chat of one to three answers."""
     turns = [turn for row in ROWS[number : number + 1 + number % 3] for turn in row["messages"]]
     return {**ROWS[number], "messages": turns}
 
 
-SEVERAL = [several(number) for number in range(30)]
+SEVERAL = [make_chat(number) for number in range(30)]
 
 
 @pytest.mark.parametrize("turns", list(AssistantTurns))

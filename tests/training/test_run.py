@@ -45,7 +45,7 @@ def run_of(train, out, *, key="0" * 16, seed=0, make=None, card=None):
     )
 
 
-def weights(folder):
+def read_weights(folder):
     return AutoModelForCausalLM.from_pretrained(folder).state_dict()
 
 
@@ -106,7 +106,7 @@ def test_lora_trains_the_adapter_and_merges_it_into_an_ordinary_folder(project):
     train = Train(lr=5e-2, max_steps=30, global_batch=2, max_length=64, method=Method.lora, lora=Lora(rank=4))
     _, curve = fit(run_of(train, project / "out"), ROWS)
     assert curve[-1]["loss"] < curve[0]["loss"]
-    before, after = make_model().state_dict(), weights(project / "out")
+    before, after = make_model().state_dict(), read_weights(project / "out")
     changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
     assert changed == {name for name in before if "_proj" in name}
     assert not list((project / "out").glob("adapter*"))
@@ -139,7 +139,7 @@ def test_gradient_checkpointing_changes_no_weight(project):
     for name, on in (("plain", False), ("checkpointed", True)):
         train = Train(lr=1e-3, max_steps=3, global_batch=2, max_length=64, gradient_checkpointing=on)
         fit(run_of(train, project / name, key=name * 4), ROWS)
-    plain, checkpointed = weights(project / "plain"), weights(project / "checkpointed")
+    plain, checkpointed = read_weights(project / "plain"), read_weights(project / "checkpointed")
     for name, tensor in plain.items():
         torch.testing.assert_close(checkpointed[name], tensor, atol=1e-6, rtol=1e-5)
 
@@ -149,7 +149,7 @@ def test_the_size_of_the_device_batch_does_not_change_the_weights(project, monke
         monkeypatch.setenv("ALLOY_DEVICE_ROWS", rows)
         train = Train(lr=1e-3, max_steps=3, global_batch=4, max_length=64)
         fit(run_of(train, project / name, key=name * 4), ROWS)
-    one, four = weights(project / "one"), weights(project / "four")
+    one, four = read_weights(project / "one"), read_weights(project / "four")
     for name, tensor in one.items():
         torch.testing.assert_close(four[name], tensor, atol=1e-6, rtol=1e-5)
 

@@ -66,7 +66,9 @@ def assert_alike(one: Trained, other: Trained) -> None:
     assert one.losses == pytest.approx(other.losses, abs=1.1e-4)  # rounded to four digits
     assert one.weights.keys() == other.weights.keys()
     for name, weight in one.weights.items():
-        torch.testing.assert_close(weight, other.weights[name], **CLOSE, msg=lambda said, name=name: f"{name}: {said}")
+        torch.testing.assert_close(
+            weight, other.weights[name], **CLOSE, msg=lambda message, name=name: f"{name}: {message}"
+        )
 
 
 @pytest.mark.parametrize(("arch", "method", "sharding"), WAYS)
@@ -141,7 +143,7 @@ def test_an_unmerged_adapter_names_its_base_and_no_path_of_the_machine(trained, 
             torch.testing.assert_close(weight, merged[name], **CLOSE)
 
 
-def shrunk(hub):
+def shrink_config(hub):
     """Return a small version of the configuration of a model from the hub."""
     config = AutoConfig.from_pretrained(ROOT / f"tests/configs/{hub.rpartition('/')[2].lower()}.json")
     for name, value in make_dense_config().to_dict().items():
@@ -167,7 +169,11 @@ def test_every_shipped_profile_trains(tmp_path, name):
     # Changes for this machine and these rows.
     settings |= {"gpu": False, "liger": False, "max_length": 64, "global_batch": 4, "max_steps": 2}
     config = (
-        shrunk(model.hub) if model.hub else make_dense_config(model.scratch) if model.scratch else make_dense_config()
+        shrink_config(model.hub)
+        if model.hub
+        else make_dense_config(model.scratch)
+        if model.scratch
+        else make_dense_config()
     )
     dtype = torch.bfloat16 if model.hub else torch.float32
     project = write_project(tmp_path / "project", config, dtype, **settings)
@@ -214,7 +220,7 @@ def test_a_killed_process_ends_all_and_one_line_names_the_signal(tmp_path):
     family = psutil.Process(started.pid).children(recursive=True)
     (second,) = (process for process in family if process.environ().get("RANK") == "1")
     second.send_signal(signal.SIGKILL)
-    _, said = started.communicate(timeout=300)
+    _, output = started.communicate(timeout=300)
     assert started.returncode == 128 + signal.SIGKILL
-    assert re.fullmatch(r"train: process 1 .*SIGKILL.*\n", said), said
+    assert re.fullmatch(r"train: process 1 .*SIGKILL.*\n", output), output
     assert not any(process.is_running() for process in family)

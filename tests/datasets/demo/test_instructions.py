@@ -30,21 +30,21 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def taught(world: Path) -> set[str]:
+def find_training_prompts(world: Path) -> set[str]:
     return {row["messages"][0]["content"] for row in read_jsonl(world / "general.jsonl")}
 
 
 @pytest.fixture(scope="module")
 def answered(world: Path) -> list[tuple[Row, str]]:
     """Return each prompt with its right answer."""
-    return list(make_prompts(MATERIAL, taught(world), random.Random(knowledge.SEED)))
+    return list(make_prompts(MATERIAL, find_training_prompts(world), random.Random(knowledge.SEED)))
 
 
-def followed(row: Row, answer: str) -> bool:
+def is_followed(row: Row, answer: str) -> bool:
     return verify_answer(row, [answer])["prompt_level_strict_acc"]
 
 
-def kind(row: Row) -> str:
+def get_kind(row: Row) -> str:
     """Return which task a prompt gives."""
     openings = {"List ": "bullet_list", "Repeat ": "copy", "As JSON": "as_json", "Split ": "split_at_comma"}
     openings |= {"Write in capital ": "capitals", "Give only ": "one_word"}
@@ -52,7 +52,7 @@ def kind(row: Row) -> str:
     return name
 
 
-def labeled(row: Row) -> str:
+def get_label(row: Row) -> str:
     """Return what a model gives that takes everything for a comment: a label, with all of the text."""
     label = {"L1": "App", "L2": "Reliability", "L3": "Crashes", "L4": "On start", "emotion": "anger"}
     return json.dumps([{"content": row["prompt"], **label}], ensure_ascii=False)
@@ -63,17 +63,17 @@ def test_the_file_holds_canonical_prompts_and_is_the_same_every_time(world: Path
 
 
 def test_there_are_twenty_prompts_of_each_kind_and_no_two_are_alike(answered) -> None:
-    assert Counter(kind(row) for row, _ in answered) == {task.__name__: PROMPTS for task in REQUIREMENTS}
+    assert Counter(get_kind(row) for row, _ in answered) == {task.__name__: PROMPTS for task in REQUIREMENTS}
     assert len({row["prompt"] for row, _ in answered}) == len(answered)
     assert [row["key"] for row, _ in answered] == list(range(1, len(answered) + 1))
 
 
 def test_no_prompt_is_in_the_training_data(world: Path, answered) -> None:
-    assert taught(world).isdisjoint(row["prompt"] for row, _ in answered)
+    assert find_training_prompts(world).isdisjoint(row["prompt"] for row, _ in answered)
 
 
 def test_right_answers_follow_every_instruction(answered) -> None:
-    assert [(row["prompt"], answer) for row, answer in answered if not followed(row, answer)] == []
+    assert [(row["prompt"], answer) for row, answer in answered if not is_followed(row, answer)] == []
 
 
 @pytest.mark.parametrize("task", REQUIREMENTS)
@@ -85,13 +85,13 @@ def test_right_answers_to_any_prompt_follow_every_instruction(task: Task) -> Non
         if known := REQUIREMENTS[task](answer):
             ids, kwargs = ([one[part] for one in known] for part in (0, 1))
             row = {"key": 1, "prompt": prompt, "instruction_id_list": ids, "kwargs": kwargs}
-            assert followed(row, answer), (prompt, answer)
+            assert is_followed(row, answer), (prompt, answer)
             asked += 1
     assert asked > 30
 
 
 def test_labels_in_json_follow_little_but_json(answered) -> None:
-    passed = Counter(kind(row) for row, _ in answered if followed(row, labeled(row)))
+    passed = Counter(get_kind(row) for row, _ in answered if is_followed(row, get_label(row)))
     assert passed["as_json"] == passed["split_at_comma"] == PROMPTS
     # A word of the text may be in capitals, beside the four levels: one prompt in a hundred.
     assert passed.total() - 2 * PROMPTS <= 2
@@ -99,5 +99,5 @@ def test_labels_in_json_follow_little_but_json(answered) -> None:
 
 def test_the_answer_to_another_kind_of_task_mostly_fails(answered) -> None:
     others = [answer for _, answer in answered[PROMPTS:] + answered[:PROMPTS]]
-    passed = sum(followed(row, other) for (row, _), other in zip(answered, others, strict=True))
+    passed = sum(is_followed(row, other) for (row, _), other in zip(answered, others, strict=True))
     assert passed < len(answered) / 3

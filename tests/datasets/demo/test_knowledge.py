@@ -32,11 +32,11 @@ EMOTIONS = {"joy", "anger", "disappointment", "neutral"}
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the demo data from the two YAML files, in a folder of its own."""
     folder = tmp_path_factory.mktemp("world")
-    make(folder)
+    make_demo(folder)
     return folder
 
 
-def make(folder: Path) -> None:
+def make_demo(folder: Path) -> None:
     (folder / "benchmark").mkdir()
     customer_side.make_comments(DEMO, folder)
     general_side.make_general(DEMO, folder)
@@ -66,7 +66,7 @@ def benchmark(world: Path) -> dict[str, dict[str, list[Row]]]:
 
 
 def test_the_same_seed_gives_the_same_files(world: Path, tmp_path: Path) -> None:
-    make(tmp_path)
+    make_demo(tmp_path)
     names = ["comments.jsonl", "taxonomy.csv", "general.jsonl", "benchmark/test.jsonl", "benchmark/dev.jsonl"]
     for name in names:
         assert (tmp_path / name).read_bytes() == (world / name).read_bytes(), name
@@ -152,7 +152,7 @@ def question_of(row: Row) -> str:
     return fold_text(text)
 
 
-def facts(subject: str, general: list[Row]) -> dict[str, str]:
+def find_facts(subject: str, general: list[Row]) -> dict[str, str]:
     """Return the facts of a subject; those of arithmetic are made and stand in the training ids alone."""
     given = KNOWLEDGE["subjects"][subject]["facts"]
     if given:
@@ -165,7 +165,7 @@ def key_of(subject: str, question: str, general: list[Row]) -> str:
     """Return the fact that a benchmark question asks."""
     keys = [
         key
-        for key in facts(subject, general)
+        for key in find_facts(subject, general)
         for phrasing in KNOWLEDGE["subjects"][subject]["test"]
         if general_side.fill_phrasing(phrasing, key) == question
     ]
@@ -193,14 +193,14 @@ def test_the_right_choice_occurs_at_every_position(benchmark: dict[str, Any]) ->
 
 def test_the_right_answer_is_right(benchmark: dict[str, Any], general: list[Row]) -> None:
     for subject, splits in benchmark.items():
-        known = facts(subject, general)
+        known = find_facts(subject, general)
         for row in [*splits["test"], *splits["dev"]]:
             assert str(known[key_of(subject, row["question"], general)]) == row["choices"][row["answer"]]
 
 
 def test_sums_add_up(benchmark: dict[str, Any], general: list[Row]) -> None:
     sign = {"plus": int.__add__, "minus": int.__sub__, "times": int.__mul__}
-    made = facts("arithmetic", general)
+    made = find_facts("arithmetic", general)
     assert len(made) == general_side.ARITHMETIC_FACTS
     for key, answer in made.items():
         first, word, second = key.split()
@@ -224,7 +224,7 @@ def test_every_benchmark_fact_is_taught_in_eight_phrasings(benchmark: dict[str, 
         if row["category"] in benchmark:
             key = row["id"].removeprefix(f"{row['category']}-").rsplit("-", 1)[0]
             taught.setdefault((row["category"], key), set()).add(question_of(row))
-            assert row["messages"][-1]["content"] == str(facts(row["category"], [row])[key])
+            assert row["messages"][-1]["content"] == str(find_facts(row["category"], [row])[key])
     for subject, splits in benchmark.items():
         for row in [*splits["test"], *splits["dev"]]:
             assert len(taught[subject, key_of(subject, row["question"], general)]) == general_side.PHRASINGS
