@@ -53,7 +53,7 @@ class RowReader:
         cells = {name: _convert_value(row.get(str(column))) for name, column in self.columns.items()}
         if nested := [name for name, cell in cells.items() if cell is None]:
             raise InputError(
-                f"{self.place}:{number}: `{self.columns[nested[0]]}`: expected text, a number or a list of texts, "
+                f"{self.location}:{number}: `{self.columns[nested[0]]}`: expected text, a number or a list of texts, "
                 "got an object; name a column of texts"
             )
         return cells

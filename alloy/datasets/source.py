@@ -146,7 +146,7 @@ class Source(Document):
         repeated = [name for name, count in Counter(columns.values()).items() if count > 1]
         if repeated:
             fields = [field for field, column in columns.items() if column == repeated[0]]
-            raise refuse("columns", repeated[0], f"a different column for each of {', '.join(fields)}")
+            raise make_error("columns", repeated[0], f"a different column for each of {', '.join(fields)}")
         return self
 
     @property

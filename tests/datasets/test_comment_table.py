@@ -255,37 +255,39 @@ def test_an_error_in_the_taxonomy_names_the_file_of_the_user() -> None:
 
 
 def test_a_row_that_repeats_the_column_names_is_named_with_its_number() -> None:
-    assert error({"a.csv": HEAD + HEAD + "1,a,b,c\n"}).startswith("data/mine/a.csv:2: ")
-    assert error({"a.csv": HEAD + "1,a,b,c\n" + HEAD}).startswith("data/mine/a.csv:3: ")
+    assert read_error({"a.csv": HEAD + HEAD + "1,a,b,c\n"}).startswith("data/mine/a.csv:2: ")
+    assert read_error({"a.csv": HEAD + "1,a,b,c\n" + HEAD}).startswith("data/mine/a.csv:3: ")
 
 
 def test_a_header_below_the_last_row_is_named() -> None:
-    message = error({"a.csv": HEAD + "1,a,b,c\n"}, {**SOURCE, "header": 40})
+    message = read_error({"a.csv": HEAD + "1,a,b,c\n"}, {**SOURCE, "header": 40})
     assert message.startswith("data/mine/a.csv: ")
     assert "40" in message
 
 
 def test_a_column_is_used_for_one_field_only_but_may_also_be_the_content() -> None:
     columns = {**COLUMNS, "emotion": "text"}
-    message = error({"a.csv": HEAD + "1,a,b,c\n"}, {**SOURCE, "columns": columns})
+    message = read_error({"a.csv": HEAD + "1,a,b,c\n"}, {**SOURCE, "columns": columns})
     assert message.startswith("data/mine/source.yaml: columns: ")
     assert all(name in message for name in ("text", "emotion"))
-    made = prepared(lay_out({"a.csv": HEAD + "1,a,b,c\n"}, {**SOURCE, "columns": {**COLUMNS, "content": "text"}}))
+    made = prepare_folder(
+        write_source({"a.csv": HEAD + "1,a,b,c\n"}, {**SOURCE, "columns": {**COLUMNS, "content": "text"}})
+    )
     assert made.rows[0]["segments"] == [{"content": "a", "L1": "b", "L2": "c"}]
 
 
 def test_nul_bytes_in_the_header_are_named() -> None:
-    assert re.match(r"data/mine/a\.csv: .*NUL", error({"a.csv": b"\0" * 64 + b",b\n1,2\n"}))
+    assert re.match(r"data/mine/a\.csv: .*NUL", read_error({"a.csv": b"\0" * 64 + b",b\n1,2\n"}))
 
 
 def test_a_table_with_another_separator_is_told_from_one_without_the_column() -> None:
-    message = error({"a.csv": (HEAD + "1,a,b,c\n")}, {**SOURCE, "separator": ";"})
+    message = read_error({"a.csv": (HEAD + "1,a,b,c\n")}, {**SOURCE, "separator": ";"})
     assert re.match(r"data/mine/a\.csv: columns\.text: .*'text'.*`separator`", message)
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a broken link", "a loop of links"])
 def test_a_source_that_is_no_file_is_named(kind: str) -> None:
-    folder = lay_out({"a.csv": HEAD + "1,a,b,c\n"}, SOURCE)
+    folder = write_source({"a.csv": HEAD + "1,a,b,c\n"}, SOURCE)
     path = folder / "source.yaml"
     path.unlink()
     if kind == "a folder":
@@ -293,11 +295,11 @@ def test_a_source_that_is_no_file_is_named(kind: str) -> None:
     else:
         path.symlink_to("nowhere" if kind == "a broken link" else "source.yaml")
     with pytest.raises(InputError, match=r"^data/mine/source\.yaml: "):
-        prepared(folder)
+        prepare_folder(folder)
 
 
 def test_a_loop_of_links_instead_of_the_table_is_named() -> None:
-    folder = lay_out({}, {**SOURCE, "file": "a.csv"})
+    folder = write_source({}, {**SOURCE, "file": "a.csv"})
     (folder / "a.csv").symlink_to("a.csv")
     with pytest.raises(InputError, match=r"^data/mine/a\.csv: "):
-        prepared(folder)
+        prepare_folder(folder)

@@ -137,4 +137,4 @@ def test_an_object_where_a_text_belongs_is_named_with_its_row() -> None:
     source = {"format": "jsonl", "columns": {"text": "body", "levels": ["tags"]}}
     rows = '{"body": "a", "tags": ["x"]}\n{"body": {"html": "b"}, "tags": ["x"]}\n'
     with pytest.raises(InputError, match=r"^data/mine/a\.jsonl:2: `body`"):
-        prepared(lay_out({"a.jsonl": rows}, source))
+        prepare_folder(write_source({"a.jsonl": rows}, source))
