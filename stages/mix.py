@@ -34,7 +34,7 @@ from alloy.mixing.data_card import build_manifest, render_card
 from alloy.mixing.mixture import Encoding, RowSizes, draw_mixture
 from alloy.mixing.proportional_sampler import DrawnRow
 from alloy.mixing.row_index import open_row_index
-from alloy.mixing.sampling_order import position_key
+from alloy.mixing.sampling_order import compute_position
 from alloy.mixing.settings import General, Mix, Unit
 from alloy.modeling.model_folder import load_tokenizer, read_hosted_name
 from alloy.training.settings import LongRow, Train
@@ -64,7 +64,7 @@ def interleave_rows(
     indices = np.array([draw.index for draw in generals], np.int64)
     first_spots = row_index.table["position"][indices].tolist()
     positions = [
-        position_key(seed, row_index.read_row(draw.index)["id"], draw.repetition) if draw.repetition else position
+        compute_position(seed, row_index.read_row(draw.index)["id"], draw.repetition) if draw.repetition else position
         for draw, position in zip(generals, first_spots, strict=True)
     ]
     count = len(customers)

@@ -39,7 +39,7 @@ from alloy.splitting.validate import CheckedComments
 def count_split(survey: CheckedComments, sides: np.ndarray, contradictions: list[Row]) -> Row:
     """Return the metrics: comments per set, rejected, contradictory, copies and unquoted, and leaves per set."""
     leaves = {
-        side: {leaf for index in _indices_of(sides, side) for leaf in survey.leaves[index]} for side in (TRAIN, TEST)
+        side: {leaf for index in _list_indices(sides, side) for leaf in survey.leaves[index]} for side in (TRAIN, TEST)
     }
     return {
         "train": int((sides == TRAIN).sum()),
@@ -56,7 +56,7 @@ def count_split(survey: CheckedComments, sides: np.ndarray, contradictions: list
     }
 
 
-def _indices_of(sides: np.ndarray, side: int) -> Iterator[int]:
+def _list_indices(sides: np.ndarray, side: int) -> Iterator[int]:
     return iter(np.flatnonzero(sides == side).tolist())
 
 
@@ -76,12 +76,12 @@ def main() -> None:
     require_both_sides(sides, origin.files[0])
     out = Path("data/split")
     for name, side in (("train", TRAIN), ("test", TEST)):
-        write_lines(out / f"{name}.jsonl", (survey.rows[index] for index in _indices_of(sides, side)))
+        write_lines(out / f"{name}.jsonl", (survey.rows[index] for index in _list_indices(sides, side)))
     write_json(out / "taxonomy.json", taxonomy.to_rows())
     write_json(out / "task.json", survey.describe_task(taxonomy))
     write_json(out / "rejects.json", survey.rejects)
     leaks = [
-        {"id": survey.comment_id(left_out_index), "like": survey.comment_id(duplicate_index)}
+        {"id": survey.read_id(left_out_index), "like": survey.read_id(duplicate_index)}
         for left_out_index, duplicate_index in left_out.items()
     ]
     write_json(out / "leaks.json", leaks)

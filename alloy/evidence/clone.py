@@ -16,7 +16,7 @@ from alloy.core.git import run_git
 from alloy.core.settings import PARAMS
 from alloy.core.yaml_text import load_yaml
 from alloy.evidence.experiment import PlannedRun
-from alloy.evidence.raw_files import HIDDEN_BY, RAW, find_raw_folder, list_raw_data_sets, list_raw_files
+from alloy.evidence.raw_files import OLD_IGNORE_FILE, RAW, find_raw_folder, list_raw_data_sets, list_raw_files
 from alloy.sweep.grid import INPUTS
 
 CLONE_FOLDER = Path(".dvc/tmp/evidence")
@@ -84,7 +84,7 @@ def copy_raw_files(folder: Path, data: list[str]) -> None:
             if not copy.is_file() or not _is_same_file(path, copy):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(copy, lambda part, path=path: shutil.copy2(path, part))
-        (folder / data_set / HIDDEN_BY).unlink(missing_ok=True)
+        (folder / data_set / OLD_IGNORE_FILE).unlink(missing_ok=True)
 
 
 def _is_same_file(original: Path, copy: Path) -> bool:

@@ -39,11 +39,11 @@ def read_setting(key: str, params: Row, stages: Row) -> Any:  # noqa: ANN401 (wh
     for stage in stages.values():
         for file, values in stage.get("params", {}).items():
             if file.startswith("profiles/") and section in values:
-                return _value_at(values, key)
-    return _value_at(params, key)
+                return _get_value(values, key)
+    return _get_value(params, key)
 
 
-def _value_at(values: Any, key: str) -> Any:  # noqa: ANN401 (whatever YAML holds)
+def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (whatever YAML holds)
     for part in key.split("."):
         if not isinstance(values, dict) or part not in values:
             return MISSING

@@ -62,7 +62,7 @@ class Progress:
         self._pending.discard(self.stage)
         self.stage = ""
 
-    def seconds_left(self) -> float | None:
+    def estimate_seconds_left(self) -> float | None:
         """Return the estimated seconds left, or None if no stage has an expected time.
 
         1. Sum the expected seconds of the pending stages of this run, and of the stages of all later runs.
@@ -78,7 +78,7 @@ class Progress:
         return ahead * speed
 
     def _describe_time(self) -> str:
-        left = self.seconds_left()
+        left = self.estimate_seconds_left()
         so_far = f"{_format_minutes(self._clock() - self._start_time)} so far"
         return so_far if left is None else f"{so_far}, about {_format_minutes(left)} left"
 

@@ -76,7 +76,7 @@ def estimate_difference(metric: Metric, runs: list[Run], model: str, key: str, s
     if len(values) < len(runs):
         return None
     estimate: Estimate | None = None
-    if not any(run.too_few(metric) for run in runs):
+    if not any(run.has_too_few_items(metric) for run in runs):
         items, counts = metric.items, count_rows(metric, [(runs[0], model), *((run, "tuned") for run in runs)])
         if items is None or counts is None:
             estimate = estimate_mean_of_values(values)

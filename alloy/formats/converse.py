@@ -65,6 +65,6 @@ def _read_texts(key: str, blocks: object) -> list[str]:
     return [block["text"] for block in visible]
 
 
-def refused_words(messages: list[dict[str, str]]) -> list[str]:
+def find_refused_words(messages: list[dict[str, str]]) -> list[str]:
     """Return the words of a chat that the check of Nova's training data refuses."""
     return [word for word in REFUSED_WORDS if any(word in message["content"] for message in messages)]

@@ -83,7 +83,7 @@ def count_unknown_keys(row: Row, counts: Counter[str]) -> None:
     counts.update({f"messages.{key}" for turn in row["messages"] for key in find_unknown_keys(turn, _KNOWN_OF_TURN)})
 
 
-def unknown_key_warnings(path: Path, counts: Counter[str]) -> list[str]:
+def make_unknown_key_warnings(path: Path, counts: Counter[str]) -> list[str]:
     """Return a warning for each unknown key of a file."""
     return describe_unknown_keys(path, counts, (*KEYS, *(f"messages.{key}" for key in TURN_KEYS)))
 

@@ -62,7 +62,7 @@ def verify_answer(row: Row, completions: list[str]) -> dict[str, Any]:
         random.setstate(state)
 
 
-def instruction_mean() -> Callable[[list[list[bool]]], float]:
+def load_instruction_mean() -> Callable[[list[list[bool]]], float]:
     """Return lm-eval's function that averages over the instructions of all prompts."""
     _prepare_nltk()
     from lm_eval.tasks.ifeval.utils import agg_inst_level_acc

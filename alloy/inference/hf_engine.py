@@ -18,7 +18,7 @@ from alloy.inference.engine import CompiledConstraint, Completion, Finish, Match
 from alloy.inference.prefix_attention import SharedPrefix, Step
 from alloy.inference.settings import Infer
 from alloy.modeling.architecture import read_context_length
-from alloy.modeling.chat_template import common_length, encode, render_prompt
+from alloy.modeling.chat_template import encode, find_common_length, render_prompt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +82,7 @@ class TransformersEngine:
         An answer may quote the source of its prompt; without a source it is not constrained.
         """
         # At most `self.common_prefix`, whatever the prompts are: so a resumed run computes the same numbers.
-        prefix_length = common_length([self.common_prefix, *prompts, min(prompts, key=len)[:-1]])
+        prefix_length = find_common_length([self.common_prefix, *prompts, min(prompts, key=len)[:-1]])
         rows = [
             Generation(index, prompt[prefix_length:], min(self.infer.max_new_tokens, self.context - len(prompt)))
             for index, prompt in enumerate(prompts)

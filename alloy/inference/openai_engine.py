@@ -25,8 +25,8 @@ from alloy.inference.service_errors import (
     read_error,
 )
 from alloy.inference.settings import Infer
-from alloy.modeling.chat_template import bias_against_control, encode, render_prompt
-from alloy.modeling.model_folder import context_length, load_tokenizer, read_hosted_name
+from alloy.modeling.chat_template import encode, make_control_token_bias, render_prompt
+from alloy.modeling.model_folder import load_context_length, load_tokenizer, read_hosted_name
 
 FINISH = {"length": Finish.length, "model_length": Finish.context}
 FINISH |= dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content", "sensitive"), Finish.refused)
@@ -43,7 +43,7 @@ class OpenAIEngine:
         service = read_hosted_name(folder)
         self.model = service or str(folder)
         self.tokenizer: Any = None if service else load_tokenizer(folder)
-        self.context = 0 if service else context_length(folder)
+        self.context = 0 if service else load_context_length(folder)
         if not service and not os.environ.get("OPENAI_BASE_URL"):
             raise InputError(
                 f"OPENAI_BASE_URL: not set; start a server for {folder} with `make serve`, and set the variable to "
@@ -56,7 +56,7 @@ class OpenAIEngine:
             )
         self.infer = infer
         self.constraint = constraint
-        self.bias = bias_against_control(self.tokenizer) if constraint and self.tokenizer else {}
+        self.bias = make_control_token_bias(self.tokenizer) if constraint and self.tokenizer else {}
         self.service = Service(self.model, infer)
         self.rejected: set[str] = set()  # names of parameters that the service does not accept
 

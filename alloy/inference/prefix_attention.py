@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alloy.core.files import InputError
-from alloy.modeling.architecture import FULL, layer_kinds
+from alloy.modeling.architecture import FULL, get_layer_types
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -106,14 +106,14 @@ class Step:
         return self.cache_index - (self.branch_start - self.stem_end).clamp(min=0)
 
 
-def find_other_layers(model: "PreTrainedModel") -> list[str]:
+def find_unsupported_layers(model: "PreTrainedModel") -> list[str]:
     """Return the kinds of layers of a model that have no full attention. Such layers cannot share a prefix."""
-    return sorted(set(layer_kinds(model.config)) - {FULL})
+    return sorted(set(get_layer_types(model.config)) - {FULL})
 
 
 def require_full_attention(config: "PreTrainedConfig") -> None:
     """Raise `InputError` if a model with this configuration has layers that cannot share a prefix."""
-    if others := sorted(set(layer_kinds(config)) - {FULL}):
+    if others := sorted(set(get_layer_types(config)) - {FULL}):
         raise InputError(
             f"infer.engine: this model has layers of {', '.join(others)}, but the engine transformers supports full "
             "attention only; set infer.engine: vllm"

@@ -12,7 +12,7 @@ from typing import Any
 from alloy.core.files import InputError
 from alloy.inference.engine import Completion, Constraint, Finish, OnCompletion, Request, TokenFilter
 from alloy.inference.settings import Infer
-from alloy.modeling.chat_template import bias_against_control, encode, render_prompt
+from alloy.modeling.chat_template import encode, make_control_token_bias, render_prompt
 from alloy.modeling.model_folder import load_tokenizer, resolve_weights
 
 
@@ -110,7 +110,7 @@ class VllmEngine:
         self.engine: Any = self.llm.llm_engine
         self.infer = infer
         self.context = int(self.llm.model_config.max_model_len)
-        bias = bias_against_control(self.tokenizer)
+        bias = make_control_token_bias(self.tokenizer)
 
         def make_sampling_params(source: str, max_tokens: int) -> Any:  # noqa: ANN401 (SamplingParams)
             grammar = StructuredOutputsParams(grammar=constraint.make_grammar(source)) if constraint else None

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from alloy.core.files import Row
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.answer import Codes
-from alloy.labeling.grammar import answer_grammar, can_quote, content_grammar, labels_grammar, limit_segments
+from alloy.labeling.grammar import (
+    build_answer_grammar,
+    build_content_grammar,
+    build_labels_grammar,
+    can_quote,
+    compute_max_segments,
+)
 from alloy.labeling.no_repeats import NoRepeats, WrittenSegments
 
 if TYPE_CHECKING:
@@ -28,7 +34,7 @@ class LabelConstraint:
 
     def make_grammar(self, source: str) -> str:
         """Return the grammar of a whole answer to a comment."""
-        return answer_grammar(self.taxonomy, self.task, self.codes, source)
+        return build_answer_grammar(self.taxonomy, self.task, self.codes, source)
 
     def allows_any_content(self, source: str) -> bool:
         """Return whether contents may be any text, because the comment is too long for a grammar of its quotes."""
@@ -73,7 +79,7 @@ class CompiledLabelConstraint:
         self.xgrammar: Any = xgrammar
         self.vocabulary = vocabulary
         self.quotes = task["has_content"]
-        self.most_segments = limit_segments(taxonomy, task)
+        self.most_segments = compute_max_segments(taxonomy, task)
         info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary)
         self.token_bytes = read_token_bytes(info, tokenizer)
         self.no_repeats = NoRepeats(self.token_bytes, taxonomy, task, codes)
@@ -86,7 +92,8 @@ class CompiledLabelConstraint:
         self.compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
         self.start = self.compiler.compile_grammar(START)
         self.labels, self.last_labels = (
-            self.compiler.compile_grammar(labels_grammar(taxonomy, task, codes, last=last)) for last in (False, True)
+            self.compiler.compile_grammar(build_labels_grammar(taxonomy, task, codes, last=last))
+            for last in (False, True)
         )
         self.pool = ThreadPoolExecutor(1)  # compiles while the model computes
         self.any_content: Future[Any] | None = (
@@ -106,9 +113,9 @@ class CompiledLabelConstraint:
         if not self.quotes:
             return None
         if can_quote(source):
-            return self.pool.submit(self.compiler.compile_grammar, content_grammar(source))
+            return self.pool.submit(self.compiler.compile_grammar, build_content_grammar(source))
         if self.any_content is None:
-            self.any_content = self.pool.submit(self.compiler.compile_grammar, content_grammar(None))
+            self.any_content = self.pool.submit(self.compiler.compile_grammar, build_content_grammar(None))
         return self.any_content
 
     def make_matcher(self, prepared: "Future[Any] | None") -> "LabelMatcher":

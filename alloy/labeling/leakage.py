@@ -56,7 +56,7 @@ def judge_answer(answer: str, task: TaskFormat, *, cut: bool = False, is_choice:
     `cut`: the answer ended at the token limit. `is_choice`: the answer was read as one of the offered choices. Then a
     label alone is an answer and does not count as a leak.
     """
-    leak = has_task_keys(answer, task, cut=cut) or (not is_choice and names_paths(answer, task))
+    leak = has_task_keys(answer, task, cut=cut) or (not is_choice and consists_of_paths(answer, task))
     return {"leak": int(leak), "empty": int(not answer.strip()), "cut": int(cut), "loops": int(is_looping(answer))}
 
 
@@ -76,7 +76,7 @@ def has_task_keys(answer: str, task: TaskFormat, *, cut: bool = False) -> bool:
     return cut and "}" not in answer and bool(re.match(rf"{FENCE}\[\s*{{\s*([\"']){re.escape(task.first)}\1", answer))
 
 
-def names_paths(answer: str, task: TaskFormat) -> bool:
+def consists_of_paths(answer: str, task: TaskFormat) -> bool:
     """Return whether an answer consists of paths of the taxonomy and nothing else. Each may have an emotion.
 
     Case, punctuation, separators and list marks are ignored. `Setup > Pairing` and `- setup / pairing (anger)` are

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alloy.core.files import InputError, Row
 from alloy.core.text import normalize_text, text_hash
-from alloy.formats.comments import segment_row
+from alloy.formats.comments import make_segment_row
 from alloy.inference.engine import UNANSWERED, Completion, Engine, Finish, Request
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
@@ -60,7 +60,7 @@ class Labeler:
             "raw": completion.text,
             "valid": answer.valid,
             **make_finish_fields(completion),
-            "segments": [segment_row(segment, levels) for segment in segments],
+            "segments": [make_segment_row(segment, levels) for segment in segments],
             "use": {
                 **use,
                 "segments": len(answer.segments),

@@ -13,11 +13,11 @@ import numpy as np
 
 from alloy.core.files import InputError
 from alloy.formats.general import CUSTOMER
-from alloy.mixing.nova_names import canonical_categories
+from alloy.mixing.nova_names import get_canonical_categories
 from alloy.mixing.proportional_sampler import (
     MAX_REPEATS,
     DrawnRow,
-    TooFewError,
+    TooFewRowsError,
     compute_targets,
     repeat_rows,
     sample_all,
@@ -144,7 +144,7 @@ def _resolve_names(sources: dict[str, float], labels: set[str]) -> dict[str, set
     `labels` are the sources and categories of the rows. A Nova name for several categories leaves out those that
     another name means alone.
     """
-    nova = {name: set(canonical_categories(name)) for name in sources}
+    nova = {name: set(get_canonical_categories(name)) for name in sources}
     matched = {name: {name} if name in labels else categories for name, categories in nova.items()}
     single = {label for name, found in matched.items() if sources[name] and len(found) == 1 for label in found}
     matched = {name: found - single if len(found) > 1 else found for name, found in matched.items()}
@@ -184,7 +184,7 @@ def draw_mixture(mix: Mix, customer: RowSizes, general: RowSizes) -> tuple[list[
         in_order = {name: general.row_index.list_in_order(kinds) for name, kinds in groups.items() if weights[name] > 0}
         rows_of = {name: repeat_rows(general.measure_rows(indices), again) for name, indices in in_order.items()}
         found = sample_all(rows_of, weights) if asked is None else sample_total(rows_of, weights, asked)
-    except TooFewError as few:
+    except TooFewRowsError as few:
         left_out = sum((customer if few.name == CUSTOMER else general).count_too_long().values())
         raise InputError(_describe_shortage(few, mix, wanted, asked or 0, left_out)) from None
     if not customers and not found:
@@ -194,7 +194,7 @@ def draw_mixture(mix: Mix, customer: RowSizes, general: RowSizes) -> tuple[list[
     return customers, found
 
 
-def _describe_shortage(few: TooFewError, mix: Mix, wanted: int, asked: int, left_out: int) -> str:
+def _describe_shortage(few: TooFewRowsError, mix: Mix, wanted: int, asked: int, left_out: int) -> str:
     unit = {Unit.examples: "rows", Unit.tokens: "tokens", Unit.loss_tokens: "loss tokens"}[mix.unit]
     again = "" if mix.repeat else ", or set mix.repeat: true to repeat rows"
     available = f"{few.total}, each repeated {MAX_REPEATS} times" if mix.repeat and few.total else str(few.total)

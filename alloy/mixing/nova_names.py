@@ -50,7 +50,7 @@ CANONICAL = {
 }
 
 
-def canonical_categories(name: str) -> tuple[str, ...]:
+def get_canonical_categories(name: str) -> tuple[str, ...]:
     """Return the categories of the general data that Nova's `name` stands for, usually one.
 
     A name without a counterpart, such as agents, stays the same. Several names may stand for one category; their

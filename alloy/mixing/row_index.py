@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from alloy.core.files import Row
-from alloy.mixing.sampling_order import position_key, rank_key
+from alloy.mixing.sampling_order import compute_position, compute_rank
 from alloy.runtime.parallel import map_blocks
 
 COLUMNS = [
@@ -90,7 +90,7 @@ def index_block(seed: int, lines: list[bytes], rows: list[Row] | None = None) ->
     rows = rows or [orjson.loads(lines[number]) for number in filled]
     table = np.empty(len(rows), COLUMNS)
     table["start"], table["length"] = (np.cumsum(length) - length)[filled], length[filled]
-    table["rank"] = [rank_key(seed, row["id"]) for row in rows]
-    table["position"] = [position_key(seed, row["id"]) for row in rows]
+    table["rank"] = [compute_rank(seed, row["id"]) for row in rows]
+    table["position"] = [compute_position(seed, row["id"]) for row in rows]
     table["kind"] = [kinds.setdefault((row["source"], row["category"], row.get("license")), len(kinds)) for row in rows]
     return table, list(kinds), int(length.sum())

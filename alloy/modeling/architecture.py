@@ -19,10 +19,10 @@ def load_config(folder: str | Path, revision: str | None = None) -> Any:  # noqa
     from transformers import AutoConfig
 
     config: Any = AutoConfig.from_pretrained(folder, revision=revision, trust_remote_code=False)
-    return language_model(config)[1]
+    return find_language_model(config)[1]
 
 
-def language_model(config: "PreTrainedConfig") -> "tuple[type[PreTrainedModel], Any]":
+def find_language_model(config: "PreTrainedConfig") -> "tuple[type[PreTrainedModel], Any]":
     """Return the class that transformers loads as a causal language model, and the configuration of that class.
 
     For a multimodal model whose class handles only text, the configuration is a part of `config`.
@@ -35,17 +35,17 @@ def language_model(config: "PreTrainedConfig") -> "tuple[type[PreTrainedModel], 
     return kind, config
 
 
-def text_config(config: "PreTrainedConfig") -> Any:  # noqa: ANN401 (each model has its own class)
+def get_text_config(config: "PreTrainedConfig") -> Any:  # noqa: ANN401 (each model has its own class)
     """Return the part of a configuration with the sizes of the language model. Most often, this is all of it."""
     return config.get_text_config(decoder=True)
 
 
 def read_context_length(config: "PreTrainedConfig") -> int:
     """Return the context length in tokens: the most that prompt and answer may have together."""
-    return int(getattr(text_config(config), "max_position_embeddings", None) or NO_LIMIT)
+    return int(getattr(get_text_config(config), "max_position_embeddings", None) or NO_LIMIT)
 
 
-def layer_kinds(config: "PreTrainedConfig") -> list[str]:
+def get_layer_types(config: "PreTrainedConfig") -> list[str]:
     """Return the kind of each layer, as transformers names it.
 
     `full_attention` and `sliding_attention` keep the keys and values of each token. `linear_attention` (also for state
@@ -53,12 +53,12 @@ def layer_kinds(config: "PreTrainedConfig") -> list[str]:
     """
     from transformers.cache_utils import get_layer_types_and_kwargs
 
-    sizes = text_config(config)
+    sizes = get_text_config(config)
     try:
         kinds, _ = get_layer_types_and_kwargs(sizes)
     except (AttributeError, KeyError, TypeError, ValueError):
         kinds = ["unknown"] * int(getattr(sizes, "num_hidden_layers", 1))
-    if getattr(language_model(config)[0], "_is_stateful", False) and not any(map(keeps_state, kinds)):
+    if getattr(find_language_model(config)[0], "_is_stateful", False) and not any(map(keeps_state, kinds)):
         return ["recurrent"] * len(kinds)  # keeps a state outside the caches of transformers
     return list(kinds)
 

@@ -16,8 +16,8 @@ from alloy.modeling.chat_template import (
     Rendered,
     RenderError,
     Span,
-    control_tokens,
     encode,
+    get_control_tokens,
     render_chat,
 )
 
@@ -160,7 +160,7 @@ def _find_turn_end(tokenizer: "PreTrainedTokenizerBase") -> str:
     _, first, second, last = rendered.message_spans
     after_first = rendered.text[first[1] : second[0]]
     after_last = rendered.text[last[1] :].removesuffix("\n")
-    tokens = control_tokens(tokenizer)
+    tokens = get_control_tokens(tokenizer)
     for end in (*sorted(_find_ends(after_last, tokens), reverse=True), len(after_last)):
         if after_first.startswith(after_last[:end]):
             return after_last[:end]
@@ -173,10 +173,10 @@ def _find_ends(text: str, tokens: Iterable[str]) -> list[int]:
     return [text.index(token) + len(token) for token in tokens if token in text]
 
 
-def why_unusable(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, Any]]) -> str | None:
+def find_template_problem(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, Any]]) -> str | None:
     """Return why a general example cannot be rendered for this model and how to fix it; None if it can.
 
-    For rows without reasoning and tool calls, only the roles matter; see `why_unusable_roles`.
+    For rows without reasoning and tool calls, only the roles matter; see `find_role_problem`.
     """
     for number, message in enumerate(messages, 1):
         if message["role"] == "assistant" and (markup := find_markup(message)):
@@ -193,7 +193,7 @@ def why_unusable(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, 
 
 
 @lru_cache(maxsize=4096)
-def why_unusable_roles(tokenizer: "PreTrainedTokenizerBase", roles: tuple[str, ...]) -> str | None:
+def find_role_problem(tokenizer: "PreTrainedTokenizerBase", roles: tuple[str, ...]) -> str | None:
     """Return why chats with these roles, in this order, cannot be rendered for this model; None if they can."""
-    why = why_unusable(tokenizer, [{"role": role, "content": "Hello"} for role in roles])
+    why = find_template_problem(tokenizer, [{"role": role, "content": "Hello"} for role in roles])
     return why and f"roles {', '.join(roles)}: {why}"

@@ -147,7 +147,7 @@ def silence_deepspeed() -> None:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
 
 
-def context_length(folder: str | Path) -> int:
+def load_context_length(folder: str | Path) -> int:
     """Return the context length in tokens: the most that prompt and answer may have together."""
     return read_context_length(load_config(resolve_weights(folder)))
 

@@ -67,7 +67,7 @@ def _send(pipe: Connection, value: object) -> bool:
     try:
         pipe.send(value)
     except OSError:
-        raise _dead_worker_error() from None
+        raise _make_dead_worker_error() from None
     return True
 
 
@@ -76,13 +76,13 @@ def _receive_result(pipe: Connection) -> Any:  # noqa: ANN401 (whatever `work` r
     try:
         result, error = pipe.recv()
     except (EOFError, OSError):
-        raise _dead_worker_error() from None
+        raise _make_dead_worker_error() from None
     if error is not None:
         raise error
     return result
 
 
-def _dead_worker_error() -> InputError:
+def _make_dead_worker_error() -> InputError:
     return InputError("a worker process was killed, most likely out of memory; run it again")
 
 

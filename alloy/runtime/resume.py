@@ -50,7 +50,7 @@ ROW_LOG = "done.log"
 KEPT_DAYS = 30  # after which unfinished rows are no longer expected to be processed again
 
 
-def work_root() -> Path:
+def get_work_root() -> Path:
     """Return the folder that holds all work folders; in a temporary copy, DVC_ROOT is the main repository."""
     return Path(os.environ.get("DVC_ROOT", "."), ".dvc", "tmp", "alloy")
 
@@ -61,7 +61,7 @@ def hash_inputs(stage: str, values: object, model: str = "") -> str:
     `model` is the item of the stage if it has a matrix, as in `infer@tuned`.
     """
     digest = hashlib.sha256(
-        orjson.dumps([stage, values, [_installed_version(name) for name in LIBRARIES]], default=_dump_settings)
+        orjson.dumps([stage, values, [_read_installed_version(name) for name in LIBRARIES]], default=_dump_settings)
     )
     for file in list_files(read_stage_entry(stage, model)["deps"]):
         with file.open("rb") as content:
@@ -73,7 +73,7 @@ def _dump_settings(settings: Any) -> Row:  # noqa: ANN401 (a pydantic model)
     return settings.model_dump(mode="json")
 
 
-def _installed_version(library: str) -> str:
+def _read_installed_version(library: str) -> str:
     try:
         return version(library)
     except PackageNotFoundError:
@@ -107,7 +107,7 @@ class WorkFolder:
 
     def find_checkpoint(self, stage: str) -> Path | None:
         """Return the last complete checkpoint; remove damaged ones, and print a line about each."""
-        for checkpoint in sorted(self.path.glob("checkpoint-*"), key=_checkpoint_step, reverse=True):
+        for checkpoint in sorted(self.path.glob("checkpoint-*"), key=_parse_checkpoint_step, reverse=True):
             if is_sealed(checkpoint) and not discard_damaged(stage, checkpoint):
                 return checkpoint
         return None
@@ -120,7 +120,7 @@ class WorkFolder:
             if other != checkpoint:
                 shutil.rmtree(other)
 
-    def is_taken_over(self) -> bool:
+    def is_superseded(self) -> bool:
         """Return whether a later run of the stage in the same project folder has begun, so that this run must stop."""
         try:
             return self.claim.read_text() != self.run
@@ -152,7 +152,7 @@ def _link_or_copy(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _checkpoint_step(checkpoint: Path) -> int:
+def _parse_checkpoint_step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
@@ -166,7 +166,7 @@ def hold_work_folder(stage: str, key: str) -> Iterator[WorkFolder]:
     3. Wait for the lock of the folder: another project folder may be doing the same work, and its result is reused.
     4. Remove unfinished checkpoints and temporary folders.
     """
-    root = work_root()
+    root = get_work_root()
     path = root / f"{stage}-{key[:16]}"
     remove_finished_work(wanted=path)
     path.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ def resume_or_reuse(stage: str, key: str, process: Callable[[WorkFolder], None],
             remove_path(folder.result)
         if not folder.has_result(stage):
             process(folder)
-        if folder.is_taken_over() or is_orphaned():
+        if folder.is_superseded() or is_orphaned():
             raise InputError("finished after its dvc had ended or a later run had begun; `dvc repro` reuses the result")
         for name, out in outs.items():
             folder.publish_output(name, out)
@@ -236,12 +236,12 @@ def remove_finished_work(wanted: Path | None = None) -> None:
     The `wanted` folder is kept even if its project folder is gone: DVC removes a temporary copy after an error of its
     own, too.
     """
-    trash = work_root() / "gone"
+    trash = get_work_root() / "gone"
     for leftover in trash.glob("*"):  # of a removal that was interrupted
         shutil.rmtree(leftover, ignore_errors=True)
-    for result in work_root().glob("*/result"):
+    for result in get_work_root().glob("*/result"):
         folder = result.parent
-        with (work_root() / "locks" / f"{folder.name}.users").open("a") as users:
+        with (get_work_root() / "locks" / f"{folder.name}.users").open("a") as users:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 project = Path((folder / "project").read_text())

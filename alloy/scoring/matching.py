@@ -19,7 +19,7 @@ import numpy as np
 
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath
-from alloy.scoring.bootstrap import Counts, estimate_statistic, f1
+from alloy.scoring.bootstrap import Counts, compute_f1, estimate_statistic
 
 
 @dataclass(frozen=True)
@@ -149,5 +149,5 @@ def compute_rates_with_interval(counts: Counts, resamples: int, seed: int, suffi
     The ends of the interval are None if there are too few comments.
     """
     metrics = {f"{name}{suffix}": value for name, value in vars(compute_rates(counts)).items()}
-    interval = estimate_statistic(counts, f1, resamples, seed)
+    interval = estimate_statistic(counts, compute_f1, resamples, seed)
     return {**metrics, f"f1{suffix}_low": interval and interval.low, f"f1{suffix}_high": interval and interval.high}

@@ -70,7 +70,7 @@ class Spread:
 
         return stats.t.ppf((1 + CONFIDENCE) / 2, self.degrees) * self.error
 
-    def p_value(self, value: float) -> float:
+    def compute_p_value(self, value: float) -> float:
         """Return the two-sided p of the hypothesis that the true value is 0; `error` must be a single number."""
         from scipy import stats
 
@@ -202,4 +202,4 @@ def _combine_groups(groups: list[FloatArray], item_variance: FloatArray) -> Chan
     value = float(sum(values.mean() for values in groups))
     spread = compute_spread(groups, item_variance)
     half_width = float(spread.half_width)
-    return Change(value, value - half_width, value + half_width, spread.p_value(value))
+    return Change(value, value - half_width, value + half_width, spread.compute_p_value(value))

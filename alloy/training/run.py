@@ -50,7 +50,7 @@ def fit(job: TrainingJob, rows: list[Row]) -> tuple[Row, list[Row]] | None:
         distributed.leave_process_group()
         if not distributed.is_main():
             return None
-        if work_folder.is_taken_over():
+        if work_folder.is_superseded():
             raise InputError("a later run in this folder has taken over")
         if is_orphaned():
             raise InputError("finished, but dvc has exited; the next `dvc repro` reuses the result")

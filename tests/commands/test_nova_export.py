@@ -12,7 +12,7 @@ from alloy.commands.nova_export import main
 from alloy.core.files import InputError, read_jsonl, write_json, write_jsonl
 from alloy.datasets.nova import convert_nova
 from alloy.datasets.nova_labels import taxonomy_csv
-from alloy.formats.comments import Segment, segment_row
+from alloy.formats.comments import Segment, make_segment_row
 from alloy.formats.converse import REFUSED_WORDS, SCHEMA, to_conversation, to_messages
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.labeling.prompt import Prompts
@@ -51,7 +51,7 @@ def hostile_comments() -> list[Row]:
                 Segment(generator.choice(list(LABELS.leaves)), content, generator.choice([None, "anger", "joy"]))
             )
         rows.append(
-            {"id": f"c{number}", "text": text, "segments": [segment_row(part, LABELS.levels) for part in segments]}
+            {"id": f"c{number}", "text": text, "segments": [make_segment_row(part, LABELS.levels) for part in segments]}
         )
     return rows
 

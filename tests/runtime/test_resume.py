@@ -611,13 +611,13 @@ def test_steps_of_checkpoints_are_compared_as_numbers(copies):
 
 def test_a_later_run_in_the_same_folder_takes_over_and_one_in_another_does_not(copies, monkeypatch):
     with hold_work_folder("train", KEY) as work_folder:
-        assert not work_folder.is_taken_over()
+        assert not work_folder.is_superseded()
         monkeypatch.chdir(copies[1])
         with hold_work_folder("train", "another" * 8):
-            assert not work_folder.is_taken_over()
+            assert not work_folder.is_superseded()
         monkeypatch.chdir(copies[0])
         with hold_work_folder("train", "another" * 8):
-            assert work_folder.is_taken_over()
+            assert work_folder.is_superseded()
 
 
 def test_finished_work_is_removed_with_its_project_folder(copies, monkeypatch):
