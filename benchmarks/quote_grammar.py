@@ -2,9 +2,10 @@
 
     python -m benchmarks.quote_grammar [words ..]
 
-`unbounded` compiles a grammar of all words. `bounded` does the same as inference: a comment of more than `MAX_QUOTED_WORDS`
-words gets the grammar of any text. `wait` is how long a short comment waits for its grammar after the longest one. The
-tokenizer is that of models/base. The result is written to benchmarks/results/quote-grammar-<machine>-<date>.json.
+`unbounded` compiles a grammar of all words. `bounded` does the same as inference: a comment of more than
+`MAX_QUOTED_WORDS` words gets the grammar of any text. `wait` is how long a short comment waits for its grammar after
+the longest one. The tokenizer is that of models/base. The result is written to
+benchmarks/results/quote-grammar-<machine>-<date>.json.
 """
 
 import datetime

@@ -1,7 +1,7 @@
 """Make the base model: an existing one (docs/models.md), or a small Qwen3 trained only on the general data.
 
-A model that cannot be trained is refused here, before any other stage runs. The section `train` is read only for this
-check. It does not change the outputs, so DVC does not watch it here; the stage `train` checks it again.
+A model that cannot be trained raises an error here, before any other stage runs. The section `train` is read only for
+this check. It does not change the outputs, so DVC does not watch it here; the stage `train` checks it again.
 
 Reads   data/prepared/general/general.jsonl, or the model that the profile names
 Writes  models/base, metrics/base.json

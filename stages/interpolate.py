@@ -121,7 +121,7 @@ def write_weights(out: Path, alpha: float) -> int:
 def main() -> None:
     """Copy or interpolate the model into a temporary folder, then rename it."""
     alpha = 1.0 if read_hosted_name(TRAINED) else Interpolate.load().alpha
-    remove_finished_work()  # scratch folders are not needed any more: DVC has the trained model
+    remove_finished_work()  # the work folder of `train` is not needed any more: DVC has the trained model
     if not TRAINED.is_dir():
         raise InputError(f"{TRAINED}: no such folder; run `dvc repro` to train the model")
     remove_path(OUT)

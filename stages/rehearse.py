@@ -83,10 +83,10 @@ def make_report(totals: "Counter[str]") -> Row:
 
     Raise `InputError` if no answer can be used.
     """
-    dropped = {reasons: totals[reasons] for reasons in REJECT_REASONS}
+    dropped = {reason: totals[reason] for reason in REJECT_REASONS}
     if not totals["kept"]:
         reasons = ", ".join(f"{count} {name}" for name, count in dropped.items() if count)
-        reasons += f"; {reason}" if (reason := find_usual_reason(totals)) else ""
+        reasons += f"; {usual_reason}" if (usual_reason := find_usual_reason(totals)) else ""
         raise InputError(
             f"models/base: none of its {totals['asked']} answers to general prompts can be used ({reasons}); if they "
             "are truncated, raise rehearse.max_new_tokens, otherwise set mix.general to data"

@@ -30,11 +30,11 @@ def check_run(folder: Path, run: PlannedRun) -> None:
             continue
         if value is MISSING or value != expected:
             got = "nothing" if value is MISSING else repr(value)
-            raise InputError(f"{folder}: {key}: expected {expected!r} as {run.configuration} has it, got {got}")
+            raise InputError(f"{folder}: {key}: expected {expected!r} (configuration '{run.configuration}'), got {got}")
 
 
 def read_setting(key: str, params: Row, stages: Row) -> Any:  # noqa: ANN401 (whatever YAML holds)
-    """Return the value of a key in a run: from the profile's section in dvc.lock if it is there, else params.yaml."""
+    """Return the value of a key in a run: from the profile if dvc.lock has its section there, else params.yaml."""
     section = key.partition(".")[0]
     for stage in stages.values():
         for file, values in stage.get("params", {}).items():

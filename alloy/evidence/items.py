@@ -1,4 +1,4 @@
-"""The rows of a run's metrics as columns of numbers, without text: the input of the bootstrap over seeds and items.
+"""The rows of a run's metrics as columns of numbers, without text. The bootstrap over seeds and items needs only these.
 
 A file becomes `{"items": <hash of the ids>, <column>: [..]}`. Files with the same ids share one list of ids.
 """

@@ -31,7 +31,7 @@ MAX_ANSWER_LENGTH = 400  # characters; longer answers are cut on the page
 
 
 def render_page(summary: Row) -> str:
-    """Return the page; `summary` is from `summarize`."""
+    """Return the page; `summary` is the result of `summarize`."""
     name = summary["name"]
     lines = [f"# {summary['title']}", "", *(f"- {question}" for question in summary["questions"]), ""]
     lines += [
@@ -114,7 +114,10 @@ def render_metric_table(summary: Row) -> list[str]:
 
 
 def render_change_table(summary: Row) -> list[str]:
-    """Return the table of changes: one line per metric, one column per configuration; at the end, tuned less SVM."""
+    """Return the table of changes from base: one line per metric, one column per configuration.
+
+    The last lines are the differences between the tuned models and the SVM.
+    """
     configurations = summary["configurations"]
     rows = [
         [
@@ -210,7 +213,10 @@ def _format_known(value: object) -> object:
 
 
 def make_plot(experiment: Experiment, records: dict[str, Row], score: Score) -> Draw:
-    """Return the plot: task over axis with intervals; or, without axis, bars of the task per configuration."""
+    """Return the plot of the task metric against the experiment's axis, with intervals.
+
+    Without an axis, or if a run did not measure it, return a bar chart of the task metric per configuration.
+    """
     groups = {label: [to_run(metric) for metric in runs] for label, runs in group_records(experiment, records).items()}
     axis = BY_NAME[experiment.axis] if experiment.axis else None
     if axis is None or any(run.read_estimate(axis) is None for runs in groups.values() for run in runs):

@@ -1,4 +1,4 @@
-"""Raw files of public data sets: which are needed, whether they exist, and where to download them.
+"""Raw files of public data sets: which files are needed, whether they exist, and where to download them.
 
 data/<set>/raw_files.yaml has either of these:
 

@@ -124,7 +124,7 @@ def to_run(record: Row) -> Run:
 
 
 def group_records(experiment: Experiment, records: dict[str, Row]) -> dict[str, list[Row]]:
-    """Return the records of each configuration that has some, in the order of the experiment and of its seeds.
+    """Return the records by configuration, in the order of the experiment and of its seeds.
 
     Raise `InputError` if the records of one configuration were made from different data.
     """
@@ -138,6 +138,7 @@ def group_records(experiment: Experiment, records: dict[str, Row]) -> dict[str, 
                 path for path, content in record["inputs"].items() if content != group[0]["inputs"].get(path)
             ]:
                 raise InputError(
-                    f"{record['run']} and {group[0]['run']}: {different[0]} is not the same; run one of them again"
+                    f"{record['run']} and {group[0]['run']}: made from different data ({different[0]}); run one "
+                    "of them again"
                 )
     return groups

@@ -1,4 +1,4 @@
-"""Run the missing runs of an experiment, write a record after each, and the page when all are finished.
+"""Execute the missing runs of an experiment; write a record after each run, and the page when all are finished.
 
 Reads   docs/evidence/<name>.yaml: the experiment; docs/evidence/partial/<name>/: records of finished runs
 Writes  docs/evidence/partial/<name>/<run>.json after each run; docs/evidence/<name>.json, .svg and .md at the end
@@ -94,7 +94,7 @@ def record_external_run(folder: Path, runs: list[PlannedRun], partial: Path, com
         folder, run, run_git("rev-parse", "--verify", f"{commit}^{{commit}}").strip(), {}, get_current_date()
     )
     write_record(partial / f"{run.name}.json", record)
-    print(f"evidence: wrote {partial / run.name}.json; correct its `machine` if the run was made on another one")
+    print(f"evidence: wrote {partial / run.name}.json; if it was run on another machine, correct `machine` there")
 
 
 def get_current_date() -> str:
@@ -105,7 +105,7 @@ def get_current_date() -> str:
 def main(
     name: str, only: str = "", seeds: str = "", out: str = "", commit: str = "", show: bool = False, taken: str = ""
 ) -> None:
-    """Run the missing runs and write the results when all are finished; with `show`, write them from those that exist.
+    """Execute the missing runs, and write the results when all are finished. With `show`, use only the finished runs.
 
     If `taken` is given, do not run anything: write a record of the finished run in this project folder.
     """
@@ -140,7 +140,7 @@ def main(
             name, experiment if folder == FOLDER else restrict_experiment(experiment, runs), finished, folder, score
         )
     elif not failed:
-        print(f"evidence: the page will be written when these runs are finished, too: {', '.join(missing_runs)}")
+        print(f"evidence: the page will be written when these runs are finished as well: {', '.join(missing_runs)}")
     if failed:
         raise InputError("\n".join(failed))
 

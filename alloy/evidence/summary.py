@@ -110,7 +110,7 @@ def summarize_run(record: Row) -> Row:
 
 
 def collect_answers(prompt: str, groups: dict[str, list[Row]]) -> Row | None:
-    """Return the answers of base and of each configuration's first run to one prompt; None if it was not asked."""
+    """Return the answers of base and of each configuration's first run to one prompt; None if no run answered it."""
     collected: dict[str, Any] = {}
     for label, group in groups.items():
         row = next((row for row in group[0]["chat"] if row["id"] == prompt), None)

@@ -46,7 +46,7 @@ class Comment(NamedTuple):
 
 
 def make_segment_row(segment: Segment, levels: tuple[str, ...]) -> dict[str, str]:
-    """Return `{content?, L1..Ln, emotion?}` in this order, in which models answer as well."""
+    """Return `{content?, L1..Ln, emotion?}`, in the order of the answers of models."""
     row = {} if segment.content is None else {"content": segment.content}
     row.update(zip(levels, segment.path, strict=True))
     if segment.emotion is not None:
@@ -81,7 +81,7 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
 
 
 def _suggest_key(row: Row, key: str) -> str:
-    """Return a question about the unknown key that is most similar to `key`, if `key` is missing; else nothing."""
+    """Return a hint with the unknown key that is most similar to `key`, if `key` is missing; else ""."""
     similar = nearest_key(key, [other for other in row if other not in KEYS]) if row.get(key) is None else None
     return f" (did you mean `{similar}`?)" if similar else ""
 

@@ -14,7 +14,7 @@ TURN_KEYS = ("role", "content")  # of a message
 MARKUP_KEYS = ("reasoning_content", "reasoning", "thinking", "tool_calls", "function_call")
 _KNOWN, _KNOWN_OF_TURN = frozenset(KEYS), frozenset(TURN_KEYS)
 ROLES = ("system", "user", "assistant", "tool")
-REJECTED = "rejected.jsonl"  # beside prepared examples: reports of the bad rows that were left out
+REJECTED = "rejected.jsonl"  # next to prepared examples: reports of the bad rows that were left out
 CUSTOMER = "customer"  # the source of the customer examples in the mix
 
 

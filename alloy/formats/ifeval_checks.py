@@ -17,7 +17,7 @@ from typing import Any
 
 from alloy.core.files import Row
 
-# No package of NLTK has its data, but this one does. The package itself is never imported.
+# The package nltk does not include this data. The package below has a copy of it, and is never imported.
 NLTK_DATA_PACKAGE = "llama-index-core"
 PUNKT = "tokenizers/punkt_tab/english"
 NLTK_DATA_FOLDER = f"llama_index/core/_static/nltk_cache/{PUNKT}"
@@ -53,7 +53,7 @@ def verify_answer(row: Row, completions: list[str]) -> dict[str, Any]:
     _prepare_nltk()
     from lm_eval.tasks.ifeval.utils import process_results
 
-    # lm-eval draws random values for what a prompt leaves open. With its key as seed, the check is deterministic.
+    # lm-eval draws arguments that a prompt does not have. With the prompt's key as seed, the check is deterministic.
     state = random.getstate()
     random.seed(row["key"])
     try:

@@ -45,7 +45,7 @@ class Taxonomy:
 
     @classmethod
     def from_rows(cls, rows: list[dict[str, str]]) -> "Taxonomy":
-        """Return the taxonomy that `to_rows` was called on."""
+        """Return the taxonomy with these rows; the inverse of `to_rows`."""
         levels = tuple(key for key in rows[0] if key != "description")
         return cls(levels, {tuple(row[level] for level in levels): row["description"] for row in rows})
 
@@ -56,7 +56,7 @@ def format_path(path: LabelPath) -> str:
 
 
 def _describe_first_difference(path: str, known: str) -> str:
-    """Name the first two characters that differ, if they may look the same, such as letters of two alphabets."""
+    """Return a sentence with the first two characters that differ, if they may look the same; else ""."""
     for a, b in zip(path, known, strict=False):
         if a != b:
             names = [f"U+{ord(letter):04X} {unicodedata.name(letter, 'without a name')}" for letter in (a, b)]
@@ -100,7 +100,8 @@ def load_taxonomy(path: str | Path, warn: Callable[[str], object] = _ignore_warn
             same = " (the spellings differ only in invisible characters, spaces or how accents are encoded)"
             why = same if spellings.get_first_spelling(leaf) != spelled else ""
             raise InputError(
-                f"{path}:{line}: duplicate path '{format_path(leaf)}', first used on line {lines[leaf]}{why}; drop one"
+                f"{path}:{line}: duplicate path '{format_path(leaf)}', first used on line {lines[leaf]}{why}; "
+                "remove one"
             )
         for warning in spellings.add_path(leaf, spelled, line):
             warn(f"{path}:{line}: {warning}")

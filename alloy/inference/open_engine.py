@@ -15,8 +15,8 @@ def open_engine(
 ) -> Engine:
     """Return the engine for the model in `folder`. Answers follow the `constraint`, if there is one.
 
-    The transformers engine computes the common prefix of the prompts once. It takes this prefix from the `samples`: two
-    or more chats that differ only in the text that differs between requests.
+    The transformers engine computes the common prefix of all prompts once. It finds this prefix from the `samples`: two
+    or more chats with the same fixed text as the requests, but with different inputs.
     """
     match infer.engine:
         case EngineName.transformers:

@@ -3,7 +3,7 @@
 Address and key come from the environment: OPENAI_BASE_URL, OPENAI_API_KEY.
 
 A model in a folder of this project gets prompts as token ids. So it reads the same tokens as with the other engines,
-and a comment that spells a control token cannot insert one. A hosted model gets messages.
+and a comment that contains the text of a control token cannot insert this token. A hosted model gets messages.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from alloy.modeling.model_folder import load_context_length, load_tokenizer, rea
 
 FINISH = {"length": Finish.length, "model_length": Finish.context}
 FINISH |= dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content", "sensitive"), Finish.refused)
-ABORTED = ("error", "abort")  # the service stopped in the middle: the answer is of no use
+ABORTED = ("error", "abort")  # the service stopped in the middle: the answer is not usable
 CONNECT_SECONDS = 10.0  # seconds to reach the service
 LIMIT_PARAMETER = "max_completion_tokens"  # older services call it max_tokens
 
@@ -196,7 +196,7 @@ def read_completion(text: str, *, sampled: bool = False) -> Completion:
         raise ServiceError(classify_error(status, code, message), f"{code}: {message}" if code else message)
     tokens_in, cached, tokens_out = _read_usage(body.get("usage"))
     if not body["choices"]:
-        reason = "no answer was chosen, most likely by a content filter"
+        reason = "the reply has no choices, most likely because of a content filter"
         return Completion("", Finish.refused, tokens_in, cached, tokens_out, reason=reason)
     choice = body["choices"][0]
     message = choice.get("message") or {}

@@ -1,6 +1,6 @@
 """Attention of many rows over a prefix that they share, computed once, and over the tokens of each row itself.
 
-All queries meet the keys of the prefix in one matrix product, whatever the number of rows (Juravsky et al. 2024,
+The scores of all queries over the prefix are one matrix product, whatever the number of rows (Juravsky et al. 2024,
 "Hydragen: High-Throughput LLM Inference with Shared Prefixes"). Rows are not padded: the new tokens of all rows form
 one sequence, and a row may have one new token or many.
 
@@ -107,16 +107,16 @@ class Step:
 
 
 def find_unsupported_layers(model: "PreTrainedModel") -> list[str]:
-    """Return the kinds of layers of a model that have no full attention. Such layers cannot share a prefix."""
+    """Return the types of the layers of a model without full attention. Such layers cannot share a prefix."""
     return sorted(set(get_layer_types(model.config)) - {FULL})
 
 
 def require_full_attention(config: "PreTrainedConfig") -> None:
     """Raise `InputError` if a model with this configuration has layers that cannot share a prefix."""
-    if others := sorted(set(get_layer_types(config)) - {FULL}):
+    if unsupported := sorted(set(get_layer_types(config)) - {FULL}):
         raise InputError(
-            f"infer.engine: this model has layers of {', '.join(others)}, but the engine transformers supports full "
-            "attention only; set infer.engine: vllm"
+            f"infer.engine: this model has layers of type {', '.join(unsupported)}, but the engine transformers "
+            "supports full attention only; set infer.engine: vllm"
         )
 
 

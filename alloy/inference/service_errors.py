@@ -1,6 +1,6 @@
 """Classifies errors of a service: do they concern one request, the rate of all requests, or the whole job?
 
-Services share few error codes, so the texts of messages are matched too. The patterns know OpenAI, Azure, Gemini,
+Services share few error codes, so the texts of messages are matched too. The patterns cover OpenAI, Azure, Gemini,
 llama.cpp, vLLM, Anthropic, and Claude, Llama and Nova on Bedrock. tests/inference/test_service_errors.py has examples.
 """
 

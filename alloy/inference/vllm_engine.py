@@ -27,11 +27,11 @@ def prepare_vllm() -> Iterator[dict[str, Any]]:
         ("VLLM_LOGGING_LEVEL", "ERROR"),
         ("VLLM_NO_USAGE_STATS", "1"),  # send nothing to vLLM's authors
         ("VLLM_CPU_KVCACHE_SPACE", "1"),  # GiB for keys and values, without a GPU
-        ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"),  # in this process: vLLM starts sooner and ends with it
+        ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"),  # run in this process: vLLM starts faster, and ends with it
     ):
         os.environ.setdefault(name, value)
     logging.getLogger("vllm").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", r".*torch\.distributed\.reduce_op", FutureWarning)  # vLLM reads all names
+    warnings.filterwarnings("ignore", r".*torch\.distributed\.reduce_op", FutureWarning)  # vLLM reads all attributes
     disabled = os.environ.pop("TQDM_DISABLE", None)  # with this variable, vLLM fails when it loads weights
     gpu = torch.cuda.is_available()
     try:

@@ -36,7 +36,7 @@ def render_answer(segments: tuple[Segment, ...], levels: tuple[str, ...], codes:
 
 
 def render_rows(rows: list[dict[str, str]]) -> str:
-    """Return the answer for segments that are rows already."""
+    """Return the answer for segments that are already rows (`make_segment_row`)."""
     return ENCODER.encode(rows)
 
 

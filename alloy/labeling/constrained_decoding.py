@@ -47,7 +47,7 @@ class LabelConstraint:
     def make_filter_factory(
         self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int
     ) -> "Callable[[], WrittenSegments]":
-        """Return a function that starts to follow one answer, and forbids repeated segments, which no grammar can."""
+        """Return a function that makes the filter of one answer. It forbids repeated segments, which no grammar can."""
         import xgrammar
 
         info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary)
@@ -55,7 +55,7 @@ class LabelConstraint:
 
 
 def read_token_bytes(info: Any, tokenizer: "PreTrainedTokenizerBase") -> list[bytes]:  # noqa: ANN401 (TokenizerInfo)
-    """Return the bytes of each token. Control tokens have none: text may contain their letters, never the tokens."""
+    """Return the bytes of each token; none for control tokens, so that answers cannot contain them."""
     token_bytes: list[bytes] = info.decoded_vocab
     for control in tokenizer.added_tokens_decoder:
         token_bytes[control] = b""
@@ -79,7 +79,7 @@ class CompiledLabelConstraint:
         self.xgrammar: Any = xgrammar
         self.vocabulary = vocabulary
         self.quotes = task["has_content"]
-        self.most_segments = compute_max_segments(taxonomy, task)
+        self.max_segments = compute_max_segments(taxonomy, task)
         info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary)
         self.token_bytes = read_token_bytes(info, tokenizer)
         self.no_repeats = NoRepeats(self.token_bytes, taxonomy, task, codes)
@@ -96,9 +96,8 @@ class CompiledLabelConstraint:
             for last in (False, True)
         )
         self.pool = ThreadPoolExecutor(1)  # compiles while the model computes
-        self.any_content: Future[Any] | None = (
-            None  # for all comments that are too long to quote; compiled when the first one comes
-        )
+        # The grammar of contents for all comments that are too long to quote; compiled at the first such comment.
+        self.any_content: Future[Any] | None = None
 
     def allocate_masks(self, rows: int) -> "torch.Tensor":
         """Return bitmasks (rows, 32-bit words): one bit per token, all allowed."""
@@ -109,7 +108,7 @@ class CompiledLabelConstraint:
         self.xgrammar.apply_token_bitmask_inplace(logits, masks)
 
     def prepare_source(self, source: str) -> "Future[Any] | None":
-        """Start to compile the grammar of the contents that quote a comment. Long comments share one for any text."""
+        """Start to compile the grammar of contents that quote a comment. Long comments share one for any text."""
         if not self.quotes:
             return None
         if can_quote(source):
@@ -119,7 +118,7 @@ class CompiledLabelConstraint:
         return self.any_content
 
     def make_matcher(self, prepared: "Future[Any] | None") -> "LabelMatcher":
-        """Return a matcher for one answer; `prepared` is the result of `prepare_source`."""
+        """Return the matcher of one answer; `prepared` is the result of `prepare_source`."""
         return LabelMatcher(self, prepared)
 
 
@@ -140,7 +139,7 @@ class LabelMatcher:
         self.matcher = self.constraint.xgrammar.GrammarMatcher(compiled, terminate_without_stop_token=True)
 
     def fill_mask(self, masks: "torch.Tensor", row: int) -> None:
-        """Write into `masks[row]` the allowed tokens: those of the grammar, less those that would repeat a segment.
+        """Write into `masks[row]` the allowed tokens: those of the grammar, without those that would repeat a segment.
 
         If that leaves no token, for instance with one label and one word to quote, the grammar alone decides.
         """
@@ -168,4 +167,4 @@ class LabelMatcher:
             self._start_grammar(self.content.result())
         else:
             self.segments += 1
-            self._start_grammar(labels[self.segments == constraint.most_segments])
+            self._start_grammar(labels[self.segments == constraint.max_segments])

@@ -19,14 +19,16 @@ MAX_QUOTED_LEAVES = 300  # leaves; with more, compiling a grammar per comment ta
 # Contents of longer comments may be any text. Compiling a quote grammar takes about 0.06 seconds for 400 words and 8
 # seconds for 2,000 words (benchmarks/quote_grammar.py).
 MAX_QUOTED_WORDS, MAX_QUOTED_CHARACTERS = 400, 8_000
-LETTERS = r"""([^"\\\x00-\x1f] | "\\" ["\\bfnrt] | "\\u00" [0-1] [0-9a-f])+"""  # a JSON string as json.dumps writes it
+JSON_TEXT = (
+    r"""([^"\\\x00-\x1f] | "\\" ["\\bfnrt] | "\\u00" [0-1] [0-9a-f])+"""  # a JSON string as json.dumps writes it
+)
 
 
 def build_answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, comment: str | None = None) -> str:
     """Return the grammar of a whole answer; labels are paths, or their `codes`.
 
-    - Contents quote the `comment` if it is short enough and there are at most `MAX_QUOTED_LEAVES` leaves. Otherwise they are any
-      text.
+    - Contents quote the `comment` if it is short enough and there are at most `MAX_QUOTED_LEAVES` leaves. Otherwise
+      they are any text.
     - An answer has at most as many segments as the comment with the most segments. Without a limit, a weak model might
       never end.
     - No grammar can require that segments differ; see no_repeats.py.
@@ -41,14 +43,17 @@ def build_answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, com
         [
             f'root ::= "[" segment (", " segment){{0,{compute_max_segments(taxonomy, task) - 1}}} "]"',
             f"segment ::= {' '.join([*start, 'labels', *_close_segment(task)])}",
-            *(_build_quote_rules(comment or "") if quotes else [f"content ::= {LETTERS}"]),
+            *(_build_quote_rules(comment or "") if quotes else [f"content ::= {JSON_TEXT}"]),
             *_build_label_rules(taxonomy, codes),
         ]
     )
 
 
 def compute_max_segments(taxonomy: Taxonomy, task: Row) -> int:
-    """Return the most segments that an answer may have: the task's most, and no more than there are different ones."""
+    """Return the maximum number of segments in an answer.
+
+    It is the task's `most_segments`. Without contents, it is at most the number of different pairs of leaf and emotion.
+    """
     different = len(taxonomy.leaves) * max(len(task["emotions"]), 1)
     return task["most_segments"] if task["has_content"] else min(task["most_segments"], different)
 
@@ -83,7 +88,7 @@ def build_labels_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, *, 
 def build_content_grammar(comment: str | None) -> str:
     """Return the grammar of one part of an answer: from the key `content` to the next key. None allows any content."""
     start, end = _quote_literal(_open_key("content")[1:]), _quote_literal('", "')
-    content = [f"content ::= {LETTERS}"] if comment is None else _build_quote_rules(comment)
+    content = [f"content ::= {JSON_TEXT}"] if comment is None else _build_quote_rules(comment)
     return "\n".join([f"root ::= {start} content {end}", *content])
 
 

@@ -17,7 +17,7 @@ from alloy.labeling.answer import Codes
 
 BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+", re.MULTILINE)
 FENCE = r"\s*(?:```\w*\s*)?"  # before the JSON of an answer
-LETTERS = 2  # paths with fewer letters are not matched: "B" answers a question with four choices
+MIN_LETTERS = 2  # of a path that is matched: "B" alone is an answer to a question with four choices
 Phrase = tuple[str, ...]  # words, as split by alloy/core/text.py
 
 
@@ -42,7 +42,7 @@ class TaskFormat:
         phrases: dict[str, list[Phrase]] = defaultdict(list)
         for path in taxonomy.leaves:
             label = _split_words(" ".join(path))
-            if sum(letter.isalpha() for letter in "".join(label)) < LETTERS:
+            if sum(letter.isalpha() for letter in "".join(label)) < MIN_LETTERS:
                 continue
             for emotion in ("", *task["emotions"]):
                 phrases[label[0]].append((*label, *_split_words(emotion)))
@@ -65,8 +65,8 @@ def has_task_keys(answer: str, task: TaskFormat, *, cut: bool = False) -> bool:
 
     1. An object that has a level as a key counts: `{"L1": ..`. The keys `content` and `emotion` alone do not count.
     2. With codes, an object whose key `label` holds a known code counts: `{"label": "017"`.
-    3. An answer that ended at the token limit counts if it starts like an answer of the task and has no whole segment:
-       `[{"content": "What is the capital`.
+    3. An answer that ended at the token limit counts if it starts like an answer of the task and has no complete
+       segment: `[{"content": "What is the capital`.
     """
     keys = "|".join(map(re.escape, task.keys))
     if re.search(rf"[{{,]\s*([\"'])(?:{keys})\1\s*:", answer):

@@ -23,6 +23,7 @@ from alloy.labeling.answer import parse_answer
 from alloy.labeling.constrained_decoding import LabelConstraint
 from alloy.labeling.prompt import Prompts
 
+# Two different comments: their prompts have the common prefix of all prompts.
 SAMPLES: list[Row] = [{"id": "", "text": text} for text in ("One.", "Another!")]
 
 
@@ -30,8 +31,8 @@ SAMPLES: list[Row] = [{"id": "", "text": text} for text in ("One.", "Another!")]
 class Labeler:
     """Labels comments with an engine. Its answers may be restricted by a constraint.
 
-    With a constraint, repeated segments of an answer are dropped, if the engine could not forbid them. Without one,
-    repeats stay and lower precision. Both are counted.
+    With a constraint, repeated segments of an answer are dropped if the engine could not forbid them. Without one, they
+    stay and lower precision. Repeated segments are counted in both cases.
     """
 
     engine: Engine

@@ -44,7 +44,7 @@ class Prompts:
 
     @classmethod
     def from_task(cls, prompt: Prompt, taxonomy: Taxonomy, task: Row, train: list[Row]) -> "Prompts":
-        """Choose the few-shot examples among the training comments, and fit the shortlist on these comments."""
+        """Choose the few-shot examples among the training comments, and fit the shortlist on all training comments."""
         if prompt.examples and prompt.examples >= len(train):
             raise InputError(
                 f"params.yaml: prompt.examples: {prompt.examples} of {len(train)} training comments; use fewer"

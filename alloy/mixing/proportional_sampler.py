@@ -39,7 +39,7 @@ MAX_REPEATS = 100  # times that one row is drawn with `repeat`: a mistyped total
 
 
 class TooFewRowsError(Exception):
-    """The group `name` has no row left. `total` is the size drawn from all groups until then."""
+    """The group `name` has no row left. `total` is the size of the rows drawn so far, of all groups."""
 
     def __init__(self, name: str, total: int) -> None:
         super().__init__(name, total)
@@ -104,7 +104,7 @@ def sample_total(groups: dict[str, Iterator[DrawnRow]], weights: dict[str, float
     total = 0  # size of `drawn`
     offered = 0  # size of `drawn` and `candidates`
     fixed = 0  # how many of `drawn` may not be left out
-    # A mix twice as large may leave out rows from 3/4 of its target on, that is 3/2 of this target.
+    # A mix twice as large may leave out rows only from 3/4 of its target on, which is 3/2 of this target.
     limit = 1.5 * target
     for row in draw_in_proportion(groups, weights, target) if target > 0 else ():
         if isinstance(row, str):

@@ -20,7 +20,7 @@ COLUMNS = [
     ("start", np.int64),  # byte offset in the file
     ("length", np.int64),  # bytes
     ("rank", np.uint64),  # sampling order: rows with the lowest ranks are taken first
-    ("position", np.uint64),  # where a sampled row is placed among the others
+    ("position", np.uint64),  # position of a sampled row in the mix, among the others
     ("kind", np.int64),  # index into `kinds`
 ]
 RowKind = tuple[str, str, str | None]  # source, category, license

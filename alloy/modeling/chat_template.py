@@ -168,9 +168,8 @@ def _mark_message(
     turn: dict[str, Any] = {"role": "assistant", "content": marks.mark_content(number, answer.content)}
     if answer.reasoning is not None:
         mark = marks.mark_part(number, "reasoning", answer.reasoning)
-        turn |= dict.fromkeys(
-            ("reasoning_content", "reasoning", "thinking"), mark
-        )  # the field has different names in different model families
+        # The field has different names in different model families.
+        turn |= dict.fromkeys(("reasoning_content", "reasoning", "thinking"), mark)
     if answer.calls:
         for _, arguments in answer.calls:
             text = json.dumps(arguments, ensure_ascii=False)
@@ -242,7 +241,10 @@ def find_common_prefix(tokenizer: "PreTrainedTokenizerBase", chats: list[Message
 
 
 def _find_shared_start(texts: list[str]) -> int:
-    """Return the length of a common beginning of all texts that another common line follows, or 0."""
+    """Return the length of the whole lines that all texts start with, without the last such line.
+
+    It is 0 if there is only one text or one such line.
+    """
     common = texts[0][: find_common_length(texts)] if len(texts) > 1 else ""
     return common.rfind("\n", 0, max(common.rfind("\n"), 0)) + 1
 

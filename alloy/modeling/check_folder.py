@@ -118,7 +118,7 @@ def _check_tensors(folder: Path, location: str) -> None:
     if mismatched := sorted(info["mismatched_keys"]):
         name, held, wanted = mismatched[0]
         raise InputError(
-            f"{location}: {name}: expected shape {list(wanted)} by {CONFIG}, got {list(held)}; use matching files"
+            f"{location}: {name}: expected shape {list(wanted)} as in {CONFIG}, got {list(held)}; use matching files"
         )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 GENERATION, TOKENIZER = "generation_config.json", "tokenizer_config.json"
-QUESTION, ANSWER = "Which colour?", "Vermilion"
+QUESTION, ANSWER = "Which color?", "Vermilion"
 FIX = "use a template that starts the answer with its generation prompt and ends it with a control token"
 
 

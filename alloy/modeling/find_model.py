@@ -73,8 +73,8 @@ def resolve_path(path: str) -> Path:
 
     DVC may run stages in a copy of the project; then `DVC_ROOT` is the project's own folder.
     """
-    here = Path(path).expanduser()
-    return here if here.is_absolute() or here.exists() else Path(os.environ.get("DVC_ROOT", ".")) / here
+    given = Path(path).expanduser()
+    return given if given.is_absolute() or given.exists() else Path(os.environ.get("DVC_ROOT", ".")) / given
 
 
 def list_model_files(folder: Path) -> list[Path]:

@@ -19,15 +19,8 @@ NOT_SAVED = ("quantization_config", "_name_or_path", "_model_name_or_path")
 # How llama.cpp splits text for some values of `tokenizer.ggml.pre` (llama_model_loader in llama-vocab.cpp). For these
 # values, and for all that it does not know, transformers 5.19 splits like GPT-2.
 GPT2_SPLIT = {"gpt-2", "phi-2", "mpt", "olmo", "jais"}
-DIGIT_SPLIT = {
-    "smollm",
-    "starcoder",
-    "refact",
-    "codeshell",
-    "command-r",
-    "exaone",
-    "minerva-7b",
-}  # single digits first, then like GPT-2
+# Single digits first, then like GPT-2:
+DIGIT_SPLIT = {"smollm", "starcoder", "refact", "codeshell", "command-r", "exaone", "minerva-7b"}
 
 # Errors of transformers, `gguf` and NumPy for a file that is incomplete, damaged, or of an unsupported architecture.
 UNREADABLE = (ValueError, KeyError, IndexError, NotImplementedError, OverflowError, struct.error)
@@ -54,7 +47,7 @@ def check_gguf(file: Path, location: str) -> None:
     from transformers.integrations.gguf.reader import read_gguf_metadata
 
     if PART.search(file.name):
-        raise InputError(f"{location}: only a part of a model; merge the parts first: `llama-gguf-split --merge`")
+        raise InputError(f"{location}: only one part of a model; merge the parts first: `llama-gguf-split --merge`")
     with file.open("rb") as start:
         if start.read(4) != b"GGUF":
             raise InputError(f"{location}: not a GGUF file (its first bytes are not GGUF); download it again")

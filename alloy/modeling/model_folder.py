@@ -64,7 +64,7 @@ def resolve_weights(folder: str | Path) -> str:
 
 
 def is_cached(repository: str, revision: str) -> bool:
-    """Return whether the hub's cache has all files of a model that `download_snapshot` fetches; do not ask the hub."""
+    """Return whether the hub's cache has all files of a model that `download_snapshot` fetches, without a request."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

@@ -47,7 +47,7 @@ METRICS = "metrics.json"  # in a result; the same bytes as the metrics file of t
 ROWS = "rows.jsonl"
 # Finished rows (`row_log.py`). It is kept beside the result only if some rows are to be processed again.
 ROW_LOG = "done.log"
-KEPT_DAYS = 30  # after which unfinished rows are no longer expected to be processed again
+KEPT_DAYS = 30  # rows to process again are kept for this time
 
 
 def get_work_root() -> Path:
@@ -121,7 +121,7 @@ class WorkFolder:
                 shutil.rmtree(other)
 
     def is_superseded(self) -> bool:
-        """Return whether a later run of the stage in the same project folder has begun, so that this run must stop."""
+        """Return whether a later run of the stage in the same project folder has started, so this one must stop."""
         try:
             return self.claim.read_text() != self.run
         except FileNotFoundError:
@@ -161,8 +161,8 @@ def hold_work_folder(stage: str, key: str) -> Iterator[WorkFolder]:
     """Lock the work folder for the work `key` of `stage`, and yield it.
 
     1. Remove finished work that is no longer needed.
-    2. Write the id of this run to the claim file of the stage. An earlier run that outlived its `dvc` sees that it was
-       taken over, saves a checkpoint and stops. This run resumes from there.
+    2. Write the id of this run to the claim file of the stage. If an earlier run is still running without its `dvc`, it
+       sees that it is superseded, saves a checkpoint and stops. This run resumes from there.
     3. Wait for the lock of the folder: another project folder may be doing the same work, and its result is reused.
     4. Remove unfinished checkpoints and temporary folders.
     """
@@ -187,7 +187,7 @@ def hold_work_folder(stage: str, key: str) -> Iterator[WorkFolder]:
 
 
 def resume_or_reuse(stage: str, key: str, process: Callable[[WorkFolder], None], outs: dict[str, Path]) -> Row:
-    """Let `process` do the work `key` unless its result exists; put its files at `outs`, and return its metrics.
+    """Call `process` to do the work `key` unless its result exists; link the files to `outs` and return the metrics.
 
     A result with rows that are to be processed again is removed, and `process` completes it from the rows that are
     kept.
@@ -199,7 +199,9 @@ def resume_or_reuse(stage: str, key: str, process: Callable[[WorkFolder], None],
         if not folder.has_result(stage):
             process(folder)
         if folder.is_superseded() or is_orphaned():
-            raise InputError("finished after its dvc had ended or a later run had begun; `dvc repro` reuses the result")
+            raise InputError(
+                "finished, but DVC has exited or a later run has started; the next `dvc repro` reuses the result"
+            )
         for name, out in outs.items():
             folder.publish_output(name, out)
         return read_json(folder.result / METRICS)
@@ -226,7 +228,7 @@ def _is_recorded(result: Path) -> bool:
 
 
 def _has_rows_to_redo(log: Path) -> bool:
-    """Return whether the next run is to process rows again; after `KEPT_DAYS` nobody will."""
+    """Return whether the next run is to process some rows again; not if the log is older than `KEPT_DAYS`."""
     return log.exists() and time.time() - log.stat().st_mtime < KEPT_DAYS * 24 * 3600
 
 
@@ -248,11 +250,11 @@ def remove_finished_work(wanted: Path | None = None) -> None:
             except (BlockingIOError, FileNotFoundError):  # in use, or removed by another process
                 continue
             if project == Path.cwd():
-                is_over = _is_recorded(result) and not _has_rows_to_redo(folder / ROW_LOG)
+                is_removable = _is_recorded(result) and not _has_rows_to_redo(folder / ROW_LOG)
             else:
-                is_over = not project.exists() and folder != wanted
-            if is_over:
+                is_removable = not project.exists() and folder != wanted
+            if is_removable:
                 trash.mkdir(exist_ok=True)
-                folder.rename(trash / uuid.uuid4().hex)  # in one step: half a work folder must not be found
+                folder.rename(trash / uuid.uuid4().hex)  # in one step, so that no run finds half of a work folder
     for leftover in trash.glob("*"):
         shutil.rmtree(leftover)

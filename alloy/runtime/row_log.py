@@ -14,7 +14,7 @@ import orjson
 
 from alloy.runtime.durable import read_line, seal_line, sync_to_disk
 
-SYNC_SECONDS = 1.0  # a power cut loses at most the rows of this time; a kill loses nothing
+SYNC_SECONDS = 1.0  # a power cut loses at most the rows of the last second; a kill loses nothing
 Key = int | str
 
 

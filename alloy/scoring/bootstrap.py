@@ -140,6 +140,5 @@ def compute_recall(counts: Counts) -> npt.NDArray[np.float64]:
     return counts[:, 0] / np.maximum(counts[:, 2], 1)
 
 
-SHARE_STATISTICS = frozenset[Statistic](
-    {compute_f1, compute_share, compute_precision, compute_recall}
-)  # statistics from 0 to 1
+# Statistics from 0 to 1:
+SHARE_STATISTICS = frozenset[Statistic]({compute_f1, compute_share, compute_precision, compute_recall})

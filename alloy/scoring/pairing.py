@@ -8,7 +8,11 @@ from alloy.core.text import normalize_text, text_hash
 from alloy.formats.comments import Comment, Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy
 
-STOP, LENGTH, CONTEXT = "stop", "length", "context"  # ways to end: by itself, at the token limit, prompt too long
+STOP, LENGTH, CONTEXT = (
+    "stop",
+    "length",
+    "context",
+)  # why an answer ended: by itself, at the token limit, the prompt was too long
 # The fields of a prediction: type, and the type's name in errors.
 FIELDS = {
     "id": (str, "a string"),

@@ -9,8 +9,8 @@ near-duplicates if they differ in one word only.
 
 Algorithm:
 
-1. Compute a MinHash signature of each text (`compute_minhash_signatures`). The fraction of equal entries of two signatures
-   estimates the Jaccard similarity of the texts.
+1. Compute a MinHash signature of each text (`compute_minhash_signatures`). The fraction of equal entries of two
+   signatures estimates the Jaccard similarity of the texts.
 2. Locality-sensitive hashing (`make_buckets`): cut each signature into bands of `BAND_ROWS` entries. Texts with an
    equal band share a bucket. Texts whose first or last half of words is the same share a bucket as well: one changed
    word leaves the other half as it was.
@@ -131,7 +131,7 @@ def _hash_text_halves(text: str) -> tuple[int, int]:
 def make_buckets(signatures: np.ndarray, halves: np.ndarray, threshold: float) -> list[Buckets]:
     """Return the buckets of each band of the signatures, and those of the first and the last halves.
 
-    Pairs from bands must have an estimated similarity of at least `threshold` less `SLACK`. Pairs from halves may have
+    Pairs from bands must have an estimated similarity of at least `threshold` - `SLACK`. Pairs from halves may have
     any, since one word may make up most of a short text.
     """
     all_rows, long_enough = np.arange(len(signatures)), np.flatnonzero(halves[:, 0])

@@ -1,4 +1,4 @@
-"""Check every row of a file of labeled comments once, and keep what the split needs to know of each."""
+"""Check every row of a file of labeled comments once, and keep the values that the split needs."""
 
 import sys
 from collections import Counter

@@ -31,7 +31,11 @@ def describe_too_few(configurations: list[Configuration]) -> str:
         ]
         if few:
             parts.append(f"{get_short_title(metric)} is measured on {min(few)} {metric.n or 'items'}")
-    return f"Too few items to choose by: {'; '.join(parts)}; {MIN_ITEMS} or more are needed." if parts else ""
+    return (
+        f"Too few items to choose a configuration: {'; '.join(parts)}; at least {MIN_ITEMS} are needed."
+        if parts
+        else ""
+    )
 
 
 def mark_front(configurations: list[Configuration]) -> list[bool]:
@@ -191,6 +195,6 @@ def describe_intervals(configurations: list[Configuration]) -> list[str]:
     if len(single_seed) == len(configurations):
         return [ONE_SEED]
     return [
-        "Intervals (95 %) are over seeds and test items together; with one seed, of mix.ratio "
-        f"{'; '.join(single_seed)}, the luck of training is not in them."
+        "Intervals (95 %) are over seeds and test items together; those of configurations with one seed (mix.ratio "
+        f"{'; '.join(single_seed)}) are over test items alone."
     ]

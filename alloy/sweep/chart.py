@@ -1,4 +1,4 @@
-"""The plot of the frontier: task over general ability of each configuration, Pareto front, limit, recommendation."""
+"""The plot of the frontier: task and general ability of each configuration, Pareto front, limit, recommendation."""
 
 from typing import TYPE_CHECKING
 

@@ -30,10 +30,8 @@ from alloy.sweep.terminal import run_and_log
 from alloy.training.settings import Train
 
 LOG_FOLDER = Path(".dvc/tmp/sweep")
-SKIPPED = {
-    "raw",
-    "__pycache__",
-}  # ignored folders that need not be known to DVC: raw data, which `make_copy_options` copies to each run, and caches
+# Ignored folders that DVC need not track: raw data, which `make_copy_options` copies to each run, and caches.
+SKIPPED = {"raw", "__pycache__"}
 FIRST_SWEPT_STAGE = "mix"  # the first stage whose result differs between runs
 
 
@@ -125,7 +123,7 @@ def run_grid(points: list[GridPoint], data: list[str], gate: Gate, lock: int) ->
 
 
 def run_shared_stages() -> None:
-    """Run the stages that all runs share in the workspace, so that an error there shows once, before all runs."""
+    """Run the stages that all runs share in the workspace, so that an error there is shown once, before all runs."""
     graph = subprocess.run(["dvc", "dag", "--dot", "dvc.yaml"], text=True, stdout=subprocess.PIPE, check=False)
     stages = find_shared_stages(graph.stdout)
     print("sweep: running the stages that all runs share", flush=True)
@@ -134,7 +132,10 @@ def run_shared_stages() -> None:
 
 
 def main(ratios: str, lrs: str = "", seeds: int = 1, max_loss: str = "", axis: str = "") -> None:
-    """Check the options, run shared stages and `seeds` runs per configuration (from params.yaml's seed on), compare."""
+    """Check the options, run the shared stages and `seeds` runs per configuration, and compare the runs.
+
+    The first seed is that of params.yaml; the others follow it.
+    """
     data_settings, gate, train = load_sections(Data, Gate, Train)
     data = [f"data/{folder}" for _, folder in data_settings]
     choose_limit(max_loss, None, find_axis(axis))

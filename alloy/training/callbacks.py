@@ -141,7 +141,7 @@ class Checkpoints(TrainerCallback):
             control.should_training_stop = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
-        """Mark the checkpoint as complete when every process has written its part."""
+        """Wait until every process has written its part, then mark the checkpoint as complete."""
         if args.world_size > 1:
             torch.distributed.barrier()
         if state.is_world_process_zero:

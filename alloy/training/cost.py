@@ -111,7 +111,7 @@ def count_training_flops(
     """
     size = count_parameters(config)
     heads, _, width = _read_attention_sizes(get_text_config(config))
-    layers = sum(not keeps_state(kind) for kind in get_layer_types(config))
+    layers = sum(not keeps_state(layer_type) for layer_type in get_layer_types(config))
     matrices = size.body_active * tokens + size.head * completions
     scores = 2 * squares * heads * width * layers  # 2 matmuls of 2 FLOPs over half the square
     return (6 if method is Method.full else 4) * matrices + 3 * scores

@@ -36,8 +36,8 @@ SPECIAL_TOKEN_FIELDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 
 def find_packing_problem(config: "PreTrainedConfig") -> str | None:
     """Return why rows must not be packed for this model, or None if they can be."""
-    if kinds := sorted({kind for kind in get_layer_types(config) if keeps_state(kind)}):
-        return f"its layers ({', '.join(kinds)}) carry a state from one example to the next"
+    if stateful := sorted({name for name in get_layer_types(config) if keeps_state(name)}):
+        return f"its layers ({', '.join(stateful)}) carry a state from one example to the next"
     apart = _examples_stay_apart(config.to_json_string(use_diff=False), type(config))
     if apart is None:
         return "it could not be checked that its attention keeps packed examples apart"

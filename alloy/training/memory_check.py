@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_memory(job: TrainingJob, arguments: "TrainingArguments") -> None:
-    """Print the parts of the global batch and the memory estimate; raise `InputError` if the device has less."""
+    """Print how the global batch is divided and the memory estimate; raise `InputError` if the device has less."""
     import psutil
     import torch
 

@@ -69,8 +69,9 @@ class Train(Section):
     """Settings of supervised fine-tuning.
 
     `global_batch` is the number of rows per step, over all processes: packed rows of `max_length` tokens with
-    `packing`, otherwise examples. If `max_steps` is null, `epochs` counts. With `gpu`, training without a GPU is an
-    error. `anchor` is the weight of the divergence from the base model on general rows; 0 turns it off.
+    `packing`, otherwise examples. `epochs` is used if `max_steps` is null. `warmup` is the fraction of the steps in
+    which the learning rate rises to `lr`. With `gpu`, training without a GPU is an error. `anchor` is the weight of the
+    divergence from the base model on general rows; 0 turns it off.
 
     The stage `mix` also reads `max_length`, `on_long_row` and `assistant_turns`: it draws only rows that fit, and it
     counts loss tokens.

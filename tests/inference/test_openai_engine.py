@@ -131,7 +131,7 @@ def test_after_infer_retries_the_request_has_no_answer_and_a_reason(ask, status)
     (completion,), service = ask(reply_in_turn(make_error(status, "too\nmuch")), ["x"], retries=2)
     assert len(service.requests) == 3
     assert (completion.finish, completion.text) == (Finish.failed, "")
-    assert completion.reason == f"{status} error: too much (asked 3 times)"
+    assert completion.reason == f"{status} error: too much (3 attempts)"
 
 
 def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):

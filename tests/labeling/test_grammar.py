@@ -14,7 +14,13 @@ from alloy.datasets.demo.comments import make_comments
 from alloy.formats.comments import Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.labeling.answer import Codes, assign_codes, render_answer
-from alloy.labeling.grammar import LETTERS, build_answer_grammar, build_content_grammar, build_labels_grammar, can_quote
+from alloy.labeling.grammar import (
+    JSON_TEXT,
+    build_answer_grammar,
+    build_content_grammar,
+    build_labels_grammar,
+    can_quote,
+)
 from alloy.splitting.validate import check_block
 from hostile import HOSTILE
 from small import make_tokenizer
@@ -282,7 +288,7 @@ def test_a_content_may_start_at_any_letter_in_scripts_without_spaces(comment: st
 def test_the_grammar_of_a_long_comment_does_not_contain_its_words() -> None:
     short, long = (build_answer_grammar(TAXONOMY, FULL, None, "lock " * count) for count in (9, 900))
     assert '"lock"' in short
-    assert f"content ::= {LETTERS}" in long
+    assert f"content ::= {JSON_TEXT}" in long
     assert len(long) < len(short) + 200
 
 

@@ -96,8 +96,8 @@ def test_percentiles_over_three_seeds_have_a_lower_coverage() -> None:
 def test_an_example_by_hand() -> None:
     spread = compute_spread([np.array([0.42, 0.46, 0.51])], np.array(0.0002))
     seed_part = np.var([0.42, 0.46, 0.51], ddof=1) / 3
-    assert spread.error == pytest.approx(np.sqrt(seed_part + 0.0002))
-    assert spread.degrees == pytest.approx(2 * (seed_part + 0.0002) / seed_part)
+    assert spread.standard_error == pytest.approx(np.sqrt(seed_part + 0.0002))
+    assert spread.degrees_of_freedom == pytest.approx(2 * (seed_part + 0.0002) / seed_part)
     assert spread.half_width == pytest.approx(0.104, abs=0.001)
     assert spread.compute_p_value(float(spread.half_width)) == pytest.approx(0.05)
 
