@@ -42,13 +42,16 @@ BASE = Path("models/base")
 REJECT_REASONS = ("empty", "truncated", "repeated", "context", "refused", "failed")
 
 
-def answer_prompts(engine: Engine, rows: list[Row], done: OnRowDone) -> None:
-    """Replace each row's last message by the engine's answer; pass the row, `finish` and `use` (usage) to `done`."""
+def answer_prompts(engine: Engine, rows: list[Row], on_row_done: OnRowDone) -> None:
+    """Replace each row's last message by the engine's answer, and pass the row to `on_row_done`.
+
+    The row gets `finish` and `use` (tokens and seconds) as well.
+    """
 
     def on_completion(index: int, completion: Completion, usage: Row) -> None:
         row = rows[index]
         answer = {"role": "assistant", "content": strip_thoughts(completion.text)}
-        done(
+        on_row_done(
             index, {**row, "messages": [*row["messages"][:-1], answer], **make_finish_fields(completion), "use": usage}
         )
 

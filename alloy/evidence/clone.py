@@ -65,10 +65,10 @@ def prepare_clone(folder: Path, commit: str) -> None:
 
 def run_dvc(folder: Path, *arguments: str) -> str:
     """Run a DVC command in `folder` and return its output."""
-    done = subprocess.run(["dvc", *arguments], cwd=folder, text=True, capture_output=True, check=False)
-    if done.returncode:
-        raise InputError(f"dvc {arguments[0]}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
-    return done.stdout.strip()
+    result = subprocess.run(["dvc", *arguments], cwd=folder, text=True, capture_output=True, check=False)
+    if result.returncode:
+        raise InputError(f"dvc {arguments[0]}: {(result.stderr.strip() or 'failed').splitlines()[-1]}")
+    return result.stdout.strip()
 
 
 def copy_raw_files(folder: Path, data: list[str]) -> None:

@@ -137,7 +137,7 @@ class SharedPrefix:
             cache = self.model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
         self.full_prefix = [(layer.keys[0], layer.values[0]) for layer in cache.layers]
         self.prefix = self.full_prefix
-        self.rows: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.cache: list[tuple[torch.Tensor, torch.Tensor]] = []
         _register_attention()
         model.set_attn_implementation(NAME)
 
@@ -145,8 +145,8 @@ class SharedPrefix:
         """Allocate `slots` rows of up to `capacity` tokens after the first `prefix_length` tokens of the prefix."""
         self.prefix_length = prefix_length
         self.prefix = [(keys[:, :prefix_length], values[:, :prefix_length]) for keys, values in self.full_prefix]
-        self.rows = []  # free the old cache before the new one is allocated
-        self.rows = [
+        self.cache = []  # free the old cache before the new one is allocated
+        self.cache = [
             (tensors[0].new_zeros(slots, heads, capacity, width), tensors[1].new_zeros(slots, heads, capacity, width))
             for tensors in self.prefix
             for heads, _, width in [tensors[0].shape]
@@ -176,7 +176,7 @@ class SharedPrefix:
 
         `query`, `key` and `value` are (heads, tokens, width). The steps are those at the top of this file.
         """
-        keys, values = self.rows[layer]
+        keys, values = self.cache[layer]
         slot = step.slots[step.row]
         keys[slot, :, step.cache_index] = key.transpose(0, 1)
         values[slot, :, step.cache_index] = value.transpose(0, 1)
@@ -190,7 +190,7 @@ class SharedPrefix:
         self, layer: int, step: Step, query: torch.Tensor, scale: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (output, log-sum-exp) of queries (key heads, groups, tokens, width) over the tokens of their rows."""
-        keys, values = (tensor[:, :, : step.max_length] for tensor in self.rows[layer])
+        keys, values = (tensor[:, :, : step.max_length] for tensor in self.cache[layer])
         row = step.slots[step.row]
         if 2 * len(step.slots) <= len(keys):  # copy the rows of this step; with more rows, computing all is cheaper
             keys, values, row = keys[step.slots], values[step.slots], step.row

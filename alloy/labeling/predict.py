@@ -39,13 +39,16 @@ class Labeler:
     prompts: Prompts
     constraint: LabelConstraint | None = None
 
-    def __call__(self, comments: list[Row], done: Callable[[int, Row], object]) -> None:
-        """Label the comments; call `done` with the index and the prediction of each. `use` has its tokens and time."""
+    def __call__(self, comments: list[Row], on_row_done: Callable[[int, Row], object]) -> None:
+        """Label the comments; call `on_row_done` with the index and the prediction of each.
+
+        The key `use` of a prediction has its tokens and seconds.
+        """
         chats = self.prompts.build_messages(comments)
         requests = [Request(row["text"], chat) for row, chat in zip(comments, chats, strict=True)]
 
         def on_completion(index: int, completion: Completion, use: Row) -> None:
-            done(index, self._build_prediction(comments[index], completion, use))
+            on_row_done(index, self._build_prediction(comments[index], completion, use))
 
         ask_engine(self.engine, requests, on_completion)
 

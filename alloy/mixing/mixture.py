@@ -190,9 +190,9 @@ def draw_mixture(mix: Mix, customer: RowSizes, general: RowSizes) -> tuple[list[
             generals = sample_all(rows_by_group, weights)
         else:
             generals = sample_total(rows_by_group, weights, general_target)
-    except TooFewRowsError as few:
-        left_out = sum((customer if few.name == CUSTOMER else general).count_too_long().values())
-        raise InputError(_describe_shortage(few, mix, customer_target, general_target or 0, left_out)) from None
+    except TooFewRowsError as shortage:
+        left_out = sum((customer if shortage.name == CUSTOMER else general).count_too_long().values())
+        raise InputError(_describe_shortage(shortage, mix, customer_target, general_target or 0, left_out)) from None
     if not customers and not generals:
         raise InputError(
             f"params.yaml: mix.ratio: {mix.ratio} leaves no row, since there are no general rows; lower it or add data"
@@ -200,28 +200,32 @@ def draw_mixture(mix: Mix, customer: RowSizes, general: RowSizes) -> tuple[list[
     return customers, generals
 
 
-def _describe_shortage(few: TooFewRowsError, mix: Mix, customer_target: int, general_target: int, left_out: int) -> str:
+def _describe_shortage(
+    shortage: TooFewRowsError, mix: Mix, customer_target: int, general_target: int, left_out: int
+) -> str:
     unit = {Unit.examples: "rows", Unit.tokens: "tokens", Unit.loss_tokens: "loss tokens"}[mix.unit]
     repeat_hint = "" if mix.repeat else ", or set mix.repeat: true to repeat rows"
-    available = f"{few.total}, each repeated {MAX_REPEATS} times" if mix.repeat and few.total else str(few.total)
+    available = (
+        f"{shortage.total}, each repeated {MAX_REPEATS} times" if mix.repeat and shortage.total else str(shortage.total)
+    )
     available += f" ({left_out} rows are over train.max_length)" if left_out else ""
     total = mix.total if mix.budget is Budget.total else None
-    if few.name == CUSTOMER:
+    if shortage.name == CUSTOMER:
         return (
             f"params.yaml: mix.total: {mix.total} needs {customer_target} customer {unit}, got {available}; "
-            f"lower it to {math.floor(few.total / (1 - mix.ratio))}{repeat_hint}"
+            f"lower it to {math.floor(shortage.total / (1 - mix.ratio))}{repeat_hint}"
         )
-    if few.name != ALL:
+    if shortage.name != ALL:
         lower = "its weight or mix.ratio" if total is None else "its weight, mix.ratio or mix.total"
         return (
-            f"params.yaml: mix.sources.{few.name}: its rows ran out after {available} of {general_target} general "
+            f"params.yaml: mix.sources.{shortage.name}: its rows ran out after {available} of {general_target} general "
             f"{unit}; lower {lower}{repeat_hint}"
         )
     more = "raise rehearse.rows" if mix.general is General.self else "add general data"
     if total is None:
-        lower = f"lower it to {math.floor(1000 * few.total / (few.total + customer_target)) / 1000}"
+        lower = f"lower it to {math.floor(1000 * shortage.total / (shortage.total + customer_target)) / 1000}"
     else:
-        lower = f"lower mix.total to {math.floor(few.total / mix.ratio)}"
+        lower = f"lower mix.total to {math.floor(shortage.total / mix.ratio)}"
     return (
         f"params.yaml: mix.ratio: {mix.ratio} needs {general_target} general {unit} for {customer_target} customer "
         f"{unit}, got {available}; {more}, {lower}{repeat_hint}"

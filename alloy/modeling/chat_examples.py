@@ -85,8 +85,8 @@ def split_example(tokenizer: "PreTrainedTokenizerBase", messages: Messages, turn
     """
     several = turns is AssistantTurns.all and sum(message["role"] == "assistant" for message in messages) > 1
     thinking = split_answer(messages[-1]["content"]).reasoning is not None
-    prompt = render_chat(tokenizer, messages[:-1], answered=False, thinking=thinking, every=several).rendered
-    chat = render_chat(tokenizer, messages, answered=True, thinking=thinking, every=several)
+    prompt = render_chat(tokenizer, messages[:-1], answered=False, thinking=thinking, mark_all=several).rendered
+    chat = render_chat(tokenizer, messages, answered=True, thinking=thinking, mark_all=several)
     whole = chat.rendered
     if not whole.text.startswith(prompt.text):
         raise RenderError(
@@ -128,7 +128,7 @@ def _find_earlier_answers(
         if not shown or len(shown) != expected or (answer.calls and not ending):
             continue
         prompt = render_chat(
-            tokenizer, messages[:number], answered=False, thinking=answer.reasoning is not None, every=True
+            tokenizer, messages[:number], answered=False, thinking=answer.reasoning is not None, mark_all=True
         ).rendered
         if whole.text.startswith(prompt.text):
             start = len(prompt.text)
@@ -156,7 +156,7 @@ def _find_turn_end(tokenizer: "PreTrainedTokenizerBase") -> str:
        whose last answer ends with `<|return|>`). If no text follows the last answer, the result is empty.
     """
     chat = [{"role": role, "content": "Hello"} for role in ("user", "assistant", "user", "assistant")]
-    rendered = render_chat(tokenizer, chat, answered=True, every=True).rendered
+    rendered = render_chat(tokenizer, chat, answered=True, mark_all=True).rendered
     _, first, second, last = rendered.message_spans
     after_first = rendered.text[first[1] : second[0]]
     after_last = rendered.text[last[1] :].removesuffix("\n")

@@ -69,19 +69,19 @@ class _Marks:
     """Numbered placeholders for message texts. A placeholder can be found again wherever the template writes it.
 
     Texts that might hold a control token get one, because some templates change texts: Qwen3's removes what looks like
-    reasoning, even from a hostile comment. With `every`, all texts get one, so that their positions are known.
+    reasoning, even from a hostile comment. With `mark_all`, all texts get one, so that their positions are known.
     """
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase", every: bool) -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", mark_all: bool) -> None:
         self.tokenizer = tokenizer
         self.first_letters = _list_first_letters(tokenizer)
-        self.every = every
+        self.mark_all = mark_all
         self.texts: list[str] = []
         self.owners: list[tuple[int, str]] = []
 
     def mark_content(self, message: int, text: str) -> str:
         """Return the content of a message, or its placeholder."""
-        if not (_may_hold_control_token(self.tokenizer, text, self.first_letters) or (self.every and text)):
+        if not (_may_hold_control_token(self.tokenizer, text, self.first_letters) or (self.mark_all and text)):
             return text
         return MARK.format(self._add_mark(message, "content", text))
 
@@ -101,13 +101,13 @@ def render_chat(
     *,
     answered: bool,
     thinking: bool = False,
-    every: bool = False,
+    mark_all: bool = False,
 ) -> Chat:
     """Return the chat as text.
 
     - `answered`: the last message is an answer; otherwise the text ends where the answer would start
     - `thinking`: the answer starts with reasoning; templates without reasoning ignore this
-    - `every`: all message texts are in `message_spans`, not only those that might hold control tokens
+    - `mark_all`: all message texts are in `message_spans`, not only those that might hold control tokens
 
     1. Replace message texts by placeholders. Reasoning and tool calls go into fields of their own.
     2. Render the template with a fixed date.
@@ -117,7 +117,7 @@ def render_chat(
     """
     from jinja2 import TemplateError
 
-    marks = _Marks(tokenizer, every)
+    marks = _Marks(tokenizer, mark_all)
     turns = [_mark_message(tokenizer, marks, number, message) for number, message in enumerate(messages)]
     try:
         text = str(

@@ -66,17 +66,17 @@ def _download_wheel(wheel: Wheel, folder: str) -> None:
     command += ["--disable-pip-version-check", f"--dest={folder}", requirement]
     if not sys.stdout.isatty():
         command.append("--quiet")  # no progress bar in logs
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode == 0:
+    result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    if result.returncode == 0:
         return
-    if "No space left on device" in done.stderr:
+    if "No space left on device" in result.stderr:
         raise OSError(errno.ENOSPC, "No space left on device", folder)
-    if found := NO_NETWORK.search(done.stderr):
+    if found := NO_NETWORK.search(result.stderr):
         raise InputError(
             f"{SETTING}: pip cannot reach an index ({found[0]}); check `pip config list`, or set PIP_FIND_LINKS to a "
             "folder that holds the wheel"
         )
-    raise InputError(f"{SETTING}: pip cannot download {requirement}: {_find_reason(done.stderr)}")
+    raise InputError(f"{SETTING}: pip cannot download {requirement}: {_find_reason(result.stderr)}")
 
 
 def _find_reason(stderr: str) -> str:

@@ -67,7 +67,7 @@ def group_runs(runs: list[Run], axis: Metric, metrics: list[Metric], score: Scor
     """Return the configurations of `runs`, in their order, with the means of task metric, `axis` and `metrics`."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(run.settings.others, []).append(run)
+        groups.setdefault(run.settings.configuration, []).append(run)
     all_metrics = {metric.name: metric for metric in (TASK_METRIC, axis, *metrics)}.values()
     return [
         Configuration(

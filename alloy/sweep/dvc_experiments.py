@@ -51,18 +51,21 @@ def read_lock(rev: str) -> Row:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The settings of a run: mix ratio, learning rate, seed; `others` is all other params, code and data, as text."""
+    """The settings of a run: mix ratio, learning rate, seed, and a text that identifies its configuration.
+
+    The configuration is everything but the seed: params, code and data.
+    """
 
     ratio: float
     lr: float
     seed: int
-    others: str
+    configuration: str
 
 
 def read_run_settings(lock: Row) -> RunSettings:
     """Return the settings of the stages in a lock, without those of the gate, which change no metric.
 
-    Runs with the same ratio, learning rate and `others` belong to one configuration.
+    Runs with the same `configuration` differ only in their seed.
     """
     names = find_upstream_stages(lock, "compare")
     params: dict[str, Any] = {}
@@ -74,9 +77,9 @@ def read_run_settings(lock: Row) -> RunSettings:
     ratio, lr = float(params.pop("params.yaml:mix.ratio")), float(params.pop(f"{profile}:train.lr"))
     seed = int(params.pop("params.yaml:seed", 0))
     other_params = {key: value for key, value in params.items() if not key.startswith("params.yaml:gate")}
-    makers = _index_outputs(lock)
+    producers = _index_outputs(lock)
     hashes = {dep["path"]: dep.get("md5") for name in names for dep in lock[name].get("deps", [])}
-    inputs = {path: content for path, content in hashes.items() if not _find_outputs_at(path, makers)}
+    inputs = {path: content for path, content in hashes.items() if not _find_outputs_at(path, producers)}
     return RunSettings(ratio, lr, seed, json.dumps([ratio, lr, other_params, inputs], sort_keys=True, default=str))
 
 
@@ -105,16 +108,16 @@ def select_shared_hashes(lock: Row) -> dict[str, Any]:
 
 def find_upstream_stages(lock: Row, last: str) -> list[str]:
     """Return the names of the stages in a lock on which `last` depends, including itself, sorted."""
-    makers = _index_outputs(lock)
+    producers = _index_outputs(lock)
     pending, stages = [last], set[str]()
     while pending:
         stage = pending.pop()
         if stage not in stages and stage in lock:
             stages.add(stage)
             pending += [
-                maker
+                producer
                 for dep in lock[stage].get("deps", [])
-                for maker, _ in _find_outputs_at(dep["path"], makers).values()
+                for producer, _ in _find_outputs_at(dep["path"], producers).values()
             ]
     return sorted(stages)
 
@@ -129,11 +132,11 @@ def _index_output_hashes(lock: Row) -> dict[str, str | None]:
     return {path: md5 for path, (_, md5) in _index_outputs(lock).items()}
 
 
-def _find_outputs_at(path: str, makers: dict[str, tuple[str, str | None]]) -> dict[str, tuple[str, str | None]]:
-    """Return the outputs in `makers` that are at `path`, below it, or a folder that contains it."""
+def _find_outputs_at(path: str, producers: dict[str, tuple[str, str | None]]) -> dict[str, tuple[str, str | None]]:
+    """Return the outputs in `producers` that are at `path`, below it, or a folder that contains it."""
     return {
-        out: maker
-        for out, maker in makers.items()
+        out: producer
+        for out, producer in producers.items()
         if out == path or out.startswith(f"{path}/") or path.startswith(f"{out}/")
     }
 
@@ -145,12 +148,13 @@ def is_finished(lock: Row) -> bool:
 
 def find_stale_stages(lock: Row) -> list[str]:
     """Return the stages in a lock whose inputs differ from the outputs that the lock has for the same paths."""
-    makers = _index_outputs(lock)
+    producers = _index_outputs(lock)
     return [
         name
         for name, stage in lock.items()
         if any(
-            (made := _find_outputs_at(dep["path"], makers)) and _has_changed(dep, made) for dep in stage.get("deps", [])
+            (made := _find_outputs_at(dep["path"], producers)) and _has_changed(dep, made)
+            for dep in stage.get("deps", [])
         )
     ]
 

@@ -120,7 +120,7 @@ def test_a_finished_result_is_reused_without_opening_the_worker():
     assert (doubling.opened, doubling.chunks) == (0, [])
 
 
-def test_a_run_that_is_taken_over_stops_before_its_next_chunk():
+def test_a_superseded_run_stops_before_its_next_chunk():
     class TakenOver(Doubling):
         def work(self, chunk: list[Row], done: OnRowDone) -> None:
             with hold_work_folder("double", "another" * 10):

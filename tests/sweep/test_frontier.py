@@ -324,19 +324,19 @@ def test_settings_of_a_run_are_read_from_its_lock() -> None:
 
 
 def test_seed_gate_report_and_outputs_are_not_part_of_a_configuration() -> None:
-    same = read_run_settings(LOCK).others
-    assert change_settings("mix", "params", "params.yaml", "seed", to=4).others == same
-    assert change_settings("compare", "params", "params.yaml", "gate", to={"mmlu": {"acc": 0.1}}).others == same
-    assert change_settings("report", "deps", "0", "md5", to="x").others == same
-    assert change_settings("mix", "outs", "0", "md5", to="x").others == same
+    same = read_run_settings(LOCK).configuration
+    assert change_settings("mix", "params", "params.yaml", "seed", to=4).configuration == same
+    assert change_settings("compare", "params", "params.yaml", "gate", to={"mmlu": {"acc": 0.1}}).configuration == same
+    assert change_settings("report", "deps", "0", "md5", to="x").configuration == same
+    assert change_settings("mix", "outs", "0", "md5", to="x").configuration == same
 
 
 def test_another_param_or_other_code_is_another_configuration() -> None:
-    same = read_run_settings(LOCK).others
-    assert change_settings("mix", "params", "params.yaml", "mix", "unit", to="examples").others != same
-    assert change_settings("train", "params", "profiles/demo.yaml", "train", "epochs", to=3).others != same
-    assert change_settings("mix", "deps", "1", "md5", to="other").others != same
-    assert change_settings("base", "params", "profiles/demo.yaml", "model", to={"hub": "y"}).others != same
+    same = read_run_settings(LOCK).configuration
+    assert change_settings("mix", "params", "params.yaml", "mix", "unit", to="examples").configuration != same
+    assert change_settings("train", "params", "profiles/demo.yaml", "train", "epochs", to=3).configuration != same
+    assert change_settings("mix", "deps", "1", "md5", to="other").configuration != same
+    assert change_settings("base", "params", "profiles/demo.yaml", "model", to={"hub": "y"}).configuration != same
 
 
 def test_the_table_lists_configurations_base_and_svm_and_marks_the_chosen_one() -> None:
