@@ -1,4 +1,4 @@
-"""The clone in which an experiment runs: .dvc/tmp/evidence/<experiment>. Work in the project can continue meanwhile.
+"""The clone in which an experiment runs, .dvc/tmp/evidence/<experiment>, so that work in the project can continue.
 
 The clone has one commit checked out, the raw files of the data sets, and the settings of the current run. It shares the
 project's DVC cache, so existing results are not computed again.

@@ -33,7 +33,7 @@ def check_run(folder: Path, run: PlannedRun) -> None:
             raise InputError(f"{folder}: {key}: expected {expected!r} (configuration '{run.configuration}'), got {got}")
 
 
-def read_setting(key: str, params: Row, stages: Row) -> Any:  # noqa: ANN401 (whatever YAML holds)
+def read_setting(key: str, params: Row, stages: Row) -> Any:  # noqa: ANN401 (any YAML value)
     """Return the value of a key in a run: from the profile if dvc.lock has its section there, else params.yaml."""
     section = key.partition(".")[0]
     for stage in stages.values():
@@ -43,7 +43,7 @@ def read_setting(key: str, params: Row, stages: Row) -> Any:  # noqa: ANN401 (wh
     return _get_value(params, key)
 
 
-def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (whatever YAML holds)
+def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (any YAML value)
     for part in key.split("."):
         if not isinstance(values, dict) or part not in values:
             return MISSING

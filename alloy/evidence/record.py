@@ -52,7 +52,7 @@ def collect_record(project: Path, run: PlannedRun, commit: str, seconds: Row, da
     }
 
 
-def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (whatever a lock holds)
+def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (any YAML value)
     for part in key.split("."):
         values = values[part]
     return values

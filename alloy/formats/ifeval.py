@@ -46,7 +46,7 @@ def check_prompt(row: Row) -> Row:
 def _check_instruction(name: Any, values: Row) -> None:  # noqa: ANN401 (any JSON value)
     known = load_verifiers()
     if not isinstance(name, str) or name not in known:
-        raise ValueError(f"unknown instruction {name!r}; lm-eval knows {', '.join(sorted(known))}")
+        raise ValueError(f"unknown instruction {name!r}; expected one of {', '.join(sorted(known))}")
     instruction = known[name](name)
     expected = set(instruction.get_instruction_args_keys())
     if unknown := sorted(values.keys() - expected):

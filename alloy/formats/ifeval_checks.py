@@ -29,7 +29,7 @@ def _prepare_nltk() -> None:
     import langdetect
     import nltk
 
-    # A copy, because NLTK refuses hard links, and uv links the files that it installs to its cache.
+    # A copy, because NLTK rejects hard links, and uv installs files as hard links to its cache.
     folder = tempfile.TemporaryDirectory(prefix="alloy-nltk-")
     atexit.register(folder.cleanup)
     source = Path(str(distribution(NLTK_DATA_PACKAGE).locate_file(NLTK_DATA_FOLDER)))

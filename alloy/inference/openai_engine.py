@@ -214,7 +214,7 @@ def read_completion(text: str, *, sampled: bool = False) -> Completion:
     return Completion(answer, finish, tokens_in, cached, tokens_out, format_one_line(reason), sampled)
 
 
-def _read_usage(usage: Any) -> tuple[int, int, int]:  # noqa: ANN401 (whatever a service sent)
+def _read_usage(usage: Any) -> tuple[int, int, int]:  # noqa: ANN401 (any JSON value)
     """Return (prompt tokens, those from a cache, completion tokens); a count that is missing becomes 0."""
     usage = usage if isinstance(usage, dict) else {}
     details = usage.get("prompt_tokens_details") or {}

@@ -58,7 +58,7 @@ class RowSizes:
         self.counts = np.full((len(row_index.table), 2), -1, np.int32)
 
     def count_row_tokens(self, indices: np.ndarray) -> np.ndarray:
-        """Return (rows, 2): the tokens of each row, and its loss tokens (those that the loss is taken over)."""
+        """Return (rows, 2): the tokens of each row, and its loss tokens (those that the loss is computed on)."""
         missing = np.unique(indices[self.counts[indices, 0] < 0])
         for start in range(0, len(missing), BLOCK):
             block = missing[start : start + BLOCK]

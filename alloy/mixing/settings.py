@@ -10,7 +10,7 @@ from alloy.core.settings import SEED_LIMIT, Section, make_error
 
 
 class Unit(Enum):
-    """What `ratio` and `total` count: examples, tokens, or loss tokens (those that the loss is taken over)."""
+    """What `ratio` and `total` count: examples, tokens, or loss tokens (those that the loss is computed on)."""
 
     examples = "examples"
     tokens = "tokens"

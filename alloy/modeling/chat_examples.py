@@ -1,6 +1,6 @@
-"""Chats as training examples: their tokens, and which of them the loss is taken over.
+"""Chats as training examples: their tokens, and on which of them the loss is computed.
 
-The loss is taken over answers: from the first token that the model writes, after the generation prompt of the chat
+The loss is computed on answers: from the first token that the model writes, after the generation prompt of the chat
 template, to the end of the turn. Prompts and answers are encoded separately, so that no token spans both.
 """
 
@@ -29,7 +29,7 @@ IGNORED = -100  # label of tokens without loss
 
 
 class AssistantTurns(Enum):
-    """Which assistant messages the loss is taken over, if a chat has several."""
+    """On which assistant messages the loss is computed, if a chat has several."""
 
     all = "all"
     last = "last"
@@ -106,7 +106,7 @@ def split_example(tokenizer: "PreTrainedTokenizerBase", messages: Messages, turn
 def _find_earlier_answers(
     tokenizer: "PreTrainedTokenizerBase", messages: Messages, whole: Rendered, owners: tuple[tuple[int, str], ...]
 ) -> list[Span]:
-    """Return the spans of the assistant messages before the last one that the loss is taken over.
+    """Return the spans of the assistant messages before the last one that the loss is computed on.
 
     For each of these messages:
 

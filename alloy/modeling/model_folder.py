@@ -81,7 +81,7 @@ def download_snapshot(repository: str, revision: str) -> str:
 
 
 def download_description(repository: str, revision: str, folder: Path) -> None:
-    """Fetch the tokenizer and the configuration of a model into `folder`, and no weights; the cache stays as it is."""
+    """Fetch the tokenizer and the configuration of a model into `folder`, without weights; the cache is not changed."""
     _download(repository, revision, DESCRIPTION_FILES, folder)
 
 

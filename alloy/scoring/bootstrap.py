@@ -120,8 +120,8 @@ def compute_f1(counts: Counts) -> npt.NDArray[np.float64]:
 
 def compute_share(counts: Counts) -> npt.NDArray[np.float64]:
     """Return the share of totals (items with the property, items)."""
-    holding, items = counts.T
-    return holding / np.maximum(items, 1)
+    with_property, items = counts.T
+    return with_property / np.maximum(items, 1)
 
 
 def compute_nats_per_token(counts: Counts) -> npt.NDArray[np.float64]:

@@ -101,7 +101,7 @@ def compute_mean_depth(levels: list[Counts]) -> float:
 
 
 def count_emotions(gold: Iterable[Sequence[Segment]], predicted: Iterable[Sequence[Segment]]) -> tuple[int, int]:
-    """Return (right, matched): of the segments whose whole path matches, how many have the right emotion, too.
+    """Return (right, matched): how many segments have a matching whole path, and how many of these the right emotion.
 
     If several segments of a comment have the same path, their emotions are compared as multisets. Gold segments without
     an emotion are left out.

@@ -1,4 +1,4 @@
-"""Divide comments into train and test: similar comments stay together, the others go by a hash of their text."""
+"""Divide comments into train and test: similar comments stay together, the others are assigned by a hash."""
 
 import numpy as np
 

@@ -33,7 +33,7 @@ class Configuration:
 
     @property
     def ratio(self) -> float:
-        """The share of general data that was asked for."""
+        """The requested share of general data (`mix.ratio`)."""
         return self.runs[0].settings.ratio
 
     @property

@@ -147,7 +147,7 @@ def _read_run(name: str, rev: str, shared: dict[str, Any], axis: Metric) -> Run:
         raise InputError(f"{stale[0]} differs from dvc.lock; run `dvc checkout`")
     files = DVCFileSystem(rev=None if rev == WORKSPACE else rev)
 
-    def read_json_output(path: str) -> Any:  # noqa: ANN401 (a JSON document may be anything)
+    def read_json_output(path: str) -> Any:  # noqa: ANN401 (any JSON value)
         try:
             return json.loads(files.read_text(path))
         except FileNotFoundError:

@@ -50,7 +50,7 @@ def attach_adapter(model: "PreTrainedModel", lora: Lora) -> "PeftModel":
 def _find_fused_outputs(model: "PreTrainedModel") -> set[str]:
     """Return the names of output layers of state space blocks.
 
-    Their kernels read the weights directly, so an adapter on them would have no effect. PEFT refuses them for a list of
+    Their kernels read the weights directly, so an adapter on them would have no effect. PEFT rejects them for a list of
     architectures. Here a state space block is recognized by its parameter D.
     """
     return {

@@ -147,7 +147,7 @@ class Scratch(Settings):
 class Model(Checkpoint, Section):
     """The base model: an existing one (`Checkpoint`), or a new one (`scratch`).
 
-    The new one is defined here because it is trained, and `alloy.modeling` does not know about training.
+    `scratch` is defined here and not in `alloy.modeling`, which must not depend on training.
     """
 
     key = "model"
