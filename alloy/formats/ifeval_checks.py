@@ -53,7 +53,7 @@ def verify_answer(row: Row, completions: list[str]) -> dict[str, Any]:
     _prepare_nltk()
     from lm_eval.tasks.ifeval.utils import process_results
 
-    # lm-eval draws arguments that a prompt does not have. With the prompt's key as seed, the check is deterministic.
+    # lm-eval draws random values for missing arguments. With the prompt's key as seed, the check is deterministic.
     state = random.getstate()
     random.seed(row["key"])
     try:

@@ -15,7 +15,7 @@ from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labeling.answer import Codes
 
 WORD = re.compile(rf"([{SPACELESS}]|[^\W{SPACELESS}]+|[^\w\s])(\s*)")
-MAX_QUOTED_LEAVES = 300  # leaves; with more, compiling a grammar per comment takes longer than generating its answer
+MAX_QUOTED_LEAVES = 300  # with more, compiling a grammar per comment takes longer than generating its answer
 # Contents of longer comments may be any text. Compiling a quote grammar takes about 0.06 seconds for 400 words and 8
 # seconds for 2,000 words (benchmarks/quote_grammar.py).
 MAX_QUOTED_WORDS, MAX_QUOTED_CHARACTERS = 400, 8_000
