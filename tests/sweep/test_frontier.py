@@ -365,7 +365,7 @@ def test_the_csv_has_a_row_per_configuration_followed_by_its_runs() -> None:
 
 def test_the_table_shows_the_trained_share_beside_the_requested_one() -> None:
     runs = [replace(make_run(0.4, 60, 70, seed=seed), budget=Budget(9, 5, 1e-3, general=0.3)) for seed in (0, 1)]
-    runs = [replace(run, settings=replace(run.settings, others="same")) for run in runs]
+    runs = [replace(run, settings=replace(run.settings, configuration="same")) for run in runs]
     (line,) = (line for line in render_table(make_configurations(*runs), 0.2).splitlines() if " 0.4 " in line)
     assert line.split("|")[2].strip() == "0.300"
     shares = [row["general_share"] for row in csv.DictReader(io.StringIO(render_csv(make_configurations(*runs), 0.2)))]
