@@ -29,7 +29,7 @@ from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.engine import Request
 from alloy.inference.settings import EngineName, Infer
 from alloy.labeling.prompt import Prompts
-from alloy.labeling.settings import Prompt, TaxonomyIn
+from alloy.labeling.settings import Prompt, PromptTaxonomy
 from alloy.training.settings import Scratch, Train
 
 CFPB = Path("../shared/data/cfpb_voc")
@@ -68,7 +68,7 @@ def make_prompts() -> Prompts:
     levels = ("L1", "L2", "L3", "L4")
     taxonomy = Taxonomy(levels, {tuple(path[level] for level in levels): "" for path in paths})
     task = {"levels": levels, "has_content": False, "emotions": [], "most_segments": 1}
-    return Prompts.from_task(Prompt(taxonomy=TaxonomyIn.full), taxonomy, task, [{"id": "none", "text": ""}])
+    return Prompts.from_task(Prompt(taxonomy=PromptTaxonomy.full), taxonomy, task, [{"id": "none", "text": ""}])
 
 
 def make_model(folder: Path, texts: list[str]) -> None:

@@ -2,9 +2,10 @@
 
     python -m benchmarks.quote_grammar [words ..]
 
-`unbounded` compiles a grammar of all words. `bounded` does the same as inference: a comment of more than `QUOTED_WORDS`
-words gets the grammar of any text. `wait` is how long a short comment waits for its grammar after the longest one. The
-tokenizer is that of models/base. The result is written to benchmarks/results/quote-grammar-<machine>-<date>.json.
+`unbounded` compiles a grammar of all words. `bounded` does the same as inference: a comment of more than
+`MAX_QUOTED_WORDS` words gets the grammar of any text. `wait` is how long a short comment waits for its grammar after
+the longest one. The tokenizer is that of models/base. The result is written to
+benchmarks/results/quote-grammar-<machine>-<date>.json.
 """
 
 import datetime
@@ -20,7 +21,7 @@ from alloy.core.files import Row, write_json
 from alloy.core.stage import run
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.constrained_decoding import CompiledLabelConstraint
-from alloy.labeling.grammar import QUOTED_WORDS, can_quote, content_grammar
+from alloy.labeling.grammar import MAX_QUOTED_WORDS, build_content_grammar, can_quote
 from alloy.modeling.model_folder import load_tokenizer
 
 WORDS = [50, 100, 200, 400, 800, 1400, 2000]
@@ -47,7 +48,7 @@ def measure_wait(constraint: CompiledLabelConstraint, words: int, *, bounded: bo
     if bounded:
         constraint.prepare_source(make_comment(words))
     else:
-        constraint.pool.submit(constraint.compiler.compile_grammar, content_grammar(make_comment(words)))
+        constraint.pool.submit(constraint.compiler.compile_grammar, build_content_grammar(make_comment(words)))
     short: Any = constraint.prepare_source("The lock jams.")
     short.result()
     return round(time.perf_counter() - start, 4)
@@ -61,9 +62,9 @@ def main() -> None:
     rows = []
     for words in sizes:
         text = make_comment(words)
-        bounded = content_grammar(text if can_quote(text) else None)
+        bounded = build_content_grammar(text if can_quote(text) else None)
         seconds = {
-            "unbounded": measure_compilation(constraint.compiler, content_grammar(make_comment(words))),
+            "unbounded": measure_compilation(constraint.compiler, build_content_grammar(make_comment(words))),
             "bounded": measure_compilation(constraint.compiler, bounded),
         }
         rows.append({"words": words, **seconds})
@@ -77,7 +78,7 @@ def main() -> None:
         "machine": f"cpu{os.cpu_count()}",
         "vocabulary": len(tokenizer),
         "xgrammar": version("xgrammar"),
-        "quoted words": QUOTED_WORDS,
+        "quoted words": MAX_QUOTED_WORDS,
         "CPU seconds": rows,
         "CPU seconds of the longest, unbounded / bounded": round(
             longest["unbounded"] / max(longest["bounded"], 1e-4), 1

@@ -20,10 +20,10 @@ from pathlib import Path
 from alloy.core.files import Row, write_json
 from alloy.core.stage import run
 from alloy.core.text import text_hash
-from alloy.formats.comments import Segment, segment_row
+from alloy.formats.comments import Segment, make_segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labeling.answer import parse_answer, render_answer
-from alloy.scoring.pairing import pair_up
+from alloy.scoring.pairing import pair_predictions
 from alloy.scoring.settings import Score
 from stages.score import score_model
 
@@ -55,8 +55,10 @@ def make_rows(count: int, taxonomy: Taxonomy) -> tuple[list[Row], list[Row]]:
         predicted = tuple(_predict_segment(segment, leaves, rng) for segment in rng.sample(segments, len(segments)))
         raw = render_answer(predicted, LEVELS)[: None if rng.random() < 0.98 else -9]
         answer = parse_answer(raw, LEVELS)
-        rows = [segment_row(segment, LEVELS) for segment in answer.segments]
-        gold.append({"id": str(number), "text": text, "segments": [segment_row(part, LEVELS) for part in segments]})
+        rows = [make_segment_row(segment, LEVELS) for segment in answer.segments]
+        gold.append(
+            {"id": str(number), "text": text, "segments": [make_segment_row(part, LEVELS) for part in segments]}
+        )
         row = {"id": str(number), "hash": text_hash(text), "raw": raw, "valid": answer.valid, "finish": "stop"}
         predictions.append({**row, "segments": rows})
     return gold, predictions
@@ -74,7 +76,7 @@ def measure_seconds(count: int) -> float:
     gold, predictions = make_rows(count, taxonomy)
     training = Counter(dict(zip(taxonomy.leaves, range(LEAVES), strict=True)))
     start = time.perf_counter()
-    pairs = pair_up(gold, predictions, taxonomy, Path("predictions"))
+    pairs = pair_predictions(gold, predictions, taxonomy, Path("predictions"))
     score_model(pairs, taxonomy, training, Score(), 0)
     return time.perf_counter() - start
 

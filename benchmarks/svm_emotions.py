@@ -47,7 +47,7 @@ from alloy.core.stage import run
 from alloy.core.text import unit_hash
 from alloy.formats.comments import Comment, Segment, parse_comment
 from alloy.formats.taxonomy import LabelPath, load_taxonomy
-from alloy.scoring.bootstrap import MIN_ITEMS, Counts, estimate_change, f1
+from alloy.scoring.bootstrap import MIN_ITEMS, Counts, compute_f1, estimate_change
 from alloy.scoring.matching import compute_rates, count_full, count_matches
 from alloy.splitting.assignment import TRAIN
 from alloy.splitting.settings import Split
@@ -190,7 +190,7 @@ def measure_methods(comments: list[Comment]) -> Row:
 def summarize(measurement: Measurement, chosen: Counts) -> Row:
     """Return the metrics of one method; `chosen` are the counts of the first method, over all folds."""
     full = np.concatenate(measurement.full)
-    change = estimate_change(chosen, full, f1, RESAMPLES, 0)
+    change = estimate_change(chosen, full, compute_f1, RESAMPLES, 0)
     if change is None:
         raise InputError(f"expected at least {MIN_ITEMS} held-out comments, got {len(full)}; use a larger data set")
     return {

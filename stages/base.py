@@ -1,7 +1,7 @@
 """Make the base model: an existing one (docs/models.md), or a small Qwen3 trained only on the general data.
 
-A model that cannot be trained is refused here, before any other stage runs. The section `train` is read only for this
-check. It does not change the outputs, so DVC does not watch it here; the stage `train` checks it again.
+A model that cannot be trained raises an error here, before any other stage runs. The section `train` is read only for
+this check. It does not change the outputs, so DVC does not watch it here; the stage `train` checks it again.
 
 Reads   data/prepared/general/general.jsonl, or the model that the profile names
 Writes  models/base, metrics/base.json
@@ -34,7 +34,7 @@ def select_usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tup
 
     By `on_bad_row`, bad examples raise `InputError` or are left out; the stage `decontaminate` lists and counts them.
     """
-    from alloy.modeling.chat_examples import why_unusable
+    from alloy.modeling.chat_examples import find_template_problem
     from alloy.training.tiny_qwen import iterate_texts, new_tokenizer
 
     checked = list(check_rows(path, set()))
@@ -45,7 +45,7 @@ def select_usable_rows(path: Path, scratch: Scratch, on_bad_row: BadRow) -> "tup
     ]
     rows = []
     for number, row in good:
-        if why := why_unusable(tokenizer, row["messages"]):
+        if why := find_template_problem(tokenizer, row["messages"]):
             bad.append((number, why))
         else:
             rows.append(row)

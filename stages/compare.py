@@ -29,7 +29,7 @@ from alloy.core.tables import csv_text
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.answer import assign_codes
 from alloy.labeling.leakage import TaskFormat
-from alloy.labeling.settings import LabelsAs, Prompt
+from alloy.labeling.settings import LabelFormat, Prompt
 from alloy.scoring.settings import Score
 from alloy.training.settings import Train
 
@@ -53,7 +53,7 @@ def _read_model(model: str) -> tuple[Row, dict[str, Rows]]:
 
 def _load_task_format(prompt: Prompt) -> TaskFormat:
     taxonomy = Taxonomy.from_rows(read_json("data/split/taxonomy.json"))
-    codes = assign_codes(taxonomy) if prompt.labels is LabelsAs.code else None
+    codes = assign_codes(taxonomy) if prompt.labels is LabelFormat.code else None
     return TaskFormat.from_task(taxonomy, read_json("data/split/task.json"), codes)
 
 

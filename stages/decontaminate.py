@@ -37,7 +37,7 @@ from alloy.decontamination.held_out import hold_out
 from alloy.decontamination.ngram_overlap import Limits, OverlapIndex
 from alloy.decontamination.read_tests import read_tests
 from alloy.decontamination.settings import Decontaminate
-from alloy.formats.general import REJECTED, unknown_key_warnings
+from alloy.formats.general import REJECTED, make_unknown_key_warnings
 from alloy.modeling.model_folder import load_tokenizer, read_hosted_name
 from alloy.runtime.parallel import map_blocks
 
@@ -116,7 +116,7 @@ def main() -> None:
             f"decontaminate: {len(left_out)} bad general rows were left out ({OUT}/rejected.jsonl); the first is "
             f"{first['file']}:{first['line']}: {first['reason']}"
         )
-    for warning in tests.warnings + unknown_key_warnings(path, checked.unknown):
+    for warning in tests.warnings + make_unknown_key_warnings(path, checked.unknown):
         print(f"decontaminate: {warning}")
 
 

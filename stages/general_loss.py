@@ -30,10 +30,10 @@ ROWS, METRICS = Path("metrics/general_loss.jsonl"), Path("metrics/general_loss.j
 CHUNK = 16  # rows; a kill loses at most one chunk, and what base computes first
 
 
-def measure_rows(models: "PairedLoss", rows: list[Row], done: OnRowDone) -> None:
-    """Measure each row and pass the result to `done`."""
+def measure_rows(models: "PairedLoss", rows: list[Row], on_row_done: OnRowDone) -> None:
+    """Measure each row and pass the result to `on_row_done`."""
     for index, row in enumerate(rows):
-        done(index, models.measure_row(row))
+        on_row_done(index, models.measure_row(row))
 
 
 def main() -> None:

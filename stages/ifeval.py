@@ -19,7 +19,7 @@ from alloy.evaluation.ifeval_task import TASK, compute_metrics, make_ifeval_task
 from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumable
 from alloy.evaluation.settings import Harness, Ifeval
 from alloy.formats.ifeval import load_prompts
-from alloy.modeling.model_folder import context_length, read_hosted_name
+from alloy.modeling.model_folder import load_context_length, read_hosted_name
 from alloy.runtime.resume import METRICS, ROWS
 
 
@@ -33,7 +33,7 @@ def main() -> None:
         write_jsonl(rows, [])
         print(f"ifeval {name}: skipped, {service} is hosted, and lm-eval needs a local model")
         return
-    context = context_length(f"models/{name}")
+    context = load_context_length(f"models/{name}")
     if ifeval.max_new_tokens >= context:
         raise InputError(
             f"profiles/{profile_name()}.yaml: ifeval.max_new_tokens: expected less than the model's context of "

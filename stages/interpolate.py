@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, read_json, remove_path, remove_temporary_files, temporary_path
 from alloy.core.stage import run
-from alloy.modeling.architecture import load_config, text_config
+from alloy.modeling.architecture import get_text_config, load_config
 from alloy.modeling.model_folder import read_hosted_name, resolve_weights
 from alloy.modeling.settings import Interpolate
 from alloy.runtime.resume import remove_finished_work
@@ -90,7 +90,7 @@ def open_base(stack: ExitStack) -> Weights:
     A tensor that only the base has is ignored: models on the hub may have buffers and draft heads that are not loaded.
     """
     folder = Path(resolve_weights(BASE))
-    depth, trained_depth = (text_config(load_config(path)).num_hidden_layers for path in (folder, TRAINED))
+    depth, trained_depth = (get_text_config(load_config(path)).num_hidden_layers for path in (folder, TRAINED))
     if depth != trained_depth:
         raise InputError(f"{folder}/config.json: expected {trained_depth} layers as trained, got {depth}; {MISMATCH}")
     return open_weights(folder, stack)
@@ -121,7 +121,7 @@ def write_weights(out: Path, alpha: float) -> int:
 def main() -> None:
     """Copy or interpolate the model into a temporary folder, then rename it."""
     alpha = 1.0 if read_hosted_name(TRAINED) else Interpolate.load().alpha
-    remove_finished_work()  # scratch folders are not needed any more: DVC has the trained model
+    remove_finished_work()  # the work folder of `train` is not needed any more: DVC has the trained model
     if not TRAINED.is_dir():
         raise InputError(f"{TRAINED}: no such folder; run `dvc repro` to train the model")
     remove_path(OUT)

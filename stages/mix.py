@@ -34,7 +34,7 @@ from alloy.mixing.data_card import build_manifest, render_card
 from alloy.mixing.mixture import Encoding, RowSizes, draw_mixture
 from alloy.mixing.proportional_sampler import DrawnRow
 from alloy.mixing.row_index import open_row_index
-from alloy.mixing.sampling_order import position_key
+from alloy.mixing.sampling_order import compute_position
 from alloy.mixing.settings import General, Mix, Unit
 from alloy.modeling.model_folder import load_tokenizer, read_hosted_name
 from alloy.training.settings import LongRow, Train
@@ -53,19 +53,19 @@ def interleave_rows(
     Algorithm: each row gets a position from 0 to 1, and the rows are sorted by it.
 
     1. Customer row i of n: (i + 0.5) / n.
-    2. General row: its spot, a 64-bit hash of seed and id, divided by 2**64. A row that is drawn again gets another
-       spot each time (`spot_key`).
+    2. General row: a 64-bit hash of seed and id (`compute_position`), divided by 2**64. A row that is drawn again gets
+       another hash each time.
 
     So the position of a general row depends only on the seed and its id.
 
-    Example: customer rows A and B have positions 0.25 and 0.75. A general row with the spot 0.6 * 2**64 comes between.
+    Example: customer rows A and B have positions 0.25 and 0.75. A general row with the hash 0.6 * 2**64 comes between.
     """
     row_index = general.row_index
     indices = np.array([draw.index for draw in generals], np.int64)
-    first_spots = row_index.table["position"][indices].tolist()
+    first_positions = row_index.table["position"][indices].tolist()
     positions = [
-        position_key(seed, row_index.read_row(draw.index)["id"], draw.repetition) if draw.repetition else position
-        for draw, position in zip(generals, first_spots, strict=True)
+        compute_position(seed, row_index.read_row(draw.index)["id"], draw.repetition) if draw.repetition else position
+        for draw, position in zip(generals, first_positions, strict=True)
     ]
     count = len(customers)
     customer_positions = (np.arange(count) + 0.5) / max(count, 1)

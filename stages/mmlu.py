@@ -51,8 +51,8 @@ def ask_questions(model: "LM", questions: Questions, mmlu: Mmlu, database: Path 
     )
     rows = []
     for subject in questions:
-        of_subject = (cloze[f"mmlu_{subject}_cloze"], letters[f"mmlu_{subject}_letters"])
-        results = zip(numbers[subject], *of_subject, generated[f"mmlu_{subject}_generated"], strict=True)
+        likelihood_samples = (cloze[f"mmlu_{subject}_cloze"], letters[f"mmlu_{subject}_letters"])
+        results = zip(numbers[subject], *likelihood_samples, generated[f"mmlu_{subject}_generated"], strict=True)
         for number, cloze_sample, letters_sample, generated_sample in results:
             rows.append(
                 {

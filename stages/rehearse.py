@@ -42,13 +42,16 @@ BASE = Path("models/base")
 REJECT_REASONS = ("empty", "truncated", "repeated", "context", "refused", "failed")
 
 
-def answer_prompts(engine: Engine, rows: list[Row], done: OnRowDone) -> None:
-    """Replace each row's last message by the engine's answer; pass the row, `finish` and `use` (usage) to `done`."""
+def answer_prompts(engine: Engine, rows: list[Row], on_row_done: OnRowDone) -> None:
+    """Replace each row's last message by the engine's answer, and pass the row to `on_row_done`.
+
+    The row gets `finish` and `use` (tokens and seconds) as well.
+    """
 
     def on_completion(index: int, completion: Completion, usage: Row) -> None:
         row = rows[index]
         answer = {"role": "assistant", "content": strip_thoughts(completion.text)}
-        done(
+        on_row_done(
             index, {**row, "messages": [*row["messages"][:-1], answer], **make_finish_fields(completion), "use": usage}
         )
 
@@ -83,10 +86,10 @@ def make_report(totals: "Counter[str]") -> Row:
 
     Raise `InputError` if no answer can be used.
     """
-    dropped = {reasons: totals[reasons] for reasons in REJECT_REASONS}
+    dropped = {reason: totals[reason] for reason in REJECT_REASONS}
     if not totals["kept"]:
         reasons = ", ".join(f"{count} {name}" for name, count in dropped.items() if count)
-        reasons += f"; {reason}" if (reason := find_usual_reason(totals)) else ""
+        reasons += f"; {usual_reason}" if (usual_reason := find_usual_reason(totals)) else ""
         raise InputError(
             f"models/base: none of its {totals['asked']} answers to general prompts can be used ({reasons}); if they "
             "are truncated, raise rehearse.max_new_tokens, otherwise set mix.general to data"

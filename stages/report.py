@@ -33,7 +33,7 @@ def _read_part(stage: str, part: str, models: tuple[str, ...]) -> dict[str, Row]
 
 
 def _read_rows(folder: str) -> dict[str, list[Row]]:
-    """Return the rows of base and tuned model in a folder of metrics; an empty list if a model was not asked."""
+    """Return the rows of base and tuned model in a folder of metrics; an empty list if a model was not measured."""
     files = {model: Path(f"metrics/{folder}/{model}.jsonl") for model in MODELS[:2]}
     return {model: read_jsonl(file) if file.stat().st_size > 1 else [] for model, file in files.items()}
 

@@ -39,13 +39,13 @@ from alloy.core.stage import model_name, run
 from alloy.formats.comments import parse_comment
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labeling.answer import render_answer
-from alloy.labeling.settings import LabelsAs, Prompt
+from alloy.labeling.settings import LabelFormat, Prompt
 from alloy.labeling.task import read_taxonomy
 from alloy.scoring import matching
 from alloy.scoring.answer_errors import measure_answer_errors
 from alloy.scoring.article_score import compute_article_scores
 from alloy.scoring.bootstrap import Counts
-from alloy.scoring.pairing import CONTEXT, Pair, pair_up
+from alloy.scoring.pairing import CONTEXT, Pair, pair_predictions
 from alloy.scoring.per_leaf import average_over_leaves, compute_group_rates, count_leaves
 from alloy.scoring.segment_boundaries import list_contents, measure_contents
 from alloy.scoring.settings import Score
@@ -128,11 +128,11 @@ def main() -> None:
     taxonomy = read_taxonomy()
     train = (parse_comment(row, taxonomy) for row in stream_jsonl(split / "train.jsonl"))
     training = Counter(segment.path for comment in train for segment in comment.segments)
-    all_pairs = pair_up(read_jsonl(split / "test.jsonl"), read_jsonl(source), taxonomy, source)
+    all_pairs = pair_predictions(read_jsonl(split / "test.jsonl"), read_jsonl(source), taxonomy, source)
     pairs = [pair for pair in all_pairs if pair.finish != CONTEXT]
     if not pairs:
         raise InputError(f"{source}: no comment fits the model's context; shorten the prompt (`prompt` in params.yaml)")
-    coded = prompt.labels is LabelsAs.code
+    coded = prompt.labels is LabelFormat.code
     metrics, counts = score_model(pairs, taxonomy, training, score, score.seed, coded=coded)
     voc = {**round_values(metrics), "over_context": len(all_pairs) - len(pairs)}
     write_json(f"{out}.json", {name: {"voc": voc}})

@@ -12,8 +12,9 @@ Rules, in this order:
 2. A comment with an earlier near-duplicate goes to the same set as the first of these.
 3. Any other comment goes to test if the hash of its folded text is below `split.test`, else to train.
 
-So comments that are added at the end never move earlier ones. Rare leaves have no rule of their own: a rule by counts
-would move comments when others are added. A leaf that is only in test is counted here and scored as `unseen`.
+So comments that are added at the end never move earlier ones. There is no special rule for rare leaves: a rule by
+counts would move comments when others are added. Leaves that are only in test are counted here and scored as
+`unseen`.
 """
 
 import gc
@@ -36,27 +37,28 @@ from alloy.splitting.settings import Split
 from alloy.splitting.validate import CheckedComments
 
 
-def count_split(survey: CheckedComments, sides: np.ndarray, contradictions: list[Row]) -> Row:
+def count_split(comments: CheckedComments, sides: np.ndarray, contradictions: list[Row]) -> Row:
     """Return the metrics: comments per set, rejected, contradictory, copies and unquoted, and leaves per set."""
     leaves = {
-        side: {leaf for index in _indices_of(sides, side) for leaf in survey.leaves[index]} for side in (TRAIN, TEST)
+        side: {leaf for index in _list_indices(sides, side) for leaf in comments.leaves[index]}
+        for side in (TRAIN, TEST)
     }
     return {
         "train": int((sides == TRAIN).sum()),
         "test": int((sides == TEST).sum()),
-        "rejected": len(survey.rejects),
+        "rejected": len(comments.rejects),
         "left_out": int(len(sides) - np.isin(sides, (TRAIN, TEST)).sum()),
         "contradictory_texts": len(contradictions),
         "contradictory_comments": sum(contradiction["comments"] for contradiction in contradictions),
-        "copies": len(sides) - len(np.unique(survey.table["key"])),
-        "unquoted": int((~survey.table["quoted"]).sum()),
+        "copies": len(sides) - len(np.unique(comments.table["key"])),
+        "unquoted": int((~comments.table["quoted"]).sum()),
         "leaves_in_train": len(leaves[TRAIN]),
         "leaves_in_test": len(leaves[TEST]),
         "leaves_in_test_alone": len(leaves[TEST] - leaves[TRAIN]),
     }
 
 
-def _indices_of(sides: np.ndarray, side: int) -> Iterator[int]:
+def _list_indices(sides: np.ndarray, side: int) -> Iterator[int]:
     return iter(np.flatnonzero(sides == side).tolist())
 
 
@@ -66,22 +68,22 @@ def main() -> None:
     source = Path("data/prepared/comments")
     warnings: list[str] = []
     taxonomy = load_taxonomy(source / "taxonomy.csv", warnings.append)
-    survey = read_comments(source / "comments.jsonl", taxonomy)
+    comments = read_comments(source / "comments.jsonl", taxonomy)
     origin = read_origin(source / "comments.jsonl")
-    survey.rejects[:] = map(origin.name_source, survey.rejects)
-    require_good_rows(survey, split)
-    sides, left_out = divide_comments(survey, split.test, split.near)
-    contradictions = find_contradictions(survey)
-    metrics = count_split(survey, sides, contradictions)
+    comments.rejects[:] = map(origin.name_source, comments.rejects)
+    require_good_rows(comments, split)
+    sides, left_out = divide_comments(comments, split.test, split.near)
+    contradictions = find_contradictions(comments)
+    metrics = count_split(comments, sides, contradictions)
     require_both_sides(sides, origin.files[0])
     out = Path("data/split")
     for name, side in (("train", TRAIN), ("test", TEST)):
-        write_lines(out / f"{name}.jsonl", (survey.rows[index] for index in _indices_of(sides, side)))
+        write_lines(out / f"{name}.jsonl", (comments.rows[index] for index in _list_indices(sides, side)))
     write_json(out / "taxonomy.json", taxonomy.to_rows())
-    write_json(out / "task.json", survey.describe_task(taxonomy))
-    write_json(out / "rejects.json", survey.rejects)
+    write_json(out / "task.json", comments.describe_task(taxonomy))
+    write_json(out / "rejects.json", comments.rejects)
     leaks = [
-        {"id": survey.comment_id(left_out_index), "like": survey.comment_id(duplicate_index)}
+        {"id": comments.read_id(left_out_index), "like": comments.read_id(duplicate_index)}
         for left_out_index, duplicate_index in left_out.items()
     ]
     write_json(out / "leaks.json", leaks)
@@ -93,7 +95,7 @@ def main() -> None:
         f"{metrics['leaves_in_test_alone']} of {len(taxonomy.leaves)} leaves only in test"
     )
     achieved = metrics["test"] / len(sides)
-    if (survey.table["named_side"] == FREE).all() and abs(achieved - split.test) > max(
+    if (comments.table["named_side"] == FREE).all() and abs(achieved - split.test) > max(
         0.05, 3 * (0.25 / len(sides)) ** 0.5
     ):
         print(
@@ -102,8 +104,8 @@ def main() -> None:
         )
     if metrics["unquoted"]:
         warnings.append(f"{metrics['unquoted']} comments have a segment whose `content` is not in their text")
-    warnings += describe_unknown_keys(origin.files[0], survey.unknown, KEYS)
-    warnings += describe_inconsistencies(survey, contradictions, out / "contradictions.json")
+    warnings += describe_unknown_keys(origin.files[0], comments.unknown, KEYS)
+    warnings += describe_inconsistencies(comments, contradictions, out / "contradictions.json")
     print("".join(f"split: {warning}\n" for warning in warnings), end="")
 
 

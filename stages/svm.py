@@ -23,7 +23,7 @@ from alloy.core.files import Row, read_jsonl, stream_jsonl, write_json, write_js
 from alloy.core.settings import load_sections
 from alloy.core.stage import run
 from alloy.core.text import text_hash
-from alloy.formats.comments import Segment, parse_comment, segment_row
+from alloy.formats.comments import Segment, make_segment_row, parse_comment
 from alloy.inference.settings import Infer
 from alloy.labeling.answer import render_answer
 from alloy.labeling.task import read_taxonomy
@@ -39,7 +39,7 @@ def make_prediction(row: Row, segments: tuple[Segment, ...], levels: tuple[str, 
         "raw": render_answer(segments, levels),
         "valid": True,
         "finish": "stop",
-        "segments": [segment_row(segment, levels) for segment in segments],
+        "segments": [make_segment_row(segment, levels) for segment in segments],
     }
 
 

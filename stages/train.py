@@ -77,7 +77,7 @@ def main() -> None:
     report, curve = result
     write_report(report, curve)
     print("train: " + ", ".join(f"{key} {value}" for key, value in report.items() if not isinstance(value, dict)))
-    seen = ", ".join(f"{of['examples']:,} of {name}" for name, of in report["source"].items())
+    seen = ", ".join(f"{counts['examples']:,} of {name}" for name, counts in report["source"].items())
     print(f"train: examples seen: {seen}; general share {report['general_share']['examples']:.4f}")
 
 

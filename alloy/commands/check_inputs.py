@@ -39,7 +39,7 @@ from alloy.formats.mmlu import load_questions, require_examples
 from alloy.formats.origin import read_origin
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.inference.settings import EngineName, Infer
-from alloy.labeling.settings import Prompt, TaxonomyIn
+from alloy.labeling.settings import Prompt, PromptTaxonomy
 from alloy.mixing.settings import Mix, Rehearse, Unit
 from alloy.modeling.settings import Interpolate
 from alloy.scoring.settings import Score
@@ -169,7 +169,7 @@ def count_comment_tokens(inputs: Inputs, comments: "CheckedComments", taxonomy: 
 
     train, prompt = inputs.settings[Train], inputs.settings[Prompt]
     lines = [comments.rows[index] for index in np.flatnonzero(sides == TRAIN).tolist()]
-    learns = prompt.examples > 0 or prompt.taxonomy is TaxonomyIn.shortlist
+    learns = prompt.examples > 0 or prompt.taxonomy is PromptTaxonomy.shortlist
     prompts = Prompts.from_task(
         prompt, taxonomy, comments.describe_task(taxonomy), list(map(orjson.loads, lines)) if learns else []
     )

@@ -38,7 +38,7 @@ from alloy.inference.usage import make_retry_test
 from alloy.labeling.predict import open_labeler
 from alloy.labeling.settings import Prompt
 from alloy.labeling.task import SPLIT, load_task
-from alloy.runtime.resume import KEPT_DAYS, LIBRARIES, work_root
+from alloy.runtime.resume import KEPT_DAYS, LIBRARIES, get_work_root
 from alloy.runtime.row_log import RowLog
 
 KEPT_FIELDS = ("segments", "valid", "finish", "reason")  # of an answer
@@ -114,13 +114,13 @@ def open_kept_answers(model: Path, infer: Infer, prompt: Prompt) -> KeptAnswers:
     """
     settings = [infer.answer_settings, prompt.model_dump(mode="json")]
     states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in list_files([str(model)])]
-    libraries = [_installed_version(name) for name in LIBRARIES]
+    libraries = [_read_installed_version(name) for name in LIBRARIES]
     parts = [settings, states, hash_path(SPLIT), hash_path(Path(alloy.__path__[0])), libraries]
     key = hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
-    return KeptAnswers(work_root() / "classify" / key, make_retry_test(infer))
+    return KeptAnswers(get_work_root() / "classify" / key, make_retry_test(infer))
 
 
-def _installed_version(library: str) -> str:
+def _read_installed_version(library: str) -> str:
     try:
         return version(library)
     except PackageNotFoundError:

@@ -187,9 +187,9 @@ def time_matrix_products(config: Any) -> float:  # noqa: ANN401
 
     import torch
 
-    from alloy.modeling.architecture import text_config
+    from alloy.modeling.architecture import get_text_config
 
-    sizes = text_config(config)
+    sizes = get_text_config(config)
     hidden = sizes.hidden_size
     inner = getattr(sizes, "intermediate_size", None) or 4 * hidden
     left, right = torch.ones(CPU_TOKENS, hidden), torch.ones(hidden, inner)

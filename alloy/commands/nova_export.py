@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, decode_lines, read_jsonl, write_jsonl
-from alloy.formats.converse import refused_words, to_conversation
+from alloy.formats.converse import find_rejected_words, to_conversation
 from alloy.labeling.prompt import Prompts
 from alloy.labeling.settings import Prompt
 from alloy.labeling.task import SPLIT, load_task
@@ -27,7 +27,7 @@ def convert_rows(rows: Iterable[tuple[str, Row]], refused: dict[str, list[str]])
     Places of rows with words that Nova refuses, and these words, are added to `refused`.
     """
     for location, row in rows:
-        if words := refused_words(row["messages"]):
+        if words := find_rejected_words(row["messages"]):
             refused[location] = words
         try:
             yield to_conversation(row["messages"])

@@ -3,7 +3,7 @@
 Run     alloy grammar
 """
 
-from alloy.labeling.grammar import answer_grammar
+from alloy.labeling.grammar import build_answer_grammar
 from alloy.labeling.settings import Prompt
 from alloy.labeling.task import load_task
 
@@ -11,4 +11,4 @@ from alloy.labeling.task import load_task
 def main() -> None:
     """Print the grammar, for a server that accepts one with each request."""
     task = load_task(Prompt.load())
-    print(answer_grammar(task.taxonomy, task.task, task.codes))
+    print(build_answer_grammar(task.taxonomy, task.task, task.codes))

@@ -10,7 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from alloy.core.files import Row
-from alloy.scoring.bootstrap import Statistic, f1, nats_per_token, precision, recall, share
+from alloy.scoring.bootstrap import (
+    Statistic,
+    compute_f1,
+    compute_nats_per_token,
+    compute_precision,
+    compute_recall,
+    compute_share,
+)
 
 MODELS = ("base", "tuned", "svm")
 # The stage that measures each part.
@@ -108,12 +115,12 @@ def _share_items(key: str) -> Items:
         flags = row[key] if isinstance(row[key], list) else [row[key]]
         return sum(flags), len(flags)
 
-    return Items(count_shares, share)
+    return Items(count_shares, compute_share)
 
 
 def _nats_items(key: str) -> Items:
     """Return how to compute nats per token; nats are counted in integer millionths, so that sums are exact."""
-    return Items(lambda row: (round(row[key] * 1e6), row["tokens"]), nats_per_token)
+    return Items(lambda row: (round(row[key] * 1e6), row["tokens"]), compute_nats_per_token)
 
 
 def _make_answer_metric(name: str, title: str) -> Metric:
@@ -122,12 +129,16 @@ def _make_answer_metric(name: str, title: str) -> Metric:
 
 
 METRICS = (
-    Metric("voc.f1", "VOC F1", "comments", short="VOC F1", items=Items(_count_matches, f1)),
+    Metric("voc.f1", "VOC F1", "comments", short="VOC F1", items=Items(_count_matches, compute_f1)),
     Metric(
-        "voc.f1_full", "VOC F1, path and emotion", "comments", short="VOC F1 full", items=Items(_count_full_matches, f1)
+        "voc.f1_full",
+        "VOC F1, path and emotion",
+        "comments",
+        short="VOC F1 full",
+        items=Items(_count_full_matches, compute_f1),
     ),
-    Metric("voc.precision", "VOC precision", "comments", items=Items(_count_matches, precision)),
-    Metric("voc.recall", "VOC recall", "comments", items=Items(_count_matches, recall)),
+    Metric("voc.precision", "VOC precision", "comments", items=Items(_count_matches, compute_precision)),
+    Metric("voc.recall", "VOC recall", "comments", items=Items(_count_matches, compute_recall)),
     Metric("voc.f1_low", "VOC F1, lower end of its 95 % interval", "comments", compared=False),
     Metric("voc.f1_high", "VOC F1, upper end of its 95 % interval", "comments", compared=False),
     Metric("voc.f1_full_low", "VOC F1, path and emotion, lower end of its 95 % interval", "comments", compared=False),

@@ -20,7 +20,7 @@ from alloy.core.files import InputError, Row, write_jsonl, write_whole
 from alloy.core.tables import csv_text
 from alloy.core.text import fold_text
 from alloy.datasets.cfpb_export import EXPORT, LEVELS, Complaint, read_raw
-from alloy.formats.comments import Segment, segment_row
+from alloy.formats.comments import Segment, make_segment_row
 from alloy.formats.taxonomy import LabelPath
 
 
@@ -70,7 +70,7 @@ def yield_comments(spool: IO[bytes], merged: Merged) -> Iterator[Row]:
     """Yield the canonical comments: the texts in `spool`, with their paths as segments."""
     spool.seek(0)
     for line, paths in zip(spool, merged.paths.values(), strict=True):
-        yield {**orjson.loads(line), "segments": [segment_row(Segment(path), LEVELS) for path in paths]}
+        yield {**orjson.loads(line), "segments": [make_segment_row(Segment(path), LEVELS) for path in paths]}
 
 
 def taxonomy_csv(leaves: Iterable[LabelPath]) -> str:

@@ -10,7 +10,7 @@ from alloy.datasets.label_cells import build_paths, split_labels
 from alloy.datasets.rows import Item, parse_row
 from alloy.datasets.source import Source
 from alloy.datasets.workbook import cell_text
-from alloy.formats.comments import Segment, segment_row
+from alloy.formats.comments import Segment, make_segment_row
 from alloy.formats.taxonomy import LabelPath
 from alloy.formats.unlabeled import parse_json
 
@@ -81,7 +81,7 @@ class RowReader:
         if content and len(paths) > 1:
             raise ValueError(f"got one content for {len(paths)} labels; write one segment per row")
         segments = [
-            segment_row(Segment(path, content if content.strip() else None, emotion or None), self.levels)
+            make_segment_row(Segment(path, content if content.strip() else None, emotion or None), self.levels)
             for path, emotion in zip(paths, emotions * len(paths) if len(emotions) == 1 else emotions, strict=False)
         ]
         return Parsed(_read_single(cells, "id").strip(), text, self._parse_fields(cells), segments, paths)

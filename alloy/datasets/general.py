@@ -20,7 +20,7 @@ from alloy.formats.general import (
     TURN_KEYS,
     check_general,
     count_unknown_keys,
-    unknown_key_warnings,
+    make_unknown_key_warnings,
 )
 from alloy.formats.origin import write_origin
 from alloy.runtime.parallel import map_blocks
@@ -93,7 +93,7 @@ def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow 
     if unused := sorted(set(source.licenses) - set(counts)):
         known = ", ".join(sorted(counts))
         lines.append(f"{folder / SOURCE}: licenses: no row has the source {', '.join(unused)}; sources are {known}")
-    return lines + unknown_key_warnings(folder, unknown)
+    return lines + make_unknown_key_warnings(folder, unknown)
 
 
 def convert_block(location: str, prefix: str, source: Source, name: str, block: list[tuple[int, Item]]) -> Block:

@@ -17,7 +17,7 @@ from alloy.core.files import InputError, Row, count_lines, decode_lines, find_fi
 from alloy.core.text import text_hash
 from alloy.datasets.nova_labels import AnswerLabels, DescribedSegment, parse_answer, taxonomy_csv
 from alloy.datasets.nova_prompt import FIX, PROMPT, Wrapper, find_common_wrapper, read_wrapper
-from alloy.formats.comments import segment_row
+from alloy.formats.comments import make_segment_row
 from alloy.formats.converse import to_messages
 from alloy.formats.taxonomy import LabelPath, load_taxonomy
 
@@ -81,7 +81,7 @@ def yield_comments(files: list[Path], wrapper: Wrapper, known_paths: dict[LabelP
             levels = tuple(f"L{depth}" for depth in range(1, len(segments[0].path) + 1))
             fields = {"id": identity, "lang": row.get("lang"), "text": text, "split": row.get("split") or split}
             fields = {key: value for key, value in fields.items() if value is not None}
-            yield {**fields, "segments": [segment_row(segment, levels) for segment in segments]}
+            yield {**fields, "segments": [make_segment_row(segment, levels) for segment in segments]}
 
 
 def choose_id(row: Row, text: str, locations: dict[str, str]) -> str:

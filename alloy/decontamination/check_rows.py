@@ -22,7 +22,7 @@ from alloy.decontamination.ngram_overlap import Overlap, OverlapIndex
 from alloy.formats.general import check_general, count_unknown_keys
 from alloy.formats.origin import read_origin
 from alloy.modeling.answer_markup import has_markup
-from alloy.modeling.chat_examples import why_unusable, why_unusable_roles
+from alloy.modeling.chat_examples import find_role_problem, find_template_problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -139,8 +139,8 @@ def collect_blocks(
 def _find_unusable(block: CheckedBlock, tokenizer: "PreTrainedTokenizerBase") -> Iterable[tuple[int, str]]:
     """Yield the index of each row that the chat template cannot render, and the reason."""
     for roles, indices in block.roles.items():
-        if reason := why_unusable_roles(tokenizer, roles):
+        if reason := find_role_problem(tokenizer, roles):
             yield from ((index, reason) for index in indices)
     for index, messages in block.marked.items():
-        if reason := why_unusable(tokenizer, messages):
+        if reason := find_template_problem(tokenizer, messages):
             yield index, reason

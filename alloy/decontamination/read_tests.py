@@ -6,7 +6,7 @@ from pathlib import Path
 
 from alloy.core.files import Row, check_lines, read_jsonl
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
-from alloy.formats.mmlu import load_questions, unknown_key_warnings
+from alloy.formats.mmlu import load_questions, make_unknown_key_warnings
 
 PROMPT_KEYS = ("key", "prompt", "instruction_id_list", "kwargs")  # those of `alloy/formats/ifeval.py`
 
@@ -42,7 +42,7 @@ def read_tests(benchmark: Path, instructions: Path, comments: Path) -> TestTexts
         [name for name, _ in questions + choices],
         [text for _, text in questions],
         [text for _, text in choices],
-        unknown_key_warnings(benchmark, subjects) + describe_unknown_keys(instructions, unknown, PROMPT_KEYS),
+        make_unknown_key_warnings(benchmark, subjects) + describe_unknown_keys(instructions, unknown, PROMPT_KEYS),
     )
 
 

@@ -8,12 +8,15 @@ from alloy.inference.usage import ask_engine, count_finish, count_unanswered, fi
 from alloy.runtime.chunks import OnRowDone
 
 
-def answer_prompts(engine: Engine, prompts: list[Row], done: OnRowDone) -> None:
-    """Call `done` with (index, row) when an answer ends; the row is the prompt with `answer`, `finish` and `tokens`."""
+def answer_prompts(engine: Engine, prompts: list[Row], on_row_done: OnRowDone) -> None:
+    """Call `on_row_done` with (index, row) when an answer ends.
+
+    The row is the prompt with `answer`, `finish` and `tokens`.
+    """
 
     def add_answer(index: int, completion: Completion, _: Row) -> None:
         row = {"answer": completion.text, **make_finish_fields(completion), "tokens": completion.tokens_out}
-        done(index, {**prompts[index], **row})
+        on_row_done(index, {**prompts[index], **row})
 
     ask_engine(engine, [Request("", prompt["messages"]) for prompt in prompts], add_answer)
 

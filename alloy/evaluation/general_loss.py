@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 from alloy.core.files import InputError, Row
 from alloy.modeling.chat_examples import IGNORED, AssistantTurns, encode_examples
-from alloy.modeling.model_folder import context_length, load_model
+from alloy.modeling.model_folder import load_context_length, load_model
 
 POSITIONS = 256  # tokens whose logits are in memory at a time
 SUM_SCALE = 1_000_000  # sums are integers of millionths of a nat, so that their order does not change the result
@@ -156,7 +156,7 @@ def open_models(base: Path, tuned: Path, rows: list[Row], max_length: int) -> Pa
     """Load both models, and compute the base model's hidden states of all `rows`."""
     model, tokenizer = load_model(base)
     base_model = SplitModel(model)
-    examples = encode_rows(rows, tokenizer, min(max_length, context_length(base)))
+    examples = encode_rows(rows, tokenizer, min(max_length, load_context_length(base)))
     with tqdm(examples, unit="row", desc="general loss, base", disable=None, dynamic_ncols=True) as bar:
         # Clone the part that is needed, so that the memory of the prompt's states is freed.
         states = [base_model.compute_hidden_states(example).cpu().clone() for example in bar]

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import Row
-from alloy.formats.ifeval_checks import instruction_mean, verify_answer
+from alloy.formats.ifeval_checks import load_instruction_mean, verify_answer
 
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask
@@ -23,7 +23,7 @@ def make_ifeval_task(prompts: list[Row], max_new_tokens: int) -> "ConfigurableTa
 
     table = Dataset.from_list(prompts)
     prompt_level = [_make_metric(f"prompt_level_{mode}_acc", "mean") for mode in MODES]
-    instruction_level = [_make_metric(f"inst_level_{mode}_acc", instruction_mean()) for mode in MODES]
+    instruction_level = [_make_metric(f"inst_level_{mode}_acc", load_instruction_mean()) for mode in MODES]
     return ConfigurableTask(
         config={
             "task": TASK,

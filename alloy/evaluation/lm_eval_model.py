@@ -28,10 +28,10 @@ from tqdm import tqdm
 from alloy.evaluation.settings import Backend, Harness
 from alloy.inference.engine import Completion
 from alloy.inference.hf_engine import TransformersEngine
-from alloy.inference.prefix_attention import SharedPrefix, Step, find_other_layers
+from alloy.inference.prefix_attention import SharedPrefix, Step, find_unsupported_layers
 from alloy.inference.settings import Infer
 from alloy.modeling.architecture import read_context_length
-from alloy.modeling.chat_template import common_length
+from alloy.modeling.chat_template import find_common_length
 from alloy.modeling.model_folder import load_model, resolve_weights
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def open_model(folder: str | Path, harness: Harness) -> "LM":
         return _open_vllm(folder, harness)
     model, tokenizer = load_model(folder)
     tokenizer.deprecation_warnings[TOO_LONG] = True
-    model_class = HFLM if find_other_layers(model) else SharedPrefixLM
+    model_class = HFLM if find_unsupported_layers(model) else SharedPrefixLM
     context = read_context_length(model.config)  # lm-eval does not look into nested configurations
     return model_class(
         pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size, max_length=context, **NO_THINKING
@@ -248,7 +248,7 @@ def plan_answer_runs(prompts: list[list[int]], batch: int, max_tokens: int) -> l
     Example: 3 subjects of 32 prompts share 2 tokens in all and 202 within a subject. Runs save 3 * 200 * 31 = 18,600
     tokens. With `batch` 32 they need no additional batch, so they are returned.
     """
-    one_run = (min(common_length(prompts), len(min(prompts, key=len)) - 1), list(range(len(prompts))))
+    one_run = (min(find_common_length(prompts), len(min(prompts, key=len)) - 1), list(range(len(prompts))))
     prompt_indices: dict[Tokens, list[int]] = defaultdict(list)
     for index, prompt in enumerate(prompts):
         prompt_indices[tuple(prompt)].append(index)
@@ -294,7 +294,7 @@ def split_into_runs(target_counts: dict[Tokens, int]) -> Iterator[tuple[int, lis
     common, common_before = 0, 0  # length of the common prefix of the run, and of the run without its last row
     for row, count in target_counts.items():
         usable = len(row) - count
-        shared = common_length([run[-1], row]) if run else usable
+        shared = find_common_length([run[-1], row]) if run else usable
         if len(run) > 1 and shared >= common + MIN_SHARED_TOKENS:
             *rest, last = run
             yield common_before, rest

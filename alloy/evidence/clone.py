@@ -1,7 +1,7 @@
-"""The clone in which an experiment runs: .dvc/tmp/evidence/<experiment>. Work in the project can continue meanwhile.
+"""The clone in which an experiment runs, .dvc/tmp/evidence/<experiment>, so that work in the project can continue.
 
-It has one commit, the raw files of the data, and the settings of the current run. It uses the project's DVC cache, so
-results that exist are not computed again.
+The clone has one commit checked out, the raw files of the data sets, and the settings of the current run. It shares the
+project's DVC cache, so existing results are not computed again.
 """
 
 import shutil
@@ -16,7 +16,7 @@ from alloy.core.git import run_git
 from alloy.core.settings import PARAMS
 from alloy.core.yaml_text import load_yaml
 from alloy.evidence.experiment import PlannedRun
-from alloy.evidence.raw_files import HIDDEN_BY, RAW, find_raw_folder, list_raw_data_sets, list_raw_files
+from alloy.evidence.raw_files import OLD_IGNORE_FILE, RAW, find_raw_folder, list_raw_data_sets, list_raw_files
 from alloy.sweep.grid import INPUTS
 
 CLONE_FOLDER = Path(".dvc/tmp/evidence")
@@ -31,9 +31,9 @@ def choose_commit(records: dict[str, Row], requested: str, folder: Path) -> str:
     requested_commit = run_git("rev-parse", "--verify", f"{requested}^{{commit}}").strip() if requested else ""
     if len(commits) > 1 or (requested_commit and commits and commits != [requested_commit]):
         raise InputError(
-            f"{folder}: the records are of commit {', '.join(commit[:12] for commit in commits)}"
-            f"{f', not {requested_commit[:12]}' if requested_commit else ''}; only runs of one commit can be compared: "
-            "remove the others"
+            f"{folder}: expected records of one commit{f', {requested_commit[:12]}' if requested_commit else ''}, got "
+            f"{', '.join(commit[:12] for commit in commits)}; runs of different commits cannot be compared, so remove "
+            "the other records"
         )
     if commits:
         return commits[0]
@@ -41,7 +41,7 @@ def choose_commit(records: dict[str, Row], requested: str, folder: Path) -> str:
         return requested_commit
     if changed := run_git("diff", "--name-only", "HEAD", "--", *INPUTS).split():
         raise InputError(
-            f"{changed[0]}: not committed; runs are made from a commit: commit the change, or choose one by --commit"
+            f"{changed[0]}: has uncommitted changes, but runs are made from a commit; commit them, or set --commit"
         )
     return run_git("rev-parse", "HEAD").strip()
 
@@ -63,12 +63,12 @@ def prepare_clone(folder: Path, commit: str) -> None:
     run_dvc(folder, "config", "--local", "cache.dir", str(Path(cache).absolute()))
 
 
-def run_dvc(folder: Path, *words: str) -> str:
+def run_dvc(folder: Path, *arguments: str) -> str:
     """Run a DVC command in `folder` and return its output."""
-    done = subprocess.run(["dvc", *words], cwd=folder, text=True, capture_output=True, check=False)
-    if done.returncode:
-        raise InputError(f"dvc {words[0]}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
-    return done.stdout.strip()
+    result = subprocess.run(["dvc", *arguments], cwd=folder, text=True, capture_output=True, check=False)
+    if result.returncode:
+        raise InputError(f"dvc {arguments[0]}: {(result.stderr.strip() or 'failed').splitlines()[-1]}")
+    return result.stdout.strip()
 
 
 def copy_raw_files(folder: Path, data: list[str]) -> None:
@@ -84,7 +84,7 @@ def copy_raw_files(folder: Path, data: list[str]) -> None:
             if not copy.is_file() or not _is_same_file(path, copy):
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(copy, lambda part, path=path: shutil.copy2(path, part))
-        (folder / data_set / HIDDEN_BY).unlink(missing_ok=True)
+        (folder / data_set / OLD_IGNORE_FILE).unlink(missing_ok=True)
 
 
 def _is_same_file(original: Path, copy: Path) -> bool:
@@ -102,7 +102,7 @@ def write_settings(folder: Path, run: PlannedRun, commit: str) -> None:
 def make_settings_files(folder: Path, run: PlannedRun, commit: str) -> dict[str, Row]:
     """Return the contents of params.yaml and of the profile of a run, by path.
 
-    A key belongs to the profile if its section does, else to params.yaml. Raise `InputError` if no stage in dvc.yaml
+    A key is set in the profile if its section is there, else in params.yaml. Raise `InputError` if no stage in dvc.yaml
     depends on its section.
     """
     params = read_committed(folder, commit, str(PARAMS))
@@ -134,6 +134,6 @@ def read_committed(folder: Path, commit: str, path: str) -> Row:
 
 
 def list_data_sets(runs: list[PlannedRun], commit: str) -> list[str]:
-    """Return the names of the folders below data/ that runs read, without duplicates."""
+    """Return the names of the folders below data/ that `runs` read, without duplicates."""
     files = [make_settings_files(Path(), run, commit)[str(PARAMS)] for run in runs]
     return list(dict.fromkeys(name for params in files for name in params.get("data", {}).values()))

@@ -24,7 +24,7 @@ class Experiment(Settings):
       with different test sets.
     - `max_loss`: the loss on `axis` that is allowed, shown in the plot.
     - `prompt`: the id of the chat prompt whose answers the page shows.
-    - `seconds`: how long each stage takes, to estimate the time left until a run has been measured.
+    - `seconds`: expected seconds of each stage. They are used to estimate the time left until a run has been measured.
     - `findings`: sentences for the page, written when the results are known.
     """
 
@@ -49,10 +49,12 @@ class Experiment(Settings):
             for key in settings:
                 if key in ("seed", "gate") or key.startswith("gate."):
                     section = f"configurations.{label}" if label else "settings"
-                    raise make_error(section, key, "other keys: seeds are listed in `seeds`, and runs have no gate")
+                    raise make_error(
+                        section, key, "no `seed` and no `gate`: seeds are listed in `seeds`, and runs have no gate"
+                    )
         names = [make_slug(label) for label in self.configurations]
         if len(set(names)) < len(names) or any("," in label for label in self.configurations):
-            expected = "labels without commas that differ in letters or digits"
+            expected = "labels that have no commas and differ in letters or digits"
             raise make_error("configurations", list(self.configurations), expected)
         return self
 

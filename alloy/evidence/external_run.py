@@ -30,20 +30,20 @@ def check_run(folder: Path, run: PlannedRun) -> None:
             continue
         if value is MISSING or value != expected:
             got = "nothing" if value is MISSING else repr(value)
-            raise InputError(f"{folder}: {key}: expected {expected!r} as {run.configuration} has it, got {got}")
+            raise InputError(f"{folder}: {key}: expected {expected!r} (configuration '{run.configuration}'), got {got}")
 
 
-def read_setting(key: str, params: Row, stages: Row) -> Any:  # noqa: ANN401 (whatever YAML holds)
-    """Return the value of a key in a run: from the profile's section in dvc.lock if it is there, else params.yaml."""
+def read_setting(key: str, params: Row, stages: Row) -> Any:  # noqa: ANN401 (any YAML value)
+    """Return the value of a key in a run: from the profile if dvc.lock has its section there, else params.yaml."""
     section = key.partition(".")[0]
     for stage in stages.values():
         for file, values in stage.get("params", {}).items():
             if file.startswith("profiles/") and section in values:
-                return _value_at(values, key)
-    return _value_at(params, key)
+                return _get_value(values, key)
+    return _get_value(params, key)
 
 
-def _value_at(values: Any, key: str) -> Any:  # noqa: ANN401 (whatever YAML holds)
+def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (any YAML value)
     for part in key.split("."):
         if not isinstance(values, dict) or part not in values:
             return MISSING

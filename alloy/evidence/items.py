@@ -1,4 +1,4 @@
-"""The rows of a run's metrics as columns of numbers, without text: the input of the bootstrap over seeds and items.
+"""The rows of a run's metrics as columns of numbers, without text. The bootstrap over seeds and items needs only these.
 
 A file becomes `{"items": <hash of the ids>, <column>: [..]}`. Files with the same ids share one list of ids.
 """
@@ -44,7 +44,7 @@ def _collect_columns(rows: list[Row], *, exact: bool) -> dict[str, list[Any]]:
     return {key: values for key, values in columns.items() if None not in values}
 
 
-def _to_number(value: Any, exact: bool) -> Any:  # noqa: ANN401 (whatever a row holds)
+def _to_number(value: Any, exact: bool) -> Any:  # noqa: ANN401 (any JSON value)
     """Return a number, or a list of numbers, in the form that is stored; None for anything else."""
     if isinstance(value, list):
         entries = [_to_number(entry, exact) for entry in value]

@@ -26,9 +26,9 @@ def describe_machine() -> Row:
 def _list_gpus() -> list[str]:
     with suppress(OSError, subprocess.TimeoutExpired):
         command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        if done.returncode == 0:
-            return [line.strip() for line in done.stdout.splitlines() if line.strip()]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        if result.returncode == 0:
+            return [line.strip() for line in result.stdout.splitlines() if line.strip()]
     return []
 
 

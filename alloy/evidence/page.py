@@ -11,7 +11,7 @@ from alloy.evidence.experiment import Experiment
 from alloy.evidence.machine import format_machine
 from alloy.evidence.record import group_records, to_run
 from alloy.scoring.settings import Score
-from alloy.sweep.axis import TASK_METRIC, short_title_of
+from alloy.sweep.axis import TASK_METRIC, get_short_title
 from alloy.sweep.configurations import Configuration, compute_mean, compute_mean_loss
 
 PAGE_METRICS = (
@@ -31,7 +31,7 @@ MAX_ANSWER_LENGTH = 400  # characters; longer answers are cut on the page
 
 
 def render_page(summary: Row) -> str:
-    """Return the page; `summary` is from `summarize`."""
+    """Return the page; `summary` is the result of `summarize`."""
     name = summary["name"]
     lines = [f"# {summary['title']}", "", *(f"- {question}" for question in summary["questions"]), ""]
     lines += [
@@ -71,12 +71,13 @@ def list_columns(summary: Row) -> list[tuple[str, dict[str, Row]]]:
     columns: list[tuple[str, dict[str, Row]]] = []
     for model, title in (("base", "base"), ("tuned", ""), ("svm", "SVM")):
         by_configuration = [
-            (configuration["label"], _estimates_of(configuration, model)) for configuration in summary["configurations"]
+            (configuration["label"], _select_estimates(configuration, model))
+            for configuration in summary["configurations"]
         ]
         if model == "tuned":
             columns += by_configuration
         elif all(
-            _rounded_values(estimates) == _rounded_values(by_configuration[0][1]) for _, estimates in by_configuration
+            _round_values(estimates) == _round_values(by_configuration[0][1]) for _, estimates in by_configuration
         ):
             columns.append((title, by_configuration[0][1]))
         else:
@@ -84,11 +85,11 @@ def list_columns(summary: Row) -> list[tuple[str, dict[str, Row]]]:
     return [(title, estimates) for title, estimates in columns if estimates]
 
 
-def _estimates_of(configuration: Row, model: str) -> dict[str, Row]:
+def _select_estimates(configuration: Row, model: str) -> dict[str, Row]:
     return {name: models[model] for name, models in configuration["metrics"].items() if model in models}
 
 
-def _rounded_values(estimates: dict[str, Row]) -> dict[str, float]:
+def _round_values(estimates: dict[str, Row]) -> dict[str, float]:
     """Return the values as the table shows them; they decide whether configurations share a column."""
     return {name: round(estimate["value"], 3) for name, estimate in estimates.items()}
 
@@ -103,7 +104,7 @@ def render_metric_table(summary: Row) -> list[str]:
     }
     rows = [
         [
-            _metric_title(metric),
+            _format_title(metric),
             sizes[metric.name],
             *(_format_estimate(estimates.get(metric.name)) for _, estimates in columns),
         ]
@@ -113,11 +114,14 @@ def render_metric_table(summary: Row) -> list[str]:
 
 
 def render_change_table(summary: Row) -> list[str]:
-    """Return the table of changes: one line per metric, one column per configuration; at the end, tuned less SVM."""
+    """Return the table of changes from base: one line per metric, one column per configuration.
+
+    The last lines are the differences between the tuned models and the SVM.
+    """
     configurations = summary["configurations"]
     rows = [
         [
-            _metric_title(metric),
+            _format_title(metric),
             *(
                 _format_estimate(configuration["metrics"].get(metric.name, {}).get("change"), sign="+")
                 for configuration in configurations
@@ -127,7 +131,7 @@ def render_change_table(summary: Row) -> list[str]:
     ]
     rows += [
         [
-            f"{_metric_title(metric)}, tuned less SVM",
+            f"{_format_title(metric)}, tuned less SVM",
             *(
                 _format_estimate(configuration["metrics"][metric.name].get("over_svm"), sign="+")
                 for configuration in configurations
@@ -139,7 +143,7 @@ def render_change_table(summary: Row) -> list[str]:
     return markdown.format_table(["", *(configuration["label"] for configuration in configurations)], rows)
 
 
-def _metric_title(metric: Metric) -> str:
+def _format_title(metric: Metric) -> str:
     return metric.title if metric.higher_is_better else f"{metric.title} (lower is better)"
 
 
@@ -191,7 +195,16 @@ def render_run_table(summary: Row) -> list[str]:
         ]
         for run in summary["runs"]
     ]
-    head = ["configuration", "seed", *map(short_title_of, metrics), "comments", "steps", "minutes", "commit", "machine"]
+    head = [
+        "configuration",
+        "seed",
+        *map(get_short_title, metrics),
+        "comments",
+        "steps",
+        "minutes",
+        "commit",
+        "machine",
+    ]
     return markdown.format_table(head, rows)
 
 
@@ -200,7 +213,10 @@ def _format_known(value: object) -> object:
 
 
 def make_plot(experiment: Experiment, records: dict[str, Row], score: Score) -> Draw:
-    """Return the plot: task over axis with intervals; or, without axis, bars of the task per configuration."""
+    """Return the plot of the task metric against the experiment's axis, with intervals.
+
+    Without an axis, or if a run did not measure it, return a bar chart of the task metric per configuration.
+    """
     groups = {label: [to_run(metric) for metric in runs] for label, runs in group_records(experiment, records).items()}
     axis = BY_NAME[experiment.axis] if experiment.axis else None
     if axis is None or any(run.read_estimate(axis) is None for runs in groups.values() for run in runs):

@@ -16,7 +16,8 @@ class Progress:
     """Follow the lines that DVC prints, and estimate the time left.
 
     `expected`: seconds per stage, measured on some machine; they are scaled by the speed of this machine so far.
-    `shared`: stages that only the first run executes, for all runs. `seconds`: the time of the current run's stages.
+    `shared`: stages that only the first run executes, for all runs. `seconds`: measured seconds of each stage of the
+    current run.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Progress:
         self._pending.discard(self.stage)
         self.stage = ""
 
-    def seconds_left(self) -> float | None:
+    def estimate_seconds_left(self) -> float | None:
         """Return the estimated seconds left, or None if no stage has an expected time.
 
         1. Sum the expected seconds of the pending stages of this run, and of the stages of all later runs.
@@ -71,14 +72,14 @@ class Progress:
         if not self._expected:
             return None
         later = sum(value for stage, value in self._expected.items() if stage not in self._shared)
-        ahead = sum(self._expected[stage] for stage in self._pending) + later * (self._runs - self._run_number)
+        remaining = sum(self._expected[stage] for stage in self._pending) + later * (self._runs - self._run_number)
         speed = (
             self._measured_seconds / self._expected_seconds if self._expected_seconds >= MIN_MEASURED_SECONDS else 1.0
         )
-        return ahead * speed
+        return remaining * speed
 
     def _describe_time(self) -> str:
-        left = self.seconds_left()
+        left = self.estimate_seconds_left()
         so_far = f"{_format_minutes(self._clock() - self._start_time)} so far"
         return so_far if left is None else f"{so_far}, about {_format_minutes(left)} left"
 

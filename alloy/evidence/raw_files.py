@@ -1,4 +1,4 @@
-"""Raw files of public data sets: which are needed, whether they exist, and where to download them.
+"""Raw files of public data sets: which files are needed, whether they exist, and where to download them.
 
 data/<set>/raw_files.yaml has either of these:
 
@@ -12,9 +12,9 @@ from typing import Any
 from alloy.core.files import InputError, Row
 from alloy.core.yaml_text import read_yaml
 
-LIST_FILE, RAW = "raw_files.yaml", "raw"
-HIDDEN_BY = ".dvcignore"  # in older commits, data sets had their own pipelines, and this file hid them from DVC
-NOT_HIDDEN = "[!.]*"
+RAW_FILES_LIST, RAW = "raw_files.yaml", "raw"
+OLD_IGNORE_FILE = ".dvcignore"  # in older commits, data sets had their own pipelines, and this file hid them from DVC
+VISIBLE_FILES = "[!.]*"
 
 
 def list_raw_data_sets(data: list[str], root: Path) -> list[Path]:
@@ -46,7 +46,7 @@ def describe_missing_files(folders: list[Path], root: Path) -> str:
 
 def _read_list_file(folder: Path) -> Row:
     """Return the contents of raw_files.yaml; empty if there is no such file."""
-    path = folder / LIST_FILE
+    path = folder / RAW_FILES_LIST
     entries: Any = read_yaml(path) if path.is_file() else {}
     if not isinstance(entries, dict):
         raise InputError(f"{path}: expected `raw:` or `same_as:`")
@@ -55,7 +55,7 @@ def _read_list_file(folder: Path) -> Row:
 
 def _read_groups(folder: Path) -> list[Row]:
     """Return the groups of raw files that a data set needs; without raw_files.yaml, it needs at least one file."""
-    path = folder / LIST_FILE
+    path = folder / RAW_FILES_LIST
     if not path.is_file():
         return [{"any": [["*"]], "from": f"see {folder.name}/README.md"}]
     entries = _read_list_file(folder)
@@ -70,14 +70,14 @@ def _read_groups(folder: Path) -> list[Row]:
 
 
 def _has_group(raw: Path, group: Row) -> bool:
-    return any(all(_match_pattern(raw, pattern) for pattern in files) for files in group["any"])
+    return any(all(_list_matches(raw, pattern) for pattern in files) for files in group["any"])
 
 
-def _match_pattern(raw: Path, pattern: str) -> list[Path]:
+def _list_matches(raw: Path, pattern: str) -> list[Path]:
     paths = raw.rglob(pattern) if "/" not in pattern else [*raw.glob(pattern), *raw.glob(f"**/{pattern}")]
     return [path for path in paths if path.is_file() and not path.name.startswith(".")]
 
 
 def list_raw_files(raw: Path) -> list[Path]:
     """Return the files below a raw folder, without hidden files."""
-    return sorted(path for path in raw.rglob(NOT_HIDDEN) if path.is_file())
+    return sorted(path for path in raw.rglob(VISIBLE_FILES) if path.is_file())

@@ -15,7 +15,7 @@ from alloy.core.yaml_text import read_yaml
 from alloy.evidence.experiment import Experiment, PlannedRun
 from alloy.evidence.items import BASE_AND_TUNED, RecordedRows, read_items
 from alloy.evidence.machine import describe_machine, list_versions
-from alloy.sweep.dvc_experiments import RunSettings, shared_hashes
+from alloy.sweep.dvc_experiments import RunSettings, select_shared_hashes
 from alloy.sweep.results import COMPARE_FILE, Run, index_by_metric
 
 MAX_ANSWER_LENGTH = 1500  # characters; longer chat answers are cut in the record
@@ -38,8 +38,8 @@ def collect_record(project: Path, run: PlannedRun, commit: str, seconds: Row, da
         "machine": describe_machine(),
         "versions": list_versions(),
         "seconds": seconds,
-        "lr": float(_value_at(params[profile], "train.lr")),
-        "inputs": {path: content for path, content in shared_hashes(lock).items() if path in SHARED_DATA},
+        "lr": float(_get_value(params[profile], "train.lr")),
+        "inputs": {path: content for path, content in select_shared_hashes(lock).items() if path in SHARED_DATA},
         "comments": count_lines(train) if train.is_file() else None,
         "mix": read_json(project / "metrics/mix.json")["mix"],
         "train": read_json(project / "metrics/train.json")["train"],
@@ -52,7 +52,7 @@ def collect_record(project: Path, run: PlannedRun, commit: str, seconds: Row, da
     }
 
 
-def _value_at(values: Any, key: str) -> Any:  # noqa: ANN401 (whatever a lock holds)
+def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (any YAML value)
     for part in key.split("."):
         values = values[part]
     return values
@@ -124,7 +124,7 @@ def to_run(record: Row) -> Run:
 
 
 def group_records(experiment: Experiment, records: dict[str, Row]) -> dict[str, list[Row]]:
-    """Return the records of each configuration that has some, in the order of the experiment and of its seeds.
+    """Return the records by configuration, in the order of the experiment and of its seeds.
 
     Raise `InputError` if the records of one configuration were made from different data.
     """
@@ -138,6 +138,7 @@ def group_records(experiment: Experiment, records: dict[str, Row]) -> dict[str, 
                 path for path, content in record["inputs"].items() if content != group[0]["inputs"].get(path)
             ]:
                 raise InputError(
-                    f"{record['run']} and {group[0]['run']}: {different[0]} is not the same; run one of them again"
+                    f"{record['run']} and {group[0]['run']}: made from different data ({different[0]}); run one "
+                    "of them again"
                 )
     return groups

@@ -1,4 +1,4 @@
-"""Run the missing runs of an experiment, write a record after each, and the page when all are finished.
+"""Execute the missing runs of an experiment; write a record after each run, and the page when all are finished.
 
 Reads   docs/evidence/<name>.yaml: the experiment; docs/evidence/partial/<name>/: records of finished runs
 Writes  docs/evidence/partial/<name>/<run>.json after each run; docs/evidence/<name>.json, .svg and .md at the end
@@ -41,7 +41,7 @@ NICE = 10
 LAST_STAGE = "compare"  # the last stage that a record needs
 
 
-def run_points(
+def execute_runs(
     name: str, pending: list[PlannedRun], partial: Path, commit: str, declared_seconds: dict[str, float]
 ) -> list[str]:
     """Execute the runs and write their records; return one line per failed run."""
@@ -66,7 +66,7 @@ def run_points(
                     break
                 continue
             progress.end_stage()
-            record = collect_record(clone, run, commit, progress.seconds, current_date())
+            record = collect_record(clone, run, commit, progress.seconds, get_current_date())
             write_record(partial / f"{run.name}.json", record)
             print(f"evidence: wrote {partial / run.name}.json", flush=True)
     return failed
@@ -91,13 +91,13 @@ def record_external_run(folder: Path, runs: list[PlannedRun], partial: Path, com
     (run,) = runs
     check_run(folder, run)
     record = collect_record(
-        folder, run, run_git("rev-parse", "--verify", f"{commit}^{{commit}}").strip(), {}, current_date()
+        folder, run, run_git("rev-parse", "--verify", f"{commit}^{{commit}}").strip(), {}, get_current_date()
     )
     write_record(partial / f"{run.name}.json", record)
-    print(f"evidence: wrote {partial / run.name}.json; correct its `machine` if the run was made on another one")
+    print(f"evidence: wrote {partial / run.name}.json; if it was run on another machine, correct `machine` there")
 
 
-def current_date() -> str:
+def get_current_date() -> str:
     """Return the current date (UTC) in the form of records, such as 2026-01-31."""
     return datetime.now(UTC).strftime("%Y-%m-%d")
 
@@ -105,7 +105,7 @@ def current_date() -> str:
 def main(
     name: str, only: str = "", seeds: str = "", out: str = "", commit: str = "", show: bool = False, taken: str = ""
 ) -> None:
-    """Run the missing runs and write the results when all are finished; with `show`, write them from those that exist.
+    """Execute the missing runs, and write the results when all are finished. With `show`, use only the finished runs.
 
     If `taken` is given, do not run anything: write a record of the finished run in this project folder.
     """
@@ -128,7 +128,7 @@ def main(
             raise InputError(f"missing raw files: {missing}")
         os.nice(NICE)
         try:
-            failed = run_points(name, pending, partial, run_commit, experiment.seconds)
+            failed = execute_runs(name, pending, partial, run_commit, experiment.seconds)
         except KeyboardInterrupt:
             print("\nevidence: stopped; run the same command to continue", file=sys.stderr)
             raise
@@ -136,14 +136,16 @@ def main(
     needed_runs = experiment.list_runs() if folder == FOLDER else runs
     missing_runs = [run.name for run in needed_runs if run.name not in finished]
     if finished and (show or not missing_runs):
-        write_results(name, experiment if folder == FOLDER else select_part(experiment, runs), finished, folder, score)
+        write_results(
+            name, experiment if folder == FOLDER else restrict_experiment(experiment, runs), finished, folder, score
+        )
     elif not failed:
-        print(f"evidence: the page will be written when these runs are finished, too: {', '.join(missing_runs)}")
+        print(f"evidence: the page will be written when these runs are finished as well: {', '.join(missing_runs)}")
     if failed:
         raise InputError("\n".join(failed))
 
 
-def select_part(experiment: Experiment, runs: list[PlannedRun]) -> Experiment:
+def restrict_experiment(experiment: Experiment, runs: list[PlannedRun]) -> Experiment:
     """Return the experiment with only the configurations and seeds of `runs`."""
     labels, seeds = {run.configuration for run in runs}, {run.seed for run in runs}
     configurations = {label: settings for label, settings in experiment.configurations.items() if label in labels}

@@ -76,7 +76,7 @@ def estimate_difference(metric: Metric, runs: list[Run], model: str, key: str, s
     if len(values) < len(runs):
         return None
     estimate: Estimate | None = None
-    if not any(run.too_few(metric) for run in runs):
+    if not any(run.has_too_few_items(metric) for run in runs):
         items, counts = metric.items, count_rows(metric, [(runs[0], model), *((run, "tuned") for run in runs)])
         if items is None or counts is None:
             estimate = estimate_mean_of_values(values)
@@ -110,7 +110,7 @@ def summarize_run(record: Row) -> Row:
 
 
 def collect_answers(prompt: str, groups: dict[str, list[Row]]) -> Row | None:
-    """Return the answers of base and of each configuration's first run to one prompt; None if it was not asked."""
+    """Return the answers of base and of each configuration's first run to one prompt; None if no run answered it."""
     collected: dict[str, Any] = {}
     for label, group in groups.items():
         row = next((row for row in group[0]["chat"] if row["id"] == prompt), None)

@@ -42,11 +42,11 @@ class Comment(NamedTuple):
     def to_row(self, levels: tuple[str, ...]) -> Row:
         """Return the canonical JSON object, without the fields that are None."""
         row: Row = {"id": self.id} | ({} if self.lang is None else {"lang": self.lang})
-        return row | {"text": self.text, "segments": [segment_row(segment, levels) for segment in self.segments]}
+        return row | {"text": self.text, "segments": [make_segment_row(segment, levels) for segment in self.segments]}
 
 
-def segment_row(segment: Segment, levels: tuple[str, ...]) -> dict[str, str]:
-    """Return `{content?, L1..Ln, emotion?}` in this order, in which models answer as well."""
+def make_segment_row(segment: Segment, levels: tuple[str, ...]) -> dict[str, str]:
+    """Return `{content?, L1..Ln, emotion?}`, in the order of the answers of models."""
     row = {} if segment.content is None else {"content": segment.content}
     row.update(zip(levels, segment.path, strict=True))
     if segment.emotion is not None:
@@ -81,7 +81,7 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
 
 
 def _suggest_key(row: Row, key: str) -> str:
-    """Return a question about the unknown key that is most similar to `key`, if `key` is missing; else nothing."""
+    """Return a hint with the unknown key that is most similar to `key`, if `key` is missing; else ""."""
     similar = nearest_key(key, [other for other in row if other not in KEYS]) if row.get(key) is None else None
     return f" (did you mean `{similar}`?)" if similar else ""
 
@@ -91,8 +91,8 @@ def _parse_segment(part: Any, taxonomy: Taxonomy, name: str) -> Segment:  # noqa
         raise ValueError(f"{name}: expected a segment such as {{L1, L2, ..}}, got {part!r}")
     if None in part.values():
         part = {key: value for key, value in part.items() if value is not None}
-    if frozenset(part) not in _allowed_keys(taxonomy.levels):
-        raise ValueError(_wrong_keys(part, taxonomy))
+    if frozenset(part) not in _list_allowed_keys(taxonomy.levels):
+        raise ValueError(_describe_wrong_keys(part, taxonomy))
     for key, value in part.items():
         if not isinstance(value, str):
             raise ValueError(f"`{key}` of a segment: expected a string, got {value!r}")
@@ -109,12 +109,12 @@ _normalize_label = lru_cache(2**16)(normalize_text)  # there are few labels and 
 
 
 @cache
-def _allowed_keys(levels: tuple[str, ...]) -> set[frozenset[str]]:
+def _list_allowed_keys(levels: tuple[str, ...]) -> set[frozenset[str]]:
     """Return the sets of keys that a segment may have: all levels, and any of the optional ones."""
     return {frozenset(levels) | optional for optional in map(frozenset, ((), *combinations(OPTIONAL, 1), OPTIONAL))}
 
 
-def _wrong_keys(part: Row, taxonomy: Taxonomy) -> str:
+def _describe_wrong_keys(part: Row, taxonomy: Taxonomy) -> str:
     """Return what is wrong with the keys of a segment."""
     levels = sorted(key for key in part if re.fullmatch(r"L\d+", key))
     if levels != sorted(taxonomy.levels):

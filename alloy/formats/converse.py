@@ -11,22 +11,24 @@ from alloy.core.files import Row
 
 SCHEMA = "bedrock-conversation-2024"
 ROLES = ("user", "assistant")
-# Words that the check of training data published by AWS refuses anywhere in a text.
-REFUSED_WORDS = (
+# Words that AWS's published check of training data rejects anywhere in a text.
+REJECTED_WORDS = (
     *("System:", "SYSTEM:", "User:", "USER:", "Bot:", "BOT:", "Assistant:", "ASSISTANT:", "Thought:"),
     *("[EOS]", "<image>", "<video>", "<unk>"),
 )
 
 
 def to_conversation(messages: list[dict[str, str]]) -> Row:
-    """Convert `[{role, content}]` to a conversation; raise `ValueError` if Nova would refuse it."""
+    """Convert `[{role, content}]` to a conversation; raise `ValueError` if Nova would reject it."""
     texts = [message["content"] for message in messages if message["role"] == "system"]
     turns = messages[len(texts) :]
     if any(message["role"] == "system" for message in turns):
-        raise ValueError("a system message comes after other messages, and Converse has no place for it; move it up")
+        raise ValueError(
+            "a system message comes after other messages; Converse allows it only at the start, so move it there"
+        )
     _check_turns([message["role"] for message in turns])
     if any(not message["content"].strip() for message in messages):
-        raise ValueError("a message is empty, which Nova refuses; write its text or remove the example")
+        raise ValueError("a message is empty, which Nova rejects; write its text or remove the example")
     system = {"system": [{"text": text} for text in texts]} if texts else {}
     dialog = [{"role": message["role"], "content": [{"text": message["content"]}]} for message in turns]
     return {"schemaVersion": SCHEMA, **system, "messages": dialog}
@@ -65,6 +67,6 @@ def _read_texts(key: str, blocks: object) -> list[str]:
     return [block["text"] for block in visible]
 
 
-def refused_words(messages: list[dict[str, str]]) -> list[str]:
-    """Return the words of a chat that the check of Nova's training data refuses."""
-    return [word for word in REFUSED_WORDS if any(word in message["content"] for message in messages)]
+def find_rejected_words(messages: list[dict[str, str]]) -> list[str]:
+    """Return the words of a chat that the check of Nova's training data rejects."""
+    return [word for word in REJECTED_WORDS if any(word in message["content"] for message in messages)]

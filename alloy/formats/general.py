@@ -14,7 +14,7 @@ TURN_KEYS = ("role", "content")  # of a message
 MARKUP_KEYS = ("reasoning_content", "reasoning", "thinking", "tool_calls", "function_call")
 _KNOWN, _KNOWN_OF_TURN = frozenset(KEYS), frozenset(TURN_KEYS)
 ROLES = ("system", "user", "assistant", "tool")
-REJECTED = "rejected.jsonl"  # beside prepared examples: reports of the bad rows that were left out
+REJECTED = "rejected.jsonl"  # next to prepared examples: reports of the bad rows that were left out
 CUSTOMER = "customer"  # the source of the customer examples in the mix
 
 
@@ -83,7 +83,7 @@ def count_unknown_keys(row: Row, counts: Counter[str]) -> None:
     counts.update({f"messages.{key}" for turn in row["messages"] for key in find_unknown_keys(turn, _KNOWN_OF_TURN)})
 
 
-def unknown_key_warnings(path: Path, counts: Counter[str]) -> list[str]:
+def make_unknown_key_warnings(path: Path, counts: Counter[str]) -> list[str]:
     """Return a warning for each unknown key of a file."""
     return describe_unknown_keys(path, counts, (*KEYS, *(f"messages.{key}" for key in TURN_KEYS)))
 

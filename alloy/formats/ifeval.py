@@ -21,8 +21,8 @@ PATTERN_FIELDS = {"keyword", "section_spliter", *LIST_FIELDS}  # lm-eval reads t
 def check_prompt(row: Row) -> Row:
     """Return the canonical prompt, without null kwargs; raise `ValueError` with what is wrong and how to fix it.
 
-    Missing arguments are an error, since lm-eval would draw them at random. So are values at which lm-eval would fail
-    in the middle of a run.
+    Missing arguments are an error, since lm-eval would draw them at random. Values that would make lm-eval fail in the
+    middle of a run are an error as well.
     """
     key, prompt, names, kwargs = (row.get(field) for field in FIELDS)
     if isinstance(kwargs, list):  # null: an instruction without arguments
@@ -46,7 +46,7 @@ def check_prompt(row: Row) -> Row:
 def _check_instruction(name: Any, values: Row) -> None:  # noqa: ANN401 (any JSON value)
     known = load_verifiers()
     if not isinstance(name, str) or name not in known:
-        raise ValueError(f"unknown instruction {name!r}; lm-eval knows {', '.join(sorted(known))}")
+        raise ValueError(f"unknown instruction {name!r}; expected one of {', '.join(sorted(known))}")
     instruction = known[name](name)
     expected = set(instruction.get_instruction_args_keys())
     if unknown := sorted(values.keys() - expected):
@@ -58,7 +58,7 @@ def _check_instruction(name: Any, values: Row) -> None:  # noqa: ANN401 (any JSO
     try:
         instruction.build_description(**values)
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{name}: lm-eval refuses {values} ({error}); correct the arguments") from None
+        raise ValueError(f"{name}: lm-eval rejects {values} ({error}); correct the arguments") from None
 
 
 def _check_value(location: str, field: str, value: Any) -> None:  # noqa: ANN401 (any JSON value)
@@ -69,7 +69,7 @@ def _check_value(location: str, field: str, value: Any) -> None:  # noqa: ANN401
     is_list = field in LIST_FIELDS
     words: list[Any] = value if is_list and isinstance(value, list) and value else [None if is_list else value]
     if not all(isinstance(word, str) and word.strip() for word in words):
-        raise ValueError(f"{location}: expected {'a list of words' if is_list else 'a text'}, got {value!r}")
+        raise ValueError(f"{location}: expected {'a list of words' if is_list else 'a string'}, got {value!r}")
     for word in words if field in PATTERN_FIELDS else []:
         try:
             re.compile(word)
@@ -114,5 +114,5 @@ def locate_rows(path: Path) -> Iterator[tuple[str, Row]]:
 
 
 def load_prompts(path: Path) -> list[Row]:
-    """Read `ifeval.jsonl`: `{key, prompt, instruction_id_list, kwargs}`, with one of the kwargs per instruction."""
+    """Read `ifeval.jsonl`: `{key, prompt, instruction_id_list, kwargs}`; `kwargs` has one object per instruction."""
     return check_lines(path, PromptChecker())

@@ -17,7 +17,7 @@ from typing import Any
 
 from alloy.core.files import Row
 
-# No package of NLTK has its data, but this one does. The package itself is never imported.
+# The package nltk does not include this data. The package below has a copy of it, and is never imported.
 NLTK_DATA_PACKAGE = "llama-index-core"
 PUNKT = "tokenizers/punkt_tab/english"
 NLTK_DATA_FOLDER = f"llama_index/core/_static/nltk_cache/{PUNKT}"
@@ -29,7 +29,7 @@ def _prepare_nltk() -> None:
     import langdetect
     import nltk
 
-    # A copy, because NLTK refuses hard links, and uv links the files that it installs to its cache.
+    # A copy, because NLTK rejects hard links, and uv installs files as hard links to its cache.
     folder = tempfile.TemporaryDirectory(prefix="alloy-nltk-")
     atexit.register(folder.cleanup)
     source = Path(str(distribution(NLTK_DATA_PACKAGE).locate_file(NLTK_DATA_FOLDER)))
@@ -53,7 +53,7 @@ def verify_answer(row: Row, completions: list[str]) -> dict[str, Any]:
     _prepare_nltk()
     from lm_eval.tasks.ifeval.utils import process_results
 
-    # lm-eval draws random values for what a prompt leaves open. With its key as seed, the check is deterministic.
+    # lm-eval draws random values for missing arguments. With the prompt's key as seed, the check is deterministic.
     state = random.getstate()
     random.seed(row["key"])
     try:
@@ -62,7 +62,7 @@ def verify_answer(row: Row, completions: list[str]) -> dict[str, Any]:
         random.setstate(state)
 
 
-def instruction_mean() -> Callable[[list[list[bool]]], float]:
+def load_instruction_mean() -> Callable[[list[list[bool]]], float]:
     """Return lm-eval's function that averages over the instructions of all prompts."""
     _prepare_nltk()
     from lm_eval.tasks.ifeval.utils import agg_inst_level_acc

@@ -40,7 +40,7 @@ def require_examples(questions: Questions, fewshot: int, profile: str) -> None:
         )
 
 
-def unknown_key_warnings(folder: Path, questions: Questions) -> list[str]:
+def make_unknown_key_warnings(folder: Path, questions: Questions) -> list[str]:
     """Return a warning for each unknown key of the questions, by file."""
     warnings = []
     for split in ("test", "dev"):

@@ -49,7 +49,7 @@ def write_origin(folder: Path, rows: dict[str, int], lines: np.ndarray | None = 
 
 
 def read_origin(prepared: Path) -> Origin:
-    """Return the origin of a file of prepared rows; without an origin.json beside it, it is its own source."""
+    """Return the origin of a file of prepared rows; without an origin.json in its folder, it is its own source."""
     folder = prepared.parent
     if not (folder / FILES).is_file():
         return Origin([str(prepared)], [0], None)

@@ -31,7 +31,7 @@ class Taxonomy:
         if path not in self.leaves:
             similar = difflib.get_close_matches(format_path(path), map(format_path, self.leaves), n=1, cutoff=0.6)
             if similar:
-                hint = f" (did you mean '{similar[0]}'?{_first_difference(format_path(path), similar[0])})"
+                hint = f" (did you mean '{similar[0]}'?{_describe_first_difference(format_path(path), similar[0])})"
             else:
                 hint = "; add it or correct the label"
             raise ValueError(f"label '{format_path(path)}' is not in the taxonomy{hint}")
@@ -45,7 +45,7 @@ class Taxonomy:
 
     @classmethod
     def from_rows(cls, rows: list[dict[str, str]]) -> "Taxonomy":
-        """Return the taxonomy that `to_rows` was called on."""
+        """Return the taxonomy with these rows; the inverse of `to_rows`."""
         levels = tuple(key for key in rows[0] if key != "description")
         return cls(levels, {tuple(row[level] for level in levels): row["description"] for row in rows})
 
@@ -55,8 +55,8 @@ def format_path(path: LabelPath) -> str:
     return SEPARATOR.join(path)
 
 
-def _first_difference(path: str, known: str) -> str:
-    """Name the first two characters that differ, if they may look the same, such as letters of two alphabets."""
+def _describe_first_difference(path: str, known: str) -> str:
+    """Return a sentence with the first two characters that differ, if they may look the same; else ""."""
     for a, b in zip(path, known, strict=False):
         if a != b:
             names = [f"U+{ord(letter):04X} {unicodedata.name(letter, 'without a name')}" for letter in (a, b)]
@@ -84,7 +84,7 @@ def load_taxonomy(path: str | Path, warn: Callable[[str], object] = _ignore_warn
     table = read_table(path, split_lines(decode_document(path, data)), lambda names: _find_levels(names) is not None)
     levels = _find_levels(table.header)
     if levels is None:
-        raise InputError(f"{path}:1: {_wrong_header(table.header)}")
+        raise InputError(f"{path}:1: {_describe_wrong_header(table.header)}")
     leaves: dict[LabelPath, str] = {}
     lines: dict[LabelPath, int] = {}
     spellings = _Spellings()
@@ -98,9 +98,10 @@ def load_taxonomy(path: str | Path, warn: Callable[[str], object] = _ignore_warn
         leaf = tuple(_parse_label(f"{path}:{line}", level, row[level]) for level in levels)
         if leaf in leaves:
             same = " (the spellings differ only in invisible characters, spaces or how accents are encoded)"
-            why = same if spellings.first_spelling(leaf) != spelled else ""
+            why = same if spellings.get_first_spelling(leaf) != spelled else ""
             raise InputError(
-                f"{path}:{line}: duplicate path '{format_path(leaf)}', first used on line {lines[leaf]}{why}; drop one"
+                f"{path}:{line}: duplicate path '{format_path(leaf)}', first used on line {lines[leaf]}{why}; "
+                "remove one"
             )
         for warning in spellings.add_path(leaf, spelled, line):
             warn(f"{path}:{line}: {warning}")
@@ -118,7 +119,7 @@ def _find_levels(header: list[str]) -> tuple[str, ...] | None:
     return levels if levels and levels == expected and header.count("description") <= 1 else None
 
 
-def _wrong_header(header: list[str]) -> str:
+def _describe_wrong_header(header: list[str]) -> str:
     """Return what is wrong with the header of a taxonomy, and how to fix it."""
     levels = [name for name in header if re.fullmatch(r"L[1-9]\d*", name)]
     columns = normalize_text(",".join(header))
@@ -150,7 +151,7 @@ class _Spellings:
         self.first: dict[LabelPath, tuple[LabelPath, int]] = {}  # normalized node -> labels as spelled, line
         self.by_case: dict[LabelPath, LabelPath] = {}  # casefolded node -> first node with this form
 
-    def first_spelling(self, node: LabelPath) -> LabelPath:
+    def get_first_spelling(self, node: LabelPath) -> LabelPath:
         """Return the labels of a node as they were spelled first."""
         return self.first[node][0]
 

@@ -52,12 +52,12 @@ def read_unlabeled(name: str, lines: Iterable[bytes]) -> Iterator[Unlabeled]:
     ending = PurePath(name.lower().removesuffix(".gz")).suffix
     all_lines, first = chain(head, rest), head[-1].strip()
     if ending in TABLES or (ending != ".txt" and _is_header(first)):
-        return _table_rows(name, all_lines)
+        return _read_table(name, all_lines)
     if ending in JSON_LINES or (ending != ".json" and first.startswith(b"{")):
-        return _json_lines(all_lines)
+        return _read_json_lines(all_lines)
     if ending == ".json" or first.startswith(b"["):
-        return _json_document(name, b"".join(all_lines), is_json=ending == ".json")
-    return _plain_lines(all_lines)
+        return _read_json_document(name, b"".join(all_lines), is_json=ending == ".json")
+    return _read_plain_lines(all_lines)
 
 
 def _is_header(line: bytes) -> bool:
@@ -73,7 +73,7 @@ def _has_text_column(names: list[str]) -> bool:
     return "text" in names
 
 
-def _table_rows(name: str, lines: Iterable[bytes]) -> Iterator[Unlabeled]:
+def _read_table(name: str, lines: Iterable[bytes]) -> Iterator[Unlabeled]:
     table = read_table(name, split_lines(decode_document(name, b"".join(lines))), _has_text_column)
     names = table.header
     if not _has_text_column(names):
@@ -91,20 +91,20 @@ def _table_rows(name: str, lines: Iterable[bytes]) -> Iterator[Unlabeled]:
             yield _check_text(row)
 
 
-def _json_lines(lines: Iterable[bytes]) -> Iterator[Unlabeled]:
+def _read_json_lines(lines: Iterable[bytes]) -> Iterator[Unlabeled]:
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield _json_line(number, line)
+            yield _read_json_line(number, line)
 
 
-def _json_line(number: int, line: bytes) -> Unlabeled:
+def _read_json_line(number: int, line: bytes) -> Unlabeled:
     try:
         return _check_text(_make_row(str(number), parse_json(_decode_line(line).strip())))
     except ValueError as error:
         return Unlabeled({"id": str(number)}, f"line {number}: {error}")
 
 
-def _json_document(name: str, data: bytes, *, is_json: bool) -> Iterator[Unlabeled]:
+def _read_json_document(name: str, data: bytes, *, is_json: bool) -> Iterator[Unlabeled]:
     """Yield the items of a JSON array.
 
     If the text is not valid JSON: a file that `is_json` by its name is read as JSON Lines, unless it begins with `[`,
@@ -116,7 +116,7 @@ def _json_document(name: str, data: bytes, *, is_json: bool) -> Iterator[Unlabel
     except ValueError as error:
         if is_json and text.lstrip().startswith("["):
             raise InputError(f"{name}: {error}; write an array of objects, or one object per line") from None
-        yield from _json_lines(data.splitlines()) if is_json else _plain_lines(data.splitlines())
+        yield from _read_json_lines(data.splitlines()) if is_json else _read_plain_lines(data.splitlines())
         return
     for number, item in enumerate(items if isinstance(items, list) else [items], 1):
         try:
@@ -125,7 +125,7 @@ def _json_document(name: str, data: bytes, *, is_json: bool) -> Iterator[Unlabel
             yield Unlabeled({"id": str(number)}, f"item {number}: {error}")
 
 
-def _plain_lines(lines: Iterable[bytes]) -> Iterator[Unlabeled]:
+def _read_plain_lines(lines: Iterable[bytes]) -> Iterator[Unlabeled]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

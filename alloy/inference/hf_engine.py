@@ -18,21 +18,21 @@ from alloy.inference.engine import CompiledConstraint, Completion, Finish, Match
 from alloy.inference.prefix_attention import SharedPrefix, Step
 from alloy.inference.settings import Infer
 from alloy.modeling.architecture import read_context_length
-from alloy.modeling.chat_template import common_length, encode, render_prompt
+from alloy.modeling.chat_template import encode, find_common_length, render_prompt
 
 if TYPE_CHECKING:
     import numpy as np
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-PREFILL_TOKENS = 4096  # new tokens per forward pass over prompts, about
+PREFILL_TOKENS = 4096  # approximate number of new tokens per forward pass over prompts
 
 
 @dataclass
 class Generation:
     """One answer that is being generated.
 
-    `index` is that of its prompt. The keys and values of `cached` tokens are in the cache `slot`; those of `new_tokens`
-    are computed by the next forward pass. The answer may have up to `max_tokens` tokens.
+    `index` is the index of its prompt. The keys and values of `cached` tokens are in the cache `slot`; those of
+    `new_tokens` are computed by the next forward pass. The answer may have up to `max_tokens` tokens.
     """
 
     index: int
@@ -81,8 +81,9 @@ class TransformersEngine:
 
         An answer may quote the source of its prompt; without a source it is not constrained.
         """
-        # At most `self.common_prefix`, whatever the prompts are: so a resumed run computes the same numbers.
-        prefix_length = common_length([self.common_prefix, *prompts, min(prompts, key=len)[:-1]])
+        # Never longer than `self.common_prefix`, even if these prompts share more, so that a resumed run computes the
+        # same numbers.
+        prefix_length = find_common_length([self.common_prefix, *prompts, min(prompts, key=len)[:-1]])
         rows = [
             Generation(index, prompt[prefix_length:], min(self.infer.max_new_tokens, self.context - len(prompt)))
             for index, prompt in enumerate(prompts)
@@ -186,7 +187,7 @@ class TransformersEngine:
             row.finish = Finish.length
 
     def _append_forced_tokens(self, row: Generation) -> None:
-        """Append tokens while only one is allowed; leave the mask of the next token that has alternatives."""
+        """Append tokens while only one is allowed, and leave the mask of the first token with alternatives."""
         while row.matcher and self.masks is not None and row.finish is None:
             row.matcher.fill_mask(self.masks, row.slot)
             token = find_only_token(self.masks[row.slot].numpy())
@@ -196,7 +197,7 @@ class TransformersEngine:
 
 
 def find_only_token(mask: "np.ndarray") -> int | None:
-    """Return the only token that a bit mask (words of 32 tokens) allows, or None if it allows another number."""
+    """Return the only token that a bit mask (words of 32 tokens) allows, or None if it allows none or several."""
     (words,) = mask.nonzero()
     if len(words) != 1:
         return None

@@ -15,20 +15,20 @@ def open_engine(
 ) -> Engine:
     """Return the engine for the model in `folder`. Answers follow the `constraint`, if there is one.
 
-    The transformers engine computes the common prefix of the prompts once. It takes this prefix from the `samples`: two
-    or more chats that differ only in the text that differs between requests.
+    The transformers engine computes the common prefix of all prompts once. It finds this prefix from the `samples`: two
+    or more chats with the same fixed text as the requests, but with different inputs.
     """
     match infer.engine:
         case EngineName.transformers:
             from alloy.inference.hf_engine import TransformersEngine
-            from alloy.modeling.architecture import text_config
-            from alloy.modeling.chat_template import common_prefix
+            from alloy.modeling.architecture import get_text_config
+            from alloy.modeling.chat_template import find_common_prefix
             from alloy.modeling.model_folder import load_model
 
             model, tokenizer = load_model(folder)
-            vocabulary = text_config(model.config).vocab_size
+            vocabulary = get_text_config(model.config).vocab_size
             compiled = constraint.compile(tokenizer, vocabulary) if constraint else None
-            return TransformersEngine(model, tokenizer, infer, common_prefix(tokenizer, list(samples)), compiled)
+            return TransformersEngine(model, tokenizer, infer, find_common_prefix(tokenizer, list(samples)), compiled)
         case EngineName.vllm:
             from alloy.inference.vllm_engine import VllmEngine
 

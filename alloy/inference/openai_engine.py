@@ -3,7 +3,7 @@
 Address and key come from the environment: OPENAI_BASE_URL, OPENAI_API_KEY.
 
 A model in a folder of this project gets prompts as token ids. So it reads the same tokens as with the other engines,
-and a comment that spells a control token cannot insert one. A hosted model gets messages.
+and a comment that contains the text of a control token cannot insert this token. A hosted model gets messages.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from alloy.inference.service_errors import (
     read_error,
 )
 from alloy.inference.settings import Infer
-from alloy.modeling.chat_template import bias_against_control, encode, render_prompt
-from alloy.modeling.model_folder import context_length, load_tokenizer, read_hosted_name
+from alloy.modeling.chat_template import encode, make_control_token_bias, render_prompt
+from alloy.modeling.model_folder import load_context_length, load_tokenizer, read_hosted_name
 
 FINISH = {"length": Finish.length, "model_length": Finish.context}
 FINISH |= dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content", "sensitive"), Finish.refused)
-ABORTED = ("error", "abort")  # the service stopped in the middle: the answer is of no use
+ABORTED = ("error", "abort")  # the service stopped in the middle: the answer is not usable
 CONNECT_SECONDS = 10.0  # seconds to reach the service
 LIMIT_PARAMETER = "max_completion_tokens"  # older services call it max_tokens
 
@@ -43,7 +43,7 @@ class OpenAIEngine:
         service = read_hosted_name(folder)
         self.model = service or str(folder)
         self.tokenizer: Any = None if service else load_tokenizer(folder)
-        self.context = 0 if service else context_length(folder)
+        self.context = 0 if service else load_context_length(folder)
         if not service and not os.environ.get("OPENAI_BASE_URL"):
             raise InputError(
                 f"OPENAI_BASE_URL: not set; start a server for {folder} with `make serve`, and set the variable to "
@@ -56,7 +56,7 @@ class OpenAIEngine:
             )
         self.infer = infer
         self.constraint = constraint
-        self.bias = bias_against_control(self.tokenizer) if constraint and self.tokenizer else {}
+        self.bias = make_control_token_bias(self.tokenizer) if constraint and self.tokenizer else {}
         self.service = Service(self.model, infer)
         self.rejected: set[str] = set()  # names of parameters that the service does not accept
 
@@ -196,7 +196,7 @@ def read_completion(text: str, *, sampled: bool = False) -> Completion:
         raise ServiceError(classify_error(status, code, message), f"{code}: {message}" if code else message)
     tokens_in, cached, tokens_out = _read_usage(body.get("usage"))
     if not body["choices"]:
-        reason = "no answer was chosen, most likely by a content filter"
+        reason = "the reply has no choices, most likely because of a content filter"
         return Completion("", Finish.refused, tokens_in, cached, tokens_out, reason=reason)
     choice = body["choices"][0]
     message = choice.get("message") or {}
@@ -214,7 +214,7 @@ def read_completion(text: str, *, sampled: bool = False) -> Completion:
     return Completion(answer, finish, tokens_in, cached, tokens_out, format_one_line(reason), sampled)
 
 
-def _read_usage(usage: Any) -> tuple[int, int, int]:  # noqa: ANN401 (whatever a service sent)
+def _read_usage(usage: Any) -> tuple[int, int, int]:  # noqa: ANN401 (any JSON value)
     """Return (prompt tokens, those from a cache, completion tokens); a count that is missing becomes 0."""
     usage = usage if isinstance(usage, dict) else {}
     details = usage.get("prompt_tokens_details") or {}

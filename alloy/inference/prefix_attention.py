@@ -1,6 +1,6 @@
 """Attention of many rows over a prefix that they share, computed once, and over the tokens of each row itself.
 
-All queries meet the keys of the prefix in one matrix product, whatever the number of rows (Juravsky et al. 2024,
+The scores of all queries over the prefix are one matrix product, whatever the number of rows (Juravsky et al. 2024,
 "Hydragen: High-Throughput LLM Inference with Shared Prefixes"). Rows are not padded: the new tokens of all rows form
 one sequence, and a row may have one new token or many.
 
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from alloy.core.files import InputError
-from alloy.modeling.architecture import FULL, layer_kinds
+from alloy.modeling.architecture import FULL, get_layer_types
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -106,17 +106,17 @@ class Step:
         return self.cache_index - (self.branch_start - self.stem_end).clamp(min=0)
 
 
-def find_other_layers(model: "PreTrainedModel") -> list[str]:
-    """Return the kinds of layers of a model that have no full attention. Such layers cannot share a prefix."""
-    return sorted(set(layer_kinds(model.config)) - {FULL})
+def find_unsupported_layers(model: "PreTrainedModel") -> list[str]:
+    """Return the types of the layers of a model without full attention. Such layers cannot share a prefix."""
+    return sorted(set(get_layer_types(model.config)) - {FULL})
 
 
 def require_full_attention(config: "PreTrainedConfig") -> None:
     """Raise `InputError` if a model with this configuration has layers that cannot share a prefix."""
-    if others := sorted(set(layer_kinds(config)) - {FULL}):
+    if unsupported := sorted(set(get_layer_types(config)) - {FULL}):
         raise InputError(
-            f"infer.engine: this model has layers of {', '.join(others)}, but the engine transformers supports full "
-            "attention only; set infer.engine: vllm"
+            f"infer.engine: this model has layers of type {', '.join(unsupported)}, but the engine transformers "
+            "supports full attention only; set infer.engine: vllm"
         )
 
 
@@ -137,7 +137,7 @@ class SharedPrefix:
             cache = self.model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
         self.full_prefix = [(layer.keys[0], layer.values[0]) for layer in cache.layers]
         self.prefix = self.full_prefix
-        self.rows: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.cache: list[tuple[torch.Tensor, torch.Tensor]] = []
         _register_attention()
         model.set_attn_implementation(NAME)
 
@@ -145,8 +145,8 @@ class SharedPrefix:
         """Allocate `slots` rows of up to `capacity` tokens after the first `prefix_length` tokens of the prefix."""
         self.prefix_length = prefix_length
         self.prefix = [(keys[:, :prefix_length], values[:, :prefix_length]) for keys, values in self.full_prefix]
-        self.rows = []  # free the old cache before the new one is allocated
-        self.rows = [
+        self.cache = []  # free the old cache before the new one is allocated
+        self.cache = [
             (tensors[0].new_zeros(slots, heads, capacity, width), tensors[1].new_zeros(slots, heads, capacity, width))
             for tensors in self.prefix
             for heads, _, width in [tensors[0].shape]
@@ -176,7 +176,7 @@ class SharedPrefix:
 
         `query`, `key` and `value` are (heads, tokens, width). The steps are those at the top of this file.
         """
-        keys, values = self.rows[layer]
+        keys, values = self.cache[layer]
         slot = step.slots[step.row]
         keys[slot, :, step.cache_index] = key.transpose(0, 1)
         values[slot, :, step.cache_index] = value.transpose(0, 1)
@@ -190,7 +190,7 @@ class SharedPrefix:
         self, layer: int, step: Step, query: torch.Tensor, scale: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (output, log-sum-exp) of queries (key heads, groups, tokens, width) over the tokens of their rows."""
-        keys, values = (tensor[:, :, : step.max_length] for tensor in self.rows[layer])
+        keys, values = (tensor[:, :, : step.max_length] for tensor in self.cache[layer])
         row = step.slots[step.row]
         if 2 * len(step.slots) <= len(keys):  # copy the rows of this step; with more rows, computing all is cheaper
             keys, values, row = keys[step.slots], values[step.slots], step.row

@@ -19,7 +19,7 @@ class RateLimiter:
     Algorithm:
 
     1. At first, requests do not wait.
-    2. When the service is too busy, all requests wait. The pause is what the service asks for, else 1, 2, 4 .. 60
+    2. When the service is too busy, all requests wait. The pause is what the service requests, else 1, 2, 4 .. 60
        seconds plus up to a quarter at random. After it, one request per pause tests if the service is still busy.
     3. After the next answer, requests go at the mean rate of the answers between the last two times that the service
        became busy (or since the start). Each answer raises this rate by 2 %.
@@ -53,7 +53,7 @@ class RateLimiter:
     def record_busy(self, asked_at: float, retry_after: float | None) -> None:
         """Record that the service was too busy for a request that was sent at `asked_at`."""
         now = time.monotonic()
-        if asked_at >= self._busy_at:  # else it was sent before the last pause began, and tells nothing new
+        if asked_at >= self._busy_at:  # a request from before the last pause tells nothing new
             if not self.busy_in_a_row and self._answers:
                 self._interval = min((now - self._since) / self._answers, LONGEST_PAUSE)
                 self._since, self._answers = now, 0

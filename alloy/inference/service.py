@@ -35,8 +35,8 @@ class Service:
     ) -> list[Completion]:
         """Return the completions of `count` requests, and call `on_completion` with each when it ends.
 
-        `send` sends the request with an index once; it raises `ServiceError` if there is no answer. If the job must
-        stop, no more requests are sent, and those that are running may still end. Then the error is raised.
+        `send` makes one attempt at the request with an index. It raises `ServiceError` if there is no answer. If the
+        job must stop, no more requests are sent, and those that are running may still end. Then the error is raised.
         """
         completions: dict[int, Completion] = {}
         indices = iter(range(count))
@@ -112,7 +112,7 @@ class Service:
 
     def _make_stop_error(self, reason: str) -> InputError:
         return InputError(
-            f"infer.engine: {self.name}: {reason}; fix this and run the same command again, answers so far are kept"
+            f"infer.engine: {self.name}: {reason}; fix this and run the same command again (answers so far are kept)"
         )
 
     def _make_unanswered(self, error: ServiceError, attempts: int, asked_at: float) -> Completion:
@@ -121,7 +121,7 @@ class Service:
         if finish is not Finish.failed:  # the service read the request, so it works
             self.reached = True
             self.rate_limiter.record_answer(asked_at)
-        reason = f"{error.reason} (asked {attempts} times)" if attempts > 1 else error.reason
+        reason = f"{error.reason} ({attempts} attempts)" if attempts > 1 else error.reason
         return Completion("", finish, 0, 0, 0, reason=reason)
 
     def _count_failures(self, completion: Completion, *, has_more: bool) -> None:

@@ -1,6 +1,6 @@
 """Classifies errors of a service: do they concern one request, the rate of all requests, or the whole job?
 
-Services share few error codes, so the texts of messages are matched too. The patterns know OpenAI, Azure, Gemini,
+Services share few error codes, so the texts of messages are matched too. The patterns cover OpenAI, Azure, Gemini,
 llama.cpp, vLLM, Anthropic, and Claude, Llama and Nova on Bedrock. tests/inference/test_service_errors.py has examples.
 """
 
@@ -107,7 +107,7 @@ def is_parameter_rejected(status: int, message: str, parameter: str) -> bool:
     return status in (400, 422) and parameter in message and bool(UNSUPPORTED.search(message))
 
 
-def read_error(body: Any) -> tuple[str, str]:  # noqa: ANN401 (whatever a service sent)
+def read_error(body: Any) -> tuple[str, str]:  # noqa: ANN401 (any JSON value)
     """Return (codes and types, message) of the body of an error.
 
     Known forms: `{"error": {"code", "type", "message"}}` (OpenAI, Anthropic), the same in a list (Gemini),

@@ -21,9 +21,9 @@ class EngineName(Enum):
 class Infer(Section):
     """Settings of inference.
 
-    `constrain`: answers can only use labels of the taxonomy. `limit`: how many test comments, from the first on; null
-    for all. `batch_size` is for the engines on this machine. The rest is for services: `concurrency` is the number of
-    requests at a time, `timeout` is in seconds, `retries` is per request.
+    `constrain`: answers can only use labels of the taxonomy. `limit`: number of test comments to label, from the first
+    on; null for all. `batch_size` is for the engines on this machine. The rest is for services: `concurrency` is the
+    number of requests at a time, `timeout` is in seconds, `retries` is per request.
     """
 
     key = "infer"
@@ -39,7 +39,7 @@ class Infer(Section):
 
     @property
     def is_service(self) -> bool:
-        """Whether the engine is a service: it is asked over the network, and it may cost money."""
+        """Whether the engine is a service: requests go over the network, and may cost money."""
         return self.engine in (EngineName.openai, EngineName.bedrock)
 
     @property

@@ -48,7 +48,7 @@ def is_unanswered(row: Row) -> bool:
 
 
 def make_retry_test(infer: Infer) -> Callable[[Row], bool] | None:
-    """Return the test for rows that the next run asks for again: those that a service did not answer.
+    """Return the test for rows that the next run processes again: those that a service did not answer.
 
     None for a model on this machine: the result would be the same.
     """
@@ -72,11 +72,11 @@ def find_usual_reason(totals: "Counter[str]") -> str:
     return max(reasons, key=lambda reason: reasons[reason], default="")
 
 
-def format_unanswered(stage: str, counts: dict[str, int], see: str, infer: Infer) -> str:
-    """Return a line about rows without an answer: `counts` by kind, and `see`, which says where the reasons are."""
+def format_unanswered(stage: str, counts: dict[str, int], hint: str, infer: Infer) -> str:
+    """Return a line about rows without an answer: their `counts` by kind, and `hint`, where to find the reasons."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-    note = f"{sum(counts.values())} without an answer ({kinds}), {see}"
-    return f"{note}; to ask again, run `dvc repro --force --single-item {stage}`" if infer.is_service else note
+    note = f"{sum(counts.values())} without an answer ({kinds}), {hint}"
+    return f"{note}; to send them again, run `dvc repro --force --single-item {stage}`" if infer.is_service else note
 
 
 def summarize_usage(totals: "Counter[str]") -> Row:

@@ -12,7 +12,7 @@ from typing import Any
 from alloy.core.files import InputError
 from alloy.inference.engine import Completion, Constraint, Finish, OnCompletion, Request, TokenFilter
 from alloy.inference.settings import Infer
-from alloy.modeling.chat_template import bias_against_control, encode, render_prompt
+from alloy.modeling.chat_template import encode, make_control_token_bias, render_prompt
 from alloy.modeling.model_folder import load_tokenizer, resolve_weights
 
 
@@ -27,11 +27,11 @@ def prepare_vllm() -> Iterator[dict[str, Any]]:
         ("VLLM_LOGGING_LEVEL", "ERROR"),
         ("VLLM_NO_USAGE_STATS", "1"),  # send nothing to vLLM's authors
         ("VLLM_CPU_KVCACHE_SPACE", "1"),  # GiB for keys and values, without a GPU
-        ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"),  # in this process: vLLM starts sooner and ends with it
+        ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"),  # run in this process: vLLM starts faster, and ends with it
     ):
         os.environ.setdefault(name, value)
     logging.getLogger("vllm").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", r".*torch\.distributed\.reduce_op", FutureWarning)  # vLLM reads all names
+    warnings.filterwarnings("ignore", r".*torch\.distributed\.reduce_op", FutureWarning)  # vLLM reads all attributes
     disabled = os.environ.pop("TQDM_DISABLE", None)  # with this variable, vLLM fails when it loads weights
     gpu = torch.cuda.is_available()
     try:
@@ -110,7 +110,7 @@ class VllmEngine:
         self.engine: Any = self.llm.llm_engine
         self.infer = infer
         self.context = int(self.llm.model_config.max_model_len)
-        bias = bias_against_control(self.tokenizer)
+        bias = make_control_token_bias(self.tokenizer)
 
         def make_sampling_params(source: str, max_tokens: int) -> Any:  # noqa: ANN401 (SamplingParams)
             grammar = StructuredOutputsParams(grammar=constraint.make_grammar(source)) if constraint else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from alloy.core.json_list import json_list
 from alloy.core.text import normalize_text
-from alloy.formats.comments import Segment, segment_row
+from alloy.formats.comments import Segment, make_segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 
 ENCODER = json.JSONEncoder(ensure_ascii=False)  # shared: `json.dumps` would make a new one per answer
@@ -31,12 +31,12 @@ def assign_codes(taxonomy: Taxonomy) -> dict[LabelPath, str]:
 def render_answer(segments: tuple[Segment, ...], levels: tuple[str, ...], codes: Codes | None = None) -> str:
     """Return the answer that training teaches: one line of JSON. With `codes`, codes replace the labels."""
     return render_rows(
-        [_encode_with_code(segment, codes) if codes else segment_row(segment, levels) for segment in segments]
+        [_encode_with_code(segment, codes) if codes else make_segment_row(segment, levels) for segment in segments]
     )
 
 
 def render_rows(rows: list[dict[str, str]]) -> str:
-    """Return the answer for segments that are rows already."""
+    """Return the answer for segments that are already rows (`make_segment_row`)."""
     return ENCODER.encode(rows)
 
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from alloy.core.files import Row
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.answer import Codes
-from alloy.labeling.grammar import answer_grammar, can_quote, content_grammar, labels_grammar, limit_segments
+from alloy.labeling.grammar import (
+    build_answer_grammar,
+    build_content_grammar,
+    build_labels_grammar,
+    can_quote,
+    compute_max_segments,
+)
 from alloy.labeling.no_repeats import NoRepeats, WrittenSegments
 
 if TYPE_CHECKING:
@@ -28,7 +34,7 @@ class LabelConstraint:
 
     def make_grammar(self, source: str) -> str:
         """Return the grammar of a whole answer to a comment."""
-        return answer_grammar(self.taxonomy, self.task, self.codes, source)
+        return build_answer_grammar(self.taxonomy, self.task, self.codes, source)
 
     def allows_any_content(self, source: str) -> bool:
         """Return whether contents may be any text, because the comment is too long for a grammar of its quotes."""
@@ -41,7 +47,7 @@ class LabelConstraint:
     def make_filter_factory(
         self, tokenizer: "PreTrainedTokenizerBase", vocabulary: int
     ) -> "Callable[[], WrittenSegments]":
-        """Return a function that starts to follow one answer, and forbids repeated segments, which no grammar can."""
+        """Return a function that makes the filter of one answer. It forbids repeated segments, which no grammar can."""
         import xgrammar
 
         info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary)
@@ -49,7 +55,7 @@ class LabelConstraint:
 
 
 def read_token_bytes(info: Any, tokenizer: "PreTrainedTokenizerBase") -> list[bytes]:  # noqa: ANN401 (TokenizerInfo)
-    """Return the bytes of each token. Control tokens have none: text may contain their letters, never the tokens."""
+    """Return the bytes of each token; none for control tokens, so that answers cannot contain them."""
     token_bytes: list[bytes] = info.decoded_vocab
     for control in tokenizer.added_tokens_decoder:
         token_bytes[control] = b""
@@ -73,7 +79,7 @@ class CompiledLabelConstraint:
         self.xgrammar: Any = xgrammar
         self.vocabulary = vocabulary
         self.quotes = task["has_content"]
-        self.most_segments = limit_segments(taxonomy, task)
+        self.max_segments = compute_max_segments(taxonomy, task)
         info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=vocabulary)
         self.token_bytes = read_token_bytes(info, tokenizer)
         self.no_repeats = NoRepeats(self.token_bytes, taxonomy, task, codes)
@@ -86,12 +92,12 @@ class CompiledLabelConstraint:
         self.compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
         self.start = self.compiler.compile_grammar(START)
         self.labels, self.last_labels = (
-            self.compiler.compile_grammar(labels_grammar(taxonomy, task, codes, last=last)) for last in (False, True)
+            self.compiler.compile_grammar(build_labels_grammar(taxonomy, task, codes, last=last))
+            for last in (False, True)
         )
         self.pool = ThreadPoolExecutor(1)  # compiles while the model computes
-        self.any_content: Future[Any] | None = (
-            None  # for all comments that are too long to quote; compiled when the first one comes
-        )
+        # The grammar of contents for all comments that are too long to quote; compiled at the first such comment.
+        self.any_content: Future[Any] | None = None
 
     def allocate_masks(self, rows: int) -> "torch.Tensor":
         """Return bitmasks (rows, 32-bit words): one bit per token, all allowed."""
@@ -102,17 +108,17 @@ class CompiledLabelConstraint:
         self.xgrammar.apply_token_bitmask_inplace(logits, masks)
 
     def prepare_source(self, source: str) -> "Future[Any] | None":
-        """Start to compile the grammar of the contents that quote a comment. Long comments share one for any text."""
+        """Start to compile the grammar of contents that quote a comment. Long comments share one for any text."""
         if not self.quotes:
             return None
         if can_quote(source):
-            return self.pool.submit(self.compiler.compile_grammar, content_grammar(source))
+            return self.pool.submit(self.compiler.compile_grammar, build_content_grammar(source))
         if self.any_content is None:
-            self.any_content = self.pool.submit(self.compiler.compile_grammar, content_grammar(None))
+            self.any_content = self.pool.submit(self.compiler.compile_grammar, build_content_grammar(None))
         return self.any_content
 
     def make_matcher(self, prepared: "Future[Any] | None") -> "LabelMatcher":
-        """Return a matcher for one answer; `prepared` is the result of `prepare_source`."""
+        """Return the matcher of one answer; `prepared` is the result of `prepare_source`."""
         return LabelMatcher(self, prepared)
 
 
@@ -133,7 +139,7 @@ class LabelMatcher:
         self.matcher = self.constraint.xgrammar.GrammarMatcher(compiled, terminate_without_stop_token=True)
 
     def fill_mask(self, masks: "torch.Tensor", row: int) -> None:
-        """Write into `masks[row]` the allowed tokens: those of the grammar, less those that would repeat a segment.
+        """Write into `masks[row]` the allowed tokens: those of the grammar, without those that would repeat a segment.
 
         If that leaves no token, for instance with one label and one word to quote, the grammar alone decides.
         """
@@ -161,4 +167,4 @@ class LabelMatcher:
             self._start_grammar(self.content.result())
         else:
             self.segments += 1
-            self._start_grammar(labels[self.segments == constraint.most_segments])
+            self._start_grammar(labels[self.segments == constraint.max_segments])

@@ -15,23 +15,25 @@ from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labeling.answer import Codes
 
 WORD = re.compile(rf"([{SPACELESS}]|[^\W{SPACELESS}]+|[^\w\s])(\s*)")
-QUOTED = 300  # leaves; with more, compiling a grammar per comment takes longer than generating its answer
+MAX_QUOTED_LEAVES = 300  # with more, compiling a grammar per comment takes longer than generating its answer
 # Contents of longer comments may be any text. Compiling a quote grammar takes about 0.06 seconds for 400 words and 8
 # seconds for 2,000 words (benchmarks/quote_grammar.py).
-QUOTED_WORDS, QUOTED_LETTERS = 400, 8_000
-LETTERS = r"""([^"\\\x00-\x1f] | "\\" ["\\bfnrt] | "\\u00" [0-1] [0-9a-f])+"""  # a JSON string as json.dumps writes it
+MAX_QUOTED_WORDS, MAX_QUOTED_CHARACTERS = 400, 8_000
+JSON_TEXT = (
+    r"""([^"\\\x00-\x1f] | "\\" ["\\bfnrt] | "\\u00" [0-1] [0-9a-f])+"""  # a JSON string as json.dumps writes it
+)
 
 
-def answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, comment: str | None = None) -> str:
+def build_answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, comment: str | None = None) -> str:
     """Return the grammar of a whole answer; labels are paths, or their `codes`.
 
-    - Contents quote the `comment` if it is short enough and there are at most `QUOTED` leaves. Otherwise they are any
-      text.
+    - Contents quote the `comment` if it is short enough and there are at most `MAX_QUOTED_LEAVES` leaves. Otherwise
+      they are any text.
     - An answer has at most as many segments as the comment with the most segments. Without a limit, a weak model might
       never end.
     - No grammar can require that segments differ; see no_repeats.py.
     """
-    quotes = comment is not None and len(taxonomy.leaves) <= QUOTED and can_quote(comment)
+    quotes = comment is not None and len(taxonomy.leaves) <= MAX_QUOTED_LEAVES and can_quote(comment)
     start = (
         [_quote_literal('{"content": "'), "content", _quote_literal('", "')]
         if task["has_content"]
@@ -39,16 +41,19 @@ def answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, comment: 
     )
     return "\n".join(
         [
-            f'root ::= "[" segment (", " segment){{0,{limit_segments(taxonomy, task) - 1}}} "]"',
+            f'root ::= "[" segment (", " segment){{0,{compute_max_segments(taxonomy, task) - 1}}} "]"',
             f"segment ::= {' '.join([*start, 'labels', *_close_segment(task)])}",
-            *(_build_quote_rules(comment or "") if quotes else [f"content ::= {LETTERS}"]),
+            *(_build_quote_rules(comment or "") if quotes else [f"content ::= {JSON_TEXT}"]),
             *_build_label_rules(taxonomy, codes),
         ]
     )
 
 
-def limit_segments(taxonomy: Taxonomy, task: Row) -> int:
-    """Return the most segments that an answer may have: the task's most, and no more than there are different ones."""
+def compute_max_segments(taxonomy: Taxonomy, task: Row) -> int:
+    """Return the maximum number of segments in an answer.
+
+    It is the task's `most_segments`. Without contents, it is at most the number of different pairs of leaf and emotion.
+    """
     different = len(taxonomy.leaves) * max(len(task["emotions"]), 1)
     return task["most_segments"] if task["has_content"] else min(task["most_segments"], different)
 
@@ -68,11 +73,11 @@ def list_tails(taxonomy: Taxonomy, task: Row, codes: Codes | None) -> list[str]:
     return [label + end for label in labels for end in ends]
 
 
-def labels_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, *, last: bool) -> str:
+def build_labels_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, *, last: bool) -> str:
     """Return the grammar of one part of an answer: from the first label's key to the start of the next segment.
 
     After the `last` segment that an answer may have, only the end of the answer follows. The part starts at the first
-    letter of a key, where a tokenizer starts a new token. So does `content_grammar`.
+    letter of a key, where a tokenizer starts a new token. So does `build_content_grammar`.
     """
     next_part = _quote_literal("]") if last else f"({_quote_literal(', {' + chr(34))} | {_quote_literal(']')})"
     return "\n".join(
@@ -80,18 +85,18 @@ def labels_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, *, last: 
     )
 
 
-def content_grammar(comment: str | None) -> str:
+def build_content_grammar(comment: str | None) -> str:
     """Return the grammar of one part of an answer: from the key `content` to the next key. None allows any content."""
     start, end = _quote_literal(_open_key("content")[1:]), _quote_literal('", "')
-    content = [f"content ::= {LETTERS}"] if comment is None else _build_quote_rules(comment)
+    content = [f"content ::= {JSON_TEXT}"] if comment is None else _build_quote_rules(comment)
     return "\n".join([f"root ::= {start} content {end}", *content])
 
 
 def can_quote(comment: str) -> bool:
     """Return whether a comment is short enough to compile a grammar of its quotes."""
-    if len(comment) > QUOTED_LETTERS:
+    if len(comment) > MAX_QUOTED_CHARACTERS:
         return False
-    return sum(1 for _ in islice(WORD.finditer(comment), QUOTED_WORDS + 1)) <= QUOTED_WORDS
+    return sum(1 for _ in islice(WORD.finditer(comment), MAX_QUOTED_WORDS + 1)) <= MAX_QUOTED_WORDS
 
 
 def _build_quote_rules(comment: str) -> list[str]:

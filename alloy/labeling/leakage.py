@@ -17,7 +17,7 @@ from alloy.labeling.answer import Codes
 
 BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+", re.MULTILINE)
 FENCE = r"\s*(?:```\w*\s*)?"  # before the JSON of an answer
-LETTERS = 2  # paths with fewer letters are not matched: "B" answers a question with four choices
+MIN_LETTERS = 2  # of a path that is matched: "B" alone is an answer to a question with four choices
 Phrase = tuple[str, ...]  # words, as split by alloy/core/text.py
 
 
@@ -42,7 +42,7 @@ class TaskFormat:
         phrases: dict[str, list[Phrase]] = defaultdict(list)
         for path in taxonomy.leaves:
             label = _split_words(" ".join(path))
-            if sum(letter.isalpha() for letter in "".join(label)) < LETTERS:
+            if sum(letter.isalpha() for letter in "".join(label)) < MIN_LETTERS:
                 continue
             for emotion in ("", *task["emotions"]):
                 phrases[label[0]].append((*label, *_split_words(emotion)))
@@ -56,7 +56,7 @@ def judge_answer(answer: str, task: TaskFormat, *, cut: bool = False, is_choice:
     `cut`: the answer ended at the token limit. `is_choice`: the answer was read as one of the offered choices. Then a
     label alone is an answer and does not count as a leak.
     """
-    leak = has_task_keys(answer, task, cut=cut) or (not is_choice and names_paths(answer, task))
+    leak = has_task_keys(answer, task, cut=cut) or (not is_choice and consists_of_paths(answer, task))
     return {"leak": int(leak), "empty": int(not answer.strip()), "cut": int(cut), "loops": int(is_looping(answer))}
 
 
@@ -65,8 +65,8 @@ def has_task_keys(answer: str, task: TaskFormat, *, cut: bool = False) -> bool:
 
     1. An object that has a level as a key counts: `{"L1": ..`. The keys `content` and `emotion` alone do not count.
     2. With codes, an object whose key `label` holds a known code counts: `{"label": "017"`.
-    3. An answer that ended at the token limit counts if it starts like an answer of the task and has no whole segment:
-       `[{"content": "What is the capital`.
+    3. An answer that ended at the token limit counts if it starts like an answer of the task and has no complete
+       segment: `[{"content": "What is the capital`.
     """
     keys = "|".join(map(re.escape, task.keys))
     if re.search(rf"[{{,]\s*([\"'])(?:{keys})\1\s*:", answer):
@@ -76,7 +76,7 @@ def has_task_keys(answer: str, task: TaskFormat, *, cut: bool = False) -> bool:
     return cut and "}" not in answer and bool(re.match(rf"{FENCE}\[\s*{{\s*([\"']){re.escape(task.first)}\1", answer))
 
 
-def names_paths(answer: str, task: TaskFormat) -> bool:
+def consists_of_paths(answer: str, task: TaskFormat) -> bool:
     """Return whether an answer consists of paths of the taxonomy and nothing else. Each may have an emotion.
 
     Case, punctuation, separators and list marks are ignored. `Setup > Pairing` and `- setup / pairing (anger)` are

@@ -1,4 +1,4 @@
-"""No segment twice in one answer: find the tokens that can only lead to a segment that the answer already has.
+"""Forbid repeated segments: find the tokens that can only lead to a segment that the answer already has.
 
 A grammar cannot forbid repeats: it would need a rule for every set of segments. So the tokens are removed step by step
 from those that the grammar allows.

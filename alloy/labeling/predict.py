@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alloy.core.files import InputError, Row
 from alloy.core.text import normalize_text, text_hash
-from alloy.formats.comments import segment_row
+from alloy.formats.comments import make_segment_row
 from alloy.inference.engine import UNANSWERED, Completion, Engine, Finish, Request
 from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import Infer
@@ -23,6 +23,7 @@ from alloy.labeling.answer import parse_answer
 from alloy.labeling.constrained_decoding import LabelConstraint
 from alloy.labeling.prompt import Prompts
 
+# Two different comments: their prompts have the common prefix of all prompts.
 SAMPLES: list[Row] = [{"id": "", "text": text} for text in ("One.", "Another!")]
 
 
@@ -30,21 +31,24 @@ SAMPLES: list[Row] = [{"id": "", "text": text} for text in ("One.", "Another!")]
 class Labeler:
     """Labels comments with an engine. Its answers may be restricted by a constraint.
 
-    With a constraint, repeated segments of an answer are dropped, if the engine could not forbid them. Without one,
-    repeats stay and lower precision. Both are counted.
+    With a constraint, repeated segments of an answer are dropped if the engine could not forbid them. Without one, they
+    stay and lower precision. Repeated segments are counted in both cases.
     """
 
     engine: Engine
     prompts: Prompts
     constraint: LabelConstraint | None = None
 
-    def __call__(self, comments: list[Row], done: Callable[[int, Row], object]) -> None:
-        """Label the comments; call `done` with the index and the prediction of each. `use` has its tokens and time."""
+    def __call__(self, comments: list[Row], on_row_done: Callable[[int, Row], object]) -> None:
+        """Label the comments; call `on_row_done` with the index and the prediction of each.
+
+        The key `use` of a prediction has its tokens and seconds.
+        """
         chats = self.prompts.build_messages(comments)
         requests = [Request(row["text"], chat) for row, chat in zip(comments, chats, strict=True)]
 
         def on_completion(index: int, completion: Completion, use: Row) -> None:
-            done(index, self._build_prediction(comments[index], completion, use))
+            on_row_done(index, self._build_prediction(comments[index], completion, use))
 
         ask_engine(self.engine, requests, on_completion)
 
@@ -60,7 +64,7 @@ class Labeler:
             "raw": completion.text,
             "valid": answer.valid,
             **make_finish_fields(completion),
-            "segments": [segment_row(segment, levels) for segment in segments],
+            "segments": [make_segment_row(segment, levels) for segment in segments],
             "use": {
                 **use,
                 "segments": len(answer.segments),

@@ -14,7 +14,7 @@ from alloy.core.text import unit_hash
 from alloy.formats.comments import parse_comment
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labeling.answer import assign_codes, render_answer, render_rows
-from alloy.labeling.settings import LabelsAs, Prompt, TaxonomyIn
+from alloy.labeling.settings import LabelFormat, Prompt, PromptTaxonomy
 from alloy.labeling.shortlist import Shortlist
 from alloy.modeling.chat_template import Messages
 
@@ -44,14 +44,14 @@ class Prompts:
 
     @classmethod
     def from_task(cls, prompt: Prompt, taxonomy: Taxonomy, task: Row, train: list[Row]) -> "Prompts":
-        """Choose the few-shot examples among the training comments, and fit the shortlist on these comments."""
+        """Choose the few-shot examples among the training comments, and fit the shortlist on all training comments."""
         if prompt.examples and prompt.examples >= len(train):
             raise InputError(
                 f"params.yaml: prompt.examples: {prompt.examples} of {len(train)} training comments; use fewer"
             )
         chosen = sorted(train, key=lambda row: (unit_hash(f"example {row['id']}"), row["id"]))[: prompt.examples]
-        codes = assign_codes(taxonomy) if prompt.labels is LabelsAs.code else None
-        shortlist = Shortlist(taxonomy, train) if prompt.taxonomy is TaxonomyIn.shortlist else None
+        codes = assign_codes(taxonomy) if prompt.labels is LabelFormat.code else None
+        shortlist = Shortlist(taxonomy, train) if prompt.taxonomy is PromptTaxonomy.shortlist else None
         return cls(prompt, taxonomy, task, tuple(chosen), codes, shortlist)
 
     def build_messages(self, comments: list[Row]) -> list[Messages]:
@@ -70,7 +70,7 @@ class Prompts:
     @cached_property
     def _frame(self) -> tuple[str, str]:
         """The text before and after the comment, if it is the same for all comments."""
-        paths = list(self.taxonomy.leaves) if self.prompt.taxonomy is TaxonomyIn.full else None
+        paths = list(self.taxonomy.leaves) if self.prompt.taxonomy is PromptTaxonomy.full else None
         before, _, after = self._render_prompt(MARK, paths).rpartition(MARK)  # the comment comes after the examples
         return before, after
 

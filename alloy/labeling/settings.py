@@ -7,7 +7,7 @@ from pydantic import Field
 from alloy.core.settings import Section
 
 
-class TaxonomyIn(Enum):
+class PromptTaxonomy(Enum):
     """How much of the taxonomy is in the prompt: nothing, all of it, or the leaves most similar to the comment."""
 
     none = "none"
@@ -15,7 +15,7 @@ class TaxonomyIn(Enum):
     shortlist = "shortlist"
 
 
-class LabelsAs(Enum):
+class LabelFormat(Enum):
     """How prompts and answers write labels: as paths, or as short codes that are expanded afterwards."""
 
     path = "path"
@@ -32,7 +32,7 @@ class Prompt(Section):
     """
 
     key = "prompt"
-    taxonomy: TaxonomyIn = TaxonomyIn.none
+    taxonomy: PromptTaxonomy = PromptTaxonomy.none
     shortlist: int = Field(default=20, ge=1)
     examples: int = Field(default=0, ge=0)
-    labels: LabelsAs = LabelsAs.path
+    labels: LabelFormat = LabelFormat.path

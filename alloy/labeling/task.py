@@ -5,7 +5,7 @@ from pathlib import Path
 from alloy.core.files import read_json, read_jsonl
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.prompt import Prompts
-from alloy.labeling.settings import Prompt, TaxonomyIn
+from alloy.labeling.settings import Prompt, PromptTaxonomy
 
 SPLIT = Path("data/split")
 
@@ -20,6 +20,6 @@ def load_task(prompt: Prompt) -> Prompts:
 
     The training comments are read only if the prompt has few-shot examples or a shortlist.
     """
-    needs_train = prompt.examples > 0 or prompt.taxonomy is TaxonomyIn.shortlist
+    needs_train = prompt.examples > 0 or prompt.taxonomy is PromptTaxonomy.shortlist
     train = read_jsonl(SPLIT / "train.jsonl") if needs_train else []
     return Prompts.from_task(prompt, read_taxonomy(), read_json(SPLIT / "task.json"), train)

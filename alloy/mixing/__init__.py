@@ -1,4 +1,4 @@
 """The training mix: which customer rows and general rows it holds, in which order, and its data card.
 
-Here: exact shares in examples or tokens. Not here: training on the mix (`training`).
+Here: choosing rows so that the shares are exact, in examples or tokens. Not here: training on the mix (`training`).
 """

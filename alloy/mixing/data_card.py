@@ -28,9 +28,9 @@ def build_manifest(
     for sizes, drawn in (customer, general):
         kinds, indices, size, kind = _list_columns(sizes, drawn)
         for name in sorted({kinds[number][0] for number in np.unique(kind).tolist()}):
-            of_source = np.isin(kind, [number for number, row_kind in enumerate(kinds) if row_kind[0] == name])
-            rows = {"rows": int(of_source.sum()), **_sum_tokens(sizes, indices[of_source])}
-            sources[name] = {**rows, "share": round(int(size[of_source].sum()) / mix_size, 6)}
+            in_source = np.isin(kind, [number for number, row_kind in enumerate(kinds) if row_kind[0] == name])
+            rows = {"rows": int(in_source.sum()), **_sum_tokens(sizes, indices[in_source])}
+            sources[name] = {**rows, "share": round(int(size[in_source].sum()) / mix_size, 6)}
     report = {
         "asked": mix.ratio,
         "achieved": round(sum(row.size for row in general[1]) / mix_size, 6),

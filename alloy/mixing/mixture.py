@@ -13,11 +13,11 @@ import numpy as np
 
 from alloy.core.files import InputError
 from alloy.formats.general import CUSTOMER
-from alloy.mixing.nova_names import canonical_categories
+from alloy.mixing.nova_names import get_canonical_categories
 from alloy.mixing.proportional_sampler import (
     MAX_REPEATS,
     DrawnRow,
-    TooFewError,
+    TooFewRowsError,
     compute_targets,
     repeat_rows,
     sample_all,
@@ -58,7 +58,7 @@ class RowSizes:
         self.counts = np.full((len(row_index.table), 2), -1, np.int32)
 
     def count_row_tokens(self, indices: np.ndarray) -> np.ndarray:
-        """Return (rows, 2): the tokens of each row, and its loss tokens (those that the loss is taken over)."""
+        """Return (rows, 2): the tokens of each row, and its loss tokens (those that the loss is computed on)."""
         missing = np.unique(indices[self.counts[indices, 0] < 0])
         for start in range(0, len(missing), BLOCK):
             block = missing[start : start + BLOCK]
@@ -141,10 +141,10 @@ def group_kinds(sources: dict[str, float], kinds: list[RowKind]) -> tuple[dict[s
 def _resolve_names(sources: dict[str, float], labels: set[str]) -> dict[str, set[str]]:
     """Return the sources or categories that each name in `mix.sources` means.
 
-    `labels` are the sources and categories of the rows. A Nova name for several categories leaves out those that
-    another name means alone.
+    `labels` are the sources and categories of the rows. If a Nova name means several categories, it does not include
+    those that another name means alone.
     """
-    nova = {name: set(canonical_categories(name)) for name in sources}
+    nova = {name: set(get_canonical_categories(name)) for name in sources}
     matched = {name: {name} if name in labels else categories for name, categories in nova.items()}
     single = {label for name, found in matched.items() if sources[name] and len(found) == 1 for label in found}
     matched = {name: found - single if len(found) > 1 else found for name, found in matched.items()}
@@ -160,63 +160,73 @@ def draw_mixture(mix: Mix, customer: RowSizes, general: RowSizes) -> tuple[list[
     """Return the customer rows and the general rows of the mix.
 
     1. Measure the customer rows; their sum and `mix.ratio` give the target sizes (`compute_targets`).
-    2. If all customer rows are wanted, take them in file order. Else sample them by `sampling_order`, and sort them.
+    2. If the target includes all customer rows, take them in file order. Else sample them by `sampling_order`, and sort
+       them.
     3. Group the general rows by `mix.sources`, and sample each group by its weight (`proportional_sampler`).
     """
     weights, groups = group_kinds(mix.sources, general.row_index.kinds)
     comments = len(customer.row_index.table)
-    every = [DrawnRow(index, 0, size) for index, size in customer.measure_rows(np.arange(comments), max(comments, 1))]
-    customer_size = sum(row.size for row in every)
+    all_customers = [
+        DrawnRow(index, 0, size) for index, size in customer.measure_rows(np.arange(comments), max(comments, 1))
+    ]
+    customer_size = sum(row.size for row in all_customers)
     if comments and not customer_size and customer.encoding:
         limit = customer.encoding.max_length
         raise InputError(
             f"train.max_length: all {comments} customer rows have more than {limit} tokens; raise it in the profile"
         )
     total = mix.total if mix.budget is Budget.total else None
-    wanted, asked = compute_targets(mix.ratio, customer_size, total)
-    customers = every if wanted == customer_size else []
+    customer_target, general_target = compute_targets(mix.ratio, customer_size, total)
+    customers = all_customers if customer_target == customer_size else []
     try:
-        if 0 < wanted != customer_size:
+        if 0 < customer_target != customer_size:
             rows = customer.measure_rows(customer.row_index.list_in_order(range(len(customer.row_index.kinds))))
-            customers = sample_total({CUSTOMER: repeat_rows(rows, mix.repeat)}, {CUSTOMER: 1.0}, wanted)
+            customers = sample_total({CUSTOMER: repeat_rows(rows, mix.repeat)}, {CUSTOMER: 1.0}, customer_target)
             customers.sort(key=lambda row: (row.repetition, row.index))
-        again = mix.repeat and asked is not None
+        repeat = mix.repeat and general_target is not None
         in_order = {name: general.row_index.list_in_order(kinds) for name, kinds in groups.items() if weights[name] > 0}
-        rows_of = {name: repeat_rows(general.measure_rows(indices), again) for name, indices in in_order.items()}
-        found = sample_all(rows_of, weights) if asked is None else sample_total(rows_of, weights, asked)
-    except TooFewError as few:
-        left_out = sum((customer if few.name == CUSTOMER else general).count_too_long().values())
-        raise InputError(_describe_shortage(few, mix, wanted, asked or 0, left_out)) from None
-    if not customers and not found:
+        rows_by_group = {name: repeat_rows(general.measure_rows(indices), repeat) for name, indices in in_order.items()}
+        if general_target is None:
+            generals = sample_all(rows_by_group, weights)
+        else:
+            generals = sample_total(rows_by_group, weights, general_target)
+    except TooFewRowsError as shortage:
+        left_out = sum((customer if shortage.name == CUSTOMER else general).count_too_long().values())
+        raise InputError(_describe_shortage(shortage, mix, customer_target, general_target or 0, left_out)) from None
+    if not customers and not generals:
         raise InputError(
             f"params.yaml: mix.ratio: {mix.ratio} leaves no row, since there are no general rows; lower it or add data"
         )
-    return customers, found
+    return customers, generals
 
 
-def _describe_shortage(few: TooFewError, mix: Mix, wanted: int, asked: int, left_out: int) -> str:
+def _describe_shortage(
+    shortage: TooFewRowsError, mix: Mix, customer_target: int, general_target: int, left_out: int
+) -> str:
     unit = {Unit.examples: "rows", Unit.tokens: "tokens", Unit.loss_tokens: "loss tokens"}[mix.unit]
-    again = "" if mix.repeat else ", or set mix.repeat: true to repeat rows"
-    available = f"{few.total}, each repeated {MAX_REPEATS} times" if mix.repeat and few.total else str(few.total)
+    repeat_hint = "" if mix.repeat else ", or set mix.repeat: true to repeat rows"
+    available = (
+        f"{shortage.total}, each repeated {MAX_REPEATS} times" if mix.repeat and shortage.total else str(shortage.total)
+    )
     available += f" ({left_out} rows are over train.max_length)" if left_out else ""
     total = mix.total if mix.budget is Budget.total else None
-    if few.name == CUSTOMER:
+    if shortage.name == CUSTOMER:
         return (
-            f"params.yaml: mix.total: {mix.total} needs {wanted} customer {unit}, got {available}; "
-            f"lower it to {math.floor(few.total / (1 - mix.ratio))}{again}"
+            f"params.yaml: mix.total: {mix.total} needs {customer_target} customer {unit}, got {available}; "
+            f"lower it to {math.floor(shortage.total / (1 - mix.ratio))}{repeat_hint}"
         )
-    if few.name != ALL:
+    if shortage.name != ALL:
         lower = "its weight or mix.ratio" if total is None else "its weight, mix.ratio or mix.total"
         return (
-            f"params.yaml: mix.sources.{few.name}: its rows ran out after {available} of {asked} general {unit}; "
-            f"lower {lower}{again}"
+            f"params.yaml: mix.sources.{shortage.name}: its rows ran out after {available} of {general_target} general "
+            f"{unit}; lower {lower}{repeat_hint}"
         )
     more = "raise rehearse.rows" if mix.general is General.self else "add general data"
     if total is None:
-        lower = f"lower it to {math.floor(1000 * few.total / (few.total + wanted)) / 1000}"
+        lower = f"lower it to {math.floor(1000 * shortage.total / (shortage.total + customer_target)) / 1000}"
     else:
-        lower = f"lower mix.total to {math.floor(few.total / mix.ratio)}"
+        lower = f"lower mix.total to {math.floor(shortage.total / mix.ratio)}"
     return (
-        f"params.yaml: mix.ratio: {mix.ratio} needs {asked} general {unit} for {wanted} customer {unit}, got "
-        f"{available}; {more}, {lower}{again}"
+        f"params.yaml: mix.ratio: {mix.ratio} needs {general_target} general {unit} for {customer_target} customer "
+        f"{unit}, got {available}; {more}, {lower}{repeat_hint}"
     )

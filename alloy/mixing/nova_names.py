@@ -1,4 +1,4 @@
-"""The data-mixing categories of Amazon Nova, their names in Alloy, and Nova's own mix of them.
+"""The data-mixing categories of Amazon Nova, their names in Alloy, and their default shares.
 
 Names and default shares are those of the recipe `sft_1p5_text_chat` (Nova 2) in Amazon's guide, "Data mixing for SFT":
 https://docs.aws.amazon.com/nova/latest/nova2-userguide/nova-forge-sft.html
@@ -43,17 +43,16 @@ CANONICAL = {
     "reasoning-math": ("math",),
     "reasoning-rag": ("reading-comprehension",),
     "reasoning-stem": ("stem",),
-    "factual-and-news": (
-        "factuality",
-    ),  # this and the next line: categories of `cpt_text_lite` (continued pre-training)
+    # Categories of the recipe `cpt_text_lite` (continued pre-training):
+    "factual-and-news": ("factuality",),
     "scientific": ("stem",),
 }
 
 
-def canonical_categories(name: str) -> tuple[str, ...]:
-    """Return the categories of the general data that Nova's `name` stands for, usually one.
+def get_canonical_categories(name: str) -> tuple[str, ...]:
+    """Return the categories of the general data that Nova's category `name` means, usually one.
 
-    A name without a counterpart, such as agents, stays the same. Several names may stand for one category; their
+    A name that is not in `CANONICAL`, such as agents, stays the same. Several names may mean one category; their
     weights add up.
     """
     return CANONICAL.get(name, (name,))

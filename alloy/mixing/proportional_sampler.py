@@ -38,8 +38,8 @@ MAX_CHANGES = 4  # rows left out and added, together
 MAX_REPEATS = 100  # times that one row is drawn with `repeat`: a mistyped total must not fill the memory
 
 
-class TooFewError(Exception):
-    """The group `name` has no row left. `total` is the size drawn from all groups until then."""
+class TooFewRowsError(Exception):
+    """The group `name` has no row left. `total` is the size of the rows drawn so far, of all groups."""
 
     def __init__(self, name: str, total: int) -> None:
         super().__init__(name, total)
@@ -68,7 +68,7 @@ def draw_in_proportion(
     weight_sum = sum(weights[name] for name in groups)
 
     def offer_next_row(name: str) -> tuple[float, int, str, DrawnRow | None]:
-        row = _next_fitting_row(groups[name], max(1.0, target * weights[name] / weight_sum))
+        row = _take_fitting_row(groups[name], max(1.0, target * weights[name] / weight_sum))
         half = row.size / 2 if row else 0.5
         return (taken[name] + half) / weights[name], order[name], name, row
 
@@ -84,7 +84,7 @@ def draw_in_proportion(
         heapq.heapreplace(heap, offer_next_row(name))
 
 
-def _next_fitting_row(rows: Iterator[DrawnRow], limit: float) -> DrawnRow | None:
+def _take_fitting_row(rows: Iterator[DrawnRow], limit: float) -> DrawnRow | None:
     """Return the next row of at most `limit`; if the next `LOOK_AHEAD` rows are all larger, the first of them."""
     first = None
     for row in islice(rows, LOOK_AHEAD):
@@ -97,19 +97,19 @@ def _next_fitting_row(rows: Iterator[DrawnRow], limit: float) -> DrawnRow | None
 def sample_total(groups: dict[str, Iterator[DrawnRow]], weights: dict[str, float], target: int) -> list[DrawnRow]:
     """Return rows whose sizes add up to `target` or near it (the steps are at the top of this file).
 
-    Raises `TooFewError` if a group has no row left before the target is met.
+    Raises `TooFewRowsError` if a group has no row left before the target is met.
     """
     drawn: list[DrawnRow] = []
     candidates: list[DrawnRow] = []  # rows that would exceed the target
     total = 0  # size of `drawn`
     offered = 0  # size of `drawn` and `candidates`
     fixed = 0  # how many of `drawn` may not be left out
-    # A mix twice as large may leave out rows from 3/4 of its target on, that is 3/2 of this target.
+    # A mix twice as large may leave out rows only from 3/4 of its target on, which is 3/2 of this target.
     limit = 1.5 * target
     for row in draw_in_proportion(groups, weights, target) if target > 0 else ():
         if isinstance(row, str):
             if not candidates:
-                raise TooFewError(row, total)
+                raise TooFewRowsError(row, total)
             break
         if candidates and offered + row.size > limit:
             break

@@ -13,14 +13,14 @@ import numpy as np
 import orjson
 
 from alloy.core.files import Row
-from alloy.mixing.sampling_order import position_key, rank_key
+from alloy.mixing.sampling_order import compute_position, compute_rank
 from alloy.runtime.parallel import map_blocks
 
 COLUMNS = [
     ("start", np.int64),  # byte offset in the file
     ("length", np.int64),  # bytes
     ("rank", np.uint64),  # sampling order: rows with the lowest ranks are taken first
-    ("position", np.uint64),  # where a sampled row is placed among the others
+    ("position", np.uint64),  # position of a sampled row in the mix, among the others
     ("kind", np.int64),  # index into `kinds`
 ]
 RowKind = tuple[str, str, str | None]  # source, category, license
@@ -90,7 +90,7 @@ def index_block(seed: int, lines: list[bytes], rows: list[Row] | None = None) ->
     rows = rows or [orjson.loads(lines[number]) for number in filled]
     table = np.empty(len(rows), COLUMNS)
     table["start"], table["length"] = (np.cumsum(length) - length)[filled], length[filled]
-    table["rank"] = [rank_key(seed, row["id"]) for row in rows]
-    table["position"] = [position_key(seed, row["id"]) for row in rows]
+    table["rank"] = [compute_rank(seed, row["id"]) for row in rows]
+    table["position"] = [compute_position(seed, row["id"]) for row in rows]
     table["kind"] = [kinds.setdefault((row["source"], row["category"], row.get("license")), len(kinds)) for row in rows]
     return table, list(kinds), int(length.sum())

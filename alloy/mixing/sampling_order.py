@@ -11,16 +11,16 @@ from alloy.core.files import Row
 from alloy.core.text import text_key
 
 
-def rank_key(seed: int, identity: str) -> int:
+def compute_rank(seed: int, identity: str) -> int:
     """Return the rank of a row; rows with the lowest ranks are taken first."""
     return text_key(f"{seed} rank {identity}")
 
 
-def position_key(seed: int, identity: str, repetition: int = 0) -> int:
+def compute_position(seed: int, identity: str, repetition: int = 0) -> int:
     """Return the position of a sampled row, from 0 to 2**64; `repetition` is how often it was sampled before."""
     return text_key(f"{seed} place {identity}" + (f" {repetition}" if repetition else ""))
 
 
 def rank_rows(rows: list[Row], seed: int) -> list[Row]:
     """Return the rows in sampling order."""
-    return sorted(rows, key=lambda row: (rank_key(seed, row["id"]), row["id"]))
+    return sorted(rows, key=lambda row: (compute_rank(seed, row["id"]), row["id"]))

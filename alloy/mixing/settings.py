@@ -10,7 +10,7 @@ from alloy.core.settings import SEED_LIMIT, Section, make_error
 
 
 class Unit(Enum):
-    """What `ratio` and `total` count: examples, tokens, or loss tokens (those that the loss is taken over)."""
+    """What `ratio` and `total` count: examples, tokens, or loss tokens (those that the loss is computed on)."""
 
     examples = "examples"
     tokens = "tokens"
@@ -36,7 +36,8 @@ class Rehearse(Section):
 
     - `rows`: number of general prompts to answer, at most
     - `max_new_tokens`: longer answers are not used
-    - `seed`: seed of the choice of prompts. With the `seed` of params.yaml, these are the rows that `mix` takes first.
+    - `seed`: seed of the choice of prompts. If it equals the `seed` of params.yaml, they are the first rows that `mix`
+      samples.
     """
 
     key = "rehearse"

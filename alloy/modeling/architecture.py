@@ -1,4 +1,4 @@
-"""Facts from a model's configuration: its class, its sizes, its context length, and the kinds of its layers.
+"""Facts from a model's configuration: its class, its sizes, its context length, and the types of its layers.
 
 Multimodal models have the sizes of their language model in a nested configuration such as `text_config`, which
 transformers finds.
@@ -19,55 +19,55 @@ def load_config(folder: str | Path, revision: str | None = None) -> Any:  # noqa
     from transformers import AutoConfig
 
     config: Any = AutoConfig.from_pretrained(folder, revision=revision, trust_remote_code=False)
-    return language_model(config)[1]
+    return find_language_model(config)[1]
 
 
-def language_model(config: "PreTrainedConfig") -> "tuple[type[PreTrainedModel], Any]":
+def find_language_model(config: "PreTrainedConfig") -> "tuple[type[PreTrainedModel], Any]":
     """Return the class that transformers loads as a causal language model, and the configuration of that class.
 
     For a multimodal model whose class handles only text, the configuration is a part of `config`.
     """
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
-    kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    if kind.config_class == config.sub_configs.get("text_config"):
-        return kind, config.get_text_config()
-    return kind, config
+    model_class: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    if model_class.config_class == config.sub_configs.get("text_config"):
+        return model_class, config.get_text_config()
+    return model_class, config
 
 
-def text_config(config: "PreTrainedConfig") -> Any:  # noqa: ANN401 (each model has its own class)
-    """Return the part of a configuration with the sizes of the language model. Most often, this is all of it."""
+def get_text_config(config: "PreTrainedConfig") -> Any:  # noqa: ANN401 (each model has its own class)
+    """Return the part of a configuration with the sizes of the language model. Usually this is all of it."""
     return config.get_text_config(decoder=True)
 
 
 def read_context_length(config: "PreTrainedConfig") -> int:
     """Return the context length in tokens: the most that prompt and answer may have together."""
-    return int(getattr(text_config(config), "max_position_embeddings", None) or NO_LIMIT)
+    return int(getattr(get_text_config(config), "max_position_embeddings", None) or NO_LIMIT)
 
 
-def layer_kinds(config: "PreTrainedConfig") -> list[str]:
-    """Return the kind of each layer, as transformers names it.
+def get_layer_types(config: "PreTrainedConfig") -> list[str]:
+    """Return the type of each layer, as transformers names it.
 
     `full_attention` and `sliding_attention` keep the keys and values of each token. `linear_attention` (also for state
-    space models), `conv` and `hybrid` keep a state. If transformers does not know the kinds, they are `unknown`.
+    space models), `conv` and `hybrid` keep a state. If transformers does not know the types, they are `unknown`.
     """
     from transformers.cache_utils import get_layer_types_and_kwargs
 
-    sizes = text_config(config)
+    sizes = get_text_config(config)
     try:
-        kinds, _ = get_layer_types_and_kwargs(sizes)
+        layer_types, _ = get_layer_types_and_kwargs(sizes)
     except (AttributeError, KeyError, TypeError, ValueError):
-        kinds = ["unknown"] * int(getattr(sizes, "num_hidden_layers", 1))
-    if getattr(language_model(config)[0], "_is_stateful", False) and not any(map(keeps_state, kinds)):
-        return ["recurrent"] * len(kinds)  # keeps a state outside the caches of transformers
-    return list(kinds)
+        layer_types = ["unknown"] * int(getattr(sizes, "num_hidden_layers", 1))
+    if getattr(find_language_model(config)[0], "_is_stateful", False) and not any(map(keeps_state, layer_types)):
+        return ["recurrent"] * len(layer_types)  # keeps a state outside the caches of transformers
+    return list(layer_types)
 
 
-def keeps_state(kind: str) -> bool:
-    """Return whether a layer of this kind carries a state across tokens, which an attention mask cannot block."""
+def keeps_state(layer_type: str) -> bool:
+    """Return whether a layer of this type carries a state across tokens, which an attention mask cannot block."""
     from transformers.cache_utils import DYNAMIC_LAYER_TYPE_MAPPING, LinearAttentionCacheLayerMixin
 
-    cache = DYNAMIC_LAYER_TYPE_MAPPING.get(kind)
+    cache = DYNAMIC_LAYER_TYPE_MAPPING.get(layer_type)
     return cache is None or issubclass(cache, LinearAttentionCacheLayerMixin)
 
 

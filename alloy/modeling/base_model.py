@@ -7,8 +7,8 @@ from pathlib import Path
 
 from alloy.core.files import InputError, Row, hash_files, write_folder, write_json
 from alloy.modeling.check_folder import check_folder
-from alloy.modeling.end_of_turn import add_stop, missing_stop
-from alloy.modeling.find_model import Check, find_model, model_files, require_hash
+from alloy.modeling.end_of_turn import add_stop_token, find_missing_stop_token
+from alloy.modeling.find_model import Check, find_model, list_model_files, require_hash
 from alloy.modeling.gguf_file import dequantize_gguf
 from alloy.modeling.model_folder import ORIGIN, write_hosted, write_reference
 from alloy.modeling.settings import Checkpoint
@@ -31,7 +31,7 @@ def make_base_model(model: Checkpoint, out: Path, check: Check = bool) -> Row:
         return {"hosted": model.hosted}
     with find_model(model, check) as (model_path, location):
         report = _describe_source(model, model_path, location)
-        if model.hub and model.revision and missing_stop(model_path, location) is None:
+        if model.hub and model.revision and find_missing_stop_token(model_path, location) is None:
             reference = partial(write_reference, repository=model.hub, revision=model.revision, sha256=report["sha256"])
             write_folder(out, reference)
             return report
@@ -45,7 +45,11 @@ def make_base_model(model: Checkpoint, out: Path, check: Check = bool) -> Row:
 
 def _describe_source(model: Checkpoint, model_path: Path, location: str) -> Row:
     if model.hub:
-        return {"hub": model.hub, "revision": model.revision, "sha256": hash_files(model_path, model_files(model_path))}
+        return {
+            "hub": model.hub,
+            "revision": model.revision,
+            "sha256": hash_files(model_path, list_model_files(model_path)),
+        }
     if model.wheel:
         return model.wheel.model_dump(include={"package", "version", "file", "sha256"})
     return {
@@ -72,7 +76,7 @@ def copy_model(folder: Path, out: Path) -> None:
     """
     from tqdm import tqdm
 
-    files = model_files(folder)
+    files = list_model_files(folder)
     needed = sum(file.stat().st_size for file in files)
     if needed > (free := shutil.disk_usage(out).free):
         raise InputError(
@@ -97,7 +101,7 @@ def _write_model(out: Path, origin: Row, write: Callable[[Path], object], locati
 
     def write_with_origin(part: Path) -> None:
         write(part)
-        if token := add_stop(part, location):
+        if token := add_stop_token(part, location):
             added["stop_token"] = token
         write_json(part / ORIGIN, origin | added)
 

@@ -1,6 +1,6 @@
-"""Chats as training examples: their tokens, and which of them the loss is taken over.
+"""Chats as training examples: their tokens, and on which of them the loss is computed.
 
-The loss is taken over answers: from the first token that the model writes, after the generation prompt of the chat
+The loss is computed on answers: from the first token that the model writes, after the generation prompt of the chat
 template, to the end of the turn. Prompts and answers are encoded separately, so that no token spans both.
 """
 
@@ -16,8 +16,8 @@ from alloy.modeling.chat_template import (
     Rendered,
     RenderError,
     Span,
-    control_tokens,
     encode,
+    get_control_tokens,
     render_chat,
 )
 
@@ -29,7 +29,7 @@ IGNORED = -100  # label of tokens without loss
 
 
 class AssistantTurns(Enum):
-    """Which assistant messages the loss is taken over, if a chat has several."""
+    """On which assistant messages the loss is computed, if a chat has several."""
 
     all = "all"
     last = "last"
@@ -85,8 +85,8 @@ def split_example(tokenizer: "PreTrainedTokenizerBase", messages: Messages, turn
     """
     several = turns is AssistantTurns.all and sum(message["role"] == "assistant" for message in messages) > 1
     thinking = split_answer(messages[-1]["content"]).reasoning is not None
-    prompt = render_chat(tokenizer, messages[:-1], answered=False, thinking=thinking, every=several).rendered
-    chat = render_chat(tokenizer, messages, answered=True, thinking=thinking, every=several)
+    prompt = render_chat(tokenizer, messages[:-1], answered=False, thinking=thinking, mark_all=several).rendered
+    chat = render_chat(tokenizer, messages, answered=True, thinking=thinking, mark_all=several)
     whole = chat.rendered
     if not whole.text.startswith(prompt.text):
         raise RenderError(
@@ -106,7 +106,7 @@ def split_example(tokenizer: "PreTrainedTokenizerBase", messages: Messages, turn
 def _find_earlier_answers(
     tokenizer: "PreTrainedTokenizerBase", messages: Messages, whole: Rendered, owners: tuple[tuple[int, str], ...]
 ) -> list[Span]:
-    """Return the spans of the assistant messages before the last one that the loss is taken over.
+    """Return the spans of the assistant messages before the last one that the loss is computed on.
 
     For each of these messages:
 
@@ -128,7 +128,7 @@ def _find_earlier_answers(
         if not shown or len(shown) != expected or (answer.calls and not ending):
             continue
         prompt = render_chat(
-            tokenizer, messages[:number], answered=False, thinking=answer.reasoning is not None, every=True
+            tokenizer, messages[:number], answered=False, thinking=answer.reasoning is not None, mark_all=True
         ).rendered
         if whole.text.startswith(prompt.text):
             start = len(prompt.text)
@@ -156,11 +156,11 @@ def _find_turn_end(tokenizer: "PreTrainedTokenizerBase") -> str:
        whose last answer ends with `<|return|>`). If no text follows the last answer, the result is empty.
     """
     chat = [{"role": role, "content": "Hello"} for role in ("user", "assistant", "user", "assistant")]
-    rendered = render_chat(tokenizer, chat, answered=True, every=True).rendered
+    rendered = render_chat(tokenizer, chat, answered=True, mark_all=True).rendered
     _, first, second, last = rendered.message_spans
     after_first = rendered.text[first[1] : second[0]]
     after_last = rendered.text[last[1] :].removesuffix("\n")
-    tokens = control_tokens(tokenizer)
+    tokens = get_control_tokens(tokenizer)
     for end in (*sorted(_find_ends(after_last, tokens), reverse=True), len(after_last)):
         if after_first.startswith(after_last[:end]):
             return after_last[:end]
@@ -173,10 +173,10 @@ def _find_ends(text: str, tokens: Iterable[str]) -> list[int]:
     return [text.index(token) + len(token) for token in tokens if token in text]
 
 
-def why_unusable(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, Any]]) -> str | None:
+def find_template_problem(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, Any]]) -> str | None:
     """Return why a general example cannot be rendered for this model and how to fix it; None if it can.
 
-    For rows without reasoning and tool calls, only the roles matter; see `why_unusable_roles`.
+    For rows without reasoning and tool calls, only the roles matter; see `find_role_problem`.
     """
     for number, message in enumerate(messages, 1):
         if message["role"] == "assistant" and (markup := find_markup(message)):
@@ -193,7 +193,7 @@ def why_unusable(tokenizer: "PreTrainedTokenizerBase", messages: list[dict[str, 
 
 
 @lru_cache(maxsize=4096)
-def why_unusable_roles(tokenizer: "PreTrainedTokenizerBase", roles: tuple[str, ...]) -> str | None:
+def find_role_problem(tokenizer: "PreTrainedTokenizerBase", roles: tuple[str, ...]) -> str | None:
     """Return why chats with these roles, in this order, cannot be rendered for this model; None if they can."""
-    why = why_unusable(tokenizer, [{"role": role, "content": "Hello"} for role in roles])
+    why = find_template_problem(tokenizer, [{"role": role, "content": "Hello"} for role in roles])
     return why and f"roles {', '.join(roles)}: {why}"

@@ -69,19 +69,19 @@ class _Marks:
     """Numbered placeholders for message texts. A placeholder can be found again wherever the template writes it.
 
     Texts that might hold a control token get one, because some templates change texts: Qwen3's removes what looks like
-    reasoning, even from a hostile comment. With `every`, all texts get one, so that their positions are known.
+    reasoning, even from a hostile comment. With `mark_all`, all texts get one, so that their positions are known.
     """
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase", every: bool) -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", mark_all: bool) -> None:
         self.tokenizer = tokenizer
-        self.first_letters = _first_letters(tokenizer)
-        self.every = every
+        self.first_letters = _list_first_letters(tokenizer)
+        self.mark_all = mark_all
         self.texts: list[str] = []
         self.owners: list[tuple[int, str]] = []
 
     def mark_content(self, message: int, text: str) -> str:
         """Return the content of a message, or its placeholder."""
-        if not (_needs_care(self.tokenizer, text, self.first_letters) or (self.every and text)):
+        if not (_may_hold_control_token(self.tokenizer, text, self.first_letters) or (self.mark_all and text)):
             return text
         return MARK.format(self._add_mark(message, "content", text))
 
@@ -101,13 +101,13 @@ def render_chat(
     *,
     answered: bool,
     thinking: bool = False,
-    every: bool = False,
+    mark_all: bool = False,
 ) -> Chat:
     """Return the chat as text.
 
     - `answered`: the last message is an answer; otherwise the text ends where the answer would start
     - `thinking`: the answer starts with reasoning; templates without reasoning ignore this
-    - `every`: all message texts are in `message_spans`, not only those that might hold control tokens
+    - `mark_all`: all message texts are in `message_spans`, not only those that might hold control tokens
 
     1. Replace message texts by placeholders. Reasoning and tool calls go into fields of their own.
     2. Render the template with a fixed date.
@@ -117,7 +117,7 @@ def render_chat(
     """
     from jinja2 import TemplateError
 
-    marks = _Marks(tokenizer, every)
+    marks = _Marks(tokenizer, mark_all)
     turns = [_mark_message(tokenizer, marks, number, message) for number, message in enumerate(messages)]
     try:
         text = str(
@@ -168,15 +168,14 @@ def _mark_message(
     turn: dict[str, Any] = {"role": "assistant", "content": marks.mark_content(number, answer.content)}
     if answer.reasoning is not None:
         mark = marks.mark_part(number, "reasoning", answer.reasoning)
-        turn |= dict.fromkeys(
-            ("reasoning_content", "reasoning", "thinking"), mark
-        )  # the field has different names in different model families
+        # The field has different names in different model families.
+        turn |= dict.fromkeys(("reasoning_content", "reasoning", "thinking"), mark)
     if answer.calls:
         for _, arguments in answer.calls:
             text = json.dumps(arguments, ensure_ascii=False)
             # Check the text as written, and as normalized by the tokenizer.
             forms = text if (normal := _normalize_text(tokenizer, text)) is None else f"{text}\n{normal}"
-            if control := next((token for token in ("\ue000", *control_tokens(tokenizer)) if token in forms), None):
+            if control := next((token for token in ("\ue000", *get_control_tokens(tokenizer)) if token in forms), None):
                 raise RenderError(f"the arguments of a tool call hold {control!r}, a control token of the model")
         turn["tool_calls"] = [
             {
@@ -189,7 +188,7 @@ def _mark_message(
     return turn
 
 
-def _needs_care(tokenizer: Any, content: str, first_letters: frozenset[str]) -> bool:  # noqa: ANN401 (hides its backend)
+def _may_hold_control_token(tokenizer: Any, content: str, first_letters: frozenset[str]) -> bool:  # noqa: ANN401 (hides its backend)
     """Return whether a text may hold a control token, as written or after the tokenizer has normalized it.
 
     A normalizer may turn other letters into those of a control token: `\uff1cs\uff1e` becomes `<s>`, and `[inst]`
@@ -208,9 +207,9 @@ def _normalize_text(tokenizer: Any, text: str) -> str | None:  # noqa: ANN401 (i
 
 
 @lru_cache(maxsize=4)
-def _first_letters(tokenizer: Any) -> frozenset[str]:  # noqa: ANN401 (its class hides the backend)
+def _list_first_letters(tokenizer: Any) -> frozenset[str]:  # noqa: ANN401 (its class hides the backend)
     """Return the first letters of control tokens, in upper and lower case, and that of `MARK`."""
-    firsts = {token.lstrip()[:1] or token[:1] for token in control_tokens(tokenizer)}
+    firsts = {token.lstrip()[:1] or token[:1] for token in get_control_tokens(tokenizer)}
     return frozenset({"\ue000"} | {form for first in firsts for form in (first, first.lower(), first.upper())})
 
 
@@ -228,22 +227,25 @@ def encode(tokenizer: "PreTrainedTokenizerBase", texts: list[Rendered]) -> list[
     ]
 
 
-def common_length(sequences: Sequence[Sequence[Any]]) -> int:
+def find_common_length(sequences: Sequence[Sequence[Any]]) -> int:
     """Return the length of the common beginning of all sequences."""
     first, last = min(sequences), max(sequences)  # type: ignore[type-var]
     pairs = enumerate(zip(first, last, strict=False))
     return next((index for index, (a, b) in pairs if a != b), min(len(first), len(last)))
 
 
-def common_prefix(tokenizer: "PreTrainedTokenizerBase", chats: list[Messages]) -> list[int]:
+def find_common_prefix(tokenizer: "PreTrainedTokenizerBase", chats: list[Messages]) -> list[int]:
     """Return the common first tokens of the prompts of all `chats`."""
     prompts = encode(tokenizer, [render_prompt(tokenizer, chat) for chat in chats])
-    return prompts[0][: common_length(prompts)]
+    return prompts[0][: find_common_length(prompts)]
 
 
 def _find_shared_start(texts: list[str]) -> int:
-    """Return the length of a common beginning of all texts that another common line follows, or 0."""
-    common = texts[0][: common_length(texts)] if len(texts) > 1 else ""
+    """Return the length of the whole lines that all texts start with, without the last such line.
+
+    It is 0 if there is only one text or one such line.
+    """
+    common = texts[0][: find_common_length(texts)] if len(texts) > 1 else ""
     return common.rfind("\n", 0, max(common.rfind("\n"), 0)) + 1
 
 
@@ -253,12 +255,12 @@ def _tokenize_texts(tokenizer: "PreTrainedTokenizerBase", texts: list[str]) -> l
 
 
 @lru_cache(maxsize=4)
-def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
+def get_control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
     """Return the control tokens, such as `<|im_end|>`, by their text. Tokenizers find them in a text first."""
     return {token.content: token for token in tokenizer.added_tokens_decoder.values()}
 
 
-def bias_against_control(tokenizer: "PreTrainedTokenizerBase") -> dict[int, float]:
+def make_control_token_bias(tokenizer: "PreTrainedTokenizerBase") -> dict[int, float]:
     """Return a logit bias that prevents all control tokens except the end-of-text token.
 
     vLLM's grammars treat a control token as its letters, and a quoted comment may contain these.
@@ -268,7 +270,7 @@ def bias_against_control(tokenizer: "PreTrainedTokenizerBase") -> dict[int, floa
 
 def _encode_protected(tokenizer: Any, rendered: Rendered) -> list[int]:  # noqa: ANN401
     """Return the tokens of a text. Its message spans become no control tokens, whatever they contain."""
-    controls = control_tokens(tokenizer)
+    controls = get_control_tokens(tokenizer)
     # Like the tokenizer: find the control tokens first, then encode the text between them.
     pattern = re.compile("|".join(re.escape(token) for token in sorted(controls, key=len, reverse=True)))
     outside = rendered.text
@@ -282,26 +284,26 @@ def _encode_protected(tokenizer: Any, rendered: Rendered) -> list[int]:  # noqa:
         between = rendered.text[start:end]
         between = between.lstrip() if strip else between
         between = between.rstrip() if control and control.lstrip else between
-        ids += _plain_ids(tokenizer, between)
+        ids += _encode_plain_text(tokenizer, between)
         if match and control:
             ids += tokenizer.convert_tokens_to_ids([match.group()])
             start, strip = match.end(), control.rstrip
     return ids
 
 
-def _plain_ids(tokenizer: Any, text: str) -> list[int]:  # noqa: ANN401 (its class hides the backend)
+def _encode_plain_text(tokenizer: Any, text: str) -> list[int]:  # noqa: ANN401 (its class hides the backend)
     """Return the tokens of a text as plain text, without control tokens."""
     if not text:
         return []
     ids = _remove_control_tokens(tokenizer).encode(text, add_special_tokens=False).ids
-    if wrong := _control_ids(tokenizer).intersection(ids):
+    if wrong := _list_control_ids(tokenizer).intersection(ids):
         token = tokenizer.convert_ids_to_tokens(min(wrong))
         raise InputError(f"the tokenizer encodes plain text as its control token {token!r}; use another model")
     return ids
 
 
 @lru_cache(maxsize=4)
-def _control_ids(tokenizer: Any) -> frozenset[int]:  # noqa: ANN401 (its class hides the backend)
+def _list_control_ids(tokenizer: Any) -> frozenset[int]:  # noqa: ANN401 (its class hides the backend)
     """Return the ids of the control tokens: all added tokens except white space and the unknown token.
 
     Some tokenizers (Gemma) add tokens for runs of line feeds and spaces, which have no special meaning.
@@ -326,7 +328,7 @@ def _remove_control_tokens(tokenizer: Any) -> "Tokenizer":  # noqa: ANN401 (its 
     if not tokenizer.is_fast:
         raise InputError("the model has no fast tokenizer (library `tokenizers`); convert it to tokenizer.json")
     state = json.loads(tokenizer.backend_tokenizer.to_str())
-    model, controls = state["model"], _control_ids(tokenizer)
+    model, controls = state["model"], _list_control_ids(tokenizer)
     secret = secrets.token_hex(16)
     names = {tokenizer.convert_ids_to_tokens(number): f"\0 {secret} {number}" for number in controls}
     if isinstance(model["vocab"], dict):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alloy.core.files import InputError, read_json
-from alloy.modeling.end_of_turn import missing_stop
+from alloy.modeling.end_of_turn import find_missing_stop_token
 from alloy.modeling.model_folder import silence_deepspeed
 
 CONFIG, INDEX, TOKENIZER = "config.json", "model.safetensors.index.json", "tokenizer_config.json"
@@ -33,7 +33,7 @@ def check_folder(folder: Path, location: str) -> None:
     _check_tensors(folder, location)
     _check_chat(folder, location)
     with _silence_logging(), _wrap_load_errors(location):
-        missing_stop(folder, location)
+        find_missing_stop_token(folder, location)
 
 
 def _read_config(folder: Path, location: str) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _check_tensors(folder: Path, location: str) -> None:
     if mismatched := sorted(info["mismatched_keys"]):
         name, held, wanted = mismatched[0]
         raise InputError(
-            f"{location}: {name}: expected shape {list(wanted)} by {CONFIG}, got {list(held)}; use matching files"
+            f"{location}: {name}: expected shape {list(wanted)} as in {CONFIG}, got {list(held)}; use matching files"
         )
 
 

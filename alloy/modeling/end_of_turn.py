@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 GENERATION, TOKENIZER = "generation_config.json", "tokenizer_config.json"
-QUESTION, ANSWER = "Which colour?", "Vermilion"
+QUESTION, ANSWER = "Which color?", "Vermilion"
 FIX = "use a template that starts the answer with its generation prompt and ends it with a control token"
 
 
-def end_of_turn(tokenizer: "PreTrainedTokenizerBase", location: str) -> int:
+def find_end_of_turn(tokenizer: "PreTrainedTokenizerBase", location: str) -> int:
     """Return the first control token after an answer.
 
     Raises `InputError`, which starts with `location`, if the template ends answers without a control token.
@@ -36,22 +36,22 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase", location: str) -> int:
     return ends[0]
 
 
-def stop_tokens(folder: Path, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+def read_stop_tokens(folder: Path, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """Return the stop tokens of the model in `folder`: those of its generation config and of its tokenizer."""
     from transformers import GenerationConfig
 
-    from alloy.modeling.architecture import load_config, text_config
+    from alloy.modeling.architecture import get_text_config, load_config
 
     if (folder / GENERATION).is_file():
         stops = GenerationConfig.from_pretrained(folder).eos_token_id
     else:
-        stops = text_config(load_config(folder)).eos_token_id
+        stops = get_text_config(load_config(folder)).eos_token_id
     known = [] if stops is None else list(stops) if isinstance(stops, list) else [stops]
     end: Any = tokenizer.eos_token_id
     return known if end is None or end in known else [*known, end]
 
 
-def missing_stop(folder: Path, location: str) -> str | None:
+def find_missing_stop_token(folder: Path, location: str) -> str | None:
     """Return the token that ends a turn if the model in `folder` does not stop at it, else None.
 
     Raises `InputError`, which starts with `location`, if the model cannot be made to stop there.
@@ -59,12 +59,12 @@ def missing_stop(folder: Path, location: str) -> str | None:
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    end = end_of_turn(tokenizer, location)
-    if end in stop_tokens(folder, tokenizer):
+    end = find_end_of_turn(tokenizer, location)
+    if end in read_stop_tokens(folder, tokenizer):
         return None
     token = tokenizer.convert_ids_to_tokens(end)
     tokenizer.eos_token = token
-    if end_of_turn(tokenizer, location) != end:  # the template writes the tokenizer's end-of-text token, too
+    if find_end_of_turn(tokenizer, location) != end:  # the template writes the tokenizer's end-of-text token, too
         raise InputError(
             f"{location}: the chat template ends answers with {token}, but the model does not stop there; add its id "
             f"{end} to eos_token_id in {GENERATION}"
@@ -72,20 +72,20 @@ def missing_stop(folder: Path, location: str) -> str | None:
     return token
 
 
-def add_stop(folder: Path, location: str) -> str | None:
+def add_stop_token(folder: Path, location: str) -> str | None:
     """Make the token that ends a turn a stop token of the model in `folder`. Return it, or None if it already is one.
 
     It is added to generation_config.json, and becomes the tokenizer's `eos_token`, at which every engine stops.
     """
     from transformers import AutoTokenizer
 
-    if (token := missing_stop(folder, location)) is None:
+    if (token := find_missing_stop_token(folder, location)) is None:
         return None
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     file = folder / GENERATION
     end = tokenizer.convert_tokens_to_ids(token)
     config = read_json(file) if file.is_file() else {}
-    write_json(file, {**config, "eos_token_id": [end, *stop_tokens(folder, tokenizer)]})
+    write_json(file, {**config, "eos_token_id": [end, *read_stop_tokens(folder, tokenizer)]})
     write_json(folder / TOKENIZER, {**read_json(folder / TOKENIZER), "eos_token": token})
     if AutoTokenizer.from_pretrained(folder, trust_remote_code=False).eos_token_id != end:
         raise InputError(

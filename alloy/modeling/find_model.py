@@ -73,11 +73,11 @@ def resolve_path(path: str) -> Path:
 
     DVC may run stages in a copy of the project; then `DVC_ROOT` is the project's own folder.
     """
-    here = Path(path).expanduser()
-    return here if here.is_absolute() or here.exists() else Path(os.environ.get("DVC_ROOT", ".")) / here
+    given = Path(path).expanduser()
+    return given if given.is_absolute() or given.exists() else Path(os.environ.get("DVC_ROOT", ".")) / given
 
 
-def model_files(folder: Path) -> list[Path]:
+def list_model_files(folder: Path) -> list[Path]:
     """Return the files of a model, sorted: those that would be downloaded from the hub, without hidden files."""
     return sorted(
         file
@@ -89,7 +89,7 @@ def model_files(folder: Path) -> list[Path]:
 
 def require_hash(model: Checkpoint, model_path: Path, location: str) -> str:
     """Return the sha256 of a model's folder or file. Raises `InputError` if it differs from the pinned hash."""
-    digest = hash_files(model_path, model_files(model_path)) if model_path.is_dir() else hash_path(model_path)
+    digest = hash_files(model_path, list_model_files(model_path)) if model_path.is_dir() else hash_path(model_path)
     if model.sha256 not in (None, digest):
         raise InputError(
             f"{location}: expected sha256 {model.sha256} (model.sha256), got {digest}; correct the model or the hash"

@@ -17,17 +17,10 @@ PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 NOT_SAVED = ("quantization_config", "_name_or_path", "_model_name_or_path")
 
 # How llama.cpp splits text for some values of `tokenizer.ggml.pre` (llama_model_loader in llama-vocab.cpp). For these
-# values, and for all that it does not know, transformers 5.19 splits like GPT-2.
+# values, and for all unknown values, transformers 5.19 splits like GPT-2.
 GPT2_SPLIT = {"gpt-2", "phi-2", "mpt", "olmo", "jais"}
-DIGIT_SPLIT = {
-    "smollm",
-    "starcoder",
-    "refact",
-    "codeshell",
-    "command-r",
-    "exaone",
-    "minerva-7b",
-}  # single digits first, then like GPT-2
+# Single digits first, then like GPT-2:
+DIGIT_SPLIT = {"smollm", "starcoder", "refact", "codeshell", "command-r", "exaone", "minerva-7b"}
 
 # Errors of transformers, `gguf` and NumPy for a file that is incomplete, damaged, or of an unsupported architecture.
 UNREADABLE = (ValueError, KeyError, IndexError, NotImplementedError, OverflowError, struct.error)
@@ -54,7 +47,7 @@ def check_gguf(file: Path, location: str) -> None:
     from transformers.integrations.gguf.reader import read_gguf_metadata
 
     if PART.search(file.name):
-        raise InputError(f"{location}: only a part of a model; merge the parts first: `llama-gguf-split --merge`")
+        raise InputError(f"{location}: only one part of a model; merge the parts first: `llama-gguf-split --merge`")
     with file.open("rb") as start:
         if start.read(4) != b"GGUF":
             raise InputError(f"{location}: not a GGUF file (its first bytes are not GGUF); download it again")
@@ -78,12 +71,12 @@ def read_config(file: Path, location: str) -> Any:  # noqa: ANN401 (of the model
 def read_tokenizer(file: Path, location: str) -> "TokenizersBackend":
     """Return the tokenizer of a GGUF file, which splits text like the original tokenizer.
 
-    transformers rebuilds vocabulary, merges, special tokens and chat template, but knows only some of the ways to split
-    text before the merges. A wrong split gives other tokens than the model was trained on, without an error. SmolLM2,
-    for example, was trained on single digits, and on "a  12" as `a`, two spaces, `1`, `2`. Split like GPT-2, the two
-    spaces are separate tokens. So:
+    transformers rebuilds vocabulary, merges, special tokens and chat template, but supports only some of the ways to
+    split text before the merges. A wrong split gives other tokens than the model was trained on, without an error. For
+    example, SmolLM2 was trained on "a  12" as `a`, two spaces, `1`, `2`. Split like GPT-2, the two spaces are separate
+    tokens. So:
 
-    1. If transformers knows the split by its name in `tokenizer.ggml.pre`, or if it is GPT-2's, do nothing. A file
+    1. If transformers supports the split that is named in `tokenizer.ggml.pre`, or if it is GPT-2's, do nothing. A file
        without a name counts as GPT-2.
     2. If the split separates digits first, put that step before GPT-2's.
     3. Raise `InputError` for any other name.

@@ -64,7 +64,7 @@ def resolve_weights(folder: str | Path) -> str:
 
 
 def is_cached(repository: str, revision: str) -> bool:
-    """Return whether the hub's cache has all files of a model that `download_snapshot` fetches; do not ask the hub."""
+    """Return whether the hub's cache has all files of a model that `download_snapshot` fetches, without a request."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -81,7 +81,7 @@ def download_snapshot(repository: str, revision: str) -> str:
 
 
 def download_description(repository: str, revision: str, folder: Path) -> None:
-    """Fetch the tokenizer and the configuration of a model into `folder`, and no weights; the cache stays as it is."""
+    """Fetch the tokenizer and the configuration of a model into `folder`, without weights; the cache is not changed."""
     _download(repository, revision, DESCRIPTION_FILES, folder)
 
 
@@ -147,7 +147,7 @@ def silence_deepspeed() -> None:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
 
 
-def context_length(folder: str | Path) -> int:
+def load_context_length(folder: str | Path) -> int:
     """Return the context length in tokens: the most that prompt and answer may have together."""
     return read_context_length(load_config(resolve_weights(folder)))
 

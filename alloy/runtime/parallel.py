@@ -67,22 +67,22 @@ def _send(pipe: Connection, value: object) -> bool:
     try:
         pipe.send(value)
     except OSError:
-        raise _dead_worker_error() from None
+        raise _make_dead_worker_error() from None
     return True
 
 
-def _receive_result(pipe: Connection) -> Any:  # noqa: ANN401 (whatever `work` returns)
+def _receive_result(pipe: Connection) -> Any:  # noqa: ANN401 (the result of `work`)
     """Return the next result of a process, or raise the error that `work` raised there."""
     try:
         result, error = pipe.recv()
     except (EOFError, OSError):
-        raise _dead_worker_error() from None
+        raise _make_dead_worker_error() from None
     if error is not None:
         raise error
     return result
 
 
-def _dead_worker_error() -> InputError:
+def _make_dead_worker_error() -> InputError:
     return InputError("a worker process was killed, most likely out of memory; run it again")
 
 

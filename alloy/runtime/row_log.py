@@ -14,7 +14,7 @@ import orjson
 
 from alloy.runtime.durable import read_line, seal_line, sync_to_disk
 
-SYNC_SECONDS = 1.0  # a power cut loses at most the rows of this time; a kill loses nothing
+SYNC_SECONDS = 1.0  # a power cut loses at most the rows of the last second; a kill loses nothing
 Key = int | str
 
 
@@ -60,7 +60,7 @@ class RowLog:
         self._end = offset
         return damaged
 
-    def _note_row(self, key: Key, row: Any, offset: int) -> None:  # noqa: ANN401 (whatever was written)
+    def _note_row(self, key: Key, row: Any, offset: int) -> None:  # noqa: ANN401 (any JSON value)
         self.offsets[key] = offset
         if self._must_redo and self._must_redo(row):
             self.unfinished.add(key)
@@ -71,14 +71,14 @@ class RowLog:
         """Return whether a row is missing or to be processed again."""
         return key not in self.offsets or key in self.unfinished
 
-    def read(self, key: Key) -> Any:  # noqa: ANN401 (whatever was written)
+    def read(self, key: Key) -> Any:  # noqa: ANN401 (any JSON value)
         """Return the row of a key that is in the log, or None if it has been damaged since."""
         with self.path.open("rb") as file:
             file.seek(self.offsets[key])
             entry = _decode_line(file.readline())
         return entry[1] if entry and entry[0] == key else None
 
-    def write(self, key: Key, row: Any) -> None:  # noqa: ANN401 (anything that JSON can hold)
+    def write(self, key: Key, row: Any) -> None:  # noqa: ANN401 (any JSON value)
         """Append a row: it is passed to the operating system at once, and on the disk within a second."""
         line = seal_line(orjson.dumps([key, row]))
         self._file.write(line)

@@ -69,7 +69,7 @@ def _collect_labels(answer: ParsedAnswer, level: str, *, cut_at_colon: bool) -> 
 
 
 def _compute_weighted_rates(gold: list[str], predicted: list[str]) -> dict[str, float]:
-    # Integers in the order of the names are many times faster. The sums stay the same: scikit-learn sorts names, too.
+    # Integers in the order of the names are many times faster. The sums stay the same: scikit-learn also sorts names.
     names = sorted({*gold, *predicted} - {""})
     label_numbers = {"": NO_LABEL, **{name: number for number, name in enumerate(names)}}
     if not names:

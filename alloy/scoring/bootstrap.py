@@ -56,9 +56,9 @@ def estimate_statistic(counts: Counts, statistic: Statistic, resamples: int, see
     if len(counts) < MIN_ITEMS:
         return None
     value = _compute_value(counts, statistic)
-    low, high = _percentile_interval(statistic(resample_totals(counts, resamples, seed)))
+    low, high = _compute_percentile_interval(statistic(resample_totals(counts, resamples, seed)))
     if high - low < EPSILON and statistic in SHARE_STATISTICS:
-        least = _least_share(len(counts))
+        least = _compute_least_share(len(counts))
         low, high = least * value, least * value + (1 - least)
     return Estimate(value, low, high)
 
@@ -74,9 +74,9 @@ def estimate_change(before: Counts, after: Counts, statistic: Statistic, resampl
     drawn = resample_totals(np.hstack([before, after]), resamples, seed)
     differences = statistic(drawn[:, columns:]) - statistic(drawn[:, :columns])
     value = _compute_value(after, statistic) - _compute_value(before, statistic)
-    low, high = _percentile_interval(differences)
+    low, high = _compute_percentile_interval(differences)
     if high - low < EPSILON and statistic in SHARE_STATISTICS:
-        least = _least_share(len(before))
+        least = _compute_least_share(len(before))
         low, high = max(least * value - (1 - least), -1.0), min(least * value + (1 - least), 1.0)
     item_differences = statistic(after) - statistic(before)
     better, worse = int((item_differences > 0).sum()), int((item_differences < 0).sum())
@@ -87,7 +87,7 @@ def estimate_change(before: Counts, after: Counts, statistic: Statistic, resampl
     return Change(value, low, high, p) if p < ALPHA else Change(value, min(low, 0.0), max(high, 0.0), p)
 
 
-def _least_share(items: int) -> float:
+def _compute_least_share(items: int) -> float:
     """Return the lower end of the 95 % interval of a share if all of the items have the property (Clopper, Pearson)."""
     return (ALPHA / 2) ** (1 / items)
 
@@ -107,37 +107,38 @@ def _compute_value(counts: Counts, statistic: Statistic) -> float:
     return float(statistic(counts.sum(axis=0, keepdims=True))[0])
 
 
-def _percentile_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+def _compute_percentile_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
-def f1(counts: Counts) -> npt.NDArray[np.float64]:
+def compute_f1(counts: Counts) -> npt.NDArray[np.float64]:
     """Return micro F1 of totals (matched, predicted, gold); 0 if both predicted and gold are 0."""
     matched, predicted, gold = counts.T
     return 2 * matched / np.maximum(predicted + gold, 1)
 
 
-def share(counts: Counts) -> npt.NDArray[np.float64]:
+def compute_share(counts: Counts) -> npt.NDArray[np.float64]:
     """Return the share of totals (items with the property, items)."""
-    holding, items = counts.T
-    return holding / np.maximum(items, 1)
+    with_property, items = counts.T
+    return with_property / np.maximum(items, 1)
 
 
-def nats_per_token(counts: Counts) -> npt.NDArray[np.float64]:
+def compute_nats_per_token(counts: Counts) -> npt.NDArray[np.float64]:
     """Return the mean over tokens of totals (millionths of a nat, tokens)."""
     micronats, tokens = counts.T
     return micronats / np.maximum(tokens, 1) / 1e6
 
 
-def precision(counts: Counts) -> npt.NDArray[np.float64]:
+def compute_precision(counts: Counts) -> npt.NDArray[np.float64]:
     """Return the share of predicted labels that match, of totals (matched, predicted, gold)."""
     return counts[:, 0] / np.maximum(counts[:, 1], 1)
 
 
-def recall(counts: Counts) -> npt.NDArray[np.float64]:
+def compute_recall(counts: Counts) -> npt.NDArray[np.float64]:
     """Return the share of gold labels that are matched, of totals (matched, predicted, gold)."""
     return counts[:, 0] / np.maximum(counts[:, 2], 1)
 
 
-SHARE_STATISTICS = frozenset[Statistic]({f1, share, precision, recall})  # statistics from 0 to 1
+# Statistics from 0 to 1:
+SHARE_STATISTICS = frozenset[Statistic]({compute_f1, compute_share, compute_precision, compute_recall})

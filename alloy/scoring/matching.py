@@ -19,7 +19,7 @@ import numpy as np
 
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath
-from alloy.scoring.bootstrap import Counts, estimate_statistic, f1
+from alloy.scoring.bootstrap import Counts, compute_f1, estimate_statistic
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def compute_mean_depth(levels: list[Counts]) -> float:
 
 
 def count_emotions(gold: Iterable[Sequence[Segment]], predicted: Iterable[Sequence[Segment]]) -> tuple[int, int]:
-    """Return (right, matched): of the segments whose whole path matches, how many have the right emotion, too.
+    """Return (right, matched): how many segments have a matching whole path, and how many of these the right emotion.
 
     If several segments of a comment have the same path, their emotions are compared as multisets. Gold segments without
     an emotion are left out.
@@ -149,5 +149,5 @@ def compute_rates_with_interval(counts: Counts, resamples: int, seed: int, suffi
     The ends of the interval are None if there are too few comments.
     """
     metrics = {f"{name}{suffix}": value for name, value in vars(compute_rates(counts)).items()}
-    interval = estimate_statistic(counts, f1, resamples, seed)
+    interval = estimate_statistic(counts, compute_f1, resamples, seed)
     return {**metrics, f"f1{suffix}_low": interval and interval.low, f"f1{suffix}_high": interval and interval.high}

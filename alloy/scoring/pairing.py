@@ -8,7 +8,11 @@ from alloy.core.text import normalize_text, text_hash
 from alloy.formats.comments import Comment, Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy
 
-STOP, LENGTH, CONTEXT = "stop", "length", "context"  # ways to end: by itself, at the token limit, prompt too long
+STOP, LENGTH, CONTEXT = (
+    "stop",
+    "length",
+    "context",
+)  # why an answer ended: by itself, at the token limit, the prompt was too long
 # The fields of a prediction: type, and the type's name in errors.
 FIELDS = {
     "id": (str, "a string"),
@@ -39,7 +43,7 @@ def align_predictions(gold: list[Row], predictions: list[Row], source: Path) -> 
     Raise one `InputError` for all bad rows: those that are not predictions, belong to another comment, or to a comment
     whose text has changed since.
     """
-    hint = _rerun_hint(source)
+    hint = _suggest_rerun(source)
     errors = [
         f"{source}:{number}: {error}; {hint}"
         for number, (comment, row) in enumerate(zip(gold, predictions, strict=False), 1)
@@ -70,7 +74,7 @@ def _find_error(row: Row, comment: Row) -> str | None:
     return None
 
 
-def pair_up(gold: list[Row], predictions: list[Row], taxonomy: Taxonomy, source: Path) -> list[Pair]:
+def pair_predictions(gold: list[Row], predictions: list[Row], taxonomy: Taxonomy, source: Path) -> list[Pair]:
     """Return each prediction with its comment; raise `InputError` if they do not belong together."""
     pairs = []
     for number, (comment, row) in enumerate(
@@ -80,7 +84,7 @@ def pair_up(gold: list[Row], predictions: list[Row], taxonomy: Taxonomy, source:
             predicted = tuple(_parse_segment(part, taxonomy.levels) for part in row["segments"])
         except KeyError as level:
             error = f"a segment of comment '{row['id']}' has no label `{level.args[0]}`"
-            raise InputError(f"{source}:{number}: {error}; {_rerun_hint(source)}") from None
+            raise InputError(f"{source}:{number}: {error}; {_suggest_rerun(source)}") from None
         pairs.append(
             Pair(parse_comment(comment, taxonomy), predicted, row["valid"], row["raw"], row.get("finish", STOP))
         )
@@ -99,5 +103,5 @@ def _parse_segment(part: Row, levels: tuple[str, ...]) -> Segment:
     return Segment(path, part.get("content"), emotion and normalize_text(emotion))
 
 
-def _rerun_hint(source: Path) -> str:
+def _suggest_rerun(source: Path) -> str:
     return f"run {'svm' if source.stem == 'svm' else 'infer'} again"

@@ -58,25 +58,25 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """The uncertainty of values: `error` is the standard error, `degrees` its degrees of freedom; any shape."""
+    """The uncertainty of values: standard errors and their degrees of freedom, two arrays of the same shape (..)."""
 
-    error: FloatArray
-    degrees: FloatArray
+    standard_error: FloatArray
+    degrees_of_freedom: FloatArray
 
     @property
     def half_width(self) -> FloatArray:
         """Half of the 95 % interval's width."""
         from scipy import stats
 
-        return stats.t.ppf((1 + CONFIDENCE) / 2, self.degrees) * self.error
+        return stats.t.ppf((1 + CONFIDENCE) / 2, self.degrees_of_freedom) * self.standard_error
 
-    def p_value(self, value: float) -> float:
-        """Return the two-sided p of the hypothesis that the true value is 0; `error` must be a single number."""
+    def compute_p_value(self, value: float) -> float:
+        """Return the two-sided p of the hypothesis that the true value is 0; the standard error must be one number."""
         from scipy import stats
 
-        if self.error == 0:
+        if self.standard_error == 0:
             return float(value == 0)
-        return float(2 * stats.t.sf(abs(value) / self.error, self.degrees))
+        return float(2 * stats.t.sf(abs(value) / self.standard_error, self.degrees_of_freedom))
 
 
 def estimate_mean_over_seeds(runs: list[Counts], statistic: Statistic, resamples: int, seed: int) -> Estimate | None:
@@ -202,4 +202,4 @@ def _combine_groups(groups: list[FloatArray], item_variance: FloatArray) -> Chan
     value = float(sum(values.mean() for values in groups))
     spread = compute_spread(groups, item_variance)
     half_width = float(spread.half_width)
-    return Change(value, value - half_width, value + half_width, spread.p_value(value))
+    return Change(value, value - half_width, value + half_width, spread.compute_p_value(value))

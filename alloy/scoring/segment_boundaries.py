@@ -32,14 +32,13 @@ def count_shared(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> t
     sizes = sum(map(len, predicted)), sum(map(len, gold))
     if not gold or not predicted:
         return 0, *sizes
-    predicted_words = [as_multiset(content) for content in predicted]
+    predicted_sets = [as_multiset(content) for content in predicted]
     shared = [
-        [len(words_in_predicted & gold_words) for gold_words in predicted_words]
-        for words_in_predicted in map(as_multiset, gold)
+        [len(gold_set & predicted_set) for predicted_set in predicted_sets] for gold_set in map(as_multiset, gold)
     ]
     if len(gold) == 1 or len(predicted) == 1:
         return max(map(max, shared)), *sizes
-    from scipy.optimize import linear_sum_assignment  # imported late: most comments do not need it
+    from scipy.optimize import linear_sum_assignment  # a slow import that most comments do not need
 
     shared_words = np.array(shared)
     return int(shared_words[linear_sum_assignment(shared_words, maximize=True)].sum()), *sizes

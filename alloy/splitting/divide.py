@@ -1,4 +1,4 @@
-"""Divide comments into train and test: similar comments stay together, the others go by a hash of their text."""
+"""Divide comments into train and test: similar comments stay together, the others are assigned by a hash."""
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def divide_with_pairs(
     for _ in range(MAX_ROUNDS):
         if not len(candidates):
             break
-        near_duplicates = select_near_duplicates(first[candidates], threshold, comments.folded_text)
+        near_duplicates = select_near_duplicates(first[candidates], threshold, comments.read_folded_text)
         pairs = np.unique(np.concatenate([pairs, near_duplicates]), axis=0)
         sides, left_out = assign_sides(keys, named_sides, pairs, test_share)
         across = find_cross_candidates(signatures, buckets, sides[first] == TEST, sides[first] == TRAIN)

@@ -9,8 +9,8 @@ near-duplicates if they differ in one word only.
 
 Algorithm:
 
-1. Compute a MinHash signature of each text (`minhash_signatures`). The fraction of equal entries of two signatures
-   estimates the Jaccard similarity of the texts.
+1. Compute a MinHash signature of each text (`compute_minhash_signatures`). The fraction of equal entries of two
+   signatures estimates the Jaccard similarity of the texts.
 2. Locality-sensitive hashing (`make_buckets`): cut each signature into bands of `BAND_ROWS` entries. Texts with an
    equal band share a bucket. Texts whose first or last half of words is the same share a bucket as well: one changed
    word leaves the other half as it was.
@@ -71,13 +71,13 @@ def shingle_text(text: str) -> np.ndarray:
     return np.ndarray(count, "<u8", data, strides=(1,)) & SHINGLE_MASK
 
 
-def jaccard_similarity(a: str, b: str) -> float:
+def compute_jaccard_similarity(a: str, b: str) -> float:
     """Return the Jaccard similarity of the shingles of two texts, from 0 to 1."""
     shingles_a, shingles_b = set(shingle_text(a).tolist()), set(shingle_text(b).tolist())
     return len(shingles_a & shingles_b) / len(shingles_a | shingles_b)
 
 
-def minhash_signatures(texts: Iterable[str], permutations: int = PERMUTATIONS) -> np.ndarray:
+def compute_minhash_signatures(texts: Iterable[str], permutations: int = PERMUTATIONS) -> np.ndarray:
     """Return the MinHash signatures of texts, (texts, permutations) in uint32.
 
     The fraction of equal entries of two signatures estimates the Jaccard similarity of the texts.
@@ -131,11 +131,11 @@ def _hash_text_halves(text: str) -> tuple[int, int]:
 def make_buckets(signatures: np.ndarray, halves: np.ndarray, threshold: float) -> list[Buckets]:
     """Return the buckets of each band of the signatures, and those of the first and the last halves.
 
-    Pairs from bands must have an estimated similarity of at least `threshold` less `SLACK`. Pairs from halves may have
+    Pairs from bands must have an estimated similarity of at least `threshold` - `SLACK`. Pairs from halves may have
     any, since one word may make up most of a short text.
     """
     all_rows, long_enough = np.arange(len(signatures)), np.flatnonzero(halves[:, 0])
-    bands = [_group_by_key(all_rows, keys, threshold - SLACK) for keys in band_keys(signatures, BAND_ROWS)]
+    bands = [_group_by_key(all_rows, keys, threshold - SLACK) for keys in compute_band_keys(signatures, BAND_ROWS)]
     return bands + [_group_by_key(long_enough, keys, 0.0) for keys in halves[long_enough].T]
 
 
@@ -202,7 +202,7 @@ def estimate_similarity(signatures_a: np.ndarray, signatures_b: np.ndarray) -> n
     return (signatures_a == signatures_b).mean(axis=1, dtype=np.float32)
 
 
-def band_keys(signatures: np.ndarray, size: int) -> list[np.ndarray]:
+def compute_band_keys(signatures: np.ndarray, size: int) -> list[np.ndarray]:
     """Return one array of keys (texts,) in uint64 per band of `size` entries; equal bands have equal keys."""
     factors = np.random.default_rng(0).integers(2**63, size=size, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     bands = np.split(signatures.astype(np.uint64), signatures.shape[1] // size, axis=1)
@@ -217,7 +217,7 @@ def select_near_duplicates(pairs: Pairs, threshold: float, text_of: Callable[[in
 
 def are_near_duplicates(a: str, b: str, threshold: float) -> bool:
     """Return whether two texts differ in one word only, or have a similarity of at least `threshold`."""
-    return differ_in_one_word(a, b) or jaccard_similarity(a, b) >= threshold
+    return differ_in_one_word(a, b) or compute_jaccard_similarity(a, b) >= threshold
 
 
 def differ_in_one_word(a: str, b: str) -> bool:

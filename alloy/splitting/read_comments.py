@@ -13,7 +13,7 @@ MAX_REASON_LENGTH = 300  # characters of the reason in an error
 
 
 def read_comments(path: Path, taxonomy: Taxonomy) -> CheckedComments:
-    """Return the checked comments of a file; a terminal shows a progress bar."""
+    """Return the checked comments of a file, with a progress bar on a terminal."""
     from tqdm import tqdm
 
     with tqdm(number_lines(path), unit=" comments", desc="split", disable=None, dynamic_ncols=True) as lines:

@@ -8,9 +8,9 @@ from alloy.core.settings import BadRow, Section
 class Split(Section):
     """`test`: share of the comments that are held out for testing, unless each comment names its `split`.
 
-    `near`: similarity (Jaccard index of the five-byte windows of two texts) from which on two comments are kept on the
-    same side. At 1 only copies are kept together; below 1 also comments that differ in one word. `on_bad_row`: whether
-    a bad row stops the stage or is left out.
+    `near`: comments that are at least this similar are kept in the same set. The similarity of two texts is the Jaccard
+    similarity of their five-byte windows. At 1, only copies are kept together. Below 1, comments that differ in one
+    word are kept together as well. `on_bad_row`: whether a bad row stops the stage or is left out.
     """
 
     key = "split"

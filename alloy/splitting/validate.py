@@ -1,4 +1,4 @@
-"""Check every row of a file of labeled comments once, and keep what the split needs to know of each."""
+"""Check every row of a file of labeled comments once, and keep the values that the split needs."""
 
 import sys
 from collections import Counter
@@ -16,7 +16,7 @@ from alloy.core.unknown_keys import find_unknown_keys
 from alloy.formats.comments import KEYS, Comment, parse_comment
 from alloy.formats.taxonomy import Taxonomy
 from alloy.splitting.assignment import SIDES, find_copies
-from alloy.splitting.near_duplicates import PERMUTATIONS, hash_halves, minhash_signatures
+from alloy.splitting.near_duplicates import PERMUTATIONS, compute_minhash_signatures, hash_halves
 
 COLUMNS = [
     ("line", np.int64),  # in the file, from 1
@@ -49,11 +49,11 @@ class CheckedComments:
     rejects: list[Row]
     unknown: Counter[str]
 
-    def comment_id(self, index: int) -> str:
+    def read_id(self, index: int) -> str:
         """Return the id of a comment."""
         return orjson.loads(self.rows[index])["id"]
 
-    def folded_text(self, index: int) -> str:
+    def read_folded_text(self, index: int) -> str:
         """Return the text of a comment as `fold_text` returns it."""
         return fold_text(orjson.loads(self.rows[index])["text"])
 
@@ -94,10 +94,10 @@ def check_block(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) 
     table["id"] = [text_key(comment.id) for comment in comments]
     table["key"] = [text_key(text) for text in texts]
     table["named_side"] = [SIDES[comment.split] for comment in comments]
-    table["labels"] = [text_key(_label_key(comment)) for comment in comments]
+    table["labels"] = [text_key(_make_label_key(comment)) for comment in comments]
     table["content"] = [any(segment.content is not None for segment in comment.segments) for comment in comments]
-    table["quoted"] = [_contents_in_text(comment, text) for comment, text in zip(comments, texts, strict=True)]
-    table["signature"] = minhash_signatures(texts)
+    table["quoted"] = [_are_contents_in_text(comment, text) for comment, text in zip(comments, texts, strict=True)]
+    table["signature"] = compute_minhash_signatures(texts)
     table["halves"] = hash_halves(texts)
     leaf_index = {path: index for index, path in enumerate(taxonomy.leaves)}
     return CheckedComments(
@@ -110,7 +110,7 @@ def check_block(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) 
     )
 
 
-def _label_key(comment: Comment) -> str:
+def _make_label_key(comment: Comment) -> str:
     """Return a text that is the same for comments with the same labels and emotions, in any order."""
     return "\n".join(sorted("\t".join((*segment.path, segment.emotion or "")) for segment in comment.segments))
 
@@ -119,7 +119,7 @@ def _list_emotions(comment: Comment) -> tuple[str, ...]:
     return tuple(sys.intern(segment.emotion) for segment in comment.segments if segment.emotion is not None)
 
 
-def _contents_in_text(comment: Comment, text: str) -> bool:
+def _are_contents_in_text(comment: Comment, text: str) -> bool:
     """Return whether the folded `text` contains the `content` of each segment that has one."""
     return all(segment.content is None or fold_text(segment.content) in text for segment in comment.segments)
 

@@ -5,7 +5,7 @@ from alloy.comparison.verdict import is_significant
 from alloy.core.files import Row
 from alloy.scoring.bootstrap import MIN_ITEMS, Change
 from alloy.scoring.settings import Score
-from alloy.sweep.axis import TASK_METRIC, short_title_of
+from alloy.sweep.axis import TASK_METRIC, get_short_title
 from alloy.sweep.configurations import Configuration, compute_task_difference
 
 
@@ -27,11 +27,15 @@ def describe_too_few(configurations: list[Configuration]) -> str:
             run.count_items(metric) or 0
             for configuration in configurations
             for run in configuration.runs
-            if run.too_few(metric)
+            if run.has_too_few_items(metric)
         ]
         if few:
-            parts.append(f"{short_title_of(metric)} is measured on {min(few)} {metric.n or 'items'}")
-    return f"Too few items to choose by: {'; '.join(parts)}; {MIN_ITEMS} or more are needed." if parts else ""
+            parts.append(f"{get_short_title(metric)} is measured on {min(few)} {metric.n or 'items'}")
+    return (
+        f"Too few items to choose a configuration: {'; '.join(parts)}; at least {MIN_ITEMS} are needed."
+        if parts
+        else ""
+    )
 
 
 def mark_front(configurations: list[Configuration]) -> list[bool]:
@@ -60,7 +64,7 @@ def make_label(configuration: Configuration, configurations: list[Configuration]
     return f"{text} ({configuration.runs[0].name})" if len(same_settings) > 1 else text
 
 
-def select_within(configurations: list[Configuration], limit: float) -> list[Configuration]:
+def select_within_limit(configurations: list[Configuration], limit: float) -> list[Configuration]:
     """Return the configurations whose mean loss is at most `limit`."""
     return [configuration for configuration in configurations if configuration.loss["value"] <= limit]
 
@@ -72,7 +76,7 @@ def choose_best(configurations: list[Configuration], limit: float) -> Configurat
     """
     if describe_too_few(configurations):
         return None
-    allowed = select_within(configurations, limit)
+    allowed = select_within_limit(configurations, limit)
     return max(
         allowed,
         key=lambda configuration: (configuration.task["value"], -configuration.loss["value"], -configuration.ratio),
@@ -92,7 +96,7 @@ def list_indistinguishable(
         return []
     others = [
         (configuration, compute_task_difference(chosen, configuration, score))
-        for configuration in select_within(configurations, limit)
+        for configuration in select_within_limit(configurations, limit)
         if configuration is not chosen
     ]
     return [
@@ -108,8 +112,8 @@ def describe_recommendation(configurations: list[Configuration], limit: float, s
         return "No run is finished: `make sweep` runs some."
     if few := describe_too_few(configurations):
         return few
-    axis = short_title_of(configurations[0].axis)
-    allowed, chosen = select_within(configurations, limit), choose_best(configurations, limit)
+    axis = get_short_title(configurations[0].axis)
+    allowed, chosen = select_within_limit(configurations, limit), choose_best(configurations, limit)
     if chosen is None:
         nearest = min(
             configurations,
@@ -130,21 +134,21 @@ def describe_recommendation(configurations: list[Configuration], limit: float, s
     )
     if as_good := list_indistinguishable(configurations, limit, score):
         others = "; ".join(make_label(configuration, configurations) for configuration, _ in as_good)
-        text = f"Not distinguishable by {short_title_of(TASK_METRIC)}: mix.ratio {name}; {others}. Highest: {text}"
+        text = f"Not distinguishable by {get_short_title(TASK_METRIC)}: mix.ratio {name}; {others}. Highest: {text}"
     better = [
         configuration
         for configuration in configurations
         if configuration.loss["value"] > limit and configuration.task["value"] > chosen.task["value"]
     ]
     if not better:
-        return f"{text}; no configuration has a better {short_title_of(TASK_METRIC)}."
+        return f"{text}; no configuration has a better {get_short_title(TASK_METRIC)}."
     next_best = min(better, key=lambda configuration: configuration.loss["value"])
     name = make_label(next_best, configurations)
     return f"{text}; the next, {name}, has {_describe_task(next_best)} and {_describe_loss(next_best)}."
 
 
 def _describe_task(configuration: Configuration) -> str:
-    return f"{short_title_of(TASK_METRIC)} {configuration.task['value']:.3f}"
+    return f"{get_short_title(TASK_METRIC)} {configuration.task['value']:.3f}"
 
 
 def _describe_loss(configuration: Configuration) -> str:
@@ -162,11 +166,11 @@ def list_caveats(configurations: list[Configuration], limit: float, score: Score
         name = make_label(configuration, configurations)
         if difference is None:
             lines.append(
-                f"{name}: its rows are not in the DVC cache, so its {short_title_of(TASK_METRIC)} cannot be compared."
+                f"{name}: its rows are not in the DVC cache, so its {get_short_title(TASK_METRIC)} cannot be compared."
             )
             continue
         interval = _format_interval({"value": -difference.value, "low": -difference.high, "high": -difference.low})
-        lines.append(f"{name}: its {short_title_of(TASK_METRIC)} differs by {interval}.")
+        lines.append(f"{name}: its {get_short_title(TASK_METRIC)} differs by {interval}.")
     high = chosen.loss.get("high", chosen.loss["value"])
     if high > limit:
         lines.append(f"Its loss may be as large as {high:.3f} (95 %), over the limit of {limit:g}.")
@@ -191,6 +195,6 @@ def describe_intervals(configurations: list[Configuration]) -> list[str]:
     if len(single_seed) == len(configurations):
         return [ONE_SEED]
     return [
-        "Intervals (95 %) are over seeds and test items together; with one seed, of mix.ratio "
-        f"{'; '.join(single_seed)}, the luck of training is not in them."
+        "Intervals (95 %) are over seeds and test items together; those of configurations with one seed (mix.ratio "
+        f"{'; '.join(single_seed)}) are over test items alone."
     ]

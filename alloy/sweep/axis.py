@@ -29,7 +29,7 @@ def find_axis(name: str) -> Metric:
     raise InputError(f"--axis: expected a metric of general ability such as {', '.join(likely)}, got '{name}'")
 
 
-def short_title_of(metric: Metric) -> str:
+def get_short_title(metric: Metric) -> str:
     """Return the name of a metric in tables and sentences of a sweep."""
     return metric.short or metric.title
 

@@ -1,4 +1,4 @@
-"""The plot of the frontier: task over general ability of each configuration, Pareto front, limit, recommendation."""
+"""The plot of the frontier: task and general ability of each configuration, Pareto front, limit, recommendation."""
 
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,9 @@ def make_frontier_chart(
 
     def draw_frontier(axes: "Axes") -> None:
         front_points = sorted(
-            _chart_point(configuration) for configuration, best in zip(configurations, on_front, strict=True) if best
+            _get_chart_point(configuration)
+            for configuration, best in zip(configurations, on_front, strict=True)
+            if best
         )
         for rate, marker in zip(rates, MARKERS * len(rates), strict=False):
             for series_index, configuration in enumerate(
@@ -49,12 +51,14 @@ def make_frontier_chart(
                     "capsize": 2,
                 }
                 name = legend + (f" at lr {rate:g}" if len(rates) > 1 else "") if series_index == 0 else None
-                axes.errorbar(*_chart_point(configuration), **bars, fmt=marker, ms=6, color=COLORS["tuned"], label=name)
+                axes.errorbar(
+                    *_get_chart_point(configuration), **bars, fmt=marker, ms=6, color=COLORS["tuned"], label=name
+                )
         if front_points:
             axes.plot(*zip(*front_points, strict=True), color=COLORS["tuned"], lw=1, zorder=1, label="Pareto front")
         if chosen:
             axes.plot(
-                *_chart_point(chosen), "o", ms=14, mfc="none", mec=COLORS["svm"], mew=2, ls="", label="recommended"
+                *_get_chart_point(chosen), "o", ms=14, mfc="none", mec=COLORS["svm"], mew=2, ls="", label="recommended"
             )
         if base_general and base_task:
             point = base_general["value"], base_task["value"]
@@ -74,7 +78,7 @@ def make_frontier_chart(
     return draw_frontier
 
 
-def _chart_point(configuration: Configuration) -> tuple[float, float]:
+def _get_chart_point(configuration: Configuration) -> tuple[float, float]:
     return configuration.general["value"], configuration.task["value"]
 
 
@@ -95,7 +99,8 @@ def place_labels(axes: "Axes", configurations: list[Configuration], labels: list
     to_pixels = axes.transData.transform
     frame = axes.get_window_extent()
     centers = [
-        (float(x), float(y)) for x, y in to_pixels([_chart_point(configuration) for configuration in configurations])
+        (float(x), float(y))
+        for x, y in to_pixels([_get_chart_point(configuration) for configuration in configurations])
     ]
     taken: list[Box] = [
         (x - 5 * pixels_per_point, y - 5 * pixels_per_point, x + 5 * pixels_per_point, y + 5 * pixels_per_point)
@@ -104,7 +109,7 @@ def place_labels(axes: "Axes", configurations: list[Configuration], labels: list
     interval_boxes = [
         (*to_pixels((a, b)), *to_pixels((c, d)))
         for configuration in configurations
-        for a, b, c, d in _interval_boxes(configuration.general, configuration.task)
+        for a, b, c, d in _list_interval_boxes(configuration.general, configuration.task)
     ]
     for (x, y), configuration, text in zip(centers, configurations, labels, strict=True):
         width, height = 0.62 * SIZE * len(text) * pixels_per_point, 1.2 * SIZE * pixels_per_point
@@ -123,7 +128,7 @@ def place_labels(axes: "Axes", configurations: list[Configuration], labels: list
         taken.append(box)
         axes.annotate(
             text,
-            _chart_point(configuration),
+            _get_chart_point(configuration),
             (distance if right else -distance, distance if up else -distance),
             textcoords="offset points",
             fontsize=SIZE,
@@ -135,7 +140,7 @@ def place_labels(axes: "Axes", configurations: list[Configuration], labels: list
         )
 
 
-def _interval_boxes(general: Row, task: Row) -> list[Box]:
+def _list_interval_boxes(general: Row, task: Row) -> list[Box]:
     """Return the two intervals of a configuration as boxes of zero height and of zero width, in data coordinates."""
     x, y = general["value"], task["value"]
     return [(general.get("low", x), y, general.get("high", x), y), (x, task.get("low", y), x, task.get("high", y))]

@@ -33,7 +33,7 @@ class Configuration:
 
     @property
     def ratio(self) -> float:
-        """The share of general data that was asked for."""
+        """The requested share of general data (`mix.ratio`)."""
         return self.runs[0].settings.ratio
 
     @property
@@ -67,7 +67,7 @@ def group_runs(runs: list[Run], axis: Metric, metrics: list[Metric], score: Scor
     """Return the configurations of `runs`, in their order, with the means of task metric, `axis` and `metrics`."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(run.settings.others, []).append(run)
+        groups.setdefault(run.settings.configuration, []).append(run)
     all_metrics = {metric.name: metric for metric in (TASK_METRIC, axis, *metrics)}.values()
     return [
         Configuration(
@@ -88,16 +88,16 @@ def compute_mean(metric: Metric, runs: list[Run], score: Score) -> Row | None:
     if len(runs) == 1:
         return {key: estimates[0][key] for key in ("value", "low", "high") if key in estimates[0]}
     values = [estimate["value"] for estimate in estimates]
-    if any(run.too_few(metric) for run in runs):
-        return _mean_without_interval(values)
+    if any(run.has_too_few_items(metric) for run in runs):
+        return _average_without_interval(values)
     items, counts = metric.items, count_rows(metric, [(run, "tuned") for run in runs])
     if items is None or counts is None:
         return round_estimate(estimate_mean_of_values(values))
     overall = estimate_mean_over_seeds(counts, items.statistic, score.resamples, score.seed)
-    return round_estimate(overall) if overall else _mean_without_interval(values)
+    return round_estimate(overall) if overall else _average_without_interval(values)
 
 
-def _mean_without_interval(values: list[float]) -> Row:
+def _average_without_interval(values: list[float]) -> Row:
     return {"value": round(fmean(values), 4)}
 
 
@@ -107,15 +107,15 @@ def compute_mean_loss(metric: Metric, runs: list[Run], score: Score) -> Row:
     if len(runs) == 1:
         return compute_loss(changes[0], metric)
     values = [change["value"] for change in changes]
-    if any(run.too_few(metric) for run in runs):
-        return compute_loss(_mean_without_interval(values), metric)
+    if any(run.has_too_few_items(metric) for run in runs):
+        return compute_loss(_average_without_interval(values), metric)
     items, counts = metric.items, count_rows(metric, [(runs[0], "base"), *((run, "tuned") for run in runs)])
     estimate: Estimate | None = None
     if items is None or counts is None:
         estimate = estimate_mean_of_values(values)
     else:
         estimate = estimate_change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
-    return compute_loss(round_estimate(estimate) if estimate else _mean_without_interval(values), metric)
+    return compute_loss(round_estimate(estimate) if estimate else _average_without_interval(values), metric)
 
 
 def compute_task_difference(first: Configuration, second: Configuration, score: Score) -> Change | None:

@@ -51,18 +51,21 @@ def read_lock(rev: str) -> Row:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The settings of a run: mix ratio, learning rate, seed; `others` is all other params, code and data, as text."""
+    """The settings of a run: mix ratio, learning rate, seed, and a text that identifies its configuration.
+
+    The configuration is everything but the seed: params, code and data.
+    """
 
     ratio: float
     lr: float
     seed: int
-    others: str
+    configuration: str
 
 
 def read_run_settings(lock: Row) -> RunSettings:
     """Return the settings of the stages in a lock, without those of the gate, which change no metric.
 
-    Runs with the same ratio, learning rate and `others` belong to one configuration.
+    Runs with the same `configuration` differ only in their seed.
     """
     names = find_upstream_stages(lock, "compare")
     params: dict[str, Any] = {}
@@ -74,9 +77,9 @@ def read_run_settings(lock: Row) -> RunSettings:
     ratio, lr = float(params.pop("params.yaml:mix.ratio")), float(params.pop(f"{profile}:train.lr"))
     seed = int(params.pop("params.yaml:seed", 0))
     other_params = {key: value for key, value in params.items() if not key.startswith("params.yaml:gate")}
-    makers = _index_outputs(lock)
+    producers = _index_outputs(lock)
     hashes = {dep["path"]: dep.get("md5") for name in names for dep in lock[name].get("deps", [])}
-    inputs = {path: content for path, content in hashes.items() if not _outputs_at(path, makers)}
+    inputs = {path: content for path, content in hashes.items() if not _find_outputs_at(path, producers)}
     return RunSettings(ratio, lr, seed, json.dumps([ratio, lr, other_params, inputs], sort_keys=True, default=str))
 
 
@@ -94,25 +97,27 @@ def is_in_workspace(path: str, lock: Row) -> bool:
     file = Path(path)
     if not file.is_file():
         return False
-    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == _output_hashes(lock).get(path)
+    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == _index_output_hashes(lock).get(path)
 
 
-def shared_hashes(lock: Row) -> dict[str, Any]:
+def select_shared_hashes(lock: Row) -> dict[str, Any]:
     """Return the hashes of the outputs that runs must share, by path."""
-    hashes = _output_hashes(lock)
+    hashes = _index_output_hashes(lock)
     return {path: hashes.get(path) for path in SHARED_OUTPUTS}
 
 
 def find_upstream_stages(lock: Row, last: str) -> list[str]:
     """Return the names of the stages in a lock on which `last` depends, including itself, sorted."""
-    makers = _index_outputs(lock)
+    producers = _index_outputs(lock)
     pending, stages = [last], set[str]()
     while pending:
         stage = pending.pop()
         if stage not in stages and stage in lock:
             stages.add(stage)
             pending += [
-                maker for dep in lock[stage].get("deps", []) for maker, _ in _outputs_at(dep["path"], makers).values()
+                producer
+                for dep in lock[stage].get("deps", [])
+                for producer, _ in _find_outputs_at(dep["path"], producers).values()
             ]
     return sorted(stages)
 
@@ -122,16 +127,16 @@ def _index_outputs(lock: Row) -> dict[str, tuple[str, str | None]]:
     return {out["path"]: (name, out.get("md5")) for name, stage in lock.items() for out in stage.get("outs", [])}
 
 
-def _output_hashes(lock: Row) -> dict[str, str | None]:
+def _index_output_hashes(lock: Row) -> dict[str, str | None]:
     """Return the hash of each output in a lock, by path."""
     return {path: md5 for path, (_, md5) in _index_outputs(lock).items()}
 
 
-def _outputs_at(path: str, makers: dict[str, tuple[str, str | None]]) -> dict[str, tuple[str, str | None]]:
-    """Return the outputs in `makers` that are at `path`, below it, or a folder that contains it."""
+def _find_outputs_at(path: str, producers: dict[str, tuple[str, str | None]]) -> dict[str, tuple[str, str | None]]:
+    """Return the outputs in `producers` that are at `path`, below it, or a folder that contains it."""
     return {
-        out: maker
-        for out, maker in makers.items()
+        out: producer
+        for out, producer in producers.items()
         if out == path or out.startswith(f"{path}/") or path.startswith(f"{out}/")
     }
 
@@ -143,11 +148,14 @@ def is_finished(lock: Row) -> bool:
 
 def find_stale_stages(lock: Row) -> list[str]:
     """Return the stages in a lock whose inputs differ from the outputs that the lock has for the same paths."""
-    makers = _index_outputs(lock)
+    producers = _index_outputs(lock)
     return [
         name
         for name, stage in lock.items()
-        if any((made := _outputs_at(dep["path"], makers)) and _has_changed(dep, made) for dep in stage.get("deps", []))
+        if any(
+            (made := _find_outputs_at(dep["path"], producers)) and _has_changed(dep, made)
+            for dep in stage.get("deps", [])
+        )
     ]
 
 
@@ -158,10 +166,10 @@ def _has_changed(dep: Row, made: dict[str, tuple[str, str | None]]) -> bool:
         return made[path][1] != dep.get("md5")
     if any(path.startswith(f"{out}/") for out in made):  # the lock has only the hash of the whole folder
         return False
-    return _folder_hash(path, {out: md5 for out, (_, md5) in made.items()}) != dep.get("md5")
+    return _compute_folder_hash(path, {out: md5 for out, (_, md5) in made.items()}) != dep.get("md5")
 
 
-def _folder_hash(folder: str, hashes: dict[str, str | None]) -> str | None:
+def _compute_folder_hash(folder: str, hashes: dict[str, str | None]) -> str | None:
     """Return DVC's hash of a folder that contains exactly the files in `hashes` (path -> hash)."""
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.tree import Tree

@@ -2,7 +2,7 @@
 
 Reads   the finished experiments of the current commit, that commit and the workspace, through DVC
         (alloy/sweep/results.py)
-Writes  metrics/frontier/frontier.md, .csv, .svg; git ignores them, since the experiments are local, too
+Writes  metrics/frontier/frontier.md, .csv, .svg; git ignores them, since the experiments are local as well
 Run     alloy frontier, alloy frontier --max-loss 0.05, alloy frontier --axis ifeval.prompt_strict
 
 This is not a stage: it compares runs of the whole pipeline. Runs that differ only in their seed are one configuration,
@@ -28,7 +28,7 @@ from alloy.sweep.analyze import (
     make_label,
     mark_front,
 )
-from alloy.sweep.axis import choose_limit, compute_loss, find_axis, short_title_of
+from alloy.sweep.axis import choose_limit, compute_loss, find_axis, get_short_title
 from alloy.sweep.configurations import Configuration, describe_missing_seeds, group_runs
 from alloy.sweep.results import Run, read_runs
 
@@ -49,8 +49,8 @@ def render_table(configurations: list[Configuration], limit: float) -> str:
     axis = configurations[0].axis
     metrics, chosen = select_metrics(axis), choose_best(configurations, limit)
     titles = [
-        *(f"{short_title_of(metric)}{_describe_items(metric, configurations)}" for metric in metrics),
-        f"{short_title_of(axis)} loss",
+        *(f"{get_short_title(metric)}{_describe_items(metric, configurations)}" for metric in metrics),
+        f"{get_short_title(axis)} loss",
     ]
     lines = [
         [
@@ -107,13 +107,13 @@ def render_csv(configurations: list[Configuration], limit: float) -> str:
         }
         head |= {"lr": configuration.lr, "seed": ""}
         estimates = {metric.name: configuration.estimates.get(metric.name) for metric in metrics}
-        columns = _metric_columns(metrics, axis, estimates, configuration.loss, configuration.runs[0])
+        columns = _make_metric_columns(metrics, axis, estimates, configuration.loss, configuration.runs[0])
         rows.append({**head, "seeds": len(configuration.runs), **columns, **marks})
-        rows += [{**_run_row(run, metrics, axis), "front": "", "recommended": ""} for run in configuration.runs]
+        rows += [{**_make_run_row(run, metrics, axis), "front": "", "recommended": ""} for run in configuration.runs]
     return csv_text([*rows[0]], [[row[name] for name in rows[0]] for row in rows])
 
 
-def _run_row(run: Run, metrics: list[Metric], axis: Metric) -> Row:
+def _make_run_row(run: Run, metrics: list[Metric], axis: Metric) -> Row:
     settings = run.settings
     share = round(run.budget.general, 4) if run.budget else None
     head = {"kind": "run", "experiment": run.name, "ratio": settings.ratio, "general_share": share}
@@ -122,15 +122,19 @@ def _run_row(run: Run, metrics: list[Metric], axis: Metric) -> Row:
     return {
         **head,
         "seeds": 1,
-        **_metric_columns(metrics, axis, {metric.name: run.read_estimate(metric) for metric in metrics}, loss, run),
+        **_make_metric_columns(
+            metrics, axis, {metric.name: run.read_estimate(metric) for metric in metrics}, loss, run
+        ),
     }
 
 
-def _metric_columns(metrics: list[Metric], axis: Metric, estimates: dict[str, Row | None], loss: Row, run: Run) -> Row:
+def _make_metric_columns(
+    metrics: list[Metric], axis: Metric, estimates: dict[str, Row | None], loss: Row, run: Run
+) -> Row:
     """Return the columns of each metric (value, ends of the interval, items in `run`), and of the loss (no items)."""
-    columns = {short_title_of(metric): estimates[metric.name] or {} for metric in metrics}
-    columns[f"{short_title_of(axis)} loss"] = loss
-    counts = {short_title_of(metric): {"n": run.count_items(metric)} for metric in metrics}
+    columns = {get_short_title(metric): estimates[metric.name] or {} for metric in metrics}
+    columns[f"{get_short_title(axis)} loss"] = loss
+    counts = {get_short_title(metric): {"n": run.count_items(metric)} for metric in metrics}
     ends = (("", "value"), ("_low", "low"), ("_high", "high"), ("_n", "n"))
     return {
         title.lower().replace(" ", "_") + end: ""

@@ -26,7 +26,7 @@ from alloy.sweep.dvc_experiments import (
     list_experiments,
     read_lock,
     read_run_settings,
-    shared_hashes,
+    select_shared_hashes,
 )
 
 REQUIRED_FILES = COMPARE_FILE, SCORE_ROWS = "metrics/compare.json", "metrics/score/tuned.jsonl"
@@ -60,7 +60,7 @@ class Run:
         """Return the number of items that a metric is measured on, or None if it is not known."""
         return self.lines.get(metric.name, {}).get("n")
 
-    def too_few(self, metric: Metric) -> bool:
+    def has_too_few_items(self, metric: Metric) -> bool:
         """Return whether a metric has too few items for an interval or a comparison."""
         items = self.count_items(metric)
         return items is not None and items < MIN_ITEMS
@@ -109,7 +109,7 @@ def read_runs(axis: Metric) -> tuple[list[Run], list[str]]:
     """Return the finished runs that measured `axis`, without duplicates, and one line per run that is left out."""
     finished, left_out = list_experiments()
     has_lock = Path("dvc.lock").is_file()
-    shared = shared_hashes(read_lock(WORKSPACE if has_lock else "HEAD"))
+    shared = select_shared_hashes(read_lock(WORKSPACE if has_lock else "HEAD"))
     runs: list[Run] = []
     not_runs: list[str] = []  # why HEAD or workspace is not a run; shown only if there are no runs
     for name, rev in [*finished, ("HEAD", "HEAD"), *([(WORKSPACE, WORKSPACE)] if has_lock else [])]:
@@ -140,14 +140,14 @@ def _read_run(name: str, rev: str, shared: dict[str, Any], axis: Metric) -> Run:
     lock = read_lock(rev)
     if not is_finished(lock):
         raise InputError("not finished")
-    different = [path for path, content in shared_hashes(lock).items() if content != shared[path]]
+    different = [path for path, content in select_shared_hashes(lock).items() if content != shared[path]]
     if different:
         raise InputError(f"{different[0]} differs from that of the workspace, so metrics cannot be compared")
     if rev == WORKSPACE and (stale := [path for path in REQUIRED_FILES if not is_in_workspace(path, lock)]):
         raise InputError(f"{stale[0]} differs from dvc.lock; run `dvc checkout`")
     files = DVCFileSystem(rev=None if rev == WORKSPACE else rev)
 
-    def read_json_output(path: str) -> Any:  # noqa: ANN401 (a JSON document may be anything)
+    def read_json_output(path: str) -> Any:  # noqa: ANN401 (any JSON value)
         try:
             return json.loads(files.read_text(path))
         except FileNotFoundError:

@@ -30,10 +30,8 @@ from alloy.sweep.terminal import run_and_log
 from alloy.training.settings import Train
 
 LOG_FOLDER = Path(".dvc/tmp/sweep")
-SKIPPED = {
-    "raw",
-    "__pycache__",
-}  # ignored folders that need not be known to DVC: raw data, which `copy_options` copies to each run, and caches
+# Ignored folders that DVC need not track: raw data, which `make_copy_options` copies to each run, and caches.
+SKIPPED = {"raw", "__pycache__"}
 FIRST_SWEPT_STAGE = "mix"  # the first stage whose result differs between runs
 
 
@@ -88,16 +86,16 @@ def hold_lock(folder: Path = LOG_FOLDER) -> Iterator[int]:
         yield lock.fileno()
 
 
-def copy_options(data: list[str]) -> list[str]:
+def make_copy_options(data: list[str]) -> list[str]:
     """Return the options of `dvc exp run` that copy the raw data, which git ignores, to the run's folder."""
     files = (file for folder in dict.fromkeys(data) for file in sorted(Path(folder, "raw").rglob("[!.]*")))
     return [word for file in files if file.is_file() for word in ("--copy-paths", str(file))]
 
 
-def run_points(points: list[GridPoint], data: list[str], gate: Gate, lock: int) -> list[str]:
+def run_grid(points: list[GridPoint], data: list[str], gate: Gate, lock: int) -> list[str]:
     """Run the points that have no finished experiment yet; return one line per failed run."""
     profile_label = profile_name()
-    profile, copied = f"profiles/{profile_label}.yaml", copy_options(data)
+    profile, copied = f"profiles/{profile_label}.yaml", make_copy_options(data)
     finished, _ = list_experiments()
     name_of_point = {point: name for name, rev in finished if (point := find_point(rev, profile))}
     used_names = {name for name, _ in finished}
@@ -124,8 +122,8 @@ def run_points(points: list[GridPoint], data: list[str], gate: Gate, lock: int) 
     return failed
 
 
-def run_shared() -> None:
-    """Run the stages that all runs share in the workspace, so that an error there shows once, before all runs."""
+def run_shared_stages() -> None:
+    """Run the stages that all runs share in the workspace, so that an error there is shown once, before all runs."""
     graph = subprocess.run(["dvc", "dag", "--dot", "dvc.yaml"], text=True, stdout=subprocess.PIPE, check=False)
     stages = find_shared_stages(graph.stdout)
     print("sweep: running the stages that all runs share", flush=True)
@@ -134,7 +132,10 @@ def run_shared() -> None:
 
 
 def main(ratios: str, lrs: str = "", seeds: int = 1, max_loss: str = "", axis: str = "") -> None:
-    """Check the options, run shared stages and `seeds` runs per configuration (from params.yaml's seed on), compare."""
+    """Check the options, run the shared stages and `seeds` runs per configuration, and compare the runs.
+
+    The first seed is that of params.yaml; the others follow it.
+    """
     data_settings, gate, train = load_sections(Data, Gate, Train)
     data = [f"data/{folder}" for _, folder in data_settings]
     choose_limit(max_loss, None, find_axis(axis))
@@ -151,9 +152,9 @@ def main(ratios: str, lrs: str = "", seeds: int = 1, max_loss: str = "", axis: s
     require_known_files(data)
     with hold_lock() as lock:
         print("".join(f"{line}\n" for line in repair_dvc()), end="", flush=True)
-        run_shared()
+        run_shared_stages()
         try:
-            failed = run_points(points, data, gate, lock)
+            failed = run_grid(points, data, gate, lock)
         except KeyboardInterrupt:
             print("\nsweep: stopped; run `make sweep` to continue", file=sys.stderr)
             raise

@@ -69,7 +69,7 @@ def make_arguments(job: TrainingJob, rows: int) -> "TrainingArguments":
             gradient_checkpointing=train.gradient_checkpointing,
             gradient_checkpointing_kwargs={"use_reentrant": False} if train.gradient_checkpointing else None,
             use_liger_kernel=train.liger,
-            # The loss per token is needed, which the fused loss does not give. Logits are few: completions only.
+            # The fused loss does not give the loss per token. Logits are few: only those of completion tokens.
             liger_kernel_config={"fused_linear_cross_entropy": False, "cross_entropy": False} if train.liger else None,
             ddp_find_unused_parameters=False,
             remove_unused_columns=False,

@@ -124,7 +124,7 @@ class Checkpoints(TrainerCallback):
         due = now - self.last_saved >= (
             max(self.interval, self.save_seconds / MAX_TIME_SHARE) if self.interval else 0.0
         )
-        stop = self.stop_requested or (state.is_world_process_zero and self.work_folder.is_taken_over())
+        stop = self.stop_requested or (state.is_world_process_zero and self.work_folder.is_superseded())
         if args.world_size > 1:
             flags = torch.tensor([due, stop], dtype=torch.int32, device=args.device)
             torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MAX)
@@ -141,7 +141,7 @@ class Checkpoints(TrainerCallback):
             control.should_training_stop = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
-        """Mark the checkpoint as complete when every process has written its part."""
+        """Wait until every process has written its part, then mark the checkpoint as complete."""
         if args.world_size > 1:
             torch.distributed.barrier()
         if state.is_world_process_zero:

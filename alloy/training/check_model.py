@@ -44,7 +44,7 @@ def check_length(train: Train, context: int, key: str = "train") -> None:
 
 
 def resolve_packing(config: "PreTrainedConfig", train: Train) -> tuple[Train, str | None]:
-    """Return `train`, without packing if this model cannot have it, and then also a line that tells the user."""
+    """Return `train` and None. If rows must not be packed for this model, return `train` without packing, and why."""
     if not train.packing or (problem := find_packing_problem(config)) is None:
         return train, None
     line = (

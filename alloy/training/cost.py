@@ -8,7 +8,13 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alloy.modeling.architecture import find_modules_outside_text, keeps_state, language_model, layer_kinds, text_config
+from alloy.modeling.architecture import (
+    find_language_model,
+    find_modules_outside_text,
+    get_layer_types,
+    get_text_config,
+    keeps_state,
+)
 from alloy.training.settings import DeepSpeed, Method, Optimizer, Train
 
 if TYPE_CHECKING:
@@ -58,7 +64,7 @@ def make_empty_model(config: "PreTrainedConfig") -> "PreTrainedModel":
     """
     import torch
 
-    model_class, model_config = language_model(copy.deepcopy(config))
+    model_class, model_config = find_language_model(copy.deepcopy(config))
     with torch.device("meta"):
         return model_class(model_config)
 
@@ -74,7 +80,7 @@ def count_parameters(config: "PreTrainedConfig") -> ParameterCounts:
     modules = dict(model.named_modules())
     excluded |= {id(p) for name in find_modules_outside_text(model) for p in modules[name].parameters()}
     active = sum(
-        p.numel() // p.shape[0] * text_config(config).num_experts_per_tok if ".experts." in name else p.numel()
+        p.numel() // p.shape[0] * get_text_config(config).num_experts_per_tok if ".experts." in name else p.numel()
         for name, p in model.named_parameters()
         if id(p) not in excluded
     )
@@ -104,8 +110,8 @@ def count_training_flops(
     6 * 100 * 10 = 6,000 FLOPs.
     """
     size = count_parameters(config)
-    heads, _, width = _read_attention_sizes(text_config(config))
-    layers = sum(not keeps_state(kind) for kind in layer_kinds(config))
+    heads, _, width = _read_attention_sizes(get_text_config(config))
+    layers = sum(not keeps_state(layer_type) for layer_type in get_layer_types(config))
     matrices = size.body_active * tokens + size.head * completions
     scores = 2 * squares * heads * width * layers  # 2 matmuls of 2 FLOPs over half the square
     return (6 if method is Method.full else 4) * matrices + 3 * scores
@@ -131,7 +137,7 @@ def estimate_memory(config: "PreTrainedConfig", train: Train, processes: int, ro
     weights. Its float32 weights (`master_weights_and_grads_dtype`, counted as `optimizer`) and float32 gradients are
     divided among the processes (profiles/deepspeed). Frozen weights are bfloat16. On a CPU everything is float32.
     """
-    model, sizes = make_empty_model(config), text_config(config)
+    model, sizes = make_empty_model(config), get_text_config(config)
     total = sum(p.numel() for p in model.parameters())
     full = train.method is Method.full
     if full:
@@ -161,7 +167,7 @@ def estimate_memory(config: "PreTrainedConfig", train: Train, processes: int, ro
         "optimizer": state_bytes // shards,
         "reference": element_bytes * total if full and train.anchor else 0,
         "activations": _estimate_activations(
-            text_config(config), train, rows * train.max_length, element_bytes, 4 if autocast else element_bytes
+            get_text_config(config), train, rows * train.max_length, element_bytes, 4 if autocast else element_bytes
         ),
         # Log-probabilities and two gradients, in float32.
         "logits": int(COMPLETION_SHARE * rows * train.max_length) * sizes.vocab_size * 12,

@@ -1,11 +1,12 @@
 """Starts the processes of a training. Their number is not a param: the experiment is the same on one GPU or on 32.
 
-A stage that was started as one process starts itself again as several, if the environment or the GPUs ask for it:
+A stage that was started as one process starts itself again as several, if the environment or the number of GPUs
+requires it:
 
     SLURM_JOB_NUM_NODES > 1   set by Slurm: srun starts torchrun on every node of the allocation
     ALLOY_HOSTFILE=<file>     the DeepSpeed launcher, on the hosts that the file names
     ALLOY_PROCESSES=<n>       torchrun, n processes on this machine (or per node); default: one per visible GPU
-    torchrun -m stages.train  started by hand: nothing else is started
+    torchrun -m stages.train  started by the user: no other processes are started
 
 ALLOY_DEVICE_ROWS=<n> sets the rows per device batch (default: 1; on a CPU up to 2,048 tokens). Gradients are
 accumulated over the rest of the process's share of the global batch.

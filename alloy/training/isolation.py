@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from alloy.modeling.architecture import keeps_state, language_model, layer_kinds, text_config
+from alloy.modeling.architecture import find_language_model, get_layer_types, get_text_config, keeps_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +36,8 @@ SPECIAL_TOKEN_FIELDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 
 def find_packing_problem(config: "PreTrainedConfig") -> str | None:
     """Return why rows must not be packed for this model, or None if they can be."""
-    if kinds := sorted({kind for kind in layer_kinds(config) if keeps_state(kind)}):
-        return f"its layers ({', '.join(kinds)}) carry a state from one example to the next"
+    if stateful := sorted({name for name in get_layer_types(config) if keeps_state(name)}):
+        return f"its layers ({', '.join(stateful)}) carry a state from one example to the next"
     apart = _examples_stay_apart(config.to_json_string(use_diff=False), type(config))
     if apart is None:
         return "it could not be checked that its attention keeps packed examples apart"
@@ -81,8 +81,8 @@ def examples_stay_apart(config: "PreTrainedConfig") -> bool | None:
 
 
 def _make_small_model(config: "PreTrainedConfig") -> Any:  # noqa: ANN401 (a PreTrainedModel)
-    model_class, config = language_model(copy.deepcopy(config))
-    sizes = text_config(config)
+    model_class, config = find_language_model(copy.deepcopy(config))
+    sizes = get_text_config(config)
     values = sizes.to_dict()
     layers = min(MAX_LAYERS, sizes.num_hidden_layers)
     changes: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The description of a training, which all of its steps get."""
+"""The description of a training job, which is passed to all steps of the training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class TrainingJob:
     """One training.
 
-    `key` is the fingerprint of everything that the result depends on (`alloy.runtime.resume.hash_inputs`). `section` is
+    `key` is the hash of everything that the result depends on (`alloy.runtime.resume.hash_inputs`). `section` is
     the key of `train` in the profile. `load_model` returns the model to train in a given dtype; `config` is its
     configuration. The trained model is written to `output`. `format_card`, if given, makes its README.md from the
     report. `base` is the base model's name and revision, which an adapter stores to find it again.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, read_json, write_json
-from alloy.modeling.architecture import find_modules_outside_text, text_config
+from alloy.modeling.architecture import find_modules_outside_text, get_text_config
 from alloy.training.settings import Lora
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def attach_adapter(model: "PreTrainedModel", lora: Lora) -> "PeftModel":
 def _find_fused_outputs(model: "PreTrainedModel") -> set[str]:
     """Return the names of output layers of state space blocks.
 
-    Their kernels read the weights directly, so an adapter on them would have no effect. PEFT refuses them for a list of
+    Their kernels read the weights directly, so an adapter on them would have no effect. PEFT rejects them for a list of
     architectures. Here a state space block is recognized by its parameter D.
     """
     return {
@@ -86,7 +86,7 @@ def untie_targets(model: Any, targets: list[str]) -> None:  # noqa: ANN401 (a Pr
             "under zero3; remove them from the targets, or change train.deepspeed: zero3"
         )
     head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
-    for config in (model.config, text_config(model.config)):
+    for config in (model.config, get_text_config(model.config)):
         config.tie_word_embeddings = False
     model.all_tied_weights_keys = {}
 

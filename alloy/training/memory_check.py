@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_memory(job: TrainingJob, arguments: "TrainingArguments") -> None:
-    """Print the parts of the global batch and the memory estimate; raise `InputError` if the device has less."""
+    """Print how the global batch is divided and the memory estimate; raise `InputError` if the device has less."""
     import psutil
     import torch
 
@@ -32,7 +32,7 @@ def check_memory(job: TrainingJob, arguments: "TrainingArguments") -> None:
     available = torch.cuda.mem_get_info()[1] if gpu else psutil.virtual_memory().total
     processes = f"{world} process{'es' * (world > 1)}"
     print(
-        f"{job.stage}: {job.train.global_batch} rows per step = {processes} x {rows} at a time x {steps} accumulated\n"
+        f"{job.stage}: {job.train.global_batch} rows per step = {processes} x {rows} per batch x {steps} accumulated\n"
         f"{job.stage}: {format_memory(estimate, available)}",
         flush=True,
     )

@@ -7,10 +7,8 @@ from typing import Any
 
 import torch
 
-BETAS = (
-    0.9,
-    0.99,
-)  # runs are short: with 0.999, about 1,000 steps, the moments would still contain the start of the warm-up
+# Runs are short: with 0.999 (about 1,000 steps), the second moments would still contain the start of the warm-up.
+BETAS = (0.9, 0.99)
 
 
 class CombinedOptimizer(torch.optim.Optimizer):

@@ -31,7 +31,7 @@ def fit(job: TrainingJob, rows: list[Row]) -> tuple[Row, list[Row]] | None:
     1. Encode the rows and pack them into rows of at most `train.max_length` tokens.
     2. Make the Trainer's arguments. With several processes, join the process group.
     3. Print the memory estimate, and stop if the device has less.
-    4. On rank 0, lock the scratch folder of this job. It may hold checkpoints or a finished result of an earlier run.
+    4. On rank 0, lock the work folder of this job. It may hold checkpoints or a finished result of an earlier run.
     5. Unless there is a result: set up, train, report and save (`_train_and_save`).
     6. Publish the model, and return its report and curve.
     """
@@ -50,10 +50,10 @@ def fit(job: TrainingJob, rows: list[Row]) -> tuple[Row, list[Row]] | None:
         distributed.leave_process_group()
         if not distributed.is_main():
             return None
-        if work_folder.is_taken_over():
-            raise InputError("a later run in this folder has taken over")
+        if work_folder.is_superseded():
+            raise InputError("superseded by a later run in this folder")
         if is_orphaned():
-            raise InputError("finished, but dvc has exited; the next `dvc repro` reuses the result")
+            raise InputError("finished, but DVC has exited; the next `dvc repro` reuses the result")
         work_folder.publish_output("model", job.output)
         return read_json(work_folder.result / METRICS)[job.stage], read_json(work_folder.result / "curve.json")
 

@@ -69,8 +69,9 @@ class Train(Section):
     """Settings of supervised fine-tuning.
 
     `global_batch` is the number of rows per step, over all processes: packed rows of `max_length` tokens with
-    `packing`, otherwise examples. If `max_steps` is null, `epochs` counts. With `gpu`, training without a GPU is an
-    error. `anchor` is the weight of the divergence from the base model on general rows; 0 turns it off.
+    `packing`, otherwise examples. `epochs` is used if `max_steps` is null. `warmup` is the fraction of the steps in
+    which the learning rate rises to `lr`. With `gpu`, training without a GPU is an error. `anchor` is the weight of the
+    divergence from the base model on general rows; 0 turns it off.
 
     The stage `mix` also reads `max_length`, `on_long_row` and `assistant_turns`: it draws only rows that fit, and it
     counts loss tokens.
@@ -146,7 +147,7 @@ class Scratch(Settings):
 class Model(Checkpoint, Section):
     """The base model: an existing one (`Checkpoint`), or a new one (`scratch`).
 
-    The new one is defined here because it is trained, and `alloy.modeling` does not know about training.
+    `scratch` is defined here and not in `alloy.modeling`, which must not depend on training.
     """
 
     key = "model"

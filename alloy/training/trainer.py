@@ -72,7 +72,7 @@ class MixTrainer(Trainer):
         **kwargs: Any,  # noqa: ANN401 (Trainer's own)
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._loss_shifts_labels = False  # `flatten_rows` has shifted them; the Trainer needs to know to count them
+        self._loss_shifts_labels = False  # `flatten_rows` has shifted them; the Trainer uses this to count them
         self.order = order
         self.categories = categories
         self.anchor = anchor

@@ -12,8 +12,8 @@ from alloy.commands.nova_export import main
 from alloy.core.files import InputError, read_jsonl, write_json, write_jsonl
 from alloy.datasets.nova import convert_nova
 from alloy.datasets.nova_labels import taxonomy_csv
-from alloy.formats.comments import Segment, segment_row
-from alloy.formats.converse import REFUSED_WORDS, SCHEMA, to_conversation, to_messages
+from alloy.formats.comments import Segment, make_segment_row
+from alloy.formats.converse import REJECTED_WORDS, SCHEMA, to_conversation, to_messages
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.labeling.prompt import Prompts
 from alloy.labeling.settings import Prompt
@@ -51,7 +51,7 @@ def hostile_comments() -> list[Row]:
                 Segment(generator.choice(list(LABELS.leaves)), content, generator.choice([None, "anger", "joy"]))
             )
         rows.append(
-            {"id": f"c{number}", "text": text, "segments": [segment_row(part, LABELS.levels) for part in segments]}
+            {"id": f"c{number}", "text": text, "segments": [make_segment_row(part, LABELS.levels) for part in segments]}
         )
     return rows
 
@@ -175,7 +175,7 @@ def test_the_folder_can_be_named(project: Path, monkeypatch: pytest.MonkeyPatch)
     assert sorted(path.name for path in Path("elsewhere").iterdir()) == ["test.jsonl", "train.jsonl"]
 
 
-@pytest.mark.parametrize("word", REFUSED_WORDS)
+@pytest.mark.parametrize("word", REJECTED_WORDS)
 def test_words_that_nova_refuses_are_named_with_their_location(
     project: Path, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:

@@ -10,7 +10,7 @@ from alloy.commands import nova_recipe
 from alloy.commands.nova_recipe import round_percentages
 from alloy.core.files import InputError
 from alloy.core.settings import load_seed
-from alloy.mixing.nova_names import CANONICAL, NOVA_MIX, canonical_categories
+from alloy.mixing.nova_names import CANONICAL, NOVA_MIX, get_canonical_categories
 from alloy.mixing.settings import Mix
 
 ROOT = Path(__file__).parents[2]
@@ -224,17 +224,17 @@ def test_novas_own_mix_sums_to_100_and_stays_itself() -> None:
 
 
 def test_a_category_of_nova_has_the_name_of_the_general_data() -> None:
-    assert canonical_categories("reasoning-math") == canonical_categories("math") == ("math",)
-    assert canonical_categories("rag") == ("reading-comprehension",)
-    assert "summarization" in canonical_categories("baseline")
+    assert get_canonical_categories("reasoning-math") == get_canonical_categories("math") == ("math",)
+    assert get_canonical_categories("rag") == ("reading-comprehension",)
+    assert "summarization" in get_canonical_categories("baseline")
 
 
 @pytest.mark.parametrize("name", ["agents", "identity", "gsm8k_train", "stem", ""])
 def test_a_name_without_a_counterpart_stays_as_it_is(name: str) -> None:
-    assert canonical_categories(name) == (name,)
+    assert get_canonical_categories(name) == (name,)
 
 
 def test_a_canonical_category_is_its_own_canonical_category() -> None:
     for called in CANONICAL.values():
         for name in called:
-            assert canonical_categories(name) == (name,)
+            assert get_canonical_categories(name) == (name,)

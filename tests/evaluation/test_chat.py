@@ -11,7 +11,7 @@ from alloy.formats.chat import read_chat_prompts
 from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.open_engine import SAMPLE_CHATS
 from alloy.inference.settings import Infer
-from alloy.modeling.chat_template import common_prefix, render_prompt
+from alloy.modeling.chat_template import find_common_prefix, render_prompt
 from small import SCRATCH, make_tokenizer, new_config, new_model, set_seed
 
 PROMPTS = read_chat_prompts(Path(__file__).parents[2] / "data/chat/prompts.jsonl")
@@ -30,7 +30,7 @@ def test_each_prompt_has_the_greedy_answer_to_all_its_turns() -> None:
         answer = model.generate(**asked, max_new_tokens=LIMIT, do_sample=False)[0, asked["input_ids"].shape[1] :]
         wanted.append(tokens.decode(answer, skip_special_tokens=True))
     infer = Infer(batch_size=4, max_new_tokens=LIMIT)
-    engine = TransformersEngine(model, tokens, infer, common_prefix(tokens, SAMPLE_CHATS))
+    engine = TransformersEngine(model, tokens, infer, find_common_prefix(tokens, SAMPLE_CHATS))
     totals: Counter[str] = Counter()
     found: dict[int, Row] = {}
     answer_prompts(engine, PROMPTS, found.__setitem__)

@@ -25,7 +25,7 @@ def clock() -> Clock:
 def test_shared_stages_count_only_for_the_first_run(clock: Clock) -> None:
     progress = Progress(3, EXPECTED, {"base"}, clock)
     progress.start_run()
-    assert progress.seconds_left() == 400 + 2 * 300
+    assert progress.estimate_seconds_left() == 400 + 2 * 300
 
 
 def test_on_a_machine_of_half_the_speed_the_time_left_doubles(clock: Clock) -> None:
@@ -35,7 +35,7 @@ def test_on_a_machine_of_half_the_speed_the_time_left_doubles(clock: Clock) -> N
     clock.now = 200
     message = progress.read_line("\x1b[32mRunning stage 'train':\x1b[0m")
     assert message == "evidence: run 1 of 2, stage train; 3 min so far, about 20 min left"
-    assert progress.seconds_left() == 2 * (300 + 300)
+    assert progress.estimate_seconds_left() == 2 * (300 + 300)
     assert progress.seconds == {"base": 200}
 
 
@@ -44,7 +44,7 @@ def test_cached_stages_take_no_time_and_stages_of_data_sets_are_recognized(clock
     progress.start_run()
     progress.read_line("Stage 'base' didn't change, skipping")
     progress.read_line("Stage 'train' is cached - skipping run, checking out outputs")
-    assert progress.seconds_left() == 100
+    assert progress.estimate_seconds_left() == 100
     progress.read_line("Running stage 'data/mams/dvc.yaml:convert':")
     assert progress.stage == "convert"
     clock.now = 5

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from alloy.core.text import fold_text, text_hash, text_key, unit_hash
-from alloy.formats.comments import Comment, Segment, parse_comment, segment_row
+from alloy.formats.comments import Comment, Segment, make_segment_row, parse_comment
 from alloy.formats.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", "Easy setup"): "", ("Price", "Fair"): ""})
@@ -60,7 +60,7 @@ def test_a_comment_is_written_back_without_absent_fields() -> None:
 
 def test_the_keys_of_a_segment_have_the_order_of_the_answer() -> None:
     segment = Segment(("Setup", "Pairing"), "x", "joy")
-    assert list(segment_row(segment, ("L1", "L2"))) == ["content", "L1", "L2", "emotion"]
+    assert list(make_segment_row(segment, ("L1", "L2"))) == ["content", "L1", "L2", "emotion"]
 
 
 def test_null_counts_as_absent() -> None:

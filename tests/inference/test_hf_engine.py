@@ -13,7 +13,7 @@ from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.prefix_attention import SharedPrefix, Step
 from alloy.inference.settings import Infer
 from alloy.labeling.constrained_decoding import CompiledLabelConstraint
-from alloy.modeling.chat_template import common_prefix, render_prompt
+from alloy.modeling.chat_template import find_common_prefix, render_prompt
 from projects import make_dense_config, make_moe_config
 from small import make_tokenizer
 
@@ -31,7 +31,7 @@ def make_request(number: int) -> Request:
 
 REQUESTS = [make_request(number) for number in range(14)]
 SAMPLES = [REQUESTS[1].messages, REQUESTS[2].messages]
-COMMON = common_prefix(make_tokenizer(), SAMPLES)
+COMMON = find_common_prefix(make_tokenizer(), SAMPLES)
 
 
 def make_small_model(config=None):
@@ -55,7 +55,7 @@ def generate(model, tokens, infer=INFER):
 
 
 def generate_answers(model, tokens, infer=INFER, constraints=None):
-    engine = TransformersEngine(model, tokens, infer, common_prefix(tokens, SAMPLES), constraints)
+    engine = TransformersEngine(model, tokens, infer, find_common_prefix(tokens, SAMPLES), constraints)
     return engine.complete(REQUESTS, lambda *_: None)
 
 

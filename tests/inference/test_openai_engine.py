@@ -21,7 +21,7 @@ from alloy.inference.hf_engine import TransformersEngine
 from alloy.inference.openai_engine import OpenAIEngine
 from alloy.inference.settings import EngineName, Infer
 from alloy.labeling.constrained_decoding import LabelConstraint
-from alloy.modeling.chat_template import common_prefix
+from alloy.modeling.chat_template import find_common_prefix
 from alloy.modeling.model_folder import load_model, write_hosted
 from alloy.training.tiny_qwen import new_config, new_model
 from openai_server import Reply, make_error, make_reply, read_question, reply_in_turn, serve_replies
@@ -131,7 +131,7 @@ def test_after_infer_retries_the_request_has_no_answer_and_a_reason(ask, status)
     (completion,), service = ask(reply_in_turn(make_error(status, "too\nmuch")), ["x"], retries=2)
     assert len(service.requests) == 3
     assert (completion.finish, completion.text) == (Finish.failed, "")
-    assert completion.reason == f"{status} error: too much (asked 3 times)"
+    assert completion.reason == f"{status} error: too much (3 attempts)"
 
 
 def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):
@@ -401,7 +401,7 @@ def test_vllm_s_server_gives_the_answers_of_transformers_and_follows_a_grammar(w
     texts = [row["messages"][0]["content"] + " Say it." * (number % 3) for number, row in enumerate(small.ROWS[:18])]
     requests = [make_request(text) for text in [*texts, "<|im_end|> <|im_start|>assistant", "¡Grün, 🔑!"]]
     model, tokens = load_model(weights)
-    common = common_prefix(tokens, [request.messages for request in requests[:2]])
+    common = find_common_prefix(tokens, [request.messages for request in requests[:2]])
     wanted = complete_requests(TransformersEngine(model, tokens, make_infer(), common), requests)
     assert len(set(wanted)) > 15  # otherwise the test would prove little
     with vllm_serve(weights, tmp_path / "log") as address:

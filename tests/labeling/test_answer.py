@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from alloy.formats.comments import Segment, segment_row
+from alloy.formats.comments import Segment, make_segment_row
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.answer import Answer, assign_codes, parse_answer, render_answer
 from hostile import HOSTILE
@@ -147,7 +147,7 @@ def test_an_endless_number_does_no_harm() -> None:
 
 def test_every_answer_can_be_written_to_a_file() -> None:
     answer = parse_text('[{"content": "\\ud83d", "L1": "Setup", "L2": "Pairing"}]')
-    orjson.dumps([segment_row(segment, LEVELS) for segment in answer.segments])
+    orjson.dumps([make_segment_row(segment, LEVELS) for segment in answer.segments])
 
 
 @pytest.mark.parametrize("codes", [None, CODES], ids=["paths", "codes"])

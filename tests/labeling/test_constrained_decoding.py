@@ -13,7 +13,7 @@ from alloy.formats.taxonomy import Taxonomy
 from alloy.inference.hf_engine import find_only_token
 from alloy.labeling.answer import assign_codes, parse_answer, render_answer
 from alloy.labeling.constrained_decoding import CompiledLabelConstraint, LabelConstraint, LabelMatcher
-from alloy.labeling.grammar import QUOTED_WORDS, can_quote
+from alloy.labeling.grammar import MAX_QUOTED_WORDS, can_quote
 from hostile import HOSTILE
 from small import make_tokenizer
 
@@ -265,7 +265,7 @@ def test_long_comments_are_compiled_once_and_delay_no_other() -> None:
 
 
 def test_comments_up_to_the_limit_are_quoted() -> None:
-    words = ["word"] * QUOTED_WORDS
+    words = ["word"] * MAX_QUOTED_WORDS
     assert can_quote(" ".join(words))
     assert not can_quote(" ".join([*words, "more"]))
     assert not LabelConstraint(TAXONOMY, TASKS["bare"]).allows_any_content("word " * 9999)

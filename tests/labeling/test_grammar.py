@@ -14,7 +14,13 @@ from alloy.datasets.demo.comments import make_comments
 from alloy.formats.comments import Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
 from alloy.labeling.answer import Codes, assign_codes, render_answer
-from alloy.labeling.grammar import LETTERS, answer_grammar, can_quote, content_grammar, labels_grammar
+from alloy.labeling.grammar import (
+    JSON_TEXT,
+    build_answer_grammar,
+    build_content_grammar,
+    build_labels_grammar,
+    can_quote,
+)
 from alloy.splitting.validate import check_block
 from hostile import HOSTILE
 from small import make_tokenizer
@@ -64,7 +70,7 @@ class Reader:
 
 
 def make_answer_reader(taxonomy: Taxonomy, task: dict[str, Any], codes: Codes | None = None) -> Reader:
-    return Reader(answer_grammar(taxonomy, task, codes))
+    return Reader(build_answer_grammar(taxonomy, task, codes))
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +268,7 @@ def test_a_large_taxonomy_in_codes_accepts_every_code() -> None:
     ],
 )
 def test_a_content_quotes_whole_words_in_their_order(content: str, quoted: bool) -> None:
-    reader = Reader(content_grammar('It won\'t pair, sadly.\nThey said "so"'))
+    reader = Reader(build_content_grammar('It won\'t pair, sadly.\nThey said "so"'))
     assert reader.takes(f'content": {json.dumps(content)}, "') == quoted
 
 
@@ -276,30 +282,30 @@ def test_a_content_quotes_whole_words_in_their_order(content: str, quoted: bool)
     ],
 )
 def test_a_content_may_start_at_any_letter_in_scripts_without_spaces(comment: str, content: str) -> None:
-    assert Reader(content_grammar(comment)).takes(f'content": "{content}", "')
+    assert Reader(build_content_grammar(comment)).takes(f'content": "{content}", "')
 
 
 def test_the_grammar_of_a_long_comment_does_not_contain_its_words() -> None:
-    short, long = (answer_grammar(TAXONOMY, FULL, None, "lock " * count) for count in (9, 900))
+    short, long = (build_answer_grammar(TAXONOMY, FULL, None, "lock " * count) for count in (9, 900))
     assert '"lock"' in short
-    assert f"content ::= {LETTERS}" in long
+    assert f"content ::= {JSON_TEXT}" in long
     assert len(long) < len(short) + 200
 
 
 @pytest.mark.parametrize("comment", [comment for comment in HOSTILE if can_quote(comment)])
 def test_every_comment_may_be_quoted_whole(comment: str) -> None:
     whole = json.dumps(comment.strip(), ensure_ascii=False)
-    assert Reader(content_grammar(comment)).takes(f'content": {whole}, "')
+    assert Reader(build_content_grammar(comment)).takes(f'content": {whole}, "')
 
 
 def test_the_part_of_the_labels_ends_the_answer_or_goes_on() -> None:
-    reader = Reader(labels_grammar(TAXONOMY, BARE, None, last=False))
+    reader = Reader(build_labels_grammar(TAXONOMY, BARE, None, last=False))
     assert reader.takes('L1": "Setup", "L2": "Easy"}]')
     assert reader.takes('L1": "Setup", "L2": "Easy"}, {"')
     assert not reader.takes('L1": "Setup", "L2": "Easy"}')
 
 
 def test_after_the_last_segment_the_answer_ends() -> None:
-    reader = Reader(labels_grammar(TAXONOMY, FULL, assign_codes(TAXONOMY), last=True))
+    reader = Reader(build_labels_grammar(TAXONOMY, FULL, assign_codes(TAXONOMY), last=True))
     assert reader.takes('label": "1", "emotion": "joy"}]')
     assert not reader.takes('label": "1", "emotion": "joy"}, {"')

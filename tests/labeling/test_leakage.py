@@ -4,7 +4,7 @@ import pytest
 
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.answer import assign_codes
-from alloy.labeling.leakage import TaskFormat, has_task_keys, judge_answer, names_paths
+from alloy.labeling.leakage import TaskFormat, consists_of_paths, has_task_keys, judge_answer
 
 REVIEWS = Taxonomy(("L1",), {(label,): "" for label in ("food", "service", "price", "ambience")})
 DEVICES = Taxonomy(
@@ -69,7 +69,7 @@ def test_with_codes_a_label_counts_if_its_code_is_known() -> None:
     ],
 )
 def test_an_answer_that_is_paths_and_nothing_else_names_paths(answer: str, task: TaskFormat) -> None:
-    assert names_paths(answer, task)
+    assert consists_of_paths(answer, task)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_an_answer_that_is_paths_and_nothing_else_names_paths(answer: str, task:
     ],
 )
 def test_other_answers_name_no_path(answer: str, task: TaskFormat) -> None:
-    assert not names_paths(answer, task)
+    assert not consists_of_paths(answer, task)
 
 
 def test_a_letter_or_a_digit_is_an_answer_whatever_the_taxonomy_calls_its_labels() -> None:
     stars = TaskFormat.from_task(Taxonomy(("L1",), {(label,): "" for label in ("A", "B", "1", "10", "good")}), PLAIN)
-    assert not any(names_paths(answer, stars) for answer in ("A", "B.", "1", "10", "1\n10"))
-    assert names_paths("good", stars)
+    assert not any(consists_of_paths(answer, stars) for answer in ("A", "B.", "1", "10", "1\n10"))
+    assert consists_of_paths("good", stars)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from alloy.core.files import InputError
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.prompt import Prompts
-from alloy.labeling.settings import LabelsAs, Prompt, TaxonomyIn
-from alloy.modeling.chat_template import common_length
+from alloy.labeling.settings import LabelFormat, Prompt, PromptTaxonomy
+from alloy.modeling.chat_template import find_common_length
 from hostile import HOSTILE
 
 TAXONOMY = Taxonomy(
@@ -33,12 +33,12 @@ def render_words(given: Prompt, comment: str, task: dict[str, Any] = FULL) -> st
     return message["content"]
 
 
-def make_prompt(comment: str, taxonomy: TaxonomyIn = TaxonomyIn.full, task: dict[str, Any] = FULL) -> str:
+def make_prompt(comment: str, taxonomy: PromptTaxonomy = PromptTaxonomy.full, task: dict[str, Any] = FULL) -> str:
     return render_words(Prompt(taxonomy=taxonomy), comment, task)
 
 
 def test_without_the_taxonomy_the_prompt_is_a_line_and_the_comment() -> None:
-    assert make_prompt("It won't pair.", TaxonomyIn.none) == "Label this comment as JSON:\nIt won't pair."
+    assert make_prompt("It won't pair.", PromptTaxonomy.none) == "Label this comment as JSON:\nIt won't pair."
 
 
 def test_with_the_taxonomy_every_path_is_on_its_own_line() -> None:
@@ -69,9 +69,9 @@ def test_content_and_emotion_are_asked_for_separately(task: dict[str, Any], keys
 
 EVERY = [
     Prompt(taxonomy=taxonomy, shortlist=1, examples=examples, labels=labels)
-    for taxonomy in TaxonomyIn
+    for taxonomy in PromptTaxonomy
     for examples in (0, 2)
-    for labels in LabelsAs
+    for labels in LabelFormat
 ]
 every = pytest.mark.parametrize(
     "given", EVERY, ids=lambda given: f"{given.taxonomy.value}-{given.examples}-{given.labels.value}"
@@ -89,15 +89,17 @@ def test_the_comment_is_unchanged_and_comes_last(given: Prompt) -> None:
 @every
 def test_only_the_shortlist_depends_on_the_comment(given: Prompt) -> None:
     for comment in HOSTILE[::9]:
-        if given.taxonomy is not TaxonomyIn.shortlist:
+        if given.taxonomy is not PromptTaxonomy.shortlist:
             assert render_words(given, comment) == render_words(given, "MARK").replace("MARK", comment)
 
 
 @every
 def test_the_shared_part_comes_first(given: Prompt) -> None:
     first, second = render_words(given, "It won't pair."), render_words(given, "Too dear, sadly: not fair!")
-    shared = first[: common_length([first, second])]
-    behind = 4 if given.taxonomy is TaxonomyIn.shortlist else 0  # its one line, an empty one, `Comment:`, the comment
+    shared = first[: find_common_length([first, second])]
+    behind = (
+        4 if given.taxonomy is PromptTaxonomy.shortlist else 0
+    )  # its one line, an empty one, `Comment:`, the comment
     assert first != second
     assert first.removeprefix(shared).count("\n") <= behind
     assert second.removeprefix(shared).count("\n") <= behind
@@ -123,7 +125,7 @@ def test_the_examples_are_the_same_in_every_prompt(given: Prompt) -> None:
 @every
 def test_the_examples_come_before_the_taxonomy(given: Prompt) -> None:
     text = render_words(given, "It won't pair.")
-    if given.examples and given.taxonomy is not TaxonomyIn.none:
+    if given.examples and given.taxonomy is not PromptTaxonomy.none:
         assert text.rindex("Answer:") < text.index("Taxonomy")
 
 
@@ -147,19 +149,19 @@ def test_too_many_examples_are_one_line(count: int) -> None:
 
 
 def test_a_shortlist_holds_as_many_paths_as_were_asked_for() -> None:
-    lines = render_words(Prompt(taxonomy=TaxonomyIn.shortlist, shortlist=1), "bluetooth").splitlines()
+    lines = render_words(Prompt(taxonomy=PromptTaxonomy.shortlist, shortlist=1), "bluetooth").splitlines()
     assert "Taxonomy, the paths most like this comment, one path a line:" in lines
     assert "Setup > Pairing: Bluetooth does not connect" in lines
     assert "Price > Fair <&> {{ good }}" not in lines
 
 
 def test_a_shortlist_names_the_nearest_path_first() -> None:
-    text = render_words(Prompt(taxonomy=TaxonomyIn.shortlist, shortlist=2), "a fair, good price")
+    text = render_words(Prompt(taxonomy=PromptTaxonomy.shortlist, shortlist=2), "a fair, good price")
     assert text.index("Price > Fair") < text.index("Setup > Pairing")
 
 
 def test_codes_are_before_their_paths_and_in_the_answers() -> None:
-    given = Prompt(taxonomy=TaxonomyIn.full, examples=1, labels=LabelsAs.code)
+    given = Prompt(taxonomy=PromptTaxonomy.full, examples=1, labels=LabelFormat.code)
     lines = render_words(given, "x", BARE).splitlines()
     assert "1 = Setup > Pairing: Bluetooth does not connect" in lines
     assert "2 = Price > Fair <&> {{ good }}" in lines
@@ -168,7 +170,9 @@ def test_codes_are_before_their_paths_and_in_the_answers() -> None:
 
 
 def test_a_shortlist_keeps_the_codes_of_the_whole_taxonomy() -> None:
-    text = render_words(Prompt(taxonomy=TaxonomyIn.shortlist, shortlist=1, labels=LabelsAs.code), "a fair, good price")
+    text = render_words(
+        Prompt(taxonomy=PromptTaxonomy.shortlist, shortlist=1, labels=LabelFormat.code), "a fair, good price"
+    )
     assert "\n2 = Price > Fair <&> {{ good }}\n" in text
     assert "1 = " not in text
 
@@ -179,7 +183,7 @@ def test_no_comments_have_no_prompts() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [one for one in EVERY if not one.examples and one.taxonomy is not TaxonomyIn.shortlist]
+    "given", [one for one in EVERY if not one.examples and one.taxonomy is not PromptTaxonomy.shortlist]
 )
 def test_without_examples_and_shortlist_no_training_comments_are_needed(given: Prompt) -> None:
     bare = Prompts.from_task(given, TAXONOMY, FULL, [])

@@ -10,7 +10,7 @@ import pytest
 from alloy.mixing.proportional_sampler import (
     TOLERANCE,
     DrawnRow,
-    TooFewError,
+    TooFewRowsError,
     compute_targets,
     draw_in_proportion,
     repeat_rows,
@@ -71,7 +71,7 @@ def test_rows_of_size_1_are_drawn_in_order_to_the_last(target: int) -> None:
 
 
 def test_one_row_too_few_raises_with_the_total() -> None:
-    with pytest.raises(TooFewError) as caught:
+    with pytest.raises(TooFewRowsError) as caught:
         sample_one_group([1] * 1000, 1001)
     assert (caught.value.name, caught.value.total) == ("all", 1000)
 
@@ -141,7 +141,7 @@ def test_a_group_with_a_giant_row_still_gets_its_share() -> None:
 def test_a_single_row_is_drawn_if_that_is_nearer_to_the_target(target: int, count: int) -> None:
     try:
         assert len(sample_one_group([1_000], target)) == count
-    except TooFewError as few:
+    except TooFewRowsError as few:
         assert (few.total, target) == (1_000, 1_400)
 
 
@@ -195,14 +195,14 @@ def test_a_negligible_weight_leaves_its_group_out_without_harm() -> None:
 
 
 def test_a_group_that_runs_out_is_named_with_the_total() -> None:
-    with pytest.raises(TooFewError) as caught:
+    with pytest.raises(TooFewRowsError) as caught:
         sample_total({"a": make_group([1] * 10), "b": make_group([1] * 100, 1000)}, {"a": 1.0, "b": 3.0}, 60)
     assert caught.value.name == "a"
     assert 40 <= caught.value.total < 44
 
 
 def test_an_empty_group_is_named() -> None:
-    with pytest.raises(TooFewError) as caught:
+    with pytest.raises(TooFewRowsError) as caught:
         sample_total({"a": make_group([]), "b": make_group([1] * 100)}, {"a": 1.0, "b": 1.0}, 60)
     assert caught.value.name == "a"
 
@@ -227,7 +227,7 @@ def test_the_rows_of_a_mix_without_repeats_come_first_in_one_with_repeats() -> N
 
 
 def test_an_empty_group_cannot_be_repeated() -> None:
-    with pytest.raises(TooFewError):
+    with pytest.raises(TooFewRowsError):
         sample_one_group([], 1, repeat=True)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from alloy.core.files import write_jsonl
 from alloy.mixing.row_index import open_row_index
-from alloy.mixing.sampling_order import position_key, rank_key, rank_rows
+from alloy.mixing.sampling_order import compute_position, compute_rank, rank_rows
 from alloy.runtime.parallel import BLOCK_ROWS
 from hostile import HOSTILE
 from mix_rows import index_rows, make_chat, make_file, make_general_rows
@@ -66,8 +66,8 @@ def test_the_index_has_the_sampling_order_of_rank_rows(seed: int) -> None:
     rows = make_general_rows(200)
     opened = index_rows(rows, seed)
     assert [opened.read_row(index) for index in opened.list_in_order([0, 1, 2]).tolist()] == rank_rows(rows, seed)
-    assert opened.table["rank"].tolist() == [rank_key(seed, row["id"]) for row in rows]
-    assert opened.table["position"].tolist() == [position_key(seed, row["id"]) for row in rows]
+    assert opened.table["rank"].tolist() == [compute_rank(seed, row["id"]) for row in rows]
+    assert opened.table["position"].tolist() == [compute_position(seed, row["id"]) for row in rows]
 
 
 def test_list_in_order_has_only_rows_of_the_given_kinds() -> None:
@@ -88,4 +88,4 @@ def test_many_rows_are_indexed_like_few() -> None:
     ]
     for index in (0, BLOCK_ROWS - 1, BLOCK_ROWS, 2 * BLOCK_ROWS, count - 1):
         assert opened.read_row(index) == rows[index]
-        assert opened.table["rank"][index] == rank_key(0, rows[index]["id"])
+        assert opened.table["rank"][index] == compute_rank(0, rows[index]["id"])

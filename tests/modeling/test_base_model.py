@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from alloy.core.files import InputError, hash_path
 from alloy.modeling.base_model import make_base_model
-from alloy.modeling.model_folder import context_length, load_model, load_tokenizer, read_origin
+from alloy.modeling.model_folder import load_context_length, load_model, load_tokenizer, read_origin
 from alloy.modeling.settings import Checkpoint
 from families import build_model
 from model_files import wide_model, write_gguf, write_model
@@ -371,4 +371,4 @@ def test_a_model_with_a_vision_tower_can_be_a_base(project):
     make_base_model(Checkpoint(path="given"), OUT)
     loaded, _ = load_model(OUT)
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
-    assert context_length(OUT) == 256
+    assert load_context_length(OUT) == 256

@@ -15,9 +15,9 @@ from alloy.modeling.chat_examples import (
     AssistantTurns,
     count_tokens,
     encode_examples,
+    find_role_problem,
+    find_template_problem,
     split_example,
-    why_unusable,
-    why_unusable_roles,
 )
 from alloy.modeling.chat_template import RenderError, render_prompt
 from small import make_tokenizer
@@ -220,22 +220,23 @@ UNUSABLE = {
 
 @pytest.mark.parametrize(("name", "messages"), UNUSABLE.values(), ids=UNUSABLE)
 def test_a_chat_that_cannot_be_rendered_has_a_reason_of_one_line(name: str, messages: Any) -> None:
-    why = why_unusable(load_family(name), messages)
+    why = find_template_problem(load_family(name), messages)
     assert why and "\n" not in why
 
 
 @pytest.mark.parametrize("field", ["tool_calls", "reasoning_content", "function_call"])
 def test_reasoning_and_tool_calls_in_fields_of_a_message_are_found(field: str) -> None:
-    why = why_unusable(load_family("qwen3"), [make_user_turn("?"), {**make_assistant_turn("red"), field: "x"}])
+    why = find_template_problem(load_family("qwen3"), [make_user_turn("?"), {**make_assistant_turn("red"), field: "x"}])
     assert why and field in why
     assert (
-        why_unusable(load_family("qwen3"), [make_user_turn("?"), {**make_assistant_turn("red"), field: None}]) is None
+        find_template_problem(load_family("qwen3"), [make_user_turn("?"), {**make_assistant_turn("red"), field: None}])
+        is None
     )
 
 
 def test_tags_in_user_messages_are_text() -> None:
     assert (
-        why_unusable(
+        find_template_problem(
             load_family("qwen3"), [make_user_turn("What is <think> and <tool_call>?"), make_assistant_turn("A tag.")]
         )
         is None
@@ -253,8 +254,8 @@ def taught_context(tokens: Any, text: str) -> str:
 
 def test_roles_decide_for_all_chats_of_these_roles() -> None:
     tokens = load_family("gemma3")
-    assert why_unusable_roles(tokens, ("user", "assistant")) is None
-    why = why_unusable_roles(tokens, ("user", "user", "assistant"))
+    assert find_role_problem(tokens, ("user", "assistant")) is None
+    why = find_role_problem(tokens, ("user", "user", "assistant"))
     assert why and why.startswith("roles user, user, assistant: ") and "\n" not in why
 
 

@@ -10,8 +10,8 @@ from tokenizers import AddedToken
 from alloy.modeling.chat_template import (
     Rendered,
     _encode_protected,
-    common_length,
     encode,
+    find_common_length,
     render_example,
     render_prompt,
 )
@@ -256,10 +256,10 @@ def test_a_part_keeps_its_message_spans() -> None:
 
 
 def test_the_common_length_is_that_of_the_common_beginning() -> None:
-    assert common_length([[1, 2, 3], [1, 2], [1, 2, 4]]) == 2
-    assert common_length(["same", "same"]) == 4
-    assert common_length(["", "x"]) == 0
-    assert common_length(["x", "y"]) == 0
+    assert find_common_length([[1, 2, 3], [1, 2], [1, 2, 4]]) == 2
+    assert find_common_length(["same", "same"]) == 4
+    assert find_common_length(["", "x"]) == 0
+    assert find_common_length(["x", "y"]) == 0
 
 
 def test_the_prompt_of_a_reasoning_model_ends_where_training_answers_start() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alloy.core.files import InputError, Row, read_json, read_jsonl
-from alloy.runtime.chunks import TAKEN_OVER, Job, OnRowDone, run_job
+from alloy.runtime.chunks import SUPERSEDED, Job, OnRowDone, run_job
 from alloy.runtime.resume import hold_work_folder, remove_finished_work
 
 OUTS = (Path("data/doubled.jsonl"), Path("metrics/doubled.json"))
@@ -120,7 +120,7 @@ def test_a_finished_result_is_reused_without_opening_the_worker():
     assert (doubling.opened, doubling.chunks) == (0, [])
 
 
-def test_a_run_that_is_taken_over_stops_before_its_next_chunk():
+def test_a_superseded_run_stops_before_its_next_chunk():
     class TakenOver(Doubling):
         def work(self, chunk: list[Row], done: OnRowDone) -> None:
             with hold_work_folder("double", "another" * 10):
@@ -129,7 +129,7 @@ def test_a_run_that_is_taken_over_stops_before_its_next_chunk():
     doubling = TakenOver()
     with pytest.raises(InputError) as caught:
         doubling.run()
-    assert str(caught.value) == TAKEN_OVER
+    assert str(caught.value) == SUPERSEDED
     assert doubling.chunks == [[0, 1, 2, 3]]
     assert not OUTS[0].exists()
 

@@ -307,7 +307,7 @@ def test_a_resumed_run_prints_no_warnings(killed):
 
 
 @pytest.fixture(scope="module")
-def taken_over(killed: tuple[Project, dict[str, Ended]]) -> tuple[Project, str, str]:
+def superseded(killed: tuple[Project, dict[str, Ended]]) -> tuple[Project, str, str]:
     """DVC alone is killed, its trainer lives on, and DVC is started again. Return both outputs."""
     project, _ = killed
     first = project.start(*REPRO)
@@ -323,22 +323,22 @@ def taken_over(killed: tuple[Project, dict[str, Ended]]) -> tuple[Project, str, 
     return project, first.output, second.output
 
 
-def test_an_orphan_stops_for_the_next_run_and_writes_no_output(taken_over):
-    _, orphan, following = taken_over
+def test_an_orphan_stops_for_the_next_run_and_writes_no_output(superseded):
+    _, orphan, following = superseded
     stopped = re.search(r"train: stopped after step (\d+) of", orphan)
     assert stopped, orphan
     assert "train: examples" not in orphan
     assert f"train: continuing after step {stopped[1]} of {STEPS}" in following
 
 
-def test_after_all_these_kills_the_bytes_are_those_of_an_uninterrupted_run(taken_over, whole):
-    project, _, _ = taken_over
+def test_after_all_these_kills_the_bytes_are_those_of_an_uninterrupted_run(superseded, whole):
+    project, _, _ = superseded
     assert project.weights() == whole("muon").weights()
     assert project.curve() == whole("muon").curve()
 
 
-def test_a_forced_training_trains_again_although_its_work_folder_exists(taken_over):
-    project, _, _ = taken_over
+def test_a_forced_training_trains_again_although_its_work_folder_exists(superseded):
+    project, _, _ = superseded
     (scratch,) = project.scratch()
     begun = time.time()
     output = project.run("dvc", "repro", "-f", "train")
@@ -347,15 +347,15 @@ def test_a_forced_training_trains_again_although_its_work_folder_exists(taken_ov
     assert (scratch / "result" / METRICS).stat().st_mtime > begun
 
 
-def test_finished_work_is_removed_once_dvc_has_recorded_the_model(taken_over):
-    project, _, _ = taken_over
+def test_finished_work_is_removed_once_dvc_has_recorded_the_model(superseded):
+    project, _, _ = superseded
     assert project.scratch()
     project.run("dvc", "repro", "interpolate")
     assert not project.scratch()
 
 
-def test_an_orphan_does_not_overwrite_what_dvc_has_put_there_since(taken_over):
-    project, _, _ = taken_over
+def test_an_orphan_does_not_overwrite_what_dvc_has_put_there_since(superseded):
+    project, _, _ = superseded
     project.run("dvc", "repro")
     recorded = project.weights(), project.report()
     project.set_lr(2.0e-2)
@@ -611,13 +611,13 @@ def test_steps_of_checkpoints_are_compared_as_numbers(copies):
 
 def test_a_later_run_in_the_same_folder_takes_over_and_one_in_another_does_not(copies, monkeypatch):
     with hold_work_folder("train", KEY) as work_folder:
-        assert not work_folder.is_taken_over()
+        assert not work_folder.is_superseded()
         monkeypatch.chdir(copies[1])
         with hold_work_folder("train", "another" * 8):
-            assert not work_folder.is_taken_over()
+            assert not work_folder.is_superseded()
         monkeypatch.chdir(copies[0])
         with hold_work_folder("train", "another" * 8):
-            assert work_folder.is_taken_over()
+            assert work_folder.is_superseded()
 
 
 def test_finished_work_is_removed_with_its_project_folder(copies, monkeypatch):

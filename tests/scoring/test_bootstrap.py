@@ -5,14 +5,14 @@ import pytest
 from scipy.stats import binomtest
 
 from alloy.scoring.bootstrap import (
+    compute_f1,
+    compute_nats_per_token,
+    compute_precision,
+    compute_recall,
+    compute_share,
     estimate_change,
     estimate_statistic,
-    f1,
-    nats_per_token,
-    precision,
-    recall,
     resample_totals,
-    share,
 )
 
 
@@ -21,7 +21,7 @@ def make_coins(heads: int, of: int) -> np.ndarray:
 
 
 def test_the_interval_of_a_share_is_that_of_the_binomial() -> None:
-    found = estimate_statistic(make_coins(300, 1000), share, resamples=4000, seed=0)
+    found = estimate_statistic(make_coins(300, 1000), compute_share, resamples=4000, seed=0)
     assert found.value == 0.3
     half = 1.96 * np.sqrt(0.3 * 0.7 / 1000)
     assert found.low == pytest.approx(0.3 - half, abs=0.003)
@@ -40,12 +40,12 @@ def test_all_columns_of_an_item_are_drawn_together() -> None:
 
 def test_the_interval_depends_on_the_seed_and_not_on_the_order_of_items() -> None:
     counts = make_coins(30, 100)
-    assert estimate_statistic(counts, share, 200, 7) == estimate_statistic(counts[::-1], share, 200, 7)
-    assert estimate_statistic(counts, share, 200, 7) != estimate_statistic(counts, share, 200, 8)
+    assert estimate_statistic(counts, compute_share, 200, 7) == estimate_statistic(counts[::-1], compute_share, 200, 7)
+    assert estimate_statistic(counts, compute_share, 200, 7) != estimate_statistic(counts, compute_share, 200, 8)
 
 
 def test_a_model_does_not_differ_from_itself() -> None:
-    found = estimate_change(make_coins(30, 100), make_coins(30, 100), share, 500, 0)
+    found = estimate_change(make_coins(30, 100), make_coins(30, 100), compute_share, 500, 0)
     assert (found.value, found.p) == (0.0, 1.0)
     assert found.low == -found.high  # that nothing changed in 100 of them does not say that nothing ever changes
     assert found.high == pytest.approx(1 - binomtest(100, 100).proportion_ci(0.95, "exact").low)
@@ -53,13 +53,13 @@ def test_a_model_does_not_differ_from_itself() -> None:
 
 @pytest.mark.parametrize("items", [0, 1, 29])
 def test_too_few_items_have_no_interval_and_no_p(items: int) -> None:
-    assert estimate_statistic(make_coins(items, items), share, 200, 0) is None
-    assert estimate_change(make_coins(0, items), make_coins(items, items), share, 200, 0) is None
+    assert estimate_statistic(make_coins(items, items), compute_share, 200, 0) is None
+    assert estimate_change(make_coins(0, items), make_coins(items, items), compute_share, 200, 0) is None
 
 
 @pytest.mark.parametrize(("right", "value"), [(40, 1.0), (0, 0.0)])
 def test_equal_items_have_the_exact_binomial_interval(right: int, value: float) -> None:
-    found = estimate_statistic(make_coins(right, 40), share, 200, 0)
+    found = estimate_statistic(make_coins(right, 40), compute_share, 200, 0)
     wanted = binomtest(right, 40).proportion_ci(0.95, "exact")
     assert found is not None
     assert found.value == value
@@ -67,7 +67,7 @@ def test_equal_items_have_the_exact_binomial_interval(right: int, value: float) 
 
 
 def test_if_all_items_become_wrong_the_interval_is_exact_and_p_is_that_of_the_sign_test() -> None:
-    found = estimate_change(make_coins(30, 30), make_coins(0, 30), share, 1000, 0)
+    found = estimate_change(make_coins(30, 30), make_coins(0, 30), compute_share, 1000, 0)
     assert found is not None
     assert (found.value, found.low) == (-1.0, -1.0)
     assert found.high == pytest.approx(1 - 2 * binomtest(30, 30).proportion_ci(0.95, "exact").low)
@@ -77,7 +77,7 @@ def test_if_all_items_become_wrong_the_interval_is_exact_and_p_is_that_of_the_si
 @pytest.mark.parametrize("changed", [1, 3, 5, 6, 20])
 def test_changes_in_one_direction_have_the_p_of_mcnemars_test_and_a_matching_interval(changed: int) -> None:
     for before, after in ((50, 50 + changed), (50 + changed, 50)):
-        found = estimate_change(make_coins(before, 100), make_coins(after, 100), share, 1000, 0)
+        found = estimate_change(make_coins(before, 100), make_coins(after, 100), compute_share, 1000, 0)
         assert found is not None
         assert found.p == pytest.approx(binomtest(0, changed).pvalue)
         assert (found.p < 0.05) is not (found.low <= 0 <= found.high)
@@ -85,7 +85,7 @@ def test_changes_in_one_direction_have_the_p_of_mcnemars_test_and_a_matching_int
 
 def test_an_f1_that_is_equal_in_all_comments_has_a_wide_interval() -> None:
     counts = np.array([(1, 1, 1), (2, 2, 2)] * 30)
-    found = estimate_statistic(counts, f1, 200, 0)
+    found = estimate_statistic(counts, compute_f1, 200, 0)
     assert found is not None
     assert (found.value, found.high) == (1.0, 1.0)
     assert 0.9 < found.low < 0.95
@@ -94,8 +94,10 @@ def test_an_f1_that_is_equal_in_all_comments_has_a_wide_interval() -> None:
 def test_a_paired_difference_is_significant_where_two_intervals_overlap() -> None:
     # Both models are right about the same questions, one about eight more: apart, their intervals overlap widely.
     before, after = make_coins(500, 1000), make_coins(508, 1000)
-    assert estimate_statistic(before, share, 1000, 0).high > estimate_statistic(after, share, 1000, 0).low
-    found = estimate_change(before, after, share, 1000, 0)
+    assert (
+        estimate_statistic(before, compute_share, 1000, 0).high > estimate_statistic(after, compute_share, 1000, 0).low
+    )
+    found = estimate_change(before, after, compute_share, 1000, 0)
     assert found.value == pytest.approx(0.008)
     assert 0 < found.low < found.high < 0.02
     assert found.p < 0.01
@@ -104,12 +106,12 @@ def test_a_paired_difference_is_significant_where_two_intervals_overlap() -> Non
 def test_p_of_a_difference_by_chance_is_large() -> None:
     rng = np.random.default_rng(0)
     sides = [np.stack([rng.integers(0, 2, 400), np.ones(400, int)], axis=1) for _ in range(2)]
-    assert estimate_change(*sides, share, 1000, 0).p > 0.05
+    assert estimate_change(*sides, compute_share, 1000, 0).p > 0.05
 
 
 def test_the_rates_of_totals() -> None:
     counts = np.array([(2, 4, 8), (0, 0, 0)])
-    assert f1(counts).tolist() == [pytest.approx(4 / 12), 0]
-    assert precision(counts).tolist() == [0.5, 0]
-    assert recall(counts).tolist() == [0.25, 0]
-    assert nats_per_token(np.array([(7_000_000, 2), (0, 0)])).tolist() == [3.5, 0]
+    assert compute_f1(counts).tolist() == [pytest.approx(4 / 12), 0]
+    assert compute_precision(counts).tolist() == [0.5, 0]
+    assert compute_recall(counts).tolist() == [0.25, 0]
+    assert compute_nats_per_token(np.array([(7_000_000, 2), (0, 0)])).tolist() == [3.5, 0]

@@ -10,7 +10,7 @@ from alloy.core.files import InputError
 from alloy.core.text import text_hash
 from alloy.formats.comments import Comment, Segment
 from alloy.formats.taxonomy import Taxonomy
-from alloy.scoring.pairing import Pair, align_predictions, pair_up
+from alloy.scoring.pairing import Pair, align_predictions, pair_predictions
 
 TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): ""})
 SOURCE = Path("data/predictions/tuned.jsonl")
@@ -105,19 +105,19 @@ def test_for_predictions_of_the_svm_the_hint_names_the_stage_svm() -> None:
 
 def test_a_pair_has_the_comment_and_the_predicted_segments() -> None:
     part = {"content": "words", "L1": "Setup", "L2": "", "emotion": "joy"}
-    (pair,) = pair_up(GOLD, [make_prediction("c0", part)], TAXONOMY, SOURCE)
+    (pair,) = pair_predictions(GOLD, [make_prediction("c0", part)], TAXONOMY, SOURCE)
     comment = Comment("c0", "Words of c0.", (Segment(("Setup", "Pairing")),))
     assert pair == Pair(comment, (Segment(("Setup", ""), "words", "joy"),), valid=True, raw="raw")
 
 
 def test_segments_of_another_taxonomy_are_refused() -> None:
     with pytest.raises(InputError) as caught:
-        pair_up(GOLD, [make_prediction("c0"), make_prediction("c1", {"L1": "Setup"})], TAXONOMY, SOURCE)
+        pair_predictions(GOLD, [make_prediction("c0"), make_prediction("c1", {"L1": "Setup"})], TAXONOMY, SOURCE)
     assert re.fullmatch(r"data/predictions/tuned\.jsonl:2: .*'c1'.*`L2`; run infer again", str(caught.value))
 
 
 def test_invisible_characters_in_predicted_labels_are_ignored() -> None:
-    (pair,) = pair_up(
+    (pair,) = pair_predictions(
         GOLD,
         [make_prediction("c0", {"L1": "Set\u00adup", "L2": "\u00a0Pairing", "emotion": "jo\u200by "})],
         TAXONOMY,
@@ -128,4 +128,4 @@ def test_invisible_characters_in_predicted_labels_are_ignored() -> None:
 
 def test_a_level_that_is_null_is_missing() -> None:
     with pytest.raises(InputError, match=r"tuned\.jsonl:1: .*'c0'.*`L2`"):
-        pair_up(GOLD, [make_prediction("c0", {"L1": "Setup", "L2": None})], TAXONOMY, SOURCE)
+        pair_predictions(GOLD, [make_prediction("c0", {"L1": "Setup", "L2": None})], TAXONOMY, SOURCE)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alloy.scoring.bootstrap import SHARE_STATISTICS, estimate_change, estimate_statistic, f1, share
+from alloy.scoring.bootstrap import SHARE_STATISTICS, compute_f1, compute_share, estimate_change, estimate_statistic
 from alloy.scoring.seeds import (
     compute_item_variance,
     compute_spread,
@@ -76,7 +76,7 @@ def make_columns(right: np.ndarray) -> list[np.ndarray]:
 def test_the_bootstrap_over_items_has_the_coverage_of_the_formula() -> None:
     rng, covered = np.random.default_rng(0), 0
     for right in simulate(rng, 3, 1.0, 0.3, 1500):
-        found = estimate_mean_over_seeds(make_columns(right), share, 200, 0)
+        found = estimate_mean_over_seeds(make_columns(right), compute_share, 200, 0)
         covered += found.low <= TRUTH <= found.high
     assert 0.93 <= covered / 1500 <= 0.97
 
@@ -96,10 +96,10 @@ def test_percentiles_over_three_seeds_have_a_lower_coverage() -> None:
 def test_an_example_by_hand() -> None:
     spread = compute_spread([np.array([0.42, 0.46, 0.51])], np.array(0.0002))
     seed_part = np.var([0.42, 0.46, 0.51], ddof=1) / 3
-    assert spread.error == pytest.approx(np.sqrt(seed_part + 0.0002))
-    assert spread.degrees == pytest.approx(2 * (seed_part + 0.0002) / seed_part)
+    assert spread.standard_error == pytest.approx(np.sqrt(seed_part + 0.0002))
+    assert spread.degrees_of_freedom == pytest.approx(2 * (seed_part + 0.0002) / seed_part)
     assert spread.half_width == pytest.approx(0.104, abs=0.001)
-    assert spread.p_value(float(spread.half_width)) == pytest.approx(0.05)
+    assert spread.compute_p_value(float(spread.half_width)) == pytest.approx(0.05)
 
 
 def make_coins(heads: int, of: int = 100) -> np.ndarray:
@@ -107,40 +107,40 @@ def make_coins(heads: int, of: int = 100) -> np.ndarray:
 
 
 def test_one_run_has_the_interval_over_items_alone() -> None:
-    assert estimate_mean_over_seeds([make_coins(30)], share, 500, 0) == estimate_statistic(
-        make_coins(30), share, 500, 0
+    assert estimate_mean_over_seeds([make_coins(30)], compute_share, 500, 0) == estimate_statistic(
+        make_coins(30), compute_share, 500, 0
     )
-    assert estimate_change_over_seeds(make_coins(20), [make_coins(30)], share, 500, 0) == estimate_change(
-        make_coins(20), make_coins(30), share, 500, 0
+    assert estimate_change_over_seeds(make_coins(20), [make_coins(30)], compute_share, 500, 0) == estimate_change(
+        make_coins(20), make_coins(30), compute_share, 500, 0
     )
 
 
 def test_equal_runs_have_the_interval_over_items() -> None:
     # No luck of training, and all of the items' chance is shared: seeds make nothing surer.
-    one = estimate_statistic(make_coins(300, 1000), share, 4000, 0)
-    found = estimate_mean_over_seeds([make_coins(300, 1000)] * 3, share, 4000, 0)
+    one = estimate_statistic(make_coins(300, 1000), compute_share, 4000, 0)
+    found = estimate_mean_over_seeds([make_coins(300, 1000)] * 3, compute_share, 4000, 0)
     assert (found.value, found.low, found.high) == pytest.approx((one.value, one.low, one.high), abs=0.002)
 
 
 def test_runs_that_differ_have_a_wider_interval_than_each_of_them() -> None:
-    found = estimate_mean_over_seeds([make_coins(heads) for heads in (42, 46, 61)], share, 1000, 0)
-    alone = estimate_statistic(make_coins(46), share, 1000, 0)
+    found = estimate_mean_over_seeds([make_coins(heads) for heads in (42, 46, 61)], compute_share, 1000, 0)
+    alone = estimate_statistic(make_coins(46), compute_share, 1000, 0)
     assert found.value == pytest.approx(149 / 300)
     assert found.high - found.low > alone.high - alone.low
 
 
 def test_a_mean_share_stays_within_0_and_1() -> None:
-    found = estimate_mean_over_seeds([make_coins(0), make_coins(1), make_coins(6)], share, 1000, 0)
-    assert share in SHARE_STATISTICS
+    found = estimate_mean_over_seeds([make_coins(0), make_coins(1), make_coins(6)], compute_share, 1000, 0)
+    assert compute_share in SHARE_STATISTICS
     assert found.low == 0
-    assert estimate_mean_over_seeds([make_coins(0)] * 3, share, 200, 0) == estimate_statistic(
-        make_coins(0), share, 200, 0
+    assert estimate_mean_over_seeds([make_coins(0)] * 3, compute_share, 200, 0) == estimate_statistic(
+        make_coins(0), compute_share, 200, 0
     )
 
 
 def test_the_difference_to_base_is_paired_with_the_same_base_for_all_runs() -> None:
     found = estimate_change_over_seeds(
-        make_coins(500, 1000), [make_coins(n, 1000) for n in (508, 509, 510)], share, 1000, 0
+        make_coins(500, 1000), [make_coins(n, 1000) for n in (508, 509, 510)], compute_share, 1000, 0
     )
     assert found.value == pytest.approx(0.009)
     assert 0 < found.low < found.high < 0.02  # apart, the interval of each is 0.06 wide
@@ -153,8 +153,8 @@ def test_configurations_differ_significantly_only_if_their_seeds_agree() -> None
         [make_coins(n) for n in (20, 21, 22)],
         [make_coins(n) for n in (5, 20, 60)],
     )
-    assert estimate_difference_over_seeds(one, near, share, 1000, 0).p < 0.01
-    apart = estimate_difference_over_seeds(one, far, share, 1000, 0)
+    assert estimate_difference_over_seeds(one, near, compute_share, 1000, 0).p < 0.01
+    apart = estimate_difference_over_seeds(one, far, compute_share, 1000, 0)
     assert apart.value == pytest.approx(0.51 - 0.85 / 3)
     assert apart.low < 0 < apart.high
     assert apart.p > 0.05
@@ -163,18 +163,18 @@ def test_configurations_differ_significantly_only_if_their_seeds_agree() -> None
 @pytest.mark.parametrize("value", [0.02, 0.05, 0.1, 0.3])
 def test_p_is_below_5_percent_exactly_if_the_interval_excludes_0(value: float) -> None:
     runs = [make_coins(round(1000 * (0.4 + value + step)), 1000) for step in (-0.02, 0, 0.02)]
-    found = estimate_change_over_seeds(make_coins(400, 1000), runs, share, 500, 0)
+    found = estimate_change_over_seeds(make_coins(400, 1000), runs, compute_share, 500, 0)
     assert (found.p < 0.05) is not (found.low <= 0 <= found.high)
 
 
 def test_a_configuration_of_one_run_is_compared_over_items_alone() -> None:
     found = estimate_difference_over_seeds(
-        [make_coins(50)], [make_coins(40), make_coins(41), make_coins(42)], share, 500, 0
+        [make_coins(50)], [make_coins(40), make_coins(41), make_coins(42)], compute_share, 500, 0
     )
     assert found.value == pytest.approx(0.09)
     assert found.low > 0
-    alone = estimate_difference_over_seeds([make_coins(50)], [make_coins(40)], share, 500, 0)
-    assert alone == estimate_change(make_coins(40), make_coins(50), share, 500, 0)
+    alone = estimate_difference_over_seeds([make_coins(50)], [make_coins(40)], compute_share, 500, 0)
+    assert alone == estimate_change(make_coins(40), make_coins(50), compute_share, 500, 0)
 
 
 def test_values_without_items_have_a_t_interval() -> None:
@@ -186,9 +186,11 @@ def test_values_without_items_have_a_t_interval() -> None:
 
 def test_a_statistic_of_totals_is_averaged_over_runs() -> None:
     runs = [np.array([(2, 4, 8), (1, 1, 1)] * 20), np.array([(8, 8, 8), (0, 1, 1)] * 20)]
-    assert estimate_mean_over_seeds(runs, f1, 200, 0).value == pytest.approx((6 / 14 + 16 / 18) / 2)
+    assert estimate_mean_over_seeds(runs, compute_f1, 200, 0).value == pytest.approx((6 / 14 + 16 / 18) / 2)
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     runs = [make_coins(heads) for heads in (42, 46, 61)]
-    assert estimate_mean_over_seeds(runs, share, 200, 7) == estimate_mean_over_seeds(runs, share, 200, 7)
+    assert estimate_mean_over_seeds(runs, compute_share, 200, 7) == estimate_mean_over_seeds(
+        runs, compute_share, 200, 7
+    )

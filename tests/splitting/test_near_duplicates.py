@@ -12,14 +12,14 @@ from alloy.splitting.near_duplicates import (
     HASH_FACTOR,
     PERMUTATIONS,
     are_near_duplicates,
+    compute_jaccard_similarity,
+    compute_minhash_signatures,
     differ_in_one_word,
     estimate_similarity,
     find_candidates,
     find_cross_candidates,
     hash_halves,
-    jaccard_similarity,
     make_buckets,
-    minhash_signatures,
     remove_seen_pairs,
     select_near_duplicates,
     shingle_text,
@@ -43,7 +43,7 @@ def datasketch_signature(text: str) -> np.ndarray:
 
 
 def near_duplicates(texts: list[str], threshold: float = 0.8) -> set[tuple[int, int]]:
-    signed = minhash_signatures(texts)
+    signed = compute_minhash_signatures(texts)
     pairs = select_near_duplicates(
         find_candidates(signed, make_buckets(signed, hash_halves(texts), threshold)), threshold, texts.__getitem__
     )
@@ -76,37 +76,37 @@ def test_a_text_under_five_bytes_is_one_shingle(text: str) -> None:
 )
 def test_similarity_is_the_share_of_common_shingles(one: str, other: str) -> None:
     assert (
-        jaccard_similarity(one, other)
+        compute_jaccard_similarity(one, other)
         == len(byte_windows(one) & byte_windows(other)) / len(byte_windows(one) | byte_windows(other))
-        == jaccard_similarity(other, one)
+        == compute_jaccard_similarity(other, one)
     )
 
 
 @pytest.mark.parametrize("text", ["", "ab", SENTENCE, *SCRIPTS.values()])
 def test_a_text_has_similarity_1_to_itself_and_0_to_another(text: str) -> None:
-    assert jaccard_similarity(text, text) == 1
-    assert jaccard_similarity(text, "zzzzzz") == 0
+    assert compute_jaccard_similarity(text, text) == 1
+    assert compute_jaccard_similarity(text, "zzzzzz") == 0
 
 
 def test_signatures_are_those_of_datasketch() -> None:
     texts = ["", "ab", SENTENCE, SENTENCE * 50, *SCRIPTS.values()]
-    signed = minhash_signatures(texts)
+    signed = compute_minhash_signatures(texts)
     assert signed.shape == (len(texts), PERMUTATIONS)
     for row, text in zip(signed, texts, strict=True):
         assert row.tolist() == datasketch_signature(text).tolist()
 
 
 def test_no_text_has_no_signature() -> None:
-    assert minhash_signatures([]).shape == (0, PERMUTATIONS)
+    assert compute_minhash_signatures([]).shape == (0, PERMUTATIONS)
 
 
 def test_equal_entries_of_two_signatures_estimate_the_similarity() -> None:
     words = SENTENCE.split()
     for left in (1, 3, 6, 10):
         one, other = " ".join(words), " ".join(words[left:])
-        signed = minhash_signatures([one, other], 1024)
+        signed = compute_minhash_signatures([one, other], 1024)
         assert (
-            abs(estimate_similarity(signed[:1], signed[1:])[0] - jaccard_similarity(one, other)) < 0.05
+            abs(estimate_similarity(signed[:1], signed[1:])[0] - compute_jaccard_similarity(one, other)) < 0.05
         )  # three deviations at most
 
 
@@ -143,8 +143,10 @@ def test_almost_all_texts_similar_to_the_first_are_found() -> None:
         for index in (at, at + 1, at + 2):
             other = replace_word(other, index, f"x{index}x{index}")
         stars.append(" ".join(other))
-    assert jaccard_similarity(" ".join(words), stars[3]) > 0.8 > jaccard_similarity(stars[1], stars[3])
-    wanted = {(0, index) for index, star in enumerate(stars, 1) if jaccard_similarity(" ".join(words), star) >= 0.8}
+    assert compute_jaccard_similarity(" ".join(words), stars[3]) > 0.8 > compute_jaccard_similarity(stars[1], stars[3])
+    wanted = {
+        (0, index) for index, star in enumerate(stars, 1) if compute_jaccard_similarity(" ".join(words), star) >= 0.8
+    }
     assert len(wanted) > 10
     assert len(wanted - near_duplicates([" ".join(words), *stars])) <= 1
 
@@ -154,7 +156,7 @@ def test_all_texts_similar_to_the_one_before_are_found() -> None:
     for step in range(2 * len(words)):
         words = replace_word(words, step * 5 % len(words), f"z{step}z")
         chain.append(" ".join(words))
-    assert jaccard_similarity(chain[0], chain[40]) < 0.3
+    assert compute_jaccard_similarity(chain[0], chain[40]) < 0.3
     assert {(index, index + 1) for index in range(len(chain) - 1)} <= near_duplicates(chain)
 
 
@@ -164,7 +166,7 @@ EIGHT = "my lamp is off and nobody knows why"
 @pytest.mark.parametrize("index", range(8))
 def test_a_short_text_with_any_word_changed_is_found_whatever_its_similarity(index: int) -> None:
     other = " ".join(replace_word(EIGHT.split(), index, "zeppelins"))
-    assert jaccard_similarity(EIGHT, other) < 0.8
+    assert compute_jaccard_similarity(EIGHT, other) < 0.8
     assert near_duplicates([EIGHT, SENTENCE, other]) == {(0, 2)}
 
 
@@ -179,7 +181,7 @@ OTHERS = {
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 def test_a_short_text_that_differs_in_more_than_one_word_is_no_near_duplicate(other: str) -> None:
     assert not differ_in_one_word(EIGHT, other)
-    assert near_duplicates([EIGHT, other]) == ({(0, 1)} if jaccard_similarity(EIGHT, other) >= 0.8 else set())
+    assert near_duplicates([EIGHT, other]) == ({(0, 1)} if compute_jaccard_similarity(EIGHT, other) >= 0.8 else set())
 
 
 def test_a_changed_word_does_not_count_in_texts_of_fewer_words() -> None:
@@ -222,7 +224,7 @@ def test_cross_candidates_are_found_before_and_after_a_row() -> None:
         changed = list(template)
         changed[rng.randrange(30)] = f"other{rng.randrange(99)}"
         texts.append(" ".join(changed))
-    signed = minhash_signatures(texts)
+    signed = compute_minhash_signatures(texts)
     test = np.arange(300) % 5 == 0
     shelved = make_buckets(signed, hash_halves(texts), 0.8)
     pairs = select_near_duplicates(find_cross_candidates(signed, shelved, test, ~test), 0.8, texts.__getitem__)

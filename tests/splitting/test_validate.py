@@ -11,7 +11,7 @@ from alloy.core.files import number_lines
 from alloy.core.text import text_key
 from alloy.formats.taxonomy import Taxonomy
 from alloy.splitting.assignment import FREE, TEST, TRAIN
-from alloy.splitting.near_duplicates import hash_halves, minhash_signatures
+from alloy.splitting.near_duplicates import compute_minhash_signatures, hash_halves
 from alloy.splitting.validate import CheckedComments, check_block, join_blocks
 
 TAXONOMY = Taxonomy(("L1", "L2"), {("Setup", "Pairing"): "", ("Setup", "Easy"): "", ("Price", "Fair"): ""})
@@ -48,11 +48,11 @@ def test_each_comment_has_its_line_its_hashes_its_side_and_its_signature(tmp_pat
     assert found.table["id"].tolist() == [text_key(identity) for identity in "abc"]
     assert found.table["key"].tolist()[0] == text_key("too dear")
     assert found.table["named_side"].tolist() == [FREE, TRAIN, TEST]
-    assert np.array_equal(found.table["signature"][:1], minhash_signatures(["too dear"]))
-    assert np.array_equal(found.table["halves"], hash_halves(map(found.folded_text, range(3))))
+    assert np.array_equal(found.table["signature"][:1], compute_minhash_signatures(["too dear"]))
+    assert np.array_equal(found.table["halves"], hash_halves(map(found.read_folded_text, range(3))))
     assert found.leaves == [(0,), (0,), (1, 0)]
-    assert [found.comment_id(index) for index in range(3)] == ["a", "b", "c"]
-    assert found.folded_text(0) == "too dear"
+    assert [found.read_id(index) for index in range(3)] == ["a", "b", "c"]
+    assert found.read_folded_text(0) == "too dear"
 
 
 def test_a_row_is_kept_unchanged_except_for_its_split(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_rejects_are_listed_in_order_with_their_lines(tmp_path: Path) -> None:
     assert messages[2].startswith("expected a JSON object, found an array")
     assert messages[3] == "byte 9 is not UTF-8; save the file as UTF-8"
     assert {reject["file"] for reject in found.rejects} == {str(tmp_path / "comments.jsonl")}
-    assert [found.comment_id(index) for index in range(2)] == ["a", "c"]
+    assert [found.read_id(index) for index in range(2)] == ["a", "c"]
 
 
 @pytest.mark.parametrize("folder", ["my: set", "50%", "a b"])
@@ -98,8 +98,8 @@ def test_a_duplicate_id_names_both_lines_also_in_another_block(tmp_path: Path, b
     found = check_comments(tmp_path, rows, block)
     assert [line for line, _ in list_reasons(found)] == [4, 6]
     assert all("'a'" in reason and "line 1" in reason for _, reason in list_reasons(found))
-    assert [found.comment_id(index) for index in range(3)] == ["a", "b", "c"]
-    assert found.folded_text(0) == "it does not pair."
+    assert [found.read_id(index) for index in range(3)] == ["a", "b", "c"]
+    assert found.read_folded_text(0) == "it does not pair."
 
 
 def test_the_task_is_what_the_comments_show(tmp_path: Path) -> None:

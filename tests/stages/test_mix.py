@@ -14,7 +14,7 @@ from alloy.core.files import InputError, hash_path, read_json, read_jsonl, write
 from alloy.formats.general import CUSTOMER
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.prompt import Prompts
-from alloy.labeling.settings import LabelsAs, Prompt, TaxonomyIn
+from alloy.labeling.settings import LabelFormat, Prompt, PromptTaxonomy
 from alloy.mixing.customer_examples import build_customer_rows
 from alloy.mixing.mixture import draw_mixture
 from alloy.mixing.settings import Mix
@@ -144,7 +144,7 @@ def test_a_comment_becomes_the_prompt_and_the_gold_answer() -> None:
 
 
 def test_the_answer_has_codes_if_labels_are_codes() -> None:
-    (row,) = make_rows(Prompt(labels=LabelsAs.code), make_comments(1))
+    (row,) = make_rows(Prompt(labels=LabelFormat.code), make_comments(1))
     assert row["messages"][-1]["content"] == '[{"label": "1"}]'
 
 
@@ -301,7 +301,7 @@ def test_a_prompt_without_examples_is_that_of_the_whole_training_set(here: Path,
     write_project(base, {"ratio": 0}, prompt={"taxonomy": "full"})
     main()
     given = read_jsonl("data/split/train.jsonl")
-    wanted = Prompts.from_task(Prompt(taxonomy=TaxonomyIn.full), TAXONOMY, BARE, given).build_messages(given)
+    wanted = Prompts.from_task(Prompt(taxonomy=PromptTaxonomy.full), TAXONOMY, BARE, given).build_messages(given)
     assert [row["messages"][:1] for row in train_rows()] == wanted
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from alloy.core.text import text_hash
-from alloy.formats.comments import Comment, Segment, segment_row
+from alloy.formats.comments import Comment, Segment, make_segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labeling.answer import assign_codes, render_answer
 from alloy.scoring.pairing import Pair
@@ -288,7 +288,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
     labels = [PAIRING, PAIRING, FAIR]
     rows = [
-        {"id": f"c{number}", "text": f"Words {number}.", "segments": [segment_row(Segment(path), TAXONOMY.levels)]}
+        {"id": f"c{number}", "text": f"Words {number}.", "segments": [make_segment_row(Segment(path), TAXONOMY.levels)]}
         for number, path in enumerate(labels)
     ]
     write_jsonl("data/split/test.jsonl", rows)
@@ -300,7 +300,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "raw": render_answer(make_segments(path), TAXONOMY.levels),
             "valid": True,
             "finish": "stop",
-            "segments": [segment_row(Segment(path), TAXONOMY.levels)],
+            "segments": [make_segment_row(Segment(path), TAXONOMY.levels)],
         }
         for row, path in zip(rows, [PAIRING, MANUAL], strict=False)
     ]
@@ -333,7 +333,7 @@ def test_params_say_whether_labels_are_codes(project: Path) -> None:
     Path("params.yaml").write_text("prompt: {labels: code}\nscore: {resamples: 100}\n", encoding="utf-8")
     predictions = Path("data/predictions/tuned.jsonl")
     raw = json.dumps([{"label": assign_codes(TAXONOMY)[PAIRING]}])
-    predicted = [segment_row(Segment(PAIRING), TAXONOMY.levels)]
+    predicted = [make_segment_row(Segment(PAIRING), TAXONOMY.levels)]
     right = [{**row, "raw": raw, "segments": predicted} for row in read_jsonl(predictions)]
     write_jsonl(predictions, right)
     main()

@@ -68,7 +68,7 @@ def divide_rows(
     survey = check_rows(folder, rows)
     sides, _ = divide_comments(survey, share, near)
     return {
-        side: [survey.comment_id(index) for index, one in enumerate(sides) if one == side]
+        side: [survey.read_id(index) for index, one in enumerate(sides) if one == side]
         for side in (TRAIN, TEST, LEFT_OUT)
     }
 

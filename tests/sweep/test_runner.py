@@ -15,7 +15,7 @@ from alloy.comparison.settings import Gate
 from alloy.core.files import InputError
 from alloy.sweep.dvc_experiments import list_experiments
 from alloy.sweep.grid import GridPoint, find_point, make_grid, make_overrides, parse_numbers
-from alloy.sweep.runner import copy_options, find_shared_stages, hold_lock, require_known_files
+from alloy.sweep.runner import find_shared_stages, hold_lock, make_copy_options, require_known_files
 from sweeping import ROOT, run_command, write_project
 
 pytestmark = pytest.mark.slow
@@ -71,7 +71,7 @@ def test_raw_files_are_copied_to_runs_since_git_ignores_them(tmp_path: Path, mon
         Path("data", file).parent.mkdir(parents=True, exist_ok=True)
         Path("data", file).touch()
     wanted = ["--copy-paths", "data/mine/raw/a.csv", "--copy-paths", "data/mine/raw/more/b.csv"]
-    assert copy_options(["data/mine", "data/mine", "data/yours"]) == wanted
+    assert make_copy_options(["data/mine", "data/mine", "data/yours"]) == wanted
 
 
 def names(project: Path) -> list[str]:

@@ -225,7 +225,7 @@ def test_a_training_that_a_later_run_takes_over_saves_and_stops(start, work_fold
     assert (control.should_save, control.should_training_stop) == (True, True)
 
 
-def test_a_training_without_a_claim_is_taken_over(start, work_folder):
+def test_a_training_without_a_claim_is_superseded(start, work_folder):
     training = start()
     work_folder.claim.unlink()
     assert training.step().should_training_stop

@@ -197,7 +197,7 @@ def test_two_nodes_of_slurm_give_the_model_of_one_process(alone, cluster, tmp_pa
         SLURM_JOB_NUM_NODES="2",
         MASTER_PORT=free_port(),
     )
-    assert "10 rows per step = 2 processes x 5 at a time x 1 accumulated" in together.output
+    assert "10 rows per step = 2 processes x 5 per batch x 1 accumulated" in together.output
     assert find_foreign_lines(together.output) == []
     assert_same(together.weights, alone)
 
@@ -251,7 +251,7 @@ def test_the_hosts_of_a_hostfile_give_the_model_of_one_process(alone, cluster, t
         OMP_NUM_THREADS="1",
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "10 rows per step = 2 processes x 5 at a time x 1 accumulated" in done.stdout
+    assert "10 rows per step = 2 processes x 5 per batch x 1 accumulated" in done.stdout
     assert_same(read_weights(project / "models/trained"), alone)
 
 

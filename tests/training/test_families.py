@@ -7,7 +7,7 @@ import torch
 
 from alloy.commands.cost import main as cost
 from alloy.core.files import read_json
-from alloy.modeling.model_folder import context_length, load_weights
+from alloy.modeling.model_folder import load_context_length, load_weights
 from families import FAMILIES
 from projects import read_weights, run_training, write_project
 
@@ -33,7 +33,7 @@ def test_a_model_with_a_vision_tower_is_trained_on_text_and_keeps_the_tower(tmp_
     assert changed and not changed & seeing
     assert (compute_logits(project / "models/trained") - compute_logits(project / "models/base")).abs().max() > 1e-3
     assert read_json(project / "models/trained/config.json")["model_type"] == "gemma3"
-    assert context_length(project / "models/trained") == 256
+    assert load_context_length(project / "models/trained") == 256
     monkeypatch.chdir(project)
     cost("small", 1, project / "models/base/config.json")
     assert "parameters" in capsys.readouterr().out

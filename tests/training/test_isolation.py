@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from alloy.modeling.architecture import keeps_state, language_model, layer_kinds
+from alloy.modeling.architecture import find_language_model, get_layer_types, keeps_state
 from alloy.training.check_model import resolve_packing
 from alloy.training.isolation import examples_stay_apart, find_packing_problem
 from alloy.training.packing import Examples, flatten_rows, prepare_examples
@@ -68,7 +68,7 @@ def test_examples_that_see_each_other_are_not_packed(name):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_layers_with_a_state_are_read_from_the_configuration_and_masks_are_tested(name):
     config = build_model(name).config
-    assert any(map(keeps_state, layer_kinds(config))) == (name in STATEFUL)
+    assert any(map(keeps_state, get_layer_types(config))) == (name in STATEFUL)
     assert examples_stay_apart(config) == (name in APART)
     assert (find_packing_problem(config) is None) == (name in APART)
 
@@ -86,7 +86,7 @@ def test_the_test_changes_neither_the_configuration_nor_the_random_numbers():
 
 def test_a_model_that_cannot_be_tested_is_not_packed(monkeypatch):
     config = APART["Qwen3"]()
-    kind, _ = language_model(config)
+    kind, _ = find_language_model(config)
 
     def refuse(self, *_, **__):
         raise ValueError("token_type_ids are needed")

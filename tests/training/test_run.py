@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from alloy.core.files import InputError
 from alloy.modeling.model_folder import load_model
-from alloy.runtime.resume import work_root
+from alloy.runtime.resume import get_work_root
 from alloy.training.job import TrainingJob
 from alloy.training.optimizer import make_muon
 from alloy.training.report import make_loss_curve
@@ -99,7 +99,7 @@ def test_a_loss_that_is_not_finite_is_an_error_and_leaves_no_model(project):
     with pytest.raises(InputError, match=r"\bnan in step 1;.*\btrain\.lr"):
         fit(run_of(TRAIN, project / "out", make=broken), ROWS)
     assert not (project / "out").exists()
-    assert not list(work_root().glob("*/checkpoint-*"))
+    assert not list(get_work_root().glob("*/checkpoint-*"))
 
 
 def test_lora_trains_the_adapter_and_merges_it_into_an_ordinary_folder(project):

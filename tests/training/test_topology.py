@@ -74,8 +74,8 @@ def assert_alike(one: Trained, other: Trained) -> None:
 @pytest.mark.parametrize(("arch", "method", "sharding"), WAYS)
 def test_two_processes_give_the_model_of_one(trained, arch, method, sharding):
     alone, together = trained(arch, method), trained(arch, method, sharding, 2)
-    assert "10 rows per step = 1 process x 10 at a time x 1 accumulated" in alone.output
-    assert "10 rows per step = 2 processes x 5 at a time x 1 accumulated" in together.output
+    assert "10 rows per step = 1 process x 10 per batch x 1 accumulated" in alone.output
+    assert "10 rows per step = 2 processes x 5 per batch x 1 accumulated" in together.output
     assert_alike(together, alone)
     base = read_weights(alone.folder / "models/base")
     moved = {name: (weight - base[name]).abs().max().item() for name, weight in alone.weights.items()}
@@ -96,7 +96,7 @@ def test_an_anchor_has_the_same_effect_with_two_processes_as_with_one(trained):
 def test_several_rows_at_a_time_give_the_model_of_one_row_at_a_time(trained, tmp_path):
     together = trained("dense", "full")
     alone = run_training(write_project(tmp_path / "project", make_dense_config()), ALLOY_DEVICE_ROWS="1")
-    assert "1 process x 1 at a time x 10 accumulated" in alone.output
+    assert "1 process x 1 per batch x 10 accumulated" in alone.output
     assert_alike(together, alone)
 
 
