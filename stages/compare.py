@@ -86,7 +86,7 @@ def main() -> None:
     print(render_table(lines), render_cost_table(read_costs()), conclusion, sep="\n\n")
     formulation = metrics["base"].get("mmlu", {}).get("formulation")
     if formulation:
-        print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), where base does best")
+        print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), base's best form")
     if ratio == 0:
         print("To reduce forgetting, mix in general data: dvc exp run -S mix.ratio=0.25")
     both = [model for model in MODELS if {"voc", "mmlu"} <= metrics[model].keys()]

@@ -83,7 +83,7 @@ def count_left_out(examples: int, general: General, report: Row) -> Row:
     split = read_metrics("metrics/split.json", "split", required=("rejected", "left_out"))
     needed = ("why", "held_out", "same_prompt")
     decontaminate = read_metrics("metrics/decontaminate.json", "decontaminate", required=needed)
-    comments = {"bad": split["rejected"], "nearly one of test": split["left_out"], "in every prompt": examples}
+    comments = {"bad": split["rejected"], "similar to a test comment": split["left_out"], "in every prompt": examples}
     rows = {"bad": decontaminate["rejected"]} | {
         f"shares {reason} with a test": count for reason, count in decontaminate["why"].items()
     }

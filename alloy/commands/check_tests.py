@@ -73,7 +73,7 @@ def main() -> None:
     shown = [test for test in tests if test.name != "mmlu.acc"]  # the same as the formulation that is named below
     print(format_table(shown), end="\n\n")
     if formulation := metrics["base"].get("mmlu", {}).get("formulation"):
-        print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), where base does best.")
+        print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), base's best form.")
     print(*(line for test in shown if (line := explain_insensitivity(test, shown))), sep="\n", flush=True)
     print("".join(f"{line}\n" for line in warn_if_stale()), end="", file=sys.stderr)
     if find_most_sensitive(shown) is None:

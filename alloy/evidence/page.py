@@ -52,7 +52,7 @@ def render_page(summary: Row) -> str:
         "",
     ]
     lines += ["## Change against the base model", "", *render_change_table(summary), ""]
-    lines += ["## The same question", "", *render_answer_table(summary), ""] if summary["answers"] else []
+    lines += ["## Answers to one question", "", *render_answer_table(summary), ""] if summary["answers"] else []
     lines += ["## Runs", "", *render_run_table(summary), ""]
     return "\n".join(lines)
 
@@ -131,7 +131,7 @@ def render_change_table(summary: Row) -> list[str]:
     ]
     rows += [
         [
-            f"{_format_title(metric)}, tuned less SVM",
+            f"{_format_title(metric)}, tuned minus SVM",
             *(
                 _format_estimate(configuration["metrics"][metric.name].get("over_svm"), sign="+")
                 for configuration in configurations

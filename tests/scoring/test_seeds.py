@@ -116,7 +116,7 @@ def test_one_run_has_the_interval_over_items_alone() -> None:
 
 
 def test_equal_runs_have_the_interval_over_items() -> None:
-    # No luck of training, and all of the items' chance is shared: seeds make nothing surer.
+    # No variation between seeds, and all runs share the test items: more seeds do not narrow the interval.
     one = estimate_statistic(make_coins(300, 1000), compute_share, 4000, 0)
     found = estimate_mean_over_seeds([make_coins(300, 1000)] * 3, compute_share, 4000, 0)
     assert (found.value, found.low, found.high) == pytest.approx((one.value, one.low, one.high), abs=0.002)

@@ -220,7 +220,7 @@ def test_the_stage_writes_the_mix_its_manifest_and_its_card(here: Path, base: Pa
     words = Path("data/mix/README.md").read_text(encoding="utf-8")
     for line in (
         "| comments: bad | 2 |",
-        "| comments: nearly one of test | 1 |",
+        "| comments: similar to a test comment | 1 |",
         "| comments: over train.max_length (10000 tokens) | 0 |",
         "| general: bad | 3 |",
         "| general: shares a run of words with a test | 5 |",
