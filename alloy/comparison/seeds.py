@@ -1,4 +1,4 @@
-"""Notes for pages that show runs of a single training seed."""
+"""Notes for tables and pages that show results of a single training seed."""
 
 ONE_SEED = "One training seed: the luck of training is not in the intervals (`make sweep SEEDS=3` puts it in)."
 ONE_SEED_EACH = (

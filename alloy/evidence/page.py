@@ -3,7 +3,7 @@
 import html
 import re
 
-from alloy.comparison.charts import Draw, make_bar_chart
+from alloy.comparison.charts import DrawFunction, make_bar_chart
 from alloy.comparison.metrics import BY_NAME, Metric
 from alloy.core import markdown
 from alloy.core.files import Row
@@ -199,7 +199,7 @@ def _format_known(value: object) -> object:
     return "-" if value is None else value
 
 
-def make_plot(experiment: Experiment, records: dict[str, Row], score: Score) -> Draw:
+def make_plot(experiment: Experiment, records: dict[str, Row], score: Score) -> DrawFunction:
     """Return the plot: task over axis with intervals; or, without axis, bars of the task per configuration."""
     groups = {label: [to_run(metric) for metric in runs] for label, runs in group_records(experiment, records).items()}
     axis = BY_NAME[experiment.axis] if experiment.axis else None

@@ -33,10 +33,10 @@ from alloy.core.dvc import is_orphaned, list_files, read_stage_entry, remember_d
 from alloy.core.files import (
     InputError,
     Row,
+    make_temporary_path,
     read_json,
     remove_path,
     remove_temporary_files,
-    temporary_path,
     write_whole,
 )
 from alloy.runtime.durable import discard_damaged, is_sealed, seal_folder, sync_to_disk
@@ -61,7 +61,7 @@ def hash_inputs(stage: str, values: object, model: str = "") -> str:
     `model` is the item of the stage if it has a matrix, as in `infer@tuned`.
     """
     digest = hashlib.sha256(
-        orjson.dumps([stage, values, [_installed_version(name) for name in LIBRARIES]], default=_dump_settings)
+        orjson.dumps([stage, values, [_find_installed_version(name) for name in LIBRARIES]], default=_dump_settings)
     )
     for file in list_files(read_stage_entry(stage, model)["deps"]):
         with file.open("rb") as content:
@@ -73,7 +73,7 @@ def _dump_settings(settings: Any) -> Row:  # noqa: ANN401 (a pydantic model)
     return settings.model_dump(mode="json")
 
 
-def _installed_version(library: str) -> str:
+def _find_installed_version(library: str) -> str:
     try:
         return version(library)
     except PackageNotFoundError:
@@ -130,7 +130,7 @@ class WorkFolder:
     def publish_output(self, name: str, out: Path) -> None:
         """Link the file or folder `name` of the result to `out`; the result is kept until DVC has recorded it."""
         remove_temporary_files(out)
-        part = temporary_path(out)
+        part = make_temporary_path(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         source = self.result / name
         try:

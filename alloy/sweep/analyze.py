@@ -30,7 +30,7 @@ def describe_too_few(configurations: list[Configuration]) -> str:
             if run.too_few(metric)
         ]
         if few:
-            parts.append(f"{short_title_of(metric)} is measured on {min(few)} {metric.n or 'items'}")
+            parts.append(f"{short_title_of(metric)} is measured on {min(few)} {metric.count_key or 'items'}")
     return f"Too few items to choose by: {'; '.join(parts)}; {MIN_ITEMS} or more are needed." if parts else ""
 
 
