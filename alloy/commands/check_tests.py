@@ -19,7 +19,7 @@ from alloy.core.metrics_file import read_metrics
 from alloy.scoring.settings import Score
 
 STAGES = ("mmlu", "ifeval")
-MEASURE_COMMAND = f"dvc repro {' '.join(f'{stage}@base' for stage in STAGES)}"
+MEASURE = f"dvc repro {' '.join(f'{stage}@base' for stage in STAGES)}"
 
 
 def is_measured() -> bool:
@@ -35,7 +35,7 @@ def read_base() -> tuple[Row, dict[str, Rows]]:
         paths = Path(f"metrics/{stage}/base.json"), Path(f"metrics/{stage}/base.jsonl")
         for path in paths:
             if not path.is_file():
-                raise InputError(f"{path}: no such file; run `{MEASURE_COMMAND}`")
+                raise InputError(f"{path}: no such file; run `{MEASURE}`")
         measured = read_metrics(paths[0], "base")
         if measured.get(stage):
             metrics[stage], rows[stage] = measured[stage], read_jsonl(paths[1])
@@ -48,7 +48,7 @@ def warn_if_stale() -> list[str]:
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode or not json.loads(done.stdout or "{}"):
         return []
-    return [f"check: the model or the settings changed since base was measured; run `{MEASURE_COMMAND}`"]
+    return [f"check: the model or the settings changed since base was measured; run `{MEASURE}`"]
 
 
 def format_table(tests: list[Sensitivity]) -> str:

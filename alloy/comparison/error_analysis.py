@@ -78,7 +78,7 @@ def _make_example(row: Row, prediction: Row, levels: list[str]) -> Row:
 
 
 def _mark_segments(segments: list[Row], other_segments: list[Row], levels: list[str]) -> list[Row]:
-    """Return the labels of `segments`; a label is `right` as many times as it is in `other_segments`."""
+    """Return the labels of `segments`; `right`: it matches a label in `other_segments`, each of which matches once."""
     unmatched = Counter(tuple(segment[level] for level in levels) for segment in other_segments)
     marked = []
     for segment in segments:

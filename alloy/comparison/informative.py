@@ -1,6 +1,6 @@
 """Which tests can show forgetting: those in which the base model is above chance.
 
-If the base model guesses, its accuracy cannot fall in training, whatever it forgets.
+If the base model only guesses, tuning cannot lower its accuracy, even if the model forgets.
 """
 
 from dataclasses import dataclass

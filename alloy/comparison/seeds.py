@@ -1,7 +1,10 @@
 """Notes for tables and pages that show results of a single training seed."""
 
-ONE_SEED = "One training seed: the luck of training is not in the intervals (`make sweep SEEDS=3` puts it in)."
+ONE_SEED = (
+    "One training seed: the intervals do not include the variation between training seeds (`make sweep SEEDS=3` "
+    "measures it)."
+)
 ONE_SEED_EACH = (
-    "Before and after are one training seed each: the luck of training is in these changes (`make sweep SEEDS=3` "
-    "shows how large it is)."
+    "Both values are from one training seed, so the changes include the variation between training seeds (`make sweep "
+    "SEEDS=3` measures it)."
 )

@@ -38,7 +38,7 @@ def read_stage_entry(stage: str, item: str = "") -> Row:
     return _fill_references(entry, values)
 
 
-def _fill_references(template: Any, values: Row) -> Any:  # noqa: ANN401 (whatever YAML holds)
+def _fill_references(template: Any, values: Row) -> Any:  # noqa: ANN401 (any YAML value)
     """Return `template` with each `${key}` in it replaced by its value."""
     if isinstance(template, dict):
         return {_fill_references(key, values): _fill_references(value, values) for key, value in template.items()}
@@ -139,7 +139,7 @@ def _load_yaml(file: Path) -> Row:
     return values if isinstance(values, dict) else {}
 
 
-def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (whatever YAML holds)
+def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (any YAML value)
     """Return the value of a key such as `mix.ratio`, or None."""
     for part in key.split("."):
         values = values.get(part) if isinstance(values, dict) else None

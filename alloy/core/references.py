@@ -7,7 +7,7 @@ REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 MAX_SIZE = 100_000  # characters and values; a chain of references can multiply to billions
 
 
-def measure_resolved_size(values: Any, value: Any, known: dict[str, int] | None = None) -> int:  # noqa: ANN401 (whatever YAML holds)
+def measure_resolved_size(values: Any, value: Any, known: dict[str, int] | None = None) -> int:  # noqa: ANN401 (any YAML value)
     """Return the number of characters and values in `value` after its references into `values` are resolved.
 
     1. Count each value as 1, and each character of a text outside references as 1.
@@ -34,7 +34,7 @@ def measure_resolved_size(values: Any, value: Any, known: dict[str, int] | None 
     return size
 
 
-def _get_value(values: Any, name: str) -> Any:  # noqa: ANN401 (whatever YAML holds)
+def _get_value(values: Any, name: str) -> Any:  # noqa: ANN401 (any YAML value)
     """Return the value of a name such as `train.max_length`, or None."""
     for part in name.split("."):
         if isinstance(values, dict):

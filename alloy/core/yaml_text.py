@@ -15,7 +15,7 @@ from alloy.core.yaml_fix import how_to_fix
 
 MAX_VALUES = 100_000  # with all aliases resolved; the largest profile has a few hundred
 MAX_DEPTH = 100  # of nesting
-CHARACTERS_PER_VALUE = 100  # a text counts as one more value for each so many characters
+CHARACTERS_PER_VALUE = 100  # a text counts as one more value per this many characters
 MAX_CHARACTERS = 50_000_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -70,9 +70,7 @@ def _read_mbpp(row: Row, _path: Path) -> Example | None:
 
 def _read_oasst1(row: Row, _path: Path) -> Example:
     _, *parts = _TURN.split(row["input"])
-    named = list(zip(parts[::2], parts[1::2], strict=True))[
-        :-1
-    ]  # the last turn is an empty one, where the answer follows
+    named = list(zip(parts[::2], parts[1::2], strict=True))[:-1]  # the last turn is empty: the answer is in `output`
     turns = [{"role": ROLES[name], "content": text.strip()} for name, text in named]
     answer = {"role": "assistant", "content": row["output"].strip()}
     return Example("oasst1_eval953", [*turns, answer], row.get("lang", "en"))

@@ -64,7 +64,7 @@ def _convert_rows(path: Path, cells: list[list[Any]]) -> Iterator[TableRow]:
             yield TableRow(number, texts)
 
 
-def format_cell_value(value: Any) -> str:  # noqa: ANN401 (what cells hold)
+def format_cell_value(value: Any) -> str:  # noqa: ANN401 (any cell value)
     """Return a cell's value as text: integers without a decimal point, dates as 2024-05-31, None as an empty text."""
     if value is None:
         return ""

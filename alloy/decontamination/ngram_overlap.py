@@ -43,7 +43,7 @@ Lines = list[list[str]]  # the words of each line of a text
 
 @dataclass(frozen=True)
 class Limits:
-    """`ngram`: words per n-gram. `min_words`: a question of at least so many words may differ in one word."""
+    """`ngram`: words per n-gram. `min_words`: a question of at least this length may differ in one word."""
 
     ngram: int
     min_words: int

@@ -86,7 +86,7 @@ def place_labels(axes: "Axes", configurations: list[Configuration], labels: list
     1. List candidate positions: 5 distances from the point in each of 4 directions.
     2. Penalty of a candidate: 10 per label or point that it covers, 1 per error bar, 10 if it leaves the axes.
     3. Take the candidate with the smallest penalty; of equal ones the first, which is the nearest.
-    4. DrawFunction a thin line to the point unless the label has the smallest distance.
+    4. Draw a thin line to the point unless the label has the smallest distance.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
