@@ -94,4 +94,4 @@ def require_same_ids(path: str, rows: Rows, base_rows: Rows) -> None:
                 f"{RERUN_HINT}"
             )
     if len(rows) != len(base_rows):
-        raise InputError(f"{path}: expected {len(base_rows)} rows, as many as base has, got {len(rows)}; {RERUN_HINT}")
+        raise InputError(f"{path}: expected {len(base_rows)} rows as for base, got {len(rows)}; {RERUN_HINT}")

@@ -98,13 +98,13 @@ def test_what_is_not_known_is_left_out_or_a_dash() -> None:
     assert lines[-1].split() == ["chat", "x", "-", "-"]
 
 
-def test_near_duplicates_that_were_not_looked_for_are_not_zero() -> None:
+def test_near_duplicates_that_were_not_searched_are_not_zero() -> None:
     (line,) = (
         line
         for line in render_table(Summary(comments=replace(COMMENTS, near=None))).splitlines()
         if line.startswith("exact copies")
     )
-    assert line.endswith("1,234, not looked for")
+    assert line.endswith("1,234, not searched")
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_only_a_shared_training_takes_more_gpus_and_only_as_many_as_divide_the_b
 
 
 def test_the_speed_of_this_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alloy.commands.estimate_training.SECONDS", 0.05)
+    monkeypatch.setattr("alloy.commands.estimate_training.TIMING_SECONDS", 0.05)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert time_matrix_products(make_dense_config()) > 1e6
     speed, basis = measure_speed_here(make_dense_config())
