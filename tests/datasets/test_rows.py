@@ -133,7 +133,8 @@ def test_unavailable_hub_data_is_one_line(project: Path, source: dict[str, str],
     assert done.stderr.count("\n") == 1
 
 
-def test_an_object_where_a_text_belongs_is_named_with_its_row() -> None:
+def test_an_object_where_a_text_belongs_is_named_with_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     source = {"format": "jsonl", "columns": {"text": "body", "levels": ["tags"]}}
     rows = '{"body": "a", "tags": ["x"]}\n{"body": {"html": "b"}, "tags": ["x"]}\n'
     with pytest.raises(InputError, match=r"^data/mine/a\.jsonl:2: `body`"):
