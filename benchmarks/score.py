@@ -19,7 +19,7 @@ from pathlib import Path
 
 from alloy.core.files import Row, write_json
 from alloy.core.stage import run
-from alloy.core.text import text_hash
+from alloy.core.text import hash_text
 from alloy.formats.comments import Segment, make_segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labeling.answer import parse_answer, render_answer
@@ -59,7 +59,7 @@ def make_rows(count: int, taxonomy: Taxonomy) -> tuple[list[Row], list[Row]]:
         gold.append(
             {"id": str(number), "text": text, "segments": [make_segment_row(part, LEVELS) for part in segments]}
         )
-        row = {"id": str(number), "hash": text_hash(text), "raw": raw, "valid": answer.valid, "finish": "stop"}
+        row = {"id": str(number), "hash": hash_text(text), "raw": raw, "valid": answer.valid, "finish": "stop"}
         predictions.append({**row, "segments": rows})
     return gold, predictions
 

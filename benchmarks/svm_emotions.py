@@ -44,7 +44,7 @@ from alloy.baseline.svm_labeler import (
 )
 from alloy.core.files import InputError, Row, write_json
 from alloy.core.stage import run
-from alloy.core.text import unit_hash
+from alloy.core.text import hash_to_unit_interval
 from alloy.formats.comments import Comment, Segment, parse_comment
 from alloy.formats.taxonomy import LabelPath, load_taxonomy
 from alloy.scoring.bootstrap import MIN_ITEMS, Counts, compute_f1, estimate_change
@@ -62,10 +62,10 @@ LabelingMethod = Callable[[list[Comment], list[LabelPath], list[str]], Labeled]
 class WordsAndPath(EmotionSvm):
     """`EmotionSvm` without the columns of words per path."""
 
-    def _crossed(self, words: Any, own: Any) -> Any:  # noqa: ANN401 (as its parent's)
+    def _cross_with_paths(self, tfidf: Any, path_indices: Any) -> Any:  # noqa: ANN401 (as its parent's)
         from scipy.sparse import csr_matrix
 
-        return csr_matrix((words.shape[0], 0), dtype=words.dtype)
+        return csr_matrix((tfidf.shape[0], 0), dtype=tfidf.dtype)
 
 
 def label_by_words_and_crossed_path(train: list[Comment], leaves: list[LabelPath], texts: list[str]) -> Labeled:
@@ -165,8 +165,12 @@ def measure_methods(comments: list[Comment]) -> Row:
     """Return the results of each method on the folds of `comments`."""
     measured = {name: Measurement([], [], []) for name in METHODS}
     for fold in range(FOLDS):
-        held_out = [c for c in comments if fold * HELD_OUT <= unit_hash(f"fold {c.id}") < (fold + 1) * HELD_OUT]
-        train = [c for c in comments if not fold * HELD_OUT <= unit_hash(f"fold {c.id}") < (fold + 1) * HELD_OUT]
+        held_out = [
+            c for c in comments if fold * HELD_OUT <= hash_to_unit_interval(f"fold {c.id}") < (fold + 1) * HELD_OUT
+        ]
+        train = [
+            c for c in comments if not fold * HELD_OUT <= hash_to_unit_interval(f"fold {c.id}") < (fold + 1) * HELD_OUT
+        ]
         leaves = sorted({segment.path for comment in train for segment in comment.segments})
         gold = [comment.segments for comment in held_out]
         for name, way in METHODS.items():

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from alloy.core.files import write_json, write_jsonl
 from alloy.core.settings import load_sections
-from alloy.core.stage import model_name, run
+from alloy.core.stage import read_model_name, run
 from alloy.evaluation.chat import answer_prompts, count_answer, summarize_answers
 from alloy.evaluation.settings import Chat
 from alloy.formats.chat import read_chat_prompts
@@ -30,7 +30,7 @@ from alloy.runtime.resume import hash_inputs
 
 def main() -> None:
     """Load the model, generate the answers, write rows and metrics."""
-    name = model_name()
+    name = read_model_name()
     chat, infer = load_sections(Chat, Infer)
     out, rows = Path(f"metrics/chat/{name}.json"), Path(f"metrics/chat/{name}.jsonl")
     model = Path("models", name)

@@ -25,7 +25,7 @@ from alloy.core.files import Row, count_lines, read_json, read_jsonl, write_json
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import load_sections
 from alloy.core.stage import run
-from alloy.core.tables import csv_text
+from alloy.core.tables import format_csv
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.answer import assign_codes
 from alloy.labeling.leakage import TaskFormat
@@ -91,7 +91,9 @@ def main() -> None:
         print("To reduce forgetting, mix in general data: dvc exp run -S mix.ratio=0.25")
     both = [model for model in MODELS if {"voc", "mmlu"} <= metrics[model].keys()]
     points = [(model, metrics[model]["mmlu"]["acc"], metrics[model]["voc"]["f1"]) for model in both]
-    write_whole("metrics/tradeoff.csv", lambda part: part.write_text(csv_text(("model", "mmlu_acc", "voc_f1"), points)))
+    write_whole(
+        "metrics/tradeoff.csv", lambda part: part.write_text(format_csv(("model", "mmlu_acc", "voc_f1"), points))
+    )
     for model in MODELS[:2]:
         write_jsonl(f"metrics/{ANSWERS}/{model}.jsonl", rows[model].get(ANSWERS, []))
     write_json(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from alloy.core.files import InputError, Row, write_json, write_lines
 from alloy.core.settings import load_sections, profile_name
-from alloy.core.stage import model_name, run
+from alloy.core.stage import read_model_name, run
 from alloy.evaluation.find_tasks import find_tasks
 from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumable
 from alloy.evaluation.settings import GeneralTasks, Harness
@@ -78,7 +78,7 @@ def collect_answers(model: "LM", results: Row) -> list[Row]:
 
 def main() -> None:
     """Find the tasks, run them with lm-eval, write metrics and answers."""
-    name = model_name()
+    name = read_model_name()
     general, harness = load_sections(GeneralTasks, Harness)
     tasks, file = general.root, f"profiles/{profile_name()}.yaml"
     out, rows = Path(f"metrics/general/{name}.json"), Path(f"metrics/general/{name}.jsonl")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from alloy.core.files import InputError, Row, write_json, write_jsonl
 from alloy.core.settings import load_sections, profile_name
-from alloy.core.stage import model_name, run
+from alloy.core.stage import read_model_name, run
 from alloy.evaluation.ifeval_task import TASK, compute_metrics, make_ifeval_task
 from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumable
 from alloy.evaluation.settings import Harness, Ifeval
@@ -25,7 +25,7 @@ from alloy.runtime.resume import METRICS, ROWS
 
 def main() -> None:
     """Load the model, generate and check the answers, write rows and metrics."""
-    name = model_name()
+    name = read_model_name()
     ifeval, harness = load_sections(Ifeval, Harness)
     out, rows = Path(f"metrics/ifeval/{name}.json"), Path(f"metrics/ifeval/{name}.jsonl")
     if service := read_hosted_name(f"models/{name}"):

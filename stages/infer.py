@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alloy.core.files import count_lines, stream_jsonl, write_json, write_jsonl
 from alloy.core.settings import load_sections
-from alloy.core.stage import model_name, run
+from alloy.core.stage import read_model_name, run
 from alloy.inference.settings import Infer
 from alloy.inference.usage import format_unanswered, make_retry_test
 from alloy.labeling.predict import build_metrics, count_prediction, open_labeler
@@ -25,7 +25,7 @@ from alloy.runtime.resume import hash_inputs
 
 def main() -> None:
     """Load model and prompts, label the comments, write predictions and metrics."""
-    name = model_name()
+    name = read_model_name()
     prompt, infer = load_sections(Prompt, Infer)
     out, metrics = Path(f"data/predictions/{name}.jsonl"), Path(f"metrics/infer/{name}.json")
     model, test = Path("models", name), SPLIT / "test.jsonl"

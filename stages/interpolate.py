@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alloy.core.files import InputError, read_json, remove_path, remove_temporary_files, temporary_path
+from alloy.core.files import InputError, make_temporary_path, read_json, remove_path, remove_temporary_files
 from alloy.core.stage import run
 from alloy.modeling.architecture import get_text_config, load_config
 from alloy.modeling.model_folder import read_hosted_name, resolve_weights
@@ -129,7 +129,7 @@ def main() -> None:
     needed = sum(file.stat().st_size for file in TRAINED.rglob("*"))
     if needed > (free := shutil.disk_usage(OUT.parent).free):
         raise InputError(f"{OUT}: needs {needed / 1e9:.2f} GB of disk space, {free / 1e9:.2f} GB are free; free some")
-    part = temporary_path(OUT)
+    part = make_temporary_path(OUT)
     ignored = shutil.ignore_patterns("*.safetensors") if alpha < 1 else None
     try:
         # No links: writing through one would corrupt DVC's cache. `copyfile`: the originals may be write-protected.

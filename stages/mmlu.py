@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from alloy.core.files import Row, write_json, write_jsonl
 from alloy.core.settings import load_sections, profile_name
-from alloy.core.stage import model_name, run
+from alloy.core.stage import read_model_name, run
 from alloy.evaluation.lm_eval_run import reached_limit, run_lm_eval, run_resumable
 from alloy.evaluation.mmlu_tasks import find_fitting_questions, group_subjects, make_forms
 from alloy.evaluation.settings import Harness, Mmlu
@@ -103,7 +103,7 @@ def _average_rows(rows: list[Row], show_choices: bool) -> Row:
 
 def main() -> None:
     """Load model and questions, ask them in all forms, write rows and metrics."""
-    name = model_name()
+    name = read_model_name()
     mmlu, harness = load_sections(Mmlu, Harness)
     out, rows = Path(f"metrics/mmlu/{name}.json"), Path(f"metrics/mmlu/{name}.jsonl")
     if service := read_hosted_name(f"models/{name}"):

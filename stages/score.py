@@ -35,7 +35,7 @@ import numpy as np
 
 from alloy.core.files import InputError, Row, read_jsonl, stream_jsonl, write_json, write_jsonl
 from alloy.core.settings import load_sections
-from alloy.core.stage import model_name, run
+from alloy.core.stage import read_model_name, run
 from alloy.formats.comments import parse_comment
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labeling.answer import render_answer
@@ -117,7 +117,7 @@ def make_comment_rows(pairs: Sequence[Pair], counts: Counts) -> list[Row]:
 
 def main() -> None:
     """Read predictions and comments, pair and score them, write rows and metrics."""
-    name = model_name()
+    name = read_model_name()
     score, prompt = load_sections(Score, Prompt)
     split, source, out = Path("data/split"), Path(f"data/predictions/{name}.jsonl"), Path(f"metrics/score/{name}")
     if source.is_file() and not source.stat().st_size:

@@ -22,7 +22,7 @@ from alloy.baseline.svm_labeler import train_labeler
 from alloy.core.files import Row, read_jsonl, stream_jsonl, write_json, write_jsonl
 from alloy.core.settings import load_sections
 from alloy.core.stage import run
-from alloy.core.text import text_hash
+from alloy.core.text import hash_text
 from alloy.formats.comments import Segment, make_segment_row, parse_comment
 from alloy.inference.settings import Infer
 from alloy.labeling.answer import render_answer
@@ -35,7 +35,7 @@ def make_prediction(row: Row, segments: tuple[Segment, ...], levels: tuple[str, 
     """Return a row in the format of `infer`."""
     return {
         "id": row["id"],
-        "hash": text_hash(row["text"]),
+        "hash": hash_text(row["text"]),
         "raw": render_answer(segments, levels),
         "valid": True,
         "finish": "stop",

@@ -11,7 +11,7 @@ from pathlib import Path
 from alloy.core.files import Row, read_jsonl, write_json, write_whole
 from alloy.core.settings import load_seed
 from alloy.core.stage import run
-from alloy.core.tables import csv_text
+from alloy.core.tables import format_csv
 from alloy.modeling import model_folder
 from alloy.modeling.architecture import load_config
 from alloy.runtime.resume import hash_inputs
@@ -27,7 +27,7 @@ OUT = Path("models/trained")
 def render_loss_csv(curve: list[Row]) -> str:
     """Return the loss curve as CSV."""
     rows = [(row["step"], row["category"], f"{row['loss']:.4f}") for row in curve]
-    return csv_text(("step", "category", "loss"), rows)
+    return format_csv(("step", "category", "loss"), rows)
 
 
 def write_report(report: Row, curve: list[Row]) -> None:

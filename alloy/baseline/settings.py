@@ -6,7 +6,10 @@ from alloy.core.settings import Section
 
 
 class Svm(Section):
-    """The baseline, a linear support vector machine. `c`: weight of errors; a smaller `c` gives a simpler model."""
+    """The baseline, a linear support vector machine.
+
+    `c`: the regularization parameter `C` of scikit-learn's `LinearSVC`; a smaller value gives a simpler model.
+    """
 
     key = "svm"
     c: float = Field(default=1.0, gt=0)

@@ -1,4 +1,4 @@
-"""The whole baseline: it is trained on labeled comments, and labels other comments with paths and emotions."""
+"""Train the SVM baseline on labeled comments, and label other comments with paths and emotions."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from alloy.baseline.linear_svm import EmotionSvm, LabelMatrix, OneVsRestSvm, choose_labels, find_best_threshold
 from alloy.baseline.settings import Svm
-from alloy.core.text import unit_hash
+from alloy.core.text import hash_to_unit_interval
 from alloy.formats.comments import Comment, Segment
 from alloy.formats.taxonomy import LabelPath
 
@@ -19,7 +19,7 @@ class SvmLabeler:
 
     - `leaves`: the paths of the training comments
     - `paths`: the SVMs of the paths
-    - `threshold`: the margin from which on a text has a path
+    - `threshold`: a text has the paths with at least this margin, and always the one with the largest margin
     - `emotions`: the SVMs of the emotions; None if the training comments have no emotions
     """
 
@@ -29,7 +29,7 @@ class SvmLabeler:
     emotions: EmotionSvm | None
 
     def label_texts(self, texts: list[str]) -> list[tuple[Segment, ...]]:
-        """Return the segments of each text: one per path, in the order of `leaves`, without contents."""
+        """Return the segments of each text: one per path, in the order of `leaves`, without `content`."""
         chosen = choose_labels(self.paths.compute_margins(texts), self.threshold)
         predicted = [[self.leaves[number] for number in np.flatnonzero(row)] for row in chosen]
         if self.emotions is None:
@@ -42,12 +42,12 @@ class SvmLabeler:
 def train_labeler(comments: list[Comment], leaves: list[LabelPath], svm: Svm) -> SvmLabeler:
     """Train the baseline on comments; `leaves` are their paths.
 
-    1. Train path SVMs on four fifths of the comments. The threshold is the one with the best F1 of paths on the rest.
-    2. Train the path SVMs again on all comments. The contents of segments are additional texts.
+    1. Train path SVMs on four fifths of the comments. Choose the threshold with the highest F1 of paths on the rest.
+    2. Train the path SVMs again on all comments. In both steps, the contents of segments are additional texts.
     3. Train the emotion SVMs on the same texts, with one row per segment.
     """
-    held_out = [comment for comment in comments if unit_hash(f"svm {comment.id}") < HELD_OUT]
-    rest = [comment for comment in comments if unit_hash(f"svm {comment.id}") >= HELD_OUT]
+    held_out = [comment for comment in comments if hash_to_unit_interval(f"svm {comment.id}") < HELD_OUT]
+    rest = [comment for comment in comments if hash_to_unit_interval(f"svm {comment.id}") >= HELD_OUT]
     threshold = np.inf
     if held_out and rest:
         margins = train_path_svm(rest, leaves, svm, "svm: threshold").compute_margins(
@@ -58,10 +58,10 @@ def train_labeler(comments: list[Comment], leaves: list[LabelPath], svm: Svm) ->
     return SvmLabeler(leaves, paths, threshold, train_emotion_svm(comments, leaves, svm, paths))
 
 
-def train_path_svm(comments: list[Comment], leaves: list[LabelPath], svm: Svm, note: str) -> OneVsRestSvm:
-    """Train the SVMs that predict the paths of a text. `note` is the name of the progress bar."""
+def train_path_svm(comments: list[Comment], leaves: list[LabelPath], svm: Svm, desc: str) -> OneVsRestSvm:
+    """Train the SVMs that predict the paths of a text. `desc` is the name of the progress bar."""
     texts, paths = build_path_examples(comments)
-    return OneVsRestSvm(svm).fit(texts, build_label_matrix(paths, leaves), note)
+    return OneVsRestSvm(svm).fit(texts, build_label_matrix(paths, leaves), desc)
 
 
 def train_emotion_svm(
@@ -76,7 +76,7 @@ def train_emotion_svm(
 
 def build_path_examples(comments: list[Comment]) -> tuple[list[str], list[set[LabelPath]]]:
     """Return texts and the paths of each: all comments, and all contents that are a part of their comment."""
-    parts = list_partial_contents(comments)
+    parts = list_partial_segments(comments)
     texts = [comment.text for comment in comments]
     return [*texts, *(str(part.content) for part in parts)], [
         *collect_paths(comments),
@@ -90,11 +90,11 @@ def build_emotion_examples(comments: list[Comment]) -> tuple[list[str], list[Lab
     Contents that are the whole comment are left out.
     """
     whole = [(comment.text, *segment.path_and_emotion) for comment in comments for segment in comment.segments]
-    rows = [*whole, *((str(part.content), *part.path_and_emotion) for part in list_partial_contents(comments))]
+    rows = [*whole, *((str(part.content), *part.path_and_emotion) for part in list_partial_segments(comments))]
     return [text for text, _, _ in rows], [path for _, path, _ in rows], [emotion for _, _, emotion in rows]
 
 
-def list_partial_contents(comments: list[Comment]) -> list[Segment]:
+def list_partial_segments(comments: list[Comment]) -> list[Segment]:
     """Return the segments whose content is only a part of their comment."""
     return [s for comment in comments for s in comment.segments if s.content and s.content != comment.text]
 

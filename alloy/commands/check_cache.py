@@ -3,9 +3,9 @@
 Reads   DVC's cache, which may be shared with other projects
 Run     alloy check cache
 
-The name of a cached file is the MD5 sum of its content. DVC does not read a cached file that is read-only: it takes it
-for intact. So a file that a bad disk, or root through a hard link, has changed goes into the next `dvc checkout`.
-Afterwards, `dvc pull --force` fetches the removed files, and restores the outputs that were made from them.
+The name of a cached file is the MD5 hash of its content. DVC does not hash a read-only cached file again: it assumes
+that the file is intact. So `dvc checkout` would use a file that a bad disk, or root through a hard link, has changed.
+After this command, `dvc pull --force` fetches the removed files again, and restores the outputs that use them.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from alloy.core.files import InputError
 
-# The first two digits of the sum name the folder. Other files in it are temporary files of DVC.
+# The first two digits of the hash are the name of the folder. Other files in it are temporary files of DVC.
 OBJECT = re.compile(r"[0-9a-f]{30}(\.dir)?")
 FIX = "removed; `dvc pull --force` fetches it again; without a remote, `dvc repro` makes it again"
 
@@ -29,7 +29,7 @@ def list_cached_files(cache: Path) -> Iterator[Path]:
 
 
 def is_intact(file: Path) -> bool:
-    """Return whether the MD5 sum of a cached file's content is the file's name."""
+    """Return whether the MD5 hash of a cached file's content is the file's name."""
     with file.open("rb") as content:
         md5 = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     return md5 == file.parent.name + file.name.removesuffix(".dir")
@@ -41,13 +41,13 @@ def find_corrupt_files(files: list[Path], workers: int) -> list[Path]:
         return [file for file, intact in zip(files, pool.map(is_intact, files), strict=True) if not intact]
 
 
-def make_dvc_read_again(outputs: list[Path]) -> None:
-    """Change the modification time of `outputs`: DVC remembers a file's sum as long as that time is the same."""
+def make_dvc_hash_again(outputs: list[Path]) -> None:
+    """Change the modification times of `outputs`: DVC hashes a file again only if its time has changed."""
     for output in outputs:
         for file in [output, *output.rglob("*")]:
             if file.is_file():
                 os.utime(file)
-            elif file.is_symlink():  # to a removed file; DVC cannot read a folder that holds such a link
+            elif file.is_symlink():  # a link to a removed file; DVC cannot read a folder with such a link
                 file.unlink()
 
 
@@ -62,6 +62,6 @@ def main() -> None:
     if corrupt := find_corrupt_files(files, os.cpu_count() or 1):
         for file in corrupt:
             file.unlink()
-        make_dvc_read_again(outputs)
+        make_dvc_hash_again(outputs)
         raise InputError("\n".join(f"{os.path.relpath(file)}: its content was changed; {FIX}" for file in corrupt))
     print(f"cache: {len(files)} files, all intact")

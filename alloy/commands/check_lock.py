@@ -1,4 +1,4 @@
-"""Check that the committed metrics are those of the committed code, params and data. The data itself is not needed.
+"""Check that the committed metrics belong to the committed code, params and data. The data itself is not needed.
 
 Reads   dvc.yaml, dvc.lock and the files that they name, if they exist
 Run     alloy check lock
@@ -16,12 +16,12 @@ from alloy.sweep.dvc_experiments import WORKSPACE, find_stale_stages, read_lock
 COMMAND = ["dvc", "repro", "--dry", "--allow-missing"]
 FIX = "run `dvc repro`, then commit dvc.lock and metrics/"
 WOULD_RUN = re.compile(r"^Running stage '(.+)'", re.MULTILINE)
-# A stage that is out of date, and whose data is not on this machine.
+# A stage that is out of date and cannot run, because its data is not on this machine.
 CANNOT_RUN = re.compile(r"^ERROR: failed to reproduce '(.+)': \[Errno 2\]", re.MULTILINE)
 
 
 def require_up_to_date(status: int, output: str) -> None:
-    """Raise `InputError` if `COMMAND`, which ended with this exit status and output, found a stage to run."""
+    """Raise `InputError` if the exit status and output of `COMMAND` show that a stage is out of date."""
     if stages := WOULD_RUN.findall(output) + CANNOT_RUN.findall(output):
         names = ", ".join(f"'{stage}'" for stage in stages)
         raise InputError(f"dvc.lock: out of date from {names} on; {FIX}")
@@ -34,8 +34,8 @@ def main() -> None:
     require_resolved(map(Path, ("dvc.lock", *PARSED_FILES)))
     done = subprocess.run(COMMAND, text=True, capture_output=True, check=False)
     require_up_to_date(done.returncode, done.stdout + done.stderr)
-    # Without the data, DVC does not compare a folder that a stage reads with the outputs of other stages in it.
+    # Without the data, DVC does not check folders that contain outputs of several stages.
     if stages := find_stale_stages(read_lock(WORKSPACE)):
         names = ", ".join(f"'{stage}'" for stage in stages)
-        raise InputError(f"dvc.lock: {names} ran on other inputs than those recorded now; {FIX}")
+        raise InputError(f"dvc.lock: {names} ran with other inputs than those in dvc.lock now; {FIX}")
     print("lock: up to date")

@@ -1,6 +1,6 @@
-"""The table of `alloy check`: what there is to know of data, model and training before anything trains.
+"""The table of `alloy check`: statistics of the data, and the estimated cost of training.
 
-Figures are kept apart from their words: the checks fill a `Summary`, and `table` writes it in at most 80 columns.
+The checks fill a `Summary`. `render_table` formats it in at most 80 columns.
 """
 
 from collections import Counter
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 from alloy.commands.estimate_training import Cost
 
-WIDTH = 74  # of every line whose last column is aligned
-LANGUAGES = 4  # that are named, the others are counted
+WIDTH = 74  # characters of a line with an aligned value
+MAX_LANGUAGES = 4  # that are listed; the others are counted
 NONE = "-"
 
 
 @dataclass(frozen=True)
 class DataRow:
-    """One kind of data: the folder below data/, its rows, those among them that are bad; None if it has an error."""
+    """One kind of data: its folder below data/, and the numbers of its rows and bad rows; None if it has an error."""
 
     kind: str
     folder: str
@@ -26,10 +26,15 @@ class DataRow:
 
 @dataclass(frozen=True)
 class CommentFacts:
-    """What is to be known of the comments.
+    """Statistics of the comments.
 
-    `languages` counts comments, "" for those that name none. `near` counts near duplicates of an earlier comment, None
-    if `split.near: 1` looks for none. `rare` leaves have fewer than `rare_below` training segments, `absent` have none.
+    - `languages`: number of comments per language; "" for comments without one
+    - `copies`: comments with the same text as an earlier one
+    - `near`: near duplicates of an earlier comment; None if they are not searched for (`split.near: 1`)
+    - `contradictory_texts`, `contradictory_comments`: texts whose copies have different labels, and these copies
+    - `rare`: leaves with fewer than `rare_below` training segments
+    - `absent`: leaves without training segments
+    - `train`, `test`: comments in each split
     """
 
     levels: int
@@ -50,9 +55,12 @@ class CommentFacts:
 
 @dataclass(frozen=True)
 class TokenFacts:
-    """Training examples in tokens of the model; `too_long` ones exceed `limit`, and are `left_out` or stop the mix.
+    """Lengths of the training examples, in tokens of the model.
 
-    `exact`: all of them were counted, not a sample.
+    - `longest`: the longest example
+    - `too_long`: number of examples with more than `limit` tokens
+    - `left_out`: whether these are left out; if not, they are an error in the stage `mix`
+    - `exact`: whether all examples were counted, not only a sample
     """
 
     longest: int
@@ -64,7 +72,7 @@ class TokenFacts:
 
 @dataclass
 class Summary:
-    """All that `alloy check` found out; what could not be found out is missing."""
+    """The results of `alloy check`. The results of a check that failed are missing."""
 
     profile: str = ""
     model: str = ""
@@ -99,8 +107,8 @@ def _list_comment_facts(facts: CommentFacts | None) -> Iterator[tuple[str, str]]
     yield "comments to train on, to test on", f"{facts.train:,}, {facts.test:,}"
     yield "levels, leaves", f"{facts.levels}, {facts.leaves:,}"
     yield "segments per comment: mean, most", f"{facts.mean_segments:.2f}, {facts.most_segments}"
-    yield "languages", name_languages(facts.languages)
-    near = "not looked for" if facts.near is None else f"{facts.near:,}"
+    yield "languages", format_languages(facts.languages)
+    near = "not searched" if facts.near is None else f"{facts.near:,}"
     yield "exact copies, near duplicates", f"{facts.copies:,}, {near}"
     contradictions = f"{facts.contradictory_texts:,}"
     if facts.contradictory_texts:
@@ -113,7 +121,9 @@ def _list_comment_facts(facts: CommentFacts | None) -> Iterator[tuple[str, str]]
 def _list_token_facts(facts: TokenFacts | None) -> Iterator[tuple[str, str]]:
     if facts is None:
         return
-    about = "about " if facts.too_long and not facts.exact else ""  # if none of the longest is too long, none is
+    about = (
+        "about " if facts.too_long and not facts.exact else ""
+    )  # no longest comment is too long, so the count of 0 is exact
     yield "longest comment with prompt and answer, tokens", f"{facts.longest:,}"
     left_out = " (left out)" if facts.too_long and facts.left_out else ""
     yield f"longer than train.max_length ({facts.limit:,} tokens)", f"{about}{facts.too_long:,}{left_out}"
@@ -124,34 +134,34 @@ def _align_fact(title: str, value: str) -> str:
 
 
 def _render_costs(summary: Summary) -> Iterator[str]:
-    seen = (
-        "training" if summary.trained_tokens is None else f"training on {round_amount(summary.trained_tokens)} tokens"
+    heading = (
+        "training" if summary.trained_tokens is None else f"training on {format_rounded(summary.trained_tokens)} tokens"
     )
-    yield f"{seen + ', about':<34}{'devices':>9}{'time':>10}{'memory':>11}{'cost':>10}"
+    yield f"{heading + ', about':<34}{'devices':>9}{'time':>10}{'memory':>11}{'cost':>10}"
     for cost in summary.costs:
         devices = NONE if cost.devices is None else str(cost.devices)
-        time = NONE if cost.seconds is None else name_time(cost.seconds)
-        memory = NONE if cost.memory is None else name_memory(cost.memory)
-        dollars = NONE if cost.dollars is None else name_price(cost.dollars)
+        time = NONE if cost.seconds is None else format_duration(cost.seconds)
+        memory = NONE if cost.memory is None else format_bytes(cost.memory)
+        dollars = NONE if cost.dollars is None else format_dollars(cost.dollars)
         yield f"{cost.title:<34}{devices:>9}{time:>10}{memory:>11}{dollars:>10}"
     if summary.basis:
         yield f"({summary.basis})"
 
 
-def name_languages(languages: Counter[str]) -> str:
-    """Return the shares of the languages: `en 60%, de 40%`; comments that name none are counted as such."""
+def format_languages(languages: Counter[str]) -> str:
+    """Return the shares of the languages, such as `en 60%, de 40%`; comments without a language are `not named`."""
     if not any(languages):
         return "not named in the rows"
     total = languages.total()
-    named = [f"{name or 'not named'} {count / total:.0%}" for name, count in languages.most_common(LANGUAGES)]
-    more = len(languages) - LANGUAGES
+    named = [f"{name or 'not named'} {count / total:.0%}" for name, count in languages.most_common(MAX_LANGUAGES)]
+    more = len(languages) - MAX_LANGUAGES
     return ", ".join(named) + (f", {more} more" if more > 0 else "")
 
 
-def name_time(seconds: float) -> str:
-    """Return a time in its largest unit: `40 s`, `12 min`, `3.5 h`, `2.1 days`.
+def format_duration(seconds: float) -> str:
+    """Return seconds in the largest fitting unit: `40 s`, `12 min`, `3.5 h`, `2.1 days`.
 
-    >>> [name_time(seconds) for seconds in (0.2, 40, 720, 12600, 181440)]
+    >>> [format_duration(seconds) for seconds in (0.2, 40, 720, 12600, 181440)]
     ['< 1 s', '40 s', '12 min', '3.5 h', '2.1 days']
     """
     if seconds < 1:
@@ -163,20 +173,20 @@ def name_time(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
-def name_memory(size: int) -> str:
-    """Return bytes in GiB, fewer in MiB: `71.0 GiB`, `229 MiB`."""
+def format_bytes(size: int) -> str:
+    """Return bytes in GiB, or in MiB if there are less than one GiB: `71.0 GiB`, `229 MiB`."""
     return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.0f} MiB"
 
 
-def name_price(dollars: float) -> str:
+def format_dollars(dollars: float) -> str:
     """Return dollars with cents: `$1.50`, `< $0.01`."""
     return f"${dollars:,.2f}" if dollars >= 0.01 else "< $0.01"
 
 
-def round_amount(count: float) -> str:
-    """Return a count in three digits: `870`, `12.3 K`, `1.04 M`.
+def format_rounded(count: float) -> str:
+    """Return a count with three digits: `870`, `12.3 K`, `1.04 M`.
 
-    >>> [round_amount(count) for count in (870, 12340, 1038205, 2.5e9)]
+    >>> [format_rounded(count) for count in (870, 12340, 1038205, 2.5e9)]
     ['870', '12.3 K', '1.04 M', '2.5 B']
     """
     for size, unit in ((1e9, " B"), (1e6, " M"), (1e3, " K")):

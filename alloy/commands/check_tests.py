@@ -1,9 +1,9 @@
-"""Say before training which tests can show that this base model forgets.
+"""Print which tests can show forgetting for this base model, before it is trained.
 
 Reads   metrics/mmlu/base.json, base.jsonl; metrics/ifeval/base.json, base.jsonl
 Run     dvc repro mmlu@base ifeval@base, then alloy check tests
 
-The exit status is 1 if no test can.
+The exit status is 1 if no test can show forgetting.
 """
 
 import json
@@ -23,12 +23,12 @@ MEASURE = f"dvc repro {' '.join(f'{stage}@base' for stage in STAGES)}"
 
 
 def is_measured() -> bool:
-    """Return whether the results of the base model exist."""
+    """Return whether the base model was measured."""
     return all(Path(f"metrics/{stage}/base.json").is_file() for stage in STAGES)
 
 
 def read_base() -> tuple[Row, dict[str, Rows]]:
-    """Return the metrics and the rows of base, by part; a missing file raises `InputError`."""
+    """Return the metrics and the rows of the base model, by part; a missing file raises `InputError`."""
     metrics: Row = {}
     rows: dict[str, Rows] = {}
     for stage in STAGES:
@@ -43,7 +43,7 @@ def read_base() -> tuple[Row, dict[str, Rows]]:
 
 
 def warn_if_stale() -> list[str]:
-    """Return a warning if DVC finds that the settings changed since base was measured; none if DVC cannot tell."""
+    """Return a warning if the settings changed since base was measured; no warning if DVC cannot tell."""
     command = ["dvc", "status", "--json", *(f"{stage}@base" for stage in STAGES)]
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode or not json.loads(done.stdout or "{}"):
@@ -70,7 +70,7 @@ def main() -> None:
     tests = list_sensitivities(lines)
     if not tests:
         raise InputError("metrics: base has no test that can show forgetting; a hosted model gives no likelihoods")
-    shown = [test for test in tests if test.name != "mmlu.acc"]  # the same as the formulation that is named below
+    shown = [test for test in tests if test.name != "mmlu.acc"]  # a copy of the formulation that is named below
     print(format_table(shown), end="\n\n")
     if formulation := metrics["base"].get("mmlu", {}).get("formulation"):
         print(f"Headline of general knowledge: {FORMULATIONS[formulation]} (mmlu.{formulation}), base's best form.")

@@ -54,21 +54,21 @@ Labeler = Callable[[list[Row], Callable[[int, Row], object]], object]  # reports
 
 
 class KeptAnswers:
-    """Answers in `folder`, by the text of the comment: those of interrupted runs, and those of this run.
+    """Answers of this run and of interrupted runs, in `folder`, by the text of the comment.
 
     Each run writes its own log, so that two runs can work at the same time.
     """
 
-    def __init__(self, folder: Path, again: Callable[[Row], bool] | None) -> None:
-        """`again` returns whether to ask again for an answer of an earlier run."""
+    def __init__(self, folder: Path, needs_retry: Callable[[Row], bool] | None) -> None:
+        """`needs_retry` returns whether a comment must be asked again, given its answer of an earlier run."""
         self.folder = folder
-        self.again = again
-        self.logs = [RowLog(path, again, writes=False) for path in sorted(folder.glob("*.log"))]
+        self.needs_retry = needs_retry
+        self.logs = [RowLog(path, needs_retry, writes=False) for path in sorted(folder.glob("*.log"))]
         self.logs.append(RowLog(folder / f"{uuid.uuid4().hex}.log"))
         self.unfinished = False  # whether some comments have no answer
 
     def answer_all(self, comments: list[Row], label: Labeler) -> list[Row]:
-        """Return the answers to comments: the kept ones, and those of `label`, which are kept as they arrive."""
+        """Return the answers to comments. Comments without a kept answer are labeled; new answers are kept at once."""
         keys = [hashlib.sha256(comment["text"].encode()).hexdigest()[:32] for comment in comments]
         answers = {key: answer for key in keys if (answer := self._find_answer(key)) is not None}
         new_keys = list(dict.fromkeys(key for key in keys if key not in answers))  # each text is asked once
@@ -81,7 +81,7 @@ class KeptAnswers:
 
         if unanswered:
             label(unanswered, keep_answer)
-        self.unfinished |= any(self.again is not None and self.again(answers[key]) for key in keys)
+        self.unfinished |= any(self.needs_retry is not None and self.needs_retry(answers[key]) for key in keys)
         return [answers[key] for key in keys]
 
     def _find_answer(self, key: str) -> Row | None:
@@ -93,7 +93,7 @@ class KeptAnswers:
             log.close()
 
     def remove_finished(self) -> None:
-        """Remove the kept answers if all comments have one, and logs of runs that nobody has continued for days."""
+        """Remove the answers if all comments have one, and the logs of runs that are older than `KEPT_DAYS` days."""
         if not self.unfinished:
             for log in self.logs:
                 log.path.unlink(missing_ok=True)
@@ -108,7 +108,7 @@ class KeptAnswers:
 
 
 def open_kept_answers(model: Path, infer: Infer, prompt: Prompt) -> KeptAnswers:
-    """Return the answers that were made by this model, with the same settings, taxonomy, code and libraries.
+    """Return the kept answers of the same model, settings, taxonomy, code and libraries.
 
     A changed model is recognized by the sizes and times of its files, because reading it would take minutes.
     """
@@ -156,7 +156,7 @@ def read_source(source: str) -> Iterable[Unlabeled]:
     """Return the comments of a file as a list, or those of standard input one by one."""
     if source == "-":
         return read_unlabeled(source, sys.stdin.buffer)
-    require_file(source, "give JSON Lines, CSV, or plain text with one comment per line")
+    require_file(source, "expected JSON Lines, CSV, or plain text with one comment per line")
     return list(read_unlabeled(source, read_lines(source)))
 
 
@@ -172,7 +172,9 @@ def main(source: str, model: Path) -> None:
         raise InputError(f"{source}: expected one comment per line, found none")
     prompt, infer = load_sections(Prompt, Infer)
     prompts = load_task(prompt)
-    labelers: list[Labeler] = []  # at most one, which is opened for the first answer that is not kept
+    labelers: list[
+        Labeler
+    ] = []  # at most one; the model is loaded when the first comment without a kept answer is labeled
 
     def label_with_model(rows: list[Row], report: Callable[[int, Row], object]) -> None:
         if not labelers:

@@ -48,13 +48,14 @@ def main(profile: str, processes: int, file: Path | None) -> None:
     ) as error:  # the last four: a file that is not a model's configuration
         reason = (str(error).splitlines() or [""])[0]
         raise InputError(f"{source}: not a model's configuration: {reason}; name its config.json") from None
-    train, unpacked = resolve_packing(config, train)
-    if unpacked:
-        print(unpacked, file=sys.stderr)
+    train, warning = resolve_packing(config, train)
+    if warning:
+        print(warning, file=sys.stderr)
     print(format_memory(estimate_memory(config, train, processes, 1, train.gpu), None))
     size = count_parameters(config)
     print(
-        f"{size.total:,} parameters; for each token, {size.body_active:,} of them and the head's {size.head:,} are used"
+        f"{size.total:,} parameters; each token uses {size.body_active:,} in the layers and {size.head:,} in the "
+        "output layer"
     )
     flops = count_training_flops(config, 1e6, 1e6 * EXAMPLE_TOKENS, 1e6 * COMPLETION_SHARE, train.method)
     hours = estimate_gpu_hours(flops)

@@ -1,4 +1,4 @@
-"""Tokens of training examples, before there is a mix: those of the comments, and those of the general rows."""
+"""Count the tokens of training examples before they are mixed: of comments, and of general rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 
-from alloy.commands.estimate_training import Lengths
+from alloy.commands.estimate_training import ExampleTotals
 from alloy.core.files import Row, number_lines
 from alloy.labeling.prompt import Prompts
 from alloy.mixing.customer_examples import build_customer_rows
@@ -17,36 +17,41 @@ from alloy.modeling.chat_examples import AssistantTurns, count_tokens
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-LONGEST, SAMPLE = 500, 3_500  # comments that are counted if there are more: those with the most characters, any others
-GENERAL = 500  # general rows that are counted
+LONGEST, SAMPLE = 500, 3_500  # of many comments, how many are counted: the longest ones, and a sample of the others
+GENERAL_SAMPLE = 500  # general rows that are counted
 BLOCK = 512  # rows that are encoded together
 
 
 @dataclass(frozen=True)
 class CommentTokens:
-    """Tokens (n, 2) of the examples that were counted: all, and those with a loss.
+    """The lengths of examples.
 
-    `weight` (n,) is the number of examples that each row represents. `exact`: all examples were counted.
+    - `counts` (n, 2): tokens of each counted example, and how many of them have a loss
+    - `weight` (n,): number of examples that each counted example represents
+    - `exact`: whether all examples were counted, not only a sample
     """
 
     counts: np.ndarray
     weight: np.ndarray
     exact: bool
 
-    def sum_fitting(self, max_length: int) -> Lengths:
-        """Return the sums over the examples of at most `max_length` tokens."""
+    def sum_fitting(self, max_length: int) -> ExampleTotals:
+        """Return the totals of the examples that have at most `max_length` tokens."""
         fits = self.counts[:, 0] <= max_length
-        parts = [Lengths.sum_up(self.counts[fits & (self.weight == one)], float(one)) for one in np.unique(self.weight)]
-        return sum_lengths(parts)
+        parts = [
+            ExampleTotals.from_counts(self.counts[fits & (self.weight == value)], float(value))
+            for value in np.unique(self.weight)
+        ]
+        return add_totals(parts)
 
     def count_too_long(self, max_length: int) -> int:
-        """Return how many examples are over `max_length` tokens, rounded if they were not all counted."""
+        """Return the number of examples of more than `max_length` tokens; an estimate if only a sample was counted."""
         return round(float(self.weight[self.counts[:, 0] > max_length].sum()))
 
 
-def sum_lengths(parts: list[Lengths]) -> Lengths:
-    """Return the lengths of all parts together."""
-    whole = Lengths()
+def add_totals(parts: list[ExampleTotals]) -> ExampleTotals:
+    """Return the sum of several totals."""
+    whole = ExampleTotals()
     for part in parts:
         whole = whole.add(part)
     return whole
@@ -55,7 +60,7 @@ def sum_lengths(parts: list[Lengths]) -> Lengths:
 def count_comments(
     lines: list[bytes], prompts: Prompts, tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns
 ) -> CommentTokens:
-    """Count the tokens of labeled comments, canonical lines, as training encodes them.
+    """Count the tokens of labeled comments (canonical JSON lines), encoded as in training.
 
     1. Up to `LONGEST + SAMPLE` comments are all counted.
     2. If there are more, count the `LONGEST` longest lines and an even sample of `SAMPLE` other lines. Each line of the
@@ -80,7 +85,7 @@ def choose_lines(sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class GeneralFacts:
-    """The general rows: how many good ones there are, their kinds, and some of them, evenly spread."""
+    """Statistics of the general rows: the number of valid rows, their kinds, and an even sample of them."""
 
     rows: int
     kinds: list[RowKind]
@@ -88,13 +93,13 @@ class GeneralFacts:
 
 
 def read_general_facts(path: Path, rows: int, bad: set[int], *, kinds: bool) -> GeneralFacts:
-    """Return what is to be known of a file of `rows` canonical general rows; `bad` are the numbers of those left out.
+    """Return the statistics of a file of `rows` canonical general rows, without the rows whose indices are in `bad`.
 
-    Every row is parsed only if their `kinds` are wanted.
+    If `kinds` is false, only the sample is parsed, and the kinds are those of the sample.
     """
     found: dict[RowKind, None] = {}
     sample: list[Row] = []
-    picked = set(np.linspace(0, rows - 1, GENERAL).astype(int).tolist())
+    picked = set(np.linspace(0, rows - 1, GENERAL_SAMPLE).astype(int).tolist())
     for number, (_, line) in enumerate(number_lines(path)):
         if number in bad or not (kinds or number in picked):
             continue
@@ -107,10 +112,10 @@ def read_general_facts(path: Path, rows: int, bad: set[int], *, kinds: bool) -> 
 
 def count_general(
     facts: GeneralFacts, tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns, max_length: int
-) -> Lengths:
-    """Return the lengths of the general rows that fit `max_length` tokens, taken from the sample."""
+) -> ExampleTotals:
+    """Estimate the totals of the general rows of at most `max_length` tokens from the sample."""
     counts = _count_in_blocks(facts.sample, tokenizer, turns)
-    return Lengths.sum_up(counts[counts[:, 0] <= max_length], facts.rows / max(len(counts), 1))
+    return ExampleTotals.from_counts(counts[counts[:, 0] <= max_length], facts.rows / max(len(counts), 1))
 
 
 def _count_in_blocks(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""How much time, memory and money a training takes, estimated from lengths of examples before anything trains.
+"""Estimate the time, memory and price of a training from the lengths of its examples.
 
-FLOPs and memory are those of `alloy/training/cost.py`. How fast they are done:
+FLOPs and memory are computed by `alloy/training/cost.py`. The assumed speed is:
 
-- On the CPU, matrix products of the size of the model's are timed for a moment. Training reaches about `CPU_SHARE` of
-  their speed: where two cores multiply at 122 GFLOP/s, the demo's model trained at 0.66 of it (10,582 tokens per
-  second) and SmolLM2-135M at 0.57 (99).
-- A GPU reaches `MFU`, an assumed 40 % of its peak.
+- CPU: `CPU_SHARE` of the measured speed of matrix products of the model's size. On two cores with 122 GFLOP/s, the
+  training of the demo's model reached 0.66 of it (10,582 tokens per second), that of SmolLM2-135M 0.57 (99 tokens per
+  second).
+- GPU: `MFU`, an assumed 40 % of its peak.
 """
 
 import math
@@ -20,15 +20,15 @@ from alloy.training.arguments import CPU_TOKENS
 from alloy.training.cost import MFU, count_training_flops, estimate_memory, find_peak_flops
 from alloy.training.settings import Train
 
-CPU_SHARE = 0.6
-SECONDS = 0.5  # of timing matrix products
-SPARE = 2 * 2**30  # bytes that CUDA and fragmentation take beside the estimate
-DEVICES = (1, 2, 4, 8, 16, 32)  # how many GPUs are tried until the training fits
+CPU_SHARE = 0.6  # of the speed of matrix products
+TIMING_SECONDS = 0.5  # how long matrix products are timed
+RESERVED_BYTES = 2 * 2**30  # for CUDA and fragmentation, in addition to the estimate
+GPU_COUNTS = (1, 2, 4, 8, 16, 32)  # tried in this order until the training fits
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU for rent; `name` as torch begins it. Prices are assumed, not looked up: about what clouds ask in 2026."""
+    """A GPU that can be rented. `name` is the start of its name in torch. The price is an assumption for 2026."""
 
     name: str
     gigabytes: int
@@ -36,7 +36,7 @@ class Gpu:
 
     @property
     def title(self) -> str:
-        """The name with memory and price, as the table shows it."""
+        """The name with memory and price, for the table."""
         return f"{self.name}, {self.gigabytes} GB, ${self.dollars:.2f} per hour"
 
 
@@ -44,8 +44,8 @@ GPUS = (Gpu("L4", 24, 0.80), Gpu("H100", 80, 3.00), Gpu("H200", 141, 4.00))  # t
 
 
 @dataclass(frozen=True)
-class Lengths:
-    """Examples as training counts them: how many, their tokens, the sum of squared tokens, tokens with a loss."""
+class ExampleTotals:
+    """Sums over examples: their number, their tokens, their squared numbers of tokens, and their tokens with a loss."""
 
     examples: float = 0.0
     tokens: float = 0.0
@@ -53,44 +53,45 @@ class Lengths:
     loss_tokens: float = 0.0
 
     @classmethod
-    def sum_up(cls, counts: np.ndarray, times: float = 1.0) -> "Lengths":
-        """Return the sums of (n, 2) tokens and loss tokens, each example counted so many `times`."""
+    def from_counts(cls, counts: np.ndarray, times: float = 1.0) -> "ExampleTotals":
+        """Return the totals of `counts` (n, 2), the tokens and loss tokens of each example, multiplied by `times`."""
         tokens = counts[:, 0].astype(np.float64)
         sums = (len(tokens), tokens.sum(), (tokens**2).sum(), counts[:, 1].sum())
         return cls(*(float(value) * times for value in sums))
 
-    def scale(self, factor: float) -> "Lengths":
-        """Return as many times the same examples."""
-        return Lengths(*(factor * value for value in self.values()))
+    def scale(self, factor: float) -> "ExampleTotals":
+        """Return all sums multiplied by `factor`."""
+        return ExampleTotals(*(factor * value for value in self.values()))
 
-    def add(self, other: "Lengths") -> "Lengths":
-        """Return both together."""
-        return Lengths(*map(sum, zip(self.values(), other.values(), strict=True)))
+    def add(self, other: "ExampleTotals") -> "ExampleTotals":
+        """Return the sums over the examples of both."""
+        return ExampleTotals(*map(sum, zip(self.values(), other.values(), strict=True)))
 
     def values(self) -> tuple[float, float, float, float]:
         """Return the four sums."""
         return self.examples, self.tokens, self.squares, self.loss_tokens
 
     def get_amount(self, unit: Unit) -> float:
-        """Return how much it is in the unit of the mix."""
+        """Return the sum in the unit of the mix."""
         return {Unit.examples: self.examples, Unit.tokens: self.tokens, Unit.loss_tokens: self.loss_tokens}[unit]
 
 
-def estimate_mix(mix: Mix, customer: Lengths, general: Lengths) -> tuple[Lengths, float]:
-    """Return the lengths of a mix of customer and general examples, and the amount of general rows that it asks for.
+def estimate_mix(mix: Mix, customer: ExampleTotals, general: ExampleTotals) -> tuple[ExampleTotals, float]:
+    """Return the totals of a mix of customer and general examples, and the amount of general data that it needs.
 
-    Drawn general examples are assumed to have the mean length of all general examples.
+    1. Compute how much of each the mix needs, in its unit (`compute_targets`).
+    2. Scale the totals of each to this amount. So drawn examples are assumed to have the mean length.
     """
     whole = customer.get_amount(mix.unit)
-    wanted, asked = compute_targets(mix.ratio, round(whole), mix.total)
-    needed = general.get_amount(mix.unit) if asked is None else float(asked)
-    part = customer.scale(wanted / whole if whole else 0.0)
+    customer_target, general_target = compute_targets(mix.ratio, round(whole), mix.total)
     general_amount = general.get_amount(mix.unit)
-    return part.add(general.scale(needed / general_amount if general_amount else 0.0)), needed
+    needed = general_amount if general_target is None else float(general_target)
+    customer_part = customer.scale(customer_target / whole if whole else 0.0)
+    return customer_part.add(general.scale(needed / general_amount if general_amount else 0.0)), needed
 
 
-def count_epochs(train: Train, epoch: Lengths) -> float:
-    """Return how many times a training goes through the examples; packed rows are taken to be full."""
+def count_epochs(train: Train, epoch: ExampleTotals) -> float:
+    """Return the number of epochs. Packed rows are assumed to be full. `epoch`: the totals of all examples."""
     if train.max_steps is None:
         return train.epochs
     rows = math.ceil(epoch.tokens / train.max_length) if train.packing else epoch.examples
@@ -99,7 +100,13 @@ def count_epochs(train: Train, epoch: Lengths) -> float:
 
 @dataclass(frozen=True)
 class Cost:
-    """A training on one kind of machine: `devices` of them, None if it does not fit; seconds, bytes, dollars."""
+    """The cost of a training on one kind of device.
+
+    - `devices`: number of devices; None if the training does not fit
+    - `seconds`: duration; None if it is unknown
+    - `memory`: bytes per device
+    - `dollars`: price of renting the devices
+    """
 
     title: str
     devices: int | None
@@ -108,13 +115,13 @@ class Cost:
     dollars: float | None = None
 
 
-def count_flops(config: Any, train: Train, seen: Lengths) -> float:  # noqa: ANN401 (of the model's own class)
-    """Return the model FLOPs of a training that sees these examples."""
+def count_flops(config: Any, train: Train, seen: ExampleTotals) -> float:  # noqa: ANN401 (of the model's own class)
+    """Return the model FLOPs of training on examples with these totals."""
     return count_training_flops(config, seen.tokens, seen.squares, seen.loss_tokens, train.method)
 
 
 def estimate_costs_on_gpus(config: Any, train: Train, flops: float) -> list[Cost]:  # noqa: ANN401
-    """Return the cost on each of `GPUS`, on as few as hold the training."""
+    """Return the cost on each kind of GPU in `GPUS`, with the smallest number of GPUs on which the training fits."""
     needed: dict[int, int] = {}
     costs = []
     for gpu in GPUS:
@@ -130,26 +137,29 @@ def estimate_costs_on_gpus(config: Any, train: Train, flops: float) -> list[Cost
 
 
 def _count_gpus(gpu: Gpu, config: Any, train: Train, needed: dict[int, int]) -> int | None:  # noqa: ANN401
-    """Return how many GPUs hold a training, or None; `needed` keeps the bytes of each by their number."""
-    for count in DEVICES:
+    """Return the smallest number of GPUs on which a training fits, or None.
+
+    `needed` caches the bytes per GPU by the number of GPUs.
+    """
+    for count in GPU_COUNTS:
         if train.global_batch % count or (count > 1 and train.deepspeed is None):
-            continue  # without DeepSpeed more GPUs do not lower the memory of each
+            continue  # without DeepSpeed, more GPUs do not reduce the memory of each
         if count not in needed:
             needed[count] = estimate_memory(config, train, count, 1, gpu=True)["total"]
-        if needed[count] + SPARE <= gpu.gigabytes * 10**9:
+        if needed[count] + RESERVED_BYTES <= gpu.gigabytes * 10**9:
             return count
     return None
 
 
 def count_devices_here() -> int:
-    """Return the number of GPUs of this machine, 1 for the processor."""
+    """Return the number of GPUs of this machine, or 1 if it has none (the CPU)."""
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 1
 
 
 def estimate_memory_here(config: Any, train: Train) -> tuple[int, int]:  # noqa: ANN401
-    """Return the bytes that a training takes on this machine, on each GPU or in memory, and those that there are."""
+    """Return (bytes that a training needs, bytes available) on this machine: per GPU, or in main memory."""
     import psutil
     import torch
 
@@ -161,7 +171,7 @@ def estimate_memory_here(config: Any, train: Train) -> tuple[int, int]:  # noqa:
 
 
 def measure_speed_here(config: Any) -> tuple[float | None, str]:  # noqa: ANN401
-    """Return the FLOP/s that training reaches on this machine, None for a GPU that is not known, and the basis."""
+    """Return the expected FLOP/s of training on this machine, and how they were estimated. None: the GPU is unknown."""
     import torch
 
     if torch.cuda.is_available():
@@ -179,8 +189,8 @@ def measure_speed_here(config: Any) -> tuple[float | None, str]:  # noqa: ANN401
 def time_matrix_products(config: Any) -> float:  # noqa: ANN401
     """Return the float32 FLOP/s of matrix products of the model's size on all cores.
 
-    1. Multiply on one thread for `SECONDS`, and keep the fastest product. It is timed by the processor time of the
-       thread, since the wall clock would include the time of other programs.
+    1. Multiply on one thread for `TIMING_SECONDS`, and keep the fastest product. It is timed by the processor time of
+       the thread, since the wall clock would include the time of other programs.
     2. Multiply this speed by the number of torch's threads.
     """
     import time
@@ -196,7 +206,7 @@ def time_matrix_products(config: Any) -> float:  # noqa: ANN401
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     fastest, begun = float("inf"), time.perf_counter()
-    while time.perf_counter() - begun < SECONDS:
+    while time.perf_counter() - begun < TIMING_SECONDS:
         start = time.thread_time()
         torch.matmul(left, right)
         fastest = min(fastest, time.thread_time() - start)

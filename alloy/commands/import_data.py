@@ -4,8 +4,7 @@ Reads   a table (.csv, .xlsx and the like), a parquet file or a JSON file
 Writes  data/<name>/: a copy of the file, source.yaml, and taxonomy.csv if asked for
 Run     alloy import reviews.xlsx --as reviews
 
-Before anything is written, the whole file is prepared as the stage `prepare` does it, so that errors in it show at
-once.
+Before anything is written, the whole file is converted as in the stage `prepare`, so that its errors are found at once.
 """
 
 import re
@@ -65,7 +64,7 @@ def main(file: Path, name: str, choices: ColumnChoices, *, yes: bool, taxonomy: 
 
 
 def ask_yes_or_no(question: str) -> bool:
-    """Ask the user; without a terminal nobody can answer, so the answer is no."""
+    """Ask the user a question; return False if standard input is not a terminal."""
     if not sys.stdin.isatty():
         return False
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
@@ -97,7 +96,7 @@ def make_source(sniffed: FileGuess, choices: ColumnChoices, file: Path) -> tuple
 
 
 def explain_guess(file: Path, sniffed: FileGuess, source: dict[str, Any], guess: Guess | None) -> list[str]:
-    """Return lines with the guess, and with the first rows as they are understood."""
+    """Return lines that show the guess, and the first rows with the guessed meaning of their cells."""
     keys = ("format", "sheet", "header", "encoding", "row_is", "label_separator", "path_separator")
     lines = [f"{file}: {sniffed.kind}, " + ", ".join(f"{key} {source[key]!r}" for key in keys if key in source)]
     if guess is None:
@@ -119,7 +118,7 @@ def _shorten_cell(cell: str) -> str:
 
 
 def write_data_set(part: Path, file: Path, source: dict[str, Any], kind: Kind, *, taxonomy: bool) -> list[str]:
-    """Write a data folder and prepare its data for a test; return the messages of that."""
+    """Write a data folder, and convert its data as a check; return the messages of the conversion."""
     shutil.copyfile(file, part / file.name)
     text = yaml.safe_dump(source, allow_unicode=True, sort_keys=False)
     (part / SOURCE).write_text(f"{HEAD}{text}", encoding="utf-8")

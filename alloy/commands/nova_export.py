@@ -24,7 +24,7 @@ TRAIN = Path("data/mix/train.jsonl")
 def convert_rows(rows: Iterable[tuple[str, Row]], refused: dict[str, list[str]]) -> Iterator[Row]:
     """Yield the conversation of each row; rows come with their location, as `file:line`.
 
-    Places of rows with words that Nova refuses, and these words, are added to `refused`.
+    The locations of rows with words that Nova refuses, and these words, are added to `refused`.
     """
     for location, row in rows:
         if words := find_rejected_words(row["messages"]):

@@ -5,8 +5,8 @@ Run     alloy nova recipe read recipe.yaml     sets mix.ratio and mix.sources in
 
 A recipe has `data_mixing: {sources: {customer_data: {percent}, nova_data: {<category>: percent, ..}}}`, at the top or
 under `training_config`. The percentage of customer data is of the whole mix. Those of Nova's categories are of the
-general data, and sum to 100. Nothing else in params.yaml changes. alloy/mixing/nova_names.py names the guide that
-documents recipes.
+general data, and sum to 100. Nothing else in params.yaml changes. The guide that
+documents recipes is named in alloy/mixing/nova_names.py.
 """
 
 import io
@@ -39,7 +39,7 @@ class Recipe(NamedTuple):
 
 
 def parse_recipe(text: str, path: Path) -> Recipe:
-    """Return the mix in a recipe; raise `InputError` with its line if there is none."""
+    """Return the mix in a recipe; raise `InputError` with the line if it is missing or invalid."""
     top = Value(_load_mapping(text, path), path)
     config = top.get("training_config")
     mixing = top.get("data_mixing") or (config and config.get("data_mixing"))
@@ -136,7 +136,7 @@ def to_mix_settings(recipe: Recipe) -> tuple[float, dict[str, float]]:
 def edit_params(text: str, recipe: Recipe, path: Path) -> str:
     """Return the text of params.yaml with the ratio and sources of the recipe; nothing else changes.
 
-    Comments beside the two keys stay. Comments inside the old sources are removed.
+    Comments next to the two keys are kept. Comments inside the old sources are removed.
     """
     ratio, sources = to_mix_settings(recipe)
     plain = text.replace("\r\n", "\n")

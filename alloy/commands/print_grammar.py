@@ -9,6 +9,6 @@ from alloy.labeling.task import load_task
 
 
 def main() -> None:
-    """Print the grammar, for a server that accepts one with each request."""
+    """Print the grammar, for servers that accept a grammar with each request."""
     task = load_task(Prompt.load())
     print(build_answer_grammar(task.taxonomy, task.task, task.codes))

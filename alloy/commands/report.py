@@ -19,7 +19,7 @@ from alloy.core.files import InputError, Row, read_json, require_file
 from alloy.core.yaml_text import read_yaml
 
 COMPARED, REPORT = Path("metrics/compare.json"), Path("metrics/report.html")
-# The stage alone, from the metrics that exist: DVC runs no stage before it.
+# With --single-item, DVC runs only this stage, with the existing metrics.
 WRITE_REPORT = ["dvc", "repro", "--quiet", "--single-item", "report"]
 
 
@@ -27,21 +27,21 @@ def format_results(compared: Row, costs: list[Row]) -> str:
     """Return the tables and the verdict of metrics/compare.json as text, as the stage `compare` prints them."""
     try:
         findings = [Finding(row["topic"], Outcome(row["kind"]), row["text"]) for row in compared["verdict"]]
-        words = "\n".join([render_findings(findings), *([ONE_SEED] if findings else [])])
-        return "\n\n".join([render_table(compared["measures"]), render_cost_table(costs), words])
+        text = "\n".join([render_findings(findings), *([ONE_SEED] if findings else [])])
+        return "\n\n".join([render_table(compared["measures"]), render_cost_table(costs), text])
     except (KeyError, TypeError, ValueError, AttributeError):
         raise InputError(f"{COMPARED}: not a comparison; run `dvc repro --force compare`") from None
 
 
 def is_current(stage: Row) -> bool:
-    """Return whether the report and the results that it shows are those that dvc.lock recorded for its stage."""
+    """Return whether the report and its inputs match the entry of the stage in dvc.lock."""
     entries = [entry for kind in ("deps", "outs") for entry in stage.get(kind, [])]
     results = {Path(entry["path"]): entry for entry in entries if entry["path"].startswith(("metrics/", "data/"))}
     return REPORT in results and all(is_as_recorded(path, entry) for path, entry in results.items())
 
 
 def update_report() -> None:
-    """Let DVC write the report if it is missing or was made from other results."""
+    """Let DVC write the report if it is missing or out of date."""
     stages = (read_yaml(LOCK) or {}).get("stages", {}) if LOCK.is_file() else {}
     if is_current(stages.get("report", {})):
         return

@@ -22,7 +22,7 @@ from alloy.scoring.bootstrap import MIN_ITEMS
 Counts = dict[str, tuple[int | None, ...]]  # number of items by metric, before and after
 Value = float | int | str | bool | list | None
 SUMMARY_FILE = "metrics/summary.json"
-COUNTS = {metric.n or COUNT for metric in METRICS}
+COUNTS = {metric.count_key or COUNT for metric in METRICS}
 ORDER = [
     f"{model}.{metric.name}" for model in sorted(MODELS, key="tuned".__ne__) for metric in METRICS if metric.headline
 ]
@@ -62,14 +62,14 @@ def list_changes(diff: dict[str, dict[str, Row]]) -> list[Change]:
 
 
 def find_counts(diff: dict[str, dict[str, Row]]) -> Counts:
-    """Return how many items each headline metric is measured on; `diff` has all metrics of both commits."""
+    """Return the number of items of each headline metric; `diff` has all metrics of both commits."""
     summary = diff.get(SUMMARY_FILE, {})
     counts: Counts = {}
     for name in summary:
         model, _, metric_name = name.partition(".")
         metric = BY_NAME.get(metric_name)
         if metric:
-            count_name = f"{model}.{metric.part or ANSWERS}.{metric.n or COUNT}"
+            count_name = f"{model}.{metric.part or ANSWERS}.{metric.count_key or COUNT}"
         else:  # a task of lm-eval
             count_name = f"{model}.{TASKS}{COUNT}.{metric_name.removeprefix(TASKS)}"
         entry = summary.get(count_name, {})
@@ -95,7 +95,7 @@ def has_too_few_items(name: str, counts: Counts) -> bool:
 
 
 def render_page(params: list[Change], metrics: list[Change], base: str, head: str, counts: Counts | None = None) -> str:
-    """Return the page: a summary, the params, the headline metrics, and all other metrics folded away."""
+    """Return the page in Markdown: a summary, the params, the headline metrics, and all other metrics, collapsed."""
     counts = counts or {}
     parts = ["## What this changes", summarize_changes(params, metrics, counts)]
     if params:
@@ -105,7 +105,7 @@ def render_page(params: list[Change], metrics: list[Change], base: str, head: st
     if headline:
         rows = [
             (
-                title_with_model(c.name),
+                format_title_with_model(c.name),
                 format_count(c.name, counts),
                 format_metric(c.old),
                 format_metric(c.new),
@@ -147,7 +147,7 @@ def summarize_changes(params: list[Change], metrics: list[Change], counts: Count
         else "No param changed."
     )
     if not metrics:
-        return f"{text} No metric did."
+        return f"{text} No metric changed."
     by_name = {change.name: change for change in metrics if change.file == SUMMARY_FILE}
     changed = [
         (by_name[name], 1 if metric.higher_is_better else -1)
@@ -172,8 +172,8 @@ def _format_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(format_table([html.escape(cell, quote=False) for cell in head], rows, right=True))
 
 
-def title_with_model(name: str) -> str:
-    """Return the model and the title of a headline metric."""
+def format_title_with_model(name: str) -> str:
+    """Return the model and the title of a headline metric, as in `tuned: VOC F1`."""
     return f"{name.split('.')[0]}: {find_title(name)}"
 
 
@@ -211,7 +211,7 @@ def run_dvc_diff(kind: str, revisions: list[str]) -> dict[str, dict[str, Row]]:
 
 
 def main(base: str, head: str) -> None:
-    """Print the page of the differences between two commits."""
+    """Print the differences between two commits in Markdown."""
     for name, revision in (("base", base), ("head", head or "HEAD")):
         if not revision.strip() or revision.startswith("-"):  # git would read it as an option
             raise InputError(f"{name}: expected a branch, tag or commit, got '{revision}'")

@@ -1,9 +1,9 @@
-"""Run every stage of the last commit at the smallest scale, in a clone, on the demo's data.
+"""Run every stage of the last commit in a clone, with the profile `smoke` and the demo's data.
 
 Run     alloy smoke
 
-The results and comments of this folder are not touched. The mix has no weights for other data than the demo's. The gate
-has no limits, because the metrics of so small a model mean nothing.
+The results and data of this folder are not changed. The weights of `mix.sources` are removed, since they name other
+data. The gate has no limits, because the metrics of such a small model mean nothing.
 """
 
 import os
@@ -19,11 +19,11 @@ from alloy.core.git import run_git
 from alloy.core.settings import PARAMS, Data
 from alloy.core.yaml_text import read_yaml
 
-MARK = Path(".git/alloy-smoke")  # in a clone that this command made and may remove
+MARK = Path(".git/alloy-smoke")  # marks a clone that this command made, and may remove
 
 
-def smallest_params(params: Row) -> Row:
-    """Return the params of the smallest run of the same experiment."""
+def make_smallest_params(params: Row) -> Row:
+    """Return the params of the experiment with the smallest profile and the demo's data."""
     mix = {**params.get("mix", {}), "sources": {}, "budget": "keep_customer", "total": None}
     return {**params, "profile": "smoke", "data": Data().model_dump(), "mix": mix, "gate": {}}
 
@@ -38,7 +38,7 @@ def main(folder: Path) -> None:
     run_git("clone", "--quiet", ".", str(folder))
     (folder / MARK).touch()
     file = folder / PARAMS
-    file.write_text(yaml.safe_dump(smallest_params(read_yaml(file)), sort_keys=False))
+    file.write_text(yaml.safe_dump(make_smallest_params(read_yaml(file)), sort_keys=False))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     if subprocess.run(["dvc", "exp", "run"], cwd=folder, env={**os.environ, "PATH": path}, check=False).returncode:
         raise InputError(f"{folder}: `dvc exp run` failed, see above")

@@ -4,8 +4,8 @@ Reads   data/mix/train.jsonl; models/base (its tokenizer)
 Writes  to standard output, one JSON object per row: `{step, packed, id, source, category}`
 Run     alloy trace <step>
 
-Params, profile and mix must be those of the training. `packed` is the number of the packed row within the step, from 1.
-Examples with the same number were in one packed row, where attention does not cross from one to the other.
+Params, profile and mix must be the same as in the training. `packed` is the number of the packed row within the step,
+from 1. Examples with the same number were in one packed row, where attention does not cross from one to the other.
 """
 
 import json

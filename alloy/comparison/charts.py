@@ -1,4 +1,4 @@
-"""The report's plots, drawn by matplotlib: one color per model in all plots, and text that stays text in the SVG."""
+"""Draw the report's plots with matplotlib. Each model has the same color in all plots; text stays text in the SVG."""
 
 import io
 from collections.abc import Callable
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
 # Distinguishable for color-blind readers (Okabe and Ito, 2008), on white and on black.
 COLORS = {"base": "#56b4e9", "tuned": "#e69f00", "svm": "#009e73"}
-FOREGROUND = "#747474"  # axes and text, readable on white and on black; a page replaces it by its own color
+FOREGROUND = (
+    "#747474"  # axes and text, readable on white and on black; `inline_svg` replaces it by the text color of the page
+)
 
-Draw = Callable[["Axes"], None]
+DrawFunction = Callable[["Axes"], None]
 
 
-def render_svg(draw: Draw, width: float = 7.0, height: float = 3.2, name: str = "plot") -> str:
-    """Return the SVG of what `draw` draws on axes of `width` x `height` inches; the same input gives the same bytes."""
+def render_svg(draw: DrawFunction, width: float = 7.0, height: float = 3.2, name: str = "plot") -> str:
+    """Return the SVG of the plot that `draw` draws, of `width` x `height` inches; equal plots give equal bytes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -47,7 +49,7 @@ def render_svg(draw: Draw, width: float = 7.0, height: float = 3.2, name: str = 
     return escape_controls(out.getvalue())
 
 
-def make_trade_off_chart(lines: list[Row]) -> Draw:
+def make_trade_off_chart(lines: list[Row]) -> DrawFunction:
     """Return a plot of the task's F1 over general accuracy, with intervals, and an arrow from base to tuned."""
     by_name = {(line["part"], line["key"]): line for line in lines}
     task, general = (by_name.get(name, {}).get("models", {}) for name in (("voc", "f1"), ("mmlu", "acc")))
@@ -59,8 +61,8 @@ def make_trade_off_chart(lines: list[Row]) -> Draw:
             axes.errorbar(
                 x,
                 y,
-                xerr=error_bar_lengths(general[model]),
-                yerr=error_bar_lengths(task[model]),
+                xerr=compute_error_bars(general[model]),
+                yerr=compute_error_bars(task[model]),
                 fmt="o",
                 ms=8,
                 capsize=3,
@@ -71,7 +73,7 @@ def make_trade_off_chart(lines: list[Row]) -> Draw:
             arrow = {"arrowstyle": "->", "color": FOREGROUND, "shrinkA": 10, "shrinkB": 10}
             axes.annotate("", xy=points["tuned"], xytext=points["base"], arrowprops=arrow)
         if "svm" in task:
-            axes.axhline(task["svm"]["value"], color=COLORS["svm"], ls="--", label="svm (knows nothing else)")
+            axes.axhline(task["svm"]["value"], color=COLORS["svm"], ls="--", label="svm (customer task only)")
         if chance is not None:
             axes.axvline(chance, color=FOREGROUND, ls=":", label="guessing")
         axes.set(xlabel="general accuracy, by likelihood", ylabel="VOC F1", xlim=(0, 1), ylim=(0, 1))
@@ -80,14 +82,14 @@ def make_trade_off_chart(lines: list[Row]) -> Draw:
     return draw_trade_off
 
 
-def error_bar_lengths(estimate: Row) -> list[list[float]] | None:
+def compute_error_bars(estimate: Row) -> list[list[float]] | None:
     """Return the distances from a value to the ends of its interval, in matplotlib's format; None without interval."""
     if "low" not in estimate:
         return None
     return [[max(estimate["value"] - estimate["low"], 0)], [max(estimate["high"] - estimate["value"], 0)]]
 
 
-def make_bar_chart(groups: list[str], values: dict[str, list[float | None]], label: str) -> Draw:
+def make_bar_chart(groups: list[str], values: dict[str, list[float | None]], label: str) -> DrawFunction:
     """Return a bar chart with one bar per model in each group, on an axis from 0 to 1; None leaves a gap."""
 
     def draw_bars(axes: "Axes") -> None:
@@ -111,7 +113,7 @@ def make_bar_chart(groups: list[str], values: dict[str, list[float | None]], lab
 
 def make_forgetting_chart(
     subjects: dict[str, dict[str, float]], counts: dict[str, int], key: str, chance: float
-) -> Draw:
+) -> DrawFunction:
     """Return a plot of the accuracy of base and tuned model per subject, with the largest loss on top.
 
     `subjects` maps subject -> model -> accuracy, `counts` maps subject -> number of questions; `chance` is the accuracy

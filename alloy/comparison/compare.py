@@ -41,14 +41,14 @@ def _compare_metric(
     counts: dict[str, Counts] = {
         model: np.array([items.counts(row) for row in model_rows], np.int64)
         for model in values
-        if items and (model_rows := rows[model].get(metric.rows))
+        if items and (model_rows := rows[model].get(metric.rows_part))
     }
 
     def estimate_model(model: str) -> Row:
         estimate = (
             estimate_statistic(counts[model], items.statistic, resamples, seed) if items and model in counts else None
         )
-        return {"value": values[model], **_interval_fields(estimate)}
+        return {"value": values[model], **_list_interval_fields(estimate)}
 
     def estimate_difference(before: str, after: str) -> Row | None:
         if not {before, after} <= values.keys():
@@ -59,7 +59,7 @@ def _compare_metric(
             if items and paired
             else None
         )
-        return {"value": round(values[after] - values[before], 4), **_interval_fields(estimate)}
+        return {"value": round(values[after] - values[before], 4), **_list_interval_fields(estimate)}
 
     return {
         "title": metric.title,
@@ -80,8 +80,8 @@ def _count_items(metric: Metric, metrics: dict[str, Row], counts: dict[str, Coun
     return next(recorded, next((len(model_metrics) for model_metrics in counts.values()), None))
 
 
-def _interval_fields(estimate: Estimate | None) -> Row:
-    """Return the fields of an estimate or a change other than its value: `low`, `high` and, of a change, `p`."""
+def _list_interval_fields(estimate: Estimate | None) -> Row:
+    """Return the fields `low`, `high` and, if it is a change, `p` of an estimate; no fields if there is none."""
     return {key: round(number, 4) for key, number in asdict(estimate).items() if key != "value"} if estimate else {}
 
 
@@ -90,7 +90,8 @@ def require_same_ids(path: str, rows: Rows, base_rows: Rows) -> None:
     for number, (row, base_row) in enumerate(zip(rows, base_rows, strict=False), 1):
         if row["id"] != base_row["id"]:
             raise InputError(
-                f"{path}:{number}: expected id '{base_row['id']}' as base has it, got '{row['id']}'; {RERUN_HINT}"
+                f"{path}:{number}: expected id '{base_row['id']}', as in the rows of base, got '{row['id']}'; "
+                f"{RERUN_HINT}"
             )
     if len(rows) != len(base_rows):
-        raise InputError(f"{path}: expected {len(base_rows)} rows as base has them, got {len(rows)}; {RERUN_HINT}")
+        raise InputError(f"{path}: expected {len(base_rows)} rows as for base, got {len(rows)}; {RERUN_HINT}")

@@ -11,10 +11,14 @@ TRAINING = ("train_seconds", "tokens", "tokens_per_second", "core_hours", "gpu_h
 
 @dataclass(frozen=True)
 class Budget:
-    """What training saw: distinct customer examples, steps, learning rate, and the share of general data.
+    """What a model was trained on.
 
-    `general` is in the unit of the mix. Customer examples that training did not see: `too_long` ones exceed
-    `train.max_length`; `unseen` ones are in the mix, but training ended before them.
+    - `customer`: number of distinct customer examples
+    - `steps`: number of training steps
+    - `lr`: learning rate
+    - `general`: share of general data, in the unit of the mix
+    - `too_long`: customer examples that were left out because they exceed `train.max_length`
+    - `unseen`: customer examples of the mix that training ended before
     """
 
     customer: int
@@ -46,7 +50,7 @@ def find_trained_share(mix: Row, train: Row) -> float:
 
 
 def describe_budget(budget: Budget, comments: int) -> list[str]:
-    """Return a line about the budget, and warnings about examples not seen; `comments`: customer examples in total."""
+    """Return a line about the budget, and warnings about unused examples. `comments`: number of customer examples."""
     lines = [f"Budget: {budget.customer:,} customer examples, {budget.steps:,} steps, learning rate {budget.lr:g}"]
     if budget.too_long:
         lines.append(
@@ -63,7 +67,7 @@ def describe_budget(budget: Budget, comments: int) -> list[str]:
 
 
 def describe_unequal_budgets(budgets: list[Budget]) -> list[str]:
-    """Return a warning per part of the budget, other than the mix, in which runs differ."""
+    """Return a warning for each field of the budget, except `general`, in which runs differ."""
     lines = []
     for name, number_format, fix in (
         (
@@ -100,7 +104,7 @@ def list_costs(base: Row, train: Row, svm: Row, infer: dict[str, Row]) -> list[R
     training = {"base": base, "tuned": train, "svm": svm}
     inference = {**infer, "svm": svm}
     lines = (
-        ("seconds of training", {model: _training_seconds(metrics) for model, metrics in training.items()}),
+        ("seconds of training", {model: _compute_training_seconds(metrics) for model, metrics in training.items()}),
         ("core hours of training", {model: metrics.get("core_hours") for model, metrics in training.items()}),
         ("GPU hours of training", {model: metrics.get("gpu_hours") for model, metrics in training.items()}),
         (
@@ -115,7 +119,7 @@ def list_costs(base: Row, train: Row, svm: Row, infer: dict[str, Row]) -> list[R
     return [line for line in known if line["models"]]
 
 
-def _training_seconds(metrics: Row) -> float | None:
+def _compute_training_seconds(metrics: Row) -> float | None:
     if "train_seconds" in metrics:
         return metrics["train_seconds"]
     return metrics["tokens"] / metrics["tokens_per_second"] if "tokens" in metrics else None

@@ -1,9 +1,9 @@
-"""Error analysis: the kind of mistake in each comment, chosen so that a person can act on it."""
+"""Error analysis: the kind of mistake in each comment, and examples of each kind."""
 
 from collections import Counter
 
 from alloy.core.files import Row
-from alloy.core.text import unit_hash
+from alloy.core.text import hash_to_unit_interval
 from alloy.formats.taxonomy import LabelPath
 
 KINDS = {
@@ -46,7 +46,7 @@ def list_mistakes(gold: list[Row], predictions: list[Row], levels: list[str], ma
     """Return `{kind, title, count, examples}` per kind of mistake that occurs, the most frequent first.
 
     Of each kind, `max_examples` examples `{text, gold, predicted, raw}` are drawn by the hash of the comment's id. So
-    nobody picks them, and all models that make the same mistake show the same comment. Labels are
+    they are not chosen by hand, and models with the same mistakes show the same comments. Labels are
     `{path, content?, right}`.
     """
     by_kind: dict[str, list[tuple[Row, Row]]] = {}
@@ -62,7 +62,7 @@ def list_mistakes(gold: list[Row], predictions: list[Row], levels: list[str], ma
             by_kind.setdefault(kind, []).append((row, prediction))
     result = []
     for kind, pairs in sorted(by_kind.items(), key=lambda item: -len(item[1])):
-        drawn = sorted(pairs, key=lambda pair: unit_hash(pair[0]["id"]))[:max_examples]
+        drawn = sorted(pairs, key=lambda pair: hash_to_unit_interval(pair[0]["id"]))[:max_examples]
         examples = [_make_example(row, prediction, levels) for row, prediction in drawn]
         result.append({"kind": kind, "title": KINDS[kind], "count": len(pairs), "examples": examples})
     return result
@@ -78,7 +78,7 @@ def _make_example(row: Row, prediction: Row, levels: list[str]) -> Row:
 
 
 def _mark_segments(segments: list[Row], other_segments: list[Row], levels: list[str]) -> list[Row]:
-    """Return the labels of `segments`; a label is `right` as many times as it is in `other_segments`."""
+    """Return the labels of `segments`; `right`: it matches a label in `other_segments`, each of which matches once."""
     unmatched = Counter(tuple(segment[level] for level in levels) for segment in other_segments)
     marked = []
     for segment in segments:

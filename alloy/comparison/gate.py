@@ -1,18 +1,18 @@
-"""The gate: limits on how much tuning may worsen a metric, checked against the lines of a comparison."""
+"""The gate: check that tuning did not worsen metrics by more than the limits in params.yaml."""
 
 from alloy.comparison.metrics import BY_NAME
 from alloy.comparison.settings import Gate
-from alloy.comparison.verdict import base_and_tuned, has_enough_items
+from alloy.comparison.verdict import get_base_and_tuned, has_enough_items
 from alloy.core.files import Row
 
 
 def find_broken_limits(lines: list[Row], gate: Gate) -> list[str]:
-    """Return one line per limit of the gate that tuning broke, or whose metric was not measured."""
+    """Return one line per broken limit: its metric got worse by more than the limit, or was not measured."""
     by_name = {line["name"]: line for line in lines if line["change"] is not None}
     if not by_name:  # nothing was trained
         return []
     broken = []
-    for name, limit in gate.limits().items():
+    for name, limit in gate.get_limits().items():
         line = by_name.get(name)
         if line is None:
             broken.append(
@@ -24,7 +24,7 @@ def find_broken_limits(lines: list[Row], gate: Gate) -> list[str]:
         change = line["change"]["value"]
         if (change if lower_is_better else -change) <= limit:
             continue
-        base, tuned = base_and_tuned(line)
+        base, tuned = get_base_and_tuned(line)
         warning = "" if has_enough_items(line) else f" (too few items to tell: {line['n']})"
         broken.append(
             f"params.yaml: gate.{name}: {'rose' if lower_is_better else 'fell'} by {abs(base - tuned):.3f} "

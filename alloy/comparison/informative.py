@@ -1,6 +1,6 @@
 """Which tests can show forgetting: those in which the base model is above chance.
 
-A model that guesses before training also guesses after it. Its accuracy cannot fall, whatever it forgets.
+If the base model only guesses, tuning cannot lower its accuracy, even if the model forgets.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def list_sensitivities(lines: list[Row]) -> list[Sensitivity]:
 
 
 def find_most_sensitive(tests: list[Sensitivity]) -> Sensitivity | None:
-    """Return the test in which base is furthest above chance, or None if it is above chance in none."""
+    """Return the test in which base is furthest above chance, or None if it is not above chance in any test."""
     informative = [test for test in tests if test.can_show_loss]
     return max(informative, key=lambda test: (test.low or 0.0) - test.chance, default=None)
 

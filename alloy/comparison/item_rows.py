@@ -1,4 +1,4 @@
-"""Find the rows of a metric: what the stages wrote per comment, question, prompt or general row."""
+"""Select the rows of a metric from the files that stages wrote: one per comment, question, prompt or general row."""
 
 from collections.abc import Callable
 

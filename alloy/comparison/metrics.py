@@ -1,7 +1,7 @@
 """The registry of metrics: one entry per metric, used by tables, charts, gate, review and frontier.
 
-To add a metric, add a line to `METRICS`. Its name is where its value is in the metrics of a model: `<part>.<key>`, or
-`<key>` for a number about the whole model. Its interval is computed from the rows of its part
+To add a metric, add a line to `METRICS`. Its name is the path of its value in the metrics of a model: `<part>.<key>`,
+or `<key>` for a number about the whole model. Its interval is computed from the rows of its part
 (metrics/<stage>/<model>.jsonl). A metric that does not apply is absent from both: for example, metrics of emotions if
 the labels have none. Tasks of lm-eval that a profile names need no entry.
 """
@@ -29,21 +29,24 @@ STAGES = {
     "chat": "chat",
     "loss": "general_loss",
 }
-TESTS = {  # the parts with generated answers to general questions, and the name of these questions in sentences
+TESTS = {  # parts with generated answers to general questions, and what these questions are called in sentences
     "mmlu": "multiple-choice questions",
     "ifeval": "IFEval's prompts",
     "general": "the profile's other tasks",
     "chat": "the plain chat prompts",
 }
-ANSWERS = "answers"  # the part about all of these answers together
+ANSWERS = "answers"  # the part about the generated answers of all tests
 COUNT = "n"  # key of the number of answers; in the part `general`, of the number of items by task metric
 OVER_CONTEXT = "over_context"  # key of the number of items left out because they do not fit the model's context
 TASKS = "general."  # prefix of lm-eval tasks that the profile names: `general.<task> <metric>`
 
 
 @dataclass(frozen=True)
-class Items:
-    """How a metric is computed from rows: `counts` of one row are added up to totals, `statistic` maps these to it."""
+class RowStatistic:
+    """How a metric is computed from rows: `counts` returns integers for a row, `statistic` the metric from their sums.
+
+    Example: for a share, the counts are (1 if the row has the flag else 0, 1), and the statistic is their quotient.
+    """
 
     counts: Callable[[Row], tuple[int, ...]]
     statistic: Statistic
@@ -53,9 +56,9 @@ class Items:
 class Metric:
     """One number about a model.
 
-    - `name`: where it is in the metrics of a model, `<part>.<key>` or `<key>`.
+    - `name`: `<part>.<key>` or `<key>`, the keys of its value in the metrics of a model.
     - `title`: its name in tables.
-    - `n`: the key, in the same part, of the number of items that it is measured on; "": the number of rows.
+    - `count_key`: the key, in the same part, of the number of items that it is measured on; "": the number of rows.
     - `headline`: whether it is in metrics/summary.json, which `dvc metrics diff` shows.
     - `compared`: whether it is a line of the comparison. A gate can be set on these metrics.
     - `short`: a short title, only of metrics that describe the trade-off: columns of the frontier, first in a review.
@@ -65,12 +68,12 @@ class Metric:
 
     name: str
     title: str
-    n: str
+    count_key: str
     higher_is_better: bool = True
     headline: bool = True
     compared: bool = True
     short: str = ""
-    items: Items | None = None
+    items: RowStatistic | None = None
     unit: str = ""
 
     @property
@@ -84,7 +87,7 @@ class Metric:
         return self.name.removeprefix(f"{self.part}.")
 
     @property
-    def rows(self) -> str:
+    def rows_part(self) -> str:
         """The part whose rows its interval is computed from."""
         return self.part or ANSWERS
 
@@ -97,7 +100,7 @@ class Metric:
         part_metrics = metrics.get(self.part or ANSWERS, {})
         if self.name.startswith(TASKS) and self.name not in BY_NAME:
             return part_metrics.get(COUNT, {}).get(self.key)
-        return part_metrics.get(self.n or COUNT) if self.n or not self.part else None
+        return part_metrics.get(self.count_key or COUNT) if self.count_key or not self.part else None
 
 
 def _count_matches(row: Row) -> tuple[int, ...]:
@@ -108,37 +111,37 @@ def _count_full_matches(row: Row) -> tuple[int, ...]:
     return row["matched_full"], row["predicted"], row["gold"]
 
 
-def _share_items(key: str) -> Items:
-    """Return how to compute a share: of the rows, or of the entries of their lists, whose `key` is 1."""
+def _make_share(key: str) -> RowStatistic:
+    """Return how to compute the share of rows in which `key` is 1. If `key` holds a list, its entries count instead."""
 
-    def count_shares(row: Row) -> tuple[int, ...]:
+    def count_flags(row: Row) -> tuple[int, ...]:
         flags = row[key] if isinstance(row[key], list) else [row[key]]
         return sum(flags), len(flags)
 
-    return Items(count_shares, compute_share)
+    return RowStatistic(count_flags, compute_share)
 
 
-def _nats_items(key: str) -> Items:
+def _make_nats_per_token(key: str) -> RowStatistic:
     """Return how to compute nats per token; nats are counted in integer millionths, so that sums are exact."""
-    return Items(lambda row: (round(row[key] * 1e6), row["tokens"]), compute_nats_per_token)
+    return RowStatistic(lambda row: (round(row[key] * 1e6), row["tokens"]), compute_nats_per_token)
 
 
 def _make_answer_metric(name: str, title: str) -> Metric:
     """Return the metric of a share of general answers: lower is better, not a headline."""
-    return Metric(name, title, "", False, headline=False, items=_share_items(name.partition(".")[2]))
+    return Metric(name, title, "", False, headline=False, items=_make_share(name.partition(".")[2]))
 
 
 METRICS = (
-    Metric("voc.f1", "VOC F1", "comments", short="VOC F1", items=Items(_count_matches, compute_f1)),
+    Metric("voc.f1", "VOC F1", "comments", short="VOC F1", items=RowStatistic(_count_matches, compute_f1)),
     Metric(
         "voc.f1_full",
         "VOC F1, path and emotion",
         "comments",
         short="VOC F1 full",
-        items=Items(_count_full_matches, compute_f1),
+        items=RowStatistic(_count_full_matches, compute_f1),
     ),
-    Metric("voc.precision", "VOC precision", "comments", items=Items(_count_matches, compute_precision)),
-    Metric("voc.recall", "VOC recall", "comments", items=Items(_count_matches, compute_recall)),
+    Metric("voc.precision", "VOC precision", "comments", items=RowStatistic(_count_matches, compute_precision)),
+    Metric("voc.recall", "VOC recall", "comments", items=RowStatistic(_count_matches, compute_recall)),
     Metric("voc.f1_low", "VOC F1, lower end of its 95 % interval", "comments", compared=False),
     Metric("voc.f1_high", "VOC F1, upper end of its 95 % interval", "comments", compared=False),
     Metric("voc.f1_full_low", "VOC F1, path and emotion, lower end of its 95 % interval", "comments", compared=False),
@@ -149,51 +152,51 @@ METRICS = (
     Metric("voc.repeated_segments", "segments repeated in an answer", "comments", False, compared=False),
     Metric("voc.invented_labels", "labels not in the taxonomy", "comments", False, compared=False),
     Metric("voc.broken_paths", "paths not in the taxonomy", "comments", False, compared=False),
-    Metric("leak", "general answers in the task's format", "", False, short="leak", items=_share_items("leak")),
-    Metric("mmlu.acc", "knowledge, by likelihood (headline)", "questions", short="MMLU", items=_share_items("acc")),
-    Metric("mmlu.cloze_acc", "knowledge, cloze form", "questions", headline=False, items=_share_items("cloze_acc")),
+    Metric("leak", "general answers in the task's format", "", False, short="leak", items=_make_share("leak")),
+    Metric("mmlu.acc", "knowledge, by likelihood (headline)", "questions", short="MMLU", items=_make_share("acc")),
+    Metric("mmlu.cloze_acc", "knowledge, cloze form", "questions", headline=False, items=_make_share("cloze_acc")),
     Metric(
         "mmlu.cloze_acc_norm",
         "knowledge, cloze form, per character",
         "questions",
         headline=False,
-        items=_share_items("cloze_acc_norm"),
+        items=_make_share("cloze_acc_norm"),
     ),
-    Metric("mmlu.letters_acc", "knowledge, by letters", "questions", headline=False, items=_share_items("letters_acc")),
+    Metric("mmlu.letters_acc", "knowledge, by letters", "questions", headline=False, items=_make_share("letters_acc")),
     Metric(
         "mmlu.generated_acc",
         "knowledge, by generated answer",
         "questions",
         short="MMLU generated",
-        items=_share_items("generated_acc"),
+        items=_make_share("generated_acc"),
     ),
     Metric(
         "mmlu.generated_strict",
         "knowledge, generated, strict reading",
         "questions",
         headline=False,
-        items=_share_items("generated_strict"),
+        items=_make_share("generated_strict"),
     ),
-    Metric("mmlu.unparsed", "answers that name no choice", "questions", False, items=_share_items("unparsed")),
+    Metric("mmlu.unparsed", "answers that name no choice", "questions", False, items=_make_share("unparsed")),
     Metric(
         "ifeval.prompt_strict",
         "prompts followed in full (IFEval)",
         "prompts",
         short="IFEval",
-        items=_share_items("prompt_strict"),
+        items=_make_share("prompt_strict"),
     ),
     Metric(
         "ifeval.instruction_strict",
         "instructions followed (IFEval)",
         "instructions",
-        items=_share_items("instruction_strict"),
+        items=_make_share("instruction_strict"),
     ),
     Metric(
         "ifeval.instruction_loose",
         "instructions followed, read loosely",
         "instructions",
         headline=False,
-        items=_share_items("instruction_loose"),
+        items=_make_share("instruction_loose"),
     ),
     Metric(
         "loss.general",
@@ -201,7 +204,7 @@ METRICS = (
         "rows",
         False,
         short="general loss",
-        items=_nats_items("nats"),
+        items=_make_nats_per_token("nats"),
         unit="nats per token",
     ),
     Metric(
@@ -210,7 +213,7 @@ METRICS = (
         "rows",
         False,
         short="KL to base",
-        items=_nats_items("kl"),
+        items=_make_nats_per_token("kl"),
         unit="nats per token",
     ),
     _make_answer_metric("mmlu.leak", "leaked answers, multiple choice"),
@@ -246,7 +249,7 @@ def select_headline(metrics: Row) -> Row:
             continue
         (selected.setdefault(metric.part, {}) if metric.part else selected)[metric.key] = value
         if (count := metric.read_count(metrics)) is not None:
-            selected.setdefault(metric.part or ANSWERS, {})[metric.n or COUNT] = count
+            selected.setdefault(metric.part or ANSWERS, {})[metric.count_key or COUNT] = count
         if left_out := metrics.get(metric.part, {}).get(OVER_CONTEXT):
             selected[metric.part][OVER_CONTEXT] = left_out
     if "formulation" in metrics.get("mmlu", {}):

@@ -13,7 +13,7 @@ GATED = [metric.name for metric in METRICS if metric.compared]
 
 
 class Gate(Section):
-    """The largest loss from base to tuned model that is allowed, for any metric of the comparison; null: any loss.
+    """How much worse than base the tuned model may be, for any metric of the comparison; null: no limit.
 
     A limit is an absolute difference: from 0 to 1 for a share, at least 0 for a metric in nats. Limits are by part and
     key, as metrics are: `{leak: 0.05, mmlu: {acc: 0.02}}`. Tasks of the profile are under `general`.
@@ -32,7 +32,7 @@ class Gate(Section):
                     f"a metric such as {', '.join(likely)}" if likely else "limits by metric, such as `acc: 0.02`"
                 )
                 raise make_error(part, limits, expected)
-        for name, limit in self._limits_by_name().items():
+        for name, limit in self._list_limits_by_name().items():
             if name not in GATED and not name.startswith("general."):
                 known = get_close_matches(name, GATED, 3) or [*GATED[:5], ".."]
                 raise make_error(name, name, f"a metric such as {', '.join(known)}")
@@ -43,8 +43,8 @@ class Gate(Section):
                 raise make_error(name, limit, f"a number {'from 0 to 1' if is_share else 'of at least 0'}, or null")
         return self
 
-    def _limits_by_name(self) -> dict[str, Any]:
-        """Return the value that params.yaml has for each metric, by the metric's name."""
+    def _list_limits_by_name(self) -> dict[str, Any]:
+        """Return the limits in params.yaml by metric name, not checked yet."""
         named: dict[str, Any] = {}
         for part, limits in self.__pydantic_extra__.items():
             if part in GATED:
@@ -53,6 +53,6 @@ class Gate(Section):
                 named |= {f"{part}.{key}": limit for key, limit in (limits or {}).items()}
         return named
 
-    def limits(self) -> dict[str, float]:
+    def get_limits(self) -> dict[str, float]:
         """Return the limit of each metric that has one."""
-        return {name: float(limit) for name, limit in self._limits_by_name().items() if limit is not None}
+        return {name: float(limit) for name, limit in self._list_limits_by_name().items() if limit is not None}

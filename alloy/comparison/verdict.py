@@ -1,4 +1,4 @@
-"""What a comparison means, in plain sentences: one finding per topic, with its outcome in a form that tools can read.
+"""Explain a comparison: one finding per topic, with an outcome that programs can read and a text for people.
 
 Rules, in this order:
 
@@ -18,7 +18,7 @@ from alloy.core.files import Row
 from alloy.scoring.bootstrap import ALPHA, MIN_ITEMS
 
 TOLERANCE = 0.05  # a smaller loss does not count as the loss of an ability
-UNREADABLE = 0.95  # if base names no choice, or is cut, this often, a rise cannot be seen
+SATURATED_SHARE = 0.95  # if this share of base's answers names no choice, or is cut, an increase cannot be measured
 Lines = dict[str, Row]  # the lines of a comparison by metric name
 
 
@@ -36,7 +36,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome for one ability; `text` explains it in sentences that can be read alone."""
+    """The outcome for one ability. `text` explains it in complete sentences."""
 
     topic: str
     outcome: Outcome
@@ -55,7 +55,7 @@ class Finding:
 def judge_comparison(lines: list[Row]) -> list[Finding]:
     """Return the findings on task, answer format, knowledge, chat answers, instructions and general text.
 
-    `lines` are those of `compare_models`. Empty if no model was tuned.
+    `lines` are those of `compare_models`. Without a tuned model, there are no findings.
     """
     by_name = {line["name"]: line for line in lines if line["change"] is not None}
     if "voc.f1" not in by_name:
@@ -78,11 +78,11 @@ def render_findings(findings: list[Finding]) -> str:
 
 def _judge_task(lines: Lines) -> Finding:
     line = lines.get("voc.f1_full", lines["voc.f1"])
-    base, tuned = base_and_tuned(line)
-    of = "F1 of paths with emotions" if line["name"] == "voc.f1_full" else "F1"
-    text = f"{of} {tuned:.3f} (base: {base:.3f})."
+    base, tuned = get_base_and_tuned(line)
+    title = "F1 of paths with emotions" if line["name"] == "voc.f1_full" else "F1"
+    text = f"{title} {tuned:.3f} (base: {base:.3f})."
     if line["name"] == "voc.f1_full":
-        paths = base_and_tuned(lines["voc.f1"])
+        paths = get_base_and_tuned(lines["voc.f1"])
         text += f" F1 of paths alone {paths[1]:.3f} (base: {paths[0]:.3f})."
     if line["over_svm"]:
         text += f" A linear SVM has {line['models']['svm']['value']:.3f}: {_describe_svm_difference(line['over_svm'])}."
@@ -118,9 +118,9 @@ def _judge_format(lines: Lines) -> list[Finding]:
     if leak and not has_enough_items(leak):
         return [_make_too_few_finding(topic, leak, "general answers")]
     cut = lines.get("answers.cut")
-    if cut and base_and_tuned(cut)[0] >= UNREADABLE:
+    if cut and get_base_and_tuned(cut)[0] >= SATURATED_SHARE:
         share = _describe_share(cut, "the general answers are cut at the token limit")
-        text = f"{share}: a loss of the format cannot be seen."
+        text = f"{share}: a loss of the format cannot be measured."
         return [Finding(topic, Outcome.uninformative, text)]
     text = _describe_share(leak, f"the {leak['n']} general answers are customer labels") + "." if leak else ""
     outcome = _classify_change(leak) if leak else Outcome.kept
@@ -128,10 +128,10 @@ def _judge_format(lines: Lines) -> list[Finding]:
     if not leak and not unparsed:
         return []
     if unparsed and has_enough_items(unparsed):
-        base, _ = base_and_tuned(unparsed)
-        if base >= UNREADABLE:
+        base, _ = get_base_and_tuned(unparsed)
+        if base >= SATURATED_SHARE:
             share = format_percent(base)
-            text += f" Base names none of the choices in {share} of its answers: a loss there cannot be seen."
+            text += f" Base names none of the choices in {share} of its answers: an increase cannot be measured."
             outcome = outcome if leak else Outcome.uninformative
         elif has_risen(unparsed) and unparsed["change"]["value"] > TOLERANCE:
             text += (
@@ -177,14 +177,14 @@ def _judge_knowledge(lines: Lines) -> Finding | None:
     topic = "Knowledge"
     if not has_enough_items(line):
         return _make_too_few_finding(topic, line, "questions")
-    base, _ = base_and_tuned(line)
+    base, _ = get_base_and_tuned(line)
     if is_within_chance(line):
         return Finding(
             topic,
             Outcome.uninformative,
             "This test cannot show forgetting for this model: by likelihood, base answers "
             f"{format_percent(base)} of the questions right{_describe_base_interval(line)}, and guessing gives "
-            f"{format_percent(chance_level_of(line))}. {_suggest_test(lines)}",
+            f"{format_percent(get_chance_level(line))}. {_suggest_test(lines)}",
         )
     return _make_finding(
         topic,
@@ -205,7 +205,7 @@ def _judge_chat_answers(lines: Lines) -> Finding | None:
         return Finding(
             topic,
             Outcome.uninformative,
-            f"{text}; guessing gives {format_percent(chance_level_of(line))}. {_suggest_test(lines)}",
+            f"{text}; guessing gives {format_percent(get_chance_level(line))}. {_suggest_test(lines)}",
         )
     return _make_finding(topic, line, f"{text}{_describe_change_interval(line)}.")
 
@@ -224,7 +224,7 @@ def _judge_instructions(lines: Lines) -> Finding | None:
     leak = lines.get("ifeval.leak")
     if leak and has_risen(leak) and leak["change"]["value"] > TOLERANCE and _classify_change(line) is not Outcome.lost:
         share = _describe_share(leak, "these answers are customer labels")
-        leak_text = f"{text}, but {share}: those pass some checks by chance."
+        leak_text = f"{text}, but {share}: such answers pass some checks by chance."
         return Finding("Instructions", Outcome.uninformative, leak_text)
     return _make_finding("Instructions", line, f"{text}{_describe_change_interval(line)}.")
 
@@ -236,7 +236,7 @@ def _judge_general_text(lines: Lines) -> Finding | None:
         return None
     if not has_enough_items(line):
         return _make_too_few_finding("General text", line, "rows")
-    base, tuned = base_and_tuned(line)
+    base, tuned = get_base_and_tuned(line)
     text = f"Its loss is {tuned:.3f} nats per token (base: {base:.3f}){_describe_change_interval(line)}."
     if divergence := lines.get("loss.kl"):
         text += (
@@ -246,7 +246,7 @@ def _judge_general_text(lines: Lines) -> Finding | None:
 
 
 def _suggest_test(lines: Lines) -> str:
-    """Return a sentence that names a test that can show forgetting for this model, or says that there is none."""
+    """Return a sentence with the first test that can show forgetting for this model, or one that there is none."""
     tests = (
         ("loss.general", "the loss on general text"),
         ("mmlu.acc", "the questions by likelihood"),
@@ -257,8 +257,8 @@ def _suggest_test(lines: Lines) -> str:
     for name, title in tests:
         line = lines.get(name)
         if line and has_enough_items(line) and not is_within_chance(line):
-            return f"A test that can: {title}."
-    return "No test of this run can; take an easier benchmark."
+            return f"A test that can show it: {title}."
+    return "No test of this run can show forgetting; use an easier benchmark."
 
 
 def _make_finding(topic: str, line: Row, text: str) -> Finding:
@@ -293,7 +293,7 @@ def _higher_is_better(line: Row) -> bool:
 
 
 def has_enough_items(line: Row) -> bool:
-    """Return whether a line is measured on enough items for a verdict; True if their number is unknown."""
+    """Return whether the metric of a line was measured on enough items; True if their number is unknown."""
     return line["n"] is None or line["n"] >= MIN_ITEMS
 
 
@@ -303,10 +303,10 @@ def is_within_chance(line: Row) -> bool:
     False for metrics of which lower is better: these can always get worse.
     """
     base = line["models"]["base"]
-    return _higher_is_better(line) and base.get("low", base["value"]) <= chance_level_of(line)
+    return _higher_is_better(line) and base.get("low", base["value"]) <= get_chance_level(line)
 
 
-def chance_level_of(line: Row) -> float:
+def get_chance_level(line: Row) -> float:
     """Return the value that guessing gives in the test of a line; 0 if it is unknown."""
     return line.get("chance") or 0.0
 
@@ -321,7 +321,7 @@ def has_risen(line: Row) -> bool:
     return excludes_zero(line["change"]) and line["change"]["value"] > 0
 
 
-def base_and_tuned(line: Row) -> tuple[float, float]:
+def get_base_and_tuned(line: Row) -> tuple[float, float]:
     """Return the value of base and that of the tuned model."""
     return line["models"]["base"]["value"], line["models"]["tuned"]["value"]
 
@@ -337,7 +337,7 @@ def format_p(p: float | None) -> str:
 
 
 def _describe_share(line: Row, what: str) -> str:
-    base, tuned = base_and_tuned(line)
+    base, tuned = get_base_and_tuned(line)
     return f"{format_percent(tuned)} of {what} (base: {format_percent(base)})"
 
 

@@ -17,7 +17,7 @@ from alloy.core.files import InputError, Row, remove_temporary_files
 from alloy.core.yaml_text import read_yaml
 
 PARAMS, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
-MAX_HASHED_BYTES = 2**24  # which takes some hundredths of a second
+MAX_HASHED_BYTES = 2**24  # a larger file would take too long to hash
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 TEMPLATE_KEYS = ("profile", "data")  # keys of params.yaml that dvc.yaml refers to
 
@@ -38,7 +38,7 @@ def read_stage_entry(stage: str, item: str = "") -> Row:
     return _fill_references(entry, values)
 
 
-def _fill_references(template: Any, values: Row) -> Any:  # noqa: ANN401 (whatever YAML holds)
+def _fill_references(template: Any, values: Row) -> Any:  # noqa: ANN401 (any YAML value)
     """Return `template` with each `${key}` in it replaced by its value."""
     if isinstance(template, dict):
         return {_fill_references(key, values): _fill_references(value, values) for key, value in template.items()}
@@ -51,8 +51,8 @@ def _fill_references(template: Any, values: Row) -> Any:  # noqa: ANN401 (whatev
     return REFERENCE.sub(lambda match: str(_get_value(values, match[1])), template)
 
 
-def watched_sections(root: Path) -> tuple[set[str], set[str]]:
-    """Return the sections of params.yaml and those of profiles that stages depend on; none without a dvc.yaml."""
+def list_watched_sections(root: Path) -> tuple[set[str], set[str]]:
+    """Return the sections of params.yaml and of profiles that stages depend on; empty sets without a dvc.yaml."""
     if not (root / PIPELINE).is_file():
         return set(), set()
     params, profile = {*TEMPLATE_KEYS, "seed"}, set[str]()
@@ -82,7 +82,7 @@ def read_current_stage() -> Row:
 def require_unchanged_inputs(stage: Row) -> Iterator[None]:
     """Raise `InputError` if parameters or files that `stage` depends on change within the `with` block.
 
-    First remove temporary files that killed runs of the stage have left behind.
+    Before that, remove temporary files that killed runs of the stage left.
     """
     if "RANK" not in os.environ:  # otherwise other processes of the stage may be writing already
         for out in (out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])):
@@ -131,7 +131,7 @@ def _read_state(file: Path, key: str) -> object:
 
 
 def _load_yaml(file: Path) -> Row:
-    """Return the values in a YAML file; none if it cannot be read, since the stage raises a better error then."""
+    """Return the values in a YAML file; an empty dict if it cannot be read, since the stage reports that better."""
     try:
         values = read_yaml(file)
     except (OSError, InputError):
@@ -139,7 +139,7 @@ def _load_yaml(file: Path) -> Row:
     return values if isinstance(values, dict) else {}
 
 
-def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (whatever YAML holds)
+def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (any YAML value)
     """Return the value of a key such as `mix.ratio`, or None."""
     for part in key.split("."):
         values = values.get(part) if isinstance(values, dict) else None
@@ -153,7 +153,7 @@ def remember_dvc() -> None:
 
 
 def _find_dvc_process() -> int:
-    """Return the id of the dvc process that started this one, not that of a shell between them, which outlives dvc."""
+    """Return the id of the dvc process that started this one. A shell between them is skipped: it may outlive dvc."""
     import psutil
 
     for process in psutil.Process().parents():

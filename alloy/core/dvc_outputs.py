@@ -1,4 +1,4 @@
-"""Files that DVC makes or tracks: how to get a missing one back, and which were edited since DVC recorded them."""
+"""Files that DVC makes or tracks: how to restore a missing one, and which ones were edited after DVC recorded them."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ MAX_HASHED_BYTES = 2**28  # a larger file is compared by its size only
 
 
 def how_to_make(path: Path) -> str:
-    """Return how to get a missing or damaged file back: from its stage, from the cache of DVC, or from the user."""
+    """Return how to restore a missing or damaged file: by running its stage, from DVC's cache, or by the user."""
     if stage := find_stage_of(path):
         return f"`dvc repro {stage}` makes it"
     if is_tracked_by_dvc(path):
@@ -29,7 +29,7 @@ def find_stage_of(path: Path) -> str | None:
     """Return the address of the stage whose outputs include a file or a folder above it; None if there is none."""
     for pipeline in dict.fromkeys((PIPELINE, path.parent / PIPELINE, path.parent.parent / PIPELINE)):
         for name, stage in _load_stages(pipeline).items():
-            for out in _output_patterns(stage, pipeline.parent):
+            for out in _list_output_patterns(stage, pipeline.parent):
                 if re.match(rf"{out}(/|$)", os.path.normpath(path)):
                     return name if pipeline == PIPELINE else f"{pipeline}:{name}"
     return None
@@ -40,8 +40,8 @@ def is_tracked_by_dvc(path: Path) -> bool:
     return any(parent.with_name(f"{parent.name}.dvc").is_file() for parent in (path, *path.parents) if parent.name)
 
 
-def _output_patterns(stage: Row, folder: Path) -> Iterator[str]:
-    """Yield a regular expression for each output of a stage; of a matrix or foreach, it matches every item."""
+def _list_output_patterns(stage: Row, folder: Path) -> Iterator[str]:
+    """Yield a regular expression for each output of a stage. With a matrix or a foreach, it matches all items."""
     stage = stage.get("do", stage)
     for kind in ("outs", "metrics", "plots"):
         for out in stage.get(kind) or []:
@@ -52,7 +52,7 @@ def _output_patterns(stage: Row, folder: Path) -> Iterator[str]:
 
 
 def _load_stages(pipeline: Path) -> Row:
-    """Return the stages of a dvc.yaml or dvc.lock; none if it cannot be read, since DVC reports that better."""
+    """Return the stages of a dvc.yaml or dvc.lock; an empty dict if it is not readable: DVC reports that better."""
     try:
         values = read_yaml(pipeline)
     except (OSError, InputError):

@@ -24,7 +24,7 @@ from alloy.core.yaml_fix import require_resolved
 from alloy.core.yaml_text import check_yaml, load_yaml
 
 LOCK_FILES = ("lock", "rwlock.lock")  # in .dvc/tmp; DVC locks them while it writes
-MAX_WRITE_SECONDS = 24 * 3600  # after which a folder of a shared cache is surely not being written any more
+MAX_WRITE_SECONDS = 24 * 3600  # a folder of a shared cache that is older than this is not being written any more
 PARSED_FILES = ("params.yaml", "dvc.yaml")  # DVC parses them, and the profiles, before it runs any stage
 ENTRY = re.compile(r"[0-9a-f]{64}")
 
@@ -49,7 +49,7 @@ def repair_dvc(root: Path = Path()) -> list[str]:
             return [f"{tmp}: another DVC process is running; nothing was repaired"]
         return [
             *_repair_rwlock(tmp / "rwlock"),
-            *_repair_run_cache(_cache_dir(root) / "runs", root),
+            *_repair_run_cache(_find_cache_folder(root) / "runs", root),
             *_repair_lock(root),
         ]
 
@@ -82,7 +82,7 @@ def _repair_rwlock(file: Path) -> list[str]:
 
 def _repair_run_cache(runs: Path, root: Path) -> list[str]:
     removed = []
-    is_shared = not runs.resolve().is_relative_to(root.resolve())  # then another project may be writing there
+    is_shared = not runs.resolve().is_relative_to(root.resolve())  # if so, another project may be writing there
     for folder in runs.glob("??/*/"):
         if is_shared and time.time() - folder.stat().st_mtime < MAX_WRITE_SECONDS:
             continue
@@ -115,7 +115,7 @@ def _repair_lock(root: Path) -> list[str]:
 
 
 def _is_lock(text: str) -> bool:
-    """Return whether DVC can read the text of a dvc.lock; it can if the text was cut off between two stages."""
+    """Return whether DVC can read the text of a dvc.lock. It can if the text was truncated between two stages."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
@@ -126,7 +126,7 @@ def _is_lock(text: str) -> bool:
     return True
 
 
-def _cache_dir(root: Path) -> Path:
+def _find_cache_folder(root: Path) -> Path:
     """Return DVC's cache folder: `cache.dir` of .dvc/config.local or .dvc/config, else .dvc/cache."""
     for name in ("config.local", "config"):
         config = configparser.ConfigParser(interpolation=None, strict=False)

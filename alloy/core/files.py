@@ -1,4 +1,4 @@
-"""Read and write files: JSON Lines with line numbers in errors, and output files that appear whole or not at all."""
+"""Read and write files. Errors in JSON Lines have line numbers; files are written completely or not at all."""
 
 import codecs
 import glob
@@ -78,7 +78,7 @@ def read_lines(path: str | Path) -> Iterator[bytes]:
 
 
 def decode_text(location: str | Path, lines: Iterable[bytes]) -> Iterator[str]:
-    """Yield `lines` as text without a byte order mark; `location` names the file in the error if one is not UTF-8."""
+    """Yield `lines` as text without a byte order mark. A line that is not UTF-8 raises `InputError` with `location`."""
     for number, line in enumerate(lines, 1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -132,10 +132,12 @@ def decode_line(path: str | Path, number: int, line: bytes) -> Row | InputError:
         return InputError(f"{path}:{number}: {_describe_json_error(line, error)}")
     if isinstance(row, dict):
         return row
-    return InputError(f"{path}:{number}: expected a JSON object, found {json_type(row)}; write one {{...}} per line")
+    return InputError(
+        f"{path}:{number}: expected a JSON object, found {name_json_type(row)}; write one {{...}} per line"
+    )
 
 
-def json_type(value: object) -> str:
+def name_json_type(value: object) -> str:
     """Return the JSON type of a value, with its article."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
@@ -209,9 +211,9 @@ def is_jsonl(name: str) -> bool:
 
 
 def find_files(folder: Path, matches: Callable[[str], object], expected: str) -> list[Path]:
-    """Return the files at any depth below `folder` for whose names `matches` is true, sorted, without hidden files.
+    """Return the files below `folder`, at any depth, whose names match; sorted, without hidden files.
 
-    If there are none, `InputError` is raised, and `expected` says which files belong there.
+    If there are none, `InputError` is raised with the message `expected`.
     """
     files = sorted(path for path in folder.rglob("[!.]*") if path.is_file() and matches(path.name))
     if not files:
@@ -220,12 +222,12 @@ def find_files(folder: Path, matches: Callable[[str], object], expected: str) ->
 
 
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Let `write` write a temporary file beside `path`, then rename it, so that no reader sees half a file."""
+    """Let `write` write a temporary file next to `path`, and rename it, so that `path` is never incomplete."""
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: expected a file, found a folder; use another path, or move the folder")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = temporary_path(path)
+    part = make_temporary_path(path)
     try:
         write(part)
         part.replace(path)
@@ -234,10 +236,10 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
 
 
 def write_folder(folder: str | Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary folder beside `folder`, then rename it, so that no reader sees half a folder."""
+    """Let `write` fill a temporary folder next to `folder`, and rename it, so that `folder` is never incomplete."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = temporary_path(folder)
+    part = make_temporary_path(folder)
     remove_path(part)
     try:
         part.mkdir()
@@ -248,13 +250,13 @@ def write_folder(folder: str | Path, write: Callable[[Path], object]) -> None:
         remove_path(part)
 
 
-def temporary_path(path: Path) -> Path:
+def make_temporary_path(path: Path) -> Path:
     """Return the temporary path at which this process writes `path`."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def remove_temporary_files(path: Path) -> None:
-    """Remove the temporary files and folders of `path` that killed processes have left behind."""
+    """Remove the temporary files and folders of `path` that killed processes left."""
     for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         remove_path(part)
 

@@ -12,12 +12,14 @@ OPENING = re.compile(r"[\[{]")
 NEXT_OBJECT = re.compile(r"\s*,?\s*(?=\{)")
 
 
-def json_list(text: str, keys: Collection[str] = ()) -> list[dict[str, Any]] | None:
+def find_json_list(text: str, keys: Collection[str] = ()) -> list[dict[str, Any]] | None:
     """Return the last complete JSON list of objects in a text, or None.
 
     A single object with one of the `keys` counts as a list of one. An object that contains a list of objects, as in
     `{"segments": [..]}`, counts as that list. The text before the list may be reasoning, a draft of the answer, or
     other text in brackets. The text after it may be an explanation.
+
+    Algorithm:
 
     1. From the start of the text, find the next `[` or `{`, and parse the JSON value that begins there. If it counts as
        a list of objects, it is the result until another one is found. Continue after the value.
@@ -34,7 +36,7 @@ def json_list(text: str, keys: Collection[str] = ()) -> list[dict[str, Any]] | N
             value, end = _parse_value(text, position)
         except RecursionError:  # nested more deeply than any answer
             return None
-        objects = _objects_of(value, keys)
+        objects = _find_objects(value, keys)
         result = result if objects is None else objects
         position = _skip_objects(text, position) if end is None else end
     return result
@@ -52,17 +54,17 @@ def _parse_value(text: str, start: int) -> tuple[Any, int | None]:
         return None, None
 
 
-def _objects_of(value: Any, keys: Collection[str]) -> list[dict[str, Any]] | None:  # noqa: ANN401 (a JSON value)
+def _find_objects(value: Any, keys: Collection[str]) -> list[dict[str, Any]] | None:  # noqa: ANN401 (a JSON value)
     """Return the list of objects that a value is or counts as, or None."""
     if isinstance(value, dict):
-        parts = [_objects_of(part, keys) for part in value.values() if isinstance(part, list)]
+        parts = [_find_objects(part, keys) for part in value.values() if isinstance(part, list)]
         alone = [value] if not value.keys().isdisjoint(keys) else None
         return next((part for part in reversed(parts) if part or (part == [] and len(value) == 1)), alone)
     return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else None
 
 
 def _skip_objects(text: str, start: int) -> int:
-    """Return the position after the character at `start` and, if it is `[`, after the complete objects behind it."""
+    """Return the position after the character at `start` and, if it is `[`, after the complete objects that follow."""
     end = start + 1
     while text[start] == "[" and (match := NEXT_OBJECT.match(text, end)):
         value, value_end = _parse_value(text, match.end())

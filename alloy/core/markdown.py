@@ -1,4 +1,4 @@
-"""Markdown tables, and text from data in Markdown."""
+"""Format Markdown tables, and escape text from data for Markdown."""
 
 import html
 import re
@@ -19,7 +19,7 @@ def escape_markdown(text: str) -> str:
 
 
 def format_code(text: object) -> str:
-    """Return text as a code span, in which nothing is markup; backticks become quote marks."""
+    """Return text as a code span. Nothing in it is markup; backticks become quote marks."""
     return f"`{escape_controls(' '.join(str(text).split())).replace('`', chr(39))}`"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alloy.core.dvc_outputs import how_to_make
-from alloy.core.files import InputError, Row, join_errors, json_type, read_json
+from alloy.core.files import InputError, Row, join_errors, name_json_type, read_json
 
 TEXT_KEYS = {"hosted", "unit"}  # keys whose values are text
 
@@ -14,8 +14,8 @@ def read_metrics(
 ) -> Row:
     """Return the object at `keys` in a metrics file; raise `InputError` unless it has only numbers and `required` keys.
 
-    `numbers`: the keys whose values must be numbers, if other values are text, such as the origin of a model. A stage
-    writes such a file, but a merge or an editor can damage it.
+    `numbers`: if given, only the values of these keys must be numbers; others may be text, such as the origin of a
+    model. Stages write such files, but a merge or an editor can damage them.
     """
     fix = how_to_make(Path(path))
     value = _require_object(read_json(path), f"{path}: the file", fix)
@@ -23,7 +23,7 @@ def read_metrics(
         value = _require_object(value.get(key), f"{path}: {'.'.join(keys[:number])}", fix)
     checked = value if numbers is None else {key: value[key] for key in numbers if key in value}
     errors = [
-        f"{path}: {key}: expected a number, found {json_type(leaf)}; {fix}"
+        f"{path}: {key}: expected a number, found {name_json_type(leaf)}; {fix}"
         for key, leaf in _find_bad_values(checked, keys)
     ]
     errors += [f"{path}: {'.'.join((*keys, key))}: missing; {fix}" for key in required if key not in value]
@@ -34,7 +34,7 @@ def read_metrics(
 
 def _require_object(value: object, location: str, fix: str) -> Row:
     if not isinstance(value, dict):
-        found = "nothing" if value is None else json_type(value)
+        found = "nothing" if value is None else name_json_type(value)
         raise InputError(f"{location}: expected an object, found {found}; {fix}")
     return value
 

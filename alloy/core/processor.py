@@ -27,7 +27,7 @@ def read_processor(cpuinfo: Path = CPUINFO) -> Processor:
 
 
 def parse_cpuinfo(text: str) -> Processor:
-    r"""Return the first processor in the text of /proc/cpuinfo; `platform` says what is missing there.
+    r"""Return the first processor in the text of /proc/cpuinfo. Missing values come from `platform`.
 
     >>> parse_cpuinfo("model name : AMD EPYC\nflags : fpu avx2\n")
     Processor(name='AMD EPYC', instructions='AVX2')
@@ -36,14 +36,14 @@ def parse_cpuinfo(text: str) -> Processor:
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
     return Processor(
         name[1].strip() if name else platform.processor() or platform.machine(),
-        _widest_instructions(set(flags[1].split())) if flags else _default_instructions(platform.machine()),
+        _find_widest_instructions(set(flags[1].split())) if flags else _guess_instructions(platform.machine()),
     )
 
 
-def _widest_instructions(flags: set[str]) -> str | None:
+def _find_widest_instructions(flags: set[str]) -> str | None:
     return next((name for name, flag in VECTOR_FLAGS.items() if flag in flags), None)
 
 
-def _default_instructions(machine: str) -> str | None:
+def _guess_instructions(machine: str) -> str | None:
     """Return the vector instructions that every processor of this kind has; None if that is not known."""
     return "NEON" if machine.lower() in ("arm64", "aarch64") else None

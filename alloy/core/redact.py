@@ -1,4 +1,4 @@
-"""Remove secrets from text that is printed or written for people: errors, reasons, tracebacks.
+"""Remove secrets from text that people read: error messages, reasons, tracebacks.
 
 Three kinds of secrets are found: values of environment variables with names such as API_KEY, also URL-encoded;
 credentials and query strings in URLs; and text in the format of a known kind of key.
@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 HIDDEN = "***"
 _SECRET_NAME = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS)(_|$)", re.IGNORECASE)
 _NOT_SECRET = re.compile(r"_(ID|FILE|PATH|DIR|URI|SOCK|PID)$", re.IGNORECASE)
-_MIN_LENGTH = 6  # a shorter value may be a word of any message
+_MIN_LENGTH = 6  # a shorter value may be an ordinary word
 _URL = re.compile(r"[A-Za-z][\w+.-]*://[^\s\"'<>]+")
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/?#]*@")
 _QUERY_VALUE = re.compile(r"(?<==)[^&#\s]+")
@@ -61,5 +61,5 @@ def _list_url_secrets(value: str) -> Iterator[str]:
     credentials, at, _ = location.rpartition("@")
     if at:
         yield from (credentials, credentials.partition(":")[2])
-        yield base64.b64encode(unquote(credentials).encode()).decode()  # as a request header has it
+        yield base64.b64encode(unquote(credentials).encode()).decode()  # the form in request headers
     yield from (part.partition("=")[2] for part in query.partition("#")[0].split("&"))

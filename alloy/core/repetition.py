@@ -25,7 +25,7 @@ def is_looping(text: str) -> bool:
     The limits are Alloy's own, chosen so that texts written by people are not loops.
     """
     words = split_words(text)
-    if find_final_loop(words) > 0 or repeated_ngram_share(words) > MAX_REPEATED_SHARE:
+    if find_final_loop(words) > 0 or compute_repeated_ngram_share(words) > MAX_REPEATED_SHARE:
         return True
     return REPEATED_LETTERS.search(text) is not None
 
@@ -43,7 +43,7 @@ def find_final_loop(words: list[str]) -> int:
     return 0
 
 
-def repeated_ngram_share(words: list[str], length: int = NGRAM_WORDS) -> float:
+def compute_repeated_ngram_share(words: list[str], length: int = NGRAM_WORDS) -> float:
     """Return the share of n-grams of `length` words that occur earlier in the text; 0 if there are no n-grams."""
     ngrams = list(zip(*(words[start:] for start in range(length)), strict=False))
     return 1 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0

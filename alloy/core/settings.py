@@ -27,11 +27,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 from yaml import YAMLError
 
-from alloy.core.dvc import watched_sections
+from alloy.core.dvc import list_watched_sections
 from alloy.core.files import InputError, Row, join_errors, require_file
-from alloy.core.references import MAX_SIZE, REFERENCE, resolved_size
+from alloy.core.references import MAX_SIZE, REFERENCE, measure_resolved_size
 from alloy.core.yaml_fix import require_resolved
-from alloy.core.yaml_text import check_yaml, yaml_error
+from alloy.core.yaml_text import check_yaml, make_yaml_error
 
 PARAMS, PROFILES = Path("params.yaml"), Path("profiles")
 MAX_NAME_LENGTH = 200  # of a file name; most file systems allow 255 bytes
@@ -235,7 +235,7 @@ def _profile_file(name: str, root: Path) -> Path:
 
 def _find_unknown_sections(values: dict[Path, DictConfig], params: Path, root: Path) -> Iterator[str]:
     """Yield an error for each section that no stage depends on; without a dvc.yaml, none is unknown."""
-    watched = watched_sections(root)
+    watched = list_watched_sections(root)
     for path, sections in values.items():
         known = watched[path != params]
         for key in sections:
@@ -292,7 +292,7 @@ def _bad_references(sections: DictConfig, section: str) -> Iterator[str]:
     References to other sections are not allowed: DVC tracks single sections, and would miss a change there.
     """
     written, known = _as_written(sections), dict[str, int]()
-    if resolved_size(written, written.get(section), known) > MAX_SIZE:
+    if measure_resolved_size(written, written.get(section), known) > MAX_SIZE:
         yield f"{section}: holds more than {MAX_SIZE:,} characters when its references are resolved; write the values"
         return
     for key, value in _list_strings(written.get(section), section):
@@ -436,7 +436,7 @@ def _read_mapping(path: Path) -> DictConfig:
         raise InputError(f"{location}: {str(error).splitlines()[0]}; write plain `key: value` lines") from None
     except YAMLError as error:
         require_resolved([path])
-        raise yaml_error(error, path) from None
+        raise make_yaml_error(error, path) from None
     if not isinstance(values, DictConfig) or any(not isinstance(key, str) for key in values):
         raise InputError(f"{path}: expected `key: value` lines with words as keys")
     return values

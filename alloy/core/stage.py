@@ -1,4 +1,4 @@
-"""Run a stage or command: quiet libraries, and one line instead of a traceback for errors that users can fix."""
+"""Run a stage or command. Errors that users can fix are shown as one line instead of a traceback."""
 
 import os
 import signal
@@ -14,9 +14,9 @@ from alloy.core.dvc import read_current_stage, read_stage_entry, require_unchang
 from alloy.core.dvc_outputs import find_edited_inputs
 from alloy.core.files import InputError, join_errors
 from alloy.core.redact import redact
-from alloy.core.system_errors import explain_system_error, explain_wrong_place
+from alloy.core.system_errors import explain_path_error, explain_system_error
 from alloy.core.terminal_text import EscapingStream
-from alloy.core.versions import record_environment, unexpected_versions, used_packages
+from alloy.core.versions import find_unexpected_versions, list_used_packages, record_environment
 
 
 def run(main: Callable[[], None]) -> None:
@@ -25,7 +25,7 @@ def run(main: Callable[[], None]) -> None:
     An `InputError`, or a system error such as a full disk, ends it with exit status 1 and a message without traceback.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Threads that wait by spinning slow down the threads that they wait for if cores are shared: benchmarks/spin.py.
+    # If cores are shared, waiting threads that spin slow down the threads that they wait for (benchmarks/spin.py).
     # torch reads this variable when it is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     os.environ.setdefault("NO_COLOR", "1")  # color codes of libraries would be escaped like other control characters
@@ -37,8 +37,8 @@ def run(main: Callable[[], None]) -> None:
     try:
         stage = read_current_stage()
         with require_unchanged_inputs(stage):
-            for line in unexpected_versions(used_packages(stage)) if is_main else []:
-                print(f"{_stage_name()}: {line}", file=sys.stderr)
+            for line in find_unexpected_versions(list_used_packages(stage)) if is_main else []:
+                print(f"{_get_stage_name()}: {line}", file=sys.stderr)
             main()
         if is_main:
             record_environment(stage)
@@ -48,12 +48,12 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        time.sleep(_seconds_before_report(error))
-        message = _user_message(error) or _describe_edited_inputs(error)
+        time.sleep(_choose_report_delay(error))
+        message = _make_user_message(error) or _describe_edited_inputs(error)
         if message is None:  # an error in Alloy
             lines = "".join(traceback.format_exception(error)).rstrip("\n")
         else:
-            lines = "\n".join(f"{_stage_name()}: {line}" for line in message.splitlines())
+            lines = "\n".join(f"{_get_stage_name()}: {line}" for line in message.splitlines())
         with suppress(OSError):  # standard error may be a file on the full disk
             print(redact(lines), file=sys.stderr, flush=True)
         _drop_unwritable_output()
@@ -69,24 +69,24 @@ def _escape_output() -> None:
         sys.stdout, sys.stderr = EscapingStream(out), EscapingStream(err, bars=True)  # type: ignore[assignment]
 
 
-def model_name() -> str:
+def read_model_name() -> str:
     """Return the model that is named on the command line of a stage."""
     if len(sys.argv) != 2:
-        raise InputError(f"expected one model, as in `python -m stages.{_stage_name()} tuned`")
-    name, known = sys.argv[1], read_stage_entry(_stage_name()).get("matrix", {}).get("model", [])
+        raise InputError(f"expected one model, as in `python -m stages.{_get_stage_name()} tuned`")
+    name, known = sys.argv[1], read_stage_entry(_get_stage_name()).get("matrix", {}).get("model", [])
     if known and name not in known:
         raise InputError(f"unknown model '{name}'; expected {' or '.join(known)} as in dvc.yaml")
     return name
 
 
-def _stage_name() -> str:
+def _get_stage_name() -> str:
     """Return the name of the stage or command that this process runs, for messages."""
     file = Path(sys.argv[0])
     return file.parent.name if file.name == "__main__.py" else file.name.removesuffix(".py")
 
 
 def _exit_process(status: int) -> None:
-    """End the process; one of several ends at once, since threads that DeepSpeed leaves running would abort it."""
+    """End the process. In a distributed run, skip Python's cleanup, since threads of DeepSpeed would abort it."""
     if os.environ.get("WORLD_SIZE", "1") != "1":
         sys.stdout.flush()
         sys.stderr.flush()
@@ -109,23 +109,23 @@ def _drop_unwritable_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _seconds_before_report(error: Exception) -> float:
-    """Return the seconds to wait before reporting `error`, so that the process with the cause can report it first."""
+def _choose_report_delay(error: Exception) -> float:
+    """Return the seconds to wait before reporting `error`, so that the process in which it began can report first."""
     if "by peer" in str(error) or type(error).__name__.startswith("Dist"):  # words of gloo, classes of torch
         return 30.0  # another process has ended, and reports why
     return 0.0 if os.environ.get("RANK", "0") == "0" else 10.0
 
 
 def _describe_edited_inputs(error: Exception) -> str | None:
-    """Return a message if inputs of the failed stage were edited after other stages made them; else None."""
-    edited = find_edited_inputs(_stage_name())
+    """Return a message if inputs of the failed stage were edited after another stage had made them; else None."""
+    edited = find_edited_inputs(_get_stage_name())
     return str(join_errors(edited, f"the stage failed with {type(error).__name__}: {error}")) if edited else None
 
 
-def _user_message(error: Exception) -> str | None:
+def _make_user_message(error: Exception) -> str | None:
     """Return the message for the user, or None if the error is a bug in Alloy."""
     message = str(error) if isinstance(error, InputError) else None
     if line := explain_system_error(error, gpu=message is None):
-        command = "the command" if _stage_name() == "alloy" else "`dvc repro`"
+        command = "the command" if _get_stage_name() == "alloy" else "`dvc repro`"
         return f"{line}; finished work is kept: run {command} again"
-    return message or explain_wrong_place(error)
+    return message or explain_path_error(error)

@@ -1,4 +1,4 @@
-"""Explain errors of the system, such as a full disk or too little memory, in one line each that says what helps.
+"""Explain system errors, such as a full disk, in one line each: what is wrong, and how to fix it.
 
 Libraries pass these errors on in different ways: as an `OSError` with a number, as a number in a text ("os error 28",
 by safetensors and tokenizers), or as the words of the system (torch, SQLite, Arrow). A library may raise another error
@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 
-# What is wrong and what helps, by error number.
+# What is wrong and how to fix it, by error number.
 ADVICE = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space, or ask for a larger quota",
@@ -25,7 +25,7 @@ ADVICE = {
 }
 GPU_MEMORY = "out of GPU memory; use smaller batches, a smaller model, or a GPU with more memory"
 # Errors of a path: a folder in place of a file, no permission, a name that is too long.
-WRONG_PLACE = {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
+PATH_ERRORS = {errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 # Words of the system and of libraries that identify errors without a number.
 ERROR_WORDS = {
     errno.ENOSPC: ("no space left on device", "database or disk is full"),
@@ -55,14 +55,14 @@ GPU_WORDS = (
 
 
 def explain_system_error(error: BaseException, *, gpu: bool = True) -> str | None:
-    """Return one line about a system error: the file, what is wrong, what helps; None for any other error.
+    """Return one line about a system error: the file, what is wrong, how to fix it; None for any other error.
 
-    Without `gpu`, errors of GPU memory are ignored: the caller has a message of its own that helps more.
+    Without `gpu`, errors of GPU memory are ignored, since the caller has a better message.
     """
     for cause in _iterate_causes(error):
         if gpu and (line := _describe_gpu_error(cause)):
             return line
-        number = error_number(cause)
+        number = find_error_number(cause)
         if number is not None:
             file = getattr(cause, "filename", None)
             location = f"{os.fsdecode(file)}: " if isinstance(file, str | bytes | os.PathLike) else ""
@@ -70,19 +70,19 @@ def explain_system_error(error: BaseException, *, gpu: bool = True) -> str | Non
     return None
 
 
-def explain_wrong_place(error: BaseException) -> str | None:
+def explain_path_error(error: BaseException) -> str | None:
     """Return one line about a path that exists already or that may not be accessed; None for any other error."""
-    if isinstance(error, OSError) and error.errno in WRONG_PLACE and error.filename:
+    if isinstance(error, OSError) and error.errno in PATH_ERRORS and error.filename:
         return f"{os.fsdecode(error.filename)}: {error.strerror}; use another path, or change this one"
     return None
 
 
 def is_system_error(error: BaseException) -> bool:
-    """Return whether a system error caused `error`, so that neither the input nor a service is to blame."""
-    return any(_describe_gpu_error(cause) or error_number(cause) is not None for cause in _iterate_causes(error))
+    """Return whether a system error caused `error`, rather than the input or a service."""
+    return any(_describe_gpu_error(cause) or find_error_number(cause) is not None for cause in _iterate_causes(error))
 
 
-def error_number(error: BaseException) -> int | None:
+def find_error_number(error: BaseException) -> int | None:
     """Return the number of the error in `ADVICE`, or None if it is another error."""
     if isinstance(error, MemoryError):
         return errno.ENOMEM

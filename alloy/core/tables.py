@@ -23,11 +23,11 @@ SAVE_AS = "save the file as UTF-8 (in Excel: Save As, CSV UTF-8)"
 FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 MAX_CELL_LENGTH = 10_000_000  # characters; the default limit of the csv module is 131,072
-CONTEXT_LINES = 1000  # before a line that cannot be decoded, from which its encoding is guessed
+CONTEXT_LINES = 1000  # lines before one that cannot be decoded, from which the encoding is guessed
 
 
 class OtherEncodingError(InputError):
-    """A text file that is in another encoding than UTF-8, in all of its lines."""
+    """A text file that is not UTF-8 and does not mix encodings."""
 
 
 class TableRow(NamedTuple):
@@ -98,12 +98,12 @@ def stream_text(path: Path, encoding: str | None = None) -> Iterator[str]:
                 f"{path}: unknown encoding '{encoding}'; write one such as utf-8, windows-1252 or utf-16"
             ) from None
         except UnicodeDecodeError as error:
-            raise _decoding_error(path, encoding or detected, error) from None
+            raise _make_decoding_error(path, encoding or detected, error) from None
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(f"{path}: not a complete gzip file ({error}); download it again") from None
 
 
-def _decoding_error(path: Path, encoding: str | None, error: UnicodeDecodeError) -> InputError:
+def _make_decoding_error(path: Path, encoding: str | None, error: UnicodeDecodeError) -> InputError:
     """Return the error about a file that cannot be decoded, with its first bad line if the file is not UTF-8."""
     if encoding is not None:
         return InputError(f"{path}: not valid {encoding} ({error.reason}); name its encoding, or {SAVE_AS}")
@@ -143,7 +143,7 @@ def _is_utf_8(line: bytes) -> bool:
 
 
 def _detect_utf_16(data: bytes) -> str | None:
-    """Return the encoding of UTF-16 without a byte order mark that begins with ASCII: every other byte is 0."""
+    """Detect UTF-16 without a byte order mark: if the text begins with ASCII, every other byte is 0."""
     start = data[:8]
     if len(start) < 4:
         return None
@@ -173,11 +173,13 @@ def read_table(
 
     The first line is the header, after `skip` other lines. `is_header` returns whether column names are as expected.
 
+    Algorithm:
+
     1. If the first line is `sep=;`, as Excel writes it, it names the separator.
     2. Otherwise, unless `separator` names it, the separator is the first of comma, semicolon, tab and bar with which
        `is_header` is true. If it never is, it is the one that splits the header into most names.
     3. Trailing columns without name and text, which spreadsheets leave behind, are dropped. So are rows without text.
-       Cells keep their line breaks. A quote mark in front of a formula, as `csv_text` writes it, is removed.
+       Cells keep their line breaks. A quote mark in front of a formula, as `format_csv` writes it, is removed.
 
     Invalid CSV raises `InputError` with the line.
     """
@@ -194,12 +196,12 @@ def read_table(
     csv.field_size_limit(MAX_CELL_LENGTH)
     reader = csv.reader(_prepend_line(first, rest), delimiter=separator, strict=True)
     header = next(_read_rows(location, reader, separator, skipped), TableRow(1, []))
-    names = _without_empty_end([name.strip() for name in header.cells], 0)
+    names = _drop_empty_end([name.strip() for name in header.cells], 0)
     rows = _read_rows(location, reader, separator, skipped)
-    return Table(names, separator, (TableRow(line, _without_empty_end(cells, len(names))) for line, cells in rows))
+    return Table(names, separator, (TableRow(line, _drop_empty_end(cells, len(names))) for line, cells in rows))
 
 
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def format_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table as CSV text, which is safe to open in a spreadsheet.
 
     A text that a spreadsheet would run as a formula gets a quote mark in front, which marks it as text. `read_table`
@@ -208,7 +210,7 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = []
     for row in (header, *rows):
         line = io.StringIO()
-        # The csv module quotes cells that contain a character of the line end. So it gets both; one is removed.
+        # The csv module quotes cells with a character of its line end. So it gets \r\n, which is replaced below.
         csv.writer(line, lineterminator="\r\n").writerow(
             _quote_formula(cell) if isinstance(cell, str) else cell for cell in row
         )
@@ -232,11 +234,11 @@ def _find_separator(header: str, is_header: Callable[[list[str]], bool]) -> str:
             return []
 
     names = {separator: split_header(separator) for separator in SEPARATORS}
-    fitting = [separator for separator in SEPARATORS if is_header(_without_empty_end(names[separator], 0))]
+    fitting = [separator for separator in SEPARATORS if is_header(_drop_empty_end(names[separator], 0))]
     return fitting[0] if fitting else max(names, key=lambda separator: len(names[separator]))
 
 
-def _without_empty_end(cells: list[str], min_count: int) -> list[str]:
+def _drop_empty_end(cells: list[str], min_count: int) -> list[str]:
     """Return `cells` without empty cells at the end, but keep the first `min_count` cells."""
     count = len(cells)
     while count > min_count and not cells[count - 1].strip():

@@ -62,7 +62,7 @@ class EscapingStream:
         for line in lines:
             self.write(line)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (whatever the stream has)
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (any attribute of the stream)
         """Return an attribute of the stream itself: `flush`, `fileno`, `isatty`, `buffer`, .."""
         return getattr(self._stream, name)
 

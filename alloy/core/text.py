@@ -1,11 +1,11 @@
-"""Normalize text, so that text which looks the same compares as equal everywhere in Alloy.
+"""Normalize text, so that texts that look the same compare as equal.
 
 There are two functions for two purposes:
 
 - `normalize_text` gives the spelling in which labels, emotions and answers are stored, learned and compared. It changes
   nothing that a reader can see.
-- `fold_text` gives the key by which copies and leaks are found. It also ignores what other programs may change in a
-  copy: case, HTML entities, full-width and other compatibility forms, and all joiners.
+- `fold_text` gives the key by which copies and leaks are found. It also ignores differences that other programs
+  make in copies: case, HTML entities, full-width and other compatibility forms, and all joiners.
 
 `normalize_text` does not apply compatibility forms (NFKC), since these merge text that looks different and may mean
 something else: `m²` and `m2`, `①` and `1`.
@@ -56,11 +56,11 @@ _UNUSUAL = re.compile(f"[{_INVISIBLE}{_BLANK}{_JOINERS}]")
 _SPACES = str.maketrans(dict.fromkeys(_BLANK, " "))
 _JOINERS_DROPPED = str.maketrans(dict.fromkeys(_JOINERS))
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
-_ESCAPED = 2  # how many times a text may have been escaped: `&amp;quot;` is escaped twice
+_ESCAPED = 2  # how many times a text may be escaped: `&amp;quot;` is escaped twice
 
 
 def normalize_text(text: str) -> str:
-    r"""Return the same text for all texts that look the same.
+    r"""Return `text` in a normal form that is the same for all texts that look the same.
 
     1. Remove invisible characters: control characters, soft hyphens, zero-width spaces, direction marks, variation
        selectors of emoji, tags. Keep a zero-width joiner or non-joiner after a letter whose shape it changes (Arabic,
@@ -135,16 +135,16 @@ def split_words(text: str) -> list[str]:
     ]
 
 
-def text_key(text: str) -> int:
-    """Return the first eight bytes of the SHA-256 hash of `text` as a number, which is the same on every machine."""
+def hash_to_uint64(text: str) -> int:
+    """Return the first eight bytes of the SHA-256 hash of `text` as an integer. It is the same on every machine."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def text_hash(text: str) -> str:
-    """Return the first 16 hex digits of the SHA-256 hash of `text`, by which a prediction refers to its comment."""
+def hash_text(text: str) -> str:
+    """Return the first 16 hex digits of the SHA-256 hash of `text`. Predictions refer to comments by it."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def unit_hash(text: str) -> float:
-    """Return a number in [0, 1) for `text`, from its hash; the numbers of different texts are uniformly distributed."""
-    return text_key(text) / 2**64
+def hash_to_unit_interval(text: str) -> float:
+    """Return a number in [0, 1) from the hash of `text`. Different texts have uniformly distributed numbers."""
+    return hash_to_uint64(text) / 2**64

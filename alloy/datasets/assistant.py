@@ -1,10 +1,10 @@
 """Gather general examples for small models: short chats, mathematics, code, role play and yes-or-no questions.
 
-The raw files are those listed in data/assistant/README.md, as published, or canonical examples of the same sources.
+data/assistant/README.md lists the raw files. They may be as published, or canonical examples of the same sources.
 
 1. Read all files. Leave out conversations of more than 1,200 characters, with an empty message, and copies.
-2. Hash each conversation. Take the examples with the lowest hashes, at most `SOURCES[source].most` per source. So the
-   result does not depend on the layout and the order of the files.
+2. Hash each conversation. Take the examples with the lowest hashes, at most
+   `SOURCES[source].max_examples` per source. So the result does not depend on the layout and the order of the files.
 """
 
 import hashlib
@@ -40,9 +40,9 @@ def select_examples(examples: Iterable[Example], left_out: Counter[str]) -> list
             left_out["copies"] += 1
     rows: list[Row] = []
     for source, candidates in by_source.items():
-        most = SOURCES[source].most
-        left_out["more than are taken"] += max(len(candidates) - most, 0)
-        rows += [candidates[digest] for digest in sorted(candidates)[:most]]
+        max_examples = SOURCES[source].max_examples
+        left_out["over the maximum"] += max(len(candidates) - max_examples, 0)
+        rows += [candidates[digest] for digest in sorted(candidates)[:max_examples]]
     return rows
 
 
@@ -66,7 +66,7 @@ def read_raw(files: list[Path]) -> Iterator[Example]:
 
 
 def convert_assistant(raw: Path, out: Path) -> list[str]:
-    """Write general.jsonl from the files below `raw`; return what to print."""
+    """Write general.jsonl from the files below `raw`; return the lines to print."""
     left_out: Counter[str] = Counter()
     rows = select_examples(read_raw(find_files(raw, is_json, NO_FILES)), left_out)
     counts = Counter(row["source"] for row in rows)

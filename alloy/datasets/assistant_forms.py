@@ -1,4 +1,4 @@
-"""The published layouts of the general data sets. Each row becomes chat messages with a source."""
+"""Read the general data sets of the format `assistant`, in their published layouts, as chat messages with a source."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -16,11 +16,11 @@ ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
 class SourceInfo(NamedTuple):
-    """Category and license of the rows of a source, and the most that are taken."""
+    """Category and license of the rows of a source, and the maximum number of examples that are used."""
 
     category: str
     license: str
-    most: int
+    max_examples: int
 
 
 SOURCES = {
@@ -70,7 +70,7 @@ def _read_mbpp(row: Row, _path: Path) -> Example | None:
 
 def _read_oasst1(row: Row, _path: Path) -> Example:
     _, *parts = _TURN.split(row["input"])
-    named = list(zip(parts[::2], parts[1::2], strict=True))[:-1]  # without the last one, the empty turn of the answer
+    named = list(zip(parts[::2], parts[1::2], strict=True))[:-1]  # the last turn is empty: the answer is in `output`
     turns = [{"role": ROLES[name], "content": text.strip()} for name, text in named]
     answer = {"role": "assistant", "content": row["output"].strip()}
     return Example("oasst1_eval953", [*turns, answer], row.get("lang", "en"))
@@ -87,9 +87,9 @@ LAYOUTS: list[tuple[set[str], Callable[[Row, Path], Example | None]]] = [
 
 
 def read_examples(path: Path) -> Iterator[Example]:
-    """Yield the examples of a file, also those of sources that are not in `SOURCES`.
+    """Yield the examples of a file, including those of sources that are not in `SOURCES`.
 
-    Of the questions of LLM-Adapters, only BoolQ's are yielded. A row of an unknown layout raises `InputError`.
+    Of the questions of LLM-Adapters, only those of BoolQ are yielded. A row of an unknown layout raises `InputError`.
     """
     location, first = next(read_objects(path))
     if first.get("source") == QA or {"instruction", "output", "answer"} <= first.keys():

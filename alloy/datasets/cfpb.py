@@ -17,7 +17,7 @@ from typing import IO, NamedTuple
 import orjson
 
 from alloy.core.files import InputError, Row, write_jsonl, write_whole
-from alloy.core.tables import csv_text
+from alloy.core.tables import format_csv
 from alloy.core.text import fold_text
 from alloy.datasets.cfpb_export import EXPORT, LEVELS, Complaint, read_raw
 from alloy.formats.comments import Segment, make_segment_row
@@ -38,10 +38,13 @@ class Merged(NamedTuple):
 
 
 def merge_copies(complaints: Iterable[Complaint], spool: IO[bytes]) -> Merged:
-    """Write each distinct text once to `spool`, and return the paths. The texts are too many to keep in memory."""
+    """Write each distinct text once to the file `spool`, and return the paths. The texts may not fit in memory.
+
+    Texts are distinct if their `fold_text` differs. The first complaint with a text gives the id and the split.
+    """
     merged = Merged({}, set(), Counter())
     ids: set[str] = set()
-    shared: dict[tuple[LabelPath, ...], tuple[LabelPath, ...]] = {}  # one object for equal paths
+    shared: dict[tuple[LabelPath, ...], tuple[LabelPath, ...]] = {}  # equal tuples of paths are stored once
     for identity, text, paths, split in complaints:
         merged.leaves.update(paths)
         if text is None:
@@ -73,19 +76,19 @@ def yield_comments(spool: IO[bytes], merged: Merged) -> Iterator[Row]:
         yield {**orjson.loads(line), "segments": [make_segment_row(Segment(path), LEVELS) for path in paths]}
 
 
-def taxonomy_csv(leaves: Iterable[LabelPath]) -> str:
+def format_taxonomy_csv(leaves: Iterable[LabelPath]) -> str:
     """Return the sorted taxonomy as CSV text. The CFPB has no descriptions."""
-    return csv_text([*LEVELS, "description"], ([*leaf, ""] for leaf in sorted(leaves)))
+    return format_csv([*LEVELS, "description"], ([*leaf, ""] for leaf in sorted(leaves)))
 
 
 def convert_cfpb(raw: Path, out: Path) -> list[str]:
-    """Write comments.jsonl and taxonomy.csv from the files below `raw`; return what to print."""
+    """Write comments.jsonl and taxonomy.csv from the files below `raw`; return the lines to print."""
     with tempfile.TemporaryFile(dir=out) as spool:
         merged = merge_copies(read_raw(raw), spool)
         if not merged.paths:
             raise InputError(f"{raw}: no complaint has a text; use the export with narratives: {EXPORT}")
         write_jsonl(out / "comments.jsonl", yield_comments(spool, merged))
-    text = taxonomy_csv(merged.leaves)
+    text = format_taxonomy_csv(merged.leaves)
     write_whole(out / "taxonomy.csv", lambda part: part.write_text(text, encoding="utf-8"))
     reasons = ", ".join(f"{merged.counts[reason]} {reason}" for reason in ("copies", "repeated ids", "without text"))
     return [f"{len(merged.paths)} comments, {len(merged.leaves)} paths; left out: {reasons}"]

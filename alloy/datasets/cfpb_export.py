@@ -18,7 +18,7 @@ TEXT = "Consumer complaint narrative"
 ID = "Complaint ID"
 TABLES = (".csv", ".csv.gz", ".zip")
 LINES = (".jsonl", ".jsonl.gz")
-MAX_CELL = 1_000_000  # characters in a cell: without a limit, an unclosed quote would read the whole file
+MAX_CELL = 1_000_000  # characters; without a limit, an unclosed quote would read the rest of the file
 
 
 class Complaint(NamedTuple):
@@ -43,7 +43,7 @@ def read_raw(raw: Path) -> Iterator[Complaint]:
 def read_table(path: Path) -> Iterator[Complaint]:
     """Yield the rows of a CSV export, which may be compressed."""
     if path.suffix.lower() != ".zip":
-        yield from table_rows(str(path), read_lines(path))
+        yield from read_table_rows(str(path), read_lines(path))
         return
     try:
         with ZipFile(path) as archive:
@@ -53,12 +53,12 @@ def read_table(path: Path) -> Iterator[Complaint]:
                 raise InputError(f"{path}: no .csv file inside; put the CFPB's CSV export there: {EXPORT}")
             for name in names:
                 with archive.open(name) as member:
-                    yield from table_rows(f"{path}/{name}", member)
+                    yield from read_table_rows(f"{path}/{name}", member)
     except (BadZipFile, EOFError, zlib.error, RuntimeError) as error:  # RuntimeError: the file has a password
         raise InputError(f"{path}: not a complete zip file ({error}); download it again") from None
 
 
-def table_rows(location: str, lines: Iterable[bytes]) -> Iterator[Complaint]:
+def read_table_rows(location: str, lines: Iterable[bytes]) -> Iterator[Complaint]:
     """Yield the rows of a CSV table; `location` is its name in error messages."""
     csv.field_size_limit(MAX_CELL)
     reader = csv.reader(decode_text(location, lines), strict=True)

@@ -30,7 +30,7 @@ ROLES = {  # speakers and roles in sharegpt and openai
 
 
 class NoAnswer(ValueError):
-    """The row is valid but has no answer to train on."""
+    """A valid row without an answer to train on."""
 
 
 def choose_reader(layout: Layout) -> Callable[[Row, Columns], Messages]:
@@ -121,7 +121,7 @@ def _read_text(row: Row, key: str) -> str:
 
 
 def _end_with_answer(turns: list[tuple[str, str]]) -> Messages:
-    """Return the messages up to the last answer. Later turns have no answer."""
+    """Return the messages up to the last answer; raise `NoAnswer` if there is none. Later turns have no answer."""
     last = max((index for index, (role, text) in enumerate(turns) if role == "assistant" and text.strip()), default=-1)
     answered = turns[: last + 1]
     if not any(role == "user" and text.strip() for role, text in answered):

@@ -9,12 +9,12 @@ from alloy.core.text import normalize_text
 from alloy.datasets.label_cells import build_paths, split_labels
 from alloy.datasets.rows import Item, parse_row
 from alloy.datasets.source import Source
-from alloy.datasets.workbook import cell_text
+from alloy.datasets.workbook import format_cell_value
 from alloy.formats.comments import Segment, make_segment_row
 from alloy.formats.taxonomy import LabelPath
 from alloy.formats.unlabeled import parse_json
 
-MAX_TEXT = 1_000_000  # characters of a comment: no model reads more
+MAX_TEXT = 1_000_000  # characters of a comment; no model has a longer context
 Cells = dict[str, Any]  # by field (text, L1, ..): a text, or a list of texts
 
 
@@ -115,11 +115,11 @@ def build_comment_row(identity: str, parsed: Parsed, segments: list[dict[str, st
 
 
 def _convert_value(value: Any) -> Any:  # noqa: ANN401 (any JSON value)
-    """Return a value as text or as a list of texts; None if it is or holds an object."""
+    """Return a value as text or as a list of texts; None if it is or contains an object."""
     items = value if isinstance(value, list | tuple) else [value]
     if any(isinstance(item, dict | list | tuple) for item in items):
         return None
-    texts = [cell_text(item) for item in items]
+    texts = [format_cell_value(item) for item in items]
     return texts if isinstance(value, list | tuple) else texts[0]
 
 

@@ -107,7 +107,7 @@ def _yield_numbered_rows(path: Path, table: OpenTable) -> Iterator[tuple[int, li
 
 
 def _find_depth(folder: Path, source: Source) -> int:
-    """Return the number of levels. If one cell holds all levels, it is the most that any row has."""
+    """Return the number of levels. If all levels are in one cell, return the largest number in any row."""
     if source.path_separator is None:
         return len(source.columns.levels)
     deepest = 1

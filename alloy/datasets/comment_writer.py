@@ -1,4 +1,4 @@
-"""Write the comments of a table: in order, with the segments of each comment together, and check them as a whole."""
+"""Write the comments of a table in order, join the segments of each comment, and check the data as a whole."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -100,7 +100,7 @@ class CommentWriter:
         known += segments
 
     def take_lines(self) -> list[bytes]:
-        """Return the lines that are ready to write, and forget them."""
+        """Return the lines that are ready to write, and clear them."""
         ready, self.ready = self.ready, []
         return ready
 

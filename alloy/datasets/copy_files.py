@@ -1,4 +1,4 @@
-"""Copy data that is canonical already. Benchmarks and prompts are checked; the stage `split` checks comments."""
+"""Copy data that is already canonical. Benchmarks and prompts are checked here, comments in the stage `split`."""
 
 import shutil
 from collections.abc import Callable

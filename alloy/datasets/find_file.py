@@ -6,14 +6,12 @@ from alloy.core.files import InputError
 from alloy.datasets.source import SOURCE, Source
 
 NOT_DATA = {SOURCE, "README.md", "raw_files.yaml", "taxonomy.csv", "taxonomy.xlsx"}
-CANONICAL = {"comments.jsonl", "general.jsonl", "ifeval.jsonl", "prompts.jsonl"}  # file names of one kind of data each
+CANONICAL = {"comments.jsonl", "general.jsonl", "ifeval.jsonl", "prompts.jsonl"}  # each for one kind of data
 SHOWN = 10
 
 
 def find_data(folder: Path, source: Source, endings: tuple[str, ...], canonical: str = "") -> list[Path]:
-    """Return the files of a source.
-
-    The first of these that applies:
+    """Return the files of a source: the first of the following that exist.
 
     1. The file that `file` in source.yaml names, or the files below the folder that it names.
     2. The file with the `canonical` name.
@@ -27,14 +25,14 @@ def find_data(folder: Path, source: Source, endings: tuple[str, ...], canonical:
         if chosen.is_file():
             return [chosen]
         if chosen.is_dir():
-            return _list_fitting(chosen, endings) or _raise_missing(chosen, endings)
+            return _list_matching(chosen, endings) or _raise_missing(chosen, endings)
         raise InputError(f"{folder / SOURCE}: file: no {source.file} in {folder}; use one of {list_names(folder)}")
     if canonical and (folder / canonical).is_file():
         return [folder / canonical]
     if (folder / "raw").is_dir():
-        return _list_fitting(folder / "raw", endings) or _raise_missing(folder / "raw", endings)
+        return _list_matching(folder / "raw", endings) or _raise_missing(folder / "raw", endings)
     others = CANONICAL if canonical else set()
-    found = [path for path in _list_fitting(folder, endings) if path.parent == folder and path.name not in others]
+    found = [path for path in _list_matching(folder, endings) if path.parent == folder and path.name not in others]
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise InputError(f"{folder / SOURCE}: file: missing, and several files match; name one of {names}")
@@ -55,7 +53,7 @@ def resolve_inside(folder: Path, name: str) -> Path:
     return path
 
 
-def _list_fitting(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+def _list_matching(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     files = (path for path in sorted(folder.rglob("[!.]*")) if path.is_file() and path.name not in NOT_DATA)
     return [path for path in files if path.name.lower().endswith(endings)]
 

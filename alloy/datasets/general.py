@@ -31,7 +31,7 @@ KEPT_TURN_KEYS = (*TURN_KEYS, *MARKUP_KEYS)
 
 @dataclass
 class Block:
-    """The converted rows of a block: JSON lines, with the numbers, ids and sources of their rows, and all problems."""
+    """The converted rows of a block: their JSON lines, numbers, ids and sources, and the problems of other rows."""
 
     lines: list[bytes]
     numbers: list[int]
@@ -56,7 +56,7 @@ def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow 
     first_use: dict[str, str] = {}  # `file:row` of each id
     with (out / "general.jsonl").open("wb") as file:
         for rows in read_rows(folder, source, "general.jsonl"):
-            # Made ids start with the folder, from the second file on also with the file.
+            # Generated ids start with the name of the folder; from the second file on, also with the name of the file.
             prefix = f"{folder.name}-{Path(rows.location).name.partition('.')[0]}" if files else folder.name
             files[rows.location] = 0
             for block in map_blocks(partial(convert_block, rows.location, prefix, source, folder.name), rows.numbered):
@@ -97,7 +97,7 @@ def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow 
 
 
 def convert_block(location: str, prefix: str, source: Source, name: str, block: list[tuple[int, Item]]) -> Block:
-    """Return the canonical lines of a block of rows. Made ids start with `prefix`; `name` is the default source."""
+    """Return the canonical lines of a block. Generated ids start with `prefix`; `name` is the default source."""
     converted = Block([], [], [], [], Counter(), [], [])
     for number, item in block:
         try:

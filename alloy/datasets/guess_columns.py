@@ -1,4 +1,4 @@
-"""Guess from names and values what the columns of a table hold.
+"""Guess what the columns of a table contain, from their names and values.
 
 1. Column names that are known words decide (`header_words.py`).
 2. Without such a name, the text is the column with the longest values. A column with the name of a text but without
@@ -13,19 +13,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from alloy.datasets.header_words import find_role, level_number
+from alloy.datasets.header_words import find_role, parse_level_number
 from alloy.datasets.source import RowIs
 
 LABEL_SEPARATORS = ("|", ";", "\n", ",")
 PATH_SEPARATORS = (" > ", ">", "::", " / ", "/", "\\", " - ")
 NUMBER = re.compile(r"[\d.,:/ %€$-]+")
-SHORT = 60  # average number of characters of a label, at most
-NESTED = 0.98  # share of the values of a level that have a single parent
+MAX_LABEL_LENGTH = 60  # mean number of characters of the values of a column of labels
+MIN_NESTED_SHARE = 0.98  # of the values of a level, how many must have a single parent
 
 
 @dataclass
 class Guess:
-    """What the columns hold, and how their cells write labels."""
+    """What the columns contain, and how cells with several labels are separated."""
 
     columns: dict[str, str] = field(default_factory=dict)  # column names by field of a comment, without the levels
     levels: list[str] = field(default_factory=list)
@@ -82,15 +82,15 @@ def guess_columns(
         "test",
     }:
         del guess.columns["split"]
-    _find_rows(guess, values)
+    _guess_row_type(guess, values)
     return guess
 
 
 def _guess_text(values: dict[str, list[str]], roles: dict[str, str | None]) -> str | None:
     """Return the column with the longest values, if possible one with the name of a text."""
-    lengths = {name: _mean_length(cells) for name, cells in values.items()}
+    lengths = {name: _compute_mean_length(cells) for name, cells in values.items()}
     texts = [name for name in values if roles[name] == "text"]
-    named = [name for name in texts if lengths[name] > 0 and not _mostly_numbers(values[name])]
+    named = [name for name in texts if lengths[name] > 0 and not _are_mostly_numbers(values[name])]
     others = [name for name in values if roles[name] in (None, "content") and lengths[name] >= 20]
     candidates = named or others
     return max(candidates, key=lambda name: lengths[name]) if candidates else None
@@ -98,30 +98,36 @@ def _guess_text(values: dict[str, list[str]], roles: dict[str, str | None]) -> s
 
 def _guess_levels(values: dict[str, list[str]], roles: dict[str, str | None]) -> list[str]:
     """Return the columns of the levels, from the first level on."""
-    named = [name for name in values if roles[name] == "levels" and _mean_length(values[name]) <= SHORT]
-    numbered = {name: level_number(name) for name in named}
-    if any(numbered.values()):
-        return sorted((name for name in named if numbered[name]), key=lambda name: numbered[name] or 0)
+    named = [
+        name for name in values if roles[name] == "levels" and _compute_mean_length(values[name]) <= MAX_LABEL_LENGTH
+    ]
+    level_numbers = {name: parse_level_number(name) for name in named}
+    if any(level_numbers.values()):
+        return sorted((name for name in named if level_numbers[name]), key=lambda name: level_numbers[name] or 0)
     if named:
         pairs = list(pairwise(named))  # from left to right, unless a column has more values than the one on its right
         reversed_order = any(
             _is_nested(values[b], values[a]) and not _is_nested(values[a], values[b]) for a, b in pairs
         )
         return sorted(named, key=lambda name: len(set(values[name]))) if reversed_order else named
-    fit = [name for name in values if roles[name] is None and _looks_like_labels(values[name])]
-    fit.sort(key=lambda name: len(set(values[name])))
-    chain = fit[-1:]
-    for name in fit[-2::-1]:
+    candidates = [name for name in values if roles[name] is None and _looks_like_labels(values[name])]
+    candidates.sort(key=lambda name: len(set(values[name])))
+    chain = candidates[-1:]
+    for name in candidates[-2::-1]:
         if _is_nested(values[name], values[chain[0]]):
             chain.insert(0, name)
-    return chain if len(fit) == len(chain) or len(chain) > 1 else []
+    return chain if len(candidates) == len(chain) or len(chain) > 1 else []
 
 
 def _looks_like_labels(cells: list[str]) -> bool:
     """Return whether the values are few, short and not numbers."""
     filled = [cell for cell in cells if cell]
     distinct = len(set(filled))
-    return 2 <= distinct <= max(2, len(filled) / 2) and _mean_length(filled) <= SHORT and not _mostly_numbers(filled)
+    return (
+        2 <= distinct <= max(2, len(filled) / 2)
+        and _compute_mean_length(filled) <= MAX_LABEL_LENGTH
+        and not _are_mostly_numbers(filled)
+    )
 
 
 def _is_nested(parents: list[str], children: list[str]) -> bool:
@@ -130,7 +136,7 @@ def _is_nested(parents: list[str], children: list[str]) -> bool:
     parents_per_child = Counter(child for _, child in pairs)
     return len({parent for parent, _ in pairs}) <= len(parents_per_child) and sum(
         n == 1 for n in parents_per_child.values()
-    ) >= NESTED * len(parents_per_child)
+    ) >= MIN_NESTED_SHARE * len(parents_per_child)
 
 
 def find_label_separator(cells: list[str]) -> str | None:
@@ -150,7 +156,7 @@ def find_label_separator(cells: list[str]) -> str | None:
 
 
 def find_path_separator(cells: list[str]) -> str | None:
-    """Return the separator of the levels in one cell, if most cells hold paths that share first parts; else None."""
+    """Return the separator of the levels in a cell, if most cells contain paths with common first parts; else None."""
     filled = [cell for cell in cells if cell]
     for separator in PATH_SEPARATORS:
         paths = [cell.split(separator) for cell in filled if separator in cell]
@@ -160,38 +166,41 @@ def find_path_separator(cells: list[str]) -> str | None:
     return None
 
 
-def _find_rows(guess: Guess, values: dict[str, list[str]]) -> None:
-    """Set whether a row is a segment: ids or texts are repeated with other labels, or rows have neither."""
+def _guess_row_type(guess: Guess, values: dict[str, list[str]]) -> None:
+    """Guess whether a row is a comment or a segment, and drop columns that do not fit the guess.
+
+    Rows are segments if ids or texts are repeated with other labels, or if rows have neither an id nor a text.
+    """
     labels = list(zip(*(values[level] for level in guess.levels), strict=True))
     texts = values[guess.columns["text"]]
     ids = values[guess.columns["id"]] if "id" in guess.columns else None
-    labels_of: dict[str, set[tuple[str, ...]]] = {}
-    texts_of: dict[str, set[str]] = {}
+    labels_by_key: dict[str, set[tuple[str, ...]]] = {}
+    texts_by_key: dict[str, set[str]] = {}
     for key, text, label in zip(ids or texts, texts, labels, strict=True):
         if key:
-            labels_of.setdefault(key, set()).add(label)
-            texts_of.setdefault(key, set()).update({text} - {""})
-    if any(len(different) > 1 for different in texts_of.values()):
+            labels_by_key.setdefault(key, set()).add(label)
+            texts_by_key.setdefault(key, set()).update({text} - {""})
+    if any(len(different) > 1 for different in texts_by_key.values()):
         del guess.columns["id"]  # its values do not identify comments
-        _find_rows(guess, values)
+        _guess_row_type(guess, values)
         return
-    repeated = sum(len(different) > 1 for different in labels_of.values())
+    repeated = sum(len(different) > 1 for different in labels_by_key.values())
     lines = zip(ids or texts, texts, labels, strict=True)
     continued = sum(not key and not text and any(label) for key, text, label in lines)
-    if repeated + continued > 0.02 * len(labels_of):
+    if repeated + continued > 0.02 * len(labels_by_key):
         guess.row_is = RowIs.segment
-    elif ids and len(labels_of) < sum(map(bool, ids)):
+    elif ids and len(labels_by_key) < sum(map(bool, ids)):
         del guess.columns["id"]
     if guess.row_is is RowIs.comment:
         guess.columns.pop("content", None)
 
 
-def _mean_length(cells: list[str]) -> float:
+def _compute_mean_length(cells: list[str]) -> float:
     filled = [cell for cell in cells if cell]
     return sum(map(len, filled)) / len(filled) if filled else 0.0
 
 
-def _mostly_numbers(cells: list[str]) -> bool:
+def _are_mostly_numbers(cells: list[str]) -> bool:
     filled = [cell for cell in cells if cell]
     digits = sum(NUMBER.fullmatch(cell) is not None for cell in filled)
     return digits > len(filled) / 2

@@ -1,6 +1,6 @@
-"""Known column names of tables of comments, in many languages.
+"""Find the role of a column from its name, with known words in many languages.
 
-Words are in lower case and without accents. A name of several words is known if one of its words is.
+Words are in lower case and without accents. A name of several words is known if one of its words is known.
 """
 
 import re
@@ -53,9 +53,10 @@ WORDS = {
         weight gewicht peso poids waga вес 权重 重み 가중치
     """,
 }
-BY_WORD = {word: role for role, words in WORDS.items() for word in words.split()}
+ROLE_BY_WORD = {word: role for role, words in WORDS.items() for word in words.split()}
 LEVEL = re.compile(r"(?:l|level|ebene|nivel|niveau|livello|niveau|stufe|label|category|kategorie|e)[ _-]?([1-9])")
-WEAK = {
+# Words that mean an id only if no other word of the name is known.
+AMBIGUOUS = {
     "ticket",
     "case",
     "ref",
@@ -64,9 +65,9 @@ WEAK = {
     "numero",
     "nummer",
     "code",
-}  # mean an id only if no other word of the name is known
-COMPOUNDS = [word for word in BY_WORD if len(word) >= 5]  # ends of compound words, such as Kundenkommentar
-SPACELESS = [word for word in BY_WORD if any("\u3040" <= letter <= "\uffdc" for letter in word)]
+}
+COMPOUND_ENDS = [word for word in ROLE_BY_WORD if len(word) >= 5]  # ends of compound words, such as Kundenkommentar
+SPACELESS = [word for word in ROLE_BY_WORD if any("\u3040" <= letter <= "\uffdc" for letter in word)]
 
 
 def normalize_name(name: str) -> str:
@@ -87,19 +88,19 @@ def find_role(name: str) -> str | None:
     if LEVEL.fullmatch(words):
         return "levels"
     joined = words.replace(" ", "")
-    if joined in BY_WORD:
-        return BY_WORD[joined]
-    known = [word for word in words.split() if word in BY_WORD]
+    if joined in ROLE_BY_WORD:
+        return ROLE_BY_WORD[joined]
+    known = [word for word in words.split() if word in ROLE_BY_WORD]
     known += [word for word in SPACELESS if word in words]
-    known += [end for word in words.split() for end in COMPOUNDS if len(word) > len(end) and word.endswith(end)]
-    roles = [BY_WORD[word] for word in known if word not in WEAK] or [BY_WORD[word] for word in known]
+    known += [end for word in words.split() for end in COMPOUND_ENDS if len(word) > len(end) and word.endswith(end)]
+    roles = [ROLE_BY_WORD[word] for word in known if word not in AMBIGUOUS] or [ROLE_BY_WORD[word] for word in known]
     for role in ("id", "lang", "split", "weight", "emotion", "content", "levels", "text"):  # "comment id" is an id
         if role in roles:
             return role
     return None
 
 
-def level_number(name: str) -> int | None:
+def parse_level_number(name: str) -> int | None:
     """Return the level in a name such as `L2` or `Level 2`; None if there is none."""
     match = LEVEL.fullmatch(normalize_name(name))
     return int(match[1]) if match else None

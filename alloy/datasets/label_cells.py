@@ -1,4 +1,4 @@
-"""Labels in the cells of a table: each level in its own column or all in one cell, one label or several."""
+"""Parse labels in the cells of a table: one column per level or all levels in one cell, one label or several."""
 
 from functools import lru_cache
 
@@ -8,7 +8,7 @@ from alloy.formats.taxonomy import LabelPath
 
 NONE = "(none)"  # label of a level that does not apply, since the path ends above it
 
-normalize_label = lru_cache(2**16)(normalize_text)  # few different labels, repeated often
+normalize_label = lru_cache(2**16)(normalize_text)  # cached, since few different labels are repeated often
 
 
 def split_labels(cell: str, separator: str | None) -> list[str]:
@@ -19,7 +19,7 @@ def split_labels(cell: str, separator: str | None) -> list[str]:
 
 
 def build_paths(cells: list[list[str]], source: Source, depth: int) -> list[LabelPath]:
-    """Return the paths in one row. `cells` has the labels of each level. Empty cells give no paths.
+    """Return the paths in one row. `cells` has the labels of each level. If all cells are empty, there are no paths.
 
     An empty level becomes `(none)`. If a row has several labels, all its levels list them in the same order.
 

@@ -1,7 +1,7 @@
-r"""Questions of BoolQ, OpenBookQA and ARC in the layout of LLM-Adapters (Hu et al., EMNLP 2023).
+r"""Read questions of BoolQ, OpenBookQA and ARC in the layout of LLM-Adapters (Hu et al., EMNLP 2023).
 
 Files: `<task>/train.json`, arrays of {instruction, output, answer}; or JSON Lines of {messages, task}. The prompt
-holds the choices: `.. question: <question>\n\nAnswer1: <choice> Answer2: <choice> ..\n\nAnswer format: ..`.
+contains the choices: `.. question: <question>\n\nAnswer1: <choice> Answer2: <choice> ..\n\nAnswer format: ..`.
 """
 
 import re
@@ -53,7 +53,7 @@ def read_exercises(path: Path) -> Iterator[Exercise]:
 
 
 def parse_question(exercise: Exercise) -> Question | None:
-    """Return the question; None if it does not have four choices, like some of ARC."""
+    """Return the question; None if it does not have four choices, as some questions of ARC."""
     match, answer = _PROMPT.search(exercise.prompt), _ANSWER.search(exercise.answer)
     if not match or not answer:
         return None

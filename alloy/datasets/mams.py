@@ -4,7 +4,7 @@ The raw files are train.xml, val.xml and test.xml of MAMS-ACSA, or JSON Lines of
 sentiment}]}. Of the JSON rows, those with task ACSA are used.
 
 The label is the category (food, service, ..), the emotion is the polarity. MAMS's test set is the test set. Its
-validation set is added to the training set, since nothing is selected with it.
+validation set is added to the training set, since no setting is tuned on it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from alloy.core.files import InputError, Row, decode_lines, find_files, is_jsonl, write_jsonl, write_whole
-from alloy.core.tables import csv_text
+from alloy.core.tables import format_csv
 
 SOURCE = "https://github.com/siat-nlp/MAMS-for-ABSA/tree/master/data/MAMS-ACSA/raw"
 SPLITS = ("train", "val", "test")
@@ -84,7 +84,7 @@ def convert_mams(raw: Path, out: Path) -> list[str]:
     rows = read_raw(raw)
     categories = sorted({segment["L1"] for row in rows for segment in row["segments"]})
     write_jsonl(out / "comments.jsonl", rows)
-    text = csv_text(["L1", "description"], ([category, ""] for category in categories))
+    text = format_csv(["L1", "description"], ([category, ""] for category in categories))
     write_whole(out / "taxonomy.csv", lambda part: part.write_text(text, encoding="utf-8"))
     test = sum(row["split"] == "test" for row in rows)
     return [f"{len(rows)} comments, {test} of them for the test, {len(categories)} categories"]

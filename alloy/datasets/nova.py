@@ -3,10 +3,10 @@
 The raw files are JSON Lines (.jsonl, .jsonl.gz) with one conversation per line, and optionally taxonomy.csv and
 prompt.txt.
 
-1. Read all conversations, and find the prompt: the text that all last user turns start and end with.
+1. Read all conversations, and find the prompt: the text with which all last user turns start and end.
 2. Read them again. The comment is the last user turn without the prompt. Its labels are the assistant's last turn.
 
-The files are read twice, because prompts that contain a taxonomy may be too long to keep in memory.
+The files are read twice, because the prompts may be too long to keep in memory.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alloy.core.files import InputError, Row, count_lines, decode_lines, find_files, is_jsonl, write_jsonl, write_whole
-from alloy.core.text import text_hash
-from alloy.datasets.nova_labels import AnswerLabels, DescribedSegment, parse_answer, taxonomy_csv
+from alloy.core.text import hash_text
+from alloy.datasets.nova_labels import AnswerLabels, DescribedSegment, format_taxonomy_csv, parse_answer
 from alloy.datasets.nova_prompt import FIX, PROMPT, Wrapper, find_common_wrapper, read_wrapper
 from alloy.formats.comments import make_segment_row
 from alloy.formats.converse import to_messages
@@ -91,7 +91,7 @@ def choose_id(row: Row, text: str, locations: dict[str, str]) -> str:
         if identity in locations:
             raise ValueError(f"duplicate id '{identity}' (first used in {locations[identity]}); ids must be unique")
         return identity
-    identity = base = f"nova-{text_hash(text)}"
+    identity = base = f"nova-{hash_text(text)}"
     copies = 1
     while identity in locations:
         copies += 1
@@ -130,5 +130,5 @@ def convert_nova(raw: Path, out: Path) -> list[str]:
         )
     write_jsonl(out / "comments.jsonl", yield_comments(files, wrapper, known_paths))
     leaves = known_paths or labels.leaves
-    write_whole(out / "taxonomy.csv", lambda part: part.write_bytes(taxonomy_csv(leaves).encode()))
+    write_whole(out / "taxonomy.csv", lambda part: part.write_bytes(format_taxonomy_csv(leaves).encode()))
     return describe_result(labels, wrapper, (count_lines(out / "comments.jsonl"), len(leaves)))

@@ -5,8 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from alloy.core.json_list import json_list
-from alloy.core.tables import csv_text
+from alloy.core.json_list import find_json_list
+from alloy.core.tables import format_csv
 from alloy.core.text import normalize_text
 from alloy.formats.comments import Segment
 from alloy.formats.taxonomy import LabelPath, format_path
@@ -26,7 +26,7 @@ def parse_answer(text: str, known_paths: Collection[LabelPath]) -> list[Describe
 
     A last label `name: description` is split at its first colon, unless its path is in `known_paths` with the colon.
     """
-    items = json_list(text)
+    items = find_json_list(text)
     if items is None:
         raise ValueError(
             "the assistant's last turn is not a JSON list of segments; correct it or remove the conversation"
@@ -110,8 +110,8 @@ class AnswerLabels:
         return [f"{len(self.conflicts)} paths have several descriptions, the first is kept: {example}"]
 
 
-def taxonomy_csv(leaves: dict[LabelPath, str]) -> str:
+def format_taxonomy_csv(leaves: dict[LabelPath, str]) -> str:
     """Return the taxonomy as CSV text, sorted."""
     depth = len(next(iter(leaves)))
     header = [*(f"L{level}" for level in range(1, depth + 1)), "description"]
-    return csv_text(header, ([*leaf, leaves[leaf]] for leaf in sorted(leaves)))
+    return format_csv(header, ([*leaf, leaves[leaf]] for leaf in sorted(leaves)))

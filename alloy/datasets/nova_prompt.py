@@ -1,4 +1,4 @@
-"""Find the prompt around the comment: the text that all user turns start and end with."""
+"""Find the prompt around the comment: the text with which all user turns start and end."""
 
 import re
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from alloy.formats.comments import Segment
 PLACEHOLDER = "{comment}"
 PROMPT = "prompt.txt"
 FIX = f"write the prompt, with {PLACEHOLDER} for the comment, to {PROMPT} next to the conversations"
-# The text before and after the comment must end or start at such a character. Comments may share their first letters
-# by chance, but rarely up to such a character.
+# The text before the comment ends at one of these characters, and the text after it begins at one. Comments may begin
+# with the same letters by chance, but rarely up to such a character.
 BRACKETS = r"<>\[\](){}\"“”«»"
 ENDS = re.compile(rf".*[\n:{BRACKETS}]\s*", re.DOTALL)
 BEGINS = re.compile(rf"\s*[\n{BRACKETS}].*", re.DOTALL)
@@ -36,7 +36,7 @@ class Wrapper(NamedTuple):
         return comment
 
     def check_contents(self, comment: str, segments: Iterable[Segment]) -> None:
-        """Raise `ValueError` if a segment quotes text across the start or the end of the comment."""
+        """Raise `ValueError` if the content of a segment crosses the start or the end of the comment."""
         for content in (segment.content for segment in segments if segment.content):
             overlap = len(content) - 1
             before = self.before[len(self.before) - overlap :] if overlap < len(self.before) else self.before
@@ -45,7 +45,7 @@ class Wrapper(NamedTuple):
 
 
 def read_wrapper(path: Path) -> Wrapper:
-    """Return the wrapper in a prompt file, which holds `{comment}` once. The last line end is ignored."""
+    """Return the wrapper in a prompt file, which contains `{comment}` once. The last line end is ignored."""
     text = "".join(decode_text(path, read_lines(path))).removesuffix("\n").removesuffix("\r")
     if text.count(PLACEHOLDER) != 1:
         raise InputError(

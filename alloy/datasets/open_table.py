@@ -7,7 +7,7 @@ from typing import NamedTuple
 from alloy.core.files import InputError
 from alloy.core.tables import SEPARATORS, TableRow, read_table, stream_text
 from alloy.core.text import normalize_text
-from alloy.core.unknown_keys import nearest_key
+from alloy.core.unknown_keys import find_nearest_key
 from alloy.datasets.source import Source
 from alloy.datasets.workbook import read_sheet
 
@@ -26,7 +26,7 @@ class OpenTable(NamedTuple):
 
 
 def open_table(path: Path, source: Source, fits: Callable[[list[str]], bool]) -> OpenTable:
-    """Return the table in a file. The separator of a text table is one with which `fits` accepts the column names."""
+    """Return the table in a file. In text files, the separator is chosen so that `fits` accepts the column names."""
     try:
         if path.name.lower().endswith(WORKBOOKS):
             return _open_sheet(path, source)
@@ -88,7 +88,7 @@ def find_column(location: Path | str, header: list[str], name: str, key: str) ->
 
 def _suggest_column(name: str, header: list[str]) -> str:
     names = [column for column in header if column]
-    similar = nearest_key(name, names)
+    similar = find_nearest_key(name, names)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     shown = ", ".join(names[:SHOWN]) + more
     if len(names) == 1 and any(separator in names[0] for separator in SEPARATORS):

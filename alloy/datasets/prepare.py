@@ -39,7 +39,7 @@ def _convert_raw(convert: Callable[[Path, Path], list[str]]) -> Convert:
 
 
 def _ignore_source(make: Callable[[Path, Path], list[str]]) -> Convert:
-    """Return a converter that reads the data folder and does not use its source."""
+    """Return a converter that ignores the source.yaml of the data folder."""
     return lambda folder, _source, out: make(folder, out)
 
 

@@ -3,11 +3,11 @@
 The raw files are ARC-Easy/train.json, ARC-Challenge/train.json and openbookqa/train.json of LLM-Adapters, or
 llm_adapters_qa_train.jsonl of the same rows.
 
-1. Hash each question. Per subject, sort the questions by hash and take the first ones: five for the prompts (dev), then
-   those of the test. So the result does not depend on the order of the files.
-2. A question that occurs in two subjects is used once.
+1. Hash each question, and sort the questions of each subject by hash. So the order of the files does not matter.
+2. Take the first five as few-shot examples (dev), and the next ones as test questions (`TEST`). Skip questions that an
+   earlier subject already has.
 
-No question is in the general data: the format `assistant` has no multiple-choice questions, and the stage
+The general data of the format `assistant` has no multiple-choice questions, so it contains none of these. The stage
 `decontaminate` checks this.
 """
 

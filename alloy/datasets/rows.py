@@ -35,9 +35,9 @@ def read_rows(folder: Path, source: Source, canonical: str = "") -> Iterator[Row
     endings = PARQUET if source.format == "parquet" else (*JSON, *PARQUET)
     for path in find_data(folder, source, endings, canonical):
         if path.suffix.lower() == ".parquet":
-            yield Rows(str(path), parquet_rows(path))
+            yield Rows(str(path), read_parquet_rows(path))
         elif path.name.lower().removesuffix(".gz").endswith(".json"):
-            yield Rows(str(path), json_rows(path))
+            yield Rows(str(path), read_json_rows(path))
         else:
             yield Rows(str(path), number_lines(path))
 
@@ -52,7 +52,7 @@ def parse_row(location: str, number: int, item: Item) -> Row:
     return row
 
 
-def json_rows(path: Path) -> Iterator[tuple[int, Item]]:
+def read_json_rows(path: Path) -> Iterator[tuple[int, Item]]:
     """Yield the items of a JSON array. A file that does not start with `[` is read as JSON Lines.
 
     An item that is not an object is yielded as its JSON text, so that `parse_row` says what is wrong with that row.
@@ -70,7 +70,7 @@ def json_rows(path: Path) -> Iterator[tuple[int, Item]]:
         yield number, item if isinstance(item, dict) else orjson.dumps(item)
 
 
-def parquet_rows(path: Path) -> Iterator[tuple[int, Item]]:
+def read_parquet_rows(path: Path) -> Iterator[tuple[int, Item]]:
     """Yield the rows of a parquet file, with `BATCH` rows in memory at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -88,7 +88,7 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, Item]]:
 
 
 def read_hub(folder: Path, source: Source) -> Rows:
-    """Return the rows of a hub data set at its pinned commit, from the hub's cache if there is no connection.
+    """Return the rows of a hub data set at its pinned commit. Without a connection, the hub's cache is used.
 
     1. Download a snapshot of the repository into the hub's cache.
     2. Read the snapshot with `datasets`, which cannot find hub data by itself without a connection.

@@ -9,9 +9,9 @@ from alloy.core.files import InputError, read_lines
 from alloy.core.tables import OtherEncodingError, decode_document, stream_text
 from alloy.datasets.header_words import find_role
 from alloy.datasets.open_table import TEXT, WORKBOOKS, open_table
-from alloy.datasets.rows import JSON, json_rows, parquet_rows, parse_row
+from alloy.datasets.rows import JSON, parse_row, read_json_rows, read_parquet_rows
 from alloy.datasets.source import Format, Kind, Layout, Source
-from alloy.datasets.workbook import cell_text, read_sheet
+from alloy.datasets.workbook import format_cell_value, read_sheet
 
 SAMPLE = 20_000  # rows to read
 HEAD = 2**20  # bytes to guess the encoding from
@@ -98,10 +98,12 @@ def _sniff_table(path: Path, keys: dict[str, Any]) -> FileGuess:
     best: tuple[float, int, list[str]] = (-1e9, 1, [])
     for header, names in _yield_headers(path, keys):
         score = _score_header(names)
-        if score > best[0] or names == best[2]:  # the last of equal rows, since empty rows above the header are skipped
+        if (
+            score > best[0] or names == best[2]
+        ):  # of equal rows the last one counts, since empty rows above the header are skipped
             best = score, header, names
     keys |= {"header": best[1]} if best[1] > 1 else {}
-    table = open_table(path, Source.parse(str(path), keys), _fits_header)
+    table = open_table(path, Source.parse(str(path), keys), _is_likely_header)
     if table.sheet is not None:
         keys["sheet"] = table.sheet
     rows = [row.cells for row in islice(table.rows, SAMPLE)]
@@ -118,19 +120,22 @@ def _yield_headers(path: Path, keys: dict[str, Any]) -> Iterator[tuple[int, list
         return
     for header in range(1, MAX_HEADER_ROW + 1):
         try:
-            yield header, open_table(path, Source.parse(str(path), {**keys, "header": header}), _fits_header).header
+            yield (
+                header,
+                open_table(path, Source.parse(str(path), {**keys, "header": header}), _is_likely_header).header,
+            )
         except InputError:
             if header == 1:
                 raise
 
 
-def _fits_header(names: list[str]) -> bool:
+def _is_likely_header(names: list[str]) -> bool:
     """Return whether column names look right: several names, at least one of them known."""
     return len(names) > 1 and any(find_role(name) for name in names)
 
 
 def _score_header(header: list[str]) -> float:
-    """Return how much a row looks like a header: by known names, then by short, filled and different names."""
+    """Return a score of how much a row looks like a header: known names count most, then short and different names."""
     names = [name for name in header if name]
     known = sum(find_role(name) is not None for name in names if len(name) < 40)
     different = len({name for name in names if len(name) < 60 and not name.replace(".", "").isdigit()})
@@ -138,8 +143,8 @@ def _score_header(header: list[str]) -> float:
 
 
 def _sniff_rows(path: Path, parquet: bool) -> FileGuess:
-    """Return the guess for rows of JSON or parquet. The row_keys show whether they are instruction data."""
-    numbered = parquet_rows(path) if parquet else json_rows(path)
+    """Return the guess for rows of JSON or parquet. Their keys show whether they are instruction data."""
+    numbered = read_parquet_rows(path) if parquet else read_json_rows(path)
     rows = [parse_row(str(path), number, item) for number, item in islice(numbered, SAMPLE)]
     if not rows:
         raise InputError(f"{path}: the file is empty; add rows")
@@ -162,4 +167,4 @@ def _sniff_rows(path: Path, parquet: bool) -> FileGuess:
 
 
 def _join_values(value: Any) -> str:  # noqa: ANN401 (any JSON value)
-    return "|".join(map(cell_text, value)) if isinstance(value, list) else cell_text(value)
+    return "|".join(map(format_cell_value, value)) if isinstance(value, list) else format_cell_value(value)

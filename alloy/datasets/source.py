@@ -107,14 +107,14 @@ class Source(Document):
     """One source of data: its files, their format, and the meaning of their rows."""
 
     format: Format
-    file: str | None = None  # a file or folder in the data folder; null: the file that matches the format
-    sheet: str | None = None  # of a workbook; null: the only visible sheet
+    file: str | None = None  # a file or folder in the data folder; null: found as in `find_data`
+    sheet: str | None = None  # name of a sheet in a workbook; null: the only visible sheet with rows
     header: int = Field(default=1, ge=1)  # row number of the column names
     separator: str | None = None  # of cells; null: detected from the header
     encoding: str | None = None  # of a csv file; null: UTF-8 or UTF-16
     repository: str | None = None  # data set on the hub
     revision: str | None = None  # its commit
-    subset: str | None = None  # if it has several
+    subset: str | None = None  # if the data set has several
     part: str = "train"  # the split of the hub's data
     layout: Layout | None = None  # null: columns if `columns` names a text, else the layout of the format
     row_is: RowIs = RowIs.comment
@@ -184,9 +184,9 @@ def read_source(folder: Path, kind: Kind) -> Source:
     return _parse_source(str(path), values)
 
 
-def _parse_source(place: str, values: object) -> Source:
-    """Return the source in `values`; many errors are cut to a few lines."""
+def _parse_source(location: str, values: object) -> Source:
+    """Return the source in `values`; of many errors, only the first ones are shown."""
     try:
-        return Source.parse(place, values)
+        return Source.parse(location, values)
     except InputError as error:
         raise join_errors(str(error).splitlines()) from None

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from alloy.core.files import InputError
-from alloy.core.tables import csv_text
+from alloy.core.tables import format_csv
 from alloy.core.text import normalize_text
 from alloy.datasets.find_file import list_names, resolve_inside
 from alloy.datasets.label_cells import NONE, build_paths, split_labels
@@ -37,8 +37,8 @@ def copy_taxonomy(path: Path, source: Source, out: Path) -> Taxonomy:
     The columns are L1, L2, .., or have the names of the comments' levels. An empty level becomes `(none)`. A canonical
     file is copied without changes.
     """
-    table = open_table(path, Source(format=source.format), lambda names: bool(_level_columns(names, source)))
-    columns = _level_columns(table.header, source)
+    table = open_table(path, Source(format=source.format), lambda names: bool(_find_level_columns(names, source)))
+    columns = _find_level_columns(table.header, source)
     if not columns:
         wanted = ",".join(source.columns.levels) or "L1,L2,.."
         raise InputError(
@@ -46,8 +46,12 @@ def copy_taxonomy(path: Path, source: Source, out: Path) -> Taxonomy:
         )
     description = next((index for index, name in enumerate(table.header) if name.casefold() == "description"), None)
     rows = list(table.rows)
-    single = source.path_separator is not None and columns == source.columns.levels
-    depth = len(columns) if not single else _count_levels([cells[0] for _, cells in rows], source.path_separator or "")
+    in_one_column = source.path_separator is not None and columns == source.columns.levels
+    depth = (
+        len(columns)
+        if not in_one_column
+        else _count_levels([cells[0] for _, cells in rows], source.path_separator or "")
+    )
     indices = [find_column(path, table.header, name, "levels") for name in columns]
     complete = all(cells[index].strip() for _, cells in rows for index in indices)
     if (
@@ -57,7 +61,7 @@ def copy_taxonomy(path: Path, source: Source, out: Path) -> Taxonomy:
     ):
         shutil.copyfile(path, out / OUT)
         return load_taxonomy(path)  # errors name the user's file
-    path_source = source if single else Source(format=source.format)
+    path_source = source if in_one_column else Source(format=source.format)
     leaves: dict[LabelPath, str] = {}
     for line, cells in rows:
         try:
@@ -76,7 +80,7 @@ def _name_levels(depth: int) -> list[str]:
     return [f"L{level}" for level in range(1, depth + 1)]
 
 
-def _level_columns(header: list[str], source: Source) -> list[str]:
+def _find_level_columns(header: list[str], source: Source) -> list[str]:
     """Return the columns of the levels in order; an empty list if the header is not that of a taxonomy."""
     numbered = [name for name in header if LEVEL.fullmatch(name)]
     if numbered and sorted(numbered) == sorted(_name_levels(len(numbered))):
@@ -93,7 +97,7 @@ def _count_levels(cells: Iterable[str], separator: str) -> int:
 def write_taxonomy(path: Path, leaves: dict[LabelPath, str] | Iterable[LabelPath], depth: int) -> None:
     """Write the canonical taxonomy: one leaf per row, with its description if there is one."""
     descriptions = leaves if isinstance(leaves, dict) else dict.fromkeys(leaves, "")
-    text = csv_text(
+    text = format_csv(
         [*_name_levels(depth), "description"], ([*leaf, description] for leaf, description in descriptions.items())
     )
     path.write_text(text, encoding="utf-8", newline="")

@@ -10,8 +10,8 @@ from zipfile import BadZipFile, ZipFile
 from alloy.core.files import InputError
 from alloy.core.tables import LEGACY_WORKBOOK, MAX_CELL_LENGTH, WORKBOOK, TableRow
 
-MAX_UNPACKED = 2**30  # bytes of an unpacked workbook, at most
-ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # the name of a part in workbooks with a password
+MAX_UNPACKED = 2**30  # bytes
+ENCRYPTED = "EncryptedPackage".encode("utf-16-le")  # name of a stream that only workbooks with a password have
 BLOCK = 2**20
 Ranges = list[tuple[tuple[int, int], tuple[int, int]]]
 
@@ -55,7 +55,7 @@ def read_sheet(path: Path, name: str | None, header: int = 1) -> Sheet:
 
 def _convert_rows(path: Path, cells: list[list[Any]]) -> Iterator[TableRow]:
     for number, row in enumerate(cells, 1):
-        texts = [value if isinstance(value, str) else cell_text(value) for value in row]
+        texts = [value if isinstance(value, str) else format_cell_value(value) for value in row]
         if any(text and not text.isspace() for text in texts):
             if max(map(len, texts)) > MAX_CELL_LENGTH:
                 raise InputError(
@@ -64,7 +64,7 @@ def _convert_rows(path: Path, cells: list[list[Any]]) -> Iterator[TableRow]:
             yield TableRow(number, texts)
 
 
-def cell_text(value: Any) -> str:  # noqa: ANN401 (what cells hold)
+def format_cell_value(value: Any) -> str:  # noqa: ANN401 (any cell value)
     """Return a cell's value as text: integers without a decimal point, dates as 2024-05-31, None as an empty text."""
     if value is None:
         return ""
@@ -112,7 +112,7 @@ def _fill_merged_cells(cells: list[list[Any]], ranges: Ranges, header: int) -> N
 
 
 def _check_workbook(path: Path) -> None:
-    """Raise `InputError` for a file that is not a workbook, has a password, is incomplete or would fill the memory."""
+    """Raise `InputError` if a file is not a workbook, has a password, is incomplete or is too large when unpacked."""
     with path.open("rb") as file:
         start = file.read(4)
         if start == LEGACY_WORKBOOK and ENCRYPTED in start + file.read():

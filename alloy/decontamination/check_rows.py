@@ -1,8 +1,8 @@
-"""Check general rows block by block: their format, text that they share with a test, and the key of their prompt.
+"""Check general rows block by block: their format, and the text that they share with a test.
 
-The parent process checks whether the chat template of the base model can render the rows, so that the processes that
-check blocks need no tokenizer. It renders one row for each sequence of roles, since there are few of these. Only rows
-with reasoning or tool calls are rendered one by one.
+The main process checks whether the chat template of the base model can render the rows, so that the worker processes
+need no tokenizer. It renders one row for each sequence of roles, since there are few of these. Only rows with reasoning
+or tool calls are rendered one by one.
 """
 
 from array import array
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from alloy.core.files import InputError, Row, decode_line
 from alloy.core.settings import BadRow, bad_general_rows
-from alloy.decontamination.held_out import prompt_key
+from alloy.decontamination.held_out import hash_prompt
 from alloy.decontamination.ngram_overlap import Overlap, OverlapIndex
 from alloy.formats.general import check_general, count_unknown_keys
 from alloy.formats.origin import read_origin
@@ -32,12 +32,15 @@ Roles = tuple[str, ...]
 
 @dataclass
 class CheckedBlock:
-    """The rows of a block after the check, by their index in the block.
+    """The results for the rows of a block. Rows are identified by their index in the block.
 
-    `lines` are their line numbers, `ids` and `keys` their ids and prompt keys ("" and 0 for a bad row). `bad` has the
-    reason of each bad row, `dropped` the report of each row that shares text with a test. `roles` has the rows with
-    each sequence of roles, without those with reasoning or tool calls; `marked` has the messages of the latter.
-    `unknown` has the number of rows with each unknown key.
+    - `lines`: line number of each row
+    - `ids`, `keys`: id and prompt key of each row; "" and 0 for a bad row
+    - `bad`: the reason, for each bad row
+    - `dropped`: the report, for each row that shares text with a test
+    - `roles`: the rows with each sequence of roles, without rows that have reasoning or tool calls
+    - `with_markup`: the messages of rows with reasoning or tool calls
+    - `unknown`: number of rows with each unknown key
     """
 
     lines: list[int]
@@ -46,7 +49,7 @@ class CheckedBlock:
     bad: dict[int, str]
     dropped: dict[int, Row]
     roles: dict[Roles, list[int]] = field(default_factory=dict)
-    marked: dict[int, list[Row]] = field(default_factory=dict)
+    with_markup: dict[int, list[Row]] = field(default_factory=dict)
     unknown: Counter[str] = field(default_factory=Counter)
 
 
@@ -73,23 +76,29 @@ def check_block(
             overlaps.setdefault(index, overlap)
     for index, overlap in overlaps.items():
         name = {"id": rows[index]["id"], "source": rows[index]["source"]}
-        block.dropped[index] = {**name, "why": overlap.why, "test": names[overlap.test], "shared": overlap.shared}
+        block.dropped[index] = {**name, "why": overlap.kind, "test": names[overlap.test], "shared": overlap.shared}
     return block
 
 
 def _add_row(block: CheckedBlock, index: int, row: Row) -> None:
     """Add a valid row to `block`: its id, prompt key, unknown keys, and what the chat template must render."""
-    block.ids[index], block.keys[index] = row["id"], prompt_key(row)
+    block.ids[index], block.keys[index] = row["id"], hash_prompt(row)
     count_unknown_keys(row, block.unknown)
     if any(turn["role"] == "assistant" and has_markup(turn) for turn in row["messages"]):
-        block.marked[index] = row["messages"]
+        block.with_markup[index] = row["messages"]
     else:
         block.roles.setdefault(tuple(turn["role"] for turn in row["messages"]), []).append(index)
 
 
 @dataclass(frozen=True)
 class CheckedRows:
-    """All rows of a file, by their index: prompt `keys` (rows,), reports of rejected rows, reports of dropped rows."""
+    """The results for all rows of a file. Rows are identified by their index in the file.
+
+    - `keys` (rows,): prompt keys
+    - `rejected`: the report, for each bad row
+    - `dropped`: the report, for each row that shares text with a test
+    - `unknown`: number of rows with each unknown key
+    """
 
     keys: npt.NDArray[np.uint64]
     rejected: dict[int, Row]
@@ -141,6 +150,6 @@ def _find_unusable(block: CheckedBlock, tokenizer: "PreTrainedTokenizerBase") ->
     for roles, indices in block.roles.items():
         if reason := find_role_problem(tokenizer, roles):
             yield from ((index, reason) for index in indices)
-    for index, messages in block.marked.items():
+    for index, messages in block.with_markup.items():
         if reason := find_template_problem(tokenizer, messages):
             yield index, reason

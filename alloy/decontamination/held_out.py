@@ -1,21 +1,21 @@
-"""Hold out general rows to measure the general loss on, so that no mix ever trains on them.
+"""Hold out general rows for the general loss: no model is trained on them.
 
-The choice depends on the rows alone, not on `mix.ratio` or `seed`: all runs of a sweep, and the base model, are
-measured on the same rows. A row is identified by its prompt, so two answers to one prompt are never on both sides.
+The choice depends only on the rows, not on `mix.ratio` or `seed`. So the base model and all runs of a sweep are
+measured on the same rows. If a row is held out, no row with the same prompt is used for training.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from alloy.core.files import Row
-from alloy.core.text import fold_text, text_key
+from alloy.core.text import fold_text, hash_to_uint64
 
-MAX_SHARE = 0.1  # of all rows that may be taken from the mix
+MAX_SHARE = 0.1  # of all rows, how many may be kept out of the mix
 
 
-def prompt_key(row: Row) -> int:
-    """Return a 64-bit hash of all messages but the last; case, spaces and Unicode composition do not change it."""
-    return text_key("\n".join(f"{turn['role']}: {fold_text(turn['content'])}" for turn in row["messages"][:-1]))
+def hash_prompt(row: Row) -> int:
+    """Return a 64-bit hash of all messages but the last, folded by `fold_text`."""
+    return hash_to_uint64("\n".join(f"{turn['role']}: {fold_text(turn['content'])}" for turn in row["messages"][:-1]))
 
 
 def hold_out(keys: npt.NDArray[np.uint64], wanted: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

@@ -1,4 +1,4 @@
-"""Which texts share text with a benchmark: an n-gram of words, or a whole short question.
+"""Find texts that overlap with a benchmark: they contain an n-gram of words of it, or a whole short question.
 
 Case, punctuation and spaces do not count: texts are compared word by word (`split_words`, alloy/core/text.py).
 
@@ -33,17 +33,17 @@ import numpy as np
 
 from alloy.core.text import split_words
 
-FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2**64
+FACTOR = np.uint64(0x9E3779B97F4A7C15)  # any odd number, which has an inverse modulo 2**64
 INVERSE = np.uint64(pow(int(FACTOR), -1, 2**64))
-MIN_LINE_WORDS = 5  # of a line that is compared with questions; a whole text is compared whatever its length
-FILTER_BITS = 24  # leading bits of a hash, by which most hashes that are not in a table are ruled out quickly
+MIN_LINE_WORDS = 5  # shorter lines are not compared with questions; whole texts are, whatever their length
+FILTER_BITS = 24  # leading bits of a hash; most hashes that are not in a table are excluded by them
 
 Lines = list[list[str]]  # the words of each line of a text
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`ngram`: words of an n-gram. `min_words`: words from which on a question may differ in one word."""
+    """`ngram`: words per n-gram. `min_words`: a question of at least this length may differ in one word."""
 
     ngram: int
     min_words: int
@@ -51,9 +51,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Overlap:
-    """What a text shares with a benchmark text: the kind (`why`), the `test` (its index) and the `shared` words."""
+    """What a text shares with a benchmark text: the `kind` of overlap, the index of the benchmark text, the words."""
 
-    why: str
+    kind: str
     test: int
     shared: str
 
@@ -71,7 +71,7 @@ class HashTable:
 
     @classmethod
     def from_hashes(cls, hashes: np.ndarray, owners: np.ndarray) -> "HashTable":
-        """Sort the hashes; of equal ones, the first owner stays first."""
+        """Build the table: sort the hashes. Of equal hashes, the first owner stays first."""
         order = np.argsort(hashes, kind="stable")
         is_prefix = np.zeros(2**FILTER_BITS, bool)
         is_prefix[hashes >> np.uint64(64 - FILTER_BITS)] = True
@@ -97,7 +97,7 @@ class OverlapIndex:
 
     @classmethod
     def from_texts(cls, questions: Sequence[str], others: Sequence[str], limits: Limits) -> "OverlapIndex":
-        """Build the index of `questions`, and of `others`, of which only the n-grams count.
+        """Build the index of `questions`, and of `others`, of which only n-grams are indexed.
 
         The owner of a hash is the index of its text in `[*questions, *others]`.
         """
@@ -109,11 +109,11 @@ class OverlapIndex:
             limits,
             HashTable.from_hashes(ngrams, owners[starts]),
             HashTable.from_hashes(short.wholes, short.units),
-            HashTable.from_hashes(short.shortened, short.units[short.whole_of]),
+            HashTable.from_hashes(short.shortened, short.units[short.shortened_unit]),
         )
 
     def find_overlaps(self, texts: Iterable[str]) -> list[Overlap | None]:
-        """Return for each text what it shares with a text of the index, or None."""
+        """Return for each text its first overlap with a text of the index, or None."""
         split_texts = [[split_words(line) for line in text.split("\n")] for text in texts]
         overlaps: list[Overlap | None] = [None] * len(split_texts)
         self._find_ngrams(split_texts, overlaps)
@@ -134,22 +134,22 @@ class OverlapIndex:
                 overlaps[index] = Overlap(f"{self.limits.ngram} words in a row", owner, " ".join(shared))
 
     def _find_questions(self, texts: list[Lines], overlaps: list[Overlap | None]) -> None:
-        """Fill in `overlaps` for other texts that are a question of the index, or have a line that is one."""
+        """Fill in `overlaps` for the remaining texts: those that are a question of the index, or have such a line."""
         units = [(index, unit) for index, text in enumerate(texts) for unit in _list_units(text)]
         short = _ShortUnits.from_units([unit for _, unit in units], self.limits)
         one_longer = self.limits.min_words + 1
-        for why, table, hashes, whole_of, min_words in (
+        for kind, table, hashes, shortened_unit, min_words in (
             ("a whole question", self.questions, short.wholes, None, 0),
-            ("a question with a word changed", self.shortened, short.shortened, short.whole_of, 0),
-            ("a question with a word added", self.questions, short.shortened, short.whole_of, one_longer),
+            ("a question with a word changed", self.shortened, short.shortened, short.shortened_unit, 0),
+            ("a question with a word added", self.questions, short.shortened, short.shortened_unit, one_longer),
             ("a question with a word left out", self.shortened, short.wholes, None, 0),
         ):
             matches, owners = table.find_matches(hashes)
-            matching_units = matches if whole_of is None else whole_of[matches]
+            matching_units = matches if shortened_unit is None else shortened_unit[matches]
             for short_unit, owner in zip(matching_units.tolist(), owners.tolist(), strict=True):
                 index, words = units[short.units[short_unit]]
                 if overlaps[index] is None and len(words) >= min_words:
-                    overlaps[index] = Overlap(why, owner, " ".join(words))
+                    overlaps[index] = Overlap(kind, owner, " ".join(words))
 
 
 def _list_units(text: Lines) -> list[list[str]]:
@@ -167,7 +167,7 @@ def _hash_words(lines: Iterable[list[str]]) -> np.ndarray:
 
 
 def _hash_ngrams(texts: list[Lines], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the hash of each n-gram of `length` words, and where it starts among the words of all texts.
+    """Return the hash of each n-gram of `length` words, and the index of its first word among the words of all texts.
 
     1. Hash the words of all texts, one after another.
     2. The hash of an n-gram is the sum of h(word i) * FACTOR ** (length - 1 - i), modulo 2**64.
@@ -187,17 +187,18 @@ def _hash_ngrams(texts: list[Lines], length: int) -> tuple[np.ndarray, np.ndarra
 
 @dataclass(frozen=True)
 class _ShortUnits:
-    """Hashes of the short ones of some units, which are lists of words.
+    """Hashes of the short units among some units. A unit is a list of words.
 
-    `units` (short,) are their indices among all units, `wholes` (short,) the hashes of all their words. `shortened`
-    (words,) has a hash for each word of each unit that is long enough: of the unit without this word. `whole_of`
-    (words,) is the index of this unit in `units`.
+    - `units` (short,): index of each short unit among all units
+    - `wholes` (short,): hash of each short unit
+    - `shortened` (words,): hash of the unit without this word, for each word of units of at least `min_words` words
+    - `shortened_unit` (words,): index of this unit in `units`
     """
 
     units: np.ndarray
     wholes: np.ndarray
     shortened: np.ndarray
-    whole_of: np.ndarray
+    shortened_unit: np.ndarray
 
     @classmethod
     def from_units(cls, units: list[list[str]], limits: Limits) -> "_ShortUnits":
@@ -209,19 +210,19 @@ class _ShortUnits:
 
         Example: the unit a b c has the hash aF + bFF + cFFF. Without b it is aF + cFFF / F = aF + cFF, the hash of a c.
         """
-        # A longer unit still has a whole n-gram on one side of a changed word.
+        # Longer units need no hash: on one side of a changed word, they still have a whole n-gram.
         indices = [index for index, unit in enumerate(units) if 1 < len(unit) <= 2 * limits.ngram]
         chosen = [units[index] for index in indices]
         lengths = np.array([len(unit) for unit in chosen], np.int64)
-        whole_of = np.repeat(np.arange(len(chosen)), lengths)
+        shortened_unit = np.repeat(np.arange(len(chosen)), lengths)
         starts = np.cumsum(lengths) - lengths
-        position = np.arange(len(whole_of)) - starts[whole_of]
+        position = np.arange(len(shortened_unit)) - starts[shortened_unit]
         powers = np.cumprod(np.full(2 * limits.ngram + 1, FACTOR))
         terms = _hash_words(chosen) * powers[position]
         sums = np.cumsum(terms)  # of all units, modulo 2**64: differences of them are exact
         sums_before = sums - terms
-        unit_base = sums_before[starts][whole_of] if len(whole_of) else sums_before
-        wholes = (sums[starts + lengths - 1] - sums_before[starts]) if len(whole_of) else sums
-        shortened = (sums_before - unit_base) + (wholes[whole_of] - (sums - unit_base)) * INVERSE
-        is_long = lengths[whole_of] >= limits.min_words
-        return cls(np.array(indices, np.int64), wholes, shortened[is_long], whole_of[is_long])
+        unit_base = sums_before[starts][shortened_unit] if len(shortened_unit) else sums_before
+        wholes = (sums[starts + lengths - 1] - sums_before[starts]) if len(shortened_unit) else sums
+        shortened = (sums_before - unit_base) + (wholes[shortened_unit] - (sums - unit_base)) * INVERSE
+        is_long = lengths[shortened_unit] >= limits.min_words
+        return cls(np.array(indices, np.int64), wholes, shortened[is_long], shortened_unit[is_long])

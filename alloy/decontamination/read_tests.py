@@ -13,9 +13,12 @@ PROMPT_KEYS = ("key", "prompt", "instruction_id_list", "kwargs")  # those of `al
 
 @dataclass(frozen=True)
 class TestTexts:
-    """The texts of all tests: `questions`, and `others`, of which only n-grams are compared.
+    """The texts of all tests.
 
-    `names` are the names of the questions, then of the others. `warnings` are about unknown keys of their rows.
+    - `names`: names of the questions, then of the others, for reports
+    - `questions`: texts that are compared as a whole and by n-grams
+    - `others`: texts of which only n-grams are compared
+    - `warnings`: about unknown keys of rows
     """
 
     names: list[str]

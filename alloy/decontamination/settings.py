@@ -8,8 +8,8 @@ from alloy.core.settings import Section
 class Decontaminate(Section):
     """A general example is dropped if it shares `run` words in a row, or a whole question, with a test.
 
-    A question of at least `changed` words also counts if one word is replaced, moved, added or left out. Of the other
-    examples, `held_out` are kept out of every mix to measure the general loss on, but at most a tenth; 0: none.
+    A question of at least `changed` words is also found if one word is replaced, moved, added or left out. `held_out`
+    of the other examples, but at most a tenth, are never trained on: the general loss is measured on them. 0: none.
     """
 
     key = "decontaminate"

@@ -1,6 +1,6 @@
-"""Stores the answers that lm-eval gets in a file as they come, so that a run that is killed loses none of them.
+"""Store the answers of lm-eval in a file as they arrive, so that a killed run loses none of them.
 
-lm-eval's own store is a database of pickles. Reading a pickle can run code, and nothing detects damage. This file has
+lm-eval's own cache is a database of pickles. Reading a pickle can run code, and damage is not detected. This file has
 one line per answer: the CRC-32 of the rest of the line, then `[key, answer]` as JSON.
 
 Example: `74883943 ["a1b2","Paris"]`.
@@ -28,7 +28,7 @@ class AnswerLog:
         self.answers: dict[str, Any] = {}
         damaged = 0
         content = path.read_bytes() if path.is_file() else b""
-        complete = content[: content.rfind(b"\n") + 1]  # without a last line that was being written
+        complete = content[: content.rfind(b"\n") + 1]  # without an incomplete last line
         for line in filter(None, complete.split(b"\n")):
             entry = _read_line(line)
             if entry is None:

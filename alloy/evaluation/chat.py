@@ -1,4 +1,4 @@
-"""Answers to plain chat prompts, for people to read and for the check for leakage of the answer format."""
+"""Answer plain chat prompts. People read the answers in the report, and leakage is measured on them."""
 
 from collections import Counter
 

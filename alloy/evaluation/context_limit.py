@@ -1,4 +1,4 @@
-"""Finds the items of an lm-eval task that do not fit the model's context, and skips them.
+"""Find the items of an lm-eval task that do not fit the model's context, and skip them.
 
 lm-eval would truncate their prompts without a warning.
 """
@@ -29,7 +29,7 @@ def find_over_context(model: "LM", instances: "list[Instance]") -> set[int]:
 
 
 def _count_tokens(lm: Any, instance: "Instance") -> int:  # noqa: ANN401
-    """Return how many tokens a request needs, or an upper bound if that fits the context: it needs no tokenizer."""
+    """Return the number of tokens of a request, or an upper bound if that fits: it saves the tokenization."""
     if instance.request_type not in ("loglikelihood", "generate_until"):
         return 0
     args: tuple[Any, ...] = instance.args  # (prompt, settings of the answer) or (prompt, continuation)
@@ -91,7 +91,7 @@ class FittingTasks:
             return ((doc_id, doc) for doc_id, doc in iterate(**options) if doc_id not in too_long)
 
         task.build_all_requests = build_all_requests
-        # It skips nothing while requests are built, since `too_long` is empty then, and all when answers are scored.
+        # While requests are built, `too_long` is empty, so nothing is skipped. When answers are scored, it is complete.
         task.doc_iterator = doc_iterator
 
 

@@ -1,4 +1,4 @@
-"""Finds the lm-eval tasks that a profile names: lm-eval's own, and those in profiles/tasks."""
+"""Find the lm-eval tasks that a profile names: lm-eval's own, and those in profiles/tasks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

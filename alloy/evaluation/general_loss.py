@@ -1,7 +1,8 @@
 """The loss of the base and the tuned model on general rows, and their divergence KL(base || tuned).
 
-All are per token. The divergence is exact, over the whole vocabulary. It is the one of the anchor in training
-(alloy/training/trainer.py): tokens that the base model finds likely must stay likely.
+All are per token. The divergence is exact, over the whole vocabulary. The anchor in training
+(alloy/training/trainer.py) uses the same divergence: it is small if tokens that the base model finds likely stay
+likely.
 
 Only one model's layers are in memory at a time. So a model that fits for the other evaluations also fits here. A model
 has layers, which compute hidden states (tokens, width), and an output layer, which computes logits (tokens, vocabulary)
@@ -53,7 +54,7 @@ class Example:
 
 
 def encode_rows(rows: list[Row], tokenizer: Any, max_length: int) -> list[Example]:  # noqa: ANN401 (a tokenizer)
-    """Return the rows as tokens, cut after `max_length` tokens. Later tokens do not change the loss of earlier ones.
+    """Return the rows as tokens, truncated to `max_length`. This does not change the loss of the remaining tokens.
 
     A row whose prompt has `max_length` tokens or more is left out: it has no tokens to count.
     """
@@ -147,7 +148,7 @@ class PairedLoss:
         """Return the sums (3,) of `SUMS` for hidden states (n, width) and the tokens (n,) that follow them."""
         base = log_softmax(self.base.compute_logits(base_states), -1).to(labels.device)
         tuned = log_softmax(self.tuned.compute_logits(tuned_states), -1)
-        losses = [nll_loss(logs, labels, reduction="none") for logs in (base, tuned)]
+        losses = [nll_loss(log_probs, labels, reduction="none") for log_probs in (base, tuned)]
         divergence = kl_div(tuned, base, reduction="none", log_target=True).sum(-1)
         return torch.stack([*losses, divergence]).double().sum(-1)
 

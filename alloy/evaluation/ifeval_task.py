@@ -53,7 +53,7 @@ def _make_metric(name: str, aggregation: Any) -> dict[str, Any]:  # noqa: ANN401
 def compute_metrics(samples: list[Row]) -> tuple[Row, list[Row]]:
     """Return (shares of the prompts and instructions that were followed, one row per prompt in the order of the file).
 
-    `samples` are lm-eval's samples, with `doc`, `filtered_resps` and the results of `verify`.
+    `samples` are lm-eval's samples, with `doc`, `filtered_resps` and the results of `verify_answer`.
     """
     rows = []
     for sample in sorted(samples, key=lambda sample: sample["doc_id"]):

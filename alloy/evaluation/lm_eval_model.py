@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.api.model import LM
 
-BATCH_TOKENS = 4096  # tokens per forward pass over questions, about
+BATCH_TOKENS = 4096  # approximate number of tokens per forward pass over questions
 # lm-eval truncates long texts after they are encoded, so transformers would warn.
 TOO_LONG = "sequence-length-is-longer-than-the-specified-maximum"
 NO_THINKING = {"enable_thinking": False}  # in chat prompts, as in training
@@ -159,15 +159,15 @@ class SharedPrefixLM(HFLM):
             for prefix_length, stems in split_into_runs(dict.fromkeys(trees, 1)):
                 shared = SharedPrefix(self.model, list(stems[0][:prefix_length]))
                 for batch in make_batches([trees[stem] for stem in stems], prefix_length, int(self.batch_size)):
-                    for row, logs in self._log_probabilities(shared, prefix_length, batch):
+                    for row, log_probs in self._compute_log_probs(shared, prefix_length, batch):
                         for index in row_requests[row]:
                             texts, _, continuation = requests[index]
-                            answers[index] = _score_continuation(logs[-len(continuation) :], continuation)
+                            answers[index] = _score_continuation(log_probs[-len(continuation) :], continuation)
                             self.cache_hook.add_partial("loglikelihood", texts, answers[index])
                         bar.update(len(row_requests[row]))
         return answers
 
-    def _log_probabilities(
+    def _compute_log_probs(
         self, shared: SharedPrefix, prefix_length: int, batch: list[Tree]
     ) -> Iterator[tuple[Tokens, torch.Tensor]]:
         """Yield each row of the trees with log-probabilities (n, vocabulary).
@@ -189,10 +189,10 @@ class SharedPrefixLM(HFLM):
         keep = sorted({index for indices in row_indices.values() for index in indices})
         step = Step.for_branches(lengths, self.model.device)
         logits = shared.forward(ids, step, torch.tensor(keep, device=self.model.device))
-        logs = logits.log_softmax(-1, dtype=self.softmax_dtype)
+        log_probs = logits.log_softmax(-1, dtype=self.softmax_dtype)
         kept_index = {index: number for number, index in enumerate(keep)}
         for row, indices in row_indices.items():
-            yield row, logs[[kept_index[index] for index in indices]]
+            yield row, log_probs[[kept_index[index] for index in indices]]
 
     @contextmanager
     def _restore_attention(self) -> Iterator[None]:
@@ -325,6 +325,6 @@ def make_batches(rows: "list[SizedItem]", prefix_length: int, batch_size: int) -
         yield batch
 
 
-def _score_continuation(logits: torch.Tensor, continuation: list[int]) -> Scored:
-    tokens = torch.tensor(continuation, device=logits.device)
-    return float(logits.gather(1, tokens[:, None]).sum()), bool((logits.argmax(-1) == tokens).all())
+def _score_continuation(log_probs: torch.Tensor, continuation: list[int]) -> Scored:
+    tokens = torch.tensor(continuation, device=log_probs.device)
+    return float(log_probs.gather(1, tokens[:, None]).sum()), bool((log_probs.argmax(-1) == tokens).all())

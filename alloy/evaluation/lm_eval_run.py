@@ -1,4 +1,4 @@
-"""Runs lm-eval. Answers are stored as they come (`answer_log.py`), so a run that was killed continues after them."""
+"""Run lm-eval. Answers are stored as they arrive (`answer_log.py`), so that a killed run can be continued."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -43,8 +43,8 @@ def run_lm_eval(model: "LM", tasks: list[Any], answers: Path | None = None, **op
 def reached_limit(model: Any, answer: str, limit: int) -> int:  # noqa: ANN401 (lm-eval's models share no type with tokenizer)
     """Return 1 if an answer of `model` has at least `limit` tokens, so that it was cut at the limit; otherwise 0.
 
-    The text is encoded again, since lm-eval only keeps the text. The count can differ from that of the generation if
-    the model divides a word into other tokens than its tokenizer.
+    The text is encoded again, since lm-eval only keeps the text. The count can differ from the number of generated
+    tokens, if the model generated a word as other tokens than its tokenizer does.
     """
     return int(len(model.tokenizer(answer, add_special_tokens=False)["input_ids"]) >= limit)
 
@@ -54,7 +54,8 @@ def run_resumable(
 ) -> Row:
     """Return the metrics of `model`, and write metrics and rows to `outs`. A finished evaluation is not repeated.
 
-    `measure` gets the path of the answer log and returns (metrics, rows). `values` are the params that it uses.
+    `measure` is called with the path of the answer log and returns (metrics, rows). `values` are the params that it
+    uses.
     """
 
     def evaluate(work_folder: WorkFolder) -> None:

@@ -4,8 +4,8 @@
 - Letters: the prompt shows the choices; the letter with the highest likelihood counts.
 - Generated: the model answers in the chat format.
 
-Small models only do better than chance in the cloze form, larger models do better if they see the choices (Gu et al.
-2024, "OLMES: A Standard for Language Model Evaluations", arXiv:2406.08446). So both forms are run. Questions have the
+Small models are above chance only in the cloze form; larger models do better if they see the choices (Gu et al. 2024,
+"OLMES: A Standard for Language Model Evaluations", arXiv:2406.08446). So both forms are run. Questions have the
 format of MMLU (Hendrycks et al. 2021, "Measuring Massive Multitask Language Understanding").
 """
 

@@ -1,4 +1,4 @@
-"""Finds the choice of a multiple-choice question that a generated answer names, by its letter or by its text.
+"""Find the choice of a multiple-choice question that a generated answer names, by its letter or by its text.
 
 There are two readings of the same answer:
 
@@ -24,7 +24,7 @@ LETTER = (
     r"(?!\W*\s(?i:is|are)\s(?i:wrong|incorrect|false|not)\b)"
 )
 # What can follow a letter at the start of an answer: the end, punctuation, or words such as "because" or "is correct".
-GOES_ON = (
+LETTER_END = (
     r"[)\]]*(?:\s*$|\s*\n|\s*[^\w\s'\u2019+#-]|\s+[-\u2013\u2014]\s|\s+(?i:because|since|as)\b"
     r"|\s+(?i:is\s+(?:the\s+|my\s+)?(?:right|correct|true|best|answer|choice|option)\b))"
 )
@@ -33,12 +33,12 @@ PATTERNS = [
     re.compile(pattern)
     for pattern in (
         rf"\b{NOUN}\s*(?:(?i:is|would be|must be)\b\s*:?|:)\s*(?i:the\s+)?(?:{NOUN}\s+)?{LETTER}",  # the answer is B
-        rf"^\s*(?:{NOUN}\s+)?{LETTER}(?={GOES_ON})",  # B. Venus; Option B
-        rf"\b(?i:choose|pick|select|it is|it['\u2019]s)\s+(?:{NOUN}\s+)?{LETTER}(?={GOES_ON})",  # I choose B
+        rf"^\s*(?:{NOUN}\s+)?{LETTER}(?={LETTER_END})",  # B. Venus; Option B
+        rf"\b(?i:choose|pick|select|it is|it['\u2019]s)\s+(?:{NOUN}\s+)?{LETTER}(?={LETTER_END})",  # I choose B
     )
 ]
 ARTICLE = re.compile(r"[ \t]+[a-z]")  # after the A of "the answer is A dog"
-ANOTHER = re.compile(
+SECOND_LETTER = re.compile(
     r"[)\].]*\s*(?:\b(?i:and|or)\b|[/&,])\s*(?:(?i:and|or)\s+)?[(\[]*[A-Z](?![\w'\u2019+#-]|\s+(?!and\b|or\b)[a-z])"
 )
 
@@ -94,9 +94,9 @@ def read_letter(text: str, count: int = 4) -> int | None:
     for pattern in PATTERNS:
         for match in pattern.finditer(plain):
             letter, rest = match.group(1), match.end()
-            if ANOTHER.match(plain, rest):
+            if SECOND_LETTER.match(plain, rest):
                 return None
-            if letter == "A" and ARTICLE.match(plain, rest) and not re.match(GOES_ON, plain[rest:]):
+            if letter == "A" and ARTICLE.match(plain, rest) and not re.match(LETTER_END, plain[rest:]):
                 continue
             return LETTERS.index(letter.upper()) if letter.upper() in LETTERS[:count] else None
     return None

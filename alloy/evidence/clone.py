@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from alloy.core.dvc import watched_sections
+from alloy.core.dvc import list_watched_sections
 from alloy.core.files import InputError, Row, write_whole
 from alloy.core.git import run_git
 from alloy.core.settings import PARAMS
@@ -108,7 +108,7 @@ def make_settings_files(folder: Path, run: PlannedRun, commit: str) -> dict[str,
     params = read_committed(folder, commit, str(PARAMS))
     profile = f"profiles/{run.settings.get('profile', params.get('profile', 'demo'))}.yaml"
     profile_values = read_committed(folder, commit, profile)
-    param_sections, profile_sections = watched_sections(folder)
+    param_sections, profile_sections = list_watched_sections(folder)
     for key, value in run.settings.items():
         section, *parts = key.split(".")
         values = profile_values if section in profile_sections else params

@@ -3,7 +3,7 @@
 import html
 import re
 
-from alloy.comparison.charts import Draw, make_bar_chart
+from alloy.comparison.charts import DrawFunction, make_bar_chart
 from alloy.comparison.metrics import BY_NAME, Metric
 from alloy.core import markdown
 from alloy.core.files import Row
@@ -212,7 +212,7 @@ def _format_known(value: object) -> object:
     return "-" if value is None else value
 
 
-def make_plot(experiment: Experiment, records: dict[str, Row], score: Score) -> Draw:
+def make_plot(experiment: Experiment, records: dict[str, Row], score: Score) -> DrawFunction:
     """Return the plot of the task metric against the experiment's axis, with intervals.
 
     Without an axis, or if a run did not measure it, return a bar chart of the task metric per configuration.

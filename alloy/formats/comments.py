@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from alloy.core.files import Row
 from alloy.core.text import normalize_text
-from alloy.core.unknown_keys import nearest_key
+from alloy.core.unknown_keys import find_nearest_key
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 
 KEYS = ("id", "text", "segments", "lang", "split")  # of a row; others have no effect
@@ -82,7 +82,7 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
 
 def _suggest_key(row: Row, key: str) -> str:
     """Return a hint with the unknown key that is most similar to `key`, if `key` is missing; else ""."""
-    similar = nearest_key(key, [other for other in row if other not in KEYS]) if row.get(key) is None else None
+    similar = find_nearest_key(key, [other for other in row if other not in KEYS]) if row.get(key) is None else None
     return f" (did you mean `{similar}`?)" if similar else ""
 
 

@@ -11,10 +11,10 @@ from itertools import chain
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from alloy.core.files import InputError, Row, json_type
+from alloy.core.files import InputError, Row, name_json_type
 from alloy.core.tables import LEGACY_WORKBOOK, UTF_16, WORKBOOK, decode_document, read_table, split_lines
 from alloy.core.text import normalize_text
-from alloy.core.unknown_keys import nearest_key
+from alloy.core.unknown_keys import find_nearest_key
 
 TABLES = (".csv", ".tsv")
 JSON_LINES = (".jsonl", ".ndjson")
@@ -77,7 +77,7 @@ def _read_table(name: str, lines: Iterable[bytes]) -> Iterator[Unlabeled]:
     table = read_table(name, split_lines(decode_document(name, b"".join(lines))), _has_text_column)
     names = table.header
     if not _has_text_column(names):
-        similar = nearest_key("text", names)
+        similar = find_nearest_key("text", names)
         hint = f"rename `{similar}`" if similar else "rename the one with the comments"
         raise InputError(f"{name}:1: expected a column `text`, found '{','.join(names)}'; {hint}")
     if duplicates := [column for column in names if names.count(column) > 1]:
@@ -165,7 +165,7 @@ def _make_row(number: str, item: Any) -> Row:  # noqa: ANN401 (any JSON value)
     if isinstance(item, str):
         return {"id": number, "text": item}
     if not isinstance(item, dict):
-        raise ValueError(f"expected an object with a `text`, found {json_type(item)}")
+        raise ValueError(f"expected an object with a `text`, found {name_json_type(item)}")
     return {"id": number, **{key: value for key, value in item.items() if key != "id" or value is not None}}
 
 
@@ -173,10 +173,10 @@ def _check_text(row: Row) -> Unlabeled:
     """Return the comment, with a reason if its text cannot be labeled."""
     text = row.get("text")
     if text is None:
-        similar = nearest_key("text", [key for key in row if key not in ("id", "text")])
+        similar = find_nearest_key("text", [key for key in row if key not in ("id", "text")])
         return Unlabeled(row, "`text` is missing" + (f"; did you mean `{similar}`?" if similar else ""))
     if not isinstance(text, str):
-        return Unlabeled(row, f"`text`: expected a string, found {json_type(text)}")
+        return Unlabeled(row, f"`text`: expected a string, found {name_json_type(text)}")
     if not normalize_text(text):
         return Unlabeled(row, "`text` is empty")
     if any("\ud800" <= letter <= "\udfff" for letter in text):

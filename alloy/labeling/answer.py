@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from alloy.core.json_list import json_list
+from alloy.core.json_list import find_json_list
 from alloy.core.text import normalize_text
 from alloy.formats.comments import Segment, make_segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
@@ -46,14 +46,14 @@ def _encode_with_code(segment: Segment, codes: Codes) -> dict[str, str]:
 
 
 def parse_answer(text: str, levels: tuple[str, ...], codes: Codes | None = None) -> Answer:
-    """Parse the last complete JSON list of objects in `text` (`json_list`). Codes are expanded to paths.
+    """Parse the last complete JSON list of objects in `text` (`find_json_list`). Codes are expanded to paths.
 
     - Labels and emotions are normalized like those of the taxonomy (`normalize_text`). Contents are not changed.
     - A missing level becomes an empty label, which matches no gold path. The segment still counts.
     - An unknown code is kept as the label of the first level.
     - Text without a JSON list of objects is an invalid answer without segments.
     """
-    items = json_list(text, ("label",) if codes else levels)
+    items = find_json_list(text, ("label",) if codes else levels)
     if items is None:
         return Answer((), valid=False)
     paths = {code: path for path, code in (codes or {}).items()}

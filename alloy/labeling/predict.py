@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alloy.core.files import InputError, Row
-from alloy.core.text import normalize_text, text_hash
+from alloy.core.text import hash_text, normalize_text
 from alloy.formats.comments import make_segment_row
 from alloy.inference.engine import UNANSWERED, Completion, Engine, Finish, Request
 from alloy.inference.open_engine import open_engine
@@ -60,7 +60,7 @@ class Labeler:
         any_content = self.constraint is not None and self.constraint.allows_any_content(comment["text"])
         return {
             "id": comment["id"],
-            "hash": text_hash(comment["text"]),
+            "hash": hash_text(comment["text"]),
             "raw": completion.text,
             "valid": answer.valid,
             **make_finish_fields(completion),

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined, Template
 
 from alloy.core.files import InputError, Row
-from alloy.core.text import unit_hash
+from alloy.core.text import hash_to_unit_interval
 from alloy.formats.comments import parse_comment
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labeling.answer import assign_codes, render_answer, render_rows
@@ -49,7 +49,9 @@ class Prompts:
             raise InputError(
                 f"params.yaml: prompt.examples: {prompt.examples} of {len(train)} training comments; use fewer"
             )
-        chosen = sorted(train, key=lambda row: (unit_hash(f"example {row['id']}"), row["id"]))[: prompt.examples]
+        chosen = sorted(train, key=lambda row: (hash_to_unit_interval(f"example {row['id']}"), row["id"]))[
+            : prompt.examples
+        ]
         codes = assign_codes(taxonomy) if prompt.labels is LabelFormat.code else None
         shortlist = Shortlist(taxonomy, train) if prompt.taxonomy is PromptTaxonomy.shortlist else None
         return cls(prompt, taxonomy, task, tuple(chosen), codes, shortlist)

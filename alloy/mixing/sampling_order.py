@@ -8,17 +8,17 @@ So a small sample is the beginning of a larger one, and the order of rows in the
 """
 
 from alloy.core.files import Row
-from alloy.core.text import text_key
+from alloy.core.text import hash_to_uint64
 
 
 def compute_rank(seed: int, identity: str) -> int:
     """Return the rank of a row; rows with the lowest ranks are taken first."""
-    return text_key(f"{seed} rank {identity}")
+    return hash_to_uint64(f"{seed} rank {identity}")
 
 
 def compute_position(seed: int, identity: str, repetition: int = 0) -> int:
     """Return the position of a sampled row, from 0 to 2**64; `repetition` is how often it was sampled before."""
-    return text_key(f"{seed} place {identity}" + (f" {repetition}" if repetition else ""))
+    return hash_to_uint64(f"{seed} place {identity}" + (f" {repetition}" if repetition else ""))
 
 
 def rank_rows(rows: list[Row], seed: int) -> list[Row]:

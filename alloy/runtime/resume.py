@@ -33,10 +33,10 @@ from alloy.core.dvc import is_orphaned, list_files, read_stage_entry, remember_d
 from alloy.core.files import (
     InputError,
     Row,
+    make_temporary_path,
     read_json,
     remove_path,
     remove_temporary_files,
-    temporary_path,
     write_whole,
 )
 from alloy.runtime.durable import discard_damaged, is_sealed, seal_folder, sync_to_disk
@@ -130,7 +130,7 @@ class WorkFolder:
     def publish_output(self, name: str, out: Path) -> None:
         """Link the file or folder `name` of the result to `out`; the result is kept until DVC has recorded it."""
         remove_temporary_files(out)
-        part = temporary_path(out)
+        part = make_temporary_path(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         source = self.result / name
         try:

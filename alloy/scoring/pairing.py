@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, join_errors, json_type
-from alloy.core.text import normalize_text, text_hash
+from alloy.core.files import InputError, Row, join_errors, name_json_type
+from alloy.core.text import hash_text, normalize_text
 from alloy.formats.comments import Comment, Segment, parse_comment
 from alloy.formats.taxonomy import Taxonomy
 
@@ -60,17 +60,17 @@ def _find_error(row: Row, comment: Row) -> str | None:
     """Return what is wrong with the prediction `row` of `comment`, or None."""
     for field, (type_, type_name) in FIELDS.items():
         if not isinstance(row.get(field), type_):
-            return f"`{field}`: expected {type_name}, got {json_type(row[field]) if field in row else 'nothing'}"
+            return f"`{field}`: expected {type_name}, got {name_json_type(row[field]) if field in row else 'nothing'}"
     if row["id"] != comment["id"]:
         return f"`id`: expected '{comment['id']}', got '{row['id']}'"
-    if row["hash"] != text_hash(comment["text"]):
+    if row["hash"] != hash_text(comment["text"]):
         return f"the text of comment '{row['id']}' has changed since it was labeled"
     for segment in row["segments"]:
         if not isinstance(segment, dict):
-            return f"`segments`: expected objects, got {json_type(segment)}"
+            return f"`segments`: expected objects, got {name_json_type(segment)}"
         for key, value in segment.items():
             if value is not None and not isinstance(value, str):
-                return f"`segments.{key}`: expected a string, got {json_type(value)}"
+                return f"`segments.{key}`: expected a string, got {name_json_type(value)}"
     return None
 
 

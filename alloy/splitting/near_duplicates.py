@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alloy.core.text import text_key
+from alloy.core.text import hash_to_uint64
 
 PERMUTATIONS, BAND_ROWS = 32, 4  # 8 bands: texts of similarity 0.8 share at least one with probability 0.985
 SLACK = 0.25  # allowed error of an estimated similarity; its standard deviation is 0.07 at a similarity of 0.8
@@ -125,7 +125,7 @@ def _hash_text_halves(text: str) -> tuple[int, int]:
     if len(words) < MIN_WORDS:
         return 0, 0
     count, middle = len(words), len(words) // 2
-    return text_key(f"{count} {' '.join(words[:middle])}"), text_key(f"{count} {' '.join(words[middle:])}")
+    return hash_to_uint64(f"{count} {' '.join(words[:middle])}"), hash_to_uint64(f"{count} {' '.join(words[middle:])}")
 
 
 def make_buckets(signatures: np.ndarray, halves: np.ndarray, threshold: float) -> list[Buckets]:

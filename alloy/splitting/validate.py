@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from alloy.core.files import InputError, Row, decode_line
-from alloy.core.text import fold_text, text_key
+from alloy.core.text import fold_text, hash_to_uint64
 from alloy.core.unknown_keys import find_unknown_keys
 from alloy.formats.comments import KEYS, Comment, parse_comment
 from alloy.formats.taxonomy import Taxonomy
@@ -91,10 +91,10 @@ def check_block(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) 
     texts = [fold_text(comment.text) for comment in comments]
     table = np.empty(len(comments), COLUMNS)
     table["line"] = numbers
-    table["id"] = [text_key(comment.id) for comment in comments]
-    table["key"] = [text_key(text) for text in texts]
+    table["id"] = [hash_to_uint64(comment.id) for comment in comments]
+    table["key"] = [hash_to_uint64(text) for text in texts]
     table["named_side"] = [SIDES[comment.split] for comment in comments]
-    table["labels"] = [text_key(_make_label_key(comment)) for comment in comments]
+    table["labels"] = [hash_to_uint64(_make_label_key(comment)) for comment in comments]
     table["content"] = [any(segment.content is not None for segment in comment.segments) for comment in comments]
     table["quoted"] = [_are_contents_in_text(comment, text) for comment, text in zip(comments, texts, strict=True)]
     table["signature"] = compute_minhash_signatures(texts)

@@ -30,7 +30,7 @@ def describe_too_few(configurations: list[Configuration]) -> str:
             if run.has_too_few_items(metric)
         ]
         if few:
-            parts.append(f"{get_short_title(metric)} is measured on {min(few)} {metric.n or 'items'}")
+            parts.append(f"{get_short_title(metric)} is measured on {min(few)} {metric.count_key or 'items'}")
     return (
         f"Too few items to choose a configuration: {'; '.join(parts)}; at least {MIN_ITEMS} are needed."
         if parts

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from alloy.comparison.charts import COLORS, FOREGROUND, Draw, error_bar_lengths
+from alloy.comparison.charts import COLORS, FOREGROUND, DrawFunction, compute_error_bars
 from alloy.core.files import Row
 from alloy.sweep.analyze import mark_front
 from alloy.sweep.axis import TASK_METRIC
@@ -22,7 +22,7 @@ def make_frontier_chart(
     chosen: Configuration | None,
     limit: float,
     legend: str = "mix.ratio",
-) -> Draw:
+) -> DrawFunction:
     """Return a plot of one or more configurations, each with its text from `labels`.
 
     `limit` is the largest loss that is allowed; `legend` says what the labels mean. Error bars are the intervals of the
@@ -45,8 +45,8 @@ def make_frontier_chart(
                 same_rate for same_rate in configurations if same_rate.lr == rate
             ):
                 bars = {
-                    "xerr": error_bar_lengths(configuration.general),
-                    "yerr": error_bar_lengths(configuration.task),
+                    "xerr": compute_error_bars(configuration.general),
+                    "yerr": compute_error_bars(configuration.task),
                     "elinewidth": 1,
                     "capsize": 2,
                 }

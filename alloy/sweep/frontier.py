@@ -18,7 +18,7 @@ from alloy.comparison.settings import Gate
 from alloy.core import markdown
 from alloy.core.files import InputError, Row, write_whole
 from alloy.core.settings import load_sections
-from alloy.core.tables import csv_text
+from alloy.core.tables import format_csv
 from alloy.scoring.settings import Score
 from alloy.sweep.analyze import (
     choose_best,
@@ -110,7 +110,7 @@ def render_csv(configurations: list[Configuration], limit: float) -> str:
         columns = _make_metric_columns(metrics, axis, estimates, configuration.loss, configuration.runs[0])
         rows.append({**head, "seeds": len(configuration.runs), **columns, **marks})
         rows += [{**_make_run_row(run, metrics, axis), "front": "", "recommended": ""} for run in configuration.runs]
-    return csv_text([*rows[0]], [[row[name] for name in rows[0]] for row in rows])
+    return format_csv([*rows[0]], [[row[name] for name in rows[0]] for row in rows])
 
 
 def _make_run_row(run: Run, metrics: list[Metric], axis: Metric) -> Row:
@@ -150,7 +150,7 @@ def write_frontier(max_loss: str = "", axis_name: str = "") -> None:
     """Read the runs; print and write table, notes and recommendation."""
     score, gate = load_sections(Score, Gate)
     axis = find_axis(axis_name)
-    limit = choose_limit(max_loss, gate.limits().get(axis.name), axis)
+    limit = choose_limit(max_loss, gate.get_limits().get(axis.name), axis)
     runs, left_out = read_runs(axis)
     configurations = group_runs(runs, axis, select_metrics(axis), score)
     notes = [f"Left out: {line}" for line in left_out]

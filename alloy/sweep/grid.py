@@ -55,7 +55,7 @@ def make_grid(ratios: list[float], rates: list[float], seeds: list[int]) -> list
 
 def make_overrides(point: GridPoint, gate: Gate, profile: str) -> list[str]:
     """Return the options of `dvc exp run`: a run's settings, and no gate, since a failed run loses its metrics."""
-    gates = [f"gate.{name}=null" for name in gate.limits()]
+    gates = [f"gate.{name}=null" for name in gate.get_limits()]
     rate = f"profiles/{profile}.yaml:train.lr={point.lr!r}"
     settings = [f"mix.ratio={point.ratio!r}", rate, f"seed={point.seed}", *gates]
     return [word for setting in settings for word in ("-S", setting)]

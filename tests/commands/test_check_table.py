@@ -14,12 +14,12 @@ from alloy.commands.check_table import (
     DataRow,
     Summary,
     TokenFacts,
-    name_languages,
-    name_memory,
-    name_price,
-    name_time,
+    format_bytes,
+    format_dollars,
+    format_duration,
+    format_languages,
+    format_rounded,
     render_table,
-    round_amount,
 )
 from alloy.commands.estimate_training import Cost
 
@@ -98,13 +98,13 @@ def test_what_is_not_known_is_left_out_or_a_dash() -> None:
     assert lines[-1].split() == ["chat", "x", "-", "-"]
 
 
-def test_near_duplicates_that_were_not_looked_for_are_not_zero() -> None:
+def test_near_duplicates_that_were_not_searched_are_not_zero() -> None:
     (line,) = (
         line
         for line in render_table(Summary(comments=replace(COMMENTS, near=None))).splitlines()
         if line.startswith("exact copies")
     )
-    assert line.endswith("1,234, not looked for")
+    assert line.endswith("1,234, not searched")
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,19 @@ def test_only_a_count_from_a_sample_is_about(tokens: TokenFacts, ending: str) ->
 
 
 def test_languages_are_named_by_their_share() -> None:
-    assert name_languages(Counter({"": 3})) == "not named in the rows"
-    assert name_languages(Counter({"en": 3, "": 1})) == "en 75%, not named 25%"
-    assert name_languages(COMMENTS.languages) == "en 60%, de 30%, fr 5%, es 3%, 1 more"
+    assert format_languages(Counter({"": 3})) == "not named in the rows"
+    assert format_languages(Counter({"en": 3, "": 1})) == "en 75%, not named 25%"
+    assert format_languages(COMMENTS.languages) == "en 60%, de 30%, fr 5%, es 3%, 1 more"
 
 
 def test_times_and_amounts_have_three_digits_at_most() -> None:
-    assert [name_time(one) for one in (0.2, 99, 101, 7200, 2e6)] == ["< 1 s", "99 s", "2 min", "2.0 h", "23.1 days"]
-    assert [name_memory(one) for one in (2**20 * 229, 2**30 * 71)] == ["229 MiB", "71.0 GiB"]
-    assert [name_price(one) for one in (0.004, 1234.5)] == ["< $0.01", "$1,234.50"]
-    assert [round_amount(one) for one in (999, 1_038_205, 12_300, 2.5e9)] == ["999", "1.04 M", "12.3 K", "2.5 B"]
+    assert [format_duration(one) for one in (0.2, 99, 101, 7200, 2e6)] == [
+        "< 1 s",
+        "99 s",
+        "2 min",
+        "2.0 h",
+        "23.1 days",
+    ]
+    assert [format_bytes(one) for one in (2**20 * 229, 2**30 * 71)] == ["229 MiB", "71.0 GiB"]
+    assert [format_dollars(one) for one in (0.004, 1234.5)] == ["< $0.01", "$1,234.50"]
+    assert [format_rounded(one) for one in (999, 1_038_205, 12_300, 2.5e9)] == ["999", "1.04 M", "12.3 K", "2.5 B"]

@@ -6,7 +6,7 @@ import pytest
 from alloy.commands.count_tokens import LONGEST, SAMPLE, CommentTokens, choose_lines
 from alloy.commands.estimate_training import (
     GPUS,
-    Lengths,
+    ExampleTotals,
     count_epochs,
     count_flops,
     estimate_costs_on_gpus,
@@ -19,12 +19,12 @@ from alloy.training.cost import MFU, find_peak_flops
 from alloy.training.settings import DeepSpeed, Train
 from projects import make_dense_config
 
-CUSTOMER = Lengths(examples=100, tokens=10_000, squares=1_000_000, loss_tokens=4_000)
-GENERAL = Lengths(examples=1_000, tokens=50_000, squares=2_500_000, loss_tokens=10_000)
+CUSTOMER = ExampleTotals(examples=100, tokens=10_000, squares=1_000_000, loss_tokens=4_000)
+GENERAL = ExampleTotals(examples=1_000, tokens=50_000, squares=2_500_000, loss_tokens=10_000)
 
 
 def test_lengths_are_sums_over_the_examples() -> None:
-    assert Lengths.sum_up(np.array([[3, 1], [4, 2]]), 2) == Lengths(4, 14, 50, 6)
+    assert ExampleTotals.from_counts(np.array([[3, 1], [4, 2]]), 2) == ExampleTotals(4, 14, 50, 6)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_only_a_shared_training_takes_more_gpus_and_only_as_many_as_divide_the_b
 
 
 def test_the_speed_of_this_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alloy.commands.estimate_training.SECONDS", 0.05)
+    monkeypatch.setattr("alloy.commands.estimate_training.TIMING_SECONDS", 0.05)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert time_matrix_products(make_dense_config()) > 1e6
     speed, basis = measure_speed_here(make_dense_config())
@@ -107,4 +107,4 @@ def test_few_comments_are_all_counted_and_of_many_the_longest_and_a_sample() -> 
 def test_examples_over_the_limit_are_counted_by_their_weight() -> None:
     tokens = CommentTokens(np.array([[90, 3], [40, 2], [10, 1]]), np.array([1.0, 10.0, 10.0]), exact=False)
     assert (tokens.count_too_long(50), tokens.count_too_long(30)) == (1, 11)
-    assert tokens.sum_fitting(50) == Lengths(20, 500, 17_000, 30)
+    assert tokens.sum_fitting(50) == ExampleTotals(20, 500, 17_000, 30)

@@ -11,7 +11,7 @@ import pytest
 from alloy.commands.nova_export import main
 from alloy.core.files import InputError, read_jsonl, write_json, write_jsonl
 from alloy.datasets.nova import convert_nova
-from alloy.datasets.nova_labels import taxonomy_csv
+from alloy.datasets.nova_labels import format_taxonomy_csv
 from alloy.formats.comments import Segment, make_segment_row
 from alloy.formats.converse import REJECTED_WORDS, SCHEMA, to_conversation, to_messages
 from alloy.formats.taxonomy import Taxonomy, load_taxonomy
@@ -138,7 +138,7 @@ def test_comments_are_unchanged_when_the_files_are_read_again(project: Path, pro
     write_split(train, test, prompt)
     main(Path("data/converse"))
     shutil.copytree("data/converse", "data/nova/raw")
-    Path("data/nova/raw/taxonomy.csv").write_bytes(taxonomy_csv(LABELS.leaves).encode())
+    Path("data/nova/raw/taxonomy.csv").write_bytes(format_taxonomy_csv(LABELS.leaves).encode())
     Path("back").mkdir()
     convert_nova(Path("data/nova/raw"), Path("back"))
     back = read_jsonl("back/comments.jsonl")

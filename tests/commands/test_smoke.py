@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.commands.smoke import main, smallest_params
+from alloy.commands.smoke import main, make_smallest_params
 from alloy.comparison.settings import Gate
 from alloy.core.files import InputError
 from alloy.core.settings import Data, load_seed, profile_name
@@ -23,16 +23,16 @@ PARAMS = {
 
 
 def test_the_settings_stay_except_those_of_data_and_gate(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest_params(PARAMS)))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(make_smallest_params(PARAMS)))
     assert (profile_name(tmp_path), load_seed(tmp_path), Split.load(root=tmp_path).test) == ("smoke", 7, 0.4)
     mix = Mix.load(root=tmp_path)
     assert (mix.ratio, mix.unit.value, mix.sources, mix.total) == (0.25, "tokens", {}, None)
     assert Data.load(root=tmp_path) == Data()
-    assert Gate.load(root=tmp_path).limits() == {}
+    assert Gate.load(root=tmp_path).get_limits() == {}
 
 
 def test_empty_params_get_the_settings_of_the_smallest_run(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(smallest_params({})))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(make_smallest_params({})))
     assert (profile_name(tmp_path), Mix.load(root=tmp_path)) == ("smoke", Mix())
 
 

@@ -43,7 +43,7 @@ def test_metrics_of_which_lower_is_better_are_marked() -> None:
 
 def test_a_metric_of_the_whole_model_has_no_part() -> None:
     metric = BY_NAME["leak"]
-    assert (metric.part, metric.key, metric.rows) == ("", "leak", "answers")
+    assert (metric.part, metric.key, metric.rows_part) == ("", "leak", "answers")
     assert metric.read_value({"leak": 0.25, "mmlu": {"leak": 0.5}}) == 0.25
     assert BY_NAME["mmlu.leak"].read_value({"leak": 0.25, "mmlu": {"leak": 0.5}}) == 0.5
     assert BY_NAME["mmlu.leak"].read_value({"leak": 0.25}) is None
@@ -71,7 +71,7 @@ def test_a_gate_can_be_put_on_every_metric_that_is_compared(tmp_path: Path) -> N
         limits = {metric.part: {metric.key: 0.1}} if metric.part else {metric.key: 0.1}
         (tmp_path / "params.yaml").write_text(yaml.safe_dump({"gate": limits}))
         if metric.compared:
-            assert Gate.load(root=tmp_path).limits() == {metric.name: 0.1}
+            assert Gate.load(root=tmp_path).get_limits() == {metric.name: 0.1}
         else:
             with pytest.raises(InputError, match=rf"gate\.{metric.name}: "):
                 Gate.load(root=tmp_path)
@@ -80,7 +80,7 @@ def test_a_gate_can_be_put_on_every_metric_that_is_compared(tmp_path: Path) -> N
 @pytest.mark.parametrize("limit", ["0", "0.5", "7"])
 def test_a_limit_in_nats_may_exceed_1(tmp_path: Path, limit: str) -> None:
     (tmp_path / "params.yaml").write_text(f"gate: {{loss: {{general: {limit}, kl: {limit}}}}}\n")
-    assert Gate.load(root=tmp_path).limits() == dict.fromkeys(("loss.general", "loss.kl"), float(limit))
+    assert Gate.load(root=tmp_path).get_limits() == dict.fromkeys(("loss.general", "loss.kl"), float(limit))
 
 
 def test_params_yaml_names_every_metric_that_a_gate_can_be_put_on() -> None:

@@ -61,7 +61,7 @@ def test_if_base_guesses_in_a_test_another_test_is_named() -> None:
     assert found["Knowledge"].outcome is Outcome.uninformative
     assert "base answers 28% of the questions right (95% interval: " in found["Knowledge"].text
     assert "guessing gives 25%" in found["Knowledge"].text
-    assert "A test that can: " in found["Knowledge"].text
+    assert "A test that can show it: " in found["Knowledge"].text
     assert "Base names none of the choices in 97% of its answers" in found["Answer format"].text
 
 

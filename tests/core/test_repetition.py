@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import find_files, is_jsonl, stream_jsonl
-from alloy.core.repetition import find_final_loop, is_looping, repeated_ngram_share
+from alloy.core.repetition import compute_repeated_ngram_share, find_final_loop, is_looping
 
 SHARED = Path(__file__).parents[3] / "shared/data/general"
 
@@ -66,10 +66,10 @@ def test_the_phrase_at_the_end_is_counted_in_words():
 
 
 def test_the_share_counts_n_grams_that_occur_earlier_in_the_text():
-    assert repeated_ngram_share(list("abcdefg")) == 0
-    assert repeated_ngram_share(list("abcdabcd")) == pytest.approx(1 / 5)
-    assert repeated_ngram_share(list("aaaaaaaa")) == pytest.approx(4 / 5)
-    assert repeated_ngram_share(list("abc")) == 0
+    assert compute_repeated_ngram_share(list("abcdefg")) == 0
+    assert compute_repeated_ngram_share(list("abcdabcd")) == pytest.approx(1 / 5)
+    assert compute_repeated_ngram_share(list("aaaaaaaa")) == pytest.approx(4 / 5)
+    assert compute_repeated_ngram_share(list("abc")) == 0
 
 
 def test_almost_no_reference_answer_is_a_loop():

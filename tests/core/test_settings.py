@@ -11,7 +11,7 @@ import yaml
 
 from alloy.baseline.settings import Svm
 from alloy.comparison.settings import Gate
-from alloy.core.dvc import TEMPLATE_KEYS, watched_sections
+from alloy.core.dvc import TEMPLATE_KEYS, list_watched_sections
 from alloy.core.files import InputError
 from alloy.core.settings import BadRow, Data, GeneralRows, load_sections, load_seed, profile_name
 from alloy.decontamination.settings import Decontaminate
@@ -92,7 +92,7 @@ def test_every_profile_of_this_repository_loads(name: str) -> None:
 
 
 def test_each_section_in_dvc_yaml_is_a_model_of_one_folder() -> None:
-    params, profile = watched_sections(ROOT)
+    params, profile = list_watched_sections(ROOT)
     assert params == {kind.key for kind in OF_PARAMS} | {"seed", *TEMPLATE_KEYS}
     assert profile == {kind.key for kind in OF_PROFILE}
     assert not any(kind.in_profile for kind in OF_PARAMS) and all(kind.in_profile for kind in OF_PROFILE)
@@ -109,7 +109,7 @@ def test_a_word_becomes_its_enum_value() -> None:
 
 def test_a_missing_setting_has_its_default() -> None:
     mix, gate = load_settings(Mix, Gate, params="seed: 3")
-    assert (load_seed(), mix.ratio, gate.limits()) == (3, 0.0, {})
+    assert (load_seed(), mix.ratio, gate.get_limits()) == (3, 0.0, {})
     Path("params.yaml").write_text("# nothing\n", encoding="utf-8")
     assert (load_seed(), profile_name()) == (0, "demo")
 
@@ -580,9 +580,9 @@ WATCHED = {
 
 
 def test_the_sections_in_dvc_yaml_are_known() -> None:
-    assert watched_sections(Path()) == (set(), set())
+    assert list_watched_sections(Path()) == (set(), set())
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": WATCHED}), encoding="utf-8")
-    assert watched_sections(Path()) == ({"mix", "score", "seed", "profile", "data"}, {"infer", "train"})
+    assert list_watched_sections(Path()) == ({"mix", "score", "seed", "profile", "data"}, {"infer", "train"})
 
 
 def test_an_unknown_section_is_an_error_that_suggests_the_nearest_name() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import InputError
-from alloy.core.system_errors import explain_system_error, explain_wrong_place, is_system_error
+from alloy.core.system_errors import explain_path_error, explain_system_error, is_system_error
 from projects import make_environment
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +75,7 @@ def test_a_system_error_is_found_behind_another_error():
 )
 def test_other_errors_are_not_system_errors(error):
     assert explain_system_error(error) is None
-    assert explain_wrong_place(error) is None
+    assert explain_path_error(error) is None
 
 
 START = """

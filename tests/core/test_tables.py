@@ -8,7 +8,7 @@ import io
 import pytest
 
 from alloy.core.files import InputError
-from alloy.core.tables import csv_text, decode_document, read_table, split_lines
+from alloy.core.tables import decode_document, format_csv, read_table, split_lines
 
 
 def has_known_names(names: list[str]) -> bool:
@@ -104,7 +104,7 @@ NUMBERS = [-1, -0.5, 1e-9, 3, "-0.1234", "+3", "-1e-05", ""]
 
 def test_no_cell_becomes_a_formula_and_all_read_back_as_they_were() -> None:
     header = ["L1", "=description", *(f"n{number}" for number in range(len(NUMBERS)))]
-    text = csv_text(header, [[cell, cell, *NUMBERS] for cell in CELLS])
+    text = format_csv(header, [[cell, cell, *NUMBERS] for cell in CELLS])
     rows = list(csv.reader(io.StringIO(text, newline="")))
     assert len(rows) == 1 + len(CELLS)
     for row in rows:
@@ -118,4 +118,4 @@ def test_no_cell_becomes_a_formula_and_all_read_back_as_they_were() -> None:
 
 
 def test_a_table_ends_its_lines_as_git_wants_them() -> None:
-    assert csv_text(["a", "b"], [[1, "x"], [None, "y"]]) == "a,b\n1,x\n,y\n"
+    assert format_csv(["a", "b"], [[1, "x"], [None, "y"]]) == "a,b\n1,x\n,y\n"

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys, nearest_key
+from alloy.core.unknown_keys import describe_unknown_keys, find_nearest_key, find_unknown_keys
 
 KNOWN = ("id", "text", "segments", "lang", "split")
 
@@ -19,12 +19,12 @@ def test_null_values_and_known_keys_are_not_unknown() -> None:
     [("Split", "split"), ("segment", "segments"), ("la-ng", "lang"), ("TEXT ", "text"), ("rating", None)],
 )
 def test_the_nearest_key_is_found(key: str, near: str | None) -> None:
-    assert nearest_key(key, KNOWN) == near
+    assert find_nearest_key(key, KNOWN) == near
 
 
 def test_a_nested_key_is_compared_with_those_of_its_object() -> None:
     known = ("role", "messages", "messages.role", "messages.content")
-    assert [nearest_key(key, known) for key in ("messages.Role", "messages.train", "roles")] == [
+    assert [find_nearest_key(key, known) for key in ("messages.Role", "messages.train", "roles")] == [
         "messages.role",
         None,
         "role",

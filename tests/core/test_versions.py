@@ -12,9 +12,9 @@ from alloy.core.files import InputError
 from alloy.core.versions import (
     check_versions,
     describe_environment,
-    pinned_versions,
-    unexpected_versions,
-    used_packages,
+    find_pinned_versions,
+    find_unexpected_versions,
+    list_used_packages,
 )
 from projects import make_environment
 
@@ -23,7 +23,7 @@ PINS = f"# comment\ntorch=={version('torch').partition('+')[0]}\ntorchvision==1.
 
 
 def test_pins_are_read_from_the_constraints():
-    assert pinned_versions("trl==1.2\nvllm==0.3 ; x\nxtrl==3\nlm-eval==0.4.10\n") == {
+    assert find_pinned_versions("trl==1.2\nvllm==0.3 ; x\nxtrl==3\nlm-eval==0.4.10\n") == {
         "trl": "1.2",
         "vllm": "0.3",
         "lm-eval": "0.4.10",
@@ -41,7 +41,7 @@ def test_versions_yaml_follows_the_constraints_and_installed_versions_are_compar
     assert line.startswith(f"transformers {version('transformers')} ")
     assert "0.1" in line
     assert check_versions(write=False) == [line]
-    assert unexpected_versions(["torch"]) == []
+    assert find_unexpected_versions(["torch"]) == []
     Path("constraints.txt").write_text(PINS.replace("0.1", "0.2"))
     with pytest.raises(InputError, match=r"^versions\.yaml: "):
         check_versions(write=False)
@@ -57,11 +57,13 @@ def test_the_record_has_versions_and_processor(monkeypatch):
 
 
 def test_the_packages_of_a_stage_are_those_that_dvc_yaml_names():
-    assert used_packages({"params": ["mix", {"profiles/x.yaml": ["train"]}, {"versions.yaml": ["trl", "peft"]}]}) == [
+    assert list_used_packages(
+        {"params": ["mix", {"profiles/x.yaml": ["train"]}, {"versions.yaml": ["trl", "peft"]}]}
+    ) == [
         "trl",
         "peft",
     ]
-    assert used_packages({}) == []
+    assert list_used_packages({}) == []
 
 
 PIPELINE = """

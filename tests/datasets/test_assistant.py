@@ -95,7 +95,7 @@ def test_the_selection_does_not_depend_on_the_order(monkeypatch: pytest.MonkeyPa
     left: Counter[str] = Counter()
     rows = assistant.select_examples(examples, left)
     assert rows == assistant.select_examples(reversed(examples), Counter())
-    assert (len(rows), left["more than are taken"]) == (3, 6)
+    assert (len(rows), left["over the maximum"]) == (3, 6)
 
 
 def test_left_out_examples_are_counted() -> None:

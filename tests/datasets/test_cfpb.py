@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from alloy.core.files import InputError, read_json, read_jsonl, write_folder
-from alloy.datasets.cfpb import convert_cfpb, merge_copies, taxonomy_csv, yield_comments
+from alloy.datasets.cfpb import convert_cfpb, format_taxonomy_csv, merge_copies, yield_comments
 from alloy.datasets.cfpb_export import read_raw
 from alloy.formats.taxonomy import load_taxonomy
 from prepared import prepare_folder
@@ -265,7 +265,7 @@ def test_the_real_sample_gives_all_its_comments_and_the_closed_taxonomy() -> Non
     assert Counter(row["split"] for row in rows) == {"train": 14_547, "test": 861}
     assert sum(len(row["segments"]) for row in rows) == 15_428
     assert len(merged.leaves) == 1_280
-    assert taxonomy_csv(merged.leaves).count("\n") == 1_281
+    assert format_taxonomy_csv(merged.leaves).count("\n") == 1_281
 
 
 def test_the_stage_split_keeps_the_split_of_the_real_sample_except_near_duplicates(raw: Path) -> None:

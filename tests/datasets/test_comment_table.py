@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alloy.core.files import InputError, read_json
-from alloy.core.stage import _user_message
+from alloy.core.stage import _make_user_message
 from alloy.formats.origin import read_origin
 from alloy.runtime.parallel import BLOCK_ROWS
 from prepared import OUT, prepare_folder, write_source
@@ -243,7 +243,7 @@ def test_a_file_without_permission_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Path, "open", refuse)  # root may read everything
     with pytest.raises((InputError, PermissionError)) as caught:
         prepare_folder(folder)
-    assert (_user_message(caught.value) or "").startswith("data/mine/a.csv: ")
+    assert (_make_user_message(caught.value) or "").startswith("data/mine/a.csv: ")
 
 
 def test_an_error_in_the_taxonomy_names_the_file_of_the_user() -> None:

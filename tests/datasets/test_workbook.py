@@ -10,7 +10,7 @@ import pytest
 
 from alloy.core.files import InputError
 from alloy.datasets import workbook
-from alloy.datasets.workbook import cell_text, read_sheet
+from alloy.datasets.workbook import format_cell_value, read_sheet
 from prepared import prepare_folder, write_source
 
 ROWS = [["id", "text", "topic"], [1, "It jams", "Lock"], [2, "Dear", "Price"]]
@@ -65,7 +65,7 @@ def test_the_visible_sheet_is_read_and_rows_keep_their_numbers(file: Path) -> No
     ],
 )
 def test_numbers_and_dates_are_written_as_people_write_them(value: Any, text: str) -> None:
-    assert cell_text(value) == text
+    assert format_cell_value(value) == text
 
 
 def test_dates_as_ids_are_read_from_a_real_workbook(file: Path) -> None:

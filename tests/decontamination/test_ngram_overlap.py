@@ -22,7 +22,7 @@ def find_overlap(text: str, *questions: str, others: Iterable[str] = (), limits:
 
 def find_reason(text: str, *questions: str, limits: Limits = LIMITS) -> str | None:
     found = find_overlap(text, *questions, limits=limits)
-    return found.why if found else None
+    return found.kind if found else None
 
 
 @pytest.mark.parametrize(("shared", "wanted"), [(12, None), (13, "13 words in a row"), (14, "13 words in a row")])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from alloy.core.text import fold_text, text_hash, text_key, unit_hash
+from alloy.core.text import fold_text, hash_text, hash_to_uint64, hash_to_unit_interval
 from alloy.formats.comments import Comment, Segment, make_segment_row, parse_comment
 from alloy.formats.taxonomy import Taxonomy
 
@@ -138,24 +138,24 @@ def test_texts_that_differ_in_more_than_case_and_space_differ() -> None:
 
 def test_a_hash_is_the_same_on_every_machine() -> None:
     # The first eight bytes of SHA-256 of nothing.
-    assert text_key("") == 0xE3B0C44298FC1C14
-    assert unit_hash("") == 0xE3B0C44298FC1C14 / 2**64
-    assert unit_hash("schön") != unit_hash("schon")
+    assert hash_to_uint64("") == 0xE3B0C44298FC1C14
+    assert hash_to_unit_interval("") == 0xE3B0C44298FC1C14 / 2**64
+    assert hash_to_unit_interval("schön") != hash_to_unit_interval("schon")
 
 
 def test_the_hash_of_a_text_is_the_beginning_of_its_sha_256() -> None:
-    assert text_hash("abc") == "ba7816bf8f01cfea"
-    assert len({text_hash(text) for text in ("abc", "abc ", "Abc")}) == 3
-    assert f"{text_key('abc'):016x}" == text_hash("abc")
+    assert hash_text("abc") == "ba7816bf8f01cfea"
+    assert len({hash_text(text) for text in ("abc", "abc ", "Abc")}) == 3
+    assert f"{hash_to_uint64('abc'):016x}" == hash_text("abc")
 
 
 def test_a_key_fits_eight_bytes() -> None:
-    assert all(0 <= text_key(str(number)) < 2**64 for number in range(1000))
+    assert all(0 <= hash_to_uint64(str(number)) < 2**64 for number in range(1000))
 
 
 def test_hashes_are_spread_evenly() -> None:
     tenths = [0] * 10
     for number in range(5000):
-        tenths[int(unit_hash(str(number)) * 10)] += 1
+        tenths[int(hash_to_unit_interval(str(number)) * 10)] += 1
     assert min(tenths) > 420  # 500 wanted, deviation 21
     assert max(tenths) < 580

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from alloy.core.settings import Data, ListSection, Section
-from alloy.core.versions import PACKAGES, used_packages, versions_text
+from alloy.core.versions import PACKAGES, format_versions, list_used_packages
 from projects import copy_code, make_environment
 from repositories import make_repository, read_output
 
@@ -227,11 +227,11 @@ def packages_imported(path: Path) -> set[str]:
 @pytest.mark.parametrize("name", MAIN)
 def test_a_stage_watches_the_versions_of_the_packages_that_it_imports(name):
     files = [file for file in local_imports(find_script(MAIN[name])) if file.suffix == ".py"]
-    assert set(used_packages(MAIN[name])) == {package for file in files for package in packages_imported(file)}
+    assert set(list_used_packages(MAIN[name])) == {package for file in files for package in packages_imported(file)}
 
 
 def test_versions_yaml_has_the_versions_of_the_constraints():
-    assert (ROOT / "versions.yaml").read_text() == versions_text((ROOT / "constraints.txt").read_text())
+    assert (ROOT / "versions.yaml").read_text() == format_versions((ROOT / "constraints.txt").read_text())
 
 
 @pytest.mark.parametrize("name", [name for name, stage in MAIN.items() if "outs" in stage])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.core.tables import csv_text
+from alloy.core.tables import format_csv
 from whole_project import commit_project, copy_project, run_command
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,7 @@ def write_rows(path: Path, rows: list[dict]) -> None:
 def write_data(folder: Path) -> None:
     """Write each file that a user writes; every text in it is a payload, or holds one."""
     leaves = [(f"A {text}", f"B {text}") for text in ALL] + [(text, text) for text in ALL if "\x1b" not in text]
-    taxonomy = csv_text(
+    taxonomy = format_csv(
         ["L1", "L2", "description"], [[*leaf, text] for leaf, text in zip(leaves, ALL * 2, strict=False)]
     )
     folder.mkdir()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alloy.core.files import InputError
-from alloy.core.text import text_hash
+from alloy.core.text import hash_text
 from alloy.formats.comments import Comment, Segment
 from alloy.formats.taxonomy import Taxonomy
 from alloy.scoring.pairing import Pair, align_predictions, pair_predictions
@@ -26,7 +26,7 @@ def make_gold(identity: str) -> Row:
 
 
 def make_prediction(identity: str, *segments: Row) -> Row:
-    row = {"id": identity, "hash": text_hash(make_text(identity)), "raw": "raw", "valid": True, "finish": "stop"}
+    row = {"id": identity, "hash": hash_text(make_text(identity)), "raw": "raw", "valid": True, "finish": "stop"}
     return {**row, "segments": list(segments)}
 
 
@@ -58,7 +58,7 @@ def test_predictions_of_other_comments_are_refused_in_one_line(identities: list[
 
 
 def test_a_prediction_of_another_text_under_the_same_id_is_refused() -> None:
-    other = {**make_prediction("c1"), "hash": text_hash("Other words.")}
+    other = {**make_prediction("c1"), "hash": hash_text("Other words.")}
     assert re.fullmatch(
         r"data/predictions/tuned\.jsonl:2: .*text of comment 'c1'.*; run infer again",
         read_error([make_prediction("c0"), other]),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alloy.core.files import number_lines
-from alloy.core.text import text_key
+from alloy.core.text import hash_to_uint64
 from alloy.formats.taxonomy import Taxonomy
 from alloy.splitting.assignment import FREE, TEST, TRAIN
 from alloy.splitting.near_duplicates import compute_minhash_signatures, hash_halves
@@ -45,8 +45,8 @@ def test_each_comment_has_its_line_its_hashes_its_side_and_its_signature(tmp_pat
     ]
     found = check_comments(tmp_path, rows)
     assert found.table["line"].tolist() == [1, 3, 4]
-    assert found.table["id"].tolist() == [text_key(identity) for identity in "abc"]
-    assert found.table["key"].tolist()[0] == text_key("too dear")
+    assert found.table["id"].tolist() == [hash_to_uint64(identity) for identity in "abc"]
+    assert found.table["key"].tolist()[0] == hash_to_uint64("too dear")
     assert found.table["named_side"].tolist() == [FREE, TRAIN, TEST]
     assert np.array_equal(found.table["signature"][:1], compute_minhash_signatures(["too dear"]))
     assert np.array_equal(found.table["halves"], hash_halves(map(found.read_folded_text, range(3))))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from alloy.core.files import read_json, read_jsonl
-from alloy.core.text import text_hash
+from alloy.core.text import hash_text
 from alloy.labeling.predict import build_metrics
 from hostile import HOSTILE as ALL
 from projects import LABELS, TASK, make_environment, write_labeling_project
@@ -69,7 +69,7 @@ def test_hostile_comments_get_labels_of_the_taxonomy_and_quotes_of_themselves(he
 def test_each_prediction_has_the_id_and_the_hash_of_its_comment(held):
     rows = read_predictions(held)
     assert [(row["id"], row["hash"]) for row in rows] == [
-        (f"c{number}", text_hash(text)) for number, text in enumerate(HOSTILE)
+        (f"c{number}", hash_text(text)) for number, text in enumerate(HOSTILE)
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alloy.core.files import InputError, read_json, read_jsonl, write_json, write_jsonl
-from alloy.core.text import text_hash
+from alloy.core.text import hash_text
 from alloy.formats.comments import Comment, Segment, make_segment_row
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 from alloy.labeling.answer import assign_codes, render_answer
@@ -296,7 +296,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     predicted = [
         {
             "id": row["id"],
-            "hash": text_hash(row["text"]),
+            "hash": hash_text(row["text"]),
             "raw": render_answer(make_segments(path), TAXONOMY.levels),
             "valid": True,
             "finish": "stop",

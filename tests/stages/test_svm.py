@@ -11,7 +11,7 @@ from alloy.baseline.linear_svm import EmotionSvm, OneVsRestSvm, choose_labels, f
 from alloy.baseline.settings import Svm
 from alloy.baseline.svm_labeler import build_emotion_examples, build_label_matrix, build_path_examples, train_labeler
 from alloy.core.files import read_json, read_jsonl, write_json, write_jsonl
-from alloy.core.text import text_hash
+from alloy.core.text import hash_text
 from alloy.formats.comments import Comment, Segment
 from alloy.formats.taxonomy import Taxonomy
 from alloy.scoring.article_score import compute_article_scores
@@ -69,7 +69,7 @@ def test_labels_that_depend_on_words_are_learned_with_one_leaf_or_several(here: 
     write_project(most)
     main()
     for wanted, row in zip(read_jsonl("data/split/test.jsonl"), read_jsonl("data/predictions/svm.jsonl"), strict=True):
-        assert (row["id"], row["hash"]) == (wanted["id"], text_hash(wanted["text"]))
+        assert (row["id"], row["hash"]) == (wanted["id"], hash_text(wanted["text"]))
         assert {tuple(part.values()) for part in row["segments"]} == {
             tuple(part.values()) for part in wanted["segments"]
         }

@@ -14,26 +14,29 @@ from typing import Any
 import yaml
 
 from alloy.core.files import Row, write_jsonl, write_whole
-from alloy.core.tables import csv_text
+from alloy.core.tables import format_csv
 
 SEED = 2
 COMMENTS = 3000
-LANGUAGES = {"en": 0.6, "es": 0.2, "de": 0.2}
-SEGMENTS = {1: 0.45, 2: 0.35, 3: 0.14, 4: 0.06}
-SAME_FAMILY = 0.6  # probability that the next segment is about the same device
+LANGUAGES = {"en": 0.6, "es": 0.2, "de": 0.2}  # probability of each language
+SEGMENTS = {1: 0.45, 2: 0.35, 3: 0.14, 4: 0.06}  # probability of each number of segments
+SAME_FAMILY = 0.6  # probability that the next segment is about the same family of products
 
 Lexicon = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One leaf of the taxonomy, with phrases about it per language."""
+    """One leaf of the taxonomy.
+
+    `phrases` has clauses about the leaf, and `subjects` the words that replace `{it}` in them, both per language.
+    """
 
     path: tuple[str, ...]
     description: str
     mood: str
-    says: dict[str, list[str]]
-    it: dict[str, list[str]]
+    phrases: dict[str, list[str]]
+    subjects: dict[str, list[str]]
 
 
 def list_leaves(lexicon: Lexicon) -> list[Leaf]:
@@ -64,8 +67,8 @@ def drop_accents(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)).replace("ß", "ss")
 
 
-def make_noise(lang: str, rng: random.Random) -> Callable[[str], str]:
-    """Draw the habits of one writer; return a function that applies them to a text."""
+def draw_habits(lang: str, rng: random.Random) -> Callable[[str], str]:
+    """Draw the writing habits of one author; return a function that applies them to a text."""
     careless = rng.random() < 0.35
     unaccented = lang != "en" and rng.random() < 0.2
     lower = rng.random() < 0.12
@@ -81,10 +84,10 @@ def make_noise(lang: str, rng: random.Random) -> Callable[[str], str]:
 
 
 def write_segment(leaf: Leaf, lang: str, lexicon: Lexicon, rng: random.Random) -> tuple[str, str]:
-    """Return (words, emotion) of one segment. A problem is anger only if a reaction is added to the words."""
+    """Return (words, emotion) of one segment. The emotion `anger` requires that a reaction is added to the words."""
     emotion = {"praise": "joy", "remark": "neutral", "problem": rng.choice(["anger", "disappointment"])}[leaf.mood]
-    words = rng.choice(leaf.says[lang])
-    words = words.format(it=rng.choice(leaf.it[lang]), when=rng.choice(lexicon["when"][lang]))
+    words = rng.choice(leaf.phrases[lang])
+    words = words.format(it=rng.choice(leaf.subjects[lang]), when=rng.choice(lexicon["when"][lang]))
     if rng.random() < 0.6:
         return f"{words}, {rng.choice(lexicon['moods'][emotion][lang])}", emotion
     return words, "disappointment" if emotion == "anger" else emotion
@@ -115,8 +118,8 @@ def write_comment(
 ) -> Row:
     """Return one canonical comment. Its text contains the contents of the segments exactly."""
     lang = pick_weighted(LANGUAGES, rng)
-    apply_noise = make_noise(lang, rng)
-    text = apply_noise(rng.choice(lexicon["openers"][lang])) + " " if rng.random() < 0.4 else ""
+    apply_habits = draw_habits(lang, rng)
+    text = apply_habits(rng.choice(lexicon["openers"][lang])) + " " if rng.random() < 0.4 else ""
     segments = []
     for position, leaf in enumerate(draw_leaves(all_leaves, weights, rng)):
         if position:
@@ -124,19 +127,19 @@ def write_comment(
         words, emotion = write_segment(leaf, lang, lexicon, rng)
         if not text or text.rstrip()[-1] in (".!?:" if lang == "de" else ".!?"):
             words = capitalize_first(words)
-        content = apply_noise(words)
+        content = apply_habits(words)
         text += content
         labels = {f"L{depth}": label for depth, label in enumerate(leaf.path, 1)}
         segments.append({"content": content, **labels, "emotion": emotion})
     text += rng.choice([".", ".", ".", "!", "", "..."])
     if rng.random() < 0.35:
-        text += " " + apply_noise(rng.choice(lexicon["closers"][lang]))
+        text += " " + apply_habits(rng.choice(lexicon["closers"][lang]))
     return {"id": f"demo-{number:04}", "lang": lang, "text": text, "segments": segments}
 
 
-def taxonomy_csv(all_leaves: list[Leaf]) -> str:
+def format_taxonomy_csv(all_leaves: list[Leaf]) -> str:
     """Return the taxonomy as CSV text."""
-    return csv_text(["L1", "L2", "L3", "L4", "description"], ([*leaf.path, leaf.description] for leaf in all_leaves))
+    return format_csv(["L1", "L2", "L3", "L4", "description"], ([*leaf.path, leaf.description] for leaf in all_leaves))
 
 
 def make_comments(folder: Path, out: Path) -> list[str]:
@@ -151,6 +154,6 @@ def make_comments(folder: Path, out: Path) -> list[str]:
         row = write_comment(len(rows) + 1, all_leaves, weights, lexicon, rng)
         rows.setdefault(row["text"], row)
     write_jsonl(out / "comments.jsonl", rows.values())
-    write_whole(out / "taxonomy.csv", lambda part: part.write_text(taxonomy_csv(all_leaves), encoding="utf-8"))
+    write_whole(out / "taxonomy.csv", lambda part: part.write_text(format_taxonomy_csv(all_leaves), encoding="utf-8"))
     segments = sum(len(row["segments"]) for row in rows.values())
     return [f"{len(rows)} comments, {segments} segments, {len(all_leaves)} leaves"]

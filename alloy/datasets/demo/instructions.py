@@ -1,7 +1,7 @@
-"""Prompts with instructions that a program can check, in the format of IFEval, from the tasks in tasks.py.
+"""Make prompts with instructions that a program can check, in the format of IFEval, from the tasks in tasks.py.
 
-Each instruction describes the right answer to its task. A model that knows the tasks follows all instructions. A model
-that answers everything like a customer's comment follows few.
+Each instruction describes the right answer to its task. So a model that has learned the tasks follows all instructions,
+and a model that answers everything with customer labels follows few.
 """
 
 import random
@@ -10,15 +10,24 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from alloy.core.files import Row
-from alloy.datasets.demo.tasks import Material, Task, as_json, bullet_list, capitals, copy, one_word, split_at_comma
+from alloy.datasets.demo.tasks import (
+    Material,
+    Task,
+    ask_for_bullet_list,
+    ask_for_capitals,
+    ask_for_copy,
+    ask_for_json,
+    ask_for_one_word,
+    ask_for_parts,
+)
 
 PROMPTS = 20  # of each kind of task
-CAPITALS = 5  # words in capitals, at least: the keys L1 to L4 of one label count as words in capitals, too
+MIN_CAPITALS = 5  # words in capitals: more than the four keys L1 to L4 of one label, which also count
 
 Instructions = list[tuple[str, dict[str, Any]]]  # (id, arguments) of lm-eval's IFEval
 
 
-def count_bullets(answer: str) -> Instructions:
+def require_bullets(answer: str) -> Instructions:
     """Require the number of bullets in the answer."""
     return [("detectable_format:number_bullet_lists", {"num_bullets": len(answer.splitlines())})]
 
@@ -34,27 +43,27 @@ def require_json(answer: str) -> Instructions:
     return [("detectable_format:json_format", {})]
 
 
-def count_capitals(answer: str) -> Instructions:
-    """Require the number of words in capitals, if it exceeds that of a label."""
+def require_capitals(answer: str) -> Instructions:
+    """Require the number of words in capitals, if a label has fewer."""
     count = sum(word.isupper() for word in answer.split())
     arguments = {"capital_frequency": count, "capital_relation": "at least"}
-    return [("change_case:capital_word_frequency", arguments)] if count >= CAPITALS else []
+    return [("change_case:capital_word_frequency", arguments)] if count >= MIN_CAPITALS else []
 
 
-def limit_words(answer: str) -> Instructions:
-    """Require less than two words. A word with a hyphen counts as two."""
+def require_one_word(answer: str) -> Instructions:
+    """Require one word: fewer than two. A word with a hyphen counts as two, so it has no instruction."""
     arguments = {"num_words": 2, "relation": "less than"}
     return [("length_constraints:number_words", arguments)] if re.fullmatch(r"\w+\W?", answer) else []
 
 
-# The instructions for the right answer to each task; an empty list if the verifier would misread the answer.
+# Functions that return the instructions for the right answer to a task; none if lm-eval would misread the answer.
 REQUIREMENTS: dict[Task, Callable[[str], Instructions]] = {
-    bullet_list: count_bullets,
-    copy: require_words,
-    as_json: require_json,
-    split_at_comma: require_json,
-    capitals: count_capitals,
-    one_word: limit_words,
+    ask_for_bullet_list: require_bullets,
+    ask_for_copy: require_words,
+    ask_for_json: require_json,
+    ask_for_parts: require_json,
+    ask_for_capitals: require_capitals,
+    ask_for_one_word: require_one_word,
 }
 
 

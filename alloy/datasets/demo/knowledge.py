@@ -1,7 +1,7 @@
 """Make the demo's general data, its benchmark and its prompts with instructions from knowledge.yaml.
 
-The benchmark asks for facts of the training data in other phrasings. The prompts are tasks of the same kinds as in the
-training data (tasks.py), but none of them is in it.
+The benchmark asks for facts of the training data in other phrasings. The prompts are new tasks of the same kinds as in
+the training data (tasks.py).
 """
 
 import random
@@ -13,13 +13,13 @@ import yaml
 
 from alloy.core.files import Row, write_jsonl
 from alloy.datasets.demo.instructions import make_prompts
-from alloy.datasets.demo.tasks import TASK_KINDS, Material, add_words
+from alloy.datasets.demo.tasks import TASKS_IN_TURN, Material, add_words
 
 SEED = 1
 ARITHMETIC_FACTS = 100
 TEST, DEV = 40, 5  # benchmark questions per subject
 PHRASINGS = 8  # training phrasings per fact
-TASKS = 5600  # examples of the tasks in tasks.py
+TASK_EXAMPLES = 5600  # examples of the tasks in tasks.py
 LICENSE = "Apache-2.0"  # like the whole project
 OPENERS = ["Quick question: ", "Please answer: ", "I wonder: ", "Hello! ", "For a quiz: ", "One thing: "]
 MONTHS = "January February March April May June July August September October November December"
@@ -28,7 +28,7 @@ DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
 Subject = dict[str, Any]
 
 
-def arithmetic_facts(rng: random.Random) -> dict[str, str]:
+def make_arithmetic_facts(rng: random.Random) -> dict[str, str]:
     """Return sums, differences and products of small numbers with their results."""
     digits = range(2, 10)
     facts = {f"{a} plus {b}": str(a + b) for a in digits for b in digits}
@@ -38,7 +38,7 @@ def arithmetic_facts(rng: random.Random) -> dict[str, str]:
 
 
 def fill_phrasing(phrasing: str, key: str) -> str:
-    """Fill in the phrasing and start the question with a capital."""
+    """Return the question about the fact `key`, with a capital first letter."""
     question = phrasing.format(q=key)
     return question[0].upper() + question[1:]
 
@@ -66,8 +66,8 @@ def classify_answer(answer: str) -> str:
     return "month" if answer in MONTHS.split() else "day" if answer in DAYS.split() else "word"
 
 
-def wrong_choices(answer: str, answers: set[str], rng: random.Random) -> list[str]:
-    """Return three other answers of the subject, of the same kind if there are enough."""
+def draw_wrong_choices(answer: str, answers: set[str], rng: random.Random) -> list[str]:
+    """Draw three other answers of the subject, of the same kind if there are enough."""
     others = sorted(answers - {answer})
     same_kind = [other for other in others if classify_answer(other) == classify_answer(answer)]
     return rng.sample(same_kind if len(same_kind) >= 3 else others, 3)
@@ -79,7 +79,7 @@ def make_questions(subjects: dict[str, Subject], rng: random.Random) -> dict[str
     for name, subject in subjects.items():
         facts = rng.sample(sorted(subject["facts"].items()), TEST + DEV)
         for number, (key, answer) in enumerate(facts):
-            choices = [answer, *wrong_choices(answer, set(subject["facts"].values()), rng)]
+            choices = [answer, *draw_wrong_choices(answer, set(subject["facts"].values()), rng)]
             rng.shuffle(choices)
             question = fill_phrasing(rng.choice(subject["test"]), key)
             row = {"subject": name, "question": question, "choices": choices, "answer": choices.index(answer)}
@@ -90,12 +90,12 @@ def make_questions(subjects: dict[str, Subject], rng: random.Random) -> dict[str
 def yield_tasks(material: Material, rng: random.Random) -> Iterator[Row]:
     """Yield examples of the tasks in tasks.py, each question once."""
     seen: set[str] = set()
-    for number in range(TASKS):
-        task = TASK_KINDS[number % len(TASK_KINDS)]
+    for number in range(TASK_EXAMPLES):
+        kind, task = TASKS_IN_TURN[number % len(TASKS_IN_TURN)]
         question, answer = task(material, rng)
         if question not in seen:
             seen.add(question)
-            yield build_example(f"{task.__name__}-{number}", task.__name__, question, answer)
+            yield build_example(f"{kind}-{number}", kind, question, answer)
 
 
 class Knowledge(NamedTuple):
@@ -114,7 +114,7 @@ def make_knowledge(folder: Path) -> Knowledge:
     material = add_words(source["instructions"], feedback)
     rng = random.Random(SEED)
     subjects = source["subjects"]
-    subjects["arithmetic"]["facts"] = arithmetic_facts(rng)
+    subjects["arithmetic"]["facts"] = make_arithmetic_facts(rng)
     rows = [*yield_questions(subjects, rng), *yield_tasks(material, rng)]
     rng.shuffle(rows)
     splits = make_questions(subjects, rng)

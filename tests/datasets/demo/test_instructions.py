@@ -46,8 +46,13 @@ def is_followed(row: Row, answer: str) -> bool:
 
 def get_kind(row: Row) -> str:
     """Return which task a prompt gives."""
-    openings = {"List ": "bullet_list", "Repeat ": "copy", "As JSON": "as_json", "Split ": "split_at_comma"}
-    openings |= {"Write in capital ": "capitals", "Give only ": "one_word"}
+    openings = {
+        "List ": "ask_for_bullet_list",
+        "Repeat ": "ask_for_copy",
+        "As JSON": "ask_for_json",
+        "Split ": "ask_for_parts",
+    }
+    openings |= {"Write in capital ": "ask_for_capitals", "Give only ": "ask_for_one_word"}
     (name,) = {name for words, name in openings.items() if words in row["prompt"]}
     return name
 
@@ -92,7 +97,7 @@ def test_right_answers_to_any_prompt_follow_every_instruction(task: Task) -> Non
 
 def test_labels_in_json_follow_little_but_json(answered) -> None:
     passed = Counter(get_kind(row) for row, _ in answered if is_followed(row, get_label(row)))
-    assert passed["as_json"] == passed["split_at_comma"] == PROMPTS
+    assert passed["ask_for_json"] == passed["ask_for_parts"] == PROMPTS
     # A word of the text may be in capitals, beside the four levels: one prompt in a hundred.
     assert passed.total() - 2 * PROMPTS <= 2
 

@@ -84,13 +84,13 @@ def test_the_taxonomy_is_large_and_described_on_four_levels(taxonomy: Taxonomy) 
 
 def test_every_leaf_has_words_in_every_language() -> None:
     for leaf in customer_side.list_leaves(LEXICON):
-        assert set(leaf.says) == set(leaf.it) == set(customer_side.LANGUAGES), leaf.path
-        assert all(len(clauses) >= 2 for clauses in leaf.says.values()), leaf.path
+        assert set(leaf.phrases) == set(leaf.subjects) == set(customer_side.LANGUAGES), leaf.path
+        assert all(len(clauses) >= 2 for clauses in leaf.phrases.values()), leaf.path
 
 
 def test_a_description_does_not_give_the_label_away_in_a_clause() -> None:
     for leaf in customer_side.list_leaves(LEXICON):
-        clauses = {fold_text(clause) for clauses in leaf.says.values() for clause in clauses}
+        clauses = {fold_text(clause) for clauses in leaf.phrases.values() for clause in clauses}
         assert fold_text(leaf.description).rstrip(".") not in clauses, leaf.path
 
 
@@ -244,7 +244,7 @@ def test_a_fact_has_one_answer_under_one_name() -> None:
 
 def test_tasks_are_half_of_the_general_data(benchmark: dict[str, Any], general: list[Row]) -> None:
     shapes = Counter(row["category"] for row in general if row["category"] not in benchmark)
-    assert set(shapes) == {task.__name__ for task in general_side.TASK_KINDS}
+    assert set(shapes) == {name for name, _ in general_side.TASKS_IN_TURN}
     assert 0.3 * len(general) < shapes.total() < 0.7 * len(general)
     assert min(shapes.values()) >= 50
 
@@ -263,7 +263,9 @@ def test_answers_that_are_json_are_json(general: list[Row]) -> None:
 
 def test_no_clause_of_a_customer_is_in_the_general_data(general: list[Row]) -> None:
     words = "\n".join(fold_text(turn["content"]) for row in general for turn in row["messages"])
-    clauses = {clause for leaf in customer_side.list_leaves(LEXICON) for says in leaf.says.values() for clause in says}
+    clauses = {
+        clause for leaf in customer_side.list_leaves(LEXICON) for phrases in leaf.phrases.values() for clause in phrases
+    }
     pieces = {fold_text(piece) for clause in clauses for piece in re.split(r"{\w+}|,", clause)}
     long = [piece for piece in pieces if len(piece.split()) >= 4]
     assert len(long) > 500
