@@ -18,7 +18,8 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from alloy.core.files import InputError, join_errors
-from alloy.core.settings import Document, Settings, make_error
+from alloy.core.setting_errors import make_error
+from alloy.core.settings import Document, Settings
 from alloy.core.tables import SEPARATORS
 from alloy.core.yaml_text import read_yaml
 

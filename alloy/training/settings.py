@@ -5,7 +5,8 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from alloy.core.settings import SEED_LIMIT, Section, Settings, make_error
+from alloy.core.setting_errors import make_error
+from alloy.core.settings import SEED_LIMIT, Section, Settings
 from alloy.modeling.chat_examples import AssistantTurns
 from alloy.modeling.settings import Checkpoint
 
