@@ -70,7 +70,7 @@ def main() -> None:
     origin = read_origin(source / "comments.jsonl")
     survey.rejects[:] = map(origin.name_source, survey.rejects)
     require_good_rows(survey, split)
-    sides, left_out = divide_comments(survey, split.test, split.near)
+    sides, left_out = divide_comments(survey, split.test, split.near_duplicate_threshold)
     contradictions = find_contradictions(survey)
     metrics = count_split(survey, sides, contradictions)
     require_both_sides(sides, origin.files[0])
@@ -98,7 +98,8 @@ def main() -> None:
     ):
         print(
             f"split: expected {split.test:.0%} of the comments in test (split.test), got {achieved:.0%}: many are "
-            "near-duplicates and stay together; remove the text that they share, or raise split.near"
+            "near-duplicates and stay together; remove the text that they share, or raise "
+            "split.near_duplicate_threshold"
         )
     if metrics["unquoted"]:
         warnings.append(f"{metrics['unquoted']} comments have a segment whose `content` is not in their text")

@@ -118,7 +118,7 @@ def check_comments(inputs: Inputs) -> None:
     require_good_rows(comments, split)
     for line in describe_unknown_keys(origin.files[0], comments.unknown, KEYS):
         inputs.warn(line)
-    sides, _, pairs = divide_with_pairs(comments, split.test, split.near)
+    sides, _, pairs = divide_with_pairs(comments, split.test, split.near_duplicate_threshold)
     inputs.summary.comments = describe_comments(comments, taxonomy, sides, pairs, inputs.settings)
     require_both_sides(sides, origin.files[0])
     count_comment_tokens(inputs, comments, taxonomy, sides)
@@ -148,7 +148,7 @@ def describe_comments(
         most_segments=int(segments.max()),
         languages=Counter(orjson.loads(row).get("lang", "") for row in comments.rows),
         copies=copies,
-        near=None if settings[Split].near == 1 else len(np.unique(near.max(axis=1))),
+        near_duplicates=None if settings[Split].near_duplicate_threshold == 1 else len(np.unique(near.max(axis=1))),
         contradictory_texts=len(contradictions),
         contradictory_comments=sum(text["comments"] for text in contradictions),
         rare=sum(count < tail for count in counts),
@@ -198,7 +198,9 @@ def check_general(inputs: Inputs) -> None:
 
     settings = inputs.settings
     scratch, mix = settings[Model].scratch, settings[Mix]
-    no_tests = OverlapIndex.from_texts([], [], Limits(settings[Decontaminate].run, settings[Decontaminate].changed))
+    decontaminate = settings[Decontaminate]
+    limits = Limits(decontaminate.ngram_size, decontaminate.fuzzy_match_min_words)
+    no_tests = OverlapIndex.from_texts([], [], limits)
     with prepare_in_temporary_folder(inputs, Kind.general) as folder:
         path, before = folder / "general.jsonl", folder / REJECTED
         if scratch:

@@ -26,10 +26,11 @@ class DataRow:
 
 @dataclass(frozen=True)
 class CommentFacts:
-    """What is to be known of the comments.
+    """Facts about the comments.
 
-    `languages` counts comments, "" for those that name none. `near` counts near duplicates of an earlier comment, None
-    if `split.near: 1` looks for none. `rare` leaves have fewer than `rare_below` training segments, `absent` have none.
+    `languages` counts comments by language, with "" for unknown. `near_duplicates` counts comments that are similar to
+    an earlier one; it is None if `split.near_duplicate_threshold` is 1. `rare` leaves have fewer than `rare_below`
+    training segments, `absent` have none.
     """
 
     levels: int
@@ -38,7 +39,7 @@ class CommentFacts:
     most_segments: int
     languages: Counter[str]
     copies: int
-    near: int | None
+    near_duplicates: int | None
     contradictory_texts: int
     contradictory_comments: int
     rare: int
@@ -100,8 +101,8 @@ def _list_comment_facts(facts: CommentFacts | None) -> Iterator[tuple[str, str]]
     yield "levels, leaves", f"{facts.levels}, {facts.leaves:,}"
     yield "segments per comment: mean, most", f"{facts.mean_segments:.2f}, {facts.most_segments}"
     yield "languages", name_languages(facts.languages)
-    near = "not looked for" if facts.near is None else f"{facts.near:,}"
-    yield "exact copies, near duplicates", f"{facts.copies:,}, {near}"
+    near_duplicates = "not looked for" if facts.near_duplicates is None else f"{facts.near_duplicates:,}"
+    yield "exact copies, near duplicates", f"{facts.copies:,}, {near_duplicates}"
     contradictions = f"{facts.contradictory_texts:,}"
     if facts.contradictory_texts:
         contradictions += f" ({facts.contradictory_comments:,} copies)"

@@ -1,6 +1,6 @@
 """The loss of the base and the tuned model on general rows, and their divergence KL(base || tuned).
 
-All are per token. The divergence is exact, over the whole vocabulary. It is the one of the anchor in training
+All are per token. The divergence is exact, over the whole vocabulary. It is the one of `train.kl_weight`
 (alloy/training/trainer.py): tokens that the base model finds likely must stay likely.
 
 Only one model's layers are in memory at a time. So a model that fits for the other evaluations also fits here. A model

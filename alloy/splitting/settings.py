@@ -1,5 +1,7 @@
 """The section `split` of params.yaml."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from alloy.core.settings import BadRow, Section
@@ -8,12 +10,13 @@ from alloy.core.settings import BadRow, Section
 class Split(Section):
     """`test`: share of the comments that are held out for testing, unless each comment names its `split`.
 
-    `near`: similarity (Jaccard index of the five-byte windows of two texts) from which on two comments are kept on the
-    same side. At 1 only copies are kept together; below 1 also comments that differ in one word. `on_bad_row`: whether
-    a bad row stops the stage or is left out.
+    `near_duplicate_threshold`: similarity (Jaccard index of the five-byte shingles of two texts) from which on two
+    comments are kept on the same side. At 1 only copies are kept together; below 1 also comments that differ in one
+    word. `on_bad_row`: whether a bad row stops the stage or is left out.
     """
 
     key = "split"
+    renamed: ClassVar[dict[str, str]] = {"near": "near_duplicate_threshold"}
     test: float = Field(default=0.2, ge=0, le=1)
-    near: float = Field(default=0.8, ge=0.7, le=1)
+    near_duplicate_threshold: float = Field(default=0.8, ge=0.7, le=1)
     on_bad_row: BadRow = BadRow.stop
