@@ -133,7 +133,7 @@ def list_conflicting_cases() -> Iterator[Case]:
         (Mix, {"ratio": 0.99}, "mix.ratio"),
         (Split, {"test": 0}, "split.test"),
         (Split, {"test": 1}, "split.test"),
-        (Split, {"near": 0.1}, "split.near"),
+        (Split, {"near_duplicate_threshold": 0.1}, "split.near_duplicate_threshold"),
         (Score, {"head": 5, "tail": 10}, "score.head"),
         (Score, {"resamples": 10**9}, "score.resamples"),
         (Gate, {"mmlu": {"accuracy": 0.1}}, "gate.mmlu.accuracy"),

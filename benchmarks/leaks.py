@@ -86,7 +86,7 @@ def measure_comments(name: str, count: int) -> Row:
     with TemporaryDirectory() as folder:
         write_jsonl(file := Path(folder, "comments.jsonl"), rows)
         survey = read_comments(file, Taxonomy(("L1",), {("any",): ""}))
-        assignment, _ = divide_comments(survey, Split.test, Split.near)
+        assignment, _ = divide_comments(survey, Split.test, Split.near_duplicate_threshold)
     return count_found(planted, (assignment[count:] == LEFT_OUT).tolist())
 
 
@@ -94,7 +94,9 @@ def measure_general(count: int) -> Row:
     """Plant questions and prompts among all general examples; return what `decontaminate` finds."""
     questions = read_texts("mmlu/mmlu_test", "question") + read_texts("ifeval/ifeval_input_data", "prompt")
     planted = disguise_texts(random.Random(0).sample(questions, count))
-    index = OverlapIndex.from_texts(questions, [], Limits(Decontaminate.run, Decontaminate.changed))
+    index = OverlapIndex.from_texts(
+        questions, [], Limits(Decontaminate.ngram_size, Decontaminate.fuzzy_match_min_words)
+    )
     found = [hit is not None for hit in index.find_overlaps(text for _, text in planted)]
     for path in sorted((SHARED / "general").glob("*.jsonl.gz")):
         with gzip.open(path) as file:

@@ -156,7 +156,7 @@ def read_training_comments(folder: Path) -> list[Comment]:
     taxonomy = load_taxonomy(folder / "taxonomy.csv")
     survey = read_comments(folder / "comments.jsonl", taxonomy)
     split = Split()
-    assignment, _ = divide_comments(survey, split.test, split.near)
+    assignment, _ = divide_comments(survey, split.test, split.near_duplicate_threshold)
     rows = (orjson.loads(survey.rows[index]) for index in np.flatnonzero(assignment == TRAIN).tolist())
     return [parse_comment(row, taxonomy) for row in rows]
 

@@ -178,7 +178,7 @@ def main() -> None:
         "optimizer": Optimizer.adamw,
         "schedule": Schedule.constant,
         "warmup": 0.0,
-        "anchor": 0.0,
+        "kl_weight": 0.0,
         "on_long_row": LongRow.drop,
         "max_steps": int(steps),
     }

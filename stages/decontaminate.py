@@ -81,7 +81,7 @@ def main() -> None:
         Path("data/prepared/instructions/ifeval.jsonl"),
         Path("data/split/test.jsonl"),
     )
-    limits = Limits(decontaminate.run, decontaminate.changed)
+    limits = Limits(decontaminate.ngram_size, decontaminate.fuzzy_match_min_words)
     index = OverlapIndex.from_texts(tests.questions, tests.others, limits)
     tokenizer = None if read_hosted_name(BASE) else load_tokenizer(BASE)
     with tqdm(number_lines(path), unit=" rows", desc="decontaminate", disable=None, dynamic_ncols=True) as lines:

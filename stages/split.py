@@ -72,7 +72,7 @@ def main() -> None:
     origin = read_origin(source / "comments.jsonl")
     comments.rejects[:] = map(origin.name_source, comments.rejects)
     require_good_rows(comments, split)
-    sides, left_out = divide_comments(comments, split.test, split.near)
+    sides, left_out = divide_comments(comments, split.test, split.near_duplicate_threshold)
     contradictions = find_contradictions(comments)
     metrics = count_split(comments, sides, contradictions)
     require_both_sides(sides, origin.files[0])
@@ -100,7 +100,8 @@ def main() -> None:
     ):
         print(
             f"split: expected {split.test:.0%} of the comments in test (split.test), got {achieved:.0%}: many are "
-            "near-duplicates and stay together; remove the text that they share, or raise split.near"
+            "near-duplicates and stay together; remove the text that they share, or raise "
+            "split.near_duplicate_threshold"
         )
     if metrics["unquoted"]:
         warnings.append(f"{metrics['unquoted']} comments have a segment whose `content` is not in their text")

@@ -4,13 +4,13 @@ Each subcommand imports its code when it is called, so that `alloy --help` is fa
 """
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
 
+from alloy.commands.completion import complete_metrics, complete_names, complete_revisions
 from alloy.core.files import InputError
 from alloy.core.stage import run
 
@@ -38,33 +38,6 @@ def find_project(folder: Path) -> Path | None:
     """Return the folder of the project that `folder` is in; None if it is in none."""
     files = ("params.yaml", "dvc.yaml")
     return next((path for path in (folder, *folder.parents) if any((path / file).is_file() for file in files)), None)
-
-
-def complete_names(folder: str) -> Callable[[str], list[str]]:
-    """Return a completion for the shell: the names of the YAML files in a folder of the project."""
-
-    def complete(incomplete: str) -> list[str]:
-        return sorted(file.stem for file in Path(folder).glob("*.yaml") if file.stem.startswith(incomplete))
-
-    return complete
-
-
-def complete_revisions(incomplete: str) -> list[str]:
-    """Return the branches and tags whose names begin with `incomplete`."""
-    from alloy.core.git import run_git
-
-    try:
-        names = run_git("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").split()
-    except InputError:  # not a git repository
-        return []
-    return [name for name in names if name.startswith(incomplete)]
-
-
-def complete_metrics(incomplete: str) -> list[str]:
-    """Return the metrics of general ability whose names begin with `incomplete`."""
-    from alloy.sweep.axis import list_axes
-
-    return [name for name in list_axes() if name.startswith(incomplete)]
 
 
 @app.callback()

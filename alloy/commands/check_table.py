@@ -30,7 +30,8 @@ class CommentFacts:
 
     - `languages`: number of comments per language; "" for comments without one
     - `copies`: comments with the same text as an earlier one
-    - `near`: near duplicates of an earlier comment; None if they are not searched for (`split.near: 1`)
+    - `near_duplicates`: comments that are similar to an earlier one; None if they are not searched for
+      (`split.near_duplicate_threshold` is 1)
     - `contradictory_texts`, `contradictory_comments`: texts whose copies have different labels, and these copies
     - `rare`: leaves with fewer than `rare_below` training segments
     - `absent`: leaves without training segments
@@ -43,7 +44,7 @@ class CommentFacts:
     most_segments: int
     languages: Counter[str]
     copies: int
-    near: int | None
+    near_duplicates: int | None
     contradictory_texts: int
     contradictory_comments: int
     rare: int
@@ -108,8 +109,8 @@ def _list_comment_facts(facts: CommentFacts | None) -> Iterator[tuple[str, str]]
     yield "levels, leaves", f"{facts.levels}, {facts.leaves:,}"
     yield "segments per comment: mean, most", f"{facts.mean_segments:.2f}, {facts.most_segments}"
     yield "languages", format_languages(facts.languages)
-    near = "not searched" if facts.near is None else f"{facts.near:,}"
-    yield "exact copies, near duplicates", f"{facts.copies:,}, {near}"
+    near_duplicates = "not searched" if facts.near_duplicates is None else f"{facts.near_duplicates:,}"
+    yield "exact copies, near duplicates", f"{facts.copies:,}, {near_duplicates}"
     contradictions = f"{facts.contradictory_texts:,}"
     if facts.contradictory_texts:
         contradictions += f" ({facts.contradictory_comments:,} copies)"

@@ -20,7 +20,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from alloy.core.dvc import list_files
 from alloy.core.files import InputError, Row, hash_path, read_lines, require_file
 from alloy.core.settings import load_sections
 from alloy.core.terminal_text import escape_controls
+from alloy.core.versions import find_installed_version
 from alloy.formats.unlabeled import Unlabeled, read_unlabeled
 from alloy.inference.engine import Finish
 from alloy.inference.settings import Infer
@@ -114,17 +114,10 @@ def open_kept_answers(model: Path, infer: Infer, prompt: Prompt) -> KeptAnswers:
     """
     settings = [infer.answer_settings, prompt.model_dump(mode="json")]
     states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in list_files([str(model)])]
-    libraries = [_read_installed_version(name) for name in LIBRARIES]
+    libraries = [find_installed_version(name) for name in LIBRARIES]
     parts = [settings, states, hash_path(SPLIT), hash_path(Path(alloy.__path__[0])), libraries]
     key = hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
     return KeptAnswers(get_work_root() / "classify" / key, make_retry_test(infer))
-
-
-def _read_installed_version(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return ""
 
 
 def label_chunk(chunk: list[Unlabeled], answer_all: Callable[[list[Row]], list[Row]]) -> Iterator[Row]:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, decode_lines, read_jsonl, write_jsonl
+from alloy.core.files import InputError, Row, read_jsonl, read_located_rows, write_jsonl
 from alloy.formats.converse import find_rejected_words, to_conversation
 from alloy.labeling.prompt import Prompts
 from alloy.labeling.settings import Prompt
@@ -33,14 +33,6 @@ def convert_rows(rows: Iterable[tuple[str, Row]], refused: dict[str, list[str]])
             yield to_conversation(row["messages"])
         except ValueError as error:
             raise InputError(f"{location}: {error}") from None
-
-
-def read_training_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    """Yield the rows of the mix with their locations."""
-    for number, row in decode_lines(path):
-        if isinstance(row, InputError):
-            raise row
-        yield f"{path}:{number}", row
 
 
 def make_test_rows(test: list[Row], prompts: Prompts, path: Path) -> Iterator[tuple[str, Row]]:
@@ -71,7 +63,7 @@ def main(out: Path) -> None:
             counts[side] += 1
             yield row
 
-    write_jsonl(out / "train.jsonl", count_rows("train", convert_rows(read_training_rows(TRAIN), refused)))
+    write_jsonl(out / "train.jsonl", count_rows("train", convert_rows(read_located_rows(TRAIN), refused)))
     tests = make_test_rows(test, prompts, SPLIT / "test.jsonl")
     write_jsonl(out / "test.jsonl", count_rows("test", convert_rows(tests, refused)))
     print(

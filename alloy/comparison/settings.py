@@ -7,7 +7,8 @@ from typing import Any, Self
 from pydantic import ConfigDict, model_validator
 
 from alloy.comparison.metrics import BY_NAME, METRICS
-from alloy.core.settings import Section, make_error
+from alloy.core.setting_errors import make_error
+from alloy.core.settings import Section
 
 GATED = [metric.name for metric in METRICS if metric.compared]
 

@@ -17,6 +17,7 @@ import orjson
 from alloy.core.redact import redact
 
 Row = dict[str, Any]
+LocatedRows = Iterator[tuple[str, Row]]  # rows with their location for error messages: `file:line` or `file: row n`
 T = TypeVar("T")
 MAX_MESSAGE_LINES = 10  # of an error message; further errors are only counted
 
@@ -188,6 +189,14 @@ def stream_jsonl(path: str | Path) -> Iterator[Row]:
 def read_jsonl(path: str | Path) -> list[Row]:
     """Return the rows of a JSON Lines file; the first line that is not a JSON object raises `InputError`."""
     return list(stream_jsonl(path))
+
+
+def read_located_rows(path: str | Path) -> LocatedRows:
+    """Yield the rows of a JSON Lines file with their locations; the first bad line raises `InputError`."""
+    for number, row in decode_lines(path):
+        if isinstance(row, InputError):
+            raise row
+        yield f"{path}:{number}", row
 
 
 def count_lines(path: str | Path) -> int:

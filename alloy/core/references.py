@@ -1,10 +1,69 @@
-"""Compute the size of a setting after its references, such as `${train.max_length}`, are resolved."""
+"""Check references between settings, such as `${train.max_length}`, before they are resolved.
+
+A reference must name an existing value of its own section, and the values must not become huge when it is resolved.
+"""
 
 import re
+from collections.abc import Iterator
 from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from alloy.core.files import Row
 
 REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 MAX_SIZE = 100_000  # characters and values; a chain of references can multiply to billions
+
+
+def get_unresolved(values: DictConfig) -> Row:
+    """Return values with the references in them as written."""
+    written: Any = OmegaConf.to_container(values, resolve=False)
+    return written
+
+
+def find_bad_references(sections: DictConfig, section: str) -> Iterator[str]:
+    """Yield an error for each `${..}` in `section` that does not name a value of it.
+
+    References to other sections are not allowed: DVC tracks single sections, and would miss a change there.
+    """
+    written, known = get_unresolved(sections), dict[str, int]()
+    if measure_resolved_size(written, written.get(section), known) > MAX_SIZE:
+        yield f"{section}: holds more than {MAX_SIZE:,} characters when its references are resolved; write the values"
+        return
+    for key, value in _list_strings(written.get(section), section):
+        if "${" not in value:
+            continue
+        names = REFERENCE.findall(value)
+        if "${" in REFERENCE.sub("", value) or not all(re.fullmatch(r"\w[\w.-]*", name) for name in names):
+            yield f"{key}: expected a reference such as ${{{section}.key}}, got {value!r}"
+        elif others := [name for name in names if not name.startswith(f"{section}.")]:
+            yield (
+                f"{key}: ${{{others[0]}}} refers to another section, so that DVC would miss a change there; "
+                f"refer to a key of {section}, or write the value"
+            )
+        elif missing := [name for name in names if not _reference_exists(sections, name)]:
+            yield f"{key}: ${{{missing[0]}}} does not exist; refer to another key of {section}, or write the value"
+
+
+def _reference_exists(sections: DictConfig, name: str) -> bool:
+    missing = object()
+    try:
+        return OmegaConf.select(sections, name, default=missing) is not missing
+    except (OmegaConfBaseException, RecursionError):
+        return False
+
+
+def _list_strings(values: Any, key: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 (whatever YAML holds)
+    """Yield the key and value of each string in `values`, such as (`train.optimizer`, `adamw`)."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            yield from _list_strings(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(values, list):
+        for index, value in enumerate(values):
+            yield from _list_strings(value, f"{key}[{index}]")
+    elif isinstance(values, str):
+        yield key, values
 
 
 def measure_resolved_size(values: Any, value: Any, known: dict[str, int] | None = None) -> int:  # noqa: ANN401 (any YAML value)

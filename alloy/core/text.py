@@ -15,6 +15,7 @@ import hashlib
 import html
 import re
 import unicodedata
+from typing import TypeGuard
 
 # Scripts that put no space between words: Thai, Lao, Khmer, kana, Chinese characters. Each letter is a word there.
 SPACELESS = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -78,6 +79,11 @@ def normalize_text(text: str) -> str:
     if _UNUSUAL.search(text):
         text = _DROPPED.sub(_keep_flag, text.translate(_SPACES))
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def has_text(value: object) -> TypeGuard[str]:
+    """Return whether a value is a string with visible characters."""
+    return isinstance(value, str) and bool(normalize_text(value))
 
 
 def _keep_flag(match: "re.Match[str]") -> str:

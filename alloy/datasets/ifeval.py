@@ -6,11 +6,10 @@ Prompts keep their order. Each instruction keeps its own arguments; the hub's nu
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, find_files, write_jsonl
-from alloy.formats.ifeval import FIELDS, check_prompts, locate_rows
+from alloy.core.files import InputError, LocatedRows, find_files, read_located_rows, write_jsonl
+from alloy.formats.ifeval import FIELDS, check_prompts
 from alloy.formats.parquet import read_parquet
 
 SOURCE = "https://huggingface.co/datasets/google/IFEval"
@@ -27,10 +26,10 @@ def find_layout(raw: Path) -> list[Path]:
     return files
 
 
-def read_raw(files: list[Path]) -> Iterator[tuple[str, Row]]:
+def read_raw(files: list[Path]) -> LocatedRows:
     """Yield the rows of all files, each with its location (`file:line`)."""
     for path in files:
-        yield from read_parquet(path, FIELDS, SOURCE) if path.suffix == ".parquet" else locate_rows(path)
+        yield from read_parquet(path, FIELDS, SOURCE) if path.suffix == ".parquet" else read_located_rows(path)
 
 
 def convert_ifeval(raw: Path, out: Path) -> list[str]:

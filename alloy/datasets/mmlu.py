@@ -7,20 +7,18 @@ Subjects are sorted by name; the questions of a subject keep their order.
 
 import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from alloy.core.files import InputError, Row, decode_lines, decode_text, read_lines, write_jsonl
+from alloy.core.files import InputError, LocatedRows, Row, decode_text, read_lines, read_located_rows, write_jsonl
 from alloy.formats.parquet import read_parquet
 
 SOURCE = "https://huggingface.co/datasets/cais/mmlu"
 SPLITS = ("test", "dev")
 FIELDS = ["subject", "question", "choices", "answer"]
 LETTERS = "ABCD"
-
-LocatedRows = Iterator[tuple[str, Row]]  # rows with their location for error messages: `file:line` or `file: row n`
 
 
 class Layout(NamedTuple):
@@ -48,14 +46,6 @@ def read_csv(path: Path) -> LocatedRows:
         raise InputError(f"{path}:{reader.line_num}: not valid CSV ({error}); download the file again") from None
 
 
-def read_jsonl(path: Path) -> LocatedRows:
-    """Yield the rows of a JSON Lines file."""
-    for number, row in decode_lines(path):
-        if isinstance(row, InputError):
-            raise row
-        yield f"{path}:{number}", row
-
-
 LAYOUTS = (
     Layout(
         "parquet",
@@ -63,7 +53,7 @@ LAYOUTS = (
         partial(read_parquet, fields=FIELDS, source=SOURCE),
     ),
     Layout("CSV", re.compile(r".+_(?P<split>test|dev)\.csv"), read_csv),
-    Layout("JSON Lines", re.compile(r"mmlu_(?P<split>test|dev)\.jsonl(\.gz)?"), read_jsonl),
+    Layout("JSON Lines", re.compile(r"mmlu_(?P<split>test|dev)\.jsonl(\.gz)?"), read_located_rows),
 )
 
 

@@ -13,12 +13,13 @@ import re
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from alloy.core.files import InputError, join_errors
-from alloy.core.settings import Document, Settings, make_error
+from alloy.core.setting_errors import make_error
+from alloy.core.settings import Document, Settings
 from alloy.core.tables import SEPARATORS
 from alloy.core.yaml_text import read_yaml
 
@@ -106,6 +107,7 @@ class Columns(Settings):
 class Source(Document):
     """One source of data: its files, their format, and the meaning of their rows."""
 
+    renamed: ClassVar[dict[str, str]] = {"part": "split"}
     format: Format
     file: str | None = None  # a file or folder in the data folder; null: found as in `find_data`
     sheet: str | None = None  # name of a sheet in a workbook; null: the only visible sheet with rows
@@ -115,7 +117,7 @@ class Source(Document):
     repository: str | None = None  # data set on the hub
     revision: str | None = None  # its commit
     subset: str | None = None  # if the data set has several
-    part: str = "train"  # the split of the hub's data
+    split: str = "train"  # of the data set on the hub
     layout: Layout | None = None  # null: columns if `columns` names a text, else the layout of the format
     row_is: RowIs = RowIs.comment
     columns: Columns = Columns()

@@ -43,10 +43,10 @@ Lines = list[list[str]]  # the words of each line of a text
 
 @dataclass(frozen=True)
 class Limits:
-    """`ngram`: words per n-gram. `min_words`: a question of at least this length may differ in one word."""
+    """Words per n-gram, and the fewest words of a question that also matches with one word changed."""
 
-    ngram: int
-    min_words: int
+    ngram_size: int
+    fuzzy_match_min_words: int
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class OverlapIndex:
         The owner of a hash is the index of its text in `[*questions, *others]`.
         """
         texts = [[split_words(text)] for text in (*questions, *others)]
-        ngrams, starts = _hash_ngrams(texts, limits.ngram)
+        ngrams, starts = _hash_ngrams(texts, limits.ngram_size)
         owners = np.repeat(np.arange(len(texts)), np.array([len(text[0]) for text in texts], np.int64))
         short = _ShortUnits.from_units([text[0] for text in texts[: len(questions)]], limits)
         return cls(
@@ -124,20 +124,20 @@ class OverlapIndex:
         """Fill in `overlaps` for texts that have an n-gram of the index; the first one in a text counts."""
         ends = list(accumulate(sum(map(len, text)) for text in texts))
         text_starts = np.array([0, *ends])
-        ngrams, starts = _hash_ngrams(texts, self.limits.ngram)
+        ngrams, starts = _hash_ngrams(texts, self.limits.ngram_size)
         matches, owners = self.ngrams.find_matches(ngrams)
         for start, owner in zip(starts[matches].tolist(), owners.tolist(), strict=True):
             index = int(np.searchsorted(text_starts, start, side="right")) - 1
             if overlaps[index] is None:
                 words = [word for line in texts[index] for word in line]
-                shared = words[start - text_starts[index] :][: self.limits.ngram]
-                overlaps[index] = Overlap(f"{self.limits.ngram} words in a row", owner, " ".join(shared))
+                shared = words[start - text_starts[index] :][: self.limits.ngram_size]
+                overlaps[index] = Overlap(f"{self.limits.ngram_size} words in a row", owner, " ".join(shared))
 
     def _find_questions(self, texts: list[Lines], overlaps: list[Overlap | None]) -> None:
         """Fill in `overlaps` for the remaining texts: those that are a question of the index, or have such a line."""
         units = [(index, unit) for index, text in enumerate(texts) for unit in _list_units(text)]
         short = _ShortUnits.from_units([unit for _, unit in units], self.limits)
-        one_longer = self.limits.min_words + 1
+        one_longer = self.limits.fuzzy_match_min_words + 1
         for kind, table, hashes, shortened_unit, min_words in (
             ("a whole question", self.questions, short.wholes, None, 0),
             ("a question with a word changed", self.shortened, short.shortened, short.shortened_unit, 0),
@@ -202,7 +202,7 @@ class _ShortUnits:
 
     @classmethod
     def from_units(cls, units: list[list[str]], limits: Limits) -> "_ShortUnits":
-        """Hash each unit of 2 to 2 * `limits.ngram` words: whole, and without each word in turn.
+        """Hash each unit of 2 to 2 * `limits.ngram_size` words: whole, and without each word in turn.
 
         1. The term of word i, from 1, is h(word) * FACTOR ** i. The hash of the whole unit is the sum of its terms.
         2. Without word i, the words before it keep their terms. Those after it move forward by one position, so the sum
@@ -211,18 +211,18 @@ class _ShortUnits:
         Example: the unit a b c has the hash aF + bFF + cFFF. Without b it is aF + cFFF / F = aF + cFF, the hash of a c.
         """
         # Longer units need no hash: on one side of a changed word, they still have a whole n-gram.
-        indices = [index for index, unit in enumerate(units) if 1 < len(unit) <= 2 * limits.ngram]
+        indices = [index for index, unit in enumerate(units) if 1 < len(unit) <= 2 * limits.ngram_size]
         chosen = [units[index] for index in indices]
         lengths = np.array([len(unit) for unit in chosen], np.int64)
         shortened_unit = np.repeat(np.arange(len(chosen)), lengths)
         starts = np.cumsum(lengths) - lengths
         position = np.arange(len(shortened_unit)) - starts[shortened_unit]
-        powers = np.cumprod(np.full(2 * limits.ngram + 1, FACTOR))
+        powers = np.cumprod(np.full(2 * limits.ngram_size + 1, FACTOR))
         terms = _hash_words(chosen) * powers[position]
         sums = np.cumsum(terms)  # of all units, modulo 2**64: differences of them are exact
         sums_before = sums - terms
         unit_base = sums_before[starts][shortened_unit] if len(shortened_unit) else sums_before
         wholes = (sums[starts + lengths - 1] - sums_before[starts]) if len(shortened_unit) else sums
         shortened = (sums_before - unit_base) + (wholes[shortened_unit] - (sums - unit_base)) * INVERSE
-        is_long = lengths[shortened_unit] >= limits.min_words
+        is_long = lengths[shortened_unit] >= limits.fuzzy_match_min_words
         return cls(np.array(indices, np.int64), wholes, shortened[is_long], shortened_unit[is_long])

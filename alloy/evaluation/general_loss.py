@@ -1,6 +1,6 @@
 """The loss of the base and the tuned model on general rows, and their divergence KL(base || tuned).
 
-All are per token. The divergence is exact, over the whole vocabulary. The anchor in training
+All are per token. The divergence is exact, over the whole vocabulary. The loss that `train.kl_weight` adds
 (alloy/training/trainer.py) uses the same divergence: it is small if tokens that the base model finds likely stay
 likely.
 

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from alloy.core.settings import ListSection, Section, make_error
+from alloy.core.setting_errors import make_error
+from alloy.core.settings import ListSection, Section
 
 
 class ClozePrompt(Enum):

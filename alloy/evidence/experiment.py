@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from alloy.comparison.metrics import BY_NAME
 from alloy.core.files import InputError, Row
-from alloy.core.settings import SEED_LIMIT, Settings, make_error
+from alloy.core.setting_errors import make_error
+from alloy.core.settings import SEED_LIMIT, Settings
 from alloy.core.yaml_text import read_yaml
 
 FOLDER = Path("docs/evidence")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alloy.core.files import Row, check_lines
-from alloy.core.text import normalize_text
+from alloy.core.text import has_text
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
 ROLES = ("system", "user", "assistant")
@@ -42,7 +42,7 @@ def read_chat_prompts(path: Path, warn: Callable[[str], object] = _ignore_warnin
 def check_chat_prompt(row: Row) -> str | None:
     """Return what is wrong with a prompt and how to fix it; None if it is valid."""
     for key in ("id", "category"):
-        if not isinstance(row.get(key), str) or not normalize_text(row[key]):
+        if not has_text(row.get(key)):
             return f"`{key}`: expected a string such as 'greeting', got {row.get(key)!r}"
     messages = row.get("messages")
     if not isinstance(messages, list) or not messages:
@@ -50,7 +50,7 @@ def check_chat_prompt(row: Row) -> str | None:
     for number, message in enumerate(messages, 1):
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             return f"message {number}: expected a `role` of {', '.join(ROLES)}, got {message!r}"
-        if not isinstance(message.get("content"), str) or not normalize_text(message["content"]):
+        if not has_text(message.get("content")):
             return f"message {number}: expected a `content` that is not empty, got {message.get('content')!r}"
     if messages[-1]["role"] != "user":
         return f"`messages`: expected the last one to be from the user, got {messages[-1]['role']}"

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from alloy.core.files import Row
-from alloy.core.text import normalize_text
+from alloy.core.text import has_text, normalize_text
 from alloy.core.unknown_keys import find_nearest_key
 from alloy.formats.taxonomy import LabelPath, Taxonomy
 
@@ -60,12 +60,12 @@ def parse_comment(row: Row, taxonomy: Taxonomy) -> Comment:
     A field that is null counts as absent. Labels and emotions are normalized (`normalize_text`).
     """
     identity = row.get("id")
-    if not isinstance(identity, str) or not normalize_text(identity):
+    if not has_text(identity):
         raise ValueError(
             f"`id` is missing, empty or not a string{_suggest_key(row, 'id')}; give each comment a unique id"
         )
     name, text, segments = f"comment '{identity}'", row.get("text"), row.get("segments")
-    if not isinstance(text, str) or not normalize_text(text):
+    if not has_text(text):
         hint = _suggest_key(row, "text")
         raise ValueError(f"{name}: `text` is missing or empty{hint}; write the text of the comment or remove the row")
     if not isinstance(segments, list) or not segments:

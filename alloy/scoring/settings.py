@@ -4,7 +4,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from alloy.core.settings import SEED_LIMIT, Section, make_error
+from alloy.core.setting_errors import make_error
+from alloy.core.settings import SEED_LIMIT, Section
 
 
 class Score(Section):

@@ -165,7 +165,7 @@ def estimate_memory(config: "PreTrainedConfig", train: Train, processes: int, ro
         "weights": weights // processes + element_bytes * min(total, ZERO3_LIVE_PARAMETERS) if zero3 else weights,
         "gradients": gradient_bytes * trained // shards,
         "optimizer": state_bytes // shards,
-        "reference": element_bytes * total if full and train.anchor else 0,
+        "reference": element_bytes * total if full and train.kl_weight else 0,
         "activations": _estimate_activations(
             get_text_config(config), train, rows * train.max_length, element_bytes, 4 if autocast else element_bytes
         ),

@@ -5,7 +5,8 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from alloy.core.settings import SEED_LIMIT, Section, Settings, make_error
+from alloy.core.setting_errors import make_error
+from alloy.core.settings import SEED_LIMIT, Section, Settings
 from alloy.modeling.chat_examples import AssistantTurns
 from alloy.modeling.settings import Checkpoint
 
@@ -70,8 +71,8 @@ class Train(Section):
 
     `global_batch` is the number of rows per step, over all processes: packed rows of `max_length` tokens with
     `packing`, otherwise examples. `epochs` is used if `max_steps` is null. `warmup` is the fraction of the steps in
-    which the learning rate rises to `lr`. With `gpu`, training without a GPU is an error. `anchor` is the weight of the
-    divergence from the base model on general rows; 0 turns it off.
+    which the learning rate rises to `lr`. With `gpu`, training without a GPU is an error. `kl_weight` is the weight of
+    the KL divergence from the base model on general rows; 0 turns it off.
 
     The stage `mix` also reads `max_length`, `on_long_row` and `assistant_turns`: it draws only rows that fit, and it
     counts loss tokens.
@@ -79,6 +80,7 @@ class Train(Section):
 
     key = "train"
     in_profile: ClassVar[bool] = True
+    renamed: ClassVar[dict[str, str]] = {"anchor": "kl_weight"}
     lr: float = Field(gt=0, lt=1)
     method: Method = Method.full
     lora: Lora = Lora()
@@ -97,7 +99,7 @@ class Train(Section):
     weight_decay: float = Field(default=0.0, ge=0, lt=1)
     gradient_checkpointing: bool = False
     liger: bool = False
-    anchor: float = Field(default=0.0, ge=0)
+    kl_weight: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
@@ -106,8 +108,8 @@ class Train(Section):
             raise make_error(
                 "optimizer", "muon", "adamw: Muon needs whole matrices, which DeepSpeed and LoRA do not have"
             )
-        if self.anchor and self.deepspeed is DeepSpeed.zero3:
-            raise make_error("anchor", self.anchor, "0 with zero3, since no process holds the whole base model")
+        if self.kl_weight and self.deepspeed is DeepSpeed.zero3:
+            raise make_error("kl_weight", self.kl_weight, "0 with zero3, since no process holds the whole base model")
         return self
 
 
@@ -136,7 +138,7 @@ class Scratch(Settings):
         if self.num_attention_heads % self.num_key_value_heads:
             expected = f"a divisor of num_attention_heads ({self.num_attention_heads})"
             raise make_error("num_key_value_heads", self.num_key_value_heads, expected)
-        for name, default in (("method", Method.full), ("deepspeed", None), ("anchor", 0.0)):
+        for name, default in (("method", Method.full), ("deepspeed", None), ("kl_weight", 0.0)):
             if (value := getattr(self.train, name)) != default:
                 raise make_error(
                     f"train.{name}", value, "no value here, since it needs a model that is already trained"

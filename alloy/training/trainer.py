@@ -1,4 +1,4 @@
-"""transformers' Trainer with three additions: `EpochSampler`, losses by category, and an anchor to the base model."""
+"""transformers' Trainer with three additions: `EpochSampler`, losses by category, and a KL penalty."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -39,7 +39,7 @@ class EpochSampler(Sampler[int]):
             yield from order[: self.total - epoch * self.rows].tolist()
 
 
-class Anchor:
+class KlPenalty:
     """Keeps the tuned model close to the base model on general rows: adds `weight` times KL(base || tuned) per token.
 
     The term is that of distillation (Hinton et al., 2015), with the base model as the teacher. It is the forward
@@ -60,7 +60,7 @@ class MixTrainer(Trainer):
     """Trains on batches of `alloy.training.packing.flatten_rows`.
 
     Logits are computed for completion tokens only. These are few: prompts have hundreds of tokens, answers tens. So a
-    fused loss is not needed, and the loss of each token is known, for the losses by category and for the anchor.
+    fused loss is not needed, and the loss of each token is known, for the losses by category and for the KL penalty.
     """
 
     def __init__(
@@ -68,14 +68,14 @@ class MixTrainer(Trainer):
         *args: Any,  # noqa: ANN401 (Trainer's own)
         order: EpochSampler,
         categories: list[str],
-        anchor: Anchor | None,
+        kl_penalty: KlPenalty | None,
         **kwargs: Any,  # noqa: ANN401 (Trainer's own)
     ) -> None:
         super().__init__(*args, **kwargs)
         self._loss_shifts_labels = False  # `flatten_rows` has shifted them; the Trainer uses this to count them
         self.order = order
         self.categories = categories
-        self.anchor = anchor
+        self.kl_penalty = kl_penalty
         self.sums = torch.zeros(2, len(categories), dtype=torch.float64, device=self.args.device)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:  # noqa: ANN401 (a Dataset)
@@ -92,7 +92,7 @@ class MixTrainer(Trainer):
 
         1. Compute the cross-entropy of each completion token.
         2. Add it to the sums by category, for `log`.
-        3. Add the anchor's term: its weight times the divergence at the completion tokens of general rows.
+        3. Add the KL penalty: its weight times the divergence at the completion tokens of general rows.
         4. Divide the sum by the completion tokens of the global batch, over all processes. Multiply it by the number of
            processes, since their gradients are averaged.
         """
@@ -104,8 +104,8 @@ class MixTrainer(Trainer):
         loss_and_count = torch.stack([losses.detach(), ones]).to(self.sums.dtype)
         self.sums.index_add_(1, category, loss_and_count)
         total = losses.sum()
-        if self.anchor is not None:
-            total = total + self.anchor.weight * self._compute_divergence(model, inputs, logits, category)
+        if self.kl_penalty is not None:
+            total = total + self.kl_penalty.weight * self._compute_divergence(model, inputs, logits, category)
         count = num_items_in_batch if num_items_in_batch is not None else labels.numel() * self.args.world_size
         return total / count * self.args.world_size
 
@@ -117,12 +117,12 @@ class MixTrainer(Trainer):
         category: torch.Tensor,
     ) -> torch.Tensor:
         """Return KL(base || tuned) summed over the completion tokens of general rows."""
-        assert self.anchor is not None
+        assert self.kl_penalty is not None
         customer = self.categories.index(CUSTOMER) if CUSTOMER in self.categories else -1
         general = (category != customer).nonzero().flatten()
         if not len(general):
             return logits.new_zeros(())
-        context, base = self.anchor.get_base(self.accelerator.unwrap_model(model))
+        context, base = self.kl_penalty.get_base(self.accelerator.unwrap_model(model))
         indices = inputs["logits_to_keep"][general]
         with context, torch.no_grad():
             base_logits = base(**{**inputs, "logits_to_keep": indices}, use_cache=False).logits[0].float()

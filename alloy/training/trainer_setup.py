@@ -1,4 +1,4 @@
-"""Sets up the trainer: model, adapter, optimizer, anchor."""
+"""Sets up the trainer: model, adapter, optimizer, KL penalty."""
 
 import copy
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ def choose_dtype(train: Train) -> "torch.dtype":
 
 
 def make_trainer(job: TrainingJob, examples: Examples, arguments: "TrainingArguments") -> "MixTrainer":
-    """Return the trainer of a job, with model, adapter, optimizer and anchor."""
+    """Return the trainer of a job, with model, adapter, optimizer and KL penalty."""
     import torch
     from transformers import set_seed
     from transformers.trainer_callback import PrinterCallback
@@ -36,7 +36,7 @@ def make_trainer(job: TrainingJob, examples: Examples, arguments: "TrainingArgum
     from alloy.training import packed_attention
     from alloy.training.lora import attach_adapter
     from alloy.training.optimizer import make_muon
-    from alloy.training.trainer import Anchor, EpochSampler, MixTrainer
+    from alloy.training.trainer import EpochSampler, KlPenalty, MixTrainer
 
     train = job.train
     set_seed(job.seed)
@@ -46,13 +46,13 @@ def make_trainer(job: TrainingJob, examples: Examples, arguments: "TrainingArgum
     packed = not torch.cuda.is_available() and packed_attention.supports_packed_attention(model.config)
     if packed:
         packed_attention.enable_packed_attention(model)
-    anchor = None
-    if train.anchor:
+    kl_penalty = None
+    if train.kl_weight:
         base = None
         if train.method is Method.full:
             base = copy.deepcopy(model).to(arguments.device, torch.bfloat16 if arguments.bf16 else None)
             base.eval().requires_grad_(False)
-        anchor = Anchor(train.anchor, base)
+        kl_penalty = KlPenalty(train.kl_weight, base)
     if train.method is Method.lora:
         model = attach_adapter(model, train.lora)
     trainer = MixTrainer(
@@ -65,7 +65,7 @@ def make_trainer(job: TrainingJob, examples: Examples, arguments: "TrainingArgum
         else (None, None),
         order=EpochSampler(len(examples.dataset), arguments.max_steps * train.global_batch, job.seed),
         categories=examples.categories,
-        anchor=anchor,
+        kl_penalty=kl_penalty,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -131,7 +131,7 @@ def test_the_facts_about_comments_are_those_of_the_rows(project):
     assert (facts.levels, facts.leaves, facts.train, facts.test) == (2, 2, 6, 1)
     assert (facts.mean_segments, facts.most_segments) == (pytest.approx(8 / 7), 2)
     assert facts.languages == {"en": 4, "de": 2, "": 1}
-    assert (facts.copies, facts.near) == (2, 1)
+    assert (facts.copies, facts.near_duplicates) == (2, 1)
     assert (facts.contradictory_texts, facts.contradictory_comments) == (1, 2)
     assert (facts.rare, facts.rare_below, facts.absent) == (1, 3, 0)
 

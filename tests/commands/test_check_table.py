@@ -36,7 +36,7 @@ COMMENTS = CommentFacts(
     most_segments=12,
     languages=Counter({"en": 60, "de": 30, "fr": 5, "es": 3, "": 2}),
     copies=1234,
-    near=567,
+    near_duplicates=567,
     contradictory_texts=8,
     contradictory_comments=20,
     rare=1000,
@@ -101,7 +101,7 @@ def test_what_is_not_known_is_left_out_or_a_dash() -> None:
 def test_near_duplicates_that_were_not_searched_are_not_zero() -> None:
     (line,) = (
         line
-        for line in render_table(Summary(comments=replace(COMMENTS, near=None))).splitlines()
+        for line in render_table(Summary(comments=replace(COMMENTS, near_duplicates=None))).splitlines()
         if line.startswith("exact copies")
     )
     assert line.endswith("1,234, not searched")

@@ -13,7 +13,9 @@ from alloy.baseline.settings import Svm
 from alloy.comparison.settings import Gate
 from alloy.core.dvc import TEMPLATE_KEYS, list_watched_sections
 from alloy.core.files import InputError
+from alloy.core.renamed_keys import warn_once
 from alloy.core.settings import BadRow, Data, GeneralRows, load_sections, load_seed, profile_name
+from alloy.datasets.source import Source
 from alloy.decontamination.settings import Decontaminate
 from alloy.evaluation.settings import Chat, GeneralLoss, GeneralTasks, Harness, Ifeval, Mmlu
 from alloy.inference.settings import Infer
@@ -135,7 +137,12 @@ def test_both_ends_of_a_share_are_allowed(ratio: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "key", "value"),
-    [(Split, "near", 0.7), (Split, "near", 1), (Decontaminate, "run", 5), (Decontaminate, "changed", 2)],
+    [
+        (Split, "near_duplicate_threshold", 0.7),
+        (Split, "near_duplicate_threshold", 1),
+        (Decontaminate, "ngram_size", 5),
+        (Decontaminate, "fuzzy_match_min_words", 2),
+    ],
 )
 def test_the_bound_itself_is_allowed(kind: Any, key: str, value: float) -> None:
     assert getattr(load_settings(kind, params=f"{kind.key}: {{{key}: {value}}}"), key) == value
@@ -196,12 +203,32 @@ BAD_PARAMS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
     "so many times": (Mix, "{repeat: 3}", "repeat", ("true", "false", "3")),
     "a test share above 1": (Split, "{test: 20}", "test", ("at least 0", "at most 1", "20")),
     "a test share below 0": (Split, "{test: -0.1}", "test", ("at least 0", "at most 1", "-0.1")),
-    "a likeness below 0.7": (Split, "{near: 0.69}", "near", ("at least 0.7", "at most 1", "0.69")),
-    "a likeness above 1": (Split, "{near: 80}", "near", ("at least 0.7", "at most 1", "80")),
-    "a likeness that is no number": (Split, "{near: .nan}", "near", ("at least 0.7", "at most 1", "nan")),
-    "a run of four words": (Decontaminate, "{run: 4}", "run", ("integer", "at least 5", "4")),
-    "half a word": (Decontaminate, "{run: 13.5}", "run", ("integer", "at least 5", "13.5")),
-    "a question of one word": (Decontaminate, "{changed: 1}", "changed", ("integer", "at least 2", "1")),
+    "a likeness below 0.7": (
+        Split,
+        "{near_duplicate_threshold: 0.69}",
+        "near_duplicate_threshold",
+        ("at least 0.7", "at most 1", "0.69"),
+    ),
+    "a likeness above 1": (
+        Split,
+        "{near_duplicate_threshold: 80}",
+        "near_duplicate_threshold",
+        ("at least 0.7", "at most 1", "80"),
+    ),
+    "a likeness that is no number": (
+        Split,
+        "{near_duplicate_threshold: .nan}",
+        "near_duplicate_threshold",
+        ("at least 0.7", "at most 1", "nan"),
+    ),
+    "a run of four words": (Decontaminate, "{ngram_size: 4}", "ngram_size", ("integer", "at least 5", "4")),
+    "half a word": (Decontaminate, "{ngram_size: 13.5}", "ngram_size", ("integer", "at least 5", "13.5")),
+    "a question of one word": (
+        Decontaminate,
+        "{fuzzy_match_min_words: 1}",
+        "fuzzy_match_min_words",
+        ("integer", "at least 2", "1"),
+    ),
     "a gate in per cent": (Gate, "{mmlu: {acc: 2}}", "mmlu.acc", ("from 0 to 1", "null", "2")),
     "the other gate below 0": (Gate, "{voc: {f1: -0.1}}", "voc.f1", ("from 0 to 1", "null", "-0.1")),
     "too few resamples": (Score, "{resamples: 10}", "resamples", ("at least 100", "10")),
@@ -356,10 +383,10 @@ BAD_PROFILES: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
         "train.optimizer",
         ("adamw", "muon"),
     ),
-    "an anchor that no GPU holds": (
+    "a base model that no GPU holds": (
         Train,
-        make_train("deepspeed: zero3, anchor: 0.1"),
-        "train.anchor",
+        make_train("deepspeed: zero3, kl_weight: 0.1"),
+        "train.kl_weight",
         ("0", "zero3", "0.1"),
     ),
     "an unknown way to share": (
@@ -454,6 +481,71 @@ def test_another_profile_and_another_project_folder_can_be_loaded(
     assert (profile_name(tmp_path), load_seed(tmp_path)) == ("tiny", 0)
 
 
+# Keys that were renamed.
+
+
+OLD_NAMES = {
+    "in the params": (Split, "split: {near: 0.9}", "", "params.yaml: split.near", {"near_duplicate_threshold": 0.9}),
+    "in a profile": (
+        Train,
+        "",
+        "train: {lr: 0.1, anchor: 0.5}",
+        "profiles/tiny.yaml: train.anchor",
+        {"kl_weight": 0.5},
+    ),
+    "with a reference": (
+        Train,
+        "",
+        "train: {lr: 0.1, anchor: '${train.lr}'}",
+        "profiles/tiny.yaml: train.anchor",
+        {"kl_weight": 0.1},
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "params", "profile", "location", "values"), OLD_NAMES.values(), ids=OLD_NAMES)
+def test_the_old_name_of_a_key_works_and_is_one_warning_with_the_new_name(
+    kind: Any, params: str, profile: str, location: str, values: dict[str, float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    warn_once.cache_clear()
+    for _ in range(2):
+        section = load_settings(kind, params=params, profile=profile)
+        assert section.model_dump(include=set(values)) == values
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {location}: ")
+    assert next(iter(values)) in line
+
+
+def test_an_old_name_works_in_a_part_of_a_section(capsys: pytest.CaptureFixture[str]) -> None:
+    warn_once.cache_clear()
+    (error,) = load_errors(Model, profile=SCRATCH.replace("lr:", "anchor: 0.5, lr:"))
+    assert error[:2] == ("profiles/tiny.yaml", "model.scratch.train.kl_weight")
+    assert capsys.readouterr().err.startswith("warning: profiles/tiny.yaml: model.scratch.train.anchor: ")
+
+
+def test_an_old_name_works_in_a_source_yaml(capsys: pytest.CaptureFixture[str]) -> None:
+    warn_once.cache_clear()
+    values = {"format": "hub", "repository": "me/tiny", "revision": COMMIT, "part": "test"}
+    assert Source.parse("data/mine/source.yaml", values).split == "test"
+    assert capsys.readouterr().err.startswith("warning: data/mine/source.yaml: part: ")
+    with pytest.raises(InputError, match=r"^data/mine/source\.yaml: part: [^\n]*split[^\n]*\Z"):
+        Source.parse("data/mine/source.yaml", {**values, "split": "train"})
+
+
+def test_a_key_with_both_names_is_an_error() -> None:
+    params = "split: {near: 0.9, near_duplicate_threshold: 0.8, test: 2}"
+    (both, test) = load_errors(Split, params=params)
+    assert (both[:2], test[:2]) == (("params.yaml", "split.near"), ("params.yaml", "split.test"))
+    assert "near_duplicate_threshold" in both[2]
+
+
+@pytest.mark.parametrize("kind", [*OF_PARAMS, *OF_PROFILE, Source], ids=lambda kind: kind.__name__)
+def test_old_names_map_to_keys_that_exist(kind: Any) -> None:
+    renamed = getattr(kind, "renamed", {})
+    assert set(renamed.values()) <= kind.model_fields.keys()
+    assert not renamed.keys() & kind.model_fields.keys()
+
+
 # All at once.
 
 
@@ -480,7 +572,7 @@ def test_the_errors_of_sections_that_are_loaded_together_are_raised_at_once() ->
 
 
 def test_errors_in_a_section_that_is_not_loaded_are_ignored() -> None:
-    params = "mix: {ratio: 2}\nscore: {head: '${mix.nothere}'}\nsplit: {near: '${oc.env:HOME}'}"
+    params = "mix: {ratio: 2}\nscore: {head: '${mix.nothere}'}\nsplit: {near_duplicate_threshold: '${oc.env:HOME}'}"
     gate, infer = load_settings(Gate, Infer, params=params, profile="infer: {}\ntrain: {lr: 5}\ngeneral: [3]")
     assert (gate, infer) == (Gate(), Infer())
 

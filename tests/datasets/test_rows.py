@@ -122,7 +122,7 @@ def test_a_bad_row_of_hub_data_is_left_out_and_listed_by_its_number(project: Pat
     [
         ({"revision": "main"}, "data/mine/source.yaml: revision: expected the commit of the repository"),
         ({"revision": "f" * 40}, "data/mine/source.yaml: repository: cannot download me/tiny@ffffffff"),
-        ({"revision": COMMIT, "part": "nope"}, "data/mine/source.yaml: me/tiny@01234567: Bad split: nope"),
+        ({"revision": COMMIT, "split": "nope"}, "data/mine/source.yaml: me/tiny@01234567: Bad split: nope"),
         ({"revision": COMMIT, "subset": "nope"}, "data/mine/source.yaml: me/tiny@01234567: BuilderConfig 'nope'"),
     ],
 )

@@ -10,7 +10,7 @@ from alloy.decontamination.ngram_overlap import Limits, Overlap, OverlapIndex
 from benchmarks.leaks import disguise_texts
 from real import real_rows
 
-LIMITS = Limits(ngram=13, min_words=8)
+LIMITS = Limits(ngram_size=13, fuzzy_match_min_words=8)
 RUN = [f"word{number}" for number in range(40)]
 EIGHT = "how many legs does a spider have then"
 
@@ -150,7 +150,7 @@ def changed_by_one(question: tuple[str, ...], text: tuple[str, ...], least: int)
 
 @pytest.mark.parametrize("seed", range(8))
 def test_short_texts_are_found_as_by_brute_force(seed: int) -> None:
-    limits = Limits(ngram=5, min_words=4)
+    limits = Limits(ngram_size=5, fuzzy_match_min_words=4)
     rng = random.Random(seed)
     questions = [tuple(rng.choices("abc", k=rng.randint(2, 7))) for _ in range(12)]
     texts = [tuple(rng.choices("abc", k=rng.randint(0, 8))) for _ in range(200)]
@@ -161,7 +161,9 @@ def test_short_texts_are_found_as_by_brute_force(seed: int) -> None:
     for text, one in zip(texts, found, strict=True):
         runs = {text[at : at + 5] for at in range(len(text) - 4)}
         shares = any(runs & {q[at : at + 5] for at in range(len(q) - 4)} for q in questions)
-        wanted = shares or text in questions or any(changed_by_one(q, text, limits.min_words) for q in questions)
+        wanted = (
+            shares or text in questions or any(changed_by_one(q, text, limits.fuzzy_match_min_words) for q in questions)
+        )
         assert (one is not None) == wanted, text
         answers[wanted] += 1
     assert min(answers.values()) > 20

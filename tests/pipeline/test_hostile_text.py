@@ -127,8 +127,8 @@ def folder(tmp_path_factory) -> Path:
     params = yaml.safe_load((folder / "params.yaml").read_text())
     sets = ("comments", "general", "benchmark", "instructions", "chat")
     params |= {"profile": "smoke", "data": dict.fromkeys(sets, "evil")}
-    params["split"] |= {"near": 1.0}
-    params["decontaminate"] |= {"run": 40, "changed": 40, "held_out": 10}
+    params["split"] |= {"near_duplicate_threshold": 1.0}
+    params["decontaminate"] |= {"ngram_size": 40, "fuzzy_match_min_words": 40, "held_out": 10}
     # A weight per source, whose names are payloads; `${` in params is a reference, which is refused in words.
     params["mix"] |= {"ratio": 0.25, "sources": dict.fromkeys(ALL[:4], 1)}
     params["prompt"] |= {"taxonomy": "shortlist", "shortlist": 2, "examples": 1}

@@ -178,7 +178,7 @@ def test_prompts_that_share_a_key_or_have_none_all_count(here: Path) -> None:
 
 def test_the_limits_are_those_of_the_params(here: Path) -> None:
     with (here / "params.yaml").open("a") as file:
-        file.write("decontaminate: {run: 14, changed: 12}\n")
+        file.write("decontaminate: {ngram_size: 14, fuzzy_match_min_words: 12}\n")
     rows = [
         make_example("13 words", " ".join(PLANETS.split()[:13])),
         make_example("14 words", " ".join(PLANETS.split()[:14])),

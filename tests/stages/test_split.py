@@ -94,7 +94,7 @@ def write_project(
     Made texts of a few words are alike by chance: here copies alone stay together.
     """
     (folder / "params.yaml").write_text(
-        f"split: {{test: {share}, near: 1, on_bad_row: {on_bad_row}}}\n", encoding="utf-8"
+        f"split: {{test: {share}, near_duplicate_threshold: 1, on_bad_row: {on_bad_row}}}\n", encoding="utf-8"
     )
     (folder / "data" / "prepared" / "comments").mkdir(parents=True)
     lines = [line if isinstance(line, bytes) else json.dumps(line, ensure_ascii=False).encode() for line in rows]

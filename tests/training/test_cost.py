@@ -178,10 +178,10 @@ def test_gradient_checkpointing_needs_less_memory_and_more_rows_need_more():
     assert estimate_need(rows=2)["activations"] > 2 * estimate_need()["activations"]  # the mask grows with the square
 
 
-def test_an_anchored_model_keeps_a_whole_copy_and_an_anchored_adapter_none():
-    anchored = estimate_need(deepspeed=DeepSpeed.zero2, anchor=0.5)
-    assert anchored["reference"] == 2 * count_parameters(EIGHT).total
-    assert estimate_need(method=Method.lora, anchor=0.5)["reference"] == estimate_need()["reference"] == 0
+def test_the_kl_penalty_needs_a_copy_of_the_model_but_not_with_an_adapter():
+    penalized = estimate_need(deepspeed=DeepSpeed.zero2, kl_weight=0.5)
+    assert penalized["reference"] == 2 * count_parameters(EIGHT).total
+    assert estimate_need(method=Method.lora, kl_weight=0.5)["reference"] == estimate_need()["reference"] == 0
 
 
 @pytest.mark.parametrize(

@@ -154,24 +154,24 @@ def test_the_size_of_the_device_batch_does_not_change_the_weights(project, monke
         torch.testing.assert_close(four[name], tensor, atol=1e-6, rtol=1e-5)
 
 
-# An adapter hardly changes a random model of this size, so the anchor needs a large weight to have a visible effect.
+# An adapter hardly changes a random model of this size, so the penalty needs a large weight to have a visible effect.
 @pytest.mark.parametrize(("method", "weight"), [(Method.full, 5.0), (Method.lora, 100.0)])
-def test_the_anchor_keeps_the_model_close_to_the_base_on_general_rows_only(project, method, weight):
+def test_the_kl_penalty_keeps_the_model_close_to_the_base_on_general_rows_only(project, method, weight):
     tokens = make_tokenizer()
     base = make_model(tokens)
     drift = {}
-    for anchor in (0.0, weight):
-        name = f"anchor{anchor:g}"
-        train = Train(lr=3e-2, max_steps=30, global_batch=4, max_length=64, anchor=anchor, method=method)
+    for kl_weight in (0.0, weight):
+        name = f"kl{kl_weight:g}"
+        train = Train(lr=3e-2, max_steps=30, global_batch=4, max_length=64, kl_weight=kl_weight, method=method)
         fit(run_of(train, project / name, key=name * 4), ROWS)
         tuned = AutoModelForCausalLM.from_pretrained(project / name)
         for row in (0, 1):  # facts, customer
             ids = tokens.apply_chat_template(ROWS[row]["messages"], return_tensors="pt", return_dict=True)
             with torch.no_grad():
                 wanted, got = (m(**ids).logits.log_softmax(-1) for m in (base, tuned))
-            drift[anchor, row] = (wanted.exp() * (wanted - got)).sum(-1).mean().item()
+            drift[kl_weight, row] = (wanted.exp() * (wanted - got)).sum(-1).mean().item()
     assert drift[weight, 0] < 0.8 * drift[0.0, 0]
-    alone = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, anchor=weight, method=method)
+    alone = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, kl_weight=weight, method=method)
     plain = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, method=method)
     customer = [row for row in ROWS if row["category"] == "customer"]
     for name, train in (("with", alone), ("without", plain)):

@@ -86,8 +86,8 @@ def test_two_processes_give_the_model_of_one(trained, arch, method, sharding):
 
 
 @needs_compiler
-def test_an_anchor_has_the_same_effect_with_two_processes_as_with_one(trained):
-    alone, together = trained("dense", "lora", anchor=0.5), trained("dense", "lora", "zero2", 2, anchor=0.5)
+def test_the_kl_penalty_has_the_same_effect_with_two_processes_as_with_one(trained):
+    alone, together = trained("dense", "lora", kl_weight=0.5), trained("dense", "lora", "zero2", 2, kl_weight=0.5)
     assert_alike(together, alone)
     free = trained("dense", "lora").weights
     assert max((weight - free[name]).abs().max() for name, weight in alone.weights.items()) > 100 * CLOSE["atol"]
