@@ -30,7 +30,7 @@ def rename_old_keys(model: Any, values: Any, file: str, key: str) -> tuple[Any, 
     new_values: dict[Any, Any] = {}
     errors: list[str] = []
     for name, value in values.items():
-        new_name: str = renamed.get(name, name)
+        new_name = renamed[name] if name in renamed else name  # noqa: SIM401 (pyright infers None from `get`)
         location = f"{file}: {key}.{name}" if key else f"{file}: {name}"
         if new_name != name and new_name in values:
             errors.append(f"{location}: the old name of {new_name}, which is given too; remove {name}")
