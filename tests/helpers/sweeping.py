@@ -16,14 +16,14 @@ SPLIT = ("train.jsonl", "test.jsonl", "taxonomy.json", "task.json")
 WORK = """
 import sys
 import yaml
-from example_metrics import TASK, TAXONOMY, measured, rival, write, write_loss
+from example_metrics import TASK, TAXONOMY, make_metrics, make_svm_metrics, write_loss, write_metrics
 from alloy.core.files import write_json, write_jsonl
 
 params = yaml.safe_load(open("params.yaml"))
 ratio, seed = params["mix"]["ratio"], params["seed"]
-luck = (0, 2, -1)[seed % 3]
+seed_effect = (0, 2, -1)[seed % 3]
 if sys.argv[1] == "base":
-    write({"base": measured(), "svm": rival()})
+    write_metrics({"base": make_metrics(), "svm": make_svm_metrics()})
     write_json("metrics/base.json", {"base": {"tokens": 1000, "tokens_per_second": 10, "core_hours": 0.25}})
     write_json("metrics/svm.json", {"svm": {"svm": {"train_seconds": 7.0, "comments_per_second": 800.0}}})
     write_json("metrics/infer/base.json", {"base": {"infer": {"comments_per_second": 12.5}}})
@@ -39,10 +39,10 @@ if sys.argv[1] == "mix":
 if sys.argv[1] == "train":
     if ratio == 0.4 or (ratio, seed) == (0.25, 2):
         sys.exit("train: the loss became nan")
-    right = {"f1": round(60 - 40 * ratio) + luck, "acc": round(40 + 120 * ratio) + luck}
-    tuned = measured(**right, loss=3 - ratio, kl=1 - ratio)
-    write({"tuned": tuned})
-    write_loss(measured(), tuned)
+    right = {"f1": round(60 - 40 * ratio) + seed_effect, "acc": round(40 + 120 * ratio) + seed_effect}
+    tuned = make_metrics(**right, loss=3 - ratio, kl=1 - ratio)
+    write_metrics({"tuned": tuned})
+    write_loss(make_metrics(), tuned)
     rows = sum(1 for _ in open("data/mix/train.jsonl"))
     report = {"examples": rows, "dropped": 0, "steps": rows, "tokens": 1000, "tokens_per_second": 20}
     report |= {"source": {"customer": {"examples": 100}}, "general_share": {"examples": ratio}}

@@ -188,7 +188,7 @@ def test_a_service_that_always_throttles_stops_a_long_job(refused):
     line = refused(reply_in_turn(THROTTLED), ["x"] * 99, retries=2)
     assert line.startswith(f"infer.engine: {MODEL}: ")
     assert "ThrottlingException" in line
-    assert line.endswith(KEPT)
+    assert KEPT in line
 
 
 def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):
@@ -209,7 +209,7 @@ def test_an_error_of_the_account_or_model_stops_the_job_at_once(refused, reply):
     line = refused(reply_in_turn(reply), ["x"] * 40)
     kind = reply.headers["x-amzn-ErrorType"].partition(":")[0]
     assert line.startswith(f"infer.engine: {MODEL}: {kind}: {reply.body['message']}")
-    assert line.endswith(KEPT)
+    assert KEPT in line
 
 
 def test_a_failed_connection_stops_the_job_at_once(folder, monkeypatch):

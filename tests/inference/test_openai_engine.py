@@ -181,7 +181,7 @@ def test_an_error_of_the_account_or_model_stops_the_job_at_once(refused, reply):
     assert len(service.requests) <= 4
     assert line.startswith(f"infer.engine: some-model at {service.url}/v1/: {reply.status} ")
     assert reply.body["error"]["message"] in line
-    assert line.endswith(KEPT)
+    assert KEPT in line
 
 
 def test_answers_that_arrive_after_a_fatal_error_are_kept(folder, monkeypatch):
@@ -220,7 +220,7 @@ def test_a_request_that_the_service_rejects_fails_alone(ask, reply):
 def test_many_failed_requests_in_a_row_stop_the_job(refused):
     line, service = refused(reply_in_turn(make_error(400, "Unknown parameter: 'x'", "unknown_parameter")), ["x"] * 90)
     assert "Unknown parameter: 'x'" in line
-    assert line.endswith(KEPT)
+    assert KEPT in line
     assert 10 <= len(service.requests) <= 12
 
 

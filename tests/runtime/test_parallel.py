@@ -65,8 +65,8 @@ if __name__ != "__main__":
 from functools import partial
 from alloy.runtime.parallel import BLOCK_ROWS, map_blocks
 from alloy.core.stage import run
-from test_parallel import length
-run(lambda: print(list(map_blocks(partial(length, bytes(2**20)), range(3 * BLOCK_ROWS)))))
+from test_parallel import count_rows
+run(lambda: print(list(map_blocks(partial(count_rows, bytes(2**20)), range(3 * BLOCK_ROWS)))))
 """
 needs_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core: all blocks are done right here")
 
