@@ -119,7 +119,7 @@ def main() -> None:
             "cannot be counted"
         )
     if not source.is_file():
-        raise InputError(f"{source}: no such file; `dvc repro` makes it")
+        raise InputError(f"{source}: no such file; `dvc repro` creates it")
     stop = train.on_long_row is LongRow.stop
     encoding = None if service else Encoding(load_tokenizer(BASE), train.assistant_turns, train.max_length, stop)
     prompts = load_task(prompt)

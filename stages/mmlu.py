@@ -7,11 +7,12 @@ Run     dvc repro mmlu@tuned
 
 - `cloze_acc`, `cloze_acc_norm`: the choices are not shown. Is the right one the most likely, in total or per character?
 - `letters_acc`: the choices are shown. Is the letter of the right one the most likely?
-- `generated_acc`, `generated_strict`, `unparsed`: the model generates an answer. Does it name the right choice; is it
-  the right choice and nothing else; does it name no choice?
+- `generated_acc`, `generated_strict`, `unparsed`: the model generates an answer. Does it name the right choice? Is it
+  only the right choice? Does it name no choice?
 - `over_context`: the number of questions left out because they do not fit the model's context in one of the forms.
 
-The stage `compare` chooses one of the first three as the headline `mmlu.acc` (alloy/comparison/formulation.py).
+The stage `compare` chooses `cloze_acc`, `cloze_acc_norm` or `letters_acc` as the headline `mmlu.acc`
+(alloy/comparison/formulation.py).
 """
 
 from collections.abc import Iterable, Sequence
@@ -102,7 +103,7 @@ def _average_rows(rows: list[Row], show_choices: bool) -> Row:
 
 
 def main() -> None:
-    """Load model and questions, ask them in all forms, write rows and metrics."""
+    """Load the model and the questions, ask the questions in all forms, and write rows and metrics."""
     name = read_model_name()
     mmlu, harness = load_sections(Mmlu, Harness)
     out, rows = Path(f"metrics/mmlu/{name}.json"), Path(f"metrics/mmlu/{name}.jsonl")
@@ -117,15 +118,15 @@ def main() -> None:
     def measure_questions(database: Path) -> tuple[Row, list[Row]]:
         from alloy.evaluation.lm_eval_model import open_model
 
-        rows_of_questions = ask_questions(open_model(f"models/{name}", harness), questions, mmlu, database)
-        shares = compute_metrics(rows_of_questions, show_choices=mmlu.show_choices)
+        question_rows = ask_questions(open_model(f"models/{name}", harness), questions, mmlu, database)
+        averages = compute_metrics(question_rows, show_choices=mmlu.show_choices)
         total = sum(len(splits["test"][: mmlu.limit]) for splits in questions.values())
-        return {name: {"mmlu": {**shares, "over_context": total - len(rows_of_questions)}}}, rows_of_questions
+        return {name: {"mmlu": {**averages, "over_context": total - len(question_rows)}}}, question_rows
 
     metrics = run_resumable("mmlu", name, [mmlu, harness], measure_questions, {METRICS: out, ROWS: rows})[name]["mmlu"]
-    shown = ", ".join(f"{key} {metrics[key]:.3f}" for key in METRIC_KEYS)
+    values = ", ".join(f"{key} {metrics[key]:.3f}" for key in METRIC_KEYS)
     left_out = f" ({metrics['over_context']} more are over the context)" if metrics["over_context"] else ""
-    print(f"mmlu {name}: {metrics['questions']} questions{left_out}, chance {metrics['chance']:.3f}; {shown}")
+    print(f"mmlu {name}: {metrics['questions']} questions{left_out}, chance {metrics['chance']:.3f}; {values}")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def main() -> None:
         f"{metrics['leaves_in_test_alone']} of {len(taxonomy.leaves)} leaves only in test"
     )
     achieved = metrics["test"] / len(sides)
-    if (comments.table["named_side"] == FREE).all() and abs(achieved - split.test) > max(
+    if (comments.table["given_side"] == FREE).all() and abs(achieved - split.test) > max(
         0.05, 3 * (0.25 / len(sides)) ** 0.5
     ):
         print(

@@ -19,7 +19,7 @@ from alloy.core.files import InputError
 
 # The first two digits of the hash are the name of the folder. Other files in it are temporary files of DVC.
 OBJECT = re.compile(r"[0-9a-f]{30}(\.dir)?")
-FIX = "removed; `dvc pull --force` fetches it again; without a remote, `dvc repro` makes it again"
+FIX = "removed; `dvc pull --force` fetches it again; without a remote, `dvc repro` creates it again"
 
 
 def list_cached_files(cache: Path) -> Iterator[Path]:

@@ -1,7 +1,7 @@
 """Show the results of the last run: the comparison, the verdict, and the path of the report.
 
 Reads   metrics/compare.json, the costs in metrics/*.json, dvc.lock
-Writes  metrics/report.html, by DVC, if it is missing or out of date; nothing is trained
+Writes  metrics/report.html: DVC writes it if it is missing or out of date; no model is trained
 Run     alloy report [--open]
 """
 
@@ -18,7 +18,7 @@ from alloy.core.dvc_outputs import LOCK, is_as_recorded
 from alloy.core.files import InputError, Row, read_json, require_file
 from alloy.core.yaml_text import read_yaml
 
-COMPARED, REPORT = Path("metrics/compare.json"), Path("metrics/report.html")
+COMPARISON, REPORT = Path("metrics/compare.json"), Path("metrics/report.html")
 # With --single-item, DVC runs only this stage, with the existing metrics.
 WRITE_REPORT = ["dvc", "repro", "--quiet", "--single-item", "report"]
 
@@ -30,7 +30,7 @@ def format_results(compared: Row, costs: list[Row]) -> str:
         text = "\n".join([render_findings(findings), *([ONE_SEED] if findings else [])])
         return "\n\n".join([render_table(compared["measures"]), render_cost_table(costs), text])
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(f"{COMPARED}: not a comparison; run `dvc repro --force compare`") from None
+        raise InputError(f"{COMPARISON}: not a valid comparison; run `dvc repro --force compare`") from None
 
 
 def is_current(stage: Row) -> bool:
@@ -47,19 +47,19 @@ def update_report() -> None:
         return
     print(f"report: {REPORT} is missing or out of date; DVC writes it", file=sys.stderr, flush=True)
     if subprocess.run(WRITE_REPORT, stdout=sys.stderr.fileno(), check=False).returncode:
-        raise InputError(f"{REPORT}: DVC could not write it (see above); `dvc repro report` also runs what is missing")
+        raise InputError(f"{REPORT}: DVC could not write it (see above); run `dvc repro report`")
 
 
 def open_in_browser(page: Path) -> None:
     """Open a page in the user's browser."""
     if not webbrowser.open(page.resolve().as_uri()):
-        print(f"report: no browser found; open {page} yourself", file=sys.stderr)
+        print(f"report: no browser found; open {page} in a browser", file=sys.stderr)
 
 
 def main(*, browse: bool) -> None:
-    """Print the results, then the path of the report; open it if asked."""
-    require_file(COMPARED, "run `dvc repro` to get results, or `dvc pull` if they were shared")
-    print(format_results(read_json(COMPARED), read_costs()), end="\n\n", flush=True)
+    """Print the results, then the path of the report; open it if `browse` is set."""
+    require_file(COMPARISON, "run `dvc repro` to get results, or `dvc pull` if they were shared")
+    print(format_results(read_json(COMPARISON), read_costs()), end="\n\n", flush=True)
     update_report()
     print(f"report: {REPORT}", flush=True)
     if browse:

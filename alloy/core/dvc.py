@@ -52,7 +52,7 @@ def _fill_references(template: Any, values: Row) -> Any:  # noqa: ANN401 (any YA
 
 
 def list_watched_sections(root: Path) -> tuple[set[str], set[str]]:
-    """Return the sections of params.yaml and of profiles that stages depend on; empty sets without a dvc.yaml."""
+    """Return (params, profile): the sections of each that stages depend on; empty sets without a dvc.yaml."""
     if not (root / PIPELINE).is_file():
         return set(), set()
     params, profile = {*TEMPLATE_KEYS, "seed"}, set[str]()
@@ -66,7 +66,7 @@ def list_watched_sections(root: Path) -> tuple[set[str], set[str]]:
 
 
 def list_files(paths: Iterable[str]) -> list[Path]:
-    """Return the files at and below `paths`, sorted, without the files that Python compiles there."""
+    """Return the files at and below `paths`, sorted, without compiled Python files."""
     files = {file for path in map(Path, paths) for file in (path, *path.rglob("*")) if file.is_file()}
     return sorted(file for file in files if "__pycache__" not in file.parts)
 
@@ -82,7 +82,7 @@ def read_current_stage() -> Row:
 def require_unchanged_inputs(stage: Row) -> Iterator[None]:
     """Raise `InputError` if parameters or files that `stage` depends on change within the `with` block.
 
-    Before that, remove temporary files that killed runs of the stage left.
+    On entry, remove temporary files that killed runs of the stage left.
     """
     if "RANK" not in os.environ:  # otherwise other processes of the stage may be writing already
         for out in (out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])):
@@ -93,8 +93,8 @@ def require_unchanged_inputs(stage: Row) -> Iterator[None]:
     for file, key in sorted(before.keys() | after.keys()):
         if before.get((file, key)) != after.get((file, key)):
             raise InputError(
-                f"{file}: {f'{key} ' * bool(key)}changed while this stage ran, and DVC would record the change as its "
-                "input; run `dvc repro` again, with the change or without it"
+                f"{file}: {f'{key} ' if key else ''}changed while this stage ran, so DVC would record an input that "
+                "the stage did not read; keep or undo the change, and run `dvc repro` again"
             )
 
 
@@ -146,8 +146,8 @@ def _get_value(values: Any, key: str) -> Any:  # noqa: ANN401 (any YAML value)
     return values
 
 
-def remember_dvc() -> None:
-    """Remember the dvc process that started this stage, also for the child processes of the stage."""
+def record_dvc_process() -> None:
+    """Record the dvc process that started this stage in `ALLOY_DVC`, which child processes inherit."""
     if "DVC_STAGE" in os.environ:
         os.environ["ALLOY_DVC"] = f"{socket.gethostname()}:{_find_dvc_process()}"
 

@@ -1,4 +1,4 @@
-"""Files that DVC makes or tracks: how to restore a missing one, and which ones were edited after DVC recorded them."""
+"""Find out how to restore a missing file, and which inputs of a stage were edited after DVC recorded them."""
 
 import hashlib
 import json
@@ -14,15 +14,15 @@ PIPELINE, LOCK = Path("dvc.yaml"), Path("dvc.lock")
 MAX_HASHED_BYTES = 2**28  # a larger file is compared by its size only
 
 
-def how_to_make(path: Path) -> str:
-    """Return how to restore a missing or damaged file: by running its stage, from DVC's cache, or by the user."""
+def how_to_restore(path: Path) -> str:
+    """Return how to restore a missing or damaged file: run its stage, get it from the DVC cache, or add it."""
     if stage := find_stage_of(path):
-        return f"`dvc repro {stage}` makes it"
+        return f"`dvc repro {stage}` creates it"
     if is_tracked_by_dvc(path):
-        return "`dvc checkout` or `dvc pull` brings it back"
+        return "`dvc checkout` or `dvc pull` restores it"
     if path.parts[:1] == ("data",):
-        return "put it there, or name another folder under `data` in params.yaml"
-    return "put it there"
+        return "add the file, or set another folder under `data` in params.yaml"
+    return "add the file"
 
 
 def find_stage_of(path: Path) -> str | None:
@@ -52,7 +52,7 @@ def _list_output_patterns(stage: Row, folder: Path) -> Iterator[str]:
 
 
 def _load_stages(pipeline: Path) -> Row:
-    """Return the stages of a dvc.yaml or dvc.lock; an empty dict if it is not readable: DVC reports that better."""
+    """Return the stages of a dvc.yaml or dvc.lock; an empty dict if it cannot be read: DVC reports that better."""
     try:
         values = read_yaml(pipeline)
     except (OSError, InputError):
@@ -64,10 +64,10 @@ def _load_stages(pipeline: Path) -> Row:
 
 
 def find_edited_inputs(stage: str) -> list[str]:
-    """Return a line for each input of `stage` that another stage made and that was edited since.
+    """Return a line for each input of `stage` that another stage created and that was edited since.
 
-    Such a file differs from its hash in dvc.lock. `dvc repro` makes it again before it runs the stage, but a user who
-    runs the stage without DVC may need to know. `stage` is a name such as `score`, or an address such as `score@tuned`.
+    Such a file differs from its hash in dvc.lock. `dvc repro` creates it again before it runs the stage. This is for
+    users who run the stage without DVC. `stage` is a name such as `score`, or an address such as `score@tuned`.
     """
     recorded = _load_stages(LOCK)
     read = {
@@ -77,7 +77,7 @@ def find_edited_inputs(stage: str) -> list[str]:
         for dep in entry.get("deps") or []
     }
     return [
-        f"{path}: edited since the stage {name} made it; `dvc repro {name}` makes it again"
+        f"{path}: edited since the stage {name} created it; `dvc repro {name}` creates it again"
         for name, entry in recorded.items()
         for out in entry.get("outs") or []
         for path in [out["path"]]

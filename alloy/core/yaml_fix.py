@@ -7,7 +7,7 @@ from pathlib import Path
 from alloy.core.files import InputError
 
 CONFLICT_MARKER = re.compile(r"^<{7}( |$)", re.MULTILINE)
-# Words in the errors of PyYAML and OmegaConf, and how to fix each.
+# Parts of error messages of PyYAML and OmegaConf, and how to fix each error.
 FIXES = {
     "cannot start any token": "quote the value, and indent with spaces instead of tabs",
     "duplicate key": "keep one of the two keys",
@@ -21,8 +21,8 @@ FIXES = {
 
 
 def how_to_fix(reason: str) -> str:
-    """Return how to fix a YAML file, by the reason for which it is not valid."""
-    return next((fix for words, fix in FIXES.items() if words in reason), "correct that line or the one before")
+    """Return how to fix a YAML file, given the parser's error message."""
+    return next((fix for message, fix in FIXES.items() if message in reason), "correct that line or the one before")
 
 
 def require_resolved(paths: Iterable[Path]) -> None:
@@ -34,7 +34,7 @@ def require_resolved(paths: Iterable[Path]) -> None:
         text = path.read_text(encoding="utf-8", errors="replace")
         if marker := CONFLICT_MARKER.search(text):
             line = text.count("\n", 0, marker.start()) + 1
-            more = ", then `dvc repro` brings it up to date" if path.suffix == ".lock" else ""
+            more = ", then run `dvc repro` to update it" if path.suffix == ".lock" else ""
             errors.append(f"{path}:{line}: merge conflict marker; keep one side and remove the markers{more}")
     if errors:
         raise InputError("\n".join(errors))

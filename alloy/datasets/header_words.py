@@ -1,6 +1,6 @@
 """Find the role of a column from its name, with known words in many languages.
 
-Words are in lower case and without accents. A name of several words is known if one of its words is known.
+The words are in lower case, without accents. In a name of several words, one known word is enough.
 """
 
 import re
@@ -67,7 +67,8 @@ AMBIGUOUS = {
     "code",
 }
 COMPOUND_ENDS = [word for word in ROLE_BY_WORD if len(word) >= 5]  # ends of compound words, such as Kundenkommentar
-SPACELESS = [word for word in ROLE_BY_WORD if any("\u3040" <= letter <= "\uffdc" for letter in word)]
+# Words in Chinese, Japanese and Korean: they are found anywhere in a name, which may have no spaces.
+UNSPACED_WORDS = [word for word in ROLE_BY_WORD if any("\u3040" <= letter <= "\uffdc" for letter in word)]
 
 
 def normalize_name(name: str) -> str:
@@ -91,7 +92,7 @@ def find_role(name: str) -> str | None:
     if joined in ROLE_BY_WORD:
         return ROLE_BY_WORD[joined]
     known = [word for word in words.split() if word in ROLE_BY_WORD]
-    known += [word for word in SPACELESS if word in words]
+    known += [word for word in UNSPACED_WORDS if word in words]
     known += [end for word in words.split() for end in COMPOUND_ENDS if len(word) > len(end) and word.endswith(end)]
     roles = [ROLE_BY_WORD[word] for word in known if word not in AMBIGUOUS] or [ROLE_BY_WORD[word] for word in known]
     for role in ("id", "lang", "split", "weight", "emotion", "content", "levels", "text"):  # "comment id" is an id

@@ -1,4 +1,4 @@
-"""The grammar of an answer, as EBNF for xgrammar: exactly the JSON that training teaches, with labels of the taxonomy.
+"""The grammar of an answer, as EBNF for xgrammar: exactly the JSON of the training data, with labels of the taxonomy.
 
 Labels are a prefix tree of the taxonomy's paths, so the levels of a segment always belong together. The tree compiles
 in half a second and takes microseconds per token. A JSON schema of the same paths took xgrammar a minute to compile

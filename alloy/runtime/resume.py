@@ -28,7 +28,7 @@ from typing import IO, Any
 
 import orjson
 
-from alloy.core.dvc import is_orphaned, list_files, read_stage_entry, remember_dvc
+from alloy.core.dvc import is_orphaned, list_files, read_stage_entry, record_dvc_process
 from alloy.core.files import (
     InputError,
     Row,
@@ -184,7 +184,7 @@ def resume_or_reuse(stage: str, key: str, process: Callable[[WorkFolder], None],
     A result with rows that are to be processed again is removed, and `process` completes it from the rows that are
     kept.
     """
-    remember_dvc()
+    record_dvc_process()
     with hold_work_folder(stage, key) as folder:
         if (folder.path / ROW_LOG).exists():
             remove_path(folder.result)

@@ -1,4 +1,4 @@
-"""Errors that show without gold labels: invalid JSON, empty or repeated segments, labels not in the taxonomy."""
+"""Errors that are found without gold labels: invalid JSON, empty or repeated segments, labels not in the taxonomy."""
 
 from alloy.core.files import Row
 from alloy.formats.taxonomy import Taxonomy
@@ -9,9 +9,9 @@ def measure_answer_errors(pairs: list[Pair], taxonomy: Taxonomy) -> Row:
     """Return the share of answers, or of predicted segments, that have each kind of error.
 
     Shares of answers:
-    - `invalid_json`: the model ended the answer itself, but it is not a JSON list.
-    - `ended_by_length`: cut at the token limit.
-    - `unanswered`: refused, or failed.
+    - `invalid_json`: the model ended its answer, but the answer is not a JSON list.
+    - `ended_by_length`: the answer was cut at the token limit.
+    - `unanswered`: the request was refused or failed, or its prompt did not fit.
     - `empty_answers`: valid, but without a segment.
 
     Shares of predicted segments:

@@ -20,15 +20,15 @@ def find_copies(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def assign_sides(
-    keys: np.ndarray, named_sides: np.ndarray, pairs: np.ndarray, test_share: float
+    keys: np.ndarray, given_sides: np.ndarray, pairs: np.ndarray, test_share: float
 ) -> tuple[np.ndarray, dict[int, int]]:
     """Return the side of each comment (n,), and for each comment that is left out a similar one on the other side.
 
-    `keys` (n,) are hashes of the texts in uint64. `named_sides` (n,) are the sides that the data names, or `FREE`.
+    `keys` (n,) are hashes of the texts in uint64. `given_sides` (n,) are set by the comments' `split`, else `FREE`.
     `pairs` (m, 2) are the row indices of near-duplicates and of copies. If several comments are copies of each other,
     only the first of them is paired with near-duplicates.
 
-    1. A comment whose side is named gets it. A free comment is a test comment if its hash, as a fraction of 2**64, is
+    1. A comment with a given side gets it. A free comment is a test comment if its hash, as a fraction of 2**64, is
        below `test_share`.
     2. Go through the free comments in order. One with earlier near-duplicates or copies on one side only goes to that
        side. One with earlier ones on both sides is left out. A copy of a comment that is left out is left out too.
@@ -39,14 +39,14 @@ def assign_sides(
     Example: comments 0 (test) and 1 (train) are not similar, and comment 2 is similar to both: it is left out.
     """
     hashed_sides = np.where(keys / 2**64 < test_share, TEST, TRAIN)
-    sides = np.where(named_sides == FREE, hashed_sides, named_sides)
+    sides = np.where(given_sides == FREE, hashed_sides, given_sides)
     similar: dict[int, list[int]] = defaultdict(list)
     for a, b in pairs.tolist():
         similar[a].append(b)
         similar[b].append(a)
     left_out: dict[int, int] = {}
     for row in sorted(similar):
-        if named_sides[row] == FREE:
+        if given_sides[row] == FREE:
             by_side = {int(sides[other]): other for other in similar[row] if other < row}
             out = by_side.pop(LEFT_OUT, None)
             if len(by_side) == 1:

@@ -38,9 +38,9 @@ def divide_with_pairs(
     comments: CheckedComments, test_share: float, threshold: float
 ) -> tuple[np.ndarray, dict[int, int], np.ndarray]:
     """Return what `divide_comments` returns, and the pairs (n, 2) of copies and near-duplicates that it found."""
-    keys, named_sides = comments.table["key"], comments.table["named_side"]
+    keys, given_sides = comments.table["key"], comments.table["given_side"]
     pairs, first = find_copies(keys)
-    sides, left_out = assign_sides(keys, named_sides, pairs, test_share)
+    sides, left_out = assign_sides(keys, given_sides, pairs, test_share)
     if threshold == 1:
         return sides, left_out, pairs
     signatures = comments.table["signature"][first]
@@ -51,7 +51,7 @@ def divide_with_pairs(
             break
         near_duplicates = select_near_duplicates(first[candidates], threshold, comments.read_folded_text)
         pairs = np.unique(np.concatenate([pairs, near_duplicates]), axis=0)
-        sides, left_out = assign_sides(keys, named_sides, pairs, test_share)
+        sides, left_out = assign_sides(keys, given_sides, pairs, test_share)
         across = find_cross_candidates(signatures, buckets, sides[first] == TEST, sides[first] == TRAIN)
         candidates = remove_seen_pairs(across, seen)
         seen = np.concatenate([seen, candidates])
@@ -63,6 +63,6 @@ def require_both_sides(sides: np.ndarray, file: str) -> None:
     train, test = (int((sides == side).sum()) for side in (TRAIN, TEST))
     if not train or not test:
         raise InputError(
-            f"{file}: {train} train and {test} test comments; add comments or change split.test so that both sides "
-            "have some"
+            f"{file}: {train} train and {test} test comments; add comments or change split.test so that neither "
+            "side is empty"
         )

@@ -22,7 +22,7 @@ COLUMNS = [
     ("line", np.int64),  # in the file, from 1
     ("id", np.uint64),  # hash of the id
     ("key", np.uint64),  # hash of the folded text
-    ("named_side", np.int8),  # by the comment's `split`, or `FREE`
+    ("given_side", np.int8),  # the side that its `split` asks for, or `FREE`
     ("labels", np.uint64),  # hash of the labels and emotions of its segments, in any order
     ("content", np.bool_),  # whether any of its segments has a `content`
     ("quoted", np.bool_),  # whether its text contains the `content` of each of its segments
@@ -37,9 +37,9 @@ KNOWN_KEYS = frozenset(KEYS)
 class CheckedComments:
     """The valid comments of a file, or of a block of lines, in file order, and its bad rows.
 
-    `rows` are the comments as canonical JSON lines. `leaves` has the leaf index of each segment of a comment,
-    `emotions` the emotions of its segments, and `table` (n,) its `COLUMNS`. `rejects` has `{file, line, reason}` of
-    each bad row, `unknown` the number of rows with each unknown key.
+    `rows` has the comments as canonical JSON lines, `leaves` the leaf indices of their segments, and `emotions` the
+    emotions of their segments. `table` is a structured array (n,) with the columns `COLUMNS`. `rejects` has
+    `{file, line, reason}` of each bad row, and `unknown` the number of rows with each unknown key.
     """
 
     rows: list[bytes]
@@ -93,7 +93,7 @@ def check_block(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) 
     table["line"] = numbers
     table["id"] = [hash_to_uint64(comment.id) for comment in comments]
     table["key"] = [hash_to_uint64(text) for text in texts]
-    table["named_side"] = [SIDES[comment.split] for comment in comments]
+    table["given_side"] = [SIDES[comment.split] for comment in comments]
     table["labels"] = [hash_to_uint64(_make_label_key(comment)) for comment in comments]
     table["content"] = [any(segment.content is not None for segment in comment.segments) for comment in comments]
     table["quoted"] = [_are_contents_in_text(comment, text) for comment, text in zip(comments, texts, strict=True)]

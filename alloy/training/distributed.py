@@ -21,7 +21,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from alloy.core.dvc import remember_dvc
+from alloy.core.dvc import record_dvc_process
 from alloy.core.files import InputError
 
 DEFAULT_PORT = "29500"
@@ -97,7 +97,7 @@ def launch_processes(module: str, *, gpu: bool) -> None:
             "train.gpu: the profile needs a GPU, but torch finds none; use a machine with a GPU, or another `profile`"
         )
     if "RANK" not in os.environ:
-        remember_dvc()
+        record_dvc_process()
     command = build_launch_command(module, os.environ, gpus, socket.gethostname())
     if command is not None:
         processes = read_count(os.environ, "ALLOY_PROCESSES", max(gpus, 1))

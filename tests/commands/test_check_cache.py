@@ -1,4 +1,4 @@
-"""All files of the cache are read: corrupt ones are found and removed, then fetched or made again."""
+"""All files of the cache are read: corrupt ones are found and removed, then fetched or created again."""
 
 import sys
 from pathlib import Path

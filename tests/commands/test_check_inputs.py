@@ -1,4 +1,4 @@
-"""`alloy check inputs`: settings, data and model are checked as the stages do, and all errors are told together."""
+"""`alloy check inputs`: settings, data and model are checked as the stages do, and all errors are printed together."""
 
 import json
 import re
@@ -213,7 +213,7 @@ def test_a_training_that_memory_cannot_hold_is_an_error_and_one_without_its_gpu_
     assert summary.warnings[0].startswith("train.gpu: ")
 
 
-def test_what_a_bad_kind_of_data_leaves_unknown_is_shown_as_such(project, capsys):
+def test_values_that_bad_data_leaves_unknown_are_shown_as_unknown(project, capsys):
     (project / "data/x/prompts.jsonl").unlink()
     read_errors()
     rows = data_rows(capsys.readouterr().out)
@@ -230,7 +230,7 @@ def test_what_a_bad_kind_of_data_leaves_unknown_is_shown_as_such(project, capsys
         ({"score": {"head": 0.5}}, {"general": 3}, ["params.yaml: score.head: ", "profiles/p.yaml: general: "]),
     ],
 )
-def test_every_section_is_checked_and_all_errors_are_told(project, params, profile, locations):
+def test_every_section_is_checked_and_all_errors_are_printed(project, params, profile, locations):
     write_settings(project, params, **profile)
     errors_shown = read_errors()
     assert len(errors_shown) == len(locations)

@@ -82,7 +82,7 @@ def test_the_page_shows_the_table_of_the_demo(tmp_path: Path, monkeypatch: pytes
     assert max(map(len, made.splitlines())) <= 80
 
 
-def test_large_figures_stay_in_80_columns_and_are_aligned_to_the_right() -> None:
+def test_large_numbers_stay_in_80_columns_and_are_aligned_to_the_right() -> None:
     lines = render_table(LARGE).splitlines()
     assert max(map(len, lines)) <= 80
     assert {len(line) for line in lines[1:-1] if line} == {74}

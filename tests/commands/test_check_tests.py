@@ -45,7 +45,7 @@ def test_it_fails_if_no_test_can_show_forgetting(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("missing", ["metrics/mmlu/base.json", "metrics/mmlu/base.jsonl", "metrics/ifeval/base.json"])
-def test_a_missing_file_is_named_with_the_command_that_makes_it(missing: str) -> None:
+def test_a_missing_file_is_named_with_the_command_that_creates_it(missing: str) -> None:
     write_metrics({"base": make_metrics()})
     Path(missing).unlink()
     with pytest.raises(InputError) as caught:

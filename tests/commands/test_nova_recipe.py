@@ -218,7 +218,7 @@ def test_percents_of_two_decimals_sum_to_100(weights: list[float]) -> None:
         assert round(shares[str(index)], 2) == shares[str(index)]
 
 
-def test_novas_own_mix_sums_to_100_and_stays_itself() -> None:
+def test_novas_default_mix_sums_to_100_and_is_not_changed() -> None:
     assert round_percentages(NOVA_MIX) == NOVA_MIX
     assert round(sum(NOVA_MIX.values()), 9) == 100
 

@@ -21,7 +21,7 @@ LINE: Row = {
     "change": {"value": 0.4, "low": 0.3, "high": 0.5, "p": 0.002},
     "models": {"base": {"value": 0.1}, "tuned": {"value": 0.5}, "svm": {"value": 0.3}},
 }
-COMPARED: Row = {
+COMPARISON: Row = {
     "measures": [LINE],
     "verdict": [{"topic": "Task", "kind": "gained", "text": "F1 0.500 (base: 0.100)."}],
     "mmlu": {"formulation": None},
@@ -41,7 +41,7 @@ stages:
 
 
 def test_the_results_are_the_tables_and_the_verdict() -> None:
-    metrics, costs, words = report.format_results(COMPARED, COSTS).split("\n\n")
+    metrics, costs, words = report.format_results(COMPARISON, COSTS).split("\n\n")
     assert " ".join(metrics.splitlines()[1].split()) == "VOC F1 100 0.100 0.500 +0.400 +0.300 to +0.500 0.002 0.300"
     assert costs.split()[-4:] == ["training", "92.0", "109", "-"]
     assert words.splitlines()[0] == "Task: gained. F1 0.500 (base: 0.100)."
@@ -57,20 +57,20 @@ def test_the_results_are_those_that_the_stage_compare_prints(
     write_costs()
     compare.main()
     printed = capsys.readouterr().out
-    results = report.format_results(read_json(report.COMPARED), read_costs())
+    results = report.format_results(read_json(report.COMPARISON), read_costs())
     assert results in printed
     assert results.count("\n") > 20
 
 
 def test_without_a_tuned_model_nothing_is_said_of_training_seeds() -> None:
-    words = report.format_results({**COMPARED, "verdict": []}, COSTS).split("\n\n")[2]
+    words = report.format_results({**COMPARISON, "verdict": []}, COSTS).split("\n\n")[2]
     assert len(words.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    "compared", [{}, [], {**COMPARED, "verdict": [{"topic": "x"}]}, {**COMPARED, "measures": [{"models": 1}]}]
+    "compared", [{}, [], {**COMPARISON, "verdict": [{"topic": "x"}]}, {**COMPARISON, "measures": [{"models": 1}]}]
 )
-def test_a_file_that_is_not_a_comparison_is_named(compared: Row) -> None:
+def test_the_error_of_an_invalid_comparison_names_the_file(compared: Row) -> None:
     with pytest.raises(InputError, match=r"^metrics/compare\.json: .*`dvc repro"):
         report.format_results(compared, COSTS)
 
@@ -114,7 +114,7 @@ def test_dvc_writes_a_report_that_is_out_of_date_and_runs_no_other_stage(tmp_pat
     (project / "metrics").mkdir()
     for name in ("base", "train", "svm", "infer/base", "infer/tuned"):
         write_json(project / f"metrics/{name}.json", {Path(name).name: {}})
-    write_json(project / "source.json", COMPARED)
+    write_json(project / "source.json", COMPARISON)
     read_output(project, "dvc", "repro", "-q")
     commit_all(project, "start")
     page, mark = project / "metrics/report.html", project / "trained-again"
@@ -132,7 +132,7 @@ def test_dvc_writes_a_report_that_is_out_of_date_and_runs_no_other_stage(tmp_pat
     assert show_report()[1].startswith("report: metrics/report.html ")
     assert page.read_text() == first
     write_json(project / "source.json", {})  # `compare` would run again
-    write_json(project / "metrics/compare.json", {**COMPARED, "measures": [LINE, LINE]})
+    write_json(project / "metrics/compare.json", {**COMPARISON, "measures": [LINE, LINE]})
     assert show_report()[0].splitlines()[-1] == "report: metrics/report.html"
     assert int(page.read_text()) == (project / "metrics/compare.json").stat().st_size
     assert not mark.exists()

@@ -1,4 +1,4 @@
-"""The real run in small: a model that answers everything with customer labels, and the one that was cured by the mix.
+"""Leakage, with counts of a real run: a model that answers with customer labels, and one tuned with general data.
 
 SmolLM2-135M, tuned on restaurant reviews: 459 of 500 answers to science questions and 57 of 60 to IFEval's prompts were
 customer labels; with a quarter of general examples 4 of 500 and 12 of 60. Base: none.
@@ -47,8 +47,8 @@ def make_answers(count: int, leaked: int, **more: object) -> list[dict]:
 
 
 def make_model(questions: int, prompts: int, right: int) -> tuple[dict, dict]:
-    """Return figures and rows of a model by how many of 500 and of 60 answers leaked; it knows 30% by likelihood."""
-    figures, rows = make_metrics(f1=17)
+    """Return metrics and rows of a model by how many of 500 and of 60 answers leaked; it knows 30% by likelihood."""
+    metrics, rows = make_metrics(f1=17)
     mmlu = [
         {**row, "acc": int(number < 150), "generated_acc": int(number < right), "unparsed": 1}
         for number, row in enumerate(make_answers(500, questions))
@@ -59,23 +59,23 @@ def make_model(questions: int, prompts: int, right: int) -> tuple[dict, dict]:
     instructions = {"prompts": 60, "instructions": 60, "prompt_strict": 8 / 60}
     ones = {"instruction_strict": 1.0, "instruction_loose": 1.0}
     return (
-        {"voc": figures["voc"], "mmlu": shares, "ifeval": {**instructions, **ones}},
+        {"voc": metrics["voc"], "mmlu": shares, "ifeval": {**instructions, **ones}},
         {"voc": rows["voc"], "mmlu": mmlu, "ifeval": lists},
     )
 
 
-BASE, COLLAPSED, CURED = make_model(0, 0, 0), make_model(459, 57, 0), make_model(4, 12, 5)
+BASE, COLLAPSED, MIXED = make_model(0, 0, 0), make_model(459, 57, 0), make_model(4, 12, 5)
 
 
 def compare(tuned: tuple[dict, dict]) -> list[dict]:
     models = {"base": BASE, "tuned": tuned, "svm": make_svm_metrics()}
     rows = {name: flag_answers(own, FORMAT) for name, (_, own) in models.items()}
-    figures = {name: add_leakage(own, rows[name]) for name, (own, _) in models.items()}
-    return compare_models(figures, rows, 500, 0)
+    metrics = {name: add_leakage(own, rows[name]) for name, (own, _) in models.items()}
+    return compare_models(metrics, rows, 500, 0)
 
 
 @pytest.mark.parametrize(
-    ("tuned", "questions", "prompts"), [(BASE, 0, 0), (COLLAPSED, 459, 57), (CURED, 4, 12)], ids=["base", "0", "0.25"]
+    ("tuned", "questions", "prompts"), [(BASE, 0, 0), (COLLAPSED, 459, 57), (MIXED, 4, 12)], ids=["base", "0", "0.25"]
 )
 def test_exactly_the_leaked_answers_are_counted(tuned: tuple, questions: int, prompts: int) -> None:
     found = {line["name"]: line for line in compare(tuned)}
@@ -100,8 +100,8 @@ def test_the_verdict_on_the_collapsed_model_is_that_its_answers_are_customer_lab
     assert "95% of these answers are customer labels (base: 0%)" in findings["Instructions"].text
 
 
-def test_the_verdict_on_the_cured_model_names_what_is_left() -> None:
-    partly = next(finding for finding in judge_comparison(compare(CURED)) if finding.topic == "Answer format")
+def test_the_verdict_on_the_mixed_model_names_the_remaining_leakage() -> None:
+    partly = next(finding for finding in judge_comparison(compare(MIXED)) if finding.topic == "Answer format")
     assert partly.outcome is Outcome.partly_lost
     assert "20% of the answers to IFEval's prompts are customer labels (base: 0%)" in partly.text
     assert "2.9% of all 560 general answers (base: 0%)" in partly.text
@@ -113,17 +113,17 @@ def test_the_verdict_on_an_unchanged_model_is_that_its_format_is_kept() -> None:
     assert "0% of the 560 general answers are customer labels (base: 0%)" in kept.text
 
 
-def test_the_gate_fails_for_the_collapsed_model_and_passes_for_the_cured_one() -> None:
+def test_the_gate_fails_for_the_collapsed_model_and_passes_for_the_mixed_one() -> None:
     (line,) = find_broken_limits(compare(COLLAPSED), LIMITS)
     assert line.startswith("params.yaml: gate.leak: rose by 0.921 (0.000 to 0.921), 0.05 is allowed")
-    assert find_broken_limits(compare(CURED), LIMITS) == []
-    assert len(find_broken_limits(compare(CURED), Gate.model_validate({"ifeval": {"leak": 0.05}}))) == 1
+    assert find_broken_limits(compare(MIXED), LIMITS) == []
+    assert len(find_broken_limits(compare(MIXED), Gate.model_validate({"ifeval": {"leak": 0.05}}))) == 1
 
 
 def test_a_model_without_general_answers_has_no_leakage() -> None:
-    figures, rows = make_svm_metrics()
+    metrics, rows = make_svm_metrics()
     assert flag_answers({**rows, "mmlu": []}, FORMAT) == {**rows, "mmlu": []}
-    assert add_leakage(figures, rows) == figures
+    assert add_leakage(metrics, rows) == metrics
 
 
 def test_a_choice_with_the_name_of_a_label_is_not_a_leak() -> None:

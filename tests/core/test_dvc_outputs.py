@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alloy.core.dvc_outputs import find_edited_inputs, find_stage_of, how_to_make, is_tracked_by_dvc
+from alloy.core.dvc_outputs import find_edited_inputs, find_stage_of, how_to_restore, is_tracked_by_dvc
 from alloy.core.files import InputError
 from alloy.core.metrics_file import read_metrics
 
@@ -45,8 +45,8 @@ def test_the_stage_that_makes_a_file_is_named(project: Path) -> None:
 
 def test_a_file_that_is_not_an_output_is_pulled_or_written(project: Path) -> None:
     assert is_tracked_by_dvc(Path("data/yours/comments.jsonl"))
-    assert "dvc pull" in how_to_make(Path("data/yours/comments.jsonl"))
-    assert "params.yaml" in how_to_make(Path("data/theirs/comments.jsonl"))
+    assert "dvc pull" in how_to_restore(Path("data/yours/comments.jsonl"))
+    assert "params.yaml" in how_to_restore(Path("data/theirs/comments.jsonl"))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Rows go to files and come back; a fault has its line, and no reader ever sees half a file."""
+"""Rows are written and read back; an error names its line, and no reader ever sees a partial file."""
 
 import gzip
 import os
@@ -38,7 +38,7 @@ def read_error(path: Path) -> str:
     return str(caught.value).replace(f"{path.parent}/", "")
 
 
-def test_rows_come_back_as_they_were_in_any_script(tmp_path: Path) -> None:
+def test_rows_are_read_back_unchanged_in_any_script(tmp_path: Path) -> None:
     rows = [
         {"text": "Schloß, ¿qué tal?, 鍵, مفتاح, 🔑"},
         {"text": "two\nlines, a\u2028separator and \x85 next", "parts": [1, 2.5, None, {"a": True}]},
@@ -182,7 +182,7 @@ def test_a_broken_document_names_its_line(tmp_path: Path) -> None:
         read_json(path)
 
 
-def test_a_truncated_archive_is_one_line(tmp_path: Path) -> None:
+def test_a_truncated_archive_is_an_error_of_one_line(tmp_path: Path) -> None:
     whole = gzip.compress(b'{"a": 1}\n' * 100)
     assert read_error(write_file(tmp_path, whole[:-9], "rows.jsonl.gz")).startswith("rows.jsonl.gz: ")
 

@@ -116,7 +116,7 @@ def test_an_edit_of_an_input_ends_the_stage_and_nothing_is_recorded(project, mea
     assert not (project / "dvc.lock").exists()
 
 
-def test_after_an_edit_the_stage_runs_again_with_what_is_there_then(project):
+def test_after_an_edit_the_stage_runs_again_with_the_edited_input(project):
     run_repro(project, edit_file("params.yaml", seed=1))
     status, output = run_repro(project, lambda _: None)
     assert status == 0, output

@@ -62,7 +62,7 @@ def load_settings(*kinds: Any, params: str = "", profile: str = "") -> Any:
 
 
 def load_errors(*kinds: Any, **files: str) -> list[tuple[str, str, str]]:
-    """Return file, key and what is said of each fault."""
+    """Return (file, key, message) of each error."""
     with pytest.raises(InputError) as caught:
         load_settings(*kinds, **files)
     return split_errors(caught.value)
@@ -161,7 +161,7 @@ def test_a_section_cannot_be_changed() -> None:
         mix.ratio = 0.5
 
 
-# Kind of section, its text, the key of the fault, and what must be named there: what belongs there and what was given.
+# (section, its text, key of the error, words in its message: the expected value and the given one).
 BAD_PARAMS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
     "an unknown key": (Mix, "{ration: 0.1}", "ration", ("ratio",)),
     "a key like no other": (Interpolate, "{x: 1}", "x", ("alpha",)),
@@ -174,7 +174,7 @@ BAD_PARAMS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
     "a number for a word": (Data, "{comments: 3}", "comments", ("word", "3")),
     "null for a choice": (Prompt, "{taxonomy: }", "taxonomy", ("none", "full", "shortlist", "null")),
     "an unknown choice": (Prompt, "{taxonomy: all}", "taxonomy", ("none", "full", "shortlist", "'all'")),
-    "a misspelt choice": (Split, "{on_bad_row: sotp}", "on_bad_row", ("stop", "reject", "'sotp'")),
+    "a misspelled choice": (Split, "{on_bad_row: sotp}", "on_bad_row", ("stop", "reject", "'sotp'")),
     "an unknown unit": (Mix, "{unit: words}", "unit", ("examples", "tokens", "loss_tokens", "'words'")),
     "a ratio below 0": (Mix, "{ratio: -0.1}", "ratio", ("at least 0", "at most 1", "-0.1")),
     "a ratio above 1": (Mix, "{ratio: 1.5}", "ratio", ("at least 0", "at most 1", "1.5")),
@@ -243,7 +243,7 @@ BAD_PARAMS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("kind", "text", "key", "named"), BAD_PARAMS.values(), ids=BAD_PARAMS)
-def test_a_bad_parameter_is_one_line_with_its_key_and_the_expected_value(
+def test_a_bad_parameter_is_an_error_of_one_line_with_its_key_and_the_expected_value(
     kind: Any, text: str, key: str, named: tuple[str, ...]
 ) -> None:
     file, location, rest = load_error(kind, params=f"{kind.key}: {text}")
@@ -424,7 +424,7 @@ BAD_PROFILES: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("kind", "text", "key", "named"), BAD_PROFILES.values(), ids=BAD_PROFILES)
-def test_a_bad_profile_is_one_line_with_its_key_and_the_expected_value(
+def test_a_bad_profile_is_an_error_of_one_line_with_its_key_and_the_expected_value(
     kind: Any, text: str, key: str, named: tuple[str, ...]
 ) -> None:
     file, location, rest = load_error(kind, profile=text)
@@ -623,12 +623,12 @@ BAD_REFERENCES = {
     "to a variable of the environment": "${oc.env:HOME}",
     "to a variable between words": "a ${oc.env:HOME} b",
     "that does not end": "${mix.",
-    "that does not end, behind a word": "a${b",
+    "that does not end, after a word": "a${b",
 }
 
 
 @pytest.mark.parametrize("value", BAD_REFERENCES.values(), ids=BAD_REFERENCES)
-def test_a_bad_reference_is_one_line_with_its_key(value: str) -> None:
+def test_a_bad_reference_is_an_error_of_one_line_with_its_key(value: str) -> None:
     params = f"""seed: 1  # ${{here}} is fine
 interpolate: {{alpha: 0.5}}
 mix:
@@ -742,7 +742,7 @@ BOMB = "seed: 0\na0: &a0 [laugh]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n 
         "a billion laughs",
     ],
 )
-def test_yaml_that_is_not_a_plain_mapping_is_one_line_with_its_location(text: str, location: str) -> None:
+def test_yaml_that_is_not_a_plain_mapping_is_an_error_of_one_line_with_its_location(text: str, location: str) -> None:
     Path("params.yaml").write_text(text, encoding="utf-8")
     for read in (Mix.load, load_seed, profile_name):
         with pytest.raises(InputError) as caught:
@@ -765,13 +765,13 @@ def test_chains_of_references_are_an_error_before_they_fill_the_memory(file: str
     assert time.monotonic() - start < 10
 
 
-def test_a_file_in_another_encoding_is_one_line() -> None:
+def test_a_file_in_another_encoding_is_an_error_of_one_line() -> None:
     Path("params.yaml").write_bytes("profile: demo  # später".encode("latin-1"))
     with pytest.raises(InputError, match=r"\Aparams\.yaml: .*UTF-8.*\Z"):
         Mix.load()
 
 
-def test_a_missing_parameter_file_is_one_line() -> None:
+def test_a_missing_parameter_file_is_an_error_of_one_line() -> None:
     with pytest.raises(InputError, match=r"\Aparams\.yaml: .*\Z"):
         Mix.load()
     with pytest.raises(InputError, match=r"\Aparams\.yaml: .*\Z"):
@@ -789,7 +789,7 @@ def test_a_profile_is_a_name_below_profiles(name: str) -> None:
     assert ("params.yaml", "profile") in [(file, key) for file, key, _ in load_errors(Data, params=f"profile: {name}")]
 
 
-def test_a_hundred_wrong_keys_make_ten_lines() -> None:
+def test_of_a_hundred_wrong_keys_ten_are_printed() -> None:
     with pytest.raises(InputError) as caught:
         load_settings(Data, params="data: {" + ", ".join(f"key{number}: 1" for number in range(100)) + "}")
     lines = str(caught.value).splitlines()

@@ -16,7 +16,7 @@ SAME = {
     "marks of direction": ("\u202ea\u200eb\u2066c\u2069\u061c", "abc"),
     "control characters": ("a\x00b\x1bc\x7fd\x9f", "abcd"),
     "joiners among Latin letters": ("a\u200db\u200c \u200dc", "ab c"),
-    "an accent behind an invisible letter": ("Cafe\u200b\u0301", "Caf\u00e9"),
+    "an accent after an invisible letter": ("Cafe\u200b\u0301", "Caf\u00e9"),
     "an emoji shown as text or as emoji": ("\u2764\ufe0f", "\u2764"),
     "tags": ("a\U000e0041\U000e0042", "a"),
     "a Persian non-joiner at the end of a word": ("\u0645\u06cc\u200c \u0645", "\u0645\u06cc \u0645"),
@@ -90,7 +90,7 @@ def test_a_normalized_text_does_not_change_again() -> None:
 CASES = {
     "case and marks do not count": ("The lock, the LOCK!", ["the", "lock", "the", "lock"]),
     "an apostrophe and a dash part words": ("don't re-pair", ["don", "t", "re", "pair"]),
-    "figures are words": ("2.5 of 10", ["2", "5", "of", "10"]),
+    "digits are words": ("2.5 of 10", ["2", "5", "of", "10"]),
     "letters of other languages": ("Größe: ¡señal!", ["grösse", "señal"]),
     "a letter and its accent are one": ("sen\u0303al", ["señal"]),
     "each Chinese character is a word": ("価格、安い。", ["価", "格", "安", "い"]),

@@ -1,4 +1,4 @@
-"""General examples of small models: each published form becomes a conversation, and the draw does not hang on order."""
+"""General examples of small models: each format becomes a conversation; the sample does not depend on the order."""
 
 import json
 from collections import Counter

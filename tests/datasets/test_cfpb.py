@@ -232,25 +232,25 @@ def test_an_error_in_json_lines_names_file_and_line(
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz"])
 @pytest.mark.parametrize("spoil", [lambda whole: whole[:-20], lambda whole: b"no" + whole, lambda whole: whole + b"x"])
-def test_a_broken_gzip_file_is_one_line(raw: Path, name: str, spoil: Any) -> None:
+def test_a_broken_gzip_file_is_an_error_of_one_line(raw: Path, name: str, spoil: Any) -> None:
     content = TWO if "csv" in name else make_jsonl(make_record(CARD, "Good", "1"))
     (raw / name).write_bytes(spoil(gzip.compress(content)))
     assert error_of().startswith(f"data/cfpb/raw/{name}: not a complete gzip file")
 
 
-def test_an_incomplete_zip_file_is_one_line(raw: Path) -> None:
+def test_an_incomplete_zip_file_is_an_error_of_one_line(raw: Path) -> None:
     (raw / "a.zip").write_bytes(make_zip("a.csv", TWO)[:-30])
     assert error_of().startswith("data/cfpb/raw/a.zip: ")
 
 
-def test_a_zip_file_with_a_changed_byte_is_one_line(raw: Path) -> None:
+def test_a_zip_file_with_a_changed_byte_is_an_error_of_one_line(raw: Path) -> None:
     whole = bytearray(make_zip("a.csv", TWO))
     whole[60] ^= 0xFF
     (raw / "a.zip").write_bytes(whole)
     assert error_of().startswith("data/cfpb/raw/a.zip: ")
 
 
-def test_a_zip_file_without_a_table_is_one_line(raw: Path) -> None:
+def test_a_zip_file_without_a_table_is_an_error_of_one_line(raw: Path) -> None:
     (raw / "a.zip").write_bytes(make_zip("a.txt", TWO))
     assert error_of().startswith("data/cfpb/raw/a.zip: no .csv file inside")
 

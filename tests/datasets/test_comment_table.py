@@ -1,4 +1,4 @@
-"""Tables of comments in every shape that people have them become canonical comments; what is wrong is one line."""
+"""Tables of comments in many layouts become canonical comments; an error is one line."""
 
 import gzip
 import json
@@ -190,7 +190,9 @@ BAD = {
 
 
 @pytest.mark.parametrize(("table", "location", "value"), BAD.values(), ids=BAD)
-def test_an_error_in_a_table_is_one_line_with_location_and_value(table: str | bytes, location: str, value: str) -> None:
+def test_an_error_in_a_table_has_one_line_with_location_and_value(
+    table: str | bytes, location: str, value: str
+) -> None:
     message = read_error({"a.csv": table})
     assert message.startswith(f"data/mine/{location}: ")
     assert re.search(value, message)
@@ -231,7 +233,7 @@ def test_a_segment_without_a_clear_comment_is_named() -> None:
     assert re.match(r"data/mine/a\.csv:3: .*'1'", read_error({"a.csv": table}, by_segment))
 
 
-def test_a_file_without_permission_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_permission_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_source({"a.csv": HEAD + "1,a,b,c\n"}, SOURCE)
     opened = Path.open
 

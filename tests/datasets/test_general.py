@@ -139,7 +139,7 @@ def test_a_malformed_line_is_named(raw: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [lambda whole: whole[:-9], lambda whole: b"no" + whole])
-def test_a_broken_gzip_file_is_one_line(raw: Path, spoil: Any) -> None:
+def test_a_broken_gzip_file_is_an_error_of_one_line(raw: Path, spoil: Any) -> None:
     (raw / "a.jsonl.gz").write_bytes(spoil(gzip.compress(make_jsonl(make_example("1")))))
     assert error_of().startswith("data/general/raw/a.jsonl.gz: not a complete gzip file")
 

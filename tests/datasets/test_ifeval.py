@@ -1,4 +1,4 @@
-"""IFEval becomes canonical prompts, as Google or the hub has it."""
+"""IFEval becomes canonical prompts, from Google's files and from the hub's."""
 
 import gzip
 import json
@@ -83,7 +83,7 @@ def read_converted() -> list[Row]:
 def error_of() -> str:
     with pytest.raises(InputError) as caught:
         run_conversion()
-    assert not Path("data/prepared/instructions/ifeval.jsonl").exists(), "a fault leaves nothing behind"
+    assert not Path("data/prepared/instructions/ifeval.jsonl").exists(), "an error leaves nothing behind"
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -134,11 +134,11 @@ def test_an_unknown_layout_says_what_to_fetch(raw: Path, name: str) -> None:
     assert "https://huggingface.co/datasets/google/IFEval" in error_of()
 
 
-def test_a_broken_parquet_file_is_one_line(raw: Path) -> None:
+def test_a_broken_parquet_file_is_an_error_of_one_line(raw: Path) -> None:
     (raw / "train-00000-of-00001.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
     assert error_of().startswith("data/ifeval/raw/train-00000-of-00001.parquet: ")
 
 
-def test_a_parquet_file_without_a_column_is_one_line(raw: Path) -> None:
+def test_a_parquet_file_without_a_column_is_an_error_of_one_line(raw: Path) -> None:
     write_parquet(raw, [{key: value for key, value in SECOND.items() if key != "key"}])
     assert error_of().startswith("data/ifeval/raw/data/train-00000-of-00001.parquet: no column 'key'")

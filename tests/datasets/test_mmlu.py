@@ -114,7 +114,7 @@ def read_converted() -> dict[str, list[Row]]:
 def error_of() -> str:
     with pytest.raises(InputError) as caught:
         run_conversion()
-    assert not Path("data/prepared/benchmark").exists(), "a fault leaves nothing behind"
+    assert not Path("data/prepared/benchmark").exists(), "an error leaves nothing behind"
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -222,13 +222,13 @@ def test_choices_that_are_not_texts_are_refused(raw: Path) -> None:
     assert re.match(r"data/mmlu/raw/mmlu_test\.jsonl:1: .*four .*\b1\b", error_of())
 
 
-def test_a_broken_parquet_file_is_one_line(raw: Path) -> None:
+def test_a_broken_parquet_file_is_an_error_of_one_line(raw: Path) -> None:
     one_parquet(raw, "dev", [GOOD])
     (raw / "all/test-00000-of-00001.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
     assert error_of().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: ")
 
 
-def test_a_parquet_file_without_a_column_is_one_line(raw: Path) -> None:
+def test_a_parquet_file_without_a_column_is_an_error_of_one_line(raw: Path) -> None:
     one_parquet(raw, "dev", [GOOD])
     one_parquet(raw, "test", [{key: value for key, value in GOOD.items() if key != "subject"}])
     assert error_of().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: no column 'subject'")

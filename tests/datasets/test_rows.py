@@ -126,7 +126,7 @@ def test_a_bad_row_of_hub_data_is_left_out_and_listed_by_its_number(project: Pat
         ({"revision": COMMIT, "subset": "nope"}, "data/mine/source.yaml: me/tiny@01234567: BuilderConfig 'nope'"),
     ],
 )
-def test_unavailable_hub_data_is_one_line(project: Path, source: dict[str, str], wanted: str) -> None:
+def test_unavailable_hub_data_is_an_error_of_one_line(project: Path, source: dict[str, str], wanted: str) -> None:
     done = run_prepare(project, columns={"text": "text", "levels": ["label"]}, **source)
     assert done.returncode == 1
     assert done.stderr.startswith(f"prepare: {wanted}"), done.stderr

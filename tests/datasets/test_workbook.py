@@ -1,4 +1,4 @@
-"""Workbooks as people have them: merged cells, dates, hidden sheets; and those that cannot be read."""
+"""Workbooks with merged cells, dates and hidden sheets, and workbooks that cannot be read."""
 
 import datetime
 import zipfile
@@ -151,7 +151,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("make", "wanted"), WRONG.values(), ids=WRONG)
-def test_an_unreadable_workbook_is_one_line_with_the_file(file: Path, make: Any, wanted: str) -> None:
+def test_an_unreadable_workbook_is_an_error_of_one_line_with_the_file(file: Path, make: Any, wanted: str) -> None:
     make(file)
     with pytest.raises(InputError) as caught:
         read_sheet(file, None)

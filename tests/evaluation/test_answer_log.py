@@ -32,7 +32,7 @@ def fill_log(path) -> None:
     log.close()
 
 
-def test_answers_come_back_as_they_were(path, opened, capsys):
+def test_answers_are_read_back_unchanged(path, opened, capsys):
     fill_log(path)
     log = opened()
     assert ("one" in log, "three" in log) == (True, False)

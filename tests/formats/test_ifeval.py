@@ -86,7 +86,7 @@ def read_error(path: Path) -> str:
 
 
 @pytest.mark.parametrize(("row", "parts"), BAD.values(), ids=BAD)
-def test_a_bad_prompt_is_one_line_with_location_key_and_value(tmp_path: Path, row: Row, parts: tuple[str, ...]) -> None:
+def test_a_bad_prompt_is_an_error_with_location_key_and_value(tmp_path: Path, row: Row, parts: tuple[str, ...]) -> None:
     path = write_prompts(tmp_path / "ifeval.jsonl", make_prompt(2), row)
     error = read_error(path)
     assert error.startswith(f"{path}:2: ")

@@ -1,4 +1,4 @@
-"""The taxonomy is read from CSV of any depth; a fault in it has its line, and a misspelt label its neighbour."""
+"""The taxonomy is read from CSV of any depth; an error names its line, and the label most like a misspelled one."""
 
 import unicodedata
 from pathlib import Path

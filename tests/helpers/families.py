@@ -1,4 +1,4 @@
-"""Tiny random models of the families that mix tokens in different ways, for the vocabulary of the small tokenizer."""
+"""Tiny random models of families with different kinds of layers, with the vocabulary of the small tokenizer."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ SIZES: dict[str, Any] = {
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
     "max_position_embeddings": 256,
-    "initializer_range": 0.2,  # so that what a token sees shows in its logits
+    "initializer_range": 0.2,  # large, so that the logits of a token depend on each token that it attends to
     **ENDS,
 }
 LINEAR = {
@@ -49,13 +49,13 @@ VISION = {
 
 
 def gemma3_with_vision(**text):
-    """Return a configuration as of Gemma 3 from 4B on: sizes under `text_config`, beside a vision tower."""
+    """Return a configuration like that of Gemma 3 4B: sizes under `text_config`, and a vision tower."""
     layers = {"num_hidden_layers": 2, "head_dim": 16, "sliding_window": 16}
     own = {**SIZES, **layers, "layer_types": ["sliding_attention", "full_attention"], **text}
     return Gemma3Config(text_config=own, vision_config=VISION, **ENDS)
 
 
-# Packed examples stay apart in these: all layers have attention, with masks that know the examples.
+# Packed examples are isolated in these: all layers are attention layers, and their masks separate examples.
 APART = {
     "Qwen3": lambda: Qwen3Config(**SIZES, num_hidden_layers=2, head_dim=16),
     "Gemma 3": lambda: Gemma3TextConfig(
@@ -83,7 +83,7 @@ STATEFUL = {
         tie_word_embeddings=True,
     ),
 }
-# All layers of these have attention, but transformers 5.19 makes a mask for them that knows no examples.
+# All layers of these are attention layers, but the masks of transformers 5.19 do not separate examples.
 UNMASKED = {
     "GPT-OSS": lambda: GptOssConfig(
         **SIZES, num_hidden_layers=2, head_dim=16, num_local_experts=2, num_experts_per_tok=2
@@ -96,6 +96,6 @@ FAMILIES = APART | STATEFUL | UNMASKED
 
 
 def build_model(name: str) -> Any:
-    """Return the tiny model of a family with random weights, the same every time."""
+    """Return the tiny model of a family with random weights, from a fixed seed."""
     set_seed(0)
     return AutoModelForCausalLM.from_config(FAMILIES[name]()).eval()

@@ -1,4 +1,4 @@
-"""Comments that try to do harm: to the task, to the JSON of an answer, to the chat's turns and to the template."""
+"""Hostile comments: they attack the task, the JSON of an answer, the turns of the chat, and the template."""
 
 # ruff: noqa: RUF001 (letters that look like others belong here)
 
@@ -146,7 +146,7 @@ ALONE = [
 
 
 def _combine() -> list[str]:
-    """Put each attack before, behind, between or around a plain comment, in language after language."""
+    """Put each attack before, after, between or around plain comments, in all languages."""
     plain = list(PLAIN.values())
     attacks = [*ORDERS, *(attack for kind in BREAKS.values() for attack in kind)]
     made = []

@@ -1,4 +1,4 @@
-"""A hub on loopback that refuses, as the real one does: a status, and a header that says why."""
+"""A local server that refuses requests like the Hugging Face hub: with a status, and a header with the reason."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def refusing_hub(status: int, code: str) -> Iterator[str]:
         do_HEAD = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Do not log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

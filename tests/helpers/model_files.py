@@ -1,4 +1,4 @@
-"""Small models as users have them: a folder, a GGUF file, a wheel."""
+"""Small models in the formats that Alloy accepts: a folder, a GGUF file, a wheel."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from transformers import set_seed
 from alloy.training.tiny_qwen import new_config, new_model
 from small import SCRATCH, make_model_and_tokenizer, make_tokenizer
 
-HEAD = 128  # of every Qwen3; transformers reads no other one from a GGUF file
+HEAD = 128  # head size of every Qwen3; transformers supports no other one in a GGUF file
 VOCABULARY = {False: gguf.TokenType.NORMAL, True: gguf.TokenType.CONTROL}
 
 
@@ -26,7 +26,7 @@ def write_model(folder: Path, **config: object) -> Path:
 
 
 def wide_model(head_dim: int = HEAD):
-    """Return the small Qwen3 with another size of its heads, the same every time."""
+    """Return the small Qwen3 with another head size; its weights have a fixed seed."""
     set_seed(0)
     return new_model(new_config(make_tokenizer(), SCRATCH.model_copy(update={"head_dim": head_dim})))
 
@@ -41,7 +41,7 @@ def write_gguf(
     without: str = "",
     head_dim: int = HEAD,
 ) -> Path:
-    """Write the small Qwen3 as llama.cpp's converter would: matrices quantized to `kind`, norms in float32.
+    """Write the small Qwen3 as llama.cpp's converter does: matrices quantized to `kind`, norms in float32.
 
     `split` is `tokenizer.ggml.pre`. The small tokenizer splits as SmolLM's does. `without` leaves a tensor out.
     """
@@ -98,7 +98,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer, split: str | None) -> Non
 def write_wheel(
     folder: Path, files: dict[str, Path], package: str = "tiny-model", version: str = "1.0"
 ) -> tuple[Path, str]:
-    """Write a wheel that holds `files` by their paths in it; return it and its sha256."""
+    """Write a wheel with `files`, by path in the wheel; return its path and its SHA-256."""
     stem = f"{package.replace('-', '_')}-{version}"
     wheel = folder / f"{stem}-py3-none-any.whl"
     folder.mkdir(parents=True, exist_ok=True)

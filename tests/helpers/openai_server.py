@@ -1,4 +1,4 @@
-"""A service on loopback that answers what a test tells it to, and OpenAI's way to put an answer."""
+"""A local HTTP server with replies that a test chooses, and replies in the format of OpenAI's API."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Reply:
-    """What the service says to one request, after `wait` seconds."""
+    """The reply to one request, sent after `wait` seconds."""
 
     body: Row
     status: int = 200
@@ -22,7 +22,7 @@ class Reply:
 
 
 class Service(ThreadingHTTPServer):
-    """Keeps the `paths`, `keys` and `requests` that came, in their order, and the most that were there at once."""
+    """Records `paths`, `keys` and `requests` in the order of arrival, and the largest number of concurrent requests."""
 
     request_queue_size = 64
 
@@ -32,7 +32,7 @@ class Service(ThreadingHTTPServer):
         self.paths: list[str] = []
         self.keys: list[str | None] = []
         self.requests: list[Row] = []
-        self.now = self.most = 0
+        self.active = self.max_active = 0
         self.lock = threading.Lock()
         self.closing = threading.Event()
 
@@ -51,14 +51,14 @@ class Handler(BaseHTTPRequestHandler):
             self.server.paths.append(self.path)
             self.server.keys.append(self.headers["Authorization"])
             self.server.requests.append(body)
-            self.server.now += 1
-            self.server.most = max(self.server.most, self.server.now)
+            self.server.active += 1
+            self.server.max_active = max(self.server.max_active, self.server.active)
             reply = self.server.answer(body)
         self.server.closing.wait(reply.wait)
         with self.server.lock:
-            self.server.now -= 1
+            self.server.active -= 1
         text = json.dumps(reply.body).encode()
-        with suppress(ConnectionError):  # who asked may have lost patience
+        with suppress(ConnectionError):  # the client may have timed out
             self.send_response(reply.status)
             headers = {"Content-Type": "application/json", "Content-Length": str(len(text)), **reply.headers}
             for name, value in headers.items():
@@ -71,12 +71,12 @@ class Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
 @contextmanager
 def serve_replies(answer: Callable[[Row], Reply]) -> Iterator[Service]:
-    """Answer requests by `answer`, one call at a time, until the end of the block."""
+    """Serve the replies that `answer` returns, one call at a time, until the end of the `with` block."""
     with Service(answer) as service:
         thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -88,14 +88,14 @@ def serve_replies(answer: Callable[[Row], Reply]) -> Iterator[Service]:
             thread.join()
 
 
-def reply_in_turn(*replies: Reply) -> Callable[[Row], Reply]:
-    """Return what gives one reply after another, and the last for ever."""
+def reply_in_order(*replies: Reply) -> Callable[[Row], Reply]:
+    """Return a function that returns the replies in order, and then always the last one."""
     left = list(replies)
     return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
 def make_reply(text: str, finish: str = "stop", wait: float = 0.0, **usage: Any) -> Reply:
-    """Return a chat completion as OpenAI writes it."""
+    """Return a chat completion in the format of OpenAI's API."""
     choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
     used = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2, **usage}
     return Reply(
@@ -104,12 +104,12 @@ def make_reply(text: str, finish: str = "stop", wait: float = 0.0, **usage: Any)
     )
 
 
-def make_error(status: int, message: str = "as the test wants", code: str | None = None, **headers: str) -> Reply:
-    """Return an error as OpenAI writes it; who is to ask again need not wait."""
+def make_error(status: int, message: str = "error of the test", code: str | None = None, **headers: str) -> Reply:
+    """Return an error in the format of OpenAI's API. Clients may retry after one millisecond."""
     error = {"message": message, "type": "error", "param": None, "code": code}
     return Reply({"error": error}, status, {"Retry-After-Ms": "1", **headers})
 
 
 def read_question(body: Row) -> str:
-    """Return what the last message of a request says."""
+    """Return the content of the last message of a request."""
     return body["messages"][-1]["content"]

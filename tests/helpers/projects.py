@@ -1,4 +1,4 @@
-"""Project folders with a small random model, and their training as a user starts it: `python -m stages.train`."""
+"""Write project folders with a small random model, and train it with `python -m stages.train`."""
 
 import csv
 import json
@@ -23,16 +23,16 @@ from alloy.training.tiny_qwen import new_config
 from small import ROWS, SCRATCH, make_tokenizer
 
 ROOT = Path(__file__).parents[2]
-# 40 rows make about 16 packed ones: four steps go through the data more than twice.
+# 40 rows make about 16 packed rows, so four steps are more than two epochs.
 TRAIN = {"lr": 1.0e-2, "max_steps": 4, "global_batch": 10, "max_length": 64}
-# A task of two levels, for comments that are labeled.
+# A task of two levels, for labeled comments.
 LABELS = Taxonomy(
     ("L1", "L2"),
     {("Setup", "Pairing"): "", ("Setup", 'The "manual"'): "", ("Preis", "Zu teuer \\ fair"): "", ("価格", "安い"): ""},
 )
 SECTIONS: dict = {"harness": {"batch_size": 4}, "mmlu": {}, "ifeval": {}, "chat": {}, "general": [], "general_loss": {}}
 TASK = {"levels": ["L1", "L2"], "has_content": True, "emotions": ["anger", "joy"], "most_segments": 2}
-# What a launcher, DVC, Slurm or a test runner may have put into the environment of these tests.
+# Variables that a launcher, DVC, Slurm or a test runner may have set.
 FOREIGN = ("ACCELERATE_", "ALLOY_", "DS_", "DVC_", "LOCAL_", "MASTER_", "MKL_", "OMP_", "SLURM_", "TORCHELASTIC_")
 FOREIGN_NAMES = {"PYTHONPATH", "PYTHONWARNINGS", "RANK", "TQDM_DISABLE", "WORLD_SIZE"}
 
@@ -40,25 +40,25 @@ needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="DeepSpe
 
 
 def copy_code(folder: Path) -> None:
-    """Copy what stages are made of into the project `folder`."""
+    """Copy the code that stages need into the project `folder`."""
     for name in ("alloy", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def make_uneven_chat(number: int) -> dict:
-    """Return a chat whose answer is up to four times as long as another's, so that processes have unequal work."""
+    """Return a chat. The longest answers are four times as long as the shortest, so processes have unequal work."""
     question, answer = ROWS[number]["messages"]
     longer = " ".join([answer["content"]] * (1 + number % 4))
     return {**ROWS[number], "messages": [question, {**answer, "content": longer}]}
 
 
 def make_dense_config(scratch=SCRATCH):
-    """Return the configuration of a dense model, its embeddings tied."""
+    """Return the configuration of a dense model with tied embeddings."""
     return new_config(make_tokenizer(), scratch)
 
 
 def make_moe_config():
-    """Return the configuration of a mixture of experts, its embeddings apart."""
+    """Return the configuration of a mixture of experts with untied embeddings."""
     like = make_dense_config().to_dict()
     kept = {key: like[key] for key in like if key in Scratch.model_fields or key.endswith("_token_id")}
     experts = {"moe_intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 2}
@@ -66,7 +66,7 @@ def make_moe_config():
 
 
 def write_project(folder: Path, config, dtype=torch.float32, **train) -> Path:
-    """Make `folder` a project that is done up to the stage `train`, whose settings are `TRAIN` and `train`."""
+    """Write a project to `folder` in which the stages before `train` have run; its settings are `TRAIN` and `train`."""
     copy_code(folder)
     shutil.copytree(ROOT / "profiles/deepspeed", folder / "profiles/deepspeed")
     shutil.copy(ROOT / "dvc.yaml", folder)
@@ -91,7 +91,7 @@ def write_project(folder: Path, config, dtype=torch.float32, **train) -> Path:
 
 
 def write_labeling_project(folder: Path, comments: list[str], task=TASK, **infer) -> Path:
-    """Make `folder` a project that is done up to the stage `infer`, with a small random model as its base."""
+    """Write a project to `folder` in which the stages before `infer` have run, with a small random base model."""
     copy_code(folder)
     shutil.copy(ROOT / "dvc.yaml", folder)
     shutil.copy(ROOT / "versions.yaml", folder)
@@ -106,7 +106,7 @@ def write_labeling_project(folder: Path, comments: list[str], task=TASK, **infer
     (folder / "profiles/small.yaml").write_text(yaml.safe_dump(profile))
     config = make_dense_config()
     config.initializer_range, config.tie_word_embeddings, config.max_position_embeddings = 0.4, False, 4096
-    config.head_dim = 32  # the least that vLLM computes with on a CPU
+    config.head_dim = 32  # the smallest that vLLM supports on a CPU
     set_seed(0)
     model = AutoModelForCausalLM.from_config(config)
     model.generation_config = GenerationConfig(do_sample=False, eos_token_id=config.eos_token_id)
@@ -122,14 +122,14 @@ def write_labeling_project(folder: Path, comments: list[str], task=TASK, **infer
 
 
 def start_history(folder: Path) -> None:
-    """Make `folder` a git repository with a commit, as DVC wants one; lm-eval asks git for the commit's name."""
+    """Make `folder` a git repository with a commit: DVC needs a repository, and lm-eval reads the commit."""
     author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
     for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "start"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
 
 
 def put_infinity_into_base(project: Path) -> None:
-    """Make the loss of the first step no number."""
+    """Make the loss of the first step NaN."""
     weights = read_weights(project / "models/base")
     weights["model.norm.weight"][0] = torch.inf
     save_file(weights, project / "models/base/model.safetensors", {"format": "pt"})
@@ -145,14 +145,14 @@ def make_environment(**extra: str) -> dict[str, str]:
 
 
 def free_port() -> str:
-    """Return a port that nobody listens at."""
+    """Return a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return str(free.getsockname()[1])
 
 
 def start_training(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Start the training in `folder` as a user does, and return how it ended."""
+    """Run the training in `folder` as a user does; return the completed process."""
     command = [sys.executable, "-m", "stages.train"]
     return subprocess.run(
         command, cwd=folder, env=make_environment(**env), text=True, capture_output=True, check=False, timeout=300
@@ -161,7 +161,7 @@ def start_training(folder: Path, **env: str) -> "subprocess.CompletedProcess[str
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: `losses` by (step, category), `weights` by name."""
+    """The result of a training: `losses` by (step, category), `weights` by name."""
 
     folder: Path
     output: str
@@ -170,7 +170,7 @@ class Trained:
 
 
 def run_training(folder: Path, **env: str) -> Trained:
-    """Train in `folder`, and return what came of it."""
+    """Train in `folder`, and return the result."""
     done = start_training(folder, **env)
     assert done.returncode == 0, done.stdout + done.stderr
     with (folder / "metrics/loss.csv").open() as file:
@@ -185,5 +185,5 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def find_foreign_lines(output: str) -> list[str]:
-    """Return the lines that are not the stage's own."""
+    """Return the lines that the stage itself did not print."""
     return [line for line in output.splitlines() if not line.startswith("train: ")]

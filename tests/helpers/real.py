@@ -1,4 +1,4 @@
-"""Real texts to test on, from ../shared/data beside the repository; where it is absent, a test that asks is skipped."""
+"""Real texts from ../shared/data, next to the repository. If it is missing, tests that need it are skipped."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Small repositories of git and DVC, used as a user uses them: by commands."""
+"""Small repositories of git and DVC, and commands in them."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ stages:
 
 
 def run_command(folder: Path, *words: str, check: bool = True, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command in `folder` as a user would, with this tree's stages at hand; unless it may fail, it must not."""
+    """Run a command in `folder`, with this repository's stages importable. With `check`, it must succeed."""
     root = Path(__file__).parents[2]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     known = {**os.environ, "PATH": path, "PYTHONPATH": str(root), **env}
@@ -28,13 +28,13 @@ def run_command(folder: Path, *words: str, check: bool = True, **env: str) -> "s
 
 
 def read_output(folder: Path, *words: str, **env: str) -> str:
-    """Run a command that must not fail and return what it printed."""
+    """Run a command that must succeed; return its output."""
     done = run_command(folder, *words, **env)
     return done.stdout + done.stderr
 
 
 def commit_all(folder: Path, message: str) -> None:
-    """Commit all that git does not ignore."""
+    """Commit all files that git does not ignore."""
     read_output(folder, "git", "add", "-A")
     read_output(folder, "git", "commit", "-qm", message)
 
@@ -54,7 +54,7 @@ def make_repository(folder: Path) -> Path:
 
 
 def make_finished_repository(folder: Path) -> Path:
-    """Make `folder` a repository whose two stages have run: `model`, a folder, and `answers` made of it."""
+    """Make `folder` a repository with two stages that have run: `model` writes a folder, `answers` a file from it."""
     make_repository(folder)
     (folder / "dvc.yaml").write_text(PIPELINE)
     read_output(folder, "dvc", "repro", "-q")
@@ -69,7 +69,7 @@ def clone_repository(folder: Path, copy: Path) -> Path:
 
 
 def corrupt_file(file: Path) -> None:
-    """Change the last byte of a file that nobody may write, as a bad disk does: its mode stays."""
+    """Change the last byte of a read-only file, as a bad disk does; keep its mode."""
     mode = file.stat().st_mode
     file.chmod(0o644)
     content = file.read_bytes()

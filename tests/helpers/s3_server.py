@@ -1,4 +1,4 @@
-"""A server on loopback that speaks S3's protocol, as long as a test needs it."""
+"""A local S3 server for tests."""
 
 import os
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ class Bucket:
         return boto3.session.Session().client("s3", endpoint_url=self.endpoint)
 
     def files(self) -> list[str]:
-        """Return the keys of all that lies in the bucket."""
+        """Return the keys of all objects in the bucket."""
         return [entry["Key"] for entry in self.client.list_objects_v2(Bucket=self.name).get("Contents", [])]
 
 
 @contextmanager
 def serve_bucket(name: str) -> Iterator[Bucket]:
-    """Serve a bucket from a thread, which ends with this process however it ends; keys are in the environment."""
+    """Serve a bucket from a daemon thread; the access keys are in the environment."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     with pytest.MonkeyPatch.context() as environment:
         for variable in list(os.environ):

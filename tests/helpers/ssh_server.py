@@ -1,4 +1,4 @@
-"""A server on loopback that speaks SSH's protocol for files, as long as a test needs it."""
+"""A local SFTP server for tests."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ import asyncssh
 USER, PASSWORD = "nobody", "nothing-at-all"
 
 
-class _Door(asyncssh.SSHServer):
+class _Server(asyncssh.SSHServer):
     def password_auth_supported(self) -> bool:
         return True
 
@@ -20,14 +20,14 @@ class _Door(asyncssh.SSHServer):
 
 @contextmanager
 def serve_files() -> Iterator[int]:
-    """Serve this machine's files to `USER` from a thread, which ends with this process; yields the port."""
+    """Serve this machine's files to `USER` from a daemon thread; yield the port."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
     async def listen() -> asyncssh.SSHAcceptor:
         key = asyncssh.generate_private_key("ssh-ed25519")
-        return await asyncssh.listen("127.0.0.1", 0, server_factory=_Door, server_host_keys=[key], sftp_factory=True)
+        return await asyncssh.listen("127.0.0.1", 0, server_factory=_Server, server_host_keys=[key], sftp_factory=True)
 
     async def close(acceptor: asyncssh.SSHAcceptor) -> None:
         acceptor.close()

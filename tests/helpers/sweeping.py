@@ -1,4 +1,4 @@
-"""A small project whose runs take a second: what the stages of the real one leave behind, by mix ratio and seed."""
+"""A small project for sweeps. Its runs take a second: its stages write metrics that depend on mix ratio and seed."""
 
 import os
 import shutil
@@ -51,7 +51,7 @@ if sys.argv[1] == "train":
 """
 
 
-# Sections that some stage watches are those that there may be.
+# The sections that stages depend on are the ones that params.yaml may have.
 SETTINGS = """    params:
       - split
       - general_rows
@@ -117,7 +117,7 @@ def make_dvc_yaml() -> str:
 
 
 def run_command(folder: Path, *command: str, status: int = 0) -> str:
-    """Run a command in `folder` and return all that it printed; it must end with `status`."""
+    """Run a command in `folder`; return its output. It must exit with `status`."""
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     env["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'tests/helpers'}"
     done = subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, check=False, timeout=300)
@@ -126,7 +126,7 @@ def run_command(folder: Path, *command: str, status: int = 0) -> str:
 
 
 def write_project(folder: Path) -> Path:
-    """Make `folder` a repository of its own with the small project, committed and not yet run."""
+    """Make `folder` a repository with the small project, committed but not yet run."""
     folder.mkdir(parents=True)
     shutil.copy(ROOT / "params.yaml", folder)
     (folder / "profiles").mkdir()

@@ -1,4 +1,4 @@
-"""A repository of its own with this tree's files and no results, and commands in it as a user types them."""
+"""A copy of this repository without results, and commands in it."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ AUTHOR = (["config", "user.email", "test@example.org"], ["config", "user.name", 
 
 
 def copy_project(folder: Path) -> Path:
-    """Copy the files that git tracks or would track to `folder`, without dvc.lock and metrics; return `folder`."""
+    """Copy the files that git tracks or does not ignore to `folder`, without dvc.lock and metrics; return `folder`."""
     listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True)
     for name in listed.splitlines():
         is_result = name.endswith("dvc.lock") or (name.startswith("metrics/") and name != "metrics/.gitignore")
@@ -28,7 +28,7 @@ def commit_project(folder: Path) -> None:
 
 
 def run_command(folder: Path, *command: str, timeout: float = 3000) -> str:
-    """Run a command in `folder` as a user would, and return what it printed; it must succeed."""
+    """Run a command in `folder`, which must succeed; return its output."""
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     env.pop("PYTHONPATH", None)
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False, timeout=timeout)

@@ -15,16 +15,27 @@ from alloy.inference.open_engine import open_engine
 from alloy.inference.settings import EngineName, Infer
 from alloy.labeling.constrained_decoding import LabelConstraint
 from alloy.modeling.model_folder import write_hosted
-from openai_server import Reply, reply_in_turn, serve_replies
+from openai_server import Reply, reply_in_order, serve_replies
 from projects import free_port
 
 MODEL = "eu.amazon.nova-lite-v1:0"
-KEPT = "answers so far are kept"
+KEPT_ANSWERS = "answers so far are kept"
 KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
-# Other variables that could set a region, keys or an endpoint on the machine of these tests.
-OTHERS = ("AWS_BEARER_TOKEN_BEDROCK", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-OTHERS += ("AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL")
-OTHERS += ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_ROLE_ARN")
+# Variables that could set a region, keys or an endpoint on this machine.
+AWS_VARIABLES = (
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ENDPOINT_URL",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_MAX_ATTEMPTS",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_RETRY_MODE",
+    "AWS_ROLE_ARN",
+    "AWS_SESSION_TOKEN",
+)
 
 
 def make_reply(text, reason="end_turn", wait=0.0, **usage):
@@ -35,7 +46,7 @@ def make_reply(text, reason="end_turn", wait=0.0, **usage):
     return Reply(body, wait=wait)
 
 
-def make_error_reply(status, kind, message="as the test wants"):
+def make_error_reply(status, kind, message="error of the test"):
     """Return an error in the format of Bedrock."""
     return Reply({"message": message}, status, {"x-amzn-ErrorType": f"{kind}:http://internal.amazon.com/coral/"})
 
@@ -43,7 +54,7 @@ def make_error_reply(status, kind, message="as the test wants"):
 THROTTLED = make_error_reply(429, "ThrottlingException", "Too many requests, please wait before trying again.")
 
 
-def number_in(body):
+def read_number(body):
     return int(body["messages"][-1]["content"][0]["text"])
 
 
@@ -56,9 +67,9 @@ def make_infer(**settings):
 
 
 @pytest.fixture(autouse=True)
-def account(tmp_path, monkeypatch):
-    """Set keys and region of an account that does not exist, and make boto3 forget the previous one."""
-    for name in OTHERS:
+def set_credentials(tmp_path, monkeypatch):
+    """Set the keys and the region of an account that does not exist, and reset the default session of boto3."""
+    for name in AWS_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     files = {"AWS_CONFIG_FILE": tmp_path / "no-config", "AWS_SHARED_CREDENTIALS_FILE": tmp_path / "no-credentials"}
     variables = {**files, **KEYS, "AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -68,7 +79,7 @@ def account(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def shorten_waits(monkeypatch):
     """Make all waits a hundred times shorter."""
     monkeypatch.setattr(rate_limiter, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(rate_limiter, "LONGEST_PAUSE", 0.6)
@@ -85,13 +96,13 @@ def folder(tmp_path):
 def ask(folder, monkeypatch):
     """Return a function that serves `answer`, sends comments or requests, and returns (completions, server)."""
 
-    def ask(answer, comments=("x",), advance=lambda *_: None, **settings):
+    def ask(answer, comments=("x",), on_completion=lambda *_: None, **settings):
         requests = [comment if isinstance(comment, Request) else make_request(comment) for comment in comments]
         with serve_replies(answer) as service:
             monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", service.url)
             engine = BedrockEngine(folder, make_infer(**settings), None)
             try:
-                return engine.complete(requests, advance), service
+                return engine.complete(requests, on_completion), service
             finally:
                 engine.client.close()
 
@@ -99,42 +110,42 @@ def ask(folder, monkeypatch):
 
 
 @pytest.fixture
-def refused(ask):
+def read_error(ask):
     """Return a function that serves `answer`, sends comments, and returns the error that stops the job."""
 
-    def refused(answer, comments=("x",), **settings):
+    def read_error(answer, comments=("x",), **settings):
         with pytest.raises(InputError) as error:
             ask(answer, comments, **settings)
         (line,) = str(error.value).splitlines()
         return line
 
-    return refused
+    return read_error
 
 
-def test_answers_come_in_the_order_of_the_requests_and_not_of_their_end(ask):
-    late_first = lambda body: make_reply(str(number_in(body)), wait=0.2 / (1 + number_in(body)))  # noqa: E731
-    completions, _ = ask(late_first, map(str, range(6)))
+def test_answers_are_in_the_order_of_the_requests_not_of_completion(ask):
+    first_is_slowest = lambda body: make_reply(str(read_number(body)), wait=0.2 / (1 + read_number(body)))  # noqa: E731
+    completions, _ = ask(first_is_slowest, map(str, range(6)))
     assert [completion.text for completion in completions] == list("012345")
 
 
 def test_exactly_infer_concurrency_requests_run_at_a_time(ask):
     _, service = ask(lambda _: make_reply("x", wait=0.1), ["x"] * 12, concurrency=4)
-    assert (len(service.requests), service.most) == (12, 4)
+    assert (len(service.requests), service.max_active) == (12, 4)
 
 
 def test_more_requests_run_at_a_time_than_boto3_allows_by_default(ask):
     _, service = ask(lambda _: make_reply("x", wait=0.3), ["x"] * 24, concurrency=24)
-    assert service.most > 10
+    assert service.max_active > 10
 
 
 def test_every_answer_is_reported_once(ask):
     reported = []
-    ask(reply_in_turn(make_reply("x")), ["x"] * 7, lambda index, _: reported.append(index))
+    ask(reply_in_order(make_reply("x")), ["x"] * 7, lambda index, _: reported.append(index))
     assert sorted(reported) == list(range(7))
 
 
 def test_a_request_has_the_name_of_the_model_and_temperature_0(ask):
-    _, service = ask(reply_in_turn(make_reply("x")), ["Hello"], max_new_tokens=5)
+    _, service = ask(reply_in_order(make_reply("x")), ["Hello"], max_new_tokens=5)
     assert service.paths == ["/model/eu.amazon.nova-lite-v1%3A0/converse"]
     assert service.requests == [
         {
@@ -145,7 +156,7 @@ def test_a_request_has_the_name_of_the_model_and_temperature_0(ask):
     ]
 
 
-PASSING = [
+TRANSIENT_ERRORS = [
     THROTTLED,
     make_error_reply(503, "ServiceUnavailableException"),
     make_error_reply(429, "ModelNotReadyException"),
@@ -156,9 +167,9 @@ PASSING = [
 ]
 
 
-@pytest.mark.parametrize("reply", PASSING)
+@pytest.mark.parametrize("reply", TRANSIENT_ERRORS)
 def test_requests_to_a_busy_or_failing_service_are_retried(ask, reply):
-    (completion,), service = ask(reply_in_turn(reply, reply, make_reply("at last")))
+    (completion,), service = ask(reply_in_order(reply, reply, make_reply("at last")))
     assert (completion.text, len(service.requests)) == ("at last", 3)
 
 
@@ -174,25 +185,25 @@ def test_a_quota_of_requests_slows_the_job_down_and_it_finishes(ask):
         return make_reply("x")
 
     completions, service = ask(within_quota, ["x"] * 60, concurrency=16, retries=8)
-    assert {one.text for one in completions} == {"x"}
+    assert {completion.text for completion in completions} == {"x"}
     assert len(service.requests) < 150
 
 
 def test_requests_that_are_always_throttled_end_with_a_reason(ask):
-    completions, _ = ask(reply_in_turn(THROTTLED), ["x"] * 4, retries=2)
-    assert {one.finish for one in completions} == {Finish.failed}
-    assert all(one.reason.startswith("ThrottlingException: Too many requests") for one in completions)
+    completions, _ = ask(reply_in_order(THROTTLED), ["x"] * 4, retries=2)
+    assert {completion.finish for completion in completions} == {Finish.failed}
+    assert all(completion.reason.startswith("ThrottlingException: Too many requests") for completion in completions)
 
 
-def test_a_service_that_always_throttles_stops_a_long_job(refused):
-    line = refused(reply_in_turn(THROTTLED), ["x"] * 99, retries=2)
+def test_a_service_that_always_throttles_stops_a_long_job(read_error):
+    line = read_error(reply_in_order(THROTTLED), ["x"] * 99, retries=2)
     assert line.startswith(f"infer.engine: {MODEL}: ")
     assert "ThrottlingException" in line
-    assert KEPT in line
+    assert KEPT_ANSWERS in line
 
 
 def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):
-    (completion,), _ = ask(reply_in_turn(make_reply("too late", wait=5)), timeout=0.2, retries=0)
+    (completion,), _ = ask(reply_in_order(make_reply("too late", wait=5)), timeout=0.2, retries=0)
     assert (completion.finish, "Read timeout" in completion.reason) == (Finish.failed, True)
 
 
@@ -205,11 +216,11 @@ def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):
         make_error_reply(400, "ValidationException", "The provided model identifier is invalid."),
     ],
 )
-def test_an_error_of_the_account_or_model_stops_the_job_at_once(refused, reply):
-    line = refused(reply_in_turn(reply), ["x"] * 40)
+def test_an_error_of_the_account_or_model_stops_the_job_at_once(read_error, reply):
+    line = read_error(reply_in_order(reply), ["x"] * 40)
     kind = reply.headers["x-amzn-ErrorType"].partition(":")[0]
     assert line.startswith(f"infer.engine: {MODEL}: {kind}: {reply.body['message']}")
-    assert KEPT in line
+    assert KEPT_ANSWERS in line
 
 
 def test_a_failed_connection_stops_the_job_at_once(folder, monkeypatch):
@@ -227,7 +238,7 @@ def test_a_model_with_a_fixed_temperature_gets_requests_without_it(ask, message)
     rejected = make_error_reply(400, "ValidationException", message)
     answer = lambda body: rejected if "temperature" in body["inferenceConfig"] else make_reply("x")  # noqa: E731
     completions, service = ask(answer, ["x"] * 9, concurrency=1)
-    assert {(one.text, one.sampled) for one in completions} == {("x", True)}
+    assert {(completion.text, completion.sampled) for completion in completions} == {("x", True)}
     assert len(service.requests) == 10
 
 
@@ -268,22 +279,22 @@ def test_after_ctrl_c_no_more_requests_are_sent(folder, monkeypatch):
     ],
 )
 def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish, text):
-    (completion,), _ = ask(reply_in_turn(reply))
+    (completion,), _ = ask(reply_in_order(reply))
     assert (completion.finish, completion.text) == (finish, text)
 
 
 def test_a_request_that_is_not_valid_fails_alone(ask):
     bad = make_error_reply(400, "ValidationException", "one\ntwo")
-    completions, _ = ask(lambda body: bad if number_in(body) == 3 else make_reply("x"), map(str, range(20)))
-    assert [one.finish for one in completions] == [Finish.stop] * 3 + [Finish.failed] + [Finish.stop] * 16
+    completions, _ = ask(lambda body: bad if read_number(body) == 3 else make_reply("x"), map(str, range(20)))
+    assert [completion.finish for completion in completions] == [Finish.stop] * 3 + [Finish.failed] + [Finish.stop] * 16
     assert completions[3].reason == "ValidationException: one two"
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"inputTokens": None, "outputTokens": None, "totalTokens": None}])
-def test_tokens_that_are_not_counted_are_0(ask, usage):
+def test_token_counts_that_the_service_leaves_out_are_0(ask, usage):
     reply = make_reply("x")
     reply.body["usage"] = usage
-    (completion,), _ = ask(reply_in_turn(reply))
+    (completion,), _ = ask(reply_in_order(reply))
     assert completion == Completion("x", Finish.stop, 0, 0, 0)
 
 
@@ -291,39 +302,39 @@ def test_an_answer_is_the_concatenation_of_its_text_parts(ask):
     reply = make_reply("[")
     thought = {"reasoningContent": {"reasoningText": {"text": "Let me see."}}}
     reply.body["output"]["message"]["content"] = [thought, {"text": "["}, {"text": "]"}]
-    (completion,), _ = ask(reply_in_turn(reply))
+    (completion,), _ = ask(reply_in_order(reply))
     assert completion.text == "[]"
 
 
-def test_tokens_are_those_that_the_service_counted_including_its_cache(ask):
-    (completion,), _ = ask(reply_in_turn(make_reply("x", inputTokens=10, outputTokens=7, cacheReadInputTokens=90)))
+def test_input_tokens_include_cached_tokens(ask):
+    (completion,), _ = ask(reply_in_order(make_reply("x", inputTokens=10, outputTokens=7, cacheReadInputTokens=90)))
     assert completion == Completion("x", Finish.stop, tokens_in=100, cached_in=90, tokens_out=7)
 
 
 def test_the_region_can_be_set_by_aws_region(ask, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    (completion,), _ = ask(reply_in_turn(make_reply("x")))
+    (completion,), _ = ask(reply_in_order(make_reply("x")))
     assert completion.text == "x"
 
 
-def test_a_missing_region_names_the_variable(refused, monkeypatch):
+def test_the_error_of_a_missing_region_names_the_variable(read_error, monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    line = refused(reply_in_turn(make_reply("x")))
+    line = read_error(reply_in_order(make_reply("x")))
     assert line.startswith("infer.engine: bedrock: ")
     assert "region" in line
     assert "AWS_REGION" in line
 
 
-def test_missing_aws_keys_are_one_line(refused, monkeypatch):
+def test_missing_aws_keys_are_an_error_of_one_line(read_error, monkeypatch):
     for name in KEYS:
         monkeypatch.delenv(name)
-    assert "credentials" in refused(reply_in_turn(make_reply("x")))
+    assert "credentials" in read_error(reply_in_order(make_reply("x")))
 
 
-def test_a_missing_aws_profile_is_named(refused, monkeypatch):
+def test_the_error_of_a_missing_aws_profile_names_it(read_error, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    assert "nobody" in refused(reply_in_turn(make_reply("x")))
+    assert "nobody" in read_error(reply_in_order(make_reply("x")))
 
 
 def test_infer_constrain_with_bedrock_is_an_error(folder):
@@ -342,7 +353,7 @@ def test_a_model_with_weights_is_an_error_with_bedrock(tmp_path):
 def test_system_messages_are_separate_from_the_turns(ask):
     turns = [("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi"), ("user", "Bye")]
     chat = [{"role": role, "content": content} for role, content in turns]
-    _, service = ask(reply_in_turn(make_reply("x")), [Request("", chat)])
+    _, service = ask(reply_in_order(make_reply("x")), [Request("", chat)])
     (body,) = service.requests
     assert body["system"] == [{"text": "Be brief."}]
     assert body["messages"] == [{"role": role, "content": [{"text": content}]} for role, content in turns[1:]]

@@ -24,7 +24,7 @@ from alloy.labeling.constrained_decoding import LabelConstraint
 from alloy.modeling.chat_template import find_common_prefix
 from alloy.modeling.model_folder import load_model, write_hosted
 from alloy.training.tiny_qwen import new_config, new_model
-from openai_server import Reply, make_error, make_reply, read_question, reply_in_turn, serve_replies
+from openai_server import Reply, make_error, make_reply, read_question, reply_in_order, serve_replies
 from projects import free_port, make_environment
 
 KEPT = "answers so far are kept"
@@ -77,7 +77,7 @@ def refused(folder, monkeypatch):
     return refused
 
 
-def test_answers_come_in_the_order_of_the_requests_and_not_of_their_end(ask):
+def test_answers_are_in_the_order_of_the_requests_not_of_completion(ask):
     completions, _ = ask(
         lambda body: make_reply(read_question(body), wait=0.2 / (1 + int(read_question(body)))), map(str, range(6))
     )
@@ -86,12 +86,12 @@ def test_answers_come_in_the_order_of_the_requests_and_not_of_their_end(ask):
 
 def test_exactly_infer_concurrency_requests_run_at_a_time(ask):
     _, service = ask(lambda _: make_reply("x", wait=0.05), ["x"] * 12, concurrency=4)
-    assert (len(service.requests), service.most) == (12, 4)
+    assert (len(service.requests), service.max_active) == (12, 4)
 
 
 def test_every_answer_is_reported_once(folder, monkeypatch):
     reported = []
-    with serve_replies(reply_in_turn(make_reply("x"))) as service:
+    with serve_replies(reply_in_order(make_reply("x"))) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", "a-key")
         OpenAIEngine(folder, make_infer(), None).complete(
@@ -101,7 +101,7 @@ def test_every_answer_is_reported_once(folder, monkeypatch):
 
 
 def test_a_request_to_a_hosted_model_has_its_name_the_key_and_temperature_0(ask):
-    _, service = ask(reply_in_turn(make_reply("x")), ["Hello"], max_new_tokens=5)
+    _, service = ask(reply_in_order(make_reply("x")), ["Hello"], max_new_tokens=5)
     assert (service.paths, service.keys) == (["/v1/chat/completions"], ["Bearer a-key"])
     assert service.requests == [
         {
@@ -115,34 +115,34 @@ def test_a_request_to_a_hosted_model_has_its_name_the_key_and_temperature_0(ask)
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_requests_to_a_busy_or_failing_service_are_retried(ask, status):
-    (completion,), service = ask(reply_in_turn(make_error(status), make_error(status), make_reply("at last")), ["x"])
+    (completion,), service = ask(reply_in_order(make_error(status), make_error(status), make_reply("at last")), ["x"])
     assert (completion.text, len(service.requests)) == ("at last", 3)
 
 
 def test_the_retry_after_header_of_a_service_is_respected(ask):
     busy = Reply({"error": {"message": "slow down"}}, 429, {"Retry-After": "1"})
     start = time.monotonic()
-    ask(reply_in_turn(busy, make_reply("x")), ["x"])
+    ask(reply_in_order(busy, make_reply("x")), ["x"])
     assert time.monotonic() - start >= 1
 
 
 @pytest.mark.parametrize("status", [429, 500])
 def test_after_infer_retries_the_request_has_no_answer_and_a_reason(ask, status):
-    (completion,), service = ask(reply_in_turn(make_error(status, "too\nmuch")), ["x"], retries=2)
+    (completion,), service = ask(reply_in_order(make_error(status, "too\nmuch")), ["x"], retries=2)
     assert len(service.requests) == 3
     assert (completion.finish, completion.text) == (Finish.failed, "")
     assert completion.reason == f"{status} error: too much (3 attempts)"
 
 
 def test_a_request_that_takes_longer_than_infer_timeout_has_no_answer(ask):
-    (completion,), service = ask(reply_in_turn(make_reply("too late", wait=5)), ["x"], timeout=0.1, retries=0)
+    (completion,), service = ask(reply_in_order(make_reply("too late", wait=5)), ["x"], timeout=0.1, retries=0)
     assert len(service.requests) == 1
     assert (completion.finish, "infer.timeout" in completion.reason) == (Finish.failed, True)
 
 
 def test_a_request_that_times_out_once_is_retried(ask):
     (completion,), service = ask(
-        reply_in_turn(make_reply("too late", wait=5), make_reply("in time")), ["x"], timeout=0.3, retries=1
+        reply_in_order(make_reply("too late", wait=5), make_reply("in time")), ["x"], timeout=0.3, retries=1
     )
     assert (completion.text, len(service.requests)) == ("in time", 2)
 
@@ -157,7 +157,7 @@ def test_an_unreachable_service_stops_the_job_at_once(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["not an address", "http://", "ftp://host/v1", "http://[::1/v1"])
-def test_an_invalid_address_is_one_line(folder, monkeypatch, address):
+def test_an_invalid_address_is_an_error_of_one_line(folder, monkeypatch, address):
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     monkeypatch.setenv("OPENAI_API_KEY", "a-key")
     with pytest.raises(InputError) as error:
@@ -177,7 +177,7 @@ def test_an_invalid_address_is_one_line(folder, monkeypatch, address):
     ],
 )
 def test_an_error_of_the_account_or_model_stops_the_job_at_once(refused, reply):
-    line, service = refused(reply_in_turn(reply), ["x"] * 40, concurrency=2, retries=8)
+    line, service = refused(reply_in_order(reply), ["x"] * 40, concurrency=2, retries=8)
     assert len(service.requests) <= 4
     assert line.startswith(f"infer.engine: some-model at {service.url}/v1/: {reply.status} ")
     assert reply.body["error"]["message"] in line
@@ -218,7 +218,7 @@ def test_a_request_that_the_service_rejects_fails_alone(ask, reply):
 
 
 def test_many_failed_requests_in_a_row_stop_the_job(refused):
-    line, service = refused(reply_in_turn(make_error(400, "Unknown parameter: 'x'", "unknown_parameter")), ["x"] * 90)
+    line, service = refused(reply_in_order(make_error(400, "Unknown parameter: 'x'", "unknown_parameter")), ["x"] * 90)
     assert "Unknown parameter: 'x'" in line
     assert KEPT in line
     assert 10 <= len(service.requests) <= 12
@@ -253,7 +253,7 @@ CUT = Reply({}, headers={"Content-Length": "1"})
 
 @pytest.mark.parametrize("reply", [Reply({"hello": "world"}), PAGE, CUT])
 def test_a_reply_that_is_not_a_completion_names_the_variable(refused, reply):
-    line, service = refused(reply_in_turn(reply), retries=0)
+    line, service = refused(reply_in_order(reply), retries=0)
     assert service.url in line
     assert "OPENAI_BASE_URL" in line
 
@@ -278,7 +278,7 @@ def read_error(text):
     ],
 )
 def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish, text):
-    (completion,), _ = ask(reply_in_turn(reply), ["x"])
+    (completion,), _ = ask(reply_in_order(reply), ["x"])
     assert (completion.finish, completion.text) == (finish, text)
     assert bool(completion.reason) == (finish in UNANSWERED)
 
@@ -286,7 +286,7 @@ def test_the_finish_reason_and_the_text_of_an_answer_are_read(ask, reply, finish
 def test_an_answer_without_a_text_is_empty(ask):
     reply = make_reply("")
     reply.body["choices"][0]["message"]["content"] = None
-    (completion,), _ = ask(reply_in_turn(reply), ["x"])
+    (completion,), _ = ask(reply_in_order(reply), ["x"])
     assert completion.text == ""
 
 
@@ -295,7 +295,7 @@ def test_an_answer_without_a_text_is_empty(ask):
     [({"prompt_tokens_details": {"cached_tokens": 64}}, 64), ({"prompt_tokens_details": None}, 0), ({}, 0)],
 )
 def test_tokens_are_those_that_the_service_counted(ask, details, cached):
-    (completion,), _ = ask(reply_in_turn(make_reply("x", prompt_tokens=100, completion_tokens=7, **details)), ["x"])
+    (completion,), _ = ask(reply_in_order(make_reply("x", prompt_tokens=100, completion_tokens=7, **details)), ["x"])
     assert completion == Completion("x", Finish.stop, tokens_in=100, cached_in=cached, tokens_out=7)
 
 
@@ -308,7 +308,7 @@ def test_a_service_that_counts_no_tokens_gives_0_tokens(ask, usage):
     del reply.body["usage"]
     if usage != "absent":
         reply.body["usage"] = usage
-    (completion,), _ = ask(reply_in_turn(reply), ["x"])
+    (completion,), _ = ask(reply_in_order(reply), ["x"])
     assert completion == Completion("x", Finish.stop, 0, 0, 0)
 
 
@@ -347,7 +347,7 @@ def test_a_missing_server_address_names_the_variable(weights, monkeypatch):
 
 
 def test_a_comment_that_leaves_no_room_for_an_answer_is_not_sent(weights, monkeypatch):
-    with serve_replies(reply_in_turn(make_error(500))) as service:
+    with serve_replies(reply_in_order(make_error(500))) as service:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{service.url}/v1")
         (completion,) = OpenAIEngine(weights, make_infer(), None).complete(
             [make_request("red " * 400)], lambda *_: None
@@ -417,7 +417,7 @@ def test_vllm_s_server_gives_the_answers_of_transformers_and_follows_a_grammar(w
 
 def test_no_secret_is_in_a_message(folder, monkeypatch):
     echo = make_error(401, "No key sk-wrong-1234 of ann:hunter22 at /v1?code=opensesame, Basic YW5uOmh1bnRlcjIy")
-    with serve_replies(reply_in_turn(echo)) as service:
+    with serve_replies(reply_in_order(echo)) as service:
         address = service.url.replace("http://", "http://ann:hunter22@")
         monkeypatch.setenv("OPENAI_BASE_URL", f"{address}/v1?code=opensesame")
         monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-1234")

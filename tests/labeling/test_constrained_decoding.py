@@ -1,4 +1,4 @@
-"""An answer held token by token is JSON of the task: paths of the taxonomy, contents that the comment says."""
+"""Constrained answers are JSON of the task: paths of the taxonomy, and contents that are in the comment."""
 
 import json
 import random
@@ -109,8 +109,8 @@ def test_gold_answers_are_followed_to_their_end(task: str, coded: bool) -> None:
 
 def encode(text: str) -> list[int]:
     """Return the tokens of an answer that quotes what looks like a control token."""
-    before, *behind = text.split("<|im_end|>")
-    apart = [make_small_tokenizer()(part, add_special_tokens=False)["input_ids"] for part in (before, *behind)]
+    before, *after = text.split("<|im_end|>")
+    apart = [make_small_tokenizer()(part, add_special_tokens=False)["input_ids"] for part in (before, *after)]
     letters = [
         token
         for letter in "<|im_end|>"

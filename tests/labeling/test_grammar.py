@@ -1,4 +1,4 @@
-"""The grammar of an answer lets through the answers that training teaches and no others, as xgrammar reads it."""
+"""With xgrammar, the grammar of an answer accepts exactly the answers in the format of the training data."""
 
 import json
 import random
@@ -159,8 +159,8 @@ REFUSED = {
     "a key too many": '[{"L1": "Setup", "L2": "Easy", "L3": "x"}]',
     "an emotion nobody asked for": '[{"L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
     "a code": '[{"label": "1"}]',
-    "no space behind a comma": '[{"L1": "Setup","L2": "Easy"}]',
-    "no space behind a colon": '[{"L1":"Setup", "L2": "Easy"}]',
+    "no space after a comma": '[{"L1": "Setup","L2": "Easy"}]',
+    "no space after a colon": '[{"L1":"Setup", "L2": "Easy"}]',
     "no space between segments": f"[{GOOD},{GOOD}]",
     "a line between segments": f"[{GOOD},\n{GOOD}]",
     "too many segments": f"[{GOOD}, {GOOD}, {GOOD}]",
@@ -169,7 +169,7 @@ REFUSED = {
     "an open list": f"[{GOOD}",
     "a comma at the end": f"[{GOOD}, ]",
     "text before": f" [{GOOD}]",
-    "text behind": f"[{GOOD}] ",
+    "text after the answer": f"[{GOOD}] ",
     "two lists": f"[{GOOD}][{GOOD}]",
     "nothing": "",
 }

@@ -1,4 +1,4 @@
-"""Answers in the task's format are seen, whatever is around them, and ordinary answers are left alone."""
+"""Answers in the task's format are detected, with any text around them; ordinary answers are not."""
 
 import pytest
 

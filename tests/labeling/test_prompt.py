@@ -1,4 +1,4 @@
-"""The prompt holds what the task has, the comment as it is, and what all comments share before it."""
+"""The prompt: the task's fields, the unchanged comment, and before it the part that all comments share."""
 
 import re
 from typing import Any
@@ -97,12 +97,12 @@ def test_only_the_shortlist_depends_on_the_comment(given: Prompt) -> None:
 def test_the_shared_part_comes_first(given: Prompt) -> None:
     first, second = render_words(given, "It won't pair."), render_words(given, "Too dear, sadly: not fair!")
     shared = first[: find_common_length([first, second])]
-    behind = (
+    lines_after = (
         4 if given.taxonomy is PromptTaxonomy.shortlist else 0
     )  # its one line, an empty one, `Comment:`, the comment
     assert first != second
-    assert first.removeprefix(shared).count("\n") <= behind
-    assert second.removeprefix(shared).count("\n") <= behind
+    assert first.removeprefix(shared).count("\n") <= lines_after
+    assert second.removeprefix(shared).count("\n") <= lines_after
 
 
 @every
@@ -142,7 +142,7 @@ def test_fewer_examples_are_a_subset_of_more() -> None:
 
 
 @pytest.mark.parametrize("count", [6, 7, 1000])
-def test_too_many_examples_are_one_line(count: int) -> None:
+def test_too_many_examples_are_an_error_of_one_line(count: int) -> None:
     with pytest.raises(InputError) as caught:
         make_prompts(Prompt(examples=count))
     assert re.match(rf"params\.yaml: prompt\.examples: {count} .*\b6\b", str(caught.value))
@@ -194,6 +194,6 @@ def test_without_examples_and_shortlist_no_training_comments_are_needed(given: P
     ]
 
 
-def test_examples_without_training_comments_are_one_line() -> None:
+def test_examples_without_training_comments_are_an_error_of_one_line() -> None:
     with pytest.raises(InputError, match=r"^params\.yaml: prompt\.examples: 1 .*\b0\b"):
         Prompts.from_task(Prompt(examples=1), TAXONOMY, FULL, [])

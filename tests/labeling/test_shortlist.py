@@ -1,4 +1,4 @@
-"""The shortlist: the leaf of a comment like an earlier one comes first, in any language, and never by its own text."""
+"""The shortlist starts with the leaf of the most similar training comment, in any language, except itself."""
 
 import random
 from typing import Any

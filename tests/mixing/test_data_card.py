@@ -1,4 +1,4 @@
-"""The manifest and the card say what is in a mix: they are held against its rows, counted one by one."""
+"""The manifest and the card describe a mix; their counts are compared with its rows."""
 
 from collections import Counter
 from pathlib import Path

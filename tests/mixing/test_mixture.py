@@ -1,4 +1,4 @@
-"""What is drawn for a mix: shares by rows and by the tokens that training sees, weights by any name, clear faults."""
+"""The rows of a mix: shares in rows and in trained tokens, weights by any name, and clear errors."""
 
 import re
 from collections import Counter
@@ -165,7 +165,7 @@ def test_with_stop_the_error_names_the_longest_row(tokens) -> None:
         )
 
 
-def test_customer_rows_that_are_all_too_long_raise_one_line(tokens) -> None:
+def test_customer_rows_that_are_all_too_long_are_an_error_of_one_line(tokens) -> None:
     with pytest.raises(InputError, match=r"^train\.max_length: .*\b5\b.*\b20\b"):
         draw_mixture(
             Mix(), make_row_sizes(make_customer_rows(5), Unit.examples, tokens, max_length=20), make_row_sizes([])

@@ -1,4 +1,4 @@
-"""Rows of a file are known by number: where each stands, what kind it is, and when its turn comes."""
+"""The index of the rows of a file: each row is read unchanged, and has a kind and a rank."""
 
 from pathlib import Path
 

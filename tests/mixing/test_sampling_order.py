@@ -1,4 +1,4 @@
-"""Which general rows come first depends on the seed and their ids alone."""
+"""The order of general rows depends only on the seed and their ids."""
 
 from alloy.mixing.sampling_order import rank_rows
 

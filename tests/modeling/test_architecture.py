@@ -1,4 +1,4 @@
-"""What configurations say: sizes below `text_config`, the context, the kinds of layers, what text never passes."""
+"""Reading of configurations: sizes below `text_config`, the context, layer types, modules that text does not use."""
 
 import pytest
 from transformers import AutoModelForCausalLM, BloomConfig, MistralConfig, Qwen3_5Config, RwkvConfig

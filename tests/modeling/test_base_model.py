@@ -1,4 +1,4 @@
-"""models/base from a local folder or a GGUF file: the same weights, or one line that says why not."""
+"""models/base from a local folder or a GGUF file: the same weights, or an error of one line."""
 
 import json
 import shutil
@@ -193,14 +193,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("harm", BROKEN, ids=lambda harm: harm.__name__)
-def test_an_unusable_folder_is_one_line_with_the_reason(project, harm):
+def test_an_unusable_folder_is_an_error_of_one_line_with_the_reason(project, harm):
     harm(write_model(project / "given"))
     line = read_error(path="given")
     assert line.startswith("model.path: given: ")
     assert BROKEN[harm] in line
 
 
-def test_a_file_or_nothing_instead_of_a_folder_is_one_line(project):
+def test_a_file_or_nothing_instead_of_a_folder_is_an_error_of_one_line(project):
     (project / "a.gguf").write_bytes(b"GGUF")
     assert "`gguf: a.gguf`" in read_error(path="a.gguf")
     assert read_error(path="nothing").startswith("model.path: nothing: no such folder")
@@ -261,7 +261,7 @@ BAD_GGUF = {
 
 
 @pytest.mark.parametrize(("given", "named"), BAD_GGUF.values(), ids=BAD_GGUF)
-def test_an_unusable_gguf_file_is_one_line_with_the_reason(project, given, named):
+def test_an_unusable_gguf_file_is_an_error_of_one_line_with_the_reason(project, given, named):
     write_gguf(project / "a.gguf", **given)
     line = read_error(gguf="a.gguf")
     assert line.startswith("model.gguf: a.gguf: ")
@@ -269,13 +269,13 @@ def test_an_unusable_gguf_file_is_one_line_with_the_reason(project, given, named
 
 
 @pytest.mark.parametrize("kept", [0, 3, 20, 3000, -200])
-def test_an_incomplete_gguf_file_is_one_line(project, kept):
+def test_an_incomplete_gguf_file_is_an_error_of_one_line(project, kept):
     whole = write_gguf(project / "a.gguf").read_bytes()
     (project / "a.gguf").write_bytes(whole[:kept])
     assert read_error(gguf="a.gguf").startswith("model.gguf: a.gguf: ")
 
 
-def test_a_part_a_folder_or_nothing_instead_of_a_gguf_file_is_one_line(project):
+def test_a_part_a_folder_or_nothing_instead_of_a_gguf_file_is_an_error_of_one_line(project):
     write_gguf(project / "a-00001-of-00002.gguf")
     write_model(project / "given")
     assert "--merge" in read_error(gguf="a-00001-of-00002.gguf")

@@ -1,4 +1,4 @@
-"""Chats as examples: every answer teaches and nothing else, whatever the template; what cannot be rendered is told."""
+"""Chats as examples: only answers have a loss, with any template; chats that cannot be rendered are errors."""
 
 import time
 from pathlib import Path
@@ -58,7 +58,7 @@ CALL = '<tool_call>\n{"name": "find", "arguments": {"what": "door"}}\n</tool_cal
 
 
 def list_taught(tokens: Any, messages: Any, turns: AssistantTurns = AssistantTurns.all) -> list[str]:
-    """Return each run of tokens that teaches, as text."""
+    """Return the text of each span of tokens with a loss."""
     ((ids, labels),) = encode_examples([{"id": "a", "messages": messages}], tokens, turns)
     assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
     runs: list[list[int]] = [[]]
@@ -219,7 +219,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("name", "messages"), UNUSABLE.values(), ids=UNUSABLE)
-def test_a_chat_that_cannot_be_rendered_has_a_reason_of_one_line(name: str, messages: Any) -> None:
+def test_the_reason_why_a_chat_cannot_be_rendered_is_one_line(name: str, messages: Any) -> None:
     why = find_template_problem(load_family(name), messages)
     assert why and "\n" not in why
 
@@ -259,7 +259,7 @@ def test_roles_decide_for_all_chats_of_these_roles() -> None:
     assert why and why.startswith("roles user, user, assistant: ") and "\n" not in why
 
 
-def test_a_prompt_that_the_template_cannot_render_is_one_line() -> None:
+def test_a_prompt_that_the_template_cannot_render_is_an_error_of_one_line() -> None:
     with pytest.raises(RenderError, match="the chat template "):
         render_prompt(load_family("gemma3"), [make_user_turn("?"), make_user_turn("?")])
 

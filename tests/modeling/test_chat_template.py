@@ -1,4 +1,4 @@
-"""A chat as text and as tokens: only the template opens and closes turns, whatever the messages say."""
+"""A chat as text and as tokens: only the template starts and ends turns, whatever the messages contain."""
 
 from collections import Counter
 from functools import cache

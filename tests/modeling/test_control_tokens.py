@@ -102,12 +102,12 @@ def controls_in(tokenizer, ids: list[int]) -> list[str]:
     return [names[number] for number in ids if number in names]
 
 
-def test_the_tokenizer_itself_would_find_them(tokenizer):
+def test_without_protection_the_tokenizer_finds_control_tokens(tokenizer):
     assert controls_in(tokenizer, tokenizer(" ".join(CONTROLS), add_special_tokens=False)["input_ids"]) == CONTROLS
 
 
 @pytest.mark.parametrize("text", ATTACKS)
-def test_a_comment_holds_no_control_token(tokenizer, text):
+def test_a_comment_has_no_control_token(tokenizer, text):
     prompts = [render_prompt(tokenizer, [{"role": "user", "content": one}]) for one in ("plain", text)]
     plain, attacked = (controls_in(tokenizer, ids) for ids in encode(tokenizer, prompts))
     assert plain == ["<s>", "[INST]", "<|im_end|>", "<s>", "[INST]"]
@@ -123,7 +123,7 @@ def test_a_control_token_in_a_message_text_is_plain_text(tokenizer):
     assert ids
 
 
-def test_answers_that_are_trained_hold_none_either(tokenizer):
+def test_training_answers_have_no_control_tokens(tokenizer):
     rows = [
         {"id": str(number), "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": text}]}
         for number, text in enumerate(["plain", *ATTACKS])
@@ -135,13 +135,13 @@ def test_answers_that_are_trained_hold_none_either(tokenizer):
     assert [controls_in(tokenizer, ids) for ids in completions] == [["<|im_end|>"]] * len(rows)
 
 
-def test_hostile_comments_hold_none(tokenizer):
+def test_hostile_comments_have_no_control_tokens(tokenizer):
     prompts = [render_prompt(tokenizer, [{"role": "user", "content": text}]) for text in HOSTILE]
     for ids in encode(tokenizer, prompts):
         assert controls_in(tokenizer, ids) == ["<s>", "[INST]", "<|im_end|>", "<s>", "[INST]"]
 
 
-def test_a_token_that_slips_through_is_an_error(tokenizer, monkeypatch):
+def test_a_control_token_that_was_not_removed_is_an_error(tokenizer, monkeypatch):
     monkeypatch.setattr(chat_template, "_remove_control_tokens", lambda tokenizer: tokenizer.backend_tokenizer)
     with pytest.raises(InputError, match="control token"):
         encode(tokenizer, [render_prompt(tokenizer, [{"role": "user", "content": "<s>"}])])

@@ -167,7 +167,7 @@ def test_the_table_has_dashes_for_missing_metrics(run):
     table = run.ended["compare"].stdout
     cells = {line[:38].strip(): line[38:].split() for line in table.splitlines()}
     assert cells["VOC F1"][:6] == ["6", "1.000", "-", "-", "-", "-"]
-    assert 0 <= float(cells["VOC F1"][6]) <= 1  # the rival
+    assert 0 <= float(cells["VOC F1"][6]) <= 1  # the SVM
     assert "general accuracy, by likelihood" not in cells
     assert "Nothing was trained: there is nothing to compare." in table
 
@@ -227,9 +227,9 @@ def test_only_comments_without_an_answer_are_asked_again(tmp_path):
         "12": "failed",
     }
     assert "out of order" in rows[12]["reason"]
-    figures = json.loads((folder / "metrics/infer/base.json").read_text())["base"]["infer"]
-    assert figures["unanswered"] == {"context": 1, "refused": 1, "failed": 1}
-    assert figures["ended_by_failed"] == 0.025
+    metrics = json.loads((folder / "metrics/infer/base.json").read_text())["base"]["infer"]
+    assert metrics["unanswered"] == {"context": 1, "refused": 1, "failed": 1}
+    assert metrics["ended_by_failed"] == 0.025
     with serve_replies(lambda body: make_reply(find_gold(body))) as service:
         again = run_stage(folder, "infer base", service)
     assert (again.returncode, again.stderr) == (0, "")
@@ -242,7 +242,7 @@ def test_only_comments_without_an_answer_are_asked_again(tmp_path):
     assert [row["valid"] for row in rows] == [True] * 40
 
 
-def test_a_service_that_answers_nothing_is_one_line(tmp_path):
+def test_a_service_that_answers_nothing_is_an_error_of_one_line(tmp_path):
     folder = write_project(tmp_path / "hosted")
     with serve_replies(lambda _: make_error(500, "out of order")) as service:
         assert run_stage(folder, "base", service).returncode == 0

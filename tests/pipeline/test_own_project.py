@@ -20,7 +20,6 @@ AUTHOR = {
     "GIT_COMMITTER_NAME": "Test",
     "GIT_COMMITTER_EMAIL": "test@example.org",
 }
-# What stands for the addresses of the page, and for `make`, whose environment this test runs in.
 LABELED = [
     {"id": f"c{number}", "text": f"{text} number {number}", "segments": [{"L1": label}]}
     for number in range(40)
@@ -55,7 +54,7 @@ def set_in(file: Path, old: str, new: str) -> None:
 
 @pytest.fixture
 def alloy(tmp_path: Path) -> Path:
-    """A repository that stands for Alloy's."""
+    """A clone of this repository, used as Alloy's repository."""
     read_output(tmp_path, "git", "clone", "-q", str(ROOT), "alloy")
     for key, value in (("user.name", "Test"), ("user.email", "test@example.org")):
         read_output(tmp_path / "alloy", "git", "config", key, value)

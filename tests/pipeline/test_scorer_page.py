@@ -20,7 +20,7 @@ WANTED = {
     "one label is said three times": (1.0, 4 / 6),
     "one of two alike is missed": (1.0, 4 / 5),
     "the leaf's parent is wrong": (1.0, 0.0),
-    "the leaf is wrong behind a colon": (1.0, 0.0),
+    "the leaf is wrong after a colon": (1.0, 0.0),
 }
 
 
@@ -29,10 +29,10 @@ def test_the_table_in_the_page_is_what_the_script_prints():
     assert table in PAGE.read_text(encoding="utf-8"), f"put this into docs/evidence/scorer.md:\n{table}"
 
 
-@pytest.mark.parametrize(("fault", "gold", "predicted"), [(case[0], *case[3:]) for case in CASES])
-def test_each_case_has_the_score_computed_by_hand(fault, gold, predicted):
+@pytest.mark.parametrize(("case", "gold", "predicted"), [(case[0], *case[3:]) for case in CASES])
+def test_each_case_has_the_score_computed_by_hand(case, gold, predicted):
     nova, _, _, honest = compute_scores(gold, predicted)
-    assert (nova, honest) == pytest.approx(WANTED[fault])
+    assert (nova, honest) == pytest.approx(WANTED[case])
 
 
 def test_every_case_has_a_score_computed_by_hand():

@@ -23,7 +23,7 @@ def find_span(rows: list[int]) -> tuple[int, int, int]:
 
 def raise_at_row(row: int, rows: list[int]) -> int:
     if row in rows:
-        raise InputError(f"rows.jsonl:{row}: this row has a fault; mend it")
+        raise InputError(f"rows.jsonl:{row}: not valid; fix it")
     return len(rows)
 
 
@@ -90,7 +90,7 @@ def test_many_rows_are_processed_by_other_processes() -> None:
 def test_an_error_in_a_block_is_raised_unchanged(row: int) -> None:
     with pytest.raises(InputError) as caught:
         list(map_blocks(partial(raise_at_row, row), range(3 * BLOCK_ROWS)))
-    assert str(caught.value) == f"rows.jsonl:{row}: this row has a fault; mend it"
+    assert str(caught.value) == f"rows.jsonl:{row}: not valid; fix it"
 
 
 @pytest.mark.parametrize("good", [3, 2 * BLOCK_ROWS + 3])

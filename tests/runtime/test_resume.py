@@ -62,7 +62,7 @@ def list_processes(folder: Path) -> list[psutil.Process]:
 
 @dataclass(frozen=True)
 class Run:
-    """A command that was started, and where its output goes: that of orphans that it leaves behind, too."""
+    """A started command, and the log with its output and that of its orphans."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -511,7 +511,7 @@ def small_disk(fresh: Callable[..., Project]) -> Iterator[tuple[Project, Callabl
         subprocess.run(["umount", "--lazy", str(mount_point)], check=True)
 
 
-def test_a_full_disk_is_one_line_and_loses_no_work(small_disk, whole):
+def test_a_full_disk_is_an_error_of_one_line_and_loses_no_work(small_disk, whole):
     project, resize = small_disk
     run = project.start(*REPRO)
     assert run.end() != 0

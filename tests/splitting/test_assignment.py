@@ -1,4 +1,4 @@
-"""Sides: similar comments are never on both, named sides are kept, and later comments move no earlier ones."""
+"""Sides: similar comments are never on both, given sides are kept, and later comments do not move earlier ones."""
 
 import random
 
@@ -16,7 +16,7 @@ def assign_comments(keys: list[int], given: list[int], near: list[tuple[int, int
     same, _ = find_copies(hashes)
     pairs = np.concatenate([same, np.array(near, np.int64).reshape(-1, 2)])
     found, left_out = assign_sides(hashes, np.array(given), pairs, share)
-    assert sorted(left_out) == np.flatnonzero(found == LEFT_OUT).tolist(), "who is left out is told, and nobody else"
+    assert sorted(left_out) == np.flatnonzero(found == LEFT_OUT).tolist(), "`left_out` must have exactly these comments"
     return found.tolist(), left_out
 
 
@@ -38,7 +38,7 @@ def test_a_free_comment_goes_to_the_side_of_its_hash() -> None:
 
 
 @pytest.mark.parametrize(("side", "share"), [(TRAIN, 1.0), (TEST, 0.0)])
-def test_a_named_side_is_kept_whatever_the_hash(side: int, share: float) -> None:
+def test_a_given_side_is_kept_whatever_the_hash(side: int, share: float) -> None:
     assert assign_comments([LOW, 1, HIGH], [side] * 3, [], share)[0] == [side] * 3
 
 
@@ -48,7 +48,7 @@ def test_a_free_comment_follows_an_earlier_similar_one(first: int, side: int) ->
 
 
 @pytest.mark.parametrize("side", [TRAIN, TEST])
-def test_a_free_comment_follows_an_earlier_one_with_a_named_side(side: int) -> None:
+def test_a_free_comment_follows_an_earlier_one_with_a_given_side(side: int) -> None:
     assert assign_comments([5, LOW, HIGH], [side, FREE, FREE], [(0, 1), (0, 2)])[0] == [side] * 3
 
 
@@ -61,7 +61,7 @@ def test_a_free_comment_similar_to_both_sides_is_left_out() -> None:
     assert (found, left_out) == ([TEST, TRAIN, LEFT_OUT], {2: 1})
 
 
-def test_a_named_training_comment_similar_to_a_test_comment_is_left_out() -> None:
+def test_a_given_training_comment_similar_to_a_test_comment_is_left_out() -> None:
     for given in ([TRAIN, TEST], [TEST, TRAIN]):
         found, left_out = assign_comments([5, 6], given, [(0, 1)])
         assert found == [LEFT_OUT if side == TRAIN else TEST for side in given]
@@ -76,7 +76,7 @@ def test_a_later_comment_with_a_named_side_moves_no_earlier_one_to_the_other_sid
     assert after == [TEST, LEFT_OUT if side == TEST else TRAIN, TEST if side == TEST else LEFT_OUT]
 
 
-def test_a_copy_of_a_test_comment_is_left_out_wherever_the_copies_stand() -> None:
+def test_a_copy_of_a_test_comment_is_left_out_in_any_order() -> None:
     for given in ([TRAIN, TEST, TRAIN], [TRAIN, TRAIN, TEST], [TEST, TRAIN, TRAIN], [FREE, TRAIN, TEST]):
         found, _ = assign_comments([HIGH] * 3, given, [])
         assert found.count(TEST) == 1
@@ -134,7 +134,7 @@ def test_no_comment_changes_sides_when_comments_are_added_in_random_data(seed: i
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_every_named_test_comment_stays_in_test_in_random_data(seed: int) -> None:
+def test_every_given_test_comment_stays_in_test_in_random_data(seed: int) -> None:
     keys, given, near = random_comments(random.Random(seed), 30)
     found, _ = assign_comments(keys, given, near)
     assert all(one == TEST for one, wanted in zip(found, given, strict=True) if wanted == TEST)

@@ -113,7 +113,7 @@ CLEAN = {
 
 
 @pytest.mark.parametrize("text", CLEAN.values(), ids=CLEAN)
-def test_an_example_that_shares_too_little_is_kept(here: Path, text: str) -> None:
+def test_an_example_with_little_overlap_is_kept(here: Path, text: str) -> None:
     assert run_and_read(make_example("a", text), make_example("leak", LETTER))[0] == ["a"]
 
 
@@ -125,7 +125,7 @@ def test_a_dropped_example_names_the_shared_text(here: Path) -> None:
     ]
 
 
-def test_an_example_that_shares_in_several_messages_is_listed_once(here: Path) -> None:
+def test_an_example_with_overlap_in_several_messages_is_listed_once(here: Path) -> None:
     assert run_and_read(make_example("good", "Hi"), make_example("leak", LETTER, PLANETS))[1] == {
         "leak": ("a whole question", "ifeval 9")
     }
@@ -199,7 +199,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("bad", "wanted"), BAD.values(), ids=BAD)
-def test_a_bad_example_is_one_line_and_nothing_is_written(here: Path, bad: Any, wanted: list[str]) -> None:
+def test_a_bad_example_is_an_error_of_one_line_and_nothing_is_written(here: Path, bad: Any, wanted: list[str]) -> None:
     write_inputs(make_example("g0", "Hi"), b"", make_example("g1", LETTER), bad)
     with pytest.raises(InputError) as caught:
         main()
@@ -289,7 +289,7 @@ MISSING = (
 
 
 @pytest.mark.parametrize("path", MISSING)
-def test_a_missing_file_is_one_line(here: Path, path: str) -> None:
+def test_a_missing_file_is_an_error_of_one_line(here: Path, path: str) -> None:
     write_inputs(make_example("a", "Hi"))
     Path(path).unlink()
     with pytest.raises(InputError) as caught:
@@ -297,7 +297,7 @@ def test_a_missing_file_is_one_line(here: Path, path: str) -> None:
     assert str(caught.value).startswith(f"{path}: no such file")
 
 
-def test_a_prompt_without_text_is_one_line(here: Path) -> None:
+def test_a_prompt_without_text_is_an_error_of_one_line(here: Path) -> None:
     write_inputs(make_example("a", "Hi"))
     write_jsonl("data/prepared/instructions/ifeval.jsonl", [{"key": 1, "prompt": "Sing."}, {"key": 2}])
     with pytest.raises(InputError, match=r"^data/prepared/instructions/ifeval\.jsonl:2: .*`prompt`"):
@@ -392,7 +392,7 @@ def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> No
 
 
 @pytest.mark.parametrize("line", [5, 2 * BLOCK_ROWS])
-def test_a_duplicate_id_in_another_block_is_one_line(here: Path, line: int) -> None:
+def test_a_duplicate_id_in_another_block_is_an_error_of_one_line(here: Path, line: int) -> None:
     rows = [make_example(f"g{number}", "Hi") for number in range(2 * BLOCK_ROWS + 5)]
     write_inputs(*rows[: 2 * BLOCK_ROWS], {**rows[line - 1]}, *rows[2 * BLOCK_ROWS :])
     done = run_stage()

@@ -92,7 +92,7 @@ def test_it_is_skipped_if_there_is_nothing_to_measure(here: Path, why: str, caps
 
 
 @pytest.mark.slow
-def test_killed_and_started_again_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
+def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(tmp_path: Path) -> None:
     folder = write_project(tmp_path / "project", 400)
     with subprocess.Popen(COMMAND, cwd=folder, env=make_environment()) as process:
         while (

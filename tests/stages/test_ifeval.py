@@ -82,12 +82,12 @@ def test_each_prompt_up_to_the_limit_has_its_row_in_the_order_of_the_file(run):
 
 def test_the_metrics_are_the_means_of_the_rows(run):
     rows = read_jsonl(run.folder / "metrics/ifeval/base.jsonl")
-    figures = read_json(run.folder / "metrics/ifeval/base.json")["base"]["ifeval"]
-    assert (figures["prompts"], figures["instructions"]) == (4, 6)
+    metrics = read_json(run.folder / "metrics/ifeval/base.json")["base"]["ifeval"]
+    assert (metrics["prompts"], metrics["instructions"]) == (4, 6)
     for way in ("strict", "loose"):
         followed = [one for row in rows for one in row[f"instruction_{way}"]]
-        assert figures[f"prompt_{way}"] == round(sum(row[f"prompt_{way}"] for row in rows) / 4, 4)
-        assert figures[f"instruction_{way}"] == round(sum(followed) / 6, 4)
+        assert metrics[f"prompt_{way}"] == round(sum(row[f"prompt_{way}"] for row in rows) / 4, 4)
+        assert metrics[f"instruction_{way}"] == round(sum(followed) / 6, 4)
 
 
 def test_the_model_is_asked_in_its_chat_format_and_answers_greedily(run):

@@ -74,14 +74,14 @@ def test_each_prediction_has_the_id_and_the_hash_of_its_comment(held):
 
 
 def test_the_metrics_have_the_usage(held):
-    figures = read_json(held / "metrics/infer/base.json")["base"]["infer"]
+    metrics = read_json(held / "metrics/infer/base.json")["base"]["infer"]
     rows = read_predictions(held)
-    assert figures["comments"] == len(rows)
-    assert figures["invalid_json"] == 0.0  # those that are not valid were cut
-    assert figures["repeated_segments"] == 0.0
-    assert figures["ended_by_length"] == round(sum(row["finish"] == "length" for row in rows) / len(rows), 4)
-    assert figures["quoted"] == 1.0
-    assert 0 < figures["cached_share"] < 1
+    assert metrics["comments"] == len(rows)
+    assert metrics["invalid_json"] == 0.0  # those that are not valid were cut
+    assert metrics["repeated_segments"] == 0.0
+    assert metrics["ended_by_length"] == round(sum(row["finish"] == "length" for row in rows) / len(rows), 4)
+    assert metrics["quoted"] == 1.0
+    assert 0 < metrics["cached_share"] < 1
 
 
 def rows_kept(project: Path) -> int:
@@ -89,7 +89,7 @@ def rows_kept(project: Path) -> int:
     return sum(len(log.read_bytes().splitlines()) for log in project.glob(".dvc/tmp/alloy/infer-base-*/done.log"))
 
 
-def test_killed_and_started_again_it_ends_with_the_same_bytes(held, tmp_path):
+def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(held, tmp_path):
     project = shutil.copytree(held, tmp_path / "project")
     shutil.rmtree(project / ".dvc")
     shutil.rmtree(project / "data/predictions")
@@ -127,7 +127,7 @@ def test_vllm_labels_hostile_comments_with_the_taxonomy_and_quotes_too(by_vllm):
     assert done.stdout.count("\n") == 1
 
 
-def test_vllm_free_gives_the_answers_of_transformers(tmp_path):
+def test_vllm_without_constraints_gives_the_answers_of_transformers(tmp_path):
     pytest.importorskip("vllm", reason="vLLM is not installed")
     texts = {}
     for engine in ("transformers", "vllm"):
@@ -141,8 +141,8 @@ def test_vllm_free_gives_the_answers_of_transformers(tmp_path):
 
 def test_the_report_counts_how_answers_ended():
     totals = {"comments": 4, "invalid": 1, "finish length": 1, "finish refused": 1, "seconds": 2.0, "tokens_out": 10}
-    figures = build_metrics(Counter({**totals, "segments": 8, "repeated": 2}))
-    assert (figures["invalid_json"], figures["ended_by_length"], figures["ended_by_refused"]) == (0.25, 0.25, 0.25)
-    assert figures["repeated_segments"] == 0.25
-    assert (figures["tokens_per_second"], figures["comments_per_second"]) == (5.0, 2.0)
-    assert "quoted" not in figures
+    metrics = build_metrics(Counter({**totals, "segments": 8, "repeated": 2}))
+    assert (metrics["invalid_json"], metrics["ended_by_length"], metrics["ended_by_refused"]) == (0.25, 0.25, 0.25)
+    assert metrics["repeated_segments"] == 0.25
+    assert (metrics["tokens_per_second"], metrics["comments_per_second"]) == (5.0, 2.0)
+    assert "quoted" not in metrics

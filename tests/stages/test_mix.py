@@ -58,10 +58,10 @@ def test_no_general_row_is_in_the_mix_twice() -> None:
 
 
 def test_the_general_rows_of_a_small_ratio_are_among_those_of_a_larger_one() -> None:
-    arms = [
+    mixes = [
         set(list_ids(run_mix(make_customer_rows(100), make_general_rows(1000), ratio), "g")) for ratio in (*RATIOS, 1)
     ]
-    assert all(small <= large for small, large in pairwise(arms))
+    assert all(small <= large for small, large in pairwise(mixes))
 
 
 def test_general_rows_have_the_same_order_in_all_mixes() -> None:
@@ -199,8 +199,8 @@ def train_rows() -> list[Row]:
 def read_error() -> str:
     with pytest.raises(InputError) as caught:
         main()
-    assert not Path("data/mix").exists(), "a fault leaves nothing behind"
-    assert not Path("metrics/mix.json").exists(), "a fault leaves nothing behind"
+    assert not Path("data/mix").exists(), "an error leaves nothing behind"
+    assert not Path("metrics/mix.json").exists(), "an error leaves nothing behind"
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

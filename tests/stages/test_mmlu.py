@@ -206,7 +206,7 @@ def project(benchmark, tmp_path) -> Path:
     return folder
 
 
-def test_killed_and_started_again_it_ends_with_the_same_bytes(project) -> None:
+def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(project) -> None:
     command = [sys.executable, "-m", "stages.mmlu", "base"]
     outs = [project / "metrics/mmlu" / name for name in ("base.json", "base.jsonl")]
     with subprocess.Popen(command, cwd=project, env=make_environment()) as process:

@@ -118,7 +118,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize(("text", "wanted"), SOURCES.values(), ids=SOURCES)
-def test_an_error_in_source_yaml_is_one_line_with_its_key(
+def test_an_error_in_source_yaml_is_an_error_of_one_line_with_its_key(
     text: str | bytes, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("params.yaml").write_text("data: {comments: mine}\n")

@@ -113,7 +113,7 @@ def test_the_rows_are_those_that_the_mix_takes_first_with_the_last_message_repla
     assert {len(row["messages"]) for row in rows} >= {2, 4}
 
 
-def test_the_answers_are_what_the_model_generates_greedily_to_the_last_turn_given_the_earlier_ones(rehearsed):
+def test_answers_are_greedy_and_continue_the_earlier_turns(rehearsed):
     folder, _ = rehearsed
     base = folder / "models/base"
     model: Any = AutoModelForCausalLM.from_pretrained(base)
@@ -160,7 +160,7 @@ def test_more_rows_do_not_change_the_first_answers(rehearsed, tmp_path):
     assert few == many[: len(few)]
 
 
-def test_killed_and_started_again_it_ends_with_the_same_bytes(rehearsed, tmp_path):
+def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(rehearsed, tmp_path):
     folder = shutil.copytree(rehearsed[0], tmp_path / "project")
     for left in (".dvc", "data/rehearse"):
         shutil.rmtree(folder / left)
@@ -192,13 +192,13 @@ def test_with_data_it_is_skipped_and_torch_is_not_imported(tmp_path):
     assert read_json(folder / "metrics/rehearse.json") == {"rehearse": {}}
 
 
-def test_a_model_without_usable_answers_is_one_line(tmp_path):
+def test_a_model_without_usable_answers_is_an_error_of_one_line(tmp_path):
     line = read_error(write_project(tmp_path / "project", rows=8, max_new_tokens=1))
     assert line.startswith("rehearse: models/base: ")
     assert re.search(r"\b8 answers .*\(.*\d truncated.*\).*rehearse\.max_new_tokens.*mix\.general", line)
 
 
-def test_a_bad_general_row_is_one_line_before_any_model_is_loaded(tmp_path):
+def test_a_bad_general_row_is_an_error_of_one_line_before_any_model_is_loaded(tmp_path):
     folder = write_project(tmp_path / "project")
     write_jsonl(folder / "data/decontaminate/general.jsonl", [ROWS[0], ROWS[0]])
     shutil.rmtree(folder / "models")
@@ -206,7 +206,7 @@ def test_a_bad_general_row_is_one_line_before_any_model_is_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["rows", "max_new_tokens"])
-def test_a_value_out_of_range_is_one_line(tmp_path, key):
+def test_a_value_out_of_range_is_an_error_of_one_line(tmp_path, key):
     line = read_error(write_project(tmp_path / "project", **{key: 0}))
     assert re.match(rf"rehearse: params\.yaml: rehearse\.{key}: .*\b1\b.*\b0\b", line)
 

@@ -109,7 +109,7 @@ def read_errors(folder: Path) -> list[str]:
     """Run `split` where it must fail, and return its lines; nothing may be written."""
     with pytest.raises(InputError) as caught:
         main()
-    assert sorted(path.name for path in (folder / "data").iterdir()) == ["prepared"], "a fault leaves nothing behind"
+    assert sorted(path.name for path in (folder / "data").iterdir()) == ["prepared"], "an error leaves nothing behind"
     return str(caught.value).splitlines()
 
 
@@ -437,7 +437,7 @@ def test_an_empty_file_of_comments_is_named(here: Path, on_bad_row: str) -> None
     assert "empty" in line
 
 
-def test_a_missing_taxonomy_is_one_line(here: Path) -> None:
+def test_a_missing_taxonomy_is_an_error_of_one_line(here: Path) -> None:
     write_project(here, GOOD)
     Path("data/prepared/comments/taxonomy.csv").unlink()
     (line,) = read_errors(here)
@@ -483,9 +483,9 @@ def start_split(folder: Path) -> subprocess.Popen[str]:
 def test_a_failed_stage_exits_with_status_1_and_no_traceback(here: Path) -> None:
     write_project(here, [*GOOD, b"{"])
     stage = start_split(here)
-    output, faults = stage.communicate()
+    output, errors = stage.communicate()
     assert (stage.returncode, output) == (1, "")
-    lines = faults.splitlines()
+    lines = errors.splitlines()
     assert lines[0].startswith("split: data/prepared/comments/comments.jsonl:9: ")
     assert lines[1].startswith("split: ") and "split.on_bad_row: reject" in lines[1]
     assert len(lines) == 2
@@ -496,8 +496,8 @@ def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> No
     rows = [make_row(f"c{number}") for number in range(2 * BLOCK_ROWS + 5)]
     write_project(here, [*rows, {**make_row("c7"), "text": "Other words"}], on_bad_row="reject")
     stage = start_split(here)
-    output, faults = stage.communicate()
-    assert (stage.returncode, faults) == (0, "")
+    output, errors = stage.communicate()
+    assert (stage.returncode, errors) == (0, "")
     counted = read_json("metrics/split.json")["split"]
     (line,) = output.splitlines()
     assert line.startswith(f"split: {counted['train']} train, {counted['test']} test, 1 rejected, 0 left out")

@@ -74,9 +74,9 @@ def test_labels_that_depend_on_words_are_learned_with_one_leaf_or_several(here: 
             tuple(part.values()) for part in wanted["segments"]
         }
         assert row["valid"] and row["raw"].startswith('[{"L1": "')
-    figures = read_json("metrics/svm.json")["svm"]["svm"]
-    assert (figures["leaves"], figures["emotions"]) == (3, 0)
-    assert figures["train_seconds"] >= 0 and figures["core_hours"] >= 0
+    metrics = read_json("metrics/svm.json")["svm"]["svm"]
+    assert (metrics["leaves"], metrics["emotions"]) == (3, 0)
+    assert metrics["train_seconds"] >= 0 and metrics["core_hours"] >= 0
 
 
 def test_emotions_that_depend_on_words_are_learned_for_each_path(here: Path) -> None:
@@ -146,7 +146,7 @@ def test_the_same_comments_give_the_same_bytes(here: Path) -> None:
     assert Path("data/predictions/svm.jsonl").read_bytes() == first
 
 
-def test_it_labels_the_same_comments_as_the_models(here: Path) -> None:
+def test_the_svm_labels_the_same_comments_as_the_models(here: Path) -> None:
     write_project(1, limit=7)
     main()
     assert len(read_jsonl("data/predictions/svm.jsonl")) == 7

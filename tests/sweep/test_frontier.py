@@ -94,7 +94,7 @@ def test_a_point_is_on_the_front_unless_another_is_as_good_in_both_and_better_in
     assert mark_pareto_front([(0.4, 0.6), (0.5, 0.5), (0.4, 0.5), (0.6, 0.1)]) == [True, True, False, True]
 
 
-def test_equal_points_share_the_front_and_a_point_worse_in_one_value_is_not_on_it() -> None:
+def test_equal_points_are_both_on_the_front_and_a_point_worse_in_one_value_is_not() -> None:
     assert mark_pareto_front([(0.5, 0.5), (0.5, 0.5), (0.5, 0.4)]) == [True, True, False]
 
 
@@ -181,8 +181,8 @@ def test_rows_are_separated_by_line_feeds_only() -> None:
     assert len(rows) == 100
 
 
-def seeds_of(ratio: float, *figures: tuple[int, int]) -> list[Run]:
-    return [make_run(ratio, f1, acc, seed=seed) for seed, (f1, acc) in enumerate(figures)]
+def seeds_of(ratio: float, *values: tuple[int, int]) -> list[Run]:
+    return [make_run(ratio, f1, acc, seed=seed) for seed, (f1, acc) in enumerate(values)]
 
 
 def test_runs_that_differ_in_their_seed_are_one_configuration_with_means() -> None:

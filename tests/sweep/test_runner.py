@@ -32,7 +32,7 @@ def test_a_list_keeps_each_number_once_in_order() -> None:
 
 
 @pytest.mark.parametrize("word", ["quarter", "1.5", "-0.1", "nan", "25%"])
-def test_a_number_that_is_not_valid_is_named(word: str) -> None:
+def test_the_error_of_an_invalid_number_shows_it(word: str) -> None:
     with pytest.raises(InputError, match=rf"^RATIOS: .*'{re.escape(word)}'"):
         parse_numbers("RATIOS", f"0,{word}", is_share, "a share")
 
@@ -42,11 +42,11 @@ def test_the_name_of_a_run_has_its_ratio_rate_and_seed() -> None:
     assert GridPoint(0.0, 1e-5, 12).name == "ratio-0-lr-1e-05-seed-12"
 
 
-def test_a_run_has_no_gate_which_could_fail_it() -> None:
-    plain = ["-S", "mix.ratio=0.25", "-S", "profiles/demo.yaml:train.lr=1e-05", "-S", "seed=3"]
-    assert make_overrides(GridPoint(0.25, 1e-5, 3), Gate(), "demo") == plain
-    held = Gate.model_validate({"mmlu": {"acc": 0.1, "unparsed": None}})
-    assert make_overrides(GridPoint(0.25, 1e-5, 3), held, "demo") == [*plain, "-S", "gate.mmlu.acc=null"]
+def test_the_gate_is_disabled_in_runs() -> None:
+    overrides = ["-S", "mix.ratio=0.25", "-S", "profiles/demo.yaml:train.lr=1e-05", "-S", "seed=3"]
+    assert make_overrides(GridPoint(0.25, 1e-5, 3), Gate(), "demo") == overrides
+    gate = Gate.model_validate({"mmlu": {"acc": 0.1, "unparsed": None}})
+    assert make_overrides(GridPoint(0.25, 1e-5, 3), gate, "demo") == [*overrides, "-S", "gate.mmlu.acc=null"]
 
 
 def test_all_configurations_are_run_with_one_seed_before_the_next() -> None:
@@ -70,11 +70,11 @@ def test_raw_files_are_copied_to_runs_since_git_ignores_them(tmp_path: Path, mon
     for file in ("mine/raw/.gitkeep", "mine/raw/a.csv", "mine/raw/more/b.csv", "yours/c.csv"):
         Path("data", file).parent.mkdir(parents=True, exist_ok=True)
         Path("data", file).touch()
-    wanted = ["--copy-paths", "data/mine/raw/a.csv", "--copy-paths", "data/mine/raw/more/b.csv"]
-    assert make_copy_options(["data/mine", "data/mine", "data/yours"]) == wanted
+    expected = ["--copy-paths", "data/mine/raw/a.csv", "--copy-paths", "data/mine/raw/more/b.csv"]
+    assert make_copy_options(["data/mine", "data/mine", "data/yours"]) == expected
 
 
-def names(project: Path) -> list[str]:
+def list_names(project: Path) -> list[str]:
     return sorted(run_command(project, "dvc", "exp", "list", "--name-only").split())
 
 
@@ -85,7 +85,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(project: Path) -> str:
-    """The run of ratio 0.4 fails."""
+    """Return the output of a first sweep, in which the run of ratio 0.4 fails."""
     output = run_command(project, *SWEEP, "--ratios", "0.4,0", "--mmlu-drop", "0.5", status=1)
     run_command(project, "git", "add", "-A")
     return output
@@ -98,7 +98,7 @@ def test_a_run_that_fails_is_named_with_its_log_and_the_others_are_kept(project:
     found = re.fullmatch(r"alloy: ratio-0\.4-lr-0\.003-seed-0 failed: (\S+); .*", last)
     assert found
     assert "train: the loss became nan" in (project / found[1]).read_text()
-    assert names(project) == ["ratio-0-lr-0.003-seed-0"]
+    assert list_names(project) == ["ratio-0-lr-0.003-seed-0"]
 
 
 def test_shared_stages_run_once(first: str) -> None:
@@ -109,28 +109,26 @@ def test_the_workspace_keeps_its_params(project: Path, first: str) -> None:
     assert run_command(project, "git", "diff", "HEAD", "--", "params.yaml", "profiles") == ""
 
 
-def test_a_run_of_other_settings_is_not_taken_for_this_one(
-    project: Path, first: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_with_other_settings_is_not_reused(project: Path, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     ((_, rev),) = list_experiments()[0]
     profile = "profiles/demo.yaml"
     assert find_point(rev, profile) == GridPoint(0.0, 0.003, 0)
     params = Path("params.yaml")
     before = params.read_text()
-    for one, other, there in (
+    for old, new, is_reused in (
         ("unit: examples", "unit: tokens", False),
         ("acc: null", "acc: 0.1", True),
         ("\nseed: 0", "\nseed: 1", True),
     ):
-        params.write_text(before.replace(one, other))
-        assert (find_point(rev, profile) is not None) is there
+        params.write_text(before.replace(old, new))
+        assert (find_point(rev, profile) is not None) is is_reused
     params.write_text(before)
     pipeline = Path("dvc.yaml")
-    was = pipeline.read_text()
-    pipeline.write_text(f"{was}\n# edited\n")
+    pipeline_before = pipeline.read_text()
+    pipeline.write_text(f"{pipeline_before}\n# edited\n")
     assert find_point(rev, profile) is None
-    pipeline.write_text(was)
+    pipeline.write_text(pipeline_before)
 
 
 def test_a_stopped_sweep_continues_and_a_gate_fails_no_run(project: Path, first: str) -> None:
@@ -157,7 +155,7 @@ def test_a_stopped_sweep_continues_and_a_gate_fails_no_run(project: Path, first:
         rest = sweep.stdout.read()
     assert sweep.returncode == 130
     assert "sweep: stopped; " in rest
-    assert names(project) == ["ratio-0-lr-0.003-seed-0"]
+    assert list_names(project) == ["ratio-0-lr-0.003-seed-0"]
     output = run_command(project, *SWEEP, "--ratios", "0,0.25")
     assert "sweep: ratio-0-lr-0.003-seed-0 is already finished" in output
     assert "sweep: run 1 of 1, ratio-0.25-lr-0.003-seed-0" in output
@@ -173,14 +171,14 @@ def test_seeds_are_added_to_finished_runs_and_a_failed_one_is_named(project: Pat
     assert "sweep: run 1 of 4, ratio-0-lr-0.003-seed-1" in output
     assert output.splitlines()[-1].startswith("alloy: ratio-0.25-lr-0.003-seed-2 failed: ")
     expected = [f"ratio-{ratio}-lr-0.003-seed-{seed}" for ratio in ("0", "0.25") for seed in (0, 1, 2)]
-    assert names(project) == expected[:-1]
+    assert list_names(project) == expected[:-1]
     rows = {line.split("|")[1].strip(): line for line in output.splitlines() if line.startswith("| ")}
     assert "| 0.603 (" in rows["> 0"]  # 0.60, 0.62 and 0.59
     assert "| 0, 1, 2 |" in rows["> 0"]
     assert "| 0.510 (" in rows["0.25"]
     assert "| 0, 1 " in rows["0.25"]
     assert "Missing: mix.ratio 0.25: no finished run of seed 2; its metrics are from seed 0, 1" in output
-    assert ONE_SEED in output  # of each run
+    assert ONE_SEED in output  # printed by each run
     assert ONE_SEED not in (project / "metrics/frontier/frontier.md").read_text()
 
 
@@ -220,16 +218,16 @@ def test_a_second_sweep_in_the_same_folder_is_refused(project: Path, monkeypatch
         pass
 
 
-@pytest.mark.parametrize(("words", "line"), [
+@pytest.mark.parametrize(("options", "start"), [
     (["--ratios", ""], "alloy: --ratios: "),
     (["--ratios", "0", "--lrs", "3"], "alloy: --lrs: "),
     (["--ratios", "0", "--mmlu-drop", "2%"], "alloy: --max-loss: "),
     (["--ratios", "0", "--axis", "mmlu.ac"], "alloy: --axis: "),
     (["--ratios", "0", "--seeds", str(2**32 + 1)], "alloy: --seeds: "),
 ])  # fmt: skip
-def test_a_wrong_option_is_named_before_anything_runs(project: Path, words: list[str], line: str) -> None:
-    (output,) = run_command(project, *SWEEP, *words, status=1).splitlines()
-    assert output.startswith(line)
+def test_an_invalid_option_is_an_error_before_any_stage_runs(project: Path, options: list[str], start: str) -> None:
+    (output,) = run_command(project, *SWEEP, *options, status=1).splitlines()
+    assert output.startswith(start)
 
 
 def test_a_command_sees_a_terminal_and_its_output_is_logged(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_two_nodes_of_slurm_give_the_model_of_one_process(alone, cluster, tmp_pa
 
 
 @pytest.mark.slow
-def test_an_error_on_two_nodes_is_one_line(cluster, tmp_path):
+def test_an_error_on_two_nodes_is_an_error_of_one_line(cluster, tmp_path):
     project = write_project(tmp_path / "project", make_dense_config(), global_batch=5)
     done = start_training(project, PATH=cluster(srun=SRUN), SLURM_JOB_NUM_NODES="2", MASTER_PORT=free_port())
     assert done.returncode != 0

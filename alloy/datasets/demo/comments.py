@@ -84,7 +84,7 @@ def draw_habits(lang: str, rng: random.Random) -> Callable[[str], str]:
 
 
 def write_segment(leaf: Leaf, lang: str, lexicon: Lexicon, rng: random.Random) -> tuple[str, str]:
-    """Return (words, emotion) of one segment. The emotion `anger` requires that a reaction is added to the words."""
+    """Return (words, emotion) of one segment. Anger needs a reaction in the words; without one it is disappointment."""
     emotion = {"praise": "joy", "remark": "neutral", "problem": rng.choice(["anger", "disappointment"])}[leaf.mood]
     words = rng.choice(leaf.phrases[lang])
     words = words.format(it=rng.choice(leaf.subjects[lang]), when=rng.choice(lexicon["when"][lang]))

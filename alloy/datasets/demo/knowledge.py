@@ -13,7 +13,7 @@ import yaml
 
 from alloy.core.files import Row, write_jsonl
 from alloy.datasets.demo.instructions import make_prompts
-from alloy.datasets.demo.tasks import TASKS_IN_TURN, Material, add_words
+from alloy.datasets.demo.tasks import TASK_CYCLE, Material, add_words
 
 SEED = 1
 ARITHMETIC_FACTS = 100
@@ -91,7 +91,7 @@ def yield_tasks(material: Material, rng: random.Random) -> Iterator[Row]:
     """Yield examples of the tasks in tasks.py, each question once."""
     seen: set[str] = set()
     for number in range(TASK_EXAMPLES):
-        kind, task = TASKS_IN_TURN[number % len(TASKS_IN_TURN)]
+        kind, task = TASK_CYCLE[number % len(TASK_CYCLE)]
         question, answer = task(material, rng)
         if question not in seen:
             seen.add(question)

@@ -1,8 +1,8 @@
-"""Make tasks with structured answers, such as lists, copies and JSON, each with its right answer.
+"""Generate tasks with structured answers (lists, copies, JSON), each with the right answer.
 
 Tasks that copy, split and reformat text use random words, so that a model learns to copy instead of memorizing the
-text. The words include those of the customer comments, since any language model has seen them. Sentences, labels and
-the word order of the comments are not used.
+text. The words include those of the customer comments, since any language model has seen them. The sentences,
+labels and word order of the comments are not used.
 """
 
 import json
@@ -94,7 +94,7 @@ COPYING: list[tuple[str, Task]] = [
     ("split_at_comma", ask_for_parts),
     ("as_json", ask_for_json),
 ]
-TASKS_IN_TURN: list[tuple[str, Task]] = [  # (category, task)
+TASK_CYCLE: list[tuple[str, Task]] = [  # (category, task), used one after another
     ("bullet_list", ask_for_bullet_list),
     ("comma_list", ask_for_comma_list),
     ("capitals", ask_for_capitals),

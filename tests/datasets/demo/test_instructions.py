@@ -95,7 +95,7 @@ def test_right_answers_to_any_prompt_follow_every_instruction(task: Task) -> Non
     assert asked > 30
 
 
-def test_labels_in_json_follow_little_but_json(answered) -> None:
+def test_labels_in_json_come_after_json_only(answered) -> None:
     passed = Counter(get_kind(row) for row, _ in answered if is_followed(row, get_label(row)))
     assert passed["ask_for_json"] == passed["ask_for_parts"] == PROMPTS
     # A word of the text may be in capitals, beside the four levels: one prompt in a hundred.

@@ -153,7 +153,7 @@ def question_of(row: Row) -> str:
 
 
 def find_facts(subject: str, general: list[Row]) -> dict[str, str]:
-    """Return the facts of a subject; those of arithmetic are made and stand in the training ids alone."""
+    """Return the facts of a subject. The facts of arithmetic are generated, so they are read from row ids."""
     given = KNOWLEDGE["subjects"][subject]["facts"]
     if given:
         return given
@@ -244,7 +244,7 @@ def test_a_fact_has_one_answer_under_one_name() -> None:
 
 def test_tasks_are_half_of_the_general_data(benchmark: dict[str, Any], general: list[Row]) -> None:
     shapes = Counter(row["category"] for row in general if row["category"] not in benchmark)
-    assert set(shapes) == {name for name, _ in general_side.TASKS_IN_TURN}
+    assert set(shapes) == {name for name, _ in general_side.TASK_CYCLE}
     assert 0.3 * len(general) < shapes.total() < 0.7 * len(general)
     assert min(shapes.values()) >= 50
 
