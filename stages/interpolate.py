@@ -65,7 +65,7 @@ def open_weights(folder: Path, stack: ExitStack) -> Weights:
         try:
             shard = stack.enter_context(safe_open(file, framework="pt"))
         except (SafetensorError, OSError) as error:
-            raise InputError(f"{file}: not a complete safetensors file ({error}); make or fetch it again") from None
+            raise InputError(f"{file}: not a complete safetensors file ({error}); replace it") from None
         weights |= dict.fromkeys(shard.offset_keys(), (file, shard))
     return weights
 

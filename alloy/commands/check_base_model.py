@@ -29,7 +29,8 @@ def check_model(inputs: Inputs) -> None:
             raise InputError(f"infer.engine: {model.hosted} is hosted, without weights here; set openai or bedrock")
         if (unit := inputs.settings[Mix].unit) is not Unit.examples:
             raise InputError(
-                f"params.yaml: mix.unit: {unit.value}, and {model.hosted} is hosted and tells no tokens; take examples"
+                f"params.yaml: mix.unit: expected examples, got {unit.value}; {model.hosted} is hosted, so its tokens "
+                "cannot be counted"
             )
         return
     unchecked = "context, layers, chat template, tokens and cost were not checked"

@@ -35,7 +35,7 @@ def main(profile: str, processes: int, file: Path | None) -> None:
     if source == "models/base" and (profile != profile_name() or not Path(source, "config.json").is_file()):
         raise InputError(
             f"profiles/{profile}.yaml: the model has no configuration yet; run `dvc repro base` with "
-            f"`profile: {profile}` in params.yaml, or name a config.json"
+            f"`profile: {profile}` in params.yaml, or pass the path of a config.json"
         )
     try:
         config = load_config(source, model.revision)

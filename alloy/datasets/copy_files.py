@@ -75,7 +75,7 @@ def copy_benchmark(folder: Path, _source: Source, out: Path) -> list[str]:
     benchmark = folder / "benchmark"
     if not benchmark.is_dir():
         raise InputError(
-            f"{benchmark}: no such folder; describe the files of {folder} ({list_names(folder)}) in {folder / SOURCE}"
+            f"{benchmark}: no such folder; describe the files in {folder} ({list_names(folder)}) in {folder / SOURCE}"
         )
     subjects = load_questions(benchmark)
     for split in ("test", "dev"):

@@ -94,7 +94,7 @@ def prepare_data(folder: Path, kind: Kind, out: Path, on_bad_row: BadRow = BadRo
             f"another folder as data.{kind} in params.yaml"
         )
     if not any(folder.glob("[!.]*")):
-        raise InputError(f"{folder}: the folder is empty; put data there")
+        raise InputError(f"{folder}: the folder is empty; add data files")
     if convert is convert_general:
         return convert_general(folder, source, out, on_bad_row)
     lines = convert(folder, source, out)

@@ -53,7 +53,7 @@ class RateLimiter:
     def record_busy(self, asked_at: float, retry_after: float | None) -> None:
         """Record that the service was too busy for a request that was sent at `asked_at`."""
         now = time.monotonic()
-        if asked_at >= self._busy_at:  # a request from before the last pause tells nothing new
+        if asked_at >= self._busy_at:  # a request from before the last pause has no new information
             if not self.busy_in_a_row and self._answers:
                 self._interval = min((now - self._since) / self._answers, LONGEST_PAUSE)
                 self._since, self._answers = now, 0

@@ -57,7 +57,7 @@ def resolve_weights(folder: str | Path) -> str:
         raise InputError(f"{folder}: {model} is hosted, so there are no weights; set infer.engine to openai or bedrock")
     if not (folder / REFERENCE).is_file():
         if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
-            raise InputError(f"{folder}: no config.json; run `dvc repro` to make the model")
+            raise InputError(f"{folder}: no config.json; run `dvc repro` to create the model")
         return str(folder)
     reference = read_json(folder / REFERENCE)
     return download_snapshot(reference["repository"], reference["revision"])

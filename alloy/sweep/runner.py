@@ -81,7 +81,7 @@ def hold_lock(folder: Path = LOG_FOLDER) -> Iterator[int]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                f"{folder}/lock: another sweep, or an experiment that it started, is still running; wait for its end"
+                f"{folder}/lock: another sweep, or an experiment that it started, is still running; wait until it ends"
             ) from None
         yield lock.fileno()
 

@@ -15,7 +15,7 @@ WHOLE = "vocabulary\nweights\n"
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory) -> Path:
-    """A project whose outputs lie in a shared folder."""
+    """A project whose outputs are in a shared folder."""
     folder = make_finished_repository(tmp_path_factory.mktemp("origin") / "project")
     read_output(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "shared"))
     read_output(folder, "git", "commit", "-qam", "storage")

@@ -74,7 +74,7 @@ def test_all_sections_are_checked():
 
 
 def data_rows(printed: str) -> dict[str, list[str]]:
-    """Return the rows of the table that count data: folder, rows, bad rows."""
+    """Return the table rows about data: (folder, rows, bad rows)."""
     kinds = ["comments", "general", "benchmark", "instructions", "chat"]
     rows = [line.split() for line in printed.splitlines()]
     return {row[0]: row[1:] for row in rows if row and row[0] in kinds and len(row) == 4}
@@ -96,7 +96,7 @@ def test_good_inputs_are_counted_and_nothing_is_written(project, capsys):
 
 
 def write_comments(project: Path, *rows: tuple[str, str, list[dict]]) -> None:
-    """Write comments, each a text, a language or nothing, and its segments; all but the first are for training."""
+    """Write comments from (text, language or None, segments); all but the first are for training."""
     write_jsonl(
         project / "data/x/comments.jsonl",
         [

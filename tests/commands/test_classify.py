@@ -181,7 +181,7 @@ def test_an_interrupted_run_continues(tmp_path):
     run.send_signal(signal.SIGKILL)
     before, _ = run.communicate()
     (file,) = kept.glob("*/*.log")
-    with RowLog(file) as log:  # so that we see that it is taken, not asked again
+    with RowLog(file) as log:  # so that a reused answer can be told from a new one
         log.write(
             next(iter(log.offsets)), {"segments": [{"L1": "kept", "L2": "kept"}], "valid": True, "finish": "stop"}
         )

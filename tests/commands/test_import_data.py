@@ -1,4 +1,4 @@
-"""`alloy import` guesses and shows what an unknown table holds, and writes nothing that would not work."""
+"""`alloy import` guesses the columns of a table, prints the guess, and writes nothing if the result would not work."""
 
 import json
 from pathlib import Path

@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 def make_chats() -> list[Row]:
-    """Return rows whose answers have 1 to 13 words, and two that are too long; two ids come twice, as repeats do."""
+    """Return rows whose answers have 1 to 13 words, and two rows that are too long; two ids are repeated."""
     sources = [CUSTOMER, "made", "other"]
     rows = [make_chat(str(n), sources[n % 3], sources[n % 3], 1 + n * 7 % 13) for n in range(38)]
     return [

@@ -95,7 +95,7 @@ def test_the_verdict_on_the_collapsed_model_is_that_its_answers_are_customer_lab
     assert "92% of all 560 general answers (base: 0%)" in lost.text
     assert not any("none to lose" in finding.text for finding in findings.values())
     assert findings["Answers in chat"].outcome is Outcome.uninformative  # base is right in none of them
-    # As many prompts are followed as before, by answers that are labels: "no commas" holds for those, too.
+    # As many prompts are followed as before, since labels also follow instructions such as "no commas".
     assert findings["Instructions"].outcome is Outcome.uninformative
     assert "95% of these answers are customer labels (base: 0%)" in findings["Instructions"].text
 

@@ -1,4 +1,4 @@
-"""The error about a missing or edited file says how to get it: from a stage, DVC's cache, or the user."""
+"""The error about a missing or edited file says how to restore it: run a stage, use the DVC cache, or add it."""
 
 import json
 import subprocess

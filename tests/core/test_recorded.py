@@ -1,4 +1,4 @@
-"""DVC records the inputs that a stage has read: an edit while it runs ends it, in real `dvc repro`."""
+"""DVC records only inputs that a stage has read: with `dvc repro`, editing an input during a stage is an error."""
 
 import os
 import subprocess
@@ -76,7 +76,7 @@ def compile_project(project: Path) -> None:
 
 
 def run_repro(project: Path, meanwhile) -> tuple[int, str]:
-    """Run the pipeline, do `meanwhile` while its stage runs, and return its exit status and what it said."""
+    """Run the pipeline, do `meanwhile` while its stage runs, and return its exit status and output."""
     for name in ("running", "go"):
         (project / name).unlink(missing_ok=True)
     command = ["dvc", "repro"]

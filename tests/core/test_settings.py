@@ -55,7 +55,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def load_settings(*kinds: Any, params: str = "", profile: str = "") -> Any:
-    """Return the sections of a project whose profile is `tiny`; one alone as itself."""
+    """Return the sections of a project with the profile `tiny`: one section, or a tuple of several."""
     Path("params.yaml").write_text(params if "profile:" in params else f"{params}\nprofile: tiny\n", encoding="utf-8")
     Path("profiles/tiny.yaml").write_text(profile, encoding="utf-8")
     return kinds[0].load() if len(kinds) == 1 else load_sections(*kinds)
@@ -638,7 +638,7 @@ mixed: {{total: 0.5}}
 """
     errors = load_errors(Mix, params=params)
     assert [(file, key) for file, key, _ in errors][:1] == [("params.yaml", "mix.ratio")]
-    assert len(errors) == (2 if value == "${mix.total}" else 1)  # each of the two that refer to one another
+    assert len(errors) == (2 if value == "${mix.total}" else 1)  # both values that refer to each other
 
 
 def test_a_section_that_refers_to_another_section_is_an_error() -> None:
@@ -661,7 +661,7 @@ score: {head: 1, tail: 0}
     assert (missing[1], refers[1]) == ("train.lr", "train.epochs")
 
 
-# Sections that nobody knows.
+# Unknown sections.
 
 
 WATCHED = {

@@ -1,4 +1,4 @@
-"""System errors are one line that says what helps, and finished files are kept: tried with real limits."""
+"""System errors are one line with a fix, and finished files are kept; tested with real resource limits."""
 
 import errno
 import os

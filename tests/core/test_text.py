@@ -27,7 +27,7 @@ SAME = {
     "a non-joiner twice": ("\u0645\u06cc\u200c\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
     "nothing but what cannot be seen": (" \u200b\ufeff\u3164", ""),
 }
-DIFFERENT = {  # by what a reader sees; the last ones are alike for the search of copies
+DIFFERENT = {  # different for a reader; the last ones are equal in the search for copies
     "case": ("IT", "it"),
     "a superscript": ("m\u00b2", "m2"),
     "full-width letters": ("\uff2f\uff2b", "OK"),

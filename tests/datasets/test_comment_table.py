@@ -26,7 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read_error(files: dict[str, bytes | str], source: dict[str, Any] = SOURCE) -> str:
-    """Return the error of a data folder; nothing may be left of the output."""
+    """Return the error of a data folder; no output may be left."""
     shutil.rmtree(OUT, ignore_errors=True)
     with pytest.raises(InputError) as caught:
         prepare_folder(write_source(files, source))

@@ -52,7 +52,7 @@ def test_a_parquet_file_becomes_comments(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project beside a hub cache that holds one data set."""
+    """A project, and a hub cache with one data set."""
     copy_code(tmp_path / "project")
     cached = tmp_path / "hub/datasets--me--tiny"
     snapshot = cached / "snapshots" / COMMIT

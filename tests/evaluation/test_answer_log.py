@@ -1,4 +1,4 @@
-"""Answers are stored as they come, and damaged ones are computed again."""
+"""Answers are stored one by one, and damaged ones are computed again."""
 
 import pytest
 

@@ -30,7 +30,7 @@ SUMS = ("base", "tuned", "kl")
 
 
 def random_model(seed: int, config: Any = None) -> Any:
-    """Return a model whose logits differ much, so that errors are visible."""
+    """Return a model with logits that differ a lot, so that errors are visible."""
     config = config or make_dense_config()
     config.initializer_range = 0.3
     set_seed(seed)

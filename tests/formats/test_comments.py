@@ -137,7 +137,7 @@ def test_texts_that_differ_in_more_than_case_and_space_differ() -> None:
 
 
 def test_a_hash_is_the_same_on_every_machine() -> None:
-    # The first eight bytes of SHA-256 of nothing.
+    # The first eight bytes of the SHA-256 of an empty text.
     assert hash_to_uint64("") == 0xE3B0C44298FC1C14
     assert hash_to_unit_interval("") == 0xE3B0C44298FC1C14 / 2**64
     assert hash_to_unit_interval("schön") != hash_to_unit_interval("schon")

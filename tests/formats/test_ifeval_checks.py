@@ -1,4 +1,4 @@
-"""Answers are verified as lm-eval verifies them, with the true sentence model, without a network and always alike."""
+"""Answers are verified as lm-eval verifies them, with the real sentence model, offline and deterministically."""
 
 import random
 import subprocess
@@ -64,7 +64,7 @@ def test_words_in_capitals_are_counted() -> None:
 
 
 def test_language_detection_is_deterministic() -> None:
-    # Too few letters to be sure of: unseeded, langdetect says now one language and now another.
+    # Too short for a certain result: without a seed, langdetect returns different languages.
     answers = [is_followed("no la una die", "language:response_language", language="es") for _ in range(30)]
     assert len(set(answers)) == 1
     assert is_followed("Ich habe keine Zeit, morgen vielleicht.", "language:response_language", language="de")

@@ -141,7 +141,7 @@ def test_no_comment_makes_an_answer_of_another_task(comment: str) -> None:
 @pytest.mark.parametrize("coded", [False, True])
 @pytest.mark.parametrize("task", ["full", "bare"])
 def test_a_segment_is_not_written_twice_whatever_the_model_prefers(task: str, coded: bool) -> None:
-    # A model that repeats itself: it says the first segment again, as far as it may.
+    # A model that repeats the first segment as long as the constraint allows it.
     for path in TAXONOMY.leaves:
         codes = assign_codes(TAXONOMY) if coded else None
         quote = "The door is" if TASKS[task]["has_content"] else None

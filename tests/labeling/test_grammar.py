@@ -75,7 +75,7 @@ def make_answer_reader(taxonomy: Taxonomy, task: dict[str, Any], codes: Codes | 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's comments, made in a folder of their own."""
+    """A folder with the demo's comments."""
     folder = tmp_path_factory.mktemp("world")
     make_comments(DEMO, folder)
     return folder

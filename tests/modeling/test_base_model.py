@@ -287,7 +287,7 @@ def test_a_part_a_folder_or_nothing_instead_of_a_gguf_file_is_an_error_of_one_li
 
 
 def stop_at_another_token(folder: Path) -> Path:
-    """Make a model whose turns end in <|im_end|> (2) stop at <|endoftext|> (0) alone, as Qwen3-*-Base does."""
+    """Set only <|endoftext|> (0) as end token of a model whose turns end in <|im_end|> (2), as in Qwen3-*-Base."""
     edit_file(folder / "tokenizer_config.json", eos_token="<|endoftext|>")
     for name in ("generation_config.json", "config.json"):
         edit_file(folder / name, eos_token_id=0)

@@ -29,13 +29,13 @@ TRIMMED = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim }}"
     "{{ '<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-THOUGHTLESS = (  # takes thoughts out of answers, as Qwen3's does
+THOUGHTLESS = (  # removes reasoning from answers, like the template of Qwen3
     "{% for message in messages %}{% set said = message['content'] %}"
     "{% if message['role'] == 'assistant' %}{% set said = said.split('</think>')[-1] %}{% endif %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + said + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-THINKING = (  # thinks unless told not to; an answer given without thoughts has an empty one, as in Qwen3's
+THINKING = (  # reasons by default; an answer without reasoning gets an empty block, as with Qwen3
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
     "{% if loop.last and message['role'] == 'assistant' %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
     "{{ message['content'] + '<|im_end|>\n' }}{% endfor %}"

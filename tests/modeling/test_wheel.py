@@ -43,7 +43,7 @@ def index(tmp_path, monkeypatch):
 
 @pytest.fixture
 def tiny(index, tmp_path) -> Wheel:
-    """The settings of a wheel in the index that holds a GGUF file and a folder."""
+    """The settings of a wheel in the index; it contains a GGUF file and a model folder."""
     write_gguf(tmp_path / "a.gguf")
     write_model(tmp_path / "given")
     files = {f"tiny/model/{file.name}": file for file in (tmp_path / "given").iterdir()}

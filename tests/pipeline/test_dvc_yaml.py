@@ -23,7 +23,7 @@ MAIN = {
     name: stage.get("do", stage) for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
 }
 PROFILE = "profiles/${profile}.yaml"
-# Sections that a stage reads to refuse them, and that change nothing of what it writes.
+# Sections that a stage only checks, and that do not change its outputs.
 CHECKED = {"base": {f"{PROFILE}:train"}}
 
 
@@ -172,7 +172,7 @@ def find_assigned(node: ast.Assign, names: dict[str, str]) -> Iterator[tuple[str
                 yield variable.id, call, one
 
 
-def asked_for(code: str, watched: set[str]) -> set[str]:
+def find_loaded_keys(code: str, watched: set[str]) -> set[str]:
     """Return what `code` loads as dvc.yaml lists it; of a section that is watched by named keys, the keys it reads."""
     named = {entry.partition(".")[0] for entry in watched if "." in entry and not entry.startswith(PROFILE)}
     found = set()
@@ -203,7 +203,7 @@ def watched_by(stage: dict) -> set[str]:
 @pytest.mark.parametrize("name", MAIN)
 def test_a_stage_watches_exactly_the_params_it_reads(name):
     watched = {entry for entry in watched_by(MAIN[name]) if not entry.startswith("versions.yaml:")}
-    assert watched == asked_for(find_script(MAIN[name]).read_text(), watched) - CHECKED.get(name, set())
+    assert watched == find_loaded_keys(find_script(MAIN[name]).read_text(), watched) - CHECKED.get(name, set())
 
 
 def packages_imported(path: Path) -> set[str]:
@@ -291,8 +291,8 @@ def test_loaded_sections_are_found_with_the_keys_that_are_read():
 
 def test_dvc_yaml_must_list_what_is_loaded():
     found = {f"{PROFILE}:infer", f"{PROFILE}:train", "interpolate", "rehearse", "score", "seed"}
-    assert asked_for(LOADING, set()) == found | {"mix"}
-    assert asked_for(LOADING + "    Data.load()", {"mix", "seed"}) == found | {"mix"}
+    assert find_loaded_keys(LOADING, set()) == found | {"mix"}
+    assert find_loaded_keys(LOADING + "    Data.load()", {"mix", "seed"}) == found | {"mix"}
     stage = {"params": ["mix", "rehearse.rows", {PROFILE: ["infer", "train"]}, {"other.yaml": ["infer"]}]}
     assert watched_by(stage) == {"mix", "rehearse.rows", f"{PROFILE}:infer", f"{PROFILE}:train", "other.yaml:infer"}
     assert watched_by({}) == set()
@@ -300,12 +300,12 @@ def test_dvc_yaml_must_list_what_is_loaded():
 
 def test_if_a_key_is_watched_no_other_key_of_its_section_is_read():
     code = "mix, score = load_sections(Mix, Score)\nprint(mix.general, 'params.yaml: mix.ratio', score.head)"
-    assert asked_for(code, {"mix.general", "score"}) == {"mix.general", "score"}
-    assert asked_for(code, {"mix", "score.head"}) == {"mix", "score.head"}
+    assert find_loaded_keys(code, {"mix.general", "score"}) == {"mix.general", "score"}
+    assert find_loaded_keys(code, {"mix", "score.head"}) == {"mix", "score.head"}
     for more, key in (("mix.ratio", "mix.ratio"), ("f(mix)", "mix.*"), ("Mix.load().unit", "mix.unit")):
-        assert asked_for(f"{code}\n{more}", {"mix.general", "score"}) == {"mix.general", key, "score"}
-    assert asked_for("f(Mix.load())", {"mix.general"}) == {"mix.*"}
-    assert asked_for("f(load_sections(Mix, Score))", {"mix.general", "score"}) == {"mix.*", "score"}
+        assert find_loaded_keys(f"{code}\n{more}", {"mix.general", "score"}) == {"mix.general", key, "score"}
+    assert find_loaded_keys("f(Mix.load())", {"mix.general"}) == {"mix.*"}
+    assert find_loaded_keys("f(load_sections(Mix, Score))", {"mix.general", "score"}) == {"mix.*", "score"}
 
 
 @pytest.mark.parametrize("name", ["mmlu", "ifeval", "general", "chat", "general_loss"])

@@ -72,7 +72,7 @@ def write_jsonl(path: Path, rows: list[Row]) -> None:
 
 
 def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Path:
-    """Make `folder` a project whose data is split, with so many test comments and some general rows."""
+    """Write a project with split data to `folder`, with a given number of test comments and some general rows."""
     copy_code(folder)
     shutil.copy(ROOT / "dvc.yaml", folder)
     shutil.copy(ROOT / "versions.yaml", folder)
@@ -108,7 +108,7 @@ def run_stage(folder: Path, stage: str, service: Service) -> "subprocess.Complet
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of all stages left; `asked` counts the requests of each."""
+    """The results of a run of all stages; `asked` counts the requests of each stage."""
 
     folder: Path
     ended: "dict[str, subprocess.CompletedProcess[str]]"

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 TOUCH = "PWNED"  # the file that is made by whatever runs
-RESULT = str(1234567 * 7)  # written nowhere, so that only who computes it can write it
+RESULT = str(1234567 * 7)  # not in any file, so that only executed code can write it
 PAYLOADS = {
     "template": "{{ 1234567 * 7 }}",
     "template that runs": "{{ cycler.__init__.__globals__.os.system('touch PWNED') }}",
@@ -46,7 +46,7 @@ def write_rows(path: Path, rows: list[dict]) -> None:
 
 
 def write_data(folder: Path) -> None:
-    """Write each file that a user writes; every text in it is a payload, or holds one."""
+    """Write all files that a user provides; every text in them is or contains a payload."""
     leaves = [(f"A {text}", f"B {text}") for text in ALL] + [(text, text) for text in ALL if "\x1b" not in text]
     taxonomy = format_csv(
         ["L1", "L2", "description"], [[*leaf, text] for leaf, text in zip(leaves, ALL * 2, strict=False)]
@@ -121,7 +121,7 @@ def write_data(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Return a project of this code whose data are payloads, before its run."""
+    """Return a copy of this project with payloads as data, before its run."""
     folder = copy_project(tmp_path_factory.mktemp("hostile"))
     write_data(folder / "data/evil")
     params = yaml.safe_load((folder / "params.yaml").read_text())

@@ -24,7 +24,7 @@ AFTER_THE_MIX = {"mix", "train", "interpolate", "general_loss", "compare", "repo
 
 
 def stages_run(output: str) -> set[str]:
-    """Return the stages that DVC says it ran."""
+    """Return the stages that ran, from the output of DVC."""
     return set(re.findall(r"Running stage '([^']+)'", output))
 
 
@@ -88,7 +88,7 @@ def test_the_lock_can_be_checked_without_data(other_machine, tmp_path):
 
 
 def test_a_new_ratio_runs_only_what_depends_on_it(second_ratio):
-    # A model of a few steps may answer as before, and then DVC sees nothing new to score.
+    # After a few steps, a model may give the same answers; then DVC does not run the stage `score` again.
     assert stages_run(second_ratio) | {"score@tuned"} == AFTER_THE_MIX
 
 

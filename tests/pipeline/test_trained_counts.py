@@ -55,7 +55,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def mix_and_train(ratio: float, unit: str = "examples", **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Mix and train, and return what metrics/mix.json and metrics/train.json say."""
+    """Mix and train; return the contents of metrics/mix.json and metrics/train.json."""
     Path("params.yaml").write_text(yaml.safe_dump({"mix": {"ratio": ratio, "unit": unit}}))
     Path("profiles").mkdir(exist_ok=True)
     own = {"lr": 1e-3, "global_batch": 2, "max_length": LIMIT, "on_long_row": "drop", **more}

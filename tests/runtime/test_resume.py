@@ -100,7 +100,7 @@ class Project:
         return Run(process, log)
 
     def run(self, *command: str, **env: str) -> str:
-        """Run a command that must end well, and return its output."""
+        """Run a command, which must succeed; return its output."""
         run = self.start(*command, **env)
         assert run.end() == 0, run.output
         return run.output
@@ -212,7 +212,7 @@ def fresh(world: Path, blank: dict[str, Path]) -> Callable[..., Project]:
 
 @pytest.fixture(scope="module")
 def whole(fresh: Callable[..., Project]) -> Iterator[Callable[[str], Project]]:
-    """Return what gives the uninterrupted run in a setting; they are made one by one while the tests go on."""
+    """Return a function that returns the uninterrupted run of a setting; a thread runs them one by one."""
 
     def train(setting: str) -> Project:
         project = fresh(f"whole-{setting}", setting)
@@ -308,7 +308,7 @@ def test_a_resumed_run_prints_no_warnings(killed):
 
 @pytest.fixture(scope="module")
 def superseded(killed: tuple[Project, dict[str, Ended]]) -> tuple[Project, str, str]:
-    """DVC alone is killed, its trainer lives on, and DVC is started again. Return both outputs."""
+    """Kill only DVC, not its trainer, and start DVC again. Return both outputs."""
     project, _ = killed
     first = project.start(*REPRO)
     orphan = project.trains(first)
@@ -493,7 +493,7 @@ def test_a_queued_experiment_resumes_from_the_one_whose_trainer_was_killed(fresh
 
 @pytest.fixture
 def small_disk(fresh: Callable[..., Project]) -> Iterator[tuple[Project, Callable[[int], None]]]:
-    """A project whose .dvc/tmp is a file system of its own, too small for two checkpoints; and what resizes it."""
+    """A project with .dvc/tmp on a file system too small for two checkpoints, and a function that resizes it."""
     project = fresh("small-disk")
     mount_point = project.folder / ".dvc/tmp"
     mount_point.mkdir()

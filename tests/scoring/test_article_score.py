@@ -14,7 +14,7 @@ ZERO, ONE = ({"precision": value, "recall": value, "f1": value} for value in (0.
 
 
 def make_answer(*leaves: str) -> str:
-    """Return an answer whose segments differ in their last label only."""
+    """Return an answer with segments that differ only in their last label."""
     return json.dumps([{"L1": "Area", "L2": "Topic", "L3": "Aspect", "L4": leaf} for leaf in leaves])
 
 

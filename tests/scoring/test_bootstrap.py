@@ -47,7 +47,7 @@ def test_the_interval_depends_on_the_seed_and_not_on_the_order_of_items() -> Non
 def test_a_model_does_not_differ_from_itself() -> None:
     found = estimate_change(make_coins(30, 100), make_coins(30, 100), compute_share, 500, 0)
     assert (found.value, found.p) == (0.0, 1.0)
-    assert found.low == -found.high  # that nothing changed in 100 of them does not say that nothing ever changes
+    assert found.low == -found.high  # no change in 100 items does not prove that there is never a change
     assert found.high == pytest.approx(1 - binomtest(100, 100).proportion_ci(0.95, "exact").low)
 
 

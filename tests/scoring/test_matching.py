@@ -179,7 +179,7 @@ def test_an_empty_label_is_not_a_node_but_labels_below_it_are() -> None:
 
 def drawn_paths(seed: int, comments: int, most: int) -> list[list[LabelPath]]:
     rng = random.Random(seed)
-    # Each label holds its ancestors, as in a taxonomy whose nodes have names of their own.
+    # Each label includes its ancestors, so all nodes of the taxonomy have different names.
     letters = [[rng.choices("ab", k=3) for _ in range(rng.randint(1, most))] for _ in range(comments)]
     return [[("".join(own[:1]), "".join(own[:2]), "".join(own)) for own in rows] for rows in letters]
 
@@ -192,7 +192,7 @@ def test_with_one_label_per_comment_hierarchical_rates_are_those_of_hiclass(seed
     predicted[0], predicted[1] = (
         [(predicted[0][0][0], "", "")],
         [(*predicted[1][0][:2], "")],
-    )  # it says less than a leaf
+    )  # it is less specific than a leaf
     found = compute_rates(count_nodes(count_levels(gold, predicted, 3), predicted))
     sides = [np.array([own[0] for own in side]) for side in (gold, predicted)]
     wanted = [getattr(metrics, name)(*sides) for name in ("precision", "recall", "f1")]

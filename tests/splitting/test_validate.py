@@ -23,7 +23,7 @@ def make_row(identity: str, text: str = "It does not pair.", **more: Any) -> dic
 
 
 def check_comments(folder: Path, rows: list[Any], block: int = 100) -> CheckedComments:
-    """Write the rows, bytes as they are, and survey them in blocks of so many lines."""
+    """Write the rows (bytes are written unchanged), and check them in blocks of a given number of lines."""
     path = folder / "comments.jsonl"
     path.write_bytes(b"\n".join(one if isinstance(one, bytes) else json.dumps(one).encode() for one in rows))
     lines = list(number_lines(path))

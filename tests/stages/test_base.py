@@ -1,4 +1,4 @@
-"""The stage `base` as a user runs it: it makes models/base, or fails with one line and leaves nothing."""
+"""The stage `base` as a user runs it: it writes models/base, or fails with one line and leaves no files."""
 
 import os
 import shutil

@@ -168,7 +168,7 @@ def test_comments_in_every_prompt_do_not_count_as_left_out(here: Path, capsys: p
 
 
 def with_emotions(tuned: int) -> None:
-    """Write the files of models of which so many answers of the tuned one, of a hundred, are right with emotions."""
+    """Write the metrics of the models; the given number of the tuned model's 100 answers are right with emotions."""
     write_metrics(
         {
             "base": make_metrics(full=10),

@@ -331,7 +331,7 @@ def test_which_rows_are_held_out_depends_on_their_prompts_alone(here: Path) -> N
     others = [make_example(f"h{number}", f" what  IS {number}?", "Something else.") for number in reversed(range(60))]
     _, again = hold_out_rows(others, 5, seed=9, mix={"ratio": 0.5})
     assert [row["id"][1:] for row in held] == [row["id"][1:] for row in again]
-    assert [row["id"] for row in held] != sorted(row["id"] for row in held)  # of the order of the file they say nothing
+    assert [row["id"] for row in held] != sorted(row["id"] for row in held)  # not in the order of the file
     _, fewer = hold_out_rows(rows, 3)
     assert fewer == held[:3]
 

@@ -47,7 +47,7 @@ def test_a_broken_limit_on_too_few_items_names_their_number(here: Path) -> None:
 
 
 def with_emotions(tuned: int) -> None:
-    """Write the files of models of which so many answers of the tuned one, of a hundred, are right with emotions."""
+    """Write the metrics of the models; the given number of the tuned model's 100 answers are right with emotions."""
     write_metrics(
         {
             "base": make_metrics(full=10),

@@ -49,7 +49,7 @@ def run(tmp_path_factory) -> Run:
     config.initializer_range, config.tie_word_embeddings = (
         0.4,
         False,
-    )  # so that it says something, and not always the same
+    )  # so that its answers are not empty and differ
     folder = write_project(tmp_path_factory.mktemp("projects") / "ifeval", config)
     for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "start"]):  # lm-eval asks for the commit
         subprocess.run(["git", *AUTHOR, *command], cwd=folder, check=True)
@@ -115,7 +115,7 @@ def test_vllm_answers_as_transformers_does(tmp_path):
         profile.write_text(yaml.safe_dump({**yaml.safe_load(profile.read_text()), **scale}))
         done = run_ifeval(folder, "base")
         assert (done.returncode, done.stderr) == (0, "")
-        # vLLM leaves out a letter whose bytes are not all there when an answer is cut.
+        # If an answer is cut within the bytes of a letter, vLLM leaves the letter out.
         rows = read_jsonl(folder / "metrics/ifeval/base.jsonl")
         written.append([{**row, "answer": row["answer"].rstrip("\ufffd")} for row in rows])
     assert len(written[0]) == 5

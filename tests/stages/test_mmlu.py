@@ -34,7 +34,7 @@ REAL = Path(__file__).parents[2] / "../shared/data/mmlu"
 
 
 def make_rows(split: str, each: int) -> list[dict]:
-    """Return real questions where they are to be had, else made ones."""
+    """Return real questions if they are available, else generated ones."""
     if REAL.is_dir():
         found = [row for row in read_jsonl(REAL / f"mmlu_{split}.jsonl.gz") if row["subject"] in SUBJECTS]
         return [row for subject in SUBJECTS for row in [r for r in found if r["subject"] == subject][:each]]
@@ -73,7 +73,7 @@ CONTINUATION = {"acc": "cloze_acc", "acc_norm": "cloze_acc_norm"}
 
 
 def own_mmlu(model, folder: Path, where: Path, shots: int, kind: str) -> dict:
-    """Return what lm-eval's built-in `mmlu` of a kind says of the same questions, its tasks pointed at local files."""
+    """Return the results of lm-eval's built-in `mmlu` tasks of a kind, with the same questions from local files."""
     names = []
     for subject in SUBJECTS:
         for split in ("test", "dev"):
@@ -89,7 +89,7 @@ def own_mmlu(model, folder: Path, where: Path, shots: int, kind: str) -> dict:
         }
         if (
             kind == "continuation"
-        ):  # without the line about the subject, as lm-eval asks ARC; and it reports `acc` alone
+        ):  # the prompt has no line about the subject, as in lm-eval's ARC; only `acc` is reported
             own["description"] = ""
             own["metric_list"] = [{"metric": metric, "aggregation": "mean"} for metric in CONTINUATION]
         (where / f"own_{kind}_{subject}.yaml").write_text(json.dumps(own))  # JSON is YAML
@@ -156,7 +156,7 @@ def test_the_57_subjects_are_in_four_groups() -> None:
 
 
 class Counting(SharedPrefixLM):
-    """Counts what it is asked, and fails after its first `most` answers of one `kind`."""
+    """Counts its requests, and fails after `most` answers of one `kind`."""
 
     def __init__(self, model, kind: str = "", most: int = 0) -> None:
         super().__init__(pretrained=model[0], tokenizer=model[1], batch_size=8)
@@ -228,7 +228,7 @@ def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(project) -> No
 
 
 def count_answers(log: Path) -> int:
-    """Return how many answers a file holds that another process writes."""
+    """Return the number of answers in a file that another process is writing."""
     return log.read_bytes().count(b"\n")
 
 
@@ -247,7 +247,7 @@ def test_vllm_gives_the_verdicts_of_transformers(project, mmlu) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.count("\n") == 1
         rows = read_jsonl(project / "metrics/mmlu/base.jsonl")
-        # vLLM leaves out a letter whose bytes are not all there when an answer is cut.
+        # If an answer is cut within the bytes of a letter, vLLM leaves the letter out.
         written[backend] = [{**row, "answer": row["answer"].rstrip("\ufffd")} for row in rows]
     assert len(written["hf"]) == 16
     assert written["vllm"] == written["hf"]

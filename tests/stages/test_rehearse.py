@@ -46,8 +46,8 @@ ROWS = [make_general(number) for number in range(70)]
 
 
 def write_project(folder: Path, **rehearse: int) -> Path:
-    """Make `folder` a project done up to the stage, whose random base model comes to an end now and then."""
-    write_labeling_project(folder, ["A lamp."], constrain=True)  # which is for labels alone
+    """Write a project in which the stages before `rehearse` have run; its random base model ends some answers."""
+    write_labeling_project(folder, ["A lamp."], constrain=True)  # `constrain` must not affect general answers
     set_params(folder, "self", rehearse={"rows": ASKED, "max_new_tokens": TOKENS, "seed": SEED, **rehearse})
     write_jsonl(folder / "data/decontaminate/general.jsonl", ROWS)
     config = folder / "models/base/generation_config.json"
@@ -87,7 +87,7 @@ def read_metrics(folder: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory) -> tuple[Path, str]:
-    """A project whose base has answered, and what the stage said."""
+    """A project in which the stage has run, and its output."""
     folder = write_project(tmp_path_factory.mktemp("rehearsed") / "project")
     done = run_rehearse(folder)
     assert (done.returncode, done.stderr) == (0, "")

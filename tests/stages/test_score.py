@@ -188,7 +188,7 @@ def test_path_and_emotion_by_hand() -> None:
     joy, anger, fair = Segment(PAIRING, None, "joy"), Segment(PAIRING, None, "anger"), Segment(FAIR, None, "joy")
     pairs = [
         make_pair([joy, anger], [anger, joy]),  # one path twice, in another order: 2 of 2
-        make_pair([joy, fair], [anger]),  # the path alone is right: 0 of 1 predicted, 0 of 2 gold
+        make_pair([joy, fair], [anger]),  # only the path is right: 0 of 1 predicted, 0 of 2 gold
         make_pair([Segment(DEAR)], [DEAR]),  # neither has an emotion: 1 of 1
     ]
     found = score_pairs(*pairs * 10)

@@ -298,8 +298,8 @@ CASES = {  # folders of shared/cases that are about comments: words in what `spl
 }
 
 
-def lay_case(folder: Path, name: str) -> None:
-    """Lay out a case; the one that is a taxonomy alone has the comments of another with the same labels."""
+def write_case(folder: Path, name: str) -> None:
+    """Write the files of a case; one with only a taxonomy gets the comments of a case with the same labels."""
     case = REPOSITORY.parent / "shared" / "cases" / name
     comments = case / "comments.jsonl"
     if not comments.is_file():
@@ -313,7 +313,7 @@ def lay_case(folder: Path, name: str) -> None:
 def test_cases_that_look_the_same_are_split_in_the_same_way(
     here: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    lay_case(here, name)
+    write_case(here, name)
     main()
     output = capsys.readouterr().out
     assert read_json("metrics/split.json")["split"]["rejected"] == 0
@@ -534,7 +534,7 @@ def test_a_kill_leaves_no_partial_file_and_no_process(here: Path, ended_by: sign
 
 
 def is_running(process: int) -> bool:
-    """Return whether the process is there and no zombie that nobody asks for any more."""
+    """Return whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -60,7 +60,7 @@ class Rows:
 
 
 def make_run(ratio: float, f1: int, acc: int, lr: float = 1e-3, name: str = "", seed: int = 0, **more: Any) -> Run:
-    """Return a run whose base has an accuracy of 0.80; its name makes a configuration of its own."""
+    """Return a run with a base accuracy of 0.80. Runs with different names are different configurations."""
     tuned = make_metrics(f1=f1, acc=acc, **more)
     files = Rows(tuned[1], make_metrics()[1])
     settings = RunSettings(ratio, lr, seed, f"{ratio} {lr} {name}")
@@ -181,12 +181,12 @@ def test_rows_are_separated_by_line_feeds_only() -> None:
     assert len(rows) == 100
 
 
-def seeds_of(ratio: float, *values: tuple[int, int]) -> list[Run]:
+def make_seeds(ratio: float, *values: tuple[int, int]) -> list[Run]:
     return [make_run(ratio, f1, acc, seed=seed) for seed, (f1, acc) in enumerate(values)]
 
 
 def test_runs_that_differ_in_their_seed_are_one_configuration_with_means() -> None:
-    few, many = make_configurations(*seeds_of(0, (60, 40), (66, 44), (57, 39)), make_run(0.5, 40, 75))
+    few, many = make_configurations(*make_seeds(0, (60, 40), (66, 44), (57, 39)), make_run(0.5, 40, 75))
     assert (few.seeds, many.seeds) == ([0, 1, 2], [0])
     assert few.task["value"] == pytest.approx(0.61)
     assert few.general["value"] == pytest.approx(0.41)
@@ -201,7 +201,7 @@ def test_runs_that_differ_in_their_seed_are_one_configuration_with_means() -> No
 
 
 def test_the_interval_over_seeds_is_wider_than_that_of_one_run() -> None:
-    (three,) = make_configurations(*seeds_of(0, (50, 40), (70, 40), (58, 40)))
+    (three,) = make_configurations(*make_seeds(0, (50, 40), (70, 40), (58, 40)))
     alone = make_configuration(0, 58, 40).task
     assert three.task["high"] - three.task["low"] > 1.5 * (alone["high"] - alone["low"])
 
@@ -211,13 +211,13 @@ def test_a_difference_that_one_seed_shows_may_vanish_with_several_seeds() -> Non
         [make_configuration(0.1, 60, 80), make_configuration(0.2, 45, 80)], 0.1, SCORE
     ).startswith("mix.ratio 0.1: VOC F1 0.600")
     two = make_configurations(
-        *seeds_of(0.1, (60, 80), (40, 80), (62, 80)), *seeds_of(0.2, (45, 80), (61, 80), (40, 80))
+        *make_seeds(0.1, (60, 80), (40, 80), (62, 80)), *make_seeds(0.2, (45, 80), (61, 80), (40, 80))
     )
     assert describe_recommendation(two, 0.1, SCORE).startswith("Not distinguishable by VOC F1: mix.ratio 0.1; 0.2. ")
 
 
 def test_missing_seeds_are_named_and_the_others_are_used() -> None:
-    both = make_configurations(*seeds_of(0, (60, 40), (61, 40), (62, 41)), *seeds_of(0.5, (40, 75), (41, 76)))
+    both = make_configurations(*make_seeds(0, (60, 40), (61, 40), (62, 41)), *make_seeds(0.5, (40, 75), (41, 76)))
     assert describe_missing_seeds(both, lambda own: make_label(own, both)) == [
         "mix.ratio 0.5: no finished run of seed 2; its metrics are from seed 0, 1"
     ]
@@ -225,7 +225,7 @@ def test_missing_seeds_are_named_and_the_others_are_used() -> None:
 
 
 def test_the_note_on_intervals_depends_on_the_number_of_seeds() -> None:
-    several = make_configurations(*seeds_of(0, (60, 40), (61, 40)))
+    several = make_configurations(*make_seeds(0, (60, 40), (61, 40)))
     assert describe_intervals(FOUR) == [ONE_SEED]
     assert describe_intervals(several) == ["Intervals (95 %) are over seeds and test items together."]
     (mixed,) = describe_intervals([*several, make_configuration(0.5, 40, 75)])
@@ -347,7 +347,7 @@ def test_the_table_lists_configurations_base_and_svm_and_marks_the_chosen_one() 
 
 
 def test_the_csv_has_a_row_per_configuration_followed_by_its_runs() -> None:
-    three = make_configurations(*seeds_of(0, (60, 40), (66, 44)), *seeds_of(0.5, (40, 79)))
+    three = make_configurations(*make_seeds(0, (60, 40), (66, 44)), *make_seeds(0.5, (40, 79)))
     read = list(csv.DictReader(io.StringIO(render_csv(three, 0.1))))
     assert [(row["kind"], row["ratio"], row["seed"], row["seeds"]) for row in read] == [
         ("configuration", "0", "", "2"),
@@ -428,7 +428,7 @@ def test_a_limit_that_is_not_a_share_is_refused(given: str) -> None:
 
 
 def list_words(text: str) -> set[str]:
-    """Return what an SVG says."""
+    """Return the text of an SVG file."""
     return {element.text or "" for element in ET.fromstring(text).iter() if element.tag.endswith("}text")}
 
 
@@ -462,7 +462,7 @@ def test_a_single_configuration_can_be_drawn_and_each_rate_has_its_marker() -> N
 
 
 def test_a_plot_of_several_seeds_says_that_it_shows_means() -> None:
-    three = make_configurations(*seeds_of(0, (60, 40), (66, 44), (57, 39)))
+    three = make_configurations(*make_seeds(0, (60, 40), (66, 44), (57, 39)))
     assert "VOC F1, mean of 3 seeds" in list_words(render_svg(make_frontier_chart(three, ["0"], None, 0.02)))
 
 

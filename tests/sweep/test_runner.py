@@ -1,4 +1,4 @@
-"""`alloy sweep` as a user runs it, in its own repository: failed, finished and stopped runs."""
+"""`alloy sweep` in a repository of its own: failed, finished and stopped runs."""
 
 import os
 import pty

@@ -286,7 +286,7 @@ def test_a_checkpoint_keeps_the_seconds_of_training(progress):
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that is a terminal according to `isatty`."""
 
     def isatty(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""A whole training: the loss goes down, the report is right, and the result is an ordinary folder or nothing."""
+"""A whole training: the loss goes down, the report is right, and the result is a complete model folder or none."""
 
 import json
 

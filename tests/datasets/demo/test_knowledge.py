@@ -1,4 +1,4 @@
-"""The demo world has the size, the shape and the difficulty that the README promises, and is the same every time."""
+"""The demo data has the documented size, structure and difficulty, and is deterministic."""
 
 import json
 import random
@@ -161,7 +161,7 @@ def find_facts(subject: str, general: list[Row]) -> dict[str, str]:
     return {found[1]: row["messages"][-1]["content"] for found, row in named.items() if found}
 
 
-def key_of(subject: str, question: str, general: list[Row]) -> str:
+def find_key(subject: str, question: str, general: list[Row]) -> str:
     """Return the fact that a benchmark question asks."""
     keys = [
         key
@@ -195,7 +195,7 @@ def test_the_right_answer_is_right(benchmark: dict[str, Any], general: list[Row]
     for subject, splits in benchmark.items():
         known = find_facts(subject, general)
         for row in [*splits["test"], *splits["dev"]]:
-            assert str(known[key_of(subject, row["question"], general)]) == row["choices"][row["answer"]]
+            assert str(known[find_key(subject, row["question"], general)]) == row["choices"][row["answer"]]
 
 
 def test_sums_add_up(benchmark: dict[str, Any], general: list[Row]) -> None:
@@ -227,12 +227,12 @@ def test_every_benchmark_fact_is_taught_in_eight_phrasings(benchmark: dict[str, 
             assert row["messages"][-1]["content"] == str(find_facts(row["category"], [row])[key])
     for subject, splits in benchmark.items():
         for row in [*splits["test"], *splits["dev"]]:
-            assert len(taught[subject, key_of(subject, row["question"], general)]) == general_side.PHRASINGS
+            assert len(taught[subject, find_key(subject, row["question"], general)]) == general_side.PHRASINGS
 
 
 def test_test_and_dev_share_no_fact(benchmark: dict[str, Any], general: list[Row]) -> None:
     for subject, splits in benchmark.items():
-        asked = [key_of(subject, row["question"], general) for rows in splits.values() for row in rows]
+        asked = [find_key(subject, row["question"], general) for rows in splits.values() for row in rows]
         assert len(asked) == len(set(asked)) == 45
 
 
