@@ -94,7 +94,7 @@ def require_unchanged_inputs(stage: Row) -> Iterator[None]:
         if before.get((file, key)) != after.get((file, key)):
             raise InputError(
                 f"{file}: {f'{key} ' if key else ''}changed while this stage ran, so DVC would record an input that "
-                "the stage did not read; keep or undo the change, and run `dvc repro` again"
+                "the stage may not have read; keep or undo the change, and run `dvc repro` again"
             )
 
 

@@ -22,7 +22,7 @@ COLUMNS = [
     ("line", np.int64),  # in the file, from 1
     ("id", np.uint64),  # hash of the id
     ("key", np.uint64),  # hash of the folded text
-    ("given_side", np.int8),  # the side that its `split` asks for, or `FREE`
+    ("given_side", np.int8),  # from its `split`, or `FREE`
     ("labels", np.uint64),  # hash of the labels and emotions of its segments, in any order
     ("content", np.bool_),  # whether any of its segments has a `content`
     ("quoted", np.bool_),  # whether its text contains the `content` of each of its segments

@@ -26,20 +26,20 @@ def make_answer(comment: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"id": comment["id"], "segments": [SEGMENT], "valid": True, "finish": "stop", "use": {}, **more}
 
 
-def rows_of(chunk: list[Unlabeled], **more: Any) -> list[dict[str, Any]]:
+def label_rows(chunk: list[Unlabeled], **more: Any) -> list[dict[str, Any]]:
     return list(label_chunk(chunk, lambda comments: [make_answer(comment, **more) for comment in comments]))
 
 
 def test_a_row_without_a_text_keeps_its_position_and_has_the_reason() -> None:
     chunk = [Unlabeled({"id": 1, "text": "a"}), Unlabeled({"id": 2}, "no text"), Unlabeled({"id": 3, "text": "b"})]
-    first, second, third = rows_of(chunk)
+    first, second, third = label_rows(chunk)
     assert (first, third["id"]) == ({"id": 1, "text": "a", "segments": [SEGMENT]}, 3)
     assert second == {"id": 2, "segments": [], "valid": False, "reason": "no text"}
 
 
 def test_fields_of_an_earlier_run_are_replaced() -> None:
     again = {"id": "9", "text": "The lock jams", "segments": [], "valid": False, "reason": "refused", "shop": 3}
-    assert rows_of([Unlabeled(again)]) == [{"id": "9", "text": "The lock jams", "shop": 3, "segments": [SEGMENT]}]
+    assert label_rows([Unlabeled(again)]) == [{"id": "9", "text": "The lock jams", "shop": 3, "segments": [SEGMENT]}]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_fields_of_an_earlier_run_are_replaced() -> None:
     ],
 )
 def test_an_unusable_answer_has_a_reason(finish: str, word: str) -> None:
-    (row,) = rows_of([Unlabeled({"id": "1", "text": "a"})], valid=False, segments=[], finish=finish)
+    (row,) = label_rows([Unlabeled({"id": "1", "text": "a"})], valid=False, segments=[], finish=finish)
     assert (row["segments"], row["valid"]) == ([], False)
     assert word in row["reason"]
 

@@ -60,7 +60,7 @@ def run_trace(step: int, capsys: pytest.CaptureFixture[str]) -> list[Row]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def examples_of(packed: Row) -> list[tuple[int, ...]]:
+def list_examples(packed: Row) -> list[tuple[int, ...]]:
     """Return the tokens of each example in a packed row."""
     parts = torch.split(torch.as_tensor(packed["input_ids"]), packed["seq_lengths"].tolist())
     return [tuple(part.tolist()) for part in parts]
@@ -80,7 +80,7 @@ def read_batches(project: Path) -> list[list[list[tuple[int, ...]]]]:
     taken: list[list[tuple[int, ...]]] = []
 
     def collate(given: list[Row]) -> dict[str, torch.Tensor]:
-        taken.extend(examples_of(row) for row in given)
+        taken.extend(list_examples(row) for row in given)
         return flatten_rows_with_lengths(given)
 
     trainer.data_collator = collate

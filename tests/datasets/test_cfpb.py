@@ -85,7 +85,7 @@ def read_converted() -> tuple[list[dict[str, Any]], list[tuple[str, ...]]]:
     )
 
 
-def error_of() -> str:
+def read_error() -> str:
     with pytest.raises(InputError) as caught:
         run_conversion()
     assert list(Path("data/prepared").iterdir()) == [], "an error leaves nothing behind"
@@ -179,14 +179,14 @@ def test_other_files_are_ignored(raw: Path) -> None:
 
 def test_an_empty_folder_says_where_the_export_is(raw: Path) -> None:
     (raw / ".gitkeep").touch()
-    message = error_of()
+    message = read_error()
     assert message.startswith("data/cfpb/raw: no .csv")
     assert "https://files.consumerfinance.gov/ccdb/complaints.csv.zip" in message
 
 
 def test_an_export_without_any_text_is_refused(raw: Path) -> None:
     (raw / "a.csv").write_bytes(make_table(make_line(CARD, "", "1")))
-    assert error_of().startswith("data/cfpb/raw: no complaint has a text")
+    assert read_error().startswith("data/cfpb/raw: no complaint has a text")
 
 
 BAD_CSV = {
@@ -204,7 +204,7 @@ def test_an_error_in_a_table_names_file_and_line(raw: Path, form: str, content: 
     pack = {"csv": bytes, "csv.gz": gzip.compress, "zip": lambda content: make_zip("inner.csv", content)}[form]
     (raw / f"a.{form}").write_bytes(pack(content))
     location = f"data/cfpb/raw/a.{form}" + ("/inner.csv" if form == "zip" else "")
-    assert error_of().startswith(location + wanted)
+    assert read_error().startswith(location + wanted)
 
 
 BAD_RECORDS = {
@@ -225,7 +225,7 @@ def test_an_error_in_json_lines_names_file_and_line(
     raw: Path, form: str, pack: Any, content: bytes, wanted: str
 ) -> None:
     (raw / f"a.{form}").write_bytes(pack(make_jsonl(make_record(CARD, "Good", "2")) + b"\n" + content))
-    message = error_of()
+    message = read_error()
     assert message.startswith(f"data/cfpb/raw/a.{form}:3: ")
     assert wanted in message
 
@@ -235,24 +235,24 @@ def test_an_error_in_json_lines_names_file_and_line(
 def test_a_broken_gzip_file_is_an_error_of_one_line(raw: Path, name: str, spoil: Any) -> None:
     content = TWO if "csv" in name else make_jsonl(make_record(CARD, "Good", "1"))
     (raw / name).write_bytes(spoil(gzip.compress(content)))
-    assert error_of().startswith(f"data/cfpb/raw/{name}: not a complete gzip file")
+    assert read_error().startswith(f"data/cfpb/raw/{name}: not a complete gzip file")
 
 
 def test_an_incomplete_zip_file_is_an_error_of_one_line(raw: Path) -> None:
     (raw / "a.zip").write_bytes(make_zip("a.csv", TWO)[:-30])
-    assert error_of().startswith("data/cfpb/raw/a.zip: ")
+    assert read_error().startswith("data/cfpb/raw/a.zip: ")
 
 
 def test_a_zip_file_with_a_changed_byte_is_an_error_of_one_line(raw: Path) -> None:
     whole = bytearray(make_zip("a.csv", TWO))
     whole[60] ^= 0xFF
     (raw / "a.zip").write_bytes(whole)
-    assert error_of().startswith("data/cfpb/raw/a.zip: ")
+    assert read_error().startswith("data/cfpb/raw/a.zip: ")
 
 
 def test_a_zip_file_without_a_table_is_an_error_of_one_line(raw: Path) -> None:
     (raw / "a.zip").write_bytes(make_zip("a.txt", TWO))
-    assert error_of().startswith("data/cfpb/raw/a.zip: no .csv file inside")
+    assert read_error().startswith("data/cfpb/raw/a.zip: no .csv file inside")
 
 
 def test_the_real_sample_gives_all_its_comments_and_the_closed_taxonomy() -> None:

@@ -53,7 +53,7 @@ def read_converted() -> list[Row]:
     return read_jsonl("data/prepared/general/general.jsonl")
 
 
-def error_of() -> str:
+def read_error() -> str:
     with pytest.raises(InputError) as caught:
         run_conversion()
     assert list(Path("data/prepared").iterdir()) == [], "an error leaves nothing behind"
@@ -87,7 +87,7 @@ def test_the_stages_read_what_was_converted(raw: Path) -> None:
 def test_an_id_in_two_files_is_refused(raw: Path) -> None:
     (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1")))
     (raw / "b.jsonl").write_bytes(make_jsonl(make_example("2"), make_example("1")))
-    assert error_of().startswith(
+    assert read_error().startswith(
         "data/general/raw/b.jsonl:2: duplicate id '1' (first used in data/general/raw/a.jsonl:1)"
     )
 
@@ -130,23 +130,23 @@ BAD = {
 @pytest.mark.parametrize(("name", "pack"), [("a.jsonl", bytes), ("a.jsonl.gz", gzip.compress)])
 def test_an_error_names_file_and_line(raw: Path, name: str, pack: Any, row: Row, wanted: str) -> None:
     (raw / name).write_bytes(pack(make_jsonl(make_example("1")) + b"\n" + make_jsonl(row)))
-    assert re.match(rf"data/general/raw/{re.escape(name)}:3: .*{wanted}", error_of())
+    assert re.match(rf"data/general/raw/{re.escape(name)}:3: .*{wanted}", read_error())
 
 
 def test_a_malformed_line_is_named(raw: Path) -> None:
     (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1")) + b'{"id": \n')
-    assert error_of().startswith("data/general/raw/a.jsonl:2: not valid JSON")
+    assert read_error().startswith("data/general/raw/a.jsonl:2: not valid JSON")
 
 
 @pytest.mark.parametrize("spoil", [lambda whole: whole[:-9], lambda whole: b"no" + whole])
 def test_a_broken_gzip_file_is_an_error_of_one_line(raw: Path, spoil: Any) -> None:
     (raw / "a.jsonl.gz").write_bytes(spoil(gzip.compress(make_jsonl(make_example("1")))))
-    assert error_of().startswith("data/general/raw/a.jsonl.gz: not a complete gzip file")
+    assert read_error().startswith("data/general/raw/a.jsonl.gz: not a complete gzip file")
 
 
 def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:
     (raw / ".gitkeep").touch()
-    assert error_of().startswith("data/general/raw: ")
+    assert read_error().startswith("data/general/raw: ")
 
 
 def write_licenses(raw: Path, text: str) -> None:
@@ -180,7 +180,7 @@ def test_an_error_in_the_licenses_names_the_key(raw: Path, text: str) -> None:
     (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1")))
     write_licenses(raw, text)
     Path("data/prepared").mkdir()
-    assert error_of().startswith("data/general/source.yaml: licenses")
+    assert read_error().startswith("data/general/source.yaml: licenses")
 
 
 def test_the_real_examples_are_all_there(raw: Path) -> None:

@@ -80,7 +80,7 @@ def read_converted() -> list[Row]:
     return read_jsonl("data/prepared/instructions/ifeval.jsonl")
 
 
-def error_of() -> str:
+def read_error() -> str:
     with pytest.raises(InputError) as caught:
         run_conversion()
     assert not Path("data/prepared/instructions/ifeval.jsonl").exists(), "an error leaves nothing behind"
@@ -114,31 +114,31 @@ def test_all_541_real_prompts_are_converted(raw: Path, write: Writer, capsys: py
 
 def test_an_error_in_a_line_names_file_and_line(raw: Path) -> None:
     write_lines(raw, [FIRST, {**SECOND, "kwargs": []}])
-    assert error_of().startswith("data/ifeval/raw/input_data.jsonl:2: ")
+    assert read_error().startswith("data/ifeval/raw/input_data.jsonl:2: ")
 
 
 def test_an_error_in_a_parquet_file_names_file_and_row(raw: Path) -> None:
     write_parquet(raw, [FIRST, {**SECOND, "prompt": " "}])
-    assert error_of().startswith("data/ifeval/raw/data/train-00000-of-00001.parquet: row 2: `prompt` ")
+    assert read_error().startswith("data/ifeval/raw/data/train-00000-of-00001.parquet: row 2: `prompt` ")
 
 
 def test_two_layouts_at_once_are_refused(raw: Path) -> None:
     write_lines(raw, ROWS)
     write_parquet(raw, ROWS)
-    assert re.match(r"data/ifeval/raw: .*train-00000-of-00001\.parquet and input_data\.jsonl", error_of())
+    assert re.match(r"data/ifeval/raw: .*train-00000-of-00001\.parquet and input_data\.jsonl", read_error())
 
 
 @pytest.mark.parametrize("name", [".gitkeep", "prompts.jsonl", "test-00000-of-00001.parquet"])
 def test_an_unknown_layout_says_what_to_fetch(raw: Path, name: str) -> None:
     (raw / name).touch()
-    assert "https://huggingface.co/datasets/google/IFEval" in error_of()
+    assert "https://huggingface.co/datasets/google/IFEval" in read_error()
 
 
 def test_a_broken_parquet_file_is_an_error_of_one_line(raw: Path) -> None:
     (raw / "train-00000-of-00001.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
-    assert error_of().startswith("data/ifeval/raw/train-00000-of-00001.parquet: ")
+    assert read_error().startswith("data/ifeval/raw/train-00000-of-00001.parquet: ")
 
 
 def test_a_parquet_file_without_a_column_is_an_error_of_one_line(raw: Path) -> None:
     write_parquet(raw, [{key: value for key, value in SECOND.items() if key != "key"}])
-    assert error_of().startswith("data/ifeval/raw/data/train-00000-of-00001.parquet: no column 'key'")
+    assert read_error().startswith("data/ifeval/raw/data/train-00000-of-00001.parquet: no column 'key'")

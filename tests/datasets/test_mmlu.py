@@ -111,7 +111,7 @@ def read_converted() -> dict[str, list[Row]]:
     return {split: read_jsonl(f"data/prepared/benchmark/{split}.jsonl") for split in ("test", "dev")}
 
 
-def error_of() -> str:
+def read_error() -> str:
     with pytest.raises(InputError) as caught:
         run_conversion()
     assert not Path("data/prepared/benchmark").exists(), "an error leaves nothing behind"
@@ -140,26 +140,26 @@ def test_validation_and_other_files_are_ignored(raw: Path, write: Writer) -> Non
 def test_a_missing_split_is_named(raw: Path, write: Writer, present: str) -> None:
     write(raw, present, TEST)
     absent = "dev" if present == "test" else "test"
-    assert error_of().startswith(f"data/mmlu/raw: no {absent} files among the ")
+    assert read_error().startswith(f"data/mmlu/raw: no {absent} files among the ")
 
 
 def test_a_subject_without_dev_questions_is_named(raw: Path) -> None:
     write_lines(raw, "test", TEST)
     write_lines(raw, "dev", DEV[:1])
-    assert error_of().startswith("data/mmlu/raw: subject 'astronomy' ")
+    assert read_error().startswith("data/mmlu/raw: subject 'astronomy' ")
 
 
 def test_two_layouts_at_once_are_refused(raw: Path) -> None:
     for write in (one_parquet, write_tables):
         write(raw, "test", TEST)
         write(raw, "dev", DEV)
-    assert re.match("data/mmlu/raw: .*parquet and CSV", error_of())
+    assert re.match("data/mmlu/raw: .*parquet and CSV", read_error())
 
 
 @pytest.mark.parametrize("name", [".gitkeep", "data.tar", "questions.jsonl"])
 def test_an_unknown_layout_says_what_to_fetch(raw: Path, name: str) -> None:
     (raw / name).touch()
-    message = error_of()
+    message = read_error()
     assert message.startswith("data/mmlu/raw: ")
     assert "https://huggingface.co/datasets/cais/mmlu" in message
 
@@ -179,14 +179,14 @@ GOOD = make_question("a", "good")
 def test_an_error_in_json_lines_names_file_and_line(raw: Path, row: Row, wanted: str) -> None:
     write_lines(raw, "test", [GOOD, row])
     write_lines(raw, "dev", [GOOD])
-    assert re.match(rf"data/mmlu/raw/mmlu_test\.jsonl:2: .*{wanted}", error_of())
+    assert re.match(rf"data/mmlu/raw/mmlu_test\.jsonl:2: .*{wanted}", read_error())
 
 
 @pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
 def test_an_error_in_a_parquet_file_names_file_and_row(raw: Path, row: Row, wanted: str) -> None:
     one_parquet(raw, "test", [GOOD, row])
     one_parquet(raw, "dev", [GOOD])
-    assert re.match(rf"data/mmlu/raw/all/test-00000-of-00001\.parquet: row 2: .*{wanted}", error_of())
+    assert re.match(rf"data/mmlu/raw/all/test-00000-of-00001\.parquet: row 2: .*{wanted}", read_error())
 
 
 BAD_TABLES = {
@@ -207,31 +207,31 @@ def test_an_error_in_a_table_names_file_and_line(raw: Path, content: bytes, want
     (raw / "test").mkdir()
     (raw / "test/a_test.csv").write_bytes(b'"two\nlines",w,x,y,z,A\n\n' + content)
     last = 4 + content.count(b"\nq")
-    assert re.match(rf"data/mmlu/raw/test/a_test\.csv:{last}: .*{wanted}", error_of())
+    assert re.match(rf"data/mmlu/raw/test/a_test\.csv:{last}: .*{wanted}", read_error())
 
 
 def test_a_malformed_line_is_named(raw: Path) -> None:
     write_lines(raw, "dev", [GOOD])
     (raw / "mmlu_test.jsonl").write_text('{"subject": \n')
-    assert error_of().startswith("data/mmlu/raw/mmlu_test.jsonl:1: not valid JSON")
+    assert read_error().startswith("data/mmlu/raw/mmlu_test.jsonl:1: not valid JSON")
 
 
 def test_choices_that_are_not_texts_are_refused(raw: Path) -> None:
     write_lines(raw, "test", [make_question("a", "q", 0, [1, 2, 3, "x"])])
     write_lines(raw, "dev", [GOOD])
-    assert re.match(r"data/mmlu/raw/mmlu_test\.jsonl:1: .*four .*\b1\b", error_of())
+    assert re.match(r"data/mmlu/raw/mmlu_test\.jsonl:1: .*four .*\b1\b", read_error())
 
 
 def test_a_broken_parquet_file_is_an_error_of_one_line(raw: Path) -> None:
     one_parquet(raw, "dev", [GOOD])
     (raw / "all/test-00000-of-00001.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
-    assert error_of().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: ")
+    assert read_error().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: ")
 
 
 def test_a_parquet_file_without_a_column_is_an_error_of_one_line(raw: Path) -> None:
     one_parquet(raw, "dev", [GOOD])
     one_parquet(raw, "test", [{key: value for key, value in GOOD.items() if key != "subject"}])
-    assert error_of().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: no column 'subject'")
+    assert read_error().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: no column 'subject'")
 
 
 @pytest.mark.parametrize("write", [packed_lines, write_tables, one_parquet])

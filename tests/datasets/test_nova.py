@@ -55,7 +55,7 @@ def read_texts() -> list[str]:
     return [row["text"] for row in read_converted()]
 
 
-def error_of() -> str:
+def read_error() -> str:
     with pytest.raises(InputError) as caught:
         run_conversion()
     assert list(Path("data/prepared").iterdir()) == [], "an error leaves nothing behind"
@@ -132,7 +132,7 @@ def test_the_last_turns_of_a_longer_conversation_are_the_comment_and_its_labels(
 
 def test_equal_conversations_need_a_prompt_file(raw: Path) -> None:
     write_jsonl(raw / "a.jsonl", [FIRST, FIRST])
-    assert re.match(r"data/nova/raw: .*\{comment\} .*prompt\.txt", error_of())
+    assert re.match(r"data/nova/raw: .*\{comment\} .*prompt\.txt", read_error())
     (raw / "prompt.txt").write_text("Label this:\n{comment}\nAnswer in JSON.\n")
     assert read_texts() == ["The lock jams."] * 2
 
@@ -141,7 +141,7 @@ def test_a_content_that_is_partly_in_the_prompt_names_its_line(raw: Path) -> Non
     dear = {"content": "Price: dear", "L1": "x"}
     rows = [make_example(f"Price: {how}", segment) for how, segment in (("dear", dear), ("fair", {"L1": "x"}))]
     write_jsonl(raw / "a.jsonl", rows)
-    assert re.match(r"data/nova/raw/a\.jsonl:1: .*'Price: dear' .*prompt\.txt", error_of())
+    assert re.match(r"data/nova/raw/a\.jsonl:1: .*'Price: dear' .*prompt\.txt", read_error())
     (raw / "prompt.txt").write_text("Label this:\n{comment}\nAnswer in JSON.")
     assert read_texts() == ["Price: dear", "Price: fair"]
 
@@ -156,14 +156,14 @@ def test_a_content_that_is_not_in_the_comment_is_kept(raw: Path) -> None:
 def test_a_turn_without_the_given_prompt_names_its_line(raw: Path) -> None:
     write_jsonl(raw / "a.jsonl", [FIRST, make_example("x", prompt="Otherwise: {}")])
     (raw / "prompt.txt").write_text("Label this:\n{comment}\nAnswer in JSON.")
-    assert re.match(r"data/nova/raw/a\.jsonl:2: .*prompt\.txt", error_of())
+    assert re.match(r"data/nova/raw/a\.jsonl:2: .*prompt\.txt", read_error())
 
 
 @pytest.mark.parametrize(("text", "times"), [("Label this:", 0), ("{comment} {comment}", 2)])
 def test_a_prompt_without_one_placeholder_names_the_file(raw: Path, text: str, times: int) -> None:
     write_jsonl(raw / "a.jsonl", [FIRST, SECOND])
     (raw / "prompt.txt").write_text(text)
-    assert re.match(rf"data/nova/raw/prompt\.txt: .*\{{comment\}} .*\b{times} times", error_of())
+    assert re.match(rf"data/nova/raw/prompt\.txt: .*\{{comment\}} .*\b{times} times", read_error())
 
 
 def test_the_removed_prompt_is_printed(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,7 +204,7 @@ def test_ids_are_those_of_the_rows_else_by_text_and_unique(raw: Path) -> None:
 def test_a_duplicate_id_names_both_lines(raw: Path) -> None:
     write_jsonl(raw / "a.jsonl", [make_example("One", id="x"), SECOND])
     write_jsonl(raw / "b.jsonl", [make_example("Two", id="x")])
-    assert re.match(r"data/nova/raw/b\.jsonl:1: .*id 'x' .*data/nova/raw/a\.jsonl:1\b", error_of())
+    assert re.match(r"data/nova/raw/b\.jsonl:1: .*id 'x' .*data/nova/raw/a\.jsonl:1\b", read_error())
 
 
 def test_next_to_a_training_file_the_test_file_is_the_test_set(raw: Path) -> None:
@@ -260,7 +260,7 @@ def test_an_own_taxonomy_is_used_and_its_leaves_keep_their_colons(raw: Path) -> 
 def test_a_taxonomy_of_another_depth_names_both_depths(raw: Path) -> None:
     (raw / "taxonomy.csv").write_text("L1\nDoor\n")
     write_jsonl(raw / "a.jsonl", [FIRST, SECOND])
-    assert re.match(r"data/nova/raw/taxonomy\.csv: expected 2 levels .*\b1\b", error_of())
+    assert re.match(r"data/nova/raw/taxonomy\.csv: expected 2 levels .*\b1\b", read_error())
 
 
 def make_answered(text: str) -> Row:
@@ -312,17 +312,17 @@ BAD = {
 def test_an_error_names_file_and_line(raw: Path, name: str, row: Row, wanted: str) -> None:
     lines = "\n".join(json.dumps(each) for each in (FIRST, SECOND)) + "\n\n" + json.dumps(row) + "\n"
     (raw / name).write_bytes(lines.encode() if name == "a.jsonl" else gzip.compress(lines.encode()))
-    assert re.match(rf"data/nova/raw/{re.escape(name)}:4: .*?{wanted}", error_of())
+    assert re.match(rf"data/nova/raw/{re.escape(name)}:4: .*?{wanted}", read_error())
 
 
 def test_a_malformed_line_is_named(raw: Path) -> None:
     (raw / "a.jsonl").write_text(json.dumps(FIRST) + '\n{"messages": \n')
-    assert error_of().startswith("data/nova/raw/a.jsonl:2: not valid JSON")
+    assert read_error().startswith("data/nova/raw/a.jsonl:2: not valid JSON")
 
 
 def test_an_empty_folder_says_what_to_put_there(raw: Path) -> None:
     (raw / ".gitkeep").touch()
-    assert error_of().startswith("data/nova/raw: ")
+    assert read_error().startswith("data/nova/raw: ")
 
 
 def test_null_counts_as_missing_and_labels_are_normalized(raw: Path) -> None:

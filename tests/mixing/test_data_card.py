@@ -35,10 +35,10 @@ def draw_mix(mix: Mix, general: list[Row], tokens: Any = None, customer: int = 4
     """Return the manifest of a mix and its rows."""
     parts = [make_row_sizes(make_customer_rows(customer), mix.unit, tokens), make_row_sizes(general, mix.unit, tokens)]
     drawn = draw_mixture(mix, *parts)
-    return build_manifest(mix, *zip(parts, drawn, strict=True)), rows_of(parts, drawn)
+    return build_manifest(mix, *zip(parts, drawn, strict=True)), read_drawn_rows(parts, drawn)
 
 
-def rows_of(parts: list[RowSizes], drawn: tuple[list[DrawnRow], ...]) -> list[Row]:
+def read_drawn_rows(parts: list[RowSizes], drawn: tuple[list[DrawnRow], ...]) -> list[Row]:
     return [part.row_index.read_row(one.index) for part, rows in zip(parts, drawn, strict=True) for one in rows]
 
 

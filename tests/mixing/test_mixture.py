@@ -39,7 +39,7 @@ def sum_sizes(drawn: list[DrawnRow]) -> int:
     return sum(one.size for one in drawn)
 
 
-def error_of(mix: Mix, customer: list[Row], general: list[Row]) -> str:
+def fail_mix(mix: Mix, customer: list[Row], general: list[Row]) -> str:
     with pytest.raises(InputError) as caught:
         draw_mixture(mix, make_row_sizes(customer), make_row_sizes(general))
     assert "\n" not in str(caught.value)
@@ -267,7 +267,7 @@ def test_a_ratio_near_1_keeps_the_customer_rows() -> None:
         Mix(ratio=0.999), make_row_sizes(make_customer_rows(1)), make_row_sizes(make_general_rows(1000))
     )
     assert (len(customer), len(general)) == (1, 999)
-    message = error_of(Mix(ratio=0.999999), make_customer_rows(1), make_general_rows(1000))
+    message = fail_mix(Mix(ratio=0.999999), make_customer_rows(1), make_general_rows(1000))
     assert message.startswith("params.yaml: mix.ratio: 0.999999 ")
     assert re.findall(r"\b\d+\b", message.partition(";")[0])[2:] == ["999999", "1", "1000"]
 
@@ -324,7 +324,7 @@ def test_customer_rows_of_a_small_total_are_a_subset_of_those_of_a_larger_one_in
 
 def test_a_total_that_needs_more_customer_rows_needs_repeats() -> None:
     mix = Mix(ratio=0.5, budget=Budget.total, total=30)
-    message = error_of(mix, make_customer_rows(10), make_general_rows(100))
+    message = fail_mix(mix, make_customer_rows(10), make_general_rows(100))
     assert message.startswith("params.yaml: mix.total: 30 ")
     assert re.findall(r"\d+", message) == ["30", "15", "10", "20"]
     assert "mix.repeat: true" in message
@@ -342,14 +342,14 @@ def test_a_total_that_needs_more_customer_rows_needs_repeats() -> None:
 
 
 def test_too_little_general_data_names_the_largest_possible_ratio() -> None:
-    message = error_of(Mix(ratio=0.5), make_customer_rows(300), make_general_rows(100))
+    message = fail_mix(Mix(ratio=0.5), make_customer_rows(300), make_general_rows(100))
     assert message.startswith("params.yaml: mix.ratio: 0.5 ")
     assert re.findall(r"\d[\d.]*\d", message) == ["0.5", "300", "300", "100", "0.25"]
     assert "mix.repeat: true" in message
 
 
 def test_too_few_answers_of_the_base_model_name_the_setting_to_raise() -> None:
-    assert "rehearse.rows" in error_of(
+    assert "rehearse.rows" in fail_mix(
         Mix(ratio=0.5, general=General.self), make_customer_rows(9), make_general_rows(3)
     )
 
@@ -367,7 +367,7 @@ def test_a_ratio_that_needs_every_general_row_is_met() -> None:
 
 @pytest.mark.parametrize(("customer", "general"), [(24, 11), (300, 7), (7, 300), (100, 0), (61, 60)])
 def test_the_proposed_ratio_is_possible(customer: int, general: int) -> None:
-    named = named_number(error_of(Mix(ratio=0.99), make_customer_rows(customer), make_general_rows(general)))
+    named = named_number(fail_mix(Mix(ratio=0.99), make_customer_rows(customer), make_general_rows(general)))
     assert named < 0.99
     draw_mixture(
         Mix(ratio=named), make_row_sizes(make_customer_rows(customer)), make_row_sizes(make_general_rows(general))
@@ -393,18 +393,18 @@ def test_the_proposed_total_is_possible(customer: int, general: int, ratio: floa
 
 def test_a_mistyped_total_raises_before_it_fills_the_memory() -> None:
     mix = Mix(ratio=0.25, budget=Budget.total, total=10**23, repeat=True)
-    message = error_of(mix, make_customer_rows(10), make_general_rows(10))
+    message = fail_mix(mix, make_customer_rows(10), make_general_rows(10))
     assert message.startswith(f"params.yaml: mix.total: {10**23} ")
     assert re.findall(r"\d+", message.partition(" customer ")[2]) == ["1000", "100", "1333"]
     mix = Mix(ratio=0.999, repeat=True)
-    message = error_of(mix, make_customer_rows(10), make_general_rows(10))
+    message = fail_mix(mix, make_customer_rows(10), make_general_rows(10))
     assert message.startswith("params.yaml: mix.ratio: 0.999 ")
     assert re.findall(r"\d[\d.]*", message.partition(" customer ")[2]) == ["1000", "100", "0.99"]
 
 
 def test_the_error_does_not_suggest_to_repeat_if_there_are_no_rows() -> None:
-    assert "repeat" not in error_of(Mix(ratio=0.5, repeat=True), make_customer_rows(5), [])
-    assert "repeat" not in error_of(Mix(ratio=0.5, budget=Budget.total, total=9, repeat=True), [], make_general_rows(5))
+    assert "repeat" not in fail_mix(Mix(ratio=0.5, repeat=True), make_customer_rows(5), [])
+    assert "repeat" not in fail_mix(Mix(ratio=0.5, budget=Budget.total, total=9, repeat=True), [], make_general_rows(5))
 
 
 @pytest.mark.parametrize("unit", TOKENS)
@@ -421,7 +421,7 @@ def test_the_proposed_ratio_of_tokens_is_possible(unit: Unit, tokens) -> None:
 
 
 def test_ratio_1_without_general_rows_names_the_ratio() -> None:
-    assert error_of(Mix(ratio=1), make_customer_rows(5), []).startswith("params.yaml: mix.ratio: 1.0 ")
+    assert fail_mix(Mix(ratio=1), make_customer_rows(5), []).startswith("params.yaml: mix.ratio: 1.0 ")
 
 
 def test_rows_are_repeated_only_if_needed_and_counted() -> None:
@@ -531,7 +531,7 @@ def test_a_source_that_runs_out_is_named_and_can_be_repeated() -> None:
     sources = {"math": 1.0, "rare": 1.0}
     assert re.search(
         r"^params\.yaml: mix\.sources\.rare: .*\b1\d of 40 ",
-        error_of(Mix(ratio=0.5, sources=sources), make_customer_rows(40), rows),
+        fail_mix(Mix(ratio=0.5, sources=sources), make_customer_rows(40), rows),
     )
     general = make_row_sizes(rows)
     found = draw_mixture(Mix(ratio=0.5, sources=sources, repeat=True), make_row_sizes(make_customer_rows(40)), general)[
@@ -542,6 +542,6 @@ def test_a_source_that_runs_out_is_named_and_can_be_repeated() -> None:
 
 
 def test_customer_rows_are_not_a_general_source() -> None:
-    message = error_of(Mix(ratio=0.5, sources={CUSTOMER: 1.0}), make_customer_rows(4), make_general_rows(9))
+    message = fail_mix(Mix(ratio=0.5, sources={CUSTOMER: 1.0}), make_customer_rows(4), make_general_rows(9))
     assert message.startswith("params.yaml: mix.sources: ")
     assert CUSTOMER in message.partition(";")[0]

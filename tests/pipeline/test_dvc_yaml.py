@@ -33,7 +33,7 @@ def module_file(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def packages_of(file: Path) -> set[Path]:
+def list_packages(file: Path) -> set[Path]:
     """Return the `__init__.py` files that importing `file` runs too, of those that hold more than a docstring."""
     inits = {folder / "__init__.py" for folder in file.parents if folder != ROOT and folder.is_relative_to(ROOT)}
     return {init for init in inits if init.is_file() and len(ast.parse(init.read_text()).body) > 1}
@@ -47,7 +47,7 @@ def local_imports(path: Path) -> set[Path]:
         current = todo.pop()
         if current in found:
             continue
-        found |= {current, *packages_of(current)}
+        found |= {current, *list_packages(current)}
         for node in ast.walk(ast.parse(current.read_text())):
             names = []
             if isinstance(node, ast.ImportFrom) and node.module:
@@ -117,7 +117,7 @@ def sections_in(folder: Path) -> dict[str, Any]:
 SECTIONS = sections_in(ROOT / "alloy")
 
 
-def loads_of(node: ast.AST, names: dict[str, str]) -> list[str]:
+def list_loads(node: ast.AST, names: dict[str, str]) -> list[str]:
     """Return what a call loads, in order: names of sections, `seed`; `names` are those that imports have changed."""
     if not isinstance(node, ast.Call):
         return []
@@ -139,7 +139,7 @@ def find_loaded(code: str) -> dict[str, set[str]]:
     tree = ast.parse(code)
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     names = {alias.asname: alias.name for node in imports for alias in node.names if alias.asname}
-    found: dict[str, set[str]] = {one: set() for node in ast.walk(tree) for one in loads_of(node, names)}
+    found: dict[str, set[str]] = {one: set() for node in ast.walk(tree) for one in list_loads(node, names)}
     variables: dict[str, str] = {}
     called: set[ast.AST] = set()  # calls whose results are accounted for
     for node in ast.walk(tree):
@@ -147,7 +147,7 @@ def find_loaded(code: str) -> dict[str, set[str]]:
             for variable, call, one in find_assigned(node, names):
                 variables[variable] = one
                 called.add(call)
-        elif isinstance(node, ast.Attribute) and (one := loads_of(node.value, names)):
+        elif isinstance(node, ast.Attribute) and (one := list_loads(node.value, names)):
             found[one[0]].add(node.attr)
             called.add(node.value)
     attributes = {node.value: node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
@@ -155,7 +155,7 @@ def find_loaded(code: str) -> dict[str, set[str]]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in variables:
             found[variables[node.id]].add(attributes.get(node, "*"))
         elif node not in called:
-            for one in loads_of(node, names):
+            for one in list_loads(node, names):
                 found[one].add("*")
     return found
 
@@ -165,7 +165,7 @@ def find_assigned(node: ast.Assign, names: dict[str, str]) -> Iterator[tuple[str
     target = node.targets[-1]
     targets = target.elts if isinstance(target, ast.Tuple) else [target]
     calls = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
-    gained = [(call, one) for call in calls for one in loads_of(call, names) or [""]]
+    gained = [(call, one) for call in calls for one in list_loads(call, names) or [""]]
     if len(node.targets) == 1 and len(targets) == len(gained):
         for variable, (call, one) in zip(targets, gained, strict=True):
             if one and isinstance(variable, ast.Name):

@@ -15,7 +15,7 @@ SUBJECTS = ("world_capitals", "currencies")
 HOSTILE = '</div><script>alert(1)</script> & "quotes" {{ 7 * 7 }}'
 
 
-def score_of(model: str) -> dict:
+def make_score(model: str) -> dict:
     voc = read_json(f"metrics/score/{model}.json")[model].get("voc")
     if not voc:
         return {}
@@ -41,7 +41,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write_project(models: dict) -> None:
     write_metrics(models)
     for model in models:
-        write_json(f"metrics/score/{model}.json", {model: score_of(model)})
+        write_json(f"metrics/score/{model}.json", {model: make_score(model)})
     for model in ("base", "tuned"):
         mmlu = read_json(f"metrics/mmlu/{model}.json")[model]
         if mmlu:

@@ -28,7 +28,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run_of(train, out, *, key="0" * 16, seed=0, make=None, card=None):
+def run_training(train, out, *, key="0" * 16, seed=0, make=None, card=None):
     tokens = make_tokenizer()
     config = new_config(tokens, SCRATCH)
     return TrainingJob(
@@ -52,7 +52,7 @@ def read_weights(folder):
 @pytest.mark.parametrize("optimizer", list(Optimizer))
 def test_training_learns_and_leaves_an_ordinary_folder(project, optimizer):
     train = Train(lr=1.0e-2, max_steps=60, global_batch=2, max_length=64, optimizer=optimizer)
-    report, curve = fit(run_of(train, project / "models/out"), ROWS)
+    report, curve = fit(run_training(train, project / "models/out"), ROWS)
     losses = [row["loss"] for row in curve if row["category"] == "all"]
     assert losses[-1] < losses[0] / 2
     assert (report["steps"], len(losses), report["examples"]) == (60, 60, 40)
@@ -65,7 +65,7 @@ def test_training_learns_and_leaves_an_ordinary_folder(project, optimizer):
 
 
 def test_the_report_counts_what_was_trained(project):
-    report, curve = fit(run_of(TRAIN, project / "out"), [*ROWS, LONG])
+    report, curve = fit(run_training(TRAIN, project / "out"), [*ROWS, LONG])
     assert (report["examples"], report["dropped"], report["steps"]) == (40, 1, 12)
     assert 0 < report["loss_tokens"] < report["tokens"]
     assert report["tokens_per_second"] > 0
@@ -77,14 +77,14 @@ def test_the_report_counts_what_was_trained(project):
 
 def test_epochs_count_packed_rows_over_the_global_batch(project):
     train = Train(lr=1e-3, epochs=1.5, global_batch=3, max_length=64)
-    report, _ = fit(run_of(train, project / "out"), ROWS)
+    report, _ = fit(run_training(train, project / "out"), ROWS)
     assert report["steps"] == -(-1.5 * 20 // 3)
     assert report["epochs"] == pytest.approx(1.5, abs=3 / 20)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(project):
     for name, seed in (("one", 7), ("two", 7), ("three", 8)):
-        fit(run_of(TRAIN, project / name, key=name * 16, seed=seed), ROWS)
+        fit(run_training(TRAIN, project / name, key=name * 16, seed=seed), ROWS)
     one, two, three = ((project / name / "model.safetensors").read_bytes() for name in ("one", "two", "three"))
     assert one == two != three
 
@@ -97,14 +97,14 @@ def test_a_loss_that_is_not_finite_is_an_error_and_leaves_no_model(project):
         return made
 
     with pytest.raises(InputError, match=r"\bnan in step 1;.*\btrain\.lr"):
-        fit(run_of(TRAIN, project / "out", make=broken), ROWS)
+        fit(run_training(TRAIN, project / "out", make=broken), ROWS)
     assert not (project / "out").exists()
     assert not list(get_work_root().glob("*/checkpoint-*"))
 
 
 def test_lora_trains_the_adapter_and_merges_it_into_an_ordinary_folder(project):
     train = Train(lr=5e-2, max_steps=30, global_batch=2, max_length=64, method=Method.lora, lora=Lora(rank=4))
-    _, curve = fit(run_of(train, project / "out"), ROWS)
+    _, curve = fit(run_training(train, project / "out"), ROWS)
     assert curve[-1]["loss"] < curve[0]["loss"]
     before, after = make_model().state_dict(), read_weights(project / "out")
     changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
@@ -117,7 +117,7 @@ def test_lora_without_the_merge_leaves_an_adapter_that_loads_as_the_merged_model
     make_model(tokens).save_pretrained("models/base")
     rows = {"max_steps": 10, "global_batch": 2, "max_length": 64, "method": Method.lora}
     for name, merge in (("merged", True), ("adapter", False)):
-        run = run_of(Train(lr=5e-2, lora=Lora(merge=merge), **rows), project / "models" / name, key=name * 4)
+        run = run_training(Train(lr=5e-2, lora=Lora(merge=merge), **rows), project / "models" / name, key=name * 4)
         fit(TrainingJob(**{**vars(run), "base": ("models/base", None)}), ROWS)
     config = json.loads((project / "models/adapter/adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "models/base"
@@ -132,13 +132,13 @@ def test_lora_without_the_merge_leaves_an_adapter_that_loads_as_the_merged_model
 def test_a_target_that_the_model_does_not_have_is_named(project):
     train = Train(lr=1e-3, max_steps=1, max_length=64, method=Method.lora, lora=Lora(targets=["no_such_layer"]))
     with pytest.raises(InputError, match=r"^train\.lora\.targets: .*no_such_layer"):
-        fit(run_of(train, project / "out"), ROWS)
+        fit(run_training(train, project / "out"), ROWS)
 
 
 def test_gradient_checkpointing_changes_no_weight(project):
     for name, on in (("plain", False), ("checkpointed", True)):
         train = Train(lr=1e-3, max_steps=3, global_batch=2, max_length=64, gradient_checkpointing=on)
-        fit(run_of(train, project / name, key=name * 4), ROWS)
+        fit(run_training(train, project / name, key=name * 4), ROWS)
     plain, checkpointed = read_weights(project / "plain"), read_weights(project / "checkpointed")
     for name, tensor in plain.items():
         torch.testing.assert_close(checkpointed[name], tensor, atol=1e-6, rtol=1e-5)
@@ -148,7 +148,7 @@ def test_the_size_of_the_device_batch_does_not_change_the_weights(project, monke
     for name, rows in (("one", "1"), ("four", "4")):
         monkeypatch.setenv("ALLOY_DEVICE_ROWS", rows)
         train = Train(lr=1e-3, max_steps=3, global_batch=4, max_length=64)
-        fit(run_of(train, project / name, key=name * 4), ROWS)
+        fit(run_training(train, project / name, key=name * 4), ROWS)
     one, four = read_weights(project / "one"), read_weights(project / "four")
     for name, tensor in one.items():
         torch.testing.assert_close(four[name], tensor, atol=1e-6, rtol=1e-5)
@@ -163,7 +163,7 @@ def test_the_kl_penalty_keeps_the_model_close_to_the_base_on_general_rows_only(p
     for kl_weight in (0.0, weight):
         name = f"kl{kl_weight:g}"
         train = Train(lr=3e-2, max_steps=30, global_batch=4, max_length=64, kl_weight=kl_weight, method=method)
-        fit(run_of(train, project / name, key=name * 4), ROWS)
+        fit(run_training(train, project / name, key=name * 4), ROWS)
         tuned = AutoModelForCausalLM.from_pretrained(project / name)
         for row in (0, 1):  # facts, customer
             ids = tokens.apply_chat_template(ROWS[row]["messages"], return_tensors="pt", return_dict=True)
@@ -175,12 +175,12 @@ def test_the_kl_penalty_keeps_the_model_close_to_the_base_on_general_rows_only(p
     plain = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, method=method)
     customer = [row for row in ROWS if row["category"] == "customer"]
     for name, train in (("with", alone), ("without", plain)):
-        fit(run_of(train, project / name, key=name * 4), customer)
+        fit(run_training(train, project / name, key=name * 4), customer)
     assert (project / "with/model.safetensors").read_bytes() == (project / "without/model.safetensors").read_bytes()
 
 
 def test_the_card_is_in_the_folder_of_the_weights(project):
-    fit(run_of(TRAIN, project / "out", card=lambda report: f"{report['tokens']} tokens\n"), ROWS)
+    fit(run_training(TRAIN, project / "out", card=lambda report: f"{report['tokens']} tokens\n"), ROWS)
     assert (project / "out/README.md").read_text().endswith(" tokens\n")
 
 

@@ -144,7 +144,7 @@ def test_every_leaf_is_used(comments: list[Comment], taxonomy: Taxonomy) -> None
 # General data and benchmark
 
 
-def question_of(row: Row) -> str:
+def get_question(row: Row) -> str:
     """Return what a general example asks, without its opener, in a form that copies share."""
     text = row["messages"][0]["content"]
     for opener in general_side.OPENERS:
@@ -209,7 +209,7 @@ def test_sums_add_up(benchmark: dict[str, Any], general: list[Row]) -> None:
 
 def test_no_benchmark_question_is_in_the_training_data(benchmark: dict[str, Any], general: list[Row]) -> None:
     asked = {fold_text(row["question"]) for splits in benchmark.values() for rows in splits.values() for row in rows}
-    assert asked.isdisjoint(question_of(row) for row in general)
+    assert asked.isdisjoint(get_question(row) for row in general)
 
 
 def test_no_benchmark_phrasing_is_a_training_phrasing() -> None:
@@ -223,7 +223,7 @@ def test_every_benchmark_fact_is_taught_in_eight_phrasings(benchmark: dict[str, 
     for row in general:
         if row["category"] in benchmark:
             key = row["id"].removeprefix(f"{row['category']}-").rsplit("-", 1)[0]
-            taught.setdefault((row["category"], key), set()).add(question_of(row))
+            taught.setdefault((row["category"], key), set()).add(get_question(row))
             assert row["messages"][-1]["content"] == str(find_facts(row["category"], [row])[key])
     for subject, splits in benchmark.items():
         for row in [*splits["test"], *splits["dev"]]:
