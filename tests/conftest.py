@@ -1,7 +1,7 @@
-"""What holds for all tests, and for the processes that they start."""
+"""Settings of all tests, and of the processes that they start."""
 
 import os
 
-# Threads that wait by spinning stand in the way of those they wait for, where cores are shared; torch reads it when it
-# is loaded.
+# If cores are shared, threads that spin while they wait slow down the threads that they wait for. torch reads this
+# variable when it is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -47,7 +47,9 @@ def update_report() -> None:
         return
     print(f"report: {REPORT} is missing or out of date; DVC writes it", file=sys.stderr, flush=True)
     if subprocess.run(WRITE_REPORT, stdout=sys.stderr.fileno(), check=False).returncode:
-        raise InputError(f"{REPORT}: DVC could not write it (see above); `dvc repro report` also runs what is missing")
+        raise InputError(
+            f"{REPORT}: DVC could not write it (see above); `dvc repro report` also runs the missing stages"
+        )
 
 
 def open_in_browser(page: Path) -> None:

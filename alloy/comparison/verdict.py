@@ -154,14 +154,14 @@ def _describe_leakage(leak: Row, worst: Row | None) -> str:
 
 def _judge_degenerate_answers(lines: Lines) -> list[Finding]:
     """Return a finding if more answers than before are empty, repeat themselves or are cut; else no finding."""
-    faults = (
+    defects = (
         ("answers.empty", "are empty"),
         ("answers.loops", "repeat themselves"),
         ("answers.cut", "are cut at the token limit"),
     )
     sentences = [
-        f"{_describe_share(line, f'the general answers {fault}')}."
-        for name, fault in faults
+        f"{_describe_share(line, f'the general answers {defect}')}."
+        for name, defect in defects
         if (line := lines.get(name))
         and has_enough_items(line)
         and has_risen(line)

@@ -29,7 +29,7 @@ def assign_codes(taxonomy: Taxonomy) -> dict[LabelPath, str]:
 
 
 def render_answer(segments: tuple[Segment, ...], levels: tuple[str, ...], codes: Codes | None = None) -> str:
-    """Return the answer that training teaches: one line of JSON. With `codes`, codes replace the labels."""
+    """Return the answer as in the training data: one line of JSON. With `codes`, codes replace the labels."""
     return render_rows(
         [_encode_with_code(segment, codes) if codes else make_segment_row(segment, levels) for segment in segments]
     )

@@ -1,4 +1,4 @@
-"""The grammar of an answer, as EBNF for xgrammar: exactly the JSON that training teaches, with labels of the taxonomy.
+"""The grammar of an answer, as EBNF for xgrammar: the JSON format of the training data, with the taxonomy's labels.
 
 Labels are a prefix tree of the taxonomy's paths, so the levels of a segment always belong together. The tree compiles
 in half a second and takes microseconds per token. A JSON schema of the same paths took xgrammar a minute to compile
@@ -29,8 +29,8 @@ def build_answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, com
 
     - Contents quote the `comment` if it is short enough and there are at most `MAX_QUOTED_LEAVES` leaves. Otherwise
       they are any text.
-    - An answer has at most as many segments as the comment with the most segments. Without a limit, a weak model might
-      never end.
+    - An answer has at most as many segments as the training comment with the most segments. Without a limit, the
+      answer of a weak model might never end.
     - No grammar can require that segments differ; see no_repeats.py.
     """
     quotes = comment is not None and len(taxonomy.leaves) <= MAX_QUOTED_LEAVES and can_quote(comment)

@@ -1,4 +1,4 @@
-"""All files of the cache are read: corrupt ones are found and removed, then fetched or made again."""
+"""All files of the cache are read: corrupt ones are found and removed, then downloaded or computed again."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ WHOLE = "vocabulary\nweights\n"
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory) -> Path:
-    """A project whose outputs lie in a shared folder."""
+    """A project with a shared cache folder."""
     folder = make_finished_repository(tmp_path_factory.mktemp("origin") / "project")
     read_output(folder, "dvc", "remote", "add", "-d", "storage", str(folder.parent / "shared"))
     read_output(folder, "git", "commit", "-qam", "storage")

@@ -1,4 +1,4 @@
-"""`alloy check inputs`: settings, data and model are checked as the stages do, and all errors are told together."""
+"""`alloy check inputs`: settings, data and model are checked as the stages do, and all errors are printed together."""
 
 import json
 import re
@@ -126,14 +126,14 @@ def test_the_facts_about_comments_are_those_of_the_rows(project):
         (long, "en", [*LABELS, *manual]),
         (long.replace("cold", "warm"), "en", LABELS),
     )
-    facts = check_inputs().comments
-    assert facts is not None
-    assert (facts.levels, facts.leaves, facts.train, facts.test) == (2, 2, 6, 1)
-    assert (facts.mean_segments, facts.most_segments) == (pytest.approx(8 / 7), 2)
-    assert facts.languages == {"en": 4, "de": 2, "": 1}
-    assert (facts.copies, facts.near_duplicates) == (2, 1)
-    assert (facts.contradictory_texts, facts.contradictory_comments) == (1, 2)
-    assert (facts.rare, facts.rare_below, facts.absent) == (1, 3, 0)
+    statistics = check_inputs().comments
+    assert statistics is not None
+    assert (statistics.levels, statistics.leaves, statistics.train, statistics.test) == (2, 2, 6, 1)
+    assert (statistics.mean_segments, statistics.most_segments) == (pytest.approx(8 / 7), 2)
+    assert statistics.languages == {"en": 4, "de": 2, "": 1}
+    assert (statistics.copies, statistics.near_duplicates) == (2, 1)
+    assert (statistics.contradictory_texts, statistics.contradictory_comments) == (1, 2)
+    assert (statistics.rare, statistics.rare_below, statistics.absent) == (1, 3, 0)
 
 
 def test_examples_that_are_too_long_are_an_error_or_counted(project):
@@ -230,7 +230,7 @@ def test_what_a_bad_kind_of_data_leaves_unknown_is_shown_as_such(project, capsys
         ({"score": {"head": 0.5}}, {"general": 3}, ["params.yaml: score.head: ", "profiles/p.yaml: general: "]),
     ],
 )
-def test_every_section_is_checked_and_all_errors_are_told(project, params, profile, locations):
+def test_every_section_is_checked_and_all_errors_are_reported(project, params, profile, locations):
     write_settings(project, params, **profile)
     errors_shown = read_errors()
     assert len(errors_shown) == len(locations)

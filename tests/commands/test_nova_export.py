@@ -114,7 +114,7 @@ def test_texts_of_a_turn_are_joined_and_thoughts_are_dropped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("messages", "fault"),
+    ("messages", "error"),
     [
         (make_chat("a"), "got user$"),
         (make_chat("a", "b", "c"), "got user, assistant, user$"),
@@ -126,8 +126,8 @@ def test_texts_of_a_turn_are_joined_and_thoughts_are_dropped() -> None:
         (make_chat("a", "b", system=("",)), "a message is empty"),
     ],
 )
-def test_a_chat_that_nova_would_refuse_is_an_error(messages: list[dict[str, str]], fault: str) -> None:
-    with pytest.raises(ValueError, match=fault):
+def test_a_chat_that_nova_would_refuse_is_an_error(messages: list[dict[str, str]], error: str) -> None:
+    with pytest.raises(ValueError, match=error):
         to_conversation(messages)
 
 

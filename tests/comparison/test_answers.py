@@ -48,7 +48,7 @@ def make_answers(count: int, leaked: int, **more: object) -> list[dict]:
 
 def make_model(questions: int, prompts: int, right: int) -> tuple[dict, dict]:
     """Return figures and rows of a model by how many of 500 and of 60 answers leaked; it knows 30% by likelihood."""
-    figures, rows = make_metrics(f1=17)
+    metrics, rows = make_metrics(f1=17)
     mmlu = [
         {**row, "acc": int(number < 150), "generated_acc": int(number < right), "unparsed": 1}
         for number, row in enumerate(make_answers(500, questions))
@@ -59,7 +59,7 @@ def make_model(questions: int, prompts: int, right: int) -> tuple[dict, dict]:
     instructions = {"prompts": 60, "instructions": 60, "prompt_strict": 8 / 60}
     ones = {"instruction_strict": 1.0, "instruction_loose": 1.0}
     return (
-        {"voc": figures["voc"], "mmlu": shares, "ifeval": {**instructions, **ones}},
+        {"voc": metrics["voc"], "mmlu": shares, "ifeval": {**instructions, **ones}},
         {"voc": rows["voc"], "mmlu": mmlu, "ifeval": lists},
     )
 
@@ -70,8 +70,8 @@ BASE, COLLAPSED, CURED = make_model(0, 0, 0), make_model(459, 57, 0), make_model
 def compare(tuned: tuple[dict, dict]) -> list[dict]:
     models = {"base": BASE, "tuned": tuned, "svm": make_svm_metrics()}
     rows = {name: flag_answers(own, FORMAT) for name, (_, own) in models.items()}
-    figures = {name: add_leakage(own, rows[name]) for name, (own, _) in models.items()}
-    return compare_models(figures, rows, 500, 0)
+    metrics = {name: add_leakage(own, rows[name]) for name, (own, _) in models.items()}
+    return compare_models(metrics, rows, 500, 0)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_the_gate_fails_for_the_collapsed_model_and_passes_for_the_cured_one() -
 
 
 def test_a_model_without_general_answers_has_no_leakage() -> None:
-    figures, rows = make_svm_metrics()
+    metrics, rows = make_svm_metrics()
     assert flag_answers({**rows, "mmlu": []}, FORMAT) == {**rows, "mmlu": []}
-    assert add_leakage(figures, rows) == figures
+    assert add_leakage(metrics, rows) == metrics
 
 
 def test_a_choice_with_the_name_of_a_label_is_not_a_leak() -> None:

@@ -90,8 +90,8 @@ def test_a_model_that_did_not_change_has_no_change_of_its_loss() -> None:
 
 
 def test_a_hosted_base_has_only_task_metrics() -> None:
-    figures, rows = make_svm_metrics()
-    models = {"base": figures, "tuned": {}, "svm": figures}
+    metrics, rows = make_svm_metrics()
+    models = {"base": metrics, "tuned": {}, "svm": metrics}
     compared = compare_models(models, {"base": rows, "tuned": {}, "svm": rows}, 200, 0)
     assert {line["part"] for line in compared} == {"voc"}
     assert all(line["change"] is None for line in compared)

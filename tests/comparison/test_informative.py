@@ -68,12 +68,12 @@ def test_values_of_base_and_chance_levels_come_from_the_comparison() -> None:
 
 
 def test_an_answer_cannot_be_guessed_from_choices_that_are_not_shown() -> None:
-    figures, rows = make_metrics(generated=10)
-    figures["mmlu"]["generated_chance"] = 0.0
+    metrics, rows = make_metrics(generated=10)
+    metrics["mmlu"]["generated_chance"] = 0.0
     empty = {"tuned": {}, "svm": {}}
     found = {
         test.name: test
-        for test in list_sensitivities(compare_models({"base": figures, **empty}, {"base": rows, **empty}, 500, 0))
+        for test in list_sensitivities(compare_models({"base": metrics, **empty}, {"base": rows, **empty}, 500, 0))
     }
     assert found["mmlu.generated_acc"].can_show_loss
 

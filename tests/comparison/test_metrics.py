@@ -35,10 +35,10 @@ def test_a_metric_knows_its_part_its_key_and_the_stage_that_measures_it() -> Non
 def test_metrics_of_which_lower_is_better_are_marked() -> None:
     falling = {metric.name for metric in METRICS if not metric.higher_is_better}
     leaks = {"leak", *(f"{test}.leak" for test in TESTS)}
-    faults = {"answers.empty", "answers.cut", "answers.loops", "mmlu.unparsed"}
+    defects = {"answers.empty", "answers.cut", "answers.loops", "mmlu.unparsed"}
     task = {"voc.invalid_json", "voc.invented_labels", "voc.broken_paths"}
     task |= {"voc.ended_by_length", "voc.repeated_segments"}
-    assert falling == {*task, *faults, *leaks, "loss.general", "loss.kl"}
+    assert falling == {*task, *defects, *leaks, "loss.general", "loss.kl"}
 
 
 def test_a_metric_of_the_whole_model_has_no_part() -> None:
@@ -57,8 +57,8 @@ def test_the_committed_summary_has_the_headline_metrics_in_the_order_of_the_regi
 
 
 def test_the_summary_of_a_model_has_only_measured_metrics() -> None:
-    figures = {"voc": {metric.key: 0.5 for metric in METRICS if metric.part == "voc"}, "general": {"gsm8k acc": 0.1}}
-    assert list(select_headline({**figures, "mmlu": {}})) == ["voc", "general"]
+    metrics = {"voc": {metric.key: 0.5 for metric in METRICS if metric.part == "voc"}, "general": {"gsm8k acc": 0.1}}
+    assert list(select_headline({**metrics, "mmlu": {}})) == ["voc", "general"]
 
 
 def test_the_summary_names_the_formulation_of_the_headline_accuracy() -> None:

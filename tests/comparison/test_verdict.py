@@ -120,8 +120,8 @@ def test_twelve_chat_prompts_are_too_few_alone_but_count_among_all_answers() -> 
 
 def test_answers_that_became_empty_or_loop_are_named() -> None:
     task = make_line("voc.f1", 0.1, 0.5, (0.3, 0.5))
-    faults = [make_line("answers.empty", 0.0, 0.3, (0.2, 0.4)), make_line("answers.loops", 0.01, 0.02, (0.005, 0.03))]
-    found = {f.topic: f for f in judge_comparison([task, make_line("leak", 0.0, 0.0, (0.0, 0.0)), *faults])}
+    defects = [make_line("answers.empty", 0.0, 0.3, (0.2, 0.4)), make_line("answers.loops", 0.01, 0.02, (0.005, 0.03))]
+    found = {f.topic: f for f in judge_comparison([task, make_line("leak", 0.0, 0.0, (0.0, 0.0)), *defects])}
     assert found["Answer format"].outcome is Outcome.kept
     assert found["Answers"].text == "30% of the general answers are empty (base: 0%)."
 

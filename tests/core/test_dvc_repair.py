@@ -69,7 +69,7 @@ def project(tmp_path) -> Path:
 )
 def test_damage_that_stops_every_dvc_repro_is_repaired(project, damage, location):
     damage(project)
-    if damage is not empty_lock:  # DVC takes it for a project in which nothing has run
+    if damage is not empty_lock:  # DVC treats it as a project in which nothing has run
         assert run_command(project, "dvc", "repro", check=False).returncode != 0
     (line,) = repair_dvc(project)
     assert line.startswith(str(project / location))

@@ -62,7 +62,7 @@ def load_settings(*kinds: Any, params: str = "", profile: str = "") -> Any:
 
 
 def load_errors(*kinds: Any, **files: str) -> list[tuple[str, str, str]]:
-    """Return file, key and what is said of each fault."""
+    """Return (file, key, message) of each error."""
     with pytest.raises(InputError) as caught:
         load_settings(*kinds, **files)
     return split_errors(caught.value)
@@ -161,7 +161,7 @@ def test_a_section_cannot_be_changed() -> None:
         mix.ratio = 0.5
 
 
-# Kind of section, its text, the key of the fault, and what must be named there: what belongs there and what was given.
+# Section, its YAML text, the key of the error, and words that the message must have: expected and given values.
 BAD_PARAMS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
     "an unknown key": (Mix, "{ration: 0.1}", "ration", ("ratio",)),
     "a key like no other": (Interpolate, "{x: 1}", "x", ("alpha",)),
@@ -174,7 +174,7 @@ BAD_PARAMS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
     "a number for a word": (Data, "{comments: 3}", "comments", ("word", "3")),
     "null for a choice": (Prompt, "{taxonomy: }", "taxonomy", ("none", "full", "shortlist", "null")),
     "an unknown choice": (Prompt, "{taxonomy: all}", "taxonomy", ("none", "full", "shortlist", "'all'")),
-    "a misspelt choice": (Split, "{on_bad_row: sotp}", "on_bad_row", ("stop", "reject", "'sotp'")),
+    "a misspelled choice": (Split, "{on_bad_row: sotp}", "on_bad_row", ("stop", "reject", "'sotp'")),
     "an unknown unit": (Mix, "{unit: words}", "unit", ("examples", "tokens", "loss_tokens", "'words'")),
     "a ratio below 0": (Mix, "{ratio: -0.1}", "ratio", ("at least 0", "at most 1", "-0.1")),
     "a ratio above 1": (Mix, "{ratio: 1.5}", "ratio", ("at least 0", "at most 1", "1.5")),
@@ -280,7 +280,7 @@ def make_train(settings: str) -> str:
 
 
 def make_wheel(**changed: Any) -> str:
-    """Return a profile with a model in a wheel, of which something is changed."""
+    """Return a profile with a model in a wheel, with some changed values."""
     return json.dumps({"model": {"wheel": {**WHEEL, **changed}}})
 
 
@@ -612,7 +612,7 @@ def test_a_reference_to_a_value_of_another_type_is_an_error() -> None:
 BAD_REFERENCES = {
     "to another section": "${interpolate.alpha}",
     "to a value that is no section": "${seed}",
-    "to a section alike in name": "${mixed.total}",
+    "to a section with a similar name": "${mixed.total}",
     "to its own section": "${mix}",
     "to itself": "${mix.ratio}",
     "to what refers to it": "${mix.total}",
@@ -623,7 +623,7 @@ BAD_REFERENCES = {
     "to a variable of the environment": "${oc.env:HOME}",
     "to a variable between words": "a ${oc.env:HOME} b",
     "that does not end": "${mix.",
-    "that does not end, behind a word": "a${b",
+    "that does not end, after a word": "a${b",
 }
 
 
@@ -661,7 +661,7 @@ score: {head: 1, tail: 0}
     assert (missing[1], refers[1]) == ("train.lr", "train.epochs")
 
 
-# Sections that nobody knows.
+# Unknown sections.
 
 
 WATCHED = {

@@ -1,4 +1,4 @@
-"""System errors are one line that says what helps, and finished files are kept: tried with real limits."""
+"""System errors are one line with a fix, and finished files are kept; tested with real limits."""
 
 import errno
 import os
@@ -50,7 +50,7 @@ def test_system_errors_are_found_in_the_words_of_libraries(error, word):
     assert is_system_error(error)
 
 
-def test_a_system_error_is_found_behind_another_error():
+def test_a_system_error_is_found_as_the_cause_of_another_error():
     try:
         try:
             raise OSError(errno.EMFILE, "Too many open files", "x.safetensors")

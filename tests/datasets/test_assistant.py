@@ -1,4 +1,4 @@
-"""General examples of small models: each published form becomes a conversation, and the draw does not hang on order."""
+"""General examples: each published layout becomes a conversation, and the sample does not depend on the order."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Tables of comments in every shape that people have them become canonical comments; what is wrong is one line."""
+"""Tables of comments in all supported layouts become canonical comments; each error is one line."""
 
 import gzip
 import json
@@ -26,7 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read_error(files: dict[str, bytes | str], source: dict[str, Any] = SOURCE) -> str:
-    """Return the error of a data folder; nothing may be left of the output."""
+    """Return the error of a data folder; no output may be written."""
     shutil.rmtree(OUT, ignore_errors=True)
     with pytest.raises(InputError) as caught:
         prepare_folder(write_source(files, source))
@@ -280,7 +280,7 @@ def test_nul_bytes_in_the_header_are_named() -> None:
     assert re.match(r"data/mine/a\.csv: .*NUL", read_error({"a.csv": b"\0" * 64 + b",b\n1,2\n"}))
 
 
-def test_a_table_with_another_separator_is_told_from_one_without_the_column() -> None:
+def test_another_separator_is_distinguished_from_a_missing_column() -> None:
     message = read_error({"a.csv": (HEAD + "1,a,b,c\n")}, {**SOURCE, "separator": ";"})
     assert re.match(r"data/mine/a\.csv: columns\.text: .*'text'.*`separator`", message)
 

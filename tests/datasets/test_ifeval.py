@@ -83,7 +83,7 @@ def read_converted() -> list[Row]:
 def error_of() -> str:
     with pytest.raises(InputError) as caught:
         run_conversion()
-    assert not Path("data/prepared/instructions/ifeval.jsonl").exists(), "a fault leaves nothing behind"
+    assert not Path("data/prepared/instructions/ifeval.jsonl").exists(), "a failed command writes no output"
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

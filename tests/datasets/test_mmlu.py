@@ -114,7 +114,7 @@ def read_converted() -> dict[str, list[Row]]:
 def error_of() -> str:
     with pytest.raises(InputError) as caught:
         run_conversion()
-    assert not Path("data/prepared/benchmark").exists(), "a fault leaves nothing behind"
+    assert not Path("data/prepared/benchmark").exists(), "a failed command writes no output"
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

@@ -119,13 +119,13 @@ def test_formulas_without_a_stored_value_are_named_in_the_error(file: Path) -> N
 
 
 def write_zip_bomb(file: Path) -> None:
-    """Write a workbook of some kilobytes that says to be large when unpacked."""
+    """Write a workbook of a few kilobytes whose headers give a large unpacked size."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/worksheets/sheet1.xml", b"0" * 1_000_000)
 
 
 def write_wrong_size(file: Path) -> None:
-    """Write a workbook that is larger than it says."""
+    """Write a workbook that is larger than its headers say."""
     write_zip_bomb(file)
     data = file.read_bytes().replace((1_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
     file.write_bytes(data)

@@ -1,4 +1,4 @@
-"""The loss of each row is that of transformers, the divergence is exact, and one model's layers are freed in time."""
+"""The loss of each row is that of transformers, the KL is exact, and a model's layers are freed early enough."""
 
 import math
 import weakref
@@ -30,7 +30,7 @@ SUMS = ("base", "tuned", "kl")
 
 
 def random_model(seed: int, config: Any = None) -> Any:
-    """Return a model whose logits differ much, so that errors are visible."""
+    """Return a model with large differences between logits, so that errors are visible."""
     config = config or make_dense_config()
     config.initializer_range = 0.3
     set_seed(seed)

@@ -1,4 +1,4 @@
-"""Experiments as a user runs them, and what they leave."""
+"""Runs of `alloy evidence`, and their outputs."""
 
 import os
 import signal
@@ -46,7 +46,7 @@ def list_records(project: Path, name: str = "small", out: str = "docs/evidence")
 
 
 def read_results(project: Path, name: str = "small") -> dict:
-    """Return the JSON of an experiment without what differs from one time to another."""
+    """Return the JSON of an experiment without the values that differ between runs."""
     found = read_json(project / f"docs/evidence/{name}.json")
     for row in found["runs"]:
         del row["seconds"], row["date"]

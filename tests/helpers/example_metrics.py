@@ -1,4 +1,4 @@
-"""What a model's stages leave behind, rows and the figures that follow from them, for a chosen number of right ones."""
+"""The outputs of a model's stages: rows with a chosen number of correct answers, and the metrics of these rows."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ TAXONOMY = Taxonomy(("L1",), {(label,): "" for label in ("food", "service", "pri
 TASK: Row = {"levels": ["L1"], "has_content": False, "emotions": ["neutral", "negative", "positive"]}
 FORMAT = TaskFormat.from_task(TAXONOMY, TASK)
 LEAKED = '[{"L1": "food", "emotion": "neutral"}, {"L1": "service", "emotion": "negative"}]'
-# The headline and the formulations that it is chosen from, alike in these models.
+# The headline and the formulations from which it is chosen; they are equal in these models.
 LIKELIHOOD = ("acc", "cloze_acc", "cloze_acc_norm", "letters_acc")
 
 
@@ -43,11 +43,11 @@ def make_metrics(
     full: int | None = None,
     **general: float,
 ) -> tuple[Row, dict[str, list[Row]]]:
-    """Return (figures, rows) of a model with each of these right, or unparsed, in a hundred.
+    """Return (metrics, rows) of a model; each argument is the number of correct (or unparsed) answers in 100.
 
     `leak` of the answers to questions and to prompts, and `chat` of those to the twelve chat prompts, are labels.
     `loss` and `kl` are nats per token, on average: those of single rows are up to a half below and above.
-    `full` are right with their emotions; None if the labels have none.
+    `full`: answers that are correct with their emotions; None if the labels have no emotions.
     """
     matched = make_ones(f1)
     answers = [LEAKED if number >= UNITS - leak else f"Well, {number}." for number in range(UNITS)]
@@ -110,7 +110,7 @@ def make_metrics(
         ends = {"f1_full_low": full / UNITS - 0.05, "f1_full_high": full / UNITS + 0.05}
         voc |= {"f1_full": full / UNITS, **ends}
     instructions = (UNITS + ifeval) / (2 * UNITS)
-    figures: Row = {
+    metrics: Row = {
         "voc": {**voc, "nova_f1": 0.2, "invalid_json": 0.0, "invented_labels": 0.0, "broken_paths": 0.0},
         "mmlu": {
             "questions": UNITS,
@@ -130,12 +130,12 @@ def make_metrics(
         "loss": {"rows": UNITS, "tokens": 10 * UNITS, "general": loss, "kl": kl},
         "chat": {"answers": PROMPTS},
     }
-    return (figures | {"general": general} if general else figures), rows
+    return (metrics | {"general": general} if general else metrics), rows
 
 
 def make_svm_metrics(f1: int = 30, full: int | None = None) -> tuple[Row, dict[str, list[Row]]]:
-    figures, rows = make_metrics(f1=f1, full=full)
-    return {"voc": figures["voc"]}, {"voc": rows["voc"]}
+    metrics, rows = make_metrics(f1=f1, full=full)
+    return {"voc": metrics["voc"]}, {"voc": rows["voc"]}
 
 
 def compare(
@@ -143,14 +143,14 @@ def compare(
 ) -> list[Row]:
     models = {"base": base or make_metrics(), "tuned": tuned, "svm": svm or make_svm_metrics()}
     rows = {model: flag_answers(own, FORMAT) for model, (_, own) in models.items()}
-    figures = {model: add_leakage(own, rows[model]) for model, (own, _) in models.items()}
-    return compare_models(figures, rows, 500, 0)
+    metrics = {model: add_leakage(own, rows[model]) for model, (own, _) in models.items()}
+    return compare_models(metrics, rows, 500, 0)
 
 
 def write_costs(achieved: float = 0.25, customer: int = 30, too_long: int = 0, unseen: int = 0) -> None:
-    """Put what was spent where `compare` and `report` read it: of 30 customer comments, 40 examples, on two cores.
+    """Write the costs that `compare` and `report` read: 30 customer comments, 40 examples, two cores.
 
-    So many customer examples were seen, of so many more in the mix; others are too long for it.
+    `customer` examples were trained on, `unseen` ones are also in the mix, and `too_long` ones were left out of it.
     """
     source = {"customer": {"rows": customer + unseen}}
     mix = {"achieved": achieved, "unit": "examples", "rows": 40, "repeats": 0, "source": source}
@@ -160,8 +160,8 @@ def write_costs(achieved: float = 0.25, customer: int = 30, too_long: int = 0, u
     seen = {"source": {"customer": {"examples": customer}}, "general_share": {"examples": achieved}}
     write_json("metrics/train.json", {"train": {**given, **speed, **seen}})
     write_json("metrics/base.json", {"base": {**given, **speed, "tokens": 500, "core_hours": 0.028}})
-    rival = {"train_seconds": 7.0, "comments_per_second": 27587.0, "core_hours": 0.002}
-    write_json("metrics/svm.json", {"svm": {"svm": rival}})
+    svm_costs = {"train_seconds": 7.0, "comments_per_second": 27587.0, "core_hours": 0.002}
+    write_json("metrics/svm.json", {"svm": {"svm": svm_costs}})
     write_json("metrics/infer/base.json", {"base": {"infer": {"comments_per_second": 22.2}}})
     write_json("metrics/infer/tuned.json", {"tuned": {"infer": {"comments_per_second": 12.5}}})
     write_json("data/split/taxonomy.json", TAXONOMY.to_rows())
@@ -172,12 +172,12 @@ def write_costs(achieved: float = 0.25, customer: int = 30, too_long: int = 0, u
 
 
 def write_metrics(models: dict[str, tuple[Row, dict[str, list[Row]]]]) -> None:
-    """Put the files of the models where their stages would."""
-    for model, (figures, rows) in models.items():
+    """Write the files of the models as their stages do."""
+    for model, (metrics, rows) in models.items():
         for part, stage in STAGES.items():
             if model == "svm" and part != "voc":
                 continue
-            own = {part: figures[part]} if part in figures else {}
+            own = {part: metrics[part]} if part in metrics else {}
             write_json(Path(f"metrics/{stage}/{model}.json"), {model: own})
             write_jsonl(f"metrics/{stage}/{model}.jsonl", rows.get(part, []))
     if {"base", "tuned"} <= models.keys():
@@ -185,11 +185,11 @@ def write_metrics(models: dict[str, tuple[Row, dict[str, list[Row]]]]) -> None:
 
 
 def write_loss(base: tuple[Row, dict[str, list[Row]]], tuned: tuple[Row, dict[str, list[Row]]]) -> None:
-    """Put the general loss of two models where its stage would; one that was not measured has none."""
-    figures = {
+    """Write the general loss of two models as its stage does; a model that was not measured has none."""
+    metrics = {
         name: {"loss": own["loss"]} if "loss" in own else {} for name, (own, _) in [("base", base), ("tuned", tuned)]
     }
-    write_json("metrics/general_loss.json", figures)
+    write_json("metrics/general_loss.json", metrics)
     pairs = zip(base[1].get("loss", []), tuned[1].get("loss", []), strict=False)
     rows = [{**after, "base": before["nats"], "tuned": after["nats"]} for before, after in pairs]
     write_jsonl("metrics/general_loss.jsonl", rows)

@@ -55,7 +55,7 @@ def gemma3_with_vision(**text):
     return Gemma3Config(text_config=own, vision_config=VISION, **ENDS)
 
 
-# Packed examples stay apart in these: all layers have attention, with masks that know the examples.
+# Packed examples do not see each other in these: all layers have attention, and its masks separate the examples.
 APART = {
     "Qwen3": lambda: Qwen3Config(**SIZES, num_hidden_layers=2, head_dim=16),
     "Gemma 3": lambda: Gemma3TextConfig(
@@ -96,6 +96,6 @@ FAMILIES = APART | STATEFUL | UNMASKED
 
 
 def build_model(name: str) -> Any:
-    """Return the tiny model of a family with random weights, the same every time."""
+    """Return the tiny model of a family with deterministic random weights."""
     set_seed(0)
     return AutoModelForCausalLM.from_config(FAMILIES[name]()).eval()

@@ -1,4 +1,4 @@
-"""Comments that try to do harm: to the task, to the JSON of an answer, to the chat's turns and to the template."""
+"""Hostile comments: attacks on the task, on the JSON of an answer, on the turns of a chat and on the template."""
 
 # ruff: noqa: RUF001 (letters that look like others belong here)
 
@@ -146,7 +146,7 @@ ALONE = [
 
 
 def _combine() -> list[str]:
-    """Put each attack before, behind, between or around a plain comment, in language after language."""
+    """Put each attack before, after, between or around a plain comment, in one language after another."""
     plain = list(PLAIN.values())
     attacks = [*ORDERS, *(attack for kind in BREAKS.values() for attack in kind)]
     made = []

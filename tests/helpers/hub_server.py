@@ -1,4 +1,4 @@
-"""A hub on loopback that refuses, as the real one does: a status, and a header that says why."""
+"""A local hub that refuses requests as the real hub does: with a status, and the reason in a header."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Rows in a pool, as `mix` opens them, for tests."""
+"""Row indexes for tests, opened as `mix` opens them."""
 
 import os
 from typing import IO, Any
@@ -17,14 +17,14 @@ CATEGORIES = ("code", "math", "chat")
 
 
 def make_chat(identity: str, source: str, category: str, words: int = 3, **more: str) -> Row:
-    """Return a row whose answer has so many words."""
+    """Return a row whose answer has `words` words."""
     answer = " ".join((COLORS + THINGS)[number % 18] for number in range(words))
     turns = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": answer}]
     return {"id": identity, "source": source, "category": category, **more, "messages": turns}
 
 
 def make_customer_rows(count: int) -> list[Row]:
-    """Return so many customer rows, as long as one another."""
+    """Return `count` customer rows of the same length."""
     return [make_chat(f"c{number}", CUSTOMER, CUSTOMER) for number in range(count)]
 
 
@@ -42,7 +42,7 @@ def make_file(content: bytes) -> IO[bytes]:
 
 
 def index_rows(rows: list[Row], seed: int = 0) -> RowIndex:
-    """Return the rows as a pool."""
+    """Return the index of the rows."""
     return open_row_index(make_file(b"".join(orjson.dumps(row) + b"\n" for row in rows)), seed)
 
 
@@ -55,6 +55,6 @@ def make_row_sizes(
     max_length: int = 10**6,
     stop: bool = False,
 ) -> RowSizes:
-    """Return the sizes of the rows of a pool; without a tokenizer none is too long."""
+    """Return the sizes of the rows; without a tokenizer, no row is too long."""
     encoding = Encoding(tokenizer, AssistantTurns.all, max_length, stop) if tokenizer is not None else None
     return RowSizes(index_rows(rows, seed), unit, encoding)

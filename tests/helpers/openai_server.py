@@ -1,4 +1,4 @@
-"""A service on loopback that answers what a test tells it to, and OpenAI's way to put an answer."""
+"""A local service with chosen replies, and replies in OpenAI's format."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Reply:
-    """What the service says to one request, after `wait` seconds."""
+    """The reply of the service to one request, after `wait` seconds."""
 
     body: Row
     status: int = 200
@@ -22,7 +22,7 @@ class Reply:
 
 
 class Service(ThreadingHTTPServer):
-    """Keeps the `paths`, `keys` and `requests` that came, in their order, and the most that were there at once."""
+    """Records the `paths`, `keys` and `requests` in order, and the largest number of simultaneous requests."""
 
     request_queue_size = 64
 
@@ -58,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.now -= 1
         text = json.dumps(reply.body).encode()
-        with suppress(ConnectionError):  # who asked may have lost patience
+        with suppress(ConnectionError):  # the client may have timed out
             self.send_response(reply.status)
             headers = {"Content-Type": "application/json", "Content-Length": str(len(text)), **reply.headers}
             for name, value in headers.items():
@@ -89,7 +89,7 @@ def serve_replies(answer: Callable[[Row], Reply]) -> Iterator[Service]:
 
 
 def reply_in_turn(*replies: Reply) -> Callable[[Row], Reply]:
-    """Return what gives one reply after another, and the last for ever."""
+    """Return a function that gives one reply after another, then repeats the last."""
     left = list(replies)
     return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
@@ -105,11 +105,11 @@ def make_reply(text: str, finish: str = "stop", wait: float = 0.0, **usage: Any)
 
 
 def make_error(status: int, message: str = "as the test wants", code: str | None = None, **headers: str) -> Reply:
-    """Return an error as OpenAI writes it; who is to ask again need not wait."""
+    """Return an error as OpenAI writes it; a retry need not wait."""
     error = {"message": message, "type": "error", "param": None, "code": code}
     return Reply({"error": error}, status, {"Retry-After-Ms": "1", **headers})
 
 
 def read_question(body: Row) -> str:
-    """Return what the last message of a request says."""
+    """Return the text of the last message of a request."""
     return body["messages"][-1]["content"]

@@ -1,4 +1,4 @@
-"""Data folders as a user lays them out, and what the stage `prepare` makes of them."""
+"""Data folders in the formats of users, and the outputs of the stage `prepare`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ def write_source(files: dict[str, bytes | str], source: Row | None = None, name:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What was made: canonical rows, the leaves of the taxonomy if there is one, and the lines that were printed."""
+    """The outputs: canonical rows, the leaves of the taxonomy if there is one, and the printed lines."""
 
     rows: list[Row]
     leaves: list[LabelPath]

@@ -40,25 +40,25 @@ needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="DeepSpe
 
 
 def copy_code(folder: Path) -> None:
-    """Copy what stages are made of into the project `folder`."""
+    """Copy the code of the stages into the project `folder`."""
     for name in ("alloy", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def make_uneven_chat(number: int) -> dict:
-    """Return a chat whose answer is up to four times as long as another's, so that processes have unequal work."""
+    """Return a chat. Answers differ up to four times in length, so that processes have unequal work."""
     question, answer = ROWS[number]["messages"]
     longer = " ".join([answer["content"]] * (1 + number % 4))
     return {**ROWS[number], "messages": [question, {**answer, "content": longer}]}
 
 
 def make_dense_config(scratch=SCRATCH):
-    """Return the configuration of a dense model, its embeddings tied."""
+    """Return the configuration of a dense model with tied embeddings."""
     return new_config(make_tokenizer(), scratch)
 
 
 def make_moe_config():
-    """Return the configuration of a mixture of experts, its embeddings apart."""
+    """Return the configuration of a mixture of experts with untied embeddings."""
     like = make_dense_config().to_dict()
     kept = {key: like[key] for key in like if key in Scratch.model_fields or key.endswith("_token_id")}
     experts = {"moe_intermediate_size": 32, "num_experts": 8, "num_experts_per_tok": 2}
@@ -66,7 +66,7 @@ def make_moe_config():
 
 
 def write_project(folder: Path, config, dtype=torch.float32, **train) -> Path:
-    """Make `folder` a project that is done up to the stage `train`, whose settings are `TRAIN` and `train`."""
+    """Make `folder` a project with the inputs of the stage `train`; its settings are `TRAIN`, updated by `train`."""
     copy_code(folder)
     shutil.copytree(ROOT / "profiles/deepspeed", folder / "profiles/deepspeed")
     shutil.copy(ROOT / "dvc.yaml", folder)
@@ -91,7 +91,7 @@ def write_project(folder: Path, config, dtype=torch.float32, **train) -> Path:
 
 
 def write_labeling_project(folder: Path, comments: list[str], task=TASK, **infer) -> Path:
-    """Make `folder` a project that is done up to the stage `infer`, with a small random model as its base."""
+    """Make `folder` a project with the inputs of the stage `infer`; the base is a small random model."""
     copy_code(folder)
     shutil.copy(ROOT / "dvc.yaml", folder)
     shutil.copy(ROOT / "versions.yaml", folder)
@@ -122,21 +122,21 @@ def write_labeling_project(folder: Path, comments: list[str], task=TASK, **infer
 
 
 def start_history(folder: Path) -> None:
-    """Make `folder` a git repository with a commit, as DVC wants one; lm-eval asks git for the commit's name."""
+    """Make `folder` a git repository with a commit: DVC needs a repository, and lm-eval reads the commit's hash."""
     author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
     for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "start"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
 
 
 def put_infinity_into_base(project: Path) -> None:
-    """Make the loss of the first step no number."""
+    """Make the loss of the first step NaN."""
     weights = read_weights(project / "models/base")
     weights["model.norm.weight"][0] = torch.inf
     save_file(weights, project / "models/base/model.safetensors", {"format": "pt"})
 
 
 def make_environment(**extra: str) -> dict[str, str]:
-    """Return the environment of a user in this virtual environment, on a machine without GPU and network."""
+    """Return the environment variables of a user in this virtual environment, without GPU and network."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(FOREIGN) and name not in FOREIGN_NAMES
     }
@@ -145,14 +145,14 @@ def make_environment(**extra: str) -> dict[str, str]:
 
 
 def free_port() -> str:
-    """Return a port that nobody listens at."""
+    """Return a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return str(free.getsockname()[1])
 
 
 def start_training(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Start the training in `folder` as a user does, and return how it ended."""
+    """Run the training in `folder` as a command; return the finished process."""
     command = [sys.executable, "-m", "stages.train"]
     return subprocess.run(
         command, cwd=folder, env=make_environment(**env), text=True, capture_output=True, check=False, timeout=300
@@ -161,7 +161,7 @@ def start_training(folder: Path, **env: str) -> "subprocess.CompletedProcess[str
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: `losses` by (step, category), `weights` by name."""
+    """The outputs of a training: `losses` by (step, category), `weights` by name."""
 
     folder: Path
     output: str
@@ -170,7 +170,7 @@ class Trained:
 
 
 def run_training(folder: Path, **env: str) -> Trained:
-    """Train in `folder`, and return what came of it."""
+    """Train in `folder`; return the outputs."""
     done = start_training(folder, **env)
     assert done.returncode == 0, done.stdout + done.stderr
     with (folder / "metrics/loss.csv").open() as file:
@@ -185,5 +185,5 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def find_foreign_lines(output: str) -> list[str]:
-    """Return the lines that are not the stage's own."""
+    """Return the lines that the stage itself did not print."""
     return [line for line in output.splitlines() if not line.startswith("train: ")]

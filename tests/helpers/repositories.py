@@ -1,4 +1,4 @@
-"""Small repositories of git and DVC, used as a user uses them: by commands."""
+"""Small git and DVC repositories, used by commands."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ stages:
 
 
 def run_command(folder: Path, *words: str, check: bool = True, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command in `folder` as a user would, with this tree's stages at hand; unless it may fail, it must not."""
+    """Run a command in `folder`, with this tree's stages on the path. It must succeed if `check` is true."""
     root = Path(__file__).parents[2]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     known = {**os.environ, "PATH": path, "PYTHONPATH": str(root), **env}
@@ -34,13 +34,13 @@ def read_output(folder: Path, *words: str, **env: str) -> str:
 
 
 def commit_all(folder: Path, message: str) -> None:
-    """Commit all that git does not ignore."""
+    """Commit all files that git does not ignore."""
     read_output(folder, "git", "add", "-A")
     read_output(folder, "git", "commit", "-qm", message)
 
 
 def make_repository(folder: Path) -> Path:
-    """Make `folder` an empty repository of git and DVC."""
+    """Make `folder` an empty git and DVC repository."""
     folder.mkdir(parents=True, exist_ok=True)
     for words in (
         ["git", "init", "-q", "-b", "main"],
@@ -54,7 +54,7 @@ def make_repository(folder: Path) -> Path:
 
 
 def make_finished_repository(folder: Path) -> Path:
-    """Make `folder` a repository whose two stages have run: `model`, a folder, and `answers` made of it."""
+    """Make `folder` a repository with two finished stages: `model` writes a folder, and `answers` reads it."""
     make_repository(folder)
     (folder / "dvc.yaml").write_text(PIPELINE)
     read_output(folder, "dvc", "repro", "-q")
@@ -69,7 +69,7 @@ def clone_repository(folder: Path, copy: Path) -> Path:
 
 
 def corrupt_file(file: Path) -> None:
-    """Change the last byte of a file that nobody may write, as a bad disk does: its mode stays."""
+    """Change the last byte of a read-only file, as a bad disk does; its mode stays the same."""
     mode = file.stat().st_mode
     file.chmod(0o644)
     content = file.read_bytes()

@@ -1,4 +1,4 @@
-"""A server on loopback that speaks S3's protocol, as long as a test needs it."""
+"""A local S3 server that runs during a test."""
 
 import os
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ class Bucket:
         return boto3.session.Session().client("s3", endpoint_url=self.endpoint)
 
     def files(self) -> list[str]:
-        """Return the keys of all that lies in the bucket."""
+        """Return the keys of all objects in the bucket."""
         return [entry["Key"] for entry in self.client.list_objects_v2(Bucket=self.name).get("Contents", [])]
 
 

@@ -1,4 +1,4 @@
-"""A small world to train on in tests: forty chats, and a model that is the same every time."""
+"""Small training data for tests: forty chats, and a deterministic small model."""
 
 from transformers import set_seed
 
@@ -53,6 +53,6 @@ def make_model(tokens=None):
 
 
 def make_model_and_tokenizer():
-    """Return the same small model and tokenizer every time."""
+    """Return a small model with deterministic weights, and its tokenizer."""
     tokens = make_tokenizer()
     return make_model(tokens), tokens

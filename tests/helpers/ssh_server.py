@@ -1,4 +1,4 @@
-"""A server on loopback that speaks SSH's protocol for files, as long as a test needs it."""
+"""A local SFTP server that runs during a test."""
 
 import asyncio
 import threading

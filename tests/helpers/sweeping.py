@@ -1,4 +1,4 @@
-"""A small project whose runs take a second: what the stages of the real one leave behind, by mix ratio and seed."""
+"""A small project with runs of one second. Its stages write the outputs of the real stages, by mix ratio and seed."""
 
 import os
 import shutil
@@ -126,7 +126,7 @@ def run_command(folder: Path, *command: str, status: int = 0) -> str:
 
 
 def write_project(folder: Path) -> Path:
-    """Make `folder` a repository of its own with the small project, committed and not yet run."""
+    """Make `folder` a separate repository with the small project, committed but not run."""
     folder.mkdir(parents=True)
     shutil.copy(ROOT / "params.yaml", folder)
     (folder / "profiles").mkdir()

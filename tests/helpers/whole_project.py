@@ -1,4 +1,4 @@
-"""A repository of its own with this tree's files and no results, and commands in it as a user types them."""
+"""A separate repository with this tree's files and no results, and user commands in it."""
 
 import os
 import shutil

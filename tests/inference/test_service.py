@@ -92,12 +92,12 @@ NO_CHOICES = Reply({"id": "x", "object": "chat.completion", "created": 1, "model
 
 @pytest.mark.parametrize(("reply", "finish"), [(LLAMA_CPP, "context"), (NO_CHOICES, "refused")])
 def test_a_comment_without_an_answer_is_counted_and_the_others_are_labeled(tmp_path, monkeypatch, reply, finish):
-    rows, figures, requests = label_comments(tmp_path, monkeypatch, EngineName.openai, serve_openai(reply))
+    rows, metrics, requests = label_comments(tmp_path, monkeypatch, EngineName.openai, serve_openai(reply))
     assert [row["finish"] for row in rows] == ["stop"] * 17 + [finish] + ["stop"] * 22
     assert [row["valid"] for row in rows].count(True) == 39
     assert rows[17]["reason"]
-    assert figures["unanswered"] == {**dict.fromkeys(("context", "refused", "failed"), 0), finish: 1}
-    assert figures[f"ended_by_{finish}"] == 0.025
+    assert metrics["unanswered"] == {**dict.fromkeys(("context", "refused", "failed"), 0), finish: 1}
+    assert metrics[f"ended_by_{finish}"] == 0.025
     assert len(requests) == 40
 
 
@@ -107,9 +107,9 @@ def test_a_model_with_a_fixed_temperature_gets_requests_without_it_and_the_metri
     )
     rejected = Reply({"error": {"message": message, "param": "temperature", "code": "unsupported_value"}}, 400)
     answer = lambda body: rejected if "temperature" in body else make_reply(json.dumps(SEGMENTS))  # noqa: E731
-    rows, figures, _ = label_comments(tmp_path, monkeypatch, EngineName.openai, answer)
+    rows, metrics, _ = label_comments(tmp_path, monkeypatch, EngineName.openai, answer)
     assert all(row["valid"] for row in rows)
-    assert (figures["sampled"], figures["unanswered"]["failed"]) == (40, 0)
+    assert (metrics["sampled"], metrics["unanswered"]["failed"]) == (40, 0)
 
 
 def test_the_list_after_a_thought_is_read(tmp_path, monkeypatch):
@@ -119,8 +119,8 @@ def test_the_list_after_a_thought_is_read(tmp_path, monkeypatch):
 
 
 def test_a_greedy_answer_is_not_counted_as_sampled(tmp_path, monkeypatch):
-    _, figures, _ = label_comments(tmp_path, monkeypatch, EngineName.openai, lambda _: make_reply(json.dumps(SEGMENTS)))
-    assert "sampled" not in figures
+    _, metrics, _ = label_comments(tmp_path, monkeypatch, EngineName.openai, lambda _: make_reply(json.dumps(SEGMENTS)))
+    assert "sampled" not in metrics
 
 
 NOVA = "The model returned the following errors: Input Tokens Exceeded: Number of input tokens exceeds maximum length. "
@@ -129,9 +129,9 @@ NOVA = "The model returned the following errors: Input Tokens Exceeded: Number o
 def test_a_comment_over_the_context_of_nova_is_counted_and_the_others_are_labeled(tmp_path, monkeypatch):
     over = make_bedrock_error(400, "ValidationException", message=f"{NOVA}Please update the input to try again.")
     answer = lambda body: over if is_bad(body) else make_converse_reply(json.dumps(SEGMENTS))  # noqa: E731
-    rows, figures, _ = label_comments(tmp_path, monkeypatch, EngineName.bedrock, answer)
+    rows, metrics, _ = label_comments(tmp_path, monkeypatch, EngineName.bedrock, answer)
     assert [row["valid"] for row in rows].count(True) == 39
-    assert (rows[17]["finish"], figures["unanswered"]["context"]) == ("context", 1)
+    assert (rows[17]["finish"], metrics["unanswered"]["context"]) == ("context", 1)
 
 
 def test_a_temporary_error_of_a_model_on_bedrock_is_retried(tmp_path, monkeypatch):
@@ -159,7 +159,7 @@ def test_a_quota_with_default_settings_slows_the_job_down_and_it_finishes(tmp_pa
         granted.append(now)
         return make_converse_reply(json.dumps(SEGMENTS))
 
-    rows, figures, requests = label_comments(tmp_path, monkeypatch, EngineName.bedrock, answer, comments=120)
+    rows, metrics, requests = label_comments(tmp_path, monkeypatch, EngineName.bedrock, answer, comments=120)
     assert all(row["valid"] for row in rows)
-    assert figures["unanswered"]["failed"] == 0
+    assert metrics["unanswered"]["failed"] == 0
     assert len(requests) < 240

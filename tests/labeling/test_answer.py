@@ -1,4 +1,4 @@
-"""The answer that training teaches reads back as it was, and a model's other answers do no harm."""
+"""A rendered answer is parsed back to the same segments, and other answers of a model cause no errors."""
 
 import json
 from typing import Any
@@ -157,7 +157,7 @@ def test_an_answer_that_quotes_anything_reads_back(content: str, codes: dict[tup
     assert parse_answer(render_answer(segments, LEVELS, codes), LEVELS, codes) == Answer(segments, valid=True)
 
 
-def test_every_code_stands_for_its_path() -> None:
+def test_every_code_is_decoded_to_its_path() -> None:
     segments = tuple(Segment(path) for path in TAXONOMY.leaves)
     assert parse_answer(render_answer(segments, LEVELS, CODES), LEVELS, CODES) == Answer(segments, valid=True)
 

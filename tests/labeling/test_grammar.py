@@ -1,4 +1,4 @@
-"""The grammar of an answer lets through the answers that training teaches and no others, as xgrammar reads it."""
+"""The grammar, compiled by xgrammar, accepts answers in the training format and no others."""
 
 import json
 import random
@@ -56,7 +56,7 @@ def make_compiler() -> xgrammar.GrammarCompiler:
 
 
 class Reader:
-    """Reads texts letter by letter against one grammar."""
+    """Checks texts against one grammar, letter by letter."""
 
     def __init__(self, grammar: str) -> None:
         self.compiled = make_compiler().compile_grammar(grammar)
@@ -75,7 +75,7 @@ def make_answer_reader(taxonomy: Taxonomy, task: dict[str, Any], codes: Codes | 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's comments, made in a folder of their own."""
+    """The demo's comments, made in a temporary folder."""
     folder = tmp_path_factory.mktemp("world")
     make_comments(DEMO, folder)
     return folder
@@ -159,8 +159,8 @@ REFUSED = {
     "a key too many": '[{"L1": "Setup", "L2": "Easy", "L3": "x"}]',
     "an emotion nobody asked for": '[{"L1": "Setup", "L2": "Easy", "emotion": "joy"}]',
     "a code": '[{"label": "1"}]',
-    "no space behind a comma": '[{"L1": "Setup","L2": "Easy"}]',
-    "no space behind a colon": '[{"L1":"Setup", "L2": "Easy"}]',
+    "no space after a comma": '[{"L1": "Setup","L2": "Easy"}]',
+    "no space after a colon": '[{"L1":"Setup", "L2": "Easy"}]',
     "no space between segments": f"[{GOOD},{GOOD}]",
     "a line between segments": f"[{GOOD},\n{GOOD}]",
     "too many segments": f"[{GOOD}, {GOOD}, {GOOD}]",
@@ -169,7 +169,7 @@ REFUSED = {
     "an open list": f"[{GOOD}",
     "a comma at the end": f"[{GOOD}, ]",
     "text before": f" [{GOOD}]",
-    "text behind": f"[{GOOD}] ",
+    "text after": f"[{GOOD}] ",
     "two lists": f"[{GOOD}][{GOOD}]",
     "nothing": "",
 }

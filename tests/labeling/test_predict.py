@@ -1,4 +1,4 @@
-"""What is counted of an answer."""
+"""The counts of an answer."""
 
 import pytest
 

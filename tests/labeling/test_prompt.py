@@ -1,4 +1,4 @@
-"""The prompt holds what the task has, the comment as it is, and what all comments share before it."""
+"""The prompt has the task, then the unchanged comment; all prompts share the text before the comment."""
 
 import re
 from typing import Any
@@ -97,12 +97,12 @@ def test_only_the_shortlist_depends_on_the_comment(given: Prompt) -> None:
 def test_the_shared_part_comes_first(given: Prompt) -> None:
     first, second = render_words(given, "It won't pair."), render_words(given, "Too dear, sadly: not fair!")
     shared = first[: find_common_length([first, second])]
-    behind = (
+    lines_after = (
         4 if given.taxonomy is PromptTaxonomy.shortlist else 0
     )  # its one line, an empty one, `Comment:`, the comment
     assert first != second
-    assert first.removeprefix(shared).count("\n") <= behind
-    assert second.removeprefix(shared).count("\n") <= behind
+    assert first.removeprefix(shared).count("\n") <= lines_after
+    assert second.removeprefix(shared).count("\n") <= lines_after
 
 
 @every

@@ -1,4 +1,4 @@
-"""The shortlist: the leaf of a comment like an earlier one comes first, in any language, and never by its own text."""
+"""The shortlist: the leaf of the most similar other training comment comes first, in any language."""
 
 import random
 from typing import Any

@@ -1,4 +1,4 @@
-"""A mix holds as much of each group as was asked, whatever the sizes, and a small mix is within a larger one."""
+"""A mix has the requested amount of each group, for any sizes, and a smaller mix is a subset of a larger one."""
 
 import random
 from collections import Counter
@@ -34,12 +34,12 @@ def sum_sizes(drawn: list[DrawnRow]) -> int:
 
 
 def sample_one_group(sizes: list[int], target: int, repeat: bool = False) -> list[DrawnRow]:
-    """Return the mix of one group."""
+    """Return a sample of one group."""
     return sample_total({"all": make_group(sizes, repeat=repeat)}, {"all": 1.0}, target)
 
 
 def make_skewed_sizes(rng: random.Random, count: int) -> list[int]:
-    """Return sizes as texts have them: many short ones, few that are very long."""
+    """Return sizes similar to those of texts: many short, few very long."""
     return [1 + round(rng.lognormvariate(4, 1)) for _ in range(count)]
 
 
@@ -99,27 +99,27 @@ def test_a_mix_is_a_subset_of_any_mix_at_least_twice_as_large(seed: int) -> None
     rng = random.Random(seed)
     sizes = [min(size, 300) for size in make_skewed_sizes(rng, 400)]
     halves = [600 * 2**power for power in range(5)]
-    arms = [list_drawn_indices(sample_one_group(sizes, target)) for target in halves if target <= sum(sizes)]
-    assert len(arms) >= 5
-    assert all(small <= large for small, large in pairwise(arms))
+    samples = [list_drawn_indices(sample_one_group(sizes, target)) for target in halves if target <= sum(sizes)]
+    assert len(samples) >= 5
+    assert all(small <= large for small, large in pairwise(samples))
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_with_many_rows_a_mix_is_a_subset_of_any_larger_one(seed: int) -> None:
     sizes = make_skewed_sizes(random.Random(seed), 20_000)
-    arms = [list_drawn_indices(sample_one_group(sizes, target)) for target in range(400_000, 800_000, 40_000)]
-    assert all(small <= large for small, large in pairwise(arms))
+    samples = [list_drawn_indices(sample_one_group(sizes, target)) for target in range(400_000, 800_000, 40_000)]
+    assert all(small <= large for small, large in pairwise(samples))
 
 
 def test_with_rows_of_size_1_every_mix_is_a_subset_of_every_larger_one() -> None:
     weights = {"a": 2.0, "b": 1.0, "c": 0.1}
-    arms = [
+    samples = [
         list_drawn_indices(
             sample_total({name: make_group([1] * 500, 1000 * n) for n, name in enumerate(weights)}, weights, target)
         )
         for target in range(0, 600, 7)
     ]
-    assert all(small < large for small, large in pairwise(arms))
+    assert all(small < large for small, large in pairwise(samples))
 
 
 @pytest.mark.parametrize("giant", [0, 3, 30])

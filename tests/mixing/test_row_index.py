@@ -1,4 +1,4 @@
-"""Rows of a file are known by number: where each stands, what kind it is, and when its turn comes."""
+"""The index of a file has the position, the kind and the sampling order of each row."""
 
 from pathlib import Path
 

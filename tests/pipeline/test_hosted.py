@@ -72,7 +72,7 @@ def write_jsonl(path: Path, rows: list[Row]) -> None:
 
 
 def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Path:
-    """Make `folder` a project whose data is split, with so many test comments and some general rows."""
+    """Make `folder` a project whose data is split, with `tests` test comments and some general rows."""
     copy_code(folder)
     shutil.copy(ROOT / "dvc.yaml", folder)
     shutil.copy(ROOT / "versions.yaml", folder)
@@ -99,7 +99,7 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
 
 
 def run_stage(folder: Path, stage: str, service: Service) -> "subprocess.CompletedProcess[str]":
-    """Start a stage as DVC does, and return how it ended."""
+    """Run a stage as DVC does; return the finished process."""
     module, *model = stage.split()
     there = make_environment(OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
     command = [sys.executable, "-m", f"stages.{module}", *model]
@@ -108,7 +108,7 @@ def run_stage(folder: Path, stage: str, service: Service) -> "subprocess.Complet
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of all stages left; `asked` counts the requests of each."""
+    """The outputs of a run of all stages; `asked` counts the requests of each stage."""
 
     folder: Path
     ended: "dict[str, subprocess.CompletedProcess[str]]"
@@ -167,7 +167,7 @@ def test_the_table_has_dashes_for_missing_metrics(run):
     table = run.ended["compare"].stdout
     cells = {line[:38].strip(): line[38:].split() for line in table.splitlines()}
     assert cells["VOC F1"][:6] == ["6", "1.000", "-", "-", "-", "-"]
-    assert 0 <= float(cells["VOC F1"][6]) <= 1  # the rival
+    assert 0 <= float(cells["VOC F1"][6]) <= 1  # the SVM
     assert "general accuracy, by likelihood" not in cells
     assert "Nothing was trained: there is nothing to compare." in table
 
@@ -227,9 +227,9 @@ def test_only_comments_without_an_answer_are_asked_again(tmp_path):
         "12": "failed",
     }
     assert "out of order" in rows[12]["reason"]
-    figures = json.loads((folder / "metrics/infer/base.json").read_text())["base"]["infer"]
-    assert figures["unanswered"] == {"context": 1, "refused": 1, "failed": 1}
-    assert figures["ended_by_failed"] == 0.025
+    usage = json.loads((folder / "metrics/infer/base.json").read_text())["base"]["infer"]
+    assert usage["unanswered"] == {"context": 1, "refused": 1, "failed": 1}
+    assert usage["ended_by_failed"] == 0.025
     with serve_replies(lambda body: make_reply(find_gold(body))) as service:
         again = run_stage(folder, "infer base", service)
     assert (again.returncode, again.stderr) == (0, "")

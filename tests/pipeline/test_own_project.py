@@ -20,7 +20,6 @@ AUTHOR = {
     "GIT_COMMITTER_NAME": "Test",
     "GIT_COMMITTER_EMAIL": "test@example.org",
 }
-# What stands for the addresses of the page, and for `make`, whose environment this test runs in.
 LABELED = [
     {"id": f"c{number}", "text": f"{text} number {number}", "segments": [{"L1": label}]}
     for number in range(40)
@@ -38,12 +37,13 @@ def block_with(words: str) -> str:
 
 def run_block(folder: Path, block: str, **replaced: str) -> str:
     """Run a block of the page, each address replaced by a local folder."""
-    for address, local in {**ADDRESSES, **replaced}.items():
+    for address, local in {**REPLACEMENTS, **replaced}.items():
         block = block.replace(address, local)
     return read_output(folder, "bash", "-euo", "pipefail", "-c", block, **AUTHOR)
 
 
-ADDRESSES = {"make repro": "dvc repro split"}
+# `make repro` would create another environment.
+REPLACEMENTS = {"make repro": "dvc repro split"}
 
 
 def set_in(file: Path, old: str, new: str) -> None:
@@ -55,7 +55,7 @@ def set_in(file: Path, old: str, new: str) -> None:
 
 @pytest.fixture
 def alloy(tmp_path: Path) -> Path:
-    """A repository that stands for Alloy's."""
+    """A repository in place of Alloy's."""
     read_output(tmp_path, "git", "clone", "-q", str(ROOT), "alloy")
     for key, value in (("user.name", "Test"), ("user.email", "test@example.org")):
         read_output(tmp_path / "alloy", "git", "config", key, value)
@@ -65,7 +65,7 @@ def alloy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def team(tmp_path: Path, alloy: Path) -> Path:
-    """The team's clone, with comments of its own, split and committed."""
+    """The team's clone, with the team's comments, split and committed."""
     origin, storage = tmp_path / "origin.git", tmp_path / "storage"
     read_output(tmp_path, "git", "init", "-q", "--bare", "-b", "main", str(origin))
     start, remote = block_with("remote rename"), block_with("dvc remote add")

@@ -27,12 +27,12 @@ def origin(tmp_path_factory):
 
 @pytest.fixture
 def project(origin, tmp_path):
-    """A finished project of the test's own, with its cache."""
+    """A copy of the finished project for one test, with its cache."""
     return Path(shutil.copytree(origin, tmp_path / "project"))
 
 
 def name_storage(project: Path, url: str, **settings: str) -> None:
-    """Make `url` the project's storage, for all who clone it."""
+    """Make `url` the project's default remote, committed for all clones."""
     read_output(project, "dvc", "remote", "add", "-d", "storage", url)
     for key, value in settings.items():
         read_output(project, "dvc", "remote", "modify", "storage", key, value)
@@ -70,8 +70,8 @@ def test_a_corrupt_file_on_s3_is_refused_with_verify(project, bucket, tmp_path):
     refused = run_command(copy, "dvc", "pull", check=False)
     assert refused.returncode != 0
     assert "Checkout failed" in refused.stderr
-    # Another push does not mend it, since DVC asks for names alone. The file must go first, and the folder's list with
-    # it: where that stands, DVC takes its files for present.
+    # Another push does not fix it, since DVC compares only names. The file must be deleted first, and so must the .dir
+    # file that lists it: if the .dir file exists, DVC assumes that its files exist.
     read_output(project, "dvc", "push")
     assert run_command(copy, "dvc", "pull", check=False).returncode != 0
     for key in bucket.files():

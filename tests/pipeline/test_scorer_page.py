@@ -10,17 +10,17 @@ PAGE = Path(__file__).parents[2] / "docs/evidence/scorer.md"
 # The article's F1 and order-free F1, computed by hand.
 WANTED = {
     "nothing": (1.0, 1.0),
-    "nothing, but the order is another": (0.0, 1.0),
+    "nothing, only the order differs": (0.0, 1.0),
     "the first segment is missed": (0.0, 6 / 7),
     "the last segment is missed": (0.75, 6 / 7),
     "three labels are invented": (1.0, 2 / 5),
     "an invented label comes first": (0.0, 2 / 3),
     "two of twelve are missed": (1.0, 20 / 22),
     "two of twelve are invented": (1.0, 20 / 24),
-    "one label is said three times": (1.0, 4 / 6),
-    "one of two alike is missed": (1.0, 4 / 5),
+    "one label is predicted three times": (1.0, 4 / 6),
+    "one of two equal labels is missed": (1.0, 4 / 5),
     "the leaf's parent is wrong": (1.0, 0.0),
-    "the leaf is wrong behind a colon": (1.0, 0.0),
+    "the leaf is wrong after its colon": (1.0, 0.0),
 }
 
 
@@ -29,10 +29,10 @@ def test_the_table_in_the_page_is_what_the_script_prints():
     assert table in PAGE.read_text(encoding="utf-8"), f"put this into docs/evidence/scorer.md:\n{table}"
 
 
-@pytest.mark.parametrize(("fault", "gold", "predicted"), [(case[0], *case[3:]) for case in CASES])
-def test_each_case_has_the_score_computed_by_hand(fault, gold, predicted):
+@pytest.mark.parametrize(("name", "gold", "predicted"), [(case[0], *case[3:]) for case in CASES])
+def test_each_case_has_the_score_computed_by_hand(name, gold, predicted):
     nova, _, _, honest = compute_scores(gold, predicted)
-    assert (nova, honest) == pytest.approx(WANTED[fault])
+    assert (nova, honest) == pytest.approx(WANTED[name])
 
 
 def test_every_case_has_a_score_computed_by_hand():

@@ -30,7 +30,7 @@ SHORT, LONG, LIMIT = 40, 60, 200  # comments, comments that are too long, tokens
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lay out what `mix` reads: comments of which most are too long, as complaints often are, and general rows."""
+    """Write the inputs of `mix`: comments, most of them too long (as complaints often are), and general rows."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     shutil.copy(Path(__file__).parents[2] / "dvc.yaml", tmp_path)
@@ -55,7 +55,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def mix_and_train(ratio: float, unit: str = "examples", **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Mix and train, and return what metrics/mix.json and metrics/train.json say."""
+    """Mix and train; return metrics/mix.json and metrics/train.json."""
     Path("params.yaml").write_text(yaml.safe_dump({"mix": {"ratio": ratio, "unit": unit}}))
     Path("profiles").mkdir(exist_ok=True)
     own = {"lr": 1e-3, "global_batch": 2, "max_length": LIMIT, "on_long_row": "drop", **more}

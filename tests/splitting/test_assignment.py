@@ -1,4 +1,4 @@
-"""Sides: similar comments are never on both, named sides are kept, and later comments move no earlier ones."""
+"""Assignment of sides: similar comments stay together, given sides are kept, later comments move no earlier ones."""
 
 import random
 
@@ -11,12 +11,14 @@ LOW, HIGH = 0, 2**64 - 1  # hashes that go to test and to train, at any share be
 
 
 def assign_comments(keys: list[int], given: list[int], near: list[tuple[int, int]], share: float = 0.5):
-    """Return the sides of comments with these hashes, and who is left out for whom; copies are paired here."""
+    """Return the sides of comments with these hashes, and the pairs (left out, because of). Copies are paired here."""
     hashes = np.array(keys, np.uint64)
     same, _ = find_copies(hashes)
     pairs = np.concatenate([same, np.array(near, np.int64).reshape(-1, 2)])
     found, left_out = assign_sides(hashes, np.array(given), pairs, share)
-    assert sorted(left_out) == np.flatnonzero(found == LEFT_OUT).tolist(), "who is left out is told, and nobody else"
+    assert sorted(left_out) == np.flatnonzero(found == LEFT_OUT).tolist(), (
+        "`left_out` lists exactly the comments that are left out"
+    )
     return found.tolist(), left_out
 
 
@@ -76,7 +78,7 @@ def test_a_later_comment_with_a_named_side_moves_no_earlier_one_to_the_other_sid
     assert after == [TEST, LEFT_OUT if side == TEST else TRAIN, TEST if side == TEST else LEFT_OUT]
 
 
-def test_a_copy_of_a_test_comment_is_left_out_wherever_the_copies_stand() -> None:
+def test_a_copy_of_a_test_comment_is_left_out_at_any_position() -> None:
     for given in ([TRAIN, TEST, TRAIN], [TRAIN, TRAIN, TEST], [TEST, TRAIN, TRAIN], [FREE, TRAIN, TEST]):
         found, _ = assign_comments([HIGH] * 3, given, [])
         assert found.count(TEST) == 1

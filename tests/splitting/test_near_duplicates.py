@@ -35,7 +35,7 @@ def byte_windows(text: str) -> set[bytes]:
 
 
 def datasketch_signature(text: str) -> np.ndarray:
-    """Return what the library makes of the same 32-bit values, through its public interface."""
+    """Return datasketch's signature of the same 32-bit values."""
     values = [(window * int(HASH_FACTOR) % 2**64) >> 32 for window in shingle_text(text).tolist()]
     signed = MinHash(num_perm=PERMUTATIONS, seed=1, scheme="affine32", hashfunc=lambda value: value)
     signed.update_batch(values)

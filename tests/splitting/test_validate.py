@@ -23,7 +23,7 @@ def make_row(identity: str, text: str = "It does not pair.", **more: Any) -> dic
 
 
 def check_comments(folder: Path, rows: list[Any], block: int = 100) -> CheckedComments:
-    """Write the rows, bytes as they are, and survey them in blocks of so many lines."""
+    """Write the rows (bytes unchanged), and validate them in blocks of that many lines."""
     path = folder / "comments.jsonl"
     path.write_bytes(b"\n".join(one if isinstance(one, bytes) else json.dumps(one).encode() for one in rows))
     lines = list(number_lines(path))
@@ -132,7 +132,7 @@ def test_a_rejected_row_adds_nothing_to_the_task(tmp_path: Path) -> None:
 
 
 QUOTES = {
-    "as it stands": ("It does not pair.", "not pair", True),
+    "unchanged": ("It does not pair.", "not pair", True),
     "in other case and spaces": ("It does  NOT\npair.", "not pair", True),
     "an accent written otherwise": ("señal", "sen\u0303al", True),
     "words that are not there": ("It does not pair.", "no pairing", False),

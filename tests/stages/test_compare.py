@@ -14,17 +14,17 @@ from stages.compare import main
 
 
 def test_a_summary_has_only_headline_metrics() -> None:
-    figures, _ = make_metrics(**{"gsm8k exact_match": 0.5})
+    metrics, _ = make_metrics(**{"gsm8k exact_match": 0.5})
     more = {
-        **figures,
-        "voc": {**figures["voc"], "levels": {}, "comments": 3},
-        "mmlu": {**figures["mmlu"], "subjects": {}},
+        **metrics,
+        "voc": {**metrics["voc"], "levels": {}, "comments": 3},
+        "mmlu": {**metrics["mmlu"], "subjects": {}},
     }
     kept = select_headline(more)
-    assert kept["voc"] == {**figures["voc"], "comments": 3}
-    assert kept["mmlu"] == {key: figures["mmlu"][key] for key in ("acc", "generated_acc", "unparsed", "questions")}
+    assert kept["voc"] == {**metrics["voc"], "comments": 3}
+    assert kept["mmlu"] == {key: metrics["mmlu"][key] for key in ("acc", "generated_acc", "unparsed", "questions")}
     shares = ("prompt_strict", "prompts", "instruction_strict", "instructions")
-    assert kept["ifeval"] == {key: figures["ifeval"][key] for key in shares}
+    assert kept["ifeval"] == {key: metrics["ifeval"][key] for key in shares}
     assert kept["general"] == {"gsm8k exact_match": 0.5}
     assert select_headline({"general": {"gsm8k exact_match": 0.5, "n": {"gsm8k exact_match": 80}}})["general"]["n"] == {
         "gsm8k exact_match": 80
@@ -168,7 +168,7 @@ def test_comments_in_every_prompt_do_not_count_as_left_out(here: Path, capsys: p
 
 
 def with_emotions(tuned: int) -> None:
-    """Write the files of models of which so many answers of the tuned one, of a hundred, are right with emotions."""
+    """Write the files of both models; `tuned` is the number of the tuned model's fully correct answers in 100."""
     write_metrics(
         {
             "base": make_metrics(full=10),
@@ -242,9 +242,9 @@ def test_a_hosted_base_is_compared_with_the_svm(here: Path, capsys: pytest.Captu
 
 def test_too_few_items_have_neither_interval_nor_p_nor_verdict(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for model, f1 in (("base", 0), ("tuned", 90), ("svm", 30)):
-        figures, rows = make_metrics(f1=f1)
+        metrics, rows = make_metrics(f1=f1)
         file = Path(f"metrics/score/{model}.json")
-        write_json(file, {model: {"voc": {**figures["voc"], "comments": 29, "f1_low": None, "f1_high": None}}})
+        write_json(file, {model: {"voc": {**metrics["voc"], "comments": 29, "f1_low": None, "f1_high": None}}})
         write_jsonl(file.with_suffix(".jsonl"), rows["voc"][:29])
     main()
     compared = read_json("metrics/compare.json")
@@ -259,9 +259,9 @@ def test_too_few_items_have_neither_interval_nor_p_nor_verdict(here: Path, capsy
 
 def test_comments_over_the_context_are_left_out_of_the_svms_metrics_too(here: Path) -> None:
     for model in ("base", "tuned"):
-        figures, rows = make_metrics(f1=50)
+        metrics, rows = make_metrics(f1=50)
         file = Path(f"metrics/score/{model}.json")
-        write_json(file, {model: {"voc": {**figures["voc"], "comments": 90, "over_context": 10}}})
+        write_json(file, {model: {"voc": {**metrics["voc"], "comments": 90, "over_context": 10}}})
         write_jsonl(file.with_suffix(".jsonl"), rows["voc"][10:])
     main()
     line = next(line for line in read_json("metrics/compare.json")["measures"] if line["name"] == "voc.f1")

@@ -47,7 +47,7 @@ def test_a_broken_limit_on_too_few_items_names_their_number(here: Path) -> None:
 
 
 def with_emotions(tuned: int) -> None:
-    """Write the files of models of which so many answers of the tuned one, of a hundred, are right with emotions."""
+    """Write the files of both models; `tuned` is the number of the tuned model's fully correct answers in 100."""
     write_metrics(
         {
             "base": make_metrics(full=10),

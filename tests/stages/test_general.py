@@ -124,7 +124,7 @@ def test_a_filter_is_part_of_the_name_unless_it_is_none() -> None:
 
 
 def make_results(shares: dict, items: dict[str, int], **more: dict) -> dict:
-    """Return what lm-eval says of tasks with so many items."""
+    """Return lm-eval's results of tasks with these numbers of items."""
     counts = {task: {"original": 99, "effective": count} for task, count in items.items()}
     return {"results": shares, "n-samples": counts, "group_subtasks": {}, "over_context": {}, **more}
 

@@ -82,24 +82,24 @@ def test_each_prompt_up_to_the_limit_has_its_row_in_the_order_of_the_file(run):
 
 def test_the_metrics_are_the_means_of_the_rows(run):
     rows = read_jsonl(run.folder / "metrics/ifeval/base.jsonl")
-    figures = read_json(run.folder / "metrics/ifeval/base.json")["base"]["ifeval"]
-    assert (figures["prompts"], figures["instructions"]) == (4, 6)
+    metrics = read_json(run.folder / "metrics/ifeval/base.json")["base"]["ifeval"]
+    assert (metrics["prompts"], metrics["instructions"]) == (4, 6)
     for way in ("strict", "loose"):
         followed = [one for row in rows for one in row[f"instruction_{way}"]]
-        assert figures[f"prompt_{way}"] == round(sum(row[f"prompt_{way}"] for row in rows) / 4, 4)
-        assert figures[f"instruction_{way}"] == round(sum(followed) / 6, 4)
+        assert metrics[f"prompt_{way}"] == round(sum(row[f"prompt_{way}"] for row in rows) / 4, 4)
+        assert metrics[f"instruction_{way}"] == round(sum(followed) / 6, 4)
 
 
 def test_the_model_is_asked_in_its_chat_format_and_answers_greedily(run):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokens = AutoTokenizer.from_pretrained(run.folder / "models/base")
+    tokenizer = AutoTokenizer.from_pretrained(run.folder / "models/base")
     model = AutoModelForCausalLM.from_pretrained(run.folder / "models/base")
     row = read_jsonl(run.folder / "metrics/ifeval/base.jsonl")[0]
     turn = [{"role": "user", "content": PROMPTS[0]["prompt"]}]
-    asked = tokens.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-    answer = model.generate(**asked, max_new_tokens=8, do_sample=False)[0, asked["input_ids"].shape[1] :]
-    assert row["answer"] == tokens.decode(answer, skip_special_tokens=True)
+    inputs = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    answer = model.generate(**inputs, max_new_tokens=8, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+    assert row["answer"] == tokenizer.decode(answer, skip_special_tokens=True)
 
 
 def test_vllm_answers_as_transformers_does(tmp_path):

@@ -36,8 +36,8 @@ def read_predictions(project: Path) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def held(tmp_path_factory):
-    """Hostile comments, labeled by the engine on transformers and held to the taxonomy."""
+def labeled(tmp_path_factory):
+    """A project with hostile comments, labeled by the transformers engine with constrained decoding."""
     project = write_labeling_project(tmp_path_factory.mktemp("held") / "project", HOSTILE, constrain=True)
     done = run_infer(project)
     assert done.stderr == ""
@@ -45,7 +45,7 @@ def held(tmp_path_factory):
 
 
 def check_rows(rows: list[dict], comments: list[str], task: dict) -> None:
-    """Check that answers that have ended are JSON as training writes it, with labels of the taxonomy, and quote."""
+    """Check that complete answers are JSON in the training format, with labels of the taxonomy and exact quotes."""
     keys = ["content", "L1", "L2", "emotion"] if task["has_content"] else ["L1", "L2", "emotion"]
     assert [row["id"] for row in rows] == [f"c{number}" for number in range(len(comments))]
     ended = [(row, text) for row, text in zip(rows, comments, strict=True) if row["finish"] == "stop"]
@@ -62,35 +62,35 @@ def check_rows(rows: list[dict], comments: list[str], task: dict) -> None:
             assert segment.get("content", "") in text
 
 
-def test_hostile_comments_get_labels_of_the_taxonomy_and_quotes_of_themselves(held):
-    check_rows(read_predictions(held), HOSTILE, TASK)
+def test_hostile_comments_get_labels_of_the_taxonomy_and_quotes_of_themselves(labeled):
+    check_rows(read_predictions(labeled), HOSTILE, TASK)
 
 
-def test_each_prediction_has_the_id_and_the_hash_of_its_comment(held):
-    rows = read_predictions(held)
+def test_each_prediction_has_the_id_and_the_hash_of_its_comment(labeled):
+    rows = read_predictions(labeled)
     assert [(row["id"], row["hash"]) for row in rows] == [
         (f"c{number}", hash_text(text)) for number, text in enumerate(HOSTILE)
     ]
 
 
-def test_the_metrics_have_the_usage(held):
-    figures = read_json(held / "metrics/infer/base.json")["base"]["infer"]
-    rows = read_predictions(held)
-    assert figures["comments"] == len(rows)
-    assert figures["invalid_json"] == 0.0  # those that are not valid were cut
-    assert figures["repeated_segments"] == 0.0
-    assert figures["ended_by_length"] == round(sum(row["finish"] == "length" for row in rows) / len(rows), 4)
-    assert figures["quoted"] == 1.0
-    assert 0 < figures["cached_share"] < 1
+def test_the_metrics_have_the_usage(labeled):
+    metrics = read_json(labeled / "metrics/infer/base.json")["base"]["infer"]
+    rows = read_predictions(labeled)
+    assert metrics["comments"] == len(rows)
+    assert metrics["invalid_json"] == 0.0  # those that are not valid were cut
+    assert metrics["repeated_segments"] == 0.0
+    assert metrics["ended_by_length"] == round(sum(row["finish"] == "length" for row in rows) / len(rows), 4)
+    assert metrics["quoted"] == 1.0
+    assert 0 < metrics["cached_share"] < 1
 
 
 def rows_kept(project: Path) -> int:
-    """Return how many rows a stage that was killed has kept."""
+    """Return the number of rows that a killed stage has kept."""
     return sum(len(log.read_bytes().splitlines()) for log in project.glob(".dvc/tmp/alloy/infer-base-*/done.log"))
 
 
-def test_killed_and_started_again_it_ends_with_the_same_bytes(held, tmp_path):
-    project = shutil.copytree(held, tmp_path / "project")
+def test_killed_and_started_again_it_ends_with_the_same_bytes(labeled, tmp_path):
+    project = shutil.copytree(labeled, tmp_path / "project")
     shutil.rmtree(project / ".dvc")
     shutil.rmtree(project / "data/predictions")
     command = [sys.executable, "-m", "stages.infer", "base"]
@@ -104,10 +104,10 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(held, tmp_path):
         assert not (project / "data/predictions/base.jsonl").exists()
     run_infer(project)
     names = ("data/predictions/base.jsonl",)
-    assert [(project / name).read_bytes() for name in names] == [(held / name).read_bytes() for name in names]
+    assert [(project / name).read_bytes() for name in names] == [(labeled / name).read_bytes() for name in names]
     shutil.rmtree(project / "data/predictions")  # as DVC does before it runs a stage again
     again = run_infer(project)
-    assert (project / names[0]).read_bytes() == (held / names[0]).read_bytes()
+    assert (project / names[0]).read_bytes() == (labeled / names[0]).read_bytes()
     assert "comments" in again.stdout
 
 
@@ -141,8 +141,8 @@ def test_vllm_free_gives_the_answers_of_transformers(tmp_path):
 
 def test_the_report_counts_how_answers_ended():
     totals = {"comments": 4, "invalid": 1, "finish length": 1, "finish refused": 1, "seconds": 2.0, "tokens_out": 10}
-    figures = build_metrics(Counter({**totals, "segments": 8, "repeated": 2}))
-    assert (figures["invalid_json"], figures["ended_by_length"], figures["ended_by_refused"]) == (0.25, 0.25, 0.25)
-    assert figures["repeated_segments"] == 0.25
-    assert (figures["tokens_per_second"], figures["comments_per_second"]) == (5.0, 2.0)
-    assert "quoted" not in figures
+    metrics = build_metrics(Counter({**totals, "segments": 8, "repeated": 2}))
+    assert (metrics["invalid_json"], metrics["ended_by_length"], metrics["ended_by_refused"]) == (0.25, 0.25, 0.25)
+    assert metrics["repeated_segments"] == 0.25
+    assert (metrics["tokens_per_second"], metrics["comments_per_second"]) == (5.0, 2.0)
+    assert "quoted" not in metrics

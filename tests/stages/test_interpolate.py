@@ -33,7 +33,7 @@ PROMPT = torch.tensor([[1, 70, 80, 90, 2]])
 
 
 def make_small_model(seed=0, **sizes):
-    """Return a small model and its tokenizer, the same every time."""
+    """Return a small model with deterministic weights, and its tokenizer."""
     scratch = Scratch(**SIZES | sizes)
     set_seed(seed)
     tokenizer = new_tokenizer(["What colour is the door? The door is red."] * 4, scratch)

@@ -34,7 +34,7 @@ REAL = Path(__file__).parents[2] / "../shared/data/mmlu"
 
 
 def make_rows(split: str, each: int) -> list[dict]:
-    """Return real questions where they are to be had, else made ones."""
+    """Return real questions if they are available, otherwise generated ones."""
     if REAL.is_dir():
         found = [row for row in read_jsonl(REAL / f"mmlu_{split}.jsonl.gz") if row["subject"] in SUBJECTS]
         return [row for subject in SUBJECTS for row in [r for r in found if r["subject"] == subject][:each]]
@@ -73,7 +73,7 @@ CONTINUATION = {"acc": "cloze_acc", "acc_norm": "cloze_acc_norm"}
 
 
 def own_mmlu(model, folder: Path, where: Path, shots: int, kind: str) -> dict:
-    """Return what lm-eval's built-in `mmlu` of a kind says of the same questions, its tasks pointed at local files."""
+    """Return the results of lm-eval's built-in `mmlu` of a kind on the same questions, read from local files."""
     names = []
     for subject in SUBJECTS:
         for split in ("test", "dev"):
@@ -156,7 +156,7 @@ def test_the_57_subjects_are_in_four_groups() -> None:
 
 
 class Counting(SharedPrefixLM):
-    """Counts what it is asked, and fails after its first `most` answers of one `kind`."""
+    """Counts requests, and fails after its first `most` answers of one `kind`."""
 
     def __init__(self, model, kind: str = "", most: int = 0) -> None:
         super().__init__(pretrained=model[0], tokenizer=model[1], batch_size=8)
@@ -228,7 +228,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(project) -> None:
 
 
 def count_answers(log: Path) -> int:
-    """Return how many answers a file holds that another process writes."""
+    """Return the number of answers in a file that another process writes."""
     return log.read_bytes().count(b"\n")
 
 

@@ -46,7 +46,7 @@ ROWS = [make_general(number) for number in range(70)]
 
 
 def write_project(folder: Path, **rehearse: int) -> Path:
-    """Make `folder` a project done up to the stage, whose random base model comes to an end now and then."""
+    """Make `folder` a project with the inputs of the stage; its random base model sometimes ends an answer."""
     write_labeling_project(folder, ["A lamp."], constrain=True)  # which is for labels alone
     set_params(folder, "self", rehearse={"rows": ASKED, "max_new_tokens": TOKENS, "seed": SEED, **rehearse})
     write_jsonl(folder / "data/decontaminate/general.jsonl", ROWS)
@@ -68,7 +68,7 @@ def run_rehearse(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]"
 
 
 def read_error(folder: Path) -> str:
-    """Return the one line that the stage ends with, having written nothing."""
+    """Run the stage, which must fail with one line and write nothing; return the line."""
     done = run_rehearse(folder)
     assert done.returncode == 1, done.stdout + done.stderr
     assert not (folder / "data/rehearse").exists()
@@ -87,7 +87,7 @@ def read_metrics(folder: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory) -> tuple[Path, str]:
-    """A project whose base has answered, and what the stage said."""
+    """A project after the stage, and the stage's output."""
     folder = write_project(tmp_path_factory.mktemp("rehearsed") / "project")
     done = run_rehearse(folder)
     assert (done.returncode, done.stderr) == (0, "")

@@ -92,7 +92,7 @@ def test_the_page_has_every_metric_and_every_finding(here: Path) -> None:
     assert KINDS["leaf"] in text
 
 
-def test_chat_answers_are_side_by_side_with_their_faults(here: Path) -> None:
+def test_chat_answers_are_side_by_side_with_their_flags(here: Path) -> None:
     _, rows = make_metrics(chat=3)
     answers = [LEAKED, HOSTILE, " ", *["It is 4."] * 9]
     write_jsonl(

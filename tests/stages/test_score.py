@@ -43,13 +43,13 @@ def make_pair(
     return Pair(Comment("c", text, make_segments(*gold)), make_segments(*predicted), valid, raw)
 
 
-def compute_figures(*pairs: Pair, taxonomy: Taxonomy = TAXONOMY) -> Row:
+def compute_metrics(*pairs: Pair, taxonomy: Taxonomy = TAXONOMY) -> Row:
     return score_model(list(pairs), taxonomy, SEEN, Score(resamples=200, head=7, tail=3), seed=0)[0]
 
 
 def test_right_predictions_score_1_in_all_metrics() -> None:
     one, other = Segment(PAIRING, "pairs well", "joy"), Segment(FAIR, "a fair price", "joy")
-    found = compute_figures(*[make_pair([one, other], [other, one], "It pairs well. A fair price.")] * 40)
+    found = compute_metrics(*[make_pair([one, other], [other, one], "It pairs well. A fair price.")] * 40)
     group = {"leaves": 1, "gold": 40, **ONE}
     lowest = 0.025 ** (1 / 40)  # of a share that all of forty have
     assert found == {
@@ -83,7 +83,7 @@ def test_right_predictions_score_1_in_all_metrics() -> None:
         "unanswered": 0.0,
         "repeated_segments": 0.0,
         "empty_answers": 0.0,
-        "nova_precision": 0.0,  # its labels stand in another order
+        "nova_precision": 0.0,  # its labels are in another order
         "nova_recall": 0.0,
         "nova_f1": 0.0,
         "nova_levels": {"L1": ZERO, "L2": ZERO},
@@ -91,7 +91,7 @@ def test_right_predictions_score_1_in_all_metrics() -> None:
 
 
 def test_without_answers_all_scores_are_0() -> None:
-    found = compute_figures(*[make_pair([PAIRING], [], valid=False)] * 4)
+    found = compute_metrics(*[make_pair([PAIRING], [], valid=False)] * 4)
     assert [found[key] for key in ("precision", "recall", "f1", "macro_f1", "nova_f1")] == [0.0] * 5
     assert (found["f1_low"], found["f1_high"]) == (None, None)  # four comments are too few
     assert (found["hierarchical"], found["mean_depth"], found["levels"]["L1"]) == (ZERO, 0.0, ZERO)
@@ -100,7 +100,7 @@ def test_without_answers_all_scores_are_0() -> None:
 
 
 def test_whole_paths_and_levels_by_hand() -> None:
-    found = compute_figures(
+    found = compute_metrics(
         make_pair([PAIRING, FAIR], [PAIRING]),  # 1 of 1 predicted is right, 1 of 2 gold is found, at both levels
         make_pair([MANUAL], [PAIRING, DEAR]),  # 0 of 2 predicted are right; at L1 Setup is found
         make_pair([DEAR], [DEAR]),
@@ -114,7 +114,7 @@ def test_whole_paths_and_levels_by_hand() -> None:
 
 
 def test_leaves_by_hand() -> None:
-    found = compute_figures(make_pair([PAIRING, PAIRING, MANUAL], [PAIRING, DEAR]), make_pair([FAIR], [PAIRING]))
+    found = compute_metrics(make_pair([PAIRING, PAIRING, MANUAL], [PAIRING, DEAR]), make_pair([FAIR], [PAIRING]))
     # (matched, predicted, gold): Pairing 1, 2, 2; Manual 0, 0, 1; Fair 0, 0, 1; Dear 0, 1, 0.
     assert (found["macro_precision"], found["macro_recall"], found["macro_f1"]) == (0.125, 0.125, 0.125)
     assert (found["weighted_precision"], found["weighted_recall"], found["weighted_f1"]) == (0.25, 0.25, 0.25)
@@ -131,7 +131,7 @@ def test_f1_falls_with_depth_if_only_the_leaf_is_wrong() -> None:
     taxonomy = Taxonomy(("L1", "L2", "L3"), dict.fromkeys([("a", "b", "c"), ("a", "b", "d"), ("a", "e", "f")], ""))
     right, near, far = taxonomy.leaves
     pairs = [make_pair([right], [predicted], levels=taxonomy.levels) for predicted in (near, far, right, right)]
-    found = compute_figures(*pairs, taxonomy=taxonomy)
+    found = compute_metrics(*pairs, taxonomy=taxonomy)
     assert {level: rates["f1"] for level, rates in found["levels"].items()} == {"L1": 1.0, "L2": 0.75, "L3": 0.5}
     assert found["f1"] == 0.5
     assert found["nova_f1"] == pytest.approx(2 / 3)  # of the one gold label: precision 1, recall 1/2
@@ -139,20 +139,20 @@ def test_f1_falls_with_depth_if_only_the_leaf_is_wrong() -> None:
 
 
 def test_a_level_is_matched_with_its_ancestors_but_not_by_the_article() -> None:
-    # "Other" stands under both; found under the wrong one, it is not found.
+    # "Other" is under both parents; a prediction under the wrong parent does not match.
     taxonomy = Taxonomy(("L1", "L2"), dict.fromkeys([("Setup", "Other"), ("Price", "Other")], ""))
-    found = compute_figures(make_pair([("Setup", "Other")], [("Price", "Other")]), taxonomy=taxonomy)
+    found = compute_metrics(make_pair([("Setup", "Other")], [("Price", "Other")]), taxonomy=taxonomy)
     assert found["levels"] == {"L1": ZERO, "L2": ZERO}
     assert found["nova_levels"] == {"L1": ZERO, "L2": ONE}
 
 
 def test_the_f1_is_within_its_interval() -> None:
-    found = compute_figures(*[make_pair([PAIRING], [PAIRING])] * 30, *[make_pair([FAIR], [DEAR])] * 20)
+    found = compute_metrics(*[make_pair([PAIRING], [PAIRING])] * 30, *[make_pair([FAIR], [DEAR])] * 20)
     assert found["f1_low"] < found["f1"] == 0.6 < found["f1_high"]
 
 
 def test_invented_labels_and_broken_paths_are_counted_separately() -> None:
-    found = compute_figures(
+    found = compute_metrics(
         make_pair([PAIRING], [PAIRING, ("Setup", "Fair")]),  # two real labels that do not belong together
         make_pair([PAIRING], [("Setup", "Pairng"), ("Shipping", "Fair")]),  # invented
         make_pair([PAIRING], [("Pairing", "Setup")]),  # real labels at the wrong level are invented there
@@ -164,12 +164,12 @@ def test_invented_labels_and_broken_paths_are_counted_separately() -> None:
 
 
 def test_a_level_left_empty_counts_as_invented_and_as_wrong() -> None:
-    found = compute_figures(make_pair([PAIRING], [("Setup", "")]))
+    found = compute_metrics(make_pair([PAIRING], [("Setup", "")]))
     assert (found["invented_labels"], found["broken_paths"], found["levels"]["L1"], found["f1"]) == (1.0, 0.0, ONE, 0.0)
 
 
 def test_an_empty_list_is_an_empty_answer_and_not_invalid() -> None:
-    found = compute_figures(
+    found = compute_metrics(
         make_pair([PAIRING], []),
         make_pair([PAIRING], [], valid=False),
         make_pair([FAIR], [FAIR]),
@@ -181,7 +181,7 @@ def test_an_empty_list_is_an_empty_answer_and_not_invalid() -> None:
 def test_emotions_count_on_matched_segments_only() -> None:
     gold = [Segment(PAIRING, None, "joy"), Segment(FAIR, None, "anger"), Segment(DEAR, None, "joy")]
     predicted = [Segment(PAIRING, None, "joy"), Segment(FAIR, None, "joy"), Segment(MANUAL, None, "joy")]
-    assert compute_figures(make_pair(gold, predicted))["emotion_accuracy"] == 0.5
+    assert compute_metrics(make_pair(gold, predicted))["emotion_accuracy"] == 0.5
 
 
 def test_path_and_emotion_by_hand() -> None:
@@ -191,7 +191,7 @@ def test_path_and_emotion_by_hand() -> None:
         make_pair([joy, fair], [anger]),  # the path alone is right: 0 of 1 predicted, 0 of 2 gold
         make_pair([Segment(DEAR)], [DEAR]),  # neither has an emotion: 1 of 1
     ]
-    found = compute_figures(*pairs * 10)
+    found = compute_metrics(*pairs * 10)
     # Paths: 4 matched, 4 predicted, 5 gold. With emotions 3 are matched.
     assert (found["precision"], found["recall"], found["f1"]) == (1.0, 4 / 5, 8 / 9)
     assert (found["precision_full"], found["recall_full"], found["f1_full"]) == (3 / 4, 3 / 5, 6 / 9)
@@ -202,14 +202,14 @@ def test_cut_or_refused_answers_do_not_count_as_invalid_json() -> None:
     good = make_pair([PAIRING], [PAIRING])
     broken = make_pair([PAIRING], [], valid=False)
     others = [replace(broken, finish=finish) for finish in ("length", "length", "refused")]
-    found = compute_figures(good, broken, *others)
+    found = compute_metrics(good, broken, *others)
     shares = ("invalid_json", "ended_by_length", "unanswered")
     assert {key: found[key] for key in shares} == {"invalid_json": 0.2, "ended_by_length": 0.4, "unanswered": 0.2}
 
 
 def test_repeated_segments_are_counted_and_cost_precision() -> None:
     joy = Segment(PAIRING, "It", "joy")
-    found = compute_figures(
+    found = compute_metrics(
         make_pair([joy], [joy, joy, Segment(PAIRING, "It", "anger"), Segment(PAIRING, "Not it", "joy")])
     )
     assert (found["repeated_segments"], found["precision"]) == (1 / 4, 1 / 4)
@@ -232,11 +232,11 @@ def test_without_gold_emotions_there_are_no_metrics_of_path_and_emotion() -> Non
     ],
 )
 def test_without_emotions_their_accuracy_is_null(gold: list[Any], predicted: list[Any]) -> None:
-    assert compute_figures(make_pair(gold, predicted))["emotion_accuracy"] is None
+    assert compute_metrics(make_pair(gold, predicted))["emotion_accuracy"] is None
 
 
 def test_without_contents_their_metrics_are_null() -> None:
-    found = compute_figures(make_pair([Segment(PAIRING, "Words")], [PAIRING]))
+    found = compute_metrics(make_pair([Segment(PAIRING, "Words")], [PAIRING]))
     assert [found[key] for key in ("boundaries", "coverage", "overlap", "unquoted")] == [None] * 4
     assert found["gold_coverage"] == 1.0
 
@@ -244,8 +244,8 @@ def test_without_contents_their_metrics_are_null() -> None:
 def test_the_article_reads_the_raw_text() -> None:
     right = make_pair([PAIRING, FAIR], [PAIRING, FAIR])
     cut_off = Pair(right.gold, (), valid=False, raw=right.raw[:-1])
-    assert compute_figures(cut_off)["nova_f1"] == 1.0
-    assert compute_figures(cut_off)["f1"] == 0.0
+    assert compute_metrics(cut_off)["nova_f1"] == 1.0
+    assert compute_metrics(cut_off)["f1"] == 0.0
 
 
 def test_codes_are_expanded_for_the_article() -> None:
@@ -281,7 +281,7 @@ def test_metrics_are_rounded_at_any_depth() -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is done up to the stage: three comments, of which the first two were labeled."""
+    """A folder with the inputs of the stage: three comments, of which the first two were labeled."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["score.py", "tuned"])
     Path("params.yaml").write_text("score: {resamples: 100}\n", encoding="utf-8")

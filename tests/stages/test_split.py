@@ -80,7 +80,7 @@ def many_texts(count: int) -> list[str]:
 
 
 def long_texts(count: int) -> list[str]:
-    """Return texts of which one with another word is still near, and no two are."""
+    """Return texts that are not similar to each other; with one word changed, each is a near-duplicate of itself."""
     rng = random.Random(1)
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(3, 9))) for _ in range(2000)]
     return [" ".join(rng.choices(words, k=40)) for _ in range(count)]
@@ -89,9 +89,9 @@ def long_texts(count: int) -> list[str]:
 def write_project(
     folder: Path, rows: list[Any], taxonomy: str = TAXONOMIES[2][0], on_bad_row: str = "stop", share: float = 0.5
 ) -> None:
-    """Lay out params.yaml and data/prepared/comments as `split` finds them; a row given as bytes is written as it is.
+    """Write params.yaml and data/prepared/comments, the inputs of `split`; rows given as bytes are written unchanged.
 
-    Made texts of a few words are alike by chance: here copies alone stay together.
+    Generated texts of a few words are similar by chance, so only exact copies stay together here.
     """
     (folder / "params.yaml").write_text(
         f"split: {{test: {share}, near_duplicate_threshold: 1, on_bad_row: {on_bad_row}}}\n", encoding="utf-8"
@@ -106,10 +106,12 @@ GOOD = [make_row(f"g{number}") for number in range(8)]
 
 
 def read_errors(folder: Path) -> list[str]:
-    """Run `split` where it must fail, and return its lines; nothing may be written."""
+    """Run `split`, which must fail and write nothing; return its lines."""
     with pytest.raises(InputError) as caught:
         main()
-    assert sorted(path.name for path in (folder / "data").iterdir()) == ["prepared"], "a fault leaves nothing behind"
+    assert sorted(path.name for path in (folder / "data").iterdir()) == ["prepared"], (
+        "a failed command writes no output"
+    )
     return str(caught.value).splitlines()
 
 
@@ -299,7 +301,7 @@ CASES = {  # folders of shared/cases that are about comments: words in what `spl
 
 
 def lay_case(folder: Path, name: str) -> None:
-    """Lay out a case; the one that is a taxonomy alone has the comments of another with the same labels."""
+    """Write the files of a case. A case with only a taxonomy uses the comments of another case with the same labels."""
     case = REPOSITORY.parent / "shared" / "cases" / name
     comments = case / "comments.jsonl"
     if not comments.is_file():
@@ -483,9 +485,9 @@ def start_split(folder: Path) -> subprocess.Popen[str]:
 def test_a_failed_stage_exits_with_status_1_and_no_traceback(here: Path) -> None:
     write_project(here, [*GOOD, b"{"])
     stage = start_split(here)
-    output, faults = stage.communicate()
+    output, errors = stage.communicate()
     assert (stage.returncode, output) == (1, "")
-    lines = faults.splitlines()
+    lines = errors.splitlines()
     assert lines[0].startswith("split: data/prepared/comments/comments.jsonl:9: ")
     assert lines[1].startswith("split: ") and "split.on_bad_row: reject" in lines[1]
     assert len(lines) == 2
@@ -496,8 +498,8 @@ def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> No
     rows = [make_row(f"c{number}") for number in range(2 * BLOCK_ROWS + 5)]
     write_project(here, [*rows, {**make_row("c7"), "text": "Other words"}], on_bad_row="reject")
     stage = start_split(here)
-    output, faults = stage.communicate()
-    assert (stage.returncode, faults) == (0, "")
+    output, errors = stage.communicate()
+    assert (stage.returncode, errors) == (0, "")
     counted = read_json("metrics/split.json")["split"]
     (line,) = output.splitlines()
     assert line.startswith(f"split: {counted['train']} train, {counted['test']} test, 1 rejected, 0 left out")
@@ -534,7 +536,7 @@ def test_a_kill_leaves_no_partial_file_and_no_process(here: Path, ended_by: sign
 
 
 def is_running(process: int) -> bool:
-    """Return whether the process is there and no zombie that nobody asks for any more."""
+    """Return whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

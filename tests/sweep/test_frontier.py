@@ -60,7 +60,7 @@ class Rows:
 
 
 def make_run(ratio: float, f1: int, acc: int, lr: float = 1e-3, name: str = "", seed: int = 0, **more: Any) -> Run:
-    """Return a run whose base has an accuracy of 0.80; its name makes a configuration of its own."""
+    """Return a run whose base has an accuracy of 0.80; its name makes it a separate configuration."""
     tuned = make_metrics(f1=f1, acc=acc, **more)
     files = Rows(tuned[1], make_metrics()[1])
     settings = RunSettings(ratio, lr, seed, f"{ratio} {lr} {name}")
@@ -181,8 +181,8 @@ def test_rows_are_separated_by_line_feeds_only() -> None:
     assert len(rows) == 100
 
 
-def seeds_of(ratio: float, *figures: tuple[int, int]) -> list[Run]:
-    return [make_run(ratio, f1, acc, seed=seed) for seed, (f1, acc) in enumerate(figures)]
+def seeds_of(ratio: float, *scores: tuple[int, int]) -> list[Run]:
+    return [make_run(ratio, f1, acc, seed=seed) for seed, (f1, acc) in enumerate(scores)]
 
 
 def test_runs_that_differ_in_their_seed_are_one_configuration_with_means() -> None:
@@ -428,7 +428,7 @@ def test_a_limit_that_is_not_a_share_is_refused(given: str) -> None:
 
 
 def list_words(text: str) -> set[str]:
-    """Return what an SVG says."""
+    """Return the text of an SVG."""
     return {element.text or "" for element in ET.fromstring(text).iter() if element.tag.endswith("}text")}
 
 

@@ -45,8 +45,8 @@ def test_the_name_of_a_run_has_its_ratio_rate_and_seed() -> None:
 def test_a_run_has_no_gate_which_could_fail_it() -> None:
     plain = ["-S", "mix.ratio=0.25", "-S", "profiles/demo.yaml:train.lr=1e-05", "-S", "seed=3"]
     assert make_overrides(GridPoint(0.25, 1e-5, 3), Gate(), "demo") == plain
-    held = Gate.model_validate({"mmlu": {"acc": 0.1, "unparsed": None}})
-    assert make_overrides(GridPoint(0.25, 1e-5, 3), held, "demo") == [*plain, "-S", "gate.mmlu.acc=null"]
+    gate = Gate.model_validate({"mmlu": {"acc": 0.1, "unparsed": None}})
+    assert make_overrides(GridPoint(0.25, 1e-5, 3), gate, "demo") == [*plain, "-S", "gate.mmlu.acc=null"]
 
 
 def test_all_configurations_are_run_with_one_seed_before_the_next() -> None:

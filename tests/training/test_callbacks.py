@@ -251,9 +251,9 @@ def test_disk_space_is_only_checked_when_a_checkpoint_is_due(start, free):
 def test_a_full_disk_is_an_error_with_the_needed_and_the_free_space(tmp_path, free):
     free[0] = 3 * GIB // 2
     check_disk_space(tmp_path, 3 * GIB // 2)
-    with pytest.raises(InputError) as fault:
+    with pytest.raises(InputError) as error:
         check_disk_space(tmp_path, 4 * GIB)
-    line = str(fault.value)
+    line = str(error.value)
     assert line.startswith(f"{tmp_path}: ")
     assert re.findall(r"[\d.]+ GiB", line) == ["4.0 GiB", "1.5 GiB"]
     assert "`dvc repro`" in line
@@ -322,9 +322,9 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_setting(clock, work_fo
     training = Training(callback, clock, work_folder)
     training.step()
     training.step()
-    with pytest.raises(InputError) as fault:
+    with pytest.raises(InputError) as error:
         log_loss(training, loss=loss)
-    line = str(fault.value)
+    line = str(error.value)
     assert f"loss became {loss} in step 2;" in line
     assert "model.scratch.train.lr" in line
 
