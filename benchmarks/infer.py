@@ -156,7 +156,7 @@ def compare_engines(measured: dict[str, list[Row]]) -> Row:
 
 def main() -> None:
     """Measure the engines and write the result."""
-    if sys.argv[1:2] == ["--arm"]:
+    if sys.argv[1:2] == ["--variant"]:
         name, folder, count, out = sys.argv[2:]
         write_json(out, measure_engine(name, Path(folder), int(count)))
         return
@@ -172,7 +172,16 @@ def main() -> None:
         for _ in range(rounds):
             for name in ENGINES:
                 out = Path(temporary) / "out.json"
-                command = [sys.executable, "-m", "benchmarks.infer", "--arm", name, str(folder), str(count), str(out)]
+                command = [
+                    sys.executable,
+                    "-m",
+                    "benchmarks.infer",
+                    "--variant",
+                    name,
+                    str(folder),
+                    str(count),
+                    str(out),
+                ]
                 subprocess.run(command, check=True)
                 measured[name].append(json.loads(out.read_bytes()))
                 print(f"{name}: {measured[name][-1]['seconds']:.3f} s a comment", flush=True)

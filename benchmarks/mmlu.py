@@ -95,7 +95,7 @@ def compare_variants(measured: dict[str, list[Row]], variants: list[str]) -> Row
 
 def main() -> None:
     """Measure the variants and write the result."""
-    if sys.argv[1:2] == ["--arm"]:
+    if sys.argv[1:2] == ["--variant"]:
         name, shots, folder, out = sys.argv[2:]
         write_json(out, measure_variant(name, int(shots), Path(folder)))
         return
@@ -114,7 +114,7 @@ def main() -> None:
                     sys.executable,
                     "-m",
                     "benchmarks.mmlu",
-                    "--arm",
+                    "--variant",
                     name,
                     shots.removesuffix("-shot"),
                     temporary,

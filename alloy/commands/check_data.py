@@ -1,6 +1,6 @@
 """Check the data as the stages do: comments, general rows, benchmark, prompts with instructions, chat prompts.
 
-Each check adds facts and warnings to the summary, and raises an `InputError` with the errors that it finds.
+Each check adds statistics and warnings to the summary, and raises an `InputError` with the errors that it finds.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from alloy.commands.check_state import Inputs, Settings, prepare_in_temporary_folder
-from alloy.commands.check_table import CommentFacts, TokenFacts
+from alloy.commands.check_table import CommentStatistics, TokenStatistics
 from alloy.core.files import InputError, count_lines, number_lines
 from alloy.core.settings import GeneralRows, profile_name
 from alloy.core.unknown_keys import describe_unknown_keys
@@ -64,8 +64,8 @@ def check_comments(inputs: Inputs) -> None:
 
 def describe_comments(
     comments: "CheckedComments", taxonomy: Taxonomy, sides: "np.ndarray", pairs: "np.ndarray", settings: Settings
-) -> CommentFacts:
-    """Return the facts about comments, their sides (n,), and the pairs (m, 2) of copies and near duplicates."""
+) -> CommentStatistics:
+    """Return the statistics of the comments, their sides (n,), and the pairs (m, 2) of copies and near duplicates."""
     import numpy as np
 
     from alloy.splitting.assignment import TEST, TRAIN
@@ -79,7 +79,7 @@ def describe_comments(
     trained = Counter(leaf for index in np.flatnonzero(sides == TRAIN).tolist() for leaf in comments.leaves[index])
     counts = [trained[leaf] for leaf in range(len(taxonomy.leaves))]
     tail = settings[Score].tail
-    return CommentFacts(
+    return CommentStatistics(
         levels=len(taxonomy.levels),
         leaves=len(taxonomy.leaves),
         mean_segments=float(segments.mean()),
@@ -115,7 +115,7 @@ def count_comment_tokens(inputs: Inputs, comments: "CheckedComments", taxonomy: 
         return
     inputs.comments = counted = count_comments(lines, prompts, inputs.tokenizer, train.assistant_turns)
     longest, too_long = int(counted.counts[:, 0].max()), counted.count_too_long(train.max_length)
-    inputs.summary.tokens = TokenFacts(
+    inputs.summary.tokens = TokenStatistics(
         longest, too_long, train.max_length, left_out=train.on_long_row is LongRow.drop, exact=counted.exact
     )
     if too_long and (train.on_long_row is LongRow.stop or too_long == len(lines)):
@@ -129,7 +129,7 @@ def count_comment_tokens(inputs: Inputs, comments: "CheckedComments", taxonomy: 
 
 def check_general(inputs: Inputs) -> None:
     """Check the general rows, and that the model's chat template renders them; learn a new model's tokenizer."""
-    from alloy.commands.count_tokens import read_general_facts
+    from alloy.commands.count_tokens import read_general_statistics
     from alloy.decontamination.check_rows import check_block, collect_blocks
     from alloy.decontamination.ngram_overlap import Limits, OverlapIndex
     from alloy.runtime.parallel import map_blocks
@@ -147,7 +147,7 @@ def check_general(inputs: Inputs) -> None:
         found = collect_blocks(path, blocks, inputs.tokenizer, settings[GeneralRows].on_bad_row)
         left_out = count_lines(before) if before.is_file() else 0
         kinds = mix.ratio > 0 and bool(mix.sources)
-        inputs.general = read_general_facts(path, len(found.keys), set(found.rejected), kinds=kinds)
+        inputs.general = read_general_statistics(path, len(found.keys), set(found.rejected), kinds=kinds)
     inputs.set_rows(Kind.general, len(found.keys) + left_out, len(found.rejected) + left_out)
     if kinds:
         from alloy.mixing.mixture import group_kinds

@@ -13,7 +13,7 @@ from alloy.datasets.prepare import prepare_data
 from alloy.datasets.source import Kind
 
 if TYPE_CHECKING:
-    from alloy.commands.count_tokens import CommentTokens, GeneralFacts
+    from alloy.commands.count_tokens import CommentTokens, GeneralStatistics
 
 Settings = dict[Any, Any]  # sections of params.yaml and the profile, by their class
 
@@ -26,7 +26,7 @@ class Inputs:
     summary: Summary = field(default_factory=Summary)
     tokenizer: Any = None
     config: Any = None
-    general: "GeneralFacts | None" = None
+    general: "GeneralStatistics | None" = None
     comments: "CommentTokens | None" = None
 
     def warn(self, line: str) -> None:

@@ -25,7 +25,7 @@ class DataRow:
 
 
 @dataclass(frozen=True)
-class CommentFacts:
+class CommentStatistics:
     """Statistics of the comments.
 
     - `languages`: number of comments per language; "" for comments without one
@@ -55,7 +55,7 @@ class CommentFacts:
 
 
 @dataclass(frozen=True)
-class TokenFacts:
+class TokenStatistics:
     """Lengths of the training examples, in tokens of the model.
 
     - `longest`: the longest example
@@ -78,8 +78,8 @@ class Summary:
     profile: str = ""
     model: str = ""
     data: dict[str, DataRow] = field(default_factory=dict)
-    comments: CommentFacts | None = None
-    tokens: TokenFacts | None = None
+    comments: CommentStatistics | None = None
+    tokens: TokenStatistics | None = None
     trained_tokens: float | None = None
     costs: list[Cost] = field(default_factory=list)
     basis: str = ""
@@ -90,8 +90,8 @@ class Summary:
 def render_table(summary: Summary) -> str:
     """Return the table, without warnings and errors."""
     lines = [f"profile {summary.profile}: {summary.model}", *_render_data(summary.data)]
-    facts = [*_list_comment_facts(summary.comments), *_list_token_facts(summary.tokens)]
-    lines += ["", *(_align_fact(title, value) for title, value in facts)] if facts else []
+    statistics = [*_list_comment_statistics(summary.comments), *_list_token_statistics(summary.tokens)]
+    lines += ["", *(_align_statistic(title, value) for title, value in statistics)] if statistics else []
     lines += ["", *_render_costs(summary)] if summary.costs else []
     return "".join(f"{line}\n" for line in lines)
 
@@ -102,35 +102,35 @@ def _render_data(data: dict[str, DataRow]) -> Iterator[str]:
         yield f"{row.kind:<14}{row.folder:<36}{_format_count(row.rows):>12}{_format_count(row.bad):>12}"
 
 
-def _list_comment_facts(facts: CommentFacts | None) -> Iterator[tuple[str, str]]:
-    if facts is None:
+def _list_comment_statistics(statistics: CommentStatistics | None) -> Iterator[tuple[str, str]]:
+    if statistics is None:
         return
-    yield "comments to train on, to test on", f"{facts.train:,}, {facts.test:,}"
-    yield "levels, leaves", f"{facts.levels}, {facts.leaves:,}"
-    yield "segments per comment: mean, most", f"{facts.mean_segments:.2f}, {facts.most_segments}"
-    yield "languages", format_languages(facts.languages)
-    near_duplicates = "not searched" if facts.near_duplicates is None else f"{facts.near_duplicates:,}"
-    yield "exact copies, near duplicates", f"{facts.copies:,}, {near_duplicates}"
-    contradictions = f"{facts.contradictory_texts:,}"
-    if facts.contradictory_texts:
-        contradictions += f" ({facts.contradictory_comments:,} copies)"
+    yield "comments to train on, to test on", f"{statistics.train:,}, {statistics.test:,}"
+    yield "levels, leaves", f"{statistics.levels}, {statistics.leaves:,}"
+    yield "segments per comment: mean, most", f"{statistics.mean_segments:.2f}, {statistics.most_segments}"
+    yield "languages", format_languages(statistics.languages)
+    near_duplicates = "not searched" if statistics.near_duplicates is None else f"{statistics.near_duplicates:,}"
+    yield "exact copies, near duplicates", f"{statistics.copies:,}, {near_duplicates}"
+    contradictions = f"{statistics.contradictory_texts:,}"
+    if statistics.contradictory_texts:
+        contradictions += f" ({statistics.contradictory_comments:,} copies)"
     yield "texts whose copies have different labels", contradictions
-    rare = f"{facts.rare:,}" + (f" ({facts.absent:,} have none)" if facts.absent else "")
-    yield f"leaves with fewer than {facts.rare_below} training segments", rare
+    rare = f"{statistics.rare:,}" + (f" ({statistics.absent:,} have none)" if statistics.absent else "")
+    yield f"leaves with fewer than {statistics.rare_below} training segments", rare
 
 
-def _list_token_facts(facts: TokenFacts | None) -> Iterator[tuple[str, str]]:
-    if facts is None:
+def _list_token_statistics(statistics: TokenStatistics | None) -> Iterator[tuple[str, str]]:
+    if statistics is None:
         return
     about = (
-        "about " if facts.too_long and not facts.exact else ""
+        "about " if statistics.too_long and not statistics.exact else ""
     )  # no longest comment is too long, so the count of 0 is exact
-    yield "longest comment with prompt and answer, tokens", f"{facts.longest:,}"
-    left_out = " (left out)" if facts.too_long and facts.left_out else ""
-    yield f"longer than train.max_length ({facts.limit:,} tokens)", f"{about}{facts.too_long:,}{left_out}"
+    yield "longest comment with prompt and answer, tokens", f"{statistics.longest:,}"
+    left_out = " (left out)" if statistics.too_long and statistics.left_out else ""
+    yield f"longer than train.max_length ({statistics.limit:,} tokens)", f"{about}{statistics.too_long:,}{left_out}"
 
 
-def _align_fact(title: str, value: str) -> str:
+def _align_statistic(title: str, value: str) -> str:
     return f"{title} {value:>{WIDTH - len(title) - 1}}"
 
 

@@ -51,10 +51,10 @@ class CommentTokens:
 
 def add_totals(parts: list[ExampleTotals]) -> ExampleTotals:
     """Return the sum of several totals."""
-    whole = ExampleTotals()
+    total = ExampleTotals()
     for part in parts:
-        whole = whole.add(part)
-    return whole
+        total = total.add(part)
+    return total
 
 
 def count_comments(
@@ -84,7 +84,7 @@ def choose_lines(sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class GeneralFacts:
+class GeneralStatistics:
     """Statistics of the general rows: the number of valid rows, their kinds, and an even sample of them."""
 
     rows: int
@@ -92,7 +92,7 @@ class GeneralFacts:
     sample: list[Row]
 
 
-def read_general_facts(path: Path, rows: int, bad: set[int], *, kinds: bool) -> GeneralFacts:
+def read_general_statistics(path: Path, rows: int, bad: set[int], *, kinds: bool) -> GeneralStatistics:
     """Return the statistics of a file of `rows` canonical general rows, without the rows whose indices are in `bad`.
 
     If `kinds` is false, only the sample is parsed, and the kinds are those of the sample.
@@ -107,15 +107,15 @@ def read_general_facts(path: Path, rows: int, bad: set[int], *, kinds: bool) -> 
         found[row["source"], row["category"], row.get("license")] = None
         if number in picked:
             sample.append(row)
-    return GeneralFacts(rows - len(bad), list(found), sample)
+    return GeneralStatistics(rows - len(bad), list(found), sample)
 
 
 def count_general(
-    facts: GeneralFacts, tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns, max_length: int
+    statistics: GeneralStatistics, tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns, max_length: int
 ) -> ExampleTotals:
     """Estimate the totals of the general rows of at most `max_length` tokens from the sample."""
-    counts = _count_in_blocks(facts.sample, tokenizer, turns)
-    return ExampleTotals.from_counts(counts[counts[:, 0] <= max_length], facts.rows / max(len(counts), 1))
+    counts = _count_in_blocks(statistics.sample, tokenizer, turns)
+    return ExampleTotals.from_counts(counts[counts[:, 0] <= max_length], statistics.rows / max(len(counts), 1))
 
 
 def _count_in_blocks(rows: list[Row], tokenizer: "PreTrainedTokenizerBase", turns: AssistantTurns) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Repair files that a killed DVC process leaves behind and that make every later DVC command fail.
+"""Repair files that a killed DVC process has damaged and that make every later DVC command fail.
 
 DVC writes some of its own files in place. If it is killed while it writes, they are empty or truncated, and DVC does
 not recover by itself (seen with DVC 3.67):

@@ -178,7 +178,7 @@ def read_table(
     1. If the first line is `sep=;`, as Excel writes it, it names the separator.
     2. Otherwise, unless `separator` names it, the separator is the first of comma, semicolon, tab and bar with which
        `is_header` is true. If it never is, it is the one that splits the header into most names.
-    3. Trailing columns without name and text, which spreadsheets leave behind, are dropped. So are rows without text.
+    3. Trailing columns without name and text, which spreadsheets add, are dropped. So are rows without text.
        Cells keep their line breaks. A quote mark in front of a formula, as `format_csv` writes it, is removed.
 
     Invalid CSV raises `InputError` with the line.

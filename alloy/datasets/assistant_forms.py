@@ -76,7 +76,7 @@ def _read_oasst1(row: Row, _path: Path) -> Example:
     return Example("oasst1_eval953", [*turns, answer], row.get("lang", "en"))
 
 
-# The keys of a row decide its layout: the first layout whose keys the row has.
+# A row has the first layout whose keys are all in the row.
 LAYOUTS: list[tuple[set[str], Callable[[Row, Path], Example | None]]] = [
     ({"task_id", "text", "code", "test_list"}, _read_mbpp),
     ({"instruction", "instances"}, _read_self_instruct),

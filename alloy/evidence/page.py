@@ -35,7 +35,7 @@ def render_page(summary: Row) -> str:
     name = summary["name"]
     lines = [f"# {summary['title']}", "", *(f"- {question}" for question in summary["questions"]), ""]
     lines += [
-        f"`alloy evidence {name}` runs what is missing and writes this page; its figures are in `{name}.json`.",
+        f"`alloy evidence {name}` runs the missing runs and writes this page. The data is in `{name}.json`.",
         "",
     ]
     if summary["missing"]:

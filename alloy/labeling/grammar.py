@@ -29,8 +29,8 @@ def build_answer_grammar(taxonomy: Taxonomy, task: Row, codes: Codes | None, com
 
     - Contents quote the `comment` if it is short enough and there are at most `MAX_QUOTED_LEAVES` leaves. Otherwise
       they are any text.
-    - An answer has at most as many segments as the comment with the most segments. Without a limit, a weak model might
-      never end.
+    - An answer has at most as many segments as the training comment with the most segments. Without a limit, the
+      answer of a weak model might never end.
     - No grammar can require that segments differ; see no_repeats.py.
     """
     quotes = comment is not None and len(taxonomy.leaves) <= MAX_QUOTED_LEAVES and can_quote(comment)

@@ -1,15 +1,15 @@
 """Means over training seeds, with 95 % intervals over seeds and test items together.
 
 The same configuration, trained with another seed, gives another model. An interval over the test items of one run does
-not show this. The intervals here do: they are for the mean over all possible seeds and test items.
+not include this variation. The intervals here do: they are for the mean over all possible seeds and test items.
 
 Model: run s scores y_si = mean + seed_s + item_i + rest_si on item i. All runs answer the same items. So averaging over
 runs reduces the variance of seed_s and rest_si, but not that of item_i.
 
 Algorithm, for k runs of one configuration:
 1. Compute the statistic of each run on all items: v_1 .. v_k. The value is their mean.
-2. Draw as many items as there are, with replacement, the same ones for all runs; compute the statistic of each run.
-   Repeat `resamples` times.
+2. Draw a bootstrap sample of the items, the same sample for all runs; compute the statistic of each run. Repeat
+   `resamples` times.
 3. Item part = mean covariance, over these draws, of two different runs (0 if it is negative): Var(item) / items.
 4. Seed part = sample variance of v_1 .. v_k, divided by k: (Var(seed) + Var(rest) / items) / k.
 5. Variance V = seed part + item part. Degrees of freedom d = (k - 1) * V / seed part.
@@ -25,11 +25,11 @@ and uses the item part of the difference.
 Alternatives that were tried (`tests/scoring/test_seeds.py`, `python -m benchmarks.interval_coverage`):
 
 - The plain hierarchical bootstrap draws seeds, then items, and takes percentiles (Davison and Hinkley 1997, section
-  3.8; Saravanan et al. 2020). Its coverage is 95 % with many seeds, and lower with three: the variance of its draws is
-  (k - 1) / k of the right one, and percentiles do not have the wider tails of the t distribution.
-- Satterthwaite's (1946) degrees of freedom are (k - 1) * (V / seed part)^2. With three seeds they cover 92 % at worst:
-  if the seed part is small by chance, the square makes them too large. With the power 1 of step 5 coverage is 94 to 96
-  %.
+  3.8; Saravanan et al. 2020). Its coverage is 95 % with many seeds, and lower with three: its variance is too small
+  by the factor (k - 1) / k, and percentiles do not have the wider tails of the t distribution.
+- Satterthwaite's (1946) degrees of freedom are (k - 1) * (V / seed part)^2. With three seeds, coverage is 92 % at
+  worst: if the seed part is small by chance, the square makes the degrees of freedom too large. Without it, as in step
+  5, coverage is 94 to 96 %.
 
 With two seeds, coverage is 91 % at worst, so use at least three. For items that all runs share, see also Owen, The
 pigeonhole bootstrap, 2007.

@@ -6,7 +6,7 @@ Packing, by example. Three chats of 5, 3 and 2 tokens and `max_length: 8`:
 2. Pack with best-fit decreasing (Ding et al. 2024, "Fewer Truncations Improve Language Modeling"; the code is trl's):
    take the longest example first, and put each into the fullest row that it fits in. Here: rows of 5 + 3 and 2 tokens.
 3. Concatenate the rows of a batch. Positions start again with each example, 0 1 2 3 4 | 0 1 2 | 0 1, so that the model
-   keeps the examples apart (`isolation.py` checks that it does). No padding is needed.
+   separates the examples (`isolation.py` checks that it does). No padding is needed.
 
 No example is ever cut.
 """

@@ -17,18 +17,24 @@ A, B, C, D = [("Setup", name) for name in ("Pairing", "Manual", "Cable", "Update
 TWELVE = [("Price", f"Reason {number}") for number in range(12)]
 INVENTED = [("Nothing", f"Made up {number}") for number in range(3)]
 
-# Error, gold and prediction in words, gold, prediction.
+# Description, gold and prediction as text, gold, prediction.
 CASES: list[tuple[str, str, str, list[LabelPath], list[LabelPath]]] = [
     ("nothing", "A, B, C", "A, B, C", [A, B, C], [A, B, C]),
-    ("nothing, but the order is another", "A, B, C", "B, C, A", [A, B, C], [B, C, A]),
+    ("nothing, only the order differs", "A, B, C", "B, C, A", [A, B, C], [B, C, A]),
     ("the first segment is missed", "A, B, C, D", "B, C, D", [A, B, C, D], [B, C, D]),
     ("the last segment is missed", "A, B, C, D", "A, B, C", [A, B, C, D], [A, B, C]),
-    ("three labels are invented", "A", "A and three that do not exist", [A], [A, *INVENTED]),
-    ("an invented label comes first", "A", "one that does not exist, A", [A], [INVENTED[0], A]),
+    ("three labels are invented", "A", "A and three invented labels", [A], [A, *INVENTED]),
+    ("an invented label comes first", "A", "an invented label, A", [A], [INVENTED[0], A]),
     ("two of twelve are missed", "twelve labels", "the first ten", TWELVE, TWELVE[:10]),
-    ("two of twelve are invented", "twelve labels", "ten, two invented", TWELVE, [*TWELVE[:10], *INVENTED[:2]]),
-    ("one label is said three times", "A, B", "A, A, A, B", [A, B], [A, A, A, B]),
-    ("one of two alike is missed", "A, A, B", "A, B", [A, A, B], [A, B]),
+    (
+        "two of twelve are invented",
+        "twelve labels",
+        "the first ten and two invented labels",
+        TWELVE,
+        [*TWELVE[:10], *INVENTED[:2]],
+    ),
+    ("one label is predicted three times", "A, B", "A, A, A, B", [A, B], [A, A, A, B]),
+    ("one of two equal labels is missed", "A, A, B", "A, B", [A, A, B], [A, B]),
     (
         "the leaf's parent is wrong",
         "Setup > Other",
@@ -37,7 +43,7 @@ CASES: list[tuple[str, str, str, list[LabelPath], list[LabelPath]]] = [
         [("Price", "Other")],
     ),
     (
-        "the leaf is wrong behind a colon",
+        "the leaf is wrong after its colon",
         "Setup > App: slow",
         "Setup > App: fast",
         [("Setup", "App: slow")],
@@ -60,9 +66,11 @@ def render_table() -> str:
         "| what is wrong | gold | predicted | article's F1 | honest F1 | precision | recall |",
         "|---|---|---|---|---|---|---|",
     ]
-    for fault, wanted, said, gold, predicted in CASES:
+    for case, gold_text, predicted_text, gold, predicted in CASES:
         nova, precision, recall, f1 = compute_scores(gold, predicted)
-        lines.append(f"| {fault} | {wanted} | {said} | {nova:.3f} | {f1:.3f} | {precision:.3f} | {recall:.3f} |")
+        lines.append(
+            f"| {case} | {gold_text} | {predicted_text} | {nova:.3f} | {f1:.3f} | {precision:.3f} | {recall:.3f} |"
+        )
     return "\n".join(lines)
 
 

@@ -126,14 +126,14 @@ def test_the_facts_about_comments_are_those_of_the_rows(project):
         (long, "en", [*LABELS, *manual]),
         (long.replace("cold", "warm"), "en", LABELS),
     )
-    facts = check_inputs().comments
-    assert facts is not None
-    assert (facts.levels, facts.leaves, facts.train, facts.test) == (2, 2, 6, 1)
-    assert (facts.mean_segments, facts.most_segments) == (pytest.approx(8 / 7), 2)
-    assert facts.languages == {"en": 4, "de": 2, "": 1}
-    assert (facts.copies, facts.near_duplicates) == (2, 1)
-    assert (facts.contradictory_texts, facts.contradictory_comments) == (1, 2)
-    assert (facts.rare, facts.rare_below, facts.absent) == (1, 3, 0)
+    statistics = check_inputs().comments
+    assert statistics is not None
+    assert (statistics.levels, statistics.leaves, statistics.train, statistics.test) == (2, 2, 6, 1)
+    assert (statistics.mean_segments, statistics.most_segments) == (pytest.approx(8 / 7), 2)
+    assert statistics.languages == {"en": 4, "de": 2, "": 1}
+    assert (statistics.copies, statistics.near_duplicates) == (2, 1)
+    assert (statistics.contradictory_texts, statistics.contradictory_comments) == (1, 2)
+    assert (statistics.rare, statistics.rare_below, statistics.absent) == (1, 3, 0)
 
 
 def test_examples_that_are_too_long_are_an_error_or_counted(project):

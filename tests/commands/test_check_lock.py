@@ -20,7 +20,7 @@ def origin(tmp_path_factory):
 
 @pytest.fixture
 def bare(origin, tmp_path):
-    """A clone without data, as a machine that reviews has it."""
+    """A clone without data, as on a CI machine."""
     return clone_repository(origin, tmp_path / "bare")
 
 

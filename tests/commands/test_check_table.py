@@ -1,4 +1,4 @@
-"""The table of `alloy check`: what docs/check.md shows is what the demo gives, in 80 columns."""
+"""The table of `alloy check`: docs/check.md shows the demo's table, in 80 columns."""
 
 import re
 import shutil
@@ -10,10 +10,10 @@ import pytest
 
 from alloy.commands.check_inputs import check_inputs
 from alloy.commands.check_table import (
-    CommentFacts,
+    CommentStatistics,
     DataRow,
     Summary,
-    TokenFacts,
+    TokenStatistics,
     format_bytes,
     format_dollars,
     format_duration,
@@ -29,7 +29,7 @@ PAGE = (ROOT / "docs/check.md").read_text(encoding="utf-8")
 MEASURED = re.compile(
     r" +\d+ +(?:< )?[\d.,]+ (?:s|min|h|days) +[\d.,]+ [GM]iB +(?:(?:< )?\$[\d.,]+|-)$|\(.* GFLOP/s .*\)$"
 )
-COMMENTS = CommentFacts(
+COMMENTS = CommentStatistics(
     levels=4,
     leaves=1420,
     mean_segments=1.834,
@@ -50,7 +50,7 @@ LARGE = Summary(
     model="Qwen/Qwen3-30B-A3B, 30,532.1 M parameters",
     data={kind: DataRow(kind, "a/long/name", 1_000_000, 0) for kind in ("comments", "instructions")},
     comments=COMMENTS,
-    tokens=TokenFacts(131_072, 12_345, 32_768, left_out=True, exact=False),
+    tokens=TokenStatistics(131_072, 12_345, 32_768, left_out=True, exact=False),
     trained_tokens=1.2e9,
     costs=[
         Cost("L4, 24 GB, $0.80 per hour", None, memory=443 * 2**30),
@@ -110,12 +110,12 @@ def test_near_duplicates_that_were_not_searched_are_not_zero() -> None:
 @pytest.mark.parametrize(
     ("tokens", "ending"),
     [
-        (TokenFacts(900, 0, 512, left_out=True, exact=False), " 0"),
-        (TokenFacts(900, 7, 512, left_out=True, exact=False), " about 7 (left out)"),
-        (TokenFacts(900, 7, 512, left_out=False), " 7"),
+        (TokenStatistics(900, 0, 512, left_out=True, exact=False), " 0"),
+        (TokenStatistics(900, 7, 512, left_out=True, exact=False), " about 7 (left out)"),
+        (TokenStatistics(900, 7, 512, left_out=False), " 7"),
     ],
 )
-def test_only_a_count_from_a_sample_is_about(tokens: TokenFacts, ending: str) -> None:
+def test_only_a_count_from_a_sample_is_about(tokens: TokenStatistics, ending: str) -> None:
     (line,) = (line for line in render_table(Summary(tokens=tokens)).splitlines() if line.startswith("longer than"))
     assert line.removeprefix("longer than train.max_length (512 tokens)").lstrip() == ending.lstrip()
 

@@ -1,4 +1,4 @@
-"""Time, memory and money of a training are worked out from the lengths of its examples."""
+"""Time, memory and money of a training are estimated from the lengths of its examples."""
 
 import numpy as np
 import pytest

@@ -43,7 +43,7 @@ def import_file(content: str | bytes | None, file: str = "reviews.csv", *words: 
 def read_error(content: str | bytes | None, file: str = "reviews.csv", *words: str) -> str:
     with pytest.raises(InputError) as caught:
         import_file(content, file, *words)
-    assert not Path("data").exists() or list(Path("data").iterdir()) == [], "an error leaves nothing behind"
+    assert not Path("data").exists() or list(Path("data").iterdir()) == [], "a failed command writes no output"
     return str(caught.value)
 
 

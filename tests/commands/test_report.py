@@ -62,7 +62,7 @@ def test_the_results_are_those_that_the_stage_compare_prints(
     assert results.count("\n") > 20
 
 
-def test_without_a_tuned_model_nothing_is_said_of_training_seeds() -> None:
+def test_without_a_tuned_model_there_is_no_note_on_training_seeds() -> None:
     words = report.format_results({**COMPARISON, "verdict": []}, COSTS).split("\n\n")[2]
     assert len(words.splitlines()) == 1
 

@@ -187,7 +187,7 @@ def test_the_workflow_may_only_read_and_has_no_secret():
     assert all("permissions" not in job for job in flow["jobs"].values())
 
 
-def test_actions_are_pinned_by_commit_and_leave_no_credentials_behind():
+def test_actions_are_pinned_by_commit_and_persist_no_credentials():
     workflows = sorted((ROOT / ".github/workflows").glob("*.yml"))
     assert len(workflows) >= 2
     for file in workflows:

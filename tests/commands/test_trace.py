@@ -1,4 +1,4 @@
-"""A step is traced to the very rows that a training took in it."""
+"""A training step is traced to the rows that were in its batch."""
 
 import json
 from pathlib import Path

@@ -234,7 +234,7 @@ def fails_midway(part: Path) -> None:
     raise OSError("no space left on device")
 
 
-def test_a_writer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_writer_that_fails_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no space left"):
         write_whole(tmp_path / "new.txt", fails_midway)
     assert list(tmp_path.iterdir()) == []
@@ -248,7 +248,7 @@ def test_a_writer_that_fails_keeps_the_old_content(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
 
 
-def test_rows_that_fail_midway_leave_nothing_behind(tmp_path: Path) -> None:
+def test_rows_that_fail_midway_leave_no_files(tmp_path: Path) -> None:
     def rows() -> Iterator[dict[str, int]]:
         yield {"a": 1}
         raise ValueError("the second row cannot be made")

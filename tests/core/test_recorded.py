@@ -55,7 +55,7 @@ def project(tmp_path) -> Path:
 
 
 def edit_file(file: str, **values: object):
-    """Return what writes other values of a YAML file."""
+    """Return a function that writes other values to a YAML file."""
 
     def write(project: Path) -> None:
         old = yaml.safe_load((project / file).read_text())
@@ -65,12 +65,12 @@ def edit_file(file: str, **values: object):
 
 
 def append_text(file: str, text: str = ""):
-    """Return what adds to a file; with no text it is only written anew."""
+    """Return a function that appends to a file; without text, it only rewrites the file."""
     return lambda project: (project / file).write_text((project / file).read_text() + text)
 
 
 def compile_project(project: Path) -> None:
-    """Do what Python does beside code that lies among the data."""
+    """Write a bytecode cache, as Python does next to code in a data folder."""
     (project / "data/mine/__pycache__").mkdir()
     (project / "data/mine/__pycache__/utils.cpython-311.pyc").write_bytes(b"\0")
 

@@ -280,7 +280,7 @@ def make_train(settings: str) -> str:
 
 
 def make_wheel(**changed: Any) -> str:
-    """Return a profile with a model in a wheel, of which something is changed."""
+    """Return a profile with a model in a wheel, with some changed values."""
     return json.dumps({"model": {"wheel": {**WHEEL, **changed}}})
 
 
@@ -612,7 +612,7 @@ def test_a_reference_to_a_value_of_another_type_is_an_error() -> None:
 BAD_REFERENCES = {
     "to another section": "${interpolate.alpha}",
     "to a value that is no section": "${seed}",
-    "to a section alike in name": "${mixed.total}",
+    "to a section with a similar name": "${mixed.total}",
     "to its own section": "${mix}",
     "to itself": "${mix.ratio}",
     "to what refers to it": "${mix.total}",

@@ -1,4 +1,4 @@
-"""CFPB complaints become canonical comments and a taxonomy, whatever form they come in."""
+"""CFPB complaints become canonical comments and a taxonomy, from each published format."""
 
 import csv
 import gzip
@@ -88,7 +88,7 @@ def read_converted() -> tuple[list[dict[str, Any]], list[tuple[str, ...]]]:
 def read_error() -> str:
     with pytest.raises(InputError) as caught:
         run_conversion()
-    assert list(Path("data/prepared").iterdir()) == [], "an error leaves nothing behind"
+    assert list(Path("data/prepared").iterdir()) == [], "a failed command writes no output"
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

@@ -282,7 +282,7 @@ def test_nul_bytes_in_the_header_are_named() -> None:
     assert re.match(r"data/mine/a\.csv: .*NUL", read_error({"a.csv": b"\0" * 64 + b",b\n1,2\n"}))
 
 
-def test_a_table_with_another_separator_is_told_from_one_without_the_column() -> None:
+def test_another_separator_is_distinguished_from_a_missing_column() -> None:
     message = read_error({"a.csv": (HEAD + "1,a,b,c\n")}, {**SOURCE, "separator": ";"})
     assert re.match(r"data/mine/a\.csv: columns\.text: .*'text'.*`separator`", message)
 

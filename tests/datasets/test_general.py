@@ -56,7 +56,7 @@ def read_converted() -> list[Row]:
 def read_error() -> str:
     with pytest.raises(InputError) as caught:
         run_conversion()
-    assert list(Path("data/prepared").iterdir()) == [], "an error leaves nothing behind"
+    assert list(Path("data/prepared").iterdir()) == [], "a failed command writes no output"
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -230,7 +230,7 @@ CHATS = {
 
 
 def row_in(layout: Layout, identity: str, *, bad: bool) -> Row:
-    """Return a row in a layout; a bad one has a role that no model knows, or a history that is not in pairs."""
+    """Return a row in a layout; a bad row has an unknown role, or a history that is not in pairs."""
     if layout is Layout.alpaca:
         return {"instruction": "2 + 2?", "output": "4", "history": [["2 + 1?"]] if bad else None}
     turns = CHATS[layout]("alien" if bad else "assistant")

@@ -1,4 +1,4 @@
-"""MAMS becomes canonical comments, from the published XML files and from JSON Lines alike."""
+"""MAMS becomes canonical comments, from the published XML files or from JSON Lines."""
 
 import json
 from pathlib import Path

@@ -58,7 +58,7 @@ def read_texts() -> list[str]:
 def read_error() -> str:
     with pytest.raises(InputError) as caught:
         run_conversion()
-    assert list(Path("data/prepared").iterdir()) == [], "an error leaves nothing behind"
+    assert list(Path("data/prepared").iterdir()) == [], "a failed command writes no output"
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

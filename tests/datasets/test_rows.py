@@ -1,4 +1,4 @@
-"""Rows of parquet files and of hub data sets: pinned, offline from the hub's cache, and clear about what is missing."""
+"""Rows of parquet files and of hub data sets: pinned, offline from the hub's cache, clear errors."""
 
 import subprocess
 import sys

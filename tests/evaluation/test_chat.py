@@ -19,18 +19,20 @@ LIMIT = 6
 
 
 def test_each_prompt_has_the_greedy_answer_to_all_its_turns() -> None:
-    tokens = make_tokenizer()
-    config = new_config(tokens, SCRATCH)
+    tokenizer = make_tokenizer()
+    config = new_config(tokenizer, SCRATCH)
     config.initializer_range, config.max_position_embeddings = 0.4, 1024
     set_seed(0)
     model = new_model(config).eval()
     wanted = []
     for prompt in PROMPTS:  # before the engine, which changes the model's attention
-        asked = tokens(render_prompt(tokens, prompt["messages"]).text, return_tensors="pt", add_special_tokens=False)
-        answer = model.generate(**asked, max_new_tokens=LIMIT, do_sample=False)[0, asked["input_ids"].shape[1] :]
-        wanted.append(tokens.decode(answer, skip_special_tokens=True))
+        inputs = tokenizer(
+            render_prompt(tokenizer, prompt["messages"]).text, return_tensors="pt", add_special_tokens=False
+        )
+        answer = model.generate(**inputs, max_new_tokens=LIMIT, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+        wanted.append(tokenizer.decode(answer, skip_special_tokens=True))
     infer = Infer(batch_size=4, max_new_tokens=LIMIT)
-    engine = TransformersEngine(model, tokens, infer, find_common_prefix(tokens, SAMPLE_CHATS))
+    engine = TransformersEngine(model, tokenizer, infer, find_common_prefix(tokenizer, SAMPLE_CHATS))
     totals: Counter[str] = Counter()
     found: dict[int, Row] = {}
     answer_prompts(engine, PROMPTS, found.__setitem__)

@@ -1,4 +1,4 @@
-"""The loss of each row is that of transformers, the divergence is exact, and one model's layers are freed in time."""
+"""The loss of each row is that of transformers, the KL is exact, and a model's layers are freed early enough."""
 
 import math
 import weakref

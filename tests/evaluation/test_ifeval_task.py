@@ -50,7 +50,7 @@ def verify_results(row: Row, answer: str) -> tuple[list[bool], list[bool]]:
 
 
 def make_sample(number: int, row: Row, answer: str) -> Row:
-    """Return a sample of lm-eval for one answer."""
+    """Return lm-eval's sample of one answer."""
     return {"doc_id": number, "doc": row, "filtered_resps": [answer], **verify_answer(row, [answer])}
 
 

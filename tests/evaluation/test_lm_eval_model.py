@@ -12,8 +12,8 @@ from alloy.evaluation.lm_eval_model import (
     Tree,
     build_trees,
     make_batches,
-    plan_answer_runs,
-    split_into_runs,
+    plan_answer_groups,
+    split_into_groups,
 )
 from alloy.training.tiny_qwen import new_config, new_model
 from projects import make_dense_config
@@ -55,8 +55,8 @@ def make_questions(shots: int, choices: list[str]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("shots", [0, 5])
 @pytest.mark.parametrize("choices", [["A", "B", "C", "D"], ["red", "green door", "green lamp and lock", "a"]])
 def test_likelihoods_are_those_of_lm_eval_s_own_class(both, shots, choices):
-    asked = make_likelihood_requests(make_questions(shots, choices))
-    wanted, found = (model.loglikelihood(asked, disable_tqdm=True) for model in both)
+    requests = make_likelihood_requests(make_questions(shots, choices))
+    wanted, found = (model.loglikelihood(requests, disable_tqdm=True) for model in both)
     assert [value for value, _ in found] == pytest.approx([value for value, _ in wanted], abs=1e-4)
     assert [greedy for _, greedy in found] == [greedy for _, greedy in wanted]
     assert len({round(value, 3) for value, _ in wanted}) > 50
@@ -77,14 +77,14 @@ def test_a_greedy_continuation_is_marked_as_greedy(both):
 
 def test_a_context_that_is_too_long_is_truncated_as_by_lm_eval(both):
     rng = random.Random(2)
-    asked = make_likelihood_requests([(make_words(rng, 290, 300), " red"), (make_words(rng, 5, 5), " red")])
-    wanted, found = (model.loglikelihood(asked, disable_tqdm=True) for model in both)
+    requests = make_likelihood_requests([(make_words(rng, 290, 300), " red"), (make_words(rng, 5, 5), " red")])
+    wanted, found = (model.loglikelihood(requests, disable_tqdm=True) for model in both)
     assert [value for value, _ in found] == pytest.approx([value for value, _ in wanted], abs=1e-4)
 
 
 def test_a_context_of_one_token_is_left_to_lm_eval(both):
-    asked = make_likelihood_requests([("", "the"), ("", " door lamp")])
-    wanted, found = (model.loglikelihood(asked, disable_tqdm=True) for model in both)
+    requests = make_likelihood_requests([("", "the"), ("", " door lamp")])
+    wanted, found = (model.loglikelihood(requests, disable_tqdm=True) for model in both)
     assert found == wanted
 
 
@@ -98,8 +98,8 @@ def make_generation_requests(settings: dict, count: int = 9) -> list[Instance]:
 
 @pytest.mark.parametrize("until", [[], [" the"]])
 def test_generated_answers_are_those_of_lm_eval_s_own_class(both, until):
-    asked = make_generation_requests({"until": until, "max_gen_toks": 12, "do_sample": False, "temperature": 0.0})
-    wanted, found = (model.generate_until(asked, disable_tqdm=True) for model in both)
+    requests = make_generation_requests({"until": until, "max_gen_toks": 12, "do_sample": False, "temperature": 0.0})
+    wanted, found = (model.generate_until(requests, disable_tqdm=True) for model in both)
     assert found == wanted
     assert len(set(wanted)) > 4
 
@@ -118,10 +118,12 @@ def test_answers_with_examples_per_subject_are_those_of_lm_eval_s_own_class(both
     settings = {"until": [], "max_gen_toks": 2, "do_sample": False, "temperature": 0.0}
     examples = [make_words(rng, 70, 90) for _ in range(3)]
     prompts = [f"{before}\n{make_words(rng, 1, 9)}" for before in examples for _ in range(6)]
-    asked = [Instance("generate_until", {}, (prompt, dict(settings)), number) for number, prompt in enumerate(prompts)]
+    requests = [
+        Instance("generate_until", {}, (prompt, dict(settings)), number) for number, prompt in enumerate(prompts)
+    ]
     encoded = [both[1].tok_encode(prompt) for prompt in prompts]
-    assert [numbers for _, numbers in plan_answer_runs(encoded, 4, 2)] == [list(range(n, n + 6)) for n in (0, 6, 12)]
-    wanted, found = (model.generate_until(asked, disable_tqdm=True) for model in both)
+    assert [numbers for _, numbers in plan_answer_groups(encoded, 4, 2)] == [list(range(n, n + 6)) for n in (0, 6, 12)]
+    wanted, found = (model.generate_until(requests, disable_tqdm=True) for model in both)
     assert found == wanted
     assert len(set(wanted)) > 4
 
@@ -129,10 +131,10 @@ def test_answers_with_examples_per_subject_are_those_of_lm_eval_s_own_class(both
 def test_prompts_are_divided_only_if_that_saves_work() -> None:
     rows = [list(row) for subject in (1, 2, 3) for row in few_shot(subject, 10)]
     divided = [(204, list(range(10))), (204, list(range(10, 20))), (204, list(range(20, 30)))]
-    assert plan_answer_runs(rows, 32, 16) == divided
-    assert plan_answer_runs(rows, 32, 100) == [(2, list(range(30)))]
-    assert plan_answer_runs(rows[:1], 32, 16) == [(205, [0])]
-    assert sorted(number for _, own in plan_answer_runs(rows + rows, 4, 1) for number in own) == list(range(60))
+    assert plan_answer_groups(rows, 32, 16) == divided
+    assert plan_answer_groups(rows, 32, 100) == [(2, list(range(30)))]
+    assert plan_answer_groups(rows[:1], 32, 16) == [(205, [0])]
+    assert sorted(number for _, own in plan_answer_groups(rows + rows, 4, 1) for number in own) == list(range(60))
 
 
 def test_rows_of_one_question_are_a_tree() -> None:
@@ -146,37 +148,37 @@ def few_shot(subject: int, questions: int) -> list[tuple[int, ...]]:
     return [(9, 9, subject) + (subject,) * 200 + (7, question, 8) for question in range(questions)]
 
 
-def test_each_subject_is_a_separate_run_that_shares_its_examples() -> None:
+def test_each_subject_is_a_separate_group_that_shares_its_examples() -> None:
     rows = {row: 1 for subject in (1, 2, 3) for row in few_shot(subject, 4)}
-    found = list(split_into_runs(rows))
-    assert [(start, len(run)) for start, run in found] == [(204, 4)] * 3
-    assert [row for _, run in found for row in run] == list(rows)
+    found = list(split_into_groups(rows))
+    assert [(start, len(group)) for start, group in found] == [(204, 4)] * 3
+    assert [row for _, group in found for row in group] == list(rows)
 
 
 def test_a_single_question_does_not_stop_the_next_subject_from_sharing_its_examples() -> None:
     rows = dict.fromkeys([*few_shot(1, 1), *few_shot(2, 3), *few_shot(3, 1)], 1)
-    assert [(start, len(run)) for start, run in split_into_runs(rows)] == [(205, 1), (204, 3), (205, 1)]
+    assert [(start, len(group)) for start, group in split_into_groups(rows)] == [(205, 1), (204, 3), (205, 1)]
 
 
 def test_without_examples_all_questions_are_computed_together() -> None:
     rng = random.Random(0)
     rows = {(1, 2, 3, *(rng.randrange(9, 99) for _ in range(rng.randrange(60, 150)))): 1 for _ in range(50)}
-    ((start, run),) = split_into_runs(rows)
-    assert (start, len(run)) == (3, 50)
+    ((start, group),) = split_into_groups(rows)
+    assert (start, len(group)) == (3, 50)
 
 
 def test_choices_of_a_short_question_are_computed_with_those_of_others() -> None:
     rows = {(1, 2, question, question, question, choice, 5): 2 for question in range(10, 20) for choice in range(4)}
-    assert [(start, len(run)) for start, run in split_into_runs(rows)] == [(2, 40)]
+    assert [(start, len(group)) for start, group in split_into_groups(rows)] == [(2, 40)]
 
 
-def test_rows_that_share_nothing_are_separate_runs() -> None:
-    assert [(start, len(run)) for start, run in split_into_runs({(1, 2, 3): 1, (4, 5, 6): 1})] == [(2, 1), (2, 1)]
+def test_rows_that_share_nothing_are_separate_groups() -> None:
+    assert [(start, len(group)) for start, group in split_into_groups({(1, 2, 3): 1, (4, 5, 6): 1})] == [(2, 1), (2, 1)]
 
 
 def test_the_common_prefix_ends_before_the_tokens_that_predict_a_continuation() -> None:
     rows = {(1, 2, 3, 4, 5): 3, (1, 2, 3, 4, 6): 2}
-    assert list(split_into_runs(rows)) == [(2, list(rows))]
+    assert list(split_into_groups(rows)) == [(2, list(rows))]
 
 
 def test_batches_have_rows_of_similar_length_and_contain_every_row() -> None:

@@ -96,7 +96,7 @@ def test_a_killed_experiment_continues_to_the_same_result(
 
 
 def clone_project(project: Path, copy: Path) -> Path:
-    """Return a fresh clone of the commit that the experiment was declared by, without its cache."""
+    """Return a new clone of the commit that declares the experiment, without its cache."""
     first = run_command(project, "git", "log", "--reverse", "--format=%H", "--", "docs/evidence/small.yaml").split()[0]
     run_command(project, "git", "clone", "-q", str(project), str(copy))
     run_command(copy, "git", "checkout", "-q", "-B", "main", first)

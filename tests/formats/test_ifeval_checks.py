@@ -1,4 +1,4 @@
-"""Answers are verified as lm-eval verifies them, with the real sentence model, offline and deterministically."""
+"""Answers are verified as by lm-eval, with the real sentence model, offline and deterministically."""
 
 import random
 import subprocess

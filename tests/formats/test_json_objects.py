@@ -1,4 +1,4 @@
-"""Objects are read from JSON Lines and from one array alike, packed or not, each with its location."""
+"""Objects are read from JSON Lines and from an array, compressed or not, each with its location."""
 
 import gzip
 from pathlib import Path

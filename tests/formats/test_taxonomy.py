@@ -39,7 +39,7 @@ def test_any_depth_is_read(tmp_path: Path, depth: int) -> None:
     assert taxonomy.leaves == {path: "words"}
 
 
-def test_the_description_may_stand_anywhere_or_be_left_out(tmp_path: Path) -> None:
+def test_the_description_may_be_any_column_or_missing(tmp_path: Path) -> None:
     assert load_text(tmp_path, "description,L1,L2\nwords,a,b\n").leaves == {("a", "b"): "words"}
     assert load_text(tmp_path, "L1,L2\na,b\n").leaves == {("a", "b"): ""}
 

@@ -46,8 +46,8 @@ def make_metrics(
     """Return (metrics, rows) of a model. Counts are of `UNITS` items: right ones, or unparsed ones for `unparsed`.
 
     `leak` answers to questions and to prompts are labels, and `chat` answers to the `PROMPTS` chat prompts. `loss` and
-    `kl` are means in nats per token; the values of rows are between 0.5 and 1.5 times the mean. `full` comments are
-    right with their emotions; None if the labels have no emotions.
+    `kl` are means in nats per token; the values of rows are between 0.5 and 1.5 times the mean. `full` answers are
+    correct with their emotions; None if the labels have no emotions.
     """
     matched = make_ones(f1)
     answers = [LEAKED if number >= UNITS - leak else f"Well, {number}." for number in range(UNITS)]

@@ -45,7 +45,7 @@ def write_gguf(
 
     `split` is `tokenizer.ggml.pre`. The small tokenizer splits as SmolLM's does. `without` leaves a tensor out.
     """
-    tokens, model = make_tokenizer(), wide_model(head_dim)
+    tokenizer, model = make_tokenizer(), wide_model(head_dim)
     writer = gguf.GGUFWriter(file, architecture)
     writer.add_name("small")
     writer.add_block_count(SCRATCH.num_hidden_layers)
@@ -58,9 +58,9 @@ def write_gguf(
     writer.add_value_length(head_dim)
     writer.add_rope_freq_base(model.config.rope_parameters["rope_theta"])
     writer.add_layer_norm_rms_eps(model.config.rms_norm_eps)
-    _add_tokenizer(writer, tokens, split)
+    _add_tokenizer(writer, tokenizer, split)
     if template:
-        writer.add_chat_template(tokens.chat_template)
+        writer.add_chat_template(tokenizer.chat_template)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, SCRATCH.num_hidden_layers)
     for name, tensor in model.state_dict().items():
         if name == "lm_head.weight":  # tied

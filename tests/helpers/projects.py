@@ -136,7 +136,7 @@ def put_infinity_into_base(project: Path) -> None:
 
 
 def make_environment(**extra: str) -> dict[str, str]:
-    """Return the environment of a user in this virtual environment, on a machine without GPU and network."""
+    """Return the environment variables of a user in this virtual environment, without GPU and network."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(FOREIGN) and name not in FOREIGN_NAMES
     }

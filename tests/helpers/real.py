@@ -12,7 +12,7 @@ SHARED = Path(__file__).parents[3] / "shared/data"
 
 
 def real_rows(name: str, most: int | None = None) -> list[dict[str, Any]]:
-    """Return the first rows of a packed file of the shared data, all without `most`."""
+    """Return the first `most` rows of a compressed file of the shared data; all if it is None."""
     path = SHARED / f"{name}.jsonl.gz"
     if not path.is_file():
         pytest.skip(f"{path} is absent: there is no real text to test on")

@@ -40,7 +40,7 @@ def commit_all(folder: Path, message: str) -> None:
 
 
 def make_repository(folder: Path) -> Path:
-    """Make `folder` an empty repository of git and DVC."""
+    """Make `folder` an empty git and DVC repository."""
     folder.mkdir(parents=True, exist_ok=True)
     for words in (
         ["git", "init", "-q", "-b", "main"],

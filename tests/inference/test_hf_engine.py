@@ -35,7 +35,7 @@ COMMON = find_common_prefix(make_tokenizer(), SAMPLES)
 
 
 def make_small_model(config=None):
-    """Return (model, tokenizer); its weights are so large that its answers differ."""
+    """Return (model, tokenizer); its weights are so large that the answers to different prompts differ."""
     config = copy.deepcopy(config or make_dense_config())
     config.initializer_range, config.tie_word_embeddings = 0.4, False
     set_seed(0)
@@ -44,59 +44,63 @@ def make_small_model(config=None):
     return model, make_tokenizer()
 
 
-def generate(model, tokens, infer=INFER):
+def generate(model, tokenizer, infer=INFER):
     """Return the answers of `generate`, one by one."""
     texts = []
-    for asked in REQUESTS:
-        inputs = tokens(render_prompt(tokens, asked.messages).text, add_special_tokens=False, return_tensors="pt")
+    for request in REQUESTS:
+        inputs = tokenizer(
+            render_prompt(tokenizer, request.messages).text, add_special_tokens=False, return_tensors="pt"
+        )
         output = model.generate(**inputs, max_new_tokens=infer.max_new_tokens, do_sample=False, pad_token_id=0)
-        texts.append(tokens.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+        texts.append(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
     return texts
 
 
-def generate_answers(model, tokens, infer=INFER, constraints=None):
-    engine = TransformersEngine(model, tokens, infer, find_common_prefix(tokens, SAMPLES), constraints)
+def generate_answers(model, tokenizer, infer=INFER, constraints=None):
+    engine = TransformersEngine(model, tokenizer, infer, find_common_prefix(tokenizer, SAMPLES), constraints)
     return engine.complete(REQUESTS, lambda *_: None)
 
 
 @pytest.mark.parametrize("config", [None, make_moe_config()], ids=["dense", "mixture"])
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_answers_are_those_of_generate_whatever_the_batch(config, batch_size):
-    wanted = generate(*make_small_model(config))
-    assert len(set(wanted)) > 4
+    expected = generate(*make_small_model(config))
+    assert len(set(expected)) > 4
     infer = INFER.model_copy(update={"batch_size": batch_size})
-    assert [done.text for done in generate_answers(*make_small_model(config), infer)] == wanted
+    assert [completion.text for completion in generate_answers(*make_small_model(config), infer)] == expected
 
 
 def test_the_tokens_of_answers_are_counted():
-    model, tokens = make_small_model()
-    done = generate_answers(model, tokens)
-    prompts = [tokens.apply_chat_template(r.messages, add_generation_prompt=True)["input_ids"] for r in REQUESTS]
-    assert [one.tokens_in for one in done] == [len(prompt) for prompt in prompts]
-    assert len({one.cached_in for one in done}) == 1
-    assert 5 < done[0].cached_in < min(map(len, prompts))
-    assert all(one.tokens_out == 12 for one in done if one.finish is Finish.length)
+    model, tokenizer = make_small_model()
+    completions = generate_answers(model, tokenizer)
+    prompts = [tokenizer.apply_chat_template(r.messages, add_generation_prompt=True)["input_ids"] for r in REQUESTS]
+    assert [completion.tokens_in for completion in completions] == [len(prompt) for prompt in prompts]
+    assert len({completion.cached_in for completion in completions}) == 1
+    assert 5 < completions[0].cached_in < min(map(len, prompts))
+    assert all(completion.tokens_out == 12 for completion in completions if completion.finish is Finish.length)
 
 
 def test_every_request_is_reported_once():
     seen = []
-    done = TransformersEngine(*make_small_model(), INFER, COMMON).complete(REQUESTS, lambda *ended: seen.append(ended))
-    assert sorted(seen, key=lambda ended: ended[0]) == list(enumerate(done))
+    completions = TransformersEngine(*make_small_model(), INFER, COMMON).complete(
+        REQUESTS, lambda *ended: seen.append(ended)
+    )
+    assert sorted(seen, key=lambda ended: ended[0]) == list(enumerate(completions))
 
 
 def test_a_prompt_that_fills_the_context_has_no_answer_and_the_others_have():
-    model, tokens = make_small_model()
+    model, tokenizer = make_small_model()
     long = Request("x", [{"role": "user", "content": "Tell me.\n\nComment:\n" + "red " * 400}])
-    engine = TransformersEngine(model, tokens, INFER, COMMON)
-    done = engine.complete([REQUESTS[0], long, REQUESTS[1]], lambda *_: None)
-    assert done[1].finish is Finish.context
-    assert done[1].text == ""
-    assert str(model.config.max_position_embeddings) in done[1].reason
-    assert [done[0].text, done[2].text] == generate(*make_small_model())[:2]
+    engine = TransformersEngine(model, tokenizer, INFER, COMMON)
+    completions = engine.complete([REQUESTS[0], long, REQUESTS[1]], lambda *_: None)
+    assert completions[1].finish is Finish.context
+    assert completions[1].text == ""
+    assert str(model.config.max_position_embeddings) in completions[1].reason
+    assert [completions[0].text, completions[2].text] == generate(*make_small_model())[:2]
 
 
 def test_no_grammar_is_compiled_for_a_prompt_over_the_context():
-    model, tokens = make_small_model()
+    model, tokenizer = make_small_model()
 
     class Counting(CompiledLabelConstraint):
         """Records the sources that it gets."""
@@ -106,35 +110,35 @@ def test_no_grammar_is_compiled_for_a_prompt_over_the_context():
             return super().prepare_source(source)
 
     prepared = []
-    held = Counting(tokens, len(tokens), TAXONOMY, {**TASK, "has_content": True})
+    constraint = Counting(tokenizer, len(tokenizer), TAXONOMY, {**TASK, "has_content": True})
     long = Request("long", [{"role": "user", "content": "Tell me.\n\nComment:\n" + "red " * 400}])
-    TransformersEngine(model, tokens, INFER, COMMON, held).complete([REQUESTS[0], long], lambda *_: None)
+    TransformersEngine(model, tokenizer, INFER, COMMON, constraint).complete([REQUESTS[0], long], lambda *_: None)
     assert prepared == [REQUESTS[0].source]
 
 
 def test_an_answer_ends_with_the_context():
-    model, tokens = make_small_model()
+    model, tokenizer = make_small_model()
     wide = INFER.model_copy(update={"max_new_tokens": 10_000})
-    for one in generate_answers(model, tokens, wide):
-        assert one.tokens_in + one.tokens_out <= model.config.max_position_embeddings
+    for completion in generate_answers(model, tokenizer, wide):
+        assert completion.tokens_in + completion.tokens_out <= model.config.max_position_embeddings
 
 
 def test_tokens_that_the_grammar_forces_do_not_change_the_answer():
-    model, tokens = make_small_model()
+    model, tokenizer = make_small_model()
     infer = INFER.model_copy(update={"max_new_tokens": 120})
-    held = CompiledLabelConstraint(tokens, len(tokens), TAXONOMY, TASK)
+    constraint = CompiledLabelConstraint(tokenizer, len(tokenizer), TAXONOMY, TASK)
 
-    class Chosen(TransformersEngine):
+    class WithoutForcing(TransformersEngine):
         """The same engine, with a forward pass for forced tokens as well."""
 
         def _append_forced_tokens(self, row):
             if row.matcher and row.finish is None:
                 row.matcher.fill_mask(self.masks, row.slot)
 
-    quick = TransformersEngine(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda *_: None)
-    slow = Chosen(model, tokens, infer, COMMON, held).complete(REQUESTS, lambda *_: None)
-    assert [one.text for one in quick] == [one.text for one in slow]
-    assert any(one.finish is Finish.stop for one in quick)
+    quick = TransformersEngine(model, tokenizer, infer, COMMON, constraint).complete(REQUESTS, lambda *_: None)
+    slow = WithoutForcing(model, tokenizer, infer, COMMON, constraint).complete(REQUESTS, lambda *_: None)
+    assert [completion.text for completion in quick] == [completion.text for completion in slow]
+    assert any(completion.finish is Finish.stop for completion in quick)
 
 
 def test_a_model_with_sliding_attention_is_an_error_that_names_the_setting():
@@ -157,13 +161,13 @@ def test_logits_after_a_shared_prefix_are_those_of_the_whole_sequence():
     model.eval()
     ids = torch.arange(3, 53).tolist()
     with torch.inference_mode():
-        wanted = model(torch.tensor([ids])).logits[0]
+        expected = model(torch.tensor([ids])).logits[0]
     shared = SharedPrefix(model, ids[:20])
     shared.reserve_slots(18, slots=3, capacity=40)  # shorter than the computed prefix
     cpu = torch.device("cpu")
     first = shared.forward(ids[18:23] + ids[18:30], Step.for_rows([2, 0], [0, 0], [5, 12], cpu))
-    torch.testing.assert_close(first, wanted[[22, 29]], atol=2e-5, rtol=0)
+    torch.testing.assert_close(first, expected[[22, 29]], atol=2e-5, rtol=0)
     second = shared.forward(ids[23:25] + ids[30:31], Step.for_rows([2, 0], [5, 12], [2, 1], cpu))
-    torch.testing.assert_close(second, wanted[[24, 30]], atol=2e-5, rtol=0)
+    torch.testing.assert_close(second, expected[[24, 30]], atol=2e-5, rtol=0)
     alone = shared.forward(ids[25:40], Step.for_rows([2], [7], [15], cpu))
-    torch.testing.assert_close(alone, wanted[[39]], atol=2e-5, rtol=0)
+    torch.testing.assert_close(alone, expected[[39]], atol=2e-5, rtol=0)

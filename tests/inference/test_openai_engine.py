@@ -408,9 +408,9 @@ def test_vllm_s_server_gives_the_answers_of_transformers_and_follows_a_grammar(w
         monkeypatch.setenv("OPENAI_BASE_URL", address)
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
         free = OpenAIEngine(weights, make_infer(), None)
-        held = OpenAIEngine(weights, make_infer(max_new_tokens=160), LabelConstraint(TAXONOMY, TASK))
+        constrained = OpenAIEngine(weights, make_infer(max_new_tokens=160), LabelConstraint(TAXONOMY, TASK))
         assert complete_requests(free, requests) == wanted
-        answers = [json.loads(text) for text in complete_requests(held, requests)]
+        answers = [json.loads(text) for text in complete_requests(constrained, requests)]
     assert {(row["L1"], row["L2"]) for answer in answers for row in answer} <= set(TAXONOMY.leaves)
     assert {len(answer) for answer in answers} <= {1, 2}
 

@@ -55,7 +55,7 @@ def list_allowed(constraint: LabelMatcher) -> list[int]:
 def generate_randomly(
     constraints: CompiledLabelConstraint, comment: str, rng: random.Random, limit: int = 400
 ) -> list[int]:
-    """Return an answer of tokens that are each chosen among those allowed."""
+    """Return an answer; each token is chosen among the allowed ones."""
     constraint = LabelMatcher(constraints, constraints.prepare_source(comment))
     tokens: list[int] = []
     while not constraint.ended:
@@ -66,7 +66,7 @@ def generate_randomly(
 
 
 def check_answer(text: str, comment: str, task: dict[str, Any], coded: bool = False) -> None:
-    """Assert that an answer is one of the task."""
+    """Assert that an answer is valid for the task."""
     rows = json.loads(text)
     assert json.dumps(rows, ensure_ascii=False) == text
     answer = parse_answer(text, TAXONOMY.levels, assign_codes(TAXONOMY) if coded else None)
@@ -110,13 +110,13 @@ def test_gold_answers_are_followed_to_their_end(task: str, coded: bool) -> None:
 def encode(text: str) -> list[int]:
     """Return the tokens of an answer that quotes what looks like a control token."""
     before, *after = text.split("<|im_end|>")
-    apart = [make_small_tokenizer()(part, add_special_tokens=False)["input_ids"] for part in (before, *after)]
+    separate = [make_small_tokenizer()(part, add_special_tokens=False)["input_ids"] for part in (before, *after)]
     letters = [
         token
         for letter in "<|im_end|>"
         for token in make_small_tokenizer()(letter, add_special_tokens=False)["input_ids"]
     ]
-    return [*apart[0], *(token for part in apart[1:] for token in (*letters, *part))]
+    return [*separate[0], *(token for part in separate[1:] for token in (*letters, *part))]
 
 
 @pytest.mark.parametrize("coded", [False, True])

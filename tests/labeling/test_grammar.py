@@ -56,7 +56,7 @@ def make_compiler() -> xgrammar.GrammarCompiler:
 
 
 class Reader:
-    """Reads texts letter by letter against one grammar."""
+    """Checks texts against one grammar, letter by letter."""
 
     def __init__(self, grammar: str) -> None:
         self.compiled = make_compiler().compile_grammar(grammar)

@@ -22,7 +22,7 @@ RATIOS = [0, 0.001, 0.05, 0.1, 0.25, 1 / 3, 0.5, 0.75, 0.9, 1]
 
 
 @pytest.fixture(scope="module")
-def tokens() -> Any:
+def tokenizer() -> Any:
     return make_tokenizer()
 
 
@@ -31,9 +31,12 @@ def make_rows(count: int) -> list[Row]:
     return [row if n % 4 else {**row, "source": "other"} for n, row in enumerate(make_general_rows(count))]
 
 
-def draw_mix(mix: Mix, general: list[Row], tokens: Any = None, customer: int = 40) -> tuple[Row, list[Row]]:
+def draw_mix(mix: Mix, general: list[Row], tokenizer: Any = None, customer: int = 40) -> tuple[Row, list[Row]]:
     """Return the manifest of a mix and its rows."""
-    parts = [make_row_sizes(make_customer_rows(customer), mix.unit, tokens), make_row_sizes(general, mix.unit, tokens)]
+    parts = [
+        make_row_sizes(make_customer_rows(customer), mix.unit, tokenizer),
+        make_row_sizes(general, mix.unit, tokenizer),
+    ]
     drawn = draw_mixture(mix, *parts)
     return build_manifest(mix, *zip(parts, drawn, strict=True)), read_drawn_rows(parts, drawn)
 
@@ -58,12 +61,12 @@ def test_customers_come_first_then_sources_by_name() -> None:
 
 
 @pytest.mark.parametrize("unit", list(Unit))
-def test_tokens_are_those_of_the_rows(unit: Unit, tokens) -> None:
-    report, rows = draw_mix(Mix(ratio=0.4, unit=unit), make_rows(600), tokens, 200)
+def test_tokens_are_those_of_the_rows(unit: Unit, tokenizer) -> None:
+    report, rows = draw_mix(Mix(ratio=0.4, unit=unit), make_rows(600), tokenizer, 200)
     whole: Counter[str] = Counter()
     for source in (CUSTOMER, "made", "other"):
         counts = (
-            count_tokens([row for row in rows if row["source"] == source], tokens, AssistantTurns.all)
+            count_tokens([row for row in rows if row["source"] == source], tokenizer, AssistantTurns.all)
             .sum(axis=0)
             .tolist()
         )
@@ -106,23 +109,23 @@ def test_without_weights_the_manifest_has_none() -> None:
 # The card
 
 
-def write_card(tmp_path: Path, mix: Mix, general: list[Row], tokens: Any = None) -> str:
+def write_card(tmp_path: Path, mix: Mix, general: list[Row], tokenizer: Any = None) -> str:
     (tmp_path / "given").write_text("x")
-    report = draw_mix(mix, general, tokens)[0]
+    report = draw_mix(mix, general, tokenizer)[0]
     left_out = {"comments: bad": 3, "general: shares a run of words with a test": 1234}
     return render_card(report, mix, left_out, [tmp_path / "given"], make_row_sizes(general).row_index.kinds)
 
 
 def read_cells(text: str, first: str) -> list[str]:
-    """Return the cells of the line of a table that begins with `first`."""
+    """Return the cells of the table row that begins with `first`."""
     (line,) = (line for line in text.splitlines() if line.startswith(f"| {first} |"))
     return [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
-def test_the_card_has_asked_and_achieved_share_rows_and_tokens(tmp_path: Path, tokens) -> None:
+def test_the_card_has_asked_and_achieved_share_rows_and_tokens(tmp_path: Path, tokenizer) -> None:
     mix = Mix(ratio=0.4, unit=Unit.tokens)
-    text = write_card(tmp_path, mix, make_rows(600), tokens)
-    report = draw_mix(mix, make_rows(600), tokens)[0]
+    text = write_card(tmp_path, mix, make_rows(600), tokenizer)
+    report = draw_mix(mix, make_rows(600), tokenizer)[0]
     assert f"General rows: 40.00% of the tokens asked, {report['achieved']:.2%} achieved." in text
     assert f"{report['rows']:,} rows, 0 of them repeats." in text
     of = report["source"]["made"]

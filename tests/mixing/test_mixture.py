@@ -27,7 +27,7 @@ TOKENS = [Unit.tokens, Unit.loss_tokens]
 
 
 @pytest.fixture(scope="module")
-def tokens() -> Any:
+def tokenizer() -> Any:
     return make_tokenizer()
 
 
@@ -47,7 +47,7 @@ def fail_mix(mix: Mix, customer: list[Row], general: list[Row]) -> str:
 
 
 def named_number(message: str) -> float:
-    """Return the number that an error proposes: the first one in its fix."""
+    """Return the number that an error proposes: the first number in its fix."""
     found = re.search(r"\d+(\.\d+)?", message.rpartition(";")[2])
     assert found
     return float(found[0])
@@ -56,35 +56,35 @@ def named_number(message: str) -> float:
 # Sizes
 
 
-def test_a_row_counts_as_many_tokens_as_training_sees(tokens) -> None:
+def test_a_row_counts_as_many_tokens_as_training_sees(tokenizer) -> None:
     rows = [*make_general_rows(40), *(make_chat(f"h{n}", "s", "c") for n in range(1))]
     rows += [
         {**rows[0], "id": f"x{n}", "messages": [{"role": "user", "content": text or "?"}, *rows[0]["messages"][1:]]}
         for n, text in enumerate(HOSTILE)
     ]
-    seen = tokenize_rows(rows, tokens)
+    seen = tokenize_rows(rows, tokenizer)
     wanted = [
         (len(ids), sum(label != IGNORED for label in labels))
         for ids, labels in zip(seen["input_ids"], seen["labels"], strict=True)
     ]
-    assert count_tokens(rows, tokens, AssistantTurns.all).tolist() == [list(pair) for pair in wanted]
-    counted = make_row_sizes(rows, Unit.tokens, tokens)
+    assert count_tokens(rows, tokenizer, AssistantTurns.all).tolist() == [list(pair) for pair in wanted]
+    counted = make_row_sizes(rows, Unit.tokens, tokenizer)
     order = np.random.default_rng(0).permutation(len(rows))
     assert counted.count_row_tokens(order).tolist() == [list(wanted[location]) for location in order]
     assert dict(counted.measure_rows(order)) == {location: wanted[location][0] for location in range(len(rows))}
-    assert dict(make_row_sizes(rows, Unit.loss_tokens, tokens).measure_rows(order)) == {
+    assert dict(make_row_sizes(rows, Unit.loss_tokens, tokenizer).measure_rows(order)) == {
         location: wanted[location][1] for location in range(len(rows))
     }
 
 
-def test_rows_have_the_same_tokens_alone_and_in_a_block(tokens) -> None:
+def test_rows_have_the_same_tokens_alone_and_in_a_block(tokenizer) -> None:
     rows = make_general_rows(30)
-    apart = [count_tokens([row], tokens, AssistantTurns.all)[0].tolist() for row in rows]
-    assert count_tokens(rows, tokens, AssistantTurns.all).tolist() == apart
+    apart = [count_tokens([row], tokenizer, AssistantTurns.all)[0].tolist() for row in rows]
+    assert count_tokens(rows, tokenizer, AssistantTurns.all).tolist() == apart
 
 
-def test_no_rows_have_no_tokens(tokens) -> None:
-    assert make_row_sizes([], Unit.tokens, tokens).count_row_tokens(np.empty(0, np.int64)).tolist() == []
+def test_no_rows_have_no_tokens(tokenizer) -> None:
+    assert make_row_sizes([], Unit.tokens, tokenizer).count_row_tokens(np.empty(0, np.int64)).tolist() == []
 
 
 def test_rows_have_size_1_if_the_unit_is_examples() -> None:
@@ -94,8 +94,8 @@ def test_rows_have_size_1_if_the_unit_is_examples() -> None:
 # Rows that are too long
 
 
-def count_lengths(rows: list[Row], tokens: Any) -> dict[str, int]:
-    return {row["id"]: count_tokens([row], tokens, AssistantTurns.all)[0][0] for row in rows}
+def count_lengths(rows: list[Row], tokenizer: Any) -> dict[str, int]:
+    return {row["id"]: count_tokens([row], tokenizer, AssistantTurns.all)[0][0] for row in rows}
 
 
 def long_customers(count: int) -> list[Row]:
@@ -110,13 +110,13 @@ LIMIT = 100
 @pytest.mark.parametrize(
     "mix", [{"ratio": 0.4}, {"ratio": 0.4, "budget": Budget.total}, {"ratio": 0.75, "repeat": True}]
 )
-def test_share_unit_and_budget_hold_for_the_rows_that_fit(unit: Unit, mix: Row, tokens) -> None:
+def test_share_unit_and_budget_hold_for_the_rows_that_fit(unit: Unit, mix: Row, tokenizer) -> None:
     total_of = {Unit.examples: 80, Unit.tokens: 4000, Unit.loss_tokens: 800}[unit]
     mix = Mix(unit=unit, total=total_of if "budget" in mix else None, **mix)
     own, others = long_customers(300), make_general_rows(900)
-    parts = [make_row_sizes(rows, unit, tokens, max_length=LIMIT) for rows in (own, others)]
+    parts = [make_row_sizes(rows, unit, tokenizer, max_length=LIMIT) for rows in (own, others)]
     kept, found = draw_mixture(mix, *parts)
-    long = count_lengths([*own, *others], tokens)
+    long = count_lengths([*own, *others], tokenizer)
     taken = [*list_ids(parts[0], kept), *list_ids(parts[1], found)]
     assert max(long[identity] for identity in taken) <= LIMIT
     assert sum_sizes(found) / (sum_sizes(found) + sum_sizes(kept)) == pytest.approx(mix.ratio, abs=0.005)
@@ -127,20 +127,22 @@ def test_share_unit_and_budget_hold_for_the_rows_that_fit(unit: Unit, mix: Row, 
     assert parts[0].count_too_long() == {CUSTOMER: 200}
 
 
-def test_rows_that_fit_are_drawn_as_if_the_others_did_not_exist(tokens) -> None:
+def test_rows_that_fit_are_drawn_as_if_the_others_did_not_exist(tokenizer) -> None:
     own, others = long_customers(60), make_general_rows(300)
-    long = count_lengths([*own, *others], tokens)
+    long = count_lengths([*own, *others], tokenizer)
     mix = Mix(ratio=0.5)
-    parts = [make_row_sizes(rows, mix.unit, tokens, max_length=70) for rows in (own, others)]
-    short = [make_row_sizes([row for row in rows if long[row["id"]] <= 70], mix.unit, tokens) for rows in (own, others)]
+    parts = [make_row_sizes(rows, mix.unit, tokenizer, max_length=70) for rows in (own, others)]
+    short = [
+        make_row_sizes([row for row in rows if long[row["id"]] <= 70], mix.unit, tokenizer) for rows in (own, others)
+    ]
     assert [list_ids(*pair) for pair in zip(parts, draw_mixture(mix, *parts), strict=True)] == [
         list_ids(*pair) for pair in zip(short, draw_mixture(mix, *short), strict=True)
     ]
 
 
-def test_only_the_general_rows_that_drawing_looks_at_are_measured(tokens) -> None:
+def test_only_the_general_rows_that_drawing_looks_at_are_measured(tokenizer) -> None:
     parts = [
-        make_row_sizes(rows, Unit.examples, tokens, max_length=70)
+        make_row_sizes(rows, Unit.examples, tokenizer, max_length=70)
         for rows in (make_customer_rows(30), make_general_rows(3000))
     ]
     draw_mixture(Mix(ratio=0), *parts)
@@ -150,37 +152,39 @@ def test_only_the_general_rows_that_drawing_looks_at_are_measured(tokens) -> Non
     assert sum(parts[1].count_too_long().values()) == (parts[1].counts[:, 0] > 70).sum() > 0
 
 
-def test_with_stop_the_error_names_the_longest_row(tokens) -> None:
+def test_with_stop_the_error_names_the_longest_row(tokenizer) -> None:
     own = [*long_customers(30), make_chat("longest", CUSTOMER, CUSTOMER, 90)]
-    length = count_lengths(own, tokens)["longest"]
+    length = count_lengths(own, tokenizer)["longest"]
     with pytest.raises(
         InputError, match=rf"^train\.max_length: 21 of 31 customer .* {LIMIT} .*'longest' .*\b{length}\b"
     ):
-        draw_mixture(Mix(), make_row_sizes(own, Unit.examples, tokens, max_length=LIMIT, stop=True), make_row_sizes([]))
+        draw_mixture(
+            Mix(), make_row_sizes(own, Unit.examples, tokenizer, max_length=LIMIT, stop=True), make_row_sizes([])
+        )
     with pytest.raises(InputError, match=r"^train\.max_length: 1 of 1 made .*'g' "):
         draw_mixture(
             Mix(ratio=0.5),
-            make_row_sizes(make_customer_rows(5), Unit.examples, tokens, max_length=LIMIT, stop=True),
-            make_row_sizes([make_chat("g", "made", "chat", 90)], Unit.examples, tokens, max_length=LIMIT, stop=True),
+            make_row_sizes(make_customer_rows(5), Unit.examples, tokenizer, max_length=LIMIT, stop=True),
+            make_row_sizes([make_chat("g", "made", "chat", 90)], Unit.examples, tokenizer, max_length=LIMIT, stop=True),
         )
 
 
-def test_customer_rows_that_are_all_too_long_are_an_error_of_one_line(tokens) -> None:
+def test_customer_rows_that_are_all_too_long_are_an_error_of_one_line(tokenizer) -> None:
     with pytest.raises(InputError, match=r"^train\.max_length: .*\b5\b.*\b20\b"):
         draw_mixture(
-            Mix(), make_row_sizes(make_customer_rows(5), Unit.examples, tokens, max_length=20), make_row_sizes([])
+            Mix(), make_row_sizes(make_customer_rows(5), Unit.examples, tokenizer, max_length=20), make_row_sizes([])
         )
 
 
-def test_too_few_rows_that_fit_name_how_many_are_too_long(tokens) -> None:
+def test_too_few_rows_that_fit_name_how_many_are_too_long(tokenizer) -> None:
     others = [make_chat(f"g{number}", "made", "chat", 90 if number % 2 else 3) for number in range(40)]
     with pytest.raises(
         InputError, match=r"^params\.yaml: mix\.ratio: 0\.5 .*\b30\b.*\b20\b.*\b20\b.*train\.max_length"
     ):
         draw_mixture(
             Mix(ratio=0.5),
-            make_row_sizes(make_customer_rows(30), Unit.examples, tokens),
-            make_row_sizes(others, Unit.examples, tokens, max_length=LIMIT),
+            make_row_sizes(make_customer_rows(30), Unit.examples, tokenizer),
+            make_row_sizes(others, Unit.examples, tokenizer, max_length=LIMIT),
         )
 
 
@@ -198,10 +202,10 @@ def test_the_share_is_within_one_row_of_the_ratio(count: int, ratio: float) -> N
 
 
 @pytest.mark.parametrize("unit", TOKENS)
-def test_the_share_of_tokens_is_within_a_thousandth_of_the_ratio(unit: Unit, tokens) -> None:
+def test_the_share_of_tokens_is_within_a_thousandth_of_the_ratio(unit: Unit, tokenizer) -> None:
     customer, general = (
-        make_row_sizes(make_customer_rows(1500), unit, tokens),
-        make_row_sizes(make_general_rows(2500), unit, tokens),
+        make_row_sizes(make_customer_rows(1500), unit, tokenizer),
+        make_row_sizes(make_general_rows(2500), unit, tokenizer),
     )
     for ratio in (0.05, 0.1, 0.25, 1 / 3, 0.5):
         kept, found = draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)
@@ -242,10 +246,12 @@ def test_a_ratio_of_0_gives_only_the_customer_rows() -> None:
 
 @pytest.mark.parametrize("repeat", [False, True])
 @pytest.mark.parametrize("unit", list(Unit))
-def test_a_ratio_of_1_gives_all_general_rows_once_and_no_others(unit: Unit, repeat: bool, tokens) -> None:
+def test_a_ratio_of_1_gives_all_general_rows_once_and_no_others(unit: Unit, repeat: bool, tokenizer) -> None:
     mix = Mix(ratio=1, unit=unit, repeat=repeat)
     customer, general = draw_mixture(
-        mix, make_row_sizes(make_customer_rows(10), unit, tokens), make_row_sizes(make_general_rows(30), unit, tokens)
+        mix,
+        make_row_sizes(make_customer_rows(10), unit, tokenizer),
+        make_row_sizes(make_general_rows(30), unit, tokenizer),
     )
     assert customer == []
     assert sorted(one.index for one in general) == list(range(30))
@@ -273,10 +279,10 @@ def test_a_ratio_near_1_keeps_the_customer_rows() -> None:
 
 
 @pytest.mark.parametrize("unit", list(Unit))
-def test_the_general_rows_of_a_small_ratio_are_a_subset_of_those_of_a_larger_one(unit: Unit, tokens) -> None:
+def test_the_general_rows_of_a_small_ratio_are_a_subset_of_those_of_a_larger_one(unit: Unit, tokenizer) -> None:
     customer, general = (
-        make_row_sizes(make_customer_rows(60), unit, tokens),
-        make_row_sizes(make_general_rows(1500), unit, tokens),
+        make_row_sizes(make_customer_rows(60), unit, tokenizer),
+        make_row_sizes(make_general_rows(1500), unit, tokenizer),
     )
     runs = [
         {one.index for one in draw_mixture(Mix(ratio=ratio, unit=unit), customer, general)[1]}
@@ -299,10 +305,10 @@ def test_a_total_holds_whatever_the_ratio(ratio: float) -> None:
 
 
 @pytest.mark.parametrize("unit", TOKENS)
-def test_a_total_of_tokens_holds_whatever_the_ratio(unit: Unit, tokens) -> None:
+def test_a_total_of_tokens_holds_whatever_the_ratio(unit: Unit, tokenizer) -> None:
     customer, general = (
-        make_row_sizes(make_customer_rows(1200), unit, tokens),
-        make_row_sizes(make_general_rows(1000), unit, tokens),
+        make_row_sizes(make_customer_rows(1200), unit, tokenizer),
+        make_row_sizes(make_general_rows(1000), unit, tokenizer),
     )
     for ratio in (0.1, 0.25, 0.5, 0.75):
         mix = Mix(ratio=ratio, unit=unit, budget=Budget.total, total=9000)
@@ -408,10 +414,10 @@ def test_the_error_does_not_suggest_to_repeat_if_there_are_no_rows() -> None:
 
 
 @pytest.mark.parametrize("unit", TOKENS)
-def test_the_proposed_ratio_of_tokens_is_possible(unit: Unit, tokens) -> None:
+def test_the_proposed_ratio_of_tokens_is_possible(unit: Unit, tokenizer) -> None:
     customer, general = (
-        make_row_sizes(make_customer_rows(100), unit, tokens),
-        make_row_sizes(make_general_rows(20), unit, tokens),
+        make_row_sizes(make_customer_rows(100), unit, tokenizer),
+        make_row_sizes(make_general_rows(20), unit, tokenizer),
     )
     with pytest.raises(InputError) as caught:
         draw_mixture(Mix(ratio=0.9, unit=unit), customer, general)
@@ -513,10 +519,10 @@ def test_two_names_that_share_rows_are_both_named() -> None:
 @pytest.mark.parametrize(
     "sources", [{"math": 1.0, "code": 3.0}, {"math": 1e9, "code": 1e9}, {"math": 1.0, "chat": 0.0}]
 )
-def test_the_general_part_is_shared_by_the_weights(sources: dict[str, float], unit: Unit, tokens) -> None:
+def test_the_general_part_is_shared_by_the_weights(sources: dict[str, float], unit: Unit, tokenizer) -> None:
     mix = Mix(ratio=0.4, unit=unit, sources=sources)
-    general = make_row_sizes(make_general_rows(1200), unit, tokens)
-    found = draw_mixture(mix, make_row_sizes(make_customer_rows(200), unit, tokens), general)[1]
+    general = make_row_sizes(make_general_rows(1200), unit, tokenizer)
+    found = draw_mixture(mix, make_row_sizes(make_customer_rows(200), unit, tokenizer), general)[1]
     got: Counter[str] = Counter()
     for one in found:
         got[general.row_index.read_row(one.index)["category"]] += one.size

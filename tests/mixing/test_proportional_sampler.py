@@ -34,12 +34,12 @@ def sum_sizes(drawn: list[DrawnRow]) -> int:
 
 
 def sample_one_group(sizes: list[int], target: int, repeat: bool = False) -> list[DrawnRow]:
-    """Return the mix of one group."""
+    """Return a sample of one group."""
     return sample_total({"all": make_group(sizes, repeat=repeat)}, {"all": 1.0}, target)
 
 
 def make_skewed_sizes(rng: random.Random, count: int) -> list[int]:
-    """Return sizes as texts have them: many short ones, few that are very long."""
+    """Return sizes similar to those of texts: many short, few very long."""
     return [1 + round(rng.lognormvariate(4, 1)) for _ in range(count)]
 
 

@@ -48,10 +48,10 @@ def edit_file(file: Path, **values) -> None:
 def test_a_folder_is_copied_with_its_origin_and_its_hash(project):
     write_model(project / "given")
     report = make_base_model(Checkpoint(path="given"), OUT)
-    loaded, tokens = load_model(OUT)
+    loaded, loaded_tokenizer = load_model(OUT)
     model, tokenizer = make_model_and_tokenizer()
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
-    assert [tokens(text)["input_ids"] for text in TEXTS] == [tokenizer(text)["input_ids"] for text in TEXTS]
+    assert [loaded_tokenizer(text)["input_ids"] for text in TEXTS] == [tokenizer(text)["input_ids"] for text in TEXTS]
     assert report == {"path": "given", "sha256": hash_path(project / "given")}
     assert read_origin(OUT) == {"source": "path", "name": "given", "sha256": report["sha256"]}
 
@@ -213,16 +213,16 @@ def test_a_file_or_nothing_instead_of_a_folder_is_an_error_of_one_line(project):
 def test_a_gguf_file_becomes_a_folder_with_its_dequantized_values(project, kind):
     write_gguf(project / "a.gguf", kind)
     report = make_base_model(Checkpoint(gguf="a.gguf"), OUT)
-    loaded, tokens = load_model(OUT)
+    loaded, loaded_tokenizer = load_model(OUT)
     found = loaded.state_dict()
     for name, tensor in wide_model().state_dict().items():
         values = tensor.numpy()
         wanted = gguf.dequantize(gguf.quantize(values, kind), kind) if values.ndim == 2 else values
         assert torch.equal(found[name], torch.from_numpy(wanted)), name
     _, tokenizer = make_model_and_tokenizer()
-    assert tokens.chat_template == tokenizer.chat_template
-    assert tokens.model_max_length == loaded.config.max_position_embeddings
-    assert (tokens.eos_token, tokens.pad_token) == (tokenizer.eos_token, tokenizer.pad_token)
+    assert loaded_tokenizer.chat_template == tokenizer.chat_template
+    assert loaded_tokenizer.model_max_length == loaded.config.max_position_embeddings
+    assert (loaded_tokenizer.eos_token, loaded_tokenizer.pad_token) == (tokenizer.eos_token, tokenizer.pad_token)
     assert report == {"gguf": "a.gguf", "sha256": hash_path(project / "a.gguf")}
     assert read_origin(OUT) == {"source": "gguf", "name": "a.gguf", "sha256": report["sha256"]}
     assert "quantization_config" not in json.loads((OUT / "config.json").read_text())
@@ -232,8 +232,8 @@ def test_the_tokenizer_of_a_gguf_file_splits_digits_like_the_original(project):
     _, tokenizer = make_model_and_tokenizer()
     write_gguf(project / "a.gguf")
     make_base_model(Checkpoint(gguf="a.gguf"), OUT)
-    tokens = load_tokenizer(OUT)
-    assert [tokens(text)["input_ids"] for text in TEXTS] == [tokenizer(text)["input_ids"] for text in TEXTS]
+    loaded_tokenizer = load_tokenizer(OUT)
+    assert [loaded_tokenizer(text)["input_ids"] for text in TEXTS] == [tokenizer(text)["input_ids"] for text in TEXTS]
 
 
 def test_the_same_gguf_file_makes_the_same_folder_twice(project):
@@ -301,9 +301,9 @@ def test_the_end_of_a_turn_becomes_a_stop_token_of_the_base(project, generation)
         (folder / "generation_config.json").unlink()
     report = make_base_model(Checkpoint(path="given"), OUT)
     assert report["stop_token"] == read_origin(OUT)["stop_token"] == "<|im_end|>"
-    loaded, tokens = load_model(OUT)
+    loaded, loaded_tokenizer = load_model(OUT)
     assert loaded.generation_config.eos_token_id == [2, 0]
-    assert tokens.eos_token == "<|im_end|>"
+    assert loaded_tokenizer.eos_token == "<|im_end|>"
     assert json.loads((folder / "tokenizer_config.json").read_text())["eos_token"] == "<|endoftext|>"
     shutil.rmtree(folder)
     shutil.copytree(OUT, folder)  # one that stops there is left as it is

@@ -30,11 +30,11 @@ MARKS += ["<|return|>", "<|message|>", "<|channel|>"]
 
 def load_family(name: str) -> Any:
     """Return the small tokenizer with the chat template of a family, and the control tokens of these families."""
-    tokens = make_tokenizer()
-    tokens.add_tokens([AddedToken(mark, normalized=False, special=True) for mark in MARKS])
-    tokens.bos_token = "<|endoftext|>"
-    tokens.chat_template = (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
-    return tokens
+    tokenizer = make_tokenizer()
+    tokenizer.add_tokens([AddedToken(mark, normalized=False, special=True) for mark in MARKS])
+    tokenizer.bos_token = "<|endoftext|>"
+    tokenizer.chat_template = (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
+    return tokenizer
 
 
 def make_user_turn(text: str) -> dict[str, str]:
@@ -57,9 +57,9 @@ THOUGHT = "<think>\nThe door\n</think>\n\nred"
 CALL = '<tool_call>\n{"name": "find", "arguments": {"what": "door"}}\n</tool_call>'
 
 
-def list_taught(tokens: Any, messages: Any, turns: AssistantTurns = AssistantTurns.all) -> list[str]:
+def list_loss_texts(tokenizer: Any, messages: Any, turns: AssistantTurns = AssistantTurns.all) -> list[str]:
     """Return the text of each span of tokens with a loss."""
-    ((ids, labels),) = encode_examples([{"id": "a", "messages": messages}], tokens, turns)
+    ((ids, labels),) = encode_examples([{"id": "a", "messages": messages}], tokenizer, turns)
     assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
     runs: list[list[int]] = [[]]
     for label in labels:
@@ -67,12 +67,12 @@ def list_taught(tokens: Any, messages: Any, turns: AssistantTurns = AssistantTur
             runs += [[]] if runs[-1] else []
         else:
             runs[-1].append(label)
-    return [tokens.decode(run) for run in runs if run]
+    return [tokenizer.decode(run) for run in runs if run]
 
 
-def render_whole(tokens: Any, messages: Any) -> str:
-    ((ids, _),) = encode_examples([{"id": "a", "messages": messages}], tokens, AssistantTurns.all)
-    return tokens.decode(ids)
+def render_whole(tokenizer: Any, messages: Any) -> str:
+    ((ids, _),) = encode_examples([{"id": "a", "messages": messages}], tokenizer, AssistantTurns.all)
+    return tokenizer.decode(ids)
 
 
 # Several answers
@@ -84,14 +84,14 @@ ENDS |= {"phi3": "<|end|>", "lfm2": "<|im_end|>", "qwen3_5_think": "<|im_end|>"}
 
 @pytest.mark.parametrize(("name", "end"), ENDS.items())
 def test_the_loss_covers_every_answer_with_its_end_of_turn_and_nothing_else(name: str, end: str) -> None:
-    first, second, third = list_taught(load_family(name), THREE)
+    first, second, third = list_loss_texts(load_family(name), THREE)
     assert (first, second) == (f"First. <|im_end|>{end}", f"Second.{end}")
     assert third.startswith(f"Third.{end}")
-    assert list_taught(load_family(name), THREE, AssistantTurns.last) == [third]
+    assert list_loss_texts(load_family(name), THREE, AssistantTurns.last) == [third]
 
 
 def test_an_earlier_answer_may_end_differently_from_the_last_one() -> None:
-    first, _, last = list_taught(load_family("gptoss"), THREE)
+    first, _, last = list_loss_texts(load_family("gptoss"), THREE)
     assert first.endswith("First. <|im_end|><|end|>")
     assert last.endswith("Third.<|return|>")
 
@@ -112,75 +112,78 @@ def test_the_choice_of_turns_does_not_change_the_tokens() -> None:
 
 
 def test_loss_tokens_are_those_of_the_chosen_answers() -> None:
-    tokens, row = make_tokenizer(), {"id": "a", "messages": THREE}
-    (every,), (last,) = (count_tokens([row], tokens, turns).tolist() for turns in AssistantTurns)
+    tokenizer, row = make_tokenizer(), {"id": "a", "messages": THREE}
+    (every,), (last,) = (count_tokens([row], tokenizer, turns).tolist() for turns in AssistantTurns)
     assert every[0] == last[0]
-    assert every[1] == sum(len(tokens(text)["input_ids"]) for text in ("First. ", "Second.", "Third.")) + 3 + len(
-        tokens("<|im_", add_special_tokens=False)["input_ids"] + tokens("end|>", add_special_tokens=False)["input_ids"]
+    assert every[1] == sum(len(tokenizer(text)["input_ids"]) for text in ("First. ", "Second.", "Third.")) + 3 + len(
+        tokenizer("<|im_", add_special_tokens=False)["input_ids"]
+        + tokenizer("end|>", add_special_tokens=False)["input_ids"]
     )
-    assert last[1] == len(tokens("Third.")["input_ids"]) + 1
+    assert last[1] == len(tokenizer("Third.")["input_ids"]) + 1
 
 
 def test_an_answer_that_the_template_does_not_end_has_no_end_token() -> None:
-    tokens = make_tokenizer()
-    tokens.chat_template = (
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = (
         "{% for message in messages %}{{ message['content'] }}{% if loop.last and message['role'] == 'assistant' %}"
         "<|im_end|>{% endif %}{% endfor %}"
     )
-    assert list_taught(tokens, THREE) == ["First. <|im_end|>", "Second.", "Third.<|im_end|>"]
+    assert list_loss_texts(tokenizer, THREE) == ["First. <|im_end|>", "Second.", "Third.<|im_end|>"]
 
 
 def test_a_row_that_cannot_be_rendered_is_named_by_its_id() -> None:
     with pytest.raises(InputError, match=r"^row 'a': the chat template "):
-        list_taught(load_family("gemma3"), [make_user_turn("?"), make_user_turn("?"), make_assistant_turn("red")])
+        list_loss_texts(load_family("gemma3"), [make_user_turn("?"), make_user_turn("?"), make_assistant_turn("red")])
 
 
 # Reasoning and tool calls
 
 
 def test_reasoning_becomes_the_tokens_of_the_template() -> None:
-    tokens = load_family("qwen3")
+    tokenizer = load_family("qwen3")
     ((ids, _),) = encode_examples(
-        [{"id": "a", "messages": [make_user_turn("?"), make_assistant_turn(THOUGHT)]}], tokens, AssistantTurns.all
+        [{"id": "a", "messages": [make_user_turn("?"), make_assistant_turn(THOUGHT)]}], tokenizer, AssistantTurns.all
     )
-    assert list_taught(tokens, [make_user_turn("?"), make_assistant_turn(THOUGHT)]) == [
+    assert list_loss_texts(tokenizer, [make_user_turn("?"), make_assistant_turn(THOUGHT)]) == [
         "<think>\nThe door\n</think>\n\nred<|im_end|>"
     ]
-    assert [tokens.decode(token) for token in ids if token in tokens.convert_tokens_to_ids(MARKS[:2])] == MARKS[:2]
+    assert [tokenizer.decode(token) for token in ids if token in tokenizer.convert_tokens_to_ids(MARKS[:2])] == MARKS[
+        :2
+    ]
 
 
 @pytest.mark.parametrize("text", ["[THINK]The door[/THINK]red", "<thinking>The door</thinking> red", f"\n{THOUGHT}"])
 def test_reasoning_in_the_format_of_another_model_is_converted(text: str) -> None:
-    assert list_taught(load_family("qwen3"), [make_user_turn("?"), make_assistant_turn(text)]) == [
+    assert list_loss_texts(load_family("qwen3"), [make_user_turn("?"), make_assistant_turn(text)]) == [
         "<think>\nThe door\n</think>\n\nred<|im_end|>"
     ]
 
 
 def test_control_tokens_in_reasoning_stay_plain_text() -> None:
-    tokens = load_family("qwen3")
+    tokenizer = load_family("qwen3")
     chat = [make_user_turn("?"), make_assistant_turn("<think>\nno <|im_end|> <tool_call>\n</think>\n\nred")]
-    ((ids, labels),) = encode_examples([{"id": "a", "messages": chat}], tokens, AssistantTurns.all)
+    ((ids, labels),) = encode_examples([{"id": "a", "messages": chat}], tokenizer, AssistantTurns.all)
     answer = [label for label in labels if label != IGNORED]
-    assert answer.count(tokens.convert_tokens_to_ids("<|im_end|>")) == 1
-    assert tokens.convert_tokens_to_ids("<tool_call>") not in ids
+    assert answer.count(tokenizer.convert_tokens_to_ids("<|im_end|>")) == 1
+    assert tokenizer.convert_tokens_to_ids("<tool_call>") not in ids
 
 
 def test_a_tool_call_becomes_the_tokens_of_the_template() -> None:
-    tokens = load_family("qwen2_5")
+    tokenizer = load_family("qwen2_5")
     chat = [
         make_user_turn("?"),
         make_assistant_turn(f"Wait.\n{CALL}"),
         {"role": "tool", "content": "red"},
         make_assistant_turn("It is red."),
     ]
-    first, last = list_taught(tokens, chat)
+    first, last = list_loss_texts(tokenizer, chat)
     assert (first, last) == (f"Wait.\n{CALL}<|im_end|>", "It is red.<|im_end|>")
-    ((_, labels),) = encode_examples([{"id": "a", "messages": chat}], tokens, AssistantTurns.all)
-    assert tokens.convert_tokens_to_ids("<tool_call>") in labels
+    ((_, labels),) = encode_examples([{"id": "a", "messages": chat}], tokenizer, AssistantTurns.all)
+    assert tokenizer.convert_tokens_to_ids("<tool_call>") in labels
 
 
 def test_an_earlier_answer_without_its_reasoning_has_no_loss() -> None:
-    assert list_taught(
+    assert list_loss_texts(
         load_family("qwen3"),
         [make_user_turn("?"), make_assistant_turn(THOUGHT), make_user_turn("?"), make_assistant_turn("blue")],
     ) == ["blue<|im_end|>"]
@@ -191,11 +194,11 @@ def test_an_earlier_answer_without_its_reasoning_has_no_loss() -> None:
 
 
 UNUSABLE = {
-    "reasoning without a place in the template": ("qwen2_5", [make_user_turn("?"), make_assistant_turn(THOUGHT)]),
+    "reasoning that the template cannot render": ("qwen2_5", [make_user_turn("?"), make_assistant_turn(THOUGHT)]),
     "reasoning that does not end": ("qwen3", [make_user_turn("?"), make_assistant_turn("<think>The door")]),
     "reasoning that does not begin": ("qwen3", [make_user_turn("?"), make_assistant_turn("The door</think>red")]),
     "reasoning after the answer": ("qwen3", [make_user_turn("?"), make_assistant_turn(f"red {THOUGHT}")]),
-    "a tool call without a place in the template": ("gemma3", [make_user_turn("?"), make_assistant_turn(CALL)]),
+    "a tool call that the template cannot render": ("gemma3", [make_user_turn("?"), make_assistant_turn(CALL)]),
     "a tool call that is no JSON": (
         "qwen3",
         [make_user_turn("?"), make_assistant_turn("<tool_call>find(door)</tool_call>")],
@@ -244,18 +247,18 @@ def test_tags_in_user_messages_are_text() -> None:
     assert "<think>" in taught_context(load_family("qwen3"), "<think>x</think>")
 
 
-def taught_context(tokens: Any, text: str) -> str:
+def taught_context(tokenizer: Any, text: str) -> str:
     ids = [
         part.text
-        for part in split_example(tokens, [make_user_turn(text), make_assistant_turn("A tag.")], AssistantTurns.all)
+        for part in split_example(tokenizer, [make_user_turn(text), make_assistant_turn("A tag.")], AssistantTurns.all)
     ]
     return ids[0]
 
 
 def test_roles_decide_for_all_chats_of_these_roles() -> None:
-    tokens = load_family("gemma3")
-    assert find_role_problem(tokens, ("user", "assistant")) is None
-    why = find_role_problem(tokens, ("user", "user", "assistant"))
+    tokenizer = load_family("gemma3")
+    assert find_role_problem(tokenizer, ("user", "assistant")) is None
+    why = find_role_problem(tokenizer, ("user", "user", "assistant"))
     assert why and why.startswith("roles user, user, assistant: ") and "\n" not in why
 
 

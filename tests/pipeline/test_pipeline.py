@@ -1,4 +1,4 @@
-"""The commands of a user: a complete run, a run with another ratio, and nothing to do after each."""
+"""User commands: a complete run and a run with another ratio; after each, DVC has nothing to do."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def stages_run(output: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> Path:
-    """A repository of its own with this tree's files, at the smallest scale and without results."""
+    """A separate repository with this tree's files, at the smallest scale and without results."""
     folder = copy_project(tmp_path_factory.mktemp("project"))
     params = folder / "params.yaml"
     params.write_text(params.read_text().replace("profile: demo", "profile: smoke"))

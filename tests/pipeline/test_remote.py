@@ -27,12 +27,12 @@ def origin(tmp_path_factory):
 
 @pytest.fixture
 def project(origin, tmp_path):
-    """A finished project of the test's own, with its cache."""
+    """A copy of the finished project for one test, with its cache."""
     return Path(shutil.copytree(origin, tmp_path / "project"))
 
 
 def name_storage(project: Path, url: str, **settings: str) -> None:
-    """Make `url` the project's storage, for all who clone it."""
+    """Make `url` the project's default remote, committed for all clones."""
     read_output(project, "dvc", "remote", "add", "-d", "storage", url)
     for key, value in settings.items():
         read_output(project, "dvc", "remote", "modify", "storage", key, value)

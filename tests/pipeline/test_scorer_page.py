@@ -10,17 +10,17 @@ PAGE = Path(__file__).parents[2] / "docs/evidence/scorer.md"
 # The article's F1 and order-free F1, computed by hand.
 WANTED = {
     "nothing": (1.0, 1.0),
-    "nothing, but the order is another": (0.0, 1.0),
+    "nothing, only the order differs": (0.0, 1.0),
     "the first segment is missed": (0.0, 6 / 7),
     "the last segment is missed": (0.75, 6 / 7),
     "three labels are invented": (1.0, 2 / 5),
     "an invented label comes first": (0.0, 2 / 3),
     "two of twelve are missed": (1.0, 20 / 22),
     "two of twelve are invented": (1.0, 20 / 24),
-    "one label is said three times": (1.0, 4 / 6),
-    "one of two alike is missed": (1.0, 4 / 5),
+    "one label is predicted three times": (1.0, 4 / 6),
+    "one of two equal labels is missed": (1.0, 4 / 5),
     "the leaf's parent is wrong": (1.0, 0.0),
-    "the leaf is wrong after a colon": (1.0, 0.0),
+    "the leaf is wrong after its colon": (1.0, 0.0),
 }
 
 

@@ -30,7 +30,7 @@ SHORT, LONG, LIMIT = 40, 60, 200  # comments, comments that are too long, tokens
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Lay out what `mix` reads: comments of which most are too long, as complaints often are, and general rows."""
+    """Write the inputs of `mix`: comments, most of them too long (as complaints often are), and general rows."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     shutil.copy(Path(__file__).parents[2] / "dvc.yaml", tmp_path)

@@ -18,11 +18,11 @@ KEY = "k" * 64
 
 
 class ServiceGone(InputError):
-    """What the worker raises at a bad number."""
+    """The error that the worker raises at a bad number."""
 
 
 class Doubling:
-    """Doubles numbers and keeps those that are no multiple of three; fails at `bad`."""
+    """Doubles numbers, keeps those that are not multiples of three, and fails at `bad`."""
 
     def __init__(self, bad: int | None = None) -> None:
         self.bad = bad
@@ -135,7 +135,7 @@ def test_a_superseded_run_stops_before_its_next_chunk():
 
 
 class Service(Doubling):
-    """Answers numbers for money, and has none for those that are `silent`."""
+    """Answers numbers at a cost, except those in `silent`."""
 
     def __init__(self, bad: int | None = None, silent: tuple[int, ...] = ()) -> None:
         super().__init__(bad)

@@ -1,4 +1,4 @@
-"""Rows are processed block by block, with the same results in order here and on all cores."""
+"""Rows are processed block by block, with the same results, in order, in one process or on all cores."""
 
 import os
 import signal
@@ -31,19 +31,19 @@ def count_rows(_: bytes, rows: list[int]) -> int:
     return len(rows)
 
 
-def get_process(_: list[int]) -> int:
+def get_process_id(_: list[int]) -> int:
     return os.getpid()
 
 
-def end_this_process(parent: int, rows: list[int]) -> int:
-    """End the process of a block that is not the first, as Linux does when memory runs out."""
+def kill_worker(parent: int, rows: list[int]) -> int:
+    """Kill the process of any block but the first, as Linux does when memory runs out."""
     if os.getpid() != parent and rows[0]:
         os.kill(os.getpid(), signal.SIGKILL)
     return len(rows)
 
 
-def begin_and_wait(folder: Path, rows: list[int]) -> int:
-    """The first block takes no time, so that its process has nothing to do while the others are at work."""
+def touch_and_wait(folder: Path, rows: list[int]) -> int:
+    """Create a file per block. The first block ends at once, so its process is idle while the others work."""
     (folder / str(rows[0])).touch()
     time.sleep(1 if rows[0] else 0)
     return len(rows)
@@ -55,10 +55,10 @@ from functools import partial
 from pathlib import Path
 from alloy.runtime.parallel import BLOCK_ROWS, map_blocks
 from alloy.core.stage import run
-from test_parallel import begin_and_wait
-run(lambda: print(list(map_blocks(partial(begin_and_wait, Path.cwd()), range(os.cpu_count() * BLOCK_ROWS)))))
+from test_parallel import touch_and_wait
+run(lambda: print(list(map_blocks(partial(touch_and_wait, Path.cwd()), range(os.cpu_count() * BLOCK_ROWS)))))
 """
-DYING = """
+WORKER_EXITS = """
 import os
 if __name__ != "__main__":
     os._exit(1)
@@ -68,22 +68,24 @@ from alloy.core.stage import run
 from test_parallel import count_rows
 run(lambda: print(list(map_blocks(partial(count_rows, bytes(2**20)), range(3 * BLOCK_ROWS)))))
 """
-needs_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core: all blocks are done right here")
+needs_cores = pytest.mark.skipif(
+    (os.cpu_count() or 1) < 2, reason="on one core, all blocks are processed in this process"
+)
 
 
 @pytest.mark.parametrize("count", [0, 1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS + 7])
 def test_every_row_is_processed_once_and_in_order(count: int) -> None:
-    wanted = [find_span(list(range(count))[start : start + BLOCK_ROWS]) for start in range(0, count, BLOCK_ROWS)]
-    assert list(map_blocks(find_span, iter(range(count)))) == wanted
+    expected = [find_span(list(range(count))[start : start + BLOCK_ROWS]) for start in range(0, count, BLOCK_ROWS)]
+    assert list(map_blocks(find_span, iter(range(count)))) == expected
 
 
-def test_few_rows_are_processed_in_this_process() -> None:
-    assert list(map_blocks(get_process, range(BLOCK_ROWS))) == [os.getpid()]
+def test_few_rows_are_processed_in_the_main_process() -> None:
+    assert list(map_blocks(get_process_id, range(BLOCK_ROWS))) == [os.getpid()]
 
 
 @needs_cores
 def test_many_rows_are_processed_by_other_processes() -> None:
-    assert os.getpid() not in set(map_blocks(get_process, range(2 * BLOCK_ROWS)))
+    assert os.getpid() not in set(map_blocks(get_process_id, range(2 * BLOCK_ROWS)))
 
 
 @pytest.mark.parametrize("row", [3, BLOCK_ROWS + 3, 2 * BLOCK_ROWS + 3])
@@ -118,17 +120,17 @@ def test_blocks_are_read_as_they_are_needed() -> None:
 
 
 @needs_cores
-def test_a_killed_process_ends_the_work_with_one_line() -> None:
+def test_a_killed_worker_is_an_error_of_one_line() -> None:
     with pytest.raises(InputError) as caught:
-        list(map_blocks(partial(end_this_process, os.getpid()), range(3 * BLOCK_ROWS)))
+        list(map_blocks(partial(kill_worker, os.getpid()), range(3 * BLOCK_ROWS)))
     assert str(caught.value) == "a worker process was killed, most likely out of memory; run it again"
 
 
 @needs_cores
-def test_a_process_that_ends_before_it_has_read_a_large_work_is_not_waited_for(tmp_path: Path) -> None:
-    (tmp_path / "dying.py").write_text(DYING)
+def test_a_worker_that_exits_before_it_has_read_a_large_function_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "exiting.py").write_text(WORKER_EXITS)
     done = subprocess.run(
-        [sys.executable, "dying.py"],
+        [sys.executable, "exiting.py"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])},
         capture_output=True,
@@ -136,8 +138,8 @@ def test_a_process_that_ends_before_it_has_read_a_large_work_is_not_waited_for(t
         check=False,
         timeout=300,
     )
-    wanted = "dying: a worker process was killed, most likely out of memory; run it again\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", wanted)
+    expected = "exiting: a worker process was killed, most likely out of memory; run it again\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
 
 
 @pytest.mark.slow
@@ -155,6 +157,6 @@ def test_ctrl_c_ends_all_processes_without_output(tmp_path: Path) -> None:
     while stage.poll() is None and len(list(tmp_path.iterdir())) < (os.cpu_count() or 1):
         time.sleep(0.01)
     time.sleep(0.2)
-    os.killpg(stage.pid, signal.SIGINT)  # a terminal tells all
+    os.killpg(stage.pid, signal.SIGINT)  # as a terminal does on Ctrl-C: to the whole process group
     output, _ = stage.communicate(timeout=300)
     assert (stage.returncode, output) == (130, "")

@@ -24,7 +24,7 @@ from projects import ROOT, SECTIONS, make_dense_config, make_environment, make_m
 
 pytestmark = pytest.mark.slow
 
-STEPS = 60  # of some 20 ms each, with a checkpoint after every one
+STEPS = 60  # of about 20 ms, each with a checkpoint
 SETTINGS: dict[str, dict[str, Any]] = {
     "muon": {"max_steps": STEPS, "optimizer": "muon"},
     "lora": {"max_steps": 40, "method": "lora", "lora": {"dropout": 0.1}},
@@ -39,7 +39,7 @@ REPRO = ("dvc", "repro", "train")
 
 
 def wait_until(what: Callable[[], Any], pause: float = 0.02) -> Any:
-    """Return what `what` returns once it is true; ask again after `pause` seconds."""
+    """Call `what` every `pause` seconds until its result is true; return the result."""
     end = time.monotonic() + PATIENCE
     while not (value := what()):
         assert time.monotonic() < end, f"not within {PATIENCE} seconds"
@@ -48,7 +48,7 @@ def wait_until(what: Callable[[], Any], pause: float = 0.02) -> Any:
 
 
 def list_processes(folder: Path) -> list[psutil.Process]:
-    """Return the processes at work in `folder` or below it."""
+    """Return the processes whose working directory is in `folder`."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -160,7 +160,7 @@ class Project:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Iterator[Path]:
-    """A folder for everything here; no process outlives it."""
+    """A folder for all these tests; processes in it are killed at the end."""
     folder = tmp_path_factory.mktemp("resume")
     yield folder
     left = list_processes(folder)
@@ -201,7 +201,7 @@ def blank(world: Path) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def fresh(world: Path, blank: dict[str, Path]) -> Callable[..., Project]:
-    """Return what makes a project of that name, in that setting."""
+    """Return a function that makes a project with a name and a setting."""
 
     def make(name: str, setting: str = "muon") -> Project:
         folder = shutil.copytree(blank[setting], world / name)
@@ -253,7 +253,7 @@ def sigkill_dvc_too(run: Run, project: Project) -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended, and where the training stood before and after it."""
+    """How a run ended, and the training step before and after it."""
 
     code: int
     output: str
@@ -278,10 +278,10 @@ def killed(fresh: Callable[..., Project], whole: Callable[[str], Project]) -> tu
     return project, runs
 
 
-@pytest.mark.parametrize("asked", ["sigterm", "sigint"])
-def test_a_trainer_that_is_asked_to_stop_saves_says_so_once_and_fails(killed, asked):
+@pytest.mark.parametrize("signal_name", ["sigterm", "sigint"])
+def test_a_trainer_that_is_asked_to_stop_saves_says_so_once_and_fails(killed, signal_name):
     _, runs = killed
-    ended = runs[asked]
+    ended = runs[signal_name]
     assert ended.code != 0
     assert ended.output.count("stopped after step") == 1
     assert f"train: stopped after step {ended.after} of {STEPS}; `dvc repro` continues from there" in ended.output
@@ -574,7 +574,7 @@ def test_inputs_of_other_stages_do_not_change_the_work_folder(inside):
 
 @pytest.fixture
 def copies(tmp_path: Path, monkeypatch) -> list[Path]:
-    """Two temporary copies of one repository; the test is in the first."""
+    """Two temporary copies of one repository; the first is the current folder."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
     folders = [tmp_path / "copy-one", tmp_path / "copy-two"]
     for folder in folders:
@@ -642,7 +642,7 @@ def test_finished_work_is_not_removed_while_a_run_uses_it(copies, monkeypatch):
 
 
 def test_a_result_outlives_the_temporary_copy_whose_run_dvc_could_not_record(copies, monkeypatch):
-    """DVC removes the copy after any failure, so that of its own cache's full disk; the next copy is another folder."""
+    """DVC removes the copy after any failure, also if its cache's disk is full. The next copy is another folder."""
     with hold_work_folder("train", KEY) as work_folder:
         write_finished(work_folder)
     monkeypatch.chdir(copies[1])

@@ -239,12 +239,12 @@ EMOTIONS = {
     "wrong": (make_segments(("a", "joy")), make_segments(("a", "anger")), (0, 1)),
     "not predicted": (make_segments(("a", "joy")), make_segments(("a", None)), (0, 1)),
     "right, but of another path": (make_segments(("a", "joy")), make_segments(("b", "joy")), (0, 0)),
-    "of two alike, in another order": (
+    "one of two equal paths, in another order": (
         make_segments(("a", "joy"), ("a", "anger")),
         make_segments(("a", "anger"), ("a", "joy")),
         (2, 2),
     ),
-    "one of two alike": (
+    "one of two equal paths": (
         make_segments(("a", "joy"), ("a", "joy")),
         make_segments(("a", "anger"), ("a", "joy")),
         (1, 2),

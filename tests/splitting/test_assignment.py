@@ -1,4 +1,4 @@
-"""Sides: similar comments are never on both, given sides are kept, and later comments do not move earlier ones."""
+"""The split: similar comments stay together, a given split is kept, later comments do not move earlier ones."""
 
 import random
 
@@ -11,7 +11,7 @@ LOW, HIGH = 0, 2**64 - 1  # hashes that go to test and to train, at any share be
 
 
 def assign_comments(keys: list[int], given: list[int], near: list[tuple[int, int]], share: float = 0.5):
-    """Return the sides of comments with these hashes, and who is left out for whom; copies are paired here."""
+    """Return the sides of comments with these hashes, and the pairs (left out, because of). Copies are paired here."""
     hashes = np.array(keys, np.uint64)
     same, _ = find_copies(hashes)
     pairs = np.concatenate([same, np.array(near, np.int64).reshape(-1, 2)])

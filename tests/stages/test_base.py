@@ -1,4 +1,4 @@
-"""The stage `base` as a user runs it: it writes models/base, or fails with one line and leaves no files."""
+"""The stage `base` as a user runs it: it writes models/base, or fails with one line and writes no files."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def run_command(
 
 
 def list_files(project: Path) -> list[str]:
-    """Return what is in models/ and metrics/."""
+    """Return the files in models/ and metrics/."""
     return [str(path.relative_to(project)) for name in ("models", "metrics") for path in (project / name).rglob("*")]
 
 
@@ -67,7 +67,7 @@ def test_an_unusable_folder_is_an_error_of_one_line(project):
 
 @pytest.mark.parametrize("kind", ["path", "gguf"])
 def test_a_full_disk_is_an_error_of_one_line_and_leaves_nothing(project, kind):
-    """The folder models/ is a disk of 60 kB, of a user's own view of the file system."""
+    """The folder models/ is a disk of 60 kB, mounted in a user's mount namespace."""
     write_model(project / "given")
     write_gguf(project / "a.gguf")
     (project / "models").mkdir()
@@ -98,6 +98,6 @@ def test_a_model_from_scratch_stops_at_a_bad_general_row_or_leaves_it_out(tmp_pa
     *locations, end = str(caught.value).splitlines()
     assert [line.split(": ")[0] for line in locations] == [f"{file}:{number}" for number in (6, 7, 8)]
     assert "general_rows.on_bad_row: reject" in end
-    rows, tokens = select_usable_rows(file, SCRATCH, BadRow.reject)
+    rows, tokenizer = select_usable_rows(file, SCRATCH, BadRow.reject)
     assert rows == good
-    assert tokens.chat_template
+    assert tokenizer.chat_template

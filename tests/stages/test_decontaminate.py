@@ -68,7 +68,7 @@ def write_inputs(*rows: Any) -> None:
 
 
 def run_and_read(*rows: Any) -> tuple[list[str], dict[str, tuple[str, str]]]:
-    """Return the ids that are left, and of each dropped one why and which test it shares words with."""
+    """Return the ids that are left, and for each dropped id the reason and the test that it overlaps with."""
     write_inputs(*rows)
     main()
     dropped = (
@@ -230,9 +230,9 @@ ALTERNATING = (
 
 @pytest.fixture
 def alternating(here: Path) -> None:
-    tokens = make_tokenizer()
-    tokens.chat_template = ALTERNATING
-    tokens.save_pretrained("models/base")
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = ALTERNATING
+    tokenizer.save_pretrained("models/base")
 
 
 @pytest.mark.parametrize("row", UNRENDERABLE.values(), ids=UNRENDERABLE)

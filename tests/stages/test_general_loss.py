@@ -22,7 +22,7 @@ COMMAND = [sys.executable, "-m", "stages.general_loss"]
 
 
 def write_project(folder: Path, rows: int, noise: float = 0.02) -> Path:
-    """Make `folder` a project done up to the stage: held-out rows, and a tuned model that is the base with noise."""
+    """Make `folder` a project with the inputs of the stage: held-out rows, and a tuned model (the base with noise)."""
     write_labeling_project(folder, ["A lamp."])
     shutil.copytree(folder / "models/base", folder / "models/tuned")
     weights = read_weights(folder / "models/base")

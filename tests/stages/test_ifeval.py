@@ -93,13 +93,13 @@ def test_the_metrics_are_the_means_of_the_rows(run):
 def test_the_model_is_asked_in_its_chat_format_and_answers_greedily(run):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokens = AutoTokenizer.from_pretrained(run.folder / "models/base")
+    tokenizer = AutoTokenizer.from_pretrained(run.folder / "models/base")
     model = AutoModelForCausalLM.from_pretrained(run.folder / "models/base")
     row = read_jsonl(run.folder / "metrics/ifeval/base.jsonl")[0]
     turn = [{"role": "user", "content": PROMPTS[0]["prompt"]}]
-    asked = tokens.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-    answer = model.generate(**asked, max_new_tokens=8, do_sample=False)[0, asked["input_ids"].shape[1] :]
-    assert row["answer"] == tokens.decode(answer, skip_special_tokens=True)
+    inputs = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    answer = model.generate(**inputs, max_new_tokens=8, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+    assert row["answer"] == tokenizer.decode(answer, skip_special_tokens=True)
 
 
 def test_vllm_answers_as_transformers_does(tmp_path):

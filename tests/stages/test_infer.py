@@ -36,8 +36,8 @@ def read_predictions(project: Path) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def held(tmp_path_factory):
-    """Hostile comments, labeled by the engine on transformers and held to the taxonomy."""
+def labeled(tmp_path_factory):
+    """A project with hostile comments, labeled by the transformers engine with constrained decoding."""
     project = write_labeling_project(tmp_path_factory.mktemp("held") / "project", HOSTILE, constrain=True)
     done = run_infer(project)
     assert done.stderr == ""
@@ -45,7 +45,7 @@ def held(tmp_path_factory):
 
 
 def check_rows(rows: list[dict], comments: list[str], task: dict) -> None:
-    """Check that answers that have ended are JSON as training writes it, with labels of the taxonomy, and quote."""
+    """Check that complete answers are JSON in the training format, with labels of the taxonomy and exact quotes."""
     keys = ["content", "L1", "L2", "emotion"] if task["has_content"] else ["L1", "L2", "emotion"]
     assert [row["id"] for row in rows] == [f"c{number}" for number in range(len(comments))]
     ended = [(row, text) for row, text in zip(rows, comments, strict=True) if row["finish"] == "stop"]
@@ -62,20 +62,20 @@ def check_rows(rows: list[dict], comments: list[str], task: dict) -> None:
             assert segment.get("content", "") in text
 
 
-def test_hostile_comments_get_labels_of_the_taxonomy_and_quotes_of_themselves(held):
-    check_rows(read_predictions(held), HOSTILE, TASK)
+def test_hostile_comments_get_labels_of_the_taxonomy_and_quotes_of_themselves(labeled):
+    check_rows(read_predictions(labeled), HOSTILE, TASK)
 
 
-def test_each_prediction_has_the_id_and_the_hash_of_its_comment(held):
-    rows = read_predictions(held)
+def test_each_prediction_has_the_id_and_the_hash_of_its_comment(labeled):
+    rows = read_predictions(labeled)
     assert [(row["id"], row["hash"]) for row in rows] == [
         (f"c{number}", hash_text(text)) for number, text in enumerate(HOSTILE)
     ]
 
 
-def test_the_metrics_have_the_usage(held):
-    metrics = read_json(held / "metrics/infer/base.json")["base"]["infer"]
-    rows = read_predictions(held)
+def test_the_metrics_have_the_usage(labeled):
+    metrics = read_json(labeled / "metrics/infer/base.json")["base"]["infer"]
+    rows = read_predictions(labeled)
     assert metrics["comments"] == len(rows)
     assert metrics["invalid_json"] == 0.0  # those that are not valid were cut
     assert metrics["repeated_segments"] == 0.0
@@ -85,12 +85,12 @@ def test_the_metrics_have_the_usage(held):
 
 
 def rows_kept(project: Path) -> int:
-    """Return how many rows a stage that was killed has kept."""
+    """Return the number of rows that a killed stage has kept."""
     return sum(len(log.read_bytes().splitlines()) for log in project.glob(".dvc/tmp/alloy/infer-base-*/done.log"))
 
 
-def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(held, tmp_path):
-    project = shutil.copytree(held, tmp_path / "project")
+def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(labeled, tmp_path):
+    project = shutil.copytree(labeled, tmp_path / "project")
     shutil.rmtree(project / ".dvc")
     shutil.rmtree(project / "data/predictions")
     command = [sys.executable, "-m", "stages.infer", "base"]
@@ -104,10 +104,10 @@ def test_after_a_kill_and_a_restart_the_output_has_the_same_bytes(held, tmp_path
         assert not (project / "data/predictions/base.jsonl").exists()
     run_infer(project)
     names = ("data/predictions/base.jsonl",)
-    assert [(project / name).read_bytes() for name in names] == [(held / name).read_bytes() for name in names]
+    assert [(project / name).read_bytes() for name in names] == [(labeled / name).read_bytes() for name in names]
     shutil.rmtree(project / "data/predictions")  # as DVC does before it runs a stage again
     again = run_infer(project)
-    assert (project / names[0]).read_bytes() == (held / names[0]).read_bytes()
+    assert (project / names[0]).read_bytes() == (labeled / names[0]).read_bytes()
     assert "comments" in again.stdout
 
 

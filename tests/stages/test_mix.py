@@ -159,7 +159,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a model of which only the tokenizer is there."""
+    """Return a model folder that has only a tokenizer."""
     folder = tmp_path_factory.mktemp("models") / "base"
     make_tokenizer().save_pretrained(folder)
     write_json(folder / "config.json", {"model_type": "qwen3"})
@@ -174,7 +174,7 @@ def write_settings(mix: Row, train: Row | None = None, **more: Any) -> None:
 
 
 def write_project(base: Path, mix: Row, texts: list[str] | None = None, general: int = 60, **more: Any) -> None:
-    """Lay out what `mix` reads: a split of six comments or of these texts, some general rows, and a base model."""
+    """Write the inputs of `mix`: a split of six comments or of these texts, some general rows, and a base model."""
     write_settings(mix, **more)
     texts = texts or [f"No {number}!" for number in range(6)]
     rows = [{"id": f"c{number}", "text": text, "segments": [LABELS]} for number, text in enumerate(texts)]
@@ -378,9 +378,9 @@ def test_a_mix_without_general_rows_names_how_many_it_needs(here: Path, base: Pa
 def test_a_template_that_training_could_not_use_is_found_before_anything_is_written(here: Path, base: Path) -> None:
     write_project(base, {"ratio": 0.4})
     Path("models/base").unlink()
-    tokens = make_tokenizer()
-    tokens.chat_template = "{% if add_generation_prompt %}?{% endif %}{{ messages[0]['content'] }}"
-    tokens.save_pretrained("models/base")
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = "{% if add_generation_prompt %}?{% endif %}{{ messages[0]['content'] }}"
+    tokenizer.save_pretrained("models/base")
     write_json("models/base/config.json", {"model_type": "qwen3"})
     assert "chat template" in read_error()
 

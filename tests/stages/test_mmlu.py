@@ -34,7 +34,7 @@ REAL = Path(__file__).parents[2] / "../shared/data/mmlu"
 
 
 def make_rows(split: str, each: int) -> list[dict]:
-    """Return real questions if they are available, else generated ones."""
+    """Return real questions if they are available, otherwise generated ones."""
     if REAL.is_dir():
         found = [row for row in read_jsonl(REAL / f"mmlu_{split}.jsonl.gz") if row["subject"] in SUBJECTS]
         return [row for subject in SUBJECTS for row in [r for r in found if r["subject"] == subject][:each]]

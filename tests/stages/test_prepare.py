@@ -28,7 +28,7 @@ def run_prepare(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def read_error(kind: str, monkeypatch: pytest.MonkeyPatch) -> str:
     with pytest.raises(InputError) as caught:
         run_prepare(kind, monkeypatch)
-    assert not Path("data/prepared", kind).exists(), "an error leaves nothing behind"
+    assert not Path("data/prepared", kind).exists(), "a failed command writes no output"
     return str(caught.value)
 
 

@@ -68,7 +68,7 @@ def run_rehearse(folder: Path, **env: str) -> "subprocess.CompletedProcess[str]"
 
 
 def read_error(folder: Path) -> str:
-    """Return the one line that the stage ends with, having written nothing."""
+    """Run the stage, which must fail with one line and write nothing; return the line."""
     done = run_rehearse(folder)
     assert done.returncode == 1, done.stdout + done.stderr
     assert not (folder / "data/rehearse").exists()

@@ -281,7 +281,7 @@ def test_metrics_are_rounded_at_any_depth() -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is done up to the stage: three comments, of which the first two were labeled."""
+    """A folder with the inputs of the stage: three comments, of which the first two were labeled."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["score.py", "tuned"])
     Path("params.yaml").write_text("score: {resamples: 100}\n", encoding="utf-8")

@@ -80,7 +80,7 @@ def many_texts(count: int) -> list[str]:
 
 
 def long_texts(count: int) -> list[str]:
-    """Return texts of which one with another word is still near, and no two are."""
+    """Return texts that are not similar to each other; with one word changed, each is a near-duplicate of itself."""
     rng = random.Random(1)
     words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(3, 9))) for _ in range(2000)]
     return [" ".join(rng.choices(words, k=40)) for _ in range(count)]
@@ -89,9 +89,9 @@ def long_texts(count: int) -> list[str]:
 def write_project(
     folder: Path, rows: list[Any], taxonomy: str = TAXONOMIES[2][0], on_bad_row: str = "stop", share: float = 0.5
 ) -> None:
-    """Lay out params.yaml and data/prepared/comments as `split` finds them; a row given as bytes is written as it is.
+    """Write params.yaml and data/prepared/comments, the inputs of `split`; rows given as bytes are written unchanged.
 
-    Made texts of a few words are alike by chance: here copies alone stay together.
+    Generated texts of a few words are similar by chance, so only exact copies stay together here.
     """
     (folder / "params.yaml").write_text(
         f"split: {{test: {share}, near_duplicate_threshold: 1, on_bad_row: {on_bad_row}}}\n", encoding="utf-8"
@@ -106,7 +106,7 @@ GOOD = [make_row(f"g{number}") for number in range(8)]
 
 
 def read_errors(folder: Path) -> list[str]:
-    """Run `split` where it must fail, and return its lines; nothing may be written."""
+    """Run `split`, which must fail and write nothing; return its lines."""
     with pytest.raises(InputError) as caught:
         main()
     assert sorted(path.name for path in (folder / "data").iterdir()) == ["prepared"], "an error leaves nothing behind"

@@ -24,7 +24,7 @@ NOISE = ["door", "lamp", "today", "really", "about", "maybe", "when", "house"]
 
 
 def make_comments(count: int, most: int, seed: int = 0) -> list[dict]:
-    """Return comments in which a word tells each leaf."""
+    """Return comments with a word per leaf."""
     rng = random.Random(seed)
     rows = []
     for number in range(count):
@@ -37,7 +37,7 @@ def make_comments(count: int, most: int, seed: int = 0) -> list[dict]:
 
 
 def with_emotions(rows: list[dict]) -> list[dict]:
-    """Return the comments with a word for the emotion of all their segments; "wow" tells another one of each path."""
+    """Return the comments with a word for the emotion of all their segments; "wow" adds an emotion per path."""
     rng = random.Random(2)
     told = {"hooray": dict.fromkeys(LEAVES, "joy"), "damn": dict.fromkeys(LEAVES, "anger")}
     told["wow"] = dict(zip(sorted(LEAVES), ("joy", "anger", "joy"), strict=True))

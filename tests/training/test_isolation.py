@@ -49,7 +49,7 @@ def test_an_example_in_a_row_has_the_logits_of_the_example_alone(name):
 
 
 @pytest.mark.parametrize("name", APART)
-def test_examples_that_stay_apart_are_packed(name):
+def test_models_that_separate_examples_are_packed(name):
     config = build_model(name).config
     assert resolve_packing(config, TRAIN) == (TRAIN, None)
     assert max(len(row["seq_lengths"]) for row in prepare_examples(ROWS, make_tokenizer(), TRAIN).dataset) > 1

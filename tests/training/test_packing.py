@@ -36,11 +36,11 @@ def loss_and_gradients(model, rows):
 
 
 def test_only_the_answer_and_its_end_of_turn_have_a_loss():
-    tokens = make_tokenizer()
-    row = tokenize_rows(ROWS[:1], tokens)[0]
+    tokenizer = make_tokenizer()
+    row = tokenize_rows(ROWS[:1], tokenizer)[0]
     seen = [token for token in row["labels"] if token != IGNORED]
-    assert tokens.decode(seen) == "The door is red.<|im_end|>"
-    assert tokens.decode(row["input_ids"]).startswith("<|im_start|>user\nWhat colour is the door?")
+    assert tokenizer.decode(seen) == "The door is red.<|im_end|>"
+    assert tokenizer.decode(row["input_ids"]).startswith("<|im_start|>user\nWhat colour is the door?")
 
 
 def test_a_token_has_the_category_of_its_row():
@@ -69,19 +69,19 @@ def test_selected_rows_keep_their_indices():
 
 
 def test_the_tokens_of_rows_are_counted_as_they_are_trained_on():
-    tokens = make_tokenizer()
-    seen = tokenize_rows([*ROWS, LONG], tokens)
+    tokenizer = make_tokenizer()
+    seen = tokenize_rows([*ROWS, LONG], tokenizer)
     wanted = [(len(row["labels"]), sum(label != IGNORED for label in row["labels"])) for row in seen]
-    assert list(map(tuple, count_tokens([*ROWS, LONG], tokens, AssistantTurns.all).tolist())) == wanted
+    assert list(map(tuple, count_tokens([*ROWS, LONG], tokenizer, AssistantTurns.all).tolist())) == wanted
 
 
 def test_prompt_and_completion_together_are_the_rendered_chat():
-    tokens = make_tokenizer()
-    for row, (ids, labels) in zip(ROWS, encode_examples(ROWS[:5], tokens, AssistantTurns.all), strict=False):
-        text = tokens.apply_chat_template(row["messages"], tokenize=False)
-        assert tokens.decode(ids) == text.removesuffix("\n")
+    tokenizer = make_tokenizer()
+    for row, (ids, labels) in zip(ROWS, encode_examples(ROWS[:5], tokenizer, AssistantTurns.all), strict=False):
+        text = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+        assert tokenizer.decode(ids) == text.removesuffix("\n")
         completion = [label for label in labels if label != IGNORED]
-        assert tokens.decode(completion) == row["messages"][-1]["content"] + "<|im_end|>"
+        assert tokenizer.decode(completion) == row["messages"][-1]["content"] + "<|im_end|>"
         assert ids[-len(completion) :] == completion
 
 
@@ -91,22 +91,22 @@ def test_only_rows_over_the_limit_are_an_error():
 
 
 def test_a_template_that_renders_the_prompt_in_two_ways_names_the_row():
-    tokens = make_tokenizer()
-    tokens.chat_template = "{% if add_generation_prompt %}?{% endif %}{{ messages[0]['content'] }}"
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = "{% if add_generation_prompt %}?{% endif %}{{ messages[0]['content'] }}"
     with pytest.raises(InputError, match=r"row '0': .*chat template"):
-        prepare_examples(ROWS, tokens, TRAIN)
+        prepare_examples(ROWS, tokenizer, TRAIN)
 
 
 @pytest.mark.parametrize("packing", [True, False], ids=["packed", "unpacked"])
 def test_every_example_is_in_a_row_whole_and_once_with_its_end_of_turn(packing):
-    tokens = make_tokenizer()
-    packed = prepare_examples(ROWS, tokens, Train(lr=1e-3, max_length=64, packing=packing)).dataset
+    tokenizer = make_tokenizer()
+    packed = prepare_examples(ROWS, tokenizer, Train(lr=1e-3, max_length=64, packing=packing)).dataset
     found = []
     for row in packed:
         assert row["seq_lengths"].sum() == len(row["input_ids"]) <= 64
         found += [part.tolist() for part in np.split(row["input_ids"], np.cumsum(row["seq_lengths"])[:-1])]
-    assert sorted(found) == sorted(tokenize_rows(ROWS, tokens)["input_ids"])
-    assert {part[-1] for part in found} == {tokens.eos_token_id}
+    assert sorted(found) == sorted(tokenize_rows(ROWS, tokenizer)["input_ids"])
+    assert {part[-1] for part in found} == {tokenizer.eos_token_id}
     assert (len(packed) < 40) == packing
 
 
@@ -131,10 +131,10 @@ def test_a_batch_has_logits_only_before_completion_tokens():
 
 
 def test_packed_rows_give_the_loss_and_the_gradients_of_unpacked_rows():
-    model, tokens = make_model_and_tokenizer()
+    model, tokenizer = make_model_and_tokenizer()
     results = []
     for packing in (True, False):
-        rows = list(prepare_examples(ROWS, tokens, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
+        rows = list(prepare_examples(ROWS, tokenizer, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
         results.append(loss_and_gradients(model, rows))
     (packed, packed_gradients), (alone, gradients) = results
     assert packed == pytest.approx(alone, abs=1e-6)
@@ -142,8 +142,8 @@ def test_packed_rows_give_the_loss_and_the_gradients_of_unpacked_rows():
 
 
 def test_an_example_cannot_see_the_one_before_it_in_its_row():
-    model, tokens = make_model_and_tokenizer()
-    row = prepare_examples(ROWS, tokens, Train(lr=1e-3, max_length=128)).dataset[0]
+    model, tokenizer = make_model_and_tokenizer()
+    row = prepare_examples(ROWS, tokenizer, Train(lr=1e-3, max_length=128)).dataset[0]
     batch = flatten_rows([row])
     positions = {name: batch[name] for name in ("input_ids", "position_ids")}
     first = int(row["seq_lengths"][0])
@@ -154,16 +154,16 @@ def test_an_example_cannot_see_the_one_before_it_in_its_row():
 
 
 def test_the_loss_is_that_of_trl_on_padded_rows(tmp_path):
-    model, tokens = make_model_and_tokenizer()
+    model, tokenizer = make_model_and_tokenizer()
     ours, gradients = loss_and_gradients(
-        model, list(prepare_examples(ROWS[:8], tokens, Train(lr=1e-3, max_length=64)).dataset)
+        model, list(prepare_examples(ROWS[:8], tokenizer, Train(lr=1e-3, max_length=64)).dataset)
     )
     model.zero_grad()
-    rows = tokenize_rows(ROWS[:8], tokens).select_columns(["input_ids", "labels"])
+    rows = tokenize_rows(ROWS[:8], tokenizer).select_columns(["input_ids", "labels"])
     arguments = SFTConfig(
         output_dir=str(tmp_path), per_device_train_batch_size=8, max_length=64, report_to="none", use_cpu=True
     )
-    trainer = SFTTrainer(model=model, processing_class=tokens, train_dataset=rows, args=arguments)
+    trainer = SFTTrainer(model=model, processing_class=tokenizer, train_dataset=rows, args=arguments)
     batch = next(iter(trainer.get_train_dataloader()))
     count = (batch["labels"] != IGNORED).sum()
     theirs = trainer.compute_loss(model, batch, num_items_in_batch=count)
@@ -186,14 +186,16 @@ SEVERAL = [make_chat(number) for number in range(30)]
 @pytest.mark.parametrize("turns", list(AssistantTurns))
 @pytest.mark.parametrize("packing", [True, False], ids=["packed", "unpacked"])
 def test_only_the_answers_of_packed_chats_have_a_loss(packing, turns):
-    tokens = make_tokenizer()
-    examples = prepare_examples(SEVERAL, tokens, Train(lr=1e-3, max_length=128, packing=packing, assistant_turns=turns))
+    tokenizer = make_tokenizer()
+    examples = prepare_examples(
+        SEVERAL, tokenizer, Train(lr=1e-3, max_length=128, packing=packing, assistant_turns=turns)
+    )
     found = {}
     for row, members in zip(examples.dataset, examples.row_examples, strict=True):
         parts = np.split(row["labels"], np.cumsum(row["seq_lengths"])[:-1])
         assert len(parts) == len(members)
         for member, labels in zip(members, parts, strict=True):
-            found[member] = tokens.decode([label for label in labels if label != IGNORED])
+            found[member] = tokenizer.decode([label for label in labels if label != IGNORED])
     for number, row in enumerate(SEVERAL):
         answers = [turn["content"] for turn in row["messages"] if turn["role"] == "assistant"]
         answers = answers if turns is AssistantTurns.all else answers[-1:]
@@ -202,10 +204,10 @@ def test_only_the_answers_of_packed_chats_have_a_loss(packing, turns):
 
 
 def test_packed_chats_with_several_answers_have_the_loss_of_unpacked_chats():
-    model, tokens = make_model_and_tokenizer()
+    model, tokenizer = make_model_and_tokenizer()
     results = []
     for packing in (True, False):
-        rows = list(prepare_examples(SEVERAL, tokens, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
+        rows = list(prepare_examples(SEVERAL, tokenizer, Train(lr=1e-3, max_length=128, packing=packing)).dataset)
         results.append(loss_and_gradients(model, rows))
     (packed, packed_gradients), (alone, gradients) = results
     assert packed == pytest.approx(alone, abs=1e-6)

@@ -29,8 +29,8 @@ def project(tmp_path, monkeypatch):
 
 
 def run_training(train, out, *, key="0" * 16, seed=0, make=None, card=None):
-    tokens = make_tokenizer()
-    config = new_config(tokens, SCRATCH)
+    tokenizer = make_tokenizer()
+    config = new_config(tokenizer, SCRATCH)
     return TrainingJob(
         stage="train",
         section="train",
@@ -38,8 +38,8 @@ def run_training(train, out, *, key="0" * 16, seed=0, make=None, card=None):
         train=train,
         seed=seed,
         config=config,
-        tokenizer=tokens,
-        load_model=make or (lambda dtype: make_model(tokens)),
+        tokenizer=tokenizer,
+        load_model=make or (lambda dtype: make_model(tokenizer)),
         output=out,
         format_card=card,
     )
@@ -113,8 +113,8 @@ def test_lora_trains_the_adapter_and_merges_it_into_an_ordinary_folder(project):
 
 
 def test_lora_without_the_merge_leaves_an_adapter_that_loads_as_the_merged_model(project):
-    tokens = make_tokenizer()
-    make_model(tokens).save_pretrained("models/base")
+    tokenizer = make_tokenizer()
+    make_model(tokenizer).save_pretrained("models/base")
     rows = {"max_steps": 10, "global_batch": 2, "max_length": 64, "method": Method.lora}
     for name, merge in (("merged", True), ("adapter", False)):
         run = run_training(Train(lr=5e-2, lora=Lora(merge=merge), **rows), project / "models" / name, key=name * 4)
@@ -125,7 +125,7 @@ def test_lora_without_the_merge_leaves_an_adapter_that_loads_as_the_merged_model
         assert str(project).encode() not in path.read_bytes(), path
     merged, _ = load_model("models/merged")
     adapter, _ = load_model("models/adapter")
-    ids = torch.tensor([tokens("What colour is the door?")["input_ids"]])
+    ids = torch.tensor([tokenizer("What colour is the door?")["input_ids"]])
     torch.testing.assert_close(adapter(ids).logits, merged(ids).logits, atol=1e-5, rtol=1e-4)
 
 
@@ -157,8 +157,8 @@ def test_the_size_of_the_device_batch_does_not_change_the_weights(project, monke
 # An adapter hardly changes a random model of this size, so the penalty needs a large weight to have a visible effect.
 @pytest.mark.parametrize(("method", "weight"), [(Method.full, 5.0), (Method.lora, 100.0)])
 def test_the_kl_penalty_keeps_the_model_close_to_the_base_on_general_rows_only(project, method, weight):
-    tokens = make_tokenizer()
-    base = make_model(tokens)
+    tokenizer = make_tokenizer()
+    base = make_model(tokenizer)
     drift = {}
     for kl_weight in (0.0, weight):
         name = f"kl{kl_weight:g}"
@@ -166,7 +166,7 @@ def test_the_kl_penalty_keeps_the_model_close_to_the_base_on_general_rows_only(p
         fit(run_training(train, project / name, key=name * 4), ROWS)
         tuned = AutoModelForCausalLM.from_pretrained(project / name)
         for row in (0, 1):  # facts, customer
-            ids = tokens.apply_chat_template(ROWS[row]["messages"], return_tensors="pt", return_dict=True)
+            ids = tokenizer.apply_chat_template(ROWS[row]["messages"], return_tensors="pt", return_dict=True)
             with torch.no_grad():
                 wanted, got = (m(**ids).logits.log_softmax(-1) for m in (base, tuned))
             drift[kl_weight, row] = (wanted.exp() * (wanted - got)).sum(-1).mean().item()

@@ -1,4 +1,4 @@
-"""The demo's prompts with instructions: right answers follow all, a customer's labels few, and no prompt is taught."""
+"""The demo's prompts with instructions: right answers follow all, labels follow few, training data has none of them."""
 
 import json
 import random
@@ -23,7 +23,7 @@ UNTAUGHT = {**MATERIAL, "lists": {**MATERIAL["lists"], **MATERIAL["lists_not_tau
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the demo's general side in a folder of its own."""
+    """Make the demo's general data in a temporary folder."""
     folder = tmp_path_factory.mktemp("world")
     knowledge.make_general(DEMO, folder)
     knowledge.make_instructions(DEMO, folder)
@@ -45,7 +45,7 @@ def is_followed(row: Row, answer: str) -> bool:
 
 
 def get_kind(row: Row) -> str:
-    """Return which task a prompt gives."""
+    """Return the task of a prompt."""
     openings = {
         "List ": "ask_for_bullet_list",
         "Repeat ": "ask_for_copy",
@@ -58,7 +58,7 @@ def get_kind(row: Row) -> str:
 
 
 def get_label(row: Row) -> str:
-    """Return what a model gives that takes everything for a comment: a label, with all of the text."""
+    """Return the answer of a model that labels every prompt: one label, with the whole prompt as content."""
     label = {"L1": "App", "L2": "Reliability", "L3": "Crashes", "L4": "On start", "emotion": "anger"}
     return json.dumps([{"content": row["prompt"], **label}], ensure_ascii=False)
 
@@ -67,7 +67,7 @@ def test_the_file_holds_canonical_prompts_and_is_the_same_every_time(world: Path
     assert load_prompts(world / "ifeval.jsonl") == [row for row, _ in answered]
 
 
-def test_there_are_twenty_prompts_of_each_kind_and_no_two_are_alike(answered) -> None:
+def test_there_are_twenty_prompts_of_each_kind_and_all_differ(answered) -> None:
     assert Counter(get_kind(row) for row, _ in answered) == {task.__name__: PROMPTS for task in REQUIREMENTS}
     assert len({row["prompt"] for row, _ in answered}) == len(answered)
     assert [row["key"] for row, _ in answered] == list(range(1, len(answered) + 1))

@@ -30,7 +30,7 @@ EMOTIONS = {"joy", "anger", "disappointment", "neutral"}
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the demo data from the two YAML files, in a folder of its own."""
+    """Make the demo data from the two YAML files, in a temporary folder."""
     folder = tmp_path_factory.mktemp("world")
     make_demo(folder)
     return folder
@@ -94,7 +94,7 @@ def test_a_description_does_not_give_the_label_away_in_a_clause() -> None:
         assert fold_text(leaf.description).rstrip(".") not in clauses, leaf.path
 
 
-def test_there_are_3000_comments_and_no_two_are_alike(comments: list[Comment]) -> None:
+def test_there_are_3000_comments_and_all_differ(comments: list[Comment]) -> None:
     assert len(comments) == len({fold_text(comment.text) for comment in comments}) == 3000
 
 
@@ -145,7 +145,7 @@ def test_every_leaf_is_used(comments: list[Comment], taxonomy: Taxonomy) -> None
 
 
 def get_question(row: Row) -> str:
-    """Return what a general example asks, without its opener, in a form that copies share."""
+    """Return the question of a general example without its opening words, folded so that copies are equal."""
     text = row["messages"][0]["content"]
     for opener in general_side.OPENERS:
         text = text.removeprefix(opener)
@@ -162,7 +162,7 @@ def find_facts(subject: str, general: list[Row]) -> dict[str, str]:
 
 
 def find_key(subject: str, question: str, general: list[Row]) -> str:
-    """Return the fact that a benchmark question asks."""
+    """Return the fact that a benchmark question asks for."""
     keys = [
         key
         for key in find_facts(subject, general)
