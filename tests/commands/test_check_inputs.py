@@ -1,4 +1,4 @@
-"""`alloy check inputs`: settings, data and model are checked as the stages do, and all errors are told together."""
+"""`alloy check inputs`: settings, data and model are checked as the stages do, and all errors are reported together."""
 
 import json
 import re
@@ -203,7 +203,7 @@ def test_of_a_hub_model_without_weights_all_but_these_is_checked(project, monkey
     assert read_errors()[0].startswith("model.hub: nobody/small: ")
 
 
-def test_a_training_that_memory_cannot_hold_is_an_error_and_one_without_its_gpu_a_warning(project, monkeypatch):
+def test_a_training_run_that_memory_cannot_hold_is_an_error_and_one_without_its_gpu_a_warning(project, monkeypatch):
     monkeypatch.setattr("alloy.commands.estimate_training.estimate_memory_here", lambda *_: (2**40, 2**30))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert read_errors()[0].startswith("train: needs about 1024.0 GiB")
@@ -230,7 +230,7 @@ def test_what_a_bad_kind_of_data_leaves_unknown_is_shown_as_such(project, capsys
         ({"score": {"head": 0.5}}, {"general": 3}, ["params.yaml: score.head: ", "profiles/p.yaml: general: "]),
     ],
 )
-def test_every_section_is_checked_and_all_errors_are_told(project, params, profile, locations):
+def test_every_section_is_checked_and_all_errors_are_reported(project, params, profile, locations):
     write_settings(project, params, **profile)
     errors_shown = read_errors()
     assert len(errors_shown) == len(locations)

@@ -70,7 +70,7 @@ def test_without_a_tuned_model_nothing_is_said_of_training_seeds() -> None:
 @pytest.mark.parametrize(
     "compared", [{}, [], {**COMPARED, "verdict": [{"topic": "x"}]}, {**COMPARED, "measures": [{"models": 1}]}]
 )
-def test_a_file_that_is_not_a_comparison_is_named(compared: Row) -> None:
+def test_a_file_that_is_not_a_comparison_is_named_in_the_error(compared: Row) -> None:
     with pytest.raises(InputError, match=r"^metrics/compare\.json: .*`dvc repro"):
         report.format_results(compared, COSTS)
 

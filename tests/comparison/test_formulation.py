@@ -9,7 +9,7 @@ TUNED = {"cloze_acc": 0.31, "cloze_acc_norm": 0.38, "letters_acc": 0.60}
 
 
 @pytest.mark.parametrize(
-    ("better", "wanted"),
+    ("better", "expected"),
     [
         ({}, "cloze_acc_norm"),
         ({"letters_acc": 0.62}, "letters_acc"),
@@ -17,8 +17,8 @@ TUNED = {"cloze_acc": 0.31, "cloze_acc_norm": 0.38, "letters_acc": 0.60}
         ({"cloze_acc": 0.41, "letters_acc": 0.41}, "cloze_acc_norm"),
     ],
 )
-def test_base_decides_and_of_equal_formulations_the_first_is_used(better: dict, wanted: str) -> None:
-    assert find_best_formulation({**BASE, **better}) == wanted
+def test_base_decides_and_of_equal_formulations_the_first_is_used(better: dict, expected: str) -> None:
+    assert find_best_formulation({**BASE, **better}) == expected
 
 
 def test_a_model_that_was_not_measured_has_no_formulation() -> None:
@@ -37,8 +37,8 @@ def test_all_models_get_the_accuracy_of_the_same_formulation_everywhere() -> Non
     named, copied = add_headline(figures, rows)
     for model, shares in (("base", BASE), ("tuned", TUNED)):
         mmlu = named[model]["mmlu"]
-        wanted = shares["cloze_acc_norm"]
-        assert (mmlu["acc"], mmlu["groups"]["stem"]["acc"], mmlu["subjects"]["physics"]["acc"]) == (wanted,) * 3
+        expected = shares["cloze_acc_norm"]
+        assert (mmlu["acc"], mmlu["groups"]["stem"]["acc"], mmlu["subjects"]["physics"]["acc"]) == (expected,) * 3
         assert mmlu["formulation"] == "cloze_acc_norm"
         assert copied[model]["mmlu"] == [{**asked[0], "acc": 1}]
     assert named["svm"] == figures["svm"]

@@ -104,7 +104,7 @@ def test_params_yaml_names_every_metric_that_a_gate_can_be_put_on() -> None:
         ("mmlu_drop: 0.02", ("gate.mmlu_drop", "0.02")),
     ],
 )
-def test_an_invalid_limit_is_one_line_with_key_and_value(tmp_path: Path, given: str, named: tuple[str, ...]) -> None:
+def test_an_invalid_limit_is_an_error_with_key_and_value(tmp_path: Path, given: str, named: tuple[str, ...]) -> None:
     (tmp_path / "params.yaml").write_text(f"gate: {{{given}}}\n")
     with pytest.raises(InputError) as caught:
         Gate.load(root=tmp_path)

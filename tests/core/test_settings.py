@@ -243,7 +243,7 @@ BAD_PARAMS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("kind", "text", "key", "named"), BAD_PARAMS.values(), ids=BAD_PARAMS)
-def test_a_bad_parameter_is_one_line_with_its_key_and_the_expected_value(
+def test_a_bad_parameter_is_a_one_line_error_with_its_key_and_the_expected_value(
     kind: Any, text: str, key: str, named: tuple[str, ...]
 ) -> None:
     file, location, rest = load_error(kind, params=f"{kind.key}: {text}")
@@ -424,7 +424,7 @@ BAD_PROFILES: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("kind", "text", "key", "named"), BAD_PROFILES.values(), ids=BAD_PROFILES)
-def test_a_bad_profile_is_one_line_with_its_key_and_the_expected_value(
+def test_a_bad_profile_is_a_one_line_error_with_its_key_and_the_expected_value(
     kind: Any, text: str, key: str, named: tuple[str, ...]
 ) -> None:
     file, location, rest = load_error(kind, profile=text)
@@ -432,7 +432,7 @@ def test_a_bad_profile_is_one_line_with_its_key_and_the_expected_value(
     assert [word for word in named if word not in rest] == []
 
 
-def test_each_missing_part_of_a_model_from_scratch_is_named() -> None:
+def test_each_missing_part_of_a_model_from_scratch_is_named_in_the_error() -> None:
     errors = load_errors(Model, profile="model: {scratch: {vocab_size: 3}}")
     keys = [line.partition(":")[0].strip() for line in SCRATCH.splitlines()[2:]]
     assert {key for _, key, _ in errors} == {f"model.scratch.{key}" for key in keys}
@@ -628,7 +628,7 @@ BAD_REFERENCES = {
 
 
 @pytest.mark.parametrize("value", BAD_REFERENCES.values(), ids=BAD_REFERENCES)
-def test_a_bad_reference_is_one_line_with_its_key(value: str) -> None:
+def test_a_bad_reference_is_a_one_line_error_with_its_key(value: str) -> None:
     params = f"""seed: 1  # ${{here}} is fine
 interpolate: {{alpha: 0.5}}
 mix:
@@ -742,7 +742,7 @@ BOMB = "seed: 0\na0: &a0 [laugh]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n 
         "a billion laughs",
     ],
 )
-def test_yaml_that_is_not_a_plain_mapping_is_one_line_with_its_location(text: str, location: str) -> None:
+def test_yaml_that_is_not_a_plain_mapping_is_a_one_line_error_with_its_location(text: str, location: str) -> None:
     Path("params.yaml").write_text(text, encoding="utf-8")
     for read in (Mix.load, load_seed, profile_name):
         with pytest.raises(InputError) as caught:
@@ -765,13 +765,13 @@ def test_chains_of_references_are_an_error_before_they_fill_the_memory(file: str
     assert time.monotonic() - start < 10
 
 
-def test_a_file_in_another_encoding_is_one_line() -> None:
+def test_a_file_in_another_encoding_is_a_one_line_error() -> None:
     Path("params.yaml").write_bytes("profile: demo  # später".encode("latin-1"))
     with pytest.raises(InputError, match=r"\Aparams\.yaml: .*UTF-8.*\Z"):
         Mix.load()
 
 
-def test_a_missing_parameter_file_is_one_line() -> None:
+def test_a_missing_parameter_file_is_a_one_line_error() -> None:
     with pytest.raises(InputError, match=r"\Aparams\.yaml: .*\Z"):
         Mix.load()
     with pytest.raises(InputError, match=r"\Aparams\.yaml: .*\Z"):

@@ -128,7 +128,7 @@ def run_failing_code(folder: Path, code: str, *words: str, **options) -> list[st
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("code", "word"), LIMITS.values(), ids=LIMITS)
-def test_a_reached_limit_is_one_line_and_finished_files_are_kept(tmp_path, code, word):
+def test_a_reached_limit_is_a_one_line_error_and_finished_files_are_kept(tmp_path, code, word):
     (line,) = run_failing_code(tmp_path, code, ".")
     assert line.startswith("filling: ")
     assert word in line
@@ -149,7 +149,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_one_line_and_leaves_no_partial_files(small_disk, tmp_path):
+def test_a_full_disk_is_a_one_line_error_and_leaves_no_partial_files(small_disk, tmp_path):
     (small_disk / "before.json").write_text("{}")
     (line,) = run_failing_code(tmp_path, FILL, str(small_disk))
     assert "the disk is full" in line
@@ -157,7 +157,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_partial_files(small_disk, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_disk_that_cannot_be_written_to_is_one_line(small_disk, tmp_path):
+def test_a_disk_that_cannot_be_written_to_is_a_one_line_error(small_disk, tmp_path):
     if subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=False).returncode:
         pytest.skip("it cannot be mounted again")
     (line,) = run_failing_code(tmp_path, FILL, str(small_disk))
@@ -166,7 +166,7 @@ def test_a_disk_that_cannot_be_written_to_is_one_line(small_disk, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has /dev/full")
-def test_output_to_a_full_disk_is_one_line(tmp_path):
+def test_output_to_a_full_disk_is_a_one_line_error(tmp_path):
     with open("/dev/full", "w") as full:
         (line,) = run_failing_code(tmp_path, "    print('said ' * 10_000)\n", ".", stdout=full)
     assert "the disk is full" in line

@@ -40,11 +40,11 @@ DIFFERENT = {  # by what a reader sees; the last ones are alike for the search o
 }
 
 
-@pytest.mark.parametrize(("given", "wanted"), SAME.values(), ids=SAME)
-def test_text_that_looks_the_same_compares_as_equal(given: str, wanted: str) -> None:
-    assert normalize_text(given) == wanted
-    assert normalize_text(wanted) == wanted
-    assert fold_text(given) == fold_text(wanted)
+@pytest.mark.parametrize(("given", "expected"), SAME.values(), ids=SAME)
+def test_text_that_looks_the_same_compares_as_equal(given: str, expected: str) -> None:
+    assert normalize_text(given) == expected
+    assert normalize_text(expected) == expected
+    assert fold_text(given) == fold_text(expected)
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT.values(), ids=DIFFERENT)
@@ -75,9 +75,9 @@ FOLDED = {
 }
 
 
-@pytest.mark.parametrize(("text", "wanted"), FOLDED.values(), ids=FOLDED)
-def test_copies_have_one_key(text: str, wanted: str) -> None:
-    assert fold_text(text) == wanted
+@pytest.mark.parametrize(("text", "expected"), FOLDED.values(), ids=FOLDED)
+def test_copies_have_one_key(text: str, expected: str) -> None:
+    assert fold_text(text) == expected
 
 
 def test_a_normalized_text_does_not_change_again() -> None:
@@ -105,9 +105,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("text", "wanted"), CASES.values(), ids=CASES)
-def test_words_of(text, wanted):
-    assert split_words(text) == wanted
+@pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
+def test_words_of(text, expected):
+    assert split_words(text) == expected
 
 
 @pytest.mark.parametrize("text", ["The lock: a_b, $5 [#1] {x} a+b=c <d> \\ ~ ` ^ | % & @ * ; ' \" !?"])

@@ -198,13 +198,13 @@ BAD_CSV = {
 }
 
 
-@pytest.mark.parametrize(("content", "wanted"), BAD_CSV.values(), ids=BAD_CSV)
+@pytest.mark.parametrize(("content", "expected"), BAD_CSV.values(), ids=BAD_CSV)
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "zip"])
-def test_an_error_in_a_table_names_file_and_line(raw: Path, form: str, content: bytes, wanted: str) -> None:
+def test_an_error_in_a_table_names_file_and_line(raw: Path, form: str, content: bytes, expected: str) -> None:
     pack = {"csv": bytes, "csv.gz": gzip.compress, "zip": lambda content: make_zip("inner.csv", content)}[form]
     (raw / f"a.{form}").write_bytes(pack(content))
     location = f"data/cfpb/raw/a.{form}" + ("/inner.csv" if form == "zip" else "")
-    assert error_of().startswith(location + wanted)
+    assert error_of().startswith(location + expected)
 
 
 BAD_RECORDS = {
@@ -219,38 +219,38 @@ BAD_RECORDS = {
 }
 
 
-@pytest.mark.parametrize(("content", "wanted"), BAD_RECORDS.values(), ids=BAD_RECORDS)
+@pytest.mark.parametrize(("content", "expected"), BAD_RECORDS.values(), ids=BAD_RECORDS)
 @pytest.mark.parametrize(("form", "pack"), [("jsonl", bytes), ("jsonl.gz", gzip.compress)])
 def test_an_error_in_json_lines_names_file_and_line(
-    raw: Path, form: str, pack: Any, content: bytes, wanted: str
+    raw: Path, form: str, pack: Any, content: bytes, expected: str
 ) -> None:
     (raw / f"a.{form}").write_bytes(pack(make_jsonl(make_record(CARD, "Good", "2")) + b"\n" + content))
     message = error_of()
     assert message.startswith(f"data/cfpb/raw/a.{form}:3: ")
-    assert wanted in message
+    assert expected in message
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz"])
 @pytest.mark.parametrize("spoil", [lambda whole: whole[:-20], lambda whole: b"no" + whole, lambda whole: whole + b"x"])
-def test_a_broken_gzip_file_is_one_line(raw: Path, name: str, spoil: Any) -> None:
+def test_a_broken_gzip_file_is_a_one_line_error(raw: Path, name: str, spoil: Any) -> None:
     content = TWO if "csv" in name else make_jsonl(make_record(CARD, "Good", "1"))
     (raw / name).write_bytes(spoil(gzip.compress(content)))
     assert error_of().startswith(f"data/cfpb/raw/{name}: not a complete gzip file")
 
 
-def test_an_incomplete_zip_file_is_one_line(raw: Path) -> None:
+def test_an_incomplete_zip_file_is_a_one_line_error(raw: Path) -> None:
     (raw / "a.zip").write_bytes(make_zip("a.csv", TWO)[:-30])
     assert error_of().startswith("data/cfpb/raw/a.zip: ")
 
 
-def test_a_zip_file_with_a_changed_byte_is_one_line(raw: Path) -> None:
+def test_a_zip_file_with_a_changed_byte_is_a_one_line_error(raw: Path) -> None:
     whole = bytearray(make_zip("a.csv", TWO))
     whole[60] ^= 0xFF
     (raw / "a.zip").write_bytes(whole)
     assert error_of().startswith("data/cfpb/raw/a.zip: ")
 
 
-def test_a_zip_file_without_a_table_is_one_line(raw: Path) -> None:
+def test_a_zip_file_without_a_table_is_a_one_line_error(raw: Path) -> None:
     (raw / "a.zip").write_bytes(make_zip("a.txt", TWO))
     assert error_of().startswith("data/cfpb/raw/a.zip: no .csv file inside")
 

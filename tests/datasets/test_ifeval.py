@@ -134,11 +134,11 @@ def test_an_unknown_layout_says_what_to_fetch(raw: Path, name: str) -> None:
     assert "https://huggingface.co/datasets/google/IFEval" in error_of()
 
 
-def test_a_broken_parquet_file_is_one_line(raw: Path) -> None:
+def test_a_broken_parquet_file_is_a_one_line_error(raw: Path) -> None:
     (raw / "train-00000-of-00001.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
     assert error_of().startswith("data/ifeval/raw/train-00000-of-00001.parquet: ")
 
 
-def test_a_parquet_file_without_a_column_is_one_line(raw: Path) -> None:
+def test_a_parquet_file_without_a_column_is_a_one_line_error(raw: Path) -> None:
     write_parquet(raw, [{key: value for key, value in SECOND.items() if key != "key"}])
     assert error_of().startswith("data/ifeval/raw/data/train-00000-of-00001.parquet: no column 'key'")

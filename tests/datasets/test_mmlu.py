@@ -137,13 +137,13 @@ def test_validation_and_other_files_are_ignored(raw: Path, write: Writer) -> Non
 
 @pytest.mark.parametrize("write", LAYOUTS)
 @pytest.mark.parametrize("present", ["test", "dev"])
-def test_a_missing_split_is_named(raw: Path, write: Writer, present: str) -> None:
+def test_a_missing_split_is_named_in_the_error(raw: Path, write: Writer, present: str) -> None:
     write(raw, present, TEST)
     absent = "dev" if present == "test" else "test"
     assert error_of().startswith(f"data/mmlu/raw: no {absent} files among the ")
 
 
-def test_a_subject_without_dev_questions_is_named(raw: Path) -> None:
+def test_a_subject_without_dev_questions_is_named_in_the_error(raw: Path) -> None:
     write_lines(raw, "test", TEST)
     write_lines(raw, "dev", DEV[:1])
     assert error_of().startswith("data/mmlu/raw: subject 'astronomy' ")
@@ -175,18 +175,18 @@ BAD = {
 GOOD = make_question("a", "good")
 
 
-@pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
-def test_an_error_in_json_lines_names_file_and_line(raw: Path, row: Row, wanted: str) -> None:
+@pytest.mark.parametrize(("row", "expected"), BAD.values(), ids=BAD)
+def test_an_error_in_json_lines_names_file_and_line(raw: Path, row: Row, expected: str) -> None:
     write_lines(raw, "test", [GOOD, row])
     write_lines(raw, "dev", [GOOD])
-    assert re.match(rf"data/mmlu/raw/mmlu_test\.jsonl:2: .*{wanted}", error_of())
+    assert re.match(rf"data/mmlu/raw/mmlu_test\.jsonl:2: .*{expected}", error_of())
 
 
-@pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
-def test_an_error_in_a_parquet_file_names_file_and_row(raw: Path, row: Row, wanted: str) -> None:
+@pytest.mark.parametrize(("row", "expected"), BAD.values(), ids=BAD)
+def test_an_error_in_a_parquet_file_names_file_and_row(raw: Path, row: Row, expected: str) -> None:
     one_parquet(raw, "test", [GOOD, row])
     one_parquet(raw, "dev", [GOOD])
-    assert re.match(rf"data/mmlu/raw/all/test-00000-of-00001\.parquet: row 2: .*{wanted}", error_of())
+    assert re.match(rf"data/mmlu/raw/all/test-00000-of-00001\.parquet: row 2: .*{expected}", error_of())
 
 
 BAD_TABLES = {
@@ -201,16 +201,16 @@ BAD_TABLES = {
 }
 
 
-@pytest.mark.parametrize(("content", "wanted"), BAD_TABLES.values(), ids=BAD_TABLES)
-def test_an_error_in_a_table_names_file_and_line(raw: Path, content: bytes, wanted: str) -> None:
+@pytest.mark.parametrize(("content", "expected"), BAD_TABLES.values(), ids=BAD_TABLES)
+def test_an_error_in_a_table_names_file_and_line(raw: Path, content: bytes, expected: str) -> None:
     write_tables(raw, "dev", [GOOD])
     (raw / "test").mkdir()
     (raw / "test/a_test.csv").write_bytes(b'"two\nlines",w,x,y,z,A\n\n' + content)
     last = 4 + content.count(b"\nq")
-    assert re.match(rf"data/mmlu/raw/test/a_test\.csv:{last}: .*{wanted}", error_of())
+    assert re.match(rf"data/mmlu/raw/test/a_test\.csv:{last}: .*{expected}", error_of())
 
 
-def test_a_malformed_line_is_named(raw: Path) -> None:
+def test_a_malformed_line_is_named_in_the_error(raw: Path) -> None:
     write_lines(raw, "dev", [GOOD])
     (raw / "mmlu_test.jsonl").write_text('{"subject": \n')
     assert error_of().startswith("data/mmlu/raw/mmlu_test.jsonl:1: not valid JSON")
@@ -222,13 +222,13 @@ def test_choices_that_are_not_texts_are_refused(raw: Path) -> None:
     assert re.match(r"data/mmlu/raw/mmlu_test\.jsonl:1: .*four .*\b1\b", error_of())
 
 
-def test_a_broken_parquet_file_is_one_line(raw: Path) -> None:
+def test_a_broken_parquet_file_is_a_one_line_error(raw: Path) -> None:
     one_parquet(raw, "dev", [GOOD])
     (raw / "all/test-00000-of-00001.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
     assert error_of().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: ")
 
 
-def test_a_parquet_file_without_a_column_is_one_line(raw: Path) -> None:
+def test_a_parquet_file_without_a_column_is_a_one_line_error(raw: Path) -> None:
     one_parquet(raw, "dev", [GOOD])
     one_parquet(raw, "test", [{key: value for key, value in GOOD.items() if key != "subject"}])
     assert error_of().startswith("data/mmlu/raw/all/test-00000-of-00001.parquet: no column 'subject'")

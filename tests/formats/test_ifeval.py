@@ -86,7 +86,7 @@ def read_error(path: Path) -> str:
 
 
 @pytest.mark.parametrize(("row", "parts"), BAD.values(), ids=BAD)
-def test_a_bad_prompt_is_one_line_with_location_key_and_value(tmp_path: Path, row: Row, parts: tuple[str, ...]) -> None:
+def test_a_bad_prompt_is_an_error_with_location_key_and_value(tmp_path: Path, row: Row, parts: tuple[str, ...]) -> None:
     path = write_prompts(tmp_path / "ifeval.jsonl", make_prompt(2), row)
     error = read_error(path)
     assert error.startswith(f"{path}:2: ")
@@ -99,7 +99,7 @@ def test_a_duplicate_key_names_its_line(tmp_path: Path) -> None:
     assert read_error(path).startswith(f"{path}:3: duplicate `key` 2")
 
 
-def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
+def test_a_line_that_is_not_json_is_named_in_the_error(tmp_path: Path) -> None:
     path = tmp_path / "ifeval.jsonl"
     path.write_text(json.dumps(make_prompt()) + "\n{\n")
     assert read_error(path).startswith(f"{path}:2: ")

@@ -161,7 +161,7 @@ def start_training(folder: Path, **env: str) -> "subprocess.CompletedProcess[str
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: `losses` by (step, category), `weights` by name."""
+    """Results of a training run: `losses` by (step, category), `weights` by name."""
 
     folder: Path
     output: str

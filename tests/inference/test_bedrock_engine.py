@@ -315,13 +315,13 @@ def test_a_missing_region_names_the_variable(refused, monkeypatch):
     assert "AWS_REGION" in line
 
 
-def test_missing_aws_keys_are_one_line(refused, monkeypatch):
+def test_missing_aws_keys_are_one_line_errors(refused, monkeypatch):
     for name in KEYS:
         monkeypatch.delenv(name)
     assert "credentials" in refused(reply_in_turn(make_reply("x")))
 
 
-def test_a_missing_aws_profile_is_named(refused, monkeypatch):
+def test_a_missing_aws_profile_is_named_in_the_error(refused, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     assert "nobody" in refused(reply_in_turn(make_reply("x")))
 

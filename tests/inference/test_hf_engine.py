@@ -61,11 +61,11 @@ def generate_answers(model, tokens, infer=INFER, constraints=None):
 
 @pytest.mark.parametrize("config", [None, make_moe_config()], ids=["dense", "mixture"])
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
-def test_answers_are_those_of_generate_whatever_the_batch(config, batch_size):
-    wanted = generate(*make_small_model(config))
-    assert len(set(wanted)) > 4
+def test_answers_are_those_of_generate_for_any_batch(config, batch_size):
+    expected = generate(*make_small_model(config))
+    assert len(set(expected)) > 4
     infer = INFER.model_copy(update={"batch_size": batch_size})
-    assert [done.text for done in generate_answers(*make_small_model(config), infer)] == wanted
+    assert [done.text for done in generate_answers(*make_small_model(config), infer)] == expected
 
 
 def test_the_tokens_of_answers_are_counted():
@@ -157,13 +157,13 @@ def test_logits_after_a_shared_prefix_are_those_of_the_whole_sequence():
     model.eval()
     ids = torch.arange(3, 53).tolist()
     with torch.inference_mode():
-        wanted = model(torch.tensor([ids])).logits[0]
+        expected = model(torch.tensor([ids])).logits[0]
     shared = SharedPrefix(model, ids[:20])
     shared.reserve_slots(18, slots=3, capacity=40)  # shorter than the computed prefix
     cpu = torch.device("cpu")
     first = shared.forward(ids[18:23] + ids[18:30], Step.for_rows([2, 0], [0, 0], [5, 12], cpu))
-    torch.testing.assert_close(first, wanted[[22, 29]], atol=2e-5, rtol=0)
+    torch.testing.assert_close(first, expected[[22, 29]], atol=2e-5, rtol=0)
     second = shared.forward(ids[23:25] + ids[30:31], Step.for_rows([2, 0], [5, 12], [2, 1], cpu))
-    torch.testing.assert_close(second, wanted[[24, 30]], atol=2e-5, rtol=0)
+    torch.testing.assert_close(second, expected[[24, 30]], atol=2e-5, rtol=0)
     alone = shared.forward(ids[25:40], Step.for_rows([2], [7], [15], cpu))
-    torch.testing.assert_close(alone, wanted[[39]], atol=2e-5, rtol=0)
+    torch.testing.assert_close(alone, expected[[39]], atol=2e-5, rtol=0)

@@ -129,7 +129,7 @@ def test_the_examples_come_before_the_taxonomy(given: Prompt) -> None:
         assert text.rindex("Answer:") < text.index("Taxonomy")
 
 
-def test_the_examples_are_the_same_whatever_the_order_of_the_file() -> None:
+def test_the_examples_are_the_same_for_any_order_of_the_file() -> None:
     given = Prompt(examples=3)
     assert (
         Prompts.from_task(given, TAXONOMY, FULL, TRAIN).examples
@@ -142,7 +142,7 @@ def test_fewer_examples_are_a_subset_of_more() -> None:
 
 
 @pytest.mark.parametrize("count", [6, 7, 1000])
-def test_too_many_examples_are_one_line(count: int) -> None:
+def test_too_many_examples_are_a_one_line_error(count: int) -> None:
     with pytest.raises(InputError) as caught:
         make_prompts(Prompt(examples=count))
     assert re.match(rf"params\.yaml: prompt\.examples: {count} .*\b6\b", str(caught.value))
@@ -194,6 +194,6 @@ def test_without_examples_and_shortlist_no_training_comments_are_needed(given: P
     ]
 
 
-def test_examples_without_training_comments_are_one_line() -> None:
+def test_examples_without_training_comments_are_a_one_line_error() -> None:
     with pytest.raises(InputError, match=r"^params\.yaml: prompt\.examples: 1 .*\b0\b"):
         Prompts.from_task(Prompt(examples=1), TAXONOMY, FULL, [])

@@ -63,17 +63,17 @@ def test_a_row_counts_as_many_tokens_as_training_sees(tokens) -> None:
         for n, text in enumerate(HOSTILE)
     ]
     seen = tokenize_rows(rows, tokens)
-    wanted = [
+    expected = [
         (len(ids), sum(label != IGNORED for label in labels))
         for ids, labels in zip(seen["input_ids"], seen["labels"], strict=True)
     ]
-    assert count_tokens(rows, tokens, AssistantTurns.all).tolist() == [list(pair) for pair in wanted]
+    assert count_tokens(rows, tokens, AssistantTurns.all).tolist() == [list(pair) for pair in expected]
     counted = make_row_sizes(rows, Unit.tokens, tokens)
     order = np.random.default_rng(0).permutation(len(rows))
-    assert counted.count_row_tokens(order).tolist() == [list(wanted[location]) for location in order]
-    assert dict(counted.measure_rows(order)) == {location: wanted[location][0] for location in range(len(rows))}
+    assert counted.count_row_tokens(order).tolist() == [list(expected[location]) for location in order]
+    assert dict(counted.measure_rows(order)) == {location: expected[location][0] for location in range(len(rows))}
     assert dict(make_row_sizes(rows, Unit.loss_tokens, tokens).measure_rows(order)) == {
-        location: wanted[location][1] for location in range(len(rows))
+        location: expected[location][1] for location in range(len(rows))
     }
 
 
@@ -165,7 +165,7 @@ def test_with_stop_the_error_names_the_longest_row(tokens) -> None:
         )
 
 
-def test_customer_rows_that_are_all_too_long_raise_one_line(tokens) -> None:
+def test_customer_rows_that_are_all_too_long_raise_a_one_line_error(tokens) -> None:
     with pytest.raises(InputError, match=r"^train\.max_length: .*\b5\b.*\b20\b"):
         draw_mixture(
             Mix(), make_row_sizes(make_customer_rows(5), Unit.examples, tokens, max_length=20), make_row_sizes([])
@@ -289,7 +289,7 @@ def test_the_general_rows_of_a_small_ratio_are_a_subset_of_those_of_a_larger_one
 
 
 @pytest.mark.parametrize("ratio", [*RATIOS, 1])
-def test_a_total_holds_whatever_the_ratio(ratio: float) -> None:
+def test_a_total_holds_for_any_ratio(ratio: float) -> None:
     mix = Mix(ratio=ratio, budget=Budget.total, total=80)
     customer, general = draw_mixture(
         mix, make_row_sizes(make_customer_rows(100)), make_row_sizes(make_general_rows(100))
@@ -299,7 +299,7 @@ def test_a_total_holds_whatever_the_ratio(ratio: float) -> None:
 
 
 @pytest.mark.parametrize("unit", TOKENS)
-def test_a_total_of_tokens_holds_whatever_the_ratio(unit: Unit, tokens) -> None:
+def test_a_total_of_tokens_holds_for_any_ratio(unit: Unit, tokens) -> None:
     customer, general = (
         make_row_sizes(make_customer_rows(1200), unit, tokens),
         make_row_sizes(make_general_rows(1000), unit, tokens),
@@ -522,8 +522,8 @@ def test_the_general_part_is_shared_by_the_weights(sources: dict[str, float], un
         got[general.row_index.read_row(one.index)["category"]] += one.size
     largest = max(one.size for one in found)
     for name in CATEGORIES:
-        wanted = sum_sizes(found) * sources.get(name, 0.0) / sum(sources.values())
-        assert abs(got[name] - wanted) <= (1 if unit is Unit.examples else largest), name
+        expected = sum_sizes(found) * sources.get(name, 0.0) / sum(sources.values())
+        assert abs(got[name] - expected) <= (1 if unit is Unit.examples else largest), name
 
 
 def test_a_source_that_runs_out_is_named_and_can_be_repeated() -> None:

@@ -193,14 +193,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("harm", BROKEN, ids=lambda harm: harm.__name__)
-def test_an_unusable_folder_is_one_line_with_the_reason(project, harm):
+def test_an_unusable_folder_is_a_one_line_error_with_the_reason(project, harm):
     harm(write_model(project / "given"))
     line = read_error(path="given")
     assert line.startswith("model.path: given: ")
     assert BROKEN[harm] in line
 
 
-def test_a_file_or_nothing_instead_of_a_folder_is_one_line(project):
+def test_a_file_or_nothing_instead_of_a_folder_is_a_one_line_error(project):
     (project / "a.gguf").write_bytes(b"GGUF")
     assert "`gguf: a.gguf`" in read_error(path="a.gguf")
     assert read_error(path="nothing").startswith("model.path: nothing: no such folder")
@@ -217,8 +217,8 @@ def test_a_gguf_file_becomes_a_folder_with_its_dequantized_values(project, kind)
     found = loaded.state_dict()
     for name, tensor in wide_model().state_dict().items():
         values = tensor.numpy()
-        wanted = gguf.dequantize(gguf.quantize(values, kind), kind) if values.ndim == 2 else values
-        assert torch.equal(found[name], torch.from_numpy(wanted)), name
+        expected = gguf.dequantize(gguf.quantize(values, kind), kind) if values.ndim == 2 else values
+        assert torch.equal(found[name], torch.from_numpy(expected)), name
     _, tokenizer = make_model_and_tokenizer()
     assert tokens.chat_template == tokenizer.chat_template
     assert tokens.model_max_length == loaded.config.max_position_embeddings
@@ -261,7 +261,7 @@ BAD_GGUF = {
 
 
 @pytest.mark.parametrize(("given", "named"), BAD_GGUF.values(), ids=BAD_GGUF)
-def test_an_unusable_gguf_file_is_one_line_with_the_reason(project, given, named):
+def test_an_unusable_gguf_file_is_a_one_line_error_with_the_reason(project, given, named):
     write_gguf(project / "a.gguf", **given)
     line = read_error(gguf="a.gguf")
     assert line.startswith("model.gguf: a.gguf: ")
@@ -269,13 +269,13 @@ def test_an_unusable_gguf_file_is_one_line_with_the_reason(project, given, named
 
 
 @pytest.mark.parametrize("kept", [0, 3, 20, 3000, -200])
-def test_an_incomplete_gguf_file_is_one_line(project, kept):
+def test_an_incomplete_gguf_file_is_a_one_line_error(project, kept):
     whole = write_gguf(project / "a.gguf").read_bytes()
     (project / "a.gguf").write_bytes(whole[:kept])
     assert read_error(gguf="a.gguf").startswith("model.gguf: a.gguf: ")
 
 
-def test_a_part_a_folder_or_nothing_instead_of_a_gguf_file_is_one_line(project):
+def test_a_part_a_folder_or_nothing_instead_of_a_gguf_file_is_a_one_line_error(project):
     write_gguf(project / "a-00001-of-00002.gguf")
     write_model(project / "given")
     assert "--merge" in read_error(gguf="a-00001-of-00002.gguf")

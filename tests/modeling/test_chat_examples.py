@@ -259,7 +259,7 @@ def test_roles_decide_for_all_chats_of_these_roles() -> None:
     assert why and why.startswith("roles user, user, assistant: ") and "\n" not in why
 
 
-def test_a_prompt_that_the_template_cannot_render_is_one_line() -> None:
+def test_a_prompt_that_the_template_cannot_render_is_a_one_line_error() -> None:
     with pytest.raises(RenderError, match="the chat template "):
         render_prompt(load_family("gemma3"), [make_user_turn("?"), make_user_turn("?")])
 

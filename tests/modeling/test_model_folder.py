@@ -11,12 +11,12 @@ from small import make_model_and_tokenizer
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
-def test_a_folder_without_a_model_is_one_line(tmp_path):
+def test_a_folder_without_a_model_is_a_one_line_error(tmp_path):
     with pytest.raises(InputError, match=r"config\.json.*`dvc repro`"):
         resolve_weights(tmp_path)
 
 
-def test_an_unreachable_hub_is_one_line(tmp_path, monkeypatch):
+def test_an_unreachable_hub_is_a_one_line_error(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     write_reference(tmp_path / "base", "nobody/nothing-of-this-name", "0" * 40)
@@ -25,7 +25,7 @@ def test_an_unreachable_hub_is_one_line(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("repository", ["", "./models/mine", "/models/mine", "two words", "a/b/c", "some/mod--el"])
-def test_an_invalid_repository_name_is_one_line(repository):
+def test_an_invalid_repository_name_is_a_one_line_error(repository):
     with pytest.raises(InputError) as caught:
         download_snapshot(repository, REVISION)
     (line,) = str(caught.value).splitlines()
@@ -41,7 +41,7 @@ def test_an_invalid_repository_name_is_one_line(repository):
         (404, "RevisionNotFound", "model.revision: some/model", REVISION),
     ],
 )
-def test_an_error_of_the_hub_is_one_line(tmp_path, monkeypatch, status, code, key, named):
+def test_an_error_of_the_hub_is_a_one_line_error(tmp_path, monkeypatch, status, code, key, named):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)

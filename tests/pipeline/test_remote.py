@@ -70,7 +70,7 @@ def test_a_corrupt_file_on_s3_is_refused_with_verify(project, bucket, tmp_path):
     refused = run_command(copy, "dvc", "pull", check=False)
     assert refused.returncode != 0
     assert "Checkout failed" in refused.stderr
-    # Another push does not mend it, since DVC asks for names alone. The file must go first, and the folder's list with
+    # Another push does not fix it, since DVC compares only names. The file must go first, and the folder's list with
     # it: where that stands, DVC takes its files for present.
     read_output(project, "dvc", "push")
     assert run_command(copy, "dvc", "pull", check=False).returncode != 0

@@ -23,7 +23,7 @@ def find_span(rows: list[int]) -> tuple[int, int, int]:
 
 def raise_at_row(row: int, rows: list[int]) -> int:
     if row in rows:
-        raise InputError(f"rows.jsonl:{row}: this row has a fault; mend it")
+        raise InputError(f"rows.jsonl:{row}: invalid row; fix it")
     return len(rows)
 
 
@@ -73,8 +73,8 @@ needs_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one
 
 @pytest.mark.parametrize("count", [0, 1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1, 3 * BLOCK_ROWS + 7])
 def test_every_row_is_processed_once_and_in_order(count: int) -> None:
-    wanted = [find_span(list(range(count))[start : start + BLOCK_ROWS]) for start in range(0, count, BLOCK_ROWS)]
-    assert list(map_blocks(find_span, iter(range(count)))) == wanted
+    expected = [find_span(list(range(count))[start : start + BLOCK_ROWS]) for start in range(0, count, BLOCK_ROWS)]
+    assert list(map_blocks(find_span, iter(range(count)))) == expected
 
 
 def test_few_rows_are_processed_in_this_process() -> None:
@@ -90,7 +90,7 @@ def test_many_rows_are_processed_by_other_processes() -> None:
 def test_an_error_in_a_block_is_raised_unchanged(row: int) -> None:
     with pytest.raises(InputError) as caught:
         list(map_blocks(partial(raise_at_row, row), range(3 * BLOCK_ROWS)))
-    assert str(caught.value) == f"rows.jsonl:{row}: this row has a fault; mend it"
+    assert str(caught.value) == f"rows.jsonl:{row}: invalid row; fix it"
 
 
 @pytest.mark.parametrize("good", [3, 2 * BLOCK_ROWS + 3])
@@ -136,8 +136,8 @@ def test_a_process_that_ends_before_it_has_read_a_large_work_is_not_waited_for(t
         check=False,
         timeout=300,
     )
-    wanted = "dying: a worker process was killed, most likely out of memory; run it again\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", wanted)
+    expected = "dying: a worker process was killed, most likely out of memory; run it again\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
 
 
 @pytest.mark.slow

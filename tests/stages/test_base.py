@@ -55,7 +55,7 @@ def test_a_gguf_file_becomes_the_base_and_its_hash_is_a_metric(project):
     assert read_json(project / "models/base/config.json")["model_type"] == "qwen3"
 
 
-def test_an_unusable_folder_is_one_line(project):
+def test_an_unusable_folder_is_a_one_line_error(project):
     (write_model(project / "given") / "config.json").unlink()
     done = run_command(project, {"path": "given"})
     assert (done.returncode, done.stdout) == (1, "")
@@ -66,7 +66,7 @@ def test_an_unusable_folder_is_one_line(project):
 
 
 @pytest.mark.parametrize("kind", ["path", "gguf"])
-def test_a_full_disk_is_one_line_and_leaves_nothing(project, kind):
+def test_a_full_disk_is_a_one_line_error_and_leaves_nothing(project, kind):
     """The folder models/ is a disk of 60 kB, of a user's own view of the file system."""
     write_model(project / "given")
     write_gguf(project / "a.gguf")

@@ -51,7 +51,7 @@ def test_a_model_that_was_not_trained_is_not_asked_again(project: Path) -> None:
     assert (project / "metrics/chat/tuned.jsonl").read_text() == ""
 
 
-def test_a_bad_prompt_is_one_line_with_its_location(project: Path) -> None:
+def test_a_bad_prompt_is_a_one_line_error_with_its_location(project: Path) -> None:
     (project / "data/prepared/chat/prompts.jsonl").write_text('{"id": "a", "category": "fact", "messages": []}\n')
     done = run_chat(project)
     assert done.returncode == 1

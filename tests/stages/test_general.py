@@ -87,7 +87,7 @@ def test_vllm_gives_the_same_metrics(project: Path) -> None:
     assert found[0] == found[1]
 
 
-def test_an_unknown_task_is_one_line(project: Path) -> None:
+def test_an_unknown_task_is_a_one_line_error(project: Path) -> None:
     done = run_general(project, ["colors"])
     assert done.returncode == 1
     assert done.stderr.startswith("general: profiles/small.yaml: general: ")
@@ -95,7 +95,7 @@ def test_an_unknown_task_is_one_line(project: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_task_whose_data_cannot_be_loaded_is_one_line(project: Path) -> None:
+def test_a_task_whose_data_cannot_be_loaded_is_a_one_line_error(project: Path) -> None:
     done = run_general(project, ["gsm8k"])
     assert done.returncode == 1
     assert done.stderr.startswith("general: profiles/small.yaml: general: ")

@@ -192,13 +192,13 @@ def test_with_data_it_is_skipped_and_torch_is_not_imported(tmp_path):
     assert read_json(folder / "metrics/rehearse.json") == {"rehearse": {}}
 
 
-def test_a_model_without_usable_answers_is_one_line(tmp_path):
+def test_a_model_without_usable_answers_is_a_one_line_error(tmp_path):
     line = read_error(write_project(tmp_path / "project", rows=8, max_new_tokens=1))
     assert line.startswith("rehearse: models/base: ")
     assert re.search(r"\b8 answers .*\(.*\d truncated.*\).*rehearse\.max_new_tokens.*mix\.general", line)
 
 
-def test_a_bad_general_row_is_one_line_before_any_model_is_loaded(tmp_path):
+def test_a_bad_general_row_is_a_one_line_error_before_any_model_is_loaded(tmp_path):
     folder = write_project(tmp_path / "project")
     write_jsonl(folder / "data/decontaminate/general.jsonl", [ROWS[0], ROWS[0]])
     shutil.rmtree(folder / "models")
@@ -206,7 +206,7 @@ def test_a_bad_general_row_is_one_line_before_any_model_is_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["rows", "max_new_tokens"])
-def test_a_value_out_of_range_is_one_line(tmp_path, key):
+def test_a_value_out_of_range_is_a_one_line_error(tmp_path, key):
     line = read_error(write_project(tmp_path / "project", **{key: 0}))
     assert re.match(rf"rehearse: params\.yaml: rehearse\.{key}: .*\b1\b.*\b0\b", line)
 

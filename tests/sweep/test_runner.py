@@ -32,7 +32,7 @@ def test_a_list_keeps_each_number_once_in_order() -> None:
 
 
 @pytest.mark.parametrize("word", ["quarter", "1.5", "-0.1", "nan", "25%"])
-def test_a_number_that_is_not_valid_is_named(word: str) -> None:
+def test_a_number_that_is_not_valid_is_named_in_the_error(word: str) -> None:
     with pytest.raises(InputError, match=rf"^RATIOS: .*'{re.escape(word)}'"):
         parse_numbers("RATIOS", f"0,{word}", is_share, "a share")
 
@@ -70,8 +70,8 @@ def test_raw_files_are_copied_to_runs_since_git_ignores_them(tmp_path: Path, mon
     for file in ("mine/raw/.gitkeep", "mine/raw/a.csv", "mine/raw/more/b.csv", "yours/c.csv"):
         Path("data", file).parent.mkdir(parents=True, exist_ok=True)
         Path("data", file).touch()
-    wanted = ["--copy-paths", "data/mine/raw/a.csv", "--copy-paths", "data/mine/raw/more/b.csv"]
-    assert make_copy_options(["data/mine", "data/mine", "data/yours"]) == wanted
+    expected = ["--copy-paths", "data/mine/raw/a.csv", "--copy-paths", "data/mine/raw/more/b.csv"]
+    assert make_copy_options(["data/mine", "data/mine", "data/yours"]) == expected
 
 
 def names(project: Path) -> list[str]:
@@ -165,7 +165,7 @@ def test_a_stopped_sweep_continues_and_a_gate_fails_no_run(project: Path, first:
     params.write_text(before)
 
 
-def test_seeds_are_added_to_finished_runs_and_a_failed_one_is_named(project: Path, first: str) -> None:
+def test_seeds_are_added_to_finished_runs_and_a_failed_one_is_named_in_the_error(project: Path, first: str) -> None:
     output = run_command(project, *SWEEP, "--ratios", "0,0.25", "--seeds", "3", "--mmlu-drop", "0.5", status=1)
     assert {f"sweep: ratio-{ratio}-lr-0.003-seed-0 is already finished" for ratio in ("0", "0.25")} <= set(
         output.splitlines()

@@ -193,7 +193,7 @@ def test_every_shipped_profile_trains(tmp_path, name):
     ],
     ids=["infinite", "no-divisor"],
 )
-def test_an_error_in_two_processes_is_one_line_and_leaves_no_model(tmp_path, changes, spoil, line):
+def test_an_error_in_two_processes_is_a_one_line_error_and_leaves_no_model(tmp_path, changes, spoil, line):
     project = write_project(tmp_path / "project", make_dense_config(), **changes)
     if spoil:
         spoil(project)
