@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HELD_OUT = Path("data/decontaminate/heldout.jsonl")
 BASE, TUNED = Path("models/base"), Path("models/tuned")
 ROWS, METRICS = Path("metrics/general_loss.jsonl"), Path("metrics/general_loss.json")
-CHUNK = 16  # rows; a kill loses at most one chunk, and what base computes first
+CHUNK = 16  # rows; an interruption loses at most one chunk, and what base computes first
 
 
 def measure_rows(models: "PairedLoss", rows: list[Row], on_row_done: OnRowDone) -> None:

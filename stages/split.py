@@ -31,26 +31,26 @@ from alloy.formats.origin import read_origin
 from alloy.formats.taxonomy import load_taxonomy
 from alloy.splitting.assignment import FREE, TEST, TRAIN
 from alloy.splitting.consistency import describe_inconsistencies, find_contradictions
-from alloy.splitting.divide import divide_comments, require_both_sides
+from alloy.splitting.divide import divide_comments, require_train_and_test
 from alloy.splitting.read_comments import read_comments, require_good_rows
 from alloy.splitting.settings import Split
 from alloy.splitting.validate import CheckedComments
 
 
-def count_split(comments: CheckedComments, sides: np.ndarray, contradictions: list[Row]) -> Row:
+def count_split(comments: CheckedComments, subsets: np.ndarray, contradictions: list[Row]) -> Row:
     """Return the metrics: comments per set, rejected, contradictory, copies and unquoted, and leaves per set."""
     leaves = {
-        side: {leaf for index in _list_indices(sides, side) for leaf in comments.leaves[index]}
-        for side in (TRAIN, TEST)
+        subset: {leaf for index in _list_indices(subsets, subset) for leaf in comments.leaves[index]}
+        for subset in (TRAIN, TEST)
     }
     return {
-        "train": int((sides == TRAIN).sum()),
-        "test": int((sides == TEST).sum()),
+        "train": int((subsets == TRAIN).sum()),
+        "test": int((subsets == TEST).sum()),
         "rejected": len(comments.rejects),
-        "left_out": int(len(sides) - np.isin(sides, (TRAIN, TEST)).sum()),
+        "left_out": int(len(subsets) - np.isin(subsets, (TRAIN, TEST)).sum()),
         "contradictory_texts": len(contradictions),
         "contradictory_comments": sum(contradiction["comments"] for contradiction in contradictions),
-        "copies": len(sides) - len(np.unique(comments.table["key"])),
+        "copies": len(subsets) - len(np.unique(comments.table["key"])),
         "unquoted": int((~comments.table["quoted"]).sum()),
         "leaves_in_train": len(leaves[TRAIN]),
         "leaves_in_test": len(leaves[TEST]),
@@ -58,8 +58,8 @@ def count_split(comments: CheckedComments, sides: np.ndarray, contradictions: li
     }
 
 
-def _list_indices(sides: np.ndarray, side: int) -> Iterator[int]:
-    return iter(np.flatnonzero(sides == side).tolist())
+def _list_indices(subsets: np.ndarray, subset: int) -> Iterator[int]:
+    return iter(np.flatnonzero(subsets == subset).tolist())
 
 
 def main() -> None:
@@ -72,13 +72,13 @@ def main() -> None:
     origin = read_origin(source / "comments.jsonl")
     comments.rejects[:] = map(origin.name_source, comments.rejects)
     require_good_rows(comments, split)
-    sides, left_out = divide_comments(comments, split.test, split.near_duplicate_threshold)
+    subsets, left_out = divide_comments(comments, split.test, split.near_duplicate_threshold)
     contradictions = find_contradictions(comments)
-    metrics = count_split(comments, sides, contradictions)
-    require_both_sides(sides, origin.files[0])
+    metrics = count_split(comments, subsets, contradictions)
+    require_train_and_test(subsets, origin.files[0])
     out = Path("data/split")
-    for name, side in (("train", TRAIN), ("test", TEST)):
-        write_lines(out / f"{name}.jsonl", (comments.rows[index] for index in _list_indices(sides, side)))
+    for name, subset in (("train", TRAIN), ("test", TEST)):
+        write_lines(out / f"{name}.jsonl", (comments.rows[index] for index in _list_indices(subsets, subset)))
     write_json(out / "taxonomy.json", taxonomy.to_rows())
     write_json(out / "task.json", comments.describe_task(taxonomy))
     write_json(out / "rejects.json", comments.rejects)
@@ -94,9 +94,9 @@ def main() -> None:
         f"{metrics['left_out']} left out as near-duplicates of the other set; "
         f"{metrics['leaves_in_test_alone']} of {len(taxonomy.leaves)} leaves only in test"
     )
-    achieved = metrics["test"] / len(sides)
-    if (comments.table["given_side"] == FREE).all() and abs(achieved - split.test) > max(
-        0.05, 3 * (0.25 / len(sides)) ** 0.5
+    achieved = metrics["test"] / len(subsets)
+    if (comments.table["given_subset"] == FREE).all() and abs(achieved - split.test) > max(
+        0.05, 3 * (0.25 / len(subsets)) ** 0.5
     ):
         print(
             f"split: expected {split.test:.0%} of the comments in test (split.test), got {achieved:.0%}: many are "

@@ -71,7 +71,7 @@ def classify_comments(
     main(comments, model)
 
 
-Column = Annotated[str, Option(help="the column that holds it, if the guess is wrong")]
+Column = Annotated[str, Option(help="the name of this column, if the guess is wrong")]
 
 
 @app.command("import")
@@ -119,7 +119,7 @@ def run_sweep(
 ) -> None:
     """Run an experiment per mix ratio, learning rate and seed.
 
-    At the end, recommends a configuration. After a kill, the same command continues where it stopped.
+    At the end, recommends a configuration. After an interruption, the same command continues where it stopped.
 
     Example: alloy sweep --ratios 0,0.25 --seeds 2
     """
@@ -157,7 +157,8 @@ def run_experiment(
 ) -> None:
     """Run an experiment of docs/evidence and write its page.
 
-    Runs that have a record are not repeated. After a kill, the same command continues, also on another machine.
+    Runs that have a record are not repeated. After an interruption, the same command continues, also on
+    another machine.
 
     Example: alloy evidence mams --show
     """
@@ -240,7 +241,7 @@ def estimate_cost(
 def print_grammar() -> None:
     """Print the grammar (EBNF) of the answers.
 
-    For a server that accepts a grammar with each request.
+    Use it with a server that accepts a grammar in each request.
 
     Example: alloy grammar > answers.ebnf
     """
@@ -257,7 +258,7 @@ def run_smoke_test(
 ) -> None:
     """Run the last commit at the smallest scale.
 
-    In a clone, on the demo's data: your results and your comments are not touched.
+    Runs in a clone, on the demo's data. Your results and comments are not changed.
 
     Example: alloy smoke
     """
@@ -270,12 +271,12 @@ def run_smoke_test(
 def check_before_training(
     context: typer.Context,
     repair: Annotated[
-        bool, Option("--repair", help="remove what a killed DVC left damaged, and check nothing")
+        bool, Option("--repair", help="repair files that a killed DVC left damaged, and check nothing")
     ] = False,
 ) -> None:
-    """Check inputs and tests before training, locks and caches.
+    """Check the project before training.
 
-    Without a command: the inputs, and the tests as soon as base is measured.
+    Without a subcommand: check the inputs and, if the base model was evaluated, the tests.
 
     Example: alloy check
     """
@@ -297,7 +298,7 @@ def check_before_training(
 def check_only_inputs() -> None:
     """Check settings, data and model, and estimate the cost.
 
-    As the stages do, without training anything. Prints a table; fails if something cannot work.
+    Uses the same checks as the stages, without training. Prints a table, and fails if there is an error.
 
     Example: alloy check inputs
     """
@@ -308,9 +309,9 @@ def check_only_inputs() -> None:
 
 @check.command("tests")
 def check_only_tests() -> None:
-    """Say which tests can show forgetting.
+    """Check which tests can show forgetting.
 
-    Before training, from the base model's results. Fails if no test can.
+    Uses only the base model's results, so it can run before training. Fails if no test can.
 
     Example: alloy check tests
     """
@@ -321,9 +322,9 @@ def check_only_tests() -> None:
 
 @check.command("lock")
 def check_lock_file() -> None:
-    """Check that committed metrics fit the commit.
+    """Check that committed metrics are up to date.
 
-    They must be those of the committed code, params and data. The data itself is not needed.
+    They must come from the committed code, params and data. The data itself is not needed.
 
     Example: alloy check lock
     """
@@ -347,9 +348,9 @@ def check_cache_files() -> None:
 def check_pinned_versions(
     write: Annotated[bool, Option("--write", help="write versions.yaml from constraints.txt")] = False,
 ) -> None:
-    """Check that packages are the pinned ones.
+    """Check that pinned versions are installed.
 
-    versions.yaml must repeat constraints.txt, since DVC reads the versions there.
+    Also checks that versions.yaml, which DVC reads, has the versions of constraints.txt.
 
     Example: alloy check versions
     """
@@ -362,7 +363,7 @@ def check_pinned_versions(
 def export_to_nova(folder: Annotated[Path, Argument(help="where to write")] = Path("data/converse")) -> None:
     """Write the mix and the test set for Nova.
 
-    In Converse format, as a customization job reads them.
+    Uses the Converse format, which customization jobs read.
 
     Example: alloy nova export
     """
@@ -386,7 +387,7 @@ def read_nova_recipe(file: Annotated[Path, Argument(help="a recipe, a YAML file"
 def write_nova_recipe(
     file: Annotated[Path | None, Argument(help="where to write; the default is standard output")] = None,
 ) -> None:
-    """Write the recipe of params.yaml.
+    """Write params.yaml's mix as a recipe.
 
     Example: alloy nova recipe write recipe.yaml
     """
@@ -398,8 +399,8 @@ def write_nova_recipe(
 def run_app() -> None:
     """Run the command that the arguments name.
 
-    Typer ends with status 1 if the reader of standard output has closed it (`alloy .. | head -1`). `run` ends quietly
-    with the status that shells know, that of SIGPIPE.
+    If the reader closes standard output early (`alloy .. | head -1`), Typer exits with status 1. `run` exits silently
+    with the usual status for SIGPIPE, 141, instead.
     """
     try:
         app()
@@ -410,5 +411,5 @@ def run_app() -> None:
 
 
 def main() -> None:
-    """Run the command as a user starts it."""
+    """Run the command line, and print errors in one line each."""
     run(run_app)

@@ -5,7 +5,7 @@ from alloy.core.files import InputError
 from alloy.mixing.settings import Mix, Unit
 from alloy.training.settings import Model, Train
 
-UNSEEN = 0.95  # of an epoch: a training that ends earlier gets a warning
+UNSEEN = 0.95  # of an epoch: a training run that ends earlier gets a warning
 
 
 def estimate_cost(inputs: Inputs) -> None:

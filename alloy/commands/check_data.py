@@ -41,7 +41,7 @@ LEARNED_FROM = 20_000_000  # characters of the general rows, at most, from which
 def check_comments(inputs: Inputs) -> None:
     """Check the comments against the taxonomy, that both train and test get some, and how long they are in tokens."""
     from alloy.runtime.parallel import map_blocks
-    from alloy.splitting.divide import divide_with_pairs, require_both_sides
+    from alloy.splitting.divide import divide_with_pairs, require_train_and_test
     from alloy.splitting.read_comments import require_good_rows
     from alloy.splitting.validate import check_block, join_blocks
 
@@ -56,16 +56,16 @@ def check_comments(inputs: Inputs) -> None:
     require_good_rows(comments, split)
     for line in describe_unknown_keys(origin.files[0], comments.unknown, KEYS):
         inputs.warn(line)
-    sides, _, pairs = divide_with_pairs(comments, split.test, split.near_duplicate_threshold)
-    inputs.summary.comments = describe_comments(comments, taxonomy, sides, pairs, inputs.settings)
-    require_both_sides(sides, origin.files[0])
-    count_comment_tokens(inputs, comments, taxonomy, sides)
+    subsets, _, pairs = divide_with_pairs(comments, split.test, split.near_duplicate_threshold)
+    inputs.summary.comments = describe_comments(comments, taxonomy, subsets, pairs, inputs.settings)
+    require_train_and_test(subsets, origin.files[0])
+    count_comment_tokens(inputs, comments, taxonomy, subsets)
 
 
 def describe_comments(
-    comments: "CheckedComments", taxonomy: Taxonomy, sides: "np.ndarray", pairs: "np.ndarray", settings: Settings
+    comments: "CheckedComments", taxonomy: Taxonomy, subsets: "np.ndarray", pairs: "np.ndarray", settings: Settings
 ) -> CommentStatistics:
-    """Return the statistics of the comments, their sides (n,), and the pairs (m, 2) of copies and near duplicates."""
+    """Return the statistics of the comments, their subsets (n,), and the pairs (m, 2) of copies and near duplicates."""
     import numpy as np
 
     from alloy.splitting.assignment import TEST, TRAIN
@@ -76,7 +76,7 @@ def describe_comments(
     near = pairs[keys[pairs[:, 0]] != keys[pairs[:, 1]]]
     contradictions = find_contradictions(comments)
     segments = np.array([len(leaves) for leaves in comments.leaves])
-    trained = Counter(leaf for index in np.flatnonzero(sides == TRAIN).tolist() for leaf in comments.leaves[index])
+    trained = Counter(leaf for index in np.flatnonzero(subsets == TRAIN).tolist() for leaf in comments.leaves[index])
     counts = [trained[leaf] for leaf in range(len(taxonomy.leaves))]
     tail = settings[Score].tail
     return CommentStatistics(
@@ -92,12 +92,14 @@ def describe_comments(
         rare=sum(count < tail for count in counts),
         rare_below=tail,
         absent=counts.count(0),
-        train=int((sides == TRAIN).sum()),
-        test=int((sides == TEST).sum()),
+        train=int((subsets == TRAIN).sum()),
+        test=int((subsets == TEST).sum()),
     )
 
 
-def count_comment_tokens(inputs: Inputs, comments: "CheckedComments", taxonomy: Taxonomy, sides: "np.ndarray") -> None:
+def count_comment_tokens(
+    inputs: Inputs, comments: "CheckedComments", taxonomy: Taxonomy, subsets: "np.ndarray"
+) -> None:
     """Count the tokens of the training examples, as `mix` does; raise if they are too long for it."""
     import numpy as np
 
@@ -106,7 +108,7 @@ def count_comment_tokens(inputs: Inputs, comments: "CheckedComments", taxonomy: 
     from alloy.splitting.assignment import TRAIN
 
     train, prompt = inputs.settings[Train], inputs.settings[Prompt]
-    lines = [comments.rows[index] for index in np.flatnonzero(sides == TRAIN).tolist()]
+    lines = [comments.rows[index] for index in np.flatnonzero(subsets == TRAIN).tolist()]
     learns = prompt.examples > 0 or prompt.taxonomy is PromptTaxonomy.shortlist
     prompts = Prompts.from_task(
         prompt, taxonomy, comments.describe_task(taxonomy), list(map(orjson.loads, lines)) if learns else []

@@ -1,4 +1,4 @@
-"""Check that the committed metrics belong to the committed code, params and data. The data itself is not needed.
+"""Check that the committed metrics come from the committed code, params and data. The data itself is not needed.
 
 Reads   dvc.yaml, dvc.lock and the files that they name, if they exist
 Run     alloy check lock
@@ -24,7 +24,7 @@ def require_up_to_date(status: int, output: str) -> None:
     """Raise `InputError` if the exit status and output of `COMMAND` show that a stage is out of date."""
     if stages := WOULD_RUN.findall(output) + CANNOT_RUN.findall(output):
         names = ", ".join(f"'{stage}'" for stage in stages)
-        raise InputError(f"dvc.lock: out of date from {names} on; {FIX}")
+        raise InputError(f"dvc.lock: out of date: `dvc repro` would run {names}; {FIX}")
     if status:
         raise InputError(output.strip().removeprefix("ERROR: "))
 
@@ -37,5 +37,5 @@ def main() -> None:
     # Without the data, DVC does not check folders that contain outputs of several stages.
     if stages := find_stale_stages(read_lock(WORKSPACE)):
         names = ", ".join(f"'{stage}'" for stage in stages)
-        raise InputError(f"dvc.lock: {names} ran with other inputs than those in dvc.lock now; {FIX}")
+        raise InputError(f"dvc.lock: the inputs of {names} are not the recorded outputs of earlier stages; {FIX}")
     print("lock: up to date")

@@ -1,4 +1,4 @@
-"""Estimate the time, memory and price of a training from the lengths of its examples.
+"""Estimate the time, memory and price of a training run from the lengths of its examples.
 
 FLOPs and memory are computed by `alloy/training/cost.py`. The assumed speed is:
 
@@ -137,7 +137,7 @@ def estimate_costs_on_gpus(config: Any, train: Train, flops: float) -> list[Cost
 
 
 def _count_gpus(gpu: Gpu, config: Any, train: Train, needed: dict[int, int]) -> int | None:  # noqa: ANN401
-    """Return the smallest number of GPUs on which a training fits, or None.
+    """Return the smallest number of GPUs on which a training run fits, or None.
 
     `needed` caches the bytes per GPU by the number of GPUs.
     """
@@ -159,7 +159,7 @@ def count_devices_here() -> int:
 
 
 def estimate_memory_here(config: Any, train: Train) -> tuple[int, int]:  # noqa: ANN401
-    """Return (bytes that a training needs, bytes available) on this machine: per GPU, or in main memory."""
+    """Return (bytes that a training run needs, bytes available) on this machine: per GPU, or in main memory."""
     import psutil
     import torch
 

@@ -58,9 +58,9 @@ def main(out: Path) -> None:
     refused: dict[str, list[str]] = {}
     counts = {"train": 0, "test": 0}
 
-    def count_rows(side: str, rows: Iterator[Row]) -> Iterator[Row]:
+    def count_rows(subset: str, rows: Iterator[Row]) -> Iterator[Row]:
         for row in rows:
-            counts[side] += 1
+            counts[subset] += 1
             yield row
 
     write_jsonl(out / "train.jsonl", count_rows("train", convert_rows(read_located_rows(TRAIN), refused)))

@@ -27,7 +27,7 @@ def trace_rows(rows: list[Row], packed: list[list[int]], train: Train, seed: int
     """Yield the rows that a step used; `packed` has the indices of the rows in each packed row."""
     steps = count_steps(train, len(packed))
     if not 1 <= step <= steps:
-        raise InputError(f"step: expected 1 to {steps}, the steps of this training, got {step}")
+        raise InputError(f"step: expected 1 to {steps}, the steps of this training run, got {step}")
     order = EpochSampler(len(packed), steps * train.global_batch, seed)
     start = (step - 1) * train.global_batch
     for number, index in enumerate(islice(order, start, start + train.global_batch), 1):

@@ -6,7 +6,7 @@ from alloy.core.files import Row
 from alloy.core.metrics_file import read_metrics
 from alloy.formats.general import CUSTOMER
 
-TRAINING = ("train_seconds", "tokens", "tokens_per_second", "core_hours", "gpu_hours")  # cost metrics of a training
+TRAINING = ("train_seconds", "tokens", "tokens_per_second", "core_hours", "gpu_hours")  # cost metrics of a training run
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Budget:
 
 
 def compute_budget(mix: Row, train: Row, lr: float) -> Budget | None:
-    """Return the budget of a training from metrics/mix.json and metrics/train.json; None if nothing was trained."""
+    """Return the budget of a training run from metrics/mix.json and metrics/train.json; None if nothing was trained."""
     if "steps" not in train:
         return None
     customer_seen = train["source"].get(CUSTOMER, {"examples": 0})["examples"]

@@ -49,17 +49,17 @@ def _parse_value(text: str, start: int) -> tuple[Any, int | None]:
     """
     try:
         _, end = DECODER.raw_decode(text, start)
-        return orjson.loads(text[start:end]), end  # orjson refuses what is not valid JSON, such as NaN
+        return orjson.loads(text[start:end]), end  # orjson rejects invalid JSON, such as NaN
     except ValueError:
         return None, None
 
 
 def _find_objects(value: Any, keys: Collection[str]) -> list[dict[str, Any]] | None:  # noqa: ANN401 (a JSON value)
-    """Return the list of objects that a value is or counts as, or None."""
+    """Return the list of objects in a value by the rules of `find_json_list`, or None."""
     if isinstance(value, dict):
         parts = [_find_objects(part, keys) for part in value.values() if isinstance(part, list)]
-        alone = [value] if not value.keys().isdisjoint(keys) else None
-        return next((part for part in reversed(parts) if part or (part == [] and len(value) == 1)), alone)
+        single = [value] if not value.keys().isdisjoint(keys) else None
+        return next((part for part in reversed(parts) if part or (part == [] and len(value) == 1)), single)
     return value if isinstance(value, list) and all(isinstance(item, dict) for item in value) else None
 
 

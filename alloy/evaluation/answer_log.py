@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-SYNC_SECONDS = 1.0  # a power cut loses at most this much work; a kill loses nothing
+SYNC_SECONDS = 1.0  # a power cut loses at most this much work; a killed process loses nothing
 
 
 class AnswerLog:

@@ -1,7 +1,7 @@
 """The record of a run, docs/evidence/partial/<experiment>/<run>.json: everything that the page needs from the run.
 
-It is written as soon as the run is finished. An experiment can be continued from its records alone, on any machine:
-without the models and the DVC cache of the earlier runs.
+It is written as soon as the run is finished. To continue an experiment on another machine, only its records are needed,
+not the models and the DVC cache of the earlier runs.
 """
 
 from pathlib import Path

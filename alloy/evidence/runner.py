@@ -4,8 +4,8 @@ Reads   docs/evidence/<name>.yaml: the experiment; docs/evidence/partial/<name>/
 Writes  docs/evidence/partial/<name>/<run>.json after each run; docs/evidence/<name>.json, .svg and .md at the end
 Run     alloy evidence mams, alloy evidence mams --only "mix.ratio 0" --seeds 0 --out metrics/real
 
-Runs are executed one after another, at low priority, in a clone of one commit (alloy/evidence/clone.py). After a kill,
-the same command continues; on another machine, it continues from the records in docs/evidence/partial.
+Runs are executed one after another, at low priority, in a clone of one commit (alloy/evidence/clone.py). After an
+interruption, the same command continues; on another machine, it continues from the records in docs/evidence/partial.
 """
 
 import os

@@ -41,7 +41,7 @@ def to_messages(conversation: Row) -> list[dict[str, str]]:
         raise ValueError(f"`schemaVersion`: expected {SCHEMA}, got {version!r}")
     system, turns = conversation.get("system") or [], conversation.get("messages")
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        raise ValueError("`messages`: expected a list [{role, content: [{text}]}], found something else")
+        raise ValueError("`messages`: expected a list of objects {role, content: [{text}]}")
     _check_turns([turn.get("role") for turn in turns])
     messages = [{"role": "system", "content": text} for text in _read_texts("system", system)]
     for turn in turns:
@@ -58,7 +58,7 @@ def _check_turns(roles: list[Any]) -> None:
 def _read_texts(key: str, blocks: object) -> list[str]:
     """Return the texts in a list of blocks `[{"text"}]`, without reasoning."""
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
-        raise ValueError(f"`{key}`: expected a list [{{text}}], found something else")
+        raise ValueError(f"`{key}`: expected a list of objects {{text}}")
     visible = [block for block in blocks if block.get("reasoningContent") is None]
     for block in visible:
         if not isinstance(block.get("text"), str):

@@ -30,7 +30,7 @@ from alloy.modeling.model_folder import load_context_length, load_tokenizer, rea
 
 FINISH = {"length": Finish.length, "model_length": Finish.context}
 FINISH |= dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content", "sensitive"), Finish.refused)
-ABORTED = ("error", "abort")  # the service stopped in the middle: the answer is not usable
+ABORTED = ("error", "abort")  # the service stopped in the middle of the answer, so it is not usable
 CONNECT_SECONDS = 10.0  # seconds to reach the service
 LIMIT_PARAMETER = "max_completion_tokens"  # older services call it max_tokens
 
@@ -39,7 +39,7 @@ class OpenAIEngine:
     """Sends up to `concurrency` requests at a time."""
 
     def __init__(self, folder: Path, infer: Infer, constraint: Constraint | None) -> None:
-        """Answers follow the `constraint`, which only vLLM's server supports; with None they are free."""
+        """Answers follow the `constraint`, which only vLLM's server supports. With None, they are unconstrained."""
         service = read_hosted_name(folder)
         self.model = service or str(folder)
         self.tokenizer: Any = None if service else load_tokenizer(folder)
@@ -152,9 +152,9 @@ async def _post_request(client: Any, fields: Row, extra: Row | None) -> str:  # 
     except openai.APIStatusError as error:
         raise _read_status_error(error.status_code, error.response.headers, error.response.text) from None
     except openai.APITimeoutError as error:
-        unconnected = isinstance(error.__cause__, httpx2.ConnectTimeout)
-        reason = "no connection in time" if unconnected else "no answer within infer.timeout"
-        raise ServiceError(ErrorKind.unreachable if unconnected else ErrorKind.retry, reason) from None
+        connect_timeout = isinstance(error.__cause__, httpx2.ConnectTimeout)
+        reason = "no connection in time" if connect_timeout else "no answer within infer.timeout"
+        raise ServiceError(ErrorKind.unreachable if connect_timeout else ErrorKind.retry, reason) from None
     except openai.APIConnectionError as error:
         cause = error.__cause__ or error
         transient = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
@@ -205,7 +205,7 @@ def read_completion(text: str, *, sampled: bool = False) -> Completion:
     if isinstance(answer, list):
         answer = "".join(str(part.get("text") or "") for part in answer if isinstance(part, dict))
     if finish_reason in ABORTED:
-        raise ServiceError(ErrorKind.retry, f"the service ended its answer (finish_reason: {finish_reason})")
+        raise ServiceError(ErrorKind.retry, f"the service aborted its answer (finish_reason: {finish_reason})")
     finish, reason = FINISH.get(finish_reason, Finish.stop), ""
     if message.get("refusal") and not answer:
         finish, answer, reason = Finish.refused, "", str(message["refusal"])

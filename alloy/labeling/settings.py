@@ -23,7 +23,7 @@ class LabelFormat(Enum):
 
 
 class Prompt(Section):
-    """The prompt of a comment.
+    """Settings of the prompt.
 
     - `taxonomy`: how much of the taxonomy is in the prompt
     - `shortlist`: number of leaves, if `taxonomy` is `shortlist`

@@ -21,9 +21,9 @@ def check_folder(folder: Path, location: str) -> None:
     No weights are loaded; only the names and shapes of the tensors are compared with the architecture.
 
     1. There is a config.json.
-    2. There are safetensors files, all complete, and all that the index names.
+    2. There are safetensors files: every file listed in the index, and each is complete.
     3. transformers has the architecture as a causal language model, without code from the model.
-    4. The files hold every tensor of that architecture, in its shape.
+    4. The files contain every tensor of that architecture, with the right shape.
     5. There is a tokenizer, and its chat template can render a question.
     6. The template ends an answer with a token at which the model stops or can be made to stop.
     """
@@ -40,7 +40,7 @@ def _read_config(folder: Path, location: str) -> dict[str, Any]:
     if not (folder / CONFIG).is_file():
         if (folder / "adapter_config.json").is_file():
             raise InputError(
-                f"{location}: it holds only an adapter; merge the adapter into its base model (PEFT: merge_and_unload)"
+                f"{location}: the folder has only an adapter; merge it into its base model (PEFT: merge_and_unload)"
             )
         raise InputError(f"{location}: no {CONFIG}; give a folder written by save_pretrained")
     config = read_json(folder / CONFIG)
@@ -65,7 +65,7 @@ def _check_files(folder: Path, location: str) -> None:
     if (folder / INDEX).is_file():
         named = set(read_json(folder / INDEX).get("weight_map", {}).values())
         if missing := sorted(named - {file.name for file in files}):
-            raise InputError(f"{location}: no {missing[0]}, which {INDEX} names; download it")
+            raise InputError(f"{location}: no {missing[0]}, which is listed in {INDEX}; download it")
     for file in files:
         try:
             with safe_open(file, framework="numpy"):
@@ -81,18 +81,18 @@ def _check_architecture(config: dict[str, Any], location: str) -> None:
     from transformers import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    kind = config["model_type"]
-    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    model_type = config["model_type"]
+    if model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return
-    if kind in CONFIG_MAPPING:
-        raise InputError(f"{location}: '{kind}' is not a causal language model; use a model that generates text")
+    if model_type in CONFIG_MAPPING:
+        raise InputError(f"{location}: '{model_type}' is not a causal language model; use a model that generates text")
     if "auto_map" in config:
         raise InputError(
-            f"{location}: '{kind}' needs code from the model, which Alloy does not run; use a model whose architecture "
-            "is in transformers"
+            f"{location}: '{model_type}' needs code from the model, which Alloy does not run; use a model whose "
+            "architecture is in transformers"
         )
     raise InputError(
-        f"{location}: transformers {transformers.__version__} has no architecture '{kind}'; use another model"
+        f"{location}: transformers {transformers.__version__} has no architecture '{model_type}'; use another model"
     )
 
 
@@ -116,9 +116,10 @@ def _check_tensors(folder: Path, location: str) -> None:
             "download the model again"
         )
     if mismatched := sorted(info["mismatched_keys"]):
-        name, held, wanted = mismatched[0]
+        name, actual, expected = mismatched[0]
         raise InputError(
-            f"{location}: {name}: expected shape {list(wanted)} as in {CONFIG}, got {list(held)}; use matching files"
+            f"{location}: {name}: expected shape {list(expected)} as in {CONFIG}, got {list(actual)}; use matching "
+            "files"
         )
 
 

@@ -1,4 +1,4 @@
-"""Run long work: on all cores, in chunks, and resumed after a kill.
+"""Run long work: on all cores, in chunks, and resumed after an interruption.
 
 Here: code that runs any work safely. Not here: the work itself.
 """

@@ -1,4 +1,4 @@
-"""Resumable chunks: process many rows so that a kill loses little, with one chunk of rows in memory.
+"""Resumable chunks: process many rows so that an interruption loses little, with one chunk of rows in memory.
 
 Algorithm (`run_job`):
 

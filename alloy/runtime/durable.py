@@ -1,4 +1,4 @@
-"""Files and folders that survive a kill or a power cut, and that show whether they were damaged.
+"""Files and folders that survive a killed process or a power cut, and that show whether they were damaged.
 
 A sealed folder holds a file `complete` with the SHA-256 hash of every other file. It is written last, after everything
 else is on the disk: a folder without it is unfinished, and a folder whose files differ from it is damaged.

@@ -1,4 +1,4 @@
-"""Work folders, in which long work keeps its progress: a kill at any moment costs seconds or minutes of work.
+"""Work folders, in which long work keeps its progress: an interruption costs only seconds or minutes.
 
 DVC deletes the outputs of a stage before it runs the stage. So progress is kept outside of them, in a folder under
 .dvc/tmp/alloy of the main repository. Its name has a hash of everything that the result depends on: if a parameter

@@ -1,4 +1,4 @@
-"""A log of finished rows, to which each row is appended at once: a kill loses none of them.
+"""A log of finished rows, to which each row is appended at once: none is lost if the process is killed.
 
 Each line holds a checksum and `[key, row]` as JSON. If a key is written again, its last row counts.
 """
@@ -14,7 +14,7 @@ import orjson
 
 from alloy.runtime.durable import read_line, seal_line, sync_to_disk
 
-SYNC_SECONDS = 1.0  # a power cut loses at most the rows of the last second; a kill loses nothing
+SYNC_SECONDS = 1.0  # a power cut loses at most the rows of the last second; a killed process loses nothing
 Key = int | str
 
 

@@ -1,11 +1,11 @@
-"""Assign each comment to train or test, so that no near-duplicates end up on both sides."""
+"""Assign each comment to train or test, so that no near-duplicates end up in different subsets."""
 
 from collections import defaultdict
 
 import numpy as np
 
 FREE, TRAIN, TEST, LEFT_OUT = range(4)
-SIDES = {None: FREE, "train": TRAIN, "test": TEST}  # by the `split` of a comment
+SUBSETS = {None: FREE, "train": TRAIN, "test": TEST}  # by the `split` of a comment
 
 
 def find_copies(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -19,53 +19,53 @@ def find_copies(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([first_of, rows], axis=1)[first_of != rows], np.sort(first)
 
 
-def assign_sides(
-    keys: np.ndarray, given_sides: np.ndarray, pairs: np.ndarray, test_share: float
+def assign_subsets(
+    keys: np.ndarray, given_subsets: np.ndarray, pairs: np.ndarray, test_share: float
 ) -> tuple[np.ndarray, dict[int, int]]:
-    """Return the side of each comment (n,), and for each comment that is left out a similar one on the other side.
+    """Return the subset of each comment (n,), and for each comment that is left out a similar one in the other subset.
 
-    `keys` (n,) are hashes of the texts in uint64. `given_sides` (n,) are set by the comments' `split`, else `FREE`.
+    `keys` (n,) are hashes of the texts in uint64. `given_subsets` (n,) are the subsets given by the data, or `FREE`.
     `pairs` (m, 2) are the row indices of near-duplicates and of copies. If several comments are copies of each other,
     only the first of them is paired with near-duplicates.
 
-    1. A comment with a given side gets it. A free comment is a test comment if its hash, as a fraction of 2**64, is
+    1. A comment with a given subset keeps it. A free comment is a test comment if its hash, as a fraction of 2**64, is
        below `test_share`.
-    2. Go through the free comments in order. One with earlier near-duplicates or copies on one side only goes to that
-       side. One with earlier ones on both sides is left out. A copy of a comment that is left out is left out too.
+    2. Go through the free comments in order. One with earlier near-duplicates or copies in one subset only goes to
+       that subset. One with earlier ones in both subsets is left out. So is a copy of a comment that is left out.
     3. Leave out each training comment that is a copy or near-duplicate of a test comment.
 
-    Step 2 looks at earlier comments only, so that comments added at the end do not move any to the other side.
+    Step 2 looks at earlier comments only, so that comments added at the end do not move any to the other subset.
 
     Example: comments 0 (test) and 1 (train) are not similar, and comment 2 is similar to both: it is left out.
     """
-    hashed_sides = np.where(keys / 2**64 < test_share, TEST, TRAIN)
-    sides = np.where(given_sides == FREE, hashed_sides, given_sides)
+    hashed_subsets = np.where(keys / 2**64 < test_share, TEST, TRAIN)
+    subsets = np.where(given_subsets == FREE, hashed_subsets, given_subsets)
     similar: dict[int, list[int]] = defaultdict(list)
     for a, b in pairs.tolist():
         similar[a].append(b)
         similar[b].append(a)
     left_out: dict[int, int] = {}
     for row in sorted(similar):
-        if given_sides[row] == FREE:
-            by_side = {int(sides[other]): other for other in similar[row] if other < row}
-            out = by_side.pop(LEFT_OUT, None)
-            if len(by_side) == 1:
-                (sides[row],) = by_side
-            elif by_side:
-                sides[row], left_out[row] = LEFT_OUT, by_side[TRAIN]
+        if given_subsets[row] == FREE:
+            by_subset = {int(subsets[other]): other for other in similar[row] if other < row}
+            out = by_subset.pop(LEFT_OUT, None)
+            if len(by_subset) == 1:
+                (subsets[row],) = by_subset
+            elif by_subset:
+                subsets[row], left_out[row] = LEFT_OUT, by_subset[TRAIN]
             elif out is not None and keys[out] == keys[row]:
-                sides[row], left_out[row] = LEFT_OUT, left_out[out]
-    for row, other in _find_leaks(keys, np.flatnonzero(sides == TEST), similar).items():
-        if sides[row] == TRAIN:
-            sides[row], left_out[row] = LEFT_OUT, other
-    return sides, left_out
+                subsets[row], left_out[row] = LEFT_OUT, left_out[out]
+    for row, other in _find_leaks(keys, np.flatnonzero(subsets == TEST), similar).items():
+        if subsets[row] == TRAIN:
+            subsets[row], left_out[row] = LEFT_OUT, other
+    return subsets, left_out
 
 
 def _find_leaks(keys: np.ndarray, test_rows: np.ndarray, similar: dict[int, list[int]]) -> dict[int, int]:
     """Return each row whose text is similar to that of a test row, with this test row.
 
-    It compares the texts (`keys`), not the rows: a pair names the first copy of a text, and its other copies may be on
-    another side.
+    It compares the texts (`keys`), not the rows: a pair names the first copy of a text, and its other copies may be in
+    another subset.
     """
     test_row_of = dict(zip(keys[test_rows].tolist(), test_rows.tolist(), strict=True))
     leaks: dict[int, int] = {}  # key of a text -> a test row that it is similar to

@@ -15,14 +15,14 @@ from alloy.core.text import fold_text, hash_to_uint64
 from alloy.core.unknown_keys import find_unknown_keys
 from alloy.formats.comments import KEYS, Comment, parse_comment
 from alloy.formats.taxonomy import Taxonomy
-from alloy.splitting.assignment import SIDES, find_copies
+from alloy.splitting.assignment import SUBSETS, find_copies
 from alloy.splitting.near_duplicates import PERMUTATIONS, compute_minhash_signatures, hash_halves
 
 COLUMNS = [
     ("line", np.int64),  # in the file, from 1
     ("id", np.uint64),  # hash of the id
     ("key", np.uint64),  # hash of the folded text
-    ("given_side", np.int8),  # from its `split`, or `FREE`
+    ("given_subset", np.int8),  # by the comment's `split`, or `FREE`
     ("labels", np.uint64),  # hash of the labels and emotions of its segments, in any order
     ("content", np.bool_),  # whether any of its segments has a `content`
     ("quoted", np.bool_),  # whether its text contains the `content` of each of its segments
@@ -93,7 +93,7 @@ def check_block(path: Path, taxonomy: Taxonomy, lines: list[tuple[int, bytes]]) 
     table["line"] = numbers
     table["id"] = [hash_to_uint64(comment.id) for comment in comments]
     table["key"] = [hash_to_uint64(text) for text in texts]
-    table["given_side"] = [SIDES[comment.split] for comment in comments]
+    table["given_subset"] = [SUBSETS[comment.split] for comment in comments]
     table["labels"] = [hash_to_uint64(_make_label_key(comment)) for comment in comments]
     table["content"] = [any(segment.content is not None for segment in comment.segments) for comment in comments]
     table["quoted"] = [_are_contents_in_text(comment, text) for comment, text in zip(comments, texts, strict=True)]

@@ -1,4 +1,4 @@
-"""The cost of a training: parameters, FLOPs and memory, from a model's configuration.
+"""The cost of a training run: parameters, FLOPs and memory, from a model's configuration.
 
 Memory is an estimate of what PyTorch allocates. CUDA itself, communication buffers and fragmentation take some
 gigabytes more.
@@ -90,7 +90,7 @@ def count_parameters(config: "PreTrainedConfig") -> ParameterCounts:
 def count_training_flops(
     config: "PreTrainedConfig", tokens: float, squares: float, completions: float, method: Method
 ) -> float:
-    """Return the model FLOPs of a training.
+    """Return the model FLOPs of a training run.
 
     `tokens` is the number of tokens, `squares` the sum of the squared lengths of the examples, `completions` the number
     of tokens with a loss.

@@ -1,4 +1,4 @@
-"""Starts the processes of a training. Their number is not a param: the experiment is the same on one GPU or on 32.
+"""Start the processes of a training run. Their number is not a param: the experiment is the same on one GPU or on 32.
 
 A stage that was started as one process starts itself again as several, if the environment or the number of GPUs
 requires it:

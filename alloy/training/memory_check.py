@@ -1,4 +1,4 @@
-"""Estimates the memory of a training before it starts, and stops if the device has less."""
+"""Estimate the memory of a training run before it starts, and stop if the device has less."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The report of a training: counts, losses, speed."""
+"""The report of a training run: counts, losses, speed."""
 
 import os
 import resource
@@ -24,8 +24,8 @@ def make_training_report(
 ) -> Row:
     """Return the metrics that are the same in every run of a job.
 
-    `order` has the indices of the rows of `examples` that the steps used, and `work` the sum of
-    `Examples.measure_work` over these rows.
+    `order` has the indices of the rows of `examples` that the steps used. `work` has the tokens, squared lengths and
+    loss tokens of these rows (the sum of `Examples.measure_work`).
     """
     return {
         "parameters": count_parameters(job.config).total,
@@ -49,7 +49,7 @@ def _count_training_data(examples: Examples, arguments: Any, order: list[int], w
 
 
 def compute_general_share(source: dict[str, Row]) -> Row:
-    """Return the share of general data in what a training saw, for each unit of `mix`: examples, tokens, loss tokens.
+    """Return the share of general data in the data of a training run, in examples, tokens and loss tokens.
 
     `source` has the counts per source, as in metrics/train.json. An example counts each time that it was seen.
     """

@@ -203,7 +203,7 @@ def test_of_a_hub_model_without_weights_all_but_these_is_checked(project, monkey
     assert read_errors()[0].startswith("model.hub: nobody/small: ")
 
 
-def test_a_training_that_memory_cannot_hold_is_an_error_and_one_without_its_gpu_a_warning(project, monkeypatch):
+def test_a_training_run_that_memory_cannot_hold_is_an_error_and_one_without_its_gpu_a_warning(project, monkeypatch):
     monkeypatch.setattr("alloy.commands.estimate_training.estimate_memory_here", lambda *_: (2**40, 2**30))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert read_errors()[0].startswith("train: needs about 1024.0 GiB")

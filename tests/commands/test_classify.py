@@ -152,7 +152,7 @@ def test_comments_are_labeled_in_order_with_labels_of_the_taxonomy(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_missing_file_is_named_in_one_line(tmp_path):
+def test_a_missing_file_is_named_in_a_one_line_error(tmp_path):
     done = run_classify(write_labeling_project(tmp_path / "project", ["Good."]), "nowhere.jsonl")
     assert done.returncode == 1
     assert done.stderr.startswith("alloy: nowhere.jsonl: ")

@@ -44,15 +44,15 @@ def test_a_mix_has_the_examples_that_its_ratio_asks_for(mix: Mix, needed: float,
 
 
 @pytest.mark.parametrize(
-    ("train", "wanted"),
+    ("train", "expected"),
     [
         (Train(lr=1e-4, epochs=2), 2.0),
         (Train(lr=1e-4, max_steps=5, global_batch=4, max_length=1000), 2.0),  # 10 packed rows an epoch
         (Train(lr=1e-4, max_steps=5, global_batch=4, packing=False), 0.2),
     ],
 )
-def test_passes_come_from_epochs_or_steps(train: Train, wanted: float) -> None:
-    assert count_epochs(train, CUSTOMER) == pytest.approx(wanted)
+def test_passes_come_from_epochs_or_steps(train: Train, expected: float) -> None:
+    assert count_epochs(train, CUSTOMER) == pytest.approx(expected)
 
 
 def test_a_small_model_fits_every_gpu_and_costs_time_times_price() -> None:
@@ -66,22 +66,22 @@ def test_a_small_model_fits_every_gpu_and_costs_time_times_price() -> None:
 
 
 @pytest.mark.parametrize(
-    ("train", "wanted"),
+    ("train", "expected"),
     [
         (Train(lr=1e-4, global_batch=8, deepspeed=DeepSpeed.zero3), [None, 2, 2]),
         (Train(lr=1e-4, global_batch=8), [None, None, None]),
         (Train(lr=1e-4, global_batch=7, deepspeed=DeepSpeed.zero3), [None, None, None]),
     ],
 )
-def test_only_a_shared_training_takes_more_gpus_and_only_as_many_as_divide_the_batch(
-    monkeypatch: pytest.MonkeyPatch, train: Train, wanted: list[int | None]
+def test_only_distributed_training_uses_more_gpus_and_their_number_divides_the_batch(
+    monkeypatch: pytest.MonkeyPatch, train: Train, expected: list[int | None]
 ) -> None:
     needs = {1: 300 * 10**9, 2: 70 * 10**9, 4: 60 * 10**9, 8: 50 * 10**9}
     monkeypatch.setattr(
         "alloy.commands.estimate_training.estimate_memory",
         lambda _config, _train, count, *_, gpu: {"total": needs[count]},
     )
-    assert [cost.devices for cost in estimate_costs_on_gpus(make_dense_config(), train, 1e15)] == wanted
+    assert [cost.devices for cost in estimate_costs_on_gpus(make_dense_config(), train, 1e15)] == expected
 
 
 def test_the_speed_of_this_machine_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -198,7 +198,7 @@ BAD: dict[str, tuple[str | bytes, str, str, str]] = {
 
 
 @pytest.mark.parametrize(("content", "file", "location", "value"), BAD.values(), ids=BAD)
-def test_a_file_that_cannot_be_imported_is_named_in_one_line(
+def test_a_file_that_cannot_be_imported_is_named_in_a_one_line_error(
     content: str | bytes, file: str, location: str, value: str
 ) -> None:
     message = read_error(content, file)
@@ -207,7 +207,7 @@ def test_a_file_that_cannot_be_imported_is_named_in_one_line(
     assert "\n" not in message
 
 
-def test_a_folder_or_a_missing_file_is_named() -> None:
+def test_a_folder_or_a_missing_file_is_named_in_the_error() -> None:
     Path("sub").mkdir()
     assert read_error(None, "sub").startswith("sub: ")
     missing = read_error(None, "b.csv")

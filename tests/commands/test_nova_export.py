@@ -143,7 +143,7 @@ def test_comments_are_unchanged_when_the_files_are_read_again(project: Path, pro
     convert_nova(Path("data/nova/raw"), Path("back"))
     back = read_jsonl("back/comments.jsonl")
     assert [(row["text"], row["segments"], row["split"]) for row in back] == [
-        (row["text"], row["segments"], side) for side, part in (("test", test), ("train", train)) for row in part
+        (row["text"], row["segments"], subset) for subset, part in (("test", test), ("train", train)) for row in part
     ]
     assert len({row["id"] for row in back}) == len(back)
     assert load_taxonomy("back/taxonomy.csv") == Taxonomy(LABELS.levels, dict(sorted(LABELS.leaves.items())))
@@ -199,6 +199,6 @@ def test_a_row_that_is_not_a_conversation_is_named_and_nothing_is_written(projec
     assert list(Path("data/converse").iterdir()) == []
 
 
-def test_before_split_and_mix_the_missing_file_is_named(project: Path) -> None:
+def test_before_split_and_mix_the_missing_file_is_named_in_the_error(project: Path) -> None:
     with pytest.raises(InputError, match=r"^data/split/taxonomy.json: "):
         main(Path("data/converse"))

@@ -153,7 +153,7 @@ def test_an_error_names_line_and_key_and_nothing_changes(
     assert value in message
 
 
-def test_a_missing_recipe_is_named(project: Path) -> None:
+def test_a_missing_recipe_is_named_in_the_error(project: Path) -> None:
     assert find_error("read", "x.yaml").startswith("x.yaml: ")
 
 
@@ -162,7 +162,7 @@ def test_a_file_that_is_not_text_names_the_byte(project: Path) -> None:
     assert find_error("read", "recipe.yaml").startswith("recipe.yaml: byte 4 ")
 
 
-def test_params_without_the_key_are_named(project: Path) -> None:
+def test_params_without_the_key_are_named_in_the_error(project: Path) -> None:
     Path("params.yaml").write_text("mix:\n  ratio: 0.5\n")
     message = find_error("read", "recipe.yaml")
     assert message.startswith("params.yaml:2: mix: ")

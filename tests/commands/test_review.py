@@ -171,7 +171,7 @@ def test_without_a_head_the_files_in_the_folder_are_compared(project):
         (["nowhere"], "nowhere"),
     ],
 )
-def test_an_unknown_revision_is_named_in_one_line(project, revisions, words):
+def test_an_unknown_revision_is_named_in_a_one_line_error(project, revisions, words):
     done = run_command(project, sys.executable, "-m", "alloy", "review", *revisions, check=False)
     assert done.returncode == 1
     assert done.stdout == ""

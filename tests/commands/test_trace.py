@@ -116,8 +116,8 @@ def test_the_steps_follow_the_order_of_the_packed_rows(here, capsys) -> None:
     order = list(EpochSampler(len(packed), STEPS * BATCH, 0))
     for step in (1, STEPS):
         found = run_trace(step, capsys)
-        wanted = [len(packed[index]["seq_lengths"]) for index in order[(step - 1) * BATCH : step * BATCH]]
-        assert [sum(row["packed"] == number for row in found) for number in range(1, BATCH + 1)] == wanted
+        expected = [len(packed[index]["seq_lengths"]) for index in order[(step - 1) * BATCH : step * BATCH]]
+        assert [sum(row["packed"] == number for row in found) for number in range(1, BATCH + 1)] == expected
 
 
 def test_another_seed_uses_other_rows(here, capsys) -> None:

@@ -20,7 +20,7 @@ IFEVAL = Sensitivity("ifeval.prompt_strict", "prompts followed", 60, 0.12, 0.05,
 
 
 @pytest.mark.parametrize(
-    ("change", "wanted"),
+    ("change", "expected"),
     [
         ({}, True),
         ({"low": 0.25}, False),
@@ -29,8 +29,8 @@ IFEVAL = Sensitivity("ifeval.prompt_strict", "prompts followed", 60, 0.12, 0.05,
         ({"n": 1}, False),
     ],
 )
-def test_a_test_shows_loss_if_the_whole_interval_is_above_chance(change: dict, wanted: bool) -> None:
-    assert replace(CLOZE, **change).can_show_loss is wanted
+def test_a_test_shows_loss_if_the_whole_interval_is_above_chance(change: dict, expected: bool) -> None:
+    assert replace(CLOZE, **change).can_show_loss is expected
 
 
 def test_the_most_sensitive_test_is_that_furthest_above_chance() -> None:

@@ -86,12 +86,12 @@ BAD_LINES = {  # a line, and what its error names
 }
 
 
-@pytest.mark.parametrize(("line", "wanted"), BAD_LINES.values(), ids=BAD_LINES)
-def test_a_bad_line_is_an_error_with_its_location(tmp_path: Path, line: bytes, wanted: str) -> None:
+@pytest.mark.parametrize(("line", "expected"), BAD_LINES.values(), ids=BAD_LINES)
+def test_a_bad_line_is_an_error_with_its_location(tmp_path: Path, line: bytes, expected: str) -> None:
     path = write_file(tmp_path, b'{"good": 1}\n\n' + line + b"\n")
     error = read_error(path)
     assert error.startswith("rows.jsonl:3: ")
-    assert wanted in error
+    assert expected in error
 
 
 def test_the_rows_around_a_bad_line_are_still_read(tmp_path: Path) -> None:
@@ -132,12 +132,12 @@ NO_FILES = {
 }
 
 
-@pytest.mark.parametrize(("make", "wanted"), NO_FILES.values(), ids=NO_FILES)
-def test_the_error_says_what_is_in_place_of_a_file(tmp_path: Path, make: Callable[[Path], object], wanted: str) -> None:
+@pytest.mark.parametrize(("make", "expected"), NO_FILES.values(), ids=NO_FILES)
+def test_something_else_than_a_file_is_an_error(tmp_path: Path, make: Callable[[Path], object], expected: str) -> None:
     make(path := tmp_path / "rows.jsonl")
     error = read_error(path)
     assert error.startswith("rows.jsonl: ")
-    assert wanted in error
+    assert expected in error
 
 
 OTHER_FORMATS = {
@@ -148,13 +148,13 @@ OTHER_FORMATS = {
 }
 
 
-@pytest.mark.parametrize(("content", "wanted"), OTHER_FORMATS.values(), ids=OTHER_FORMATS)
+@pytest.mark.parametrize(("content", "expected"), OTHER_FORMATS.values(), ids=OTHER_FORMATS)
 def test_a_file_of_another_format_is_one_error_and_not_one_per_line(
-    tmp_path: Path, content: bytes, wanted: str
+    tmp_path: Path, content: bytes, expected: str
 ) -> None:
     message = read_error(write_file(tmp_path, content))
     assert message.startswith("rows.jsonl:1: ")
-    assert wanted in message
+    assert expected in message
     assert "\n" not in message
 
 
@@ -192,7 +192,7 @@ def test_a_byte_order_mark_at_the_start_of_a_text_is_dropped(tmp_path: Path) -> 
     assert list(decode_text("rows.txt", lines)) == ["a\n", "b\n"]
 
 
-def test_a_text_line_that_is_not_utf_8_is_named() -> None:
+def test_a_text_line_that_is_not_utf_8_is_named_in_the_error() -> None:
     with pytest.raises(InputError, match=r"^rows\.txt:2: byte 3 "):
         list(decode_text("rows.txt", [b"a\n", b"b \xff\n"]))
 

@@ -432,7 +432,7 @@ def test_a_bad_profile_is_an_error_of_one_line_with_its_key_and_the_expected_val
     assert [word for word in named if word not in rest] == []
 
 
-def test_each_missing_part_of_a_model_from_scratch_is_named() -> None:
+def test_each_missing_part_of_a_model_from_scratch_is_named_in_the_error() -> None:
     errors = load_errors(Model, profile="model: {scratch: {vocab_size: 3}}")
     keys = [line.partition(":")[0].strip() for line in SCRATCH.splitlines()[2:]]
     assert {key for _, key, _ in errors} == {f"model.scratch.{key}" for key in keys}

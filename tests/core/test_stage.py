@@ -45,7 +45,7 @@ def test_a_model_that_is_not_in_dvc_yaml_is_an_error_with_the_known_ones(tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc.yaml", "params.yaml"]
 
 
-def test_a_path_that_cannot_be_written_is_named(tmp_path):
+def test_a_path_that_cannot_be_written_is_named_in_the_error(tmp_path):
     (tmp_path / "params.yaml").write_text("{}\n")
     (tmp_path / "file").write_text("")
     before = sorted(tmp_path.iterdir())

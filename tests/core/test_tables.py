@@ -58,7 +58,7 @@ def test_unicode_is_decoded(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "wanted"),
+    ("data", "expected"),
     [
         ("a\nZürich".encode("cp1252"), r"^f:2: byte 2 .*0xFC.*Windows-1252.*CSV UTF-8"),
         (b"a\x81", r"^f:1: byte 2 .*\(0x81\)"),
@@ -67,8 +67,8 @@ def test_unicode_is_decoded(encoding: str) -> None:
         (b"\xd0\xcf\x11\xe0", "^f: .*workbook"),
     ],
 )
-def test_a_file_that_is_not_unicode_is_named_with_its_bad_byte(data: bytes, wanted: str) -> None:
-    with pytest.raises(InputError, match=wanted):
+def test_a_file_that_is_not_unicode_is_named_with_its_bad_byte(data: bytes, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
         decode_document("f", data)
 
 

@@ -1,4 +1,4 @@
-"""Package versions are inputs: they are pinned, compared with what is installed, and recorded with results."""
+"""Package versions are pinned, compared with the installed ones, and recorded with the results."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def test_pins_are_read_from_the_constraints():
     }
 
 
-def test_versions_yaml_follows_the_constraints_and_installed_versions_are_compared(tmp_path, monkeypatch):
+def test_versions_yaml_must_match_the_constraints_and_other_installed_versions_are_listed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"^constraints\.txt: "):
         check_versions(write=False)
@@ -47,7 +47,7 @@ def test_versions_yaml_follows_the_constraints_and_installed_versions_are_compar
         check_versions(write=False)
 
 
-def test_the_record_has_versions_and_processor(monkeypatch):
+def test_the_environment_has_versions_and_processor(monkeypatch):
     monkeypatch.chdir(ROOT)
     found = describe_environment()
     assert len(found["constraints"]) == 64
@@ -56,7 +56,7 @@ def test_the_record_has_versions_and_processor(monkeypatch):
     assert found["python"].startswith("3.")
 
 
-def test_the_packages_of_a_stage_are_those_that_dvc_yaml_names():
+def test_the_packages_of_a_stage_are_read_from_dvc_yaml():
     assert list_used_packages(
         {"params": ["mix", {"profiles/x.yaml": ["train"]}, {"versions.yaml": ["trl", "peft"]}]}
     ) == [
@@ -79,7 +79,7 @@ STAGE = "from alloy.core.stage import run\nrun(lambda: open('out', 'w').close())
 
 
 @pytest.mark.slow
-def test_a_stage_warns_of_another_version_and_records_what_it_ran_with(tmp_path):
+def test_a_stage_warns_of_an_unpinned_version_and_records_its_environment(tmp_path):
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     env = make_environment(PYTHONPATH=str(ROOT), DVC_NO_ANALYTICS="true")
     subprocess.run(["dvc", "init", "-q"], cwd=tmp_path, env=env, check=True)

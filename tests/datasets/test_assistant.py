@@ -117,7 +117,7 @@ def test_left_out_examples_are_counted() -> None:
     }  # fmt: skip
 
 
-def test_a_missing_source_is_named(raw: Path) -> None:
+def test_a_missing_source_is_named_in_the_error(raw: Path) -> None:
     with pytest.raises(InputError, match=r"^data/assistant/raw: no \.json"):
         prepare_folder(Path("data/assistant"), "general")
     for name, rows in list(FILES.items())[1:]:

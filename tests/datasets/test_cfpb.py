@@ -198,13 +198,13 @@ BAD_CSV = {
 }
 
 
-@pytest.mark.parametrize(("content", "wanted"), BAD_CSV.values(), ids=BAD_CSV)
+@pytest.mark.parametrize(("content", "expected"), BAD_CSV.values(), ids=BAD_CSV)
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "zip"])
-def test_an_error_in_a_table_names_file_and_line(raw: Path, form: str, content: bytes, wanted: str) -> None:
+def test_an_error_in_a_table_names_file_and_line(raw: Path, form: str, content: bytes, expected: str) -> None:
     pack = {"csv": bytes, "csv.gz": gzip.compress, "zip": lambda content: make_zip("inner.csv", content)}[form]
     (raw / f"a.{form}").write_bytes(pack(content))
     location = f"data/cfpb/raw/a.{form}" + ("/inner.csv" if form == "zip" else "")
-    assert read_error().startswith(location + wanted)
+    assert read_error().startswith(location + expected)
 
 
 BAD_RECORDS = {
@@ -219,15 +219,15 @@ BAD_RECORDS = {
 }
 
 
-@pytest.mark.parametrize(("content", "wanted"), BAD_RECORDS.values(), ids=BAD_RECORDS)
+@pytest.mark.parametrize(("content", "expected"), BAD_RECORDS.values(), ids=BAD_RECORDS)
 @pytest.mark.parametrize(("form", "pack"), [("jsonl", bytes), ("jsonl.gz", gzip.compress)])
 def test_an_error_in_json_lines_names_file_and_line(
-    raw: Path, form: str, pack: Any, content: bytes, wanted: str
+    raw: Path, form: str, pack: Any, content: bytes, expected: str
 ) -> None:
     (raw / f"a.{form}").write_bytes(pack(make_jsonl(make_record(CARD, "Good", "2")) + b"\n" + content))
     message = read_error()
     assert message.startswith(f"data/cfpb/raw/a.{form}:3: ")
-    assert wanted in message
+    assert expected in message
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz"])

@@ -71,9 +71,9 @@ READ: dict[str, tuple[str, dict[str, Any], list[tuple[str, str]]]] = {
 }
 
 
-@pytest.mark.parametrize(("layout", "row", "wanted"), READ.values(), ids=READ)
-def test_a_row_is_read(layout: str, row: dict[str, Any], wanted: list[tuple[str, str]]) -> None:
-    assert convert_chat(layout, row) == wanted
+@pytest.mark.parametrize(("layout", "row", "expected"), READ.values(), ids=READ)
+def test_a_row_is_read(layout: str, row: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    assert convert_chat(layout, row) == expected
 
 
 def test_columns_of_another_name_are_read() -> None:
@@ -104,9 +104,9 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("layout", "row", "wanted"), BAD.values(), ids=BAD)
-def test_an_invalid_row_names_the_key_and_the_value(layout: str, row: dict[str, Any], wanted: str) -> None:
-    with pytest.raises(ValueError, match=wanted) as caught:
+@pytest.mark.parametrize(("layout", "row", "expected"), BAD.values(), ids=BAD)
+def test_an_invalid_row_names_the_key_and_the_value(layout: str, row: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected) as caught:
         convert_chat(layout, row)
     assert not isinstance(caught.value, NoAnswer)
 
@@ -149,7 +149,7 @@ def test_several_files_get_ids_that_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [
         ('[{"instruction": "Why?"}]', "data/mine/a.json:1: expected a key `output`"),
         ("[1]", "data/mine/a.json:1: expected a JSON object, found a number"),
@@ -158,7 +158,7 @@ def test_several_files_get_ids_that_differ() -> None:
         ("", "data/mine/a.json: "),
     ],
 )
-def test_an_error_names_file_and_row(text: str, wanted: str) -> None:
+def test_an_error_names_file_and_row(text: str, expected: str) -> None:
     with pytest.raises(InputError) as caught:
         prepare_folder(write_source({"a.json": text}, {"format": "alpaca"}), "general")
-    assert str(caught.value).startswith(wanted)
+    assert str(caught.value).startswith(expected)

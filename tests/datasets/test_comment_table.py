@@ -206,15 +206,15 @@ def test_the_first_bad_rows_are_listed_and_the_others_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "row", "wanted"),
+    ("columns", "row", "expected"),
     [
         ({"split": "id"}, "dev,a,b,c", "split is 'dev'"),
         ({"weight": "id"}, "heavy,a,b,c", "weight is 'heavy'"),
     ],
 )
-def test_a_field_with_a_wrong_value_is_named(columns: dict[str, str], row: str, wanted: str) -> None:
+def test_a_field_with_a_wrong_value_is_named_in_the_error(columns: dict[str, str], row: str, expected: str) -> None:
     source = {"format": "csv", "columns": {**COLUMNS, "id": None, **columns}}
-    assert read_error({"a.csv": f"{HEAD}{row}\n"}, source).startswith(f"data/mine/a.csv:2: {wanted}")
+    assert read_error({"a.csv": f"{HEAD}{row}\n"}, source).startswith(f"data/mine/a.csv:2: {expected}")
 
 
 def test_columns_that_are_not_named_are_listed() -> None:
@@ -225,7 +225,7 @@ def test_columns_that_are_not_named_are_listed() -> None:
     assert message.startswith("data/mine/source.yaml: columns.levels: ")
 
 
-def test_a_segment_without_a_clear_comment_is_named() -> None:
+def test_a_segment_without_a_clear_comment_is_named_in_the_error() -> None:
     by_segment = {**SOURCE, "row_is": "segment"}
     assert read_error({"a.csv": HEAD + ",,b,c\n"}, by_segment).startswith("data/mine/a.csv:2: ")
     assert re.match(r"data/mine/a\.csv:2: .*'1'", read_error({"a.csv": HEAD + "1,,b,c\n"}, by_segment))
@@ -261,7 +261,7 @@ def test_a_row_that_repeats_the_column_names_is_named_with_its_number() -> None:
     assert read_error({"a.csv": HEAD + "1,a,b,c\n" + HEAD}).startswith("data/mine/a.csv:3: ")
 
 
-def test_a_header_below_the_last_row_is_named() -> None:
+def test_a_header_below_the_last_row_is_named_in_the_error() -> None:
     message = read_error({"a.csv": HEAD + "1,a,b,c\n"}, {**SOURCE, "header": 40})
     assert message.startswith("data/mine/a.csv: ")
     assert "40" in message
@@ -278,7 +278,7 @@ def test_a_column_is_used_for_one_field_only_but_may_also_be_the_content() -> No
     assert made.rows[0]["segments"] == [{"content": "a", "L1": "b", "L2": "c"}]
 
 
-def test_nul_bytes_in_the_header_are_named() -> None:
+def test_nul_bytes_in_the_header_are_named_in_the_error() -> None:
     assert re.match(r"data/mine/a\.csv: .*NUL", read_error({"a.csv": b"\0" * 64 + b",b\n1,2\n"}))
 
 
@@ -288,7 +288,7 @@ def test_another_separator_is_distinguished_from_a_missing_column() -> None:
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a broken link", "a loop of links"])
-def test_a_source_that_is_no_file_is_named(kind: str) -> None:
+def test_a_source_that_is_no_file_is_named_in_the_error(kind: str) -> None:
     folder = write_source({"a.csv": HEAD + "1,a,b,c\n"}, SOURCE)
     path = folder / "source.yaml"
     path.unlink()
@@ -300,7 +300,7 @@ def test_a_source_that_is_no_file_is_named(kind: str) -> None:
         prepare_folder(folder)
 
 
-def test_a_loop_of_links_instead_of_the_table_is_named() -> None:
+def test_a_loop_of_links_instead_of_the_table_is_named_in_the_error() -> None:
     folder = write_source({}, {**SOURCE, "file": "a.csv"})
     (folder / "a.csv").symlink_to("a.csv")
     with pytest.raises(InputError, match=r"^data/mine/a\.csv: "):

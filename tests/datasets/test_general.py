@@ -73,9 +73,9 @@ def test_unknown_keys_are_dropped_and_a_missing_language_stays_missing(raw: Path
     row["messages"][0]["weight"] = 1
     del row["lang"]
     (raw / "a.jsonl").write_bytes(make_jsonl(row))
-    wanted = make_example("1")
-    del wanted["lang"]
-    assert read_converted() == [wanted]
+    expected = make_example("1")
+    del expected["lang"]
+    assert read_converted() == [expected]
 
 
 def test_the_stages_read_what_was_converted(raw: Path) -> None:
@@ -126,14 +126,14 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("row", "expected"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize(("name", "pack"), [("a.jsonl", bytes), ("a.jsonl.gz", gzip.compress)])
-def test_an_error_names_file_and_line(raw: Path, name: str, pack: Any, row: Row, wanted: str) -> None:
+def test_an_error_names_file_and_line(raw: Path, name: str, pack: Any, row: Row, expected: str) -> None:
     (raw / name).write_bytes(pack(make_jsonl(make_example("1")) + b"\n" + make_jsonl(row)))
-    assert re.match(rf"data/general/raw/{re.escape(name)}:3: .*{wanted}", read_error())
+    assert re.match(rf"data/general/raw/{re.escape(name)}:3: .*{expected}", read_error())
 
 
-def test_a_malformed_line_is_named(raw: Path) -> None:
+def test_a_malformed_line_is_named_in_the_error(raw: Path) -> None:
     (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1")) + b'{"id": \n')
     assert read_error().startswith("data/general/raw/a.jsonl:2: not valid JSON")
 
@@ -285,7 +285,7 @@ def test_an_item_of_an_array_that_is_not_an_object_is_left_out_and_listed(raw: P
     assert [row["line"] for row in read_jsonl(out / REJECTED)] == [2, 3]
 
 
-def test_if_every_row_is_bad_nothing_is_left_out_and_the_first_is_named(raw: Path) -> None:
+def test_if_every_row_is_bad_nothing_is_left_out_and_the_first_is_named_in_the_error(raw: Path) -> None:
     (raw / "a.jsonl").write_bytes(make_jsonl(make_example("1", answer=""), make_example("2", answer="")))
     out = Path("data/prepared/general")
     out.mkdir(parents=True)

@@ -74,7 +74,7 @@ def test_categories_become_labels_and_polarities_emotions(raw: Path, write) -> N
     assert made.leaves == [("food",), ("menu",), ("place",), ("price",), ("staff",)]
 
 
-def test_a_missing_file_is_named(raw: Path) -> None:
+def test_a_missing_file_is_named_in_the_error(raw: Path) -> None:
     with pytest.raises(InputError, match=r"^data/mams/raw: no train\.xml.*https://"):
         run_conversion()
     write_xml(raw)
@@ -98,7 +98,7 @@ def test_two_layouts_at_once_are_refused(raw: Path) -> None:
         ('<sentences><sentence><aspectCategory category="food"/></sentence></sentences>', "train.xml: sentence 1"),
     ],
 )
-def test_an_unexpected_file_is_named(raw: Path, text: str, location: str) -> None:
+def test_an_unexpected_file_is_named_in_the_error(raw: Path, text: str, location: str) -> None:
     write_xml(raw)
     (raw / "train.xml").write_text(text)
     with pytest.raises(InputError) as error:
@@ -107,7 +107,7 @@ def test_an_unexpected_file_is_named(raw: Path, text: str, location: str) -> Non
 
 
 @pytest.mark.parametrize("change", [{"labels": None}, {"labels": []}, {"text": " "}, {"split": "dev"}, {"id": 3}])
-def test_an_invalid_row_is_named(raw: Path, change: dict) -> None:
+def test_an_invalid_row_is_named_in_the_error(raw: Path, change: dict) -> None:
     row = {"id": "1", "text": "t", "split": "train", "labels": [{"L1": "food", "sentiment": "neutral"}], **change}
     (raw / "mams.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(InputError, match=r"^data/mams/raw/mams\.jsonl:1: "):

@@ -137,13 +137,13 @@ def test_validation_and_other_files_are_ignored(raw: Path, write: Writer) -> Non
 
 @pytest.mark.parametrize("write", LAYOUTS)
 @pytest.mark.parametrize("present", ["test", "dev"])
-def test_a_missing_split_is_named(raw: Path, write: Writer, present: str) -> None:
+def test_a_missing_split_is_named_in_the_error(raw: Path, write: Writer, present: str) -> None:
     write(raw, present, TEST)
     absent = "dev" if present == "test" else "test"
     assert read_error().startswith(f"data/mmlu/raw: no {absent} files among the ")
 
 
-def test_a_subject_without_dev_questions_is_named(raw: Path) -> None:
+def test_a_subject_without_dev_questions_is_named_in_the_error(raw: Path) -> None:
     write_lines(raw, "test", TEST)
     write_lines(raw, "dev", DEV[:1])
     assert read_error().startswith("data/mmlu/raw: subject 'astronomy' ")
@@ -175,18 +175,18 @@ BAD = {
 GOOD = make_question("a", "good")
 
 
-@pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
-def test_an_error_in_json_lines_names_file_and_line(raw: Path, row: Row, wanted: str) -> None:
+@pytest.mark.parametrize(("row", "expected"), BAD.values(), ids=BAD)
+def test_an_error_in_json_lines_names_file_and_line(raw: Path, row: Row, expected: str) -> None:
     write_lines(raw, "test", [GOOD, row])
     write_lines(raw, "dev", [GOOD])
-    assert re.match(rf"data/mmlu/raw/mmlu_test\.jsonl:2: .*{wanted}", read_error())
+    assert re.match(rf"data/mmlu/raw/mmlu_test\.jsonl:2: .*{expected}", read_error())
 
 
-@pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
-def test_an_error_in_a_parquet_file_names_file_and_row(raw: Path, row: Row, wanted: str) -> None:
+@pytest.mark.parametrize(("row", "expected"), BAD.values(), ids=BAD)
+def test_an_error_in_a_parquet_file_names_file_and_row(raw: Path, row: Row, expected: str) -> None:
     one_parquet(raw, "test", [GOOD, row])
     one_parquet(raw, "dev", [GOOD])
-    assert re.match(rf"data/mmlu/raw/all/test-00000-of-00001\.parquet: row 2: .*{wanted}", read_error())
+    assert re.match(rf"data/mmlu/raw/all/test-00000-of-00001\.parquet: row 2: .*{expected}", read_error())
 
 
 BAD_TABLES = {
@@ -201,16 +201,16 @@ BAD_TABLES = {
 }
 
 
-@pytest.mark.parametrize(("content", "wanted"), BAD_TABLES.values(), ids=BAD_TABLES)
-def test_an_error_in_a_table_names_file_and_line(raw: Path, content: bytes, wanted: str) -> None:
+@pytest.mark.parametrize(("content", "expected"), BAD_TABLES.values(), ids=BAD_TABLES)
+def test_an_error_in_a_table_names_file_and_line(raw: Path, content: bytes, expected: str) -> None:
     write_tables(raw, "dev", [GOOD])
     (raw / "test").mkdir()
     (raw / "test/a_test.csv").write_bytes(b'"two\nlines",w,x,y,z,A\n\n' + content)
     last = 4 + content.count(b"\nq")
-    assert re.match(rf"data/mmlu/raw/test/a_test\.csv:{last}: .*{wanted}", read_error())
+    assert re.match(rf"data/mmlu/raw/test/a_test\.csv:{last}: .*{expected}", read_error())
 
 
-def test_a_malformed_line_is_named(raw: Path) -> None:
+def test_a_malformed_line_is_named_in_the_error(raw: Path) -> None:
     write_lines(raw, "dev", [GOOD])
     (raw / "mmlu_test.jsonl").write_text('{"subject": \n')
     assert read_error().startswith("data/mmlu/raw/mmlu_test.jsonl:1: not valid JSON")

@@ -114,12 +114,12 @@ def test_hostile_comments_are_kept_unchanged(raw: Path, prompt: str) -> None:
 
 def test_the_shared_text_does_not_depend_on_the_order_of_the_turns() -> None:
     turns = [f"Taxonomy: {'x > y; ' * 500}\nText: <{text}> end" for text in HOSTILE]
-    wanted = Wrapper(f"Taxonomy: {'x > y; ' * 500}\nText: <", "> end")
+    expected = Wrapper(f"Taxonomy: {'x > y; ' * 500}\nText: <", "> end")
     assert (
         find_common_wrapper(turns)
         == find_common_wrapper(reversed(turns))
         == find_common_wrapper(sorted(turns))
-        == wanted
+        == expected
     )
 
 
@@ -179,8 +179,8 @@ def test_the_removed_prompt_is_printed(raw: Path, capsys: pytest.CaptureFixture[
 def test_without_a_prompt_nothing_is_left_out(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_jsonl(raw / "a.jsonl", (make_example(text, prompt="{}") for text in ("One", "Two")))
     run_conversion()
-    wanted = "convert: prompt that was removed: 0 characters before each comment, 0 after it"
-    assert capsys.readouterr().out.splitlines()[1] == wanted
+    expected = "convert: prompt that was removed: 0 characters before each comment, 0 after it"
+    assert capsys.readouterr().out.splitlines()[1] == expected
 
 
 def test_ids_are_those_of_the_rows_else_by_text_and_unique(raw: Path) -> None:
@@ -307,15 +307,15 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("row", "expected"), BAD.values(), ids=BAD)
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
-def test_an_error_names_file_and_line(raw: Path, name: str, row: Row, wanted: str) -> None:
+def test_an_error_names_file_and_line(raw: Path, name: str, row: Row, expected: str) -> None:
     lines = "\n".join(json.dumps(each) for each in (FIRST, SECOND)) + "\n\n" + json.dumps(row) + "\n"
     (raw / name).write_bytes(lines.encode() if name == "a.jsonl" else gzip.compress(lines.encode()))
-    assert re.match(rf"data/nova/raw/{re.escape(name)}:4: .*?{wanted}", read_error())
+    assert re.match(rf"data/nova/raw/{re.escape(name)}:4: .*?{expected}", read_error())
 
 
-def test_a_malformed_line_is_named(raw: Path) -> None:
+def test_a_malformed_line_is_named_in_the_error(raw: Path) -> None:
     (raw / "a.jsonl").write_text(json.dumps(FIRST) + '\n{"messages": \n')
     assert read_error().startswith("data/nova/raw/a.jsonl:2: not valid JSON")
 

@@ -101,7 +101,7 @@ def test_a_question_without_four_choices_is_left_out() -> None:
     assert found == ("Q: one\ntwo?", ("a b", "b", "c", "d"), 2)
 
 
-def test_too_few_questions_and_unexpected_rows_are_named(raw: Path) -> None:
+def test_too_few_questions_and_unexpected_rows_are_named_in_the_error(raw: Path) -> None:
     with pytest.raises(InputError, match=r"^data/qa/raw: no \.json"):
         run_conversion()
     write_arrays(raw, count=6)

@@ -118,7 +118,7 @@ def test_a_bad_row_of_hub_data_is_left_out_and_listed_by_its_number(project: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("source", "wanted"),
+    ("source", "expected"),
     [
         ({"revision": "main"}, "data/mine/source.yaml: revision: expected the commit of the repository"),
         ({"revision": "f" * 40}, "data/mine/source.yaml: repository: cannot download me/tiny@ffffffff"),
@@ -126,10 +126,10 @@ def test_a_bad_row_of_hub_data_is_left_out_and_listed_by_its_number(project: Pat
         ({"revision": COMMIT, "subset": "nope"}, "data/mine/source.yaml: me/tiny@01234567: BuilderConfig 'nope'"),
     ],
 )
-def test_unavailable_hub_data_is_an_error_of_one_line(project: Path, source: dict[str, str], wanted: str) -> None:
+def test_unavailable_hub_data_is_a_one_line_error(project: Path, source: dict[str, str], expected: str) -> None:
     done = run_prepare(project, columns={"text": "text", "levels": ["label"]}, **source)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"prepare: {wanted}"), done.stderr
+    assert done.stderr.startswith(f"prepare: {expected}"), done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -150,12 +150,12 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("make", "wanted"), WRONG.values(), ids=WRONG)
-def test_an_unreadable_workbook_is_an_error_of_one_line_with_the_file(file: Path, make: Any, wanted: str) -> None:
+@pytest.mark.parametrize(("make", "expected"), WRONG.values(), ids=WRONG)
+def test_an_unreadable_workbook_is_a_one_line_error_with_the_file(file: Path, make: Any, expected: str) -> None:
     make(file)
     with pytest.raises(InputError) as caught:
         read_sheet(file, None)
-    assert str(caught.value).startswith(wanted)
+    assert str(caught.value).startswith(expected)
     assert "\n" not in str(caught.value)
 
 

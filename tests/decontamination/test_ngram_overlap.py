@@ -25,10 +25,10 @@ def find_reason(text: str, *questions: str, limits: Limits = LIMITS) -> str | No
     return found.kind if found else None
 
 
-@pytest.mark.parametrize(("shared", "wanted"), [(12, None), (13, "13 words in a row"), (14, "13 words in a row")])
-def test_an_ngram_counts_from_its_length_on(shared: int, wanted: str | None) -> None:
+@pytest.mark.parametrize(("shared", "expected"), [(12, None), (13, "13 words in a row"), (14, "13 words in a row")])
+def test_an_ngram_counts_from_its_length_on(shared: int, expected: str | None) -> None:
     text = " ".join(["so", *RUN[5 : 5 + shared], "and", "on"])
-    assert find_reason(text, " ".join(RUN)) == wanted
+    assert find_reason(text, " ".join(RUN)) == expected
 
 
 @pytest.mark.parametrize("length", [12, 13, 14])
@@ -98,9 +98,9 @@ CHANGED = {
 }
 
 
-@pytest.mark.parametrize(("text", "wanted"), CHANGED.values(), ids=CHANGED)
-def test_a_question_with_a_word(text: str, wanted: str | None) -> None:
-    assert find_reason(text, EIGHT) == wanted
+@pytest.mark.parametrize(("text", "expected"), CHANGED.values(), ids=CHANGED)
+def test_a_question_with_a_word(text: str, expected: str | None) -> None:
+    assert find_reason(text, EIGHT) == expected
 
 
 @pytest.mark.parametrize("kind", ["replaced", "moved", "added", "left out"])
@@ -161,11 +161,11 @@ def test_short_texts_are_found_as_by_brute_force(seed: int) -> None:
     for text, one in zip(texts, found, strict=True):
         runs = {text[at : at + 5] for at in range(len(text) - 4)}
         shares = any(runs & {q[at : at + 5] for at in range(len(q) - 4)} for q in questions)
-        wanted = (
+        expected = (
             shares or text in questions or any(changed_by_one(q, text, limits.fuzzy_match_min_words) for q in questions)
         )
-        assert (one is not None) == wanted, text
-        answers[wanted] += 1
+        assert (one is not None) == expected, text
+        answers[expected] += 1
     assert min(answers.values()) > 20
 
 

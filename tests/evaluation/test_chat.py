@@ -24,13 +24,13 @@ def test_each_prompt_has_the_greedy_answer_to_all_its_turns() -> None:
     config.initializer_range, config.max_position_embeddings = 0.4, 1024
     set_seed(0)
     model = new_model(config).eval()
-    wanted = []
+    expected = []
     for prompt in PROMPTS:  # before the engine, which changes the model's attention
         inputs = tokenizer(
             render_prompt(tokenizer, prompt["messages"]).text, return_tensors="pt", add_special_tokens=False
         )
         answer = model.generate(**inputs, max_new_tokens=LIMIT, do_sample=False)[0, inputs["input_ids"].shape[1] :]
-        wanted.append(tokenizer.decode(answer, skip_special_tokens=True))
+        expected.append(tokenizer.decode(answer, skip_special_tokens=True))
     infer = Infer(batch_size=4, max_new_tokens=LIMIT)
     engine = TransformersEngine(model, tokenizer, infer, find_common_prefix(tokenizer, SAMPLE_CHATS))
     totals: Counter[str] = Counter()
@@ -38,7 +38,7 @@ def test_each_prompt_has_the_greedy_answer_to_all_its_turns() -> None:
     answer_prompts(engine, PROMPTS, found.__setitem__)
     rows = [count_answer(found[number], totals) for number in range(12)]
     assert [row["id"] for row in rows] == [prompt["id"] for prompt in PROMPTS]
-    assert [row["answer"] for row in rows] == wanted
+    assert [row["answer"] for row in rows] == expected
     assert all(row["cut"] == int(row["tokens"] == LIMIT) for row in rows)
     mean = round(sum(row["tokens"] for row in rows) / 12, 1)
     cut = round(sum(row["cut"] for row in rows) / 12, 4)

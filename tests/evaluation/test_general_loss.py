@@ -83,13 +83,13 @@ def test_the_divergence_is_that_of_a_softmax_computed_by_hand() -> None:
     example = Example("a", [2, 1], 1, truncated=False)
     before, after = SplitModel(base), SplitModel(tuned)
     found = PairedLoss([example], [before.compute_hidden_states(example)], before, after).measure_row({"id": "a"})
-    wanted = 0.5 * math.log(0.5 / 0.25) + 0.25 * math.log(0.25 / 0.5) + 0.25 * math.log(0.25 / 0.25)
-    assert found["kl"] == pytest.approx(wanted, abs=1e-6)
+    expected = 0.5 * math.log(0.5 / 0.25) + 0.25 * math.log(0.25 / 0.5) + 0.25 * math.log(0.25 / 0.25)
+    assert found["kl"] == pytest.approx(expected, abs=1e-6)
     assert (found["base"], found["tuned"]) == pytest.approx((math.log(4), math.log(2)), abs=1e-6)
     backward = PairedLoss([example], [after.compute_hidden_states(example)], after, before).measure_row({"id": "a"})[
         "kl"
     ]
-    assert backward == pytest.approx(wanted, abs=1e-6)
+    assert backward == pytest.approx(expected, abs=1e-6)
 
 
 TINY: Any = {"vocab_size": 3, "bos_token_id": 0, "eos_token_id": 0}
@@ -126,9 +126,9 @@ def test_a_split_model_gives_the_logits_of_the_whole_model_after_its_layers_are_
     split.free_layers()
     assert layers() is None
     with torch.inference_mode():
-        wanted = whole(input_ids=torch.tensor([example.tokens])).logits[0, 9:-1]
+        expected = whole(input_ids=torch.tensor([example.tokens])).logits[0, 9:-1]
     assert states.shape[0] == 20
-    torch.testing.assert_close(split.compute_logits(states), wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(split.compute_logits(states), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_results_do_not_depend_on_how_many_positions_are_computed_at_a_time(

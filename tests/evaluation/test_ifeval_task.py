@@ -153,5 +153,5 @@ def test_all_real_prompts_get_the_results_of_lm_eval() -> None:
     # The answer has a comma, no title and no quotes.
     for name, count in {"punctuation:no_comma": 66, "detectable_format:title": 37, "startend:quotation": 41}.items():
         assert followed[name] == [False] * count
-    wanted = [row["kwargs"][0] == {"num_bullets": 2} for row in rows if row["instruction_id_list"] == [BULLETS]]
-    assert 0 < sum(wanted) <= sum(followed[BULLETS]) < len(followed[BULLETS])
+    expected = [row["kwargs"][0] == {"num_bullets": 2} for row in rows if row["instruction_id_list"] == [BULLETS]]
+    assert 0 < sum(expected) <= sum(followed[BULLETS]) < len(followed[BULLETS])

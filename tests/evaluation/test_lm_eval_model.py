@@ -56,10 +56,10 @@ def make_questions(shots: int, choices: list[str]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("choices", [["A", "B", "C", "D"], ["red", "green door", "green lamp and lock", "a"]])
 def test_likelihoods_are_those_of_lm_eval_s_own_class(both, shots, choices):
     requests = make_likelihood_requests(make_questions(shots, choices))
-    wanted, found = (model.loglikelihood(requests, disable_tqdm=True) for model in both)
-    assert [value for value, _ in found] == pytest.approx([value for value, _ in wanted], abs=1e-4)
-    assert [greedy for _, greedy in found] == [greedy for _, greedy in wanted]
-    assert len({round(value, 3) for value, _ in wanted}) > 50
+    expected, found = (model.loglikelihood(requests, disable_tqdm=True) for model in both)
+    assert [value for value, _ in found] == pytest.approx([value for value, _ in expected], abs=1e-4)
+    assert [greedy for _, greedy in found] == [greedy for _, greedy in expected]
+    assert len({round(value, 3) for value, _ in expected}) > 50
 
 
 def test_a_greedy_continuation_is_marked_as_greedy(both):
@@ -70,22 +70,22 @@ def test_a_greedy_continuation_is_marked_as_greedy(both):
     ids = plain.tok_encode("the door" + answer)[len(plain.tok_encode("the door")) :]
     request = (("the door", answer), plain.tok_encode("the door"), ids)
     other = (("the door", "lock"), plain.tok_encode("the door"), plain.tok_encode(" lock lock"))
-    wanted = plain._loglikelihood_tokens([request, other], disable_tqdm=True)
+    expected = plain._loglikelihood_tokens([request, other], disable_tqdm=True)
     assert [greedy for _, greedy in quick._loglikelihood_tokens([request, other], disable_tqdm=True)] == [True, False]
-    assert [greedy for _, greedy in wanted] == [True, False]
+    assert [greedy for _, greedy in expected] == [True, False]
 
 
 def test_a_context_that_is_too_long_is_truncated_as_by_lm_eval(both):
     rng = random.Random(2)
     requests = make_likelihood_requests([(make_words(rng, 290, 300), " red"), (make_words(rng, 5, 5), " red")])
-    wanted, found = (model.loglikelihood(requests, disable_tqdm=True) for model in both)
-    assert [value for value, _ in found] == pytest.approx([value for value, _ in wanted], abs=1e-4)
+    expected, found = (model.loglikelihood(requests, disable_tqdm=True) for model in both)
+    assert [value for value, _ in found] == pytest.approx([value for value, _ in expected], abs=1e-4)
 
 
 def test_a_context_of_one_token_is_left_to_lm_eval(both):
     requests = make_likelihood_requests([("", "the"), ("", " door lamp")])
-    wanted, found = (model.loglikelihood(requests, disable_tqdm=True) for model in both)
-    assert found == wanted
+    expected, found = (model.loglikelihood(requests, disable_tqdm=True) for model in both)
+    assert found == expected
 
 
 def make_generation_requests(settings: dict, count: int = 9) -> list[Instance]:
@@ -99,9 +99,9 @@ def make_generation_requests(settings: dict, count: int = 9) -> list[Instance]:
 @pytest.mark.parametrize("until", [[], [" the"]])
 def test_generated_answers_are_those_of_lm_eval_s_own_class(both, until):
     requests = make_generation_requests({"until": until, "max_gen_toks": 12, "do_sample": False, "temperature": 0.0})
-    wanted, found = (model.generate_until(requests, disable_tqdm=True) for model in both)
-    assert found == wanted
-    assert len(set(wanted)) > 4
+    expected, found = (model.generate_until(requests, disable_tqdm=True) for model in both)
+    assert found == expected
+    assert len(set(expected)) > 4
 
 
 def test_likelihoods_and_answers_can_be_computed_in_turn(both):
@@ -123,9 +123,9 @@ def test_answers_with_examples_per_subject_are_those_of_lm_eval_s_own_class(both
     ]
     encoded = [both[1].tok_encode(prompt) for prompt in prompts]
     assert [numbers for _, numbers in plan_answer_groups(encoded, 4, 2)] == [list(range(n, n + 6)) for n in (0, 6, 12)]
-    wanted, found = (model.generate_until(requests, disable_tqdm=True) for model in both)
-    assert found == wanted
-    assert len(set(wanted)) > 4
+    expected, found = (model.generate_until(requests, disable_tqdm=True) for model in both)
+    assert found == expected
+    assert len(set(expected)) > 4
 
 
 def test_prompts_are_divided_only_if_that_saves_work() -> None:
@@ -191,10 +191,10 @@ def test_a_model_with_other_layers_uses_the_class_of_lm_eval(tmp_path) -> None:
     from alloy.evaluation.lm_eval_model import open_model
     from alloy.evaluation.settings import Harness
 
-    for kinds, wanted in ((["full_attention"] * 2, SharedPrefixLM), (["full_attention", "sliding_attention"], HFLM)):
-        folder = tmp_path / wanted.__name__
+    for kinds, expected in ((["full_attention"] * 2, SharedPrefixLM), (["full_attention", "sliding_attention"], HFLM)):
+        folder = tmp_path / expected.__name__
         config = make_dense_config()
         config.layer_types, config.use_sliding_window, config.sliding_window = kinds, True, 64
         new_model(config).save_pretrained(folder)
         make_tokenizer().save_pretrained(folder)
-        assert type(open_model(folder, Harness(batch_size=2))) is wanted
+        assert type(open_model(folder, Harness(batch_size=2))) is expected

@@ -63,14 +63,14 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("row", "wanted"), BAD.values(), ids=BAD)
-def test_a_bad_question_is_an_error_of_one_line_with_its_location(tmp_path: Path, row: Row, wanted: str) -> None:
+@pytest.mark.parametrize(("row", "expected"), BAD.values(), ids=BAD)
+def test_a_bad_question_is_a_one_line_error_with_its_location(tmp_path: Path, row: Row, expected: str) -> None:
     for side, *given in (
         ("test", [make_question(), row], [make_question()]),
         ("dev", [make_question()], [make_question(), row]),
     ):
         (line,) = read_error(write_benchmark(tmp_path, *given)).splitlines()
-        assert line.startswith(f"{side}.jsonl:2: {wanted}")
+        assert line.startswith(f"{side}.jsonl:2: {expected}")
 
 
 def test_an_answer_that_is_not_an_integer_is_an_error(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_an_answer_that_is_not_an_integer_is_an_error(tmp_path: Path) -> None:
     )
 
 
-def test_malformed_and_empty_files_are_an_error_of_one_line(tmp_path: Path) -> None:
+def test_malformed_and_empty_files_are_one_line_errors(tmp_path: Path) -> None:
     write_benchmark(tmp_path, [make_question()], [])
     assert read_error(tmp_path) == "dev.jsonl: the file is empty; write one JSON object per line"
     (tmp_path / "dev.jsonl").write_text("{\n")

@@ -78,14 +78,14 @@ LETTERS = {
 }
 
 
-@pytest.mark.parametrize(("text", "wanted"), LETTERS.items())
-def test_the_letter_of_an_answer_is_read(text: str, wanted: str) -> None:
-    assert read_letter(text) == (None if wanted == "-" else "ABCD".index(wanted))
+@pytest.mark.parametrize(("text", "expected"), LETTERS.items())
+def test_the_letter_of_an_answer_is_read(text: str, expected: str) -> None:
+    assert read_letter(text) == (None if expected == "-" else "ABCD".index(expected))
 
 
-@pytest.mark.parametrize(("count", "wanted"), [(3, None), (4, 3), (5, 3)])
-def test_letters_after_the_last_choice_name_no_choice(count: int, wanted: int | None) -> None:
-    assert read_letter("The answer is D.", count) == wanted
+@pytest.mark.parametrize(("count", "expected"), [(3, None), (4, 3), (5, 3)])
+def test_letters_after_the_last_choice_name_no_choice(count: int, expected: int | None) -> None:
+    assert read_letter("The answer is D.", count) == expected
 
 
 CHOICES = ["Paris", "New York", "St. Louis", "Köln", "York"]
@@ -108,9 +108,9 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "wanted"), TEXTS.items())
-def test_the_only_choice_in_the_first_sentence_is_read(text: str, wanted: int | None) -> None:
-    assert read_text(text, CHOICES) == wanted
+@pytest.mark.parametrize(("text", "expected"), TEXTS.items())
+def test_the_only_choice_in_the_first_sentence_is_read(text: str, expected: int | None) -> None:
+    assert read_text(text, CHOICES) == expected
 
 
 STRICT = {
@@ -128,10 +128,10 @@ STRICT = {
 }
 
 
-@pytest.mark.parametrize(("text", "wanted"), STRICT.items())
-def test_a_strict_answer_is_the_choice_and_nothing_else(text: str, wanted: int | None) -> None:
-    assert read_strict(text, CHOICES, letters=False) == wanted
-    assert read_strict(text, CHOICES, letters=True) == wanted
+@pytest.mark.parametrize(("text", "expected"), STRICT.items())
+def test_a_strict_answer_is_the_choice_and_nothing_else(text: str, expected: int | None) -> None:
+    assert read_strict(text, CHOICES, letters=False) == expected
+    assert read_strict(text, CHOICES, letters=True) == expected
 
 
 def test_a_letter_is_an_answer_if_letters_were_shown() -> None:

@@ -70,7 +70,7 @@ def test_an_invalid_value_is_named_by_file_and_key(tmp_path: Path, key: str, val
     assert str(error.value).startswith(f"{tmp_path / 'one.yaml'}: {key}")
 
 
-def test_a_missing_or_invalid_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_or_invalid_file_is_named_in_the_error(tmp_path: Path) -> None:
     write_declaration(tmp_path)
     with pytest.raises(InputError, match=r"two\.yaml: .*: one$"):
         read_experiment("two", tmp_path)

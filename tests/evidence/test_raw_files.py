@@ -40,7 +40,7 @@ def test_only_data_sets_with_a_raw_folder_need_raw_files(root: Path) -> None:
     assert list_raw_data_sets(["made", "set", "plain", "set"], root) == [Path("data/set"), Path("data/plain")]
 
 
-def test_all_missing_files_are_named_in_one_line(root: Path) -> None:
+def test_all_missing_files_are_named_in_a_one_line_error(root: Path) -> None:
     both = describe_missing_files([Path("data/set"), Path("data/plain")], root)
     assert both == (
         "data/set/raw: a/train.json, b.xml (https://example.org/one); c.csv (https://example.org/two) | "
@@ -62,7 +62,7 @@ def test_an_incomplete_list_is_not_enough(root: Path) -> None:
     assert "a/train.json, b.xml" in find_missing(root)
 
 
-def test_an_invalid_raw_files_yaml_is_named(root: Path) -> None:
+def test_an_invalid_raw_files_yaml_is_named_in_the_error(root: Path) -> None:
     (root / "data/set/raw_files.yaml").write_text("raw: [{any: 3}]\n")
     with pytest.raises(InputError, match=r"data/set/raw_files\.yaml: expected"):
         find_missing(root)

@@ -139,7 +139,7 @@ def test_an_incomplete_experiment_can_be_shown_and_names_missing_runs(
     assert "Runs that are missing: ratio-0-seed-0." in (copy / "docs/evidence/small.md").read_text()
 
 
-def test_a_record_of_other_settings_is_named(project: Path, whole: str, tmp_path: Path) -> None:
+def test_a_record_of_other_settings_is_named_in_the_error(project: Path, whole: str, tmp_path: Path) -> None:
     copy = clone_project(project, tmp_path / "edited")
     shutil.copytree(project / "docs/evidence/partial", copy / "docs/evidence/partial")
     edited = {**SMALL, "settings": {"mix.unit": "tokens"}}

@@ -1,4 +1,4 @@
-"""Chat prompts that are committed can be read, and a line that is not a prompt is an error with its location."""
+"""Committed chat prompts can be read. A line that is not a prompt raises an error with its location."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ from alloy.core.files import InputError
 from alloy.formats.chat import read_chat_prompts
 
 ROOT = Path(__file__).parents[2]
-ASKED = {"role": "user", "content": "Hi!"}
-GOOD = {"id": "a", "category": "greeting", "messages": [ASKED]}
+QUESTION = {"role": "user", "content": "Hi!"}
+GOOD = {"id": "a", "category": "greeting", "messages": [QUESTION]}
 
 
 def test_the_twelve_committed_prompts_have_twelve_categories() -> None:
@@ -26,12 +26,12 @@ def test_the_twelve_committed_prompts_have_twelve_categories() -> None:
         ({**GOOD, "id": 3}, ("`id`", "3")),
         (GOOD, ("'a'", "line 1")),
         ({**GOOD, "id": "b", "messages": []}, ("`messages`", "[]")),
-        ({**GOOD, "id": "b", "messages": [{"role": "boss", "content": "Hi!"}]}, ("message 1", "boss")),
-        ({**GOOD, "id": "b", "messages": [ASKED, {"role": "user", "content": ""}]}, ("message 2", "`content`")),
-        ({**GOOD, "id": "b", "messages": [ASKED, {"role": "assistant", "content": "Hi."}]}, ("assistant",)),
+        ({**GOOD, "id": "b", "messages": [{"role": "manager", "content": "Hi!"}]}, ("message 1", "manager")),
+        ({**GOOD, "id": "b", "messages": [QUESTION, {"role": "user", "content": ""}]}, ("message 2", "`content`")),
+        ({**GOOD, "id": "b", "messages": [QUESTION, {"role": "assistant", "content": "Hi."}]}, ("assistant",)),
     ],
 )
-def test_a_line_that_is_not_a_prompt_is_named(tmp_path: Path, row: dict, named: tuple[str, ...]) -> None:
+def test_a_line_that_is_not_a_prompt_is_named_in_the_error(tmp_path: Path, row: dict, named: tuple[str, ...]) -> None:
     file = tmp_path / "prompts.jsonl"
     file.write_text(f"{json.dumps(GOOD)}\n{json.dumps(row)}\n")
     with pytest.raises(InputError) as caught:

@@ -157,5 +157,5 @@ def test_hashes_are_spread_evenly() -> None:
     tenths = [0] * 10
     for number in range(5000):
         tenths[int(hash_to_unit_interval(str(number)) * 10)] += 1
-    assert min(tenths) > 420  # 500 wanted, deviation 21
+    assert min(tenths) > 420  # 500 expected, deviation 21
     assert max(tenths) < 580

@@ -99,7 +99,7 @@ def test_a_duplicate_key_names_its_line(tmp_path: Path) -> None:
     assert read_error(path).startswith(f"{path}:3: duplicate `key` 2")
 
 
-def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
+def test_a_line_that_is_not_json_is_named_in_the_error(tmp_path: Path) -> None:
     path = tmp_path / "ifeval.jsonl"
     path.write_text(json.dumps(make_prompt()) + "\n{\n")
     assert read_error(path).startswith(f"{path}:2: ")

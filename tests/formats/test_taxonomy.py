@@ -120,7 +120,7 @@ def test_a_file_is_read_as_spreadsheet_programs_write_it(tmp_path: Path, text: b
     assert next(iter(taxonomy.leaves.values())).endswith("Wochen")
 
 
-def test_windows_1252_is_named(tmp_path: Path) -> None:
+def test_windows_1252_is_named_in_the_error(tmp_path: Path) -> None:
     assert "taxonomy.csv:2: byte 17 is not UTF-8 (0xE4, most likely Windows-1252)" in load_error(
         tmp_path, EXCEL.encode("cp1252")
     )
@@ -159,7 +159,7 @@ def path_error(folder: Path, path: tuple[str, ...]) -> str:
     return str(caught.value)
 
 
-def test_letters_of_two_alphabets_are_named(tmp_path: Path) -> None:
+def test_letters_of_two_alphabets_are_named_in_the_error(tmp_path: Path) -> None:
     error = path_error(tmp_path, ("Setup", "M\u0430nual"))
     assert "'Setup > Manual'?" in error
     assert "U+0430 CYRILLIC SMALL LETTER A" in error
@@ -213,7 +213,7 @@ def test_a_path_of_another_depth_is_not_a_leaf(tmp_path: Path, path: tuple[str, 
     assert f"'{format_path(path)}'" in path_error(tmp_path, path)
 
 
-def test_a_folder_in_place_of_the_taxonomy_is_named(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_taxonomy_is_named_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_taxonomy(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path}: ")

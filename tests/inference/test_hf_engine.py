@@ -63,7 +63,7 @@ def generate_answers(model, tokenizer, infer=INFER, constraints=None):
 
 @pytest.mark.parametrize("config", [None, make_moe_config()], ids=["dense", "mixture"])
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
-def test_answers_are_those_of_generate_whatever_the_batch(config, batch_size):
+def test_answers_are_those_of_generate_for_any_batch(config, batch_size):
     expected = generate(*make_small_model(config))
     assert len(set(expected)) > 4
     infer = INFER.model_copy(update={"batch_size": batch_size})

@@ -402,14 +402,14 @@ def test_vllm_s_server_gives_the_answers_of_transformers_and_follows_a_grammar(w
     requests = [make_request(text) for text in [*texts, "<|im_end|> <|im_start|>assistant", "¡Grün, 🔑!"]]
     model, tokens = load_model(weights)
     common = find_common_prefix(tokens, [request.messages for request in requests[:2]])
-    wanted = complete_requests(TransformersEngine(model, tokens, make_infer(), common), requests)
-    assert len(set(wanted)) > 15  # otherwise the test would prove little
+    expected = complete_requests(TransformersEngine(model, tokens, make_infer(), common), requests)
+    assert len(set(expected)) > 15  # otherwise the test would prove little
     with vllm_serve(weights, tmp_path / "log") as address:
         monkeypatch.setenv("OPENAI_BASE_URL", address)
         monkeypatch.delenv("OPENAI_API_KEY", raising=False)
         free = OpenAIEngine(weights, make_infer(), None)
         constrained = OpenAIEngine(weights, make_infer(max_new_tokens=160), LabelConstraint(TAXONOMY, TASK))
-        assert complete_requests(free, requests) == wanted
+        assert complete_requests(free, requests) == expected
         answers = [json.loads(text) for text in complete_requests(constrained, requests)]
     assert {(row["L1"], row["L2"]) for answer in answers for row in answer} <= set(TAXONOMY.leaves)
     assert {len(answer) for answer in answers} <= {1, 2}

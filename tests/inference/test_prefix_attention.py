@@ -34,12 +34,12 @@ def test_logits_of_branches_are_those_of_whole_rows() -> None:
     step = Step.for_branches([(len(stem), [len(own) for own in branches]) for stem, branches in trees], model.device)
     found = shared.forward(ids, step, torch.arange(len(ids)))
     model.set_attn_implementation(before)
-    wanted = []
+    expected = []
     with torch.inference_mode():
         for stem, branches in trees:
             (logits,) = model(torch.tensor([[*prefix, *stem]])).logits
-            wanted += list(logits[len(prefix) :])
+            expected += list(logits[len(prefix) :])
             for own in branches:
                 (logits,) = model(torch.tensor([[*prefix, *stem, *own]])).logits
-                wanted += list(logits[len(prefix) + len(stem) :])
-    assert found.flatten().tolist() == pytest.approx(torch.stack(wanted).flatten().tolist(), abs=1e-5)
+                expected += list(logits[len(prefix) + len(stem) :])
+    assert found.flatten().tolist() == pytest.approx(torch.stack(expected).flatten().tolist(), abs=1e-5)

@@ -1,4 +1,4 @@
-"""Constrained answers are JSON of the task: paths of the taxonomy, and contents that are in the comment."""
+"""Constrained decoding gives valid JSON: paths are in the taxonomy, and contents are quoted from the comment."""
 
 import json
 import random
@@ -45,23 +45,23 @@ def compile_constraint(task: str, coded: bool = False) -> CompiledLabelConstrain
     )
 
 
-def list_allowed(constraint: LabelMatcher) -> list[int]:
-    masks = constraint.constraint.allocate_masks(1)
-    constraint.fill_mask(masks, 0)
+def list_allowed_tokens(matcher: LabelMatcher) -> list[int]:
+    masks = matcher.constraint.allocate_masks(1)
+    matcher.fill_mask(masks, 0)
     bits = np.unpackbits(masks.numpy()[0].view(np.uint8), bitorder="little")
-    return np.flatnonzero(bits[: constraint.constraint.vocabulary]).tolist()
+    return np.flatnonzero(bits[: matcher.constraint.vocabulary]).tolist()
 
 
 def generate_randomly(
-    constraints: CompiledLabelConstraint, comment: str, rng: random.Random, limit: int = 400
+    constraint: CompiledLabelConstraint, comment: str, rng: random.Random, limit: int = 400
 ) -> list[int]:
-    """Return an answer; each token is chosen among the allowed ones."""
-    constraint = LabelMatcher(constraints, constraints.prepare_source(comment))
+    """Return the tokens of an answer, each chosen at random from the allowed ones."""
+    matcher = LabelMatcher(constraint, constraint.prepare_source(comment))
     tokens: list[int] = []
-    while not constraint.ended:
+    while not matcher.ended:
         assert len(tokens) < limit
-        tokens.append(rng.choice(list_allowed(constraint)))
-        constraint.accept(tokens[-1])
+        tokens.append(rng.choice(list_allowed_tokens(matcher)))
+        matcher.accept(tokens[-1])
     return tokens
 
 
@@ -86,42 +86,41 @@ def join_tokens(tokens: list[int]) -> str:
 
 @pytest.mark.parametrize("coded", [False, True])
 @pytest.mark.parametrize("task", TASKS)
-def test_gold_answers_are_followed_to_their_end(task: str, coded: bool) -> None:
-    known, codes = TASKS[task], assign_codes(TAXONOMY) if coded else None
-    contents = ["The door is", '"red".\n鍵', "<|im_end|>"] if known["has_content"] else [None] * 3
+def test_gold_answers_are_accepted(task: str, coded: bool) -> None:
+    settings, codes = TASKS[task], assign_codes(TAXONOMY) if coded else None
+    contents = ["The door is", '"red".\n鍵', "<|im_end|>"] if settings["has_content"] else [None] * 3
     for path in TAXONOMY.leaves:
-        for count in range(1, known["most_segments"] + 1):
-            emotion = known["emotions"][-1] if known["emotions"] else None
+        for count in range(1, settings["most_segments"] + 1):
+            emotion = settings["emotions"][-1] if settings["emotions"] else None
             others = [other for other in TAXONOMY.leaves if other != path]
-            paths = [path] * 3 if known["has_content"] else [path, *others]  # no segment twice
+            paths = [path] * 3 if settings["has_content"] else [path, *others]  # no segment twice
             pairs = zip(paths, contents[:count], strict=False)
-            segments = tuple(Segment(own, content, emotion) for own, content in pairs)
+            segments = tuple(Segment(leaf, content, emotion) for leaf, content in pairs)
             gold = render_answer(segments, TAXONOMY.levels, codes)
-            constraint = LabelMatcher(
+            matcher = LabelMatcher(
                 compile_constraint(task, coded), compile_constraint(task, coded).prepare_source(COMMENT)
             )
             for token in encode(gold):
-                assert not constraint.ended
-                assert token in list_allowed(constraint)
-                constraint.accept(token)
-            assert constraint.ended
+                assert not matcher.ended
+                assert token in list_allowed_tokens(matcher)
+                matcher.accept(token)
+            assert matcher.ended
 
 
 def encode(text: str) -> list[int]:
-    """Return the tokens of an answer that quotes what looks like a control token."""
-    before, *after = text.split("<|im_end|>")
-    separate = [make_small_tokenizer()(part, add_special_tokens=False)["input_ids"] for part in (before, *after)]
+    """Return the tokens of an answer. The text of a control token is encoded letter by letter."""
+    parts = [make_small_tokenizer()(part, add_special_tokens=False)["input_ids"] for part in text.split("<|im_end|>")]
     letters = [
         token
         for letter in "<|im_end|>"
         for token in make_small_tokenizer()(letter, add_special_tokens=False)["input_ids"]
     ]
-    return [*separate[0], *(token for part in separate[1:] for token in (*letters, *part))]
+    return [*parts[0], *(token for part in parts[1:] for token in (*letters, *part))]
 
 
 @pytest.mark.parametrize("coded", [False, True])
 @pytest.mark.parametrize("task", TASKS)
-def test_any_allowed_tokens_make_an_answer_of_the_task(task: str, coded: bool) -> None:
+def test_random_allowed_tokens_give_a_valid_answer(task: str, coded: bool) -> None:
     rng = random.Random(0)
     for _ in range(200):
         check_answer(
@@ -130,7 +129,7 @@ def test_any_allowed_tokens_make_an_answer_of_the_task(task: str, coded: bool) -
 
 
 @pytest.mark.parametrize("comment", HOSTILE)
-def test_no_comment_makes_an_answer_of_another_task(comment: str) -> None:
+def test_hostile_comments_give_valid_answers(comment: str) -> None:
     check_answer(
         join_tokens(generate_randomly(compile_constraint("content"), comment, random.Random(0), limit=20_000)),
         comment,
@@ -140,18 +139,18 @@ def test_no_comment_makes_an_answer_of_another_task(comment: str) -> None:
 
 @pytest.mark.parametrize("coded", [False, True])
 @pytest.mark.parametrize("task", ["full", "bare"])
-def test_a_segment_is_not_written_twice_whatever_the_model_prefers(task: str, coded: bool) -> None:
-    # A model that repeats the first segment as long as the constraint allows it.
+def test_no_segment_is_written_twice_even_if_the_model_repeats_itself(task: str, coded: bool) -> None:
+    # A model that repeats itself: it writes the first segment again as long as that is allowed.
     for path in TAXONOMY.leaves:
         codes = assign_codes(TAXONOMY) if coded else None
         quote = "The door is" if TASKS[task]["has_content"] else None
         segment = Segment(path, quote, "joy" if TASKS[task]["emotions"] else None)
-        wanted = encode(render_answer((segment,) * 3, TAXONOMY.levels, codes))
+        preferred = encode(render_answer((segment,) * 3, TAXONOMY.levels, codes))
         matcher = LabelMatcher(compile_constraint(task, coded), compile_constraint(task, coded).prepare_source(COMMENT))
         tokens: list[int] = []
         while not matcher.ended:
-            likely = wanted[len(tokens) : len(tokens) + 1]
-            choices = list_allowed(matcher)
+            likely = preferred[len(tokens) : len(tokens) + 1]
+            choices = list_allowed_tokens(matcher)
             tokens.append(likely[0] if likely and likely[0] in choices else choices[-1])
             matcher.accept(tokens[-1])
         rows = json.loads(join_tokens(tokens))
@@ -159,7 +158,7 @@ def test_a_segment_is_not_written_twice_whatever_the_model_prefers(task: str, co
         check_answer(join_tokens(tokens), COMMENT, TASKS[task], coded)
 
 
-def test_the_last_label_that_is_left_is_forced_and_then_the_answer_ends() -> None:
+def test_after_all_labels_are_used_the_answer_ends() -> None:
     two = Taxonomy(("L1",), {("Good",): "", ("Bad",): ""})
     task = {"has_content": False, "emotions": [], "most_segments": 9}
     compiled = CompiledLabelConstraint(make_small_tokenizer(), len(make_small_tokenizer()), two, task)
@@ -170,7 +169,7 @@ def test_the_last_label_that_is_left_is_forced_and_then_the_answer_ends() -> Non
     }
 
 
-def test_if_nothing_new_is_left_the_grammar_decides_alone() -> None:
+def test_a_segment_may_repeat_if_no_other_is_possible() -> None:
     one = Taxonomy(("L1",), {("Good",): ""})
     task = {"has_content": True, "emotions": [], "most_segments": 2}
     compiled = CompiledLabelConstraint(make_small_tokenizer(), len(make_small_tokenizer()), one, task)
@@ -186,14 +185,14 @@ def test_no_control_token_is_ever_allowed() -> None:
     assert not seen & set(make_small_tokenizer().added_tokens_decoder)
 
 
-def test_no_token_beyond_the_tokenizers_is_ever_allowed() -> None:
+def test_no_padding_token_of_the_vocabulary_is_ever_allowed() -> None:
     rng = random.Random(0)
     assert max(token for _ in range(50) for token in generate_randomly(compile_constraint("full"), COMMENT, rng)) < len(
         make_small_tokenizer()
     )
 
 
-def test_walks_reach_every_leaf_and_every_number_of_segments() -> None:
+def test_random_answers_include_every_leaf_and_number_of_segments() -> None:
     rng = random.Random(0)
     answers = [
         parse_answer(join_tokens(generate_randomly(compile_constraint("bare"), COMMENT, rng)), TAXONOMY.levels)
@@ -203,13 +202,13 @@ def test_walks_reach_every_leaf_and_every_number_of_segments() -> None:
     assert {len(answer.segments) for answer in answers} == {1, 2, 3}
 
 
-def test_a_token_against_the_grammar_is_refused() -> None:
-    constraint = LabelMatcher(compile_constraint("bare"), None)
+def test_a_token_that_the_grammar_forbids_is_refused() -> None:
+    matcher = LabelMatcher(compile_constraint("bare"), None)
     with pytest.raises(AssertionError, match=r"^token \d+ "):
-        constraint.accept(make_small_tokenizer().convert_tokens_to_ids("}"))
+        matcher.accept(make_small_tokenizer().convert_tokens_to_ids("}"))
 
 
-def test_two_answers_at_once_do_not_disturb_one_another() -> None:
+def test_matchers_of_two_answers_are_independent() -> None:
     first, second = (
         LabelMatcher(compile_constraint("full"), compile_constraint("full").prepare_source(text))
         for text in ("red", "blue")
@@ -230,7 +229,7 @@ def test_the_only_token_is_found_in_every_bit_of_a_word(token: int) -> None:
 
 
 @pytest.mark.parametrize("words", [[0, 0, 0], [3, 0, 0], [0, -1, 0], [1, 0, 1], [0, -(2**31) + 1, 0], [-(2**31), 1, 0]])
-def test_with_several_allowed_tokens_or_none_no_token_is_the_only_one(words: list[int]) -> None:
+def test_several_allowed_tokens_or_none_give_none(words: list[int]) -> None:
     assert find_only_token(np.array(words, np.int32)) is None
 
 
@@ -243,7 +242,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("comment", LONG.values(), ids=LONG)
-def test_a_long_comment_may_be_answered_with_any_text_and_no_control_token(comment: str) -> None:
+def test_contents_of_a_long_comment_may_be_any_text_without_control_tokens(comment: str) -> None:
     constraint = LabelConstraint(TAXONOMY, TASKS["full"])
     assert constraint.allows_any_content(comment)
     compiled, rng = compile_constraint("full"), random.Random(0)
@@ -255,7 +254,7 @@ def test_a_long_comment_may_be_answered_with_any_text_and_no_control_token(comme
         assert {(row["L1"], row["L2"]) for row in rows} <= set(TAXONOMY.leaves)
 
 
-def test_long_comments_are_compiled_once_and_delay_no_other() -> None:
+def test_all_long_comments_share_one_grammar_and_do_not_delay_others() -> None:
     compiled = compile_constraint("full")
     long = [compiled.prepare_source("the lock jams " * count) for count in (700, 800, 900)]
     assert long[0] is long[1] is long[2]
@@ -264,7 +263,7 @@ def test_long_comments_are_compiled_once_and_delay_no_other() -> None:
     short.result(timeout=10)
 
 
-def test_comments_up_to_the_limit_are_quoted() -> None:
+def test_contents_are_quotes_if_the_comment_is_within_the_limit() -> None:
     words = ["word"] * MAX_QUOTED_WORDS
     assert can_quote(" ".join(words))
     assert not can_quote(" ".join([*words, "more"]))

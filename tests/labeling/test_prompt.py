@@ -129,7 +129,7 @@ def test_the_examples_come_before_the_taxonomy(given: Prompt) -> None:
         assert text.rindex("Answer:") < text.index("Taxonomy")
 
 
-def test_the_examples_are_the_same_whatever_the_order_of_the_file() -> None:
+def test_the_examples_are_the_same_for_any_order_of_the_file() -> None:
     given = Prompt(examples=3)
     assert (
         Prompts.from_task(given, TAXONOMY, FULL, TRAIN).examples

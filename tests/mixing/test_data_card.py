@@ -129,8 +129,8 @@ def test_the_card_has_asked_and_achieved_share_rows_and_tokens(tmp_path: Path, t
     assert f"General rows: 40.00% of the tokens asked, {report['achieved']:.2%} achieved." in text
     assert f"{report['rows']:,} rows, 0 of them repeats." in text
     of = report["source"]["made"]
-    wanted = [f"{of['rows']:,}", f"{of['share']:.2%}", f"{of['tokens']:,}", f"{of['loss_tokens']:,}"]
-    assert read_cells(text, "made")[1:5] == wanted
+    expected = [f"{of['rows']:,}", f"{of['share']:.2%}", f"{of['tokens']:,}", f"{of['loss_tokens']:,}"]
+    assert read_cells(text, "made")[1:5] == expected
 
 
 def test_the_card_has_what_was_left_out_and_the_hashes_of_the_inputs(tmp_path: Path) -> None:

@@ -63,17 +63,17 @@ def test_a_row_counts_as_many_tokens_as_training_sees(tokenizer) -> None:
         for n, text in enumerate(HOSTILE)
     ]
     seen = tokenize_rows(rows, tokenizer)
-    wanted = [
+    expected = [
         (len(ids), sum(label != IGNORED for label in labels))
         for ids, labels in zip(seen["input_ids"], seen["labels"], strict=True)
     ]
-    assert count_tokens(rows, tokenizer, AssistantTurns.all).tolist() == [list(pair) for pair in wanted]
+    assert count_tokens(rows, tokenizer, AssistantTurns.all).tolist() == [list(pair) for pair in expected]
     counted = make_row_sizes(rows, Unit.tokens, tokenizer)
     order = np.random.default_rng(0).permutation(len(rows))
-    assert counted.count_row_tokens(order).tolist() == [list(wanted[location]) for location in order]
-    assert dict(counted.measure_rows(order)) == {location: wanted[location][0] for location in range(len(rows))}
+    assert counted.count_row_tokens(order).tolist() == [list(expected[location]) for location in order]
+    assert dict(counted.measure_rows(order)) == {location: expected[location][0] for location in range(len(rows))}
     assert dict(make_row_sizes(rows, Unit.loss_tokens, tokenizer).measure_rows(order)) == {
-        location: wanted[location][1] for location in range(len(rows))
+        location: expected[location][1] for location in range(len(rows))
     }
 
 
@@ -295,7 +295,7 @@ def test_the_general_rows_of_a_small_ratio_are_a_subset_of_those_of_a_larger_one
 
 
 @pytest.mark.parametrize("ratio", [*RATIOS, 1])
-def test_a_total_holds_whatever_the_ratio(ratio: float) -> None:
+def test_a_total_holds_for_any_ratio(ratio: float) -> None:
     mix = Mix(ratio=ratio, budget=Budget.total, total=80)
     customer, general = draw_mixture(
         mix, make_row_sizes(make_customer_rows(100)), make_row_sizes(make_general_rows(100))
@@ -305,7 +305,7 @@ def test_a_total_holds_whatever_the_ratio(ratio: float) -> None:
 
 
 @pytest.mark.parametrize("unit", TOKENS)
-def test_a_total_of_tokens_holds_whatever_the_ratio(unit: Unit, tokenizer) -> None:
+def test_a_total_of_tokens_holds_for_any_ratio(unit: Unit, tokenizer) -> None:
     customer, general = (
         make_row_sizes(make_customer_rows(1200), unit, tokenizer),
         make_row_sizes(make_general_rows(1000), unit, tokenizer),
@@ -528,8 +528,8 @@ def test_the_general_part_is_shared_by_the_weights(sources: dict[str, float], un
         got[general.row_index.read_row(one.index)["category"]] += one.size
     largest = max(one.size for one in found)
     for name in CATEGORIES:
-        wanted = sum_sizes(found) * sources.get(name, 0.0) / sum(sources.values())
-        assert abs(got[name] - wanted) <= (1 if unit is Unit.examples else largest), name
+        expected = sum_sizes(found) * sources.get(name, 0.0) / sum(sources.values())
+        assert abs(got[name] - expected) <= (1 if unit is Unit.examples else largest), name
 
 
 def test_a_source_that_runs_out_is_named_and_can_be_repeated() -> None:

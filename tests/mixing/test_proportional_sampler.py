@@ -201,7 +201,7 @@ def test_a_group_that_runs_out_is_named_with_the_total() -> None:
     assert 40 <= caught.value.total < 44
 
 
-def test_an_empty_group_is_named() -> None:
+def test_an_empty_group_is_named_in_the_error() -> None:
     with pytest.raises(TooFewRowsError) as caught:
         sample_total({"a": make_group([]), "b": make_group([1] * 100)}, {"a": 1.0, "b": 1.0}, 60)
     assert caught.value.name == "a"

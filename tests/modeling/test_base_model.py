@@ -217,8 +217,8 @@ def test_a_gguf_file_becomes_a_folder_with_its_dequantized_values(project, kind)
     found = loaded.state_dict()
     for name, tensor in wide_model().state_dict().items():
         values = tensor.numpy()
-        wanted = gguf.dequantize(gguf.quantize(values, kind), kind) if values.ndim == 2 else values
-        assert torch.equal(found[name], torch.from_numpy(wanted)), name
+        expected = gguf.dequantize(gguf.quantize(values, kind), kind) if values.ndim == 2 else values
+        assert torch.equal(found[name], torch.from_numpy(expected)), name
     _, tokenizer = make_model_and_tokenizer()
     assert loaded_tokenizer.chat_template == tokenizer.chat_template
     assert loaded_tokenizer.model_max_length == loaded.config.max_position_embeddings

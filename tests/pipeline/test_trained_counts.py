@@ -84,7 +84,7 @@ def test_after_a_whole_epoch_the_trained_counts_are_those_of_the_mix(here: Path,
     assert f"| {CUSTOMER} | {SHORT} |" in Path("models/trained/README.md").read_text(encoding="utf-8")
 
 
-def test_a_training_that_ends_within_an_epoch_counts_what_it_saw(here: Path, capsys: Any) -> None:
+def test_a_training_run_that_ends_within_an_epoch_counts_what_it_saw(here: Path, capsys: Any) -> None:
     mixed, seen = mix_and_train(0.4, max_steps=3, packing=False)
     assert (mixed["rows"], seen["examples"], seen["steps"], seen["epochs"] < 0.1) == (67, 6, 3, True)
     assert sum(of["examples"] for of in seen["source"].values()) == 6

@@ -85,7 +85,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Project:
-    """A folder to run commands in; what survives a kill is at `root`, elsewhere in a temporary copy only."""
+    """A folder to run commands in. Progress is kept in `root`, which differs from `folder` in a temporary copy."""
 
     folder: Path
     root: Path
@@ -148,7 +148,7 @@ class Project:
         return (self.folder / "metrics/loss.csv").read_bytes()
 
     def report(self) -> bytes:
-        """Return metrics/train.json, in which the speed tells one training from another."""
+        """Return metrics/train.json, in which the speed differs between training runs."""
         return (self.folder / "metrics/train.json").read_bytes()
 
     def set_lr(self, lr: float) -> None:
@@ -526,7 +526,7 @@ def test_a_full_disk_is_an_error_of_one_line_and_loses_no_work(small_disk, whole
     assert project.weights() == whole("muon").weights()
 
 
-# What goes into the name of a training's folder.
+# Parts of the name of a training run's folder.
 
 
 def make_key() -> str:

@@ -31,21 +31,21 @@ def published():
     if not FIXTURE.is_dir():
         pytest.skip(f"{FIXTURE} is not there: the published scorer's pairs and output")
     pairs, printed = read_jsonl(FIXTURE / "in.jsonl"), read_json(FIXTURE / "expected.json")
-    wanted = {f"L{row.pop('level')[1:]}": row for row in printed}
-    return [pair["gold"] for pair in pairs], [pair["inference"] for pair in pairs], wanted
+    expected = {f"L{row.pop('level')[1:]}": row for row in printed}
+    return [pair["gold"] for pair in pairs], [pair["inference"] for pair in pairs], expected
 
 
 def test_scores_equal_those_of_the_published_scorer_exactly(published):
-    gold, predicted, wanted = published
+    gold, predicted, expected = published
     assert len(gold) == 120
-    assert compute_article_scores(gold, predicted) == wanted
+    assert compute_article_scores(gold, predicted) == expected
 
 
 def test_scores_are_the_same_with_our_names_of_levels(published):
-    gold, predicted, wanted = published
+    gold, predicted, expected = published
     ours = [[text.replace('"E', '"L') for text in texts] for texts in (gold, predicted)]
     assert all('"E1"' not in text for texts in ours for text in texts)
-    assert compute_article_scores(*ours) == wanted
+    assert compute_article_scores(*ours) == expected
 
 
 def test_the_right_answer_is_1_at_every_level():
@@ -112,8 +112,8 @@ def test_scores_are_scikit_learns_weighted_averages():
     found = compute_article_scores([make_answer(label) for label in gold], [make_answer(label) for label in predicted])[
         "L4"
     ]
-    wanted = precision_recall_fscore_support(gold, predicted, average="weighted", zero_division=0)[:3]
-    assert tuple(found.values()) == wanted
+    expected = precision_recall_fscore_support(gold, predicted, average="weighted", zero_division=0)[:3]
+    assert tuple(found.values()) == expected
 
 
 @pytest.mark.parametrize("predicted", ["Sure! Here it is:\n{}\nDone.", "```json\n{}\n```", "{}"])

@@ -60,10 +60,10 @@ def test_too_few_items_have_no_interval_and_no_p(items: int) -> None:
 @pytest.mark.parametrize(("right", "value"), [(40, 1.0), (0, 0.0)])
 def test_equal_items_have_the_exact_binomial_interval(right: int, value: float) -> None:
     found = estimate_statistic(make_coins(right, 40), compute_share, 200, 0)
-    wanted = binomtest(right, 40).proportion_ci(0.95, "exact")
+    expected = binomtest(right, 40).proportion_ci(0.95, "exact")
     assert found is not None
     assert found.value == value
-    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_if_all_items_become_wrong_the_interval_is_exact_and_p_is_that_of_the_sign_test() -> None:

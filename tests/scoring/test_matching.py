@@ -38,9 +38,9 @@ CASES = {
 Labels = list[list[str]]
 
 
-@pytest.mark.parametrize(("gold", "predicted", "wanted"), CASES.values(), ids=CASES)
-def test_labels_are_matched_as_multisets(gold: list[str], predicted: list[str], wanted: tuple[int, int, int]) -> None:
-    assert count_matches([gold], [predicted]).tolist() == [list(wanted)]
+@pytest.mark.parametrize(("gold", "predicted", "expected"), CASES.values(), ids=CASES)
+def test_labels_are_matched_as_multisets(gold: list[str], predicted: list[str], expected: tuple[int, int, int]) -> None:
+    assert count_matches([gold], [predicted]).tolist() == [list(expected)]
 
 
 def test_paths_match_whole_or_not_at_all() -> None:
@@ -85,8 +85,8 @@ def make_labels(seed: int, comments: int = 40, kinds: str = "abcde") -> tuple[La
 def cross_off(gold: Labels, predicted: Labels) -> int:
     """Count matches as a person would: cross each predicted label off the list."""
     matched = 0
-    for wanted, prediction in zip(gold, predicted, strict=True):
-        left = list(wanted)
+    for expected, prediction in zip(gold, predicted, strict=True):
+        left = list(expected)
         for label in prediction:
             if label in left:
                 left.remove(label)
@@ -97,8 +97,8 @@ def cross_off(gold: Labels, predicted: Labels) -> int:
 @pytest.mark.parametrize("seed", range(20))
 def test_counts_equal_those_of_crossing_labels_off_a_list(seed: int) -> None:
     gold, predicted = make_labels(seed)
-    wanted = [cross_off(gold, predicted), sum(map(len, predicted)), sum(map(len, gold))]
-    assert count_matches(gold, predicted).sum(axis=0).tolist() == wanted
+    expected = [cross_off(gold, predicted), sum(map(len, predicted)), sum(map(len, gold))]
+    assert count_matches(gold, predicted).sum(axis=0).tolist() == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -131,8 +131,8 @@ def test_with_one_label_per_comment_f1_is_scikit_learns_micro_f1(seed: int) -> N
 def test_with_different_labels_f1_is_scikit_learns_micro_f1() -> None:
     gold, predicted = ([sorted(set(labels)) for labels in side] for side in make_labels(7))
     table = [[[kind in labels for kind in "abcde"] for labels in side] for side in (gold, predicted)]
-    wanted = f1_score(np.array(table[0]), np.array(table[1]), average="micro")
-    assert compute_rates(count_matches(gold, predicted)).f1 == pytest.approx(wanted)
+    expected = f1_score(np.array(table[0]), np.array(table[1]), average="micro")
+    assert compute_rates(count_matches(gold, predicted)).f1 == pytest.approx(expected)
 
 
 def test_a_multiset_as_a_set_has_an_element_for_each_occurrence() -> None:
@@ -195,8 +195,8 @@ def test_with_one_label_per_comment_hierarchical_rates_are_those_of_hiclass(seed
     )  # it is less specific than a leaf
     found = compute_rates(count_nodes(count_levels(gold, predicted, 3), predicted))
     sides = [np.array([own[0] for own in side]) for side in (gold, predicted)]
-    wanted = [getattr(metrics, name)(*sides) for name in ("precision", "recall", "f1")]
-    assert [found.precision, found.recall, found.f1] == pytest.approx(wanted)
+    expected = [getattr(metrics, name)(*sides) for name in ("precision", "recall", "f1")]
+    assert [found.precision, found.recall, found.f1] == pytest.approx(expected)
     assert found.precision != found.recall
 
 
@@ -206,8 +206,8 @@ def test_hierarchical_rates_are_those_of_hiclass_with_two_labels_that_share_no_a
     gold = [[("a", "ab"), ("c", "cd")], [("a", "ae"), ("c", "cd")]]
     predicted = [[("c", "cf"), ("a", "ab")], [("g", "gh"), ("a", "ab")]]
     found = compute_rates(count_nodes(count_levels(gold, predicted, 2), predicted))
-    wanted = [getattr(metrics, name)(np.array(gold), np.array(predicted)) for name in ("precision", "recall", "f1")]
-    assert [found.precision, found.recall, found.f1] == pytest.approx(wanted)
+    expected = [getattr(metrics, name)(np.array(gold), np.array(predicted)) for name in ("precision", "recall", "f1")]
+    assert [found.precision, found.recall, found.f1] == pytest.approx(expected)
 
 
 def test_mean_depth_by_hand() -> None:
@@ -224,8 +224,8 @@ def test_one_predicted_segment_makes_one_gold_segment_deeper() -> None:
 def test_mean_depth_is_that_of_the_best_assignment(seed: int) -> None:
     gold, predicted = drawn_paths(seed, 10, 5), drawn_paths(seed + 100, 10, 5)
     total = 0
-    for wanted, found in zip(gold, predicted, strict=True):
-        depths = np.array([[sum(a == b for a, b in zip(one, other)) for other in found] for one in wanted])  # noqa: B905
+    for expected, found in zip(gold, predicted, strict=True):
+        depths = np.array([[sum(a == b for a, b in zip(one, other)) for other in found] for one in expected])  # noqa: B905
         total += depths[linear_sum_assignment(depths, maximize=True)].sum()
     assert compute_mean_depth(count_levels(gold, predicted, 3)) == pytest.approx(total / sum(map(len, gold)))
 
@@ -256,9 +256,9 @@ EMOTIONS = {
 }
 
 
-@pytest.mark.parametrize(("gold", "predicted", "wanted"), EMOTIONS.values(), ids=EMOTIONS)
-def test_emotions_count_where_the_path_is_right(gold: list[Segment], predicted: list[Segment], wanted: tuple) -> None:
-    assert count_emotions([gold], [predicted]) == wanted
+@pytest.mark.parametrize(("gold", "predicted", "expected"), EMOTIONS.values(), ids=EMOTIONS)
+def test_emotions_count_where_the_path_is_right(gold: list[Segment], predicted: list[Segment], expected: tuple) -> None:
+    assert count_emotions([gold], [predicted]) == expected
 
 
 FULL = {
@@ -295,11 +295,11 @@ FULL = {
 }
 
 
-@pytest.mark.parametrize(("gold", "predicted", "wanted"), FULL.values(), ids=FULL)
+@pytest.mark.parametrize(("gold", "predicted", "expected"), FULL.values(), ids=FULL)
 def test_a_segment_matches_only_if_path_and_emotion_are_right(
-    gold: list[Segment], predicted: list[Segment], wanted: tuple
+    gold: list[Segment], predicted: list[Segment], expected: tuple
 ) -> None:
-    assert count_full([gold], [predicted]).tolist() == [list(wanted)]
+    assert count_full([gold], [predicted]).tolist() == [list(expected)]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -45,7 +45,7 @@ def test_predictions_may_answer_the_first_comments_only(count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("identities", "wanted"),
+    ("identities", "expected"),
     [
         ([], r"data/predictions/tuned\.jsonl: .*\b3\b.*\b0; run infer again"),
         (["c0", "x1"], r"data/predictions/tuned\.jsonl:2: `id`: .*'c1'.*'x1'; run infer again"),
@@ -53,8 +53,8 @@ def test_predictions_may_answer_the_first_comments_only(count: int) -> None:
         (["c0", "c1", "c2", "c3"], r"data/predictions/tuned\.jsonl: .*\b3\b.*\b4; run infer again"),
     ],
 )
-def test_predictions_of_other_comments_are_refused_in_one_line(identities: list[str], wanted: str) -> None:
-    assert re.fullmatch(wanted, read_error([make_prediction(identity) for identity in identities]))
+def test_predictions_of_other_comments_are_refused_in_one_line(identities: list[str], expected: str) -> None:
+    assert re.fullmatch(expected, read_error([make_prediction(identity) for identity in identities]))
 
 
 def test_a_prediction_of_another_text_under_the_same_id_is_refused() -> None:
@@ -71,18 +71,18 @@ WANTED["segments"] = "a list of objects"
 
 @pytest.mark.parametrize("value", [None, 3, {"x": 1}])
 @pytest.mark.parametrize("field", WANTED)
-def test_a_field_of_another_type_is_named(field: str, value: object) -> None:
+def test_a_field_of_another_type_is_named_in_the_error(field: str, value: object) -> None:
     assert f"{SOURCE}:1: `{field}`: expected {WANTED[field]}, got " in read_error(
         [{**make_prediction("c0"), field: value}]
     )
 
 
 @pytest.mark.parametrize("segment", [None, "x", {"L1": 3, "L2": "x"}, {"L1": "x", "L2": "x", "emotion": []}])
-def test_a_segment_of_another_type_is_named(segment: object) -> None:
+def test_a_segment_of_another_type_is_named_in_the_error(segment: object) -> None:
     assert read_error([{**make_prediction("c0"), "segments": [segment]}]).startswith(f"{SOURCE}:1: ")
 
 
-def test_all_bad_predictions_are_named() -> None:
+def test_all_bad_predictions_are_named_in_the_error() -> None:
     assert [
         line.partition(": ")[0] for line in read_error([make_prediction("c1"), make_prediction("c0")]).splitlines()
     ] == [

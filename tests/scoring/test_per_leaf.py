@@ -27,9 +27,9 @@ def test_with_one_label_per_comment_averages_are_scikit_learns(seed):
     present = sorted({*gold, *predicted} - {"x"})
     found = average_over_leaves(counts)
     for average in ("macro", "weighted"):
-        wanted = precision_recall_fscore_support(gold, predicted, labels=present, average=average, zero_division=0)
+        expected = precision_recall_fscore_support(gold, predicted, labels=present, average=average, zero_division=0)
         ours = [found[f"{average}_{name}"] for name in ("precision", "recall", "f1")]
-        assert ours == pytest.approx(wanted[:3])
+        assert ours == pytest.approx(expected[:3])
     assert found["macro_f1"] != pytest.approx(found["weighted_f1"], abs=0.01)
 
 

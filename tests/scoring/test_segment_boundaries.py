@@ -31,9 +31,9 @@ SHARED = {
 }
 
 
-@pytest.mark.parametrize(("gold", "predicted", "wanted"), SHARED.values(), ids=SHARED)
-def test_words_shared_by_the_best_pairing(gold, predicted, wanted):
-    assert count_shared(split_contents(*gold), split_contents(*predicted)) == wanted
+@pytest.mark.parametrize(("gold", "predicted", "expected"), SHARED.values(), ids=SHARED)
+def test_words_shared_by_the_best_pairing(gold, predicted, expected):
+    assert count_shared(split_contents(*gold), split_contents(*predicted)) == expected
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -68,9 +68,9 @@ COVER = {  # comment, contents, (covered, covered more than once, absent)
 }
 
 
-@pytest.mark.parametrize(("comment", "contents", "wanted"), COVER.values(), ids=COVER)
-def test_contents_cover_words(comment, contents, wanted):
-    assert count_covered_words(comment.split(), split_contents(*contents)) == wanted
+@pytest.mark.parametrize(("comment", "contents", "expected"), COVER.values(), ids=COVER)
+def test_contents_cover_words(comment, contents, expected):
+    assert count_covered_words(comment.split(), split_contents(*contents)) == expected
 
 
 def test_a_repeated_content_covers_the_first_position_after_all_others_are_covered():

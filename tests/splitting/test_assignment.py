@@ -1,22 +1,22 @@
-"""The split: similar comments stay together, a given split is kept, later comments do not move earlier ones."""
+"""Train and test never share similar comments, given subsets are kept, and later comments move no earlier ones."""
 
 import random
 
 import numpy as np
 import pytest
 
-from alloy.splitting.assignment import FREE, LEFT_OUT, TEST, TRAIN, assign_sides, find_copies
+from alloy.splitting.assignment import FREE, LEFT_OUT, TEST, TRAIN, assign_subsets, find_copies
 
 LOW, HIGH = 0, 2**64 - 1  # hashes that go to test and to train, at any share between
 
 
 def assign_comments(keys: list[int], given: list[int], near: list[tuple[int, int]], share: float = 0.5):
-    """Return the sides of comments with these hashes, and the pairs (left out, because of). Copies are paired here."""
+    """Return the subsets of comments with these hashes, and the comments left out. Copies are paired automatically."""
     hashes = np.array(keys, np.uint64)
     same, _ = find_copies(hashes)
     pairs = np.concatenate([same, np.array(near, np.int64).reshape(-1, 2)])
-    found, left_out = assign_sides(hashes, np.array(given), pairs, share)
-    assert sorted(left_out) == np.flatnonzero(found == LEFT_OUT).tolist(), "`left_out` must have exactly these comments"
+    found, left_out = assign_subsets(hashes, np.array(given), pairs, share)
+    assert sorted(left_out) == np.flatnonzero(found == LEFT_OUT).tolist(), "all left-out comments are listed"
     return found.tolist(), left_out
 
 
@@ -31,32 +31,32 @@ def test_no_text_has_no_copies() -> None:
     assert (pairs.shape, first.tolist()) == ((0, 2), [])
 
 
-def test_a_free_comment_goes_to_the_side_of_its_hash() -> None:
+def test_a_free_comment_goes_to_the_subset_of_its_hash() -> None:
     quarter = 2**62
     keys = [quarter - 2**12, quarter + 2**12, LOW, HIGH]
     assert assign_comments(keys, [FREE] * 4, [], 0.25)[0] == [TEST, TRAIN, TEST, TRAIN]
 
 
-@pytest.mark.parametrize(("side", "share"), [(TRAIN, 1.0), (TEST, 0.0)])
-def test_a_given_side_is_kept_whatever_the_hash(side: int, share: float) -> None:
-    assert assign_comments([LOW, 1, HIGH], [side] * 3, [], share)[0] == [side] * 3
+@pytest.mark.parametrize(("subset", "share"), [(TRAIN, 1.0), (TEST, 0.0)])
+def test_a_given_subset_is_kept_for_any_hash(subset: int, share: float) -> None:
+    assert assign_comments([LOW, 1, HIGH], [subset] * 3, [], share)[0] == [subset] * 3
 
 
-@pytest.mark.parametrize(("first", "side"), [(LOW, TEST), (HIGH, TRAIN)])
-def test_a_free_comment_follows_an_earlier_similar_one(first: int, side: int) -> None:
-    assert assign_comments([first, HIGH - 1, LOW + 1], [FREE] * 3, [(0, 1), (0, 2)])[0] == [side] * 3
+@pytest.mark.parametrize(("first", "subset"), [(LOW, TEST), (HIGH, TRAIN)])
+def test_a_free_comment_follows_an_earlier_similar_one(first: int, subset: int) -> None:
+    assert assign_comments([first, HIGH - 1, LOW + 1], [FREE] * 3, [(0, 1), (0, 2)])[0] == [subset] * 3
 
 
-@pytest.mark.parametrize("side", [TRAIN, TEST])
-def test_a_free_comment_follows_an_earlier_one_with_a_given_side(side: int) -> None:
-    assert assign_comments([5, LOW, HIGH], [side, FREE, FREE], [(0, 1), (0, 2)])[0] == [side] * 3
+@pytest.mark.parametrize("subset", [TRAIN, TEST])
+def test_a_free_comment_follows_an_earlier_one_with_a_given_subset(subset: int) -> None:
+    assert assign_comments([5, LOW, HIGH], [subset, FREE, FREE], [(0, 1), (0, 2)])[0] == [subset] * 3
 
 
 def test_a_free_comment_follows_a_chain_of_similar_ones() -> None:
     assert assign_comments([LOW, HIGH, HIGH - 1], [FREE] * 3, [(0, 1), (1, 2)])[0] == [TEST] * 3
 
 
-def test_a_free_comment_similar_to_both_sides_is_left_out() -> None:
+def test_a_free_comment_similar_to_both_subsets_is_left_out() -> None:
     found, left_out = assign_comments([LOW, HIGH, 5], [FREE] * 3, [(0, 2), (1, 2)])
     assert (found, left_out) == ([TEST, TRAIN, LEFT_OUT], {2: 1})
 
@@ -64,16 +64,16 @@ def test_a_free_comment_similar_to_both_sides_is_left_out() -> None:
 def test_a_given_training_comment_similar_to_a_test_comment_is_left_out() -> None:
     for given in ([TRAIN, TEST], [TEST, TRAIN]):
         found, left_out = assign_comments([5, 6], given, [(0, 1)])
-        assert found == [LEFT_OUT if side == TRAIN else TEST for side in given]
+        assert found == [LEFT_OUT if subset == TRAIN else TEST for subset in given]
         assert left_out == {given.index(TRAIN): given.index(TEST)}
 
 
-@pytest.mark.parametrize("side", [TRAIN, TEST])
-def test_a_later_comment_with_a_named_side_moves_no_earlier_one_to_the_other_side(side: int) -> None:
+@pytest.mark.parametrize("subset", [TRAIN, TEST])
+def test_a_later_comment_with_a_given_subset_moves_no_earlier_one_to_the_other_subset(subset: int) -> None:
     before, _ = assign_comments([LOW, HIGH], [FREE] * 2, [])
-    after, _ = assign_comments([LOW, HIGH, 5], [FREE, FREE, side], [(0, 2), (1, 2)])
+    after, _ = assign_comments([LOW, HIGH, 5], [FREE, FREE, subset], [(0, 2), (1, 2)])
     assert before == [TEST, TRAIN]
-    assert after == [TEST, LEFT_OUT if side == TEST else TRAIN, TEST if side == TEST else LEFT_OUT]
+    assert after == [TEST, LEFT_OUT if subset == TEST else TRAIN, TEST if subset == TEST else LEFT_OUT]
 
 
 def test_a_copy_of_a_test_comment_is_left_out_in_any_order() -> None:
@@ -84,25 +84,25 @@ def test_a_copy_of_a_test_comment_is_left_out_in_any_order() -> None:
 
 
 def test_a_comment_similar_to_a_training_comment_with_a_copy_in_test_is_left_out() -> None:
-    # 0 and 1 are one text, 2 is like it.
+    # Comments 0 and 1 have the same text, and that of 2 is similar.
     found, left_out = assign_comments([7, 7, 9], [TRAIN, TEST, TRAIN], [(0, 2)])
     assert (found, left_out) == ([LEFT_OUT, TEST, LEFT_OUT], {0: 1, 2: 1})
 
 
 def test_a_copy_of_a_comment_similar_to_a_test_comment_is_left_out() -> None:
-    # 1 and 2 are one text, like that of 0.
+    # Comments 1 and 2 have the same text, and that of 0 is similar.
     found, left_out = assign_comments([7, 9, 9], [TEST, TRAIN, TRAIN], [(0, 1)])
     assert (found, left_out) == ([TEST, LEFT_OUT, LEFT_OUT], {1: 0, 2: 0})
 
 
 @pytest.mark.parametrize("own", [LOW + 1, HIGH - 1])
-def test_a_copy_of_a_comment_similar_to_both_sides_is_left_out(own: int) -> None:
+def test_a_copy_of_a_comment_similar_to_both_subsets_is_left_out(own: int) -> None:
     found, left_out = assign_comments([LOW, HIGH, own, own], [FREE] * 4, [(0, 2), (1, 2)])
     assert (found, left_out) == ([TEST, TRAIN, LEFT_OUT, LEFT_OUT], {2: 1, 3: 1})
 
 
 def random_comments(rng: random.Random, count: int) -> tuple[list[int], list[int], list[tuple[int, int]]]:
-    """Return hashes with copies, given sides, and near pairs of first copies, at random."""
+    """Return hashes with copies, given subsets, and near pairs of first copies, at random."""
     pool = [rng.randrange(2**64) for _ in range(count // 2)]
     keys = [rng.choice(pool) for _ in range(count)]
     given = [rng.choice((FREE, FREE, TRAIN, TEST)) for _ in range(count)]
@@ -115,7 +115,7 @@ def random_comments(rng: random.Random, count: int) -> tuple[list[int], list[int
 def test_no_training_text_is_in_test_or_similar_to_a_test_text_in_random_data(seed: int) -> None:
     keys, given, near = random_comments(random.Random(seed), 30)
     found, _ = assign_comments(keys, given, near)
-    texts = {side: {key for key, one in zip(keys, found, strict=True) if one == side} for side in (TRAIN, TEST)}
+    texts = {subset: {key for key, one in zip(keys, found, strict=True) if one == subset} for subset in (TRAIN, TEST)}
     assert not texts[TRAIN] & texts[TEST]
     for a, b in near:
         for one, other in ((keys[a], keys[b]), (keys[b], keys[a])):
@@ -123,7 +123,7 @@ def test_no_training_text_is_in_test_or_similar_to_a_test_text_in_random_data(se
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_no_comment_changes_sides_when_comments_are_added_in_random_data(seed: int) -> None:
+def test_no_comment_changes_its_subset_when_comments_are_added_in_random_data(seed: int) -> None:
     rng = random.Random(seed)
     keys, given, near = random_comments(rng, 30)
     old = rng.randrange(1, 30)
@@ -137,4 +137,4 @@ def test_no_comment_changes_sides_when_comments_are_added_in_random_data(seed: i
 def test_every_given_test_comment_stays_in_test_in_random_data(seed: int) -> None:
     keys, given, near = random_comments(random.Random(seed), 30)
     found, _ = assign_comments(keys, given, near)
-    assert all(one == TEST for one, wanted in zip(found, given, strict=True) if wanted == TEST)
+    assert all(subset == TEST for subset, fixed in zip(found, given, strict=True) if fixed == TEST)

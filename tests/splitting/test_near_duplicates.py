@@ -62,8 +62,8 @@ SCRIPTS = {
 @pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS)
 def test_the_shingles_are_all_windows_of_five_bytes(text: str) -> None:
     data = text.encode()
-    wanted = [int.from_bytes(data[start : start + 5], "little") for start in range(len(data) - 4)]
-    assert shingle_text(text).tolist() == wanted
+    expected = [int.from_bytes(data[start : start + 5], "little") for start in range(len(data) - 4)]
+    assert shingle_text(text).tolist() == expected
 
 
 @pytest.mark.parametrize("text", ["", "a", "abc", "abcd", "鍵"])
@@ -144,11 +144,11 @@ def test_almost_all_texts_similar_to_the_first_are_found() -> None:
             other = replace_word(other, index, f"x{index}x{index}")
         stars.append(" ".join(other))
     assert compute_jaccard_similarity(" ".join(words), stars[3]) > 0.8 > compute_jaccard_similarity(stars[1], stars[3])
-    wanted = {
+    expected = {
         (0, index) for index, star in enumerate(stars, 1) if compute_jaccard_similarity(" ".join(words), star) >= 0.8
     }
-    assert len(wanted) > 10
-    assert len(wanted - near_duplicates([" ".join(words), *stars])) <= 1
+    assert len(expected) > 10
+    assert len(expected - near_duplicates([" ".join(words), *stars])) <= 1
 
 
 def test_all_texts_similar_to_the_one_before_are_found() -> None:
@@ -164,7 +164,7 @@ EIGHT = "my lamp is off and nobody knows why"
 
 
 @pytest.mark.parametrize("index", range(8))
-def test_a_short_text_with_any_word_changed_is_found_whatever_its_similarity(index: int) -> None:
+def test_a_short_text_with_any_word_changed_is_found_for_any_similarity(index: int) -> None:
     other = " ".join(replace_word(EIGHT.split(), index, "zeppelins"))
     assert compute_jaccard_similarity(EIGHT, other) < 0.8
     assert near_duplicates([EIGHT, SENTENCE, other]) == {(0, 2)}
@@ -204,16 +204,16 @@ def test_almost_all_near_duplicates_among_real_texts_are_found(name: str) -> Non
         words[rng.randrange(len(words))] = "zeppelin"
         texts.append(" ".join(words))
     sets = [frozenset(shingle_text(text).tolist()) for text in texts]
-    wanted = {
+    expected = {
         (a, b)
         for (a, one), (b, other) in combinations(enumerate(sets), 2)
         if (0.8 <= len(one) / len(other) <= 1.25 and len(one & other) >= 0.8 * len(one | other))
         or differ_in_one_word(texts[a], texts[b])
     }
     pairs = near_duplicates(texts)
-    assert len(wanted) >= 60
-    assert pairs <= wanted
-    assert len(pairs) >= 0.97 * len(wanted)
+    assert len(expected) >= 60
+    assert pairs <= expected
+    assert len(pairs) >= 0.97 * len(expected)
 
 
 def test_cross_candidates_are_found_before_and_after_a_row() -> None:
@@ -229,12 +229,12 @@ def test_cross_candidates_are_found_before_and_after_a_row() -> None:
     shelved = make_buckets(signed, hash_halves(texts), 0.8)
     pairs = select_near_duplicates(find_cross_candidates(signed, shelved, test, ~test), 0.8, texts.__getitem__)
     like = {int(b if test[a] else a) for a, b in pairs}
-    wanted = {
+    expected = {
         b
         for b in range(300)
         if not test[b] and any(are_near_duplicates(texts[a], texts[b], 0.8) for a in range(0, 300, 5))
     }
-    assert len(like & wanted) >= 0.97 * len(wanted) > 200
+    assert len(like & expected) >= 0.97 * len(expected) > 200
 
 
 def test_seen_pairs_are_removed() -> None:

@@ -47,7 +47,7 @@ def test_each_comment_has_its_line_its_hashes_its_side_and_its_signature(tmp_pat
     assert found.table["line"].tolist() == [1, 3, 4]
     assert found.table["id"].tolist() == [hash_to_uint64(identity) for identity in "abc"]
     assert found.table["key"].tolist()[0] == hash_to_uint64("too dear")
-    assert found.table["given_side"].tolist() == [FREE, TRAIN, TEST]
+    assert found.table["given_subset"].tolist() == [FREE, TRAIN, TEST]
     assert np.array_equal(found.table["signature"][:1], compute_minhash_signatures(["too dear"]))
     assert np.array_equal(found.table["halves"], hash_halves(map(found.read_folded_text, range(3))))
     assert found.leaves == [(0,), (0,), (1, 0)]

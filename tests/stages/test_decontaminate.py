@@ -198,13 +198,13 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("bad", "wanted"), BAD.values(), ids=BAD)
-def test_a_bad_example_is_an_error_of_one_line_and_nothing_is_written(here: Path, bad: Any, wanted: list[str]) -> None:
+@pytest.mark.parametrize(("bad", "expected"), BAD.values(), ids=BAD)
+def test_a_bad_example_is_a_one_line_error_and_nothing_is_written(here: Path, bad: Any, expected: list[str]) -> None:
     write_inputs(make_example("g0", "Hi"), b"", make_example("g1", LETTER), bad)
     with pytest.raises(InputError) as caught:
         main()
     assert str(caught.value).startswith("data/prepared/general/general.jsonl:4: ")
-    assert all(word in str(caught.value) for word in wanted)
+    assert all(word in str(caught.value) for word in expected)
     assert "\n" not in str(caught.value)
     left = [path for folder in ("data/decontaminate", "metrics") for path in Path(folder).rglob("*")]
     assert left == []
@@ -289,7 +289,7 @@ MISSING = (
 
 
 @pytest.mark.parametrize("path", MISSING)
-def test_a_missing_file_is_an_error_of_one_line(here: Path, path: str) -> None:
+def test_a_missing_file_is_a_one_line_error(here: Path, path: str) -> None:
     write_inputs(make_example("a", "Hi"))
     Path(path).unlink()
     with pytest.raises(InputError) as caught:
@@ -297,7 +297,7 @@ def test_a_missing_file_is_an_error_of_one_line(here: Path, path: str) -> None:
     assert str(caught.value).startswith(f"{path}: no such file")
 
 
-def test_a_prompt_without_text_is_an_error_of_one_line(here: Path) -> None:
+def test_a_prompt_without_text_is_a_one_line_error(here: Path) -> None:
     write_inputs(make_example("a", "Hi"))
     write_jsonl("data/prepared/instructions/ifeval.jsonl", [{"key": 1, "prompt": "Sing."}, {"key": 2}])
     with pytest.raises(InputError, match=r"^data/prepared/instructions/ifeval\.jsonl:2: .*`prompt`"):
@@ -305,10 +305,10 @@ def test_a_prompt_without_text_is_an_error_of_one_line(here: Path) -> None:
 
 
 def hold_out_rows(
-    rows: list[dict[str, Any]], wanted: int, **params: Any
+    rows: list[dict[str, Any]], count: int, **params: Any
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the rows that may be mixed and those that are held out."""
-    settings = {**yaml.safe_load(Path("params.yaml").read_text()), "decontaminate": {"held_out": wanted}, **params}
+    settings = {**yaml.safe_load(Path("params.yaml").read_text()), "decontaminate": {"held_out": count}, **params}
     Path("params.yaml").write_text(yaml.safe_dump(settings))
     write_inputs(*rows)
     main()
@@ -346,10 +346,10 @@ def test_rows_with_the_same_prompt_are_on_one_side(here: Path) -> None:
     assert read_json("metrics/decontaminate.json")["decontaminate"]["same_prompt"] == 4
 
 
-@pytest.mark.parametrize(("rows", "wanted", "held"), [(60, 0, 0), (9, 200, 0), (60, 200, 6), (60, 6, 6)])
-def test_no_more_than_a_tenth_of_the_rows_is_held_out(here: Path, rows: int, wanted: int, held: int) -> None:
+@pytest.mark.parametrize(("rows", "requested", "held"), [(60, 0, 0), (9, 200, 0), (60, 200, 6), (60, 6, 6)])
+def test_no_more_than_a_tenth_of_the_rows_is_held_out(here: Path, rows: int, requested: int, held: int) -> None:
     given = [make_example(f"g{number}", f"What is {number}?") for number in range(rows)]
-    mixable, chosen = hold_out_rows(given, wanted)
+    mixable, chosen = hold_out_rows(given, requested)
     assert (len(mixable), len(chosen)) == (rows - held, held)
 
 
@@ -392,7 +392,7 @@ def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> No
 
 
 @pytest.mark.parametrize("line", [5, 2 * BLOCK_ROWS])
-def test_a_duplicate_id_in_another_block_is_an_error_of_one_line(here: Path, line: int) -> None:
+def test_a_duplicate_id_in_another_block_is_a_one_line_error(here: Path, line: int) -> None:
     rows = [make_example(f"g{number}", "Hi") for number in range(2 * BLOCK_ROWS + 5)]
     write_inputs(*rows[: 2 * BLOCK_ROWS], {**rows[line - 1]}, *rows[2 * BLOCK_ROWS :])
     done = run_stage()
@@ -446,7 +446,7 @@ def test_keys_without_effect_are_named_with_the_number_of_their_rows(
     write_inputs(*rows)
     main()
     keys = "id, category, source, lang, license, messages, messages.role, messages.content"
-    wanted = [
+    expected = [
         ("benchmark/test.jsonl", "`Subject`", " 1 row", "`subject`"),
         ("benchmark/dev.jsonl", "`Subject`", " 1 row", "`subject`"),
         ("instructions/ifeval.jsonl", "`keywords`", " 1 row", "key, prompt, instruction_id_list, kwargs"),
@@ -455,6 +455,6 @@ def test_keys_without_effect_are_named_with_the_number_of_their_rows(
         ("general/general.jsonl", "`messages.train`", " 1 row", keys),
     ]
     _, *warnings = capsys.readouterr().out.splitlines()
-    for warning, (file, *parts) in zip(warnings, wanted, strict=True):
+    for warning, (file, *parts) in zip(warnings, expected, strict=True):
         assert warning.startswith(f"decontaminate: data/prepared/{file}: ")
         assert all(part in warning for part in parts)

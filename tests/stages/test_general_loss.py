@@ -1,4 +1,4 @@
-"""The stage `general_loss`: what it writes, when it is skipped, and how it continues after a kill."""
+"""The stage `general_loss`: what it writes, when it is skipped, and how it resumes after a kill."""
 
 import shutil
 import signal

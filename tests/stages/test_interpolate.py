@@ -336,7 +336,7 @@ def test_a_full_disk_is_named_before_anything_is_written(monkeypatch, alpha):
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1])
-def test_a_missing_trained_model_is_named(alpha):
+def test_a_missing_trained_model_is_named_in_the_error(alpha):
     set_alpha(alpha)
     with pytest.raises(InputError, match=r"^models/trained: no such folder; .*`dvc repro`"):
         main()

@@ -301,8 +301,8 @@ def test_a_prompt_without_examples_is_that_of_the_whole_training_set(here: Path,
     write_project(base, {"ratio": 0}, prompt={"taxonomy": "full"})
     main()
     given = read_jsonl("data/split/train.jsonl")
-    wanted = Prompts.from_task(Prompt(taxonomy=PromptTaxonomy.full), TAXONOMY, BARE, given).build_messages(given)
-    assert [row["messages"][:1] for row in train_rows()] == wanted
+    expected = Prompts.from_task(Prompt(taxonomy=PromptTaxonomy.full), TAXONOMY, BARE, given).build_messages(given)
+    assert [row["messages"][:1] for row in train_rows()] == expected
 
 
 def test_the_base_models_own_answers_are_mixed_with_self(here: Path, base: Path) -> None:
@@ -337,7 +337,7 @@ def test_an_impossible_mix_names_what_is_missing_and_writes_nothing(here: Path, 
 
 
 @pytest.mark.parametrize(
-    ("mix", "wanted"),
+    ("mix", "expected"),
     [
         ({"ratio": -0.1}, "params.yaml: mix.ratio: "),
         ({"ratio": 1.5}, "params.yaml: mix.ratio: "),
@@ -347,9 +347,9 @@ def test_an_impossible_mix_names_what_is_missing_and_writes_nothing(here: Path, 
         ({"ratio": 0.2, "sources": {"made": 1, "math": 1}}, r"params\.yaml: mix\.sources: .*\bmade and math\b"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_named(here: Path, base: Path, mix: Row, wanted: str) -> None:
+def test_a_setting_that_makes_no_sense_is_named_in_the_error(here: Path, base: Path, mix: Row, expected: str) -> None:
     write_project(base, mix)
-    assert re.match(wanted, read_error())
+    assert re.match(expected, read_error())
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_a_setting_that_makes_no_sense_is_named(here: Path, base: Path, mix: Row
         "metrics/decontaminate.json",
     ],
 )
-def test_a_missing_input_is_named(here: Path, base: Path, name: str) -> None:
+def test_a_missing_input_is_named_in_the_error(here: Path, base: Path, name: str) -> None:
     write_project(base, {"ratio": 0.4})
     Path(name).unlink()
     assert read_error().startswith(f"{name}: no such file; ")

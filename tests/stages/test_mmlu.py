@@ -112,13 +112,13 @@ def test_every_question_has_the_verdict_of_lm_evals_own_mmlu(model, benchmark, t
     for kind, metrics in (("default", {"acc": "letters_acc"}), ("continuation", CONTINUATION)):
         samples = own_mmlu(model, benchmark, tmp_path, shots, kind)
         for theirs, own in metrics.items():
-            wanted = {
+            expected = {
                 f"{subject}/{sample['doc_id']}": int(sample[theirs])
                 for subject in SUBJECTS
                 for sample in samples[f"own_{kind}_{subject}"]
             }
-            assert {row["id"]: row[own] for row in ours} == wanted
-            assert 0 < sum(wanted.values()) < len(wanted) == 100
+            assert {row["id"]: row[own] for row in ours} == expected
+            assert 0 < sum(expected.values()) < len(expected) == 100
 
 
 def make_row(subject: str, number: int, chance: float = 0.25) -> dict:
@@ -187,13 +187,13 @@ class Counting(SharedPrefixLM):
 def test_answered_questions_are_not_asked_again(model, benchmark, tmp_path, kind) -> None:
     questions, mmlu = load_questions(benchmark), Mmlu(fewshot=0, max_new_tokens=2)
     whole = Counting(model)
-    wanted = ask_questions(whole, questions, mmlu, tmp_path / "whole")
+    expected = ask_questions(whole, questions, mmlu, tmp_path / "whole")
     with pytest.raises(InterruptedError):
         ask_questions(Counting(model, kind, 30), questions, mmlu, tmp_path / "kept")
     rest, nothing = Counting(model), Counting(model)
-    assert ask_questions(rest, questions, mmlu, tmp_path / "kept") == wanted
+    assert ask_questions(rest, questions, mmlu, tmp_path / "kept") == expected
     assert rest.asked[kind] == whole.asked[kind] - 30
-    assert ask_questions(nothing, questions, mmlu, tmp_path / "kept") == wanted
+    assert ask_questions(nothing, questions, mmlu, tmp_path / "kept") == expected
     assert not nothing.asked
 
 

@@ -117,14 +117,14 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize(("text", "wanted"), SOURCES.values(), ids=SOURCES)
-def test_an_error_in_source_yaml_is_an_error_of_one_line_with_its_key(
-    text: str | bytes, wanted: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("text", "expected"), SOURCES.values(), ids=SOURCES)
+def test_an_error_in_source_yaml_is_a_one_line_error_with_its_key(
+    text: str | bytes, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("params.yaml").write_text("data: {comments: mine}\n")
     write_source({"a.csv": "t,l\nHi,a\n", "source.yaml": text})
     line = read_error("comments", monkeypatch)
-    assert re.match(f"data/mine/{wanted}", line)
+    assert re.match(f"data/mine/{expected}", line)
     assert "\n" not in line
 
 
@@ -134,7 +134,7 @@ def test_a_folder_without_a_file_of_the_format_lists_its_files() -> None:
         prepare_folder(folder)
 
 
-def test_several_files_of_the_format_are_named() -> None:
+def test_several_files_of_the_format_are_named_in_the_error() -> None:
     folder = write_source({"a.csv": "", "b.csv": ""}, {"format": "csv", "columns": {"text": "t", "levels": ["l"]}})
     with pytest.raises(InputError, match=r"^data/mine/source\.yaml: file: .*a\.csv, b\.csv$"):
         prepare_folder(folder)

@@ -64,12 +64,12 @@ def check_rows(folder: Path, rows: list[dict[str, Any]]) -> CheckedComments:
 def divide_rows(
     folder: Path, rows: list[dict[str, Any]], share: float = 0.2, near: float = 0.8
 ) -> dict[int, list[str]]:
-    """Return the ids of each side, in their order."""
+    """Return the ids of the comments in each subset, in order."""
     survey = check_rows(folder, rows)
-    sides, _ = divide_comments(survey, share, near)
+    subsets, _ = divide_comments(survey, share, near)
     return {
-        side: [survey.read_id(index) for index, one in enumerate(sides) if one == side]
-        for side in (TRAIN, TEST, LEFT_OUT)
+        subset: [survey.read_id(index) for index, one in enumerate(subsets) if one == subset]
+        for subset in (TRAIN, TEST, LEFT_OUT)
     }
 
 
@@ -124,8 +124,8 @@ def test_a_comment_never_moves_when_others_are_added(tmp_path: Path, near: float
     rows = make_comments(many_texts(400))
     few, many = divide_rows(tmp_path, rows[:100], near=near), divide_rows(tmp_path, rows, near=near)
     assert len(few[TRAIN]) + len(few[TEST]) > 90
-    for side in (TRAIN, TEST):
-        assert set(few[side]) <= set(many[side])
+    for subset in (TRAIN, TEST):
+        assert set(few[subset]) <= set(many[subset])
 
 
 def test_the_set_of_a_comment_does_not_depend_on_its_position_in_the_file(tmp_path: Path) -> None:
@@ -151,16 +151,16 @@ def test_copies_of_a_text_are_in_the_same_set(tmp_path: Path, near: float) -> No
     copies = [*texts, *(text.upper() for text in texts), *(f" {text.replace(' ', '  ')}\n" for text in texts)]
     found = divide_rows(tmp_path, make_comments(copies), 0.5, near)
     assert not found[LEFT_OUT]
-    for side in (TRAIN, TEST):
-        numbers = Counter(int(identity[1:]) % 200 for identity in found[side])
+    for subset in (TRAIN, TEST):
+        numbers = Counter(int(identity[1:]) % 200 for identity in found[subset])
         assert set(numbers.values()) == {3}
 
 
 def test_copies_with_differently_encoded_accents_are_in_the_same_set(tmp_path: Path) -> None:
     composed = [f"caf\u00e9 {text}" for text in long_texts(50)]
     decomposed = [text.replace("\u00e9", "e\u0301") for text in composed]
-    sides = [divide_rows(tmp_path, make_comments(texts), 0.5)[TEST] for texts in (composed, decomposed)]
-    assert sides[0] == sides[1]
+    subsets = [divide_rows(tmp_path, make_comments(texts), 0.5)[TEST] for texts in (composed, decomposed)]
+    assert subsets[0] == subsets[1]
 
 
 def test_near_duplicates_are_in_the_same_set(tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_near_duplicates_are_in_the_same_set(tmp_path: Path) -> None:
     again = [DISGUISES["a word changed"](text, rng) for text in texts]
     found = divide_rows(tmp_path, make_comments([*texts, *again]), 0.5)
     assert not found[LEFT_OUT]
-    for side in (TRAIN, TEST):
-        assert set(Counter(int(identity[1:]) % 100 for identity in found[side]).values()) == {2}
+    for subset in (TRAIN, TEST):
+        assert set(Counter(int(identity[1:]) % 100 for identity in found[subset]).values()) == {2}
     apart = divide_rows(tmp_path, make_comments([*texts, *again]), 0.5, near=1.0)
     assert 1 in Counter(int(identity[1:]) % 100 for identity in apart[TEST]).values(), "1 keeps copies alone together"
 
@@ -178,7 +178,7 @@ def test_near_duplicates_are_in_the_same_set(tmp_path: Path) -> None:
 def test_a_similarity_of_1_keeps_only_copies_together(tmp_path: Path) -> None:
     laughs = make_comments(["ha" * number for number in range(5, 45)])  # all of the same two windows
     assert sorted(map(len, divide_rows(tmp_path, laughs, 0.5, near=0.99).values())) == [0, 0, 40]
-    assert min(len(divide_rows(tmp_path, laughs, 0.5, near=1.0)[side]) for side in (TRAIN, TEST)) > 10
+    assert min(len(divide_rows(tmp_path, laughs, 0.5, near=1.0)[subset]) for subset in (TRAIN, TEST)) > 10
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.8])
@@ -187,9 +187,9 @@ def test_the_share_of_test_is_close_to_the_requested_one(tmp_path: Path, share: 
     assert abs(len(found[TEST]) / 2000 - share) < 0.035  # three deviations at most
 
 
-@pytest.mark.parametrize(("given", "share", "side"), [("test", 0.0, TEST), ("train", 1.0, TRAIN)])
-def test_a_given_split_takes_precedence_over_the_hash(tmp_path: Path, given: str, share: float, side: int) -> None:
-    assert len(divide_rows(tmp_path, make_comments(long_texts(50), split=given), share)[side]) == 50
+@pytest.mark.parametrize(("given", "share", "subset"), [("test", 0.0, TEST), ("train", 1.0, TRAIN)])
+def test_a_given_split_takes_precedence_over_the_hash(tmp_path: Path, given: str, share: float, subset: int) -> None:
+    assert len(divide_rows(tmp_path, make_comments(long_texts(50), split=given), share)[subset]) == 50
 
 
 def test_a_given_split_moves_no_other_comment(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_comment_given_as_train_is_left_out_if_a_copy_is_in_test(tmp_path: Pat
 def test_a_text_of_one_letter_is_split_like_any_other(tmp_path: Path, text: str) -> None:
     found = divide_rows(tmp_path, make_comments([text, f" {text} ", *long_texts(20)]), 0.5)
     assert sum(map(len, found.values())) == 22
-    assert any({"c0", "c1"} <= set(found[side]) for side in (TRAIN, TEST))
+    assert any({"c0", "c1"} <= set(found[subset]) for subset in (TRAIN, TEST))
 
 
 def test_the_split_of_generated_texts_has_not_changed(tmp_path: Path) -> None:
@@ -318,8 +318,8 @@ def test_cases_that_look_the_same_are_split_in_the_same_way(
     output = capsys.readouterr().out
     assert read_json("metrics/split.json")["split"]["rejected"] == 0
     assert len(output.splitlines()) == 1 or CASES[name]
-    for wanted in CASES[name]:
-        assert wanted in output
+    for expected in CASES[name]:
+        assert expected in output
 
 
 def test_labels_of_comments_take_the_spelling_of_the_taxonomy(here: Path) -> None:
@@ -364,22 +364,22 @@ def names_all(text: str, words: list[str]) -> bool:
     return all(word in text for word in words)
 
 
-@pytest.mark.parametrize(("line", "wanted"), BAD.values(), ids=BAD)
-def test_a_bad_row_stops_the_split_with_its_line_and_the_fix(here: Path, line: Any, wanted: list[str]) -> None:
+@pytest.mark.parametrize(("line", "expected"), BAD.values(), ids=BAD)
+def test_a_bad_row_stops_the_split_with_its_line_and_the_fix(here: Path, line: Any, expected: list[str]) -> None:
     write_project(here, [*GOOD, line])
     named, fix = read_errors(here)
     assert named.startswith("data/prepared/comments/comments.jsonl:9: ")
-    assert names_all(named, wanted)
+    assert names_all(named, expected)
     assert "split.on_bad_row: reject" in fix
 
 
-@pytest.mark.parametrize(("line", "wanted"), BAD.values(), ids=BAD)
-def test_a_rejected_row_is_listed_and_the_others_are_split(here: Path, line: Any, wanted: list[str]) -> None:
+@pytest.mark.parametrize(("line", "expected"), BAD.values(), ids=BAD)
+def test_a_rejected_row_is_listed_and_the_others_are_split(here: Path, line: Any, expected: list[str]) -> None:
     write_project(here, [*GOOD[:4], line, *GOOD[4:]], on_bad_row="reject")
     main()
     (reject,) = read_json("data/split/rejects.json")
     assert (reject["file"], reject["line"]) == ("data/prepared/comments/comments.jsonl", 5)
-    assert names_all(reject["reason"], wanted)
+    assert names_all(reject["reason"], expected)
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
     assert sorted(one["id"] for one in written) == [good["id"] for good in GOOD]
 
@@ -419,18 +419,18 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("on_bad_row", ["stop", "reject"])
-@pytest.mark.parametrize(("taxonomy", "location", "wanted"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize(("taxonomy", "location", "expected"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_taxonomy_always_stops_the_split(
-    here: Path, taxonomy: str, location: str, wanted: list[str], on_bad_row: str
+    here: Path, taxonomy: str, location: str, expected: list[str], on_bad_row: str
 ) -> None:
     write_project(here, GOOD, taxonomy, on_bad_row)
     (line,) = read_errors(here)
     assert line.startswith(f"data/prepared/comments/{location}")
-    assert names_all(line, wanted)
+    assert names_all(line, expected)
 
 
 @pytest.mark.parametrize("on_bad_row", ["stop", "reject"])
-def test_an_empty_file_of_comments_is_named(here: Path, on_bad_row: str) -> None:
+def test_an_empty_file_of_comments_is_named_in_the_error(here: Path, on_bad_row: str) -> None:
     write_project(here, [], on_bad_row=on_bad_row)
     (line,) = read_errors(here)
     assert line.startswith("data/prepared/comments/comments.jsonl: ")
@@ -455,12 +455,12 @@ def test_a_bad_row_is_named_by_its_original_file_and_line(here: Path) -> None:
     assert [line.split(": ")[0] for line in read_errors(here)[:2]] == ["data/mine/a.csv:9", "data/mine/b.csv:1"]
 
 
-@pytest.mark.parametrize(("share", "sides"), [(0, "8 train and 0 test"), (1, "0 train and 8 test")])
-def test_an_empty_training_or_test_set_is_refused(here: Path, share: float, sides: str) -> None:
+@pytest.mark.parametrize(("share", "subsets"), [(0, "8 train and 0 test"), (1, "0 train and 8 test")])
+def test_an_empty_training_or_test_set_is_refused(here: Path, share: float, subsets: str) -> None:
     write_project(here, GOOD, share=share)
     (line,) = read_errors(here)
     assert line.startswith("data/prepared/comments/comments.jsonl: ")
-    assert names_all(line, [sides, "split.test"])
+    assert names_all(line, [subsets, "split.test"])
 
 
 def test_a_file_with_only_rejects_names_them(here: Path) -> None:

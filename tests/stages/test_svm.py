@@ -68,11 +68,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_labels_that_depend_on_words_are_learned_with_one_leaf_or_several(here: Path, most: int) -> None:
     write_project(most)
     main()
-    for wanted, row in zip(read_jsonl("data/split/test.jsonl"), read_jsonl("data/predictions/svm.jsonl"), strict=True):
-        assert (row["id"], row["hash"]) == (wanted["id"], hash_text(wanted["text"]))
-        assert {tuple(part.values()) for part in row["segments"]} == {
-            tuple(part.values()) for part in wanted["segments"]
-        }
+    for gold, row in zip(read_jsonl("data/split/test.jsonl"), read_jsonl("data/predictions/svm.jsonl"), strict=True):
+        assert (row["id"], row["hash"]) == (gold["id"], hash_text(gold["text"]))
+        assert {tuple(part.values()) for part in row["segments"]} == {tuple(part.values()) for part in gold["segments"]}
         assert row["valid"] and row["raw"].startswith('[{"L1": "')
     metrics = read_json("metrics/svm.json")["svm"]["svm"]
     assert (metrics["leaves"], metrics["emotions"]) == (3, 0)
@@ -82,14 +80,14 @@ def test_labels_that_depend_on_words_are_learned_with_one_leaf_or_several(here: 
 def test_emotions_that_depend_on_words_are_learned_for_each_path(here: Path) -> None:
     write_project(2, emotions=True)
     main()
-    right = wanted = 0
+    right = expected = 0
     for gold, row in zip(read_jsonl("data/split/test.jsonl"), read_jsonl("data/predictions/svm.jsonl"), strict=True):
         answers = {tuple(part.values()) for part in row["segments"]}
         right += len({tuple(part.values()) for part in gold["segments"]} & answers)
-        wanted += len(gold["segments"])
+        expected += len(gold["segments"])
         assert all(list(part) == ["L1", "L2", "emotion"] for part in row["segments"])
         assert row["raw"] == json.dumps(row["segments"])
-    assert right / wanted > 0.95
+    assert right / expected > 0.95
     assert read_json("metrics/svm.json")["svm"]["svm"]["emotions"] == 2
 
 

@@ -163,7 +163,7 @@ def test_a_stopped_sweep_continues_and_a_gate_fails_no_run(project: Path, first:
     params.write_text(before)
 
 
-def test_seeds_are_added_to_finished_runs_and_a_failed_one_is_named(project: Path, first: str) -> None:
+def test_seeds_are_added_to_finished_runs_and_a_failed_one_is_named_in_the_error(project: Path, first: str) -> None:
     output = run_command(project, *SWEEP, "--ratios", "0,0.25", "--seeds", "3", "--mmlu-drop", "0.5", status=1)
     assert {f"sweep: ratio-{ratio}-lr-0.003-seed-0 is already finished" for ratio in ("0", "0.25")} <= set(
         output.splitlines()

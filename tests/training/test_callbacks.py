@@ -96,7 +96,7 @@ class Training:
 
 @pytest.fixture
 def start(clock: Clock, work_folder: WorkFolder, free: list[int], signals: list[int]) -> Iterator[Any]:
-    """Return a function that starts a training with checkpoints of 10 GiB."""
+    """Return a function that starts a training run with checkpoints of 10 GiB."""
     started: list[Checkpoints] = []
 
     def begin(**kwargs: Any) -> Training:
@@ -204,7 +204,7 @@ def test_the_signal_handlers_are_restored(start, signals):
     assert signals == [signal.SIGTERM, signal.SIGINT]
 
 
-def test_signals_of_a_training_that_never_started_are_not_changed(work_folder, signals):
+def test_signals_of_a_training_run_that_never_started_are_not_changed(work_folder, signals):
     Checkpoints(work_folder, 1).restore_signals()
     signal.raise_signal(signal.SIGTERM)
     assert signals == [signal.SIGTERM]
@@ -217,7 +217,7 @@ def test_a_signal_in_the_last_step_lets_the_training_finish(start):
     assert not training.callback.stopped
 
 
-def test_a_training_that_a_later_run_takes_over_saves_and_stops(start, work_folder):
+def test_a_training_run_that_a_later_run_takes_over_saves_and_stops(start, work_folder):
     training = start()
     assert not training.step().should_training_stop
     work_folder.claim.write_text("a later run")
@@ -225,7 +225,7 @@ def test_a_training_that_a_later_run_takes_over_saves_and_stops(start, work_fold
     assert (control.should_save, control.should_training_stop) == (True, True)
 
 
-def test_a_training_without_a_claim_is_superseded(start, work_folder):
+def test_a_training_run_without_a_claim_is_superseded(start, work_folder):
     training = start()
     work_folder.claim.unlink()
     assert training.step().should_training_stop
@@ -261,7 +261,7 @@ def test_a_full_disk_is_an_error_with_the_needed_and_the_free_space(tmp_path, fr
 
 @pytest.fixture
 def progress(clock: Clock, work_folder: WorkFolder) -> Iterator[Training]:
-    """A training with steps of 100 tokens that was continued after 50 seconds."""
+    """A training run with steps of 100 tokens that was resumed after 50 seconds."""
     callback = Progress("train", "train", [100] * 1000, seconds=50.0)
     training = Training(callback, clock, work_folder)
     yield training

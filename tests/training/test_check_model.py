@@ -16,7 +16,7 @@ def test_rows_longer_than_the_context_are_an_error(config):
         check_model(config, Train(lr=1e-3, max_length=257))
 
 
-def test_the_context_of_a_new_model_must_fit_the_rows_of_both_trainings():
+def test_the_context_of_a_new_model_must_fit_the_rows_of_both_training_runs():
     check_scratch(SCRATCH, Train(lr=1e-3, max_length=256))
     with pytest.raises(InputError, match=r"^train\.max_length: .*\b256\b.* got 257"):
         check_scratch(SCRATCH, Train(lr=1e-3, max_length=257))

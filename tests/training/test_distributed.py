@@ -1,4 +1,4 @@
-"""Which command starts the processes of a training. Trainings on several nodes give the model of one process."""
+"""The command that starts the processes of a training run. Training on several nodes gives the model of one process."""
 
 import os
 import re
@@ -99,21 +99,21 @@ def test_a_process_that_a_launcher_started_starts_no_launcher(more):
 
 @pytest.mark.parametrize("name", ["ALLOY_PROCESSES", "SLURM_JOB_NUM_NODES"])
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", " "])
-def test_a_variable_that_is_not_an_integer_is_named(name, text):
+def test_a_variable_that_is_not_an_integer_is_named_in_the_error(name, text):
     with pytest.raises(InputError, match=rf"^{name}: .* got '{text}'"):
         run_launcher({name: text})
 
 
 @pytest.mark.parametrize(
-    ("batch", "processes", "rows", "wanted"),
+    ("batch", "processes", "rows", "expected"),
     [(8, None, None, (1, 8)), (8, 2, None, (1, 4)), (8, 2, 2, (2, 2)), (8, 2, 4, (4, 1)), (1, 1, 1, (1, 1))],
 )
-def test_the_rest_of_the_global_batch_is_accumulated(monkeypatch, batch, processes, rows, wanted):
+def test_the_rest_of_the_global_batch_is_accumulated(monkeypatch, batch, processes, rows, expected):
     for name, value in (("WORLD_SIZE", processes), ("ALLOY_DEVICE_ROWS", rows)):
         monkeypatch.delenv(name, raising=False)
         if value:
             monkeypatch.setenv(name, str(value))
-    assert split_global_batch(batch) == wanted
+    assert split_global_batch(batch) == expected
 
 
 @pytest.mark.parametrize(("batch", "processes", "rows"), [(8, 3, 1), (8, 2, 3), (4, 8, 1), (4, 1, 8)])
@@ -154,14 +154,14 @@ def test_a_profile_for_gpus_on_a_machine_without_one_is_an_error(tmp_path):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """The weights after a training with one process."""
+    """The weights after a training run with one process."""
     return run_training(write_project(tmp_path_factory.mktemp("alone"), make_dense_config())).weights
 
 
-def assert_same(weights, wanted):
-    assert weights.keys() == wanted.keys()
+def assert_same(weights, expected):
+    assert weights.keys() == expected.keys()
     for name, weight in weights.items():
-        torch.testing.assert_close(weight, wanted[name], atol=1e-6, rtol=0)
+        torch.testing.assert_close(weight, expected[name], atol=1e-6, rtol=0)
 
 
 @pytest.fixture

@@ -77,10 +77,10 @@ def test_the_test_changes_neither_the_configuration_nor_the_random_numbers():
     config = APART["Gemma 3 with vision"]()
     before = config.to_dict()
     torch.manual_seed(7)
-    wanted = torch.rand(3)
+    expected = torch.rand(3)
     torch.manual_seed(7)
     examples_stay_apart(config)
-    assert torch.equal(torch.rand(3), wanted)
+    assert torch.equal(torch.rand(3), expected)
     assert config.to_dict() == before
 
 

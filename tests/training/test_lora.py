@@ -62,14 +62,14 @@ class Trainer:
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 def test_a_saved_merged_model_has_the_logits_of_its_adapter(tmp_path, tied, targets):
     model = add_adapter(make_tiny_model(tied), targets)
-    wanted = compute_logits(model)
-    assert (wanted - compute_logits(make_tiny_model(tied))).abs().max() > 0.01
+    expected = compute_logits(model)
+    assert (expected - compute_logits(make_tiny_model(tied))).abs().max() > 0.01
     train = Train(lr=1e-3, method=Method.lora, lora=Lora(rank=2, targets=targets))
     base = make_tiny_model(tied)
     job = TrainingJob("train", "train", "", train, 0, base.config, make_tokenizer(), lambda _: base, tmp_path)
     save_trained_model(job, Trainer(model), tmp_path / "out", {})
     loaded = load_weights(tmp_path / "out", torch.float32).eval()
-    torch.testing.assert_close(compute_logits(loaded), wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(compute_logits(loaded), expected, atol=1e-4, rtol=1e-4)
     ends = targets in (TARGETS["the output layer"], TARGETS["the embeddings"])
     assert read_json(tmp_path / "out/config.json")["tie_word_embeddings"] == (tied and not ends)
 
@@ -90,7 +90,9 @@ def test_adapters_are_on_layers_that_text_uses_and_merge_in_every_family(tmp_pat
     model = add_adapter(build_model(name), targets)
     names = [key for key, parameter in model.named_parameters() if parameter.requires_grad]
     assert names and not [key for key in names if "vision" in key or "multi_modal" in key]
-    wanted = compute_logits(model)
-    assert (wanted - before).abs().max() > 1e-4
+    expected = compute_logits(model)
+    assert (expected - before).abs().max() > 1e-4
     model.save_pretrained(tmp_path, save_embedding_layers=False)
-    torch.testing.assert_close(compute_logits(merge_adapter(build_model(name), tmp_path)), wanted, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        compute_logits(merge_adapter(build_model(name), tmp_path)), expected, atol=1e-3, rtol=1e-3
+    )

@@ -59,12 +59,12 @@ def test_losses_and_gradients_are_those_with_a_mask(name):
     assert packed_attention.supports_packed_attention(masked.config)
     packed = copy.deepcopy(masked)
     packed_attention.enable_packed_attention(packed)
-    for wanted, found in zip(
+    for expected, found in zip(
         loss_and_gradients(masked, rows, flatten_rows),
         loss_and_gradients(packed, rows, flatten_rows_with_lengths),
         strict=True,
     ):
-        torch.testing.assert_close(found, wanted, atol=2e-6, rtol=1e-5)
+        torch.testing.assert_close(found, expected, atol=2e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

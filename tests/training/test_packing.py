@@ -71,8 +71,8 @@ def test_selected_rows_keep_their_indices():
 def test_the_tokens_of_rows_are_counted_as_they_are_trained_on():
     tokenizer = make_tokenizer()
     seen = tokenize_rows([*ROWS, LONG], tokenizer)
-    wanted = [(len(row["labels"]), sum(label != IGNORED for label in row["labels"])) for row in seen]
-    assert list(map(tuple, count_tokens([*ROWS, LONG], tokenizer, AssistantTurns.all).tolist())) == wanted
+    expected = [(len(row["labels"]), sum(label != IGNORED for label in row["labels"])) for row in seen]
+    assert list(map(tuple, count_tokens([*ROWS, LONG], tokenizer, AssistantTurns.all).tolist())) == expected
 
 
 def test_prompt_and_completion_together_are_the_rendered_chat():
@@ -227,7 +227,7 @@ def test_examples_and_tokens_are_counted_by_source_for_the_rows_in_the_order(pac
     for source in ("customer", "made"):
         own = [member for member in shown if SEVERAL[member]["source"] == source]
         tokens, loss_tokens = counts[own].sum(axis=0).tolist()
-        wanted = {"examples": len(set(own)), "passes": len(own), "tokens": tokens, "loss_tokens": loss_tokens}
-        assert seen.get(source, dict.fromkeys(wanted, 0)) == wanted
+        expected = {"examples": len(set(own)), "passes": len(own), "tokens": tokens, "loss_tokens": loss_tokens}
+        assert seen.get(source, dict.fromkeys(expected, 0)) == expected
     work = examples.measure_work()[order].sum(axis=0)
     assert [sum(of[key] for of in seen.values()) for key in ("tokens", "loss_tokens")] == [work[0], work[2]]

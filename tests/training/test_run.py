@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
-    """A new folder, with the scratch folders of its trainings."""
+    """A new folder, with the work folders of its training runs."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     return tmp_path
@@ -129,7 +129,7 @@ def test_lora_without_the_merge_leaves_an_adapter_that_loads_as_the_merged_model
     torch.testing.assert_close(adapter(ids).logits, merged(ids).logits, atol=1e-5, rtol=1e-4)
 
 
-def test_a_target_that_the_model_does_not_have_is_named(project):
+def test_a_target_that_the_model_does_not_have_is_named_in_the_error(project):
     train = Train(lr=1e-3, max_steps=1, max_length=64, method=Method.lora, lora=Lora(targets=["no_such_layer"]))
     with pytest.raises(InputError, match=r"^train\.lora\.targets: .*no_such_layer"):
         fit(run_training(train, project / "out"), ROWS)
@@ -168,8 +168,8 @@ def test_the_kl_penalty_keeps_the_model_close_to_the_base_on_general_rows_only(p
         for row in (0, 1):  # facts, customer
             ids = tokenizer.apply_chat_template(ROWS[row]["messages"], return_tensors="pt", return_dict=True)
             with torch.no_grad():
-                wanted, got = (m(**ids).logits.log_softmax(-1) for m in (base, tuned))
-            drift[kl_weight, row] = (wanted.exp() * (wanted - got)).sum(-1).mean().item()
+                expected, got = (m(**ids).logits.log_softmax(-1) for m in (base, tuned))
+            drift[kl_weight, row] = (expected.exp() * (expected - got)).sum(-1).mean().item()
     assert drift[weight, 0] < 0.8 * drift[0.0, 0]
     alone = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, kl_weight=weight, method=method)
     plain = Train(lr=1e-2, max_steps=5, global_batch=4, max_length=64, method=method)

@@ -21,8 +21,8 @@ from alloy.datasets.demo.tasks import (
     ask_for_parts,
 )
 
-PROMPTS = 20  # of each kind of task
-MIN_CAPITALS = 5  # words in capitals: more than the four keys L1 to L4 of one label, which also count
+PROMPTS = 20  # prompts per kind of task
+MIN_CAPITALS = 5  # one label has up to four words in capitals, its keys L1 to L4
 
 Instructions = list[tuple[str, dict[str, Any]]]  # (id, arguments) of lm-eval's IFEval
 
@@ -33,7 +33,7 @@ def require_bullets(answer: str) -> Instructions:
 
 
 def require_words(answer: str) -> Instructions:
-    """Require quotes around the answer, and its words. Keywords are patterns, so words with a hyphen are left out."""
+    """Require quotes around the answer, and its words. Keywords are patterns, so only plain words are used."""
     words = sorted({word for word in answer.strip('"').split() if word.isalpha()})
     return [("startend:quotation", {}), ("keywords:existence", {"keywords": words})] if words else []
 
@@ -44,14 +44,14 @@ def require_json(answer: str) -> Instructions:
 
 
 def require_capitals(answer: str) -> Instructions:
-    """Require the number of words in capitals, if a label has fewer."""
+    """Require as many words in capitals as the answer has; nothing if one customer label can have as many."""
     count = sum(word.isupper() for word in answer.split())
     arguments = {"capital_frequency": count, "capital_relation": "at least"}
     return [("change_case:capital_word_frequency", arguments)] if count >= MIN_CAPITALS else []
 
 
 def require_one_word(answer: str) -> Instructions:
-    """Require one word: fewer than two. A word with a hyphen counts as two, so it has no instruction."""
+    """Require fewer than two words. A word with a hyphen counts as two, so it gets no instruction."""
     arguments = {"num_words": 2, "relation": "less than"}
     return [("length_constraints:number_words", arguments)] if re.fullmatch(r"\w+\W?", answer) else []
 
