@@ -108,7 +108,7 @@ def list_costs(base: Row, train: Row, svm: Row, infer: dict[str, Row]) -> list[R
         ("core hours of training", {model: metrics.get("core_hours") for model, metrics in training.items()}),
         ("GPU hours of training", {model: metrics.get("gpu_hours") for model, metrics in training.items()}),
         (
-            "comments labeled a second",
+            "comments labeled per second",
             {model: metrics.get("comments_per_second") for model, metrics in inference.items()},
         ),
     )

@@ -278,10 +278,10 @@ def killed(fresh: Callable[..., Project], whole: Callable[[str], Project]) -> tu
     return project, runs
 
 
-@pytest.mark.parametrize("signal_name", ["sigterm", "sigint"])
-def test_a_trainer_that_is_asked_to_stop_saves_says_so_once_and_fails(killed, signal_name):
+@pytest.mark.parametrize("kill", [send_sigterm, send_sigint])
+def test_a_trainer_that_is_asked_to_stop_saves_says_so_once_and_fails(killed, kill):
     _, runs = killed
-    ended = runs[signal_name]
+    ended = runs[kill.__name__]
     assert ended.code != 0
     assert ended.output.count("stopped after step") == 1
     assert f"train: stopped after step {ended.after} of {STEPS}; `dvc repro` continues from there" in ended.output
@@ -295,7 +295,7 @@ def test_a_trainer_that_is_killed_fails_the_stage(killed):
 
 def test_each_run_resumes_from_the_last_complete_checkpoint(killed):
     _, runs = killed
-    assert f"train: continuing after step {runs['sigterm'].after} of {STEPS}" in runs["sigint"].output
+    assert f"train: continuing after step {runs['send_sigterm'].after} of {STEPS}" in runs["send_sigint"].output
     steps = [(run.before, run.after) for run in runs.values()]
     assert all(0 <= before < after < STEPS for before, after in steps), steps
     assert "Traceback" not in "".join(run.output for run in runs.values())
@@ -303,7 +303,7 @@ def test_each_run_resumes_from_the_last_complete_checkpoint(killed):
 
 def test_a_resumed_run_prints_no_warnings(killed):
     _, runs = killed
-    assert "missing keys" not in runs["sigint"].output
+    assert "missing keys" not in runs["send_sigint"].output
 
 
 @pytest.fixture(scope="module")

@@ -127,7 +127,7 @@ def test_costs_are_below_the_table_in_the_same_columns(here: Path, capsys: pytes
     rows = {line[:38].strip(): line[38:] for line in capsys.readouterr().out.splitlines()}
     assert rows["seconds of training"].split() == ["50.0", "100", "7.00"]
     assert rows["core hours of training"].split() == ["0.0280", "0.0560", "0.00200"]
-    assert rows["comments labeled a second"].split() == ["22.2", "12.5", "27,587"]
+    assert rows["comments labeled per second"].split() == ["22.2", "12.5", "27,587"]
     assert len(rows["seconds of training"]) == len(rows["VOC F1"])
 
 

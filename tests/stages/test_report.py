@@ -126,7 +126,7 @@ def test_leakage_is_shown_by_test_with_n_and_interval(here: Path) -> None:
 def test_the_page_has_the_costs_of_each_model(here: Path) -> None:
     text = read_page()
     assert "<tr><td>seconds of training</td><td>50.0</td><td>100</td><td>7.00</td></tr>" in text
-    assert "<tr><td>comments labeled a second</td><td>22.2</td><td>12.5</td><td>27,587</td></tr>" in text
+    assert "<tr><td>comments labeled per second</td><td>22.2</td><td>12.5</td><td>27,587</td></tr>" in text
 
 
 def test_each_plot_is_in_the_page_and_in_a_file(here: Path) -> None:
