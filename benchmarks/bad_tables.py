@@ -105,7 +105,7 @@ def list_source_cases() -> Iterator[Case]:
     good = make_table_project(GOOD)
     for case in list_not_a_file(SOURCE, COMMAND):
         if case.what != "missing":  # a folder without source.yaml has the canonical files
-            yield Case(SOURCE, case.what, combine_edits(good, case.edit), COMMAND, case.place)
+            yield Case(SOURCE, case.what, combine_edits(good, case.edit), COMMAND, case.location)
     yield Case(SOURCE, "none, and no canonical files", combine_edits(good, _remove_source), COMMAND, FOLDER)
 
 

@@ -105,7 +105,7 @@ def measure_engine(name: str, folder: Path, count: int) -> Row:
     """Return how long an engine takes to start and per comment, and its answers."""
     task_prompts = make_prompts()
     rows = read_complaints(count + 2)
-    requests = [Request(row["text"], chat) for row, chat in zip(rows, task_prompts.messages(rows), strict=True)]
+    requests = [Request(row["text"], chat) for row, chat in zip(rows, task_prompts.build_messages(rows), strict=True)]
     first, rest = requests[:2], requests[2:]
     start = time.perf_counter()
     tokens = 0

@@ -22,18 +22,18 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from measure_alloy.core.files import Row, read_jsonl, write_json
-from measure_alloy.runtime.resume import WorkFolder
-from measure_alloy.training.arguments import make_arguments
-from measure_alloy.training.callbacks import Checkpoints, Progress
-from measure_alloy.training.cost import count_training_flops, find_peak_flops
-from measure_alloy.training.job import TrainingJob
-from measure_alloy.training.library_warnings import silence_libraries
-from measure_alloy.training.optimizer import BETAS
-from measure_alloy.training.packing import Examples, flatten_rows, prepare_examples, tokenize_rows
-from measure_alloy.training.settings import LongRow, Method, Model, Optimizer, Schedule, Train
-from measure_alloy.training.tiny_qwen import iterate_texts, new_config, new_tokenizer
-from measure_alloy.training.trainer_setup import make_trainer
+from alloy.core.files import Row, read_jsonl, write_json
+from alloy.runtime.resume import WorkFolder
+from alloy.training.arguments import make_arguments
+from alloy.training.callbacks import Checkpoints, Progress
+from alloy.training.cost import count_training_flops, find_peak_flops
+from alloy.training.job import TrainingJob
+from alloy.training.library_warnings import silence_libraries
+from alloy.training.optimizer import BETAS
+from alloy.training.packing import Examples, flatten_rows, prepare_examples, tokenize_rows
+from alloy.training.settings import LongRow, Method, Model, Optimizer, Schedule, Train
+from alloy.training.tiny_qwen import iterate_texts, new_config, new_tokenizer
+from alloy.training.trainer_setup import make_trainer
 from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.trainer_callback import PrinterCallback
