@@ -22,6 +22,12 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from torch.nn.functional import cross_entropy
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.trainer_callback import PrinterCallback
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
 from alloy.core.files import Row, read_jsonl, write_json
 from alloy.runtime.resume import WorkFolder
 from alloy.training.arguments import make_arguments
@@ -34,11 +40,6 @@ from alloy.training.packing import Examples, flatten_rows, prepare_examples, tok
 from alloy.training.settings import LongRow, Method, Model, Optimizer, Schedule, Train
 from alloy.training.tiny_qwen import iterate_texts, new_config, new_tokenizer
 from alloy.training.trainer_setup import make_trainer
-from torch.nn.functional import cross_entropy
-from transformers import AutoConfig, AutoModelForCausalLM
-from transformers.trainer_callback import PrinterCallback
-from trl.trainer.sft_config import SFTConfig
-from trl.trainer.sft_trainer import SFTTrainer
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
