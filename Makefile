@@ -33,7 +33,7 @@ test: .venv/installed  ## run the fast tests
 	pytest --numprocesses auto --dist loadfile
 
 test-slow: .venv/installed  ## run the tests that start processes, servers, vLLM or whole pipelines
-	pytest --numprocesses auto --dist loadfile -m slow
+	pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m slow
 
 serve: .venv/installed  ## serve the tuned model at http://localhost:8000/v1 with vLLM
 	$(SERVE_ENV) python -m vllm.entrypoints.openai.api_server --model models/tuned --generation-config vllm $(SERVE)

@@ -57,7 +57,7 @@ IGNORED = shutil.ignore_patterns(".git", "cache", "tmp", "alloy", "tests", "docs
 FIX = re.compile(
     r"expected|write|give|set |run|use |add|remove|take|save|correct|rename|did you mean|known|name |quote|make|fetch|"
     r"check|label|drop|leave|resolve|--help|raise|lower|choose|free|try|must|only|put|wait|install|delete|change|unique|"
-    r"download|convert|copy it|describe|accept|log in|"
+    r"create|restore|download|convert|copy it|describe|accept|log in|"
     r"fill in|chmod|replace|switch|is not|spell|say |export|unpack|belong|indent|close|has steps|keep|number |end with"
 )
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
