@@ -1,6 +1,7 @@
 """`alloy evidence` as a user runs it: killed, continued, continued from another clone's records, shown."""
 
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -154,7 +155,9 @@ def test_records_of_two_commits_are_refused(project: Path, whole: str, tmp_path:
     path = copy / "docs/evidence/partial/small/ratio-0-seed-0.json"
     path.write_text(json.dumps({**read_json(path), "commit": "0" * 40}))
     path.with_stem("ratio-0-seed-1").unlink()
-    assert f"commit {'0' * 12}, " in run_command(copy, *EVIDENCE, "small", status=1)
+    output = run_command(copy, *EVIDENCE, "small", status=1)
+    assert "\nalloy: docs/evidence/partial/small: " in output
+    assert "0" * 12 in output
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_kept(project: Path, whole: str, tmp_path: Path) -> None:
@@ -169,7 +172,7 @@ def test_a_run_that_fails_is_named_and_the_others_are_kept(project: Path, whole:
 def test_code_that_is_not_committed_is_refused(project: Path, tmp_path: Path) -> None:
     copy = clone_project(project, tmp_path / "dirty")
     (copy / "params.yaml").write_text((copy / "params.yaml").read_text() + "\n# edited\n")
-    assert "params.yaml: not committed" in run_command(copy, *EVIDENCE, "small", status=1)
+    assert "\nalloy: params.yaml: " in run_command(copy, *EVIDENCE, "small", status=1)
 
 
 def test_missing_raw_files_are_named_at_once_in_one_line(project: Path, tmp_path: Path) -> None:
@@ -196,7 +199,7 @@ def test_a_run_of_another_folder_becomes_a_record(project: Path, whole: str, tmp
     run_command(made, "dvc", "repro", "compare")
     take = (*EVIDENCE, "small", "--take", str(made), "--commit", "HEAD", "--seeds", "1")
     output = run_command(copy, *take, "--only", "ratio 0", status=1)
-    assert f"{made}: mix.ratio: expected 0.0 as ratio 0 has it, got 0.25" in output
+    assert re.search(rf"{re.escape(str(made))}: mix\.ratio: .*\b0\.0\b.*\b0\.25\b", output)
     run_command(copy, *take, "--only", "ratio 0.25")
     name = "ratio-0.25-seed-1"
     assert list_records(copy) == [name]
