@@ -203,19 +203,19 @@ BAD_PARAMS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
     "so many times": (Mix, "{repeat: 3}", "repeat", ("true", "false", "3")),
     "a test share above 1": (Split, "{test: 20}", "test", ("at least 0", "at most 1", "20")),
     "a test share below 0": (Split, "{test: -0.1}", "test", ("at least 0", "at most 1", "-0.1")),
-    "a likeness below 0.7": (
+    "a threshold below 0.7": (
         Split,
         "{near_duplicate_threshold: 0.69}",
         "near_duplicate_threshold",
         ("at least 0.7", "at most 1", "0.69"),
     ),
-    "a likeness above 1": (
+    "a threshold above 1": (
         Split,
         "{near_duplicate_threshold: 80}",
         "near_duplicate_threshold",
         ("at least 0.7", "at most 1", "80"),
     ),
-    "a likeness that is no number": (
+    "a threshold that is not a number": (
         Split,
         "{near_duplicate_threshold: .nan}",
         "near_duplicate_threshold",
