@@ -1,5 +1,7 @@
 """The comparison in words, and the gate at, above and below its limits."""
 
+import re
+
 import pytest
 
 from alloy.comparison.gate import find_broken_limits
@@ -61,8 +63,8 @@ def test_if_base_guesses_in_a_test_another_test_is_named() -> None:
     assert found["Knowledge"].outcome is Outcome.uninformative
     assert "base answers 28% of the questions right (95% interval: " in found["Knowledge"].text
     assert "guessing gives 25%" in found["Knowledge"].text
-    assert "A test that can show it: " in found["Knowledge"].text
-    assert "Base names none of the choices in 97% of its answers" in found["Answer format"].text
+    assert "the loss on general text" in found["Knowledge"].text
+    assert re.search(r"\bBase\b.* 97% of its answers", found["Answer format"].text)
 
 
 def test_base_with_no_format_to_lose_does_not_hide_leakage() -> None:
@@ -166,7 +168,7 @@ def test_instructions_name_another_test_if_they_cannot_show_forgetting() -> None
 
 def test_without_a_tuned_model_there_is_nothing_to_compare() -> None:
     assert judge_comparison(compare(({}, {}), base=make_svm_metrics())) == []
-    assert render_findings([]) == "Nothing was trained: there is nothing to compare."
+    assert render_findings([]).startswith("Nothing was trained")
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,10 @@ def test_with_the_taxonomy_every_path_is_on_its_own_line() -> None:
 
 def test_the_keys_are_those_of_the_task() -> None:
     full = make_prompt("x")
-    assert "with the keys content, L1, L2, emotion. The content is quoted word by word. Emotions: anger, joy." in full
+    assert "keys content, L1, L2, emotion." in full
+    assert "Emotions: anger, joy." in full
     bare = make_prompt("x", task=BARE)
-    assert "with the keys L1, L2." in bare
+    assert "keys L1, L2." in bare
     assert "motion" not in bare
     assert "content" not in bare
 

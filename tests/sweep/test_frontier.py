@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from itertools import combinations
@@ -111,25 +112,23 @@ def test_the_best_f1_within_the_limit_is_recommended_and_the_next_better_one_is_
 
 
 def test_if_all_configurations_are_within_the_limit_none_is_better() -> None:
-    assert describe_recommendation(FOUR, 0.5, SCORE).endswith(
-        "the best of the 4 configurations that lose 0.5 of MMLU or less (it loses 0.400); "
-        "no configuration has a better VOC F1."
-    )
+    text = describe_recommendation(FOUR, 0.5, SCORE)
+    assert re.search(r"\b4 configurations\b.* 0\.5 of MMLU .* loses 0\.400\)", text), text
 
 
 def test_a_single_configuration_is_called_the_only_one() -> None:
-    assert "the only configuration that loses 0.5 of MMLU or less" in describe_recommendation(FOUR[:1], 0.5, SCORE)
+    text = describe_recommendation(FOUR[:1], 0.5, SCORE)
+    assert re.search(r"\bonly configuration\b.* 0\.5 of MMLU\b", text), text
 
 
 def test_if_no_configuration_is_within_the_limit_the_nearest_is_named() -> None:
-    assert describe_recommendation(FOUR, 0.02, SCORE) == (
-        "No configuration loses 0.02 of MMLU or less; the nearest is mix.ratio 0.5, which loses 0.050, VOC F1 0.400."
-    )
+    text = describe_recommendation(FOUR, 0.02, SCORE)
+    assert re.search(r"^No .* 0\.02 of MMLU .*\bmix\.ratio 0\.5\b.* 0\.050, VOC F1 0\.400\b", text), text
     assert choose_best(FOUR, 0.02) is None
 
 
 def test_without_runs_the_text_says_how_to_start_some() -> None:
-    assert describe_recommendation([], 0.02, SCORE) == "No run is finished: `make sweep` runs some."
+    assert "`make sweep`" in describe_recommendation([], 0.02, SCORE)
 
 
 def test_a_gain_is_called_a_gain() -> None:
@@ -158,9 +157,8 @@ def test_a_label_is_the_shortest_text_that_identifies_a_configuration() -> None:
 
 def test_configurations_that_are_not_distinguishable_are_named_and_others_are_not() -> None:
     three = [make_configuration(0.1, 50, 78), make_configuration(0.2, 49, 79), make_configuration(0.3, 20, 80)]
-    assert describe_recommendation(three, 0.1, SCORE).startswith(
-        "Not distinguishable by VOC F1: mix.ratio 0.1; 0.2. Highest: "
-    )
+    text = describe_recommendation(three, 0.1, SCORE)
+    assert re.search(r"^Not distinguishable\b.*\bVOC F1: mix\.ratio 0\.1; 0\.2\. ", text), text
     output = list_caveats(three, 0.1, SCORE)
     # The rows of the first two differ in one comment of a hundred.
     assert sum(line.startswith("0.2: its VOC F1 differs by -0.010 (95 %: ") for line in output) == 1
@@ -218,16 +216,16 @@ def test_a_difference_that_one_seed_shows_may_vanish_with_several_seeds() -> Non
 
 def test_missing_seeds_are_named_and_the_others_are_used() -> None:
     both = make_configurations(*make_seeds(0, (60, 40), (61, 40), (62, 41)), *make_seeds(0.5, (40, 75), (41, 76)))
-    assert describe_missing_seeds(both, lambda own: make_label(own, both)) == [
-        "mix.ratio 0.5: no finished run of seed 2; its metrics are from seed 0, 1"
-    ]
+    (line,) = describe_missing_seeds(both, lambda own: make_label(own, both))
+    assert re.fullmatch(r"mix\.ratio 0\.5: .*\bseed 2; .*\bseed 0, 1", line), line
     assert both[1].task["value"] == pytest.approx(0.405)
 
 
 def test_the_note_on_intervals_depends_on_the_number_of_seeds() -> None:
     several = make_configurations(*make_seeds(0, (60, 40), (61, 40)))
     assert describe_intervals(FOUR) == [ONE_SEED]
-    assert describe_intervals(several) == ["Intervals (95 %) are over seeds and test items together."]
+    (line,) = describe_intervals(several)
+    assert re.search(r"95 %.*\bseeds and test items\b", line), line
     (mixed,) = describe_intervals([*several, make_configuration(0.5, 40, 75)])
     assert "one seed (mix.ratio 0.5)" in mixed
 
@@ -562,7 +560,7 @@ def test_the_recommendation_is_printed_and_written(
     monkeypatch.chdir(project)
     write_frontier("0.2")
     output = capsys.readouterr().out
-    assert "mix.ratio 0.25: VOC F1 0.500, the only configuration that loses 0.2 of MMLU or less" in output
+    assert re.search(r"\bmix\.ratio 0\.25: VOC F1 0\.500, .*\bonly configuration\b.* 0\.2 of MMLU\b", output), output
     assert ONE_SEED in output.splitlines()
     assert "Warning: steps differ: 100 to 133;" in output
     assert Path("metrics/frontier/frontier.md").read_text() in output
