@@ -108,7 +108,7 @@ def list_bad_arguments() -> Iterator[Case]:
     ]
     for command, words, location in [*calls, *UNUSUAL]:
         shown = " ".join(words)
-        what = f"called with {shown[:40]!r}{'.. and so on' if len(shown) > 40 else ''}"
+        what = f"called with {shown[:40]!r}{'... and so on' if len(shown) > 40 else ''}"
         yield Case(f"alloy {command}".strip(), what, leave_unchanged, ("alloy", *command.split(), *words), location)
     for stage in ("infer", "score", "mmlu", "ifeval", "general", "chat"):
         for words in ([], ["nothere"], ["base", "tuned"], [""]):

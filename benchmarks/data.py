@@ -1,6 +1,6 @@
 """Seconds and memory of the stages that make the training data, by the number of rows.
 
-    python -m benchmarks.data [rows ..]
+    python -m benchmarks.data [rows ...]
 
 Runs `split`, `decontaminate` and `mix`, as DVC starts them, on `rows` comments and `rows` general rows (default:
 10,000, 100,000 and 1,000,000). Comments have 10 to 30 words of real complaints and one to three of the 1,280 real paths

@@ -1,6 +1,6 @@
 """Seconds for multiple-choice questions: Alloy's class for lm-eval compared with lm-eval's own class.
 
-    python -m benchmarks.lm_eval_speed MODEL BENCHMARK [questions per subject] [rounds] [shots ..]
+    python -m benchmarks.lm_eval_speed MODEL BENCHMARK [questions per subject] [rounds] [shots ...]
 
 MODEL is a folder with a model, BENCHMARK one with test.jsonl and dev.jsonl. Both classes run the same tasks with the
 same model in batches of 32, one after the other in one process: cloze form and letters by likelihood, and generated
@@ -11,7 +11,7 @@ the machine; the ratio of processor seconds, lm-eval / Alloy (median over rounds
 
 To measure as on a processor without AVX-512:
 
-    ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 python -m benchmarks.lm_eval_speed ..
+    ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 python -m benchmarks.lm_eval_speed ...
 """
 
 import datetime

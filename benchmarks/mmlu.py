@@ -1,6 +1,6 @@
 """Seconds for MMLU by likelihood: lm-eval's defaults, lm-eval in batches, and Alloy's class for lm-eval.
 
-    python -m benchmarks.mmlu [questions per subject, 0 for all 14,042] [rounds] [variant ..]
+    python -m benchmarks.mmlu [questions per subject, 0 for all 14,042] [rounds] [variant ...]
 
 Each measurement is a separate process; the variants take turns, on the same questions of ../shared/data/mmlu with the
 same small random model, 0-shot and 5-shot:

@@ -1,6 +1,6 @@
 """CPU seconds to compile the grammar of quotes from a comment, by its number of words, with and without a bound.
 
-    python -m benchmarks.quote_grammar [words ..]
+    python -m benchmarks.quote_grammar [words ...]
 
 `unbounded` compiles a grammar of all words. `bounded` does the same as inference: a comment of more than
 `MAX_QUOTED_WORDS` words gets the grammar of any text. `wait` is how long a short comment waits for its grammar after

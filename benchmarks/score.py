@@ -1,6 +1,6 @@
 """Seconds of scoring, by the number of comments.
 
-    python -m benchmarks.score [comments ..]
+    python -m benchmarks.score [comments ...]
 
 Scores generated comments of 1 to 4 segments with contents and emotions, over 1,420 frequent and rare leaves of four
 levels. Three of four predicted segments are right, and one in fifty answers is not valid JSON. Measured is the stage

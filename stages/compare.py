@@ -21,7 +21,7 @@ from alloy.comparison.metrics import ANSWERS, MODELS, STAGES, select_headline
 from alloy.comparison.result_tables import render_cost_table, render_table
 from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.verdict import judge_comparison, render_findings
-from alloy.core.files import Row, count_lines, read_json, read_jsonl, write_json, write_jsonl, write_whole
+from alloy.core.files import Row, count_lines, read_json, read_jsonl, write_atomically, write_json, write_jsonl
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import load_sections
 from alloy.core.stage import run
@@ -91,8 +91,8 @@ def main() -> None:
         print("To reduce forgetting, mix in general data: dvc exp run -S mix.ratio=0.25")
     both = [model for model in MODELS if {"voc", "mmlu"} <= metrics[model].keys()]
     points = [(model, metrics[model]["mmlu"]["acc"], metrics[model]["voc"]["f1"]) for model in both]
-    write_whole(
-        "metrics/tradeoff.csv", lambda part: part.write_text(format_csv(("model", "mmlu_acc", "voc_f1"), points))
+    write_atomically(
+        "metrics/tradeoff.csv", lambda file: file.write_text(format_csv(("model", "mmlu_acc", "voc_f1"), points))
     )
     for model in MODELS[:2]:
         write_jsonl(f"metrics/{ANSWERS}/{model}.jsonl", rows[model].get(ANSWERS, []))

@@ -22,7 +22,7 @@ from tempfile import TemporaryFile
 
 import numpy as np
 
-from alloy.core.files import InputError, Row, write_json, write_lines, write_whole
+from alloy.core.files import InputError, Row, write_atomically, write_json, write_lines
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import load_sections, load_seed
 from alloy.core.stage import run
@@ -131,7 +131,7 @@ def main() -> None:
         exclusions = count_left_out(len(prompts.examples), mix.general, report)
         card_text = render_card(report, mix, exclusions, [*INPUTS, source, BASE], general.row_index.kinds)
         write_lines("data/mix/train.jsonl", interleave_rows(customer, customers, general, generals, seed))
-    write_whole("data/mix/README.md", lambda part: part.write_text(card_text, encoding="utf-8"))
+    write_atomically("data/mix/README.md", lambda file: file.write_text(card_text, encoding="utf-8"))
     write_json("metrics/mix.json", {"mix": report})
     print(
         f"mix: {report['rows']} rows, general share {report['achieved']:.4f} of the {mix.unit.value.replace('_', ' ')}"

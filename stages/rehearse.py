@@ -15,7 +15,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, write_json, write_whole
+from alloy.core.files import InputError, Row, write_atomically, write_json
 from alloy.core.repetition import is_looping
 from alloy.core.settings import load_sections
 from alloy.core.stage import run
@@ -102,7 +102,8 @@ def main() -> None:
     """Choose the prompts, generate the answers, write rows and metrics."""
     mix, settings, infer = load_sections(Mix, Rehearse, Infer)
     if mix.general is General.data:
-        write_whole(ROWS, lambda part: part.write_text("\n"))  # no rows, but a line feed: DVC warns about empty files
+        # No rows, but a line feed: DVC warns about empty files.
+        write_atomically(ROWS, lambda file: file.write_text("\n"))
         write_json(METRICS, {"rehearse": {}})
         print("rehearse: skipped, mix.general is data")
         return

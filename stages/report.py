@@ -17,7 +17,7 @@ from alloy.comparison.metrics import ANSWERS, MODELS
 from alloy.comparison.report_page import GROUPS, LEAKAGE, draw_plots, inline_svg, pair_chat_answers, render_page
 from alloy.comparison.seeds import ONE_SEED
 from alloy.comparison.verdict import format_p, has_enough_items
-from alloy.core.files import Row, read_json, read_jsonl, write_whole
+from alloy.core.files import Row, read_json, read_jsonl, write_atomically
 from alloy.core.metrics_file import read_metrics
 from alloy.core.settings import Data, profile_name
 from alloy.core.stage import run
@@ -78,8 +78,8 @@ def main() -> None:
         }
     )
     for name, svg in plots.items():
-        write_whole(f"metrics/plots/{name}.svg", lambda part, svg=svg: part.write_text(svg, encoding="utf-8"))
-    write_whole("metrics/report.html", lambda part: part.write_text(page, encoding="utf-8"))
+        write_atomically(f"metrics/plots/{name}.svg", lambda file, svg=svg: file.write_text(svg, encoding="utf-8"))
+    write_atomically("metrics/report.html", lambda file: file.write_text(page, encoding="utf-8"))
     print(f"report: metrics/report.html, {len(plots)} plots")
 
 

@@ -8,7 +8,7 @@ Run     dvc repro train, over as many processes as `alloy/training/distributed.p
 from functools import partial
 from pathlib import Path
 
-from alloy.core.files import Row, read_jsonl, write_json, write_whole
+from alloy.core.files import Row, read_jsonl, write_atomically, write_json
 from alloy.core.settings import load_seed
 from alloy.core.stage import run
 from alloy.core.tables import format_csv
@@ -32,7 +32,7 @@ def render_loss_csv(curve: list[Row]) -> str:
 
 def write_report(report: Row, curve: list[Row]) -> None:
     """Write the loss curve and the metrics of the training."""
-    write_whole("metrics/loss.csv", lambda part: part.write_text(render_loss_csv(curve), encoding="utf-8"))
+    write_atomically("metrics/loss.csv", lambda file: file.write_text(render_loss_csv(curve), encoding="utf-8"))
     write_json("metrics/train.json", {"train": report})
 
 

@@ -149,7 +149,7 @@ def choose_labels(margins: Margins, threshold: float) -> LabelMatrix:
 def find_best_threshold(margins: Margins, labels: LabelMatrix) -> float:
     """Return the threshold of `choose_labels` with the highest micro F1.
 
-    The candidates are -1.00, -0.95, .., 1.00 and infinity, with which each row gets only the label with the largest
+    The candidates are -1.00, -0.95, ..., 1.00 and infinity, with which each row gets only the label with the largest
     margin. If several are equally good, the largest is returned.
     """
     f1 = {}

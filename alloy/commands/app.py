@@ -76,7 +76,7 @@ Column = Annotated[str, Option(help="the name of this column, if the guess is wr
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, Argument(help="a table (.csv, .xlsx, ..), a parquet or a JSON file")],
+    file: Annotated[Path, Argument(help="a table (.csv, .xlsx, ...), a parquet or a JSON file")],
     name: Annotated[str, Option("--as", help="the name of the data set: it is written to data/<name>")],
     text: Column = "",
     levels: Annotated[str, Option(help="the columns with the labels, first level first, separated by commas")] = "",
@@ -399,7 +399,7 @@ def write_nova_recipe(
 def run_app() -> None:
     """Run the command that the arguments name.
 
-    If the reader closes standard output early (`alloy .. | head -1`), Typer exits with status 1. `run` exits silently
+    If the reader closes standard output early (`alloy ... | head -1`), Typer exits with status 1. `run` exits silently
     with the usual status for SIGPIPE, 141, instead.
     """
     try:

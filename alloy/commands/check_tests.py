@@ -56,7 +56,7 @@ def format_table(tests: list[Sensitivity]) -> str:
     lines = [f"{'':52}{'n':>6}{'base':>8}{'95 % interval':>18}{'chance':>8}  shows forgetting"]
     for test in tests:
         interval = "-" if test.low is None else f"{test.low:.3f} to {test.high:.3f}"
-        answer = "yes" if test.can_show_loss else "no"
+        answer = "yes" if test.can_show_forgetting else "no"
         lines.append(f"{test.title:52}{test.n:6}{test.value:8.3f}{interval:>18}{test.chance:8.3f}  {answer}")
     return "\n".join(lines)
 

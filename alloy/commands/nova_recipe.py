@@ -3,7 +3,7 @@
 Run     alloy nova recipe read recipe.yaml     sets mix.ratio and mix.sources in params.yaml
         alloy nova recipe write [recipe.yaml]  writes both as a recipe; without a file, to standard output
 
-A recipe has `data_mixing: {sources: {customer_data: {percent}, nova_data: {<category>: percent, ..}}}`, at the top or
+A recipe has `data_mixing: {sources: {customer_data: {percent}, nova_data: {<category>: percent, ...}}}`, at the top or
 under `training_config`. The percentage of customer data is of the whole mix. Those of Nova's categories are of the
 general data, and sum to 100. Nothing else in params.yaml changes. The guide that
 documents recipes is named in alloy/mixing/nova_names.py.
@@ -21,7 +21,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.util import load_yaml_guess_indent
 
-from alloy.core.files import InputError, write_whole
+from alloy.core.files import InputError, write_atomically
 from alloy.core.settings import PARAMS
 from alloy.core.yaml_fix import how_to_fix
 from alloy.core.yaml_text import check_yaml
@@ -200,7 +200,7 @@ def read_recipe(file: Path) -> None:
     """Set mix.ratio and mix.sources in params.yaml from the recipe in `file`."""
     recipe = parse_recipe(read_text(file), file)
     edited = edit_params(read_text(PARAMS), recipe, PARAMS)
-    write_whole(PARAMS, lambda part: part.write_bytes(edited.encode()))
+    write_atomically(PARAMS, lambda file: file.write_bytes(edited.encode()))
     ratio, sources = to_mix_settings(recipe)
     print(f"recipe: mix.ratio {ratio:g}, mix.sources with {len(sources)} categories, in {PARAMS}")
 
@@ -211,7 +211,7 @@ def write_recipe(file: Path | None) -> None:
     if file is None:
         print(text, end="")
     else:
-        write_whole(file, lambda part: part.write_text(text, encoding="utf-8"))
+        write_atomically(file, lambda file: file.write_text(text, encoding="utf-8"))
 
 
 def read_text(path: Path) -> str:

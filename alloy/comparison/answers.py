@@ -8,7 +8,7 @@ from statistics import fmean
 
 from alloy.comparison.metrics import ANSWERS, TESTS
 from alloy.core.files import Row
-from alloy.labeling.leakage import TaskFormat, judge_answer
+from alloy.labeling.leakage import TaskFormat, flag_answer
 
 FLAGS = ("leak", "empty", "cut", "loops")
 Rows = list[Row]
@@ -34,7 +34,7 @@ def flag_answers(rows: dict[str, Rows], task: TaskFormat) -> dict[str, Rows]:
 
 def _flag_answer(row: Row, task: TaskFormat) -> dict[str, int]:
     # `unparsed` is 0 if the answer to a multiple-choice question names one of the choices.
-    return judge_answer(row["answer"], task, cut=bool(row.get("cut")), is_choice=row.get("unparsed") == 0)
+    return flag_answer(row["answer"], task, cut=bool(row.get("cut")), is_choice=row.get("unparsed") == 0)
 
 
 def add_leakage(metrics: Row, rows: dict[str, Rows]) -> Row:

@@ -34,7 +34,7 @@ class Sensitivity:
     chance: float
 
     @property
-    def can_show_loss(self) -> bool:
+    def can_show_forgetting(self) -> bool:
         """Whether base's whole interval is above chance, so that a tuned model can be below base."""
         return self.n >= MIN_ITEMS and self.low is not None and self.low > self.chance
 
@@ -63,7 +63,7 @@ def list_sensitivities(lines: list[Row]) -> list[Sensitivity]:
 
 def find_most_sensitive(tests: list[Sensitivity]) -> Sensitivity | None:
     """Return the test in which base is furthest above chance, or None if it is not above chance in any test."""
-    informative = [test for test in tests if test.can_show_loss]
+    informative = [test for test in tests if test.can_show_forgetting]
     return max(informative, key=lambda test: (test.low or 0.0) - test.chance, default=None)
 
 
@@ -73,7 +73,7 @@ def explain_insensitivity(test: Sensitivity, tests: list[Sensitivity]) -> str | 
     Example: "knowledge, by letters: base (0.262) is not clearly above chance (0.250), so this test cannot show
     forgetting; 'knowledge, cloze form' can."
     """
-    if test.can_show_loss:
+    if test.can_show_forgetting:
         return None
     other = find_most_sensitive(tests)
     alternative = f"'{other.title}' can" if other else "none of the tests can"

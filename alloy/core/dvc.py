@@ -158,7 +158,7 @@ def _find_dvc_process() -> int:
 
     for process in psutil.Process().parents():
         with suppress(psutil.Error):
-            if any(os.path.basename(word) == "dvc" for word in process.cmdline()[:3]):  # `dvc ..`, `python -m dvc ..`
+            if any(os.path.basename(word) == "dvc" for word in process.cmdline()[:3]):  # `dvc ...`, `python -m dvc ...`
                 return process.pid
     return os.getppid()
 

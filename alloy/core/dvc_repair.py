@@ -4,7 +4,7 @@ DVC writes some of its own files in place. If it is killed while it writes, they
 not recover by itself (seen with DVC 3.67):
 
     .dvc/tmp/rwlock                    "Unable to read RWLock-file"
-    .dvc/cache/runs/<xx>/<key>/        an empty folder: "join() argument must be str .. NoneType"
+    .dvc/cache/runs/<xx>/<key>/        an empty folder: "join() argument must be str ... NoneType"
     .dvc/cache/runs/<xx>/<key>/*.tmp   half an entry, which DVC would read as a complete one
     dvc.lock                           truncated: "dvc.lock is invalid"
 """
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from alloy.core.files import InputError, write_whole
+from alloy.core.files import InputError, write_atomically
 from alloy.core.yaml_fix import require_resolved
 from alloy.core.yaml_text import check_yaml, load_yaml
 
@@ -110,7 +110,7 @@ def _repair_lock(root: Path) -> list[str]:
     if committed.returncode:
         file.unlink()
         return [f"{file}: removed, since a killed DVC had left it incomplete"]
-    write_whole(file, lambda part: part.write_bytes(committed.stdout))
+    write_atomically(file, lambda file: file.write_bytes(committed.stdout))
     return [f"{file}: restored from git, since a killed DVC had left it incomplete; `dvc repro` reuses finished stages"]
 
 

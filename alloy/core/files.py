@@ -230,7 +230,7 @@ def find_files(folder: Path, matches: Callable[[str], object], expected: str) ->
     return files
 
 
-def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let `write` write a temporary file next to `path`, and rename it, so that `path` is never incomplete."""
     path = Path(path)
     if path.is_dir():
@@ -285,7 +285,7 @@ def write_lines(path: str | Path, lines: Iterable[bytes]) -> None:
         with part.open("wb") as file:
             file.writelines(line + b"\n" for line in lines)
 
-    write_whole(path, write_part)
+    write_atomically(path, write_part)
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:
@@ -296,7 +296,7 @@ def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:
 def write_json(path: str | Path, value: object) -> None:
     """Write an indented JSON document that ends in a newline."""
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY)
-    write_whole(path, lambda part: part.write_bytes(text))
+    write_atomically(path, lambda file: file.write_bytes(text))
 
 
 def read_json(path: str | Path) -> Any:  # noqa: ANN401 (a JSON document may be anything)

@@ -16,7 +16,7 @@ def find_json_list(text: str, keys: Collection[str] = ()) -> list[dict[str, Any]
     """Return the last complete JSON list of objects in a text, or None.
 
     A single object with one of the `keys` counts as a list of one. An object that contains a list of objects, as in
-    `{"segments": [..]}`, counts as that list. The text before the list may be reasoning, a draft of the answer, or
+    `{"segments": [...]}`, counts as that list. The text before the list may be reasoning, a draft of the answer, or
     other text in brackets. The text after it may be an explanation.
 
     Algorithm:

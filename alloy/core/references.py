@@ -23,7 +23,7 @@ def get_unresolved(values: DictConfig) -> Row:
 
 
 def find_bad_references(sections: DictConfig, section: str) -> Iterator[str]:
-    """Yield an error for each `${..}` in `section` that does not name a value of it.
+    """Yield an error for each `${...}` in `section` that does not name a value of it.
 
     References to other sections are not allowed: DVC tracks single sections, and would miss a change there.
     """

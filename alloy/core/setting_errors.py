@@ -105,7 +105,7 @@ def _describe_type(annotation: Any, field: FieldInfo | None) -> str:  # noqa: AN
 def show_value(value: object) -> str:
     """Return a value as in YAML, on one line, without control characters, and cut off if it is long."""
     shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
-    return shown if len(shown) <= MAX_SHOWN_LENGTH else f"{shown[:MAX_SHOWN_LENGTH]}.."
+    return shown if len(shown) <= MAX_SHOWN_LENGTH else f"{shown[:MAX_SHOWN_LENGTH]}..."
 
 
 def suggest_key(key: str, known: list[str]) -> str:

@@ -63,7 +63,7 @@ class EscapingStream:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (any attribute of the stream)
-        """Return an attribute of the stream itself: `flush`, `fileno`, `isatty`, `buffer`, .."""
+        """Return an attribute of the stream itself: `flush`, `fileno`, `isatty`, `buffer`, ..."""
         return getattr(self._stream, name)
 
     def __iter__(self) -> Any:  # noqa: ANN401 (as the stream)

@@ -15,7 +15,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from alloy.core.files import InputError, Row, write_json, write_whole
+from alloy.core.files import InputError, Row, write_atomically, write_json
 from alloy.core.processor import read_processor
 from alloy.core.yaml_text import read_yaml
 
@@ -54,7 +54,7 @@ def check_versions(*, write: bool) -> list[str]:
     if not VERSIONS.is_file() or VERSIONS.read_text(encoding="utf-8") != expected:
         if not write:
             raise InputError(f"{VERSIONS}: differs from {CONSTRAINTS}; run `alloy check versions --write`")
-        write_whole(VERSIONS, lambda part: part.write_text(expected, encoding="utf-8"))
+        write_atomically(VERSIONS, lambda file: file.write_text(expected, encoding="utf-8"))
     return find_unexpected_versions(PACKAGES)
 
 

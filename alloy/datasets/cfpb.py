@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 import orjson
 
-from alloy.core.files import InputError, Row, write_jsonl, write_whole
+from alloy.core.files import InputError, Row, write_atomically, write_jsonl
 from alloy.core.tables import format_csv
 from alloy.core.text import fold_text
 from alloy.datasets.cfpb_export import EXPORT, LEVELS, Complaint, read_raw
@@ -89,6 +89,6 @@ def convert_cfpb(raw: Path, out: Path) -> list[str]:
             raise InputError(f"{raw}: no complaint has a text; use the export with narratives: {EXPORT}")
         write_jsonl(out / "comments.jsonl", yield_comments(spool, merged))
     text = format_taxonomy_csv(merged.leaves)
-    write_whole(out / "taxonomy.csv", lambda part: part.write_text(text, encoding="utf-8"))
+    write_atomically(out / "taxonomy.csv", lambda file: file.write_text(text, encoding="utf-8"))
     reasons = ", ".join(f"{merged.counts[reason]} {reason}" for reason in ("copies", "repeated ids", "without text"))
     return [f"{len(merged.paths)} comments, {len(merged.leaves)} paths; left out: {reasons}"]

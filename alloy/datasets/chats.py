@@ -91,7 +91,7 @@ def read_openai(row: Row, _columns: Columns) -> Messages:
 
 def _read_role(turn: Any, key: str) -> str:  # noqa: ANN401 (any JSON value)
     if not isinstance(turn, dict) or not isinstance(turn.get(key), str):
-        raise ValueError(f"a turn has no `{key}`; expected {{{key}, ..}}")
+        raise ValueError(f"a turn has no `{key}`; expected {{{key}, ...}}")
     role = ROLES.get(turn[key].strip().lower())
     if role is None:
         raise ValueError(f"`{key}` is {turn[key]!r}; expected one of {', '.join(ROLES)}")

@@ -15,7 +15,7 @@ from alloy.formats.taxonomy import LabelPath
 from alloy.formats.unlabeled import parse_json
 
 MAX_TEXT = 1_000_000  # characters of a comment; no model has a longer context
-Cells = dict[str, Any]  # by field (text, L1, ..): a text, or a list of texts
+Cells = dict[str, Any]  # by field (text, L1, ...): a text, or a list of texts
 
 
 class Parsed(NamedTuple):
@@ -39,7 +39,7 @@ class RowReader:
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The names of the levels: L1, L2, .."""
+        """The names of the levels: L1, L2, ..."""
         return tuple(f"L{level}" for level in range(1, self.depth + 1))
 
     def read_cells(self, number: int, item: Item | list[str]) -> Cells:

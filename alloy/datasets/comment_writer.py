@@ -140,6 +140,6 @@ class CommentWriter:
         lines = []
         for rows, missing in ((self.empty, "text"), (self.unlabeled, "label")):
             if rows:
-                shown = ", ".join(rows[:SHOWN]) + (", .." if len(rows) > SHOWN else "")
+                shown = ", ".join(rows[:SHOWN]) + (", ..." if len(rows) > SHOWN else "")
                 lines.append(f"{len(rows)} rows without a {missing} left out ({shown})")
         return lines

@@ -42,7 +42,7 @@ def copy_comments(folder: Path, source: Source, out: Path) -> list[str]:
     for paths in map_blocks(read_paths, number_lines(out / "comments.jsonl")):
         leaves |= paths
     if not leaves:
-        raise InputError(f"{folder}: no taxonomy.csv, and no labels L1, L2, .. in {files[0]}; add one of them")
+        raise InputError(f"{folder}: no taxonomy.csv, and no labels L1, L2, ... in {files[0]}; add one of them")
     depth = max(map(len, leaves))
     return [*lines, write_from_labels(out / "taxonomy.csv", {leaf for leaf in leaves if len(leaf) == depth}, depth)]
 

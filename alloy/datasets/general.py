@@ -1,4 +1,4 @@
-"""Convert general instruction data of any layout to canonical examples `{id, category, source, messages, ..}`."""
+"""Convert general instruction data of any layout to canonical examples `{id, category, source, messages, ...}`."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def convert_general(folder: Path, source: Source, out: Path, on_bad_row: BadRow 
         write_jsonl(out / REJECTED, bad)
         lines.append(f"{len(errors)} bad rows left out, the first is {errors[0]}")
     if unanswered:
-        lines.append(f"{len(unanswered)} rows without an answer left out: {', '.join(unanswered[:SHOWN])}, ..")
+        lines.append(f"{len(unanswered)} rows without an answer left out: {', '.join(unanswered[:SHOWN])}, ...")
     if unused := sorted(set(source.licenses) - set(counts)):
         known = ", ".join(sorted(counts))
         lines.append(f"{folder / SOURCE}: licenses: no row has the source {', '.join(unused)}; sources are {known}")

@@ -1,7 +1,7 @@
 r"""Read questions of BoolQ, OpenBookQA and ARC in the layout of LLM-Adapters (Hu et al., EMNLP 2023).
 
 Files: `<task>/train.json`, arrays of {instruction, output, answer}; or JSON Lines of {messages, task}. The prompt
-contains the choices: `.. question: <question>\n\nAnswer1: <choice> Answer2: <choice> ..\n\nAnswer format: ..`.
+contains the choices: `... question: <question>\n\nAnswer1: <choice> Answer2: <choice> ...\n\nAnswer format: ...`.
 """
 
 import re

@@ -3,7 +3,7 @@
 The raw files are train.xml, val.xml and test.xml of MAMS-ACSA, or JSON Lines of {id, text, split, task, labels: [{L1,
 sentiment}]}. Of the JSON rows, those with task ACSA are used.
 
-The label is the category (food, service, ..), the emotion is the polarity. MAMS's test set is the test set. Its
+The label is the category (food, service, ...), the emotion is the polarity. MAMS's test set is the test set. Its
 validation set is added to the training set, since no setting is tuned on it.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from alloy.core.files import InputError, Row, decode_lines, find_files, is_jsonl, write_jsonl, write_whole
+from alloy.core.files import InputError, Row, decode_lines, find_files, is_jsonl, write_atomically, write_jsonl
 from alloy.core.tables import format_csv
 
 SOURCE = "https://github.com/siat-nlp/MAMS-for-ABSA/tree/master/data/MAMS-ACSA/raw"
@@ -43,7 +43,7 @@ def read_rows(path: Path) -> Iterator[Row]:
             raise row
         location, labels = f"{path}:{number}", row.get("labels")
         if not isinstance(labels, list) or not all(isinstance(label, dict) for label in labels):
-            raise InputError(f"{location}: `labels` is not a list of objects; write [{{L1, sentiment}}, ..]")
+            raise InputError(f"{location}: `labels` is not a list of objects; write [{{L1, sentiment}}, ...]")
         if row.get("task", "ACSA") == "ACSA":
             pairs = [(label.get("L1"), label.get("sentiment")) for label in labels]
             yield build_comment(location, row.get("id"), row.get("text"), row.get("split"), pairs)
@@ -85,6 +85,6 @@ def convert_mams(raw: Path, out: Path) -> list[str]:
     categories = sorted({segment["L1"] for row in rows for segment in row["segments"]})
     write_jsonl(out / "comments.jsonl", rows)
     text = format_csv(["L1", "description"], ([category, ""] for category in categories))
-    write_whole(out / "taxonomy.csv", lambda part: part.write_text(text, encoding="utf-8"))
+    write_atomically(out / "taxonomy.csv", lambda file: file.write_text(text, encoding="utf-8"))
     test = sum(row["split"] == "test" for row in rows)
     return [f"{len(rows)} comments, {test} of them for the test, {len(categories)} categories"]

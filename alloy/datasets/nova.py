@@ -13,7 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from alloy.core.files import InputError, Row, count_lines, decode_lines, find_files, is_jsonl, write_jsonl, write_whole
+from alloy.core.files import (
+    InputError,
+    Row,
+    count_lines,
+    decode_lines,
+    find_files,
+    is_jsonl,
+    write_atomically,
+    write_jsonl,
+)
 from alloy.core.text import hash_text
 from alloy.datasets.nova_labels import AnswerLabels, DescribedSegment, format_taxonomy_csv, parse_answer
 from alloy.datasets.nova_prompt import FIX, PROMPT, Wrapper, find_common_wrapper, read_wrapper
@@ -102,8 +111,8 @@ def choose_id(row: Row, text: str, locations: dict[str, str]) -> str:
 def describe_result(labels: AnswerLabels, wrapper: Wrapper, counts: tuple[int, int]) -> list[str]:
     """Return the lines to print: the counts, the prompt that was found, and conflicting descriptions."""
     before, after = wrapper.before, wrapper.after
-    prompt = f"{len(before)} characters before each comment" + (f" (..{before[-SHOWN:]!r})" if before else "")
-    prompt += f", {len(after)} after it" + (f" ({after[:SHOWN]!r}..)" if after else "")
+    prompt = f"{len(before)} characters before each comment" + (f" (...{before[-SHOWN:]!r})" if before else "")
+    prompt += f", {len(after)} after it" + (f" ({after[:SHOWN]!r}...)" if after else "")
     return [
         f"{counts[0]} comments, {counts[1]} paths of {labels.depth} levels",
         f"prompt that was removed: {prompt}",
@@ -130,5 +139,5 @@ def convert_nova(raw: Path, out: Path) -> list[str]:
         )
     write_jsonl(out / "comments.jsonl", yield_comments(files, wrapper, known_paths))
     leaves = known_paths or labels.leaves
-    write_whole(out / "taxonomy.csv", lambda part: part.write_bytes(format_taxonomy_csv(leaves).encode()))
+    write_atomically(out / "taxonomy.csv", lambda file: file.write_bytes(format_taxonomy_csv(leaves).encode()))
     return describe_result(labels, wrapper, (count_lines(out / "comments.jsonl"), len(leaves)))

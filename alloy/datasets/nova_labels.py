@@ -1,4 +1,4 @@
-"""Parse the labels in an assistant's answer: a JSON list of segments with levels E1.. or L1.., content and emotion."""
+"""Parse the labels in an assistant's answer: a JSON list of segments with levels (E1 or L1, ...)."""
 
 import re
 from collections.abc import Collection
@@ -60,7 +60,7 @@ def _parse_path(item: dict[str, Any]) -> LabelPath:
     levels = {key: int(match[1]) for key, match in matches.items() if match}
     found = ", ".join(levels) or "none"
     if sorted(levels.values()) != list(range(1, len(levels) + 1)) or len({key[0] for key in levels}) != 1:
-        raise ValueError(f"expected levels L1, L2, .. or E1, E2, .. without a gap, got {found}")
+        raise ValueError(f"expected levels L1, L2, ... or E1, E2, ... without a gap, got {found}")
     labels = []
     for key in sorted(levels, key=lambda key: levels[key]):
         label = item[key]

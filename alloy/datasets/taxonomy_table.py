@@ -34,13 +34,13 @@ def find_taxonomy(folder: Path, source: Source) -> Path | None:
 def copy_taxonomy(path: Path, source: Source, out: Path) -> Taxonomy:
     """Convert a taxonomy table to the canonical taxonomy.csv, and return the taxonomy.
 
-    The columns are L1, L2, .., or have the names of the comments' levels. An empty level becomes `(none)`. A canonical
+    The columns are L1, L2, ..., or have the names of the comments' levels. An empty level becomes `(none)`. A canonical
     file is copied without changes.
     """
     table = open_table(path, Source(format=source.format), lambda names: bool(_find_level_columns(names, source)))
     columns = _find_level_columns(table.header, source)
     if not columns:
-        wanted = ",".join(source.columns.levels) or "L1,L2,.."
+        wanted = ",".join(source.columns.levels) or "L1,L2,..."
         raise InputError(
             f"{path}:1: expected columns {wanted},description, got '{','.join(table.header)}'; rename them"
         )

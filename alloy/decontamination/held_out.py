@@ -29,7 +29,7 @@ def hold_out(keys: npt.NDArray[np.uint64], wanted: int) -> tuple[npt.NDArray[np.
        more than `MAX_SHARE` of all rows.
     3. Of the rows with a taken key the first is chosen, and none may be mixed.
 
-    Example: of 30 rows whose prompts have the keys 5, 3, 5, 8, 8, 8, .. (the others larger), 3 rows may be taken at
+    Example: of 30 rows whose prompts have the keys 5, 3, 5, 8, 8, 8, ... (the others larger), 3 rows may be taken at
     most; with `wanted` 2 the rows 1 (key 3) and 0 (key 5) are chosen, and row 2 may not be mixed either.
     """
     distinct, first, counts = np.unique(keys, return_index=True, return_counts=True)

@@ -28,7 +28,7 @@ DESCRIPTION = "The following are multiple choice questions (with answers) about 
 
 
 def group_subjects(subjects: Iterable[str]) -> dict[str, list[str]]:
-    """Return the subjects of each group of MMLU (stem, humanities, ..), without subjects that MMLU does not have."""
+    """Return the subjects of each group of MMLU (stem, humanities, ...), without subjects that MMLU does not have."""
     from lm_eval.tasks.mmlu._generate_configs import SUBJECTS
 
     groups: dict[str, list[str]] = defaultdict(list)
@@ -39,7 +39,7 @@ def group_subjects(subjects: Iterable[str]) -> dict[str, list[str]]:
 
 
 def format_with_letters(row: Row) -> str:
-    """Return the question and below it the choices A, B, .., in the format of MMLU."""
+    """Return the question and below it the choices A, B, ..., in the format of MMLU."""
     choices = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, row["choices"], strict=False))
     return f"{row['question'].strip()}\n{choices}"
 

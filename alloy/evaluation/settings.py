@@ -10,7 +10,7 @@ from alloy.core.settings import ListSection, Section
 
 
 class ClozePrompt(Enum):
-    """The prompt of the cloze form: plain text (`Question: .. Answer:`), or the question alone in the chat format."""
+    """The prompt of the cloze form: plain text (`Question: ... Answer:`), or the question alone in the chat format."""
 
     plain = "plain"
     chat = "chat"

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from alloy.core.dvc import list_watched_sections
-from alloy.core.files import InputError, Row, write_whole
+from alloy.core.files import InputError, Row, write_atomically
 from alloy.core.git import run_git
 from alloy.core.settings import PARAMS
 from alloy.core.yaml_text import load_yaml
@@ -83,7 +83,7 @@ def copy_raw_files(folder: Path, data: list[str]) -> None:
             copy = folder / data_set / RAW / name
             if not copy.is_file() or not _is_same_file(path, copy):
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(copy, lambda part, path=path: shutil.copy2(path, part))
+                write_atomically(copy, lambda part, path=path: shutil.copy2(path, part))
         (folder / data_set / OLD_IGNORE_FILE).unlink(missing_ok=True)
 
 
@@ -96,7 +96,7 @@ def write_settings(folder: Path, run: PlannedRun, commit: str) -> None:
     """Write params.yaml and the profile of a run to the clone: those of its commit, with the run's settings."""
     for path, values in make_settings_files(folder, run, commit).items():
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-        write_whole(folder / path, lambda part, text=text: part.write_text(text, encoding="utf-8"))
+        write_atomically(folder / path, lambda file, text=text: file.write_text(text, encoding="utf-8"))
 
 
 def make_settings_files(folder: Path, run: PlannedRun, commit: str) -> dict[str, Row]:

@@ -1,6 +1,6 @@
 """The rows of a run's metrics as columns of numbers, without text. The bootstrap over seeds and items needs only these.
 
-A file becomes `{"items": <hash of the ids>, <column>: [..]}`. Files with the same ids share one list of ids.
+A file becomes `{"items": <hash of the ids>, <column>: [...]}`. Files with the same ids share one list of ids.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ LOSS_DIGITS = 5  # decimals of losses in nats
 
 
 def read_items(folder: Path) -> Row:
-    """Return `{"names": {hash: [[id, test?], ..]}, "files": {path: columns}}` of the project in `folder`."""
+    """Return `{"names": {hash: [[id, test?], ...]}, "files": {path: columns}}` of the project in `folder`."""
     names: Row = {}
     files: Row = {}
     for path in FILES:

@@ -168,7 +168,7 @@ def render_answer_table(summary: Row) -> list[str]:
 def escape_text(text: str) -> str:
     """Return text as one line in which Markdown and HTML characters are escaped, cut at `MAX_ANSWER_LENGTH`."""
     line = " ".join(text.split()) or "(empty)"
-    line = line if len(line) <= MAX_ANSWER_LENGTH else f"{line[:MAX_ANSWER_LENGTH]}.."
+    line = line if len(line) <= MAX_ANSWER_LENGTH else f"{line[:MAX_ANSWER_LENGTH]}..."
     return re.sub(r"([\\`*_\[\]#~])", r"\\\1", html.escape(line, quote=False))
 
 

@@ -2,7 +2,7 @@
 
 data/<set>/raw_files.yaml has either of these:
 
-- `raw: [{any: [[<pattern>, ..], ..], from: <address>}]`: all files of one of the lists in `any` must exist.
+- `raw: [{any: [[<pattern>, ...], ...], from: <address>}]`: all files of one of the lists in `any` must exist.
 - `same_as: <set>`: the raw files are those of another data set, converted in another way.
 """
 
@@ -65,7 +65,7 @@ def _read_groups(folder: Path) -> list[Row]:
             for group in entries["raw"]
         ]
     except (KeyError, TypeError):
-        raise InputError(f"{path}: expected `raw:` with a list of {{any: [[file, ..], ..], from: address}}") from None
+        raise InputError(f"{path}: expected `raw:` with a list of {{any: [[file, ...], ...], from: address}}") from None
     return groups
 
 

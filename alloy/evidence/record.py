@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from alloy.comparison.costs import Budget, compute_budget
-from alloy.core.files import InputError, Row, count_lines, read_json, read_jsonl, write_whole
+from alloy.core.files import InputError, Row, count_lines, read_json, read_jsonl, write_atomically
 from alloy.core.yaml_text import read_yaml
 from alloy.evidence.experiment import Experiment, PlannedRun
 from alloy.evidence.items import BASE_AND_TUNED, RecordedRows, read_items
@@ -78,7 +78,7 @@ def _read_chat(project: Path) -> list[Row]:
 def write_record(path: Path, record: Row) -> None:
     """Write a record as JSON with one line per key, which is compact and keeps the first lines readable."""
     lines = ",\n".join(f"{orjson.dumps(key).decode()}: {orjson.dumps(value).decode()}" for key, value in record.items())
-    write_whole(path, lambda part: part.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8"))
+    write_atomically(path, lambda file: file.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8"))
 
 
 def read_records(folder: Path) -> dict[str, Row]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from alloy.comparison.charts import render_svg
 from alloy.core.dvc_repair import repair_dvc
-from alloy.core.files import InputError, Row, write_json, write_whole
+from alloy.core.files import InputError, Row, write_atomically, write_json
 from alloy.core.git import run_git
 from alloy.evidence.clone import (
     CLONE_FOLDER,
@@ -78,7 +78,7 @@ def write_results(name: str, experiment: Experiment, records: dict[str, Row], ou
     write_json(out / f"{name}.json", summary)
     plot_svg = render_svg(make_plot(experiment, records, score), height=4.4, name=name)
     for path, text in ((out / f"{name}.svg", plot_svg), (out / f"{name}.md", render_page(summary))):
-        write_whole(path, lambda part, text=text: part.write_text(text, encoding="utf-8"))
+        write_atomically(path, lambda file, text=text: file.write_text(text, encoding="utf-8"))
     print(
         "\n".join([*render_metric_table(summary), "", *summary["notes"], "", f"evidence: {out / name}.md, .json, .svg"])
     )

@@ -88,7 +88,7 @@ def _suggest_key(row: Row, key: str) -> str:
 
 def _parse_segment(part: Any, taxonomy: Taxonomy, name: str) -> Segment:  # noqa: ANN401 (checked here)
     if not isinstance(part, dict):
-        raise ValueError(f"{name}: expected a segment such as {{L1, L2, ..}}, got {part!r}")
+        raise ValueError(f'{name}: expected a segment such as {{"L1": "...", "L2": "..."}}, got {part!r}')
     if None in part.values():
         part = {key: value for key, value in part.items() if value is not None}
     if frozenset(part) not in _list_allowed_keys(taxonomy.levels):
@@ -118,8 +118,8 @@ def _describe_wrong_keys(part: Row, taxonomy: Taxonomy) -> str:
     """Return what is wrong with the keys of a segment."""
     levels = sorted(key for key in part if re.fullmatch(r"L\d+", key))
     if levels != sorted(taxonomy.levels):
-        expected = f"{taxonomy.levels[0]}..{taxonomy.levels[-1]}"
-        return f"a segment has levels {','.join(levels) or 'none'}; expected {expected} as in the taxonomy"
+        found = ",".join(levels) or "none"
+        return f"a segment has levels {found}; expected {','.join(taxonomy.levels)} as in the taxonomy"
     known = {*taxonomy.levels, *OPTIONAL}
     unknown = next(key for key in part if key not in known)
     return f"a segment has the unknown key `{unknown}`; known keys are {', '.join(sorted(known))}"

@@ -79,7 +79,7 @@ def load_taxonomy(path: str | Path, warn: Callable[[str], object] = _ignore_warn
     lines, for each pair of labels that differ only in case or in characters that `normalize_text` changes.
     """
     path = Path(path)
-    require_file(path, "write a CSV file with columns L1,L2,..,description")
+    require_file(path, "write a CSV file with columns L1,L2,...,description")
     data = path.read_bytes()
     table = read_table(path, split_lines(decode_document(path, data)), lambda names: _find_levels(names) is not None)
     levels = _find_levels(table.header)
@@ -123,16 +123,16 @@ def _describe_wrong_header(header: list[str]) -> str:
     """Return what is wrong with the header of a taxonomy, and how to fix it."""
     levels = [name for name in header if re.fullmatch(r"L[1-9]\d*", name)]
     columns = normalize_text(",".join(header))
-    shown = columns if len(columns) <= MAX_SHOWN_LENGTH else f"{columns[:MAX_SHOWN_LENGTH]}.."
+    shown = columns if len(columns) <= MAX_SHOWN_LENGTH else f"{columns[:MAX_SHOWN_LENGTH]}..."
     if not levels:
         return f"expected a header line such as L1,L2,L3,description, found '{shown}'"
     if duplicates := [name for name in header if header.count(name) > 1]:
         return f"duplicate column '{duplicates[0]}'; column names must be unique"
     if unknown := [name for name in header if name not in levels and name != "description"]:
         return (
-            f"unknown column '{unknown[0][:MAX_SHOWN_LENGTH]}'; remove it, or rename it to one of L1,L2,..,description"
+            f"unknown column '{unknown[0][:MAX_SHOWN_LENGTH]}'; remove it, or rename it to one of L1,L2,...,description"
         )
-    return f"expected levels L1,L2,.. in order and without gaps, found {','.join(levels)}"
+    return f"expected levels L1,L2,... in order and without gaps, found {','.join(levels)}"
 
 
 def _parse_label(location: str, level: str, cell: str) -> str:

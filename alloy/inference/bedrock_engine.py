@@ -38,7 +38,7 @@ class BedrockEngine:
         model = read_hosted_name(folder)
         if model is None:
             raise InputError(
-                f"infer.engine: bedrock needs a hosted model (`model: {{hosted: ..}}`), but {folder} has weights on "
+                f"infer.engine: bedrock needs a hosted model (`model: {{hosted: ...}}`), but {folder} has weights on "
                 "this machine; set transformers or vllm"
             )
         if constraint:

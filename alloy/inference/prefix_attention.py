@@ -216,7 +216,7 @@ class SharedPrefix:
 
 
 def _average_values(scores: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mean of `values`, weighted by the softmax of `scores` (.., queries, keys), and their log-sum-exp."""
+    """Return the mean of `values`, weighted by the softmax of `scores` (..., queries, keys), and their log-sum-exp."""
     scores = scores.float()
     top = scores.amax(-1, keepdim=True)
     weights = scores.sub_(top).exp_()

@@ -19,7 +19,7 @@ class RateLimiter:
     Algorithm:
 
     1. At first, requests do not wait.
-    2. When the service is too busy, all requests wait. The pause is what the service requests, else 1, 2, 4 .. 60
+    2. When the service is too busy, all requests wait. The pause is what the service requests, else 1, 2, 4, ..., 60
        seconds plus up to a quarter at random. After it, one request per pause tests if the service is still busy.
     3. After the next answer, requests go at the mean rate of the answers between the last two times that the service
        became busy (or since the start). Each answer raises this rate by 2 %.

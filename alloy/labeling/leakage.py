@@ -50,7 +50,7 @@ class TaskFormat:
         return cls(taxonomy.levels, first, frozenset((codes or {}).values()), dict(phrases))
 
 
-def judge_answer(answer: str, task: TaskFormat, *, cut: bool = False, is_choice: bool = False) -> dict[str, int]:
+def flag_answer(answer: str, task: TaskFormat, *, cut: bool = False, is_choice: bool = False) -> dict[str, int]:
     """Return `{leak, empty, cut, loops}` of an answer to a general question, each 0 or 1.
 
     `cut`: the answer ended at the token limit. `is_choice`: the answer was read as one of the offered choices. Then a
@@ -63,7 +63,7 @@ def judge_answer(answer: str, task: TaskFormat, *, cut: bool = False, is_choice:
 def has_task_keys(answer: str, task: TaskFormat, *, cut: bool = False) -> bool:
     """Return whether an answer holds a JSON object of the task, even inside a code fence or text, or incomplete.
 
-    1. An object that has a level as a key counts: `{"L1": ..`. The keys `content` and `emotion` alone do not count.
+    1. An object that has a level as a key counts: `{"L1": ...`. The keys `content` and `emotion` alone do not count.
     2. With codes, an object whose key `label` holds a known code counts: `{"label": "017"`.
     3. An answer that ended at the token limit counts if it starts like an answer of the task and has no complete
        segment: `[{"content": "What is the capital`.

@@ -1,7 +1,7 @@
 """Reasoning and tool calls in the text of assistant messages.
 
-Public chat data writes them into `content`, in the format of the model that generated it: `<think>..</think>` before
-the answer, `<tool_call>{"name": .., "arguments": {..}}</tool_call>` after it. A chat template expects them in separate
+Public chat data writes them into `content`, in the format of the model that generated it: `<think>...</think>` before
+the answer, `<tool_call>{"name": ..., "arguments": ...}</tool_call>` after it. A chat template expects them in separate
 fields, and writes them with the tokens of its own model. Only assistant messages are parsed; in other messages such
 markup is plain text.
 """

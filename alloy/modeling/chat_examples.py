@@ -182,7 +182,7 @@ def find_template_problem(tokenizer: "PreTrainedTokenizerBase", messages: list[d
         if message["role"] == "assistant" and (markup := find_markup(message)):
             return (
                 f"message {number} holds {markup!r}, which would be trained as plain text; write reasoning as "
-                '<think>..</think> at the start of `content`, a tool call as <tool_call>{"name", "arguments"}'
+                '<think>...</think> at the start of `content`, a tool call as <tool_call>{"name", "arguments"}'
                 "</tool_call> at its end, or drop the row"
             )
     try:

@@ -132,7 +132,7 @@ def render_chat(
     except (TemplateError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise RenderError(f"the chat template cannot render it: {reason}") from None
-    whole, *parts = re.split("( ?)\ue000([0-9]+)\ue001( ?)", text)  # text, space, number, space, text, ..
+    whole, *parts = re.split("( ?)\ue000([0-9]+)\ue001( ?)", text)  # text, space, number, space, text, ...
     spans, owners = [], []
     for before, number, after, rest in zip(*(iter(parts),) * 4, strict=True):
         text, owner = marks.texts[int(number)], marks.owners[int(number)]

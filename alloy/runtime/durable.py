@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from alloy.core.files import hash_path, write_whole
+from alloy.core.files import hash_path, write_atomically
 from alloy.core.system_errors import is_system_error
 
 SEAL = "complete"
@@ -98,7 +98,7 @@ def write_durable(path: Path, content: bytes) -> None:
         part.write_bytes(content)
         sync_to_disk(part)
 
-    write_whole(path, write_and_sync)
+    write_atomically(path, write_and_sync)
     sync_to_disk(path.parent)
 
 

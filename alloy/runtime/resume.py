@@ -36,7 +36,7 @@ from alloy.core.files import (
     read_json,
     remove_path,
     remove_temporary_files,
-    write_whole,
+    write_atomically,
 )
 from alloy.core.versions import find_installed_version
 from alloy.runtime.durable import discard_damaged, is_sealed, seal_folder, sync_to_disk
@@ -166,7 +166,7 @@ def hold_work_folder(stage: str, key: str) -> Iterator[WorkFolder]:
     locks = root / "locks"
     locks.mkdir(exist_ok=True)
     folder = WorkFolder(path, locks / f"{stage}-{project}.claim", uuid.uuid4().hex)
-    write_whole(folder.claim, lambda part: part.write_text(folder.run))
+    write_atomically(folder.claim, lambda file: file.write_text(folder.run))
     with (locks / f"{path.name}.users").open("a") as users, (locks / f"{path.name}.lock").open("a+") as lock:
         fcntl.flock(users, fcntl.LOCK_SH)
         _wait_for_lock(stage, lock)

@@ -30,7 +30,7 @@ def compute_article_scores(
 ) -> dict[str, dict[str, float]]:
     """Return `{level: {precision, recall, f1}}` of raw answers.
 
-    The texts may name their levels L1, L2, .. or E1, E2, .. Labels of the last of `levels` are cut at a `:`.
+    The texts may name their levels L1, L2, ... or E1, E2, ... Labels of the last of `levels` are cut at a `:`.
     """
     compared: dict[str, tuple[list[str], list[str]]] = {level: ([], []) for level in levels}
     for gold_text, predicted_text in zip(gold_texts, predicted_texts, strict=True):

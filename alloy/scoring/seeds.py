@@ -7,11 +7,11 @@ Model: run s scores y_si = mean + seed_s + item_i + rest_si on item i. All runs 
 runs reduces the variance of seed_s and rest_si, but not that of item_i.
 
 Algorithm, for k runs of one configuration:
-1. Compute the statistic of each run on all items: v_1 .. v_k. The value is their mean.
+1. Compute the statistic of each run on all items: v_1, ..., v_k. The value is their mean.
 2. Draw a bootstrap sample of the items, the same sample for all runs; compute the statistic of each run. Repeat
    `resamples` times.
 3. Item part = mean covariance, over these draws, of two different runs (0 if it is negative): Var(item) / items.
-4. Seed part = sample variance of v_1 .. v_k, divided by k: (Var(seed) + Var(rest) / items) / k.
+4. Seed part = sample variance of v_1, ..., v_k, divided by k: (Var(seed) + Var(rest) / items) / k.
 5. Variance V = seed part + item part. Degrees of freedom d = (k - 1) * V / seed part.
 6. Interval = value -+ t(0.975, d) * sqrt(V); p = 2 * P(T_d > |value| / sqrt(V)).
 
@@ -58,7 +58,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """The uncertainty of values: standard errors and their degrees of freedom, two arrays of the same shape (..)."""
+    """The uncertainty of values: standard errors and their degrees of freedom, two arrays of the same shape (...)."""
 
     standard_error: FloatArray
     degrees_of_freedom: FloatArray
@@ -150,9 +150,9 @@ def estimate_mean_of_values(values: list[float]) -> Estimate:
 
 
 def compute_spread(groups: list[FloatArray], item_variance: FloatArray) -> Spread:
-    """Return the spread of a sum of means (steps 4 and 5); a group is (.., runs) values, with its mean over the runs.
+    """Return the spread of a sum of means (steps 4 and 5); a group is (..., runs) values, with its mean over the runs.
 
-    `item_variance` (..) is the item part of the sum. The degrees of freedom are V * sum(A_g) / sum(A_g^2 / (k_g - 1)),
+    `item_variance` (...) is the item part of the sum. The degrees of freedom are V * sum(A_g) / sum(A_g^2 / (k_g - 1)),
     where A_g is the seed part and k_g the number of runs of group g. They are infinite if all seed parts are 0.
     """
     seed_variances = [values.var(axis=-1, ddof=1) / values.shape[-1] for values in groups]
@@ -169,9 +169,9 @@ def compute_spread(groups: list[FloatArray], item_variance: FloatArray) -> Sprea
 
 
 def compute_item_variance(covariance: FloatArray) -> FloatArray:
-    """Return the item part (..): the mean covariance of two different runs, at least 0 (step 3).
+    """Return the item part (...): the mean covariance of two different runs, at least 0 (step 3).
 
-    `covariance` is (.., runs, runs).
+    `covariance` is (..., runs, runs).
     """
     runs = covariance.shape[-1]
     off_diagonal = covariance.sum(axis=(-2, -1)) - np.trace(covariance, axis1=-2, axis2=-1)

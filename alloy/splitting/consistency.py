@@ -63,7 +63,7 @@ def describe_contradictions(contradictions: list[Row], file: object) -> list[str
         return []
     copies = sum(contradiction["comments"] for contradiction in contradictions)
     first_ids = [identity for entry in contradictions[0]["labels"] for identity in entry["ids"][:1]]
-    ids = ", ".join(first_ids[:MAX_SHOWN_IDS]) + (", .." if len(first_ids) > MAX_SHOWN_IDS else "")
+    ids = ", ".join(first_ids[:MAX_SHOWN_IDS]) + (", ..." if len(first_ids) > MAX_SHOWN_IDS else "")
     texts = "1 text has" if len(contradictions) == 1 else f"{len(contradictions)} texts have"
     return [
         f"{texts} different labels in {copies} copies (ids {ids}), which limits the F1 that a model can reach; "

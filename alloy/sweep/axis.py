@@ -51,7 +51,7 @@ def choose_limit(text: str, gate_limit: float | None, metric: Metric) -> float:
     return limit
 
 
-def compute_loss(change: Row, metric: Metric) -> Row:
+def compute_drop(change: Row, metric: Metric) -> Row:
     """Return the loss `{value, low?, high?}` from a metric's change from base; below 0, the metric got better."""
     if not metric.higher_is_better:
         return {key: change[key] for key in ("value", "low", "high") if key in change}

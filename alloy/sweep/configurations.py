@@ -14,7 +14,7 @@ from alloy.scoring.seeds import (
     estimate_mean_over_seeds,
 )
 from alloy.scoring.settings import Score
-from alloy.sweep.axis import TASK_METRIC, compute_loss
+from alloy.sweep.axis import TASK_METRIC, compute_drop
 from alloy.sweep.results import Run, count_rows
 
 
@@ -105,17 +105,17 @@ def compute_mean_loss(metric: Metric, runs: list[Run], score: Score) -> Row:
     """Return the mean loss compared with base; the metric must be measured in all runs."""
     changes = [run.read_change(metric) or {} for run in runs]
     if len(runs) == 1:
-        return compute_loss(changes[0], metric)
+        return compute_drop(changes[0], metric)
     values = [change["value"] for change in changes]
     if any(run.has_too_few_items(metric) for run in runs):
-        return compute_loss(_average_without_interval(values), metric)
+        return compute_drop(_average_without_interval(values), metric)
     items, counts = metric.items, count_rows(metric, [(runs[0], "base"), *((run, "tuned") for run in runs)])
     estimate: Estimate | None = None
     if items is None or counts is None:
         estimate = estimate_mean_of_values(values)
     else:
         estimate = estimate_change_over_seeds(counts[0], counts[1:], items.statistic, score.resamples, score.seed)
-    return compute_loss(round_estimate(estimate) if estimate else _average_without_interval(values), metric)
+    return compute_drop(round_estimate(estimate) if estimate else _average_without_interval(values), metric)
 
 
 def compute_task_difference(first: Configuration, second: Configuration, score: Score) -> Change | None:

@@ -16,7 +16,7 @@ from alloy.comparison.costs import describe_unequal_budgets
 from alloy.comparison.metrics import METRICS, Metric
 from alloy.comparison.settings import Gate
 from alloy.core import markdown
-from alloy.core.files import InputError, Row, write_whole
+from alloy.core.files import InputError, Row, write_atomically
 from alloy.core.settings import load_sections
 from alloy.core.tables import format_csv
 from alloy.scoring.settings import Score
@@ -28,7 +28,7 @@ from alloy.sweep.analyze import (
     make_label,
     mark_front,
 )
-from alloy.sweep.axis import choose_limit, compute_loss, find_axis, get_short_title
+from alloy.sweep.axis import choose_limit, compute_drop, find_axis, get_short_title
 from alloy.sweep.configurations import Configuration, describe_missing_seeds, group_runs
 from alloy.sweep.results import Run, read_runs
 
@@ -118,7 +118,7 @@ def _make_run_row(run: Run, metrics: list[Metric], axis: Metric) -> Row:
     share = round(run.budget.general, 4) if run.budget else None
     head = {"kind": "run", "experiment": run.name, "ratio": settings.ratio, "general_share": share}
     head |= {"lr": settings.lr, "seed": settings.seed}
-    loss = compute_loss(run.read_change(axis) or {}, axis)
+    loss = compute_drop(run.read_change(axis) or {}, axis)
     return {
         **head,
         "seeds": 1,
@@ -179,5 +179,7 @@ def write_frontier(max_loss: str = "", axis_name: str = "") -> None:
         name="frontier",
     )
     for name, content in (("md", f"{text}\n"), ("csv", render_csv(configurations, limit)), ("svg", chart)):
-        write_whole(OUT / f"frontier.{name}", lambda part, content=content: part.write_text(content, encoding="utf-8"))
+        write_atomically(
+            OUT / f"frontier.{name}", lambda file, content=content: file.write_text(content, encoding="utf-8")
+        )
     print(f"{text}\n\nfrontier: {OUT}/frontier.svg, .csv, .md")

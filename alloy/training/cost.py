@@ -70,7 +70,7 @@ def make_empty_model(config: "PreTrainedConfig") -> "PreTrainedModel":
 
 
 def count_parameters(config: "PreTrainedConfig") -> ParameterCounts:
-    """Count the parameters. Of a mixture of experts (n, .., ..), a token uses only the experts chosen for it.
+    """Count the parameters. Of a mixture of experts (n, ..., ...), a token uses only the experts chosen for it.
 
     Parts that text does not use, such as a vision tower, only count in the total.
     """

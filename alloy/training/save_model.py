@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alloy.core.files import Row, read_json, write_json, write_whole
+from alloy.core.files import Row, read_json, write_atomically, write_json
 from alloy.training import distributed, lora
 from alloy.training.job import TrainingJob
 from alloy.training.settings import DeepSpeed, Method
@@ -41,7 +41,7 @@ def save_trained_model(job: TrainingJob, trainer: "MixTrainer", folder: Path, re
     job.tokenizer.save_pretrained(folder)
     if job.format_card:
         text = job.format_card(report)
-        write_whole(folder / "README.md", lambda part: part.write_text(text, encoding="utf-8"))
+        write_atomically(folder / "README.md", lambda file: file.write_text(text, encoding="utf-8"))
 
 
 def _save_adapter(model: Any, state: "dict[str, torch.Tensor]", folder: Path) -> None:  # noqa: ANN401 (a PeftModel)

@@ -62,7 +62,7 @@ LARGE = Summary(
 
 
 def without_measured(text: str) -> str:
-    return "\n".join(MEASURED.sub(" ..", line) for line in text.splitlines())
+    return "\n".join(MEASURED.sub(" ...", line) for line in text.splitlines())
 
 
 def test_the_page_shows_the_table_of_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from example_metrics import make_metrics, write_metrics
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text("seed: 1\n", encoding="utf-8")
     return tmp_path

@@ -18,7 +18,7 @@ LABELS = [("Lock", "Jams"), ("Price", "Too high"), ("Delivery", "On time")]
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").touch()
 

@@ -50,7 +50,7 @@ def project(request, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def here(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def inside_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(project)
     return project
 
@@ -89,13 +89,13 @@ def read_batches(project: Path) -> list[list[list[tuple[int, ...]]]]:
     return [taken[start : start + BATCH] for start in range(0, STEPS * BATCH, BATCH)]
 
 
-def test_the_traced_rows_of_every_step_are_those_that_the_trainer_used(here, capsys) -> None:
-    tokens = load_tokenizer(here / "models/base")
+def test_the_traced_rows_of_every_step_are_those_that_the_trainer_used(inside_project, capsys) -> None:
+    tokens = load_tokenizer(inside_project / "models/base")
     rows = {row["id"]: row for row in make_chats()}
     written = encode(tokens, [render_example(tokens, row["messages"]) for row in rows.values()])
     ids = {identity: tuple(whole) for identity, whole in zip(rows, written, strict=True)}
     seen = set()
-    for step, took in enumerate(read_batches(here), 1):
+    for step, took in enumerate(read_batches(inside_project), 1):
         found = run_trace(step, capsys)
         assert {row["step"] for row in found} == {step}
         assert [row["packed"] for row in found] == sorted(row["packed"] for row in found)
@@ -110,9 +110,9 @@ def test_the_traced_rows_of_every_step_are_those_that_the_trainer_used(here, cap
     assert len(seen) > 20
 
 
-def test_the_steps_follow_the_order_of_the_packed_rows(here, capsys) -> None:
+def test_the_steps_follow_the_order_of_the_packed_rows(inside_project, capsys) -> None:
     train = Train.load("small")
-    packed = prepare_examples(make_chats(), load_tokenizer(here / "models/base"), train).dataset
+    packed = prepare_examples(make_chats(), load_tokenizer(inside_project / "models/base"), train).dataset
     order = list(EpochSampler(len(packed), STEPS * BATCH, 0))
     for step in (1, STEPS):
         found = run_trace(step, capsys)
@@ -120,7 +120,7 @@ def test_the_steps_follow_the_order_of_the_packed_rows(here, capsys) -> None:
         assert [sum(row["packed"] == number for row in found) for number in range(1, BATCH + 1)] == expected
 
 
-def test_another_seed_uses_other_rows(here, capsys) -> None:
+def test_another_seed_uses_other_rows(inside_project, capsys) -> None:
     first = run_trace(1, capsys)
     params = Path("params.yaml").read_text()
     Path("params.yaml").write_text(yaml.safe_dump({**yaml.safe_load(params), "seed": 1}))
@@ -129,7 +129,7 @@ def test_another_seed_uses_other_rows(here, capsys) -> None:
 
 
 @pytest.mark.parametrize("step", [0, STEPS + 1])
-def test_a_step_outside_the_training_is_refused_with_the_range(here, capsys, step: int) -> None:
+def test_a_step_outside_the_training_is_refused_with_the_range(inside_project, capsys, step: int) -> None:
     with pytest.raises(InputError, match=rf"^step: .* 1 to {STEPS}, .* got {step}$"):
         run_trace(step, capsys)
 

@@ -30,7 +30,7 @@ IFEVAL = Sensitivity("ifeval.prompt_strict", "prompts followed", 60, 0.12, 0.05,
     ],
 )
 def test_a_test_shows_loss_if_the_whole_interval_is_above_chance(change: dict, expected: bool) -> None:
-    assert replace(CLOZE, **change).can_show_loss is expected
+    assert replace(CLOZE, **change).can_show_forgetting is expected
 
 
 def test_the_most_sensitive_test_is_that_furthest_above_chance() -> None:
@@ -61,9 +61,9 @@ def test_values_of_base_and_chance_levels_come_from_the_comparison() -> None:
         "ifeval.prompt_strict",
     ]
     letters, ifeval = found["mmlu.letters_acc"], found["ifeval.prompt_strict"]
-    assert (letters.value, letters.chance, letters.n, letters.can_show_loss) == (0.26, 0.25, 100, False)
-    assert (ifeval.value, ifeval.chance, ifeval.n, ifeval.can_show_loss) == (0.6, 0.0, 100, True)
-    assert not found["mmlu.generated_acc"].can_show_loss
+    assert (letters.value, letters.chance, letters.n, letters.can_show_forgetting) == (0.26, 0.25, 100, False)
+    assert (ifeval.value, ifeval.chance, ifeval.n, ifeval.can_show_forgetting) == (0.6, 0.0, 100, True)
+    assert not found["mmlu.generated_acc"].can_show_forgetting
     assert find_most_sensitive(list(found.values())) == ifeval
 
 
@@ -75,7 +75,7 @@ def test_an_answer_cannot_be_guessed_from_choices_that_are_not_shown() -> None:
         test.name: test
         for test in list_sensitivities(compare_models({"base": metrics, **empty}, {"base": rows, **empty}, 500, 0))
     }
-    assert found["mmlu.generated_acc"].can_show_loss
+    assert found["mmlu.generated_acc"].can_show_forgetting
 
 
 def test_a_metric_without_a_chance_level_is_left_out() -> None:

@@ -18,10 +18,10 @@ from alloy.core.files import (
     read_json,
     read_jsonl,
     read_lines,
+    write_atomically,
     write_json,
     write_jsonl,
     write_lines,
-    write_whole,
 )
 
 
@@ -236,14 +236,14 @@ def fails_midway(part: Path) -> None:
 
 def test_a_writer_that_fails_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no space left"):
-        write_whole(tmp_path / "new.txt", fails_midway)
+        write_atomically(tmp_path / "new.txt", fails_midway)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_writer_that_fails_keeps_the_old_content(tmp_path: Path) -> None:
     path = write_file(tmp_path, b"old", "kept.txt")
     with pytest.raises(OSError, match="no space left"):
-        write_whole(path, fails_midway)
+        write_atomically(path, fails_midway)
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == b"old"
 
@@ -266,5 +266,5 @@ def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -
         part.write_bytes(b"new")
         seen.append(path.read_bytes())
 
-    write_whole(path, write)
+    write_atomically(path, write)
     assert (seen, path.read_bytes(), list(tmp_path.iterdir())) == ([b"old"], b"new", [path])

@@ -13,7 +13,7 @@ from prepared import prepare_folder, write_source
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -138,7 +138,7 @@ def test_rows_have_their_own_license_source_and_category_or_those_of_the_data_se
         {"id": "mine-1", "category": "mine", "source": "mine", "lang": "en", "license": "MIT"},
         {"id": "mine-2", "category": "math", "source": "web", "lang": "de", "license": "BSD"},
     ]
-    assert made.printed == ["2 examples of 2 sources", "1 rows without an answer left out: data/mine/a.json:3, .."]
+    assert made.printed == ["2 examples of 2 sources", "1 rows without an answer left out: data/mine/a.json:3, ..."]
 
 
 def test_several_files_get_ids_that_differ() -> None:

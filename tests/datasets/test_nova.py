@@ -171,8 +171,8 @@ def test_the_removed_prompt_is_printed(raw: Path, capsys: pytest.CaptureFixture[
     run_conversion()
     assert capsys.readouterr().out.splitlines() == [
         "convert: 2 comments, 2 paths of 2 levels",
-        "convert: prompt that was removed: 12 characters before each comment (..'Label this:\\n'), "
-        "16 after it ('\\nAnswer in JSON.'..)",
+        "convert: prompt that was removed: 12 characters before each comment (...'Label this:\\n'), "
+        "16 after it ('\\nAnswer in JSON.'...)",
     ]
 
 

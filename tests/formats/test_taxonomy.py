@@ -178,7 +178,7 @@ def test_a_missing_file_says_what_to_write(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_taxonomy(tmp_path / "taxonomy.csv")
     assert str(caught.value).startswith(f"{tmp_path / 'taxonomy.csv'}: ")
-    assert "L1,L2,..,description" in str(caught.value)
+    assert "L1,L2,...,description" in str(caught.value)
 
 
 def test_a_byte_that_is_not_utf_8_is_counted_in_its_line(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from alloy.formats.taxonomy import Taxonomy
 from alloy.labeling.answer import assign_codes
-from alloy.labeling.leakage import TaskFormat, consists_of_paths, has_task_keys, judge_answer
+from alloy.labeling.leakage import TaskFormat, consists_of_paths, flag_answer, has_task_keys
 
 REVIEWS = Taxonomy(("L1",), {(label,): "" for label in ("food", "service", "price", "ambience")})
 DEVICES = Taxonomy(
@@ -116,22 +116,22 @@ def test_a_letter_or_a_digit_is_an_answer_whatever_the_taxonomy_calls_its_labels
 )
 def test_ordinary_answers_are_not_leaks(answer: str) -> None:
     for task in (FLAT, DEEP, CODED):
-        assert judge_answer(answer, task)["leak"] == 0
+        assert flag_answer(answer, task)["leak"] == 0
 
 
 def test_a_label_that_was_offered_as_a_choice_is_an_answer() -> None:
-    assert judge_answer("Food", FLAT)["leak"] == 1
-    assert judge_answer("Food", FLAT, is_choice=True)["leak"] == 0
-    assert judge_answer(ONE, FLAT, is_choice=True)["leak"] == 1
+    assert flag_answer("Food", FLAT)["leak"] == 1
+    assert flag_answer("Food", FLAT, is_choice=True)["leak"] == 0
+    assert flag_answer(ONE, FLAT, is_choice=True)["leak"] == 1
 
 
 def test_broken_answers_are_distinguished_from_leaked_ones() -> None:
-    assert judge_answer(" \n", FLAT) == {"leak": 0, "empty": 1, "cut": 0, "loops": 0}
-    assert judge_answer("It is on at seven, and", FLAT, cut=True) == {"leak": 0, "empty": 0, "cut": 1, "loops": 0}
-    assert judge_answer("The lamp is on. " * 6, FLAT) == {"leak": 0, "empty": 0, "cut": 0, "loops": 1}
-    assert judge_answer(", ".join(["food"] * 9), FLAT) == {"leak": 1, "empty": 0, "cut": 0, "loops": 1}
+    assert flag_answer(" \n", FLAT) == {"leak": 0, "empty": 1, "cut": 0, "loops": 0}
+    assert flag_answer("It is on at seven, and", FLAT, cut=True) == {"leak": 0, "empty": 0, "cut": 1, "loops": 0}
+    assert flag_answer("The lamp is on. " * 6, FLAT) == {"leak": 0, "empty": 0, "cut": 0, "loops": 1}
+    assert flag_answer(", ".join(["food"] * 9), FLAT) == {"leak": 1, "empty": 0, "cut": 0, "loops": 1}
 
 
 def test_a_long_answer_is_judged_in_time_that_grows_with_its_length() -> None:
     for answer in ("food " * 50_000, "{" * 50_000, '[{"content": "' * 10_000, '{"a": ' * 20_000):
-        judge_answer(answer, FLAT, cut=True)
+        flag_answer(answer, FLAT, cut=True)

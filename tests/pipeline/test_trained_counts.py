@@ -29,7 +29,7 @@ SHORT, LONG, LIMIT = 40, 60, 200  # comments, comments that are too long, tokens
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write the inputs of `mix`: comments, most of them too long (as complaints often are), and general rows."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
@@ -66,7 +66,7 @@ def mix_and_train(ratio: float, unit: str = "examples", **more: Any) -> tuple[di
 
 
 @pytest.mark.parametrize("unit", ["examples", "tokens", "loss_tokens"])
-def test_after_a_whole_epoch_the_trained_counts_are_those_of_the_mix(here: Path, unit: str) -> None:
+def test_after_a_whole_epoch_the_trained_counts_are_those_of_the_mix(project: Path, unit: str) -> None:
     mixed, seen = mix_and_train(0.4, unit)
     rows = read_jsonl("data/mix/train.jsonl")
     counts = Counter(row["source"] for row in rows)
@@ -84,7 +84,7 @@ def test_after_a_whole_epoch_the_trained_counts_are_those_of_the_mix(here: Path,
     assert f"| {CUSTOMER} | {SHORT} |" in Path("models/trained/README.md").read_text(encoding="utf-8")
 
 
-def test_a_training_run_that_ends_within_an_epoch_counts_what_it_saw(here: Path, capsys: Any) -> None:
+def test_a_training_run_that_ends_within_an_epoch_counts_what_it_saw(project: Path, capsys: Any) -> None:
     mixed, seen = mix_and_train(0.4, max_steps=3, packing=False)
     assert (mixed["rows"], seen["examples"], seen["steps"], seen["epochs"] < 0.1) == (67, 6, 3, True)
     assert sum(of["examples"] for of in seen["source"].values()) == 6
@@ -107,7 +107,7 @@ def test_a_training_run_that_ends_within_an_epoch_counts_what_it_saw(here: Path,
     assert f"{SHORT - own} of {SHORT} customer examples of the mix" in output
 
 
-def test_the_tokens_of_each_source_are_those_of_the_rows_of_the_mix(here: Path) -> None:
+def test_the_tokens_of_each_source_are_those_of_the_rows_of_the_mix(project: Path) -> None:
     mixed, seen = mix_and_train(0.4, max_steps=67, global_batch=1, packing=False)
     rows = read_jsonl("data/mix/train.jsonl")
     for name, of in seen["source"].items():

@@ -45,7 +45,7 @@ def test_the_table_has_a_line_per_metric_in_columns() -> None:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_metrics({"base": make_metrics(), "tuned": make_metrics(f1=90, acc=70), "svm": make_svm_metrics()})
     write_costs()
@@ -54,7 +54,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
-    here: Path, capsys: pytest.CaptureFixture[str]
+    project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main()
     summary = read_json("metrics/summary.json")
@@ -76,7 +76,9 @@ def test_the_stage_writes_the_summary_the_comparison_and_the_points_to_plot(
     assert ONE_SEED in output
 
 
-def test_general_answers_of_both_models_are_checked_for_leakage(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_general_answers_of_both_models_are_checked_for_leakage(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_metrics({"tuned": make_metrics(f1=90, leak=92, chat=12)})
     main()
     summary = read_json("metrics/summary.json")
@@ -95,7 +97,7 @@ def test_general_answers_of_both_models_are_checked_for_leakage(here: Path, caps
     assert sum(row["leak"] for row in rows) == 196
 
 
-def test_with_codes_as_labels_a_known_code_is_a_leak(here: Path) -> None:
+def test_with_codes_as_labels_a_known_code_is_a_leak(project: Path) -> None:
     _, rows = make_metrics()
     write_jsonl("metrics/chat/tuned.jsonl", [{**row, "answer": '[{"label": "2"}]'} for row in rows["chat"]])
     Path("params.yaml").write_text("prompt: {labels: code}\n", encoding="utf-8")
@@ -103,7 +105,7 @@ def test_with_codes_as_labels_a_known_code_is_a_leak(here: Path) -> None:
     assert sum(row["leak"] for row in read_jsonl("metrics/answers/tuned.jsonl")) == 12
 
 
-def test_the_headline_is_the_best_formulation_of_base(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_headline_is_the_best_formulation_of_base(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for model, letters in (("base", 85), ("tuned", 20)):
         file = Path(f"metrics/mmlu/{model}.json")
         mmlu = read_json(file)[model]["mmlu"]
@@ -122,7 +124,7 @@ def test_the_headline_is_the_best_formulation_of_base(here: Path, capsys: pytest
     assert "mmlu.letters_acc" in capsys.readouterr().out
 
 
-def test_costs_are_below_the_table_in_the_same_columns(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_costs_are_below_the_table_in_the_same_columns(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main()
     rows = {line[:38].strip(): line[38:] for line in capsys.readouterr().out.splitlines()}
     assert rows["seconds of training"].split() == ["50.0", "100", "7.00"]
@@ -152,7 +154,7 @@ def test_an_unknown_cost_is_a_dash() -> None:
     ],
 )
 def test_a_warning_counts_customer_examples_not_trained_on(
-    here: Path, capsys: pytest.CaptureFixture[str], customer: int, too_long: int, unseen: int, output: str
+    project: Path, capsys: pytest.CaptureFixture[str], customer: int, too_long: int, unseen: int, output: str
 ) -> None:
     write_costs(customer=customer, too_long=too_long, unseen=unseen)
     main()
@@ -160,7 +162,7 @@ def test_a_warning_counts_customer_examples_not_trained_on(
     assert len(warnings) == 1 and warnings[0].startswith(output)
 
 
-def test_comments_in_every_prompt_do_not_count_as_left_out(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_comments_in_every_prompt_do_not_count_as_left_out(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_costs(customer=28)
     Path("params.yaml").write_text("prompt: {examples: 2}\n", encoding="utf-8")
     main()
@@ -179,7 +181,7 @@ def with_emotions(tuned: int) -> None:
 
 
 def test_path_and_emotion_are_a_headline_if_the_labels_have_emotions(
-    here: Path, capsys: pytest.CaptureFixture[str]
+    project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main()
     assert "f1_full" not in read_json("metrics/summary.json")["tuned"]["voc"]
@@ -192,14 +194,14 @@ def test_path_and_emotion_are_a_headline_if_the_labels_have_emotions(
 
 @pytest.mark.parametrize(("achieved", "output"), [(0, True), (0.25, False)])
 def test_without_general_data_the_next_step_is_named(
-    here: Path, capsys: pytest.CaptureFixture[str], achieved: float, output: bool
+    project: Path, capsys: pytest.CaptureFixture[str], achieved: float, output: bool
 ) -> None:
     write_costs(achieved=achieved)
     main()
     assert ("dvc exp run -S mix.ratio=" in capsys.readouterr().out) is output
 
 
-def test_rows_of_another_test_set_are_refused(here: Path) -> None:
+def test_rows_of_another_test_set_are_refused(project: Path) -> None:
     _, rows = make_metrics()
     write_jsonl("metrics/mmlu/tuned.jsonl", rows["mmlu"][1:])
     with pytest.raises(InputError, match=r"^metrics/mmlu/tuned\.jsonl:1: .*'q0'.*'q1'"):
@@ -207,7 +209,7 @@ def test_rows_of_another_test_set_are_refused(here: Path) -> None:
     assert not Path("metrics/summary.json").exists()
 
 
-def test_the_loss_of_each_model_is_read_from_the_common_file(here: Path) -> None:
+def test_the_loss_of_each_model_is_read_from_the_common_file(project: Path) -> None:
     write_metrics({"base": make_metrics(loss=2.0), "tuned": make_metrics(loss=2.5, kl=0.3), "svm": make_svm_metrics()})
     main()
     summary = read_json("metrics/summary.json")
@@ -218,7 +220,7 @@ def test_the_loss_of_each_model_is_read_from_the_common_file(here: Path) -> None
     assert base["high"] == 0 < tuned["low"] < 0.3 < tuned["high"]
 
 
-def test_a_comparison_without_held_out_rows_has_no_loss(here: Path) -> None:
+def test_a_comparison_without_held_out_rows_has_no_loss(project: Path) -> None:
     write_json("metrics/general_loss.json", {"base": {}, "tuned": {}})
     Path("metrics/general_loss.jsonl").write_text("")
     main()
@@ -226,7 +228,7 @@ def test_a_comparison_without_held_out_rows_has_no_loss(here: Path) -> None:
     assert "loss" not in {line["part"] for line in read_json("metrics/compare.json")["measures"]}
 
 
-def test_a_hosted_base_is_compared_with_the_svm(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hosted_base_is_compared_with_the_svm(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_metrics({"base": make_svm_metrics(20), "tuned": ({}, {}), "svm": make_svm_metrics()})
     write_json("metrics/base.json", {"base": {"hosted": "some-model"}})
     write_json("metrics/train.json", {"train": {"hosted": "some-model"}})
@@ -240,7 +242,9 @@ def test_a_hosted_base_is_compared_with_the_svm(here: Path, capsys: pytest.Captu
     assert read_json("metrics/summary.json")["tuned"] == {}
 
 
-def test_too_few_items_have_neither_interval_nor_p_nor_verdict(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_few_items_have_neither_interval_nor_p_nor_verdict(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for model, f1 in (("base", 0), ("tuned", 90), ("svm", 30)):
         metrics, rows = make_metrics(f1=f1)
         file = Path(f"metrics/score/{model}.json")
@@ -257,7 +261,7 @@ def test_too_few_items_have_neither_interval_nor_p_nor_verdict(here: Path, capsy
     assert "f1_low" not in read_json("metrics/summary.json")["tuned"]["voc"]
 
 
-def test_comments_over_the_context_are_left_out_of_the_svms_metrics_too(here: Path) -> None:
+def test_comments_over_the_context_are_left_out_of_the_svms_metrics_too(project: Path) -> None:
     for model in ("base", "tuned"):
         metrics, rows = make_metrics(f1=50)
         file = Path(f"metrics/score/{model}.json")

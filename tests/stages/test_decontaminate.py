@@ -38,7 +38,7 @@ def make_question(text: str, choices: list[str] | None = None) -> dict[str, Any]
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text("data: {}\n")
     make_tokenizer().save_pretrained("models/base")
@@ -97,7 +97,7 @@ SHARED = {
 @pytest.mark.parametrize(("text", "why", "test"), SHARED.values(), ids=SHARED)
 @pytest.mark.parametrize("turn", [0, 1])
 def test_an_example_that_shares_text_with_a_test_is_dropped(
-    here: Path, text: str, why: str, test: str, turn: int
+    project: Path, text: str, why: str, test: str, turn: int
 ) -> None:
     leak = make_example("leak", text) if turn == 0 else make_example("leak", "What do you say?", text)
     assert run_and_read(make_example("good", "What is a moon?"), leak) == (["good"], {"leak": (why, test)})
@@ -113,11 +113,11 @@ CLEAN = {
 
 
 @pytest.mark.parametrize("text", CLEAN.values(), ids=CLEAN)
-def test_an_example_with_little_overlap_is_kept(here: Path, text: str) -> None:
+def test_an_example_with_little_overlap_is_kept(project: Path, text: str) -> None:
     assert run_and_read(make_example("a", text), make_example("leak", LETTER))[0] == ["a"]
 
 
-def test_a_dropped_example_names_the_shared_text(here: Path) -> None:
+def test_a_dropped_example_names_the_shared_text(project: Path) -> None:
     run_and_read(make_example("a", "What is a moon?"), make_example("leak", f"So: {PLANETS}", source="web"))
     shared = "which of the planets of our sun has the largest number of known"
     assert read_jsonl("data/decontaminate/dropped.jsonl") == [
@@ -125,14 +125,14 @@ def test_a_dropped_example_names_the_shared_text(here: Path) -> None:
     ]
 
 
-def test_an_example_with_overlap_in_several_messages_is_listed_once(here: Path) -> None:
+def test_an_example_with_overlap_in_several_messages_is_listed_once(project: Path) -> None:
     assert run_and_read(make_example("good", "Hi"), make_example("leak", LETTER, PLANETS))[1] == {
         "leak": ("a whole question", "ifeval 9")
     }
     assert len(read_jsonl("data/decontaminate/dropped.jsonl")) == 1
 
 
-def test_kept_rows_are_byte_for_byte_unchanged(here: Path) -> None:
+def test_kept_rows_are_byte_for_byte_unchanged(project: Path) -> None:
     odd = b'{"messages": [{"role":"user", "content":"\\u00dcber\\n?"},{"content": "x", "role":"assistant"}],  '
     odd += b'"lang":null, "id":"odd","source" : "s","category":"c", "more": [1.50, {"a": 1}]}'
     write_inputs(odd, make_example("leak", LETTER), make_example("last", "鍵は?"))
@@ -142,14 +142,14 @@ def test_kept_rows_are_byte_for_byte_unchanged(here: Path) -> None:
     assert json.loads(last) == make_example("last", "鍵は?")
 
 
-def test_line_ends_blank_lines_and_a_byte_order_mark_are_not_part_of_an_example(here: Path) -> None:
+def test_line_ends_blank_lines_and_a_byte_order_mark_are_not_part_of_an_example(project: Path) -> None:
     rows = [json.dumps(make_example(identity, "Hi")).encode() for identity in "ab"]
     write_inputs(b"\xef\xbb\xbf" + rows[0] + b"\r", b"\r", rows[1] + b"  \r")
     main()
     assert Path("data/decontaminate/general.jsonl").read_bytes() == b"\n".join(rows) + b"\n"
 
 
-def test_dropped_examples_are_counted_by_reason_and_source(here: Path) -> None:
+def test_dropped_examples_are_counted_by_reason_and_source(project: Path) -> None:
     run_and_read(
         make_example("a", "Hi"),
         make_example("b", LETTER, source="web"),
@@ -169,15 +169,15 @@ def test_dropped_examples_are_counted_by_reason_and_source(here: Path) -> None:
     }
 
 
-def test_prompts_that_share_a_key_or_have_none_all_count(here: Path) -> None:
+def test_prompts_that_share_a_key_or_have_none_all_count(project: Path) -> None:
     lay_tests([make_question("Why?")], [{"prompt": "Sing a song of it."}, {"prompt": "Dance it for me now."}])
     assert run_and_read(
         make_example("a", "Sing a song of it!"), make_example("b", "Dance it for me now"), make_example("c", "Hi")
     )[0] == ["c"]
 
 
-def test_the_limits_are_those_of_the_params(here: Path) -> None:
-    with (here / "params.yaml").open("a") as file:
+def test_the_limits_are_those_of_the_params(project: Path) -> None:
+    with (project / "params.yaml").open("a") as file:
         file.write("decontaminate: {ngram_size: 14, fuzzy_match_min_words: 12}\n")
     rows = [
         make_example("13 words", " ".join(PLANETS.split()[:13])),
@@ -199,7 +199,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("bad", "expected"), BAD.values(), ids=BAD)
-def test_a_bad_example_is_a_one_line_error_and_nothing_is_written(here: Path, bad: Any, expected: list[str]) -> None:
+def test_a_bad_example_is_a_one_line_error_and_nothing_is_written(project: Path, bad: Any, expected: list[str]) -> None:
     write_inputs(make_example("g0", "Hi"), b"", make_example("g1", LETTER), bad)
     with pytest.raises(InputError) as caught:
         main()
@@ -229,7 +229,7 @@ ALTERNATING = (
 
 
 @pytest.fixture
-def alternating(here: Path) -> None:
+def alternating(project: Path) -> None:
     tokenizer = make_tokenizer()
     tokenizer.chat_template = ALTERNATING
     tokenizer.save_pretrained("models/base")
@@ -289,7 +289,7 @@ MISSING = (
 
 
 @pytest.mark.parametrize("path", MISSING)
-def test_a_missing_file_is_a_one_line_error(here: Path, path: str) -> None:
+def test_a_missing_file_is_a_one_line_error(project: Path, path: str) -> None:
     write_inputs(make_example("a", "Hi"))
     Path(path).unlink()
     with pytest.raises(InputError) as caught:
@@ -297,7 +297,7 @@ def test_a_missing_file_is_a_one_line_error(here: Path, path: str) -> None:
     assert str(caught.value).startswith(f"{path}: no such file")
 
 
-def test_a_prompt_without_text_is_a_one_line_error(here: Path) -> None:
+def test_a_prompt_without_text_is_a_one_line_error(project: Path) -> None:
     write_inputs(make_example("a", "Hi"))
     write_jsonl("data/prepared/instructions/ifeval.jsonl", [{"key": 1, "prompt": "Sing."}, {"key": 2}])
     with pytest.raises(InputError, match=r"^data/prepared/instructions/ifeval\.jsonl:2: .*`prompt`"):
@@ -316,7 +316,7 @@ def hold_out_rows(
     return [json.loads(line) for line in mixable.splitlines()], [json.loads(line) for line in held.split(b"\n") if line]
 
 
-def test_held_out_rows_are_in_no_mix_and_unchanged(here: Path) -> None:
+def test_held_out_rows_are_in_no_mix_and_unchanged(project: Path) -> None:
     rows = [make_example(f"g{number}", f"What is {number}?", "é") for number in range(60)]
     mixable, held = hold_out_rows([*rows, make_example("leak", LETTER)], 5)
     assert len(held) == 5
@@ -325,7 +325,7 @@ def test_held_out_rows_are_in_no_mix_and_unchanged(here: Path) -> None:
     assert (report["rows"], report["dropped"], report["held_out"], report["same_prompt"]) == (61, 1, 5, 0)
 
 
-def test_which_rows_are_held_out_depends_on_their_prompts_alone(here: Path) -> None:
+def test_which_rows_are_held_out_depends_on_their_prompts_alone(project: Path) -> None:
     rows = [make_example(f"g{number}", f"What is {number}?") for number in range(60)]
     _, held = hold_out_rows(rows, 5)
     others = [make_example(f"h{number}", f" what  IS {number}?", "Something else.") for number in reversed(range(60))]
@@ -336,7 +336,7 @@ def test_which_rows_are_held_out_depends_on_their_prompts_alone(here: Path) -> N
     assert fewer == held[:3]
 
 
-def test_rows_with_the_same_prompt_are_on_one_side(here: Path) -> None:
+def test_rows_with_the_same_prompt_are_on_one_side(project: Path) -> None:
     rows = [make_example(f"g{number}", f"What is {number // 3}?", f"Answer {number}.") for number in range(90)]
     mixable, held = hold_out_rows(rows, 2)
     prompts = {row["messages"][0]["content"] for row in held}
@@ -347,13 +347,13 @@ def test_rows_with_the_same_prompt_are_on_one_side(here: Path) -> None:
 
 
 @pytest.mark.parametrize(("rows", "requested", "held"), [(60, 0, 0), (9, 200, 0), (60, 200, 6), (60, 6, 6)])
-def test_no_more_than_a_tenth_of_the_rows_is_held_out(here: Path, rows: int, requested: int, held: int) -> None:
+def test_no_more_than_a_tenth_of_the_rows_is_held_out(project: Path, rows: int, requested: int, held: int) -> None:
     given = [make_example(f"g{number}", f"What is {number}?") for number in range(rows)]
     mixable, chosen = hold_out_rows(given, requested)
     assert (len(mixable), len(chosen)) == (rows - held, held)
 
 
-def test_a_prompt_that_too_many_rows_share_is_not_held_out(here: Path) -> None:
+def test_a_prompt_that_too_many_rows_share_is_not_held_out(project: Path) -> None:
     common = [make_example(f"c{number}", "Hi") for number in range(30)]
     _, held = hold_out_rows([*common, *(make_example(f"g{number}", f"What is {number}?") for number in range(30))], 6)
     assert len(held) == 6
@@ -372,7 +372,7 @@ def run_stage() -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.slow
-def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> None:
+def test_the_stage_prints_one_line_also_with_several_processes(project: Path) -> None:
     rows = [
         make_example(f"g{number}", LETTER if number % BLOCK_ROWS == 7 else f"Hi, {number}")
         for number in range(2 * BLOCK_ROWS + 5)
@@ -392,7 +392,7 @@ def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> No
 
 
 @pytest.mark.parametrize("line", [5, 2 * BLOCK_ROWS])
-def test_a_duplicate_id_in_another_block_is_a_one_line_error(here: Path, line: int) -> None:
+def test_a_duplicate_id_in_another_block_is_a_one_line_error(project: Path, line: int) -> None:
     rows = [make_example(f"g{number}", "Hi") for number in range(2 * BLOCK_ROWS + 5)]
     write_inputs(*rows[: 2 * BLOCK_ROWS], {**rows[line - 1]}, *rows[2 * BLOCK_ROWS :])
     done = run_stage()
@@ -403,7 +403,7 @@ def test_a_duplicate_id_in_another_block_is_a_one_line_error(here: Path, line: i
     assert not Path("data/decontaminate").exists()
 
 
-def test_95_percent_of_leaks_of_real_tests_are_dropped_and_hardly_any_other_example(here: Path) -> None:
+def test_95_percent_of_leaks_of_real_tests_are_dropped_and_hardly_any_other_example(project: Path) -> None:
     test = real_rows("mmlu/mmlu_test")
     prompts = real_rows("ifeval/ifeval_input_data")
     lay_tests(test, prompts)
@@ -424,7 +424,7 @@ def test_95_percent_of_leaks_of_real_tests_are_dropped_and_hardly_any_other_exam
     assert len(kept) == len(set(kept)) == len(rows) - dropped.total()
 
 
-def test_questions_are_found_whatever_encodes_their_letters(here: Path) -> None:
+def test_questions_are_found_whatever_encodes_their_letters(project: Path) -> None:
     odd = {
         "a": PLANETS.replace("a", "\uff41"),
         "b": PLANETS.replace("our", "o&shy;ur").replace(" ", "&nbsp;"),
@@ -438,7 +438,7 @@ def test_questions_are_found_whatever_encodes_their_letters(here: Path) -> None:
 
 
 def test_keys_without_effect_are_named_with_the_number_of_their_rows(
-    here: Path, capsys: pytest.CaptureFixture[str]
+    project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [make_example(f"g{number}", f"What is {number}?", weight=2, Lang="de", license=None) for number in range(3)]
     rows[0]["messages"][1]["train"] = False

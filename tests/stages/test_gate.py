@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_metrics({"base": make_metrics(), "tuned": make_metrics(f1=90, acc=70), "svm": make_svm_metrics()})
     write_costs()
@@ -34,12 +34,12 @@ def test_the_gate_comes_last_after_the_report_of_the_same_run() -> None:
     assert not {"outs", "metrics", "plots"} & stages["gate"].keys()  # nothing can come after it
 
 
-def test_without_limits_it_passes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_limits_it_passes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_gate()
     assert re.fullmatch(r"gate: .*\b0 limits.*", capsys.readouterr().out.splitlines()[-1])
 
 
-def test_a_broken_limit_on_too_few_items_names_their_number(here: Path) -> None:
+def test_a_broken_limit_on_too_few_items_names_their_number(project: Path) -> None:
     write_metrics({"tuned": make_metrics(chat=12)})
     Path("params.yaml").write_text("gate: {chat: {leak: 0.5}}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^params\.yaml: gate\.chat\.leak: rose by 1\.000 .*\b12\b"):
@@ -57,20 +57,20 @@ def with_emotions(tuned: int) -> None:
     )
 
 
-def test_a_gate_on_leakage_fails_the_stage(here: Path) -> None:
+def test_a_gate_on_leakage_fails_the_stage(project: Path) -> None:
     write_metrics({"tuned": make_metrics(leak=92)})
     Path("params.yaml").write_text("gate: {leak: 0.05}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^params\.yaml: gate\.leak: rose by 0\.868 \(0\.000 to 0\.868\)"):
         run_gate()
 
 
-def test_a_broken_gate_fails_with_a_line_per_limit(here: Path) -> None:
+def test_a_broken_gate_fails_with_a_line_per_limit(project: Path) -> None:
     Path("params.yaml").write_text("gate: {mmlu: {acc: 0.05}}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^params\.yaml: gate\.mmlu\.acc: fell by 0\.100"):
         run_gate()
 
 
-def test_a_gate_can_be_put_on_path_and_emotion(here: Path) -> None:
+def test_a_gate_can_be_put_on_path_and_emotion(project: Path) -> None:
     Path("params.yaml").write_text("gate: {voc: {f1_full: 0.05}}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^params\.yaml: gate\.voc\.f1_full: not "):
         run_gate()  # labels without emotions
@@ -82,7 +82,7 @@ def test_a_gate_can_be_put_on_path_and_emotion(here: Path) -> None:
 
 
 @pytest.mark.parametrize(("key", "rose"), [("general", "0.500 (2.000 to 2.500)"), ("kl", "0.300 (0.000 to 0.300)")])
-def test_a_gate_on_the_loss_is_in_nats(here: Path, key: str, rose: str) -> None:
+def test_a_gate_on_the_loss_is_in_nats(project: Path, key: str, rose: str) -> None:
     write_metrics({"base": make_metrics(loss=2.0), "tuned": make_metrics(loss=2.5, kl=0.3), "svm": make_svm_metrics()})
     Path("params.yaml").write_text(f"gate: {{loss: {{{key}: 1.5}}}}\n", encoding="utf-8")
     run_gate()

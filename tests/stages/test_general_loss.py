@@ -34,14 +34,14 @@ def write_project(folder: Path, rows: int, noise: float = 0.02) -> Path:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = write_project(tmp_path / "project", 6)
     monkeypatch.chdir(folder)
     return folder
 
 
 def test_the_stage_writes_nats_per_token_of_both_models_and_sums_of_each_row(
-    here: Path, capsys: pytest.CaptureFixture[str]
+    project_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main()
     found, rows = read_json(OUTS[0]), read_jsonl(OUTS[1])
@@ -57,7 +57,7 @@ def test_the_stage_writes_nats_per_token_of_both_models_and_sums_of_each_row(
     assert capsys.readouterr().out.startswith(f"general_loss: 6 rows, {tokens} tokens; base ")
 
 
-def test_the_loss_of_a_tuned_model_that_is_the_base_is_the_base_s(here: Path) -> None:
+def test_the_loss_of_a_tuned_model_that_is_the_base_is_the_base_s(project_folder: Path) -> None:
     shutil.copy("models/base/model.safetensors", "models/tuned/model.safetensors")
     main()
     found = read_json(OUTS[0])
@@ -65,8 +65,8 @@ def test_the_loss_of_a_tuned_model_that_is_the_base_is_the_base_s(here: Path) ->
     assert all(row["base"] == row["tuned"] and row["kl"] == 0 for row in read_jsonl(OUTS[1]))
 
 
-def test_the_settings_of_the_profile_hold(here: Path) -> None:
-    profile = here / "profiles/small.yaml"
+def test_the_settings_of_the_profile_hold(project_folder: Path) -> None:
+    profile = project_folder / "profiles/small.yaml"
     text = profile.read_text()
     profile.write_text(text.replace("general_loss: {}", "general_loss: {limit: 2}"))
     main()
@@ -77,7 +77,9 @@ def test_the_settings_of_the_profile_hold(here: Path) -> None:
 
 
 @pytest.mark.parametrize("why", ["some-model", "decontaminate"])
-def test_it_is_skipped_if_there_is_nothing_to_measure(here: Path, why: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_skipped_if_there_is_nothing_to_measure(
+    project_folder: Path, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     if why == "some-model":
         shutil.rmtree("models/base")
         write_hosted(Path("models/base"), "some-model")

@@ -152,7 +152,7 @@ def test_the_answer_has_codes_if_labels_are_codes() -> None:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -205,7 +205,7 @@ def read_error() -> str:
     return str(caught.value)
 
 
-def test_the_stage_writes_the_mix_its_manifest_and_its_card(here: Path, base: Path, capsys) -> None:
+def test_the_stage_writes_the_mix_its_manifest_and_its_card(project: Path, base: Path, capsys) -> None:
     write_project(base, {"ratio": 0.4})
     main()
     rows = train_rows()
@@ -240,7 +240,7 @@ def test_the_stage_writes_the_mix_its_manifest_and_its_card(here: Path, base: Pa
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_rows_that_decontaminate_holds_out_are_in_no_mix(here: Path, base: Path, seed: int) -> None:
+def test_rows_that_decontaminate_holds_out_are_in_no_mix(project: Path, base: Path, seed: int) -> None:
     write_project(base, {"ratio": 0.9}, seed=seed, decontaminate={"held_out": 6})
     question = {"subject": "logic", "question": "Why?", "choices": ["a", "b", "c", "d"], "answer": 0}
     for part in ("test", "dev"):
@@ -261,7 +261,7 @@ def test_rows_that_decontaminate_holds_out_are_in_no_mix(here: Path, base: Path,
 
 
 @pytest.mark.parametrize("unit", ["tokens", "loss_tokens"])
-def test_the_share_holds_in_the_tokens_that_training_sees(here: Path, base: Path, unit: str) -> None:
+def test_the_share_holds_in_the_tokens_that_training_sees(project: Path, base: Path, unit: str) -> None:
     write_project(base, {"ratio": 0.25, "unit": unit}, [*HOSTILE[1:], *(f"No {n}!" for n in range(200))], general=900)
     main()
     rows = train_rows()
@@ -274,7 +274,7 @@ def test_the_share_holds_in_the_tokens_that_training_sees(here: Path, base: Path
     assert {name: of[unit] for name, of in mix["source"].items()} == counts
 
 
-def test_the_same_seed_writes_the_same_bytes(here: Path, base: Path) -> None:
+def test_the_same_seed_writes_the_same_bytes(project: Path, base: Path) -> None:
     write_project(base, {"ratio": 0.4})
     written = [Path(name) for name in ("data/mix/train.jsonl", "data/mix/README.md", "metrics/mix.json")]
     main()
@@ -287,7 +287,7 @@ def test_the_same_seed_writes_the_same_bytes(here: Path, base: Path) -> None:
 
 
 @pytest.mark.parametrize("prompt", [{"examples": 3}, {"taxonomy": "shortlist", "shortlist": 1, "examples": 3}])
-def test_examples_in_the_prompt_are_counted_and_not_trained_on(here: Path, base: Path, prompt: Row) -> None:
+def test_examples_in_the_prompt_are_counted_and_not_trained_on(project: Path, base: Path, prompt: Row) -> None:
     write_project(base, {"ratio": 0}, prompt=prompt)
     main()
     rows = train_rows()
@@ -297,7 +297,7 @@ def test_examples_in_the_prompt_are_counted_and_not_trained_on(here: Path, base:
     assert "| comments: in every prompt | 3 |" in Path("data/mix/README.md").read_text(encoding="utf-8")
 
 
-def test_a_prompt_without_examples_is_that_of_the_whole_training_set(here: Path, base: Path) -> None:
+def test_a_prompt_without_examples_is_that_of_the_whole_training_set(project: Path, base: Path) -> None:
     write_project(base, {"ratio": 0}, prompt={"taxonomy": "full"})
     main()
     given = read_jsonl("data/split/train.jsonl")
@@ -305,7 +305,7 @@ def test_a_prompt_without_examples_is_that_of_the_whole_training_set(here: Path,
     assert [row["messages"][:1] for row in train_rows()] == expected
 
 
-def test_the_base_models_own_answers_are_mixed_with_self(here: Path, base: Path) -> None:
+def test_the_base_models_own_answers_are_mixed_with_self(project: Path, base: Path) -> None:
     write_project(base, {"ratio": 0.4, "general": "self"})
     own = [
         {**row, "messages": [row["messages"][0], {"role": "assistant", "content": "mine"}]}
@@ -318,7 +318,7 @@ def test_the_base_models_own_answers_are_mixed_with_self(here: Path, base: Path)
     assert "| general: the base's answer is truncated | 7 |" in Path("data/mix/README.md").read_text(encoding="utf-8")
 
 
-def test_a_mix_for_a_hosted_model_counts_examples_and_no_tokens(here: Path, base: Path) -> None:
+def test_a_mix_for_a_hosted_model_counts_examples_and_no_tokens(project: Path, base: Path) -> None:
     write_project(base, {"ratio": 0.4})
     Path("models/base").unlink()
     write_hosted(Path("models/base"), "some-model")
@@ -329,7 +329,7 @@ def test_a_mix_for_a_hosted_model_counts_examples_and_no_tokens(here: Path, base
     assert all("tokens" not in of for of in read_json("metrics/mix.json")["mix"]["source"].values())
 
 
-def test_an_impossible_mix_names_what_is_missing_and_writes_nothing(here: Path, base: Path) -> None:
+def test_an_impossible_mix_names_what_is_missing_and_writes_nothing(project: Path, base: Path) -> None:
     write_project(base, {"ratio": 0.9}, general=20)
     line = read_error()
     assert line.startswith("params.yaml: mix.ratio: ")
@@ -347,7 +347,9 @@ def test_an_impossible_mix_names_what_is_missing_and_writes_nothing(here: Path, 
         ({"ratio": 0.2, "sources": {"made": 1, "math": 1}}, r"params\.yaml: mix\.sources: .*\bmade and math\b"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_named_in_the_error(here: Path, base: Path, mix: Row, expected: str) -> None:
+def test_a_setting_that_makes_no_sense_is_named_in_the_error(
+    project: Path, base: Path, mix: Row, expected: str
+) -> None:
     write_project(base, mix)
     assert re.match(expected, read_error())
 
@@ -362,20 +364,20 @@ def test_a_setting_that_makes_no_sense_is_named_in_the_error(here: Path, base: P
         "metrics/decontaminate.json",
     ],
 )
-def test_a_missing_input_is_named_in_the_error(here: Path, base: Path, name: str) -> None:
+def test_a_missing_input_is_named_in_the_error(project: Path, base: Path, name: str) -> None:
     write_project(base, {"ratio": 0.4})
     Path(name).unlink()
     assert read_error().startswith(f"{name}: no such file; ")
 
 
-def test_a_mix_without_general_rows_names_how_many_it_needs(here: Path, base: Path) -> None:
+def test_a_mix_without_general_rows_names_how_many_it_needs(project: Path, base: Path) -> None:
     write_project(base, {"ratio": 0.4}, general=0)
     line = read_error()
     assert line.startswith("params.yaml: mix.ratio: ")
     assert all(re.search(rf"\b{number}\b", line) for number in (4, 6, 0))
 
 
-def test_a_template_that_training_could_not_use_is_found_before_anything_is_written(here: Path, base: Path) -> None:
+def test_a_template_that_training_could_not_use_is_found_before_anything_is_written(project: Path, base: Path) -> None:
     write_project(base, {"ratio": 0.4})
     Path("models/base").unlink()
     tokenizer = make_tokenizer()
@@ -385,7 +387,7 @@ def test_a_template_that_training_could_not_use_is_found_before_anything_is_writ
     assert "chat template" in read_error()
 
 
-def test_files_are_read_from_where_dvc_puts_them(here: Path, base: Path) -> None:
+def test_files_are_read_from_where_dvc_puts_them(project: Path, base: Path) -> None:
     stages = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     deps = set(stages["mix"]["deps"])
     assert {

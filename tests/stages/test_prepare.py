@@ -16,7 +16,7 @@ QUESTION = {"subject": "logic", "question": "Why?", "choices": ["a", "b", "c", "
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 

@@ -26,7 +26,7 @@ def make_score(model: str) -> dict:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_project(
         {
@@ -62,7 +62,7 @@ def read_page() -> str:
     return Path("metrics/report.html").read_text(encoding="utf-8")
 
 
-def test_the_page_needs_no_other_file(here: Path) -> None:
+def test_the_page_needs_no_other_file(project: Path) -> None:
     text = read_page()
     assert "<script" not in text
     assert not re.search(r'(?:src|href)="(?!#)', text)
@@ -73,13 +73,13 @@ def test_the_page_needs_no_other_file(here: Path) -> None:
     assert all("creativecommons" in url or "purl.org" in url or "w3.org" in url for url in outside)  # names, not links
 
 
-def test_texts_of_comments_and_models_are_escaped(here: Path) -> None:
+def test_texts_of_comments_and_models_are_escaped(project: Path) -> None:
     text = read_page()
     assert "&lt;/div&gt;&lt;script&gt;alert(1)&lt;/script&gt; &amp; &#34;quotes&#34; {{ 7 * 7 }}" in text
     assert "alert(1)</script>" not in text
 
 
-def test_the_page_has_every_metric_and_every_finding(here: Path) -> None:
+def test_the_page_has_every_metric_and_every_finding(project: Path) -> None:
     text = read_page()
     compared = read_json("metrics/compare.json")
     for line in compared["measures"]:
@@ -92,7 +92,7 @@ def test_the_page_has_every_metric_and_every_finding(here: Path) -> None:
     assert KINDS["leaf"] in text
 
 
-def test_chat_answers_are_side_by_side_with_their_errors(here: Path) -> None:
+def test_chat_answers_are_side_by_side_with_their_errors(project: Path) -> None:
     _, rows = make_metrics(chat=3)
     answers = [LEAKED, HOSTILE, " ", *["It is 4."] * 9]
     write_jsonl(
@@ -111,7 +111,7 @@ def test_chat_answers_are_side_by_side_with_their_errors(here: Path) -> None:
     assert "What is 11?" in text
 
 
-def test_leakage_is_shown_by_test_with_n_and_interval(here: Path) -> None:
+def test_leakage_is_shown_by_test_with_n_and_interval(project: Path) -> None:
     write_project({"base": make_metrics(), "tuned": make_metrics(leak=92), "svm": make_svm_metrics()})
     lines = {line["name"]: line for line in read_json("metrics/compare.json")["measures"]}
     change = lines["mmlu.leak"]["change"]
@@ -123,13 +123,13 @@ def test_leakage_is_shown_by_test_with_n_and_interval(here: Path) -> None:
     assert re.findall(r"<td>([^<]*)</td>", row)[:6] == cells
 
 
-def test_the_page_has_the_costs_of_each_model(here: Path) -> None:
+def test_the_page_has_the_costs_of_each_model(project: Path) -> None:
     text = read_page()
     assert "<tr><td>seconds of training</td><td>50.0</td><td>100</td><td>7.00</td></tr>" in text
     assert "<tr><td>comments labeled per second</td><td>22.2</td><td>12.5</td><td>27,587</td></tr>" in text
 
 
-def test_each_plot_is_in_the_page_and_in_a_file(here: Path) -> None:
+def test_each_plot_is_in_the_page_and_in_a_file(project: Path) -> None:
     text = read_page()
     files = {file.stem for file in Path("metrics/plots").glob("*.svg")}
     assert files == {"tradeoff", "levels", "tail", "subjects_acc", "subjects_generated_acc"}
@@ -137,7 +137,7 @@ def test_each_plot_is_in_the_page_and_in_a_file(here: Path) -> None:
     assert "currentColor" in text
 
 
-def test_path_and_emotion_have_bars_if_labels_have_emotions(here: Path) -> None:
+def test_path_and_emotion_have_bars_if_labels_have_emotions(project: Path) -> None:
     read_page()
     assert "path and emotion" not in Path("metrics/plots/levels.svg").read_text(encoding="utf-8")
     write_project(
@@ -147,7 +147,7 @@ def test_path_and_emotion_have_bars_if_labels_have_emotions(here: Path) -> None:
     assert "path and emotion" in Path("metrics/plots/levels.svg").read_text(encoding="utf-8")
 
 
-def test_the_same_metrics_give_the_same_page(here: Path) -> None:
+def test_the_same_metrics_give_the_same_page(project: Path) -> None:
     assert read_page() == read_page()
 
 

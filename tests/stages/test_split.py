@@ -91,7 +91,7 @@ def write_project(
 ) -> None:
     """Write params.yaml and data/prepared/comments, the inputs of `split`; rows given as bytes are written unchanged.
 
-    Generated texts of a few words are similar by chance, so only exact copies stay together here.
+    Generated texts of a few words are similar by chance, so only exact copies stay together project.
     """
     (folder / "params.yaml").write_text(
         f"split: {{test: {share}, near_duplicate_threshold: 1, on_bad_row: {on_bad_row}}}\n", encoding="utf-8"
@@ -114,7 +114,7 @@ def read_errors(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -229,10 +229,10 @@ def test_the_split_of_generated_texts_has_not_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("depth", TAXONOMIES)
-def test_a_taxonomy_of_any_depth_is_split(here: Path, depth: int) -> None:
+def test_a_taxonomy_of_any_depth_is_split(project: Path, depth: int) -> None:
     taxonomy, labels = TAXONOMIES[depth]
     rows = [{**make_row(f"c{number}"), "segments": [labels]} for number in range(20)]
-    write_project(here, rows, taxonomy)
+    write_project(project, rows, taxonomy)
     main()
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
     assert sorted(written, key=lambda one: int(one["id"][1:])) == rows
@@ -241,7 +241,7 @@ def test_a_taxonomy_of_any_depth_is_split(here: Path, depth: int) -> None:
     assert read_json("data/split/rejects.json") == []
 
 
-def test_comments_per_set_are_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_comments_per_set_are_counted(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     easy = [{"L1": "Setup", "L2": "Easy setup", "content": "not there"}]
     rows = [
         make_row("a", "Pairing works.", split="train"),
@@ -250,7 +250,7 @@ def test_comments_per_set_are_counted(here: Path, capsys: pytest.CaptureFixture[
         make_row("d", "SETUP WAS EASY.", split="train"),
         make_row("e", "Works", split="train", segments=[{**PAIRING, "content": "WORKS"}]),
     ]
-    write_project(here, rows)
+    write_project(project, rows)
     main()
     assert read_json("metrics/split.json") == {
         "split": {
@@ -311,9 +311,9 @@ def write_case(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_cases_that_look_the_same_are_split_in_the_same_way(
-    here: Path, capsys: pytest.CaptureFixture[str], name: str
+    project: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    write_case(here, name)
+    write_case(project, name)
     main()
     output = capsys.readouterr().out
     assert read_json("metrics/split.json")["split"]["rejected"] == 0
@@ -322,13 +322,13 @@ def test_cases_that_look_the_same_are_split_in_the_same_way(
         assert expected in output
 
 
-def test_labels_of_comments_take_the_spelling_of_the_taxonomy(here: Path) -> None:
+def test_labels_of_comments_take_the_spelling_of_the_taxonomy(project: Path) -> None:
     spellings = ["Caf\u00e9 au lait", "Cafe\u0301 au lait", "\u00a0Caf\u00e9  au\u200b lait", "Caf\u00e9 au\nlait"]
     rows = [
         {**make_row(f"c{n}"), "segments": [{"L1": spellings[n % 4], "emotion": f" joy\u00ad{' ' * n}"}]}
         for n in range(12)
     ]
-    write_project(here, rows, "L1\nCafe\u0301 au\u3000lait\n")
+    write_project(project, rows, "L1\nCafe\u0301 au\u3000lait\n")
     main()
     written = [*read_jsonl("data/split/train.jsonl"), *read_jsonl("data/split/test.jsonl")]
     assert {segment["L1"] for one in written for segment in one["segments"]} == {"Caf\u00e9 au lait"}
@@ -336,8 +336,8 @@ def test_labels_of_comments_take_the_spelling_of_the_taxonomy(here: Path) -> Non
     assert read_json("data/split/task.json")["emotions"] == ["joy"]
 
 
-def test_the_same_input_gives_the_same_bytes(here: Path) -> None:
-    write_project(here, GOOD)
+def test_the_same_input_gives_the_same_bytes(project: Path) -> None:
+    write_project(project, GOOD)
     main()
     first = {path.name: path.read_bytes() for path in Path("data/split").iterdir()}
     main()
@@ -355,7 +355,7 @@ BAD = {
         ["'Setup > Easy'", "'Setup > Easy setup'"],
     ),
     "duplicate id": (make_row("g0"), ["'g0'", "line 1"]),
-    "wrong depth": (make_row("x", segments=[{"L1": "Setup"}]), [" L1", "L1..L2"]),
+    "wrong depth": (make_row("x", segments=[{"L1": "Setup"}]), [" L1", "expected L1,L2 "]),
 }
 
 
@@ -365,17 +365,17 @@ def names_all(text: str, words: list[str]) -> bool:
 
 
 @pytest.mark.parametrize(("line", "expected"), BAD.values(), ids=BAD)
-def test_a_bad_row_stops_the_split_with_its_line_and_the_fix(here: Path, line: Any, expected: list[str]) -> None:
-    write_project(here, [*GOOD, line])
-    named, fix = read_errors(here)
+def test_a_bad_row_stops_the_split_with_its_line_and_the_fix(project: Path, line: Any, expected: list[str]) -> None:
+    write_project(project, [*GOOD, line])
+    named, fix = read_errors(project)
     assert named.startswith("data/prepared/comments/comments.jsonl:9: ")
     assert names_all(named, expected)
     assert "split.on_bad_row: reject" in fix
 
 
 @pytest.mark.parametrize(("line", "expected"), BAD.values(), ids=BAD)
-def test_a_rejected_row_is_listed_and_the_others_are_split(here: Path, line: Any, expected: list[str]) -> None:
-    write_project(here, [*GOOD[:4], line, *GOOD[4:]], on_bad_row="reject")
+def test_a_rejected_row_is_listed_and_the_others_are_split(project: Path, line: Any, expected: list[str]) -> None:
+    write_project(project, [*GOOD[:4], line, *GOOD[4:]], on_bad_row="reject")
     main()
     (reject,) = read_json("data/split/rejects.json")
     assert (reject["file"], reject["line"]) == ("data/prepared/comments/comments.jsonl", 5)
@@ -384,26 +384,26 @@ def test_a_rejected_row_is_listed_and_the_others_are_split(here: Path, line: Any
     assert sorted(one["id"] for one in written) == [good["id"] for good in GOOD]
 
 
-def test_all_errors_of_a_file_are_named_at_once(here: Path) -> None:
-    write_project(here, [*GOOD, *(line for line, _ in BAD.values())])
-    lines = read_errors(here)
+def test_all_errors_of_a_file_are_named_at_once(project: Path) -> None:
+    write_project(project, [*GOOD, *(line for line, _ in BAD.values())])
+    lines = read_errors(project)
     assert [line.split(": ")[0] for line in lines[:-1]] == [
         f"data/prepared/comments/comments.jsonl:{n}" for n in range(9, 16)
     ]
 
 
 @pytest.mark.parametrize(("count", "rest"), [(9, None), (10, "and 2 more errors"), (65, "and 57 more errors")])
-def test_many_errors_are_cut_with_a_count(here: Path, count: int, rest: str | None) -> None:
-    write_project(here, [*GOOD, *([b"{"] * count)])
-    *named, fix = read_errors(here)
+def test_many_errors_are_cut_with_a_count(project: Path, count: int, rest: str | None) -> None:
+    write_project(project, [*GOOD, *([b"{"] * count)])
+    *named, fix = read_errors(project)
     shown = 8 if rest else 9
     assert len([line for line in named if line.startswith("data/prepared/comments/comments.jsonl:")]) == shown
     assert named[shown:] == ([rest] if rest else [])
     assert "split.on_bad_row" in fix
 
 
-def test_all_rejects_are_listed_even_if_there_are_many(here: Path) -> None:
-    write_project(here, [*GOOD, *([b"{"] * 65)], on_bad_row="reject")
+def test_all_rejects_are_listed_even_if_there_are_many(project: Path) -> None:
+    write_project(project, [*GOOD, *([b"{"] * 65)], on_bad_row="reject")
     main()
     assert [reject["line"] for reject in read_json("data/split/rejects.json")] == list(range(9, 74))
 
@@ -421,51 +421,51 @@ BROKEN = {
 @pytest.mark.parametrize("on_bad_row", ["stop", "reject"])
 @pytest.mark.parametrize(("taxonomy", "location", "expected"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_taxonomy_always_stops_the_split(
-    here: Path, taxonomy: str, location: str, expected: list[str], on_bad_row: str
+    project: Path, taxonomy: str, location: str, expected: list[str], on_bad_row: str
 ) -> None:
-    write_project(here, GOOD, taxonomy, on_bad_row)
-    (line,) = read_errors(here)
+    write_project(project, GOOD, taxonomy, on_bad_row)
+    (line,) = read_errors(project)
     assert line.startswith(f"data/prepared/comments/{location}")
     assert names_all(line, expected)
 
 
 @pytest.mark.parametrize("on_bad_row", ["stop", "reject"])
-def test_an_empty_file_of_comments_is_named_in_the_error(here: Path, on_bad_row: str) -> None:
-    write_project(here, [], on_bad_row=on_bad_row)
-    (line,) = read_errors(here)
+def test_an_empty_file_of_comments_is_named_in_the_error(project: Path, on_bad_row: str) -> None:
+    write_project(project, [], on_bad_row=on_bad_row)
+    (line,) = read_errors(project)
     assert line.startswith("data/prepared/comments/comments.jsonl: ")
     assert "empty" in line
 
 
-def test_a_missing_taxonomy_is_an_error_of_one_line(here: Path) -> None:
-    write_project(here, GOOD)
+def test_a_missing_taxonomy_is_an_error_of_one_line(project: Path) -> None:
+    write_project(project, GOOD)
     Path("data/prepared/comments/taxonomy.csv").unlink()
-    (line,) = read_errors(here)
+    (line,) = read_errors(project)
     assert line.startswith("data/prepared/comments/taxonomy.csv: no such file")
 
 
-def test_a_bad_row_is_named_by_its_original_file_and_line(here: Path) -> None:
-    write_project(here, [*GOOD, make_row("x", segments=[]), make_row("y", segments=[])])
+def test_a_bad_row_is_named_by_its_original_file_and_line(project: Path) -> None:
+    write_project(project, [*GOOD, make_row("x", segments=[]), make_row("y", segments=[])])
     folder = Path("data/prepared/comments")
     write_origin(folder, {"data/mine/a.csv": 9, "data/mine/b.csv": 1}, np.array([*range(2, 20, 2), 5]))
-    first, second, _ = read_errors(here)
+    first, second, _ = read_errors(project)
     assert first.startswith("data/mine/a.csv:18: comment 'x': `segments`")
     assert second.startswith("data/mine/b.csv:5: comment 'y': `segments`")
     (folder / "lines.npy").unlink()
-    assert [line.split(": ")[0] for line in read_errors(here)[:2]] == ["data/mine/a.csv:9", "data/mine/b.csv:1"]
+    assert [line.split(": ")[0] for line in read_errors(project)[:2]] == ["data/mine/a.csv:9", "data/mine/b.csv:1"]
 
 
 @pytest.mark.parametrize(("share", "subsets"), [(0, "8 train and 0 test"), (1, "0 train and 8 test")])
-def test_an_empty_training_or_test_set_is_refused(here: Path, share: float, subsets: str) -> None:
-    write_project(here, GOOD, share=share)
-    (line,) = read_errors(here)
+def test_an_empty_training_or_test_set_is_refused(project: Path, share: float, subsets: str) -> None:
+    write_project(project, GOOD, share=share)
+    (line,) = read_errors(project)
     assert line.startswith("data/prepared/comments/comments.jsonl: ")
     assert names_all(line, [subsets, "split.test"])
 
 
-def test_a_file_with_only_rejects_names_them(here: Path) -> None:
-    write_project(here, [b"{", b"{"], on_bad_row="reject")
-    assert any("comments.jsonl:1: " in line and "JSON" in line for line in read_errors(here))
+def test_a_file_with_only_rejects_names_them(project: Path) -> None:
+    write_project(project, [b"{", b"{"], on_bad_row="reject")
+    assert any("comments.jsonl:1: " in line and "JSON" in line for line in read_errors(project))
 
 
 def start_split(folder: Path) -> subprocess.Popen[str]:
@@ -480,9 +480,9 @@ def start_split(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_a_failed_stage_exits_with_status_1_and_no_traceback(here: Path) -> None:
-    write_project(here, [*GOOD, b"{"])
-    stage = start_split(here)
+def test_a_failed_stage_exits_with_status_1_and_no_traceback(project: Path) -> None:
+    write_project(project, [*GOOD, b"{"])
+    stage = start_split(project)
     output, errors = stage.communicate()
     assert (stage.returncode, output) == (1, "")
     lines = errors.splitlines()
@@ -492,10 +492,10 @@ def test_a_failed_stage_exits_with_status_1_and_no_traceback(here: Path) -> None
 
 
 @pytest.mark.slow
-def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> None:
+def test_the_stage_prints_one_line_also_with_several_processes(project: Path) -> None:
     rows = [make_row(f"c{number}") for number in range(2 * BLOCK_ROWS + 5)]
-    write_project(here, [*rows, {**make_row("c7"), "text": "Other words"}], on_bad_row="reject")
-    stage = start_split(here)
+    write_project(project, [*rows, {**make_row("c7"), "text": "Other words"}], on_bad_row="reject")
+    stage = start_split(project)
     output, errors = stage.communicate()
     assert (stage.returncode, errors) == (0, "")
     counted = read_json("metrics/split.json")["split"]
@@ -511,9 +511,9 @@ def test_the_stage_prints_one_line_also_with_several_processes(here: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_kill_leaves_no_partial_file_and_no_process(here: Path, ended_by: signal.Signals) -> None:
-    write_project(here, [make_row(f"c{number}") for number in range(3 * BLOCK_ROWS)])
-    stage = start_split(here)
+def test_a_kill_leaves_no_partial_file_and_no_process(project: Path, ended_by: signal.Signals) -> None:
+    write_project(project, [make_row(f"c{number}") for number in range(3 * BLOCK_ROWS)])
+    stage = start_split(project)
     children = Path(f"/proc/{stage.pid}/task/{stage.pid}/children")
     if not children.parent.is_dir():
         stage.kill()

@@ -59,13 +59,13 @@ def write_project(most: int, limit: int | None = None, *, emotions: bool = False
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize("most", [1, 2])
-def test_labels_that_depend_on_words_are_learned_with_one_leaf_or_several(here: Path, most: int) -> None:
+def test_labels_that_depend_on_words_are_learned_with_one_leaf_or_several(project: Path, most: int) -> None:
     write_project(most)
     main()
     for gold, row in zip(read_jsonl("data/split/test.jsonl"), read_jsonl("data/predictions/svm.jsonl"), strict=True):
@@ -77,7 +77,7 @@ def test_labels_that_depend_on_words_are_learned_with_one_leaf_or_several(here: 
     assert metrics["train_seconds"] >= 0 and metrics["core_hours"] >= 0
 
 
-def test_emotions_that_depend_on_words_are_learned_for_each_path(here: Path) -> None:
+def test_emotions_that_depend_on_words_are_learned_for_each_path(project: Path) -> None:
     write_project(2, emotions=True)
     main()
     right = expected = 0
@@ -91,7 +91,7 @@ def test_emotions_that_depend_on_words_are_learned_for_each_path(here: Path) -> 
     assert read_json("metrics/svm.json")["svm"]["svm"]["emotions"] == 2
 
 
-def test_emotions_change_no_path_and_not_the_articles_score(here: Path) -> None:
+def test_emotions_change_no_path_and_not_the_articles_score(project: Path) -> None:
     write_project(2, emotions=True)
     main()
     rows = list(read_jsonl("data/predictions/svm.jsonl"))
@@ -136,7 +136,7 @@ def test_a_single_emotion_needs_no_svm_and_spaces_around_it_are_ignored() -> Non
     assert segment.emotion == "joy"
 
 
-def test_the_same_comments_give_the_same_bytes(here: Path) -> None:
+def test_the_same_comments_give_the_same_bytes(project: Path) -> None:
     write_project(2)
     main()
     first = Path("data/predictions/svm.jsonl").read_bytes()
@@ -144,7 +144,7 @@ def test_the_same_comments_give_the_same_bytes(here: Path) -> None:
     assert Path("data/predictions/svm.jsonl").read_bytes() == first
 
 
-def test_the_svm_labels_the_same_comments_as_the_models(here: Path) -> None:
+def test_the_svm_labels_the_same_comments_as_the_models(project: Path) -> None:
     write_project(1, limit=7)
     main()
     assert len(read_jsonl("data/predictions/svm.jsonl")) == 7

@@ -31,7 +31,7 @@ from alloy.sweep.analyze import (
     mark_front,
     mark_pareto_front,
 )
-from alloy.sweep.axis import TASK_METRIC, choose_limit, compute_loss, find_axis
+from alloy.sweep.axis import TASK_METRIC, choose_limit, compute_drop, find_axis
 from alloy.sweep.chart import make_frontier_chart
 from alloy.sweep.configurations import Configuration, describe_missing_seeds, group_runs
 from alloy.sweep.dvc_experiments import RunSettings, read_run_settings
@@ -279,8 +279,8 @@ def test_an_axis_is_a_compared_metric_or_a_task_of_the_profile() -> None:
 
 def test_a_loss_has_the_ends_of_its_interval_in_order() -> None:
     change = {"value": -0.1, "low": -0.2, "high": 0.05, "p": 0.1}
-    assert compute_loss(change, BY_NAME["mmlu.acc"]) == {"value": 0.1, "low": -0.05, "high": 0.2}
-    assert compute_loss(change, BY_NAME["mmlu.unparsed"]) == {"value": -0.1, "low": -0.2, "high": 0.05}
+    assert compute_drop(change, BY_NAME["mmlu.acc"]) == {"value": 0.1, "low": -0.05, "high": 0.2}
+    assert compute_drop(change, BY_NAME["mmlu.unparsed"]) == {"value": -0.1, "low": -0.2, "high": 0.05}
 
 
 def test_lines_are_indexed_by_metric_name() -> None:

@@ -125,7 +125,7 @@ def test_a_global_batch_that_is_not_divisible_names_the_key_and_the_numbers(monk
     line = str(error.value)
     assert line.startswith("model.scratch.train.global_batch: ")
     numbers = [processes * rows, processes, rows, batch]
-    assert list(map(int, re.findall(r"\d+", line))) == numbers  # a multiple of .. (processes x rows), got ..
+    assert list(map(int, re.findall(r"\d+", line))) == numbers  # a multiple of ... (processes x rows), got ...
     assert "ALLOY_PROCESSES" in line
     assert "ALLOY_DEVICE_ROWS" in line
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from alloy.core.files import Row, write_jsonl, write_whole
+from alloy.core.files import Row, write_atomically, write_jsonl
 from alloy.core.tables import format_csv
 
 SEED = 2
@@ -154,6 +154,7 @@ def make_comments(folder: Path, out: Path) -> list[str]:
         row = write_comment(len(rows) + 1, all_leaves, weights, lexicon, rng)
         rows.setdefault(row["text"], row)
     write_jsonl(out / "comments.jsonl", rows.values())
-    write_whole(out / "taxonomy.csv", lambda part: part.write_text(format_taxonomy_csv(all_leaves), encoding="utf-8"))
+    taxonomy = format_taxonomy_csv(all_leaves)
+    write_atomically(out / "taxonomy.csv", lambda file: file.write_text(taxonomy, encoding="utf-8"))
     segments = sum(len(row["segments"]) for row in rows.values())
     return [f"{len(rows)} comments, {segments} segments, {len(all_leaves)} leaves"]
